@@ -1,0 +1,136 @@
+/**
+ * The shapes a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it.
+ */
+import type { LogFilter } from '../filter.ts'
+import type { Id, LogLevel, LogRecord } from '../record.ts'
+
+export interface ChainQuery extends LogFilter {
+	/** At most this many records; gaps do not count. */
+	limit?: number
+	/** Newest first. */
+	reverse?: boolean
+	/** What to do where records are absent: hand out a `$gap` record (default), reject with `CHAIN_GAP`, or pass over. */
+	gaps?: 'yield' | 'throw' | 'skip'
+}
+
+/** A chain opened for reading. Any number of readers may read while one writer writes. */
+export interface Chain extends AsyncDisposable {
+	readonly path: string
+	readonly chainId: string
+	/**
+	 * The records that match, in chain order, up to the end the file had when the iteration began. Memory does not grow with
+	 * the file.
+	 *
+	 * @throws {MeshChainError} `INVALID_FILTER` at once; `CHAIN_CLOSED` and `CHAIN_GAP` while iterating.
+	 */
+	records(query?: ChainQuery): AsyncIterable<LogRecord>
+	/** The same in arrays, one per frame or part of it: the fast way. */
+	batches(query?: ChainQuery): AsyncIterable<LogRecord[]>
+	/** What there is to know without reading records: cost of the frame headers. */
+	info(): Promise<ChainInfo>
+	/** Idempotent. Iterations under way reject with `CHAIN_CLOSED`. */
+	close(): Promise<void>
+}
+
+/** How a chain, or one of its epochs, came to its end. */
+export type ChainState = 'closed' | 'exited' | 'crashed' | 'open'
+
+/** One writer's opening of the chain. */
+export interface EpochInfo {
+	readonly epoch: number
+	readonly openedMs: number
+	/** Undefined when the epoch holds no records. */
+	readonly firstSeq: number | undefined
+	readonly lastSeq: number | undefined
+	readonly state: ChainState
+	/** With `exited` only. */
+	readonly exitCode: number | undefined
+	/** Bytes of torn or damaged tail that this opening cut and kept aside. */
+	readonly cutBytes: number
+}
+
+/** Who holds the chain open for writing. */
+export interface LockHolder {
+	readonly pid: number
+	readonly host: string
+	readonly nodeId?: Id
+	readonly sinceMs: number
+}
+
+export interface ChainInfo {
+	readonly path: string
+	readonly chainId: string
+	readonly formatVersion: number
+	readonly createdMs: number
+	readonly bytes: number
+	readonly records: number
+	readonly firstSeq: number | undefined
+	readonly lastSeq: number | undefined
+	/** The earliest and latest time of any record. */
+	readonly minTsMs: number | undefined
+	readonly maxTsMs: number | undefined
+	readonly levels: Readonly<Record<LogLevel, number>>
+	/** Gaps written in the chain, and the records they stand for. */
+	readonly gaps: {
+		readonly count: number
+		readonly records: number
+		readonly byCause: Readonly<Record<string, number>>
+	}
+	readonly epochs: readonly EpochInfo[]
+	readonly state: ChainState
+	readonly exitCode: number | undefined
+	/** With state `open` only. */
+	readonly holder: LockHolder | undefined
+	/** Bytes behind the last whole frame; normal after a crash. */
+	readonly tornBytes: number
+	/** Places that cannot be read, with valid frames behind them or in a shape that no crash leaves. */
+	readonly damagedPlaces: number
+	readonly damagedBytes: number
+	readonly head: ChainHead
+}
+
+/** The newest hash link: kept elsewhere, it makes a later truncation or rewrite detectable. */
+export interface ChainHead {
+	readonly chainId: string
+	readonly epoch: number
+	/** The last record that the link covers; 0 for none. */
+	readonly seq: number
+	readonly offset: number
+	/** SHA-256, in hexadecimal. */
+	readonly link: string
+}
+
+export type FindingKind =
+	| 'tornTail'
+	| 'damaged'
+	| 'brokenLink'
+	| 'wrongSeq'
+	| 'wrongAnchor'
+	| 'gap'
+	| 'notClosed'
+
+/** One thing `verifyChain` noticed. `note` is normal after a crash; `loss` is counted and explained; `damage` is neither. */
+export interface Finding {
+	readonly kind: FindingKind
+	readonly severity: 'note' | 'loss' | 'damage'
+	readonly path: string
+	readonly offset: number
+	readonly bytes: number
+	/** The records concerned, both inclusive, where they are known. */
+	readonly fromSeq: number | undefined
+	readonly toSeq: number | undefined
+	readonly message: string
+	readonly expected?: string
+	readonly found?: string
+}
+
+export interface VerifyReport {
+	/** False for any damage; true for a torn tail or explained gaps alone. */
+	readonly ok: boolean
+	readonly records: number
+	readonly frames: number
+	readonly anchors: number
+	readonly bytes: number
+	readonly findings: readonly Finding[]
+	readonly head: ChainHead
+}

@@ -1,0 +1,97 @@
+/**
+ * The one error type and the closed list of its codes. Every code has a heading in `docs/errors.md`.
+ *
+ * Four kinds, four routes: misuse throws at once; a broken invariant throws and poisons that chain; a failed
+ * operation rejects, is counted, and the loop goes on; damage is data (`verifyChain` returns findings).
+ */
+
+/** Every code a {@link MeshChainError} can carry. `docs/errors.md` says what to do about each. */
+export const ERROR_CODES = [
+	'INVALID_OPTION',
+	'INVALID_LEVEL',
+	'INVALID_KIND',
+	'INVALID_ID',
+	'INVALID_TIME',
+	'INVALID_LINE',
+	'INVALID_FILTER',
+	'INVALID_PATH',
+	'INVALID_USAGE',
+	'APPENDER_IN_USE',
+	'APPENDER_CLOSED',
+	'APPEND_FAILED',
+	'BATCH_TOO_LARGE',
+	'SEQ_NOT_INCREASING',
+	'PENDING_OVERFLOW',
+	'FLUSH_FAILED',
+	'SYNC_FAILED',
+	'WRITE_FAILED',
+	'WAIT_TIMEOUT',
+	'CHAIN_NOT_FOUND',
+	'CHAIN_EMPTY',
+	'CHAIN_UNREADABLE',
+	'CHAIN_CLOSED',
+	'CHAIN_LOCKED',
+	'CHAIN_GAP',
+	'NOT_A_CHAIN',
+	'HEADER_DAMAGED',
+	'NEWER_VERSION',
+	'INVALID_JSON',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** Where an error happened and why; every field is optional. */
+export interface ErrorDetails {
+	readonly path?: string
+	readonly offset?: number
+	readonly seq?: number
+	readonly cause?: unknown
+}
+
+/** What everything in mesh-chain throws or rejects with. Branch on `code`, never on the message. */
+export class MeshChainError extends Error {
+	override name = 'MeshChainError'
+	readonly code: ErrorCode
+	/** The file concerned. */
+	declare readonly path?: string
+	/** The byte position in that file. */
+	declare readonly offset?: number
+	/** The first record concerned. */
+	declare readonly seq?: number
+
+	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+		super(message, details.cause === undefined ? undefined : { cause: details.cause })
+		this.code = code
+		if (details.path !== undefined) this.path = details.path
+		if (details.offset !== undefined) this.offset = details.offset
+		if (details.seq !== undefined) this.seq = details.seq
+	}
+}
+
+/**
+ * An appender could not take a record over. The loop keeps the record when `retryable`, and turns it into a
+ * counted gap when not.
+ */
+export class LogAppendError extends MeshChainError {
+	override name = 'LogAppendError'
+	readonly retryable: boolean
+	readonly reason: string
+
+	constructor(
+		reason: string,
+		options: ErrorDetails & { readonly retryable?: boolean; readonly code?: ErrorCode } = {},
+	) {
+		super(options.code ?? 'APPEND_FAILED', `log-chain append failed: ${reason}`, options)
+		this.reason = reason
+		this.retryable = options.retryable ?? true
+	}
+}
+
+/** The text of anything that was thrown, whatever it was. */
+export function messageOf(thrown: unknown): string {
+	try {
+		return thrown instanceof Error ? thrown.message : String(thrown)
+	} catch {
+		return 'an error that cannot be shown'
+	}
+}

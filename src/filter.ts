@@ -1,0 +1,171 @@
+/**
+ * Which records one wants: the same filter for the ring, a captured buffer and a chain. All conditions must hold
+ * at once; a `$gap` passes every one of them, because a loss is never filtered away.
+ */
+import { MeshChainError } from './errors.ts'
+import { type Id, isGap, LOG_LEVELS, type LogLevel, type LogRecord, levelIndex, show } from './record.ts'
+
+export interface LogFilter {
+	/** At or above. */
+	level?: LogLevel
+	/** Exactly this kind, or one of these. */
+	kind?: string | readonly string[]
+	/** Exactly this daemon, type included; a record without one does not match. */
+	daemonId?: Id
+	/** Exactly this node, type included; a record without one does not match. */
+	nodeId?: Id
+	/**
+	 * A text (ignoring case unless it holds a capital) or a pattern to find in the kind, the message or the JSON of
+	 * the data.
+	 */
+	grep?: string | RegExp
+	/** Exclusive. */
+	afterSeq?: number
+	/** Inclusive. */
+	fromSeq?: number
+	/** Inclusive. */
+	toSeq?: number
+	/** Inclusive; milliseconds since 1970 or a Date. */
+	since?: number | Date
+	/** Inclusive; milliseconds since 1970 or a Date. */
+	until?: number | Date
+}
+
+/** A filter checked and in full: nothing below it sees a partial one. */
+export interface ResolvedFilter {
+	/** Position in `LOG_LEVELS`; 0 lets all through. */
+	readonly levelIndexMin: number
+	readonly kinds: ReadonlySet<string> | undefined
+	readonly daemonId: Id | undefined
+	readonly nodeId: Id | undefined
+	readonly grep: RegExp | undefined
+	readonly fromSeq: number
+	readonly toSeq: number
+	readonly sinceMs: number
+	readonly untilMs: number
+}
+
+const FILTER_KEYS = new Set<string>([
+	'level',
+	'kind',
+	'daemonId',
+	'nodeId',
+	'grep',
+	'afterSeq',
+	'fromSeq',
+	'toSeq',
+	'since',
+	'until',
+])
+
+/**
+ * Checks a filter. Keys that `extraKeys` names belong to the caller and are passed over.
+ *
+ * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, naming the key, the value and what is allowed.
+ */
+export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
+	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
+	for (const key of Object.keys(filter)) {
+		if (!FILTER_KEYS.has(key) && !extraKeys.includes(key)) {
+			throw new MeshChainError(
+				'INVALID_FILTER',
+				`no such filter: ${show(key)} (one of ${[...FILTER_KEYS, ...extraKeys].join(', ')})`,
+			)
+		}
+	}
+	const afterSeq = resolveSeq('afterSeq', filter.afterSeq, -1)
+	return {
+		levelIndexMin: resolveLevelMin(filter.level),
+		kinds: resolveKinds(filter.kind),
+		daemonId: resolveId('daemonId', filter.daemonId),
+		nodeId: resolveId('nodeId', filter.nodeId),
+		grep: resolveGrep(filter.grep),
+		fromSeq: Math.max(resolveSeq('fromSeq', filter.fromSeq, 0), afterSeq + 1),
+		toSeq: resolveSeq('toSeq', filter.toSeq, Number.POSITIVE_INFINITY),
+		sinceMs: resolveTime('since', filter.since, Number.NEGATIVE_INFINITY),
+		untilMs: resolveTime('until', filter.until, Number.POSITIVE_INFINITY),
+	}
+}
+
+/** Whether a record passes a filter. A gap passes where its range touches the wanted one. */
+export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
+	if (isGap(record)) {
+		const fromSeq = record.data?.fromSeq ?? record.seq
+		return record.seq >= filter.fromSeq && fromSeq <= filter.toSeq
+	}
+	return (
+		record.seq >= filter.fromSeq &&
+		record.seq <= filter.toSeq &&
+		record.tsMs >= filter.sinceMs &&
+		record.tsMs <= filter.untilMs &&
+		levelIndex(record.level) >= filter.levelIndexMin &&
+		(filter.kinds === undefined || filter.kinds.has(record.kind)) &&
+		(filter.daemonId === undefined || record.daemonId === filter.daemonId) &&
+		(filter.nodeId === undefined || record.nodeId === filter.nodeId) &&
+		(filter.grep === undefined || grepMatches(record, filter.grep))
+	)
+}
+
+/** A text as a pattern: taken literally, ignoring case unless it holds a capital. */
+export function smartCase(source: string): RegExp {
+	return new RegExp(source, /\p{Lu}/u.test(source) ? '' : 'i')
+}
+
+function grepMatches(record: LogRecord, grep: RegExp): boolean {
+	return (
+		grep.test(record.message) ||
+		grep.test(record.kind) ||
+		(record.data !== undefined && grep.test(searchText(record.data)))
+	)
+}
+
+/** Canonical data as one searchable line; bigints as digits, bytes as nothing a pattern would look for. */
+function searchText(data: unknown): string {
+	return JSON.stringify(data, (_key, value) => (typeof value === 'bigint' ? value.toString() : value)) ?? ''
+}
+
+function resolveLevelMin(level: unknown): number {
+	if (level === undefined) return 0
+	const index = levelIndex(level)
+	if (index >= 0) return index
+	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`)
+}
+
+function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {
+	if (kind === undefined) return undefined
+	const kinds = Array.isArray(kind) ? kind : [kind]
+	if (kinds.some((name) => typeof name !== 'string'))
+		throw invalid('kind', kind, 'a name or an array of names')
+	return new Set(kinds as string[])
+}
+
+function resolveId(key: string, id: unknown): Id | undefined {
+	if (id === undefined || typeof id === 'string' || typeof id === 'bigint') return id
+	if (typeof id === 'number' && Number.isFinite(id)) return id
+	throw invalid(key, id, 'a string, a finite number or a bigint')
+}
+
+function resolveGrep(grep: unknown): RegExp | undefined {
+	if (grep === undefined) return undefined
+	if (typeof grep === 'string') return smartCase(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
+	// A global or sticky pattern remembers where it stopped: every other match would be missed.
+	if (grep instanceof RegExp) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
+	throw invalid('grep', grep, 'a text or a RegExp')
+}
+
+function resolveSeq(key: string, seq: unknown, missing: number): number {
+	if (seq === undefined) return missing
+	if (typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0) return seq
+	throw invalid(key, seq, 'a whole number from 0')
+}
+
+function resolveTime(key: string, time: unknown, missing: number): number {
+	if (time === undefined) return missing
+	const ms = time instanceof Date ? time.getTime() : time
+	if (typeof ms === 'number' && !Number.isNaN(ms)) return ms
+	throw invalid(key, time, 'milliseconds since 1970 or a valid Date')
+}
+
+function invalid(key: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_FILTER', `${key} must be ${allowed}, not ${show(value)}`)
+}

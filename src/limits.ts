@@ -1,0 +1,41 @@
+/**
+ * Every default and every bound, in one place. A bound protects either the service's memory or a reader that is
+ * handed a hostile file; raising one is a change of format or of promise, so none of them is an option.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Records a ring holds unless told otherwise. */
+export const RING_CAPACITY_DEFAULT = 2048
+/** Records a `BufferingAppender` holds unless told otherwise. */
+export const BUFFER_CAPACITY_DEFAULT = 16_384
+
+/** Nested arrays and maps in `data`; what is deeper becomes a marker. */
+export const DATA_DEPTH_MAX = 32
+/** Bytes of one record's `data`; the value that would go beyond becomes a marker. */
+export const DATA_BYTES_MAX = MIB
+/** UTF-16 units of a message; what is longer is cut and says so. */
+export const MESSAGE_LENGTH_MAX = 256 * KIB
+/** UTF-16 units of a kind or a string id; a longer one is refused. */
+export const NAME_LENGTH_MAX = 256
+
+/** Records in one `publishBatch`. */
+export const BATCH_RECORDS_MAX = 1024
+/** Bytes in one `publishBatch`, by the ring's estimate. */
+export const BATCH_BYTES_MAX = MIB
+
+/** How deep listeners may publish from listeners before delivery is cut. */
+export const NESTED_DEPTH_MAX = 32
+/** How many nested deliveries one outermost publish may cause before delivery is cut. */
+export const NESTED_DELIVERIES_MAX = 65_536
+
+/** First and longest wait of the retry timer of a loop or writer whose appends fail. */
+export const RETRY_MS_MIN = 50
+export const RETRY_MS_MAX = 5_000
+
+/** Unwritten bytes a `FileChainAppender` holds while its disk fails. */
+export const PENDING_BYTES_DEFAULT = 16 * MIB
+
+/** Latest time a `Date` can hold, and so the latest `tsMs`. */
+export const TIME_MAX_MS = 8_640_000_000_000_000

@@ -1,0 +1,144 @@
+/**
+ * The words everyone speaks: line, record, level, gap. Shapes only; nothing here does I/O or keeps state.
+ */
+import { MeshChainError } from './errors.ts'
+
+/** From the least to the most severe. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** A daemon or node id. Its type survives the round trip through a chain: a bigint comes back as that bigint. */
+export type Id = string | number | bigint
+
+/** What a publisher hands in. */
+export interface LogLine<K extends string = string, D = unknown> {
+	/** Default `'log'`. `'*'` and names that start with `$` are refused. */
+	readonly kind?: K
+	/** Default `'info'`. */
+	readonly level?: LogLevel
+	/** Default: the kind. */
+	readonly message?: string
+	/** Copied into canonical form before `publish` returns: later mutation changes nothing. */
+	readonly data?: D
+	readonly daemonId?: Id | null
+	/** Default: the loop's. */
+	readonly nodeId?: Id | null
+	/** Milliseconds since 1970 UTC, default the loop's clock; fractions are cut off, before 1970 gives 0. */
+	readonly tsMs?: number
+	/** Set by replay, import and merge: whose record this was. Lets kinds that start with `$` through. */
+	readonly origin?: RecordOrigin
+}
+
+/** The identity of a record in the chain it came from. */
+export interface RecordOrigin {
+	readonly chainId: string
+	readonly epoch: number
+	readonly seq: number
+}
+
+/** One immutable entry of history. */
+export interface LogRecord<K extends string = string, D = unknown> {
+	/** From 1, strictly increasing in a chain. */
+	readonly seq: number
+	/** Which opening of the chain wrote it; a record's identity is `(chainId, epoch, seq)`. */
+	readonly epoch: number
+	/** Whole milliseconds since 1970 UTC. May step back from one record to the next. */
+	readonly tsMs: number
+	readonly level: LogLevel
+	readonly kind: K
+	readonly message: string
+	readonly data?: D
+	readonly daemonId: Id | null
+	readonly nodeId: Id | null
+	/** True only in `snapshot()`: not in the chain, or not yet. */
+	readonly chainPending: boolean
+	/** Only on records that were merged, imported or replayed. */
+	readonly origin?: RecordOrigin
+}
+
+/** Why records are absent. */
+export type GapCause =
+	| 'evicted'
+	| 'appendFailed'
+	| 'overflow'
+	| 'damaged'
+	| 'unsynced'
+	| 'retained'
+	| 'lagged'
+
+/** The `data` of a `$gap`: which records are absent, both ends inclusive, and why. */
+export interface GapData {
+	readonly fromSeq: number
+	readonly toSeq: number
+	readonly count: number
+	readonly cause: GapCause
+}
+
+/** The kind of a record that stands for absent ones. Its `seq` is the gap's `toSeq`; it passes every filter. */
+export const GAP_KIND = '$gap'
+
+/** Fields that every level method takes beside message and data. */
+export type Fields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
+
+/** What `emit` carries, by kind. */
+export type EventMap = Record<string, unknown>
+
+const LEVEL_INDEX: ReadonlyMap<unknown, number> = new Map(LOG_LEVELS.map((level, index) => [level, index]))
+
+/** The position of a level in {@link LOG_LEVELS}, or -1 for anything that is not a level. */
+export function levelIndex(level: unknown): number {
+	return LEVEL_INDEX.get(level) ?? -1
+}
+
+/**
+ * Reads a level in any case; `'warning'` is `'warn'`.
+ *
+ * @throws {MeshChainError} `INVALID_LEVEL`, naming the text and the levels there are.
+ */
+export function parseLevel(text: string): LogLevel {
+	const name = String(text).trim().toLowerCase()
+	const level = name === 'warning' ? 'warn' : name
+	if (LEVEL_INDEX.has(level)) return level as LogLevel
+	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(text)} (one of ${LOG_LEVELS.join(', ')})`)
+}
+
+/** Builds the record that stands for absent ones. */
+export function gapRecord(gap: GapData, at: { epoch: number; tsMs: number }): LogRecord<'$gap', GapData> {
+	const { fromSeq, toSeq, count, cause } = gap
+	const range = fromSeq === toSeq ? `seq ${fromSeq}` : `seq ${fromSeq} to ${toSeq}`
+	return Object.freeze({
+		seq: toSeq,
+		epoch: at.epoch,
+		tsMs: at.tsMs,
+		level: 'warn',
+		kind: GAP_KIND,
+		message: `${count} ${count === 1 ? 'record' : 'records'} absent (${range}): ${cause}`,
+		data: Object.freeze({ fromSeq, toSeq, count, cause }),
+		daemonId: null,
+		nodeId: null,
+		chainPending: false,
+	})
+}
+
+/** Whether a record stands for absent ones of this very chain (a gap that came with a merge is a plain record). */
+export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
+	return record.kind === GAP_KIND && record.origin === undefined
+}
+
+/** A value for an error message: short, on one line, and never throwing. */
+export function show(value: unknown): string {
+	let text: string
+	try {
+		text =
+			typeof value === 'string'
+				? JSON.stringify(value)
+				: typeof value === 'bigint'
+					? `${value}n`
+					: typeof value === 'object' && value !== null
+						? Object.prototype.toString.call(value)
+						: String(value)
+	} catch {
+		text = typeof value
+	}
+	return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
