@@ -2,7 +2,7 @@
  * The shapes a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it.
  */
 import type { LogFilter } from '../filter.ts'
-import type { Id, LogLevel, LogRecord } from '../record.ts'
+import type { LogLevel, LogRecord } from '../record.ts'
 
 export interface ChainQuery extends LogFilter {
 	/** At most this many records; gaps do not count. */
@@ -53,7 +53,6 @@ export interface EpochInfo {
 export interface LockHolder {
 	readonly pid: number
 	readonly host: string
-	readonly nodeId?: Id
 	readonly sinceMs: number
 }
 

@@ -1,0 +1,121 @@
+/**
+ * Everything a chain asks of the file system, as one port: the only importer of `node:fs` here. Tests pass one that fails on
+ * command. The calls mean what those of `node:fs` with the same names mean.
+ */
+import * as fs from 'node:fs'
+
+export interface FileStat {
+	readonly size: number
+	readonly ino: number
+	readonly dev: number
+	isFile(): boolean
+	isDirectory(): boolean
+}
+
+export interface FileSystem {
+	openSync(path: string, flags: number, mode?: number): number
+	closeSync(fd: number): void
+	/** May return fewer bytes than asked for; 0 at the end. */
+	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
+	/** May write fewer bytes than asked for, without an error: always compare. */
+	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
+	fstatSync(fd: number): FileStat
+	statSync(path: string): FileStat
+	ftruncateSync(fd: number, length: number): void
+	fsyncSync(fd: number): void
+	fdatasyncSync(fd: number): void
+	linkSync(existingPath: string, newPath: string): void
+	renameSync(oldPath: string, newPath: string): void
+	unlinkSync(path: string): void
+	realpathSync(path: string): string
+	readFileSync(path: string): Buffer
+	open(path: string, flags: number): Promise<number>
+	close(fd: number): Promise<void>
+	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
+	fstat(fd: number): Promise<FileStat>
+	fdatasync(fd: number): Promise<void>
+}
+
+export const {
+	O_CREAT,
+	O_EXCL,
+	O_RDONLY,
+	O_RDWR,
+	O_WRONLY,
+	// Windows has no such flag, and no such links either.
+	O_NOFOLLOW = 0,
+	O_NONBLOCK = 0,
+} = fs.constants as Partial<typeof fs.constants> & typeof fs.constants
+
+/** The real one. */
+export const nodeFileSystem: FileSystem = {
+	openSync: fs.openSync,
+	closeSync: fs.closeSync,
+	readSync: fs.readSync,
+	writeSync: fs.writeSync,
+	fstatSync: (fd) => fs.fstatSync(fd),
+	statSync: (path) => fs.statSync(path),
+	ftruncateSync: fs.ftruncateSync,
+	fsyncSync: fs.fsyncSync,
+	fdatasyncSync: fs.fdatasyncSync,
+	linkSync: fs.linkSync,
+	renameSync: fs.renameSync,
+	unlinkSync: fs.unlinkSync,
+	realpathSync: (path) => fs.realpathSync(path),
+	readFileSync: (path) => fs.readFileSync(path),
+	open: (path, flags) => callback((done) => fs.open(path, flags, done)),
+	close: (fd) => callback((done) => fs.close(fd, done)),
+	read: (fd, buffer, offset, length, position) =>
+		callback((done) => fs.read(fd, buffer, offset, length, position, done)),
+	fstat: (fd) => callback<FileStat>((done) => fs.fstat(fd, done)),
+	fdatasync: (fd) => callback((done) => fs.fdatasync(fd, done)),
+}
+
+function callback<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
+	return new Promise((resolve, reject) => {
+		start((error, value) => (error ? reject(error) : resolve(value as T)))
+	})
+}
+
+/** The error code of a failed system call, such as `ENOSPC`. */
+export function systemCode(error: unknown): string | undefined {
+	return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+		? error.code
+		: undefined
+}
+
+/** Reads until `length` bytes are there or the file ends; returns what there was. */
+export function readFully(system: FileSystem, fd: number, length: number, position: number): Buffer {
+	const bytes = Buffer.allocUnsafeSlow(length)
+	let done = 0
+	while (done < length) {
+		const count = system.readSync(fd, bytes, done, length - done, position + done)
+		if (count === 0) break
+		done += count
+	}
+	return bytes.subarray(0, done)
+}
+
+/** Writes all of it, or throws: a count that comes back short is followed by the error that explains it. */
+export function writeFully(system: FileSystem, fd: number, bytes: Uint8Array, position: number): void {
+	let done = 0
+	while (done < bytes.length) {
+		const count = system.writeSync(fd, bytes, done, bytes.length - done, position + done)
+		if (count === 0) throw Object.assign(new Error('the write took no bytes'), { code: 'EIO' })
+		done += count
+	}
+}
+
+/** Makes a new or renamed name in a directory survive a power loss; where directories cannot be synced, nothing. */
+export function syncDirectory(system: FileSystem, directory: string): void {
+	let fd: number | undefined
+	try {
+		fd = system.openSync(directory, O_RDONLY)
+		system.fsyncSync(fd)
+	} catch (error) {
+		// Windows and some network file systems cannot sync a directory; a real I/O error must not pass for that.
+		if (systemCode(error) === 'EIO') throw error
+	} finally {
+		if (fd !== undefined) system.closeSync(fd)
+	}
+}

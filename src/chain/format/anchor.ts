@@ -1,0 +1,183 @@
+/**
+ * Anchors: where an epoch opens, about every 64 KiB, and where it closes. Index point, hash link and durable watermark in
+ * one, of one fixed size. Bytes in, bytes out, no I/O.
+ *
+ *   0    9f                     array of 15
+ *   1    a6 "anchor"
+ *   8    ce ····                CRC-32 of bytes 13 to 188, seeded (checksum.ts)
+ *   13   c4 10 ················ chain id
+ *   31   cb ········            this anchor's own offset in the file
+ *   40   rr                     0 opened, 1 span, 2 closed
+ *   41   ce ····                epoch
+ *   46   cb ········            written, milliseconds since 1970
+ *   55   cb ········            next seq: that of the first record behind this anchor
+ *   64   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
+ *   110  cb ········            earliest time since the anchor before (+Infinity: no records)
+ *   119  cb ········            latest time since the anchor before (-Infinity: no records)
+ *   128  cb ········            durable: everything below this offset is on disk
+ *   137  cb ········            offset of the anchor before; 0 for the first
+ *   146  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close
+ *   155  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 154 here)
+ *   189
+ *
+ * The link before the first anchor is the SHA-256 of the header.
+ */
+import { createHash } from 'node:crypto'
+import { LOG_LEVELS } from '../../record.ts'
+import { checksum, entrySeed } from './checksum.ts'
+import { CHAIN_ID_BYTES } from './header.ts'
+
+export const ANCHOR_BYTES = 189
+export const LINK_BYTES = 32
+
+const LEAD = Buffer.concat([Buffer.from([0x9f, 0xa6]), Buffer.from('anchor')])
+const CRC_AT = LEAD.length
+const BODY_AT = CRC_AT + 5
+const ID_AT = BODY_AT + 2
+const OFFSET_AT = ID_AT + CHAIN_ID_BYTES
+const REASON_AT = OFFSET_AT + 9
+const EPOCH_AT = REASON_AT + 1
+const WRITTEN_AT = EPOCH_AT + 5
+const NEXT_SEQ_AT = WRITTEN_AT + 9
+const LEVELS_AT = NEXT_SEQ_AT + 9
+const MIN_TS_AT = LEVELS_AT + 1 + 9 * LOG_LEVELS.length
+const MAX_TS_AT = MIN_TS_AT + 9
+const DURABLE_AT = MAX_TS_AT + 9
+const PREVIOUS_AT = DURABLE_AT + 9
+const DETAIL_AT = PREVIOUS_AT + 9
+const LINK_AT = DETAIL_AT + 9
+
+const REASONS = ['opened', 'span', 'closed'] as const
+export type AnchorReason = (typeof REASONS)[number]
+
+export interface Anchor {
+	readonly offset: number
+	readonly reason: AnchorReason
+	readonly epoch: number
+	readonly writtenMs: number
+	readonly nextSeq: number
+	/** Records so far in the chain, by level, in the order of `LOG_LEVELS`. */
+	readonly levelCounts: readonly number[]
+	/** Over the records since the anchor before. */
+	readonly minTsMs: number
+	readonly maxTsMs: number
+	readonly durableOffset: number
+	readonly previousOffset: number
+	/** Opened: bytes of tail that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}. */
+	readonly detail: number
+	readonly link: Uint8Array
+}
+
+/** The `detail` of an anchor that `close()` wrote, and not the end of the process. */
+export const CLOSED_WITHOUT_EXIT = -1
+
+/** What an anchor covers, for its link: the link before it and every byte between the two. */
+export interface LinkedSpan {
+	readonly previousLink: Uint8Array
+	readonly bytes: Uint8Array
+}
+
+/** The bytes of an anchor, its link and checksum worked out. */
+export function encodeAnchor(
+	chain: { readonly id: Uint8Array; readonly idChecksum: number },
+	anchor: Omit<Anchor, 'link'>,
+	span: LinkedSpan,
+): Buffer {
+	const bytes = Buffer.alloc(ANCHOR_BYTES)
+	LEAD.copy(bytes, 0)
+	bytes[CRC_AT] = 0xce
+	bytes[BODY_AT] = 0xc4
+	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
+	bytes.set(chain.id, ID_AT)
+	writeDouble(bytes, OFFSET_AT, anchor.offset)
+	bytes[REASON_AT] = REASONS.indexOf(anchor.reason)
+	bytes[EPOCH_AT] = 0xce
+	bytes.writeUInt32BE(anchor.epoch, EPOCH_AT + 1)
+	writeDouble(bytes, WRITTEN_AT, anchor.writtenMs)
+	writeDouble(bytes, NEXT_SEQ_AT, anchor.nextSeq)
+	bytes[LEVELS_AT] = 0x90 | LOG_LEVELS.length
+	for (const [index, count] of anchor.levelCounts.entries()) writeDouble(bytes, LEVELS_AT + 1 + 9 * index, count)
+	writeDouble(bytes, MIN_TS_AT, anchor.minTsMs)
+	writeDouble(bytes, MAX_TS_AT, anchor.maxTsMs)
+	writeDouble(bytes, DURABLE_AT, anchor.durableOffset)
+	writeDouble(bytes, PREVIOUS_AT, anchor.previousOffset)
+	writeDouble(bytes, DETAIL_AT, anchor.detail)
+	bytes[LINK_AT] = 0xc4
+	bytes[LINK_AT + 1] = LINK_BYTES
+	bytes.set(anchorLink(bytes, span), LINK_AT + 2)
+	const seed = entrySeed(chain.idChecksum, anchor.offset, ANCHOR_BYTES)
+	bytes.writeUInt32BE(checksum(bytes, BODY_AT, ANCHOR_BYTES, seed), CRC_AT + 1)
+	return bytes
+}
+
+/** The link that the anchor in `bytes` must carry when it follows `span`. */
+export function anchorLink(bytes: Uint8Array, span: LinkedSpan): Uint8Array {
+	return createHash('sha256')
+		.update(span.previousLink)
+		.update(span.bytes)
+		.update(bytes.subarray(BODY_AT, LINK_AT))
+		.digest()
+}
+
+/** Whether the bytes at `pos` begin as an anchor does; the rest may be missing or wrong. */
+export function looksLikeAnchor(bytes: Uint8Array, pos: number): boolean {
+	for (let index = 0; index < LEAD.length; index++) if (bytes[pos + index] !== LEAD[index]) return false
+	return true
+}
+
+/** Where the next thing that begins as an anchor does stands at or behind `from`, or -1. */
+export function findAnchorLead(bytes: Buffer, from: number): number {
+	return bytes.indexOf(LEAD, from)
+}
+
+/** Where the last thing that begins as an anchor does stands at or before `from`, or -1. */
+export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
+	return from < 0 ? -1 : bytes.lastIndexOf(LEAD, from)
+}
+
+/**
+ * The chain id of an anchor that verifies by itself at `offset`: what gives a file with a damaged header its identity back.
+ */
+export function anchorChainId(bytes: Buffer, pos: number, offset: number): Uint8Array | undefined {
+	if (pos + ANCHOR_BYTES > bytes.length || !looksLikeAnchor(bytes, pos)) return undefined
+	const id = Uint8Array.from(bytes.subarray(pos + ID_AT, pos + OFFSET_AT))
+	return decodeAnchor(bytes, pos, offset, checksum(id, 0, id.length, 0)) && id
+}
+
+/** The anchor at `pos`, which is `offset` in the file; undefined when it does not verify there. */
+export function decodeAnchor(
+	bytes: Buffer,
+	pos: number,
+	offset: number,
+	idChecksum: number,
+): Anchor | undefined {
+	if (pos + ANCHOR_BYTES > bytes.length || !looksLikeAnchor(bytes, pos) || bytes[pos + CRC_AT] !== 0xce) return undefined
+	const seed = entrySeed(idChecksum, offset, ANCHOR_BYTES)
+	const crc = checksum(bytes, pos + BODY_AT, pos + ANCHOR_BYTES, seed)
+	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== crc) return undefined
+	const reason = REASONS[bytes[pos + REASON_AT]!]
+	if (reason === undefined) return undefined
+	return {
+		offset,
+		reason,
+		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
+		writtenMs: readDouble(bytes, pos + WRITTEN_AT),
+		nextSeq: readDouble(bytes, pos + NEXT_SEQ_AT),
+		levelCounts: LOG_LEVELS.map((_level, index) => readDouble(bytes, pos + LEVELS_AT + 1 + 9 * index)),
+		minTsMs: readDouble(bytes, pos + MIN_TS_AT),
+		maxTsMs: readDouble(bytes, pos + MAX_TS_AT),
+		durableOffset: readDouble(bytes, pos + DURABLE_AT),
+		previousOffset: readDouble(bytes, pos + PREVIOUS_AT),
+		detail: readDouble(bytes, pos + DETAIL_AT),
+		link: Uint8Array.from(bytes.subarray(pos + LINK_AT + 2, pos + ANCHOR_BYTES)),
+	}
+}
+
+function writeDouble(bytes: Buffer, pos: number, value: number): void {
+	bytes[pos] = 0xcb
+	bytes.writeDoubleBE(value, pos + 1)
+}
+
+function readDouble(bytes: Buffer, pos: number): number {
+	return bytes.readDoubleBE(pos + 1)
+}

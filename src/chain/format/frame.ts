@@ -1,0 +1,175 @@
+/**
+ * Frames: groups of records committed by one write. Bytes in, bytes out, no I/O.
+ *
+ *   0    97                array of 7
+ *   1    ce ····           length of the whole frame in bytes
+ *   6    ce ····           CRC-32 of everything from byte 11 on, seeded (checksum.ts)
+ *   11   ff                flags: levels present (bits 0 to 4), a `$` kind is present (5), texts are all ASCII (6)
+ *   12   epoch             unsigned integer, as short as it can be
+ *        base seq          seq of the first row; each row is one more than the row before it
+ *        base time         float64, milliseconds since 1970; each row's time is relative to it
+ *        rows              array of rows (codec/row-encoder.ts)
+ *
+ * A `$gap` opens its frame: there, and nowhere else, base seq is more than one above the record before.
+ */
+import { checksum, entrySeed } from './checksum.ts'
+
+/** Array, length, checksum and flags: what is at a fixed place. */
+export const FRAME_FIXED_BYTES = 12
+/** The longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
+const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
+/** The shortest frame that can hold a row. */
+const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + 9 + 1 + 3
+/** No reader believes a longer frame, no writer makes one. */
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024
+
+export const FLAG_CONTROL = 1 << 5
+export const FLAG_ASCII = 1 << 6
+export const LEVELS_MASK = (1 << 5) - 1
+
+export interface FrameHead {
+	readonly flags: number
+	readonly epoch: number
+	readonly baseSeq: number
+	readonly baseTsMs: number
+	readonly rows: number
+}
+
+/** A frame that verified: its head, and where its rows are in the bytes it was read from. */
+export interface Frame extends FrameHead {
+	readonly offset: number
+	readonly length: number
+	readonly bytes: Buffer
+	readonly rowsStart: number
+	readonly rowsEnd: number
+}
+
+const head = Buffer.alloc(FRAME_HEADER_BYTES_MAX)
+
+/** Writes a frame to `target[pos…]`, which must have room for `rows` and {@link FRAME_HEADER_BYTES_MAX}; returns its length. */
+export function encodeFrame(
+	target: Buffer,
+	pos: number,
+	frame: FrameHead & { readonly offset: number; readonly idChecksum: number },
+	rows: Uint8Array,
+): number {
+	let at = FRAME_FIXED_BYTES
+	at = writeUint(head, at, frame.epoch)
+	at = writeUint(head, at, frame.baseSeq)
+	head[at] = 0xcb
+	at = head.writeDoubleBE(frame.baseTsMs, at + 1)
+	at = writeArrayHeader(head, at, frame.rows)
+	const length = at + rows.length
+	head[0] = 0x97
+	head[1] = 0xce
+	head.writeUInt32BE(length, 2)
+	head[6] = 0xce
+	head[11] = frame.flags
+	head.copy(target, pos, 0, at)
+	target.set(rows, pos + at)
+	const seed = entrySeed(frame.idChecksum, frame.offset, length)
+	target.writeUInt32BE(checksum(target, pos + 11, pos + length, seed), pos + 7)
+	return length
+}
+
+/** How much room {@link encodeFrame} may need. */
+export function frameBytesMax(rowsBytes: number): number {
+	return FRAME_HEADER_BYTES_MAX + rowsBytes
+}
+
+/** Whether the bytes at `pos` begin as a frame does. Needs 12 bytes there. */
+export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
+	return (
+		bytes[pos] === 0x97 && bytes[pos + 1] === 0xce && bytes[pos + 6] === 0xce && (bytes[pos + 11] ?? 0xff) < 0x80
+	)
+}
+
+/** The length that the frame at `pos` claims; undefined when no frame can be that long. */
+export function claimedLength(bytes: Buffer, pos: number): number | undefined {
+	const length = bytes.readUInt32BE(pos + 2)
+	return length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX ? length : undefined
+}
+
+/** The frame of `length` bytes at `pos`, which is `offset` in the file; undefined when it does not verify there. */
+export function decodeFrame(
+	bytes: Buffer,
+	pos: number,
+	length: number,
+	offset: number,
+	idChecksum: number,
+): Frame | undefined {
+	if (!looksLikeFrame(bytes, pos)) return undefined
+	const seed = entrySeed(idChecksum, offset, length)
+	if (bytes.readUInt32BE(pos + 7) !== checksum(bytes, pos + 11, pos + length, seed)) return undefined
+	return readFrameHead(bytes, pos, pos + length, offset)
+}
+
+/** The head of a frame whose checksum nobody looked at: what a damaged frame seems to say of itself. */
+export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
+	if (end - pos < FRAME_BYTES_MIN) return undefined
+	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
+	if (epoch === undefined) return undefined
+	const baseSeq = readUint(bytes, epoch.end)
+	if (baseSeq === undefined || bytes[baseSeq.end] !== 0xcb || baseSeq.end + 14 > end) return undefined
+	const rows = readArrayHeader(bytes, baseSeq.end + 9)
+	if (rows === undefined || rows.value === 0 || rows.end + rows.value * 3 > end) return undefined
+	return {
+		offset,
+		length: end - pos,
+		flags: bytes[pos + 11]!,
+		epoch: epoch.value,
+		baseSeq: baseSeq.value,
+		baseTsMs: bytes.readDoubleBE(baseSeq.end + 1),
+		rows: rows.value,
+		bytes,
+		rowsStart: rows.end,
+		rowsEnd: end,
+	}
+}
+
+function writeUint(bytes: Buffer, pos: number, value: number): number {
+	if (value < 0x80) {
+		bytes[pos] = value
+		return pos + 1
+	}
+	if (value <= 0xffff_ffff) {
+		const width = value < 0x100 ? 1 : value < 0x10000 ? 2 : 4
+		bytes[pos] = width === 1 ? 0xcc : width === 2 ? 0xcd : 0xce
+		return bytes.writeUIntBE(value, pos + 1, width)
+	}
+	bytes[pos] = 0xcb
+	return bytes.writeDoubleBE(value, pos + 1)
+}
+
+function writeArrayHeader(bytes: Buffer, pos: number, count: number): number {
+	if (count < 16) {
+		bytes[pos] = 0x90 | count
+		return pos + 1
+	}
+	bytes[pos] = 0xdc
+	return bytes.writeUInt16BE(count, pos + 1)
+}
+
+interface ReadValue {
+	readonly value: number
+	readonly end: number
+}
+
+/** A whole number from 0 at `pos`; the caller has checked that there are bytes enough. */
+function readUint(bytes: Buffer, pos: number): ReadValue | undefined {
+	const lead = bytes[pos]!
+	if (lead < 0x80) return { value: lead, end: pos + 1 }
+	if (pos + 9 > bytes.length) return undefined
+	if (lead === 0xcc) return { value: bytes[pos + 1]!, end: pos + 2 }
+	if (lead === 0xcd) return { value: bytes.readUInt16BE(pos + 1), end: pos + 3 }
+	if (lead === 0xce) return { value: bytes.readUInt32BE(pos + 1), end: pos + 5 }
+	if (lead !== 0xcb) return undefined
+	const value = bytes.readDoubleBE(pos + 1)
+	return Number.isSafeInteger(value) && value >= 0 ? { value, end: pos + 9 } : undefined
+}
+
+function readArrayHeader(bytes: Buffer, pos: number): ReadValue | undefined {
+	const lead = bytes[pos]!
+	if (lead >= 0x90 && lead < 0xa0) return { value: lead & 0x0f, end: pos + 1 }
+	return lead === 0xdc ? { value: bytes.readUInt16BE(pos + 1), end: pos + 3 } : undefined
+}

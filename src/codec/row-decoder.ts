@@ -1,0 +1,167 @@
+/**
+ * MessagePack rows back to records: the mirror of `row-encoder.ts`, which has the layout. Reads only bytes whose
+ * structure was checked, and still never beyond the end it is given.
+ */
+import { GAP_KIND, type Id, LOG_LEVELS, type LogRecord, type RecordOrigin } from '../record.ts'
+import { unpackData } from './data-packer.ts'
+import { DEFAULT_KIND } from './row-encoder.ts'
+import { valueEnd } from './structure.ts'
+
+const ROW_COLUMNS_MIN = 2
+const ROW_COLUMNS_MAX = 8
+
+/** Where the rows of one frame lie and what they are relative to. */
+export interface RowBlock {
+	readonly bytes: Buffer
+	/** The first row's first byte. */
+	readonly start: number
+	readonly end: number
+	readonly rows: number
+	readonly epoch: number
+	readonly baseSeq: number
+	readonly baseTsMs: number
+	/** Every text in the fixed parts is ASCII: the block is decoded once and cut into pieces. */
+	readonly ascii: boolean
+}
+
+/**
+ * All rows of a block, in order.
+ *
+ * @throws {RangeError} when the bytes are no rows: a frame whose checksum holds but whose writer was not ours.
+ */
+export function decodeRows(block: RowBlock): LogRecord[] {
+	const reader = new RowReader(block)
+	const records = new Array<LogRecord>(block.rows)
+	for (let index = 0; index < block.rows; index++) records[index] = reader.row(index)
+	reader.expectEnd()
+	return records
+}
+
+class RowReader {
+	readonly #block: RowBlock
+	readonly #bytes: Buffer
+	readonly #text: string | undefined
+	#pos: number
+
+	constructor(block: RowBlock) {
+		this.#block = block
+		this.#bytes = block.bytes
+		this.#pos = block.start
+		this.#text = block.ascii ? block.bytes.toString('latin1', block.start, block.end) : undefined
+	}
+
+	row(index: number): LogRecord {
+		const { baseSeq, baseTsMs, epoch } = this.#block
+		const columns = this.#byte() - 0x90
+		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX) throw this.#malformed('a row of 2 to 8 columns')
+		const tsMs = baseTsMs + this.#number()
+		const level = LOG_LEVELS[this.#byte()]
+		if (level === undefined) throw this.#malformed('a level of 0 to 4')
+		const kind = columns > 2 ? (this.#textOrNil() ?? DEFAULT_KIND) : DEFAULT_KIND
+		const message = columns > 3 ? (this.#textOrNil() ?? kind) : kind
+		const daemonId = columns > 4 ? this.#id() : null
+		const nodeId = columns > 5 ? this.#id() : null
+		const origin = columns > 6 ? this.#origin() : undefined
+		const record = { seq: baseSeq + index, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
+		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
+		const data = this.#data()
+		if (kind === GAP_KIND && origin === undefined) checkGap(data, () => this.#malformed('a $gap with its range'))
+		return origin === undefined ? { ...record, data } : { ...record, data, origin }
+	}
+
+	expectEnd(): void {
+		if (this.#pos !== this.#block.end) throw this.#malformed('the end of the frame')
+	}
+
+	#byte(): number {
+		if (this.#pos >= this.#block.end) throw this.#malformed('more bytes')
+		return this.#bytes[this.#pos++]!
+	}
+
+	#take(count: number): number {
+		const start = this.#pos
+		if (start + count > this.#block.end) throw this.#malformed(`${count} more bytes`)
+		this.#pos = start + count
+		return start
+	}
+
+	#textOrNil(): string | undefined {
+		const lead = this.#byte()
+		return lead === 0xc0 ? undefined : this.#textBody(lead)
+	}
+
+	#textBody(lead: number): string {
+		let length: number
+		if (lead >= 0xa0 && lead < 0xc0) length = lead & 0x1f
+		else if (lead === 0xd9) length = this.#byte()
+		else if (lead === 0xda) length = this.#bytes.readUInt16BE(this.#take(2))
+		else if (lead === 0xdb) length = this.#bytes.readUInt32BE(this.#take(4))
+		else throw this.#malformed('a text')
+		const start = this.#take(length)
+		const base = this.#block.start
+		return (
+			this.#text?.substring(start - base, start - base + length) ??
+			this.#bytes.toString('utf8', start, start + length)
+		)
+	}
+
+	#number(): number {
+		const value = this.#numberBody(this.#byte())
+		if (typeof value !== 'number') throw this.#malformed('a number')
+		return value
+	}
+
+	#numberBody(lead: number): number | bigint | undefined {
+		if (lead < 0x80) return lead
+		if (lead >= 0xe0) return lead - 0x100
+		switch (lead) {
+			case 0xcb:
+				return this.#bytes.readDoubleBE(this.#take(8))
+			case 0xcc:
+				return this.#byte()
+			case 0xcd:
+				return this.#bytes.readUInt16BE(this.#take(2))
+			case 0xce:
+				return this.#bytes.readUInt32BE(this.#take(4))
+			case 0xcf:
+				return this.#bytes.readBigUInt64BE(this.#take(8))
+			case 0xd2:
+				return this.#bytes.readInt32BE(this.#take(4))
+			case 0xd3:
+				return this.#bytes.readBigInt64BE(this.#take(8))
+			default:
+				return undefined
+		}
+	}
+
+	#id(): Id | null {
+		const lead = this.#byte()
+		return lead === 0xc0 ? null : (this.#numberBody(lead) ?? this.#textBody(lead))
+	}
+
+	#origin(): RecordOrigin | undefined {
+		const lead = this.#byte()
+		if (lead === 0xc0) return undefined
+		if (lead !== 0x93) throw this.#malformed('an origin of three')
+		return { chainId: this.#textBody(this.#byte()), epoch: this.#number(), seq: this.#number() }
+	}
+
+	#data(): unknown {
+		const start = this.#pos
+		const end = valueEnd(this.#bytes, start, this.#block.end)
+		if (end < 0) throw this.#malformed('a value')
+		this.#pos = end
+		return unpackData(this.#bytes, start, end)
+	}
+
+	#malformed(expected: string): RangeError {
+		return new RangeError(`expected ${expected} at byte ${this.#pos - this.#block.start} of the rows`)
+	}
+}
+
+/** Readers rely on the numbers in a gap, so a gap without them is no gap. */
+function checkGap(data: unknown, malformed: () => RangeError): void {
+	const gap = data as { fromSeq?: unknown; toSeq?: unknown; count?: unknown; cause?: unknown } | null
+	const whole = Number.isSafeInteger(gap?.fromSeq) && Number.isSafeInteger(gap?.toSeq)
+	if (!whole || !Number.isSafeInteger(gap?.count) || typeof gap?.cause !== 'string') throw malformed()
+}

@@ -1,0 +1,207 @@
+/**
+ * Records to MessagePack rows, one after the other into one growing buffer:
+ *
+ *   [dTs, level, kind | nil, message | nil, daemonId, nodeId, origin, data]
+ *
+ * `dTs` is relative to a base the caller names; `kind` nil is `'log'`, `message` nil is the kind; trailing nils are left
+ * out, except that a row of eight always has `data`, be it nil. `seq` and `epoch` are not in the row: the frame around
+ * it knows them. The fixed part is written by hand, `data` by msgpackr.
+ */
+import { LogAppendError } from '../errors.ts'
+import { type Id, type LogRecord, levelIndex, type RecordOrigin } from '../record.ts'
+import { PACKED_DATA_BYTES_MAX, packDataBorrow } from './data-packer.ts'
+
+/** The kind that a row leaves out. */
+export const DEFAULT_KIND = 'log'
+
+const FIXED_PART_BYTES_MAX = 64
+const BYTES_PER_UNIT_MAX = 3
+/** Below this a loop over the characters beats a call into native code. */
+const LOOP_LENGTH_MAX = 64
+
+export class RowEncoder {
+	#bytes = Buffer.allocUnsafeSlow(64 * 1024)
+	#pos = 0
+	#ascii = true
+
+	/** Bytes written since the last {@link reset}. */
+	get length(): number {
+		return this.#pos
+	}
+
+	/** Whether every text in the fixed parts since the last {@link reset} is ASCII. */
+	get ascii(): boolean {
+		return this.#ascii
+	}
+
+	/** What was written, valid until the next call of any method. */
+	bytesBorrow(): Uint8Array {
+		return this.#bytes.subarray(0, this.#pos)
+	}
+
+	reset(): void {
+		this.#pos = 0
+		this.#ascii = true
+	}
+
+	/**
+	 * Appends the row of one record. Throws, and leaves nothing behind, when its data cannot be packed.
+	 *
+	 * @throws {LogAppendError} not retryable.
+	 */
+	encode(record: LogRecord, baseTsMs: number): void {
+		const start = this.#pos
+		const ascii = this.#ascii
+		try {
+			this.#encodeRow(record, baseTsMs)
+		} catch (thrown) {
+			this.#pos = start
+			this.#ascii = ascii
+			if (thrown instanceof LogAppendError) throw thrown
+			const reason = `the record cannot be written as MessagePack (${String(thrown)})`
+			throw new LogAppendError(reason, { retryable: false, seq: record.seq, cause: thrown })
+		}
+	}
+
+	#encodeRow(record: LogRecord, baseTsMs: number): void {
+		const { kind, message, daemonId, nodeId, origin, data } = record
+		const level = levelIndex(record.level)
+		if (level < 0) throw new LogAppendError(`no such level: ${record.level}`, { retryable: false, seq: record.seq })
+		const columns = rowColumns(record)
+		this.#reserve(FIXED_PART_BYTES_MAX)
+		this.#bytes[this.#pos++] = 0x90 | columns
+		this.#number(record.tsMs - baseTsMs)
+		this.#bytes[this.#pos++] = level
+		if (columns > 2) this.#text(kind === DEFAULT_KIND ? undefined : kind)
+		if (columns > 3) this.#text(message === kind ? undefined : message)
+		if (columns > 4) this.#id(daemonId)
+		if (columns > 5) this.#id(nodeId)
+		if (columns > 6) this.#origin(origin)
+		if (columns > 7) this.#data(data, record.seq)
+	}
+
+	#text(text: string | undefined): void {
+		if (text === undefined) {
+			this.#reserve(1)
+			this.#bytes[this.#pos++] = 0xc0
+			return
+		}
+		this.#reserve(5 + text.length * BYTES_PER_UNIT_MAX)
+		if (text.length < LOOP_LENGTH_MAX && this.#shortAscii(text)) return
+		const byteLength = Buffer.byteLength(text)
+		if (byteLength !== text.length) this.#ascii = false
+		this.#textHeader(byteLength)
+		this.#pos += this.#bytes.write(text, this.#pos, 'utf8')
+	}
+
+	/** Writes a short text character by character; false, with nothing written, when one is not ASCII. */
+	#shortAscii(text: string): boolean {
+		const { length } = text
+		const start = this.#pos
+		this.#textHeader(length)
+		let pos = this.#pos
+		for (let index = 0; index < length; index++) {
+			const unit = text.charCodeAt(index)
+			if (unit > 0x7f) {
+				this.#pos = start
+				return false
+			}
+			this.#bytes[pos++] = unit
+		}
+		this.#pos = pos
+		return true
+	}
+
+	#textHeader(byteLength: number): void {
+		if (byteLength < 32) this.#bytes[this.#pos++] = 0xa0 | byteLength
+		else if (byteLength < 0x100) this.#lead(0xd9, byteLength, 1)
+		else if (byteLength < 0x10000) this.#lead(0xda, byteLength, 2)
+		else this.#lead(0xdb, byteLength, 4)
+	}
+
+	#lead(lead: number, value: number, width: 1 | 2 | 4): void {
+		this.#bytes[this.#pos] = lead
+		this.#pos = this.#bytes.writeUIntBE(value, this.#pos + 1, width)
+	}
+
+	#id(id: Id | null): void {
+		if (typeof id === 'string') this.#text(id)
+		else {
+			this.#reserve(9)
+			if (typeof id === 'number') this.#number(id)
+			else if (typeof id === 'bigint') this.#bigint(id)
+			else this.#bytes[this.#pos++] = 0xc0
+		}
+	}
+
+	/** A whole number of up to 32 bits as such, any other as a float64: a number in every language. */
+	#number(value: number): void {
+		if (value >= 0 && value < 0x80 && value === (value | 0) && !Object.is(value, -0)) {
+			this.#bytes[this.#pos++] = value
+		} else if (value < 0 && value >= -32 && value === (value | 0)) {
+			this.#bytes[this.#pos++] = value & 0xff
+		} else if (value > 0 && value <= 0xffff_ffff && value === value >>> 0) {
+			if (value < 0x100) this.#lead(0xcc, value, 1)
+			else if (value < 0x10000) this.#lead(0xcd, value, 2)
+			else this.#lead(0xce, value, 4)
+		} else if (value < 0 && value === (value | 0)) {
+			this.#bytes[this.#pos] = 0xd2
+			this.#pos = this.#bytes.writeInt32BE(value, this.#pos + 1)
+		} else {
+			this.#bytes[this.#pos] = 0xcb
+			this.#pos = this.#bytes.writeDoubleBE(value, this.#pos + 1)
+		}
+	}
+
+	/** Always 64 bits wide: that is how a reader tells it from a number. */
+	#bigint(value: bigint): void {
+		this.#bytes[this.#pos] = value < 0n ? 0xd3 : 0xcf
+		this.#pos =
+			value < 0n
+				? this.#bytes.writeBigInt64BE(value, this.#pos + 1)
+				: this.#bytes.writeBigUInt64BE(value, this.#pos + 1)
+	}
+
+	#origin(origin: RecordOrigin | undefined): void {
+		this.#reserve(FIXED_PART_BYTES_MAX)
+		if (origin === undefined) {
+			this.#bytes[this.#pos++] = 0xc0
+			return
+		}
+		this.#bytes[this.#pos++] = 0x93
+		this.#text(origin.chainId)
+		this.#reserve(18)
+		this.#number(origin.epoch)
+		this.#number(origin.seq)
+	}
+
+	#data(data: unknown, seq: number): void {
+		const packed = packDataBorrow(data)
+		if (packed.length > PACKED_DATA_BYTES_MAX) {
+			throw new LogAppendError(`data of ${packed.length} bytes is more than a frame may hold`, {
+				retryable: false,
+				seq,
+			})
+		}
+		this.#reserve(packed.length)
+		this.#bytes.set(packed, this.#pos)
+		this.#pos += packed.length
+	}
+
+	#reserve(bytes: number): void {
+		if (this.#pos + bytes <= this.#bytes.length) return
+		const grown = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#pos + bytes))
+		this.#bytes.copy(grown, 0, 0, this.#pos)
+		this.#bytes = grown
+	}
+}
+
+/** How many columns a row needs: trailing defaults are left out. */
+function rowColumns(record: LogRecord): number {
+	if (record.data !== undefined) return 8
+	if (record.origin !== undefined) return 7
+	if (record.nodeId !== null) return 6
+	if (record.daemonId !== null) return 5
+	if (record.message !== record.kind) return 4
+	return record.kind === DEFAULT_KIND ? 2 : 3
+}
