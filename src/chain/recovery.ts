@@ -2,11 +2,18 @@
  * What a writer finds when it opens a chain that exists, and what becomes of its end. Reads only; what it decides, the
  * writer does. First rule: bytes with a valid entry anywhere behind them are never cut.
  */
+
+import { decodeRows } from '../codec/row-decoder.ts'
 import { MeshChainError } from '../errors.ts'
 import { GAP_KIND, LOG_LEVELS, levelIndex, show } from '../record.ts'
-import { decodeRows } from '../codec/row-decoder.ts'
 import { type FileSystem, readFully } from './file-system.ts'
-import { ANCHOR_BYTES, type Anchor, anchorChainId, decodeAnchor, findAnchorLeadBackward } from './format/anchor.ts'
+import {
+	ANCHOR_BYTES,
+	type Anchor,
+	anchorChainId,
+	decodeAnchor,
+	findAnchorLeadBackward,
+} from './format/anchor.ts'
 import { checksum } from './format/checksum.ts'
 import type { Frame } from './format/frame.ts'
 import { HEADER_BYTES, readHeader } from './format/header.ts'
@@ -76,7 +83,9 @@ export function identify(bytes: Buffer, path: string): ChainIdentity {
 			{ path, offset: 0 },
 		)
 	}
-	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is no mesh-chain file; it is left as it is`, { path })
+	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is no mesh-chain file; it is left as it is`, {
+		path,
+	})
 }
 
 function identityOf(
@@ -90,7 +99,12 @@ function identityOf(
 }
 
 /** Reads the end of a chain of `size` bytes: from its newest anchor on, whatever the size of the file. */
-export function readChainEnd(system: FileSystem, fd: number, size: number, identity: ChainIdentity): ChainEnd {
+export function readChainEnd(
+	system: FileSystem,
+	fd: number,
+	size: number,
+	identity: ChainIdentity,
+): ChainEnd {
 	const anchor = findAnchorBefore(system, fd, size, identity.idChecksum)
 	const from = anchor === undefined ? HEADER_BYTES : anchor.offset + ANCHOR_BYTES
 	const walk = new EndWalk(anchor)

@@ -7,7 +7,7 @@
  */
 import pLimit from 'p-limit'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { type GapData, GAP_KIND, gapRecord, type LogRecord, show } from '../record.ts'
+import { GAP_KIND, type GapData, gapRecord, type LogRecord, show } from '../record.ts'
 import { openForWriting, type TailCut } from './create.ts'
 import { type FileSystem, writeFully } from './file-system.ts'
 import { CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
@@ -247,12 +247,15 @@ export class ChainWriter {
 	#admit(record: LogRecord): void {
 		const expected = this.#span.nextSeq
 		if (record.seq < expected) {
-			throw new LogAppendError(`seq ${record.seq} is not above ${expected - 1}, the last in ${show(this.path)}`, {
-				code: 'SEQ_NOT_INCREASING',
-				retryable: false,
-				path: this.path,
-				seq: record.seq,
-			})
+			throw new LogAppendError(
+				`seq ${record.seq} is not above ${expected - 1}, the last in ${show(this.path)}`,
+				{
+					code: 'SEQ_NOT_INCREASING',
+					retryable: false,
+					path: this.path,
+					seq: record.seq,
+				},
+			)
 		}
 		const firstCovered = firstSeqCovered(record)
 		if (firstCovered > expected) this.#push(missingGap(expected, firstCovered - 1, record))

@@ -53,7 +53,8 @@ class RowReader {
 	row(index: number): LogRecord {
 		const { baseSeq, baseTsMs, epoch } = this.#block
 		const columns = this.#byte() - 0x90
-		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX) throw this.#malformed('a row of 2 to 8 columns')
+		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX)
+			throw this.#malformed('a row of 2 to 8 columns')
 		const tsMs = baseTsMs + this.#number()
 		const level = LOG_LEVELS[this.#byte()]
 		if (level === undefined) throw this.#malformed('a level of 0 to 4')
@@ -62,10 +63,21 @@ class RowReader {
 		const daemonId = columns > 4 ? this.#id() : null
 		const nodeId = columns > 5 ? this.#id() : null
 		const origin = columns > 6 ? this.#origin() : undefined
-		const record = { seq: baseSeq + index, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
+		const record = {
+			seq: baseSeq + index,
+			epoch,
+			tsMs,
+			level,
+			kind,
+			message,
+			daemonId,
+			nodeId,
+			chainPending: false,
+		}
 		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		const data = this.#data()
-		if (kind === GAP_KIND && origin === undefined) checkGap(data, () => this.#malformed('a $gap with its range'))
+		if (kind === GAP_KIND && origin === undefined)
+			checkGap(data, () => this.#malformed('a $gap with its range'))
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
 	}
 

@@ -66,7 +66,8 @@ export class RowEncoder {
 	#encodeRow(record: LogRecord, baseTsMs: number): void {
 		const { kind, message, daemonId, nodeId, origin, data } = record
 		const level = levelIndex(record.level)
-		if (level < 0) throw new LogAppendError(`no such level: ${record.level}`, { retryable: false, seq: record.seq })
+		if (level < 0)
+			throw new LogAppendError(`no such level: ${record.level}`, { retryable: false, seq: record.seq })
 		const columns = rowColumns(record)
 		this.#reserve(FIXED_PART_BYTES_MAX)
 		this.#bytes[this.#pos++] = 0x90 | columns

@@ -96,7 +96,8 @@ export function encodeAnchor(
 	writeDouble(bytes, WRITTEN_AT, anchor.writtenMs)
 	writeDouble(bytes, NEXT_SEQ_AT, anchor.nextSeq)
 	bytes[LEVELS_AT] = 0x90 | LOG_LEVELS.length
-	for (const [index, count] of anchor.levelCounts.entries()) writeDouble(bytes, LEVELS_AT + 1 + 9 * index, count)
+	for (const [index, count] of anchor.levelCounts.entries())
+		writeDouble(bytes, LEVELS_AT + 1 + 9 * index, count)
 	writeDouble(bytes, MIN_TS_AT, anchor.minTsMs)
 	writeDouble(bytes, MAX_TS_AT, anchor.maxTsMs)
 	writeDouble(bytes, DURABLE_AT, anchor.durableOffset)
@@ -111,12 +112,17 @@ export function encodeAnchor(
 }
 
 /** The link that the anchor in `bytes` must carry when it follows `span`. */
-export function anchorLink(bytes: Uint8Array, span: LinkedSpan): Uint8Array {
+function anchorLink(bytes: Uint8Array, span: LinkedSpan): Uint8Array {
 	return createHash('sha256')
 		.update(span.previousLink)
 		.update(span.bytes)
-		.update(bytes.subarray(BODY_AT, LINK_AT))
+		.update(anchorLinkBody(bytes))
 		.digest()
+}
+
+/** The part of an anchor's own bytes that its link covers. */
+export function anchorLinkBody(bytes: Uint8Array): Uint8Array {
+	return bytes.subarray(BODY_AT, LINK_AT)
 }
 
 /** Whether the bytes at `pos` begin as an anchor does; the rest may be missing or wrong. */
@@ -151,7 +157,8 @@ export function decodeAnchor(
 	offset: number,
 	idChecksum: number,
 ): Anchor | undefined {
-	if (pos + ANCHOR_BYTES > bytes.length || !looksLikeAnchor(bytes, pos) || bytes[pos + CRC_AT] !== 0xce) return undefined
+	if (pos + ANCHOR_BYTES > bytes.length || !looksLikeAnchor(bytes, pos) || bytes[pos + CRC_AT] !== 0xce)
+		return undefined
 	const seed = entrySeed(idChecksum, offset, ANCHOR_BYTES)
 	const crc = checksum(bytes, pos + BODY_AT, pos + ANCHOR_BYTES, seed)
 	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== crc) return undefined

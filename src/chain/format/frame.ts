@@ -80,7 +80,10 @@ export function frameBytesMax(rowsBytes: number): number {
 /** Whether the bytes at `pos` begin as a frame does. Needs 12 bytes there. */
 export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	return (
-		bytes[pos] === 0x97 && bytes[pos + 1] === 0xce && bytes[pos + 6] === 0xce && (bytes[pos + 11] ?? 0xff) < 0x80
+		bytes[pos] === 0x97 &&
+		bytes[pos + 1] === 0xce &&
+		bytes[pos + 6] === 0xce &&
+		(bytes[pos + 11] ?? 0xff) < 0x80
 	)
 }
 

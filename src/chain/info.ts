@@ -1,0 +1,189 @@
+/**
+ * What there is to know about a chain without reading its records: one walk over frame heads and anchors.
+ */
+import { type GapData, isGap, LOG_LEVELS, type LogLevel } from '../record.ts'
+import type { ChainHead, ChainInfo, ChainState, EpochInfo } from './chain.ts'
+import { Continuity, rowsOf } from './continuity.ts'
+import { type Anchor, CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
+import type { Frame } from './format/frame.ts'
+import { FORMAT_VERSION, HEADER_BYTES } from './format/header.ts'
+import { readHolder } from './lock.ts'
+import type { ChainIdentity } from './recovery.ts'
+import type { ScanEntry } from './scan.ts'
+import { type OpenFile, walkFile } from './walk.ts'
+
+export async function gatherInfo(path: string, file: OpenFile, identity: ChainIdentity): Promise<ChainInfo> {
+	const { size } = await file.system.fstat(file.fd)
+	const walk = new InfoWalk()
+	if (identity.headerDamaged) walk.damaged(HEADER_BYTES)
+	for await (const entries of walkFile(file, HEADER_BYTES, size)) {
+		for (const entry of entries) walk.take(entry)
+	}
+	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
+	return walk.finish({
+		path,
+		identity,
+		bytes: size,
+		holder: isClosed ? undefined : readHolder(file.system, path),
+	})
+}
+
+/** The newest link of a chain. */
+export function headOf(identity: ChainIdentity, anchor: Anchor | undefined): ChainHead {
+	return {
+		chainId: identity.idHex,
+		epoch: anchor?.epoch ?? 0,
+		seq: anchor === undefined ? 0 : anchor.nextSeq - 1,
+		offset: anchor?.offset ?? 0,
+		link: anchor === undefined ? '' : Buffer.from(anchor.link).toString('hex'),
+	}
+}
+
+interface EpochWalk {
+	epoch: number
+	openedMs: number
+	firstSeq: number | undefined
+	lastSeq: number | undefined
+	closed: Anchor | undefined
+	cutBytes: number
+}
+
+class InfoWalk {
+	lastAnchor: Anchor | undefined
+	framesBehindAnchor = false
+	readonly #continuity = new Continuity(undefined)
+	readonly #epochs: EpochWalk[] = []
+	readonly #byCause: Record<string, number> = {}
+	readonly #levels = LOG_LEVELS.map(() => 0)
+	#gapCount = 0
+	#gapRecords = 0
+	#records = 0
+	#firstSeq: number | undefined
+	#lastSeq: number | undefined
+	#minTsMs = Number.POSITIVE_INFINITY
+	#maxTsMs = Number.NEGATIVE_INFINITY
+	#tornBytes = 0
+	#damagedPlaces = 0
+	#damagedBytes = 0
+
+	take(entry: ScanEntry): void {
+		if (entry.type === 'frame') this.#frame(entry.frame)
+		else if (entry.type === 'anchor') this.#anchor(entry.anchor)
+		else {
+			if (entry.place.torn) this.#tornBytes = entry.place.bytes
+			else this.damaged(entry.place.bytes)
+			this.#gap(this.#continuity.badEnd(entry.place)?.data)
+		}
+	}
+
+	damaged(bytes: number): void {
+		this.#damagedPlaces++
+		this.#damagedBytes += bytes
+	}
+
+	finish(known: {
+		path: string
+		identity: ChainIdentity
+		bytes: number
+		holder: ChainInfo['holder']
+	}): ChainInfo {
+		const epochs = this.#epochs.map((epoch, index): EpochInfo => {
+			const isLast = index === this.#epochs.length - 1
+			const state = stateOf(epoch, isLast && known.holder !== undefined)
+			return {
+				epoch: epoch.epoch,
+				openedMs: epoch.openedMs,
+				firstSeq: epoch.firstSeq,
+				lastSeq: epoch.lastSeq,
+				state,
+				exitCode: state === 'exited' ? epoch.closed?.detail : undefined,
+				cutBytes: epoch.cutBytes,
+			}
+		})
+		const last = epochs.at(-1)
+		return {
+			path: known.path,
+			chainId: known.identity.idHex,
+			formatVersion: FORMAT_VERSION,
+			createdMs: known.identity.headerDamaged ? (epochs[0]?.openedMs ?? 0) : known.identity.createdMs,
+			bytes: known.bytes,
+			records: this.#records,
+			firstSeq: this.#firstSeq,
+			lastSeq: this.#lastSeq,
+			minTsMs: this.#records === 0 ? undefined : this.#minTsMs,
+			maxTsMs: this.#records === 0 ? undefined : this.#maxTsMs,
+			levels: Object.fromEntries(
+				LOG_LEVELS.map((level, index) => [level, this.#levels[index] ?? 0]),
+			) as Record<LogLevel, number>,
+			gaps: { count: this.#gapCount, records: this.#gapRecords, byCause: this.#byCause },
+			epochs,
+			state: last?.state ?? 'crashed',
+			exitCode: last?.exitCode,
+			holder: known.holder,
+			tornBytes: this.#tornBytes,
+			damagedPlaces: this.#damagedPlaces,
+			damagedBytes: this.#damagedBytes,
+			head: headOf(known.identity, this.lastAnchor),
+		}
+	}
+
+	#anchor(anchor: Anchor): void {
+		this.#gap(this.#continuity.anchor(anchor)?.data)
+		this.lastAnchor = anchor
+		this.framesBehindAnchor = false
+		const epoch = this.#epochOf(anchor.epoch, anchor.writtenMs)
+		if (anchor.reason === 'opened') {
+			epoch.openedMs = anchor.writtenMs
+			epoch.cutBytes = anchor.detail
+		} else if (anchor.reason === 'closed') epoch.closed = anchor
+	}
+
+	#frame(frame: Frame): void {
+		this.#gap(this.#continuity.frame(frame)?.data)
+		this.framesBehindAnchor = true
+		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
+		epoch.closed = undefined
+		const lastSeq = frame.baseSeq + frame.rows - 1
+		for (const record of rowsOf(frame) ?? []) {
+			if (isGap(record)) {
+				this.#gap(record.data)
+				continue
+			}
+			this.#records++
+			this.#levels[LOG_LEVELS.indexOf(record.level)]! += 1
+			this.#minTsMs = Math.min(this.#minTsMs, record.tsMs)
+			this.#maxTsMs = Math.max(this.#maxTsMs, record.tsMs)
+			this.#firstSeq ??= record.seq
+			epoch.firstSeq ??= record.seq
+		}
+		epoch.lastSeq = lastSeq
+		this.#lastSeq = lastSeq
+	}
+
+	#epochOf(number: number, seenMs: number): EpochWalk {
+		const last = this.#epochs.at(-1)
+		if (last !== undefined && last.epoch === number) return last
+		const epoch: EpochWalk = {
+			epoch: number,
+			openedMs: seenMs,
+			firstSeq: undefined,
+			lastSeq: undefined,
+			closed: undefined,
+			cutBytes: 0,
+		}
+		this.#epochs.push(epoch)
+		return epoch
+	}
+
+	#gap(gap: GapData | undefined): void {
+		if (gap === undefined) return
+		this.#gapCount++
+		this.#gapRecords += gap.count
+		this.#byCause[gap.cause] = (this.#byCause[gap.cause] ?? 0) + gap.count
+	}
+}
+
+function stateOf(epoch: EpochWalk, isHeld: boolean): ChainState {
+	if (epoch.closed !== undefined) return epoch.closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
+	return isHeld ? 'open' : 'crashed'
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+const SLOW = ['test/crash/**/*.test.ts', 'test/package/**/*.test.ts']
+
+export default defineConfig({
+	test: {
+		globalSetup: ['test/support/require-build.ts'],
+		reporters: ['default', './test/support/closing-line.ts'],
+		testTimeout: 20_000,
+		hookTimeout: 60_000,
+		projects: [
+			{ extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: SLOW } },
+			{ extends: true, test: { name: 'full', include: SLOW, testTimeout: 300_000, fileParallelism: false } },
+		],
+	},
+})
