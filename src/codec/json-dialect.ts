@@ -1,0 +1,156 @@
+/**
+ * Records and canonical data as JSON, without loss and back again: the one dialect of every place that speaks JSON.
+ *
+ *   { "$bigint": "5" }   { "$bytes": "AQI=" }   { "$date": "2026-01-01T00:00:00.000Z" }   { "$number": "NaN" }
+ *
+ * A map of one key that looks like one of these has one more `$` put before it. Control characters are always escaped, so a
+ * line of it drives no terminal.
+ */
+import { MeshChainError, messageOf } from '../errors.ts'
+import { type Id, type LogRecord, levelIndex, type RecordOrigin, show } from '../record.ts'
+
+const TAG = /^\$+(?:bigint|bytes|date|number)$/
+/** What JSON leaves as it is and a terminal or a line reader does not. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
+/** A canonical value as one line of JSON; undefined as `null`. */
+export function toJson(value: unknown): string {
+	return escapeUnsafe(JSON.stringify(toTagged(value)) ?? 'null')
+}
+
+/**
+ * The canonical value that {@link toJson} wrote.
+ *
+ * @throws {MeshChainError} `INVALID_JSON`.
+ */
+export function fromJson(text: string): unknown {
+	return fromTagged(parse(text))
+}
+
+/** One record as one line of JSON, its fields always in the same order. */
+export function recordToJson(record: LogRecord): string {
+	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
+	return escapeUnsafe(
+		JSON.stringify({
+			seq,
+			epoch,
+			tsMs,
+			level,
+			kind,
+			message,
+			...('data' in record ? { data: toTagged(record.data) } : {}),
+			daemonId: toTagged(daemonId),
+			nodeId: toTagged(nodeId),
+			...(origin === undefined ? {} : { origin }),
+		}),
+	)
+}
+
+/**
+ * The record that {@link recordToJson} wrote.
+ *
+ * @throws {MeshChainError} `INVALID_JSON`, naming the field that is missing or wrong.
+ */
+export function recordFromJson(text: string): LogRecord {
+	const fields = parse(text)
+	if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw invalid('a record', fields)
+	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = fields as Record<string, unknown>
+	if (!isCount(seq, 1)) throw invalid('seq (a whole number from 1)', seq)
+	if (!isCount(epoch, 1)) throw invalid('epoch (a whole number from 1)', epoch)
+	if (!isCount(tsMs, 0)) throw invalid('tsMs (whole milliseconds)', tsMs)
+	if (levelIndex(level) < 0) throw invalid('level', level)
+	if (typeof kind !== 'string') throw invalid('kind (a text)', kind)
+	if (typeof message !== 'string') throw invalid('message (a text)', message)
+	return {
+		seq,
+		epoch,
+		tsMs,
+		level: level as LogRecord['level'],
+		kind,
+		message,
+		...(data === undefined ? {} : { data: fromTagged(data) }),
+		daemonId: idFrom('daemonId', daemonId),
+		nodeId: idFrom('nodeId', nodeId),
+		chainPending: false,
+		...(origin === undefined ? {} : { origin: originFrom(origin) }),
+	}
+}
+
+function toTagged(value: unknown): unknown {
+	if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
+	if (typeof value === 'bigint') return { $bigint: value.toString() }
+	if (typeof value !== 'object' || value === null) return value
+	if (Array.isArray(value)) return value.map(toTagged)
+	if (value instanceof Date) return { $date: value.toISOString() }
+	if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString('base64') }
+	const keys = Object.keys(value)
+	const isLikeTag = keys.length === 1 && TAG.test(keys[0] ?? '')
+	return Object.fromEntries(
+		Object.entries(value).map(([key, field]) => [isLikeTag ? `$${key}` : key, toTagged(field)]),
+	)
+}
+
+function fromTagged(value: unknown): unknown {
+	if (typeof value !== 'object' || value === null) return value
+	if (Array.isArray(value)) return value.map(fromTagged)
+	const entries = Object.entries(value)
+	const [key, field] = entries[0] ?? ['', undefined]
+	if (entries.length === 1 && TAG.test(key)) {
+		return key.startsWith('$$') ? { [key.slice(1)]: fromTagged(field) } : untag(key, field)
+	}
+	return Object.fromEntries(entries.map(([name, inner]) => [name, fromTagged(inner)]))
+}
+
+function untag(tag: string, field: unknown): unknown {
+	if (typeof field !== 'string') throw invalid(`${tag} (a text)`, field)
+	switch (tag) {
+		case '$bigint':
+			if (!/^-?\d+$/.test(field)) throw invalid('$bigint (digits)', field)
+			return BigInt(field)
+		case '$bytes':
+			return Uint8Array.from(Buffer.from(field, 'base64'))
+		case '$date': {
+			const date = new Date(field)
+			if (Number.isNaN(date.getTime())) throw invalid('$date (an ISO time)', field)
+			return date
+		}
+		default:
+			if (field !== 'NaN' && field !== 'Infinity' && field !== '-Infinity') throw invalid('$number', field)
+			return Number(field)
+	}
+}
+
+function idFrom(name: string, value: unknown): Id | null {
+	const id = fromTagged(value ?? null)
+	if (id === null || typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint') return id
+	throw invalid(`${name} (a text, a number or a bigint)`, value)
+}
+
+function originFrom(value: unknown): RecordOrigin {
+	const origin = value as Partial<RecordOrigin> | null
+	if (typeof origin?.chainId !== 'string' || !isCount(origin.epoch, 0) || !isCount(origin.seq, 0)) {
+		throw invalid('origin (chainId, epoch, seq)', value)
+	}
+	return { chainId: origin.chainId, epoch: origin.epoch, seq: origin.seq }
+}
+
+function isCount(value: unknown, min: number): value is number {
+	return Number.isSafeInteger(value) && (value as number) >= min
+}
+
+function parse(text: string): unknown {
+	try {
+		return JSON.parse(text)
+	} catch (error) {
+		throw new MeshChainError('INVALID_JSON', `this is no JSON: ${messageOf(error)}`, { cause: error })
+	}
+}
+
+function invalid(what: string, value: unknown): MeshChainError {
+	return new MeshChainError('INVALID_JSON', `expected ${what}, found ${show(value)}`)
+}
+
+function escapeUnsafe(json: string): string {
+	return json.replace(UNSAFE, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
