@@ -28,12 +28,27 @@ export interface Chain extends AsyncDisposable {
 	batches(query?: ChainQuery): AsyncIterable<LogRecord[]>
 	/** What there is to know without reading records: cost of the frame headers. */
 	info(): Promise<ChainInfo>
+	/** How the file ends: cost of the last span, whatever the size of the file. */
+	end(): Promise<ChainEndInfo>
 	/** Idempotent. Iterations under way reject with `CHAIN_CLOSED`. */
 	close(): Promise<void>
 }
 
 /** How a chain, or one of its epochs, came to its end. */
 export type ChainState = 'closed' | 'exited' | 'crashed' | 'open'
+
+/** How a chain file ends. */
+export interface ChainEndInfo {
+	readonly state: ChainState
+	/** With state `exited` only. */
+	readonly exitCode: number | undefined
+	/** With state `open` only. */
+	readonly holder: LockHolder | undefined
+	/** Bytes behind the last whole entry; normal after a crash, and while a writer is writing. */
+	readonly tornBytes: number
+	/** Bytes at the end that no killed process leaves. */
+	readonly damagedBytes: number
+}
 
 /** One writer's opening of the chain. */
 export interface EpochInfo {

@@ -89,7 +89,7 @@ class InfoWalk {
 	}): ChainInfo {
 		const epochs = this.#epochs.map((epoch, index): EpochInfo => {
 			const isLast = index === this.#epochs.length - 1
-			const state = stateOf(epoch, isLast && known.holder !== undefined)
+			const state = stateOf(epoch.closed, isLast && known.holder !== undefined)
 			return {
 				epoch: epoch.epoch,
 				openedMs: epoch.openedMs,
@@ -183,7 +183,8 @@ class InfoWalk {
 	}
 }
 
-function stateOf(epoch: EpochWalk, isHeld: boolean): ChainState {
-	if (epoch.closed !== undefined) return epoch.closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
+/** How an epoch ended: by its closing anchor, or without one. */
+export function stateOf(closed: Anchor | undefined, isHeld: boolean): ChainState {
+	if (closed !== undefined) return closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
 	return isHeld ? 'open' : 'crashed'
 }

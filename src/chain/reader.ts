@@ -5,12 +5,13 @@
 import { MeshChainError } from '../errors.ts'
 import { matches, type ResolvedFilter, resolveFilter } from '../filter.ts'
 import { type GapData, isGap, type LogRecord, show } from '../record.ts'
-import type { Chain, ChainInfo, ChainQuery } from './chain.ts'
+import type { Chain, ChainEndInfo, ChainInfo, ChainQuery } from './chain.ts'
 import { Continuity, rowsOf } from './continuity.ts'
 import { ANCHOR_BYTES, type Anchor } from './format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from './format/frame.ts'
 import { HEADER_BYTES } from './format/header.ts'
-import { gatherInfo } from './info.ts'
+import { gatherInfo, stateOf } from './info.ts'
+import { readHolder } from './lock.ts'
 import { type ChainIdentity, lastAnchorIn } from './recovery.ts'
 import type { ScanEntry } from './scan.ts'
 import { type OpenFile, readPiece, walkFile } from './walk.ts'
@@ -53,6 +54,26 @@ export class FileChain implements Chain {
 	async info(): Promise<ChainInfo> {
 		this.#refuseWhenClosed()
 		return gatherInfo(this.path, this.#file, this.#identity)
+	}
+
+	async end(): Promise<ChainEndInfo> {
+		this.#refuseWhenClosed()
+		const { size } = await this.#file.system.fstat(this.#file.fd)
+		let last = await this.#anchorBefore(size)
+		let tornBytes = 0
+		let damagedBytes = 0
+		for await (const entries of this.#walk(last?.offset ?? HEADER_BYTES, size)) {
+			for (const entry of entries) {
+				if (entry.type === 'frame') last = undefined
+				else if (entry.type === 'bad' && entry.place.torn) tornBytes = entry.place.bytes
+				else if (entry.type === 'bad' && entry.place.atEnd) damagedBytes = entry.place.bytes
+			}
+		}
+		const closed = last?.reason === 'closed' ? last : undefined
+		const holder = closed === undefined ? readHolder(this.#file.system, this.path) : undefined
+		const state = stateOf(closed, holder !== undefined)
+		const exitCode = state === 'exited' ? closed?.detail : undefined
+		return { state, exitCode, holder, tornBytes, damagedBytes }
 	}
 
 	close(): Promise<void> {

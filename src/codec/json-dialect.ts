@@ -11,7 +11,6 @@ import { type Id, type LogRecord, levelIndex, type RecordOrigin, show } from '..
 
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 /** What JSON leaves as it is and a terminal or a line reader does not. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
 const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
 
 /** A canonical value as one line of JSON; undefined as `null`. */
@@ -54,8 +53,12 @@ export function recordToJson(record: LogRecord): string {
  */
 export function recordFromJson(text: string): LogRecord {
 	const fields = parse(text)
-	if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw invalid('a record', fields)
-	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = fields as Record<string, unknown>
+	if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
+		throw invalid('a record', fields)
+	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = fields as Record<
+		string,
+		unknown
+	>
 	if (!isCount(seq, 1)) throw invalid('seq (a whole number from 1)', seq)
 	if (!isCount(epoch, 1)) throw invalid('epoch (a whole number from 1)', epoch)
 	if (!isCount(tsMs, 0)) throw invalid('tsMs (whole milliseconds)', tsMs)

@@ -1,0 +1,157 @@
+/**
+ * What a command is: one entry of the table from which parsing and help derive.
+ */
+import { parseArgs } from 'node:util'
+import { MeshChainError } from '../errors.ts'
+import { show } from '../record.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface OptionSpec {
+	readonly long: string
+	readonly short?: string
+	/** What the value is called in the help; without it the option is a switch. */
+	readonly value?: string
+	/** May be given more than once. */
+	readonly multiple?: boolean
+	/** The only values there are; the first is the default. */
+	readonly choices?: readonly string[]
+	readonly help: string
+}
+
+export interface Command {
+	readonly name: string
+	readonly summary: string
+	/** What follows the name, such as `FILE [options]`. */
+	readonly usage: string
+	/** Command lines that work as they are, each with what it does. */
+	readonly examples: readonly (readonly [line: string, does: string])[]
+	readonly options: readonly OptionSpec[]
+	/** Resolves to the exit status. */
+	run(invocation: Invocation, terminal: Terminal): Promise<number>
+}
+
+/** A command line, parsed and checked against the command's table. */
+export class Invocation {
+	readonly #values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
+	readonly #files: readonly string[]
+
+	constructor(command: Command, argv: readonly string[]) {
+		const { values, positionals } = parseFor(command, argv)
+		this.#values = values
+		this.#files = positionals
+		for (const option of command.options) this.#checkChoice(option)
+	}
+
+	/** The one file the command is about. */
+	get file(): string {
+		const [file, ...more] = this.#files
+		if (file === undefined) throw usage('which file? Name one chain, such as node.chain')
+		if (more.length > 0)
+			throw usage(`one file at a time, not ${this.#files.length}: ${this.#files.map(show).join(' ')}`)
+		return file
+	}
+
+	text(long: string): string | undefined {
+		const value = this.#values[long]
+		return typeof value === 'string' ? value : undefined
+	}
+
+	texts(long: string): readonly string[] {
+		const value = this.#values[long]
+		return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+	}
+
+	flag(long: string): boolean {
+		return this.#values[long] === true
+	}
+
+	/** A whole number from 0. */
+	count(long: string): number | undefined {
+		const text = this.text(long)
+		if (text === undefined) return undefined
+		const count = Number(text)
+		if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count
+		throw usage(`--${long} takes a whole number from 0, not ${show(text)}`)
+	}
+
+	#checkChoice(option: OptionSpec): void {
+		const value = this.text(option.long)
+		if (value === undefined || option.choices === undefined || option.choices.includes(value)) return
+		throw usage(`--${option.long} is one of ${option.choices.join(', ')}, not ${show(value)}`)
+	}
+}
+
+/** A mistake in the command line: status 2, nothing was done. */
+export function usage(message: string): MeshChainError {
+	return new MeshChainError('INVALID_USAGE', message)
+}
+
+/** The nearest of the known names, where one is near enough to be meant. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+	const ranked = known.map((candidate) => ({ candidate, steps: editSteps(name, candidate) }))
+	ranked.sort((a, b) => a.steps - b.steps)
+	const [best] = ranked
+	return best !== undefined && best.steps <= Math.max(1, Math.floor(name.length / 3))
+		? best.candidate
+		: undefined
+}
+
+function parseFor(command: Command, argv: readonly string[]) {
+	const options = Object.fromEntries(
+		command.options.map(({ long, short, value, multiple }) => [
+			long,
+			{
+				type: value === undefined ? ('boolean' as const) : ('string' as const),
+				...(short === undefined ? {} : { short }),
+				...(multiple ? { multiple } : {}),
+			},
+		]),
+	)
+	try {
+		return parseArgs({ args: joinValues(command, argv), options, allowPositionals: true, strict: true })
+	} catch (error) {
+		throw explain(command, error)
+	}
+}
+
+/** `-S -1h` as `--since=-1h`: a value may begin with a dash. */
+function joinValues(command: Command, argv: readonly string[]): string[] {
+	const joined: string[] = []
+	for (let index = 0; index < argv.length; index++) {
+		const arg = argv[index] ?? ''
+		if (arg === '--') return [...joined, ...argv.slice(index)]
+		const option = command.options.find(({ long, short }) => arg === `--${long}` || arg === `-${short}`)
+		const value = argv[index + 1]
+		if (option?.value === undefined) joined.push(arg)
+		else if (value === undefined) throw usage(`${arg} takes a value: ${option.value}`)
+		else {
+			joined.push(`--${option.long}=${value}`)
+			index++
+		}
+	}
+	return joined
+}
+
+function explain(command: Command, error: unknown): MeshChainError {
+	const message = error instanceof Error ? error.message : String(error)
+	const [, unknown] = /^Unknown option '(-+[^']+)'/.exec(message) ?? []
+	if (unknown === undefined) return usage(message)
+	const names = command.options.map(({ long }) => `--${long}`)
+	const meant = nearest(unknown.startsWith('--') ? unknown : `-${unknown}`, names)
+	return usage(
+		`${command.name} has no option ${unknown}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+	)
+}
+
+function editSteps(from: string, to: string): number {
+	let row = Array.from({ length: to.length + 1 }, (_unused, index) => index)
+	for (let i = 1; i <= from.length; i++) {
+		const next = [i]
+		for (let j = 1; j <= to.length; j++) {
+			const replaced = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1)
+			next[j] = Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1)
+		}
+		row = next
+	}
+	return row[to.length] ?? 0
+}

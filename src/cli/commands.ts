@@ -1,0 +1,7 @@
+/** The table of all commands: parsing, help and everything else about them derives from it. */
+import type { Command } from './command.ts'
+import { dump } from './dump.ts'
+import { info } from './info.ts'
+import { verify } from './verify.ts'
+
+export const COMMANDS: readonly Command[] = [dump, info, verify]

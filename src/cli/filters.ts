@@ -1,0 +1,111 @@
+/** The filters that every command shares: their options, and the query and predicate they make. */
+import type { ChainQuery } from '../chain/chain.ts'
+import { messageOf } from '../errors.ts'
+import { smartCase } from '../filter.ts'
+import { type Id, isGap, type LogRecord, parseLevel } from '../record.ts'
+import { type Invocation, type OptionSpec, usage } from './command.ts'
+import { formatTime, parseTime } from './times.ts'
+
+export const FILTER_OPTIONS: readonly OptionSpec[] = [
+	{
+		long: 'since',
+		short: 'S',
+		value: 'TIME',
+		help: 'from this time on: 14:05, today, -1h, 2026-01-31T14:05:09Z',
+	},
+	{ long: 'until', short: 'U', value: 'TIME', help: 'up to this time, inclusive' },
+	{
+		long: 'level',
+		short: 'l',
+		value: 'LEVEL',
+		help: 'at this level or above: trace, debug, info, warn, error',
+	},
+	{
+		long: 'kind',
+		short: 'k',
+		value: 'KIND',
+		multiple: true,
+		help: 'of this kind; repeat it, or separate with commas',
+	},
+	{ long: 'daemon', value: 'ID', help: 'of this daemon' },
+	{ long: 'node', value: 'ID', help: 'of this node' },
+	{
+		long: 'grep',
+		short: 'g',
+		value: 'PATTERN',
+		help: 'matching this regular expression in kind, message or data; ignores case unless it has a capital',
+	},
+	{ long: 'from-seq', value: 'SEQ', help: 'from this seq on' },
+	{ long: 'to-seq', value: 'SEQ', help: 'up to this seq, inclusive' },
+	{ long: 'limit', short: 'n', value: 'COUNT', help: 'at most so many records' },
+	{ long: 'reverse', short: 'r', help: 'newest first' },
+]
+
+/** What to ask a chain for, and what it cannot be asked: ids are compared by their text, 7 like 7n like "7". */
+export interface Selection {
+	readonly query: ChainQuery
+	readonly limit: number
+	matches(record: LogRecord): boolean
+}
+
+/** @throws {MeshChainError} `INVALID_USAGE`, `INVALID_TIME`, `INVALID_LEVEL`. */
+export function selectionOf(invocation: Invocation, nowMs: number): Selection {
+	const daemon = invocation.text('daemon')
+	const node = invocation.text('node')
+	const limit = invocation.count('limit') ?? Number.POSITIVE_INFINITY
+	const byText = daemon !== undefined || node !== undefined
+	return {
+		query: {
+			...timesOf(invocation, nowMs),
+			...seqsOf(invocation),
+			...optional('level', invocation.text('level'), parseLevel),
+			...kindsOf(invocation),
+			...optional('grep', invocation.text('grep'), patternOf),
+			reverse: invocation.flag('reverse'),
+			...(byText || limit === Number.POSITIVE_INFINITY ? {} : { limit }),
+		},
+		limit,
+		matches: (record) => isGap(record) || (isId(record.daemonId, daemon) && isId(record.nodeId, node)),
+	}
+}
+
+function timesOf(invocation: Invocation, nowMs: number): Pick<ChainQuery, 'since' | 'until'> {
+	const since = optional('since', invocation.text('since'), (text) => parseTime(text, nowMs))
+	const until = optional('until', invocation.text('until'), (text) => parseTime(text, nowMs))
+	if (Number(since.since) > Number(until.until)) {
+		throw usage(
+			`--since ${formatTime(Number(since.since))} is after --until ${formatTime(Number(until.until))}: nothing can match`,
+		)
+	}
+	return { ...since, ...until }
+}
+
+function seqsOf(invocation: Invocation): Pick<ChainQuery, 'fromSeq' | 'toSeq'> {
+	const fromSeq = invocation.count('from-seq')
+	const toSeq = invocation.count('to-seq')
+	if (fromSeq !== undefined && toSeq !== undefined && fromSeq > toSeq) {
+		throw usage(`--from-seq ${fromSeq} is above --to-seq ${toSeq}: nothing can match`)
+	}
+	return { ...(fromSeq === undefined ? {} : { fromSeq }), ...(toSeq === undefined ? {} : { toSeq }) }
+}
+
+function kindsOf(invocation: Invocation): Pick<ChainQuery, 'kind'> {
+	const kinds = invocation.texts('kind').flatMap((text) => text.split(',').filter((kind) => kind !== ''))
+	return kinds.length === 0 ? {} : { kind: kinds }
+}
+
+function patternOf(text: string): RegExp {
+	try {
+		return smartCase(text)
+	} catch (error) {
+		throw usage(`--grep is no regular expression: ${messageOf(error)}`)
+	}
+}
+
+function isId(id: Id | null, text: string | undefined): boolean {
+	return text === undefined || (id !== null && String(id) === text)
+}
+
+function optional<K extends string, T>(key: K, text: string | undefined, read: (text: string) => T) {
+	return (text === undefined ? {} : { [key]: read(text) }) as { [key in K]?: T }
+}

@@ -1,0 +1,53 @@
+/** Help, examples first, made from the table of commands. */
+import type { Command, OptionSpec } from './command.ts'
+
+const STATUSES = `Exit status
+  0  fine, also after a torn tail
+  1  nothing matched (dump --exit-status)
+  2  wrong usage, or the file cannot be read
+  3  damage, or records lost to eviction, failed appends or overflow`
+
+/** All commands at a glance. */
+export function overview(commands: readonly Command[]): string {
+	const examples = commands.flatMap(({ examples: [first] }) => (first === undefined ? [] : [first]))
+	const list = commands.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`)
+	return `${exampleLines(examples)}
+
+Usage
+  mesh-chain COMMAND FILE [options]
+
+Commands
+${list.join('\n')}
+
+  mesh-chain COMMAND --help shows a command's options.
+
+${STATUSES}
+`
+}
+
+/** One command in full. */
+export function helpOf(command: Command): string {
+	const options = [...command.options, { long: 'help', short: 'h', help: 'this text' }]
+	return `${exampleLines(command.examples)}
+
+Usage
+  mesh-chain ${command.name} ${command.usage}
+  ${command.summary}
+
+Options
+${options.map(optionLine).join('\n')}
+
+${STATUSES}
+`
+}
+
+function exampleLines(examples: Command['examples']): string {
+	const lines = examples.flatMap(([line, does]) => [`  ${line}`, `      ${does}`])
+	return ['Examples', ...lines].join('\n')
+}
+
+function optionLine(option: OptionSpec): string {
+	const short = option.short === undefined ? '    ' : `-${option.short}, `
+	const value = option.value === undefined ? '' : ` ${option.value}`
+	return `  ${`${short}--${option.long}${value}`.padEnd(24)} ${option.help}`
+}

@@ -1,0 +1,115 @@
+/** `mesh-chain info`: what a chain holds and how it came to its end. */
+import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
+import { openChain } from '../chain/open-chain.ts'
+import type { Command } from './command.ts'
+import { COLOR_OPTION } from './dump.ts'
+import { escapeControls } from './escape.ts'
+import { bytes, count, isLossy } from './numbers.ts'
+import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { formatTime } from './times.ts'
+
+const EPOCHS_SHOWN_MAX = 20
+
+export const info: Command = {
+	name: 'info',
+	summary: 'show what a chain holds and how it ended',
+	usage: 'FILE [options]',
+	examples: [
+		['mesh-chain info node.chain', 'records, times, openings, and whether the last writer closed it'],
+		['mesh-chain info node.chain -o json | jq .state', 'the same for a program'],
+	],
+	options: [
+		{ long: 'output', short: 'o', value: 'FORMAT', choices: ['pretty', 'json'], help: 'pretty or json' },
+		COLOR_OPTION,
+	],
+	async run(invocation, terminal) {
+		const { file } = invocation
+		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const chain = await openChain(file)
+		try {
+			const found = await chain.info()
+			const text =
+				invocation.text('output') === 'json' ? `${JSON.stringify(found)}\n` : prettyInfo(found, paint)
+			await new Output(terminal.stdout).write(text)
+			const isLost = Object.keys(found.gaps.byCause).some(isLossy)
+			return found.damagedPlaces > 0 || isLost ? STATUS.damage : STATUS.fine
+		} finally {
+			await chain.close()
+		}
+	},
+}
+
+function prettyInfo(found: ChainInfo, paint: Paint): string {
+	const levels = Object.entries(found.levels).filter(([, records]) => records > 0)
+	const rows: [string, string | undefined][] = [
+		['chain', `${found.chainId}, format ${found.formatVersion}, created ${formatTime(found.createdMs)}`],
+		['state', stateText(found, paint)],
+		['records', recordsText(found)],
+		['times', timesText(found)],
+		['levels', levels.map(([level, records]) => `${level} ${count(records)}`).join(', ') || undefined],
+		['size', sizeText(found)],
+		['gaps', gapsText(found, paint)],
+		['torn tail', found.tornBytes === 0 ? undefined : `${bytes(found.tornBytes)} (normal after a crash)`],
+		[
+			'damage',
+			found.damagedPlaces === 0
+				? undefined
+				: paint(
+						'red',
+						`${bytes(found.damagedBytes)} in ${count(found.damagedPlaces)} places; next: mesh-chain verify`,
+					),
+		],
+		['head', found.head.link === '' ? undefined : `${found.head.link} at seq ${found.head.seq}`],
+	]
+	const lines = rows.flatMap(([name, text]) =>
+		text === undefined ? [] : [`${paint('bold', name.padEnd(10))} ${text}`],
+	)
+	return `${[paint('bold', escapeControls(found.path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
+}
+
+function stateText({ state, exitCode, holder }: ChainInfo, paint: Paint): string {
+	if (state === 'closed') return paint('green', 'closed')
+	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
+	if (state === 'crashed') return paint('red', 'crashed: its last writer was killed or lost power')
+	const by = holder
+		? ` by process ${holder.pid} on ${escapeControls(holder.host)} since ${formatTime(holder.sinceMs)}`
+		: ''
+	return paint('cyan', `open${by}`)
+}
+
+function recordsText({ records, firstSeq, lastSeq }: ChainInfo): string {
+	return records === 0 ? 'none' : `${count(records)}, seq ${firstSeq} to ${lastSeq}`
+}
+
+function timesText({ minTsMs, maxTsMs }: ChainInfo): string | undefined {
+	if (minTsMs === undefined || maxTsMs === undefined) return undefined
+	return `${formatTime(minTsMs)} to ${formatTime(maxTsMs)}`
+}
+
+function sizeText(found: ChainInfo): string {
+	const each = found.records === 0 ? '' : `, ${(found.bytes / found.records).toFixed(1)} bytes a record`
+	return `${bytes(found.bytes)}${each}`
+}
+
+function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {
+	if (gaps.count === 0) return undefined
+	const causes = Object.entries(gaps.byCause).map(([cause, records]) => `${cause} ${count(records)}`)
+	return paint(
+		'yellow',
+		`${count(gaps.records)} records absent in ${count(gaps.count)} gaps: ${causes.join(', ')}`,
+	)
+}
+
+function epochLines({ epochs }: ChainInfo, paint: Paint): string[] {
+	const shown = epochs.slice(-EPOCHS_SHOWN_MAX)
+	const left = epochs.length - shown.length
+	const more = left === 0 ? [] : [paint('dim', `  … and ${count(left)} earlier ones`)]
+	return [paint('bold', `openings   ${count(epochs.length)}`), ...more, ...shown.map(epochLine)]
+}
+
+function epochLine(epoch: EpochInfo): string {
+	const range = epoch.firstSeq === undefined ? 'no records' : `seq ${epoch.firstSeq} to ${epoch.lastSeq}`
+	const end = epoch.state === 'exited' ? `exited with ${epoch.exitCode}` : epoch.state
+	const cut = epoch.cutBytes === 0 ? '' : `, ${bytes(epoch.cutBytes)} of tail cut when it opened`
+	return `  ${String(epoch.epoch).padStart(4)}  ${formatTime(epoch.openedMs)}  ${range}, ${end}${cut}`
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+/** The program `mesh-chain`. */
+import { run } from './run.ts'
+
+process.exitCode = await run(process.argv.slice(2), {
+	stdout: process.stdout,
+	stderr: process.stderr,
+	stdoutIsTerminal: process.stdout.isTTY === true,
+	env: process.env,
+	now: Date.now,
+})

@@ -1,0 +1,26 @@
+/** Figures for people, and which losses make a command end with status 3. */
+
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** A count with its thousands apart. */
+export function count(value: number): string {
+	return value.toLocaleString('en-US')
+}
+
+/** A size, short and exact. */
+export function bytes(value: number): string {
+	const exact = `${count(value)} ${value === 1 ? 'byte' : 'bytes'}`
+	let scaled = value
+	let unit = ''
+	for (const next of UNITS) {
+		if (scaled < 1024) break
+		scaled /= 1024
+		unit = next
+	}
+	return unit === '' ? exact : `${scaled.toFixed(1)} ${unit} (${exact})`
+}
+
+/** Gaps that retention or a slow subscriber made are no loss of the chain's. */
+export function isLossy(cause: string | undefined): boolean {
+	return cause !== 'retained' && cause !== 'lagged'
+}
