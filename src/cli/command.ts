@@ -91,7 +91,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 	const ranked = known.map((candidate) => ({ candidate, steps: editSteps(name, candidate) }))
 	ranked.sort((a, b) => a.steps - b.steps)
 	const [best] = ranked
-	return best !== undefined && best.steps <= Math.max(1, Math.floor(name.length / 3))
+	return best !== undefined && best.steps <= Math.max(2, Math.floor(name.length / 3))
 		? best.candidate
 		: undefined
 }

@@ -46,9 +46,25 @@ const ROWS: readonly (readonly [string, unknown, unknown])[] = [
 	['invalid dates', new Date(Number.NaN), marker('invalid date')],
 	['nested maps and arrays', { a: [{ b: [1] }] }, { a: [{ b: [1] }] }],
 	['a Map with text keys', new Map([['a', new Map([['b', 1]])]]), { a: { b: 1 } }],
-	['a Map with other keys', new Map<unknown, unknown>([[1, 'x'], ['k', 2]]), { $map: [[1, 'x'], ['k', 2]] }],
+	[
+		'a Map with other keys',
+		new Map<unknown, unknown>([
+			[1, 'x'],
+			['k', 2],
+		]),
+		{
+			$map: [
+				[1, 'x'],
+				['k', 2],
+			],
+		},
+	],
 	['a Set', new Set([1, 'a']), [1, 'a']],
-	['errors', boom, { name: 'RangeError', message: 'boom', stack: boom.stack, cause: 'because', code: 'E_BOOM', status: 500 }],
+	[
+		'errors',
+		boom,
+		{ name: 'RangeError', message: 'boom', stack: boom.stack, cause: 'because', code: 'E_BOOM', status: 500 },
+	],
 	['class instances', new Order(), { id: 7 }],
 	['toJSON', { toJSON: () => ({ a: 1 }) }, { a: 1 }],
 	['toJSON of a URL', new URL('http://localhost/x'), 'http://localhost/x'],
@@ -56,9 +72,17 @@ const ROWS: readonly (readonly [string, unknown, unknown])[] = [
 	['regular expressions', /a+/g, '/a+/g'],
 	['functions', { f: failure }, { f: marker('function') }],
 	['symbols', [Symbol('x')], [marker('symbol')]],
-	['promises and weak references', [Promise.resolve(), new WeakMap()], [marker('not data'), marker('not data')]],
+	[
+		'promises and weak references',
+		[Promise.resolve(), new WeakMap()],
+		[marker('not data'), marker('not data')],
+	],
 	['cycles', cyclic, { name: 'a', self: marker('cycle') }],
-	['getters that throw', Object.defineProperty({ b: 1 }, 'a', { get: failure, enumerable: true }), { b: 1, a: marker('threw TypeError') }],
+	[
+		'getters that throw',
+		Object.defineProperty({ b: 1 }, 'a', { get: failure, enumerable: true }),
+		{ b: 1, a: marker('threw TypeError') },
+	],
 	['toJSON that throws', { toJSON: failure }, marker('threw TypeError')],
 	['__proto__ as a key', JSON.parse('{"__proto__": {"x": 1}}'), { __proto_: { x: 1 } }],
 ]
@@ -108,7 +132,10 @@ describe('the canonical form', () => {
 	})
 
 	test('counts markers and replaced texts', () => {
-		expect(canonicalise({ a: failure, b: [Symbol('x')], c: '\ud800', '\udc00': 1 })).toMatchObject({ markers: 2, replaced: 2 })
+		expect(canonicalise({ a: failure, b: [Symbol('x')], c: '\ud800', '\udc00': 1 })).toMatchObject({
+			markers: 2,
+			replaced: 2,
+		})
 	})
 
 	test('never throws, is a fixed point, and survives MessagePack and JSON, whatever is handed in', () => {

@@ -1,0 +1,137 @@
+/**
+ * The main job, end to end: a real HTTP service under real load is killed with SIGKILL, started again on the same chain and
+ * stopped; then its chain is opened, and every request that a client saw answered must be in it.
+ *
+ *   node examples/demo/run.mjs [FOLDER]      leaves node.chain in FOLDER (default: here)
+ */
+import { execFile, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { join, relative, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { openChain } from 'mesh-chain'
+
+const CLIENTS = 8
+const LOAD_MS = [2500, 1500]
+
+const folder = resolve(process.argv[2] ?? '.')
+const chainPath = join(folder, 'node.chain')
+const shownPath = relative(process.cwd(), chainPath) || 'node.chain'
+const program = fileURLToPath(import.meta.resolve('mesh-chain')).replace(/index\.js$/, 'cli/main.js')
+const servicePath = fileURLToPath(new URL('service.mjs', import.meta.url))
+
+const answered = []
+let sent = 0
+let random = 12345
+
+function startService() {
+	const child = fork(servicePath, [chainPath], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+	return once(child, 'message').then(([{ port }]) => ({ child, port }))
+}
+
+/** One client after the other request, until it is told to stop or the service is gone. */
+async function client(port, agent, load) {
+	while (!load.stopped) {
+		const id = `r${++sent}`
+		random = (random * 1103515245 + 12345) % 2 ** 31
+		const amount = 1 + (random % 999)
+		const status = await order(port, agent, id, amount).catch(() => undefined)
+		if (status === undefined) return
+		answered.push(id)
+	}
+}
+
+function order(port, agent, id, amount) {
+	return new Promise((done, failed) => {
+		const call = request(
+			{
+				host: '127.0.0.1',
+				port,
+				agent,
+				method: 'POST',
+				path: `/orders?amount=${amount}`,
+				headers: { 'x-request-id': id },
+			},
+			(response) =>
+				response
+					.resume()
+					.on('end', () => done(response.statusCode))
+					.on('error', failed),
+		)
+		call.on('error', failed).end()
+	})
+}
+
+/** Loads the service for a while and ends it with a signal, in the middle of the load or after it. */
+async function life(number, signal) {
+	const { child, port } = await startService()
+	const before = answered.length
+	const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS })
+	const load = { stopped: false }
+	const clients = Array.from({ length: CLIENTS }, () => client(port, agent, load))
+	await sleep(LOAD_MS[number - 1])
+	if (signal !== 'SIGKILL') {
+		load.stopped = true
+		await Promise.all(clients)
+	}
+	const exited = once(child, 'exit')
+	child.kill(signal)
+	await exited
+	await Promise.all(clients)
+	agent.destroy()
+	console.log(`life ${number}: ${answered.length - before} requests answered, then ${signal}`)
+}
+
+async function idsInChain() {
+	const ids = new Set()
+	let records = 0
+	const chain = await openChain(chainPath)
+	for await (const batch of chain.batches()) {
+		for (const { kind, data } of batch) {
+			records++
+			if (kind.startsWith('order.')) ids.add(data.requestId)
+		}
+	}
+	await chain.close()
+	return { ids, records }
+}
+
+/** Runs a real command line and shows what it really prints. */
+async function show(commandLine) {
+	console.log(`\n$ npx mesh-chain ${commandLine}`)
+	const args = commandLine.replace('node.chain', chainPath).split(' ')
+	const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], {
+		maxBuffer: 1 << 24,
+	})
+	process.stdout.write(stdout.replaceAll(chainPath, shownPath) + stderr.replaceAll(chainPath, shownPath))
+}
+
+const startedMs = Date.now()
+mkdirSync(folder, { recursive: true })
+for (const name of readdirSync(folder)) if (name.startsWith('node.chain')) rmSync(join(folder, name))
+await life(1, 'SIGKILL')
+const killedIso = new Date().toISOString()
+await life(2, 'SIGTERM')
+
+const { ids, records } = await idsInChain()
+const missing = answered.filter((id) => !ids.has(id))
+
+await show('info node.chain')
+await show('dump node.chain -o pretty -l error -n 2')
+await show('dump node.chain -o pretty -k order.accepted -n 3 -r')
+await show(`dump node.chain -o pretty -S ${killedIso} -n 3`)
+await show('verify node.chain')
+
+console.log(`
+summary
+  requests sent          ${sent}
+  answered to a client   ${answered.length}
+  of these in the chain  ${answered.length - missing.length}
+  missing                ${missing.length}${missing.length === 0 ? '' : `: ${missing.slice(0, 5).join(' ')}`}
+  records in the chain   ${records}
+  seconds                ${((Date.now() - startedMs) / 1000).toFixed(1)}
+  the chain is at        ${shownPath}; explore it: npx mesh-chain dump ${shownPath}`)
+if (missing.length > 0 || answered.length === 0) process.exitCode = 1

@@ -1,0 +1,45 @@
+/** The public face of mesh-chain: lists names, defines nothing. */
+export type { Durability, LogChainAppender } from './appender.ts'
+export { BufferingAppender } from './appenders/buffering.ts'
+export { NoOpAppender } from './appenders/no-op.ts'
+export { TeeAppender } from './appenders/tee.ts'
+export type {
+	Chain,
+	ChainEndInfo,
+	ChainHead,
+	ChainInfo,
+	ChainQuery,
+	ChainState,
+	EpochInfo,
+	Finding,
+	FindingKind,
+	LockHolder,
+	VerifyReport,
+} from './chain/chain.ts'
+export type { TailCut } from './chain/create.ts'
+export { FileChainAppender, type FileChainOptions, type FileChainStats } from './chain/file-chain-appender.ts'
+export { type FileStat, type FileSystem, nodeFileSystem } from './chain/file-system.ts'
+export { openChain } from './chain/open-chain.ts'
+export { type VerifyOptions, verifyChain } from './chain/verify.ts'
+export type { ChainWriterStats } from './chain/writer.ts'
+export { ERROR_CODES, type ErrorCode, type ErrorDetails, LogAppendError, MeshChainError } from './errors.ts'
+export type { LogFilter } from './filter.ts'
+export { closeOnSignal } from './loop/close-on-signal.ts'
+export { MeshLoop } from './loop/mesh-loop.ts'
+export type { MeshLoopOptions } from './loop/options.ts'
+export { recordCrashes } from './loop/record-crashes.ts'
+export type { LoopStats } from './loop/stats.ts'
+export {
+	type EventMap,
+	type Fields,
+	GAP_KIND,
+	type GapCause,
+	type GapData,
+	type Id,
+	LOG_LEVELS,
+	type LogLevel,
+	type LogLine,
+	type LogRecord,
+	parseLevel,
+	type RecordOrigin,
+} from './record.ts'

@@ -1,0 +1,2 @@
+/** `mesh-chain/testing`: lists names, defines nothing. */
+export { appenderContract, type ContractOptions, type TestFunctions } from './appender-contract.ts'
