@@ -2,6 +2,7 @@
  * The seam between the loop and wherever records go next, and the helpers both sides of it share.
  */
 import { LogAppendError, MeshChainError, messageOf } from './errors.ts'
+import { checkWholeNumber } from './options.ts'
 import type { LogRecord } from './record.ts'
 
 /** What a committed record survives: nothing, nothing but this process, a killed process, a power loss. */
@@ -50,6 +51,18 @@ export interface LogChainAppender {
 	close?(): Promise<void>
 }
 
+/**
+ * Where a loop over this appender starts.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION` when the appender names a seq or an epoch that cannot be.
+ */
+export function startOf(appender: LogChainAppender): { readonly nextSeq: number; readonly epoch: number } {
+	return {
+		nextSeq: checkWholeNumber('nextSeq of the appender', appender.nextSeq ?? 1, 1),
+		epoch: checkWholeNumber('epoch of the appender', appender.epoch ?? 1, 1),
+	}
+}
+
 /** Whether an error lets the record be tried again: all do that are not marked otherwise. */
 export function isRetryable(error: unknown): boolean {
 	return !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false)
@@ -59,6 +72,16 @@ export function isRetryable(error: unknown): boolean {
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 	if (thrown instanceof LogAppendError) return thrown
 	return new LogAppendError(messageOf(thrown), { retryable: isRetryable(thrown), seq, cause: thrown })
+}
+
+/** Whether something a caller's code returned has to be waited for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+	if (typeof value !== 'object' || value === null) return false
+	try {
+		return 'then' in value && typeof value.then === 'function'
+	} catch {
+		return false
+	}
 }
 
 const inUse = new WeakSet<LogChainAppender>()

@@ -24,6 +24,7 @@ export const ERROR_CODES = [
 	'PENDING_OVERFLOW',
 	'FLUSH_FAILED',
 	'SYNC_FAILED',
+	'CLOSE_FAILED',
 	'WRITE_FAILED',
 	'WAIT_TIMEOUT',
 	'CHAIN_NOT_FOUND',
@@ -94,4 +95,10 @@ export function messageOf(thrown: unknown): string {
 	} catch {
 		return 'an error that cannot be shown'
 	}
+}
+
+/** Any thrown value as an error with a code: one that has a code is kept, another becomes the cause. */
+export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
+	if (thrown instanceof MeshChainError) return thrown
+	return new MeshChainError(code, `${what}: ${messageOf(thrown)}`, { cause: thrown })
 }

@@ -11,6 +11,14 @@ export const RING_CAPACITY_DEFAULT = 2048
 /** Records a `BufferingAppender` holds unless told otherwise. */
 export const BUFFER_CAPACITY_DEFAULT = 16_384
 
+/** How long `waitFor` waits unless told otherwise. */
+export const WAIT_MS_DEFAULT = 1_000
+/** Longest wait that Node's timers can do; above it they fire at once. */
+export const TIMER_MS_MAX = 2_147_483_647
+
+/** Records a `TeeAppender` keeps for its slowest child; what a child is behind by more is a counted gap for that child. */
+export const TEE_QUEUE_RECORDS_MAX = 16_384
+
 /** Nested arrays and maps in `data`; what is deeper becomes a marker. */
 export const DATA_DEPTH_MAX = 32
 /** Bytes of one record's `data`; the value that would go beyond becomes a marker. */

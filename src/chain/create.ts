@@ -173,7 +173,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 	EMFILE: 'this process has too many files open',
 }
 
-function unreadable(path: string, error: unknown): MeshChainError {
+/** Any failure to open a chain for writing, with what to do about it. */
+export function unreadable(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
 	const advice = ADVICE[systemCode(error) ?? '']
 	const reason = advice === undefined ? messageOf(error) : `${advice} (${systemCode(error)})`

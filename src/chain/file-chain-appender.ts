@@ -7,6 +7,7 @@ import type { LogChainAppender } from '../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import { isExiting, onExit } from '../exit-hook.ts'
 import { PENDING_BYTES_DEFAULT, RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { LOG_LEVELS, type LogLevel, type LogRecord, levelIndex, show } from '../record.ts'
 import { report, warn } from '../report.ts'
 import { type FileSystem, nodeFileSystem, systemCode } from './file-system.ts'
@@ -311,10 +312,7 @@ export class FileChainAppender implements LogChainAppender {
 }
 
 function resolveOptions(options: FileChainOptions): ResolvedOptions {
-	if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object')
-	for (const key of Object.keys(options)) {
-		if (!(key in DEFAULTS)) throw invalidOption(key, 'unknown', `one of ${Object.keys(DEFAULTS).join(', ')}`)
-	}
+	checkOptionNames(options, Object.keys(DEFAULTS))
 	const resolved = {
 		durability: options.durability ?? DEFAULTS.durability,
 		writeThrough: options.writeThrough ?? DEFAULTS.writeThrough,
@@ -335,9 +333,7 @@ function resolveOptions(options: FileChainOptions): ResolvedOptions {
 	if (!Number.isInteger(resolved.mode) || resolved.mode < 0o400 || resolved.mode > 0o777) {
 		throw invalidOption('mode', resolved.mode, 'file permissions such as 0o600')
 	}
-	if (!Number.isSafeInteger(resolved.pendingBytesMax) || resolved.pendingBytesMax < 1) {
-		throw invalidOption('pendingBytesMax', resolved.pendingBytesMax, 'a whole number of bytes from 1')
-	}
+	checkWholeNumber('pendingBytesMax', resolved.pendingBytesMax, 1)
 	if (typeof resolved.clock !== 'function') throw invalidOption('clock', resolved.clock, 'a function')
 	return resolved
 }

@@ -3,6 +3,7 @@
  */
 import { resolve } from 'node:path'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { checkOptionNames } from '../options.ts'
 import { show } from '../record.ts'
 import type { Chain } from './chain.ts'
 import { type FileSystem, nodeFileSystem, O_NONBLOCK, O_RDONLY, systemCode } from './file-system.ts'
@@ -27,6 +28,7 @@ import { type OpenFile, readPiece } from './walk.ts'
  * ```
  */
 export async function openChain(path: string, options: { fs?: FileSystem } = {}): Promise<Chain> {
+	checkOptionNames(options, ['fs'])
 	const { file, identity } = await openForReading(path, options.fs ?? nodeFileSystem)
 	return new FileChain(resolve(path), file, identity)
 }

@@ -3,7 +3,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { MeshChainError } from '../errors.ts'
+import { checkOptionNames } from '../options.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
 import type { Finding, VerifyReport } from './chain.ts'
 import { Continuity, rowsOf } from './continuity.ts'
@@ -33,11 +33,7 @@ const HASH_PIECE_BYTES = 1024 * 1024
  * @throws {MeshChainError} what `openChain` throws; damage is no error but a finding.
  */
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-	for (const key of Object.keys(options)) {
-		if (key !== 'fs' && key !== 'signal') {
-			throw new MeshChainError('INVALID_OPTION', `no such option of verifyChain: ${key} (one of fs, signal)`)
-		}
-	}
+	checkOptionNames(options, ['fs', 'signal'])
 	const { file, identity } = await openForReading(path, options.fs ?? nodeFileSystem)
 	try {
 		const { size } = await file.system.fstat(file.fd)

@@ -8,7 +8,7 @@
 import pLimit from 'p-limit'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import { GAP_KIND, type GapData, gapRecord, type LogRecord, show } from '../record.ts'
-import { openForWriting, type TailCut } from './create.ts'
+import { openForWriting, type TailCut, unreadable } from './create.ts'
 import { type FileSystem, writeFully } from './file-system.ts'
 import { CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
 import { acquireLock, type Lock } from './lock.ts'
@@ -72,7 +72,7 @@ export class ChainWriter {
 		this.path = path
 		this.#options = options
 		const { system, mode, clock } = options
-		this.#lock = acquireLock(system, path, clock())
+		this.#lock = lockOrExplain(system, path, clock())
 		try {
 			const opened = openForWriting(system, path, mode, clock())
 			this.identity = opened.identity
@@ -314,6 +314,14 @@ export class ChainWriter {
 		} finally {
 			this.#lock.release()
 		}
+	}
+}
+
+function lockOrExplain(system: FileSystem, path: string, nowMs: number): Lock {
+	try {
+		return acquireLock(system, path, nowMs)
+	} catch (error) {
+		throw unreadable(path, error)
 	}
 }
 

@@ -189,10 +189,7 @@ class Suite<A extends LogChainAppender> {
 			loop.publish({ message: `m${index}` }),
 		)
 		await turn()
-		assert.ok(
-			published.every((record) => record !== undefined),
-			'every line was stamped',
-		)
+		assert.ok(!published.includes(undefined), 'every line was stamped')
 		heal()
 		published.push(loop.publish({ message: 'healed' }))
 		await until(() => loop.committedSeq === published.at(-1)?.seq)
@@ -218,19 +215,21 @@ class Suite<A extends LogChainAppender> {
 
 /** A medium that is away: every append throws until it is healed. */
 function failByThrowing(appender: LogChainAppender): () => void {
-	const methods = ['append', 'appendBatch'] as const
-	for (const method of methods) {
+	const undo: (() => void)[] = []
+	for (const method of ['append', 'appendBatch'] as const) {
 		if (appender[method] === undefined) continue
-		Object.defineProperty(appender, method, {
-			configurable: true,
-			value: () => {
-				throw new Error('the medium is away')
-			},
+		const own = Object.getOwnPropertyDescriptor(appender, method)
+		const value = () => {
+			throw new Error('the medium is away')
+		}
+		Object.defineProperty(appender, method, { configurable: true, value })
+		undo.push(() => {
+			Reflect.deleteProperty(appender, method)
+			if (own !== undefined) Object.defineProperty(appender, method, own)
 		})
 	}
 	return () => {
-		for (const method of methods)
-			if (Object.hasOwn(appender, method)) Reflect.deleteProperty(appender, method)
+		for (const heal of undo) heal()
 	}
 }
 

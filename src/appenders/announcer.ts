@@ -1,0 +1,61 @@
+/**
+ * Says what becomes of the records that one appender is given: to programs each time, to people once per change. An
+ * appender that shows its own `failure` speaks to people itself.
+ */
+import type { LogChainAppender } from '../appender.ts'
+import type { LogAppendError } from '../errors.ts'
+import type { GapCause, GapData } from '../record.ts'
+import { report, warn } from '../report.ts'
+
+export class Announcer {
+	readonly #source: object
+	readonly #appender: LogChainAppender
+	readonly #saidLost = new Set<GapCause>()
+	#saidFailing = false
+	#reporting = false
+
+	/** `source` is who reports: the loop, or the parent appender. */
+	constructor(source: object, appender: LogChainAppender) {
+		this.#source = source
+		this.#appender = appender
+	}
+
+	failing(error: LogAppendError): void {
+		report('failing', { source: this.#source, error })
+		if (this.#appender.failure !== undefined) return
+		this.#saidFailing = true
+		warn('APPENDER_FAILING', `${nameOf(this.#appender)} is failing, records wait: ${error.message}`)
+	}
+
+	recovered(): void {
+		report('recovered', { source: this.#source })
+		if (!this.#saidFailing) return
+		this.#saidFailing = false
+		warn('APPENDER_RECOVERED', `${nameOf(this.#appender)} takes records again`)
+	}
+
+	/** Each loss is reported; people are told of the first one of its cause. */
+	lost(gap: GapData, error: LogAppendError | undefined): void {
+		const { fromSeq, toSeq, count, cause } = gap
+		// A subscriber that publishes what it hears would lose that too, and hear of it, without end.
+		if (!this.#reporting) {
+			this.#reporting = true
+			report('gap', { source: this.#source, gap: { fromSeq, toSeq, count, cause } })
+			this.#reporting = false
+		}
+		if (this.#saidLost.has(cause)) return
+		this.#saidLost.add(cause)
+		const why = error === undefined ? cause : `${cause}, ${error.message}`
+		const what = `${count} ${count === 1 ? 'record' : 'records'} from seq ${fromSeq}`
+		warn(
+			'RECORDS_LOST',
+			`${nameOf(this.#appender)} will not get ${what} (${why}); further losses are only counted`,
+		)
+	}
+}
+
+/** How people know an appender. */
+export function nameOf(appender: LogChainAppender): string {
+	const name: unknown = appender.constructor?.name
+	return typeof name === 'string' && name !== '' && name !== 'Object' ? name : 'the appender'
+}

@@ -1,0 +1,199 @@
+/** An appender for tests: holds the newest records in memory and lets a test ask for them, or wait for one. */
+import type { Durability, LogChainAppender } from '../appender.ts'
+import { LogAppendError, MeshChainError } from '../errors.ts'
+import { type LogFilter, matches, resolveFilter } from '../filter.ts'
+import { BUFFER_CAPACITY_DEFAULT, TIMER_MS_MAX, WAIT_MS_DEFAULT } from '../limits.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { type LogRecord, show } from '../record.ts'
+import { RecordQueue } from './record-queue.ts'
+
+export interface BufferingOptions {
+	/** Records to hold, default 16,384; 0 acts as 1. */
+	readonly capacity?: number
+}
+
+export interface WaitOptions {
+	/** Default 1,000; Infinity waits for ever. */
+	readonly timeoutMs?: number
+}
+
+type Predicate = (record: LogRecord) => boolean
+
+interface Waiter {
+	readonly predicate: Predicate
+	/** What is waited for, for error messages. */
+	readonly match: LogFilter | Predicate
+	readonly resolve: (record: LogRecord) => void
+	readonly reject: (error: unknown) => void
+	timer: NodeJS.Timeout | undefined
+}
+
+/**
+ * Holds the newest `capacity` records in memory. At capacity each append drops exactly the oldest and adds one to
+ * {@link droppedCount}. Says `durability: 'memory'`.
+ *
+ * @example
+ * const appender = new BufferingAppender()
+ * const loop = new MeshLoop(appender)
+ * loop.info('started')
+ * appender.captured({ level: 'info' }) // one record, with the message 'started'
+ */
+export class BufferingAppender implements LogChainAppender {
+	readonly durability: Durability = 'memory'
+	readonly #capacity: number
+	readonly #queue = new RecordQueue(0)
+	readonly #waiters = new Set<Waiter>()
+	#droppedCount = 0
+	#committedSeq = 0
+	#closed = false
+
+	/** @throws {MeshChainError} `INVALID_OPTION` */
+	constructor(options: BufferingOptions = {}) {
+		checkOptionNames(options, ['capacity'])
+		this.#capacity = Math.max(1, checkWholeNumber('capacity', options.capacity ?? BUFFER_CAPACITY_DEFAULT, 0))
+	}
+
+	/** The seq of the last record taken over; 0 before the first. */
+	get committedSeq(): number {
+		return this.#committedSeq
+	}
+
+	/** How many records made way for newer ones. Never goes down, not even with {@link clear}. */
+	get droppedCount(): number {
+		return this.#droppedCount
+	}
+
+	/** @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}. */
+	append(record: LogRecord): void {
+		if (this.#closed) {
+			throw new LogAppendError('the appender is closed', {
+				code: 'APPENDER_CLOSED',
+				retryable: false,
+				seq: record.seq,
+			})
+		}
+		this.#keep(record)
+		if (this.#waiters.size > 0) this.#wake(record)
+	}
+
+	appendBatch(records: readonly LogRecord[]): void {
+		for (const record of records) this.append(record)
+	}
+
+	/**
+	 * A copy of what is held, oldest first; also after {@link close}.
+	 *
+	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
+	 */
+	captured(filter?: LogFilter): LogRecord[] {
+		const wanted = resolveFilter(filter)
+		const records: LogRecord[] = []
+		for (let position = this.#queue.first; position < this.#queue.end; position++) {
+			const record = this.#queue.at(position)
+			if (matches(record, wanted)) records.push(record)
+		}
+		return records
+	}
+
+	/** Forgets the records held; they do not count as dropped. */
+	clear(): void {
+		this.#queue.clear()
+	}
+
+	/**
+	 * Resolves with the oldest record held that matches, or else with the first one to arrive that does.
+	 *
+	 * @throws {MeshChainError} `WAIT_TIMEOUT` when none came in time, `APPENDER_CLOSED` when none can come any more.
+	 */
+	async waitFor(match: LogFilter | Predicate, options: WaitOptions = {}): Promise<LogRecord> {
+		const predicate = toPredicate(match)
+		const timeoutMs = resolveTimeoutMs(options)
+		const held = this.captured().find(predicate)
+		if (held !== undefined) return held
+		if (this.#closed) throw closedError(match)
+		return new Promise((resolve, reject) => {
+			const waiter: Waiter = { predicate, match, resolve, reject, timer: undefined }
+			this.#waiters.add(waiter)
+			if (timeoutMs === Number.POSITIVE_INFINITY) return
+			waiter.timer = setTimeout(() => {
+				this.#waiters.delete(waiter)
+				reject(this.#timeoutError(match, timeoutMs))
+			}, timeoutMs)
+		})
+	}
+
+	/** Idempotent. What is held can still be read; later appends are refused, and whoever waits is told. */
+	async close(): Promise<void> {
+		this.#closed = true
+		for (const waiter of this.#waiters) this.#settle(waiter, () => waiter.reject(closedError(waiter.match)))
+	}
+
+	#keep(record: LogRecord): void {
+		if (this.#queue.count === this.#capacity) {
+			this.#queue.shift()
+			this.#droppedCount += 1
+		}
+		this.#queue.push(record)
+		this.#committedSeq = record.seq
+	}
+
+	#wake(record: LogRecord): void {
+		for (const waiter of this.#waiters) {
+			try {
+				if (waiter.predicate(record)) this.#settle(waiter, () => waiter.resolve(record))
+			} catch (thrown) {
+				this.#settle(waiter, () => waiter.reject(thrown))
+			}
+		}
+	}
+
+	#settle(waiter: Waiter, settle: () => void): void {
+		clearTimeout(waiter.timer)
+		this.#waiters.delete(waiter)
+		settle()
+	}
+
+	#timeoutError(match: LogFilter | Predicate, timeoutMs: number): MeshChainError {
+		return new MeshChainError(
+			'WAIT_TIMEOUT',
+			`no record matched ${describe(match)} within ${timeoutMs} ms; ${this.#queue.count} are held`,
+		)
+	}
+}
+
+function resolveTimeoutMs(options: WaitOptions): number {
+	checkOptionNames(options, ['timeoutMs'])
+	const timeoutMs = options.timeoutMs ?? WAIT_MS_DEFAULT
+	if (timeoutMs === Number.POSITIVE_INFINITY) return timeoutMs
+	if (typeof timeoutMs === 'number' && timeoutMs >= 0 && timeoutMs <= TIMER_MS_MAX) return timeoutMs
+	throw new MeshChainError(
+		'INVALID_OPTION',
+		`timeoutMs must be from 0 to ${TIMER_MS_MAX}, or Infinity, not ${show(timeoutMs)}`,
+	)
+}
+
+function toPredicate(match: LogFilter | Predicate): Predicate {
+	if (typeof match === 'function') return match
+	const wanted = resolveFilter(match)
+	return (record) => matches(record, wanted)
+}
+
+/** A filter or a function, for an error message. */
+function describe(match: LogFilter | Predicate): string {
+	if (typeof match === 'function')
+		return match.name === '' ? 'the function given' : `the function ${match.name}`
+	const conditions = Object.entries(match).map(([key, value]) => `${key}: ${showCondition(value)}`)
+	return `{ ${conditions.join(', ')} }`
+}
+
+function showCondition(value: unknown): string {
+	if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`
+	return value instanceof RegExp || value instanceof Date ? String(value) : show(value)
+}
+
+function closedError(match: LogFilter | Predicate): MeshChainError {
+	return new MeshChainError(
+		'APPENDER_CLOSED',
+		`no record matched ${describe(match)} before the appender was closed`,
+	)
+}

@@ -1,0 +1,420 @@
+/**
+ * Hands the records of a queue to one appender: in order, each once, kept until the appender has taken it over. The
+ * loop has one over its ring; a `TeeAppender` has one for each child.
+ *
+ * Invariants: everything before the cursor was handed over, is in flight, or was counted lost; the cursor goes back
+ * only after a failure, to the append that failed; a loss is counted when it happens and stays in the gap list until
+ * the appender has taken its `$gap` over. Nothing here throws into the publisher.
+ */
+import { isThenable, type LogChainAppender, toAppendError } from '../appender.ts'
+import { asCoded, type ErrorCode, type LogAppendError, MeshChainError, messageOf } from '../errors.ts'
+import { onExit } from '../exit-hook.ts'
+import { checkWholeNumber } from '../options.ts'
+import { gapRecord } from '../record.ts'
+import { type Gap, GapList, type Span, spanOf } from './gap-list.ts'
+import type { HandoverStats } from './handover-stats.ts'
+import { type Append, InFlight } from './in-flight.ts'
+import { Losses } from './losses.ts'
+import type { RecordQueue } from './record-queue.ts'
+import { RetryTimer } from './retry-timer.ts'
+import { SettleWaiters } from './settle-waiters.ts'
+
+/** What the owner hears, synchronously; it must not throw. */
+export interface HandoverEvents {
+	/** Said once; then comes `recovered` before it is said again. */
+	failing(error: LogAppendError): void
+	recovered(): void
+	/** `error` is what the appender said, if it said anything. */
+	lost(gap: Gap, error: LogAppendError | undefined): void
+	/** An asynchronous append has settled. */
+	progress(): void
+}
+
+export interface HandoverOptions {
+	readonly appender: LogChainAppender
+	readonly queue: RecordQueue
+	readonly nextSeq: number
+	readonly epoch: number
+	/** Stamps the `$gap` records. */
+	readonly clock: () => number
+	/** What it is called when the queue drops a record that was not handed over. */
+	readonly evictionCause: 'evicted' | 'overflow'
+	readonly events: HandoverEvents
+}
+
+export class Handover {
+	readonly #appender: LogChainAppender
+	readonly #queue: RecordQueue
+	readonly #options: HandoverOptions
+	readonly #gaps = new GapList()
+	/** Stretches that must be appended as one, in order, and were not begun yet. */
+	readonly #batches: Span[] = []
+	readonly #inFlight: InFlight
+	readonly #waiters = new SettleWaiters()
+	readonly #timer = new RetryTimer(() => this.pump())
+	readonly #losses = new Losses()
+	#cursor: number
+	#committedSeq: number
+	#pumping = false
+	/** The appender has failed since the pump began: whoever calls next tries again. */
+	#stalled = false
+	#closed = false
+	#failure: LogAppendError | undefined
+	#lastError: string | undefined
+	#undoExitHook: (() => void) | undefined
+	#appended = 0
+	#failures = 0
+	#retries = 0
+	#gapsAppended = 0
+	#gapsUnwritten = 0
+
+	constructor(options: HandoverOptions) {
+		this.#options = options
+		this.#appender = options.appender
+		this.#queue = options.queue
+		this.#cursor = options.queue.end
+		this.#committedSeq = options.nextSeq - 1
+		this.#inFlight = new InFlight(checkWholeNumber('inFlightMax', options.appender.inFlightMax ?? 1, 1))
+	}
+
+	/** The first position still needed: the owner of the queue may drop what comes before without a loss. */
+	get needed(): number {
+		return this.#inFlight.oldest?.span.from ?? this.#cursor
+	}
+
+	get committedSeq(): number {
+		return this.#appender.committedSeq ?? this.#committedSeq
+	}
+
+	/** What the last append failed with, while the appender is failing. */
+	get failure(): LogAppendError | undefined {
+		return this.#failure
+	}
+
+	/** Hands over what is in the queue, as far as the appender goes along. */
+	pump(): void {
+		// An appender that publishes comes back here from within its own append: the outer call takes care of it.
+		if (this.#pumping || this.#closed) return
+		this.#pumping = true
+		this.#stalled = false
+		const { end } = this.#queue
+		try {
+			while (this.#cursor < end && !this.#stalled && this.#inFlight.hasRoom) this.#appendNext()
+		} finally {
+			this.#pumping = false
+		}
+		if (this.#waiters.count > 0) this.#waiters.handedOver(this.needed)
+		if (this.needed < this.#queue.end) this.#holdOn()
+	}
+
+	/** The last `count` records of the queue are to be appended as one, where the appender can; then as {@link pump}. */
+	pumpBatch(count: number): void {
+		const from = this.#queue.end - count
+		if (this.#appender.appendBatch !== undefined) {
+			this.#batches.push(spanOf(from, this.#queue.slice(from, this.#queue.end - 1)))
+		}
+		this.pump()
+	}
+
+	/** The owner is about to drop this position, the queue's oldest. What was not handed over becomes a gap. */
+	evicting(position: number): void {
+		if (position < this.#cursor || this.#gaps.covers(position)) return
+		this.#lose(this.#takeBatchOver(position) ?? this.#spanAt(position), this.#options.evictionCause)
+	}
+
+	/** Resolves once everything that is in the queue now was handed over or lost; rejects with the next failure. */
+	settle(): Promise<void> {
+		this.pump()
+		const { end } = this.#queue
+		if (this.needed >= end || this.#closed) return Promise.resolve()
+		if (this.#inFlight.count === 0 && this.#failure !== undefined) return Promise.reject(this.#failure)
+		return this.#waiters.wait(end)
+	}
+
+	/**
+	 * Returns once everything is with the operating system.
+	 *
+	 * @throws {MeshChainError} `FLUSH_FAILED` when something still waits, or was lost since the last `flush` or `sync`.
+	 */
+	flush(): void {
+		if (this.#closed) return
+		this.pump()
+		try {
+			this.#appender.flush?.()
+		} catch (thrown) {
+			throw asCoded(thrown, 'FLUSH_FAILED', 'the appender cannot flush')
+		}
+		if (this.needed < this.#queue.end) throw this.#pendingError('FLUSH_FAILED')
+		this.#losses.tell('FLUSH_FAILED')
+	}
+
+	/**
+	 * Resolves once everything published before the call is on disk.
+	 *
+	 * @throws {MeshChainError} `SYNC_FAILED` when it cannot be, or something was lost since the last `flush` or `sync`.
+	 */
+	async sync(): Promise<void> {
+		try {
+			await this.settle()
+		} catch (thrown) {
+			throw this.#pendingError('SYNC_FAILED', thrown)
+		}
+		await this.#syncAppender()
+		this.#losses.tell('SYNC_FAILED')
+	}
+
+	/**
+	 * Waits for what is in flight, tries once to hand over the rest, syncs and closes the appender. What could not be
+	 * handed over is lost and counted. Never waits for a failing appender to recover.
+	 *
+	 * @throws {MeshChainError} the first thing that went wrong, after everything else was done.
+	 */
+	async close(): Promise<void> {
+		const errors: unknown[] = []
+		const keep = (thrown: unknown) => void errors.push(thrown)
+		if (this.#inFlight.count > 0) await this.settle().catch(() => {})
+		await this.settle().catch(() => {})
+		this.#stop(keep)
+		await this.#syncAppender().catch(keep)
+		await this.#closeAppender().catch(keep)
+		if (errors.length > 0) throw errors[0]
+	}
+
+	stats(): HandoverStats {
+		return Object.freeze({
+			durability: this.#appender.durability ?? 'memory',
+			failing: this.#failure !== undefined || this.#appender.failure !== undefined,
+			lastError: this.#appender.failure?.message ?? this.#lastError,
+			appended: this.#appended,
+			failures: this.#failures,
+			retries: this.#retries,
+			pending: this.#pending,
+			inFlight: this.#inFlight.count,
+			committedSeq: this.committedSeq,
+			lost: this.#losses.counts(),
+			gapsAppended: this.#gapsAppended,
+			gapsUnwritten: this.#gapsUnwritten,
+		})
+	}
+
+	get #pending(): number {
+		if (this.#closed) return 0
+		return this.#queue.end - this.#cursor - this.#gaps.positions + this.#inFlight.recordPositions
+	}
+
+	#appendNext(): void {
+		const position = this.#cursor
+		if (this.#failure !== undefined) this.#retries += 1
+		if (position === this.#gaps.first) this.#appendGap(this.#gaps.shift()!)
+		else if (position < this.#queue.first) this.#cursor = Math.min(this.#queue.first, this.#gaps.first)
+		else if (position === this.#batches[0]?.from) this.#appendBatch(this.#batches.shift()!)
+		else this.#appendRecord(position)
+	}
+
+	/** The usual case by far: builds nothing as long as the appender simply returns. */
+	#appendRecord(position: number): void {
+		const record = this.#queue.at(position)
+		let result: unknown
+		// Moved first: what the ring evicts while the appender has it is not lost.
+		this.#cursor = position + 1
+		try {
+			result = this.#appender.append(record)
+		} catch (thrown) {
+			this.#failedAtOnce(newAppend('record', spanOf(position, [record])), thrown)
+			return
+		}
+		if (!isThenable(result) && this.#inFlight.count === 0) this.#taken(1, record.seq)
+		else this.#follow(newAppend('record', spanOf(position, [record])), result)
+	}
+
+	#appendBatch(span: Span): void {
+		const append = newAppend('batch', span)
+		this.#begin(append, () => this.#appender.appendBatch!(this.#queue.slice(span.from, span.to)))
+	}
+
+	#appendGap(gap: Gap): void {
+		const { epoch, clock } = this.#options
+		const { fromSeq, toSeq, count, cause } = gap
+		const record = gapRecord({ fromSeq, toSeq, count, cause }, { epoch, tsMs: clock() })
+		this.#begin(newAppend('gap', gap, gap), () => this.#appender.append(record))
+	}
+
+	#begin(append: Append, call: () => unknown): void {
+		let result: unknown
+		this.#cursor = append.span.to + 1
+		try {
+			result = call()
+		} catch (thrown) {
+			this.#failedAtOnce(append, thrown)
+			return
+		}
+		this.#follow(append, result)
+	}
+
+	#follow(append: Append, result: unknown): void {
+		this.#inFlight.begin(append)
+		if (!isThenable(result)) {
+			this.#inFlight.settle(append, 'taken')
+			this.#settled()
+			return
+		}
+		Promise.resolve(result).then(
+			() => this.#settledLater(append, 'taken'),
+			(thrown: unknown) => this.#settledLater(append, toAppendError(thrown, append.span.fromSeq)),
+		)
+	}
+
+	#failedAtOnce(append: Append, thrown: unknown): void {
+		this.#inFlight.begin(append)
+		this.#inFlight.settle(append, toAppendError(thrown, append.span.fromSeq))
+		this.#settled()
+	}
+
+	#settledLater(append: Append, outcome: 'taken' | LogAppendError): void {
+		this.#inFlight.settle(append, outcome)
+		if (this.#settled()) this.pump()
+		this.#options.events.progress()
+	}
+
+	/** Acts on what has settled; false when the appender failed and has to be left alone for now. */
+	#settled(): boolean {
+		let append = this.#inFlight.shiftTaken()
+		while (append !== undefined) {
+			const { shape, span } = append
+			if (shape === 'gap') this.#gapsAppended += 1
+			this.#taken(shape === 'gap' ? 0 : span.to - span.from + 1, span.toSeq)
+			append = this.#inFlight.shiftTaken()
+		}
+		if (this.#waiters.count > 0) this.#waiters.handedOver(this.needed)
+		const failed = this.#inFlight.takeFailed()
+		return failed === undefined || this.#rewind(failed)
+	}
+
+	#taken(records: number, seq: number): void {
+		this.#appended += records
+		// Appends that are sent once more after a failure come again with a lower seq.
+		if (seq > this.#committedSeq) this.#committedSeq = seq
+		if (this.#failure === undefined) return
+		this.#failure = undefined
+		this.#timer.reset()
+		this.#options.events.recovered()
+	}
+
+	/** Goes back to the append that failed; false when it is to be tried again, true when it was given up. */
+	#rewind(appends: readonly Append[]): boolean {
+		const failed = appends[0]!
+		const error = failed.outcome as LogAppendError
+		this.#failures += 1
+		this.#lastError = error.message
+		for (let index = appends.length - 1; index > 0; index--) this.#putBack(appends[index]!)
+		this.#cursor = failed.span.from
+		if (error.retryable) {
+			this.#putBack(failed)
+			this.#fail(error)
+			return false
+		}
+		if (failed.shape === 'gap') {
+			this.#gapsUnwritten += 1
+			this.#cursor = failed.span.to + 1
+		} else this.#lose(failed.span, 'appendFailed', error)
+		return true
+	}
+
+	/** Makes an append that was begun one that is still to come. */
+	#putBack(append: Append): void {
+		const { shape, span, gap, outcome } = append
+		if (gap !== undefined) this.#gaps.insert(gap)
+		else if (span.from < this.#queue.first) {
+			if (outcome !== 'taken') this.#lose(span, this.#options.evictionCause)
+		} else if (shape === 'batch') this.#batches.unshift(span)
+	}
+
+	#fail(error: LogAppendError): void {
+		const healthy = this.#failure === undefined
+		this.#stalled = true
+		this.#failure = error
+		this.#timer.start()
+		this.#waiters.failed(error)
+		if (healthy) this.#options.events.failing(error)
+	}
+
+	#lose(span: Span, cause: 'evicted' | 'overflow' | 'appendFailed', error?: LogAppendError): void {
+		const { from, to, fromSeq, toSeq, count } = span
+		const gap = { from, to, fromSeq, toSeq, count, cause }
+		this.#losses.add(cause, count, fromSeq, error ?? this.#failure)
+		this.#gaps.insert(gap)
+		this.#options.events.lost(gap, error)
+	}
+
+	#spanAt(position: number): Span {
+		return spanOf(position, [this.#queue.at(position)])
+	}
+
+	/** Takes the batch that holds this position out of those that wait. */
+	#takeBatchOver(position: number): Span | undefined {
+		const batch = this.#batches[0]
+		return batch !== undefined && batch.from <= position ? this.#batches.shift() : undefined
+	}
+
+	/** Something waits: see to it that it is tried later, and at the latest when the process exits. */
+	#holdOn(): void {
+		this.#undoExitHook ??= onExit('loop', () => this.pump())
+		// More than failed appends and those in flight can only come from an appender that publishes while it appends.
+		if (!this.#stalled && this.#inFlight.hasRoom && !this.#closed) this.#timer.start()
+	}
+
+	#pendingError(code: ErrorCode, thrown?: unknown): MeshChainError {
+		const cause = thrown ?? this.#failure
+		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
+		const seq = this.#firstPendingSeq()
+		const message = `records from seq ${seq} are not with the appender yet: ${why}`
+		return new MeshChainError(code, message, { seq, cause })
+	}
+
+	#firstPendingSeq(): number {
+		const oldest = this.#inFlight.oldest
+		if (oldest !== undefined) return oldest.span.fromSeq
+		if (this.#gaps.first === this.#cursor) return this.#gaps.peek()!.fromSeq
+		return this.#cursor < this.#queue.end ? this.#spanAt(this.#cursor).fromSeq : this.#committedSeq + 1
+	}
+
+	/** No append begins after this. */
+	#stop(keep: (error: MeshChainError) => void): void {
+		if (this.#pending > 0) {
+			keep(this.#pendingError('CLOSE_FAILED'))
+			this.#loseRest()
+		}
+		this.#gapsUnwritten += this.#gaps.count
+		this.#closed = true
+		this.#timer.reset()
+		this.#undoExitHook?.()
+	}
+
+	#loseRest(): void {
+		// By now nothing is in flight, and what is in a gap, at the front, was counted when it was lost.
+		const from = this.#cursor + this.#gaps.positions
+		const span = spanOf(from, this.#queue.slice(from, this.#queue.end - 1))
+		this.#losses.add('atClose', span.count, span.fromSeq, this.#failure)
+		this.#options.events.lost({ ...span, cause: 'appendFailed' }, this.#failure)
+	}
+
+	async #syncAppender(): Promise<void> {
+		try {
+			await this.#appender.sync?.()
+		} catch (thrown) {
+			throw asCoded(thrown, 'SYNC_FAILED', 'the appender cannot sync')
+		}
+	}
+
+	async #closeAppender(): Promise<void> {
+		try {
+			await this.#appender.close?.()
+		} catch (thrown) {
+			throw asCoded(thrown, 'CLOSE_FAILED', 'the appender cannot close')
+		}
+	}
+}
+
+function newAppend(shape: Append['shape'], span: Span, gap?: Gap): Append {
+	return { shape, span, gap, outcome: 'waiting' }
+}

@@ -1,0 +1,69 @@
+/**
+ * Appends that were begun, oldest first. Order is the invariant: an append counts as taken over only when all before it
+ * are, and after a failure nothing begins until everything under way has settled.
+ */
+import type { LogAppendError } from '../errors.ts'
+import type { Gap, Span } from './gap-list.ts'
+
+/** One call of `append` or `appendBatch`. */
+export interface Append {
+	readonly span: Span
+	readonly shape: 'record' | 'batch' | 'gap'
+	/** With shape `gap` only. */
+	readonly gap: Gap | undefined
+	outcome: 'waiting' | 'taken' | LogAppendError
+}
+
+export class InFlight {
+	readonly #appends: Append[] = []
+	readonly #max: number
+	#waiting = 0
+	#broken = false
+
+	constructor(max: number) {
+		this.#max = max
+	}
+
+	get count(): number {
+		return this.#appends.length
+	}
+
+	get oldest(): Append | undefined {
+		return this.#appends[0]
+	}
+
+	/** Whether another append may begin. */
+	get hasRoom(): boolean {
+		return !this.#broken && this.#appends.length < this.#max
+	}
+
+	/** How many positions of the queue are records under way. */
+	get recordPositions(): number {
+		let positions = 0
+		for (const { shape, span } of this.#appends) if (shape !== 'gap') positions += span.to - span.from + 1
+		return positions
+	}
+
+	begin(append: Append): void {
+		this.#appends.push(append)
+		this.#waiting += 1
+	}
+
+	settle(append: Append, outcome: 'taken' | LogAppendError): void {
+		append.outcome = outcome
+		this.#waiting -= 1
+		if (outcome !== 'taken') this.#broken = true
+	}
+
+	/** Takes out the oldest append, if it was taken over. */
+	shiftTaken(): Append | undefined {
+		return this.#appends[0]?.outcome === 'taken' ? this.#appends.shift() : undefined
+	}
+
+	/** After a failure, and once all have settled: takes out the failed append and all that were begun after it. */
+	takeFailed(): Append[] | undefined {
+		if (!this.#broken || this.#waiting > 0) return undefined
+		this.#broken = false
+		return this.#appends.splice(0)
+	}
+}

@@ -1,0 +1,209 @@
+/**
+ * One history into several appenders. All children walk one queue, each with its own cursor, so that one that fails,
+ * is slow or hangs does not hold up the others.
+ *
+ * Invariant: the queue holds what at least one child still needs, and never more than `TEE_QUEUE_RECORDS_MAX`.
+ */
+import { claimAppender, type Durability, type LogChainAppender, startOf } from '../appender.ts'
+import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
+import { TEE_QUEUE_RECORDS_MAX } from '../limits.ts'
+import type { LogRecord } from '../record.ts'
+import { Announcer, nameOf } from './announcer.ts'
+import { Handover } from './handover.ts'
+import type { HandoverStats } from './handover-stats.ts'
+import { RecordQueue } from './record-queue.ts'
+
+const DURABILITIES: readonly Durability[] = ['none', 'memory', 'os', 'disk']
+
+export interface TeeChildStats extends HandoverStats {
+	/** The child's class. */
+	readonly name: string
+}
+
+export interface TeeStats {
+	/** Records that at least one child still needs. */
+	readonly queued: number
+	/** In the order the children were given in. */
+	readonly children: readonly TeeChildStats[]
+}
+
+interface Child {
+	readonly name: string
+	readonly appender: LogChainAppender
+	readonly handover: Handover
+}
+
+/** What went wrong with one child. */
+interface ChildFailure {
+	readonly name: string
+	readonly error: unknown
+}
+
+/**
+ * Gives every record to every child, in order. `append` takes custody and does not throw: a child that fails is retried
+ * with a back-off while up to 16,384 records wait for it; what it is behind by more is a counted gap (`overflow`) that
+ * the child gets as a `$gap` record when it recovers; what it refuses for good is a gap too (`appendFailed`).
+ *
+ * A record is committed when every child has committed it, so {@link durability} is that of the strongest child.
+ */
+export class TeeAppender implements LogChainAppender {
+	/** The highest of the children's. */
+	readonly nextSeq: number
+	/** The highest of the children's. */
+	readonly epoch: number
+	readonly #queue: RecordQueue
+	readonly #children: readonly Child[]
+	#closing: Promise<void> | undefined
+
+	/**
+	 * The appenders belong to this one from here on.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION` without any, `APPENDER_IN_USE` when one belongs to another.
+	 */
+	constructor(...appenders: LogChainAppender[]) {
+		if (appenders.length === 0) {
+			throw new MeshChainError('INVALID_OPTION', 'a TeeAppender needs at least one appender')
+		}
+		for (const appender of appenders) claimAppender(appender)
+		const starts = appenders.map(startOf)
+		this.nextSeq = Math.max(...starts.map(({ nextSeq }) => nextSeq))
+		this.epoch = Math.max(...starts.map(({ epoch }) => epoch))
+		this.#queue = new RecordQueue(0)
+		this.#children = appenders.map((appender) => this.#newChild(appender))
+	}
+
+	/** Every child has committed what is up to here. */
+	get committedSeq(): number {
+		return Math.min(...this.#children.map(({ handover }) => handover.committedSeq))
+	}
+
+	/** That of the strongest child, which a committed record has reached. */
+	get durability(): Durability {
+		const ranks = this.#children.map(({ appender }) => DURABILITIES.indexOf(appender.durability ?? 'memory'))
+		return DURABILITIES[Math.max(...ranks)] ?? 'memory'
+	}
+
+	/** Why one of the children cannot commit at present: the first that cannot. */
+	get failure(): MeshChainError | undefined {
+		for (const { appender, handover } of this.#children) {
+			const failure = appender.failure ?? handover.failure
+			if (failure !== undefined) return failure
+		}
+		return undefined
+	}
+
+	/** @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else. */
+	append(record: LogRecord): void {
+		this.#refuseWhenClosed(record.seq)
+		this.#push(record)
+		for (const { handover } of this.#children) handover.pump()
+		this.#trim()
+	}
+
+	/** All or none for each child that has `appendBatch` itself; the others get the records one by one. */
+	appendBatch(records: readonly LogRecord[]): void {
+		if (records.length === 0) return
+		this.#refuseWhenClosed(records[0]!.seq)
+		for (const record of records) this.#push(record)
+		for (const { handover } of this.#children) handover.pumpBatch(records.length)
+		this.#trim()
+	}
+
+	/** @throws {MeshChainError} `FLUSH_FAILED`, naming the children that cannot, after all were flushed. */
+	flush(): void {
+		const failures: ChildFailure[] = []
+		for (const { name, handover } of this.#children) {
+			try {
+				handover.flush()
+			} catch (error) {
+				failures.push({ name, error })
+			}
+		}
+		this.#trim()
+		this.#throwIfAny(failures, 'FLUSH_FAILED', 'flush')
+	}
+
+	/** @throws {MeshChainError} `SYNC_FAILED`, naming the children that cannot, after all were synced. */
+	async sync(): Promise<void> {
+		if (this.#closing !== undefined) return this.#closing
+		const failures = await this.#forAll((handover) => handover.sync())
+		this.#throwIfAny(failures, 'SYNC_FAILED', 'sync')
+	}
+
+	/**
+	 * Hands over what waits, closes every child. Idempotent.
+	 *
+	 * @throws {MeshChainError} `CLOSE_FAILED`, naming the children that failed, after all were closed.
+	 */
+	close(): Promise<void> {
+		this.#closing ??= this.#closeAll()
+		return this.#closing
+	}
+
+	stats(): TeeStats {
+		const children = this.#children.map(({ name, handover }) => Object.freeze({ name, ...handover.stats() }))
+		return Object.freeze({ queued: this.#queue.count, children: Object.freeze(children) })
+	}
+
+	#newChild(appender: LogChainAppender): Child {
+		const announcer = new Announcer(this, appender)
+		const handover = new Handover({
+			appender,
+			queue: this.#queue,
+			nextSeq: this.nextSeq,
+			epoch: this.epoch,
+			clock: () => Date.now(),
+			evictionCause: 'overflow',
+			events: {
+				failing: (error) => announcer.failing(error),
+				recovered: () => announcer.recovered(),
+				lost: (gap, error) => announcer.lost(gap, error),
+				progress: () => this.#trim(),
+			},
+		})
+		return { name: nameOf(appender), appender, handover }
+	}
+
+	#push(record: LogRecord): void {
+		if (this.#queue.count === TEE_QUEUE_RECORDS_MAX) {
+			for (const { handover } of this.#children) handover.evicting(this.#queue.first)
+			this.#queue.shift()
+		}
+		this.#queue.push(record)
+	}
+
+	/** Drops what no child needs any more. */
+	#trim(): void {
+		let needed = this.#queue.end
+		for (const { handover } of this.#children) needed = Math.min(needed, handover.needed)
+		while (this.#queue.first < needed) this.#queue.shift()
+	}
+
+	async #closeAll(): Promise<void> {
+		const failures = await this.#forAll((handover) => handover.close())
+		this.#queue.clear()
+		this.#throwIfAny(failures, 'CLOSE_FAILED', 'close')
+	}
+
+	async #forAll(act: (handover: Handover) => Promise<void>): Promise<ChildFailure[]> {
+		const results = await Promise.allSettled(this.#children.map(({ handover }) => act(handover)))
+		this.#trim()
+		return results.flatMap((result, index) =>
+			result.status === 'rejected' ? [{ name: this.#children[index]!.name, error: result.reason }] : [],
+		)
+	}
+
+	#throwIfAny(failures: readonly ChildFailure[], code: ErrorCode, verb: string): void {
+		if (failures.length === 0) return
+		const reasons = failures.map(({ name, error }) => `${name}: ${messageOf(error)}`)
+		const { error } = failures[0]!
+		const text = `${failures.length} of ${this.#children.length} appenders cannot ${verb}: ${reasons.join('; ')}`
+		const seq = error instanceof MeshChainError && error.seq !== undefined ? { seq: error.seq } : {}
+		throw new MeshChainError(code, text, { cause: error, ...seq })
+	}
+
+	#refuseWhenClosed(seq: number): void {
+		if (this.#closing === undefined) return
+		throw new LogAppendError('the appender is closed', { code: 'APPENDER_CLOSED', retryable: false, seq })
+	}
+}

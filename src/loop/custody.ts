@@ -1,0 +1,117 @@
+/**
+ * The ring and the appender as one: each record goes into the ring first and then to the appender, and stays pending
+ * in the ring until the appender has it.
+ *
+ * Invariant: a record in the ring is durable as far as the appender promises, or {@link Custody.isPending} is true for it.
+ */
+import type { Durability, LogChainAppender } from '../appender.ts'
+import { Announcer } from '../appenders/announcer.ts'
+import type { Gap } from '../appenders/gap-list.ts'
+import { Handover } from '../appenders/handover.ts'
+import type { HandoverStats } from '../appenders/handover-stats.ts'
+import type { LogAppendError } from '../errors.ts'
+import type { LogRecord } from '../record.ts'
+import type { Ring } from './ring.ts'
+
+export interface CustodyOptions {
+	readonly appender: LogChainAppender
+	readonly ring: Ring
+	readonly nextSeq: number
+	readonly epoch: number
+	readonly clock: () => number
+	/** Who reports what goes wrong. */
+	readonly source: object
+}
+
+export class Custody {
+	readonly #ring: Ring
+	readonly #appender: LogChainAppender
+	readonly #announcer: Announcer
+	readonly #handover: Handover
+	/** Stretches that were given up and may still be in the ring, in order. */
+	readonly #refused: { readonly from: number; readonly to: number }[] = []
+
+	constructor(options: CustodyOptions) {
+		const { appender, ring, nextSeq, epoch, clock } = options
+		this.#ring = ring
+		this.#appender = appender
+		this.#announcer = new Announcer(options.source, appender)
+		this.#handover = new Handover({
+			appender,
+			queue: ring.queue,
+			nextSeq,
+			epoch,
+			clock,
+			evictionCause: 'evicted',
+			events: {
+				failing: (error) => this.#announcer.failing(error),
+				recovered: () => this.#announcer.recovered(),
+				lost: (gap, error) => this.#lost(gap, error),
+				progress: () => {},
+			},
+		})
+	}
+
+	get committedSeq(): number {
+		return this.#handover.committedSeq
+	}
+
+	get #durability(): Durability {
+		return this.#appender.durability ?? 'memory'
+	}
+
+	accept(record: LogRecord, bytes: number): void {
+		this.#push(record, bytes)
+		this.#handover.pump()
+	}
+
+	/** `bytes` holds the estimate for each record. All of them must fit in the ring. */
+	acceptBatch(records: readonly LogRecord[], bytes: readonly number[]): void {
+		for (let index = 0; index < records.length; index++) this.#push(records[index]!, bytes[index]!)
+		this.#handover.pumpBatch(records.length)
+	}
+
+	/** Whether a record of the ring is not, or not yet, where the appender promises it to be. */
+	isPending(seq: number): boolean {
+		if (this.#durability === 'none') return false
+		return seq > this.committedSeq || this.#refused.some(({ from, to }) => from <= seq && seq <= to)
+	}
+
+	flush(): void {
+		this.#handover.flush()
+	}
+
+	sync(): Promise<void> {
+		return this.#handover.sync()
+	}
+
+	close(): Promise<void> {
+		return this.#handover.close()
+	}
+
+	stats(): HandoverStats {
+		return this.#handover.stats()
+	}
+
+	#push(record: LogRecord, bytes: number): void {
+		while (this.#ring.isFullFor(bytes)) {
+			this.#handover.evicting(this.#ring.queue.first)
+			this.#ring.evict()
+		}
+		this.#ring.push(record, bytes)
+	}
+
+	#lost(gap: Gap, error: LogAppendError | undefined): void {
+		const { first } = this.#ring.queue
+		while (this.#refused.length > 0 && this.#refused[0]!.to < first) this.#refused.shift()
+		if (gap.to >= first) this.#refuse(gap.from, gap.to)
+		this.#announcer.lost(gap, error)
+	}
+
+	#refuse(from: number, to: number): void {
+		const last = this.#refused.at(-1)
+		if (last !== undefined && last.to + 1 === from)
+			this.#refused[this.#refused.length - 1] = { from: last.from, to }
+		else this.#refused.push({ from, to })
+	}
+}

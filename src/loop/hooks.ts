@@ -1,0 +1,123 @@
+/**
+ * Calls the functions a user gave: clock, context, transform. Whatever they do, the line goes on; what went wrong is
+ * counted, reported, and said once. A hook that publishes is not entered again by the line it publishes.
+ */
+import { isThenable } from '../appender.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import { type LogLine, show } from '../record.ts'
+import { report, warn } from '../report.ts'
+import { checkId, invalidTime, isTime } from './line-check.ts'
+import { isPlainObject } from './merge.ts'
+import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
+import type { Counters } from './stats.ts'
+
+type HookName = 'clock' | 'context' | 'transform'
+
+export class Hooks {
+	readonly #source: object
+	readonly #counters: Counters
+	readonly #clock: ResolvedLoopOptions['clock']
+	readonly #context: ResolvedLoopOptions['context']
+	readonly #transform: ResolvedLoopOptions['transform']
+	readonly #running = { clock: false, context: false, transform: false }
+	readonly #saidFailing = new Set<HookName>()
+
+	constructor(source: object, counters: Counters, options: ResolvedLoopOptions) {
+		this.#source = source
+		this.#counters = counters
+		this.#clock = options.clock
+		this.#context = options.context
+		this.#transform = options.transform
+	}
+
+	get hasTransform(): boolean {
+		return this.#transform !== undefined
+	}
+
+	/** The time: a whole number, not before 1970. */
+	now(): number {
+		const clock = this.#clock
+		if (clock === undefined || this.#running.clock) return Date.now()
+		this.#running.clock = true
+		try {
+			const tsMs = clock()
+			if (!isTime(tsMs)) throw invalidTime(tsMs)
+			return toWholeMs(tsMs)
+		} catch (thrown) {
+			this.#counters.hookErrors += 1
+			this.#tell('clock', thrown)
+			return Date.now()
+		} finally {
+			this.#running.clock = false
+		}
+	}
+
+	/** What the context adds; undefined for nothing, and when it is of no use. */
+	context(): ScopeFields | undefined {
+		const context = this.#context
+		if (context === undefined || this.#running.context) return undefined
+		this.#running.context = true
+		try {
+			const fields = context()
+			if (fields !== undefined) checkFields(fields)
+			return fields
+		} catch (thrown) {
+			this.#counters.hookErrors += 1
+			this.#tell('context', thrown)
+			return undefined
+		} finally {
+			this.#running.context = false
+		}
+	}
+
+	/**
+	 * What `transform` makes of a line.
+	 *
+	 * @throws whatever is wrong with it: the caller decides what becomes of the line.
+	 */
+	transform(line: LogLine): LogLine | null {
+		if (this.#transform === undefined) return line
+		if (this.#running.transform)
+			throw new MeshChainError('INVALID_USAGE', 'transform published a line itself')
+		this.#running.transform = true
+		try {
+			const result: unknown = this.#transform(line)
+			if (result === null) return null
+			if (typeof result === 'object' && !isThenable(result)) return result as LogLine
+			const what = isThenable(result) ? 'a promise' : show(result)
+			throw new MeshChainError('INVALID_LINE', `transform must return a line or null, not ${what}`)
+		} finally {
+			this.#running.transform = false
+		}
+	}
+
+	/** A line lost its payload because of `transform`. */
+	transformFailed(thrown: unknown): void {
+		this.#counters.transformErrors += 1
+		this.#tell('transform', thrown)
+	}
+
+	#tell(hook: HookName, error: unknown): void {
+		report('hookError', { source: this.#source, error, hook })
+		if (this.#saidFailing.has(hook)) return
+		this.#saidFailing.add(hook)
+		warn('HOOK_FAILED', `the ${hook} of a loop failed, and is only counted from now on: ${messageOf(error)}`)
+	}
+}
+
+/** A time as records have it: whole, and not before 1970. */
+export function toWholeMs(tsMs: number): number {
+	return tsMs > 0 ? Math.floor(tsMs) : 0
+}
+
+/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
+export function checkFields(fields: ScopeFields): void {
+	if (typeof fields !== 'object' || fields === null) {
+		throw new MeshChainError('INVALID_LINE', `fields must be an object, not ${show(fields)}`)
+	}
+	checkId('daemonId', fields.daemonId)
+	checkId('nodeId', fields.nodeId)
+	if (fields.tsMs !== undefined && !isTime(fields.tsMs)) throw invalidTime(fields.tsMs)
+	if (fields.data === undefined || isPlainObject(fields.data)) return
+	throw new MeshChainError('INVALID_LINE', `data to merge must be a plain object, not ${show(fields.data)}`)
+}

@@ -1,0 +1,181 @@
+/**
+ * From a line to a draft: everything about a record but its `seq`. All code of users (context, transform, clock,
+ * getters in data) runs in here and may publish itself; that is why nothing is stamped before it is done.
+ */
+import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
+import { MESSAGE_LENGTH_MAX } from '../limits.ts'
+import type { Id, LogLevel, LogLine, RecordOrigin } from '../record.ts'
+import { type Hooks, toWholeMs } from './hooks.ts'
+import { checkIsLine, checkLevel, checkLine } from './line-check.ts'
+import { mergeLine } from './merge.ts'
+import type { ScopeFields } from './options.ts'
+import type { Scope } from './scope.ts'
+import type { Counters } from './stats.ts'
+
+/** A record that has no seq yet. */
+export interface Draft {
+	readonly tsMs: number
+	readonly level: LogLevel
+	readonly kind: string
+	readonly message: string
+	/** In canonical form; undefined for none. */
+	readonly data: unknown
+	readonly daemonId: Id | null
+	readonly nodeId: Id | null
+	readonly origin: RecordOrigin | undefined
+	/** An estimate of what the record takes in memory. */
+	readonly bytes: number
+}
+
+const KIND_DEFAULT = 'log'
+const LEVEL_DEFAULT = 'info'
+const NO_FIELDS: ScopeFields = Object.freeze({})
+/** What a record takes beside its texts and data. */
+const RECORD_BYTES = 128
+/** Room for what is said at the end of a message that was cut. */
+const CUT_NOTE_LENGTH_MAX = 40
+
+export class Intake {
+	readonly #hooks: Hooks
+	readonly #counters: Counters
+	readonly #nodeId: Id | null
+	readonly #hasContext: boolean
+
+	constructor(
+		hooks: Hooks,
+		counters: Counters,
+		options: { readonly nodeId: Id | null; readonly context: unknown },
+	) {
+		this.#hooks = hooks
+		this.#counters = counters
+		this.#nodeId = options.nodeId
+		this.#hasContext = options.context !== undefined
+	}
+
+	/**
+	 * undefined for a line below the level or one that `transform` dropped, each counted.
+	 *
+	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
+	 */
+	draft(line: LogLine, scope: Scope): Draft | undefined {
+		checkIsLine(line)
+		if (!this.passes(line.level ?? LEVEL_DEFAULT, scope)) return undefined
+		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(line, scope) : line
+		return this.#hooks.hasTransform ? this.#transformed(full, scope, false) : this.#build(full, false)
+	}
+
+	/**
+	 * The same for a line of mesh-chain's own: no level holds it back, its kind may start with `$`, and no data but its
+	 * own goes into it. `transform` sees it: secrets stay out of checkpoints and crash records too.
+	 */
+	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
+		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
+		const ids = {
+			...(daemonId === undefined ? {} : { daemonId }),
+			...(nodeId === undefined ? {} : { nodeId }),
+		}
+		const full = mergeLine(line, ids, NO_FIELDS)
+		return this.#hooks.hasTransform ? this.#transformed(full, scope, true) : this.#build(full, true)
+	}
+
+	/** Whether a level is high enough; counts the line when it is not. */
+	passes(level: LogLevel, scope: Scope): boolean {
+		if (checkLevel(level) >= scope.levelIndex) return true
+		this.#counters.belowLevel += 1
+		return false
+	}
+
+	#merge(line: LogLine, scope: Scope): LogLine {
+		return mergeLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
+	}
+
+	#transformed(line: LogLine, scope: Scope, own: boolean): Draft | undefined {
+		const seen = withDefaults(line)
+		try {
+			const result = this.#hooks.transform(seen)
+			if (result === null) {
+				this.#counters.transformDropped += 1
+				return undefined
+			}
+			checkLine(result, own)
+			const level = result.level ?? LEVEL_DEFAULT
+			if (own) checkLevel(level)
+			else if (!this.passes(level, scope)) return undefined
+			return this.#build(result, own)
+		} catch (thrown) {
+			// What was wrong from the start is the publisher's to hear of.
+			checkLine(line, own)
+			this.#hooks.transformFailed(thrown)
+			return this.#build(withoutPayload(seen), own)
+		}
+	}
+
+	#build(line: LogLine, own: boolean): Draft {
+		checkLine(line, own)
+		const { level = LEVEL_DEFAULT, origin } = line
+		const kind = line.kind === undefined ? KIND_DEFAULT : this.#wellFormed(line.kind)
+		const message = line.message === undefined ? kind : this.#message(line.message)
+		const nodeId = line.nodeId === undefined ? this.#nodeId : line.nodeId
+		const tsMs = line.tsMs === undefined ? this.#hooks.now() : toWholeMs(line.tsMs)
+		let bytes = RECORD_BYTES + message.length
+		let data: unknown
+		if (line.data !== undefined) {
+			const canonical = canonicalise(line.data)
+			data = canonical.value
+			bytes += canonical.bytes
+			this.#counters.unserializable += canonical.markers
+			this.#counters.replacedSurrogates += canonical.replaced
+		}
+		return {
+			tsMs,
+			level,
+			kind,
+			message,
+			data,
+			daemonId: this.#id(line.daemonId ?? null),
+			nodeId: this.#id(nodeId),
+			origin: origin === undefined ? undefined : this.#origin(origin),
+			bytes,
+		}
+	}
+
+	#message(message: string): string {
+		if (message.length <= MESSAGE_LENGTH_MAX) return this.#wellFormed(message)
+		this.#counters.truncatedMessages += 1
+		return this.#wellFormed(cutMessage(message))
+	}
+
+	#id(id: Id | null): Id | null {
+		return typeof id === 'string' ? this.#wellFormed(id) : id
+	}
+
+	#origin({ chainId, epoch, seq }: RecordOrigin): RecordOrigin {
+		return Object.freeze({ chainId: this.#wellFormed(chainId), epoch, seq })
+	}
+
+	#wellFormed(text: string): string {
+		if (isWellFormed(text)) return text
+		this.#counters.replacedSurrogates += 1
+		return toWellFormed(text)
+	}
+}
+
+/** A line as a transform sees it: with the defaults that do not depend on the loop. */
+function withDefaults(line: LogLine): LogLine {
+	const kind = line.kind ?? KIND_DEFAULT
+	const level = line.level ?? LEVEL_DEFAULT
+	return { ...mergeLine(line, NO_FIELDS, NO_FIELDS), kind, level, message: line.message ?? kind }
+}
+
+/** What is left of a line that could not be transformed: nothing a transform was meant to take out may get through. */
+function withoutPayload(line: LogLine): LogLine {
+	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
+}
+
+/** A message that is too long, cut to `MESSAGE_LENGTH_MAX` with a note of how much is missing, never within a pair. */
+function cutMessage(message: string): string {
+	let length = MESSAGE_LENGTH_MAX - CUT_NOTE_LENGTH_MAX
+	const unit = message.charCodeAt(length - 1)
+	if (unit >= 0xd800 && unit < 0xdc00) length -= 1
+	return `${message.slice(0, length)}… (${message.length - length} more)`
+}

@@ -1,0 +1,95 @@
+/** What makes a line misuse. Checks only, and throws at once: nothing is stamped, copied or counted here. */
+import { MeshChainError } from '../errors.ts'
+import { NAME_LENGTH_MAX, TIME_MAX_MS } from '../limits.ts'
+import { LOG_LEVELS, type LogLine, levelIndex, type RecordOrigin, show } from '../record.ts'
+
+const BIGINT_MIN = -(2n ** 63n)
+const BIGINT_MAX = 2n ** 64n - 1n
+
+/**
+ * Checks everything about a line but its level, which was read before anything else. `own` lines are mesh-chain's and
+ * may have a kind that starts with `$`.
+ *
+ * @throws {MeshChainError} `INVALID_KIND`, `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
+ */
+export function checkLine(line: LogLine, own: boolean): void {
+	if (line.kind !== undefined) checkKind(line.kind, own || line.origin !== undefined)
+	if (line.message !== undefined && typeof line.message !== 'string') throw invalidMessage(line.message)
+	checkId('daemonId', line.daemonId)
+	checkId('nodeId', line.nodeId)
+	if (line.tsMs !== undefined && !isTime(line.tsMs)) throw invalidTime(line.tsMs)
+	if (line.origin !== undefined) checkOrigin(line.origin)
+}
+
+/** @throws {MeshChainError} `INVALID_LINE` for anything that is no object. */
+export function checkIsLine(line: unknown): void {
+	if (typeof line === 'object' && line !== null && !Array.isArray(line)) return
+	throw new MeshChainError('INVALID_LINE', `a line must be an object, not ${show(line)}`)
+}
+
+/** @throws {MeshChainError} `INVALID_LEVEL` */
+export function checkLevel(level: unknown): number {
+	const index = levelIndex(level)
+	if (index < 0) throw invalidLevel(level)
+	return index
+}
+
+export function invalidLevel(level: unknown): MeshChainError {
+	return new MeshChainError(
+		'INVALID_LEVEL',
+		`no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`,
+	)
+}
+
+/** @throws {MeshChainError} `INVALID_ID`, naming the field. */
+export function checkId(name: string, id: unknown): void {
+	if (id === undefined || id === null || isId(id)) return
+	throw new MeshChainError(
+		'INVALID_ID',
+		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, a finite number, a bigint of 64 bits or null, not ${show(id)}`,
+	)
+}
+
+/** Fractions and times before 1970 are brought into shape later. */
+export function isTime(tsMs: unknown): tsMs is number {
+	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS
+}
+
+export function invalidTime(tsMs: unknown): MeshChainError {
+	return new MeshChainError(
+		'INVALID_TIME',
+		`tsMs must be milliseconds since 1970, at most ${TIME_MAX_MS}, not ${show(tsMs)}`,
+	)
+}
+
+function isId(id: unknown): boolean {
+	if (typeof id === 'string') return id.length <= NAME_LENGTH_MAX
+	if (typeof id === 'number') return Number.isFinite(id)
+	return typeof id === 'bigint' && id >= BIGINT_MIN && id <= BIGINT_MAX
+}
+
+function checkKind(kind: unknown, dollarAllowed: boolean): void {
+	if (typeof kind !== 'string' || kind === '' || kind.length > NAME_LENGTH_MAX) {
+		throw invalidKind(kind, `must be a string of 1 to ${NAME_LENGTH_MAX} characters`)
+	}
+	if (kind === '*') throw invalidKind(kind, "cannot be '*', which stands for all kinds")
+	if (kind.startsWith('$') && !dollarAllowed) {
+		throw invalidKind(kind, "cannot start with '$', which marks the kinds of mesh-chain itself")
+	}
+}
+
+function invalidKind(kind: unknown, why: string): MeshChainError {
+	return new MeshChainError('INVALID_KIND', `a kind ${why}; this one is ${show(kind)}`)
+}
+
+function invalidMessage(message: unknown): MeshChainError {
+	const hint = message instanceof Error ? '; pass an Error as data: error("what failed", error)' : ''
+	return new MeshChainError('INVALID_LINE', `a message must be a string, not ${show(message)}${hint}`)
+}
+
+function checkOrigin(origin: RecordOrigin): void {
+	const { chainId, epoch, seq } = (origin ?? {}) as Partial<RecordOrigin>
+	const named = typeof chainId === 'string' && chainId !== '' && chainId.length <= NAME_LENGTH_MAX
+	if (named && Number.isSafeInteger(epoch) && epoch! >= 1 && Number.isSafeInteger(seq) && seq! >= 1) return
+	throw new MeshChainError('INVALID_LINE', `origin must be { chainId, epoch, seq }, not ${show(origin)}`)
+}

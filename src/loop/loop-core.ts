@@ -1,0 +1,248 @@
+/**
+ * What a loop and its children share: the sequence, the ring, the appender, the listeners.
+ *
+ * Invariant: between taking a seq and handing the record to the appender no code of a user runs, so that ring and
+ * appender get records in order whatever publishes from within what.
+ */
+import { claimAppender, type LogChainAppender, startOf } from '../appender.ts'
+import { MeshChainError } from '../errors.ts'
+import { type LogFilter, matches, resolveFilter } from '../filter.ts'
+import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from '../limits.ts'
+import type { LogLine, LogRecord } from '../record.ts'
+import { report, warn } from '../report.ts'
+import { Custody } from './custody.ts'
+import { Delivery } from './delivery.ts'
+import { Hooks } from './hooks.ts'
+import { type Draft, Intake } from './intake.ts'
+import type { ResolvedLoopOptions } from './options.ts'
+import { Ring } from './ring.ts'
+import type { Scope } from './scope.ts'
+import { type Counters, type LoopStats, newCounters } from './stats.ts'
+import { Subscription, type SubscriptionHost } from './subscription.ts'
+
+export class LoopCore implements SubscriptionHost {
+	readonly epoch: number
+	readonly delivery: Delivery
+	/** The subscriptions somebody waits on. */
+	readonly waiting = new Set<Subscription>()
+	readonly #source: object
+	readonly #counters: Counters = newCounters()
+	readonly #hooks: Hooks
+	readonly #intake: Intake
+	readonly #ring: Ring
+	readonly #custody: Custody
+	#lastSeq: number
+	/** A record is being handed over: what the appender publishes meanwhile is announced after it. */
+	#admitting = false
+	readonly #unannounced: LogRecord[] = []
+	#closing: Promise<void> | undefined
+	#saidClosed = false
+
+	/** `source` is the loop, named in reports. */
+	constructor(source: object, appender: LogChainAppender, options: ResolvedLoopOptions) {
+		claimAppender(appender)
+		const { nextSeq, epoch } = startOf(appender)
+		this.#source = source
+		this.epoch = epoch
+		this.#lastSeq = nextSeq - 1
+		this.delivery = new Delivery(source, this.#counters)
+		this.#hooks = new Hooks(source, this.#counters, options)
+		this.#intake = new Intake(this.#hooks, this.#counters, options)
+		this.#ring = new Ring({ nextSeq, capacity: options.ringCapacity, bytesMax: options.ringBytesMax })
+		this.#custody = new Custody({
+			appender,
+			ring: this.#ring,
+			nextSeq,
+			epoch,
+			clock: () => this.#hooks.now(),
+			source,
+		})
+	}
+
+	get closed(): boolean {
+		return this.#closing !== undefined
+	}
+
+	get committedSeq(): number {
+		return this.#custody.committedSeq
+	}
+
+	get queue(): SubscriptionHost['queue'] {
+		return this.#ring.queue
+	}
+
+	now(): number {
+		return this.#hooks.now()
+	}
+
+	countLagged(count: number): void {
+		this.#counters.lagged += count
+	}
+
+	/** Whether a line at this level would be built; counts it when not. For methods that build the line themselves. */
+	passes(level: LogRecord['level'], scope: Scope): boolean {
+		return this.#isClosed(scope) || this.#intake.passes(level, scope)
+	}
+
+	publish(line: LogLine, scope: Scope, own = false): LogRecord | undefined {
+		if (this.#isClosed(scope)) return this.#afterClose(line)
+		const draft = own ? this.#intake.draftOwn(line, scope) : this.#intake.draft(line, scope)
+		if (draft === undefined) return undefined
+		// A hook or a getter may have closed the loop.
+		if (this.#isClosed(scope)) return this.#afterClose(line)
+		const record = this.#stamp(draft)
+		if (this.#admitting) {
+			this.#custody.accept(record, draft.bytes)
+			this.#unannounced.push(record)
+			return record
+		}
+		this.#admitting = true
+		this.#custody.accept(record, draft.bytes)
+		this.#admitting = false
+		if (this.#unannounced.length > 0) this.#announceAll([record])
+		else this.#announce(record)
+		return record
+	}
+
+	publishBatch(lines: readonly LogLine[], scope: Scope): LogRecord[] {
+		checkIsBatch(lines)
+		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
+		const drafts: Draft[] = []
+		for (const line of lines) {
+			const draft = this.#intake.draft(line, scope)
+			if (draft !== undefined) drafts.push(draft)
+		}
+		this.#checkBatchFits(drafts)
+		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
+		if (drafts.length === 0) return []
+		const records = drafts.map((draft) => this.#stamp(draft))
+		const bytes = drafts.map((draft) => draft.bytes)
+		if (this.#admitting) {
+			this.#custody.acceptBatch(records, bytes)
+			this.#unannounced.push(...records)
+			return records
+		}
+		this.#admitting = true
+		this.#custody.acceptBatch(records, bytes)
+		this.#admitting = false
+		this.#announceAll(records)
+		return records
+	}
+
+	snapshot(filter: LogFilter | undefined): LogRecord[] {
+		const wanted = resolveFilter(filter)
+		const records: LogRecord[] = []
+		for (let seq = this.queue.first; seq < this.queue.end; seq++) {
+			const record = this.queue.at(seq)
+			if (!matches(record, wanted)) continue
+			records.push(this.#custody.isPending(seq) ? Object.freeze({ ...record, chainPending: true }) : record)
+		}
+		return records
+	}
+
+	subscribe(filter: LogFilter | undefined): Subscription {
+		return new Subscription(this, resolveFilter(filter))
+	}
+
+	flush(): void {
+		this.#custody.flush()
+	}
+
+	sync(): Promise<void> {
+		return this.#closing ?? this.#custody.sync()
+	}
+
+	close(): Promise<void> {
+		if (this.#closing === undefined) {
+			// Closed first, and only then drained: an appender that publishes comes too late.
+			this.#closing = Promise.resolve().then(() => this.#custody.close())
+			for (const subscription of [...this.waiting]) void subscription.return()
+		}
+		return this.#closing
+	}
+
+	stats(): LoopStats {
+		return Object.freeze({
+			...this.#counters,
+			epoch: this.epoch,
+			lastSeq: this.#lastSeq,
+			ring: this.#ring.stats(),
+			appender: this.#custody.stats(),
+		})
+	}
+
+	#isClosed(scope: Scope): boolean {
+		return this.#closing !== undefined || scope.closed
+	}
+
+	#stamp(draft: Draft): LogRecord {
+		this.#lastSeq += 1
+		this.#counters.published += 1
+		return newRecord(draft, this.#lastSeq, this.epoch)
+	}
+
+	#announce(record: LogRecord): void {
+		if (this.waiting.size > 0) this.#wake(record)
+		this.delivery.deliver(record)
+	}
+
+	/** These records, and those that were published while they were handed over: in order, none between. */
+	#announceAll(records: readonly LogRecord[]): void {
+		const all = this.#unannounced.length === 0 ? records : [...records, ...this.#unannounced.splice(0)]
+		for (const record of all) if (this.waiting.size > 0) this.#wake(record)
+		this.delivery.deliverAll(all)
+	}
+
+	#wake(record: LogRecord): void {
+		for (const subscription of this.waiting) subscription.offer(record)
+	}
+
+	#checkBatchFits(drafts: readonly Draft[]): void {
+		let bytes = 0
+		for (const draft of drafts) bytes += draft.bytes
+		const { capacity, bytesMax } = this.#ring
+		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return
+		const size = `${drafts.length} records of about ${bytes} bytes`
+		const bound = `at most ${Math.min(capacity, BATCH_RECORDS_MAX)} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
+		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)
+	}
+
+	#batchAfterClose(lines: readonly LogLine[]): LogRecord[] {
+		for (const line of lines) this.#afterClose(line)
+		return []
+	}
+
+	#afterClose(line: LogLine): undefined {
+		this.#counters.publishedAfterClose += 1
+		report('publishedAfterClose', { source: this.#source, line })
+		if (this.#saidClosed) return
+		this.#saidClosed = true
+		warn(
+			'PUBLISHED_AFTER_CLOSE',
+			'a line was published through a closed loop and is lost; further ones are only counted',
+		)
+	}
+}
+
+function checkIsBatch(lines: readonly LogLine[]): void {
+	if (!Array.isArray(lines)) throw new MeshChainError('INVALID_LINE', 'a batch must be an array of lines')
+	if (lines.length <= BATCH_RECORDS_MAX) return
+	throw new MeshChainError(
+		'BATCH_TOO_LARGE',
+		`a batch may hold at most ${BATCH_RECORDS_MAX} records, not ${lines.length}`,
+	)
+}
+
+/** Only the fields there are, in one order: records of one shape share what V8 knows of it. */
+function newRecord(draft: Draft, seq: number, epoch: number): LogRecord {
+	const { tsMs, level, kind, message, data, daemonId, nodeId, origin } = draft
+	if (origin === undefined) {
+		return Object.freeze(
+			data === undefined
+				? { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
+				: { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false },
+		)
+	}
+	const record = { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
+	return Object.freeze(data === undefined ? record : { ...record, data })
+}

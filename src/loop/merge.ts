@@ -1,0 +1,52 @@
+/** What a context and a child add to a line. The nearer wins: context, then child, then the line itself. */
+import type { LogLine } from '../record.ts'
+import type { ScopeFields } from './options.ts'
+
+/** The line with whatever it does not say itself filled in from the child, and then from the context. */
+export function mergeLine(line: LogLine, child: ScopeFields, context: ScopeFields): LogLine {
+	const merged: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
+	if (line.kind !== undefined) merged.kind = line.kind
+	if (line.level !== undefined) merged.level = line.level
+	if (line.message !== undefined) merged.message = line.message
+	if (line.origin !== undefined) merged.origin = line.origin
+	const daemonId = firstGiven(line.daemonId, child.daemonId, context.daemonId)
+	if (daemonId !== undefined) merged.daemonId = daemonId
+	const nodeId = firstGiven(line.nodeId, child.nodeId, context.nodeId)
+	if (nodeId !== undefined) merged.nodeId = nodeId
+	const tsMs = firstGiven(line.tsMs, child.tsMs, context.tsMs)
+	if (tsMs !== undefined) merged.tsMs = tsMs
+	const data = mergeData(line.data, child.data, context.data)
+	if (data !== undefined) merged.data = data
+	return merged
+}
+
+/** The fields of a child's child. */
+export function mergeFields(fields: ScopeFields, parent: ScopeFields): ScopeFields {
+	return mergeLine(fields, parent, {}) as ScopeFields
+}
+
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+	if (typeof value !== 'object' || value === null) return false
+	const prototype: unknown = Object.getPrototypeOf(value)
+	return prototype === Object.prototype || prototype === null
+}
+
+function firstGiven<T>(first: T, second: T, third: T): T {
+	return first !== undefined ? first : second !== undefined ? second : third
+}
+
+function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeFields['data']): unknown {
+	if (child === undefined && context === undefined) return own
+	if (own === undefined) return { ...context, ...child }
+	try {
+		if (isMergeable(own)) return { ...context, ...child, ...own }
+	} catch {
+		// A getter or a proxy that throws: its data stays in one piece, and gets its marker when it is copied.
+	}
+	return { ...context, ...child, data: own }
+}
+
+/** Whether data has keys of its own to put beside others; what says how to write itself is one value. */
+function isMergeable(data: unknown): data is Record<string, unknown> {
+	return isPlainObject(data) && typeof data['toJSON'] !== 'function'
+}

@@ -1,0 +1,43 @@
+/** The bounded window of the newest records. A record's position in it is its `seq`. */
+import { RecordQueue } from '../appenders/record-queue.ts'
+import type { LogRecord } from '../record.ts'
+import type { RingStats } from './stats.ts'
+
+export class Ring {
+	readonly queue: RecordQueue
+	readonly capacity: number
+	/** Infinity where there is no bound. */
+	readonly bytesMax: number
+	#evicted = 0
+
+	constructor(options: { readonly nextSeq: number; readonly capacity: number; readonly bytesMax: number }) {
+		this.queue = new RecordQueue(options.nextSeq)
+		this.capacity = options.capacity
+		this.bytesMax = options.bytesMax
+	}
+
+	/** Whether the oldest record must go before one of `bytes` comes. A ring never refuses a record for its size. */
+	isFullFor(bytes: number): boolean {
+		const { count } = this.queue
+		return count === this.capacity || (this.queue.bytes + bytes > this.bytesMax && count > 0)
+	}
+
+	evict(): void {
+		this.queue.shift()
+		this.#evicted += 1
+	}
+
+	push(record: LogRecord, bytes: number): void {
+		this.queue.push(record, bytes)
+	}
+
+	stats(): RingStats {
+		return Object.freeze({
+			records: this.queue.count,
+			bytes: this.queue.bytes,
+			capacity: this.capacity,
+			bytesMax: this.bytesMax === Number.POSITIVE_INFINITY ? undefined : this.bytesMax,
+			evicted: this.#evicted,
+		})
+	}
+}

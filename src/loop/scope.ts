@@ -1,0 +1,53 @@
+/** What a loop and each of its children have of their own: a level, fields, and whether they are open. */
+import { canonicalise } from '../codec/canonical.ts'
+import { LOG_LEVELS, type LogLevel } from '../record.ts'
+import { checkFields } from './hooks.ts'
+import { checkLevel } from './line-check.ts'
+import { mergeFields } from './merge.ts'
+import type { ScopeFields } from './options.ts'
+
+/** Follows the parent. */
+const NO_LEVEL = -1
+
+export class Scope {
+	closed = false
+	/** Those of the parent merged in; undefined where there are none. */
+	readonly fields: ScopeFields | undefined
+	readonly #parent: Scope | undefined
+	#ownLevelIndex: number
+
+	private constructor(parent: Scope | undefined, level: number, fields: ScopeFields | undefined) {
+		this.#parent = parent
+		this.#ownLevelIndex = level
+		this.fields = fields
+	}
+
+	static root(level: LogLevel): Scope {
+		return new Scope(undefined, checkLevel(level), undefined)
+	}
+
+	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
+	child(fields: ScopeFields): Scope {
+		checkFields(fields)
+		// Copied now, so that a later mutation changes nothing here either.
+		const { data, ...rest } = fields
+		const own =
+			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }
+		return new Scope(this, NO_LEVEL, mergeFields(own, this.fields ?? {}))
+	}
+
+	get levelIndex(): number {
+		let scope: Scope = this
+		while (scope.#ownLevelIndex === NO_LEVEL && scope.#parent !== undefined) scope = scope.#parent
+		return scope.#ownLevelIndex
+	}
+
+	get level(): LogLevel {
+		return LOG_LEVELS[this.levelIndex]!
+	}
+
+	/** @throws {MeshChainError} `INVALID_LEVEL` */
+	setLevel(level: LogLevel): void {
+		this.#ownLevelIndex = checkLevel(level)
+	}
+}

@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { openChain } from '../../src/chain/open-chain.ts'
+import { verifyChain } from '../../src/chain/verify.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { FaultyFileSystem } from '../support/faulty-file-system.ts'
+import { collect, record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
+function setUp(options = {}) {
+	const disk = new FaultyFileSystem()
+	const path = join(temporaryFolder(), 'node.chain')
+	const warnings: string[] = []
+	const onWarning = (warning: Error & { code?: string }) =>
+		warnings.push(`${warning.code}: ${warning.message}`)
+	process.on('warning', onWarning)
+	onTestFinished(() => void process.off('warning', onWarning))
+	return { disk, path, warnings, appender: new FileChainAppender(path, { fs: disk, ...options }) }
+}
+
+async function messages(path: string): Promise<string[]> {
+	const chain = await openChain(path)
+	const found = await collect(chain.records())
+	await chain.close()
+	return found.map((item) => item.message)
+}
+
+test('a full disk after opening leaves the service running; records wait, one warning says so, and the chain resumes', async () => {
+	const { disk, path, warnings, appender } = setUp()
+	const loop = new MeshLoop(appender)
+	loop.info('before')
+	loop.flush()
+	disk.failWrites('ENOSPC')
+	for (let index = 0; index < 20; index++) {
+		loop.error(`while full ${index}`)
+		await nextTurn()
+	}
+	expect(loop.stats().appender.failing).toBe(true)
+	expect(appender.stats()).toMatchObject({ pendingRecords: 20, failure: expect.stringContaining('ENOSPC') })
+	expect(() => loop.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
+	expect(loop.snapshot().filter((item) => item.chainPending)).toHaveLength(20)
+	disk.heal()
+	loop.info('after')
+	await nextTurn()
+	expect(loop.stats().appender.failing).toBe(false)
+	await nextTurn()
+	expect(warnings.map((text) => text.split(':')[0])).toEqual([
+		'MESH_CHAIN_CHAIN_FAILING',
+		'MESH_CHAIN_CHAIN_RECOVERED',
+	])
+	await loop.close()
+	expect(await messages(path)).toHaveLength(22)
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('an idle service resumes by itself when the disk does', async () => {
+	const { disk, appender } = setUp()
+	disk.failWrites('EIO')
+	appender.append(record(1))
+	await nextTurn()
+	expect(appender.failure).toMatchObject({ code: 'WRITE_FAILED' })
+	disk.heal()
+	await expect.poll(() => appender.committedSeq, { timeout: 5000 }).toBe(1)
+	await appender.close()
+})
+
+test('a write that comes back short at any byte is cut back, said to have failed, and done again', async () => {
+	const { disk, path, appender } = setUp()
+	let seq = 0
+	const sizeBefore = () => readFileSync(path).length
+	for (let room = 1; room < 120; room += 7) {
+		const before = sizeBefore()
+		disk.roomBytes = room
+		appender.append(record(++seq, { message: `a record of some length ${'x'.repeat(80)}` }))
+		expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED', offset: before }))
+		expect(sizeBefore()).toBe(before)
+		disk.heal()
+		appender.flush()
+		expect(appender.committedSeq).toBe(seq)
+	}
+	await appender.close()
+	expect(await messages(path)).toHaveLength(seq)
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('when half a frame cannot be cut back either, the next write goes over it', async () => {
+	const { disk, path, appender } = setUp()
+	disk.roomBytes = 20
+	disk.failTruncates('EIO')
+	appender.append(record(1))
+	expect(() => appender.flush()).toThrow()
+	expect((await verifyChain(path)).findings[0]).toMatchObject({ kind: 'tornTail' })
+	disk.heal()
+	appender.append(record(2))
+	await appender.close()
+	expect(await messages(path)).toEqual(['message 1', 'message 2'])
+})
+
+test('what waits is bounded: beyond pendingBytesMax the loop keeps records, and what its ring lets go is a counted gap', async () => {
+	const { disk, path, appender } = setUp({ pendingBytesMax: 2000 })
+	const loop = new MeshLoop(appender, { ringCapacity: 10 })
+	disk.failWrites('ENOSPC')
+	for (let index = 0; index < 200; index++) loop.info(`record ${index}`)
+	await nextTurn()
+	expect(appender.stats().pendingBytes).toBeLessThan(3000)
+	const { lost, pending } = loop.stats().appender
+	expect(lost.evicted).toBeGreaterThan(0)
+	expect(appender.stats().pendingRecords + lost.evicted + pending).toBe(200)
+	disk.heal()
+	loop.info('healed')
+	await loop.close()
+	const chain = await openChain(path)
+	const found = await collect(chain.records())
+	await chain.close()
+	const gap = found.filter((item) => item.kind === '$gap')
+	expect(gap).toHaveLength(1)
+	expect(gap[0]?.data).toMatchObject({ cause: 'evicted', count: lost.evicted })
+	expect(found.length - 1 + lost.evicted).toBe(201)
+	expect(await verifyChain(path)).toMatchObject({ ok: true })
+})
+
+test('with disk, committed means on disk, and sync waits for it', async () => {
+	const { disk, appender } = setUp({ durability: 'disk' })
+	appender.append(record(1))
+	appender.flush()
+	expect(appender.committedSeq).toBe(0)
+	await appender.sync()
+	expect(appender.committedSeq).toBe(1)
+	const before = disk.syncs
+	await Promise.all(Array.from({ length: 100 }, () => appender.sync()))
+	expect(disk.syncs - before).toBeLessThanOrEqual(2)
+	await appender.close()
+})
+
+test('with os, sync and close put everything on disk all the same', async () => {
+	const { disk, appender } = setUp()
+	appender.append(record(1))
+	await appender.sync()
+	expect([disk.syncs, appender.stats().durableSeq]).toEqual([1, 1])
+	appender.append(record(2))
+	await appender.close()
+	expect(disk.syncs).toBe(2)
+})
+
+test('a failed fsync rejects whoever waits, and nothing later is acknowledged as on disk', async () => {
+	const { disk, path, appender } = setUp({ durability: 'disk' })
+	disk.failSyncs('EIO')
+	appender.append(record(1))
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 1 })
+	disk.heal()
+	appender.append(record(2))
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
+	expect(appender.committedSeq).toBe(0)
+	await expect(appender.close()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
+	expect(await messages(path)).toEqual(['message 1', 'message 2'])
+})
+
+test('a close that cannot write says how many records are lost, and lets go of the chain', async () => {
+	const { disk, path, appender } = setUp()
+	disk.failWrites('ENOSPC')
+	appender.append(record(1))
+	await expect(appender.close()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
+	expect(appender.stats().lostAtClose).toBe(1)
+	const next = new FileChainAppender(path)
+	expect(next.nextSeq).toBe(1)
+	await next.close()
+})
+
+test.each(['EACCES', 'EMFILE', 'ENOSPC'])(
+	'a constructor that meets %s throws a coded error and leaves no lock',
+	(code) => {
+		const disk = new FaultyFileSystem()
+		const path = join(temporaryFolder(), 'node.chain')
+		disk.failWrites(code)
+		expect(() => new FileChainAppender(path, { fs: disk })).toThrow(
+			expect.objectContaining({ code: expect.stringMatching(/CHAIN_UNREADABLE|WRITE_FAILED/) }),
+		)
+		disk.heal()
+		expect(() => new FileChainAppender(path, { fs: disk })).not.toThrow()
+	},
+)

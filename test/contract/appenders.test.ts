@@ -1,0 +1,86 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, test } from 'vitest'
+import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { NoOpAppender } from '../../src/appenders/no-op.ts'
+import { TeeAppender } from '../../src/appenders/tee.ts'
+import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { openChain } from '../../src/chain/open-chain.ts'
+import { appenderContract } from '../../src/testing/index.ts'
+import { FaultyFileSystem } from '../support/faulty-file-system.ts'
+import { collect } from '../support/records.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-contract-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let files = 0
+const nextPath = () => join(folder, `${++files}.chain`)
+
+async function readBack({ path }: { path: string }) {
+	const chain = await openChain(path)
+	try {
+		return await collect(chain.records())
+	} finally {
+		await chain.close()
+	}
+}
+
+describe('NoOpAppender', () => appenderContract(() => new NoOpAppender(), { describe, test }))
+
+describe('BufferingAppender', () =>
+	appenderContract(
+		() => new BufferingAppender(),
+		{ describe, test },
+		{ readBack: (appender) => appender.captured() },
+	))
+
+for (const durability of ['os', 'disk'] as const) {
+	describe(`FileChainAppender, ${durability}`, () => {
+		const disks = new WeakMap<FileChainAppender, FaultyFileSystem>()
+		appenderContract(
+			() => {
+				const disk = new FaultyFileSystem()
+				const appender = new FileChainAppender(nextPath(), { durability, fs: disk })
+				disks.set(appender, disk)
+				return appender
+			},
+			{ describe, test },
+			{
+				readBack,
+				breakMedium: (appender) => {
+					const disk = disks.get(appender)
+					disk?.failWrites('ENOSPC')
+					return () => disk?.heal()
+				},
+			},
+		)
+	})
+}
+
+describe('TeeAppender', () => {
+	const files = new WeakMap<TeeAppender, FileChainAppender>()
+	appenderContract(
+		() => {
+			const file = new FileChainAppender(nextPath())
+			const tee = new TeeAppender(file, new BufferingAppender())
+			files.set(tee, file)
+			return tee
+		},
+		{ describe, test },
+		{ readBack: (tee) => readBack(files.get(tee) as FileChainAppender) },
+	)
+})
+
+describe('an asynchronous appender that takes its time', () => {
+	const create = () => {
+		const held: Parameters<BufferingAppender['append']>[0][] = []
+		return {
+			held,
+			async append(record: (typeof held)[number]) {
+				await new Promise((resolve) => setTimeout(resolve, 1))
+				held.push(record)
+			},
+		}
+	}
+	appenderContract(create, { describe, test }, { readBack: (appender) => appender.held })
+})
