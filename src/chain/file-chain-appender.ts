@@ -137,6 +137,7 @@ export class FileChainAppender implements LogChainAppender {
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
+		if (!this.#writer.hasRoom) this.#tryWrite()
 		this.#writer.push(record)
 		this.#afterPush(levelIndex(record.level) >= this.#writeThroughIndex)
 	}
@@ -145,6 +146,7 @@ export class FileChainAppender implements LogChainAppender {
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
 		this.#refuseWhenClosed(records[0]?.seq ?? 0)
+		if (!this.#writer.hasRoom) this.#tryWrite()
 		this.#writer.pushBatch(records)
 		this.#afterPush(records.some((record) => levelIndex(record.level) >= this.#writeThroughIndex))
 	}

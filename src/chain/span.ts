@@ -9,8 +9,16 @@ import { RowEncoder } from '../codec/row-encoder.ts'
 import { LogAppendError } from '../errors.ts'
 import { GAP_KIND, LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
 import { ANCHOR_BYTES, type Anchor, type AnchorReason, encodeAnchor } from './format/anchor.ts'
-import { encodeFrame, FLAG_ASCII, FLAG_CONTROL, FRAME_BYTES_MAX, frameBytesMax } from './format/frame.ts'
-import { HEADER_BYTES } from './format/header.ts'
+import {
+	claimedLength,
+	encodeFrame,
+	FLAG_ASCII,
+	FLAG_CONTROL,
+	FRAME_BYTES_MAX,
+	frameBytesMax,
+	looksLikeFrame,
+	readFrameHead,
+} from './format/frame.ts'
 import type { ChainEnd, ChainIdentity } from './recovery.ts'
 
 /** A frame is closed when it holds this much; a larger single record or batch has a larger frame. */
@@ -94,9 +102,24 @@ export class Span {
 		return this.#sealedRecords
 	}
 
-	/** The finished bytes from a file offset on; valid until the next call of any method. */
-	bytesBorrow(from: number): Buffer {
-		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
+	/**
+	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at the least one. The
+	 * bytes are valid until the next call of any method.
+	 */
+	entriesBorrow(from: number, bytesMax: number): { readonly bytes: Buffer; readonly lastSeq: number } {
+		const start = from - this.#base
+		const end = this.#end - this.#base
+		if (end - start <= bytesMax) return { bytes: this.#bytes.subarray(start, end), lastSeq: this.#sealedSeq }
+		let lastSeq = 0
+		let pos = start
+		do {
+			const length = looksLikeFrame(this.#bytes, pos) ? (claimedLength(this.#bytes, pos) ?? 0) : ANCHOR_BYTES
+			if (pos > start && pos + length - start > bytesMax) break
+			const head = readFrameHead(this.#bytes, pos, pos + length, 0)
+			if (looksLikeFrame(this.#bytes, pos) && head !== undefined) lastSeq = head.baseSeq + head.rows - 1
+			pos += length
+		} while (pos < end)
+		return { bytes: this.#bytes.subarray(start, pos), lastSeq }
 	}
 
 	/** Whether the open frame has the size that frames should have. */
@@ -175,7 +198,10 @@ export class Span {
 			previousOffset: this.#lastAnchorOffset,
 			detail,
 		}
-		const span = { previousLink: this.#link, bytes: this.bytesBorrow(this.#spanStart) }
+		const span = {
+			previousLink: this.#link,
+			bytes: this.#bytes.subarray(this.#spanStart - this.#base, this.#end - this.#base),
+		}
 		const bytes = encodeAnchor(this.#identity, anchor, span)
 		this.#link = Uint8Array.from(bytes.subarray(ANCHOR_BYTES - 32))
 		this.#lastAnchorOffset = this.#end
@@ -237,6 +263,3 @@ export class Span {
 		})
 	}
 }
-
-/** The offset of the first entry in any chain. */
-export const FIRST_ENTRY_OFFSET = HEADER_BYTES

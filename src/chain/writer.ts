@@ -15,6 +15,9 @@ import { acquireLock, type Lock } from './lock.ts'
 import type { ChainIdentity } from './recovery.ts'
 import { Span } from './span.ts'
 
+/** What one write takes at the most: the part that is cut back and tried again when it fails. */
+const WRITE_BYTES_MAX = 256 * 1024
+
 export interface WriterOptions {
 	readonly system: FileSystem
 	readonly mode: number
@@ -118,6 +121,11 @@ export class ChainWriter {
 		return this.#span.end - this.#written + this.#span.openBytes
 	}
 
+	/** Whether another record may be taken over. */
+	get hasRoom(): boolean {
+		return this.pendingBytes < this.#options.pendingBytesMax
+	}
+
 	get pendingRecords(): number {
 		return Math.max(0, this.#span.nextSeq - 1 - this.#writtenSeq)
 	}
@@ -167,19 +175,7 @@ export class ChainWriter {
 	 */
 	write(): void {
 		this.seal()
-		const start = this.#written
-		const bytes = this.#span.bytesBorrow(start)
-		if (bytes.length === 0) return
-		try {
-			writeFully(this.#options.system, this.#fd, bytes, start)
-		} catch (error) {
-			this.#writeFailures++
-			this.#cutBack(start)
-			throw this.#writeError(error, start)
-		}
-		this.#writes++
-		this.#written = start + bytes.length
-		this.#writtenSeq = this.#span.sealedSeq
+		while (this.#written < this.#span.end) this.#writeEntries()
 		this.#span.release(this.#written)
 	}
 
@@ -236,7 +232,7 @@ export class ChainWriter {
 	}
 
 	#checkRoom(seq: number): void {
-		if (this.pendingBytes < this.#options.pendingBytesMax) return
+		if (this.hasRoom) return
 		throw new LogAppendError(
 			`${this.pendingRecords} records wait for ${show(this.path)} already, all that pendingBytesMax allows`,
 			{ code: 'PENDING_OVERFLOW', retryable: true, path: this.path, seq },
@@ -290,6 +286,22 @@ export class ChainWriter {
 		this.#syncs++
 		this.#durableOffset = offset
 		this.#durableSeq = seq
+	}
+
+	/** Writes some whole entries: what a disk that is nearly full takes stays written. */
+	#writeEntries(): void {
+		const start = this.#written
+		const { bytes, lastSeq } = this.#span.entriesBorrow(start, WRITE_BYTES_MAX)
+		try {
+			writeFully(this.#options.system, this.#fd, bytes, start)
+		} catch (error) {
+			this.#writeFailures++
+			this.#cutBack(start)
+			throw this.#writeError(error, start)
+		}
+		this.#writes++
+		this.#written = start + bytes.length
+		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 
 	/** Takes half-written bytes back. Where that fails too they stay, and the next write goes over them. */

@@ -94,6 +94,8 @@ export class Custody {
 	}
 
 	#push(record: LogRecord, bytes: number): void {
+		// Before a record that waits is given up, its appender is asked once more.
+		if (this.#ring.isFullFor(bytes) && this.#ring.queue.first >= this.#handover.needed) this.#handover.pump()
 		while (this.#ring.isFullFor(bytes)) {
 			this.#handover.evicting(this.#ring.queue.first)
 			this.#ring.evict()

@@ -123,6 +123,23 @@ test('what waits is bounded: beyond pendingBytesMax the loop keeps records, and 
 	expect(await verifyChain(path)).toMatchObject({ ok: true })
 })
 
+test('a disk that is nearly full keeps the whole frames it took, and the rest waits', async () => {
+	const { disk, path, appender } = setUp()
+	disk.failWrites('ENOSPC')
+	for (let seq = 1; seq <= 2000; seq++) appender.append(record(seq, { message: 'x'.repeat(1000) }))
+	await nextTurn()
+	disk.heal()
+	disk.roomBytes = 700_000
+	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
+	expect(appender.committedSeq).toBeGreaterThan(400)
+	expect(appender.committedSeq + appender.stats().pendingRecords).toBe(2000)
+	expect(await messages(path)).toHaveLength(appender.committedSeq)
+	disk.heal()
+	await appender.close()
+	expect(await messages(path)).toHaveLength(2000)
+	expect((await verifyChain(path)).findings).toEqual([])
+})
+
 test('with disk, committed means on disk, and sync waits for it', async () => {
 	const { disk, appender } = setUp({ durability: 'disk' })
 	appender.append(record(1))
