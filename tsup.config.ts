@@ -1,4 +1,8 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { defineConfig } from 'tsup'
+
+const PROGRAM = 'dist/cli/main.js'
+const LINK = 'node_modules/.bin/mesh-chain'
 
 /** One ESM build: CommonJS users `require()` it, which every supported Node can do. */
 export default defineConfig({
@@ -10,4 +14,12 @@ export default defineConfig({
 	splitting: true,
 	sourcemap: true,
 	clean: true,
+	async onSuccess() {
+		// So that `npx mesh-chain` runs this build in a clone; without it npx would install and build the folder once more.
+		if (process.platform === 'win32') return
+		chmodSync(PROGRAM, 0o755)
+		mkdirSync('node_modules/.bin', { recursive: true })
+		rmSync(LINK, { force: true })
+		symlinkSync(`../../${PROGRAM}`, LINK)
+	},
 })

@@ -26,7 +26,7 @@ export interface HandoverEvents {
 	recovered(): void
 	/** `error` is what the appender said, if it said anything. */
 	lost(gap: Gap, error: LogAppendError | undefined): void
-	/** An asynchronous append has settled. */
+	/** Something may have been handed over without a call of the owner. */
 	progress(): void
 }
 
@@ -51,7 +51,7 @@ export class Handover {
 	readonly #batches: Span[] = []
 	readonly #inFlight: InFlight
 	readonly #waiters = new SettleWaiters()
-	readonly #timer = new RetryTimer(() => this.pump())
+	readonly #timer = new RetryTimer(() => this.#retryLater())
 	readonly #losses = new Losses()
 	#cursor: number
 	#committedSeq: number
@@ -268,6 +268,11 @@ export class Handover {
 		this.#inFlight.begin(append)
 		this.#inFlight.settle(append, toAppendError(thrown, append.span.fromSeq))
 		this.#settled()
+	}
+
+	#retryLater(): void {
+		this.pump()
+		this.#options.events.progress()
 	}
 
 	#settledLater(append: Append, outcome: 'taken' | LogAppendError): void {

@@ -95,7 +95,8 @@ export class TeeAppender implements LogChainAppender {
 	/** @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else. */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
-		this.#push(record)
+		this.#makeRoom(1)
+		this.#queue.push(record)
 		for (const { handover } of this.#children) handover.pump()
 		this.#trim()
 	}
@@ -104,7 +105,8 @@ export class TeeAppender implements LogChainAppender {
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
 		this.#refuseWhenClosed(records[0]!.seq)
-		for (const record of records) this.#push(record)
+		this.#makeRoom(records.length)
+		for (const record of records) this.#queue.push(record)
 		for (const { handover } of this.#children) handover.pumpBatch(records.length)
 		this.#trim()
 	}
@@ -164,12 +166,15 @@ export class TeeAppender implements LogChainAppender {
 		return { name: nameOf(appender), appender, handover }
 	}
 
-	#push(record: LogRecord): void {
-		if (this.#queue.count === TEE_QUEUE_RECORDS_MAX) {
+	/** Asks the children once more before one of them loses what it did not take. */
+	#makeRoom(count: number): void {
+		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
+		for (const { handover } of this.#children) handover.pump()
+		this.#trim()
+		while (this.#queue.count > 0 && this.#queue.count + count > TEE_QUEUE_RECORDS_MAX) {
 			for (const { handover } of this.#children) handover.evicting(this.#queue.first)
 			this.#queue.shift()
 		}
-		this.#queue.push(record)
 	}
 
 	/** Drops what no child needs any more. */

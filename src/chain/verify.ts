@@ -186,7 +186,10 @@ class Judge {
 	}
 
 	#damagedPlace(place: BadPlace, range: GapData | undefined): void {
-		const what = range === undefined ? 'no records were lost with them' : `${range.count} records are lost`
+		const what =
+			range === undefined
+				? 'no records were lost with them'
+				: `${range.count} ${range.count === 1 ? 'record is' : 'records are'} lost`
 		this.#find(
 			'damaged',
 			'damage',

@@ -61,12 +61,16 @@ export class Custody {
 	}
 
 	accept(record: LogRecord, bytes: number): void {
+		// Before a record that waits is given up, its appender is asked once more.
+		if (this.#ring.isFullFor(bytes) && this.#ring.queue.first >= this.#handover.needed) this.#handover.pump()
 		this.#push(record, bytes)
 		this.#handover.pump()
 	}
 
 	/** `bytes` holds the estimate for each record. All of them must fit in the ring. */
 	acceptBatch(records: readonly LogRecord[], bytes: readonly number[]): void {
+		// As above, and here rather than between two of the records: they must not be handed over one by one.
+		if (this.#handover.needed < this.#ring.queue.end) this.#handover.pump()
 		for (let index = 0; index < records.length; index++) this.#push(records[index]!, bytes[index]!)
 		this.#handover.pumpBatch(records.length)
 	}
@@ -94,8 +98,6 @@ export class Custody {
 	}
 
 	#push(record: LogRecord, bytes: number): void {
-		// Before a record that waits is given up, its appender is asked once more.
-		if (this.#ring.isFullFor(bytes) && this.#ring.queue.first >= this.#handover.needed) this.#handover.pump()
 		while (this.#ring.isFullFor(bytes)) {
 			this.#handover.evicting(this.#ring.queue.first)
 			this.#ring.evict()

@@ -61,6 +61,16 @@ describe('what is appended', () => {
 		expect(await readAll(path)).toEqual(written)
 	})
 
+	test('comes back also as the shortest frame there is', async () => {
+		const path = chainPath()
+		const appender = new FileChainAppender(path)
+		const shortest = record(1, { message: 'log', tsMs: 0 })
+		appender.append(shortest)
+		await appender.close()
+		expect(await readAll(path)).toEqual([shortest])
+		expect(await verifyChain(path)).toMatchObject({ ok: true, records: 1 })
+	})
+
 	test('is with the operating system before any immediate queued after it runs', async () => {
 		const path = chainPath()
 		const appender = new FileChainAppender(path)

@@ -18,8 +18,10 @@ import { checksum, entrySeed } from './checksum.ts'
 export const FRAME_FIXED_BYTES = 12
 /** The longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
 const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
+/** Base time, row count and one row of three bytes. */
+const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 /** The shortest frame that can hold a row. */
-const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + 9 + 1 + 3
+const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
 /** No reader believes a longer frame, no writer makes one. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024
 
@@ -113,7 +115,8 @@ export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: n
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
 	if (epoch === undefined) return undefined
 	const baseSeq = readUint(bytes, epoch.end)
-	if (baseSeq === undefined || bytes[baseSeq.end] !== 0xcb || baseSeq.end + 14 > end) return undefined
+	if (baseSeq === undefined || bytes[baseSeq.end] !== 0xcb || baseSeq.end + TIME_AND_ROWS_BYTES_MIN > end)
+		return undefined
 	const rows = readArrayHeader(bytes, baseSeq.end + 9)
 	if (rows === undefined || rows.value === 0 || rows.end + rows.value * 3 > end) return undefined
 	return {

@@ -1,0 +1,49 @@
+/** A real file system that is really full: a small tmpfs, mounted by the test. */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { openChain } from '../../src/chain/open-chain.ts'
+import { verifyChain } from '../../src/chain/verify.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+function smallDisk(): string {
+	const disk = join(temporaryFolder(), 'disk')
+	mkdirSync(disk)
+	const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', disk])
+	if (status !== 0) {
+		throw new Error(
+			`this test mounts a small disk and may not: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+		)
+	}
+	onTestFinished(() => void spawnSync('umount', ['-l', disk]))
+	return disk
+}
+
+test('a service outlives a full disk: every record is in the chain afterwards, and the file is whole', async () => {
+	const disk = smallDisk()
+	const path = join(disk, 'node.chain')
+	const loop = new MeshLoop(new FileChainAppender(path))
+	loop.info('before')
+	loop.flush()
+	writeFileSync(join(disk, 'ballast'), Buffer.alloc(statfsSync(disk).bavail * statfsSync(disk).bsize - 8192))
+	const published = 1500
+	for (let index = 0; index < published; index++) {
+		loop.info(`record ${index} ${'x'.repeat(100)}`)
+		if (index % 10 === 0) await new Promise((resolve) => setImmediate(resolve))
+	}
+	expect(loop.stats().appender).toMatchObject({ failing: true, lastError: expect.stringContaining('ENOSPC') })
+	expect(statfsSync(disk).bavail).toBeLessThanOrEqual(2)
+	expect((await verifyChain(path)).ok).toBe(true)
+	unlinkSync(join(disk, 'ballast'))
+	await expect.poll(() => loop.committedSeq, { timeout: 10_000 }).toBe(published + 1)
+	await loop.close()
+	const chain = await openChain(path)
+	expect(await collect(chain.records())).toHaveLength(published + 1)
+	await chain.close()
+	expect((await verifyChain(path)).findings).toEqual([])
+	expect(readFileSync(path).length).toBeGreaterThan(published * 100)
+})

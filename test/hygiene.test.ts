@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ERROR_CODES } from '../src/errors.ts'
+import { ROOT } from './support/process.ts'
+
+const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
+	.toString()
+	.split('\n')
+	.filter((path) => path !== '' && !path.endsWith('package-lock.json'))
+
+function linesThatMatch(pattern: RegExp, paths: readonly string[]): string[] {
+	return paths.flatMap((path) =>
+		readFileSync(join(ROOT, path), 'utf8')
+			.split('\n')
+			.flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])),
+	)
+}
+
+test('no file names a path of the machine it was written on, or a registry', () => {
+	expect(linesThatMatch(/\/(w[o]rk|r[o]ot|h[o]me)\/|r[e]gistry\.|npm[j]s\.org/, tracked)).toEqual([])
+})
+
+test('every test runs: none is skipped, none runs alone, none is still to be written', () => {
+	const tests = tracked.filter((path) => path.endsWith('.test.ts'))
+	expect(tests.length).toBeGreaterThan(5)
+	expect(linesThatMatch(/\b(test|describe|it)\.(s[k]ip|o[n]ly|t[o]do|f[a]ils)\b/, tests)).toEqual([])
+})
+
+describe('docs/errors.md', () => {
+	const headings = [...readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').matchAll(/^### `([A-Z_]+)`/gm)]
+	const documented = headings.map(([, code]) => code)
+
+	test('has a heading for every code, and for no other', () => {
+		expect(documented.toSorted()).toEqual([...ERROR_CODES].toSorted())
+	})
+
+	test('is about codes that the source can throw', () => {
+		const source = tracked.filter((path) => path.startsWith('src/') && path !== 'src/errors.ts')
+		const text = source.map((path) => readFileSync(join(ROOT, path), 'utf8')).join('\n')
+		const unused = ERROR_CODES.filter((code) => !text.includes(`'${code}'`) && code !== 'APPEND_FAILED')
+		expect(unused).toEqual([])
+	})
+})

@@ -1,0 +1,30 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { brokenRules, sourceFiles } from './support/layers.ts'
+import { ROOT } from './support/process.ts'
+
+test('src/ keeps to its layers: imports run downward, without circles, and each thing has its place', () => {
+	expect(brokenRules(sourceFiles(join(ROOT, 'src')))).toEqual([])
+})
+
+describe('the check itself', () => {
+	const cases: readonly (readonly [string, Record<string, string>, RegExp])[] = [
+		['an import upward', { 'codec/a.ts': "import { b } from '../loop/b.ts'" }, /downward/],
+		['one tower importing the other', { 'loop/a.ts': "import { b } from '../chain/b.ts'" }, /downward/],
+		['a word importing a layer', { 'record.ts': "import { b } from './codec/b.ts'" }, /downward/],
+		[
+			'a circle',
+			{ 'loop/a.ts': "import { b } from './b.ts'", 'loop/b.ts': "import { a } from './a.ts'" },
+			/circle/,
+		],
+		['the file system outside its port', { 'chain/a.ts': "import { x } from 'node:fs'" }, /node:fs/],
+		['printing', { 'loop/a.ts': 'console.log(1)' }, /prints/],
+		['an entry file that defines', { 'index.ts': 'const a = 1' }, /defines/],
+		['a giant', { 'loop/a.ts': '\n'.repeat(500) }, /lines/],
+		['a name in another case', { 'loop/aB.ts': '' }, /kebab/],
+		['a folder that is no layer', { 'utils/a.ts': "import { b } from '../record.ts'" }, /no layer/],
+	]
+	test.each(cases)('finds %s', (_name, files, expected) => {
+		expect(brokenRules(new Map(Object.entries(files))).join('\n')).toMatch(expected)
+	})
+})

@@ -1,0 +1,94 @@
+/** The rules that the shape of src/ follows, as a function over its files. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
+
+/** Imports run downward only: from a folder to one that stands further down. */
+const LAYERS: readonly (readonly string[])[] = [
+	['index.ts', 'cli', 'testing'],
+	['adapters'],
+	['cluster'],
+	['replay', 'recorder', 'sources', 'journal'],
+	['loop', 'chain'],
+	['appenders'],
+	['codec'],
+	['.'],
+]
+const FILE_LINES_MAX = 450
+
+export type SourceFiles = ReadonlyMap<string, string>
+
+/** Every source file below a folder, by its path in it. */
+export function sourceFiles(root: string): SourceFiles {
+	const entries = readdirSync(root, { recursive: true, withFileTypes: true })
+	const paths = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+	return new Map(
+		paths.map((entry) => {
+			const path = join(entry.parentPath, entry.name)
+			return [relative(root, path), readFileSync(path, 'utf8')]
+		}),
+	)
+}
+
+/** What breaks a rule, a line each. */
+export function brokenRules(files: SourceFiles): string[] {
+	const broken: string[] = []
+	for (const [path, text] of files) {
+		const imports = importsOf(path, text)
+		broken.push(...imports.flatMap((target) => wrongDirection(path, target)))
+		if (path.startsWith('chain/') && path !== 'chain/file-system.ts' && /from 'node:fs/.test(text)) {
+			broken.push(`${path} imports node:fs: the file system is behind chain/file-system.ts`)
+		}
+		if (!path.startsWith('cli/') && /\bconsole\.\w+\(/.test(withoutComments(text)))
+			broken.push(`${path} prints`)
+		if (/(^|\/)index\.ts$/.test(path) && /^(?!export |\}|\t|\/\*\*|$)/m.test(text)) {
+			broken.push(`${path} defines something: entry files list names`)
+		}
+		const lines = text.split('\n').length
+		if (lines > FILE_LINES_MAX) broken.push(`${path} has ${lines} lines`)
+		if (!/^[a-z0-9]+(-[a-z0-9]+)*\.ts$/.test(path.split('/').at(-1) ?? ''))
+			broken.push(`${path} is not kebab-case`)
+	}
+	return [...broken, ...cycles(files)]
+}
+
+function importsOf(path: string, text: string): string[] {
+	const found = text.matchAll(/(?:from|import)\s*\(?'(\.[^']+)'/g)
+	return [...found].map(([, specifier]) => normalize(join(dirname(path), specifier ?? '')))
+}
+
+function layerOf(path: string): number {
+	const top = path.includes('/') ? (path.split('/')[0] ?? '') : path
+	const layer = LAYERS.findIndex((names) => names.includes(top))
+	return layer >= 0 ? layer : path.includes('/') ? -1 : LAYERS.length - 1
+}
+
+function wrongDirection(path: string, target: string): string[] {
+	const [from, to] = [layerOf(path), layerOf(target)]
+	if (from < 0) return [`${path} is in a folder that is no layer`]
+	const isSibling = from === to && path.split('/')[0] !== target.split('/')[0] && path.includes('/')
+	return to < from || isSibling ? [`${path} imports ${target}: imports run downward only`] : []
+}
+
+/** Imports of types alone may go in circles; those of values may not. */
+function cycles(files: SourceFiles): string[] {
+	const done = new Set<string>()
+	const found: string[] = []
+	const visit = (path: string, trail: readonly string[]): void => {
+		if (trail.includes(path)) {
+			found.push(`imports go in a circle: ${[...trail.slice(trail.indexOf(path)), path].join(' -> ')}`)
+			return
+		}
+		if (done.has(path)) return
+		const text = (files.get(path) ?? '')
+			.replaceAll(/^import type .*$/gm, '')
+			.replaceAll(/^import type \{[^}]*\}.*$/gm, '')
+		for (const target of importsOf(path, text)) visit(target, [...trail, path])
+		done.add(path)
+	}
+	for (const path of files.keys()) visit(path, [])
+	return found
+}
+
+function withoutComments(text: string): string {
+	return text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/\/\/.*$/gm, '')
+}
