@@ -1,4 +1,5 @@
 /** Opt-in: a signal that would end the process ends it after its loops are closed. */
+import { setImmediate } from 'node:timers/promises'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { warn } from '../report.ts'
 import type { MeshLoop } from './mesh-loop.ts'
@@ -24,6 +25,8 @@ export function closeOnSignal(...loops: MeshLoop[]): () => void {
 		if (!closing) {
 			closing = true
 			await closeAll(loops)
+			// Node prints a warning in a later tick: the signal must not come first.
+			await setImmediate()
 		}
 		undo()
 		if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)

@@ -74,9 +74,7 @@ describe('BufferingAppender', () => {
 		const appender = new BufferingAppender()
 		appender.append(record(1, { level: 'error' }))
 		appender.append(record(2))
-		appender.append(
-			gapRecord({ fromSeq: 3, toSeq: 4, count: 2, cause: 'evicted' }, { epoch: 1, tsMs: 0 }),
-		)
+		appender.append(gapRecord({ fromSeq: 3, toSeq: 4, count: 2, cause: 'evicted' }, { epoch: 1, tsMs: 0 }))
 		expect(seqs(appender.captured({ level: 'error' }))).toEqual([1, 4])
 	})
 
@@ -152,7 +150,9 @@ describe('waitFor', () => {
 
 	test('refuses a time-out that Node would let fire at once', async () => {
 		const appender = new BufferingAppender()
-		await expect(appender.waitFor({}, { timeoutMs: 2 ** 31 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+		await expect(appender.waitFor({}, { timeoutMs: 2 ** 31 })).rejects.toMatchObject({
+			code: 'INVALID_OPTION',
+		})
 		await expect(appender.waitFor({}, { timeoutMs: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 	})
 

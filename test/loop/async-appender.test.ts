@@ -1,0 +1,227 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import {
+	labels,
+	ManualAppender,
+	POISON,
+	RETRYABLE,
+	ScriptedAppender,
+	settled,
+} from '../appenders/scripted-appender.ts'
+import { warnings } from './observed.ts'
+
+function publish(loop: MeshLoop, count: number): void {
+	for (let index = 0; index < count; index++) loop.info('hello')
+}
+
+const pending = (loop: MeshLoop) =>
+	loop
+		.snapshot()
+		.filter(({ chainPending }) => chainPending)
+		.map(({ seq }) => seq)
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }))
+afterEach(() => void vi.useRealTimers())
+
+describe('an asynchronous appender', () => {
+	test('has one append in flight, and the ring is its queue', async () => {
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender)
+		publish(loop, 3)
+		expect(appender.waiting).toEqual(['1'])
+		expect(loop.stats().appender).toMatchObject({ inFlight: 1, pending: 3, committedSeq: 0 })
+		expect(pending(loop)).toEqual([1, 2, 3])
+		await appender.resolve()
+		expect(appender.waiting).toEqual(['2'])
+		expect([loop.committedSeq, pending(loop)]).toEqual([1, [2, 3]])
+		await appender.resolve()
+		await appender.resolve()
+		expect(loop.stats().appender).toMatchObject({ inFlight: 0, pending: 0, appended: 3, committedSeq: 3 })
+	})
+
+	test('that rejects for now gets the same record again, in order', async () => {
+		const said = warnings()
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender)
+		publish(loop, 2)
+		await appender.reject()
+		expect(appender.waiting).toEqual([])
+		expect(loop.stats().appender).toMatchObject({ failing: true, pending: 2, inFlight: 0 })
+		vi.advanceTimersByTime(50)
+		expect(appender.waiting).toEqual(['1'])
+		await appender.resolve()
+		await appender.resolve()
+		expect(loop.stats().appender).toMatchObject({ failing: false, appended: 2, retries: 1 })
+		expect(said).toEqual(['APPENDER_FAILING', 'APPENDER_RECOVERED'])
+	})
+
+	test('that rejects for good gets a gap, then the rest', async () => {
+		warnings()
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender)
+		publish(loop, 2)
+		await appender.reject(POISON())
+		expect(labels(appender.calls[0]?.records ?? [])).toEqual(['gap 1-1 appendFailed'])
+		await appender.resolve()
+		expect(appender.waiting).toEqual(['2'])
+		await appender.resolve()
+		expect([loop.committedSeq, pending(loop)]).toEqual([2, [1]])
+	})
+
+	test('that hangs does not slow publish; what the ring evicts is a gap, what it holds is not', async () => {
+		warnings()
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 3 })
+		publish(loop, 10)
+		expect(appender.waiting).toEqual(['1'])
+		expect(loop.stats().appender).toMatchObject({ lost: { evicted: 6 }, pending: 4, inFlight: 1 })
+		await appender.resolve()
+		expect(appender.waiting).toEqual(['gap 2-7 evicted'])
+		for (let call = 0; call < 4; call++) await appender.resolve()
+		expect(loop.stats().appender).toMatchObject({
+			appended: 4,
+			lost: { evicted: 6 },
+			pending: 0,
+			committedSeq: 10,
+		})
+	})
+
+	test('that rejects a record which left the ring meanwhile gets it as part of the gap', async () => {
+		warnings()
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 3 })
+		publish(loop, 10)
+		await appender.reject(RETRYABLE())
+		expect(loop.stats().appender.lost.evicted).toBe(7)
+		vi.advanceTimersByTime(50)
+		expect(appender.waiting).toEqual(['gap 1-7 evicted'])
+	})
+
+	test('whose gap was rejected for now gets it again, grown by what was lost meanwhile', async () => {
+		warnings()
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 2 })
+		publish(loop, 4)
+		await appender.resolve()
+		expect(appender.waiting).toEqual(['gap 2-2 evicted'])
+		publish(loop, 2)
+		await appender.reject()
+		vi.advanceTimersByTime(50)
+		expect(appender.waiting).toEqual(['gap 2-4 evicted'])
+	})
+
+	test('flush throws while something is in flight, and says to await sync()', async () => {
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender)
+		publish(loop, 2)
+		expect(() => loop.flush()).toThrow(
+			expect.objectContaining({ code: 'FLUSH_FAILED', seq: 1, message: expect.stringMatching(/sync\(\)/) }),
+		)
+		await appender.resolve()
+		await appender.resolve()
+		loop.flush()
+	})
+
+	test('sync waits for what was published before it, and not for what comes later', async () => {
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender)
+		publish(loop, 2)
+		const done = vi.fn()
+		void loop.sync().then(done)
+		publish(loop, 1)
+		await appender.resolve()
+		expect(done).not.toHaveBeenCalled()
+		await appender.resolve()
+		expect(done).toHaveBeenCalled()
+	})
+
+	test('sync rejects when an append under way does, and the record is kept', async () => {
+		warnings()
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender)
+		publish(loop, 1)
+		const rejected = expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 1 })
+		await appender.reject()
+		await rejected
+		expect(loop.stats().appender.pending).toBe(1)
+	})
+})
+
+describe('an appender that allows several appends in flight', () => {
+	test('gets as many at once as it allows, in order', async () => {
+		const appender = new ManualAppender(3)
+		const loop = new MeshLoop(appender)
+		publish(loop, 5)
+		expect(appender.waiting).toEqual(['1', '2', '3'])
+		await appender.resolve()
+		expect(appender.waiting).toEqual(['2', '3', '4'])
+	})
+
+	test('has committed only what is contiguous', async () => {
+		const appender = new ManualAppender(3)
+		const loop = new MeshLoop(appender)
+		publish(loop, 3)
+		appender.calls.splice(1, 1)[0]?.resolve()
+		await settled()
+		expect(loop.committedSeq).toBe(0)
+		await appender.resolve()
+		expect(loop.committedSeq).toBe(2)
+	})
+
+	test('gets everything from the failed record on once more, after all have settled', async () => {
+		warnings()
+		const appender = new ManualAppender(3)
+		const loop = new MeshLoop(appender)
+		publish(loop, 4)
+		await appender.resolve()
+		await appender.reject()
+		publish(loop, 1)
+		expect(appender.waiting).toEqual(['3', '4'])
+		await appender.resolve()
+		await appender.resolve()
+		expect(loop.committedSeq).toBe(1)
+		vi.advanceTimersByTime(50)
+		expect(appender.waiting).toEqual(['2', '3', '4'])
+	})
+
+	test('gets a gap for what it refused, and what came after it once more', async () => {
+		warnings()
+		const appender = new ManualAppender(3)
+		const loop = new MeshLoop(appender)
+		publish(loop, 3)
+		await appender.reject(POISON())
+		await appender.resolve()
+		await appender.resolve()
+		expect(appender.waiting).toEqual(['gap 1-1 appendFailed', '2', '3'])
+	})
+
+	test.each([0, 1.5, Number.NaN])('cannot allow %s', (inFlightMax) => {
+		const create = () => new MeshLoop({ append() {}, inFlightMax })
+		expect(create).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+	})
+})
+
+describe('soak row 17: publish keeps its latency with a slow, a failing and a hanging appender', () => {
+	test.each([
+		['hanging', { append: () => new Promise<void>(() => {}) }],
+		['rejecting', { append: () => Promise.reject(RETRYABLE()) }],
+		[
+			'throwing',
+			Object.assign(new ScriptedAppender(), {
+				verdict: () => {
+					throw RETRYABLE()
+				},
+			}),
+		],
+	])('%s', async (_title, appender) => {
+		warnings()
+		const loop = new MeshLoop(appender)
+		const started = performance.now()
+		publish(loop, 20_000)
+		const perPublishUs = ((performance.now() - started) * 1000) / 20_000
+		expect(perPublishUs).toBeLessThan(100)
+		const { pending, lost, appended } = loop.stats().appender
+		expect(pending + lost.evicted + appended).toBe(20_000)
+		await settled()
+	})
+})

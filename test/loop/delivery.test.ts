@@ -1,0 +1,179 @@
+import { describe, expect, test, vi } from 'vitest'
+import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { settled } from '../appenders/scripted-appender.ts'
+import { reports, warnings } from './observed.ts'
+
+describe('listeners', () => {
+	test('of the kind come before those of every kind, each in the order they were added', () => {
+		const loop = new MeshLoop()
+		const heard: string[] = []
+		loop.on('*', () => heard.push('all 1'))
+		loop.on('order', () => heard.push('order 1'))
+		loop.on('order', () => heard.push('order 2'))
+		loop.on('*', () => heard.push('all 2'))
+		loop.on('other', () => heard.push('other'))
+		loop.emit('order', 1)
+		expect(heard).toEqual(['order 1', 'order 2', 'all 1', 'all 2'])
+	})
+
+	test('get the record that publish returns', () => {
+		const loop = new MeshLoop()
+		const listener = vi.fn()
+		loop.on('log', listener)
+		const record = loop.info('hello')
+		expect(listener).toHaveBeenCalledExactlyOnceWith(record)
+	})
+
+	test('are typed by the kinds of the loop', () => {
+		const loop = new MeshLoop<{ order: { id: number } }>()
+		const ids: number[] = []
+		loop.on('order', ({ data }) => ids.push(data?.id ?? 0))
+		loop.emit('order', { id: 7 })
+		// @ts-expect-error an order has a number
+		loop.emit('order', { id: 'seven' })
+		expect(ids).toEqual([7, 'seven'])
+	})
+
+	test('are called once with once, and no more after off', () => {
+		const loop = new MeshLoop()
+		const once = vi.fn()
+		const always = vi.fn()
+		loop.once('*', once).on('*', always)
+		loop.info('a')
+		loop.info('b')
+		loop.off('*', always)
+		loop.info('c')
+		expect([once.mock.calls.length, always.mock.calls.length]).toEqual([1, 2])
+	})
+
+	test('added with once can be taken out before they were called', () => {
+		const loop = new MeshLoop()
+		const listener = vi.fn()
+		loop.once('log', listener).off('log', listener)
+		loop.info('a')
+		expect(listener).not.toHaveBeenCalled()
+	})
+
+	test('of one kind stay when the same function is taken out of another', () => {
+		const loop = new MeshLoop()
+		const listener = vi.fn()
+		loop.on('a', listener).on('b', listener).off('a', listener)
+		loop.emit('a', 1)
+		loop.emit('b', 1)
+		expect(listener).toHaveBeenCalledTimes(1)
+	})
+
+	test('that are no functions, and kinds that are no names, are refused', () => {
+		const loop = new MeshLoop()
+		expect(() => loop.on('log', 5 as never)).toThrow(expect.objectContaining({ code: 'INVALID_USAGE' }))
+		expect(() => loop.off('log', undefined as never)).toThrow(
+			expect.objectContaining({ code: 'INVALID_USAGE' }),
+		)
+		expect(() => loop.on('', () => {})).toThrow(expect.objectContaining({ code: 'INVALID_KIND' }))
+	})
+
+	test('may listen to kinds with names of the language', () => {
+		const loop = new MeshLoop()
+		const heard: string[] = []
+		for (const kind of ['__proto__', 'constructor', 'toString']) {
+			loop.on(kind, (record) => heard.push(record.kind))
+			loop.emit(kind, 1)
+		}
+		expect(heard).toEqual(['__proto__', 'constructor', 'toString'])
+	})
+})
+
+describe('a listener that fails', () => {
+	test.each([
+		[
+			'throws',
+			() => {
+				throw new Error('mine')
+			},
+		],
+		[
+			'throws undefined',
+			() => {
+				throw undefined
+			},
+		],
+		[
+			'rejects',
+			async () => {
+				throw new Error('mine')
+			},
+		],
+	])('because it %s harms neither the loop nor the others', async (_title, listener) => {
+		const said = warnings()
+		const heard = reports('listener-error')
+		const loop = new MeshLoop()
+		const after = vi.fn()
+		loop.on('log', listener).on('log', after).on('*', after)
+		expect([loop.info('a')?.seq, loop.info('b')?.seq]).toEqual([1, 2])
+		await settled()
+		expect(after).toHaveBeenCalledTimes(4)
+		expect(loop.stats().listenerErrors).toBe(2)
+		expect(heard.map((message) => (message['record'] as { seq: number }).seq)).toEqual([1, 2])
+		expect(said).toEqual(['LISTENER_FAILED'])
+	})
+})
+
+describe('a listener that publishes', () => {
+	test('gets its record back stamped, in the ring and appended; all listeners hear one order', () => {
+		const appender = new BufferingAppender()
+		const loop = new MeshLoop(appender)
+		const heard: string[] = []
+		loop.on('*', ({ seq }) => {
+			heard.push(`first ${seq}`)
+			if (seq > 1) return
+			const nested = loop.info('nested')
+			expect(nested?.seq).toBe(2)
+			expect(appender.captured().map((record) => record.seq)).toEqual([1, 2])
+			expect(loop.snapshot()).toHaveLength(2)
+		})
+		loop.on('*', ({ seq }) => heard.push(`second ${seq}`))
+		loop.info('outer')
+		expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
+	})
+
+	test('without end is cut: the records are kept, counted and reported, and said once', () => {
+		const said = warnings()
+		const cut = reports('recursion-cut')
+		const loop = new MeshLoop()
+		loop.on('log', () => void loop.info('again'))
+		loop.info('start')
+		const { published, recursionCut } = loop.stats()
+		expect([published, recursionCut]).toEqual([34, 1])
+		loop.info('start')
+		expect(loop.stats().recursionCut).toBe(2)
+		expect(cut).toHaveLength(2)
+		expect(said).toEqual(['RECURSION_CUT'])
+	})
+
+	test('more and more is cut before memory is: at most 65,536 nested deliveries a publish', () => {
+		warnings()
+		const loop = new MeshLoop()
+		let heard = 0
+		loop.on('log', () => {
+			heard += 1
+			loop.info('again')
+			loop.info('and again')
+		})
+		loop.info('start')
+		expect(heard).toBe(65_537)
+		expect(loop.stats().recursionCut).toBeGreaterThan(0)
+		heard = 0
+		loop.info('start')
+		expect(heard).toBe(65_537)
+	})
+
+	test('many records that nobody hears is not cut', () => {
+		const loop = new MeshLoop()
+		loop.once('start', () => {
+			for (let index = 0; index < 70_000; index++) loop.info('unheard')
+		})
+		loop.emit('start', 1)
+		expect(loop.stats().recursionCut).toBe(0)
+	})
+})
