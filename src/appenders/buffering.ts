@@ -33,10 +33,14 @@ interface Waiter {
  * {@link droppedCount}. Says `durability: 'memory'`.
  *
  * @example
+ * ```ts
+ * import { BufferingAppender, MeshLoop } from 'mesh-chain'
+ *
  * const appender = new BufferingAppender()
  * const loop = new MeshLoop(appender)
  * loop.info('started')
  * appender.captured({ level: 'info' }) // one record, with the message 'started'
+ * ```
  */
 export class BufferingAppender implements LogChainAppender {
 	readonly durability: Durability = 'memory'

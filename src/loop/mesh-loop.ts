@@ -46,11 +46,15 @@ export function publishOwn(loop: MeshLoop, line: LogLine): LogRecord | undefined
  * into a publisher; only misuse does, before anything is stamped.
  *
  * @example
+ * ```ts
+ * import { BufferingAppender, MeshLoop } from 'mesh-chain'
+ *
  * const loop = new MeshLoop(new BufferingAppender())
  * loop.on('order', (record) => console.log(record.data))
  * loop.emit('order', { id: 7 })
  * loop.warn('stock is low', { left: 3 })
  * await loop.close()
+ * ```
  */
 export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable {
 	static {

@@ -9,9 +9,19 @@ test('the contract suite runs under node:test too, and finds an appender that br
 		class Forgetful extends BufferingAppender { append(record) { if (record.seq % 5 > 0) super.append(record) } }
 		appenderContract(() => new ${appender}(), { describe, test }, { readBack: (appender) => appender.captured() })
 	`
-	const good = await run(process.execPath, ['--input-type=module', '-e', suite('BufferingAppender')])
+	const good = await run(process.execPath, [
+		'--test-reporter=tap',
+		'--input-type=module',
+		'-e',
+		suite('BufferingAppender'),
+	])
 	expect(good.stdout).toMatch(/# pass 10\n# fail 0\n/)
-	const bad = await run(process.execPath, ['--input-type=module', '-e', suite('Forgetful')])
+	const bad = await run(process.execPath, [
+		'--test-reporter=tap',
+		'--input-type=module',
+		'-e',
+		suite('Forgetful'),
+	])
 	expect(bad.status).toBe(1)
 	expect(bad.stdout).toMatch(/# fail [1-9]/)
 })

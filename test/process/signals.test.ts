@@ -31,9 +31,16 @@ async function endOf(child: ReturnType<typeof startModule>): Promise<[number | n
 	return (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
 }
 
-async function says(child: ReturnType<typeof startModule>, text: string): Promise<void> {
-	for await (const piece of child.stdout!) if (String(piece).includes(text)) return
-	throw new Error(`the process ended without saying ${text}`)
+/** Resolves once the process has printed a text. */
+function says(child: ReturnType<typeof startModule>, text: string): Promise<void> {
+	let said = ''
+	return new Promise((resolve, reject) => {
+		child.stdout!.on('data', (piece: Buffer) => {
+			said += piece.toString()
+			if (said.includes(text)) resolve()
+		})
+		child.once('close', () => reject(new Error(`the process ended without saying ${text}`)))
+	})
 }
 
 describe('closeOnSignal', () => {
@@ -74,14 +81,13 @@ process.kill(process.pid, 'SIGTERM')
 const loop = new MeshLoop({ append() {}, close: () => new Promise(() => {}) })
 closeOnSignal(loop)
 setInterval(() => {}, 1000)
-process.once('SIGTERM', () => setTimeout(() => console.log('closing'), 50))
+process.once('SIGTERM', () => setTimeout(() => console.log('still closing'), 100))
 console.log('ready')
 `
 		const child = startModule(source)
 		await says(child, 'ready')
 		child.kill('SIGTERM')
-		await new Promise((resolve) => setTimeout(resolve, 300))
-		expect(child.exitCode).toBeNull()
+		await says(child, 'still closing')
 		child.kill('SIGTERM')
 		expect(await endOf(child)).toEqual([null, 'SIGTERM'])
 	})

@@ -1,0 +1,110 @@
+/** Every example that a reader might copy runs as it stands: README, docstrings, examples/. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { afterAll, describe, expect, test } from 'vitest'
+import { sourceFiles } from '../support/layers.ts'
+import { ROOT, run } from '../support/process.ts'
+
+// Inside the project, so that `mesh-chain` means this build.
+mkdirSync(join(ROOT, '.tmp'), { recursive: true })
+const folder = mkdtempSync(join(ROOT, '.tmp', 'examples-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+function fenced(text: string, language: string): string[] {
+	const blocks = text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))
+	return [...blocks].map(([, code]) => code ?? '')
+}
+
+async function runExample(code: string, name: string) {
+	const cwd = mkdtempSync(join(folder, 'run-'))
+	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
+	writeFileSync(join(cwd, `${name}.mjs`), ts.transpileModule(code, { compilerOptions: options }).outputText)
+	return run(process.execPath, [`${name}.mjs`], { cwd })
+}
+
+/** What mesh-chain says of failures that the example is about, or of a tail that a kill tore. */
+function withoutWarnings(stderr: string): string {
+	return stderr.replaceAll(/^.*(MESH_CHAIN_(APPENDER_|TAIL_CUT)|trace-warnings).*\n/gm, '')
+}
+
+const readme = fenced(readFileSync(join(ROOT, 'README.md'), 'utf8'), 'js')
+
+describe('README.md', () => {
+	test.each(readme.map((code, index) => [index + 1, code] as const))(
+		'example %i runs',
+		async (index, code) => {
+			const { status, stderr } = await runExample(code, `readme-${index}`)
+			expect(stderr.replace('alert: order.failed\n', '')).toBe('')
+			expect(status).toBe(0)
+		},
+	)
+
+	test('says what its examples print', async () => {
+		const printed = await Promise.all(readme.map(async (code) => (await runExample(code, 'printed')).stdout))
+		const claims = readme.map((code) =>
+			[...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, claim]) => claim),
+		)
+		expect(claims.flat().length).toBeGreaterThan(3)
+		for (const [index, lines] of claims.entries()) {
+			for (const line of lines) expect(printed[index]?.split('\n')).toContain(line)
+		}
+	})
+
+	test('names only command lines that work', async () => {
+		const cwd = mkdtempSync(join(folder, 'lines-'))
+		await run(process.execPath, [join(ROOT, 'examples/demo/run.mjs'), cwd])
+		const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^npx mesh-chain ([^#|\n]*)/gm)
+		for (const [, line] of lines) {
+			const args = (line ?? '').trim().split(/\s+/)
+			const { status, stderr } = await run(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...args], {
+				cwd,
+			})
+			expect([status, stderr], line).toEqual([0, ''])
+		}
+	}, 60_000)
+})
+
+describe('docstrings', () => {
+	const examples = [...sourceFiles(join(ROOT, 'src'))].flatMap(([path, text]) =>
+		fenced(text.replaceAll(/^\s*\* ?/gm, ''), 'ts').map((code) => [path, code] as const),
+	)
+
+	test('there are some, and each is fenced', () => {
+		expect(examples.length).toBeGreaterThanOrEqual(4)
+		const tags = [...sourceFiles(join(ROOT, 'src')).values()].join('').match(/@example/g)
+		expect(tags).toHaveLength(examples.length)
+	})
+
+	test.each(examples)('the example of %s runs', async (path, code) => {
+		const needsChain = code.includes('openChain(')
+		const source = needsChain
+			? `import { FileChainAppender as Writer } from 'mesh-chain'\nawait new Writer('node.chain').close()\n${code}`
+			: code
+		const { status, stderr } = await runExample(source, path.replaceAll(/\W/g, '-'))
+		expect([status, withoutWarnings(stderr)]).toEqual([0, ''])
+	})
+})
+
+describe('examples/', () => {
+	test('the demo loses no answered request across a SIGKILL', async () => {
+		const { status, stdout, stderr } = await run(process.execPath, [
+			join(ROOT, 'examples/demo/run.mjs'),
+			join(folder, 'demo'),
+		])
+		expect(withoutWarnings(stderr)).toBe('')
+		expect(status).toBe(0)
+		expect(stdout).toMatch(/^ {2}missing {16}0$/m)
+		expect(Number(/seconds +([\d.]+)/.exec(stdout)?.[1])).toBeLessThan(30)
+		expect(readdirSync(join(folder, 'demo'))).toContain('node.chain')
+	}, 60_000)
+
+	test('the unit test passes under node:test', async () => {
+		const { status, stdout } = await run(process.execPath, [
+			'--test',
+			'--test-reporter=tap',
+			'examples/unit-test/orders.test.mjs',
+		])
+		expect([status, stdout]).toEqual([0, expect.stringContaining('# pass 2\n')])
+	})
+})
