@@ -25,7 +25,7 @@ async function runExample(code: string, name: string) {
 
 /** What mesh-chain says of failures that the example is about, or of a tail that a kill tore. */
 function withoutWarnings(stderr: string): string {
-	return stderr.replaceAll(/^.*(MESH_CHAIN_(APPENDER_|TAIL_CUT)|trace-warnings).*\n/gm, '')
+	return stderr.replaceAll(/^.*(MESH_CHAIN_|trace-warnings).*\n/gm, '')
 }
 
 const readme = fenced(readFileSync(join(ROOT, 'README.md'), 'utf8'), 'js')
