@@ -299,7 +299,11 @@ export class Handover {
 		this.#appended += records
 		// Appends that are sent once more after a failure come again with a lower seq.
 		if (seq > this.#committedSeq) this.#committedSeq = seq
-		if (this.#failure === undefined) return
+		if (this.#failure !== undefined) this.#answered()
+	}
+
+	/** The appender took something over, or refused it for good: either way it does not fail any more. */
+	#answered(): void {
 		this.#failure = undefined
 		this.#timer.reset()
 		this.#options.events.recovered()
@@ -322,6 +326,7 @@ export class Handover {
 			this.#gapsUnwritten += 1
 			this.#cursor = failed.span.to + 1
 		} else this.#lose(failed.span, 'appendFailed', error)
+		if (this.#failure !== undefined) this.#answered()
 		return true
 	}
 

@@ -1,0 +1,358 @@
+/**
+ * The behaviour of net-mesh's log chain (net-mesh 0.21: `log_chain`, `logs`, RedEX), row by row: what mesh-chain matches, and the
+ * faults it beats. What concerns rotation, retention, tailing and sync policies comes with them.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import {
+	BufferingAppender,
+	FileChainAppender,
+	LogAppendError,
+	type LogChainAppender,
+	type LogRecord,
+	MeshLoop,
+	openChain,
+	parseLevel,
+	verifyChain,
+} from '../../src/index.ts'
+import { FaultyFileSystem } from '../support/faulty-file-system.ts'
+import { meshChain, runModule } from '../support/process.ts'
+import { collect, record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const chainPath = () => join(temporaryFolder(), 'node.chain')
+
+async function read(path: string, query = {}): Promise<LogRecord[]> {
+	const chain = await openChain(path)
+	const records = await collect(chain.records(query))
+	await chain.close()
+	return records
+}
+
+/** Fails as long as it is told to. */
+class Failing implements LogChainAppender {
+	readonly taken: LogRecord[] = []
+	isFailing = true
+	append(item: LogRecord): void {
+		if (this.isFailing) throw new LogAppendError('the bridge is out')
+		this.taken.push(item)
+	}
+}
+
+describe('Match', () => {
+	test('append is ok, or an error with a reason whose text is "log-chain append failed: <reason>"; never fatal to the loop', () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const error = new LogAppendError('the bridge is out')
+		expect([error.message, error.reason]).toEqual([
+			'log-chain append failed: the bridge is out',
+			'the bridge is out',
+		])
+		const loop = new MeshLoop(new Failing())
+		expect(loop.info('still here')?.seq).toBe(1)
+		expect(loop.stats().appender.lastError).toBe('log-chain append failed: the bridge is out')
+		vi.restoreAllMocks()
+	})
+
+	test('NoOp is the default and always ok', async () => {
+		const loop = new MeshLoop()
+		loop.info('nowhere')
+		expect(loop.stats().appender).toMatchObject({ durability: 'none', failing: false, pending: 0 })
+		await loop.close()
+	})
+
+	test('Buffering holds 16,384; 0 acts as 1; capacity 2, append 1 to 5: captured 4 and 5, dropped 3, never going down', () => {
+		const appender = new BufferingAppender({ capacity: 2 })
+		for (let seq = 1; seq <= 5; seq++) appender.append(record(seq))
+		expect(appender.captured().map(({ seq }) => seq)).toEqual([4, 5])
+		expect(appender.droppedCount).toBe(3)
+		appender.clear()
+		expect(appender.droppedCount).toBe(3)
+		const one = new BufferingAppender({ capacity: 0 })
+		const many = new BufferingAppender()
+		for (let seq = 1; seq <= 16_385; seq++) {
+			one.append(record(seq))
+			many.append(record(seq))
+		}
+		expect([one.captured().length, one.droppedCount]).toEqual([1, 16_384])
+		expect([many.captured().length, many.droppedCount]).toEqual([16_384, 1])
+	})
+
+	test('the ring holds 2,048 records, first in first out', () => {
+		const loop = new MeshLoop()
+		for (let index = 0; index < 3000; index++) loop.info('x')
+		const seqs = loop.snapshot().map(({ seq }) => seq)
+		expect([seqs.length, seqs[0], seqs.at(-1)]).toEqual([2048, 953, 3000])
+	})
+
+	test("ring first, then the appender; on failure only the ring's copy turns chainPending; ring and chain agree", () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const appender = new Failing()
+		const loop = new MeshLoop(appender)
+		loop.info('one', { a: 1 })
+		expect(loop.snapshot()).toMatchObject([{ seq: 1, chainPending: true }])
+		appender.isFailing = false
+		loop.info('two')
+		expect(appender.taken.every(({ chainPending }) => !chainPending)).toBe(true)
+		expect(loop.snapshot()).toEqual(appender.taken)
+		vi.restoreAllMocks()
+	})
+
+	test('a filter wants all conditions at once: level at or above, exact daemon, exact node, seq above a watermark', () => {
+		const loop = new MeshLoop(undefined, { nodeId: 'n' })
+		loop.warn('no daemon')
+		loop.warn('other daemon', undefined, { daemonId: 'e' })
+		loop.info('too low', undefined, { daemonId: 'd' })
+		loop.warn('other node', undefined, { daemonId: 'd', nodeId: 'm' })
+		loop.error('match', undefined, { daemonId: 'd' })
+		const found = loop.snapshot({ level: 'warn', daemonId: 'd', nodeId: 'n', afterSeq: 1 })
+		expect(found.map(({ message }) => message)).toEqual(['match'])
+		expect(loop.snapshot({ daemonId: 'd', afterSeq: 5 })).toEqual([])
+	})
+
+	test('the watermark moves past records that did not match', async () => {
+		const loop = new MeshLoop(undefined, { ringCapacity: 4 })
+		const cursor = loop.subscribe({ kind: 'wanted' })[Symbol.asyncIterator]()
+		const next = cursor.next()
+		for (let index = 0; index < 100; index++) loop.info('noise')
+		loop.emit('wanted', 1)
+		expect((await next).value).toMatchObject({ seq: 101, kind: 'wanted' })
+		await loop.close()
+	})
+
+	test('read [from, to) is half-open, here fromSeq and toSeq = to - 1, and empty when to is not above from', async () => {
+		const path = chainPath()
+		const appender = new FileChainAppender(path)
+		for (let seq = 1; seq <= 10; seq++) appender.append(record(seq))
+		await appender.close()
+		const range = async (from: number, to: number) =>
+			(await read(path, { fromSeq: from, toSeq: to - 1 })).map(({ seq }) => seq)
+		expect(await range(3, 6)).toEqual([3, 4, 5])
+		expect(await range(3, 3)).toEqual([])
+		expect(await range(6, 3)).toEqual([])
+	})
+
+	test('a batch is all or nothing, an empty batch is nothing', async () => {
+		const path = chainPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		expect(loop.publishBatch([])).toEqual([])
+		expect(() => loop.publishBatch([{ message: 'fine' }, { kind: '*' }])).toThrow()
+		expect(loop.publishBatch([{ message: 'a' }, { message: 'b' }])).toHaveLength(2)
+		await loop.close()
+		expect((await read(path)).map(({ message }) => message)).toEqual(['a', 'b'])
+	})
+
+	test('sync and close always fsync; close is idempotent', async () => {
+		const disk = new FaultyFileSystem()
+		const loop = new MeshLoop(new FileChainAppender(chainPath(), { fs: disk }))
+		loop.info('x')
+		await loop.sync()
+		expect(disk.syncs).toBe(1)
+		loop.info('y')
+		await Promise.all([loop.close(), loop.close()])
+		await loop.close()
+		expect(disk.syncs).toBeGreaterThanOrEqual(2)
+	})
+
+	test('a failed write is rolled back and cut', () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const disk = new FaultyFileSystem()
+		const path = chainPath()
+		const appender = new FileChainAppender(path, { fs: disk })
+		const before = readFileSync(path)
+		disk.roomBytes = 10
+		appender.append(record(1))
+		expect(() => appender.flush()).toThrow()
+		expect(readFileSync(path)).toEqual(before)
+		vi.restoreAllMocks()
+	})
+
+	test('typed wrappers, and folds', async () => {
+		type Events = { deposit: { amount: number }; withdrawal: { amount: number } }
+		const path = chainPath()
+		const loop = new MeshLoop<Events>(new FileChainAppender(path))
+		let heard = 0
+		loop.on('deposit', ({ data }) => {
+			heard += data?.amount ?? 0
+		})
+		loop.emit('deposit', { amount: 100 })
+		loop.emit('withdrawal', { amount: 30 })
+		await loop.close()
+		let balance = 0
+		for (const { kind, data } of await read(path)) {
+			const { amount } = data as { amount: number }
+			balance += kind === 'deposit' ? amount : -amount
+		}
+		expect([heard, balance]).toEqual([100, 70])
+	})
+
+	test('levels parse in any case, warning is warn; a bad level ends the command with status 2 before any work', async () => {
+		expect(['TRACE', 'Debug', ' info ', 'WARNING', 'warn', 'eRRor'].map(parseLevel)).toEqual([
+			'trace',
+			'debug',
+			'info',
+			'warn',
+			'warn',
+			'error',
+		])
+		expect(() => parseLevel('fatal')).toThrow(expect.objectContaining({ code: 'INVALID_LEVEL' }))
+		const { status, stderr } = await meshChain(['dump', '/no/such/file', '--level', 'fatal'])
+		expect(status).toBe(2)
+		expect(stderr).toContain('INVALID_LEVEL')
+	})
+
+	test('several chains of one kind (logs, audit, failures) live side by side in one process', async () => {
+		const folder = temporaryFolder()
+		const names = ['logs', 'audit', 'failures']
+		const loops = names.map((name) => new MeshLoop(new FileChainAppender(join(folder, `${name}.chain`))))
+		for (const [index, loop] of loops.entries()) loop.info(`for ${names[index]}`)
+		await Promise.all(loops.map((loop) => loop.close()))
+		for (const name of names) {
+			expect((await read(join(folder, `${name}.chain`))).map(({ message }) => message)).toEqual([
+				`for ${name}`,
+			])
+		}
+	})
+})
+
+describe('Beat', () => {
+	test('seq restarts at 1 on each boot: ours goes on, so a chain that spans restarts holds no duplicates', async () => {
+		const path = chainPath()
+		for (let boot = 0; boot < 3; boot++) {
+			const loop = new MeshLoop(new FileChainAppender(path))
+			loop.info('up')
+			await loop.close()
+		}
+		expect((await read(path)).map(({ seq, epoch }) => [seq, epoch])).toEqual([
+			[1, 1],
+			[2, 2],
+			[3, 3],
+		])
+	})
+
+	test('chain_pending is never retried: ours is, in order, by the next publish and by a timer', async () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const appender = new Failing()
+		const loop = new MeshLoop(appender)
+		loop.info('one')
+		loop.info('two')
+		appender.isFailing = false
+		await expect.poll(() => appender.taken.map(({ message }) => message)).toEqual(['one', 'two'])
+		appender.isFailing = true
+		loop.info('three')
+		appender.isFailing = false
+		loop.info('four')
+		expect(appender.taken.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+		vi.restoreAllMocks()
+	})
+
+	test('a missing chain looks durable: ours says none, and a refused record stays marked', () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		expect(new MeshLoop().stats().appender.durability).toBe('none')
+		const loop = new MeshLoop({
+			append() {
+				throw new LogAppendError('never', { retryable: false })
+			},
+		})
+		loop.info('refused')
+		expect(loop.snapshot()).toMatchObject([{ chainPending: true }])
+		vi.restoreAllMocks()
+	})
+
+	test('ring evictions and bursts beyond the ring vanish uncounted: ours are counted, and a gap stands in the chain', () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const appender = new Failing()
+		const loop = new MeshLoop(appender, { ringCapacity: 10 })
+		for (let index = 0; index < 100; index++) loop.info('burst')
+		appender.isFailing = false
+		loop.info('after')
+		const { lost } = loop.stats().appender
+		expect(lost.evicted + appender.taken.filter(({ kind }) => kind === 'log').length).toBe(101)
+		expect(appender.taken[0]).toMatchObject({
+			kind: '$gap',
+			data: { fromSeq: 1, cause: 'evicted', count: lost.evicted },
+		})
+		vi.restoreAllMocks()
+	})
+
+	test('no flush or close on the seam, and shutdown does not sync: ours has both, and close syncs', async () => {
+		const calls: string[] = []
+		const loop = new MeshLoop({
+			append: () => void calls.push('append'),
+			flush: () => void calls.push('flush'),
+			sync: async () => void calls.push('sync'),
+			close: async () => void calls.push('close'),
+		})
+		loop.info('x')
+		loop.flush()
+		await loop.close()
+		expect(calls.slice(0, 2)).toEqual(['append', 'flush'])
+		expect(calls.indexOf('sync')).toBeGreaterThan(0)
+		expect(calls.at(-1)).toBe('close')
+	})
+
+	test('an appender panic is not caught: ours catches anything that an appender throws', () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		for (const thrown of [new TypeError('bug'), 'a text', null, undefined]) {
+			const loop = new MeshLoop({
+				append() {
+					throw thrown
+				},
+			})
+			expect(loop.info('x')?.seq).toBe(1)
+			expect(loop.stats().appender.failures).toBe(1)
+		}
+		vi.restoreAllMocks()
+	})
+
+	test('the whole file is loaded into memory: ours reads a chain larger than its heap may be', async () => {
+		const path = chainPath()
+		const appender = new FileChainAppender(path)
+		for (let seq = 1; seq <= 3000; seq++) {
+			appender.append(record(seq, { message: 'x'.repeat(50_000) }))
+			if (seq % 50 === 0) appender.flush()
+		}
+		await appender.close()
+		const source = `
+			import { openChain } from 'mesh-chain'
+			const chain = await openChain(process.argv.at(-1))
+			let records = 0
+			let peak = 0
+			for await (const batch of chain.batches()) {
+				records += batch.length
+				peak = Math.max(peak, process.memoryUsage.rss())
+			}
+			console.log(JSON.stringify({ records, peakMiB: Math.round(peak / 2 ** 20) }))
+		`
+		const { stdout } = await runModule(source, [path])
+		const { records, peakMiB } = JSON.parse(stdout)
+		expect(records).toBe(3000)
+		expect(readFileSync(path).length).toBeGreaterThan(140 * 2 ** 20)
+		expect(peakMiB).toBeLessThan(140)
+	})
+
+	test('no writer lock: ours refuses a second writer by name', async () => {
+		const path = chainPath()
+		const first = new FileChainAppender(path)
+		expect(() => new FileChainAppender(path)).toThrow(expect.objectContaining({ code: 'CHAIN_LOCKED' }))
+		await first.close()
+	})
+
+	test('reading from 0 fails beyond 1,024 records: ours does not', async () => {
+		const path = chainPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		for (let index = 0; index < 5000; index++) loop.info('x')
+		await loop.close()
+		expect(await read(path, { fromSeq: 0 })).toHaveLength(5000)
+		expect((await verifyChain(path)).ok).toBe(true)
+	})
+
+	test('there is no dump command at all: ours has one', async () => {
+		const path = chainPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		loop.info('for all to see')
+		await loop.close()
+		const { stdout } = await meshChain(['dump', path])
+		expect(JSON.parse(stdout)).toMatchObject({ message: 'for all to see' })
+	})
+})
