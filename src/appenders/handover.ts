@@ -56,6 +56,8 @@ export class Handover {
 	#cursor: number
 	#committedSeq: number
 	#pumping = false
+	/** Where the append begins that has not returned yet; Infinity when there is none. */
+	#calling = Number.POSITIVE_INFINITY
 	/** The appender has failed since the pump began: whoever calls next tries again. */
 	#stalled = false
 	#closed = false
@@ -79,7 +81,7 @@ export class Handover {
 
 	/** The first position still needed: the owner of the queue may drop what comes before without a loss. */
 	get needed(): number {
-		return this.#inFlight.oldest?.span.from ?? this.#cursor
+		return Math.min(this.#inFlight.oldest?.span.from ?? this.#cursor, this.#calling)
 	}
 
 	get committedSeq(): number {
@@ -99,9 +101,13 @@ export class Handover {
 		this.#stalled = false
 		const { end } = this.#queue
 		try {
-			while (this.#cursor < end && !this.#stalled && this.#inFlight.hasRoom) this.#appendNext()
+			while (this.#cursor < end && !this.#stalled && this.#inFlight.hasRoom) {
+				this.#calling = this.#cursor
+				this.#appendNext()
+			}
 		} finally {
 			this.#pumping = false
+			this.#calling = Number.POSITIVE_INFINITY
 		}
 		if (this.#waiters.count > 0) this.#waiters.handedOver(this.needed)
 		if (this.needed < this.#queue.end) this.#holdOn()

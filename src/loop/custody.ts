@@ -60,18 +60,32 @@ export class Custody {
 		return this.#appender.durability ?? 'memory'
 	}
 
-	accept(record: LogRecord, bytes: number): void {
+	/**
+	 * Evicts until the ring can take `records` of `bytes` together. Comes before anything is stamped: appenders and whoever
+	 * listens to the reports of losses may publish meanwhile.
+	 */
+	makeRoom(records: number, bytes: number): void {
+		if (!this.#ring.isFullFor(records, bytes)) return
+		const { queue } = this.#ring
 		// Before a record that waits is given up, its appender is asked once more.
-		if (this.#ring.isFullFor(bytes) && this.#ring.queue.first >= this.#handover.needed) this.#handover.pump()
-		this.#push(record, bytes)
+		if (queue.first >= this.#handover.needed) this.#handover.pump()
+		while (this.#ring.isFullFor(records, bytes)) {
+			const { first } = queue
+			this.#handover.evicting(first)
+			// Whoever published in between has evicted it already.
+			if (queue.first === first) this.#ring.evict()
+		}
+	}
+
+	/** There is room: {@link makeRoom} was called, and nothing was published since. */
+	accept(record: LogRecord, bytes: number): void {
+		this.#ring.push(record, bytes)
 		this.#handover.pump()
 	}
 
-	/** `bytes` holds the estimate for each record. All of them must fit in the ring. */
+	/** As {@link accept}; `bytes` holds the estimate for each record. */
 	acceptBatch(records: readonly LogRecord[], bytes: readonly number[]): void {
-		// As above, and here rather than between two of the records: they must not be handed over one by one.
-		if (this.#handover.needed < this.#ring.queue.end) this.#handover.pump()
-		for (let index = 0; index < records.length; index++) this.#push(records[index]!, bytes[index]!)
+		for (let index = 0; index < records.length; index++) this.#ring.push(records[index]!, bytes[index]!)
 		this.#handover.pumpBatch(records.length)
 	}
 
@@ -95,14 +109,6 @@ export class Custody {
 
 	stats(): HandoverStats {
 		return this.#handover.stats()
-	}
-
-	#push(record: LogRecord, bytes: number): void {
-		while (this.#ring.isFullFor(bytes)) {
-			this.#handover.evicting(this.#ring.queue.first)
-			this.#ring.evict()
-		}
-		this.#ring.push(record, bytes)
 	}
 
 	#lost(gap: Gap, error: LogAppendError | undefined): void {

@@ -88,7 +88,8 @@ export class LoopCore implements SubscriptionHost {
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const draft = own ? this.#intake.draftOwn(line, scope) : this.#intake.draft(line, scope)
 		if (draft === undefined) return undefined
-		// A hook or a getter may have closed the loop.
+		this.#custody.makeRoom(1, draft.bytes)
+		// Code of a user, which ran until here, may have closed the loop.
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const record = this.#stamp(draft)
 		if (this.#admitting) {
@@ -112,9 +113,9 @@ export class LoopCore implements SubscriptionHost {
 			const draft = this.#intake.draft(line, scope)
 			if (draft !== undefined) drafts.push(draft)
 		}
-		this.#checkBatchFits(drafts)
-		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		if (drafts.length === 0) return []
+		this.#custody.makeRoom(drafts.length, this.#checkedBytes(drafts))
+		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		const records = drafts.map((draft) => this.#stamp(draft))
 		const bytes = drafts.map((draft) => draft.bytes)
 		if (this.#admitting) {
@@ -197,11 +198,12 @@ export class LoopCore implements SubscriptionHost {
 		for (const subscription of this.waiting) subscription.offer(record)
 	}
 
-	#checkBatchFits(drafts: readonly Draft[]): void {
+	/** @throws {MeshChainError} `BATCH_TOO_LARGE` */
+	#checkedBytes(drafts: readonly Draft[]): number {
 		let bytes = 0
 		for (const draft of drafts) bytes += draft.bytes
 		const { capacity, bytesMax } = this.#ring
-		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return
+		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return bytes
 		const size = `${drafts.length} records of about ${bytes} bytes`
 		const bound = `at most ${Math.min(capacity, BATCH_RECORDS_MAX)} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
 		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)

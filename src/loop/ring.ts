@@ -16,10 +16,10 @@ export class Ring {
 		this.bytesMax = options.bytesMax
 	}
 
-	/** Whether the oldest record must go before one of `bytes` comes. A ring never refuses a record for its size. */
-	isFullFor(bytes: number): boolean {
+	/** Whether the oldest record must go before `records` of `bytes` together come. An empty ring takes any. */
+	isFullFor(records: number, bytes: number): boolean {
 		const { count } = this.queue
-		return count === this.capacity || (this.queue.bytes + bytes > this.bytesMax && count > 0)
+		return count > 0 && (count + records > this.capacity || this.queue.bytes + bytes > this.bytesMax)
 	}
 
 	evict(): void {

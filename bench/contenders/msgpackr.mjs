@@ -1,0 +1,46 @@
+/**
+ * Bare msgpackr on row arrays, in memory: writes nothing and so promises nothing. It is the yardstick of encoding and
+ * decoding alone. What it packed is not kept while the clock runs, which spares it the garbage collector.
+ */
+import { Packr } from 'msgpackr'
+import { daemonOf, levelOf, messages, NODE_ID } from '../lib/workload.mjs'
+
+export const fileName = 'nothing'
+const packr = new Packr({ useRecords: false })
+
+function rowOf(index, message) {
+	return [index + 1, Date.now(), levelOf(index), daemonOf(index), NODE_ID, message]
+}
+
+let packedBytes = 0
+
+export function openAppender() {
+	packedBytes = 0
+	return {
+		append(index, message) {
+			packedBytes += packr.pack(rowOf(index, message)).length
+		},
+		endTurn() {},
+		close() {},
+	}
+}
+
+export function bytesOf() {
+	return packedBytes
+}
+
+let packed = []
+
+/** What `unpack` reads, kept in memory: packed in the child that reads it. */
+export function prepareRead(count) {
+	packed = messages(count).map((message, index) => Buffer.from(packr.pack(rowOf(index, message))))
+}
+
+export const readers = {
+	unpack(_path, sink) {
+		for (const bytes of packed) {
+			const [seq, tsMs, level, daemonId, nodeId, message] = packr.unpack(bytes)
+			sink.add(seq, tsMs, level, daemonId, nodeId, message)
+		}
+	},
+}

@@ -1,0 +1,87 @@
+/**
+ * The one record that every contender writes: seq, time, level, daemon id, node id, and a message of 40 to 60
+ * characters that differs from record to record. Everything follows from the index, so that what was read back can be
+ * checked without keeping what was written.
+ */
+
+export const NODE_ID = 'node-1'
+const DAEMONS = ['api', 'auth', 'billing', 'gateway', 'mailer', 'orders', 'search', 'stock']
+
+export function daemonOf(index) {
+	return DAEMONS[index % DAEMONS.length]
+}
+
+/** One in ten is a warning. */
+export function levelOf(index) {
+	return index % 10 === 9 ? 'warn' : 'info'
+}
+
+function messageOf(index) {
+	const order = (Math.imul(index + 1, 2_654_435_761) >>> 0).toString(16).padStart(8, '0')
+	return `request ${index + 1} for order ${order} answered in ${(index * 7) % 997} ms`
+}
+
+/**
+ * Made before the clock starts, and flat: a string that was just concatenated is flattened by whoever encodes it first,
+ * which would be measured as the encoder's work.
+ */
+export function messages(count) {
+	return Array.from({ length: count }, (_unused, index) =>
+		Buffer.from(messageOf(index), 'latin1').toString('latin1'),
+	)
+}
+
+/** Counts while a reader is timed; every field is an argument, so none can be left undecoded. */
+export class Tally {
+	count = 0
+	seqSum = 0
+	messageChars = 0
+	otherFields = 0
+
+	add(seq, tsMs, level, daemonId, nodeId, message) {
+		this.count++
+		this.seqSum += seq
+		this.messageChars += message.length
+		if (tsMs > 0 && level !== undefined && daemonId !== undefined && nodeId !== undefined) this.otherFields++
+	}
+
+	/** @throws when what was tallied cannot be the whole of the workload */
+	check(count) {
+		let messageChars = 0
+		for (let index = 0; index < count; index++) messageChars += messageOf(index).length
+		const expected = { count, seqSum: (count * (count + 1)) / 2, messageChars, otherFields: count }
+		for (const [name, value] of Object.entries(expected)) {
+			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} where ${value} were written`)
+		}
+	}
+}
+
+/** Compares everything read back, field by field, in order. */
+export class ContentCheck {
+	#index = 0
+	#sinceMs
+	#untilMs = Date.now()
+
+	/** @param sinceMs the earliest time a record can have; the latest is now */
+	constructor(sinceMs) {
+		this.#sinceMs = sinceMs
+	}
+
+	add(seq, tsMs, level, daemonId, nodeId, message) {
+		const index = this.#index++
+		const got = [seq, level, daemonId, nodeId, message]
+		const expected = [index + 1, levelOf(index), daemonOf(index), NODE_ID, messageOf(index)]
+		for (const [at, value] of expected.entries()) {
+			if (got[at] !== value)
+				throw new Error(`record ${index + 1}: read ${got[at]} where ${value} was written`)
+		}
+		if (!(tsMs >= this.#sinceMs && tsMs <= this.#untilMs)) {
+			throw new Error(`record ${index + 1}: its time ${tsMs} lies outside the run`)
+		}
+	}
+
+	/** @throws when there were more or fewer */
+	check(count) {
+		if (this.#index !== count) throw new Error(`read back ${this.#index} of ${count} records`)
+	}
+}
