@@ -12,35 +12,13 @@ import { onExit } from '../exit-hook.ts'
 import { checkWholeNumber } from '../options.ts'
 import { gapRecord } from '../record.ts'
 import { type Gap, GapList, type Span, spanOf } from './gap-list.ts'
+import type { HandoverOptions } from './handover-options.ts'
 import type { HandoverStats } from './handover-stats.ts'
 import { type Append, InFlight } from './in-flight.ts'
 import { Losses } from './losses.ts'
 import type { RecordQueue } from './record-queue.ts'
 import { RetryTimer } from './retry-timer.ts'
 import { SettleWaiters } from './settle-waiters.ts'
-
-/** What the owner hears, synchronously; it must not throw. */
-export interface HandoverEvents {
-	/** Said once; then comes `recovered` before it is said again. */
-	failing(error: LogAppendError): void
-	recovered(): void
-	/** `error` is what the appender said, if it said anything. */
-	lost(gap: Gap, error: LogAppendError | undefined): void
-	/** Something may have been handed over without a call of the owner. */
-	progress(): void
-}
-
-export interface HandoverOptions {
-	readonly appender: LogChainAppender
-	readonly queue: RecordQueue
-	readonly nextSeq: number
-	readonly epoch: number
-	/** Stamps the `$gap` records. */
-	readonly clock: () => number
-	/** What it is called when the queue drops a record that was not handed over. */
-	readonly evictionCause: 'evicted' | 'overflow'
-	readonly events: HandoverEvents
-}
 
 export class Handover {
 	readonly #appender: LogChainAppender
@@ -53,6 +31,7 @@ export class Handover {
 	readonly #waiters = new SettleWaiters()
 	readonly #timer = new RetryTimer(() => this.#retryLater())
 	readonly #losses = new Losses()
+	readonly #counts = { appended: 0, failures: 0, retries: 0, gapsAppended: 0, gapsUnwritten: 0 }
 	#cursor: number
 	#committedSeq: number
 	#pumping = false
@@ -64,11 +43,6 @@ export class Handover {
 	#failure: LogAppendError | undefined
 	#lastError: string | undefined
 	#undoExitHook: (() => void) | undefined
-	#appended = 0
-	#failures = 0
-	#retries = 0
-	#gapsAppended = 0
-	#gapsUnwritten = 0
 
 	constructor(options: HandoverOptions) {
 		this.#options = options
@@ -188,18 +162,14 @@ export class Handover {
 
 	stats(): HandoverStats {
 		return Object.freeze({
+			...this.#counts,
 			durability: this.#appender.durability ?? 'memory',
 			failing: this.#failure !== undefined || this.#appender.failure !== undefined,
 			lastError: this.#appender.failure?.message ?? this.#lastError,
-			appended: this.#appended,
-			failures: this.#failures,
-			retries: this.#retries,
 			pending: this.#pending,
 			inFlight: this.#inFlight.count,
 			committedSeq: this.committedSeq,
 			lost: this.#losses.counts(),
-			gapsAppended: this.#gapsAppended,
-			gapsUnwritten: this.#gapsUnwritten,
 		})
 	}
 
@@ -210,7 +180,7 @@ export class Handover {
 
 	#appendNext(): void {
 		const position = this.#cursor
-		if (this.#failure !== undefined) this.#retries += 1
+		if (this.#failure !== undefined) this.#counts.retries += 1
 		if (position === this.#gaps.first) this.#appendGap(this.#gaps.shift()!)
 		else if (position < this.#queue.first) this.#cursor = Math.min(this.#queue.first, this.#gaps.first)
 		else if (position === this.#batches[0]?.from) this.#appendBatch(this.#batches.shift()!)
@@ -292,7 +262,7 @@ export class Handover {
 		let append = this.#inFlight.shiftTaken()
 		while (append !== undefined) {
 			const { shape, span } = append
-			if (shape === 'gap') this.#gapsAppended += 1
+			if (shape === 'gap') this.#counts.gapsAppended += 1
 			this.#taken(shape === 'gap' ? 0 : span.to - span.from + 1, span.toSeq)
 			append = this.#inFlight.shiftTaken()
 		}
@@ -302,7 +272,7 @@ export class Handover {
 	}
 
 	#taken(records: number, seq: number): void {
-		this.#appended += records
+		this.#counts.appended += records
 		// Appends that are sent once more after a failure come again with a lower seq.
 		if (seq > this.#committedSeq) this.#committedSeq = seq
 		if (this.#failure !== undefined) this.#answered()
@@ -319,7 +289,7 @@ export class Handover {
 	#rewind(appends: readonly Append[]): boolean {
 		const failed = appends[0]!
 		const error = failed.outcome as LogAppendError
-		this.#failures += 1
+		this.#counts.failures += 1
 		this.#lastError = error.message
 		for (let index = appends.length - 1; index > 0; index--) this.#putBack(appends[index]!)
 		this.#cursor = failed.span.from
@@ -329,7 +299,7 @@ export class Handover {
 			return false
 		}
 		if (failed.shape === 'gap') {
-			this.#gapsUnwritten += 1
+			this.#counts.gapsUnwritten += 1
 			this.#cursor = failed.span.to + 1
 		} else this.#lose(failed.span, 'appendFailed', error)
 		if (this.#failure !== undefined) this.#answered()
@@ -400,7 +370,7 @@ export class Handover {
 			keep(this.#pendingError('CLOSE_FAILED'))
 			this.#loseRest()
 		}
-		this.#gapsUnwritten += this.#gaps.count
+		this.#counts.gapsUnwritten += this.#gaps.count
 		this.#closed = true
 		this.#timer.reset()
 		this.#undoExitHook?.()

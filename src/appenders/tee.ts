@@ -172,8 +172,10 @@ export class TeeAppender implements LogChainAppender {
 		for (const { handover } of this.#children) handover.pump()
 		this.#trim()
 		while (this.#queue.count > 0 && this.#queue.count + count > TEE_QUEUE_RECORDS_MAX) {
-			for (const { handover } of this.#children) handover.evicting(this.#queue.first)
-			this.#queue.shift()
+			const { first } = this.#queue
+			for (const { handover } of this.#children) handover.evicting(first)
+			// Whoever listens to the reports of losses may have appended.
+			if (this.#queue.first === first) this.#queue.shift()
 		}
 	}
 
