@@ -10,6 +10,9 @@ const job = JSON.parse(process.argv[2])
 const contender = await import(`../contenders/${job.contender}.mjs`)
 const startedMs = Date.now()
 
+/** Readers come to their speed late: V8 compiles the long loops of the first pass only when they are nearly done. */
+const WARM_UP_READS = 3
+
 const kinds = { append: measureAppend, killed: appendUntilKilled, check: checkContent, read: measureRead }
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 
@@ -66,7 +69,7 @@ async function readBack(path, sinceMs) {
 async function measureRead() {
 	const read = contender.readers[job.reader]
 	contender.prepareRead?.(job.records)
-	await read(job.path, new Tally())
+	for (let pass = 0; pass < WARM_UP_READS; pass++) await read(job.path, new Tally())
 	globalThis.gc()
 	const tally = new Tally()
 	const start = performance.now()

@@ -172,10 +172,8 @@ export class TeeAppender implements LogChainAppender {
 		for (const { handover } of this.#children) handover.pump()
 		this.#trim()
 		while (this.#queue.count > 0 && this.#queue.count + count > TEE_QUEUE_RECORDS_MAX) {
-			const { first } = this.#queue
-			for (const { handover } of this.#children) handover.evicting(first)
-			// Whoever listens to the reports of losses may have appended.
-			if (this.#queue.first === first) this.#queue.shift()
+			for (const { handover } of this.#children) handover.evicting(this.#queue.first)
+			this.#queue.shift()
 		}
 	}
 

@@ -28,6 +28,9 @@ export class Custody {
 	readonly #appender: LogChainAppender
 	readonly #announcer: Announcer
 	readonly #handover: Handover
+	/** Losses by eviction that were not told of yet. */
+	readonly #untold: { readonly gap: Gap; readonly error: LogAppendError | undefined }[] = []
+	#evicting = false
 	/** Stretches that were given up and may still be in the ring, in order. */
 	readonly #refused: { readonly from: number; readonly to: number }[] = []
 
@@ -61,32 +64,34 @@ export class Custody {
 	}
 
 	/**
-	 * Evicts until the ring can take `records` of `bytes` together. Comes before anything is stamped: appenders and whoever
-	 * listens to the reports of losses may publish meanwhile.
+	 * Evicts until the ring can take `records` of `bytes` together. Comes before anything is stamped, because the appender
+	 * may publish when it is asked once more.
 	 */
 	makeRoom(records: number, bytes: number): void {
 		if (!this.#ring.isFullFor(records, bytes)) return
 		const { queue } = this.#ring
 		// Before a record that waits is given up, its appender is asked once more.
 		if (queue.first >= this.#handover.needed) this.#handover.pump()
+		this.#evicting = true
 		while (this.#ring.isFullFor(records, bytes)) {
-			const { first } = queue
-			this.#handover.evicting(first)
-			// Whoever published in between has evicted it already.
-			if (queue.first === first) this.#ring.evict()
+			this.#handover.evicting(queue.first)
+			this.#ring.evict()
 		}
+		this.#evicting = false
 	}
 
 	/** There is room: {@link makeRoom} was called, and nothing was published since. */
 	accept(record: LogRecord, bytes: number): void {
 		this.#ring.push(record, bytes)
 		this.#handover.pump()
+		if (this.#untold.length > 0) this.#tell()
 	}
 
 	/** As {@link accept}; `bytes` holds the estimate for each record. */
 	acceptBatch(records: readonly LogRecord[], bytes: readonly number[]): void {
 		for (let index = 0; index < records.length; index++) this.#ring.push(records[index]!, bytes[index]!)
 		this.#handover.pumpBatch(records.length)
+		if (this.#untold.length > 0) this.#tell()
 	}
 
 	/** Whether a record of the ring is not, or not yet, where the appender promises it to be. */
@@ -104,6 +109,7 @@ export class Custody {
 	}
 
 	close(): Promise<void> {
+		this.#tell()
 		return this.#handover.close()
 	}
 
@@ -115,7 +121,13 @@ export class Custody {
 		const { first } = this.#ring.queue
 		while (this.#refused.length > 0 && this.#refused[0]!.to < first) this.#refused.shift()
 		if (gap.to >= first) this.#refuse(gap.from, gap.to)
-		this.#announcer.lost(gap, error)
+		if (this.#evicting) this.#untold.push({ gap, error })
+		else this.#announcer.lost(gap, error)
+	}
+
+	/** Whoever hears of a loss may publish, and so cause the next one: told when the ring is in order again. */
+	#tell(): void {
+		for (const { gap, error } of this.#untold.splice(0)) this.#announcer.lost(gap, error)
 	}
 
 	#refuse(from: number, to: number): void {

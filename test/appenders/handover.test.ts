@@ -7,8 +7,8 @@ import { isGap, type LogRecord } from '../../src/record.ts'
 import { warnings } from '../loop/observed.ts'
 import { POISON, RETRYABLE, settled } from './scripted-appender.ts'
 
-/** What an appender does with one call: by an exception or a promise, now or when the test says so. */
-type Act = 'take' | 'fail' | 'refuse' | 'takeLater' | 'failLater' | 'refuseLater'
+/** What an appender does with one call: by an exception or a promise, now or when the test says so; or publish first. */
+type Act = 'take' | 'fail' | 'refuse' | 'takeLater' | 'failLater' | 'refuseLater' | 'publish'
 
 /** Follows a script, then takes everything. A batch is taken whole or not at all. */
 class Erratic implements LogChainAppender {
@@ -16,6 +16,7 @@ class Erratic implements LogChainAppender {
 	readonly script: Act[]
 	readonly appendBatch?: (records: readonly LogRecord[]) => void | Promise<void>
 	readonly inFlightMax: number
+	publish: () => void = () => {}
 	#later: (() => void)[] = []
 
 	constructor(script: readonly Act[], batches: boolean, inFlightMax = 1) {
@@ -37,6 +38,10 @@ class Erratic implements LogChainAppender {
 
 	#act(records: LogRecord[]): void | Promise<void> {
 		const act = this.script.shift() ?? 'take'
+		if (act === 'publish') {
+			this.publish()
+			return this.#act(records)
+		}
 		if (act === 'take') return void this.taken.push(records)
 		if (act === 'fail') throw RETRYABLE()
 		if (act === 'refuse') throw POISON()
@@ -58,7 +63,7 @@ function accountedFor(taken: readonly LogRecord[][]): number[] {
 	})
 }
 
-const act = fc.constantFrom<Act>('take', 'fail', 'refuse', 'takeLater', 'failLater', 'refuseLater')
+const act = fc.constantFrom<Act>('take', 'fail', 'refuse', 'takeLater', 'failLater', 'refuseLater', 'publish')
 const step = fc.oneof(
 	{ weight: 5, arbitrary: fc.constant('publish' as const) },
 	{ weight: 2, arbitrary: fc.integer({ min: 1, max: 4 }) },
@@ -70,6 +75,7 @@ afterEach(() => void vi.useRealTimers())
 
 async function run(loop: MeshLoop, appenders: readonly Erratic[], steps: readonly (string | number)[]) {
 	const batches: number[][] = []
+	for (const appender of appenders) appender.publish = () => void loop.info('inner')
 	for (const what of steps) {
 		if (what === 'publish') loop.info('hello')
 		else if (what === 'wait') vi.advanceTimersByTime(60)

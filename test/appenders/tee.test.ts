@@ -195,6 +195,25 @@ describe('TeeAppender', () => {
 		expect(tee.failure).toBe(child.failure)
 	})
 
+	test('a child that speaks of its failure through the loop itself does not lose the record for it', () => {
+		warnings()
+		const child = new ScriptedAppender()
+		const tee = new TeeAppender(child, new NoOpAppender())
+		const loop = new MeshLoop(tee)
+		child.fail()
+		loop.info('hello')
+		let spoken = false
+		child.verdict = () => {
+			if (spoken) return
+			spoken = true
+			loop.warn('I failed')
+			throw new Error('disk full')
+		}
+		vi.advanceTimersByTime(5000)
+		expect(labels(child.taken)).toEqual(['1', '2'])
+		expect(tee.stats().children[0]?.lost.overflow).toBe(0)
+	})
+
 	test('flush and sync go to all children, and name those that failed', async () => {
 		warnings()
 		const failing = new ScriptedAppender()

@@ -195,6 +195,26 @@ describe('an appender that allows several appends in flight', () => {
 		expect(appender.waiting).toEqual(['gap 1-1 appendFailed', '2', '3'])
 	})
 
+	test('is never thought to have lost what it took, and what it has committed never falls', async () => {
+		warnings()
+		const appender = new ManualAppender(3)
+		const loop = new MeshLoop(appender, { ringCapacity: 3 })
+		publish(loop, 5)
+		expect(appender.waiting).toEqual(['1', '2', '3'])
+		await appender.reject()
+		await appender.resolve()
+		await appender.resolve()
+		expect(loop.stats().appender.lost.evicted).toBe(1)
+		vi.advanceTimersByTime(50)
+		expect(appender.waiting).toEqual(['gap 1-1 evicted', '3', '4'])
+		appender.calls.reverse()
+		for (let call = 0; call < 3; call++) await appender.resolve()
+		const committed = loop.committedSeq
+		await appender.resolve()
+		expect(committed).toBeGreaterThanOrEqual(1)
+		expect(loop.stats().appender).toMatchObject({ committedSeq: 5, pending: 0, lost: { evicted: 1 } })
+	})
+
 	test.each([0, 1.5, Number.NaN])('cannot allow %s', (inFlightMax) => {
 		const create = () => new MeshLoop({ append() {}, inFlightMax })
 		expect(create).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { LogAppendError } from '../../src/errors.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { labels, POISON, RETRYABLE, ScriptedAppender } from '../appenders/scripted-appender.ts'
@@ -164,6 +165,15 @@ describe('an appender that fails for now', () => {
 		publish(loop, 3)
 		expect(taken).toEqual([1, 2, 3])
 		expect(loop.stats().appender).toMatchObject({ pending: 0, committedSeq: 3 })
+	})
+
+	test('one that promises nothing never has anything pending', () => {
+		warnings()
+		const appender = Object.assign(new ScriptedAppender(), { durability: 'none' as const })
+		const loop = new MeshLoop(appender)
+		appender.fail()
+		publish(loop, 2)
+		expect(pending(loop)).toEqual([])
 	})
 
 	test('an appender that says what it has committed is believed', () => {
@@ -338,6 +348,23 @@ describe('an appender that publishes while it appends', () => {
 		expect(loop.stats().appender.lost.evicted).toBe(0)
 	})
 
+	test('when it is asked once more to make room does not get in between', () => {
+		warnings()
+		const appender = new ScriptedAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 3 })
+		appender.fail()
+		publish(loop, 3)
+		let inner: number | undefined
+		appender.verdict = () => {
+			inner ??= loop.info('inner')?.seq
+		}
+		const outer = loop.info('outer')?.seq
+		vi.advanceTimersByTime(1000)
+		expect([inner, outer]).toEqual([4, 5])
+		expect(labels(appender.taken)).toEqual(['1', '2', '3', '4', '5'])
+		expect(loop.snapshot().map(({ seq }) => seq)).toEqual([3, 4, 5])
+	})
+
 	test('without end does not hold up the publisher', () => {
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender)
@@ -346,20 +373,43 @@ describe('an appender that publishes while it appends', () => {
 		expect(appender.taken).toHaveLength(1)
 	})
 
-	test('a subscriber of the gap channel that publishes into the same loop does not recurse', () => {
+	test('without end does not hold up a publisher who needs room either', () => {
 		warnings()
 		const appender = new ScriptedAppender()
 		const loop = new MeshLoop(appender, { ringCapacity: 2 })
-		const gaps = reports('gap')
-		const push = gaps.push.bind(gaps)
-		gaps.push = (gap) => {
-			loop.info('a record was lost')
-			return push(gap)
+		appender.verdict = () => {
+			loop.info('inner')
+			throw RETRYABLE()
 		}
+		publish(loop, 5)
+		const { published, appender: stats } = loop.stats()
+		expect(stats.pending + stats.lost.evicted).toBe(published)
+	})
+})
+
+describe('a subscriber of the reports that publishes into the same loop', () => {
+	test('does not recurse, and nothing is lost uncounted', () => {
+		warnings()
+		const appender = new ScriptedAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 2 })
+		let told = 0
+		const tell = () => {
+			told += 1
+			loop.info('a record was lost')
+		}
+		subscribe('mesh-chain:gap', tell)
+		onTestFinished(() => void unsubscribe('mesh-chain:gap', tell))
 		appender.fail()
 		publish(loop, 10)
-		expect(gaps.length).toBeGreaterThan(0)
-		expect(gaps.length).toBeLessThan(20)
+		expect(told).toBe(8)
+		appender.heal()
+		publish(loop, 1)
+		const { published, ring, appender: stats } = loop.stats()
+		expect(published).toBe(10 + told + 1)
+		expect(stats.lost.evicted + stats.appended).toBe(published)
+		expect(labels(appender.taken)[0]).toBe(`gap 1-${stats.lost.evicted} evicted`)
+		expect(loop.snapshot().map(({ seq }) => seq)).toEqual([published - 1, published])
+		expect(ring.evicted).toBe(published - 2)
 	})
 })
 

@@ -176,8 +176,12 @@ describe('transform', () => {
 			get message() {
 				return 'mine'
 			}
+			get daemonId() {
+				return 'd'
+			}
 		}
-		expect(withTransform((line) => line).publish(new Line())?.message).toBe('mine')
+		const record = withTransform((line) => line).publish(new Line())
+		expect(record).toMatchObject({ message: 'mine', daemonId: 'd' })
 	})
 
 	test('sees what mesh-chain publishes itself, so that secrets stay out of it too', () => {

@@ -133,6 +133,14 @@ describe('a subscription', () => {
 		expect(await taken).toEqual(['1', '2', 'done'])
 	})
 
+	test('tells everybody who waits that its filter has ended', async () => {
+		const loop = new MeshLoop()
+		const subscription = loop.subscribe({ toSeq: 1 })
+		const waiting = [subscription.next(), subscription.next()]
+		publish(loop, 1)
+		expect((await Promise.all(waiting)).map(({ done }) => done)).toEqual([false, true])
+	})
+
 	test('has records in order when a listener publishes', async () => {
 		const loop = new MeshLoop()
 		loop.once('*', () => void loop.info('nested'))
