@@ -6,6 +6,7 @@ export default defineConfig({
 	test: {
 		globalSetup: ['test/support/require-build.ts'],
 		reporters: ['default', './test/support/closing-line.ts'],
+		allowOnly: false,
 		testTimeout: 20_000,
 		hookTimeout: 60_000,
 		projects: [

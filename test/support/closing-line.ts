@@ -1,24 +1,32 @@
 /**
- * Ends a run with one plain line of counts. A test that was skipped did not run, so it counts as failed.
+ * Ends a run with one plain line of counts. A test that was skipped did not run, so it counts as failed, unless the run was
+ * narrowed by name (`-t`). What fails outside of any test counts as one failure a place.
  */
-import type { Reporter, TestModule } from 'vitest/node'
+import type { Reporter, SerializedError, TestModule, Vitest } from 'vitest/node'
 
 export default class ClosingLine implements Reporter {
-	onTestRunEnd(modules: readonly TestModule[]): void {
+	#narrowed = false
+
+	onInit(vitest: Vitest): void {
+		this.#narrowed = vitest.config.testNamePattern !== undefined
+	}
+
+	onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
 		let passed = 0
-		let failed = 0
+		let failed = unhandled.length
 		for (const module of modules) {
-			if (module.state() === 'failed' && module.children.size === 0) failed++
+			let failedHere = 0
 			for (const test of module.children.allTests()) {
-				if (test.result().state === 'passed') passed++
-				else {
-					failed++
-					if (test.result().state === 'skipped') {
-						process.exitCode = 1
-						process.stdout.write(`skipped, and so failed: ${test.fullName}\n`)
-					}
+				const { state } = test.result()
+				if (state === 'passed') passed++
+				else if (state !== 'skipped') failedHere++
+				else if (!this.#narrowed) {
+					failedHere++
+					process.exitCode = 1
+					process.stdout.write(`skipped, and so failed: ${test.fullName}\n`)
 				}
 			}
+			failed += failedHere === 0 && module.state() === 'failed' ? 1 : failedHere
 		}
 		process.stdout.write(`${passed} passed, ${failed} failed\n`)
 	}
