@@ -1,24 +1,35 @@
 /** The programs mesh-chain is compared with: installed into bench/ when a run first needs them, as its lock file says. */
 import { spawnSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const BENCH = join(import.meta.dirname, '..')
 
 /** @throws when the install fails */
 export function installPeers() {
-	const installedMs = changedMs(join(BENCH, 'node_modules', '.package-lock.json'))
-	if (installedMs >= changedMs(join(BENCH, 'package-lock.json'))) return
+	const { dependencies } = readJson('package.json')
+	if (Object.keys(dependencies).every(isInstalled) && loads('better-sqlite3')) return
 	process.stderr.write('installing the peers (better-sqlite3 may be compiled: two minutes)\n')
 	const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
 		cwd: BENCH,
 		stdio: ['ignore', 2, 2],
 		shell: process.platform === 'win32',
 	})
-	if (status !== 0)
-		throw new Error('the peers cannot be installed: type `cd bench && npm ci`', { cause: error })
+	if (status !== 0) throw new Error('the peers cannot be installed: type `cd bench && npm ci`', { cause: error })
 }
 
-function changedMs(path) {
-	return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+function isInstalled(name) {
+	const path = `node_modules/${name}`
+	if (!existsSync(join(BENCH, path))) return false
+	return readJson(`${path}/package.json`).version === readJson('package-lock.json').packages[path].version
+}
+
+/** What was compiled for another version of Node has to be compiled again. */
+function loads(name) {
+	const open = `new (require(${JSON.stringify(name)}))(':memory:')`
+	return spawnSync(process.execPath, ['-e', open], { cwd: BENCH, stdio: 'ignore' }).status === 0
+}
+
+function readJson(path) {
+	return JSON.parse(readFileSync(join(BENCH, path), 'utf8'))
 }

@@ -9,14 +9,8 @@ import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
 import { bytes, isLossy } from './numbers.ts'
 import { prettyRecord } from './pretty.ts'
+import { COLOR_OPTION } from './report-options.ts'
 import { Output, paintFor, STATUS, type Terminal } from './terminal.ts'
-
-export const COLOR_OPTION = {
-	long: 'color',
-	value: 'WHEN',
-	choices: ['auto', 'always', 'never'],
-	help: 'colour: auto (on a terminal), always, never',
-} as const
 
 export const dump: Command = {
 	name: 'dump',

@@ -2,9 +2,9 @@
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
 import { openChain } from '../chain/open-chain.ts'
 import type { Command } from './command.ts'
-import { COLOR_OPTION } from './dump.ts'
 import { escapeControls } from './escape.ts'
 import { bytes, count, isLossy } from './numbers.ts'
+import { REPORT_OPTIONS } from './report-options.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime } from './times.ts'
 
@@ -18,10 +18,7 @@ export const info: Command = {
 		['mesh-chain info node.chain', 'records, times, openings, and whether the last writer closed it'],
 		['mesh-chain info node.chain -o json | jq .state', 'the same for a program'],
 	],
-	options: [
-		{ long: 'output', short: 'o', value: 'FORMAT', choices: ['pretty', 'json'], help: 'pretty or json' },
-		COLOR_OPTION,
-	],
+	options: REPORT_OPTIONS,
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)

@@ -2,9 +2,9 @@
 import type { Finding, VerifyReport } from '../chain/chain.ts'
 import { verifyChain } from '../chain/verify.ts'
 import type { Command } from './command.ts'
-import { COLOR_OPTION } from './dump.ts'
 import { escapeControls } from './escape.ts'
 import { bytes, count } from './numbers.ts'
+import { REPORT_OPTIONS } from './report-options.ts'
 import { Output, type Paint, paintFor, STATUS, type Style } from './terminal.ts'
 
 const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
@@ -21,10 +21,7 @@ export const verify: Command = {
 		['mesh-chain verify node.chain', 'status 0: as its writers left it; 3: damage or loss, and where'],
 		['mesh-chain verify node.chain -o json', 'the same for a program'],
 	],
-	options: [
-		{ long: 'output', short: 'o', value: 'FORMAT', choices: ['pretty', 'json'], help: 'pretty or json' },
-		COLOR_OPTION,
-	],
+	options: REPORT_OPTIONS,
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
