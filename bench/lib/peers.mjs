@@ -15,7 +15,8 @@ export function installPeers() {
 		stdio: ['ignore', 2, 2],
 		shell: process.platform === 'win32',
 	})
-	if (status !== 0) throw new Error('the peers cannot be installed: type `cd bench && npm ci`', { cause: error })
+	if (status !== 0)
+		throw new Error('the peers cannot be installed: type `cd bench && npm ci`', { cause: error })
 }
 
 function isInstalled(name) {
