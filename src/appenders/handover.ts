@@ -84,7 +84,7 @@ export class Handover {
 			this.#calling = Number.POSITIVE_INFINITY
 		}
 		if (this.#waiters.count > 0) this.#waiters.handedOver(this.needed)
-		if (this.needed < this.#queue.end) this.#holdOn()
+		if (this.#cursor < this.#queue.end || this.#inFlight.count > 0) this.#holdOn()
 	}
 
 	/** The last `count` records of the queue are to be appended as one, where the appender can; then as {@link pump}. */
@@ -273,8 +273,7 @@ export class Handover {
 
 	#taken(records: number, seq: number): void {
 		this.#counts.appended += records
-		// Appends that are sent once more after a failure come again with a lower seq.
-		if (seq > this.#committedSeq) this.#committedSeq = seq
+		this.#committedSeq = seq
 		if (this.#failure !== undefined) this.#answered()
 	}
 
@@ -366,10 +365,8 @@ export class Handover {
 
 	/** No append begins after this. */
 	#stop(keep: (error: MeshChainError) => void): void {
-		if (this.#pending > 0) {
-			keep(this.#pendingError('CLOSE_FAILED'))
-			this.#loseRest()
-		}
+		if (this.needed < this.#queue.end) keep(this.#pendingError('CLOSE_FAILED'))
+		if (this.#pending > 0) this.#loseRest()
 		this.#counts.gapsUnwritten += this.#gaps.count
 		this.#closed = true
 		this.#timer.reset()

@@ -73,10 +73,10 @@ export class Custody {
 		// Before a record that waits is given up, its appender is asked once more.
 		if (queue.first >= this.#handover.needed) this.#handover.pump()
 		this.#evicting = true
-		while (this.#ring.isFullFor(records, bytes)) {
+		do {
 			this.#handover.evicting(queue.first)
 			this.#ring.evict()
-		}
+		} while (this.#ring.isFullFor(records, bytes))
 		this.#evicting = false
 	}
 

@@ -8,7 +8,7 @@ import {
 	ScriptedAppender,
 	settled,
 } from '../appenders/scripted-appender.ts'
-import { warnings } from './observed.ts'
+import { reports, warnings } from './observed.ts'
 
 function publish(loop: MeshLoop, count: number): void {
 	for (let index = 0; index < count; index++) loop.info('hello')
@@ -95,6 +95,16 @@ describe('an asynchronous appender', () => {
 		expect(loop.stats().appender.lost.evicted).toBe(7)
 		vi.advanceTimersByTime(50)
 		expect(appender.waiting).toEqual(['gap 1-7 evicted'])
+	})
+
+	test('is told of losses in the order they happen, also of those between two publishes', async () => {
+		warnings()
+		const gaps = reports<{ gap: { cause: string } }>('gap')
+		const appender = new ManualAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 2 })
+		publish(loop, 4)
+		await appender.reject(POISON())
+		expect(gaps.map(({ gap }) => gap.cause)).toEqual(['evicted', 'appendFailed'])
 	})
 
 	test('whose gap was rejected for now gets it again, grown by what was lost meanwhile', async () => {

@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { labels, ManualAppender, ScriptedAppender, settled } from '../appenders/scripted-appender.ts'
+import {
+	labels,
+	ManualAppender,
+	RETRYABLE,
+	ScriptedAppender,
+	settled,
+} from '../appenders/scripted-appender.ts'
 import { reports, warnings } from './observed.ts'
 
 function publish(loop: MeshLoop, count: number): void {
@@ -151,6 +157,23 @@ describe('close', () => {
 		appender.verdict = () => void loop.info('inner')
 		await loop.close()
 		expect(labels(appender.taken)).toEqual(['1'])
+	})
+
+	test('from within an append leaves no loss untold', async () => {
+		warnings()
+		const gaps = reports<{ gap: { count: number } }>('gap')
+		const appender = new ScriptedAppender()
+		const loop = new MeshLoop(appender, { ringCapacity: 1 })
+		appender.fail()
+		publish(loop, 1)
+		appender.verdict = () => {
+			void loop.close()
+			throw RETRYABLE()
+		}
+		expect(loop.info('late')).toBeUndefined()
+		await expect(loop.close()).rejects.toMatchObject({ code: 'CLOSE_FAILED', seq: 1 })
+		expect(gaps).toEqual([expect.objectContaining({ gap: expect.objectContaining({ count: 1 }) })])
+		expect(loop.stats()).toMatchObject({ publishedAfterClose: 1, appender: { lost: { evicted: 1 } } })
 	})
 
 	test('flush and sync afterwards have nothing left to do', async () => {
