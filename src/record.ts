@@ -83,11 +83,23 @@ export type Fields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 /** What `emit` carries, by kind. */
 export type EventMap = Record<string, unknown>
 
-const LEVEL_INDEX: ReadonlyMap<unknown, number> = new Map(LOG_LEVELS.map((level, index) => [level, index]))
-
 /** The position of a level in {@link LOG_LEVELS}, or -1 for anything that is not a level. */
 export function levelIndex(level: unknown): number {
-	return LEVEL_INDEX.get(level) ?? -1
+	// Asked several times a record; a map would hash the name each time.
+	switch (level) {
+		case 'trace':
+			return 0
+		case 'debug':
+			return 1
+		case 'info':
+			return 2
+		case 'warn':
+			return 3
+		case 'error':
+			return 4
+		default:
+			return -1
+	}
 }
 
 /**
@@ -98,7 +110,7 @@ export function levelIndex(level: unknown): number {
 export function parseLevel(text: string): LogLevel {
 	const name = String(text).trim().toLowerCase()
 	const level = name === 'warning' ? 'warn' : name
-	if (LEVEL_INDEX.has(level)) return level as LogLevel
+	if (levelIndex(level) >= 0) return level as LogLevel
 	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(text)} (one of ${LOG_LEVELS.join(', ')})`)
 }
 

@@ -29,6 +29,9 @@ const SPAN_BYTES_TARGET = 64 * 1024
 
 export class Span {
 	readonly #identity: ChainIdentity
+	readonly #clock: () => number
+	/** Everything below it is on disk, as far as the next anchor can know. */
+	durableOffset: number
 	readonly #rows = new RowEncoder()
 	readonly epoch: number
 	#bytes = Buffer.allocUnsafeSlow(2 * SPAN_BYTES_TARGET)
@@ -56,8 +59,11 @@ export class Span {
 	frames = 0
 	anchors = 0
 
-	constructor(identity: ChainIdentity, end: ChainEnd) {
+	constructor(identity: ChainIdentity, end: ChainEnd, clock: () => number) {
 		this.#identity = identity
+		this.#clock = clock
+		// What an earlier writer left is with the operating system; only our own first sync says more.
+		this.durableOffset = end.anchor?.durableOffset ?? 0
 		this.epoch = end.epoch + 1
 		this.#spanStart = end.end - end.tail.length
 		this.#base = this.#spanStart
@@ -132,13 +138,13 @@ export class Span {
 	 *
 	 * @throws {LogAppendError} not retryable; nothing is left behind.
 	 */
-	push(record: LogRecord, durableOffset: number, nowMs: number): void {
+	push(record: LogRecord): void {
 		const isJump = record.seq !== this.#nextSeq || (record.kind === GAP_KIND && record.origin === undefined)
-		if (isJump) this.seal(durableOffset, nowMs)
+		if (isJump) this.seal()
 		const first = this.#frameRows === 0
 		const baseTsMs = first ? record.tsMs : this.#frameTsMs
 		this.#rows.encode(record, baseTsMs)
-		if (this.#rows.length > FRAME_BYTES_MAX - 64) {
+		if (this.#rows.lengthMax > FRAME_BYTES_MAX - 64) {
 			throw this.#tooLarge(record.seq)
 		}
 		if (first) {
@@ -151,12 +157,12 @@ export class Span {
 	}
 
 	/** Finishes the open frame, and an anchor behind it when one is due. */
-	seal(durableOffset: number, nowMs: number): void {
+	seal(): void {
 		if (this.#frameRows === 0) return
-		const rows = this.#rows.bytesBorrow()
+		const { bytes: rows, ascii } = this.#rows.finishBorrow()
 		this.#reserve(frameBytesMax(rows.length))
 		const frame = {
-			flags: this.#frameFlags | (this.#rows.ascii ? FLAG_ASCII : 0),
+			flags: this.#frameFlags | (ascii ? FLAG_ASCII : 0),
 			epoch: this.epoch,
 			baseSeq: this.#frameSeq,
 			baseTsMs: this.#frameTsMs,
@@ -174,7 +180,7 @@ export class Span {
 		this.#minTsMs = Math.min(this.#minTsMs, this.#frameMinTsMs)
 		this.#maxTsMs = Math.max(this.#maxTsMs, this.#frameMaxTsMs)
 		this.#openFrame()
-		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0, durableOffset, nowMs)
+		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0)
 	}
 
 	/** Forgets the open frame, whose records the caller still has: the half of a batch that could not be taken. */
@@ -184,17 +190,17 @@ export class Span {
 	}
 
 	/** Writes an anchor behind what is finished. The open frame must be empty. */
-	anchor(reason: AnchorReason, detail: number, durableOffset: number, nowMs: number): void {
+	anchor(reason: AnchorReason, detail: number): void {
 		const anchor: Omit<Anchor, 'link'> = {
 			offset: this.#end,
 			reason,
 			epoch: this.epoch,
-			writtenMs: nowMs,
+			writtenMs: this.#clock(),
 			nextSeq: this.#nextSeq,
 			levelCounts: this.#levelCounts,
 			minTsMs: this.#minTsMs,
 			maxTsMs: this.#maxTsMs,
-			durableOffset,
+			durableOffset: this.durableOffset,
 			previousOffset: this.#lastAnchorOffset,
 			detail,
 		}

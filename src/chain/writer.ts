@@ -60,7 +60,6 @@ export class ChainWriter {
 	#queuedSync: Promise<void> | undefined
 	#written: number
 	#writtenSeq: number
-	#durableOffset: number
 	#durableSeq: number
 	#records = 0
 	#writes = 0
@@ -81,18 +80,16 @@ export class ChainWriter {
 			this.identity = opened.identity
 			this.tailCut = opened.cut
 			this.#fd = opened.fd
-			this.#span = new Span(opened.identity, opened.end)
+			this.#span = new Span(opened.identity, opened.end, clock)
 			this.#written = opened.end.end
 			this.#writtenSeq = this.#span.sealedSeq
-			// What an earlier writer left is with the operating system; only our own first sync says more.
-			this.#durableOffset = opened.end.anchor?.durableOffset ?? 0
 			this.#durableSeq = 0
 		} catch (error) {
 			this.#lock.release()
 			throw error
 		}
 		try {
-			this.#span.anchor('opened', this.tailCut?.bytes ?? 0, this.#durableOffset, clock())
+			this.#span.anchor('opened', this.tailCut?.bytes ?? 0)
 			this.write()
 		} catch (error) {
 			this.#release()
@@ -165,7 +162,7 @@ export class ChainWriter {
 
 	/** Closes the open frame. */
 	seal(): void {
-		this.#span.seal(this.#durableOffset, this.#options.clock())
+		this.#span.seal()
 	}
 
 	/**
@@ -204,7 +201,7 @@ export class ChainWriter {
 	/** Marks the chain as cleanly closed: by `close()`, or by the end of the process with its exit code. */
 	markClosed(exitCode: number | undefined): void {
 		this.seal()
-		this.#span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT, this.#durableOffset, this.#options.clock())
+		this.#span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
 		this.write()
 	}
 
@@ -259,7 +256,7 @@ export class ChainWriter {
 	}
 
 	#push(record: LogRecord): void {
-		this.#span.push(record, this.#durableOffset, this.#options.clock())
+		this.#span.push(record)
 		this.#records++
 	}
 
@@ -267,7 +264,7 @@ export class ChainWriter {
 		if (this.#syncFailure !== undefined) throw this.#syncFailure
 		const offset = this.#written
 		const seq = this.#writtenSeq
-		if (offset === this.#durableOffset && this.#durableSeq === seq) return
+		if (offset === this.#span.durableOffset && this.#durableSeq === seq) return
 		try {
 			await this.#options.system.fdatasync(this.#fd)
 		} catch (error) {
@@ -284,7 +281,7 @@ export class ChainWriter {
 
 	#acknowledge(offset: number, seq: number): void {
 		this.#syncs++
-		this.#durableOffset = offset
+		this.#span.durableOffset = offset
 		this.#durableSeq = seq
 	}
 

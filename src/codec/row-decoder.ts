@@ -4,11 +4,8 @@
  */
 import { GAP_KIND, type Id, LOG_LEVELS, type LogRecord, type RecordOrigin } from '../record.ts'
 import { unpackData } from './data-packer.ts'
-import { DEFAULT_KIND } from './row-encoder.ts'
+import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { valueEnd } from './structure.ts'
-
-const ROW_COLUMNS_MIN = 2
-const ROW_COLUMNS_MAX = 8
 
 /** Where the rows of one frame lie and what they are relative to. */
 export interface RowBlock {

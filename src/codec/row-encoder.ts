@@ -10,38 +10,42 @@
 import { LogAppendError } from '../errors.ts'
 import { type Id, type LogRecord, levelIndex, type RecordOrigin } from '../record.ts'
 import { PACKED_DATA_BYTES_MAX, packDataBorrow } from './data-packer.ts'
-
-/** The kind that a row leaves out. */
-export const DEFAULT_KIND = 'log'
+import { DEFAULT_KIND, rowColumns } from './row-columns.ts'
+import { RowRope } from './row-rope.ts'
 
 const FIXED_PART_BYTES_MAX = 64
 const BYTES_PER_UNIT_MAX = 3
 /** Below this a loop over the characters beats a call into native code. */
-const LOOP_LENGTH_MAX = 64
+const LOOP_LENGTH_MAX = 16
 
 export class RowEncoder {
 	#bytes = Buffer.allocUnsafeSlow(64 * 1024)
 	#pos = 0
 	#ascii = true
+	/** Rows behind those in {@link #bytes}; all of them relative to {@link #ropeTsMs}. */
+	readonly #rope = new RowRope()
+	#ropeTsMs = 0
 
-	/** Bytes written since the last {@link reset}. */
+	/** Bytes since the last {@link reset}; an estimate from below until {@link finishBorrow}. */
 	get length(): number {
-		return this.#pos
+		return this.#pos + this.#rope.length
 	}
 
-	/** Whether every text in the fixed parts since the last {@link reset} is ASCII. */
-	get ascii(): boolean {
-		return this.#ascii
+	/** No fewer than {@link finishBorrow} will give. */
+	get lengthMax(): number {
+		return this.#pos + this.#rope.length * BYTES_PER_UNIT_MAX
 	}
 
-	/** What was written, valid until the next call of any method. */
-	bytesBorrow(): Uint8Array {
-		return this.#bytes.subarray(0, this.#pos)
+	/** All rows since the last {@link reset}, and whether every text in their fixed parts is ASCII. Valid until the next call. */
+	finishBorrow(): { readonly bytes: Uint8Array; readonly ascii: boolean } {
+		this.#writeRope()
+		return { bytes: this.#bytes.subarray(0, this.#pos), ascii: this.#ascii }
 	}
 
 	reset(): void {
 		this.#pos = 0
 		this.#ascii = true
+		this.#rope.clear()
 	}
 
 	/**
@@ -50,6 +54,9 @@ export class RowEncoder {
 	 * @throws {LogAppendError} not retryable.
 	 */
 	encode(record: LogRecord, baseTsMs: number): void {
+		this.#ropeTsMs = baseTsMs
+		if (this.#rope.add(record, record.tsMs - baseTsMs)) return
+		this.#writeRope()
 		const start = this.#pos
 		const ascii = this.#ascii
 		try {
@@ -61,6 +68,15 @@ export class RowEncoder {
 			const reason = `the record cannot be written as MessagePack (${String(thrown)})`
 			throw new LogAppendError(reason, { retryable: false, seq: record.seq, cause: thrown })
 		}
+	}
+
+	#writeRope(): void {
+		const rope = this.#rope
+		if (rope.length === 0) return
+		this.#reserve(rope.length)
+		if (rope.write(this.#bytes, this.#pos)) this.#pos += rope.length
+		else for (const record of rope.records) this.#encodeRow(record, this.#ropeTsMs)
+		rope.clear()
 	}
 
 	#encodeRow(record: LogRecord, baseTsMs: number): void {
@@ -88,10 +104,10 @@ export class RowEncoder {
 			return
 		}
 		this.#reserve(5 + text.length * BYTES_PER_UNIT_MAX)
-		if (text.length < LOOP_LENGTH_MAX && this.#shortAscii(text)) return
-		const byteLength = Buffer.byteLength(text)
-		if (byteLength !== text.length) this.#ascii = false
-		this.#textHeader(byteLength)
+		const written = text.length < LOOP_LENGTH_MAX ? this.#shortAscii(text) : this.#longAscii(text)
+		if (written) return
+		this.#ascii = false
+		this.#textHeader(Buffer.byteLength(text))
 		this.#pos += this.#bytes.write(text, this.#pos, 'utf8')
 	}
 
@@ -100,6 +116,7 @@ export class RowEncoder {
 		const { length } = text
 		const start = this.#pos
 		this.#textHeader(length)
+		const bytes = this.#bytes
 		let pos = this.#pos
 		for (let index = 0; index < length; index++) {
 			const unit = text.charCodeAt(index)
@@ -107,10 +124,19 @@ export class RowEncoder {
 				this.#pos = start
 				return false
 			}
-			this.#bytes[pos++] = unit
+			bytes[pos++] = unit
 		}
 		this.#pos = pos
 		return true
+	}
+
+	/** Writes a text as if it were ASCII; false, with nothing written, when the bytes are more than its characters. */
+	#longAscii(text: string): boolean {
+		const start = this.#pos
+		this.#textHeader(text.length)
+		const written = this.#bytes.write(text, this.#pos, 'utf8')
+		this.#pos = written === text.length ? this.#pos + written : start
+		return written === text.length
 	}
 
 	#textHeader(byteLength: number): void {
@@ -195,14 +221,4 @@ export class RowEncoder {
 		this.#bytes.copy(grown, 0, 0, this.#pos)
 		this.#bytes = grown
 	}
-}
-
-/** How many columns a row needs: trailing defaults are left out. */
-function rowColumns(record: LogRecord): number {
-	if (record.data !== undefined) return 8
-	if (record.origin !== undefined) return 7
-	if (record.nodeId !== null) return 6
-	if (record.daemonId !== null) return 5
-	if (record.message !== record.kind) return 4
-	return record.kind === DEFAULT_KIND ? 2 : 3
 }

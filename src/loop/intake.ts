@@ -4,7 +4,7 @@
  */
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
 import { MESSAGE_LENGTH_MAX } from '../limits.ts'
-import type { Id, LogLevel, LogLine, RecordOrigin } from '../record.ts'
+import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../record.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { checkIsLine, checkLevel, checkLine } from './line-check.ts'
 import { mergeLine } from './merge.ts'
@@ -12,20 +12,8 @@ import type { ScopeFields } from './options.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
-/** A record that has no seq yet. */
-export interface Draft {
-	readonly tsMs: number
-	readonly level: LogLevel
-	readonly kind: string
-	readonly message: string
-	/** In canonical form; undefined for none. */
-	readonly data: unknown
-	readonly daemonId: Id | null
-	readonly nodeId: Id | null
-	readonly origin: RecordOrigin | undefined
-	/** An estimate of what the record takes in memory. */
-	readonly bytes: number
-}
+/** A record whose `seq` is still 0. */
+export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
@@ -40,15 +28,19 @@ export class Intake {
 	readonly #counters: Counters
 	readonly #nodeId: Id | null
 	readonly #hasContext: boolean
+	readonly #epoch: number
+	/** An estimate of what the record that was drafted last takes in memory. */
+	bytes = 0
 
 	constructor(
 		hooks: Hooks,
 		counters: Counters,
-		options: { readonly nodeId: Id | null; readonly context: unknown },
+		options: { readonly nodeId: Id | null; readonly context: unknown; readonly epoch: number },
 	) {
 		this.#hooks = hooks
 		this.#counters = counters
-		this.#nodeId = options.nodeId
+		this.#nodeId = this.#id(options.nodeId)
+		this.#epoch = options.epoch
 		this.#hasContext = options.context !== undefined
 	}
 
@@ -112,31 +104,22 @@ export class Intake {
 
 	#build(line: LogLine, own: boolean): Draft {
 		checkLine(line, own)
-		const { level = LEVEL_DEFAULT, origin } = line
+		const { level = LEVEL_DEFAULT } = line
 		const kind = line.kind === undefined ? KIND_DEFAULT : this.#wellFormed(line.kind)
 		const message = line.message === undefined ? kind : this.#message(line.message)
-		const nodeId = line.nodeId === undefined ? this.#nodeId : line.nodeId
+		const daemonId = this.#id(line.daemonId ?? null)
+		const nodeId = line.nodeId === undefined ? this.#nodeId : this.#id(line.nodeId)
 		const tsMs = line.tsMs === undefined ? this.#hooks.now() : toWholeMs(line.tsMs)
-		let bytes = RECORD_BYTES + message.length
-		let data: unknown
-		if (line.data !== undefined) {
-			const canonical = canonicalise(line.data)
-			data = canonical.value
-			bytes += canonical.bytes
-			this.#counters.unserializable += canonical.markers
-			this.#counters.replacedSurrogates += canonical.replaced
+		const origin = line.origin === undefined ? undefined : this.#origin(line.origin)
+		if (line.data === undefined) {
+			this.bytes = RECORD_BYTES + message.length
+			return newDraft(this.#epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
 		}
-		return {
-			tsMs,
-			level,
-			kind,
-			message,
-			data,
-			daemonId: this.#id(line.daemonId ?? null),
-			nodeId: this.#id(nodeId),
-			origin: origin === undefined ? undefined : this.#origin(origin),
-			bytes,
-		}
+		const canonical = canonicalise(line.data)
+		this.#counters.unserializable += canonical.markers
+		this.#counters.replacedSurrogates += canonical.replaced
+		this.bytes = RECORD_BYTES + message.length + canonical.bytes
+		return newDraft(this.#epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin)
 	}
 
 	#message(message: string): string {
@@ -158,6 +141,27 @@ export class Intake {
 		this.#counters.replacedSurrogates += 1
 		return toWellFormed(text)
 	}
+}
+
+/** Only the fields there are, in one order: records of one shape share what V8 knows of it. */
+function newDraft(
+	epoch: number,
+	tsMs: number,
+	level: LogLevel,
+	kind: string,
+	message: string,
+	data: unknown,
+	daemonId: Id | null,
+	nodeId: Id | null,
+	origin: RecordOrigin | undefined,
+): Draft {
+	if (origin === undefined) {
+		return data === undefined
+			? { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
+			: { seq: 0, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false }
+	}
+	const draft = { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
+	return data === undefined ? draft : { ...draft, data }
 }
 
 /** A line as a transform sees it: with the defaults that do not depend on the loop. */

@@ -47,7 +47,7 @@ export class LoopCore implements SubscriptionHost {
 		this.#lastSeq = nextSeq - 1
 		this.delivery = new Delivery(source, this.#counters)
 		this.#hooks = new Hooks(source, this.#counters, options)
-		this.#intake = new Intake(this.#hooks, this.#counters, options)
+		this.#intake = new Intake(this.#hooks, this.#counters, { ...options, epoch })
 		this.#ring = new Ring({ nextSeq, capacity: options.ringCapacity, bytesMax: options.ringBytesMax })
 		this.#custody = new Custody({
 			appender,
@@ -88,17 +88,18 @@ export class LoopCore implements SubscriptionHost {
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const draft = own ? this.#intake.draftOwn(line, scope) : this.#intake.draft(line, scope)
 		if (draft === undefined) return undefined
-		this.#custody.makeRoom(1, draft.bytes)
+		const { bytes } = this.#intake
+		this.#custody.makeRoom(1, bytes)
 		// Code of a user, which ran until here, may have closed the loop.
 		if (this.#isClosed(scope)) return this.#afterClose(line)
 		const record = this.#stamp(draft)
 		if (this.#admitting) {
-			this.#custody.accept(record, draft.bytes)
+			this.#custody.accept(record, bytes)
 			this.#unannounced.push(record)
 			return record
 		}
 		this.#admitting = true
-		this.#custody.accept(record, draft.bytes)
+		this.#custody.accept(record, bytes)
 		this.#admitting = false
 		if (this.#unannounced.length > 0) this.#announceAll([record])
 		else this.#announce(record)
@@ -109,15 +110,17 @@ export class LoopCore implements SubscriptionHost {
 		checkIsBatch(lines)
 		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		const drafts: Draft[] = []
+		const bytes: number[] = []
 		for (const line of lines) {
 			const draft = this.#intake.draft(line, scope)
-			if (draft !== undefined) drafts.push(draft)
+			if (draft === undefined) continue
+			drafts.push(draft)
+			bytes.push(this.#intake.bytes)
 		}
 		if (drafts.length === 0) return []
-		this.#custody.makeRoom(drafts.length, this.#checkedBytes(drafts))
+		this.#custody.makeRoom(drafts.length, this.#checkedBytes(bytes))
 		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		const records = drafts.map((draft) => this.#stamp(draft))
-		const bytes = drafts.map((draft) => draft.bytes)
 		if (this.#admitting) {
 			this.#custody.acceptBatch(records, bytes)
 			this.#unannounced.push(...records)
@@ -179,7 +182,8 @@ export class LoopCore implements SubscriptionHost {
 	#stamp(draft: Draft): LogRecord {
 		this.#lastSeq += 1
 		this.#counters.published += 1
-		return newRecord(draft, this.#lastSeq, this.epoch)
+		draft.seq = this.#lastSeq
+		return Object.freeze(draft)
 	}
 
 	#announce(record: LogRecord): void {
@@ -199,12 +203,12 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/** @throws {MeshChainError} `BATCH_TOO_LARGE` */
-	#checkedBytes(drafts: readonly Draft[]): number {
+	#checkedBytes(sizes: readonly number[]): number {
 		let bytes = 0
-		for (const draft of drafts) bytes += draft.bytes
+		for (const size of sizes) bytes += size
 		const { capacity, bytesMax } = this.#ring
-		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return bytes
-		const size = `${drafts.length} records of about ${bytes} bytes`
+		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && sizes.length <= capacity) return bytes
+		const size = `${sizes.length} records of about ${bytes} bytes`
 		const bound = `at most ${Math.min(capacity, BATCH_RECORDS_MAX)} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
 		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)
 	}
@@ -233,18 +237,4 @@ function checkIsBatch(lines: readonly LogLine[]): void {
 		'BATCH_TOO_LARGE',
 		`a batch may hold at most ${BATCH_RECORDS_MAX} records, not ${lines.length}`,
 	)
-}
-
-/** Only the fields there are, in one order: records of one shape share what V8 knows of it. */
-function newRecord(draft: Draft, seq: number, epoch: number): LogRecord {
-	const { tsMs, level, kind, message, data, daemonId, nodeId, origin } = draft
-	if (origin === undefined) {
-		return Object.freeze(
-			data === undefined
-				? { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
-				: { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false },
-		)
-	}
-	const record = { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
-	return Object.freeze(data === undefined ? record : { ...record, data })
 }

@@ -17,6 +17,8 @@ import { type MeshLoopOptions, resolveLoopOptions, type ScopeFields } from './op
 import { Scope } from './scope.ts'
 import type { LoopStats } from './stats.ts'
 
+const NO_FIELDS: Fields = Object.freeze({})
+
 /** A loop's insides, passed to a child in place of an appender. */
 class ChildOf {
 	readonly core: LoopCore
@@ -256,7 +258,8 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 
 	#log(level: LogLevel, message: string, data: unknown, fields: Fields | undefined): LogRecord | undefined {
 		if (!this.#core.passes(level, this.#scope)) return undefined
-		if (fields === undefined) return this.#core.publish({ level, message, data }, this.#scope)
-		return this.#core.publish({ ...fields, level, message, data }, this.#scope)
+		// Field by field and always the same fields: a spread here was half the cost of publishing (bench/append).
+		const { daemonId, nodeId, tsMs } = fields ?? NO_FIELDS
+		return this.#core.publish({ level, message, data, daemonId, nodeId, tsMs } as LogLine, this.#scope)
 	}
 }

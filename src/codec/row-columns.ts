@@ -1,0 +1,18 @@
+/** Which columns a row has: the one thing that encoders and the decoder must agree on beside the bytes. */
+import type { LogRecord } from '../record.ts'
+
+/** The kind that a row leaves out. */
+export const DEFAULT_KIND = 'log'
+
+export const ROW_COLUMNS_MIN = 2
+export const ROW_COLUMNS_MAX = 8
+
+/** How many columns a row needs: trailing defaults are left out, and eight says that there is data. */
+export function rowColumns(record: LogRecord): number {
+	if (record.data !== undefined) return ROW_COLUMNS_MAX
+	if (record.origin !== undefined) return 7
+	if (record.nodeId !== null) return 6
+	if (record.daemonId !== null) return 5
+	if (record.message !== record.kind) return 4
+	return record.kind === DEFAULT_KIND ? ROW_COLUMNS_MIN : 3
+}

@@ -1,0 +1,93 @@
+/**
+ * The fast way to encode rows: plain rows are gathered as one text of a character a byte and written by one native call a
+ * frame, which costs half of writing each text (bench/stages: encode). That holds while every text is ASCII, and that is
+ * checked once for all of them; where it does not hold, or a row is not plain, `row-encoder.ts` encodes byte by byte.
+ */
+import { LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
+import { DEFAULT_KIND } from './row-columns.ts'
+
+/** Above it a text's header would hold a byte that is not ASCII itself. */
+const TEXT_LENGTH_MAX = 0x7f
+const TS_DELTA_MAX = 0x7f
+
+const NIL = '\xc0'
+/** `ROW_STARTS[columns][dTs]` */
+const ROW_STARTS = Array.from({ length: 7 }, (_unused, columns) =>
+	Array.from({ length: TS_DELTA_MAX + 1 }, (_none, dTs) => String.fromCharCode(0x90 | columns, dTs)),
+)
+const TEXT_HEADERS = Array.from({ length: TEXT_LENGTH_MAX + 1 }, (_unused, length) =>
+	length < 32 ? String.fromCharCode(0xa0 | length) : String.fromCharCode(0xd9, length),
+)
+/** `LOG_MIDDLES[level][message.length]`: what stands between `dTs` and the message of a record of the default kind. */
+const LOG_MIDDLES = LOG_LEVELS.map((_level, index) =>
+	TEXT_HEADERS.map((header) => String.fromCharCode(index) + NIL + header),
+)
+
+export class RowRope {
+	#text = ''
+	/** Characters that stand for bytes above 0x7f; all of them are headers if every text is ASCII. */
+	#highBytes = 0
+	#nodeId: string | undefined
+	#nodeIdText = ''
+	/** What is in the rope, for whoever has to encode it otherwise. */
+	readonly records: LogRecord[] = []
+
+	/** Characters, and so bytes if every text is ASCII. */
+	get length(): number {
+		return this.#text.length
+	}
+
+	/** Takes a record in; false, and nothing done, when it needs more than a plain row. */
+	add(record: LogRecord, dTs: number): boolean {
+		const { kind, message, daemonId, nodeId } = record
+		if (record.data !== undefined || record.origin !== undefined) return false
+		if (!(dTs >= 0 && dTs <= TS_DELTA_MAX) || message === kind || message.length > TEXT_LENGTH_MAX)
+			return false
+		const level = levelIndex(record.level)
+		if (level < 0 || !isShort(daemonId) || !isShort(nodeId)) return false
+		const columns = nodeId !== null ? 6 : daemonId !== null ? 5 : 4
+		const start = ROW_STARTS[columns]![dTs]
+		// A time that is not whole.
+		if (start === undefined) return false
+		let middle = LOG_MIDDLES[level]![message.length]!
+		if (kind !== DEFAULT_KIND) {
+			if (kind.length > TEXT_LENGTH_MAX) return false
+			const header = TEXT_HEADERS[message.length]!
+			middle = String.fromCharCode(level) + TEXT_HEADERS[kind.length] + kind + header
+		}
+		let row = start + middle + message
+		if (columns > 4) row += daemonId === null ? NIL : TEXT_HEADERS[daemonId.length]! + daemonId
+		if (columns > 5) row += this.#nodeText(nodeId!)
+		this.#text += row
+		// The array's header, and one byte for each column but the first two.
+		this.#highBytes += columns - 1
+		this.records.push(record)
+		return true
+	}
+
+	/** The node id as it stands in a row: most often the one before. */
+	#nodeText(nodeId: string): string {
+		if (nodeId === this.#nodeId) return this.#nodeIdText
+		this.#nodeId = nodeId
+		this.#nodeIdText = TEXT_HEADERS[nodeId.length] + nodeId
+		return this.#nodeIdText
+	}
+
+	/** Writes all rows to `target[pos…]`, which has room for {@link length}; false when a text is not ASCII. */
+	write(target: Buffer, pos: number): boolean {
+		// In UTF-8 each character above 0x7f takes one more byte: texts add to them exactly when they are not ASCII.
+		if (Buffer.byteLength(this.#text) !== this.#text.length + this.#highBytes) return false
+		target.write(this.#text, pos, 'latin1')
+		return true
+	}
+
+	clear(): void {
+		this.#text = ''
+		this.#highBytes = 0
+		this.records.length = 0
+	}
+}
+
+function isShort(id: LogRecord['nodeId']): id is string | null {
+	return id === null || (typeof id === 'string' && id.length <= TEXT_LENGTH_MAX)
+}

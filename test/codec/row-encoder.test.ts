@@ -1,0 +1,128 @@
+/** Rows against an encoder that knows nothing of them, and back through the decoder. */
+import fc from 'fast-check'
+import { Packr } from 'msgpackr'
+import { expect, test } from 'vitest'
+import { decodeRows } from '../../src/codec/row-decoder.ts'
+import { RowEncoder } from '../../src/codec/row-encoder.ts'
+import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/record.ts'
+
+const BASE_TS_MS = 1_700_000_000_000
+const packr = new Packr({ useRecords: false })
+
+const text = fc.oneof(
+	{ weight: 6, arbitrary: fc.string({ maxLength: 40 }) },
+	fc.string({ minLength: 28, maxLength: 36 }),
+	fc.string({ minLength: 120, maxLength: 300 }),
+	fc.string({ unit: 'grapheme', maxLength: 140 }),
+	fc.constantFrom('', 'log', 'é', '\u0080', 'ÿ'.repeat(127), 'x'.repeat(127), 'x'.repeat(128), '\ufffd'),
+)
+const id = fc.oneof(
+	fc.constant(null),
+	text,
+	fc.integer(),
+	fc.constantFrom('node-1', 'node-1', 'api', 2 ** 40),
+)
+const record = fc.record({
+	seq: fc.constant(1),
+	epoch: fc.constant(1),
+	tsMs: fc.oneof(
+		fc.integer({ min: BASE_TS_MS, max: BASE_TS_MS + 200 }),
+		fc.constantFrom(0, BASE_TS_MS - 1, BASE_TS_MS + 70_000, BASE_TS_MS + 2 ** 33),
+	),
+	level: fc.constantFrom(...LOG_LEVELS),
+	kind: fc.oneof(fc.constant('log'), text),
+	message: text,
+	daemonId: id,
+	nodeId: id,
+	chainPending: fc.constant(false),
+})
+
+/** A row by a general encoder: what `docs/FORMAT.md` says, written down once more. */
+function referenceRow({ tsMs, level, kind, message, daemonId, nodeId }: LogRecord): Buffer {
+	const row: unknown[] = [tsMs - BASE_TS_MS, levelIndex(level), kind === 'log' ? null : kind]
+	row.push(message === kind ? null : message, daemonId, nodeId)
+	while (row.length > 2 && row.at(-1) === null) row.pop()
+	return Buffer.from(packr.pack(row))
+}
+
+function encodeAll(records: readonly LogRecord[]) {
+	const encoder = new RowEncoder()
+	for (const each of records) encoder.encode(each, BASE_TS_MS)
+	const { bytes, ascii } = encoder.finishBorrow()
+	return { bytes: Buffer.from(bytes), ascii }
+}
+
+test('rows are, byte for byte, what a general MessagePack encoder makes of them', () => {
+	fc.assert(
+		fc.property(fc.array(record, { minLength: 1, maxLength: 30 }), (records) => {
+			expect(encodeAll(records).bytes.toString('hex')).toBe(
+				Buffer.concat(records.map(referenceRow)).toString('hex'),
+			)
+		}),
+		{ numRuns: 2_000 },
+	)
+})
+
+test('rows come back as the records they were, with and without the ASCII shortcut', () => {
+	fc.assert(
+		fc.property(fc.array(record, { minLength: 1, maxLength: 30 }), (records) => {
+			const { bytes, ascii } = encodeAll(records)
+			const texts = records.flatMap(({ kind, message, daemonId, nodeId }) =>
+				[kind, message === kind ? '' : message, daemonId, nodeId].filter(
+					(value) => typeof value === 'string',
+				),
+			)
+			// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with them
+			expect(ascii).toBe(texts.every((value) => /^[\x00-\x7f]*$/.test(value)))
+			const block = {
+				bytes,
+				start: 0,
+				end: bytes.length,
+				rows: records.length,
+				epoch: 1,
+				baseTsMs: BASE_TS_MS,
+			}
+			const expected = records.map((each, index) => ({ ...each, seq: index + 1 }))
+			expect(decodeRows({ ...block, baseSeq: 1, ascii })).toEqual(expected)
+		}),
+		{ numRuns: 2_000 },
+	)
+})
+
+test('one text that is not ASCII among plain rows changes no other row', () => {
+	const plain = (message: string): LogRecord => ({
+		seq: 1,
+		epoch: 1,
+		tsMs: BASE_TS_MS,
+		level: 'info',
+		kind: 'log',
+		message,
+		daemonId: 'api',
+		nodeId: 'node-1',
+		chainPending: false,
+	})
+	// The last one is as long in characters as its UTF-8 is in bytes elsewhere: only a count of bytes tells.
+	for (const odd of ['naïve', 'ÿ', '\u0080', '€', '👍', '\uffff']) {
+		const records = [plain('before'), plain(odd), plain('after'), { ...plain('x'), daemonId: odd }]
+		expect(encodeAll(records).bytes).toEqual(Buffer.concat(records.map(referenceRow)))
+		expect(encodeAll(records).ascii).toBe(false)
+	}
+})
+
+test('a record that cannot be packed leaves nothing behind, and the rows around it stand', () => {
+	const encoder = new RowEncoder()
+	const good = { ...fc.sample(record, { numRuns: 1, seed: 1 })[0]!, message: 'good', kind: 'log' }
+	const cyclic: { self?: unknown } = {}
+	cyclic.self = cyclic
+	encoder.encode(good, good.tsMs)
+	expect(() => encoder.encode({ ...good, data: cyclic }, good.tsMs)).toThrow(
+		/cannot be written as MessagePack/,
+	)
+	expect(() => encoder.encode({ ...good, level: 'loud' as 'info' }, good.tsMs)).toThrow(/no such level/)
+	encoder.encode(good, good.tsMs)
+	const { bytes } = encoder.finishBorrow()
+	const one = new RowEncoder()
+	one.encode(good, good.tsMs)
+	const { bytes: single } = one.finishBorrow()
+	expect(Buffer.from(bytes)).toEqual(Buffer.concat([Buffer.from(single), Buffer.from(single)]))
+})
