@@ -14,6 +14,7 @@ export type {
 	Finding,
 	FindingKind,
 	LockHolder,
+	TailQuery,
 	VerifyReport,
 } from './chain/chain.ts'
 export type { TailCut } from './chain/create.ts'

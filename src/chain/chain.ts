@@ -13,19 +13,39 @@ export interface ChainQuery extends LogFilter {
 	gaps?: 'yield' | 'throw' | 'skip'
 }
 
+export interface TailQuery extends LogFilter {
+	/** As in {@link ChainQuery}. */
+	gaps?: 'yield' | 'throw' | 'skip'
+	/** How often to look when the system gives no hint that the file changed. Default 200 ms. */
+	pollMs?: number
+	/** Only what is known to be on disk, as the watermark beside the chain says; what is merely written comes later. */
+	durableOnly?: boolean
+	signal?: AbortSignal
+}
+
 /** A chain opened for reading. Any number of readers may read while one writer writes. */
 export interface Chain extends AsyncDisposable {
 	readonly path: string
 	readonly chainId: string
 	/**
 	 * The records that match, in chain order, up to the end the file had when the iteration began. Memory does not grow with
-	 * the file.
+	 * the file. By seq and by time in a number of reads that grows with the logarithm of the file, where times step back too;
+	 * what cannot hold a record that matches is not read, and damage in it is not reported (`verifyChain` looks at everything).
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER` at once; `CHAIN_CLOSED` and `CHAIN_GAP` while iterating.
+	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and `CHAIN_TRUNCATED` when
+	 * the file became shorter.
 	 */
 	records(query?: ChainQuery): AsyncIterable<LogRecord>
 	/** The same in arrays, one per frame or part of it: the fast way. */
 	batches(query?: ChainQuery): AsyncIterable<LogRecord[]>
+	/**
+	 * The records that match: those that are there, and then those that come, across restarts of the writer and without a gap or
+	 * a double at the seam. Ends when `signal` aborts, and when `toSeq` is passed.
+	 *
+	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`,
+	 * `CHAIN_TRUNCATED` when somebody shortened or rewrote the file, `CHAIN_REPLACED` when its name leads elsewhere.
+	 */
+	tail(query?: TailQuery): AsyncIterable<LogRecord>
 	/** What there is to know without reading records: cost of the frame headers. */
 	info(): Promise<ChainInfo>
 	/** How the file ends: cost of the last span, whatever the size of the file. */

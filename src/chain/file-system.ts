@@ -34,6 +34,11 @@ export interface FileSystem {
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
 	fstat(fd: number): Promise<FileStat>
 	fdatasync(fd: number): Promise<void>
+	/**
+	 * Calls `hint` when the file may have changed: never sure to, never sure that it has. Returns the undo. Where watching is
+	 * not possible it does nothing.
+	 */
+	watch(path: string, hint: () => void): () => void
 }
 
 export const {
@@ -69,6 +74,18 @@ export const nodeFileSystem: FileSystem = {
 		callback((done) => fs.read(fd, buffer, offset, length, position, done)),
 	fstat: (fd) => callback<FileStat>((done) => fs.fstat(fd, done)),
 	fdatasync: (fd) => callback((done) => fs.fdatasync(fd, done)),
+	watch: watchFile,
+}
+
+function watchFile(path: string, hint: () => void): () => void {
+	try {
+		const watcher = fs.watch(path, { persistent: false }, hint)
+		// Out of watches, or a file system without them: polling sees everything too, only later.
+		watcher.on('error', () => watcher.close())
+		return () => watcher.close()
+	} catch {
+		return () => {}
+	}
 }
 
 function callback<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {

@@ -12,7 +12,8 @@ import type { ChainIdentity } from './recovery.ts'
 import type { ScanEntry } from './scan.ts'
 import { type OpenFile, walkFile } from './walk.ts'
 
-export async function gatherInfo(path: string, file: OpenFile, identity: ChainIdentity): Promise<ChainInfo> {
+export async function gatherInfo(file: OpenFile, identity: ChainIdentity): Promise<ChainInfo> {
+	const { path } = file
 	const { size } = await file.system.fstat(file.fd)
 	const walk = new InfoWalk()
 	if (identity.headerDamaged) walk.damaged(HEADER_BYTES)

@@ -30,7 +30,7 @@ import { type OpenFile, readPiece } from './walk.ts'
 export async function openChain(path: string, options: { fs?: FileSystem } = {}): Promise<Chain> {
 	checkOptionNames(options, ['fs'])
 	const { file, identity } = await openForReading(path, options.fs ?? nodeFileSystem)
-	return new FileChain(resolve(path), file, identity)
+	return new FileChain(file, identity)
 }
 
 /** The open file behind a chain and whose it is; the caller closes it. */
@@ -49,9 +49,10 @@ export async function openForReading(
 		const stat = await system.fstat(fd)
 		if (!stat.isFile())
 			throw unreadable(path, stat.isDirectory() ? 'it is a directory' : 'it is no regular file')
-		const first = await readPiece({ system, fd, idChecksum: 0 }, HEADER_BYTES + ANCHOR_BYTES, 0)
+		const first = await readPiece({ system, fd }, HEADER_BYTES + ANCHOR_BYTES, 0)
 		const identity = identify(first, path)
-		return { file: { system, fd, idChecksum: identity.idChecksum }, identity }
+		const { id: chainId, idChecksum } = identity
+		return { file: { system, fd, path: resolve(path), chainId, idChecksum }, identity }
 	} catch (error) {
 		await system.close(fd)
 		throw error instanceof MeshChainError ? error : unreadable(path, messageOf(error), error)

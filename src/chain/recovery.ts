@@ -5,14 +5,18 @@
 
 import { decodeRows } from '../codec/row-decoder.ts'
 import { MeshChainError } from '../errors.ts'
-import { GAP_KIND, LOG_LEVELS, levelIndex, show } from '../record.ts'
+import { isGap, LOG_LEVELS, levelIndex, show } from '../record.ts'
 import { type FileSystem, readFully } from './file-system.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
 	anchorChainId,
 	decodeAnchor,
+	EMPTY_EXTENT,
+	type Extent,
 	findAnchorLeadBackward,
+	joinExtents,
+	PRESENCE_GAP,
 } from './format/anchor.ts'
 import { checksum } from './format/checksum.ts'
 import type { Frame } from './format/frame.ts'
@@ -45,9 +49,10 @@ export interface ChainEnd {
 	readonly tail: Buffer
 	/** The offset behind the tail. */
 	readonly end: number
-	/** Over the records in the tail. */
-	readonly minTsMs: number
-	readonly maxTsMs: number
+	/** Of the records in the tail. */
+	readonly extent: Extent
+	/** The newest anchor, the one it points to, and so on, as far as they can be read. */
+	readonly jumpPath: readonly Anchor[]
 	/** What stands at the end and is no entry: to be kept aside and cut. */
 	readonly suffix: BadPlace | undefined
 }
@@ -125,7 +130,24 @@ export function readChainEnd(
 			}
 		}
 	}
-	return walk.finish(Buffer.concat(pieces), from)
+	return walk.finish(Buffer.concat(pieces), from, readJumpPath(system, fd, anchor, identity.idChecksum))
+}
+
+function readJumpPath(
+	system: FileSystem,
+	fd: number,
+	newest: Anchor | undefined,
+	idChecksum: number,
+): readonly Anchor[] {
+	const path: Anchor[] = []
+	for (let anchor = newest; anchor !== undefined; ) {
+		path.push(anchor)
+		const { jumpOffset } = anchor
+		// An anchor that verifies and points forward was written by something else than mesh-chain.
+		if (jumpOffset === 0 || jumpOffset >= anchor.offset) break
+		anchor = decodeAnchor(readFully(system, fd, ANCHOR_BYTES, jumpOffset), 0, jumpOffset, idChecksum)
+	}
+	return path
 }
 
 /** The last anchor that verifies below `end`, searched backwards window by window. */
@@ -162,8 +184,7 @@ class EndWalk {
 	readonly #levelCounts: number[]
 	#nextSeq: number
 	#epoch: number
-	#minTsMs = Number.POSITIVE_INFINITY
-	#maxTsMs = Number.NEGATIVE_INFINITY
+	#extent = EMPTY_EXTENT
 	#suffix: BadPlace | undefined
 
 	constructor(anchor: Anchor | undefined) {
@@ -177,18 +198,24 @@ class EndWalk {
 		this.#nextSeq = Math.max(this.#nextSeq, frame.baseSeq + frame.rows)
 		this.#epoch = Math.max(this.#epoch, frame.epoch)
 		for (const record of readableRows(frame)) {
-			if (record.kind === GAP_KIND && record.origin === undefined) continue
-			this.#levelCounts[levelIndex(record.level)]! += 1
-			this.#minTsMs = Math.min(this.#minTsMs, record.tsMs)
-			this.#maxTsMs = Math.max(this.#maxTsMs, record.tsMs)
+			if (isGap(record)) {
+				this.#extent = joinExtents(this.#extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
+				continue
+			}
+			const { tsMs } = record
+			const level = levelIndex(record.level)
+			this.#levelCounts[level]! += 1
+			this.#extent = joinExtents(this.#extent, { minTsMs: tsMs, maxTsMs: tsMs, presence: 1 << level })
 		}
 	}
 
 	bad(place: BadPlace): void {
 		if (place.atEnd) this.#suffix = place
+		// What was in it is not known, so nobody may pass over the span because of what is known of the rest.
+		else this.#extent = joinExtents(this.#extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 	}
 
-	finish(bytes: Buffer, from: number): ChainEnd {
+	finish(bytes: Buffer, from: number, jumpPath: readonly Anchor[]): ChainEnd {
 		const tail = this.#suffix === undefined ? bytes : bytes.subarray(0, this.#suffix.offset - from)
 		return {
 			epoch: this.#epoch,
@@ -197,8 +224,8 @@ class EndWalk {
 			anchor: this.#anchor,
 			tail,
 			end: from + tail.length,
-			minTsMs: this.#minTsMs,
-			maxTsMs: this.#maxTsMs,
+			extent: this.#extent,
+			jumpPath,
 			suffix: this.#suffix,
 		}
 	}

@@ -7,8 +7,17 @@
 import { createHash } from 'node:crypto'
 import { RowEncoder } from '../codec/row-encoder.ts'
 import { LogAppendError } from '../errors.ts'
-import { GAP_KIND, LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
-import { ANCHOR_BYTES, type Anchor, type AnchorReason, encodeAnchor } from './format/anchor.ts'
+import { isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
+import {
+	ANCHOR_BYTES,
+	type Anchor,
+	type AnchorReason,
+	EMPTY_EXTENT,
+	type Extent,
+	encodeAnchor,
+	joinExtents,
+	PRESENCE_GAP,
+} from './format/anchor.ts'
 import {
 	claimedLength,
 	encodeFrame,
@@ -19,6 +28,7 @@ import {
 	looksLikeFrame,
 	readFrameHead,
 } from './format/frame.ts'
+import { Jumps } from './jumps.ts'
 import type { ChainEnd, ChainIdentity } from './recovery.ts'
 
 /** A frame is closed when it holds this much; a larger single record or batch has a larger frame. */
@@ -40,19 +50,20 @@ export class Span {
 	#spanStart: number
 	#link: Uint8Array
 	#lastAnchorOffset: number
+	readonly #jumps: Jumps
 
 	#nextSeq: number
 	#sealedSeq: number
 	#sealedRecords = 0
 	#levelCounts: number[]
-	#minTsMs: number
-	#maxTsMs: number
+	#extent: Extent
 
 	#frameSeq = 0
 	#frameTsMs = 0
 	#frameRows = 0
 	#frameFlags = 0
 	#frameLevels = new Array<number>(LOG_LEVELS.length).fill(0)
+	#framePresence = 0
 	#frameMinTsMs = Number.POSITIVE_INFINITY
 	#frameMaxTsMs = Number.NEGATIVE_INFINITY
 
@@ -62,7 +73,6 @@ export class Span {
 	constructor(identity: ChainIdentity, end: ChainEnd, clock: () => number) {
 		this.#identity = identity
 		this.#clock = clock
-		// What an earlier writer left is with the operating system; only our own first sync says more.
 		this.durableOffset = end.anchor?.durableOffset ?? 0
 		this.epoch = end.epoch + 1
 		this.#spanStart = end.end - end.tail.length
@@ -74,8 +84,8 @@ export class Span {
 		this.#nextSeq = end.nextSeq
 		this.#sealedSeq = end.nextSeq - 1
 		this.#levelCounts = end.levelCounts
-		this.#minTsMs = end.minTsMs
-		this.#maxTsMs = end.maxTsMs
+		this.#extent = end.extent
+		this.#jumps = new Jumps(end.jumpPath)
 	}
 
 	/** The seq that the next record must have. */
@@ -139,7 +149,7 @@ export class Span {
 	 * @throws {LogAppendError} not retryable; nothing is left behind.
 	 */
 	push(record: LogRecord): void {
-		const isJump = record.seq !== this.#nextSeq || (record.kind === GAP_KIND && record.origin === undefined)
+		const isJump = record.seq !== this.#nextSeq || isGap(record)
 		if (isJump) this.seal()
 		const first = this.#frameRows === 0
 		const baseTsMs = first ? record.tsMs : this.#frameTsMs
@@ -177,8 +187,11 @@ export class Span {
 		for (let index = 0; index < LOG_LEVELS.length; index++) {
 			this.#levelCounts[index]! += this.#frameLevels[index]!
 		}
-		this.#minTsMs = Math.min(this.#minTsMs, this.#frameMinTsMs)
-		this.#maxTsMs = Math.max(this.#maxTsMs, this.#frameMaxTsMs)
+		this.#extent = joinExtents(this.#extent, {
+			minTsMs: this.#frameMinTsMs,
+			maxTsMs: this.#frameMaxTsMs,
+			presence: this.#framePresence,
+		})
 		this.#openFrame()
 		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0)
 	}
@@ -198,10 +211,10 @@ export class Span {
 			writtenMs: this.#clock(),
 			nextSeq: this.#nextSeq,
 			levelCounts: this.#levelCounts,
-			minTsMs: this.#minTsMs,
-			maxTsMs: this.#maxTsMs,
+			span: this.#extent,
 			durableOffset: this.durableOffset,
 			previousOffset: this.#lastAnchorOffset,
+			...this.#jumps.next(this.#end, this.#extent),
 			detail,
 		}
 		const span = {
@@ -213,8 +226,7 @@ export class Span {
 		this.#lastAnchorOffset = this.#end
 		this.#append(bytes)
 		this.#spanStart = this.#end
-		this.#minTsMs = Number.POSITIVE_INFINITY
-		this.#maxTsMs = Number.NEGATIVE_INFINITY
+		this.#extent = EMPTY_EXTENT
 		this.anchors++
 	}
 
@@ -230,6 +242,7 @@ export class Span {
 		this.#rows.reset()
 		this.#frameRows = 0
 		this.#frameFlags = 0
+		this.#framePresence = 0
 		this.#frameLevels.fill(0)
 		this.#frameMinTsMs = Number.POSITIVE_INFINITY
 		this.#frameMaxTsMs = Number.NEGATIVE_INFINITY
@@ -240,8 +253,12 @@ export class Span {
 		this.#frameFlags |= 1 << level
 		if (record.kind.charCodeAt(0) === 36 /* $ */) {
 			this.#frameFlags |= FLAG_CONTROL
-			if (record.kind === GAP_KIND && record.origin === undefined) return
+			if (isGap(record)) {
+				this.#framePresence |= PRESENCE_GAP
+				return
+			}
 		}
+		this.#framePresence |= 1 << level
 		this.#frameLevels[level]! += 1
 		if (record.tsMs < this.#frameMinTsMs) this.#frameMinTsMs = record.tsMs
 		if (record.tsMs > this.#frameMaxTsMs) this.#frameMaxTsMs = record.tsMs

@@ -8,10 +8,19 @@ import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../
 import type { Finding, VerifyReport } from './chain.ts'
 import { Continuity, rowsOf } from './continuity.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
-import { ANCHOR_BYTES, type Anchor, anchorLinkBody } from './format/anchor.ts'
+import {
+	ANCHOR_BYTES,
+	type Anchor,
+	anchorLinkBody,
+	EMPTY_EXTENT,
+	type Extent,
+	joinExtents,
+	PRESENCE_GAP,
+} from './format/anchor.ts'
 import type { Frame } from './format/frame.ts'
 import { HEADER_BYTES } from './format/header.ts'
 import { headOf } from './info.ts'
+import { Jumps } from './jumps.ts'
 import { readHolder } from './lock.ts'
 import { openForReading } from './open-chain.ts'
 import type { ChainIdentity } from './recovery.ts'
@@ -58,8 +67,9 @@ class Judge {
 	#anchor: Anchor | undefined
 	/** Since the newest anchor: something could not be read, so its span cannot be compared with what was read. */
 	#spanIsBroken = false
-	#minTsMs = Number.POSITIVE_INFINITY
-	#maxTsMs = Number.NEGATIVE_INFINITY
+	#extent = EMPTY_EXTENT
+	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
+	#jumps: Jumps | undefined = new Jumps([])
 	#badBehind: BadPlace | undefined
 	#frames = 0
 	#anchors = 0
@@ -135,14 +145,16 @@ class Judge {
 
 	#record(record: LogRecord, frame: Frame): void {
 		if (isGap(record)) {
+			this.#extent = joinExtents(this.#extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 			const severity = record.data?.cause === 'retained' ? 'note' : 'loss'
 			this.#find('gap', severity, frame.offset, frame.length, record.data, record.message)
 			return
 		}
 		this.#records++
-		this.#levelCounts[levelIndex(record.level)]! += 1
-		this.#minTsMs = Math.min(this.#minTsMs, record.tsMs)
-		this.#maxTsMs = Math.max(this.#maxTsMs, record.tsMs)
+		const { tsMs } = record
+		const level = levelIndex(record.level)
+		this.#levelCounts[level]! += 1
+		this.#extent = joinExtents(this.#extent, { minTsMs: tsMs, maxTsMs: tsMs, presence: 1 << level })
 	}
 
 	#seqStepsBack(frame: Frame, expected: number): void {
@@ -214,12 +226,12 @@ class Judge {
 				`offset ${anchor.previousOffset}`,
 			)
 		}
-		if (follows && !this.#spanIsBroken) this.#checkCounts(anchor)
+		if (!follows || this.#spanIsBroken) this.#jumps = undefined
+		else this.#checkCounts(anchor)
 		for (const [index, count] of anchor.levelCounts.entries()) this.#levelCounts[index] = count
 		this.#anchor = anchor
 		this.#spanIsBroken = false
-		this.#minTsMs = Number.POSITIVE_INFINITY
-		this.#maxTsMs = Number.NEGATIVE_INFINITY
+		this.#extent = EMPTY_EXTENT
 	}
 
 	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<void> {
@@ -253,15 +265,15 @@ class Judge {
 	}
 
 	#checkCounts(anchor: Anchor): void {
-		if (anchor.nextSeq !== this.#continuity.nextSeq) {
-			this.#wrongAnchor(anchor, 'next seq', `${this.#continuity.nextSeq}`, `${anchor.nextSeq}`)
-		}
-		const counted = this.#levelCounts.join(' ')
-		const stated = anchor.levelCounts.join(' ')
-		if (counted !== stated) this.#wrongAnchor(anchor, 'level counts', counted, stated)
-		const range = `${this.#minTsMs} to ${this.#maxTsMs}`
-		const statedRange = `${anchor.minTsMs} to ${anchor.maxTsMs}`
-		if (range !== statedRange) this.#wrongAnchor(anchor, 'time range', range, statedRange)
+		this.#compare(anchor, 'next seq', `${this.#continuity.nextSeq}`, `${anchor.nextSeq}`)
+		this.#compare(anchor, 'level counts', this.#levelCounts.join(' '), anchor.levelCounts.join(' '))
+		this.#compare(anchor, 'extent', showExtent(this.#extent), showExtent(anchor.span))
+		const jumps = this.#jumps?.next(anchor.offset, anchor.span)
+		if (jumps !== undefined) this.#compare(anchor, 'jump', showJump(jumps), showJump(anchor))
+	}
+
+	#compare(anchor: Anchor, what: string, expected: string, found: string): void {
+		if (expected !== found) this.#wrongAnchor(anchor, what, expected, found)
 	}
 
 	#wrongAnchor(anchor: Anchor, what: string, expected: string, found: string): void {
@@ -291,4 +303,12 @@ class Judge {
 			...compared,
 		})
 	}
+}
+
+function showExtent({ minTsMs, maxTsMs, presence }: Extent): string {
+	return `${minTsMs} to ${maxTsMs}, presence ${presence.toString(2)}`
+}
+
+function showJump({ ordinal, jumpOffset, jump }: Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'>): string {
+	return `anchor ${ordinal} to offset ${jumpOffset}, ${showExtent(jump)}`
 }

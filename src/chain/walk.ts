@@ -1,44 +1,97 @@
 /**
- * Drives the scanner over a file without blocking the event loop: entries come in groups, one group a piece read.
+ * Drives the scanner over a file without blocking the event loop: entries come in groups, one group a piece read, and the
+ * next piece is under way while a group is looked at.
  */
+import { MeshChainError } from '../errors.ts'
+import { show } from '../record.ts'
 import type { FileSystem } from './file-system.ts'
+import { ANCHOR_BYTES, type Anchor, decodeAnchor } from './format/anchor.ts'
+import { HEADER_BYTES } from './format/header.ts'
+import { lastAnchorIn } from './recovery.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
 const PIECE_BYTES = 256 * 1024
+const WINDOW_BYTES = 64 * 1024
 
 /** A file opened for reading, as the walkers need it. */
 export interface OpenFile {
 	readonly system: FileSystem
 	readonly fd: number
+	readonly path: string
+	readonly chainId: Uint8Array
 	readonly idChecksum: number
 }
 
-/** The entries in `[from, to)` of a file, in order, in groups. */
+/**
+ * The entries in `[from, to)` of a file, in order, in groups.
+ *
+ * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
+ */
 export async function* walkFile(file: OpenFile, from: number, to: number): AsyncGenerator<ScanEntry[]> {
 	const scanner = new Scanner(file.idChecksum, from)
 	let position = from
+	let wanted = 0
+	const readNext = (bytes: number): Promise<Buffer> => {
+		wanted = Math.min(Math.max(bytes, PIECE_BYTES), to - position)
+		const piece = readPiece(file, wanted, position)
+		// Whoever leaves the walk early does not come back for it.
+		piece.catch(() => {})
+		return piece
+	}
+	let next = readNext(0)
 	for (;;) {
 		const entries: ScanEntry[] = []
 		let step = scanner.next()
 		for (; step.type !== 'more' && step.type !== 'end'; step = scanner.next()) entries.push(step)
 		if (entries.length > 0) yield entries
 		if (step.type === 'end') return
-		const piece = await readPiece(file, Math.min(Math.max(step.bytes, PIECE_BYTES), to - position), position)
+		const piece = await next
+		if (piece.length < wanted) throw truncated(file, to, position + piece.length)
 		position += piece.length
 		if (piece.length === 0) scanner.end()
 		else scanner.push(piece)
+		next = readNext(step.bytes - piece.length)
 	}
 }
 
 /** Up to `length` bytes from `position`; fewer only at the end of the file. */
-export async function readPiece(file: OpenFile, length: number, position: number): Promise<Buffer> {
+export async function readPiece(
+	{ system, fd }: Pick<OpenFile, 'system' | 'fd'>,
+	length: number,
+	position: number,
+): Promise<Buffer> {
 	if (length <= 0) return Buffer.alloc(0)
 	const bytes = Buffer.allocUnsafeSlow(length)
 	let done = 0
 	while (done < length) {
-		const count = await file.system.read(file.fd, bytes, done, length - done, position + done)
+		const count = await system.read(fd, bytes, done, length - done, position + done)
 		if (count === 0) break
 		done += count
 	}
 	return bytes.subarray(0, done)
+}
+
+/** The anchor at an offset, if there is one. */
+export async function anchorAt(file: OpenFile, offset: number): Promise<Anchor | undefined> {
+	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.idChecksum)
+}
+
+/** The last anchor that ends at or before `end`, searched backwards window by window. */
+export async function anchorBefore(file: OpenFile, end: number): Promise<Anchor | undefined> {
+	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
+		const start = Math.max(HEADER_BYTES, windowEnd - WINDOW_BYTES)
+		const window = await readPiece(file, windowEnd - start, start)
+		const anchor = lastAnchorIn(window, start, file.idChecksum)
+		if (anchor !== undefined) return anchor
+		windowEnd = start === HEADER_BYTES ? start : start + ANCHOR_BYTES - 1
+	}
+	return undefined
+}
+
+function truncated({ path }: OpenFile, expected: number, found: number): MeshChainError {
+	return new MeshChainError(
+		'CHAIN_TRUNCATED',
+		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; somebody truncated or rewrote it`,
+		{ path, offset: found },
+	)
 }

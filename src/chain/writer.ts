@@ -14,6 +14,7 @@ import { CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
 import { acquireLock, type Lock } from './lock.ts'
 import type { ChainIdentity } from './recovery.ts'
 import { Span } from './span.ts'
+import { readWatermark, WatermarkFile } from './watermark.ts'
 
 /** What one write takes at the most: the part that is cut back and tried again when it fails. */
 const WRITE_BYTES_MAX = 256 * 1024
@@ -56,6 +57,7 @@ export class ChainWriter {
 	readonly #fd: number
 	readonly #lock: Lock
 	readonly #span: Span
+	readonly #watermark: WatermarkFile
 	readonly #oneSync = pLimit(1)
 	#queuedSync: Promise<void> | undefined
 	#written: number
@@ -81,6 +83,14 @@ export class ChainWriter {
 			this.tailCut = opened.cut
 			this.#fd = opened.fd
 			this.#span = new Span(opened.identity, opened.end, clock)
+			const mark = readWatermark(system, path, opened.identity.id)
+			// What an earlier writer left is on disk as far as it has said; only our own first sync says more.
+			this.#span.durableOffset = Math.max(
+				this.#span.durableOffset,
+				Math.min(mark?.offset ?? 0, opened.end.end),
+			)
+			const { id } = opened.identity
+			this.#watermark = new WatermarkFile(system, { path, id, epoch: this.#span.epoch, mode }, mark)
 			this.#written = opened.end.end
 			this.#writtenSeq = this.#span.sealedSeq
 			this.#durableSeq = 0
@@ -283,6 +293,7 @@ export class ChainWriter {
 		this.#syncs++
 		this.#span.durableOffset = offset
 		this.#durableSeq = seq
+		this.#watermark.write(offset, seq)
 	}
 
 	/** Writes some whole entries: what a disk that is nearly full takes stays written. */
@@ -319,6 +330,7 @@ export class ChainWriter {
 	#release(): void {
 		this.#closed = true
 		try {
+			this.#watermark.close()
 			this.#options.system.closeSync(this.#fd)
 		} finally {
 			this.#lock.release()

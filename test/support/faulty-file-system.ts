@@ -18,6 +18,7 @@ export class FaultyFileSystem implements FileSystem {
 	readonly close = nodeFileSystem.close
 	readonly read = nodeFileSystem.read
 	readonly fstat = nodeFileSystem.fstat
+	readonly watch = nodeFileSystem.watch
 	/** Bytes that may still be written; what goes beyond is a short write, then ENOSPC. */
 	roomBytes = Number.POSITIVE_INFINITY
 	syncs = 0

@@ -4,7 +4,7 @@
  *
  *   0    9f                     array of 15
  *   1    a6 "anchor"
- *   8    ce ····                CRC-32 of bytes 13 to 188, seeded (checksum.ts)
+ *   8    ce ····                CRC-32 of bytes 13 to 228, seeded (checksum.ts)
  *   13   c4 10 ················ chain id
  *   31   cb ········            this anchor's own offset in the file
  *   40   rr                     0 opened, 1 span, 2 closed
@@ -12,14 +12,18 @@
  *   46   cb ········            written, milliseconds since 1970
  *   55   cb ········            next seq: that of the first record behind this anchor
  *   64   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
- *   110  cb ········            earliest time since the anchor before (+Infinity: no records)
- *   119  cb ········            latest time since the anchor before (-Infinity: no records)
- *   128  cb ········            durable: everything below this offset is on disk
- *   137  cb ········            offset of the anchor before; 0 for the first
- *   146  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close
- *   155  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 154 here)
- *   189
+ *   110  93 cb cb ff            since the anchor before: earliest time (+Infinity: no records), latest time (-Infinity),
+ *                               levels present (bits 0 to 4), a `$gap` is present (5)
+ *   130  cb ········            durable: everything below this offset is on disk
+ *   139  cb ········            offset of the anchor before; 0 for the first
+ *   148  95 cb cb cb cb ff      jump: how many anchors stand before this one, the offset of one of them (0 for the first
+ *                               anchor) and, since that one, earliest time, latest time, presence as above
+ *   186  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close
+ *   195  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 194 here)
+ *   229
  *
+ * The jumps are those of a skew-binary list: from any anchor, following jumps and steps back reaches any earlier one in a
+ * number of reads that grows with the logarithm of their number (Myers, "An applicative random-access stack", 1983).
  * The link before the first anchor is the SHA-256 of the header.
  */
 import { createHash } from 'node:crypto'
@@ -27,7 +31,7 @@ import { LOG_LEVELS } from '../../record.ts'
 import { checksum, entrySeed } from './checksum.ts'
 import { CHAIN_ID_BYTES } from './header.ts'
 
-export const ANCHOR_BYTES = 189
+export const ANCHOR_BYTES = 229
 export const LINK_BYTES = 32
 
 const LEAD = Buffer.concat([Buffer.from([0x9f, 0xa6]), Buffer.from('anchor')])
@@ -40,15 +44,41 @@ const EPOCH_AT = REASON_AT + 1
 const WRITTEN_AT = EPOCH_AT + 5
 const NEXT_SEQ_AT = WRITTEN_AT + 9
 const LEVELS_AT = NEXT_SEQ_AT + 9
-const MIN_TS_AT = LEVELS_AT + 1 + 9 * LOG_LEVELS.length
-const MAX_TS_AT = MIN_TS_AT + 9
-const DURABLE_AT = MAX_TS_AT + 9
+const SPAN_AT = LEVELS_AT + 1 + 9 * LOG_LEVELS.length
+const DURABLE_AT = SPAN_AT + 1 + 9 + 9 + 1
 const PREVIOUS_AT = DURABLE_AT + 9
-const DETAIL_AT = PREVIOUS_AT + 9
+const JUMP_AT = PREVIOUS_AT + 9
+const DETAIL_AT = JUMP_AT + 1 + 4 * 9 + 1
 const LINK_AT = DETAIL_AT + 9
 
 const REASONS = ['opened', 'span', 'closed'] as const
 export type AnchorReason = (typeof REASONS)[number]
+
+/** What there is in a stretch of the chain: enough to tell that it holds nothing one is looking for. */
+export interface Extent {
+	/** +Infinity and -Infinity where there are no records. */
+	readonly minTsMs: number
+	readonly maxTsMs: number
+	/** A bit for each level, by its position in `LOG_LEVELS`, and {@link PRESENCE_GAP}. */
+	readonly presence: number
+}
+
+export const PRESENCE_GAP = 1 << 5
+
+export const EMPTY_EXTENT: Extent = Object.freeze({
+	minTsMs: Number.POSITIVE_INFINITY,
+	maxTsMs: Number.NEGATIVE_INFINITY,
+	presence: 0,
+})
+
+/** The extent of two stretches together. */
+export function joinExtents(a: Extent, b: Extent): Extent {
+	return {
+		minTsMs: Math.min(a.minTsMs, b.minTsMs),
+		maxTsMs: Math.max(a.maxTsMs, b.maxTsMs),
+		presence: a.presence | b.presence,
+	}
+}
 
 export interface Anchor {
 	readonly offset: number
@@ -58,11 +88,16 @@ export interface Anchor {
 	readonly nextSeq: number
 	/** Records so far in the chain, by level, in the order of `LOG_LEVELS`. */
 	readonly levelCounts: readonly number[]
-	/** Over the records since the anchor before. */
-	readonly minTsMs: number
-	readonly maxTsMs: number
+	/** The records since the anchor before. */
+	readonly span: Extent
 	readonly durableOffset: number
 	readonly previousOffset: number
+	/** How many anchors stand before this one. */
+	readonly ordinal: number
+	/** An earlier anchor, which one may jump to; 0 for none. */
+	readonly jumpOffset: number
+	/** The records since that one. */
+	readonly jump: Extent
 	/** Opened: bytes of tail that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}. */
 	readonly detail: number
 	readonly link: Uint8Array
@@ -98,10 +133,14 @@ export function encodeAnchor(
 	bytes[LEVELS_AT] = 0x90 | LOG_LEVELS.length
 	for (const [index, count] of anchor.levelCounts.entries())
 		writeDouble(bytes, LEVELS_AT + 1 + 9 * index, count)
-	writeDouble(bytes, MIN_TS_AT, anchor.minTsMs)
-	writeDouble(bytes, MAX_TS_AT, anchor.maxTsMs)
+	bytes[SPAN_AT] = 0x93
+	writeExtent(bytes, SPAN_AT + 1, anchor.span)
 	writeDouble(bytes, DURABLE_AT, anchor.durableOffset)
 	writeDouble(bytes, PREVIOUS_AT, anchor.previousOffset)
+	bytes[JUMP_AT] = 0x95
+	writeDouble(bytes, JUMP_AT + 1, anchor.ordinal)
+	writeDouble(bytes, JUMP_AT + 10, anchor.jumpOffset)
+	writeExtent(bytes, JUMP_AT + 19, anchor.jump)
 	writeDouble(bytes, DETAIL_AT, anchor.detail)
 	bytes[LINK_AT] = 0xc4
 	bytes[LINK_AT + 1] = LINK_BYTES
@@ -171,10 +210,12 @@ export function decodeAnchor(
 		writtenMs: readDouble(bytes, pos + WRITTEN_AT),
 		nextSeq: readDouble(bytes, pos + NEXT_SEQ_AT),
 		levelCounts: LOG_LEVELS.map((_level, index) => readDouble(bytes, pos + LEVELS_AT + 1 + 9 * index)),
-		minTsMs: readDouble(bytes, pos + MIN_TS_AT),
-		maxTsMs: readDouble(bytes, pos + MAX_TS_AT),
+		span: readExtent(bytes, pos + SPAN_AT + 1),
 		durableOffset: readDouble(bytes, pos + DURABLE_AT),
 		previousOffset: readDouble(bytes, pos + PREVIOUS_AT),
+		ordinal: readDouble(bytes, pos + JUMP_AT + 1),
+		jumpOffset: readDouble(bytes, pos + JUMP_AT + 10),
+		jump: readExtent(bytes, pos + JUMP_AT + 19),
 		detail: readDouble(bytes, pos + DETAIL_AT),
 		link: Uint8Array.from(bytes.subarray(pos + LINK_AT + 2, pos + ANCHOR_BYTES)),
 	}
@@ -187,4 +228,18 @@ function writeDouble(bytes: Buffer, pos: number, value: number): void {
 
 function readDouble(bytes: Buffer, pos: number): number {
 	return bytes.readDoubleBE(pos + 1)
+}
+
+function writeExtent(bytes: Buffer, pos: number, extent: Extent): void {
+	writeDouble(bytes, pos, extent.minTsMs)
+	writeDouble(bytes, pos + 9, extent.maxTsMs)
+	bytes[pos + 18] = extent.presence
+}
+
+function readExtent(bytes: Buffer, pos: number): Extent {
+	return {
+		minTsMs: readDouble(bytes, pos),
+		maxTsMs: readDouble(bytes, pos + 9),
+		presence: bytes[pos + 18]!,
+	}
 }

@@ -1,0 +1,86 @@
+/**
+ * The durable watermark: how far a chain is on disk, beside the chain in `<chain>.durable`. Two slots that are written in
+ * turn, so that one of them is whole whatever happens. Bytes in, bytes out, no I/O.
+ *
+ *   0    97               array of 7
+ *   1    a7 "durable"
+ *   9    ce ····          CRC-32 of bytes 14 to 81, from 0
+ *   14   c4 10 ·········  chain id
+ *   32   ce ····          epoch
+ *   37   cb ········      how many slots were written before this one; the higher slot counts
+ *   46   cb ········      durable: everything in the chain below this offset is on disk
+ *   55   cb ········      the last seq below it
+ *   64   c4 10 ·········  boot id of the machine that synced; zeros where it has none
+ *   82
+ */
+import { checksum } from './checksum.ts'
+import { CHAIN_ID_BYTES } from './header.ts'
+
+export const SLOT_BYTES = 82
+export const WATERMARK_BYTES = 2 * SLOT_BYTES
+
+const LEAD = Buffer.concat([Buffer.from([0x97, 0xa7]), Buffer.from('durable')])
+const CRC_AT = LEAD.length
+const BODY_AT = CRC_AT + 5
+const EPOCH_AT = BODY_AT + 2 + CHAIN_ID_BYTES
+const COUNTER_AT = EPOCH_AT + 5
+const OFFSET_AT = COUNTER_AT + 9
+const SEQ_AT = OFFSET_AT + 9
+const BOOT_AT = SEQ_AT + 9
+export const BOOT_ID_BYTES = 16
+
+export interface Watermark {
+	readonly epoch: number
+	readonly counter: number
+	readonly offset: number
+	readonly seq: number
+	readonly bootId: Uint8Array
+}
+
+/** The bytes of one slot, and where it goes. */
+export function encodeWatermark(chainId: Uint8Array, mark: Watermark): { bytes: Buffer; position: number } {
+	const bytes = Buffer.alloc(SLOT_BYTES)
+	LEAD.copy(bytes, 0)
+	bytes[CRC_AT] = 0xce
+	bytes[BODY_AT] = 0xc4
+	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
+	bytes.set(chainId, BODY_AT + 2)
+	bytes[EPOCH_AT] = 0xce
+	bytes.writeUInt32BE(mark.epoch, EPOCH_AT + 1)
+	writeDouble(bytes, COUNTER_AT, mark.counter)
+	writeDouble(bytes, OFFSET_AT, mark.offset)
+	writeDouble(bytes, SEQ_AT, mark.seq)
+	bytes[BOOT_AT] = 0xc4
+	bytes[BOOT_AT + 1] = BOOT_ID_BYTES
+	bytes.set(mark.bootId, BOOT_AT + 2)
+	bytes.writeUInt32BE(checksum(bytes, BODY_AT, SLOT_BYTES, 0), CRC_AT + 1)
+	return { bytes, position: (mark.counter % 2) * SLOT_BYTES }
+}
+
+/** The newer of the slots that verify and belong to this chain; undefined where there is none. */
+export function decodeWatermark(bytes: Buffer, chainId: Uint8Array): Watermark | undefined {
+	const [first, second] = [decodeSlot(bytes, 0, chainId), decodeSlot(bytes, SLOT_BYTES, chainId)]
+	if (first === undefined || second === undefined) return first ?? second
+	return first.counter > second.counter ? first : second
+}
+
+function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array): Watermark | undefined {
+	if (pos + SLOT_BYTES > bytes.length || !bytes.subarray(pos, pos + LEAD.length).equals(LEAD))
+		return undefined
+	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== checksum(bytes, pos + BODY_AT, pos + SLOT_BYTES, 0)) {
+		return undefined
+	}
+	if (!bytes.subarray(pos + BODY_AT + 2, pos + EPOCH_AT).equals(chainId)) return undefined
+	return {
+		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
+		counter: bytes.readDoubleBE(pos + COUNTER_AT + 1),
+		offset: bytes.readDoubleBE(pos + OFFSET_AT + 1),
+		seq: bytes.readDoubleBE(pos + SEQ_AT + 1),
+		bootId: Uint8Array.from(bytes.subarray(pos + BOOT_AT + 2, pos + SLOT_BYTES)),
+	}
+}
+
+function writeDouble(bytes: Buffer, pos: number, value: number): void {
+	bytes[pos] = 0xcb
+	bytes.writeDoubleBE(value, pos + 1)
+}
