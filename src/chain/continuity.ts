@@ -58,10 +58,10 @@ export class Continuity {
 	}
 }
 
-/** The rows of a frame; undefined when its checksum holds and its rows make no sense. */
-export function rowsOf(frame: Frame): LogRecord[] | undefined {
+/** The rows of a frame, at or above a level where asked; undefined when its checksum holds and its rows make no sense. */
+export function rowsOf(frame: Frame, levelIndexMin = 0): LogRecord[] | undefined {
 	try {
-		return decodeRows(rowBlockOf(frame))
+		return decodeRows(rowBlockOf(frame), levelIndexMin)
 	} catch {
 		return undefined
 	}

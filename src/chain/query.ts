@@ -75,7 +75,7 @@ export class Collector {
 		if (frame.baseSeq + frame.rows > this.#query.toSeq) this.isPastEnd = true
 		const before = this.#matching(continuity.frame(frame))
 		if (!this.#mayMatch(frame)) return before
-		const rows = rowsOf(frame)
+		const rows = rowsOf(frame, this.#levelIndexMinIn(frame))
 		if (rows === undefined) return [...before, ...this.#matching(unreadableRows(frame))]
 		const found = this.#query.isEverything ? rows : rows.filter((record) => matches(record, this.#query))
 		return before.length === 0 ? found : [...before, ...found]
@@ -83,6 +83,11 @@ export class Collector {
 
 	#matching(gap: LogRecord | undefined): readonly LogRecord[] {
 		return gap !== undefined && matches(gap, this.#query) ? [gap] : NOTHING
+	}
+
+	/** A gap passes every level. */
+	#levelIndexMinIn(frame: Frame): number {
+		return (frame.flags & FLAG_CONTROL) === 0 ? this.#query.levelIndexMin : 0
 	}
 
 	#mayMatch(frame: Frame): boolean {

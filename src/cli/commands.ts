@@ -2,6 +2,7 @@
 import type { Command } from './command.ts'
 import { dump } from './dump.ts'
 import { info } from './info.ts'
+import { tail } from './tail.ts'
 import { verify } from './verify.ts'
 
-export const COMMANDS: readonly Command[] = [dump, info, verify]
+export const COMMANDS: readonly Command[] = [dump, tail, info, verify]

@@ -10,6 +10,8 @@ export interface Terminal {
 	readonly stdoutIsTerminal: boolean
 	readonly env: Readonly<Record<string, string | undefined>>
 	readonly now: () => number
+	/** From this call on, the first SIGINT or SIGTERM aborts the signal instead of ending the process; the next one ends it. */
+	readonly interrupted: () => AbortSignal
 }
 
 /** Data on its way to stdout. */

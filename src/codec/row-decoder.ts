@@ -22,14 +22,17 @@ export interface RowBlock {
 }
 
 /**
- * All rows of a block, in order.
+ * The rows of a block at or above a level, in order; a block may hold a `$gap` only when all of it is asked for.
  *
  * @throws {RangeError} when the bytes are no rows: a frame whose checksum holds but whose writer was not ours.
  */
-export function decodeRows(block: RowBlock): LogRecord[] {
-	const reader = new RowReader(block)
-	const records = new Array<LogRecord>(block.rows)
-	for (let index = 0; index < block.rows; index++) records[index] = reader.row(index)
+export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
+	const reader = new RowReader(block, levelIndexMin)
+	const records: LogRecord[] = []
+	for (let index = 0; index < block.rows; index++) {
+		const record = reader.row(index)
+		if (record !== undefined) records.push(record)
+	}
 	reader.expectEnd()
 	return records
 }
@@ -38,23 +41,31 @@ class RowReader {
 	readonly #block: RowBlock
 	readonly #bytes: Buffer
 	readonly #text: string | undefined
+	readonly #levelIndexMin: number
 	#pos: number
 
-	constructor(block: RowBlock) {
+	constructor(block: RowBlock, levelIndexMin: number) {
 		this.#block = block
+		this.#levelIndexMin = levelIndexMin
 		this.#bytes = block.bytes
 		this.#pos = block.start
 		this.#text = block.ascii ? block.bytes.toString('latin1', block.start, block.end) : undefined
 	}
 
-	row(index: number): LogRecord {
+	/** The next row; undefined when it is below the level. */
+	row(index: number): LogRecord | undefined {
 		const { baseSeq, baseTsMs, epoch } = this.#block
 		const columns = this.#byte() - 0x90
 		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX)
 			throw this.#malformed('a row of 2 to 8 columns')
 		const tsMs = baseTsMs + this.#number()
-		const level = LOG_LEVELS[this.#byte()]
+		const levelIndex = this.#byte()
+		const level = LOG_LEVELS[levelIndex]
 		if (level === undefined) throw this.#malformed('a level of 0 to 4')
+		if (levelIndex < this.#levelIndexMin) {
+			this.#skip(columns - ROW_COLUMNS_MIN)
+			return undefined
+		}
 		const kind = columns > 2 ? (this.#textOrNil() ?? DEFAULT_KIND) : DEFAULT_KIND
 		const message = columns > 3 ? (this.#textOrNil() ?? kind) : kind
 		const daemonId = columns > 4 ? this.#id() : null
@@ -76,6 +87,15 @@ class RowReader {
 		if (kind === GAP_KIND && origin === undefined)
 			checkGap(data, () => this.#malformed('a $gap with its range'))
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
+	}
+
+	/** Passes over columns without making anything of them. */
+	#skip(columns: number): void {
+		for (let left = columns; left > 0; left--) {
+			const end = valueEnd(this.#bytes, this.#pos, this.#block.end)
+			if (end < 0) throw this.#malformed('a value')
+			this.#pos = end
+		}
 	}
 
 	expectEnd(): void {

@@ -17,6 +17,7 @@ async function onTerminal(args: readonly string[], terminal: { isTerminal?: bool
 		stdoutIsTerminal: terminal.isTerminal ?? true,
 		env: { TERM: 'xterm' },
 		now: () => 1_700_000_100_000,
+		interrupted: () => AbortSignal.abort(),
 	})
 	return { status, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') }
 }

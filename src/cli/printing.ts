@@ -1,0 +1,148 @@
+/** Records on their way out: encoded as asked, counted, and what was lost among them remembered. */
+import { Packr } from 'msgpackr'
+import type { Chain, ChainQuery } from '../chain/chain.ts'
+import { recordToJson } from '../codec/json-dialect.ts'
+import { isGap, type LogRecord } from '../record.ts'
+import { type Invocation, type OptionSpec, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import type { Selection } from './filters.ts'
+import { bytes, isLossy } from './numbers.ts'
+import { prettyRecord } from './pretty.ts'
+import { COLOR_OPTION } from './report-options.ts'
+import { Output, paintFor, STATUS, type Terminal } from './terminal.ts'
+
+/** The options of every command that prints records. */
+export const PRINT_OPTIONS: readonly OptionSpec[] = [
+	{
+		long: 'output',
+		short: 'o',
+		value: 'FORMAT',
+		choices: ['pretty', 'ndjson', 'msgpack'],
+		help: 'pretty (on a terminal), ndjson (in a pipe), msgpack',
+	},
+	{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
+	{ long: 'exit-status', help: 'end with status 1 when nothing matched' },
+	COLOR_OPTION,
+]
+
+type Encode = (record: LogRecord) => string | Uint8Array
+
+export class Printer {
+	readonly #encode: Encode
+	readonly #output: Output
+	readonly #selection: Selection
+	readonly #terminal: Terminal
+	readonly #invocation: Invocation
+	#left: number
+	#matched = 0
+	#lossy = false
+
+	/** @throws {MeshChainError} `INVALID_USAGE` for a format that does not go where stdout leads. */
+	constructor(invocation: Invocation, terminal: Terminal, selection: Selection, limit: number) {
+		this.#encode = encoderOf(invocation, terminal)
+		this.#output = new Output(terminal.stdout)
+		this.#selection = selection
+		this.#terminal = terminal
+		this.#invocation = invocation
+		this.#left = limit
+	}
+
+	/** Nothing more is wanted: the limit is reached, or nobody reads any more. */
+	get isDone(): boolean {
+		return this.#left === 0 || this.#output.isClosed
+	}
+
+	/** Prints those that are selected, up to the limit. */
+	async print(records: readonly LogRecord[]): Promise<void> {
+		const chosen: LogRecord[] = []
+		for (const record of records) {
+			if (!this.#selection.matches(record)) continue
+			if (isGap(record)) this.#lossy ||= isLossy(record.data?.cause)
+			else {
+				if (this.#left === 0) break
+				this.#left--
+				this.#matched++
+			}
+			chosen.push(record)
+		}
+		if (chosen.length > 0) await this.#output.write(encodeAll(chosen, this.#encode))
+	}
+
+	/** Prints what a chain holds, until the limit or the signal. */
+	async printAll(chain: Chain, query: ChainQuery, signal?: AbortSignal): Promise<void> {
+		if (this.isDone) return
+		for await (const batch of chain.batches(query)) {
+			await this.print(batch)
+			if (this.isDone || signal?.aborted) return
+		}
+	}
+
+	/** Prints what comes behind a seq, until the limit or the signal. */
+	async follow(chain: Chain, afterSeq: number, signal: AbortSignal): Promise<number> {
+		const { limit: _limit, reverse: _reverse, ...query } = this.#selection.query
+		for await (const record of chain.tail({ ...query, afterSeq, signal })) {
+			await this.print([record])
+			if (this.isDone) break
+		}
+		return this.#lossy ? STATUS.damage : STATUS.fine
+	}
+
+	/** Says how the chain ends, and gives the exit status. */
+	async finish(chain: Chain): Promise<number> {
+		if (this.#output.isClosed) return STATUS.fine
+		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#lossy = true
+		if (this.#lossy) return STATUS.damage
+		return this.#matched === 0 && this.#invocation.flag('exit-status') ? STATUS.nothingMatched : STATUS.fine
+	}
+}
+
+/** The seq at the end of what is written by now; 0 for none. */
+export async function lastSeqOf(chain: Chain): Promise<number> {
+	for await (const [newest] of chain.batches({ reverse: true, limit: 1 })) return newest?.seq ?? 0
+	return 0
+}
+
+/** A query that goes no further than a seq. */
+export function upTo(seq: number, query: ChainQuery): ChainQuery {
+	return { ...query, toSeq: Math.min(seq, query.toSeq ?? seq) }
+}
+
+/** Says on stderr how the file ends, where that needs saying; whether it ends in damage. */
+async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
+	const end = await chain.end()
+	const name = escapeControls(file)
+	if (end.tornBytes > 0 && end.state !== 'open') {
+		terminal.stderr.write(
+			`mesh-chain: ${name}: ${bytes(end.tornBytes)} of a torn tail passed over (normal after a crash)\n`,
+		)
+	}
+	if (end.damagedBytes > 0) {
+		terminal.stderr.write(
+			`mesh-chain: ${name}: the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${name}\n`,
+		)
+	}
+	return end.damagedBytes > 0
+}
+
+function encodeAll(records: readonly LogRecord[], encode: Encode): string | Uint8Array {
+	const encoded = records.map(encode)
+	return typeof encoded[0] === 'string' || encoded.length === 0
+		? encoded.join('')
+		: Buffer.concat(encoded as Uint8Array[])
+}
+
+function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
+	const format = invocation.text('output') ?? (terminal.stdoutIsTerminal ? 'pretty' : 'ndjson')
+	if (format === 'ndjson') return (record) => `${recordToJson(record)}\n`
+	if (format === 'msgpack') {
+		if (terminal.stdoutIsTerminal) {
+			throw usage(
+				'msgpack is not for a terminal: send it to a file or a program, as in -o msgpack > records.msgpack',
+			)
+		}
+		const packr = new Packr({ useRecords: false, useBigIntExtension: true })
+		return ({ chainPending: _pending, ...record }) => Buffer.from(packr.pack(record))
+	}
+	const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+	return (record) => prettyRecord(record, paint)
+}
