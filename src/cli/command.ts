@@ -23,6 +23,8 @@ export interface Command {
 	readonly summary: string
 	/** What follows the name, such as `FILE [options]`. */
 	readonly usage: string
+	/** The words one of which follows the name, where it is no file. */
+	readonly words?: readonly string[]
 	/** Command lines that work as they are, each with what it does. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]
@@ -34,8 +36,10 @@ export interface Command {
 export class Invocation {
 	readonly #values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 	readonly #files: readonly string[]
+	readonly #command: Command
 
 	constructor(command: Command, argv: readonly string[]) {
+		this.#command = command
 		const { values, positionals } = parseFor(command, argv)
 		this.#values = values
 		this.#files = positionals
@@ -45,7 +49,14 @@ export class Invocation {
 	/** The one file the command is about. */
 	get file(): string {
 		const [file, ...more] = this.#files
-		if (file === undefined) throw usage('which file? Name one chain, such as node.chain')
+		if (file === undefined) {
+			const { words } = this.#command
+			throw usage(
+				words === undefined
+					? 'which file? Name one chain, such as node.chain'
+					: `which? One of ${words.join(', ')}`,
+			)
+		}
 		if (more.length > 0)
 			throw usage(`one file at a time, not ${this.#files.length}: ${this.#files.map(show).join(' ')}`)
 		return file

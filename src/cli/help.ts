@@ -10,7 +10,7 @@ const STATUSES = `Exit status
 /** All commands at a glance. */
 export function overview(commands: readonly Command[]): string {
 	const examples = commands.flatMap(({ examples: [first] }) => (first === undefined ? [] : [first]))
-	const list = commands.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`)
+	const list = commands.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`)
 	return `${exampleLines(examples)}
 
 Usage

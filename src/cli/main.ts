@@ -1,22 +1,35 @@
 #!/usr/bin/env node
 /** The program `mesh-chain`. */
+import { isatty } from 'node:tty'
 import { run } from './run.ts'
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 process.exitCode = await run(process.argv.slice(2), {
+	// Opened by whoever reads it: a command that does not must not wait for it.
+	get stdin() {
+		return process.stdin
+	},
+	get stdinIsTerminal() {
+		return isatty(0)
+	},
 	stdout: process.stdout,
 	stderr: process.stderr,
 	stdoutIsTerminal: process.stdout.isTTY === true,
+	stderrIsTerminal: process.stderr.isTTY === true,
 	env: process.env,
 	now: Date.now,
 	interrupted,
 })
 
-function interrupted(): AbortSignal {
+function interrupted({ sigintsPassed } = { sigintsPassed: 0 }): AbortSignal {
 	const controller = new AbortController()
-	const abort = () => {
-		process.off('SIGINT', abort).off('SIGTERM', abort)
+	let left = sigintsPassed
+	const abort = (signal: NodeJS.Signals) => {
+		if (signal === 'SIGINT' && left-- > 0) return
+		for (const name of SIGNALS) process.off(name, abort)
 		controller.abort()
 	}
-	process.on('SIGINT', abort).on('SIGTERM', abort)
+	for (const name of SIGNALS) process.on(name, abort)
 	return controller.signal
 }

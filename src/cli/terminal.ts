@@ -2,16 +2,22 @@
  * What a command sees of the world around it: two streams, the environment and the time. Output respects
  * back-pressure, and a reader that went away ends it quietly.
  */
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 export interface Terminal {
+	readonly stdin: Readable
+	readonly stdinIsTerminal: boolean
 	readonly stdout: Writable
 	readonly stderr: Writable
 	readonly stdoutIsTerminal: boolean
+	readonly stderrIsTerminal: boolean
 	readonly env: Readonly<Record<string, string | undefined>>
 	readonly now: () => number
-	/** From this call on, the first SIGINT or SIGTERM aborts the signal instead of ending the process; the next one ends it. */
-	readonly interrupted: () => AbortSignal
+	/**
+	 * From this call on, the first SIGINT, SIGTERM or SIGHUP aborts the signal instead of ending the process; the next one ends
+	 * it. So many SIGINTs before it are passed over.
+	 */
+	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
 }
 
 /** Data on its way to stdout. */

@@ -14,6 +14,9 @@ async function onTerminal(args: readonly string[], terminal: { isTerminal?: bool
 	const status = await run(args, {
 		stdout,
 		stderr,
+		stdin: new PassThrough(),
+		stdinIsTerminal: true,
+		stderrIsTerminal: true,
 		stdoutIsTerminal: terminal.isTerminal ?? true,
 		env: { TERM: 'xterm' },
 		now: () => 1_700_000_100_000,

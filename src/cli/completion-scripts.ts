@@ -1,0 +1,126 @@
+/** Completion scripts as text: what the table of commands says, in the words of each shell. */
+import type { Command, OptionSpec } from './command.ts'
+
+const HELP: OptionSpec = { long: 'help', short: 'h', help: 'this text' }
+
+/** bash: one function that looks at the word before and the command. */
+export function bashScript(commands: readonly Command[]): string {
+	const values = commands.flatMap((command) =>
+		optionsOf(command)
+			.filter(({ value }) => value !== undefined)
+			.map((option) => {
+				const names = namesOf(option).map((name) => `'${command.name} ${name}'`)
+				const reply =
+					option.choices === undefined
+						? ''
+						: ` COMPREPLY=($(compgen -W '${option.choices.join(' ')}' -- "$cur"));`
+				return `\t\t${names.join(' | ')})${reply} return ;;`
+			}),
+	)
+	const options = commands.map(
+		(command) => `\t\t\t${command.name}) words='${optionsOf(command).flatMap(namesOf).join(' ')}' ;;`,
+	)
+	const words = commands
+		.filter((command) => command.words !== undefined)
+		.map(
+			(command) =>
+				`\t\t${command.name}) COMPREPLY=($(compgen -W '${command.words?.join(' ')}' -- "$cur")); return ;;`,
+		)
+	return `# bash completion for mesh-chain
+_mesh_chain() {
+	local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words=
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		COMPREPLY=($(compgen -W '${commands.map(({ name }) => name).join(' ')} --help --version' -- "$cur"))
+		return
+	fi
+	case "$command $prev" in
+${values.join('\n')}
+	esac
+	if [ "\${cur:0:1}" = - ]; then
+		case "$command" in
+${options.join('\n')}
+		esac
+		COMPREPLY=($(compgen -W "$words" -- "$cur"))
+		return
+	fi
+	case "$command" in
+${words.join('\n')}
+	esac
+	COMPREPLY=($(compgen -f -- "$cur"))
+}
+complete -o filenames -F _mesh_chain mesh-chain
+`
+}
+
+/** zsh: \`_arguments\`, a command at a time. */
+export function zshScript(commands: readonly Command[]): string {
+	const list = commands.map(({ name, summary }) => `\t\t${quoted(`${name}:${summary}`)}`)
+	const cases = commands.map((command) => {
+		const specs = optionsOf(command).map(zshSpec)
+		const words = command.words === undefined ? '*:file:_files' : `1:word:(${command.words.join(' ')})`
+		return `\t\t${command.name}) _arguments ${[...specs, quoted(words)].join(' ')} ;;`
+	})
+	return `#compdef mesh-chain
+_mesh_chain() {
+	local -a commands=(
+${list.join('\n')}
+	)
+	if (( CURRENT == 2 )); then
+		_describe command commands
+		return
+	fi
+	local command=$words[2]
+	shift words
+	(( CURRENT-- ))
+	case $command in
+${cases.join('\n')}
+	esac
+}
+if [ "$funcstack[1]" = _mesh-chain ]; then
+	_mesh_chain "$@"
+else
+	compdef _mesh_chain mesh-chain
+fi
+`
+}
+
+/** fish: a line an option. */
+export function fishScript(commands: readonly Command[]): string {
+	const lines = commands.flatMap((command) => {
+		const seen = `complete -c mesh-chain -n '__fish_seen_subcommand_from ${command.name}'`
+		return [
+			`complete -c mesh-chain -f -n __fish_use_subcommand -a ${command.name} -d ${quoted(command.summary)}`,
+			...(command.words === undefined ? [] : [`${seen} -f -a '${command.words.join(' ')}'`]),
+			...optionsOf(command).map((option) => {
+				const short = option.short === undefined ? '' : ` -s ${option.short}`
+				const takes = option.value === undefined ? '' : ' -x'
+				const choices = option.choices === undefined ? '' : ` -a '${option.choices.join(' ')}'`
+				return `${seen} -l ${option.long}${short}${takes}${choices} -d ${quoted(option.help)}`
+			}),
+		]
+	})
+	return `# fish completion for mesh-chain\n${lines.join('\n')}\n`
+}
+
+function optionsOf(command: Command): readonly OptionSpec[] {
+	return [...command.options, HELP]
+}
+
+function namesOf({ long, short }: OptionSpec): string[] {
+	return short === undefined ? [`--${long}`] : [`-${short}`, `--${long}`]
+}
+
+function zshSpec(option: OptionSpec): string {
+	const names = namesOf(option)
+	const help = `[${option.help.replaceAll(/[[\]\\]/g, '\\$&')}]`
+	const values = option.choices === undefined ? ' ' : `(${option.choices.join(' ')})`
+	const value = option.value === undefined ? '' : `:${option.value}:${values}`
+	const many = option.multiple === true ? '*' : `(${names.join(' ')})`
+	return names.map((name) => quoted(`${many}${name}${help}${value}`)).join(' ')
+}
+
+/** For any of the three shells. */
+function quoted(text: string): string {
+	return `'${text.replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,99 @@
+/** The completion scripts in the shells they are for. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { requirePackage } from '../support/debian-package.ts'
+import { meshChain, run } from '../support/process.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+beforeAll(() => {
+	requirePackage('zsh', ['zsh', '--version'])
+	requirePackage('fish', ['fish', '--version'])
+}, 180_000)
+
+/** A folder with the script for a shell, and one file to complete. */
+async function folderWith(shell: string): Promise<string> {
+	const folder = temporaryFolder()
+	const { status, stdout } = await meshChain(['completion', shell])
+	expect(status).toBe(0)
+	writeFileSync(join(folder, 'script'), stdout)
+	writeFileSync(join(folder, 'node.chain'), '')
+	return folder
+}
+
+async function inBash(cwd: string, ...words: string[]): Promise<string[]> {
+	const line = words.map((word) => `'${word}'`).join(' ')
+	const script = `. ./script; COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _mesh_chain; printf '%s\\n' "\${COMPREPLY[@]}"`
+	const { stdout, stderr } = await run('bash', ['-c', script], { cwd })
+	expect(stderr).toBe('')
+	return stdout.split('\n').filter(Boolean)
+}
+
+async function inFish(cwd: string, line: string): Promise<string[]> {
+	const { stdout, stderr } = await run(
+		'fish',
+		['--no-config', '-c', `source script; complete -C '${line}'`],
+		{ cwd },
+	)
+	expect(stderr).toBe('')
+	return stdout
+		.split('\n')
+		.filter(Boolean)
+		.map((each) => each.split('\t')[0] ?? '')
+}
+
+/** What zsh would offer: its completion system runs in a terminal of its own. */
+async function inZsh(cwd: string, line: string): Promise<string> {
+	const script = `
+		zmodload zsh/zpty
+		zpty -b shell 'zsh -f -i'
+		zpty -w shell 'PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -d ./zcompdump; . ./script; zstyle ":completion:*" list-prompt ""; setopt no_list_beep; echo READY-NOW'
+		while zpty -r shell chunk; do [[ $chunk == *READY-NOW* && $chunk != *echo* ]] && break; done
+		zpty -w -n shell $'${line}\\t\\t'
+		sleep 1
+		zpty -r -t shell chunk; print -r -- "$chunk"
+		while zpty -r -t shell chunk; do print -r -- "$chunk"; done
+		zpty -d shell`
+	const { stdout } = await run('zsh', ['-f', '-c', script], { cwd })
+	return stdout
+}
+
+test('bash completes commands, options, choices and files', async () => {
+	const cwd = await folderWith('bash')
+	const names = COMMANDS.map(({ name }) => name)
+	expect(await inBash(cwd, 'mesh-chain', '')).toEqual([...names, '--help', '--version'])
+	expect(await inBash(cwd, 'mesh-chain', 'du')).toEqual(['dump'])
+	expect(await inBash(cwd, 'mesh-chain', 'dump', '--s')).toEqual(['--since'])
+	expect(await inBash(cwd, 'mesh-chain', 'dump', '-o', '')).toEqual(['pretty', 'ndjson', 'msgpack'])
+	expect(await inBash(cwd, 'mesh-chain', 'info', '--output', 'j')).toEqual(['json'])
+	expect(await inBash(cwd, 'mesh-chain', 'dump', '--since', '')).toEqual([])
+	expect(await inBash(cwd, 'mesh-chain', 'dump', 'no')).toEqual(['node.chain'])
+	expect(await inBash(cwd, 'mesh-chain', 'completion', '')).toEqual(['bash', 'zsh', 'fish'])
+})
+
+test('fish completes commands, options, choices and files', async () => {
+	const cwd = await folderWith('fish')
+	const names = COMMANDS.map(({ name }) => name)
+	expect((await inFish(cwd, 'mesh-chain ')).sort()).toEqual([...names].sort())
+	expect(await inFish(cwd, 'mesh-chain dump --si')).toEqual(['--since'])
+	expect(await inFish(cwd, 'mesh-chain dump -o ')).toEqual(['msgpack', 'ndjson', 'pretty'])
+	expect(await inFish(cwd, 'mesh-chain dump no')).toEqual(['node.chain'])
+	expect(await inFish(cwd, 'mesh-chain completion z')).toEqual(['zsh'])
+})
+
+test('zsh completes commands, options and choices', async () => {
+	const cwd = await folderWith('zsh')
+	const commands = await inZsh(cwd, 'mesh-chain ')
+	for (const { name, summary } of COMMANDS)
+		expect(commands).toMatch(new RegExp(`${name} +-- ${summary.slice(0, 20)}`))
+	expect(await inZsh(cwd, 'mesh-chain dump --sin')).toContain('--since')
+	expect(await inZsh(cwd, 'mesh-chain dump -o n')).toContain('ndjson')
+}, 60_000)
+
+test('a shell that is not among them is refused with those that are', async () => {
+	const { status, stderr } = await meshChain(['completion', 'tcsh'])
+	expect(status).toBe(2)
+	expect(stderr).toContain('bash, zsh, fish')
+	expect((await meshChain(['completion'])).stderr).toContain('One of bash, zsh, fish')
+})
