@@ -40,11 +40,7 @@ test.each([
 		'{"msg":"m","ts":1700000000250000000}',
 		{ message: 'm', tsMs: 1_700_000_000_250, data: { ts: 1_700_000_000_250_000_000 } },
 	],
-	[
-		'names of levels in any case',
-		'{"severity":"ERROR","message":"m"}',
-		{ level: 'error', message: 'm' },
-	],
+	['names of levels in any case', '{"severity":"ERROR","message":"m"}', { level: 'error', message: 'm' }],
 	['a level nobody knows', '{"level":"loud","message":"m"}', { message: 'm', data: { level: 'loud' } }],
 	[
 		'a kind and ids',

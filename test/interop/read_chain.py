@@ -1,0 +1,58 @@
+"""Reads a mesh-chain file as docs/FORMAT.md says: checks every checksum and link, prints each record as a line of JSON."""
+import base64, datetime, hashlib, json, math, re, struct, sys, zlib
+import msgpack
+LEVELS, TAG = ['trace', 'debug', 'info', 'warn', 'error'], re.compile(r'^\$+(bigint|bytes|date|number)$')
+
+def value(unpacker, data):  # in the JSON dialect
+    lead = data[unpacker.tell()]  # only a bigint is 64 bits wide: this tells it from a number
+    if lead in (0xcf, 0xd3):
+        return {'$bigint': str(unpacker.unpack())}
+    if 0x90 <= lead <= 0x9f or lead in (0xdc, 0xdd):
+        return [value(unpacker, data) for _ in range(unpacker.read_array_header())]
+    if 0x80 <= lead <= 0x8f or lead in (0xde, 0xdf):
+        pairs = [(unpacker.unpack(), value(unpacker, data)) for _ in range(unpacker.read_map_header())]
+        escape = '$' if len(pairs) == 1 and TAG.match(pairs[0][0]) else ''
+        return {escape + key: item for key, item in pairs}
+    item = unpacker.unpack()
+    if isinstance(item, bytes):
+        return {'$bytes': base64.b64encode(item).decode()}
+    if isinstance(item, msgpack.Timestamp):
+        date = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=item.to_unix_nano() // 1000000)
+        return {'$date': date.isoformat(timespec='milliseconds') + 'Z'}
+    if isinstance(item, msgpack.ExtType):  # an integer beyond 64 bits
+        return {'$bigint': str(int.from_bytes(item.data, 'big', signed=True))}
+    if isinstance(item, float) and not math.isfinite(item):
+        return {'$number': {math.inf: 'Infinity', -math.inf: '-Infinity'}.get(item, 'NaN')}
+    return item
+
+def records(block):
+    unpacker = msgpack.Unpacker(strict_map_key=False)
+    unpacker.feed(block)
+    _length, _crc, _flags, epoch, base_seq, base_ts = [
+        unpacker.unpack() for _ in range(unpacker.read_array_header() - 1)]
+    for index in range(unpacker.read_array_header()):
+        count = unpacker.read_array_header()
+        row = [value(unpacker, block) for _ in range(count)] + [None] * (8 - count)
+        kind = 'log' if row[2] is None else row[2]
+        origin = {} if row[6] is None else {'origin': dict(zip(['chainId', 'epoch', 'seq'], row[6]))}
+        yield {'seq': base_seq + index, 'epoch': epoch, 'tsMs': base_ts + row[0], 'level': LEVELS[row[1]],
+               'kind': kind, 'message': kind if row[3] is None else row[3], 'daemonId': row[4], 'nodeId': row[5],
+               **({'data': row[7]} if count == 8 else {}), **origin}
+
+data = open(sys.argv[1], 'rb').read()
+chain_id, position, link_from, link = data[15:31], 45, 45, hashlib.sha256(data[:45]).digest()
+while position < len(data):
+    is_frame = data[position] == 0x97
+    length = int.from_bytes(data[position + 2:position + 6], 'big') if is_frame else 229
+    block, body, crc_at = data[position:position + length], *((11, 7) if is_frame else (13, 9))
+    if len(block) < length: break  # a torn tail
+    assert is_frame or block.startswith(b'\x9f\xa6anchor\xce'), f'damage at {position}'
+    seed = zlib.crc32(chain_id + struct.pack('>QI', position, length))
+    assert zlib.crc32(block[body:], seed) == int.from_bytes(block[crc_at:crc_at + 4], 'big'), f'damage at {position}'
+    if is_frame:
+        sys.stdout.writelines(json.dumps(record) + '\n' for record in records(block))
+    else:
+        link = hashlib.sha256(link + data[link_from:position] + block[13:195]).digest()
+        assert link == block[197:229], f'broken link at {position}'
+        link_from = position + length
+    position += length
