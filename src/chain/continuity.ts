@@ -14,6 +14,7 @@ export class Continuity {
 	/** The seq that comes next if nothing is missing. */
 	nextSeq: number
 	epoch: number
+	/** Of the entry that was met last: a gap has the time of what stands behind it, wherever the walk began. */
 	#tsMs = 0
 
 	constructor(anchor: Anchor | undefined) {
@@ -25,15 +26,16 @@ export class Continuity {
 	/** The gap before a frame, if one is missing and unexplained; moves past the frame. */
 	frame(frame: Frame): LogRecord<'$gap', GapData> | undefined {
 		const covered = frame.baseSeq > this.nextSeq ? firstCovered(frame) : frame.baseSeq
+		this.#tsMs = frame.baseTsMs
 		const gap = covered > this.nextSeq ? this.#gap(covered - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, frame.baseSeq + frame.rows)
 		this.epoch = frame.epoch
-		this.#tsMs = frame.baseTsMs
 		return gap
 	}
 
 	/** The gap before an anchor, if records are missing there; moves past the anchor. */
 	anchor(anchor: Anchor): LogRecord<'$gap', GapData> | undefined {
+		this.#tsMs = anchor.writtenMs
 		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, anchor.nextSeq)
 		this.epoch = anchor.epoch

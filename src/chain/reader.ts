@@ -141,11 +141,11 @@ export class FileChain implements Chain {
 	}
 }
 
-/** The first `count` records that are no gaps, with the gaps between them. */
+/** Up to the `count`th record that is no gap, with the gaps before it. */
 function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
 	let left = count
-	const end = batch.findIndex((record) => !isGap(record) && left-- === 0)
-	return end < 0 ? batch : batch.slice(0, end)
+	const last = batch.findIndex((record) => !isGap(record) && --left === 0)
+	return last < 0 ? batch : batch.slice(0, last + 1)
 }
 
 function countRecords(batch: LogRecord[]): number {
