@@ -14,7 +14,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 		words: Object.keys(SCRIPTS),
 		examples: [
 			['source <(mesh-chain completion bash)', 'for this shell; put it into ~/.bashrc to keep it'],
-			['mesh-chain completion zsh > "${fpath[1]}/_mesh-chain"', 'for zsh'],
+			['mesh-chain completion zsh > "$fpath[1]/_mesh-chain"', 'for zsh'],
 			['mesh-chain completion fish > ~/.config/fish/completions/mesh-chain.fish', 'for fish'],
 		],
 		options: [],
