@@ -2,8 +2,8 @@
  * `npm run bench`: mesh-chain and its peers, side by side on this machine.
  *
  * Method. Only ratios count: absolute figures do not carry from machine to machine, nor from hour to hour. Each
- * measurement is a process of its own (lib/child.mjs) that warms up, collects garbage and then runs once; the contenders
- * take turns round by round, and a ratio is taken within a round. Five rounds or more; medians, with their spread.
+ * measurement is a process of its own (children/) that warms up, collects garbage and then runs once; the contenders
+ * take turns round by round, and a ratio is taken within a round. Medians, with their spread.
  *
  * A turn is what is published between two immediates. At its end every contender's file survives `kill -9`, and there the
  * clock stops; each contender is first killed at the end of a turn to show it. Closing is timed apart, because mesh-chain and
@@ -11,16 +11,21 @@
  * keeps none, and is the yardstick of encoding. Afterwards everything is read back, counted and compared, field by field,
  * outside the time.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { alone } from './lib/alone.mjs'
 import { readArguments, USAGE } from './lib/arguments.mjs'
 import { machine, versions } from './lib/machine.mjs'
-import { measure } from './lib/measure.mjs'
 import { installPeers } from './lib/peers.mjs'
+import { svg } from './lib/picture.mjs'
 import { markdown } from './lib/report.mjs'
-import { sizes, WITHOUT_PEERS, works } from './lib/works.mjs'
+import { works } from './works/index.mjs'
 
 const RESULTS = join(import.meta.dirname, 'results')
+
+/** The contenders that need nothing but what the library itself depends on. */
+const WITHOUT_PEERS = ['mesh-chain', 'msgpackr']
 
 try {
 	process.exitCode = main(process.argv.slice(2))
@@ -48,35 +53,41 @@ function main(args) {
 	if (!existsSync(join(import.meta.dirname, '..', 'dist', 'index.js'))) {
 		return usageError('dist/ is missing: type `npm run build`')
 	}
-	return runWorks(wanted, options)
+	return options.mode === 'smoke' ? runWorks(wanted, options) : alone(() => runWorks(wanted, options))
 }
 
 function runWorks(wanted, { mode, only }) {
-	const chosen = mode === 'smoke' ? wanted.map(withoutPeers) : wanted
-	if (mode !== 'smoke') installPeers()
+	const smoke = mode === 'smoke'
+	if (!smoke) installPeers()
+	const takesPart = (contender) => !smoke || WITHOUT_PEERS.includes(contender)
+	const contenders = wanted.flatMap((work) => work.contenders.map(({ contender }) => contender))
 	const results = {
 		mode,
 		machine: machine(),
-		versions: versions(chosen.flatMap(({ contenders }) => contenders.map(({ contender }) => contender))),
-		works: chosen.map((work) => measure(work, sizes[mode], progress)),
+		versions: versions(contenders.filter((name) => name !== 'fsync' && takesPart(name))),
+		works: wanted.map((work) => ({ name: work.name, ...runWork(work, { mode, takesPart }) })),
 	}
 	progress('')
-	const text = markdown(results)
+	// So little work says nothing about the targets.
+	const text = markdown(
+		smoke ? { ...results, works: results.works.map((work) => ({ ...work, checks: [] })) } : results,
+	)
 	process.stdout.write(text)
-	if (mode === 'smoke' || only !== undefined) return 0
+	if (smoke || only !== undefined) return 0
 	mkdirSync(RESULTS, { recursive: true })
 	writeFileSync(join(RESULTS, `${mode}.json`), `${JSON.stringify(results, undefined, '\t')}\n`)
 	writeFileSync(join(RESULTS, `${mode}.md`), text)
-	process.stderr.write(`written to bench/results/${mode}.md and ${mode}.json\n`)
+	writeFileSync(join(RESULTS, `${mode}.svg`), svg(results))
+	process.stderr.write(`written to bench/results/${mode}.md, ${mode}.json and ${mode}.svg\n`)
 	return 0
 }
 
-/** Without targets either: so little work says nothing about them. */
-function withoutPeers(work) {
-	return {
-		...work,
-		contenders: work.contenders.filter(({ contender }) => WITHOUT_PEERS.includes(contender)),
-		ratios: work.ratios.map(({ atLeast, bytesAtMost, ...ratio }) => ratio),
+function runWork(work, size) {
+	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-bench-'))
+	try {
+		return work.run(size, folder, (text) => progress(`${work.name}: ${text}`))
+	} finally {
+		rmSync(folder, { recursive: true, force: true })
 	}
 }
 

@@ -1,28 +1,37 @@
 /** SQLite with a write-ahead log: one prepared insert, one transaction a turn, what it commits survives a killed process. */
 import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { daemonOf, levelOf, NODE_ID } from '../lib/workload.mjs'
+import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'records.sqlite'
-const INFO = 2
-const WARN = 3
+/** By level name, as numbers that sort. */
+const NUMBERS = { info: 2, warn: 3, error: 4 }
+const NAMES = ['', '', 'info', 'warn', 'error']
 
-export function openAppender(path, { turn }) {
+function create(path, synchronous) {
 	const database = new Database(path)
 	database.pragma('journal_mode = WAL')
-	database.pragma('synchronous = NORMAL')
+	database.pragma(`synchronous = ${synchronous}`)
 	database.exec(
 		'CREATE TABLE records (seq INTEGER PRIMARY KEY, tsMs INTEGER, level INTEGER, daemonId TEXT, nodeId TEXT, message TEXT)',
 	)
-	const insert = database.prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)')
+	const statement = database.prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)')
+	return {
+		database,
+		insert: (index, message, level) =>
+			statement.run(index + 1, Date.now(), NUMBERS[level], daemonOf(index), NODE_ID, message),
+	}
+}
+
+export function openAppender(path, { turn }) {
+	const { database, insert } = create(path, 'NORMAL')
 	const begin = database.prepare('BEGIN')
 	const commit = database.prepare('COMMIT')
 	return {
-		append(index, message) {
+		append(index, message, level) {
 			// A lone insert is its own transaction, and faster than one between BEGIN and COMMIT.
 			if (turn > 1 && !database.inTransaction) begin.run()
-			const level = levelOf(index) === 'info' ? INFO : WARN
-			insert.run(index + 1, Date.now(), level, daemonOf(index), NODE_ID, message)
+			insert(index, message, level)
 		},
 		endTurn() {
 			if (database.inTransaction) commit.run()
@@ -33,17 +42,28 @@ export function openAppender(path, { turn }) {
 	}
 }
 
+/** One transaction a record, on the disk when `run` of the statement returns. */
+export function openAcknowledged(path) {
+	const { database, insert } = create(path, 'FULL')
+	return {
+		run(lines, levelOf) {
+			for (const [index, message] of lines.entries()) insert(index, message, levelOf(index))
+		},
+		close: () => database.close(),
+	}
+}
+
 export function bytesOf(path) {
 	return statSync(path).size
 }
 
-export const readers = {
-	iterate(path, sink) {
-		const database = new Database(path, { readonly: true })
-		for (const row of database.prepare('SELECT * FROM records ORDER BY seq').iterate()) {
-			const level = row.level === INFO ? 'info' : 'warn'
-			sink.add(row.seq, row.tsMs, level, row.daemonId, row.nodeId, row.message)
-		}
-		database.close()
-	},
+function iterate(path, sink, where) {
+	const database = new Database(path, { readonly: true })
+	for (const row of database.prepare(`SELECT * FROM records ${where} ORDER BY seq`).iterate()) {
+		sink.add(row.seq, row.tsMs, NAMES[row.level], row.daemonId, row.nodeId, row.message)
+	}
+	database.close()
 }
+
+export const readers = { iterate: (path, sink) => iterate(path, sink, '') }
+export const finders = { iterate: (path, sink) => iterate(path, sink, `WHERE level >= ${NUMBERS.error}`) }

@@ -1,7 +1,7 @@
-/** Ours: a loop with its ring, and a chain file at durability `os`. */
+/** Ours: a loop with its ring, and a chain file. */
 import { statSync } from 'node:fs'
 import { FileChainAppender, MeshLoop, openChain } from '../../dist/index.js'
-import { daemonOf, levelOf, NODE_ID } from '../lib/workload.mjs'
+import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'node.chain'
 
@@ -9,12 +9,34 @@ export const fileName = 'node.chain'
 export function openAppender(path) {
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	return {
-		append(index, message) {
-			const fields = { daemonId: daemonOf(index) }
-			if (levelOf(index) === 'info') loop.info(message, undefined, fields)
-			else loop.warn(message, undefined, fields)
-		},
+		append: (index, message, level) => append(loop, index, message, level),
 		endTurn() {},
+		close: () => loop.close(),
+	}
+}
+
+function append(loop, index, message, level) {
+	const fields = { daemonId: daemonOf(index) }
+	if (level === 'info') loop.info(message, undefined, fields)
+	else if (level === 'warn') loop.warn(message, undefined, fields)
+	else loop.error(message, undefined, fields)
+}
+
+/** Many tasks at once, each publishing one record and waiting until the disk has it, again and again. */
+export function openAcknowledged(path, { tasks }) {
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
+	return {
+		async run(lines, levelOf) {
+			let next = 0
+			async function task() {
+				while (next < lines.length) {
+					const index = next++
+					append(loop, index, lines[index], levelOf(index))
+					await loop.sync()
+				}
+			}
+			await Promise.all(Array.from({ length: tasks }, task))
+		},
 		close: () => loop.close(),
 	}
 }
@@ -23,21 +45,30 @@ export function bytesOf(path) {
 	return statSync(path).size
 }
 
-export const readers = {
-	async batches(path, sink) {
-		const chain = await openChain(path)
-		for await (const batch of chain.batches()) {
-			for (const record of batch) {
-				sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
-			}
-		}
-		await chain.close()
-	},
-	async records(path, sink) {
-		const chain = await openChain(path)
-		for await (const record of chain.records()) {
+async function batches(path, sink, query) {
+	const chain = await openChain(path)
+	for await (const batch of chain.batches(query)) {
+		for (const record of batch) {
 			sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
 		}
-		await chain.close()
-	},
+	}
+	await chain.close()
+}
+
+async function records(path, sink, query) {
+	const chain = await openChain(path)
+	for await (const record of chain.records(query)) {
+		sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
+	}
+	await chain.close()
+}
+
+export const readers = {
+	batches: (path, sink) => batches(path, sink),
+	records: (path, sink) => records(path, sink),
+}
+
+export const finders = {
+	batches: (path, sink) => batches(path, sink, { level: 'error' }),
+	records: (path, sink) => records(path, sink, { level: 'error' }),
 }

@@ -3,13 +3,13 @@
  * decoding alone. What it packed is not kept while the clock runs, which spares it the garbage collector.
  */
 import { Packr } from 'msgpackr'
-import { daemonOf, levelOf, messages, NODE_ID } from '../lib/workload.mjs'
+import { daemonOf, levels, messages, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'nothing'
 const packr = new Packr({ useRecords: false })
 
-function rowOf(index, message) {
-	return [index + 1, Date.now(), levelOf(index), daemonOf(index), NODE_ID, message]
+function rowOf(index, message, level) {
+	return [index + 1, Date.now(), level, daemonOf(index), NODE_ID, message]
 }
 
 let packedBytes = 0
@@ -17,8 +17,8 @@ let packedBytes = 0
 export function openAppender() {
 	packedBytes = 0
 	return {
-		append(index, message) {
-			packedBytes += packr.pack(rowOf(index, message)).length
+		append(index, message, level) {
+			packedBytes += packr.pack(rowOf(index, message, level)).length
 		},
 		endTurn() {},
 		close() {},
@@ -33,7 +33,10 @@ let packed = []
 
 /** What `unpack` reads, kept in memory: packed in the child that reads it. */
 export function prepareRead(count) {
-	packed = messages(count).map((message, index) => Buffer.from(packr.pack(rowOf(index, message))))
+	const levelOf = levels()
+	packed = messages(count).map((message, index) =>
+		Buffer.from(packr.pack(rowOf(index, message, levelOf(index)))),
+	)
 }
 
 export const readers = {

@@ -11,7 +11,8 @@ import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:
 import { createInterface } from 'node:readline'
 import { StringDecoder } from 'node:string_decoder'
 import pino from 'pino'
-import { daemonOf, levelOf, NODE_ID } from '../lib/workload.mjs'
+import split2 from 'split2'
+import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'pino.ndjson'
 const CHUNK_BYTES = 256 * 1024
@@ -27,10 +28,11 @@ export function openAppender(path, { setting = 'flush' }) {
 	const stream = pino.destination({ dest: path, sync: true, minLength })
 	const logger = pino({ base: { nodeId: NODE_ID } }, stream)
 	return {
-		append(index, message) {
+		append(index, message, level) {
 			const fields = { seq: index + 1, daemonId: daemonOf(index) }
-			if (levelOf(index) === 'info') logger.info(fields, message)
-			else logger.warn(fields, message)
+			if (level === 'info') logger.info(fields, message)
+			else if (level === 'warn') logger.warn(fields, message)
+			else logger.error(fields, message)
 		},
 		endTurn() {
 			endTurn(stream)
@@ -48,35 +50,67 @@ export function bytesOf(path) {
 	return statSync(path).size
 }
 
-function addLine(line, sink) {
-	const { seq, time, level, daemonId, nodeId, msg } = JSON.parse(line)
-	sink.add(seq, time, level === 30 ? 'info' : 'warn', daemonId, nodeId, msg)
+const LEVELS = { 30: 'info', 40: 'warn', 50: 'error' }
+const ERROR = 50
+
+function addTo(sink) {
+	return ({ seq, time, level, daemonId, nodeId, msg }) =>
+		sink.add(seq, time, LEVELS[level], daemonId, nodeId, msg)
 }
 
-export const readers = {
-	async readline(path, sink) {
-		const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
-		for await (const line of lines) addLine(line, sink)
-	},
-	/** The same by `'line'` events, which spares the iterator its queue. */
-	async 'readline-events'(path, sink) {
-		const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
-		await new Promise((resolve, reject) => {
-			lines.on('line', (line) => addLine(line, sink))
-			lines.once('close', resolve).once('error', reject)
-		})
-	},
-	/** What one would write by hand to beat readline: large synchronous reads, split at newlines. */
-	split(path, sink) {
-		const fd = openSync(path)
-		const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
-		const decoder = new StringDecoder('utf8')
-		let rest = ''
-		for (let bytes = readSync(fd, chunk); bytes > 0; bytes = readSync(fd, chunk)) {
-			const lines = (rest + decoder.write(chunk.subarray(0, bytes))).split('\n')
-			rest = lines.pop()
-			for (const line of lines) addLine(line, sink)
-		}
-		closeSync(fd)
-	},
+function addErrorsTo(sink) {
+	const add = addTo(sink)
+	return (record) => {
+		if (record.level >= ERROR) add(record)
+	}
 }
+
+async function readline(path, add) {
+	const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
+	for await (const line of lines) add(JSON.parse(line))
+}
+
+/** The same by `'line'` events, which spares the iterator its queue. */
+async function readlineEvents(path, add) {
+	const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
+	await new Promise((resolve, reject) => {
+		lines.on('line', (line) => add(JSON.parse(line)))
+		lines.once('close', resolve).once('error', reject)
+	})
+}
+
+async function throughSplit2(path, add) {
+	await new Promise((resolve, reject) => {
+		createReadStream(path)
+			.on('error', reject)
+			.pipe(split2(JSON.parse))
+			.on('data', add)
+			.once('end', resolve)
+			.once('error', reject)
+	})
+}
+
+/** What one would write by hand to beat them: large synchronous reads, split at newlines. */
+function byHand(path, add) {
+	const fd = openSync(path)
+	const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+	const decoder = new StringDecoder('utf8')
+	let rest = ''
+	for (let bytes = readSync(fd, chunk); bytes > 0; bytes = readSync(fd, chunk)) {
+		const lines = (rest + decoder.write(chunk.subarray(0, bytes))).split('\n')
+		rest = lines.pop()
+		for (const line of lines) add(JSON.parse(line))
+	}
+	closeSync(fd)
+}
+
+const ways = { 'by hand': byHand, readline, 'readline events': readlineEvents, split2: throughSplit2 }
+
+function eachWay(addOf) {
+	return Object.fromEntries(
+		Object.entries(ways).map(([name, read]) => [name, (path, sink) => read(path, addOf(sink))]),
+	)
+}
+
+export const readers = eachWay(addTo)
+export const finders = eachWay(addErrorsTo)

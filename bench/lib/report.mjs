@@ -1,6 +1,31 @@
-/** Results as Markdown tables that also read well as plain text. */
+/** Results as Markdown tables that also read well as plain text: first every target and what became of it, then the works. */
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
+
+/** The columns of a work's table, in order: title and digits. A figure has a column where a contender has it. */
+const COLUMNS = {
+	recordsPerSecond: ['records/s', 0],
+	readRecordsPerSecond: ['read, records/s', 0],
+	bytesPerRecord: ['bytes/record', 1],
+	gzipBytesPerRecord: ['gzip -6', 1],
+	closeMs: ['close, ms', 1],
+	ms: ['ms', 2],
+	reads: ['reads', 0],
+	mebibytesRead: ['MiB read', 2],
+	growthRatio: ['large ÷ small', 2],
+	appendRssMiB: ['more memory, MiB', 1],
+	readGrowthRatio: ['read: large ÷ small', 2],
+	readRssMiB: ['read: more memory, MiB', 1],
+	publishP50Us: ['publish p50, µs', 2],
+	publishP999Us: ['publish p99.9, µs', 1],
+	appendMaxMs: ['longest append, ms', 2],
+	pauseMaxMs: ['longest pause, ms', 2],
+	p50Ms: ['p50, ms', 2],
+	p99Ms: ['p99, ms', 2],
+	maxMs: ['max, ms', 2],
+	ns: ['ns/record', 0],
+	gigabytesPerSecond: ['GB/s', 2],
+}
 
 export function markdown({ machine, versions, mode, works }) {
 	const { cpu, cores, memoryGiB, node, os, fileSystem } = machine
@@ -15,50 +40,84 @@ export function markdown({ machine, versions, mode, works }) {
 		'',
 		`Mode \`${mode}\`. Medians of interleaved rounds; a ratio is taken within each round. Spread: from the least to the greatest.`,
 		'',
-		...works.flatMap((work) => workTables(work)),
+		...targets(works),
+		...works.flatMap(workTables),
 	].join('\n')
 }
 
-export function workTables(work) {
-	const lines = [
-		`## ${work.name}`,
+function targets(works) {
+	const rows = works.flatMap(({ name, checks }) =>
+		checks
+			.filter(({ met }) => met !== undefined)
+			.map((check) => [
+				name,
+				subject(check),
+				check.what,
+				...valueCells(check),
+				targetOf(check),
+				check.met ? 'met' : 'missed',
+			]),
+	)
+	if (rows.length === 0) return []
+	return [
+		'## Targets',
 		'',
-		`${whole.format(work.records)} records, ${work.rounds} ${work.rounds === 1 ? 'round' : 'rounds'}`,
-		'',
-		...contenderTable(work.contenders),
+		...table(['work', 'who', 'of', 'median', 'spread', 'target', 'verdict'], rows),
 		'',
 	]
-	if (work.ratios.length > 0) lines.push(...ratioTable(work.ratios), '')
-	return lines
+}
+
+function workTables({ name, records, rounds, contenders, checks }) {
+	const other = checks.filter(({ met }) => met === undefined)
+	return [
+		`## ${name}`,
+		'',
+		`${whole.format(records)} records, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}`,
+		'',
+		...contenderTable(contenders),
+		'',
+		...(other.length === 0
+			? []
+			: [
+					...table(
+						['who', 'of', 'median', 'spread'],
+						other.map((check) => [subject(check), check.what, ...valueCells(check)]),
+					),
+					'',
+				]),
+	]
 }
 
 function contenderTable(contenders) {
-	const written = contenders.some(({ bytesPerRecord }) => bytesPerRecord !== undefined)
-	const head = ['contender', 'records/s', 'spread', ...(written ? ['bytes/record', 'close, ms'] : [])]
-	const rows = contenders.map(({ name, recordsPerSecond, bytesPerRecord, closeMs }) => [
-		name,
-		whole.format(recordsPerSecond.median),
-		`${whole.format(recordsPerSecond.spread * 100)} %`,
-		...(written ? [bytesPerRecord.toFixed(1), closeMs.toFixed(1)] : []),
-	])
-	return table(head, rows)
+	const keys = Object.keys(COLUMNS).filter((key) =>
+		contenders.some(({ figures }) => figures[key] !== undefined),
+	)
+	const rows = contenders.map(({ name, figures }) => {
+		const main = Object.values(figures)[0]
+		return [
+			name,
+			...keys.map((key) => (figures[key] === undefined ? '' : number(figures[key].median, COLUMNS[key][1]))),
+			`${whole.format(main.spread * 100)} %`,
+		]
+	})
+	return table(['contender', ...keys.map((key) => COLUMNS[key][0]), 'spread'], rows)
 }
 
-function ratioTable(ratios) {
-	const rows = ratios.map((ratio) => [
-		`${ratio.ours} ÷ ${ratio.peer}`,
-		ratio.of,
-		ratio.median.toFixed(2),
-		`${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)}`,
-		targetOf(ratio),
-		ratio.met === undefined ? '–' : ratio.met ? 'met' : 'missed',
-	])
-	return table(['ratio', 'of', 'median', 'spread', 'target', 'verdict'], rows)
+function subject({ ours, peer }) {
+	return peer === undefined ? ours : `${ours} ÷ ${peer}`
 }
 
-function targetOf({ atLeast, bytesAtMost }) {
-	if (atLeast !== undefined) return `≥ ${atLeast}`
-	return bytesAtMost === undefined ? '–' : `≤ ${bytesAtMost}`
+function valueCells({ median, min, max }) {
+	const digits = max >= 100 ? 0 : 2
+	return [number(median, digits), `${number(min, digits)} to ${number(max, digits)}`]
+}
+
+function targetOf({ atLeast, atMost }) {
+	return atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`
+}
+
+function number(value, digits) {
+	return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
 function table(head, rows) {

@@ -6,23 +6,41 @@ export function summary(figures) {
 	const half = sorted.length >> 1
 	const median = sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
 	const [min, max] = [sorted[0], sorted.at(-1)]
-	return { median, min, max, spread: (max - min) / median }
+	return { median, min, max, spread: median === 0 ? 0 : (max - min) / median }
 }
 
-/** Ours to the fastest of the peers, or to the smallest file, by round. */
-export function ratio({ ours, peers, label, atLeast, bytesAtMost }, measured) {
-	const byRound = measured.get(ours).map((own, round) => {
-		const others = peers.map((peer) => measured.get(peer)[round])
-		if (bytesAtMost !== undefined) return own.bytes / Math.min(...others.map((other) => other.bytes))
-		return Math.min(...others.map((other) => other.elapsedMs)) / own.elapsedMs
+/** The value that a part `share` of the sorted figures does not exceed. */
+export function percentile(sorted, share) {
+	return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+}
+
+/**
+ * One figure against its target. With `peers` it is a ratio, taken round by round to the best of them: how many times faster
+ * where `atLeast` is asked, how large a part where `atMost` is. Without, it is the figure itself.
+ *
+ * @param wanted `figure` names what is compared; `peerFigure` what of the peers, where that differs
+ */
+export function check(wanted, measured) {
+	const { ours, peers, label, figure, peerFigure = figure, atLeast, atMost, what } = wanted
+	const own = measured.get(ours).map((run) => run[figure])
+	const values = own.map((value, round) => {
+		if (peers === undefined) return value
+		const others = peers.map((peer) => measured.get(peer)[round][peerFigure])
+		if (isRate(figure)) return value / Math.max(...others)
+		return atMost === undefined ? Math.min(...others) / value : value / Math.min(...others)
 	})
-	const found = summary(byRound)
+	const found = summary(values)
 	return {
 		ours,
-		peer: label ?? peers.join(', '),
-		of: bytesAtMost === undefined ? 'records per second' : 'bytes per record',
+		...(peers === undefined ? {} : { peer: label ?? peers.join(', ') }),
+		what,
+		figure,
 		...found,
 		...(atLeast === undefined ? {} : { atLeast, met: found.median >= atLeast }),
-		...(bytesAtMost === undefined ? {} : { bytesAtMost, met: found.median <= bytesAtMost }),
+		...(atMost === undefined ? {} : { atMost, met: found.median <= atMost }),
 	}
+}
+
+function isRate(figure) {
+	return figure.endsWith('PerSecond')
 }

@@ -12,8 +12,23 @@ export function daemonOf(index) {
 }
 
 /** One in ten is a warning. */
-export function levelOf(index) {
+function usualLevelOf(index) {
 	return index % 10 === 9 ? 'warn' : 'info'
+}
+
+/**
+ * The level of each record: as usual, or with one in a thousand at `error`, in ten bursts or spread evenly.
+ * @param errors undefined, `bursts` or `spread`
+ */
+export function levels(errors, count) {
+	if (errors === undefined) return usualLevelOf
+	if (errors === 'spread') return (index) => (index % 1000 === 500 ? 'error' : usualLevelOf(index))
+	const part = Math.floor(count / 10)
+	const burst = Math.floor(count / 10_000)
+	return (index) => {
+		const at = (index % part) - (part >> 1)
+		return at >= 0 && at < burst ? 'error' : usualLevelOf(index)
+	}
 }
 
 function messageOf(index) {
@@ -45,11 +60,19 @@ export class Tally {
 		if (tsMs > 0 && level !== undefined && daemonId !== undefined && nodeId !== undefined) this.otherFields++
 	}
 
-	/** @throws when what was tallied cannot be the whole of the workload */
-	check(count) {
-		let messageChars = 0
-		for (let index = 0; index < count; index++) messageChars += messageOf(index).length
-		const expected = { count, seqSum: (count * (count + 1)) / 2, messageChars, otherFields: count }
+	/**
+	 * @param wanted which records of the workload should have been read: `(index) => boolean`
+	 * @throws when what was tallied cannot be these
+	 */
+	check(count, wanted = () => true) {
+		const expected = { count: 0, seqSum: 0, messageChars: 0, otherFields: 0 }
+		for (let index = 0; index < count; index++) {
+			if (!wanted(index)) continue
+			expected.count++
+			expected.seqSum += index + 1
+			expected.messageChars += messageOf(index).length
+			expected.otherFields++
+		}
 		for (const [name, value] of Object.entries(expected)) {
 			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} where ${value} were written`)
 		}
@@ -61,16 +84,18 @@ export class ContentCheck {
 	#index = 0
 	#sinceMs
 	#untilMs = Date.now()
+	#levelOf
 
 	/** @param sinceMs the earliest time a record can have; the latest is now */
-	constructor(sinceMs) {
+	constructor(sinceMs, levelOf) {
 		this.#sinceMs = sinceMs
+		this.#levelOf = levelOf
 	}
 
 	add(seq, tsMs, level, daemonId, nodeId, message) {
 		const index = this.#index++
 		const got = [seq, level, daemonId, nodeId, message]
-		const expected = [index + 1, levelOf(index), daemonOf(index), NODE_ID, messageOf(index)]
+		const expected = [index + 1, this.#levelOf(index), daemonOf(index), NODE_ID, messageOf(index)]
 		for (const [at, value] of expected.entries()) {
 			if (got[at] !== value)
 				throw new Error(`record ${index + 1}: read ${got[at]} where ${value} was written`)

@@ -1,0 +1,135 @@
+/**
+ * One measurement of one contender, in a process of its own: warm up, collect garbage, run, check what came out, print one
+ * line of JSON. Run by `lib/processes.mjs` with `--expose-gc` and the job as its argument.
+ */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { ContentCheck, levels, messages, Tally } from '../lib/workload.mjs'
+
+const job = JSON.parse(process.argv[2])
+const contender = await import(`../contenders/${job.contender}.mjs`)
+const levelOf = levels(job.errors, job.records)
+const startedMs = Date.now()
+
+/** Readers come to their speed late: V8 compiles the long loops of the first pass only when they are nearly done. */
+const WARM_UP_READS = 3
+
+const kinds = {
+	append: measureAppend,
+	killed: appendUntilKilled,
+	check: checkContent,
+	read: measureRead,
+	find: measureFind,
+	acknowledged: measureAcknowledged,
+}
+process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
+
+/** The clock stops when the last turn has ended: from there on a killed process loses nothing. Closing is timed apart. */
+async function measureAppend() {
+	await appendAndClose(fileIn('warm-up'), job.warmUpRecords)
+	const path = fileIn('measured')
+	const { elapsedMs, closeMs } = await appendAndClose(path, job.records)
+	await readBack(path, startedMs)
+	return {
+		recordsPerSecond: (job.records / elapsedMs) * 1000,
+		bytesPerRecord: contender.bytesOf(path) / job.records,
+		closeMs,
+		...(job.gzip ? { gzipBytesPerRecord: gzipBytesOf(path) / job.records } : {}),
+		path,
+	}
+}
+
+async function appendAndClose(path, records) {
+	const lines = messages(records)
+	const appender = await contender.openAppender(path, job)
+	globalThis.gc()
+	const start = performance.now()
+	await appendAll(appender, lines)
+	const elapsedMs = performance.now() - start
+	const closeStart = performance.now()
+	await appender.close()
+	return { elapsedMs, closeMs: performance.now() - closeStart }
+}
+
+async function appendAll(appender, lines) {
+	for (let index = 0; index < lines.length; ) {
+		const turnEnd = Math.min(index + job.turn, lines.length)
+		appendTurn(appender, lines, index, turnEnd)
+		index = turnEnd
+		const ended = appender.endTurn()
+		if (ended !== undefined) await ended
+		await new Promise(setImmediate)
+	}
+}
+
+/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+function appendTurn(appender, lines, from, to) {
+	for (let index = from; index < to; index++) appender.append(index, lines[index], levelOf(index))
+}
+
+/** Never closes: whoever reads the file afterwards sees what the promise is worth. */
+async function appendUntilKilled() {
+	await appendAll(await contender.openAppender(job.path, job), messages(job.records))
+	process.kill(process.pid, 'SIGKILL')
+}
+
+async function checkContent() {
+	await readBack(job.path, 0)
+	return {}
+}
+
+async function readBack(path, sinceMs) {
+	contender.prepareRead?.(job.records)
+	const check = new ContentCheck(sinceMs, levelOf)
+	await contender.readers[Object.keys(contender.readers)[0]](path, check)
+	check.check(job.records)
+}
+
+/** Opening and closing are part of it. */
+async function measureRead() {
+	const result = await measureReader(contender.readers[job.reader], () => true)
+	await readBack(job.path, 0)
+	return result
+}
+
+function measureFind() {
+	return measureReader(contender.finders[job.reader], (index) => levelOf(index) === 'error')
+}
+
+async function measureReader(read, wanted) {
+	contender.prepareRead?.(job.records)
+	for (let pass = 0; pass < WARM_UP_READS; pass++) await read(job.path, new Tally())
+	globalThis.gc()
+	const tally = new Tally()
+	const start = performance.now()
+	await read(job.path, tally)
+	const elapsedMs = performance.now() - start
+	tally.check(job.records, wanted)
+	return { recordsPerSecond: (job.records / elapsedMs) * 1000, ms: elapsedMs }
+}
+
+/** Records that are on the disk, with whoever wrote them told so. */
+async function measureAcknowledged() {
+	const path = fileIn('measured')
+	const lines = messages(job.records)
+	const appender = await contender.openAcknowledged(path, job)
+	const start = performance.now()
+	await appender.run(lines, levelOf)
+	const elapsedMs = performance.now() - start
+	await appender.close()
+	const check = new Tally()
+	await contender.readers[Object.keys(contender.readers)[0]](path, check)
+	check.check(job.records)
+	return { recordsPerSecond: (job.records / elapsedMs) * 1000 }
+}
+
+function gzipBytesOf(path) {
+	return gzipSync(readFileSync(path), { level: 6 }).length
+}
+
+function fileIn(name) {
+	const folder = join(job.folder, name)
+	mkdirSync(folder)
+	return join(folder, contender.fileName)
+}

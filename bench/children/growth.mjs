@@ -1,0 +1,73 @@
+/** The same work many times over: throughput and memory at a small and at a large count, in one process. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { FileChainAppender, MeshLoop, openChain } from '../../dist/index.js'
+import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
+
+const TURN = 1000
+const MIB = 1024 * 1024
+const job = JSON.parse(process.argv[2])
+const path = join(job.folder, 'node.chain')
+const lines = messages(job.small)
+
+for (let warmUp = 0; warmUp < 3; warmUp++) await append(job.small, () => {})
+const small = await append(job.small, () => {})
+const appended = await withMemory((sample) => append(job.large, sample))
+for (let warmUp = 0; warmUp < 3; warmUp++) await read(job.large, () => {}, job.small)
+const smallRead = await read(job.large, () => {}, job.small)
+const dumped = await withMemory((sample) => read(job.large, sample, job.large))
+process.stdout.write(
+	`${JSON.stringify({
+		recordsPerSecond: appended.rate,
+		growthRatio: appended.rate / small,
+		appendRssMiB: appended.rssMiB,
+		readRecordsPerSecond: dumped.rate,
+		readGrowthRatio: dumped.rate / smallRead,
+		readRssMiB: dumped.rssMiB,
+	})}\n`,
+)
+
+/** How far resident memory rose above where it was when the work began. */
+async function withMemory(work) {
+	globalThis.gc()
+	const before = process.memoryUsage.rss()
+	let most = before
+	const rate = await work(() => {
+		most = Math.max(most, process.memoryUsage.rss())
+	})
+	return { rate, rssMiB: (most - before) / MIB }
+}
+
+async function append(records, sample) {
+	rmSync(path, { force: true })
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
+	const start = performance.now()
+	for (let index = 0; index < records; index += TURN) {
+		appendTurn(loop, index, Math.min(index + TURN, records))
+		await new Promise(setImmediate)
+		if (index % (100 * TURN) === 0) sample()
+	}
+	const elapsedMs = performance.now() - start
+	await loop.close()
+	return (records / elapsedMs) * 1000
+}
+
+function appendTurn(loop, from, to) {
+	for (let index = from; index < to; index++) {
+		loop.info(lines[index % lines.length], undefined, { daemonId: daemonOf(index) })
+	}
+}
+
+async function read(records, sample, limit) {
+	const chain = await openChain(path)
+	const start = performance.now()
+	let found = 0
+	for await (const record of chain.records({ limit })) {
+		if (record.seq !== ++found) throw new Error(`record ${record.seq} stands where ${found} was expected`)
+		if (found % 100_000 === 0) sample()
+	}
+	const elapsedMs = performance.now() - start
+	await chain.close()
+	if (found !== Math.min(records, limit)) throw new Error(`${found} of ${limit} records were read`)
+	return (found / elapsedMs) * 1000
+}

@@ -1,0 +1,39 @@
+/** Rounds, in which the contenders take turns; each begins with another one, so that none always comes after the same. */
+import { check, summary } from './statistics.mjs'
+
+/**
+ * @param entries what is measured: `{ name }` and whatever `measure` needs
+ * @param measure called once a round and entry; returns the figures
+ * @returns by name, the figures of each round
+ */
+export function rounds(entries, count, progress, measure) {
+	const measured = new Map(entries.map(({ name }) => [name, []]))
+	for (let round = 0; round < count; round++) {
+		for (const entry of rotated(entries, round)) {
+			progress(`round ${round + 1} of ${count}, ${entry.name}`)
+			measured.get(entry.name).push(measure(entry))
+		}
+	}
+	return measured
+}
+
+function rotated(list, by) {
+	const at = by % list.length
+	return [...list.slice(at), ...list.slice(0, at)]
+}
+
+/** What a work's rounds come to: each contender's figures, and the checks whose contenders took part. */
+export function outcome(measured, checks) {
+	return {
+		contenders: [...measured].map(([name, runs]) => ({ name, figures: figuresOf(runs) })),
+		checks: checks
+			.map((wanted) => ({ ...wanted, peers: wanted.peers?.filter((peer) => measured.has(peer)) }))
+			.filter(({ ours, peers }) => measured.has(ours) && peers?.length !== 0)
+			.map((wanted) => check(wanted, measured)),
+	}
+}
+
+function figuresOf(runs) {
+	const keys = Object.keys(runs[0]).filter((key) => typeof runs[0][key] === 'number')
+	return Object.fromEntries(keys.map((key) => [key, summary(runs.map((run) => run[key]))]))
+}

@@ -1,0 +1,164 @@
+/** Appending, by the records published in a turn. What counts ends when a killed process would lose nothing of it. */
+import { join } from 'node:path'
+import { emptyFolder, runChild, runUntilKilled } from '../lib/processes.mjs'
+import { outcome, rounds } from '../lib/rounds.mjs'
+
+const TURNS_BEFORE_KILL = 7
+
+const OURS = { name: 'mesh-chain', contender: 'mesh-chain', gzip: true }
+const SQLITE = { name: 'better-sqlite3', contender: 'better-sqlite3' }
+const LMDB = { name: 'lmdb', contender: 'lmdb' }
+const LEVEL = { name: 'classic-level', contender: 'classic-level' }
+const HYPERCORE = { name: 'hypercore', contender: 'hypercore', part: 10 }
+const EVENT_STORAGE = { name: 'event-storage', contender: 'event-storage' }
+/** Writes nothing and so promises nothing: the yardstick of encoding. */
+const PACK = { name: 'msgpackr', contender: 'msgpackr', inMemory: true }
+
+function pino(setting) {
+	return { name: `pino ${setting}`, contender: 'pino', setting }
+}
+
+const PINO = ['pino flush', 'pino flushSync', 'pino sync']
+
+function faster(peer, atLeast) {
+	return {
+		ours: 'mesh-chain',
+		peers: [peer],
+		what: 'records per second',
+		figure: 'recordsPerSecond',
+		atLeast,
+	}
+}
+
+function fasterThanPino(atLeast) {
+	return { ...faster('', atLeast), peers: PINO, label: 'fastest pino' }
+}
+
+function smaller(atMost) {
+	return {
+		ours: 'mesh-chain',
+		peers: ['pino sync'],
+		what: 'bytes per record',
+		figure: 'bytesPerRecord',
+		atMost,
+	}
+}
+
+function append(turn, contenders, checks, sizes) {
+	return {
+		name: `append/turn=${turn}/durability=os`,
+		contenders,
+		run: (size, folder, progress) =>
+			run({ turn, contenders, checks }, { ...sizes[size.mode], ...size }, folder, progress),
+	}
+}
+
+function run({ turn, contenders, checks }, size, folder, progress) {
+	const chosen = contenders.filter(({ contender }) => size.takesPart(contender))
+	for (const entry of chosen) checkPromise(entry, turn, folder, progress)
+	const measured = rounds(chosen, size.rounds, progress, (entry) => {
+		const records = Math.ceil(size.records / (entry.part ?? 1))
+		const warmUpRecords = Math.ceil(size.warmUpRecords / (entry.part ?? 1))
+		return runChild('contender', {
+			...entry,
+			kind: 'append',
+			turn,
+			records,
+			warmUpRecords,
+			folder: emptyFolder(folder, 'round'),
+		})
+	})
+	return { records: size.records, rounds: size.rounds, ...outcome(measured, checks) }
+}
+
+/** Who cannot show that a killed process loses nothing once its turn has ended is not compared. */
+function checkPromise(entry, turn, folder, progress) {
+	if (entry.inMemory) return
+	progress(`killing ${entry.name}`)
+	const job = {
+		...entry,
+		turn,
+		records: turn * TURNS_BEFORE_KILL,
+		path: join(emptyFolder(folder, 'killed'), 'file'),
+	}
+	runUntilKilled('contender', { ...job, kind: 'killed' })
+	runChild('contender', { ...job, kind: 'check' })
+}
+
+const SMOKE = { rounds: 1, records: 1_000, warmUpRecords: 100 }
+
+export const appends = [
+	append(
+		1000,
+		[
+			OURS,
+			pino('sync'),
+			pino('flushSync'),
+			pino('flush'),
+			SQLITE,
+			LMDB,
+			LEVEL,
+			EVENT_STORAGE,
+			HYPERCORE,
+			PACK,
+		],
+		[
+			fasterThanPino(12),
+			faster('better-sqlite3', 6),
+			faster('lmdb', 10),
+			faster('event-storage', 10),
+			faster('classic-level', 10),
+			faster('hypercore', 50),
+			faster('msgpackr', 1.2),
+			smaller(0.55),
+			{
+				...smaller(0.2),
+				what: 'bytes per record, ours through gzip -6',
+				figure: 'gzipBytesPerRecord',
+				peerFigure: 'bytesPerRecord',
+			},
+		],
+		{
+			full: { rounds: 7, records: 200_000, warmUpRecords: 100_000 },
+			quick: { rounds: 3, records: 30_000, warmUpRecords: 30_000 },
+			smoke: SMOKE,
+		},
+	),
+	append(
+		10,
+		[OURS, pino('sync'), pino('flush'), SQLITE, LMDB, LEVEL, EVENT_STORAGE, HYPERCORE, PACK],
+		[
+			fasterThanPino(),
+			faster('better-sqlite3'),
+			faster('lmdb'),
+			faster('event-storage'),
+			faster('classic-level'),
+			faster('hypercore'),
+			faster('msgpackr'),
+		],
+		{
+			full: { rounds: 5, records: 200_000, warmUpRecords: 100_000 },
+			quick: { rounds: 1, records: 20_000, warmUpRecords: 20_000 },
+			smoke: SMOKE,
+		},
+	),
+	append(
+		1,
+		[OURS, pino('sync'), SQLITE, LMDB, LEVEL, EVENT_STORAGE, HYPERCORE, PACK],
+		[
+			faster('pino sync', 1.3),
+			faster('better-sqlite3'),
+			faster('lmdb'),
+			faster('event-storage'),
+			faster('classic-level'),
+			faster('hypercore'),
+			faster('msgpackr'),
+			smaller(0.75),
+		],
+		{
+			full: { rounds: 5, records: 100_000, warmUpRecords: 50_000 },
+			quick: { rounds: 1, records: 10_000, warmUpRecords: 10_000 },
+			smoke: { ...SMOKE, records: 200 },
+		},
+	),
+]

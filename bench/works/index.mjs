@@ -1,0 +1,14 @@
+/**
+ * Everything that is measured. Each work has a name, its contenders, and `run(size, folder, progress)`, where `size` says
+ * the mode and who takes part; it returns counts, each contender's figures, and the checks against the targets.
+ */
+import { appends } from './append.mjs'
+import { disk } from './disk.mjs'
+import { eventLoop } from './event-loop.mjs'
+import { follow } from './follow.mjs'
+import { growth } from './growth.mjs'
+import { large } from './large.mjs'
+import { reads } from './read.mjs'
+import { stages } from './stages.mjs'
+
+export const works = [...appends, disk, ...reads, large, growth, eventLoop, follow, stages]

@@ -1,0 +1,113 @@
+/** Reading: everything back as objects, or only the few that matter. */
+import { emptyFolder, runChild } from '../lib/processes.mjs'
+import { outcome, rounds } from '../lib/rounds.mjs'
+
+function entry([contender, reader, part]) {
+	return { name: `${contender} ${reader}`, contender, reader, part }
+}
+
+const NDJSON = ['pino by hand', 'pino readline', 'pino readline events', 'pino split2']
+
+function faster(ours, peers, atLeast, label) {
+	return { ours, peers, label, what: 'records per second', figure: 'recordsPerSecond', atLeast }
+}
+
+const WAYS = [
+	['mesh-chain', 'batches'],
+	['mesh-chain', 'records'],
+	['pino', 'by hand'],
+	['pino', 'readline'],
+	['pino', 'readline events'],
+	['pino', 'split2'],
+	['better-sqlite3', 'iterate'],
+]
+
+const everything = {
+	name: 'read/everything',
+	kind: 'read',
+	contenders: [
+		...WAYS,
+		['event-storage', 'iterate'],
+		['lmdb', 'range'],
+		['classic-level', 'iterate'],
+		['hypercore', 'get', 10],
+		['msgpackr', 'unpack'],
+	].map(entry),
+	checks: [
+		faster('mesh-chain batches', NDJSON, 6, 'fastest NDJSON'),
+		faster('mesh-chain batches', ['better-sqlite3 iterate'], 8),
+		faster('mesh-chain batches', ['event-storage iterate'], 8),
+		faster('mesh-chain records', ['pino readline', 'pino readline events'], 4, 'NDJSON by readline'),
+		faster('mesh-chain batches', ['lmdb range']),
+		faster('mesh-chain batches', ['classic-level iterate']),
+		faster('mesh-chain batches', ['msgpackr unpack']),
+	],
+	sizes: {
+		full: { rounds: 7, records: 200_000 },
+		quick: { rounds: 2, records: 40_000 },
+		smoke: { rounds: 1, records: 1_000 },
+	},
+}
+
+/** One record in a thousand is at `error`; the others have to be passed over. */
+function find(errors, atLeast) {
+	return {
+		name: `read/errors=${errors}`,
+		kind: 'find',
+		errors,
+		contenders: WAYS.map(entry),
+		checks: [
+			faster('mesh-chain batches', NDJSON, atLeast, 'fastest NDJSON + filter'),
+			faster('mesh-chain batches', ['better-sqlite3 iterate']),
+		],
+		sizes: {
+			full: { rounds: 5, records: 1_000_000 },
+			quick: { rounds: 1, records: 100_000 },
+			smoke: { rounds: 1, records: 10_000 },
+		},
+	}
+}
+
+function work({ name, kind, errors, contenders, checks, sizes }) {
+	return {
+		name,
+		contenders,
+		run({ mode, takesPart }, folder, progress) {
+			const size = sizes[mode]
+			const chosen = contenders.filter(({ contender }) => takesPart(contender))
+			const recordsOf = ({ part }) => Math.ceil(size.records / (part ?? 1))
+			const paths = writeFiles(chosen, { errors, recordsOf }, folder, progress)
+			const measured = rounds(chosen, size.rounds, progress, (each) =>
+				runChild('contender', {
+					...each,
+					kind,
+					errors,
+					records: recordsOf(each),
+					path: paths.get(each.contender),
+				}),
+			)
+			return { records: size.records, rounds: size.rounds, ...outcome(measured, checks) }
+		},
+	}
+}
+
+/** What the readers read: written once, by the contender that the file belongs to. */
+function writeFiles(entries, { errors, recordsOf }, folder, progress) {
+	const paths = new Map()
+	for (const { contender, part } of entries) {
+		if (paths.has(contender)) continue
+		progress(`writing for ${contender}`)
+		const job = {
+			kind: 'append',
+			contender,
+			turn: 1000,
+			errors,
+			records: recordsOf({ part }),
+			warmUpRecords: 0,
+		}
+		paths.set(contender, runChild('contender', { ...job, folder: emptyFolder(folder, contender) }).path)
+	}
+	return paths
+}
+
+export const reads = [everything, find('bursts', 40), find('spread', 12)].map(work)

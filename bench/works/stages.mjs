@@ -1,0 +1,92 @@
+/** What a record costs, stage by stage, beside the limits of the machine: the figures of docs/performance.md. */
+import { emptyFolder, runChild } from '../lib/processes.mjs'
+import { outcome, rounds } from '../lib/rounds.mjs'
+
+const STAGES = [
+	'belowLevel',
+	'loop',
+	'listener',
+	'data',
+	'chainNowhere',
+	'chain',
+	'chainData',
+	'chainSingly',
+	'emptyTurn',
+	'clock',
+	'freeze',
+	'crc32',
+	'sha256',
+	'write',
+	'writeSingly',
+	'batches',
+	'records',
+	'errors',
+].map((name) => ({ name, contender: 'mesh-chain' }))
+
+/** Each row of the table: how it follows from the stages of one round, in nanoseconds a record unless the name says otherwise. */
+const ROWS = {
+	'a line below the level': ({ belowLevel }) => belowLevel.ns,
+	clock: ({ clock }) => clock.ns,
+	freeze: ({ freeze }) => freeze.ns,
+	'check, build, ring, deliver': ({ loop, clock, freeze }) => loop.ns - clock.ns - freeze.ns,
+	'sum: a loop with NoOpAppender': ({ loop }) => loop.ns,
+	'hand over and encode': (s) => s.chainNowhere.ns - s.loop.ns - checksumOf(s) - hashOf(s),
+	'checksum (CRC-32)': checksumOf,
+	'hash (SHA-256)': hashOf,
+	write: ({ chain, chainNowhere }) => chain.ns - chainNowhere.ns,
+	'sum: a loop with a chain, 1,000 a turn': ({ chain }) => chain.ns,
+	'one listener more': ({ listener, loop }) => listener.ns - loop.ns,
+	'canonical copy of { user, ms, ok }': ({ data, loop }) => data.ns - loop.ns,
+	'the same, and its bytes in the chain': ({ chainData, chain }) => chainData.ns - chain.ns,
+	'a loop with a chain, 1 a turn': ({ chainSingly }) => chainSingly.ns,
+	'of that, a turn of the event loop with nothing in it': ({ emptyTurn }) => emptyTurn.ns,
+	'reading by batches()': ({ batches }) => batches.ns,
+	'reading by records()': ({ records }) => records.ns,
+	'passing over what is below the level asked for': ({ errors }) => errors.ns,
+	'limit: writeSync of 64 B': ({ writeSingly }) => writeSingly.ns,
+}
+
+const LIMITS = {
+	'limit: write, 64 KiB at a time': 'write',
+	'limit: CRC-32': 'crc32',
+	'limit: SHA-256': 'sha256',
+}
+
+function checksumOf({ crc32, chain }) {
+	return crc32.nsPerByte * chain.bytesPerRecord
+}
+
+function hashOf({ sha256, chain }) {
+	return sha256.nsPerByte * chain.bytesPerRecord
+}
+
+const SIZES = {
+	full: { rounds: 5, records: 200_000 },
+	quick: { rounds: 1, records: 20_000 },
+	smoke: { rounds: 1, records: 500 },
+}
+
+export const stages = {
+	name: 'stages',
+	contenders: STAGES,
+	run({ mode }, folder, progress) {
+		const size = SIZES[mode]
+		const measured = rounds(STAGES, size.rounds, progress, ({ name }) =>
+			runChild('stage', { name, stage: name, records: size.records, folder: emptyFolder(folder, 'round') }),
+		)
+		return { records: size.records, rounds: size.rounds, ...outcome(rowsOf(measured, size.rounds), []) }
+	},
+}
+
+function rowsOf(measured, count) {
+	const byRound = Array.from({ length: count }, (_unused, round) =>
+		Object.fromEntries([...measured].map(([name, runs]) => [name, runs[round]])),
+	)
+	return new Map([
+		...Object.entries(ROWS).map(([name, nsOf]) => [name, byRound.map((stage) => ({ ns: nsOf(stage) }))]),
+		...Object.entries(LIMITS).map(([name, stage]) => [
+			name,
+			byRound.map((round) => ({ gigabytesPerSecond: round[stage].gigabytesPerSecond })),
+		]),
+	])
+}
