@@ -12,8 +12,8 @@ const contender = await import(`../contenders/${job.contender}.mjs`)
 const levelOf = levels(job.errors, job.records)
 const startedMs = Date.now()
 
-/** Readers come to their speed late: V8 compiles the long loops of the first pass only when they are nearly done. */
-const WARM_UP_READS = 3
+/** Readers come to their speed late, the fast ones after the most passes: V8 compiles what has run for long. */
+const WARM_UP_READS_MIN = 3
 
 const kinds = {
 	append: measureAppend,
@@ -99,7 +99,10 @@ function measureFind() {
 
 async function measureReader(read, wanted) {
 	contender.prepareRead?.(job.records)
-	for (let pass = 0; pass < WARM_UP_READS; pass++) await read(job.path, new Tally())
+	const warmUntil = performance.now() + job.warmUpMs
+	for (let pass = 0; pass < WARM_UP_READS_MIN || performance.now() < warmUntil; pass++) {
+		await read(job.path, new Tally())
+	}
 	globalThis.gc()
 	const tally = new Tally()
 	const start = performance.now()

@@ -43,9 +43,9 @@ const everything = {
 		faster('mesh-chain batches', ['msgpackr unpack']),
 	],
 	sizes: {
-		full: { rounds: 7, records: 200_000 },
-		quick: { rounds: 2, records: 40_000 },
-		smoke: { rounds: 1, records: 1_000 },
+		full: { rounds: 5, records: 200_000, warmUpMs: 1_500 },
+		quick: { rounds: 1, records: 20_000, warmUpMs: 300 },
+		smoke: { rounds: 1, records: 1_000, warmUpMs: 0 },
 	},
 }
 
@@ -61,9 +61,9 @@ function find(errors, atLeast) {
 			faster('mesh-chain batches', ['better-sqlite3 iterate']),
 		],
 		sizes: {
-			full: { rounds: 5, records: 1_000_000 },
-			quick: { rounds: 1, records: 100_000 },
-			smoke: { rounds: 1, records: 10_000 },
+			full: { rounds: 5, records: 500_000, warmUpMs: 1_500 },
+			quick: { rounds: 1, records: 50_000, warmUpMs: 300 },
+			smoke: { rounds: 1, records: 10_000, warmUpMs: 0 },
 		},
 	}
 }
@@ -82,6 +82,7 @@ function work({ name, kind, errors, contenders, checks, sizes }) {
 					...each,
 					kind,
 					errors,
+					warmUpMs: size.warmUpMs,
 					records: recordsOf(each),
 					path: paths.get(each.contender),
 				}),

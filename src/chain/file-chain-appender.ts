@@ -166,10 +166,9 @@ export class FileChainAppender implements LogChainAppender {
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`.
 	 */
-	async sync(): Promise<void> {
+	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
-		this.flush()
-		await this.#syncWritten()
+		return this.#sync()
 	}
 
 	/**
@@ -231,18 +230,19 @@ export class FileChainAppender implements LogChainAppender {
 		}
 		if (this.#writer.syncFailure === undefined || this.durability === 'os') this.#recovered()
 		if (this.durability === 'disk' && this.#writer.durableSeq < this.#writer.writtenSeq) {
-			this.#syncWritten().catch(() => {}) // it has been announced, and committedSeq stays where it is
+			this.#sync().catch(() => {}) // it has been announced, and committedSeq stays where it is
 		}
 		return true
 	}
 
-	async #syncWritten(): Promise<void> {
+	async #sync(): Promise<void> {
 		try {
 			await this.#writer.sync()
 		} catch (error) {
 			this.#failed(error as MeshChainError)
 			throw error
 		}
+		if (this.#failure?.code === 'WRITE_FAILED') this.#recovered()
 	}
 
 	#failed(error: MeshChainError): void {
@@ -279,6 +279,8 @@ export class FileChainAppender implements LogChainAppender {
 		} catch (error) {
 			this.#lostAtClose = this.#writer.pendingRecords
 			this.#failure = error as MeshChainError
+			// No sync may still be under way when the file is let go of.
+			await this.#writer.sync().catch(() => {})
 			throw error
 		} finally {
 			this.#writer.close()

@@ -113,11 +113,18 @@ export function readFully(system: FileSystem, fd: number, length: number, positi
 	return bytes.subarray(0, done)
 }
 
-/** Writes all of it, or throws: a count that comes back short is followed by the error that explains it. */
-export function writeFully(system: FileSystem, fd: number, bytes: Uint8Array, position: number): void {
-	let done = 0
-	while (done < bytes.length) {
-		const count = system.writeSync(fd, bytes, done, bytes.length - done, position + done)
+/** Writes `bytes[start, end)`, or throws: a count that comes back short is followed by the error that explains it. */
+export function writeFully(
+	system: FileSystem,
+	fd: number,
+	bytes: Uint8Array,
+	position: number,
+	start = 0,
+	end = bytes.length,
+): void {
+	let done = start
+	while (done < end) {
+		const count = system.writeSync(fd, bytes, done, end - done, position + done - start)
 		if (count === 0) throw Object.assign(new Error('the write took no bytes'), { code: 'EIO' })
 		done += count
 	}

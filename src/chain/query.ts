@@ -36,7 +36,23 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		throw invalidQuery('gaps', gaps, "'yield', 'throw' or 'skip'")
 	}
 	const levelsWanted = (LEVELS_MASK << filter.levelIndexMin) & LEVELS_MASK
-	return { ...filter, limit, reverse, gaps, levelsWanted, isEverything: isEverything(filter) }
+	// Listed one by one: what a spread makes has a new shape each time, and V8 compiles the readers for one shape.
+	return {
+		levelIndexMin: filter.levelIndexMin,
+		kinds: filter.kinds,
+		daemonId: filter.daemonId,
+		nodeId: filter.nodeId,
+		grep: filter.grep,
+		fromSeq: filter.fromSeq,
+		toSeq: filter.toSeq,
+		sinceMs: filter.sinceMs,
+		untilMs: filter.untilMs,
+		limit,
+		reverse,
+		gaps,
+		levelsWanted,
+		isEverything: isEverything(filter),
+	}
 }
 
 /** Whether a stretch of this extent can hold a record that matches, or a gap, which always does. */

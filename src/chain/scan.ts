@@ -61,11 +61,21 @@ export class Scanner {
 		this.#base = offset
 	}
 
-	/** The next piece of the file; it is kept, not copied, and must not change. */
-	push(piece: Buffer): void {
+	/**
+	 * The next piece of the file; it is kept, not copied, and must not change before the one after it is pushed.
+	 *
+	 * @param headroom bytes before the piece, in the same memory, that are free for what is left of the pieces before it.
+	 */
+	push(piece: Buffer, headroom = 0): void {
 		const keepFrom = this.#badPos >= 0 ? this.#badPos : this.#pos
-		const kept = this.#bytes.subarray(keepFrom)
-		this.#bytes = kept.length === 0 ? piece : Buffer.concat([kept, piece])
+		const kept = this.#bytes.length - keepFrom
+		if (kept === 0) this.#bytes = piece
+		else if (kept > headroom) this.#bytes = Buffer.concat([this.#bytes.subarray(keepFrom), piece])
+		else {
+			const joined = Buffer.from(piece.buffer, piece.byteOffset - kept, kept + piece.length)
+			this.#bytes.copy(joined, 0, keepFrom)
+			this.#bytes = joined
+		}
 		this.#base += keepFrom
 		this.#pos -= keepFrom
 		if (this.#badPos >= 0) this.#badPos = 0

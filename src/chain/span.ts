@@ -37,6 +37,14 @@ const FRAME_BYTES_TARGET = 16 * 1024
 /** An anchor stands about this often. */
 const SPAN_BYTES_TARGET = 64 * 1024
 
+interface BorrowedEntries {
+	readonly bytes: Buffer
+	readonly start: number
+	readonly end: number
+	/** The seq of the last record in them; 0 where they hold none. */
+	readonly lastSeq: number
+}
+
 export class Span {
 	readonly #identity: ChainIdentity
 	readonly #clock: () => number
@@ -119,23 +127,24 @@ export class Span {
 	}
 
 	/**
-	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at the least one. The
-	 * bytes are valid until the next call of any method.
+	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at the least one. They
+	 * are `bytes[start, end)`, valid until the next call of any method.
 	 */
-	entriesBorrow(from: number, bytesMax: number): { readonly bytes: Buffer; readonly lastSeq: number } {
+	entriesBorrow(from: number, bytesMax: number): BorrowedEntries {
+		const bytes = this.#bytes
 		const start = from - this.#base
 		const end = this.#end - this.#base
-		if (end - start <= bytesMax) return { bytes: this.#bytes.subarray(start, end), lastSeq: this.#sealedSeq }
+		if (end - start <= bytesMax) return { bytes, start, end, lastSeq: this.#sealedSeq }
 		let lastSeq = 0
 		let pos = start
 		do {
-			const length = looksLikeFrame(this.#bytes, pos) ? (claimedLength(this.#bytes, pos) ?? 0) : ANCHOR_BYTES
+			const length = looksLikeFrame(bytes, pos) ? (claimedLength(bytes, pos) ?? 0) : ANCHOR_BYTES
 			if (pos > start && pos + length - start > bytesMax) break
-			const head = readFrameHead(this.#bytes, pos, pos + length, 0)
-			if (looksLikeFrame(this.#bytes, pos) && head !== undefined) lastSeq = head.baseSeq + head.rows - 1
+			const head = readFrameHead(bytes, pos, pos + length, 0)
+			if (looksLikeFrame(bytes, pos) && head !== undefined) lastSeq = head.baseSeq + head.rows - 1
 			pos += length
 		} while (pos < end)
-		return { bytes: this.#bytes.subarray(start, pos), lastSeq }
+		return { bytes, start, end: pos, lastSeq }
 	}
 
 	/** Whether the open frame has the size that frames should have. */
@@ -169,18 +178,17 @@ export class Span {
 	/** Finishes the open frame, and an anchor behind it when one is due. */
 	seal(): void {
 		if (this.#frameRows === 0) return
-		const { bytes: rows, ascii } = this.#rows.finishBorrow()
-		this.#reserve(frameBytesMax(rows.length))
+		const ascii = this.#rows.finish()
+		this.#reserve(frameBytesMax(this.#rows.length))
 		const frame = {
 			flags: this.#frameFlags | (ascii ? FLAG_ASCII : 0),
 			epoch: this.epoch,
 			baseSeq: this.#frameSeq,
 			baseTsMs: this.#frameTsMs,
 			rows: this.#frameRows,
-			offset: this.#end,
-			idChecksum: this.#identity.idChecksum,
 		}
-		this.#end += encodeFrame(this.#bytes, this.#end - this.#base, frame, rows)
+		const pos = this.#end - this.#base
+		this.#end += encodeFrame(this.#bytes, pos, frame, this.#rows, this.#end, this.#identity.idChecksum)
 		this.frames++
 		this.#sealedRecords += this.#frameRows
 		this.#sealedSeq = this.#nextSeq - 1

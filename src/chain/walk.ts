@@ -12,6 +12,8 @@ import { type ScanEntry, Scanner } from './scan.ts'
 
 const PIECE_BYTES = 256 * 1024
 const WINDOW_BYTES = 64 * 1024
+/** Most frames are no longer than this, and so is what is left of one piece when the next one comes. */
+const HEADROOM_BYTES = 32 * 1024
 
 /** A file opened for reading, as the walkers need it. */
 export interface OpenFile {
@@ -23,17 +25,19 @@ export interface OpenFile {
 }
 
 /**
- * The entries in `[from, to)` of a file, in order, in groups.
+ * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the next but one is
+ * asked for.
  *
  * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
  */
 export async function* walkFile(file: OpenFile, from: number, to: number): AsyncGenerator<ScanEntry[]> {
 	const scanner = new Scanner(file.idChecksum, from)
+	const buffers = new PieceBuffers()
 	let position = from
 	let wanted = 0
 	const readNext = (bytes: number): Promise<Buffer> => {
 		wanted = Math.min(Math.max(bytes, PIECE_BYTES), to - position)
-		const piece = readPiece(file, wanted, position)
+		const piece = readInto(file, buffers.next(wanted), position)
 		// Whoever leaves the walk early does not come back for it.
 		piece.catch(() => {})
 		return piece
@@ -49,22 +53,41 @@ export async function* walkFile(file: OpenFile, from: number, to: number): Async
 		if (piece.length < wanted) throw truncated(file, to, position + piece.length)
 		position += piece.length
 		if (piece.length === 0) scanner.end()
-		else scanner.push(piece)
+		else scanner.push(piece, HEADROOM_BYTES)
 		next = readNext(step.bytes - piece.length)
 	}
 }
 
+/** Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is copied. */
+class PieceBuffers {
+	#held: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
+
+	next(bytes: number): Buffer {
+		const [spare, last] = this.#held
+		const size = HEADROOM_BYTES + Math.max(0, bytes)
+		const buffer = spare.length >= size ? spare : Buffer.allocUnsafeSlow(size)
+		this.#held = [last, buffer]
+		return buffer.subarray(HEADROOM_BYTES, size)
+	}
+}
+
 /** Up to `length` bytes from `position`; fewer only at the end of the file. */
-export async function readPiece(
-	{ system, fd }: Pick<OpenFile, 'system' | 'fd'>,
+export function readPiece(
+	file: Pick<OpenFile, 'system' | 'fd'>,
 	length: number,
 	position: number,
 ): Promise<Buffer> {
-	if (length <= 0) return Buffer.alloc(0)
-	const bytes = Buffer.allocUnsafeSlow(length)
+	return readInto(file, Buffer.allocUnsafeSlow(Math.max(0, length)), position)
+}
+
+async function readInto(
+	{ system, fd }: Pick<OpenFile, 'system' | 'fd'>,
+	bytes: Buffer,
+	position: number,
+): Promise<Buffer> {
 	let done = 0
-	while (done < length) {
-		const count = await system.read(fd, bytes, done, length - done, position + done)
+	while (done < bytes.length) {
+		const count = await system.read(fd, bytes, done, bytes.length - done, position + done)
 		if (count === 0) break
 		done += count
 	}

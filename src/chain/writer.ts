@@ -187,11 +187,11 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Resolves once everything written before this call is on disk. One fdatasync is in flight at a time; calls that come
-	 * meanwhile share the next one.
+	 * Resolves once everything taken over before this call is on disk. One fdatasync is in flight at a time; calls that come
+	 * meanwhile share the next one, and one write before it.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`, and from then on always: the kernel may have dropped the pages, so a retry
-	 * could bless lost bytes.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, and from then on always: the kernel may have dropped the pages,
+	 * so a retry could bless lost bytes.
 	 */
 	sync(): Promise<void> {
 		this.#queuedSync ??= this.#oneSync(() => {
@@ -272,6 +272,7 @@ export class ChainWriter {
 
 	async #syncNow(): Promise<void> {
 		if (this.#syncFailure !== undefined) throw this.#syncFailure
+		this.write()
 		const offset = this.#written
 		const seq = this.#writtenSeq
 		if (offset === this.#span.durableOffset && this.#durableSeq === seq) return
@@ -298,17 +299,17 @@ export class ChainWriter {
 
 	/** Writes some whole entries: what a disk that is nearly full takes stays written. */
 	#writeEntries(): void {
-		const start = this.#written
-		const { bytes, lastSeq } = this.#span.entriesBorrow(start, WRITE_BYTES_MAX)
+		const offset = this.#written
+		const { bytes, start, end, lastSeq } = this.#span.entriesBorrow(offset, WRITE_BYTES_MAX)
 		try {
-			writeFully(this.#options.system, this.#fd, bytes, start)
+			writeFully(this.#options.system, this.#fd, bytes, offset, start, end)
 		} catch (error) {
 			this.#writeFailures++
-			this.#cutBack(start)
-			throw this.#writeError(error, start)
+			this.#cutBack(offset)
+			throw this.#writeError(error, offset)
 		}
 		this.#writes++
-		this.#written = start + bytes.length
+		this.#written = offset + end - start
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 

@@ -26,20 +26,26 @@ export class RowEncoder {
 	readonly #rope = new RowRope()
 	#ropeTsMs = 0
 
-	/** Bytes since the last {@link reset}; an estimate from below until {@link finishBorrow}. */
+	/** Bytes since the last {@link reset}; an estimate from below until {@link finish}. */
 	get length(): number {
 		return this.#pos + this.#rope.length
 	}
 
-	/** No fewer than {@link finishBorrow} will give. */
+	/** No fewer than {@link finish} will make {@link length}. */
 	get lengthMax(): number {
 		return this.#pos + this.#rope.length * BYTES_PER_UNIT_MAX
 	}
 
-	/** All rows since the last {@link reset}, and whether every text in their fixed parts is ASCII. Valid until the next call. */
-	finishBorrow(): { readonly bytes: Uint8Array; readonly ascii: boolean } {
-		this.#writeRope()
-		return { bytes: this.#bytes.subarray(0, this.#pos), ascii: this.#ascii }
+	/** Makes {@link length} exact; returns whether every text in the fixed parts of all rows is ASCII. */
+	finish(): boolean {
+		if (this.#rope.length > 0 && (this.#pos > 0 || !this.#rope.isAscii())) this.#writeRope()
+		return this.#ascii
+	}
+
+	/** Writes all rows since the last {@link reset} to `target[pos…]`. {@link finish} comes first. */
+	copyTo(target: Buffer, pos: number): void {
+		if (this.#pos > 0) this.#bytes.copy(target, pos, 0, this.#pos)
+		else this.#rope.copyTo(target, pos)
 	}
 
 	reset(): void {
@@ -74,8 +80,11 @@ export class RowEncoder {
 		const rope = this.#rope
 		if (rope.length === 0) return
 		this.#reserve(rope.length)
-		if (rope.write(this.#bytes, this.#pos)) this.#pos += rope.length
-		else for (const record of rope.records) this.#encodeRow(record, this.#ropeTsMs)
+		if (rope.isAscii()) {
+			rope.copyTo(this.#bytes, this.#pos)
+			this.#pos += rope.length
+		} else
+			for (let index = 0; index < rope.count; index++) this.#encodeRow(rope.records[index]!, this.#ropeTsMs)
 		rope.clear()
 	}
 

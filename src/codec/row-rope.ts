@@ -29,8 +29,9 @@ export class RowRope {
 	#highBytes = 0
 	#nodeId: string | undefined
 	#nodeIdText = ''
-	/** What is in the rope, for whoever has to encode it otherwise. */
+	/** What is in the rope, for whoever has to encode it otherwise: the first {@link count}. */
 	readonly records: LogRecord[] = []
+	count = 0
 
 	/** Characters, and so bytes if every text is ASCII. */
 	get length(): number {
@@ -61,7 +62,7 @@ export class RowRope {
 		this.#text += row
 		// The array's header, and one byte for each column but the first two.
 		this.#highBytes += columns - 1
-		this.records.push(record)
+		this.records[this.count++] = record
 		return true
 	}
 
@@ -73,18 +74,22 @@ export class RowRope {
 		return this.#nodeIdText
 	}
 
-	/** Writes all rows to `target[pos…]`, which has room for {@link length}; false when a text is not ASCII. */
-	write(target: Buffer, pos: number): boolean {
+	/** Whether each character of the rope is the byte it stands for: whether every text is ASCII. */
+	isAscii(): boolean {
 		// In UTF-8 each character above 0x7f takes one more byte: texts add to them exactly when they are not ASCII.
-		if (Buffer.byteLength(this.#text) !== this.#text.length + this.#highBytes) return false
-		target.write(this.#text, pos, 'latin1')
-		return true
+		return Buffer.byteLength(this.#text) === this.#text.length + this.#highBytes
 	}
 
+	/** Writes all rows to `target[pos…]`, which has room for {@link length}; right only where {@link isAscii}. */
+	copyTo(target: Buffer, pos: number): void {
+		target.write(this.#text, pos, 'latin1')
+	}
+
+	/** The records stay referenced until others take their places: a frame's worth of small ones. */
 	clear(): void {
 		this.#text = ''
 		this.#highBytes = 0
-		this.records.length = 0
+		this.count = 0
 	}
 }
 

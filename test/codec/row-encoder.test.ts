@@ -48,8 +48,14 @@ function referenceRow({ tsMs, level, kind, message, daemonId, nodeId }: LogRecor
 function encodeAll(records: readonly LogRecord[]) {
 	const encoder = new RowEncoder()
 	for (const each of records) encoder.encode(each, BASE_TS_MS)
-	const { bytes, ascii } = encoder.finishBorrow()
-	return { bytes: Buffer.from(bytes), ascii }
+	return finished(encoder)
+}
+
+function finished(encoder: RowEncoder) {
+	const ascii = encoder.finish()
+	const bytes = Buffer.alloc(encoder.length)
+	encoder.copyTo(bytes, 0)
+	return { bytes, ascii }
 }
 
 test('rows are, byte for byte, what a general MessagePack encoder makes of them', () => {
@@ -120,9 +126,9 @@ test('a record that cannot be packed leaves nothing behind, and the rows around 
 	)
 	expect(() => encoder.encode({ ...good, level: 'loud' as 'info' }, good.tsMs)).toThrow(/no such level/)
 	encoder.encode(good, good.tsMs)
-	const { bytes } = encoder.finishBorrow()
+	const { bytes } = finished(encoder)
 	const one = new RowEncoder()
 	one.encode(good, good.tsMs)
-	const { bytes: single } = one.finishBorrow()
-	expect(Buffer.from(bytes)).toEqual(Buffer.concat([Buffer.from(single), Buffer.from(single)]))
+	const { bytes: single } = finished(one)
+	expect(bytes).toEqual(Buffer.concat([single, single]))
 })

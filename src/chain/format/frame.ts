@@ -46,31 +46,40 @@ export interface Frame extends FrameHead {
 	readonly rowsEnd: number
 }
 
-const head = Buffer.alloc(FRAME_HEADER_BYTES_MAX)
+/** Rows of a known length that write themselves to where they belong. */
+export interface EncodedRows {
+	readonly length: number
+	copyTo(target: Buffer, pos: number): void
+}
 
-/** Writes a frame to `target[pos…]`, which must have room for `rows` and {@link FRAME_HEADER_BYTES_MAX}; returns its length. */
+/**
+ * Writes a frame to `target[pos…]`, which must have room for {@link frameBytesMax}; returns its length.
+ *
+ * @param offset of the frame in the file; the checksum depends on it, and on the chain's id.
+ */
 export function encodeFrame(
 	target: Buffer,
 	pos: number,
-	frame: FrameHead & { readonly offset: number; readonly idChecksum: number },
-	rows: Uint8Array,
+	frame: FrameHead,
+	rows: EncodedRows,
+	offset: number,
+	idChecksum: number,
 ): number {
-	let at = FRAME_FIXED_BYTES
-	at = writeUint(head, at, frame.epoch)
-	at = writeUint(head, at, frame.baseSeq)
-	head[at] = 0xcb
-	at = head.writeDoubleBE(frame.baseTsMs, at + 1)
-	at = writeArrayHeader(head, at, frame.rows)
-	const length = at + rows.length
-	head[0] = 0x97
-	head[1] = 0xce
-	head.writeUInt32BE(length, 2)
-	head[6] = 0xce
-	head[11] = frame.flags
-	head.copy(target, pos, 0, at)
-	target.set(rows, pos + at)
-	const seed = entrySeed(frame.idChecksum, frame.offset, length)
-	target.writeUInt32BE(checksum(target, pos + 11, pos + length, seed), pos + 7)
+	let at = writeUint(target, pos + FRAME_FIXED_BYTES, frame.epoch)
+	at = writeUint(target, at, frame.baseSeq)
+	target[at] = 0xcb
+	at = target.writeDoubleBE(frame.baseTsMs, at + 1)
+	at = writeArrayHeader(target, at, frame.rows)
+	rows.copyTo(target, at)
+	const end = at + rows.length
+	const length = end - pos
+	target[pos] = 0x97
+	target[pos + 1] = 0xce
+	target.writeUInt32BE(length, pos + 2)
+	target[pos + 6] = 0xce
+	target[pos + 11] = frame.flags
+	const seed = entrySeed(idChecksum, offset, length)
+	target.writeUInt32BE(checksum(target, pos + 11, end, seed), pos + 7)
 	return length
 }
 
