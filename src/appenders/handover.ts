@@ -43,6 +43,7 @@ export class Handover {
 	#failure: LogAppendError | undefined
 	#lastError: string | undefined
 	#undoExitHook: (() => void) | undefined
+	#lastSync: { readonly appenderSync: Promise<void>; readonly told: Promise<void> } | undefined
 
 	constructor(options: HandoverOptions) {
 		this.#options = options
@@ -133,13 +134,35 @@ export class Handover {
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED` when it cannot be, or something was lost since the last `flush` or `sync`.
 	 */
-	async sync(): Promise<void> {
+	sync(): Promise<void> {
+		this.pump()
+		if (this.needed < this.#queue.end && !this.#closed) return this.#settleAndSync()
+		// Who waits for the same sync of the appender waits for the same promise: most of what a sync costs is promises.
+		const appenderSync = this.#syncOfAppender()
+		if (this.#lastSync?.appenderSync !== appenderSync) {
+			this.#lastSync = { appenderSync, told: this.#tellLossesAfter(appenderSync) }
+		}
+		return this.#lastSync.told
+	}
+
+	async #settleAndSync(): Promise<void> {
 		try {
 			await this.settle()
 		} catch (thrown) {
 			throw this.#pendingError('SYNC_FAILED', thrown)
 		}
-		await this.#syncAppender()
+		await this.#tellLossesAfter(this.#syncOfAppender())
+	}
+
+	async #tellLossesAfter(appenderSync: Promise<void>): Promise<void> {
+		try {
+			await appenderSync
+		} catch (thrown) {
+			throw asCoded(thrown, 'SYNC_FAILED', 'the appender cannot sync')
+		} finally {
+			// An appender may give the same promise for ever; what is lost later has to be told all the same.
+			this.#lastSync = undefined
+		}
 		this.#losses.tell('SYNC_FAILED')
 	}
 
@@ -381,9 +404,18 @@ export class Handover {
 		this.#options.events.lost({ ...span, cause: 'appendFailed' }, this.#failure)
 	}
 
+	/** The appender's own promise, so that one sync that it gives to many is known as one. */
+	#syncOfAppender(): Promise<void> {
+		try {
+			return this.#appender.sync?.() ?? Promise.resolve()
+		} catch (thrown) {
+			return Promise.reject(thrown)
+		}
+	}
+
 	async #syncAppender(): Promise<void> {
 		try {
-			await this.#appender.sync?.()
+			await this.#syncOfAppender()
 		} catch (thrown) {
 			throw asCoded(thrown, 'SYNC_FAILED', 'the appender cannot sync')
 		}

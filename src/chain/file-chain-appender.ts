@@ -89,6 +89,7 @@ export class FileChainAppender implements LogChainAppender {
 	#closing: Promise<void> | undefined
 	#exitCode: number | undefined
 	#lostAtClose = 0
+	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
 	 * @param path where the chain is; `{pid}` becomes the process id.
@@ -235,9 +236,18 @@ export class FileChainAppender implements LogChainAppender {
 		return true
 	}
 
-	async #sync(): Promise<void> {
+	/** One promise for all who wait for the same sync of the writer. */
+	#sync(): Promise<void> {
+		const writerSync = this.#writer.sync()
+		if (this.#lastSync?.writerSync !== writerSync) {
+			this.#lastSync = { writerSync, handled: this.#handled(writerSync) }
+		}
+		return this.#lastSync.handled
+	}
+
+	async #handled(writerSync: Promise<void>): Promise<void> {
 		try {
-			await this.#writer.sync()
+			await writerSync
 		} catch (error) {
 			this.#failed(error as MeshChainError)
 			throw error

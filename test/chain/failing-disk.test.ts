@@ -163,6 +163,23 @@ test('with os, sync and close put everything on disk all the same', async () => 
 	expect(disk.syncs).toBe(2)
 })
 
+test('tasks that wait for the disk together share its writes and its syncs', async () => {
+	const { appender } = setUp()
+	const loop = new MeshLoop(appender)
+	const { writes } = appender.stats()
+	async function task() {
+		for (let round = 0; round < 3; round++) {
+			const record = loop.info('mine')
+			await loop.sync()
+			expect(appender.stats().durableSeq).toBeGreaterThanOrEqual(record?.seq ?? 0)
+		}
+	}
+	await Promise.all(Array.from({ length: 100 }, task))
+	expect(appender.stats().syncs).toBeLessThanOrEqual(10)
+	expect(appender.stats().writes - writes).toBeLessThanOrEqual(10)
+	await loop.close()
+})
+
 test('a failed fsync rejects whoever waits, and nothing later is acknowledged as on disk', async () => {
 	const { disk, path, appender } = setUp({ durability: 'disk' })
 	disk.failSyncs('EIO')

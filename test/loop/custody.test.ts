@@ -483,4 +483,16 @@ describe('flush and sync', () => {
 		await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 4 })
 		await loop.sync()
 	})
+
+	test('an appender whose sync is one promise for ever hides no later loss', async () => {
+		warnings()
+		const appender = Object.assign(new ScriptedAppender(), { sync: () => done })
+		const done = Promise.resolve()
+		const loop = new MeshLoop(appender)
+		await loop.sync()
+		appender.poison(1)
+		publish(loop, 1)
+		await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 1 })
+		await loop.sync()
+	})
 })
