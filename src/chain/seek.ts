@@ -84,7 +84,7 @@ class Seeker {
 		if (spans < this.#lookSpansMin || (wantsAll && !reverse)) yield stretchOf(region)
 		else {
 			const parts = await this.split(upper, lower, upper.previousOffset)
-			if (parts.length === 1) yield stretchOf(region)
+			if (parts.length === 1 && parts[0]!.lower === lower) yield stretchOf(region)
 			else yield* this.visitAll(parts)
 		}
 	}
