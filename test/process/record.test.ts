@@ -16,8 +16,10 @@ function chainPath(): string {
 	return join(temporaryFolder(), 'node.chain')
 }
 
-function start(args: readonly string[]) {
-	const child = spawn(process.execPath, [CLI, 'record', ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+function start(args: readonly string[], nodeArgs: readonly string[] = []) {
+	const child = spawn(process.execPath, [...nodeArgs, CLI, 'record', ...args], {
+		stdio: ['pipe', 'pipe', 'pipe'],
+	})
 	onTestFinished(() => void child.kill('SIGKILL'))
 	const out: Buffer[] = []
 	const err: Buffer[] = []
@@ -178,6 +180,26 @@ test('killed with SIGKILL, every line that was passed on is in the chain', async
 	const recorded = (await read(path)).map(({ message }) => message)
 	expect(lines.length).toBeGreaterThan(1_000)
 	expect(recorded.slice(0, lines.length)).toEqual(lines)
+})
+
+test('a line is in the file by the time it is passed on, not a turn later', async () => {
+	const path = chainPath()
+	// Looks into the file at each write to stdout, before it is done.
+	const spy = `
+		import { readFileSync } from 'node:fs'
+		const write = process.stdout.write
+		process.stdout.write = function (bytes) {
+			const chain = readFileSync(${JSON.stringify(path)}).toString('latin1')
+			const missing = bytes.toString().trim().split('\\n').filter((line) => !chain.includes(line))
+			if (missing.length > 0) process.stderr.write('not in the chain yet: ' + missing.length)
+			return write.apply(this, arguments)
+		}
+	`
+	const lines = Array.from({ length: 300 }, (_unused, index) => `line ${index} of the program\n`).join('')
+	const { child, ended } = start([path], ['--import', `data:text/javascript,${encodeURIComponent(spy)}`])
+	child.stdin.end(lines)
+	const { status, stdout, stderr } = await ended
+	expect([status, stderr, stdout.toString()]).toEqual([0, '', lines])
 })
 
 test('a reader that goes away ends it quietly, with what was read recorded', async () => {
