@@ -23,6 +23,8 @@ export const TEE_QUEUE_RECORDS_MAX = 16_384
 export const DATA_DEPTH_MAX = 32
 /** Bytes of one record's `data`; the value that would go beyond becomes a marker. */
 export const DATA_BYTES_MAX = MIB
+/** No such `data` packs to more than this; it leaves room for headers. No reader decodes more. */
+export const PACKED_DATA_BYTES_MAX = 4 * DATA_BYTES_MAX
 /** UTF-16 units of a message; what is longer is cut and says so. */
 export const MESSAGE_LENGTH_MAX = 256 * KIB
 /** UTF-16 units of a kind or a string id; a longer one is refused. */

@@ -3,7 +3,6 @@
  * Knows nothing of records or files.
  */
 import { Packr, Unpackr } from 'msgpackr'
-import { DATA_BYTES_MAX } from '../limits.ts'
 
 const OPTIONS = { useRecords: false, useBigIntExtension: true, mapsAsObjects: true, copyBuffers: true }
 
@@ -16,13 +15,10 @@ export function packDataBorrow(data: unknown): Uint8Array {
 }
 
 /**
- * The value in `bytes[start, end)`, which must hold exactly one well-formed value (see `valueEnd`): msgpackr trusts
+ * The value in `bytes[start, end)`, which must hold exactly one well-formed value (see `dataEnd`): msgpackr trusts
  * the counts it reads. Bytes come back as plain `Uint8Array` copies.
  */
 export function unpackData(bytes: Uint8Array, start: number, end: number): unknown {
 	// A Buffer would make msgpackr return Buffers; the canonical form has Uint8Array.
 	return unpackr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start))
 }
-
-/** No `data` that a loop lets through packs to more than this; it leaves room for headers. */
-export const PACKED_DATA_BYTES_MAX = 4 * DATA_BYTES_MAX

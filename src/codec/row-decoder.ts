@@ -5,7 +5,7 @@
 import { GAP_KIND, type Id, LOG_LEVELS, type LogRecord, type RecordOrigin } from '../record.ts'
 import { unpackData } from './data-packer.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
-import { valueEnd } from './structure.ts'
+import { dataEnd, valueEnd } from './structure.ts'
 
 /** Where the rows of one frame lie and what they are relative to. */
 export interface RowBlock {
@@ -177,8 +177,8 @@ class RowReader {
 
 	#data(): unknown {
 		const start = this.#pos
-		const end = valueEnd(this.#bytes, start, this.#block.end)
-		if (end < 0) throw this.#malformed('a value')
+		const end = dataEnd(this.#bytes, start, this.#block.end)
+		if (end < 0) throw this.#malformed('data within its limits')
 		this.#pos = end
 		return unpackData(this.#bytes, start, end)
 	}

@@ -8,8 +8,9 @@
  * it knows them. The fixed part is written by hand, `data` by msgpackr.
  */
 import { LogAppendError } from '../errors.ts'
+import { PACKED_DATA_BYTES_MAX } from '../limits.ts'
 import { type Id, type LogRecord, levelIndex, type RecordOrigin } from '../record.ts'
-import { PACKED_DATA_BYTES_MAX, packDataBorrow } from './data-packer.ts'
+import { packDataBorrow } from './data-packer.ts'
 import { DEFAULT_KIND, rowColumns } from './row-columns.ts'
 import { RowRope } from './row-rope.ts'
 

@@ -1,7 +1,21 @@
-/** Changes a record and works the checksums out again: what an attacker without the later links can do. */
+/** Files that somebody made on purpose: every checksum holds, what it covers does not have to. */
 import { checksum, entrySeed } from '../../src/chain/format/checksum.ts'
-import { claimedLength, looksLikeFrame } from '../../src/chain/format/frame.ts'
+import { claimedLength, encodeFrame, frameBytesMax, looksLikeFrame } from '../../src/chain/format/frame.ts'
+import { encodeHeader, HEADER_BYTES } from '../../src/chain/format/header.ts'
 
+const ID = Buffer.alloc(16, 7)
+
+/** A chain of one frame that claims to hold so many rows, whose bytes are anything. */
+export function forgeChain(rows: Uint8Array, claimedRows = 1, flags = 0b100): Buffer {
+	const header = encodeHeader(ID, 1_700_000_000_000)
+	const target = Buffer.alloc(frameBytesMax(rows.length))
+	const encoded = { length: rows.length, copyTo: (to: Buffer, pos: number) => to.set(rows, pos) }
+	const head = { flags, epoch: 1, baseSeq: 1, baseTsMs: 1_700_000_000_000, rows: claimedRows }
+	const length = encodeFrame(target, 0, head, encoded, HEADER_BYTES, checksum(ID, 0, ID.length, 0))
+	return Buffer.concat([header, target.subarray(0, length)])
+}
+
+/** Changes a record and works the checksums out again: what an attacker without the later links can do. */
 export function forgeMessage(chain: Buffer, from: string, to: string): Buffer {
 	const forged = Buffer.from(chain)
 	const at = forged.indexOf(from)
