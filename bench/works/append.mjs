@@ -55,7 +55,7 @@ function append(turn, contenders, checks, sizes) {
 
 function run({ turn, contenders, checks }, size, folder, progress) {
 	const chosen = contenders.filter(({ contender }) => size.takesPart(contender))
-	for (const entry of chosen) checkPromise(entry, turn, folder, progress)
+	if (size.kills !== false) for (const entry of chosen) checkPromise(entry, turn, folder, progress)
 	const measured = rounds(chosen, size.rounds, progress, (entry) => {
 		const records = Math.ceil(size.records / (entry.part ?? 1))
 		const warmUpRecords = Math.ceil(size.warmUpRecords / (entry.part ?? 1))
@@ -120,7 +120,7 @@ export const appends = [
 		],
 		{
 			full: { rounds: 7, records: 200_000, warmUpRecords: 100_000 },
-			quick: { rounds: 3, records: 30_000, warmUpRecords: 30_000 },
+			quick: { rounds: 2, records: 20_000, warmUpRecords: 20_000 },
 			smoke: SMOKE,
 		},
 	),
@@ -138,7 +138,7 @@ export const appends = [
 		],
 		{
 			full: { rounds: 5, records: 200_000, warmUpRecords: 100_000 },
-			quick: { rounds: 1, records: 20_000, warmUpRecords: 20_000 },
+			quick: { rounds: 1, records: 10_000, warmUpRecords: 10_000, kills: false },
 			smoke: SMOKE,
 		},
 	),
@@ -157,7 +157,7 @@ export const appends = [
 		],
 		{
 			full: { rounds: 5, records: 100_000, warmUpRecords: 50_000 },
-			quick: { rounds: 1, records: 10_000, warmUpRecords: 10_000 },
+			quick: { rounds: 1, records: 5_000, warmUpRecords: 5_000, kills: false },
 			smoke: { ...SMOKE, records: 200 },
 		},
 	),

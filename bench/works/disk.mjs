@@ -23,7 +23,7 @@ const CHECKS = [
 
 const SIZES = {
 	full: { rounds: 7, records: 200_000 },
-	quick: { rounds: 3, records: 50_000 },
+	quick: { rounds: 1, records: 50_000 },
 	smoke: { rounds: 1, records: 2_000 },
 }
 

@@ -14,7 +14,7 @@ const CHECKS = [
 
 const SIZES = {
 	full: { rounds: 5, warmUpMs: 2_000, ms: 5_000 },
-	quick: { rounds: 1, warmUpMs: 500, ms: 1_000 },
+	quick: { rounds: 1, warmUpMs: 300, ms: 700 },
 	smoke: { rounds: 1, warmUpMs: 10, ms: 100 },
 }
 
