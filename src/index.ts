@@ -1,8 +1,9 @@
 /** The public face of mesh-chain: lists names, defines nothing. */
 export type { Durability, LogChainAppender } from './appender.ts'
-export { BufferingAppender } from './appenders/buffering.ts'
+export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
+export type { HandoverStats, LostCounts } from './appenders/handover-stats.ts'
 export { NoOpAppender } from './appenders/no-op.ts'
-export { TeeAppender } from './appenders/tee.ts'
+export { TeeAppender, type TeeChildStats, type TeeStats } from './appenders/tee.ts'
 export type {
 	Chain,
 	ChainEndInfo,
@@ -27,9 +28,9 @@ export { ERROR_CODES, type ErrorCode, type ErrorDetails, LogAppendError, MeshCha
 export type { LogFilter } from './filter.ts'
 export { closeOnSignal } from './loop/close-on-signal.ts'
 export { MeshLoop } from './loop/mesh-loop.ts'
-export type { MeshLoopOptions } from './loop/options.ts'
+export type { MeshLoopOptions, ScopeFields } from './loop/options.ts'
 export { recordCrashes } from './loop/record-crashes.ts'
-export type { LoopStats } from './loop/stats.ts'
+export type { LoopStats, RingStats } from './loop/stats.ts'
 export {
 	type EventMap,
 	type Fields,

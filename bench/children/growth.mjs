@@ -11,31 +11,29 @@ const path = join(job.folder, 'node.chain')
 const lines = messages(job.small)
 
 for (let warmUp = 0; warmUp < 3; warmUp++) await append(job.small, () => {})
-const small = await append(job.small, () => {})
+const small = await withMemory((sample) => append(job.small, sample))
 const appended = await withMemory((sample) => append(job.large, sample))
 for (let warmUp = 0; warmUp < 3; warmUp++) await read(job.large, () => {}, job.small)
-const smallRead = await read(job.large, () => {}, job.small)
+const smallRead = await withMemory((sample) => read(job.large, sample, job.small))
 const dumped = await withMemory((sample) => read(job.large, sample, job.large))
 process.stdout.write(
 	`${JSON.stringify({
 		recordsPerSecond: appended.rate,
-		growthRatio: appended.rate / small,
-		appendRssMiB: appended.rssMiB,
+		growthRatio: appended.rate / small.rate,
+		appendRssMiB: appended.rssMiB - small.rssMiB,
 		readRecordsPerSecond: dumped.rate,
-		readGrowthRatio: dumped.rate / smallRead,
-		readRssMiB: dumped.rssMiB,
+		readGrowthRatio: dumped.rate / smallRead.rate,
+		readRssMiB: dumped.rssMiB - smallRead.rssMiB,
 	})}\n`,
 )
 
-/** How far resident memory rose above where it was when the work began. */
+/** The most resident memory while something is done, in MiB. */
 async function withMemory(work) {
-	globalThis.gc()
-	const before = process.memoryUsage.rss()
-	let most = before
+	let most = 0
 	const rate = await work(() => {
 		most = Math.max(most, process.memoryUsage.rss())
 	})
-	return { rate, rssMiB: (most - before) / MIB }
+	return { rate, rssMiB: most / MIB }
 }
 
 async function append(records, sample) {
@@ -45,7 +43,7 @@ async function append(records, sample) {
 	for (let index = 0; index < records; index += TURN) {
 		appendTurn(loop, index, Math.min(index + TURN, records))
 		await new Promise(setImmediate)
-		if (index % (100 * TURN) === 0) sample()
+		if (index % (20 * TURN) === 0) sample()
 	}
 	const elapsedMs = performance.now() - start
 	await loop.close()
@@ -64,7 +62,7 @@ async function read(records, sample, limit) {
 	let found = 0
 	for await (const record of chain.records({ limit })) {
 		if (record.seq !== ++found) throw new Error(`record ${record.seq} stands where ${found} was expected`)
-		if (found % 100_000 === 0) sample()
+		if (found % 20_000 === 0) sample()
 	}
 	const elapsedMs = performance.now() - start
 	await chain.close()

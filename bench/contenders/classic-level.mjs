@@ -49,8 +49,15 @@ export const readers = {
 		const database = await openDatabase(path)
 		const values = database.values()
 		for (let found = await values.nextv(1000); found.length > 0; found = await values.nextv(1000)) {
-			for (const value of found) sink.add(...packr.unpack(value))
+			addAll(found, sink)
 		}
 		await database.close()
 	},
+}
+
+function addAll(values, sink) {
+	for (const bytes of values) {
+		const [seq, tsMs, level, daemonId, nodeId, message] = packr.unpack(bytes)
+		sink.add(seq, tsMs, level, daemonId, nodeId, message)
+	}
 }

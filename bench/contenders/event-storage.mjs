@@ -40,9 +40,13 @@ export const bytesOf = bytesUnder
 export const readers = {
 	async iterate(path, sink) {
 		const store = await openStore(path, { readOnly: true })
-		for (const { seq, tsMs, level, daemonId, nodeId, message } of store.getAllEvents()) {
-			sink.add(seq, tsMs, level, daemonId, nodeId, message)
-		}
+		addAll(store.getAllEvents(), sink)
 		store.close()
 	},
+}
+
+function addAll(events, sink) {
+	for (const { seq, tsMs, level, daemonId, nodeId, message } of events) {
+		sink.add(seq, tsMs, level, daemonId, nodeId, message)
+	}
 }

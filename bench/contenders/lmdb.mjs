@@ -38,7 +38,15 @@ export const bytesOf = bytesUnder
 export const readers = {
 	async range(path, sink) {
 		const database = openDatabase(path, { readOnly: true })
-		for (const { value } of database.getRange({ snapshot: true })) sink.add(...value)
+		addAll(database.getRange({ snapshot: true }), sink)
 		await database.close()
 	},
+}
+
+/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+function addAll(range, sink) {
+	for (const { value } of range) {
+		const [seq, tsMs, level, daemonId, nodeId, message] = value
+		sink.add(seq, tsMs, level, daemonId, nodeId, message)
+	}
 }

@@ -47,12 +47,15 @@ export function bytesOf(path) {
 
 async function batches(path, sink, query) {
 	const chain = await openChain(path)
-	for await (const batch of chain.batches(query)) {
-		for (const record of batch) {
-			sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
-		}
-	}
+	for await (const batch of chain.batches(query)) addAll(batch, sink)
 	await chain.close()
+}
+
+/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+function addAll(batch, sink) {
+	for (const record of batch) {
+		sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)
+	}
 }
 
 async function records(path, sink, query) {

@@ -46,9 +46,9 @@ const everything = {
 		faster('mesh-chain batches', ['msgpackr unpack']),
 	],
 	sizes: {
-		full: { rounds: 5, records: 200_000, warmUpMs: 1_500 },
-		quick: { rounds: 1, records: 20_000, warmUpMs: 150 },
-		smoke: { rounds: 1, records: 1_000, warmUpMs: 0 },
+		full: { rounds: 5, records: 200_000, warmUpMs: 1_500, passes: 5 },
+		quick: { rounds: 1, records: 20_000, warmUpMs: 150, passes: 1 },
+		smoke: { rounds: 1, records: 1_000, warmUpMs: 0, passes: 1 },
 	},
 }
 
@@ -64,9 +64,9 @@ function find(errors, atLeast) {
 			faster('mesh-chain batches', ['better-sqlite3 iterate']),
 		],
 		sizes: {
-			full: { rounds: 5, records: 500_000, warmUpMs: 1_500 },
-			quick: { rounds: 1, records: 50_000, warmUpMs: 150 },
-			smoke: { rounds: 1, records: 10_000, warmUpMs: 0 },
+			full: { rounds: 5, records: 500_000, warmUpMs: 1_500, passes: 5 },
+			quick: { rounds: 1, records: 50_000, warmUpMs: 150, passes: 1 },
+			smoke: { rounds: 1, records: 10_000, warmUpMs: 0, passes: 1 },
 		},
 	}
 }
@@ -86,6 +86,7 @@ function work({ name, kind, errors, contenders, checks, sizes }) {
 					kind,
 					errors,
 					warmUpMs: size.warmUpMs,
+					passes: size.passes,
 					records: recordsOf(each),
 					path: paths.get(each.contender),
 				}),

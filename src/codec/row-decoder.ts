@@ -30,7 +30,7 @@ export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	const reader = new RowReader(block, levelIndexMin)
 	const records: LogRecord[] = []
 	for (let index = 0; index < block.rows; index++) {
-		const record = reader.row(index)
+		const record = reader.plainRow(index) ?? reader.row(index)
 		if (record !== undefined) records.push(record)
 	}
 	reader.expectEnd()
@@ -50,6 +50,46 @@ class RowReader {
 		this.#bytes = block.bytes
 		this.#pos = block.start
 		this.#text = block.ascii ? block.bytes.toString('latin1', block.start, block.end) : undefined
+	}
+
+	/**
+	 * The next row if it is a plain one, as nearly all are: an ASCII text as message, the default kind, ids that are short texts or nil. It is
+	 * decoded with one position in a local variable; undefined, and nothing done, for any other row.
+	 */
+	plainRow(index: number): LogRecord | undefined {
+		const text = this.#text
+		if (text === undefined) return undefined
+		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
+		const bytes = this.#bytes
+		let pos = this.#pos
+		// What lies behind the block's end, or the buffer's, is caught below: no plain row ends there.
+		const columns = bytes[pos]! - 0x90
+		const dTs = bytes[pos + 1]!
+		const levelIndex = bytes[pos + 2]!
+		const isPlain = columns >= 4 && columns <= 6 && dTs < 0x80 && bytes[pos + 3] === 0xc0
+		if (!isPlain || levelIndex < this.#levelIndexMin || levelIndex >= LOG_LEVELS.length) return undefined
+		let length = bytes[pos + 4]!
+		pos += 5
+		if (length === 0xd9) length = bytes[pos++]!
+		else if (length >= 0xa0 && length < 0xc0) length -= 0xa0
+		else return undefined
+		const message = text.substring(pos - base, pos - base + length)
+		pos += length
+		const daemonEnd = columns > 4 ? shortTextEnd(bytes, pos) : pos
+		const nodeEnd = columns > 5 ? shortTextEnd(bytes, daemonEnd) : daemonEnd
+		if (!(pos <= daemonEnd && daemonEnd <= nodeEnd && nodeEnd <= end)) return undefined
+		this.#pos = nodeEnd
+		return {
+			seq: baseSeq + index,
+			epoch,
+			tsMs: baseTsMs + dTs,
+			level: LOG_LEVELS[levelIndex]!,
+			kind: DEFAULT_KIND,
+			message,
+			daemonId: daemonEnd - pos > 1 ? text.substring(pos + 1 - base, daemonEnd - base) : null,
+			nodeId: nodeEnd - daemonEnd > 1 ? text.substring(daemonEnd + 1 - base, nodeEnd - base) : null,
+			chainPending: false,
+		}
 	}
 
 	/** The next row; undefined when it is below the level. */
@@ -186,6 +226,13 @@ class RowReader {
 	#malformed(expected: string): RangeError {
 		return new RangeError(`expected ${expected} at byte ${this.#pos - this.#block.start} of the rows`)
 	}
+}
+
+/** Where a text of 1 to 31 bytes, or a nil, ends; -1 for anything else. */
+function shortTextEnd(bytes: Buffer, pos: number): number {
+	const lead = bytes[pos]!
+	if (lead === 0xc0) return pos + 1
+	return lead > 0xa0 && lead < 0xc0 ? pos + 1 + (lead & 0x1f) : -1
 }
 
 /** Readers rely on the numbers in a gap, so a gap without them is no gap. */

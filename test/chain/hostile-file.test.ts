@@ -45,6 +45,9 @@ const hostile: Record<string, Buffer> = {
 	'arrays nested four million deep': forgeChain(
 		rowWith(Buffer.concat([filled(4 * MIB, 0x91), Buffer.from([0xc0])])),
 	),
+	'arrays nested deeper than any writer does': forgeChain(
+		rowWith(Buffer.concat([filled(65, 0x91), Buffer.from([0xc0])])),
+	),
 	'maps nested half a million deep': forgeChain(
 		rowWith(Buffer.concat([Buffer.alloc(MIB, Buffer.from([0x81, 0xa0])), Buffer.from([0xc0])])),
 	),

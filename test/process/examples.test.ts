@@ -1,4 +1,6 @@
 /** Every example that a reader might copy runs as it stands: README, docstrings, examples/. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
@@ -21,6 +23,20 @@ async function runExample(code: string, name: string) {
 	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
 	writeFileSync(join(cwd, `${name}.mjs`), ts.transpileModule(code, { compilerOptions: options }).outputText)
 	return run(process.execPath, [`${name}.mjs`], { cwd })
+}
+
+/** Runs what follows a chain until it has printed something. */
+async function runUntilCtrlC(args: readonly string[], cwd: string) {
+	const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+	let stderr = ''
+	child.stderr.on('data', (piece: Buffer) => {
+		stderr += piece.toString()
+	})
+	const ended = once(child, 'close')
+	await once(child.stdout.resume(), 'data')
+	child.kill('SIGINT')
+	const [status] = await ended
+	return { status, stderr }
 }
 
 /** What mesh-chain says of failures that the example is about, or of a tail that a kill tore. */
@@ -56,10 +72,9 @@ describe('README.md', () => {
 		await run(process.execPath, [join(ROOT, 'examples/demo/run.mjs'), cwd])
 		const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^npx mesh-chain ([^#|\n]*)/gm)
 		for (const [, line] of lines) {
-			const args = (line ?? '').trim().split(/\s+/)
-			const { status, stderr } = await run(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...args], {
-				cwd,
-			})
+			const args = [join(ROOT, 'dist/cli/main.js'), ...(line ?? '').trim().split(/\s+/)]
+			const ended = args.includes('-f') ? runUntilCtrlC(args, cwd) : run(process.execPath, args, { cwd })
+			const { status, stderr } = await ended
 			expect([status, stderr], line).toEqual([0, ''])
 		}
 	}, 60_000)
