@@ -11,7 +11,7 @@
  * keeps none, and is the yardstick of encoding. Afterwards everything is read back, counted and compared, field by field,
  * outside the time.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { alone } from './lib/alone.mjs'
@@ -46,6 +46,10 @@ function main(args) {
 		process.stdout.write(USAGE)
 		return 0
 	}
+	if (options.draw) {
+		draw(JSON.parse(readFileSync(join(RESULTS, 'full.json'), 'utf8')))
+		return 0
+	}
 	const wanted = works.filter(({ name }) => name.includes(options.only ?? ''))
 	if (wanted.length === 0) {
 		return usageError(`no bench has ${options.only} in its name: ${works.map(({ name }) => name).join(', ')}`)
@@ -76,10 +80,16 @@ function runWorks(wanted, { mode, only }) {
 	if (smoke || only !== undefined) return 0
 	mkdirSync(RESULTS, { recursive: true })
 	writeFileSync(join(RESULTS, `${mode}.json`), `${JSON.stringify(results, undefined, '\t')}\n`)
-	writeFileSync(join(RESULTS, `${mode}.md`), text)
-	writeFileSync(join(RESULTS, `${mode}.svg`), svg(results))
-	process.stderr.write(`written to bench/results/${mode}.md, ${mode}.json and ${mode}.svg\n`)
+	draw(results)
 	return 0
+}
+
+/** Table and picture, from nothing but the figures. */
+function draw(results) {
+	const { mode } = results
+	writeFileSync(join(RESULTS, `${mode}.md`), markdown(results))
+	writeFileSync(join(RESULTS, `${mode}.svg`), svg(results))
+	process.stderr.write(`bench/results/${mode}.md and ${mode}.svg are drawn from ${mode}.json\n`)
 }
 
 function runWork(work, size) {

@@ -1,5 +1,7 @@
 /** Results as Markdown tables that also read well as plain text: first every target and what became of it, then the works. */
 
+import { settings } from './settings.mjs'
+
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 
 /** The columns of a work's table, in order: title and digits. A figure has a column where a contender has it. */
@@ -42,6 +44,10 @@ export function markdown({ machine, versions, mode, works }) {
 		'',
 		...targets(works),
 		...works.flatMap(workTables),
+		'## Settings',
+		'',
+		...Object.entries(settings).map(([name, text]) => `- ${name}: ${text}`),
+		'',
 	].join('\n')
 }
 

@@ -1,5 +1,5 @@
 /** No bench rots: each runs once, small, without the peers. */
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { ROOT, run } from '../support/process.ts'
@@ -38,7 +38,7 @@ test('every bench runs and checks its work; a smoke run leaves no results', {
 	const before = resultsAsTheyAre()
 	const { status, stdout, stderr } = await bench('--smoke')
 	expect(status, stderr).toBe(0)
-	expect(headings(stdout)).toEqual(WORKS)
+	expect(headings(stdout)).toEqual([...WORKS, 'Settings'])
 	expect(stdout).toMatch(/\| mesh-chain +\| [\d,]+/)
 	expect(resultsAsTheyAre()).toEqual(before)
 })
@@ -46,7 +46,7 @@ test('every bench runs and checks its work; a smoke run leaves no results', {
 test('--only picks by name', async () => {
 	const { status, stdout, stderr } = await bench('--smoke', '--only', 'turn=10/')
 	expect(status, stderr).toBe(0)
-	expect(headings(stdout)).toEqual(['append/turn=10/durability=os'])
+	expect(headings(stdout)).toEqual(['append/turn=10/durability=os', 'Settings'])
 })
 
 test('an option or a name that does not exist ends with status 2', async () => {
@@ -62,3 +62,50 @@ test('two benches at once are refused, because they would measure each other', a
 	expect(status).toBe(1)
 	expect(stderr).toContain(`another bench is running (process ${process.pid})`)
 })
+
+test('the stored picture and table are drawn from the stored figures', async () => {
+	const draw = `
+		import { readFileSync } from 'node:fs'
+		const { markdown } = await import('./bench/lib/report.mjs')
+		const { svg } = await import('./bench/lib/picture.mjs')
+		const results = JSON.parse(readFileSync('bench/results/full.json', 'utf8'))
+		process.stdout.write(JSON.stringify({ md: markdown(results), svg: svg(results) }))
+	`
+	const { status, stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', draw], {
+		cwd: ROOT,
+	})
+	expect(status, stderr).toBe(0)
+	const drawn = JSON.parse(stdout)
+	expect(drawn.md).toBe(readFileSync(join(RESULTS, 'full.md'), 'utf8'))
+	expect(drawn.svg).toBe(readFileSync(join(RESULTS, 'full.svg'), 'utf8'))
+})
+
+/** Rows of the tables that the benchmark prints: their heads say which. */
+function quotedRows(text: string): string[] {
+	const rows: string[] = []
+	let isQuoted = false
+	for (const line of text.split('\n')) {
+		if (!line.startsWith('|')) isQuoted = false
+		else if (/^\| (work|contender|who) +\|/.test(line)) isQuoted = true
+		if (isQuoted) rows.push(line)
+	}
+	return rows
+}
+
+test.each(['README.md', 'docs/performance.md'])(
+	'%s quotes only what the stored run printed, on its machine',
+	(name) => {
+		const printed = readFileSync(join(RESULTS, 'full.md'), 'utf8').split('\n')
+		const text = readFileSync(join(ROOT, name), 'utf8')
+		const cells = (row: string) =>
+			row
+				.split(/ *\| */)
+				.join('|')
+				.replaceAll(/-+/g, '-')
+		const allowed = new Set(printed.map(cells))
+		const rows = quotedRows(text)
+		expect(rows.length).toBeGreaterThan(5)
+		for (const row of rows) expect(allowed).toContain(cells(row))
+		expect(text).toContain(printed.find((line) => line.includes(' cores, '))?.split(';')[0])
+	},
+)
