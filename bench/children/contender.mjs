@@ -36,7 +36,6 @@ async function measureAppend() {
 	const lines = messages(total)
 	const appender = await contender.openAppender(path, job)
 	await appendAll(appender, lines, 0, job.warmUpRecords)
-	globalThis.gc()
 	const start = performance.now()
 	await appendAll(appender, lines, job.warmUpRecords, total)
 	const elapsedMs = performance.now() - start

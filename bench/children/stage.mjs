@@ -15,7 +15,7 @@ const TURN = 1_000
 const CHUNK_BYTES = 64 * 1024
 /** What a service puts into a record, small. */
 const DATA = { user: 'u-17', ms: 12.5, ok: true }
-const WARM_UPS = 2
+const WARM_UPS = 4
 
 const path = join(folder, 'node.chain')
 const lines = messages(records)
@@ -49,7 +49,6 @@ const stages = {
 }
 
 for (let pass = 0; pass < WARM_UPS; pass++) await stages[stage]()
-globalThis.gc()
 process.stdout.write(`${JSON.stringify(await stages[stage]())}\n`)
 
 function newChain(options = {}) {

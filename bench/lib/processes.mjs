@@ -3,6 +3,9 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** No measurement takes nearly as long: one that does hangs. */
+const LONGEST_MS = 180_000
+
 const CHILDREN = join(import.meta.dirname, '..', 'children')
 
 /**
@@ -24,7 +27,11 @@ export function runUntilKilled(name, job) {
 
 function spawn(name, job) {
 	const args = ['--expose-gc', join(CHILDREN, `${name}.mjs`), JSON.stringify(job)]
-	return spawnSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+	return spawnSync(process.execPath, args, {
+		encoding: 'utf8',
+		stdio: ['ignore', 'pipe', 'pipe'],
+		timeout: LONGEST_MS,
+	})
 }
 
 export function emptyFolder(parent, name) {

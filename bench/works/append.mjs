@@ -119,7 +119,7 @@ export const appends = [
 			},
 		],
 		{
-			full: { rounds: 7, records: 200_000, warmUpRecords: 300_000 },
+			full: { rounds: 5, records: 200_000, warmUpRecords: 200_000 },
 			quick: { rounds: 2, records: 20_000, warmUpRecords: 20_000 },
 			smoke: SMOKE,
 		},
@@ -137,7 +137,7 @@ export const appends = [
 			faster('msgpackr'),
 		],
 		{
-			full: { rounds: 5, records: 200_000, warmUpRecords: 200_000 },
+			full: { rounds: 5, records: 100_000, warmUpRecords: 100_000 },
 			quick: { rounds: 1, records: 10_000, warmUpRecords: 10_000, kills: false },
 			smoke: SMOKE,
 		},
@@ -156,7 +156,7 @@ export const appends = [
 			smaller(0.75),
 		],
 		{
-			full: { rounds: 5, records: 100_000, warmUpRecords: 100_000 },
+			full: { rounds: 5, records: 50_000, warmUpRecords: 50_000 },
 			quick: { rounds: 1, records: 5_000, warmUpRecords: 5_000, kills: false },
 			smoke: { ...SMOKE, records: 200 },
 		},

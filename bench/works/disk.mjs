@@ -22,7 +22,7 @@ const CHECKS = [
 }))
 
 const SIZES = {
-	full: { rounds: 7, records: 200_000 },
+	full: { rounds: 5, records: 200_000 },
 	quick: { rounds: 1, records: 50_000 },
 	smoke: { rounds: 1, records: 2_000 },
 }

@@ -12,7 +12,7 @@ const CHECKS = [
 ].map(([what, figure, target]) => ({ ours: 'mesh-chain', what, figure, ...target }))
 
 const SIZES = {
-	full: { rounds: 3, small: 100_000, large: 10_000_000 },
+	full: { rounds: 5, small: 100_000, large: 10_000_000 },
 	quick: { rounds: 1, small: 50_000, large: 500_000 },
 	smoke: { rounds: 1, small: 1_000, large: 5_000 },
 }

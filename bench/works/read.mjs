@@ -46,7 +46,7 @@ const everything = {
 		faster('mesh-chain batches', ['msgpackr unpack']),
 	],
 	sizes: {
-		full: { rounds: 5, records: 200_000, warmUpMs: 1_500, passes: 5 },
+		full: { rounds: 5, records: 200_000, warmUpMs: 1_000, passes: 3 },
 		quick: { rounds: 1, records: 20_000, warmUpMs: 150, passes: 1 },
 		smoke: { rounds: 1, records: 1_000, warmUpMs: 0, passes: 1 },
 	},
@@ -64,7 +64,7 @@ function find(errors, atLeast) {
 			faster('mesh-chain batches', ['better-sqlite3 iterate']),
 		],
 		sizes: {
-			full: { rounds: 5, records: 500_000, warmUpMs: 1_500, passes: 5 },
+			full: { rounds: 5, records: 500_000, warmUpMs: 1_000, passes: 3 },
 			quick: { rounds: 1, records: 50_000, warmUpMs: 150, passes: 1 },
 			smoke: { rounds: 1, records: 10_000, warmUpMs: 0, passes: 1 },
 		},

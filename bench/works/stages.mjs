@@ -61,7 +61,7 @@ function hashOf({ sha256, chain }) {
 }
 
 const SIZES = {
-	full: { rounds: 5, records: 200_000 },
+	full: { rounds: 5, records: 150_000 },
 	quick: { rounds: 1, records: 10_000 },
 	smoke: { rounds: 1, records: 500 },
 }
