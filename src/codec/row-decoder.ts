@@ -194,6 +194,10 @@ class RowReader {
 				return this.#bytes.readUInt32BE(this.#take(4))
 			case 0xcf:
 				return this.#bytes.readBigUInt64BE(this.#take(8))
+			case 0xd0:
+				return this.#bytes.readInt8(this.#take(1))
+			case 0xd1:
+				return this.#bytes.readInt16BE(this.#take(2))
 			case 0xd2:
 				return this.#bytes.readInt32BE(this.#take(4))
 			case 0xd3:

@@ -182,8 +182,9 @@ export class RowEncoder {
 			else if (value < 0x10000) this.#lead(0xcd, value, 2)
 			else this.#lead(0xce, value, 4)
 		} else if (value < 0 && value === (value | 0)) {
-			this.#bytes[this.#pos] = 0xd2
-			this.#pos = this.#bytes.writeInt32BE(value, this.#pos + 1)
+			const width = value >= -0x80 ? 1 : value >= -0x8000 ? 2 : 4
+			this.#bytes[this.#pos] = width === 1 ? 0xd0 : width === 2 ? 0xd1 : 0xd2
+			this.#pos = this.#bytes.writeIntBE(value, this.#pos + 1, width)
 		} else {
 			this.#bytes[this.#pos] = 0xcb
 			this.#pos = this.#bytes.writeDoubleBE(value, this.#pos + 1)

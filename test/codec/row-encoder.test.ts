@@ -16,17 +16,23 @@ const text = fc.oneof(
 	fc.string({ unit: 'grapheme', maxLength: 140 }),
 	fc.constantFrom('', 'log', 'é', '\u0080', 'ÿ'.repeat(127), 'x'.repeat(127), 'x'.repeat(128), '\ufffd'),
 )
-const id = fc.oneof(
-	fc.constant(null),
-	text,
+/** Where MessagePack changes from one width to the next. */
+const EDGES = [
+	0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+]
+const number = fc.oneof(
 	fc.integer(),
-	fc.constantFrom('node-1', 'node-1', 'api', 2 ** 40),
+	fc.integer({ min: -70_000, max: 70_000 }),
+	fc.integer({ min: -300, max: 300 }),
+	fc.constantFrom(2 ** 40, -(2 ** 40), -32, -33, ...EDGES, ...EDGES.flatMap((edge) => [-edge, -edge - 1])),
 )
+const id = fc.oneof(fc.constant(null), text, number, fc.constantFrom('node-1', 'node-1', 'api'))
 const record = fc.record({
 	seq: fc.constant(1),
 	epoch: fc.constant(1),
 	tsMs: fc.oneof(
 		fc.integer({ min: BASE_TS_MS, max: BASE_TS_MS + 200 }),
+		number.map((delta) => BASE_TS_MS + delta),
 		fc.constantFrom(0, BASE_TS_MS - 1, BASE_TS_MS + 70_000, BASE_TS_MS + 2 ** 33),
 	),
 	level: fc.constantFrom(...LOG_LEVELS),
