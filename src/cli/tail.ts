@@ -35,12 +35,14 @@ export const tail: Command = {
 		const selection = selectionOf(invocation, terminal.now())
 		const count = invocation.count('limit') ?? RECORDS_DEFAULT
 		const printer = new Printer(invocation, terminal, selection, Number.POSITIVE_INFINITY)
+		// Before anything is printed: whoever has seen the newest records may press Ctrl-C.
+		const interrupted = invocation.flag('follow') ? terminal.interrupted() : undefined
 		const chain = await openChain(file)
 		try {
 			const lastSeq = await lastSeqOf(chain)
 			await printer.print(await newestRecords(chain, upTo(lastSeq, selection.query), selection, count))
-			if (!invocation.flag('follow')) return await printer.finish(chain)
-			return await printer.follow(chain, lastSeq, terminal.interrupted())
+			if (interrupted === undefined) return await printer.finish(chain)
+			return await printer.follow(chain, lastSeq, interrupted)
 		} finally {
 			await chain.close()
 		}

@@ -78,6 +78,20 @@ test.each([['tail', ['-n', '1000']] as const, ['dump', []] as const])(
 	},
 )
 
+test.each(['tail', 'dump'])(
+	'%s -f interrupted at its first line ends as quietly as later',
+	async (command) => {
+		const { path, loop } = openLoop()
+		publish(loop, 1, 300)
+		for (let round = 0; round < 5; round++) {
+			const follower = start(command, path, '-f')
+			await follower.seqs(1)
+			follower.kill('SIGINT')
+			expect(await follower.ended).toEqual({ status: 0, signal: null })
+		}
+	},
+)
+
 test('tail -f -n 0 prints only what comes, and only what is asked for', async () => {
 	const { path, loop } = openLoop()
 	publish(loop, 1, 50)
