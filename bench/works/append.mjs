@@ -30,6 +30,8 @@ function faster(peer, atLeast) {
 	}
 }
 
+const WITHOUT_TARGET = [SQLITE, LMDB, EVENT_STORAGE, LEVEL, HYPERCORE, PACK].map(({ name }) => faster(name))
+
 function fasterThanPino(atLeast) {
 	return { ...faster('', atLeast), peers: PINO, label: 'fastest pino' }
 }
@@ -127,15 +129,7 @@ export const appends = [
 	append(
 		10,
 		[OURS, pino('sync'), pino('flush'), SQLITE, LMDB, LEVEL, EVENT_STORAGE, HYPERCORE, PACK],
-		[
-			fasterThanPino(),
-			faster('better-sqlite3'),
-			faster('lmdb'),
-			faster('event-storage'),
-			faster('classic-level'),
-			faster('hypercore'),
-			faster('msgpackr'),
-		],
+		[fasterThanPino(), ...WITHOUT_TARGET],
 		{
 			full: { rounds: 5, records: 100_000, warmUpRecords: 100_000 },
 			quick: { rounds: 1, records: 10_000, warmUpRecords: 10_000, kills: false },
@@ -145,16 +139,7 @@ export const appends = [
 	append(
 		1,
 		[OURS, pino('sync'), SQLITE, LMDB, LEVEL, EVENT_STORAGE, HYPERCORE, PACK],
-		[
-			faster('pino sync', 1.3),
-			faster('better-sqlite3'),
-			faster('lmdb'),
-			faster('event-storage'),
-			faster('classic-level'),
-			faster('hypercore'),
-			faster('msgpackr'),
-			smaller(0.75),
-		],
+		[faster('pino sync', 1.3), ...WITHOUT_TARGET, smaller(0.75)],
 		{
 			full: { rounds: 5, records: 50_000, warmUpRecords: 50_000 },
 			quick: { rounds: 1, records: 5_000, warmUpRecords: 5_000, kills: false },

@@ -169,6 +169,7 @@ export class FileChainAppender implements LogChainAppender {
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
+		if (this.#failure?.code === 'WRITE_FAILED' && !this.#tryWrite()) return Promise.reject(this.#failure)
 		return this.#sync()
 	}
 
@@ -252,7 +253,6 @@ export class FileChainAppender implements LogChainAppender {
 			this.#failed(error as MeshChainError)
 			throw error
 		}
-		if (this.#failure?.code === 'WRITE_FAILED') this.#recovered()
 	}
 
 	#failed(error: MeshChainError): void {

@@ -1,7 +1,4 @@
-/**
- * Batches as single records. Written by hand: an async generator over the batches takes twice the time a record
- * (bench/read: records).
- */
+/** Batches as single records. Written by hand: most calls find their record in the batch at hand, and an async generator pays for each. */
 import type { LogRecord } from '../record.ts'
 
 export class RecordIterator implements AsyncIterableIterator<LogRecord, undefined> {

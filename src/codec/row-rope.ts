@@ -1,6 +1,6 @@
 /**
  * The fast way to encode rows: plain rows are gathered as one text of a character a byte and written by one native call a
- * frame, which costs half of writing each text (bench/stages: encode). That holds while every text is ASCII, and that is
+ * frame, because a native call costs more than a short text. That holds while every text is ASCII, and that is
  * checked once for all of them; where it does not hold, or a row is not plain, `row-encoder.ts` encodes byte by byte.
  */
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'

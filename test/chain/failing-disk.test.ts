@@ -180,6 +180,23 @@ test('tasks that wait for the disk together share its writes and its syncs', asy
 	await loop.close()
 })
 
+test('a sync that ends well says nothing of a write that failed meanwhile', async () => {
+	const { disk, appender } = setUp()
+	appender.append(record(1))
+	const synced = appender.sync()
+	while (appender.stats().writtenSeq < 1) await null
+	disk.failWrites('ENOSPC')
+	appender.append(record(2))
+	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
+	await synced
+	expect(appender.failure).toMatchObject({ code: 'WRITE_FAILED' })
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
+	disk.heal()
+	await appender.sync()
+	expect([appender.failure, appender.stats().durableSeq]).toEqual([undefined, 2])
+	await appender.close()
+})
+
 test('a failed fsync rejects whoever waits, and nothing later is acknowledged as on disk', async () => {
 	const { disk, path, appender } = setUp({ durability: 'disk' })
 	disk.failSyncs('EIO')
