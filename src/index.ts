@@ -15,15 +15,18 @@ export type {
 	Finding,
 	FindingKind,
 	LockHolder,
+	SegmentInfo,
 	TailQuery,
 	VerifyReport,
 } from './chain/chain.ts'
-export type { TailCut } from './chain/create.ts'
-export { FileChainAppender, type FileChainOptions, type FileChainStats } from './chain/file-chain-appender.ts'
+export { FileChainAppender, type FileChainStats } from './chain/file-chain-appender.ts'
+export type { FileChainOptions, SyncPolicy } from './chain/file-chain-options.ts'
 export { type FileStat, type FileSystem, nodeFileSystem } from './chain/file-system.ts'
 export { openChain } from './chain/open-chain.ts'
+export type { Recovery } from './chain/opening.ts'
+export type { Verdict } from './chain/recovery.ts'
 export { type VerifyOptions, verifyChain } from './chain/verify.ts'
-export type { ChainWriterStats } from './chain/writer.ts'
+export type { ChainWriterStats } from './chain/writer-stats.ts'
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, LogAppendError, MeshChainError } from './errors.ts'
 export type { LogFilter } from './filter.ts'
 export { closeOnSignal } from './loop/close-on-signal.ts'

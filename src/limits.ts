@@ -47,5 +47,8 @@ export const RETRY_MS_MAX = 5_000
 /** Unwritten bytes a `FileChainAppender` holds while its disk fails. */
 export const PENDING_BYTES_DEFAULT = 16 * MIB
 
+/** Size of a file of a chain that retention bounds, unless told otherwise. */
+export const ROTATE_BYTES_DEFAULT = 64 * MIB
+
 /** Latest time a `Date` can hold, and so the latest `tsMs`. */
 export const TIME_MAX_MS = 8_640_000_000_000_000

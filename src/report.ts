@@ -19,8 +19,8 @@ const channels = {
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
 	/** `{ source, error, hook }`: the `context`, `transform` or `clock` a user gave threw. */
 	hookError: channel('mesh-chain:hook-error'),
-	/** `{ source, recovery }`: a chain was opened whose end had to be cut. */
-	tailCut: channel('mesh-chain:tail-cut'),
+	/** `{ source, recovery }`: a chain was opened that did not end as a writer leaves it. */
+	recovery: channel('mesh-chain:recovery'),
 }
 
 /** Tells programs that listen. A listener's throw is Node's to report; it never comes back here. */

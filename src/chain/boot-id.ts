@@ -13,3 +13,13 @@ export function bootId(system: FileSystem): Uint8Array {
 		return UNKNOWN
 	}
 }
+
+/** Whether the machine was booted between two of these. */
+export function bootSince(last: Uint8Array | undefined, now: Uint8Array): 'same' | 'changed' | 'unknown' {
+	if (last === undefined || isUnknown(last) || isUnknown(now)) return 'unknown'
+	return Buffer.compare(last, now) === 0 ? 'same' : 'changed'
+}
+
+function isUnknown(id: Uint8Array): boolean {
+	return id.every((byte) => byte === 0)
+}

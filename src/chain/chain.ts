@@ -91,12 +91,25 @@ export interface LockHolder {
 	readonly sinceMs: number
 }
 
+/** One file of a chain. */
+export interface SegmentInfo {
+	readonly path: string
+	/** Which file of the chain it is, from 0. */
+	readonly segment: number
+	readonly firstSeq: number
+	readonly bytes: number
+}
+
 export interface ChainInfo {
 	readonly path: string
 	readonly chainId: string
 	readonly formatVersion: number
+	/** Of the first file that is there. */
 	readonly createdMs: number
+	/** Of all files. */
 	readonly bytes: number
+	/** Oldest first; the last is the live one. */
+	readonly segments: readonly SegmentInfo[]
 	readonly records: number
 	readonly firstSeq: number | undefined
 	readonly lastSeq: number | undefined
@@ -104,7 +117,7 @@ export interface ChainInfo {
 	readonly minTsMs: number | undefined
 	readonly maxTsMs: number | undefined
 	readonly levels: Readonly<Record<LogLevel, number>>
-	/** Gaps written in the chain, and the records they stand for. */
+	/** Gaps in the chain, and the records they stand for; those that retention removed are `byCause.retained`. */
 	readonly gaps: {
 		readonly count: number
 		readonly records: number
@@ -126,6 +139,8 @@ export interface ChainInfo {
 /** The newest hash link: kept elsewhere, it makes a later truncation or rewrite detectable. */
 export interface ChainHead {
 	readonly chainId: string
+	/** Which file of the chain it is in, from 0. */
+	readonly segment: number
 	readonly epoch: number
 	/** The last record that the link covers; 0 for none. */
 	readonly seq: number
@@ -134,14 +149,30 @@ export interface ChainHead {
 	readonly link: string
 }
 
+/**
+ * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no mark of a clean end.
+ * - `damaged`: bytes that cannot be read. `ambiguous`: the same, and nothing can tell it from a power loss.
+ * - `truncated`: what was on disk is gone. `missingFile`: a whole file is. `headMissing`: the head kept elsewhere is not there.
+ * - `brokenLink`, `wrongSeq`, `wrongAnchor`: everything verifies by itself, and does not fit together.
+ * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file. `stray`: written by a
+ *   writer that had lost the chain. `repaired`: what `repairChain` did.
+ */
 export type FindingKind =
 	| 'tornTail'
+	| 'unsynced'
+	| 'notClosed'
 	| 'damaged'
+	| 'ambiguous'
+	| 'truncated'
+	| 'missingFile'
+	| 'headMissing'
 	| 'brokenLink'
 	| 'wrongSeq'
 	| 'wrongAnchor'
 	| 'gap'
-	| 'notClosed'
+	| 'superseded'
+	| 'stray'
+	| 'repaired'
 
 /** One thing `verifyChain` noticed. `note` is normal after a crash; `loss` is counted and explained; `damage` is neither. */
 export interface Finding {

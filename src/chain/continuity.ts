@@ -5,10 +5,19 @@
 
 import { decodeRows } from '../codec/row-decoder.ts'
 import { GAP_KIND, type GapData, gapRecord, type LogRecord } from '../record.ts'
+import { rowBlockOf } from './chain-end.ts'
 import type { Anchor } from './format/anchor.ts'
 import { FLAG_CONTROL, type Frame } from './format/frame.ts'
-import { rowBlockOf } from './recovery.ts'
 import type { BadPlace } from './scan.ts'
+
+/** What must be known of a file to say what is missing in it. */
+export interface WalkedFile {
+	readonly firstSeq: number
+	/** Whether what cannot be read from this offset on is what a power loss left; it is damage elsewhere. */
+	readonly isUnsynced?: (offset: number) => boolean
+	/** Another file follows: what is missing at the end of this one shows by its first seq. */
+	readonly isFollowed?: boolean
+}
 
 export class Continuity {
 	/** The seq that comes next if nothing is missing. */
@@ -16,9 +25,16 @@ export class Continuity {
 	epoch: number
 	/** Of the entry that was met last: a gap has the time of what stands behind it, wherever the walk began. */
 	#tsMs = 0
+	readonly #isUnsynced: (offset: number) => boolean
+	readonly #isFollowed: boolean
+	/** Why the records are absent that are missing before the next entry. */
+	#cause: GapData['cause'] = 'damaged'
 
-	constructor(anchor: Anchor | undefined) {
-		this.nextSeq = anchor?.nextSeq ?? 1
+	/** @param anchor where the walk begins; undefined for the beginning of the file. */
+	constructor(anchor: Anchor | undefined, { firstSeq, isUnsynced, isFollowed = false }: WalkedFile) {
+		this.#isFollowed = isFollowed
+		this.#isUnsynced = isUnsynced ?? (() => false)
+		this.nextSeq = anchor?.nextSeq ?? firstSeq
 		this.epoch = anchor?.epoch ?? 1
 		this.#tsMs = anchor?.writtenMs ?? 0
 	}
@@ -46,17 +62,29 @@ export class Continuity {
 	 * The gap that a bad place with nothing behind it stands for. What it held is known only from its own word, if at all; a
 	 * place that held no records (a torn entry was never committed, an anchor has none) gives none.
 	 */
-	badEnd(place: BadPlace): LogRecord<'$gap', GapData> | undefined {
-		if (!place.atEnd || place.torn || place.maybeAnchor) return undefined
+	bad(place: BadPlace): LogRecord<'$gap', GapData> | undefined {
+		const isUnsynced = this.#isUnsynced(place.offset)
+		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
+		if (!place.atEnd || this.#isFollowed) return undefined
+		if (place.torn || isUnsynced || place.maybeAnchor) return undefined
 		const { claims } = place
 		const claimed = claims !== undefined && claims.baseSeq === this.nextSeq ? claims.rows : 1
 		return this.#gap(this.nextSeq + claimed - 1)
 	}
 
+	/** The gap before the seq that is known to come next, from the file behind this one. */
+	upTo(nextSeq: number, cause?: GapData['cause']): LogRecord<'$gap', GapData> | undefined {
+		if (nextSeq <= this.nextSeq) return undefined
+		if (cause !== undefined) this.#cause = cause
+		return this.#gap(nextSeq - 1)
+	}
+
 	#gap(toSeq: number): LogRecord<'$gap', GapData> {
-		const gap: GapData = { fromSeq: this.nextSeq, toSeq, count: toSeq - this.nextSeq + 1, cause: 'damaged' }
+		const { nextSeq: fromSeq, epoch } = this
+		const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: this.#cause }
 		this.nextSeq = toSeq + 1
-		return gapRecord(gap, { epoch: this.epoch, tsMs: this.#tsMs })
+		this.#cause = 'damaged'
+		return gapRecord(gap, { epoch, tsMs: this.#tsMs })
 	}
 }
 
@@ -70,7 +98,7 @@ export function rowsOf(frame: Frame, levelIndexMin = 0): LogRecord[] | undefined
 }
 
 /** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
-function firstCovered(frame: Frame): number {
+export function firstCovered(frame: Frame): number {
 	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
 	const first = rowsOf(frame)?.[0]
 	if (first === undefined || first.kind !== GAP_KIND || first.origin !== undefined) return frame.baseSeq

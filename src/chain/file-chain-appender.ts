@@ -6,43 +6,21 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { LogChainAppender } from '../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import { isExiting, onExit } from '../exit-hook.ts'
-import { PENDING_BYTES_DEFAULT, RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { LOG_LEVELS, type LogLevel, type LogRecord, levelIndex, show } from '../record.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import { type LogRecord, levelIndex, show } from '../record.ts'
 import { report, warn } from '../report.ts'
-import { type FileSystem, nodeFileSystem, systemCode } from './file-system.ts'
-import { ChainWriter, type ChainWriterStats } from './writer.ts'
+import {
+	type FileChainOptions,
+	type ResolvedFileChainOptions,
+	resolveFileChainOptions,
+} from './file-chain-options.ts'
+import { type FileSystem, systemCode } from './file-system.ts'
+import type { Recovery } from './opening.ts'
+import { ChainWriter } from './writer.ts'
+import type { ChainWriterStats } from './writer-stats.ts'
 
 /** With more than this unwritten, the turn's end is not waited for. */
 const WRITE_BYTES_TARGET = 64 * 1024
-
-export interface FileChainOptions {
-	/**
-	 * What a committed record survives. `'os'` (default): a killed process; records are with the operating system before any
-	 * immediate queued after them runs. `'disk'`: a power loss; each write is followed by an fdatasync.
-	 */
-	readonly durability?: 'os' | 'disk'
-	/** A record at this level or above is written before `append` returns. Default `'error'`. */
-	readonly writeThrough?: LogLevel
-	/** Permissions of a file that is created. Default `0o600`. */
-	readonly mode?: number
-	/** Bytes that wait in memory while the disk fails; beyond it appends are refused as retryable. Default 16 MiB. */
-	readonly pendingBytesMax?: number
-	/** Times of opening and closing. Default `Date.now`. */
-	readonly clock?: () => number
-	readonly fs?: FileSystem
-}
-
-type ResolvedOptions = Required<FileChainOptions>
-
-const DEFAULTS: ResolvedOptions = Object.freeze({
-	durability: 'os',
-	writeThrough: 'error',
-	mode: 0o600,
-	pendingBytesMax: PENDING_BYTES_DEFAULT,
-	clock: Date.now,
-	fs: nodeFileSystem,
-})
 
 /** What a chain's writer did, and how it is. */
 export interface FileChainStats extends ChainWriterStats {
@@ -55,6 +33,8 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly failure: string | undefined
 	/** Records that `close()` could not write. */
 	readonly lostAtClose: number
+	/** Times that a full file could not be replaced by a new one; the chain went on in it. */
+	readonly rotationFailures: number
 }
 
 /**
@@ -79,8 +59,7 @@ export interface FileChainStats extends ChainWriterStats {
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
 	readonly #writer: ChainWriter
-	readonly #options: ResolvedOptions
-	readonly #writeThroughIndex: number
+	readonly #options: ResolvedFileChainOptions
 	readonly #forgetExit: () => void
 	#turnScheduled = false
 	#retryTimer: NodeJS.Timeout | undefined
@@ -89,22 +68,34 @@ export class FileChainAppender implements LogChainAppender {
 	#closing: Promise<void> | undefined
 	#exitCode: number | undefined
 	#lostAtClose = 0
+	#rotating = false
+	#rotationFailures = 0
+	#rotateNotBefore = 0
+	#policyTimer: NodeJS.Timeout | undefined
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
 	 * @param path where the chain is; `{pid}` becomes the process id.
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`, `CHAIN_UNREADABLE`,
-	 * `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A file that is no chain is never touched.
+	 * `CHAIN_DAMAGED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A file that is no chain is never touched.
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
-		this.#options = resolveOptions(options)
-		const { fs, mode, pendingBytesMax, clock, durability, writeThrough } = this.#options
-		this.#writeThroughIndex = levelIndex(writeThrough)
+		this.#options = resolveFileChainOptions(options)
+		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, retain } = this.#options
 		this.path = resolvePath(path, fs)
-		this.#writer = new ChainWriter(this.path, { system: fs, mode, pendingBytesMax, clock })
-		if (durability === 'disk') this.#writer.syncOnExit()
+		this.#writer = new ChainWriter(this.path, {
+			system: fs,
+			mode,
+			pendingBytesMax,
+			clock,
+			onDamage,
+			lockWaitMs,
+			keepUnsynced: durability === 'disk',
+			retain,
+		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
-		this.#tellTailCut()
+		this.#tellRecovery(this.#writer.recovery)
+		this.#writer.retain().catch((error) => this.#failed(error))
 	}
 
 	get chainId(): string {
@@ -140,7 +131,7 @@ export class FileChainAppender implements LogChainAppender {
 		this.#refuseWhenClosed(record.seq)
 		if (!this.#writer.hasRoom) this.#tryWrite()
 		this.#writer.push(record)
-		this.#afterPush(levelIndex(record.level) >= this.#writeThroughIndex)
+		this.#afterPush(levelIndex(record.level) >= this.#options.writeThroughIndex)
 	}
 
 	/** Takes all of them over as one frame: after a crash all of them are there or none. */
@@ -149,27 +140,29 @@ export class FileChainAppender implements LogChainAppender {
 		this.#refuseWhenClosed(records[0]?.seq ?? 0)
 		if (!this.#writer.hasRoom) this.#tryWrite()
 		this.#writer.pushBatch(records)
-		this.#afterPush(records.some((record) => levelIndex(record.level) >= this.#writeThroughIndex))
+		this.#afterPush(records.some((record) => levelIndex(record.level) >= this.#options.writeThroughIndex))
 	}
 
 	/**
 	 * Gives everything taken over to the operating system.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the records stay and are tried again.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the records stay and are tried again. `CHAIN_TAKEN_OVER`.
 	 */
 	flush(): void {
 		if (this.#closing !== undefined) return
-		if (!this.#tryWrite() && this.#failure !== undefined) throw this.#failure
+		const isWritten = this.#tryWrite(() => this.#writer.checkOwner())
+		if (!isWritten && this.#failure !== undefined) throw this.#failure
 	}
 
 	/**
 	 * Resolves once everything taken over before this call is on disk, at every durability.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`.
+	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`; after the latter until the chain has gone on in a new file, which each
+	 * call tries. `CHAIN_TAKEN_OVER`.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
-		if (this.#failure?.code === 'WRITE_FAILED' && !this.#tryWrite()) return Promise.reject(this.#failure)
+		if (this.#failure !== undefined && !this.#tryAgain()) return Promise.reject(this.#failure)
 		return this.#sync()
 	}
 
@@ -193,6 +186,7 @@ export class FileChainAppender implements LogChainAppender {
 			committedSeq: this.committedSeq,
 			failure: this.#failure?.message,
 			lostAtClose: this.#lostAtClose,
+			rotationFailures: this.#rotationFailures,
 			...this.#writer.stats(),
 		}
 	}
@@ -223,18 +217,88 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/** Whether everything taken over is with the operating system now. */
-	#tryWrite(): boolean {
+	#tryWrite(before?: () => void): boolean {
 		try {
+			before?.()
 			this.#writer.write()
 		} catch (error) {
 			this.#failed(error as MeshChainError)
 			return false
 		}
-		if (this.#writer.syncFailure === undefined || this.durability === 'os') this.#recovered()
-		if (this.durability === 'disk' && this.#writer.durableSeq < this.#writer.writtenSeq) {
-			this.#sync().catch(() => {}) // it has been announced, and committedSeq stays where it is
+		if (this.#writer.syncFailure === undefined) {
+			this.#recovered()
+			this.#syncAsPromised()
 		}
+		this.#rotateWhenDue()
 		return true
+	}
+
+	/** Begins the sync that the durability asks for behind a write. */
+	#syncAsPromised(): void {
+		const { durability, policy } = this.#options
+		const { writtenSeq, durableSeq, unsyncedBytes } = this.#writer
+		if (durableSeq >= writtenSeq || (durability === 'os' && policy === undefined)) return
+		const isDue =
+			policy === undefined ||
+			writtenSeq - durableSeq >= policy.everyRecords ||
+			unsyncedBytes >= policy.everyBytes
+		if (isDue)
+			this.#sync().catch(() => {}) // it has been announced, and committedSeq stays where it is
+		else if (policy.everyMs !== Number.POSITIVE_INFINITY) this.#syncLater(policy.everyMs)
+	}
+
+	#syncLater(ms: number): void {
+		if (this.#policyTimer !== undefined) return
+		this.#policyTimer = setTimeout(() => {
+			this.#policyTimer = undefined
+			if (this.#closing === undefined && this.#failure === undefined) this.#sync().catch(() => {})
+		}, ms)
+		this.#policyTimer.unref()
+	}
+
+	#rotateWhenDue(): void {
+		const { bytes, records, ageMs } = this.#options.rotate
+		const { live } = this.#writer
+		const isDue =
+			live.bytes >= bytes ||
+			live.records >= records ||
+			(ageMs !== Number.POSITIVE_INFINITY &&
+				this.#options.clock() - live.createdMs >= ageMs &&
+				live.records > 0)
+		if (!isDue || isExiting() || this.#closing !== undefined) return
+		// The disk is given its time; only who never lets a turn end is made to wait for it.
+		if (live.bytes >= 2 * bytes || live.records >= 2 * records) this.#rotate()
+		else if (!this.#rotating) void this.#syncAndRotate()
+	}
+
+	async #syncAndRotate(): Promise<void> {
+		this.#rotating = true
+		try {
+			await this.#sync()
+			if (this.#closing === undefined) this.#rotate()
+			await this.#writer.retain()
+		} catch {
+			// It has been announced.
+		} finally {
+			this.#rotating = false
+		}
+	}
+
+	#rotate(): void {
+		if (performance.now() < this.#rotateNotBefore) return
+		try {
+			this.#writer.rotate()
+		} catch (error) {
+			this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
+			if ((error as MeshChainError).code === 'ROTATION_FAILED') this.#rotationFailed(error as MeshChainError)
+			else this.#failed(error as MeshChainError)
+		}
+	}
+
+	#rotationFailed(error: MeshChainError): void {
+		if (this.#rotationFailures === 0) warn('ROTATION_FAILED', error.message)
+		this.#rotationFailures++
+		report('failing', { source: this, error })
 	}
 
 	/** One promise for all who wait for the same sync of the writer. */
@@ -261,13 +325,25 @@ export class FileChainAppender implements LogChainAppender {
 		}
 		this.#failure = error
 		report('failing', { source: this, error })
-		if (error.code !== 'WRITE_FAILED' || this.#retryTimer !== undefined) return
+		if (error.code === 'CHAIN_TAKEN_OVER' || this.#retryTimer !== undefined) return
 		this.#retryTimer = setTimeout(() => {
 			this.#retryTimer = undefined
-			if (this.#closing === undefined) this.#tryWrite()
+			if (this.#closing === undefined) this.#tryAgain()
 		}, this.#retryMs)
 		this.#retryTimer.unref()
 		this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX)
+	}
+
+	/** What a failed sync has left in doubt goes into a new file, what a failed write has left in memory into the file. */
+	#tryAgain(): boolean {
+		let isMoved = true
+		try {
+			this.#writer.move()
+		} catch (error) {
+			this.#failed(error as MeshChainError)
+			isMoved = false
+		}
+		return this.#tryWrite() && isMoved
 	}
 
 	#recovered(): void {
@@ -282,10 +358,14 @@ export class FileChainAppender implements LogChainAppender {
 
 	async #close(): Promise<void> {
 		clearTimeout(this.#retryTimer)
+		clearTimeout(this.#policyTimer)
 		this.#forgetExit()
+		let isClean = false
 		try {
+			this.#writer.move()
 			this.#writer.markClosed(undefined)
 			await this.#writer.sync()
+			isClean = true
 		} catch (error) {
 			this.#lostAtClose = this.#writer.pendingRecords
 			this.#failure = error as MeshChainError
@@ -293,7 +373,7 @@ export class FileChainAppender implements LogChainAppender {
 			await this.#writer.sync().catch(() => {})
 			throw error
 		} finally {
-			this.#writer.close()
+			this.#writer.close(isClean)
 		}
 	}
 
@@ -307,53 +387,41 @@ export class FileChainAppender implements LogChainAppender {
 		try {
 			this.#writer.write()
 			if (this.#exitCode !== undefined) this.#writer.markClosed(this.#exitCode)
-			if (this.durability === 'disk') this.#writer.syncOnExit()
+			if (this.durability === 'disk' || this.#options.policy !== undefined) this.#writer.syncOnExit()
 		} catch (error) {
 			this.#failure = error as MeshChainError
 		}
 	}
 
-	#tellTailCut(): void {
-		const cut = this.#writer.tailCut
-		if (cut === undefined) return
-		report('tailCut', { source: this, recovery: cut })
-		const what = cut.verdict === 'torn' ? 'a torn tail, normal after a crash' : 'a damaged end'
-		warn(
-			'TAIL_CUT',
-			`${show(this.path)} ended in ${cut.bytes} bytes of ${what}: cut off, and kept at ${show(cut.keptAt)}`,
-		)
+	#tellRecovery(recovery: Recovery | undefined): void {
+		if (recovery === undefined) return
+		report('recovery', { source: this, recovery })
+		const { verdict, action, bytes, keptAt, sealedAs, lostRecords } = recovery
+		const name = show(this.path)
+		if (action === 'cut') {
+			const what =
+				verdict === 'torn' ? 'a torn tail, normal after a crash' : 'writing that a power loss cut short'
+			warn('TAIL_CUT', `${name} ended in ${bytes} bytes of ${what}: cut off, and kept at ${show(keptAt)}`)
+		} else if (verdict !== 'sealed') {
+			const what = VERDICT_TEXTS[verdict] ?? verdict
+			const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
+			const next = `next: mesh-chain verify ${this.path}`
+			warn(
+				'CHAIN_DAMAGED',
+				`${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; ${next}`,
+			)
+		}
 	}
 }
 
-function resolveOptions(options: FileChainOptions): ResolvedOptions {
-	checkOptionNames(options, Object.keys(DEFAULTS))
-	const resolved = {
-		durability: options.durability ?? DEFAULTS.durability,
-		writeThrough: options.writeThrough ?? DEFAULTS.writeThrough,
-		mode: options.mode ?? DEFAULTS.mode,
-		pendingBytesMax: options.pendingBytesMax ?? DEFAULTS.pendingBytesMax,
-		clock: options.clock ?? DEFAULTS.clock,
-		fs: options.fs ?? DEFAULTS.fs,
-	}
-	if (resolved.durability !== 'os' && resolved.durability !== 'disk') {
-		throw invalidOption('durability', resolved.durability, "'os' or 'disk'")
-	}
-	if (levelIndex(resolved.writeThrough) < 0) {
-		throw new MeshChainError(
-			'INVALID_LEVEL',
-			`writeThrough: no such level: ${show(resolved.writeThrough)} (one of ${LOG_LEVELS.join(', ')})`,
-		)
-	}
-	if (!Number.isInteger(resolved.mode) || resolved.mode < 0o400 || resolved.mode > 0o777) {
-		throw invalidOption('mode', resolved.mode, 'file permissions such as 0o600')
-	}
-	checkWholeNumber('pendingBytesMax', resolved.pendingBytesMax, 1)
-	if (typeof resolved.clock !== 'function') throw invalidOption('clock', resolved.clock, 'a function')
-	return resolved
-}
-
-function invalidOption(key: string, value: unknown, allowed: string): MeshChainError {
-	return new MeshChainError('INVALID_OPTION', `${key} must be ${allowed}, not ${show(value)}`)
+const VERDICT_TEXTS: Readonly<Partial<Record<Recovery['verdict'], string>>> = {
+	clean: 'was taken over from a writer that may still run',
+	torn: 'was taken over from a writer that may still run',
+	unsyncedTail: 'was taken over from a writer that may still run',
+	unsyncedHole: 'has holes that a power loss left',
+	truncated: 'is shorter than what was on disk once',
+	damaged: 'is damaged at its end',
+	ambiguous: 'ends in bytes that a power loss or damage has left; nothing can tell which',
 }
 
 /** The one name of the file: the lock must be the same whichever way leads there. */

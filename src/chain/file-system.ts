@@ -28,6 +28,8 @@ export interface FileSystem {
 	renameSync(oldPath: string, newPath: string): void
 	unlinkSync(path: string): void
 	realpathSync(path: string): string
+	/** The names in a directory, in any order. */
+	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
@@ -67,6 +69,7 @@ export const nodeFileSystem: FileSystem = {
 	renameSync: fs.renameSync,
 	unlinkSync: fs.unlinkSync,
 	realpathSync: (path) => fs.realpathSync(path),
+	readdirSync: (path) => fs.readdirSync(path),
 	readFileSync: (path) => fs.readFileSync(path),
 	open: (path, flags) => callback((done) => fs.open(path, flags, done)),
 	close: (fd) => callback((done) => fs.close(fd, done)),
@@ -92,6 +95,11 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	return new Promise((resolve, reject) => {
 		start((error, value) => (error ? reject(error) : resolve(value as T)))
 	})
+}
+
+/** Whether two looks were at one and the same file, whatever its name. */
+export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
+	return a.ino === b.ino && a.dev === b.dev
 }
 
 /** The error code of a failed system call, such as `ENOSPC`. */

@@ -2,37 +2,54 @@
  * What there is to know about a chain without reading its records: one walk over frame heads and anchors.
  */
 import { type GapData, isGap, LOG_LEVELS, type LogLevel } from '../record.ts'
-import type { ChainHead, ChainInfo, ChainState, EpochInfo } from './chain.ts'
+import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from './chain.ts'
+import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { Continuity, rowsOf } from './continuity.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
 import type { Frame } from './format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from './format/header.ts'
+import { headGap, removedGap } from './head-gap.ts'
+import type { ChainIdentity } from './identity.ts'
 import { readHolder } from './lock.ts'
-import type { ChainIdentity } from './recovery.ts'
+import { walkedFile } from './matching.ts'
 import type { ScanEntry } from './scan.ts'
 import { type OpenFile, walkFile } from './walk.ts'
 
-export async function gatherInfo(file: OpenFile, identity: ChainIdentity): Promise<ChainInfo> {
-	const { path } = file
-	const { size } = await file.system.fstat(file.fd)
+export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
+	const { system, chainPath } = files.held
 	const walk = new InfoWalk()
-	if (identity.headerDamaged) walk.damaged(HEADER_BYTES)
-	for await (const entries of walkFile(file, HEADER_BYTES, size)) {
-		for (const entry of entries) walk.take(entry)
+	const listed = files.list()
+	walk.gap((await headGap(files, listed))?.data)
+	for (const each of listed) {
+		const file = await files.open(each)
+		if (file === undefined) {
+			walk.gap(removedGap(each)?.data)
+			continue
+		}
+		try {
+			await walkOne(walk, file, each)
+		} finally {
+			await files.close(file)
+		}
 	}
 	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
-	return walk.finish({
-		path,
-		identity,
-		bytes: size,
-		holder: isClosed ? undefined : readHolder(file.system, path),
-	})
+	return walk.finish(files.held, isClosed ? undefined : readHolder(system, chainPath))
+}
+
+async function walkOne(walk: InfoWalk, file: OpenFile, { end, nextFirstSeq }: ChainFile): Promise<void> {
+	const { size } = await file.system.fstat(file.fd)
+	walk.begin(file, size, nextFirstSeq !== undefined)
+	for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
+		for (const entry of entries) walk.take(entry)
+	}
+	walk.end(nextFirstSeq)
 }
 
 /** The newest link of a chain. */
 export function headOf(identity: ChainIdentity, anchor: Anchor | undefined): ChainHead {
 	return {
 		chainId: identity.idHex,
+		segment: identity.segment,
 		epoch: anchor?.epoch ?? 0,
 		seq: anchor === undefined ? 0 : anchor.nextSeq - 1,
 		offset: anchor?.offset ?? 0,
@@ -52,7 +69,11 @@ interface EpochWalk {
 class InfoWalk {
 	lastAnchor: Anchor | undefined
 	framesBehindAnchor = false
-	readonly #continuity = new Continuity(undefined)
+	#continuity = new Continuity(undefined, { firstSeq: 1 })
+	#isUnsynced: (offset: number) => boolean = () => false
+	#identity: ChainIdentity | undefined
+	#createdMs = Number.NaN
+	readonly #segments: SegmentInfo[] = []
 	readonly #epochs: EpochWalk[] = []
 	readonly #byCause: Record<string, number> = {}
 	readonly #levels = LOG_LEVELS.map(() => 0)
@@ -67,14 +88,31 @@ class InfoWalk {
 	#damagedPlaces = 0
 	#damagedBytes = 0
 
+	begin(file: OpenFile, bytes: number, isFollowed: boolean): void {
+		const { identity, path } = file
+		const walked = walkedFile(file)
+		this.#continuity = new Continuity(undefined, { ...walked, isFollowed })
+		this.#isUnsynced = walked.isUnsynced ?? this.#isUnsynced
+		this.#identity = identity
+		if (this.#segments.length === 0) this.#createdMs = identity.createdMs
+		this.#segments.push({ path, segment: identity.segment, firstSeq: identity.firstSeq, bytes })
+		if (identity.headerDamaged) this.damaged(HEADER_BYTES)
+	}
+
 	take(entry: ScanEntry): void {
 		if (entry.type === 'frame') this.#frame(entry.frame)
 		else if (entry.type === 'anchor') this.#anchor(entry.anchor)
 		else {
-			if (entry.place.torn) this.#tornBytes = entry.place.bytes
-			else this.damaged(entry.place.bytes)
-			this.#gap(this.#continuity.badEnd(entry.place)?.data)
+			const { place } = entry
+			if (place.torn || (place.atEnd && this.#isUnsynced(place.offset))) this.#tornBytes += place.bytes
+			else this.damaged(place.bytes)
+			this.gap(this.#continuity.bad(place)?.data)
 		}
+	}
+
+	/** The end of a file; the next one begins with this seq. */
+	end(nextFirstSeq: number | undefined): void {
+		if (nextFirstSeq !== undefined) this.gap(this.#continuity.upTo(nextFirstSeq)?.data)
 	}
 
 	damaged(bytes: number): void {
@@ -82,15 +120,10 @@ class InfoWalk {
 		this.#damagedBytes += bytes
 	}
 
-	finish(known: {
-		path: string
-		identity: ChainIdentity
-		bytes: number
-		holder: ChainInfo['holder']
-	}): ChainInfo {
+	finish({ chainPath, identity }: OpenFile, holder: ChainInfo['holder']): ChainInfo {
 		const epochs = this.#epochs.map((epoch, index): EpochInfo => {
 			const isLast = index === this.#epochs.length - 1
-			const state = stateOf(epoch.closed, isLast && known.holder !== undefined)
+			const state = stateOf(epoch.closed, isLast && holder !== undefined)
 			return {
 				epoch: epoch.epoch,
 				openedMs: epoch.openedMs,
@@ -103,11 +136,12 @@ class InfoWalk {
 		})
 		const last = epochs.at(-1)
 		return {
-			path: known.path,
-			chainId: known.identity.idHex,
+			path: chainPath,
+			chainId: identity.idHex,
 			formatVersion: FORMAT_VERSION,
-			createdMs: known.identity.headerDamaged ? (epochs[0]?.openedMs ?? 0) : known.identity.createdMs,
-			bytes: known.bytes,
+			createdMs: Number.isNaN(this.#createdMs) ? (epochs[0]?.openedMs ?? 0) : this.#createdMs,
+			bytes: this.#segments.reduce((sum, { bytes }) => sum + bytes, 0),
+			segments: this.#segments,
 			records: this.#records,
 			firstSeq: this.#firstSeq,
 			lastSeq: this.#lastSeq,
@@ -120,16 +154,16 @@ class InfoWalk {
 			epochs,
 			state: last?.state ?? 'crashed',
 			exitCode: last?.exitCode,
-			holder: known.holder,
+			holder,
 			tornBytes: this.#tornBytes,
 			damagedPlaces: this.#damagedPlaces,
 			damagedBytes: this.#damagedBytes,
-			head: headOf(known.identity, this.lastAnchor),
+			head: headOf(this.#identity ?? identity, this.lastAnchor),
 		}
 	}
 
 	#anchor(anchor: Anchor): void {
-		this.#gap(this.#continuity.anchor(anchor)?.data)
+		this.gap(this.#continuity.anchor(anchor)?.data)
 		this.lastAnchor = anchor
 		this.framesBehindAnchor = false
 		const epoch = this.#epochOf(anchor.epoch, anchor.writtenMs)
@@ -140,14 +174,14 @@ class InfoWalk {
 	}
 
 	#frame(frame: Frame): void {
-		this.#gap(this.#continuity.frame(frame)?.data)
+		this.gap(this.#continuity.frame(frame)?.data)
 		this.framesBehindAnchor = true
 		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
 		epoch.closed = undefined
 		const lastSeq = frame.baseSeq + frame.rows - 1
 		for (const record of rowsOf(frame) ?? []) {
 			if (isGap(record)) {
-				this.#gap(record.data)
+				this.gap(record.data)
 				continue
 			}
 			this.#records++
@@ -176,7 +210,7 @@ class InfoWalk {
 		return epoch
 	}
 
-	#gap(gap: GapData | undefined): void {
+	gap(gap: GapData | undefined): void {
 		if (gap === undefined) return
 		this.#gapCount++
 		this.#gapRecords += gap.count

@@ -25,8 +25,20 @@ export class Jumps {
 			jump = joinExtents(joinExtents(span, previous!.jump), second.jump)
 			rest = this.#path.slice(2)
 		}
-		this.#path = [{ offset, ordinal, jump }, ...rest]
-		return { ordinal, jumpOffset: rest[0]?.offset ?? 0, jump }
+		return this.#take({ offset, ordinal, jump }, rest)
+	}
+
+	/** The same for the anchor that seals a file: it points to the first, or as far back as can be read. */
+	seal(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
+		const [previous] = this.#path
+		const ordinal = previous === undefined ? 0 : previous.ordinal + 1
+		const jump = this.#path.slice(0, -1).reduce((sum, each) => joinExtents(sum, each.jump), span)
+		return this.#take({ offset, ordinal, jump }, this.#path.slice(-1))
+	}
+
+	#take(newest: JumpFields, rest: readonly JumpFields[]): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
+		this.#path = [newest, ...rest]
+		return { ordinal: newest.ordinal, jumpOffset: rest[0]?.offset ?? 0, jump: newest.jump }
 	}
 }
 

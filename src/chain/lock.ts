@@ -11,6 +11,7 @@ import { show } from '../record.ts'
 import type { LockHolder } from './chain.ts'
 import {
 	type FileSystem,
+	isSameFile,
 	O_CREAT,
 	O_EXCL,
 	O_NOFOLLOW,
@@ -23,18 +24,34 @@ import {
 
 const HOLDER_BYTES_MAX = 4096
 const ATTEMPTS_MAX = 16
+/** How often to ask again for a lock that another writer has: each time costs about 3 ms. */
+const POLL_MS = 50
 
 /** What the lock file says: the holder, and what tells it from another process with the same pid. */
 interface HolderText extends LockHolder {
 	readonly threadId: number
+	/** The kernel holds the lock: whoever gets it knows that this holder is gone. */
+	readonly kernel: boolean
 	readonly startTime: string | undefined
 	readonly bootId: string | undefined
 	readonly pidNamespace: string | undefined
 }
 
+/**
+ * How the writer before let go: its lock was the kernel's, and the kernel has freed it (`kernel`); its lock was a file, and it is dead
+ * as far as can be told (`file`); there was no lock file, so that it closed the chain or somebody removed the file (`none`).
+ */
+export type Provenance = 'kernel' | 'file' | 'none'
+
 export interface Lock {
-	/** Removes the lock file and lets go. */
-	release(): void
+	readonly provenance: Provenance
+	/** Whether the lock file is still this holder's: nobody has removed it or taken it over. */
+	isHeld(): boolean
+	/**
+	 * Lets go, and removes the lock file; unless a chain was left unclosed: then the file stays, where the kernel had the lock, and
+	 * tells the next writer that the kernel has seen this one go.
+	 */
+	release(isUnclosed: boolean): void
 }
 
 /** Where the lock of a chain lies. */
@@ -43,22 +60,53 @@ export function lockPathOf(chainPath: string): string {
 }
 
 /**
- * Takes the lock of a chain.
+ * Takes the lock of a chain, waiting up to `waitMs` for another writer to let it go. The thread is blocked meanwhile.
  *
  * @throws {MeshChainError} `CHAIN_LOCKED`, naming the holder.
  */
-export function acquireLock(system: FileSystem, chainPath: string, nowMs: number): Lock {
+export function acquireLock(system: FileSystem, chainPath: string, nowMs: number, waitMs: number): Lock {
+	const deadline = performance.now() + waitMs
+	for (;;) {
+		const lock = tryLock(system, chainPath, nowMs)
+		if (lock !== undefined) return lock
+		const holder = readHolderText(system, chainPath)
+		const isOurs = holder !== undefined && isThisThread(system, holder)
+		const leftMs = deadline - performance.now()
+		// Whoever waits for itself waits for ever.
+		if (isOurs || leftMs <= 0) throw lockedError(chainPath, holder)
+		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(leftMs, POLL_MS))
+	}
+}
+
+function isThisThread(system: FileSystem, holder: HolderText): boolean {
+	const us = ourselves(system, 0, holder.kernel)
+	const isSameProcess =
+		holder.pid === us.pid && holder.startTime === us.startTime && holder.bootId === us.bootId
+	return isSameProcess && holder.pidNamespace === us.pidNamespace && holder.threadId === us.threadId
+}
+
+/** The lock, or undefined while somebody else has it. */
+function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
 		const outcome = kernelLock(fd)
-		if (outcome === 'taken' && isStillNamed(system, fd, path)) return holdLock(system, fd, path, nowMs)
+		if (outcome === 'taken' && isStillNamed(system, fd, path)) {
+			const before = readHolderText(system, chainPath)
+			// A holder that could not ask the kernel does not lose its lock to one that can.
+			if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') {
+				system.closeSync(fd)
+				return undefined
+			}
+			const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
+			return holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
+		}
 		system.closeSync(fd)
-		if (outcome === 'held') throw lockedError(chainPath, readHolderText(system, chainPath))
-		if (outcome === 'unavailable') return acquireFileLock(system, chainPath, nowMs)
+		if (outcome === 'held') return undefined
+		if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs)
 		// The holder before removed the file between our open and our lock: what we locked has no name any more.
 	}
-	throw lockedError(chainPath, readHolderText(system, chainPath))
+	return undefined
 }
 
 /** The live process that holds a chain open for writing, as far as this process can tell. */
@@ -76,28 +124,64 @@ function kernelLock(fd: number): 'taken' | 'held' | 'unavailable' {
 	return status === 1 ? 'held' : 'unavailable'
 }
 
-/** Without the kernel: whoever creates the file has the lock, and a holder that is dead for certain loses it. */
-function acquireFileLock(system: FileSystem, chainPath: string, nowMs: number): Lock {
+/** Without the kernel: whoever's file has the name has the lock, and a holder that is dead for certain loses it. */
+function tryFileLock(system: FileSystem, chainPath: string, nowMs: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
-	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-		try {
-			const fd = system.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
-			return holdLock(system, fd, path, nowMs)
-		} catch (error) {
-			if (systemCode(error) !== 'EEXIST') throw error
+	// It gets its name when its text is in it: what has no text is nobody's.
+	const ours = `${path}.${process.pid}-${threadId}`
+	let provenance: Provenance = 'none'
+	removeIfThere(system, ours)
+	const fd = system.openSync(ours, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+	try {
+		const lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: false })
+		for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+			if (linkUnlessThere(system, ours, path)) return lock
+			const before = readHolderText(system, chainPath)
+			if (before !== undefined && liveness(system, before) !== 'dead') break
+			if (before !== undefined) provenance = 'file'
+			removeDead(system, path, before)
 		}
-		const holder = readHolderText(system, chainPath)
-		// An empty file is what acquireLock leaves when flock turns out to be missing, or a holder that died at once.
-		if (holder !== undefined && liveness(system, holder) !== 'dead') throw lockedError(chainPath, holder)
-		removeIfThere(system, path)
+	} finally {
+		removeIfThere(system, ours)
 	}
-	throw lockedError(chainPath, readHolderText(system, chainPath))
+	system.closeSync(fd)
+	return undefined
 }
 
-function holdLock(system: FileSystem, fd: number, path: string, nowMs: number): Lock {
+function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
+	try {
+		system.linkSync(from, to)
+		return true
+	} catch (error) {
+		if (systemCode(error) === 'EEXIST') return false
+		throw error
+	}
+}
+
+/** Takes the lock file of a dead holder away, and puts it back should it be another one's by now. */
+function removeDead(system: FileSystem, path: string, dead: HolderText | undefined): void {
+	const aside = `${path}.${process.pid}-${threadId}-dead`
+	try {
+		system.renameSync(path, aside)
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return
+		throw error
+	}
+	if (JSON.stringify(readTextAt(system, aside)) !== JSON.stringify(dead)) linkUnlessThere(system, aside, path)
+	removeIfThere(system, aside)
+}
+
+interface HeldLock {
+	readonly path: string
+	readonly nowMs: number
+	readonly provenance: () => Provenance
+	readonly kernel: boolean
+}
+
+function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, kernel }: HeldLock): Lock {
 	try {
 		system.ftruncateSync(fd, 0)
-		writeFully(system, fd, Buffer.from(`${JSON.stringify(ourselves(system, nowMs))}\n`), 0)
+		writeFully(system, fd, Buffer.from(`${JSON.stringify(ourselves(system, nowMs, kernel))}\n`), 0)
 	} catch (error) {
 		// On a full disk the lock still holds; only its text is missing.
 		if (systemCode(error) !== 'ENOSPC') {
@@ -107,11 +191,15 @@ function holdLock(system: FileSystem, fd: number, path: string, nowMs: number): 
 	}
 	let held = true
 	return {
-		release() {
+		get provenance() {
+			return provenance()
+		},
+		isHeld: () => held && isStillNamed(system, fd, path),
+		release(isUnclosed) {
 			if (!held) return
 			held = false
 			try {
-				if (isStillNamed(system, fd, path)) removeIfThere(system, path)
+				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
 			} finally {
 				system.closeSync(fd)
 			}
@@ -121,9 +209,7 @@ function holdLock(system: FileSystem, fd: number, path: string, nowMs: number): 
 
 function isStillNamed(system: FileSystem, fd: number, path: string): boolean {
 	try {
-		const open = system.fstatSync(fd)
-		const named = system.statSync(path)
-		return open.ino === named.ino && open.dev === named.dev
+		return isSameFile(system.fstatSync(fd), system.statSync(path))
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') return false
 		throw error
@@ -139,9 +225,13 @@ function removeIfThere(system: FileSystem, path: string): void {
 }
 
 function readHolderText(system: FileSystem, chainPath: string): HolderText | undefined {
+	return readTextAt(system, lockPathOf(chainPath))
+}
+
+function readTextAt(system: FileSystem, path: string): HolderText | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(lockPathOf(chainPath), O_RDONLY | O_NOFOLLOW)
+		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW)
 		const holder: unknown = JSON.parse(readFully(system, fd, HOLDER_BYTES_MAX, 0).toString())
 		return isHolderText(holder) ? holder : undefined
 	} catch {
@@ -158,12 +248,14 @@ function isHolderText(value: unknown): value is HolderText {
 		Number.isSafeInteger(holder?.pid) &&
 		(holder?.pid ?? 0) > 0 &&
 		typeof holder?.host === 'string' &&
+		typeof holder?.kernel === 'boolean' &&
 		Number.isSafeInteger(holder?.sinceMs)
 	)
 }
 
-function ourselves(system: FileSystem, nowMs: number): HolderText {
+function ourselves(system: FileSystem, nowMs: number, kernel: boolean): HolderText {
 	return {
+		kernel,
 		pid: process.pid,
 		host: hostname(),
 		sinceMs: nowMs,
@@ -176,7 +268,7 @@ function ourselves(system: FileSystem, nowMs: number): HolderText {
 
 /** Whether the process that a lock file names still runs. `unknown`: another host or container, or no way to tell. */
 function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {
-	const us = ourselves(system, 0)
+	const us = ourselves(system, 0, holder.kernel)
 	if (holder.host !== us.host) return 'unknown'
 	if (holder.bootId !== us.bootId) return 'dead'
 	if (holder.pidNamespace !== us.pidNamespace) return 'unknown'

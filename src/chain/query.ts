@@ -3,7 +3,7 @@ import { MeshChainError } from '../errors.ts'
 import { matches, type ResolvedFilter, resolveFilter } from '../filter.ts'
 import { type GapData, isGap, type LogRecord, show } from '../record.ts'
 import type { ChainQuery } from './chain.ts'
-import { Continuity, rowsOf } from './continuity.ts'
+import { Continuity, rowsOf, type WalkedFile } from './continuity.ts'
 import { type Anchor, type Extent, PRESENCE_GAP } from './format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from './format/frame.ts'
 import type { ScanEntry } from './scan.ts'
@@ -78,14 +78,19 @@ export class Collector {
 	isPastEnd = false
 
 	/** @param anchor where the stretch begins; undefined for the beginning of the file. */
-	constructor(query: ResolvedQuery, anchor: Anchor | undefined) {
+	constructor(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile) {
 		this.#query = query
-		this.#continuity = new Continuity(anchor)
+		this.#continuity = new Continuity(anchor, file)
+	}
+
+	/** What is missing before the first seq of the next file. */
+	upTo(nextSeq: number, cause?: GapData['cause']): readonly LogRecord[] {
+		return this.#matching(this.#continuity.upTo(nextSeq, cause))
 	}
 
 	take(entry: ScanEntry): readonly LogRecord[] {
 		const continuity = this.#continuity
-		if (entry.type === 'bad') return this.#matching(continuity.badEnd(entry.place))
+		if (entry.type === 'bad') return this.#matching(continuity.bad(entry.place))
 		if (entry.type === 'anchor') return this.#matching(continuity.anchor(entry.anchor))
 		const { frame } = entry
 		if (frame.baseSeq + frame.rows > this.#query.toSeq) this.isPastEnd = true
@@ -118,8 +123,7 @@ const NOTHING: readonly LogRecord[] = Object.freeze([])
 
 /** A frame whose checksum holds and whose rows make no sense: written by something else than mesh-chain. */
 function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
-	const continuity = new Continuity(undefined)
-	continuity.nextSeq = frame.baseSeq
+	const continuity = new Continuity(undefined, { firstSeq: frame.baseSeq })
 	const gap = continuity.anchor({ nextSeq: frame.baseSeq + frame.rows, epoch: frame.epoch } as Anchor)
 	return gap as LogRecord<'$gap', GapData>
 }

@@ -5,13 +5,13 @@
 import { MeshChainError } from '../errors.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from './chain.ts'
+import { ChainFiles } from './chain-files.ts'
 import { HEADER_BYTES } from './format/header.ts'
 import { gatherInfo, stateOf } from './info.ts'
 import { readHolder } from './lock.ts'
-import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from './query.ts'
+import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { applyGapRule, type ResolvedQuery, resolveQuery } from './query.ts'
 import { RecordIterator } from './record-iterator.ts'
-import type { ChainIdentity } from './recovery.ts'
-import { findStretches, type Stretch, wholeFile } from './seek.ts'
 import { resolveTail, Tail } from './tail.ts'
 import { anchorBefore, type OpenFile, walkFile } from './walk.ts'
 
@@ -19,14 +19,14 @@ export class FileChain implements Chain {
 	readonly path: string
 	readonly chainId: string
 	readonly #file: OpenFile
-	readonly #identity: ChainIdentity
+	readonly #files: ChainFiles
 	#closing: Promise<void> | undefined
 
-	constructor(file: OpenFile, identity: ChainIdentity) {
-		this.path = file.path
-		this.chainId = identity.idHex
+	constructor(file: OpenFile) {
+		this.path = file.chainPath
+		this.chainId = file.identity.idHex
 		this.#file = file
-		this.#identity = identity
+		this.#files = new ChainFiles(file)
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
@@ -43,7 +43,7 @@ export class FileChain implements Chain {
 		const resolved = resolveTail(query)
 		return {
 			[Symbol.asyncIterator]: () => {
-				const tail = new Tail(this.#file, resolved, () => this.#refuseWhenClosed())
+				const tail = new Tail(this.#files, resolved, () => this.#refuseWhenClosed())
 				return new RecordIterator(tail.batches(), () => tail.stop())
 			},
 		}
@@ -51,27 +51,18 @@ export class FileChain implements Chain {
 
 	async info(): Promise<ChainInfo> {
 		this.#refuseWhenClosed()
-		return gatherInfo(this.#file, this.#identity)
+		return gatherInfo(this.#files)
 	}
 
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
-		const { size } = await this.#file.system.fstat(this.#file.fd)
-		let last = await anchorBefore(this.#file, size)
-		let tornBytes = 0
-		let damagedBytes = 0
-		for await (const entries of walkFile(this.#file, last?.offset ?? HEADER_BYTES, size)) {
-			for (const entry of entries) {
-				if (entry.type === 'frame') last = undefined
-				else if (entry.type === 'bad' && entry.place.torn) tornBytes = entry.place.bytes
-				else if (entry.type === 'bad' && entry.place.atEnd) damagedBytes = entry.place.bytes
-			}
+		const live = this.#files.list().at(-1)!
+		const file = (await this.#files.open(live)) ?? this.#file
+		try {
+			return await endOf(file)
+		} finally {
+			await this.#files.close(file)
 		}
-		const closed = last?.reason === 'closed' ? last : undefined
-		const holder = closed === undefined ? readHolder(this.#file.system, this.path) : undefined
-		const state = stateOf(closed, holder !== undefined)
-		const exitCode = state === 'exited' ? closed?.detail : undefined
-		return { state, exitCode, holder, tornBytes, damagedBytes }
 	}
 
 	close(): Promise<void> {
@@ -113,32 +104,36 @@ export class FileChain implements Chain {
 
 	async *#matching(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		const { size } = await this.#file.system.fstat(this.#file.fd)
-		if (query.isEverything && !query.reverse) {
-			yield* this.#forward(wholeFile(size), query)
-			return
+		const files = this.#files.list()
+		if (!query.reverse) yield* missingHead(this.#files, files, query)
+		for (const file of query.reverse ? files.reverse() : files) {
+			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
+			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
+			yield* matchingIn(this.#files, file, query)
 		}
-		for await (const stretch of findStretches(this.#file, size, query)) {
-			yield* query.reverse ? this.#backward(stretch, query) : this.#forward(stretch, query)
-		}
+		if (query.reverse) yield* missingHead(this.#files, files.reverse(), query)
 	}
+}
 
-	async *#forward(stretch: Stretch, query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		const collector = new Collector(query, stretch.anchor)
-		for await (const entries of walkFile(this.#file, stretch.from, stretch.to)) {
-			for (const entry of entries) {
-				const batch = collector.take(entry)
-				if (batch.length > 0) yield batch as LogRecord[]
-				if (collector.isPastEnd) return
-			}
+async function endOf(file: OpenFile): Promise<ChainEndInfo> {
+	const { size } = await file.system.fstat(file.fd)
+	const { isUnsynced } = walkedFile(file)
+	let last = await anchorBefore(file, size)
+	let tornBytes = 0
+	let damagedBytes = 0
+	for await (const entries of walkFile(file, last?.offset ?? HEADER_BYTES, size)) {
+		for (const entry of entries) {
+			if (entry.type === 'frame') last = undefined
+			else if (entry.type !== 'bad' || !entry.place.atEnd) continue
+			else if (entry.place.torn || isUnsynced?.(entry.place.offset)) tornBytes = entry.place.bytes
+			else damagedBytes = entry.place.bytes
 		}
 	}
-
-	async *#backward(stretch: Stretch, query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		const found: LogRecord[] = []
-		for await (const batch of this.#forward(stretch, query)) for (const record of batch) found.push(record)
-		if (found.length > 0) yield found.reverse()
-	}
+	const closed = last?.reason === 'closed' ? last : undefined
+	const holder = closed === undefined ? readHolder(file.system, file.chainPath) : undefined
+	const state = stateOf(closed, holder !== undefined)
+	const exitCode = state === 'exited' ? closed?.detail : undefined
+	return { state, exitCode, holder, tornBytes, damagedBytes }
 }
 
 /** Up to the `count`th record that is no gap, with the gaps before it. */

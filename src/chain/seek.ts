@@ -74,7 +74,7 @@ class Seeker {
 	async *#visit(region: Region): AsyncGenerator<Stretch> {
 		const { upper, lower } = region
 		const { fromSeq, toSeq, reverse } = this.#query
-		const firstSeq = lower?.nextSeq ?? 1
+		const firstSeq = lower?.nextSeq ?? this.#file.identity.firstSeq
 		if (upper.nextSeq <= fromSeq || firstSeq > toSeq) return
 		const extent = extentOf(region)
 		if (extent !== undefined && !mayHold(this.#query, extent)) return

@@ -4,10 +4,10 @@
  *
  * Invariant: `base <= min(written, spanStart)` and everything from there to `end` is held.
  */
-import { createHash } from 'node:crypto'
 import { RowEncoder } from '../codec/row-encoder.ts'
 import { LogAppendError } from '../errors.ts'
 import { isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
+import { type ChainEnd, frameSums } from './chain-end.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
@@ -24,12 +24,15 @@ import {
 	FLAG_ASCII,
 	FLAG_CONTROL,
 	FRAME_BYTES_MAX,
+	type Frame,
 	frameBytesMax,
 	looksLikeFrame,
 	readFrameHead,
+	relocateFrame,
 } from './format/frame.ts'
+import { HEADER_BYTES } from './format/header.ts'
+import { type ChainIdentity, headerLink } from './identity.ts'
 import { Jumps } from './jumps.ts'
-import type { ChainEnd, ChainIdentity } from './recovery.ts'
 
 /** A frame is closed when it holds this much; a larger single record or batch has a larger frame. */
 const FRAME_ROWS_TARGET = 250
@@ -45,13 +48,35 @@ interface BorrowedEntries {
 	readonly lastSeq: number
 }
 
+/** Who writes, and when. */
+export interface SpanWriter {
+	readonly epoch: number
+	readonly bootId: Uint8Array
+	readonly clock: () => number
+}
+
+/** Where a span begins: at the end of a file, or behind the header of a new one. */
+export interface SpanStart extends Pick<ChainEnd, 'anchor' | 'tail' | 'end' | 'extent' | 'jumpPath'> {
+	readonly nextSeq: number
+	readonly levelCounts: readonly number[]
+	readonly keptFromSeq: number
+}
+
+/** The start of a new file, which goes on where another ended. */
+export function startOfFile(before: Pick<SpanStart, 'nextSeq' | 'levelCounts' | 'keptFromSeq'>): SpanStart {
+	const { nextSeq, levelCounts, keptFromSeq } = before
+	const nothing = { anchor: undefined, tail: Buffer.alloc(0), extent: EMPTY_EXTENT, jumpPath: [] }
+	return { ...nothing, end: HEADER_BYTES, nextSeq, levelCounts, keptFromSeq }
+}
+
 export class Span {
 	readonly #identity: ChainIdentity
-	readonly #clock: () => number
+	readonly #writer: SpanWriter
 	/** Everything below it is on disk, as far as the next anchor can know. */
 	durableOffset: number
+	/** The first seq that retention has left. */
+	keptFromSeq: number
 	readonly #rows = new RowEncoder()
-	readonly epoch: number
 	#bytes = Buffer.allocUnsafeSlow(2 * SPAN_BYTES_TARGET)
 	#base: number
 	#end: number
@@ -78,22 +103,22 @@ export class Span {
 	frames = 0
 	anchors = 0
 
-	constructor(identity: ChainIdentity, end: ChainEnd, clock: () => number) {
+	constructor(identity: ChainIdentity, start: SpanStart, writer: SpanWriter) {
 		this.#identity = identity
-		this.#clock = clock
-		this.durableOffset = end.anchor?.durableOffset ?? 0
-		this.epoch = end.epoch + 1
-		this.#spanStart = end.end - end.tail.length
+		this.#writer = writer
+		this.durableOffset = start.anchor?.durableOffset ?? 0
+		this.keptFromSeq = start.keptFromSeq
+		this.#spanStart = start.end - start.tail.length
 		this.#base = this.#spanStart
 		this.#end = this.#base
-		this.#append(end.tail)
-		this.#link = end.anchor?.link ?? createHash('sha256').update(identity.headerBytes).digest()
-		this.#lastAnchorOffset = end.anchor?.offset ?? 0
-		this.#nextSeq = end.nextSeq
-		this.#sealedSeq = end.nextSeq - 1
-		this.#levelCounts = end.levelCounts
-		this.#extent = end.extent
-		this.#jumps = new Jumps(end.jumpPath)
+		this.#append(start.tail)
+		this.#link = start.anchor?.link ?? headerLink(identity)
+		this.#lastAnchorOffset = start.anchor?.offset ?? 0
+		this.#nextSeq = start.nextSeq
+		this.#sealedSeq = start.nextSeq - 1
+		this.#levelCounts = [...start.levelCounts]
+		this.#extent = start.extent
+		this.#jumps = new Jumps(start.jumpPath)
 	}
 
 	/** The seq that the next record must have. */
@@ -109,6 +134,16 @@ export class Span {
 	/** The file offset behind the last finished entry. */
 	get end(): number {
 		return this.#end
+	}
+
+	/** Records so far in the chain, by level, those of the open frame not counted. */
+	get levelCounts(): readonly number[] {
+		return this.#levelCounts
+	}
+
+	/** The link of the newest anchor. */
+	get link(): Uint8Array {
+		return this.#link
 	}
 
 	/** Bytes of rows that are in no frame yet. */
@@ -147,6 +182,16 @@ export class Span {
 		return { bytes, start, end: pos, lastSeq }
 	}
 
+	/** From this offset on, bytes are held. */
+	get heldFrom(): number {
+		return this.#base
+	}
+
+	/** Everything finished from an offset on that is held; valid until the next call of any method. */
+	heldBorrow(from: number): Buffer {
+		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
+	}
+
 	/** Whether the open frame has the size that frames should have. */
 	get frameIsFull(): boolean {
 		return this.#frameRows >= FRAME_ROWS_TARGET || this.#rows.length >= FRAME_BYTES_TARGET
@@ -182,7 +227,7 @@ export class Span {
 		this.#reserve(frameBytesMax(this.#rows.length))
 		const frame = {
 			flags: this.#frameFlags | (ascii ? FLAG_ASCII : 0),
-			epoch: this.epoch,
+			epoch: this.#writer.epoch,
 			baseSeq: this.#frameSeq,
 			baseTsMs: this.#frameTsMs,
 			rows: this.#frameRows,
@@ -192,15 +237,37 @@ export class Span {
 		this.frames++
 		this.#sealedRecords += this.#frameRows
 		this.#sealedSeq = this.#nextSeq - 1
-		for (let index = 0; index < LOG_LEVELS.length; index++) {
-			this.#levelCounts[index]! += this.#frameLevels[index]!
-		}
-		this.#extent = joinExtents(this.#extent, {
+		this.#sumUp(this.#frameLevels, {
 			minTsMs: this.#frameMinTsMs,
 			maxTsMs: this.#frameMaxTsMs,
 			presence: this.#framePresence,
 		})
 		this.#openFrame()
+		this.#anchorWhenDue()
+	}
+
+	/** Takes over a frame of another file, whose seqs must come next: the same bytes, at their new place. The open frame must be empty. */
+	adopt(frame: Frame): void {
+		this.#reserve(frame.length)
+		const pos = this.#end - this.#base
+		const start = frame.rowsEnd - frame.length
+		frame.bytes.copy(this.#bytes, pos, start, frame.rowsEnd)
+		relocateFrame(this.#bytes, pos, frame.length, this.#end, this.#identity.idChecksum)
+		this.#end += frame.length
+		this.frames++
+		this.#nextSeq = frame.baseSeq + frame.rows
+		this.#sealedSeq = this.#nextSeq - 1
+		const { levelCounts, extent } = frameSums(frame)
+		this.#sumUp(levelCounts, extent)
+		this.#anchorWhenDue()
+	}
+
+	#sumUp(levelCounts: readonly number[], extent: Extent): void {
+		for (let index = 0; index < LOG_LEVELS.length; index++) this.#levelCounts[index]! += levelCounts[index]!
+		this.#extent = joinExtents(this.#extent, extent)
+	}
+
+	#anchorWhenDue(): void {
 		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0)
 	}
 
@@ -210,19 +277,22 @@ export class Span {
 		this.#openFrame()
 	}
 
-	/** Writes an anchor behind what is finished. The open frame must be empty. */
-	anchor(reason: AnchorReason, detail: number): void {
+	/** Writes an anchor behind what is finished. The open frame must be empty. `as` repeats one of another file. */
+	anchor(reason: AnchorReason, detail: number, as?: Pick<Anchor, 'epoch' | 'bootId' | 'writtenMs'>): void {
+		const jumps = reason === 'sealed' ? this.#jumps.seal(this.#end, this.#extent) : undefined
 		const anchor: Omit<Anchor, 'link'> = {
 			offset: this.#end,
 			reason,
-			epoch: this.epoch,
-			writtenMs: this.#clock(),
+			epoch: as?.epoch ?? this.#writer.epoch,
+			bootId: as?.bootId ?? this.#writer.bootId,
+			writtenMs: as?.writtenMs ?? this.#writer.clock(),
 			nextSeq: this.#nextSeq,
 			levelCounts: this.#levelCounts,
 			span: this.#extent,
 			durableOffset: this.durableOffset,
+			keptFromSeq: this.keptFromSeq,
 			previousOffset: this.#lastAnchorOffset,
-			...this.#jumps.next(this.#end, this.#extent),
+			...(jumps ?? this.#jumps.next(this.#end, this.#extent)),
 			detail,
 		}
 		const span = {
@@ -240,7 +310,7 @@ export class Span {
 
 	/** Lets go of bytes that are written and linked. */
 	release(writtenOffset: number): void {
-		const keepFrom = Math.min(writtenOffset, this.#spanStart)
+		const keepFrom = Math.max(this.#base, Math.min(writtenOffset, this.#spanStart))
 		if (keepFrom === this.#base) return
 		this.#bytes.copyWithin(0, keepFrom - this.#base, this.#end - this.#base)
 		this.#base = keepFrom

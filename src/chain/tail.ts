@@ -1,6 +1,6 @@
 /**
- * Follows a chain that is being written: its history first, and then whatever comes. Both are one walk from entry to entry, so
- * there is no seam between them. Polling is the truth, `fs.watch` only a hint to poll sooner.
+ * Follows a chain that is being written: its history first, and then whatever comes. Both are one walk from entry to entry and from
+ * file to file, so there is no seam between them. Polling is the truth, `fs.watch` only a hint to poll sooner.
  *
  * Invariant: the walk goes on from an entry that stood where it was found; before it goes on, that entry is read again. Where it
  * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again.
@@ -10,10 +10,13 @@ import { TIMER_MS_MAX } from '../limits.ts'
 import { checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import type { TailQuery } from './chain.ts'
-import { systemCode } from './file-system.ts'
+import type { ChainFile, ChainFiles } from './chain-files.ts'
+import { isSameFile, systemCode } from './file-system.ts'
 import { ANCHOR_BYTES, type Anchor } from './format/anchor.ts'
 import { HEADER_BYTES } from './format/header.ts'
+import { removedGap } from './head-gap.ts'
 import { readHolder } from './lock.ts'
+import { matchingIn, missingHead, walkedFile } from './matching.ts'
 import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from './query.ts'
 import type { ScanEntry } from './scan.ts'
 import { findStretches, type Stretch } from './seek.ts'
@@ -47,7 +50,9 @@ export function resolveTail(query: TailQuery): ResolvedTail {
 }
 
 export class Tail {
-	readonly #file: OpenFile
+	readonly #files: ChainFiles
+	/** The one that the walk has come to. */
+	#file: OpenFile
 	readonly #tail: ResolvedTail
 	readonly #refuseWhenClosed: () => void
 	#collector: Collector
@@ -63,12 +68,14 @@ export class Tail {
 	#stopped = false
 	#hinted = false
 	#wake: (() => void) | undefined
+	#stopWatching: () => void = () => {}
 
-	constructor(file: OpenFile, tail: ResolvedTail, refuseWhenClosed: () => void) {
-		this.#file = file
+	constructor(files: ChainFiles, tail: ResolvedTail, refuseWhenClosed: () => void) {
+		this.#files = files
+		this.#file = files.held
 		this.#tail = tail
 		this.#refuseWhenClosed = refuseWhenClosed
-		this.#collector = new Collector(tail.query, undefined)
+		this.#collector = this.#newCollector(undefined)
 	}
 
 	/** Ends when the signal aborts or nothing that could come would match; rejects as `Chain.tail` says. */
@@ -77,7 +84,7 @@ export class Tail {
 		const stopListening = this.#listen()
 		try {
 			for await (const batch of this.#all()) {
-				const wanted = applyGapRule(batch, this.#tail.query.gaps, this.#file.path)
+				const wanted = applyGapRule(batch, this.#tail.query.gaps, this.#file.chainPath)
 				if (wanted.length > 0) yield wanted
 				if (this.#isStopped) return
 			}
@@ -86,6 +93,7 @@ export class Tail {
 			throw error
 		} finally {
 			stopListening()
+			await this.#files.close(this.#file)
 		}
 	}
 
@@ -104,21 +112,48 @@ export class Tail {
 		while (!this.#isStopped && !this.#collector.isPastEnd) {
 			this.#hinted = false
 			// What was written before the name was seen to lead elsewhere is still read.
-			const replaced = this.#replacement()
+			const next = this.#whatFollows()
 			let isAtEnd = true
-			for await (const batch of this.#newEntries()) {
+			for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
 				isAtEnd = false
 				yield batch
 			}
-			if (isAtEnd && replaced !== undefined) throw replaced
-			if (isAtEnd) await this.#wait()
+			if (!isAtEnd) continue
+			if (next?.error !== undefined) throw next.error
+			if (next?.file !== undefined) yield* this.#goOnIn(next.file)
+			else await this.#wait()
 		}
 	}
 
 	/** Everything before the last anchor, as a reader would have it; from that anchor on, the walk begins. */
 	async *#history(): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		if (this.#tail.query.isEverything) return
+		const { query } = this.#tail
+		const files = this.#files.list()
+		yield* missingHead(this.#files, files, query)
+		if (query.isEverything) {
+			for (const file of files) {
+				if (await this.#open(file)) return
+				const gap = removedGap(file)
+				if (gap !== undefined) yield [gap]
+			}
+			return
+		}
+		const live = files.pop()!
+		for (const file of files) {
+			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
+			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
+			for await (const batch of matchingIn(this.#files, file, query)) {
+				this.#refuseWhenClosed()
+				yield batch
+				if (this.#isStopped) return
+			}
+		}
+		await this.#open(live)
+		yield* this.#liveHistory()
+	}
+
+	async *#liveHistory(): AsyncGenerator<LogRecord[]> {
 		const { end } = await this.#sizes()
 		for await (const stretch of findStretches(this.#file, end, this.#tail.query)) {
 			if (stretch.isTail) {
@@ -132,7 +167,7 @@ export class Tail {
 	}
 
 	async *#stretch(stretch: Stretch): AsyncGenerator<LogRecord[]> {
-		const collector = new Collector(this.#tail.query, stretch.anchor)
+		const collector = this.#newCollector(stretch.anchor)
 		for await (const entries of walkFile(this.#file, stretch.from, stretch.to)) {
 			this.#refuseWhenClosed()
 			for (const entry of entries) {
@@ -142,16 +177,43 @@ export class Tail {
 		}
 	}
 
+	/** Makes a file the one that the walk is in; false when it is gone. */
+	async #open(listed: ChainFile): Promise<boolean> {
+		const file = await this.#files.open(listed)
+		if (file === undefined) return false
+		if (file !== this.#file) await this.#files.close(this.#file)
+		this.#file = file
+		this.#goOnAt(undefined)
+		this.#seenEnd = -1
+		this.#watch()
+		return true
+	}
+
+	/** The next file, from its beginning; what is missing before it or has been removed is a gap. */
+	async *#goOnIn(next: FollowingFile): AsyncGenerator<LogRecord[]> {
+		const cause = next.isNext ? 'damaged' : 'retained'
+		const missing = this.#collector.upTo(next.listed.identity.firstSeq, cause)
+		if (missing.length > 0) yield missing as LogRecord[]
+		// Where it is gone already, a later look finds what follows it.
+		await this.#open(next.listed)
+	}
+
+	#newCollector(anchor: Anchor | undefined): Collector {
+		return new Collector(this.#tail.query, anchor, walkedFile(this.#file))
+	}
+
 	#goOnAt(anchor: Anchor | undefined): void {
-		this.#collector = new Collector(this.#tail.query, anchor)
+		this.#collector = this.#newCollector(anchor)
 		this.#entryOffset = anchor?.offset ?? HEADER_BYTES
 		this.#position = this.#entryOffset
 	}
 
 	/** What stands behind the last known entry by now: a batch an entry, empty where nothing matched. */
-	async *#newEntries(): AsyncGenerator<LogRecord[]> {
+	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		const { size, end } = await this.#sizes()
+		const sizes = await this.#sizes()
+		const { size } = sizes
+		const end = Math.min(sizes.end, endMax)
 		if (size < this.#position) await this.#goBack(size)
 		if (end === this.#seenEnd || end <= this.#position) return
 		this.#seenEnd = end
@@ -207,7 +269,7 @@ export class Tail {
 	async #goBack(size: number): Promise<void> {
 		const { system, path } = this.#file
 		// A writer whose disk fails takes back what it has half-written, and writes the same again; nobody else may.
-		const isWriters = size >= HEADER_BYTES && readHolder(system, path) !== undefined
+		const isWriters = size >= HEADER_BYTES && readHolder(system, this.#file.chainPath) !== undefined
 		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
 		if (anchor === undefined) {
 			throw new MeshChainError(
@@ -222,31 +284,33 @@ export class Tail {
 
 	/** The size of the file, and the offset up to which entries may be handed out. */
 	async #sizes(): Promise<{ readonly size: number; readonly end: number }> {
-		const { system, fd, path, chainId } = this.#file
+		const { system, fd, chainPath, identity } = this.#file
 		const { size } = await system.fstat(fd)
 		if (!this.#tail.durableOnly) return { size, end: size }
-		const mark = readWatermark(system, path, chainId)?.offset
-		const durable = mark ?? (await anchorBefore(this.#file, size))?.durableOffset ?? 0
+		const mark = readWatermark(system, chainPath, identity.id)
+		if (mark !== undefined && mark.segment > identity.segment) return { size, end: size }
+		const ours = mark?.segment === identity.segment ? mark.offset : undefined
+		const durable = ours ?? (await anchorBefore(this.#file, size))?.durableOffset ?? 0
 		return { size, end: Math.max(HEADER_BYTES, Math.min(size, durable)) }
 	}
 
-	/** What to say when the name of the file leads to another one by now, or to none. */
-	#replacement(): MeshChainError | undefined {
-		const { system, fd, path } = this.#file
-		const open = system.fstatSync(fd)
-		let named: { readonly ino: number; readonly dev: number } | undefined
+	/** The file behind this one; or what to say when the name of the chain leads to another one by now, or to none. */
+	#whatFollows(): { readonly file?: FollowingFile; readonly error?: MeshChainError } | undefined {
+		const { system, fd, chainPath, identity } = this.#file
+		let what = 'is another file by now'
 		try {
-			named = system.statSync(path)
+			if (isSameFile(system.statSync(chainPath), system.fstatSync(fd))) return undefined
 		} catch (error) {
 			if (systemCode(error) !== 'ENOENT') throw error
+			what = 'was removed'
 		}
-		if (named?.ino === open.ino && named.dev === open.dev) return undefined
-		const what = named === undefined ? 'was removed' : 'is another file by now'
-		return new MeshChainError(
-			'CHAIN_REPLACED',
-			`${show(path)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`,
-			{ path },
-		)
+		const [listed] = this.#files.listBehind(identity.segment)
+		if (listed !== undefined) {
+			const isNext = listed.identity.segment === identity.segment + 1
+			return { file: { listed, isNext, previousEnd: isNext ? listed.identity.previous?.end : undefined } }
+		}
+		const text = `${show(chainPath)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
+		return { error: new MeshChainError('CHAIN_REPLACED', text, { path: chainPath }) }
 	}
 
 	/** Until something may have changed: the next poll, a hint, or the signal. */
@@ -263,18 +327,35 @@ export class Tail {
 	}
 
 	#listen(): () => void {
-		const { system, path } = this.#file
-		const hint = () => {
-			this.#hinted = true
-			this.#wake?.()
-		}
-		const stopWatching = system.watch(path, hint)
-		this.#tail.signal?.addEventListener('abort', hint)
+		const { signal } = this.#tail
+		this.#watch()
+		signal?.addEventListener('abort', this.#hint)
 		return () => {
-			stopWatching()
-			this.#tail.signal?.removeEventListener('abort', hint)
+			this.#stopWatching()
+			signal?.removeEventListener('abort', this.#hint)
 		}
 	}
+
+	/** The file that the name leads to now: a watch does not follow the name to another. */
+	#watch(): void {
+		const { system, chainPath } = this.#file
+		this.#stopWatching()
+		this.#stopWatching = system.watch(chainPath, this.#hint)
+	}
+
+	readonly #hint = (): void => {
+		this.#hinted = true
+		this.#wake?.()
+	}
+}
+
+/** A file that comes after another. */
+interface FollowingFile {
+	readonly listed: ChainFile
+	/** None stood between the two. */
+	readonly isNext: boolean
+	/** How far the file before counts. */
+	readonly previousEnd: number | undefined
 }
 
 function offsetOf(entry: ScanEntry): number {

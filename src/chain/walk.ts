@@ -4,10 +4,11 @@
  */
 import { MeshChainError } from '../errors.ts'
 import { show } from '../record.ts'
+import { lastAnchorIn } from './chain-end.ts'
 import type { FileSystem } from './file-system.ts'
 import { ANCHOR_BYTES, type Anchor, decodeAnchor } from './format/anchor.ts'
 import { HEADER_BYTES } from './format/header.ts'
-import { lastAnchorIn } from './recovery.ts'
+import type { ChainIdentity } from './identity.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
 const PIECE_BYTES = 256 * 1024
@@ -19,9 +20,10 @@ const HEADROOM_BYTES = 32 * 1024
 export interface OpenFile {
 	readonly system: FileSystem
 	readonly fd: number
+	/** Of this file, and of the live one of its chain. */
 	readonly path: string
-	readonly chainId: Uint8Array
-	readonly idChecksum: number
+	readonly chainPath: string
+	readonly identity: ChainIdentity
 }
 
 /**
@@ -31,7 +33,7 @@ export interface OpenFile {
  * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
  */
 export async function* walkFile(file: OpenFile, from: number, to: number): AsyncGenerator<ScanEntry[]> {
-	const scanner = new Scanner(file.idChecksum, from)
+	const scanner = new Scanner(file.identity.idChecksum, from)
 	const buffers = new PieceBuffers()
 	let position = from
 	let wanted = 0
@@ -96,7 +98,7 @@ async function readInto(
 
 /** The anchor at an offset, if there is one. */
 export async function anchorAt(file: OpenFile, offset: number): Promise<Anchor | undefined> {
-	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.idChecksum)
+	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.identity.idChecksum)
 }
 
 /** The last anchor that ends at or before `end`, searched backwards window by window. */
@@ -104,7 +106,7 @@ export async function anchorBefore(file: OpenFile, end: number): Promise<Anchor 
 	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
 		const start = Math.max(HEADER_BYTES, windowEnd - WINDOW_BYTES)
 		const window = await readPiece(file, windowEnd - start, start)
-		const anchor = lastAnchorIn(window, start, file.idChecksum)
+		const anchor = lastAnchorIn(window, start, file.identity.idChecksum)
 		if (anchor !== undefined) return anchor
 		windowEnd = start === HEADER_BYTES ? start : start + ANCHOR_BYTES - 1
 	}

@@ -1,156 +1,160 @@
 /**
- * The one who writes a chain file: puts records into the span, the span's bytes into the file, and the file on disk.
- * Synchronous but for `sync`; knows nothing of turns, timers or policies (file-chain-appender.ts).
+ * The one who writes a chain: puts records into the span of the live file, its bytes into the file, and the file on disk; goes on in
+ * a new file when it is told to, or when this one cannot be trusted any more. Synchronous but for `sync` and `retain`; knows nothing
+ * of turns, timers or policies (file-chain-appender.ts).
  *
- * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never written again;
- * a failed write is cut back and leaves everything in memory; after a failed fsync nothing is acknowledged as on disk.
+ * Invariants: there is one live file, and only whoever holds the lock writes to it; after a failed fsync nothing that is only in that
+ * file is acknowledged as on disk.
  */
 import pLimit from 'p-limit'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { GAP_KIND, type GapData, gapRecord, type LogRecord, show } from '../record.ts'
-import { openForWriting, type TailCut, unreadable } from './create.ts'
-import { type FileSystem, writeFully } from './file-system.ts'
+import { type LogRecord, show } from '../record.ts'
+import { admit } from './admission.ts'
+import type { FileSystem } from './file-system.ts'
+import { unreadable } from './files.ts'
 import { CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
+import type { ChainIdentity } from './identity.ts'
 import { acquireLock, type Lock } from './lock.ts'
-import type { ChainIdentity } from './recovery.ts'
-import { Span } from './span.ts'
-import { readWatermark, WatermarkFile } from './watermark.ts'
+import { moveToNewFile, regainName, rotateToNewFile } from './next-file.ts'
+import { openForWriting, type Recovery } from './opening.ts'
+import { strayedFrom } from './ownership.ts'
+import type { Retention } from './retention.ts'
+import { SealedFiles } from './sealed-files.ts'
+import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import { WatermarkFile } from './watermark.ts'
+import type { ChainWriterStats } from './writer-stats.ts'
 
-/** What one write takes at the most: the part that is cut back and tried again when it fails. */
-const WRITE_BYTES_MAX = 256 * 1024
+/** How often a writer looks whether the live file is still its own. */
+const OWNER_CHECK_MS = 100
 
 export interface WriterOptions {
 	readonly system: FileSystem
 	readonly mode: number
 	readonly pendingBytesMax: number
 	readonly clock: () => number
-}
-
-/** What a writer has done since it opened the chain. */
-export interface ChainWriterStats {
-	/** Records taken over, `$gap` records included. */
-	readonly records: number
-	readonly frames: number
-	readonly anchors: number
-	/** Size of the file, pending bytes not included. */
-	readonly bytes: number
-	readonly writes: number
-	readonly syncs: number
-	/** Taken over and not yet with the operating system. */
-	readonly pendingRecords: number
-	readonly pendingBytes: number
-	readonly writeFailures: number
-	readonly syncFailures: number
-	/** Everything up to this seq is with the operating system. */
-	readonly writtenSeq: number
-	/** Everything up to this seq is on disk. */
-	readonly durableSeq: number
-	/** What this opening had to cut; undefined after a clean end. */
-	readonly tailCut: TailCut | undefined
+	readonly onDamage: 'rotate' | 'refuse'
+	readonly lockWaitMs: number
+	/** Committed means on disk: what is not there yet stays in memory too. */
+	readonly keepUnsynced: boolean
+	readonly retain: Retention
 }
 
 export class ChainWriter {
 	readonly path: string
-	readonly identity: ChainIdentity
-	readonly tailCut: TailCut | undefined
+	readonly epoch: number
+	readonly recovery: Recovery | undefined
 	readonly #options: WriterOptions
-	readonly #fd: number
+	readonly #context: SegmentContext
 	readonly #lock: Lock
-	readonly #span: Span
 	readonly #watermark: WatermarkFile
+	readonly #sealed: SealedFiles
 	readonly #oneSync = pLimit(1)
+	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
+	/** Of the files before the live one. */
+	readonly #before = { frames: 0, anchors: 0, rotations: 0, moves: 0, unsyncedLost: 0, regained: 0 }
+	#file: SegmentFile
 	#queuedSync: Promise<void> | undefined
-	#written: number
-	#writtenSeq: number
-	#durableSeq: number
 	#records = 0
-	#writes = 0
-	#syncs = 0
-	#writeFailures = 0
-	#syncFailures = 0
 	#syncFailure: MeshChainError | undefined
+	#takenOver: MeshChainError | undefined
+	#strayRecords = 0
+	#ownerCheckedAt = 0
 	#closed = false
 
-	/** Locks, opens or creates, cuts what must be cut, and writes the opening anchor. */
+	/** Locks, opens or creates, does what recovery decided, and leaves the opening mark on disk. */
 	constructor(path: string, options: WriterOptions) {
 		this.path = path
 		this.#options = options
-		const { system, mode, clock } = options
-		this.#lock = lockOrExplain(system, path, clock())
+		const { system, mode, clock, onDamage, keepUnsynced } = options
+		this.#lock = lockOrExplain(path, options)
+		let context: SegmentContext | undefined
 		try {
-			const opened = openForWriting(system, path, mode, clock())
-			this.identity = opened.identity
-			this.tailCut = opened.cut
-			this.#fd = opened.fd
-			this.#span = new Span(opened.identity, opened.end, clock)
-			const mark = readWatermark(system, path, opened.identity.id)
-			// What an earlier writer left is on disk as far as it has said; only our own first sync says more.
-			this.#span.durableOffset = Math.max(
-				this.#span.durableOffset,
-				Math.min(mark?.offset ?? 0, opened.end.end),
-			)
-			const { id } = opened.identity
-			this.#watermark = new WatermarkFile(system, { path, id, epoch: this.#span.epoch, mode }, mark)
-			this.#written = opened.end.end
-			this.#writtenSeq = this.#span.sealedSeq
-			this.#durableSeq = 0
+			const opened = openForWriting({
+				system,
+				path,
+				mode,
+				clock,
+				onDamage,
+				provenance: this.#lock.provenance,
+				contextFor: (epoch, bootId) => {
+					context = { system, writer: { epoch, bootId, clock }, counts: this.#counts, keepUnsynced }
+					return context
+				},
+			})
+			this.#context = context!
+			this.#file = opened.file
+			this.epoch = opened.epoch
+			this.recovery = opened.recovery
+			const chain = { path, id: this.identity.id, mode }
+			this.#watermark = new WatermarkFile(system, chain, this.#context.writer, opened.watermark)
+			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
-			this.#lock.release()
+			this.#lock.release(this.#lock.provenance === 'kernel')
 			throw error
 		}
-		try {
-			this.#span.anchor('opened', this.tailCut?.bytes ?? 0)
-			this.write()
-		} catch (error) {
-			this.#release()
-			throw error
-		}
+		this.#tellDurable()
+	}
+
+	get identity(): ChainIdentity {
+		return this.#file.identity
 	}
 
 	get nextSeq(): number {
-		return this.#span.nextSeq
-	}
-
-	get epoch(): number {
-		return this.#span.epoch
+		return this.#file.span.nextSeq
 	}
 
 	get writtenSeq(): number {
-		return this.#writtenSeq
+		return this.#file.writtenSeq
 	}
 
 	get durableSeq(): number {
-		return this.#durableSeq
+		return this.#file.durableSeq
 	}
 
 	/** Bytes that are not with the operating system yet. */
 	get pendingBytes(): number {
-		return this.#span.end - this.#written + this.#span.openBytes
+		return this.#file.pendingBytes
+	}
+
+	/** Bytes that are with the operating system and not known to be on disk. */
+	get unsyncedBytes(): number {
+		return this.#file.written - this.#file.durableOffset
 	}
 
 	/** Whether another record may be taken over. */
 	get hasRoom(): boolean {
-		return this.pendingBytes < this.#options.pendingBytesMax
+		return this.#file.heldBytes < this.#options.pendingBytesMax
 	}
 
 	get pendingRecords(): number {
-		return Math.max(0, this.#span.nextSeq - 1 - this.#writtenSeq)
+		return Math.max(0, this.nextSeq - 1 - this.writtenSeq)
 	}
 
-	/** Why nothing more can be acknowledged as on disk. */
+	/** Size of the live file and its records, and when it began. */
+	get live(): { readonly bytes: number; readonly records: number; readonly createdMs: number } {
+		const { written, records, identity } = this.#file
+		return { bytes: written, records, createdMs: identity.createdMs }
+	}
+
+	/** Why nothing in this file can be acknowledged as on disk any more. */
 	get syncFailure(): MeshChainError | undefined {
 		return this.#syncFailure
+	}
+
+	/** Why nothing can be written any more: the chain is another writer's. */
+	get takenOver(): MeshChainError | undefined {
+		return this.#takenOver
 	}
 
 	/**
 	 * Takes one record over.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable), `SEQ_NOT_INCREASING`, `APPEND_FAILED`.
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable), `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	push(record: LogRecord): void {
 		this.#checkRoom(record.seq)
-		this.#admit(record)
-		if (this.#span.frameIsFull) this.seal()
+		this.#records += admit(this.#file.span, record, this.path)
+		if (this.#file.span.frameIsFull) this.seal()
 	}
 
 	/** Takes several records over as one frame: all of them or none. */
@@ -161,9 +165,9 @@ export class ChainWriter {
 		this.seal()
 		const before = this.#records
 		try {
-			for (const record of records) this.#admit(record)
+			for (const record of records) this.#records += admit(this.#file.span, record, this.path)
 		} catch (error) {
-			this.#span.discardOpen()
+			this.#file.span.discardOpen()
 			this.#records = before
 			throw error
 		}
@@ -172,26 +176,55 @@ export class ChainWriter {
 
 	/** Closes the open frame. */
 	seal(): void {
-		this.#span.seal()
+		this.#file.span.seal()
 	}
 
 	/**
 	 * Gives everything taken over to the operating system.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on.
+	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
-		this.seal()
-		while (this.#written < this.#span.end) this.#writeEntries()
-		this.#span.release(this.#written)
+		const now = performance.now()
+		if (now - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
+		if (this.#takenOver !== undefined) throw this.#takenOver
+		try {
+			this.#file.write()
+		} catch (error) {
+			throw this.#writeError(error)
+		}
+	}
+
+	/**
+	 * Makes sure that the live file is still this writer's. Where its name leads elsewhere and no other writer has the lock, the
+	 * chain goes on in a new file, and what the old one holds is given a name again.
+	 *
+	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on always; `WRITE_FAILED`.
+	 */
+	checkOwner(): void {
+		this.#ownerCheckedAt = performance.now()
+		if (this.#takenOver !== undefined) throw this.#takenOver
+		const stray = strayedFrom(this.#options.system, this.path, this.#file)
+		if (stray === undefined) return
+		if (stray.what !== 'was taken over by another writer' && this.#lock.isHeld()) {
+			this.#regain()
+			return
+		}
+		this.#strayRecords = stray.records
+		this.#takenOver = new MeshChainError(
+			'CHAIN_TAKEN_OVER',
+			`${show(this.path)} ${stray.what} while this writer had it open: ${stray.records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`,
+			{ path: this.path, seq: this.nextSeq - stray.records },
+		)
+		throw this.#takenOver
 	}
 
 	/**
 	 * Resolves once everything taken over before this call is on disk. One fdatasync is in flight at a time; calls that come
 	 * meanwhile share the next one, and one write before it.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, and from then on always: the kernel may have dropped the pages,
-	 * so a retry could bless lost bytes.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, and from then on until `move` has succeeded: the kernel may have dropped
+	 * the pages, so a retry could bless lost bytes.
 	 */
 	sync(): Promise<void> {
 		this.#queuedSync ??= this.#oneSync(() => {
@@ -203,158 +236,183 @@ export class ChainWriter {
 
 	/** The same at once, for a process that exits. */
 	syncOnExit(): void {
-		if (this.#syncFailure !== undefined) return
-		this.#options.system.fdatasyncSync(this.#fd)
-		this.#acknowledge(this.#written, this.#writtenSeq)
+		if (this.#syncFailure !== undefined) this.move()
+		this.#file.syncNow()
+		this.#tellDurable()
+	}
+
+	/**
+	 * Goes on in a new file; the live one is sealed and on disk before.
+	 *
+	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain goes on in the file it has.
+	 */
+	rotate(): void {
+		this.write()
+		this.checkOwner()
+		try {
+			this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#place))
+			this.#before.rotations++
+		} catch (error) {
+			if (this.#file.isPoisoned) throw this.#syncError(error)
+			const text = `${show(this.path)} is full and could not be replaced: ${messageOf(error)}; the chain goes on in the file it has, and will try again`
+			throw new MeshChainError('ROTATION_FAILED', text, { path: this.path, cause: error })
+		}
+	}
+
+	/**
+	 * After a failed fsync: goes on in a new file, which gets once more everything that was not on disk.
+	 *
+	 * @throws {MeshChainError} `SYNC_FAILED`; nothing has changed then.
+	 */
+	move(): void {
+		if (this.#syncFailure === undefined) return
+		this.checkOwner()
+		try {
+			const { file, sealedPath, lost } = moveToNewFile(this.#context, this.#file, this.#place)
+			this.#replaceFile({ file, sealedPath })
+			this.#before.moves++
+			this.#before.unsyncedLost += lost
+		} catch (error) {
+			throw this.#syncError(error)
+		}
+	}
+
+	/** Removes what retention does not keep, once the chain says on disk that it does. */
+	async retain(): Promise<void> {
+		const keptFromSeq = this.#sealed.keptFromSeq(this.live, this.#options.clock())
+		if (keptFromSeq === undefined) return
+		const { span } = this.#file
+		span.seal()
+		span.keptFromSeq = keptFromSeq
+		span.anchor('span', 0)
+		await this.sync()
+		this.#sealed.removeBelow(keptFromSeq)
 	}
 
 	/** Marks the chain as cleanly closed: by `close()`, or by the end of the process with its exit code. */
 	markClosed(exitCode: number | undefined): void {
 		this.seal()
-		this.#span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
+		this.#file.span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
 		this.write()
 	}
 
 	/** Lets go of the file and the lock. Nothing works afterwards. */
-	close(): void {
-		if (!this.#closed) this.#release()
-	}
-
-	stats(): ChainWriterStats {
-		return {
-			records: this.#records,
-			frames: this.#span.frames,
-			anchors: this.#span.anchors,
-			bytes: this.#written,
-			writes: this.#writes,
-			syncs: this.#syncs,
-			pendingRecords: this.pendingRecords,
-			pendingBytes: this.pendingBytes,
-			writeFailures: this.#writeFailures,
-			syncFailures: this.#syncFailures,
-			writtenSeq: this.#writtenSeq,
-			durableSeq: this.#durableSeq,
-			tailCut: this.tailCut,
+	close(isClean: boolean): void {
+		if (this.#closed) return
+		this.#closed = true
+		try {
+			this.#watermark.close()
+			this.#file.close()
+		} finally {
+			this.#lock.release(!isClean)
 		}
 	}
 
+	stats(): ChainWriterStats {
+		const { span, written, identity } = this.#file
+		const { frames, anchors, ...moved } = this.#before
+		return {
+			records: this.#records,
+			frames: frames + span.frames,
+			anchors: anchors + span.anchors,
+			bytes: written,
+			segment: identity.segment,
+			...this.#counts,
+			pendingRecords: this.pendingRecords,
+			pendingBytes: this.pendingBytes,
+			writtenSeq: this.writtenSeq,
+			durableSeq: this.durableSeq,
+			...moved,
+			...this.#sealed.removed,
+			strayRecords: this.#strayRecords,
+			recovery: this.recovery,
+		}
+	}
+
+	#regain(): void {
+		try {
+			this.#replaceFile(regainName(this.#context, this.#file, this.#place))
+			this.#before.regained++
+		} catch (error) {
+			throw this.#writeError(error)
+		}
+	}
+
+	get #place() {
+		return { path: this.path, mode: this.#options.mode }
+	}
+
+	#replaceFile({ file, sealedPath }: { readonly file: SegmentFile; readonly sealedPath: string }): void {
+		const old = this.#file
+		this.#before.frames += old.span.frames
+		this.#before.anchors += old.span.anchors
+		this.#sealed.add(sealedPath, old, file.identity)
+		this.#file = file
+		old.close()
+		this.#syncFailure = undefined
+		// Its name may not be on disk, and then nothing in it is.
+		if (file.isPoisoned) throw file.poison
+		this.#tellDurable()
+	}
+
+	#tellDurable(): void {
+		const { identity, durableOffset, durableSeq } = this.#file
+		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
+	}
+
 	#checkRoom(seq: number): void {
+		if (this.#takenOver !== undefined) {
+			this.#strayRecords++
+			const { message } = this.#takenOver
+			throw new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path: this.path, seq })
+		}
 		if (this.hasRoom) return
 		throw new LogAppendError(
-			`${this.pendingRecords} records wait for ${show(this.path)} already, all that pendingBytesMax allows`,
+			`${this.#file.heldBytes} bytes wait for ${show(this.path)} already, all that pendingBytesMax allows`,
 			{ code: 'PENDING_OVERFLOW', retryable: true, path: this.path, seq },
 		)
 	}
 
-	/** Puts a record into the span, behind a `$gap` for records that this chain was never given. */
-	#admit(record: LogRecord): void {
-		const expected = this.#span.nextSeq
-		if (record.seq < expected) {
-			throw new LogAppendError(
-				`seq ${record.seq} is not above ${expected - 1}, the last in ${show(this.path)}`,
-				{
-					code: 'SEQ_NOT_INCREASING',
-					retryable: false,
-					path: this.path,
-					seq: record.seq,
-				},
-			)
-		}
-		const firstCovered = firstSeqCovered(record)
-		if (firstCovered > expected) this.#push(missingGap(expected, firstCovered - 1, record))
-		this.#push(record)
-	}
-
-	#push(record: LogRecord): void {
-		this.#span.push(record)
-		this.#records++
-	}
-
 	async #syncNow(): Promise<void> {
 		if (this.#syncFailure !== undefined) throw this.#syncFailure
+		this.checkOwner()
 		this.write()
-		const offset = this.#written
-		const seq = this.#writtenSeq
-		if (offset === this.#span.durableOffset && this.#durableSeq === seq) return
+		const file = this.#file
+		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return
+		let reached: Awaited<ReturnType<SegmentFile['sync']>>
 		try {
-			await this.#options.system.fdatasync(this.#fd)
+			reached = await file.sync()
 		} catch (error) {
-			this.#syncFailures++
-			this.#syncFailure = new MeshChainError(
-				'SYNC_FAILED',
-				`${show(this.path)} could not be synced: ${messageOf(error)}; records from seq ${this.#durableSeq + 1} on may not survive a power loss: look at the disk, then restart the service`,
-				{ path: this.path, seq: this.#durableSeq + 1, cause: error },
-			)
-			throw this.#syncFailure
+			// A file that was sealed meanwhile was synced then.
+			if (file !== this.#file) return
+			throw this.#syncError(error)
 		}
-		this.#acknowledge(offset, seq)
+		if (file !== this.#file) return
+		file.acknowledge(reached.offset, reached.seq)
+		this.#tellDurable()
 	}
 
-	#acknowledge(offset: number, seq: number): void {
-		this.#syncs++
-		this.#span.durableOffset = offset
-		this.#durableSeq = seq
-		this.#watermark.write(offset, seq)
+	#syncError(error: unknown): MeshChainError {
+		this.#syncFailure = new MeshChainError(
+			'SYNC_FAILED',
+			`${show(this.path)} could not be synced: ${messageOf(error)}; records from seq ${this.durableSeq + 1} on may not survive a power loss until the chain has gone on in a new file: look at the disk`,
+			{ path: this.path, seq: this.durableSeq + 1, cause: error },
+		)
+		return this.#syncFailure
 	}
 
-	/** Writes some whole entries: what a disk that is nearly full takes stays written. */
-	#writeEntries(): void {
-		const offset = this.#written
-		const { bytes, start, end, lastSeq } = this.#span.entriesBorrow(offset, WRITE_BYTES_MAX)
-		try {
-			writeFully(this.#options.system, this.#fd, bytes, offset, start, end)
-		} catch (error) {
-			this.#writeFailures++
-			this.#cutBack(offset)
-			throw this.#writeError(error, offset)
-		}
-		this.#writes++
-		this.#written = offset + end - start
-		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
-	}
-
-	/** Takes half-written bytes back. Where that fails too they stay, and the next write goes over them. */
-	#cutBack(offset: number): void {
-		try {
-			this.#options.system.ftruncateSync(this.#fd, offset)
-		} catch {
-			// The same bytes go to the same place with the next write; a reader meanwhile sees a torn tail.
-		}
-	}
-
-	#writeError(error: unknown, offset: number): MeshChainError {
-		const seq = this.#writtenSeq + 1
+	#writeError(error: unknown): MeshChainError {
+		const seq = this.writtenSeq + 1
+		const offset = this.#file.written
 		const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; ${this.pendingRecords} records wait, from seq ${seq} on`
 		return new MeshChainError('WRITE_FAILED', text, { path: this.path, offset, seq, cause: error })
 	}
-
-	#release(): void {
-		this.#closed = true
-		try {
-			this.#watermark.close()
-			this.#options.system.closeSync(this.#fd)
-		} finally {
-			this.#lock.release()
-		}
-	}
 }
 
-function lockOrExplain(system: FileSystem, path: string, nowMs: number): Lock {
+function lockOrExplain(path: string, { system, clock, lockWaitMs }: WriterOptions): Lock {
 	try {
-		return acquireLock(system, path, nowMs)
+		return acquireLock(system, path, clock(), lockWaitMs)
 	} catch (error) {
 		throw unreadable(path, error)
 	}
-}
-
-/** The first seq that a record speaks for: a `$gap` covers the absent ones before it. */
-function firstSeqCovered(record: LogRecord): number {
-	if (record.kind !== GAP_KIND || record.origin !== undefined) return record.seq
-	const fromSeq = (record.data as GapData | undefined)?.fromSeq
-	return typeof fromSeq === 'number' ? Math.min(fromSeq, record.seq) : record.seq
-}
-
-function missingGap(fromSeq: number, toSeq: number, next: LogRecord): LogRecord {
-	const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: 'appendFailed' }
-	return gapRecord(gap, next)
 }

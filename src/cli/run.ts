@@ -58,7 +58,7 @@ const HINTS: Readonly<Record<string, string>> = {
 	INVALID_USAGE: 'mesh-chain --help shows the commands, mesh-chain COMMAND --help their options',
 	CHAIN_NOT_FOUND: 'is the path right? A service names it in new FileChainAppender(path)',
 	CHAIN_EMPTY: 'the service that was to write it did not get that far; start it again',
-	NOT_A_CHAIN: 'a chain begins with the bytes 95 aa "mesh-chain"',
+	NOT_A_CHAIN: 'a chain begins with the bytes 99 aa "mesh-chain"',
 }
 
 function hintFor(error: unknown): string {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
@@ -155,12 +155,13 @@ test('with disk, committed means on disk, and sync waits for it', async () => {
 
 test('with os, sync and close put everything on disk all the same', async () => {
 	const { disk, appender } = setUp()
+	const before = disk.syncs
 	appender.append(record(1))
 	await appender.sync()
-	expect([disk.syncs, appender.stats().durableSeq]).toEqual([1, 1])
+	expect([disk.syncs - before, appender.stats().durableSeq]).toEqual([1, 1])
 	appender.append(record(2))
 	await appender.close()
-	expect(disk.syncs).toBe(2)
+	expect(disk.syncs - before).toBe(2)
 })
 
 test('tasks that wait for the disk together share its writes and its syncs', async () => {
@@ -197,17 +198,82 @@ test('a sync that ends well says nothing of a write that failed meanwhile', asyn
 	await appender.close()
 })
 
-test('a failed fsync rejects whoever waits, and nothing later is acknowledged as on disk', async () => {
+test('a failed fsync rejects whoever waits, is never tried again on that file, and the chain goes on in a new one', async () => {
+	const { disk, path, appender } = setUp({ durability: 'disk' })
+	appender.append(record(1))
+	await appender.sync()
+	disk.failSyncs('EIO')
+	appender.append(record(2))
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 2 })
+	expect(appender.failure).toMatchObject({ code: 'SYNC_FAILED' })
+	expect(readdirSync(join(path, '..')).filter((name) => /node-|tmp/.test(name))).toEqual([])
+	disk.heal()
+	appender.append(record(3))
+	await expect(appender.sync()).resolves.toBeUndefined()
+	expect(appender.stats()).toMatchObject({ segment: 1, moves: 1, unsyncedLost: 0, committedSeq: 3 })
+	expect(appender.failure).toBeUndefined()
+	await appender.close()
+	expect(await messages(path)).toEqual(['message 1', 'message 2', 'message 3'])
+	const report = await verifyChain(path)
+	expect(report.findings).toMatchObject([{ kind: 'superseded', severity: 'note', fromSeq: 2, toSeq: 2 }])
+	expect(report.ok).toBe(true)
+})
+
+test("while every fsync fails nothing is acknowledged as on disk and no files pile up; records are in the kernel's hands", async () => {
 	const { disk, path, appender } = setUp({ durability: 'disk' })
 	disk.failSyncs('EIO')
-	appender.append(record(1))
-	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 1 })
-	disk.heal()
-	appender.append(record(2))
-	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
-	expect(appender.committedSeq).toBe(0)
+	for (let seq = 1; seq <= 20; seq++) {
+		appender.append(record(seq))
+		await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 1 })
+	}
+	expect([appender.committedSeq, appender.stats().writtenSeq]).toEqual([0, 20])
+	expect(readdirSync(join(path, '..')).sort()).toEqual([
+		'node.chain',
+		'node.chain.durable',
+		'node.chain.lock',
+	])
 	await expect(appender.close()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
-	expect(await messages(path)).toEqual(['message 1', 'message 2'])
+	expect(await messages(path)).toHaveLength(20)
+})
+
+test('with os, what was never on disk is read back from the file after a failed fsync, and goes into the new one', async () => {
+	const { disk, path, appender } = setUp()
+	for (let seq = 1; seq <= 5000; seq++) appender.append(record(seq, { message: 'x'.repeat(200) }))
+	await nextTurn()
+	disk.failSyncs('EIO')
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 1 })
+	appender.append(record(5001))
+	disk.heal()
+	await appender.sync()
+	expect(appender.stats()).toMatchObject({ moves: 1, durableSeq: 5001, unsyncedLost: 0 })
+	await appender.close()
+	expect(await messages(path)).toHaveLength(5001)
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('what cannot be read back after a failed fsync is a counted gap in its place', async () => {
+	const { disk, path, appender } = setUp()
+	for (let seq = 1; seq <= 1000; seq++) {
+		appender.append(record(seq, { message: 'x'.repeat(100) }))
+		appender.flush()
+	}
+	disk.failSyncs('EIO')
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
+	// What a kernel does that drops the pages: the bytes are not what was written any more.
+	const bytes = readFileSync(path)
+	writeFileSync(path, bytes.fill(0, 1500, 1600))
+	disk.heal()
+	await appender.sync()
+	const lost = appender.stats().unsyncedLost
+	expect(lost).toBeGreaterThan(0)
+	await appender.close()
+	const chain = await openChain(path)
+	const found = await collect(chain.records())
+	await chain.close()
+	const gap = found.find((item) => item.kind === '$gap')
+	expect(gap?.data).toMatchObject({ cause: 'unsynced', count: lost })
+	expect(found).toHaveLength(1000 - lost + 1)
+	expect((await verifyChain(path)).ok).toBe(true)
 })
 
 test('a close that cannot write says how many records are lost, and lets go of the chain', async () => {

@@ -10,9 +10,11 @@ import {
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { openChain } from '../../src/chain/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify.ts'
 import type { LogRecord } from '../../src/record.ts'
+import { leaveAsKilled } from '../support/killed.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -179,7 +181,7 @@ describe('a chain that is opened again', () => {
 		const withFrame = readFileSync(path)
 		await appender.close()
 		const torn = withFrame.subarray(0, withFrame.length - 5)
-		writeFileSync(path, torn)
+		leaveAsKilled(path, torn)
 
 		const warnings: string[] = []
 		const onWarning = (warning: Error) => warnings.push(warning.message)
@@ -187,7 +189,7 @@ describe('a chain that is opened again', () => {
 		const next = new FileChainAppender(path)
 		await nextTurn()
 		process.off('warning', onWarning)
-		const cut = next.stats().tailCut
+		const cut = next.stats().recovery
 		expect(cut).toMatchObject({ verdict: 'torn' })
 		expect(readFileSync(cut?.keptAt ?? '')).toEqual(torn.subarray(cut?.offset))
 		expect(warnings.filter((text) => text.includes('torn tail'))).toHaveLength(1)
@@ -215,9 +217,9 @@ describe('a chain that is opened again', () => {
 		const whole = readFileSync(path)
 		const folder = temporaryFolder()
 		let previous = 0
-		for (let length = 46; length < whole.length; length += 1) {
+		for (let length = HEADER_BYTES + 1; length < whole.length; length += 1) {
 			const copy = join(folder, `${length}.chain`)
-			writeFileSync(copy, whole.subarray(0, length))
+			leaveAsKilled(copy, whole.subarray(0, length))
 			const report = await verifyChain(copy)
 			expect(report.ok, `cut at ${length}`).toBe(true)
 			expect(report.records).toBeGreaterThanOrEqual(previous)
@@ -240,7 +242,7 @@ describe('a chain that is opened again', () => {
 		await writeChain(path, 1)
 		const { size } = statSync(path)
 		const appender = new FileChainAppender(path)
-		expect(appender.stats().tailCut).toBeUndefined()
+		expect(appender.stats().recovery).toBeUndefined()
 		await appender.close()
 		expect(statSync(path).size).toBeGreaterThan(size)
 	})
@@ -337,7 +339,7 @@ describe('bad input', () => {
 		writeFileSync(path, bytes)
 		// One flipped byte alone is damage: the checksum still fits the version we know.
 		expect(() => new FileChainAppender(path)).not.toThrow()
-		bytes.fill(7, 30, 45)
+		bytes.fill(7, 30, 400)
 		writeFileSync(path, bytes)
 		await expect(openChain(path)).rejects.toMatchObject({ code: 'NEWER_VERSION' })
 	})

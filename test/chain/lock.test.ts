@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { leaveLock } from '../support/killed.ts'
 import { runModule, startModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -53,7 +54,7 @@ for (const [name, env] of [
 
 test('where there is no flock, a holder on another host is not judged dead, and the message says what settles it', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
-	writeFileSync(`${path}.lock`, JSON.stringify({ pid: 1, host: 'elsewhere', sinceMs: 0 }))
+	leaveLock(path, { kernel: false, pid: 1, host: 'elsewhere' })
 	const refused = await contend(path, { PATH: '/nowhere' })
 	expect(refused).toMatchObject({
 		code: 'CHAIN_LOCKED',

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
 import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { openChain } from '../../src/chain/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify.ts'
 import { matches, resolveFilter } from '../../src/filter.ts'
@@ -180,10 +181,14 @@ describe('reading a chain', () => {
 	test('without its header still gives everything, and verify says that the header is damaged', async () => {
 		const copy = join(temporaryFolder(), 'beheaded.chain')
 		const bytes = readFileSync(path)
-		bytes.fill(0, 0, 45)
+		bytes.fill(0, 0, HEADER_BYTES)
 		writeFileSync(copy, bytes)
 		expect(await query(copy)).toEqual(written)
-		expect((await verifyChain(copy)).findings[0]).toMatchObject({ kind: 'damaged', offset: 0, bytes: 45 })
+		expect((await verifyChain(copy)).findings[0]).toMatchObject({
+			kind: 'damaged',
+			offset: 0,
+			bytes: HEADER_BYTES,
+		})
 	})
 
 	test('a payload that holds bytes of this same chain is never taken for a frame', async () => {

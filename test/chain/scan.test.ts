@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
-import { checksum } from '../../src/chain/format/checksum.ts'
+import { ANCHOR_BYTES } from '../../src/chain/format/anchor.ts'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
+import { identify } from '../../src/chain/identity.ts'
 import { type ScanEntry, Scanner } from '../../src/chain/scan.ts'
 import { valueEnd } from '../../src/codec/structure.ts'
 import { record } from '../support/records.ts'
@@ -23,7 +24,7 @@ beforeAll(async () => {
 	}
 	await appender.close()
 	chain = readFileSync(path)
-	idChecksum = checksum(chain, 15, 31, 0)
+	idChecksum = identify(chain, 'chain').idChecksum
 	return () => rmSync(folder, { recursive: true })
 })
 
@@ -74,7 +75,7 @@ test('whatever the bytes, it ends, invents nothing, and covers every byte once',
 			for (const line of scan(bytes, 997)) {
 				const [type, offset, length] = line.split(' ')
 				expect(Number(offset)).toBe(expected)
-				expected += type === 'anchor' ? 229 : Number(length)
+				expected += type === 'anchor' ? ANCHOR_BYTES : Number(length)
 				if (type !== 'bad') expect(genuine.has(line)).toBe(true)
 			}
 			expect(expected).toBe(bytes.length)

@@ -123,7 +123,7 @@ test('whatever stands in a record, only our own line breaks reach the terminal',
 
 test.each([
 	['an empty file', Buffer.alloc(0), 'CHAIN_EMPTY'],
-	['the beginning of a header', Buffer.from([0x95, 0xaa, 0x6d, 0x65]), 'CHAIN_EMPTY'],
+	['the beginning of a header', Buffer.from([0x99, 0xaa, 0x6d, 0x65]), 'CHAIN_EMPTY'],
 	[
 		'a chain of a newer format',
 		Buffer.concat([Buffer.from('\x95\xaamesh-chain\x07', 'latin1'), Buffer.alloc(60)]),
@@ -131,7 +131,7 @@ test.each([
 	],
 	[
 		'a header that was damaged',
-		Buffer.concat([Buffer.from('\x95\xaamesh-chain\x00', 'latin1'), Buffer.alloc(60)]),
+		Buffer.concat([Buffer.from('\x99\xaamesh-chain\x01', 'latin1'), Buffer.alloc(90)]),
 		'HEADER_DAMAGED',
 	],
 	['another file', Buffer.from('#!/bin/sh\necho this is a script, and no chain at all\n'), 'NOT_A_CHAIN'],

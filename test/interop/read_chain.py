@@ -1,12 +1,11 @@
-"""Reads a mesh-chain file as docs/FORMAT.md says: checks every checksum and link, prints each record as a line of JSON."""
+"""Reads the files of a chain, oldest first, as docs/FORMAT.md says: checks all checksums and links, prints records as JSON."""
 import base64, datetime, hashlib, json, math, re, struct, sys, zlib
 import msgpack
 LEVELS, TAG = ['trace', 'debug', 'info', 'warn', 'error'], re.compile(r'^\$+(bigint|bytes|date|number)$')
 
 def value(unpacker, data):  # in the JSON dialect
     lead = data[unpacker.tell()]  # only a bigint is 64 bits wide: this tells it from a number
-    if lead in (0xcf, 0xd3):
-        return {'$bigint': str(unpacker.unpack())}
+    if lead in (0xcf, 0xd3): return {'$bigint': str(unpacker.unpack())}
     if 0x90 <= lead <= 0x9f or lead in (0xdc, 0xdd):
         return [value(unpacker, data) for _ in range(unpacker.read_array_header())]
     if 0x80 <= lead <= 0x8f or lead in (0xde, 0xdf):
@@ -14,8 +13,7 @@ def value(unpacker, data):  # in the JSON dialect
         escape = '$' if len(pairs) == 1 and TAG.match(pairs[0][0]) else ''
         return {escape + key: item for key, item in pairs}
     item = unpacker.unpack()
-    if isinstance(item, bytes):
-        return {'$bytes': base64.b64encode(item).decode()}
+    if isinstance(item, bytes): return {'$bytes': base64.b64encode(item).decode()}
     if isinstance(item, msgpack.Timestamp):
         date = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=item.to_unix_nano() // 1000000)
         return {'$date': date.isoformat(timespec='milliseconds') + 'Z'}
@@ -39,20 +37,22 @@ def records(block):
                'kind': kind, 'message': kind if row[3] is None else row[3], 'daemonId': row[4], 'nodeId': row[5],
                **({'data': row[7]} if count == 8 else {}), **origin}
 
-data = open(sys.argv[1], 'rb').read()
-chain_id, position, link_from, link = data[15:31], 45, 45, hashlib.sha256(data[:45]).digest()
-while position < len(data):
-    is_frame = data[position] == 0x97
-    length = int.from_bytes(data[position + 2:position + 6], 'big') if is_frame else 229
-    block, body, crc_at = data[position:position + length], *((11, 7) if is_frame else (13, 9))
-    if len(block) < length: break  # a torn tail
-    assert is_frame or block.startswith(b'\x9f\xa6anchor\xce'), f'damage at {position}'
-    seed = zlib.crc32(chain_id + struct.pack('>QI', position, length))
-    assert zlib.crc32(block[body:], seed) == int.from_bytes(block[crc_at:crc_at + 4], 'big'), f'damage at {position}'
-    if is_frame:
-        sys.stdout.writelines(json.dumps(record) + '\n' for record in records(block))
-    else:
-        link = hashlib.sha256(link + data[link_from:position] + block[13:195]).digest()
-        assert link == block[197:229], f'broken link at {position}'
-        link_from = position + length
-    position += length
+for path, next_path in zip(sys.argv[1:], sys.argv[2:] + [None]):
+    data = open(path, 'rb').read()  # it counts as far as the next file says
+    data = data[:int(struct.unpack('>d', open(next_path, 'rb').read()[55:63])[0])] if next_path else data
+    place, position, link_from, link = data[15:31] + data[32:36], 102, 102, hashlib.sha256(data[:102]).digest()
+    while position < len(data):
+        is_frame = data[position] == 0x97
+        length = int.from_bytes(data[position + 2:position + 6], 'big') if is_frame else 263
+        block, body, crc_at = data[position:position + length], *((11, 7) if is_frame else (13, 9))
+        if len(block) < length: break  # a torn tail
+        assert is_frame or block.startswith(b'\x9f\xa6anchor\xce'), f'damage at {position}'
+        crc = zlib.crc32(block[body:], zlib.crc32(place + struct.pack('>QI', position, length)))
+        assert crc == int.from_bytes(block[crc_at:crc_at + 4], 'big'), f'damage at {position}'
+        if is_frame:
+            sys.stdout.writelines(json.dumps(record) + '\n' for record in records(block))
+        else:
+            link = hashlib.sha256(link + data[link_from:position] + block[13:229]).digest()
+            assert link == block[231:263], f'broken link at {position}'
+            link_from = position + length
+        position += length

@@ -1,71 +1,105 @@
-/** The real file system, until it is told to fail. */
+/** The real file system, until it is told to fail: every call by its name, or one of all calls by its number. */
 import { type FileSystem, nodeFileSystem } from '../../src/chain/file-system.ts'
 
+type CallName = keyof FileSystem
+
+export interface Call {
+	readonly name: CallName
+	readonly path: string | undefined
+}
+
+/** Calls that say themselves what they do when they fail, and the ones that tests never let fail. */
+const NEVER_FAILING: readonly CallName[] = ['watch']
+
 export class FaultyFileSystem implements FileSystem {
-	readonly openSync = nodeFileSystem.openSync
-	readonly closeSync = nodeFileSystem.closeSync
-	readonly readSync = nodeFileSystem.readSync
-	readonly fstatSync = nodeFileSystem.fstatSync
-	readonly statSync = nodeFileSystem.statSync
-	readonly fsyncSync = nodeFileSystem.fsyncSync
-	readonly fdatasyncSync = nodeFileSystem.fdatasyncSync
-	readonly linkSync = nodeFileSystem.linkSync
-	readonly renameSync = nodeFileSystem.renameSync
-	readonly unlinkSync = nodeFileSystem.unlinkSync
-	readonly realpathSync = nodeFileSystem.realpathSync
-	readonly readFileSync = nodeFileSystem.readFileSync
-	readonly open = nodeFileSystem.open
-	readonly close = nodeFileSystem.close
-	readonly read = nodeFileSystem.read
-	readonly fstat = nodeFileSystem.fstat
-	readonly watch = nodeFileSystem.watch
+	declare readonly openSync: FileSystem['openSync']
+	declare readonly closeSync: FileSystem['closeSync']
+	declare readonly readSync: FileSystem['readSync']
+	declare readonly writeSync: FileSystem['writeSync']
+	declare readonly fstatSync: FileSystem['fstatSync']
+	declare readonly statSync: FileSystem['statSync']
+	declare readonly ftruncateSync: FileSystem['ftruncateSync']
+	declare readonly fsyncSync: FileSystem['fsyncSync']
+	declare readonly fdatasyncSync: FileSystem['fdatasyncSync']
+	declare readonly linkSync: FileSystem['linkSync']
+	declare readonly renameSync: FileSystem['renameSync']
+	declare readonly unlinkSync: FileSystem['unlinkSync']
+	declare readonly realpathSync: FileSystem['realpathSync']
+	declare readonly readdirSync: FileSystem['readdirSync']
+	declare readonly readFileSync: FileSystem['readFileSync']
+	declare readonly open: FileSystem['open']
+	declare readonly close: FileSystem['close']
+	declare readonly read: FileSystem['read']
+	declare readonly fstat: FileSystem['fstat']
+	declare readonly fdatasync: FileSystem['fdatasync']
+	declare readonly watch: FileSystem['watch']
+
 	/** Bytes that may still be written; what goes beyond is a short write, then ENOSPC. */
 	roomBytes = Number.POSITIVE_INFINITY
 	syncs = 0
-	#writeError: string | undefined
-	#syncError: string | undefined
-	#truncateError: string | undefined
+	/** Every call so far, in order. */
+	readonly calls: Call[] = []
+	readonly #failing = new Map<CallName, string>()
+	#failAt: { readonly index: number; readonly code: string } | undefined
+
+	constructor() {
+		for (const name of Object.keys(nodeFileSystem) as CallName[]) {
+			Object.defineProperty(this, name, { value: (...args: unknown[]) => this.#call(name, args) })
+		}
+	}
+
+	fail(name: CallName, code: string): void {
+		this.#failing.set(name, code)
+	}
+
+	/** Lets the one call fail that is the `index`th from now on, counted from 0. */
+	failOnce(index: number, code: string): void {
+		this.#failAt = { index: this.calls.length + index, code }
+	}
 
 	failWrites(code: string): void {
-		this.#writeError = code
+		this.fail('writeSync', code)
 	}
 
 	failSyncs(code: string): void {
-		this.#syncError = code
+		this.fail('fdatasync', code)
+		this.fail('fdatasyncSync', code)
 	}
 
 	failTruncates(code: string): void {
-		this.#truncateError = code
+		this.fail('ftruncateSync', code)
 	}
 
 	heal(): void {
-		this.#writeError = undefined
-		this.#syncError = undefined
-		this.#truncateError = undefined
+		this.#failing.clear()
+		this.#failAt = undefined
 		this.roomBytes = Number.POSITIVE_INFINITY
 	}
 
-	readonly writeSync = (fd: number, buffer: Uint8Array, offset: number, length: number, position: number) => {
-		if (this.#writeError !== undefined) throw failure(this.#writeError)
-		if (this.roomBytes === 0) throw failure('ENOSPC')
+	#call(name: CallName, args: unknown[]): unknown {
+		const isAsync = !name.endsWith('Sync') && name !== 'watch'
+		const index = this.calls.length
+		this.calls.push({ name, path: typeof args[0] === 'string' ? args[0] : undefined })
+		if (name === 'fdatasync' || name === 'fdatasyncSync') this.syncs++
+		const code = index === this.#failAt?.index ? this.#failAt.code : this.#failing.get(name)
+		if (code !== undefined && !NEVER_FAILING.includes(name)) {
+			const error = failure(code, name)
+			if (isAsync) return Promise.reject(error)
+			throw error
+		}
+		if (name === 'writeSync') return this.#write(args as Parameters<FileSystem['writeSync']>)
+		return (nodeFileSystem[name] as (...all: unknown[]) => unknown)(...args)
+	}
+
+	#write([fd, buffer, offset, length, position]: Parameters<FileSystem['writeSync']>): number {
+		if (this.roomBytes === 0) throw failure('ENOSPC', 'writeSync')
 		const fitting = Math.min(length, this.roomBytes)
 		const written = nodeFileSystem.writeSync(fd, buffer, offset, fitting, position)
 		this.roomBytes -= written
 		return written
 	}
-
-	readonly ftruncateSync = (fd: number, length: number) => {
-		if (this.#truncateError !== undefined) throw failure(this.#truncateError)
-		nodeFileSystem.ftruncateSync(fd, length)
-	}
-
-	readonly fdatasync = async (fd: number) => {
-		this.syncs++
-		if (this.#syncError !== undefined) throw failure(this.#syncError)
-		await nodeFileSystem.fdatasync(fd)
-	}
 }
 
-function failure(code: string): Error {
-	return Object.assign(new Error(`${code}: forced by the test`), { code })
+function failure(code: string, name: string): Error {
+	return Object.assign(new Error(`${code}: forced by the test, in ${name}`), { code })
 }

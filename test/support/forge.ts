@@ -1,17 +1,31 @@
 /** Files that somebody made on purpose: every checksum holds, what it covers does not have to. */
-import { checksum, entrySeed } from '../../src/chain/format/checksum.ts'
+import { checksum, entrySeed, identityChecksum } from '../../src/chain/format/checksum.ts'
 import { claimedLength, encodeFrame, frameBytesMax, looksLikeFrame } from '../../src/chain/format/frame.ts'
-import { encodeHeader, HEADER_BYTES } from '../../src/chain/format/header.ts'
+import { encodeHeader, HEADER_BYTES, type Header } from '../../src/chain/format/header.ts'
+import { identify } from '../../src/chain/identity.ts'
 
 const ID = Buffer.alloc(16, 7)
 
+/** The header of the first file of a chain. */
+export function forgeHeader(fields: Partial<Header> = {}): Buffer {
+	const previous = { previousEnd: 0, previousLink: Buffer.alloc(32) }
+	return encodeHeader({
+		chainId: ID,
+		segment: 0,
+		createdMs: 1_700_000_000_000,
+		firstSeq: 1,
+		...previous,
+		...fields,
+	})
+}
+
 /** A chain of one frame that claims to hold so many rows, whose bytes are anything. */
 export function forgeChain(rows: Uint8Array, claimedRows = 1, flags = 0b100): Buffer {
-	const header = encodeHeader(ID, 1_700_000_000_000)
+	const header = forgeHeader()
 	const target = Buffer.alloc(frameBytesMax(rows.length))
 	const encoded = { length: rows.length, copyTo: (to: Buffer, pos: number) => to.set(rows, pos) }
 	const head = { flags, epoch: 1, baseSeq: 1, baseTsMs: 1_700_000_000_000, rows: claimedRows }
-	const length = encodeFrame(target, 0, head, encoded, HEADER_BYTES, checksum(ID, 0, ID.length, 0))
+	const length = encodeFrame(target, 0, head, encoded, HEADER_BYTES, identityChecksum(ID, 0))
 	return Buffer.concat([header, target.subarray(0, length)])
 }
 
@@ -20,12 +34,12 @@ export function forgeMessage(chain: Buffer, from: string, to: string): Buffer {
 	const forged = Buffer.from(chain)
 	const at = forged.indexOf(from)
 	forged.write(to, at)
-	const id = forged.subarray(15, 31)
+	const { idChecksum } = identify(forged, 'forged')
 	for (let pos = 0; pos < at; pos++) {
 		if (!looksLikeFrame(forged, pos)) continue
 		const length = claimedLength(forged, pos) ?? 0
 		if (pos + length <= at) continue
-		const seed = entrySeed(checksum(id, 0, id.length, 0), pos, length)
+		const seed = entrySeed(idChecksum, pos, length)
 		forged.writeUInt32BE(checksum(forged, pos + 11, pos + length, seed), pos + 7)
 	}
 	return forged

@@ -1,57 +1,62 @@
 /**
- * Anchors: where an epoch opens, about every 64 KiB, and where it closes. Index point, hash link and durable watermark in
- * one, of one fixed size. Bytes in, bytes out, no I/O.
+ * Anchors: where a file and an epoch open, about every 64 KiB, and where they close. Index point, hash link and durable
+ * watermark in one, of one fixed size. Bytes in, bytes out, no I/O.
  *
  *   0    9f                     array of 15
  *   1    a6 "anchor"
- *   8    ce ····                CRC-32 of bytes 13 to 228, seeded (checksum.ts)
+ *   8    ce ····                CRC-32 of bytes 13 to 262, seeded (checksum.ts)
  *   13   c4 10 ················ chain id
- *   31   cb ········            this anchor's own offset in the file
- *   40   rr                     0 opened, 1 span, 2 closed
- *   41   ce ····                epoch
- *   46   cb ········            written, milliseconds since 1970
- *   55   cb ········            next seq: that of the first record behind this anchor
- *   64   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
- *   110  93 cb cb ff            since the anchor before: earliest time (+Infinity: no records), latest time (-Infinity),
+ *   31   92 ce ···· cb ········ this anchor's own place: segment, offset in its file
+ *   46   rr                     0 opened, 1 span, 2 closed, 3 sealed, 4 repaired
+ *   47   92 ce ···· c4 10 ····· epoch, boot id of the machine (zeros where it has none)
+ *   71   cb ········            written, milliseconds since 1970
+ *   80   cb ········            next seq: that of the first record behind this anchor
+ *   89   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
+ *   135  93 cb cb ff            since the anchor before: earliest time (+Infinity: no records), latest time (-Infinity),
  *                               levels present (bits 0 to 4), a `$gap` is present (5)
- *   130  cb ········            durable: everything below this offset is on disk
- *   139  cb ········            offset of the anchor before; 0 for the first
- *   148  95 cb cb cb cb ff      jump: how many anchors stand before this one, the offset of one of them (0 for the first
- *                               anchor) and, since that one, earliest time, latest time, presence as above
- *   186  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close
- *   195  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 194 here)
- *   229
+ *   155  cb ········            durable: everything in this file below this offset is on disk
+ *   164  cb ········            kept from: the first seq that retention has left
+ *   173  96 cb cb cb cb cb ff   offset of the anchor before (0 for the first in the file); how many stand before this one; jump:
+ *                               the offset of one of them (0 for the first anchor) and, since that one, earliest time, latest
+ *                               time, presence as above
+ *   220  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close; repaired: bytes
+ *                               that could not be read
+ *   229  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 228 here)
+ *   263
  *
  * The jumps are those of a skew-binary list: from any anchor, following jumps and steps back reaches any earlier one in a
- * number of reads that grows with the logarithm of their number (Myers, "An applicative random-access stack", 1983).
+ * number of reads that grows with the logarithm of their number (Myers, "An applicative random-access stack", 1983). That of
+ * a sealing anchor, the last of its file, leads to the first: it tells what there is in the whole file.
  * The link before the first anchor is the SHA-256 of the header.
  */
 import { createHash } from 'node:crypto'
 import { LOG_LEVELS } from '../../record.ts'
-import { checksum, entrySeed } from './checksum.ts'
-import { CHAIN_ID_BYTES } from './header.ts'
+import { checksum, entrySeed, identityChecksum } from './checksum.ts'
+import { CHAIN_ID_BYTES, LINK_BYTES } from './header.ts'
 
-export const ANCHOR_BYTES = 229
-export const LINK_BYTES = 32
+export const ANCHOR_BYTES = 263
+export const BOOT_ID_BYTES = 16
 
 const LEAD = Buffer.concat([Buffer.from([0x9f, 0xa6]), Buffer.from('anchor')])
 const CRC_AT = LEAD.length
 const BODY_AT = CRC_AT + 5
 const ID_AT = BODY_AT + 2
-const OFFSET_AT = ID_AT + CHAIN_ID_BYTES
+const SEGMENT_AT = ID_AT + CHAIN_ID_BYTES + 1
+const OFFSET_AT = SEGMENT_AT + 5
 const REASON_AT = OFFSET_AT + 9
-const EPOCH_AT = REASON_AT + 1
-const WRITTEN_AT = EPOCH_AT + 5
+const EPOCH_AT = REASON_AT + 2
+const BOOT_AT = EPOCH_AT + 5
+const WRITTEN_AT = BOOT_AT + 2 + BOOT_ID_BYTES
 const NEXT_SEQ_AT = WRITTEN_AT + 9
 const LEVELS_AT = NEXT_SEQ_AT + 9
 const SPAN_AT = LEVELS_AT + 1 + 9 * LOG_LEVELS.length
 const DURABLE_AT = SPAN_AT + 1 + 9 + 9 + 1
-const PREVIOUS_AT = DURABLE_AT + 9
-const JUMP_AT = PREVIOUS_AT + 9
-const DETAIL_AT = JUMP_AT + 1 + 4 * 9 + 1
+const KEPT_FROM_AT = DURABLE_AT + 9
+const BACK_AT = KEPT_FROM_AT + 9
+const DETAIL_AT = BACK_AT + 1 + 5 * 9 + 1
 const LINK_AT = DETAIL_AT + 9
 
-const REASONS = ['opened', 'span', 'closed'] as const
+const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
 
 /** What there is in a stretch of the chain: enough to tell that it holds nothing one is looking for. */
@@ -81,9 +86,12 @@ export function joinExtents(a: Extent, b: Extent): Extent {
 }
 
 export interface Anchor {
+	/** In the file of its segment. */
 	readonly offset: number
 	readonly reason: AnchorReason
 	readonly epoch: number
+	/** Which boot of the machine wrote it. */
+	readonly bootId: Uint8Array
 	readonly writtenMs: number
 	readonly nextSeq: number
 	/** Records so far in the chain, by level, in the order of `LOG_LEVELS`. */
@@ -91,6 +99,8 @@ export interface Anchor {
 	/** The records since the anchor before. */
 	readonly span: Extent
 	readonly durableOffset: number
+	/** The first seq that retention has left. */
+	readonly keptFromSeq: number
 	readonly previousOffset: number
 	/** How many anchors stand before this one. */
 	readonly ordinal: number
@@ -98,7 +108,7 @@ export interface Anchor {
 	readonly jumpOffset: number
 	/** The records since that one. */
 	readonly jump: Extent
-	/** Opened: bytes of tail that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}. */
+	/** Opened: bytes of tail that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}. Repaired: unreadable bytes. */
 	readonly detail: number
 	readonly link: Uint8Array
 }
@@ -114,7 +124,7 @@ export interface LinkedSpan {
 
 /** The bytes of an anchor, its link and checksum worked out. */
 export function encodeAnchor(
-	chain: { readonly id: Uint8Array; readonly idChecksum: number },
+	chain: { readonly id: Uint8Array; readonly segment: number; readonly idChecksum: number },
 	anchor: Omit<Anchor, 'link'>,
 	span: LinkedSpan,
 ): Buffer {
@@ -124,10 +134,17 @@ export function encodeAnchor(
 	bytes[BODY_AT] = 0xc4
 	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
 	bytes.set(chain.id, ID_AT)
+	bytes[SEGMENT_AT - 1] = 0x92
+	bytes[SEGMENT_AT] = 0xce
+	bytes.writeUInt32BE(chain.segment, SEGMENT_AT + 1)
 	writeDouble(bytes, OFFSET_AT, anchor.offset)
 	bytes[REASON_AT] = REASONS.indexOf(anchor.reason)
+	bytes[EPOCH_AT - 1] = 0x92
 	bytes[EPOCH_AT] = 0xce
 	bytes.writeUInt32BE(anchor.epoch, EPOCH_AT + 1)
+	bytes[BOOT_AT] = 0xc4
+	bytes[BOOT_AT + 1] = BOOT_ID_BYTES
+	bytes.set(anchor.bootId, BOOT_AT + 2)
 	writeDouble(bytes, WRITTEN_AT, anchor.writtenMs)
 	writeDouble(bytes, NEXT_SEQ_AT, anchor.nextSeq)
 	bytes[LEVELS_AT] = 0x90 | LOG_LEVELS.length
@@ -136,11 +153,12 @@ export function encodeAnchor(
 	bytes[SPAN_AT] = 0x93
 	writeExtent(bytes, SPAN_AT + 1, anchor.span)
 	writeDouble(bytes, DURABLE_AT, anchor.durableOffset)
-	writeDouble(bytes, PREVIOUS_AT, anchor.previousOffset)
-	bytes[JUMP_AT] = 0x95
-	writeDouble(bytes, JUMP_AT + 1, anchor.ordinal)
-	writeDouble(bytes, JUMP_AT + 10, anchor.jumpOffset)
-	writeExtent(bytes, JUMP_AT + 19, anchor.jump)
+	writeDouble(bytes, KEPT_FROM_AT, anchor.keptFromSeq)
+	bytes[BACK_AT] = 0x96
+	writeDouble(bytes, BACK_AT + 1, anchor.previousOffset)
+	writeDouble(bytes, BACK_AT + 10, anchor.ordinal)
+	writeDouble(bytes, BACK_AT + 19, anchor.jumpOffset)
+	writeExtent(bytes, BACK_AT + 28, anchor.jump)
 	writeDouble(bytes, DETAIL_AT, anchor.detail)
 	bytes[LINK_AT] = 0xc4
 	bytes[LINK_AT + 1] = LINK_BYTES
@@ -181,12 +199,19 @@ export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
 }
 
 /**
- * The chain id of an anchor that verifies by itself at `offset`: what gives a file with a damaged header its identity back.
+ * Chain id and segment of an anchor that verifies by itself at `offset`: what gives a file with a damaged header its identity
+ * back.
  */
-export function anchorChainId(bytes: Buffer, pos: number, offset: number): Uint8Array | undefined {
+export function anchorIdentity(
+	bytes: Buffer,
+	pos: number,
+	offset: number,
+): { readonly chainId: Uint8Array; readonly segment: number; readonly anchor: Anchor } | undefined {
 	if (pos + ANCHOR_BYTES > bytes.length || !looksLikeAnchor(bytes, pos)) return undefined
-	const id = Uint8Array.from(bytes.subarray(pos + ID_AT, pos + OFFSET_AT))
-	return decodeAnchor(bytes, pos, offset, checksum(id, 0, id.length, 0)) && id
+	const chainId = Uint8Array.from(bytes.subarray(pos + ID_AT, pos + ID_AT + CHAIN_ID_BYTES))
+	const segment = bytes.readUInt32BE(pos + SEGMENT_AT + 1)
+	const anchor = decodeAnchor(bytes, pos, offset, identityChecksum(chainId, segment))
+	return anchor && { chainId, segment, anchor }
 }
 
 /** The anchor at `pos`, which is `offset` in the file; undefined when it does not verify there. */
@@ -207,15 +232,17 @@ export function decodeAnchor(
 		offset,
 		reason,
 		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
+		bootId: Uint8Array.from(bytes.subarray(pos + BOOT_AT + 2, pos + WRITTEN_AT)),
 		writtenMs: readDouble(bytes, pos + WRITTEN_AT),
 		nextSeq: readDouble(bytes, pos + NEXT_SEQ_AT),
 		levelCounts: LOG_LEVELS.map((_level, index) => readDouble(bytes, pos + LEVELS_AT + 1 + 9 * index)),
 		span: readExtent(bytes, pos + SPAN_AT + 1),
 		durableOffset: readDouble(bytes, pos + DURABLE_AT),
-		previousOffset: readDouble(bytes, pos + PREVIOUS_AT),
-		ordinal: readDouble(bytes, pos + JUMP_AT + 1),
-		jumpOffset: readDouble(bytes, pos + JUMP_AT + 10),
-		jump: readExtent(bytes, pos + JUMP_AT + 19),
+		keptFromSeq: readDouble(bytes, pos + KEPT_FROM_AT),
+		previousOffset: readDouble(bytes, pos + BACK_AT + 1),
+		ordinal: readDouble(bytes, pos + BACK_AT + 10),
+		jumpOffset: readDouble(bytes, pos + BACK_AT + 19),
+		jump: readExtent(bytes, pos + BACK_AT + 28),
 		detail: readDouble(bytes, pos + DETAIL_AT),
 		link: Uint8Array.from(bytes.subarray(pos + LINK_AT + 2, pos + ANCHOR_BYTES)),
 	}

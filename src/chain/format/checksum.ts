@@ -1,7 +1,7 @@
 /**
- * The checksum of frames and anchors: CRC-32 (the one of zlib), seeded with the chain's id, the entry's own offset and
- * its length. Bytes copied to another place or another chain therefore never verify. It finds accidents; it is no
- * security.
+ * The checksum of frames and anchors: CRC-32 (the one of zlib), seeded with the chain's id, the segment, the entry's own
+ * offset and its length. Bytes copied to another place, another file or another chain therefore never verify. It finds
+ * accidents; it is no security.
  */
 import { crc32 } from 'node:zlib'
 
@@ -25,9 +25,15 @@ export function checksum(bytes: Uint8Array, start: number, end: number, crc: num
 const place = new Uint8Array(12)
 const placeView = new DataView(place.buffer)
 
+/** What every checksum in one file starts from: the CRC-32 of chain id (16 bytes) and segment (u32), big-endian. */
+export function identityChecksum(chainId: Uint8Array, segment: number): number {
+	placeView.setUint32(0, segment)
+	return checksum(place, 0, 4, checksum(chainId, 0, chainId.length, 0))
+}
+
 /**
- * What every checksum at one place of one chain starts from: the CRC-32 of chain id (16 bytes), offset (u64) and length
- * (u32), big-endian. `idChecksum` is the checksum of the chain id alone.
+ * What the checksum at one place of one file starts from: {@link identityChecksum}, given as `idChecksum`, going on over offset
+ * (u64) and length (u32), big-endian.
  */
 export function entrySeed(idChecksum: number, offset: number, length: number): number {
 	placeView.setUint32(0, Math.floor(offset / 0x1_0000_0000))

@@ -78,9 +78,20 @@ export function encodeFrame(
 	target.writeUInt32BE(length, pos + 2)
 	target[pos + 6] = 0xce
 	target[pos + 11] = frame.flags
-	const seed = entrySeed(idChecksum, offset, length)
-	target.writeUInt32BE(checksum(target, pos + 11, end, seed), pos + 7)
+	relocateFrame(target, pos, length, offset, idChecksum)
 	return length
+}
+
+/** Makes a frame that was copied to `target[pos, pos + length)` one of another place: only its checksum knows where it is. */
+export function relocateFrame(
+	target: Buffer,
+	pos: number,
+	length: number,
+	offset: number,
+	idChecksum: number,
+): void {
+	const seed = entrySeed(idChecksum, offset, length)
+	target.writeUInt32BE(checksum(target, pos + 11, pos + length, seed), pos + 7)
 }
 
 /** How much room {@link encodeFrame} may need. */

@@ -1,46 +1,69 @@
 /**
- * The first 45 bytes of every chain file. Bytes in, bytes out, no I/O.
+ * The first 102 bytes of every file of a chain. Bytes in, bytes out, no I/O.
  *
- *   0   95                      array of 5
+ *   0   99                      array of 9
  *   1   aa "mesh-chain"         what this file is
  *   12  vv                      format version, 0 to 127
  *   13  c4 10 ················  chain id, 16 random bytes
- *   31  cb ········             created, milliseconds since 1970, float64
- *   40  ce ····                 CRC-32 of bytes 0 to 39
+ *   31  ce ····                 segment: which file of the chain this is, from 0
+ *   36  cb ········             created, milliseconds since 1970
+ *   45  cb ········             first seq: that of the first record in this file
+ *   54  cb ········             previous end: how far the file before counts; 0 in the first
+ *   63  c4 20 ················  previous link: of everything in the file before up to there; zeros in the first
+ *   97  ce ····                 CRC-32 of bytes 0 to 96
  *
- * Array, name and version stay where they are in every later version, so that an older reader can tell a newer file
- * from a damaged one.
+ * Name and version stay where they are in every later version, so that an older reader can tell a newer file from a damaged
+ * one.
  */
 import { MeshChainError } from '../../errors.ts'
 import { show } from '../../record.ts'
 import { checksum } from './checksum.ts'
 
-export const FORMAT_VERSION = 0
-export const HEADER_BYTES = 45
+export const FORMAT_VERSION = 1
+export const HEADER_BYTES = 102
 export const CHAIN_ID_BYTES = 16
+export const LINK_BYTES = 32
 
 const NAME = Buffer.from('mesh-chain')
-const LEAD = Buffer.concat([Buffer.from([0x95, 0xa0 | NAME.length]), NAME])
+const LEAD = Buffer.concat([Buffer.from([0x99, 0xa0 | NAME.length]), NAME])
 const VERSION_AT = LEAD.length
 const ID_AT = VERSION_AT + 1
-const CREATED_AT = ID_AT + 2 + CHAIN_ID_BYTES
-const CRC_AT = CREATED_AT + 9
+const SEGMENT_AT = ID_AT + 2 + CHAIN_ID_BYTES
+const CREATED_AT = SEGMENT_AT + 5
+const FIRST_SEQ_AT = CREATED_AT + 9
+const PREVIOUS_END_AT = FIRST_SEQ_AT + 9
+const PREVIOUS_LINK_AT = PREVIOUS_END_AT + 9
+const CRC_AT = PREVIOUS_LINK_AT + 2 + LINK_BYTES
+const VERSION_MAX = 127
 
 export interface Header {
-	readonly version: number
 	readonly chainId: Uint8Array
+	/** Which file of the chain this is, from 0. */
+	readonly segment: number
 	readonly createdMs: number
+	/** The seq of the first record in this file. */
+	readonly firstSeq: number
+	/** How far the file before counts; 0 in the first. */
+	readonly previousEnd: number
+	/** Of everything in the file before up to {@link previousEnd}; zeros in the first. */
+	readonly previousLink: Uint8Array
 }
 
-export function encodeHeader(chainId: Uint8Array, createdMs: number): Buffer {
+export function encodeHeader(header: Header): Buffer {
 	const bytes = Buffer.alloc(HEADER_BYTES)
 	LEAD.copy(bytes, 0)
 	bytes[VERSION_AT] = FORMAT_VERSION
 	bytes[ID_AT] = 0xc4
 	bytes[ID_AT + 1] = CHAIN_ID_BYTES
-	bytes.set(chainId, ID_AT + 2)
-	bytes[CREATED_AT] = 0xcb
-	bytes.writeDoubleBE(createdMs, CREATED_AT + 1)
+	bytes.set(header.chainId, ID_AT + 2)
+	bytes[SEGMENT_AT] = 0xce
+	bytes.writeUInt32BE(header.segment, SEGMENT_AT + 1)
+	writeDouble(bytes, CREATED_AT, header.createdMs)
+	writeDouble(bytes, FIRST_SEQ_AT, header.firstSeq)
+	writeDouble(bytes, PREVIOUS_END_AT, header.previousEnd)
+	bytes[PREVIOUS_LINK_AT] = 0xc4
+	bytes[PREVIOUS_LINK_AT + 1] = LINK_BYTES
+	bytes.set(header.previousLink, PREVIOUS_LINK_AT + 2)
 	bytes[CRC_AT] = 0xce
 	bytes.writeUInt32BE(checksum(bytes, 0, CRC_AT, 0), CRC_AT + 1)
 	return bytes
@@ -57,26 +80,38 @@ export type HeaderReading =
  * @throws {MeshChainError} `NEWER_VERSION`.
  */
 export function readHeader(bytes: Buffer, path: string): HeaderReading {
+	refuseNewer(bytes, path)
 	if (bytes.length < HEADER_BYTES) return { kind: isPrefix(bytes) ? 'prefix' : 'foreign' }
-	if (!bytes.subarray(0, LEAD.length).equals(LEAD)) return { kind: 'foreign' }
-	const version = bytes[VERSION_AT]!
-	if (version !== FORMAT_VERSION) {
-		if (crcHolds(withVersion(bytes, FORMAT_VERSION))) return { kind: 'damaged' }
-		throw new MeshChainError(
-			'NEWER_VERSION',
-			`${show(path)} has chain format ${version}; this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
-			{ path },
-		)
-	}
+	if (!isNamed(bytes)) return { kind: 'foreign' }
 	if (!crcHolds(bytes)) return { kind: 'damaged' }
 	return {
 		kind: 'header',
 		header: {
-			version,
-			chainId: Uint8Array.from(bytes.subarray(ID_AT + 2, CREATED_AT)),
+			chainId: Uint8Array.from(bytes.subarray(ID_AT + 2, SEGMENT_AT)),
+			segment: bytes.readUInt32BE(SEGMENT_AT + 1),
 			createdMs: bytes.readDoubleBE(CREATED_AT + 1),
+			firstSeq: bytes.readDoubleBE(FIRST_SEQ_AT + 1),
+			previousEnd: bytes.readDoubleBE(PREVIOUS_END_AT + 1),
+			previousLink: Uint8Array.from(bytes.subarray(PREVIOUS_LINK_AT + 2, CRC_AT)),
 		},
 	}
+}
+
+function refuseNewer(bytes: Buffer, path: string): void {
+	const version = bytes[VERSION_AT] ?? 0
+	if (!isNamed(bytes) || version <= FORMAT_VERSION || version > VERSION_MAX) return
+	// One flipped bit makes no newer version.
+	if (bytes.length >= HEADER_BYTES && crcHolds(withVersion(bytes, FORMAT_VERSION))) return
+	throw new MeshChainError(
+		'NEWER_VERSION',
+		`${show(path)} has chain format ${version}; this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
+		{ path },
+	)
+}
+
+/** The name alone: how many values the header holds may differ from version to version. */
+function isNamed(bytes: Buffer): boolean {
+	return bytes.length >= LEAD.length && bytes.subarray(1, LEAD.length).equals(LEAD.subarray(1))
 }
 
 function isPrefix(bytes: Buffer): boolean {
@@ -84,12 +119,19 @@ function isPrefix(bytes: Buffer): boolean {
 	return bytes.subarray(0, lead).equals(LEAD.subarray(0, lead))
 }
 
+/** Of a header of this version; its place is another one in others. */
 function crcHolds(bytes: Buffer): boolean {
-	return bytes[CRC_AT] === 0xce && bytes.readUInt32BE(CRC_AT + 1) === checksum(bytes, 0, CRC_AT, 0)
+	if (bytes[0] !== LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce) return false
+	return bytes.readUInt32BE(CRC_AT + 1) === checksum(bytes, 0, CRC_AT, 0)
 }
 
 function withVersion(bytes: Buffer, version: number): Buffer {
 	const copy = Buffer.from(bytes.subarray(0, HEADER_BYTES))
 	copy[VERSION_AT] = version
 	return copy
+}
+
+function writeDouble(bytes: Buffer, pos: number, value: number): void {
+	bytes[pos] = 0xcb
+	bytes.writeDoubleBE(value, pos + 1)
 }

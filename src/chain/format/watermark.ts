@@ -2,34 +2,38 @@
  * The durable watermark: how far a chain is on disk, beside the chain in `<chain>.durable`. Two slots that are written in
  * turn, so that one of them is whole whatever happens. Bytes in, bytes out, no I/O.
  *
- *   0    97               array of 7
+ *   0    98               array of 8
  *   1    a7 "durable"
- *   9    ce ····          CRC-32 of bytes 14 to 81, from 0
+ *   9    ce ····          CRC-32 of bytes 14 to 86, from 0
  *   14   c4 10 ·········  chain id
- *   32   ce ····          epoch
- *   37   cb ········      how many slots were written before this one; the higher slot counts
- *   46   cb ········      durable: everything in the chain below this offset is on disk
- *   55   cb ········      the last seq below it
- *   64   c4 10 ·········  boot id of the machine that synced; zeros where it has none
- *   82
+ *   32   ce ····          segment
+ *   37   ce ····          epoch
+ *   42   cb ········      how many slots were written before this one; the higher slot counts
+ *   51   cb ········      durable: everything in that segment's file below this offset is on disk, and all files before it
+ *   60   cb ········      the last seq below it
+ *   69   c4 10 ·········  boot id of the machine that synced; zeros where it has none
+ *   87
  */
+
+import { BOOT_ID_BYTES } from './anchor.ts'
 import { checksum } from './checksum.ts'
 import { CHAIN_ID_BYTES } from './header.ts'
 
-export const SLOT_BYTES = 82
+export const SLOT_BYTES = 87
 export const WATERMARK_BYTES = 2 * SLOT_BYTES
 
-const LEAD = Buffer.concat([Buffer.from([0x97, 0xa7]), Buffer.from('durable')])
+const LEAD = Buffer.concat([Buffer.from([0x98, 0xa7]), Buffer.from('durable')])
 const CRC_AT = LEAD.length
 const BODY_AT = CRC_AT + 5
-const EPOCH_AT = BODY_AT + 2 + CHAIN_ID_BYTES
+const SEGMENT_AT = BODY_AT + 2 + CHAIN_ID_BYTES
+const EPOCH_AT = SEGMENT_AT + 5
 const COUNTER_AT = EPOCH_AT + 5
 const OFFSET_AT = COUNTER_AT + 9
 const SEQ_AT = OFFSET_AT + 9
 const BOOT_AT = SEQ_AT + 9
-export const BOOT_ID_BYTES = 16
 
 export interface Watermark {
+	readonly segment: number
 	readonly epoch: number
 	readonly counter: number
 	readonly offset: number
@@ -45,6 +49,8 @@ export function encodeWatermark(chainId: Uint8Array, mark: Watermark): { bytes: 
 	bytes[BODY_AT] = 0xc4
 	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
 	bytes.set(chainId, BODY_AT + 2)
+	bytes[SEGMENT_AT] = 0xce
+	bytes.writeUInt32BE(mark.segment, SEGMENT_AT + 1)
 	bytes[EPOCH_AT] = 0xce
 	bytes.writeUInt32BE(mark.epoch, EPOCH_AT + 1)
 	writeDouble(bytes, COUNTER_AT, mark.counter)
@@ -70,8 +76,9 @@ function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array): Watermark 
 	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== checksum(bytes, pos + BODY_AT, pos + SLOT_BYTES, 0)) {
 		return undefined
 	}
-	if (!bytes.subarray(pos + BODY_AT + 2, pos + EPOCH_AT).equals(chainId)) return undefined
+	if (!bytes.subarray(pos + BODY_AT + 2, pos + SEGMENT_AT).equals(chainId)) return undefined
 	return {
+		segment: bytes.readUInt32BE(pos + SEGMENT_AT + 1),
 		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
 		counter: bytes.readDoubleBE(pos + COUNTER_AT + 1),
 		offset: bytes.readDoubleBE(pos + OFFSET_AT + 1),

@@ -1,0 +1,106 @@
+/**
+ * The files of a chain as a reader meets them: the one it opened, and those that were sealed before it or have come since. A writer
+ * seals, renames and removes them meanwhile; none of that hides a record or shows one twice.
+ */
+import { isSameFile, O_NONBLOCK, O_RDONLY, systemCode } from './file-system.ts'
+import type { ChainIdentity } from './identity.ts'
+import { openFile } from './open-file.ts'
+import { identifyFile, listSegments, type Segment, sameId } from './segments.ts'
+import type { OpenFile } from './walk.ts'
+
+/** One file of a chain, opened when it is its turn. */
+export interface ChainFile {
+	readonly identity: ChainIdentity
+	/** How far it counts: what stands behind is superseded by the next file. Undefined for all of it. */
+	readonly end: number | undefined
+	/** The seq with which the next file begins; undefined for the last. */
+	readonly nextFirstSeq: number | undefined
+}
+
+export class ChainFiles {
+	/** Stays open as long as the chain is read, whatever becomes of its name. */
+	readonly held: OpenFile
+
+	constructor(held: OpenFile) {
+		this.held = held
+	}
+
+	/** As they are now, oldest first; the last is the live one. */
+	list(): ChainFile[] {
+		const live = this.#live()
+		// What is sealed after the look at the live file belongs to a later look.
+		const sealed = this.#sealed().map(({ identity }) => identity)
+		const identities = [...sealed.filter(({ segment }) => segment < live.segment), live]
+		return identities.map((identity, index) => {
+			const next = identities[index + 1]
+			const follows = next !== undefined && next.segment === identity.segment + 1
+			return { identity, end: follows ? next.previous?.end : undefined, nextFirstSeq: next?.firstSeq }
+		})
+	}
+
+	/** The file, open; undefined when retention has removed it meanwhile. */
+	async open({ identity }: ChainFile): Promise<OpenFile | undefined> {
+		const held = this.held
+		if (identity.segment === held.identity.segment) return held
+		const path = this.#pathOf(identity.segment)
+		if (path === undefined) return undefined
+		try {
+			const file = await openFile(path, held.chainPath, held.system)
+			if (file.identity.segment === identity.segment) return file
+			// It was sealed between the two looks: its name leads to the next one by now.
+			await held.system.close(file.fd)
+			return await this.open({ identity, end: undefined, nextFirstSeq: undefined })
+		} catch (error) {
+			if ((error as { code?: unknown }).code === 'CHAIN_NOT_FOUND') return undefined
+			throw error
+		}
+	}
+
+	/** Closes a file that {@link open} opened. */
+	async close(file: OpenFile): Promise<void> {
+		if (file !== this.held) await file.system.close(file.fd)
+	}
+
+	/** The files of this chain behind a segment, oldest first. */
+	listBehind(segment: number): ChainFile[] {
+		return this.list().filter(({ identity }) => identity.segment > segment)
+	}
+
+	#sealed(): Segment[] {
+		const { system, chainPath, identity } = this.held
+		// Nothing can stand before the first file but what came after it: then the live one is another.
+		if (identity.segment === 0 && this.#heldIsLive()) return []
+		return listSegments(system, chainPath, identity.id)
+	}
+
+	#heldIsLive(): boolean {
+		const { system, chainPath, fd } = this.held
+		try {
+			return isSameFile(system.statSync(chainPath), system.fstatSync(fd))
+		} catch (error) {
+			if (systemCode(error) === 'ENOENT') return false
+			throw error
+		}
+	}
+
+	/** The file that the name of the chain leads to, if it is one of this chain; otherwise the one that is held. */
+	#live(): ChainIdentity {
+		const { system, chainPath, identity } = this.held
+		if (this.#heldIsLive()) return identity
+		let fd: number | undefined
+		try {
+			fd = system.openSync(chainPath, O_RDONLY | O_NONBLOCK)
+			const named = identifyFile(system, fd, chainPath)
+			return sameId(named.id, identity.id) && named.segment > identity.segment ? named : identity
+		} catch {
+			return identity
+		} finally {
+			if (fd !== undefined) system.closeSync(fd)
+		}
+	}
+
+	#pathOf(segment: number): string | undefined {
+		const sealed = this.#sealed().find(({ identity }) => identity.segment === segment)
+		return sealed?.path ?? (this.#live().segment === segment ? this.held.chainPath : undefined)
+	}
+}

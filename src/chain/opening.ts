@@ -1,0 +1,316 @@
+/**
+ * Opens a chain for writing, or creates it: looks at how it ends, asks recovery.ts what becomes of that, and does it. The caller holds
+ * the lock. Whatever throws leaves no byte of the chain changed, but for a torn tail that was kept aside.
+ */
+import { randomBytes } from 'node:crypto'
+import { MeshChainError } from '../errors.ts'
+import { LOG_LEVELS, show } from '../record.ts'
+import { Adoption } from './adopt.ts'
+import { bootId, bootSince } from './boot-id.ts'
+import { type ChainEnd, linkUpTo, readChainEnd } from './chain-end.ts'
+import { type FileSystem, O_NOFOLLOW, O_RDWR, readFully, systemCode } from './file-system.ts'
+import {
+	keepAside,
+	putFirstInPlace,
+	putNextInPlace,
+	removeQuietly,
+	removeTemporaries,
+	temporaryPathOf,
+	unreadable,
+} from './files.ts'
+import type { AnchorReason } from './format/anchor.ts'
+import { CHAIN_ID_BYTES, HEADER_BYTES } from './format/header.ts'
+import type { Watermark } from './format/watermark.ts'
+import { type ChainIdentity, identify, NO_LINK } from './identity.ts'
+import type { Provenance } from './lock.ts'
+import { type Action, actionFor, type Evidence, type Verdict, verdictOf } from './recovery.ts'
+import { type SegmentContext, SegmentFile } from './segment-file.ts'
+import { identifyFile, listSegments } from './segments.ts'
+import { type SpanStart, startOfFile } from './span.ts'
+import { markEvidence, readWatermark } from './watermark.ts'
+
+/** What became of the end of a chain that was opened. */
+export interface Recovery {
+	readonly verdict: Verdict
+	/** `cut`: the bytes are kept at `keptAt`. `next`, `move`: they stay in the file that is `sealedAs` by now. */
+	readonly action: Exclude<Action, 'refuse'>
+	/** Where what was found begins. */
+	readonly offset: number
+	readonly bytes: number
+	readonly keptAt: string | undefined
+	readonly sealedAs: string | undefined
+	/** Records known to have been there and to be gone. */
+	readonly lostRecords: number
+}
+
+export interface OpenedChain {
+	readonly file: SegmentFile
+	readonly epoch: number
+	readonly watermark: Watermark | undefined
+	readonly recovery: Recovery | undefined
+}
+
+export interface OpeningOptions {
+	readonly system: FileSystem
+	readonly path: string
+	readonly mode: number
+	readonly clock: () => number
+	readonly onDamage: 'rotate' | 'refuse'
+	/** What the lock said of the writer before. */
+	readonly provenance: Provenance
+	/** What the files are to be opened with, once it is known which epoch this is. */
+	readonly contextFor: (epoch: number, bootId: Uint8Array) => SegmentContext
+}
+
+/**
+ * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNREADABLE`, `CHAIN_DAMAGED`.
+ */
+export function openForWriting(options: OpeningOptions): OpenedChain {
+	const { system, path } = options
+	removeTemporaries(system, path)
+	const fd = openExisting(system, path)
+	if (fd === undefined) return createOrContinue(options)
+	try {
+		const opened = new Opening(options, fd).open()
+		if (opened.file.fd !== fd) system.closeSync(fd)
+		return opened
+	} catch (error) {
+		system.closeSync(fd)
+		throw unreadable(path, error)
+	}
+}
+
+/** The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. */
+function openExisting(system: FileSystem, path: string): number | undefined {
+	let fd: number
+	try {
+		fd = system.openSync(path, O_RDWR | O_NOFOLLOW)
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return undefined
+		throw unreadable(path, error)
+	}
+	try {
+		const stat = system.fstatSync(fd)
+		if (!stat.isFile()) throw unreadable(path, new Error('not a regular file'))
+		if (stat.size >= HEADER_BYTES || !isUnfinished(readFully(system, fd, stat.size, 0), path)) return fd
+		if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
+		system.closeSync(fd)
+		system.unlinkSync(path)
+		return undefined
+	} catch (error) {
+		system.closeSync(fd)
+		throw unreadable(path, error)
+	}
+}
+
+function isUnfinished(bytes: Buffer, path: string): boolean {
+	try {
+		identify(bytes, path)
+		return false
+	} catch (error) {
+		if (error instanceof MeshChainError && error.code === 'CHAIN_EMPTY') return true
+		throw error
+	}
+}
+
+/** There is no live file: a new chain begins, or the one whose sealed files are there goes on. */
+function createOrContinue(options: OpeningOptions): OpenedChain {
+	const { system, path } = options
+	try {
+		const last = listSegments(system, path, undefined).at(-1)
+		if (last === undefined) return createChain(options)
+		const fd = system.openSync(last.path, O_RDWR | O_NOFOLLOW)
+		try {
+			return new Opening(options, fd).continueBehind(last.identity)
+		} finally {
+			system.closeSync(fd)
+		}
+	} catch (error) {
+		throw unreadable(path, error)
+	}
+}
+
+function createChain(options: OpeningOptions): OpenedChain {
+	const { system, path, mode, clock } = options
+	const context = options.contextFor(1, bootId(system))
+	const header = {
+		chainId: randomBytes(CHAIN_ID_BYTES),
+		segment: 0,
+		createdMs: clock(),
+		firstSeq: 1,
+		previousEnd: 0,
+		previousLink: NO_LINK,
+	}
+	const start = startOfFile({ nextSeq: 1, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 })
+	const temporary = temporaryPathOf(path)
+	const file = SegmentFile.create(context, { path: temporary, mode }, header, start)
+	try {
+		finish(file, 0)
+		putFirstInPlace(system, temporary, path)
+	} catch (error) {
+		file.close()
+		removeQuietly(system, temporary)
+		throw error
+	}
+	return { file, epoch: 1, watermark: undefined, recovery: undefined }
+}
+
+/** The opening mark, and everything on disk: from here on this epoch's number is never given again. */
+function finish(file: SegmentFile, cutBytes: number): void {
+	file.span.anchor('opened', cutBytes)
+	file.write()
+	file.syncNow()
+}
+
+class Opening {
+	readonly #options: OpeningOptions
+	readonly #fd: number
+	readonly #size: number
+	readonly #identity: ChainIdentity
+	readonly #end: ChainEnd
+	readonly #mark: Watermark | undefined
+	readonly #bootId: Uint8Array
+	readonly #epoch: number
+	readonly #context: SegmentContext
+
+	constructor(options: OpeningOptions, fd: number) {
+		const { system, path } = options
+		this.#options = options
+		this.#fd = fd
+		this.#size = system.fstatSync(fd).size
+		this.#identity = identifyFile(system, fd, path)
+		this.#end = readChainEnd(system, fd, this.#size, this.#identity)
+		this.#mark = readWatermark(system, path, this.#identity.id)
+		this.#bootId = bootId(system)
+		// An epoch may have been lost with its records; what it was called, the mark may still know.
+		this.#epoch = Math.max(this.#end.epoch, this.#mark?.epoch ?? 0) + 1
+		this.#context = options.contextFor(this.#epoch, this.#bootId)
+	}
+
+	open(): OpenedChain {
+		const { onDamage } = this.#options
+		const verdict = verdictOf(this.#evidence)
+		const action = actionFor({ verdict, writer: this.#writer, onDamage })
+		if (action === 'refuse') throw this.#refused(verdict)
+		if (action === 'append') return this.#goOn(undefined)
+		if (action === 'cut') return this.#goOn(this.#cut(verdict))
+		return this.#goOnElsewhere(verdict, action, this.#options.path)
+	}
+
+	/** Only sealed files are there: their last one is left as it is. */
+	continueBehind(last: ChainIdentity): OpenedChain {
+		return this.#goOnElsewhere(last.headerDamaged ? 'damaged' : 'sealed', 'next', undefined)
+	}
+
+	get #evidence(): Evidence {
+		const { hole, end } = this.#end
+		const { headerDamaged } = this.#identity
+		return {
+			end: this.#endEvidence,
+			hole: headerDamaged || hole !== undefined,
+			mark: markEvidence(this.#mark, this.#identity, headerDamaged ? 0 : (hole ?? end)),
+			boot: bootSince(this.#end.anchor?.bootId, this.#bootId),
+		}
+	}
+
+	get #endEvidence(): Evidence['end'] {
+		const { suffix } = this.#end
+		if (suffix !== undefined) return suffix.torn ? 'fragment' : 'invalid'
+		return this.#endsIn('sealed') ? 'sealed' : 'whole'
+	}
+
+	#endsIn(reason: AnchorReason): boolean {
+		const { anchor, tail, suffix } = this.#end
+		return anchor?.reason === reason && tail.length === 0 && suffix === undefined
+	}
+
+	/** Whether the writer before may still be there, not having been told by the kernel that it is gone. */
+	get #writer(): 'sole' | 'takenOver' {
+		const { provenance } = this.#options
+		if (provenance === 'kernel') return 'sole'
+		const isFinished = this.#endsIn('closed') || this.#endsIn('sealed')
+		return provenance === 'none' && isFinished ? 'sole' : 'takenOver'
+	}
+
+	#cut(verdict: Verdict): Recovery {
+		const { system, path } = this.#options
+		const { offset, bytes } = this.#end.suffix!
+		const keptAt = keepAside(system, path, this.#fd, offset, bytes)
+		system.ftruncateSync(this.#fd, offset)
+		system.fsyncSync(this.#fd)
+		return { verdict, action: 'cut', offset, bytes, keptAt, sealedAs: undefined, lostRecords: 0 }
+	}
+
+	#goOn(recovery: Recovery | undefined): OpenedChain {
+		const start: SpanStart = { ...this.#end, keptFromSeq: this.#keptFromSeq }
+		const file = new SegmentFile(this.#context, this.#fd, this.#identity, start)
+		finish(file, recovery?.bytes ?? 0)
+		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
+	}
+
+	get #keptFromSeq(): number {
+		return this.#end.anchor?.keptFromSeq ?? 1
+	}
+
+	/** @param livePath where the file before stands; undefined when it has its sealed name already. */
+	#goOnElsewhere(verdict: Verdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
+		const { system, path, mode } = this.#options
+		const cutAt = action === 'move' ? this.#end.hole! : this.#size
+		// What stands before the hole is as if the file ended there.
+		const base = action === 'move' ? readChainEnd(system, this.#fd, cutAt, this.#identity) : this.#end
+		const known =
+			this.#mark !== undefined && this.#mark.segment >= this.#identity.segment ? this.#mark.seq + 1 : 1
+		const nextSeq = Math.max(base.nextSeq, action === 'move' ? 1 : known)
+		const temporary = temporaryPathOf(path)
+		const header = {
+			chainId: this.#identity.id,
+			segment: this.#identity.segment + 1,
+			createdMs: this.#options.clock(),
+			firstSeq: nextSeq,
+			previousEnd: cutAt,
+			previousLink: linkUpTo(system, this.#fd, cutAt, this.#identity, base.anchor),
+		}
+		const start = startOfFile({ nextSeq, levelCounts: base.levelCounts, keptFromSeq: this.#keptFromSeq })
+		const file = SegmentFile.create(this.#context, { path: temporary, mode }, header, start)
+		try {
+			const adoption = new Adoption(file, 'unsynced')
+			if (action === 'move') {
+				file.span.anchor('span', 0, base.anchor)
+				adoption.fromFile(system, { fd: this.#fd, idChecksum: this.#identity.idChecksum }, cutAt, this.#size)
+				adoption.upTo(known)
+			}
+			finish(file, 0)
+			const sealedAs = this.#putInPlace(temporary, livePath)
+			const bytes = this.#size - (this.#end.hole ?? this.#end.end)
+			const lostRecords = action === 'move' ? adoption.lost : Math.max(0, nextSeq - base.nextSeq)
+			const offset = this.#size - bytes
+			const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
+			return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
+		} catch (error) {
+			file.close()
+			removeQuietly(system, temporary)
+			throw error
+		}
+	}
+
+	#putInPlace(temporary: string, livePath: string | undefined): string | undefined {
+		const { system, path } = this.#options
+		if (livePath !== undefined) {
+			const { sealedPath, unsynced } = putNextInPlace(system, temporary, livePath, this.#identity.firstSeq)
+			if (unsynced !== undefined) throw unsynced
+			return sealedPath
+		}
+		putFirstInPlace(system, temporary, path)
+		return undefined
+	}
+
+	#refused(verdict: Verdict): MeshChainError {
+		const { path } = this.#options
+		const offset = this.#end.hole ?? this.#end.end
+		return new MeshChainError(
+			'CHAIN_DAMAGED',
+			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${path}`,
+			{ path, offset, seq: this.#end.nextSeq },
+		)
+	}
+}
