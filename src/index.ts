@@ -15,6 +15,8 @@ export type {
 	Finding,
 	FindingKind,
 	LockHolder,
+	RepairAction,
+	RepairReport,
 	SegmentInfo,
 	TailQuery,
 	VerifyReport,
@@ -22,10 +24,12 @@ export type {
 export { FileChainAppender, type FileChainStats } from './chain/file-chain-appender.ts'
 export type { FileChainOptions, SyncPolicy } from './chain/file-chain-options.ts'
 export { type FileStat, type FileSystem, nodeFileSystem } from './chain/file-system.ts'
+export { headText } from './chain/head.ts'
 export { openChain } from './chain/open-chain.ts'
 export type { Recovery } from './chain/opening.ts'
 export type { Verdict } from './chain/recovery.ts'
-export { type VerifyOptions, verifyChain } from './chain/verify.ts'
+export { type RepairOptions, repairChain } from './chain/repair.ts'
+export { type Progress, type VerifyOptions, verifyChain } from './chain/verify.ts'
 export type { ChainWriterStats } from './chain/writer-stats.ts'
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, LogAppendError, MeshChainError } from './errors.ts'
 export type { LogFilter } from './filter.ts'

@@ -17,15 +17,25 @@ const HELD_BYTES_MAX = 1024 * 1024
 export class Adoption {
 	readonly #target: SegmentFile
 	readonly #cause: GapCause
+	readonly #marksUnreadable: boolean
 	/** Of the entry met last. */
 	#at = { epoch: 1, tsMs: 0 }
 	records = 0
 	/** Records that `$gap`s stand for. */
 	lost = 0
+	/** Bytes that could not be read. */
+	unreadableBytes = 0
 
-	constructor(target: SegmentFile, cause: GapCause) {
+	/** @param marksUnreadable whether an anchor stands where bytes could not be read, and says so. */
+	constructor(target: SegmentFile, cause: GapCause, marksUnreadable = false) {
 		this.#target = target
 		this.#cause = cause
+		this.#marksUnreadable = marksUnreadable
+	}
+
+	/** Of the entry met last. */
+	get epoch(): number {
+		return this.#at.epoch
 	}
 
 	/** The entries in `[from, to)` of a file. */
@@ -51,6 +61,7 @@ export class Adoption {
 	take(entry: ScanEntry): void {
 		if (entry.type === 'frame') this.#frame(entry.frame)
 		else if (entry.type === 'anchor') this.#anchor(entry.anchor)
+		else this.#unreadable(entry.place.bytes)
 		if (this.#target.pendingBytes >= HELD_BYTES_MAX) this.#target.write()
 	}
 
@@ -77,6 +88,11 @@ export class Adoption {
 		this.upTo(firstCovered(frame))
 		span.adopt(frame)
 		this.records += frame.rows
+	}
+
+	#unreadable(bytes: number): void {
+		this.unreadableBytes += bytes
+		if (this.#marksUnreadable) this.#target.span.anchor('repaired', bytes)
 	}
 
 	#anchor(anchor: Anchor): void {

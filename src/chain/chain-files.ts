@@ -5,7 +5,7 @@
 import { isSameFile, O_NONBLOCK, O_RDONLY, systemCode } from './file-system.ts'
 import type { ChainIdentity } from './identity.ts'
 import { openFile } from './open-file.ts'
-import { identifyFile, listSegments, type Segment, sameId } from './segments.ts'
+import { endsRepaired, identifyFile, listSegments, type Segment, sameId } from './segments.ts'
 import type { OpenFile } from './walk.ts'
 
 /** One file of a chain, opened when it is its turn. */
@@ -29,13 +29,20 @@ export class ChainFiles {
 	list(): ChainFile[] {
 		const live = this.#live()
 		// What is sealed after the look at the live file belongs to a later look.
-		const sealed = this.#sealed().map(({ identity }) => identity)
-		const identities = [...sealed.filter(({ segment }) => segment < live.segment), live]
-		return identities.map((identity, index) => {
-			const next = identities[index + 1]
-			const follows = next !== undefined && next.segment === identity.segment + 1
-			return { identity, end: follows ? next.previous?.end : undefined, nextFirstSeq: next?.firstSeq }
+		const sealed = this.#sealed().filter(({ identity }) => identity.segment < live.segment)
+		const listed = sealed.map((segment, index): ChainFile => {
+			const next = sealed[index + 1]?.identity ?? live
+			return { identity: segment.identity, end: this.#endOf(segment, next), nextFirstSeq: next.firstSeq }
 		})
+		return [...listed, { identity: live, end: undefined, nextFirstSeq: undefined }]
+	}
+
+	/** How far a sealed file counts: as the next one says, unless it was repaired since. */
+	#endOf({ identity, bytes, path }: Segment, next: ChainIdentity): number | undefined {
+		if (next.segment !== identity.segment + 1) return undefined
+		const end = next.previous?.end
+		if (end === undefined || end === bytes) return end
+		return endsRepaired(this.held.system, path, bytes, identity) ? undefined : end
 	}
 
 	/** The file, open; undefined when retention has removed it meanwhile. */
@@ -59,11 +66,6 @@ export class ChainFiles {
 	/** Closes a file that {@link open} opened. */
 	async close(file: OpenFile): Promise<void> {
 		if (file !== this.held) await file.system.close(file.fd)
-	}
-
-	/** The files of this chain behind a segment, oldest first. */
-	listBehind(segment: number): ChainFile[] {
-		return this.list().filter(({ identity }) => identity.segment > segment)
 	}
 
 	#sealed(): Segment[] {

@@ -153,6 +153,7 @@ export interface ChainHead {
  * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no mark of a clean end.
  * - `damaged`: bytes that cannot be read. `ambiguous`: the same, and nothing can tell it from a power loss.
  * - `truncated`: what was on disk is gone. `missingFile`: a whole file is. `headMissing`: the head kept elsewhere is not there.
+ * - `missing`: records are absent with nothing in their place.
  * - `brokenLink`, `wrongSeq`, `wrongAnchor`: everything verifies by itself, and does not fit together.
  * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file. `stray`: written by a
  *   writer that had lost the chain. `repaired`: what `repairChain` did.
@@ -164,6 +165,7 @@ export type FindingKind =
 	| 'damaged'
 	| 'ambiguous'
 	| 'truncated'
+	| 'missing'
 	| 'missingFile'
 	| 'headMissing'
 	| 'brokenLink'
@@ -198,4 +200,35 @@ export interface VerifyReport {
 	readonly bytes: number
 	readonly findings: readonly Finding[]
 	readonly head: ChainHead
+}
+
+/** What `repairChain` does, or would do, to one file. */
+export interface RepairAction {
+	/**
+	 * `cut`: the bytes at the end are cut off. `rebuild`: the file is written anew with everything that can be read, and a `$gap` for
+	 * everything that is missing.
+	 */
+	readonly action: 'cut' | 'rebuild'
+	readonly path: string
+	/** Where the first change is. */
+	readonly offset: number
+	/** Bytes that cannot be read. */
+	readonly bytes: number
+	/** Records that are lost: a `$gap` says so from now on. */
+	readonly lostRecords: number
+	/** Where what was there before is kept; undefined before it was done. */
+	readonly keptAt: string | undefined
+}
+
+export interface RepairReport {
+	readonly path: string
+	readonly dryRun: boolean
+	/** Empty when there was nothing to do. */
+	readonly actions: readonly RepairAction[]
+	/** Damage that is left as it is: evidence of a change that somebody made. */
+	readonly left: readonly Finding[]
+	/** Records in the chain: before for a dry run, and afterwards otherwise. */
+	readonly records: number
+	/** Whether `verifyChain` finds no damage: before for a dry run, and afterwards otherwise. */
+	readonly ok: boolean
 }

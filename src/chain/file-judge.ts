@@ -168,7 +168,7 @@ export class FileJudge {
 			const { fromSeq, toSeq } = gap.data
 			const text = `${records(gap.data)} missing, with nothing in their place`
 			const compared = { expected: `seq ${fromSeq}`, found: `seq ${toSeq + 1}` }
-			this.#find('wrongSeq', text, { offset, range: gap.data, ...compared })
+			this.#find('missing', text, { offset, range: gap.data, ...compared })
 		}
 	}
 

@@ -11,6 +11,7 @@ const SEVERITIES: Readonly<Record<FindingKind, Severity>> = {
 	damaged: 'damage',
 	ambiguous: 'damage',
 	truncated: 'damage',
+	missing: 'damage',
 	missingFile: 'damage',
 	headMissing: 'damage',
 	brokenLink: 'damage',

@@ -139,12 +139,16 @@ export class Judge {
 
 	#checkSeam(before: Judged): void {
 		const { identity } = this.#file
+		// Its own sums are without what it lost, those behind it are not.
+		if (before.wasRepaired) this.#sums.areKnown = false
 		const missing = identity.segment - before.segment - 1
 		if (missing > 0) {
 			this.#sums.areKnown = false
 			const text = `${missing} ${missing === 1 ? 'file' : 'files'} of the chain missing before this one`
 			const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${identity.segment}` }
-			this.#find('missingFile', text, { offset: 0, ...compared })
+			// What a repair has written a gap for is known to be gone.
+			const severity = before.wasRepaired ? 'note' : 'damage'
+			this.#find('missingFile', text, { offset: 0, severity, ...compared })
 			return
 		}
 		const found = identity.previous && Buffer.from(identity.previous.link).toString('hex')
@@ -173,9 +177,11 @@ export class Judge {
 	/** What the watermark vouches for must be there. */
 	#checkMark(): void {
 		const { segment } = this.#file.identity
-		if (this.#mark === undefined || markEvidence(this.#mark, { segment }, this.#size) !== 'missed') return
+		const { nextSeq } = this.#judge
+		const evidence = markEvidence(this.#mark, { segment }, this.#size, nextSeq)
+		if (this.#mark === undefined || evidence !== 'missed') return
 		const { seq, offset } = this.#mark
-		const lastSeq = this.#judge.nextSeq - 1
+		const lastSeq = nextSeq - 1
 		const range = seq > lastSeq ? { fromSeq: lastSeq + 1, toSeq: seq } : undefined
 		const lost = range === undefined ? 'no records are lost' : `${seq - lastSeq} records are lost`
 		const text = `the file is shorter than what was on disk once, or an older one is in its place; ${lost}`

@@ -208,7 +208,7 @@ class Opening {
 		return {
 			end: this.#endEvidence,
 			hole: headerDamaged || hole !== undefined,
-			mark: markEvidence(this.#mark, this.#identity, headerDamaged ? 0 : (hole ?? end)),
+			mark: markEvidence(this.#mark, this.#identity, headerDamaged ? 0 : (hole ?? end), this.#end.nextSeq),
 			boot: bootSince(this.#end.anchor?.bootId, this.#bootId),
 		}
 	}

@@ -5,7 +5,7 @@
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../errors.ts'
 import { type FileSystem, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, readFully, systemCode } from './file-system.ts'
-import { ANCHOR_BYTES } from './format/anchor.ts'
+import { ANCHOR_BYTES, decodeAnchor } from './format/anchor.ts'
 import { HEADER_BYTES } from './format/header.ts'
 import { type ChainIdentity, identify } from './identity.ts'
 
@@ -72,6 +72,27 @@ function readSegment(system: FileSystem, path: string): Segment | undefined {
 		return { path, identity: identifyFile(system, fd, path), bytes: stat.size }
 	} catch (error) {
 		if (error instanceof MeshChainError || isGone(error)) return undefined
+		throw error
+	} finally {
+		if (fd !== undefined) system.closeSync(fd)
+	}
+}
+
+/** Whether a sealed file ends as `repairChain` leaves one: then it counts to its end, whatever the next file says. */
+export function endsRepaired(
+	system: FileSystem,
+	path: string,
+	bytes: number,
+	{ idChecksum }: ChainIdentity,
+): boolean {
+	let fd: number | undefined
+	try {
+		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		const offset = bytes - ANCHOR_BYTES
+		const last = decodeAnchor(readFully(system, fd, ANCHOR_BYTES, offset), 0, offset, idChecksum)
+		return last?.reason === 'repaired'
+	} catch (error) {
+		if (isGone(error)) return false
 		throw error
 	} finally {
 		if (fd !== undefined) system.closeSync(fd)

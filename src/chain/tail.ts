@@ -304,10 +304,12 @@ export class Tail {
 			if (systemCode(error) !== 'ENOENT') throw error
 			what = 'was removed'
 		}
-		const [listed] = this.#files.listBehind(identity.segment)
+		const files = this.#files.list()
+		const listed = files.find((file) => file.identity.segment > identity.segment)
 		if (listed !== undefined) {
 			const isNext = listed.identity.segment === identity.segment + 1
-			return { file: { listed, isNext, previousEnd: isNext ? listed.identity.previous?.end : undefined } }
+			const previousEnd = files.find((file) => file.identity.segment === identity.segment)?.end
+			return { file: { listed, isNext, previousEnd } }
 		}
 		const text = `${show(chainPath)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
 		return { error: new MeshChainError('CHAIN_REPLACED', text, { path: chainPath }) }

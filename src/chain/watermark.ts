@@ -40,14 +40,15 @@ export function readWatermark(
 	}
 }
 
-/** Whether everything that the mark of a chain vouches for is in a file that can be read up to `validEnd`. */
+/** Whether everything that the mark of a chain vouches for is in a file that can be read up to `validEnd`, and holds what is below `nextSeq`. */
 export function markEvidence(
 	mark: Watermark | undefined,
 	{ segment }: { readonly segment: number },
 	validEnd: number,
+	nextSeq = Number.POSITIVE_INFINITY,
 ): Evidence['mark'] {
 	if (mark === undefined) return 'none'
-	if (mark.segment > segment) return 'missed'
+	if (mark.seq >= nextSeq || mark.segment > segment) return 'missed'
 	return mark.segment === segment && mark.offset > validEnd ? 'missed' : 'reached'
 }
 

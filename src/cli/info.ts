@@ -1,5 +1,7 @@
 /** `mesh-chain info`: what a chain holds and how it came to its end. */
+import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
+import { headText } from '../chain/head.ts'
 import { openChain } from '../chain/open-chain.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
@@ -18,15 +20,24 @@ export const info: Command = {
 		['mesh-chain info node.chain', 'records, times, openings, and whether the last writer closed it'],
 		['mesh-chain info node.chain -o json | jq .state', 'the same for a program'],
 	],
-	options: REPORT_OPTIONS,
+	options: [
+		{
+			long: 'head',
+			help: 'print the newest link alone: kept elsewhere, verify --head makes a truncation detectable',
+		},
+		...REPORT_OPTIONS,
+	],
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
 		const chain = await openChain(file)
 		try {
 			const found = await chain.info()
-			const text =
-				invocation.text('output') === 'json' ? `${JSON.stringify(found)}\n` : prettyInfo(found, paint)
+			const text = invocation.flag('head')
+				? `${headText(found.head)}\n`
+				: invocation.text('output') === 'json'
+					? `${JSON.stringify(found)}\n`
+					: prettyInfo(found, paint)
 			await new Output(terminal.stdout).write(text)
 			const isLost = Object.keys(found.gaps.byCause).some(isLossy)
 			return found.damagedPlaces > 0 || isLost ? STATUS.damage : STATUS.fine
@@ -45,6 +56,7 @@ function prettyInfo(found: ChainInfo, paint: Paint): string {
 		['times', timesText(found)],
 		['levels', levels.map(([level, records]) => `${level} ${count(records)}`).join(', ') || undefined],
 		['size', sizeText(found)],
+		['files', filesText(found)],
 		['gaps', gapsText(found, paint)],
 		['torn tail', found.tornBytes === 0 ? undefined : `${bytes(found.tornBytes)} (normal after a crash)`],
 		[
@@ -86,6 +98,12 @@ function timesText({ minTsMs, maxTsMs }: ChainInfo): string | undefined {
 function sizeText(found: ChainInfo): string {
 	const each = found.records === 0 ? '' : `, ${(found.bytes / found.records).toFixed(1)} bytes a record`
 	return `${bytes(found.bytes)}${each}`
+}
+
+function filesText({ segments }: ChainInfo): string | undefined {
+	return segments.length === 1
+		? undefined
+		: `${count(segments.length)}, the oldest ${escapeControls(basename(segments[0]!.path))}`
 }
 
 function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {

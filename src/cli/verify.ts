@@ -1,17 +1,13 @@
 /** `mesh-chain verify`: every checksum, seq and link of a chain. */
-import type { Finding, VerifyReport } from '../chain/chain.ts'
+import type { VerifyReport } from '../chain/chain.ts'
 import { verifyChain } from '../chain/verify.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
+import { adviceFor, findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
+import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, STATUS, type Style } from './terminal.ts'
-
-const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
-	note: 'dim',
-	loss: 'yellow',
-	damage: 'red',
-}
+import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
 
 export const verify: Command = {
 	name: 'verify',
@@ -21,11 +17,17 @@ export const verify: Command = {
 		['mesh-chain verify node.chain', 'status 0: as its writers left it; 3: damage or loss, and where'],
 		['mesh-chain verify node.chain -o json', 'the same for a program'],
 	],
-	options: REPORT_OPTIONS,
+	options: [
+		{ long: 'head', value: 'HEAD', help: 'what info --head printed once: the chain must still hold it' },
+		...REPORT_OPTIONS,
+	],
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
-		const report = await verifyChain(file)
+		const progress = new ProgressLine(terminal)
+		const head = invocation.text('head')
+		const options = { onProgress: progress.show, ...(head === undefined ? {} : { head }) }
+		const report = await verifyChain(file, options).finally(() => progress.end())
 		const isJson = invocation.text('output') === 'json'
 		await new Output(terminal.stdout).write(
 			isJson ? `${JSON.stringify(report)}\n` : prettyReport(file, report, paint),
@@ -41,15 +43,6 @@ function prettyReport(file: string, report: VerifyReport, paint: Paint): string 
 	const verdict = report.ok ? paint('green', 'ok') : paint('red', 'DAMAGED')
 	lines.push(`${name}: ${verdict}: ${sums}`)
 	if (report.head.link !== '') lines.push(paint('dim', `head ${report.head.link} at seq ${report.head.seq}`))
-	if (!report.ok)
-		lines.push(`everything else is readable; next: mesh-chain dump ${name} shows it, gaps included`)
+	lines.push(...adviceFor(file, report.findings))
 	return `${lines.join('\n')}\n`
-}
-
-function findingLine(finding: Finding, paint: Paint): string {
-	const range = finding.fromSeq === undefined ? '' : `, seq ${finding.fromSeq} to ${finding.toSeq}`
-	const compared =
-		finding.expected === undefined ? '' : `; expected ${finding.expected}, found ${finding.found}`
-	const head = paint(SEVERITY_STYLES[finding.severity], `${finding.severity} ${finding.kind}`)
-	return `${head} at offset ${count(finding.offset)}${range}: ${escapeControls(finding.message + compared)}`
 }

@@ -1,0 +1,40 @@
+/** What `verify` and `repair` say of a finding, and which command comes next. */
+import type { Finding } from '../chain/chain.ts'
+import { escapeControls } from './escape.ts'
+import { count } from './numbers.ts'
+import type { Paint, Style } from './terminal.ts'
+
+const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
+	note: 'dim',
+	loss: 'yellow',
+	damage: 'red',
+}
+
+export function findingLine(finding: Finding, paint: Paint): string {
+	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
+	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
+	const length = bytes === 0 ? '' : `, ${count(bytes)} bytes`
+	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
+	const head = paint(SEVERITY_STYLES[severity], `${severity} ${kind}`)
+	return `${head} in ${escapeControls(path)} at offset ${count(offset)}${length}${range}: ${escapeControls(message + compared)}`
+}
+
+const EVIDENCE: readonly Finding['kind'][] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
+
+/** What to type next, or to do. */
+export function adviceFor(file: string, findings: readonly Finding[]): string[] {
+	const name = escapeControls(file)
+	const damage = findings.filter(({ severity }) => severity === 'damage')
+	if (damage.length === 0) return []
+	const isEvidence = ({ kind }: Finding) => EVIDENCE.includes(kind)
+	const lines = [`everything else is readable: mesh-chain dump ${name} shows it, gaps included`]
+	if (damage.some(isEvidence)) {
+		lines.push(
+			'somebody changed this chain: keep these files as they are, and compare with a copy or a stored head',
+		)
+	}
+	if (!damage.every(isEvidence)) {
+		lines.push(`next: mesh-chain repair --dry-run ${name} says what a repair would do`)
+	}
+	return lines
+}
