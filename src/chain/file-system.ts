@@ -2,6 +2,7 @@
  * Everything a chain asks of the file system, as one port: the only importer of `node:fs` here. Tests pass one that fails on
  * command. The calls mean what those of `node:fs` with the same names mean.
  */
+import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 
 export interface FileStat {
@@ -31,6 +32,11 @@ export interface FileSystem {
 	/** The names in a directory, in any order. */
 	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
+	/**
+	 * Asks the kernel for the exclusive lock on an open file, which stays until its descriptor is closed, however the process ends.
+	 * `unavailable` where there is no way to ask.
+	 */
+	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
@@ -71,6 +77,7 @@ export const nodeFileSystem: FileSystem = {
 	realpathSync: (path) => fs.realpathSync(path),
 	readdirSync: (path) => fs.readdirSync(path),
 	readFileSync: (path) => fs.readFileSync(path),
+	lockSync: lockFile,
 	open: (path, flags) => callback((done) => fs.open(path, flags, done)),
 	close: (fd) => callback((done) => fs.close(fd, done)),
 	read: (fd, buffer, offset, length, position) =>
@@ -78,6 +85,14 @@ export const nodeFileSystem: FileSystem = {
 	fstat: (fd) => callback<FileStat>((done) => fs.fstat(fd, done)),
 	fdatasync: (fd) => callback((done) => fs.fdatasync(fd, done)),
 	watch: watchFile,
+}
+
+/** Node has no flock; `flock(1)` locks the open file that it inherits from us, and the lock stays with it when `flock` has ended. */
+function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
+	const { status, error } = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
+	if (error !== undefined) return 'unavailable'
+	if (status === 0) return 'taken'
+	return status === 1 ? 'held' : 'unavailable'
 }
 
 function watchFile(path: string, hint: () => void): () => void {

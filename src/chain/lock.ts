@@ -3,7 +3,6 @@
  * stopped and is freed when the owner dies. Elsewhere it is a file that names its owner, and what cannot be decided is
  * refused. Either way the file's text says who holds it.
  */
-import { spawnSync } from 'node:child_process'
 import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
 import { MeshChainError } from '../errors.ts'
@@ -90,7 +89,7 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | u
 	const path = lockPathOf(chainPath)
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
-		const outcome = kernelLock(fd)
+		const outcome = system.lockSync(fd)
 		if (outcome === 'taken' && isStillNamed(system, fd, path)) {
 			const before = readHolderText(system, chainPath)
 			// A holder that could not ask the kernel does not lose its lock to one that can.
@@ -114,14 +113,6 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 	const holder = readHolderText(system, chainPath)
 	if (holder === undefined || liveness(system, holder) === 'dead') return undefined
 	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
-}
-
-/** Asks the kernel for the lock on our own open file; it stays with the descriptor when `flock` has ended. */
-function kernelLock(fd: number): 'taken' | 'held' | 'unavailable' {
-	const { status, error } = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
-	if (error !== undefined) return 'unavailable'
-	if (status === 0) return 'taken'
-	return status === 1 ? 'held' : 'unavailable'
 }
 
 /** Without the kernel: whoever's file has the name has the lock, and a holder that is dead for certain loses it. */

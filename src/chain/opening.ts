@@ -209,7 +209,7 @@ class Opening {
 			end: this.#endEvidence,
 			hole: headerDamaged || hole !== undefined,
 			mark: markEvidence(this.#mark, this.#identity, headerDamaged ? 0 : (hole ?? end), this.#end.nextSeq),
-			boot: bootSince(this.#end.anchor?.bootId, this.#bootId),
+			boot: this.#boot,
 		}
 	}
 
@@ -228,8 +228,13 @@ class Opening {
 	get #writer(): 'sole' | 'takenOver' {
 		const { provenance } = this.#options
 		if (provenance === 'kernel') return 'sole'
-		const isFinished = this.#endsIn('closed') || this.#endsIn('sealed')
-		return provenance === 'none' && isFinished ? 'sole' : 'takenOver'
+		// No writer of this machine outlives its boot.
+		const isOver = this.#endsIn('closed') || this.#endsIn('sealed') || this.#boot === 'changed'
+		return provenance === 'none' && isOver ? 'sole' : 'takenOver'
+	}
+
+	get #boot(): Evidence['boot'] {
+		return bootSince(this.#end.anchor?.bootId, this.#bootId)
 	}
 
 	#cut(verdict: Verdict): Recovery {

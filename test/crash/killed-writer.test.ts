@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify.ts'
+import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { startModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-const ROUNDS = Number(process.env['MESH_CHAIN_KILLS'] ?? 50)
-const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 1_000_000)
+const ROUNDS = sizeOf('KILLS')
 
 /**
  * Publishes turn after turn and acknowledges on stdout, in an immediate queued after them, what the guarantee of `os` covers
@@ -19,7 +19,7 @@ const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 1_000_000)
 const WRITER = `
 	import { writeSync } from 'node:fs'
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
-	const loop = new MeshLoop(new FileChainAppender(process.argv.at(-2)), { nodeId: 'writer' })
+	const loop = new MeshLoop(new FileChainAppender(process.argv.at(-2), { rotateBytes: 8_000_000 }), { nodeId: 'writer' })
 	const isLarge = process.argv.at(-1) === 'large'
 	let turns = 0
 	function turn() {
@@ -78,18 +78,6 @@ test(`${ROUNDS} rounds of SIGKILL under load lose no record that the guarantee o
 	for (const seq of acknowledged) expect(seq).toBeLessThan(expected)
 	expect(await verifyChain(path)).toMatchObject({ ok: true, records: expected - 1 })
 	expect(tornTails, 'no kill tore a write: this tested less than it says').toBeGreaterThan(0)
-	process.stdout.write(
-		`kills ${acknowledged.length}, torn tails ${tornTails}, records ${expected - 1}, acknowledged and lost 0, seed ${SEED}\n`,
-	)
+	const counts = { kills: acknowledged.length, 'torn tails': tornTails, records: expected - 1 }
+	tellCounts(1, `SIGKILL at random moments (seed ${SEED})`, { ...counts, 'acknowledged and lost': 0 })
 })
-
-/** A small generator with a seed, so that a failure can be had again (mulberry32, by Tommy Ettinger). */
-function randomFrom(seed: number): () => number {
-	let state = seed
-	return () => {
-		state = (state + 0x6d2b79f5) | 0
-		let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-	}
-}

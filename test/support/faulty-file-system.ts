@@ -27,6 +27,7 @@ export class FaultyFileSystem implements FileSystem {
 	declare readonly realpathSync: FileSystem['realpathSync']
 	declare readonly readdirSync: FileSystem['readdirSync']
 	declare readonly readFileSync: FileSystem['readFileSync']
+	declare readonly lockSync: FileSystem['lockSync']
 	declare readonly open: FileSystem['open']
 	declare readonly close: FileSystem['close']
 	declare readonly read: FileSystem['read']
@@ -42,7 +43,10 @@ export class FaultyFileSystem implements FileSystem {
 	readonly #failing = new Map<CallName, string>()
 	#failAt: { readonly index: number; readonly code: string } | undefined
 
-	constructor() {
+	readonly #base: FileSystem
+
+	constructor(base: FileSystem = nodeFileSystem) {
+		this.#base = base
 		for (const name of Object.keys(nodeFileSystem) as CallName[]) {
 			Object.defineProperty(this, name, { value: (...args: unknown[]) => this.#call(name, args) })
 		}
@@ -88,13 +92,13 @@ export class FaultyFileSystem implements FileSystem {
 			throw error
 		}
 		if (name === 'writeSync') return this.#write(args as Parameters<FileSystem['writeSync']>)
-		return (nodeFileSystem[name] as (...all: unknown[]) => unknown)(...args)
+		return (this.#base[name] as (...all: unknown[]) => unknown)(...args)
 	}
 
 	#write([fd, buffer, offset, length, position]: Parameters<FileSystem['writeSync']>): number {
 		if (this.roomBytes === 0) throw failure('ENOSPC', 'writeSync')
 		const fitting = Math.min(length, this.roomBytes)
-		const written = nodeFileSystem.writeSync(fd, buffer, offset, fitting, position)
+		const written = this.#base.writeSync(fd, buffer, offset, fitting, position)
 		this.roomBytes -= written
 		return written
 	}

@@ -1,0 +1,335 @@
+/**
+ * A file system in memory that knows what a power loss may leave of it: of every file what was synced, and of what was not any subset of
+ * its sectors, its size old or new; of every directory what was synced, and of what was not any subset of its changes.
+ */
+import type { FileStat, FileSystem } from '../../src/chain/file-system.ts'
+
+export const SECTOR_BYTES = 512
+const O_CREAT = 0o100
+const O_EXCL = 0o200
+const DIRECTORY = Symbol('directory')
+
+interface Inode {
+	readonly ino: number
+	bytes: Buffer
+	durable: Buffer
+	/** Sectors written since the last sync. */
+	readonly dirty: Set<number>
+}
+
+type DirectoryChange =
+	| { readonly type: 'set'; readonly path: string; readonly inode: Inode }
+	| { readonly type: 'rename'; readonly from: string; readonly to: string; readonly inode: Inode }
+	| { readonly type: 'remove'; readonly path: string }
+
+/** What a moment holds that a crash could strike. */
+export interface CrashPoint {
+	readonly operation: string
+	/** How many ways a power loss has to leave it, as bits that are each kept or lost. */
+	readonly bits: number
+	/** The file system after a power loss that kept what `keeps` says, bit by bit. */
+	afterPowerLoss(keeps: (bit: number) => boolean): MemoryFileSystem
+	/** The same after the process was killed: everything that it did is there. */
+	afterKill(): MemoryFileSystem
+}
+
+export class MemoryFileSystem implements FileSystem {
+	readonly #names = new Map<string, Inode>()
+	readonly #durableNames = new Map<string, Inode>()
+	readonly #changes: DirectoryChange[] = []
+	readonly #open = new Map<number, Inode | typeof DIRECTORY>()
+	readonly #locked = new Map<number, Inode>()
+	#nextFd = 100
+	#nextIno = 1
+	readonly #bootId: string
+	/** Called after every operation that changes something. */
+	onOperation: ((operation: string) => void) | undefined
+
+	constructor(boot = 1) {
+		this.#bootId = `00000000-0000-4000-8000-${String(boot).padStart(12, '0')}`
+	}
+
+	get boot(): number {
+		return Number(this.#bootId.slice(-12))
+	}
+
+	/** Puts a file there, on disk. */
+	put(path: string, bytes: Uint8Array): void {
+		const inode = this.#newInode(Buffer.from(bytes))
+		inode.durable = Buffer.from(bytes)
+		this.#names.set(path, inode)
+		this.#durableNames.set(path, inode)
+	}
+
+	get(path: string): Buffer {
+		return Buffer.from(this.#inodeAt(path).bytes)
+	}
+
+	get paths(): string[] {
+		return [...this.#names.keys()]
+	}
+
+	crashPoint(operation: string): CrashPoint {
+		const copies = new Map<Inode, Inode>()
+		const copyOf = (inode: Inode): Inode => {
+			let copy = copies.get(inode)
+			if (copy === undefined) {
+				const { ino, bytes, durable, dirty } = inode
+				copy = { ino, bytes: Buffer.from(bytes), durable: Buffer.from(durable), dirty: new Set(dirty) }
+				copies.set(inode, copy)
+			}
+			return copy
+		}
+		const names = new Map([...this.#names].map(([path, inode]) => [path, copyOf(inode)]))
+		const durableNames = new Map([...this.#durableNames].map(([path, inode]) => [path, copyOf(inode)]))
+		const changes = this.#changes.map((change) =>
+			change.type === 'remove' ? change : { ...change, inode: copyOf(change.inode) },
+		)
+		const inodes = [...copies.values()]
+		const sectors = inodes.flatMap((inode) => [...inode.dirty].map((sector) => ({ inode, sector })))
+		const sizes = inodes.filter(({ bytes, durable }) => bytes.length !== durable.length)
+		const { boot } = this
+		return {
+			operation,
+			bits: sectors.length + sizes.length + changes.length,
+			afterKill: () => rebuilt(boot, names, (inode) => inode.bytes),
+			afterPowerLoss(keeps) {
+				const keptSizes = new Set(sizes.filter((_inode, index) => keeps(sectors.length + index)))
+				const contents = new Map<Inode, Buffer>()
+				for (const inode of inodes) {
+					const size = keptSizes.has(inode) ? inode.bytes.length : inode.durable.length
+					const content = Buffer.alloc(size)
+					inode.durable.copy(content)
+					contents.set(inode, content)
+				}
+				for (const [index, { inode, sector }] of sectors.entries()) {
+					if (!keeps(index)) continue
+					const start = sector * SECTOR_BYTES
+					inode.bytes.copy(contents.get(inode)!, start, start, start + SECTOR_BYTES)
+				}
+				const left = new Map(durableNames)
+				for (const [index, change] of changes.entries()) {
+					if (!keeps(sectors.length + sizes.length + index)) continue
+					if (change.type === 'remove') left.delete(change.path)
+					else if (change.type === 'set') left.set(change.path, change.inode)
+					else {
+						left.delete(change.from)
+						left.set(change.to, change.inode)
+					}
+				}
+				return rebuilt(boot + 1, left, (inode) => contents.get(inode)!)
+			},
+		}
+	}
+
+	openSync(path: string, flags: number): number {
+		if (this.#isDirectory(path)) return this.#newFd(DIRECTORY)
+		let inode = this.#names.get(path)
+		if (inode === undefined) {
+			if ((flags & O_CREAT) === 0) throw failure('ENOENT', path)
+			inode = this.#newInode(Buffer.alloc(0))
+			this.#names.set(path, inode)
+			this.#changes.push({ type: 'set', path, inode })
+			this.#did(`create ${path}`)
+		} else if ((flags & O_EXCL) !== 0) throw failure('EEXIST', path)
+		return this.#newFd(inode)
+	}
+
+	closeSync(fd: number): void {
+		if (!this.#open.delete(fd)) throw failure('EBADF', String(fd))
+		this.#locked.delete(fd)
+	}
+
+	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number {
+		const { bytes } = this.#file(fd)
+		return bytes.copy(buffer, offset, position, Math.min(bytes.length, position + length))
+	}
+
+	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number {
+		const inode = this.#file(fd)
+		this.#resize(inode, Math.max(inode.bytes.length, position + length))
+		inode.bytes.set(buffer.subarray(offset, offset + length), position)
+		for (let at = position; at < position + length; at += SECTOR_BYTES - (at % SECTOR_BYTES)) {
+			inode.dirty.add(Math.floor(at / SECTOR_BYTES))
+		}
+		this.#did('write')
+		return length
+	}
+
+	fstatSync(fd: number): FileStat {
+		const inode = this.#open.get(fd)
+		if (inode === undefined) throw failure('EBADF', String(fd))
+		return inode === DIRECTORY ? statOf(undefined) : statOf(inode)
+	}
+
+	statSync(path: string): FileStat {
+		return this.#isDirectory(path) ? statOf(undefined) : statOf(this.#inodeAt(path))
+	}
+
+	ftruncateSync(fd: number, length: number): void {
+		this.#resize(this.#file(fd), length)
+		this.#did('truncate')
+	}
+
+	fsyncSync(fd: number): void {
+		const inode = this.#open.get(fd)
+		if (inode === DIRECTORY) {
+			this.#durableNames.clear()
+			for (const [path, each] of this.#names) this.#durableNames.set(path, each)
+			this.#changes.length = 0
+		} else {
+			const file = this.#file(fd)
+			file.durable = Buffer.from(file.bytes)
+			file.dirty.clear()
+		}
+		this.#did('sync')
+	}
+
+	fdatasyncSync(fd: number): void {
+		this.fsyncSync(fd)
+	}
+
+	linkSync(existingPath: string, newPath: string): void {
+		const inode = this.#inodeAt(existingPath)
+		if (this.#names.has(newPath)) throw failure('EEXIST', newPath)
+		this.#names.set(newPath, inode)
+		this.#changes.push({ type: 'set', path: newPath, inode })
+		this.#did(`link ${newPath}`)
+	}
+
+	renameSync(oldPath: string, newPath: string): void {
+		const inode = this.#inodeAt(oldPath)
+		this.#names.delete(oldPath)
+		this.#names.set(newPath, inode)
+		this.#changes.push({ type: 'rename', from: oldPath, to: newPath, inode })
+		this.#did(`rename ${newPath}`)
+	}
+
+	unlinkSync(path: string): void {
+		this.#inodeAt(path)
+		this.#names.delete(path)
+		this.#changes.push({ type: 'remove', path })
+		this.#did(`unlink ${path}`)
+	}
+
+	realpathSync(path: string): string {
+		return path
+	}
+
+	readdirSync(path: string): string[] {
+		const prefix = `${path}/`
+		return this.paths.filter((each) => each.startsWith(prefix)).map((each) => each.slice(prefix.length))
+	}
+
+	readFileSync(path: string): Buffer {
+		if (path.endsWith('/boot_id')) return Buffer.from(this.#bootId)
+		return Buffer.from(this.#inodeAt(path).bytes)
+	}
+
+	lockSync(fd: number): 'taken' | 'held' {
+		const inode = this.#file(fd)
+		if ([...this.#locked.values()].includes(inode)) return 'held'
+		this.#locked.set(fd, inode)
+		return 'taken'
+	}
+
+	async open(path: string, flags: number): Promise<number> {
+		return this.openSync(path, flags)
+	}
+
+	async close(fd: number): Promise<void> {
+		this.closeSync(fd)
+	}
+
+	async read(
+		fd: number,
+		buffer: Uint8Array,
+		offset: number,
+		length: number,
+		position: number,
+	): Promise<number> {
+		return this.readSync(fd, buffer, offset, length, position)
+	}
+
+	async fstat(fd: number): Promise<FileStat> {
+		return this.fstatSync(fd)
+	}
+
+	async fdatasync(fd: number): Promise<void> {
+		this.fdatasyncSync(fd)
+	}
+
+	watch(): () => void {
+		return () => {}
+	}
+
+	#did(operation: string): void {
+		this.onOperation?.(operation)
+	}
+
+	#newInode(bytes: Buffer): Inode {
+		return { ino: this.#nextIno++, bytes, durable: Buffer.alloc(0), dirty: new Set() }
+	}
+
+	#newFd(inode: Inode | typeof DIRECTORY): number {
+		this.#open.set(++this.#nextFd, inode)
+		return this.#nextFd
+	}
+
+	#file(fd: number): Inode {
+		const inode = this.#open.get(fd)
+		if (inode === undefined || inode === DIRECTORY) throw failure('EBADF', String(fd))
+		return inode
+	}
+
+	#inodeAt(path: string): Inode {
+		const inode = this.#names.get(path)
+		if (inode === undefined) throw failure('ENOENT', path)
+		return inode
+	}
+
+	#isDirectory(path: string): boolean {
+		return path === '/' || !path.slice(path.lastIndexOf('/') + 1).includes('.')
+	}
+
+	#resize(inode: Inode, size: number): void {
+		if (size === inode.bytes.length) return
+		const resized = Buffer.alloc(size)
+		inode.bytes.copy(resized)
+		inode.bytes = resized
+	}
+}
+
+function rebuilt(
+	boot: number,
+	names: Map<string, Inode>,
+	contentOf: (inode: Inode) => Buffer,
+): MemoryFileSystem {
+	const system = new MemoryFileSystem(boot)
+	const first = new Map<Inode, string>()
+	for (const [path, inode] of names) {
+		const known = first.get(inode)
+		if (known === undefined) {
+			system.put(path, contentOf(inode))
+			first.set(inode, path)
+		} else system.linkSync(known, path)
+	}
+	const fd = system.openSync('/', 0)
+	system.fsyncSync(fd)
+	system.closeSync(fd)
+	return system
+}
+
+function statOf(inode: Inode | undefined): FileStat {
+	return {
+		size: inode?.bytes.length ?? 0,
+		ino: inode?.ino ?? 0,
+		dev: 1,
+		isFile: () => inode !== undefined,
+		isDirectory: () => inode === undefined,
+	}
+}
+
+function failure(code: string, what: string): Error {
+	return Object.assign(new Error(`${code}: ${what}`), { code })
+}

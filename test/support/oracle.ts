@@ -1,0 +1,105 @@
+/** What every row of reliability asks of a chain after the worst: nothing acknowledged is lost, nothing is made up, and it goes on. */
+import { expect } from 'vitest'
+import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import type { FileChainOptions } from '../../src/chain/file-chain-options.ts'
+import type { FileSystem } from '../../src/chain/file-system.ts'
+import { openChain } from '../../src/chain/open-chain.ts'
+import { verifyChain } from '../../src/chain/verify.ts'
+import { type GapData, isGap, type LogRecord } from '../../src/record.ts'
+import { collect, record } from './records.ts'
+
+export interface Expectation {
+	/** Every record up to here was acknowledged. */
+	readonly acknowledged: number
+	/** No record beyond was ever published. */
+	readonly published: number
+	readonly fs: FileSystem
+	/** The message of a record that was published. */
+	readonly messageOf: (seq: number) => string
+	/** Damage is what the test is about. */
+	readonly allowsDamage?: boolean
+	/** Only read, recover once, and read again. */
+	readonly isBrief?: boolean
+}
+
+export interface Recovered {
+	readonly records: number
+	readonly gaps: number
+	/** Records that gaps stand for. */
+	readonly absent: number
+}
+
+export async function readAll(path: string, fs: FileSystem): Promise<LogRecord[]> {
+	const chain = await openChain(path, { fs })
+	try {
+		return await collect(chain.records())
+	} finally {
+		await chain.close()
+	}
+}
+
+/** Acknowledged ⊆ recovered ⊆ published, in order, contiguous or with a gap that says so. */
+export function checkRecords(found: readonly LogRecord[], expected: Expectation): Recovered {
+	const seen = new Set<number>()
+	let next = 1
+	let gaps = 0
+	let absent = 0
+	for (const each of found) {
+		if (isGap(each)) {
+			const { fromSeq, toSeq, count } = each.data as GapData
+			expect([fromSeq, count]).toEqual([next, toSeq - fromSeq + 1])
+			next = toSeq + 1
+			gaps++
+			absent += count
+			continue
+		}
+		expect(each.seq).toBe(next)
+		expect(each.message).toBe(expected.messageOf(each.seq))
+		seen.add(each.seq)
+		next++
+	}
+	for (let seq = 1; seq <= expected.acknowledged; seq++) {
+		if (!seen.has(seq)) expect.fail(`acknowledged and lost: seq ${seq} of ${expected.acknowledged}`)
+	}
+	expect(next - 1).toBeLessThanOrEqual(expected.published)
+	return { records: seen.size, gaps, absent }
+}
+
+/** Whether what a verification finds is no more than what a crash explains. */
+async function checkFindings(path: string, { fs, allowsDamage = false }: Expectation): Promise<void> {
+	const { findings, ok } = await verifyChain(path, { fs })
+	if (allowsDamage) return
+	expect(findings.filter(({ severity }) => severity === 'damage')).toEqual([])
+	expect(ok).toBe(true)
+}
+
+/** Reads, recovers, recovers again, appends, and reads once more. */
+export async function checkRecovery(
+	path: string,
+	expected: Expectation,
+	options: FileChainOptions = {},
+): Promise<Recovered> {
+	const { fs } = expected
+	checkRecords(await readAll(path, fs), expected)
+	await checkFindings(path, expected)
+
+	const first = new FileChainAppender(path, { ...options, fs })
+	await first.close()
+	const recovered = checkRecords(await readAll(path, fs), expected)
+	if (expected.isBrief) return recovered
+	const second = new FileChainAppender(path, { ...options, fs })
+	const { nextSeq } = second
+	expect(second.stats().recovery, 'a second recovery finds nothing').toBeUndefined()
+	second.append(record(nextSeq, { message: expected.messageOf(nextSeq), epoch: second.epoch }))
+	await second.close()
+
+	const third = new FileChainAppender(path, { ...options, fs })
+	expect(third.nextSeq).toBe(nextSeq + 1)
+	await third.close()
+	const published = Math.max(expected.published, nextSeq)
+	const again = checkRecords(await readAll(path, fs), { ...expected, published })
+	expect(again.records).toBe(recovered.records + 1)
+	expect(again.absent).toBe(recovered.absent)
+	await checkFindings(path, expected)
+	return recovered
+}
