@@ -66,7 +66,7 @@ export class Continuity {
 		const isUnsynced = this.#isUnsynced(place.offset)
 		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
 		if (!place.atEnd || this.#isFollowed) return undefined
-		if (place.torn || isUnsynced || place.maybeAnchor) return undefined
+		if (place.torn || isUnsynced || place.maybeAnchors) return undefined
 		const { claims } = place
 		const claimed = claims !== undefined && claims.baseSeq === this.nextSeq ? claims.rows : 1
 		return this.#gap(this.nextSeq + claimed - 1)

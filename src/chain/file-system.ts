@@ -112,6 +112,15 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	})
 }
 
+/** Lets go of a descriptor; an error of that says nothing of what was synced before, and there is nothing to do about it. */
+export function closeQuietly(system: FileSystem, fd: number): void {
+	try {
+		system.closeSync(fd)
+	} catch {
+		// The kernel has let go of it all the same.
+	}
+}
+
 /** Whether two looks were at one and the same file, whatever its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev

@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { show } from '../record.ts'
 import {
+	closeQuietly,
 	type FileSystem,
 	isSameFile,
 	O_CREAT,
@@ -28,12 +29,20 @@ export function temporaryPathOf(chainPath: string): string {
 	return `${chainPath}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
 }
 
-/** Removes what writers left that died while they made a file. */
+/** Removes what writers left that died while they made a file; where a directory cannot be read it stays. */
 export function removeTemporaries(system: FileSystem, chainPath: string): void {
 	const stem = basename(chainPath)
-	for (const name of system.readdirSync(dirname(chainPath))) {
+	for (const name of namesIn(system, dirname(chainPath))) {
 		const isOurs = name.startsWith(`${stem}.`) && /^\d+-[0-9a-f]{8}\.tmp$/.test(name.slice(stem.length + 1))
 		if (isOurs) removeQuietly(system, join(dirname(chainPath), name))
+	}
+}
+
+function namesIn(system: FileSystem, directory: string): string[] {
+	try {
+		return system.readdirSync(directory)
+	} catch {
+		return []
 	}
 }
 
@@ -165,7 +174,7 @@ function copyTo(system: FileSystem, path: string, fd: number, offset: number, by
 		removeQuietly(system, path)
 		throw error
 	} finally {
-		system.closeSync(copy)
+		closeQuietly(system, copy)
 	}
 }
 

@@ -9,6 +9,7 @@ import { MeshChainError } from '../errors.ts'
 import { show } from '../record.ts'
 import type { LockHolder } from './chain.ts'
 import {
+	closeQuietly,
 	type FileSystem,
 	isSameFile,
 	O_CREAT,
@@ -89,21 +90,26 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | u
 	const path = lockPathOf(chainPath)
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
-		const outcome = system.lockSync(fd)
-		if (outcome === 'taken' && isStillNamed(system, fd, path)) {
-			const before = readHolderText(system, chainPath)
-			// A holder that could not ask the kernel does not lose its lock to one that can.
-			if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') {
-				system.closeSync(fd)
-				return undefined
+		try {
+			const outcome = system.lockSync(fd)
+			if (outcome === 'taken' && isStillNamed(system, fd, path)) {
+				const before = readHolderText(system, chainPath)
+				// A holder that could not ask the kernel does not lose its lock to one that can.
+				if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') {
+					closeQuietly(system, fd)
+					return undefined
+				}
+				const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
+				return holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
 			}
-			const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
-			return holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
+			closeQuietly(system, fd)
+			if (outcome === 'held') return undefined
+			if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs)
+			// The holder before removed the file between our open and our lock: what we locked has no name any more.
+		} catch (error) {
+			closeQuietly(system, fd)
+			throw error
 		}
-		system.closeSync(fd)
-		if (outcome === 'held') return undefined
-		if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs)
-		// The holder before removed the file between our open and our lock: what we locked has no name any more.
 	}
 	return undefined
 }
@@ -135,7 +141,7 @@ function tryFileLock(system: FileSystem, chainPath: string, nowMs: number): Lock
 	} finally {
 		removeIfThere(system, ours)
 	}
-	system.closeSync(fd)
+	closeQuietly(system, fd)
 	return undefined
 }
 
@@ -176,7 +182,7 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 	} catch (error) {
 		// On a full disk the lock still holds; only its text is missing.
 		if (systemCode(error) !== 'ENOSPC') {
-			system.closeSync(fd)
+			closeQuietly(system, fd)
 			throw error
 		}
 	}
@@ -192,7 +198,7 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 			try {
 				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
 			} finally {
-				system.closeSync(fd)
+				closeQuietly(system, fd)
 			}
 		},
 	}
@@ -228,7 +234,7 @@ function readTextAt(system: FileSystem, path: string): HolderText | undefined {
 	} catch {
 		return undefined
 	} finally {
-		if (fd !== undefined) system.closeSync(fd)
+		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 

@@ -8,7 +8,7 @@ import { LOG_LEVELS, show } from '../record.ts'
 import { Adoption } from './adopt.ts'
 import { bootId, bootSince } from './boot-id.ts'
 import { type ChainEnd, linkUpTo, readChainEnd } from './chain-end.ts'
-import { type FileSystem, O_NOFOLLOW, O_RDWR, readFully, systemCode } from './file-system.ts'
+import { closeQuietly, type FileSystem, O_NOFOLLOW, O_RDWR, readFully, systemCode } from './file-system.ts'
 import {
 	keepAside,
 	putFirstInPlace,
@@ -72,10 +72,10 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 	if (fd === undefined) return createOrContinue(options)
 	try {
 		const opened = new Opening(options, fd).open()
-		if (opened.file.fd !== fd) system.closeSync(fd)
+		if (opened.file.fd !== fd) closeQuietly(system, fd)
 		return opened
 	} catch (error) {
-		system.closeSync(fd)
+		closeQuietly(system, fd)
 		throw unreadable(path, error)
 	}
 }
@@ -94,11 +94,11 @@ function openExisting(system: FileSystem, path: string): number | undefined {
 		if (!stat.isFile()) throw unreadable(path, new Error('not a regular file'))
 		if (stat.size >= HEADER_BYTES || !isUnfinished(readFully(system, fd, stat.size, 0), path)) return fd
 		if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
-		system.closeSync(fd)
+		closeQuietly(system, fd)
 		system.unlinkSync(path)
 		return undefined
 	} catch (error) {
-		system.closeSync(fd)
+		closeQuietly(system, fd)
 		throw unreadable(path, error)
 	}
 }
@@ -123,7 +123,7 @@ function createOrContinue(options: OpeningOptions): OpenedChain {
 		try {
 			return new Opening(options, fd).continueBehind(last.identity)
 		} finally {
-			system.closeSync(fd)
+			closeQuietly(system, fd)
 		}
 	} catch (error) {
 		throw unreadable(path, error)

@@ -1,5 +1,13 @@
 /** Whether a writer still has the chain that it opened: a file can be replaced under it, by hand or by another writer. */
-import { type FileSystem, isSameFile, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, systemCode } from './file-system.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	isSameFile,
+	O_NOFOLLOW,
+	O_NONBLOCK,
+	O_RDONLY,
+	systemCode,
+} from './file-system.ts'
 import type { SegmentFile } from './segment-file.ts'
 import { identifyFile, sameId } from './segments.ts'
 
@@ -36,6 +44,6 @@ function firstSeqElsewhere(system: FileSystem, path: string, { identity }: Segme
 	} catch {
 		return undefined
 	} finally {
-		if (fd !== undefined) system.closeSync(fd)
+		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }

@@ -8,6 +8,7 @@ import { Adoption } from './adopt.ts'
 import { bootId } from './boot-id.ts'
 import { readChainEnd, scanRange } from './chain-end.ts'
 import {
+	closeQuietly,
 	type FileSystem,
 	O_CREAT,
 	O_EXCL,
@@ -79,7 +80,7 @@ export function rebuildFile(system: FileSystem, source: RebuildSource): Rebuilt 
 		removeQuietly(system, temporary)
 		throw error
 	} finally {
-		system.closeSync(fd)
+		closeQuietly(system, fd)
 	}
 }
 

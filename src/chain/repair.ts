@@ -9,7 +9,7 @@ import { bootId } from './boot-id.ts'
 import type { Finding, FindingKind, RepairAction, RepairReport } from './chain.ts'
 import { linkUpTo, readChainEnd } from './chain-end.ts'
 import { type ChainFile, ChainFiles } from './chain-files.ts'
-import { type FileSystem, nodeFileSystem, O_NOFOLLOW, O_RDONLY, O_RDWR } from './file-system.ts'
+import { closeQuietly, type FileSystem, nodeFileSystem, O_NOFOLLOW, O_RDONLY, O_RDWR } from './file-system.ts'
 import { keepAside, removeTemporaries, unreadable } from './files.ts'
 import type { Watermark } from './format/watermark.ts'
 import { NO_LINK } from './identity.ts'
@@ -108,7 +108,7 @@ async function apply(
 					const repair = new FileRepair(system, held.chainPath, listed, each, fd)
 					return each.action === 'cut' ? repair.cut() : repair.rebuild()
 				} finally {
-					system.closeSync(fd)
+					closeQuietly(system, fd)
 				}
 			})
 		} finally {
@@ -188,7 +188,7 @@ class FileRepair {
 			const link = linkUpTo(this.#system, fd, end, identity, anchor)
 			return { end, link, levelCounts, keptFromSeq: anchor?.keptFromSeq ?? 1 }
 		} finally {
-			this.#system.closeSync(fd)
+			closeQuietly(this.#system, fd)
 		}
 	}
 

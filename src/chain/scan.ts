@@ -27,8 +27,8 @@ export interface BadPlace {
 	readonly torn: boolean
 	/** What a frame there seems to have held, unverified. */
 	readonly claims: { readonly baseSeq: number; readonly rows: number } | undefined
-	/** It has the size or the beginning of an anchor, and so may have held no records. */
-	readonly maybeAnchor: boolean
+	/** It has the size of anchors, or of the beginning of one, and so may have held no records. */
+	readonly maybeAnchors: boolean
 }
 
 export type ScanEntry =
@@ -180,7 +180,8 @@ export class Scanner {
 			atEnd,
 			torn: atEnd && whole && isTorn(this.#bytes, start, this.#pos),
 			claims: whole ? claimsOf(this.#bytes, start, this.#pos) : undefined,
-			maybeAnchor: whole && bytes <= ANCHOR_BYTES && this.#bytes[start] !== 0x97,
+			maybeAnchors:
+				whole && this.#bytes[start] !== 0x97 && (bytes < ANCHOR_BYTES || bytes % ANCHOR_BYTES === 0),
 		}
 		this.#badPos = -1
 		this.#badDropped = 0

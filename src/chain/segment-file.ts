@@ -6,7 +6,15 @@
  * failed write is cut back and leaves everything in memory.
  */
 import { messageOf } from '../errors.ts'
-import { type FileSystem, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, writeFully } from './file-system.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_CREAT,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_RDWR,
+	writeFully,
+} from './file-system.ts'
 import { encodeHeader, type Header } from './format/header.ts'
 import { type ChainIdentity, identityOf } from './identity.ts'
 import { Span, type SpanStart, type SpanWriter } from './span.ts'
@@ -136,7 +144,7 @@ export class SegmentFile {
 			throw this.poisonBy(error)
 		} finally {
 			this.#syncsInFlight--
-			if (this.#closed && this.#syncsInFlight === 0) this.#context.system.closeSync(this.fd)
+			if (this.#closed && this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
 		}
 		return reached
 	}
@@ -169,7 +177,7 @@ export class SegmentFile {
 	close(): void {
 		if (this.#closed) return
 		this.#closed = true
-		if (this.#syncsInFlight === 0) this.#context.system.closeSync(this.fd)
+		if (this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
 	}
 
 	/** Writes some whole entries: what a disk that is nearly full takes stays written. */

@@ -4,7 +4,15 @@
  */
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../errors.ts'
-import { type FileSystem, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, readFully, systemCode } from './file-system.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_NOFOLLOW,
+	O_NONBLOCK,
+	O_RDONLY,
+	readFully,
+	systemCode,
+} from './file-system.ts'
 import { ANCHOR_BYTES, decodeAnchor } from './format/anchor.ts'
 import { HEADER_BYTES } from './format/header.ts'
 import { type ChainIdentity, identify } from './identity.ts'
@@ -74,7 +82,7 @@ function readSegment(system: FileSystem, path: string): Segment | undefined {
 		if (error instanceof MeshChainError || isGone(error)) return undefined
 		throw error
 	} finally {
-		if (fd !== undefined) system.closeSync(fd)
+		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
@@ -85,17 +93,18 @@ export function endsRepaired(
 	bytes: number,
 	{ idChecksum }: ChainIdentity,
 ): boolean {
+	const offset = bytes - ANCHOR_BYTES
+	if (offset < HEADER_BYTES) return false
 	let fd: number | undefined
 	try {
 		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-		const offset = bytes - ANCHOR_BYTES
 		const last = decodeAnchor(readFully(system, fd, ANCHOR_BYTES, offset), 0, offset, idChecksum)
 		return last?.reason === 'repaired'
 	} catch (error) {
 		if (isGone(error)) return false
 		throw error
 	} finally {
-		if (fd !== undefined) system.closeSync(fd)
+		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 

@@ -5,6 +5,7 @@
 import { dirname } from 'node:path'
 import { bootId, bootSince } from './boot-id.ts'
 import {
+	closeQuietly,
 	type FileSystem,
 	O_CREAT,
 	O_NOFOLLOW,
@@ -36,7 +37,7 @@ export function readWatermark(
 		// None, or none that may be read: nothing is known to be on disk.
 		return undefined
 	} finally {
-		if (fd !== undefined) system.closeSync(fd)
+		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
@@ -114,7 +115,7 @@ export class WatermarkFile {
 	}
 
 	close(): void {
-		if (this.#fd !== undefined) this.#system.closeSync(this.#fd)
+		if (this.#fd !== undefined) closeQuietly(this.#system, this.#fd)
 		this.#fd = undefined
 		this.#failed = true
 	}

@@ -90,7 +90,7 @@ export class ChainWriter {
 			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
 			this.#lock.release(this.#lock.provenance === 'kernel')
-			throw error
+			throw unreadable(path, error)
 		}
 		this.#tellDurable()
 	}
@@ -300,11 +300,13 @@ export class ChainWriter {
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
+		this.#watermark.close()
+		this.#file.close()
 		try {
-			this.#watermark.close()
-			this.#file.close()
-		} finally {
 			this.#lock.release(!isClean)
+		} catch (error) {
+			const text = `${show(this.path)} is closed, and its lock file could not be removed: ${messageOf(error)}`
+			throw new MeshChainError('CLOSE_FAILED', text, { path: this.path, cause: error })
 		}
 	}
 

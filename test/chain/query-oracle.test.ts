@@ -10,11 +10,12 @@ import type { ChainQuery } from '../../src/chain/chain.ts'
 import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
 import { openChain } from '../../src/chain/open-chain.ts'
 import { type GapData, gapRecord, LOG_LEVELS, type LogRecord } from '../../src/record.ts'
+import { sizeOf } from '../support/counts.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 2 ** 31)
-const QUERIES = Number(process.env['MESH_CHAIN_QUERIES'] ?? 10_000)
+const QUERIES = sizeOf('QUERIES')
 const START_MS = 1_700_000_000_000
 /** An anchor stands about every 64 of them. */
 const FILLER = 'x'.repeat(1_000)

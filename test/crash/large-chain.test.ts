@@ -9,11 +9,12 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/open-chain.ts'
 import { countingFileSystem } from '../support/counting-file-system.ts'
+import { sizeOf } from '../support/counts.ts'
 import { meshChain, ROOT, run, runModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 
 const MIB = 1024 * 1024
-const LARGE_BYTES = Number(process.env['MESH_CHAIN_LARGE_MIB'] ?? 256) * MIB
+const LARGE_BYTES = sizeOf('LARGE_MIB') * MIB
 const SMALL_BYTES = 32 * MIB
 const START_MS = 1_700_000_000_000
 const GROWTH_BYTES_MAX = 32 * MIB

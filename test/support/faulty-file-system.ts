@@ -88,6 +88,8 @@ export class FaultyFileSystem implements FileSystem {
 		const code = index === this.#failAt?.index ? this.#failAt.code : this.#failing.get(name)
 		if (code !== undefined && !NEVER_FAILING.includes(name)) {
 			const error = failure(code, name)
+			// Whatever a kernel says of a close, the descriptor is gone.
+			if (name === 'closeSync' || name === 'close') this.#base.closeSync(args[0] as number)
 			if (isAsync) return Promise.reject(error)
 			throw error
 		}

@@ -1,8 +1,9 @@
 /** Files that somebody made on purpose: every checksum holds, what it covers does not have to. */
+import { ANCHOR_BYTES, decodeAnchor, encodeAnchor, findAnchorLead } from '../../src/chain/format/anchor.ts'
 import { checksum, entrySeed, identityChecksum } from '../../src/chain/format/checksum.ts'
 import { claimedLength, encodeFrame, frameBytesMax, looksLikeFrame } from '../../src/chain/format/frame.ts'
 import { encodeHeader, HEADER_BYTES, type Header } from '../../src/chain/format/header.ts'
-import { identify } from '../../src/chain/identity.ts'
+import { headerLink, identify } from '../../src/chain/identity.ts'
 
 const ID = Buffer.alloc(16, 7)
 
@@ -41,6 +42,24 @@ export function forgeMessage(chain: Buffer, from: string, to: string): Buffer {
 		if (pos + length <= at) continue
 		const seed = entrySeed(idChecksum, pos, length)
 		forged.writeUInt32BE(checksum(forged, pos + 11, pos + length, seed), pos + 7)
+	}
+	return forged
+}
+
+/** Works every link of a file out again: what somebody does who can write the whole file. */
+export function relink(file: Buffer): Buffer {
+	const forged = Buffer.from(file)
+	const identity = identify(forged, 'forged')
+	let link: Uint8Array = headerLink(identity)
+	let from = HEADER_BYTES
+	for (let pos = findAnchorLead(forged, HEADER_BYTES); pos >= 0; pos = findAnchorLead(forged, pos + 1)) {
+		const anchor = decodeAnchor(forged, pos, pos, identity.idChecksum)
+		if (anchor === undefined) continue
+		const span = { previousLink: link, bytes: forged.subarray(from, pos) }
+		const bytes = encodeAnchor(identity, anchor, span)
+		bytes.copy(forged, pos)
+		link = Uint8Array.from(bytes.subarray(ANCHOR_BYTES - 32))
+		from = pos + ANCHOR_BYTES
 	}
 	return forged
 }
