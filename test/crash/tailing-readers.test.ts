@@ -1,21 +1,25 @@
-/** Eight processes follow a chain whose writer is killed and started again: each sees what is in the file, once and in order. */
+/**
+ * RELIABILITY, row 12: eight processes follow a chain whose writer rotates, is killed and started again: each sees what is in the chain, once
+ * and in order.
+ */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/open-chain.ts'
+import { sizeOf, tellCounts } from '../support/counts.ts'
 import { startModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const READERS = 8
 /** Each life of the writer but the last ends by SIGKILL. */
 const LIVES = 4
-const LIFE_MS = 5_000
+const LIFE_MS = (sizeOf('TAIL_SECONDS') * 1000) / LIVES
 
 const WRITER = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	const [, path, isLast, lifeMs] = process.argv
-	const loop = new MeshLoop(new FileChainAppender(path))
+	const loop = new MeshLoop(new FileChainAppender(path, { rotateBytes: 200_000 }))
 	console.log('open')
 	let index = 0
 	const ticking = setInterval(() => {
@@ -80,12 +84,15 @@ test('eight tailing readers see every record of a writer that is killed and rest
 		records++
 		hash.update(`${[epoch, seq, message].join()}\n`)
 	}
-	expect((await chain.info()).epochs).toHaveLength(LIVES)
+	const { epochs, segments } = await chain.info()
+	expect(epochs).toHaveLength(LIVES)
+	expect(segments.length).toBeGreaterThan(5)
 	await chain.close()
 	const expected = { records, gaps: 0, doubles: 0, hash: hash.digest('hex') }
 	for (const { status, text } of seen) {
 		expect(status, text).toBe(0)
 		expect(JSON.parse(text.trim().split('\n').at(-1) ?? '')).toEqual(expected)
 	}
-	console.info(`${READERS} readers followed ${records} records through ${LIVES} lives of their writer`)
+	const counts = { readers: READERS, records, files: segments.length, 'lives of the writer': LIVES }
+	tellCounts(12, 'tailing readers', { ...counts, gaps: 0, doubles: 0 })
 })

@@ -38,8 +38,9 @@ def records(block):
                **({'data': row[7]} if count == 8 else {}), **origin}
 
 for path, next_path in zip(sys.argv[1:], sys.argv[2:] + [None]):
-    data = open(path, 'rb').read()  # it counts as far as the next file says
-    data = data[:int(struct.unpack('>d', open(next_path, 'rb').read()[55:63])[0])] if next_path else data
+    data = open(path, 'rb').read()  # it counts as far as the next file says, or whole where a repair left its mark
+    if next_path and not (data[-263:].startswith(b'\x9f\xa6anchor') and data[-217] == 4):
+        data = data[:int(struct.unpack('>d', open(next_path, 'rb').read()[55:63])[0])]
     place, position, link_from, link = data[15:31] + data[32:36], 102, 102, hashlib.sha256(data[:102]).digest()
     while position < len(data):
         is_frame = data[position] == 0x97

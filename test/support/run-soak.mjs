@@ -1,22 +1,40 @@
 /**
- * `npm run test:soak`: the tests whose sizes `npm test` keeps small, at full size. Every size can be set by its variable, and a failure names
- * the seed to repeat it with.
+ * `npm run test:soak`: the tests whose sizes `npm test` keeps small, at full size. Every size can be set by its variable, MESH_CHAIN_<name>, and a
+ * failure names the seed to repeat it with. At the end what each row reached, as a table.
  */
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const SIZES = {
-	MESH_CHAIN_LARGE_MIB: '1024',
-	MESH_CHAIN_QUERIES: '100000',
-	MESH_CHAIN_KILLS: '500',
-}
-const FILES = ['test/crash', 'test/chain/query-oracle.test.ts']
+const ROOT = join(import.meta.dirname, '..', '..')
+const FILES = [
+	'test/crash',
+	'test/model',
+	'test/golden',
+	'test/chain/query-oracle.test.ts',
+	'test/chain/hostile-file.test.ts',
+	'test/loop/hard-appenders.test.ts',
+]
 
-const env = { ...SIZES, ...process.env }
-for (const name of Object.keys(SIZES)) console.log(`${name}=${env[name]}`)
-const { status } = spawnSync(
-	process.execPath,
-	[join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--testTimeout=7200000', ...FILES],
-	{ cwd: join(import.meta.dirname, '..', '..'), env, stdio: 'inherit' },
-)
-process.exitCode = status ?? 1
+const sizes = JSON.parse(readFileSync(join(import.meta.dirname, 'sizes.json'), 'utf8'))
+const env = { ...process.env }
+for (const [name, { soak, what }] of Object.entries(sizes)) {
+	const variable = `MESH_CHAIN_${name}`
+	env[variable] ??= String(soak)
+	console.log(`${variable}=${env[variable]}  ${what}`)
+}
+const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-soak-'))
+env['MESH_CHAIN_COUNTS'] = join(folder, 'counts')
+try {
+	const vitest = join('node_modules', 'vitest', 'vitest.mjs')
+	const args = [vitest, 'run', '--testTimeout=7200000', '--maxWorkers=2', ...process.argv.slice(2), ...FILES]
+	const { status } = spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' })
+	process.exitCode = status ?? 1
+	const counts = readFileSync(env['MESH_CHAIN_COUNTS'], 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+	counts.sort((a, b) => a.row - b.row)
+	console.log('\n| row | test | reached |\n| --- | --- | --- |')
+	for (const { row, test, text } of counts) console.log(`| ${row} | ${test} | ${text} |`)
+} finally {
+	rmSync(folder, { recursive: true, force: true })
+}

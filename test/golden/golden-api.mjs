@@ -1,0 +1,19 @@
+/** What the golden files are made with: the public face, and the one record that a user cannot publish. */
+export { FileChainAppender, MeshLoop, nodeFileSystem, repairChain } from 'mesh-chain'
+
+/** A gap of so many records before what comes next. */
+export function gapRecordForGoldens({ nextSeq, epoch }, count) {
+	const toSeq = nextSeq + count - 1
+	return {
+		seq: toSeq,
+		epoch,
+		tsMs: 1,
+		level: 'warn',
+		kind: '$gap',
+		message: `${count} records absent (seq ${nextSeq} to ${toSeq}): evicted`,
+		data: { fromSeq: nextSeq, toSeq, count, cause: 'evicted' },
+		daemonId: null,
+		nodeId: null,
+		chainPending: false,
+	}
+}

@@ -1,0 +1,213 @@
+/**
+ * `npm run test:mutants`: takes one safety after the other away, in a copy of the project, builds it, and asks whether a test fails. A mutant that
+ * survives is a safety that nobody would miss.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+
+/** What is taken away: the text in a file, what stands there instead, and the tests that must miss it. */
+const MUTANTS = [
+	{
+		name: 'the checksum of frames is not looked at',
+		file: 'src/chain/format/frame.ts',
+		from: 'if (bytes.readUInt32BE(pos + 7) !== checksum(bytes, pos + 11, pos + length, seed)) return undefined',
+		to: 'if (seed < 0) return undefined',
+		tests: ['test/model/damaged-file.test.ts'],
+	},
+	{
+		name: 'checksums know nothing of the file they are in',
+		file: 'src/chain/format/checksum.ts',
+		from: 'placeView.setUint32(0, segment)',
+		to: 'placeView.setUint32(0, 0 * segment)',
+		tests: ['test/model/damaged-file.test.ts', 'test/golden'],
+	},
+	{
+		name: 'the link of an anchor is not compared',
+		file: 'src/chain/file-judge.ts',
+		from: 'if (expected === found || this.#spanIsBroken) return',
+		to: 'if (expected.length === found.length || this.#spanIsBroken) return',
+		tests: ['test/model/damaged-file.test.ts'],
+	},
+	{
+		name: 'the link from file to file is not compared',
+		file: 'src/chain/judge.ts',
+		from: 'if (found === undefined || expected === undefined || found === expected || before.wasRepaired) return',
+		to: 'if (found === undefined || expected === undefined || found !== undefined || before.wasRepaired) return',
+		tests: ['test/model/damaged-file.test.ts'],
+	},
+	{
+		name: 'an acknowledgement does not wait for the fdatasync',
+		file: 'src/chain/segment-file.ts',
+		from: 'await this.#context.system.fdatasync(this.fd)',
+		to: 'await null',
+		tests: ['test/model/power-loss.test.ts', 'test/model/failing-calls.test.ts'],
+	},
+	{
+		name: 'a sealed file is not synced before the next one is begun',
+		file: 'src/chain/next-file.ts',
+		from: '\tlive.write()\n\tlive.syncNow()\n',
+		to: '\tlive.write()\n',
+		tests: ['test/model/power-loss.test.ts'],
+	},
+	{
+		name: 'the directory is not synced between the two names',
+		file: 'src/chain/files.ts',
+		from: '\tsyncDirectory(system, dirname(chainPath))\n\tsystem.renameSync(temporary, chainPath)\n',
+		to: '\tsystem.renameSync(temporary, chainPath)\n',
+		tests: ['test/model/power-loss.test.ts'],
+	},
+	{
+		name: 'the directory is not synced when a chain is created',
+		file: 'src/chain/files.ts',
+		from: '\t\tsystem.renameSync(temporary, path)\n\t}\n\tsyncDirectory(system, dirname(path))\n',
+		to: '\t\tsystem.renameSync(temporary, path)\n\t}\n',
+		tests: ['test/model/power-loss.test.ts'],
+	},
+	{
+		name: 'the count of a write is not looked at',
+		file: 'src/chain/file-system.ts',
+		from: '\t\tdone += count\n\t}\n}\n\n/** Makes a new or renamed name',
+		to: '\t\tdone = end\n\t}\n}\n\n/** Makes a new or renamed name',
+		tests: ['test/model/failing-calls.test.ts', 'test/chain/failing-disk.test.ts'],
+	},
+	{
+		name: 'a failed sync poisons nothing',
+		file: 'src/chain/segment-file.ts',
+		from: 'this.#poison ??= error instanceof Error ? error : new Error(messageOf(error))\n\t\treturn this.#poison',
+		to: 'return error instanceof Error ? error : new Error(messageOf(error))',
+		tests: ['test/chain/failing-disk.test.ts', 'test/model/failing-calls.test.ts'],
+	},
+	{
+		name: 'the lock is not asked for',
+		file: 'src/chain/file-system.ts',
+		from: "return status === 1 ? 'held' : 'unavailable'",
+		to: "return status === 1 ? 'taken' : 'unavailable'",
+		tests: ['test/chain/lock.test.ts', 'test/crash/contenders.test.ts'],
+	},
+	{
+		name: 'a file whose lock was taken away is written to again',
+		file: 'src/chain/opening.ts',
+		from: "return provenance === 'none' && isOver ? 'sole' : 'takenOver'",
+		to: "return provenance === 'none' && isOver ? 'sole' : 'sole'",
+		tests: ['test/chain/segments.test.ts'],
+	},
+	{
+		name: 'a writer does not look whether its file is still its own',
+		file: 'src/chain/writer.ts',
+		from: 'if (stray === undefined) return',
+		to: 'if (stray === undefined || stray !== undefined) return',
+		tests: ['test/chain/segments.test.ts'],
+	},
+	{
+		name: 'bytes with valid entries behind them are cut',
+		file: 'src/chain/recovery.ts',
+		from: "[{ hole: [true], mark: present, boot: ['same'] }, 'damaged'],",
+		to: "[{ hole: [true], mark: present, boot: ['same'] }, 'torn'],",
+		tests: ['test/chain/recovery.test.ts'],
+	},
+	{
+		name: 'a suffix is cut although valid entries stand behind its beginning',
+		file: 'src/chain/scan.ts',
+		from: 'if (found !== undefined) return this.#leaveBad(false)',
+		to: 'if (found !== undefined && offset < 0) return this.#leaveBad(false)',
+		prepare: [
+			'const found = this.#entryAt(candidate)',
+			'const offset = candidate\n\t\t\tconst found = this.#entryAt(candidate)',
+		],
+		tests: ['test/model/damaged-file.test.ts'],
+	},
+	{
+		name: 'the watermark is not believed',
+		file: 'src/chain/watermark.ts',
+		from: "if (mark.seq >= nextSeq || mark.segment > segment) return 'missed'",
+		to: "if (mark.seq >= nextSeq || mark.segment > segment) return 'reached'",
+		tests: ['test/model/damaged-file.test.ts'],
+	},
+	{
+		name: 'a torn tail is cut without being kept aside',
+		file: 'src/chain/files.ts',
+		from: '\tcopyTo(system, keptAt, fd, offset, bytes)\n',
+		to: '',
+		tests: ['test/chain/file-chain-appender.test.ts', 'test/chain/repair.test.ts'],
+	},
+	{
+		name: 'a repair keeps nothing of what it changes',
+		file: 'src/chain/rebuild.ts',
+		from: '\t\tsystem.linkSync(source.path, keptAt)\n',
+		to: '',
+		tests: ['test/chain/repair.test.ts'],
+	},
+	{
+		name: 'files are removed before the chain says on disk that they are',
+		file: 'src/chain/writer.ts',
+		from: '\t\tspan.keptFromSeq = keptFromSeq\n',
+		to: '',
+		tests: ['test/chain/segments.test.ts'],
+	},
+	{
+		name: 'an unhandled exit writes nothing',
+		file: 'src/chain/file-chain-appender.ts',
+		from: 'if (this.#closing === undefined) this.#lastWords()',
+		to: 'if (this.#closing !== undefined) this.#lastWords()',
+		tests: ['test/process/process-end.test.ts'],
+	},
+]
+
+const wanted = process.argv.slice(2)
+const copy = mkdtempSync(join(tmpdir(), 'mesh-chain-mutants-'))
+let survived = 0
+try {
+	const files = spawnSync('git', ['ls-files', '-co', '--exclude-standard'], {
+		cwd: ROOT,
+		encoding: 'utf8',
+	}).stdout
+	for (const file of files.split('\n').filter((name) => name !== '' && !name.startsWith('bench/'))) {
+		cpSync(join(ROOT, file), join(copy, file), { recursive: true })
+	}
+	symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+	// Whatever fails must fail because of the mutant.
+	const tests = [...new Set(MUTANTS.flatMap((mutant) => mutant.tests))]
+	const control = { file: 'package.json', from: '"type": "module"', to: '"type": "module"', tests }
+	if (tryMutant(control) !== 'SURVIVED')
+		throw new Error('these tests fail without any mutant: npm test says why')
+	for (const mutant of MUTANTS) {
+		if (wanted.length > 0 && !wanted.some((word) => mutant.name.includes(word))) continue
+		const begun = Date.now()
+		const outcome = tryMutant(mutant)
+		if (outcome !== 'killed') survived++
+		console.log(`${outcome.padEnd(9)} ${mutant.name} (${((Date.now() - begun) / 1000).toFixed(0)} s)`)
+	}
+} finally {
+	rmSync(copy, { recursive: true, force: true })
+}
+console.log(survived === 0 ? 'every mutant was killed' : `${survived} mutants survived`)
+process.exitCode = survived === 0 ? 0 : 1
+
+function tryMutant({ file, from, to, prepare = ['', ''], tests }) {
+	const path = join(copy, file)
+	const original = readFileSync(path, 'utf8')
+	const prepared = original.replace(prepare[0], () => prepare[1])
+	if (prepared.split(from).length !== 2) throw new Error(`${file} does not hold exactly once: ${from}`)
+	writeFileSync(
+		path,
+		prepared.replace(from, () => to),
+	)
+	try {
+		const built = spawnSync(
+			process.execPath,
+			[join('node_modules', 'tsup', 'dist', 'cli-default.js'), '--no-dts'],
+			{ cwd: copy },
+		)
+		if (built.status !== 0) return 'unbuilt'
+		const vitest = join('node_modules', 'vitest', 'vitest.mjs')
+		const args = [vitest, 'run', '--bail=1', '--testTimeout=60000', ...tests]
+		const { status } = spawnSync(process.execPath, args, { cwd: copy, timeout: 300_000 })
+		return status === 0 ? 'SURVIVED' : 'killed'
+	} finally {
+		writeFileSync(path, original)
+	}
+}
