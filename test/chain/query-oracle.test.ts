@@ -2,15 +2,15 @@
  * Ten thousand random queries on chains in every condition, against an oracle that filters the whole history one record after the
  * other. MESH_CHAIN_SEED repeats a run, MESH_CHAIN_QUERIES makes it longer.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
 import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
 import { openChain } from '../../src/chain/open-chain.ts'
 import { type GapData, gapRecord, LOG_LEVELS, type LogRecord } from '../../src/record.ts'
-import { sizeOf } from '../support/counts.ts'
+import { sizeOf, tellCounts } from '../support/counts.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -74,7 +74,7 @@ function someRecord(seq: number, epoch: number, times: Times, random: Random): L
 async function write(
 	path: string,
 	count: number,
-	options: { times?: Times; gapEvery?: number; batchEvery?: number; random: Random },
+	options: { times?: Times; gapEvery?: number; batchEvery?: number; rotateBytes?: number; random: Random },
 ): Promise<LogRecord[]> {
 	const {
 		times = steady,
@@ -82,7 +82,8 @@ async function write(
 		batchEvery = Number.POSITIVE_INFINITY,
 		random,
 	} = options
-	const appender = new FileChainAppender(path)
+	const { rotateBytes } = options
+	const appender = new FileChainAppender(path, rotateBytes === undefined ? {} : { rotateBytes })
 	const written: LogRecord[] = []
 	const { epoch } = appender
 	for (let left = count; left > 0; left--) {
@@ -108,6 +109,7 @@ async function write(
 			appender.append(written.at(-1)!)
 		}
 		if (random() < 0.05) appender.flush()
+		if (rotateBytes !== undefined && random() < 0.02) await new Promise((resolve) => setImmediate(resolve))
 	}
 	await appender.close()
 	return written
@@ -163,6 +165,33 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 			for (let epoch = 0; epoch < 4; epoch++)
 				history.push(...(await write(path, 500, { times: stepping, gapEvery: 60, batchEvery: 400, random })))
 			return { path, history }
+		},
+	],
+	[
+		'several files',
+		async (path, random) => ({
+			path,
+			history: await write(path, 2_500, { times: stepping, gapEvery: 90, rotateBytes: 300_000, random }),
+		}),
+	],
+	[
+		'several files, one of them gone and another one hurt',
+		async (path, random) => {
+			const history = await write(path, 2_500, {
+				times: stepping,
+				gapEvery: 90,
+				rotateBytes: 200_000,
+				random,
+			})
+			const sealed = readdirSync(dirname(path)).filter((name) => /^node-\d/.test(name))
+			expect(sealed.length).toBeGreaterThan(4)
+			sealed.sort((a, b) => Number(a.slice(5, -6)) - Number(b.slice(5, -6)))
+			rmSync(join(dirname(path), sealed[2]!))
+			const hurtPath = join(dirname(path), sealed[1]!)
+			const bytes = readFileSync(hurtPath)
+			for (let left = 4; left > 0; left--) bytes.fill(0, ...placeIn(bytes, random, 512))
+			writeFileSync(hurtPath, bytes)
+			return hurt(path, history, (live) => live)
 		},
 	],
 	[
@@ -374,8 +403,9 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 				}
 			}
 			await chain.close()
+			tellCounts(16, name, { queries: Math.ceil(QUERIES / CONDITIONS.length), 'different answers': 0 })
 		},
-		120_000,
+		1_200_000,
 	)
 
 	test('a chain that is being written answers with what was there when the iteration began', async () => {

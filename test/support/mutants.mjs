@@ -160,6 +160,7 @@ const MUTANTS = [
 const wanted = process.argv.slice(2)
 const copy = mkdtempSync(join(tmpdir(), 'mesh-chain-mutants-'))
 let survived = 0
+let lastOutput = ''
 try {
 	const files = spawnSync('git', ['ls-files', '-co', '--exclude-standard'], {
 		cwd: ROOT,
@@ -173,7 +174,7 @@ try {
 	const tests = [...new Set(MUTANTS.flatMap((mutant) => mutant.tests))]
 	const control = { file: 'package.json', from: '"type": "module"', to: '"type": "module"', tests }
 	if (tryMutant(control) !== 'SURVIVED')
-		throw new Error('these tests fail without any mutant: npm test says why')
+		throw new Error(`these tests fail without any mutant:\n${lastOutput}`)
 	for (const mutant of MUTANTS) {
 		if (wanted.length > 0 && !wanted.some((word) => mutant.name.includes(word))) continue
 		const begun = Date.now()
@@ -205,7 +206,8 @@ function tryMutant({ file, from, to, prepare = ['', ''], tests }) {
 		if (built.status !== 0) return 'unbuilt'
 		const vitest = join('node_modules', 'vitest', 'vitest.mjs')
 		const args = [vitest, 'run', '--bail=1', '--testTimeout=60000', ...tests]
-		const { status } = spawnSync(process.execPath, args, { cwd: copy, timeout: 300_000 })
+		const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: copy, timeout: 600_000 })
+		lastOutput = `${stdout}\n${stderr}`.slice(-5000)
 		return status === 0 ? 'SURVIVED' : 'killed'
 	} finally {
 		writeFileSync(path, original)

@@ -31,7 +31,10 @@ try {
 	const args = [vitest, 'run', '--testTimeout=7200000', '--maxWorkers=2', ...process.argv.slice(2), ...FILES]
 	const { status } = spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' })
 	process.exitCode = status ?? 1
-	const counts = readFileSync(env['MESH_CHAIN_COUNTS'], 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+	const counts = readFileSync(env['MESH_CHAIN_COUNTS'], 'utf8')
+		.trim()
+		.split('\n')
+		.map((line) => JSON.parse(line))
 	counts.sort((a, b) => a.row - b.row)
 	console.log('\n| row | test | reached |\n| --- | --- | --- |')
 	for (const { row, test, text } of counts) console.log(`| ${row} | ${test} | ${text} |`)
