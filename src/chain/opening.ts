@@ -7,7 +7,7 @@ import { MeshChainError } from '../errors.ts'
 import { LOG_LEVELS, show } from '../record.ts'
 import { Adoption } from './adopt.ts'
 import { bootId, bootSince } from './boot-id.ts'
-import { type ChainEnd, linkUpTo, readChainEnd } from './chain-end.ts'
+import { type ChainEnd, linkUpTo, readChainEnd, scanRange } from './chain-end.ts'
 import { closeQuietly, type FileSystem, O_NOFOLLOW, O_RDWR, readFully, systemCode } from './file-system.ts'
 import {
 	keepAside,
@@ -18,7 +18,7 @@ import {
 	temporaryPathOf,
 	unreadable,
 } from './files.ts'
-import type { AnchorReason } from './format/anchor.ts'
+import { ANCHOR_BYTES, type AnchorReason } from './format/anchor.ts'
 import { CHAIN_ID_BYTES, HEADER_BYTES } from './format/header.ts'
 import type { Watermark } from './format/watermark.ts'
 import { type ChainIdentity, identify, NO_LINK } from './identity.ts'
@@ -168,6 +168,8 @@ class Opening {
 	readonly #size: number
 	readonly #identity: ChainIdentity
 	readonly #end: ChainEnd
+	/** The first place that cannot be read although valid entries stand behind it, as far back as one is looked for. */
+	readonly #hole: number | undefined
 	readonly #mark: Watermark | undefined
 	readonly #bootId: Uint8Array
 	readonly #epoch: number
@@ -182,9 +184,24 @@ class Opening {
 		this.#end = readChainEnd(system, fd, this.#size, this.#identity)
 		this.#mark = readWatermark(system, path, this.#identity.id)
 		this.#bootId = bootId(system)
+		this.#hole = this.#firstHole()
 		// An epoch may have been lost with its records; what it was called, the mark may still know.
 		this.#epoch = Math.max(this.#end.epoch, this.#mark?.epoch ?? 0) + 1
 		this.#context = options.contextFor(this.#epoch, this.#bootId)
+	}
+
+	/** A power loss leaves holes anywhere behind the mark, before the newest anchor too; anything else is looked for behind it only. */
+	#firstHole(): number | undefined {
+		const { anchor, hole } = this.#end
+		if (this.#boot !== 'changed' || this.#mark === undefined || anchor === undefined) return hole
+		const { segment, idChecksum } = this.#identity
+		const from = this.#mark.segment === segment ? this.#mark.offset : HEADER_BYTES
+		if (this.#mark.segment > segment || from >= anchor.offset) return hole
+		let first = hole
+		scanRange(this.#options.system, this.#fd, idChecksum, from, anchor.offset + ANCHOR_BYTES, (entry) => {
+			if (entry.type === 'bad') first = Math.min(first ?? Number.POSITIVE_INFINITY, entry.place.offset)
+		})
+		return first
 	}
 
 	open(): OpenedChain {
@@ -203,7 +220,8 @@ class Opening {
 	}
 
 	get #evidence(): Evidence {
-		const { hole, end } = this.#end
+		const { end } = this.#end
+		const hole = this.#hole
 		const { headerDamaged } = this.#identity
 		return {
 			end: this.#endEvidence,
@@ -260,7 +278,7 @@ class Opening {
 	/** @param livePath where the file before stands; undefined when it has its sealed name already. */
 	#goOnElsewhere(verdict: Verdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
 		const { system, path, mode } = this.#options
-		const cutAt = action === 'move' ? this.#end.hole! : this.#size
+		const cutAt = action === 'move' ? this.#hole! : this.#size
 		// What stands before the hole is as if the file ended there.
 		const base = action === 'move' ? readChainEnd(system, this.#fd, cutAt, this.#identity) : this.#end
 		const known =
@@ -286,7 +304,7 @@ class Opening {
 			}
 			finish(file, 0)
 			const sealedAs = this.#putInPlace(temporary, livePath)
-			const bytes = this.#size - (this.#end.hole ?? this.#end.end)
+			const bytes = this.#size - (this.#hole ?? this.#end.end)
 			const lostRecords = action === 'move' ? adoption.lost : Math.max(0, nextSeq - base.nextSeq)
 			const offset = this.#size - bytes
 			const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
@@ -311,7 +329,7 @@ class Opening {
 
 	#refused(verdict: Verdict): MeshChainError {
 		const { path } = this.#options
-		const offset = this.#end.hole ?? this.#end.end
+		const offset = this.#hole ?? this.#end.end
 		return new MeshChainError(
 			'CHAIN_DAMAGED',
 			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${path}`,

@@ -305,7 +305,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		expect(appender.nextSeq).toBe(lastSeq + 1)
 		await appender.close()
 		const gaps = (await readAll(PATH, fs)).filter(({ kind }) => kind === '$gap')
-		expect((gaps[0]?.data as GapData).toSeq).toBe(lastSeq)
+		expect((gaps[0]!.data as GapData).toSeq).toBe(lastSeq)
 	})
 })
 
