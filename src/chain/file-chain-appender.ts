@@ -16,6 +16,7 @@ import {
 } from './file-chain-options.ts'
 import { type FileSystem, systemCode } from './file-system.ts'
 import type { Recovery } from './opening.ts'
+import { recoveryWarning } from './recovery-warning.ts'
 import { ChainWriter } from './writer.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
@@ -60,6 +61,9 @@ export class FileChainAppender implements LogChainAppender {
 	readonly path: string
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
+	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
+	readonly #syncsItself: boolean
+	readonly #rotates: boolean
 	readonly #forgetExit: () => void
 	#turnScheduled = false
 	#retryTimer: NodeJS.Timeout | undefined
@@ -82,6 +86,8 @@ export class FileChainAppender implements LogChainAppender {
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
 		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, retain } = this.#options
+		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
+		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
 		this.path = resolvePath(path, fs)
 		this.#writer = new ChainWriter(this.path, {
 			system: fs,
@@ -227,17 +233,17 @@ export class FileChainAppender implements LogChainAppender {
 		}
 		if (this.#writer.syncFailure === undefined) {
 			this.#recovered()
-			this.#syncAsPromised()
+			if (this.#syncsItself) this.#syncAsPromised()
 		}
-		this.#rotateWhenDue()
+		if (this.#rotates) this.#rotateWhenDue()
 		return true
 	}
 
 	/** Begins the sync that the durability asks for behind a write. */
 	#syncAsPromised(): void {
-		const { durability, policy } = this.#options
+		const { policy } = this.#options
 		const { writtenSeq, durableSeq, unsyncedBytes } = this.#writer
-		if (durableSeq >= writtenSeq || (durability === 'os' && policy === undefined)) return
+		if (durableSeq >= writtenSeq) return
 		const isDue =
 			policy === undefined ||
 			writtenSeq - durableSeq >= policy.everyRecords ||
@@ -396,32 +402,9 @@ export class FileChainAppender implements LogChainAppender {
 	#tellRecovery(recovery: Recovery | undefined): void {
 		if (recovery === undefined) return
 		report('recovery', { source: this, recovery })
-		const { verdict, action, bytes, keptAt, sealedAs, lostRecords } = recovery
-		const name = show(this.path)
-		if (action === 'cut') {
-			const what =
-				verdict === 'torn' ? 'a torn tail, normal after a crash' : 'writing that a power loss cut short'
-			warn('TAIL_CUT', `${name} ended in ${bytes} bytes of ${what}: cut off, and kept at ${show(keptAt)}`)
-		} else if (verdict !== 'sealed') {
-			const what = VERDICT_TEXTS[verdict] ?? verdict
-			const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
-			const next = `next: mesh-chain verify ${this.path}`
-			warn(
-				'CHAIN_DAMAGED',
-				`${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; ${next}`,
-			)
-		}
+		const warning = recoveryWarning(this.path, recovery)
+		if (warning !== undefined) warn(warning.code, warning.text)
 	}
-}
-
-const VERDICT_TEXTS: Readonly<Partial<Record<Recovery['verdict'], string>>> = {
-	clean: 'was taken over from a writer that may still run',
-	torn: 'was taken over from a writer that may still run',
-	unsyncedTail: 'was taken over from a writer that may still run',
-	unsyncedHole: 'has holes that a power loss left',
-	truncated: 'is shorter than what was on disk once',
-	damaged: 'is damaged at its end',
-	ambiguous: 'ends in bytes that a power loss or damage has left; nothing can tell which',
 }
 
 /** The one name of the file: the lock must be the same whichever way leads there. */

@@ -61,10 +61,10 @@ const MUTANTS = [
 		tests: ['test/model/power-loss.test.ts'],
 	},
 	{
-		name: 'the directory is not synced when a chain is created',
+		name: 'the directory is not synced behind the new name',
 		file: 'src/chain/files.ts',
-		from: '\t\tsystem.renameSync(temporary, path)\n\t}\n\tsyncDirectory(system, dirname(path))\n',
-		to: '\t\tsystem.renameSync(temporary, path)\n\t}\n',
+		from: '\ttry {\n\t\tsyncDirectory(system, dirname(chainPath))\n\t\treturn',
+		to: '\ttry {\n\t\treturn',
 		tests: ['test/model/power-loss.test.ts'],
 	},
 	{
@@ -75,10 +75,18 @@ const MUTANTS = [
 		tests: ['test/model/failing-calls.test.ts', 'test/chain/failing-disk.test.ts'],
 	},
 	{
-		name: 'a failed sync poisons nothing',
+		name: 'a failed sync is tried again on the same file',
 		file: 'src/chain/segment-file.ts',
 		from: 'this.#poison ??= error instanceof Error ? error : new Error(messageOf(error))\n\t\treturn this.#poison',
 		to: 'return error instanceof Error ? error : new Error(messageOf(error))',
+		also: [
+			{
+				file: 'src/chain/writer.ts',
+				from: 'this.#syncFailure = new MeshChainError(',
+				to: 'const failure = new MeshChainError(',
+			},
+			{ file: 'src/chain/writer.ts', from: '\t\treturn this.#syncFailure\n', to: '\t\treturn failure\n' },
+		],
 		tests: ['test/chain/failing-disk.test.ts', 'test/model/failing-calls.test.ts'],
 	},
 	{
@@ -188,28 +196,28 @@ try {
 console.log(survived === 0 ? 'every mutant was killed' : `${survived} mutants survived`)
 process.exitCode = survived === 0 ? 0 : 1
 
-function tryMutant({ file, from, to, prepare = ['', ''], tests }) {
-	const path = join(copy, file)
-	const original = readFileSync(path, 'utf8')
-	const prepared = original.replace(prepare[0], () => prepare[1])
-	if (prepared.split(from).length !== 2) throw new Error(`${file} does not hold exactly once: ${from}`)
-	writeFileSync(
-		path,
-		prepared.replace(from, () => to),
-	)
-	try {
-		const built = spawnSync(
-			process.execPath,
-			[join('node_modules', 'tsup', 'dist', 'cli-default.js'), '--no-dts'],
-			{ cwd: copy },
+function tryMutant({ tests, also = [], ...first }) {
+	const originals = new Map()
+	for (const { file, from, to, prepare = ['', ''] } of [first, ...also]) {
+		const path = join(copy, file)
+		const text = readFileSync(path, 'utf8')
+		if (!originals.has(path)) originals.set(path, text)
+		const prepared = text.replace(prepare[0], () => prepare[1])
+		if (prepared.split(from).length !== 2) throw new Error(`${file} does not hold exactly once: ${from}`)
+		writeFileSync(
+			path,
+			prepared.replace(from, () => to),
 		)
-		if (built.status !== 0) return 'unbuilt'
+	}
+	try {
+		const tsup = join('node_modules', 'tsup', 'dist', 'cli-default.js')
+		if (spawnSync(process.execPath, [tsup, '--no-dts'], { cwd: copy }).status !== 0) return 'unbuilt'
 		const vitest = join('node_modules', 'vitest', 'vitest.mjs')
 		const args = [vitest, 'run', '--bail=1', '--testTimeout=60000', ...tests]
 		const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: copy, timeout: 600_000 })
 		lastOutput = `${stdout}\n${stderr}`.slice(-5000)
 		return status === 0 ? 'SURVIVED' : 'killed'
 	} finally {
-		writeFileSync(path, original)
+		for (const [path, text] of originals) writeFileSync(path, text)
 	}
 }

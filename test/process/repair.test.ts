@@ -1,0 +1,74 @@
+/** What an operator sees at 3 a.m.: from `verify` alone where, what, how much is lost, and which command comes next. */
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { forgeMessage } from '../support/forge.ts'
+import { meshChain } from '../support/process.ts'
+import { record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+async function chainOf(count: number): Promise<string> {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path)
+	for (let seq = 1; seq <= count; seq++) {
+		appender.append(record(seq, { message: `message ${seq} of the chain` }))
+		appender.flush()
+	}
+	await appender.close()
+	return path
+}
+
+test('a flipped or overwritten chain: place, kind, records lost, next command; the repair it names makes the status 0 but for the loss', async () => {
+	const path = await chainOf(50)
+	const bytes = readFileSync(path)
+	writeFileSync(path, bytes.fill(0xc1, 1000, 1010))
+	const found = await meshChain(['verify', path])
+	expect(found.status).toBe(3)
+	expect(found.stdout).toMatch(
+		/damage damaged in \S+node\.chain at offset [\d,]+, [\d,]+ bytes, seq \d+ to \d+: \d+ bytes cannot be read; 1 record is lost/,
+	)
+	expect(found.stdout).toContain(`next: mesh-chain repair --dry-run ${path}`)
+	const dry = await meshChain(['repair', '--dry-run', path])
+	expect([dry.status, dry.stdout.includes('nothing was changed')]).toEqual([3, true])
+	expect(dry.stdout).toContain(`next: mesh-chain repair ${path}`)
+	expect(readFileSync(path)).toEqual(bytes)
+	const repaired = await meshChain(['repair', path])
+	expect(repaired.status).toBe(0)
+	expect(repaired.stdout).toMatch(
+		/wrote anew .* 1 record is lost and a gap says so; what was there is kept at /,
+	)
+	const again = await meshChain(['repair', path, '-o', 'json'])
+	expect(JSON.parse(again.stdout)).toMatchObject({ actions: [], ok: true, records: 49 })
+	// A gap is a loss for ever: status 3 says so, and nothing is damaged any more.
+	const after = await meshChain(['verify', path])
+	expect([after.status, after.stdout.includes(': ok: 49 records')]).toEqual([3, true])
+})
+
+test('a chain that was cut: how much was on disk once, and by a head that was kept what is missing', async () => {
+	const path = await chainOf(50)
+	const head = (await meshChain(['info', '--head', path])).stdout.trim()
+	expect(head).toMatch(/^[0-9a-f]{32}:50:[0-9a-f]{64}$/)
+	expect((await meshChain(['verify', path, '--head', head])).status).toBe(0)
+	truncateSync(path, 1500)
+	const { status, stdout } = await meshChain(['verify', path, '--head', head])
+	expect(status).toBe(3)
+	expect(stdout).toMatch(
+		/damage truncated in .* seq \d+ to 50: .*\d+ records are lost; expected segment 0, [\d]+ bytes, found segment 0, 1500 bytes/,
+	)
+	expect(stdout).toMatch(/damage headMissing .* the chain ends before the head that was kept/)
+	const wrong = await meshChain(['verify', path, '--head', 'nonsense'])
+	expect([wrong.status, wrong.stderr.includes('INVALID_OPTION')]).toEqual([2, true])
+})
+
+test('a chain that somebody edited is named as evidence, and no repair is offered', async () => {
+	const path = await chainOf(50)
+	writeFileSync(path, forgeMessage(readFileSync(path), 'message 7 of', 'massage 7 of'))
+	const { status, stdout } = await meshChain(['verify', path])
+	expect(status).toBe(3)
+	expect(stdout).toMatch(/damage brokenLink/)
+	expect(stdout).toContain('somebody changed this chain')
+	expect(stdout).not.toContain('next: mesh-chain repair')
+	const repair = await meshChain(['repair', path])
+	expect([repair.status, repair.stdout.includes('left as evidence')]).toEqual([3, true])
+})
