@@ -85,7 +85,11 @@ const MUTANTS = [
 				from: 'this.#syncFailure = new MeshChainError(',
 				to: 'const failure = new MeshChainError(',
 			},
-			{ file: 'src/chain/writer.ts', from: '\t\treturn this.#syncFailure\n', to: '\t\treturn failure\n' },
+			{
+				file: 'src/chain/writer.ts',
+				from: '\t\t)\n\t\treturn this.#syncFailure\n',
+				to: '\t\t)\n\t\treturn failure\n',
+			},
 		],
 		tests: ['test/chain/failing-disk.test.ts', 'test/model/failing-calls.test.ts'],
 	},
@@ -181,7 +185,7 @@ try {
 	// Whatever fails must fail because of the mutant.
 	const tests = [...new Set(MUTANTS.flatMap((mutant) => mutant.tests))]
 	const control = { file: 'package.json', from: '"type": "module"', to: '"type": "module"', tests }
-	if (tryMutant(control) !== 'SURVIVED')
+	if (wanted.length === 0 && tryMutant(control) !== 'SURVIVED')
 		throw new Error(`these tests fail without any mutant:\n${lastOutput}`)
 	for (const mutant of MUTANTS) {
 		if (wanted.length > 0 && !wanted.some((word) => mutant.name.includes(word))) continue
