@@ -17,8 +17,7 @@ def value(unpacker, data):  # in the JSON dialect
     if isinstance(item, msgpack.Timestamp):
         date = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=item.to_unix_nano() // 1000000)
         return {'$date': date.isoformat(timespec='milliseconds') + 'Z'}
-    if isinstance(item, msgpack.ExtType):  # an integer beyond 64 bits
-        return {'$bigint': str(int.from_bytes(item.data, 'big', signed=True))}
+    if isinstance(item, msgpack.ExtType): return {'$bigint': str(int.from_bytes(item.data, 'big', signed=True))}
     if isinstance(item, float) and not math.isfinite(item):
         return {'$number': {math.inf: 'Infinity', -math.inf: '-Infinity'}.get(item, 'NaN')}
     return item
