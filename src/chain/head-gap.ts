@@ -21,12 +21,17 @@ export async function headGap(
 	return gapOf(1, first.identity.firstSeq - 1, cause, first)
 }
 
-/** A file that was listed, and gone when it was its turn: what keeps a chain within its bounds removes the oldest. */
-export function removedGap(file: ChainFile): GapRecord | undefined {
+/** A file that was listed, and gone when it was its turn: removed by retention, where the chain says so. */
+export async function removedGap(files: ChainFiles, file: ChainFile): Promise<GapRecord | undefined> {
 	const { identity, nextFirstSeq = 1 } = file
-	return nextFirstSeq > identity.firstSeq
-		? gapOf(identity.firstSeq, nextFirstSeq - 1, 'retained', file)
-		: undefined
+	if (nextFirstSeq <= identity.firstSeq) return undefined
+	return gapOf(identity.firstSeq, nextFirstSeq - 1, await causeOfAbsence(files, nextFirstSeq), file)
+}
+
+/** Why files are gone that stood before a seq. */
+export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Promise<'retained' | 'damaged'> {
+	const newest = await newestAnchor(files, files.list().at(-1)!)
+	return (newest?.keptFromSeq ?? 1) >= beforeSeq ? 'retained' : 'damaged'
 }
 
 function gapOf(fromSeq: number, toSeq: number, cause: GapData['cause'], { identity }: ChainFile): GapRecord {

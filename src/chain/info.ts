@@ -23,7 +23,7 @@ export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
 	for (const each of listed) {
 		const file = await files.open(each)
 		if (file === undefined) {
-			walk.gap(removedGap(each)?.data)
+			walk.gap((await removedGap(files, each))?.data)
 			continue
 		}
 		try {

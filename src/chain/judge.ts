@@ -57,13 +57,15 @@ export class Judge {
 		this.#judge = this.#newJudge(held, new Findings())
 	}
 
-	/** A file that retention has removed since the files were listed. */
-	removed({ identity, nextFirstSeq = identity.firstSeq }: ChainFile): void {
+	/** A file that has been removed since the files were listed. */
+	removed({ identity, nextFirstSeq = identity.firstSeq }: ChainFile, cause: 'retained' | 'damaged'): void {
 		this.#before = undefined
 		this.#sums.areKnown = false
 		const range = { fromSeq: identity.firstSeq, toSeq: nextFirstSeq - 1 }
-		const text = 'retention removed this file while the chain was verified'
-		this.#find('gap', text, { offset: 0, range, severity: 'note' })
+		const text = 'this file was removed while the chain was verified'
+		if (cause === 'retained')
+			this.#find('gap', `${text}, by retention`, { offset: 0, range, severity: 'note' })
+		else this.#find('missingFile', text, { offset: 0, range })
 	}
 
 	/** A file, which has so many bytes. */

@@ -33,7 +33,7 @@ export async function* matchingIn(
 ): AsyncGenerator<LogRecord[]> {
 	const file = await files.open(listed)
 	if (file === undefined) {
-		const gap = removedGap(listed)
+		const gap = await removedGap(files, listed)
 		if (gap !== undefined && matches(gap, query)) yield [gap]
 		return
 	}

@@ -14,7 +14,7 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { isSameFile, systemCode } from './file-system.ts'
 import { ANCHOR_BYTES, type Anchor } from './format/anchor.ts'
 import { HEADER_BYTES } from './format/header.ts'
-import { removedGap } from './head-gap.ts'
+import { causeOfAbsence, removedGap } from './head-gap.ts'
 import { readHolder } from './lock.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
 import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from './query.ts'
@@ -134,7 +134,7 @@ export class Tail {
 		if (query.isEverything) {
 			for (const file of files) {
 				if (await this.#open(file)) return
-				const gap = removedGap(file)
+				const gap = await removedGap(this.#files, file)
 				if (gap !== undefined) yield [gap]
 			}
 			return
@@ -149,7 +149,8 @@ export class Tail {
 				if (this.#isStopped) return
 			}
 		}
-		await this.#open(live)
+		// Whatever has become of it meanwhile, what was listed before it has been handed out.
+		if (!(await this.#open(live))) throw replacedError(this.#file.chainPath, 'was removed')
 		yield* this.#liveHistory()
 	}
 
@@ -191,8 +192,9 @@ export class Tail {
 
 	/** The next file, from its beginning; what is missing before it or has been removed is a gap. */
 	async *#goOnIn(next: FollowingFile): AsyncGenerator<LogRecord[]> {
-		const cause = next.isNext ? 'damaged' : 'retained'
-		const missing = this.#collector.upTo(next.listed.identity.firstSeq, cause)
+		const { firstSeq } = next.listed.identity
+		const cause = next.isNext ? 'damaged' : await causeOfAbsence(this.#files, firstSeq)
+		const missing = this.#collector.upTo(firstSeq, cause)
 		if (missing.length > 0) yield missing as LogRecord[]
 		// Where it is gone already, a later look finds what follows it.
 		await this.#open(next.listed)
@@ -311,8 +313,7 @@ export class Tail {
 			const previousEnd = files.find((file) => file.identity.segment === identity.segment)?.end
 			return { file: { listed, isNext, previousEnd } }
 		}
-		const text = `${show(chainPath)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
-		return { error: new MeshChainError('CHAIN_REPLACED', text, { path: chainPath }) }
+		return { error: replacedError(chainPath, what) }
 	}
 
 	/** Until something may have changed: the next poll, a hint, or the signal. */
@@ -349,6 +350,11 @@ export class Tail {
 		this.#hinted = true
 		this.#wake?.()
 	}
+}
+
+function replacedError(path: string, what: string): MeshChainError {
+	const text = `${show(path)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
+	return new MeshChainError('CHAIN_REPLACED', text, { path })
 }
 
 /** A file that comes after another. */

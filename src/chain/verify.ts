@@ -5,7 +5,7 @@ import { type ChainFile, ChainFiles } from './chain-files.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { HEADER_BYTES } from './format/header.ts'
 import { parseHead } from './head.ts'
-import { newestAnchor } from './head-gap.ts'
+import { causeOfAbsence, newestAnchor } from './head-gap.ts'
 import { Judge } from './judge.ts'
 import { openForReading } from './open-file.ts'
 import type { ScanEntry } from './scan.ts'
@@ -61,7 +61,7 @@ async function judgeFile(
 ): Promise<void> {
 	const file = await files.open(listed)
 	if (file === undefined) {
-		judge.removed(listed)
+		judge.removed(listed, await causeOfAbsence(files, listed.nextFirstSeq ?? 1))
 		return
 	}
 	try {

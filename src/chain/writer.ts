@@ -16,7 +16,7 @@ import { CLOSED_WITHOUT_EXIT } from './format/anchor.ts'
 import type { ChainIdentity } from './identity.ts'
 import { acquireLock, type Lock } from './lock.ts'
 import { moveToNewFile, regainName, rotateToNewFile } from './next-file.ts'
-import { openForWriting, type Recovery } from './opening.ts'
+import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
 import { strayedFrom } from './ownership.ts'
 import type { Retention } from './retention.ts'
 import { SealedFiles } from './sealed-files.ts'
@@ -68,8 +68,9 @@ export class ChainWriter {
 		const { system, mode, clock, onDamage, keepUnsynced } = options
 		this.#lock = lockOrExplain(path, options)
 		let context: SegmentContext | undefined
+		let opened: OpenedChain | undefined
 		try {
-			const opened = openForWriting({
+			opened = openForWriting({
 				system,
 				path,
 				mode,
@@ -89,6 +90,7 @@ export class ChainWriter {
 			this.#watermark = new WatermarkFile(system, chain, this.#context.writer, opened.watermark)
 			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
+			opened?.file.close()
 			this.#lock.release(this.#lock.provenance === 'kernel')
 			throw unreadable(path, error)
 		}
