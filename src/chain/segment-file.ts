@@ -48,6 +48,8 @@ export class SegmentFile {
 	#durableSeq: number
 	#syncsInFlight = 0
 	#poison: Error | undefined
+	/** Half-written bytes stand behind what is written, and could not be cut. */
+	isUncut = false
 	#closed = false
 
 	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: SpanStart) {
@@ -197,12 +199,12 @@ export class SegmentFile {
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 
-	/** Takes half-written bytes back. Where that fails too they stay, and the next write goes over them. */
+	/** Takes half-written bytes back. Where that fails too they stay: a reader sees a torn tail. */
 	#cutBack(offset: number): void {
 		try {
 			this.#context.system.ftruncateSync(this.fd, offset)
 		} catch {
-			// The same bytes go to the same place with the next write; a reader meanwhile sees a torn tail.
+			this.isUncut = true
 		}
 	}
 }

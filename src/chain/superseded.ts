@@ -34,7 +34,8 @@ export class Superseded {
 		const range = this.#range
 		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
 		if (range === undefined || (next?.epoch === this.#epoch && next?.baseSeq === range.fromSeq)) {
-			const message = 'what stands from here on was written again in the next file, because a sync had failed'
+			const message =
+				'what stands from here on was written again in the next file, because a sync or a cut had failed'
 			findings.add('superseded', message, place)
 			return
 		}

@@ -24,7 +24,7 @@ export interface ChainWriterStats {
 	readonly durableSeq: number
 	/** Times that the chain went on in a new file because one was full. */
 	readonly rotations: number
-	/** Times that it did so because an fsync had failed. */
+	/** Times that it did so because an fsync had failed, or half-written bytes could not be cut. */
 	readonly moves: number
 	/** Times that it did so because somebody had removed or replaced the live file; what it held was given a name again. */
 	readonly regained: number

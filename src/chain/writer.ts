@@ -191,6 +191,8 @@ export class ChainWriter {
 		if (now - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		try {
+			// What half-written bytes stand behind is left as it is.
+			if (this.#file.isUncut) this.#moveOn()
 			this.#file.write()
 		} catch (error) {
 			throw this.#writeError(error)
@@ -270,10 +272,7 @@ export class ChainWriter {
 		if (this.#syncFailure === undefined) return
 		this.checkOwner()
 		try {
-			const { file, sealedPath, lost } = moveToNewFile(this.#context, this.#file, this.#place)
-			this.#replaceFile({ file, sealedPath })
-			this.#before.moves++
-			this.#before.unsyncedLost += lost
+			this.#moveOn()
 		} catch (error) {
 			throw this.#syncError(error)
 		}
@@ -331,6 +330,13 @@ export class ChainWriter {
 			strayRecords: this.#strayRecords,
 			recovery: this.recovery,
 		}
+	}
+
+	#moveOn(): void {
+		const { file, sealedPath, lost } = moveToNewFile(this.#context, this.#file, this.#place)
+		this.#replaceFile({ file, sealedPath })
+		this.#before.moves++
+		this.#before.unsyncedLost += lost
 	}
 
 	#regain(): void {

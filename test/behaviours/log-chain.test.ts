@@ -2,7 +2,7 @@
  * The behaviour of net-mesh's log chain (net-mesh 0.21: `log_chain`, `logs`, RedEX), row by row: what mesh-chain matches, and the
  * faults it beats. What concerns rotation, retention, tailing and sync policies comes with them.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import {
@@ -166,6 +166,43 @@ describe('Match', () => {
 		expect(() => appender.flush()).toThrow()
 		expect(readFileSync(path)).toEqual(before)
 		vi.restoreAllMocks()
+	})
+
+	test('and if the cut fails, that segment is sealed and a new one started', async () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const disk = new FaultyFileSystem()
+		const path = chainPath()
+		const loop = new MeshLoop(new FileChainAppender(path, { fs: disk }))
+		disk.roomBytes = 10
+		disk.failTruncates('EIO')
+		loop.error('half of it is written')
+		disk.heal()
+		loop.error('the next one')
+		await loop.close()
+		expect((await read(path)).map(({ message }) => message)).toEqual([
+			'half of it is written',
+			'the next one',
+		])
+		expect(existsSync(path.replace('node.chain', 'node-1.chain'))).toBe(true)
+	})
+
+	test('retention by count, bytes and age, head only: what is kept is whole and the newest', async () => {
+		const path = chainPath()
+		const loop = new MeshLoop(
+			new FileChainAppender(path, { rotateRecords: 10, retain: { records: 30, bytes: 1e6, ageMs: 1e9 } }),
+		)
+		for (let index = 1; index <= 100; index++) {
+			loop.info(`${index}`)
+			await loop.sync()
+			await new Promise((resolve) => setImmediate(resolve))
+		}
+		await loop.close()
+		const [gap, ...kept] = await read(path)
+		expect(gap).toMatchObject({ kind: '$gap', data: { fromSeq: 1, cause: 'retained' } })
+		expect(kept.length).toBeLessThanOrEqual(30)
+		expect(kept.map(({ seq }) => seq)).toEqual(
+			Array.from({ length: kept.length }, (_unused, index) => 101 - kept.length + index),
+		)
 	})
 
 	test('typed wrappers, and folds', async () => {

@@ -87,17 +87,20 @@ test('a write that comes back short at any byte is cut back, said to have failed
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('when half a frame cannot be cut back either, the next write goes over it', async () => {
+test('when half a frame cannot be cut back either, that file is sealed and the chain goes on in a new one', async () => {
 	const { disk, path, appender } = setUp()
 	disk.roomBytes = 20
 	disk.failTruncates('EIO')
 	appender.append(record(1))
 	expect(() => appender.flush()).toThrow()
 	expect((await verifyChain(path)).findings[0]).toMatchObject({ kind: 'tornTail' })
+	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
 	disk.heal()
 	appender.append(record(2))
 	await appender.close()
+	expect(appender.stats()).toMatchObject({ segment: 1, moves: 1, unsyncedLost: 0 })
 	expect(await messages(path)).toEqual(['message 1', 'message 2'])
+	expect((await verifyChain(path)).ok).toBe(true)
 })
 
 test('what waits is bounded: beyond pendingBytesMax the loop keeps records, and what its ring lets go is a counted gap', async () => {
