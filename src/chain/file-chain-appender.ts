@@ -281,7 +281,8 @@ export class FileChainAppender implements LogChainAppender {
 		this.#rotating = true
 		try {
 			await this.#sync()
-			if (this.#closing === undefined) this.#rotate()
+			if (this.#closing !== undefined) return
+			this.#rotate()
 			await this.#writer.retain()
 		} catch {
 			// It has been announced.

@@ -119,6 +119,8 @@ export class SegmentFile {
 
 	/** Gives everything finished to the operating system; what failed half-way is taken back. */
 	write(): void {
+		// Its descriptor may be another file's by now.
+		if (this.#closed) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' })
 		const { span } = this
 		span.seal()
 		while (this.#written < span.end) this.#writeEntries()
