@@ -11,6 +11,8 @@ describe('the check itself', () => {
 	const cases: readonly (readonly [string, Record<string, string>, RegExp])[] = [
 		['an import upward', { 'codec/a.ts': "import { b } from '../loop/b.ts'" }, /downward/],
 		['one tower importing the other', { 'loop/a.ts': "import { b } from '../chain/b.ts'" }, /downward/],
+		['reading importing writing', { 'chain/read/a.ts': "import { b } from '../write/b.ts'" }, /downward/],
+		['what lies below importing it', { 'chain/scan/a.ts': "import { b } from '../files/b.ts'" }, /downward/],
 		['a word importing a layer', { 'record.ts': "import { b } from './codec/b.ts'" }, /downward/],
 		[
 			'a circle',

@@ -1,5 +1,5 @@
 /** `mesh-chain dump`: the records of a chain, for people or for programs. */
-import { openChain } from '../chain/open-chain.ts'
+import { openChain } from '../chain/read/open-chain.ts'
 import { type Command, usage } from './command.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { lastSeqOf, PRINT_OPTIONS, Printer, upTo } from './printing.ts'

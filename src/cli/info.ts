@@ -1,8 +1,8 @@
 /** `mesh-chain info`: what a chain holds and how it came to its end. */
 import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
-import { headText } from '../chain/head.ts'
-import { openChain } from '../chain/open-chain.ts'
+import { openChain } from '../chain/read/open-chain.ts'
+import { headText } from '../chain/verify/head.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { bytes, count, isLossy } from './numbers.ts'

@@ -1,5 +1,5 @@
 /** How far long work has come: one line on stderr, only where a person watches, and gone when the work is done. */
-import type { Progress } from '../chain/verify.ts'
+import type { Progress } from '../chain/verify/verify.ts'
 import { escapeControls } from './escape.ts'
 import type { Terminal } from './terminal.ts'
 

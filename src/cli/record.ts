@@ -1,7 +1,7 @@
 /** `mesh-chain record`: what a program prints becomes a chain while it passes through. */
 import { lineOfJson } from '../adapters/json-line.ts'
 import { type ByteLine, LineSplitter } from '../adapters/line-splitter.ts'
-import { FileChainAppender } from '../chain/file-chain-appender.ts'
+import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import { isWellFormed } from '../codec/canonical.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import { checkLine } from '../loop/line-check.ts'

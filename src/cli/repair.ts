@@ -1,6 +1,6 @@
 /** `mesh-chain repair`: puts a damaged chain right, keeping what it changes. */
 import type { RepairAction, RepairReport } from '../chain/chain.ts'
-import { repairChain } from '../chain/repair.ts'
+import { repairChain } from '../chain/verify/repair.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { findingLine } from './findings.ts'

@@ -1,6 +1,6 @@
 /** `mesh-chain tail`: the newest records of a chain, and what comes after them. */
 import type { Chain, ChainQuery } from '../chain/chain.ts'
-import { openChain } from '../chain/open-chain.ts'
+import { openChain } from '../chain/read/open-chain.ts'
 import { isGap, type LogRecord } from '../record.ts'
 import type { Command } from './command.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'

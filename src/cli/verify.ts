@@ -1,6 +1,6 @@
 /** `mesh-chain verify`: every checksum, seq and link of a chain. */
 import type { VerifyReport } from '../chain/chain.ts'
-import { verifyChain } from '../chain/verify.ts'
+import { verifyChain } from '../chain/verify/verify.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { adviceFor, findingLine } from './findings.ts'

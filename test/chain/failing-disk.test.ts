@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
-import { openChain } from '../../src/chain/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { collect, record } from '../support/records.ts'
@@ -276,6 +276,68 @@ test('what cannot be read back after a failed fsync is a counted gap in its plac
 	const gap = found.find((item) => item.kind === '$gap')
 	expect(gap?.data).toMatchObject({ cause: 'unsynced', count: lost })
 	expect(found).toHaveLength(1000 - lost + 1)
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('who waits for a sync is told when the chain went on in a new file meanwhile whose name may not be on disk', async () => {
+	const { disk, path, appender } = setUp()
+	appender.append(record(1))
+	appender.flush()
+	const { syncs } = disk
+	const waiting = appender.sync()
+	waiting.catch(() => {})
+	while (disk.syncs === syncs) await null
+	disk.roomBytes = 20
+	disk.failTruncates('EIO')
+	appender.append(record(2))
+	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
+	disk.heal()
+	// The sealed name reaches the disk, the new one does not.
+	disk.fail('fsyncSync', 'EIO', 1)
+	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'SYNC_FAILED' }))
+	await expect(waiting).rejects.toMatchObject({ code: 'SYNC_FAILED' })
+	disk.heal()
+	appender.append(record(3))
+	await appender.sync()
+	expect(appender.stats()).toMatchObject({ moves: 2, unsyncedLost: 0, durableSeq: 3 })
+	await appender.close()
+	expect(await messages(path)).toEqual(['message 1', 'message 2', 'message 3'])
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('a live file that was removed while its syncs fail is not trusted either: what was not on disk is taken from memory', async () => {
+	const { disk, path, appender } = setUp({ durability: 'disk' })
+	appender.append(record(1))
+	await appender.sync()
+	disk.failSyncs('EIO')
+	appender.append(record(2))
+	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 2 })
+	const bytes = readFileSync(path)
+	writeFileSync(path, bytes.fill(0, bytes.length - 30))
+	rmSync(path)
+	disk.heal()
+	appender.append(record(3))
+	await appender.sync()
+	expect(appender.stats()).toMatchObject({ regained: 1, unsyncedLost: 0, committedSeq: 3 })
+	await appender.close()
+	expect(await messages(path)).toEqual(['message 1', 'message 2', 'message 3'])
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('a removed live file whose new name may not be on disk is no other writer: the chain goes on', async () => {
+	const { disk, path, appender } = setUp()
+	appender.append(record(1))
+	appender.flush()
+	rmSync(path)
+	// The copy of what was written, its name, and then the name of the live file.
+	disk.fail('fsyncSync', 'EIO', 2)
+	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'SYNC_FAILED' }))
+	disk.heal()
+	appender.append(record(2))
+	await appender.sync()
+	expect(appender.stats()).toMatchObject({ regained: 1, moves: 1, durableSeq: 2 })
+	await appender.close()
+	expect(await messages(path)).toEqual(['message 1', 'message 2'])
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 

@@ -1,8 +1,8 @@
 /** RELIABILITY, rows 6, 7 and 8: a disk that is full after any byte, syncs that fail at any of them, and any call that fails in any way. */
 import { beforeAll, expect, test, vi } from 'vitest'
-import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
-import { repairChain } from '../../src/chain/repair.ts'
-import { verifyChain } from '../../src/chain/verify.ts'
+import { repairChain } from '../../src/chain/verify/repair.ts'
+import { verifyChain } from '../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshChainError } from '../../src/errors.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'

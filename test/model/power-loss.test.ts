@@ -4,9 +4,9 @@
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
-import type { FileChainOptions } from '../../src/chain/file-chain-options.ts'
-import type { Recovery } from '../../src/chain/opening.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
+import type { Recovery } from '../../src/chain/write/opening.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { type CrashPoint, MemoryFileSystem } from '../support/memory-file-system.ts'

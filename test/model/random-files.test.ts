@@ -1,9 +1,9 @@
 /** RELIABILITY, row 9: random and mutated bytes into everything that opens a file: no crash, no made-up record, bounded time. */
 import { beforeAll, expect, test, vi } from 'vitest'
-import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
-import { openChain } from '../../src/chain/open-chain.ts'
-import { repairChain } from '../../src/chain/repair.ts'
-import { verifyChain } from '../../src/chain/verify.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { repairChain } from '../../src/chain/verify/repair.ts'
+import { verifyChain } from '../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshChainError } from '../../src/errors.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'

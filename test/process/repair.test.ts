@@ -2,7 +2,7 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { FileChainAppender } from '../../src/chain/file-chain-appender.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { forgeMessage } from '../support/forge.ts'
 import { meshChain } from '../support/process.ts'
 import { record } from '../support/records.ts'

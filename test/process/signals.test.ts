@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openChain } from '../../src/chain/open-chain.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
 import { runModule, startModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'

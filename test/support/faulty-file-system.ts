@@ -40,7 +40,7 @@ export class FaultyFileSystem implements FileSystem {
 	syncs = 0
 	/** Every call so far, in order. */
 	readonly calls: Call[] = []
-	readonly #failing = new Map<CallName, string>()
+	readonly #failing = new Map<CallName, { readonly code: string; passing: number }>()
 	#failAt: { readonly index: number; readonly code: string } | undefined
 
 	readonly #base: FileSystem
@@ -52,8 +52,9 @@ export class FaultyFileSystem implements FileSystem {
 		}
 	}
 
-	fail(name: CallName, code: string): void {
-		this.#failing.set(name, code)
+	/** Lets every call of this name fail, once so many of them have passed. */
+	fail(name: CallName, code: string, passing = 0): void {
+		this.#failing.set(name, { code, passing })
 	}
 
 	/** Lets the one call fail that is the `index`th from now on, counted from 0. */
@@ -85,7 +86,7 @@ export class FaultyFileSystem implements FileSystem {
 		const index = this.calls.length
 		this.calls.push({ name, path: typeof args[0] === 'string' ? args[0] : undefined })
 		if (name === 'fdatasync' || name === 'fdatasyncSync') this.syncs++
-		const code = index === this.#failAt?.index ? this.#failAt.code : this.#failing.get(name)
+		const code = index === this.#failAt?.index ? this.#failAt.code : this.#failureOf(name)
 		if (code !== undefined && !NEVER_FAILING.includes(name)) {
 			const error = failure(code, name)
 			// Whatever a kernel says of a close, the descriptor is gone.
@@ -95,6 +96,11 @@ export class FaultyFileSystem implements FileSystem {
 		}
 		if (name === 'writeSync') return this.#write(args as Parameters<FileSystem['writeSync']>)
 		return (this.#base[name] as (...all: unknown[]) => unknown)(...args)
+	}
+
+	#failureOf(name: CallName): string | undefined {
+		const failing = this.#failing.get(name)
+		return failing === undefined || failing.passing-- > 0 ? undefined : failing.code
 	}
 
 	#write([fd, buffer, offset, length, position]: Parameters<FileSystem['writeSync']>): number {

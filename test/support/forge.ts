@@ -3,7 +3,7 @@ import { ANCHOR_BYTES, decodeAnchor, encodeAnchor, findAnchorLead } from '../../
 import { checksum, entrySeed, identityChecksum } from '../../src/chain/format/checksum.ts'
 import { claimedLength, encodeFrame, frameBytesMax, looksLikeFrame } from '../../src/chain/format/frame.ts'
 import { encodeHeader, HEADER_BYTES, type Header } from '../../src/chain/format/header.ts'
-import { headerLink, identify } from '../../src/chain/identity.ts'
+import { headerLink, identify } from '../../src/chain/scan/identity.ts'
 
 const ID = Buffer.alloc(16, 7)
 

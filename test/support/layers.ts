@@ -13,6 +13,15 @@ const LAYERS: readonly (readonly string[])[] = [
 	['codec'],
 	['.'],
 ]
+/** The same within a tower. */
+const CHAIN_LAYERS: readonly (readonly string[])[] = [
+	['verify'],
+	['read', 'write'],
+	['files'],
+	['scan'],
+	['format'],
+	['.'],
+]
 const FILE_LINES_MAX = 450
 
 export type SourceFiles = ReadonlyMap<string, string>
@@ -56,17 +65,22 @@ function importsOf(path: string, text: string): string[] {
 	return [...found].map(([, specifier]) => normalize(join(dirname(path), specifier ?? '')))
 }
 
-function layerOf(path: string): number {
+function layerOf(path: string, layers: readonly (readonly string[])[]): number {
 	const top = path.includes('/') ? (path.split('/')[0] ?? '') : path
-	const layer = LAYERS.findIndex((names) => names.includes(top))
-	return layer >= 0 ? layer : path.includes('/') ? -1 : LAYERS.length - 1
+	const layer = layers.findIndex((names) => names.includes(top))
+	return layer >= 0 ? layer : path.includes('/') ? -1 : layers.length - 1
 }
 
 function wrongDirection(path: string, target: string): string[] {
-	const [from, to] = [layerOf(path), layerOf(target)]
-	if (from < 0) return [`${path} is in a folder that is no layer`]
-	const isSibling = from === to && path.split('/')[0] !== target.split('/')[0] && path.includes('/')
-	return to < from || isSibling ? [`${path} imports ${target}: imports run downward only`] : []
+	const tower = 'chain/'
+	const isWithin = path.startsWith(tower) && target.startsWith(tower)
+	const [layers, from, to] = isWithin
+		? [CHAIN_LAYERS, path.slice(tower.length), target.slice(tower.length)]
+		: [LAYERS, path, target]
+	const [fromLayer, toLayer] = [layerOf(from, layers), layerOf(to, layers)]
+	if (fromLayer < 0) return [`${path} is in a folder that is no layer`]
+	const isSibling = fromLayer === toLayer && from.split('/')[0] !== to.split('/')[0] && from.includes('/')
+	return toLayer < fromLayer || isSibling ? [`${path} imports ${target}: imports run downward only`] : []
 }
 
 /** Imports of types alone may go in circles; those of values may not. */

@@ -32,6 +32,7 @@
 import { createHash } from 'node:crypto'
 import { LOG_LEVELS } from '../../record.ts'
 import { checksum, entrySeed, identityChecksum } from './checksum.ts'
+import { readDouble, writeDouble } from './double.ts'
 import { CHAIN_ID_BYTES, LINK_BYTES } from './header.ts'
 
 export const ANCHOR_BYTES = 263
@@ -246,15 +247,6 @@ export function decodeAnchor(
 		detail: readDouble(bytes, pos + DETAIL_AT),
 		link: Uint8Array.from(bytes.subarray(pos + LINK_AT + 2, pos + ANCHOR_BYTES)),
 	}
-}
-
-function writeDouble(bytes: Buffer, pos: number, value: number): void {
-	bytes[pos] = 0xcb
-	bytes.writeDoubleBE(value, pos + 1)
-}
-
-function readDouble(bytes: Buffer, pos: number): number {
-	return bytes.readDoubleBE(pos + 1)
 }
 
 function writeExtent(bytes: Buffer, pos: number, extent: Extent): void {

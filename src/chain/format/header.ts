@@ -18,6 +18,7 @@
 import { MeshChainError } from '../../errors.ts'
 import { show } from '../../record.ts'
 import { checksum } from './checksum.ts'
+import { readDouble, writeDouble } from './double.ts'
 
 export const FORMAT_VERSION = 1
 export const HEADER_BYTES = 102
@@ -89,9 +90,9 @@ export function readHeader(bytes: Buffer, path: string): HeaderReading {
 		header: {
 			chainId: Uint8Array.from(bytes.subarray(ID_AT + 2, SEGMENT_AT)),
 			segment: bytes.readUInt32BE(SEGMENT_AT + 1),
-			createdMs: bytes.readDoubleBE(CREATED_AT + 1),
-			firstSeq: bytes.readDoubleBE(FIRST_SEQ_AT + 1),
-			previousEnd: bytes.readDoubleBE(PREVIOUS_END_AT + 1),
+			createdMs: readDouble(bytes, CREATED_AT),
+			firstSeq: readDouble(bytes, FIRST_SEQ_AT),
+			previousEnd: readDouble(bytes, PREVIOUS_END_AT),
 			previousLink: Uint8Array.from(bytes.subarray(PREVIOUS_LINK_AT + 2, CRC_AT)),
 		},
 	}
@@ -129,9 +130,4 @@ function withVersion(bytes: Buffer, version: number): Buffer {
 	const copy = Buffer.from(bytes.subarray(0, HEADER_BYTES))
 	copy[VERSION_AT] = version
 	return copy
-}
-
-function writeDouble(bytes: Buffer, pos: number, value: number): void {
-	bytes[pos] = 0xcb
-	bytes.writeDoubleBE(value, pos + 1)
 }

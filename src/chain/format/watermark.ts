@@ -17,6 +17,7 @@
 
 import { BOOT_ID_BYTES } from './anchor.ts'
 import { checksum } from './checksum.ts'
+import { readDouble, writeDouble } from './double.ts'
 import { CHAIN_ID_BYTES } from './header.ts'
 
 export const SLOT_BYTES = 87
@@ -80,14 +81,9 @@ function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array): Watermark 
 	return {
 		segment: bytes.readUInt32BE(pos + SEGMENT_AT + 1),
 		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
-		counter: bytes.readDoubleBE(pos + COUNTER_AT + 1),
-		offset: bytes.readDoubleBE(pos + OFFSET_AT + 1),
-		seq: bytes.readDoubleBE(pos + SEQ_AT + 1),
+		counter: readDouble(bytes, pos + COUNTER_AT),
+		offset: readDouble(bytes, pos + OFFSET_AT),
+		seq: readDouble(bytes, pos + SEQ_AT),
 		bootId: Uint8Array.from(bytes.subarray(pos + BOOT_AT + 2, pos + SLOT_BYTES)),
 	}
-}
-
-function writeDouble(bytes: Buffer, pos: number, value: number): void {
-	bytes[pos] = 0xcb
-	bytes.writeDoubleBE(value, pos + 1)
 }

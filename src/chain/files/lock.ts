@@ -1,0 +1,314 @@
+/**
+ * One writer a chain. The lock is the kernel's where `flock(1)` can give it to us: it holds while its owner is
+ * stopped and is freed when the owner dies. Elsewhere it is a file that names its owner, and what cannot be decided is
+ * refused. Either way the file's text says who holds it.
+ */
+import { hostname } from 'node:os'
+import { threadId } from 'node:worker_threads'
+import { MeshChainError } from '../../errors.ts'
+import { show } from '../../record.ts'
+import type { LockHolder } from '../chain.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	isSameFile,
+	O_CREAT,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_RDONLY,
+	O_RDWR,
+	readFully,
+	systemCode,
+	writeFully,
+} from '../file-system.ts'
+
+const HOLDER_BYTES_MAX = 4096
+const ATTEMPTS_MAX = 16
+/** How often to ask again for a lock that another writer has: each time costs about 3 ms. */
+const POLL_MS = 50
+
+/** What the lock file says: the holder, and what tells it from another process with the same pid. */
+interface HolderText extends LockHolder {
+	readonly threadId: number
+	/** The kernel holds the lock: whoever gets it knows that this holder is gone. */
+	readonly kernel: boolean
+	readonly startTime: string | undefined
+	readonly bootId: string | undefined
+	readonly pidNamespace: string | undefined
+}
+
+/**
+ * How the writer before let go: its lock was the kernel's, and the kernel has freed it (`kernel`); its lock was a file, and it is dead
+ * as far as can be told (`file`); there was no lock file, so that it closed the chain or somebody removed the file (`none`).
+ */
+export type Provenance = 'kernel' | 'file' | 'none'
+
+export interface Lock {
+	readonly provenance: Provenance
+	/** Whether the lock file is still this holder's: nobody has removed it or taken it over. */
+	isHeld(): boolean
+	/**
+	 * Lets go, and removes the lock file; unless a chain was left unclosed: then the file stays, where the kernel had the lock, and
+	 * tells the next writer that the kernel has seen this one go.
+	 */
+	release(isUnclosed: boolean): void
+}
+
+/** Where the lock of a chain lies. */
+export function lockPathOf(chainPath: string): string {
+	return `${chainPath}.lock`
+}
+
+/**
+ * Takes the lock of a chain, waiting up to `waitMs` for another writer to let it go. The thread is blocked meanwhile.
+ *
+ * @throws {MeshChainError} `CHAIN_LOCKED`, naming the holder.
+ */
+export function acquireLock(system: FileSystem, chainPath: string, nowMs: number, waitMs: number): Lock {
+	const deadline = performance.now() + waitMs
+	for (;;) {
+		const lock = tryLock(system, chainPath, nowMs)
+		if (lock !== undefined) return lock
+		const holder = readHolderText(system, chainPath)
+		const isOurs = holder !== undefined && isThisThread(system, holder)
+		const leftMs = deadline - performance.now()
+		// Whoever waits for itself waits for ever.
+		if (isOurs || leftMs <= 0) throw lockedError(chainPath, holder)
+		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(leftMs, POLL_MS))
+	}
+}
+
+function isThisThread(system: FileSystem, holder: HolderText): boolean {
+	const us = ourselves(system, 0, holder.kernel)
+	const isSameProcess =
+		holder.pid === us.pid && holder.startTime === us.startTime && holder.bootId === us.bootId
+	return isSameProcess && holder.pidNamespace === us.pidNamespace && holder.threadId === us.threadId
+}
+
+/** The lock, or undefined while somebody else has it. */
+function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | undefined {
+	const path = lockPathOf(chainPath)
+	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		const fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+		try {
+			const outcome = system.lockSync(fd)
+			if (outcome === 'taken' && isStillNamed(system, fd, path)) {
+				const before = readHolderText(system, chainPath)
+				// A holder that could not ask the kernel does not lose its lock to one that can.
+				if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') {
+					closeQuietly(system, fd)
+					return undefined
+				}
+				const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
+				return holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
+			}
+			closeQuietly(system, fd)
+			if (outcome === 'held') return undefined
+			if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs)
+			// The holder before removed the file between our open and our lock: what we locked has no name any more.
+		} catch (error) {
+			closeQuietly(system, fd)
+			throw error
+		}
+	}
+	return undefined
+}
+
+/** The live process that holds a chain open for writing, as far as this process can tell. */
+export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
+	const holder = readHolderText(system, chainPath)
+	if (holder === undefined || liveness(system, holder) === 'dead') return undefined
+	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
+}
+
+/** Without the kernel: whoever's file has the name has the lock, and a holder that is dead for certain loses it. */
+function tryFileLock(system: FileSystem, chainPath: string, nowMs: number): Lock | undefined {
+	const path = lockPathOf(chainPath)
+	// It gets its name when its text is in it: what has no text is nobody's.
+	const ours = `${path}.${process.pid}-${threadId}`
+	let provenance: Provenance = 'none'
+	removeIfThere(system, ours)
+	const fd = system.openSync(ours, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+	try {
+		const lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: false })
+		for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+			if (linkUnlessThere(system, ours, path)) return lock
+			const before = readHolderText(system, chainPath)
+			if (before !== undefined && liveness(system, before) !== 'dead') break
+			if (before !== undefined) provenance = 'file'
+			removeDead(system, path, before)
+		}
+	} finally {
+		removeIfThere(system, ours)
+	}
+	closeQuietly(system, fd)
+	return undefined
+}
+
+function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
+	try {
+		system.linkSync(from, to)
+		return true
+	} catch (error) {
+		if (systemCode(error) === 'EEXIST') return false
+		throw error
+	}
+}
+
+/** Takes the lock file of a dead holder away, and puts it back should it be another one's by now. */
+function removeDead(system: FileSystem, path: string, dead: HolderText | undefined): void {
+	const aside = `${path}.${process.pid}-${threadId}-dead`
+	try {
+		system.renameSync(path, aside)
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return
+		throw error
+	}
+	if (JSON.stringify(readTextAt(system, aside)) !== JSON.stringify(dead)) linkUnlessThere(system, aside, path)
+	removeIfThere(system, aside)
+}
+
+interface HeldLock {
+	readonly path: string
+	readonly nowMs: number
+	readonly provenance: () => Provenance
+	readonly kernel: boolean
+}
+
+function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, kernel }: HeldLock): Lock {
+	try {
+		system.ftruncateSync(fd, 0)
+		writeFully(system, fd, Buffer.from(`${JSON.stringify(ourselves(system, nowMs, kernel))}\n`), 0)
+	} catch (error) {
+		// On a full disk the lock still holds; only its text is missing.
+		if (systemCode(error) !== 'ENOSPC') {
+			closeQuietly(system, fd)
+			throw error
+		}
+	}
+	let held = true
+	return {
+		get provenance() {
+			return provenance()
+		},
+		isHeld: () => held && isStillNamed(system, fd, path),
+		release(isUnclosed) {
+			if (!held) return
+			held = false
+			try {
+				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
+			} finally {
+				closeQuietly(system, fd)
+			}
+		},
+	}
+}
+
+function isStillNamed(system: FileSystem, fd: number, path: string): boolean {
+	try {
+		return isSameFile(system.fstatSync(fd), system.statSync(path))
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return false
+		throw error
+	}
+}
+
+function removeIfThere(system: FileSystem, path: string): void {
+	try {
+		system.unlinkSync(path)
+	} catch (error) {
+		if (systemCode(error) !== 'ENOENT') throw error
+	}
+}
+
+function readHolderText(system: FileSystem, chainPath: string): HolderText | undefined {
+	return readTextAt(system, lockPathOf(chainPath))
+}
+
+function readTextAt(system: FileSystem, path: string): HolderText | undefined {
+	let fd: number | undefined
+	try {
+		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW)
+		const holder: unknown = JSON.parse(readFully(system, fd, HOLDER_BYTES_MAX, 0).toString())
+		return isHolderText(holder) ? holder : undefined
+	} catch {
+		return undefined
+	} finally {
+		if (fd !== undefined) closeQuietly(system, fd)
+	}
+}
+
+function isHolderText(value: unknown): value is HolderText {
+	const holder = value as Partial<HolderText> | null
+	return (
+		typeof holder === 'object' &&
+		Number.isSafeInteger(holder?.pid) &&
+		(holder?.pid ?? 0) > 0 &&
+		typeof holder?.host === 'string' &&
+		typeof holder?.kernel === 'boolean' &&
+		Number.isSafeInteger(holder?.sinceMs)
+	)
+}
+
+function ourselves(system: FileSystem, nowMs: number, kernel: boolean): HolderText {
+	return {
+		kernel,
+		pid: process.pid,
+		host: hostname(),
+		sinceMs: nowMs,
+		threadId,
+		startTime: startTimeOf(system, process.pid),
+		bootId: readText(system, '/proc/sys/kernel/random/boot_id'),
+		pidNamespace: pidNamespaceOf(system),
+	}
+}
+
+/** Whether the process that a lock file names still runs. `unknown`: another host or container, or no way to tell. */
+function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {
+	const us = ourselves(system, 0, holder.kernel)
+	if (holder.host !== us.host) return 'unknown'
+	if (holder.bootId !== us.bootId) return 'dead'
+	if (holder.pidNamespace !== us.pidNamespace) return 'unknown'
+	try {
+		process.kill(holder.pid, 0)
+	} catch (error) {
+		if (systemCode(error) === 'ESRCH') return 'dead'
+	}
+	const startTime = startTimeOf(system, holder.pid)
+	if (startTime === undefined || holder.startTime === undefined) return 'unknown'
+	return startTime === holder.startTime ? 'alive' : 'dead'
+}
+
+/** When a process started, in clock ticks since boot: the 22nd field of its stat line, counted behind its name. */
+function startTimeOf(system: FileSystem, pid: number): string | undefined {
+	const stat = readText(system, `/proc/${pid}/stat`)
+	return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+}
+
+function pidNamespaceOf(system: FileSystem): string | undefined {
+	try {
+		return String(system.statSync('/proc/self/ns/pid').ino)
+	} catch {
+		return undefined
+	}
+}
+
+function readText(system: FileSystem, path: string): string | undefined {
+	try {
+		return system.readFileSync(path).toString().trim()
+	} catch {
+		return undefined
+	}
+}
+
+function lockedError(chainPath: string, holder: HolderText | undefined): MeshChainError {
+	const lockPath = lockPathOf(chainPath)
+	const by = holder
+		? `process ${holder.pid} on ${show(holder.host)} since ${new Date(holder.sinceMs).toISOString()}`
+		: 'another process'
+	return new MeshChainError(
+		'CHAIN_LOCKED',
+		`${show(chainPath)} is open for writing by ${by}: give this writer another path ('{pid}' in a path becomes the process id), stop the other one, or, if it is certain that none runs, remove ${show(lockPath)}`,
+		{ path: chainPath },
+	)
+}

@@ -1,0 +1,213 @@
+/**
+ * The names of a chain's files: how new ones appear whole, how a sealed one gets its name, how bytes are kept aside. The name of the
+ * live file never leads nowhere. The caller holds the lock.
+ */
+import { randomBytes } from 'node:crypto'
+import { basename, dirname, join } from 'node:path'
+import { MeshChainError, messageOf } from '../../errors.ts'
+import { show } from '../../record.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	isSameFile,
+	O_CREAT,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_WRONLY,
+	readFully,
+	syncDirectory,
+	systemCode,
+	writeFully,
+} from '../file-system.ts'
+import { segmentPathOf } from './segments.ts'
+
+const COPY_BYTES = 1024 * 1024
+const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
+
+/** A name beside a chain that no other file has, for one that is not finished. */
+export function temporaryPathOf(chainPath: string): string {
+	return `${chainPath}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
+}
+
+/** Removes what writers left that died while they made a file; where a directory cannot be read it stays. */
+export function removeTemporaries(system: FileSystem, chainPath: string): void {
+	const stem = basename(chainPath)
+	for (const name of namesIn(system, dirname(chainPath))) {
+		const isOurs = name.startsWith(`${stem}.`) && /^\d+-[0-9a-f]{8}\.tmp$/.test(name.slice(stem.length + 1))
+		if (isOurs) removeQuietly(system, join(dirname(chainPath), name))
+	}
+}
+
+function namesIn(system: FileSystem, directory: string): string[] {
+	try {
+		return system.readdirSync(directory)
+	} catch {
+		return []
+	}
+}
+
+/** A file has its name. */
+export interface Placed {
+	/** Why its name may not be on disk; undefined when it is. */
+	readonly unsynced: unknown
+}
+
+/** Gives a file a name that none has; never takes the place of a file that came meanwhile. */
+export function putFirstInPlace(system: FileSystem, temporary: string, path: string): Placed {
+	try {
+		system.linkSync(temporary, path)
+		removeQuietly(system, temporary)
+	} catch (error) {
+		if (!NO_HARD_LINKS.includes(systemCode(error) ?? '')) throw error
+		system.renameSync(temporary, path)
+	}
+	return syncedNames(system, path)
+}
+
+function syncedNames(system: FileSystem, path: string): Placed {
+	try {
+		syncDirectory(system, dirname(path))
+		return { unsynced: undefined }
+	} catch (unsynced) {
+		return { unsynced }
+	}
+}
+
+/**
+ * Gives the live file the name of a sealed one, and a new file the name of the live one. Whatever stops it in between, both names
+ * lead to files that belong there; doing it again finishes it.
+ *
+ * @returns also where the file before is now.
+ */
+export function putNextInPlace(
+	system: FileSystem,
+	temporary: string,
+	chainPath: string,
+	firstSeq: number,
+): Placed & { readonly sealedPath: string } {
+	const sealedPath = keepName(system, chainPath, firstSeq)
+	// Should the new name reach the disk without this one, the file before would have none.
+	syncDirectory(system, dirname(chainPath))
+	system.renameSync(temporary, chainPath)
+	return { sealedPath, ...syncedNames(system, chainPath) }
+}
+
+function keepName(system: FileSystem, chainPath: string, firstSeq: number): string {
+	for (let copy = 0; ; copy++) {
+		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
+		try {
+			system.linkSync(chainPath, sealedPath)
+			return sealedPath
+		} catch (error) {
+			if (systemCode(error) === 'EEXIST') {
+				if (isSameFile(system.statSync(sealedPath), system.statSync(chainPath))) return sealedPath
+			} else if (!NO_HARD_LINKS.includes(systemCode(error) ?? '')) throw error
+			else if (!exists(system, sealedPath)) {
+				// Without hard links the name of the live file is free for a moment; a crash there is found when it is opened.
+				system.renameSync(chainPath, sealedPath)
+				return sealedPath
+			}
+		}
+	}
+}
+
+function exists(system: FileSystem, path: string): boolean {
+	try {
+		system.statSync(path)
+		return true
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return false
+		throw error
+	}
+}
+
+export function removeQuietly(system: FileSystem, path: string): void {
+	try {
+		system.unlinkSync(path)
+	} catch {
+		// A left-over temporary file is untidy, not wrong.
+	}
+}
+
+/** Copies bytes of a file beside the chain; returns where they are once they are on disk. */
+export function keepAside(
+	system: FileSystem,
+	chainPath: string,
+	fd: number,
+	offset: number,
+	bytes: number,
+): string {
+	const keptAt = `${chainPath}.cut-${offset}-${randomBytes(4).toString('hex')}`
+	copyTo(system, keptAt, fd, offset, bytes)
+	syncDirectory(system, dirname(chainPath))
+	return keptAt
+}
+
+/** Gives a file that has no name any more the name of a sealed one, by copy; returns which. */
+export function restoreAsSealed(
+	system: FileSystem,
+	chainPath: string,
+	fd: number,
+	bytes: number,
+	firstSeq: number,
+): string {
+	const temporary = temporaryPathOf(chainPath)
+	copyTo(system, temporary, fd, 0, bytes)
+	for (let copy = 0; ; copy++) {
+		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
+		if (exists(system, sealedPath)) continue
+		const { unsynced } = putFirstInPlace(system, temporary, sealedPath)
+		if (unsynced !== undefined) throw unsynced
+		return sealedPath
+	}
+}
+
+/** Takes a file that somebody put in the place of the live one out of the way. */
+export function moveAside(system: FileSystem, chainPath: string): void {
+	try {
+		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)
+	} catch (error) {
+		if (systemCode(error) !== 'ENOENT') throw error
+	}
+}
+
+function copyTo(system: FileSystem, path: string, fd: number, offset: number, bytes: number): void {
+	const copy = system.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+	try {
+		for (let done = 0; done < bytes; ) {
+			const piece = readFully(system, fd, Math.min(COPY_BYTES, bytes - done), offset + done)
+			if (piece.length === 0) break
+			writeFully(system, copy, piece, done)
+			done += piece.length
+		}
+		system.fsyncSync(copy)
+	} catch (error) {
+		removeQuietly(system, path)
+		throw error
+	} finally {
+		closeQuietly(system, copy)
+	}
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+	ENOENT: 'the directory does not exist: create it first',
+	ENOTDIR: 'a part of the path is not a directory',
+	EACCES: 'permission denied: this user may not write there',
+	EPERM: 'permission denied: this user may not write there',
+	EISDIR: 'it is a directory: name a file in it',
+	ELOOP: 'it is a symbolic link: name the file itself',
+	EROFS: 'the file system is read-only',
+	ENOSPC: 'the disk is full',
+	EMFILE: 'this process has too many files open',
+}
+
+/** Any failure to open a chain for writing, with what to do about it. */
+export function unreadable(path: string, error: unknown): MeshChainError {
+	if (error instanceof MeshChainError) return error
+	const advice = ADVICE[systemCode(error) ?? '']
+	const reason = advice === undefined ? messageOf(error) : `${advice} (${systemCode(error)})`
+	return new MeshChainError('CHAIN_UNREADABLE', `cannot open ${show(path)} for writing: ${reason}`, {
+		path,
+		cause: error,
+	})
+}

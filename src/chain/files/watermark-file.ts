@@ -1,0 +1,109 @@
+/**
+ * Keeps the durable watermark of a chain beside it: written after each sync that succeeded, read by whoever must know what is
+ * on disk and not only written. It only ever says less than is true, so failing to write it harms nothing.
+ */
+import { dirname } from 'node:path'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_CREAT,
+	O_NOFOLLOW,
+	O_RDONLY,
+	O_RDWR,
+	readFully,
+	syncDirectory,
+	writeFully,
+} from '../file-system.ts'
+import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
+import { bootId, bootSince } from './boot-id.ts'
+
+/** Where the watermark of a chain lies. */
+export function watermarkPathOf(chainPath: string): string {
+	return `${chainPath}.durable`
+}
+
+/** The watermark of a chain; undefined where there is none that verifies and belongs to it. */
+export function readWatermark(
+	system: FileSystem,
+	chainPath: string,
+	chainId: Uint8Array,
+): Watermark | undefined {
+	let fd: number | undefined
+	try {
+		fd = system.openSync(watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW)
+		return decodeWatermark(readFully(system, fd, WATERMARK_BYTES, 0), chainId)
+	} catch {
+		// None, or none that may be read: nothing is known to be on disk.
+		return undefined
+	} finally {
+		if (fd !== undefined) closeQuietly(system, fd)
+	}
+}
+
+/**
+ * From which offset on a place of a file that cannot be read is what a power loss has left: nobody was told that it is on disk, and the
+ * machine was booted since. Infinity where every such place is damage.
+ */
+export function unsyncedFrom(
+	system: FileSystem,
+	chainPath: string,
+	{ id, segment }: { readonly id: Uint8Array; readonly segment: number },
+): number {
+	const mark = readWatermark(system, chainPath, id)
+	const now = bootId(system)
+	if (mark === undefined || mark.segment > segment) return Number.POSITIVE_INFINITY
+	if (bootSince(mark.bootId, now) !== 'changed') return Number.POSITIVE_INFINITY
+	return mark.segment === segment ? mark.offset : 0
+}
+
+/** One writer's hold on the watermark. */
+export class WatermarkFile {
+	readonly #system: FileSystem
+	readonly #path: string
+	readonly #mode: number
+	readonly #chainId: Uint8Array
+	readonly #writer: { readonly epoch: number; readonly bootId: Uint8Array }
+	#fd: number | undefined
+	#counter: number
+	#failed = false
+
+	constructor(
+		system: FileSystem,
+		chain: { readonly path: string; readonly id: Uint8Array; readonly mode: number },
+		writer: { readonly epoch: number; readonly bootId: Uint8Array },
+		before: Watermark | undefined,
+	) {
+		this.#system = system
+		this.#path = watermarkPathOf(chain.path)
+		this.#mode = chain.mode
+		this.#chainId = chain.id
+		this.#writer = writer
+		this.#counter = (before?.counter ?? -1) + 1
+	}
+
+	/**
+	 * Says what of a segment is on disk; what came before it is. After a failure it says nothing more. The first time it exists
+	 * it is put on disk itself, so that there is a mark to tell a power loss by.
+	 */
+	write(durable: Pick<Watermark, 'segment' | 'offset' | 'seq'>): void {
+		if (this.#failed) return
+		const mark = { ...this.#writer, ...durable, counter: this.#counter++ }
+		const { bytes, position } = encodeWatermark(this.#chainId, mark)
+		try {
+			this.#fd ??= this.#system.openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, this.#mode)
+			writeFully(this.#system, this.#fd, bytes, position)
+			if (mark.counter > 0) return
+			this.#system.fdatasyncSync(this.#fd)
+			syncDirectory(this.#system, dirname(this.#path))
+		} catch {
+			// What it said last is still true.
+			this.#failed = true
+		}
+	}
+
+	close(): void {
+		if (this.#fd !== undefined) closeQuietly(this.#system, this.#fd)
+		this.#fd = undefined
+		this.#failed = true
+	}
+}

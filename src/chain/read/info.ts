@@ -1,0 +1,225 @@
+/**
+ * What there is to know about a chain without reading its records: one walk over frame heads and anchors.
+ */
+import { type GapData, isGap, LOG_LEVELS, type LogLevel } from '../../record.ts'
+import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
+import { readHolder } from '../files/lock.ts'
+import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
+import type { Frame } from '../format/frame.ts'
+import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'
+import { Continuity, rowsOf } from '../scan/continuity.ts'
+import type { ChainIdentity } from '../scan/identity.ts'
+import type { ScanEntry } from '../scan/scan.ts'
+import { type OpenFile, walkFile } from '../scan/walk.ts'
+import type { ChainFile, ChainFiles } from './chain-files.ts'
+import { headGap, removedGap } from './head-gap.ts'
+import { walkedFile } from './matching.ts'
+
+export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
+	const { system, chainPath } = files.held
+	const walk = new InfoWalk()
+	const listed = files.list()
+	walk.gap((await headGap(files, listed))?.data)
+	for (const each of listed) {
+		const file = await files.open(each)
+		if (file === undefined) {
+			walk.gap((await removedGap(files, each))?.data)
+			continue
+		}
+		try {
+			await walkOne(walk, file, each)
+		} finally {
+			await files.close(file)
+		}
+	}
+	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
+	return walk.finish(files.held, isClosed ? undefined : readHolder(system, chainPath))
+}
+
+async function walkOne(walk: InfoWalk, file: OpenFile, { end, nextFirstSeq }: ChainFile): Promise<void> {
+	const { size } = await file.system.fstat(file.fd)
+	walk.begin(file, size, nextFirstSeq !== undefined)
+	for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
+		for (const entry of entries) walk.take(entry)
+	}
+	walk.end(nextFirstSeq)
+}
+
+/** The newest link of a chain. */
+export function headOf(identity: ChainIdentity, anchor: Anchor | undefined): ChainHead {
+	return {
+		chainId: identity.idHex,
+		segment: identity.segment,
+		epoch: anchor?.epoch ?? 0,
+		seq: anchor === undefined ? 0 : anchor.nextSeq - 1,
+		offset: anchor?.offset ?? 0,
+		link: anchor === undefined ? '' : Buffer.from(anchor.link).toString('hex'),
+	}
+}
+
+interface EpochWalk {
+	epoch: number
+	openedMs: number
+	firstSeq: number | undefined
+	lastSeq: number | undefined
+	closed: Anchor | undefined
+	cutBytes: number
+}
+
+class InfoWalk {
+	lastAnchor: Anchor | undefined
+	framesBehindAnchor = false
+	#continuity = new Continuity(undefined, { firstSeq: 1 })
+	#isUnsynced: (offset: number) => boolean = () => false
+	#identity: ChainIdentity | undefined
+	#createdMs = Number.NaN
+	readonly #segments: SegmentInfo[] = []
+	readonly #epochs: EpochWalk[] = []
+	readonly #byCause: Record<string, number> = {}
+	readonly #levels = LOG_LEVELS.map(() => 0)
+	#gapCount = 0
+	#gapRecords = 0
+	#records = 0
+	#firstSeq: number | undefined
+	#lastSeq: number | undefined
+	#minTsMs = Number.POSITIVE_INFINITY
+	#maxTsMs = Number.NEGATIVE_INFINITY
+	#tornBytes = 0
+	#damagedPlaces = 0
+	#damagedBytes = 0
+
+	begin(file: OpenFile, bytes: number, isFollowed: boolean): void {
+		const { identity, path } = file
+		const walked = walkedFile(file)
+		this.#continuity = new Continuity(undefined, { ...walked, isFollowed })
+		this.#isUnsynced = walked.isUnsynced ?? this.#isUnsynced
+		this.#identity = identity
+		if (this.#segments.length === 0) this.#createdMs = identity.createdMs
+		this.#segments.push({ path, segment: identity.segment, firstSeq: identity.firstSeq, bytes })
+		if (identity.headerDamaged) this.damaged(HEADER_BYTES)
+	}
+
+	take(entry: ScanEntry): void {
+		if (entry.type === 'frame') this.#frame(entry.frame)
+		else if (entry.type === 'anchor') this.#anchor(entry.anchor)
+		else {
+			const { place } = entry
+			if (place.torn || (place.atEnd && this.#isUnsynced(place.offset))) this.#tornBytes += place.bytes
+			else this.damaged(place.bytes)
+			this.gap(this.#continuity.bad(place)?.data)
+		}
+	}
+
+	/** The end of a file; the next one begins with this seq. */
+	end(nextFirstSeq: number | undefined): void {
+		if (nextFirstSeq !== undefined) this.gap(this.#continuity.upTo(nextFirstSeq)?.data)
+	}
+
+	damaged(bytes: number): void {
+		this.#damagedPlaces++
+		this.#damagedBytes += bytes
+	}
+
+	finish({ chainPath, identity }: OpenFile, holder: ChainInfo['holder']): ChainInfo {
+		const epochs = this.#epochs.map((epoch, index): EpochInfo => {
+			const isLast = index === this.#epochs.length - 1
+			const state = stateOf(epoch.closed, isLast && holder !== undefined)
+			return {
+				epoch: epoch.epoch,
+				openedMs: epoch.openedMs,
+				firstSeq: epoch.firstSeq,
+				lastSeq: epoch.lastSeq,
+				state,
+				exitCode: state === 'exited' ? epoch.closed?.detail : undefined,
+				cutBytes: epoch.cutBytes,
+			}
+		})
+		const last = epochs.at(-1)
+		return {
+			path: chainPath,
+			chainId: identity.idHex,
+			formatVersion: FORMAT_VERSION,
+			createdMs: Number.isNaN(this.#createdMs) ? (epochs[0]?.openedMs ?? 0) : this.#createdMs,
+			bytes: this.#segments.reduce((sum, { bytes }) => sum + bytes, 0),
+			segments: this.#segments,
+			records: this.#records,
+			firstSeq: this.#firstSeq,
+			lastSeq: this.#lastSeq,
+			minTsMs: this.#records === 0 ? undefined : this.#minTsMs,
+			maxTsMs: this.#records === 0 ? undefined : this.#maxTsMs,
+			levels: Object.fromEntries(
+				LOG_LEVELS.map((level, index) => [level, this.#levels[index] ?? 0]),
+			) as Record<LogLevel, number>,
+			gaps: { count: this.#gapCount, records: this.#gapRecords, byCause: this.#byCause },
+			epochs,
+			state: last?.state ?? 'crashed',
+			exitCode: last?.exitCode,
+			holder,
+			tornBytes: this.#tornBytes,
+			damagedPlaces: this.#damagedPlaces,
+			damagedBytes: this.#damagedBytes,
+			head: headOf(this.#identity ?? identity, this.lastAnchor),
+		}
+	}
+
+	#anchor(anchor: Anchor): void {
+		this.gap(this.#continuity.anchor(anchor)?.data)
+		this.lastAnchor = anchor
+		this.framesBehindAnchor = false
+		const epoch = this.#epochOf(anchor.epoch, anchor.writtenMs)
+		if (anchor.reason === 'opened') {
+			epoch.openedMs = anchor.writtenMs
+			epoch.cutBytes = anchor.detail
+		} else if (anchor.reason === 'closed') epoch.closed = anchor
+	}
+
+	#frame(frame: Frame): void {
+		this.gap(this.#continuity.frame(frame)?.data)
+		this.framesBehindAnchor = true
+		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
+		epoch.closed = undefined
+		const lastSeq = frame.baseSeq + frame.rows - 1
+		for (const record of rowsOf(frame) ?? []) {
+			if (isGap(record)) {
+				this.gap(record.data)
+				continue
+			}
+			this.#records++
+			this.#levels[LOG_LEVELS.indexOf(record.level)]! += 1
+			this.#minTsMs = Math.min(this.#minTsMs, record.tsMs)
+			this.#maxTsMs = Math.max(this.#maxTsMs, record.tsMs)
+			this.#firstSeq ??= record.seq
+			epoch.firstSeq ??= record.seq
+		}
+		epoch.lastSeq = lastSeq
+		this.#lastSeq = lastSeq
+	}
+
+	#epochOf(number: number, seenMs: number): EpochWalk {
+		const last = this.#epochs.at(-1)
+		if (last !== undefined && last.epoch === number) return last
+		const epoch: EpochWalk = {
+			epoch: number,
+			openedMs: seenMs,
+			firstSeq: undefined,
+			lastSeq: undefined,
+			closed: undefined,
+			cutBytes: 0,
+		}
+		this.#epochs.push(epoch)
+		return epoch
+	}
+
+	gap(gap: GapData | undefined): void {
+		if (gap === undefined) return
+		this.#gapCount++
+		this.#gapRecords += gap.count
+		this.#byCause[gap.cause] = (this.#byCause[gap.cause] ?? 0) + gap.count
+	}
+}
+
+/** How an epoch ended: by its closing anchor, or without one. */
+export function stateOf(closed: Anchor | undefined, isHeld: boolean): ChainState {
+	if (closed !== undefined) return closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
+	return isHeld ? 'open' : 'crashed'
+}

@@ -1,0 +1,25 @@
+/** The way into a chain for readers. */
+import { checkOptionNames } from '../../options.ts'
+import type { Chain } from '../chain.ts'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { openForReading } from './open-file.ts'
+import { FileChain } from './reader.ts'
+
+/**
+ * Opens a chain for reading, also while a writer has it open.
+ *
+ * @throws {MeshChainError} `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`, `CHAIN_UNREADABLE`, `NOT_A_CHAIN`,
+ * `HEADER_DAMAGED`, `NEWER_VERSION`.
+ *
+ * @example
+ * ```ts
+ * import { openChain } from 'mesh-chain'
+ *
+ * await using chain = await openChain('node.chain')
+ * for await (const record of chain.records({ level: 'error' })) console.log(record.message)
+ * ```
+ */
+export async function openChain(path: string, options: { fs?: FileSystem } = {}): Promise<Chain> {
+	checkOptionNames(options, ['fs'])
+	return new FileChain(await openForReading(path, options.fs ?? nodeFileSystem))
+}

@@ -1,0 +1,156 @@
+/** What a reader was asked for, checked and in full, and which entries of a chain answer it. */
+import { MeshChainError } from '../../errors.ts'
+import { matches, type ResolvedFilter, resolveFilter } from '../../filter.ts'
+import { type GapData, isGap, type LogRecord, show } from '../../record.ts'
+import type { ChainQuery } from '../chain.ts'
+import { type Anchor, type Extent, PRESENCE_GAP } from '../format/anchor.ts'
+import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'
+import { Continuity, rowsOf, type WalkedFile } from '../scan/continuity.ts'
+import type { ScanEntry } from '../scan/scan.ts'
+
+const QUERY_KEYS = ['limit', 'reverse', 'gaps'] as const
+
+export interface ResolvedQuery extends ResolvedFilter {
+	readonly limit: number
+	readonly reverse: boolean
+	readonly gaps: 'yield' | 'throw' | 'skip'
+	/** The levels wanted, as bits: those of frame flags and of {@link Extent.presence}. */
+	readonly levelsWanted: number
+	/** No condition at all. */
+	readonly isEverything: boolean
+}
+
+/**
+ * Checks a query. Keys that `extraKeys` names belong to the caller and are passed over.
+ *
+ * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`
+ */
+export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = []): ResolvedQuery {
+	const filter = resolveFilter(query, [...QUERY_KEYS, ...extraKeys])
+	const { limit = Number.POSITIVE_INFINITY, reverse = false, gaps = 'yield' } = query
+	if (limit !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(limit) || limit < 0)) {
+		throw invalidQuery('limit', limit, 'a whole number from 0')
+	}
+	if (typeof reverse !== 'boolean') throw invalidQuery('reverse', reverse, 'true or false')
+	if (gaps !== 'yield' && gaps !== 'throw' && gaps !== 'skip') {
+		throw invalidQuery('gaps', gaps, "'yield', 'throw' or 'skip'")
+	}
+	const levelsWanted = (LEVELS_MASK << filter.levelIndexMin) & LEVELS_MASK
+	// Listed one by one: what a spread makes has a new shape each time, and V8 compiles the readers for one shape.
+	return {
+		levelIndexMin: filter.levelIndexMin,
+		kinds: filter.kinds,
+		daemonId: filter.daemonId,
+		nodeId: filter.nodeId,
+		grep: filter.grep,
+		fromSeq: filter.fromSeq,
+		toSeq: filter.toSeq,
+		sinceMs: filter.sinceMs,
+		untilMs: filter.untilMs,
+		limit,
+		reverse,
+		gaps,
+		levelsWanted,
+		isEverything: isEverything(filter),
+	}
+}
+
+/** Whether a stretch of this extent can hold a record that matches, or a gap, which always does. */
+export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
+	if ((extent.presence & PRESENCE_GAP) !== 0) return true
+	return (
+		(extent.presence & query.levelsWanted) !== 0 &&
+		extent.minTsMs <= query.untilMs &&
+		extent.maxTsMs >= query.sinceMs
+	)
+}
+
+/** Whether no part of a stretch of this extent can be passed over because of times or levels. */
+export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
+	return query.levelIndexMin === 0 && extent.minTsMs >= query.sinceMs && extent.maxTsMs <= query.untilMs
+}
+
+/** Turns the entries of one stretch into the records that match. */
+export class Collector {
+	readonly #query: ResolvedQuery
+	readonly #continuity: Continuity
+	/** Nothing that comes later in the file can match. */
+	isPastEnd = false
+
+	/** @param anchor where the stretch begins; undefined for the beginning of the file. */
+	constructor(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile) {
+		this.#query = query
+		this.#continuity = new Continuity(anchor, file)
+	}
+
+	/** What is missing before the first seq of the next file. */
+	upTo(nextSeq: number, cause?: GapData['cause']): readonly LogRecord[] {
+		return this.#matching(this.#continuity.upTo(nextSeq, cause))
+	}
+
+	take(entry: ScanEntry): readonly LogRecord[] {
+		const continuity = this.#continuity
+		if (entry.type === 'bad') return this.#matching(continuity.bad(entry.place))
+		if (entry.type === 'anchor') return this.#matching(continuity.anchor(entry.anchor))
+		const { frame } = entry
+		if (frame.baseSeq + frame.rows > this.#query.toSeq) this.isPastEnd = true
+		const before = this.#matching(continuity.frame(frame))
+		if (!this.#mayMatch(frame)) return before
+		const rows = rowsOf(frame, this.#levelIndexMinIn(frame))
+		if (rows === undefined) return [...before, ...this.#matching(unreadableRows(frame))]
+		const found = this.#query.isEverything ? rows : rows.filter((record) => matches(record, this.#query))
+		return before.length === 0 ? found : [...before, ...found]
+	}
+
+	#matching(gap: LogRecord | undefined): readonly LogRecord[] {
+		return gap !== undefined && matches(gap, this.#query) ? [gap] : NOTHING
+	}
+
+	/** A gap passes every level. */
+	#levelIndexMinIn(frame: Frame): number {
+		return (frame.flags & FLAG_CONTROL) === 0 ? this.#query.levelIndexMin : 0
+	}
+
+	#mayMatch(frame: Frame): boolean {
+		const { fromSeq, toSeq, levelsWanted } = this.#query
+		if (frame.baseSeq + frame.rows - 1 < fromSeq) return false
+		if ((frame.flags & FLAG_CONTROL) !== 0) return true
+		return frame.baseSeq <= toSeq && (frame.flags & levelsWanted) !== 0
+	}
+}
+
+const NOTHING: readonly LogRecord[] = Object.freeze([])
+
+/** A frame whose checksum holds and whose rows make no sense: written by something else than mesh-chain. */
+function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
+	const continuity = new Continuity(undefined, { firstSeq: frame.baseSeq })
+	const gap = continuity.anchor({ nextSeq: frame.baseSeq + frame.rows, epoch: frame.epoch } as Anchor)
+	return gap as LogRecord<'$gap', GapData>
+}
+
+/**
+ * Does with the gaps of a batch what the query asks for.
+ *
+ * @throws {MeshChainError} `CHAIN_GAP` with `gaps: 'throw'`.
+ */
+export function applyGapRule(batch: LogRecord[], gaps: ResolvedQuery['gaps'], path: string): LogRecord[] {
+	if (gaps === 'yield' || !batch.some(isGap)) return batch
+	if (gaps === 'skip') return batch.filter((record) => !isGap(record))
+	const gap = batch.find(isGap)!
+	throw new MeshChainError('CHAIN_GAP', `${show(path)}: ${gap.message}`, {
+		path,
+		seq: (gap.data as GapData).fromSeq,
+	})
+}
+
+function isEverything(filter: ResolvedFilter): boolean {
+	const { kinds, daemonId, nodeId, grep, fromSeq, toSeq, sinceMs, untilMs } = filter
+	const anySeq = fromSeq <= 1 && toSeq === Number.POSITIVE_INFINITY
+	const anyTime = sinceMs === Number.NEGATIVE_INFINITY && untilMs === Number.POSITIVE_INFINITY
+	const anyName = kinds === undefined && daemonId === undefined && nodeId === undefined
+	return filter.levelIndexMin === 0 && anySeq && anyTime && anyName && grep === undefined
+}
+
+function invalidQuery(key: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_FILTER', `${key} must be ${allowed}, not ${show(value)}`)
+}

@@ -1,0 +1,148 @@
+/**
+ * Reads a chain: stretches and frames that cannot match are passed over, rows are decoded a frame at a time, what cannot be
+ * read becomes a `$gap`. Never writes, never blocks the writer, and never sees half a frame.
+ */
+import { MeshChainError } from '../../errors.ts'
+import { isGap, type LogRecord, show } from '../../record.ts'
+import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
+import { readHolder } from '../files/lock.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
+import { ChainFiles } from './chain-files.ts'
+import { gatherInfo, stateOf } from './info.ts'
+import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { applyGapRule, type ResolvedQuery, resolveQuery } from './query.ts'
+import { RecordIterator } from './record-iterator.ts'
+import { resolveTail, Tail } from './tail.ts'
+
+export class FileChain implements Chain {
+	readonly path: string
+	readonly chainId: string
+	readonly #file: OpenFile
+	readonly #files: ChainFiles
+	#closing: Promise<void> | undefined
+
+	constructor(file: OpenFile) {
+		this.path = file.chainPath
+		this.chainId = file.identity.idHex
+		this.#file = file
+		this.#files = new ChainFiles(file)
+	}
+
+	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
+		const batches = this.batches(query)
+		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
+	}
+
+	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
+		const resolved = resolveQuery(query)
+		return { [Symbol.asyncIterator]: () => this.#limited(resolved) }
+	}
+
+	tail(query: TailQuery = {}): AsyncIterable<LogRecord> {
+		const resolved = resolveTail(query)
+		return {
+			[Symbol.asyncIterator]: () => {
+				const tail = new Tail(this.#files, resolved, () => this.#refuseWhenClosed())
+				return new RecordIterator(tail.batches(), () => tail.stop())
+			},
+		}
+	}
+
+	async info(): Promise<ChainInfo> {
+		this.#refuseWhenClosed()
+		return gatherInfo(this.#files)
+	}
+
+	async end(): Promise<ChainEndInfo> {
+		this.#refuseWhenClosed()
+		const live = this.#files.list().at(-1)!
+		const file = (await this.#files.open(live)) ?? this.#file
+		try {
+			return await endOf(file)
+		} finally {
+			await this.#files.close(file)
+		}
+	}
+
+	close(): Promise<void> {
+		this.#closing ??= this.#file.system.close(this.#file.fd)
+		return this.#closing
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	#refuseWhenClosed(): void {
+		if (this.#closing === undefined) return
+		throw new MeshChainError('CHAIN_CLOSED', `the chain ${show(this.path)} was closed while it was read`, {
+			path: this.path,
+		})
+	}
+
+	/** The matching batches, cut to the limit. */
+	async *#limited(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
+		let left = query.limit
+		if (left === 0) return
+		try {
+			for await (const batch of this.#matching(query)) {
+				this.#refuseWhenClosed()
+				const wanted = applyGapRule(batch, query.gaps, this.path)
+				const cut = left === Number.POSITIVE_INFINITY ? wanted : firstRecords(wanted, left)
+				if (left !== Number.POSITIVE_INFINITY) left -= countRecords(cut)
+				if (cut.length > 0) yield cut
+				if (left === 0) return
+				this.#refuseWhenClosed()
+			}
+		} catch (error) {
+			// A read of a file that was closed meanwhile fails in ways that say less.
+			this.#refuseWhenClosed()
+			throw error
+		}
+	}
+
+	async *#matching(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
+		this.#refuseWhenClosed()
+		const files = this.#files.list()
+		if (!query.reverse) yield* missingHead(this.#files, files, query)
+		for (const file of query.reverse ? files.reverse() : files) {
+			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
+			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
+			yield* matchingIn(this.#files, file, query)
+		}
+		if (query.reverse) yield* missingHead(this.#files, files.reverse(), query)
+	}
+}
+
+async function endOf(file: OpenFile): Promise<ChainEndInfo> {
+	const { size } = await file.system.fstat(file.fd)
+	const { isUnsynced } = walkedFile(file)
+	let last = await anchorBefore(file, size)
+	let tornBytes = 0
+	let damagedBytes = 0
+	for await (const entries of walkFile(file, last?.offset ?? HEADER_BYTES, size)) {
+		for (const entry of entries) {
+			if (entry.type === 'frame') last = undefined
+			else if (entry.type !== 'bad' || !entry.place.atEnd) continue
+			else if (entry.place.torn || isUnsynced?.(entry.place.offset)) tornBytes = entry.place.bytes
+			else damagedBytes = entry.place.bytes
+		}
+	}
+	const closed = last?.reason === 'closed' ? last : undefined
+	const holder = closed === undefined ? readHolder(file.system, file.chainPath) : undefined
+	const state = stateOf(closed, holder !== undefined)
+	const exitCode = state === 'exited' ? closed?.detail : undefined
+	return { state, exitCode, holder, tornBytes, damagedBytes }
+}
+
+/** Up to the `count`th record that is no gap, with the gaps before it. */
+function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
+	let left = count
+	const last = batch.findIndex((record) => !isGap(record) && --left === 0)
+	return last < 0 ? batch : batch.slice(0, last + 1)
+}
+
+function countRecords(batch: LogRecord[]): number {
+	return batch.reduce((count, record) => count + (isGap(record) ? 0 : 1), 0)
+}

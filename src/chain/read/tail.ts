@@ -1,0 +1,380 @@
+/**
+ * Follows a chain that is being written: its history first, and then whatever comes. Both are one walk from entry to entry and from
+ * file to file, so there is no seam between them. Polling is the truth, `fs.watch` only a hint to poll sooner.
+ *
+ * Invariant: the walk goes on from an entry that stood where it was found; before it goes on, that entry is read again. Where it
+ * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again.
+ */
+import { MeshChainError } from '../../errors.ts'
+import { TIMER_MS_MAX } from '../../limits.ts'
+import { checkWholeNumber } from '../../options.ts'
+import { type LogRecord, show } from '../../record.ts'
+import type { TailQuery } from '../chain.ts'
+import { isSameFile, systemCode } from '../file-system.ts'
+import { readHolder } from '../files/lock.ts'
+import { readWatermark } from '../files/watermark-file.ts'
+import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import type { ScanEntry } from '../scan/scan.ts'
+import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
+import type { ChainFile, ChainFiles } from './chain-files.ts'
+import { causeOfAbsence, removedGap } from './head-gap.ts'
+import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from './query.ts'
+import { findStretches, type Stretch } from './seek.ts'
+
+const POLL_MS_DEFAULT = 200
+const TAIL_KEYS = ['pollMs', 'durableOnly', 'signal'] as const
+
+export interface ResolvedTail {
+	readonly query: ResolvedQuery
+	readonly pollMs: number
+	readonly durableOnly: boolean
+	readonly signal: AbortSignal | undefined
+}
+
+/** @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, `INVALID_OPTION` */
+export function resolveTail(query: TailQuery): ResolvedTail {
+	const resolved = resolveQuery(query, TAIL_KEYS)
+	const { pollMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
+	checkWholeNumber('pollMs', pollMs, 1)
+	if (pollMs > TIMER_MS_MAX) throw invalidOption('pollMs', pollMs, `at most ${TIMER_MS_MAX}`)
+	if (typeof durableOnly !== 'boolean') throw invalidOption('durableOnly', durableOnly, 'true or false')
+	if (signal !== undefined && !(signal instanceof AbortSignal)) {
+		throw invalidOption('signal', signal, 'an AbortSignal')
+	}
+	if (resolved.reverse || resolved.limit !== Number.POSITIVE_INFINITY) {
+		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so it takes neither reverse nor limit')
+	}
+	return { query: resolved, pollMs, durableOnly, signal }
+}
+
+export class Tail {
+	readonly #files: ChainFiles
+	/** The one that the walk has come to. */
+	#file: OpenFile
+	readonly #tail: ResolvedTail
+	readonly #refuseWhenClosed: () => void
+	#collector: Collector
+	/** Where the last known entry begins; the beginning of the file when there is none. */
+	#entryOffset = HEADER_BYTES
+	/** The offset behind it. */
+	#position = HEADER_BYTES
+	/** What was handed out last. */
+	#epoch = 0
+	#seq = 0
+	/** How far the file was looked at, valid or not. */
+	#seenEnd = -1
+	#stopped = false
+	#hinted = false
+	#wake: (() => void) | undefined
+	#stopWatching: () => void = () => {}
+
+	constructor(files: ChainFiles, tail: ResolvedTail, refuseWhenClosed: () => void) {
+		this.#files = files
+		this.#file = files.held
+		this.#tail = tail
+		this.#refuseWhenClosed = refuseWhenClosed
+		this.#collector = this.#newCollector(undefined)
+	}
+
+	/** Ends when the signal aborts or nothing that could come would match; rejects as `Chain.tail` says. */
+	async *batches(): AsyncGenerator<LogRecord[]> {
+		if (this.#isStopped) return
+		const stopListening = this.#listen()
+		try {
+			for await (const batch of this.#all()) {
+				const wanted = applyGapRule(batch, this.#tail.query.gaps, this.#file.chainPath)
+				if (wanted.length > 0) yield wanted
+				if (this.#isStopped) return
+			}
+		} catch (error) {
+			this.#refuseWhenClosed()
+			throw error
+		} finally {
+			stopListening()
+			await this.#files.close(this.#file)
+		}
+	}
+
+	/** Ends {@link batches}, also while it waits. */
+	stop(): void {
+		this.#stopped = true
+		this.#wake?.()
+	}
+
+	get #isStopped(): boolean {
+		return this.#stopped || this.#tail.signal?.aborted === true
+	}
+
+	async *#all(): AsyncGenerator<LogRecord[]> {
+		yield* this.#history()
+		while (!this.#isStopped && !this.#collector.isPastEnd) {
+			this.#hinted = false
+			// What was written before the name was seen to lead elsewhere is still read.
+			const next = this.#whatFollows()
+			let isAtEnd = true
+			for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
+				isAtEnd = false
+				yield batch
+			}
+			if (!isAtEnd) continue
+			if (next?.error !== undefined) throw next.error
+			if (next?.file !== undefined) yield* this.#goOnIn(next.file)
+			else await this.#wait()
+		}
+	}
+
+	/** Everything before the last anchor, as a reader would have it; from that anchor on, the walk begins. */
+	async *#history(): AsyncGenerator<LogRecord[]> {
+		this.#refuseWhenClosed()
+		const { query } = this.#tail
+		const files = this.#files.list()
+		yield* missingHead(this.#files, files, query)
+		if (query.isEverything) {
+			for (const file of files) {
+				if (await this.#open(file)) return
+				const gap = await removedGap(this.#files, file)
+				if (gap !== undefined) yield [gap]
+			}
+			return
+		}
+		const live = files.pop()!
+		for (const file of files) {
+			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
+			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
+			for await (const batch of matchingIn(this.#files, file, query)) {
+				this.#refuseWhenClosed()
+				yield batch
+				if (this.#isStopped) return
+			}
+		}
+		// Whatever has become of it meanwhile, what was listed before it has been handed out.
+		if (!(await this.#open(live))) throw replacedError(this.#file.chainPath, 'was removed')
+		yield* this.#liveHistory()
+	}
+
+	async *#liveHistory(): AsyncGenerator<LogRecord[]> {
+		const { end } = await this.#sizes()
+		for await (const stretch of findStretches(this.#file, end, this.#tail.query)) {
+			if (stretch.isTail) {
+				this.#goOnAt(stretch.anchor)
+				return
+			}
+			yield* this.#stretch(stretch)
+			if (this.#isStopped) return
+		}
+		this.#collector.isPastEnd = true
+	}
+
+	async *#stretch(stretch: Stretch): AsyncGenerator<LogRecord[]> {
+		const collector = this.#newCollector(stretch.anchor)
+		for await (const entries of walkFile(this.#file, stretch.from, stretch.to)) {
+			this.#refuseWhenClosed()
+			for (const entry of entries) {
+				const batch = collector.take(entry)
+				if (batch.length > 0) yield batch as LogRecord[]
+			}
+		}
+	}
+
+	/** Makes a file the one that the walk is in; false when it is gone. */
+	async #open(listed: ChainFile): Promise<boolean> {
+		const file = await this.#files.open(listed)
+		if (file === undefined) return false
+		if (file !== this.#file) await this.#files.close(this.#file)
+		this.#file = file
+		this.#goOnAt(undefined)
+		this.#seenEnd = -1
+		this.#watch()
+		return true
+	}
+
+	/** The next file, from its beginning; what is missing before it or has been removed is a gap. */
+	async *#goOnIn(next: FollowingFile): AsyncGenerator<LogRecord[]> {
+		const { firstSeq } = next.listed.identity
+		const cause = next.isNext ? 'damaged' : await causeOfAbsence(this.#files, firstSeq)
+		const missing = this.#collector.upTo(firstSeq, cause)
+		if (missing.length > 0) yield missing as LogRecord[]
+		// Where it is gone already, a later look finds what follows it.
+		await this.#open(next.listed)
+	}
+
+	#newCollector(anchor: Anchor | undefined): Collector {
+		return new Collector(this.#tail.query, anchor, walkedFile(this.#file))
+	}
+
+	#goOnAt(anchor: Anchor | undefined): void {
+		this.#collector = this.#newCollector(anchor)
+		this.#entryOffset = anchor?.offset ?? HEADER_BYTES
+		this.#position = this.#entryOffset
+	}
+
+	/** What stands behind the last known entry by now: a batch an entry, empty where nothing matched. */
+	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<LogRecord[]> {
+		this.#refuseWhenClosed()
+		const sizes = await this.#sizes()
+		const { size } = sizes
+		const end = Math.min(sizes.end, endMax)
+		if (size < this.#position) await this.#goBack(size)
+		if (end === this.#seenEnd || end <= this.#position) return
+		this.#seenEnd = end
+		try {
+			for await (const entries of walkFile(this.#file, this.#entryOffset, end)) {
+				for (const entry of entries) {
+					if (this.#isKnown(entry)) continue
+					if (!this.#stillStands(entry)) {
+						await this.#goBack(size)
+						yield []
+						return
+					}
+					yield* this.#take(entry)
+				}
+			}
+		} catch (error) {
+			// A writer that opens the chain cuts what the one before it left half-written.
+			if (!(error instanceof MeshChainError && error.code === 'CHAIN_TRUNCATED')) throw error
+			this.#seenEnd = -1
+		}
+	}
+
+	#isKnown(entry: ScanEntry): boolean {
+		return entry.type !== 'bad' && offsetOf(entry) === this.#entryOffset && this.#position > this.#entryOffset
+	}
+
+	/** Whether the walk found the entry it set out from where it was. */
+	#stillStands(entry: ScanEntry): boolean {
+		return offsetOf(entry) >= this.#position
+	}
+
+	*#take(entry: ScanEntry): Generator<LogRecord[]> {
+		// Nothing valid stands behind it yet: most often an entry that is just being written.
+		if (entry.type === 'bad' && entry.place.atEnd) return
+		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
+		const batch = this.#collector.take(entry)
+		if (entry.type !== 'bad') {
+			this.#entryOffset = offsetOf(entry)
+			this.#position = this.#entryOffset + lengthOf(entry)
+		}
+		if (entry.type === 'frame' && !isOld) {
+			this.#epoch = entry.frame.epoch
+			this.#seq = entry.frame.baseSeq + entry.frame.rows - 1
+		}
+		yield isOld ? [] : (batch as LogRecord[])
+	}
+
+	#isHandedOut({ epoch, baseSeq, rows }: { epoch: number; baseSeq: number; rows: number }): boolean {
+		return epoch < this.#epoch || (epoch === this.#epoch && baseSeq + rows - 1 <= this.#seq)
+	}
+
+	/** The file became shorter than what was read of it, or something else stands there now. */
+	async #goBack(size: number): Promise<void> {
+		const { system, path } = this.#file
+		// A writer whose disk fails takes back what it has half-written, and writes the same again; nobody else may.
+		const isWriters = size >= HEADER_BYTES && readHolder(system, this.#file.chainPath) !== undefined
+		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
+		if (anchor === undefined) {
+			throw new MeshChainError(
+				'CHAIN_TRUNCATED',
+				`${show(path)} was changed under its reader: what stood at offset ${this.#entryOffset} is gone; somebody truncated or rewrote it`,
+				{ path, offset: size },
+			)
+		}
+		this.#goOnAt(anchor)
+		this.#seenEnd = -1
+	}
+
+	/** The size of the file, and the offset up to which entries may be handed out. */
+	async #sizes(): Promise<{ readonly size: number; readonly end: number }> {
+		const { system, fd, chainPath, identity } = this.#file
+		const { size } = await system.fstat(fd)
+		if (!this.#tail.durableOnly) return { size, end: size }
+		const mark = readWatermark(system, chainPath, identity.id)
+		if (mark !== undefined && mark.segment > identity.segment) return { size, end: size }
+		const ours = mark?.segment === identity.segment ? mark.offset : undefined
+		const durable = ours ?? (await anchorBefore(this.#file, size))?.durableOffset ?? 0
+		return { size, end: Math.max(HEADER_BYTES, Math.min(size, durable)) }
+	}
+
+	/** The file behind this one; or what to say when the name of the chain leads to another one by now, or to none. */
+	#whatFollows(): { readonly file?: FollowingFile; readonly error?: MeshChainError } | undefined {
+		const { system, fd, chainPath, identity } = this.#file
+		let what = 'is another file by now'
+		try {
+			if (isSameFile(system.statSync(chainPath), system.fstatSync(fd))) return undefined
+		} catch (error) {
+			if (systemCode(error) !== 'ENOENT') throw error
+			what = 'was removed'
+		}
+		const files = this.#files.list()
+		const listed = files.find((file) => file.identity.segment > identity.segment)
+		if (listed !== undefined) {
+			const isNext = listed.identity.segment === identity.segment + 1
+			const previousEnd = files.find((file) => file.identity.segment === identity.segment)?.end
+			return { file: { listed, isNext, previousEnd } }
+		}
+		return { error: replacedError(chainPath, what) }
+	}
+
+	/** Until something may have changed: the next poll, a hint, or the signal. */
+	async #wait(): Promise<void> {
+		if (this.#hinted || this.#isStopped) return
+		await new Promise<void>((resolve) => {
+			const timer = setTimeout(resolve, this.#tail.pollMs)
+			this.#wake = () => {
+				clearTimeout(timer)
+				resolve()
+			}
+		})
+		this.#wake = undefined
+	}
+
+	#listen(): () => void {
+		const { signal } = this.#tail
+		this.#watch()
+		signal?.addEventListener('abort', this.#hint)
+		return () => {
+			this.#stopWatching()
+			signal?.removeEventListener('abort', this.#hint)
+		}
+	}
+
+	/** The file that the name leads to now: a watch does not follow the name to another. */
+	#watch(): void {
+		const { system, chainPath } = this.#file
+		this.#stopWatching()
+		this.#stopWatching = system.watch(chainPath, this.#hint)
+	}
+
+	readonly #hint = (): void => {
+		this.#hinted = true
+		this.#wake?.()
+	}
+}
+
+function replacedError(path: string, what: string): MeshChainError {
+	const text = `${show(path)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
+	return new MeshChainError('CHAIN_REPLACED', text, { path })
+}
+
+/** A file that comes after another. */
+interface FollowingFile {
+	readonly listed: ChainFile
+	/** None stood between the two. */
+	readonly isNext: boolean
+	/** How far the file before counts. */
+	readonly previousEnd: number | undefined
+}
+
+function offsetOf(entry: ScanEntry): number {
+	if (entry.type === 'frame') return entry.frame.offset
+	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
+}
+
+function lengthOf(entry: Exclude<ScanEntry, { type: 'bad' }>): number {
+	return entry.type === 'frame' ? entry.frame.length : ANCHOR_BYTES
+}
+
+function invalidOption(key: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_OPTION', `${key} must be ${allowed}, not ${show(value)}`)
+}

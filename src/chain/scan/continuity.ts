@@ -1,0 +1,106 @@
+/**
+ * Follows the seqs of a chain and says what is missing: turns places that cannot be read into gaps with a range. Explicit `$gap`
+ * records in the file explain themselves and are passed over here.
+ */
+
+import { decodeRows } from '../../codec/row-decoder.ts'
+import { GAP_KIND, type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import type { Anchor } from '../format/anchor.ts'
+import { FLAG_CONTROL, type Frame } from '../format/frame.ts'
+import { rowBlockOf } from './chain-end.ts'
+import type { BadPlace } from './scan.ts'
+
+/** What must be known of a file to say what is missing in it. */
+export interface WalkedFile {
+	readonly firstSeq: number
+	/** Whether what cannot be read from this offset on is what a power loss left; it is damage elsewhere. */
+	readonly isUnsynced?: (offset: number) => boolean
+	/** Another file follows: what is missing at the end of this one shows by its first seq. */
+	readonly isFollowed?: boolean
+}
+
+export class Continuity {
+	/** The seq that comes next if nothing is missing. */
+	nextSeq: number
+	epoch: number
+	/** Of the entry that was met last: a gap has the time of what stands behind it, wherever the walk began. */
+	#tsMs = 0
+	readonly #isUnsynced: (offset: number) => boolean
+	readonly #isFollowed: boolean
+	/** Why the records are absent that are missing before the next entry. */
+	#cause: GapData['cause'] = 'damaged'
+
+	/** @param anchor where the walk begins; undefined for the beginning of the file. */
+	constructor(anchor: Anchor | undefined, { firstSeq, isUnsynced, isFollowed = false }: WalkedFile) {
+		this.#isFollowed = isFollowed
+		this.#isUnsynced = isUnsynced ?? (() => false)
+		this.nextSeq = anchor?.nextSeq ?? firstSeq
+		this.epoch = anchor?.epoch ?? 1
+		this.#tsMs = anchor?.writtenMs ?? 0
+	}
+
+	/** The gap before a frame, if one is missing and unexplained; moves past the frame. */
+	frame(frame: Frame): LogRecord<'$gap', GapData> | undefined {
+		const covered = frame.baseSeq > this.nextSeq ? firstCovered(frame) : frame.baseSeq
+		this.#tsMs = frame.baseTsMs
+		const gap = covered > this.nextSeq ? this.#gap(covered - 1) : undefined
+		this.nextSeq = Math.max(this.nextSeq, frame.baseSeq + frame.rows)
+		this.epoch = frame.epoch
+		return gap
+	}
+
+	/** The gap before an anchor, if records are missing there; moves past the anchor. */
+	anchor(anchor: Anchor): LogRecord<'$gap', GapData> | undefined {
+		this.#tsMs = anchor.writtenMs
+		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
+		this.nextSeq = Math.max(this.nextSeq, anchor.nextSeq)
+		this.epoch = anchor.epoch
+		return gap
+	}
+
+	/**
+	 * The gap that a bad place with nothing behind it stands for. What it held is known only from its own word, if at all; a
+	 * place that held no records (a torn entry was never committed, an anchor has none) gives none.
+	 */
+	bad(place: BadPlace): LogRecord<'$gap', GapData> | undefined {
+		const isUnsynced = this.#isUnsynced(place.offset)
+		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
+		if (!place.atEnd || this.#isFollowed) return undefined
+		if (place.torn || isUnsynced || place.maybeAnchors) return undefined
+		const { claims } = place
+		const claimed = claims !== undefined && claims.baseSeq === this.nextSeq ? claims.rows : 1
+		return this.#gap(this.nextSeq + claimed - 1)
+	}
+
+	/** The gap before the seq that is known to come next, from the file behind this one. */
+	upTo(nextSeq: number, cause?: GapData['cause']): LogRecord<'$gap', GapData> | undefined {
+		if (nextSeq <= this.nextSeq) return undefined
+		if (cause !== undefined) this.#cause = cause
+		return this.#gap(nextSeq - 1)
+	}
+
+	#gap(toSeq: number): LogRecord<'$gap', GapData> {
+		const { nextSeq: fromSeq, epoch } = this
+		const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: this.#cause }
+		this.nextSeq = toSeq + 1
+		this.#cause = 'damaged'
+		return gapRecord(gap, { epoch, tsMs: this.#tsMs })
+	}
+}
+
+/** The rows of a frame, at or above a level where asked; undefined when its checksum holds and its rows make no sense. */
+export function rowsOf(frame: Frame, levelIndexMin = 0): LogRecord[] | undefined {
+	try {
+		return decodeRows(rowBlockOf(frame), levelIndexMin)
+	} catch {
+		return undefined
+	}
+}
+
+/** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
+export function firstCovered(frame: Frame): number {
+	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
+	const first = rowsOf(frame)?.[0]
+	if (first === undefined || first.kind !== GAP_KIND || first.origin !== undefined) return frame.baseSeq
+	return (first.data as GapData).fromSeq
+}

@@ -1,0 +1,217 @@
+/**
+ * The one frame walker. It is given bytes in pieces of any size and hands out frames, anchors and the places that are
+ * neither; it does no I/O and decodes no rows.
+ *
+ * Invariants: an entry is handed out only when its checksum verifies at its own offset; after a bad place its length is never
+ * trusted, the next entry is searched byte by byte; memory is bounded by one frame of the largest size and one piece.
+ */
+import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
+import { ANCHOR_BYTES, type Anchor, decodeAnchor, findAnchorLead, looksLikeAnchor } from '../format/anchor.ts'
+import {
+	claimedLength,
+	decodeFrame,
+	FRAME_BYTES_MAX,
+	FRAME_FIXED_BYTES,
+	type Frame,
+	looksLikeFrame,
+	readFrameHead,
+} from '../format/frame.ts'
+
+/** Bytes that are no entry. */
+export interface BadPlace {
+	readonly offset: number
+	readonly bytes: number
+	/** Nothing valid stands behind it. */
+	readonly atEnd: boolean
+	/** It is the beginning of an entry whose rest is missing: what a killed process leaves. Implies `atEnd`. */
+	readonly torn: boolean
+	/** What a frame there seems to have held, unverified. */
+	readonly claims: { readonly baseSeq: number; readonly rows: number } | undefined
+	/** It has the size of anchors, or of the beginning of one, and so may have held no records. */
+	readonly maybeAnchors: boolean
+}
+
+export type ScanEntry =
+	| { readonly type: 'frame'; readonly frame: Frame }
+	| { readonly type: 'anchor'; readonly anchor: Anchor; readonly bytes: Buffer; readonly pos: number }
+	| { readonly type: 'bad'; readonly place: BadPlace }
+
+type ScanStep = ScanEntry | { readonly type: 'more'; readonly bytes: number } | { readonly type: 'end' }
+
+/** While searching behind a bad place: checksummed bytes allowed for each byte searched, then anchors alone count. */
+const SEARCH_BUDGET_RATIO = 16
+const SEARCH_BUDGET_BASE = 1024 * 1024
+const END = { type: 'end' } as const
+
+export class Scanner {
+	readonly #idChecksum: number
+	#bytes: Buffer = Buffer.alloc(0)
+	/** File offset of the first byte held. */
+	#base: number
+	#pos = 0
+	#ended = false
+	/** Where the bad place began, in the bytes held; -1 when not searching. */
+	#badPos = -1
+	/** Bytes of the bad place that were let go because no torn entry is that long. */
+	#badDropped = 0
+	#checked = 0
+
+	constructor(idChecksum: number, offset: number) {
+		this.#idChecksum = idChecksum
+		this.#base = offset
+	}
+
+	/**
+	 * The next piece of the file; it is kept, not copied, and must not change before the one after it is pushed.
+	 *
+	 * @param headroom bytes before the piece, in the same memory, that are free for what is left of the pieces before it.
+	 */
+	push(piece: Buffer, headroom = 0): void {
+		const keepFrom = this.#badPos >= 0 ? this.#badPos : this.#pos
+		const kept = this.#bytes.length - keepFrom
+		if (kept === 0) this.#bytes = piece
+		else if (kept > headroom) this.#bytes = Buffer.concat([this.#bytes.subarray(keepFrom), piece])
+		else {
+			const joined = Buffer.from(piece.buffer, piece.byteOffset - kept, kept + piece.length)
+			this.#bytes.copy(joined, 0, keepFrom)
+			this.#bytes = joined
+		}
+		this.#base += keepFrom
+		this.#pos -= keepFrom
+		if (this.#badPos >= 0) this.#badPos = 0
+	}
+
+	/** There are no more pieces. */
+	end(): void {
+		this.#ended = true
+	}
+
+	/** The next entry; `more` asks for at least so many bytes, `end` follows {@link end} alone. */
+	next(): ScanStep {
+		if (this.#badPos >= 0) return this.#search()
+		const available = this.#bytes.length - this.#pos
+		if (available === 0) return this.#ended ? END : { type: 'more', bytes: 1 }
+		const found = this.#entryAt(this.#pos)
+		if (typeof found === 'number') return { type: 'more', bytes: found }
+		if (found !== undefined) return this.#take(found)
+		this.#badPos = this.#pos
+		this.#pos++
+		this.#checked = 0
+		return this.#search()
+	}
+
+	/** The valid entry at `pos`, how many more bytes it takes to tell, or undefined when there is none. */
+	#entryAt(pos: number): ScanEntry | number | undefined {
+		const bytes = this.#bytes
+		const available = bytes.length - pos
+		const offset = this.#base + pos
+		if (available < FRAME_FIXED_BYTES) return this.#missing(FRAME_FIXED_BYTES - available)
+		if (looksLikeFrame(bytes, pos)) {
+			const length = claimedLength(bytes, pos)
+			if (length === undefined) return undefined
+			if (available < length) return this.#missing(length - available)
+			this.#checked += length
+			const frame = decodeFrame(bytes, pos, length, offset, this.#idChecksum)
+			return frame && { type: 'frame', frame }
+		}
+		if (!looksLikeAnchor(bytes, pos)) return undefined
+		if (available < ANCHOR_BYTES) return this.#missing(ANCHOR_BYTES - available)
+		const anchor = decodeAnchor(bytes, pos, offset, this.#idChecksum)
+		return anchor && { type: 'anchor', anchor, bytes, pos }
+	}
+
+	#missing(bytes: number): number | undefined {
+		return this.#ended ? undefined : bytes
+	}
+
+	#take(entry: ScanEntry): ScanEntry {
+		if (entry.type === 'frame') this.#pos += entry.frame.length
+		else if (entry.type === 'anchor') this.#pos += ANCHOR_BYTES
+		return entry
+	}
+
+	/** Looks for the next valid entry behind a bad place. */
+	#search(): ScanStep {
+		for (;;) {
+			const candidate = this.#nextCandidate()
+			if (candidate < 0) break
+			this.#pos = candidate
+			const found = this.#entryAt(candidate)
+			if (typeof found === 'number') return this.#wantMore(found)
+			if (found !== undefined) return this.#leaveBad(false)
+			this.#pos++
+		}
+		// A lead may straddle the end of what is here.
+		this.#pos = Math.max(this.#pos, this.#bytes.length - (FRAME_FIXED_BYTES - 1))
+		if (!this.#ended) return this.#wantMore(1)
+		this.#pos = this.#bytes.length
+		return this.#leaveBad(true)
+	}
+
+	#nextCandidate(): number {
+		const anchor = findAnchorLead(this.#bytes, this.#pos)
+		const searched = this.#pos - this.#badPos + this.#badDropped
+		if (this.#checked > SEARCH_BUDGET_BASE + SEARCH_BUDGET_RATIO * searched) return anchor
+		let frame = this.#bytes.indexOf(0x97, this.#pos)
+		while (frame >= 0 && (anchor < 0 || frame < anchor)) {
+			const partial = this.#bytes.length - frame < FRAME_FIXED_BYTES
+			if (partial ? !this.#ended : looksLikeFrame(this.#bytes, frame)) return frame
+			frame = this.#bytes.indexOf(0x97, frame + 1)
+		}
+		return anchor
+	}
+
+	#wantMore(bytes: number): ScanStep {
+		// Longer than any frame, so no torn one: what was searched need not be kept.
+		if (this.#pos - this.#badPos > FRAME_BYTES_MAX) {
+			this.#badDropped += this.#pos - this.#badPos
+			this.#badPos = this.#pos
+		}
+		return { type: 'more', bytes }
+	}
+
+	#leaveBad(atEnd: boolean): ScanEntry {
+		const start = this.#badPos
+		const bytes = this.#pos - start + this.#badDropped
+		const whole = this.#badDropped === 0
+		const place: BadPlace = {
+			offset: this.#base + start - this.#badDropped,
+			bytes,
+			atEnd,
+			torn: atEnd && whole && isTorn(this.#bytes, start, this.#pos),
+			claims: whole ? claimsOf(this.#bytes, start, this.#pos) : undefined,
+			maybeAnchors:
+				whole && this.#bytes[start] !== 0x97 && (bytes < ANCHOR_BYTES || bytes % ANCHOR_BYTES === 0),
+		}
+		this.#badPos = -1
+		this.#badDropped = 0
+		return { type: 'bad', place }
+	}
+}
+
+/**
+ * Whether `bytes[start, end)` is the beginning of an entry and nothing else. Both witnesses must agree, the length where it is
+ * there and the structure: a flipped bit upsets one of them, never both.
+ */
+function isTorn(bytes: Buffer, start: number, end: number): boolean {
+	const available = end - start
+	if (valueEnd(bytes, start, end) !== RUNS_PAST_END) return false
+	if (bytes[start] === 0x9f) return available < ANCHOR_BYTES && anchorBegins(bytes, start, available)
+	if (bytes[start] !== 0x97 || (available > 1 && bytes[start + 1] !== 0xce)) return false
+	if (available < 6) return true
+	const length = claimedLength(bytes, start)
+	if (length === undefined || length <= available) return false
+	return (available < 7 || bytes[start + 6] === 0xce) && (available < 12 || bytes[start + 11]! < 0x80)
+}
+
+function anchorBegins(bytes: Buffer, start: number, available: number): boolean {
+	const lead = Buffer.from([0x9f, 0xa6, ...Buffer.from('anchor')])
+	const length = Math.min(available, lead.length)
+	return bytes.subarray(start, start + length).equals(lead.subarray(0, length))
+}
+
+function claimsOf(bytes: Buffer, start: number, end: number): BadPlace['claims'] {
+	if (end - start < FRAME_FIXED_BYTES || !looksLikeFrame(bytes, start)) return undefined
+	const head = readFrameHead(bytes, start, end, 0)
+	return head && { baseSeq: head.baseSeq, rows: head.rows }
+}

@@ -1,0 +1,122 @@
+/**
+ * Drives the scanner over a file without blocking the event loop: entries come in groups, one group a piece read, and the
+ * next piece is under way while a group is looked at.
+ */
+import { MeshChainError } from '../../errors.ts'
+import { show } from '../../record.ts'
+import type { FileSystem } from '../file-system.ts'
+import { ANCHOR_BYTES, type Anchor, decodeAnchor } from '../format/anchor.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import { lastAnchorIn } from './chain-end.ts'
+import type { ChainIdentity } from './identity.ts'
+import { type ScanEntry, Scanner } from './scan.ts'
+
+const PIECE_BYTES = 256 * 1024
+const WINDOW_BYTES = 64 * 1024
+/** Most frames are no longer than this, and so is what is left of one piece when the next one comes. */
+const HEADROOM_BYTES = 32 * 1024
+
+/** A file opened for reading, as the walkers need it. */
+export interface OpenFile {
+	readonly system: FileSystem
+	readonly fd: number
+	/** Of this file, and of the live one of its chain. */
+	readonly path: string
+	readonly chainPath: string
+	readonly identity: ChainIdentity
+}
+
+/**
+ * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the next but one is
+ * asked for.
+ *
+ * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
+ */
+export async function* walkFile(file: OpenFile, from: number, to: number): AsyncGenerator<ScanEntry[]> {
+	const scanner = new Scanner(file.identity.idChecksum, from)
+	const buffers = new PieceBuffers()
+	let position = from
+	let wanted = 0
+	const readNext = (bytes: number): Promise<Buffer> => {
+		wanted = Math.min(Math.max(bytes, PIECE_BYTES), to - position)
+		const piece = readInto(file, buffers.next(wanted), position)
+		// Whoever leaves the walk early does not come back for it.
+		piece.catch(() => {})
+		return piece
+	}
+	let next = readNext(0)
+	for (;;) {
+		const entries: ScanEntry[] = []
+		let step = scanner.next()
+		for (; step.type !== 'more' && step.type !== 'end'; step = scanner.next()) entries.push(step)
+		if (entries.length > 0) yield entries
+		if (step.type === 'end') return
+		const piece = await next
+		if (piece.length < wanted) throw truncated(file, to, position + piece.length)
+		position += piece.length
+		if (piece.length === 0) scanner.end()
+		else scanner.push(piece, HEADROOM_BYTES)
+		next = readNext(step.bytes - piece.length)
+	}
+}
+
+/** Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is copied. */
+class PieceBuffers {
+	#held: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
+
+	next(bytes: number): Buffer {
+		const [spare, last] = this.#held
+		const size = HEADROOM_BYTES + Math.max(0, bytes)
+		const buffer = spare.length >= size ? spare : Buffer.allocUnsafeSlow(size)
+		this.#held = [last, buffer]
+		return buffer.subarray(HEADROOM_BYTES, size)
+	}
+}
+
+/** Up to `length` bytes from `position`; fewer only at the end of the file. */
+export function readPiece(
+	file: Pick<OpenFile, 'system' | 'fd'>,
+	length: number,
+	position: number,
+): Promise<Buffer> {
+	return readInto(file, Buffer.allocUnsafeSlow(Math.max(0, length)), position)
+}
+
+async function readInto(
+	{ system, fd }: Pick<OpenFile, 'system' | 'fd'>,
+	bytes: Buffer,
+	position: number,
+): Promise<Buffer> {
+	let done = 0
+	while (done < bytes.length) {
+		const count = await system.read(fd, bytes, done, bytes.length - done, position + done)
+		if (count === 0) break
+		done += count
+	}
+	return bytes.subarray(0, done)
+}
+
+/** The anchor at an offset, if there is one. */
+export async function anchorAt(file: OpenFile, offset: number): Promise<Anchor | undefined> {
+	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.identity.idChecksum)
+}
+
+/** The last anchor that ends at or before `end`, searched backwards window by window. */
+export async function anchorBefore(file: OpenFile, end: number): Promise<Anchor | undefined> {
+	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
+		const start = Math.max(HEADER_BYTES, windowEnd - WINDOW_BYTES)
+		const window = await readPiece(file, windowEnd - start, start)
+		const anchor = lastAnchorIn(window, start, file.identity.idChecksum)
+		if (anchor !== undefined) return anchor
+		windowEnd = start === HEADER_BYTES ? start : start + ANCHOR_BYTES - 1
+	}
+	return undefined
+}
+
+function truncated({ path }: OpenFile, expected: number, found: number): MeshChainError {
+	return new MeshChainError(
+		'CHAIN_TRUNCATED',
+		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; somebody truncated or rewrote it`,
+		{ path, offset: found },
+	)
+}

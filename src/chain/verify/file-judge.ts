@@ -1,0 +1,281 @@
+/** What a verification finds in one file of a chain, entry by entry. Never writes. */
+import { createHash, type Hash } from 'node:crypto'
+import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
+import type { FindingKind } from '../chain.ts'
+import {
+	ANCHOR_BYTES,
+	type Anchor,
+	anchorLinkBody,
+	EMPTY_EXTENT,
+	type Extent,
+	joinExtents,
+	PRESENCE_GAP,
+} from '../format/anchor.ts'
+import type { Frame } from '../format/frame.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import { Jumps } from '../format/jumps.ts'
+import { Continuity, rowsOf } from '../scan/continuity.ts'
+import { headerLink } from '../scan/identity.ts'
+import type { BadPlace, ScanEntry } from '../scan/scan.ts'
+import { type OpenFile, readPiece } from '../scan/walk.ts'
+import type { Verdict } from '../write/recovery.ts'
+import type { Findings, Found, SeqRange } from './findings.ts'
+
+const HASH_PIECE_BYTES = 1024 * 1024
+
+/** What goes on from file to file. */
+export class Sums {
+	readonly levelCounts = LOG_LEVELS.map(() => 0)
+	/** Whether the counts are those of the whole chain: a lost anchor, or a removed file, leaves them open. */
+	areKnown = true
+	frames = 0
+	anchors = 0
+	records = 0
+	bytes = 0
+}
+
+interface FileJudgeContext {
+	readonly findings: Findings
+	/** Another file follows this one. */
+	readonly isFollowed: boolean
+	readonly sums: Sums
+	/** What to call a place that cannot be read. */
+	readonly verdictAt: (place: BadPlace, anchor: Anchor | undefined) => Verdict
+	/** The link of an anchor, for whoever looks for one. */
+	readonly onLink: (link: string) => void
+}
+
+export class FileJudge {
+	readonly #file: OpenFile
+	readonly #context: FileJudgeContext
+	readonly #continuity: Continuity
+	#anchor: Anchor | undefined
+	/** Since the newest anchor: something could not be read, so its span cannot be compared with what was read. */
+	#spanIsBroken: boolean
+	#extent = EMPTY_EXTENT
+	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
+	#jumps: Jumps | undefined = new Jumps([])
+	#badBehind: BadPlace | undefined
+	wasRepaired = false
+
+	constructor(file: OpenFile, context: FileJudgeContext) {
+		this.#file = file
+		this.#context = context
+		const { firstSeq, headerDamaged } = file.identity
+		this.#continuity = new Continuity(undefined, { firstSeq, isFollowed: context.isFollowed })
+		this.#spanIsBroken = headerDamaged
+		if (headerDamaged) {
+			const text = 'the header does not verify; the first anchor gave the chain id'
+			this.#find('damaged', text, { offset: 0, bytes: HEADER_BYTES })
+		}
+	}
+
+	/** The newest anchor so far. */
+	get anchor(): Anchor | undefined {
+		return this.#anchor
+	}
+
+	/** The seq that comes next. */
+	get nextSeq(): number {
+		return this.#continuity.nextSeq
+	}
+
+	async take(entry: ScanEntry): Promise<void> {
+		if (entry.type === 'frame') this.#frame(entry.frame)
+		else if (entry.type === 'bad') this.#bad(entry.place)
+		else await this.#checkAnchor(entry.anchor, entry.bytes.subarray(entry.pos, entry.pos + ANCHOR_BYTES))
+	}
+
+	/** The next file begins with this seq; what is missing up to there is missing at `offset`. */
+	upTo(nextSeq: number, offset: number): void {
+		this.#missing(this.#continuity.upTo(nextSeq), offset)
+	}
+
+	/** The link of everything up to an offset behind the newest anchor. */
+	async linkUpTo(end: number): Promise<string> {
+		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
+		const from = this.#anchor === undefined ? HEADER_BYTES : this.#anchor.offset + ANCHOR_BYTES
+		if (from === end) return hex(link)
+		const hash = createHash('sha256').update(link)
+		await this.#hashRange(hash, from, end)
+		return hash.digest('hex')
+	}
+
+	#frame(frame: Frame): void {
+		const { sums } = this.#context
+		sums.frames++
+		const expected = this.nextSeq
+		const { offset, length: bytes, baseSeq } = frame
+		const range = { fromSeq: baseSeq, toSeq: baseSeq + frame.rows - 1 }
+		this.#missing(this.#continuity.frame(frame), offset)
+		if (baseSeq < expected) {
+			const compared = { expected: `seq ${expected} or above`, found: `seq ${baseSeq}` }
+			this.#find('wrongSeq', 'the seq steps back', { offset, bytes, range, ...compared })
+		}
+		const rows = rowsOf(frame)
+		if (rows === undefined) {
+			this.#spanIsBroken = true
+			this.#find('damaged', 'the frame verifies, its rows are no records', { offset, bytes, range })
+			return
+		}
+		for (const record of rows) this.#record(record, frame)
+	}
+
+	#record(record: LogRecord, { offset, length: bytes }: Frame): void {
+		if (isGap(record)) {
+			this.#extent = joinExtents(this.#extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
+			const severity = record.data?.cause === 'retained' ? 'note' : 'loss'
+			this.#find('gap', record.message, { offset, bytes, range: record.data, severity })
+			return
+		}
+		const { sums } = this.#context
+		const { tsMs } = record
+		const level = levelIndex(record.level)
+		sums.records++
+		sums.levelCounts[level]! += 1
+		this.#extent = joinExtents(this.#extent, { minTsMs: tsMs, maxTsMs: tsMs, presence: 1 << level })
+	}
+
+	#bad(place: BadPlace): void {
+		const { offset, bytes } = place
+		const verdict = this.#context.verdictAt(place, this.#anchor)
+		if (verdict === 'torn') {
+			const text =
+				'a torn tail: an entry was being written when the writer died; its records were never committed'
+			this.#find('tornTail', text, { offset, bytes })
+			return
+		}
+		this.#spanIsBroken = true
+		// The watermark tells more of it, at the end of the chain.
+		if (verdict === 'truncated') return
+		if (verdict === 'unsyncedTail') {
+			const text = 'writing that a power loss cut short: nobody was told that it is on disk'
+			this.#find('unsynced', text, { offset, bytes })
+			return
+		}
+		const gap = this.#continuity.bad(place)
+		if (place.atEnd && !this.#context.isFollowed) this.#lost(place, gap?.data)
+		else this.#badBehind = place
+	}
+
+	/** Reports what is missing before an entry, as the bad place it vanished in where there is one. */
+	#missing(gap: LogRecord<'$gap', GapData> | undefined, offset: number): void {
+		const place = this.#badBehind
+		this.#badBehind = undefined
+		if (place !== undefined) this.#lost(place, gap?.data)
+		else if (gap?.data !== undefined) {
+			this.#spanIsBroken = true
+			const { fromSeq, toSeq } = gap.data
+			const text = `${records(gap.data)} missing, with nothing in their place`
+			const compared = { expected: `seq ${fromSeq}`, found: `seq ${toSeq + 1}` }
+			this.#find('missing', text, { offset, range: gap.data, ...compared })
+		}
+	}
+
+	#lost(place: BadPlace, range: GapData | undefined): void {
+		const { offset, bytes } = place
+		const verdict = this.#context.verdictAt(place, this.#anchor)
+		const lost = range === undefined ? 'no records were lost with them' : `${records(range)} lost`
+		const what = `${bytes} bytes cannot be read; ${lost}`
+		if (verdict === 'unsyncedHole') {
+			const text = `${what}: a power loss came before the disk had them`
+			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
+		} else if (verdict === 'ambiguous') {
+			const text = `${what}; a power loss explains it and damage does: what would tell, the watermark or the boot id, is missing`
+			this.#find('ambiguous', text, { offset, bytes, range })
+		} else this.#find('damaged', what, { offset, bytes, range })
+	}
+
+	async #checkAnchor(anchor: Anchor, bytes: Buffer): Promise<void> {
+		const { sums } = this.#context
+		sums.anchors++
+		this.#missing(this.#continuity.anchor(anchor), anchor.offset)
+		const before = this.#anchor
+		const follows = anchor.previousOffset === (before?.offset ?? 0)
+		if (follows) await this.#checkLink(anchor, bytes, before)
+		else if (!this.#spanIsBroken) {
+			this.#compare(
+				anchor,
+				'previous anchor',
+				`offset ${before?.offset ?? 0}`,
+				`offset ${anchor.previousOffset}`,
+			)
+		}
+		if (!follows || this.#spanIsBroken) this.#jumps = undefined
+		else this.#checkSums(anchor)
+		for (const [index, count] of anchor.levelCounts.entries()) sums.levelCounts[index] = count
+		sums.areKnown = true
+		if (anchor.reason === 'repaired') this.#repaired(anchor)
+		this.#context.onLink(hex(anchor.link))
+		this.#anchor = anchor
+		this.#spanIsBroken = false
+		this.#extent = EMPTY_EXTENT
+	}
+
+	#repaired({ offset, detail }: Anchor): void {
+		this.wasRepaired = true
+		const text = `${detail} bytes that could not be read stood here before the file was repaired`
+		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
+	}
+
+	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<void> {
+		const { identity } = this.#file
+		const hash = createHash('sha256').update(before?.link ?? headerLink(identity))
+		const from = before === undefined ? HEADER_BYTES : before.offset + ANCHOR_BYTES
+		await this.#hashRange(hash, from, anchor.offset)
+		const expected = hash.update(anchorLinkBody(bytes)).digest('hex')
+		const found = hex(anchor.link)
+		// A damaged place has been reported already; the link that does not fit it says nothing new.
+		if (expected === found || this.#spanIsBroken) return
+		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
+		const text =
+			'the hash link does not fit what stands before it: something there was changed, and its checksums with it'
+		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
+	}
+
+	async #hashRange(hash: Hash, from: number, to: number): Promise<void> {
+		for (let position = from; position < to; ) {
+			const piece = await readPiece(this.#file, Math.min(HASH_PIECE_BYTES, to - position), position)
+			if (piece.length === 0) return
+			hash.update(piece)
+			position += piece.length
+		}
+	}
+
+	#checkSums(anchor: Anchor): void {
+		const { levelCounts, areKnown } = this.#context.sums
+		this.#compare(anchor, 'next seq', `${this.nextSeq}`, `${anchor.nextSeq}`)
+		if (areKnown) this.#compare(anchor, 'level counts', levelCounts.join(' '), anchor.levelCounts.join(' '))
+		this.#compare(anchor, 'extent', showExtent(this.#extent), showExtent(anchor.span))
+		const { offset, span, reason } = anchor
+		const jumps = reason === 'sealed' ? this.#jumps?.seal(offset, span) : this.#jumps?.next(offset, span)
+		if (jumps !== undefined) this.#compare(anchor, 'jump', showJump(jumps), showJump(anchor))
+	}
+
+	#compare({ offset }: Anchor, what: string, expected: string, found: string): void {
+		if (expected === found) return
+		const text = `the anchor's ${what} does not fit what stands before it`
+		this.#find('wrongAnchor', text, { offset, bytes: ANCHOR_BYTES, expected, found })
+	}
+
+	#find(kind: FindingKind, message: string, at: Omit<Found, 'path'>): void {
+		this.#context.findings.add(kind, message, { path: this.#file.path, ...at })
+	}
+}
+
+function records({ fromSeq, toSeq }: SeqRange): string {
+	const count = toSeq - fromSeq + 1
+	return count === 1 ? '1 record is' : `${count} records are`
+}
+
+function hex(bytes: Uint8Array): string {
+	return Buffer.from(bytes).toString('hex')
+}
+
+function showExtent({ minTsMs, maxTsMs, presence }: Extent): string {
+	return `${minTsMs} to ${maxTsMs}, presence ${presence.toString(2)}`
+}
+
+function showJump({ ordinal, jumpOffset, jump }: Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'>): string {
+	return `anchor ${ordinal} to offset ${jumpOffset}, ${showExtent(jump)}`
+}

@@ -1,0 +1,27 @@
+/** The head of a chain, its newest link, as one word that is kept elsewhere. */
+import { MeshChainError } from '../../errors.ts'
+import { show } from '../../record.ts'
+
+/** A head to be looked for. */
+export interface WantedHead {
+	readonly chainId: string
+	readonly seq: number
+	readonly link: string
+}
+
+/** A head as one word, to be kept elsewhere. */
+export function headText({ chainId, seq, link }: WantedHead): string {
+	return `${chainId}:${seq}:${link}`
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function parseHead(text: string): WantedHead {
+	const [, chainId, seq, link] = /^([0-9a-f]{32}):(\d{1,16}):([0-9a-f]{64})$/.exec(text) ?? []
+	if (chainId === undefined || seq === undefined || link === undefined) {
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`a head has the form CHAIN:SEQ:LINK, as mesh-chain info --head prints it, not ${show(text)}`,
+		)
+	}
+	return { chainId, seq: Number(seq), link }
+}

@@ -1,0 +1,223 @@
+/**
+ * Puts a damaged chain right: plans, keeps aside what it is about to change, then applies. Everything that can be read stays; what is
+ * missing gets a `$gap` in its place. What somebody changed on purpose is left as evidence.
+ */
+import { MeshChainError, messageOf } from '../../errors.ts'
+import { checkOptionNames } from '../../options.ts'
+import { LOG_LEVELS, show } from '../../record.ts'
+import type { Finding, FindingKind, RepairAction, RepairReport } from '../chain.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	nodeFileSystem,
+	O_NOFOLLOW,
+	O_RDONLY,
+	O_RDWR,
+} from '../file-system.ts'
+import { bootId } from '../files/boot-id.ts'
+import { acquireLock } from '../files/lock.ts'
+import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
+import { identifyFile, listSegments } from '../files/segments.ts'
+import { readWatermark, WatermarkFile } from '../files/watermark-file.ts'
+import type { Watermark } from '../format/watermark.ts'
+import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
+import { openForReading } from '../read/open-file.ts'
+import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { NO_LINK } from '../scan/identity.ts'
+import { type Previous, rebuildFile } from './rebuild.ts'
+import { type Progress, verifyChain } from './verify.ts'
+
+export interface RepairOptions {
+	/** Only say what would be done. Default false. */
+	readonly dryRun?: boolean
+	/** Called for every piece that was looked at. */
+	readonly onProgress?: (progress: Progress) => void
+	readonly fs?: FileSystem
+}
+
+/** What a new file with a `$gap` in it makes good. */
+const REBUILT: readonly FindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
+/** What is cut off, unless the file is rebuilt anyway. */
+const CUT: readonly FindingKind[] = ['tornTail', 'unsynced']
+/** What nobody but a person may judge: it is left as it is, and the file with it. */
+const EVIDENCE: readonly FindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
+
+/**
+ * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the middle leaves every record
+ * readable, and repairing again finishes the work.
+ *
+ * @throws {MeshChainError} what `openChain` throws; `CHAIN_LOCKED`; `REPAIR_FAILED` when the disk does not go along.
+ */
+export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
+	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])
+	const { dryRun = false, onProgress, fs: system = nodeFileSystem } = options
+	const verifyOptions = { fs: system, ...(onProgress === undefined ? {} : { onProgress }) }
+	const before = await verifyChain(path, verifyOptions)
+	const { planned, left } = planFor(before.findings)
+	if (dryRun || planned.length === 0) {
+		return { path, dryRun, actions: planned, left, records: before.records, ok: before.ok }
+	}
+	const actions = await apply(path, system, planned)
+	const after = await verifyChain(path, verifyOptions)
+	return { path, dryRun, actions, left, records: after.records, ok: after.ok }
+}
+
+function planFor(findings: readonly Finding[]): { planned: RepairAction[]; left: Finding[] } {
+	const left = findings.filter(({ kind, severity }) => EVIDENCE.includes(kind) && severity === 'damage')
+	const untouchable = new Set(left.filter(({ kind }) => kind !== 'headMissing').map(({ path }) => path))
+	const planned = new Map<string, RepairAction>()
+	for (const finding of findings) {
+		const { path, kind } = finding
+		const isRebuilt = REBUILT.includes(kind) || (kind === 'unsynced' && finding.severity === 'loss')
+		if (!isRebuilt && !CUT.includes(kind)) {
+			if (kind === 'missingFile' && finding.severity === 'damage' && finding.fromSeq !== undefined)
+				left.push(finding)
+			continue
+		}
+		if (untouchable.has(path) && isRebuilt) left.push(finding)
+		else planned.set(path, joined(planned.get(path), finding, isRebuilt ? 'rebuild' : 'cut'))
+	}
+	return { planned: [...planned.values()], left }
+}
+
+function joined(
+	before: RepairAction | undefined,
+	finding: Finding,
+	action: RepairAction['action'],
+): RepairAction {
+	const lost = finding.fromSeq === undefined ? 0 : finding.toSeq! - finding.fromSeq + 1
+	return {
+		action: before?.action === 'rebuild' ? 'rebuild' : action,
+		path: finding.path,
+		offset: Math.min(before?.offset ?? Number.POSITIVE_INFINITY, finding.offset),
+		bytes: (before?.bytes ?? 0) + finding.bytes,
+		lostRecords: (before?.lostRecords ?? 0) + lost,
+		keptAt: undefined,
+	}
+}
+
+async function apply(
+	path: string,
+	system: FileSystem,
+	planned: readonly RepairAction[],
+): Promise<RepairAction[]> {
+	const held = await openForReading(path, system)
+	try {
+		const lock = acquireLock(system, held.chainPath, Date.now(), 0)
+		try {
+			removeTemporaries(system, held.chainPath)
+			const files = new ChainFiles(held).list()
+			return planned.map((each) => {
+				const fd = system.openSync(each.path, O_RDWR | O_NOFOLLOW)
+				try {
+					const { segment } = identifyFile(system, fd, each.path)
+					const listed = files.find(({ identity }) => identity.segment === segment)!
+					const repair = new FileRepair(system, held.chainPath, listed, each, fd)
+					return each.action === 'cut' ? repair.cut() : repair.rebuild()
+				} finally {
+					closeQuietly(system, fd)
+				}
+			})
+		} finally {
+			// Whether the writer before is gone is as well known as it was.
+			lock.release(lock.provenance === 'kernel')
+		}
+	} catch (error) {
+		throw asRepairError(path, error)
+	} finally {
+		await system.close(held.fd)
+	}
+}
+
+class FileRepair {
+	readonly #system: FileSystem
+	readonly #chainPath: string
+	readonly #listed: ChainFile
+	readonly #planned: RepairAction
+	readonly #fd: number
+
+	constructor(system: FileSystem, chainPath: string, listed: ChainFile, planned: RepairAction, fd: number) {
+		this.#system = system
+		this.#chainPath = chainPath
+		this.#listed = listed
+		this.#planned = planned
+		this.#fd = fd
+	}
+
+	/** Bytes at the end, with nothing valid behind them. */
+	cut(): RepairAction {
+		const { offset, bytes } = this.#planned
+		const keptAt = keepAside(this.#system, this.#chainPath, this.#fd, offset, bytes)
+		this.#system.ftruncateSync(this.#fd, offset)
+		this.#system.fsyncSync(this.#fd)
+		return { ...this.#planned, keptAt }
+	}
+
+	rebuild(): RepairAction {
+		const { path } = this.#planned
+		const { identity, end, nextFirstSeq } = this.#listed
+		const mark = readWatermark(this.#system, this.#chainPath, identity.id)
+		const isLive = nextFirstSeq === undefined
+		const rebuilt = rebuildFile(this.#system, {
+			chainPath: this.#chainPath,
+			path,
+			fd: this.#fd,
+			identity,
+			end,
+			isLive,
+			previous: this.#previous(),
+			// What the mark vouches for was there once.
+			nextSeqMin: nextFirstSeq ?? (mark !== undefined && mark.segment >= identity.segment ? mark.seq + 1 : 1),
+			// Only the offset: what was there once is not forgotten before a gap says so.
+			beforeSwap: ({ offset }) => {
+				if (isLive && mark !== undefined) this.#tellDurable(mark, offset, mark.seq)
+			},
+		})
+		const { offset, nextSeq } = rebuilt
+		const lowered = readWatermark(this.#system, this.#chainPath, identity.id)
+		if (isLive) this.#tellDurable(lowered, offset, nextSeq - 1)
+		const { keptAt, bytes, lostRecords } = rebuilt
+		return { ...this.#planned, bytes, lostRecords, keptAt }
+	}
+
+	/** How far the file before counts, and its link there. */
+	#previous(): Previous {
+		const { id, segment } = this.#listed.identity
+		const before = listSegments(this.#system, this.#chainPath, id).find(
+			({ identity }) => identity.segment === segment - 1,
+		)
+		const none = { end: 0, link: NO_LINK, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 }
+		if (before === undefined) return none
+		const { path, identity, bytes: end } = before
+		const fd = this.#system.openSync(path, O_RDONLY | O_NOFOLLOW)
+		try {
+			const { anchor, levelCounts } = readChainEnd(this.#system, fd, end, identity)
+			const link = linkUpTo(this.#system, fd, end, identity, anchor)
+			return { end, link, levelCounts, keptFromSeq: anchor?.keptFromSeq ?? 1 }
+		} finally {
+			closeQuietly(this.#system, fd)
+		}
+	}
+
+	/** The mark goes down before what it vouches for is replaced, and up again afterwards. */
+	#tellDurable(before: Watermark | undefined, offset: number, seq: number): void {
+		const { id, segment } = this.#listed.identity
+		const writer = { epoch: before?.epoch ?? 0, bootId: bootId(this.#system) }
+		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode: 0o600 }, writer, before)
+		try {
+			mark.write({ segment, offset, seq })
+		} finally {
+			mark.close()
+		}
+	}
+}
+
+function asRepairError(path: string, error: unknown): MeshChainError {
+	if (error instanceof MeshChainError) return error
+	const { message } = unreadable(path, error)
+	return new MeshChainError(
+		'REPAIR_FAILED',
+		`${show(path)} could not be repaired: ${messageOf(error)}; every record that was readable still is, and repairing again goes on (${message})`,
+		{ path, cause: error },
+	)
+}

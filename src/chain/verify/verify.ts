@@ -1,0 +1,85 @@
+/** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
+import { checkOptionNames } from '../../options.ts'
+import type { VerifyReport } from '../chain.ts'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
+import { causeOfAbsence, newestAnchor } from '../read/head-gap.ts'
+import { openForReading } from '../read/open-file.ts'
+import type { ScanEntry } from '../scan/scan.ts'
+import { walkFile } from '../scan/walk.ts'
+import { parseHead } from './head.ts'
+import { Judge } from './judge.ts'
+
+/** How far long work has come. */
+export interface Progress {
+	readonly path: string
+	readonly bytes: number
+	readonly ofBytes: number
+}
+
+export interface VerifyOptions {
+	readonly fs?: FileSystem
+	/** Stops early; the promise rejects with the signal's reason. */
+	readonly signal?: AbortSignal
+	/**
+	 * A head that was kept elsewhere, as `headText` and `mesh-chain info --head` give it: the chain must still hold it. It makes a
+	 * truncation or a rewriting of what came before it detectable.
+	 */
+	readonly head?: string
+	/** Called for every piece that was looked at. */
+	readonly onProgress?: (progress: Progress) => void
+}
+
+/**
+ * Reads a chain from end to end and reports everything that is not as a writer leaves it. `ok` is false for any damage, and
+ * true for a torn tail or for gaps that explain themselves.
+ *
+ * @throws {MeshChainError} what `openChain` throws, and `INVALID_OPTION`; damage is no error but a finding.
+ */
+export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
+	const head = options.head === undefined ? undefined : parseHead(options.head)
+	const held = await openForReading(path, options.fs ?? nodeFileSystem)
+	try {
+		const files = new ChainFiles(held)
+		const listed = files.list()
+		const keptFromSeq = (await newestAnchor(files, listed.at(-1)!))?.keptFromSeq ?? 1
+		const judge = new Judge(held, listed[0]!, { head, keptFromSeq })
+		for (const file of listed) await judgeFile(judge, files, file, options)
+		return judge.finish()
+	} finally {
+		await held.system.close(held.fd)
+	}
+}
+
+async function judgeFile(
+	judge: Judge,
+	files: ChainFiles,
+	listed: ChainFile,
+	{ signal, onProgress }: VerifyOptions,
+): Promise<void> {
+	const file = await files.open(listed)
+	if (file === undefined) {
+		judge.removed(listed, await causeOfAbsence(files, listed.nextFirstSeq ?? 1))
+		return
+	}
+	try {
+		const { size } = await file.system.fstat(file.fd)
+		judge.begin(file, size, listed)
+		for await (const entries of walkFile(file, HEADER_BYTES, size)) {
+			signal?.throwIfAborted()
+			for (const entry of entries) await judge.take(entry)
+			onProgress?.({ path: file.path, bytes: offsetBehind(entries), ofBytes: size })
+		}
+		await judge.end()
+	} finally {
+		await files.close(file)
+	}
+}
+
+function offsetBehind(entries: readonly ScanEntry[]): number {
+	const last = entries.at(-1)!
+	if (last.type === 'frame') return last.frame.offset + last.frame.length
+	return last.type === 'anchor' ? last.anchor.offset : last.place.offset + last.place.bytes
+}

@@ -1,0 +1,429 @@
+/**
+ * The appender whose chain is a file: decides when the writer writes and syncs, and keeps the service running while
+ * the disk does not.
+ */
+import { basename, dirname, join, resolve } from 'node:path'
+import type { LogChainAppender } from '../../appender.ts'
+import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import { isExiting, onExit } from '../../exit-hook.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
+import { type LogRecord, levelIndex, show } from '../../record.ts'
+import { report, warn } from '../../report.ts'
+import { type FileSystem, systemCode } from '../file-system.ts'
+import {
+	type FileChainOptions,
+	type ResolvedFileChainOptions,
+	resolveFileChainOptions,
+} from './file-chain-options.ts'
+import type { Recovery } from './opening.ts'
+import { recoveryWarning } from './recovery-warning.ts'
+import { ChainWriter } from './writer.ts'
+import type { ChainWriterStats } from './writer-stats.ts'
+
+/** With more than this unwritten, the turn's end is not waited for. */
+const WRITE_BYTES_TARGET = 64 * 1024
+
+/** What a chain's writer did, and how it is. */
+export interface FileChainStats extends ChainWriterStats {
+	readonly path: string
+	readonly chainId: string
+	readonly epoch: number
+	readonly durability: 'os' | 'disk'
+	readonly committedSeq: number
+	/** Why nothing can be committed at present. */
+	readonly failure: string | undefined
+	/** Records that `close()` could not write. */
+	readonly lostAtClose: number
+	/** Times that a full file could not be replaced by a new one; the chain went on in it. */
+	readonly rotationFailures: number
+}
+
+/**
+ * Appends to a chain file, opening or creating it at once. One writer a chain; any number of readers meanwhile.
+ *
+ * With `os`, a record is in the kernel's hands before any immediate queued after its `append` runs: from there a killed
+ * process does not lose it. `flush()` does so at once; `sync()` and `close()` put it on disk. A normal end, `process.exit()` and
+ * an uncaught exception lose nothing.
+ *
+ * When the disk fails after a successful open, records wait in memory up to `pendingBytesMax`, one process warning says so,
+ * and the chain goes on when the disk does.
+ *
+ * @example
+ * ```ts
+ * import { FileChainAppender, MeshLoop } from 'mesh-chain'
+ *
+ * const loop = new MeshLoop(new FileChainAppender('node.chain'))
+ * loop.info('listening', { port: 8080 })
+ * await loop.close()
+ * ```
+ */
+export class FileChainAppender implements LogChainAppender {
+	readonly path: string
+	readonly #writer: ChainWriter
+	readonly #options: ResolvedFileChainOptions
+	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
+	readonly #syncsItself: boolean
+	readonly #rotates: boolean
+	readonly #forgetExit: () => void
+	#turnScheduled = false
+	#retryTimer: NodeJS.Timeout | undefined
+	#retryMs = RETRY_MS_MIN
+	#failure: MeshChainError | undefined
+	#closing: Promise<void> | undefined
+	#exitCode: number | undefined
+	#lostAtClose = 0
+	#rotating = false
+	#rotationFailures = 0
+	#rotateNotBefore = 0
+	#policyTimer: NodeJS.Timeout | undefined
+	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
+
+	/**
+	 * @param path where the chain is; `{pid}` becomes the process id.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`, `CHAIN_UNREADABLE`,
+	 * `CHAIN_DAMAGED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A file that is no chain is never touched.
+	 */
+	constructor(path: string, options: FileChainOptions = {}) {
+		this.#options = resolveFileChainOptions(options)
+		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, retain } = this.#options
+		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
+		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
+		this.path = resolvePath(path, fs)
+		this.#writer = new ChainWriter(this.path, {
+			system: fs,
+			mode,
+			pendingBytesMax,
+			clock,
+			onDamage,
+			lockWaitMs,
+			keepUnsynced: durability === 'disk',
+			retain,
+		})
+		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
+		this.#tellRecovery(this.#writer.recovery)
+		this.#writer.retain().catch((error) => this.#failed(error))
+	}
+
+	get chainId(): string {
+		return this.#writer.identity.idHex
+	}
+
+	get nextSeq(): number {
+		return this.#writer.nextSeq
+	}
+
+	get epoch(): number {
+		return this.#writer.epoch
+	}
+
+	get durability(): 'os' | 'disk' {
+		return this.#options.durability
+	}
+
+	get committedSeq(): number {
+		return this.durability === 'disk' ? this.#writer.durableSeq : this.#writer.writtenSeq
+	}
+
+	get failure(): MeshChainError | undefined {
+		return this.#failure
+	}
+
+	/**
+	 * Takes one record over; it stays in memory until it is written.
+	 *
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED` (not).
+	 */
+	append(record: LogRecord): void {
+		this.#refuseWhenClosed(record.seq)
+		if (!this.#writer.hasRoom) this.#tryWrite()
+		this.#writer.push(record)
+		this.#afterPush(levelIndex(record.level) >= this.#options.writeThroughIndex)
+	}
+
+	/** Takes all of them over as one frame: after a crash all of them are there or none. */
+	appendBatch(records: readonly LogRecord[]): void {
+		if (records.length === 0) return
+		this.#refuseWhenClosed(records[0]?.seq ?? 0)
+		if (!this.#writer.hasRoom) this.#tryWrite()
+		this.#writer.pushBatch(records)
+		this.#afterPush(records.some((record) => levelIndex(record.level) >= this.#options.writeThroughIndex))
+	}
+
+	/**
+	 * Gives everything taken over to the operating system.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED`; the records stay and are tried again. `CHAIN_TAKEN_OVER`.
+	 */
+	flush(): void {
+		if (this.#closing !== undefined) return
+		const isWritten = this.#tryWrite(() => this.#writer.checkOwner())
+		if (!isWritten && this.#failure !== undefined) throw this.#failure
+	}
+
+	/**
+	 * Resolves once everything taken over before this call is on disk, at every durability.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`; after the latter until the chain has gone on in a new file, which each
+	 * call tries. `CHAIN_TAKEN_OVER`.
+	 */
+	sync(): Promise<void> {
+		if (this.#closing !== undefined) return this.#closing
+		if (this.#failure !== undefined && !this.#tryAgain()) return Promise.reject(this.#failure)
+		return this.#sync()
+	}
+
+	/**
+	 * Writes what waits, leaves the mark of a clean end, syncs, and lets go of file and lock. Idempotent.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`; the file is let go of all the same, and `stats().lostAtClose`
+	 * counts the records that could not be written.
+	 */
+	close(): Promise<void> {
+		this.#closing ??= this.#close()
+		return this.#closing
+	}
+
+	stats(): FileChainStats {
+		return {
+			path: this.path,
+			chainId: this.chainId,
+			epoch: this.epoch,
+			durability: this.durability,
+			committedSeq: this.committedSeq,
+			failure: this.#failure?.message,
+			lostAtClose: this.#lostAtClose,
+			rotationFailures: this.#rotationFailures,
+			...this.#writer.stats(),
+		}
+	}
+
+	#refuseWhenClosed(seq: number): void {
+		if (this.#closing === undefined) return
+		throw new LogAppendError(`the chain ${show(this.path)} is closed`, {
+			code: 'APPENDER_CLOSED',
+			retryable: false,
+			path: this.path,
+			seq,
+		})
+	}
+
+	#afterPush(writeThrough: boolean): void {
+		if (isExiting()) this.#lastWords()
+		else if (writeThrough) this.#tryWrite()
+		else if (this.#failure === undefined && this.#writer.pendingBytes >= WRITE_BYTES_TARGET) this.#tryWrite()
+		else if (!this.#turnScheduled) {
+			this.#turnScheduled = true
+			setImmediate(this.#onTurnEnd)
+		}
+	}
+
+	readonly #onTurnEnd = (): void => {
+		this.#turnScheduled = false
+		if (this.#closing === undefined) this.#tryWrite()
+	}
+
+	/** Whether everything taken over is with the operating system now. */
+	#tryWrite(before?: () => void): boolean {
+		try {
+			before?.()
+			this.#writer.write()
+		} catch (error) {
+			this.#failed(error as MeshChainError)
+			return false
+		}
+		if (this.#writer.syncFailure === undefined) {
+			this.#recovered()
+			if (this.#syncsItself) this.#syncAsPromised()
+		}
+		if (this.#rotates) this.#rotateWhenDue()
+		return true
+	}
+
+	/** Begins the sync that the durability asks for behind a write. */
+	#syncAsPromised(): void {
+		const { policy } = this.#options
+		const { writtenSeq, durableSeq, unsyncedBytes } = this.#writer
+		if (durableSeq >= writtenSeq) return
+		const isDue =
+			policy === undefined ||
+			writtenSeq - durableSeq >= policy.everyRecords ||
+			unsyncedBytes >= policy.everyBytes
+		if (isDue)
+			this.#sync().catch(() => {}) // it has been announced, and committedSeq stays where it is
+		else if (policy.everyMs !== Number.POSITIVE_INFINITY) this.#syncLater(policy.everyMs)
+	}
+
+	#syncLater(ms: number): void {
+		if (this.#policyTimer !== undefined) return
+		this.#policyTimer = setTimeout(() => {
+			this.#policyTimer = undefined
+			if (this.#closing === undefined && this.#failure === undefined) this.#sync().catch(() => {})
+		}, ms)
+		this.#policyTimer.unref()
+	}
+
+	#rotateWhenDue(): void {
+		const { bytes, records, ageMs } = this.#options.rotate
+		const { live } = this.#writer
+		const isDue =
+			live.bytes >= bytes ||
+			live.records >= records ||
+			(ageMs !== Number.POSITIVE_INFINITY &&
+				this.#options.clock() - live.createdMs >= ageMs &&
+				live.records > 0)
+		if (!isDue || isExiting() || this.#closing !== undefined) return
+		// The disk is given its time; only who never lets a turn end is made to wait for it.
+		if (live.bytes >= 2 * bytes || live.records >= 2 * records) this.#rotate()
+		else if (!this.#rotating) void this.#syncAndRotate()
+	}
+
+	async #syncAndRotate(): Promise<void> {
+		this.#rotating = true
+		try {
+			await this.#sync()
+			if (this.#closing !== undefined) return
+			this.#rotate()
+			await this.#writer.retain()
+		} catch {
+			// It has been announced.
+		} finally {
+			this.#rotating = false
+		}
+	}
+
+	#rotate(): void {
+		if (performance.now() < this.#rotateNotBefore) return
+		try {
+			this.#writer.rotate()
+		} catch (error) {
+			this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
+			if ((error as MeshChainError).code === 'ROTATION_FAILED') this.#rotationFailed(error as MeshChainError)
+			else this.#failed(error as MeshChainError)
+		}
+	}
+
+	#rotationFailed(error: MeshChainError): void {
+		if (this.#rotationFailures === 0) warn('ROTATION_FAILED', error.message)
+		this.#rotationFailures++
+		report('failing', { source: this, error })
+	}
+
+	/** One promise for all who wait for the same sync of the writer. */
+	#sync(): Promise<void> {
+		const writerSync = this.#writer.sync()
+		if (this.#lastSync?.writerSync !== writerSync) {
+			this.#lastSync = { writerSync, handled: this.#handled(writerSync) }
+		}
+		return this.#lastSync.handled
+	}
+
+	async #handled(writerSync: Promise<void>): Promise<void> {
+		try {
+			await writerSync
+		} catch (error) {
+			this.#failed(error as MeshChainError)
+			throw error
+		}
+	}
+
+	#failed(error: MeshChainError): void {
+		if (this.#failure === undefined) {
+			warn('CHAIN_FAILING', `${error.message}; the service goes on, records wait in memory`)
+		}
+		this.#failure = error
+		report('failing', { source: this, error })
+		if (error.code === 'CHAIN_TAKEN_OVER' || this.#retryTimer !== undefined) return
+		this.#retryTimer = setTimeout(() => {
+			this.#retryTimer = undefined
+			if (this.#closing === undefined) this.#tryAgain()
+		}, this.#retryMs)
+		this.#retryTimer.unref()
+		this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX)
+	}
+
+	/** What a failed sync has left in doubt goes into a new file, what a failed write has left in memory into the file. */
+	#tryAgain(): boolean {
+		let isMoved = true
+		try {
+			this.#writer.move()
+		} catch (error) {
+			this.#failed(error as MeshChainError)
+			isMoved = false
+		}
+		return this.#tryWrite() && isMoved
+	}
+
+	#recovered(): void {
+		if (this.#failure === undefined) return
+		this.#failure = undefined
+		this.#retryMs = RETRY_MS_MIN
+		clearTimeout(this.#retryTimer)
+		this.#retryTimer = undefined
+		warn('CHAIN_RECOVERED', `${show(this.path)} can be written again; everything that waited is written`)
+		report('recovered', { source: this })
+	}
+
+	async #close(): Promise<void> {
+		clearTimeout(this.#retryTimer)
+		clearTimeout(this.#policyTimer)
+		this.#forgetExit()
+		let isClean = false
+		try {
+			this.#writer.move()
+			this.#writer.markClosed(undefined)
+			await this.#writer.sync()
+			isClean = true
+		} catch (error) {
+			this.#lostAtClose = this.#writer.pendingRecords
+			this.#failure = error as MeshChainError
+			// No sync may still be under way when the file is let go of.
+			await this.#writer.sync().catch(() => {})
+			throw error
+		} finally {
+			this.#writer.close(isClean)
+		}
+	}
+
+	#onExit(exitCode: number): void {
+		this.#exitCode = exitCode
+		if (this.#closing === undefined) this.#lastWords()
+	}
+
+	/** The process ends: everything is written now, with a clean-close mark behind it. */
+	#lastWords(): void {
+		try {
+			this.#writer.write()
+			if (this.#exitCode !== undefined) this.#writer.markClosed(this.#exitCode)
+			if (this.durability === 'disk' || this.#options.policy !== undefined) this.#writer.syncOnExit()
+		} catch (error) {
+			this.#failure = error as MeshChainError
+		}
+	}
+
+	#tellRecovery(recovery: Recovery | undefined): void {
+		if (recovery === undefined) return
+		report('recovery', { source: this, recovery })
+		const warning = recoveryWarning(this.path, recovery)
+		if (warning !== undefined) warn(warning.code, warning.text)
+	}
+}
+
+/** The one name of the file: the lock must be the same whichever way leads there. */
+function resolvePath(path: unknown, system: FileSystem): string {
+	if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+		throw new MeshChainError(
+			'INVALID_PATH',
+			`the path of a chain must be a non-empty text, not ${show(path)}`,
+		)
+	}
+	const absolute = resolve(path.replaceAll('{pid}', String(process.pid)))
+	try {
+		return join(system.realpathSync(dirname(absolute)), basename(absolute))
+	} catch (error) {
+		const reason = systemCode(error) === 'ENOENT' ? 'it does not exist: create it first' : messageOf(error)
+		throw new MeshChainError('CHAIN_UNREADABLE', `cannot open the directory of ${show(path)}: ${reason}`, {
+			path: absolute,
+			cause: error,
+		})
+	}
+}

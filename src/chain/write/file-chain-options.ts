@@ -1,0 +1,193 @@
+/** What a `FileChainAppender` can be told, checked and in full. */
+import { MeshChainError } from '../../errors.ts'
+import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, TIMER_MS_MAX } from '../../limits.ts'
+import { checkOptionNames, checkWholeNumber } from '../../options.ts'
+import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import type { Retention } from './retention.ts'
+
+/** How much may be written and not yet on disk: a sync is begun when any of these is reached. */
+export interface SyncPolicy {
+	/** 0 and 1 mean every append: the same as `'disk'`. */
+	readonly everyRecords?: number
+	readonly everyMs?: number
+	readonly everyBytes?: number
+}
+
+export interface FileChainOptions {
+	/**
+	 * What a committed record survives. `'os'` (default): a killed process; records are with the operating system before any
+	 * immediate queued after them runs. `'disk'`: a power loss; each write is followed by an fdatasync, one in flight. A
+	 * {@link SyncPolicy}: as `'os'`, and what a power loss can take is bounded.
+	 */
+	readonly durability?: 'os' | 'disk' | SyncPolicy
+	/** A record at this level or above is written before `append` returns. Default `'error'`. */
+	readonly writeThrough?: LogLevel
+	/**
+	 * The live file is sealed, and a new one begun, when it holds about so many bytes, at least 4,096. Default: never, or where
+	 * `retain` is given 64 MiB and at most a quarter of `retain.bytes`.
+	 */
+	readonly rotateBytes?: number
+	/** The same by records. Default: a quarter of `retain.records`, or never. */
+	readonly rotateRecords?: number
+	/** The same by the time since the file was begun; looked at when something is written. Default: a quarter of `retain.ageMs`, or never. */
+	readonly rotateAgeMs?: number
+	/**
+	 * Upper bounds of what is kept: whole sealed files go from the head until all of them hold, or only the live file is left.
+	 * By age a file goes when it was sealed longer ago than `ageMs`. Default: everything is kept.
+	 */
+	readonly retain?: { readonly bytes?: number; readonly records?: number; readonly ageMs?: number }
+	/**
+	 * What to do when the end of the chain was damaged: leave the file as it is and go on in a new one (`'rotate'`, default), or throw
+	 * `CHAIN_DAMAGED` (`'refuse'`).
+	 */
+	readonly onDamage?: 'rotate' | 'refuse'
+	/**
+	 * How long the constructor waits, blocking its thread, for another writer to let the chain go: for a service that is replaced by its
+	 * successor. Default 0 ms.
+	 */
+	readonly lockWaitMs?: number
+	/** Permissions of files that are created. Default `0o600`. */
+	readonly mode?: number
+	/** Bytes that wait in memory while the disk fails; beyond it appends are refused as retryable. Default 16 MiB. */
+	readonly pendingBytesMax?: number
+	/** Times of opening and closing. Default `Date.now`. */
+	readonly clock?: () => number
+	readonly fs?: FileSystem
+}
+
+/** When a sync is begun; Infinity for never. */
+export type ResolvedPolicy = Required<SyncPolicy>
+
+export interface ResolvedFileChainOptions {
+	readonly durability: 'os' | 'disk'
+	readonly policy: ResolvedPolicy | undefined
+	readonly writeThroughIndex: number
+	readonly rotate: { readonly bytes: number; readonly records: number; readonly ageMs: number }
+	readonly retain: Retention
+	readonly onDamage: 'rotate' | 'refuse'
+	readonly lockWaitMs: number
+	readonly mode: number
+	readonly pendingBytesMax: number
+	readonly clock: () => number
+	readonly fs: FileSystem
+}
+
+const OPTION_NAMES = [
+	'durability',
+	'writeThrough',
+	'rotateBytes',
+	'rotateRecords',
+	'rotateAgeMs',
+	'retain',
+	'onDamage',
+	'lockWaitMs',
+	'mode',
+	'pendingBytesMax',
+	'clock',
+	'fs',
+] as const
+
+const ROTATE_BYTES_MIN = 4096
+const NEVER = Number.POSITIVE_INFINITY
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL` */
+export function resolveFileChainOptions(options: FileChainOptions): ResolvedFileChainOptions {
+	checkOptionNames(options, OPTION_NAMES)
+	const { onDamage = 'rotate', clock = Date.now, mode = 0o600, fs = nodeFileSystem } = options
+	if (onDamage !== 'rotate' && onDamage !== 'refuse') {
+		throw invalidOption('onDamage', onDamage, "'rotate' or 'refuse'")
+	}
+	if (!Number.isInteger(mode) || mode < 0o400 || mode > 0o777) {
+		throw invalidOption('mode', mode, 'file permissions such as 0o600')
+	}
+	if (typeof clock !== 'function') throw invalidOption('clock', clock, 'a function')
+	const lockWaitMs = checkWholeNumber('lockWaitMs', options.lockWaitMs ?? 0, 0)
+	if (lockWaitMs > TIMER_MS_MAX) throw invalidOption('lockWaitMs', lockWaitMs, `at most ${TIMER_MS_MAX}`)
+	const retain = resolveRetain(options.retain)
+	return {
+		...resolveDurability(options.durability ?? 'os'),
+		writeThroughIndex: resolveWriteThrough(options.writeThrough ?? 'error'),
+		rotate: resolveRotate(options, retain),
+		retain,
+		onDamage,
+		lockWaitMs,
+		mode,
+		pendingBytesMax: checkWholeNumber('pendingBytesMax', options.pendingBytesMax ?? PENDING_BYTES_DEFAULT, 1),
+		clock,
+		fs,
+	}
+}
+
+function resolveDurability(
+	given: NonNullable<FileChainOptions['durability']>,
+): Pick<ResolvedFileChainOptions, 'durability' | 'policy'> {
+	if (given === 'os' || given === 'disk') return { durability: given, policy: undefined }
+	if (typeof given !== 'object' || given === null) {
+		throw invalidOption('durability', given, "'os', 'disk' or { everyRecords, everyMs, everyBytes }")
+	}
+	checkOptionNames(given, ['everyRecords', 'everyMs', 'everyBytes'])
+	const { everyRecords, everyMs, everyBytes } = given
+	if (everyRecords === undefined && everyMs === undefined && everyBytes === undefined) {
+		throw invalidOption('durability', '{}', 'one of everyRecords, everyMs and everyBytes at the least')
+	}
+	const policy = {
+		everyRecords: limit('everyRecords', everyRecords, 0),
+		everyMs: limit('everyMs', everyMs, 1),
+		everyBytes: limit('everyBytes', everyBytes, 1),
+	}
+	if (everyMs !== undefined && everyMs > TIMER_MS_MAX) {
+		throw invalidOption('everyMs', everyMs, `at most ${TIMER_MS_MAX}`)
+	}
+	return policy.everyRecords <= 1 ? { durability: 'disk', policy: undefined } : { durability: 'os', policy }
+}
+
+function resolveWriteThrough(level: LogLevel): number {
+	const index = levelIndex(level)
+	if (index >= 0) return index
+	throw new MeshChainError(
+		'INVALID_LEVEL',
+		`writeThrough: no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`,
+	)
+}
+
+function resolveRetain(given: FileChainOptions['retain'] = {}): Retention {
+	checkOptionNames(given, ['bytes', 'records', 'ageMs'])
+	for (const [name, value] of Object.entries(given)) {
+		if (value !== undefined) checkWholeNumber(`retain.${name}`, value, 1)
+	}
+	return { bytes: given.bytes, records: given.records, ageMs: given.ageMs }
+}
+
+function resolveRotate(
+	{ rotateBytes, rotateRecords, rotateAgeMs }: FileChainOptions,
+	retain: Retention,
+): ResolvedFileChainOptions['rotate'] {
+	const isRetaining = Object.values(retain).some((value) => value !== undefined)
+	const bytesMax = isRetaining ? ROTATE_BYTES_DEFAULT : NEVER
+	const bytes = rotateBytes ?? Math.max(ROTATE_BYTES_MIN, Math.min(bytesMax, quarter(retain.bytes)))
+	if (bytes > (retain.bytes ?? NEVER)) {
+		throw invalidOption(
+			'rotateBytes',
+			bytes,
+			`at most retain.bytes (${retain.bytes}): the live file always stays`,
+		)
+	}
+	return {
+		bytes: limit('rotateBytes', rotateBytes, ROTATE_BYTES_MIN, bytes),
+		records: limit('rotateRecords', rotateRecords, 1, quarter(retain.records)),
+		ageMs: limit('rotateAgeMs', rotateAgeMs, 1, quarter(retain.ageMs)),
+	}
+}
+
+function quarter(bound: number | undefined): number {
+	return bound === undefined ? NEVER : Math.ceil(bound / 4)
+}
+
+function limit(name: string, value: number | undefined, min: number, otherwise = NEVER): number {
+	return value === undefined ? otherwise : checkWholeNumber(name, value, min)
+}
+
+function invalidOption(key: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_OPTION', `${key} must be ${allowed}, not ${show(value)}`)
+}

@@ -1,0 +1,47 @@
+/** How every file of a chain comes to be: whole and on disk beside the others first, under its name then. */
+import { removeQuietly, temporaryPathOf } from '../files/names.ts'
+import type { Header } from '../format/header.ts'
+import { type SegmentContext, SegmentFile } from './segment-file.ts'
+import { type SpanStart, startOfFile } from './span.ts'
+
+/** The name of the live file, and the mode of new ones. */
+export interface LivePlace {
+	readonly path: string
+	readonly mode: number
+}
+
+/** What a new file begins with. */
+export type FileStart = Omit<Header, 'createdMs'> & Pick<SpanStart, 'levelCounts' | 'keptFromSeq'>
+
+/**
+ * Whatever throws leaves nothing behind.
+ *
+ * @param fill puts in what the file has to hold before it gets its name.
+ */
+export function makeFile<Placed>(
+	context: SegmentContext,
+	place: LivePlace,
+	start: FileStart,
+	fill: (file: SegmentFile) => void,
+	putInPlace: (temporary: string) => Placed,
+): { readonly file: SegmentFile; readonly placed: Placed } {
+	const { levelCounts, keptFromSeq, ...begin } = start
+	const header = { ...begin, createdMs: context.writer.clock() }
+	const temporary = temporaryPathOf(place.path)
+	const file = SegmentFile.create(
+		context,
+		{ path: temporary, mode: place.mode },
+		header,
+		startOfFile({ nextSeq: header.firstSeq, levelCounts, keptFromSeq }),
+	)
+	try {
+		fill(file)
+		file.write()
+		file.syncNow()
+		return { file, placed: putInPlace(temporary) }
+	} catch (error) {
+		file.close()
+		removeQuietly(context.system, temporary)
+		throw error
+	}
+}

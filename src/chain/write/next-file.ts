@@ -1,0 +1,97 @@
+/** How a chain that is being written goes on in a new file: because the live one is full, or because it cannot be trusted. */
+
+import { moveAside, type Placed, putFirstInPlace, putNextInPlace, restoreAsSealed } from '../files/names.ts'
+import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { Adoption } from './adopt.ts'
+import { type LivePlace, makeFile } from './new-file.ts'
+import type { SegmentContext, SegmentFile } from './segment-file.ts'
+import type { SpanStart } from './span.ts'
+
+export interface NextFile {
+	readonly file: SegmentFile
+	/** Where the file before is now. */
+	readonly sealedPath: string
+	/** Records of the file before that could not be read any more. */
+	readonly lost: number
+}
+
+/** Where the file before ends, as far as it counts. */
+interface Seam extends Pick<SpanStart, 'nextSeq' | 'levelCounts'> {
+	readonly end: number
+	readonly link: Uint8Array
+}
+
+/** Seals the live file, which has no bytes pending, puts it on disk, and goes on in a new one. */
+export function rotateToNewFile(context: SegmentContext, live: SegmentFile, place: LivePlace): NextFile {
+	const { span } = live
+	span.anchor('sealed', 0)
+	live.write()
+	live.syncNow()
+	const { link, nextSeq, levelCounts } = span
+	const seam = { end: live.written, link, nextSeq, levelCounts }
+	const fill = (file: SegmentFile) => file.span.anchor('span', 0)
+	const putInPlace = (temporary: string) =>
+		putNextInPlace(context.system, temporary, place.path, live.identity.firstSeq)
+	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost: 0 }
+}
+
+/**
+ * Goes on in a new file that begins where the live one was last known to be on disk, with everything behind that taken over: from
+ * memory, and what is not held there any more from the file, as far as it still verifies.
+ *
+ * @param name `lost`: the live file's name leads to no file, or to one that somebody put there. What counts of the live file gets the name
+ * of a sealed one then, by copy, and what stands in its place is kept aside.
+ */
+export function moveToNewFile(
+	context: SegmentContext,
+	live: SegmentFile,
+	place: LivePlace,
+	name: 'kept' | 'lost',
+): NextFile {
+	const { system } = context
+	const { span, identity, fd } = live
+	span.seal()
+	const end = live.durableOffset
+	const base = readChainEnd(system, fd, end, identity)
+	const seam = { ...base, end, link: linkUpTo(system, fd, end, identity, base.anchor) }
+	let lost = 0
+	const fill = (file: SegmentFile) => {
+		file.span.anchor('span', 0, base.anchor)
+		const adoption = new Adoption(file, 'unsynced')
+		const heldFrom = Math.max(end, span.heldFrom)
+		adoption.fromFile(system, { fd, idChecksum: identity.idChecksum }, end, heldFrom)
+		adoption.fromMemory(span.heldBorrow(heldFrom), identity.idChecksum, heldFrom)
+		adoption.upTo(span.nextSeq)
+		lost = adoption.lost
+	}
+	const putInPlace = (temporary: string) => {
+		if (name === 'kept') return putNextInPlace(system, temporary, place.path, identity.firstSeq)
+		const sealedPath = restoreAsSealed(system, place.path, fd, end, identity.firstSeq)
+		moveAside(system, place.path)
+		return { sealedPath, ...putFirstInPlace(system, temporary, place.path) }
+	}
+	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost }
+}
+
+function makeNext(
+	context: SegmentContext,
+	live: SegmentFile,
+	place: LivePlace,
+	{ end, link, nextSeq, levelCounts }: Seam,
+	fill: (file: SegmentFile) => void,
+	putInPlace: (temporary: string) => Placed & { readonly sealedPath: string },
+): Omit<NextFile, 'lost'> {
+	const { identity, span } = live
+	const start = {
+		chainId: identity.id,
+		segment: identity.segment + 1,
+		firstSeq: nextSeq,
+		previousEnd: end,
+		previousLink: link,
+		levelCounts,
+		keptFromSeq: span.keptFromSeq,
+	}
+	const { file, placed } = makeFile(context, place, start, fill, putInPlace)
+	if (placed.unsynced !== undefined) file.poisonBy(placed.unsynced)
+	return { file, sealedPath: placed.sealedPath }
+}

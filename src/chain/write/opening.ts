@@ -1,0 +1,331 @@
+/**
+ * Opens a chain for writing, or creates it: looks at how it ends, asks recovery.ts what becomes of that, and does it. The caller holds
+ * the lock. Whatever throws leaves no byte of the chain changed, but for a torn tail that was kept aside.
+ */
+import { randomBytes } from 'node:crypto'
+import { MeshChainError } from '../../errors.ts'
+import { LOG_LEVELS, show } from '../../record.ts'
+import { closeQuietly, type FileSystem, O_NOFOLLOW, O_RDWR, readFully, systemCode } from '../file-system.ts'
+import { bootId, bootSince } from '../files/boot-id.ts'
+import type { Provenance } from '../files/lock.ts'
+import {
+	keepAside,
+	type Placed,
+	putFirstInPlace,
+	putNextInPlace,
+	removeTemporaries,
+	unreadable,
+} from '../files/names.ts'
+import { identifyFile, listSegments } from '../files/segments.ts'
+import { readWatermark } from '../files/watermark-file.ts'
+import { ANCHOR_BYTES, type AnchorReason } from '../format/anchor.ts'
+import { CHAIN_ID_BYTES, HEADER_BYTES } from '../format/header.ts'
+import type { Watermark } from '../format/watermark.ts'
+import { type ChainEnd, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { type ChainIdentity, identify, NO_LINK } from '../scan/identity.ts'
+import { Adoption } from './adopt.ts'
+import { makeFile } from './new-file.ts'
+import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
+import { type SegmentContext, SegmentFile } from './segment-file.ts'
+import type { SpanStart } from './span.ts'
+
+/** What became of the end of a chain that was opened. */
+export interface Recovery {
+	readonly verdict: Verdict
+	/** `cut`: the bytes are kept at `keptAt`. `next`, `move`: they stay in the file that is `sealedAs` by now. */
+	readonly action: Exclude<Action, 'refuse'>
+	/** Where what was found begins. */
+	readonly offset: number
+	readonly bytes: number
+	readonly keptAt: string | undefined
+	readonly sealedAs: string | undefined
+	/** Records known to have been there and to be gone. */
+	readonly lostRecords: number
+}
+
+export interface OpenedChain {
+	readonly file: SegmentFile
+	readonly epoch: number
+	readonly watermark: Watermark | undefined
+	readonly recovery: Recovery | undefined
+}
+
+export interface OpeningOptions {
+	readonly system: FileSystem
+	readonly path: string
+	readonly mode: number
+	readonly onDamage: 'rotate' | 'refuse'
+	/** What the lock said of the writer before. */
+	readonly provenance: Provenance
+	/** What the files are to be opened with, once it is known which epoch this is. */
+	readonly contextFor: (epoch: number, bootId: Uint8Array) => SegmentContext
+}
+
+/**
+ * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNREADABLE`, `CHAIN_DAMAGED`.
+ */
+export function openForWriting(options: OpeningOptions): OpenedChain {
+	const { system, path } = options
+	removeTemporaries(system, path)
+	const fd = openExisting(system, path)
+	if (fd === undefined) return createOrContinue(options)
+	try {
+		const opened = new Opening(options, fd).open()
+		if (opened.file.fd !== fd) closeQuietly(system, fd)
+		return opened
+	} catch (error) {
+		closeQuietly(system, fd)
+		throw unreadable(path, error)
+	}
+}
+
+/** The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. */
+function openExisting(system: FileSystem, path: string): number | undefined {
+	let fd: number
+	try {
+		fd = system.openSync(path, O_RDWR | O_NOFOLLOW)
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return undefined
+		throw unreadable(path, error)
+	}
+	try {
+		const stat = system.fstatSync(fd)
+		if (!stat.isFile()) throw unreadable(path, new Error('not a regular file'))
+		if (stat.size >= HEADER_BYTES || !isUnfinished(readFully(system, fd, stat.size, 0), path)) return fd
+		if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
+		closeQuietly(system, fd)
+		system.unlinkSync(path)
+		return undefined
+	} catch (error) {
+		closeQuietly(system, fd)
+		throw unreadable(path, error)
+	}
+}
+
+function isUnfinished(bytes: Buffer, path: string): boolean {
+	try {
+		identify(bytes, path)
+		return false
+	} catch (error) {
+		if (error instanceof MeshChainError && error.code === 'CHAIN_EMPTY') return true
+		throw error
+	}
+}
+
+/** There is no live file: a new chain begins, or the one whose sealed files are there goes on. */
+function createOrContinue(options: OpeningOptions): OpenedChain {
+	const { system, path } = options
+	try {
+		const last = listSegments(system, path, undefined).at(-1)
+		if (last === undefined) return createChain(options)
+		const fd = system.openSync(last.path, O_RDWR | O_NOFOLLOW)
+		try {
+			return new Opening(options, fd).continueBehind(last.identity)
+		} finally {
+			closeQuietly(system, fd)
+		}
+	} catch (error) {
+		throw unreadable(path, error)
+	}
+}
+
+function createChain(options: OpeningOptions): OpenedChain {
+	const { system, path } = options
+	const context = options.contextFor(1, bootId(system))
+	const start = {
+		chainId: randomBytes(CHAIN_ID_BYTES),
+		segment: 0,
+		firstSeq: 1,
+		previousEnd: 0,
+		previousLink: NO_LINK,
+		levelCounts: LOG_LEVELS.map(() => 0),
+		keptFromSeq: 1,
+	}
+	const fill = (file: SegmentFile) => file.span.anchor('opened', 0)
+	const putInPlace = (temporary: string) => named(putFirstInPlace(system, temporary, path))
+	const { file } = makeFile(context, options, start, fill, putInPlace)
+	return { file, epoch: 1, watermark: undefined, recovery: undefined }
+}
+
+/** Nobody waits for a chain that is only being opened: what may not be on disk is an error. */
+function named<P extends Placed>(placed: P): P {
+	if (placed.unsynced !== undefined) throw placed.unsynced
+	return placed
+}
+
+class Opening {
+	readonly #options: OpeningOptions
+	readonly #fd: number
+	readonly #size: number
+	readonly #identity: ChainIdentity
+	readonly #end: ChainEnd
+	/** The first place that cannot be read although valid entries stand behind it, as far back as one is looked for. */
+	readonly #hole: number | undefined
+	readonly #mark: Watermark | undefined
+	readonly #bootId: Uint8Array
+	readonly #epoch: number
+	readonly #context: SegmentContext
+
+	constructor(options: OpeningOptions, fd: number) {
+		const { system, path } = options
+		this.#options = options
+		this.#fd = fd
+		this.#size = system.fstatSync(fd).size
+		this.#identity = identifyFile(system, fd, path)
+		this.#end = readChainEnd(system, fd, this.#size, this.#identity)
+		this.#mark = readWatermark(system, path, this.#identity.id)
+		this.#bootId = bootId(system)
+		this.#hole = this.#firstHole()
+		// An epoch may have been lost with its records; what it was called, the mark may still know.
+		this.#epoch = Math.max(this.#end.epoch, this.#mark?.epoch ?? 0) + 1
+		this.#context = options.contextFor(this.#epoch, this.#bootId)
+	}
+
+	/** A power loss leaves holes anywhere behind the mark, before the newest anchor too; anything else is looked for behind it only. */
+	#firstHole(): number | undefined {
+		const { anchor, hole } = this.#end
+		if (this.#boot !== 'changed' || this.#mark === undefined || anchor === undefined) return hole
+		const { segment, idChecksum } = this.#identity
+		const from = this.#mark.segment === segment ? this.#mark.offset : HEADER_BYTES
+		if (this.#mark.segment > segment || from >= anchor.offset) return hole
+		let first = hole
+		scanRange(this.#options.system, this.#fd, idChecksum, from, anchor.offset + ANCHOR_BYTES, (entry) => {
+			if (entry.type === 'bad') first = Math.min(first ?? Number.POSITIVE_INFINITY, entry.place.offset)
+		})
+		return first
+	}
+
+	open(): OpenedChain {
+		const { onDamage } = this.#options
+		const verdict = verdictOf(this.#evidence)
+		const action = actionFor({ verdict, writer: this.#writer, onDamage })
+		if (action === 'refuse') throw this.#refused(verdict)
+		if (action === 'append') return this.#goOn(undefined)
+		if (action === 'cut') return this.#goOn(this.#cut(verdict))
+		return this.#goOnElsewhere(verdict, action, this.#options.path)
+	}
+
+	/** Only sealed files are there: their last one is left as it is. */
+	continueBehind(last: ChainIdentity): OpenedChain {
+		return this.#goOnElsewhere(last.headerDamaged ? 'damaged' : 'sealed', 'next', undefined)
+	}
+
+	get #evidence(): Evidence {
+		const { end } = this.#end
+		const hole = this.#hole
+		const { headerDamaged } = this.#identity
+		return {
+			end: this.#endEvidence,
+			hole: headerDamaged || hole !== undefined,
+			mark: markEvidence(this.#mark, this.#identity, headerDamaged ? 0 : (hole ?? end), this.#end.nextSeq),
+			boot: this.#boot,
+		}
+	}
+
+	get #endEvidence(): Evidence['end'] {
+		const { suffix } = this.#end
+		if (suffix !== undefined) return suffix.torn ? 'fragment' : 'invalid'
+		return this.#endsIn('sealed') ? 'sealed' : 'whole'
+	}
+
+	#endsIn(reason: AnchorReason): boolean {
+		const { anchor, tail, suffix } = this.#end
+		return anchor?.reason === reason && tail.length === 0 && suffix === undefined
+	}
+
+	/** Whether the writer before may still be there, not having been told by the kernel that it is gone. */
+	get #writer(): 'sole' | 'takenOver' {
+		const { provenance } = this.#options
+		if (provenance === 'kernel') return 'sole'
+		// No writer of this machine outlives its boot.
+		const isOver = this.#endsIn('closed') || this.#endsIn('sealed') || this.#boot === 'changed'
+		return provenance === 'none' && isOver ? 'sole' : 'takenOver'
+	}
+
+	get #boot(): Evidence['boot'] {
+		return bootSince(this.#end.anchor?.bootId, this.#bootId)
+	}
+
+	#cut(verdict: Verdict): Recovery {
+		const { system, path } = this.#options
+		const { offset, bytes } = this.#end.suffix!
+		const keptAt = keepAside(system, path, this.#fd, offset, bytes)
+		system.ftruncateSync(this.#fd, offset)
+		system.fsyncSync(this.#fd)
+		return { verdict, action: 'cut', offset, bytes, keptAt, sealedAs: undefined, lostRecords: 0 }
+	}
+
+	/** The opening mark is on disk before anything else is: from here on this epoch's number is never given again. */
+	#goOn(recovery: Recovery | undefined): OpenedChain {
+		const start: SpanStart = { ...this.#end, keptFromSeq: this.#keptFromSeq }
+		const file = new SegmentFile(this.#context, this.#fd, this.#identity, start)
+		file.span.anchor('opened', recovery?.bytes ?? 0)
+		file.write()
+		file.syncNow()
+		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
+	}
+
+	get #keptFromSeq(): number {
+		return this.#end.anchor?.keptFromSeq ?? 1
+	}
+
+	/** @param livePath where the file before stands; undefined when it has its sealed name already. */
+	#goOnElsewhere(verdict: Verdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
+		const { system } = this.#options
+		const cutAt = action === 'move' ? this.#hole! : this.#size
+		// What stands before the hole is as if the file ended there.
+		const base = action === 'move' ? readChainEnd(system, this.#fd, cutAt, this.#identity) : this.#end
+		const known =
+			this.#mark !== undefined && this.#mark.segment >= this.#identity.segment ? this.#mark.seq + 1 : 1
+		const nextSeq = Math.max(base.nextSeq, action === 'move' ? 1 : known)
+		const start = {
+			chainId: this.#identity.id,
+			segment: this.#identity.segment + 1,
+			firstSeq: nextSeq,
+			previousEnd: cutAt,
+			previousLink: linkUpTo(system, this.#fd, cutAt, this.#identity, base.anchor),
+			levelCounts: base.levelCounts,
+			keptFromSeq: this.#keptFromSeq,
+		}
+		let lostRecords = Math.max(0, nextSeq - base.nextSeq)
+		const fill = (file: SegmentFile) => {
+			if (action === 'move') lostRecords = this.#adoptFrom(cutAt, base, known, file)
+			file.span.anchor('opened', 0)
+		}
+		const putInPlace = (temporary: string) => this.#putInPlace(temporary, livePath)
+		const { file, placed: sealedAs } = makeFile(this.#context, this.#options, start, fill, putInPlace)
+		const bytes = this.#size - (this.#hole ?? this.#end.end)
+		const offset = this.#size - bytes
+		const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
+		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
+	}
+
+	/** Takes over what verifies from an offset on; returns how many records are missing. */
+	#adoptFrom(offset: number, base: ChainEnd, nextSeqMin: number, file: SegmentFile): number {
+		file.span.anchor('span', 0, base.anchor)
+		const adoption = new Adoption(file, 'unsynced')
+		const source = { fd: this.#fd, idChecksum: this.#identity.idChecksum }
+		adoption.fromFile(this.#options.system, source, offset, this.#size)
+		adoption.upTo(nextSeqMin)
+		return adoption.lost
+	}
+
+	#putInPlace(temporary: string, livePath: string | undefined): string | undefined {
+		const { system, path } = this.#options
+		if (livePath !== undefined) {
+			return named(putNextInPlace(system, temporary, livePath, this.#identity.firstSeq)).sealedPath
+		}
+		named(putFirstInPlace(system, temporary, path))
+		return undefined
+	}
+
+	#refused(verdict: Verdict): MeshChainError {
+		const { path } = this.#options
+		const offset = this.#hole ?? this.#end.end
+		return new MeshChainError(
+			'CHAIN_DAMAGED',
+			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${path}`,
+			{ path, offset, seq: this.#end.nextSeq },
+		)
+	}
+}

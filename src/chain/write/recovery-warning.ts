@@ -1,0 +1,37 @@
+/** What a person is told of a chain that did not end as a writer leaves it. */
+import { show } from '../../record.ts'
+import type { Recovery } from './opening.ts'
+import type { Verdict } from './recovery.ts'
+
+const TAKEN_OVER = 'was taken over from a writer that may still run'
+
+/** Of a file that stays as it is; without a text there is nothing to tell. */
+const TEXTS: Readonly<Record<Verdict, string | undefined>> = {
+	sealed: undefined,
+	clean: TAKEN_OVER,
+	torn: TAKEN_OVER,
+	unsyncedTail: TAKEN_OVER,
+	unsyncedHole: 'has holes that a power loss left',
+	truncated: 'is shorter than what was on disk once',
+	damaged: 'is damaged at its end',
+	ambiguous: 'ends in bytes that a power loss or damage has left; nothing can tell which',
+}
+
+/** A stable code, and what to say; undefined where nothing happened that anybody must know. */
+export function recoveryWarning(
+	path: string,
+	{ verdict, action, bytes, keptAt, sealedAs, lostRecords }: Recovery,
+): { readonly code: string; readonly text: string } | undefined {
+	const name = show(path)
+	if (action === 'cut') {
+		const what =
+			verdict === 'torn' ? 'a torn tail, normal after a crash' : 'writing that a power loss cut short'
+		const text = `${name} ended in ${bytes} bytes of ${what}: cut off, and kept at ${show(keptAt)}`
+		return { code: 'TAIL_CUT', text }
+	}
+	const what = TEXTS[verdict]
+	if (what === undefined) return undefined
+	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
+	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${path}`
+	return { code: what === TAKEN_OVER ? 'CHAIN_TAKEN_OVER' : 'CHAIN_DAMAGED', text }
+}

@@ -1,0 +1,125 @@
+/**
+ * What becomes of the end of a chain when a writer opens it: two decision tables, by evidence alone. Pure: what they decide,
+ * opening.ts does.
+ *
+ * First rule: bytes with a valid entry anywhere behind them are never cut. Only a suffix with nothing valid behind it may be, and
+ * only where a killed process or a power loss explains it; it is kept aside first. Everything else stays as it is, and the
+ * writer goes on in a new file.
+ *
+ * Every possible evidence meets exactly one row of each table (test/chain/recovery.test.ts).
+ */
+import type { Watermark } from '../format/watermark.ts'
+
+/** What can be seen of the end of a file. */
+export interface Evidence {
+	/**
+	 * `whole`: the last byte ends an entry. `sealed`: and that one is the mark that another file follows. `fragment`: the beginning of
+	 * an entry whose rest is missing. `invalid`: bytes that are neither.
+	 */
+	readonly end: 'whole' | 'sealed' | 'fragment' | 'invalid'
+	/** Behind the newest anchor, bytes that cannot be read stand before valid entries. */
+	readonly hole: boolean
+	/** The durable mark beside the chain: everything below it is there (`reached`), or the file ends or cannot be read below it (`missed`). */
+	readonly mark: 'none' | 'reached' | 'missed'
+	/** Whether the machine was booted since the file was last written, as far as can be told. */
+	readonly boot: 'same' | 'changed' | 'unknown'
+}
+
+/** Whether everything that the mark of a chain vouches for is in a file that can be read up to `validEnd`, and holds what is below `nextSeq`. */
+export function markEvidence(
+	mark: Watermark | undefined,
+	{ segment }: { readonly segment: number },
+	validEnd: number,
+	nextSeq = Number.POSITIVE_INFINITY,
+): Evidence['mark'] {
+	if (mark === undefined) return 'none'
+	if (mark.seq >= nextSeq || mark.segment > segment) return 'missed'
+	return mark.segment === segment && mark.offset > validEnd ? 'missed' : 'reached'
+}
+
+/**
+ * - `clean`: nothing is wrong. `sealed`: neither, and another file follows.
+ * - `torn`: the writer was killed while it wrote; nothing in it was ever committed.
+ * - `unsyncedTail`, `unsyncedHole`: the machine stopped before the disk had it; nothing in it was acknowledged as on disk.
+ * - `truncated`: what was on disk is no longer in the file.
+ * - `damaged`: bytes were changed.
+ * - `ambiguous`: a power loss explains it and damage does; the mark, or the id of the boot, that could tell is missing.
+ */
+export type Verdict =
+	| 'clean'
+	| 'sealed'
+	| 'torn'
+	| 'unsyncedTail'
+	| 'unsyncedHole'
+	| 'truncated'
+	| 'damaged'
+	| 'ambiguous'
+
+type Pattern<T> = { readonly [K in keyof T]?: readonly T[K][] }
+type Row<T, R> = readonly [pattern: Pattern<T>, result: R]
+
+const present = ['none', 'reached'] as const
+
+export const VERDICTS: readonly Row<Evidence, Verdict>[] = [
+	[{ end: ['whole'], hole: [false], mark: present }, 'clean'],
+	[{ end: ['sealed'], hole: [false], mark: present }, 'sealed'],
+	[{ end: ['fragment'], hole: [false], mark: present }, 'torn'],
+	[{ end: ['whole', 'sealed', 'fragment'], hole: [false], mark: ['missed'] }, 'truncated'],
+	[{ end: ['invalid'], hole: [false], mark: ['missed'] }, 'damaged'],
+	[{ end: ['invalid'], hole: [false], mark: present, boot: ['same'] }, 'damaged'],
+	[{ end: ['invalid'], hole: [false], mark: ['reached'], boot: ['changed'] }, 'unsyncedTail'],
+	[{ end: ['invalid'], hole: [false], mark: ['none'], boot: ['changed'] }, 'ambiguous'],
+	[{ end: ['invalid'], hole: [false], mark: present, boot: ['unknown'] }, 'ambiguous'],
+	[{ hole: [true], mark: ['missed'] }, 'damaged'],
+	[{ hole: [true], mark: present, boot: ['same'] }, 'damaged'],
+	[{ hole: [true], mark: ['reached'], boot: ['changed'] }, 'unsyncedHole'],
+	[{ hole: [true], mark: ['none'], boot: ['changed'] }, 'ambiguous'],
+	[{ hole: [true], mark: present, boot: ['unknown'] }, 'ambiguous'],
+]
+
+/** What a writer may do. */
+export interface Situation {
+	readonly verdict: Verdict
+	/**
+	 * `sole`: nobody else can be writing this file. `takenOver`: the lock of another writer was removed or judged dead without the
+	 * kernel's word for it; it may wake up.
+	 */
+	readonly writer: 'sole' | 'takenOver'
+	readonly onDamage: 'rotate' | 'refuse'
+}
+
+/**
+ * - `append`: go on in this file. `cut`: keep the suffix aside, cut it, and go on.
+ * - `next`: leave this file as it is and go on in a new one.
+ * - `move`: go on in a new file that begins where the hole does, with the entries behind it taken over.
+ * - `refuse`: open nothing.
+ */
+export type Action = 'append' | 'cut' | 'next' | 'move' | 'refuse'
+
+const killed = ['torn', 'unsyncedTail'] as const
+const wrong = ['truncated', 'damaged', 'ambiguous'] as const
+
+export const ACTIONS: readonly Row<Situation, Action>[] = [
+	[{ verdict: ['clean'], writer: ['sole'] }, 'append'],
+	[{ verdict: killed, writer: ['sole'] }, 'cut'],
+	[{ verdict: ['clean', ...killed], writer: ['takenOver'] }, 'next'],
+	[{ verdict: ['sealed'] }, 'next'],
+	[{ verdict: ['unsyncedHole'] }, 'move'],
+	[{ verdict: wrong, onDamage: ['rotate'] }, 'next'],
+	[{ verdict: wrong, onDamage: ['refuse'] }, 'refuse'],
+]
+
+/** The rows of a table that a case meets: exactly one. */
+export function rowsFor<T extends object, R>(table: readonly Row<T, R>[], given: T): readonly Row<T, R>[] {
+	return table.filter(([pattern]) =>
+		(Object.keys(pattern) as (keyof T)[]).every((key) => pattern[key]?.includes(given[key])),
+	)
+}
+
+export function verdictOf(evidence: Evidence): Verdict {
+	return rowsFor(VERDICTS, evidence)[0]![1]
+}
+
+export function actionFor(situation: Situation): Action {
+	return rowsFor(ACTIONS, situation)[0]![1]
+}

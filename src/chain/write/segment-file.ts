@@ -1,0 +1,212 @@
+/**
+ * One file of a chain while it is being appended to: which of its bytes are in memory, with the operating system, and on disk.
+ * Knows nothing of other files, locks or policies.
+ *
+ * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never written again; a
+ * failed write is cut back and leaves everything in memory.
+ */
+import { messageOf } from '../../errors.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_CREAT,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_RDWR,
+	writeFully,
+} from '../file-system.ts'
+import { encodeHeader, type Header } from '../format/header.ts'
+import { type ChainIdentity, identityOf } from '../scan/identity.ts'
+import { Span, type SpanStart, type SpanWriter } from './span.ts'
+
+/** What one write takes at the most: the part that is cut back and tried again when it fails. */
+const WRITE_BYTES_MAX = 256 * 1024
+
+/** What was done to the files of a chain, by all of them together. */
+export interface WriteCounts {
+	writes: number
+	writeFailures: number
+	syncs: number
+	syncFailures: number
+}
+
+export interface SegmentContext {
+	readonly system: FileSystem
+	readonly writer: SpanWriter
+	readonly counts: WriteCounts
+	/** Keep in memory what is written and not yet on disk. */
+	readonly keepUnsynced: boolean
+}
+
+export class SegmentFile {
+	readonly identity: ChainIdentity
+	readonly span: Span
+	readonly fd: number
+	readonly #context: SegmentContext
+	#written: number
+	#writtenSeq: number
+	#durableSeq: number
+	#syncsInFlight = 0
+	#poison: Error | undefined
+	/** Half-written bytes stand behind what is written, and could not be cut. */
+	isUncut = false
+	#closed = false
+
+	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: SpanStart) {
+		this.#context = context
+		this.fd = fd
+		this.identity = identity
+		this.span = new Span(identity, start, context.writer)
+		this.#written = start.end
+		this.#writtenSeq = start.nextSeq - 1
+		this.#durableSeq = start.nextSeq - 1
+	}
+
+	/** A new file with nothing but a header, under a name that must not exist. */
+	static create(
+		context: SegmentContext,
+		file: { readonly path: string; readonly mode: number },
+		header: Header,
+		start: SpanStart,
+	): SegmentFile {
+		const { system } = context
+		const fd = system.openSync(file.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, file.mode)
+		try {
+			const bytes = encodeHeader(header)
+			writeFully(system, fd, bytes, 0)
+			return new SegmentFile(context, fd, identityOf(header, bytes), start)
+		} catch (error) {
+			system.closeSync(fd)
+			throw error
+		}
+	}
+
+	/** The offset behind what is with the operating system. */
+	get written(): number {
+		return this.#written
+	}
+
+	/** Everything in this file up to this seq is with the operating system. */
+	get writtenSeq(): number {
+		return this.#writtenSeq
+	}
+
+	/** Everything in this file below this offset is on disk. */
+	get durableOffset(): number {
+		return this.span.durableOffset
+	}
+
+	/** The last seq below {@link durableOffset}. */
+	get durableSeq(): number {
+		return this.#durableSeq
+	}
+
+	/** Bytes that are not with the operating system yet. */
+	get pendingBytes(): number {
+		return this.span.end - this.#written + this.span.openBytes
+	}
+
+	/** Bytes that memory must hold until they are written, or on disk where that is what they wait for. */
+	get heldBytes(): number {
+		const { keepUnsynced } = this.#context
+		return this.pendingBytes + (keepUnsynced ? Math.max(0, this.#written - this.durableOffset) : 0)
+	}
+
+	/** Records in this file. */
+	get records(): number {
+		return this.span.nextSeq - this.identity.firstSeq
+	}
+
+	/** Gives everything finished to the operating system; what failed half-way is taken back. */
+	write(): void {
+		// Its descriptor may be another file's by now.
+		if (this.#closed) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' })
+		const { span } = this
+		span.seal()
+		while (this.#written < span.end) this.#writeEntries()
+		span.release(this.#context.keepUnsynced ? Math.min(this.#written, this.durableOffset) : this.#written)
+	}
+
+	/** Why nothing in this file can be known to be on disk any more. */
+	get poison(): Error | undefined {
+		return this.#poison
+	}
+
+	/** A sync has failed, and the kernel may have dropped what it could not write: this file is never asked again. */
+	get isPoisoned(): boolean {
+		return this.#poison !== undefined
+	}
+
+	/** Puts what is written on disk; resolves to where that ends. */
+	async sync(): Promise<{ readonly offset: number; readonly seq: number }> {
+		if (this.#poison !== undefined) throw this.#poison
+		const reached = { offset: this.#written, seq: this.#writtenSeq }
+		this.#syncsInFlight++
+		try {
+			await this.#context.system.fdatasync(this.fd)
+		} catch (error) {
+			throw this.poisonBy(error)
+		} finally {
+			this.#syncsInFlight--
+			if (this.#closed && this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
+		}
+		return reached
+	}
+
+	/** The same at once. */
+	syncNow(): void {
+		if (this.#poison !== undefined) throw this.#poison
+		try {
+			this.#context.system.fdatasyncSync(this.fd)
+		} catch (error) {
+			throw this.poisonBy(error)
+		}
+		this.acknowledge(this.#written, this.#writtenSeq)
+	}
+
+	poisonBy(error: unknown): Error {
+		this.#context.counts.syncFailures++
+		this.#poison ??= error instanceof Error ? error : new Error(messageOf(error))
+		return this.#poison
+	}
+
+	/** Everything below `offset`, up to `seq`, is on disk. */
+	acknowledge(offset: number, seq: number): void {
+		this.#context.counts.syncs++
+		this.span.durableOffset = Math.max(this.span.durableOffset, offset)
+		this.#durableSeq = Math.max(this.#durableSeq, seq)
+	}
+
+	/** Lets go of the file; a descriptor that is being synced is closed afterwards, lest its number be another file's by then. */
+	close(): void {
+		if (this.#closed) return
+		this.#closed = true
+		if (this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
+	}
+
+	/** Writes some whole entries: what a disk that is nearly full takes stays written. */
+	#writeEntries(): void {
+		const { system, counts } = this.#context
+		const offset = this.#written
+		const { bytes, start, end, lastSeq } = this.span.entriesBorrow(offset, WRITE_BYTES_MAX)
+		try {
+			writeFully(system, this.fd, bytes, offset, start, end)
+		} catch (error) {
+			counts.writeFailures++
+			this.#cutBack(offset)
+			throw error
+		}
+		counts.writes++
+		this.#written = offset + end - start
+		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
+	}
+
+	/** Takes half-written bytes back. Where that fails too they stay: a reader sees a torn tail. */
+	#cutBack(offset: number): void {
+		try {
+			this.#context.system.ftruncateSync(this.fd, offset)
+		} catch {
+			this.isUncut = true
+		}
+	}
+}

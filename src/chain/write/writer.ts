@@ -1,0 +1,427 @@
+/**
+ * The one who writes a chain: puts records into the span of the live file, its bytes into the file, and the file on disk; goes on in
+ * a new file when it is told to, or when this one cannot be trusted any more. Synchronous but for `sync` and `retain`; knows nothing
+ * of turns, timers or policies (file-chain-appender.ts).
+ *
+ * Invariants: there is one live file, and only whoever holds the lock writes to it; after a failed fsync nothing that is only in that
+ * file is acknowledged as on disk.
+ */
+import pLimit from 'p-limit'
+import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import { type LogRecord, show } from '../../record.ts'
+import type { FileSystem } from '../file-system.ts'
+import { acquireLock, type Lock } from '../files/lock.ts'
+import { unreadable } from '../files/names.ts'
+import { WatermarkFile } from '../files/watermark-file.ts'
+import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
+import type { ChainIdentity } from '../scan/identity.ts'
+import { admit } from './admission.ts'
+import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
+import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
+import { strayedFrom } from './ownership.ts'
+import type { Retention } from './retention.ts'
+import { SealedFiles } from './sealed-files.ts'
+import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import type { ChainWriterStats } from './writer-stats.ts'
+
+/** How often a writer looks whether the live file is still its own. */
+const OWNER_CHECK_MS = 100
+
+export interface WriterOptions {
+	readonly system: FileSystem
+	readonly mode: number
+	readonly pendingBytesMax: number
+	readonly clock: () => number
+	readonly onDamage: 'rotate' | 'refuse'
+	readonly lockWaitMs: number
+	/** Committed means on disk: what is not there yet stays in memory too. */
+	readonly keepUnsynced: boolean
+	readonly retain: Retention
+}
+
+export class ChainWriter {
+	readonly path: string
+	readonly epoch: number
+	readonly recovery: Recovery | undefined
+	readonly #options: WriterOptions
+	readonly #context: SegmentContext
+	readonly #lock: Lock
+	readonly #watermark: WatermarkFile
+	readonly #sealed: SealedFiles
+	readonly #oneSync = pLimit(1)
+	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
+	/** Of the files before the live one. */
+	readonly #before = { frames: 0, anchors: 0, rotations: 0, moves: 0, unsyncedLost: 0, regained: 0 }
+	#file: SegmentFile
+	#queuedSync: Promise<void> | undefined
+	#records = 0
+	#syncFailure: MeshChainError | undefined
+	#takenOver: MeshChainError | undefined
+	#strayRecords = 0
+	#ownerCheckedAt = 0
+	#closed = false
+
+	/** Locks, opens or creates, does what recovery decided, and leaves the opening mark on disk. */
+	constructor(path: string, options: WriterOptions) {
+		this.path = path
+		this.#options = options
+		const { system, mode, clock, onDamage, keepUnsynced } = options
+		this.#lock = lockOrExplain(path, options)
+		let context: SegmentContext | undefined
+		let opened: OpenedChain | undefined
+		try {
+			opened = openForWriting({
+				system,
+				path,
+				mode,
+				onDamage,
+				provenance: this.#lock.provenance,
+				contextFor: (epoch, bootId) => {
+					context = { system, writer: { epoch, bootId, clock }, counts: this.#counts, keepUnsynced }
+					return context
+				},
+			})
+			this.#context = context!
+			this.#file = opened.file
+			this.epoch = opened.epoch
+			this.recovery = opened.recovery
+			const chain = { path, id: this.identity.id, mode }
+			this.#watermark = new WatermarkFile(system, chain, this.#context.writer, opened.watermark)
+			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
+		} catch (error) {
+			opened?.file.close()
+			this.#lock.release(this.#lock.provenance === 'kernel')
+			throw unreadable(path, error)
+		}
+		this.#tellDurable()
+	}
+
+	get identity(): ChainIdentity {
+		return this.#file.identity
+	}
+
+	get nextSeq(): number {
+		return this.#file.span.nextSeq
+	}
+
+	get writtenSeq(): number {
+		return this.#file.writtenSeq
+	}
+
+	get durableSeq(): number {
+		return this.#file.durableSeq
+	}
+
+	/** Bytes that are not with the operating system yet. */
+	get pendingBytes(): number {
+		return this.#file.pendingBytes
+	}
+
+	/** Bytes that are with the operating system and not known to be on disk. */
+	get unsyncedBytes(): number {
+		return this.#file.written - this.#file.durableOffset
+	}
+
+	/** Whether another record may be taken over. */
+	get hasRoom(): boolean {
+		return this.#file.heldBytes < this.#options.pendingBytesMax
+	}
+
+	get pendingRecords(): number {
+		return Math.max(0, this.nextSeq - 1 - this.writtenSeq)
+	}
+
+	/** Size of the live file and its records, and when it began. */
+	get live(): { readonly bytes: number; readonly records: number; readonly createdMs: number } {
+		const { written, records, identity } = this.#file
+		return { bytes: written, records, createdMs: identity.createdMs }
+	}
+
+	/** Why nothing in this file can be acknowledged as on disk any more. */
+	get syncFailure(): MeshChainError | undefined {
+		return this.#syncFailure
+	}
+
+	/**
+	 * Takes one record over.
+	 *
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable), `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
+	 */
+	push(record: LogRecord): void {
+		this.#checkRoom(record.seq)
+		this.#records += admit(this.#file.span, record, this.path)
+		if (this.#file.span.frameIsFull) this.seal()
+	}
+
+	/** Takes several records over as one frame: all of them or none. */
+	pushBatch(records: readonly LogRecord[]): void {
+		const first = records[0]
+		if (first === undefined) return
+		this.#checkRoom(first.seq)
+		this.seal()
+		const before = this.#records
+		try {
+			for (const record of records) this.#records += admit(this.#file.span, record, this.path)
+		} catch (error) {
+			this.#file.span.discardOpen()
+			this.#records = before
+			throw error
+		}
+		this.seal()
+	}
+
+	/** Closes the open frame. */
+	seal(): void {
+		this.#file.span.seal()
+	}
+
+	/**
+	 * Gives everything taken over to the operating system.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
+	 */
+	write(): void {
+		const now = performance.now()
+		if (now - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
+		if (this.#takenOver !== undefined) throw this.#takenOver
+		try {
+			// What half-written bytes stand behind is left as it is.
+			if (this.#file.isUncut) this.#moveOn('kept')
+			this.#file.write()
+		} catch (error) {
+			throw this.#writeError(error)
+		}
+	}
+
+	/**
+	 * Makes sure that the live file is still this writer's. Where its name leads elsewhere and no other writer has the lock, the
+	 * chain goes on in a new file, and what the old one holds is given a name again.
+	 *
+	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on always; `WRITE_FAILED`, `SYNC_FAILED`.
+	 */
+	checkOwner(): void {
+		this.#ownerCheckedAt = performance.now()
+		if (this.#takenOver !== undefined) throw this.#takenOver
+		const stray = strayedFrom(this.#options.system, this.path, this.#file)
+		if (stray === undefined) return
+		if (stray.what !== 'was taken over by another writer' && this.#lock.isHeld()) {
+			this.#regain()
+			return
+		}
+		this.#strayRecords = stray.records
+		this.#takenOver = new MeshChainError(
+			'CHAIN_TAKEN_OVER',
+			`${show(this.path)} ${stray.what} while this writer had it open: ${stray.records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`,
+			{ path: this.path, seq: this.nextSeq - stray.records },
+		)
+		throw this.#takenOver
+	}
+
+	/**
+	 * Resolves once everything taken over before this call is on disk. One fdatasync is in flight at a time; calls that come
+	 * meanwhile share the next one, and one write before it.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, and from then on until `move` has succeeded: the kernel may have dropped
+	 * the pages, so a retry could bless lost bytes.
+	 */
+	sync(): Promise<void> {
+		this.#queuedSync ??= this.#oneSync(() => {
+			this.#queuedSync = undefined
+			return this.#syncNow()
+		})
+		return this.#queuedSync
+	}
+
+	/** The same at once, for a process that exits. */
+	syncOnExit(): void {
+		if (this.#syncFailure !== undefined) this.move()
+		this.#file.syncNow()
+		this.#tellDurable()
+	}
+
+	/**
+	 * Goes on in a new file; the live one is sealed and on disk before.
+	 *
+	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain goes on in the file it has.
+	 */
+	rotate(): void {
+		this.write()
+		this.checkOwner()
+		try {
+			this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#place), 'rotations')
+		} catch (error) {
+			if (this.#file.isPoisoned) throw this.#syncError(error)
+			const text = `${show(this.path)} is full and could not be replaced: ${messageOf(error)}; the chain goes on in the file it has, and will try again`
+			throw new MeshChainError('ROTATION_FAILED', text, { path: this.path, cause: error })
+		}
+	}
+
+	/**
+	 * After a failed fsync: goes on in a new file, which gets once more everything that was not on disk.
+	 *
+	 * @throws {MeshChainError} `SYNC_FAILED`; nothing has changed then.
+	 */
+	move(): void {
+		if (this.#syncFailure === undefined) return
+		this.checkOwner()
+		// A chain that has regained its name has moved by that.
+		if (this.#syncFailure === undefined) return
+		try {
+			this.#moveOn('kept')
+		} catch (error) {
+			throw this.#syncError(error)
+		}
+	}
+
+	/** Removes what retention does not keep, once the chain says on disk that it does. */
+	async retain(): Promise<void> {
+		const keptFromSeq = this.#sealed.keptFromSeq(this.live, this.#options.clock())
+		if (keptFromSeq === undefined) return
+		const { span } = this.#file
+		span.seal()
+		span.keptFromSeq = keptFromSeq
+		span.anchor('span', 0)
+		await this.sync()
+		this.#sealed.removeBelow(keptFromSeq)
+	}
+
+	/** Marks the chain as cleanly closed: by `close()`, or by the end of the process with its exit code. */
+	markClosed(exitCode: number | undefined): void {
+		this.seal()
+		this.#file.span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
+		this.write()
+	}
+
+	/** Lets go of the file and the lock. Nothing works afterwards. */
+	close(isClean: boolean): void {
+		if (this.#closed) return
+		this.#closed = true
+		this.#watermark.close()
+		this.#file.close()
+		try {
+			this.#lock.release(!isClean)
+		} catch (error) {
+			const text = `${show(this.path)} is closed, and its lock file could not be removed: ${messageOf(error)}`
+			throw new MeshChainError('CLOSE_FAILED', text, { path: this.path, cause: error })
+		}
+	}
+
+	stats(): ChainWriterStats {
+		const { span, written, identity } = this.#file
+		const { frames, anchors, ...moved } = this.#before
+		return {
+			records: this.#records,
+			frames: frames + span.frames,
+			anchors: anchors + span.anchors,
+			bytes: written,
+			segment: identity.segment,
+			...this.#counts,
+			pendingRecords: this.pendingRecords,
+			pendingBytes: this.pendingBytes,
+			writtenSeq: this.writtenSeq,
+			durableSeq: this.durableSeq,
+			...moved,
+			...this.#sealed.removed,
+			strayRecords: this.#strayRecords,
+			recovery: this.recovery,
+		}
+	}
+
+	#moveOn(name: 'kept' | 'lost'): void {
+		const next = moveToNewFile(this.#context, this.#file, this.#place, name)
+		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
+	}
+
+	#regain(): void {
+		try {
+			this.#moveOn('lost')
+		} catch (error) {
+			throw this.#writeError(error)
+		}
+	}
+
+	get #place() {
+		return { path: this.path, mode: this.#options.mode }
+	}
+
+	#replaceFile(next: NextFile, counter: 'rotations' | 'moves' | 'regained'): void {
+		const { file, sealedPath, lost } = next
+		const old = this.#file
+		this.#before.frames += old.span.frames
+		this.#before.anchors += old.span.anchors
+		this.#before[counter]++
+		this.#before.unsyncedLost += lost
+		this.#sealed.add(sealedPath, old, file.identity)
+		this.#file = file
+		old.close()
+		this.#syncFailure = undefined
+		// Its name may not be on disk, and then nothing in it is.
+		if (file.poison !== undefined) throw this.#syncError(file.poison)
+		this.#tellDurable()
+	}
+
+	#tellDurable(): void {
+		const { identity, durableOffset, durableSeq } = this.#file
+		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
+	}
+
+	#checkRoom(seq: number): void {
+		if (this.#takenOver !== undefined) {
+			this.#strayRecords++
+			const { message } = this.#takenOver
+			throw new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path: this.path, seq })
+		}
+		if (this.hasRoom) return
+		throw new LogAppendError(
+			`${this.#file.heldBytes} bytes wait for ${show(this.path)} already, all that pendingBytesMax allows`,
+			{ code: 'PENDING_OVERFLOW', retryable: true, path: this.path, seq },
+		)
+	}
+
+	async #syncNow(): Promise<void> {
+		if (this.#syncFailure !== undefined) throw this.#syncFailure
+		this.checkOwner()
+		this.write()
+		const file = this.#file
+		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return
+		let reached: Awaited<ReturnType<SegmentFile['sync']>> | undefined
+		try {
+			reached = await file.sync()
+		} catch (error) {
+			if (file === this.#file) throw this.#syncError(error)
+		}
+		if (file === this.#file) {
+			file.acknowledge(reached!.offset, reached!.seq)
+			this.#tellDurable()
+		} else if (this.#syncFailure !== undefined) {
+			// What the file held was put on disk when it was replaced, but the name of the new one may not be there.
+			throw this.#syncFailure
+		}
+	}
+
+	#syncError(error: unknown): MeshChainError {
+		if (error instanceof MeshChainError) return error
+		this.#syncFailure = new MeshChainError(
+			'SYNC_FAILED',
+			`${show(this.path)} could not be synced: ${messageOf(error)}; records from seq ${this.durableSeq + 1} on may not survive a power loss until the chain has gone on in a new file: look at the disk`,
+			{ path: this.path, seq: this.durableSeq + 1, cause: error },
+		)
+		return this.#syncFailure
+	}
+
+	#writeError(error: unknown): MeshChainError {
+		if (error instanceof MeshChainError) return error
+		const seq = this.writtenSeq + 1
+		const offset = this.#file.written
+		const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; ${this.pendingRecords} records wait, from seq ${seq} on`
+		return new MeshChainError('WRITE_FAILED', text, { path: this.path, offset, seq, cause: error })
+	}
+}
+
+function lockOrExplain(path: string, { system, clock, lockWaitMs }: WriterOptions): Lock {
+	try {
+		return acquireLock(system, path, clock(), lockWaitMs)
+	} catch (error) {
+		throw unreadable(path, error)
+	}
+}
