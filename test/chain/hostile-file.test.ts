@@ -14,8 +14,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
+import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { tellCounts } from '../support/counts.ts'
 import { forgeChain } from '../support/forge.ts'
 import { runModule } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
@@ -79,19 +81,26 @@ const hostile: Record<string, Buffer> = {
 }
 
 describe('a file whose checksums hold', () => {
-	test.each(Object.entries(hostile))('with %s gives a gap and a finding', async (_name, bytes) => {
-		const path = chainFile(bytes)
-		const chain = await openChain(path)
-		const found = await collect(chain.records())
-		await chain.close()
-		expect(found.map(({ kind }) => kind)).toEqual(['$gap'])
-		await expect(
-			openChain(path).then((again) => collect(again.records({ gaps: 'throw' }))),
-		).rejects.toMatchObject({
-			code: 'CHAIN_GAP',
-		})
-		expect((await verifyChain(path)).findings).toContainEqual(expect.objectContaining({ severity: 'damage' }))
-	})
+	test.each(Object.entries(hostile))(
+		'with %s gives a gap and a finding, and is repaired',
+		async (_name, bytes) => {
+			const path = chainFile(bytes)
+			const chain = await openChain(path)
+			const found = await collect(chain.records())
+			await chain.close()
+			expect(found.map(({ kind }) => kind)).toEqual(['$gap'])
+			await expect(
+				openChain(path).then((again) => collect(again.records({ gaps: 'throw' }))),
+			).rejects.toMatchObject({
+				code: 'CHAIN_GAP',
+			})
+			expect((await verifyChain(path)).findings).toContainEqual(
+				expect.objectContaining({ severity: 'damage' }),
+			)
+			await repairChain(path)
+			expect(await verifyChain(path)).toMatchObject({ ok: true })
+		},
+	)
 
 	test('takes no more memory than is said, whatever it claims', { timeout: 60_000 }, async () => {
 		const worst = {
@@ -102,20 +111,27 @@ describe('a file whose checksums hold', () => {
 			'as many keys as data may hold': forgeChain(rowWith(manyKeys())),
 		}
 		const source = `
-			import { openChain, verifyChain } from 'mesh-chain'
+			import { openChain, repairChain, verifyChain } from 'mesh-chain'
 			const [, ...paths] = process.argv
 			for (const path of paths) {
 				const chain = await openChain(path)
 				for await (const record of chain.records()) void record
 				await chain.close()
 				await verifyChain(path)
+				await repairChain(path)
 			}
 			console.log(process.resourceUsage().maxRSS / 1024)
 		`
 		const empty = await runModule(source, [chainFile(forgeChain(Buffer.from([0x92, 0, 2])))])
 		const { status, stdout, stderr } = await runModule(source, Object.values(worst).map(chainFile))
 		expect(status, stderr).toBe(0)
-		expect(Number(stdout) - Number(empty.stdout)).toBeLessThan(384)
+		const mib = Number(stdout) - Number(empty.stdout)
+		expect(mib).toBeLessThan(384)
+		tellCounts(10, 'files made to hurt', {
+			files: Object.keys(worst).length,
+			'MiB more than for an empty chain, at the most': Math.ceil(mib),
+			limit: 384,
+		})
 	})
 
 	test('and whose rows are random bytes never throws what has no code, and pollutes nothing', async () => {

@@ -13,7 +13,7 @@ import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
 import { leaveLock } from '../support/killed.ts'
 import { checkRecords, readAll } from '../support/oracle.ts'
-import { runModule, startModule } from '../support/process.ts'
+import { type RunOptions, run, runModule, startModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const CONTENDERS = 16
@@ -48,19 +48,14 @@ interface Told {
 	readonly stray?: number
 }
 
-async function contend(
-	path: string,
-	name: string,
-	waitMs = 0,
-	env: Record<string, string> = {},
-): Promise<Told> {
-	const { stdout, stderr } = await runModule(CONTENDER, [path, name, 'close', String(waitMs)], { env })
+async function contend(path: string, name: string, waitMs = 0, options: RunOptions = {}): Promise<Told> {
+	const { stdout, stderr } = await runModule(CONTENDER, [path, name, 'close', String(waitMs)], options)
 	if (stdout === '') throw new Error(stderr)
 	return JSON.parse(stdout)
 }
 
-async function startHolder(path: string) {
-	const child = startModule(CONTENDER, [path, 'holder', 'stay', '0'])
+async function startHolder(path: string, options: RunOptions = {}) {
+	const child = startModule(CONTENDER, [path, 'holder', 'stay', '0'], options)
 	child.stderr?.resume()
 	const [first] = await once(child.stdout!, 'data')
 	return { child, told: JSON.parse(String(first)) as Told }
@@ -148,10 +143,36 @@ test('without flock, a pid that is another process by now blocks nobody, and one
 		await appender.close()
 		const { bootId, pidNamespace } = thisMachine()
 		leaveLock(path, { kernel: false, host: hostname(), bootId, pidNamespace, ...holder })
-		const told = await contend(path, 'the next', 0, NO_FLOCK)
+		const told = await contend(path, 'the next', 0, { env: NO_FLOCK })
 		expect([holder, told.code]).toEqual([holder, isFree ? undefined : 'CHAIN_LOCKED'])
 		// Nobody but the kernel can say for certain that a holder will not wake up: its file is not written to again.
 		if (isFree) expect(told).toMatchObject({ segment: 1 })
+	}
+}, 60_000)
+
+/** As in containers: each has a process 1 of its own, and sees no process of the other. */
+const CONTAINER = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']
+
+test('of two containers that share a volume one has the chain, and both have the same pid', async () => {
+	const { status, stderr } = await run('unshare', [...CONTAINER.slice(1), 'true'])
+	if (status !== 0) {
+		throw new Error(
+			`this test makes pid namespaces and may not: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+		)
+	}
+	for (const kernel of [true, false]) {
+		const within = kernel ? CONTAINER : [...CONTAINER, 'env', `PATH=${NO_FLOCK.PATH}`]
+		const path = join(temporaryFolder(), 'node.chain')
+		const { child } = await startHolder(path, { within })
+		const lock = JSON.parse(nodeFileSystem.readFileSync(`${path}.lock`).toString())
+		expect(lock).toMatchObject({ pid: 1, kernel })
+		expect((await contend(path, 'the next', 0, { within })).code).toBe('CHAIN_LOCKED')
+		const closed = once(child, 'close')
+		child.kill('SIGKILL')
+		await closed
+		// The kernel frees what a dead container held. A file that it left does not say whether it is dead.
+		expect((await contend(path, 'the next', 0, { within })).code).toBe(kernel ? undefined : 'CHAIN_LOCKED')
+		expect(await readAll(path, nodeFileSystem)).toHaveLength(kernel ? 2 : 1)
 	}
 }, 60_000)
 

@@ -7,6 +7,7 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { tellCounts } from '../support/counts.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -42,8 +43,10 @@ test('a service outlives a full disk: every record is in the chain afterwards, a
 	await expect.poll(() => loop.committedSeq, { timeout: 10_000 }).toBe(published + 1)
 	await loop.close()
 	const chain = await openChain(path)
-	expect(await collect(chain.records())).toHaveLength(published + 1)
+	const found = await collect(chain.records())
+	expect(found).toHaveLength(published + 1)
 	await chain.close()
 	expect((await verifyChain(path)).findings).toEqual([])
 	expect(readFileSync(path).length).toBeGreaterThan(published * 100)
+	tellCounts(6, 'a real full disk', { published: published + 1, 'in the chain': found.length, lost: 0 })
 })

@@ -2,7 +2,7 @@
  * RELIABILITY, rows 2, 3, 4, 11 and 14: a file that was cut at every byte, had every bit flipped and every sector replaced, holds bytes of
  * itself, or was changed by somebody on purpose.
  */
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Finding } from '../../src/chain/chain.ts'
 import { ANCHOR_BYTES } from '../../src/chain/format/anchor.ts'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
@@ -206,6 +206,10 @@ test('row 11: bytes of the chain within a record of the chain are never taken fo
 })
 
 describe('row 14: what somebody changed on purpose', () => {
+	/** What was done to a chain, and whether verify, or a head that was kept elsewhere, told. */
+	const told: Record<string, string> = {}
+	afterAll(() => tellCounts(14, 'what somebody changed', told))
+
 	async function chain() {
 		const fs = new MemoryFileSystem()
 		const lastSeq = await write(fs, 20_000, { rotateBytes: 8192 })
@@ -222,6 +226,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		fs.put(path, forgeMessage(fs.get(path), 'message 7 ', 'massage 7 '))
 		const { ok, findings } = await verifyChain(PATH, { fs })
 		expect([ok, worst(findings)?.kind, worst(findings)?.path]).toEqual([false, 'brokenLink', path])
+		told['edited'] = 'brokenLink'
 	})
 
 	test('the same with every link of that file worked out again does not fit the next file, or a stored head', async () => {
@@ -233,6 +238,7 @@ describe('row 14: what somebody changed on purpose', () => {
 				kind: 'brokenLink',
 				offset: 0,
 			})
+			told['a sealed file written anew'] = 'brokenLink'
 		}
 		const live = fs.get(PATH)
 		const [, seq] = /message (\d+) /.exec(live.toString('latin1')) ?? []
@@ -244,6 +250,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		const { findings } = await verifyChain(PATH, { fs: other.fs, head: other.head })
 		expect(findings.at(-1)).toMatchObject({ kind: 'headMissing', severity: 'damage' })
 		expect(head).not.toBe(other.head)
+		told['the live file written anew'] = 'by a stored head alone'
 	})
 
 	test('a deleted, a doubled and two swapped frames are found', async () => {
@@ -258,7 +265,9 @@ describe('row 14: what somebody changed on purpose', () => {
 		}
 		for (const [name, parts] of Object.entries(changes)) {
 			const fs = diskWith(Buffer.concat(parts))
-			expect([name, (await verifyChain(PATH, { fs })).ok]).toEqual([name, false])
+			const { ok, findings } = await verifyChain(PATH, { fs })
+			expect([name, ok]).toEqual([name, false])
+			told[`a frame ${name}`] = worst(findings)!.kind
 			checkRecords(await readAll(PATH, fs), { acknowledged: 0, published: 1000, fs, messageOf })
 		}
 	})
@@ -270,7 +279,9 @@ describe('row 14: what somebody changed on purpose', () => {
 		const to = fs.get(PATH)
 		from.copy(to, HEADER_BYTES, HEADER_BYTES, Math.min(from.length, to.length))
 		fs.put(PATH, to)
-		expect((await verifyChain(PATH, { fs })).ok).toBe(false)
+		const { ok, findings } = await verifyChain(PATH, { fs })
+		expect(ok).toBe(false)
+		told['spliced'] = worst(findings)!.kind
 	})
 
 	test('a truncation at an anchor is told by the watermark, and without it by a stored head alone', async () => {
@@ -281,14 +292,15 @@ describe('row 14: what somebody changed on purpose', () => {
 		const head = headText((await verifyChain(PATH, { fs })).head)
 		const mine = fs.get(PATH)
 		fs.put(PATH, mine.subarray(0, anchor.end))
-		const told = await verifyChain(PATH, { fs })
-		expect(worst(told.findings)).toMatchObject({ kind: 'truncated', toSeq: lastSeq })
+		const { findings } = await verifyChain(PATH, { fs })
+		expect(worst(findings)).toMatchObject({ kind: 'truncated', toSeq: lastSeq })
 		const alone = diskWith(mine.subarray(0, anchor.end))
 		expect((await verifyChain(PATH, { fs: alone })).ok).toBe(true)
 		expect(worst((await verifyChain(PATH, { fs: alone, head })).findings)).toMatchObject({
 			kind: 'headMissing',
 			toSeq: lastSeq,
 		})
+		told['cut at an anchor'] = 'truncated, without the mark by a stored head alone'
 	})
 
 	test('an older copy in the place of the live file is told by the watermark', async () => {
@@ -306,6 +318,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		await appender.close()
 		const gaps = (await readAll(PATH, fs)).filter(({ kind }) => kind === '$gap')
 		expect((gaps[0]!.data as GapData).toSeq).toBe(lastSeq)
+		told['rolled back'] = 'truncated'
 	})
 })
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
-import { runModule, startModule } from '../support/process.ts'
+import { runModule, says, startModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -29,18 +29,6 @@ async function messages(path: string): Promise<string[]> {
 
 async function endOf(child: ReturnType<typeof startModule>): Promise<[number | null, NodeJS.Signals | null]> {
 	return (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
-}
-
-/** Resolves once the process has printed a text. */
-function says(child: ReturnType<typeof startModule>, text: string): Promise<void> {
-	let said = ''
-	return new Promise((resolve, reject) => {
-		child.stdout!.on('data', (piece: Buffer) => {
-			said += piece.toString()
-			if (said.includes(text)) resolve()
-		})
-		child.once('close', () => reject(new Error(`the process ended without saying ${text}`)))
-	})
 }
 
 describe('closeOnSignal', () => {

@@ -25,22 +25,57 @@ export function runModule(
 	args: readonly string[] = [],
 	options: RunOptions = {},
 ): Promise<Ended> {
-	return run(process.execPath, ['--input-type=module', '-e', source, '--', ...args], options)
+	const [command, ...rest] = moduleCommand(source, args, options.within)
+	return run(command, rest, options)
 }
 
 /** The same, left running. It is killed when the test ends. */
-export function startModule(source: string, args: readonly string[] = []): ChildProcess {
-	const child = spawn(process.execPath, ['--input-type=module', '-e', source, '--', ...args], {
-		cwd: ROOT,
+export function startModule(
+	source: string,
+	args: readonly string[] = [],
+	options: RunOptions = {},
+): ChildProcess {
+	const [command, ...rest] = moduleCommand(source, args, options.within)
+	return start(command, rest, options)
+}
+
+/** A program, left running. It is killed when the test ends. */
+export function start(command: string, args: readonly string[], options: RunOptions = {}): ChildProcess {
+	const child = spawn(command, args, {
+		cwd: options.cwd ?? ROOT,
+		env: { ...process.env, ...options.env },
 		stdio: ['ignore', 'pipe', 'pipe'],
 	})
 	onTestFinished(() => void child.kill('SIGKILL'))
 	return child
 }
 
+/** Resolves once a process has printed a text, so many times. */
+export function says(child: ChildProcess, text: string, times = 1): Promise<void> {
+	let said = ''
+	return new Promise((resolve, reject) => {
+		child.stdout!.on('data', (piece: Buffer) => {
+			said += piece.toString()
+			if (said.split(text).length > times) resolve()
+		})
+		child.once('close', () => reject(new Error(`the process ended without saying ${text}`)))
+	})
+}
+
+function moduleCommand(
+	source: string,
+	args: readonly string[],
+	within: readonly string[] = [],
+): [string, ...string[]] {
+	const command = [...within, process.execPath, '--input-type=module', '-e', source, '--', ...args]
+	return command as [string, ...string[]]
+}
+
 export interface RunOptions {
 	readonly cwd?: string
 	readonly env?: Readonly<Record<string, string>>
+	/** A command that runs the program in surroundings of its own. */
+	readonly within?: readonly string[]
 }
 
 export async function run(

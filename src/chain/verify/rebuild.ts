@@ -20,6 +20,7 @@ import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { encodeHeader, HEADER_BYTES } from '../format/header.ts'
 import { readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { rowsOf } from '../scan/continuity.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Adoption } from '../write/adopt.ts'
 import { SegmentFile } from '../write/segment-file.ts'
@@ -157,6 +158,9 @@ class Rebuild {
 		let found = this.#end
 		scanRange(this.#system, fd, identity.idChecksum, HEADER_BYTES, this.#end, (entry) => {
 			if (entry.type === 'bad') found = Math.min(found, entry.place.offset)
+			else if (entry.type === 'frame' && entry.frame.offset < found && rowsOf(entry.frame) === undefined) {
+				found = entry.frame.offset
+			}
 		})
 		return found
 	}

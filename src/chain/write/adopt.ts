@@ -7,7 +7,7 @@ import type { FileSystem } from '../file-system.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { scanRange } from '../scan/chain-end.ts'
-import { firstCovered } from '../scan/continuity.ts'
+import { firstCovered, rowsOf } from '../scan/continuity.ts'
 import { type ScanEntry, Scanner } from '../scan/scan.ts'
 import type { SegmentFile } from './segment-file.ts'
 
@@ -26,7 +26,7 @@ export class Adoption {
 	/** Bytes that could not be read. */
 	unreadableBytes = 0
 
-	/** @param marksUnreadable whether an anchor stands where bytes could not be read, and says so. */
+	/** @param marksUnreadable whether an anchor stands where bytes, or the rows of a frame, could not be read, and says so. */
 	constructor(target: SegmentFile, cause: GapCause, marksUnreadable = false) {
 		this.#target = target
 		this.#cause = cause
@@ -86,6 +86,11 @@ export class Adoption {
 		// A file holds each seq once; what steps back is older than what stands there already.
 		if (frame.baseSeq < span.nextSeq) return
 		this.upTo(firstCovered(frame))
+		if (this.#marksUnreadable && rowsOf(frame) === undefined) {
+			this.#unreadable(frame.length)
+			this.upTo(frame.baseSeq + frame.rows)
+			return
+		}
 		span.adopt(frame)
 		this.records += frame.rows
 	}
