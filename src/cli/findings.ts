@@ -1,6 +1,6 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
 import type { Finding } from '../chain/chain.ts'
-import { escapeControls } from './escape.ts'
+import { escapeControls, shownPath } from './escape.ts'
 import { count } from './numbers.ts'
 import type { Paint, Style } from './terminal.ts'
 
@@ -15,8 +15,8 @@ export function findingLine(finding: Finding, paint: Paint): string {
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
 	const length = bytes === 0 ? '' : `, ${count(bytes)} bytes`
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
-	const head = paint(SEVERITY_STYLES[severity], `${severity} ${kind}`)
-	return `${head} in ${escapeControls(path)} at offset ${count(offset)}${length}${range}: ${escapeControls(message + compared)}`
+	const head = paint(SEVERITY_STYLES[severity], severity)
+	return `${head} in ${shownPath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${escapeControls(message + compared)}`
 }
 
 const EVIDENCE: readonly Finding['kind'][] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']

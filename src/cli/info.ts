@@ -4,7 +4,7 @@ import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { headText } from '../chain/verify/head.ts'
 import type { Command } from './command.ts'
-import { escapeControls } from './escape.ts'
+import { escapeControls, shownPath } from './escape.ts'
 import { bytes, count, isLossy } from './numbers.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
@@ -73,7 +73,7 @@ function prettyInfo(found: ChainInfo, paint: Paint): string {
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [`${paint('bold', name.padEnd(10))} ${text}`],
 	)
-	return `${[paint('bold', escapeControls(found.path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
+	return `${[paint('bold', shownPath(found.path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
 }
 
 function stateText({ state, exitCode, holder }: ChainInfo, paint: Paint): string {
@@ -111,7 +111,7 @@ function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {
 	const causes = Object.entries(gaps.byCause).map(([cause, records]) => `${cause} ${count(records)}`)
 	return paint(
 		'yellow',
-		`${count(gaps.records)} records absent in ${count(gaps.count)} gaps: ${causes.join(', ')}`,
+		`${count(gaps.records)} records absent in ${count(gaps.count)} ${gaps.count === 1 ? 'gap' : 'gaps'}: ${causes.join(', ')}`,
 	)
 }
 

@@ -1,6 +1,6 @@
 /** How far long work has come: one line on stderr, only where a person watches, and gone when the work is done. */
 import type { Progress } from '../chain/verify/verify.ts'
-import { escapeControls } from './escape.ts'
+import { shownPath } from './escape.ts'
 import type { Terminal } from './terminal.ts'
 
 const EVERY_MS = 100
@@ -21,7 +21,7 @@ export class ProgressLine {
 		this.#shownAt = now
 		this.#isShown = true
 		const percent = Math.floor((100 * bytes) / Math.max(1, ofBytes))
-		this.#terminal.stderr.write(`\r\x1b[K${escapeControls(path)} ${percent} %`)
+		this.#terminal.stderr.write(`\r\x1b[K${shownPath(path)} ${percent} %`)
 	}
 
 	end(): void {

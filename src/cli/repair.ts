@@ -2,7 +2,7 @@
 import type { RepairAction, RepairReport } from '../chain/chain.ts'
 import { repairChain } from '../chain/verify/repair.ts'
 import type { Command } from './command.ts'
-import { escapeControls } from './escape.ts'
+import { escapeControls, shownPath } from './escape.ts'
 import { findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
 import { ProgressLine } from './progress.ts'
@@ -50,9 +50,9 @@ function prettyReport(file: string, report: RepairReport, paint: Paint): string 
 
 function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): string {
 	const { path, offset, lostRecords, keptAt } = action
-	const name = escapeControls(path)
+	const name = shownPath(path)
 	const unreadable = bytes(action.bytes)
-	const kept = keptAt === undefined ? '' : `; what was there is kept at ${escapeControls(keptAt)}`
+	const kept = keptAt === undefined ? '' : `; what was there is kept at ${shownPath(keptAt)}`
 	if (action.action === 'cut') {
 		const what = dryRun ? 'would cut' : 'cut'
 		return `${paint('yellow', what)} ${unreadable} off the end of ${name}, from offset ${count(offset)} on${kept}`

@@ -26,7 +26,7 @@ test('a flipped or overwritten chain: place, kind, records lost, next command; t
 	const found = await meshChain(['verify', path])
 	expect(found.status).toBe(3)
 	expect(found.stdout).toMatch(
-		/damage damaged in \S+node\.chain at offset [\d,]+, [\d,]+ bytes, seq \d+ to \d+: \d+ bytes cannot be read; 1 record is lost/,
+		/damage in \S+node\.chain at offset [\d,]+, [\d,]+ bytes, seq \d+ to \d+ \[damaged\]: \d+ bytes cannot be read; 1 record is lost/,
 	)
 	expect(found.stdout).toContain(`next: mesh-chain repair --dry-run ${path}`)
 	const dry = await meshChain(['repair', '--dry-run', path])
@@ -54,9 +54,9 @@ test('a chain that was cut: how much was on disk once, and by a head that was ke
 	const { status, stdout } = await meshChain(['verify', path, '--head', head])
 	expect(status).toBe(3)
 	expect(stdout).toMatch(
-		/damage truncated in .* seq \d+ to 50: .*\d+ records are lost; expected segment 0, [\d]+ bytes, found segment 0, 1500 bytes/,
+		/damage in .* seq \d+ to 50 \[truncated\]: .*\d+ records are lost; expected segment 0, [\d]+ bytes, found segment 0, 1500 bytes/,
 	)
-	expect(stdout).toMatch(/damage headMissing .* the chain ends before the head that was kept/)
+	expect(stdout).toMatch(/damage in .* \[headMissing\]: the chain ends before the head that was kept/)
 	const wrong = await meshChain(['verify', path, '--head', 'nonsense'])
 	expect([wrong.status, wrong.stderr.includes('INVALID_OPTION')]).toEqual([2, true])
 })
@@ -66,7 +66,7 @@ test('a chain that somebody edited is named as evidence, and no repair is offere
 	writeFileSync(path, forgeMessage(readFileSync(path), 'message 7 of', 'massage 7 of'))
 	const { status, stdout } = await meshChain(['verify', path])
 	expect(status).toBe(3)
-	expect(stdout).toMatch(/damage brokenLink/)
+	expect(stdout).toMatch(/damage in .* \[brokenLink\]/)
 	expect(stdout).toContain('somebody changed this chain')
 	expect(stdout).not.toContain('next: mesh-chain repair')
 	const repair = await meshChain(['repair', path])
