@@ -9,6 +9,7 @@ export interface FileStat {
 	readonly size: number
 	readonly ino: number
 	readonly dev: number
+	readonly mode: number
 	isFile(): boolean
 	isDirectory(): boolean
 }
@@ -162,6 +163,9 @@ export function writeFully(
 	}
 }
 
+/** Of Windows and some network file systems, which cannot sync a directory. Anything else is a real error. */
+const NO_DIRECTORY_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR', 'EBADF', 'EPERM', 'EACCES']
+
 /** Makes a new or renamed name in a directory survive a power loss; where directories cannot be synced, nothing. */
 export function syncDirectory(system: FileSystem, directory: string): void {
 	let fd: number | undefined
@@ -169,8 +173,7 @@ export function syncDirectory(system: FileSystem, directory: string): void {
 		fd = system.openSync(directory, O_RDONLY)
 		system.fsyncSync(fd)
 	} catch (error) {
-		// Windows and some network file systems cannot sync a directory; a real I/O error must not pass for that.
-		if (systemCode(error) === 'EIO') throw error
+		if (!NO_DIRECTORY_SYNC.includes(systemCode(error) ?? '')) throw error
 	} finally {
 		if (fd !== undefined) system.closeSync(fd)
 	}

@@ -33,7 +33,10 @@ export function adviceFor(file: string, findings: readonly Finding[]): string[] 
 			'somebody changed this chain: keep these files as they are, and compare with a copy or a stored head',
 		)
 	}
-	if (!damage.every(isEvidence)) {
+	if (damage.some(({ kind }) => kind === 'missingFile')) {
+		lines.push('a file is gone: put it back from a copy; no repair can make it again')
+	}
+	if (!damage.every((finding) => isEvidence(finding) || finding.kind === 'missingFile')) {
 		lines.push(`next: mesh-chain repair --dry-run ${name} says what a repair would do`)
 	}
 	return lines

@@ -122,10 +122,10 @@ class RowReader {
 			nodeId,
 			chainPending: false,
 		}
-		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
-		const data = this.#data()
+		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#data()
 		if (kind === GAP_KIND && origin === undefined)
 			checkGap(data, () => this.#malformed('a $gap with its range'))
+		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
 	}
 
@@ -241,7 +241,10 @@ function shortTextEnd(bytes: Buffer, pos: number): number {
 
 /** Readers rely on the numbers in a gap, so a gap without them is no gap. */
 function checkGap(data: unknown, malformed: () => RangeError): void {
-	const gap = data as { fromSeq?: unknown; toSeq?: unknown; count?: unknown; cause?: unknown } | null
+	const gap = data as
+		| { fromSeq?: unknown; toSeq?: unknown; count?: unknown; cause?: unknown }
+		| null
+		| undefined
 	const whole = Number.isSafeInteger(gap?.fromSeq) && Number.isSafeInteger(gap?.toSeq)
 	if (!whole || !Number.isSafeInteger(gap?.count) || typeof gap?.cause !== 'string') throw malformed()
 }

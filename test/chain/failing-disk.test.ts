@@ -341,11 +341,72 @@ test('a removed live file whose new name may not be on disk is no other writer: 
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
+test('a sync that fails after a rotation was begun is told: no other one may have been asked for meanwhile', async () => {
+	const { disk, path, appender } = setUp({ rotateRecords: 10 })
+	appender.append(record(1))
+	appender.flush()
+	disk.fail('fdatasync', 'EIO')
+	const waiting = appender.sync()
+	waiting.catch(() => {})
+	while (!disk.calls.some(({ name }) => name === 'fdatasync')) await null
+	for (let seq = 2; seq <= 40; seq++) appender.append(record(seq))
+	appender.flush()
+	await expect(waiting).rejects.toMatchObject({ code: 'SYNC_FAILED' })
+	expect(appender.stats()).toMatchObject({ syncFailures: 1, rotations: 0 })
+	disk.heal()
+	await appender.sync()
+	expect(appender.stats()).toMatchObject({ moves: 1, unsyncedLost: 0 })
+	await appender.close()
+	expect(await messages(path)).toHaveLength(40)
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test('a sync that fails while retention writes itself down is told, and the chain moves', async () => {
+	const { disk, path, appender, warnings } = setUp({ rotateRecords: 10, retain: { records: 5 } })
+	for (let seq = 1; seq <= 10; seq++) appender.append(record(seq))
+	// The sync before the rotation passes, the one behind retention does not.
+	disk.fail('fdatasync', 'EIO', 1)
+	appender.flush()
+	await expect.poll(() => appender.failure?.code).toBe('SYNC_FAILED')
+	expect(warnings.some((text) => text.includes('CHAIN_FAILING'))).toBe(true)
+	disk.heal()
+	await expect.poll(() => appender.stats().moves).toBe(1)
+	await appender.close()
+	expect((await verifyChain(path)).ok).toBe(true)
+})
+
+test.each(['EMFILE', 'ENOSPC'])(
+	'a directory that cannot be synced for %s is no directory that never can',
+	async (code) => {
+		const { disk, path, appender } = setUp({ rotateRecords: 5 })
+		for (let seq = 1; seq <= 5; seq++) appender.append(record(seq))
+		disk.fail('fsyncSync', code)
+		appender.flush()
+		await expect.poll(() => appender.stats().rotationFailures).toBeGreaterThan(0)
+		expect(appender.stats().segment).toBe(0)
+		disk.heal()
+		await appender.close()
+		expect(await messages(path)).toHaveLength(5)
+	},
+)
+
+test('what the system says of the lock file has a code of ours', async () => {
+	const { disk, path, appender } = setUp()
+	rmSync(path)
+	const { calls } = disk
+	disk.fail('fstatSync', 'EIO', 0)
+	appender.append(record(1))
+	expect(() => appender.flush()).not.toThrow(expect.objectContaining({ code: 'EIO' }))
+	expect(calls.length).toBeGreaterThan(0)
+	disk.heal()
+	await appender.close()
+})
+
 test('a close that cannot write says how many records are lost, and lets go of the chain', async () => {
 	const { disk, path, appender } = setUp()
 	disk.failWrites('ENOSPC')
 	appender.append(record(1))
-	await expect(appender.close()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
+	await expect(appender.close()).rejects.toMatchObject({ code: 'CLOSE_FAILED', seq: 1 })
 	expect(appender.stats().lostAtClose).toBe(1)
 	const next = new FileChainAppender(path)
 	expect(next.nextSeq).toBe(1)

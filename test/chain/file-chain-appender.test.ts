@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import {
 	existsSync,
 	readdirSync,
 	readFileSync,
+	rmSync,
 	statSync,
 	symlinkSync,
 	truncateSync,
@@ -247,18 +249,87 @@ describe('a chain that is opened again', () => {
 		expect(statSync(path).size).toBeGreaterThan(size)
 	})
 
-	test('whose file is empty or ends within its header is copied aside and begun anew', async () => {
+	test('whose file is empty or ends within its header, with nothing that was ever on disk, is begun anew', async () => {
 		const path = chainPath()
-		await writeChain(path, 1)
-		truncateSync(path, 20)
-		await expect(openChain(path)).rejects.toMatchObject({ code: 'CHAIN_EMPTY' })
-		await writeChain(path, 2)
-		expect(await readAll(path)).toHaveLength(2)
-		expect(readdirSync(join(path, '..')).filter((name) => name.includes('.cut-'))).toHaveLength(1)
-		truncateSync(path, 0)
-		await expect(openChain(path)).rejects.toMatchObject({ code: 'CHAIN_EMPTY' })
-		await writeChain(path, 1)
-		expect(await readAll(path)).toHaveLength(1)
+		for (const [bytes, kept] of [
+			[20, 1],
+			[0, 1],
+		] as const) {
+			await writeChain(path, 1, existsSync(path) ? 3 : 1)
+			truncateSync(path, bytes)
+			rmSync(`${path}.durable`)
+			await expect(openChain(path)).rejects.toMatchObject({ code: 'CHAIN_EMPTY' })
+			await writeChain(path, 2)
+			expect(await readAll(path)).toHaveLength(2)
+			expect(readdirSync(join(path, '..')).filter((name) => name.includes('.cut-'))).toHaveLength(kept)
+		}
+	})
+
+	test.each(['emptied', 'cut within its header', 'removed'])(
+		'that was %s after it had been on disk is not taken for a new one',
+		async (what) => {
+			const path = chainPath()
+			await writeChain(path, 20)
+			const { chainId } = await openChain(path)
+			if (what === 'removed') rmSync(path)
+			else truncateSync(path, what === 'emptied' ? 0 : 60)
+			await expect(openChain(path)).rejects.toMatchObject({
+				code: what === 'removed' ? 'CHAIN_NOT_FOUND' : 'CHAIN_EMPTY',
+				message: expect.stringMatching(/records up to seq 20 were on disk/),
+			})
+			const size = existsSync(path) ? statSync(path).size : undefined
+			expect(() => new FileChainAppender(path, { onDamage: 'refuse' })).toThrow(
+				expect.objectContaining({ code: 'CHAIN_DAMAGED', seq: 1 }),
+			)
+			expect(existsSync(path) ? statSync(path).size : undefined).toBe(size)
+			const appender = new FileChainAppender(path)
+			expect(appender.chainId).toBe(chainId)
+			expect(appender.stats().recovery).toMatchObject({ verdict: 'truncated', lostRecords: 20 })
+			appender.append(record(appender.nextSeq))
+			await appender.close()
+			const [gap, after] = await readAll(path)
+			expect(gap).toMatchObject({ kind: '$gap', data: { fromSeq: 1, toSeq: 20, cause: 'damaged' } })
+			expect(after).toMatchObject({ seq: 21, epoch: 2 })
+			const { ok, findings } = await verifyChain(path)
+			expect([ok, findings[0]]).toEqual([
+				false,
+				expect.objectContaining({ kind: 'missingFile', fromSeq: 1, toSeq: 20 }),
+			])
+		},
+	)
+
+	test('with a named pipe in the place of its mark hangs nobody', async () => {
+		const path = chainPath()
+		await writeChain(path, 3)
+		rmSync(`${path}.durable`)
+		execFileSync('mkfifo', [`${path}.durable`])
+		expect((await verifyChain(path)).ok).toBe(true)
+		await writeChain(path, 1, 4)
+		expect(await readAll(path)).toHaveLength(4)
+	})
+
+	test('takes a batch as one frame or not at all', async () => {
+		const path = chainPath()
+		const appender = new FileChainAppender(path)
+		const many = Array.from({ length: 70_000 }, (_unused, index) => record(index + 1))
+		expect(() => appender.appendBatch(many)).toThrow(expect.objectContaining({ code: 'BATCH_TOO_LARGE' }))
+		expect(() => appender.appendBatch([record(1), record(2), record(5)])).toThrow(
+			expect.objectContaining({ code: 'SEQ_NOT_INCREASING', retryable: false }),
+		)
+		expect([appender.nextSeq, appender.stats().records]).toEqual([1, 0])
+		appender.appendBatch(many.slice(0, 1000))
+		await appender.close()
+		expect(await readAll(path)).toHaveLength(1000)
+	})
+
+	test('refuses a gap that does not say what it stands for', async () => {
+		const appender = new FileChainAppender(chainPath())
+		for (const data of [undefined, { fromSeq: 1 }, { fromSeq: 5, toSeq: 1, count: 1, cause: 'evicted' }]) {
+			expect(() =>
+				appender.append(record(1, { kind: '$gap', ...(data === undefined ? {} : { data }) })),
+			).toThrow(expect.objectContaining({ code: 'APPEND_FAILED', retryable: false }))
+		}
+		await appender.close()
 	})
 })
 

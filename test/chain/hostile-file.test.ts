@@ -71,6 +71,11 @@ const hostile: Record<string, Buffer> = {
 	),
 	'one row where there are two': forgeChain(Buffer.from([0x92, 0, 2, 0x92, 0, 2]), 1),
 	'a row of nine columns': forgeChain(Buffer.from([0x99, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0])),
+	'a gap that does not say what it stands for': forgeChain(
+		Buffer.from([0x93, 0, 2, 0xa4, ...Buffer.from('$gap')]),
+		1,
+		0b1_00100,
+	),
 	'a level that does not exist': forgeChain(Buffer.from([0x92, 0, 9])),
 	'a message that is a number': forgeChain(Buffer.from([0x94, 0, 2, 0xc0, 0x07])),
 	'a time that is a text': forgeChain(Buffer.from([0x92, 0xa1, 0x61, 2])),

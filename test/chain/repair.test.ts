@@ -1,4 +1,14 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+	appendFileSync,
+	existsSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	truncateSync,
+	writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -11,6 +21,7 @@ import type { GapData, LogRecord } from '../../src/record.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { forgeMessage } from '../support/forge.ts'
 import { leaveAsKilled, leaveLock } from '../support/killed.ts'
+import { ROOT } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -228,4 +239,43 @@ test('symbolic links are not followed', async () => {
 	const before = readFileSync(path)
 	await expect(repairChain(link)).rejects.toMatchObject({ code: 'REPAIR_FAILED' })
 	expect(readFileSync(path)).toEqual(before)
+})
+
+test('a writer that came and went since the look at it loses nothing by a repair', async () => {
+	for (const options of ['{}', '{ rotateRecords: 100 }']) {
+		const path = join(temporaryFolder(), 'node.chain')
+		const appender = new FileChainAppender(path)
+		for (let seq = 1; seq <= 20; seq++) appender.append(record(seq))
+		await appender.close()
+		appendFileSync(path, Buffer.from([0x97, 0xce, 0, 0, 1]))
+		leaveLock(path)
+		let visits = 0
+		await repairChain(path, {
+			onProgress: () => {
+				if (visits++ > 0) return
+				const source = `
+					import { FileChainAppender, MeshLoop } from './dist/index.js'
+					const loop = new MeshLoop(new FileChainAppender(${JSON.stringify(path)}, ${options}))
+					for (let index = 0; index < 500; index++) loop.info('record ' + index)
+					await loop.close()
+				`
+				execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', source], { cwd: ROOT })
+			},
+		})
+		const chain = await openChain(path)
+		expect(await collect(chain.records())).toHaveLength(520)
+		await chain.close()
+		expect((await verifyChain(path)).ok).toBe(true)
+	}
+})
+
+test('a repaired file keeps its mode', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path, { mode: 0o644 })
+	for (let seq = 1; seq <= 50; seq++) appender.append(record(seq))
+	await appender.close()
+	writeFileSync(path, readFileSync(path).fill(0, 500, 600))
+	const mode = statSync(path).mode
+	expect((await repairChain(path)).ok).toBe(true)
+	expect(statSync(path).mode).toBe(mode)
 })

@@ -1,15 +1,18 @@
 import {
+	appendFileSync,
 	existsSync,
 	readdirSync,
 	readFileSync,
 	renameSync,
 	rmSync,
+	statSync,
 	truncateSync,
 	writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
+import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
@@ -61,6 +64,10 @@ async function read(path: string, query = {}): Promise<LogRecord[]> {
 const seqs = (records: readonly LogRecord[]) => records.map(({ seq }) => seq)
 const upTo = (last: number, first = 1) =>
 	Array.from({ length: last - first + 1 }, (_unused, index) => first + index)
+const sealedFiles = (path: string) =>
+	segmentNames(path)
+		.map((name) => join(dirname(path), name))
+		.sort((a, b) => a.length - b.length || a.localeCompare(b))
 const segmentNames = (path: string) => readdirSync(dirname(path)).filter((name) => /^node-\d/.test(name))
 
 describe('rotation', () => {
@@ -441,4 +448,89 @@ test('a live file that is removed or replaced by hand takes nothing with it: wha
 		const aside = readdirSync(dirname(path)).filter((name) => name.includes('.replaced-'))
 		expect(aside).toHaveLength(replacement === undefined ? 0 : 1)
 	}
+})
+
+describe('other chains in the same folder', () => {
+	const workerPath = (path: string, pid: number) => path.replace('node.chain', `node-${pid}.chain`)
+
+	test.each([1, 4711])(
+		'a chain whose name ends in a number, %i, is one of its own, open or closed',
+		async (pid) => {
+			const path = chainPath()
+			const worker = await write(workerPath(path, pid), 30)
+			const main = await write(path, 40, { rotateRecords: 10, retain: { records: 20 } })
+			expect(main.chainId).not.toBe(worker.chainId)
+			await main.close()
+			for (let seq = 31; seq <= 40; seq++) worker.append(record(seq))
+			await worker.close()
+			expect(seqs(await read(workerPath(path, pid)))).toEqual(upTo(40))
+			expect((await verifyChain(workerPath(path, pid))).findings).toEqual([])
+			const again = new FileChainAppender(path)
+			expect(again.nextSeq).toBe(41)
+			await again.close()
+			expect((await verifyChain(path)).ok).toBe(true)
+		},
+	)
+
+	test('a live file that is gone is looked for among its own, whatever else lies there', async () => {
+		const path = chainPath()
+		const main = await write(path, 40, { rotateRecords: 10 })
+		await main.close()
+		await (await write(workerPath(path, 9999), 5)).close()
+		rmSync(path)
+		const { ok, findings } = await verifyChain(path)
+		expect(ok).toBe(false)
+		expect(findings.map(({ kind }) => kind)).toContain('missingFile')
+		const next = new FileChainAppender(path)
+		expect([next.chainId, next.nextSeq]).toEqual([main.chainId, 41])
+		await next.close()
+	})
+})
+
+test('a sealed file is no chain to write to or to repair, and verifies as the part that it is', async () => {
+	const path = chainPath()
+	const main = await write(path, 40, { rotateRecords: 10 })
+	await main.close()
+	const sealed = sealedFiles(path)[1]!
+	expect(() => new FileChainAppender(sealed)).toThrow(
+		expect.objectContaining({ code: 'CHAIN_SEALED', message: expect.stringContaining(basename(path)) }),
+	)
+	expect(await verifyChain(sealed)).toMatchObject({ ok: true, findings: [] })
+	const bytes = readFileSync(sealed)
+	writeFileSync(sealed, bytes.fill(0, 500, 600))
+	await expect(repairChain(sealed)).rejects.toMatchObject({ code: 'CHAIN_SEALED' })
+	expect((await repairChain(path)).ok).toBe(true)
+})
+
+test('bytes that somebody put behind a sealed file are told as what they are', async () => {
+	const path = chainPath()
+	await (await write(path, 40, { rotateRecords: 10 })).close()
+	appendFileSync(sealedFiles(path)[0]!, Buffer.alloc(500, 0x5a))
+	const { ok, findings } = await verifyChain(path)
+	expect([ok, findings]).toEqual([
+		true,
+		[expect.objectContaining({ kind: 'stray', severity: 'note', bytes: 500 })],
+	])
+})
+
+test('a sealed file that was cut short is said to be that, and nobody is accused', async () => {
+	const path = chainPath()
+	await (await write(path, 400, { rotateRecords: 100 })).close()
+	truncateSync(sealedFiles(path)[1]!, 2000)
+	const { ok, findings } = await verifyChain(path)
+	expect(ok).toBe(false)
+	expect(findings.map(({ kind }) => kind)).not.toContain('wrongAnchor')
+	for (const { path: file, offset } of findings) expect(offset).toBeLessThanOrEqual(statSync(file).size)
+	expect((await repairChain(path)).ok).toBe(true)
+	expect((await repairChain(path)).actions).toEqual([])
+})
+
+test('with a rotation that is due, so many records a turn make one file, not two', async () => {
+	const path = chainPath()
+	const appender = new FileChainAppender(path, { rotateRecords: 10 })
+	for (let seq = 1; seq <= 25; seq++) appender.append(record(seq))
+	await expect.poll(() => appender.stats().rotations).toBe(1)
+	await appender.sync()
+	expect(appender.stats()).toMatchObject({ rotations: 1, segment: 1 })
+	await appender.close()
 })

@@ -325,6 +325,7 @@ function statOf(inode: Inode | undefined): FileStat {
 		size: inode?.bytes.length ?? 0,
 		ino: inode?.ino ?? 0,
 		dev: 1,
+		mode: 0o100600,
 		isFile: () => inode !== undefined,
 		isDirectory: () => inode === undefined,
 	}

@@ -55,7 +55,7 @@ export interface Lock {
 }
 
 /** Where the lock of a chain lies. */
-export function lockPathOf(chainPath: string): string {
+function lockPathOf(chainPath: string): string {
 	return `${chainPath}.lock`
 }
 
@@ -90,25 +90,22 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | u
 	const path = lockPathOf(chainPath)
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+		let lock: Lock | undefined
 		try {
 			const outcome = system.lockSync(fd)
-			if (outcome === 'taken' && isStillNamed(system, fd, path)) {
-				const before = readHolderText(system, chainPath)
-				// A holder that could not ask the kernel does not lose its lock to one that can.
-				if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') {
-					closeQuietly(system, fd)
-					return undefined
-				}
-				const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
-				return holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
-			}
-			closeQuietly(system, fd)
 			if (outcome === 'held') return undefined
 			if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs)
-			// The holder before removed the file between our open and our lock: what we locked has no name any more.
-		} catch (error) {
-			closeQuietly(system, fd)
-			throw error
+			// Otherwise the holder before removed the file between our open and our lock: what we locked has no name any more.
+			if (isStillNamed(system, fd, path)) {
+				const before = readHolderText(system, chainPath)
+				// A holder that could not ask the kernel does not lose its lock to one that can.
+				if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') return undefined
+				const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
+				lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
+				return lock
+			}
+		} finally {
+			if (lock === undefined) closeQuietly(system, fd)
 		}
 	}
 	return undefined
@@ -129,20 +126,22 @@ function tryFileLock(system: FileSystem, chainPath: string, nowMs: number): Lock
 	let provenance: Provenance = 'none'
 	removeIfThere(system, ours)
 	const fd = system.openSync(ours, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+	let isTaken = false
 	try {
 		const lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: false })
 		for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-			if (linkUnlessThere(system, ours, path)) return lock
+			isTaken = linkUnlessThere(system, ours, path)
+			if (isTaken) return lock
 			const before = readHolderText(system, chainPath)
-			if (before !== undefined && liveness(system, before) !== 'dead') break
+			if (before !== undefined && liveness(system, before) !== 'dead') return undefined
 			if (before !== undefined) provenance = 'file'
 			removeDead(system, path, before)
 		}
+		return undefined
 	} finally {
-		removeIfThere(system, ours)
+		removeQuietly(system, ours)
+		if (!isTaken) closeQuietly(system, fd)
 	}
-	closeQuietly(system, fd)
-	return undefined
 }
 
 function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
@@ -181,10 +180,7 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(ourselves(system, nowMs, kernel))}\n`), 0)
 	} catch (error) {
 		// On a full disk the lock still holds; only its text is missing.
-		if (systemCode(error) !== 'ENOSPC') {
-			closeQuietly(system, fd)
-			throw error
-		}
+		if (systemCode(error) !== 'ENOSPC') throw error
 	}
 	let held = true
 	return {
@@ -210,6 +206,15 @@ function isStillNamed(system: FileSystem, fd: number, path: string): boolean {
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') return false
 		throw error
+	}
+}
+
+/** What stays is untidy, not wrong. */
+function removeQuietly(system: FileSystem, path: string): void {
+	try {
+		system.unlinkSync(path)
+	} catch {
+		// Its name is this thread's alone.
 	}
 }
 

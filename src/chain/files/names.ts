@@ -13,6 +13,7 @@ import {
 	O_CREAT,
 	O_EXCL,
 	O_NOFOLLOW,
+	O_RDONLY,
 	O_WRONLY,
 	readFully,
 	syncDirectory,
@@ -152,13 +153,35 @@ export function restoreAsSealed(
 	firstSeq: number,
 ): string {
 	const temporary = temporaryPathOf(chainPath)
-	copyTo(system, temporary, fd, 0, bytes)
+	copyTo(system, temporary, fd, 0, bytes, system.fstatSync(fd).mode & 0o777)
 	for (let copy = 0; ; copy++) {
 		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
-		if (exists(system, sealedPath)) continue
+		if (exists(system, sealedPath)) {
+			// An attempt before this one came so far: only names were not on disk.
+			if (!isCopyOf(system, sealedPath, temporary, bytes)) continue
+			removeQuietly(system, temporary)
+			syncDirectory(system, dirname(chainPath))
+			return sealedPath
+		}
 		const { unsynced } = putFirstInPlace(system, temporary, sealedPath)
 		if (unsynced !== undefined) throw unsynced
 		return sealedPath
+	}
+}
+
+function isCopyOf(system: FileSystem, path: string, other: string, bytes: number): boolean {
+	if (system.statSync(path).size !== bytes) return false
+	const [fd, otherFd] = [path, other].map((each) => system.openSync(each, O_RDONLY | O_NOFOLLOW))
+	try {
+		for (let done = 0; done < bytes; done += COPY_BYTES) {
+			const length = Math.min(COPY_BYTES, bytes - done)
+			if (!readFully(system, fd!, length, done).equals(readFully(system, otherFd!, length, done)))
+				return false
+		}
+		return true
+	} finally {
+		closeQuietly(system, fd!)
+		closeQuietly(system, otherFd!)
 	}
 }
 
@@ -171,8 +194,15 @@ export function moveAside(system: FileSystem, chainPath: string): void {
 	}
 }
 
-function copyTo(system: FileSystem, path: string, fd: number, offset: number, bytes: number): void {
-	const copy = system.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+function copyTo(
+	system: FileSystem,
+	path: string,
+	fd: number,
+	offset: number,
+	bytes: number,
+	mode = 0o600,
+): void {
+	const copy = system.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
 	try {
 		for (let done = 0; done < bytes; ) {
 			const piece = readFully(system, fd, Math.min(COPY_BYTES, bytes - done), offset + done)

@@ -16,11 +16,12 @@ import {
 import { ANCHOR_BYTES, decodeAnchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainIdentity, identify } from '../scan/identity.ts'
+import { readWatermark } from './watermark-file.ts'
 
 /** The first bytes of a file that say what it is. */
-export const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
+const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
 /** Where these are damaged: anchors stand more often than this. */
-export const IDENTITY_SEARCH_BYTES = 1024 * 1024
+const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
 /** @throws {MeshChainError} what `identify` throws. */
 export function identifyFile(system: FileSystem, fd: number, path: string): ChainIdentity {
@@ -54,33 +55,67 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 }
 
 /**
- * The sealed files of a chain, oldest first. Files that cannot be read, or are no chain or another one, are passed over; of two
- * with the same place in the chain, the one whose header verifies counts.
+ * The sealed files of a chain, oldest first. Files that are no chain, or another one, are passed over; of two with the same place in
+ * the chain, the one whose header verifies counts. Without an id it is the chain that the mark beside it tells, or the newest.
+ *
+ * @throws what the file system throws where a file of that name cannot be read.
  */
 export function listSegments(
 	system: FileSystem,
 	chainPath: string,
 	chainId: Uint8Array | undefined,
 ): Segment[] {
+	const names = system.readdirSync(dirname(chainPath))
 	const found: Segment[] = []
-	for (const path of candidatePaths(chainPath, system.readdirSync(dirname(chainPath)))) {
+	for (const path of candidatePaths(chainPath, names)) {
 		const segment = readSegment(system, path)
 		if (segment !== undefined) found.push(segment)
 	}
-	const id = chainId ?? newest(found)?.identity.id
+	const id = chainId ?? readWatermark(system, chainPath, undefined)?.chainId ?? newestWithin(found, names)
 	return sortSegments(found.filter(({ identity }) => id !== undefined && sameId(identity.id, id)))
 }
 
+/** A file whose name says with which seq it begins, as those of sealed files do; another one is a chain of its own. */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	let fd: number | undefined
 	try {
 		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 		const stat = system.fstatSync(fd)
 		if (!stat.isFile()) return undefined
-		return { path, identity: identifyFile(system, fd, path), bytes: stat.size }
+		const identity = identifyFile(system, fd, path)
+		return identity.firstSeq === firstSeqIn(path) ? { path, identity, bytes: stat.size } : undefined
 	} catch (error) {
 		if (error instanceof MeshChainError || isGone(error)) return undefined
 		throw error
+	} finally {
+		if (fd !== undefined) closeQuietly(system, fd)
+	}
+}
+
+function firstSeqIn(path: string): number {
+	return Number(/-(\d+)(?:\.\d+)?$/.exec(basename(path, extname(path)))?.[1])
+}
+
+/** Of several chains the newest; one with a mark or a lock of its own is no part of another. */
+function newestWithin(segments: readonly Segment[], names: readonly string[]): Uint8Array | undefined {
+	const isOwn = ({ path }: Segment) =>
+		['.durable', '.lock'].some((sidecar) => names.includes(`${basename(path)}${sidecar}`))
+	const createdMs = ({ identity }: Segment) => identity.createdMs || 0
+	const ours = segments.filter((segment) => !isOwn(segment)).sort((a, b) => createdMs(a) - createdMs(b))
+	return ours.at(-1)?.identity.id
+}
+
+/** The path of the chain that a sealed file is of, by its name and the file there; undefined for a chain of its own. */
+export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
+	if (firstSeqIn(path) !== identity.firstSeq) return undefined
+	const owner = join(dirname(path), basename(path).replace(/-\d+(?:\.\d+)?(?=(?:\.[^.]*)?$)/, ''))
+	let fd: number | undefined
+	try {
+		fd = system.openSync(owner, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		const found = identifyFile(system, fd, owner)
+		return sameId(found.id, identity.id) && found.segment > identity.segment ? owner : undefined
+	} catch {
+		return undefined
 	} finally {
 		if (fd !== undefined) closeQuietly(system, fd)
 	}
@@ -108,17 +143,9 @@ export function endsRepaired(
 	}
 }
 
-/** Retention may remove a file between the listing and the look into it; a link is no segment. */
+/** Retention may remove a file between the listing and the look into it; a link, a folder or a socket is no segment. */
 function isGone(error: unknown): boolean {
-	return ['ENOENT', 'ELOOP', 'EACCES', 'EISDIR'].includes(systemCode(error) ?? '')
-}
-
-function newest(segments: readonly Segment[]): Segment | undefined {
-	return segments.reduce<Segment | undefined>(
-		(best, each) =>
-			best === undefined || (each.identity.createdMs || 0) > (best.identity.createdMs || 0) ? each : best,
-		undefined,
-	)
+	return ['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO'].includes(systemCode(error) ?? '')
 }
 
 function sortSegments(segments: Segment[]): Segment[] {

@@ -8,6 +8,7 @@ import {
 	type FileSystem,
 	O_CREAT,
 	O_NOFOLLOW,
+	O_NONBLOCK,
 	O_RDONLY,
 	O_RDWR,
 	readFully,
@@ -22,15 +23,15 @@ export function watermarkPathOf(chainPath: string): string {
 	return `${chainPath}.durable`
 }
 
-/** The watermark of a chain; undefined where there is none that verifies and belongs to it. */
+/** The watermark of a chain, or of whichever chain had this name last; undefined where there is none that verifies. */
 export function readWatermark(
 	system: FileSystem,
 	chainPath: string,
-	chainId: Uint8Array,
+	chainId: Uint8Array | undefined,
 ): Watermark | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW)
+		fd = system.openSync(watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 		return decodeWatermark(readFully(system, fd, WATERMARK_BYTES, 0), chainId)
 	} catch {
 		// None, or none that may be read: nothing is known to be on disk.
@@ -87,8 +88,8 @@ export class WatermarkFile {
 	 */
 	write(durable: Pick<Watermark, 'segment' | 'offset' | 'seq'>): void {
 		if (this.#failed) return
-		const mark = { ...this.#writer, ...durable, counter: this.#counter++ }
-		const { bytes, position } = encodeWatermark(this.#chainId, mark)
+		const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter++ }
+		const { bytes, position } = encodeWatermark(mark)
 		try {
 			this.#fd ??= this.#system.openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, this.#mode)
 			writeFully(this.#system, this.#fd, bytes, position)

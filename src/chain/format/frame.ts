@@ -23,6 +23,8 @@ const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 /** The shortest frame that can hold a row. */
 const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
 /** No reader believes a longer frame, no writer makes one. */
+/** What the count of a frame's rows can say. */
+export const FRAME_ROWS_MAX = 0xffff
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 export const FLAG_CONTROL = 1 << 5

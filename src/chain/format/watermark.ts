@@ -34,6 +34,7 @@ const SEQ_AT = OFFSET_AT + 9
 const BOOT_AT = SEQ_AT + 9
 
 export interface Watermark {
+	readonly chainId: Uint8Array
 	readonly segment: number
 	readonly epoch: number
 	readonly counter: number
@@ -43,13 +44,13 @@ export interface Watermark {
 }
 
 /** The bytes of one slot, and where it goes. */
-export function encodeWatermark(chainId: Uint8Array, mark: Watermark): { bytes: Buffer; position: number } {
+export function encodeWatermark(mark: Watermark): { bytes: Buffer; position: number } {
 	const bytes = Buffer.alloc(SLOT_BYTES)
 	LEAD.copy(bytes, 0)
 	bytes[CRC_AT] = 0xce
 	bytes[BODY_AT] = 0xc4
 	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
-	bytes.set(chainId, BODY_AT + 2)
+	bytes.set(mark.chainId, BODY_AT + 2)
 	bytes[SEGMENT_AT] = 0xce
 	bytes.writeUInt32BE(mark.segment, SEGMENT_AT + 1)
 	bytes[EPOCH_AT] = 0xce
@@ -64,21 +65,23 @@ export function encodeWatermark(chainId: Uint8Array, mark: Watermark): { bytes: 
 	return { bytes, position: (mark.counter % 2) * SLOT_BYTES }
 }
 
-/** The newer of the slots that verify and belong to this chain; undefined where there is none. */
-export function decodeWatermark(bytes: Buffer, chainId: Uint8Array): Watermark | undefined {
+/** The newer of the slots that verify and belong to this chain, or to any; undefined where there is none. */
+export function decodeWatermark(bytes: Buffer, chainId: Uint8Array | undefined): Watermark | undefined {
 	const [first, second] = [decodeSlot(bytes, 0, chainId), decodeSlot(bytes, SLOT_BYTES, chainId)]
 	if (first === undefined || second === undefined) return first ?? second
 	return first.counter > second.counter ? first : second
 }
 
-function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array): Watermark | undefined {
+function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array | undefined): Watermark | undefined {
 	if (pos + SLOT_BYTES > bytes.length || !bytes.subarray(pos, pos + LEAD.length).equals(LEAD))
 		return undefined
 	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== checksum(bytes, pos + BODY_AT, pos + SLOT_BYTES, 0)) {
 		return undefined
 	}
-	if (!bytes.subarray(pos + BODY_AT + 2, pos + SEGMENT_AT).equals(chainId)) return undefined
+	const found = Uint8Array.from(bytes.subarray(pos + BODY_AT + 2, pos + SEGMENT_AT))
+	if (chainId !== undefined && Buffer.compare(found, chainId) !== 0) return undefined
 	return {
+		chainId: found,
 		segment: bytes.readUInt32BE(pos + SEGMENT_AT + 1),
 		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
 		counter: readDouble(bytes, pos + COUNTER_AT),

@@ -11,6 +11,8 @@ import { openFile } from './open-file.ts'
 /** One file of a chain, opened when it is its turn. */
 export interface ChainFile {
 	readonly identity: ChainIdentity
+	/** Where it was when it was listed. */
+	readonly path: string
 	/** How far it counts: what stands behind is superseded by the next file. Undefined for all of it. */
 	readonly end: number | undefined
 	/** The seq with which the next file begins; undefined for the last. */
@@ -32,9 +34,10 @@ export class ChainFiles {
 		const sealed = this.#sealed().filter(({ identity }) => identity.segment < live.segment)
 		const listed = sealed.map((segment, index): ChainFile => {
 			const next = sealed[index + 1]?.identity ?? live
-			return { identity: segment.identity, end: this.#endOf(segment, next), nextFirstSeq: next.firstSeq }
+			const { identity, path } = segment
+			return { identity, path, end: this.#endOf(segment, next), nextFirstSeq: next.firstSeq }
 		})
-		return [...listed, { identity: live, end: undefined, nextFirstSeq: undefined }]
+		return [...listed, { identity: live, path: this.held.chainPath, end: undefined, nextFirstSeq: undefined }]
 	}
 
 	/** How far a sealed file counts: as the next one says, unless it was repaired since. */
@@ -46,7 +49,7 @@ export class ChainFiles {
 	}
 
 	/** The file, open; undefined when retention has removed it meanwhile. */
-	async open({ identity }: ChainFile): Promise<OpenFile | undefined> {
+	async open({ identity }: Pick<ChainFile, 'identity'>): Promise<OpenFile | undefined> {
 		const held = this.held
 		if (identity.segment === held.identity.segment) return held
 		const path = this.#pathOf(identity.segment)
@@ -56,7 +59,7 @@ export class ChainFiles {
 			if (file.identity.segment === identity.segment) return file
 			// It was sealed between the two looks: its name leads to the next one by now.
 			await held.system.close(file.fd)
-			return await this.open({ identity, end: undefined, nextFirstSeq: undefined })
+			return await this.open({ identity })
 		} catch (error) {
 			if ((error as { code?: unknown }).code === 'CHAIN_NOT_FOUND') return undefined
 			throw error

@@ -1,9 +1,10 @@
 /** Opens the files of chains for reading, says whose they are, refuses what is no chain. */
 import { resolve } from 'node:path'
-import { MeshChainError, messageOf } from '../../errors.ts'
+import { type ErrorCode, MeshChainError, messageOf } from '../../errors.ts'
 import { show } from '../../record.ts'
 import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../file-system.ts'
-import { identifyFile, listSegments } from '../files/segments.ts'
+import { identifyFile, listSegments, type Segment } from '../files/segments.ts'
+import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenFile } from '../scan/walk.ts'
 
 /**
@@ -22,21 +23,32 @@ export async function openForReading(path: string, system: FileSystem): Promise<
 	try {
 		return await openFile(path, chainPath, system)
 	} catch (error) {
-		const last =
-			error instanceof MeshChainError && error.code === 'CHAIN_NOT_FOUND'
-				? lastSealed(system, chainPath)
-				: undefined
-		if (last === undefined) throw error
+		const isGone = error instanceof MeshChainError && NO_LIVE_FILE.includes(error.code)
+		if (!isGone) throw error
+		const last = lastSealed(system, chainPath)
+		if (last === undefined) throw withWhatWasThere(error, system, chainPath)
 		return openFile(last.path, chainPath, system)
 	}
 }
 
-function lastSealed(system: FileSystem, chainPath: string) {
+const NO_LIVE_FILE: readonly ErrorCode[] = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY']
+
+/** What the mark beside a file that is gone or empty says of it. */
+function withWhatWasThere(error: MeshChainError, system: FileSystem, chainPath: string): MeshChainError {
+	const mark = readWatermark(system, chainPath, undefined)
+	if (mark === undefined || mark.seq === 0) return error
+	const what = error.code === 'CHAIN_EMPTY' ? 'was emptied' : 'was removed'
+	const text = `${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} says that its records up to seq ${mark.seq} were on disk; put it back from a copy`
+	return new MeshChainError(error.code, text, { path: chainPath, seq: 1, cause: error })
+}
+
+function lastSealed(system: FileSystem, chainPath: string): Segment | undefined {
 	try {
 		return listSegments(system, chainPath, undefined).at(-1)
-	} catch {
+	} catch (error) {
 		// There is no such directory either.
-		return undefined
+		if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+		throw asReadError(chainPath, error)
 	}
 }
 
@@ -66,6 +78,12 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 			systemCode(error) === 'EACCES' ? 'permission denied: this user may not read it' : messageOf(error)
 		throw unreadable(path, reason, error)
 	}
+}
+
+/** What failed while a chain was read, with a code of ours; what is no error of the system stays as it is. */
+export function asReadError(path: string, error: unknown): unknown {
+	if (error instanceof MeshChainError || systemCode(error) === undefined) return error
+	return unreadable(path, messageOf(error), error)
 }
 
 function unreadable(path: string, reason: string, cause?: unknown): MeshChainError {

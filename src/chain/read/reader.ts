@@ -11,6 +11,7 @@ import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
 import { gatherInfo, stateOf } from './info.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { asReadError } from './open-file.ts'
 import { applyGapRule, type ResolvedQuery, resolveQuery } from './query.ts'
 import { RecordIterator } from './record-iterator.ts'
 import { resolveTail, Tail } from './tail.ts'
@@ -51,17 +52,25 @@ export class FileChain implements Chain {
 
 	async info(): Promise<ChainInfo> {
 		this.#refuseWhenClosed()
-		return gatherInfo(this.#files)
+		try {
+			return await gatherInfo(this.#files)
+		} catch (error) {
+			throw asReadError(this.path, error)
+		}
 	}
 
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
-		const live = this.#files.list().at(-1)!
-		const file = (await this.#files.open(live)) ?? this.#file
 		try {
-			return await endOf(file)
-		} finally {
-			await this.#files.close(file)
+			const live = this.#files.list().at(-1)!
+			const file = (await this.#files.open(live)) ?? this.#file
+			try {
+				return await endOf(file)
+			} finally {
+				await this.#files.close(file)
+			}
+		} catch (error) {
+			throw asReadError(this.path, error)
 		}
 	}
 
@@ -98,7 +107,7 @@ export class FileChain implements Chain {
 		} catch (error) {
 			// A read of a file that was closed meanwhile fails in ways that say less.
 			this.#refuseWhenClosed()
-			throw error
+			throw asReadError(this.path, error)
 		}
 	}
 

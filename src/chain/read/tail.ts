@@ -13,13 +13,14 @@ import type { TailQuery } from '../chain.ts'
 import { isSameFile, systemCode } from '../file-system.ts'
 import { readHolder } from '../files/lock.ts'
 import { readWatermark } from '../files/watermark-file.ts'
-import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
+import type { Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
-import type { ScanEntry } from '../scan/scan.ts'
+import { entryEnd, entryStart, type ScanEntry } from '../scan/scan.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { causeOfAbsence, removedGap } from './head-gap.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { asReadError } from './open-file.ts'
 import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from './query.ts'
 import { findStretches, type Stretch } from './seek.ts'
 
@@ -90,7 +91,7 @@ export class Tail {
 			}
 		} catch (error) {
 			this.#refuseWhenClosed()
-			throw error
+			throw asReadError(this.#file.chainPath, error)
 		} finally {
 			stopListening()
 			await this.#files.close(this.#file)
@@ -158,7 +159,9 @@ export class Tail {
 		const { end } = await this.#sizes()
 		for await (const stretch of findStretches(this.#file, end, this.#tail.query)) {
 			if (stretch.isTail) {
-				this.#goOnAt(stretch.anchor)
+				const { anchor } = stretch
+				if (anchor !== undefined) this.#note(anchor.epoch, anchor.nextSeq - 1)
+				this.#goOnAt(anchor)
 				return
 			}
 			yield* this.#stretch(stretch)
@@ -173,6 +176,7 @@ export class Tail {
 			this.#refuseWhenClosed()
 			for (const entry of entries) {
 				const batch = collector.take(entry)
+				if (entry.type === 'frame') this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
 				if (batch.length > 0) yield batch as LogRecord[]
 			}
 		}
@@ -239,12 +243,14 @@ export class Tail {
 	}
 
 	#isKnown(entry: ScanEntry): boolean {
-		return entry.type !== 'bad' && offsetOf(entry) === this.#entryOffset && this.#position > this.#entryOffset
+		return (
+			entry.type !== 'bad' && entryStart(entry) === this.#entryOffset && this.#position > this.#entryOffset
+		)
 	}
 
 	/** Whether the walk found the entry it set out from where it was. */
 	#stillStands(entry: ScanEntry): boolean {
-		return offsetOf(entry) >= this.#position
+		return entryStart(entry) >= this.#position
 	}
 
 	*#take(entry: ScanEntry): Generator<LogRecord[]> {
@@ -253,14 +259,20 @@ export class Tail {
 		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
 		const batch = this.#collector.take(entry)
 		if (entry.type !== 'bad') {
-			this.#entryOffset = offsetOf(entry)
-			this.#position = this.#entryOffset + lengthOf(entry)
+			this.#entryOffset = entryStart(entry)
+			this.#position = entryEnd(entry)
 		}
 		if (entry.type === 'frame' && !isOld) {
-			this.#epoch = entry.frame.epoch
-			this.#seq = entry.frame.baseSeq + entry.frame.rows - 1
+			this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
 		}
 		yield isOld ? [] : (batch as LogRecord[])
+	}
+
+	/** Everything up to there was handed out, or did not match. */
+	#note(epoch: number, seq: number): void {
+		if (epoch < this.#epoch || (epoch === this.#epoch && seq <= this.#seq)) return
+		this.#epoch = epoch
+		this.#seq = seq
 	}
 
 	#isHandedOut({ epoch, baseSeq, rows }: { epoch: number; baseSeq: number; rows: number }): boolean {
@@ -364,15 +376,6 @@ interface FollowingFile {
 	readonly isNext: boolean
 	/** How far the file before counts. */
 	readonly previousEnd: number | undefined
-}
-
-function offsetOf(entry: ScanEntry): number {
-	if (entry.type === 'frame') return entry.frame.offset
-	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
-}
-
-function lengthOf(entry: Exclude<ScanEntry, { type: 'bad' }>): number {
-	return entry.type === 'frame' ? entry.frame.length : ANCHOR_BYTES
 }
 
 function invalidOption(key: string, value: unknown, allowed: string): MeshChainError {

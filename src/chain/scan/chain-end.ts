@@ -16,7 +16,7 @@ import {
 	joinExtents,
 	PRESENCE_GAP,
 } from '../format/anchor.ts'
-import { FRAME_BYTES_MAX, type Frame } from '../format/frame.ts'
+import { FLAG_ASCII, FRAME_BYTES_MAX, type Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainIdentity, headerLink } from './identity.ts'
 import { type BadPlace, type ScanEntry, Scanner } from './scan.ts'
@@ -242,6 +242,6 @@ export function rowBlockOf(frame: Frame) {
 		epoch: frame.epoch,
 		baseSeq: frame.baseSeq,
 		baseTsMs: frame.baseTsMs,
-		ascii: (frame.flags & (1 << 6)) !== 0,
+		ascii: (frame.flags & FLAG_ASCII) !== 0,
 	}
 }

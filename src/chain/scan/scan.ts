@@ -215,3 +215,15 @@ function claimsOf(bytes: Buffer, start: number, end: number): BadPlace['claims']
 	const head = readFrameHead(bytes, start, end, 0)
 	return head && { baseSeq: head.baseSeq, rows: head.rows }
 }
+
+/** The offset where an entry, or a bad place, begins. */
+export function entryStart(entry: ScanEntry): number {
+	if (entry.type === 'frame') return entry.frame.offset
+	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
+}
+
+/** The offset behind it. */
+export function entryEnd(entry: ScanEntry): number {
+	if (entry.type === 'frame') return entry.frame.offset + entry.frame.length
+	return entry.type === 'anchor' ? entry.anchor.offset + ANCHOR_BYTES : entry.place.offset + entry.place.bytes
+}

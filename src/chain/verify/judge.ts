@@ -3,6 +3,7 @@
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import { readHolder } from '../files/lock.ts'
+import { ownerOf } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
@@ -10,7 +11,7 @@ import { HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
 import type { ChainFile } from '../read/chain-files.ts'
 import { headOf } from '../read/info.ts'
-import type { BadPlace, ScanEntry } from '../scan/scan.ts'
+import { type BadPlace, entryStart, type ScanEntry } from '../scan/scan.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { markEvidence, type Verdict, verdictOf } from '../write/recovery.ts'
 import { FileJudge, Sums } from './file-judge.ts'
@@ -59,14 +60,17 @@ export class Judge {
 	}
 
 	/** A file that has been removed since the files were listed. */
-	removed({ identity, nextFirstSeq = identity.firstSeq }: ChainFile, cause: 'retained' | 'damaged'): void {
+	removed(
+		{ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile,
+		cause: 'retained' | 'damaged',
+	): void {
 		this.#before = undefined
 		this.#sums.areKnown = false
 		const range = { fromSeq: identity.firstSeq, toSeq: nextFirstSeq - 1 }
 		const text = 'this file was removed while the chain was verified'
 		if (cause === 'retained')
-			this.#find('gap', `${text}, by retention`, { offset: 0, range, severity: 'note' })
-		else this.#find('missingFile', text, { offset: 0, range })
+			this.#findings.add('gap', `${text}, by retention`, { path, offset: 0, range, severity: 'note' })
+		else this.#findings.add('missingFile', text, { path, offset: 0, range })
 	}
 
 	/** A file, which has so many bytes. */
@@ -84,8 +88,8 @@ export class Judge {
 	}
 
 	async take(entry: ScanEntry): Promise<void> {
-		if (offsetOf(entry) >= (this.#listed.end ?? Number.POSITIVE_INFINITY)) {
-			this.#superseded ??= new Superseded(this.#file.path, offsetOf(entry))
+		if (entryStart(entry) >= (this.#listed.end ?? Number.POSITIVE_INFINITY)) {
+			this.#superseded ??= new Superseded(this.#file.path, entryStart(entry))
 			this.#superseded.take(entry)
 			return
 		}
@@ -99,9 +103,12 @@ export class Judge {
 		if (nextFirstSeq === undefined) {
 			this.#checkMark()
 			this.#checkClosed()
+			this.#checkLive()
 			return
 		}
-		this.#judge.upTo(nextFirstSeq, end ?? this.#size)
+		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
+		// What is missing is in no sum, and in the totals of the anchors behind it.
+		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const link = end === undefined || this.#size < end ? undefined : await this.#judge.linkUpTo(end)
 		this.#before = { segment: identity.segment, link, wasRepaired: this.#judge.wasRepaired }
 	}
@@ -162,11 +169,11 @@ export class Judge {
 	}
 
 	#checkBeginning(): void {
-		const { identity, path, chainPath } = this.#file
+		const { identity, chainPath } = this.#file
 		const { segment, firstSeq } = identity
 		const range = firstSeq > 1 ? { fromSeq: 1, toSeq: firstSeq - 1 } : undefined
 		// A sealed file that is verified by itself is only a part.
-		const isPart = this.#listed.nextFirstSeq === undefined && path !== chainPath
+		const isPart = ownerOf(this.#held.system, chainPath, identity) !== undefined
 		if (segment === 0 || isPart) return
 		if (range !== undefined && this.#wanted.keptFromSeq >= firstSeq) {
 			const text = `${firstSeq - 1} records absent: retention has removed them`
@@ -201,6 +208,18 @@ export class Judge {
 		this.#find('notClosed', text, { offset: this.#size })
 	}
 
+	/** A sealed file is followed by another one: that it is the last means that the live one is gone. */
+	#checkLive(): void {
+		const { path, chainPath } = this.#file
+		if (path === chainPath) return
+		const expected = `segment ${this.#file.identity.segment + 1} at ${chainPath}`
+		this.#find('missingFile', 'the live file is missing or empty', {
+			offset: this.#size,
+			expected,
+			found: 'none',
+		})
+	}
+
 	#checkHead(): void {
 		const { head, keptFromSeq } = this.#wanted
 		if (head === undefined || this.#headWasFound) return
@@ -231,9 +250,4 @@ export class Judge {
 	#find(kind: FindingKind, message: string, at: Omit<Found, 'path'>): void {
 		this.#findings.add(kind, message, { path: this.#file.path, ...at })
 	}
-}
-
-function offsetOf(entry: ScanEntry): number {
-	if (entry.type === 'frame') return entry.frame.offset
-	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
 }

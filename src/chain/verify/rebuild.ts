@@ -65,7 +65,8 @@ export interface Rebuilt {
 
 export function rebuildFile(system: FileSystem, source: RebuildSource): Rebuilt {
 	const temporary = temporaryPathOf(source.chainPath)
-	const fd = system.openSync(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+	const mode = system.fstatSync(source.fd).mode & 0o777
+	const fd = system.openSync(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
 	try {
 		const rebuild = new Rebuild(system, source, fd)
 		const rebuilt = rebuild.run()

@@ -17,13 +17,14 @@ import {
 import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
-import { identifyFile, listSegments } from '../files/segments.ts'
+import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'
 import { readWatermark, WatermarkFile } from '../files/watermark-file.ts'
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { openForReading } from '../read/open-file.ts'
 import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
 import { NO_LINK } from '../scan/identity.ts'
+import type { OpenFile } from '../scan/walk.ts'
 import { type Previous, rebuildFile } from './rebuild.ts'
 import { type Progress, verifyChain } from './verify.ts'
 
@@ -46,7 +47,7 @@ const EVIDENCE: readonly FindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor
  * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the middle leaves every record
  * readable, and repairing again finishes the work.
  *
- * @throws {MeshChainError} what `openChain` throws; `CHAIN_LOCKED`; `REPAIR_FAILED` when the disk does not go along.
+ * @throws {MeshChainError} what `openChain` throws; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` when the disk does not go along.
  */
 export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
 	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])
@@ -57,9 +58,40 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 	if (dryRun || planned.length === 0) {
 		return { path, dryRun, actions: planned, left, records: before.records, ok: before.ok }
 	}
-	const actions = await apply(path, system, planned)
-	const after = await verifyChain(path, verifyOptions)
-	return { path, dryRun, actions, left, records: after.records, ok: after.ok }
+	return underLock(path, system, async (held) => {
+		// A writer may have come and gone since.
+		const plan = planFor((await verifyChain(path, verifyOptions)).findings)
+		const actions = apply(held, plan.planned)
+		const after = await verifyChain(path, verifyOptions)
+		return { path, dryRun, actions, left: plan.left, records: after.records, ok: after.ok }
+	})
+}
+
+/** @throws {MeshChainError} `CHAIN_LOCKED`, `REPAIR_FAILED`. */
+async function underLock<T>(
+	path: string,
+	system: FileSystem,
+	work: (held: OpenFile) => Promise<T>,
+): Promise<T> {
+	const held = await openForReading(path, system)
+	try {
+		const owner = ownerOf(system, held.chainPath, held.identity)
+		if (owner !== undefined) {
+			const text = `${show(path)} is a sealed file of ${show(owner)}: repair that one`
+			throw new MeshChainError('CHAIN_SEALED', text, { path })
+		}
+		const lock = acquireLock(system, held.chainPath, Date.now(), 0)
+		try {
+			return await work(held)
+		} finally {
+			// Whether the writer before is gone is as well known as it was.
+			lock.release(lock.provenance === 'kernel')
+		}
+	} catch (error) {
+		throw asRepairError(path, error)
+	} finally {
+		await system.close(held.fd)
+	}
 }
 
 function planFor(findings: readonly Finding[]): { planned: RepairAction[]; left: Finding[] } {
@@ -96,37 +128,21 @@ function joined(
 	}
 }
 
-async function apply(
-	path: string,
-	system: FileSystem,
-	planned: readonly RepairAction[],
-): Promise<RepairAction[]> {
-	const held = await openForReading(path, system)
-	try {
-		const lock = acquireLock(system, held.chainPath, Date.now(), 0)
+function apply(held: OpenFile, planned: readonly RepairAction[]): RepairAction[] {
+	const { system, chainPath } = held
+	removeTemporaries(system, chainPath)
+	const files = new ChainFiles(held).list()
+	return planned.map((each) => {
+		const fd = system.openSync(each.path, O_RDWR | O_NOFOLLOW)
 		try {
-			removeTemporaries(system, held.chainPath)
-			const files = new ChainFiles(held).list()
-			return planned.map((each) => {
-				const fd = system.openSync(each.path, O_RDWR | O_NOFOLLOW)
-				try {
-					const { segment } = identifyFile(system, fd, each.path)
-					const listed = files.find(({ identity }) => identity.segment === segment)!
-					const repair = new FileRepair(system, held.chainPath, listed, each, fd)
-					return each.action === 'cut' ? repair.cut() : repair.rebuild()
-				} finally {
-					closeQuietly(system, fd)
-				}
-			})
+			const { segment } = identifyFile(system, fd, each.path)
+			const listed = files.find(({ identity }) => identity.segment === segment)!
+			const repair = new FileRepair(system, chainPath, listed, each, fd)
+			return each.action === 'cut' ? repair.cut() : repair.rebuild()
 		} finally {
-			// Whether the writer before is gone is as well known as it was.
-			lock.release(lock.provenance === 'kernel')
+			closeQuietly(system, fd)
 		}
-	} catch (error) {
-		throw asRepairError(path, error)
-	} finally {
-		await system.close(held.fd)
-	}
+	})
 }
 
 class FileRepair {

@@ -34,6 +34,11 @@ export class Superseded {
 	tell(findings: Findings, next: Frame | undefined): void {
 		const range = this.#range
 		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
+		if (range === undefined && this.#bytes > 0) {
+			const message = 'bytes that are no part of the chain stand behind the end of this file'
+			findings.add('stray', message, { ...place, severity: 'note' })
+			return
+		}
 		if (range === undefined || (next?.epoch === this.#epoch && next?.baseSeq === range.fromSeq)) {
 			const message =
 				'what stands from here on was written again in the next file, because a sync or a cut had failed'

@@ -1,12 +1,14 @@
 /** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
+import { MeshChainError } from '../../errors.ts'
 import { checkOptionNames } from '../../options.ts'
+import { show } from '../../record.ts'
 import type { VerifyReport } from '../chain.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { causeOfAbsence, newestAnchor } from '../read/head-gap.ts'
-import { openForReading } from '../read/open-file.ts'
-import type { ScanEntry } from '../scan/scan.ts'
+import { asReadError, openForReading } from '../read/open-file.ts'
+import { entryEnd } from '../scan/scan.ts'
 import { walkFile } from '../scan/walk.ts'
 import { parseHead } from './head.ts'
 import { Judge } from './judge.ts'
@@ -40,6 +42,7 @@ export interface VerifyOptions {
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
 	const head = options.head === undefined ? undefined : parseHead(options.head)
+	checkKinds(options)
 	const held = await openForReading(path, options.fs ?? nodeFileSystem)
 	try {
 		const files = new ChainFiles(held)
@@ -48,8 +51,19 @@ export async function verifyChain(path: string, options: VerifyOptions = {}): Pr
 		const judge = new Judge(held, listed[0]!, { head, keptFromSeq })
 		for (const file of listed) await judgeFile(judge, files, file, options)
 		return judge.finish()
+	} catch (error) {
+		throw asReadError(path, error)
 	} finally {
 		await held.system.close(held.fd)
+	}
+}
+
+function checkKinds({ signal, onProgress }: VerifyOptions): void {
+	if (signal !== undefined && !(signal instanceof AbortSignal)) {
+		throw new MeshChainError('INVALID_OPTION', `signal must be an AbortSignal, not ${show(signal)}`)
+	}
+	if (onProgress !== undefined && typeof onProgress !== 'function') {
+		throw new MeshChainError('INVALID_OPTION', `onProgress must be a function, not ${show(onProgress)}`)
 	}
 }
 
@@ -70,16 +84,10 @@ async function judgeFile(
 		for await (const entries of walkFile(file, HEADER_BYTES, size)) {
 			signal?.throwIfAborted()
 			for (const entry of entries) await judge.take(entry)
-			onProgress?.({ path: file.path, bytes: offsetBehind(entries), ofBytes: size })
+			onProgress?.({ path: file.path, bytes: entryEnd(entries.at(-1)!), ofBytes: size })
 		}
 		await judge.end()
 	} finally {
 		await files.close(file)
 	}
-}
-
-function offsetBehind(entries: readonly ScanEntry[]): number {
-	const last = entries.at(-1)!
-	if (last.type === 'frame') return last.frame.offset + last.frame.length
-	return last.type === 'anchor' ? last.anchor.offset : last.place.offset + last.place.bytes
 }

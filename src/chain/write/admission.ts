@@ -1,37 +1,50 @@
 /** What a chain takes over: records whose seqs go up, with a `$gap` in the place of those that it was never given. */
 import { LogAppendError } from '../../errors.ts'
-import { GAP_KIND, type GapData, gapRecord, type LogRecord, show } from '../../record.ts'
-import type { Span } from './span.ts'
+import { GAP_KIND, type GapData, gapRecord, isGap, type LogRecord, show } from '../../record.ts'
 
 /**
- * Puts a record into the span; returns how many it took, with the gap before it.
+ * The `$gap` that has to stand before a record; undefined where none is missing.
  *
- * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `BATCH_TOO_LARGE`; nothing is left behind.
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not say what it stands for. Not retryable.
  */
-export function admit(span: Span, record: LogRecord, path: string): number {
-	const expected = span.nextSeq
-	if (record.seq < expected) {
-		const text = `seq ${record.seq} is not above ${expected - 1}, the last in ${show(path)}`
-		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq: record.seq })
+export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
+	const { seq } = record
+	if (seq < nextSeq) {
+		const text = `seq ${seq} is not above ${nextSeq - 1}, the last in ${show(path)}`
+		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq })
 	}
-	const firstCovered = firstSeqCovered(record)
-	if (firstCovered <= expected) {
-		span.push(record)
-		return 1
+	const firstCovered = firstSeqCovered(record, path)
+	if (firstCovered <= nextSeq) return undefined
+	const gap: GapData = {
+		fromSeq: nextSeq,
+		toSeq: firstCovered - 1,
+		count: firstCovered - nextSeq,
+		cause: 'appendFailed',
 	}
-	span.push(missingGap(expected, firstCovered - 1, record))
-	span.push(record)
-	return 2
+	return gapRecord(gap, record)
+}
+
+/** @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each record has the seq after the one before. Not retryable. */
+export function checkBatch(records: readonly LogRecord[], path: string): void {
+	const first = records[0]!.seq
+	for (const [index, record] of records.entries()) {
+		const { seq } = record
+		if (seq === first + index && (index === 0 || !isGap(record))) continue
+		const text = `a batch is one frame, whose seqs follow each other: ${seq} does not follow ${first + index - 1}`
+		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq })
+	}
 }
 
 /** The first seq that a record speaks for: a `$gap` covers the absent ones before it. */
-function firstSeqCovered(record: LogRecord): number {
-	if (record.kind !== GAP_KIND || record.origin !== undefined) return record.seq
-	const fromSeq = (record.data as GapData | undefined)?.fromSeq
-	return typeof fromSeq === 'number' ? Math.min(fromSeq, record.seq) : record.seq
-}
-
-function missingGap(fromSeq: number, toSeq: number, next: LogRecord): LogRecord {
-	const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: 'appendFailed' }
-	return gapRecord(gap, next)
+function firstSeqCovered(record: LogRecord, path: string): number {
+	const { seq, kind, origin } = record
+	if (kind !== GAP_KIND || origin !== undefined) return seq
+	const { fromSeq, toSeq, count, cause } = (record.data ?? {}) as Partial<GapData>
+	const isWhole = Number.isSafeInteger(fromSeq) && toSeq === seq && Number.isSafeInteger(count)
+	if (isWhole && fromSeq! <= seq && typeof cause === 'string') return fromSeq!
+	throw new LogAppendError('a $gap needs fromSeq, toSeq (its own seq), count and cause in its data', {
+		retryable: false,
+		path,
+		seq,
+	})
 }

@@ -131,7 +131,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Takes one record over; it stays in memory until it is written.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED` (not).
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED`,
+	 * `CHAIN_TAKEN_OVER` (not).
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
@@ -140,7 +141,11 @@ export class FileChainAppender implements LogChainAppender {
 		this.#afterPush(levelIndex(record.level) >= this.#options.writeThroughIndex)
 	}
 
-	/** Takes all of them over as one frame: after a crash all of them are there or none. */
+	/**
+	 * Takes all of them over as one frame: after a crash all of them are there or none. Their seqs must follow each other.
+	 *
+	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. None is taken over then.
+	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
 		this.#refuseWhenClosed(records[0]?.seq ?? 0)
@@ -175,7 +180,7 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes what waits, leaves the mark of a clean end, syncs, and lets go of file and lock. Idempotent.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`; the file is let go of all the same, and `stats().lostAtClose`
+	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`; the file is let go of all the same, and `stats().lostAtClose`
 	 * counts the records that could not be written.
 	 */
 	close(): Promise<void> {
@@ -263,43 +268,46 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	#rotateWhenDue(): void {
+		if (!this.#isRotationDue(1) || isExiting() || this.#closing !== undefined) return
+		if (performance.now() < this.#rotateNotBefore) return
+		// The disk is given its time; only who never lets a turn end is made to wait for it.
+		if (this.#isRotationDue(2) && !this.#writer.isSyncing) this.#rotate()
+		else if (!this.#rotating) void this.#syncAndRotate()
+	}
+
+	/** Whether the live file is as large as it may be, so many times over, or as old. */
+	#isRotationDue(times: number): boolean {
 		const { bytes, records, ageMs } = this.#options.rotate
 		const { live } = this.#writer
-		const isDue =
-			live.bytes >= bytes ||
-			live.records >= records ||
-			(ageMs !== Number.POSITIVE_INFINITY &&
-				this.#options.clock() - live.createdMs >= ageMs &&
-				live.records > 0)
-		if (!isDue || isExiting() || this.#closing !== undefined) return
-		// The disk is given its time; only who never lets a turn end is made to wait for it.
-		if (live.bytes >= 2 * bytes || live.records >= 2 * records) this.#rotate()
-		else if (!this.#rotating) void this.#syncAndRotate()
+		if (live.bytes >= times * bytes || live.records >= times * records) return true
+		const isBounded = times === 1 && ageMs !== Number.POSITIVE_INFINITY
+		return isBounded && live.records > 0 && this.#options.clock() - live.createdMs >= ageMs
 	}
 
 	async #syncAndRotate(): Promise<void> {
 		this.#rotating = true
 		try {
-			await this.#sync()
-			if (this.#closing !== undefined) return
-			this.#rotate()
-			await this.#writer.retain()
-		} catch {
-			// It has been announced.
+			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue(1))
+			if (this.#closing === undefined) await this.#writer.retain()
+		} catch (error) {
+			this.#rotationEnded(error as MeshChainError)
 		} finally {
 			this.#rotating = false
 		}
 	}
 
 	#rotate(): void {
-		if (performance.now() < this.#rotateNotBefore) return
 		try {
 			this.#writer.rotate()
 		} catch (error) {
-			this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
-			if ((error as MeshChainError).code === 'ROTATION_FAILED') this.#rotationFailed(error as MeshChainError)
-			else this.#failed(error as MeshChainError)
+			this.#rotationEnded(error as MeshChainError)
 		}
+	}
+
+	#rotationEnded(error: MeshChainError): void {
+		this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
+		if (error.code === 'ROTATION_FAILED') this.#rotationFailed(error)
+		else this.#failed(error)
 	}
 
 	#rotationFailed(error: MeshChainError): void {
@@ -374,14 +382,20 @@ export class FileChainAppender implements LogChainAppender {
 			await this.#writer.sync()
 			isClean = true
 		} catch (error) {
-			this.#lostAtClose = this.#writer.pendingRecords
 			this.#failure = error as MeshChainError
-			// No sync may still be under way when the file is let go of.
+			// No sync may still be under way when the file is let go of; and it writes once more.
 			await this.#writer.sync().catch(() => {})
-			throw error
+			this.#lostAtClose = this.#writer.pendingRecords
+			throw this.#failure.code === 'WRITE_FAILED' ? this.#closeError(error) : error
 		} finally {
 			this.#writer.close(isClean)
 		}
+	}
+
+	#closeError(error: unknown): MeshChainError {
+		const seq = this.#writer.writtenSeq + 1
+		const text = `${show(this.path)} was closed and ${this.#lostAtClose} records are not in it, from seq ${seq} on: ${messageOf(error)}`
+		return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq, cause: error })
 	}
 
 	#onExit(exitCode: number): void {

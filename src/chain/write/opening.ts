@@ -16,7 +16,7 @@ import {
 	removeTemporaries,
 	unreadable,
 } from '../files/names.ts'
-import { identifyFile, listSegments } from '../files/segments.ts'
+import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import { ANCHOR_BYTES, type AnchorReason } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES, HEADER_BYTES } from '../format/header.ts'
@@ -62,14 +62,15 @@ export interface OpeningOptions {
 }
 
 /**
- * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNREADABLE`, `CHAIN_DAMAGED`.
+ * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNREADABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`.
  */
 export function openForWriting(options: OpeningOptions): OpenedChain {
 	const { system, path } = options
 	removeTemporaries(system, path)
-	const fd = openExisting(system, path)
+	const fd = openExisting(options)
 	if (fd === undefined) return createOrContinue(options)
 	try {
+		refuseSealed(options, fd)
 		const opened = new Opening(options, fd).open()
 		if (opened.file.fd !== fd) closeQuietly(system, fd)
 		return opened
@@ -80,7 +81,8 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 }
 
 /** The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. */
-function openExisting(system: FileSystem, path: string): number | undefined {
+function openExisting(options: OpeningOptions): number | undefined {
+	const { system, path, onDamage } = options
 	let fd: number
 	try {
 		fd = system.openSync(path, O_RDWR | O_NOFOLLOW)
@@ -92,14 +94,15 @@ function openExisting(system: FileSystem, path: string): number | undefined {
 		const stat = system.fstatSync(fd)
 		if (!stat.isFile()) throw unreadable(path, new Error('not a regular file'))
 		if (stat.size >= HEADER_BYTES || !isUnfinished(readFully(system, fd, stat.size, 0), path)) return fd
+		if (onDamage === 'refuse') refuseLost(options)
 		if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
-		closeQuietly(system, fd)
 		system.unlinkSync(path)
-		return undefined
 	} catch (error) {
 		closeQuietly(system, fd)
 		throw unreadable(path, error)
 	}
+	closeQuietly(system, fd)
+	return undefined
 }
 
 function isUnfinished(bytes: Buffer, path: string): boolean {
@@ -117,10 +120,13 @@ function createOrContinue(options: OpeningOptions): OpenedChain {
 	const { system, path } = options
 	try {
 		const last = listSegments(system, path, undefined).at(-1)
-		if (last === undefined) return createChain(options)
+		if (last === undefined) {
+			const mark = lostMark(options)
+			return mark === undefined ? createChain(options) : continueBehindMark(options, mark)
+		}
 		const fd = system.openSync(last.path, O_RDWR | O_NOFOLLOW)
 		try {
-			return new Opening(options, fd).continueBehind(last.identity)
+			return new Opening(options, fd).continueBehind()
 		} finally {
 			closeQuietly(system, fd)
 		}
@@ -145,6 +151,55 @@ function createChain(options: OpeningOptions): OpenedChain {
 	const putInPlace = (temporary: string) => named(putFirstInPlace(system, temporary, path))
 	const { file } = makeFile(context, options, start, fill, putInPlace)
 	return { file, epoch: 1, watermark: undefined, recovery: undefined }
+}
+
+/** The mark of a chain whose records were on disk, and of which no file is left. */
+function lostMark({ system, path }: OpeningOptions): Watermark | undefined {
+	const mark = readWatermark(system, path, undefined)
+	return mark !== undefined && mark.seq > 0 ? mark : undefined
+}
+
+/** The same chain goes on behind what is lost: only so anybody will know that there was something. */
+function continueBehindMark(options: OpeningOptions, mark: Watermark): OpenedChain {
+	const { system, path, onDamage } = options
+	if (onDamage === 'refuse') refuseLost(options)
+	const { chainId, segment, seq, offset, epoch } = mark
+	const context = options.contextFor(epoch + 1, bootId(system))
+	const start = {
+		chainId,
+		segment: segment + 1,
+		firstSeq: seq + 1,
+		previousEnd: offset,
+		previousLink: NO_LINK,
+		levelCounts: LOG_LEVELS.map(() => 0),
+		keptFromSeq: 1,
+	}
+	const fill = (file: SegmentFile) => file.span.anchor('opened', 0)
+	const putInPlace = (temporary: string) => named(putFirstInPlace(system, temporary, path))
+	const { file } = makeFile(context, options, start, fill, putInPlace)
+	const nothing = { offset: 0, bytes: 0, keptAt: undefined, sealedAs: undefined }
+	const recovery: Recovery = { verdict: 'truncated', action: 'next', ...nothing, lostRecords: seq }
+	return { file, epoch: epoch + 1, watermark: mark, recovery }
+}
+
+/** @throws {MeshChainError} `CHAIN_DAMAGED` where a mark says that records were on disk, which are gone with their file. */
+function refuseLost(options: OpeningOptions): void {
+	const { path } = options
+	const mark = lostMark(options)
+	if (mark === undefined) return
+	throw new MeshChainError(
+		'CHAIN_DAMAGED',
+		`${show(path)} is gone or was emptied, and ${show(`${path}.durable`)} says that records up to seq ${mark.seq} were on disk; onDamage is 'refuse': nothing was changed; put the file back, or remove ${show(`${path}.durable`)} to begin a new chain`,
+		{ path, offset: 0, seq: 1 },
+	)
+}
+
+/** @throws {MeshChainError} `CHAIN_SEALED` for a sealed file of a chain: what was written into it would be no part of the chain. */
+function refuseSealed({ system, path }: OpeningOptions, fd: number): void {
+	const owner = ownerOf(system, path, identifyFile(system, fd, path))
+	if (owner === undefined) return
+	const text = `${show(path)} is a sealed file of ${show(owner)}: open that one`
+	throw new MeshChainError('CHAIN_SEALED', text, { path })
 }
 
 /** Nobody waits for a chain that is only being opened: what may not be on disk is an error. */
@@ -205,9 +260,12 @@ class Opening {
 		return this.#goOnElsewhere(verdict, action, this.#options.path)
 	}
 
-	/** Only sealed files are there: their last one is left as it is. */
-	continueBehind(last: ChainIdentity): OpenedChain {
-		return this.#goOnElsewhere(last.headerDamaged ? 'damaged' : 'sealed', 'next', undefined)
+	/** Only sealed files are there: their last one is left as it is, whatever its end. */
+	continueBehind(): OpenedChain {
+		const verdict = verdictOf(this.#evidence)
+		const { onDamage } = this.#options
+		if (actionFor({ verdict, writer: 'sole', onDamage }) === 'refuse') throw this.#refused(verdict)
+		return this.#goOnElsewhere(verdict, 'next', undefined)
 	}
 
 	get #evidence(): Evidence {

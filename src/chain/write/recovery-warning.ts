@@ -32,6 +32,8 @@ export function recoveryWarning(
 	const what = TEXTS[verdict]
 	if (what === undefined) return undefined
 	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
-	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${path}`
+	const where =
+		sealedAs === undefined ? 'its sealed files stay as they are' : `it stays as it was at ${show(sealedAs)}`
+	const text = `${name} ${what}: ${where}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${path}`
 	return { code: what === TAKEN_OVER ? 'CHAIN_TAKEN_OVER' : 'CHAIN_DAMAGED', text }
 }

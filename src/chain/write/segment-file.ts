@@ -127,14 +127,13 @@ export class SegmentFile {
 		span.release(this.#context.keepUnsynced ? Math.min(this.#written, this.durableOffset) : this.#written)
 	}
 
-	/** Why nothing in this file can be known to be on disk any more. */
+	/** A sync has failed, and the kernel may have dropped what it could not write: this file is never asked again. */
 	get poison(): Error | undefined {
 		return this.#poison
 	}
 
-	/** A sync has failed, and the kernel may have dropped what it could not write: this file is never asked again. */
-	get isPoisoned(): boolean {
-		return this.#poison !== undefined
+	get isSyncing(): boolean {
+		return this.#syncsInFlight > 0
 	}
 
 	/** Puts what is written on disk; resolves to where that ends. */

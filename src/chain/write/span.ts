@@ -23,6 +23,7 @@ import {
 	FLAG_ASCII,
 	FLAG_CONTROL,
 	FRAME_BYTES_MAX,
+	FRAME_ROWS_MAX,
 	type Frame,
 	frameBytesMax,
 	looksLikeFrame,
@@ -87,7 +88,6 @@ export class Span {
 
 	#nextSeq: number
 	#sealedSeq: number
-	#sealedRecords = 0
 	#levelCounts: number[]
 	#extent: Extent
 
@@ -126,11 +126,6 @@ export class Span {
 		return this.#nextSeq
 	}
 
-	/** The last seq that stands in a finished frame. */
-	get sealedSeq(): number {
-		return this.#sealedSeq
-	}
-
 	/** The file offset behind the last finished entry. */
 	get end(): number {
 		return this.#end
@@ -149,16 +144,6 @@ export class Span {
 	/** Bytes of rows that are in no frame yet. */
 	get openBytes(): number {
 		return this.#rows.length
-	}
-
-	/** Records that are in no frame yet. */
-	get openRecords(): number {
-		return this.#frameRows
-	}
-
-	/** Records in finished frames since this opening. */
-	get sealedRecords(): number {
-		return this.#sealedRecords
 	}
 
 	/**
@@ -205,12 +190,11 @@ export class Span {
 	push(record: LogRecord): void {
 		const isJump = record.seq !== this.#nextSeq || isGap(record)
 		if (isJump) this.seal()
+		if (this.#frameRows === FRAME_ROWS_MAX) throw tooLarge(record.seq, `${FRAME_ROWS_MAX} records`)
 		const first = this.#frameRows === 0
 		const baseTsMs = first ? record.tsMs : this.#frameTsMs
 		this.#rows.encode(record, baseTsMs)
-		if (this.#rows.lengthMax > FRAME_BYTES_MAX - 64) {
-			throw this.#tooLarge(record.seq)
-		}
+		if (this.#rows.lengthMax > FRAME_BYTES_MAX - 64) throw tooLarge(record.seq, `${FRAME_BYTES_MAX} bytes`)
 		if (first) {
 			this.#frameSeq = record.seq
 			this.#frameTsMs = baseTsMs
@@ -235,7 +219,6 @@ export class Span {
 		const pos = this.#end - this.#base
 		this.#end += encodeFrame(this.#bytes, pos, frame, this.#rows, this.#end, this.#identity.idChecksum)
 		this.frames++
-		this.#sealedRecords += this.#frameRows
 		this.#sealedSeq = this.#nextSeq - 1
 		this.#sumUp(this.#frameLevels, {
 			minTsMs: this.#frameMinTsMs,
@@ -355,12 +338,12 @@ export class Span {
 		this.#bytes.copy(grown, 0, 0, held)
 		this.#bytes = grown
 	}
+}
 
-	#tooLarge(seq: number): LogAppendError {
-		return new LogAppendError(`a frame holds at most ${FRAME_BYTES_MAX} bytes`, {
-			code: 'BATCH_TOO_LARGE',
-			retryable: false,
-			seq,
-		})
-	}
+function tooLarge(seq: number, bound: string): LogAppendError {
+	return new LogAppendError(`a frame holds at most ${bound}`, {
+		code: 'BATCH_TOO_LARGE',
+		retryable: false,
+		seq,
+	})
 }

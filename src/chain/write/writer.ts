@@ -10,18 +10,19 @@ import pLimit from 'p-limit'
 import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { FileSystem } from '../file-system.ts'
-import { acquireLock, type Lock } from '../files/lock.ts'
+import type { Lock } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
 import { WatermarkFile } from '../files/watermark-file.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
-import { admit } from './admission.ts'
+import { checkBatch, missingBefore } from './admission.ts'
 import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
 import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
 import { strayedFrom } from './ownership.ts'
 import type { Retention } from './retention.ts'
 import { SealedFiles } from './sealed-files.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import { releaseQuietly, takeLock } from './writer-lock.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
 /** How often a writer looks whether the live file is still its own. */
@@ -66,7 +67,7 @@ export class ChainWriter {
 		this.path = path
 		this.#options = options
 		const { system, mode, clock, onDamage, keepUnsynced } = options
-		this.#lock = lockOrExplain(path, options)
+		this.#lock = takeLock(options.system, path, options.clock(), options.lockWaitMs)
 		let context: SegmentContext | undefined
 		let opened: OpenedChain | undefined
 		try {
@@ -90,7 +91,7 @@ export class ChainWriter {
 			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
 			opened?.file.close()
-			this.#lock.release(this.#lock.provenance === 'kernel')
+			releaseQuietly(this.#lock)
 			throw unreadable(path, error)
 		}
 		this.#tellDurable()
@@ -149,25 +150,30 @@ export class ChainWriter {
 	 */
 	push(record: LogRecord): void {
 		this.#checkRoom(record.seq)
-		this.#records += admit(this.#file.span, record, this.path)
-		if (this.#file.span.frameIsFull) this.seal()
+		const { span } = this.#file
+		this.#explain(record)
+		span.push(record)
+		this.#records++
+		if (span.frameIsFull) this.seal()
 	}
 
-	/** Takes several records over as one frame: all of them or none. */
+	/** Takes several records, whose seqs follow each other, over as one frame: all of them or none. */
 	pushBatch(records: readonly LogRecord[]): void {
 		const first = records[0]
 		if (first === undefined) return
 		this.#checkRoom(first.seq)
+		checkBatch(records, this.path)
+		this.#explain(first)
 		this.seal()
-		const before = this.#records
+		const { span } = this.#file
 		try {
-			for (const record of records) this.#records += admit(this.#file.span, record, this.path)
+			for (const record of records) span.push(record)
+			span.seal()
 		} catch (error) {
-			this.#file.span.discardOpen()
-			this.#records = before
+			span.discardOpen()
 			throw error
 		}
-		this.seal()
+		this.#records += records.length
 	}
 
 	/** Closes the open frame. */
@@ -181,16 +187,13 @@ export class ChainWriter {
 	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
-		const now = performance.now()
-		if (now - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
+		if (performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
-		try {
+		this.#orWriteError(() => {
 			// What half-written bytes stand behind is left as it is.
 			if (this.#file.isUncut) this.#moveOn('kept')
 			this.#file.write()
-		} catch (error) {
-			throw this.#writeError(error)
-		}
+		})
 	}
 
 	/**
@@ -204,8 +207,8 @@ export class ChainWriter {
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		const stray = strayedFrom(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
-		if (stray.what !== 'was taken over by another writer' && this.#lock.isHeld()) {
-			this.#regain()
+		if (stray.what !== 'was taken over by another writer' && this.#orWriteError(() => this.#lock.isHeld())) {
+			this.#orWriteError(() => this.#moveOn('lost'))
 			return
 		}
 		this.#strayRecords = stray.records
@@ -239,10 +242,23 @@ export class ChainWriter {
 		this.#tellDurable()
 	}
 
+	/** Whether an fdatasync is under way. Nobody may ask for another one meanwhile: the kernel tells a failure only once. */
+	get isSyncing(): boolean {
+		return this.#file.isSyncing
+	}
+
+	/** Syncs, and {@link rotate}s if that is still due then. */
+	syncAndRotate(isDue: () => boolean): Promise<void> {
+		return this.#oneSync(async () => {
+			await this.#syncNow()
+			if (isDue()) this.rotate()
+		})
+	}
+
 	/**
-	 * Goes on in a new file; the live one is sealed and on disk before.
+	 * Goes on in a new file; the live one is sealed and on disk before. Not while {@link isSyncing}.
 	 *
-	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain goes on in the file it has.
+	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain goes on in the file it has. `WRITE_FAILED`, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	rotate(): void {
 		this.write()
@@ -250,7 +266,7 @@ export class ChainWriter {
 		try {
 			this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#place), 'rotations')
 		} catch (error) {
-			if (this.#file.isPoisoned) throw this.#syncError(error)
+			if (this.#file.poison !== undefined) throw this.#syncError(error)
 			const text = `${show(this.path)} is full and could not be replaced: ${messageOf(error)}; the chain goes on in the file it has, and will try again`
 			throw new MeshChainError('ROTATION_FAILED', text, { path: this.path, cause: error })
 		}
@@ -332,9 +348,9 @@ export class ChainWriter {
 		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
 	}
 
-	#regain(): void {
+	#orWriteError<T>(work: () => T): T {
 		try {
-			this.#moveOn('lost')
+			return work()
 		} catch (error) {
 			throw this.#writeError(error)
 		}
@@ -363,6 +379,15 @@ export class ChainWriter {
 	#tellDurable(): void {
 		const { identity, durableOffset, durableSeq } = this.#file
 		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
+	}
+
+	/** Puts a `$gap` in the place of records before this one that the chain was never given. */
+	#explain(record: LogRecord): void {
+		const { span } = this.#file
+		const gap = missingBefore(span.nextSeq, record, this.path)
+		if (gap === undefined) return
+		span.push(gap)
+		this.#records++
 	}
 
 	#checkRoom(seq: number): void {
@@ -415,13 +440,5 @@ export class ChainWriter {
 		const offset = this.#file.written
 		const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; ${this.pendingRecords} records wait, from seq ${seq} on`
 		return new MeshChainError('WRITE_FAILED', text, { path: this.path, offset, seq, cause: error })
-	}
-}
-
-function lockOrExplain(path: string, { system, clock, lockWaitMs }: WriterOptions): Lock {
-	try {
-		return acquireLock(system, path, clock(), lockWaitMs)
-	} catch (error) {
-		throw unreadable(path, error)
 	}
 }
