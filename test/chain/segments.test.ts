@@ -472,6 +472,16 @@ describe('other chains in the same folder', () => {
 		},
 	)
 
+	test('a copy of another chain, with nothing beside it, is not taken over for its name', async () => {
+		const path = chainPath()
+		const other = await write(workerPath(path, 4711), 5)
+		await other.close()
+		rmSync(`${workerPath(path, 4711)}.durable`)
+		const main = new FileChainAppender(path)
+		expect([main.nextSeq, main.chainId === other.chainId]).toEqual([1, false])
+		await main.close()
+	})
+
 	test('a live file that is gone is looked for among its own, whatever else lies there', async () => {
 		const path = chainPath()
 		const main = await write(path, 40, { rotateRecords: 10 })

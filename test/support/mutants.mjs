@@ -167,6 +167,41 @@ const MUTANTS = [
 		to: 'if (this.#closing !== undefined) this.#lastWords()',
 		tests: ['test/process/process-end.test.ts'],
 	},
+	{
+		name: 'a repair does not look again once it has the lock',
+		file: 'src/chain/verify/repair.ts',
+		from: 'const plan = planFor((await verifyChain(path, verifyOptions)).findings)',
+		to: 'const plan = { planned, left }',
+		tests: ['test/chain/repair.test.ts'],
+	},
+	{
+		name: 'a chain of its own is taken for a file of another one',
+		file: 'src/chain/files/segments.ts',
+		from: 'return identity.firstSeq === firstSeqIn(path) ? {',
+		to: 'return identity.firstSeq > 0 ? {',
+		tests: ['test/chain/segments.test.ts'],
+	},
+	{
+		name: 'a chain whose files are gone is taken for a new one',
+		file: 'src/chain/write/opening.ts',
+		from: 'return mark !== undefined && mark.seq > 0 ? mark : undefined',
+		to: 'return mark !== undefined && mark.seq < 0 ? mark : undefined',
+		tests: ['test/chain/file-chain-appender.test.ts'],
+	},
+	{
+		name: 'a rotation syncs while another sync is under way',
+		file: 'src/chain/write/file-chain-appender.ts',
+		from: 'this.#isRotationDue(2) && !this.#writer.isSyncing',
+		to: 'this.#isRotationDue(2)',
+		tests: ['test/chain/failing-disk.test.ts'],
+	},
+	{
+		name: 'a batch that fails half-way leaves its first half',
+		file: 'src/chain/write/writer.ts',
+		from: '\t\t\tspan.discardOpen()\n',
+		to: '',
+		tests: ['test/chain/file-chain-appender.test.ts'],
+	},
 ]
 
 const wanted = process.argv.slice(2)
