@@ -271,6 +271,7 @@ describe('a chain that is opened again', () => {
 			const path = chainPath()
 			await writeChain(path, 20)
 			const { chainId } = await openChain(path)
+			const copy = readFileSync(path)
 			if (what === 'removed') rmSync(path)
 			else truncateSync(path, what === 'emptied' ? 0 : 60)
 			await expect(openChain(path)).rejects.toMatchObject({
@@ -295,6 +296,10 @@ describe('a chain that is opened again', () => {
 				false,
 				expect.objectContaining({ kind: 'missingFile', fromSeq: 1, toSeq: 20 }),
 			])
+			// A copy of it that turns up is part of the chain again.
+			writeFileSync(path.replace('node.chain', 'node-1.chain'), copy)
+			expect((await verifyChain(path)).ok).toBe(true)
+			expect(await readAll(path)).toHaveLength(21)
 		},
 	)
 

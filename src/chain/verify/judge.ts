@@ -11,6 +11,7 @@ import { HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
 import type { ChainFile } from '../read/chain-files.ts'
 import { headOf } from '../read/info.ts'
+import { NO_LINK } from '../scan/identity.ts'
 import { type BadPlace, entryStart, type ScanEntry } from '../scan/scan.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { markEvidence, type Verdict, verdictOf } from '../write/recovery.ts'
@@ -161,7 +162,11 @@ export class Judge {
 			this.#find('missingFile', text, { offset: 0, severity, ...compared })
 			return
 		}
-		const found = identity.previous && Buffer.from(identity.previous.link).toString('hex')
+		const { previous } = identity
+		// Begun when the file before was gone: there was nothing to link to.
+		const isUnlinked = previous === undefined || Buffer.compare(previous.link, NO_LINK) === 0
+		if (isUnlinked) this.#sums.areKnown = false
+		const found = isUnlinked ? undefined : Buffer.from(previous.link).toString('hex')
 		const expected = before.link
 		if (found === undefined || expected === undefined || found === expected || before.wasRepaired) return
 		const text = 'the header does not link to the file before it: that one was changed, or is another one'
