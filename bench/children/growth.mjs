@@ -37,7 +37,7 @@ async function withMemory(work) {
 }
 
 async function append(records, sample) {
-	rmSync(path, { force: true })
+	for (const each of [path, `${path}.durable`]) rmSync(each, { force: true })
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	const start = performance.now()
 	for (let index = 0; index < records; index += TURN) {

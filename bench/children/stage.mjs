@@ -52,7 +52,7 @@ for (let pass = 0; pass < WARM_UPS; pass++) await stages[stage]()
 process.stdout.write(`${JSON.stringify(await stages[stage]())}\n`)
 
 function newChain(options = {}) {
-	rmSync(path, { force: true })
+	for (const each of [path, `${path}.durable`]) rmSync(each, { force: true })
 	return new FileChainAppender(path, options)
 }
 

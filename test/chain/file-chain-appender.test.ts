@@ -10,7 +10,7 @@ import {
 	writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
@@ -283,7 +283,10 @@ describe('a chain that is opened again', () => {
 				expect.objectContaining({ code: 'CHAIN_DAMAGED', seq: 1 }),
 			)
 			expect(existsSync(path) ? statSync(path).size : undefined).toBe(size)
+			const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 			const appender = new FileChainAppender(path)
+			expect(String(warned.mock.calls[0]?.[0])).toContain('20 records that were on disk are lost')
+			warned.mockRestore()
 			expect(appender.chainId).toBe(chainId)
 			expect(appender.stats().recovery).toMatchObject({ verdict: 'truncated', lostRecords: 20 })
 			appender.append(record(appender.nextSeq))

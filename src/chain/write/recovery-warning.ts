@@ -31,9 +31,12 @@ export function recoveryWarning(
 	}
 	const what = TEXTS[verdict]
 	if (what === undefined) return undefined
+	if (sealedAs === undefined) {
+		const mark = show(`${path}.durable`)
+		const text = `${name} was removed or emptied: ${lostRecords} records that were on disk are lost, and the chain goes on behind them; next: mesh-chain verify ${path} (to begin a new chain instead, remove ${mark} too)`
+		return { code: 'CHAIN_DAMAGED', text }
+	}
 	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
-	const where =
-		sealedAs === undefined ? 'its sealed files stay as they are' : `it stays as it was at ${show(sealedAs)}`
-	const text = `${name} ${what}: ${where}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${path}`
+	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${path}`
 	return { code: what === TAKEN_OVER ? 'CHAIN_TAKEN_OVER' : 'CHAIN_DAMAGED', text }
 }
