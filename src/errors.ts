@@ -44,6 +44,10 @@ export const ERROR_CODES = [
 	'HEADER_DAMAGED',
 	'NEWER_VERSION',
 	'INVALID_JSON',
+	'REPLAY_FAILED',
+	'TARGET_GONE',
+	'TARGET_TIMEOUT',
+	'TARGET_FAILED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

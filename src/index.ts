@@ -21,7 +21,6 @@ export type {
 	TailQuery,
 	VerifyReport,
 } from './chain/chain.ts'
-export { type FileStat, type FileSystem, nodeFileSystem } from './chain/file-system.ts'
 export { openChain } from './chain/read/open-chain.ts'
 export { headText } from './chain/verify/head.ts'
 export { type RepairOptions, repairChain } from './chain/verify/repair.ts'
@@ -32,6 +31,7 @@ export type { Recovery } from './chain/write/opening.ts'
 export type { Verdict } from './chain/write/recovery.ts'
 export type { ChainWriterStats } from './chain/write/writer-stats.ts'
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, LogAppendError, MeshChainError } from './errors.ts'
+export { type FileStat, type FileSystem, nodeFileSystem } from './file-system.ts'
 export type { LogFilter } from './filter.ts'
 export { closeOnSignal } from './loop/close-on-signal.ts'
 export { MeshLoop } from './loop/mesh-loop.ts'
@@ -52,3 +52,14 @@ export {
 	parseLevel,
 	type RecordOrigin,
 } from './record.ts'
+export { type ReplayClock, systemClock } from './replay/clock.ts'
+export { type Place, Player, type PlayerOptions } from './replay/player.ts'
+export { replay } from './replay/replay.ts'
+export type { ReplayOptions } from './replay/replay-options.ts'
+export type { ReplayFailure, ReplayProgress, ReplaySummary } from './replay/replay-summary.ts'
+export type { RecordSource } from './replay/source.ts'
+export type { ReplayTarget } from './replay/target.ts'
+export { AppenderTarget } from './replay/targets/appender-target.ts'
+export { LoopTarget } from './replay/targets/loop-target.ts'
+export { ProcessTarget } from './replay/targets/process-target.ts'
+export { StreamTarget } from './replay/targets/stream-target.ts'

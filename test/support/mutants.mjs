@@ -69,7 +69,7 @@ const MUTANTS = [
 	},
 	{
 		name: 'the count of a write is not looked at',
-		file: 'src/chain/file-system.ts',
+		file: 'src/file-system.ts',
 		from: '\t\tdone += count\n\t}\n}\n\n/** Makes a new or renamed name',
 		to: '\t\tdone = end\n\t}\n}\n\n/** Makes a new or renamed name',
 		tests: ['test/model/failing-calls.test.ts', 'test/chain/failing-disk.test.ts'],
@@ -95,7 +95,7 @@ const MUTANTS = [
 	},
 	{
 		name: 'the lock is not asked for',
-		file: 'src/chain/file-system.ts',
+		file: 'src/file-system.ts',
 		from: "return status === 1 ? 'held' : 'unavailable'",
 		to: "return status === 1 ? 'taken' : 'unavailable'",
 		tests: ['test/chain/lock.test.ts', 'test/crash/contenders.test.ts'],

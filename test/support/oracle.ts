@@ -1,10 +1,10 @@
 /** What every row of reliability asks of a chain after the worst: nothing acknowledged is lost, nothing is made up, and it goes on. */
 import { expect } from 'vitest'
-import type { FileSystem } from '../../src/chain/file-system.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
+import type { FileSystem } from '../../src/file-system.ts'
 import { type GapData, isGap, type LogRecord } from '../../src/record.ts'
 import { collect, record } from './records.ts'
 

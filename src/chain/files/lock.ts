@@ -6,8 +6,6 @@
 import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
 import { MeshChainError } from '../../errors.ts'
-import { show } from '../../record.ts'
-import type { LockHolder } from '../chain.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -20,7 +18,9 @@ import {
 	readFully,
 	systemCode,
 	writeFully,
-} from '../file-system.ts'
+} from '../../file-system.ts'
+import { show } from '../../record.ts'
+import type { LockHolder } from '../chain.ts'
 
 const HOLDER_BYTES_MAX = 4096
 const ATTEMPTS_MAX = 16

@@ -5,7 +5,6 @@
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError, messageOf } from '../../errors.ts'
-import { show } from '../../record.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -19,7 +18,8 @@ import {
 	syncDirectory,
 	systemCode,
 	writeFully,
-} from '../file-system.ts'
+} from '../../file-system.ts'
+import { show } from '../../record.ts'
 import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024

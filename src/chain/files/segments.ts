@@ -12,7 +12,7 @@ import {
 	O_RDONLY,
 	readFully,
 	systemCode,
-} from '../file-system.ts'
+} from '../../file-system.ts'
 import { ANCHOR_BYTES, decodeAnchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainIdentity, identify } from '../scan/identity.ts'

@@ -14,7 +14,7 @@ import {
 	readFully,
 	syncDirectory,
 	writeFully,
-} from '../file-system.ts'
+} from '../../file-system.ts'
 import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
 import { bootId, bootSince } from './boot-id.ts'
 

@@ -2,7 +2,7 @@
  * The files of a chain as a reader meets them: the one it opened, and those that were sealed before it or have come since. A writer
  * seals, renames and removes them meanwhile; none of that hides a record or shows one twice.
  */
-import { closeQuietly, isSameFile, O_NONBLOCK, O_RDONLY, systemCode } from '../file-system.ts'
+import { closeQuietly, isSameFile, O_NONBLOCK, O_RDONLY, systemCode } from '../../file-system.ts'
 import { endsRepaired, identifyFile, listSegments, type Segment, sameId } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'

@@ -1,7 +1,8 @@
 /** The way into a chain for readers. */
+
+import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
 import { checkOptionNames } from '../../options.ts'
 import type { Chain } from '../chain.ts'
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { openForReading } from './open-file.ts'
 import { FileChain } from './reader.ts'
 

@@ -1,8 +1,8 @@
 /** Opens the files of chains for reading, says whose they are, refuses what is no chain. */
 import { resolve } from 'node:path'
 import { type ErrorCode, MeshChainError, messageOf } from '../../errors.ts'
+import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../../file-system.ts'
 import { show } from '../../record.ts'
-import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../file-system.ts'
 import { identifyFile, listSegments, type Segment } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenFile } from '../scan/walk.ts'

@@ -6,11 +6,11 @@
  * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again.
  */
 import { MeshChainError } from '../../errors.ts'
+import { isSameFile, systemCode } from '../../file-system.ts'
 import { TIMER_MS_MAX } from '../../limits.ts'
 import { checkWholeNumber } from '../../options.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { TailQuery } from '../chain.ts'
-import { isSameFile, systemCode } from '../file-system.ts'
 import { readHolder } from '../files/lock.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'

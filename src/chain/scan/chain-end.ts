@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { decodeRows } from '../../codec/row-decoder.ts'
+import { type FileSystem, readFully } from '../../file-system.ts'
 import { isGap, LOG_LEVELS, levelIndex } from '../../record.ts'
-import { type FileSystem, readFully } from '../file-system.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,

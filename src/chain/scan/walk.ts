@@ -3,8 +3,8 @@
  * next piece is under way while a group is looked at.
  */
 import { MeshChainError } from '../../errors.ts'
+import type { FileSystem } from '../../file-system.ts'
 import { show } from '../../record.ts'
-import type { FileSystem } from '../file-system.ts'
 import { ANCHOR_BYTES, type Anchor, decodeAnchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { lastAnchorIn } from './chain-end.ts'

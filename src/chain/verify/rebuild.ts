@@ -14,7 +14,7 @@ import {
 	readFully,
 	syncDirectory,
 	writeFully,
-} from '../file-system.ts'
+} from '../../file-system.ts'
 import { bootId } from '../files/boot-id.ts'
 import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Anchor } from '../format/anchor.ts'

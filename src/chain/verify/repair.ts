@@ -3,9 +3,6 @@
  * missing gets a `$gap` in its place. What somebody changed on purpose is left as evidence.
  */
 import { MeshChainError, messageOf } from '../../errors.ts'
-import { checkOptionNames } from '../../options.ts'
-import { LOG_LEVELS, show } from '../../record.ts'
-import type { Finding, FindingKind, RepairAction, RepairReport } from '../chain.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -13,7 +10,10 @@ import {
 	O_NOFOLLOW,
 	O_RDONLY,
 	O_RDWR,
-} from '../file-system.ts'
+} from '../../file-system.ts'
+import { checkOptionNames } from '../../options.ts'
+import { LOG_LEVELS, show } from '../../record.ts'
+import type { Finding, FindingKind, RepairAction, RepairReport } from '../chain.ts'
 import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'

@@ -1,9 +1,9 @@
 /** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
 import { MeshChainError } from '../../errors.ts'
+import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
 import { checkOptionNames } from '../../options.ts'
 import { show } from '../../record.ts'
 import type { VerifyReport } from '../chain.ts'
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { causeOfAbsence, newestAnchor } from '../read/head-gap.ts'

@@ -2,8 +2,9 @@
  * Takes the entries of one file over into another: the frames as they are, at their new place; the marks of openings and ends with
  * them. Records that should stand between them and cannot be read leave a `$gap`.
  */
+
+import type { FileSystem } from '../../file-system.ts'
 import { type GapCause, gapRecord } from '../../record.ts'
-import type { FileSystem } from '../file-system.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { scanRange } from '../scan/chain-end.ts'

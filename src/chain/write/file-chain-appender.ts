@@ -6,10 +6,10 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { LogChainAppender } from '../../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
 import { isExiting, onExit } from '../../exit-hook.ts'
+import { type FileSystem, systemCode } from '../../file-system.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
 import { type LogRecord, levelIndex, show } from '../../record.ts'
 import { report, warn } from '../../report.ts'
-import { type FileSystem, systemCode } from '../file-system.ts'
 import {
 	type FileChainOptions,
 	type ResolvedFileChainOptions,

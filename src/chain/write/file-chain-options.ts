@@ -1,9 +1,9 @@
 /** What a `FileChainAppender` can be told, checked and in full. */
 import { MeshChainError } from '../../errors.ts'
+import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
 import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, TIMER_MS_MAX } from '../../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../../options.ts'
 import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import type { Retention } from './retention.ts'
 
 /** How much may be written and not yet on disk: a sync is begun when any of these is reached. */

@@ -4,8 +4,15 @@
  */
 import { randomBytes } from 'node:crypto'
 import { MeshChainError } from '../../errors.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_NOFOLLOW,
+	O_RDWR,
+	readFully,
+	systemCode,
+} from '../../file-system.ts'
 import { LOG_LEVELS, show } from '../../record.ts'
-import { closeQuietly, type FileSystem, O_NOFOLLOW, O_RDWR, readFully, systemCode } from '../file-system.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {

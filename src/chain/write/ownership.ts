@@ -7,7 +7,7 @@ import {
 	O_NONBLOCK,
 	O_RDONLY,
 	systemCode,
-} from '../file-system.ts'
+} from '../../file-system.ts'
 import { identifyFile, sameId } from '../files/segments.ts'
 import type { SegmentFile } from './segment-file.ts'
 

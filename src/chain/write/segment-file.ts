@@ -14,7 +14,7 @@ import {
 	O_NOFOLLOW,
 	O_RDWR,
 	writeFully,
-} from '../file-system.ts'
+} from '../../file-system.ts'
 import { encodeHeader, type Header } from '../format/header.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Span, type SpanStart, type SpanWriter } from './span.ts'

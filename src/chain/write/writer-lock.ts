@@ -1,6 +1,6 @@
 /** The lock of a chain, as an opening takes it and gives it back. */
 
-import type { FileSystem } from '../file-system.ts'
+import type { FileSystem } from '../../file-system.ts'
 import { acquireLock, type Lock } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
 

@@ -8,8 +8,8 @@
  */
 import pLimit from 'p-limit'
 import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import type { FileSystem } from '../../file-system.ts'
 import { type LogRecord, show } from '../../record.ts'
-import type { FileSystem } from '../file-system.ts'
 import type { Lock } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
 import { WatermarkFile } from '../files/watermark-file.ts'

@@ -1,0 +1,271 @@
+/** A replay with a hand on it: play, pause, change the speed, step, go to any place, again and again. */
+import type { Chain } from '../chain/chain.ts'
+import { MeshChainError } from '../errors.ts'
+import type { LogFilter } from '../filter.ts'
+import { checkWholeNumber } from '../options.ts'
+import { type LogRecord, show } from '../record.ts'
+import { Delivery } from './delivery.ts'
+import { Pacer } from './pacer.ts'
+import {
+	type ReplayOptions,
+	type ResolvedReplayOptions,
+	rateOf,
+	resolveReplayOptions,
+} from './replay-options.ts'
+import type { ReplaySummary } from './replay-summary.ts'
+import { Tally } from './tally.ts'
+import { asTarget, type ReplayTarget } from './target.ts'
+
+/** A place in a chain: the record with this seq, or the first one that is not before this time. */
+export type Place = { readonly seq: number } | { readonly tsMs: number }
+
+/** As in a replay. Records go to the target one at a time: `concurrency` and `key` have no meaning here. */
+export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
+	/** Begin again when the end is reached. Default false. */
+	loop?: boolean
+}
+
+/**
+ * Plays a window of a chain into a target, by default at the speed of life.
+ *
+ * @example
+ * ```ts
+ * import { openChain, Player } from 'mesh-chain'
+ *
+ * const chain = await openChain('node.chain')
+ * const player = new Player(chain, (record) => console.log(record.message), { speed: 60 })
+ * await player.step(2)
+ * await player.seek({ seq: 1 })
+ * console.log((await player.play()).replayed)
+ * await chain.close()
+ * ```
+ */
+export class Player {
+	readonly #chain: Chain
+	readonly #options: ResolvedReplayOptions
+	readonly #loops: boolean
+	readonly #pacer: Pacer
+	readonly #delivery: Delivery
+	readonly #tally: Tally
+	#playing: Promise<ReplaySummary> | undefined
+	#records: AsyncIterator<LogRecord> | undefined
+	/** The record that comes next, once it is known. */
+	#ahead: LogRecord | undefined
+	/** Counts the times that somebody went elsewhere: what was waited for is not wanted then. */
+	#place = 0
+	#from: LogFilter
+	#until: Place | undefined
+	#steps = 0
+	#arrived: (() => void) | undefined
+	#isStopped = false
+	#isEnded = false
+
+	/**
+	 * @param options speed: default 1.
+	 * @throws {MeshChainError} as `replay` does.
+	 */
+	constructor(
+		chain: Chain,
+		target: ReplayTarget | ((record: LogRecord) => unknown),
+		options: PlayerOptions = {},
+	) {
+		const { loop = false, ...rest } = options
+		this.#chain = chain
+		this.#options = resolveReplayOptions({ speed: 1, ...rest })
+		this.#loops = loop
+		this.#from = this.#options.query
+		const { clock, rate, sourceId = chain.chainId, signal } = this.#options
+		const into = asTarget(target)
+		this.#pacer = new Pacer(clock, rate)
+		this.#delivery = new Delivery(into, this.#options)
+		this.#tally = new Tally(this.#delivery, {
+			...this.#options,
+			sourceId,
+			keepsGaps: into.keepsGaps === true,
+		})
+		signal?.addEventListener('abort', () => this.stop(), { once: true })
+		if (signal?.aborted) this.stop()
+	}
+
+	/** How many times faster than life; may be set at any moment. Infinity: as fast as the target takes records. */
+	get rate(): number {
+		return this.#pacer.rate
+	}
+
+	set rate(rate: number) {
+		this.#pacer.rate = rate === Number.POSITIVE_INFINITY ? rate : rateOf(rate)
+	}
+
+	/** The seq of the next record; undefined before it is known, and at the end. */
+	get nextSeq(): number | undefined {
+		return this.#ahead?.seq
+	}
+
+	get isPaused(): boolean {
+		return this.#pacer.isPaused
+	}
+
+	/** Plays, or goes on playing; resolves when the end is reached or {@link stop} is called, to what was done by then. */
+	play(): Promise<ReplaySummary> {
+		this.#until = undefined
+		return this.#goOn()
+	}
+
+	/** Plays up to a place and pauses: the record with that seq, or the first one not before that time, is the last. Resolves there, or at the end. */
+	async playUntil(place: Place): Promise<void> {
+		this.#until = checkPlace(place)
+		const arrived = this.#arrival()
+		await Promise.race([arrived, this.#goOn()])
+	}
+
+	pause(): void {
+		this.#pacer.pause()
+	}
+
+	resume(): void {
+		this.#pacer.resume()
+	}
+
+	/** Hands over the next records at once, whatever their time, and pauses; resolves when that is done or the end is reached. */
+	async step(count = 1): Promise<void> {
+		this.#steps += checkWholeNumber('count', count, 1)
+		this.#until = undefined
+		this.pause()
+		const arrived = this.#arrival()
+		await Promise.race([arrived, this.#start()])
+	}
+
+	/**
+	 * Goes to a place in the window; a player that plays goes on from there, with that record at once.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
+	async seek(place: Place): Promise<void> {
+		const { query } = this.#options
+		const checked = checkPlace(place)
+		const fromSeq = 'seq' in checked ? checked.seq : await this.#firstSeqSince(checked.tsMs)
+		// What lies before the window is not in it; what lies behind it is its end.
+		const first = Math.max(this.#options.filter.fromSeq, fromSeq)
+		this.#goTo({ ...query, afterSeq: first - 1, fromSeq: first })
+	}
+
+	/** Ends {@link play}; the player cannot be used afterwards. */
+	stop(): void {
+		this.#isStopped = true
+		this.#delivery.abort()
+		this.#pacer.stop()
+	}
+
+	#goOn(): Promise<ReplaySummary> {
+		this.#steps = 0
+		this.resume()
+		return this.#start()
+	}
+
+	/** Resolves when the steps are done, or the place to play to is reached; whoever waited before is let go. */
+	#arrival(): Promise<void> {
+		this.#arrived?.()
+		return new Promise((resolve) => {
+			this.#arrived = resolve
+		})
+	}
+
+	#start(): Promise<ReplaySummary> {
+		if (this.#isEnded && !this.#isStopped) {
+			this.#isEnded = false
+			this.#playing = undefined
+		}
+		this.#playing ??= this.#run()
+		// Who only steps does not wait for the end.
+		this.#playing.catch(() => {})
+		this.#pacer.wake()
+		return this.#playing
+	}
+
+	#goTo(from: LogFilter): void {
+		this.#from = from
+		this.#place++
+		this.#ahead = undefined
+		void this.#records?.return?.()
+		this.#records = undefined
+		this.#pacer.restart()
+	}
+
+	async #firstSeqSince(tsMs: number): Promise<number> {
+		const query = { ...this.#options.query, since: tsMs, limit: 1, gaps: 'skip' as const }
+		for await (const record of this.#chain.records(query)) return record.seq
+		return Number.MAX_SAFE_INTEGER
+	}
+
+	async #run(): Promise<ReplaySummary> {
+		try {
+			while (!this.#isOver) {
+				const place = this.#place
+				const record = await this.#next()
+				if (place !== this.#place) continue
+				if (record === undefined) {
+					if (!this.#loops || this.#tally.taken === 0) break
+					this.#goTo(this.#options.query)
+				} else await this.#hand(record, place)
+			}
+		} finally {
+			this.#isEnded = true
+			this.#steps = 0
+		}
+		await this.#delivery.flush()
+		const ended = this.#delivery.isGone ? 'targetGone' : this.#isStopped ? 'aborted' : 'end'
+		return this.#tally.summary(ended)
+	}
+
+	get #isOver(): boolean {
+		return this.#isStopped || this.#delivery.isGone || this.#tally.taken >= this.#options.limit
+	}
+
+	/** Hands a record over when it is due, or stepped to; neither when somebody has gone elsewhere meanwhile. */
+	async #hand(record: LogRecord, place: number): Promise<void> {
+		const wanted = this.#tally.forTarget(record)
+		if (wanted === undefined) {
+			this.#ahead = undefined
+			return
+		}
+		this.#tally.next(wanted)
+		const isStillWanted = () => this.#steps === 0 && place === this.#place
+		const lateMs = await this.#pacer.due(wanted.tsMs, isStillWanted)
+		if (place !== this.#place || this.#isStopped) return
+		this.#ahead = undefined
+		this.#tally.begin(wanted, this.#steps > 0 ? 0 : lateMs)
+		if (await this.#delivery.deliver(wanted)) this.#tally.end(wanted)
+		if (this.#steps > 0) this.#afterStep(record)
+		else if (this.#until !== undefined && isAt(record, this.#until)) {
+			this.#until = undefined
+			this.pause()
+			this.#arrived?.()
+		}
+	}
+
+	#afterStep(record: LogRecord): void {
+		this.#steps--
+		// The time of the recording goes on from where the steps have led.
+		this.#pacer.restart(record.tsMs)
+		if (this.#steps === 0) this.#arrived?.()
+	}
+
+	async #next(): Promise<LogRecord | undefined> {
+		if (this.#ahead !== undefined) return this.#ahead
+		const place = this.#place
+		this.#records ??= this.#chain.records(this.#from)[Symbol.asyncIterator]()
+		const { value, done } = await this.#records.next()
+		if (place === this.#place && !done) this.#ahead = value
+		return done ? undefined : value
+	}
+}
+
+function isAt(record: LogRecord, place: Place): boolean {
+	return 'seq' in place ? record.seq >= place.seq : record.tsMs >= place.tsMs
+}
+
+function checkPlace(place: Place): Place {
+	const value = 'seq' in place ? place.seq : place.tsMs
+	if (Number.isFinite(value)) return place
+	throw new MeshChainError('INVALID_OPTION', `a place is { seq } or { tsMs }, not ${show(value)}`)
+}

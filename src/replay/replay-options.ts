@@ -1,0 +1,127 @@
+/** The options of a replay, checked and in full. */
+import { MeshChainError } from '../errors.ts'
+import { type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { type LogRecord, show } from '../record.ts'
+import { type ReplayClock, systemClock } from './clock.ts'
+import type { ReplayProgress } from './replay-summary.ts'
+
+/** Which records, when, and what becomes of those that the target does not take. */
+export interface ReplayOptions extends LogFilter {
+	/** Only so many of the records that match. */
+	limit?: number
+	/** `'max'`: as fast as the target takes them. A number: at so many times the speed of life. Default `'max'`. */
+	speed?: 'max' | number
+	/** How many records may be with the target at a time. Default 1: all of them in order. */
+	concurrency?: number
+	/** With `concurrency`, records of one key stay in order. Default: the node and daemon that a record is of. */
+	key?: (record: LogRecord) => unknown
+	/** How often a record that the target did not take is tried again, after 100 ms, 200 ms and so on, at most 5 s. Default 2. */
+	retries?: number
+	/** How long the target may take over one record. Default 30,000. */
+	timeoutMs?: number
+	/** End with the first record that failed. Default false. */
+	stopOnError?: boolean
+	/** Do everything but hand records over: count them, at their times. Default false. */
+	dryRun?: boolean
+	/** Ends the replay; what is with the target is waited for. */
+	signal?: AbortSignal
+	/** Called about every `progressMs`, default 1,000. */
+	onProgress?: (progress: ReplayProgress) => void
+	progressMs?: number
+	/** The chain that records without an origin are of, where the source does not say. Default `'replay'`. */
+	sourceId?: string
+	clock?: ReplayClock
+}
+
+export interface ResolvedReplayOptions {
+	readonly filter: ResolvedFilter
+	readonly query: LogFilter
+	readonly limit: number
+	readonly rate: number
+	readonly concurrency: number
+	readonly key: (record: LogRecord) => unknown
+	readonly retries: number
+	readonly timeoutMs: number
+	readonly stopOnError: boolean
+	readonly dryRun: boolean
+	readonly signal: AbortSignal | undefined
+	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
+	readonly progressMs: number
+	readonly sourceId: string | undefined
+	readonly clock: ReplayClock
+}
+
+const NAMES = [
+	'limit',
+	'speed',
+	'concurrency',
+	'key',
+	'retries',
+	'timeoutMs',
+	'stopOnError',
+	'dryRun',
+	'signal',
+	'onProgress',
+	'progressMs',
+	'sourceId',
+	'clock',
+] as const
+const FILTER_NAMES = [
+	'level',
+	'kind',
+	'daemonId',
+	'nodeId',
+	'grep',
+	'afterSeq',
+	'fromSeq',
+	'toSeq',
+	'since',
+	'until',
+] as const
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, before anything is read. */
+export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOptions {
+	checkOptionNames(options, [...NAMES, ...FILTER_NAMES])
+	const query = Object.fromEntries(
+		FILTER_NAMES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
+	) as LogFilter
+	const filter = resolveFilter(query)
+	refuseInverted(filter)
+	const { limit, key = producerOf, stopOnError = false, dryRun = false, clock = systemClock } = options
+	return {
+		filter,
+		query,
+		limit: limit === undefined ? Number.POSITIVE_INFINITY : checkWholeNumber('limit', limit, 0),
+		rate: rateOf(options.speed ?? 'max'),
+		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1, 1),
+		key,
+		retries: checkWholeNumber('retries', options.retries ?? 2, 0),
+		timeoutMs: checkWholeNumber('timeoutMs', options.timeoutMs ?? 30_000, 1),
+		stopOnError,
+		dryRun,
+		signal: options.signal,
+		onProgress: options.onProgress,
+		progressMs: checkWholeNumber('progressMs', options.progressMs ?? 1000, 1),
+		sourceId: options.sourceId,
+		clock,
+	}
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function rateOf(speed: unknown): number {
+	if (speed === 'max') return Number.POSITIVE_INFINITY
+	if (typeof speed === 'number' && Number.isFinite(speed) && speed > 0) return speed
+	throw new MeshChainError('INVALID_OPTION', `speed must be 'max' or a number above 0, not ${show(speed)}`)
+}
+
+function refuseInverted({ fromSeq, toSeq, sinceMs, untilMs }: ResolvedFilter): void {
+	if (sinceMs > untilMs || fromSeq > toSeq) {
+		const what = sinceMs > untilMs ? `times ${sinceMs} > ${untilMs}` : `seqs ${fromSeq} > ${toSeq}`
+		throw new MeshChainError('INVALID_FILTER', `replay window: from > to (${what})`)
+	}
+}
+
+function producerOf({ nodeId, daemonId }: LogRecord): string {
+	return `${typeof nodeId} ${nodeId} ${typeof daemonId} ${daemonId}`
+}

@@ -1,0 +1,104 @@
+/** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
+import { isGap, type LogRecord } from '../record.ts'
+import type { ReplayClock } from './clock.ts'
+import type { Delivery } from './delivery.ts'
+import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
+
+export interface TallyOptions {
+	/** The chain of records without an origin. */
+	readonly sourceId: string
+	readonly keepsGaps: boolean
+	readonly clock: ReplayClock
+	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
+	readonly progressMs: number
+}
+
+export class Tally {
+	readonly #options: TallyOptions
+	readonly #delivery: Delivery
+	readonly #gaps = { count: 0, records: 0 }
+	readonly #outstanding = new Set<LogRecord>()
+	readonly #begunMs: number
+	#filtered = 0
+	#lateMsMax = 0
+	#first: LogRecord | undefined
+	#last: LogRecord | undefined
+	#nextSeq: number | undefined
+	#toldMs: number
+	/** Records that were begun. */
+	taken = 0
+
+	constructor(delivery: Delivery, options: TallyOptions) {
+		this.#delivery = delivery
+		this.#options = options
+		this.#begunMs = options.clock.now()
+		this.#toldMs = this.#begunMs
+	}
+
+	/** A record that the filter does not let through. */
+	filtered(): void {
+		this.#filtered++
+	}
+
+	/** A record as the target is to see it, with its identity; undefined for one that is not meant for it. */
+	forTarget(record: LogRecord): LogRecord | undefined {
+		if (isGap(record)) {
+			this.#gaps.count++
+			this.#gaps.records += record.data?.count ?? 0
+			if (!this.#options.keepsGaps) return undefined
+		}
+		if (record.origin !== undefined) return record
+		const { seq, epoch } = record
+		return { ...record, origin: { chainId: this.#options.sourceId, epoch, seq } }
+	}
+
+	/** The record that comes next, and may have to wait for its time. */
+	next({ seq }: LogRecord): void {
+		this.#nextSeq = seq
+	}
+
+	begin(record: LogRecord, lateMs: number): void {
+		this.taken++
+		this.#lateMsMax = Math.max(this.#lateMsMax, lateMs)
+		this.#first ??= record
+		this.#last = record
+		this.#outstanding.add(record)
+		const { onProgress, progressMs, clock } = this.#options
+		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
+		this.#toldMs = clock.now()
+		const { replayed, failed } = this.#delivery.counts
+		onProgress({ replayed, failed, seq: record.seq, tsMs: record.tsMs })
+	}
+
+	end(record: LogRecord): void {
+		this.#outstanding.delete(record)
+		// They may end in another order than they began.
+		this.#nextSeq = Math.max(this.#nextSeq ?? 0, record.seq + 1)
+	}
+
+	/** The first seq that was not dealt with. */
+	get nextSeq(): number | undefined {
+		const [oldest] = this.#outstanding
+		return oldest?.seq ?? this.#nextSeq
+	}
+
+	summary(
+		ended: ReplaySummary['ended'],
+		skippedBySource: Readonly<Record<string, number>> = {},
+	): ReplaySummary {
+		return {
+			...this.#delivery.counts,
+			skipped: { ...skippedBySource, ...(this.#filtered === 0 ? {} : { filtered: this.#filtered }) },
+			gaps: { ...this.#gaps },
+			firstError: this.#delivery.firstError,
+			firstSeq: this.#first?.seq,
+			lastSeq: this.#last?.seq,
+			fromMs: this.#first?.tsMs,
+			toMs: this.#last?.tsMs,
+			ended,
+			nextSeq: this.nextSeq,
+			elapsedMs: this.#options.clock.now() - this.#begunMs,
+			lateMsMax: this.#lateMsMax,
+		}
+	}
+}

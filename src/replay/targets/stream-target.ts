@@ -1,0 +1,43 @@
+/** Replay into a stream, as JSON Lines: standard output, a socket, what a process reads. */
+import type { Writable } from 'node:stream'
+import { recordToJson } from '../../codec/json-dialect.ts'
+import { MeshChainError, messageOf } from '../../errors.ts'
+import type { LogRecord } from '../../record.ts'
+import type { ReplayTarget } from '../target.ts'
+
+export class StreamTarget implements ReplayTarget {
+	readonly name: string
+	readonly keepsGaps = true
+	readonly #stream: Writable
+	readonly #format: (record: LogRecord) => string
+	#gone: MeshChainError | undefined
+
+	/** @param format a record as text, its line end with it. Default: one line of JSON. */
+	constructor(
+		stream: Writable,
+		options: { readonly name?: string; readonly format?: (record: LogRecord) => string } = {},
+	) {
+		this.#stream = stream
+		this.name = options.name ?? 'the stream'
+		this.#format = options.format ?? ((record) => `${recordToJson(record)}\n`)
+		stream.once('error', (error) => this.#lose(messageOf(error)))
+		stream.once('close', () => this.#lose('it was closed'))
+	}
+
+	/** Resolves once the stream has passed the record on. */
+	write(record: LogRecord): Promise<void> {
+		return new Promise((resolve, reject) => {
+			if (this.#gone !== undefined) reject(this.#gone)
+			else
+				this.#stream.write(this.#format(record), (error) => {
+					if (error) reject(this.#lose(messageOf(error)))
+					else resolve()
+				})
+		})
+	}
+
+	#lose(why: string): MeshChainError {
+		this.#gone ??= new MeshChainError('TARGET_GONE', `${this.name} takes no more: ${why}`)
+		return this.#gone
+	}
+}

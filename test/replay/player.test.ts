@@ -1,0 +1,163 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { Player, type PlayerOptions } from '../../src/replay/player.ts'
+import { ManualClock, settled } from '../support/manual-clock.ts'
+import { MemoryFileSystem } from '../support/memory-file-system.ts'
+import { record } from '../support/records.ts'
+
+const PATH = '/service/node.chain'
+const T0 = 1_714_200_000_000
+
+/** A chain with a record each second, and a player that notes what comes when. */
+async function setUp(records = 10, options: PlayerOptions = {}) {
+	// In memory, so that reading takes no time of any clock.
+	const fs = new MemoryFileSystem()
+	const appender = new FileChainAppender(PATH, { fs })
+	for (let seq = 1; seq <= records; seq++) appender.append(record(seq, { tsMs: T0 + (seq - 1) * 1000 }))
+	await appender.close()
+	const chain = await openChain(PATH, { fs })
+	onTestFinished(() => chain.close())
+	const clock = new ManualClock()
+	const seen: [number, number][] = []
+	const player = new Player(chain, ({ seq }) => void seen.push([seq, clock.now()]), { clock, ...options })
+	/** What came since it was asked last. */
+	const news = () => seen.splice(0)
+	return { player, clock, news }
+}
+
+test('plays at the speed of life to the end', async () => {
+	const { player, clock, news } = await setUp(4)
+	const done = player.play()
+	await clock.advance(10_000)
+	expect(await done).toMatchObject({ replayed: 4, ended: 'end', lateMsMax: 0 })
+	expect(news()).toEqual([
+		[1, 0],
+		[2, 1000],
+		[3, 2000],
+		[4, 3000],
+	])
+})
+
+test('a pause stops the time of the recording; what is left of a wait is waited for afterwards', async () => {
+	const { player, clock, news } = await setUp(4)
+	void player.play()
+	await clock.advance(1400)
+	player.pause()
+	expect(player.isPaused).toBe(true)
+	await clock.advance(60_000)
+	expect(news()).toHaveLength(2)
+	player.resume()
+	await clock.advance(599)
+	expect(news()).toEqual([])
+	await clock.advance(2000)
+	expect(news()).toEqual([
+		[3, 62_000],
+		[4, 63_000],
+	])
+})
+
+test('the rate may change while it plays, in the middle of a wait', async () => {
+	const { player, clock, news } = await setUp(10)
+	void player.play()
+	await clock.advance(1500)
+	player.rate = 10
+	await clock.advance(150)
+	player.rate = 0.5
+	expect(news()).toEqual([
+		[1, 0],
+		[2, 1000],
+		[3, 1550],
+		[4, 1650],
+	])
+	await clock.advance(2000)
+	expect(news()).toEqual([[5, 3650]])
+	player.rate = Number.POSITIVE_INFINITY
+	await settled()
+	expect(news().map(([seq]) => seq)).toEqual([6, 7, 8, 9, 10])
+	expect(() => {
+		player.rate = -1
+	}).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+})
+
+test('steps, and plays on from where they led', async () => {
+	const { player, clock, news } = await setUp(10)
+	await player.step()
+	await player.step(3)
+	expect(news().map(([seq]) => seq)).toEqual([1, 2, 3, 4])
+	await clock.advance(10_000)
+	expect(news()).toEqual([])
+	void player.play()
+	await clock.advance(1000)
+	expect(news()).toEqual([[5, 11_000]])
+	await player.step(100)
+	expect(news()).toHaveLength(5)
+})
+
+test('goes anywhere, while it plays and while it does not', async () => {
+	const { player, clock, news } = await setUp(10)
+	await player.seek({ seq: 7 })
+	void player.play()
+	await clock.advance(1000)
+	expect(news().map(([seq]) => seq)).toEqual([7, 8])
+	await player.seek({ tsMs: T0 + 1500 })
+	await clock.advance(1000)
+	expect(news()).toEqual([
+		[3, 1000],
+		[4, 2000],
+	])
+	await player.seek({ seq: 99 })
+	await clock.advance(1000)
+	expect(news()).toEqual([])
+	await player.seek({ seq: 9 })
+	const done = player.play()
+	await clock.advance(10_000)
+	await done
+	expect(news().map(([seq]) => seq)).toEqual([9, 10])
+	await expect(player.seek({ seq: Number.NaN })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+})
+
+test('plays up to a place and pauses there', async () => {
+	const { player, clock, news } = await setUp(10)
+	const there = player.playUntil({ seq: 3 })
+	await clock.advance(60_000)
+	await there
+	expect([news().length, player.isPaused]).toEqual([3, true])
+	const byTime = player.playUntil({ tsMs: T0 + 4500 })
+	await clock.advance(60_000)
+	await byTime
+	expect(news().map(([seq]) => seq)).toEqual([4, 5, 6])
+	const end = player.playUntil({ seq: 1000 })
+	await clock.advance(60_000)
+	await end
+	expect(news()).toHaveLength(4)
+})
+
+test('begins again at the end when told to, and stops', async () => {
+	const { player, clock, news } = await setUp(3, { loop: true, fromSeq: 2 })
+	const done = player.play()
+	await clock.advance(2500)
+	player.stop()
+	expect(await done).toMatchObject({ ended: 'aborted' })
+	expect(news()).toEqual([
+		[2, 0],
+		[3, 1000],
+		[2, 1000],
+		[3, 2000],
+		[2, 2000],
+	])
+})
+
+test('an empty window ends at once, looped too', async () => {
+	const { player } = await setUp(3, { loop: true, since: 0, until: 1 })
+	expect(await player.play()).toMatchObject({ replayed: 0, ended: 'end' })
+})
+
+test('how late records came is told', async () => {
+	const { player, clock } = await setUp(5)
+	const done = player.play()
+	await clock.advance(500)
+	clock.jump(700)
+	await clock.advance(10_000)
+	expect((await done).lateMsMax).toBe(200)
+})

@@ -1,0 +1,94 @@
+/** Where replay goes, with real streams and real programs. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import { recordFromJson } from '../../src/codec/json-dialect.ts'
+import type { LogRecord } from '../../src/record.ts'
+import { replay } from '../../src/replay/replay.ts'
+import { ProcessTarget } from '../../src/replay/targets/process-target.ts'
+import { StreamTarget } from '../../src/replay/targets/stream-target.ts'
+import { record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+async function* some(count: number): AsyncGenerator<LogRecord> {
+	for (let seq = 1; seq <= count; seq++) yield record(seq, { data: { text: 'x'.repeat(1000), big: 5n } })
+}
+
+const linesOf = (text: string) => text.trim().split('\n').map(recordFromJson)
+
+describe('a stream', () => {
+	test('gets a line of JSON a record, which says all that the record does', async () => {
+		const stream = new PassThrough()
+		const chunks: Buffer[] = []
+		stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+		expect(await replay(some(200), new StreamTarget(stream), { sourceId: 'a' })).toMatchObject({
+			replayed: 200,
+		})
+		const found = linesOf(Buffer.concat(chunks).toString())
+		expect(found[199]).toMatchObject({
+			seq: 200,
+			data: { big: 5n },
+			origin: { chainId: 'a', epoch: 1, seq: 200 },
+		})
+	})
+
+	test('that is not read is waited for, and memory does not fill', async () => {
+		const stream = new PassThrough({ highWaterMark: 4096 })
+		const controller = new AbortController()
+		let read = 0
+		async function* counted() {
+			for await (const each of some(10_000)) {
+				read++
+				yield each
+			}
+		}
+		const done = replay(counted(), new StreamTarget(stream), {
+			signal: controller.signal,
+			timeoutMs: 200,
+			retries: 0,
+		})
+		expect(await done).toMatchObject({ ended: 'targetGone', firstError: { code: 'TARGET_TIMEOUT' } })
+		expect(read).toBeLessThan(50)
+	})
+
+	test('that is destroyed ends the replay, with where to go on', async () => {
+		const stream = new PassThrough()
+		let seen = 0
+		stream.on('data', () => {
+			if (++seen === 3) stream.destroy()
+		})
+		const summary = await replay(some(100), new StreamTarget(stream))
+		expect(summary).toMatchObject({ ended: 'targetGone', firstError: { code: 'TARGET_GONE' } })
+		expect(summary.nextSeq).toBe(summary.replayed + 1)
+	})
+})
+
+describe('a program', () => {
+	test('reads every record on its standard input', async () => {
+		const path = join(temporaryFolder(), 'read.jsonl')
+		const target = new ProcessTarget(`cat > '${path}'`)
+		expect(await replay(some(500), target)).toMatchObject({ replayed: 500, failed: 0 })
+		await target.close()
+		expect(linesOf(readFileSync(path, 'utf8')).map(({ seq }) => seq)).toEqual(
+			Array.from({ length: 500 }, (_unused, index) => index + 1),
+		)
+	})
+
+	test('that ends early ends the replay; that it failed is told by close', async () => {
+		const target = new ProcessTarget('head -c 20000 > /dev/null; exit 3')
+		const summary = await replay(some(5000), target)
+		expect(summary).toMatchObject({ ended: 'targetGone', firstError: { code: 'TARGET_GONE' } })
+		expect(summary.replayed).toBeLessThan(5000)
+		await expect(target.close()).rejects.toMatchObject({
+			code: 'TARGET_FAILED',
+			message: expect.stringContaining('status 3'),
+		})
+	})
+
+	test('that does not exist is told by close', async () => {
+		const target = new ProcessTarget('no-such-program-here 2> /dev/null')
+		await replay(some(5000), target)
+		await expect(target.close()).rejects.toMatchObject({ code: 'TARGET_FAILED' })
+	})
+})
