@@ -512,6 +512,22 @@ test('a sealed file is no chain to write to or to repair, and verifies as the pa
 	expect((await repairChain(path)).ok).toBe(true)
 })
 
+test('a sealed file whose beginning is gone, header and first anchor with it, is still that file', async () => {
+	const path = chainPath()
+	await (await write(path, 3000, { rotateRecords: 1000 })).close()
+	const sealed = sealedFiles(path)[1]!
+	writeFileSync(sealed, readFileSync(sealed).fill(0, 0, 400))
+	const { ok, findings } = await verifyChain(path)
+	expect(ok).toBe(false)
+	for (const each of findings) expect(each.path).toBe(sealed)
+	const found = await read(path)
+	const lost = findings.find(({ fromSeq }) => fromSeq !== undefined)!
+	expect(lost.fromSeq).toBe(1001)
+	expect(found.filter(({ kind }) => kind !== '$gap')).toHaveLength(3000 - (lost.toSeq! - lost.fromSeq! + 1))
+	expect((await repairChain(path)).ok).toBe(true)
+	expect(seqs(await read(path, { fromSeq: 2001 }))).toEqual(upTo(3000, 2001))
+})
+
 test('bytes that somebody put behind a sealed file are told as what they are', async () => {
 	const path = chainPath()
 	await (await write(path, 40, { rotateRecords: 10 })).close()

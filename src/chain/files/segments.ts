@@ -26,7 +26,10 @@ const IDENTITY_SEARCH_BYTES = 1024 * 1024
 /** @throws {MeshChainError} what `identify` throws. */
 export function identifyFile(system: FileSystem, fd: number, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
-	return identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
+	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
+	// Where the first anchor is gone with the header, a later one does not know with which seq the file began; its name may.
+	const named = firstSeqIn(path)
+	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
 }
 
 /** A sealed file of a chain. */
