@@ -70,8 +70,8 @@ const MUTANTS = [
 	{
 		name: 'the count of a write is not looked at',
 		file: 'src/file-system.ts',
-		from: '\t\tdone += count\n\t}\n}\n\n/** Makes a new or renamed name',
-		to: '\t\tdone = end\n\t}\n}\n\n/** Makes a new or renamed name',
+		from: '\t\tdone += count\n\t}\n}\n\n/** Of Windows',
+		to: '\t\tdone = end\n\t}\n}\n\n/** Of Windows',
 		tests: ['test/model/failing-calls.test.ts', 'test/chain/failing-disk.test.ts'],
 	},
 	{
