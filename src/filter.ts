@@ -45,7 +45,8 @@ export interface ResolvedFilter {
 	readonly untilMs: number
 }
 
-const FILTER_KEYS = new Set<string>([
+/** The names of all conditions. */
+export const FILTER_NAMES = [
 	'level',
 	'kind',
 	'daemonId',
@@ -56,7 +57,7 @@ const FILTER_KEYS = new Set<string>([
 	'toSeq',
 	'since',
 	'until',
-])
+] as const
 
 /**
  * Checks a filter. Keys that `extraKeys` names belong to the caller and are passed over.
@@ -66,10 +67,10 @@ const FILTER_KEYS = new Set<string>([
 export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
 	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
 	for (const key of Object.keys(filter)) {
-		if (!FILTER_KEYS.has(key) && !extraKeys.includes(key)) {
+		if (!(FILTER_NAMES as readonly string[]).includes(key) && !extraKeys.includes(key)) {
 			throw new MeshChainError(
 				'INVALID_FILTER',
-				`no such filter: ${show(key)} (one of ${[...FILTER_KEYS, ...extraKeys].join(', ')})`,
+				`no such filter: ${show(key)} (one of ${[...FILTER_NAMES, ...extraKeys].join(', ')})`,
 			)
 		}
 	}

@@ -1,6 +1,6 @@
 /** The options of a replay, checked and in full. */
 import { MeshChainError } from '../errors.ts'
-import { type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { type ReplayClock, systemClock } from './clock.ts'
@@ -66,18 +66,6 @@ const NAMES = [
 	'progressMs',
 	'sourceId',
 	'clock',
-] as const
-const FILTER_NAMES = [
-	'level',
-	'kind',
-	'daemonId',
-	'nodeId',
-	'grep',
-	'afterSeq',
-	'fromSeq',
-	'toSeq',
-	'since',
-	'until',
 ] as const
 
 /** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, before anything is read. */

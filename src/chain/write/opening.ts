@@ -31,7 +31,7 @@ import type { Watermark } from '../format/watermark.ts'
 import { type ChainEnd, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
 import { type ChainIdentity, identify, NO_LINK } from '../scan/identity.ts'
 import { Adoption } from './adopt.ts'
-import { makeFile } from './new-file.ts'
+import { type FileStart, makeFile } from './new-file.ts'
 import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import type { SpanStart } from './span.ts'
@@ -143,21 +143,27 @@ function createOrContinue(options: OpeningOptions): OpenedChain {
 }
 
 function createChain(options: OpeningOptions): OpenedChain {
+	const first = { segment: 0, firstSeq: 1, previousEnd: 0 }
+	const file = beginChain(options, { chainId: randomBytes(CHAIN_ID_BYTES), ...first }, 1)
+	return { file, epoch: 1, watermark: undefined, recovery: undefined }
+}
+
+/** The only file of a chain that is there: the first one, or the one behind all that is lost. */
+function beginChain(
+	options: OpeningOptions,
+	begin: Pick<FileStart, 'chainId' | 'segment' | 'firstSeq' | 'previousEnd'>,
+	epoch: number,
+): SegmentFile {
 	const { system, path } = options
-	const context = options.contextFor(1, bootId(system))
 	const start = {
-		chainId: randomBytes(CHAIN_ID_BYTES),
-		segment: 0,
-		firstSeq: 1,
-		previousEnd: 0,
+		...begin,
 		previousLink: NO_LINK,
 		levelCounts: LOG_LEVELS.map(() => 0),
 		keptFromSeq: 1,
 	}
 	const fill = (file: SegmentFile) => file.span.anchor('opened', 0)
 	const putInPlace = (temporary: string) => named(putFirstInPlace(system, temporary, path))
-	const { file } = makeFile(context, options, start, fill, putInPlace)
-	return { file, epoch: 1, watermark: undefined, recovery: undefined }
+	return makeFile(options.contextFor(epoch, bootId(system)), options, start, fill, putInPlace).file
 }
 
 /** The mark of a chain whose records were on disk, and of which no file is left. */
@@ -168,22 +174,10 @@ function lostMark({ system, path }: OpeningOptions): Watermark | undefined {
 
 /** The same chain goes on behind what is lost: only so anybody will know that there was something. */
 function continueBehindMark(options: OpeningOptions, mark: Watermark): OpenedChain {
-	const { system, path, onDamage } = options
-	if (onDamage === 'refuse') refuseLost(options)
+	if (options.onDamage === 'refuse') refuseLost(options)
 	const { chainId, segment, seq, offset, epoch } = mark
-	const context = options.contextFor(epoch + 1, bootId(system))
-	const start = {
-		chainId,
-		segment: segment + 1,
-		firstSeq: seq + 1,
-		previousEnd: offset,
-		previousLink: NO_LINK,
-		levelCounts: LOG_LEVELS.map(() => 0),
-		keptFromSeq: 1,
-	}
-	const fill = (file: SegmentFile) => file.span.anchor('opened', 0)
-	const putInPlace = (temporary: string) => named(putFirstInPlace(system, temporary, path))
-	const { file } = makeFile(context, options, start, fill, putInPlace)
+	const begin = { chainId, segment: segment + 1, firstSeq: seq + 1, previousEnd: offset }
+	const file = beginChain(options, begin, epoch + 1)
 	const nothing = { offset: 0, bytes: 0, keptAt: undefined, sealedAs: undefined }
 	const recovery: Recovery = { verdict: 'truncated', action: 'next', ...nothing, lostRecords: seq }
 	return { file, epoch: epoch + 1, watermark: mark, recovery }
