@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const SLOW = ['test/crash/**/*.test.ts', 'test/package/**/*.test.ts']
@@ -7,6 +8,8 @@ export default defineConfig({
 		globalSetup: ['test/support/require-build.ts'],
 		reporters: ['default', './test/support/closing-line.ts'],
 		allowOnly: false,
+		// Many tests wait for processes and disks: also on two cores two files at a time pay.
+		maxWorkers: Math.max(2, availableParallelism() - 1),
 		testTimeout: 20_000,
 		hookTimeout: 60_000,
 		projects: [
