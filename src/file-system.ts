@@ -134,6 +134,17 @@ export function systemCode(error: unknown): string | undefined {
 		: undefined
 }
 
+/** Whether a name leads to anything. */
+export function exists(system: FileSystem, path: string): boolean {
+	try {
+		system.statSync(path)
+		return true
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return false
+		throw error
+	}
+}
+
 /** Reads until `length` bytes are there or the file ends; returns what there was. */
 export function readFully(system: FileSystem, fd: number, length: number, position: number): Buffer {
 	const bytes = Buffer.allocUnsafeSlow(length)

@@ -65,6 +65,7 @@ export type GapCause =
 	| 'unsynced'
 	| 'retained'
 	| 'lagged'
+	| 'notImported'
 
 /** The `data` of a `$gap`: which records are absent, both ends inclusive, and why. */
 export interface GapData {

@@ -62,6 +62,11 @@ export class Invocation {
 		return file
 	}
 
+	/** All files that the command line names. */
+	get files(): readonly string[] {
+		return this.#files
+	}
+
 	text(long: string): string | undefined {
 		const value = this.#values[long]
 		return typeof value === 'string' ? value : undefined

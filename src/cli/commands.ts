@@ -2,9 +2,13 @@
 import type { Command } from './command.ts'
 import { completionOf } from './completion.ts'
 import { dump } from './dump.ts'
+import { exportCommand } from './export.ts'
+import { importCommand } from './import.ts'
 import { info } from './info.ts'
+import { merge } from './merge.ts'
 import { record } from './record.ts'
 import { repair } from './repair.ts'
+import { replay } from './replay.ts'
 import { tail } from './tail.ts'
 import { verify } from './verify.ts'
 
@@ -15,5 +19,9 @@ export const COMMANDS: readonly Command[] = [
 	verify,
 	repair,
 	record,
+	replay,
+	exportCommand,
+	importCommand,
+	merge,
 	completionOf(() => COMMANDS),
 ]

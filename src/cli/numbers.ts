@@ -20,7 +20,7 @@ export function bytes(value: number): string {
 	return unit === '' ? exact : `${scaled.toFixed(1)} ${unit} (${exact})`
 }
 
-/** Gaps that retention or a slow subscriber made are no loss of the chain's. */
+/** What retention, a slow subscriber or whoever exported a part left out is no loss of the chain's. */
 export function isLossy(cause: string | undefined): boolean {
-	return cause !== 'retained' && cause !== 'lagged'
+	return cause !== 'retained' && cause !== 'lagged' && cause !== 'notImported'
 }

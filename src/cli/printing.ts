@@ -143,6 +143,16 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 		const packr = new Packr({ useRecords: false, useBigIntExtension: true })
 		return ({ chainPending: _pending, ...record }) => Buffer.from(packr.pack(record))
 	}
+	return prettyFormat(invocation, terminal)
+}
+
+/** Records as text: for people on a terminal, JSON Lines for programs. */
+export function textFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => string {
+	if (terminal.stdoutIsTerminal) return prettyFormat(invocation, terminal)
+	return (record) => `${recordToJson(record)}\n`
+}
+
+function prettyFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => string {
 	const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
 	return (record) => prettyRecord(record, paint)
 }

@@ -5,7 +5,8 @@ import type { Terminal } from './terminal.ts'
 
 const EVERY_MS = 100
 
-export class ProgressLine {
+/** One line that is written over and over. */
+export class StatusLine {
 	readonly #terminal: Terminal
 	#shownAt: number
 	#isShown = false
@@ -15,17 +16,33 @@ export class ProgressLine {
 		this.#shownAt = terminal.now()
 	}
 
-	readonly show = ({ path, bytes, ofBytes }: Progress): void => {
+	show(text: string): void {
 		const now = this.#terminal.now()
 		if (!this.#terminal.stderrIsTerminal || now - this.#shownAt < EVERY_MS) return
 		this.#shownAt = now
 		this.#isShown = true
-		const percent = Math.floor((100 * bytes) / Math.max(1, ofBytes))
-		this.#terminal.stderr.write(`\r\x1b[K${shownPath(path)} ${percent} %`)
+		this.#terminal.stderr.write(`\r\x1b[K${text}`)
 	}
 
 	end(): void {
 		if (this.#isShown) this.#terminal.stderr.write('\r\x1b[K')
 		this.#isShown = false
+	}
+}
+
+/** The same for work whose size is known. */
+export class ProgressLine {
+	readonly #line: StatusLine
+
+	constructor(terminal: Terminal) {
+		this.#line = new StatusLine(terminal)
+	}
+
+	readonly show = ({ path, bytes, ofBytes }: Progress): void => {
+		this.#line.show(`${shownPath(path)} ${Math.floor((100 * bytes) / Math.max(1, ofBytes))} %`)
+	}
+
+	end(): void {
+		this.#line.end()
 	}
 }

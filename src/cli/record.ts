@@ -1,10 +1,11 @@
 /** `mesh-chain record`: what a program prints becomes a chain while it passes through. */
-import { lineOfJson } from '../adapters/json-line.ts'
-import { type ByteLine, LineSplitter } from '../adapters/line-splitter.ts'
+
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import { isWellFormed } from '../codec/canonical.ts'
+import { lineOfJson } from '../jsonl/json-line.ts'
+import { type ByteLine, LineSplitter } from '../jsonl/line-splitter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
-import { checkLine } from '../loop/line-check.ts'
+import { checkLine } from '../line-check.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
 import { type LogLine, parseLevel } from '../record.ts'
 import { type Command, type Invocation, usage } from './command.ts'

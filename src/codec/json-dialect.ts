@@ -52,7 +52,11 @@ export function recordToJson(record: LogRecord): string {
  * @throws {MeshChainError} `INVALID_JSON`, naming the field that is missing or wrong.
  */
 export function recordFromJson(text: string): LogRecord {
-	const fields = parse(text)
+	return recordFromFields(parse(text))
+}
+
+/** The same from what the line was parsed to. */
+export function recordFromFields(fields: unknown): LogRecord {
 	if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
 		throw invalid('a record', fields)
 	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = fields as Record<
@@ -154,6 +158,7 @@ function invalid(what: string, value: unknown): MeshChainError {
 	return new MeshChainError('INVALID_JSON', `expected ${what}, found ${show(value)}`)
 }
 
-function escapeUnsafe(json: string): string {
+/** JSON without what drives a terminal or breaks a line. */
+export function escapeUnsafe(json: string): string {
 	return json.replace(UNSAFE, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

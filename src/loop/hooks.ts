@@ -4,9 +4,9 @@
  */
 import { isThenable } from '../appender.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { checkId, invalidTime, isTime } from '../line-check.ts'
 import { type LogLine, show } from '../record.ts'
 import { report, warn } from '../report.ts'
-import { checkId, invalidTime, isTime } from './line-check.ts'
 import { isPlainObject } from './merge.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import type { Counters } from './stats.ts'

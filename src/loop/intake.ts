@@ -3,10 +3,11 @@
  * getters in data) runs in here and may publish itself; that is why nothing is stamped before it is done.
  */
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
+import { cutMessage } from '../codec/message.ts'
 import { MESSAGE_LENGTH_MAX } from '../limits.ts'
+import { checkIsLine, checkLevel, checkLine } from '../line-check.ts'
 import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../record.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
-import { checkIsLine, checkLevel, checkLine } from './line-check.ts'
 import { mergeLine } from './merge.ts'
 import type { ScopeFields } from './options.ts'
 import type { Scope } from './scope.ts'
@@ -20,8 +21,6 @@ const LEVEL_DEFAULT = 'info'
 const NO_FIELDS: ScopeFields = Object.freeze({})
 /** What a record takes beside its texts and data. */
 const RECORD_BYTES = 128
-/** Room for what is said at the end of a message that was cut. */
-const CUT_NOTE_LENGTH_MAX = 40
 
 export class Intake {
 	readonly #hooks: Hooks
@@ -174,12 +173,4 @@ function withDefaults(line: LogLine): LogLine {
 /** What is left of a line that could not be transformed: nothing a transform was meant to take out may get through. */
 function withoutPayload(line: LogLine): LogLine {
 	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
-}
-
-/** A message that is too long, cut to `MESSAGE_LENGTH_MAX` with a note of how much is missing, never within a pair. */
-function cutMessage(message: string): string {
-	let length = MESSAGE_LENGTH_MAX - CUT_NOTE_LENGTH_MAX
-	const unit = message.charCodeAt(length - 1)
-	if (unit >= 0xd800 && unit < 0xdc00) length -= 1
-	return `${message.slice(0, length)}… (${message.length - length} more)`
 }

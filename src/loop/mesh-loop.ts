@@ -2,6 +2,7 @@
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
 import type { LogFilter } from '../filter.ts'
+import { checkLevel } from '../line-check.ts'
 import {
 	type EventMap,
 	type Fields,
@@ -11,7 +12,6 @@ import {
 	levelIndex,
 } from '../record.ts'
 import type { Listener } from './delivery.ts'
-import { checkLevel } from './line-check.ts'
 import { LoopCore } from './loop-core.ts'
 import { type MeshLoopOptions, resolveLoopOptions, type ScopeFields } from './options.ts'
 import { Scope } from './scope.ts'

@@ -1,9 +1,9 @@
 /** What a loop can be told, the defaults, and the check of both. */
 import { MeshChainError } from '../errors.ts'
 import { RING_CAPACITY_DEFAULT } from '../limits.ts'
+import { checkId, invalidLevel } from '../line-check.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type Fields, type Id, type LogLevel, type LogLine, levelIndex, show } from '../record.ts'
-import { checkId, invalidLevel } from './line-check.ts'
 
 /** Fields that a `context` or a child adds to each line. */
 export interface ScopeFields extends Fields {

@@ -1,8 +1,8 @@
 /** What a loop and each of its children have of their own: a level, fields, and whether they are open. */
 import { canonicalise } from '../codec/canonical.ts'
+import { checkLevel } from '../line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../record.ts'
 import { checkFields } from './hooks.ts'
-import { checkLevel } from './line-check.ts'
 import { mergeFields } from './merge.ts'
 import type { ScopeFields } from './options.ts'
 

@@ -3,7 +3,6 @@
  * everything that did not arrive.
  */
 import pLimit from 'p-limit'
-import type { Chain } from '../chain/chain.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
 import type { LogRecord } from '../record.ts'
@@ -11,7 +10,7 @@ import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
 import { type ReplayOptions, type ResolvedReplayOptions, resolveReplayOptions } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
-import { batchesOf, isChain, type RecordSource } from './source.ts'
+import { type BatchSource, batchesOf, isBatchSource, type RecordSource } from './source.ts'
 import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget } from './target.ts'
 
@@ -43,7 +42,7 @@ const AHEAD = 16
  * ```
  */
 export async function replay(
-	source: Chain | RecordSource,
+	source: BatchSource | RecordSource,
 	target: ReplayTarget | ((record: LogRecord) => unknown),
 	options: ReplayOptions = {},
 ): Promise<ReplaySummary> {
@@ -51,7 +50,7 @@ export async function replay(
 }
 
 class Replay {
-	readonly #source: Chain | RecordSource
+	readonly #source: BatchSource | RecordSource
 	readonly #options: ResolvedReplayOptions
 	readonly #pacer: Pacer
 	readonly #delivery: Delivery
@@ -60,7 +59,7 @@ class Replay {
 	#aborted = false
 	#wakeSource: (() => void) | undefined
 
-	constructor(source: Chain | RecordSource, target: ReplayTarget, options: ResolvedReplayOptions) {
+	constructor(source: BatchSource | RecordSource, target: ReplayTarget, options: ResolvedReplayOptions) {
 		this.#source = source
 		this.#options = options
 		this.#pacer = new Pacer(options.clock, options.rate)
@@ -83,7 +82,7 @@ class Replay {
 		} finally {
 			signal?.removeEventListener('abort', onAbort)
 		}
-		return this.#tally.summary(this.#ending, isChain(this.#source) ? {} : this.#source.skipped)
+		return this.#tally.summary(this.#ending, this.#source.skipped ?? {})
 	}
 
 	#abort(): void {
@@ -165,7 +164,8 @@ class Replay {
 	}
 
 	#wanted(record: LogRecord): LogRecord | undefined {
-		if (isChain(this.#source) || matches(record, this.#options.filter)) return this.#tally.forTarget(record)
+		if (isBatchSource(this.#source) || matches(record, this.#options.filter))
+			return this.#tally.forTarget(record)
 		this.#tally.filtered()
 		return undefined
 	}

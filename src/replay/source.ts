@@ -3,23 +3,26 @@ import type { Chain } from '../chain/chain.ts'
 import type { LogFilter } from '../filter.ts'
 import type { LogRecord } from '../record.ts'
 
-/** Records one by one. What it knows of itself, a replay takes over. */
-export interface RecordSource extends AsyncIterable<LogRecord> {
+/** What seeks by itself what is asked for: a chain, or what stands in for one. */
+export interface BatchSource extends Pick<Chain, 'batches'> {
 	/** The chain that its records are of. */
 	readonly chainId?: string
 	/** Lines that were no records, by reason. */
 	readonly skipped?: Readonly<Record<string, number>>
 }
 
-export function isChain(source: Chain | RecordSource): source is Chain {
-	return typeof (source as Partial<Chain>).batches === 'function'
+/** Records one by one. What it knows of itself, a replay takes over. */
+export interface RecordSource extends AsyncIterable<LogRecord>, Pick<BatchSource, 'chainId' | 'skipped'> {}
+
+export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
+	return typeof (source as Partial<BatchSource>).batches === 'function'
 }
 
 /** A chain seeks what is wanted; anything else is read from its beginning. */
 export async function* batchesOf(
-	source: Chain | RecordSource,
+	source: BatchSource | RecordSource,
 	query: LogFilter,
 ): AsyncGenerator<readonly LogRecord[]> {
-	if (isChain(source)) yield* source.batches(query)
+	if (isBatchSource(source)) yield* source.batches(query)
 	else for await (const record of source) yield [record]
 }

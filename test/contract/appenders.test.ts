@@ -7,6 +7,8 @@ import { NoOpAppender } from '../../src/appenders/no-op.ts'
 import { TeeAppender } from '../../src/appenders/tee.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
+import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
 import { appenderContract } from '../../src/testing/index.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { collect } from '../support/records.ts'
@@ -56,6 +58,27 @@ for (const durability of ['os', 'disk'] as const) {
 		)
 	})
 }
+
+describe('JsonlAppender', () => {
+	const disks = new WeakMap<JsonlAppender, FaultyFileSystem>()
+	appenderContract(
+		() => {
+			const disk = new FaultyFileSystem()
+			const appender = new JsonlAppender(nextPath(), { fs: disk })
+			disks.set(appender, disk)
+			return appender
+		},
+		{ describe, test },
+		{
+			readBack: ({ path }) => collect(readJsonl(path)),
+			breakMedium: (appender) => {
+				const disk = disks.get(appender)
+				disk?.failWrites('ENOSPC')
+				return () => disk?.heal()
+			},
+		},
+	)
+})
 
 describe('TeeAppender', () => {
 	const files = new WeakMap<TeeAppender, FileChainAppender>()

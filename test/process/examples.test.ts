@@ -92,10 +92,14 @@ describe('docstrings', () => {
 	})
 
 	test.each(examples)('the example of %s runs', async (path, code) => {
-		const needsChain = code.includes('openChain(')
-		const source = needsChain
-			? `import { FileChainAppender as Writer } from 'mesh-chain'\nawait new Writer('node.chain').close()\n${code}`
-			: code
+		const chains = new Set([...code.matchAll(/openChain\('(.*?)'\)/g)].map(([, file]) => file))
+		const lines = code.includes("readJsonl('") || code.includes("importJsonl('") ? ['node.jsonl'] : []
+		const source = [
+			"import { FileChainAppender as Writer, JsonlAppender as Lines } from 'mesh-chain'",
+			...[...chains].map((file) => `await new Writer('${file}').close()`),
+			...lines.map((file) => `await new Lines('${file}').close()`),
+			code,
+		].join('\n')
 		const { status, stderr } = await runExample(source, path.replaceAll(/\W/g, '-'))
 		expect([status, withoutWarnings(stderr)]).toEqual([0, ''])
 	})

@@ -5,8 +5,8 @@ import { dirname, join, normalize, relative } from 'node:path'
 /** Imports run downward only: from a folder to one that stands further down. */
 const LAYERS: readonly (readonly string[])[] = [
 	['index.ts', 'cli', 'testing'],
-	['adapters'],
 	['cluster'],
+	['jsonl', 'merge', 'consume'],
 	['replay', 'recorder', 'sources', 'journal'],
 	['loop', 'chain'],
 	['appenders'],

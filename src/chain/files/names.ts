@@ -3,10 +3,11 @@
  * live file never leads nowhere. The caller holds the lock.
  */
 import { randomBytes } from 'node:crypto'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { MeshChainError, messageOf } from '../../errors.ts'
 import {
 	closeQuietly,
+	exists,
 	type FileSystem,
 	isSameFile,
 	O_CREAT,
@@ -109,16 +110,6 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 				return sealedPath
 			}
 		}
-	}
-}
-
-function exists(system: FileSystem, path: string): boolean {
-	try {
-		system.statSync(path)
-		return true
-	} catch (error) {
-		if (systemCode(error) === 'ENOENT') return false
-		throw error
 	}
 }
 
@@ -240,4 +231,28 @@ export function unreadable(path: string, error: unknown): MeshChainError {
 		path,
 		cause: error,
 	})
+}
+
+/**
+ * The one name of a chain that is to be written, since the lock must be the same whichever way leads there: absolute, links in its directory followed; `{pid}` becomes the process id.
+ *
+ * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNREADABLE` where the directory cannot be reached.
+ */
+export function writablePath(path: unknown, system: FileSystem): string {
+	if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+		throw new MeshChainError(
+			'INVALID_PATH',
+			`the path of a chain must be a non-empty text, not ${show(path)}`,
+		)
+	}
+	const absolute = resolve(path.replaceAll('{pid}', String(process.pid)))
+	try {
+		return join(system.realpathSync(dirname(absolute)), basename(absolute))
+	} catch (error) {
+		const reason = systemCode(error) === 'ENOENT' ? 'it does not exist: create it first' : messageOf(error)
+		throw new MeshChainError('CHAIN_UNREADABLE', `cannot open the directory of ${show(path)}: ${reason}`, {
+			path: absolute,
+			cause: error,
+		})
+	}
 }

@@ -124,7 +124,7 @@ export class FileJudge {
 	#record(record: LogRecord, { offset, length: bytes }: Frame): void {
 		if (isGap(record)) {
 			this.#extent = joinExtents(this.#extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
-			const severity = record.data?.cause === 'retained' ? 'note' : 'loss'
+			const severity = ['retained', 'notImported'].includes(record.data?.cause ?? '') ? 'note' : 'loss'
 			this.#find('gap', record.message, { offset, bytes, range: record.data, severity })
 			return
 		}

@@ -36,7 +36,7 @@ export function checkBatch(records: readonly LogRecord[], path: string): void {
 }
 
 /** The first seq that a record speaks for: a `$gap` covers the absent ones before it. */
-function firstSeqCovered(record: LogRecord, path: string): number {
+export function firstSeqCovered(record: LogRecord, path: string): number {
 	const { seq, kind, origin } = record
 	if (kind !== GAP_KIND || origin !== undefined) return seq
 	const { fromSeq, toSeq, count, cause } = (record.data ?? {}) as Partial<GapData>

@@ -2,14 +2,13 @@
  * The appender whose chain is a file: decides when the writer writes and syncs, and keeps the service running while
  * the disk does not.
  */
-import { basename, dirname, join, resolve } from 'node:path'
 import type { LogChainAppender } from '../../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
 import { isExiting, onExit } from '../../exit-hook.ts'
-import { type FileSystem, systemCode } from '../../file-system.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
 import { type LogRecord, levelIndex, show } from '../../record.ts'
 import { report, warn } from '../../report.ts'
+import { writablePath } from '../files/names.ts'
 import {
 	type FileChainOptions,
 	type ResolvedFileChainOptions,
@@ -88,7 +87,7 @@ export class FileChainAppender implements LogChainAppender {
 		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, retain } = this.#options
 		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
 		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
-		this.path = resolvePath(path, fs)
+		this.path = writablePath(path, fs)
 		this.#writer = new ChainWriter(this.path, {
 			system: fs,
 			mode,
@@ -419,25 +418,5 @@ export class FileChainAppender implements LogChainAppender {
 		report('recovery', { source: this, recovery })
 		const warning = recoveryWarning(this.path, recovery)
 		if (warning !== undefined) warn(warning.code, warning.text)
-	}
-}
-
-/** The one name of the file: the lock must be the same whichever way leads there. */
-function resolvePath(path: unknown, system: FileSystem): string {
-	if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-		throw new MeshChainError(
-			'INVALID_PATH',
-			`the path of a chain must be a non-empty text, not ${show(path)}`,
-		)
-	}
-	const absolute = resolve(path.replaceAll('{pid}', String(process.pid)))
-	try {
-		return join(system.realpathSync(dirname(absolute)), basename(absolute))
-	} catch (error) {
-		const reason = systemCode(error) === 'ENOENT' ? 'it does not exist: create it first' : messageOf(error)
-		throw new MeshChainError('CHAIN_UNREADABLE', `cannot open the directory of ${show(path)}: ${reason}`, {
-			path: absolute,
-			cause: error,
-		})
 	}
 }

@@ -15,6 +15,7 @@ import {
 	O_RDWR,
 	writeFully,
 } from '../../file-system.ts'
+import { removeQuietly } from '../files/names.ts'
 import { encodeHeader, type Header } from '../format/header.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Span, type SpanStart, type SpanWriter } from './span.ts'
@@ -62,7 +63,7 @@ export class SegmentFile {
 		this.#durableSeq = start.nextSeq - 1
 	}
 
-	/** A new file with nothing but a header, under a name that must not exist. */
+	/** A new file with nothing but a header, under a name that must not exist; no file where that fails. */
 	static create(
 		context: SegmentContext,
 		file: { readonly path: string; readonly mode: number },
@@ -76,7 +77,8 @@ export class SegmentFile {
 			writeFully(system, fd, bytes, 0)
 			return new SegmentFile(context, fd, identityOf(header, bytes), start)
 		} catch (error) {
-			system.closeSync(fd)
+			closeQuietly(system, fd)
+			removeQuietly(system, file.path)
 			throw error
 		}
 	}

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { lineOfJson } from '../../src/adapters/json-line.ts'
+import { lineOfJson } from '../../src/jsonl/json-line.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 
 test.each([

@@ -1,7 +1,7 @@
 /** What makes a line misuse. Checks only, and throws at once: nothing is stamped, copied or counted here. */
-import { MeshChainError } from '../errors.ts'
-import { NAME_LENGTH_MAX, TIME_MAX_MS } from '../limits.ts'
-import { LOG_LEVELS, type LogLine, levelIndex, type RecordOrigin, show } from '../record.ts'
+import { MeshChainError } from './errors.ts'
+import { NAME_LENGTH_MAX, TIME_MAX_MS } from './limits.ts'
+import { type Id, LOG_LEVELS, type LogLine, levelIndex, type RecordOrigin, show } from './record.ts'
 
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
@@ -62,10 +62,18 @@ export function invalidTime(tsMs: unknown): MeshChainError {
 	)
 }
 
-function isId(id: unknown): boolean {
+/** Whether a value can be a daemon's or a node's id. */
+export function isId(id: unknown): id is Id {
 	if (typeof id === 'string') return id.length <= NAME_LENGTH_MAX
 	if (typeof id === 'number') return Number.isFinite(id)
 	return typeof id === 'bigint' && id >= BIGINT_MIN && id <= BIGINT_MAX
+}
+
+/** Whether a publisher may use this kind. */
+export function isKind(kind: unknown): kind is string {
+	return (
+		typeof kind === 'string' && kind !== '' && kind.length <= NAME_LENGTH_MAX && !/^(?:\*$|\$)/.test(kind)
+	)
 }
 
 function checkKind(kind: unknown, dollarAllowed: boolean): void {

@@ -4,7 +4,8 @@
  * Pure; knows no streams.
  */
 
-import { NAME_LENGTH_MAX, TIME_MAX_MS } from '../limits.ts'
+import { TIME_MAX_MS } from '../limits.ts'
+import { isId, isKind } from '../line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine } from '../record.ts'
 
 type Fields = Record<string, unknown>
@@ -148,14 +149,9 @@ function fromIso(text: string): number {
 function takeKind(rest: Fields): string | undefined {
 	for (const key of KIND_KEYS) {
 		const value = rest[key]
-		if (typeof value !== 'string' || value === '' || value === '*' || value.startsWith('$')) continue
-		if (value.length > NAME_LENGTH_MAX) continue
+		if (!isKind(value)) continue
 		delete rest[key]
 		return value
 	}
 	return undefined
-}
-
-function isId(id: unknown): id is string | number {
-	return typeof id === 'string' ? id.length <= NAME_LENGTH_MAX : typeof id === 'number'
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type ByteLine, LineSplitter } from '../../src/adapters/line-splitter.ts'
+import { type ByteLine, LineSplitter } from '../../src/jsonl/line-splitter.ts'
 
 function split(chunks: readonly Uint8Array[], bytesMax: number): ByteLine[] {
 	const splitter = new LineSplitter(bytesMax)

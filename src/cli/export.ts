@@ -1,0 +1,77 @@
+/** `mesh-chain export`: a chain as JSON Lines, for the rest of the world. */
+import { openChain } from '../chain/read/open-chain.ts'
+import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
+import { type Command, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { FILTER_OPTIONS, selectionOf } from './filters.ts'
+import { count } from './numbers.ts'
+import { StatusLine } from './progress.ts'
+import { FORM_OPTION, formNamed, Selected } from './selected.ts'
+import { Output, STATUS, type Terminal } from './terminal.ts'
+
+export const exportCommand: Command = {
+	name: 'export',
+	summary: 'write a chain as JSON Lines',
+	usage: 'FILE [options]',
+	examples: [
+		['mesh-chain export node.chain -o node.jsonl', 'nothing is lost: import makes a chain of it again'],
+		['mesh-chain export node.chain --form pino | pino-pretty', 'as pino writes it'],
+		[
+			'mesh-chain export node.chain --form otel -S today -o today.jsonl',
+			"as OpenTelemetry's collector reads it",
+		],
+	],
+	options: [
+		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
+		{ long: 'output', short: 'o', value: 'PATH', help: 'a file that is not there yet; stdout unless told' },
+		{ ...FORM_OPTION, help: 'mesh-chain (unless told), events, pino, otel' },
+	],
+	async run(invocation, terminal) {
+		const selection = selectionOf(invocation, terminal.now())
+		if (selection.limit === 0) throw usage('-n 0 exports nothing')
+		const format = formNamed(invocation.text('form') ?? 'mesh-chain')
+		const path = invocation.text('output')
+		const chain = await openChain(invocation.file)
+		const line = new StatusLine(terminal)
+		try {
+			const selected = new Selected(chain, selection, chain.chainId)
+			const { reverse: _reverse, gaps: _gaps, ...query } = selection.query
+			const summary =
+				path === undefined
+					? await toStdout(new LinesOf(selected.batches(query), format), terminal)
+					: await exportJsonl(selected, path, {
+							...query,
+							format,
+							onProgress: ({ lines }) => line.show(`${count(lines)} lines`),
+						})
+			line.end()
+			if (summary === undefined) return STATUS.fine
+			if (path !== undefined || summary.unsupported > 0)
+				terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
+			return selected.isLossy ? STATUS.damage : STATUS.fine
+		} finally {
+			line.end()
+			await chain.close()
+		}
+	},
+}
+
+/** Undefined when nobody reads any more. */
+async function toStdout(lines: LinesOf, terminal: Terminal): Promise<ExportSummary | undefined> {
+	const output = new Output(terminal.stdout)
+	for await (const text of lines) {
+		await output.write(text)
+		if (output.isClosed) return undefined
+	}
+	return lines.summary
+}
+
+function told({ lines, absent, unsupported }: ExportSummary, path: string | undefined): string {
+	return [
+		`${count(lines)} lines written${path === undefined ? '' : ` to ${escapeControls(path)}`}`,
+		absent === 0 ? '' : `${count(absent)} records absent`,
+		unsupported === 0 ? '' : `${count(unsupported)} records have no place in this form`,
+	]
+		.filter(Boolean)
+		.join(', ')
+}

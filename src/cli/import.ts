@@ -1,0 +1,69 @@
+/** `mesh-chain import`: JSON Lines as a chain, or at the end of one. */
+
+import { detectedFormat } from '../jsonl/formats.ts'
+import { type ImportSummary, importJsonl } from '../jsonl/import.ts'
+import { type Command, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { count } from './numbers.ts'
+import { StatusLine } from './progress.ts'
+import { FORM_OPTION, formNamed } from './selected.ts'
+import { STATUS } from './terminal.ts'
+
+export const importCommand: Command = {
+	name: 'import',
+	summary: 'make a chain of JSON Lines, or append them to one',
+	usage: 'FILE -o CHAIN [options]',
+	examples: [
+		['mesh-chain import node.jsonl -o copy.chain', 'every record as it was: seq, epoch, time and origin'],
+		['mesh-chain import events.jsonl --form events -o events.chain', "an event recorder's ts and ev lines"],
+		['zcat old.log.gz | mesh-chain import - -o node.chain', 'from stdin; appended where the chain is there'],
+	],
+	options: [
+		{
+			long: 'output',
+			short: 'o',
+			value: 'PATH',
+			help: 'the chain: made where it is not there, appended to otherwise',
+		},
+		FORM_OPTION,
+		{
+			long: 'source',
+			value: 'NAME',
+			help: 'what appended records say they were of: the name of FILE unless told',
+		},
+	],
+	async run(invocation, terminal) {
+		const { file } = invocation
+		const path = invocation.text('output')
+		const form = invocation.text('form')
+		const sourceId = invocation.text('source')
+		if (path === undefined) throw usage('-o names the chain, as in -o node.chain')
+		const line = new StatusLine(terminal)
+		const summary = await importJsonl(file === '-' ? terminal.stdin : file, path, {
+			format: form === undefined ? detectedFormat() : formNamed(form),
+			...(sourceId === undefined ? {} : { sourceId }),
+			onProgress: (records) => line.show(`${count(records)} records`),
+			signal: terminal.interrupted(),
+		}).finally(() => line.end())
+		terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
+		return STATUS.fine
+	},
+}
+
+function told(
+	{ restored, records, absent, skipped, skippedLines, outOfOrder }: ImportSummary,
+	path: string,
+): string {
+	const [first] = skippedLines
+	return [
+		`${count(records)} records ${restored ? 'in' : 'appended to'} ${escapeControls(path)}`,
+		absent === 0 ? '' : `${count(absent)} absent`,
+		outOfOrder === 0 ? '' : `${count(outOfOrder)} out of order`,
+		...Object.entries(skipped).map(([reason, lines]) =>
+			lines === 0 ? '' : `${count(lines)} lines skipped (${reason})`,
+		),
+		first === undefined ? '' : `the first of them line ${count(first.line)}`,
+	]
+		.filter(Boolean)
+		.join(', ')
+}

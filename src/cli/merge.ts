@@ -1,0 +1,120 @@
+/** `mesh-chain merge`: the chains of many nodes as one history. */
+import type { Chain } from '../chain/chain.ts'
+import { openChain } from '../chain/read/open-chain.ts'
+import { ChainBuilder } from '../chain/write/chain-builder.ts'
+import { mergeChains } from '../merge/merge-chains.ts'
+import { GAP_KIND, type LogRecord } from '../record.ts'
+import { type Command, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { FILTER_OPTIONS, selectionOf } from './filters.ts'
+import { count, isLossy } from './numbers.ts'
+import { textFormat } from './printing.ts'
+import { StatusLine } from './progress.ts'
+import { COLOR_OPTION } from './report-options.ts'
+import { Output, STATUS, type Terminal } from './terminal.ts'
+
+/** Merged chains have no common seqs, and history goes forward. */
+const WITHOUT = ['from-seq', 'to-seq', 'reverse']
+
+export const merge: Command = {
+	name: 'merge',
+	summary: 'make one history of several chains',
+	usage: 'FILE FILE... [options]',
+	examples: [
+		[
+			'mesh-chain merge a.chain b.chain -o cluster.chain',
+			'by time; each record says by its origin whose it was',
+		],
+		['mesh-chain merge node-*.chain -l warn -S -1h', 'what went wrong anywhere in the last hour'],
+	],
+	options: [
+		...FILTER_OPTIONS.filter(({ long }) => !WITHOUT.includes(long)),
+		{ long: 'output', short: 'o', value: 'PATH', help: 'a chain that is not there yet; stdout unless told' },
+		COLOR_OPTION,
+	],
+	async run(invocation, terminal) {
+		const { files } = invocation
+		if (files.length < 2) throw usage('which files? Name two chains or more, such as a.chain b.chain')
+		const selection = selectionOf(invocation, terminal.now())
+		const path = invocation.text('output')
+		const chains = await openAll(files)
+		try {
+			const merged = mergeChains(chains)
+			const { reverse: _reverse, ...query } = selection.query
+			const isWanted = (record: LogRecord) => record.kind === GAP_KIND || selection.matches(record)
+			const batches = limited(merged.batches(query), isWanted, selection.limit)
+			const losses = { isLossy: false }
+			const noted = noting(batches, losses)
+			if (path === undefined) {
+				const format = textFormat(invocation, terminal)
+				const output = new Output(terminal.stdout)
+				for await (const batch of noted) {
+					await output.write(batch.map(format).join(''))
+					if (output.isClosed) return STATUS.fine
+				}
+			} else await build(noted, path, chains.length, terminal)
+			return losses.isLossy ? STATUS.damage : STATUS.fine
+		} finally {
+			await Promise.all(chains.map((chain) => chain.close()))
+		}
+	},
+}
+
+async function openAll(files: readonly string[]): Promise<Chain[]> {
+	const chains: Chain[] = []
+	try {
+		for (const file of files) chains.push(await openChain(file))
+	} catch (error) {
+		await Promise.all(chains.map((chain) => chain.close()))
+		throw error
+	}
+	return chains
+}
+
+async function build(
+	batches: AsyncIterable<readonly LogRecord[]>,
+	path: string,
+	chains: number,
+	terminal: Terminal,
+): Promise<void> {
+	const builder = new ChainBuilder(path)
+	const line = new StatusLine(terminal)
+	let seq = 0
+	try {
+		for await (const batch of batches) {
+			for (const record of batch) builder.push({ ...record, seq: ++seq })
+			line.show(`${count(seq)} records`)
+		}
+		builder.finish()
+	} finally {
+		line.end()
+		builder.discard()
+	}
+	terminal.stderr.write(`mesh-chain: ${count(seq)} records of ${chains} chains in ${escapeControls(path)}\n`)
+}
+
+async function* limited(
+	batches: AsyncIterable<LogRecord[]>,
+	matches: (record: LogRecord) => boolean,
+	limit: number,
+): AsyncGenerator<LogRecord[]> {
+	let left = limit
+	for await (const batch of batches) {
+		const chosen = batch.filter(matches).slice(0, left)
+		left -= chosen.length
+		if (chosen.length > 0) yield chosen
+		if (left === 0) return
+	}
+}
+
+async function* noting(
+	batches: AsyncIterable<LogRecord[]>,
+	losses: { isLossy: boolean },
+): AsyncGenerator<LogRecord[]> {
+	for await (const batch of batches) {
+		losses.isLossy ||= batch.some(
+			({ kind, data }) => kind === GAP_KIND && isLossy((data as { cause?: string } | undefined)?.cause),
+		)
+		yield batch
+	}
+}

@@ -1,0 +1,142 @@
+/** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
+import { openChain } from '../chain/read/open-chain.ts'
+import type { LogFilter } from '../filter.ts'
+import { replay as replayInto } from '../replay/replay.ts'
+import type { ReplayOptions } from '../replay/replay-options.ts'
+import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
+import type { ReplayTarget } from '../replay/target.ts'
+import { type Command, type Invocation, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
+import { count } from './numbers.ts'
+import { StatusLine } from './progress.ts'
+import { COLOR_OPTION } from './report-options.ts'
+import { FORM_OPTION, type Opened, openAny, Selected } from './selected.ts'
+import { TO_OPTION, targetOf } from './targets.ts'
+import { STATUS, type Terminal } from './terminal.ts'
+import { formatTime } from './times.ts'
+
+export const replay: Command = {
+	name: 'replay',
+	summary: 'replay records at their own pace, or any other',
+	usage: 'FILE [options]',
+	examples: [
+		['mesh-chain replay node.chain --speed 1 -S 14:00 -U 14:05', 'five minutes as they went, on stdout'],
+		[
+			"mesh-chain replay node.chain --speed 10 --to 'exec:node check.js'",
+			'into a program, ten times as fast',
+		],
+		['mesh-chain replay node.chain -l warn --to warnings.chain', 'a part of it into another chain'],
+		['mesh-chain replay recorded.jsonl --dry-run', 'only count what would be replayed'],
+	],
+	options: [
+		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
+		TO_OPTION,
+		{
+			long: 'speed',
+			value: 'FACTOR',
+			help: '1 is real time, 10 ten times as fast, max as fast as the target takes it, which it is unless told',
+		},
+		{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
+		{
+			long: 'retries',
+			value: 'COUNT',
+			help: 'how often a record is tried again that the target did not take: 2',
+		},
+		{ long: 'stop-on-error', help: 'end with the first record that the target did not take' },
+		{ long: 'dry-run', help: 'hand nothing over: only count' },
+		FORM_OPTION,
+		COLOR_OPTION,
+	],
+	async run(invocation, terminal) {
+		const { file } = invocation
+		const selection = selectionOf(invocation, terminal.now())
+		const options = optionsOf(invocation, selection)
+		const makeTarget = targetOf(invocation, terminal)
+		const interrupted = terminal.interrupted()
+		const opened = await openSource(invocation, terminal, interrupted)
+		const selected = new Selected(opened, selection, file)
+		const line = new StatusLine(terminal)
+		let target: ReplayTarget = { write: () => {} }
+		try {
+			if (!options.dryRun) target = makeTarget()
+			const summary = await replayInto(selected, target, {
+				...options,
+				signal: interrupted,
+				progressMs: 200,
+				onProgress: (progress) => line.show(progressText(progress)),
+			})
+			line.end()
+			await target.close?.()
+			return tell(summary, target, selected, terminal)
+		} finally {
+			line.end()
+			await opened.close()
+		}
+	},
+}
+
+function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayOptions {
+	const { limit: _limit, reverse: _reverse, gaps: _gaps, ...filter } = query
+	const retries = invocation.count('retries')
+	return {
+		...(filter as LogFilter),
+		...(limit === Number.POSITIVE_INFINITY ? {} : { limit }),
+		speed: speedOf(invocation.text('speed') ?? 'max'),
+		...(retries === undefined ? {} : { retries }),
+		stopOnError: invocation.flag('stop-on-error'),
+		dryRun: invocation.flag('dry-run'),
+	}
+}
+
+function speedOf(text: string): 'max' | number {
+	if (text === 'max') return text
+	const speed = Number(text)
+	if (/^\d*\.?\d+$/.test(text) && speed > 0) return speed
+	throw usage(`--speed takes max or a number above 0, such as 1 or 0.5, not ${JSON.stringify(text)}`)
+}
+
+/** What is written from now on too, where that is asked for. */
+async function openSource(invocation: Invocation, terminal: Terminal, signal: AbortSignal): Promise<Opened> {
+	const { file } = invocation
+	if (!invocation.flag('follow')) return openAny(file, invocation.text('form'), terminal)
+	const chain = await openChain(file)
+	return {
+		chainId: chain.chainId,
+		batches: async function* (query = {}) {
+			for await (const record of chain.tail({ ...query, signal })) yield [record]
+		},
+		close: () => chain.close(),
+	}
+}
+
+function progressText({ replayed, failed, seq, tsMs }: ReplayProgress): string {
+	return `${count(replayed)} replayed, ${count(failed)} failed, at seq ${seq} of ${formatTime(tsMs)}`
+}
+
+/** Says on stderr what happened, and where to go on. */
+function tell(summary: ReplaySummary, target: ReplayTarget, selected: Selected, terminal: Terminal): number {
+	const { replayed, failed, ended, firstError, nextSeq, gaps, lateMsMax } = summary
+	// A reader like head has what it wanted.
+	if (ended === 'targetGone' && target.name === 'stdout') return STATUS.fine
+	const notes = [
+		`${count(replayed)} ${replayed === 1 ? 'record' : 'records'} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
+		failed === 0 ? '' : `${count(failed)} failed`,
+		...Object.entries(summary.skipped).map(([reason, lines]) =>
+			lines === 0 ? '' : `${count(lines)} skipped (${reason})`,
+		),
+		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
+		lateMsMax === 0 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
+	].filter(Boolean)
+	terminal.stderr.write(`mesh-chain: ${notes.join(', ')}\n`)
+	if (firstError !== undefined) {
+		const where = firstError.seq === undefined ? '' : ` at seq ${firstError.seq}`
+		terminal.stderr.write(`  first error${where}: ${escapeControls(firstError.message)}\n`)
+	}
+	if (ended !== 'end' && nextSeq !== undefined) {
+		const why = { aborted: 'interrupted', error: 'stopped', targetGone: 'the target is gone' }[ended]
+		terminal.stderr.write(`  ${why}: go on with --from-seq ${nextSeq}\n`)
+	}
+	if (failed > 0 || ended !== 'end') return STATUS.usage
+	return selected.isLossy ? STATUS.damage : STATUS.fine
+}

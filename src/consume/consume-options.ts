@@ -1,0 +1,78 @@
+/** The options of a consumer, checked and in full. */
+import { MeshChainError } from '../errors.ts'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { show } from '../record.ts'
+
+export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
+	/** Where a consumer begins that has no cursor yet: with the first record of the chain (default), or behind its last one. */
+	from?: 'start' | 'end'
+	/**
+	 * How often a record is tried again that the handler did not take, after 50 ms, 100 ms and so on, at most 5 s. Then the consumer
+	 * ends with `CONSUMER_FAILED`; it never passes over a record. Default: for ever.
+	 */
+	retries?: number
+	/** The cursor is saved after so many records, default 100: about so many come again after a crash. */
+	saveRecords?: number
+	/** The cursor is saved at the latest after so many milliseconds. Default 1,000. */
+	saveMs?: number
+	/** Only what is known to be on disk. Default false: what is with the operating system. */
+	durableOnly?: boolean
+	/** How often to look for more when the system gives no hint. Default 200 ms. */
+	pollMs?: number
+	/** Where the cursor lies. Default: beside the chain, `CHAIN.NAME.cursor`. */
+	cursorPath?: string
+	fs?: FileSystem
+}
+
+export interface ResolvedConsumeOptions {
+	readonly filter: ResolvedFilter
+	readonly from: 'start' | 'end'
+	readonly retries: number
+	readonly saveRecords: number
+	readonly saveMs: number
+	readonly durableOnly: boolean
+	readonly pollMs: number | undefined
+	readonly cursorPath: string
+	readonly system: FileSystem
+}
+
+const NAMES = ['from', 'retries', 'saveRecords', 'saveMs', 'durableOnly', 'pollMs', 'cursorPath', 'fs']
+const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].includes(name))
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` */
+export function resolveConsumeOptions(
+	chainPath: string,
+	name: string,
+	options: ConsumeOptions,
+): ResolvedConsumeOptions {
+	checkOptionNames(options, [...NAMES, ...FILTERS])
+	if (typeof name !== 'string' || !/^[\w-]{1,64}$/.test(name)) {
+		const text = `a consumer's name is 1 to 64 letters, digits, - and _: it is a part of a file's name; not ${show(name)}`
+		throw new MeshChainError('INVALID_OPTION', text)
+	}
+	const {
+		from = 'start',
+		retries = Number.POSITIVE_INFINITY,
+		durableOnly = false,
+		fs = nodeFileSystem,
+	} = options
+	if (from !== 'start' && from !== 'end') {
+		throw new MeshChainError('INVALID_OPTION', `from must be 'start' or 'end', not ${show(from)}`)
+	}
+	const given = FILTERS.filter((filter) => options[filter as keyof ConsumeOptions] !== undefined)
+	return {
+		filter: resolveFilter(
+			Object.fromEntries(given.map((key) => [key, options[key as keyof ConsumeOptions]])),
+		),
+		from,
+		retries: retries === Number.POSITIVE_INFINITY ? retries : checkWholeNumber('retries', retries, 0),
+		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 100, 1),
+		saveMs: checkWholeNumber('saveMs', options.saveMs ?? 1000, 1),
+		durableOnly,
+		pollMs: options.pollMs === undefined ? undefined : checkWholeNumber('pollMs', options.pollMs, 1),
+		cursorPath: options.cursorPath ?? `${chainPath}.${name}.cursor`,
+		system: fs,
+	}
+}

@@ -1,0 +1,279 @@
+/** Processes each record of a chain once it is committed, in order, and goes on after a crash where it was. */
+import type { Chain } from '../chain/chain.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import { matches } from '../filter.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import { isGap, type LogRecord, show } from '../record.ts'
+import { warn } from '../report.ts'
+import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
+import { type Cursor, CursorFile } from './cursor-file.ts'
+import { lastOf, resumeAfter } from './resume.ts'
+
+export interface ConsumerStats {
+	/** Records that the handler has dealt with, gaps not counted. */
+	readonly handled: number
+	/** Records that the filter passed over. */
+	readonly filtered: number
+	/** Gaps handed on, and the records that they stand for. */
+	readonly gaps: number
+	readonly absent: number
+	/** Times that the handler threw or rejected. */
+	readonly failures: number
+	/** Times that the cursor was saved, and that it could not be. */
+	readonly saves: number
+	readonly saveFailures: number
+	/** Seqs that the cursor was set back at the start: a power loss took those records, and others have their seqs. */
+	readonly setBack: number
+	/** Of the handler or the cursor; undefined once it works again. */
+	readonly lastError: string | undefined
+}
+
+/** A named reader of a chain that is under way. */
+export interface Consumer extends AsyncDisposable {
+	readonly name: string
+	/** The last record that was dealt with, in memory; what is on disk may be behind by `saveRecords`. */
+	readonly cursor: Cursor
+	/** Resolves when the consumer was closed; rejects when it ended by itself. */
+	readonly done: Promise<void>
+	/** How many seqs the chain is ahead of the cursor. */
+	lag(): Promise<number>
+	stats(): ConsumerStats
+	/**
+	 * Waits for the record under way, saves the cursor and lets go of it; the chain stays open. Idempotent.
+	 *
+	 * @throws {MeshChainError} what `done` rejects with; `CURSOR_FAILED` when the cursor could not be saved.
+	 */
+	close(): Promise<void>
+}
+
+/**
+ * Hands each record of a chain to a handler, in order and one at a time: first those that are there, then those that come, each once
+ * it is committed. How far it has come is kept on disk beside the chain, so that a consumer of the same name goes on there.
+ *
+ * At least once: after a crash, up to `saveRecords` records come again. Whoever wants each exactly once stores the identity,
+ * `(chainId, epoch, seq)`, with the result, in one transaction. A record that the handler does not take is tried again, and nothing
+ * comes before it. `$gap`s are handed on too.
+ *
+ * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. One consumer of a name runs at a time.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
+ *
+ * @example
+ * ```ts
+ * import { consume, openChain } from 'mesh-chain'
+ *
+ * await using chain = await openChain('node.chain')
+ * const consumer = consume(chain, 'mailer', async (record) => console.log(record.seq, record.message), { kind: 'order' })
+ * console.log(await consumer.lag())
+ * await consumer.close()
+ * ```
+ */
+export function consume(
+	chain: Chain,
+	name: string,
+	handler: (record: LogRecord) => unknown,
+	options: ConsumeOptions = {},
+): Consumer {
+	const resolved = resolveConsumeOptions(chain.path, name, options)
+	if (typeof handler !== 'function') {
+		throw new MeshChainError('INVALID_OPTION', `a handler must be a function, not ${show(handler)}`)
+	}
+	return new ChainConsumer(chain, name, handler, resolved)
+}
+
+class ChainConsumer implements Consumer {
+	readonly name: string
+	readonly done: Promise<void>
+	readonly #chain: Chain
+	readonly #handler: (record: LogRecord) => unknown
+	readonly #options: ResolvedConsumeOptions
+	readonly #file: CursorFile
+	readonly #over = new AbortController()
+	readonly #counts = {
+		handled: 0,
+		filtered: 0,
+		gaps: 0,
+		absent: 0,
+		failures: 0,
+		saves: 0,
+		saveFailures: 0,
+		setBack: 0,
+	}
+	#cursor: Cursor = { epoch: 0, seq: 0 }
+	/** Records that the saved cursor does not know of. */
+	#unsaved = 0
+	#saving: Promise<void> | undefined
+	#saveTimer: NodeJS.Timeout | undefined
+	#handlerError: string | undefined
+	#saveError: MeshChainError | undefined
+	#wakeRetry: () => void = () => {}
+	#closing: Promise<void> | undefined
+
+	constructor(
+		chain: Chain,
+		name: string,
+		handler: (record: LogRecord) => unknown,
+		options: ResolvedConsumeOptions,
+	) {
+		this.name = name
+		this.#chain = chain
+		this.#handler = handler
+		this.#options = options
+		this.#file = new CursorFile(options.system, options.cursorPath, chain.chainId)
+		this.done = this.#run()
+		// Whoever does not look at it hears of it by the warning.
+		this.done.catch(() => {})
+	}
+
+	get cursor(): Cursor {
+		return this.#cursor
+	}
+
+	async lag(): Promise<number> {
+		const last = await lastOf(this.#chain)
+		return Math.max(0, (last?.seq ?? 0) - this.#cursor.seq)
+	}
+
+	stats(): ConsumerStats {
+		return { ...this.#counts, lastError: this.#handlerError ?? this.#saveError?.message }
+	}
+
+	close(): Promise<void> {
+		this.#closing ??= this.#close()
+		return this.#closing
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	async #close(): Promise<void> {
+		this.#over.abort()
+		this.#wakeRetry()
+		await this.done
+		if (this.#saveError !== undefined) throw this.#saveError
+	}
+
+	async #run(): Promise<void> {
+		try {
+			const afterSeq = await this.#begin()
+			const { durableOnly, pollMs } = this.#options
+			const records = this.#chain.tail({
+				afterSeq,
+				durableOnly,
+				...(pollMs === undefined ? {} : { pollMs }),
+				signal: this.#over.signal,
+			})
+			for await (const record of records) {
+				if (this.#over.signal.aborted || !(await this.#isDealtWith(record))) break
+				this.#cursor = { epoch: Math.max(record.epoch, this.#cursor.epoch), seq: record.seq }
+				this.#unsaved++
+				if (this.#unsaved >= this.#options.saveRecords) await this.#save()
+				else this.#saveTimer ??= setTimeout(() => void this.#save(), this.#options.saveMs)
+			}
+		} catch (error) {
+			warn('CONSUMER_ENDED', `the consumer ${show(this.name)} has ended: ${messageOf(error)}`)
+			throw error
+		} finally {
+			clearTimeout(this.#saveTimer)
+			await this.#saving
+			if (this.#unsaved > 0) await this.#save()
+			this.#file.close()
+		}
+	}
+
+	/** The seq behind which it begins; on disk before anything is handed out, so that it begins there once. */
+	async #begin(): Promise<number> {
+		const { found } = this.#file
+		if (found !== undefined) {
+			this.#cursor = found
+			const after = await resumeAfter(this.#chain, found)
+			this.#counts.setBack = found.seq - after
+			return after
+		}
+		if (this.#options.from === 'end') {
+			const last = await lastOf(this.#chain)
+			if (last !== undefined) this.#cursor = { epoch: last.epoch, seq: last.seq }
+		}
+		await this.#file.save(this.#cursor)
+		return this.#cursor.seq
+	}
+
+	/** False when it was closed before the handler took the record. */
+	async #isDealtWith(record: LogRecord): Promise<boolean> {
+		if (!matches(record, this.#options.filter)) {
+			this.#counts.filtered++
+			return true
+		}
+		let waitMs = RETRY_MS_MIN
+		for (let left = this.#options.retries; ; left--) {
+			try {
+				await this.#handler(record)
+				this.#handlerError = undefined
+				break
+			} catch (error) {
+				this.#counts.failures++
+				if (this.#handlerError === undefined) this.#tell(record, error)
+				this.#handlerError = messageOf(error)
+				if (left === 0) throw this.#givenUp(record, error)
+			}
+			if (this.#over.signal.aborted) return false
+			await this.#sleep(waitMs)
+			if (this.#over.signal.aborted) return false
+			waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+		}
+		if (isGap(record)) {
+			this.#counts.gaps++
+			this.#counts.absent += record.data?.count ?? 0
+		} else this.#counts.handled++
+		return true
+	}
+
+	/** One at a time; what failed is tried again with the next one. */
+	#save(): Promise<void> {
+		clearTimeout(this.#saveTimer)
+		this.#saveTimer = undefined
+		this.#saving ??= this.#saveNow().finally(() => {
+			this.#saving = undefined
+		})
+		return this.#saving
+	}
+
+	async #saveNow(): Promise<void> {
+		const unsaved = this.#unsaved
+		try {
+			await this.#file.save(this.#cursor)
+			this.#unsaved -= unsaved
+			this.#counts.saves++
+			this.#saveError = undefined
+		} catch (error) {
+			this.#counts.saveFailures++
+			if (this.#saveError === undefined) warn('CURSOR_FAILING', messageOf(error))
+			this.#saveError = error as MeshChainError
+		}
+	}
+
+	#sleep(ms: number): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(resolve, ms)
+			this.#wakeRetry = () => {
+				clearTimeout(timer)
+				resolve()
+			}
+		})
+	}
+
+	#tell(record: LogRecord, error: unknown): void {
+		warn(
+			'CONSUMER_FAILING',
+			`the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}; it tries again, and nothing passes by`,
+		)
+	}
+
+	#givenUp(record: LogRecord, error: unknown): MeshChainError {
+		return new MeshChainError(
+			'CONSUMER_FAILED',
+			`the consumer ${show(this.name)} has given up at seq ${record.seq}: ${messageOf(error)}`,
+			{ path: this.#chain.path, seq: record.seq, cause: error },
+		)
+	}
+}

@@ -1,0 +1,151 @@
+/**
+ * How far a consumer has come in a chain, kept beside it: two lines of 256 bytes, written by turns, each with a checksum. A killed
+ * process or a power loss costs at most the line that was being written. One consumer of a name holds it at a time.
+ */
+import { createHash } from 'node:crypto'
+import { dirname } from 'node:path'
+import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_CREAT,
+	O_NOFOLLOW,
+	O_RDWR,
+	readFully,
+	syncDirectory,
+	writeFully,
+} from '../file-system.ts'
+import { show } from '../record.ts'
+
+const LINE_BYTES = 256
+
+/** The last record that was dealt with; epoch and seq are 0 when there was none. */
+export interface Cursor {
+	readonly epoch: number
+	readonly seq: number
+}
+
+interface Line extends Cursor {
+	readonly chainId: string
+	/** How many lines were written before it. */
+	readonly turn: number
+}
+
+export class CursorFile {
+	readonly path: string
+	readonly #system: FileSystem
+	readonly #chainId: string
+	readonly #lock: Lock
+	readonly #fd: number
+	#turn: number
+	/** What was saved last; undefined in a file that is new. */
+	readonly found: Cursor | undefined
+
+	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
+	constructor(system: FileSystem, path: string, chainId: string) {
+		this.path = path
+		this.#system = system
+		this.#chainId = chainId
+		this.#lock = lock(system, path)
+		let fd: number | undefined
+		try {
+			fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+			const line = newest(readFully(system, fd, 2 * LINE_BYTES, 0), path)
+			if (line !== undefined && line.chainId !== chainId) throw mismatch(path, line.chainId, chainId)
+			this.found = line
+			this.#turn = line === undefined ? 0 : line.turn + 1
+			this.#fd = fd
+		} catch (error) {
+			if (fd !== undefined) closeQuietly(system, fd)
+			this.#lock.release(false)
+			throw failed(path, error)
+		}
+	}
+
+	/**
+	 * Puts a cursor on disk.
+	 *
+	 * @throws {MeshChainError} `CURSOR_FAILED`; what was saved before stays.
+	 */
+	async save({ epoch, seq }: Cursor): Promise<void> {
+		const isNew = this.#turn === 0
+		const line = encode({ turn: this.#turn, chainId: this.#chainId, epoch, seq })
+		try {
+			writeFully(this.#system, this.#fd, line, (this.#turn % 2) * LINE_BYTES)
+			await this.#system.fdatasync(this.#fd)
+			if (isNew) syncDirectory(this.#system, dirname(this.path))
+			this.#turn++
+		} catch (error) {
+			throw failed(this.path, error)
+		}
+	}
+
+	close(): void {
+		closeQuietly(this.#system, this.#fd)
+		this.#lock.release(false)
+	}
+}
+
+function encode({ turn, chainId, epoch, seq }: Line): Buffer {
+	const fields = { turn, chainId, epoch, seq }
+	const text = JSON.stringify({ ...fields, sum: sumOf(fields) })
+	return Buffer.from(`${text.padEnd(LINE_BYTES - 1)}\n`)
+}
+
+/** Of the lines that verify the one written last. */
+function newest(bytes: Buffer, path: string): Line | undefined {
+	const lines = [0, LINE_BYTES].map((at) => decode(bytes.subarray(at, at + LINE_BYTES)))
+	const valid = lines.filter((line) => line !== undefined).sort((a, b) => b.turn - a.turn)
+	// The first line ever may be torn: nothing was acknowledged by it.
+	if (valid.length > 0 || bytes.length <= LINE_BYTES) return valid[0]
+	throw new MeshChainError(
+		'CURSOR_DAMAGED',
+		`${show(path)} cannot be read: remove it and the consumer begins at the first record, or put back a copy`,
+		{ path },
+	)
+}
+
+function decode(bytes: Buffer): Line | undefined {
+	try {
+		const { sum, ...fields } = JSON.parse(bytes.toString()) as Line & { sum: unknown }
+		return sum === sumOf(fields) ? fields : undefined
+	} catch {
+		return undefined
+	}
+}
+
+function sumOf({ turn, chainId, epoch, seq }: Line): string {
+	return createHash('sha256').update(`${turn} ${chainId} ${epoch} ${seq}`).digest('hex').slice(0, 8)
+}
+
+function lock(system: FileSystem, path: string): Lock {
+	try {
+		return acquireLock(system, path, Date.now(), 0)
+	} catch (error) {
+		if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw failed(path, error)
+		const holder = readHolder(system, path)
+		const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
+		throw new MeshChainError(
+			'CURSOR_IN_USE',
+			`a consumer of this name runs in ${by}: give this one another name, or stop that one; ${show(path)} says how far it has come`,
+			{ path, cause: error },
+		)
+	}
+}
+
+function mismatch(path: string, found: string, expected: string): MeshChainError {
+	return new MeshChainError(
+		'CURSOR_MISMATCH',
+		`${show(path)} is about chain ${found}, and this is chain ${expected}: remove it if the chain was replaced on purpose, and the consumer begins at its first record`,
+		{ path },
+	)
+}
+
+function failed(path: string, error: unknown): MeshChainError {
+	if (error instanceof MeshChainError) return error
+	return new MeshChainError('CURSOR_FAILED', `cannot keep ${show(path)}: ${messageOf(error)}`, {
+		path,
+		cause: error,
+	})
+}

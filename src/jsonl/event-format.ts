@@ -1,0 +1,69 @@
+/**
+ * The form of the Channel Access event recorder (epics-ca-rs): `{"ts":1714200000.123,"ev":"beacon_recv",…}`, with `ts` in seconds and
+ * three decimals, and the fields of the event beside them.
+ */
+
+import { MeshChainError } from '../errors.ts'
+import { type LogRecord, show } from '../record.ts'
+import { INVALID_FIELD, type LineFormat } from './line-format.ts'
+
+/** The fields that an event must have, and the type of each. */
+export type EventFields = Readonly<Record<string, 'string' | 'number' | 'boolean'>>
+
+const TAKEN = ['ts', 'ev']
+
+/**
+ * A form with the events of an application. The kind of a record is its `ev`, its data the other fields.
+ *
+ * @param events by name, with the fields that each must have; lines with another `ev` are skipped. Undefined takes any event with any
+ * fields.
+ * @throws {MeshChainError} `INVALID_OPTION` for a field that the form itself has.
+ *
+ * @example
+ * ```ts
+ * import { eventFormat } from 'mesh-chain'
+ *
+ * const format = eventFormat({ client_connect: { peer: 'string' }, client_disconnect: { peer: 'string' } })
+ * console.log(format.name)
+ * ```
+ */
+export function eventFormat(events?: Readonly<Record<string, EventFields>>): LineFormat {
+	for (const fields of Object.values(events ?? {})) {
+		const taken = TAKEN.find((name) => Object.hasOwn(fields, name))
+		if (taken !== undefined) {
+			throw new MeshChainError(
+				'INVALID_OPTION',
+				`an event cannot have a field ${show(taken)}: the form has it`,
+			)
+		}
+	}
+	const fieldsOf = (kind: string) =>
+		events === undefined ? {} : Object.hasOwn(events, kind) ? events[kind] : undefined
+	return {
+		name: 'events',
+		read({ ts, ev, ...data }) {
+			if (typeof ev !== 'string' || typeof ts !== 'number' || ts < 0) return INVALID_FIELD
+			const fields = fieldsOf(ev)
+			if (fields === undefined) return { skipped: 'unknownKind' }
+			const isWrong = Object.entries(fields).some(
+				([name, type]) => !Object.hasOwn(data, name) || typeof data[name] !== type,
+			)
+			if (isWrong) return INVALID_FIELD
+			const line = { kind: ev, tsMs: Math.round(ts * 1000) }
+			return { lines: [Object.keys(data).length === 0 ? line : { ...line, data }] }
+		},
+		write({ kind, tsMs, data = {} }: LogRecord) {
+			if (kind.startsWith('$') || fieldsOf(kind) === undefined) return undefined
+			if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined
+			if (TAKEN.some((name) => Object.hasOwn(data, name))) return undefined
+			const rest = JSON.stringify({ ev: kind, ...data }, plain)
+			return `{"ts":${(tsMs / 1000).toFixed(3)},${rest.slice(1)}`
+		},
+	}
+}
+
+/** What JSON has no type for, as readers of such a form expect it. */
+function plain(_key: string, value: unknown): unknown {
+	if (typeof value === 'bigint') return value.toString()
+	return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
+}

@@ -1,0 +1,104 @@
+/** From a chain to JSON Lines. */
+import type { Chain } from '../chain/chain.ts'
+import { asCoded, MeshChainError } from '../errors.ts'
+import { FILTER_NAMES, type LogFilter } from '../filter.ts'
+import { checkOptionNames } from '../options.ts'
+import { isGap, type LogRecord } from '../record.ts'
+import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
+import type { LineFormat } from './line-format.ts'
+import { WholeFile } from './whole-file.ts'
+
+export interface ExportSummary {
+	/** Lines written: a `$gap` is one too. */
+	readonly lines: number
+	/** Records that those gaps stand for. */
+	readonly absent: number
+	/** Records that the form has no place for. */
+	readonly unsupported: number
+}
+
+export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
+	/** Called after each part, with what is done so far. */
+	onProgress?: (summary: ExportSummary) => void
+}
+
+/**
+ * Writes the records that match to a new file, one a line. In mesh-chain's own form nothing is lost: `importJsonl` makes a chain of it
+ * whose export has the same bytes. The file gets its name once all of it is on disk.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written; what reading
+ * the chain throws. Nothing is left behind then.
+ *
+ * @example
+ * ```ts
+ * import { exportJsonl, openChain } from 'mesh-chain'
+ *
+ * await using chain = await openChain('node.chain')
+ * const { lines } = await exportJsonl(chain, 'warnings.jsonl', { level: 'warn' })
+ * console.log(lines)
+ * ```
+ */
+export async function exportJsonl(
+	chain: Pick<Chain, 'batches'>,
+	path: string,
+	options: ExportOptions = {},
+): Promise<ExportSummary> {
+	checkOptionNames(options, ['format', 'mode', 'fs', 'onProgress', ...FILTER_NAMES])
+	const { format: formatOption, mode: modeOption, fs, onProgress, ...query } = options
+	const { format, mode, system } = resolveJsonlOptions({
+		...(formatOption === undefined ? {} : { format: formatOption }),
+		...(modeOption === undefined ? {} : { mode: modeOption }),
+		...(fs === undefined ? {} : { fs }),
+	})
+	const lines = new LinesOf(chain.batches(query), format)
+	const file = new WholeFile(system, path, mode)
+	try {
+		for await (const text of lines) {
+			file.write(text)
+			onProgress?.(lines.summary)
+		}
+		file.finish()
+	} catch (error) {
+		throw error instanceof MeshChainError ? error : asCoded(error, 'EXPORT_FAILED', 'the export failed')
+	} finally {
+		file.discard()
+	}
+	return lines.summary
+}
+
+/** Records as text, some lines at a time, and the count of them. */
+export class LinesOf implements AsyncIterable<string> {
+	readonly #batches: AsyncIterable<readonly LogRecord[]>
+	readonly #format: LineFormat
+	#lines = 0
+	#absent = 0
+	#unsupported = 0
+
+	constructor(batches: AsyncIterable<readonly LogRecord[]>, format: LineFormat) {
+		this.#batches = batches
+		this.#format = format
+	}
+
+	get summary(): ExportSummary {
+		return { lines: this.#lines, absent: this.#absent, unsupported: this.#unsupported }
+	}
+
+	async *[Symbol.asyncIterator](): AsyncGenerator<string> {
+		for await (const batch of this.#batches) {
+			let text = ''
+			for (const record of batch) text += this.#lineOf(record)
+			if (text !== '') yield text
+		}
+	}
+
+	#lineOf(record: LogRecord): string {
+		if (isGap(record)) this.#absent += record.data?.count ?? 0
+		const line = this.#format.write(record)
+		if (line === undefined) {
+			this.#unsupported++
+			return ''
+		}
+		this.#lines++
+		return `${line}\n`
+	}
+}

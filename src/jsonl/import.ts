@@ -1,0 +1,151 @@
+/** From JSON Lines to a chain. */
+import { basename } from 'node:path'
+import { ChainBuilder } from '../chain/write/chain-builder.ts'
+import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { LogAppendError, MeshChainError } from '../errors.ts'
+import { exists, type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { checkOptionNames } from '../options.ts'
+import { isGap, type LogRecord } from '../record.ts'
+import { replay } from '../replay/replay.ts'
+import { AppenderTarget } from '../replay/targets/appender-target.ts'
+import type { LineFormat } from './line-format.ts'
+import type { SkippedCounts, SkippedLine } from './line-reader.ts'
+import { type JsonlRecords, readJsonl } from './read-jsonl.ts'
+
+export interface ImportSummary {
+	/** Whether a new chain was made, of records as they were; otherwise they were appended to one. */
+	readonly restored: boolean
+	readonly records: number
+	/** Records that the lines say are absent, and those of which there was no line. */
+	readonly absent: number
+	/** Lines that were no records, by reason. */
+	readonly skipped: SkippedCounts
+	/** The first hundred of them. */
+	readonly skippedLines: readonly SkippedLine[]
+	/** Records of a new chain that came when a later one had come already: they are not in it. */
+	readonly outOfOrder: number
+}
+
+export interface ImportOptions {
+	/** Default: mesh-chain's own form. */
+	format?: LineFormat
+	/** A longer line is skipped and counted. Default 16 MiB. */
+	lineBytesMax?: number
+	/** The chain that records which are appended were of, where they do not say. Default: the name of the file. */
+	sourceId?: string
+	/** Of a new chain. Default `0o600`. */
+	mode?: number
+	/** Called now and then. */
+	onProgress?: (records: number) => void
+	signal?: AbortSignal
+	fs?: FileSystem
+}
+
+const PROGRESS_RECORDS = 10_000
+
+/**
+ * Puts the records of JSON Lines into a chain. A new chain gets them with the seq, epoch, time and origin that they have, what is
+ * mesh-chain's own included, and appears once all of it is on disk. To a chain that is there they are appended, with new seqs, and an
+ * `origin` that says which ones they were.
+ *
+ * Lines that are no records are skipped and counted. Where seqs are missing in a new chain, a `$gap` says so.
+ *
+ * @param source a file's path, or bytes as they come.
+ * @throws {MeshChainError} `FILE_UNREADABLE`; `IMPORT_FAILED` when the signal ended it, or a record could not be appended: how many
+ * were is in the message, and none in a new chain; what opening a chain for writing throws.
+ *
+ * @example
+ * ```ts
+ * import { importJsonl } from 'mesh-chain'
+ *
+ * const { records, skipped } = await importJsonl('node.jsonl', 'copy.chain')
+ * console.log(records, skipped.notJson)
+ * ```
+ */
+export async function importJsonl(
+	source: string | AsyncIterable<Uint8Array>,
+	path: string,
+	options: ImportOptions = {},
+): Promise<ImportSummary> {
+	checkOptionNames(options, ['format', 'lineBytesMax', 'sourceId', 'mode', 'onProgress', 'signal', 'fs'])
+	const { format, lineBytesMax, fs = nodeFileSystem } = options
+	const lines = readJsonl(source, {
+		...(format === undefined ? {} : { format }),
+		...(lineBytesMax === undefined ? {} : { lineBytesMax }),
+		fs,
+	})
+	const counts = exists(fs, path)
+		? await append(lines, path, { sourceId: sourceIdOf(source), ...options, fs })
+		: await restore(lines, path, { ...options, fs })
+	return { ...counts, skipped: { ...lines.skipped }, skippedLines: lines.skippedLines }
+}
+
+type Counts = Omit<ImportSummary, 'skipped' | 'skippedLines'>
+
+async function restore(
+	lines: JsonlRecords,
+	path: string,
+	{ mode, onProgress, signal, fs }: ImportOptions,
+): Promise<Counts> {
+	const builder = new ChainBuilder(path, {
+		...(mode === undefined ? {} : { mode }),
+		...(fs === undefined ? {} : { fs }),
+	})
+	let outOfOrder = 0
+	let absent = 0
+	try {
+		for await (const record of lines) {
+			if (signal?.aborted) throw stopped(builder.records, 'the chain was not made')
+			if (!isPushed(builder, record)) outOfOrder++
+			else if (isGap(record)) absent += record.data?.count ?? 0
+			else if (builder.records % PROGRESS_RECORDS === 0) onProgress?.(builder.records)
+		}
+		builder.finish()
+	} finally {
+		builder.discard()
+	}
+	return { restored: true, records: builder.records, absent: absent + builder.missing, outOfOrder }
+}
+
+function isPushed(builder: ChainBuilder, record: LogRecord): boolean {
+	try {
+		builder.push(record)
+		return true
+	} catch (error) {
+		if (error instanceof LogAppendError && error.code === 'SEQ_NOT_INCREASING') return false
+		throw error
+	}
+}
+
+async function append(
+	lines: JsonlRecords,
+	path: string,
+	{ sourceId = 'import', onProgress, signal, fs }: ImportOptions,
+): Promise<Counts> {
+	const appender = new FileChainAppender(path, fs === undefined ? {} : { fs })
+	try {
+		const summary = await replay(lines, new AppenderTarget(appender), {
+			sourceId,
+			stopOnError: true,
+			...(signal === undefined ? {} : { signal }),
+			...(onProgress === undefined ? {} : { onProgress: ({ replayed }) => onProgress(replayed) }),
+		})
+		const { replayed, gaps, firstError, ended } = summary
+		if (ended === 'aborted') throw stopped(replayed, 'and are in the chain')
+		if (firstError !== undefined) {
+			const text = `${firstError.message}; ${replayed} records were appended before it`
+			throw new MeshChainError('IMPORT_FAILED', text, { path })
+		}
+		return { restored: false, records: replayed - gaps.count, absent: gaps.records, outOfOrder: 0 }
+	} finally {
+		await appender.close()
+	}
+}
+
+function stopped(records: number, what: string): MeshChainError {
+	return new MeshChainError('IMPORT_FAILED', `it was interrupted: ${records} records came so far, ${what}`)
+}
+
+function sourceIdOf(source: string | AsyncIterable<Uint8Array>): string {
+	return typeof source === 'string' ? basename(source) : 'stdin'
+}

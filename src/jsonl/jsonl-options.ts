@@ -1,0 +1,45 @@
+/** The options of reading and writing JSON Lines, checked and in full. */
+import { MeshChainError } from '../errors.ts'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { show } from '../record.ts'
+import type { LineFormat } from './line-format.ts'
+import { recordFormat } from './record-format.ts'
+
+/** No record of a chain is a longer line of JSON. */
+const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
+
+export interface JsonlOptions {
+	/** What an event looks like as JSON. Default: mesh-chain's own form, in which a record loses nothing. */
+	format?: LineFormat
+	/** A longer line is skipped and counted; memory holds no more of it. Default 16 MiB. */
+	lineBytesMax?: number
+	/** Of a file that is made. Default `0o600`. */
+	mode?: number
+	fs?: FileSystem
+}
+
+export interface ResolvedJsonlOptions {
+	readonly format: LineFormat
+	readonly lineBytesMax: number
+	readonly mode: number
+	readonly system: FileSystem
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions {
+	checkOptionNames(options, ['format', 'lineBytesMax', 'mode', 'fs'])
+	const { format = recordFormat, mode = 0o600, fs = nodeFileSystem } = options
+	if (typeof format?.read !== 'function' || typeof format.write !== 'function') {
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`format must have read and write, as eventFormat() has, not ${show(format)}`,
+		)
+	}
+	return {
+		format,
+		lineBytesMax: checkWholeNumber('lineBytesMax', options.lineBytesMax ?? LINE_BYTES_DEFAULT, 1024),
+		mode: checkWholeNumber('mode', mode, 0),
+		system: fs,
+	}
+}

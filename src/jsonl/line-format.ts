@@ -1,0 +1,46 @@
+/** A way to write history as lines of JSON, and to read it back: the shape that every form has. */
+import type { LogLine, LogRecord } from '../record.ts'
+
+/** Why a line of a file is no record. */
+export const SKIP_REASONS = [
+	/** Nothing in it. */
+	'blank',
+	/** It begins with `#`. */
+	'comment',
+	/** The last line, which ends before its object does: its writer was killed, or still writes. */
+	'torn',
+	/** Longer than a line may be. */
+	'tooLong',
+	/** Bytes that are no UTF-8. */
+	'notText',
+	/** Text that is no JSON object. */
+	'notJson',
+	/** An event that the form does not know. */
+	'unknownKind',
+	/** A field that is needed is missing or of the wrong type. */
+	'invalidField',
+] as const
+export type SkipReason = (typeof SKIP_REASONS)[number]
+
+export type JsonFields = Readonly<Record<string, unknown>>
+
+/**
+ * - `record`: with the seq and epoch that it had.
+ * - `lines`: what gets them from its place in the file.
+ */
+export type FormatReading =
+	| { readonly record: LogRecord }
+	| { readonly lines: readonly LogLine[] }
+	| { readonly skipped: SkipReason }
+
+/** Both directions of a form that events have as JSON. */
+export interface LineFormat {
+	readonly name: string
+	/** What an object says; keys that are not known are passed over. `text` is the line that it was read from. */
+	read(fields: JsonFields, text: string): FormatReading
+	/** A record as one line, without its end; undefined where the form has no place for it. */
+	write(record: LogRecord): string | undefined
+}
+
+/** What a form makes of a line with a field that it needs and that is missing or wrong. */
+export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }

@@ -1,0 +1,160 @@
+/** From the bytes of a file to records: what each line is, and what becomes of one that is none. Pure; knows no files. */
+import { canonicalise, toWellFormed } from '../codec/canonical.ts'
+import { cutMessage } from '../codec/message.ts'
+import { MeshChainError } from '../errors.ts'
+import { checkLevel, checkLine } from '../line-check.ts'
+import type { Id, LogLine, LogRecord } from '../record.ts'
+import type { FormatReading, JsonFields, LineFormat, SkipReason } from './line-format.ts'
+import { SKIP_REASONS } from './line-format.ts'
+import { type ByteLine, LineSplitter } from './line-splitter.ts'
+
+/** How many lines were no records, by reason. */
+export type SkippedCounts = Readonly<Record<SkipReason, number>>
+
+/** A line that was no record. */
+export interface SkippedLine {
+	/** From 1. */
+	readonly line: number
+	readonly reason: SkipReason
+}
+
+const BOM = '\ufeff'
+
+export class LineReader {
+	readonly #format: LineFormat
+	readonly #splitter: LineSplitter
+	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+	readonly #onSkip: (skipped: SkippedLine) => void
+	#line = 0
+	#seq = 0
+	#tsMs = 0
+	/** Changed as lines are read. */
+	readonly skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0])) as Record<
+		SkipReason,
+		number
+	>
+
+	constructor(format: LineFormat, lineBytesMax: number, onSkip: (skipped: SkippedLine) => void) {
+		this.#format = format
+		this.#splitter = new LineSplitter(lineBytesMax)
+		this.#onSkip = onSkip
+	}
+
+	/** The records of the lines that are complete with these bytes, which are kept and must not change. */
+	*push(bytes: Buffer): Generator<LogRecord> {
+		for (const line of this.#splitter.push(bytes)) yield* this.#take(line)
+	}
+
+	/** Those of a last line that nothing ends. */
+	*end(): Generator<LogRecord> {
+		for (const line of this.#splitter.end()) yield* this.#take(line)
+	}
+
+	*#take({ bytes, end, part, isLast }: ByteLine): Generator<LogRecord> {
+		if (!isLast) return
+		this.#line++
+		const reading = part > 0 ? ({ skipped: 'tooLong' } as const) : this.#readingOf(bytes)
+		if ('record' in reading) return yield* this.#checked(() => canonicalRecord(reading.record))
+		if ('lines' in reading) {
+			for (const line of reading.lines) yield* this.#checked(() => this.#stamped(line))
+			return
+		}
+		const isTorn = end === '' && (reading.skipped === 'notJson' || reading.skipped === 'notText')
+		this.#skip(isTorn ? 'torn' : reading.skipped)
+	}
+
+	#readingOf(bytes: Buffer): FormatReading {
+		const text = this.#textOf(bytes)
+		if (text === undefined) return { skipped: 'notText' }
+		if (text === '') return { skipped: 'blank' }
+		if (text.startsWith('#')) return { skipped: 'comment' }
+		const fields = fieldsOf(text)
+		if (fields === undefined) return { skipped: 'notJson' }
+		try {
+			return this.#format.read(fields, text)
+		} catch (error) {
+			// Nested as no record is.
+			if (error instanceof RangeError) return { skipped: 'invalidField' }
+			throw error
+		}
+	}
+
+	#textOf(bytes: Buffer): string | undefined {
+		try {
+			const text = this.#utf8.decode(bytes)
+			return (this.#line === 1 && text.startsWith(BOM) ? text.slice(1) : text).trim()
+		} catch {
+			return undefined
+		}
+	}
+
+	*#checked(make: () => LogRecord): Generator<LogRecord> {
+		let record: LogRecord
+		try {
+			record = make()
+		} catch (error) {
+			if (!(error instanceof MeshChainError)) throw error
+			return this.#skip('invalidField')
+		}
+		this.#tsMs = record.tsMs
+		yield record
+	}
+
+	/** A line becomes a record by its place; one without a time has that of the record before it. */
+	#stamped(line: LogLine): LogRecord {
+		checkLine(line, false)
+		checkLevel(line.level ?? 'info')
+		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, origin } = line
+		const record = canonicalRecord({
+			seq: this.#seq + 1,
+			epoch: 1,
+			tsMs: Math.max(0, Math.floor(tsMs)),
+			level,
+			kind,
+			message,
+			...(line.data === undefined ? {} : { data: line.data }),
+			daemonId: line.daemonId ?? null,
+			nodeId: line.nodeId ?? null,
+			chainPending: false,
+			...(origin === undefined ? {} : { origin }),
+		})
+		this.#seq++
+		return record
+	}
+
+	#skip(reason: SkipReason): void {
+		this.skipped[reason]++
+		this.#onSkip({ line: this.#line, reason })
+	}
+}
+
+function fieldsOf(text: string): JsonFields | undefined {
+	if (!text.startsWith('{')) return undefined
+	try {
+		return JSON.parse(text) as JsonFields
+	} catch {
+		return undefined
+	}
+}
+
+/**
+ * A record that a chain takes as it is, whoever wrote the line.
+ *
+ * @throws {MeshChainError} what `checkLine` throws.
+ */
+function canonicalRecord(record: LogRecord): LogRecord {
+	checkLine(record, true)
+	const { data, kind, message, daemonId, nodeId } = record
+	return {
+		...record,
+		kind: toWellFormed(kind),
+		message: toWellFormed(cutMessage(message)),
+		...(data === undefined ? {} : { data: canonicalise(data).value }),
+		daemonId: canonicalId(daemonId),
+		nodeId: canonicalId(nodeId),
+	}
+}
+
+function canonicalId(id: Id | null): Id | null {
+	return typeof id === 'string' ? toWellFormed(id) : id
+}

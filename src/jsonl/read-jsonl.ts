@@ -1,0 +1,117 @@
+/** Reads a file of JSON Lines as records, whatever else is in it. */
+import { MeshChainError, messageOf } from '../errors.ts'
+import { closeQuietly, type FileSystem, O_RDONLY, systemCode } from '../file-system.ts'
+import { type LogRecord, show } from '../record.ts'
+import { type JsonlOptions, type ResolvedJsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
+import { LineReader, type SkippedCounts, type SkippedLine } from './line-reader.ts'
+
+/** What is read at once. */
+const READ_BYTES = 256 * 1024
+/** Lines that are remembered by their number. */
+const SKIPPED_LINES_MAX = 100
+
+/** The records in JSON Lines. Each iteration reads a file anew; the counts are of the latest one. */
+export interface JsonlRecords extends AsyncIterable<LogRecord> {
+	readonly skipped: SkippedCounts
+	/** The first hundred of them. */
+	readonly skippedLines: readonly SkippedLine[]
+}
+
+/**
+ * The records in JSON Lines, in their order. Blank lines, `#` comments and lines that are no records are skipped and counted. The last
+ * line counts when its object is complete, with or without a newline: what a killed writer left half-way is `torn`. Memory holds one
+ * line at a time.
+ *
+ * A record in mesh-chain's own form has the seq and epoch that it had; others are numbered from 1 as they come.
+ *
+ * @param source a file's path, or bytes as they come: standard input, a socket.
+ * @throws {MeshChainError} `INVALID_OPTION` at once; while iterating `FILE_UNREADABLE`.
+ *
+ * @example
+ * ```ts
+ * import { readJsonl } from 'mesh-chain'
+ *
+ * const lines = readJsonl('node.jsonl')
+ * for await (const record of lines) console.log(record.message)
+ * console.log(lines.skipped.torn, lines.skippedLines)
+ * ```
+ */
+export function readJsonl(
+	source: string | AsyncIterable<Uint8Array>,
+	options: JsonlOptions = {},
+): JsonlRecords {
+	return new JsonlReading(source, resolveJsonlOptions(options))
+}
+
+class JsonlReading implements JsonlRecords {
+	readonly #source: string | AsyncIterable<Uint8Array>
+	readonly #options: ResolvedJsonlOptions
+	#reader: LineReader
+	#skippedLines: SkippedLine[] = []
+
+	constructor(source: string | AsyncIterable<Uint8Array>, options: ResolvedJsonlOptions) {
+		this.#source = source
+		this.#options = options
+		this.#reader = this.#newReader()
+	}
+
+	get skipped(): SkippedCounts {
+		return this.#reader.skipped
+	}
+
+	get skippedLines(): readonly SkippedLine[] {
+		return this.#skippedLines
+	}
+
+	async *[Symbol.asyncIterator](): AsyncGenerator<LogRecord> {
+		this.#reader = this.#newReader()
+		const reader = this.#reader
+		const source = this.#source
+		for await (const bytes of typeof source === 'string' ? bytesOf(this.#options.system, source) : source) {
+			yield* reader.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+		}
+		yield* reader.end()
+	}
+
+	#newReader(): LineReader {
+		const skippedLines: SkippedLine[] = []
+		this.#skippedLines = skippedLines
+		const { format, lineBytesMax } = this.#options
+		return new LineReader(format, lineBytesMax, (skipped) => {
+			if (skippedLines.length < SKIPPED_LINES_MAX) skippedLines.push(skipped)
+		})
+	}
+}
+
+async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer> {
+	const readable = async <T>(read: () => Promise<T>) => {
+		try {
+			return await read()
+		} catch (error) {
+			throw unreadable(path, error)
+		}
+	}
+	const fd = await readable(() => system.open(path, O_RDONLY))
+	try {
+		for (let position = 0; ; ) {
+			const bytes = await readable(() => readPiece(system, fd, position))
+			if (bytes.length === 0) return
+			position += bytes.length
+			yield bytes
+		}
+	} finally {
+		closeQuietly(system, fd)
+	}
+}
+
+/** A piece in memory of its own: lines that it begins are kept. */
+async function readPiece(system: FileSystem, fd: number, position: number): Promise<Buffer> {
+	const bytes = Buffer.allocUnsafeSlow(READ_BYTES)
+	const count = await system.read(fd, bytes, 0, bytes.length, position)
+	return bytes.subarray(0, count)
+}
+
+function unreadable(path: string, error: unknown): MeshChainError {
+	const reason = systemCode(error) === 'ENOENT' ? 'there is no such file' : messageOf(error)
+	return new MeshChainError('FILE_UNREADABLE', `cannot read ${show(path)}: ${reason}`, { path, cause: error })
+}

@@ -1,0 +1,61 @@
+/** The next record of each of several chains, and which of them comes first. */
+import type { Chain, ChainQuery } from '../chain/chain.ts'
+import type { Id, LogRecord } from '../record.ts'
+
+/** One chain that is read, at the record that is its next. */
+export class Head {
+	readonly chainId: string
+	readonly #batches: AsyncIterator<LogRecord[]>
+	#batch: readonly LogRecord[] = []
+	#index = 0
+
+	constructor(chain: Chain, query: ChainQuery) {
+		this.chainId = chain.chainId
+		this.#batches = chain.batches(query)[Symbol.asyncIterator]()
+	}
+
+	/** Undefined at the end of the chain, and before the first {@link fill}. */
+	get record(): LogRecord | undefined {
+		return this.#batch[this.#index]
+	}
+
+	/** The one after it may be in memory no longer: {@link fill} then. */
+	next(): void {
+		this.#index++
+	}
+
+	/** Reads on, where there is more. */
+	async fill(): Promise<void> {
+		while (this.record === undefined) {
+			const step = await this.#batches.next()
+			if (step.done) return
+			this.#batch = step.value
+			this.#index = 0
+		}
+	}
+
+	async close(): Promise<void> {
+		await this.#batches.return?.()
+	}
+}
+
+/** Below 0 when the record of `a` comes first: by time, then by node, then by chain. */
+export function compareHeads(a: Head, b: Head): number {
+	const [first, second] = [a.record!, b.record!]
+	return (
+		first.tsMs - second.tsMs ||
+		compareIds(first.nodeId, second.nodeId) ||
+		(a.chainId < b.chainId ? -1 : a.chainId > b.chainId ? 1 : 0)
+	)
+}
+
+/** None before numbers, numbers before texts. */
+function compareIds(a: Id | null, b: Id | null): number {
+	const byRank = rankOf(a) - rankOf(b)
+	if (byRank !== 0 || a === null || b === null) return byRank
+	return a < b ? -1 : a > b ? 1 : 0
+}
+
+function rankOf(id: Id | null): number {
+	return id === null ? 0 : typeof id === 'string' ? 2 : 1
+}

@@ -1,0 +1,73 @@
+/** What is known of several chains, as of one. */
+import { createHash } from 'node:crypto'
+import type { ChainEndInfo, ChainInfo, ChainState } from '../chain/chain.ts'
+import { LOG_LEVELS, type LogLevel } from '../record.ts'
+
+/** From the one that says least to the one that says most of what may be missing. */
+const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
+
+/** The sums over all chains; epochs and segments are theirs, one chain after the other; the head is a hash over all heads. */
+export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
+	const records = sum(infos.map((info) => info.records))
+	const hash = createHash('sha256')
+	for (const { head } of infos) hash.update(`${head.chainId} ${head.link}\n`)
+	return {
+		path,
+		chainId,
+		formatVersion: Math.max(...infos.map((info) => info.formatVersion)),
+		createdMs: Math.min(...infos.map((info) => info.createdMs)),
+		bytes: sum(infos.map((info) => info.bytes)),
+		segments: infos.flatMap((info) => info.segments),
+		records,
+		firstSeq: records === 0 ? undefined : 1,
+		lastSeq: records === 0 ? undefined : records,
+		minTsMs: extreme(Math.min, infos, 'minTsMs'),
+		maxTsMs: extreme(Math.max, infos, 'maxTsMs'),
+		levels: Object.fromEntries(
+			LOG_LEVELS.map((level) => [level, sum(infos.map((info) => info.levels[level]))]),
+		) as Record<LogLevel, number>,
+		gaps: {
+			count: sum(infos.map((info) => info.gaps.count)),
+			records: sum(infos.map((info) => info.gaps.records)),
+			byCause: infos.reduce<Record<string, number>>((sums, { gaps }) => {
+				for (const [cause, count] of Object.entries(gaps.byCause)) sums[cause] = (sums[cause] ?? 0) + count
+				return sums
+			}, {}),
+		},
+		epochs: infos.flatMap((info) => info.epochs),
+		state: worst(infos.map((info) => info.state)),
+		exitCode: infos.find(({ exitCode }) => exitCode !== undefined)?.exitCode,
+		holder: infos.find(({ holder }) => holder !== undefined)?.holder,
+		tornBytes: sum(infos.map((info) => info.tornBytes)),
+		damagedPlaces: sum(infos.map((info) => info.damagedPlaces)),
+		damagedBytes: sum(infos.map((info) => info.damagedBytes)),
+		head: { chainId, segment: 0, epoch: 1, seq: records, offset: 0, link: hash.digest('hex') },
+	}
+}
+
+export function mergedEnd(ends: readonly ChainEndInfo[]): ChainEndInfo {
+	return {
+		state: worst(ends.map(({ state }) => state)),
+		exitCode: ends.find(({ exitCode }) => exitCode !== undefined)?.exitCode,
+		holder: ends.find(({ holder }) => holder !== undefined)?.holder,
+		tornBytes: sum(ends.map(({ tornBytes }) => tornBytes)),
+		damagedBytes: sum(ends.map(({ damagedBytes }) => damagedBytes)),
+	}
+}
+
+function worst(states: readonly ChainState[]): ChainState {
+	return states.reduce((a, b) => (STATES.indexOf(b) > STATES.indexOf(a) ? b : a))
+}
+
+function sum(values: readonly number[]): number {
+	return values.reduce((total, value) => total + value, 0)
+}
+
+function extreme(
+	choose: (...values: number[]) => number,
+	infos: readonly ChainInfo[],
+	key: 'minTsMs' | 'maxTsMs',
+): number | undefined {
+	const times = infos.map((info) => info[key]).filter((time) => time !== undefined)
+	return times.length === 0 ? undefined : choose(...times)
+}
