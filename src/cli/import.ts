@@ -39,11 +39,13 @@ export const importCommand: Command = {
 		const sourceId = invocation.text('source')
 		if (path === undefined) throw usage('-o names the chain, as in -o node.chain')
 		const line = new StatusLine(terminal)
+		const interrupted = terminal.interrupted()
+		if (file === '-') interrupted.addEventListener('abort', () => terminal.stdin.destroy())
 		const summary = await importJsonl(file === '-' ? terminal.stdin : file, path, {
 			format: form === undefined ? detectedFormat() : formNamed(form),
 			...(sourceId === undefined ? {} : { sourceId }),
 			onProgress: (records) => line.show(`${count(records)} records`),
-			signal: terminal.interrupted(),
+			signal: interrupted,
 		}).finally(() => line.end())
 		terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
 		return STATUS.fine

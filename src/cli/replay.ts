@@ -1,4 +1,5 @@
 /** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
+import { basename } from 'node:path'
 import { openChain } from '../chain/read/open-chain.ts'
 import type { LogFilter } from '../filter.ts'
 import { replay as replayInto } from '../replay/replay.ts'
@@ -55,7 +56,7 @@ export const replay: Command = {
 		const makeTarget = targetOf(invocation, terminal)
 		const interrupted = terminal.interrupted()
 		const opened = await openSource(invocation, terminal, interrupted)
-		const selected = new Selected(opened, selection, file)
+		const selected = new Selected(opened, selection, basename(file))
 		const line = new StatusLine(terminal)
 		let target: ReplayTarget = { write: () => {} }
 		try {
@@ -126,7 +127,7 @@ function tell(summary: ReplaySummary, target: ReplayTarget, selected: Selected, 
 			lines === 0 ? '' : `${count(lines)} skipped (${reason})`,
 		),
 		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
-		lateMsMax === 0 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
+		lateMsMax < 1 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
 	].filter(Boolean)
 	terminal.stderr.write(`mesh-chain: ${notes.join(', ')}\n`)
 	if (firstError !== undefined) {

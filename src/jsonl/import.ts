@@ -95,12 +95,15 @@ async function restore(
 	let absent = 0
 	try {
 		for await (const record of lines) {
-			if (signal?.aborted) throw stopped(builder.records, 'the chain was not made')
+			signal?.throwIfAborted()
 			if (!isPushed(builder, record)) outOfOrder++
 			else if (isGap(record)) absent += record.data?.count ?? 0
 			else if (builder.records % PROGRESS_RECORDS === 0) onProgress?.(builder.records)
 		}
 		builder.finish()
+	} catch (error) {
+		// Whoever gave the signal may have taken the source away too.
+		throw signal?.aborted ? stopped(builder.records, 'the chain was not made') : error
 	} finally {
 		builder.discard()
 	}

@@ -1,2 +1,3 @@
 /** `mesh-chain/testing`: lists names, defines nothing. */
 export { appenderContract, type ContractOptions, type TestFunctions } from './appender-contract.ts'
+export { type TargetContractOptions, targetContract } from './target-contract.ts'

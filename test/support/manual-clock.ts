@@ -38,6 +38,20 @@ export class ManualClock implements ReplayClock {
 		await settled()
 	}
 
+	/** Lets time go by from one wait to the next, until something is done. */
+	async runUntil(done: Promise<unknown>): Promise<void> {
+		let isDone = false
+		const ended = () => {
+			isDone = true
+		}
+		done.then(ended, ended)
+		while (!isDone) {
+			await settled()
+			const waits = [...this.#timers].map(({ atMs }) => atMs)
+			if (!isDone && waits.length > 0) await this.advance(Math.max(0, Math.min(...waits) - this.#nowMs))
+		}
+	}
+
 	/** The process was busy: time has gone by, and nobody could look at it. */
 	jump(ms: number): void {
 		this.#nowMs += ms

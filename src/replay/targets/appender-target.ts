@@ -17,9 +17,16 @@ export class AppenderTarget implements ReplayTarget {
 
 	/** Appends the record with the next seq and the appender's epoch; what it was before, its `origin` says. */
 	write(record: LogRecord): void | Promise<void> {
-		const { nextSeq, epoch } = this.#appender
-		this.#seq = nextSeq ?? this.#seq + 1
-		return this.#appender.append({ ...record, seq: this.#seq, epoch: epoch ?? 1, chainPending: false })
+		const seq = this.#seq + 1
+		const epoch = this.#appender.epoch ?? 1
+		const appended = this.#appender.append({ ...record, seq, epoch, chainPending: false })
+		this.#seq = seq
+		if (appended === undefined) return
+		return appended.catch((error) => {
+			// It is free again, unless another one was appended behind it.
+			if (this.#seq === seq) this.#seq--
+			throw error
+		})
 	}
 
 	async flush(): Promise<void> {

@@ -1,0 +1,169 @@
+/** What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can run. */
+import assert from 'node:assert/strict'
+import { gapRecord, type LogRecord } from '../record.ts'
+import { replay } from '../replay/replay.ts'
+import { asTarget, type ReplayTarget } from '../replay/target.ts'
+import type { TestFunctions } from './appender-contract.ts'
+
+type Target = ReplayTarget | ((record: LogRecord) => unknown)
+
+/** What the suite can check only with help. */
+export interface TargetContractOptions<T extends Target = Target> {
+	/** What has arrived, oldest first; called when the target was flushed and closed. */
+	readonly readBack?: (target: T) => readonly LogRecord[] | Promise<readonly LogRecord[]>
+	/** Takes the other end of the target away: kills the program, closes the socket. */
+	readonly breakEnd?: (target: T) => unknown
+}
+
+const RECORDS = 500
+const SOURCE_ID = 'the-source'
+
+/**
+ * Registers the contract suite for one kind of replay target. `create` makes a fresh one for every test.
+ *
+ * @example
+ * ```ts
+ * import { describe, test } from 'node:test'
+ * import { BufferingAppender, AppenderTarget } from 'mesh-chain'
+ * import { targetContract } from 'mesh-chain/testing'
+ *
+ * targetContract(() => new AppenderTarget(new BufferingAppender()), { describe, test })
+ * ```
+ */
+export function targetContract<T extends Target>(
+	create: () => T | Promise<T>,
+	{ describe, test }: TestFunctions,
+	options: TargetContractOptions<T> = {},
+): void {
+	const suite = new Suite(create, options)
+	describe('the target contract', () => {
+		for (const [title, check] of Object.entries(suite.checks())) test(title, () => check())
+	})
+}
+
+class Suite<T extends Target> {
+	readonly #create: () => T | Promise<T>
+	readonly #options: TargetContractOptions<T>
+
+	constructor(create: () => T | Promise<T>, options: TargetContractOptions<T>) {
+		this.#create = create
+		this.#options = options
+	}
+
+	checks(): Record<string, () => Promise<void>> {
+		return {
+			'has every record, in order, as it was': () => this.#takesAll(),
+			'takes gaps, or says that it does not keep them': () => this.#takesGaps(),
+			'flushes with nothing to do, and more than once': () => this.#flushes(),
+			'gets nothing of a dry run': () => this.#dryRun(),
+			'closes more than once, and refuses what comes then': () => this.#closes(),
+			'never keeps a replay waiting when its other end is gone': () => this.#loses(),
+		}
+	}
+
+	async #takesAll(): Promise<void> {
+		const target = await this.#create()
+		const summary = await replay(some(), target, { sourceId: SOURCE_ID })
+		assert.equal(summary.firstError?.message, undefined)
+		assert.equal(summary.replayed, RECORDS)
+		await this.#assertHas(target, await collect(some()))
+	}
+
+	async #takesGaps(): Promise<void> {
+		const target = await this.#create()
+		const { keepsGaps } = asTarget(target)
+		assert.ok(
+			keepsGaps === undefined || typeof keepsGaps === 'boolean',
+			'keepsGaps is true, false or not there',
+		)
+		async function* withGap() {
+			yield record(1)
+			yield gapRecord({ fromSeq: 2, toSeq: 4, count: 3, cause: 'evicted' }, { epoch: 1, tsMs: 1 })
+			yield record(5)
+		}
+		const summary = await replay(withGap(), target, { sourceId: SOURCE_ID })
+		assert.equal(summary.firstError?.message, undefined)
+		assert.deepEqual(summary.gaps, { count: 1, records: 3 })
+		const all = await collect(withGap())
+		await this.#assertHas(target, keepsGaps === true ? all : [all[0]!, all[2]!])
+	}
+
+	async #flushes(): Promise<void> {
+		const target = asTarget(await this.#create())
+		await target.flush?.()
+		await target.flush?.()
+		await target.close?.()
+	}
+
+	async #dryRun(): Promise<void> {
+		const target = await this.#create()
+		const summary = await replay(some(), target, { dryRun: true })
+		assert.equal(summary.replayed, RECORDS)
+		await this.#assertHas(target, [])
+	}
+
+	async #closes(): Promise<void> {
+		const target = asTarget(await this.#create())
+		if (target.close === undefined) return
+		await target.write(withOrigin(record(1)))
+		await target.close()
+		await target.close()
+		await assert.rejects(async () => target.write(withOrigin(record(2))), 'a write after close rejects')
+	}
+
+	async #loses(): Promise<void> {
+		const { breakEnd } = this.#options
+		if (breakEnd === undefined) return
+		const target = await this.#create()
+		await asTarget(target).write(withOrigin(record(1)))
+		await breakEnd(target)
+		const summary = await replay(some(), target, { sourceId: SOURCE_ID, retries: 0, timeoutMs: 500 })
+		assert.ok(summary.firstError !== undefined, 'what did not arrive is an error')
+		assert.ok(summary.failed > 0 && summary.replayed < RECORDS, 'what did not arrive is counted')
+	}
+
+	async #assertHas(target: T, expected: readonly LogRecord[]): Promise<void> {
+		await asTarget(target).close?.()
+		const { readBack } = this.#options
+		if (readBack === undefined) return
+		const found = await readBack(target)
+		assert.deepEqual(found.map(essence), expected.map(withOrigin).map(essence))
+	}
+}
+
+/** What a target may not change: everything but the place that the record gets. */
+function essence({ tsMs, level, kind, message, data, daemonId, nodeId, origin }: LogRecord) {
+	return { tsMs, level, kind, message, data, daemonId, nodeId, origin }
+}
+
+function withOrigin(each: LogRecord): LogRecord {
+	return { ...each, origin: { chainId: SOURCE_ID, epoch: each.epoch, seq: each.seq } }
+}
+
+async function* some(): AsyncGenerator<LogRecord> {
+	for (let seq = 1; seq <= RECORDS; seq++) yield record(seq)
+}
+
+function record(seq: number): LogRecord {
+	return {
+		seq,
+		epoch: 3,
+		// Times step back now and then.
+		tsMs: 1_700_000_000_000 + seq * 10 - (seq % 7) * 100,
+		level: seq % 10 === 0 ? 'error' : 'info',
+		kind: seq % 50 === 0 ? '$checkpoint' : 'order',
+		message: `order ${seq}: é\n\u001b[31m`,
+		...(seq % 3 === 0
+			? {}
+			: { data: { seq, big: 2n ** 63n, at: new Date(seq), bytes: Uint8Array.of(seq & 255) } }),
+		daemonId: seq % 2 === 0 ? 'api' : 7n,
+		nodeId: seq % 2 === 0 ? 7 : null,
+		chainPending: false,
+	}
+}
+
+async function collect(records: AsyncIterable<LogRecord>): Promise<LogRecord[]> {
+	const all: LogRecord[] = []
+	for await (const each of records) all.push(each)
+	return all
+}

@@ -1,0 +1,305 @@
+/** `mesh-chain replay`, `export` and `import` as processes: what they print, how they end, and what they leave. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { recordToJson } from '../../src/codec/json-dialect.ts'
+import { gapRecord, type LogRecord } from '../../src/record.ts'
+import { meshChain, ROOT, says, start } from '../support/process.ts'
+import { collect, record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const CLI = join(ROOT, 'dist', 'cli', 'main.js')
+
+async function chainOf(records: readonly LogRecord[], folder = temporaryFolder()): Promise<string> {
+	const path = join(folder, 'node.chain')
+	const appender = new FileChainAppender(path)
+	for (const each of records) appender.append(each)
+	await appender.close()
+	return path
+}
+
+const some = (count: number, stepMs = 1) =>
+	Array.from({ length: count }, (_unused, index) =>
+		record(index + 1, { tsMs: 1_700_000_000_000 + index * stepMs, nodeId: index % 2 === 0 ? 'a' : 7n }),
+	)
+const seqsIn = (stdout: string) =>
+	stdout
+		.split('\n')
+		.filter(Boolean)
+		.map((line) => JSON.parse(line).seq)
+
+async function read(path: string): Promise<LogRecord[]> {
+	const chain = await openChain(path)
+	const records = await collect(chain.records())
+	await chain.close()
+	return records
+}
+
+/** With something on its standard input. */
+async function piped(args: readonly string[], input: string) {
+	const child = spawn(process.execPath, [CLI, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+	let stderr = ''
+	child.stderr.on('data', (piece: Buffer) => {
+		stderr += piece.toString()
+	})
+	child.stdin.end(input)
+	const [status] = await once(child, 'close')
+	return { status, stderr }
+}
+
+describe('replay', () => {
+	test('takes the filters that all commands take, also ids by their text', async () => {
+		const path = await chainOf(some(20))
+		const { stdout, stderr, status } = await meshChain([
+			'replay',
+			path,
+			'--node',
+			'7',
+			'--from-seq',
+			'5',
+			'-n',
+			'3',
+		])
+		expect(seqsIn(stdout)).toEqual([6, 8, 10])
+		expect(stderr).toMatch(/^mesh-chain: 3 records replayed in [\d.]+ s\n$/)
+		expect(status).toBe(0)
+	})
+
+	test('into a chain and into JSON Lines, each record with its origin', async () => {
+		const path = await chainOf(some(10))
+		const folder = temporaryFolder()
+		for (const name of ['copy.chain', 'copy.jsonl']) {
+			const to = join(folder, name)
+			expect(await meshChain(['replay', path, '--to', to, '--from-seq', '4'])).toMatchObject({
+				status: 0,
+				stdout: '',
+			})
+			const again = await meshChain(['replay', path, '--to', to, '--from-seq', '4'])
+			expect(again.status).toBe(0)
+			const { stdout } = await meshChain(['replay', to])
+			const records = stdout
+				.split('\n')
+				.filter(Boolean)
+				.map((line) => JSON.parse(line))
+			expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: 14 }, (_unused, index) => index + 1))
+			expect(records.map(({ origin }) => origin.seq)).toEqual([4, 5, 6, 7, 8, 9, 10, 4, 5, 6, 7, 8, 9, 10])
+		}
+	})
+
+	test('into a program, whose failure is told', async () => {
+		const path = await chainOf(some(10))
+		const counted = await meshChain(['replay', path, '--to', 'exec:wc -l'])
+		expect([counted.status, counted.stdout.trim()]).toEqual([0, '10'])
+		const failed = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 4'])
+		expect(failed.status).toBe(2)
+		expect(failed.stderr).toContain('TARGET_FAILED: "cat > /dev/null; exit 4" ended with status 4')
+	})
+
+	test('into a program that goes away says where to go on', async () => {
+		const path = await chainOf(some(50_000))
+		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:head -c 100000 > /dev/null'])
+		expect(status).toBe(2)
+		expect(stderr).toMatch(/the target is gone: go on with --from-seq \d+\n/)
+	})
+
+	test('a dry run counts and makes nothing', async () => {
+		const path = await chainOf(some(10))
+		const to = join(temporaryFolder(), 'copy.chain')
+		const { status, stdout, stderr } = await meshChain(['replay', path, '--to', to, '--dry-run'])
+		expect([status, stdout, existsSync(to)]).toEqual([0, '', false])
+		expect(stderr).toContain('10 records replayed')
+	})
+
+	test('Ctrl-C ends it with a summary and the seq to go on with; that goes on with the rest', async () => {
+		const path = await chainOf(some(1000, 10))
+		const child = start(process.execPath, [CLI, 'replay', path, '--speed', '1'])
+		let stdout = ''
+		let stderr = ''
+		child.stdout!.on('data', (piece: Buffer) => {
+			stdout += piece.toString()
+		})
+		child.stderr!.on('data', (piece: Buffer) => {
+			stderr += piece.toString()
+		})
+		await says(child, '\n', 5)
+		child.kill('SIGINT')
+		const [status] = await once(child, 'close')
+		expect(status).toBe(2)
+		const [, next] = /interrupted: go on with --from-seq (\d+)\n/.exec(stderr) ?? []
+		const rest = await meshChain(['replay', path, '--from-seq', next ?? ''])
+		expect([...seqsIn(stdout), ...seqsIn(rest.stdout)]).toEqual(
+			Array.from({ length: 1000 }, (_unused, index) => index + 1),
+		)
+	})
+
+	test('follows what is still being written', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const appender = new FileChainAppender(path)
+		appender.append(record(1))
+		appender.flush()
+		const child = start(process.execPath, [CLI, 'replay', path, '--follow'])
+		await says(child, '"message 1"')
+		appender.append(record(2))
+		appender.flush()
+		await says(child, '"message 2"')
+		child.kill('SIGINT')
+		await once(child, 'close')
+		await appender.close()
+	})
+
+	test('a reader that went away ends it quietly', async () => {
+		const path = await chainOf(some(50_000))
+		const { status, stdout, stderr } = await piecesOf(
+			`"${process.execPath}" "${CLI}" replay "${path}" | head -n 1`,
+		)
+		expect([status, stdout.split('\n').length, stderr]).toEqual([0, 2, ''])
+	})
+
+	test('a damaged recording is replayed around its gaps, which are counted: status 3', async () => {
+		const path = await chainOf(some(20_000))
+		const bytes = readFileSync(path)
+		bytes.fill(0, 100_000, 100_300)
+		writeFileSync(path, bytes)
+		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null'])
+		expect(status).toBe(3)
+		expect(stderr).toMatch(/\d+ absent in 1 gaps/)
+	})
+
+	test('of JSON Lines counts the lines that are none', async () => {
+		const path = join(temporaryFolder(), 'some.jsonl')
+		writeFileSync(path, `# by hand\n${recordToJson(record(1))}\nnoise\n${recordToJson(record(2))}`)
+		const { status, stdout, stderr } = await meshChain(['replay', path])
+		expect([status, seqsIn(stdout)]).toEqual([0, [1, 2]])
+		expect(stderr).toContain('2 records replayed')
+		expect(stderr).toContain('1 skipped (comment), 1 skipped (notJson)')
+	})
+
+	test.each([
+		[['--speed', '0'], '--speed takes max or a number above 0'],
+		[['--speed', 'fast'], '--speed takes max or a number above 0'],
+		[['--to', 'x.txt'], '--to is exec:COMMAND, FILE.chain, FILE.jsonl or -'],
+		[['--to', 'exec: '], '--to exec: takes a command'],
+		[['--from-seq', '9', '--to-seq', '3'], 'nothing can match'],
+		[['--form', 'xml'], '--form is one of mesh-chain, events, pino, otel'],
+	])('%j is refused before anything is done', async (args, message) => {
+		const { status, stdout, stderr } = await meshChain(['replay', await chainOf(some(3)), ...args])
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
+	})
+
+	test('into the file that is replayed is refused', async () => {
+		const path = await chainOf(some(3))
+		const before = readFileSync(path)
+		const { status, stderr } = await meshChain(['replay', path, '--to', path])
+		expect(status).toBe(2)
+		expect(stderr).toContain('name another one')
+		expect(readFileSync(path)).toEqual(before)
+	})
+})
+
+describe('export and import', () => {
+	test('there and back is the same, by files and by pipes', async () => {
+		const gap = gapRecord({ fromSeq: 4, toSeq: 5, count: 2, cause: 'evicted' }, { epoch: 1, tsMs: 5 })
+		const path = await chainOf([...some(3), gap, record(6, { data: { big: 2n ** 63n, at: new Date(5) } })])
+		const folder = temporaryFolder()
+		const [lines, copy] = [join(folder, 'node.jsonl'), join(folder, 'copy.chain')]
+		const exported = await meshChain(['export', path, '-o', lines])
+		expect(exported.status).toBe(3)
+		expect(exported.stderr).toContain('5 lines written to')
+		const imported = await meshChain(['import', lines, '-o', copy])
+		expect([imported.status, imported.stderr]).toEqual([0, `mesh-chain: 4 records in ${copy}, 2 absent\n`])
+		expect((await meshChain(['export', copy])).stdout).toBe(readFileSync(lines, 'utf8'))
+		expect(await read(copy)).toEqual(await read(path))
+		const other = join(folder, 'other.chain')
+		expect(await piped(['import', '-', '-o', other], readFileSync(lines, 'utf8'))).toMatchObject({
+			status: 0,
+		})
+		expect(await read(other)).toEqual(await read(path))
+	})
+
+	test('import appends to a chain that is there, with the origin that it is told', async () => {
+		const path = await chainOf(some(2))
+		const lines = join(temporaryFolder(), 'more.jsonl')
+		writeFileSync(lines, `${recordToJson(record(9))}\n`)
+		const { status, stderr } = await meshChain(['import', lines, '-o', path, '--source', 'elsewhere'])
+		expect([status, stderr]).toEqual([0, `mesh-chain: 1 records appended to ${path}\n`])
+		expect((await read(path)).at(-1)).toMatchObject({
+			seq: 3,
+			origin: { chainId: 'elsewhere', epoch: 1, seq: 9 },
+		})
+	})
+
+	test.each([
+		['mesh-chain', recordToJson(record(1, { kind: 'a', tsMs: 5 }))],
+		['events', '{"ts":0.005,"ev":"a"}'],
+		['pino', '{"level":30,"time":1700000000005,"kind":"a","msg":"a"}'],
+		[
+			'otel',
+			'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5000000","eventName":"a"}]}]}]}',
+		],
+	])('a file in the form %s is known by its first line, and named by --form', async (form, line) => {
+		const folder = temporaryFolder()
+		const lines = join(folder, 'some.jsonl')
+		writeFileSync(lines, `\n# a comment\n${line}\n`)
+		for (const args of [[], ['--form', form]]) {
+			const path = join(folder, `${args.length}.chain`)
+			expect(await meshChain(['import', lines, '-o', path, ...args])).toMatchObject({ status: 0 })
+			expect(await read(path)).toMatchObject([{ seq: 1, kind: 'a' }])
+		}
+		const { stdout, status } = await meshChain(['export', join(folder, '0.chain'), '--form', form])
+		expect(status).toBe(0)
+		expect(Object.keys(JSON.parse(stdout))).toEqual(
+			expect.arrayContaining(Object.keys(JSON.parse(line)).slice(0, 1)),
+		)
+	})
+
+	test('export never takes the place of a file, and import says what it needs', async () => {
+		const path = await chainOf(some(2))
+		const before = readFileSync(path)
+		const exists = await meshChain(['export', path, '-o', path])
+		expect(exists.status).toBe(2)
+		expect(exists.stderr).toContain('FILE_EXISTS')
+		expect(readFileSync(path)).toEqual(before)
+		expect((await meshChain(['import', path])).stderr).toContain('-o names the chain')
+		expect(
+			(await meshChain(['import', '/nowhere/x.jsonl', '-o', join(temporaryFolder(), 'x.chain')])).stderr,
+		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
+	})
+
+	test('an import that is interrupted while it waits for more leaves no chain', async () => {
+		const folder = temporaryFolder()
+		const path = join(folder, 'node.chain')
+		const child = spawn(process.execPath, [CLI, 'import', '-', '-o', path], {
+			stdio: ['pipe', 'pipe', 'pipe'],
+		})
+		let stderr = ''
+		child.stderr.on('data', (piece: Buffer) => {
+			stderr += piece.toString()
+		})
+		const line = `${recordToJson(record(1, { data: 'x'.repeat(1000) }))}\n`
+		while (readdirSync(folder).length === 0) await new Promise((resolve) => child.stdin.write(line, resolve))
+		child.kill('SIGINT')
+		const [status] = await once(child, 'close')
+		expect(status).toBe(2)
+		expect(stderr).toContain('IMPORT_FAILED')
+		expect(readdirSync(folder)).toEqual([])
+	})
+})
+
+async function piecesOf(command: string) {
+	const child = spawn(command, { shell: true, stdio: ['ignore', 'pipe', 'pipe'] })
+	let stdout = ''
+	let stderr = ''
+	child.stdout.on('data', (piece: Buffer) => {
+		stdout += piece.toString()
+	})
+	child.stderr.on('data', (piece: Buffer) => {
+		stderr += piece.toString()
+	})
+	const [status] = await once(child, 'close')
+	return { status, stdout, stderr }
+}
