@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
-const SLOW = ['test/crash/**/*.test.ts', 'test/package/**/*.test.ts']
+const SLOW = ['test/crash/**/*.test.ts', 'test/large/**/*.test.ts', 'test/package/**/*.test.ts']
 
 export default defineConfig({
 	test: {

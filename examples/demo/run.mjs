@@ -21,6 +21,7 @@ const folder = resolve(process.argv[2] ?? '.')
 const chainPath = join(folder, 'node.chain')
 const shownPath = relative(process.cwd(), chainPath) || 'node.chain'
 const program = fileURLToPath(import.meta.resolve('mesh-chain')).replace(/index\.js$/, 'cli/main.js')
+const totalsPath = relative(process.cwd(), fileURLToPath(new URL('totals.mjs', import.meta.url)))
 const servicePath = fileURLToPath(new URL('service.mjs', import.meta.url))
 
 const answered = []
@@ -102,7 +103,8 @@ async function idsInChain() {
 /** Runs a real command line and shows what it really prints. */
 async function show(commandLine) {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
-	const args = commandLine.replace('node.chain', chainPath).split(' ')
+	const words = commandLine.match(/'[^']*'|\S+/g).map((word) => word.replaceAll("'", ''))
+	const args = words.map((word) => (word === 'node.chain' ? chainPath : word))
 	const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], {
 		maxBuffer: 1 << 24,
 	})
@@ -113,7 +115,8 @@ const startedMs = Date.now()
 mkdirSync(folder, { recursive: true })
 for (const name of readdirSync(folder)) if (name.startsWith('node.chain')) rmSync(join(folder, name))
 await life(1, 'SIGKILL')
-const killedIso = new Date().toISOString()
+const killedMs = Date.now()
+const killedIso = new Date(killedMs).toISOString()
 await life(2, 'SIGTERM')
 
 const { ids, records } = await idsInChain()
@@ -124,6 +127,9 @@ await show('dump node.chain -o pretty -l error -n 2')
 await show('dump node.chain -o pretty -k order.accepted -n 3 -r')
 await show(`dump node.chain -o pretty -S ${killedIso} -n 3`)
 await show('verify node.chain')
+// The last second before the kill once more, twice as fast, into a program.
+const window = `-S ${new Date(killedMs - 1000).toISOString()} -U ${killedIso}`
+await show(`replay node.chain ${window} -k order.accepted --speed 2 --to 'exec:node ${totalsPath}'`)
 
 console.log(`
 summary

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 const ROOT = join(import.meta.dirname, '..', '..')
 const FILES = [
 	'test/crash',
+	'test/large',
 	'test/model',
 	'test/golden',
 	'test/chain/query-oracle.test.ts',
