@@ -138,6 +138,13 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 	return record.kind === GAP_KIND && record.origin === undefined
 }
 
+/** Whether a gap says what it stands for: a reader must not trust one that does not. */
+export function isWholeGap({ seq, data }: LogRecord): boolean {
+	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
+	const isRange = Number.isSafeInteger(fromSeq) && fromSeq! >= 1 && fromSeq! <= seq && toSeq === seq
+	return isRange && Number.isSafeInteger(count) && typeof cause === 'string'
+}
+
 /** A value for an error message: short, on one line, and never throwing. */
 export function show(value: unknown): string {
 	let text: string

@@ -3,7 +3,7 @@ import { canonicalise, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkLevel, checkLine } from '../line-check.ts'
-import type { Id, LogLine, LogRecord } from '../record.ts'
+import { type Id, isGap, isWholeGap, type LogLine, type LogRecord } from '../record.ts'
 import type { FormatReading, JsonFields, LineFormat, SkipReason } from './line-format.ts'
 import { SKIP_REASONS } from './line-format.ts'
 import { type ByteLine, LineSplitter } from './line-splitter.ts'
@@ -144,6 +144,8 @@ function fieldsOf(text: string): JsonFields | undefined {
  */
 function canonicalRecord(record: LogRecord): LogRecord {
 	checkLine(record, true)
+	if (isGap(record) && !isWholeGap(record))
+		throw new MeshChainError('INVALID_LINE', 'a $gap must say what it stands for')
 	const { data, kind, message, daemonId, nodeId } = record
 	return {
 		...record,

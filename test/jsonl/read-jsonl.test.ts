@@ -158,6 +158,9 @@ describe("mesh-chain's own form", () => {
 			{ origin: { chainId: 'a' } },
 			{ origin: { chainId: '', epoch: 1, seq: 1 } },
 			{ data: { $date: 'never' } },
+			{ kind: '$gap' },
+			{ kind: '$gap', data: { fromSeq: 0, toSeq: 1, count: 1, cause: 'evicted' } },
+			{ kind: '$gap', data: { fromSeq: 1, toSeq: 2, count: 2, cause: 'evicted' } },
 		]
 		const { records, skipped } = await read(fileOf(...bad.map(line), line({})))
 		expect(records).toHaveLength(1)

@@ -5,6 +5,12 @@ import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshChainError } from '../../src/errors.ts'
+import { eventFormat } from '../../src/jsonl/event-format.ts'
+import { importJsonl } from '../../src/jsonl/import.ts'
+import type { LineFormat } from '../../src/jsonl/line-format.ts'
+import { otelFormat } from '../../src/jsonl/otel-format.ts'
+import { pinoFormat } from '../../src/jsonl/pino-format.ts'
+import { recordFormat } from '../../src/jsonl/record-format.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
@@ -129,4 +135,45 @@ test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files (seed ${SEED})`
 		'slowest ms': Math.round(slowestMs),
 		crashes: 0,
 	})
+}, 7_200_000)
+
+const FORMS: readonly (readonly [form: LineFormat, line: (seq: number) => string | undefined])[] = [
+	[
+		recordFormat,
+		(seq) => recordFormat.write(record(seq, { data: { big: 5n, at: new Date(seq), list: [1, [2]] } })),
+	],
+	[eventFormat({ beat: { n: 'number' } }), (seq) => `{"ts":${seq}.5,"ev":"beat","n":${seq}}`],
+	[pinoFormat, (seq) => pinoFormat.write(record(seq, { data: { err: { code: 'E' } } }))],
+	[otelFormat, (seq) => otelFormat.write(record(seq, { data: { nested: { list: [seq, 'x', 0.5] } } }))],
+]
+
+test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files of JSON Lines into import (seed ${SEED})`, async () => {
+	const counts = { files: 0, records: 0, skipped: 0 }
+	let slowestMs = 0
+	for (; counts.files < sizeOf('RANDOM_INPUTS'); counts.files++) {
+		const [format, lineOf] = FORMS[below(FORMS.length)]!
+		const text = Array.from({ length: 20 }, (_unused, index) => `${lineOf(index + 1)}\n`).join('')
+		const bytes =
+			below(10) === 0
+				? Buffer.from(Array.from({ length: below(900) }, () => below(256)))
+				: mutated(Buffer.from(text), Buffer.from(text.slice(7)))
+		const fs = new MemoryFileSystem()
+		fs.put('/chains/lines.jsonl', bytes)
+		const begun = performance.now()
+		const summary = await importJsonl('/chains/lines.jsonl', PATH, { format, fs })
+		slowestMs = Math.max(slowestMs, performance.now() - begun)
+		const report = await verifyChain(PATH, { fs })
+		expect([report.ok, report.records]).toEqual([true, summary.records])
+		const lines = bytes.toString('latin1').split('\n')
+		const isLastEmpty = lines.at(-1) === ''
+		const skipped = Object.values(summary.skipped).reduce((sum, count) => sum + count, 0)
+		// A line of OpenTelemetry's holds any number of records; each other one is one, or is counted.
+		const count = lines.length - (isLastEmpty ? 1 : 0)
+		if (format !== otelFormat) expect(summary.records + skipped + summary.outOfOrder).toBe(count)
+		counts.records += summary.records
+		counts.skipped += skipped
+	}
+	tellCounts(9, 'random and mutated JSON Lines', { ...counts, 'slowest ms': Math.round(slowestMs) })
+	expect(counts.skipped).toBeGreaterThan(0)
+	expect(slowestMs).toBeLessThan(5000)
 }, 7_200_000)

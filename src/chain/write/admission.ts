@@ -1,6 +1,6 @@
 /** What a chain takes over: records whose seqs go up, with a `$gap` in the place of those that it was never given. */
 import { LogAppendError } from '../../errors.ts'
-import { GAP_KIND, type GapData, gapRecord, isGap, type LogRecord, show } from '../../record.ts'
+import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord, show } from '../../record.ts'
 
 /**
  * The `$gap` that has to stand before a record; undefined where none is missing.
@@ -37,14 +37,11 @@ export function checkBatch(records: readonly LogRecord[], path: string): void {
 
 /** The first seq that a record speaks for: a `$gap` covers the absent ones before it. */
 export function firstSeqCovered(record: LogRecord, path: string): number {
-	const { seq, kind, origin } = record
-	if (kind !== GAP_KIND || origin !== undefined) return seq
-	const { fromSeq, toSeq, count, cause } = (record.data ?? {}) as Partial<GapData>
-	const isWhole = Number.isSafeInteger(fromSeq) && toSeq === seq && Number.isSafeInteger(count)
-	if (isWhole && fromSeq! <= seq && typeof cause === 'string') return fromSeq!
+	if (!isGap(record)) return record.seq
+	if (isWholeGap(record)) return record.data!.fromSeq
 	throw new LogAppendError('a $gap needs fromSeq, toSeq (its own seq), count and cause in its data', {
 		retryable: false,
 		path,
-		seq,
+		seq: record.seq,
 	})
 }
