@@ -84,6 +84,11 @@ export type Fields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 /** What `emit` carries, by kind. */
 export type EventMap = Record<string, unknown>
 
+/** Whether a kind is one of mesh-chain's own. */
+export function isOwnKind(kind: string): boolean {
+	return kind.charCodeAt(0) === 36 /* $ */
+}
+
 /** The position of a level in {@link LOG_LEVELS}, or -1 for anything that is not a level. */
 export function levelIndex(level: unknown): number {
 	// Asked several times a record; a map would hash the name each time.

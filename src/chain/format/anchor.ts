@@ -13,7 +13,7 @@
  *   80   cb ········            next seq: that of the first record behind this anchor
  *   89   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
  *   135  93 cb cb ff            since the anchor before: earliest time (+Infinity: no records), latest time (-Infinity),
- *                               levels present (bits 0 to 4), a `$gap` is present (5)
+ *                               levels present (bits 0 to 4), a `$gap` is present (5), no kind of mesh-chain's own is (6)
  *   155  cb ········            durable: everything in this file below this offset is on disk
  *   164  cb ········            kept from: the first seq that retention has left
  *   173  96 cb cb cb cb cb ff   offset of the anchor before (0 for the first in the file); how many stand before this one; jump:
@@ -30,7 +30,7 @@
  * The link before the first anchor is the SHA-256 of the header.
  */
 import { createHash } from 'node:crypto'
-import { LOG_LEVELS } from '../../record.ts'
+import { isGap, isOwnKind, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
 import { checksum, entrySeed, identityChecksum } from './checksum.ts'
 import { readDouble, writeDouble } from './double.ts'
 import { CHAIN_ID_BYTES, LINK_BYTES } from './header.ts'
@@ -65,24 +65,38 @@ export interface Extent {
 	/** +Infinity and -Infinity where there are no records. */
 	readonly minTsMs: number
 	readonly maxTsMs: number
-	/** A bit for each level, by its position in `LOG_LEVELS`, and {@link PRESENCE_GAP}. */
+	/** A bit for each level, by its position in `LOG_LEVELS`, {@link PRESENCE_GAP} and {@link PRESENCE_PLAIN}. */
 	readonly presence: number
 }
 
+/** A `$gap`, or something that cannot be read. */
 export const PRESENCE_GAP = 1 << 5
+/** No record has a kind of mesh-chain's own. Not set by a writer that does not know it: then there may be one. */
+export const PRESENCE_PLAIN = 1 << 6
 
 export const EMPTY_EXTENT: Extent = Object.freeze({
 	minTsMs: Number.POSITIVE_INFINITY,
 	maxTsMs: Number.NEGATIVE_INFINITY,
-	presence: 0,
+	presence: PRESENCE_PLAIN,
 })
+
+/** A place that nobody may pass over: a `$gap`, or something that cannot be read. */
+export const GAP_EXTENT: Extent = Object.freeze({ ...EMPTY_EXTENT, presence: PRESENCE_GAP })
+
+/** What one record adds. */
+export function extentOf(record: LogRecord): Extent {
+	if (isGap(record)) return GAP_EXTENT
+	const { tsMs, kind, level } = record
+	const presence = 1 << levelIndex(level)
+	return { minTsMs: tsMs, maxTsMs: tsMs, presence: isOwnKind(kind) ? presence : presence | PRESENCE_PLAIN }
+}
 
 /** The extent of two stretches together. */
 export function joinExtents(a: Extent, b: Extent): Extent {
 	return {
 		minTsMs: Math.min(a.minTsMs, b.minTsMs),
 		maxTsMs: Math.max(a.maxTsMs, b.maxTsMs),
-		presence: a.presence | b.presence,
+		presence: ((a.presence | b.presence) & ~PRESENCE_PLAIN) | (a.presence & b.presence & PRESENCE_PLAIN),
 	}
 }
 

@@ -1,9 +1,9 @@
 /** What a reader was asked for, checked and in full, and which entries of a chain answer it. */
 import { MeshChainError } from '../../errors.ts'
 import { matches, type ResolvedFilter, resolveFilter } from '../../filter.ts'
-import { type GapData, isGap, type LogRecord, show } from '../../record.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../../record.ts'
 import type { ChainQuery } from '../chain.ts'
-import { type Anchor, type Extent, PRESENCE_GAP } from '../format/anchor.ts'
+import { type Anchor, type Extent, PRESENCE_GAP, PRESENCE_PLAIN } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'
 import { Continuity, rowsOf, type WalkedFile } from '../scan/continuity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
@@ -16,6 +16,8 @@ export interface ResolvedQuery extends ResolvedFilter {
 	readonly gaps: 'yield' | 'throw' | 'skip'
 	/** The levels wanted, as bits: those of frame flags and of {@link Extent.presence}. */
 	readonly levelsWanted: number
+	/** Only kinds of mesh-chain's own are wanted. */
+	readonly isOwnOnly: boolean
 	/** No condition at all. */
 	readonly isEverything: boolean
 }
@@ -51,6 +53,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		reverse,
 		gaps,
 		levelsWanted,
+		isOwnOnly: filter.kinds !== undefined && [...filter.kinds].every(isOwnKind),
 		isEverything: isEverything(filter),
 	}
 }
@@ -58,6 +61,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 /** Whether a stretch of this extent can hold a record that matches, or a gap, which always does. */
 export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 	if ((extent.presence & PRESENCE_GAP) !== 0) return true
+	if (query.isOwnOnly && (extent.presence & PRESENCE_PLAIN) !== 0) return false
 	return (
 		(extent.presence & query.levelsWanted) !== 0 &&
 		extent.minTsMs <= query.untilMs &&
@@ -65,9 +69,14 @@ export function mayHold(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
-/** Whether no part of a stretch of this extent can be passed over because of times or levels. */
+/** Whether no part of a stretch of this extent can be passed over because of times, levels or kinds. */
 export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
-	return query.levelIndexMin === 0 && extent.minTsMs >= query.sinceMs && extent.maxTsMs <= query.untilMs
+	return (
+		query.levelIndexMin === 0 &&
+		!query.isOwnOnly &&
+		extent.minTsMs >= query.sinceMs &&
+		extent.maxTsMs <= query.untilMs
+	)
 }
 
 /** Turns the entries of one stretch into the records that match. */
@@ -112,10 +121,10 @@ export class Collector {
 	}
 
 	#mayMatch(frame: Frame): boolean {
-		const { fromSeq, toSeq, levelsWanted } = this.#query
+		const { fromSeq, toSeq, levelsWanted, isOwnOnly } = this.#query
 		if (frame.baseSeq + frame.rows - 1 < fromSeq) return false
 		if ((frame.flags & FLAG_CONTROL) !== 0) return true
-		return frame.baseSeq <= toSeq && (frame.flags & levelsWanted) !== 0
+		return !isOwnOnly && frame.baseSeq <= toSeq && (frame.flags & levelsWanted) !== 0
 	}
 }
 

@@ -12,9 +12,10 @@ import {
 	decodeAnchor,
 	EMPTY_EXTENT,
 	type Extent,
+	extentOf,
 	findAnchorLeadBackward,
+	GAP_EXTENT,
 	joinExtents,
-	PRESENCE_GAP,
 } from '../format/anchor.ts'
 import { FLAG_ASCII, FRAME_BYTES_MAX, type Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -203,7 +204,7 @@ class EndWalk {
 		}
 		this.hole ??= place.offset
 		// What was in it is not known, so nobody may pass over the span because of what is known of the rest.
-		this.extent = joinExtents(this.extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
+		this.extent = joinExtents(this.extent, GAP_EXTENT)
 	}
 }
 
@@ -212,14 +213,8 @@ export function frameSums(frame: Frame): { readonly levelCounts: number[]; reado
 	const levelCounts = LOG_LEVELS.map(() => 0)
 	let extent = EMPTY_EXTENT
 	for (const record of readableRows(frame)) {
-		if (isGap(record)) {
-			extent = joinExtents(extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
-			continue
-		}
-		const { tsMs } = record
-		const level = levelIndex(record.level)
-		levelCounts[level]! += 1
-		extent = joinExtents(extent, { minTsMs: tsMs, maxTsMs: tsMs, presence: 1 << level })
+		extent = joinExtents(extent, extentOf(record))
+		if (!isGap(record)) levelCounts[levelIndex(record.level)]! += 1
 	}
 	return { levelCounts, extent }
 }

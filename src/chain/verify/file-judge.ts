@@ -8,8 +8,9 @@ import {
 	anchorLinkBody,
 	EMPTY_EXTENT,
 	type Extent,
+	extentOf,
 	joinExtents,
-	PRESENCE_GAP,
+	PRESENCE_PLAIN,
 } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -122,18 +123,15 @@ export class FileJudge {
 	}
 
 	#record(record: LogRecord, { offset, length: bytes }: Frame): void {
+		this.#extent = joinExtents(this.#extent, extentOf(record))
 		if (isGap(record)) {
-			this.#extent = joinExtents(this.#extent, { ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 			const severity = ['retained', 'notImported'].includes(record.data?.cause ?? '') ? 'note' : 'loss'
 			this.#find('gap', record.message, { offset, bytes, range: record.data, severity })
 			return
 		}
 		const { sums } = this.#context
-		const { tsMs } = record
-		const level = levelIndex(record.level)
 		sums.records++
-		sums.levelCounts[level]! += 1
-		this.#extent = joinExtents(this.#extent, { minTsMs: tsMs, maxTsMs: tsMs, presence: 1 << level })
+		sums.levelCounts[levelIndex(record.level)]! += 1
 	}
 
 	#bad(place: BadPlace): void {
@@ -246,10 +244,12 @@ export class FileJudge {
 		const { levelCounts, areKnown } = this.#context.sums
 		this.#compare(anchor, 'next seq', `${this.nextSeq}`, `${anchor.nextSeq}`)
 		if (areKnown) this.#compare(anchor, 'level counts', levelCounts.join(' '), anchor.levelCounts.join(' '))
-		this.#compare(anchor, 'extent', showExtent(this.#extent), showExtent(anchor.span))
+		this.#compare(anchor, 'extent', showExtent(asWritten(this.#extent, anchor.span)), showExtent(anchor.span))
 		const { offset, span, reason } = anchor
 		const jumps = reason === 'sealed' ? this.#jumps?.seal(offset, span) : this.#jumps?.next(offset, span)
-		if (jumps !== undefined) this.#compare(anchor, 'jump', showJump(jumps), showJump(anchor))
+		if (jumps === undefined) return
+		const jump = asWritten(jumps.jump, anchor.jump)
+		this.#compare(anchor, 'jump', showJump({ ...jumps, jump }), showJump(anchor))
 	}
 
 	#compare({ offset }: Anchor, what: string, expected: string, found: string): void {
@@ -270,6 +270,12 @@ function records({ fromSeq, toSeq }: SeqRange): string {
 
 function hex(bytes: Uint8Array): string {
 	return Buffer.from(bytes).toString('hex')
+}
+
+/** An extent as the writer of another one would have put it: one that does not know {@link PRESENCE_PLAIN} never sets it. */
+function asWritten(extent: Extent, { presence }: Extent): Extent {
+	if ((presence & PRESENCE_PLAIN) !== 0) return extent
+	return { ...extent, presence: extent.presence & ~PRESENCE_PLAIN }
 }
 
 function showExtent({ minTsMs, maxTsMs, presence }: Extent): string {

@@ -6,7 +6,7 @@
  */
 import { RowEncoder } from '../../codec/row-encoder.ts'
 import { LogAppendError } from '../../errors.ts'
-import { isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
+import { isGap, isOwnKind, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
@@ -16,6 +16,7 @@ import {
 	encodeAnchor,
 	joinExtents,
 	PRESENCE_GAP,
+	PRESENCE_PLAIN,
 } from '../format/anchor.ts'
 import {
 	claimedLength,
@@ -96,7 +97,7 @@ export class Span {
 	#frameRows = 0
 	#frameFlags = 0
 	#frameLevels = new Array<number>(LOG_LEVELS.length).fill(0)
-	#framePresence = 0
+	#framePresence = PRESENCE_PLAIN
 	#frameMinTsMs = Number.POSITIVE_INFINITY
 	#frameMaxTsMs = Number.NEGATIVE_INFINITY
 
@@ -303,7 +304,7 @@ export class Span {
 		this.#rows.reset()
 		this.#frameRows = 0
 		this.#frameFlags = 0
-		this.#framePresence = 0
+		this.#framePresence = PRESENCE_PLAIN
 		this.#frameLevels.fill(0)
 		this.#frameMinTsMs = Number.POSITIVE_INFINITY
 		this.#frameMaxTsMs = Number.NEGATIVE_INFINITY
@@ -312,8 +313,9 @@ export class Span {
 	#count(record: LogRecord): void {
 		const level = levelIndex(record.level)
 		this.#frameFlags |= 1 << level
-		if (record.kind.charCodeAt(0) === 36 /* $ */) {
+		if (isOwnKind(record.kind)) {
 			this.#frameFlags |= FLAG_CONTROL
+			this.#framePresence &= ~PRESENCE_PLAIN
 			if (isGap(record)) {
 				this.#framePresence |= PRESENCE_GAP
 				return
