@@ -58,6 +58,12 @@ export const ERROR_CODES = [
 	'CURSOR_DAMAGED',
 	'CURSOR_FAILED',
 	'CONSUMER_FAILED',
+	'SESSION_ACTIVE',
+	'SESSION_NOT_FOUND',
+	'NO_SESSION',
+	'CHECKPOINT_NOT_FOUND',
+	'INVALID_SESSION',
+	'INVALID_STATE',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -3,12 +3,21 @@
  * at once; a `$gap` passes every one of them, because a loss is never filtered away.
  */
 import { MeshChainError } from './errors.ts'
-import { type Id, isGap, LOG_LEVELS, type LogLevel, type LogRecord, levelIndex, show } from './record.ts'
+import {
+	type Id,
+	isGap,
+	isOwnKind,
+	LOG_LEVELS,
+	type LogLevel,
+	type LogRecord,
+	levelIndex,
+	show,
+} from './record.ts'
 
 export interface LogFilter {
 	/** At or above. */
 	level?: LogLevel
-	/** Exactly this kind, or one of these. */
+	/** Exactly this kind, or one of these; `'$*'` stands for all kinds of mesh-chain's own. */
 	kind?: string | readonly string[]
 	/** Exactly this daemon, type included; a record without one does not match. */
 	daemonId?: Id
@@ -36,6 +45,8 @@ export interface ResolvedFilter {
 	/** Position in `LOG_LEVELS`; 0 lets all through. */
 	readonly levelIndexMin: number
 	readonly kinds: ReadonlySet<string> | undefined
+	/** Any kind of mesh-chain's own will do too. */
+	readonly anyOwnKind: boolean
 	readonly daemonId: Id | undefined
 	readonly nodeId: Id | undefined
 	readonly grep: RegExp | undefined
@@ -44,6 +55,8 @@ export interface ResolvedFilter {
 	readonly sinceMs: number
 	readonly untilMs: number
 }
+
+const ANY_OWN_KIND = '$*'
 
 /** The names of all conditions. */
 export const FILTER_NAMES = [
@@ -75,9 +88,11 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 		}
 	}
 	const afterSeq = resolveSeq('afterSeq', filter.afterSeq, -1)
+	const kinds = resolveKinds(filter.kind)
 	return {
 		levelIndexMin: resolveLevelMin(filter.level),
-		kinds: resolveKinds(filter.kind),
+		kinds,
+		anyOwnKind: kinds?.has(ANY_OWN_KIND) ?? false,
 		daemonId: resolveId('daemonId', filter.daemonId),
 		nodeId: resolveId('nodeId', filter.nodeId),
 		grep: resolveGrep(filter.grep),
@@ -100,7 +115,9 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 		record.tsMs >= filter.sinceMs &&
 		record.tsMs <= filter.untilMs &&
 		levelIndex(record.level) >= filter.levelIndexMin &&
-		(filter.kinds === undefined || filter.kinds.has(record.kind)) &&
+		(filter.kinds === undefined ||
+			filter.kinds.has(record.kind) ||
+			(filter.anyOwnKind && isOwnKind(record.kind))) &&
 		(filter.daemonId === undefined || record.daemonId === filter.daemonId) &&
 		(filter.nodeId === undefined || record.nodeId === filter.nodeId) &&
 		(filter.grep === undefined || grepMatches(record, filter.grep))

@@ -29,21 +29,24 @@ export function fromJson(text: string): unknown {
 
 /** One record as one line of JSON, its fields always in the same order. */
 export function recordToJson(record: LogRecord): string {
+	return escapeUnsafe(JSON.stringify(recordToFields(record)))
+}
+
+/** The same as what `JSON.parse` makes of that line. */
+export function recordToFields(record: LogRecord): Record<string, unknown> {
 	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
-	return escapeUnsafe(
-		JSON.stringify({
-			seq,
-			epoch,
-			tsMs,
-			level,
-			kind,
-			message,
-			...('data' in record ? { data: toTagged(record.data) } : {}),
-			daemonId: toTagged(daemonId),
-			nodeId: toTagged(nodeId),
-			...(origin === undefined ? {} : { origin }),
-		}),
-	)
+	return {
+		seq,
+		epoch,
+		tsMs,
+		level,
+		kind,
+		message,
+		...('data' in record ? { data: toTagged(record.data) } : {}),
+		daemonId: toTagged(daemonId),
+		nodeId: toTagged(nodeId),
+		...(origin === undefined ? {} : { origin }),
+	}
 }
 
 /**
@@ -84,7 +87,8 @@ export function recordFromFields(fields: unknown): LogRecord {
 	}
 }
 
-function toTagged(value: unknown): unknown {
+/** A canonical value as plain JSON data: what JSON has no type for is tagged. */
+export function toTagged(value: unknown): unknown {
 	if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
 	if (typeof value === 'bigint') return { $bigint: value.toString() }
 	if (typeof value !== 'object' || value === null) return value
@@ -98,7 +102,12 @@ function toTagged(value: unknown): unknown {
 	)
 }
 
-function fromTagged(value: unknown): unknown {
+/**
+ * What {@link toTagged} was given.
+ *
+ * @throws {MeshChainError} `INVALID_JSON`.
+ */
+export function fromTagged(value: unknown): unknown {
 	if (typeof value !== 'object' || value === null) return value
 	if (Array.isArray(value)) return value.map(fromTagged)
 	const entries = Object.entries(value)

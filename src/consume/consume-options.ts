@@ -2,6 +2,7 @@
 import { MeshChainError } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+import { TIMER_MS_MAX } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { show } from '../record.ts'
 
@@ -59,7 +60,12 @@ export function resolveConsumeOptions(
 		fs = nodeFileSystem,
 	} = options
 	if (from !== 'start' && from !== 'end') {
-		throw new MeshChainError('INVALID_OPTION', `from must be 'start' or 'end', not ${show(from)}`)
+		throw invalidOption('from', from, "'start' or 'end'")
+	}
+	if (typeof durableOnly !== 'boolean') throw invalidOption('durableOnly', durableOnly, 'true or false')
+	const { cursorPath = `${chainPath}.${name}.cursor` } = options
+	if (typeof cursorPath !== 'string' || cursorPath === '') {
+		throw invalidOption('cursorPath', cursorPath, 'the path of a file')
 	}
 	const given = FILTERS.filter((filter) => options[filter as keyof ConsumeOptions] !== undefined)
 	return {
@@ -69,10 +75,20 @@ export function resolveConsumeOptions(
 		from,
 		retries: retries === Number.POSITIVE_INFINITY ? retries : checkWholeNumber('retries', retries, 0),
 		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 100, 1),
-		saveMs: checkWholeNumber('saveMs', options.saveMs ?? 1000, 1),
+		saveMs: checkMs('saveMs', options.saveMs ?? 1000),
 		durableOnly,
-		pollMs: options.pollMs === undefined ? undefined : checkWholeNumber('pollMs', options.pollMs, 1),
-		cursorPath: options.cursorPath ?? `${chainPath}.${name}.cursor`,
+		pollMs: options.pollMs === undefined ? undefined : checkMs('pollMs', options.pollMs),
+		cursorPath,
 		system: fs,
 	}
+}
+
+function checkMs(name: string, value: unknown): number {
+	const ms = checkWholeNumber(name, value, 1)
+	if (ms > TIMER_MS_MAX) throw invalidOption(name, ms, `at most ${TIMER_MS_MAX}`)
+	return ms
+}
+
+function invalidOption(name: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_OPTION', `${name} must be ${allowed}, not ${show(value)}`)
 }

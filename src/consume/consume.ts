@@ -14,7 +14,7 @@ export interface ConsumerStats {
 	readonly handled: number
 	/** Records that the filter passed over. */
 	readonly filtered: number
-	/** Gaps handed on, and the records that they stand for. */
+	/** Gaps handed on, and the records behind the cursor that they stand for. */
 	readonly gaps: number
 	readonly absent: number
 	/** Times that the handler threw or rejected. */
@@ -88,6 +88,8 @@ class ChainConsumer implements Consumer {
 	readonly #options: ResolvedConsumeOptions
 	readonly #file: CursorFile
 	readonly #over = new AbortController()
+	/** The seq behind which it begins; rejects where `done` does. */
+	readonly #beginning: Promise<number>
 	readonly #counts = {
 		handled: 0,
 		filtered: 0,
@@ -101,7 +103,11 @@ class ChainConsumer implements Consumer {
 	#cursor: Cursor = { epoch: 0, seq: 0 }
 	/** Records that the saved cursor does not know of. */
 	#unsaved = 0
+	/** Of those that were dealt with: what the filter passes over costs nothing when it comes again. */
+	#savedHandled = 0
 	#saving: Promise<void> | undefined
+	/** Nothing more will be dealt with: what is unsaved is saved once more, and not later. */
+	#isEnding = false
 	#saveTimer: NodeJS.Timeout | undefined
 	#handlerError: string | undefined
 	#saveError: MeshChainError | undefined
@@ -119,6 +125,7 @@ class ChainConsumer implements Consumer {
 		this.#handler = handler
 		this.#options = options
 		this.#file = new CursorFile(options.system, options.cursorPath, chain.chainId)
+		this.#beginning = this.#begin()
 		this.done = this.#run()
 		// Whoever does not look at it hears of it by the warning.
 		this.done.catch(() => {})
@@ -129,6 +136,7 @@ class ChainConsumer implements Consumer {
 	}
 
 	async lag(): Promise<number> {
+		await this.#beginning
 		const last = await lastOf(this.#chain)
 		return Math.max(0, (last?.seq ?? 0) - this.#cursor.seq)
 	}
@@ -146,6 +154,10 @@ class ChainConsumer implements Consumer {
 		return this.close()
 	}
 
+	get #handled(): number {
+		return this.#counts.handled + this.#counts.gaps
+	}
+
 	async #close(): Promise<void> {
 		this.#over.abort()
 		this.#wakeRetry()
@@ -155,7 +167,7 @@ class ChainConsumer implements Consumer {
 
 	async #run(): Promise<void> {
 		try {
-			const afterSeq = await this.#begin()
+			const afterSeq = await this.#beginning
 			const { durableOnly, pollMs } = this.#options
 			const records = this.#chain.tail({
 				afterSeq,
@@ -167,13 +179,14 @@ class ChainConsumer implements Consumer {
 				if (this.#over.signal.aborted || !(await this.#isDealtWith(record))) break
 				this.#cursor = { epoch: Math.max(record.epoch, this.#cursor.epoch), seq: record.seq }
 				this.#unsaved++
-				if (this.#unsaved >= this.#options.saveRecords) await this.#save()
-				else this.#saveTimer ??= setTimeout(() => void this.#save(), this.#options.saveMs)
+				if (this.#handled - this.#savedHandled >= this.#options.saveRecords) await this.#save()
+				else this.#saveLater()
 			}
 		} catch (error) {
 			warn('CONSUMER_ENDED', `the consumer ${show(this.name)} has ended: ${messageOf(error)}`)
 			throw error
 		} finally {
+			this.#isEnding = true
 			clearTimeout(this.#saveTimer)
 			await this.#saving
 			if (this.#unsaved > 0) await this.#save()
@@ -183,19 +196,19 @@ class ChainConsumer implements Consumer {
 
 	/** The seq behind which it begins; on disk before anything is handed out, so that it begins there once. */
 	async #begin(): Promise<number> {
-		const { found } = this.#file
-		if (found !== undefined) {
-			this.#cursor = found
-			const after = await resumeAfter(this.#chain, found)
-			this.#counts.setBack = found.seq - after
-			return after
-		}
-		if (this.#options.from === 'end') {
-			const last = await lastOf(this.#chain)
-			if (last !== undefined) this.#cursor = { epoch: last.epoch, seq: last.seq }
-		}
+		this.#cursor = this.#file.found ?? (await this.#first())
+		const { epoch, seq } = this.#cursor
+		const afterSeq = await resumeAfter(this.#chain, this.#cursor)
+		this.#cursor = { epoch, seq: afterSeq }
+		this.#counts.setBack = seq - afterSeq
 		await this.#file.save(this.#cursor)
-		return this.#cursor.seq
+		return afterSeq
+	}
+
+	/** Where a consumer begins that has no cursor yet. */
+	async #first(): Promise<Cursor> {
+		const last = this.#options.from === 'end' ? await lastOf(this.#chain) : undefined
+		return { epoch: last?.epoch ?? 0, seq: last?.seq ?? 0 }
 	}
 
 	/** False when it was closed before the handler took the record. */
@@ -223,7 +236,8 @@ class ChainConsumer implements Consumer {
 		}
 		if (isGap(record)) {
 			this.#counts.gaps++
-			this.#counts.absent += record.data?.count ?? 0
+			const { fromSeq = record.seq, toSeq = record.seq } = record.data ?? {}
+			this.#counts.absent += Math.max(0, toSeq - Math.max(fromSeq - 1, this.#cursor.seq))
 		} else this.#counts.handled++
 		return true
 	}
@@ -234,15 +248,24 @@ class ChainConsumer implements Consumer {
 		this.#saveTimer = undefined
 		this.#saving ??= this.#saveNow().finally(() => {
 			this.#saving = undefined
+			this.#saveLater()
 		})
 		return this.#saving
 	}
 
+	/** What came while it was saved, or could not be saved, is not left to whatever comes next. */
+	#saveLater(): void {
+		if (this.#unsaved === 0 || this.#isEnding) return
+		this.#saveTimer ??= setTimeout(() => void this.#save(), this.#options.saveMs)
+	}
+
 	async #saveNow(): Promise<void> {
 		const unsaved = this.#unsaved
+		const handled = this.#handled
 		try {
 			await this.#file.save(this.#cursor)
 			this.#unsaved -= unsaved
+			this.#savedHandled = handled
 			this.#counts.saves++
 			this.#saveError = undefined
 		} catch (error) {

@@ -19,6 +19,8 @@ import {
 import { show } from '../record.ts'
 
 const LINE_BYTES = 256
+/** What the first line begins with that is ever written, and no other. */
+const FIRST_LEAD = '{"turn":0,'
 
 /** The last record that was dealt with; epoch and seq are 0 when there was none. */
 export interface Cursor {
@@ -39,6 +41,8 @@ export class CursorFile {
 	readonly #lock: Lock
 	readonly #fd: number
 	#turn: number
+	/** The name of the file is on disk: whoever made it may have been killed before it was. */
+	#isNamed = false
 	/** What was saved last; undefined in a file that is new. */
 	readonly found: Cursor | undefined
 
@@ -53,7 +57,7 @@ export class CursorFile {
 			fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
 			const line = newest(readFully(system, fd, 2 * LINE_BYTES, 0), path)
 			if (line !== undefined && line.chainId !== chainId) throw mismatch(path, line.chainId, chainId)
-			this.found = line
+			this.found = line === undefined ? undefined : { epoch: line.epoch, seq: line.seq }
 			this.#turn = line === undefined ? 0 : line.turn + 1
 			this.#fd = fd
 		} catch (error) {
@@ -69,21 +73,26 @@ export class CursorFile {
 	 * @throws {MeshChainError} `CURSOR_FAILED`; what was saved before stays.
 	 */
 	async save({ epoch, seq }: Cursor): Promise<void> {
-		const isNew = this.#turn === 0
 		const line = encode({ turn: this.#turn, chainId: this.#chainId, epoch, seq })
 		try {
 			writeFully(this.#system, this.#fd, line, (this.#turn % 2) * LINE_BYTES)
 			await this.#system.fdatasync(this.#fd)
-			if (isNew) syncDirectory(this.#system, dirname(this.path))
+			if (!this.#isNamed) syncDirectory(this.#system, dirname(this.path))
+			this.#isNamed = true
 			this.#turn++
 		} catch (error) {
 			throw failed(this.path, error)
 		}
 	}
 
+	/** @throws {MeshChainError} `CURSOR_FAILED` when the lock file cannot be removed. */
 	close(): void {
 		closeQuietly(this.#system, this.#fd)
-		this.#lock.release(false)
+		try {
+			this.#lock.release(false)
+		} catch (error) {
+			throw failed(this.path, error)
+		}
 	}
 }
 
@@ -97,13 +106,19 @@ function encode({ turn, chainId, epoch, seq }: Line): Buffer {
 function newest(bytes: Buffer, path: string): Line | undefined {
 	const lines = [0, LINE_BYTES].map((at) => decode(bytes.subarray(at, at + LINE_BYTES)))
 	const valid = lines.filter((line) => line !== undefined).sort((a, b) => b.turn - a.turn)
-	// The first line ever may be torn: nothing was acknowledged by it.
-	if (valid.length > 0 || bytes.length <= LINE_BYTES) return valid[0]
+	if (valid.length > 0 || isUnfinished(bytes)) return valid[0]
 	throw new MeshChainError(
 		'CURSOR_DAMAGED',
 		`${show(path)} cannot be read: remove it and the consumer begins at the first record, or put back a copy`,
 		{ path },
 	)
+}
+
+/** A first line that a full disk, a kill or a power loss has cut short: nothing was acknowledged by it. */
+function isUnfinished(bytes: Buffer): boolean {
+	if (bytes.every((byte) => byte === 0)) return bytes.length <= LINE_BYTES
+	const text = bytes.subarray(0, FIRST_LEAD.length).toString()
+	return bytes.length < LINE_BYTES && FIRST_LEAD.startsWith(text)
 }
 
 function decode(bytes: Buffer): Line | undefined {

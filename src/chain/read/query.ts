@@ -42,6 +42,7 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 	return {
 		levelIndexMin: filter.levelIndexMin,
 		kinds: filter.kinds,
+		anyOwnKind: filter.anyOwnKind,
 		daemonId: filter.daemonId,
 		nodeId: filter.nodeId,
 		grep: filter.grep,

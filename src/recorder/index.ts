@@ -1,0 +1,6 @@
+/** `mesh-chain/recorder`: lists names, defines nothing. */
+export { diffStates, formatChanges, type StateChange } from './diff-states.ts'
+export { Recorder, type RecorderOptions } from './recorder.ts'
+export type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
+export { ChainSession, listSessions, openSession, type SessionInfo } from './sessions.ts'
+export { type Moment, type StateOptions, stateAt } from './state-at.ts'

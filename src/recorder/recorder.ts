@@ -1,0 +1,204 @@
+/** Named spans of a loop's history, with checkpoints of application state: kept in memory up to a bound, and in the loop's chain. */
+import { randomUUID } from 'node:crypto'
+import { canonicalise } from '../codec/canonical.ts'
+import { MeshChainError } from '../errors.ts'
+import { type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { isOwnKind, type LogRecord, show } from '../record.ts'
+import {
+	CHECKPOINT_KIND,
+	type Checkpoint,
+	type CheckpointMark,
+	type EventSlice,
+	SESSION_KIND,
+	type Session,
+	type SessionMark,
+} from './session.ts'
+import { SessionMemory } from './session-memory.ts'
+
+export interface RecorderOptions {
+	/** Events in memory, default 50,000; 0 acts as 1. The oldest go first. */
+	maxEvents?: number
+	/** Checkpoints in memory, default 1,000; 0 acts as 1. The oldest go first. */
+	maxCheckpoints?: number
+}
+
+const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 0 })
+
+/**
+ * Records what a loop publishes as sessions. One is active at a time; while none is, nothing is recorded, and questions are about
+ * the one before. An event is any record but mesh-chain's own (kinds that begin with `$`).
+ *
+ * In memory a session holds its newest `maxEvents` events, and answers say how many they miss. Where the loop has a chain the marks of
+ * sessions and checkpoints are in it, between the records: `openSession` finds them there, also after a restart.
+ *
+ * @example
+ * ```ts
+ * import { MeshLoop } from 'mesh-chain'
+ * import { Recorder } from 'mesh-chain/recorder'
+ *
+ * const loop = new MeshLoop()
+ * const recorder = new Recorder(loop)
+ * recorder.start('checkout')
+ * loop.emit('cart', { items: 1 })
+ * recorder.checkpoint({ items: 1 }, { id: 'before' })
+ * loop.emit('cart', { items: 2 })
+ * console.log(recorder.eventsSince(recorder.checkpoints()[0].eventIndex).events.length)
+ * recorder.stop()
+ * ```
+ */
+export class Recorder {
+	readonly #loop: MeshLoop
+	readonly #bounds: { readonly maxEvents: number; readonly maxCheckpoints: number }
+	#session: SessionMemory | undefined
+
+	/** @throws {MeshChainError} `INVALID_OPTION` */
+	constructor(loop: MeshLoop, options: RecorderOptions = {}) {
+		checkOptionNames(options, ['maxEvents', 'maxCheckpoints'])
+		this.#loop = loop
+		this.#bounds = {
+			maxEvents: Math.max(1, checkWholeNumber('maxEvents', options.maxEvents ?? 50_000, 0)),
+			maxCheckpoints: Math.max(1, checkWholeNumber('maxCheckpoints', options.maxCheckpoints ?? 1000, 0)),
+		}
+	}
+
+	get isActive(): boolean {
+		return this.#session?.stoppedMs === null
+	}
+
+	/**
+	 * Begins a session, and forgets what memory holds of the one before.
+	 *
+	 * @param id one of its own unless given.
+	 * @returns the id.
+	 * @throws {MeshChainError} `SESSION_ACTIVE`
+	 */
+	start(id: string = randomUUID()): string {
+		this.#refuseActive('start')
+		if (typeof id !== 'string' || id === '') {
+			throw new MeshChainError('INVALID_OPTION', `the id of a session must be a text, not ${show(id)}`)
+		}
+		const marked = this.#mark({ action: 'start', session: id, firstIndex: 0 })
+		this.#begin(new SessionMemory({ id, startedMs: marked?.tsMs ?? Date.now() }, this.#bounds))
+		return id
+	}
+
+	/** Ends the session and returns it; null when none is active. What it holds can still be asked for. */
+	stop(): Session | null {
+		const session = this.#session
+		if (session === undefined || !this.isActive) return null
+		this.#loop.off('*', this.#onRecord)
+		const marked = this.#mark({ action: 'stop', session: session.id, nextIndex: session.nextIndex })
+		session.stoppedMs = marked?.tsMs ?? Date.now()
+		return session.toJSON()
+	}
+
+	/**
+	 * Keeps application state at this moment: before the next event.
+	 *
+	 * @param state is copied, and must be data throughout, at most 1 MiB of it.
+	 * @param options an id that is given twice stays with the first; one of its own unless given.
+	 * @throws {MeshChainError} `NO_SESSION` when none is active; `INVALID_STATE`.
+	 */
+	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
+		const session = this.#session
+		if (session === undefined || !this.isActive) {
+			throw new MeshChainError('NO_SESSION', 'a checkpoint needs an active session: call start() first')
+		}
+		checkOptionNames(options, ['id', 'label'])
+		const { id = randomUUID(), label } = options
+		const { nextIndex: eventIndex } = session
+		const mark = canonicalMark({ session: session.id, id, label: label ?? null, eventIndex, state })
+		const record = publishOwn(this.#loop, { kind: CHECKPOINT_KIND, message: label ?? id, data: mark })
+		const checkpoint: Checkpoint<S> = Object.freeze({
+			id,
+			label,
+			state: mark.state as S,
+			eventIndex,
+			tsMs: record?.tsMs ?? Date.now(),
+			seq: record?.seq ?? 0,
+		})
+		session.addCheckpoint(checkpoint)
+		return checkpoint
+	}
+
+	/** The events with this index and above. */
+	eventsSince(index: number): EventSlice {
+		return this.#session?.range(index, Number.POSITIVE_INFINITY) ?? NOTHING
+	}
+
+	/** The events with a time from `from` to `to`, both inclusive; none when `from` is the later one. */
+	eventsBetween(from: number | Date, to: number | Date): EventSlice {
+		return this.#session?.between(Number(from), Number(to)) ?? NOTHING
+	}
+
+	/**
+	 * The events from one checkpoint up to another, in whichever order they are named; none between one and itself.
+	 *
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first of them that is missing; `NO_SESSION`.
+	 */
+	eventsBetweenCheckpoints(a: string, b: string): EventSlice {
+		const session = this.#session
+		if (session === undefined) throw new MeshChainError('NO_SESSION', 'nothing has been recorded yet')
+		const from = session.checkpoint(a).eventIndex
+		const to = session.checkpoint(b).eventIndex
+		return session.range(Math.min(from, to), Math.max(from, to))
+	}
+
+	/** The events of one kind, in order: what to replay to see how something came about. */
+	sequence(kind: string): EventSlice {
+		return this.#session?.ofKind(kind) ?? NOTHING
+	}
+
+	checkpoints(): readonly Checkpoint[] {
+		return this.#session?.checkpoints ?? []
+	}
+
+	/** What memory holds of the session, which goes on; null when there was none. */
+	export(): Session | null {
+		return this.#session?.toJSON() ?? null
+	}
+
+	/**
+	 * Makes a session that was exported the active one; its events go on behind its last index. What is beyond the bounds is dropped
+	 * and counted.
+	 *
+	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`; nothing has changed then.
+	 */
+	import(session: Session): void {
+		this.#refuseActive('import')
+		const memory = SessionMemory.from(session, this.#bounds)
+		this.#mark({ action: 'start', session: memory.id, firstIndex: memory.nextIndex })
+		this.#begin(memory)
+	}
+
+	readonly #onRecord = (record: LogRecord): void => {
+		if (!isOwnKind(record.kind)) this.#session?.add(record)
+	}
+
+	#begin(session: SessionMemory): void {
+		this.#session = session
+		this.#loop.on('*', this.#onRecord)
+	}
+
+	#mark(mark: SessionMark): LogRecord | undefined {
+		const message = `session ${mark.session}: ${mark.action}`
+		return publishOwn(this.#loop, { kind: SESSION_KIND, message, data: mark })
+	}
+
+	#refuseActive(what: string): void {
+		if (!this.isActive) return
+		const text = `the session ${show(this.#session?.id)} is active: stop() it before ${what}()`
+		throw new MeshChainError('SESSION_ACTIVE', text)
+	}
+}
+
+/** @throws {MeshChainError} `INVALID_STATE` */
+function canonicalMark(mark: CheckpointMark): CheckpointMark {
+	const { value, markers } = canonicalise(mark)
+	if (markers === 0) return value as CheckpointMark
+	throw new MeshChainError(
+		'INVALID_STATE',
+		'a state must be data throughout, less than 1 MiB of it and 31 levels deep: it holds a function, a symbol, a cycle, an object that is no data, or too much',
+	)
+}

@@ -1,0 +1,71 @@
+/** The shapes of recorded history: sessions, their events, their checkpoints. */
+import type { LogRecord } from '../record.ts'
+
+/** The kinds of the records that sessions leave in a chain. */
+export const SESSION_KIND = '$session'
+export const CHECKPOINT_KIND = '$checkpoint'
+
+/** A record of a session. */
+export interface SessionEvent {
+	/** From 0 in its session; goes on when the oldest are dropped. */
+	readonly index: number
+	readonly record: LogRecord
+}
+
+/** A named snapshot of application state within a session. */
+export interface Checkpoint<S = unknown> {
+	readonly id: string
+	readonly label: string | undefined
+	readonly state: S
+	/** Of the event that came next. */
+	readonly eventIndex: number
+	readonly tsMs: number
+	/** Of its own record in the chain; 0 where it is in none. */
+	readonly seq: number
+}
+
+/** An answer, and how complete it is. */
+export interface EventSlice {
+	readonly events: readonly SessionEvent[]
+	/**
+	 * Events that were asked for and are not there any more: dropped, or absent from the chain. Asked by index so many, asked by time or
+	 * kind at the most so many.
+	 */
+	readonly missing: number
+}
+
+/** A session as plain data: `JSON.stringify` keeps all of it, and what it makes of it can be imported. */
+export interface Session {
+	readonly id: string
+	readonly startedMs: number
+	/** Null while it is active. */
+	readonly stoppedMs: number | null
+	/** Records as the JSON dialect has them, with their index. */
+	readonly events: readonly { readonly index: number; readonly record: Readonly<Record<string, unknown>> }[]
+	/** `state` as the JSON dialect has it. */
+	readonly checkpoints: readonly {
+		readonly id: string
+		readonly label: string | null
+		readonly state: unknown
+		readonly eventIndex: number
+		readonly tsMs: number
+		readonly seq: number
+	}[]
+	/** Of this session, and in it no more. */
+	readonly droppedEvents: number
+	readonly droppedCheckpoints: number
+}
+
+/** What `$session` records carry. */
+export type SessionMark =
+	| { readonly action: 'start'; readonly session: string; readonly firstIndex: number }
+	| { readonly action: 'stop'; readonly session: string; readonly nextIndex: number }
+
+/** What `$checkpoint` records carry. */
+export interface CheckpointMark {
+	readonly session: string
+	readonly id: string
+	readonly label: string | null
+	readonly eventIndex: number
+	readonly state: unknown
+}

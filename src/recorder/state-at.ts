@@ -1,0 +1,87 @@
+/** The state of an application at any moment of its history. */
+
+import { isThenable } from '../appender.ts'
+import type { Chain } from '../chain/chain.ts'
+import { MeshChainError } from '../errors.ts'
+import { checkOptionNames } from '../options.ts'
+import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark } from './session.ts'
+import { checkpointOf, markOf } from './sessions.ts'
+
+/** A record, or the time of one. */
+export type Moment = { readonly seq: number } | { readonly tsMs: number }
+
+export interface StateOptions {
+	/** Which checkpoints hold this state; default all of them. */
+	checkpoint?: (checkpoint: Checkpoint) => boolean
+	/** Where records are absent that are to be folded: reject with `CHAIN_GAP` (default), or go on without them. */
+	gaps?: 'throw' | 'skip'
+}
+
+/**
+ * The state behind a record, or behind the last record that is not later than a time: that of the nearest checkpoint before, with the
+ * records since folded onto it; from `initial` where there is none. Reads the checkpoint and those records.
+ *
+ * @param fold gets each record but mesh-chain's own, in order. What it returns, or resolves to, is the next state.
+ * @param initial the state before the first record of the chain.
+ * @throws {MeshChainError} `INVALID_OPTION`; `CHAIN_GAP` where a record is absent.
+ *
+ * @example
+ * ```ts
+ * import { openChain } from 'mesh-chain'
+ * import { stateAt } from 'mesh-chain/recorder'
+ *
+ * await using chain = await openChain('node.chain')
+ * const orders = await stateAt(chain, { tsMs: Date.now() }, (count, record) => count + (record.kind === 'order' ? 1 : 0), 0)
+ * console.log(orders)
+ * ```
+ */
+export async function stateAt<S>(
+	chain: Chain,
+	at: Moment,
+	fold: (state: S, record: LogRecord) => S | Promise<S>,
+	initial: S,
+	options: StateOptions = {},
+): Promise<S> {
+	checkOptionNames(options, ['checkpoint', 'gaps'])
+	const toSeq = await seqAt(chain, at)
+	if (toSeq === 0) return initial
+	const checkpoint = await checkpointBefore(chain, toSeq, options.checkpoint)
+	let state = checkpoint === undefined ? initial : (checkpoint.state as S)
+	const fromSeq = (checkpoint?.seq ?? 0) + 1
+	if (fromSeq > toSeq) return state
+	for await (const batch of chain.batches({ fromSeq, toSeq, gaps: options.gaps ?? 'throw' })) {
+		for (const record of batch) {
+			if (isGap(record) || isOwnKind(record.kind)) continue
+			const next = fold(state, record)
+			state = isThenable(next) ? await next : next
+		}
+	}
+	return state
+}
+
+/** The seq that a moment stands for; 0 before the first record. */
+async function seqAt(chain: Chain, at: Moment): Promise<number> {
+	if ('seq' in at && Number.isSafeInteger(at.seq) && at.seq >= 0) return at.seq
+	if ('tsMs' in at && Number.isFinite(at.tsMs)) {
+		for await (const { seq } of chain.records({ until: at.tsMs, reverse: true, limit: 1, gaps: 'skip' }))
+			return seq
+		return 0
+	}
+	const text = `a moment is { seq } from 0 or { tsMs }, not ${show(JSON.stringify(at))}`
+	throw new MeshChainError('INVALID_OPTION', text)
+}
+
+async function checkpointBefore(
+	chain: Chain,
+	toSeq: number,
+	isWanted: StateOptions['checkpoint'],
+): Promise<Checkpoint | undefined> {
+	for await (const record of chain.records({ kind: CHECKPOINT_KIND, toSeq, reverse: true, gaps: 'skip' })) {
+		const mark = markOf<CheckpointMark>(record, 'id')
+		if (mark === undefined || record.origin !== undefined) continue
+		const checkpoint = checkpointOf(record, mark)
+		if (isWanted?.(checkpoint) ?? true) return checkpoint
+	}
+	return undefined
+}
