@@ -55,6 +55,7 @@ export const {
 	O_EXCL,
 	O_RDONLY,
 	O_RDWR,
+	O_TRUNC,
 	O_WRONLY,
 	// Windows has no such flag, and no such links either.
 	O_NOFOLLOW = 0,

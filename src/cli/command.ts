@@ -13,6 +13,8 @@ export interface OptionSpec {
 	readonly value?: string
 	/** May be given more than once. */
 	readonly multiple?: boolean
+	/** Takes two values, one behind the other. */
+	readonly pair?: boolean
 	/** The only values there are; the first is the default. */
 	readonly choices?: readonly string[]
 	readonly help: string
@@ -114,12 +116,12 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 
 function parseFor(command: Command, argv: readonly string[]) {
 	const options = Object.fromEntries(
-		command.options.map(({ long, short, value, multiple }) => [
+		command.options.map(({ long, short, value, multiple, pair }) => [
 			long,
 			{
 				type: value === undefined ? ('boolean' as const) : ('string' as const),
 				...(short === undefined ? {} : { short }),
-				...(multiple ? { multiple } : {}),
+				...(multiple || pair ? { multiple: true } : {}),
 			},
 		]),
 	)
@@ -143,6 +145,10 @@ function joinValues(command: Command, argv: readonly string[]): string[] {
 		else {
 			joined.push(`--${option.long}=${value}`)
 			index++
+			if (!option.pair) continue
+			const second = argv[++index]
+			if (second === undefined) throw usage(`${arg} takes two values: ${option.value}`)
+			joined.push(`--${option.long}=${second}`)
 		}
 	}
 	return joined

@@ -9,6 +9,8 @@ import { merge } from './merge.ts'
 import { record } from './record.ts'
 import { repair } from './repair.ts'
 import { replay } from './replay.ts'
+import { sessions } from './sessions.ts'
+import { state } from './state.ts'
 import { tail } from './tail.ts'
 import { verify } from './verify.ts'
 
@@ -23,5 +25,7 @@ export const COMMANDS: readonly Command[] = [
 	exportCommand,
 	importCommand,
 	merge,
+	sessions,
+	state,
 	completionOf(() => COMMANDS),
 ]

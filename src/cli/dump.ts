@@ -3,6 +3,7 @@ import { openChain } from '../chain/read/open-chain.ts'
 import { type Command, usage } from './command.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { lastSeqOf, PRINT_OPTIONS, Printer, upTo } from './printing.ts'
+import { SESSION_OPTIONS, withinSession } from './session-range.ts'
 import { STATUS } from './terminal.ts'
 
 export const dump: Command = {
@@ -19,7 +20,7 @@ export const dump: Command = {
 			'JSON lines for another program',
 		],
 	],
-	options: [...FILTER_OPTIONS, ...PRINT_OPTIONS],
+	options: [...FILTER_OPTIONS, ...SESSION_OPTIONS, ...PRINT_OPTIONS],
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const selection = selectionOf(invocation, terminal.now())
@@ -27,16 +28,20 @@ export const dump: Command = {
 		if (follows && selection.query.reverse) {
 			throw usage('--follow goes forward and --reverse backward: choose one')
 		}
+		if (follows && (invocation.text('session') !== undefined || invocation.texts('between').length > 0)) {
+			throw usage('a session that is over cannot be followed: leave out --follow')
+		}
 		const printer = new Printer(invocation, terminal, selection, selection.limit)
 		const chain = await openChain(file)
 		try {
+			const query = await withinSession(chain, invocation, selection.query)
 			if (!follows) {
-				await printer.printAll(chain, selection.query)
+				await printer.printAll(chain, query)
 				return await printer.finish(chain)
 			}
 			const interrupted = terminal.interrupted()
 			const lastSeq = await lastSeqOf(chain)
-			await printer.printAll(chain, upTo(lastSeq, selection.query), interrupted)
+			await printer.printAll(chain, upTo(lastSeq, query), interrupted)
 			return printer.isDone ? STATUS.fine : await printer.follow(chain, lastSeq, interrupted)
 		} finally {
 			await chain.close()

@@ -52,7 +52,7 @@ export const merge: Command = {
 					await output.write(batch.map(format).join(''))
 					if (output.isClosed) return STATUS.fine
 				}
-			} else await build(noted, path, chains.length, terminal)
+			} else if (!(await build(noted, path, chains.length, terminal))) return STATUS.usage
 			return losses.isLossy ? STATUS.damage : STATUS.fine
 		} finally {
 			await Promise.all(chains.map((chain) => chain.close()))
@@ -71,17 +71,23 @@ async function openAll(files: readonly string[]): Promise<Chain[]> {
 	return chains
 }
 
+/** Whether the chain was made: an interruption leaves nothing. */
 async function build(
 	batches: AsyncIterable<readonly LogRecord[]>,
 	path: string,
 	chains: number,
 	terminal: Terminal,
-): Promise<void> {
+): Promise<boolean> {
+	const interrupted = terminal.interrupted()
 	const builder = new ChainBuilder(path)
 	const line = new StatusLine(terminal)
 	let seq = 0
 	try {
 		for await (const batch of batches) {
+			if (interrupted.aborted) {
+				terminal.stderr.write(`mesh-chain: interrupted: ${escapeControls(path)} was not made\n`)
+				return false
+			}
 			for (const record of batch) builder.push({ ...record, seq: ++seq })
 			line.show(`${count(seq)} records`)
 		}
@@ -91,6 +97,7 @@ async function build(
 		builder.discard()
 	}
 	terminal.stderr.write(`mesh-chain: ${count(seq)} records of ${chains} chains in ${escapeControls(path)}\n`)
+	return true
 }
 
 async function* limited(
@@ -100,8 +107,13 @@ async function* limited(
 ): AsyncGenerator<LogRecord[]> {
 	let left = limit
 	for await (const batch of batches) {
-		const chosen = batch.filter(matches).slice(0, left)
-		left -= chosen.length
+		const chosen: LogRecord[] = []
+		for (const record of batch) {
+			if (left === 0) break
+			if (!matches(record)) continue
+			if (record.kind !== GAP_KIND) left--
+			chosen.push(record)
+		}
 		if (chosen.length > 0) yield chosen
 		if (left === 0) return
 	}

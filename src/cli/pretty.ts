@@ -3,6 +3,7 @@
  * lines.
  */
 import { type Id, isGap, type LogLevel, type LogRecord } from '../record.ts'
+import { BLACK_BOX_KIND, type BlackBoxData, type BlackBoxLine } from '../recorder/black-box.ts'
 import { escapeControls } from './escape.ts'
 import type { Paint, Style } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -12,6 +13,8 @@ const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
 const INDENT = '    '
+/** Of a line that was never published. */
+const NO_SEQ = 0
 
 const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
 	trace: 'dim',
@@ -25,9 +28,34 @@ const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
 export function prettyRecord(record: LogRecord, paint: Paint): string {
 	const time = paint('dim', formatTime(record.tsMs))
 	if (isGap(record)) return `${time} ${paint('yellow', `----- ${escapeControls(record.message)} -----`)}\n`
+	const lines = heldLines(record)
+	if (lines !== undefined) return prettyBlackBox(record, lines, paint)
 	const level = paint(LEVEL_STYLES[record.level], record.level.toUpperCase().padEnd(5))
 	const { inline, below } = prettyData(record, paint)
 	return `${[time, level, headline(record, paint), inline, trailer(record, paint)].filter(Boolean).join(' ')}\n${below}`
+}
+
+/** The lines of a black box, each as the record that it would have been, between two rules. */
+function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint: Paint): string {
+	const { dropped } = record.data as BlackBoxData
+	const before = dropped === 0 ? '' : `, ${dropped} before them dropped`
+	const head = paint(
+		'cyan',
+		`----- black box #${record.seq}: ${escapeControls(record.message)}${before} -----`,
+	)
+	const { data: _data, ...rest } = record
+	const shown = lines.map((line) => prettyRecord({ ...rest, ...line, seq: NO_SEQ }, paint))
+	return `${head}\n${shown.map((text) => `${INDENT}${text}`).join('')}${paint('cyan', '----- end of black box -----')}\n`
+}
+
+/** What is held in a record of a black box; undefined for any other record. */
+function heldLines({ kind, data }: LogRecord): readonly BlackBoxLine[] | undefined {
+	if (kind !== BLACK_BOX_KIND) return undefined
+	const { lines } = (data ?? {}) as Partial<BlackBoxData>
+	const isHeld =
+		Array.isArray(lines) &&
+		lines.every((line) => typeof line?.message === 'string' && line.level in LEVEL_STYLES)
+	return isHeld ? lines : undefined
 }
 
 /** A canonical value on one line, in the notation of JavaScript. */
@@ -61,7 +89,7 @@ function trailer(record: LogRecord, paint: Paint): string {
 		origin === undefined
 			? ''
 			: `from=${escapeControls(origin.chainId).slice(0, 8)}/${origin.epoch}/${origin.seq}`,
-		`#${seq}`,
+		seq === NO_SEQ ? '' : `#${seq}`,
 	]
 	return paint('dim', parts.filter(Boolean).join(' '))
 }

@@ -4,6 +4,7 @@
  */
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
+import { MeshChainError } from '../errors.ts'
 import { MESSAGE_LENGTH_MAX } from '../limits.ts'
 import { checkIsLine, checkLevel, checkLine } from '../line-check.ts'
 import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../record.ts'
@@ -15,6 +16,9 @@ import type { Counters } from './stats.ts'
 
 /** A record whose `seq` is still 0. */
 export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
+
+/** Gets a line that a level held back, with its size; undefined for one that could not be built, or that `transform` dropped. */
+export type KeepBelow = (draft: Draft | undefined, bytes: number) => void
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
@@ -28,6 +32,7 @@ export class Intake {
 	readonly #nodeId: Id | null
 	readonly #hasContext: boolean
 	readonly #epoch: number
+	#keep: KeepBelow | undefined
 	/** An estimate of what the record that was drafted last takes in memory. */
 	bytes = 0
 
@@ -50,9 +55,42 @@ export class Intake {
 	 */
 	draft(line: LogLine, scope: Scope): Draft | undefined {
 		checkIsLine(line)
-		if (!this.passes(line.level ?? LEVEL_DEFAULT, scope)) return undefined
+		if (!this.passes(line.level ?? LEVEL_DEFAULT, scope)) {
+			if (this.#keep !== undefined) this.#keepBelow(line, scope, this.#keep)
+			return undefined
+		}
 		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(line, scope) : line
 		return this.#hooks.hasTransform ? this.#transformed(full, scope, false) : this.#build(full, false)
+	}
+
+	/** Somebody wants the lines that a level holds back. */
+	get keepsBelow(): boolean {
+		return this.#keep !== undefined
+	}
+
+	/** @throws {MeshChainError} `INVALID_USAGE` where somebody keeps them already. */
+	keepBelow(keep: KeepBelow): () => void {
+		if (this.#keep !== undefined) {
+			throw new MeshChainError('INVALID_USAGE', 'this loop has a black box already: close() that one first')
+		}
+		this.#keep = keep
+		return () => {
+			if (this.#keep === keep) this.#keep = undefined
+		}
+	}
+
+	/** As it would have been; what is wrong with it is not the publisher's to hear of, who did not want it looked at. */
+	#keepBelow(line: LogLine, scope: Scope, keep: KeepBelow): void {
+		let draft: Draft | undefined
+		try {
+			const full = this.#merge(line, scope)
+			draft = this.#hooks.hasTransform
+				? this.#transformed(full, scope, false, true)
+				: this.#build(full, false)
+		} catch {
+			draft = undefined
+		}
+		keep(draft, this.bytes)
 	}
 
 	/**
@@ -80,7 +118,7 @@ export class Intake {
 		return mergeLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
 	}
 
-	#transformed(line: LogLine, scope: Scope, own: boolean): Draft | undefined {
+	#transformed(line: LogLine, scope: Scope, own: boolean, anyLevel = own): Draft | undefined {
 		const seen = withDefaults(line)
 		try {
 			const result = this.#hooks.transform(seen)
@@ -90,7 +128,7 @@ export class Intake {
 			}
 			checkLine(result, own)
 			const level = result.level ?? LEVEL_DEFAULT
-			if (own) checkLevel(level)
+			if (anyLevel) checkLevel(level)
 			else if (!this.passes(level, scope)) return undefined
 			return this.#build(result, own)
 		} catch (thrown) {

@@ -13,7 +13,7 @@ import { report, warn } from '../report.ts'
 import { Custody } from './custody.ts'
 import { Delivery } from './delivery.ts'
 import { Hooks } from './hooks.ts'
-import { type Draft, Intake } from './intake.ts'
+import { type Draft, Intake, type KeepBelow } from './intake.ts'
 import type { ResolvedLoopOptions } from './options.ts'
 import { Ring } from './ring.ts'
 import type { Scope } from './scope.ts'
@@ -80,8 +80,12 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/** Whether a line at this level would be built; counts it when not. For methods that build the line themselves. */
-	passes(level: LogRecord['level'], scope: Scope): boolean {
-		return this.#isClosed(scope) || this.#intake.passes(level, scope)
+	wants(level: LogRecord['level'], scope: Scope): boolean {
+		return this.#isClosed(scope) || this.#intake.keepsBelow || this.#intake.passes(level, scope)
+	}
+
+	keepBelow(keep: KeepBelow): () => void {
+		return this.#intake.keepBelow(keep)
 	}
 
 	publish(line: LogLine, scope: Scope, own = false): LogRecord | undefined {

@@ -12,6 +12,7 @@ import {
 	levelIndex,
 } from '../record.ts'
 import type { Listener } from './delivery.ts'
+import type { KeepBelow } from './intake.ts'
 import { LoopCore } from './loop-core.ts'
 import { type MeshLoopOptions, resolveLoopOptions, type ScopeFields } from './options.ts'
 import { Scope } from './scope.ts'
@@ -40,6 +41,18 @@ export function publishOwn(loop: MeshLoop, line: LogLine): LogRecord | undefined
 	return publishThrough(loop, line)
 }
 
+let keepThrough: (loop: MeshLoop, keep: KeepBelow) => () => void
+
+/**
+ * Hands on the lines that a level holds back, of a loop and its children, as the records that they would have been, without a seq.
+ * Returns the undo. Not part of the public face.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE` for a loop whose lines somebody keeps already.
+ */
+export function keepBelow(loop: MeshLoop, keep: KeepBelow): () => void {
+	return keepThrough(loop, keep)
+}
+
 /**
  * An event bus whose every event is kept: in a bounded ring for now, and through its appender for ever.
  *
@@ -61,6 +74,7 @@ export function publishOwn(loop: MeshLoop, line: LogLine): LogRecord | undefined
 export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable {
 	static {
 		publishThrough = (loop, line) => loop.#core.publish(line, loop.#scope, true)
+		keepThrough = (loop, keep) => loop.#core.keepBelow(keep)
 	}
 
 	readonly #core: LoopCore
@@ -135,7 +149,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 		data: E[K],
 		fields?: Fields & { readonly level?: LogLevel; readonly message?: string },
 	): LogRecord | undefined {
-		if (!this.#core.passes(fields?.level ?? 'info', this.#scope)) return undefined
+		if (!this.#core.wants(fields?.level ?? 'info', this.#scope)) return undefined
 		return this.#core.publish({ ...fields, kind, data }, this.#scope)
 	}
 
@@ -257,7 +271,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	}
 
 	#log(level: LogLevel, message: string, data: unknown, fields: Fields | undefined): LogRecord | undefined {
-		if (!this.#core.passes(level, this.#scope)) return undefined
+		if (!this.#core.wants(level, this.#scope)) return undefined
 		// Field by field and always the same fields: a spread has a new shape each time, and V8 compiles for one.
 		const { daemonId, nodeId, tsMs } = fields ?? NO_FIELDS
 		return this.#core.publish({ level, message, data, daemonId, nodeId, tsMs } as LogLine, this.#scope)

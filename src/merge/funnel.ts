@@ -5,7 +5,12 @@ interface Waiting<T> {
 	readonly taken: () => void
 }
 
-export async function* funnel<T>(sources: readonly AsyncIterable<T>[]): AsyncGenerator<T> {
+/**
+ * The first failure of a source ends it, behind what waits by then.
+ *
+ * @param stop called in the end: lets sources end that wait. Only then are all of them over.
+ */
+export async function* funnel<T>(sources: readonly AsyncIterable<T>[], stop: () => void): AsyncGenerator<T> {
 	const waiting: Waiting<T>[] = []
 	let running = sources.length
 	let failure: { readonly thrown: unknown } | undefined
@@ -22,6 +27,8 @@ export async function* funnel<T>(sources: readonly AsyncIterable<T>[]): AsyncGen
 			}
 		} catch (thrown) {
 			failure ??= { thrown }
+			// What the others still have would come before it for ever.
+			isOver = true
 		} finally {
 			running--
 			wake()
@@ -32,8 +39,11 @@ export async function* funnel<T>(sources: readonly AsyncIterable<T>[]): AsyncGen
 		for (;;) {
 			const next = waiting.shift()
 			if (next !== undefined) {
-				yield next.item
-				next.taken()
+				try {
+					yield next.item
+				} finally {
+					next.taken()
+				}
 			} else if (failure !== undefined) throw failure.thrown
 			else if (running === 0) return
 			else await new Promise<void>((resolve) => (wake = resolve))
@@ -41,6 +51,7 @@ export async function* funnel<T>(sources: readonly AsyncIterable<T>[]): AsyncGen
 	} finally {
 		isOver = true
 		for (const { taken } of waiting.splice(0)) taken()
-		void Promise.allSettled(pumps)
+		stop()
+		await Promise.allSettled(pumps)
 	}
 }

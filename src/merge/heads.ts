@@ -1,5 +1,4 @@
 /** The next record of each of several chains, and which of them comes first. */
-import type { Chain, ChainQuery } from '../chain/chain.ts'
 import type { Id, LogRecord } from '../record.ts'
 
 /** One chain that is read, at the record that is its next. */
@@ -9,9 +8,9 @@ export class Head {
 	#batch: readonly LogRecord[] = []
 	#index = 0
 
-	constructor(chain: Chain, query: ChainQuery) {
-		this.chainId = chain.chainId
-		this.#batches = chain.batches(query)[Symbol.asyncIterator]()
+	constructor(chainId: string, batches: AsyncIterable<LogRecord[]>) {
+		this.chainId = chainId
+		this.#batches = batches[Symbol.asyncIterator]()
 	}
 
 	/** Undefined at the end of the chain, and before the first {@link fill}. */
@@ -47,6 +46,14 @@ export function compareHeads(a: Head, b: Head): number {
 		compareIds(first.nodeId, second.nodeId) ||
 		(a.chainId < b.chainId ? -1 : a.chainId > b.chainId ? 1 : 0)
 	)
+}
+
+/** Puts the first of heads that are in order but for it where it belongs: most often it stays. */
+export function sortIn(heads: Head[], compare: (a: Head, b: Head) => number): void {
+	const head = heads[0]!
+	let at = 0
+	for (; at + 1 < heads.length && compare(head, heads[at + 1]!) > 0; at++) heads[at] = heads[at + 1]!
+	heads[at] = head
 }
 
 /** None before numbers, numbers before texts. */

@@ -1,12 +1,14 @@
 /** Several chains as one history. */
 import { createHash } from 'node:crypto'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
+import { readWatermark } from '../chain/files/watermark-file.ts'
+import { RecordIterator } from '../chain/read/record-iterator.ts'
 import { MeshChainError } from '../errors.ts'
+import { nodeFileSystem } from '../file-system.ts'
 import type { LogFilter } from '../filter.ts'
-import { checkWholeNumber } from '../options.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
 import { funnel } from './funnel.ts'
-import { compareHeads, Head } from './heads.ts'
+import { compareHeads, Head, sortIn } from './heads.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
 
 /** As many records are handed out at once, at the most. */
@@ -17,10 +19,10 @@ const BATCH_RECORDS_MAX = 256
  * node, then by chain. Every record says by its `origin` which chain's it was; gaps of the chains among them.
  *
  * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are refused. Other filters
- * seek in each chain. `tail` merges what is there, and hands out what comes in the order in which it comes. Memory does not grow with
- * the chains. Closing it closes them.
+ * seek in each chain. `tail` merges what is there, and hands out what comes in the order in which it comes; with `durableOnly` also
+ * what lies in a chain that has no watermark beside it. Memory does not grow with the chains. Closing it closes them.
  *
- * @param chains at least one; no chain twice.
+ * @param chains at least one; no chain twice. One that was merged itself counts as the chains that it was made of.
  * @throws {MeshChainError} `INVALID_OPTION`; while reading what the chains throw.
  *
  * @example
@@ -38,130 +40,156 @@ export function mergeChains(chains: readonly Chain[]): Chain {
 			`chains must be an array of at least one chain, not ${show(chains)}`,
 		)
 	}
-	const paths = new Map<string, string>()
-	for (const { chainId, path } of chains as readonly Chain[]) {
-		const other = paths.get(chainId)
-		if (other !== undefined) {
-			const text = `${show(other)} and ${show(path)} are the same chain: give each chain once`
-			throw new MeshChainError('INVALID_OPTION', text, { path })
+	const all = (chains as readonly Chain[]).flatMap((chain) => {
+		if (typeof chain?.chainId !== 'string' || typeof chain.batches !== 'function') {
+			throw new MeshChainError(
+				'INVALID_OPTION',
+				`chains must be chains, such as openChain opens: ${show(chain)}`,
+			)
 		}
-		paths.set(chainId, path)
-	}
-	return new MergedChain([...chains])
+		return chain instanceof MergedChain ? chain.chains : [chain]
+	})
+	refuseDoubles(all)
+	return new MergedChain(all)
 }
 
 class MergedChain implements Chain {
 	readonly path: string
 	readonly chainId: string
-	readonly #chains: readonly Chain[]
+	readonly chains: readonly Chain[]
 
 	constructor(chains: readonly Chain[]) {
-		this.#chains = chains
+		this.chains = chains
 		this.path = chains.map(({ path }) => path).join(', ')
 		const ids = chains.map(({ chainId }) => chainId).sort()
 		this.chainId = createHash('sha256').update(ids.join('\n')).digest('hex').slice(0, 32)
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
-		return eachOf(this.batches(query))
+		const batches = this.batches(query)
+		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
 	}
 
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
+		// Whatever a chain refuses it refuses here.
+		const sources = this.chains.map((chain) => chain.batches(query))
 		refuseSeqs(query)
-		const { limit } = query
-		if (limit !== undefined) checkWholeNumber('limit', limit, 0)
-		return this.#merged(
-			this.#chains.map((chain) => new Head(chain, query)),
-			query,
-		)
+		const { limit, reverse } = query
+		return {
+			[Symbol.asyncIterator]: () => merged(this.#heads(sources), limit, reverse),
+		}
 	}
 
 	tail(query: TailQuery = {}): AsyncIterable<LogRecord> {
+		for (const chain of this.chains) chain.tail(query)
 		refuseSeqs(query)
-		return this.#tail(query)
+		const asked = { ...query }
+		return {
+			[Symbol.asyncIterator]: () => {
+				const over = new AbortController()
+				return new RecordIterator(this.#tail(asked, over), () => over.abort())
+			},
+		}
 	}
 
 	async info(): Promise<ChainInfo> {
-		return mergedInfo(this.path, this.chainId, await Promise.all(this.#chains.map((chain) => chain.info())))
+		return mergedInfo(this.path, this.chainId, await Promise.all(this.chains.map((chain) => chain.info())))
 	}
 
 	async end(): Promise<ChainEndInfo> {
-		return mergedEnd(await Promise.all(this.#chains.map((chain) => chain.end())))
+		return mergedEnd(await Promise.all(this.chains.map((chain) => chain.end())))
 	}
 
 	async close(): Promise<void> {
-		await Promise.all(this.#chains.map((chain) => chain.close()))
+		await Promise.all(this.chains.map((chain) => chain.close()))
 	}
 
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.close()
 	}
 
-	async *#merged(
-		all: readonly Head[],
-		{ limit = Number.POSITIVE_INFINITY, reverse = false }: ChainQuery,
-	): AsyncGenerator<LogRecord[]> {
-		const compare = reverse ? (a: Head, b: Head) => compareHeads(b, a) : compareHeads
-		let seq = 0
-		let left = limit
-		try {
-			await Promise.all(all.map((head) => head.fill()))
-			let heads = all.filter(({ record }) => record !== undefined)
-			while (heads.length > 0 && left > 0) {
-				heads.sort(compare)
-				const [first, second] = heads as [Head, Head | undefined]
-				const batch: LogRecord[] = []
-				// As long as no other chain is to be asked.
-				do {
-					const record = first.record!
-					if (!isGap(record)) left--
-					batch.push(asMerged(record, first.chainId, ++seq))
-					first.next()
-					if (first.record === undefined) break
-				} while (
-					left > 0 &&
-					batch.length < BATCH_RECORDS_MAX &&
-					(second === undefined || compare(first, second) < 0)
-				)
-				yield batch
-				if (first.record === undefined) await first.fill()
-				if (first.record === undefined) heads = heads.slice(1)
-			}
-		} finally {
-			await Promise.all(all.map((head) => head.close()))
-		}
+	#heads(sources: readonly AsyncIterable<LogRecord[]>[]): Head[] {
+		return sources.map((batches, index) => new Head(this.chains[index]!.chainId, batches))
 	}
 
-	async *#tail({ signal, pollMs, durableOnly, ...query }: TailQuery): AsyncGenerator<LogRecord> {
-		const over = new AbortController()
+	/** @param over aborted when the consumer leaves, and in the end. */
+	async *#tail(
+		{ signal, pollMs, durableOnly, ...filter }: TailQuery,
+		over: AbortController,
+	): AsyncGenerator<LogRecord[]> {
+		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
+		if (ended.aborted) return
+		// What is there by now is history; what comes behind it is not.
+		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, durableOnly)))
+		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
+		let seq = 0
+		for await (const batch of merged(this.#heads(history))) {
+			seq += batch.length
+			yield batch
+			if (ended.aborted) return
+		}
 		const options = {
-			...query,
+			...filter,
 			...(pollMs === undefined ? {} : { pollMs }),
 			...(durableOnly === undefined ? {} : { durableOnly }),
-			signal: signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]),
+			signal: ended,
 		}
-		// What is there by now is history; what comes behind it is not.
-		const lasts = await Promise.all(this.#chains.map(lastSeqOf))
-		const history = this.#merged(
-			this.#chains.map((chain, index) => new Head(chain, { ...query, toSeq: lasts[index]! })),
-			{},
-		)
-		let seq = 0
-		try {
-			for await (const batch of history) {
-				for (const record of batch) {
-					if (signal?.aborted) return
-					yield { ...record, seq: ++seq }
-				}
-			}
-			const tails = this.#chains.map((chain, index) => {
-				const records = chain.tail({ ...options, afterSeq: lasts[index]! })
-				return mapped(records, (record) => ({ record, chainId: chain.chainId }))
-			})
-			for await (const { record, chainId } of funnel(tails)) yield asMerged(record, chainId, ++seq)
-		} finally {
-			over.abort()
+		const tails = this.chains.map((chain, index) => {
+			const records = chain.tail({ ...options, afterSeq: lasts[index]! })
+			return mapped(records, (record) => ({ record, chainId: chain.chainId }))
+		})
+		for await (const { record, chainId } of funnel(tails, () => over.abort())) {
+			yield [asMerged(record, chainId, ++seq)]
+			if (ended.aborted) return
 		}
+	}
+}
+
+/** The records of all heads in their order, as many at once as are in memory. */
+async function* merged(
+	all: readonly Head[],
+	limit = Number.POSITIVE_INFINITY,
+	reverse = false,
+): AsyncGenerator<LogRecord[]> {
+	const compare = reverse ? (a: Head, b: Head) => compareHeads(b, a) : compareHeads
+	let seq = 0
+	let left = limit
+	try {
+		await Promise.all(all.map((head) => head.fill()))
+		const heads = all.filter(({ record }) => record !== undefined).sort(compare)
+		while (heads.length > 0 && left > 0) {
+			const batch: LogRecord[] = []
+			let first = heads[0]!
+			do {
+				const record = first.record!
+				if (!isGap(record)) left--
+				batch.push(asMerged(record, first.chainId, ++seq))
+				first.next()
+				if (first.record === undefined) break
+				sortIn(heads, compare)
+				first = heads[0]!
+			} while (left > 0 && batch.length < BATCH_RECORDS_MAX)
+			yield batch
+			if (first.record !== undefined || left === 0) continue
+			await first.fill()
+			if (first.record === undefined) heads.shift()
+			else sortIn(heads, compare)
+		}
+	} finally {
+		await Promise.all(all.map((head) => head.close()))
+	}
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+function refuseDoubles(chains: readonly Chain[]): void {
+	const paths = new Map<string, string>()
+	for (const { chainId, path } of chains) {
+		const other = paths.get(chainId)
+		if (other !== undefined) {
+			const text = `${show(other)} and ${show(path)} are the same chain: give each chain once`
+			throw new MeshChainError('INVALID_OPTION', text, { path })
+		}
+		paths.set(chainId, path)
 	}
 }
 
@@ -180,13 +208,13 @@ function asMerged(record: LogRecord, chainId: string, seq: number): LogRecord {
 	return { ...record, seq, epoch: 1, origin }
 }
 
-async function lastSeqOf(chain: Chain): Promise<number> {
-	for await (const { seq } of chain.records({ reverse: true, limit: 1 })) return seq
+/** How far the history of a chain goes; with `durableOnly` no further than the mark beside it says that it is on disk. */
+async function lastSeqOf(chain: Chain, durableOnly = false): Promise<number> {
+	const durable = durableOnly
+		? (readWatermark(nodeFileSystem, chain.path, Buffer.from(chain.chainId, 'hex'))?.seq ?? 0)
+		: Number.POSITIVE_INFINITY
+	for await (const { seq } of chain.records({ reverse: true, limit: 1 })) return Math.min(seq, durable)
 	return 0
-}
-
-async function* eachOf(batches: AsyncIterable<LogRecord[]>): AsyncGenerator<LogRecord> {
-	for await (const batch of batches) yield* batch
 }
 
 async function* mapped<A, B>(source: AsyncIterable<A>, change: (item: A) => B): AsyncGenerator<B> {

@@ -6,9 +6,11 @@ import { LOG_LEVELS, type LogLevel } from '../record.ts'
 /** From the one that says least to the one that says most of what may be missing. */
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
 
-/** The sums over all chains; epochs and segments are theirs, one chain after the other; the head is a hash over all heads. */
+/** The sums over all chains; seqs as a reader of everything counts them, gaps included; epochs and segments are theirs, one chain after the other; the head is a hash over all heads. */
 export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
 	const records = sum(infos.map((info) => info.records))
+	const gaps = sum(infos.map((info) => info.gaps.count))
+	const lastSeq = records + gaps
 	const hash = createHash('sha256')
 	for (const { head } of infos) hash.update(`${head.chainId} ${head.link}\n`)
 	return {
@@ -19,15 +21,15 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 		bytes: sum(infos.map((info) => info.bytes)),
 		segments: infos.flatMap((info) => info.segments),
 		records,
-		firstSeq: records === 0 ? undefined : 1,
-		lastSeq: records === 0 ? undefined : records,
+		firstSeq: lastSeq === 0 ? undefined : 1,
+		lastSeq: lastSeq === 0 ? undefined : lastSeq,
 		minTsMs: extreme(Math.min, infos, 'minTsMs'),
 		maxTsMs: extreme(Math.max, infos, 'maxTsMs'),
 		levels: Object.fromEntries(
 			LOG_LEVELS.map((level) => [level, sum(infos.map((info) => info.levels[level]))]),
 		) as Record<LogLevel, number>,
 		gaps: {
-			count: sum(infos.map((info) => info.gaps.count)),
+			count: gaps,
 			records: sum(infos.map((info) => info.gaps.records)),
 			byCause: infos.reduce<Record<string, number>>((sums, { gaps }) => {
 				for (const [cause, count] of Object.entries(gaps.byCause)) sums[cause] = (sums[cause] ?? 0) + count
@@ -41,7 +43,7 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 		tornBytes: sum(infos.map((info) => info.tornBytes)),
 		damagedPlaces: sum(infos.map((info) => info.damagedPlaces)),
 		damagedBytes: sum(infos.map((info) => info.damagedBytes)),
-		head: { chainId, segment: 0, epoch: 1, seq: records, offset: 0, link: hash.digest('hex') },
+		head: { chainId, segment: 0, epoch: 1, seq: lastSeq, offset: 0, link: hash.digest('hex') },
 	}
 }
 

@@ -17,7 +17,9 @@ const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
 /** The changes that make one state of another, in the order of their keys; none where they are equal. */
 export function diffStates(from: unknown, to: unknown): StateChange[] {
-	const changes = microdiff({ state: comparable(from) }, { state: comparable(to) }, { cyclesFix: false })
+	const leaves = new Map<string, symbol>()
+	const states = [{ state: comparable(from, leaves) }, { state: comparable(to, leaves) }] as const
+	const changes = microdiff(...states, { cyclesFix: false })
 	return changes.map(({ type, path: [, ...path] }) => ({
 		type: TYPES[type],
 		path,
@@ -48,12 +50,26 @@ function pathText(path: readonly (string | number)[]): string {
 	return text === '' ? '(state)' : text.replace(/^\./, '')
 }
 
-/** Bytes as one value, where a comparison would go through them one by one. */
-function comparable(value: unknown): unknown {
-	if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('base64')}`
-	if (typeof value !== 'object' || value === null || value instanceof Date) return value
-	if (Array.isArray(value)) return value.map(comparable)
-	return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, comparable(field)]))
+/**
+ * A state as microdiff compares it rightly: dates and bytes are one value each, equal to nothing else; a map has no keys but its own;
+ * a field that is undefined is none.
+ */
+function comparable(value: unknown, leaves: Map<string, symbol>): unknown {
+	if (value instanceof Uint8Array) return leaf(`bytes ${Buffer.from(value).toString('base64')}`, leaves)
+	if (value instanceof Date) return leaf(`date ${value.getTime()}`, leaves)
+	if (typeof value !== 'object' || value === null) return value === 0 ? 0 : value
+	if (Array.isArray(value)) return value.map((item) => comparable(item, leaves))
+	const fields: Record<string, unknown> = Object.create(null)
+	for (const [key, field] of Object.entries(value)) {
+		if (field !== undefined) fields[key] = comparable(field, leaves)
+	}
+	return fields
+}
+
+function leaf(text: string, leaves: Map<string, symbol>): symbol {
+	const known = leaves.get(text) ?? Symbol(text)
+	leaves.set(text, known)
+	return known
 }
 
 function at(state: unknown, path: readonly (string | number)[]): unknown {

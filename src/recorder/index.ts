@@ -1,5 +1,13 @@
 /** `mesh-chain/recorder`: lists names, defines nothing. */
+export {
+	BlackBox,
+	type BlackBoxData,
+	type BlackBoxLine,
+	type BlackBoxOptions,
+	type BlackBoxStats,
+} from './black-box.ts'
 export { diffStates, formatChanges, type StateChange } from './diff-states.ts'
+export { type Projection, type ProjectOptions, project } from './project.ts'
 export { Recorder, type RecorderOptions } from './recorder.ts'
 export type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
 export { ChainSession, listSessions, openSession, type SessionInfo } from './sessions.ts'

@@ -9,12 +9,14 @@ import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
 	type CheckpointMark,
+	checkTime,
 	type EventSlice,
 	SESSION_KIND,
 	type Session,
 	type SessionMark,
 } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
+import { markOf } from './sessions.ts'
 
 export interface RecorderOptions {
 	/** Events in memory, default 50,000; 0 acts as 1. The oldest go first. */
@@ -50,7 +52,11 @@ const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 
 export class Recorder {
 	readonly #loop: MeshLoop
 	readonly #bounds: { readonly maxEvents: number; readonly maxCheckpoints: number }
+	/** In marks: which recorder wrote them. */
+	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
+	/** Of the newest record that the session has looked at: each comes once, and in order. */
+	#seenSeq = 0
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(loop: MeshLoop, options: RecorderOptions = {}) {
@@ -75,45 +81,55 @@ export class Recorder {
 	 */
 	start(id: string = randomUUID()): string {
 		this.#refuseActive('start')
-		if (typeof id !== 'string' || id === '') {
-			throw new MeshChainError('INVALID_OPTION', `the id of a session must be a text, not ${show(id)}`)
-		}
-		const marked = this.#mark({ action: 'start', session: id, firstIndex: 0 })
-		this.#begin(new SessionMemory({ id, startedMs: marked?.tsMs ?? Date.now() }, this.#bounds))
+		checkName('the id of a session', id)
+		const session = new SessionMemory({ id, startedMs: Date.now() }, this.#bounds)
+		const marked = this.#begin(session)
+		if (marked !== undefined) session.startedMs = marked.tsMs
 		return id
 	}
 
 	/** Ends the session and returns it; null when none is active. What it holds can still be asked for. */
 	stop(): Session | null {
-		const session = this.#session
+		const session = this.#known()
 		if (session === undefined || !this.isActive) return null
 		this.#loop.off('*', this.#onRecord)
-		const marked = this.#mark({ action: 'stop', session: session.id, nextIndex: session.nextIndex })
-		session.stoppedMs = marked?.tsMs ?? Date.now()
+		session.stoppedMs = Date.now()
+		const { id, nextIndex } = session
+		const marked = this.#mark({ action: 'stop', recorder: this.#id, session: id, nextIndex })
+		if (marked !== undefined) session.stoppedMs = marked.tsMs
 		return session.toJSON()
 	}
 
 	/**
 	 * Keeps application state at this moment: before the next event.
 	 *
-	 * @param state is copied, and must be data throughout, at most 1 MiB of it.
+	 * @param state is copied, and must be data throughout, at most 1 MiB of it. What a loop's `transform` takes out of it is in no
+	 * checkpoint.
 	 * @param options an id that is given twice stays with the first; one of its own unless given.
-	 * @throws {MeshChainError} `NO_SESSION` when none is active; `INVALID_STATE`.
+	 * @throws {MeshChainError} `NO_SESSION` when none is active; `INVALID_STATE`; `INVALID_OPTION`.
 	 */
 	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
-		const session = this.#session
+		const session = this.#known()
 		if (session === undefined || !this.isActive) {
 			throw new MeshChainError('NO_SESSION', 'a checkpoint needs an active session: call start() first')
 		}
 		checkOptionNames(options, ['id', 'label'])
 		const { id = randomUUID(), label } = options
-		const { nextIndex: eventIndex } = session
-		const mark = canonicalMark({ session: session.id, id, label: label ?? null, eventIndex, state })
+		checkName('the id of a checkpoint', id)
+		if (label !== undefined && typeof label !== 'string') {
+			throw new MeshChainError(
+				'INVALID_OPTION',
+				`the label of a checkpoint must be a text, not ${show(label)}`,
+			)
+		}
+		const { id: name, nextIndex: eventIndex } = session
+		const given = { recorder: this.#id, session: name, id, label: label ?? null, eventIndex, state }
+		const mark = canonicalMark(given)
 		const record = publishOwn(this.#loop, { kind: CHECKPOINT_KIND, message: label ?? id, data: mark })
 		const checkpoint: Checkpoint<S> = Object.freeze({
 			id,
 			label,
-			state: mark.state as S,
+			state: (record === undefined ? mark.state : stateOf(record)) as S,
 			eventIndex,
 			tsMs: record?.tsMs ?? Date.now(),
 			seq: record?.seq ?? 0,
@@ -122,14 +138,22 @@ export class Recorder {
 		return checkpoint
 	}
 
-	/** The events with this index and above. */
+	/**
+	 * The events with this index and above.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	eventsSince(index: number): EventSlice {
-		return this.#session?.range(index, Number.POSITIVE_INFINITY) ?? NOTHING
+		return this.#known()?.range(checkWholeNumber('index', index, 0), Number.POSITIVE_INFINITY) ?? NOTHING
 	}
 
-	/** The events with a time from `from` to `to`, both inclusive; none when `from` is the later one. */
+	/**
+	 * The events with a time from `from` to `to`, both inclusive; none when `from` is the later one.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	eventsBetween(from: number | Date, to: number | Date): EventSlice {
-		return this.#session?.between(Number(from), Number(to)) ?? NOTHING
+		return this.#known()?.between(checkTime('from', from), checkTime('to', to)) ?? NOTHING
 	}
 
 	/**
@@ -138,7 +162,7 @@ export class Recorder {
 	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first of them that is missing; `NO_SESSION`.
 	 */
 	eventsBetweenCheckpoints(a: string, b: string): EventSlice {
-		const session = this.#session
+		const session = this.#known()
 		if (session === undefined) throw new MeshChainError('NO_SESSION', 'nothing has been recorded yet')
 		const from = session.checkpoint(a).eventIndex
 		const to = session.checkpoint(b).eventIndex
@@ -147,7 +171,7 @@ export class Recorder {
 
 	/** The events of one kind, in order: what to replay to see how something came about. */
 	sequence(kind: string): EventSlice {
-		return this.#session?.ofKind(kind) ?? NOTHING
+		return this.#known()?.ofKind(kind) ?? NOTHING
 	}
 
 	checkpoints(): readonly Checkpoint[] {
@@ -156,7 +180,7 @@ export class Recorder {
 
 	/** What memory holds of the session, which goes on; null when there was none. */
 	export(): Session | null {
-		return this.#session?.toJSON() ?? null
+		return this.#known()?.toJSON() ?? null
 	}
 
 	/**
@@ -167,18 +191,42 @@ export class Recorder {
 	 */
 	import(session: Session): void {
 		this.#refuseActive('import')
-		const memory = SessionMemory.from(session, this.#bounds)
-		this.#mark({ action: 'start', session: memory.id, firstIndex: memory.nextIndex })
-		this.#begin(memory)
+		this.#begin(SessionMemory.from(session, this.#bounds))
 	}
 
 	readonly #onRecord = (record: LogRecord): void => {
-		if (!isOwnKind(record.kind)) this.#session?.add(record)
+		const session = this.#session
+		if (session === undefined || !this.isActive) return
+		if (record.seq === this.#seenSeq + 1) this.#see(session, record)
+		else this.#known()
 	}
 
-	#begin(session: SessionMemory): void {
+	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
+		// A record may still be going round that was published before.
+		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
+		const { id, nextIndex: firstIndex } = session
+		return this.#mark({ action: 'start', recorder: this.#id, session: id, firstIndex })
+	}
+
+	/**
+	 * The session with everything that was published so far: where listeners publish, and where delivery to them was cut, the ring has
+	 * what did not come by yet. What is not in the ring any more counts as missing.
+	 */
+	#known(): SessionMemory | undefined {
+		const session = this.#session
+		if (session === undefined || !this.isActive || this.#loop.stats().lastSeq === this.#seenSeq)
+			return session
+		for (const record of this.#loop.snapshot({ afterSeq: this.#seenSeq })) this.#see(session, record)
+		return session
+	}
+
+	#see(session: SessionMemory, record: LogRecord): void {
+		session.lose(record.seq - this.#seenSeq - 1)
+		this.#seenSeq = record.seq
+		if (isOwnKind(record.kind)) return
+		session.add(record.chainPending ? Object.freeze({ ...record, chainPending: false }) : record)
 	}
 
 	#mark(mark: SessionMark): LogRecord | undefined {
@@ -191,6 +239,18 @@ export class Recorder {
 		const text = `the session ${show(this.#session?.id)} is active: stop() it before ${what}()`
 		throw new MeshChainError('SESSION_ACTIVE', text)
 	}
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+function checkName(what: string, name: unknown): void {
+	if (typeof name === 'string' && name !== '') return
+	throw new MeshChainError('INVALID_OPTION', `${what} must be a text, not ${show(name)}`)
+}
+
+/** The state as it was published: what a transform took out is in no memory either. */
+function stateOf(record: LogRecord): unknown {
+	const mark = markOf<CheckpointMark>(record, 'id')
+	return mark === undefined ? record.data : mark.state
 }
 
 /** @throws {MeshChainError} `INVALID_STATE` */

@@ -1,8 +1,7 @@
 /** One session in memory: so many events and checkpoints, the newest of them. Knows no loop and no chain. */
-import { RecordQueue } from '../appenders/record-queue.ts'
 import { fromTagged, recordFromFields, recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
-import { type LogRecord, show } from '../record.ts'
+import { isOwnKind, type LogRecord, show } from '../record.ts'
 import type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
 
 export interface SessionBounds {
@@ -12,50 +11,51 @@ export interface SessionBounds {
 
 export class SessionMemory {
 	readonly id: string
-	readonly startedMs: number
+	startedMs: number
 	stoppedMs: number | null = null
 	readonly #bounds: SessionBounds
-	/** The position of an event is its index. */
-	readonly #events: RecordQueue
+	/** By index. Where events are missing, indexes are passed over; slots before the first are empty. */
+	#events: (SessionEvent | undefined)[] = []
+	#first = 0
+	#nextIndex = 0
 	#checkpoints: Checkpoint[] = []
-	#droppedEvents = 0
 	#droppedCheckpoints = 0
-	/** The times of those that were dropped. */
+	/** Events that are missing and whose times nobody knows. */
+	#lostEvents = 0
+	/** The times of the other ones that are missing. */
 	#droppedMinMs = Number.POSITIVE_INFINITY
 	#droppedMaxMs = Number.NEGATIVE_INFINITY
 
-	constructor(
-		session: { readonly id: string; readonly startedMs: number },
-		bounds: SessionBounds,
-		firstIndex = 0,
-	) {
+	constructor(session: { readonly id: string; readonly startedMs: number }, bounds: SessionBounds) {
 		this.id = session.id
 		this.startedMs = session.startedMs
 		this.#bounds = bounds
-		this.#events = new RecordQueue(firstIndex)
 	}
 
 	/** @throws {MeshChainError} `INVALID_SESSION`, naming what is wrong. */
 	static from(session: Session, bounds: SessionBounds): SessionMemory {
 		const { id, startedMs, events, checkpoints } = checked(session)
-		const memory = new SessionMemory({ id, startedMs }, bounds, events[0]?.index ?? 0)
+		const memory = new SessionMemory({ id, startedMs }, bounds)
 		for (const [place, { index, record }] of events.entries()) {
-			if (index !== memory.nextIndex)
-				throw invalid(`events[${place}].index must be ${memory.nextIndex}, not ${show(index)}`)
-			memory.add(readable(`events[${place}].record`, () => recordFromFields(record)))
+			if (index < memory.nextIndex)
+				throw invalid(`events[${place}].index must be above the one before, not ${show(index)}`)
+			memory.lose(index - memory.nextIndex)
+			memory.add(readable(`events[${place}].record`, () => eventFrom(record)))
 		}
-		for (const [place, { label, state, ...rest }] of checkpoints.entries()) {
+		const isCounted = session.droppedEvents >= memory.#lostEvents
+		if (!isCounted) throw invalid(`droppedEvents must be at least ${memory.#lostEvents}, by the indexes`)
+		memory.lose(session.droppedEvents - memory.#lostEvents)
+		for (const [place, { id, label, state, eventIndex, tsMs, seq }] of checkpoints.entries()) {
 			const known = readable(`checkpoints[${place}].state`, () => fromTagged(state))
-			memory.addCheckpoint({ ...rest, label: label ?? undefined, state: known })
+			memory.addCheckpoint({ id, label: label ?? undefined, state: known, eventIndex, tsMs, seq })
 		}
-		memory.#droppedEvents += session.droppedEvents
 		memory.#droppedCheckpoints += session.droppedCheckpoints
 		return memory
 	}
 
 	/** Of the event that comes next. */
 	get nextIndex(): number {
-		return this.#events.end
+		return this.#nextIndex
 	}
 
 	get checkpoints(): readonly Checkpoint[] {
@@ -63,13 +63,14 @@ export class SessionMemory {
 	}
 
 	add(record: LogRecord): void {
-		this.#events.push(record)
-		if (this.#events.count <= this.#bounds.maxEvents) return
-		const { tsMs } = this.#events.at(this.#events.first)
-		this.#droppedMinMs = Math.min(this.#droppedMinMs, tsMs)
-		this.#droppedMaxMs = Math.max(this.#droppedMaxMs, tsMs)
-		this.#droppedEvents++
-		this.#events.shift()
+		this.#events.push(Object.freeze({ index: this.#nextIndex++, record }))
+		if (this.#events.length - this.#first > this.#bounds.maxEvents) this.#dropFirst()
+	}
+
+	/** So many events that came next are not to be had. */
+	lose(count: number): void {
+		this.#nextIndex += count
+		this.#lostEvents += count
 	}
 
 	addCheckpoint(checkpoint: Checkpoint): void {
@@ -81,22 +82,18 @@ export class SessionMemory {
 
 	/** The events of `[from, to)`, by index. */
 	range(from: number, to: number): EventSlice {
-		const { first, end } = this.#events
-		const start = Math.max(from, first)
-		const events: SessionEvent[] = []
-		for (let index = start; index < Math.min(to, end); index++)
-			events.push({ index, record: this.#events.at(index) })
-		const firstKnown = first - this.#droppedEvents
-		return { events, missing: Math.max(0, Math.min(to, first) - Math.max(from, firstKnown)) }
+		const end = Math.min(to, this.#nextIndex)
+		if (from >= end) return { events: [], missing: 0 }
+		const events = this.#events.slice(this.#placeOf(from), this.#placeOf(end)) as SessionEvent[]
+		return { events, missing: end - from - events.length }
 	}
 
 	/** Those with a time in `[fromMs, toMs]`, both inclusive. */
 	between(fromMs: number, toMs: number): EventSlice {
 		const isTouched = this.#droppedMinMs <= toMs && this.#droppedMaxMs >= fromMs
-		// An imported session does not tell the times of what was dropped before.
-		const isUnknown = this.#droppedEvents > 0 && this.#droppedMaxMs === Number.NEGATIVE_INFINITY
 		const events = this.#all(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)
-		return { events, missing: fromMs <= toMs && (isTouched || isUnknown) ? this.#droppedEvents : 0 }
+		const missing = isTouched ? this.#droppedEvents : this.#lostEvents
+		return { events, missing: fromMs <= toMs ? missing : 0 }
 	}
 
 	ofKind(kind: string): EventSlice {
@@ -134,13 +131,35 @@ export class SessionMemory {
 		}
 	}
 
-	#all(isWanted: (record: LogRecord) => boolean): SessionEvent[] {
-		const events: SessionEvent[] = []
-		for (let index = this.#events.first; index < this.#events.end; index++) {
-			const record = this.#events.at(index)
-			if (isWanted(record)) events.push({ index, record })
+	get #droppedEvents(): number {
+		return this.#nextIndex - (this.#events.length - this.#first)
+	}
+
+	#dropFirst(): void {
+		const { tsMs } = this.#events[this.#first]!.record
+		this.#droppedMinMs = Math.min(this.#droppedMinMs, tsMs)
+		this.#droppedMaxMs = Math.max(this.#droppedMaxMs, tsMs)
+		this.#events[this.#first++] = undefined
+		if (this.#first * 2 <= this.#events.length) return
+		this.#events = this.#events.slice(this.#first)
+		this.#first = 0
+	}
+
+	/** Where the first event stands that has this index or a higher one. */
+	#placeOf(index: number): number {
+		let low = this.#first
+		let high = this.#events.length
+		while (low < high) {
+			const middle = (low + high) >> 1
+			if (this.#events[middle]!.index < index) low = middle + 1
+			else high = middle
 		}
-		return events
+		return low
+	}
+
+	#all(isWanted: (record: LogRecord) => boolean): SessionEvent[] {
+		const held = this.#events.slice(this.#first) as SessionEvent[]
+		return held.filter(({ record }) => isWanted(record))
 	}
 }
 
@@ -152,15 +171,30 @@ function checked(session: Session): Session {
 	for (const [name, value] of Object.entries({ startedMs, droppedEvents, droppedCheckpoints })) {
 		if (!isIndex(value)) throw invalid(`${name} must be a whole number from 0, not ${show(value)}`)
 	}
+	const { stoppedMs } = session
+	if (stoppedMs !== null && !isIndex(stoppedMs))
+		throw invalid(`stoppedMs must be null or a whole number from 0`)
 	if (!Array.isArray(events)) throw invalid('events must be an array')
 	if (events.some((event) => !isIndex(event?.index))) throw invalid('every event needs an index from 0')
 	if (!Array.isArray(checkpoints)) throw invalid('checkpoints must be an array')
 	for (const [place, checkpoint] of checkpoints.entries()) {
-		const isWhole =
-			typeof checkpoint?.id === 'string' && isIndex(checkpoint.eventIndex) && isIndex(checkpoint.tsMs)
-		if (!isWhole) throw invalid(`checkpoints[${place}] needs id, eventIndex and tsMs`)
+		if (!isCheckpoint(checkpoint)) {
+			throw invalid(`checkpoints[${place}] needs id, eventIndex, tsMs and seq, and a text or null as label`)
+		}
 	}
 	return session
+}
+
+function isCheckpoint(checkpoint: Session['checkpoints'][number] | null | undefined): boolean {
+	const { id, label, eventIndex, tsMs, seq } = checkpoint ?? {}
+	const isNamed = typeof id === 'string' && (typeof label === 'string' || label === null)
+	return isNamed && isIndex(eventIndex) && isIndex(tsMs) && isIndex(seq)
+}
+
+function eventFrom(fields: unknown): LogRecord {
+	const record = recordFromFields(fields)
+	if (isOwnKind(record.kind)) throw invalid(`a ${record.kind} record is no event`)
+	return Object.freeze(record)
 }
 
 function readable<T>(where: string, read: () => T): T {

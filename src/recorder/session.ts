@@ -1,5 +1,6 @@
 /** The shapes of recorded history: sessions, their events, their checkpoints. */
-import type { LogRecord } from '../record.ts'
+import { MeshChainError } from '../errors.ts'
+import { type LogRecord, show } from '../record.ts'
 
 /** The kinds of the records that sessions leave in a chain. */
 export const SESSION_KIND = '$session'
@@ -51,21 +52,36 @@ export interface Session {
 		readonly tsMs: number
 		readonly seq: number
 	}[]
-	/** Of this session, and in it no more. */
+	/** Of this session, and in it no more: of every index below the next one there is an event, or it is counted here. */
 	readonly droppedEvents: number
 	readonly droppedCheckpoints: number
 }
 
+interface Marked {
+	/** Which recorder it was: of several on one loop each has its own session. */
+	readonly recorder: string
+	readonly session: string
+}
+
 /** What `$session` records carry. */
 export type SessionMark =
-	| { readonly action: 'start'; readonly session: string; readonly firstIndex: number }
-	| { readonly action: 'stop'; readonly session: string; readonly nextIndex: number }
+	| (Marked & { readonly action: 'start'; readonly firstIndex: number })
+	| (Marked & { readonly action: 'stop'; readonly nextIndex: number })
 
 /** What `$checkpoint` records carry. */
-export interface CheckpointMark {
-	readonly session: string
+export interface CheckpointMark extends Marked {
 	readonly id: string
 	readonly label: string | null
 	readonly eventIndex: number
 	readonly state: unknown
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkTime(name: string, time: number | Date): number {
+	const ms = Number(time)
+	if ((typeof time === 'number' || time instanceof Date) && !Number.isNaN(ms)) return ms
+	throw new MeshChainError(
+		'INVALID_OPTION',
+		`${name} must be milliseconds since 1970 or a valid Date, not ${show(time)}`,
+	)
 }

@@ -2,11 +2,13 @@
 import type { Chain } from '../chain/chain.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
-import { isGap, type LogRecord, show } from '../record.ts'
+import { checkWholeNumber } from '../options.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
 	type CheckpointMark,
+	checkTime,
 	type EventSlice,
 	SESSION_KIND,
 	type Session,
@@ -14,14 +16,19 @@ import {
 	type SessionMark,
 } from './session.ts'
 
+type OpenSession = Omit<SessionInfo, 'stoppedMs' | 'endSeq'>
+type StartMark = SessionMark & { readonly action: 'start' }
+type StopMark = SessionMark & { readonly action: 'stop' }
+
 /** One session of a chain. */
 export interface SessionInfo {
 	readonly id: string
 	readonly epoch: number
+	/** Where its beginning is gone, the time of the first record that is left. */
 	readonly startedMs: number
 	/** Null when it is active, or its process died. */
 	readonly stoppedMs: number | null
-	/** Of the record that began it. */
+	/** Of the record that began it. Where that is gone: what is before its first event, by the count of its next mark. */
 	readonly startSeq: number
 	/** Of the record that ended it, or of the last one that it holds. */
 	readonly endSeq: number
@@ -29,28 +36,15 @@ export interface SessionInfo {
 	readonly firstIndex: number
 }
 
-/** All sessions of a chain, oldest first. Reads their marks only. */
+/** All sessions of a chain, by their beginnings. Reads their marks only. */
 export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
-	const sessions: SessionInfo[] = []
-	let open: LogRecord | undefined
-	for await (const record of chain.records({ kind: SESSION_KIND, gaps: 'skip' })) {
-		const mark = markOf<SessionMark>(record, 'session')
-		if (mark === undefined || record.origin !== undefined) continue
-		if (
-			open !== undefined &&
-			(mark.action === 'start' || markOf<SessionMark>(open, 'session')?.session !== mark.session)
-		) {
-			sessions.push(await unended(chain, open, record.seq))
-			open = undefined
-		}
-		if (mark.action === 'start') open = record
-		else if (open !== undefined) {
-			sessions.push(infoOf(open, { stoppedMs: record.tsMs, endSeq: record.seq }))
-			open = undefined
-		}
+	const walk = new MarkWalk(chain)
+	for await (const record of chain.records({ kind: [SESSION_KIND, CHECKPOINT_KIND], gaps: 'skip' })) {
+		const mark = markOf<SessionMark | CheckpointMark>(record, 'session')
+		if (mark !== undefined && isPlaced(mark) && record.origin === undefined) await walk.take(record, mark)
 	}
-	if (open !== undefined) sessions.push(await unended(chain, open, Number.MAX_SAFE_INTEGER))
-	return sessions
+	await walk.end()
+	return walk.sessions.sort((a, b) => a.startSeq - b.startSeq)
 }
 
 /**
@@ -68,6 +62,54 @@ export async function openSession(chain: Chain, id: string): Promise<ChainSessio
 	throw new MeshChainError('SESSION_NOT_FOUND', `there is no session ${show(id)}: ${text}`, {
 		path: chain.path,
 	})
+}
+
+/** Follows the marks of a chain, in order, some of which may be gone. */
+class MarkWalk {
+	readonly sessions: SessionInfo[] = []
+	readonly #chain: Chain
+	/** By recorder, of which several may be at work at a time. */
+	readonly #open = new Map<string, OpenSession>()
+
+	constructor(chain: Chain) {
+		this.#chain = chain
+	}
+
+	async take(record: LogRecord, mark: SessionMark | CheckpointMark): Promise<void> {
+		await this.end(record.epoch, record.seq - 1)
+		const before = this.#open.get(mark.recorder)
+		const isStart = 'firstIndex' in mark
+		let session = before
+		if (isStart || before?.id !== mark.session) {
+			session = isStart ? startedBy(record, mark) : await startedBefore(this.#chain, record, mark)
+			if (before !== undefined) await this.#unended(before, session.startSeq - 1)
+			this.#open.set(mark.recorder, session)
+		}
+		if (session === undefined || !('nextIndex' in mark)) return
+		this.sessions.push({ ...session, stoppedMs: record.tsMs, endSeq: record.seq })
+		this.#open.delete(mark.recorder)
+	}
+
+	/** What is open of earlier epochs goes on no further than to this seq. */
+	async end(epoch = Number.POSITIVE_INFINITY, toSeq = Number.MAX_SAFE_INTEGER): Promise<void> {
+		for (const [recorder, session] of this.#open) {
+			if (session.epoch >= epoch) continue
+			await this.#unended(session, toSeq)
+			this.#open.delete(recorder)
+		}
+	}
+
+	/** Its process died, or it goes on: it ends with its epoch, or before the next one. */
+	async #unended(session: OpenSession, toSeq: number): Promise<void> {
+		const endSeq = await lastSeqOfEpoch(this.#chain, session, toSeq)
+		this.sessions.push({ ...session, stoppedMs: null, endSeq })
+	}
+}
+
+interface SliceQuery {
+	readonly since?: number
+	readonly until?: number
+	readonly kind?: string
 }
 
 export class ChainSession {
@@ -91,25 +133,47 @@ export class ChainSession {
 		return checkpoints
 	}
 
-	/** The events of `[from, to)`, by index, one by one. Where records are absent, indexes are passed over. */
+	/** How many events it holds, absent records among them. */
+	async count(): Promise<number> {
+		const { startSeq, endSeq, firstIndex } = this.info
+		return endSeq === startSeq ? 0 : (await this.#places()).indexOf(endSeq + 1) - firstIndex
+	}
+
+	/**
+	 * The events of `[from, to)`, by index, one by one. Where records are absent, indexes are passed over.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	async *events(from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<SessionEvent> {
+		checkWholeNumber('from', from, 0)
+		if (to !== Number.POSITIVE_INFINITY) checkWholeNumber('to', to, 0)
 		const places = await this.#places()
 		for await (const record of this.#between(places.seqOf(from), places.seqOf(to) - 1)) {
 			if (!isGap(record)) yield { index: places.indexOf(record.seq), record }
 		}
 	}
 
-	/** The events with this index and above. */
+	/**
+	 * The events with this index and above.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	async eventsSince(index: number): Promise<EventSlice> {
+		checkWholeNumber('index', index, 0)
 		const places = await this.#places()
-		return this.#slice(places, places.seqOf(index), this.info.endSeq)
+		const elsewhere = Math.max(0, this.info.firstIndex - index)
+		return this.#slice({ places, elsewhere, fromSeq: places.seqOf(index) })
 	}
 
-	/** The events with a time from `from` to `to`, both inclusive; none when `from` is the later one. */
+	/**
+	 * The events with a time from `from` to `to`, both inclusive; none when `from` is the later one.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	async eventsBetween(from: number | Date, to: number | Date): Promise<EventSlice> {
-		if (Number(from) > Number(to)) return { events: [], missing: 0 }
-		const times = { since: Number(from), until: Number(to) }
-		return this.#slice(await this.#places(), this.info.startSeq, this.info.endSeq, times)
+		const times = { since: checkTime('from', from), until: checkTime('to', to) }
+		if (times.since > times.until) return { events: [], missing: 0 }
+		return this.#slice({ query: times })
 	}
 
 	/**
@@ -121,35 +185,29 @@ export class ChainSession {
 		const checkpoints = await this.checkpoints()
 		const [first, second] = [a, b].map((id) => {
 			const found = checkpoints.find((each) => each.id === id)
-			if (found !== undefined) return found.eventIndex
+			if (found !== undefined) return found.seq
 			const text = `there is no checkpoint ${show(id)} in session ${show(this.info.id)}`
 			throw new MeshChainError('CHECKPOINT_NOT_FOUND', text, { path: this.#chain.path })
 		}) as [number, number]
-		const places = await this.#places()
-		const [from, to] = [Math.min(first, second), Math.max(first, second)]
-		return from === to
-			? { events: [], missing: 0 }
-			: this.#slice(places, places.seqOf(from), places.seqOf(to) - 1)
+		const [fromSeq, toSeq] = [Math.min(first, second) + 1, Math.max(first, second) - 1]
+		return this.#slice({ elsewhere: 0, fromSeq, toSeq })
 	}
 
 	/** The events of one kind, in order. */
 	async sequence(kind: string): Promise<EventSlice> {
-		return this.#slice(await this.#places(), this.info.startSeq, this.info.endSeq, { kind })
+		return this.#slice({ query: { kind } })
 	}
 
 	/** The whole session as plain data, in memory. */
 	async export(): Promise<Session> {
-		const { id, startedMs, stoppedMs, startSeq, endSeq } = this.info
-		const { events, missing } = await this.#slice(await this.#places(), startSeq, endSeq)
+		const { id, startedMs, stoppedMs } = this.info
+		const { events, missing } = await this.#slice({})
 		const checkpoints = await this.checkpoints()
 		return {
 			id,
 			startedMs,
 			stoppedMs,
-			events: events.map(({ record }, place) => ({
-				index: (events[0]?.index ?? 0) + place,
-				record: recordToFields(record),
-			})),
+			events: events.map(({ index, record }) => ({ index, record: recordToFields(record) })),
 			checkpoints: checkpoints.map(({ label = null, state, ...rest }) => ({
 				...rest,
 				label,
@@ -160,31 +218,33 @@ export class ChainSession {
 		}
 	}
 
-	async #slice(
-		places: Places,
-		fromSeq: number,
-		toSeq: number,
-		query: { since?: number; until?: number; kind?: string } = {},
-	): Promise<EventSlice> {
+	/** `elsewhere` counts events that were recorded before the session was imported here. */
+	async #slice(wanted: {
+		readonly places?: Places
+		readonly elsewhere?: number
+		readonly fromSeq?: number
+		readonly toSeq?: number
+		readonly query?: SliceQuery
+	}): Promise<EventSlice> {
+		const { startSeq, endSeq, firstIndex } = this.info
+		const { fromSeq = 0, toSeq = endSeq, query, elsewhere = firstIndex } = wanted
+		const places = wanted.places ?? (await this.#places())
+		const [from, to] = [Math.max(fromSeq, startSeq + 1), Math.min(toSeq, endSeq)]
 		const events: SessionEvent[] = []
-		let missing = 0
-		for await (const record of this.#between(fromSeq, toSeq, query)) {
-			if (isGap(record)) missing += record.data?.count ?? 0
+		let missing = elsewhere
+		for await (const record of this.#between(from, to, query)) {
+			if (isGap(record)) missing += absentWithin(record, from, to)
 			else events.push({ index: places.indexOf(record.seq), record })
 		}
 		return { events, missing }
 	}
 
-	async *#between(
-		fromSeq: number,
-		toSeq: number,
-		query: { since?: number; until?: number; kind?: string } = {},
-	): AsyncGenerator<LogRecord> {
+	async *#between(fromSeq: number, toSeq: number, query: SliceQuery = {}): AsyncGenerator<LogRecord> {
 		const from = Math.max(fromSeq, this.info.startSeq + 1)
 		const to = Math.min(toSeq, this.info.endSeq)
 		if (from > to) return
 		for await (const record of this.#chain.records({ ...query, fromSeq: from, toSeq: to })) {
-			if (isGap(record) || !record.kind.startsWith('$')) yield record
+			if (isGap(record) || !isOwnKind(record.kind)) yield record
 		}
 	}
 
@@ -242,10 +302,24 @@ class Places {
 	}
 }
 
+/** A gap may reach beyond what was asked for. */
+function absentWithin({ data }: LogRecord<'$gap', GapData>, fromSeq: number, toSeq: number): number {
+	if (data === undefined) return 0
+	const within = Math.min(data.toSeq, toSeq) - Math.max(data.fromSeq, fromSeq) + 1
+	return Math.min(data.count, Math.max(0, within))
+}
+
 /** What a mark carries; undefined for a record that somebody else wrote under its kind. */
 export function markOf<M>({ data }: LogRecord, key: keyof M & string): M | undefined {
 	if (typeof data !== 'object' || data === null) return undefined
 	return typeof (data as Readonly<Record<string, unknown>>)[key] === 'string' ? (data as M) : undefined
+}
+
+/** Whether a mark says where in its session it stands. */
+function isPlaced(mark: SessionMark | CheckpointMark): boolean {
+	const index: unknown =
+		'eventIndex' in mark ? mark.eventIndex : mark.action === 'start' ? mark.firstIndex : mark.nextIndex
+	return Number.isSafeInteger(index) && (index as number) >= 0
 }
 
 export function checkpointOf<S>({ seq, tsMs }: LogRecord, mark: CheckpointMark): Checkpoint<S> {
@@ -253,38 +327,46 @@ export function checkpointOf<S>({ seq, tsMs }: LogRecord, mark: CheckpointMark):
 	return { id, label: label ?? undefined, state: state as S, eventIndex, tsMs, seq }
 }
 
-function infoOf(
-	start: LogRecord,
-	end: { readonly stoppedMs: number | null; readonly endSeq: number },
-): SessionInfo {
-	const mark = start.data as SessionMark
-	const firstIndex = mark.action === 'start' ? mark.firstIndex : 0
-	return {
-		id: mark.session,
-		epoch: start.epoch,
-		startedMs: start.tsMs,
-		startSeq: start.seq,
-		firstIndex,
-		...end,
-	}
+function startedBy(start: LogRecord, mark: StartMark): OpenSession {
+	const { session: id, firstIndex } = mark
+	return { id, epoch: start.epoch, startedMs: start.tsMs, startSeq: start.seq, firstIndex }
 }
 
-/** Its process died, or it goes on: it ends with its epoch, or before the next one. */
-async function unended(chain: Chain, start: LogRecord, nextSeq: number): Promise<SessionInfo> {
-	const endSeq = await lastSeqOfEpoch(chain, start, nextSeq - 1)
-	return infoOf(start, { stoppedMs: null, endSeq })
+/** Its beginning is gone, damaged or retained; a later mark tells how many events there were before. */
+async function startedBefore(
+	chain: Chain,
+	{ seq, epoch, tsMs }: LogRecord,
+	mark: CheckpointMark | StopMark,
+): Promise<OpenSession> {
+	let startSeq = seq - 1
+	let events = 'nextIndex' in mark ? mark.nextIndex : mark.eventIndex
+	for await (const own of chain.records({ kind: '$*', toSeq: startSeq, reverse: true, gaps: 'skip' })) {
+		const between = startSeq - own.seq
+		if (between >= events) break
+		events -= between
+		startSeq = own.seq - 1
+	}
+	startSeq = Math.max(0, startSeq - events)
+	let startedMs = tsMs
+	for await (const first of chain.records({ fromSeq: startSeq + 1, limit: 1, gaps: 'skip' }))
+		startedMs = first.tsMs
+	return { id: mark.session, epoch, startedMs, startSeq, firstIndex: 0 }
 }
 
 /** Epochs never step back: a bisection by seeks. */
-async function lastSeqOfEpoch(chain: Chain, start: LogRecord, toSeq: number): Promise<number> {
+async function lastSeqOfEpoch(
+	chain: Chain,
+	{ epoch, startSeq }: OpenSession,
+	toSeq: number,
+): Promise<number> {
 	const last = await newestUpTo(chain, toSeq)
-	if (last === undefined || last.epoch === start.epoch) return last?.seq ?? start.seq
-	let known = start.seq
+	if (last === undefined || last.epoch === epoch) return Math.max(startSeq, last?.seq ?? 0)
+	let known = startSeq
 	let later = last.seq
 	while (later - known > 1) {
 		const middle = Math.floor((known + later) / 2)
 		const found = await newestUpTo(chain, middle)
-		if (found !== undefined && found.epoch > start.epoch) later = found.seq
+		if (found !== undefined && found.epoch > epoch) later = found.seq
 		else known = middle
 	}
 	return known

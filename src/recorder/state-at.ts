@@ -8,7 +8,7 @@ import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark } from './session.ts'
 import { checkpointOf, markOf } from './sessions.ts'
 
-/** A record, or the time of one. */
+/** A record, or a time: then the last record by `seq` that is there and not later. */
 export type Moment = { readonly seq: number } | { readonly tsMs: number }
 
 export interface StateOptions {
@@ -62,14 +62,19 @@ export async function stateAt<S>(
 
 /** The seq that a moment stands for; 0 before the first record. */
 async function seqAt(chain: Chain, at: Moment): Promise<number> {
-	if ('seq' in at && Number.isSafeInteger(at.seq) && at.seq >= 0) return at.seq
-	if ('tsMs' in at && Number.isFinite(at.tsMs)) {
-		for await (const { seq } of chain.records({ until: at.tsMs, reverse: true, limit: 1, gaps: 'skip' }))
-			return seq
-		return 0
-	}
-	const text = `a moment is { seq } from 0 or { tsMs }, not ${show(JSON.stringify(at))}`
+	const { seq, tsMs } = (at ?? {}) as { readonly seq?: number; readonly tsMs?: number }
+	if (tsMs === undefined && Number.isSafeInteger(seq) && seq! >= 0) return seq!
+	if (seq === undefined && Number.isFinite(tsMs)) return seqAtTime(chain, tsMs!)
+	const text = `a moment is { seq } from 0 or { tsMs }, not ${show(at)} with seq ${show(seq)} and tsMs ${show(tsMs)}`
 	throw new MeshChainError('INVALID_OPTION', text)
+}
+
+async function seqAtTime(chain: Chain, tsMs: number): Promise<number> {
+	for await (const { seq } of chain.records({ until: tsMs, reverse: true, limit: 1, gaps: 'skip' }))
+		return seq
+	// Of what is absent before the first record nobody knows when it was.
+	for await (const first of chain.records({ limit: 1 })) return isGap(first) ? first.seq : 0
+	return 0
 }
 
 async function checkpointBefore(

@@ -46,7 +46,12 @@ test('it holds what is meant to be in it and runs no install script', async () =
 	).toEqual([])
 	const manifest = JSON.parse(readFileSync(join(folder, 'node_modules/mesh-chain/package.json'), 'utf8'))
 	expect(Object.keys(manifest.scripts ?? {}).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([])
-	expect(Object.keys(manifest.dependencies).toSorted()).toEqual(['eventemitter3', 'msgpackr', 'p-limit'])
+	expect(Object.keys(manifest.dependencies).toSorted()).toEqual([
+		'eventemitter3',
+		'microdiff',
+		'msgpackr',
+		'p-limit',
+	])
 })
 
 const USE = `

@@ -6,8 +6,9 @@ import { dirname, join, normalize, relative } from 'node:path'
 const LAYERS: readonly (readonly string[])[] = [
 	['index.ts', 'cli', 'testing'],
 	['cluster'],
+	['recorder', 'sources', 'journal'],
 	['jsonl', 'merge', 'consume'],
-	['replay', 'recorder', 'sources', 'journal'],
+	['replay'],
 	['loop', 'chain'],
 	['appenders'],
 	['codec'],

@@ -16,6 +16,7 @@ const FILES = [
 	'test/chain/query-oracle.test.ts',
 	'test/chain/hostile-file.test.ts',
 	'test/loop/hard-appenders.test.ts',
+	'test/merge/split-and-merge.test.ts',
 ]
 
 const sizes = JSON.parse(readFileSync(join(import.meta.dirname, 'sizes.json'), 'utf8'))

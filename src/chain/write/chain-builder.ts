@@ -98,7 +98,9 @@ export class ChainBuilder {
 	finish(): void {
 		try {
 			if (this.#epoch === 0) this.#open(1)
-			this.#file.span.seal()
+			// The mark of the end says how much is on disk: what it says must be true by then.
+			this.#file.write()
+			this.#file.syncNow()
 			this.#file.span.anchor('closed', CLOSED_WITHOUT_EXIT)
 			this.#file.write()
 			this.#file.syncNow()
@@ -116,7 +118,12 @@ export class ChainBuilder {
 	discard(): void {
 		this.#file.close()
 		removeQuietly(this.#system, this.#temporary)
-		releaseQuietly(this.#lock)
+		try {
+			// Whole or not there: no chain is left unclosed.
+			this.#lock.release(false)
+		} catch {
+			// The file of a lock that nobody holds is untidy, not wrong.
+		}
 	}
 
 	#begin(mode: number): SegmentFile {

@@ -1,0 +1,58 @@
+/** The part of a chain that a session, or two of its checkpoints, enclose. */
+import type { Chain, ChainQuery } from '../chain/chain.ts'
+import { MeshChainError } from '../errors.ts'
+import { show } from '../record.ts'
+import type { Checkpoint } from '../recorder/session.ts'
+import { type ChainSession, listSessions, openSession } from '../recorder/sessions.ts'
+import type { Invocation, OptionSpec } from './command.ts'
+
+export const SESSION_OPTIONS: readonly OptionSpec[] = [
+	{ long: 'session', value: 'ID', help: 'of this session, or the newest one of this id' },
+	{
+		long: 'between',
+		value: 'A B',
+		pair: true,
+		help: 'between two checkpoints, of the newest session unless --session names one',
+	},
+]
+
+/** The query, within what `--session` and `--between` name. */
+export async function withinSession(
+	chain: Chain,
+	invocation: Invocation,
+	query: ChainQuery,
+): Promise<ChainQuery> {
+	const id = invocation.text('session')
+	const [a, b] = invocation.texts('between')
+	if (id === undefined && a === undefined) return query
+	const session = await sessionOf(chain, id)
+	const { startSeq, endSeq } = session.info
+	if (a === undefined || b === undefined) return narrowed(query, startSeq, endSeq)
+	const checkpoints = await session.checkpoints()
+	const [first, second] = [checkpointNamed(checkpoints, a, chain), checkpointNamed(checkpoints, b, chain)]
+	return narrowed(query, Math.min(first.seq, second.seq), Math.max(first.seq, second.seq))
+}
+
+/** The session of an id, or the newest one. */
+export async function sessionOf(chain: Chain, id: string | undefined): Promise<ChainSession> {
+	const newest = id ?? (await listSessions(chain)).at(-1)?.id
+	if (newest !== undefined) return openSession(chain, newest)
+	throw new MeshChainError('SESSION_NOT_FOUND', `${show(chain.path)} holds no session`, { path: chain.path })
+}
+
+/** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND` */
+export function checkpointNamed(checkpoints: readonly Checkpoint[], id: string, { path }: Chain): Checkpoint {
+	const found = checkpoints.find((each) => each.id === id)
+	if (found !== undefined) return found
+	const known = checkpoints.slice(-5).map((each) => show(each.id))
+	const text = known.length === 0 ? 'the session has none' : `the newest are ${known.join(', ')}`
+	throw new MeshChainError('CHECKPOINT_NOT_FOUND', `there is no checkpoint ${show(id)}: ${text}`, { path })
+}
+
+function narrowed(query: ChainQuery, fromSeq: number, toSeq: number): ChainQuery {
+	return {
+		...query,
+		fromSeq: Math.max(fromSeq, query.fromSeq ?? 0),
+		toSeq: Math.min(toSeq, query.toSeq ?? toSeq),
+	}
+}

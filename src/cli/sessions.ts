@@ -1,0 +1,59 @@
+/** `mesh-chain sessions`: the named spans of history that a chain holds. */
+import { openChain } from '../chain/read/open-chain.ts'
+import type { Checkpoint } from '../recorder/session.ts'
+import { ChainSession, listSessions, type SessionInfo } from '../recorder/sessions.ts'
+import type { Command } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { count } from './numbers.ts'
+import { REPORT_OPTIONS } from './report-options.ts'
+import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { formatTime } from './times.ts'
+
+interface Row extends SessionInfo {
+	readonly events: number
+	readonly checkpoints: readonly Omit<Checkpoint, 'state'>[]
+}
+
+export const sessions: Command = {
+	name: 'sessions',
+	summary: 'list the sessions of a chain, and their checkpoints',
+	usage: 'FILE [options]',
+	examples: [
+		['mesh-chain sessions node.chain', 'when each began and ended, and its checkpoints'],
+		['mesh-chain dump node.chain --session checkout', 'the records of one'],
+		['mesh-chain dump node.chain --between before after', 'what came between two checkpoints'],
+	],
+	options: REPORT_OPTIONS,
+	async run(invocation, terminal) {
+		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const chain = await openChain(invocation.file)
+		try {
+			const rows: Row[] = []
+			for (const info of await listSessions(chain)) {
+				const session = new ChainSession(chain, info)
+				const checkpoints = (await session.checkpoints()).map(({ state: _state, ...rest }) => rest)
+				rows.push({ ...info, events: await session.count(), checkpoints })
+			}
+			const isJson = invocation.text('output') === 'json'
+			const text = isJson ? `${JSON.stringify(rows)}\n` : rows.map((row) => shown(row, paint)).join('')
+			await new Output(terminal.stdout).write(text)
+			if (rows.length === 0) terminal.stderr.write('mesh-chain: the chain holds no session\n')
+			return STATUS.fine
+		} finally {
+			await chain.close()
+		}
+	},
+}
+
+function shown(
+	{ id, startedMs, stoppedMs, startSeq, endSeq, events, checkpoints }: Row,
+	paint: Paint,
+): string {
+	const end = stoppedMs === null ? paint('yellow', 'not stopped') : `to ${formatTime(stoppedMs)}`
+	const head = `${paint('bold', escapeControls(id))}  ${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}, ${count(events)} events\n`
+	const lines = checkpoints.map(({ id: name, label, eventIndex, tsMs, seq }) => {
+		const text = label === undefined || label === name ? '' : ` ${escapeControls(label)}`
+		return `  ${formatTime(tsMs)} ${paint('cyan', escapeControls(name))}${text} before event ${count(eventIndex)} #${seq}\n`
+	})
+	return head + lines.join('')
+}

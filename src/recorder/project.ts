@@ -1,0 +1,236 @@
+/** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
+import { isThenable } from '../appender.ts'
+import type { Chain } from '../chain/chain.ts'
+import { resumeAfter } from '../consume/resume.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { TIMER_MS_MAX } from '../limits.ts'
+import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { warn } from '../report.ts'
+import { SnapshotFile } from './snapshot-file.ts'
+
+export interface ProjectOptions {
+	/** The state is saved after so many records, default 1,000: as many are folded again after a crash. */
+	saveRecords?: number
+	/** It is saved at the latest after so many milliseconds, default 1,000. */
+	saveMs?: number
+	/** How often to look for more when the system gives no hint. Default 200 ms. */
+	pollMs?: number
+	/** Where the snapshot lies. Default: beside the chain, `CHAIN.NAME.projection`. */
+	path?: string
+	fs?: FileSystem
+}
+
+export interface Projection<S> extends AsyncDisposable {
+	readonly name: string
+	/** Behind the last record that was folded. */
+	readonly state: S
+	/** That record; 0 for none. */
+	readonly seq: number
+	/** Records that are absent from the chain, and so from the state. */
+	readonly absent: number
+	/** Resolves when it was closed; rejects when it ended by itself. */
+	readonly done: Promise<void>
+	/** Resolves once the record with this seq, or a later one, is folded; rejects when the projection ends before. */
+	reached(seq: number): Promise<S>
+	/**
+	 * Saves the state and lets go. Idempotent.
+	 *
+	 * @throws {MeshChainError} what `done` rejects with.
+	 */
+	close(): Promise<void>
+}
+
+/**
+ * Folds every record of a chain but mesh-chain's own into a state, first those that are there, then those that come, and saves state and
+ * place together, beside the chain. A projection of the same name goes on there. What was folded from records that a power loss took is not
+ * in it: where that happened, it is made again from the first record.
+ *
+ * @param name 1 to 64 letters, digits, `-` and `_`. One projection of a name runs at a time.
+ * @param fold what it returns, or resolves to, is the next state, which must be data.
+ * @param initial the state before the first record.
+ * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; by `done` also `CURSOR_MISMATCH`, `CURSOR_DAMAGED`,
+ * `CONSUMER_FAILED` when `fold` throws.
+ *
+ * @example
+ * ```ts
+ * import { openChain } from 'mesh-chain'
+ * import { project } from 'mesh-chain/recorder'
+ *
+ * await using chain = await openChain('node.chain')
+ * const orders = project(chain, 'orders', (count, record) => count + (record.kind === 'order' ? 1 : 0), 0)
+ * console.log(orders.state)
+ * await orders.close()
+ * ```
+ */
+export function project<S>(
+	chain: Chain,
+	name: string,
+	fold: (state: S, record: LogRecord) => S | Promise<S>,
+	initial: S,
+	options: ProjectOptions = {},
+): Projection<S> {
+	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'path', 'fs'])
+	if (typeof name !== 'string' || !/^[\w-]{1,64}$/.test(name)) {
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`a projection's name is 1 to 64 letters, digits, - and _, not ${show(name)}`,
+		)
+	}
+	const saveMs = Math.min(TIMER_MS_MAX, checkWholeNumber('saveMs', options.saveMs ?? 1000, 1))
+	return new ChainProjection(chain, name, fold, initial, {
+		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 1000, 1),
+		saveMs,
+		pollMs: checkWholeNumber('pollMs', options.pollMs ?? 200, 1),
+		file: new SnapshotFile<S>(
+			options.fs ?? nodeFileSystem,
+			options.path ?? `${chain.path}.${name}.projection`,
+			chain.chainId,
+		),
+	})
+}
+
+interface Resolved<S> {
+	readonly saveRecords: number
+	readonly saveMs: number
+	readonly pollMs: number
+	readonly file: SnapshotFile<S>
+}
+
+class ChainProjection<S> implements Projection<S> {
+	readonly name: string
+	readonly done: Promise<void>
+	readonly #chain: Chain
+	readonly #fold: (state: S, record: LogRecord) => S | Promise<S>
+	readonly #options: Resolved<S>
+	readonly #over = new AbortController()
+	readonly #waiting = new Set<{ readonly seq: number; readonly resolve: () => void }>()
+	#state: S
+	#epoch = 0
+	#seq = 0
+	#absent = 0
+	#unsaved = 0
+	#saveTimer: NodeJS.Timeout | undefined
+	#saveError: unknown
+
+	constructor(
+		chain: Chain,
+		name: string,
+		fold: (state: S, record: LogRecord) => S | Promise<S>,
+		initial: S,
+		options: Resolved<S>,
+	) {
+		this.name = name
+		this.#chain = chain
+		this.#fold = fold
+		this.#state = initial
+		this.#options = options
+		this.done = this.#run()
+		// Whoever does not look at it hears of it by the warning.
+		this.done.catch(() => {})
+	}
+
+	get state(): S {
+		return this.#state
+	}
+
+	get seq(): number {
+		return this.#seq
+	}
+
+	get absent(): number {
+		return this.#absent
+	}
+
+	async reached(seq: number): Promise<S> {
+		if (this.#seq < seq) {
+			let waiter: { readonly seq: number; readonly resolve: () => void } | undefined
+			const arrived = new Promise<void>((resolve) => {
+				waiter = { seq, resolve }
+				this.#waiting.add(waiter)
+			})
+			const ended = this.done.then(() => {
+				throw new MeshChainError(
+					'CONSUMER_FAILED',
+					`the projection ${show(this.name)} was closed at seq ${this.#seq}`,
+				)
+			})
+			await Promise.race([arrived, ended]).finally(() => this.#waiting.delete(waiter!))
+		}
+		return this.#state
+	}
+
+	async close(): Promise<void> {
+		this.#over.abort()
+		await this.done
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	async #run(): Promise<void> {
+		const { file, saveRecords, saveMs, pollMs } = this.#options
+		try {
+			const afterSeq = await this.#begin()
+			for await (const record of this.#chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) {
+				await this.#take(record)
+				if (++this.#unsaved >= saveRecords) this.#save()
+				else this.#saveTimer ??= setTimeout(() => this.#save(), saveMs)
+				if (this.#over.signal.aborted) break
+			}
+			if (this.#unsaved > 0) this.#save()
+			if (this.#saveError !== undefined) throw this.#saveError
+		} catch (error) {
+			warn('CONSUMER_ENDED', `the projection ${show(this.name)} has ended: ${messageOf(error)}`)
+			throw error
+		} finally {
+			clearTimeout(this.#saveTimer)
+			file.close()
+		}
+	}
+
+	async #begin(): Promise<number> {
+		const found = this.#options.file.read()
+		if (found === undefined) return 0
+		const afterSeq = await resumeAfter(this.#chain, found)
+		// What is in the state never was, as far as the chain goes.
+		if (afterSeq < found.seq) return 0
+		this.#state = found.state
+		this.#epoch = found.epoch
+		this.#seq = found.seq
+		return afterSeq
+	}
+
+	async #take(record: LogRecord): Promise<void> {
+		if (isGap(record)) this.#absent += record.data?.count ?? 0
+		else if (!isOwnKind(record.kind)) {
+			try {
+				const next = this.#fold(this.#state, record)
+				this.#state = isThenable(next) ? await next : next
+			} catch (error) {
+				const text = `the projection ${show(this.name)} could not fold seq ${record.seq}: ${messageOf(error)}`
+				throw new MeshChainError('CONSUMER_FAILED', text, { seq: record.seq, cause: error })
+			}
+		}
+		this.#epoch = Math.max(this.#epoch, record.epoch)
+		this.#seq = record.seq
+		for (const { seq, resolve } of this.#waiting) if (seq <= this.#seq) resolve()
+	}
+
+	/** A disk that fails is told of once, and tried again. */
+	#save(): void {
+		clearTimeout(this.#saveTimer)
+		this.#saveTimer = undefined
+		try {
+			this.#options.file.write({ epoch: this.#epoch, seq: this.#seq, state: this.#state })
+			this.#unsaved = 0
+			this.#saveError = undefined
+		} catch (error) {
+			if (this.#saveError === undefined) warn('CURSOR_FAILING', messageOf(error))
+			this.#saveError = error
+			if (!this.#over.signal.aborted) this.#saveTimer = setTimeout(() => this.#save(), this.#options.saveMs)
+		}
+	}
+}

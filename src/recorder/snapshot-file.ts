@@ -1,0 +1,111 @@
+/** A projection's state and how far it has come, as one file that is always whole: written beside, synced, and put in its place. */
+import { dirname } from 'node:path'
+import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
+import { fromJson, toJson } from '../codec/json-dialect.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import {
+	closeQuietly,
+	type FileSystem,
+	O_CREAT,
+	O_NOFOLLOW,
+	O_TRUNC,
+	O_WRONLY,
+	syncDirectory,
+	systemCode,
+	writeFully,
+} from '../file-system.ts'
+import { show } from '../record.ts'
+
+export interface Snapshot<S> {
+	readonly epoch: number
+	readonly seq: number
+	readonly state: S
+}
+
+export class SnapshotFile<S> {
+	readonly path: string
+	readonly #system: FileSystem
+	readonly #chainId: string
+	readonly #lock: Lock
+
+	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_FAILED`. */
+	constructor(system: FileSystem, path: string, chainId: string) {
+		this.path = path
+		this.#system = system
+		this.#chainId = chainId
+		this.#lock = this.#acquire()
+	}
+
+	/** @throws {MeshChainError} `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
+	read(): Snapshot<S> | undefined {
+		const { path } = this
+		let text: string
+		try {
+			text = this.#system.readFileSync(path).toString()
+		} catch (error) {
+			if (systemCode(error) === 'ENOENT') return undefined
+			throw this.#failed(error)
+		}
+		const found = parse(text)
+		if (found === undefined) {
+			const advice = 'remove it, and the projection is made again from the first record'
+			throw new MeshChainError('CURSOR_DAMAGED', `${show(path)} is no snapshot of a projection: ${advice}`, {
+				path,
+			})
+		}
+		if (found.chainId === this.#chainId) return found as unknown as Snapshot<S>
+		const text2 = `${show(path)} is about chain ${show(found.chainId)}, and this is chain ${this.#chainId}: remove it if the chain was replaced on purpose`
+		throw new MeshChainError('CURSOR_MISMATCH', text2, { path })
+	}
+
+	/** @throws {MeshChainError} `CURSOR_FAILED`; what was written before stays. */
+	write({ epoch, seq, state }: Snapshot<S>): void {
+		const temporary = `${this.path}.tmp`
+		try {
+			const bytes = Buffer.from(`${toJson({ chainId: this.#chainId, epoch, seq, state })}\n`)
+			const fd = this.#system.openSync(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
+			try {
+				writeFully(this.#system, fd, bytes, 0)
+				this.#system.fsyncSync(fd)
+			} finally {
+				closeQuietly(this.#system, fd)
+			}
+			this.#system.renameSync(temporary, this.path)
+			syncDirectory(this.#system, dirname(this.path))
+		} catch (error) {
+			throw this.#failed(error)
+		}
+	}
+
+	close(): void {
+		this.#lock.release(false)
+	}
+
+	#acquire(): Lock {
+		try {
+			return acquireLock(this.#system, this.path, Date.now(), 0)
+		} catch (error) {
+			if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw this.#failed(error)
+			const holder = readHolder(this.#system, this.path)
+			const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
+			const text = `a projection of this name runs in ${by}: give this one another name, or stop that one`
+			throw new MeshChainError('CURSOR_IN_USE', text, { path: this.path, cause: error })
+		}
+	}
+
+	#failed(error: unknown): MeshChainError {
+		if (error instanceof MeshChainError) return error
+		const text = `cannot keep ${show(this.path)}: ${messageOf(error)}`
+		return new MeshChainError('CURSOR_FAILED', text, { path: this.path, cause: error })
+	}
+}
+
+function parse(text: string): (Snapshot<unknown> & { readonly chainId: string }) | undefined {
+	try {
+		const found = fromJson(text) as Partial<Snapshot<unknown> & { chainId: string }> | null
+		const isWhole = Number.isSafeInteger(found?.epoch) && Number.isSafeInteger(found?.seq)
+		return isWhole && typeof found?.chainId === 'string' && 'state' in found ? (found as never) : undefined
+	} catch {
+		return undefined
+	}
+}

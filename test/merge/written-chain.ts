@@ -1,0 +1,71 @@
+/** Chains for the tests of merging: written as a service would, opened for reading, and closed when the test ends. */
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { Chain } from '../../src/chain/chain.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
+import type { FileSystem } from '../../src/file-system.ts'
+import { gapRecord, type LogRecord } from '../../src/record.ts'
+import { record } from '../support/records.ts'
+
+export const START_MS = 1_700_000_000_000
+
+/** What a record is about; its seq and epoch are the chain's. */
+export type Fields = Partial<LogRecord>
+
+/** Stands for so many absent records. */
+export const absent = (count: number, tsMs = START_MS) => ({ absent: count, tsMs })
+type Absent = ReturnType<typeof absent>
+
+/** One opening of a chain that appends records; waits now and then, so that it rotates where it is told to. */
+export async function write(
+	path: string,
+	records: readonly (Fields | Absent)[],
+	options: FileChainOptions = {},
+): Promise<string> {
+	const appender = new FileChainAppender(path, options)
+	const { epoch } = appender
+	for (const [index, fields] of records.entries()) {
+		const seq = appender.nextSeq
+		if ('absent' in fields) {
+			const toSeq = seq + fields.absent - 1
+			const gap = { fromSeq: seq, toSeq, count: fields.absent, cause: 'evicted' } as const
+			appender.append(gapRecord(gap, { epoch, tsMs: fields.tsMs }))
+		} else appender.append(record(seq, { ...fields, epoch }))
+		if (options.rotateRecords !== undefined && index % 10 === 9) await settle(appender)
+	}
+	await appender.close()
+	return path
+}
+
+/** A file is sealed in the turn behind the sync that it waits for. */
+async function settle(appender: FileChainAppender): Promise<void> {
+	await appender.sync()
+	await new Promise((resolve) => setImmediate(resolve))
+}
+
+export async function opened(path: string, fs?: FileSystem): Promise<Chain> {
+	const chain = await openChain(path, fs === undefined ? {} : { fs })
+	onTestFinished(() => chain.close())
+	return chain
+}
+
+/** A chain of its own in a folder. */
+export async function chainIn(
+	folder: string,
+	name: string,
+	records: readonly (Fields | Absent)[],
+	{ fs, ...options }: FileChainOptions = {},
+): Promise<Chain> {
+	return opened(await write(join(folder, `${name}.chain`), records, options), fs)
+}
+
+/** So many records, one every `everyMs`. */
+export function many(count: number, everyMs: number, fields: Fields = {}): Fields[] {
+	return Array.from({ length: count }, (_unused, index) => ({
+		message: `${String(fields.nodeId ?? '')} ${index + 1}`,
+		...fields,
+		tsMs: (fields.tsMs ?? START_MS) + index * everyMs,
+	}))
+}

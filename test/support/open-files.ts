@@ -1,0 +1,31 @@
+/** The real file system, with what is open in it at the moment: what an iteration that was broken off must not leave. */
+import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
+
+export function trackedFileSystem(): {
+	readonly system: FileSystem
+	readonly open: ReadonlyMap<number, string>
+} {
+	const open = new Map<number, string>()
+	const system: FileSystem = {
+		...nodeFileSystem,
+		openSync: (path, flags, mode) => {
+			const fd = nodeFileSystem.openSync(path, flags, mode)
+			open.set(fd, path)
+			return fd
+		},
+		open: async (path, flags) => {
+			const fd = await nodeFileSystem.open(path, flags)
+			open.set(fd, path)
+			return fd
+		},
+		closeSync: (fd) => {
+			open.delete(fd)
+			nodeFileSystem.closeSync(fd)
+		},
+		close: async (fd) => {
+			open.delete(fd)
+			await nodeFileSystem.close(fd)
+		},
+	}
+	return { system, open }
+}
