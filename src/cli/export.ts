@@ -42,6 +42,7 @@ export const exportCommand: Command = {
 					: await exportJsonl(selected, path, {
 							...query,
 							format,
+							signal: terminal.interrupted(),
 							onProgress: ({ lines }) => line.show(`${count(lines)} lines`),
 						})
 			line.end()

@@ -3,7 +3,7 @@ import type { Chain } from '../chain/chain.ts'
 import { asCoded, MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter } from '../filter.ts'
 import { checkOptionNames } from '../options.ts'
-import { isGap, type LogRecord } from '../record.ts'
+import { isGap, type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import type { LineFormat } from './line-format.ts'
 import { WholeFile } from './whole-file.ts'
@@ -20,13 +20,14 @@ export interface ExportSummary {
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
 	/** Called after each part, with what is done so far. */
 	onProgress?: (summary: ExportSummary) => void
+	signal?: AbortSignal
 }
 
 /**
  * Writes the records that match to a new file, one a line. In mesh-chain's own form nothing is lost: `importJsonl` makes a chain of it
  * whose export has the same bytes. The file gets its name once all of it is on disk.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written; what reading
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading
  * the chain throws. Nothing is left behind then.
  *
  * @example
@@ -43,8 +44,8 @@ export async function exportJsonl(
 	path: string,
 	options: ExportOptions = {},
 ): Promise<ExportSummary> {
-	checkOptionNames(options, ['format', 'mode', 'fs', 'onProgress', ...FILTER_NAMES])
-	const { format: formatOption, mode: modeOption, fs, onProgress, ...query } = options
+	checkOptionNames(options, ['format', 'mode', 'fs', 'onProgress', 'signal', ...FILTER_NAMES])
+	const { format: formatOption, mode: modeOption, fs, onProgress, signal, ...query } = options
 	const { format, mode, system } = resolveJsonlOptions({
 		...(formatOption === undefined ? {} : { format: formatOption }),
 		...(modeOption === undefined ? {} : { mode: modeOption }),
@@ -54,6 +55,8 @@ export async function exportJsonl(
 	const file = new WholeFile(system, path, mode)
 	try {
 		for await (const text of lines) {
+			if (signal?.aborted)
+				throw new MeshChainError('EXPORT_FAILED', `it was interrupted: ${show(path)} was not made`, { path })
 			file.write(text)
 			onProgress?.(lines.summary)
 		}

@@ -233,7 +233,7 @@ export class ChainSession {
 		const events: SessionEvent[] = []
 		let missing = elsewhere
 		for await (const record of this.#between(from, to, query)) {
-			if (isGap(record)) missing += absentWithin(record, from, to)
+			if (isGap(record)) missing += absentWithin(places, record, from, to)
 			else events.push({ index: places.indexOf(record.seq), record })
 		}
 		return { events, missing }
@@ -249,31 +249,66 @@ export class ChainSession {
 	}
 
 	async #places(): Promise<Places> {
-		const own: number[] = []
-		const { startSeq, endSeq, firstIndex } = this.info
-		for await (const { seq } of this.#chain.records({
-			kind: '$*',
-			fromSeq: startSeq + 1,
-			toSeq: endSeq,
-			gaps: 'skip',
-		})) {
-			own.push(seq)
+		const { id, startSeq, endSeq, firstIndex } = this.info
+		const places = new Places(startSeq, firstIndex)
+		for await (const record of this.#chain.records({ kind: '$*', fromSeq: startSeq + 1, toSeq: endSeq })) {
+			if (isGap(record)) {
+				places.addGap(
+					Math.max(record.data?.fromSeq ?? record.seq, startSeq + 1),
+					Math.min(record.seq, endSeq),
+				)
+				continue
+			}
+			const mark = markOf<SessionMark | CheckpointMark>(record, 'session')
+			const isOurs = mark?.session === id && isPlaced(mark) && record.origin === undefined
+			places.addOwn(record.seq, isOurs ? indexIn(mark) : undefined)
 		}
-		return new Places(startSeq, firstIndex, own)
+		return places
 	}
 }
 
-/** Which event stands at which seq: every record but mesh-chain's own is one; an absent one counts as one that was. */
+/**
+ * Which event stands at which seq: every record but mesh-chain's own is one. Of absent records the next mark tells how many were events;
+ * where none comes, all of them count as events.
+ */
 class Places {
 	readonly #startSeq: number
 	readonly #firstIndex: number
-	/** Rising. */
-	readonly #own: readonly number[]
+	/** Seqs, rising. */
+	readonly #own: number[] = []
+	/** Those since the last mark. */
+	#gaps: { readonly fromSeq: number; readonly toSeq: number }[] = []
 
-	constructor(startSeq: number, firstIndex: number, own: readonly number[]) {
+	constructor(startSeq: number, firstIndex: number) {
 		this.#startSeq = startSeq
 		this.#firstIndex = firstIndex
-		this.#own = own
+	}
+
+	addGap(fromSeq: number, toSeq: number): void {
+		this.#gaps.push({ fromSeq, toSeq })
+	}
+
+	/** A record that is no event, and for a mark of the session the index of the event behind it. */
+	addOwn(seq: number, index: number | undefined): void {
+		if (index !== undefined) {
+			this.#explainGaps(this.indexOf(seq) - index)
+			this.#gaps = []
+		}
+		this.#own.push(seq)
+	}
+
+	/** So many of the absent records were no events: the newest of them, for want of better knowledge. */
+	#explainGaps(count: number): void {
+		let left = count
+		for (const { fromSeq, toSeq } of this.#gaps.reverse()) {
+			for (let seq = toSeq; seq >= fromSeq && left > 0; seq--, left--) this.#own.push(seq)
+		}
+		if (left < count) this.#own.sort((a, b) => a - b)
+	}
+
+	/** How many of `[fromSeq, toSeq]` are events. */
+	eventsWithin(fromSeq: number, toSeq: number): number {
+		return Math.max(0, this.indexOf(toSeq + 1) - this.indexOf(fromSeq))
 	}
 
 	indexOf(seq: number): number {
@@ -303,10 +338,15 @@ class Places {
 }
 
 /** A gap may reach beyond what was asked for. */
-function absentWithin({ data }: LogRecord<'$gap', GapData>, fromSeq: number, toSeq: number): number {
+function absentWithin(
+	places: Places,
+	{ data }: LogRecord<'$gap', GapData>,
+	fromSeq: number,
+	toSeq: number,
+): number {
 	if (data === undefined) return 0
-	const within = Math.min(data.toSeq, toSeq) - Math.max(data.fromSeq, fromSeq) + 1
-	return Math.min(data.count, Math.max(0, within))
+	const events = places.eventsWithin(Math.max(data.fromSeq, fromSeq), Math.min(data.toSeq, toSeq))
+	return Math.min(data.count, events)
 }
 
 /** What a mark carries; undefined for a record that somebody else wrote under its kind. */
@@ -317,9 +357,14 @@ export function markOf<M>({ data }: LogRecord, key: keyof M & string): M | undef
 
 /** Whether a mark says where in its session it stands. */
 function isPlaced(mark: SessionMark | CheckpointMark): boolean {
-	const index: unknown =
-		'eventIndex' in mark ? mark.eventIndex : mark.action === 'start' ? mark.firstIndex : mark.nextIndex
+	const index: unknown = indexIn(mark)
 	return Number.isSafeInteger(index) && (index as number) >= 0
+}
+
+/** Of the event behind a mark. */
+function indexIn(mark: SessionMark | CheckpointMark): number {
+	if ('eventIndex' in mark) return mark.eventIndex
+	return mark.action === 'start' ? mark.firstIndex : mark.nextIndex
 }
 
 export function checkpointOf<S>({ seq, tsMs }: LogRecord, mark: CheckpointMark): Checkpoint<S> {
@@ -339,7 +384,7 @@ async function startedBefore(
 	mark: CheckpointMark | StopMark,
 ): Promise<OpenSession> {
 	let startSeq = seq - 1
-	let events = 'nextIndex' in mark ? mark.nextIndex : mark.eventIndex
+	let events = indexIn(mark)
 	for await (const own of chain.records({ kind: '$*', toSeq: startSeq, reverse: true, gaps: 'skip' })) {
 		const between = startSeq - own.seq
 		if (between >= events) break

@@ -44,13 +44,17 @@ export async function stateAt<S>(
 	options: StateOptions = {},
 ): Promise<S> {
 	checkOptionNames(options, ['checkpoint', 'gaps'])
+	const { gaps = 'throw' } = options
+	if (gaps !== 'throw' && gaps !== 'skip') {
+		throw new MeshChainError('INVALID_OPTION', `gaps must be 'throw' or 'skip', not ${show(gaps)}`)
+	}
 	const toSeq = await seqAt(chain, at)
 	if (toSeq === 0) return initial
 	const checkpoint = await checkpointBefore(chain, toSeq, options.checkpoint)
 	let state = checkpoint === undefined ? initial : (checkpoint.state as S)
 	const fromSeq = (checkpoint?.seq ?? 0) + 1
 	if (fromSeq > toSeq) return state
-	for await (const batch of chain.batches({ fromSeq, toSeq, gaps: options.gaps ?? 'throw' })) {
+	for await (const batch of chain.batches({ fromSeq, toSeq, gaps })) {
 		for (const record of batch) {
 			if (isGap(record) || isOwnKind(record.kind)) continue
 			const next = fold(state, record)

@@ -123,6 +123,22 @@ describe('examples/', () => {
 		expect(readdirSync(join(folder, 'demo'))).toContain('node.chain')
 	}, 60_000)
 
+	test('the bug is found by looking at the state just before the wrong answer', async () => {
+		const args = [join(ROOT, 'examples/time-travel/run.mjs'), join(folder, 'time-travel')]
+		const { status, stdout, stderr } = await run(process.execPath, args)
+		expect([status, stderr]).toEqual([0, ''])
+		// What its README quotes, times left aside.
+		const readme = readFileSync(join(ROOT, 'examples/time-travel/README.md'), 'utf8')
+		for (const quoted of readme.matchAll(/^ {3}(?:\$ npx|\S.*c7|\+) .*$/gm)) {
+			const [start = '', end = ''] = quoted[0]
+				.slice(3)
+				.replace(/^ *\d{4}-\S+ /, '')
+				.split('…')
+			expect(stdout).toContain(start)
+			expect(stdout).toContain(end)
+		}
+	})
+
 	test('the unit test passes under node:test', async () => {
 		const { status, stdout } = await run(process.execPath, [
 			'--test',

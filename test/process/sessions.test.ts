@@ -1,0 +1,169 @@
+/** `mesh-chain sessions`, `state` and what `dump` shows of sessions and black boxes, as processes. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { BlackBox } from '../../src/recorder/black-box.ts'
+import { Recorder } from '../../src/recorder/recorder.ts'
+import { meshChain } from '../support/process.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-sessions-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const START_MS = 1_700_000_000_000
+
+/** Two sessions: `first`, stopped, with checkpoints before items 3 and 6 of 8; `second`, whose process died. */
+async function shop() {
+	const path = join(folder, 'node.chain')
+	let nowMs = START_MS
+	const loop = new MeshLoop(new FileChainAppender(path), { level: 'info', clock: () => (nowMs += 1000) })
+	new BlackBox(loop)
+	const recorder = new Recorder(loop)
+	loop.info('before any session')
+	recorder.start('first')
+	for (let item = 1; item <= 8; item++) {
+		if (item === 3 || item === 6)
+			recorder.checkpoint({ items: item - 1 }, { id: `at-${item}`, label: `item ${item}` })
+		loop.debug('adding', { item })
+		loop.emit('item', { item })
+	}
+	recorder.stop()
+	loop.error('between \u001b[31m', { name: '\u001b[2J' })
+	recorder.start('second')
+	loop.emit('item', { item: 9 })
+	await loop.close()
+	const fold = join(folder, 'fold.mjs')
+	writeFileSync(
+		fold,
+		'export const initial = { items: 0 }\nexport default (state, { kind }) => (kind === "item" ? { items: state.items + 1 } : state)\n',
+	)
+	return { path, fold }
+}
+
+let path: string
+let fold: string
+const isItem = (line: string) => JSON.parse(line).kind === 'item'
+const itemsIn = (stdout: string) =>
+	stdout
+		.split('\n')
+		.filter(Boolean)
+		.filter(isItem)
+		.map((line) => JSON.parse(line).data.item)
+
+beforeAll(async () => {
+	;({ path, fold } = await shop())
+})
+
+describe('sessions', () => {
+	test('lists them with their checkpoints, for people and for programs', async () => {
+		const { status, stdout } = await meshChain(['sessions', path])
+		expect(status).toBe(0)
+		expect(stdout.replaceAll(/\d{4}-\S+Z/g, 'T')).toBe(
+			[
+				'first  T to T, seq 2 to 13, 8 events',
+				'  T at-3 item 3 before event 2 #5',
+				'  T at-6 item 6 before event 5 #9',
+				'second  T not stopped, seq 16 to 17, 1 events',
+				'',
+			].join('\n'),
+		)
+		const rows = JSON.parse((await meshChain(['sessions', path, '-o', 'json'])).stdout)
+		expect(rows).toMatchObject([
+			{ id: 'first', events: 8, checkpoints: [{ id: 'at-3', eventIndex: 2, seq: 5 }, { id: 'at-6' }] },
+			{ id: 'second', stoppedMs: null, checkpoints: [] },
+		])
+		expect(JSON.stringify(rows)).not.toContain('"state"')
+	})
+
+	test('dump takes one, or what lies between two checkpoints, with other filters', async () => {
+		expect(itemsIn((await meshChain(['dump', path, '--session', 'first'])).stdout)).toEqual([
+			1, 2, 3, 4, 5, 6, 7, 8,
+		])
+		const between = ['dump', path, '--session', 'first', '--between', 'at-6', 'at-3']
+		expect(itemsIn((await meshChain(between)).stdout)).toEqual([3, 4, 5])
+		expect(itemsIn((await meshChain([...between, '-n', '1', '-k', 'item', '-r'])).stdout)).toEqual([5])
+	})
+
+	test('dump unfolds a black box where it stands, and drives no terminal', async () => {
+		const { stdout } = await meshChain(['dump', path, '-o', 'pretty', '-k', '$blackbox'])
+		expect(stdout).toContain('----- black box #15: 8 lines below info: between \\x1b[31m -----\n')
+		expect(stdout.match(/^ {4}\S+ DEBUG adding \{item: \d\}$/gm)).toHaveLength(8)
+		expect(stdout).not.toContain('\u001b[31m')
+		expect(stdout.endsWith('----- end of black box -----\n')).toBe(true)
+	})
+
+	test.each([
+		[
+			['--session', 'third'],
+			'SESSION_NOT_FOUND: there is no session "third": the newest are "first", "second"',
+		],
+		[
+			['--between', 'at-3', 'at-6'],
+			'CHECKPOINT_NOT_FOUND: there is no checkpoint "at-3": the session has none',
+		],
+		[
+			['--session', 'first', '--between', 'at-3', 'x'],
+			'there is no checkpoint "x": the newest are "at-3", "at-6"',
+		],
+		[['--between', 'at-3'], '--between takes two values: A B'],
+		[['--session', 'first', '-f'], 'a session that is over cannot be followed'],
+	])('dump %j says what is wrong', async (args, message) => {
+		const { status, stdout, stderr } = await meshChain(['dump', path, ...args])
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
+	})
+})
+
+describe('state', () => {
+	test.each([
+		[[], { items: 9 }],
+		[['--at', '4'], { items: 2 }],
+		[['--at', '5'], { items: 2 }],
+		[['--at', '6'], { items: 3 }],
+		[['--at', '0'], { items: 0 }],
+		[['--at', new Date(START_MS).toISOString()], { items: 0 }],
+		[['--session', 'first', '--at', '@at-6'], { items: 5 }],
+	])('%j', async (args, expected) => {
+		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
+		expect([status, stderr, JSON.parse(stdout)]).toEqual([0, '', expected])
+	})
+
+	test('says what changed between two moments', async () => {
+		const args = ['state', path, '--fold', fold, '--at', '4', '--diff', '6']
+		expect(await meshChain(args)).toMatchObject({ status: 0, stdout: '~ items: 2 -> 3\n' })
+		expect((await meshChain([...args.slice(0, -1), '5'])).stdout).toBe('')
+	})
+
+	test('of a chain with a hole is refused, unless holes are passed over', async () => {
+		const holed = join(temporaryFolder(), 'holed.chain')
+		const appender = new FileChainAppender(holed)
+		const line = {
+			epoch: 1,
+			tsMs: 1,
+			level: 'info',
+			kind: 'item',
+			message: '',
+			daemonId: null,
+			nodeId: null,
+		} as const
+		for (const seq of [1, 4]) appender.append({ ...line, seq, chainPending: false })
+		await appender.close()
+		const refused = await meshChain(['state', holed, '--fold', fold])
+		expect(refused.status).toBe(2)
+		expect(refused.stderr).toContain('CHAIN_GAP')
+		expect((await meshChain(['state', holed, '--fold', fold, '--gaps', 'skip'])).stdout).toBe('{"items":2}\n')
+	})
+
+	test.each([
+		[[], '--fold names the module'],
+		[['--fold', '/nowhere/x.mjs'], 'cannot be loaded'],
+		[['--fold', join(import.meta.dirname, '../../package.json')], 'cannot be loaded'],
+	])('with %j says what is wrong', async (args, message) => {
+		const { status, stderr } = await meshChain(['state', path, ...args])
+		expect(status).toBe(2)
+		expect(stderr).toContain(message)
+	})
+})

@@ -1,0 +1,224 @@
+/** The black box: what a level holds back, and when it comes to light. */
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import type { MeshLoopOptions } from '../../src/loop/options.ts'
+import { BlackBox, type BlackBoxData, type BlackBoxOptions } from '../../src/recorder/black-box.ts'
+import { runModule } from '../support/process.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+function boxed(options: BlackBoxOptions = {}, loopOptions: MeshLoopOptions = {}) {
+	const appender = new BufferingAppender()
+	const loop = new MeshLoop(appender, { level: 'info', ...loopOptions })
+	const blackBox = new BlackBox(loop, options)
+	const boxes = () => appender.captured({ kind: '$blackbox' }).map(({ data }) => data as BlackBoxData)
+	return { appender, loop, blackBox, boxes }
+}
+
+test('lines below the level take no seq and go nowhere, until something happens', () => {
+	const { appender, loop, boxes, blackBox } = boxed()
+	loop.info('one')
+	loop.debug('two', { n: 2 })
+	loop.trace('three')
+	loop.emit('four', { n: 4 }, { level: 'debug' })
+	loop.publish({ level: 'debug', kind: 'five', daemonId: 7n })
+	loop.publishBatch([{ level: 'trace', message: 'six' }, { message: 'seven' }])
+	expect(appender.captured().map(({ seq, message }) => [seq, message])).toEqual([
+		[1, 'one'],
+		[2, 'seven'],
+	])
+	expect(blackBox.stats()).toMatchObject({ held: 5, kept: 5, written: 0 })
+	loop.error('eight')
+	expect(appender.captured().map(({ seq, kind }) => [seq, kind])).toEqual([
+		[1, 'log'],
+		[2, 'log'],
+		[3, 'log'],
+		[4, '$blackbox'],
+	])
+	expect(boxes()[0]).toMatchObject({ reason: 'eight', bySeq: 3, dropped: 0 })
+	expect(
+		boxes()[0]?.lines.map(({ level, kind, message, data, daemonId }) => [
+			level,
+			kind,
+			message,
+			data,
+			daemonId,
+		]),
+	).toEqual([
+		['debug', 'log', 'two', { n: 2 }, null],
+		['trace', 'log', 'three', undefined, null],
+		['debug', 'four', 'four', { n: 4 }, null],
+		['debug', 'five', 'five', undefined, 7n],
+		['trace', 'log', 'six', undefined, null],
+	])
+	expect(blackBox.stats()).toMatchObject({ held: 0, bytes: 0, written: 5, triggers: 1 })
+	loop.error('nine')
+	expect(boxes()).toHaveLength(1)
+	expect(loop.stats().belowLevel).toBe(5)
+})
+
+test('they are as they would have been published: copied, with context, child fields and transform', () => {
+	const { loop, boxes } = boxed(
+		{},
+		{
+			nodeId: 'n1',
+			context: () => ({ data: { requestId: 'r1' } }),
+			transform: (line) =>
+				line.message === 'drop me' ? null : { ...line, data: { ...(line.data as object), secret: '…' } },
+		},
+	)
+	const data = { secret: 's', list: [1] }
+	const child = loop.child({ daemonId: 'd1' })
+	child.debug('detail', data)
+	data.list.push(2)
+	loop.debug('drop me')
+	child.level = 'error'
+	child.warn('held back by the child alone')
+	loop.error('now')
+	expect(boxes()[0]?.lines).toMatchObject([
+		{ message: 'detail', daemonId: 'd1', nodeId: 'n1', data: { requestId: 'r1', secret: '…', list: [1] } },
+		{ message: 'held back by the child alone', level: 'warn' },
+	])
+})
+
+describe('what is held is bounded', () => {
+	test('by count', () => {
+		const { loop, boxes, blackBox } = boxed({ lines: 3 })
+		for (let n = 0; n < 5000; n++) loop.debug(`${n}`)
+		loop.error('now')
+		expect(boxes()[0]?.lines.map(({ message }) => message)).toEqual(['4997', '4998', '4999'])
+		expect(boxes()[0]?.dropped).toBe(4997)
+		expect(blackBox.stats().dropped).toEqual({ lines: 4997, bytes: 0, age: 0 })
+		loop.debug('more')
+		loop.error('again')
+		expect(boxes()[1]?.dropped).toBe(0)
+	})
+
+	test('by bytes, so that one record can hold all of it, whatever it is', () => {
+		for (const text of ['x'.repeat(2000), '€'.repeat(2000), '\u0000'.repeat(2000)]) {
+			const { loop, boxes, blackBox } = boxed()
+			for (let n = 0; n < 1000; n++) loop.debug(text, { n, text, nested: [[[text]]] })
+			loop.error('now')
+			const { lines, dropped } = boxes()[0]!
+			expect(lines.length + dropped).toBe(1000)
+			expect(lines.length).toBeGreaterThan(20)
+			expect(JSON.stringify(boxes())).not.toContain('$unserializable')
+			expect(blackBox.stats().dropped.bytes).toBe(dropped)
+		}
+	})
+
+	test('by age', () => {
+		let nowMs = 1000
+		const { loop, boxes } = boxed({ ageMs: 500 }, { clock: () => nowMs })
+		loop.debug('old')
+		nowMs = 1400
+		loop.debug('less old')
+		nowMs = 1600
+		loop.debug('new')
+		loop.error('now')
+		expect(boxes()[0]).toMatchObject({ dropped: 1, lines: [{ message: 'less old' }, { message: 'new' }] })
+	})
+})
+
+describe('what brings it to light', () => {
+	test('a record at a level, or one that a predicate picks', () => {
+		const { loop, boxes } = boxed({ level: null, when: ({ kind }) => kind === 'alarm' })
+		loop.debug('a')
+		loop.error('not this')
+		expect(boxes()).toEqual([])
+		loop.emit('alarm', {})
+		expect(boxes()).toMatchObject([{ reason: 'alarm', lines: [{ message: 'a' }] }])
+	})
+
+	test('a call, also with nothing held', () => {
+		const { blackBox, boxes, loop } = boxed()
+		expect(blackBox.trigger('somebody asked')?.kind).toBe('$blackbox')
+		expect(boxes()).toEqual([{ reason: 'somebody asked', bySeq: null, lines: [], dropped: 0 }])
+		loop.debug('x')
+		blackBox.trigger('y'.repeat(5000))
+		expect(boxes()[1]?.reason).toHaveLength(200)
+	})
+
+	test('a listener that publishes below the level while it is written fills the next one', () => {
+		const { loop, boxes } = boxed()
+		loop.on('$blackbox', () => void loop.debug('meanwhile'))
+		loop.debug('first')
+		loop.error('one')
+		loop.error('two')
+		expect(boxes().map(({ lines }) => lines.map(({ message }) => message))).toEqual([
+			['first'],
+			['meanwhile'],
+		])
+	})
+
+	test('a crash: the last lines are in the file', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const { status } = await runModule(
+			`import { FileChainAppender, MeshLoop, recordCrashes } from 'mesh-chain'
+			import { BlackBox } from 'mesh-chain/recorder'
+			const loop = new MeshLoop(new FileChainAppender(process.argv.at(-1)), { level: 'info' })
+			recordCrashes(loop)
+			new BlackBox(loop)
+			loop.debug('the last thing I did')
+			setTimeout(() => { throw new Error('boom') }, 1)`,
+			[path],
+		)
+		expect(status).toBe(1)
+		await using chain = await openChain(path)
+		const [crash, box] = await collect(chain.records())
+		expect(crash).toMatchObject({ kind: '$crash', message: 'Error: boom' })
+		expect(box?.data).toMatchObject({ lines: [{ message: 'the last thing I did' }], bySeq: crash?.seq })
+	})
+})
+
+test('a line that is none is counted, and harms nobody', () => {
+	const { loop, blackBox } = boxed()
+	expect(() => loop.publish({ level: 'debug', kind: '*' })).not.toThrow()
+	expect(() => loop.publish({ level: 'debug', tsMs: Number.NaN })).not.toThrow()
+	expect(blackBox.stats()).toMatchObject({ held: 0, refused: 2 })
+})
+
+test('one to a loop, until it is closed; then lines are not looked at any more', async () => {
+	const { loop, blackBox, boxes } = boxed()
+	expect(() => new BlackBox(loop)).toThrow(expect.objectContaining({ code: 'INVALID_USAGE' }))
+	loop.debug('held')
+	blackBox.close()
+	let looked = false
+	loop.debug('not held', {
+		get x() {
+			looked = true
+			return 1
+		},
+	})
+	loop.error('now')
+	expect([boxes(), looked]).toEqual([[], false])
+	const next = new BlackBox(loop)
+	await loop.close()
+	loop.debug('late')
+	expect(next.trigger('late')).toBeUndefined()
+})
+
+test.each([{ lines: 0 }, { bytes: 10_000_000 }, { ageMs: 0 }, { level: 'loud' }, { size: 5 }])(
+	'options such as %j are refused',
+	(options) => {
+		expect(() => boxed(options as never)).toThrow(expect.objectContaining({ name: 'MeshChainError' }))
+	},
+)
+
+test('a chain holds it, and it verifies', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const loop = new MeshLoop(new FileChainAppender(path), { level: 'warn' })
+	const blackBox = new BlackBox(loop)
+	for (let n = 0; n < 3000; n++) loop.info('filler '.repeat(40), { n })
+	loop.error('now')
+	const { written } = blackBox.stats()
+	await loop.close()
+	await using chain = await openChain(path)
+	const [box] = await collect(chain.records({ kind: '$blackbox' }))
+	expect(box?.data).toMatchObject({ dropped: 3000 - written })
+	expect(written).toBeGreaterThan(500)
+})

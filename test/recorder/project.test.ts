@@ -1,0 +1,244 @@
+/** Projections: state that follows a chain, and is there again. */
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Chain } from '../../src/chain/chain.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { project } from '../../src/recorder/project.ts'
+import { FaultyFileSystem } from '../support/faulty-file-system.ts'
+import { startModule } from '../support/process.ts'
+import { record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+interface Sums {
+	readonly count: number
+	readonly sum: number
+	readonly at: Date
+}
+
+const INITIAL: Sums = { count: 0, sum: 0, at: new Date(0) }
+const fold = (state: Sums, { seq, tsMs }: { seq: number; tsMs: number }): Sums => ({
+	count: state.count + 1,
+	sum: state.sum + seq,
+	at: new Date(tsMs),
+})
+const sumTo = (seq: number) => (seq * (seq + 1)) / 2
+
+function write(path: string, count: number): FileChainAppender {
+	const appender = new FileChainAppender(path)
+	append(appender, count)
+	return appender
+}
+
+function append(appender: FileChainAppender, count: number): void {
+	for (let left = count; left > 0; left--) {
+		appender.append(record(appender.nextSeq, { epoch: appender.epoch }))
+	}
+	appender.flush()
+}
+
+async function open(path: string): Promise<Chain> {
+	const chain = await openChain(path)
+	onTestFinished(() => chain.close())
+	return chain
+}
+
+const newPath = () => join(temporaryFolder(), 'node.chain')
+
+test('folds what is there and what comes, and goes on where it was, each record once', async () => {
+	const path = newPath()
+	const appender = write(path, 50)
+	const chain = await open(path)
+	const first = project(chain, 'sums', fold, INITIAL, { pollMs: 5, saveMs: 10 })
+	expect((await first.reached(50)).sum).toBe(sumTo(50))
+	append(appender, 10)
+	expect(await first.reached(60)).toMatchObject({ count: 60, sum: sumTo(60) })
+	await first.close()
+	append(appender, 5)
+	const seen: number[] = []
+	const second = project(
+		chain,
+		'sums',
+		(state: Sums, each) => {
+			seen.push(each.seq)
+			return fold(state, each)
+		},
+		INITIAL,
+		{ pollMs: 5 },
+	)
+	expect(await second.reached(65)).toMatchObject({
+		count: 65,
+		sum: sumTo(65),
+		at: new Date(1_700_000_000_065),
+	})
+	expect(seen).toEqual([61, 62, 63, 64, 65])
+	await second.close()
+	await appender.close()
+})
+
+test('a killed one has folded each record once when it is started again', async () => {
+	const path = newPath()
+	const appender = write(path, 200)
+	for (let round = 0; round < 3; round++) {
+		const child = startModule(
+			`import { openChain } from 'mesh-chain'
+			import { project } from 'mesh-chain/recorder'
+			const chain = await openChain(process.argv.at(-1))
+			const p = project(chain, 'sums', (n, { seq }) => n + seq, 0, { saveRecords: 7, pollMs: 5 })
+			await p.reached(${200 + round * 100})
+			console.log('there')
+			setInterval(() => {}, 1000)`,
+			[path],
+		)
+		await new Promise<void>((resolve) => child.stdout!.once('data', () => resolve()))
+		append(appender, 100)
+		child.kill('SIGKILL')
+		await new Promise((resolve) => child.once('close', resolve))
+	}
+	await using last = project(await open(path), 'sums', (n: number, { seq }) => n + seq, 0, { pollMs: 5 })
+	expect(await last.reached(500)).toBe(sumTo(500))
+	await appender.close()
+})
+
+test('what a power loss took is not in it: it is made again', async () => {
+	const path = newPath()
+	const appender = write(path, 20)
+	await appender.close()
+	copyFileSync(path, `${path}.before`)
+	const more = write(path, 10)
+	await more.close()
+	const first = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+	await first.reached(30)
+	await first.close()
+	copyFileSync(`${path}.before`, path)
+	rmSync(`${path}.durable`)
+	const again = new FileChainAppender(path)
+	expect(again.nextSeq).toBe(21)
+	again.append(record(21, { epoch: again.epoch + 5 }))
+	await again.close()
+	const second = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+	expect(await second.reached(21)).toMatchObject({ count: 21, sum: sumTo(21) })
+	await second.close()
+})
+
+describe('a fold', () => {
+	test('that throws ends it, before that record, which is the first one the next time', async () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		onTestFinished(() => void vi.restoreAllMocks())
+		const path = newPath()
+		await write(path, 10).close()
+		const broken = project(
+			await open(path),
+			'sums',
+			(state: Sums, each) => {
+				if (each.seq === 6) throw new Error('no six')
+				return fold(state, each)
+			},
+			INITIAL,
+			{ pollMs: 5, saveRecords: 1 },
+		)
+		await expect(broken.reached(10)).rejects.toMatchObject({ code: 'CONSUMER_FAILED', seq: 6 })
+		await expect(broken.close()).rejects.toMatchObject({ code: 'CONSUMER_FAILED' })
+		expect(broken.state.count).toBe(5)
+		await using mended = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+		expect(await mended.reached(10)).toMatchObject({ count: 10, sum: sumTo(10) })
+	})
+
+	test('may take its time, and gets nothing of mesh-chain itself; gaps are counted', async () => {
+		const path = newPath()
+		const appender = write(path, 2)
+		appender.append(record(3, { kind: '$checkpoint', data: {} }))
+		appender.append(record(7))
+		await appender.close()
+		const kinds: string[] = []
+		await using slow = project(
+			await open(path),
+			'slow',
+			async (count: number, { kind }) => {
+				await new Promise((resolve) => setImmediate(resolve))
+				kinds.push(kind)
+				return count + 1
+			},
+			0,
+			{ pollMs: 5 },
+		)
+		expect(await slow.reached(7)).toBe(3)
+		expect([kinds, slow.absent, slow.seq]).toEqual([['log', 'log', 'log'], 3, 7])
+	})
+})
+
+describe('its snapshot', () => {
+	test('is of one at a time, of its own chain, and never believed when it is damaged', async () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		onTestFinished(() => void vi.restoreAllMocks())
+		const path = newPath()
+		await write(path, 5).close()
+		const chain = await open(path)
+		const first = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+		expect(() => project(chain, 'sums', fold, INITIAL)).toThrow(
+			expect.objectContaining({ code: 'CURSOR_IN_USE' }),
+		)
+		await first.reached(5)
+		await first.close()
+		const file = `${path}.sums.projection`
+		const text = readFileSync(file, 'utf8')
+		for (const bad of ['', text.slice(0, -3), '5', 'null', text.replace('"seq"', '"sec"')]) {
+			writeFileSync(file, bad)
+			const damaged = project(chain, 'sums', fold, INITIAL)
+			await expect(damaged.done).rejects.toMatchObject({ code: 'CURSOR_DAMAGED', path: file })
+		}
+		writeFileSync(file, text.replace(chain.chainId, 'another'))
+		await expect(project(chain, 'sums', fold, INITIAL).done).rejects.toMatchObject({
+			code: 'CURSOR_MISMATCH',
+		})
+	})
+
+	test('that cannot be saved is told of and tried again; without it close rejects', async () => {
+		const warnings: string[] = []
+		vi.spyOn(process, 'emitWarning').mockImplementation((text) => void warnings.push(String(text)))
+		onTestFinished(() => void vi.restoreAllMocks())
+		const path = newPath()
+		const appender = write(path, 5)
+		const disk = new FaultyFileSystem()
+		const chain = await open(path)
+		const failing = project(chain, 'sums', fold, INITIAL, { pollMs: 5, saveMs: 5, fs: disk })
+		disk.fail('renameSync', 'EIO')
+		await failing.reached(5)
+		await vi.waitFor(() => expect(warnings).toHaveLength(1))
+		disk.heal()
+		await vi.waitFor(() => expect(existsSync(`${path}.sums.projection`)).toBe(true))
+		disk.fail('writeSync', 'ENOSPC')
+		append(appender, 1)
+		await failing.reached(6)
+		await expect(failing.close()).rejects.toMatchObject({ code: 'CURSOR_FAILED' })
+		await using next = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+		expect(await next.reached(6)).toMatchObject({ count: 6 })
+		await appender.close()
+	})
+})
+
+test('whoever waits for a record that never comes is told when it is closed', async () => {
+	const path = newPath()
+	await write(path, 2).close()
+	const projection = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+	const waiting = expect(projection.reached(99)).rejects.toMatchObject({ code: 'CONSUMER_FAILED' })
+	await projection.reached(2)
+	await projection.close()
+	await waiting
+	await projection.close()
+})
+
+test.each([
+	['a b', {}],
+	['', {}],
+	['x', { saveMs: 0 }],
+	['x', { every: 5 }],
+] as const)('a name %j with options %j is refused', async (name, options) => {
+	const path = newPath()
+	await write(path, 1).close()
+	const chain = await open(path)
+	expect(() => project(chain, name, fold, INITIAL, options as never)).toThrow(
+		expect.objectContaining({ code: 'INVALID_OPTION' }),
+	)
+})
