@@ -5,6 +5,7 @@ import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { count } from './numbers.ts'
+import { tellEnd } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { FORM_OPTION, formNamed, Selected } from './selected.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
@@ -49,7 +50,8 @@ export const exportCommand: Command = {
 			if (summary === undefined) return STATUS.fine
 			if (path !== undefined || summary.unsupported > 0)
 				terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
-			return selected.isLossy ? STATUS.damage : STATUS.fine
+			const isDamaged = await tellEnd(chain, invocation.file, terminal)
+			return selected.isLossy || isDamaged ? STATUS.damage : STATUS.fine
 		} finally {
 			line.end()
 			await chain.close()

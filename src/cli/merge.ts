@@ -8,7 +8,7 @@ import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { count, isLossy } from './numbers.ts'
-import { textFormat } from './printing.ts'
+import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
@@ -53,6 +53,9 @@ export const merge: Command = {
 					if (output.isClosed) return STATUS.fine
 				}
 			} else if (!(await build(noted, path, chains.length, terminal))) return STATUS.usage
+			for (const [index, chain] of chains.entries()) {
+				if (await tellEnd(chain, files[index]!, terminal)) losses.isLossy = true
+			}
 			return losses.isLossy ? STATUS.damage : STATUS.fine
 		} finally {
 			await Promise.all(chains.map((chain) => chain.close()))

@@ -108,7 +108,7 @@ export function upTo(seq: number, query: ChainQuery): ChainQuery {
 }
 
 /** Says on stderr how the file ends, where that needs saying; whether it ends in damage. */
-async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
+export async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
 	const end = await chain.end()
 	const name = escapeControls(file)
 	if (end.tornBytes > 0 && end.state !== 'open') {

@@ -1,7 +1,7 @@
 /** `mesh-chain merge` as a user runs it. */
 
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -241,5 +241,13 @@ describe('mesh-chain merge refuses', () => {
 		await refused([a, b, '-o', output], 'CHAIN_LOCKED')
 		await appender.close()
 		expect(existsSync(`${output}.lock`)).toBe(false)
+	})
+
+	test('says which chain ends in a torn tail', async () => {
+		const { a, b, output } = twoNodes()
+		truncateSync(a, statSync(a).size - 100)
+		const { status, stderr } = await meshChain(['merge', a, b, '-o', output])
+		expect(status).toBe(0)
+		expect(stderr).toContain(`${a}: 163 bytes of a torn tail passed over`)
 	})
 })

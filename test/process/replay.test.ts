@@ -270,6 +270,21 @@ describe('export and import', () => {
 		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
 	})
 
+	test('an export that is interrupted leaves no file', async () => {
+		const path = await chainOf(some(300_000))
+		const folder = temporaryFolder()
+		const child = start(process.execPath, [CLI, 'export', path, '-o', join(folder, 'node.jsonl')])
+		let stderr = ''
+		child.stderr!.on('data', (piece: Buffer) => {
+			stderr += piece.toString()
+		})
+		while (readdirSync(folder).length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+		child.kill('SIGINT')
+		const [status] = await once(child, 'close')
+		expect([status, readdirSync(folder)]).toEqual([2, []])
+		expect(stderr).toContain('EXPORT_FAILED: it was interrupted')
+	})
+
 	test('an import that is interrupted while it waits for more leaves no chain', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')

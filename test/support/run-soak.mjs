@@ -30,7 +30,10 @@ const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-soak-'))
 env['MESH_CHAIN_COUNTS'] = join(folder, 'counts')
 try {
 	const vitest = join('node_modules', 'vitest', 'vitest.mjs')
-	const args = [vitest, 'run', '--testTimeout=7200000', '--maxWorkers=2', ...process.argv.slice(2), ...FILES]
+	const given = process.argv.slice(2)
+	// Files that are named are run instead of all of them.
+	const files = given.some((arg) => !arg.startsWith('-')) ? [] : FILES
+	const args = [vitest, 'run', '--testTimeout=7200000', '--maxWorkers=2', ...given, ...files]
 	const { status } = spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' })
 	process.exitCode = status ?? 1
 	const counts = readFileSync(env['MESH_CHAIN_COUNTS'], 'utf8')
