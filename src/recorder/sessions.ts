@@ -76,7 +76,6 @@ class MarkWalk {
 	}
 
 	async take(record: LogRecord, mark: SessionMark | CheckpointMark): Promise<void> {
-		await this.end(record.epoch, record.seq - 1)
 		const before = this.#open.get(mark.recorder)
 		const isStart = 'firstIndex' in mark
 		let session = before
@@ -90,13 +89,9 @@ class MarkWalk {
 		this.#open.delete(mark.recorder)
 	}
 
-	/** What is open of earlier epochs goes on no further than to this seq. */
-	async end(epoch = Number.POSITIVE_INFINITY, toSeq = Number.MAX_SAFE_INTEGER): Promise<void> {
-		for (const [recorder, session] of this.#open) {
-			if (session.epoch >= epoch) continue
-			await this.#unended(session, toSeq)
-			this.#open.delete(recorder)
-		}
+	/** What is open behind the last mark. */
+	async end(): Promise<void> {
+		for (const session of this.#open.values()) await this.#unended(session, Number.MAX_SAFE_INTEGER)
 	}
 
 	/** Its process died, or it goes on: it ends with its epoch, or before the next one. */

@@ -1,6 +1,6 @@
 /** The black box: what a level holds back, and when it comes to light. */
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -197,6 +197,8 @@ test('one to a loop, until it is closed; then lines are not looked at any more',
 	loop.error('now')
 	expect([boxes(), looked]).toEqual([[], false])
 	const next = new BlackBox(loop)
+	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+	onTestFinished(() => void vi.restoreAllMocks())
 	await loop.close()
 	loop.debug('late')
 	expect(next.trigger('late')).toBeUndefined()

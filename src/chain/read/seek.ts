@@ -81,7 +81,9 @@ class Seeker {
 		const isWhole = fromSeq <= firstSeq && upper.nextSeq - 1 <= toSeq
 		const wantsAll = isWhole && extent !== undefined && isWithin(this.#query, extent)
 		const spans = upper.ordinal - (lower?.ordinal ?? 0)
-		if (spans < this.#lookSpansMin || (wantsAll && !reverse)) yield stretchOf(region)
+		// Where a seq lies within, a few anchors more are less than what they spare.
+		const lookSpansMin = isWhole ? this.#lookSpansMin : 2
+		if (spans < lookSpansMin || (wantsAll && !reverse)) yield stretchOf(region)
 		else {
 			const parts = await this.split(upper, lower, upper.previousOffset)
 			if (parts.length === 1 && parts[0]!.lower === lower) yield stretchOf(region)

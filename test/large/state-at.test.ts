@@ -1,0 +1,70 @@
+/** The state at any moment of a long chain: what it costs is the distance to a checkpoint, not the size of the chain. */
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { Recorder } from '../../src/recorder/recorder.ts'
+import { stateAt } from '../../src/recorder/state-at.ts'
+import { countingFileSystem } from '../support/counting-file-system.ts'
+import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const RECORDS = sizeOf('STATE_RECORDS')
+const EVERY = Math.ceil(RECORDS / 100)
+const PLACES = 40
+const SHARE_MAX = 0.02
+/** A few spans of 64 KiB are read whatever is asked: a percent of the file is more than those at either size. */
+const TEXT = 'what an order of an ordinary shop has to say for itself '.repeat(Math.ceil(1_400_000 / RECORDS))
+
+test(`the state at random places of ${RECORDS} records is right, and read from at most ${SHARE_MAX * 100} % of the file (seed ${SEED})`, async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const loop = new MeshLoop(new FileChainAppender(path), { clock: () => 0 })
+	const recorder = new Recorder(loop, { maxEvents: 1 })
+	recorder.start()
+	const seqs: number[] = []
+	for (let index = 1; index <= RECORDS; index++) {
+		seqs.push(loop.emit('order', { index, text: TEXT })!.seq)
+		if (index % EVERY === 0) recorder.checkpoint({ count: index, sum: sumTo(index) })
+		if (index % 100 === 0) loop.flush()
+	}
+	await loop.close()
+
+	const { system, counts } = countingFileSystem()
+	await using chain = await openChain(path, { fs: system })
+	const { bytes: fileBytes } = await chain.info()
+	const random = randomFrom(SEED)
+	const costs: number[] = []
+	const startedMs = performance.now()
+	for (let place = 0; place < PLACES; place++) {
+		const index = 1 + Math.floor(random() * RECORDS)
+		counts.bytes = 0
+		let folded = 0
+		const state = await stateAt(
+			chain,
+			{ seq: seqs[index - 1]! },
+			({ count, sum }, { data }) => {
+				folded++
+				return { count: count + 1, sum: sum + (data as { readonly index: number }).index }
+			},
+			{ count: 0, sum: 0 },
+		)
+		expect(state).toEqual({ count: index, sum: sumTo(index) })
+		expect(folded).toBeLessThan(EVERY + 1)
+		costs.push(counts.bytes)
+	}
+	tellCounts(0, 'the state at random places', {
+		records: RECORDS,
+		places: PLACES,
+		'file bytes': fileBytes,
+		'bytes read at the most': Math.max(...costs),
+		'and on average': Math.round(costs.reduce((sum, cost) => sum + cost, 0) / PLACES),
+		'of the file at the most': `${((100 * Math.max(...costs)) / fileBytes).toFixed(2)} %`,
+		'ms each': Math.round((performance.now() - startedMs) / PLACES),
+	})
+	expect(Math.max(...costs)).toBeLessThanOrEqual(fileBytes * SHARE_MAX)
+})
+
+function sumTo(index: number): number {
+	return (index * (index + 1)) / 2
+}

@@ -1,0 +1,315 @@
+/** The state at a moment, against a fold over all records from the first. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { type Chain, FileChainAppender, type LogRecord, MeshLoop, openChain } from '../../src/index.ts'
+import { type Moment, Recorder, type StateOptions, stateAt } from '../../src/recorder/index.ts'
+import { countingFileSystem } from '../support/counting-file-system.ts'
+import { randomFrom, SEED } from '../support/counts.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+type Sums = Readonly<Record<string, number>>
+const newPath = () => join(temporaryFolder(), 'node.chain')
+const coded = (code: string) => expect.objectContaining({ code })
+
+function fold(sums: Sums, { kind, data, seq }: LogRecord): Sums {
+	return { ...sums, [kind]: (sums[kind] ?? 0) + (data as number), lastSeq: seq }
+}
+
+/** What a program would hold that heard of everything up to a record. */
+function oracleOf(records: readonly LogRecord[]): (toSeq: number) => Sums {
+	const states: { readonly seq: number; readonly state: Sums }[] = [{ seq: 0, state: {} }]
+	for (const record of records) {
+		const { state } = states.at(-1)!
+		states.push({ seq: record.seq, state: record.kind.startsWith('$') ? state : fold(state, record) })
+	}
+	return (toSeq) => states.findLast(({ seq }) => seq <= toSeq)!.state
+}
+
+/** A random chain in several files, whose times step back, with a checkpoint now and then where asked. */
+async function written(path: string, seed: number, checkpoints: 'none' | 'some', rotateRecords = 60) {
+	const random = randomFrom(seed)
+	let nowMs = 1_000_000
+	const clock = () => {
+		nowMs += Math.floor(random() * 30) - 9
+		return nowMs
+	}
+	for (let life = 0; life < 2; life++) {
+		const loop = new MeshLoop(new FileChainAppender(path, { rotateRecords }), { clock })
+		const recorder = new Recorder(loop)
+		recorder.start(`life-${life}`)
+		await using chain = await openChain(path)
+		let state = oracleOf(await collect(chain.records()))(Number.MAX_SAFE_INTEGER)
+		loop.on('*', (record: LogRecord) => {
+			if (!record.kind.startsWith('$')) state = fold(state, record)
+		})
+		for (let index = 0; index < 300; index++) {
+			loop.emit(`kind${Math.floor(random() * 3)}`, index)
+			if (checkpoints === 'some' && random() < 0.05) recorder.checkpoint(state)
+			if (random() < 0.1) loop.flush()
+		}
+		await loop.close()
+	}
+}
+
+describe(`against a fold from the first record (seed ${SEED})`, () => {
+	test.each(['none', 'some'] as const)('with %s checkpoints, by seq and by time', async (checkpoints) => {
+		const path = newPath()
+		await written(path, SEED, checkpoints)
+		await using chain = await openChain(path)
+		expect((await chain.info()).segments.length).toBeGreaterThan(3)
+		const records = await collect(chain.records())
+		const oracle = oracleOf(records)
+		const random = randomFrom(SEED + 1)
+		const lastSeq = records.at(-1)!.seq
+		for (let question = 0; question < 60; question++) {
+			const seq = Math.floor(random() * (lastSeq + 20))
+			expect(await stateAt(chain, { seq }, fold, {})).toEqual(oracle(seq))
+			const { tsMs } = records[Math.floor(random() * records.length)]!
+			const at = tsMs + Math.floor(random() * 3) - 1
+			const last = records.findLast((record) => record.tsMs <= at)
+			expect(await stateAt(chain, { tsMs: at }, fold, {})).toEqual(oracle(last?.seq ?? 0))
+		}
+	})
+
+	test('with a fold that takes its time, in order and one after the other', async () => {
+		const path = newPath()
+		await written(path, SEED + 2, 'some')
+		await using chain = await openChain(path)
+		const records = await collect(chain.records())
+		const oracle = oracleOf(records)
+		let running = 0
+		const slow = async (sums: Sums, record: LogRecord) => {
+			expect(++running).toBe(1)
+			await new Promise((resolve) => setImmediate(resolve))
+			running--
+			return fold(sums, record)
+		}
+		for (const seq of [1, 150, 333, 600]) {
+			expect(await stateAt(chain, { seq }, slow, {})).toEqual(oracle(seq))
+		}
+	})
+})
+
+describe('moments', () => {
+	/** Records with the seqs 2 to 7 and the times 20, 30, 10, 40, 40, 25, behind the beginning of a session at 5. */
+	async function stepping(): Promise<string> {
+		const path = newPath()
+		const times = [5, 20, 30, 10, 40, 40, 25]
+		const loop = new MeshLoop(new FileChainAppender(path), { clock: () => times.shift() ?? 99 })
+		new Recorder(loop).start()
+		for (let index = 1; index <= 6; index++) loop.emit('add', index)
+		await loop.close()
+		return path
+	}
+	const seqs = (all: readonly number[], { seq }: LogRecord) => [...all, seq]
+
+	test.each([
+		[{ seq: 0 }, 0],
+		[{ seq: 1 }, 1],
+		[{ seq: 2 }, 2],
+		[{ seq: 7 }, 7],
+		[{ seq: 1_000_000 }, 7],
+		[{ tsMs: -1 }, 0],
+		[{ tsMs: 4.5 }, 0],
+		[{ tsMs: 5 }, 1],
+		[{ tsMs: 10 }, 4],
+		[{ tsMs: 24 }, 4],
+		[{ tsMs: 25 }, 7],
+		[{ tsMs: 40 }, 7],
+		[{ tsMs: 1e12 }, 7],
+	] as const)('%o is behind the last record by seq that is not later', async (at, lastSeq) => {
+		await using chain = await openChain(await stepping())
+		const expected = [2, 3, 4, 5, 6, 7].filter((seq) => seq <= lastSeq)
+		expect(await stateAt(chain, at, seqs, [] as readonly number[])).toEqual(expected)
+	})
+
+	test.each([
+		['none', undefined],
+		['null', null],
+		['an empty one', {}],
+		['a number', 5],
+		['a seq below 0', { seq: -1 }],
+		['a seq that is no whole number', { seq: 1.5 }],
+		['a seq that is a bigint', { seq: 1n }],
+		['no time', { tsMs: Number.NaN }],
+		['a time without end', { tsMs: Number.POSITIVE_INFINITY }],
+		['a Date', { tsMs: new Date() }],
+		['both', { seq: 1, tsMs: 5 }],
+	])('%s is refused', async (_name, at) => {
+		await using chain = await openChain(await stepping())
+		await expect(stateAt(chain, at as Moment, seqs, [])).rejects.toThrow(coded('INVALID_OPTION'))
+	})
+
+	test('options that are not known are refused', async () => {
+		await using chain = await openChain(await stepping())
+		for (const options of [{ gap: 'skip' }, { gaps: 'yield' }] as unknown as StateOptions[])
+			await expect(stateAt(chain, { seq: 0 }, seqs, [], options)).rejects.toThrow(coded('INVALID_OPTION'))
+	})
+
+	test('a fold that throws rejects with what it threw', async () => {
+		await using chain = await openChain(await stepping())
+		const failing = (sum: number, { seq }: LogRecord) => {
+			if (seq === 4) throw new RangeError('no more')
+			return sum
+		}
+		await expect(stateAt(chain, { seq: 3 }, failing, 1)).resolves.toBe(1)
+		await expect(stateAt(chain, { seq: 5 }, failing, 1)).rejects.toThrow(RangeError)
+	})
+})
+
+describe('checkpoints', () => {
+	/** Two states in one chain: how many there were, and what they were. */
+	async function twoStates(): Promise<string> {
+		const path = newPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		const recorder = new Recorder(loop)
+		recorder.start()
+		for (let index = 1; index <= 10; index++) {
+			loop.emit('add', index)
+			if (index === 4) recorder.checkpoint(4, { label: 'count' })
+			if (index === 7) recorder.checkpoint({ sum: 28 }, { label: 'sum' })
+		}
+		await loop.close()
+		return path
+	}
+
+	test('the option says which of them hold this state; records since are folded onto it, and no others', async () => {
+		await using chain = await openChain(await twoStates())
+		const folded: unknown[] = []
+		const count = (sum: number, { data }: LogRecord) => {
+			folded.push(data)
+			return sum + 1
+		}
+		const ofCount: StateOptions = { checkpoint: ({ label }) => label === 'count' }
+		expect(await stateAt(chain, { seq: 99 }, count, 0, ofCount)).toBe(10)
+		expect(folded).toEqual([5, 6, 7, 8, 9, 10])
+		folded.length = 0
+		expect(await stateAt(chain, { seq: 99 }, count, 0, { checkpoint: () => false })).toBe(10)
+		expect(folded).toHaveLength(10)
+	})
+
+	test('the option gets whole checkpoints, newest first, none behind the moment', async () => {
+		await using chain = await openChain(await twoStates())
+		const seen: unknown[] = []
+		const checkpoint: StateOptions['checkpoint'] = (each) => {
+			seen.push([each.label, each.state, each.eventIndex, each.seq])
+			return false
+		}
+		await stateAt(chain, { seq: 99 }, () => 0, 0, { checkpoint })
+		expect(seen).toEqual([
+			['sum', { sum: 28 }, 7, 10],
+			['count', 4, 4, 6],
+		])
+		seen.length = 0
+		await stateAt(chain, { seq: 9 }, () => 0, 0, { checkpoint })
+		expect(seen).toEqual([['count', 4, 4, 6]])
+	})
+
+	test('at the seq of a checkpoint the state is what it holds', async () => {
+		await using chain = await openChain(await twoStates())
+		const never = () => expect.fail('nothing is to be folded')
+		expect(await stateAt<unknown>(chain, { seq: 6 }, never, 0)).toBe(4)
+		expect(await stateAt<unknown>(chain, { seq: 10 }, never, 0)).toEqual({ sum: 28 })
+	})
+
+	test('what a checkpoint holds comes back as it was', async () => {
+		const path = newPath()
+		const state = {
+			at: new Date(3),
+			big: 2n ** 65n,
+			bytes: Uint8Array.of(0, 9),
+			not: Number.NaN,
+			nothing: null,
+		}
+		const loop = new MeshLoop(new FileChainAppender(path))
+		const recorder = new Recorder(loop)
+		recorder.start()
+		recorder.checkpoint(state)
+		await loop.close()
+		await using chain = await openChain(path)
+		expect(await stateAt<unknown>(chain, { seq: 9 }, (same) => same, undefined)).toEqual(state)
+	})
+
+	test('a checkpoint that came from another chain is none of this one', async () => {
+		const path = newPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		const data = { recorder: 'r', session: 's', id: 'c', label: null, eventIndex: 0, state: 1000 }
+		loop.publish({ kind: '$checkpoint', data, origin: { chainId: 'other', epoch: 1, seq: 1 } })
+		loop.emit('add', 1)
+		await loop.close()
+		await using chain = await openChain(path)
+		expect(await stateAt(chain, { seq: 9 }, (sum, { data: more }) => sum + (more as number), 0)).toBe(1)
+	})
+})
+
+describe('where records are absent', () => {
+	async function withoutFile(place: number): Promise<{ chain: Chain; fromSeq: number; toSeq: number }> {
+		const path = newPath()
+		await written(path, SEED + 3, 'some', 50)
+		await using whole = await openChain(path)
+		const { segments } = await whole.info()
+		rmSync(segments[place]!.path)
+		const [lost, next] = [segments[place]!, segments[place + 1]!]
+		return { chain: await openChain(path), fromSeq: lost.firstSeq, toSeq: next.firstSeq - 1 }
+	}
+	const none: StateOptions = { checkpoint: () => false }
+
+	test("'throw' rejects where they are to be folded, and only there", async () => {
+		const { chain, fromSeq, toSeq } = await withoutFile(2)
+		await using _closing = chain
+		const records = await collect(chain.records({ gaps: 'skip' }))
+		const oracle = oracleOf(records)
+		expect(await stateAt(chain, { seq: fromSeq - 1 }, fold, {}, none)).toEqual(oracle(fromSeq - 1))
+		for (const seq of [fromSeq, fromSeq + 5, toSeq, toSeq + 1])
+			await expect(stateAt(chain, { seq }, fold, {}, none)).rejects.toThrow(coded('CHAIN_GAP'))
+		const behind = records.find(({ kind, seq }) => kind === '$checkpoint' && seq > toSeq)!.seq
+		await expect(stateAt(chain, { seq: behind }, fold, {})).resolves.toHaveProperty('lastSeq')
+	})
+
+	test("'skip' goes on without them", async () => {
+		const { chain, fromSeq, toSeq } = await withoutFile(2)
+		await using _closing = chain
+		const records = await collect(chain.records({ gaps: 'skip' }))
+		const oracle = oracleOf(records)
+		for (const seq of [fromSeq, toSeq, toSeq + 7]) {
+			const state = await stateAt(chain, { seq }, fold, {}, { ...none, gaps: 'skip' })
+			expect(state).toEqual(oracle(seq))
+		}
+	})
+
+	test('a moment before the first record that is left is not one before the first record', async () => {
+		const { chain } = await withoutFile(0)
+		await using _closing = chain
+		await expect(stateAt(chain, { seq: 1 }, fold, {})).rejects.toThrow(coded('CHAIN_GAP'))
+		await expect(stateAt(chain, { tsMs: 0 }, fold, {})).rejects.toThrow(coded('CHAIN_GAP'))
+		expect(await stateAt(chain, { tsMs: 0 }, fold, {}, { gaps: 'skip' })).toEqual({})
+		expect(await stateAt(chain, { seq: 0 }, fold, {})).toEqual({})
+	})
+})
+
+test('reads the checkpoint and the records since, not what is before', async () => {
+	const path = newPath()
+	const loop = new MeshLoop(new FileChainAppender(path))
+	const recorder = new Recorder(loop)
+	recorder.start()
+	for (let index = 1; index <= 10_000; index++) {
+		loop.emit('add', { index, text: 'text that takes its place '.repeat(20) })
+		if (index % 1000 === 0) recorder.checkpoint(index)
+		if (index % 100 === 0) loop.flush()
+	}
+	await loop.close()
+	const { system, counts } = countingFileSystem()
+	await using chain = await openChain(path, { fs: system })
+	const { bytes } = await chain.info()
+	counts.bytes = 0
+	let folded = 0
+	const count = (sum: number) => {
+		folded++
+		return sum + 1
+	}
+	expect(await stateAt(chain, { seq: 9500 }, count, 0)).toBe(9490)
+	expect(folded).toBe(490)
+	expect(counts.bytes).toBeLessThan(bytes / 3)
+})
