@@ -8,8 +8,8 @@ import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark } from './session.ts'
 import { checkpointOf, markOf } from './sessions.ts'
 
-/** A record, or a time: then the last record by `seq` that is there and not later. */
-export type Moment = { readonly seq: number } | { readonly tsMs: number }
+/** A record; a time: then the last record by `seq` that is there and not later; or a checkpoint: the newest one of that id. */
+export type Moment = { readonly seq: number } | { readonly tsMs: number } | { readonly checkpoint: string }
 
 export interface StateOptions {
 	/** Which checkpoints hold this state; default all of them. */
@@ -24,7 +24,7 @@ export interface StateOptions {
  *
  * @param fold gets each record but mesh-chain's own, in order. What it returns, or resolves to, is the next state.
  * @param initial the state before the first record of the chain.
- * @throws {MeshChainError} `INVALID_OPTION`; `CHAIN_GAP` where a record is absent.
+ * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` where a record is absent.
  *
  * @example
  * ```ts
@@ -33,7 +33,7 @@ export interface StateOptions {
  *
  * await using chain = await openChain('node.chain')
  * const orders = await stateAt(chain, { tsMs: Date.now() }, (count, record) => count + (record.kind === 'order' ? 1 : 0), 0)
- * console.log(orders)
+ * console.log(orders) // diffStates(a, b) says what changed between two of them
  * ```
  */
 export async function stateAt<S>(
@@ -66,10 +66,12 @@ export async function stateAt<S>(
 
 /** The seq that a moment stands for; 0 before the first record. */
 async function seqAt(chain: Chain, at: Moment): Promise<number> {
-	const { seq, tsMs } = (at ?? {}) as { readonly seq?: number; readonly tsMs?: number }
-	if (tsMs === undefined && Number.isSafeInteger(seq) && seq! >= 0) return seq!
-	if (seq === undefined && Number.isFinite(tsMs)) return seqAtTime(chain, tsMs!)
-	const text = `a moment is { seq } from 0 or { tsMs }, not ${show(at)} with seq ${show(seq)} and tsMs ${show(tsMs)}`
+	const { seq, tsMs, checkpoint } = (at ?? {}) as { seq?: number; tsMs?: number; checkpoint?: string }
+	const isOne = [seq, tsMs, checkpoint].filter((part) => part !== undefined).length === 1
+	if (isOne && Number.isSafeInteger(seq) && seq! >= 0) return seq!
+	if (isOne && Number.isFinite(tsMs)) return seqAtTime(chain, tsMs!)
+	if (isOne && typeof checkpoint === 'string') return seqOfCheckpoint(chain, checkpoint)
+	const text = `a moment is { seq } from 0, { tsMs } or { checkpoint }, not ${show(at)} with seq ${show(seq)}, tsMs ${show(tsMs)} and checkpoint ${show(checkpoint)}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
@@ -79,6 +81,13 @@ async function seqAtTime(chain: Chain, tsMs: number): Promise<number> {
 	// Of what is absent before the first record nobody knows when it was.
 	for await (const first of chain.records({ limit: 1 })) return isGap(first) ? first.seq : 0
 	return 0
+}
+
+async function seqOfCheckpoint(chain: Chain, id: string): Promise<number> {
+	const found = await checkpointBefore(chain, Number.MAX_SAFE_INTEGER, (checkpoint) => checkpoint.id === id)
+	if (found !== undefined) return found.seq
+	const text = `there is no checkpoint ${show(id)} in ${show(chain.path)}`
+	throw new MeshChainError('CHECKPOINT_NOT_FOUND', text, { path: chain.path })
 }
 
 async function checkpointBefore(

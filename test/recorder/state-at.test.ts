@@ -3,7 +3,14 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Chain, FileChainAppender, type LogRecord, MeshLoop, openChain } from '../../src/index.ts'
-import { type Moment, Recorder, type StateOptions, stateAt } from '../../src/recorder/index.ts'
+import {
+	diffStates,
+	formatChanges,
+	type Moment,
+	Recorder,
+	type StateOptions,
+	stateAt,
+} from '../../src/recorder/index.ts'
 import { countingFileSystem } from '../support/counting-file-system.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
 import { collect } from '../support/records.ts'
@@ -188,6 +195,32 @@ describe('checkpoints', () => {
 		folded.length = 0
 		expect(await stateAt(chain, { seq: 99 }, count, 0, { checkpoint: () => false })).toBe(10)
 		expect(folded).toHaveLength(10)
+	})
+
+	test('one of them is a moment, by its id: the newest of that id; the difference between two is data', async () => {
+		const path = newPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		const recorder = new Recorder(loop)
+		recorder.start()
+		for (const [count, id] of [
+			[1, 'twice'],
+			[2, 'other'],
+			[3, 'twice'],
+		] as const) {
+			loop.emit('add', count)
+			recorder.checkpoint({ count }, { id })
+		}
+		loop.emit('add', 4)
+		await loop.close()
+		await using chain = await openChain(path)
+		const add = ({ count }: { count: number }) => ({ count: count + 1 })
+		const at = (checkpoint: string) => stateAt(chain, { checkpoint }, add, { count: 0 })
+		expect(await at('twice')).toEqual({ count: 3 })
+		expect(formatChanges(diffStates(await at('other'), await at('twice')))).toBe('~ count: 2 -> 3\n')
+		await expect(at('third')).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND', path })
+		await expect(stateAt(chain, { checkpoint: 'twice', seq: 1 }, add, { count: 0 })).rejects.toMatchObject({
+			code: 'INVALID_OPTION',
+		})
 	})
 
 	test('the option gets whole checkpoints, newest first, none behind the moment', async () => {
