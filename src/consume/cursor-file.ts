@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
-import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
+import type { Lock } from '../chain/files/lock.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import {
 	closeQuietly,
@@ -17,6 +17,7 @@ import {
 	writeFully,
 } from '../file-system.ts'
 import { show } from '../record.ts'
+import { lockName } from './name-lock.ts'
 
 const LINE_BYTES = 256
 /** What the first line begins with that is ever written, and no other. */
@@ -51,7 +52,7 @@ export class CursorFile {
 		this.path = path
 		this.#system = system
 		this.#chainId = chainId
-		this.#lock = lock(system, path)
+		this.#lock = locked(system, path)
 		let fd: number | undefined
 		try {
 			fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
@@ -134,18 +135,11 @@ function sumOf({ turn, chainId, epoch, seq }: Line): string {
 	return createHash('sha256').update(`${turn} ${chainId} ${epoch} ${seq}`).digest('hex').slice(0, 8)
 }
 
-function lock(system: FileSystem, path: string): Lock {
+function locked(system: FileSystem, path: string): Lock {
 	try {
-		return acquireLock(system, path, Date.now(), 0)
+		return lockName(system, path, 'consumer')
 	} catch (error) {
-		if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw failed(path, error)
-		const holder = readHolder(system, path)
-		const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
-		throw new MeshChainError(
-			'CURSOR_IN_USE',
-			`a consumer of this name runs in ${by}: give this one another name, or stop that one; ${show(path)} says how far it has come`,
-			{ path, cause: error },
-		)
+		throw failed(path, error)
 	}
 }
 

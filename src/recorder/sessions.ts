@@ -4,6 +4,7 @@ import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkWholeNumber } from '../options.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { Places } from './places.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
@@ -259,76 +260,6 @@ export class ChainSession {
 			places.addOwn(record.seq, isOurs ? indexIn(mark) : undefined)
 		}
 		return places
-	}
-}
-
-/**
- * Which event stands at which seq: every record but mesh-chain's own is one. Of absent records the next mark tells how many were events;
- * where none comes, all of them count as events.
- */
-class Places {
-	readonly #startSeq: number
-	readonly #firstIndex: number
-	/** Seqs, rising. */
-	readonly #own: number[] = []
-	/** Those since the last mark. */
-	#gaps: { readonly fromSeq: number; readonly toSeq: number }[] = []
-
-	constructor(startSeq: number, firstIndex: number) {
-		this.#startSeq = startSeq
-		this.#firstIndex = firstIndex
-	}
-
-	addGap(fromSeq: number, toSeq: number): void {
-		this.#gaps.push({ fromSeq, toSeq })
-	}
-
-	/** A record that is no event, and for a mark of the session the index of the event behind it. */
-	addOwn(seq: number, index: number | undefined): void {
-		if (index !== undefined) {
-			this.#explainGaps(this.indexOf(seq) - index)
-			this.#gaps = []
-		}
-		this.#own.push(seq)
-	}
-
-	/** So many of the absent records were no events: the newest of them, for want of better knowledge. */
-	#explainGaps(count: number): void {
-		let left = count
-		for (const { fromSeq, toSeq } of this.#gaps.reverse()) {
-			for (let seq = toSeq; seq >= fromSeq && left > 0; seq--, left--) this.#own.push(seq)
-		}
-		if (left < count) this.#own.sort((a, b) => a - b)
-	}
-
-	/** How many of `[fromSeq, toSeq]` are events. */
-	eventsWithin(fromSeq: number, toSeq: number): number {
-		return Math.max(0, this.indexOf(toSeq + 1) - this.indexOf(fromSeq))
-	}
-
-	indexOf(seq: number): number {
-		return this.#firstIndex + seq - this.#startSeq - 1 - this.#ownBelow(seq)
-	}
-
-	/** The seq of an event; Infinity for index Infinity. */
-	seqOf(index: number): number {
-		let seq = this.#startSeq + 1 + Math.max(0, index - this.#firstIndex)
-		for (const own of this.#own) {
-			if (own > seq) break
-			seq++
-		}
-		return seq
-	}
-
-	#ownBelow(seq: number): number {
-		let low = 0
-		let high = this.#own.length
-		while (low < high) {
-			const middle = (low + high) >> 1
-			if (this.#own[middle]! < seq) low = middle + 1
-			else high = middle
-		}
-		return low
 	}
 }
 

@@ -1,7 +1,8 @@
 /** A projection's state and how far it has come, as one file that is always whole: written beside, synced, and put in its place. */
 import { dirname } from 'node:path'
-import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
+import type { Lock } from '../chain/files/lock.ts'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
+import { lockName } from '../consume/name-lock.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import {
 	closeQuietly,
@@ -83,13 +84,9 @@ export class SnapshotFile<S> {
 
 	#acquire(): Lock {
 		try {
-			return acquireLock(this.#system, this.path, Date.now(), 0)
+			return lockName(this.#system, this.path, 'projection')
 		} catch (error) {
-			if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw this.#failed(error)
-			const holder = readHolder(this.#system, this.path)
-			const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
-			const text = `a projection of this name runs in ${by}: give this one another name, or stop that one`
-			throw new MeshChainError('CURSOR_IN_USE', text, { path: this.path, cause: error })
+			throw this.#failed(error)
 		}
 	}
 

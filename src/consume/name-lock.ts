@@ -1,0 +1,25 @@
+/** Whoever keeps its place in a chain under a name has that name to itself. */
+import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
+import { MeshChainError } from '../errors.ts'
+import type { FileSystem } from '../file-system.ts'
+import { show } from '../record.ts'
+
+/**
+ * @param path of the file that says how far it has come.
+ * @param what it is, in a message.
+ * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that has it; whatever else the system says.
+ */
+export function lockName(system: FileSystem, path: string, what: 'consumer' | 'projection'): Lock {
+	try {
+		return acquireLock(system, path, Date.now(), 0)
+	} catch (error) {
+		if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw error
+		const holder = readHolder(system, path)
+		const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
+		throw new MeshChainError(
+			'CURSOR_IN_USE',
+			`a ${what} of this name runs in ${by}: give this one another name, or stop that one; ${show(path)} says how far it has come`,
+			{ path, cause: error },
+		)
+	}
+}
