@@ -1,5 +1,6 @@
 /** What the golden files are made with: the public face, and the one record that a user cannot publish. */
 export { FileChainAppender, MeshLoop, nodeFileSystem, repairChain } from 'mesh-chain'
+export { Recorder } from 'mesh-chain/recorder'
 
 /** A gap of so many records before what comes next. */
 export function gapRecordForGoldens({ nextSeq, epoch }, count) {

@@ -10,6 +10,7 @@ import {
 	gapRecordForGoldens,
 	MeshLoop,
 	nodeFileSystem,
+	Recorder,
 	repairChain,
 } from './golden-api.mjs'
 
@@ -54,6 +55,19 @@ const close = (loop) => loop.close()
 const GOLDENS = {
 	async empty(path) {
 		await close(await chain(path, 0))
+	},
+	async 'own-kinds'(path) {
+		let recorder
+		const loop = await chain(path, 300, {}, async (index, loop) => {
+			if (index === 0) {
+				recorder = new Recorder(loop)
+				recorder.start('golden')
+			}
+			if (index % 140 === 70) recorder.checkpoint({ index }, { id: `at-${index}` })
+			loop.publish({ kind: 'filler', message: 'a line of some length '.repeat(40) })
+		})
+		recorder.stop()
+		await close(loop)
 	},
 	async types(path) {
 		const loop = await chain(path, 0)
