@@ -14,14 +14,17 @@ import { collect, record } from '../support/records.ts'
 
 const RECORDS = 400_000
 const START_MS = 1_700_000_000_000
+/** Records of mesh-chain's own. */
+const OWN = [1_234, 250_000, 399_990]
 
 /** `times` says when record number `seq` happened. */
 async function writeChain(path: string, times: (seq: number) => number, records = RECORDS): Promise<void> {
 	const appender = new FileChainAppender(path)
 	for (let seq = appender.nextSeq; seq <= records; seq++) {
 		const level = seq % 50_000 === 0 ? 'error' : 'info'
+		const kind = OWN.includes(seq) ? '$checkpoint' : 'log'
 		appender.append(
-			record(seq, { tsMs: times(seq), level, message: `request ${seq} answered in ${seq % 997} ms` }),
+			record(seq, { tsMs: times(seq), level, kind, message: `request ${seq} answered in ${seq % 997} ms` }),
 		)
 		if (seq % 1_000 === 0) await new Promise(setImmediate)
 	}
@@ -55,6 +58,19 @@ async function cost(path: string, query: Parameters<Awaited<ReturnType<typeof op
 }
 
 describe('in a chain of some 20 MiB', () => {
+	test("mesh-chain's own records cost a few reads, wherever they are and whatever else there is", async () => {
+		for (const path of [monotone, stepping]) {
+			const all = await cost(path, { kind: '$*' })
+			expect(all.found).toEqual(OWN)
+			expect(all.reads).toBeLessThan(64)
+			expect(all.bytes).toBeLessThan(all.size / 10)
+			const newest = await cost(path, { kind: '$checkpoint', toSeq: 300_000, reverse: true, limit: 1 })
+			expect(newest.found).toEqual([250_000])
+			expect(newest.bytes).toBeLessThan(512 * 1024)
+			expect((await cost(path, { kind: '$session' })).found).toEqual([])
+		}
+	})
+
 	test('one record by seq costs a few reads, wherever it is', async () => {
 		for (const seq of [...everywhere(), RECORDS - 1, RECORDS]) {
 			const { reads, bytes, found } = await cost(monotone, { fromSeq: seq, limit: 1 })
