@@ -147,7 +147,8 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 export function isWholeGap({ seq, data }: LogRecord): boolean {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
 	const isRange = Number.isSafeInteger(fromSeq) && fromSeq! >= 1 && fromSeq! <= seq && toSeq === seq
-	return isRange && Number.isSafeInteger(count) && typeof cause === 'string'
+	const isCount = Number.isSafeInteger(count) && count! >= 1 && isRange && count! <= toSeq - fromSeq! + 1
+	return isCount && typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause)
 }
 
 /** A value for an error message: short, on one line, and never throwing. */

@@ -36,7 +36,7 @@ export const exportCommand: Command = {
 		const line = new StatusLine(terminal)
 		try {
 			const selected = new Selected(chain, selection, chain.chainId)
-			const { reverse: _reverse, gaps: _gaps, ...query } = selection.query
+			const { reverse: _reverse, gaps: _gaps, limit: _limit, ...query } = selection.query
 			const summary =
 				path === undefined
 					? await toStdout(new LinesOf(selected.batches(query), format), terminal)

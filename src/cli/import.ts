@@ -53,13 +53,14 @@ export const importCommand: Command = {
 }
 
 function told(
-	{ restored, records, absent, skipped, skippedLines, outOfOrder }: ImportSummary,
+	{ restored, records, absent, altered, skipped, skippedLines, outOfOrder }: ImportSummary,
 	path: string,
 ): string {
 	const [first] = skippedLines
 	return [
 		`${count(records)} records ${restored ? 'in' : 'appended to'} ${escapeControls(path)}`,
 		absent === 0 ? '' : `${count(absent)} absent`,
+		altered === 0 ? '' : `${count(altered)} did not fit whole`,
 		outOfOrder === 0 ? '' : `${count(outOfOrder)} out of order`,
 		...Object.entries(skipped).map(([reason, lines]) =>
 			lines === 0 ? '' : `${count(lines)} lines skipped (${reason})`,

@@ -59,6 +59,7 @@ export const replay: Command = {
 		const selected = new Selected(opened, selection, basename(file))
 		const line = new StatusLine(terminal)
 		let target: ReplayTarget = { write: () => {} }
+		let isClosed = false
 		try {
 			if (!options.dryRun) target = makeTarget()
 			const summary = await replayInto(selected, target, {
@@ -68,10 +69,13 @@ export const replay: Command = {
 				onProgress: (progress) => line.show(progressText(progress)),
 			})
 			line.end()
+			isClosed = true
 			await target.close?.()
 			return tell(summary, target, selected, terminal)
 		} finally {
 			line.end()
+			// What ended it says more than what closing says then.
+			if (!isClosed) await Promise.resolve(target.close?.()).catch(() => {})
 			await opened.close()
 		}
 	},

@@ -60,6 +60,12 @@ async function* matching(lines: JsonlRecords, query: LogFilter = {}): AsyncGener
 	for await (const record of lines) if (matches(record, filter)) yield [record]
 }
 
+/** Up to so many records, with the gaps before the last of them. */
+function firstOf(batch: readonly LogRecord[], limit: number): LogRecord[] {
+	let left = limit
+	return batch.filter((record) => left > 0 && (isGap(record) || left-- > 0))
+}
+
 /** What a command line selects of a source, and whether something was lost among it. */
 export class Selected implements BatchSource {
 	readonly chainId: string
@@ -80,8 +86,14 @@ export class Selected implements BatchSource {
 	}
 
 	async *batches(query: LogFilter = {}): AsyncGenerator<LogRecord[]> {
+		let left = this.#selection.limit
 		for await (const batch of this.#source.batches(query)) {
-			const selected = batch.filter((record) => this.#selection.matches(record))
+			if (left === 0) return
+			const selected = firstOf(
+				batch.filter((record) => this.#selection.matches(record)),
+				left,
+			)
+			left -= selected.filter((record) => !isGap(record)).length
 			this.isLossy ||= selected.some((record) => isGap(record) && isLossy(record.data?.cause))
 			if (selected.length > 0) yield selected
 		}

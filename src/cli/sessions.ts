@@ -1,10 +1,12 @@
 /** `mesh-chain sessions`: the named spans of history that a chain holds. */
 import { openChain } from '../chain/read/open-chain.ts'
+import { escapeUnsafe } from '../codec/json-dialect.ts'
 import type { Checkpoint } from '../recorder/session.ts'
 import { ChainSession, listSessions, type SessionInfo } from '../recorder/sessions.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
+import { tellEnd } from './printing.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -35,10 +37,12 @@ export const sessions: Command = {
 				rows.push({ ...info, events: await session.count(), checkpoints })
 			}
 			const isJson = invocation.text('output') === 'json'
-			const text = isJson ? `${JSON.stringify(rows)}\n` : rows.map((row) => shown(row, paint)).join('')
+			const text = isJson
+				? `${escapeUnsafe(JSON.stringify(rows))}\n`
+				: rows.map((row) => shown(row, paint)).join('')
 			await new Output(terminal.stdout).write(text)
 			if (rows.length === 0) terminal.stderr.write('mesh-chain: the chain holds no session\n')
-			return STATUS.fine
+			return (await tellEnd(chain, invocation.file, terminal)) ? STATUS.damage : STATUS.fine
 		} finally {
 			await chain.close()
 		}

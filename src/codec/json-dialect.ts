@@ -9,6 +9,8 @@
 import { MeshChainError, messageOf } from '../errors.ts'
 import { type Id, type LogRecord, levelIndex, type RecordOrigin, show } from '../record.ts'
 
+/** What a frame has room for. */
+const EPOCH_MAX = 0xffff_ffff
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 /** What JSON leaves as it is and a terminal or a line reader does not. */
 const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
@@ -67,7 +69,8 @@ export function recordFromFields(fields: unknown): LogRecord {
 		unknown
 	>
 	if (!isCount(seq, 1)) throw invalid('seq (a whole number from 1)', seq)
-	if (!isCount(epoch, 1)) throw invalid('epoch (a whole number from 1)', epoch)
+	if (!isCount(epoch, 1) || epoch > EPOCH_MAX)
+		throw invalid(`epoch (a whole number from 1 to ${EPOCH_MAX})`, epoch)
 	if (!isCount(tsMs, 0)) throw invalid('tsMs (whole milliseconds)', tsMs)
 	if (levelIndex(level) < 0) throw invalid('level', level)
 	if (typeof kind !== 'string') throw invalid('kind (a text)', kind)

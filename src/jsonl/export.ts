@@ -3,7 +3,7 @@ import type { Chain } from '../chain/chain.ts'
 import { asCoded, MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter } from '../filter.ts'
 import { checkOptionNames } from '../options.ts'
-import { isGap, type LogRecord, show } from '../record.ts'
+import { GAP_KIND, type GapData, type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import type { LineFormat } from './line-format.ts'
 import { WholeFile } from './whole-file.ts'
@@ -95,7 +95,8 @@ export class LinesOf implements AsyncIterable<string> {
 	}
 
 	#lineOf(record: LogRecord): string {
-		if (isGap(record)) this.#absent += record.data?.count ?? 0
+		// Those of merged chains, which have an origin, among them.
+		if (record.kind === GAP_KIND) this.#absent += (record.data as Partial<GapData> | undefined)?.count ?? 0
 		const line = this.#format.write(record)
 		if (line === undefined) {
 			this.#unsupported++

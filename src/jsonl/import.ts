@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
-import { LogAppendError, MeshChainError } from '../errors.ts'
+import { asCoded, LogAppendError, MeshChainError } from '../errors.ts'
 import { exists, type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { checkOptionNames } from '../options.ts'
 import { isGap, type LogRecord } from '../record.ts'
@@ -22,7 +22,9 @@ export interface ImportSummary {
 	readonly skipped: SkippedCounts
 	/** The first hundred of them. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Records of a new chain that came when a later one had come already: they are not in it. */
+	/** Records of which something did not fit: a marker or a note stands for it. */
+	readonly altered: number
+	/** Records of a new chain that came when a later one had come already, or that no chain can hold: they are not in it. */
 	readonly outOfOrder: number
 }
 
@@ -77,10 +79,11 @@ export async function importJsonl(
 	const counts = exists(fs, path)
 		? await append(lines, path, { sourceId: sourceIdOf(source), ...options, fs })
 		: await restore(lines, path, { ...options, fs })
-	return { ...counts, skipped: { ...lines.skipped }, skippedLines: lines.skippedLines }
+	const { skipped, skippedLines, altered } = lines
+	return { ...counts, skipped: { ...skipped }, skippedLines, altered }
 }
 
-type Counts = Omit<ImportSummary, 'skipped' | 'skippedLines'>
+type Counts = Omit<ImportSummary, 'skipped' | 'skippedLines' | 'altered'>
 
 async function restore(
 	lines: JsonlRecords,
@@ -103,7 +106,7 @@ async function restore(
 		builder.finish()
 	} catch (error) {
 		// Whoever gave the signal may have taken the source away too.
-		throw signal?.aborted ? stopped(builder.records, 'the chain was not made') : error
+		throw signal?.aborted ? stopped(builder.records, 'the chain was not made') : coded(error)
 	} finally {
 		builder.discard()
 	}
@@ -115,7 +118,7 @@ function isPushed(builder: ChainBuilder, record: LogRecord): boolean {
 		builder.push(record)
 		return true
 	} catch (error) {
-		if (error instanceof LogAppendError && error.code === 'SEQ_NOT_INCREASING') return false
+		if (error instanceof LogAppendError && !error.retryable) return false
 		throw error
 	}
 }
@@ -140,9 +143,21 @@ async function append(
 			throw new MeshChainError('IMPORT_FAILED', text, { path })
 		}
 		return { restored: false, records: replayed - gaps.count, absent: gaps.records, outOfOrder: 0 }
+	} catch (error) {
+		throw coded(error)
 	} finally {
 		await appender.close()
 	}
+}
+
+/** What is wrong with the source itself is said as the source says it. */
+function coded(error: unknown): MeshChainError {
+	const isReplay = error instanceof MeshChainError && error.code === 'REPLAY_FAILED'
+	return asCoded(
+		isReplay && error.cause instanceof MeshChainError ? error.cause : error,
+		'IMPORT_FAILED',
+		'the import failed',
+	)
 }
 
 function stopped(records: number, what: string): MeshChainError {

@@ -41,6 +41,9 @@ const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 	[10, 'trace'],
 ]
 
+/** A longer text that is not as it would be written is kept beside what it says. */
+const COMPARED_LENGTH_MAX = 256 * 1024
+
 const ISO = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/
 
 /** The log line that a text holds as a JSON object; undefined when it holds none. */
@@ -89,6 +92,8 @@ function isDeeper(value: unknown, depth: number): boolean {
 function givesBack(fields: Fields, text: string): boolean {
 	const again = JSON.stringify(fields)
 	if (again === text) return true
+	// The engine's stack is not made for more.
+	if (text.length > COMPARED_LENGTH_MAX) return false
 	return again === text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, '$1')
 }
 

@@ -59,7 +59,7 @@ export class JsonlAppender implements LogChainAppender {
 	#size: number
 	/** The file ends within a line. */
 	#endsTorn: boolean
-	#isClosed = false
+	#closing: Promise<void> | undefined
 	readonly #stats = { written: 0, unsupported: 0, failures: 0, foundTorn: false }
 
 	/** @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`. */
@@ -84,7 +84,7 @@ export class JsonlAppender implements LogChainAppender {
 
 	/** @throws {LogAppendError} when it could not be written; nothing of it is left in the file where that can be cut. */
 	append(record: LogRecord): void {
-		if (this.#isClosed) {
+		if (this.#closing !== undefined) {
 			throw new LogAppendError(`${show(this.path)} is closed`, {
 				code: 'APPENDER_CLOSED',
 				retryable: false,
@@ -119,8 +119,11 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/** @throws {MeshChainError} `SYNC_FAILED`. */
-	async sync(): Promise<void> {
-		if (this.#isClosed) return
+	sync(): Promise<void> {
+		return this.#closing ?? this.#syncNow()
+	}
+
+	async #syncNow(): Promise<void> {
 		try {
 			await this.#system.fdatasync(this.#fd)
 		} catch (error) {
@@ -129,12 +132,15 @@ export class JsonlAppender implements LogChainAppender {
 		}
 	}
 
-	async close(): Promise<void> {
-		if (this.#isClosed) return
+	close(): Promise<void> {
+		this.#closing ??= this.#close()
+		return this.#closing
+	}
+
+	async #close(): Promise<void> {
 		try {
-			await this.sync()
+			await this.#syncNow()
 		} finally {
-			this.#isClosed = true
 			closeQuietly(this.#system, this.#fd)
 		}
 	}

@@ -18,6 +18,12 @@ export interface SkippedLine {
 	readonly reason: SkipReason
 }
 
+interface Canonical {
+	readonly record: LogRecord
+	/** Something of it did not fit. */
+	readonly isAltered: boolean
+}
+
 const BOM = '\ufeff'
 
 export class LineReader {
@@ -28,6 +34,8 @@ export class LineReader {
 	#line = 0
 	#seq = 0
 	#tsMs = 0
+	/** Records of which something did not fit, and a marker or a note stands for it. */
+	altered = 0
 	/** Changed as lines are read. */
 	readonly skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0])) as Record<
 		SkipReason,
@@ -88,20 +96,21 @@ export class LineReader {
 		}
 	}
 
-	*#checked(make: () => LogRecord): Generator<LogRecord> {
-		let record: LogRecord
+	*#checked(make: () => Canonical): Generator<LogRecord> {
+		let made: Canonical
 		try {
-			record = make()
+			made = make()
 		} catch (error) {
 			if (!(error instanceof MeshChainError)) throw error
 			return this.#skip('invalidField')
 		}
-		this.#tsMs = record.tsMs
-		yield record
+		if (made.isAltered) this.altered++
+		this.#tsMs = made.record.tsMs
+		yield made.record
 	}
 
 	/** A line becomes a record by its place; one without a time has that of the record before it. */
-	#stamped(line: LogLine): LogRecord {
+	#stamped(line: LogLine): Canonical {
 		checkLine(line, false)
 		checkLevel(line.level ?? 'info')
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, origin } = line
@@ -142,19 +151,22 @@ function fieldsOf(text: string): JsonFields | undefined {
  *
  * @throws {MeshChainError} what `checkLine` throws.
  */
-function canonicalRecord(record: LogRecord): LogRecord {
+function canonicalRecord(record: LogRecord): Canonical {
 	checkLine(record, true)
 	if (isGap(record) && !isWholeGap(record))
 		throw new MeshChainError('INVALID_LINE', 'a $gap must say what it stands for')
 	const { data, kind, message, daemonId, nodeId } = record
-	return {
+	const canonical = canonicalise(data)
+	const cut = cutMessage(message)
+	const own = {
 		...record,
 		kind: toWellFormed(kind),
-		message: toWellFormed(cutMessage(message)),
-		...(data === undefined ? {} : { data: canonicalise(data).value }),
+		message: toWellFormed(cut),
+		...(data === undefined ? {} : { data: canonical.value }),
 		daemonId: canonicalId(daemonId),
 		nodeId: canonicalId(nodeId),
 	}
+	return { record: own, isAltered: canonical.markers + canonical.replaced > 0 || own.message !== message }
 }
 
 function canonicalId(id: Id | null): Id | null {

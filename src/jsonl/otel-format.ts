@@ -91,8 +91,17 @@ function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLin
 		...(Object.keys(resourceRest).length === 0 ? {} : { resource: resourceRest }),
 		...(scope['name'] === undefined || scope['name'] === 'mesh-chain' ? {} : { scope }),
 	}
+	const { otel: clashing, body: clashingBody, ...attributesRest } = mapOf(attributes)
+	const clashes = {
+		...(clashing === undefined ? {} : { otel: clashing }),
+		...(clashingBody === undefined || content === undefined || typeof content === 'string'
+			? {}
+			: { body: clashingBody }),
+	}
+	if (Object.keys(clashes).length > 0) kept['attributes'] = clashes
 	const data = {
-		...mapOf(attributes),
+		...attributesRest,
+		...(clashingBody === undefined || 'body' in clashes ? {} : { body: clashingBody }),
 		...(content === undefined || typeof content === 'string' ? {} : { body: content }),
 		...(Object.keys(kept).length === 0 ? {} : { otel: kept }),
 	}

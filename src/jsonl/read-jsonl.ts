@@ -15,6 +15,8 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	readonly skipped: SkippedCounts
 	/** The first hundred of them. */
 	readonly skippedLines: readonly SkippedLine[]
+	/** Records of which something did not fit (data above 1 MiB, a message above 262,144 characters): a marker or a note stands for it. */
+	readonly altered: number
 }
 
 /**
@@ -57,6 +59,10 @@ class JsonlReading implements JsonlRecords {
 
 	get skipped(): SkippedCounts {
 		return this.#reader.skipped
+	}
+
+	get altered(): number {
+		return this.#reader.altered
 	}
 
 	get skippedLines(): readonly SkippedLine[] {

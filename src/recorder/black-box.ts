@@ -37,7 +37,13 @@ export interface BlackBoxStats {
 	/** Lines that were written to the chain. */
 	readonly written: number
 	/** Lines that went unwritten, by the bound that they were beyond. */
-	readonly dropped: { readonly lines: number; readonly bytes: number; readonly age: number }
+	readonly dropped: {
+		readonly lines: number
+		readonly bytes: number
+		readonly age: number
+		/** The loop, or the black box, was closed. */
+		readonly closed: number
+	}
 	/** Lines that were none: their kind or level was wrong, or `transform` dropped them. */
 	readonly refused: number
 	readonly triggers: number
@@ -97,7 +103,7 @@ export class BlackBox {
 	#bytes = 0
 	#droppedSince = 0
 	readonly #counts = { kept: 0, written: 0, refused: 0, triggers: 0 }
-	readonly #dropped = { lines: 0, bytes: 0, age: 0 }
+	readonly #dropped = { lines: 0, bytes: 0, age: 0, closed: 0 }
 
 	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has one. */
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
@@ -126,8 +132,8 @@ export class BlackBox {
 	 *
 	 * @returns the record; undefined once the loop is closed.
 	 */
-	trigger(reason: string): LogRecord | undefined {
-		return this.#write(reason, null)
+	trigger(reason = 'asked for'): LogRecord | undefined {
+		return this.#write(String(reason), null)
 	}
 
 	stats(): BlackBoxStats {
@@ -143,13 +149,16 @@ export class BlackBox {
 	close(): void {
 		this.#letGo()
 		this.#loop.off('*', this.#onRecord)
+		this.#dropped.closed += this.#held.length - this.#first
 		this.#forget()
 	}
 
 	readonly #onRecord = (record: LogRecord): void => {
 		if (record.kind === BLACK_BOX_KIND || this.#first === this.#held.length) return
 		const isAtLevel = levelIndex(record.level) >= this.#levelIndex
-		if (isAtLevel || this.#when?.(record) === true) this.#write(record.message, record.seq)
+		if (!isAtLevel && this.#when?.(record) !== true) return
+		this.#dropOlderThan(record.tsMs)
+		this.#write(record.message, record.seq)
 	}
 
 	#keep(draft: BlackBoxLine | undefined, draftBytes: number): void {
@@ -196,7 +205,8 @@ export class BlackBox {
 		const message = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} below ${this.#loop.level}: ${shortReason}`
 		const record = publishOwn(this.#loop, { kind: BLACK_BOX_KIND, level: 'debug', message, data })
 		this.#counts.triggers++
-		if (record !== undefined) this.#counts.written += lines.length
+		if (record === undefined) this.#dropped.closed += lines.length
+		else this.#counts.written += lines.length
 		return record
 	}
 

@@ -113,6 +113,8 @@ class ChainProjection<S> implements Projection<S> {
 	#unsaved = 0
 	#saveTimer: NodeJS.Timeout | undefined
 	#saveError: unknown
+	#isFolding = false
+	#isSaveDue = false
 
 	constructor(
 		chain: Chain,
@@ -175,8 +177,11 @@ class ChainProjection<S> implements Projection<S> {
 		try {
 			const afterSeq = await this.#begin()
 			for await (const record of this.#chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) {
+				// A fold that takes its time may have changed the state half-way: it is saved between two records only.
+				this.#isFolding = true
 				await this.#take(record)
-				if (++this.#unsaved >= saveRecords) this.#save()
+				this.#isFolding = false
+				if (++this.#unsaved >= saveRecords || this.#isSaveDue) this.#save()
 				else this.#saveTimer ??= setTimeout(() => this.#save(), saveMs)
 				if (this.#over.signal.aborted) break
 			}
@@ -198,8 +203,7 @@ class ChainProjection<S> implements Projection<S> {
 		// What is in the state never was, as far as the chain goes.
 		if (afterSeq < found.seq) return 0
 		this.#state = found.state
-		this.#epoch = found.epoch
-		this.#seq = found.seq
+		this.#moveTo(found.epoch, found.seq)
 		return afterSeq
 	}
 
@@ -214,15 +218,21 @@ class ChainProjection<S> implements Projection<S> {
 				throw new MeshChainError('CONSUMER_FAILED', text, { seq: record.seq, cause: error })
 			}
 		}
-		this.#epoch = Math.max(this.#epoch, record.epoch)
-		this.#seq = record.seq
-		for (const { seq, resolve } of this.#waiting) if (seq <= this.#seq) resolve()
+		this.#moveTo(Math.max(this.#epoch, record.epoch), record.seq)
+	}
+
+	#moveTo(epoch: number, seq: number): void {
+		this.#epoch = epoch
+		this.#seq = seq
+		for (const waiter of this.#waiting) if (waiter.seq <= seq) waiter.resolve()
 	}
 
 	/** A disk that fails is told of once, and tried again. */
 	#save(): void {
 		clearTimeout(this.#saveTimer)
 		this.#saveTimer = undefined
+		this.#isSaveDue = this.#isFolding
+		if (this.#isSaveDue) return
 		try {
 			this.#options.file.write({ epoch: this.#epoch, seq: this.#seq, state: this.#state })
 			this.#unsaved = 0

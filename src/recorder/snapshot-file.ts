@@ -63,7 +63,9 @@ export class SnapshotFile<S> {
 	write({ epoch, seq, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
 		try {
-			const bytes = Buffer.from(`${toJson({ chainId: this.#chainId, epoch, seq, state })}\n`)
+			const bytes = Buffer.from(
+				`${toJson({ chainId: this.#chainId, epoch, seq, state: plainState(state) })}\n`,
+			)
 			const fd = this.#system.openSync(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
 			try {
 				writeFully(this.#system, fd, bytes, 0)
@@ -95,6 +97,31 @@ export class SnapshotFile<S> {
 		const text = `cannot keep ${show(this.path)}: ${messageOf(error)}`
 		return new MeshChainError('CURSOR_FAILED', text, { path: this.path, cause: error })
 	}
+}
+
+/**
+ * A state that comes back as it is.
+ *
+ * @throws {MeshChainError} `INVALID_STATE` for one that would not: a function, a map, a class of its own.
+ */
+function plainState(state: unknown): unknown {
+	if (state === undefined) return null
+	if (!isPlain(state)) {
+		throw new MeshChainError(
+			'INVALID_STATE',
+			'the state of a projection must be plain data: objects, arrays, texts, numbers, bigints, dates and bytes',
+		)
+	}
+	return state
+}
+
+function isPlain(value: unknown): boolean {
+	if (typeof value === 'function' || typeof value === 'symbol') return false
+	if (typeof value !== 'object' || value === null) return true
+	if (value instanceof Date || value instanceof Uint8Array) return true
+	if (Array.isArray(value)) return value.every(isPlain)
+	const prototype: unknown = Object.getPrototypeOf(value)
+	return (prototype === Object.prototype || prototype === null) && Object.values(value).every(isPlain)
 }
 
 function parse(text: string): (Snapshot<unknown> & { readonly chainId: string }) | undefined {

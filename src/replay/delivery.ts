@@ -24,6 +24,8 @@ export class Delivery {
 	firstError: ReplayFailure | undefined
 	/** The target takes nothing any more. */
 	isGone = false
+	/** What it took may not be where it should be. */
+	isUnflushed = false
 	#aborted = false
 	#timeoutsInRow = 0
 	/** A record has failed and none has arrived since: the next ones are tried once. */
@@ -55,10 +57,12 @@ export class Delivery {
 	/** Everything is where it should be, or that is the first error. */
 	async flush(): Promise<void> {
 		try {
-			await this.#target.flush?.()
+			const flushed = this.#target.flush?.()
+			if (isThenable(flushed)) await this.#answer(flushed)
 		} catch (thrown) {
 			this.#noteError(undefined, thrown)
 			this.isGone = true
+			this.isUnflushed = true
 		}
 	}
 

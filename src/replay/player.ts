@@ -70,6 +70,10 @@ export class Player {
 		options: PlayerOptions = {},
 	) {
 		const { loop = false, ...rest } = options
+		for (const name of ['concurrency', 'key', 'stopOnError', 'dryRun']) {
+			if (name in rest)
+				throw new MeshChainError('INVALID_OPTION', `${name} is an option of replay, not of a player`)
+		}
 		this.#chain = chain
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
 		this.#loops = loop

@@ -1,6 +1,7 @@
 /** The options of a replay, checked and in full. */
 import { MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+import { NAME_LENGTH_MAX } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { type ReplayClock, systemClock } from './clock.ts'
@@ -91,9 +92,15 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 		signal: options.signal,
 		onProgress: options.onProgress,
 		progressMs: checkWholeNumber('progressMs', options.progressMs ?? 1000, 1),
-		sourceId: options.sourceId,
+		sourceId: options.sourceId === undefined ? undefined : checkSourceId(options.sourceId),
 		clock,
 	}
+}
+
+function checkSourceId(id: unknown): string {
+	if (typeof id === 'string' && id !== '' && id.length <= NAME_LENGTH_MAX) return id
+	const text = `sourceId must be a text of 1 to ${NAME_LENGTH_MAX} characters, not ${show(id)}`
+	throw new MeshChainError('INVALID_OPTION', text)
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */

@@ -20,10 +20,10 @@ export interface ReplaySummary {
 	readonly toMs: number | undefined
 	/**
 	 * - `end`: the source has no more, or `limit` was reached. `aborted`: the signal. `error`: a record failed, and `stopOnError`.
-	 * - `targetGone`: the target said that it takes no more, or did not answer three times in a row.
+	 * - `targetGone`: the target said that it takes no more, did not answer three times in a row, or could not be flushed.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
-	/** Every record below it was dealt with: where another replay goes on. */
+	/** Every record below it was dealt with: where another replay goes on. The first one again where the target could not be flushed. */
 	readonly nextSeq: number | undefined
 	readonly elapsedMs: number
 	/** By how much the latest record came late; 0 where nothing was paced. */

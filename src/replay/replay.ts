@@ -103,7 +103,7 @@ class Replay {
 		const limit = pLimit(concurrency)
 		const queues = new Map<unknown, Promise<void>>()
 		const running = new Set<Promise<void>>()
-		await this.#each(async (record) => {
+		const each = this.#each(async (record) => {
 			const name = key(record)
 			const before = queues.get(name)
 			const done = (async () => {
@@ -120,6 +120,8 @@ class Replay {
 			})
 			while (running.size >= concurrency * AHEAD && !this.#isOver) await Promise.race(running)
 		})
+		// Also when the source fails: whoever is told may take the target away.
+		await each.finally(() => Promise.allSettled(running))
 		await Promise.all(running)
 	}
 

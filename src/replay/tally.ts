@@ -1,5 +1,5 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-import { isGap, type LogRecord } from '../record.ts'
+import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
@@ -42,9 +42,10 @@ export class Tally {
 
 	/** A record as the target is to see it, with its identity; undefined for one that is not meant for it. */
 	forTarget(record: LogRecord): LogRecord | undefined {
-		if (isGap(record)) {
+		// Those of merged chains, which have an origin, among them.
+		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
-			this.#gaps.records += record.data?.count ?? 0
+			this.#gaps.records += (record.data as Partial<GapData> | undefined)?.count ?? 0
 			if (!this.#options.keepsGaps) return undefined
 		}
 		if (record.origin !== undefined) return record
@@ -96,7 +97,8 @@ export class Tally {
 			fromMs: this.#first?.tsMs,
 			toMs: this.#last?.tsMs,
 			ended,
-			nextSeq: this.nextSeq,
+			// What was not flushed may be nowhere.
+			nextSeq: this.#delivery.isUnflushed ? this.#first?.seq : this.nextSeq,
 			elapsedMs: this.#options.clock.now() - this.#begunMs,
 			lateMsMax: this.#lateMsMax,
 		}

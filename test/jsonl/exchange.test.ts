@@ -9,6 +9,7 @@ import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
 import { exportJsonl } from '../../src/jsonl/export.ts'
 import { importJsonl } from '../../src/jsonl/import.ts'
+import { pinoFormat } from '../../src/jsonl/pino-format.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import type { LogRecord } from '../../src/record.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
@@ -223,6 +224,33 @@ describe('import', () => {
 			expect(readdirSync(dirname(path))).toEqual([])
 			expect(await importJsonl(jsonl, path)).toMatchObject({ records: 3000 })
 		}
+	})
+
+	test('counts what did not fit, says what is wrong as the source does, and takes no impossible epoch', async () => {
+		const folder = temporaryFolder()
+		const big = join(folder, 'big.jsonl')
+		writeFileSync(
+			big,
+			`${JSON.stringify({ level: 30, time: 1.7e12, msg: 'x'.repeat(300_000), text: 'y'.repeat(2_000_000) })}\n`,
+		)
+		const made = await importJsonl(big, join(folder, 'big.chain'), { format: pinoFormat })
+		expect(made).toMatchObject({ records: 1, altered: 1 })
+		const epochs = jsonlOf([record(1), record(2, { epoch: 2 ** 40 })])
+		expect(await importJsonl(epochs, join(folder, 'epochs.chain'))).toMatchObject({
+			records: 1,
+			skipped: { invalidField: 1 },
+		})
+		await expect(importJsonl('/nowhere/x', join(folder, 'big.chain'))).rejects.toMatchObject({
+			code: 'FILE_UNREADABLE',
+		})
+		async function* broken(): AsyncGenerator<Uint8Array> {
+			yield Buffer.from('')
+			throw new Error('the cable is out')
+		}
+		await expect(importJsonl(broken(), join(folder, 'x.chain'))).rejects.toMatchObject({
+			code: 'IMPORT_FAILED',
+		})
+		expect(existsSync(join(folder, 'x.chain'))).toBe(false)
 	})
 
 	test('that is interrupted makes no chain', async () => {

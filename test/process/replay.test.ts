@@ -151,6 +151,13 @@ describe('replay', () => {
 		await appender.close()
 	})
 
+	test('of a file that is not there ends, also with a program as its target', async () => {
+		const args = ['replay', '/nowhere/x.jsonl', '--form', 'pino', '--to', 'exec:cat']
+		const { status, stderr } = await meshChain(args)
+		expect(status).toBe(2)
+		expect(stderr).toContain('there is no such file')
+	})
+
 	test('a reader that went away ends it quietly', async () => {
 		const path = await chainOf(some(50_000))
 		const { status, stdout, stderr } = await piecesOf(
@@ -268,6 +275,14 @@ describe('export and import', () => {
 		expect(
 			(await meshChain(['import', '/nowhere/x.jsonl', '-o', join(temporaryFolder(), 'x.chain')])).stderr,
 		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
+	})
+
+	test('export takes a limit, with ids by their text too, to a file too', async () => {
+		const path = await chainOf(some(20))
+		const to = join(temporaryFolder(), 'two.jsonl')
+		expect(seqsIn((await meshChain(['export', path, '--node', '7', '-n', '2'])).stdout)).toEqual([2, 4])
+		expect((await meshChain(['export', path, '-n', '2', '-o', to])).status).toBe(0)
+		expect(seqsIn(readFileSync(to, 'utf8'))).toEqual([1, 2])
 	})
 
 	test('an export that is interrupted leaves no file', async () => {

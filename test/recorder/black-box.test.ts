@@ -92,7 +92,7 @@ describe('what is held is bounded', () => {
 		loop.error('now')
 		expect(boxes()[0]?.lines.map(({ message }) => message)).toEqual(['4997', '4998', '4999'])
 		expect(boxes()[0]?.dropped).toBe(4997)
-		expect(blackBox.stats().dropped).toEqual({ lines: 4997, bytes: 0, age: 0 })
+		expect(blackBox.stats().dropped).toEqual({ lines: 4997, bytes: 0, age: 0, closed: 0 })
 		loop.debug('more')
 		loop.error('again')
 		expect(boxes()[1]?.dropped).toBe(0)
@@ -202,6 +202,7 @@ test('one to a loop, until it is closed; then lines are not looked at any more',
 	await loop.close()
 	loop.debug('late')
 	expect(next.trigger('late')).toBeUndefined()
+	expect(blackBox.stats().dropped.closed).toBe(1)
 })
 
 test.each([{ lines: 0 }, { bytes: 10_000_000 }, { ageMs: 0 }, { level: 'loud' }, { size: 5 }])(

@@ -218,6 +218,50 @@ describe('its snapshot', () => {
 	})
 })
 
+test('whoever waits for what a snapshot holds already is told at once', async () => {
+	const path = newPath()
+	await write(path, 5).close()
+	const chain = await open(path)
+	const first = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+	await first.reached(5)
+	await first.close()
+	await using second = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+	expect(await second.reached(5)).toMatchObject({ count: 5 })
+})
+
+test('a state that would not come back as it is ends it; none is saved half-way through a fold', async () => {
+	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+	onTestFinished(() => void vi.restoreAllMocks())
+	const path = newPath()
+	await write(path, 5).close()
+	const chain = await open(path)
+	const odd = project(chain, 'odd', (map: Map<number, number>, { seq }) => map.set(seq, seq), new Map(), {
+		pollMs: 5,
+	})
+	await odd.reached(5)
+	await expect(odd.close()).rejects.toMatchObject({ code: 'INVALID_STATE' })
+	const state = { begun: 0, done: 0 }
+	const slow = project(
+		chain,
+		'slow',
+		async (same: typeof state) => {
+			same.begun++
+			await new Promise((resolve) => setTimeout(resolve, 20))
+			same.done++
+			const file = `${path}.slow.projection`
+			if (existsSync(file)) {
+				const saved = JSON.parse(readFileSync(file, 'utf8')) as { seq: number; state: typeof state }
+				expect(saved.state).toEqual({ begun: saved.seq, done: saved.seq })
+			}
+			return same
+		},
+		state,
+		{ pollMs: 5, saveMs: 1 },
+	)
+	await slow.reached(5)
+	await slow.close()
+})
+
 test('whoever waits for a record that never comes is told when it is closed', async () => {
 	const path = newPath()
 	await write(path, 2).close()

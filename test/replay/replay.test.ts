@@ -362,6 +362,30 @@ test('progress is told', async () => {
 	expect(told).toEqual([2, 4])
 })
 
+test('a source that fails while several are on their way waits for those', async () => {
+	let arrived = 0
+	async function* failing() {
+		for (let seq = 1; seq <= 5; seq++) yield record(seq, { nodeId: seq })
+		throw new Error('gone')
+	}
+	const target = async () => {
+		await new Promise((resolve) => setTimeout(resolve, 20))
+		arrived++
+	}
+	await expect(replay(failing(), target, { concurrency: 5 })).rejects.toThrow('after 5 records')
+	expect(arrived).toBe(5)
+})
+
+test('gaps of merged chains, which have an origin, are counted as gaps', async () => {
+	async function* merged() {
+		const data = { fromSeq: 2, toSeq: 9, count: 8, cause: 'evicted' }
+		yield record(1, { kind: '$gap', data, origin: { chainId: 'a', epoch: 1, seq: 9 } })
+	}
+	const seen: unknown[] = []
+	expect(await replay(merged(), (each) => seen.push(each))).toMatchObject({ gaps: { count: 1, records: 8 } })
+	expect(seen).toEqual([])
+})
+
 test('a source that fails is an error that says how far it came', async () => {
 	async function* breaking() {
 		yield record(1)
