@@ -40,6 +40,7 @@ export interface FileSystem {
 	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
+	/** At position -1 a pipe is read on. */
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
 	fstat(fd: number): Promise<FileStat>
 	fdatasync(fd: number): Promise<void>

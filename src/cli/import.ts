@@ -48,7 +48,7 @@ export const importCommand: Command = {
 			signal: interrupted,
 		}).finally(() => line.end())
 		terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
-		return STATUS.fine
+		return summary.outOfOrder > 0 ? STATUS.damage : STATUS.fine
 	},
 }
 

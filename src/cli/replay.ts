@@ -69,9 +69,11 @@ export const replay: Command = {
 				onProgress: (progress) => line.show(progressText(progress)),
 			})
 			line.end()
+			// First: a Ctrl-C ends a program that is the target too, which is then an error of its own.
+			const status = tell(summary, target, selected, terminal)
 			isClosed = true
 			await target.close?.()
-			return tell(summary, target, selected, terminal)
+			return status
 		} finally {
 			line.end()
 			// What ended it says more than what closing says then.

@@ -73,6 +73,12 @@ export function consume(
 	handler: (record: LogRecord) => unknown,
 	options: ConsumeOptions = {},
 ): Consumer {
+	if (typeof chain?.tail !== 'function') {
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`a consumer needs a chain, not ${show(chain)}: openChain(path) gives one`,
+		)
+	}
 	const resolved = resolveConsumeOptions(chain.path, name, options)
 	if (typeof handler !== 'function') {
 		throw new MeshChainError('INVALID_OPTION', `a handler must be a function, not ${show(handler)}`)

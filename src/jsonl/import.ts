@@ -103,6 +103,7 @@ async function restore(
 			else if (isGap(record)) absent += record.data?.count ?? 0
 			else if (builder.records % PROGRESS_RECORDS === 0) onProgress?.(builder.records)
 		}
+		refuseNothing(lines, builder.records + absent)
 		builder.finish()
 	} catch (error) {
 		// Whoever gave the signal may have taken the source away too.
@@ -111,6 +112,15 @@ async function restore(
 		builder.discard()
 	}
 	return { restored: true, records: builder.records, absent: absent + builder.missing, outOfOrder }
+}
+
+/** A file of something else is no empty chain. */
+function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number): void {
+	const { blank: _blank, comment: _comment, ...bad } = skipped
+	const [worst] = Object.entries(bad).sort(([, a], [, b]) => b - a)
+	if (records > 0 || worst === undefined || worst[1] === 0) return
+	const text = `none of the lines is a record (${worst[1]} ${worst[0]}, the first of them line ${skippedLines[0]?.line}): no chain was made; is it JSON Lines, and of this form?`
+	throw new MeshChainError('IMPORT_FAILED', text)
 }
 
 function isPushed(builder: ChainBuilder, record: LogRecord): boolean {

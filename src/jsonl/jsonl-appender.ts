@@ -22,6 +22,8 @@ import type { LineFormat } from './line-format.ts'
 import { LineReader } from './line-reader.ts'
 
 const NEWLINE = 0x0a
+/** What every chain begins with. */
+const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xaa]), Buffer.from('mesh-chain')])
 
 export interface JsonlStats {
 	/** Lines written. */
@@ -73,6 +75,7 @@ export class JsonlAppender implements LogChainAppender {
 			this.#size = system.fstatSync(this.#fd).size
 			this.#endsTorn = this.#size > 0 && readFully(system, this.#fd, 1, this.#size - 1)[0] !== NEWLINE
 			this.#stats.foundTorn = this.#endsTorn
+			refuseChain(system, this.#fd, path)
 			const last = lastRecord(system, this.#fd, this.#size, format, lineBytesMax)
 			this.nextSeq = (last?.seq ?? 0) + 1
 			this.epoch = (last?.epoch ?? 0) + 1
@@ -154,6 +157,14 @@ export class JsonlAppender implements LogChainAppender {
 			this.#endsTorn = true
 		}
 	}
+}
+
+/** @throws {MeshChainError} `FILE_UNREADABLE` for a chain: lines in it would be damage. */
+function refuseChain(system: FileSystem, fd: number, path: string): void {
+	if (!readFully(system, fd, CHAIN_LEAD.length, 0).equals(CHAIN_LEAD)) return
+	throw new MeshChainError('FILE_UNREADABLE', `${show(path)} is a chain, not JSON Lines: name another file`, {
+		path,
+	})
 }
 
 /** Read too: the end of the file is looked at. */

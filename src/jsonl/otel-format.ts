@@ -26,9 +26,7 @@ export const otelFormat: LineFormat = {
 			const origin = mapOf(fieldsOf(resource)['attributes'])
 			for (const { scope, logRecords } of objectsIn(scopeLogs)) {
 				for (const record of objectsIn(logRecords)) {
-					const line = lineOf(record, origin, fieldsOf(scope))
-					if (line === undefined) return INVALID_FIELD
-					lines.push(line)
+					lines.push(lineOf(record, origin, fieldsOf(scope)))
 				}
 			}
 		}
@@ -55,8 +53,7 @@ export const otelFormat: LineFormat = {
 
 type Values = Record<string, unknown>
 
-/** undefined for a record whose time is none. */
-function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLine | undefined {
+function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLine {
 	const {
 		timeUnixNano,
 		observedTimeUnixNano,
@@ -69,7 +66,6 @@ function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLin
 	} = record
 	const isTimed = Number(timeUnixNano ?? 0) > 0
 	const tsNs = nanosecondsOf(isTimed ? timeUnixNano : observedTimeUnixNano)
-	if (tsNs === undefined) return undefined
 	const level = levelOf(severityNumber)
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node, ...others } = resource
 	const resourceRest = {
@@ -81,7 +77,7 @@ function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLin
 	const kind = isKind(eventName) ? eventName : undefined
 	const kept: Values = {
 		...(eventName === undefined || kind !== undefined ? {} : { eventName }),
-		...(tsNs % NS_PER_MS === 0n ? {} : { timeUnixNano: String(tsNs) }),
+		...exactTime(tsNs, timeUnixNano),
 		...(isTimed && observedTimeUnixNano !== undefined ? { observedTimeUnixNano } : {}),
 		...(severityNumber === undefined || severityNumber === 1 + NUMBERS_A_LEVEL * levelIndex(level)
 			? {}
@@ -106,7 +102,8 @@ function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLin
 		...(Object.keys(kept).length === 0 ? {} : { otel: kept }),
 	}
 	return {
-		tsMs: Number(tsNs / NS_PER_MS),
+		// Without a time of its own it has that of the record before it.
+		...(tsNs === undefined ? {} : { tsMs: Number(tsNs / NS_PER_MS) }),
 		level,
 		...(kind === undefined ? {} : { kind }),
 		message: typeof content === 'string' ? content : content === undefined ? (kind ?? '') : toJson(content),
@@ -114,6 +111,12 @@ function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLin
 		...(isId(node) ? { nodeId: node } : {}),
 		...(Object.keys(data).length === 0 ? {} : { data }),
 	}
+}
+
+/** A time that milliseconds cannot say, or that is none. */
+function exactTime(tsNs: bigint | undefined, given: unknown): Values {
+	if (tsNs === undefined) return Number(given ?? 0) === 0 ? {} : { timeUnixNano: given }
+	return tsNs % NS_PER_MS === 0n ? {} : { timeUnixNano: String(tsNs) }
 }
 
 function levelOf(severityNumber: unknown): LogLevel {

@@ -99,8 +99,10 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 	const fd = await readable(() => system.open(path, O_RDONLY))
 	try {
+		// A pipe has no positions.
+		const isFile = (await readable(() => system.fstat(fd))).isFile()
 		for (let position = 0; ; ) {
-			const bytes = await readable(() => readPiece(system, fd, position))
+			const bytes = await readable(() => readPiece(system, fd, isFile ? position : -1))
 			if (bytes.length === 0) return
 			position += bytes.length
 			yield bytes

@@ -71,6 +71,12 @@ export function project<S>(
 	initial: S,
 	options: ProjectOptions = {},
 ): Projection<S> {
+	if (typeof chain?.tail !== 'function') {
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`a projection needs a chain, not ${show(chain)}: openChain(path) gives one`,
+		)
+	}
 	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'path', 'fs'])
 	if (typeof name !== 'string' || !/^[\w-]{1,64}$/.test(name)) {
 		throw new MeshChainError(
@@ -78,6 +84,8 @@ export function project<S>(
 			`a projection's name is 1 to 64 letters, digits, - and _, not ${show(name)}`,
 		)
 	}
+	if (typeof fold !== 'function')
+		throw new MeshChainError('INVALID_OPTION', `a fold must be a function, not ${show(fold)}`)
 	const saveMs = Math.min(TIMER_MS_MAX, checkWholeNumber('saveMs', options.saveMs ?? 1000, 1))
 	return new ChainProjection(chain, name, fold, initial, {
 		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 1000, 1),

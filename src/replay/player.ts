@@ -269,7 +269,11 @@ function isAt(record: LogRecord, place: Place): boolean {
 }
 
 function checkPlace(place: Place): Place {
-	const value = 'seq' in place ? place.seq : place.tsMs
-	if (Number.isFinite(value)) return place
-	throw new MeshChainError('INVALID_OPTION', `a place is { seq } or { tsMs }, not ${show(value)}`)
+	const { seq, tsMs } = (place ?? {}) as { readonly seq?: number; readonly tsMs?: number }
+	if (tsMs === undefined && Number.isSafeInteger(seq) && seq! >= 0) return { seq: seq! }
+	if (seq === undefined && Number.isFinite(tsMs)) return { tsMs: tsMs! }
+	throw new MeshChainError(
+		'INVALID_OPTION',
+		`a place is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? place)}`,
+	)
 }

@@ -10,7 +10,7 @@ import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
 import { type ReplayOptions, type ResolvedReplayOptions, resolveReplayOptions } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
-import { type BatchSource, batchesOf, isBatchSource, type RecordSource } from './source.ts'
+import { type BatchSource, batchesOf, checkSource, isBatchSource, type RecordSource } from './source.ts'
 import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget } from './target.ts'
 
@@ -46,6 +46,7 @@ export async function replay(
 	target: ReplayTarget | ((record: LogRecord) => unknown),
 	options: ReplayOptions = {},
 ): Promise<ReplaySummary> {
+	checkSource(source)
 	return new Replay(source, asTarget(target), resolveReplayOptions(options)).run()
 }
 

@@ -1,7 +1,8 @@
 /** What a replay reads: a chain, or anything that gives records one by one, as batches. */
 import type { Chain } from '../chain/chain.ts'
+import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
-import type { LogRecord } from '../record.ts'
+import { type LogRecord, show } from '../record.ts'
 
 /** What seeks by itself what is asked for: a chain, or what stands in for one. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
@@ -16,6 +17,18 @@ export interface RecordSource extends AsyncIterable<LogRecord>, Pick<BatchSource
 
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
 	return typeof (source as Partial<BatchSource>).batches === 'function'
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkSource(source: unknown): void {
+	const isObject = typeof source === 'object' && source !== null
+	if (
+		isObject &&
+		(typeof (source as Partial<BatchSource>).batches === 'function' || Symbol.asyncIterator in source)
+	)
+		return
+	const text = `a source is a chain or an async iterable of records, not ${show(source)}: openChain(path) and readJsonl(path) give one`
+	throw new MeshChainError('INVALID_OPTION', text)
 }
 
 /** A chain seeks what is wanted; anything else is read from its beginning. */

@@ -1,5 +1,6 @@
 /** Where replay goes: anything that takes one record after the other. */
-import type { LogRecord } from '../record.ts'
+import { MeshChainError } from '../errors.ts'
+import { type LogRecord, show } from '../record.ts'
 
 export interface ReplayTarget {
 	/** What it is called in messages. */
@@ -17,7 +18,21 @@ export interface ReplayTarget {
 	readonly keepsGaps?: boolean
 }
 
-/** A function, or a target, as a target. */
+/**
+ * A function, or a target, as a target.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)): ReplayTarget {
-	return typeof target === 'function' ? { write: target } : target
+	if (typeof target === 'function') return { write: target }
+	if (typeof target?.write === 'function' && !isStream(target)) return target
+	throw new MeshChainError(
+		'INVALID_OPTION',
+		`a target is a function or has write(record), not ${show(target)}: new LoopTarget(loop), new AppenderTarget(appender) and new StreamTarget(stream) make one`,
+	)
+}
+
+/** It has a `write` too, which takes something else. */
+function isStream(target: object): boolean {
+	return typeof (target as { pipe?: unknown }).pipe === 'function' || 'writableEnded' in target
 }

@@ -2,6 +2,7 @@
 import { appendFileSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
 import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
 import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
@@ -70,6 +71,16 @@ describe('a file', () => {
 			expect(messages).toEqual(['message 1', ...(isComplete ? ['message 2'] : []), 'after'])
 			expect(lines.skipped.notJson).toBe(isComplete ? 0 : 1)
 		}
+	})
+
+	test('that is a chain is refused, and not touched', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		await new FileChainAppender(path).close()
+		const before = readFileSync(path)
+		expect(() => new JsonlAppender(path)).toThrow(
+			expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('is a chain') }),
+		)
+		expect(readFileSync(path)).toEqual(before)
 	})
 
 	test('that cannot be opened is named, with why', () => {

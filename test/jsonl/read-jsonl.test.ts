@@ -1,4 +1,5 @@
 /** Files of JSON Lines as people and killed processes leave them. */
+import { execFileSync } from 'node:child_process'
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -320,6 +321,45 @@ describe('other forms', () => {
 			expect.objectContaining({ code: 'INVALID_OPTION' }),
 		)
 	})
+})
+
+test('a pipe is read as a file is', async () => {
+	const path = join(temporaryFolder(), 'pipe')
+	execFileSync('mkfifo', [path])
+	const reading = collect(readJsonl(path))
+	writeFileSync(path, `${recordToJson(record(1))}\n${recordToJson(record(2))}\n`)
+	expect((await reading).map(({ seq }) => seq)).toEqual([1, 2])
+})
+
+test("a record of OpenTelemetry's without a time has that of the one before it, and harms no other", async () => {
+	const logRecords = [
+		{ timeUnixNano: '5000000' },
+		{ body: { stringValue: 'untimed' } },
+		{ timeUnixNano: 'noon' },
+	]
+	const { records, skipped } = await read(
+		fileOf(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] })),
+		otelFormat,
+	)
+	expect(skipped).toEqual({})
+	expect(records.map(({ tsMs, data }) => [tsMs, data])).toEqual([
+		[5, undefined],
+		[5, undefined],
+		[5, { otel: { timeUnixNano: 'noon' } }],
+	])
+})
+
+test('attributes that have the names of ours are kept beside them', async () => {
+	const attributes = [
+		{ key: 'otel', value: { stringValue: 'mine' } },
+		{ key: 'body', value: { stringValue: 'mine too' } },
+	]
+	const logRecords = [{ timeUnixNano: '5000000', attributes, body: { intValue: '5' } }]
+	const { records } = await read(
+		fileOf(JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] })),
+		otelFormat,
+	)
+	expect(records[0]?.data).toEqual({ body: 5, otel: { attributes: { otel: 'mine', body: 'mine too' } } })
 })
 
 describe('bad calls', () => {

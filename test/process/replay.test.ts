@@ -136,6 +136,26 @@ describe('replay', () => {
 		)
 	})
 
+	test('Ctrl-C reaches a program that is the target too; the summary comes all the same', async () => {
+		const path = await chainOf(some(2000, 5))
+		const folder = temporaryFolder()
+		const read = join(folder, 'read.jsonl')
+		const args = [CLI, 'replay', path, '--speed', '1', '--to', `exec:cat > '${read}'`]
+		const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+		let stderr = ''
+		child.stderr.on('data', (piece: Buffer) => {
+			stderr += piece.toString()
+		})
+		while (!existsSync(read) || readFileSync(read, 'utf8').split('\n').length < 5) {
+			await new Promise((resolve) => setTimeout(resolve, 5))
+		}
+		process.kill(-child.pid!, 'SIGINT')
+		const [status] = await once(child, 'close')
+		expect(status).toBe(2)
+		expect(stderr).toMatch(/records replayed in/)
+		expect(stderr).toMatch(/go on with --from-seq \d+\n/)
+	})
+
 	test('follows what is still being written', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const appender = new FileChainAppender(path)
@@ -298,6 +318,23 @@ describe('export and import', () => {
 		const [status] = await once(child, 'close')
 		expect([status, readdirSync(folder)]).toEqual([2, []])
 		expect(stderr).toContain('EXPORT_FAILED: it was interrupted')
+	})
+
+	test('import of something else makes no chain; lines that step back make status 3', async () => {
+		const folder = temporaryFolder()
+		const path = join(folder, 'node.chain')
+		for (const content of ['plain text\nand more\n', Buffer.from([0x1f, 0x8b, 8, 0, 0x0a, 0xff])]) {
+			const file = join(folder, 'some.jsonl')
+			writeFileSync(file, content)
+			const { status, stderr } = await meshChain(['import', file, '-o', path])
+			expect(status).toBe(2)
+			expect(stderr).toContain('IMPORT_FAILED: none of the lines is a record')
+			expect(existsSync(path)).toBe(false)
+		}
+		const twice = join(folder, 'twice.jsonl')
+		writeFileSync(twice, `${recordToJson(record(1))}\n`.repeat(2))
+		const { status, stderr } = await meshChain(['import', twice, '-o', path])
+		expect([status, stderr]).toEqual([3, `mesh-chain: 1 records in ${path}, 1 out of order\n`])
 	})
 
 	test('an import that is interrupted while it waits for more leaves no chain', async () => {

@@ -161,3 +161,15 @@ test('how late records came is told', async () => {
 	await clock.advance(10_000)
 	expect((await done).lateMsMax).toBe(200)
 })
+
+test('a place that is none, and options that a player has no use for, are refused', async () => {
+	const player = new Player({ batches: async function* () {} } as never, () => {})
+	for (const place of [null, {}, { seq: 1.5 }, { seq: -1 }, { tsMs: Number.NaN }, { seq: 1, tsMs: 1 }]) {
+		await expect(player.seek(place as never)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+	}
+	for (const option of ['dryRun', 'stopOnError', 'concurrency', 'key']) {
+		expect(() => new Player({} as never, () => {}, { [option]: 1 } as never)).toThrow(
+			expect.objectContaining({ code: 'INVALID_OPTION' }),
+		)
+	}
+})

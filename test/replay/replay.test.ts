@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -374,6 +375,19 @@ test('a source that fails while several are on their way waits for those', async
 	}
 	await expect(replay(failing(), target, { concurrency: 5 })).rejects.toThrow('after 5 records')
 	expect(arrived).toBe(5)
+})
+
+test('what is no source, or no target, is refused before anything is read', async () => {
+	for (const source of ['node.chain', null, {}, [record(1)]]) {
+		await expect(replay(source as never, () => {})).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+	}
+	const targets = [undefined, {}, new MeshLoop(), new BufferingAppender(), new PassThrough()]
+	for (const target of targets) {
+		await expect(replay((async function* () {})(), target as never)).rejects.toMatchObject({
+			code: 'INVALID_OPTION',
+			message: expect.stringContaining('new LoopTarget(loop)'),
+		})
+	}
 })
 
 test('gaps of merged chains, which have an origin, are counted as gaps', async () => {
