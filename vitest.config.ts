@@ -10,7 +10,8 @@ export default defineConfig({
 		allowOnly: false,
 		// Many tests wait for processes and disks: also on two cores two files at a time pay.
 		maxWorkers: Math.max(2, availableParallelism() - 1),
-		testTimeout: 20_000,
+		// A guard against hanging, not a measure: a busy machine may be five times slower.
+		testTimeout: 60_000,
 		hookTimeout: 60_000,
 		projects: [
 			{ extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: SLOW } },
