@@ -144,7 +144,7 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 }
 
 /** Whether a gap says what it stands for: a reader must not trust one that does not. */
-export function isWholeGap({ seq, data }: LogRecord): boolean {
+export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
 	const isRange = Number.isSafeInteger(fromSeq) && fromSeq! >= 1 && fromSeq! <= seq && toSeq === seq
 	const isCount = Number.isSafeInteger(count) && count! >= 1 && isRange && count! <= toSeq - fromSeq! + 1

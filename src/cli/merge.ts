@@ -3,14 +3,15 @@ import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
-import { GAP_KIND, type LogRecord } from '../record.ts'
+import type { LogRecord } from '../record.ts'
 import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
-import { count, isLossy } from './numbers.ts'
+import { count } from './numbers.ts'
 import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
+import { Selected } from './selected.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
 
 /** Merged chains have no common seqs, and history goes forward. */
@@ -40,23 +41,21 @@ export const merge: Command = {
 		const chains = await openAll(files)
 		try {
 			const merged = mergeChains(chains)
-			const { reverse: _reverse, ...query } = selection.query
-			const isWanted = (record: LogRecord) => record.kind === GAP_KIND || selection.matches(record)
-			const batches = limited(merged.batches(query), isWanted, selection.limit)
-			const losses = { isLossy: false }
-			const noted = noting(batches, losses)
+			const { reverse: _reverse, limit: _limit, ...query } = selection.query
+			const selected = new Selected(merged, selection, merged.chainId)
+			const batches = selected.batches(query)
 			if (path === undefined) {
 				const format = textFormat(invocation, terminal)
 				const output = new Output(terminal.stdout)
-				for await (const batch of noted) {
+				for await (const batch of batches) {
 					await output.write(batch.map(format).join(''))
 					if (output.isClosed) return STATUS.fine
 				}
-			} else if (!(await build(noted, path, chains.length, terminal))) return STATUS.usage
+			} else if (!(await build(batches, path, chains.length, terminal))) return STATUS.usage
 			for (const [index, chain] of chains.entries()) {
-				if (await tellEnd(chain, files[index]!, terminal)) losses.isLossy = true
+				if (await tellEnd(chain, files[index]!, terminal)) selected.isLossy = true
 			}
-			return losses.isLossy ? STATUS.damage : STATUS.fine
+			return selected.isLossy ? STATUS.damage : STATUS.fine
 		} finally {
 			await Promise.all(chains.map((chain) => chain.close()))
 		}
@@ -101,35 +100,4 @@ async function build(
 	}
 	terminal.stderr.write(`mesh-chain: ${count(seq)} records of ${chains} chains in ${escapeControls(path)}\n`)
 	return true
-}
-
-async function* limited(
-	batches: AsyncIterable<LogRecord[]>,
-	matches: (record: LogRecord) => boolean,
-	limit: number,
-): AsyncGenerator<LogRecord[]> {
-	let left = limit
-	for await (const batch of batches) {
-		const chosen: LogRecord[] = []
-		for (const record of batch) {
-			if (left === 0) break
-			if (!matches(record)) continue
-			if (record.kind !== GAP_KIND) left--
-			chosen.push(record)
-		}
-		if (chosen.length > 0) yield chosen
-		if (left === 0) return
-	}
-}
-
-async function* noting(
-	batches: AsyncIterable<LogRecord[]>,
-	losses: { isLossy: boolean },
-): AsyncGenerator<LogRecord[]> {
-	for await (const batch of batches) {
-		losses.isLossy ||= batch.some(
-			({ kind, data }) => kind === GAP_KIND && isLossy((data as { cause?: string } | undefined)?.cause),
-		)
-		yield batch
-	}
 }

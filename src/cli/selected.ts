@@ -5,7 +5,7 @@ import { type LogFilter, matches, resolveFilter } from '../filter.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
 import { type JsonlRecords, readJsonl } from '../jsonl/read-jsonl.ts'
-import { isGap, type LogRecord } from '../record.ts'
+import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
 import type { BatchSource } from '../replay/source.ts'
 import { type OptionSpec, usage } from './command.ts'
 import type { Selection } from './filters.ts'
@@ -60,12 +60,6 @@ async function* matching(lines: JsonlRecords, query: LogFilter = {}): AsyncGener
 	for await (const record of lines) if (matches(record, filter)) yield [record]
 }
 
-/** Up to so many records, with the gaps before the last of them. */
-function firstOf(batch: readonly LogRecord[], limit: number): LogRecord[] {
-	let left = limit
-	return batch.filter((record) => left > 0 && (isGap(record) || left-- > 0))
-}
-
 /** What a command line selects of a source, and whether something was lost among it. */
 export class Selected implements BatchSource {
 	readonly chainId: string
@@ -85,17 +79,21 @@ export class Selected implements BatchSource {
 		return this.#source.skipped ?? {}
 	}
 
+	/** Up to the limit, in which gaps do not count; those of merged chains, which have an origin, are gaps too. */
 	async *batches(query: LogFilter = {}): AsyncGenerator<LogRecord[]> {
 		let left = this.#selection.limit
+		if (left === 0) return
 		for await (const batch of this.#source.batches(query)) {
-			if (left === 0) return
-			const selected = firstOf(
-				batch.filter((record) => this.#selection.matches(record)),
-				left,
-			)
-			left -= selected.filter((record) => !isGap(record)).length
-			this.isLossy ||= selected.some((record) => isGap(record) && isLossy(record.data?.cause))
+			const selected: LogRecord[] = []
+			for (const record of batch) {
+				const isAbsence = record.kind === GAP_KIND
+				if (left === 0 || !(isAbsence || this.#selection.matches(record))) continue
+				if (isAbsence) this.isLossy ||= isLossy((record.data as Partial<GapData> | undefined)?.cause)
+				else left--
+				selected.push(record)
+			}
 			if (selected.length > 0) yield selected
+			if (left === 0) return
 		}
 	}
 }

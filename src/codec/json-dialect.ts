@@ -13,7 +13,7 @@ import { type Id, type LogRecord, levelIndex, type RecordOrigin, show } from '..
 const EPOCH_MAX = 0xffff_ffff
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 /** What JSON leaves as it is and a terminal or a line reader does not. */
-const UNSAFE = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+const UNSAFE = /[\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
 
 /** A canonical value as one line of JSON; undefined as `null`. */
 export function toJson(value: unknown): string {

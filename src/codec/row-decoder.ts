@@ -2,7 +2,7 @@
  * MessagePack rows back to records: the mirror of `row-encoder.ts`, which has the layout. Reads only bytes whose
  * structure was checked, and still never beyond the end it is given.
  */
-import { GAP_KIND, type Id, LOG_LEVELS, type LogRecord, type RecordOrigin } from '../record.ts'
+import { GAP_KIND, type Id, isWholeGap, LOG_LEVELS, type LogRecord, type RecordOrigin } from '../record.ts'
 import { unpackData } from './data-packer.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { dataEnd, valueEnd } from './structure.ts'
@@ -239,12 +239,8 @@ function shortTextEnd(bytes: Buffer, pos: number): number {
 	return lead > 0xa0 && lead < 0xc0 ? pos + 1 + (lead & 0x1f) : -1
 }
 
-/** Readers rely on the numbers in a gap, so a gap without them is no gap. */
+/** Readers rely on what a gap says, so one that cannot be true is none. */
 function checkGap(data: unknown, malformed: () => RangeError): void {
-	const gap = data as
-		| { fromSeq?: unknown; toSeq?: unknown; count?: unknown; cause?: unknown }
-		| null
-		| undefined
-	const whole = Number.isSafeInteger(gap?.fromSeq) && Number.isSafeInteger(gap?.toSeq)
-	if (!whole || !Number.isSafeInteger(gap?.count) || typeof gap?.cause !== 'string') throw malformed()
+	const { toSeq } = (data ?? {}) as { readonly toSeq?: number }
+	if (toSeq === undefined || !isWholeGap({ seq: toSeq, data })) throw malformed()
 }

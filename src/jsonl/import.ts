@@ -119,7 +119,9 @@ function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number)
 	const { blank: _blank, comment: _comment, ...bad } = skipped
 	const [worst] = Object.entries(bad).sort(([, a], [, b]) => b - a)
 	if (records > 0 || worst === undefined || worst[1] === 0) return
-	const text = `none of the lines is a record (${worst[1]} ${worst[0]}, the first of them line ${skippedLines[0]?.line}): no chain was made; is it JSON Lines, and of this form?`
+	const first = skippedLines.find(({ reason }) => reason === worst[0])
+	const where = first === undefined ? '' : `, the first of them line ${first.line}`
+	const text = `none of the lines is a record (${worst[1]} ${worst[0]}${where}): no chain was made; is it JSON Lines, and of this form?`
 	throw new MeshChainError('IMPORT_FAILED', text)
 }
 

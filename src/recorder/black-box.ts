@@ -77,7 +77,7 @@ interface Held {
 
 /**
  * The lines below a loop's level, for when they are needed: a service runs at `info`, and its chain holds the minutes before each error at
- * `debug`. A held line costs what publishing it would, without the write. One to a loop; its children are in it.
+ * `debug`. A held line is built and copied as a published one is. One to a loop; its children are in it.
  *
  * @example
  * ```ts

@@ -214,9 +214,7 @@ class InfoWalk {
 		if (gap === undefined) return
 		this.#gapCount++
 		this.#gapRecords += gap.count
-		// Whoever wrote the file may have written anything.
-		const cause = /^[a-zA-Z]{1,40}$/.test(gap.cause) ? gap.cause : 'unknown'
-		this.#byCause[cause] = (this.#byCause[cause] ?? 0) + gap.count
+		this.#byCause[gap.cause] = (this.#byCause[gap.cause] ?? 0) + gap.count
 	}
 }
 
