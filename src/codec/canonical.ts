@@ -31,6 +31,9 @@ export interface Canonical {
 
 const NOTHING: Canonical = Object.freeze({ value: undefined, bytes: 0, markers: 0, replaced: 0 })
 
+/** What an error says of itself, enumerable or not. */
+const ERROR_FIELDS: readonly string[] = ['name', 'message', 'stack', 'cause', 'errors']
+
 /** Bytes that head any value: lead byte and size. */
 const HEAD_BYTES = 5
 const SCALAR_BYTES = 9
@@ -154,9 +157,13 @@ class Copier {
 	}
 
 	#fields(source: object, depth: number): unknown {
+		return this.#named(source, Object.keys(source), depth)
+	}
+
+	#named(source: object, keys: readonly string[], depth: number): unknown {
 		this.bytes += HEAD_BYTES
 		const copy: Record<string, unknown> = {}
-		for (const key of Object.keys(source)) {
+		for (const key of keys) {
 			if (this.#isFull(key.length)) {
 				copy['$unserializable'] = 'too large'
 				this.markers++
@@ -170,7 +177,7 @@ class Copier {
 
 	#field(copy: Record<string, unknown>, key: string, source: object, depth: number): void {
 		const value = this.#safely(source, key, depth, true)
-		if (value !== undefined) copy[this.#key(key)] = value
+		if (value !== undefined) copy[this.#key(key, copy, source)] = value
 	}
 
 	/** One property, its getter's throw kept to itself. A property that is undefined is absent, an element is null. */
@@ -185,15 +192,9 @@ class Copier {
 	}
 
 	#error(error: Error, depth: number): unknown {
-		this.bytes += HEAD_BYTES
-		const copy: Record<string, unknown> = {}
-		for (const key of ['name', 'message', 'stack', 'cause', 'errors']) {
-			if (key in error) this.#field(copy, key, error, depth)
-		}
-		for (const key of Object.keys(error)) {
-			if (!(key in copy) && !this.#isFull(key.length)) this.#field(copy, key, error, depth)
-		}
-		return Object.freeze(copy)
+		const fields = ERROR_FIELDS.filter((key) => key in error)
+		const others = Object.keys(error).filter((key) => !ERROR_FIELDS.includes(key))
+		return this.#named(error, [...fields, ...others], depth)
 	}
 
 	#map(source: Map<unknown, unknown>, depth: number): unknown {
@@ -246,10 +247,17 @@ class Copier {
 		return this.#wellFormed(text)
 	}
 
+	/** What a key is called in the copy: another name for one that cannot be carried as it is, and no two the same. */
+	#key(key: string, copy: object, source: object): string {
+		const carried = this.#carried(key)
+		const name = carried === key ? key : freeName(carried, copy, source)
+		this.bytes += HEAD_BYTES + (name.length < 64 ? name.length * BYTES_PER_UNIT_MAX : Buffer.byteLength(name))
+		return name
+	}
+
 	/** `__proto__` is what no reader of MessagePack in JavaScript will make a key. */
-	#key(key: string): string {
-		this.bytes += HEAD_BYTES + (key.length < 64 ? key.length * BYTES_PER_UNIT_MAX : Buffer.byteLength(key))
-		return key === '__proto__' ? '__proto_' : (this.#wellFormed(key) as string)
+	#carried(key: string): string {
+		return key === '__proto__' ? '__proto_' : this.#wellFormed(key)
 	}
 
 	#wellFormed(text: string): string {
@@ -283,6 +291,15 @@ export function isWellFormed(text: string): boolean {
 /** A text with lone surrogates replaced by U+FFFD: what UTF-8 can carry. */
 export function toWellFormed(text: string): string {
 	return (text as unknown as WellFormedString).toWellFormed()
+}
+
+/** A name, numbered where a field of the source or of its copy has it already. */
+function freeName(name: string, copy: object, source: object): string {
+	let free = name
+	for (let number = 2; Object.hasOwn(source, free) || Object.hasOwn(copy, free); number++) {
+		free = `${name}${number}`
+	}
+	return free
 }
 
 function nameOf(thrown: unknown): string {

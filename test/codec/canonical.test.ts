@@ -54,6 +54,12 @@ describe('the canonical form', () => {
 		expect(canonicalise(large).bytes).toBeLessThan(2_000_000)
 	})
 
+	test('of an error that is too large says so', () => {
+		const { value, markers } = canonicalise(Object.assign(new Error('big'), Array(100_000).fill(1)))
+		expect(value).toMatchObject({ message: 'big', ...marker('too large') })
+		expect(markers).toBe(1)
+	})
+
 	test('counts markers and replaced texts', () => {
 		expect(canonicalise({ a: failure, b: [Symbol('x')], c: '\ud800', '\udc00': 1 })).toMatchObject({
 			markers: 2,

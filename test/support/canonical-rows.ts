@@ -78,4 +78,19 @@ export const CANONICAL_ROWS: readonly (readonly [string, unknown, unknown])[] = 
 	],
 	['toJSON that throws', { toJSON: failure }, marker('threw TypeError')],
 	['__proto__ as a key', JSON.parse('{"__proto__": {"x": 1}}'), { __proto_: { x: 1 } }],
+	[
+		'__proto__ as a key where its other names are taken',
+		JSON.parse('{"__proto_2": 3, "__proto__": 1, "__proto_": 2}'),
+		{ __proto_2: 3, __proto_3: 1, __proto_: 2 },
+	],
+	[
+		'keys that differ in lone surrogates alone',
+		{ 'a\ud800': 1, 'a\ud801': 2, 'a\ufffd': 3 },
+		{ 'a\ufffd2': 1, 'a\ufffd3': 2, 'a\ufffd': 3 },
+	],
+	[
+		'errors with fields that every object has a name for',
+		Object.assign(new Error('odd'), { stack: 'none', toString: 1, constructor: 2 }),
+		{ name: 'Error', message: 'odd', stack: 'none', toString: 1, constructor: 2 },
+	],
 ]
