@@ -21,6 +21,8 @@ export const TEE_QUEUE_RECORDS_MAX = 16_384
 
 /** Nested arrays and maps in `data`; what is deeper becomes a marker. */
 export const DATA_DEPTH_MAX = 32
+/** The same in a state that is compared or shown: a recursion over it stays well within Node's stack. */
+export const STATE_DEPTH_MAX = 256
 /** Bytes of one record's `data`; the value that would go beyond becomes a marker. */
 export const DATA_BYTES_MAX = MIB
 /** No such `data` packs to more than this; it leaves room for headers. No reader decodes more. */

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
-import { canonicalise } from '../codec/canonical.ts'
+import { canonicalState } from '../codec/canonical.ts'
 import { escapeUnsafe, toJson } from '../codec/json-dialect.ts'
 import { messageOf } from '../errors.ts'
 import type { LogRecord } from '../record.ts'
@@ -63,10 +63,10 @@ export const state: Command = {
 				const at = await momentOf(chain, text, invocation, terminal)
 				return stateAt(chain, at, fold, structuredClone(initial), { gaps })
 			}
-			const at = asData(await stateOf(invocation.text('at')))
+			const at = await stateOf(invocation.text('at'))
 			const output = new Output(terminal.stdout)
 			if (diff === undefined) await output.write(shown(at, terminal))
-			else await output.write(formatChanges(diffStates(at, asData(await stateOf(diff)))))
+			else await output.write(formatChanges(diffStates(at, await stateOf(diff))))
 			return STATUS.fine
 		} finally {
 			await chain.close()
@@ -101,12 +101,7 @@ async function load(path: string): Promise<Reducer> {
 }
 
 /** As it would be in a chain: what a reducer keeps in classes, maps and sets shows as plain data. */
-function asData(value: unknown): unknown {
-	const { value: data, markers } = canonicalise(value)
-	return markers === 0 ? (data ?? null) : value
-}
-
 function shown(value: unknown, { stdoutIsTerminal }: Terminal): string {
-	const line = toJson(value)
+	const line = toJson(canonicalState(value))
 	return stdoutIsTerminal ? `${escapeUnsafe(JSON.stringify(JSON.parse(line), undefined, 2))}\n` : `${line}\n`
 }

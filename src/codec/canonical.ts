@@ -4,7 +4,7 @@
  * `{ $unserializable: reason }`, in its place. The table of types is in `docs/FORMAT.md`.
  */
 import { types } from 'node:util'
-import { DATA_BYTES_MAX, DATA_DEPTH_MAX } from '../limits.ts'
+import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../limits.ts'
 
 /** The reasons a marker gives; `'threw'` is followed by the name of what was thrown. */
 export const MARKER_REASONS = [
@@ -44,9 +44,16 @@ const MARKER_BYTES = 64
 /** The canonical copy of any value, with what it took. */
 export function canonicalise(value: unknown): Canonical {
 	if (value === undefined) return NOTHING
-	const copier = new Copier()
+	const copier = new Copier(DATA_BYTES_MAX, DATA_DEPTH_MAX)
 	const copy = copier.copy(value, 0)
 	return { value: copy, bytes: copier.bytes, markers: copier.markers, replaced: copier.replaced }
+}
+
+/** The same of a state, which is to be looked at and goes into no record: of any size, and so deep that no recursion over it overflows. */
+export function canonicalState(state: unknown): unknown {
+	return state === undefined
+		? undefined
+		: new Copier(Number.POSITIVE_INFINITY, STATE_DEPTH_MAX).copy(state, 0)
 }
 
 /** The marker that stands for what could not be carried. */
@@ -61,6 +68,13 @@ class Copier {
 	replaced = 0
 	/** The containers we are inside of, outermost first. */
 	readonly #path: object[] = []
+	readonly #bytesMax: number
+	readonly #depthMax: number
+
+	constructor(bytesMax: number, depthMax: number) {
+		this.#bytesMax = bytesMax
+		this.#depthMax = depthMax
+	}
 
 	copy(value: unknown, depth: number): unknown {
 		switch (typeof value) {
@@ -91,7 +105,7 @@ class Copier {
 
 	#object(value: object, depth: number): unknown {
 		if (this.#isFull(0)) return this.#marker('too large')
-		if (depth >= DATA_DEPTH_MAX) return this.#marker('too deep')
+		if (depth >= this.#depthMax) return this.#marker('too deep')
 		if (this.#path.includes(value)) return this.#marker('cycle')
 		this.#path.push(value)
 		const { bytes, markers } = this
@@ -267,7 +281,7 @@ class Copier {
 	}
 
 	#isFull(bytes: number): boolean {
-		return this.bytes + bytes > DATA_BYTES_MAX
+		return this.bytes + bytes > this.#bytesMax
 	}
 
 	#marker(reason: string): unknown {

@@ -1,5 +1,6 @@
 /** What changed between two states: as data, and as a text for people. */
 import microdiff from 'microdiff'
+import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
 
 export interface StateChange {
@@ -15,8 +16,16 @@ export interface StateChange {
 const TYPES = { CREATE: 'added', REMOVE: 'removed', CHANGE: 'changed' } as const
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
-/** The changes that make one state of another, in the order of their keys; none where they are equal. */
+/**
+ * The changes that make one state of another, in the order of their keys; none where they are equal. States are compared as a chain would
+ * hold them, in canonical form but for the bound on their size: a Map as an object, a Set as an array, an Error as its fields, and a marker
+ * for a function, for a value inside itself and for what is deeper than 256.
+ */
 export function diffStates(from: unknown, to: unknown): StateChange[] {
+	return diffCanonical(canonicalState(from), canonicalState(to))
+}
+
+function diffCanonical(from: unknown, to: unknown): StateChange[] {
 	const leaves = new Map<string, symbol>()
 	const states = [{ state: comparable(from, leaves) }, { state: comparable(to, leaves) }] as const
 	const changes = microdiff(...states, { cyclesFix: false })
@@ -50,18 +59,15 @@ function pathText(path: readonly (string | number)[]): string {
 	return text === '' ? '(state)' : text.replace(/^\./, '')
 }
 
-/**
- * A state as microdiff compares it rightly: dates and bytes are one value each, equal to nothing else; a map has no keys but its own;
- * a field that is undefined is none.
- */
+/** A canonical state as microdiff compares it rightly: dates and bytes are one value each, equal to nothing else; a map has no keys but its own. */
 function comparable(value: unknown, leaves: Map<string, symbol>): unknown {
 	if (value instanceof Uint8Array) return leaf(`bytes ${Buffer.from(value).toString('base64')}`, leaves)
 	if (value instanceof Date) return leaf(`date ${value.getTime()}`, leaves)
-	if (typeof value !== 'object' || value === null) return value === 0 ? 0 : value
+	if (typeof value !== 'object' || value === null) return value
 	if (Array.isArray(value)) return value.map((item) => comparable(item, leaves))
 	const fields: Record<string, unknown> = Object.create(null)
 	for (const [key, field] of Object.entries(value)) {
-		if (field !== undefined) fields[key] = comparable(field, leaves)
+		fields[key] = comparable(field, leaves)
 	}
 	return fields
 }

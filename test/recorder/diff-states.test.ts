@@ -10,6 +10,28 @@ const changed = (path: StateChange['path'], from: unknown, to: unknown) => ({
 	to,
 })
 
+class Cart {
+	readonly items: number
+
+	constructor(items: number) {
+		this.items = items
+	}
+}
+
+function cyclic(n: number): unknown {
+	const state = { n, inner: { n, up: undefined as unknown } }
+	state.inner.up = state
+	return state
+}
+
+const large = (n: number) => ({ text: 'x'.repeat(2_000_000), last: { n } })
+
+function nested(depth: number, leaf: unknown): unknown {
+	let state = leaf
+	for (let level = 0; level < depth; level++) state = { in: state }
+	return state
+}
+
 describe('changes', () => {
 	test.each([
 		['a field more', { a: 1 }, { a: 1, b: 2 }, [added(['b'], 2)]],
@@ -47,7 +69,30 @@ describe('changes', () => {
 		['a root that came about', undefined, [], [changed([], undefined, [])]],
 		['the field `constructor`', {}, { constructor: 1 }, [added(['constructor'], 1)]],
 		['the field `toString`', { toString: 1 }, {}, [removed(['toString'], 1)]],
-		['the field `__proto__`', {}, JSON.parse('{"__proto__":{"a":1}}'), [added(['__proto__'], { a: 1 })]],
+		['the field `__proto__`', {}, JSON.parse('{"__proto__":{"a":1}}'), [added(['__proto_'], { a: 1 })]],
+		['a value of a Map', { a: new Map([['x', 1]]) }, { a: new Map([['x', 2]]) }, [changed(['a', 'x'], 1, 2)]],
+		[
+			'a value of a Map whose keys are no texts',
+			new Map([[1, 'x']]),
+			new Map([[1, 'y']]),
+			[changed(['$map', 0, 1], 'x', 'y')],
+		],
+		['an element of a Set', new Set([1]), new Set([1, 2]), [added([1], 2)]],
+		[
+			'what an Error says',
+			{ error: Object.assign(new Error('a'), { stack: '' }) },
+			{ error: Object.assign(new Error('b'), { stack: '' }) },
+			[changed(['error', 'message'], 'a', 'b')],
+		],
+		['a class instance of its own', { a: new Cart(1) }, { a: new Cart(2) }, [changed(['a', 'items'], 1, 2)]],
+		['what is beside a cycle', cyclic(1), cyclic(2), [changed(['n'], 1, 2), changed(['inner', 'n'], 1, 2)]],
+		['what is beyond what a record holds', large(1), large(2), [changed(['last', 'n'], 1, 2)]],
+		[
+			'what is deeper than in a record',
+			nested(200, 1),
+			nested(200, 2),
+			[changed(Array(200).fill('in'), 1, 2)],
+		],
 		['a field whose name is empty', { '': 1 }, { '': 2 }, [changed([''], 1, 2)]],
 	])('%s', (_name, from, to, changes) => {
 		expect(diffStates(from, to)).toEqual(changes)
@@ -74,6 +119,9 @@ describe('changes', () => {
 		['objects in another order', { a: 1, b: { c: [1, null] } }, { b: { c: [1, null] }, a: 1 }],
 		['a field that is undefined, and none', { a: undefined }, {}],
 		['nothing', undefined, undefined],
+		['Maps', new Map([['x', { n: 1 }]]), new Map([['x', { n: 1 }]])],
+		['cycles', cyclic(1), cyclic(1)],
+		['what is far too deep', nested(100_000, 1), nested(100_000, 1)],
 	])('equal states have none: %s', (_name, from, to) => {
 		expect(diffStates(from, to)).toEqual([])
 	})
