@@ -78,7 +78,7 @@ export class Player {
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
 		this.#loops = loop
 		this.#from = this.#options.query
-		const { clock, rate, sourceId = chain.chainId, signal } = this.#options
+		const { clock, rate, sourceId = chain.chainId } = this.#options
 		const into = asTarget(target)
 		this.#pacer = new Pacer(clock, rate)
 		this.#delivery = new Delivery(into, this.#options)
@@ -87,8 +87,6 @@ export class Player {
 			sourceId,
 			keepsGaps: into.keepsGaps === true,
 		})
-		signal?.addEventListener('abort', () => this.stop(), { once: true })
-		if (signal?.aborted) this.stop()
 	}
 
 	/** How many times faster than life; may be set at any moment. Infinity: as fast as the target takes records. */
@@ -179,7 +177,7 @@ export class Player {
 			this.#isEnded = false
 			this.#playing = undefined
 		}
-		this.#playing ??= this.#run()
+		this.#playing ??= this.#runUntilAborted()
 		// Who only steps does not wait for the end.
 		this.#playing.catch(() => {})
 		this.#pacer.wake()
@@ -199,6 +197,19 @@ export class Player {
 		const query = { ...this.#options.query, since: tsMs, limit: 1, gaps: 'skip' as const }
 		for await (const record of this.#chain.records(query)) return record.seq
 		return Number.MAX_SAFE_INTEGER
+	}
+
+	/** A signal that outlives the player knows of it only while it plays. */
+	async #runUntilAborted(): Promise<ReplaySummary> {
+		const { signal } = this.#options
+		const onAbort = () => this.stop()
+		if (signal?.aborted) onAbort()
+		signal?.addEventListener('abort', onAbort)
+		try {
+			return await this.#run()
+		} finally {
+			signal?.removeEventListener('abort', onAbort)
+		}
 	}
 
 	async #run(): Promise<ReplaySummary> {

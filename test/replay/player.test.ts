@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -172,4 +173,28 @@ test('a place that is none, and options that a player has no use for, are refuse
 			expect.objectContaining({ code: 'INVALID_OPTION' }),
 		)
 	}
+})
+
+test('a signal ends it, and holds on to no player that has ended or never played', async () => {
+	const { signal } = new AbortController()
+	const listeners = () => getEventListeners(signal, 'abort').length
+	const { player, clock } = await setUp(3, { signal })
+	expect(listeners()).toBe(0)
+	for (const round of [1, 2]) {
+		const done = player.play()
+		expect(listeners()).toBe(1)
+		await clock.advance(10_000)
+		expect(await done).toMatchObject({ replayed: 3 * round, ended: 'end' })
+		expect(listeners()).toBe(0)
+		await player.seek({ seq: 1 })
+	}
+	const aborted = new AbortController()
+	const second = await setUp(3, { signal: aborted.signal })
+	const done = second.player.play()
+	await settled()
+	aborted.abort()
+	expect(await done).toMatchObject({ replayed: 1, ended: 'aborted' })
+	const third = await setUp(3, { signal: aborted.signal })
+	expect(await third.player.play()).toMatchObject({ replayed: 0, ended: 'aborted' })
+	expect(getEventListeners(aborted.signal, 'abort')).toEqual([])
 })
