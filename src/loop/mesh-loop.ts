@@ -53,6 +53,13 @@ export function keepBelow(loop: MeshLoop, keep: KeepBelow): () => void {
 	return keepThrough(loop, keep)
 }
 
+let nowThrough: (loop: MeshLoop) => number
+
+/** The time by a loop's clock. Not part of the public face. */
+export function nowOf(loop: MeshLoop): number {
+	return nowThrough(loop)
+}
+
 /**
  * An event bus whose every event is kept: in a bounded ring for now, and through its appender for ever.
  *
@@ -75,6 +82,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	static {
 		publishThrough = (loop, line) => loop.#core.publish(line, loop.#scope, true)
 		keepThrough = (loop, keep) => loop.#core.keepBelow(keep)
+		nowThrough = (loop) => loop.#core.now()
 	}
 
 	readonly #core: LoopCore

@@ -3,7 +3,7 @@
  * nowhere, until something happens. Then they are written as one record.
  */
 import { MeshChainError } from '../errors.ts'
-import { keepBelow, type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
+import { keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel, show } from '../record.ts'
 
@@ -21,7 +21,7 @@ export interface BlackBoxOptions {
 	lines?: number
 	/** Bytes held, by an upper estimate, default and at most 960 KiB: what one record can hold. */
 	bytes?: number
-	/** A line is held for so long, default 300,000 (five minutes). */
+	/** A line is held for so long by the loop's clock, whatever its own time, default 300,000 (five minutes). */
 	ageMs?: number
 	/** A record at this level or above triggers it; null: none does. Default `'error'`, a `$crash` among them. */
 	level?: LogLevel | null
@@ -72,6 +72,7 @@ export interface BlackBoxData {
 
 interface Held {
 	readonly line: BlackBoxLine
+	readonly sinceMs: number
 	readonly bytes: number
 }
 
@@ -157,7 +158,6 @@ export class BlackBox {
 		if (record.kind === BLACK_BOX_KIND || this.#first === this.#held.length) return
 		const isAtLevel = levelIndex(record.level) >= this.#levelIndex
 		if (!isAtLevel && this.#when?.(record) !== true) return
-		this.#dropOlderThan(record.tsMs)
 		this.#write(record.message, record.seq)
 	}
 
@@ -170,20 +170,17 @@ export class BlackBox {
 		const line = { tsMs, level, kind, message, ...(data === undefined ? {} : { data }), daemonId, nodeId }
 		const bytes = draftBytes + sizeBeside(line)
 		this.#counts.kept++
-		this.#held.push({ line, bytes })
+		const sinceMs = nowOf(this.#loop)
+		this.#dropAged(sinceMs)
+		this.#held.push({ line, sinceMs, bytes })
 		this.#bytes += bytes
 		while (this.#held.length - this.#first > this.#bounds.lines) this.#drop('lines')
 		while (this.#bytes > this.#bounds.bytes) this.#drop('bytes')
-		this.#dropOlderThan(line.tsMs)
 	}
 
-	#dropOlderThan(nowMs: number): void {
-		while (
-			this.#first < this.#held.length &&
-			nowMs - this.#held[this.#first]!.line.tsMs > this.#bounds.ageMs
-		) {
-			this.#drop('age')
-		}
+	#dropAged(nowMs: number): void {
+		const sinceMs = nowMs - this.#bounds.ageMs
+		while (this.#first < this.#held.length && this.#held[this.#first]!.sinceMs < sinceMs) this.#drop('age')
 	}
 
 	#drop(bound: keyof BlackBoxStats['dropped']): void {
@@ -197,6 +194,7 @@ export class BlackBox {
 	}
 
 	#write(reason: string, bySeq: number | null): LogRecord | undefined {
+		this.#dropAged(nowOf(this.#loop))
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }

@@ -122,6 +122,27 @@ describe('what is held is bounded', () => {
 		loop.error('now')
 		expect(boxes()[0]).toMatchObject({ dropped: 1, lines: [{ message: 'less old' }, { message: 'new' }] })
 	})
+
+	test('by age, which is how long it was held: no time that a line gives itself drops another one', () => {
+		let nowMs = 1_000_000
+		const { loop, boxes, blackBox } = boxed({ ageMs: 500 }, { clock: () => nowMs })
+		loop.debug('long ago', undefined, { tsMs: 5 })
+		loop.debug('before')
+		loop.debug('from the future', undefined, { tsMs: nowMs + 60_000 })
+		loop.debug('behind')
+		loop.error('from the future too', undefined, { tsMs: nowMs + 60_000 })
+		expect(boxes()[0]?.lines.map(({ message }) => message)).toEqual([
+			'long ago',
+			'before',
+			'from the future',
+			'behind',
+		])
+		loop.debug('from the future', undefined, { tsMs: nowMs + 60_000 })
+		nowMs += 501
+		blackBox.trigger()
+		expect(boxes()[1]).toMatchObject({ dropped: 1, lines: [] })
+		expect(blackBox.stats()).toMatchObject({ held: 0, bytes: 0, dropped: { age: 1 } })
+	})
 })
 
 describe('what brings it to light', () => {
