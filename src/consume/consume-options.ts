@@ -5,6 +5,7 @@ import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from
 import { TIMER_MS_MAX } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { show } from '../record.ts'
+import { checkName } from './name-lock.ts'
 
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
 	/** Where a consumer begins that has no cursor yet: with the first record of the chain (default), or behind its last one. */
@@ -49,10 +50,7 @@ export function resolveConsumeOptions(
 	options: ConsumeOptions,
 ): ResolvedConsumeOptions {
 	checkOptionNames(options, [...NAMES, ...FILTERS])
-	if (typeof name !== 'string' || !/^[\w-]{1,64}$/.test(name)) {
-		const text = `a consumer's name is 1 to 64 letters, digits, - and _: it is a part of a file's name; not ${show(name)}`
-		throw new MeshChainError('INVALID_OPTION', text)
-	}
+	checkName('consumer', name)
 	const {
 		from = 'start',
 		retries = Number.POSITIVE_INFINITY,

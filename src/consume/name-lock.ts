@@ -4,12 +4,21 @@ import { MeshChainError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
 import { show } from '../record.ts'
 
+type Named = 'consumer' | 'projection'
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkName(what: Named, name: string): void {
+	if (typeof name === 'string' && /^[\w-]{1,64}$/.test(name)) return
+	const text = `a ${what}'s name is 1 to 64 letters, digits, - and _: it is a part of a file's name; not ${show(name)}`
+	throw new MeshChainError('INVALID_OPTION', text)
+}
+
 /**
  * @param path of the file that says how far it has come.
  * @param what it is, in a message.
  * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that has it; whatever else the system says.
  */
-export function lockName(system: FileSystem, path: string, what: 'consumer' | 'projection'): Lock {
+export function lockName(system: FileSystem, path: string, what: Named): Lock {
 	try {
 		return acquireLock(system, path, Date.now(), 0)
 	} catch (error) {

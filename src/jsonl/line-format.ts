@@ -44,3 +44,9 @@ export interface LineFormat {
 
 /** What a form makes of a line with a field that it needs and that is missing or wrong. */
 export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }
+
+/** Whether data is a map: has fields of its own to stand beside those of a record. */
+export function isMap(data: unknown): data is JsonFields {
+	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
+	return !(data instanceof Date || data instanceof Uint8Array)
+}

@@ -10,7 +10,7 @@ import { escapeUnsafe, toJson } from '../codec/json-dialect.ts'
 import { TIME_MAX_MS } from '../limits.ts'
 import { isId, isKind } from '../line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../record.ts'
-import { INVALID_FIELD, type JsonFields, type LineFormat } from './line-format.ts'
+import { INVALID_FIELD, isMap, type JsonFields, type LineFormat } from './line-format.ts'
 
 const NODE_KEY = 'service.instance.id'
 const DAEMON_KEY = 'service.name'
@@ -179,9 +179,4 @@ function objectsIn(value: unknown): readonly JsonFields[] {
 
 function fieldsOf(value: unknown): JsonFields {
 	return typeof value === 'object' && value !== null ? (value as JsonFields) : {}
-}
-
-function isMap(value: unknown): value is JsonFields {
-	if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-	return !(value instanceof Date || value instanceof Uint8Array)
 }

@@ -5,7 +5,7 @@
 import { toJson } from '../codec/json-dialect.ts'
 import type { LogLevel, LogRecord } from '../record.ts'
 import { lineOfJson } from './json-line.ts'
-import type { LineFormat } from './line-format.ts'
+import { isMap, type LineFormat } from './line-format.ts'
 
 const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
 
@@ -35,9 +35,4 @@ const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'm
 
 function isTaken(data: Readonly<Record<string, unknown>>): boolean {
 	return TAKEN.some((name) => Object.hasOwn(data, name))
-}
-
-function isMap(data: unknown): data is Readonly<Record<string, unknown>> {
-	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
-	return !(data instanceof Date || data instanceof Uint8Array)
 }

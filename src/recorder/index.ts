@@ -1,4 +1,5 @@
 /** `mesh-chain/recorder`: lists names, defines nothing. */
+export { type Projection, type ProjectOptions, project } from '../consume/project.ts'
 export {
 	BlackBox,
 	type BlackBoxData,
@@ -7,7 +8,6 @@ export {
 	type BlackBoxStats,
 } from './black-box.ts'
 export { diffStates, formatChanges, type StateChange } from './diff-states.ts'
-export { type Projection, type ProjectOptions, project } from './project.ts'
 export { Recorder, type RecorderOptions } from './recorder.ts'
 export type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
 export { ChainSession, listSessions, openSession, type SessionInfo } from './sessions.ts'

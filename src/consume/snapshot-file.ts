@@ -2,7 +2,6 @@
 import { dirname } from 'node:path'
 import type { Lock } from '../chain/files/lock.ts'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
-import { lockName } from '../consume/name-lock.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import {
 	closeQuietly,
@@ -16,6 +15,7 @@ import {
 	writeFully,
 } from '../file-system.ts'
 import { show } from '../record.ts'
+import { lockName } from './name-lock.ts'
 
 export interface Snapshot<S> {
 	readonly epoch: number

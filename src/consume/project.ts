@@ -1,13 +1,14 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
 import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
-import { resumeAfter } from '../consume/resume.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { TIMER_MS_MAX } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
+import { checkName } from './name-lock.ts'
+import { resumeAfter } from './resume.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 
 export interface ProjectOptions {
@@ -78,12 +79,7 @@ export function project<S>(
 		)
 	}
 	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'path', 'fs'])
-	if (typeof name !== 'string' || !/^[\w-]{1,64}$/.test(name)) {
-		throw new MeshChainError(
-			'INVALID_OPTION',
-			`a projection's name is 1 to 64 letters, digits, - and _, not ${show(name)}`,
-		)
-	}
+	checkName('projection', name)
 	if (typeof fold !== 'function')
 		throw new MeshChainError('INVALID_OPTION', `a fold must be a function, not ${show(fold)}`)
 	const saveMs = Math.min(TIMER_MS_MAX, checkWholeNumber('saveMs', options.saveMs ?? 1000, 1))
