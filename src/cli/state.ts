@@ -61,7 +61,7 @@ export const state: Command = {
 		try {
 			const stateOf = async (text: string | undefined) => {
 				const at = await momentOf(chain, text, invocation, terminal)
-				return stateAt(chain, at, fold, structuredClone(initial), { gaps })
+				return stateAt(chain, at, fold, initial, { gaps })
 			}
 			const at = await stateOf(invocation.text('at'))
 			const output = new Output(terminal.stdout)

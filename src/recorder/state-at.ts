@@ -2,6 +2,7 @@
 
 import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
+import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkOptionNames } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
@@ -23,7 +24,8 @@ export interface StateOptions {
  * records since folded onto it; from `initial` where there is none. Reads the checkpoint and those records.
  *
  * @param fold gets each record but mesh-chain's own, in order. What it returns, or resolves to, is the next state.
- * @param initial the state before the first record of the chain.
+ * @param initial the state before the first record of the chain. The fold gets a copy and may change it; what `structuredClone` cannot copy as it
+ * is, an instance of a class or a function, it gets itself.
  * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` where a record is absent.
  *
  * @example
@@ -49,9 +51,9 @@ export async function stateAt<S>(
 		throw new MeshChainError('INVALID_OPTION', `gaps must be 'throw' or 'skip', not ${show(gaps)}`)
 	}
 	const toSeq = await seqAt(chain, at)
-	if (toSeq === 0) return initial
+	if (toSeq === 0) return copyOfInitial(initial)
 	const checkpoint = await checkpointBefore(chain, toSeq, options.checkpoint)
-	let state = checkpoint === undefined ? initial : (checkpoint.state as S)
+	let state = checkpoint === undefined ? copyOfInitial(initial) : (checkpoint.state as S)
 	const fromSeq = (checkpoint?.seq ?? 0) + 1
 	if (fromSeq > toSeq) return state
 	for await (const batch of chain.batches({ fromSeq, toSeq, gaps })) {

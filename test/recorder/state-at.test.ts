@@ -99,6 +99,50 @@ describe(`against a fold from the first record (seed ${SEED})`, () => {
 	})
 })
 
+describe('the state before the first record', () => {
+	/** Changes the state that it gets, at depth. */
+	function push(
+		state: { readonly seqs: number[]; readonly kinds: Map<string, number> },
+		{ seq, kind }: LogRecord,
+	) {
+		state.seqs.push(seq)
+		state.kinds.set(kind, seq)
+		return state
+	}
+
+	test('is not changed by a fold that changes what it gets', async () => {
+		await using chain = await chainOf(3)
+		const initial = { seqs: [], kinds: new Map() }
+		for (const seq of [3, 3, 0]) {
+			const state = await stateAt(chain, { seq }, push, initial)
+			expect(state.seqs).toEqual([1, 2, 3].slice(0, seq))
+			state.seqs.push(99)
+		}
+		expect(initial).toEqual({ seqs: [], kinds: new Map() })
+	})
+
+	test.each([
+		[
+			'an instance of a class',
+			new (class Sum {
+				total = 0
+			})(),
+		],
+		['one that holds a function', { total: 0, add: () => {} }],
+	])('that cannot be copied is handed on itself: %s', async (_name, initial) => {
+		await using chain = await chainOf(3)
+		expect(await stateAt(chain, { seq: 3 }, (state) => state, initial)).toBe(initial)
+	})
+
+	async function chainOf(records: number): Promise<Chain> {
+		const path = newPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		for (let index = 0; index < records; index++) loop.emit('add', index)
+		await loop.close()
+		return openChain(path)
+	}
+})
+
 describe('moments', () => {
 	/** Records with the seqs 2 to 7 and the times 20, 30, 10, 40, 40, 25, behind the beginning of a session at 5. */
 	async function stepping(): Promise<string> {
