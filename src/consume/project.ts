@@ -5,8 +5,9 @@ import { MeshChainError, messageOf } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { TIMER_MS_MAX } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
+import { copyOfInitial } from './initial-state.ts'
 import { checkName } from './name-lock.ts'
 import { resumeAfter } from './resume.ts'
 import { SnapshotFile } from './snapshot-file.ts'
@@ -29,7 +30,7 @@ export interface Projection<S> extends AsyncDisposable {
 	readonly state: S
 	/** That record; 0 for none. */
 	readonly seq: number
-	/** Records that are absent from the chain, and so from the state. */
+	/** Records that are absent from the chain, and so from the state: since the first record, restarts or not. 0: the state is complete. */
 	readonly absent: number
 	/** Resolves when it was closed; rejects when it ended by itself. */
 	readonly done: Promise<void>
@@ -50,7 +51,7 @@ export interface Projection<S> extends AsyncDisposable {
  *
  * @param name 1 to 64 letters, digits, `-` and `_`. One projection of a name runs at a time.
  * @param fold what it returns, or resolves to, is the next state, which must be data.
- * @param initial the state before the first record.
+ * @param initial the state before the first record. The fold gets a copy and may change it.
  * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; by `done` also `CURSOR_MISMATCH`, `CURSOR_DAMAGED`,
  * `CONSUMER_FAILED` when `fold` throws.
  *
@@ -130,7 +131,7 @@ class ChainProjection<S> implements Projection<S> {
 		this.name = name
 		this.#chain = chain
 		this.#fold = fold
-		this.#state = initial
+		this.#state = copyOfInitial(initial)
 		this.#options = options
 		this.done = this.#run()
 		// Whoever does not look at it hears of it by the warning.
@@ -207,12 +208,13 @@ class ChainProjection<S> implements Projection<S> {
 		// What is in the state never was, as far as the chain goes.
 		if (afterSeq < found.seq) return 0
 		this.#state = found.state
+		this.#absent = found.absent
 		this.#moveTo(found.epoch, found.seq)
 		return afterSeq
 	}
 
 	async #take(record: LogRecord): Promise<void> {
-		if (isGap(record)) this.#absent += record.data?.count ?? 0
+		if (isGap(record)) this.#absent += absentBehind(this.#seq, record)
 		else if (!isOwnKind(record.kind)) {
 			try {
 				const next = this.#fold(this.#state, record)
@@ -238,7 +240,8 @@ class ChainProjection<S> implements Projection<S> {
 		this.#isSaveDue = this.#isFolding
 		if (this.#isSaveDue) return
 		try {
-			this.#options.file.write({ epoch: this.#epoch, seq: this.#seq, state: this.#state })
+			const place = { epoch: this.#epoch, seq: this.#seq, absent: this.#absent }
+			this.#options.file.write({ ...place, state: this.#state })
 			this.#unsaved = 0
 			this.#saveError = undefined
 		} catch (error) {
@@ -247,4 +250,9 @@ class ChainProjection<S> implements Projection<S> {
 			if (!this.#over.signal.aborted) this.#saveTimer = setTimeout(() => this.#save(), this.#options.saveMs)
 		}
 	}
+}
+
+/** How many records of a gap are behind a seq: it may begin before what was folded already. */
+function absentBehind(seq: number, { data }: LogRecord<'$gap', GapData>): number {
+	return data === undefined ? 0 : Math.max(0, Math.min(data.count, data.toSeq - seq))
 }

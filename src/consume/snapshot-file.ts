@@ -20,6 +20,8 @@ import { lockName } from './name-lock.ts'
 export interface Snapshot<S> {
 	readonly epoch: number
 	readonly seq: number
+	/** Records up to there that are not in the state, because the chain does not have them. */
+	readonly absent: number
 	readonly state: S
 }
 
@@ -60,12 +62,11 @@ export class SnapshotFile<S> {
 	}
 
 	/** @throws {MeshChainError} `CURSOR_FAILED`; what was written before stays. */
-	write({ epoch, seq, state }: Snapshot<S>): void {
+	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
 		try {
-			const bytes = Buffer.from(
-				`${toJson({ chainId: this.#chainId, epoch, seq, state: plainState(state) })}\n`,
-			)
+			const fields = { chainId: this.#chainId, epoch, seq, absent, state: plainState(state) }
+			const bytes = Buffer.from(`${toJson(fields)}\n`)
 			const fd = this.#system.openSync(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
 			try {
 				writeFully(this.#system, fd, bytes, 0)
@@ -127,7 +128,7 @@ function isPlain(value: unknown): boolean {
 function parse(text: string): (Snapshot<unknown> & { readonly chainId: string }) | undefined {
 	try {
 		const found = fromJson(text) as Partial<Snapshot<unknown> & { chainId: string }> | null
-		const isWhole = Number.isSafeInteger(found?.epoch) && Number.isSafeInteger(found?.seq)
+		const isWhole = [found?.epoch, found?.seq, found?.absent].every(Number.isSafeInteger)
 		return isWhole && typeof found?.chainId === 'string' && 'state' in found ? (found as never) : undefined
 	} catch {
 		return undefined

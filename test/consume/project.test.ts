@@ -168,6 +168,26 @@ describe('a fold', () => {
 	})
 })
 
+test('what the chain does not have is counted, over restarts too, until the state is made again', async () => {
+	const path = newPath()
+	const appender = write(path, 2)
+	appender.append(record(7))
+	appender.flush()
+	const chain = await open(path)
+	const seqs = (state: number[], { seq }: { seq: number }) => [...state, seq]
+	const first = project(chain, 'seqs', seqs, [], { pollMs: 5 })
+	await first.reached(7)
+	await first.close()
+	appender.append(record(10))
+	await appender.close()
+	const second = project(chain, 'seqs', seqs, [], { pollMs: 5 })
+	expect([await second.reached(10), second.absent]).toEqual([[1, 2, 7, 10], 6])
+	await second.close()
+	rmSync(`${path}.seqs.projection`)
+	await using again = project(chain, 'seqs', seqs, [], { pollMs: 5 })
+	expect([await again.reached(10), again.absent]).toEqual([[1, 2, 7, 10], 6])
+})
+
 describe('its snapshot', () => {
 	test('is of one at a time, of its own chain, and never believed when it is damaged', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
@@ -260,6 +280,7 @@ test('a state that would not come back as it is ends it; none is saved half-way 
 	)
 	await slow.reached(5)
 	await slow.close()
+	expect(state).toEqual({ begun: 0, done: 0 })
 })
 
 test('whoever waits for a record that never comes is told when it is closed', async () => {
