@@ -1,8 +1,8 @@
 /** `mesh-chain sessions`: the named spans of history that a chain holds. */
 import { openChain } from '../chain/read/open-chain.ts'
 import { escapeUnsafe } from '../codec/json-dialect.ts'
-import type { Checkpoint } from '../recorder/session.ts'
-import { ChainSession, listSessions, type SessionInfo } from '../recorder/sessions.ts'
+import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
+import { ChainSession, listSessions } from '../recorder/sessions.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'

@@ -7,7 +7,8 @@ import { isGap, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
 import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
 import { type Cursor, CursorFile } from './cursor-file.ts'
-import { lastOf, resumeAfter } from './resume.ts'
+import { lastUpTo } from './epoch-end.ts'
+import { resumeAfter } from './resume.ts'
 
 export interface ConsumerStats {
 	/** Records that the handler has dealt with, gaps not counted. */
@@ -143,7 +144,7 @@ class ChainConsumer implements Consumer {
 
 	async lag(): Promise<number> {
 		await this.#beginning
-		const last = await lastOf(this.#chain)
+		const last = await lastUpTo(this.#chain)
 		return Math.max(0, (last?.seq ?? 0) - this.#cursor.seq)
 	}
 
@@ -213,7 +214,7 @@ class ChainConsumer implements Consumer {
 
 	/** Where a consumer begins that has no cursor yet. */
 	async #first(): Promise<Cursor> {
-		const last = this.#options.from === 'end' ? await lastOf(this.#chain) : undefined
+		const last = this.#options.from === 'end' ? await lastUpTo(this.#chain) : undefined
 		return { epoch: last?.epoch ?? 0, seq: last?.seq ?? 0 }
 	}
 

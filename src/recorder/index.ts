@@ -9,6 +9,6 @@ export {
 } from './black-box.ts'
 export { diffStates, formatChanges, type StateChange } from './diff-states.ts'
 export { Recorder, type RecorderOptions } from './recorder.ts'
-export type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
-export { ChainSession, listSessions, openSession, type SessionInfo } from './sessions.ts'
+export type { Checkpoint, EventSlice, Session, SessionEvent, SessionInfo } from './session.ts'
+export { ChainSession, listSessions, openSession } from './sessions.ts'
 export { type Moment, type StateOptions, stateAt } from './state-at.ts'

@@ -5,6 +5,7 @@ import { MeshChainError } from '../errors.ts'
 import { type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { isOwnKind, type LogRecord, show } from '../record.ts'
+import { markOf } from './mark.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
@@ -16,7 +17,6 @@ import {
 	type SessionMark,
 } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
-import { markOf } from './sessions.ts'
 
 export interface RecorderOptions {
 	/** Events in memory, default 50,000; 0 acts as 1. The oldest go first. */

@@ -35,6 +35,22 @@ export interface EventSlice {
 	readonly missing: number
 }
 
+/** One session of a chain. */
+export interface SessionInfo {
+	readonly id: string
+	readonly epoch: number
+	/** Where its beginning is gone, the time of the first record that is left. */
+	readonly startedMs: number
+	/** Null when it is active, or its process died. */
+	readonly stoppedMs: number | null
+	/** Of the record that began it. Where that is gone: what is before its first event, by the count of its next mark. */
+	readonly startSeq: number
+	/** Of the record that ended it, or of the last one that it holds. */
+	readonly endSeq: number
+	/** Index of its first event here: above 0 where it was imported. */
+	readonly firstIndex: number
+}
+
 /** A session as plain data: `JSON.stringify` keeps all of it, and what it makes of it can be imported. */
 export interface Session {
 	readonly id: string

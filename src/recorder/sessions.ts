@@ -4,6 +4,8 @@ import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkWholeNumber } from '../options.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { checkpointOf, indexIn, isPlaced, markOf } from './mark.ts'
+import { MarkWalk } from './mark-walk.ts'
 import { Places } from './places.ts'
 import {
 	CHECKPOINT_KIND,
@@ -14,28 +16,9 @@ import {
 	SESSION_KIND,
 	type Session,
 	type SessionEvent,
+	type SessionInfo,
 	type SessionMark,
 } from './session.ts'
-
-type OpenSession = Omit<SessionInfo, 'stoppedMs' | 'endSeq'>
-type StartMark = SessionMark & { readonly action: 'start' }
-type StopMark = SessionMark & { readonly action: 'stop' }
-
-/** One session of a chain. */
-export interface SessionInfo {
-	readonly id: string
-	readonly epoch: number
-	/** Where its beginning is gone, the time of the first record that is left. */
-	readonly startedMs: number
-	/** Null when it is active, or its process died. */
-	readonly stoppedMs: number | null
-	/** Of the record that began it. Where that is gone: what is before its first event, by the count of its next mark. */
-	readonly startSeq: number
-	/** Of the record that ended it, or of the last one that it holds. */
-	readonly endSeq: number
-	/** Index of its first event here: above 0 where it was imported. */
-	readonly firstIndex: number
-}
 
 /** All sessions of a chain, by their beginnings. Reads their marks only. */
 export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
@@ -63,43 +46,6 @@ export async function openSession(chain: Chain, id: string): Promise<ChainSessio
 	throw new MeshChainError('SESSION_NOT_FOUND', `there is no session ${show(id)}: ${text}`, {
 		path: chain.path,
 	})
-}
-
-/** Follows the marks of a chain, in order, some of which may be gone. */
-class MarkWalk {
-	readonly sessions: SessionInfo[] = []
-	readonly #chain: Chain
-	/** By recorder, of which several may be at work at a time. */
-	readonly #open = new Map<string, OpenSession>()
-
-	constructor(chain: Chain) {
-		this.#chain = chain
-	}
-
-	async take(record: LogRecord, mark: SessionMark | CheckpointMark): Promise<void> {
-		const before = this.#open.get(mark.recorder)
-		const isStart = 'firstIndex' in mark
-		let session = before
-		if (isStart || before?.id !== mark.session) {
-			session = isStart ? startedBy(record, mark) : await startedBefore(this.#chain, record, mark)
-			if (before !== undefined) await this.#unended(before, session.startSeq - 1)
-			this.#open.set(mark.recorder, session)
-		}
-		if (session === undefined || !('nextIndex' in mark)) return
-		this.sessions.push({ ...session, stoppedMs: record.tsMs, endSeq: record.seq })
-		this.#open.delete(mark.recorder)
-	}
-
-	/** What is open behind the last mark. */
-	async end(): Promise<void> {
-		for (const session of this.#open.values()) await this.#unended(session, Number.MAX_SAFE_INTEGER)
-	}
-
-	/** Its process died, or it goes on: it ends with its epoch, or before the next one. */
-	async #unended(session: OpenSession, toSeq: number): Promise<void> {
-		const endSeq = await lastSeqOfEpoch(this.#chain, session, toSeq)
-		this.sessions.push({ ...session, stoppedMs: null, endSeq })
-	}
 }
 
 interface SliceQuery {
@@ -273,77 +219,4 @@ function absentWithin(
 	if (data === undefined) return 0
 	const events = places.eventsWithin(Math.max(data.fromSeq, fromSeq), Math.min(data.toSeq, toSeq))
 	return Math.min(data.count, events)
-}
-
-/** What a mark carries; undefined for a record that somebody else wrote under its kind. */
-export function markOf<M>({ data }: LogRecord, key: keyof M & string): M | undefined {
-	if (typeof data !== 'object' || data === null) return undefined
-	return typeof (data as Readonly<Record<string, unknown>>)[key] === 'string' ? (data as M) : undefined
-}
-
-/** Whether a mark says where in its session it stands. */
-function isPlaced(mark: SessionMark | CheckpointMark): boolean {
-	const index: unknown = indexIn(mark)
-	return Number.isSafeInteger(index) && (index as number) >= 0
-}
-
-/** Of the event behind a mark. */
-function indexIn(mark: SessionMark | CheckpointMark): number {
-	if ('eventIndex' in mark) return mark.eventIndex
-	return mark.action === 'start' ? mark.firstIndex : mark.nextIndex
-}
-
-export function checkpointOf<S>({ seq, tsMs }: LogRecord, mark: CheckpointMark): Checkpoint<S> {
-	const { id, label, eventIndex, state } = mark
-	return { id, label: label ?? undefined, state: state as S, eventIndex, tsMs, seq }
-}
-
-function startedBy(start: LogRecord, mark: StartMark): OpenSession {
-	const { session: id, firstIndex } = mark
-	return { id, epoch: start.epoch, startedMs: start.tsMs, startSeq: start.seq, firstIndex }
-}
-
-/** Its beginning is gone, damaged or retained; a later mark tells how many events there were before. */
-async function startedBefore(
-	chain: Chain,
-	{ seq, epoch, tsMs }: LogRecord,
-	mark: CheckpointMark | StopMark,
-): Promise<OpenSession> {
-	let startSeq = seq - 1
-	let events = indexIn(mark)
-	for await (const own of chain.records({ kind: '$*', toSeq: startSeq, reverse: true, gaps: 'skip' })) {
-		const between = startSeq - own.seq
-		if (between >= events) break
-		events -= between
-		startSeq = own.seq - 1
-	}
-	startSeq = Math.max(0, startSeq - events)
-	let startedMs = tsMs
-	for await (const first of chain.records({ fromSeq: startSeq + 1, limit: 1, gaps: 'skip' }))
-		startedMs = first.tsMs
-	return { id: mark.session, epoch, startedMs, startSeq, firstIndex: 0 }
-}
-
-/** Epochs never step back: a bisection by seeks. */
-async function lastSeqOfEpoch(
-	chain: Chain,
-	{ epoch, startSeq }: OpenSession,
-	toSeq: number,
-): Promise<number> {
-	const last = await newestUpTo(chain, toSeq)
-	if (last === undefined || last.epoch === epoch) return Math.max(startSeq, last?.seq ?? 0)
-	let known = startSeq
-	let later = last.seq
-	while (later - known > 1) {
-		const middle = Math.floor((known + later) / 2)
-		const found = await newestUpTo(chain, middle)
-		if (found !== undefined && found.epoch > epoch) later = found.seq
-		else known = middle
-	}
-	return known
-}
-
-async function newestUpTo(chain: Chain, toSeq: number): Promise<LogRecord | undefined> {
-	for await (const record of chain.records({ toSeq, reverse: true, limit: 1, gaps: 'skip' })) return record
-	return undefined
 }

@@ -6,8 +6,8 @@ import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkOptionNames } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { checkpointOf, markOf } from './mark.ts'
 import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark } from './session.ts'
-import { checkpointOf, markOf } from './sessions.ts'
 
 /** A record; a time: then the last record by `seq` that is there and not later; or a checkpoint: the newest one of that id. */
 export type Moment = { readonly seq: number } | { readonly tsMs: number } | { readonly checkpoint: string }

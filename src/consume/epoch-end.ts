@@ -1,0 +1,34 @@
+/** Where an epoch of a chain ends, of which only a reader's look is known. */
+import type { Chain } from '../chain/chain.ts'
+import type { LogRecord } from '../record.ts'
+
+/**
+ * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never step back: a bisection by seeks, whose
+ * reads grow with the square of the logarithm of the chain.
+ *
+ * @param laterSeq of a record of a later epoch.
+ */
+export async function firstSeqBehindEpoch(
+	chain: Chain,
+	epoch: number,
+	{ afterSeq, laterSeq }: { readonly afterSeq: number; readonly laterSeq: number },
+): Promise<number> {
+	let known = afterSeq
+	let later = laterSeq
+	while (later - known > 1) {
+		const middle = Math.floor((known + later) / 2)
+		const found = await lastUpTo(chain, middle)
+		if (found !== undefined && found.epoch > epoch) later = found.seq
+		else known = middle
+	}
+	return later
+}
+
+/** The last record that is there up to a seq; of the whole chain unless told. */
+export async function lastUpTo(
+	chain: Chain,
+	toSeq = Number.MAX_SAFE_INTEGER,
+): Promise<LogRecord | undefined> {
+	for await (const record of chain.records({ toSeq, reverse: true, limit: 1, gaps: 'skip' })) return record
+	return undefined
+}
