@@ -3,7 +3,7 @@ import type { Chain, ChainQuery } from '../chain/chain.ts'
 import { MeshChainError } from '../errors.ts'
 import { show } from '../record.ts'
 import type { Checkpoint } from '../recorder/session.ts'
-import { ChainSession, listSessions, openSession } from '../recorder/sessions.ts'
+import { ChainSession, listSessions, openSession, sessionNotFound } from '../recorder/sessions.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 
 export const SESSION_OPTIONS: readonly OptionSpec[] = [
@@ -38,7 +38,7 @@ export async function sessionOf(chain: Chain, id: string | undefined): Promise<C
 	if (id !== undefined) return openSession(chain, id)
 	const newest = (await listSessions(chain)).at(-1)
 	if (newest !== undefined) return new ChainSession(chain, newest)
-	throw new MeshChainError('SESSION_NOT_FOUND', `${show(chain.path)} holds no session`, { path: chain.path })
+	throw await sessionNotFound(chain, `${show(chain.path)} holds no session`)
 }
 
 /** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND` */

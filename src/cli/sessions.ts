@@ -2,7 +2,7 @@
 import { openChain } from '../chain/read/open-chain.ts'
 import { escapeUnsafe } from '../codec/json-dialect.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
-import { ChainSession, listSessions } from '../recorder/sessions.ts'
+import { ChainSession, listSessions, marksFromElsewhere } from '../recorder/sessions.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
@@ -42,6 +42,8 @@ export const sessions: Command = {
 				: rows.map((row) => shown(row, paint)).join('')
 			await new Output(terminal.stdout).write(text)
 			if (rows.length === 0) terminal.stderr.write('mesh-chain: the chain holds no session\n')
+			const elsewhere = await marksFromElsewhere(chain)
+			if (elsewhere !== undefined) terminal.stderr.write(`mesh-chain: ${elsewhere}\n`)
 			return (await tellEnd(chain, invocation.file, terminal)) ? STATUS.damage : STATUS.fine
 		} finally {
 			await chain.close()

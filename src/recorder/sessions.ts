@@ -20,15 +20,35 @@ import {
 	type SessionMark,
 } from './session.ts'
 
-/** All sessions of a chain, by their beginnings. Reads their marks only. */
+/**
+ * All sessions of a chain, by their beginnings. Reads their marks only. What came from other chains, by a merge or a replay, is none of its
+ * sessions: seqs and epochs, by which a session is found, are those of the chain that it was recorded in.
+ */
 export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 	const walk = new MarkWalk(chain)
-	for await (const record of chain.records({ kind: [SESSION_KIND, CHECKPOINT_KIND], gaps: 'skip' })) {
-		const mark = markOf<SessionMark | CheckpointMark>(record, 'session')
-		if (mark !== undefined && isPlaced(mark) && record.origin === undefined) await walk.take(record, mark)
+	for await (const { record, mark } of marksIn(chain)) {
+		if (record.origin === undefined) await walk.take(record, mark)
 	}
 	await walk.end()
 	return walk.sessions.sort((a, b) => a.startSeq - b.startSeq)
+}
+
+/** Why sessions that somebody looks for are not among those of a chain: marks of theirs came from other ones. Undefined where none did. */
+export async function marksFromElsewhere(chain: Chain): Promise<string | undefined> {
+	let count = 0
+	for await (const { record } of marksIn(chain)) if (record.origin !== undefined) count++
+	if (count === 0) return undefined
+	const came = count === 1 ? '1 session record came' : `${count.toLocaleString('en-US')} session records came`
+	return `${came} from other chains (merge, replay): list them in the chain they came from`
+}
+
+async function* marksIn(
+	chain: Chain,
+): AsyncGenerator<{ readonly record: LogRecord; readonly mark: SessionMark | CheckpointMark }> {
+	for await (const record of chain.records({ kind: [SESSION_KIND, CHECKPOINT_KIND], gaps: 'skip' })) {
+		const mark = markOf<SessionMark | CheckpointMark>(record, 'session')
+		if (mark !== undefined && isPlaced(mark)) yield { record, mark }
+	}
 }
 
 /**
@@ -43,9 +63,14 @@ export async function openSession(chain: Chain, id: string): Promise<ChainSessio
 	if (info !== undefined) return new ChainSession(chain, info)
 	const known = sessions.slice(-5).map((session) => show(session.id))
 	const text = known.length === 0 ? 'the chain holds none' : `the newest are ${known.join(', ')}`
-	throw new MeshChainError('SESSION_NOT_FOUND', `there is no session ${show(id)}: ${text}`, {
-		path: chain.path,
-	})
+	throw await sessionNotFound(chain, `there is no session ${show(id)}: ${text}`)
+}
+
+/** The error that says so, and where else to look. */
+export async function sessionNotFound(chain: Chain, text: string): Promise<MeshChainError> {
+	const elsewhere = await marksFromElsewhere(chain)
+	const message = elsewhere === undefined ? text : `${text}; ${elsewhere}`
+	return new MeshChainError('SESSION_NOT_FOUND', message, { path: chain.path })
 }
 
 interface SliceQuery {

@@ -78,6 +78,24 @@ describe('sessions', () => {
 		expect(JSON.stringify(rows)).not.toContain('"state"')
 	})
 
+	test('those of a chain that was merged or replayed are in the chains they came from, and it says so', async () => {
+		const other = join(temporaryFolder(), 'other.chain')
+		await new FileChainAppender(other).close()
+		const merged = join(temporaryFolder(), 'merged.chain')
+		expect((await meshChain(['merge', path, other, '-o', merged])).status).toBe(0)
+		const why =
+			'5 session records came from other chains (merge, replay): list them in the chain they came from\n'
+		const listed = await meshChain(['sessions', merged])
+		expect(listed).toMatchObject({
+			status: 0,
+			stdout: '',
+			stderr: `mesh-chain: the chain holds no session\nmesh-chain: ${why}`,
+		})
+		expect((await meshChain(['dump', merged, '--session', 'first'])).stderr).toContain(why)
+		expect((await meshChain(['dump', merged, '--between', 'at-3', 'at-6'])).stderr).toContain(why)
+		expect((await meshChain(['sessions', path])).stderr).toBe('')
+	})
+
 	test('dump takes one, or what lies between two checkpoints, with other filters', async () => {
 		expect(itemsIn((await meshChain(['dump', path, '--session', 'first'])).stdout)).toEqual([
 			1, 2, 3, 4, 5, 6, 7, 8,

@@ -219,6 +219,10 @@ describe('which sessions there are', () => {
 		await appender.close()
 		await using chain = await openChain(path)
 		expect(await listSessions(chain)).toEqual([])
+		await expect(openSession(chain, 's')).rejects.toMatchObject({
+			code: 'SESSION_NOT_FOUND',
+			message: expect.stringMatching(/holds none; 1 session record came from other chains/),
+		})
 	})
 })
 
