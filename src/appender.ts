@@ -3,7 +3,7 @@
  */
 import { LogAppendError, MeshChainError, messageOf } from './errors.ts'
 import { checkWholeNumber } from './options.ts'
-import type { LogRecord } from './record.ts'
+import { type LogRecord, show } from './record.ts'
 
 /** What a committed record survives: nothing, nothing but this process, a killed process, a power loss. */
 export type Durability = 'none' | 'memory' | 'os' | 'disk'
@@ -84,6 +84,14 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	}
 }
 
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkAppender(appender: unknown): void {
+	const { append } = (appender ?? {}) as Partial<LogChainAppender>
+	if (typeof appender === 'object' && typeof append === 'function') return
+	const text = `an appender must be an object with an append(record) method, not ${show(appender)}: new FileChainAppender(path) is one`
+	throw new MeshChainError('INVALID_OPTION', text)
+}
+
 const inUse = new WeakSet<LogChainAppender>()
 
 /**
@@ -92,9 +100,7 @@ const inUse = new WeakSet<LogChainAppender>()
  * @throws {MeshChainError} `APPENDER_IN_USE` when another owns it, `INVALID_OPTION` when it is no appender.
  */
 export function claimAppender(appender: LogChainAppender): void {
-	if (typeof appender !== 'object' || appender === null || typeof appender.append !== 'function') {
-		throw new MeshChainError('INVALID_OPTION', 'an appender must be an object with an append(record) method')
-	}
+	checkAppender(appender)
 	if (inUse.has(appender)) {
 		throw new MeshChainError(
 			'APPENDER_IN_USE',

@@ -27,6 +27,8 @@ export interface TailQuery extends LogFilter {
 export interface Chain extends AsyncDisposable {
 	readonly path: string
 	readonly chainId: string
+	/** Only where it was merged: the chains it was made of. It has no file of its own then, and no seqs that stay. */
+	readonly chains?: readonly Chain[]
 	/**
 	 * The records that match, in chain order, up to the end the file had when the iteration began. Memory does not grow with
 	 * the file. By seq and by time in a number of reads that grows with the logarithm of the file, where times step back too;

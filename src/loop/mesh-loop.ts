@@ -1,6 +1,7 @@
 /** The loop as users see it, and its children. All work is done by the core that they share. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
+import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
 import { checkLevel } from '../line-check.ts'
 import {
@@ -10,6 +11,7 @@ import {
 	type LogLine,
 	type LogRecord,
 	levelIndex,
+	show,
 } from '../record.ts'
 import type { Listener } from './delivery.ts'
 import type { KeepBelow } from './intake.ts'
@@ -39,6 +41,15 @@ let publishThrough: (loop: MeshLoop, line: LogLine) => LogRecord | undefined
  */
 export function publishOwn(loop: MeshLoop, line: LogLine): LogRecord | undefined {
 	return publishThrough(loop, line)
+}
+
+/**
+ * @param wanted who needs a loop, in a message.
+ * @throws {MeshChainError} `INVALID_OPTION` for what is no loop of this very package.
+ */
+export function checkLoop(wanted: string, loop: unknown): void {
+	if (loop instanceof MeshLoop) return
+	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${show(loop)}: new MeshLoop() makes one`)
 }
 
 let keepThrough: (loop: MeshLoop, keep: KeepBelow) => () => void

@@ -1,5 +1,6 @@
 /** Time as replay needs it. A test brings its own clock, and nothing waits. */
 import { TIMER_MS_MAX } from '../limits.ts'
+import { invalidOption } from '../options.ts'
 
 export interface ReplayClock {
 	/** Milliseconds since any moment; never steps back. */
@@ -14,4 +15,10 @@ export const systemClock: ReplayClock = {
 		const timer = setTimeout(callback, Math.min(ms, TIMER_MS_MAX))
 		return () => clearTimeout(timer)
 	},
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkClock(clock: ReplayClock): ReplayClock {
+	if (typeof clock?.now === 'function' && typeof clock.after === 'function') return clock
+	throw invalidOption('clock', clock, 'an object with now() and after(ms, callback), such as systemClock')
 }

@@ -1,15 +1,16 @@
 /** A replay with a hand on it: play, pause, change the speed, step, go to any place, again and again. */
 import type { Chain } from '../chain/chain.ts'
+import { checkChain } from '../chain/check-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
-import { checkWholeNumber } from '../options.ts'
+import { checkBoolean, checkIsObject, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
 import {
+	checkRate,
 	type ReplayOptions,
 	type ResolvedReplayOptions,
-	rateOf,
 	resolveReplayOptions,
 } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
@@ -69,6 +70,8 @@ export class Player {
 		target: ReplayTarget | ((record: LogRecord) => unknown),
 		options: PlayerOptions = {},
 	) {
+		checkChain('a player needs a chain', chain, ['records'])
+		checkIsObject('options', options)
 		const { loop = false, ...rest } = options
 		for (const name of ['concurrency', 'key', 'stopOnError', 'dryRun']) {
 			if (name in rest)
@@ -76,7 +79,7 @@ export class Player {
 		}
 		this.#chain = chain
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
-		this.#loops = loop
+		this.#loops = checkBoolean('loop', loop)
 		this.#from = this.#options.query
 		const { clock, rate, sourceId = chain.chainId } = this.#options
 		const into = asTarget(target)
@@ -89,13 +92,18 @@ export class Player {
 		})
 	}
 
-	/** How many times faster than life; may be set at any moment. Infinity: as fast as the target takes records. */
+	/**
+	 * How many times faster than life; may be set at any moment. Infinity: as fast as the target takes records.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	get rate(): number {
 		return this.#pacer.rate
 	}
 
 	set rate(rate: number) {
-		this.#pacer.rate = rate === Number.POSITIVE_INFINITY ? rate : rateOf(rate)
+		this.#pacer.rate =
+			rate === Number.POSITIVE_INFINITY ? rate : checkRate('rate', rate, 'a number above 0 or Infinity')
 	}
 
 	/** The seq of the next record; undefined before it is known, and at the end. */
@@ -113,9 +121,15 @@ export class Player {
 		return this.#goOn()
 	}
 
-	/** Plays up to a place and pauses: the record with that seq, or the first one not before that time, is the last. Resolves there, or at the end. */
+	/**
+	 * Plays up to a place and pauses: the record with that seq, or the first one not before that time, is the last. Resolves there, or at the end.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
+	 */
 	async playUntil(place: Place): Promise<void> {
-		this.#until = checkPlace(place)
+		const until = checkPlace(place)
+		this.#refuseStopped('playUntil')
+		this.#until = until
 		const arrived = this.#arrival()
 		await Promise.race([arrived, this.#goOn()])
 	}
@@ -128,9 +142,15 @@ export class Player {
 		this.#pacer.resume()
 	}
 
-	/** Hands over the next records at once, whatever their time, and pauses; resolves when that is done or the end is reached. */
+	/**
+	 * Hands over the next records at once, whatever their time, and pauses; resolves when that is done or the end is reached.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
+	 */
 	async step(count = 1): Promise<void> {
-		this.#steps += checkWholeNumber('count', count, 1)
+		checkWholeNumber('count', count, 1)
+		this.#refuseStopped('step')
+		this.#steps += count
 		this.#until = undefined
 		this.pause()
 		const arrived = this.#arrival()
@@ -140,22 +160,28 @@ export class Player {
 	/**
 	 * Goes to a place in the window; a player that plays goes on from there, with that record at once.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`
+	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
 	async seek(place: Place): Promise<void> {
 		const { query } = this.#options
 		const checked = checkPlace(place)
+		this.#refuseStopped('seek')
 		const fromSeq = 'seq' in checked ? checked.seq : await this.#firstSeqSince(checked.tsMs)
 		// What lies before the window is not in it; what lies behind it is its end.
 		const first = Math.max(this.#options.filter.fromSeq, fromSeq)
 		this.#goTo({ ...query, afterSeq: first - 1, fromSeq: first })
 	}
 
-	/** Ends {@link play}; the player cannot be used afterwards. */
+	/** Ends {@link play}; the player cannot be used afterwards, and another `play` ends at once. */
 	stop(): void {
 		this.#isStopped = true
 		this.#delivery.abort()
 		this.#pacer.stop()
+	}
+
+	#refuseStopped(what: string): void {
+		if (!this.#isStopped) return
+		throw new MeshChainError('INVALID_USAGE', `the player was stopped: make a new one to ${what}()`)
 	}
 
 	#goOn(): Promise<ReplaySummary> {

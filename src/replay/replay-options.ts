@@ -1,10 +1,18 @@
 /** The options of a replay, checked and in full. */
 import { MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
-import { NAME_LENGTH_MAX } from '../limits.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { type LogRecord, show } from '../record.ts'
-import { type ReplayClock, systemClock } from './clock.ts'
+import {
+	checkBoolean,
+	checkFunction,
+	checkName,
+	checkOptionNames,
+	checkSignal,
+	checkWholeNumber,
+	ifGiven,
+	invalidOption,
+} from '../options.ts'
+import type { LogRecord } from '../record.ts'
+import { checkClock, type ReplayClock, systemClock } from './clock.ts'
 import type { ReplayProgress } from './replay-summary.ts'
 
 /** Which records, when, and what becomes of those that the target does not take. */
@@ -77,37 +85,37 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 	) as LogFilter
 	const filter = resolveFilter(query)
 	refuseInverted(filter)
-	const { limit, key = producerOf, stopOnError = false, dryRun = false, clock = systemClock } = options
+	const {
+		limit,
+		speed = 'max',
+		key = producerOf,
+		stopOnError = false,
+		dryRun = false,
+		clock = systemClock,
+	} = options
 	return {
 		filter,
 		query,
 		limit: limit === undefined ? Number.POSITIVE_INFINITY : checkWholeNumber('limit', limit, 0),
-		rate: rateOf(options.speed ?? 'max'),
+		rate: speed === 'max' ? Number.POSITIVE_INFINITY : checkRate('speed', speed, "'max' or a number above 0"),
 		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1, 1),
-		key,
+		key: checkFunction('key', key),
 		retries: checkWholeNumber('retries', options.retries ?? 2, 0),
 		timeoutMs: checkWholeNumber('timeoutMs', options.timeoutMs ?? 30_000, 1),
-		stopOnError,
-		dryRun,
-		signal: options.signal,
-		onProgress: options.onProgress,
+		stopOnError: checkBoolean('stopOnError', stopOnError),
+		dryRun: checkBoolean('dryRun', dryRun),
+		signal: ifGiven('signal', options.signal, checkSignal),
+		onProgress: ifGiven('onProgress', options.onProgress, checkFunction),
 		progressMs: checkWholeNumber('progressMs', options.progressMs ?? 1000, 1),
-		sourceId: options.sourceId === undefined ? undefined : checkSourceId(options.sourceId),
-		clock,
+		sourceId: ifGiven('sourceId', options.sourceId, checkName),
+		clock: checkClock(clock),
 	}
 }
 
-function checkSourceId(id: unknown): string {
-	if (typeof id === 'string' && id !== '' && id.length <= NAME_LENGTH_MAX) return id
-	const text = `sourceId must be a text of 1 to ${NAME_LENGTH_MAX} characters, not ${show(id)}`
-	throw new MeshChainError('INVALID_OPTION', text)
-}
-
 /** @throws {MeshChainError} `INVALID_OPTION` */
-export function rateOf(speed: unknown): number {
-	if (speed === 'max') return Number.POSITIVE_INFINITY
-	if (typeof speed === 'number' && Number.isFinite(speed) && speed > 0) return speed
-	throw new MeshChainError('INVALID_OPTION', `speed must be 'max' or a number above 0, not ${show(speed)}`)
+export function checkRate(name: string, rate: unknown, allowed: string): number {
+	if (typeof rate === 'number' && Number.isFinite(rate) && rate > 0) return rate
+	throw invalidOption(name, rate, allowed)
 }
 
 function refuseInverted({ fromSeq, toSeq, sinceMs, untilMs }: ResolvedFilter): void {

@@ -25,7 +25,7 @@ const AHEAD = 16
  * comes at once, each other one at its distance from that one's time; one that is earlier comes at once, and a target that was slow
  * catches up.
  *
- * @param source a chain, which seeks what is wanted, or anything that gives records.
+ * @param source a chain, which seeks what is wanted, or anything that gives records: an array, a generator, `readJsonl(path)`.
  * @param target is flushed at the end, and never closed.
  * @returns what happened, also when the signal ended it.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read; `REPLAY_FAILED` when the source

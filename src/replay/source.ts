@@ -1,8 +1,9 @@
 /** What a replay reads: a chain, or anything that gives records one by one, as batches. */
 import type { Chain } from '../chain/chain.ts'
+import { whatWasGiven } from '../chain/check-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
-import { type LogRecord, show } from '../record.ts'
+import type { LogRecord } from '../record.ts'
 
 /** What seeks by itself what is asked for: a chain, or what stands in for one. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
@@ -12,8 +13,9 @@ export interface BatchSource extends Pick<Chain, 'batches'> {
 	readonly skipped?: Readonly<Record<string, number>>
 }
 
-/** Records one by one. What it knows of itself, a replay takes over. */
-export interface RecordSource extends AsyncIterable<LogRecord>, Pick<BatchSource, 'chainId' | 'skipped'> {}
+/** Records one by one, an array of them too. What it knows of itself, a replay takes over. */
+export type RecordSource = (AsyncIterable<LogRecord> | Iterable<LogRecord>) &
+	Pick<BatchSource, 'chainId' | 'skipped'>
 
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
 	return typeof (source as Partial<BatchSource>).batches === 'function'
@@ -21,13 +23,11 @@ export function isBatchSource(source: BatchSource | RecordSource): source is Bat
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSource(source: unknown): void {
-	const isObject = typeof source === 'object' && source !== null
-	if (
-		isObject &&
-		(typeof (source as Partial<BatchSource>).batches === 'function' || Symbol.asyncIterator in source)
-	)
-		return
-	const text = `a source is a chain or an async iterable of records, not ${show(source)}: openChain(path) and readJsonl(path) give one`
+	if (typeof source === 'object' && source !== null) {
+		if (typeof (source as Partial<BatchSource>).batches === 'function') return
+		if (Symbol.asyncIterator in source || Symbol.iterator in source) return
+	}
+	const text = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}, and readJsonl(path) reads JSON Lines`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 

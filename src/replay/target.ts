@@ -1,5 +1,6 @@
 /** Where replay goes: anything that takes one record after the other. */
 import { MeshChainError } from '../errors.ts'
+import { checkFunction, ifGiven } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 
 export interface ReplayTarget {
@@ -25,7 +26,11 @@ export interface ReplayTarget {
  */
 export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)): ReplayTarget {
 	if (typeof target === 'function') return { write: target }
-	if (typeof target?.write === 'function' && !isStream(target)) return target
+	if (typeof target?.write === 'function' && !isStream(target)) {
+		for (const name of ['flush', 'close'] as const)
+			ifGiven(`${name} of the target`, target[name], checkFunction)
+		return target
+	}
 	throw new MeshChainError(
 		'INVALID_OPTION',
 		`a target is a function or has write(record), not ${show(target)}: new LoopTarget(loop), new AppenderTarget(appender) and new StreamTarget(stream) make one`,

@@ -164,7 +164,7 @@ test('how late records came is told', async () => {
 })
 
 test('a place that is none, and options that a player has no use for, are refused', async () => {
-	const player = new Player({ batches: async function* () {} } as never, () => {})
+	const player = new Player({ records: async function* () {} } as never, () => {})
 	for (const place of [null, {}, { seq: 1.5 }, { seq: -1 }, { tsMs: Number.NaN }, { seq: 1, tsMs: 1 }]) {
 		await expect(player.seek(place as never)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 	}

@@ -378,7 +378,7 @@ test('a source that fails while several are on their way waits for those', async
 })
 
 test('what is no source, or no target, is refused before anything is read', async () => {
-	for (const source of ['node.chain', null, {}, [record(1)]]) {
+	for (const source of ['node.chain', null, {}, Promise.resolve()]) {
 		await expect(replay(source as never, () => {})).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 	}
 	const targets = [undefined, {}, new MeshLoop(), new BufferingAppender(), new PassThrough()]

@@ -1,5 +1,5 @@
 /** Replay into any appender, without a loop: from chain to chain. */
-import type { LogChainAppender } from '../../appender.ts'
+import { checkAppender, type LogChainAppender, startOf } from '../../appender.ts'
 import type { LogRecord } from '../../record.ts'
 import type { ReplayTarget } from '../target.ts'
 
@@ -9,10 +9,14 @@ export class AppenderTarget implements ReplayTarget {
 	readonly #appender: LogChainAppender
 	#seq: number
 
-	/** @param appender nobody else may append to meanwhile. */
+	/**
+	 * @param appender nobody else may append to meanwhile.
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	constructor(appender: LogChainAppender) {
+		checkAppender(appender)
 		this.#appender = appender
-		this.#seq = (appender.nextSeq ?? 1) - 1
+		this.#seq = startOf(appender).nextSeq - 1
 	}
 
 	/** Appends the record with the next seq and the appender's epoch; what it was before, its `origin` says. */

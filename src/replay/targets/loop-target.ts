@@ -1,5 +1,5 @@
 /** Replay into a running bus: every record is published anew, with its own time and the identity that it had. */
-import type { MeshLoop } from '../../loop/mesh-loop.ts'
+import { checkLoop, type MeshLoop } from '../../loop/mesh-loop.ts'
 import type { LogRecord } from '../../record.ts'
 import type { ReplayTarget } from '../target.ts'
 
@@ -8,8 +8,12 @@ export class LoopTarget implements ReplayTarget {
 	readonly keepsGaps = true
 	readonly #loop: MeshLoop
 
-	/** @param loop gets each record as a line of its own: a new seq, and the record's `origin`. */
+	/**
+	 * @param loop gets each record as a line of its own: a new seq, and the record's `origin`.
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	constructor(loop: MeshLoop) {
+		checkLoop('a LoopTarget needs a loop', loop)
 		this.#loop = loop
 	}
 

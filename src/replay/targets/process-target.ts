@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { MeshChainError, messageOf } from '../../errors.ts'
+import { invalidOption } from '../../options.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { ReplayTarget } from '../target.ts'
 import { StreamTarget } from './stream-target.ts'
@@ -14,8 +15,18 @@ export class ProcessTarget implements ReplayTarget {
 	readonly #ended: Promise<void>
 	#failure: string | undefined
 
-	/** @param command run by the shell at once; its output goes where this process's does. */
+	/**
+	 * @param command run by the shell at once; its output goes where this process's does.
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	constructor(command: string) {
+		if (typeof command !== 'string' || command.trim() === '' || command.includes('\0')) {
+			throw invalidOption(
+				'the command of a ProcessTarget',
+				command,
+				"a line for the shell, such as 'jq .message'",
+			)
+		}
 		this.name = show(command)
 		this.#child = spawn(command, { shell: true, stdio: ['pipe', 'inherit', 'inherit'] })
 		this.#stdin = new StreamTarget(this.#child.stdin!, { name: this.name })

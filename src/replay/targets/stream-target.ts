@@ -2,6 +2,7 @@
 import type { Writable } from 'node:stream'
 import { recordToJson } from '../../codec/json-dialect.ts'
 import { MeshChainError, messageOf } from '../../errors.ts'
+import { checkFunction, checkName, checkOptionNames, invalidOption } from '../../options.ts'
 import type { LogRecord } from '../../record.ts'
 import type { ReplayTarget } from '../target.ts'
 
@@ -12,14 +13,22 @@ export class StreamTarget implements ReplayTarget {
 	readonly #format: (record: LogRecord) => string
 	#gone: MeshChainError | undefined
 
-	/** @param format a record as text, its line end with it. Default: one line of JSON. */
+	/**
+	 * @param options `name` is what it is called in messages; `format` gives a record as text, its line end with it, by default one line of JSON.
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	constructor(
 		stream: Writable,
 		options: { readonly name?: string; readonly format?: (record: LogRecord) => string } = {},
 	) {
+		if (typeof stream?.write !== 'function' || typeof stream.once !== 'function') {
+			throw invalidOption('the stream of a StreamTarget', stream, 'a Writable, such as process.stdout')
+		}
+		checkOptionNames(options, ['name', 'format'])
+		const { name = 'the stream', format = (record: LogRecord) => `${recordToJson(record)}\n` } = options
 		this.#stream = stream
-		this.name = options.name ?? 'the stream'
-		this.#format = options.format ?? ((record) => `${recordToJson(record)}\n`)
+		this.name = checkName('name', name)
+		this.#format = checkFunction('format', format)
 		stream.once('error', (error) => this.#lose(messageOf(error)))
 		stream.once('close', () => this.#lose('it was closed'))
 	}

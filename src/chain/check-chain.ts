@@ -1,0 +1,37 @@
+/** Refuses what is no chain before anything is asked of it, and says what would be one. */
+import { isThenable } from '../appender.ts'
+import { MeshChainError } from '../errors.ts'
+import { show } from '../record.ts'
+import type { Chain } from './chain.ts'
+
+/**
+ * @param wanted who needs a chain, in a message: `a player needs a chain`.
+ * @param methods those that will be called: what stands in for a chain needs no others.
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function checkChain(wanted: string, chain: unknown, methods: readonly (keyof Chain)[]): void {
+	const known = chain as Partial<Chain> | null | undefined
+	if (typeof known === 'object' && methods.every((method) => typeof known?.[method] === 'function')) return
+	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${whatWasGiven(chain)}`)
+}
+
+/** What stands where a chain should, and how to get a chain from it. */
+export function whatWasGiven(given: unknown): string {
+	if (typeof given === 'string') return `the path ${show(given)}: open it with await openChain(path)`
+	if (isThenable(given)) return 'a promise of one: openChain(path) needs an await'
+	return `${show(given)}: await openChain(path) gives one`
+}
+
+/**
+ * A chain whose place can be kept beside its file.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function checkFollowable(wanted: string, chain: Chain): void {
+	checkChain(wanted, chain, ['tail', 'records'])
+	if (chain.chains === undefined) return
+	throw new MeshChainError(
+		'INVALID_OPTION',
+		`${wanted} with a file of its own, and a merged one has none: make one chain of them first, with mesh-chain merge … -o all.chain`,
+	)
+}
