@@ -5,20 +5,22 @@
 
 import { escapeUnsafe } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
+import { checkIsObject, checkWord } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
 /** The fields that an event must have, and the type of each. */
-export type EventFields = Readonly<Record<string, 'string' | 'number' | 'boolean'>>
+export type EventFields = Readonly<Record<string, (typeof FIELD_TYPES)[number]>>
 
 const TAKEN = ['ts', 'ev']
+const FIELD_TYPES = ['string', 'number', 'boolean'] as const
 
 /**
  * A form with the events of an application. The kind of a record is its `ev`, its data the other fields.
  *
  * @param events by name, with the fields that each must have; lines with another `ev` are skipped. Undefined takes any event with any
  * fields.
- * @throws {MeshChainError} `INVALID_OPTION` for a field that the form itself has.
+ * @throws {MeshChainError} `INVALID_OPTION` for a field that the form itself has, or of a type that is none.
  *
  * @example
  * ```ts
@@ -29,15 +31,7 @@ const TAKEN = ['ts', 'ev']
  * ```
  */
 export function eventFormat(events?: Readonly<Record<string, EventFields>>): LineFormat {
-	for (const fields of Object.values(events ?? {})) {
-		const taken = TAKEN.find((name) => Object.hasOwn(fields, name))
-		if (taken !== undefined) {
-			throw new MeshChainError(
-				'INVALID_OPTION',
-				`an event cannot have a field ${show(taken)}: the form has it`,
-			)
-		}
-	}
+	if (events !== undefined) checkEvents(events)
 	const fieldsOf = (kind: string) =>
 		events === undefined ? {} : Object.hasOwn(events, kind) ? events[kind] : undefined
 	return {
@@ -60,6 +54,20 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 			const rest = escapeUnsafe(JSON.stringify({ ev: kind, ...data }, plain))
 			return `{"ts":${(tsMs / 1000).toFixed(3)},${rest.slice(1)}`
 		},
+	}
+}
+
+function checkEvents(events: Readonly<Record<string, EventFields>>): void {
+	checkIsObject('the events of a form', events)
+	for (const [kind, fields] of Object.entries(events)) {
+		checkIsObject(`the fields of the event ${show(kind)}`, fields)
+		for (const [name, type] of Object.entries(fields)) {
+			if (TAKEN.includes(name)) {
+				const text = `an event cannot have a field ${show(name)}: the form has it`
+				throw new MeshChainError('INVALID_OPTION', text)
+			}
+			checkWord(`the type of ${kind}.${name}`, type, FIELD_TYPES)
+		}
 	}
 }
 

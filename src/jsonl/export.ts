@@ -1,8 +1,9 @@
 /** From a chain to JSON Lines. */
 import type { Chain } from '../chain/chain.ts'
+import { checkChain } from '../chain/check-chain.ts'
 import { asCoded, MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter } from '../filter.ts'
-import { checkOptionNames } from '../options.ts'
+import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../options.ts'
 import { GAP_KIND, type GapData, type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import type { LineFormat } from './line-format.ts'
@@ -27,7 +28,7 @@ export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesM
  * Writes the records that match to a new file, one a line. In mesh-chain's own form nothing is lost: `importJsonl` makes a chain of it
  * whose export has the same bytes. The file gets its name once all of it is on disk.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading
  * the chain throws. Nothing is left behind then.
  *
  * @example
@@ -44,6 +45,8 @@ export async function exportJsonl(
 	path: string,
 	options: ExportOptions = {},
 ): Promise<ExportSummary> {
+	checkChain('an export needs a chain', chain, ['batches'])
+	checkPath('the file to export to', path)
 	checkOptionNames(options, ['format', 'mode', 'fs', 'onProgress', 'signal', ...FILTER_NAMES])
 	const { format: formatOption, mode: modeOption, fs, onProgress, signal, ...query } = options
 	const { format, mode, system } = resolveJsonlOptions({
@@ -51,6 +54,8 @@ export async function exportJsonl(
 		...(modeOption === undefined ? {} : { mode: modeOption }),
 		...(fs === undefined ? {} : { fs }),
 	})
+	ifGiven('onProgress', onProgress, checkFunction)
+	ifGiven('signal', signal, checkSignal)
 	const lines = new LinesOf(chain.batches(query), format)
 	const file = new WholeFile(system, path, mode)
 	try {

@@ -4,7 +4,15 @@ import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import { asCoded, LogAppendError, MeshChainError } from '../errors.ts'
 import { exists, type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { checkOptionNames } from '../options.ts'
+import {
+	checkFunction,
+	checkMode,
+	checkName,
+	checkOptionNames,
+	checkPath,
+	checkSignal,
+	ifGiven,
+} from '../options.ts'
 import { isGap, type LogRecord } from '../record.ts'
 import { replay } from '../replay/replay.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'
@@ -53,7 +61,7 @@ const PROGRESS_RECORDS = 10_000
  * Lines that are no records are skipped and counted. Where seqs are missing in a new chain, a `$gap` says so.
  *
  * @param source a file's path, or bytes as they come.
- * @throws {MeshChainError} `FILE_UNREADABLE`; `IMPORT_FAILED` when the signal ended it, or a record could not be appended: how many
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the signal ended it, or a record could not be appended: how many
  * were is in the message, and none in a new chain; what opening a chain for writing throws.
  *
  * @example
@@ -70,14 +78,19 @@ export async function importJsonl(
 	options: ImportOptions = {},
 ): Promise<ImportSummary> {
 	checkOptionNames(options, ['format', 'lineBytesMax', 'sourceId', 'mode', 'onProgress', 'signal', 'fs'])
-	const { format, lineBytesMax, fs = nodeFileSystem } = options
+	const { format, lineBytesMax, mode, sourceId, onProgress, signal, fs = nodeFileSystem } = options
+	ifGiven('mode', mode, checkMode)
+	ifGiven('sourceId', sourceId, checkName)
+	ifGiven('onProgress', onProgress, checkFunction)
+	ifGiven('signal', signal, checkSignal)
 	const lines = readJsonl(source, {
 		...(format === undefined ? {} : { format }),
 		...(lineBytesMax === undefined ? {} : { lineBytesMax }),
 		fs,
 	})
+	checkPath('a chain', path)
 	const counts = exists(fs, path)
-		? await append(lines, path, { sourceId: sourceIdOf(source), ...options, fs })
+		? await append(lines, path, { ...options, sourceId: sourceId ?? sourceIdOf(source), fs })
 		: await restore(lines, path, { ...options, fs })
 	const { skipped, skippedLines, altered } = lines
 	return { ...counts, skipped: { ...skipped }, skippedLines, altered }

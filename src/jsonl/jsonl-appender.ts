@@ -16,6 +16,7 @@ import {
 	systemCode,
 	writeFully,
 } from '../file-system.ts'
+import { checkPath } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import type { LineFormat } from './line-format.ts'
@@ -64,10 +65,10 @@ export class JsonlAppender implements LogChainAppender {
 	#closing: Promise<void> | undefined
 	readonly #stats = { written: 0, unsupported: 0, failures: 0, foundTorn: false }
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`. */
+	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. */
 	constructor(path: string, options: JsonlOptions = {}) {
 		const { format, lineBytesMax, mode, system } = resolveJsonlOptions(options)
-		this.path = path
+		this.path = checkPath('a file of JSON Lines', path)
 		this.#system = system
 		this.#format = format
 		this.#fd = openFile(system, path, mode)

@@ -1,8 +1,6 @@
 /** The options of reading and writing JSON Lines, checked and in full. */
-import { MeshChainError } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { show } from '../record.ts'
+import { checkFileSystem, checkMode, checkOptionNames, checkWholeNumber, invalidOption } from '../options.ts'
 import type { LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
@@ -31,15 +29,12 @@ export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions
 	checkOptionNames(options, ['format', 'lineBytesMax', 'mode', 'fs'])
 	const { format = recordFormat, mode = 0o600, fs = nodeFileSystem } = options
 	if (typeof format?.read !== 'function' || typeof format.write !== 'function') {
-		throw new MeshChainError(
-			'INVALID_OPTION',
-			`format must have read and write, as eventFormat() has, not ${show(format)}`,
-		)
+		throw invalidOption('format', format, 'a form with read and write, as eventFormat() gives one')
 	}
 	return {
 		format,
 		lineBytesMax: checkWholeNumber('lineBytesMax', options.lineBytesMax ?? LINE_BYTES_DEFAULT, 1024),
-		mode: checkWholeNumber('mode', mode, 0),
-		system: fs,
+		mode: checkMode('mode', mode),
+		system: checkFileSystem('fs', fs),
 	}
 }

@@ -1,6 +1,7 @@
 /** Reads a file of JSON Lines as records, whatever else is in it. */
 import { MeshChainError, messageOf } from '../errors.ts'
 import { closeQuietly, type FileSystem, O_RDONLY, systemCode } from '../file-system.ts'
+import { checkPath, invalidOption } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, type ResolvedJsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { LineReader, type SkippedCounts, type SkippedLine } from './line-reader.ts'
@@ -27,7 +28,8 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
  * A record in mesh-chain's own form has the seq and epoch that it had; others are numbered from 1 as they come.
  *
  * @param source a file's path, or bytes as they come: standard input, a socket.
- * @throws {MeshChainError} `INVALID_OPTION` at once; while iterating `FILE_UNREADABLE`.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and `INVALID_OPTION` where the
+ * source gives something other than bytes.
  *
  * @example
  * ```ts
@@ -42,7 +44,14 @@ export function readJsonl(
 	source: string | AsyncIterable<Uint8Array>,
 	options: JsonlOptions = {},
 ): JsonlRecords {
+	checkSource(source)
 	return new JsonlReading(source, resolveJsonlOptions(options))
+}
+
+function checkSource(source: unknown): void {
+	if (typeof source === 'object' && source !== null && Symbol.asyncIterator in source) return
+	if (typeof source === 'string') checkPath('a file of JSON Lines', source)
+	else throw invalidOption('the source of JSON Lines', source, 'the path of a file, or a stream of bytes')
 }
 
 class JsonlReading implements JsonlRecords {
@@ -74,6 +83,7 @@ class JsonlReading implements JsonlRecords {
 		const reader = this.#reader
 		const source = this.#source
 		for await (const bytes of typeof source === 'string' ? bytesOf(this.#options.system, source) : source) {
+			checkBytes(bytes)
 			yield* reader.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 		}
 		yield* reader.end()
@@ -87,6 +97,12 @@ class JsonlReading implements JsonlRecords {
 			if (skippedLines.length < SKIPPED_LINES_MAX) skippedLines.push(skipped)
 		})
 	}
+}
+
+/** A stream that was told an encoding gives texts. */
+function checkBytes(bytes: unknown): void {
+	if (bytes instanceof Uint8Array) return
+	throw invalidOption('what the source of JSON Lines gives', bytes, 'bytes: set no encoding on a stream')
 }
 
 async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer> {
