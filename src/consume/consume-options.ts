@@ -1,11 +1,17 @@
 /** The options of a consumer, checked and in full. */
-import { MeshChainError } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { show } from '../record.ts'
-import { checkName } from './name-lock.ts'
+import {
+	checkBoolean,
+	checkFileOption,
+	checkFileSystem,
+	checkOptionNames,
+	checkTimerMs,
+	checkWholeNumber,
+	checkWord,
+	ifGiven,
+} from '../options.ts'
+import { checkLockName } from './name-lock.ts'
 
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
 	/** Where a consumer begins that has no cursor yet: with the first record of the chain (default), or behind its last one. */
@@ -50,43 +56,21 @@ export function resolveConsumeOptions(
 	options: ConsumeOptions,
 ): ResolvedConsumeOptions {
 	checkOptionNames(options, [...NAMES, ...FILTERS])
-	checkName('consumer', name)
-	const {
-		from = 'start',
-		retries = Number.POSITIVE_INFINITY,
-		durableOnly = false,
-		fs = nodeFileSystem,
-	} = options
-	if (from !== 'start' && from !== 'end') {
-		throw invalidOption('from', from, "'start' or 'end'")
-	}
-	if (typeof durableOnly !== 'boolean') throw invalidOption('durableOnly', durableOnly, 'true or false')
-	const { cursorPath = `${chainPath}.${name}.cursor` } = options
-	if (typeof cursorPath !== 'string' || cursorPath === '') {
-		throw invalidOption('cursorPath', cursorPath, 'the path of a file')
-	}
+	checkLockName('consumer', name)
+	const { from = 'start', retries = Number.POSITIVE_INFINITY, durableOnly = false } = options
+	const { cursorPath = `${chainPath}.${name}.cursor`, fs = nodeFileSystem } = options
 	const given = FILTERS.filter((filter) => options[filter as keyof ConsumeOptions] !== undefined)
 	return {
 		filter: resolveFilter(
 			Object.fromEntries(given.map((key) => [key, options[key as keyof ConsumeOptions]])),
 		),
-		from,
+		from: checkWord('from', from, ['start', 'end']),
 		retries: retries === Number.POSITIVE_INFINITY ? retries : checkWholeNumber('retries', retries, 0),
 		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 100, 1),
-		saveMs: checkMs('saveMs', options.saveMs ?? 1000),
-		durableOnly,
-		pollMs: options.pollMs === undefined ? undefined : checkMs('pollMs', options.pollMs),
-		cursorPath,
-		system: fs,
+		saveMs: checkTimerMs('saveMs', options.saveMs ?? 1000),
+		durableOnly: checkBoolean('durableOnly', durableOnly),
+		pollMs: ifGiven('pollMs', options.pollMs, checkTimerMs),
+		cursorPath: checkFileOption('cursorPath', cursorPath),
+		system: checkFileSystem('fs', fs),
 	}
-}
-
-function checkMs(name: string, value: unknown): number {
-	const ms = checkWholeNumber(name, value, 1)
-	if (ms > TIMER_MS_MAX) throw invalidOption(name, ms, `at most ${TIMER_MS_MAX}`)
-	return ms
-}
-
-function invalidOption(name: string, value: unknown, allowed: string): MeshChainError {
-	return new MeshChainError('INVALID_OPTION', `${name} must be ${allowed}, not ${show(value)}`)
 }

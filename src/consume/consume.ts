@@ -1,8 +1,10 @@
 /** Processes each record of a chain once it is committed, in order, and goes on after a crash where it was. */
 import type { Chain } from '../chain/chain.ts'
+import { checkFollowable } from '../chain/check-chain.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import { checkFunction } from '../options.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
 import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
@@ -55,6 +57,7 @@ export interface Consumer extends AsyncDisposable {
  * `(chainId, epoch, seq)`, with the result, in one transaction. A record that the handler does not take is tried again, and nothing
  * comes before it. `$gap`s are handed on too.
  *
+ * @param chain one with a file of its own, no merged one.
  * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. One consumer of a name runs at a time.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
@@ -74,17 +77,9 @@ export function consume(
 	handler: (record: LogRecord) => unknown,
 	options: ConsumeOptions = {},
 ): Consumer {
-	if (typeof chain?.tail !== 'function') {
-		throw new MeshChainError(
-			'INVALID_OPTION',
-			`a consumer needs a chain, not ${show(chain)}: openChain(path) gives one`,
-		)
-	}
+	checkFollowable('a consumer needs a chain', chain)
 	const resolved = resolveConsumeOptions(chain.path, name, options)
-	if (typeof handler !== 'function') {
-		throw new MeshChainError('INVALID_OPTION', `a handler must be a function, not ${show(handler)}`)
-	}
-	return new ChainConsumer(chain, name, handler, resolved)
+	return new ChainConsumer(chain, name, checkFunction('a handler', handler), resolved)
 }
 
 class ChainConsumer implements Consumer {

@@ -2,15 +2,13 @@
 import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
 import { MeshChainError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
+import { invalidOption } from '../options.ts'
 import { show } from '../record.ts'
 
-type Named = 'consumer' | 'projection'
-
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkName(what: Named, name: string): void {
+/** A name that is a part of a file's name. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkLockName(what: 'consumer' | 'projection', name: unknown): void {
 	if (typeof name === 'string' && /^[\w-]{1,64}$/.test(name)) return
-	const text = `a ${what}'s name is 1 to 64 letters, digits, - and _: it is a part of a file's name; not ${show(name)}`
-	throw new MeshChainError('INVALID_OPTION', text)
+	throw invalidOption(`the name of a ${what}`, name, '1 to 64 letters, digits, - and _')
 }
 
 /**

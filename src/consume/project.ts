@@ -1,14 +1,21 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
 import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
+import { checkFollowable } from '../chain/check-chain.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import {
+	checkFileOption,
+	checkFileSystem,
+	checkFunction,
+	checkOptionNames,
+	checkTimerMs,
+	checkWholeNumber,
+} from '../options.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
 import { copyOfInitial } from './initial-state.ts'
-import { checkName } from './name-lock.ts'
+import { checkLockName } from './name-lock.ts'
 import { resumeAfter } from './resume.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 
@@ -34,7 +41,11 @@ export interface Projection<S> extends AsyncDisposable {
 	readonly absent: number
 	/** Resolves when it was closed; rejects when it ended by itself. */
 	readonly done: Promise<void>
-	/** Resolves once the record with this seq, or a later one, is folded; rejects when the projection ends before. */
+	/**
+	 * Resolves once the record with this seq, or a later one, is folded; rejects when the projection ends before.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` when it was closed; what `done` rejects with.
+	 */
 	reached(seq: number): Promise<S>
 	/**
 	 * Saves the state and lets go. Idempotent.
@@ -49,6 +60,7 @@ export interface Projection<S> extends AsyncDisposable {
  * place together, beside the chain. A projection of the same name goes on there. What was folded from records that a power loss took is not
  * in it: where that happened, it is made again from the first record.
  *
+ * @param chain one with a file of its own, no merged one.
  * @param name 1 to 64 letters, digits, `-` and `_`. One projection of a name runs at a time.
  * @param fold what it returns, or resolves to, is the next state, which must be data.
  * @param initial the state before the first record. The fold gets a copy and may change it.
@@ -73,27 +85,25 @@ export function project<S>(
 	initial: S,
 	options: ProjectOptions = {},
 ): Projection<S> {
-	if (typeof chain?.tail !== 'function') {
-		throw new MeshChainError(
-			'INVALID_OPTION',
-			`a projection needs a chain, not ${show(chain)}: openChain(path) gives one`,
-		)
-	}
+	checkFollowable('a projection needs a chain', chain)
+	checkLockName('projection', name)
+	checkFunction('a fold', fold)
+	const { path, system, ...resolved } = resolveProjectOptions(chain.path, name, options)
+	const file = new SnapshotFile<S>(system, path, chain.chainId)
+	return new ChainProjection(chain, name, fold, initial, { ...resolved, file })
+}
+
+function resolveProjectOptions(chainPath: string, name: string, options: ProjectOptions) {
 	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'path', 'fs'])
-	checkName('projection', name)
-	if (typeof fold !== 'function')
-		throw new MeshChainError('INVALID_OPTION', `a fold must be a function, not ${show(fold)}`)
-	const saveMs = Math.min(TIMER_MS_MAX, checkWholeNumber('saveMs', options.saveMs ?? 1000, 1))
-	return new ChainProjection(chain, name, fold, initial, {
-		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 1000, 1),
-		saveMs,
-		pollMs: checkWholeNumber('pollMs', options.pollMs ?? 200, 1),
-		file: new SnapshotFile<S>(
-			options.fs ?? nodeFileSystem,
-			options.path ?? `${chain.path}.${name}.projection`,
-			chain.chainId,
-		),
-	})
+	const { saveRecords = 1000, saveMs = 1000, pollMs = 200 } = options
+	const { path = `${chainPath}.${name}.projection`, fs = nodeFileSystem } = options
+	return {
+		saveRecords: checkWholeNumber('saveRecords', saveRecords, 1),
+		saveMs: checkTimerMs('saveMs', saveMs),
+		pollMs: checkTimerMs('pollMs', pollMs),
+		path: checkFileOption('path', path),
+		system: checkFileSystem('fs', fs),
+	}
 }
 
 interface Resolved<S> {
@@ -151,6 +161,7 @@ class ChainProjection<S> implements Projection<S> {
 	}
 
 	async reached(seq: number): Promise<S> {
+		checkWholeNumber('seq', seq, 0)
 		if (this.#seq < seq) {
 			let waiter: { readonly seq: number; readonly resolve: () => void } | undefined
 			const arrived = new Promise<void>((resolve) => {

@@ -1,11 +1,13 @@
 /** Several chains as one history. */
 import { createHash } from 'node:crypto'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
+import { checkChain } from '../chain/check-chain.ts'
 import { readWatermark } from '../chain/files/watermark-file.ts'
 import { RecordIterator } from '../chain/read/record-iterator.ts'
 import { MeshChainError } from '../errors.ts'
 import { nodeFileSystem } from '../file-system.ts'
 import type { LogFilter } from '../filter.ts'
+import { invalidOption } from '../options.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
 import { funnel } from './funnel.ts'
 import { compareHeads, Head, sortIn } from './heads.ts'
@@ -35,19 +37,11 @@ const BATCH_RECORDS_MAX = 256
  */
 export function mergeChains(chains: readonly Chain[]): Chain {
 	if (!Array.isArray(chains) || chains.length === 0) {
-		throw new MeshChainError(
-			'INVALID_OPTION',
-			`chains must be an array of at least one chain, not ${show(chains)}`,
-		)
+		throw invalidOption('chains', chains, 'an array of at least one chain')
 	}
 	const all = (chains as readonly Chain[]).flatMap((chain) => {
-		if (typeof chain?.chainId !== 'string' || typeof chain.batches !== 'function') {
-			throw new MeshChainError(
-				'INVALID_OPTION',
-				`chains must be chains, such as openChain opens: ${show(chain)}`,
-			)
-		}
-		return chain instanceof MergedChain ? chain.chains : [chain]
+		checkChain('a merge needs chains', chain, ['records', 'batches', 'tail'])
+		return chain.chains ?? [chain]
 	})
 	refuseDoubles(all)
 	return new MergedChain(all)
