@@ -5,8 +5,10 @@ import type { FileSystem } from '../file-system.ts'
 import { invalidOption } from '../options.ts'
 import { show } from '../record.ts'
 
+type Named = 'consumer' | 'projection'
+
 /** A name that is a part of a file's name. @throws {MeshChainError} `INVALID_OPTION` */
-export function checkLockName(what: 'consumer' | 'projection', name: unknown): void {
+export function checkLockName(what: Named, name: unknown): void {
 	if (typeof name === 'string' && /^[\w-]{1,64}$/.test(name)) return
 	throw invalidOption(`the name of a ${what}`, name, '1 to 64 letters, digits, - and _')
 }

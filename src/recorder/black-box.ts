@@ -2,10 +2,9 @@
  * A flight recorder for what a loop's level holds back: such lines are kept in a bounded ring of their own, take no seq and go
  * nowhere, until something happens. Then they are written as one record.
  */
-import { MeshChainError } from '../errors.ts'
-import { keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel, show } from '../record.ts'
+import { checkLoop, keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
+import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../options.ts'
+import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../record.ts'
 
 /** The kind of the record that holds them. */
 export const BLACK_BOX_KIND = '$blackbox'
@@ -108,6 +107,7 @@ export class BlackBox {
 
 	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has one. */
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
+		checkLoop('a black box needs a loop', loop)
 		checkOptionNames(options, ['lines', 'bytes', 'ageMs', 'level', 'when'])
 		const { level = 'error', when } = options
 		this.#loop = loop
@@ -116,14 +116,9 @@ export class BlackBox {
 			bytes: checkWholeNumber('bytes', options.bytes ?? BYTES_MAX, 1),
 			ageMs: checkWholeNumber('ageMs', options.ageMs ?? 300_000, 1),
 		}
-		if (this.#bounds.bytes > BYTES_MAX) {
-			throw new MeshChainError(
-				'INVALID_OPTION',
-				`bytes must be at most ${BYTES_MAX}, not ${show(options.bytes)}`,
-			)
-		}
+		if (this.#bounds.bytes > BYTES_MAX) throw invalidOption('bytes', options.bytes, `at most ${BYTES_MAX}`)
 		this.#levelIndex = level === null ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
-		this.#when = when
+		this.#when = ifGiven('when', when, checkFunction)
 		this.#letGo = keepBelow(loop, (line, bytes) => this.#keep(line, bytes))
 		loop.on('*', this.#onRecord)
 	}

@@ -2,6 +2,7 @@
 import microdiff from 'microdiff'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
+import { invalidOption } from '../options.ts'
 
 export interface StateChange {
 	readonly type: 'added' | 'removed' | 'changed'
@@ -37,9 +38,14 @@ function diffCanonical(from: unknown, to: unknown): StateChange[] {
 	}))
 }
 
-/** A line a change: `~ cart.items[0]: 1 -> 2`. Control characters are escaped. */
+/**
+ * A line a change: `~ cart.items[0]: 1 -> 2`. Control characters are escaped.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function formatChanges(changes: readonly StateChange[]): string {
-	return changes
+	if (!Array.isArray(changes)) throw invalidOption('changes', changes, 'those that diffStates(a, b) gives')
+	return (changes as readonly StateChange[])
 		.map((change) => `${SIGNS[change.type]} ${pathText(change.path)}: ${valueText(change)}\n`)
 		.join('')
 }

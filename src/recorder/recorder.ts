@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
 import { MeshChainError } from '../errors.ts'
-import { type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { checkLoop, type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
+import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../options.ts'
 import { isOwnKind, type LogRecord, show } from '../record.ts'
 import { markOf } from './mark.ts'
 import {
@@ -45,7 +45,7 @@ const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 
  * loop.emit('cart', { items: 1 })
  * recorder.checkpoint({ items: 1 }, { id: 'before' })
  * loop.emit('cart', { items: 2 })
- * console.log(recorder.eventsSince(recorder.checkpoints()[0].eventIndex).events.length)
+ * console.log(recorder.eventsSince(recorder.checkpoints()[0]!.eventIndex).events.length)
  * recorder.stop()
  * ```
  */
@@ -60,6 +60,7 @@ export class Recorder {
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(loop: MeshLoop, options: RecorderOptions = {}) {
+		checkLoop('a recorder needs a loop', loop)
 		checkOptionNames(options, ['maxEvents', 'maxCheckpoints'])
 		this.#loop = loop
 		this.#bounds = {
@@ -77,11 +78,11 @@ export class Recorder {
 	 *
 	 * @param id one of its own unless given.
 	 * @returns the id.
-	 * @throws {MeshChainError} `SESSION_ACTIVE`
+	 * @throws {MeshChainError} `SESSION_ACTIVE`; `INVALID_OPTION`
 	 */
 	start(id: string = randomUUID()): string {
 		this.#refuseActive('start')
-		checkName('the id of a session', id)
+		checkText('the id of a session', id)
 		const session = new SessionMemory({ id, startedMs: Date.now() }, this.#bounds)
 		const marked = this.#begin(session)
 		if (marked !== undefined) session.startedMs = marked.tsMs
@@ -115,13 +116,9 @@ export class Recorder {
 		}
 		checkOptionNames(options, ['id', 'label'])
 		const { id = randomUUID(), label } = options
-		checkName('the id of a checkpoint', id)
-		if (label !== undefined && typeof label !== 'string') {
-			throw new MeshChainError(
-				'INVALID_OPTION',
-				`the label of a checkpoint must be a text, not ${show(label)}`,
-			)
-		}
+		checkText('the id of a checkpoint', id)
+		if (label !== undefined && typeof label !== 'string')
+			throw invalidOption('the label of a checkpoint', label, 'a text')
 		const { id: name, nextIndex: eventIndex } = session
 		const given = { recorder: this.#id, session: name, id, label: label ?? null, eventIndex, state }
 		const mark = canonicalMark(given)
@@ -169,8 +166,13 @@ export class Recorder {
 		return session.range(Math.min(from, to), Math.max(from, to))
 	}
 
-	/** The events of one kind, in order: what to replay to see how something came about. */
+	/**
+	 * The events of one kind, in order: what to replay to see how something came about.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	sequence(kind: string): EventSlice {
+		checkText('the kind of a sequence', kind)
 		return this.#known()?.ofKind(kind) ?? NOTHING
 	}
 
@@ -239,12 +241,6 @@ export class Recorder {
 		const text = `the session ${show(this.#session?.id)} is active: stop() it before ${what}()`
 		throw new MeshChainError('SESSION_ACTIVE', text)
 	}
-}
-
-/** @throws {MeshChainError} `INVALID_OPTION` */
-function checkName(what: string, name: unknown): void {
-	if (typeof name === 'string' && name !== '') return
-	throw new MeshChainError('INVALID_OPTION', `${what} must be a text, not ${show(name)}`)
 }
 
 /** The state as it was published: what a transform took out is in no memory either. */

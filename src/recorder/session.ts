@@ -1,6 +1,6 @@
 /** The shapes of recorded history: sessions, their events, their checkpoints. */
-import { MeshChainError } from '../errors.ts'
-import { type LogRecord, show } from '../record.ts'
+import { invalidOption } from '../options.ts'
+import type { LogRecord } from '../record.ts'
 
 /** The kinds of the records that sessions leave in a chain. */
 export const SESSION_KIND = '$session'
@@ -96,8 +96,5 @@ export interface CheckpointMark extends Marked {
 export function checkTime(name: string, time: number | Date): number {
 	const ms = Number(time)
 	if ((typeof time === 'number' || time instanceof Date) && !Number.isNaN(ms)) return ms
-	throw new MeshChainError(
-		'INVALID_OPTION',
-		`${name} must be milliseconds since 1970 or a valid Date, not ${show(time)}`,
-	)
+	throw invalidOption(name, time, 'milliseconds since 1970 or a valid Date')
 }

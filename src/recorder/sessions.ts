@@ -1,8 +1,9 @@
 /** The sessions that a chain holds: found by seeks, in a chain of any size, also after a restart. */
 import type { Chain } from '../chain/chain.ts'
+import { checkChain } from '../chain/check-chain.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
-import { checkWholeNumber } from '../options.ts'
+import { checkText, checkWholeNumber, invalidOption } from '../options.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { checkpointOf, indexIn, isPlaced, markOf } from './mark.ts'
 import { MarkWalk } from './mark-walk.ts'
@@ -23,8 +24,11 @@ import {
 /**
  * All sessions of a chain, by their beginnings. Reads their marks only. What came from other chains, by a merge or a replay, is none of its
  * sessions: seqs and epochs, by which a session is found, are those of the chain that it was recorded in.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
+	checkChain('a list of sessions needs a chain', chain, ['records'])
 	const walk = new MarkWalk(chain)
 	for await (const { record, mark } of marksIn(chain)) {
 		if (record.origin === undefined) await walk.take(record, mark)
@@ -55,9 +59,11 @@ async function* marksIn(
  * One session of a chain, to ask what a `Recorder` can be asked, of all of its events.
  *
  * @param id of several sessions of one id the newest.
- * @throws {MeshChainError} `SESSION_NOT_FOUND`, naming those that there are.
+ * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming those that there are.
  */
 export async function openSession(chain: Chain, id: string): Promise<ChainSession> {
+	checkChain('a session needs a chain', chain, ['records'])
+	checkText('the id of a session', id)
 	const sessions = await listSessions(chain)
 	const info = sessions.findLast((session) => session.id === id)
 	if (info !== undefined) return new ChainSession(chain, info)
@@ -83,7 +89,10 @@ export class ChainSession {
 	readonly info: SessionInfo
 	readonly #chain: Chain
 
+	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(chain: Chain, info: SessionInfo) {
+		checkChain('a session needs a chain', chain, ['records'])
+		if (typeof info?.id !== 'string') throw invalidOption('info', info, 'one that listSessions(chain) gives')
 		this.#chain = chain
 		this.info = info
 	}
@@ -160,8 +169,13 @@ export class ChainSession {
 		return this.#slice({ elsewhere: 0, fromSeq, toSeq })
 	}
 
-	/** The events of one kind, in order. */
+	/**
+	 * The events of one kind, in order.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
 	async sequence(kind: string): Promise<EventSlice> {
+		checkText('the kind of a sequence', kind)
 		return this.#slice({ query: { kind } })
 	}
 

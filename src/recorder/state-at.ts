@@ -2,9 +2,10 @@
 
 import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
+import { checkChain } from '../chain/check-chain.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
-import { checkOptionNames } from '../options.ts'
+import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { checkpointOf, markOf } from './mark.ts'
 import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark } from './session.ts'
@@ -46,10 +47,10 @@ export async function stateAt<S>(
 	options: StateOptions = {},
 ): Promise<S> {
 	checkOptionNames(options, ['checkpoint', 'gaps'])
-	const { gaps = 'throw' } = options
-	if (gaps !== 'throw' && gaps !== 'skip') {
-		throw new MeshChainError('INVALID_OPTION', `gaps must be 'throw' or 'skip', not ${show(gaps)}`)
-	}
+	checkChain('a state needs a chain', chain, ['records', 'batches'])
+	checkFunction('a fold', fold)
+	const gaps = checkWord('gaps', options.gaps ?? 'throw', ['throw', 'skip'])
+	ifGiven('checkpoint', options.checkpoint, checkFunction)
 	const toSeq = await seqAt(chain, at)
 	if (toSeq === 0) return copyOfInitial(initial)
 	const checkpoint = await checkpointBefore(chain, toSeq, options.checkpoint)

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import type { LogChainAppender } from '../appender.ts'
 import { isRetryable } from '../appender.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
+import { checkFunction, checkIsObject, checkOptionNames, ifGiven } from '../options.ts'
 import { isGap, type LogRecord } from '../record.ts'
 
 /** The functions of a test runner: those of vitest, jest and `node:test` fit. */
@@ -32,6 +33,8 @@ const SETTLE_MS_MAX = 10_000
 /**
  * Registers the contract suite for one kind of appender. `create` makes a fresh, empty one for every test.
  *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ *
  * @example
  * ```ts
  * import { describe, test } from 'node:test'
@@ -43,13 +46,26 @@ const SETTLE_MS_MAX = 10_000
  */
 export function appenderContract<A extends LogChainAppender>(
 	create: () => A,
-	{ describe, test }: TestFunctions,
+	functions: TestFunctions,
 	options: ContractOptions<A> = {},
 ): void {
+	checkContract(create, functions)
+	checkOptionNames(options, ['readBack', 'breakMedium'])
+	ifGiven('readBack', options.readBack, checkFunction)
+	ifGiven('breakMedium', options.breakMedium, checkFunction)
+	const { describe, test } = functions
 	const suite = new Suite(create, options)
 	describe('the appender contract', () => {
 		for (const [title, check] of Object.entries(suite.checks())) test(title, () => check())
 	})
+}
+
+/** What every contract needs. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkContract(create: () => unknown, functions: TestFunctions): void {
+	checkFunction('create', create)
+	checkIsObject('the functions of the test runner', functions)
+	checkFunction('describe', functions.describe)
+	checkFunction('test', functions.test)
 }
 
 class Suite<A extends LogChainAppender> {

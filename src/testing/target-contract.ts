@@ -1,9 +1,10 @@
 /** What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can run. */
 import assert from 'node:assert/strict'
+import { checkFunction, checkOptionNames, ifGiven } from '../options.ts'
 import { gapRecord, type LogRecord } from '../record.ts'
 import { replay } from '../replay/replay.ts'
 import { asTarget, type ReplayTarget } from '../replay/target.ts'
-import type { TestFunctions } from './appender-contract.ts'
+import { checkContract, type TestFunctions } from './appender-contract.ts'
 
 type Target = ReplayTarget | ((record: LogRecord) => unknown)
 
@@ -21,6 +22,8 @@ const SOURCE_ID = 'the-source'
 /**
  * Registers the contract suite for one kind of replay target. `create` makes a fresh one for every test.
  *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ *
  * @example
  * ```ts
  * import { describe, test } from 'node:test'
@@ -32,9 +35,14 @@ const SOURCE_ID = 'the-source'
  */
 export function targetContract<T extends Target>(
 	create: () => T | Promise<T>,
-	{ describe, test }: TestFunctions,
+	functions: TestFunctions,
 	options: TargetContractOptions<T> = {},
 ): void {
+	checkContract(create, functions)
+	checkOptionNames(options, ['readBack', 'breakEnd'])
+	ifGiven('readBack', options.readBack, checkFunction)
+	ifGiven('breakEnd', options.breakEnd, checkFunction)
+	const { describe, test } = functions
 	const suite = new Suite(create, options)
 	describe('the target contract', () => {
 		for (const [title, check] of Object.entries(suite.checks())) test(title, () => check())
