@@ -20,6 +20,7 @@ import {
 	systemCode,
 	writeFully,
 } from '../../file-system.ts'
+import { checkPath } from '../../options.ts'
 import { show } from '../../record.ts'
 import { segmentPathOf } from './segments.ts'
 
@@ -239,13 +240,7 @@ export function unreadable(path: string, error: unknown): MeshChainError {
  * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNREADABLE` where the directory cannot be reached.
  */
 export function writablePath(path: unknown, system: FileSystem): string {
-	if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-		throw new MeshChainError(
-			'INVALID_PATH',
-			`the path of a chain must be a non-empty text, not ${show(path)}`,
-		)
-	}
-	const absolute = resolve(path.replaceAll('{pid}', String(process.pid)))
+	const absolute = resolve(checkPath('a chain', path).replaceAll('{pid}', String(process.pid)))
 	try {
 		return join(system.realpathSync(dirname(absolute)), basename(absolute))
 	} catch (error) {

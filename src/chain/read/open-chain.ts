@@ -1,7 +1,7 @@
 /** The way into a chain for readers. */
 
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import { checkOptionNames } from '../../options.ts'
+import { checkFileSystem, checkOptionNames } from '../../options.ts'
 import type { Chain } from '../chain.ts'
 import { openForReading } from './open-file.ts'
 import { FileChain } from './reader.ts'
@@ -9,7 +9,7 @@ import { FileChain } from './reader.ts'
 /**
  * Opens a chain for reading, also while a writer has it open.
  *
- * @throws {MeshChainError} `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`, `CHAIN_UNREADABLE`, `NOT_A_CHAIN`,
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`, `CHAIN_UNREADABLE`, `NOT_A_CHAIN`,
  * `HEADER_DAMAGED`, `NEWER_VERSION`.
  *
  * @example
@@ -22,5 +22,5 @@ import { FileChain } from './reader.ts'
  */
 export async function openChain(path: string, options: { fs?: FileSystem } = {}): Promise<Chain> {
 	checkOptionNames(options, ['fs'])
-	return new FileChain(await openForReading(path, options.fs ?? nodeFileSystem))
+	return new FileChain(await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem)))
 }

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { type ErrorCode, MeshChainError, messageOf } from '../../errors.ts'
 import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../../file-system.ts'
+import { checkPath } from '../../options.ts'
 import { show } from '../../record.ts'
 import { identifyFile, listSegments, type Segment } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
@@ -13,13 +14,7 @@ import type { OpenFile } from '../scan/walk.ts'
  * @throws {MeshChainError} what `openChain` throws.
  */
 export async function openForReading(path: string, system: FileSystem): Promise<OpenFile> {
-	if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-		throw new MeshChainError(
-			'INVALID_PATH',
-			`the path of a chain must be a non-empty text, not ${show(path)}`,
-		)
-	}
-	const chainPath = resolve(path)
+	const chainPath = resolve(checkPath('a chain', path))
 	try {
 		return await openFile(path, chainPath, system)
 	} catch (error) {

@@ -7,8 +7,7 @@
  */
 import { MeshChainError } from '../../errors.ts'
 import { isSameFile, systemCode } from '../../file-system.ts'
-import { TIMER_MS_MAX } from '../../limits.ts'
-import { checkWholeNumber } from '../../options.ts'
+import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../options.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { TailQuery } from '../chain.ts'
 import { readHolder } from '../files/lock.ts'
@@ -38,12 +37,9 @@ export interface ResolvedTail {
 export function resolveTail(query: TailQuery): ResolvedTail {
 	const resolved = resolveQuery(query, TAIL_KEYS)
 	const { pollMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
-	checkWholeNumber('pollMs', pollMs, 1)
-	if (pollMs > TIMER_MS_MAX) throw invalidOption('pollMs', pollMs, `at most ${TIMER_MS_MAX}`)
-	if (typeof durableOnly !== 'boolean') throw invalidOption('durableOnly', durableOnly, 'true or false')
-	if (signal !== undefined && !(signal instanceof AbortSignal)) {
-		throw invalidOption('signal', signal, 'an AbortSignal')
-	}
+	checkTimerMs('pollMs', pollMs)
+	checkBoolean('durableOnly', durableOnly)
+	ifGiven('signal', signal, checkSignal)
 	if (resolved.reverse || resolved.limit !== Number.POSITIVE_INFINITY) {
 		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so it takes neither reverse nor limit')
 	}
@@ -376,8 +372,4 @@ interface FollowingFile {
 	readonly isNext: boolean
 	/** How far the file before counts. */
 	readonly previousEnd: number | undefined
-}
-
-function invalidOption(key: string, value: unknown, allowed: string): MeshChainError {
-	return new MeshChainError('INVALID_OPTION', `${key} must be ${allowed}, not ${show(value)}`)
 }

@@ -1,8 +1,6 @@
 /** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
-import { MeshChainError } from '../../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import { checkOptionNames } from '../../options.ts'
-import { show } from '../../record.ts'
+import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../options.ts'
 import type { VerifyReport } from '../chain.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
@@ -42,8 +40,9 @@ export interface VerifyOptions {
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
 	const head = options.head === undefined ? undefined : parseHead(options.head)
-	checkKinds(options)
-	const held = await openForReading(path, options.fs ?? nodeFileSystem)
+	ifGiven('signal', options.signal, checkSignal)
+	ifGiven('onProgress', options.onProgress, checkFunction)
+	const held = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
 	try {
 		const files = new ChainFiles(held)
 		const listed = files.list()
@@ -55,15 +54,6 @@ export async function verifyChain(path: string, options: VerifyOptions = {}): Pr
 		throw asReadError(path, error)
 	} finally {
 		await held.system.close(held.fd)
-	}
-}
-
-function checkKinds({ signal, onProgress }: VerifyOptions): void {
-	if (signal !== undefined && !(signal instanceof AbortSignal)) {
-		throw new MeshChainError('INVALID_OPTION', `signal must be an AbortSignal, not ${show(signal)}`)
-	}
-	if (onProgress !== undefined && typeof onProgress !== 'function') {
-		throw new MeshChainError('INVALID_OPTION', `onProgress must be a function, not ${show(onProgress)}`)
 	}
 }
 

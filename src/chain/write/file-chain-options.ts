@@ -1,8 +1,17 @@
 /** What a `FileChainAppender` can be told, checked and in full. */
 import { MeshChainError } from '../../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, TIMER_MS_MAX } from '../../limits.ts'
-import { checkOptionNames, checkWholeNumber } from '../../options.ts'
+import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT } from '../../limits.ts'
+import {
+	checkFileSystem,
+	checkFunction,
+	checkMode,
+	checkOptionNames,
+	checkTimerMs,
+	checkWholeNumber,
+	checkWord,
+	invalidOption,
+} from '../../options.ts'
 import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
 import type { Retention } from './retention.ts'
 
@@ -95,27 +104,18 @@ const NEVER = Number.POSITIVE_INFINITY
 export function resolveFileChainOptions(options: FileChainOptions): ResolvedFileChainOptions {
 	checkOptionNames(options, OPTION_NAMES)
 	const { onDamage = 'rotate', clock = Date.now, mode = 0o600, fs = nodeFileSystem } = options
-	if (onDamage !== 'rotate' && onDamage !== 'refuse') {
-		throw invalidOption('onDamage', onDamage, "'rotate' or 'refuse'")
-	}
-	if (!Number.isInteger(mode) || mode < 0o400 || mode > 0o777) {
-		throw invalidOption('mode', mode, 'file permissions such as 0o600')
-	}
-	if (typeof clock !== 'function') throw invalidOption('clock', clock, 'a function')
-	const lockWaitMs = checkWholeNumber('lockWaitMs', options.lockWaitMs ?? 0, 0)
-	if (lockWaitMs > TIMER_MS_MAX) throw invalidOption('lockWaitMs', lockWaitMs, `at most ${TIMER_MS_MAX}`)
 	const retain = resolveRetain(options.retain)
 	return {
 		...resolveDurability(options.durability ?? 'os'),
 		writeThroughIndex: resolveWriteThrough(options.writeThrough ?? 'error'),
 		rotate: resolveRotate(options, retain),
 		retain,
-		onDamage,
-		lockWaitMs,
-		mode,
+		onDamage: checkWord('onDamage', onDamage, ['rotate', 'refuse']),
+		lockWaitMs: checkTimerMs('lockWaitMs', options.lockWaitMs ?? 0, 0),
+		mode: checkMode('mode', mode),
 		pendingBytesMax: checkWholeNumber('pendingBytesMax', options.pendingBytesMax ?? PENDING_BYTES_DEFAULT, 1),
-		clock,
-		fs,
+		clock: checkFunction('clock', clock),
+		fs: checkFileSystem('fs', fs),
 	}
 }
 
@@ -133,11 +133,8 @@ function resolveDurability(
 	}
 	const policy = {
 		everyRecords: limit('everyRecords', everyRecords, 0),
-		everyMs: limit('everyMs', everyMs, 1),
+		everyMs: everyMs === undefined ? NEVER : checkTimerMs('everyMs', everyMs),
 		everyBytes: limit('everyBytes', everyBytes, 1),
-	}
-	if (everyMs !== undefined && everyMs > TIMER_MS_MAX) {
-		throw invalidOption('everyMs', everyMs, `at most ${TIMER_MS_MAX}`)
 	}
 	return policy.everyRecords <= 1 ? { durability: 'disk', policy: undefined } : { durability: 'os', policy }
 }
@@ -186,8 +183,4 @@ function quarter(bound: number | undefined): number {
 
 function limit(name: string, value: number | undefined, min: number, otherwise = NEVER): number {
 	return value === undefined ? otherwise : checkWholeNumber(name, value, min)
-}
-
-function invalidOption(key: string, value: unknown, allowed: string): MeshChainError {
-	return new MeshChainError('INVALID_OPTION', `${key} must be ${allowed}, not ${show(value)}`)
 }
