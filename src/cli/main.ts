@@ -5,6 +5,9 @@ import { run } from './run.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+// Where nobody can be told, the exit status says it.
+process.stderr.on('error', () => {})
+
 process.exitCode = await run(process.argv.slice(2), {
 	// Opened by whoever reads it: a command that does not must not wait for it.
 	get stdin() {

@@ -6,6 +6,7 @@ import { replay as replayInto } from '../replay/replay.ts'
 import type { ReplayOptions } from '../replay/replay-options.ts'
 import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
 import type { ReplayTarget } from '../replay/target.ts'
+import { ProcessTarget } from '../replay/targets/process-target.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
@@ -14,7 +15,7 @@ import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { FORM_OPTION, type Opened, openAny, Selected } from './selected.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
-import { STATUS, type Terminal } from './terminal.ts'
+import { Output, STATUS, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 export const replay: Command = {
@@ -57,6 +58,7 @@ export const replay: Command = {
 		const interrupted = terminal.interrupted()
 		const opened = await openSource(invocation, terminal, interrupted)
 		const selected = new Selected(opened, selection, basename(file))
+		const output = new Output(terminal.stdout)
 		const line = new StatusLine(terminal)
 		let target: ReplayTarget = { write: () => {} }
 		let isClosed = false
@@ -69,10 +71,12 @@ export const replay: Command = {
 				onProgress: (progress) => line.show(progressText(progress)),
 			})
 			line.end()
+			// A reader like head has what it wanted.
+			if (output.isClosed) return STATUS.fine
 			// First: a Ctrl-C ends a program that is the target too, which is then an error of its own.
-			const status = tell(summary, target, selected, terminal)
+			const status = tell(summary, selected, terminal)
 			isClosed = true
-			await target.close?.()
+			await close(target, summary)
 			return status
 		} finally {
 			line.end()
@@ -121,11 +125,18 @@ function progressText({ replayed, failed, seq, tsMs }: ReplayProgress): string {
 	return `${count(replayed)} replayed, ${count(failed)} failed, at seq ${seq} of ${formatTime(tsMs)}`
 }
 
+/** A file that takes no more cannot be closed as it should be either, which is no news; how a program ended is. */
+async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<void> {
+	try {
+		await target.close?.()
+	} catch (error) {
+		if (ended !== 'targetGone' || target instanceof ProcessTarget) throw error
+	}
+}
+
 /** Says on stderr what happened, and where to go on. */
-function tell(summary: ReplaySummary, target: ReplayTarget, selected: Selected, terminal: Terminal): number {
+function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): number {
 	const { replayed, failed, ended, firstError, nextSeq, gaps, lateMsMax } = summary
-	// A reader like head has what it wanted.
-	if (ended === 'targetGone' && target.name === 'stdout') return STATUS.fine
 	const notes = [
 		`${count(replayed)} ${replayed === 1 ? 'record' : 'records'} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
 		failed === 0 ? '' : `${count(failed)} failed`,
@@ -141,7 +152,7 @@ function tell(summary: ReplaySummary, target: ReplayTarget, selected: Selected, 
 		terminal.stderr.write(`  first error${where}: ${escapeControls(firstError.message)}\n`)
 	}
 	if (ended !== 'end' && nextSeq !== undefined) {
-		const why = { aborted: 'interrupted', error: 'stopped', targetGone: 'the target is gone' }[ended]
+		const why = { aborted: 'interrupted', error: 'stopped', targetGone: 'the target takes no more' }[ended]
 		terminal.stderr.write(`  ${why}: go on with --from-seq ${nextSeq}\n`)
 	}
 	if (failed > 0 || ended !== 'end') return STATUS.usage

@@ -3,6 +3,8 @@
  * back-pressure, and a reader that went away ends it quietly.
  */
 import type { Readable, Writable } from 'node:stream'
+import { MeshChainError, messageOf } from '../errors.ts'
+import { systemCode } from '../file-system.ts'
 
 export interface Terminal {
 	readonly stdin: Readable
@@ -23,31 +25,39 @@ export interface Terminal {
 /** Data on its way to stdout. */
 export class Output {
 	readonly #stream: Writable
-	#closed = false
+	#failure: Error | undefined
 
 	constructor(stream: Writable) {
 		this.#stream = stream
-		stream.on('error', (error: NodeJS.ErrnoException) => {
-			if (error.code !== 'EPIPE') throw error
-			this.#closed = true
-		})
+		stream.on('error', (error) => this.#fail(error))
 	}
 
 	/** Nobody reads any more: stop. */
 	get isClosed(): boolean {
-		return this.#closed
+		return systemCode(this.#failure) === 'EPIPE'
 	}
 
-	/** Resolves when there is room for more, or nobody left to read it. */
+	/**
+	 * Resolves when it is passed on, or nobody is left to read it.
+	 *
+	 * @throws {MeshChainError} `OUTPUT_FAILED`, as on a full disk.
+	 */
 	async write(data: string | Uint8Array): Promise<void> {
-		if (this.#closed || data.length === 0 || this.#stream.write(data)) return
+		if (this.isClosed || data.length === 0) return
 		await new Promise<void>((resolve) => {
-			const done = () => {
-				this.#stream.off('drain', done).off('close', done).off('error', done)
+			this.#stream.write(data, (error) => {
+				if (error) this.#fail(error)
 				resolve()
-			}
-			this.#stream.on('drain', done).on('close', done).on('error', done)
+			})
 		})
+		if (this.#failure === undefined || this.isClosed) return
+		const text = `cannot write to stdout: ${messageOf(this.#failure)}`
+		throw new MeshChainError('OUTPUT_FAILED', text, { cause: this.#failure })
+	}
+
+	/** The first one has the reason. */
+	#fail(error: Error): void {
+		this.#failure ??= error
 	}
 }
 

@@ -1,6 +1,6 @@
 /** Hands one record after the other to a target: tries again, gives up, and knows when the target is gone. */
 import { isThenable } from '../appender.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import type { LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
@@ -24,8 +24,8 @@ export class Delivery {
 	firstError: ReplayFailure | undefined
 	/** The target takes nothing any more. */
 	isGone = false
-	/** What it took may not be where it should be. */
-	isUnflushed = false
+	/** What it took may not be where it should be: all of it, or from this seq on. */
+	unkeptFrom: 'first' | number | undefined
 	#aborted = false
 	#timeoutsInRow = 0
 	/** A record has failed and none has arrived since: the next ones are tried once. */
@@ -60,10 +60,18 @@ export class Delivery {
 			const flushed = this.#target.flush?.()
 			if (isThenable(flushed)) await this.#answer(flushed)
 		} catch (thrown) {
-			this.#noteError(undefined, thrown)
 			this.isGone = true
-			this.isUnflushed = true
+			this.#noteError(this.#takeBack(), thrown)
 		}
+	}
+
+	/** What the target could not keep has not arrived. Returns the seq of the first of it, where that is known. */
+	#takeBack(): number | undefined {
+		const unkept = this.#target.unkept?.()
+		this.unkeptFrom = unkept === undefined ? 'first' : unkept.seq
+		this.counts.replayed -= unkept?.records ?? 0
+		this.counts.failed += unkept?.records ?? 0
+		return unkept?.seq
 	}
 
 	async #follow(record: LogRecord, result: PromiseLike<unknown>): Promise<boolean> {
@@ -91,7 +99,7 @@ export class Delivery {
 		}
 		this.counts.failed++
 		this.#isFailing = true
-		this.isGone ||= isGoneError(last) || this.#timeoutsInRow >= TIMEOUTS_MAX
+		this.isGone ||= isGoneError(last) || isFailing(last) || this.#timeoutsInRow >= TIMEOUTS_MAX
 		this.#noteError(record.seq, last)
 		return false
 	}
@@ -157,6 +165,11 @@ export class Delivery {
 			this.#sleeping.add(wake)
 		})
 	}
+}
+
+/** An appender that would take the record at another time fails as a whole: what is wrong with a record is not retryable. */
+function isFailing(thrown: unknown): boolean {
+	return thrown instanceof LogAppendError && thrown.retryable
 }
 
 function isGoneError(thrown: unknown): boolean {

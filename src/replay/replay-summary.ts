@@ -20,10 +20,14 @@ export interface ReplaySummary {
 	readonly toMs: number | undefined
 	/**
 	 * - `end`: the source has no more, or `limit` was reached. `aborted`: the signal. `error`: a record failed, and `stopOnError`.
-	 * - `targetGone`: the target said that it takes no more, did not answer three times in a row, or could not be flushed.
+	 * - `targetGone`: the target said that it takes no more, did not answer three times in a row, or could not be flushed; an appender
+	 *   could not commit, as on a full disk.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
-	/** Every record below it was dealt with: where another replay goes on. The first one again where the target could not be flushed. */
+	/**
+	 * Every record below it was dealt with: where another replay goes on. Where the target could not be flushed, the first one that it
+	 * has not kept; the first one again where it cannot say.
+	 */
 	readonly nextSeq: number | undefined
 	readonly elapsedMs: number
 	/** By how much the latest record came late; 0 where nothing was paced. */

@@ -83,6 +83,13 @@ export class Tally {
 		return oldest?.seq ?? this.#nextSeq
 	}
 
+	/** What the target could not keep has to come again. */
+	get #goOnSeq(): number | undefined {
+		const { unkeptFrom } = this.#delivery
+		if (unkeptFrom === 'first') return this.#first?.seq
+		return unkeptFrom === undefined ? this.nextSeq : Math.min(unkeptFrom, this.nextSeq ?? unkeptFrom)
+	}
+
 	summary(
 		ended: ReplaySummary['ended'],
 		skippedBySource: Readonly<Record<string, number>> = {},
@@ -97,8 +104,7 @@ export class Tally {
 			fromMs: this.#first?.tsMs,
 			toMs: this.#last?.tsMs,
 			ended,
-			// What was not flushed may be nowhere.
-			nextSeq: this.#delivery.isUnflushed ? this.#first?.seq : this.nextSeq,
+			nextSeq: this.#goOnSeq,
 			elapsedMs: this.#options.clock.now() - this.#begunMs,
 			lateMsMax: this.#lateMsMax,
 		}

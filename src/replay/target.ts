@@ -3,16 +3,26 @@ import { MeshChainError } from '../errors.ts'
 import { checkFunction, ifGiven } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 
+/** Records that a target took and could not keep. */
+export interface Unkept {
+	readonly records: number
+	/** The first of them, by its seq in the source; undefined for none. */
+	readonly seq: number | undefined
+}
+
 export interface ReplayTarget {
 	/** What it is called in messages. */
 	readonly name?: string
 	/**
 	 * Takes one record. A throw, or a rejection, means that the record has not arrived: it is tried again as often as the replay was
-	 * told to. An error with the code `TARGET_GONE` means that none will arrive any more.
+	 * told to. An error with the code `TARGET_GONE` means that none will arrive any more; so does a `LogAppendError` that is `retryable`
+	 * after the last try.
 	 */
 	write(record: LogRecord): unknown
 	/** Returns, or resolves, once everything written is where it should be. */
 	flush?(): unknown
+	/** After a flush that failed: what was written and is not where it should be. Unknown where it is left out: it may be all of it. */
+	unkept?(): Unkept | undefined
 	/** Lets go of what the target holds. Called by whoever made it, not by a replay. */
 	close?(): unknown
 	/** Whether it keeps history, and so wants the `$gap`s too; a replay only counts them otherwise. */

@@ -117,6 +117,22 @@ describe('mesh-chain dump', () => {
 		expect(stdout).toContain('status 0')
 	})
 
+	test.each([
+		['dump', ['-o', 'ndjson']],
+		['info', []],
+		['verify', []],
+		['export', []],
+		['tail', []],
+		['--help', undefined],
+	])('%s says in one line that its output could not be written', async (command, options) => {
+		const args = options === undefined ? [] : [await sampleChain(), ...options]
+		const full = ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, 'dist/cli/main.js', command, ...args]
+		expect(await run('bash', full)).toMatchObject({
+			status: 2,
+			stderr: 'mesh-chain: OUTPUT_FAILED: cannot write to stdout: ENOSPC: no space left on device, write\n',
+		})
+	})
+
 	test('with --exit-status tells that nothing matched', async () => {
 		const { status } = await meshChain(['dump', await sampleChain(), '-k', 'nothing', '--exit-status'])
 		expect(status).toBe(1)

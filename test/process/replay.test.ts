@@ -8,7 +8,7 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { gapRecord, type LogRecord } from '../../src/record.ts'
-import { meshChain, ROOT, says, start } from '../support/process.ts'
+import { meshChain, ROOT, run, says, start } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -103,8 +103,33 @@ describe('replay', () => {
 		const path = await chainOf(some(50_000))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:head -c 100000 > /dev/null'])
 		expect(status).toBe(2)
-		expect(stderr).toMatch(/the target is gone: go on with --from-seq \d+\n/)
+		expect(stderr).toMatch(/the target takes no more: go on with --from-seq \d+\n/)
 	})
+
+	test.each(['lines.jsonl', 'copy.chain'])(
+		'a disk that takes no more of %s ends it with the seq to go on with, and nothing comes twice',
+		async (name) => {
+			const path = await chainOf(some(5000))
+			const to = join(temporaryFolder(), name)
+			const full = ['-c', 'ulimit -f 100; exec "$@"', 'sh', process.execPath, CLI, 'replay', path, '--to', to]
+			const { status, stderr } = await run('bash', full)
+			expect(status).toBe(2)
+			const [, replayed = '', next = ''] =
+				/ ([\d,]+) records replayed in \S+ s, [\d,]+ failed\n.+EFBIG.+\n {2}the target takes no more: go on with --from-seq (\d+)\n$/.exec(
+					stderr,
+				) ?? []
+			expect(Number(replayed.replace(',', ''))).toBe(Number(next) - 1)
+			expect((await meshChain(['replay', path, '--to', to, '--from-seq', next])).status).toBe(0)
+			expect(existsSync(`${to}.lock`)).toBe(false)
+			const { stdout } = await meshChain(name.endsWith('.chain') ? ['dump', to] : ['replay', to])
+			expect(
+				stdout
+					.split('\n')
+					.filter(Boolean)
+					.map((line) => JSON.parse(line).message),
+			).toEqual(Array.from({ length: 5000 }, (_unused, index) => `message ${index + 1}`))
+		},
+	)
 
 	test('a dry run counts and makes nothing', async () => {
 		const path = await chainOf(some(10))
@@ -184,6 +209,15 @@ describe('replay', () => {
 			`"${process.execPath}" "${CLI}" replay "${path}" | head -n 1`,
 		)
 		expect([status, stdout.split('\n').length, stderr]).toEqual([0, 2, ''])
+	})
+
+	test('into an output that cannot be written says why, and where to go on', async () => {
+		const path = await chainOf(some(5))
+		const { status, stderr } = await piecesOf(`"${process.execPath}" "${CLI}" replay "${path}" > /dev/full`)
+		expect(status).toBe(2)
+		expect(stderr).toMatch(
+			/first error at seq 1: stdout takes no more: ENOSPC: .+\n {2}the target takes no more: go on with --from-seq 1\n$/,
+		)
 	})
 
 	test('a damaged recording is replayed around its gaps, which are counted: status 3', async () => {

@@ -5,11 +5,13 @@ import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshChainError } from '../../src/errors.ts'
+import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, type LogRecord } from '../../src/record.ts'
 import { replay } from '../../src/replay/replay.ts'
 import { AppenderTarget } from '../../src/replay/targets/appender-target.ts'
 import { LoopTarget } from '../../src/replay/targets/loop-target.ts'
+import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { ManualClock, settled } from '../support/manual-clock.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -106,6 +108,37 @@ describe('identity', () => {
 		expect(found[0]!.origin).toEqual({ chainId: source.chainId, epoch: 1, seq: 6 })
 		expect(found.at(-1)).toMatchObject({ kind: '$note', origin: { chainId: 'x' } })
 		await Promise.all([source.close(), copy.close()])
+	})
+})
+
+describe('into an appender whose disk is full', () => {
+	const many = Array.from({ length: 20_000 }, (_unused, index) => record(index + 11, { data: { index } }))
+
+	test.each([
+		['chain', (path: string, fs: FaultyFileSystem) => new FileChainAppender(path, { fs })],
+		['jsonl', (path: string, fs: FaultyFileSystem) => new JsonlAppender(path, { fs })],
+	] as const)('ends where a %s took no more, and counts what it did not keep', async (name, make) => {
+		const disk = new FaultyFileSystem()
+		const target = new AppenderTarget(make(join(temporaryFolder(), `x.${name}`), disk))
+		disk.roomBytes = 200_000
+		const summary = await replay(from(many), target)
+		const { replayed, failed, nextSeq } = summary
+		expect(summary).toMatchObject({ ended: 'targetGone', nextSeq: replayed + 11 })
+		expect([failed > 0, replayed > 100, replayed + failed < 20_000]).toEqual([true, true, true])
+		disk.heal()
+		const rest = await replay(from(many), target, { fromSeq: nextSeq! })
+		expect(rest.ended).toBe('end')
+		await target.close()
+	})
+
+	test('goes on where the disk has room again before the last try', async () => {
+		const disk = new FaultyFileSystem()
+		const target = new AppenderTarget(new JsonlAppender(join(temporaryFolder(), 'x.jsonl'), { fs: disk }))
+		disk.roomBytes = 50_000
+		const done = replay(from(many), target)
+		setTimeout(() => disk.heal(), 50)
+		expect(await done).toMatchObject({ replayed: 20_000, failed: 0, ended: 'end' })
+		await target.close()
 	})
 })
 
