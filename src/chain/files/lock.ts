@@ -101,9 +101,15 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | u
 				// A holder that could not ask the kernel does not lose its lock to one that can.
 				if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') return undefined
 				const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
-				lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
+				const held = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
+				// While it had no text it was nobody's, and somebody may have taken it away.
+				if (!held.isHeld()) continue
+				lock = held
 				return lock
 			}
+		} catch (error) {
+			removeNobodys(system, chainPath)
+			throw error
 		} finally {
 			if (lock === undefined) closeQuietly(system, fd)
 		}
@@ -165,6 +171,15 @@ function removeDead(system: FileSystem, path: string, dead: HolderText | undefin
 	}
 	if (JSON.stringify(readTextAt(system, aside)) !== JSON.stringify(dead)) linkUnlessThere(system, aside, path)
 	removeIfThere(system, aside)
+}
+
+/** A lock file without a text, left by an attempt that failed. */
+function removeNobodys(system: FileSystem, chainPath: string): void {
+	try {
+		if (readHolderText(system, chainPath) === undefined) removeDead(system, lockPathOf(chainPath), undefined)
+	} catch {
+		// What ended the attempt says more.
+	}
 }
 
 interface HeldLock {
