@@ -1,6 +1,7 @@
 /** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
 import { basename } from 'node:path'
 import { openChain } from '../chain/read/open-chain.ts'
+import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
 import { replay as replayInto } from '../replay/replay.ts'
 import type { ReplayOptions } from '../replay/replay-options.ts'
@@ -110,8 +111,12 @@ function speedOf(text: string): 'max' | number {
 /** What is written from now on too, where that is asked for. */
 async function openSource(invocation: Invocation, terminal: Terminal, signal: AbortSignal): Promise<Opened> {
 	const { file } = invocation
-	if (!invocation.flag('follow')) return openAny(file, invocation.text('form'), terminal)
-	const chain = await openChain(file)
+	const form = invocation.text('form')
+	if (!invocation.flag('follow')) return openAny(file, form, terminal)
+	if (file === '-' || form !== undefined) throw noFollowing(file)
+	const chain = await openChain(file).catch((error) => {
+		throw error instanceof MeshChainError && error.code === 'NOT_A_CHAIN' ? noFollowing(file) : error
+	})
 	return {
 		chainId: chain.chainId,
 		batches: async function* (query = {}) {
@@ -119,6 +124,12 @@ async function openSource(invocation: Invocation, terminal: Terminal, signal: Ab
 		},
 		close: () => chain.close(),
 	}
+}
+
+function noFollowing(file: string): MeshChainError {
+	const lines =
+		file === '-' ? 'leave it out' : `tail -f ${escapeControls(file)} | mesh-chain replay - follows JSON Lines`
+	return usage(`--follow needs a chain, which ${escapeControls(file)} is not: ${lines}`)
 }
 
 function progressText({ replayed, failed, seq, tsMs }: ReplayProgress): string {

@@ -230,6 +230,23 @@ describe('replay', () => {
 		expect(stderr).toMatch(/\d+ absent in 1 gaps/)
 	})
 
+	test('of JSON Lines cannot be followed, and says what can', async () => {
+		const path = join(temporaryFolder(), 'some.jsonl')
+		writeFileSync(path, `${recordToJson(record(1))}\n`)
+		const { status, stderr } = await meshChain(['replay', path, '-f'])
+		expect(status).toBe(2)
+		expect(stderr).toContain(
+			`--follow needs a chain, which ${path} is not: tail -f ${path} | mesh-chain replay -`,
+		)
+	})
+
+	test('says how many records a program had been given that failed', async () => {
+		const path = await chainOf(some(20))
+		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 3'])
+		expect(status).toBe(2)
+		expect(stderr).toMatch(/TARGET_FAILED: .+ ended with status 3; it had been given 20 records\n/)
+	})
+
 	test('of JSON Lines counts the lines that are none', async () => {
 		const path = join(temporaryFolder(), 'some.jsonl')
 		writeFileSync(path, `# by hand\n${recordToJson(record(1))}\nnoise\n${recordToJson(record(2))}`)
@@ -245,6 +262,7 @@ describe('replay', () => {
 		[['--to', 'x.txt'], '--to is exec:COMMAND, FILE.chain, FILE.jsonl or -'],
 		[['--to', 'exec: '], '--to exec: takes a command'],
 		[['--from-seq', '9', '--to-seq', '3'], 'nothing can match'],
+		[['--follow', '--form', 'pino'], '--follow needs a chain'],
 		[['--form', 'xml'], '--form is one of mesh-chain, events, pino, otel'],
 	])('%j is refused before anything is done', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['replay', await chainOf(some(3)), ...args])

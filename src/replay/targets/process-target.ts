@@ -14,6 +14,7 @@ export class ProcessTarget implements ReplayTarget {
 	readonly #stdin: StreamTarget
 	readonly #ended: Promise<void>
 	#failure: string | undefined
+	#given = 0
 
 	/**
 	 * @param command run by the shell at once; its output goes where this process's does.
@@ -33,8 +34,9 @@ export class ProcessTarget implements ReplayTarget {
 		this.#ended = this.#watch()
 	}
 
-	write(record: LogRecord): Promise<void> {
-		return this.#stdin.write(record)
+	async write(record: LogRecord): Promise<void> {
+		await this.#stdin.write(record)
+		this.#given++
 	}
 
 	/**
@@ -46,8 +48,13 @@ export class ProcessTarget implements ReplayTarget {
 		this.#child.stdin!.end()
 		await this.#ended
 		if (this.#failure !== undefined) {
-			throw new MeshChainError('TARGET_FAILED', `${this.name} ${this.#failure}`)
+			throw new MeshChainError('TARGET_FAILED', `${this.name} ${this.#failure}${this.#afterHowMany()}`)
 		}
+	}
+
+	/** What it has read of them, only the program knows. */
+	#afterHowMany(): string {
+		return `; it had been given ${this.#given} ${this.#given === 1 ? 'record' : 'records'}`
 	}
 
 	async #watch(): Promise<void> {
