@@ -65,6 +65,7 @@ export const ERROR_CODES = [
 	'CHECKPOINT_NOT_FOUND',
 	'INVALID_SESSION',
 	'INVALID_STATE',
+	'FOLD_FAILED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

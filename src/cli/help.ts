@@ -4,7 +4,7 @@ import type { Command, OptionSpec } from './command.ts'
 const STATUSES = `Exit status
   0  fine, also after a torn tail
   1  nothing matched (dump --exit-status)
-  2  wrong usage, or the file cannot be read
+  2  wrong usage, or a file cannot be read or written
   3  damage, or records lost to eviction, failed appends or overflow`
 
 /** All commands at a glance. */

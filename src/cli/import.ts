@@ -7,6 +7,7 @@ import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { FORM_OPTION, formNamed } from './selected.ts'
+import { chainNamed } from './targets.ts'
 import { STATUS } from './terminal.ts'
 
 export const importCommand: Command = {
@@ -38,6 +39,7 @@ export const importCommand: Command = {
 		const form = invocation.text('form')
 		const sourceId = invocation.text('source')
 		if (path === undefined) throw usage('-o names the chain, as in -o node.chain')
+		chainNamed(path)
 		const line = new StatusLine(terminal)
 		const interrupted = terminal.interrupted()
 		if (file === '-') interrupted.addEventListener('abort', () => terminal.stdin.destroy())

@@ -12,6 +12,7 @@ import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { Selected } from './selected.ts'
+import { chainNamed } from './targets.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
 
 /** Merged chains have no common seqs, and history goes forward. */
@@ -38,6 +39,7 @@ export const merge: Command = {
 		if (files.length < 2) throw usage('which files? Name two chains or more, such as a.chain b.chain')
 		const selection = selectionOf(invocation, terminal.now())
 		const path = invocation.text('output')
+		if (path !== undefined) chainNamed(path)
 		const chains = await openAll(files)
 		try {
 			const merged = mergeChains(chains)

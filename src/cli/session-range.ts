@@ -1,7 +1,7 @@
 /** The part of a chain that a session, or two of its checkpoints, enclose. */
 import type { Chain, ChainQuery } from '../chain/chain.ts'
 import { MeshChainError } from '../errors.ts'
-import { show } from '../record.ts'
+import { GAP_KIND, type GapData, show } from '../record.ts'
 import type { Checkpoint } from '../recorder/session.ts'
 import { ChainSession, listSessions, openSession, sessionNotFound } from '../recorder/sessions.ts'
 import type { Invocation, OptionSpec } from './command.ts'
@@ -28,8 +28,8 @@ export async function withinSession(
 	const session = await sessionOf(chain, id)
 	const { startSeq, endSeq } = session.info
 	if (a === undefined || b === undefined) return narrowed(query, startSeq, endSeq)
-	const checkpoints = await session.checkpoints()
-	const [first, second] = [checkpointNamed(checkpoints, a, chain), checkpointNamed(checkpoints, b, chain)]
+	const first = await checkpointNamed(session, a, chain)
+	const second = await checkpointNamed(session, b, chain)
 	return narrowed(query, Math.min(first.seq, second.seq), Math.max(first.seq, second.seq))
 }
 
@@ -42,12 +42,26 @@ export async function sessionOf(chain: Chain, id: string | undefined): Promise<C
 }
 
 /** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND` */
-export function checkpointNamed(checkpoints: readonly Checkpoint[], id: string, { path }: Chain): Checkpoint {
+export async function checkpointNamed(session: ChainSession, id: string, chain: Chain): Promise<Checkpoint> {
+	const checkpoints = await session.checkpoints()
 	const found = checkpoints.find((each) => each.id === id)
 	if (found !== undefined) return found
 	const known = checkpoints.slice(-5).map((each) => show(each.id))
 	const text = known.length === 0 ? 'the session has none' : `the newest are ${known.join(', ')}`
-	throw new MeshChainError('CHECKPOINT_NOT_FOUND', `there is no checkpoint ${show(id)}: ${text}`, { path })
+	const { path } = chain
+	const absent = await absentIn(session, chain)
+	throw new MeshChainError('CHECKPOINT_NOT_FOUND', `there is no checkpoint ${show(id)}: ${text}${absent}`, {
+		path,
+	})
+}
+
+/** Where what was asked for may be, when records of a session are gone. */
+async function absentIn({ info: { startSeq, endSeq } }: ChainSession, chain: Chain): Promise<string> {
+	for await (const { seq, data } of chain.records({ kind: GAP_KIND, fromSeq: startSeq, toSeq: endSeq })) {
+		const { fromSeq = seq, toSeq = seq } = (data ?? {}) as Partial<GapData>
+		return `; it may be among the records that are absent from seq ${fromSeq} to ${toSeq}: --from-seq and --to-seq show what is around them`
+	}
+	return ''
 }
 
 function narrowed(query: ChainQuery, fromSeq: number, toSeq: number): ChainQuery {

@@ -1,18 +1,20 @@
 /** `mesh-chain state`: what an application knew at a moment, and what changed up to another. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { canonicalState } from '../codec/canonical.ts'
 import { escapeUnsafe, toJson } from '../codec/json-dialect.ts'
-import { messageOf } from '../errors.ts'
-import type { LogRecord } from '../record.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import { type LogRecord, show } from '../record.ts'
 import { diffStates, formatChanges } from '../recorder/diff-states.ts'
-import { type Moment, stateAt } from '../recorder/state-at.ts'
+import { type Moment, type StateOptions, stateAt } from '../recorder/state-at.ts'
 import { type Command, type Invocation, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
 import { checkpointNamed, sessionOf } from './session-range.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
-import { parseTime } from './times.ts'
+import { formatTime, parseTime } from './times.ts'
 
 /** What a module that `--fold` names exports. */
 interface Reducer {
@@ -44,6 +46,10 @@ export const state: Command = {
 		},
 		{ long: 'session', value: 'ID', help: 'whose checkpoints are meant; the newest session unless told' },
 		{
+			long: 'from-start',
+			help: 'fold from the first record on, whatever checkpoints hold: for a state of another shape than theirs',
+		},
+		{
 			long: 'gaps',
 			value: 'WHAT',
 			choices: ['throw', 'skip'],
@@ -55,13 +61,15 @@ export const state: Command = {
 		if (path === undefined) throw usage('--fold names the module that folds, as in --fold ./cart.mjs')
 		const { file } = invocation
 		const diff = invocation.text('diff')
+		refuseIdleSession(invocation)
 		const { fold, initial } = await load(path)
-		const gaps = invocation.text('gaps') === 'skip' ? 'skip' : 'throw'
+		const options = stateOptionsOf(invocation)
 		const chain = await openChain(file)
 		try {
 			const stateOf = async (text: string | undefined) => {
 				const at = await momentOf(chain, text, invocation, terminal)
-				return stateAt(chain, at, fold, initial, { gaps })
+				if (text !== undefined && text !== 'now') await tellBeyond(chain, at, text, terminal)
+				return stateAt(chain, at, fold, initial, options)
 			}
 			const at = await stateOf(invocation.text('at'))
 			const output = new Output(terminal.stdout)
@@ -74,6 +82,31 @@ export const state: Command = {
 	},
 }
 
+function refuseIdleSession(invocation: Invocation): void {
+	const moments = [invocation.text('at'), invocation.text('diff')]
+	if (invocation.text('session') === undefined || moments.some((text) => text?.startsWith('@'))) return
+	throw usage('--session says whose checkpoint is meant: name one, as in --at @ID')
+}
+
+function stateOptionsOf(invocation: Invocation): StateOptions {
+	return {
+		gaps: invocation.text('gaps') === 'skip' ? 'skip' : 'throw',
+		...(invocation.flag('from-start') ? { checkpoint: () => false } : {}),
+	}
+}
+
+/** Says on stderr that a chain ends before a moment. */
+async function tellBeyond(chain: Chain, at: Moment, text: string, { stderr }: Terminal): Promise<void> {
+	for await (const last of chain.records({ reverse: true, limit: 1, gaps: 'skip' })) {
+		const isBeyond = 'seq' in at ? at.seq > last.seq : 'tsMs' in at && at.tsMs > last.tsMs
+		if (!isBeyond) return
+		const end = `seq ${last.seq} of ${formatTime(last.tsMs)}`
+		stderr.write(
+			`mesh-chain: ${escapeControls(text)} is behind the end: this is the state at ${end}, the last\n`,
+		)
+	}
+}
+
 async function momentOf(
 	chain: Chain,
 	text: string | undefined,
@@ -82,9 +115,18 @@ async function momentOf(
 ): Promise<Moment> {
 	if (text === undefined) return { seq: Number.MAX_SAFE_INTEGER }
 	if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
-	if (!text.startsWith('@')) return { tsMs: parseTime(text, terminal.now()) }
+	if (!text.startsWith('@')) return { tsMs: timeOf(text, terminal.now()) }
 	const session = await sessionOf(chain, invocation.text('session'))
-	return { seq: checkpointNamed(await session.checkpoints(), text.slice(1), chain).seq }
+	return { seq: (await checkpointNamed(session, text.slice(1), chain)).seq }
+}
+
+function timeOf(text: string, nowMs: number): number {
+	try {
+		return parseTime(text, nowMs)
+	} catch (error) {
+		const others = `a seq is a number, such as 4117; a checkpoint has an @ before it: @${text}`
+		throw new MeshChainError('INVALID_TIME', `${messageOf(error)}; ${others}`, { cause: error })
+	}
 }
 
 async function load(path: string): Promise<Reducer> {
@@ -97,7 +139,42 @@ async function load(path: string): Promise<Reducer> {
 	if (typeof module.default !== 'function') {
 		throw usage(`--fold ${path} must export a function (state, record) => state as default`)
 	}
-	return { fold: module.default as Reducer['fold'], initial: module.initial }
+	if (module.initial === undefined) {
+		throw usage(`--fold ${path} must export the state before the first record: export const initial = {}`)
+	}
+	return { fold: checked(module.default as Reducer['fold']), initial: module.initial }
+}
+
+/** A fold that says at which record it failed. */
+function checked(fold: Reducer['fold']): Reducer['fold'] {
+	return (state, record) => {
+		const failed = (error: unknown) => foldFailed(record, `threw: ${messageOf(error)}`, error)
+		let next: unknown
+		try {
+			next = fold(state, record)
+		} catch (error) {
+			throw failed(error)
+		}
+		if (!isThenable(next)) return defined(next, record)
+		return next.then(
+			(value) => defined(value, record),
+			(error) => {
+				throw failed(error)
+			},
+		)
+	}
+}
+
+function defined(state: unknown, record: LogRecord): unknown {
+	if (state !== undefined) return state
+	throw foldFailed(record, 'returned undefined: return the state, also where it stays as it is')
+}
+
+function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): MeshChainError {
+	return new MeshChainError('FOLD_FAILED', `at seq ${seq} (kind ${show(kind)}) the fold ${what}`, {
+		seq,
+		cause,
+	})
 }
 
 /** As it would be in a chain: what a reducer keeps in classes, maps and sets shows as plain data. */

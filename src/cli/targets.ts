@@ -7,6 +7,7 @@ import { AppenderTarget } from '../replay/targets/appender-target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
 import { StreamTarget } from '../replay/targets/stream-target.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
 import { textFormat } from './printing.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -31,6 +32,20 @@ export function targetOf(invocation: Invocation, terminal: Terminal): () => Repl
 	if (/\.(?:jsonl|ndjson)$/.test(to)) return () => new AppenderTarget(new JsonlAppender(to))
 	if (to.endsWith('.chain')) return () => new AppenderTarget(new FileChainAppender(to))
 	throw usage(`--to is exec:COMMAND, FILE.chain, FILE.jsonl or -, not ${JSON.stringify(to)}`)
+}
+
+/**
+ * The name of a chain that a command makes.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE` for a name that says JSON: whoever reads it later would take it for that.
+ */
+export function chainNamed(path: string): string {
+	const [, stem] = /^(.*)\.(?:jsonl|ndjson|json)$/i.exec(path) ?? []
+	if (stem === undefined) return path
+	const [chain, lines] = [`${stem}.chain`, path].map(escapeControls)
+	throw usage(
+		`-o names a chain, which is not JSON: -o ${chain}, and then mesh-chain export ${chain} -o ${lines} for JSON Lines`,
+	)
 }
 
 function isSameFile(a: string, b: string): boolean {

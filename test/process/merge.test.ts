@@ -42,6 +42,24 @@ function twoNodes(count = 5): Nodes {
 	return { folder, a: a!, b: b!, output: join(folder, 'cluster.chain') }
 }
 
+test.each(['x.jsonl', 'x.ndjson', 'X.JSON'])('a chain is not made under the name %s', async (name) => {
+	const { a, b, folder } = twoNodes()
+	const path = join(folder, name)
+	const jsonl = join(folder, 'in.lines')
+	writeFileSync(jsonl, '{"ts":1,"ev":"a"}\n')
+	for (const args of [
+		['merge', a, b],
+		['import', jsonl],
+	]) {
+		const { status, stderr } = await meshChain([...args, '-o', path])
+		expect(status).toBe(2)
+		expect(stderr).toContain(
+			`.chain, and then mesh-chain export ${path.replace(/\.\w+$/, '.chain')} -o ${path} for`,
+		)
+		expect(existsSync(path)).toBe(false)
+	}
+})
+
 /** Appends one gap, and a record behind it that is later than all. */
 async function appendGap(path: string, cause: GapData['cause'], tsMs: number): Promise<void> {
 	const appender = new FileChainAppender(path)

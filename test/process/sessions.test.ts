@@ -1,5 +1,5 @@
 /** `mesh-chain sessions`, `state` and what `dump` shows of sessions and black boxes, as processes. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -135,6 +135,46 @@ describe('sessions', () => {
 	})
 })
 
+describe('of a damaged chain', () => {
+	/** One session of 2,000 items with a checkpoint before each thousandth; what stands around the second is gone. */
+	async function damagedShop(): Promise<string> {
+		const damaged = join(temporaryFolder(), 'node.chain')
+		const loop = new MeshLoop(new FileChainAppender(damaged))
+		const recorder = new Recorder(loop)
+		recorder.start('only')
+		for (let item = 0; item < 3000; item++) {
+			if (item % 1000 === 500) recorder.checkpoint({ item }, { id: `at-${item}` })
+			loop.emit('item', { item })
+			if (item % 50 === 0) loop.flush()
+		}
+		await loop.close()
+		const bytes = readFileSync(damaged)
+		const at = bytes.indexOf('at-1500')
+		writeFileSync(damaged, bytes.fill(0, at - 20, at + 20))
+		return damaged
+	}
+
+	test('sessions says what is missing, and dump where a checkpoint may be; it shows the gap', async () => {
+		const damaged = await damagedShop()
+		const listed = await meshChain(['sessions', damaged])
+		expect([listed.status, listed.stdout.includes('at-500'), listed.stdout.includes('at-1500')]).toEqual([
+			3,
+			true,
+			false,
+		])
+		expect(listed.stderr).toMatch(
+			/: \d+ records are absent \(damaged\), and what they said of sessions is not listed/,
+		)
+		const gone = await meshChain(['dump', damaged, '--between', 'at-500', 'at-1500'])
+		expect([gone.status, gone.stdout]).toEqual([2, ''])
+		expect(gone.stderr).toMatch(
+			/no checkpoint "at-1500".+may be among the records that are absent from seq 1\d+ to 1\d+/,
+		)
+		const around = await meshChain(['dump', damaged, '--between', 'at-500', 'at-2500'])
+		expect([around.status, around.stdout.split('"$gap"').length]).toEqual([3, 2])
+	})
+})
+
 describe('state', () => {
 	test.each([
 		[[], { items: 9 }],
@@ -147,6 +187,54 @@ describe('state', () => {
 	])('%j', async (args, expected) => {
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
 		expect([status, stderr, JSON.parse(stdout)]).toEqual([0, '', expected])
+	})
+
+	test('of a moment behind the end says which one it is', async () => {
+		for (const at of ['99', '2099-01-01', '@at-6']) {
+			const args = ['state', path, '--fold', fold, '--session', 'first', '--at', '@at-3', '--diff', at]
+			const { status, stderr } = await meshChain(args)
+			expect(status).toBe(0)
+			if (at.startsWith('@')) expect(stderr).toBe('')
+			else
+				expect(stderr).toMatch(
+					new RegExp(`^mesh-chain: ${at} is behind the end: this is the state at seq 17 of `),
+				)
+		}
+	})
+
+	test('of another shape than checkpoints hold is folded from the first record on', async () => {
+		const other = join(temporaryFolder(), 'other.mjs')
+		writeFileSync(other, 'export const initial = []\nexport default (seqs, { seq }) => [...seqs, seq]\n')
+		const args = ['state', path, '--fold', other, '--at', '7']
+		const { status, stderr } = await meshChain(args)
+		expect([status, stderr]).toEqual([
+			2,
+			expect.stringContaining('FOLD_FAILED: at seq 6 (kind "item") the fold threw: '),
+		])
+		expect((await meshChain([...args, '--from-start'])).stdout).toBe('[1,3,4,6,7]\n')
+	})
+
+	test.each([
+		['() => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log") the fold threw: boom'],
+		['async () => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log") the fold threw: boom'],
+		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
+		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
+		['(state) => state', 'must export the state before the first record', ''],
+	])('with the fold %s says what is wrong', async (source, message, initial = 'export const initial = 0') => {
+		const bad = join(temporaryFolder(), 'bad.mjs')
+		writeFileSync(bad, `${initial}\nexport default ${source}\n`)
+		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', bad, '--at', '1'])
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
+	})
+
+	test.each([
+		[['--session', 'first'], '--session says whose checkpoint is meant: name one, as in --at @ID'],
+		[['--at', 'at-3'], 'a checkpoint has an @ before it: @at-3'],
+	])('at %j says what is wrong', async (args, message) => {
+		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
 	})
 
 	test('says what changed between two moments', async () => {
