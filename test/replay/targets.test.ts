@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { recordFromJson } from '../../src/codec/json-dialect.ts'
 import type { LogRecord } from '../../src/record.ts'
 import { replay } from '../../src/replay/replay.ts'
+import { AppenderTarget } from '../../src/replay/targets/appender-target.ts'
 import { ProcessTarget } from '../../src/replay/targets/process-target.ts'
 import { StreamTarget } from '../../src/replay/targets/stream-target.ts'
 import { record } from '../support/records.ts'
@@ -90,5 +91,42 @@ describe('a program', () => {
 		const target = new ProcessTarget('no-such-program-here 2> /dev/null')
 		await replay(some(5000), target)
 		await expect(target.close()).rejects.toMatchObject({ code: 'TARGET_FAILED' })
+	})
+})
+
+describe('an appender', () => {
+	/** Takes each record after a while of its own, and says how many it had at once. */
+	function slowAppender(failing: readonly number[] = []) {
+		const taken: LogRecord[] = []
+		const left = new Set(failing)
+		const counts = { inFlight: 0, mostInFlight: 0 }
+		const append = async (each: LogRecord) => {
+			counts.mostInFlight = Math.max(counts.mostInFlight, ++counts.inFlight)
+			await new Promise((resolve) => setTimeout(resolve, each.seq % 3 === 1 ? 6 : 1))
+			counts.inFlight--
+			if (left.delete(each.seq)) throw new Error('not now')
+			taken.push(each)
+		}
+		return { append, taken, counts }
+	}
+	const seqsOf = (records: readonly LogRecord[]) => records.map(({ seq }) => seq)
+	const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
+	const atOnce = { concurrency: 4, key: ({ seq }: LogRecord) => seq }
+
+	test('gets one record at a time and in order, however many a replay has under way', async () => {
+		const appender = slowAppender()
+		const summary = await replay(some(20), new AppenderTarget(appender), atOnce)
+		expect(summary).toMatchObject({ replayed: 20, failed: 0 })
+		expect(appender.counts.mostInFlight).toBe(1)
+		expect(seqsOf(appender.taken)).toEqual(upTo(20))
+		expect(appender.taken.map(({ origin }) => origin?.seq)).toEqual(upTo(20))
+	})
+
+	test('that refuses one gets the next one with its seq, and loses none', async () => {
+		const appender = slowAppender([5, 6, 11])
+		const summary = await replay(some(20), new AppenderTarget(appender), atOnce)
+		expect(summary).toMatchObject({ replayed: 20, failed: 0, retries: 3 })
+		expect(seqsOf(appender.taken)).toEqual(upTo(20))
+		expect(appender.taken.map(({ origin }) => origin!.seq).sort((a, b) => a - b)).toEqual(upTo(20))
 	})
 })

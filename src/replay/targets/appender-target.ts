@@ -1,5 +1,5 @@
 /** Replay into any appender, without a loop: from chain to chain. */
-import { checkAppender, type LogChainAppender, startOf } from '../../appender.ts'
+import { checkAppender, isThenable, type LogChainAppender, startOf } from '../../appender.ts'
 import { LogAppendError } from '../../errors.ts'
 import type { LogRecord } from '../../record.ts'
 import type { ReplayTarget, Unkept } from '../target.ts'
@@ -9,6 +9,8 @@ export class AppenderTarget implements ReplayTarget {
 	readonly keepsGaps = true
 	readonly #appender: LogChainAppender
 	#seq: number
+	/** Settles with the last append that is under way or waits; never rejects. */
+	#last: Promise<void> | undefined
 	/** What the appender has not committed yet, oldest first, by the seqs in the source. */
 	readonly #uncommitted: number[] = []
 
@@ -22,23 +24,14 @@ export class AppenderTarget implements ReplayTarget {
 		this.#seq = startOf(appender).nextSeq - 1
 	}
 
-	/** Appends the record with the next seq and the appender's epoch; what it was before, its `origin` says. */
+	/**
+	 * Appends the record with the next seq and the appender's epoch; what it was before, its `origin` says. An appender is promised
+	 * one append at a time: with a replay's `concurrency` the others wait here, in the order in which they came.
+	 */
 	write(record: LogRecord): void | Promise<void> {
-		this.#refuseWhenFailing(record)
-		const seq = this.#seq + 1
-		const epoch = this.#appender.epoch ?? 1
-		const appended = this.#appender.append({ ...record, seq, epoch, chainPending: false })
-		this.#seq = seq
-		this.#remember(record)
-		if (appended === undefined) return
-		return appended.catch((error) => {
-			// It is free again, unless another one was appended behind it.
-			if (this.#seq === seq) {
-				this.#seq--
-				this.#uncommitted.pop()
-			}
-			throw error
-		})
+		if (this.#last !== undefined) return this.#inTurn(this.#last.then(() => this.#append(record)))
+		const appended = this.#append(record)
+		if (appended !== undefined) return this.#inTurn(appended)
 	}
 
 	unkept(): Unkept | undefined {
@@ -57,6 +50,29 @@ export class AppenderTarget implements ReplayTarget {
 
 	async close(): Promise<void> {
 		await this.#appender.close?.()
+	}
+
+	/** A seq is used up by a record that was taken, and by no other. */
+	#append(record: LogRecord): undefined | Promise<void> {
+		this.#refuseWhenFailing(record)
+		const seq = this.#seq + 1
+		const epoch = this.#appender.epoch ?? 1
+		const taken = () => {
+			this.#seq = seq
+			this.#remember(record)
+		}
+		const appended: unknown = this.#appender.append({ ...record, seq, epoch, chainPending: false })
+		if (isThenable(appended)) return Promise.resolve(appended).then(taken)
+		taken()
+	}
+
+	#inTurn(appending: Promise<void>): Promise<void> {
+		const free = () => {
+			if (this.#last === last) this.#last = undefined
+		}
+		const last: Promise<void> = appending.then(free, free)
+		this.#last = last
+		return appending
 	}
 
 	/** An appender that takes records over while it cannot commit them would take over all of the rest. */
