@@ -29,7 +29,7 @@ export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesM
  * whose export has the same bytes. The file gets its name once all of it is on disk.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading
- * the chain throws. Nothing is left behind then.
+ * the chain throws. Nothing is left behind then, unless the message says that the file is there: only its folder could not be synced.
  *
  * @example
  * ```ts

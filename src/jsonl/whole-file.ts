@@ -1,6 +1,6 @@
 /** A file that gets its name once all of it is written and on disk. */
 import { randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { putFirstInPlace, unsyncedName } from '../chain/files/names.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import {
 	closeQuietly,
@@ -10,7 +10,6 @@ import {
 	O_EXCL,
 	O_NOFOLLOW,
 	O_WRONLY,
-	syncDirectory,
 	systemCode,
 	writeFully,
 } from '../file-system.ts'
@@ -42,14 +41,16 @@ export class WholeFile {
 		this.#size += bytes.length
 	}
 
-	/** @throws {MeshChainError} `FILE_EXISTS` when somebody made one of that name meanwhile; `EXPORT_FAILED`. */
+	/**
+	 * @throws {MeshChainError} `FILE_EXISTS` when somebody made one of that name meanwhile; `EXPORT_FAILED`: nothing is there then, unless
+	 * the message says that the file is.
+	 */
 	finish(): void {
-		this.#explained(() => {
+		const { unsynced } = this.#explained(() => {
 			this.#system.fsyncSync(this.#fd)
-			this.#system.linkSync(this.#temporary, this.#path)
-			this.#system.unlinkSync(this.#temporary)
-			syncDirectory(this.#system, dirname(this.#path))
+			return putFirstInPlace(this.#system, this.#temporary, this.#path)
 		})
+		if (unsynced !== undefined) throw unsyncedName('EXPORT_FAILED', this.#path, unsynced)
 	}
 
 	/** Leaves nothing behind but what was finished. */

@@ -226,6 +226,18 @@ describe('import', () => {
 		}
 	})
 
+	test('says that the chain is there when only its folder could not be synced', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const disk = new FaultyFileSystem()
+		disk.fail('fsyncSync', 'EIO')
+		await expect(importJsonl(jsonlOf([record(1)]), path, { fs: disk })).rejects.toMatchObject({
+			code: 'CHAIN_UNREADABLE',
+			message: expect.stringContaining('is there and whole'),
+		})
+		expect(readdirSync(dirname(path))).toEqual(['node.chain'])
+		expect(await read(path)).toHaveLength(1)
+	})
+
 	test('counts what did not fit, says what is wrong as the source does, and takes no impossible epoch', async () => {
 		const folder = temporaryFolder()
 		const big = join(folder, 'big.jsonl')
@@ -303,5 +315,31 @@ describe('export', () => {
 			})
 			expect(readdirSync(dirname(to))).toEqual([])
 		}
+	})
+
+	test('says that the file is there when only its folder could not be synced', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		await writeLife(path, 100)
+		await using chain = await openChain(path)
+		const to = join(temporaryFolder(), 'out.jsonl')
+		const disk = new FaultyFileSystem()
+		disk.fail('fsyncSync', 'EIO', 1)
+		await expect(exportJsonl(chain, to, { fs: disk })).rejects.toMatchObject({
+			code: 'EXPORT_FAILED',
+			message: expect.stringContaining('is there and whole'),
+		})
+		expect(readdirSync(dirname(to))).toEqual(['out.jsonl'])
+		expect(readFileSync(to, 'utf8').split('\n')).toHaveLength(101)
+	})
+
+	test('is done when only the name that it had before is left', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		await writeLife(path, 10)
+		await using chain = await openChain(path)
+		const to = join(temporaryFolder(), 'out.jsonl')
+		const disk = new FaultyFileSystem()
+		disk.fail('unlinkSync', 'EIO')
+		expect(await exportJsonl(chain, to, { fs: disk })).toMatchObject({ lines: 10 })
+		expect(readFileSync(to, 'utf8').split('\n')).toHaveLength(11)
 	})
 })

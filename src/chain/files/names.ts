@@ -67,6 +67,16 @@ export function putFirstInPlace(system: FileSystem, temporary: string, path: str
 	return syncedNames(system, path)
 }
 
+/** All of a new file is there, and that its name is on disk is not known: whoever hears only of the failure would make it again. */
+export function unsyncedName(
+	code: 'CHAIN_UNREADABLE' | 'EXPORT_FAILED',
+	path: string,
+	unsynced: unknown,
+): MeshChainError {
+	const text = `${show(path)} is there and whole, but its folder could not be synced (${messageOf(unsynced)}): until the system has done so, a power loss may take its name away`
+	return new MeshChainError(code, text, { path, cause: unsynced })
+}
+
 function syncedNames(system: FileSystem, path: string): Placed {
 	try {
 		syncDirectory(system, dirname(path))

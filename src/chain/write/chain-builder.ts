@@ -14,6 +14,7 @@ import {
 	removeTemporaries,
 	temporaryPathOf,
 	unreadable,
+	unsyncedName,
 	writablePath,
 } from '../files/names.ts'
 import { listSegments } from '../files/segments.ts'
@@ -93,7 +94,8 @@ export class ChainBuilder {
 	/**
 	 * Puts everything on disk and gives it its name.
 	 *
-	 * @throws {MeshChainError} `CHAIN_EXISTS` when somebody made a file of that name meanwhile; `CHAIN_UNREADABLE`.
+	 * @throws {MeshChainError} `CHAIN_EXISTS` when somebody made a file of that name meanwhile; `CHAIN_UNREADABLE`: nothing is there then,
+	 * unless the message says that the chain is.
 	 */
 	finish(): void {
 		try {
@@ -105,7 +107,7 @@ export class ChainBuilder {
 			this.#file.write()
 			this.#file.syncNow()
 			const { unsynced } = putFirstInPlace(this.#system, this.#temporary, this.path)
-			if (unsynced !== undefined) throw unsynced
+			if (unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, unsynced)
 		} catch (error) {
 			if (systemCode(error) === 'EEXIST') throw existing(this.path)
 			throw unreadable(this.path, error)
