@@ -15,7 +15,7 @@ import type { Terminal } from './terminal.ts'
 export const FORM_OPTION: OptionSpec = {
 	long: 'form',
 	value: 'FORM',
-	help: `form of JSON Lines: ${FORMATS.map(({ name }) => name).join(', ')}; read as their first line looks unless told`,
+	help: `form of JSON Lines: ${FORMATS.map(({ name }) => name).join(', ')}; read as most of their first 64 lines look unless told`,
 }
 
 /** @throws {MeshChainError} `INVALID_USAGE` */

@@ -1,27 +1,32 @@
 /** The forms there are, by name, and how to tell which one a line has. */
 import { eventFormat } from './event-format.ts'
-import type { JsonFields, LineFormat } from './line-format.ts'
+import type { JsonFields, LineFormat, UndecidedFormat } from './line-format.ts'
 import { otelFormat } from './otel-format.ts'
 import { pinoFormat } from './pino-format.ts'
 import { recordFormat } from './record-format.ts'
 
-export const FORMATS: readonly LineFormat[] = [recordFormat, eventFormat(), pinoFormat, otelFormat]
+const anyEvents = eventFormat()
 
-/** Reads every line in the form that the first one has; other loggers' lines in pino's. */
-export function detectedFormat(): LineFormat {
-	let detected: LineFormat | undefined
+export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
+
+/**
+ * Reads every line in the form that most of the first ones have; other loggers' lines in pino's. Lines of mesh-chain's own form
+ * decide alone: read in another one, the seqs and times of a whole export would be lost.
+ */
+export function detectedFormat(): UndecidedFormat {
 	return {
 		name: 'detected',
-		read(fields, text) {
-			detected ??= formatOf(fields)
-			return detected.read(fields, text)
-		},
+		// pino's takes any object: it is behind those that say more of a line.
+		forms: [recordFormat, otelFormat, anyEvents, pinoFormat],
+		strongest: recordFormat,
+		formOf,
+		read: (fields, text) => formOf(fields).read(fields, text),
 		write: recordFormat.write,
 	}
 }
 
-function formatOf(fields: JsonFields): LineFormat {
+function formOf(fields: JsonFields): LineFormat {
 	if ('resourceLogs' in fields) return otelFormat
-	if ('seq' in fields && 'epoch' in fields && 'tsMs' in fields) return recordFormat
-	return 'ev' in fields && typeof fields['ts'] === 'number' ? eventFormat() : pinoFormat
+	if (['seq', 'epoch', 'tsMs'].every((name) => typeof fields[name] === 'number')) return recordFormat
+	return typeof fields['ev'] === 'string' && typeof fields['ts'] === 'number' ? anyEvents : pinoFormat
 }

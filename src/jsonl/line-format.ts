@@ -50,3 +50,17 @@ export function isMap(data: unknown): data is JsonFields {
 	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
 	return !(data instanceof Date || data instanceof Uint8Array)
 }
+
+/** A form that is one of several: the first lines of a file say which. */
+export interface UndecidedFormat extends LineFormat {
+	/** The forms that it may be; where two have as many lines, the earlier one is chosen. */
+	readonly forms: readonly LineFormat[]
+	/** The one that an object looks like. */
+	formOf(fields: JsonFields): LineFormat
+	/** The form that no line of another can outweigh. */
+	readonly strongest: LineFormat
+}
+
+export function isUndecided(format: LineFormat): format is UndecidedFormat {
+	return 'formOf' in format
+}

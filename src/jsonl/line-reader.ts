@@ -4,8 +4,15 @@ import { cutMessage } from '../codec/message.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkLevel, checkLine } from '../line-check.ts'
 import { type Id, isGap, isWholeGap, type LogLine, type LogRecord } from '../record.ts'
-import type { FormatReading, JsonFields, LineFormat, SkipReason } from './line-format.ts'
-import { SKIP_REASONS } from './line-format.ts'
+import { FirstLines } from './first-lines.ts'
+import {
+	type FormatReading,
+	isUndecided,
+	type JsonFields,
+	type LineFormat,
+	SKIP_REASONS,
+	type SkipReason,
+} from './line-format.ts'
 import { type ByteLine, LineSplitter } from './line-splitter.ts'
 
 /** How many lines were no records, by reason. */
@@ -27,7 +34,9 @@ interface Canonical {
 const BOM = '\ufeff'
 
 export class LineReader {
-	readonly #format: LineFormat
+	#format: LineFormat
+	/** Until the form is decided. */
+	#first: FirstLines | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #onSkip: (skipped: SkippedLine) => void
@@ -44,22 +53,43 @@ export class LineReader {
 
 	constructor(format: LineFormat, lineBytesMax: number, onSkip: (skipped: SkippedLine) => void) {
 		this.#format = format
+		this.#first = isUndecided(format) ? new FirstLines(format, lineBytesMax) : undefined
 		this.#splitter = new LineSplitter(lineBytesMax)
 		this.#onSkip = onSkip
 	}
 
 	/** The records of the lines that are complete with these bytes, which are kept and must not change. */
 	*push(bytes: Buffer): Generator<LogRecord> {
-		for (const line of this.#splitter.push(bytes)) yield* this.#take(line)
+		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inForm(line)
 	}
 
 	/** Those of a last line that nothing ends. */
 	*end(): Generator<LogRecord> {
-		for (const line of this.#splitter.end()) yield* this.#take(line)
+		for (const line of this.#splitter.end()) yield* this.#inForm(line)
+		yield* this.#decide()
 	}
 
-	*#take({ bytes, end, part, isLast }: ByteLine): Generator<LogRecord> {
-		if (!isLast) return
+	/** The line, once it is known what it is to be read as. */
+	*#inForm(line: ByteLine): Generator<LogRecord> {
+		const first = this.#first
+		if (first === undefined) return yield* this.#take(line)
+		if (first.hold(line)) yield* this.#decide()
+		else if (first.isNone) yield* this.#takeAll(first)
+	}
+
+	*#decide(): Generator<LogRecord> {
+		const first = this.#first
+		if (first === undefined) return
+		this.#first = undefined
+		this.#format = first.form
+		yield* this.#takeAll(first)
+	}
+
+	*#takeAll(first: FirstLines): Generator<LogRecord> {
+		for (const line of first.take()) yield* this.#take(line)
+	}
+
+	*#take({ bytes, end, part }: ByteLine): Generator<LogRecord> {
 		this.#line++
 		const reading = part > 0 ? ({ skipped: 'tooLong' } as const) : this.#readingOf(bytes)
 		if ('record' in reading) return yield* this.#checked(() => canonicalRecord(reading.record))

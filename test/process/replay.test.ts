@@ -320,7 +320,7 @@ describe('export and import', () => {
 			'otel',
 			'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5000000","eventName":"a"}]}]}]}',
 		],
-	])('a file in the form %s is known by its first line, and named by --form', async (form, line) => {
+	])('a file in the form %s is known by its first lines, and named by --form', async (form, line) => {
 		const folder = temporaryFolder()
 		const lines = join(folder, 'some.jsonl')
 		writeFileSync(lines, `\n# a comment\n${line}\n`)
