@@ -18,6 +18,7 @@ import { replay } from '../replay/replay.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'
 import type { LineFormat } from './line-format.ts'
 import type { SkippedCounts, SkippedLine } from './line-reader.ts'
+import { OneHistory } from './one-history.ts'
 import { type JsonlRecords, readJsonl } from './read-jsonl.ts'
 
 export interface ImportSummary {
@@ -32,7 +33,7 @@ export interface ImportSummary {
 	readonly skippedLines: readonly SkippedLine[]
 	/** Records of which something did not fit: a marker or a note stands for it. */
 	readonly altered: number
-	/** Records of a new chain that came when a later one had come already, or that no chain can hold: they are not in it. */
+	/** Records of a new chain that stood twice or at a wrong place among the lines, or that no chain can hold: they are not in it. */
 	readonly outOfOrder: number
 }
 
@@ -58,11 +59,12 @@ const PROGRESS_RECORDS = 10_000
  * mesh-chain's own included, and appears once all of it is on disk. To a chain that is there they are appended, with new seqs, and an
  * `origin` that says which ones they were.
  *
- * Lines that are no records are skipped and counted. Where seqs are missing in a new chain, a `$gap` says so.
+ * Lines that are no records are skipped and counted. Where seqs are missing in a new chain, a `$gap` says so. Two histories in one file
+ * (`cat a.jsonl b.jsonl`) have the same seqs: no new chain is made of them, since it would lose one of the two.
  *
  * @param source a file's path, or bytes as they come.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the signal ended it, or a record could not be appended: how many
- * were is in the message, and none in a new chain; what opening a chain for writing throws.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the signal ended it, there are two histories, or a record could not be
+ * appended: how many were is in the message, and none in a new chain; what opening a chain for writing throws.
  *
  * @example
  * ```ts
@@ -107,12 +109,13 @@ async function restore(
 		...(mode === undefined ? {} : { mode }),
 		...(fs === undefined ? {} : { fs }),
 	})
+	const history = new OneHistory()
 	let outOfOrder = 0
 	let absent = 0
 	try {
 		for await (const record of lines) {
 			signal?.throwIfAborted()
-			if (!isPushed(builder, record)) outOfOrder++
+			if (!isPushed(builder, record, history)) outOfOrder++
 			else if (isGap(record)) absent += record.data?.count ?? 0
 			else if (builder.records % PROGRESS_RECORDS === 0) onProgress?.(builder.records)
 		}
@@ -138,14 +141,16 @@ function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number)
 	throw new MeshChainError('IMPORT_FAILED', text)
 }
 
-function isPushed(builder: ChainBuilder, record: LogRecord): boolean {
+function isPushed(builder: ChainBuilder, record: LogRecord, history: OneHistory): boolean {
 	try {
 		builder.push(record)
-		return true
 	} catch (error) {
-		if (error instanceof LogAppendError && !error.retryable) return false
-		throw error
+		if (!(error instanceof LogAppendError) || error.retryable) throw error
+		if (error.code === 'SEQ_NOT_INCREASING') history.steppedBack(record)
+		return false
 	}
+	history.took(record)
+	return true
 }
 
 async function append(

@@ -154,21 +154,46 @@ describe('import', () => {
 		expect((await verifyChain(path)).ok).toBe(true)
 	})
 
-	test('passes over lines whose seq or epoch steps back, and counts them', async () => {
+	test('passes over a line that is there twice, or at a wrong place, and counts it', async () => {
 		const jsonl = jsonlOf([
 			record(1, { epoch: 2 }),
 			record(1, { epoch: 2 }),
 			record(2, { epoch: 1 }),
 			record(2, { epoch: 2, message: 'right' }),
-			record(3, {
-				epoch: 2,
-				kind: '$gap',
-				data: { fromSeq: 1, toSeq: 3, count: 3, cause: 'evicted' },
-			}),
+			record(2, { epoch: 2, message: 'right' }),
 		])
 		const path = join(temporaryFolder(), 'node.chain')
 		expect(await importJsonl(jsonl, path)).toMatchObject({ records: 2, outOfOrder: 3 })
 		expect((await read(path)).map(({ message }) => message)).toEqual(['message 1', 'right'])
+	})
+
+	const seqs = (from: number, to: number, fields: Partial<LogRecord> = {}) =>
+		Array.from({ length: to - from + 1 }, (_unused, index) => record(from + index, fields))
+	const retained = (toSeq: number) =>
+		record(toSeq, { kind: '$gap', data: { fromSeq: 1, toSeq, count: toSeq, cause: 'retained' } })
+
+	test.each([
+		['two exports', [...seqs(1, 20), ...seqs(1, 30, { message: 'other' })]],
+		['the same one twice', [...seqs(1, 20), ...seqs(1, 20)]],
+		['two of one record', [record(1), record(1, { message: 'other' })]],
+		['one that begins with what retention removed', [...seqs(1, 20), retained(5), ...seqs(6, 30)]],
+		['parts of two', [...seqs(10, 20), ...seqs(15, 40, { message: 'other' })]],
+		['lines of two writers in turns', seqs(30, 40).flatMap((each, index) => [each, record(5 + index)])],
+		['one of later lives', [...seqs(1, 20, { epoch: 3 }), ...seqs(21, 30, { epoch: 1 })]],
+	])('refuses two histories in one file, %s, and makes no chain', async (_name, records) => {
+		const path = join(temporaryFolder(), 'node.chain')
+		await expect(importJsonl(jsonlOf(records), path)).rejects.toMatchObject({
+			code: 'IMPORT_FAILED',
+			message: expect.stringMatching(/^(?=.*two histories)(?=.*mesh-chain merge)/),
+		})
+		expect(readdirSync(dirname(path))).toEqual([])
+	})
+
+	test('appends two histories in one file to a chain that is there', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		await writeLife(path, 1)
+		const jsonl = jsonlOf([...seqs(1, 20), ...seqs(1, 30)])
+		expect(await importJsonl(jsonl, path)).toMatchObject({ records: 50, outOfOrder: 0 })
 	})
 
 	test('into a chain that is there appends, and each record says which one it was', async () => {

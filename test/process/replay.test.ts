@@ -389,6 +389,17 @@ describe('export and import', () => {
 		expect([status, stderr]).toEqual([3, `mesh-chain: 1 records in ${path}, 1 out of order\n`])
 	})
 
+	test('import of two exports in one file makes no chain, and says what to do', async () => {
+		const folder = temporaryFolder()
+		const path = join(folder, 'node.chain')
+		const both = join(folder, 'both.jsonl')
+		const [a, b] = ['a', 'b'].map((message) => `${recordToJson(record(1, { message }))}\n`)
+		writeFileSync(both, `${a}${b}`)
+		const { status, stderr } = await meshChain(['import', both, '-o', path])
+		expect([status, existsSync(path)]).toEqual([2, false])
+		expect(stderr).toContain('two histories')
+	})
+
 	test('an import that is interrupted while it waits for more leaves no chain', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
