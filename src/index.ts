@@ -52,7 +52,7 @@ export { MeshLoop } from './loop/mesh-loop.ts'
 export type { MeshLoopOptions, ScopeFields } from './loop/options.ts'
 export { recordCrashes } from './loop/record-crashes.ts'
 export type { LoopStats, RingStats } from './loop/stats.ts'
-export { mergeChains } from './merge/merge-chains.ts'
+export { type MergedChain, mergeChains } from './merge/merge-chains.ts'
 export {
 	type EventMap,
 	type Fields,

@@ -54,6 +54,7 @@ export const merge: Command = {
 					if (output.isClosed) return STATUS.fine
 				}
 			} else if (!(await build(batches, path, chains.length, terminal))) return STATUS.usage
+			if (merged.repeats > 0) terminal.stderr.write(`mesh-chain: ${repeated(merged.repeats)}\n`)
 			for (const [index, chain] of chains.entries()) {
 				if (await tellEnd(chain, files[index]!, terminal)) selected.isLossy = true
 			}
@@ -62,6 +63,11 @@ export const merge: Command = {
 			await Promise.all(chains.map((chain) => chain.close()))
 		}
 	},
+}
+
+function repeated(repeats: number): string {
+	const records = repeats === 1 ? '1 record was' : `${count(repeats)} records were`
+	return `${records} in more than one of the chains, and given once`
 }
 
 async function openAll(files: readonly string[]): Promise<Chain[]> {

@@ -8,13 +8,20 @@ import { MeshChainError } from '../errors.ts'
 import { nodeFileSystem } from '../file-system.ts'
 import type { LogFilter } from '../filter.ts'
 import { invalidOption } from '../options.ts'
-import { isGap, type LogRecord, show } from '../record.ts'
+import { isGap, type LogRecord, type RecordOrigin, show } from '../record.ts'
 import { funnel } from './funnel.ts'
+import { GivenOut } from './given-out.ts'
 import { compareHeads, Head, sortIn } from './heads.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
 
 /** As many records are handed out at once, at the most. */
 const BATCH_RECORDS_MAX = 256
+
+/** Several chains, read as one. Its `info` is the sum of theirs: a record that several of them have counts in each. */
+export interface MergedChain extends Chain {
+	/** Records of the latest iteration that more than one of the chains have, and that were left out but for the first time. */
+	readonly repeats: number
+}
 
 /**
  * Reads several chains as one: by time, but within each chain always by seq, also where its times step back; records of one time by
@@ -23,6 +30,9 @@ const BATCH_RECORDS_MAX = 256
  * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are refused. Other filters
  * seek in each chain. `tail` merges what is there, and hands out what comes in the order in which it comes; with `durableOnly` also
  * what lies in a chain that has no watermark beside it. Memory does not grow with the chains. Closing it closes them.
+ *
+ * A record that several of the chains have, a merged chain file and one that it was made of, comes once: its identity is
+ * `(chainId, epoch, seq)` of its `origin`. `repeats` counts what was left out.
  *
  * @param chains at least one; no chain twice. One that was merged itself counts as the chains that it was made of.
  * @throws {MeshChainError} `INVALID_OPTION`; while reading what the chains throw.
@@ -35,7 +45,7 @@ const BATCH_RECORDS_MAX = 256
  * for await (const record of all.records({ level: 'warn' })) console.log(record.origin?.chainId, record.message)
  * ```
  */
-export function mergeChains(chains: readonly Chain[]): Chain {
+export function mergeChains(chains: readonly Chain[]): MergedChain {
 	if (!Array.isArray(chains) || chains.length === 0) {
 		throw invalidOption('chains', chains, 'an array of at least one chain')
 	}
@@ -44,19 +54,24 @@ export function mergeChains(chains: readonly Chain[]): Chain {
 		return chain.chains ?? [chain]
 	})
 	refuseDoubles(all)
-	return new MergedChain(all)
+	return new Merged(all)
 }
 
-class MergedChain implements Chain {
+class Merged implements MergedChain {
 	readonly path: string
 	readonly chainId: string
 	readonly chains: readonly Chain[]
+	#given = new GivenOut()
 
 	constructor(chains: readonly Chain[]) {
 		this.chains = chains
 		this.path = chains.map(({ path }) => path).join(', ')
 		const ids = chains.map(({ chainId }) => chainId).sort()
 		this.chainId = createHash('sha256').update(ids.join('\n')).digest('hex').slice(0, 32)
+	}
+
+	get repeats(): number {
+		return this.#given.repeats
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
@@ -70,7 +85,7 @@ class MergedChain implements Chain {
 		refuseSeqs(query)
 		const { limit, reverse } = query
 		return {
-			[Symbol.asyncIterator]: () => merged(this.#heads(sources), limit, reverse),
+			[Symbol.asyncIterator]: () => merged(this.#heads(sources), this.#anew(), limit, reverse),
 		}
 	}
 
@@ -102,6 +117,12 @@ class MergedChain implements Chain {
 		return this.close()
 	}
 
+	/** Each iteration knows what it has given out, and only that. */
+	#anew(): GivenOut {
+		this.#given = new GivenOut()
+		return this.#given
+	}
+
 	#heads(sources: readonly AsyncIterable<LogRecord[]>[]): Head[] {
 		return sources.map((batches, index) => new Head(this.chains[index]!.chainId, batches))
 	}
@@ -116,8 +137,9 @@ class MergedChain implements Chain {
 		// What is there by now is history; what comes behind it is not.
 		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, durableOnly)))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
+		const given = this.#anew()
 		let seq = 0
-		for await (const batch of merged(this.#heads(history))) {
+		for await (const batch of merged(this.#heads(history), given)) {
 			seq += batch.length
 			yield batch
 			if (ended.aborted) return
@@ -133,7 +155,8 @@ class MergedChain implements Chain {
 			return mapped(records, (record) => ({ record, chainId: chain.chainId }))
 		})
 		for await (const { record, chainId } of funnel(tails, () => over.abort())) {
-			yield [asMerged(record, chainId, ++seq)]
+			const origin = originOf(record, chainId)
+			if (!given.isRepeat(chainId, record, origin)) yield [asMerged(record, origin, ++seq)]
 			if (ended.aborted) return
 		}
 	}
@@ -142,6 +165,7 @@ class MergedChain implements Chain {
 /** The records of all heads in their order, as many at once as are in memory. */
 async function* merged(
 	all: readonly Head[],
+	given: GivenOut,
 	limit = Number.POSITIVE_INFINITY,
 	reverse = false,
 ): AsyncGenerator<LogRecord[]> {
@@ -156,14 +180,17 @@ async function* merged(
 			let first = heads[0]!
 			do {
 				const record = first.record!
-				if (!isGap(record)) left--
-				batch.push(asMerged(record, first.chainId, ++seq))
+				const origin = originOf(record, first.chainId)
+				if (!given.isRepeat(first.chainId, record, origin)) {
+					if (!isGap(record)) left--
+					batch.push(asMerged(record, origin, ++seq))
+				}
 				first.next()
 				if (first.record === undefined) break
 				sortIn(heads, compare)
 				first = heads[0]!
 			} while (left > 0 && batch.length < BATCH_RECORDS_MAX)
-			yield batch
+			if (batch.length > 0) yield batch
 			if (first.record !== undefined || left === 0) continue
 			await first.fill()
 			if (first.record === undefined) heads.shift()
@@ -197,8 +224,11 @@ function refuseSeqs(query: LogFilter): void {
 	)
 }
 
-function asMerged(record: LogRecord, chainId: string, seq: number): LogRecord {
-	const origin = record.origin ?? { chainId, epoch: record.epoch, seq: record.seq }
+function originOf({ origin, epoch, seq }: LogRecord, chainId: string): RecordOrigin {
+	return origin ?? { chainId, epoch, seq }
+}
+
+function asMerged(record: LogRecord, origin: RecordOrigin, seq: number): LogRecord {
 	return { ...record, seq, epoch: 1, origin }
 }
 

@@ -115,6 +115,22 @@ describe('mesh-chain merge', () => {
 		expect(found[3]?.origin).toEqual({ chainId: chain.chainId, epoch: 1, seq: 2 })
 	})
 
+	test('of a merged chain and one that it was made of gives each record once, and says so', async () => {
+		const { a, b, output, folder } = twoNodes(3)
+		await meshChain(['merge', a, b, '-o', output])
+		const again = join(folder, 'again.chain')
+		const made = await meshChain(['merge', output, a, '-o', again])
+		expect(made.status).toBe(0)
+		expect(made.stderr).toContain(
+			'mesh-chain: 3 records were in more than one of the chains, and given once\n',
+		)
+		expect(messages(await readAll(again, nodeFileSystem))).toEqual(
+			messages(await readAll(output, nodeFileSystem)),
+		)
+		const printed = await meshChain(['merge', output, a, '-n', '1'])
+		expect([messages(lines(printed.stdout)), printed.status]).toEqual([['a 1'], 0])
+	})
+
 	test.each([
 		[
 			['-l', 'error'],
