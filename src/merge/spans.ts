@@ -14,13 +14,14 @@ export class Spans {
 
 	has(epoch: number, seq: number): boolean {
 		const span = this.#spans[this.#indexOf(epoch, seq)]
-		return span?.epoch === epoch && span.from <= seq
+		return span !== undefined && span.epoch === epoch && span.from <= seq
 	}
 
 	add(epoch: number, seq: number): void {
-		if (this.has(epoch, seq)) return
 		const at = this.#indexOf(epoch, seq)
-		const [before, behind] = [this.#spans[at - 1], this.#spans[at]]
+		const before = this.#spans[at - 1]
+		const behind = this.#spans[at]
+		if (behind?.epoch === epoch && behind.from <= seq) return
 		const endsHere = before?.epoch === epoch && before.to === seq - 1
 		const beginsHere = behind?.epoch === epoch && behind.from === seq + 1
 		if (endsHere) before.to = beginsHere ? behind.to : seq
@@ -38,15 +39,20 @@ export class Spans {
 
 	/** Of the first span that does not end before it. */
 	#indexOf(epoch: number, seq: number): number {
-		const isBefore = (span: Span) => span.epoch < epoch || (span.epoch === epoch && span.to < seq)
-		let [low, high] = [0, this.#spans.length]
+		const spans = this.#spans
+		let low = 0
+		let high = spans.length
 		// Most often it is the one that comes next.
-		if (high > 0 && isBefore(this.#spans[high - 1]!)) return high
+		if (high > 0 && endsBefore(spans[high - 1]!, epoch, seq)) return high
 		while (low < high) {
 			const middle = (low + high) >> 1
-			if (isBefore(this.#spans[middle]!)) low = middle + 1
+			if (endsBefore(spans[middle]!, epoch, seq)) low = middle + 1
 			else high = middle
 		}
 		return low
 	}
+}
+
+function endsBefore(span: Span, epoch: number, seq: number): boolean {
+	return span.epoch < epoch || (span.epoch === epoch && span.to < seq)
 }
