@@ -3,9 +3,11 @@
  * (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
  *
  * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and `service.instance.id` of the
- * resource. data: the attributes; what has no place elsewhere is kept below `otel` in it.
+ * resource. data: the attributes; what has no place elsewhere is kept below `otel` in it: ids of traces, flags, counts of what was
+ * dropped, the resource's other attributes, the scope, and what stands beside these (`resourceLogs`, `scopeLogs`: `schemaUrl`). Where
+ * `data` has an `otel` that was read so, it is written where it was.
  */
-
+import { isDeepStrictEqual } from 'node:util'
 import { escapeUnsafe, toJson } from '../codec/json-dialect.ts'
 import { TIME_MAX_MS } from '../limits.ts'
 import { isId, isKind } from '../line-check.ts'
@@ -22,38 +24,113 @@ export const otelFormat: LineFormat = {
 	name: 'otel',
 	read({ resourceLogs }) {
 		const lines: LogLine[] = []
-		for (const { resource, scopeLogs } of objectsIn(resourceLogs)) {
-			const origin = mapOf(fieldsOf(resource)['attributes'])
-			for (const { scope, logRecords } of objectsIn(scopeLogs)) {
-				for (const record of objectsIn(logRecords)) {
-					lines.push(lineOf(record, origin, fieldsOf(scope)))
-				}
+		for (const { scopeLogs, ...resource } of objectsIn(resourceLogs)) {
+			for (const { logRecords, ...scope } of objectsIn(scopeLogs)) {
+				const around = surroundings(resource, scope)
+				for (const record of objectsIn(logRecords)) lines.push(lineOf(record, around))
 			}
 		}
 		return Array.isArray(resourceLogs) ? { lines } : INVALID_FIELD
 	},
-	write({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord) {
-		const resource = attributesOf({
-			...(daemonId === null ? {} : { [DAEMON_KEY]: daemonId }),
-			...(nodeId === null ? {} : { [NODE_KEY]: nodeId }),
-		})
-		const attributes = data === undefined ? [] : attributesOf(isMap(data) ? data : { data })
-		const record = {
-			timeUnixNano: String(BigInt(tsMs) * NS_PER_MS),
-			severityNumber: 1 + NUMBERS_A_LEVEL * levelIndex(level),
-			severityText: level.toUpperCase(),
-			...(kind === 'log' ? {} : { eventName: kind }),
-			body: { stringValue: message },
-			...(attributes.length === 0 ? {} : { attributes }),
-		}
-		const scopeLogs = [{ scope: { name: 'mesh-chain' }, logRecords: [record] }]
-		return escapeUnsafe(JSON.stringify({ resourceLogs: [{ resource: { attributes: resource }, scopeLogs }] }))
+	write(record: LogRecord) {
+		return escapeUnsafe(restored(record) ?? JSON.stringify(logsOf(record, record.data)))
 	},
 }
 
 type Values = Record<string, unknown>
 
-function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLine {
+/** What reading puts below `otel`. A collector passes over fields that it does not know: others stay attributes, which it keeps. */
+const KEPT = new Set([
+	...['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText', 'eventName'],
+	...['traceId', 'spanId', 'flags', 'droppedAttributesCount', 'attributes', 'attributeList'],
+	...['resource', 'resourceLogs', 'scope', 'scopeLogs'],
+])
+
+/** A line of one record. `kept` is what was below `otel` in its data. */
+function logsOf(
+	{ kind, level, message, tsMs, daemonId, nodeId }: LogRecord,
+	data: unknown,
+	kept: Values = {},
+) {
+	const { resource, resourceLogs, scope = { name: 'mesh-chain' }, scopeLogs, attributeList, ...fields } = kept
+	const ids = {
+		...(daemonId === null ? {} : { [DAEMON_KEY]: daemonId }),
+		...(nodeId === null ? {} : { [NODE_KEY]: nodeId }),
+		...fieldsOf(resource),
+	}
+	const list = data === undefined ? [] : attributesOf(isMap(data) ? data : { data })
+	const attributes = Array.isArray(attributeList) ? attributeList : list
+	const record = {
+		timeUnixNano: String(BigInt(tsMs) * NS_PER_MS),
+		severityNumber: 1 + NUMBERS_A_LEVEL * levelIndex(level),
+		severityText: level.toUpperCase(),
+		...(kind === 'log' ? {} : { eventName: kind }),
+		body: { stringValue: message },
+		...fields,
+		...(attributes.length === 0 ? {} : { attributes }),
+	}
+	const { resource: besides, ...resourceRest } = fieldsOf(resourceLogs)
+	const inScope = { ...fieldsOf(scopeLogs), scope, logRecords: [record] }
+	return {
+		resourceLogs: [
+			{
+				...resourceRest,
+				resource: { attributes: attributesOf(ids), ...fieldsOf(besides) },
+				scopeLogs: [inScope],
+			},
+		],
+	}
+}
+
+/** The line that a record was read from; undefined where what its data says below `otel` is no such thing, but an application's. */
+function restored(record: LogRecord): string | undefined {
+	const { data, kind, level, message, tsMs, daemonId, nodeId } = record
+	if (!isMap(data) || !isMap(data['otel'])) return undefined
+	const { otel, body, ...own } = data
+	if (!Object.keys(otel as Values).every((name) => KEPT.has(name))) return undefined
+	const { attributes: clashes, ...kept } = otel as Values
+	const isBody = body !== undefined && message === toJson(body)
+	const attributes = { ...own, ...(isBody || body === undefined ? {} : { body }), ...fieldsOf(clashes) }
+	try {
+		const text = JSON.stringify(
+			logsOf(record, attributes, isBody ? { ...kept, body: anyValueOf(body) } : kept),
+		)
+		const reading = otelFormat.read(JSON.parse(text), text)
+		const line = 'lines' in reading ? reading.lines[0] : undefined
+		const again = { kind: 'log', tsMs: undefined, daemonId: null, nodeId: null, ...line }
+		return isDeepStrictEqual(again, { kind, level, message, tsMs, daemonId, nodeId, data }) ? text : undefined
+	} catch {
+		// It holds what JSON does not.
+		return undefined
+	}
+}
+
+interface Surroundings {
+	/** Its attributes. */
+	readonly resource: Values
+	readonly rest: Values
+}
+
+/** What stands around a record, without what has a place of its own. */
+function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surroundings {
+	const { resource: given, ...resourceRest } = resourceLogs
+	const { scope, ...scopeRest } = scopeLogs
+	const { attributes, ...others } = fieldsOf(given)
+	const resource = mapOf(attributes)
+	const besides = { ...others, ...(isDoubled(attributes, resource) ? { attributes } : {}) }
+	const around = { ...resourceRest, ...(isEmpty(besides) ? {} : { resource: besides }) }
+	const isOurs = isEmpty(fieldsOf(scope)) || isDeepStrictEqual(scope, { name: 'mesh-chain' })
+	return {
+		resource,
+		rest: {
+			...(isEmpty(around) ? {} : { resourceLogs: around }),
+			...(isEmpty(scopeRest) ? {} : { scopeLogs: scopeRest }),
+			...(isOurs ? {} : { scope }),
+		},
+	}
+}
+
+function lineOf(record: JsonFields, { resource, rest: around }: Surroundings): LogLine {
 	const {
 		timeUnixNano,
 		observedTimeUnixNano,
@@ -84,10 +161,12 @@ function lineOf(record: JsonFields, resource: Values, scope: JsonFields): LogLin
 			: { severityNumber }),
 		...(severityText === undefined || severityText === level.toUpperCase() ? {} : { severityText }),
 		...rest,
-		...(Object.keys(resourceRest).length === 0 ? {} : { resource: resourceRest }),
-		...(scope['name'] === undefined || scope['name'] === 'mesh-chain' ? {} : { scope }),
+		...(isEmpty(resourceRest) ? {} : { resource: resourceRest }),
+		...around,
 	}
-	const { otel: clashing, body: clashingBody, ...attributesRest } = mapOf(attributes)
+	const map = mapOf(attributes)
+	const { otel: clashing, body: clashingBody, ...attributesRest } = map
+	if (isDoubled(attributes, map)) kept['attributeList'] = attributes
 	const clashes = {
 		...(clashing === undefined ? {} : { otel: clashing }),
 		...(clashingBody === undefined || content === undefined || typeof content === 'string'
@@ -142,7 +221,8 @@ function contentOf(value: unknown): unknown {
 	if ('bytesValue' in any) return Uint8Array.from(Buffer.from(String(any['bytesValue']), 'base64'))
 	if ('arrayValue' in any) return objectsIn(fieldsOf(any['arrayValue'])['values']).map(contentOf)
 	if ('kvlistValue' in any) return mapOf(fieldsOf(any['kvlistValue'])['values'])
-	return undefined
+	// Of a kind that is not known here: as it is.
+	return isEmpty(any) ? undefined : any
 }
 
 /** A number where that holds it, and a bigint beyond. */
@@ -171,6 +251,16 @@ function attributesOf(fields: JsonFields): readonly JsonFields[] {
 function mapOf(attributes: unknown): Values {
 	const entries = objectsIn(attributes).map(({ key, value }) => [String(key), contentOf(value) ?? null])
 	return Object.fromEntries(entries) as Values
+}
+
+/** Some of a list have one name, or none: a map does not say it all. */
+function isDoubled(attributes: unknown, map: Values): boolean {
+	const list = objectsIn(attributes)
+	return list.length !== Object.keys(map).length || list.some(({ key }) => typeof key !== 'string')
+}
+
+function isEmpty(fields: JsonFields): boolean {
+	return Object.keys(fields).length === 0
 }
 
 function objectsIn(value: unknown): readonly JsonFields[] {

@@ -282,6 +282,98 @@ describe('other forms', () => {
 		})
 	})
 
+	test("nothing of a line of OpenTelemetry's is left out, and it is written as it was", async () => {
+		const given = {
+			resourceLogs: [
+				{
+					schemaUrl: 'https://opentelemetry.io/schemas/1.24.0',
+					resource: {
+						droppedAttributesCount: 3,
+						entityRefs: [{ type: 'host', idKeys: ['host.id'] }],
+						attributes: [
+							{ key: 'service.name', value: { stringValue: 'api' } },
+							{ key: 'host.cpus', value: { intValue: '9223372036854775807' } },
+						],
+					},
+					scopeLogs: [
+						{
+							schemaUrl: 'https://opentelemetry.io/schemas/1.21.0',
+							scope: { version: '2', attributes: [{ key: 'a', value: {} }], droppedAttributesCount: 1 },
+							logRecords: [
+								{
+									timeUnixNano: '1544712660300000123',
+									severityNumber: 18,
+									severityText: 'SEVERE',
+									eventName: 'order.created',
+									body: { kvlistValue: { values: [{ key: 'k', value: { intValue: '5' } }] } },
+									observedTimeUnixNano: '1544712660300000000',
+									traceId: '5B8EFFF798038103D269B633813FC60C',
+									spanId: 'EEE19B7EC3C1B174',
+									flags: 1,
+									droppedAttributesCount: 2,
+									attributes: [
+										{ key: 'count', value: { intValue: '10' } },
+										{ key: 'otel', value: { stringValue: 'mine' } },
+									],
+								},
+							],
+						},
+					],
+				},
+			],
+		}
+		const { records } = await read(fileOf(`${JSON.stringify(given)}\n`), otelFormat)
+		const { schemaUrl, resource, scopeLogs } = given.resourceLogs[0]!
+		const { droppedAttributesCount, entityRefs } = resource
+		expect(records[0]?.data).toMatchObject({
+			otel: {
+				resourceLogs: { schemaUrl, resource: { droppedAttributesCount, entityRefs } },
+				scopeLogs: { schemaUrl: scopeLogs[0]!.schemaUrl },
+				scope: scopeLogs[0]!.scope,
+				spanId: 'EEE19B7EC3C1B174',
+				flags: 1,
+				droppedAttributesCount: 2,
+			},
+		})
+		expect(JSON.parse(otelFormat.write(records[0]!)!)).toEqual(given)
+	})
+
+	test("of OpenTelemetry's attributes that have one name, or a value of a new kind, none is lost", async () => {
+		const attributes = [
+			{ key: 'a', value: { stringValue: 'one' } },
+			{ key: 'a', value: { stringValue: 'two' } },
+			{ key: 'b', value: { stringValueStrindex: 7 } },
+		]
+		const scopeLogs = [{ logRecords: [{ timeUnixNano: '5000000', attributes }] }]
+		const line = JSON.stringify({ resourceLogs: [{ resource: { attributes }, scopeLogs }] })
+		const { records } = await read(fileOf(`${line}\n`), otelFormat)
+		expect(records[0]?.data).toMatchObject({
+			b: { stringValueStrindex: 7 },
+			otel: { attributeList: attributes, resourceLogs: { resource: { attributes } } },
+		})
+		const [again] = JSON.parse(otelFormat.write(records[0]!)!).resourceLogs
+		expect([again.resource.attributes, again.scopeLogs[0].logRecords[0].attributes]).toEqual([
+			attributes,
+			attributes,
+		])
+	})
+
+	test.each([
+		{ otel: { traceId: 5n } },
+		{ otel: { severityNumber: 1 } },
+		{ otel: { timeUnixNano: '5' } },
+		{ otel: { resourceLogs: 'mine' } },
+		{ otel: { at: new Date(5) }, body: 'text' },
+		{ otel: { scope: { name: 'mesh-chain' } } },
+		{ otel: 'mine' },
+		{ otel: { mine: 5 } },
+	])("an application's own data below otel is an attribute as any other: %j", async (data) => {
+		const line = otelFormat.write(record(1, { data }))
+		const { records } = await read(fileOf(`${line}\n`), otelFormat)
+		expect(records[0]).toMatchObject({ tsMs: record(1).tsMs, level: 'info', message: 'message 1' })
+		expect(JSON.parse(line!).resourceLogs[0].scopeLogs[0].logRecords[0].attributes[0].key).toBe('otel')
+	})
+
 	test("a record comes back from a line of OpenTelemetry's", async () => {
 		const some = [
 			record(1, {
