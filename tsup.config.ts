@@ -6,11 +6,17 @@ const LINK = 'node_modules/.bin/mesh-chain'
 
 /** One ESM build: CommonJS users `require()` it, which every supported Node can do. */
 export default defineConfig({
-	entry: ['src/index.ts', 'src/recorder/index.ts', 'src/testing/index.ts', 'src/cli/main.ts'],
+	entry: [
+		'src/index.ts',
+		'src/recorder/index.ts',
+		'src/sources/index.ts',
+		'src/testing/index.ts',
+		'src/cli/main.ts',
+	],
 	format: ['esm'],
 	target: 'node20',
 	platform: 'node',
-	dts: { entry: ['src/index.ts', 'src/recorder/index.ts', 'src/testing/index.ts'] },
+	dts: { entry: ['src/index.ts', 'src/recorder/index.ts', 'src/sources/index.ts', 'src/testing/index.ts'] },
 	splitting: true,
 	sourcemap: true,
 	clean: true,

@@ -66,6 +66,13 @@ export const ERROR_CODES = [
 	'INVALID_SESSION',
 	'INVALID_STATE',
 	'FOLD_FAILED',
+	'SOURCE_EXISTS',
+	'SOURCE_BUSY',
+	'SOURCE_NOT_FOUND',
+	'SOURCE_UNAVAILABLE',
+	'INVALID_SOURCE',
+	'INVALID_POLICY',
+	'SOURCES_CLOSED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -54,3 +54,19 @@ export const ROTATE_BYTES_DEFAULT = 64 * MIB
 
 /** Latest time a `Date` can hold, and so the latest `tsMs`. */
 export const TIME_MAX_MS = 8_640_000_000_000_000
+
+/** Samples in the queue of a `SourceManager`, and their bytes, unless told otherwise. */
+export const QUEUE_SAMPLES_DEFAULT = 500_000
+export const QUEUE_BYTES_DEFAULT = 256 * MIB
+/** Sources that one manager archives. */
+export const SOURCES_MAX = 50_000
+/** How long a source may take to subscribe or to answer, and when one that failed is tried again, unless told otherwise. */
+export const CONNECT_TIMEOUT_MS_DEFAULT = 10_000
+export const SOURCE_RETRY_MS_DEFAULT = 5_000
+/** Longest wait before an extra field of a source is tried again. */
+export const FIELD_RETRY_MS_MAX = 60_000
+/** A source's own time may not be before 1991, nor further from the clock than half an hour. */
+export const SAMPLE_TIME_MIN_MS = 662_688_000_000
+export const SAMPLE_TIME_WINDOW_MS = 1_800_000
+/** A source of which nothing came for so long is silent. */
+export const SILENT_MS = 3_600_000

@@ -51,6 +51,7 @@ test('it holds what is meant to be in it and runs no install script', async () =
 		'microdiff',
 		'msgpackr',
 		'p-limit',
+		're2js',
 	])
 })
 

@@ -1,0 +1,52 @@
+/** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
+import type { SampleSink, Source } from '../source.ts'
+import { type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
+
+/**
+ * Monitors what an iterable yields. Waits with it while the queue is full.
+ *
+ * @param open gives a fresh one for each connection. Its end, or a throw, is a lost connection.
+ */
+export function fromIterable<T>(
+	open: (signal: AbortSignal) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
+	{ sample }: MappingOptions<T> = {},
+): Source {
+	return {
+		async monitor(sink) {
+			const iterable = await open(sink.signal)
+			sink.opened()
+			await follow(iterable[Symbol.asyncIterator](), sink, sample)
+		},
+	}
+}
+
+/** How long one iterable may go on before others get their turn. */
+const TURN_MS = 5
+
+/** An iterator that waits for its next item cannot be told to stop: it is left behind. */
+async function follow<T>(
+	items: AsyncIterator<T>,
+	sink: SampleSink,
+	toSample: ToSample<T> | undefined,
+): Promise<void> {
+	let stopWaiting = () => {}
+	let turnMs = performance.now()
+	sink.signal.addEventListener('abort', () => stopWaiting(), { once: true })
+	try {
+		while (!sink.signal.aborted) {
+			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+				stopWaiting = () => resolve(undefined)
+				items.next().then(resolve, reject)
+			})
+			if (next === undefined || next.done === true) return
+			const sample = sampleOf(next.value, toSample)
+			if (sample !== undefined) await sink.put(sample)
+			if (performance.now() - turnMs < TURN_MS) continue
+			// What always has a next item ready would keep everything else from running.
+			await new Promise((resolve) => setImmediate(resolve))
+			turnMs = performance.now()
+		}
+	} finally {
+		void Promise.resolve(items.return?.()).catch(() => {})
+	}
+}

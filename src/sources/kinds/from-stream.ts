@@ -1,0 +1,33 @@
+/** A source that is a Node stream, and can wait: what is not taken stays with whoever writes into it. */
+import { finished, type Readable } from 'node:stream'
+import type { Source } from '../source.ts'
+import { type MappingOptions, sampleOf } from './mapping.ts'
+
+/**
+ * Monitors the chunks of a stream: its objects, or bytes as they come (a `createInterface` of `node:readline` in `fromIterable` gives lines).
+ * Waits with it while the queue is full, and destroys it when the source ends.
+ *
+ * @param open gives a fresh stream for each connection. Its end, or an error, is a lost connection.
+ */
+export function fromStream<T = unknown>(
+	open: (signal: AbortSignal) => Readable | Promise<Readable>,
+	{ sample: toSample }: MappingOptions<T> = {},
+): Source {
+	return {
+		async monitor(sink) {
+			const stream = await open(sink.signal)
+			sink.signal.addEventListener('abort', () => stream.destroy(), { once: true })
+			sink.opened()
+			stream.on('data', (item: T) => {
+				const sample = sampleOf(item, toSample)
+				const room = sample === undefined ? undefined : sink.put(sample)
+				if (room === undefined) return
+				stream.pause()
+				void room.then(() => stream.resume())
+			})
+			await new Promise<void>((resolve, reject) => {
+				finished(stream, (error) => (error == null ? resolve() : reject(error)))
+			})
+		},
+	}
+}

@@ -1,0 +1,21 @@
+/** From what an origin delivers to a sample. */
+import type { Sample } from '../source.ts'
+
+/** Undefined for what is no sample and is to be passed over. A throw counts the item as garbage: received, and dropped as `type`. */
+export type ToSample<T> = (item: T) => Sample | undefined
+
+export interface MappingOptions<T> {
+	/** Default: the item is the value, and its time is when it was received. */
+	readonly sample?: ToSample<T>
+}
+
+const GARBAGE: Sample = Object.freeze({ value: undefined })
+
+export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
+	if (toSample === undefined) return { value: item }
+	try {
+		return toSample(item)
+	} catch {
+		return GARBAGE
+	}
+}

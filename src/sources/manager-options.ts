@@ -1,0 +1,104 @@
+/** What a `SourceManager` can be told, checked and in full. */
+import type { FileSystem } from '../file-system.ts'
+import {
+	CONNECT_TIMEOUT_MS_DEFAULT,
+	QUEUE_BYTES_DEFAULT,
+	QUEUE_SAMPLES_DEFAULT,
+	SOURCE_RETRY_MS_DEFAULT,
+} from '../limits.ts'
+import {
+	checkFileOption,
+	checkFileSystem,
+	checkFunction,
+	checkOptionNames,
+	checkTimerMs,
+	checkWholeNumber,
+	checkWord,
+	ifGiven,
+} from '../options.ts'
+import type { DropPolicy } from './managed-source.ts'
+import { Policies, type SourcePolicy } from './policies.ts'
+
+export interface SourceManagerOptions {
+	/**
+	 * The chain that holds what is archived, how, and with which counters. Without it nothing of that survives the process. It is bounded:
+	 * some 200,000 records.
+	 */
+	readonly registry?: string
+	/** Decide over the mode that was asked for: the one for the exact name, or else the first glob that matches. */
+	readonly policies?: readonly SourcePolicy[]
+	/** Samples in the queue, of all sources together. Default 500,000. */
+	readonly queueCapacity?: number
+	/** Bytes of samples in the queue. Default 256 MiB. */
+	readonly queueBytesMax?: number
+	/** Which sample of a source that cannot wait gives way when there is no room: the `'newest'` (default), or its `'oldest'`. */
+	readonly drop?: DropPolicy
+	/**
+	 * How long a sample may wait in the queue before it goes to the loop: a killed process takes what waits with it. Default 0 ms: until the end of
+	 * the turn.
+	 */
+	readonly flushIntervalMs?: number
+	/** How often the counters go to the registry, and after a kill the most that they are behind. Default 10,000 ms. */
+	readonly saveMs?: number
+	/** How long a source may take to subscribe, or to answer. Default 10,000 ms. */
+	readonly connectTimeoutMs?: number
+	/** When a source that failed is tried again; for extra fields the first wait, doubling up to a minute. Default 5,000 ms. */
+	readonly retryMs?: number
+	/** Scans under way at once; others wait. Default 1,000. */
+	readonly concurrency?: number
+	/** Default `Date.now`. */
+	readonly clock?: () => number
+	readonly fs?: FileSystem
+}
+
+export interface ResolvedManagerOptions {
+	readonly registry: string | undefined
+	readonly policies: Policies
+	readonly queueCapacity: number
+	readonly queueBytesMax: number
+	readonly drop: DropPolicy
+	readonly flushIntervalMs: number
+	readonly saveMs: number
+	readonly connectTimeoutMs: number
+	readonly retryMs: number
+	readonly concurrency: number
+	readonly clock: () => number
+	readonly fs: FileSystem | undefined
+}
+
+const NAMES = [
+	'registry',
+	'policies',
+	'queueCapacity',
+	'queueBytesMax',
+	'drop',
+	'flushIntervalMs',
+	'saveMs',
+	'connectTimeoutMs',
+	'retryMs',
+	'concurrency',
+	'clock',
+	'fs',
+] as const
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY` */
+export function resolveManagerOptions(options: SourceManagerOptions): ResolvedManagerOptions {
+	checkOptionNames(options, NAMES)
+	const { registry, policies = [], drop = 'newest', clock = Date.now, fs } = options
+	const { queueCapacity = QUEUE_SAMPLES_DEFAULT, queueBytesMax = QUEUE_BYTES_DEFAULT } = options
+	const { connectTimeoutMs = CONNECT_TIMEOUT_MS_DEFAULT, retryMs = SOURCE_RETRY_MS_DEFAULT } = options
+	return {
+		registry: ifGiven('registry', registry, checkFileOption),
+		policies: new Policies(policies),
+		queueCapacity: checkWholeNumber('queueCapacity', queueCapacity, 1),
+		queueBytesMax: checkWholeNumber('queueBytesMax', queueBytesMax, 1),
+		drop: checkWord('drop', drop, ['newest', 'oldest']),
+		flushIntervalMs: checkTimerMs('flushIntervalMs', options.flushIntervalMs ?? 0, 0),
+		saveMs: checkTimerMs('saveMs', options.saveMs ?? 10_000),
+		connectTimeoutMs: checkTimerMs('connectTimeoutMs', connectTimeoutMs),
+		retryMs: checkTimerMs('retryMs', retryMs),
+		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1000, 1),
+		clock: checkFunction('clock', clock),
+		fs: ifGiven('fs', fs, checkFileSystem),
+	}
+}

@@ -1,0 +1,133 @@
+/** Keeps one subscription of a source alive: subscribes, and when it fails or ends, once more after a while. */
+import type { Backoff } from './backoff.ts'
+import type { Sample, SampleSink } from './source.ts'
+import { settledWithin, wait } from './wait.ts'
+
+/** How long a source that was told to end may take; then it is left to itself, and nothing of it is taken any more. */
+const STOP_MS = 5000
+
+export interface MonitorEvents {
+	push(sample: Sample): void
+	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
+	/** The source says that it lost its connection, and goes on trying. */
+	lost(cause: unknown): void
+	/** The subscription failed or ended; the next attempt comes after `waitMs`. */
+	failed(cause: unknown, waitMs: number): void
+}
+
+export class MonitorTask {
+	readonly #run: (sink: SampleSink) => Promise<void>
+	readonly #events: MonitorEvents
+	readonly #backoff: Backoff
+	readonly #connectTimeoutMs: number
+	readonly #stop = new AbortController()
+	readonly #done: Promise<void>
+
+	constructor(
+		run: (sink: SampleSink) => Promise<void>,
+		events: MonitorEvents,
+		backoff: Backoff,
+		connectTimeoutMs: number,
+	) {
+		this.#run = run
+		this.#events = events
+		this.#backoff = backoff
+		this.#connectTimeoutMs = connectTimeoutMs
+		this.#done = this.#keepOn()
+	}
+
+	/** From here on nothing is taken of the source any more. */
+	async stop(): Promise<void> {
+		this.#stop.abort()
+		await settledWithin(this.#done, STOP_MS)
+	}
+
+	async #keepOn(): Promise<void> {
+		const { signal } = this.#stop
+		while (!signal.aborted) {
+			const cause = await this.#attempt()
+			if (signal.aborted) return
+			const waitMs = this.#backoff.next()
+			this.#events.failed(cause, waitMs)
+			await wait(waitMs, signal)
+		}
+	}
+
+	/** Resolves with why it is over; never rejects. */
+	async #attempt(): Promise<unknown> {
+		const attempt = new Attempt(this.#events, this.#connectTimeoutMs)
+		const stop = () => attempt.abort()
+		this.#stop.signal.addEventListener('abort', stop)
+		try {
+			// A source may throw at once.
+			const ended = (async () => this.#run(attempt))()
+			await Promise.race([ended, attempt.timedOut])
+			return new Error('the source ended')
+		} catch (error) {
+			return error
+		} finally {
+			attempt.end()
+			this.#stop.signal.removeEventListener('abort', stop)
+		}
+	}
+}
+
+/** The sink of one attempt: once that is over, it takes nothing. */
+class Attempt implements SampleSink {
+	readonly timedOut: Promise<never>
+	readonly #events: MonitorEvents
+	readonly #over = new AbortController()
+	readonly #timer: NodeJS.Timeout
+
+	constructor(events: MonitorEvents, connectTimeoutMs: number) {
+		this.#events = events
+		const { promise, reject } = withResolvers()
+		this.timedOut = promise
+		this.#timer = setTimeout(() => {
+			reject(new Error(`the source was not subscribed within ${connectTimeoutMs} ms`))
+		}, connectTimeoutMs)
+	}
+
+	get signal(): AbortSignal {
+		return this.#over.signal
+	}
+
+	abort(): void {
+		this.#over.abort()
+	}
+
+	end(): void {
+		clearTimeout(this.#timer)
+		this.#over.abort()
+	}
+
+	opened(): void {
+		clearTimeout(this.#timer)
+	}
+
+	push(sample: Sample): void {
+		if (this.signal.aborted) return
+		this.opened()
+		this.#events.push(sample)
+	}
+
+	put(sample: Sample): Promise<void> | undefined {
+		if (this.signal.aborted) return undefined
+		this.opened()
+		return this.#events.put(sample, this.signal)
+	}
+
+	lost(cause: unknown): void {
+		if (!this.signal.aborted) this.#events.lost(cause)
+	}
+}
+
+function withResolvers(): { promise: Promise<never>; reject: (error: Error) => void } {
+	let reject: (error: Error) => void = () => {}
+	const promise = new Promise<never>((_resolve, onReject) => {
+		reject = onReject
+	})
+	// Nobody may be waiting any more.
+	promise.catch(() => {})
+	return { promise, reject }
+}

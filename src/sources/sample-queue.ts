@@ -1,0 +1,99 @@
+/**
+ * One queue for the samples of all sources: bounded, in the order of arrival, and shared fairly.
+ *
+ * A source may hold at most 8 times what is free (a dynamic threshold: Choudhury and Hahne, "Dynamic queue length thresholds for
+ * shared-memory packet switches", 1998). So one that floods takes 8/9 of the queue and no more, however long it floods, and there is
+ * always room for the others. The same holds for bytes. Invariant: `count` never exceeds `capacity`.
+ */
+
+const SHARE_FACTOR = 8
+/** What an item takes beside its data. */
+const ENTRY_BYTES = 200
+
+/** What one source has in the queue. */
+export class Share<T> {
+	count = 0
+	bytes = 0
+	oldest: Entry<T> | undefined
+	newest: Entry<T> | undefined
+}
+
+interface Entry<T> {
+	readonly item: T
+	readonly bytes: number
+	readonly share: Share<T>
+	previous: Entry<T> | undefined
+	next: Entry<T> | undefined
+	/** Of the same share. */
+	younger: Entry<T> | undefined
+}
+
+export class SampleQueue<T> {
+	readonly capacity: number
+	readonly bytesMax: number
+	#count = 0
+	#bytes = 0
+	#first: Entry<T> | undefined
+	#last: Entry<T> | undefined
+
+	constructor(capacity: number, bytesMax: number) {
+		this.capacity = capacity
+		this.bytesMax = bytesMax
+	}
+
+	get count(): number {
+		return this.#count
+	}
+
+	get bytes(): number {
+		return this.#bytes
+	}
+
+	/** One item may go beyond the bytes, as the last one. */
+	hasRoomFor(share: Share<T>): boolean {
+		const isWithinCount = share.count < SHARE_FACTOR * (this.capacity - this.#count)
+		return isWithinCount && share.bytes < SHARE_FACTOR * (this.bytesMax - this.#bytes)
+	}
+
+	/** There is room: {@link hasRoomFor}. */
+	push(share: Share<T>, item: T, dataBytes: number): void {
+		const bytes = dataBytes + ENTRY_BYTES
+		const entry: Entry<T> = { item, bytes, share, previous: this.#last, next: undefined, younger: undefined }
+		if (this.#last === undefined) this.#first = entry
+		else this.#last.next = entry
+		this.#last = entry
+		if (share.newest === undefined) share.oldest = entry
+		else share.newest.younger = entry
+		share.newest = entry
+		share.count++
+		share.bytes += bytes
+		this.#count++
+		this.#bytes += bytes
+	}
+
+	/** The oldest of all. */
+	shift(): T | undefined {
+		return this.#first === undefined ? undefined : this.#take(this.#first)
+	}
+
+	/** The oldest of one source, from wherever it stands. */
+	shiftOf(share: Share<T>): T | undefined {
+		return share.oldest === undefined ? undefined : this.#take(share.oldest)
+	}
+
+	/** The oldest of all is the oldest of its share, so either way it is at the head of its share. */
+	#take(entry: Entry<T>): T {
+		const { share, previous, next } = entry
+		if (previous === undefined) this.#first = next
+		else previous.next = next
+		if (next === undefined) this.#last = previous
+		else next.previous = previous
+		share.oldest = entry.younger
+		if (share.oldest === undefined) share.newest = undefined
+		share.count--
+		share.bytes -= entry.bytes
+		this.#count--
+		this.#bytes -= entry.bytes
+		return entry.item
+	}
+}

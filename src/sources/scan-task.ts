@@ -1,0 +1,119 @@
+/** Asks a source once in a period. The periods are counted from one anchor, so that they do not drift. */
+import type { LimitFunction } from 'p-limit'
+import { TIMER_MS_MAX } from '../limits.ts'
+
+/** Reads that were given up and have not ended: a source with so many is not asked again until one of them ends. */
+const HANGING_MAX = 8
+
+export interface ScanEvents {
+	read(signal: AbortSignal): unknown
+	value(value: unknown): void
+	failed(cause: unknown): void
+	/** So many periods went by without a question. */
+	missed(periods: number): void
+}
+
+export class ScanTask {
+	readonly #events: ScanEvents
+	readonly #periodMs: number
+	readonly #timeoutMs: number
+	readonly #limit: LimitFunction
+	readonly #stop = new AbortController()
+	readonly #anchorMs = performance.now()
+	#timer: NodeJS.Timeout | undefined
+	#period = 0
+	#isReading = false
+	#hanging = 0
+
+	/** @param limit how many reads of all sources are under way at once. */
+	constructor(events: ScanEvents, periodMs: number, timeoutMs: number, limit: LimitFunction) {
+		this.#events = events
+		this.#periodMs = periodMs
+		this.#timeoutMs = timeoutMs
+		this.#limit = limit
+		this.#due()
+	}
+
+	async stop(): Promise<void> {
+		this.#stop.abort()
+		clearTimeout(this.#timer)
+	}
+
+	#due(): void {
+		if (this.#isReading) this.#events.missed(1)
+		else void this.#readOnce()
+		this.#schedule()
+	}
+
+	#schedule(): void {
+		const elapsedMs = performance.now() - this.#anchorMs
+		const next = Math.max(this.#period + 1, Math.floor(elapsedMs / this.#periodMs) + 1)
+		if (next > this.#period + 1) this.#events.missed(next - this.#period - 1)
+		this.#period = next
+		this.#arm()
+	}
+
+	/** A timer may call sooner than it was told to, and cannot be told much more than 24 days. */
+	#arm(): void {
+		const waitMs = this.#anchorMs + this.#period * this.#periodMs - performance.now()
+		if (waitMs <= 0) this.#timer = setTimeout(() => this.#due(), 0)
+		else this.#timer = setTimeout(() => this.#arm(), Math.min(waitMs, TIMER_MS_MAX))
+	}
+
+	async #readOnce(): Promise<void> {
+		this.#isReading = true
+		try {
+			await this.#limit(() => this.#read())
+		} finally {
+			this.#isReading = false
+		}
+	}
+
+	async #read(): Promise<void> {
+		if (this.#stop.signal.aborted) return
+		try {
+			const value = await this.#answer()
+			if (!this.#stop.signal.aborted) this.#events.value(value)
+		} catch (error) {
+			if (!this.#stop.signal.aborted) this.#events.failed(error)
+		}
+	}
+
+	async #answer(): Promise<unknown> {
+		if (this.#hanging >= HANGING_MAX) {
+			throw new Error(`${HANGING_MAX} reads have not ended; it is not asked again before one of them does`)
+		}
+		const over = new AbortController()
+		const stop = () => over.abort(new Error('the source was stopped'))
+		const timer = setTimeout(() => {
+			over.abort(new Error(`the source did not answer within ${this.#timeoutMs} ms`))
+		}, this.#timeoutMs)
+		this.#stop.signal.addEventListener('abort', stop)
+		try {
+			return await this.#readUntil(over.signal)
+		} finally {
+			clearTimeout(timer)
+			this.#stop.signal.removeEventListener('abort', stop)
+		}
+	}
+
+	/** A read that does not end with its signal is left to itself, and counted for as long as it hangs. */
+	#readUntil(signal: AbortSignal): Promise<unknown> {
+		return new Promise((resolve, reject) => {
+			let isHanging = false
+			const giveUp = () => {
+				isHanging = true
+				this.#hanging++
+				reject(signal.reason)
+			}
+			signal.addEventListener('abort', giveUp, { once: true })
+			const ended = () => {
+				signal.removeEventListener('abort', giveUp)
+				if (isHanging) this.#hanging--
+			}
+			// A source may throw at once.
+			const reading = (async () => this.#events.read(signal))()
+			void reading.then(resolve, reject).then(ended)
+		})
+	}
+}

@@ -1,0 +1,78 @@
+/** What an operator wants to know of all sources: which ones need looking at, and what was lost, by cause. */
+import { SILENT_MS } from '../limits.ts'
+import { type DroppedCounts, droppedTotal, newCounts } from './counters.ts'
+import type { SourceEntry } from './entry.ts'
+
+export interface SourceReport {
+	readonly sources: number
+	readonly active: number
+	readonly paused: readonly string[]
+	readonly inactive: readonly string[]
+	/** Active, and no sample ever came. */
+	readonly neverConnected: readonly string[]
+	/** Active, and the connection is lost; since when, in ms since 1970. */
+	readonly disconnected: readonly { readonly name: string; readonly lostMs: number }[]
+	/** Active, and nothing has come for an hour. */
+	readonly silent: readonly { readonly name: string; readonly lastEventMs: number }[]
+	/** Samples received a second. */
+	readonly rate: number
+	/** About how many bytes the stored samples take. */
+	readonly storedBytes: number
+	readonly received: number
+	readonly stored: number
+	readonly dropped: Readonly<DroppedCounts>
+	/** Sources that samples were dropped of, most first. */
+	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]
+	/** Sources that lost their connection, most often first. */
+	readonly lostConnections: readonly {
+		readonly name: string
+		readonly disconnects: number
+		readonly lastDisconnectMs: number | null
+	}[]
+}
+
+export function reportOf(entries: readonly SourceEntry[], nowMs: number): SourceReport {
+	const active = entries.filter(({ state }) => state === 'active')
+	return {
+		sources: entries.length,
+		active: active.length,
+		paused: namesOf(entries.filter(({ state }) => state === 'paused')),
+		inactive: namesOf(entries.filter(({ state }) => state === 'inactive')),
+		neverConnected: namesOf(active.filter(({ counts }) => counts.firstEventMs === null)),
+		disconnected: active
+			.filter(({ lostMs }) => lostMs !== null)
+			.map(({ name, lostMs }) => ({ name, lostMs: lostMs! })),
+		silent: active
+			.filter(({ counts }) => counts.lastEventMs !== null && nowMs - counts.lastEventMs >= SILENT_MS)
+			.map(({ name, counts }) => ({ name, lastEventMs: counts.lastEventMs! })),
+		rate: sum(active, ({ rate }) => rate),
+		storedBytes: sum(entries, ({ counts }) => counts.storedBytes),
+		received: sum(entries, ({ counts }) => counts.received),
+		stored: sum(entries, ({ counts }) => counts.stored),
+		dropped: droppedOf(entries),
+		losses: entries
+			.map(({ name, counts }) => ({ name, total: droppedTotal(counts), ...counts.dropped }))
+			.filter(({ total }) => total > 0)
+			.sort((a, b) => b.total - a.total),
+		lostConnections: entries
+			.filter(({ counts }) => counts.disconnects > 0)
+			.map(({ name, counts: { disconnects, lastDisconnectMs } }) => ({ name, disconnects, lastDisconnectMs }))
+			.sort((a, b) => b.disconnects - a.disconnects),
+	}
+}
+
+function namesOf(entries: readonly SourceEntry[]): string[] {
+	return entries.map(({ name }) => name)
+}
+
+function sum(entries: readonly SourceEntry[], of: (entry: SourceEntry) => number): number {
+	return entries.reduce((total, entry) => total + of(entry), 0)
+}
+
+function droppedOf(entries: readonly SourceEntry[]): DroppedCounts {
+	const total = newCounts().dropped
+	for (const cause of Object.keys(total) as (keyof DroppedCounts)[]) {
+		total[cause] = sum(entries, ({ counts }) => counts.dropped[cause])
+	}
+	return total
+}

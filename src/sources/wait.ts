@@ -1,0 +1,23 @@
+/** Waiting that ends early when it is no use any more. */
+
+/** Resolves after so many milliseconds, or as soon as the signal is aborted. */
+export function wait(ms: number, signal: AbortSignal): Promise<void> {
+	return new Promise((resolve) => {
+		if (signal.aborted) return resolve()
+		const end = () => {
+			clearTimeout(timer)
+			signal.removeEventListener('abort', end)
+			resolve()
+		}
+		const timer = setTimeout(end, ms)
+		signal.addEventListener('abort', end)
+	})
+}
+
+/** Resolves when the promise has settled, at the latest after so many milliseconds. */
+export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
+	const over = new AbortController()
+	const end = () => over.abort()
+	promise.then(end, end)
+	await wait(ms, over.signal)
+}
