@@ -417,7 +417,10 @@ test('a writer whose chain is taken over by force is told, and dirties only what
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('what a late writer wrote behind the seal is found, counted, and no part of the chain', async () => {
+// On a busy machine the moment may be over before the late one writes: then there is nothing to find.
+test('what a late writer wrote behind the seal is found, counted, and no part of the chain', {
+	retry: 3,
+}, async () => {
 	const path = chainPath()
 	const late = await write(path, 10)
 	rmSync(`${path}.lock`)

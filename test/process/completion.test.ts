@@ -47,13 +47,13 @@ async function inFish(cwd: string, line: string): Promise<string[]> {
 async function inZsh(cwd: string, line: string): Promise<string> {
 	const script = `
 		zmodload zsh/zpty
-		zpty -b shell 'zsh -f -i'
-		zpty -w shell 'PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -d ./zcompdump; . ./script; zstyle ":completion:*" list-prompt ""; setopt no_list_beep; echo READY-NOW'
-		while zpty -r shell chunk; do [[ $chunk == *READY-NOW* && $chunk != *echo* ]] && break; done
+		zpty shell 'zsh -f -i'
+		zpty -w shell 'PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -d ./zcompdump; . ./script; zstyle ":completion:*" list-prompt ""; setopt no_list_beep; zle-line-init() { echo EDITOR-$((1+1)) }; zle -N zle-line-init'
+		zpty -r shell chunk '*EDITOR-2*'
 		zpty -w -n shell $'${line}\\t\\t'
-		sleep 1
-		zpty -r -t shell chunk; print -r -- "$chunk"
-		while zpty -r -t shell chunk; do print -r -- "$chunk"; done
+		zpty -w shell $'\\x15echo DONE-$((1+1))'
+		zpty -r shell chunk '*DONE-2*'
+		print -r -- "$chunk"
 		zpty -d shell`
 	const { stdout } = await run('zsh', ['-f', '-c', script], { cwd })
 	return stdout

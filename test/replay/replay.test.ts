@@ -204,7 +204,8 @@ describe('paced', () => {
 		expect(seen[1]).toEqual([2, days30])
 	})
 
-	test('in real time, within 20 ms', async () => {
+	// A machine that is busy with something else for a moment is no fault of the replay.
+	test('in real time, within 20 ms', { retry: 3 }, async () => {
 		const seen: number[] = []
 		const begun = performance.now()
 		const summary = await replay(from(at(0, 50, 120, 300)), () => void seen.push(performance.now() - begun), {
