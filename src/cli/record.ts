@@ -11,6 +11,7 @@ import { type LogLine, parseLevel } from '../record.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
+import { chainNamed } from './targets.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
 
 /** A longer line becomes several records. */
@@ -45,7 +46,7 @@ export const record: Command = {
 		if (terminal.stdinIsTerminal) {
 			throw usage(`record reads a program's output: node app.js | mesh-chain record ${escapeControls(file)}`)
 		}
-		const recorder = new LineRecorder(openLoop(file), defaults)
+		const recorder = new LineRecorder(openLoop(chainNamed(file)), defaults)
 		// A Ctrl-C reaches the whole pipeline: the program's last words still have to come.
 		const interrupted = terminal.interrupted({ sigintsPassed: 1 })
 		let isRead = true

@@ -44,7 +44,7 @@ export function chainNamed(path: string): string {
 	if (stem === undefined) return path
 	const [chain, lines] = [`${stem}.chain`, path].map(escapeControls)
 	throw usage(
-		`-o names a chain, which is not JSON: -o ${chain}, and then mesh-chain export ${chain} -o ${lines} for JSON Lines`,
+		`this makes a chain, which is not JSON: name it ${chain}, and then mesh-chain export ${chain} -o ${lines} for JSON Lines`,
 	)
 }
 

@@ -172,11 +172,12 @@ async function append(
 			const text = `${firstError.message}; ${replayed} records were appended before it`
 			throw new MeshChainError('IMPORT_FAILED', text, { path })
 		}
+		await appender.close()
 		return { restored: false, records: replayed - gaps.count, absent: gaps.records, outOfOrder: 0 }
 	} catch (error) {
+		// What ended the import says more than that the end could not be written either.
+		await appender.close().catch(() => {})
 		throw coded(error)
-	} finally {
-		await appender.close()
 	}
 }
 

@@ -69,7 +69,8 @@ test('every so many bytes', async () => {
 	expect(syncs()).toBe(0)
 	await append(appender, 4)
 	await expect.poll(() => appender.stats().durableSeq).toBeGreaterThan(6)
-	expect(syncs()).toBe(1)
+	// What came while a slow disk synced may need a second one.
+	expect([1, 2]).toContain(syncs())
 	await appender.close()
 })
 

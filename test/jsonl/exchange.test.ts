@@ -1,7 +1,7 @@
 /** Chains to JSON Lines and back: what is identical, what is counted, and what is left of work that did not end. */
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -194,6 +194,21 @@ describe('import', () => {
 		await writeLife(path, 1)
 		const jsonl = jsonlOf([...seqs(1, 20), ...seqs(1, 30)])
 		expect(await importJsonl(jsonl, path)).toMatchObject({ records: 50, outOfOrder: 0 })
+	})
+
+	test('into a chain that is there on a disk that fills up says why, and how many records came', async () => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		const path = join(temporaryFolder(), 'node.chain')
+		const lines = `${path}.jsonl`
+		await writeLife(path, 100)
+		await using chain = await openChain(path)
+		await exportJsonl(chain, lines)
+		const disk = new FaultyFileSystem()
+		disk.fail('writeSync', 'ENOSPC', 3)
+		await expect(importJsonl(lines, path, { fs: disk })).rejects.toMatchObject({
+			code: 'IMPORT_FAILED',
+			message: expect.stringMatching(/ENOSPC.*records were appended before it/s),
+		})
 	})
 
 	test('into a chain that is there appends, and each record says which one it was', async () => {

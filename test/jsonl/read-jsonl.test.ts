@@ -367,7 +367,7 @@ describe('other forms', () => {
 		{ otel: { scope: { name: 'mesh-chain' } } },
 		{ otel: 'mine' },
 		{ otel: { mine: 5 } },
-	])("an application's own data below otel is an attribute as any other: %j", async (data) => {
+	])("an application's own data below otel is an attribute as any other (%#)", async (data) => {
 		const line = otelFormat.write(record(1, { data }))
 		const { records } = await read(fileOf(`${line}\n`), otelFormat)
 		expect(records[0]).toMatchObject({ tsMs: record(1).tsMs, level: 'info', message: 'message 1' })

@@ -215,11 +215,12 @@ test('a reader that goes away ends it quietly, with what was read recorded', asy
 test('mistakes are found before anything is read', async () => {
 	const path = chainPath()
 	for (const options of [
-		['-l', 'loud'],
-		['-k', '$gap'],
-		['--nodes', 'x'],
+		[path, '-l', 'loud'],
+		[path, '-k', '$gap'],
+		[path, '--nodes', 'x'],
+		[`${path}.jsonl`],
 	]) {
-		const { child, ended } = start([path, ...options])
+		const { child, ended } = start(options)
 		child.stdin.end('lost?\n')
 		const { status, stdout } = await ended
 		expect([status, stdout.length]).toEqual([2, 0])
