@@ -8,6 +8,7 @@ const LINK = 'node_modules/.bin/mesh-chain'
 export default defineConfig({
 	entry: [
 		'src/index.ts',
+		'src/journal/index.ts',
 		'src/recorder/index.ts',
 		'src/sources/index.ts',
 		'src/testing/index.ts',
@@ -16,7 +17,15 @@ export default defineConfig({
 	format: ['esm'],
 	target: 'node20',
 	platform: 'node',
-	dts: { entry: ['src/index.ts', 'src/recorder/index.ts', 'src/sources/index.ts', 'src/testing/index.ts'] },
+	dts: {
+		entry: [
+			'src/index.ts',
+			'src/journal/index.ts',
+			'src/recorder/index.ts',
+			'src/sources/index.ts',
+			'src/testing/index.ts',
+		],
+	},
 	splitting: true,
 	sourcemap: true,
 	clean: true,

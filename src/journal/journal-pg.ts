@@ -1,0 +1,161 @@
+/** Journals what a service says to Postgres: every statement that goes through a pool or client of node-postgres becomes a record. */
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { MeshChainError } from '../errors.ts'
+import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
+import { show } from '../record.ts'
+import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
+import { keptStatement } from './kept-statement.ts'
+import { type PgConnection, type PgQuery, PgSession } from './pg-session.ts'
+import { STATEMENT_KIND, type StatementData, type WireValue } from './statement.ts'
+
+type Callback = (error: unknown, result?: unknown) => void
+
+interface MadeQuery extends PgQuery {
+	callback?: unknown
+	query_timeout?: unknown
+}
+
+/** What is used of a client of node-postgres. */
+interface PgClient {
+	readonly connection: PgConnection
+	query(...args: unknown[]): unknown
+	readonly constructor: { readonly Query?: new (...args: unknown[]) => MadeQuery }
+}
+
+/** What is used of a pool. */
+interface PgPool {
+	on(event: 'connect', listener: (client: PgClient) => void): unknown
+	readonly totalCount: number
+	readonly _clients?: readonly unknown[]
+}
+
+/** How node-postgres brings a parameter to the wire; its types leave it out. */
+const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
+
+const journaled = new WeakSet<object>()
+
+/**
+ * Records every statement that goes through a pool, or a client, of node-postgres from now on: its text, its parameters as they went over the
+ * wire, its transaction and how that ended, rows, a checksum of the result, duration, error. Returns what it was given, which behaves as before:
+ * callbacks, promises, cursors, streams, errors and types are node-postgres' own.
+ *
+ * A statement is published when its answer is complete. What the loop cannot take is counted there; it never reaches the query.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION` for what is neither, or is journaled already.
+ *
+ * @example
+ * ```ts
+ * import { MeshLoop } from 'mesh-chain'
+ * import { journalPg } from 'mesh-chain/journal'
+ * import pg from 'pg'
+ *
+ * const loop = new MeshLoop()
+ * const pool = journalPg(new pg.Pool({ max: 4 }), loop)
+ * await pool.end()
+ * await loop.close()
+ * ```
+ */
+export function journalPg<T>(poolOrClient: T, loop: MeshLoop, options: JournalOptions = {}): T {
+	checkLoop('a journal needs a loop', loop)
+	const journal = new Journal(loop, resolveJournalOptions(options))
+	if (isClient(poolOrClient)) journal.follow(poolOrClient)
+	else if (isPool(poolOrClient)) journal.followAll(poolOrClient)
+	else throw refused(`a journal is of a Pool or a Client of pg, not ${show(poolOrClient)}`)
+	return poolOrClient
+}
+
+class Journal {
+	readonly #loop: MeshLoop
+	readonly #options: ResolvedJournalOptions
+	readonly #id = randomUUID()
+	#sessions = 0
+
+	constructor(loop: MeshLoop, options: ResolvedJournalOptions) {
+		this.#loop = loop
+		this.#options = options
+	}
+
+	followAll(pool: PgPool): void {
+		claim(pool)
+		for (const client of pool._clients ?? []) if (isClient(client)) this.follow(client)
+		pool.on('connect', (client) => this.follow(client))
+	}
+
+	follow(client: PgClient): void {
+		claim(client)
+		const session = new PgSession(`${this.#id}:${++this.#sessions}`, client.connection, {
+			clock: Date.now,
+			toWire: (values) => values.map((value) => utils.prepareValue(value)),
+			record: (data) => this.#record(data),
+		})
+		const query = client.query
+		const { Query } = client.constructor
+		client.query = (...args) => {
+			const [config] = args
+			if (isQuery(config)) session.follow(config)
+			else if (Query !== undefined && config != null) {
+				const made = new Query(...args)
+				if (made.callback == null || typeof made.callback === 'function') {
+					session.follow(made)
+					return ask(client, query, made, config)
+				}
+			}
+			return query.apply(client, args)
+		}
+	}
+
+	#record(data: StatementData): void {
+		const { error, commands, startedMs } = data
+		this.#loop.publish({
+			kind: STATEMENT_KIND,
+			level: error === undefined ? 'info' : 'warn',
+			message: error?.message ?? commands.join(', '),
+			tsMs: startedMs,
+			data: keptStatement(data, this.#options),
+		})
+	}
+}
+
+/** As `client.query` does with a query that it makes itself: calls back, or promises. */
+function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config: unknown): unknown {
+	const { query_timeout } = config as MadeQuery
+	if (query_timeout !== undefined) made.query_timeout = query_timeout
+	if (made.callback != null) {
+		query.call(client, made)
+		return undefined
+	}
+	const answer = new Promise((resolve, reject) => {
+		const callback: Callback = (error, result) => (error ? reject(error) : resolve(result))
+		made.callback = callback
+		query.call(client, made)
+	})
+	return answer.catch((error) => {
+		// The stack of a socket says nothing to whoever asked.
+		if (error instanceof Error) Error.captureStackTrace(error)
+		throw error
+	})
+}
+
+function claim(poolOrClient: object): void {
+	if (journaled.has(poolOrClient)) throw refused('this is journaled already, and would be recorded twice')
+	journaled.add(poolOrClient)
+}
+
+function isClient(value: unknown): value is PgClient {
+	const { connection, query } = (value ?? {}) as Partial<PgClient>
+	return typeof query === 'function' && typeof connection?.prependListener === 'function'
+}
+
+function isPool(value: unknown): value is PgPool {
+	const { on, totalCount } = (value ?? {}) as Partial<PgPool>
+	return typeof on === 'function' && typeof totalCount === 'number'
+}
+
+function isQuery(value: unknown): value is PgQuery {
+	return typeof (value as Partial<PgQuery> | null | undefined)?.submit === 'function'
+}
+
+function refused(text: string): MeshChainError {
+	return new MeshChainError('INVALID_OPTION', text)
+}

