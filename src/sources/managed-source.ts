@@ -80,6 +80,8 @@ export class ManagedSource {
 	/** Of a connection that came back, until a sample has carried it to the queue. */
 	#regained: Regained | undefined
 	#isWaiting = false
+	/** When the rate was measured last. */
+	#receivedBefore: number
 
 	constructor(entry: SourceEntry, pipeline: Pipeline) {
 		this.name = entry.name
@@ -91,10 +93,13 @@ export class ManagedSource {
 		this.rate = entry.rate
 		this.aliases = entry.aliases
 		this.counts = copyOf(entry.counts)
+		this.#receivedBefore = entry.counts.received
 		this.checks = new SampleChecks({ ...entry.memory })
 		this.#fieldNames = entry.fields
 		this.#pipeline = pipeline
 		this.#connection = new Connection(entry.lostMs)
+		// It was connected when its process was killed, and is not now.
+		this.isUnsaved = entry.connection !== 'idle'
 	}
 
 	get isRunning(): boolean {
@@ -136,6 +141,7 @@ export class ManagedSource {
 		this.#source = source
 		this.failure = null
 		this.#connection.connecting()
+		this.isUnsaved = true
 		this.#task = this.mode === 'monitor' ? this.#monitor(source) : this.#scan(source, this.mode.scanMs)
 		for (const name of this.#fieldNames) this.#startField(name)
 	}
@@ -148,6 +154,15 @@ export class ManagedSource {
 		this.#connection.ended()
 		await Promise.all(ending)
 		if (this.#task === undefined) this.#source?.end?.()
+	}
+
+	/** @param seconds since the last measurement. */
+	measureRate(seconds: number): void {
+		const rate = (this.counts.received - this.#receivedBefore) / seconds
+		// One that went silent is written once more.
+		if (rate !== this.rate) this.isUnsaved = true
+		this.rate = rate
+		this.#receivedBefore = this.counts.received
 	}
 
 	/** What stays in the list goes on undisturbed. */
@@ -167,11 +182,13 @@ export class ManagedSource {
 	stored(sample: QueuedSample): void {
 		this.counts.stored++
 		this.counts.storedBytes += sample.bytes
+		this.isUnsaved = true
 	}
 
 	/** The loop did not take it. */
 	refused(): void {
 		this.counts.dropped.refused++
+		this.isUnsaved = true
 	}
 
 	#monitor(source: Source): MonitorTask {

@@ -41,7 +41,10 @@ export async function readRegistry(path: string, fs?: FileSystem): Promise<Regis
 		for (const record of batch) {
 			const { kind, daemonId, data } = record
 			if (kind === '$gap') missing += countMissing(data)
-			if (kind === FORGOTTEN_KIND && typeof daemonId === 'string') entries.delete(daemonId)
+			if (kind === FORGOTTEN_KIND && typeof daemonId === 'string') {
+				entries.delete(daemonId)
+				savedMs = record.tsMs
+			}
 			if (kind !== SOURCE_KIND) continue
 			const entry = entryFrom(record)
 			if (entry === undefined) continue

@@ -81,7 +81,6 @@ export class SourceManager implements AsyncDisposable {
 	readonly #ready: Promise<void>
 	readonly #saveTimer: NodeJS.Timeout
 	#savedAtMs = performance.now()
-	#received = new Map<ManagedSource, number>()
 	#create: CreateSource | undefined
 	#closing: Promise<void> | undefined
 
@@ -268,9 +267,9 @@ export class SourceManager implements AsyncDisposable {
 	async #close(): Promise<void> {
 		clearInterval(this.#saveTimer)
 		await this.#ready.catch(() => {})
+		this.#measureRates()
 		await Promise.all([...this.#sources.values()].map((source) => source.end()))
 		await this.#writer.close(DRAIN_MS)
-		this.#measureRates()
 		for (const source of this.#sources.values()) this.#keep(source)
 		await this.#registry.close()
 	}
@@ -376,13 +375,7 @@ export class SourceManager implements AsyncDisposable {
 		const seconds = (nowMs - this.#savedAtMs) / 1000
 		if (seconds < 1) return
 		this.#savedAtMs = nowMs
-		const before = this.#received
-		this.#received = new Map()
-		for (const source of this.#sources.values()) {
-			const { received } = source.counts
-			source.rate = (received - (before.get(source) ?? received)) / seconds
-			this.#received.set(source, received)
-		}
+		for (const source of this.#sources.values()) source.measureRate(seconds)
 	}
 
 	#statuses(): SourceStatus[] {
