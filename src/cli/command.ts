@@ -27,6 +27,8 @@ export interface Command {
 	readonly usage: string
 	/** The words one of which follows the name, where it is no file. */
 	readonly words?: readonly string[]
+	/** Behind that word come files. */
+	readonly filesFollow?: boolean
 	/** Command lines that work as they are, each with what it does. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]

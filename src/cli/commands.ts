@@ -10,6 +10,7 @@ import { record } from './record.ts'
 import { repair } from './repair.ts'
 import { replay } from './replay.ts'
 import { sessions } from './sessions.ts'
+import { sources } from './sources.ts'
 import { state } from './state.ts'
 import { tail } from './tail.ts'
 import { verify } from './verify.ts'
@@ -27,5 +28,6 @@ export const COMMANDS: readonly Command[] = [
 	merge,
 	sessions,
 	state,
+	sources,
 	completionOf(() => COMMANDS),
 ]

@@ -22,10 +22,10 @@ export function bashScript(commands: readonly Command[]): string {
 	)
 	const words = commands
 		.filter((command) => command.words !== undefined)
-		.map(
-			(command) =>
-				`\t\t${command.name}) COMPREPLY=($(compgen -W '${command.words?.join(' ')}' -- "$cur")); return ;;`,
-		)
+		.map(({ name, words = [], filesFollow }) => {
+			const reply = `COMPREPLY=($(compgen -W '${words.join(' ')}' -- "$cur")); return`
+			return `\t\t${name}) ${filesFollow ? `if [ "$COMP_CWORD" -eq 2 ]; then ${reply}; fi` : reply} ;;`
+		})
 	return `# bash completion for mesh-chain
 _mesh_chain() {
 	local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words=
@@ -58,8 +58,9 @@ export function zshScript(commands: readonly Command[]): string {
 	const list = commands.map(({ name, summary }) => `\t\t${quoted(`${name}:${summary}`)}`)
 	const cases = commands.map((command) => {
 		const specs = optionsOf(command).map(zshSpec)
-		const words = command.words === undefined ? '*:file:_files' : `1:word:(${command.words.join(' ')})`
-		return `\t\t${command.name}) _arguments ${[...specs, quoted(words)].join(' ')} ;;`
+		const words = command.words === undefined ? [] : [`1:word:(${command.words.join(' ')})`]
+		const files = command.words === undefined || command.filesFollow ? ['*:file:_files'] : []
+		return `\t\t${command.name}) _arguments ${[...specs, ...[...words, ...files].map(quoted)].join(' ')} ;;`
 	})
 	return `#compdef mesh-chain
 _mesh_chain() {
@@ -91,7 +92,7 @@ export function fishScript(commands: readonly Command[]): string {
 		const seen = `complete -c mesh-chain -n '__fish_seen_subcommand_from ${command.name}'`
 		return [
 			`complete -c mesh-chain -f -n __fish_use_subcommand -a ${command.name} -d ${quoted(command.summary)}`,
-			...(command.words === undefined ? [] : [`${seen} -f -a '${command.words.join(' ')}'`]),
+			...fishWords(command),
 			...optionsOf(command).map((option) => {
 				const short = option.short === undefined ? '' : ` -s ${option.short}`
 				const takes = option.value === undefined ? '' : ' -x'
@@ -101,6 +102,13 @@ export function fishScript(commands: readonly Command[]): string {
 		]
 	})
 	return `# fish completion for mesh-chain\n${lines.join('\n')}\n`
+}
+
+function fishWords({ name, words, filesFollow }: Command): string[] {
+	if (words === undefined) return []
+	const list = words.join(' ')
+	const when = `__fish_seen_subcommand_from ${name}${filesFollow ? `; and not __fish_seen_subcommand_from ${list}` : ''}`
+	return [`complete -c mesh-chain -n '${when}' -f -a '${list}'`]
 }
 
 function optionsOf(command: Command): readonly OptionSpec[] {

@@ -76,7 +76,8 @@ function prettyInfo(found: ChainInfo, paint: Paint): string {
 	return `${[paint('bold', shownPath(found.path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
 }
 
-function stateText({ state, exitCode, holder }: ChainInfo, paint: Paint): string {
+/** How the last writer ended, or who is writing. */
+export function stateText({ state, exitCode, holder }: ChainInfo, paint: Paint): string {
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
 	if (state === 'crashed') return paint('red', 'crashed: its last writer was killed or lost power')

@@ -41,6 +41,13 @@ export function formatTime(tsMs: number): string {
 	return `${iso.slice(0, -1)}${offsetMinutes < 0 ? '-' : '+'}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
 }
 
+/** How long ago something was, in the largest unit that fits. */
+export function formatAgo(ms: number): string {
+	const units = Object.entries(UNIT_MS).filter(([unit]) => unit !== 'ms' && unit !== 'w')
+	const [unit = 's', unitMs = 1000] = units.findLast(([, size]) => ms >= size) ?? []
+	return `${Math.max(0, Math.floor(ms / unitMs))} ${unit === 'm' ? 'min' : unit} ago`
+}
+
 function fromNow(text: string, nowMs: number): number | undefined {
 	if (text === 'now') return nowMs
 	if (text === 'today') return midnight(nowMs, 0)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { formatTime, parseTime } from '../../src/cli/times.ts'
+import { formatAgo, formatTime, parseTime } from '../../src/cli/times.ts'
 
 const zone = process.env['TZ']
 
@@ -58,3 +58,14 @@ test.each(['', 'soon', '25:00', '12:60', '2026-02-30', '2026-13-01', '-1y', '12'
 		)
 	},
 )
+
+test.each([
+	[-1, '0 s ago'],
+	[999, '0 s ago'],
+	[59_999, '59 s ago'],
+	[60_000, '1 min ago'],
+	[7_199_999, '1 h ago'],
+	[14 * 86_400_000, '14 d ago'],
+])('%i ms is %s', (ms, expected) => {
+	expect(formatAgo(ms)).toBe(expected)
+})

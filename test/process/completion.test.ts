@@ -70,6 +70,8 @@ test('bash completes commands, options, choices and files', async () => {
 	expect(await inBash(cwd, 'mesh-chain', 'dump', '--since', '')).toEqual([])
 	expect(await inBash(cwd, 'mesh-chain', 'dump', 'no')).toEqual(['node.chain'])
 	expect(await inBash(cwd, 'mesh-chain', 'completion', '')).toEqual(['bash', 'zsh', 'fish'])
+	expect(await inBash(cwd, 'mesh-chain', 'sources', '')).toEqual(['status', 'report'])
+	expect(await inBash(cwd, 'mesh-chain', 'sources', 'status', 'no')).toEqual(['node.chain'])
 })
 
 test('fish completes commands, options, choices and files', async () => {
@@ -80,6 +82,8 @@ test('fish completes commands, options, choices and files', async () => {
 	expect(await inFish(cwd, 'mesh-chain dump -o ')).toEqual(['msgpack', 'ndjson', 'pretty'])
 	expect(await inFish(cwd, 'mesh-chain dump no')).toEqual(['node.chain'])
 	expect(await inFish(cwd, 'mesh-chain completion z')).toEqual(['zsh'])
+	expect(await inFish(cwd, 'mesh-chain sources st')).toEqual(['status'])
+	expect(await inFish(cwd, 'mesh-chain sources status no')).toEqual(['node.chain'])
 })
 
 test('zsh completes commands, options and choices', async () => {
@@ -89,6 +93,8 @@ test('zsh completes commands, options and choices', async () => {
 		expect(commands).toMatch(new RegExp(`${name} +-- ${summary.slice(0, 20)}`))
 	expect(await inZsh(cwd, 'mesh-chain dump --sin')).toContain('--since')
 	expect(await inZsh(cwd, 'mesh-chain dump -o n')).toContain('ndjson')
+	expect(await inZsh(cwd, 'mesh-chain sources st')).toContain('status')
+	expect(await inZsh(cwd, 'mesh-chain sources status no')).toContain('node.chain')
 }, 60_000)
 
 test('a shell that is not among them is refused with those that are', async () => {

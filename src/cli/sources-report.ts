@@ -1,0 +1,90 @@
+/** The report of `mesh-chain sources report`, for people. */
+import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
+import type { SourceReport } from '../sources/source-report.ts'
+import { escapeControls } from './escape.ts'
+import { bytes, count } from './numbers.ts'
+import { type Column, table } from './table.ts'
+import type { Paint } from './terminal.ts'
+import { formatTime } from './times.ts'
+
+/** Names, and lines of a table, that are shown; `-o json` has all of them. */
+const SHOWN_MAX = 20
+
+export function prettyReport(report: SourceReport, paint: Paint): string {
+	const lines = sectionsOf(report, paint).flatMap(([name, text]) =>
+		text === '' ? [] : [`${paint('bold', name.padEnd(15))} ${text}`],
+	)
+	return [
+		`${lines.join('\n')}\n`,
+		...tableOf('samples dropped', LOSS_COLUMNS, report.losses, paint),
+		...tableOf('connections lost', LOST_COLUMNS, report.lostConnections, paint),
+	].join('\n')
+}
+
+/** Those that are not 0, such as `overflow 3, type 1`. */
+export function causesText(dropped: Readonly<DroppedCounts>): string {
+	const causes = Object.entries(dropped).filter(([, samples]) => samples > 0)
+	return causes.map(([cause, samples]) => `${cause} ${count(samples)}`).join(', ')
+}
+
+function sectionsOf(report: SourceReport, paint: Paint): (readonly [string, string])[] {
+	const dropped = droppedTotal(report)
+	const since = (name: string, tsMs: number) => `${name} (since ${formatTime(tsMs)})`
+	const warn = (names: readonly string[]) => (names.length === 0 ? '' : paint('yellow', listOf(names)))
+	return [
+		['sources', `${count(report.sources)}, ${count(report.active)} of them active`],
+		['rate', `${report.rate.toFixed(1)} samples a second`],
+		['received', `${count(report.received)}, ${count(report.stored)} stored`],
+		['storage', `about ${bytes(report.storedBytes)}`],
+		['paused', listOf(report.paused)],
+		['inactive', listOf(report.inactive)],
+		['never connected', warn(report.neverConnected)],
+		['disconnected', warn(report.disconnected.map(({ name, lostMs }) => since(name, lostMs)))],
+		['silent (1 h)', warn(report.silent.map(({ name, lastEventMs }) => since(name, lastEventMs)))],
+		['dropped', dropped === 0 ? 'none' : paint('red', `${count(dropped)}: ${causesText(report.dropped)}`)],
+	]
+}
+
+function listOf(names: readonly string[]): string {
+	const shown = names.slice(0, SHOWN_MAX).map(escapeControls).join(', ')
+	return names.length <= SHOWN_MAX ? shown : `${shown}, … and ${count(names.length - SHOWN_MAX)} more`
+}
+
+type Loss = SourceReport['losses'][number]
+const CAUSES = [
+	'overflow',
+	'timestamp',
+	'order',
+	'type',
+	'refused',
+] as const satisfies (keyof DroppedCounts)[]
+
+const LOSS_COLUMNS: readonly Column<Loss>[] = [
+	{ head: 'source', cell: ({ name }) => escapeControls(name) },
+	{ head: 'dropped', isRight: true, cell: ({ total }) => count(total) },
+	...CAUSES.map((cause) => ({
+		head: cause,
+		isRight: true,
+		cell: (loss: Loss) => (loss[cause] === 0 ? '' : count(loss[cause])),
+	})),
+]
+
+const LOST_COLUMNS: readonly Column<SourceReport['lostConnections'][number]>[] = [
+	{ head: 'source', cell: ({ name }) => escapeControls(name) },
+	{ head: 'lost', isRight: true, cell: ({ disconnects }) => count(disconnects) },
+	{
+		head: 'last',
+		cell: ({ lastDisconnectMs }) => (lastDisconnectMs === null ? '' : formatTime(lastDisconnectMs)),
+	},
+]
+
+function tableOf<Row>(
+	title: string,
+	columns: readonly Column<Row>[],
+	rows: readonly Row[],
+	paint: Paint,
+): string[] {
+	if (rows.length === 0) return []
+	const more = rows.length <= SHOWN_MAX ? '' : `… and ${count(rows.length - SHOWN_MAX)} more\n`
+	return [`${paint('bold', title)}\n${table(columns, rows.slice(0, SHOWN_MAX), paint)}${more}`]
+}

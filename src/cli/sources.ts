@@ -1,0 +1,132 @@
+/** `mesh-chain sources`: what is archived and how it goes, from the registry, also while a manager writes it. */
+import { toJson } from '../codec/json-dialect.ts'
+import { MeshChainError } from '../errors.ts'
+import { show } from '../record.ts'
+import { droppedTotal } from '../sources/counters.ts'
+import type { SourceEntry } from '../sources/entry.ts'
+import { modeText } from '../sources/source.ts'
+import { reportOf } from '../sources/source-report.ts'
+import { type Command, nearest, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { count } from './numbers.ts'
+import {
+	type RegistryFile,
+	readRegistryFile,
+	registryFields,
+	registryHead,
+	tellDamage,
+	toldMs,
+} from './registry-file.ts'
+import { REPORT_OPTIONS } from './report-options.ts'
+import { causesText, prettyReport } from './sources-report.ts'
+import { type Cell, type Column, table } from './table.ts'
+import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { formatTime } from './times.ts'
+
+const WORDS = ['status', 'report'] as const
+
+export const sources: Command = {
+	name: 'sources',
+	summary: 'show what a SourceManager archives, and what it lost',
+	usage: 'status DIR [NAME...] | report DIR [options]',
+	words: WORDS,
+	filesFollow: true,
+	examples: [
+		['mesh-chain sources status vitals', 'a line for each source of the registry vitals/sources.chain'],
+		['mesh-chain sources status vitals event-loop', 'of one'],
+		['mesh-chain sources report vitals', 'what needs looking at: silent, disconnected, dropped'],
+	],
+	options: REPORT_OPTIONS,
+	async run(invocation, terminal) {
+		const [word, target, ...names] = invocation.files
+		checkWord(word)
+		if (target === undefined)
+			throw usage(`which folder? Name the one that holds the registry, as in ${word} vitals`)
+		if (word === 'report' && names.length > 0) throw usage('report is about all sources: status takes names')
+		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const isJson = invocation.text('output') === 'json'
+		const registry = await readRegistryFile(target)
+		const fields = registryFields(registry)
+		let text: string
+		if (word === 'status') {
+			const chosen = chosenOf(registry, names)
+			text = isJson
+				? `${toJson({ registry: fields, sources: chosen })}\n`
+				: registryHead(registry, terminal, paint) + prettyStatus(chosen, paint)
+		} else {
+			const report = reportOf(registry.entries, toldMs(registry, terminal.now()))
+			text = isJson
+				? `${toJson({ registry: fields, report })}\n`
+				: registryHead(registry, terminal, paint) + prettyReport(report, paint)
+		}
+		await new Output(terminal.stdout).write(text)
+		if (registry.entries.length === 0) terminal.stderr.write('mesh-chain: the registry holds no source\n')
+		return tellDamage(registry, terminal) ? STATUS.damage : STATUS.fine
+	},
+}
+
+function checkWord(word: string | undefined): asserts word is (typeof WORDS)[number] {
+	if (word === undefined) throw usage(`which? One of ${WORDS.join(', ')}`)
+	if ((WORDS as readonly string[]).includes(word)) return
+	const meant = nearest(word, WORDS)
+	throw usage(
+		`sources ${show(word)}: ${meant === undefined ? `it is ${WORDS.join(' or ')}` : `did you mean ${meant}?`}`,
+	)
+}
+
+/** Those that are named, by name or alias; all where none is. */
+function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly SourceEntry[] {
+	if (names.length === 0) return entries
+	return names.map((name) => {
+		const found =
+			entries.find((entry) => entry.name === name) ?? entries.find(({ aliases }) => aliases.includes(name))
+		if (found !== undefined) return found
+		const known = entries.flatMap((entry) => [entry.name, ...entry.aliases])
+		const meant = nearest(name, known)
+		const hint =
+			meant === undefined ? 'status without a name shows those that are' : `did you mean ${show(meant)}?`
+		throw new MeshChainError('SOURCE_NOT_FOUND', `no source is archived as ${show(name)}; ${hint}`)
+	})
+}
+
+const COLUMNS: readonly Column<SourceEntry>[] = [
+	{ head: 'name', cell: ({ name, aliases }) => escapeControls([name, ...aliases].join(' = ')) },
+	{ head: 'state', cell: stateCell },
+	{ head: 'mode', cell: ({ mode }) => modeText(mode) },
+	{ head: 'policy', cell: ({ policy }) => escapeControls(policy ?? '') },
+	{ head: 'connection', cell: connectionCell },
+	{ head: 'received', isRight: true, cell: ({ counts }) => count(counts.received) },
+	{ head: 'stored', isRight: true, cell: ({ counts }) => count(counts.stored) },
+	{ head: 'dropped', cell: droppedCell },
+	{ head: 'waits', isRight: true, cell: ({ counts }) => positive(counts.waits) },
+	{ head: 'missed scans', isRight: true, cell: ({ counts }) => positive(counts.missedScans) },
+	{ head: 'a second', isRight: true, cell: ({ rate }) => rate.toFixed(1) },
+	{ head: 'type', cell: ({ counts }) => escapeControls(counts.latestType ?? '') },
+	{ head: 'last error', cell: ({ counts }) => escapeControls(counts.lastError ?? '') },
+]
+
+function prettyStatus(entries: readonly SourceEntry[], paint: Paint): string {
+	return entries.length === 0 ? '' : table(COLUMNS, entries, paint)
+}
+
+function stateCell({ state }: SourceEntry): Cell {
+	return state === 'active' ? ['green', state] : ['yellow', state]
+}
+
+function connectionCell({ connection, connectedSinceMs, lostMs }: SourceEntry): Cell {
+	if (connection === 'connected')
+		return connectedSinceMs === null ? connection : `${connection} since ${formatTime(connectedSinceMs)}`
+	if (lostMs === null) return connection
+	const lost = formatTime(lostMs)
+	return connection === 'disconnected'
+		? ['red', `${connection} since ${lost}`]
+		: `${connection}, lost ${lost}`
+}
+
+function droppedCell({ counts }: SourceEntry): Cell {
+	return droppedTotal(counts) === 0 ? '' : ['red', causesText(counts.dropped)]
+}
+
+function positive(value: number): string {
+	return value === 0 ? '' : count(value)
+}
