@@ -139,6 +139,52 @@ describe('examples/', () => {
 		}
 	})
 
+	test('a blocked event loop is found in the vital signs of the process', async () => {
+		const cwd = join(folder, 'vital-signs')
+		const { status, stdout, stderr } = await run(process.execPath, [
+			join(ROOT, 'examples/vital-signs/run.mjs'),
+			cwd,
+		])
+		expect([status, stderr]).toEqual([0, ''])
+		// What its README quotes, figures left aside.
+		const plain = (text: string) =>
+			text
+				.replaceAll(/\d[\d.,:TZ-]*/g, '0')
+				.replaceAll(/ on \S+ since/g, ' since')
+				.replaceAll(/ +/g, ' ')
+		const readme = readFileSync(join(ROOT, 'examples/vital-signs/README.md'), 'utf8')
+		const quoted = [...readme.matchAll(/^ {3}```\n([\s\S]*?)^ {3}```/gm)].flatMap(([, block]) =>
+			block!.split('\n').filter((line) => line.trim() !== ''),
+		)
+		expect(quoted.length).toBeGreaterThan(20)
+		const printed = stdout.split('\n').map((line) => plain(line).trim())
+		for (const line of quoted) expect(printed).toContain(plain(line).trim())
+
+		const program = [join(ROOT, 'dist/cli/main.js')]
+		const records = async (...args: string[]) => {
+			const dumped = await run(process.execPath, [...program, 'dump', 'vitals/samples.chain', ...args], {
+				cwd,
+			})
+			expect([dumped.status, dumped.stderr]).toEqual([0, ''])
+			const lines = dumped.stdout.split('\n').filter(Boolean)
+			return lines.map((line) => JSON.parse(line) as { tsMs: number; data: { value: { maxMs: number } } })
+		}
+		const [report] = await records('-k', 'request', '-g', '/report')
+		const delays = await records('--daemon', 'event-loop')
+		const spike = delays.find(
+			({ tsMs, data }) => data.value.maxMs >= 200 && tsMs >= report!.tsMs + 200 && tsMs < report!.tsMs + 5000,
+		)
+		expect(spike).toBeDefined()
+		const asked = await run(process.execPath, [...program, 'sources', 'report', 'vitals', '-o', 'json'], {
+			cwd,
+		})
+		expect([asked.status, asked.stderr]).toEqual([0, ''])
+		expect(JSON.parse(asked.stdout)).toMatchObject({
+			registry: { state: 'closed' },
+			report: { sources: 3, active: 3, neverConnected: [], losses: [] },
+		})
+	})
+
 	test('the unit test passes under node:test', async () => {
 		const { status, stdout } = await run(process.execPath, [
 			'--test',
