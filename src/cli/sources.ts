@@ -98,6 +98,11 @@ const COLUMNS: readonly Column<SourceEntry>[] = [
 	{ head: 'received', isRight: true, cell: ({ counts }) => count(counts.received) },
 	{ head: 'stored', isRight: true, cell: ({ counts }) => count(counts.stored) },
 	{ head: 'dropped', cell: droppedCell },
+	{
+		head: 'queued',
+		isRight: true,
+		cell: ({ counts }) => positive(counts.received - counts.stored - droppedTotal(counts)),
+	},
 	{ head: 'waits', isRight: true, cell: ({ counts }) => positive(counts.waits) },
 	{ head: 'missed scans', isRight: true, cell: ({ counts }) => positive(counts.missedScans) },
 	{ head: 'a second', isRight: true, cell: ({ rate }) => rate.toFixed(1) },

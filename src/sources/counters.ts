@@ -14,7 +14,7 @@ export interface DroppedCounts {
 	refused: number
 }
 
-/** `received` = `stored` + all of `dropped` + what is in the queue. */
+/** `received` = `stored` + all of `dropped` + what is in the queue, or waits for room in it. */
 export interface SourceCounts {
 	received: number
 	stored: number

@@ -7,7 +7,7 @@ import { show } from '../record.ts'
 import { warn } from '../report.ts'
 import { Backoff } from './backoff.ts'
 import { Connection, type Regained } from './connection.ts'
-import { copyOf, type SourceCounts } from './counters.ts'
+import { copyOf, droppedTotal, type SourceCounts } from './counters.ts'
 import type { LiveValue, SourceEntry, SourceState } from './entry.ts'
 import { MonitorTask } from './monitor-task.ts'
 import { SampleChecks } from './sample-checks.ts'
@@ -93,7 +93,9 @@ export class ManagedSource {
 		this.rate = entry.rate
 		this.aliases = entry.aliases
 		this.counts = copyOf(entry.counts)
-		this.#receivedBefore = entry.counts.received
+		// What was in the queue when this was written is not there any more, and nothing says what became of it.
+		this.counts.received = this.counts.stored + droppedTotal(this.counts)
+		this.#receivedBefore = this.counts.received
 		this.checks = new SampleChecks({ ...entry.memory })
 		this.#fieldNames = entry.fields
 		this.#pipeline = pipeline
@@ -104,6 +106,11 @@ export class ManagedSource {
 
 	get isRunning(): boolean {
 		return this.#task !== undefined
+	}
+
+	/** Samples that are neither stored nor dropped yet: in the queue, or waiting for room in it. */
+	get queued(): number {
+		return this.share.count + (this.#isWaiting ? 1 : 0)
 	}
 
 	/** The source itself; undefined after a restart, before somebody gave it again. */

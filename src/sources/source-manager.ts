@@ -36,7 +36,7 @@ export interface ArchiveOptions {
 
 /** A source at this moment. */
 export interface SourceStatus extends SourceEntry {
-	/** Samples in the queue: received, and neither stored nor dropped yet. */
+	/** Samples in the queue, or waiting for room in it: received, and neither stored nor dropped yet. */
 	readonly queued: number
 	/** Why it does not run although it is active; null where it does. */
 	readonly failure: string | null
@@ -419,7 +419,7 @@ function newEntry(name: string, nowMs: number): Omit<SourceEntry, 'mode' | 'poli
 }
 
 function statusOf(source: ManagedSource): SourceStatus {
-	return { ...source.toEntry(), queued: source.share.count, failure: source.failure }
+	return { ...source.toEntry(), queued: source.queued, failure: source.failure }
 }
 
 function checkArchiveOptions(options: ArchiveOptions): Required<ArchiveOptions> {
