@@ -23,6 +23,8 @@ export class SampleWriter {
 	readonly #waiting = new Set<() => void>()
 	#timer: NodeJS.Timeout | undefined
 	#immediate: NodeJS.Immediate | undefined
+	/** The loop takes no more before the timer. */
+	#isBehind = false
 
 	constructor(loop: MeshLoop, queue: SampleQueue<QueuedSample>, flushIntervalMs: number) {
 		this.#loop = loop
@@ -34,7 +36,7 @@ export class SampleWriter {
 	/** Something is in the queue. */
 	wake(): void {
 		const isDue = this.#flushIntervalMs === 0 || this.#queue.count >= CHUNK
-		if (isDue && this.#timer === undefined) this.#immediate ??= setImmediate(() => this.#flush())
+		if (isDue && !this.#isBehind) this.#immediate ??= setImmediate(() => this.#flush())
 		else this.#later(this.#flushIntervalMs)
 	}
 
@@ -75,6 +77,7 @@ export class SampleWriter {
 		this.#timer = undefined
 		this.#immediate = undefined
 		const room = this.#roomInLoop()
+		this.#isBehind = room === 0
 		this.#write(room)
 		if (this.#queue.count === 0) return
 		if (room > 0) this.#immediate = setImmediate(() => this.#flush())
