@@ -25,6 +25,10 @@ const COLUMNS = {
 	p50Ms: ['p50, ms', 2],
 	p99Ms: ['p99, ms', 2],
 	maxMs: ['max, ms', 2],
+	offered: ['offered', 0],
+	stored: ['stored', 0],
+	dropped: ['dropped', 0],
+	cpuPercent: ['processor, %', 1],
 	ns: ['ns/record', 0],
 	gigabytesPerSecond: ['GB/s', 2],
 }

@@ -9,6 +9,7 @@ import { follow } from './follow.mjs'
 import { growth } from './growth.mjs'
 import { large } from './large.mjs'
 import { reads } from './read.mjs'
+import { sources } from './sources.mjs'
 import { stages } from './stages.mjs'
 
-export const works = [...appends, disk, ...reads, large, growth, eventLoop, follow, stages]
+export const works = [...appends, disk, ...reads, large, growth, eventLoop, follow, ...sources, stages]

@@ -17,6 +17,9 @@ const WORKS = [
 	'growth',
 	'event-loop',
 	'follow',
+	'sources/paced',
+	'sources/fast',
+	'sources/restore',
 	'stages',
 ]
 
