@@ -78,6 +78,8 @@ class Attempt implements SampleSink {
 	readonly #events: MonitorEvents
 	readonly #over = new AbortController()
 	readonly #timer: NodeJS.Timeout
+	/** As its signal says, which takes long to ask for each sample. */
+	#isOver = false
 
 	constructor(events: MonitorEvents, connectTimeoutMs: number) {
 		this.#events = events
@@ -93,12 +95,13 @@ class Attempt implements SampleSink {
 	}
 
 	abort(): void {
+		this.#isOver = true
 		this.#over.abort()
 	}
 
 	end(): void {
 		clearTimeout(this.#timer)
-		this.#over.abort()
+		this.abort()
 	}
 
 	opened(): void {
@@ -106,19 +109,19 @@ class Attempt implements SampleSink {
 	}
 
 	push(sample: Sample): void {
-		if (this.signal.aborted) return
+		if (this.#isOver) return
 		this.opened()
 		this.#events.push(sample)
 	}
 
 	put(sample: Sample): Promise<void> | undefined {
-		if (this.signal.aborted) return undefined
+		if (this.#isOver) return undefined
 		this.opened()
 		return this.#events.put(sample, this.signal)
 	}
 
 	lost(cause: unknown): void {
-		if (!this.signal.aborted) this.#events.lost(cause)
+		if (!this.#isOver) this.#events.lost(cause)
 	}
 }
 
