@@ -118,6 +118,11 @@ export class ManagedSource {
 		return this.#source
 	}
 
+	/** Received, and neither stored nor dropped yet: also the one that waits for room. */
+	get queued(): number {
+		return this.share.count + (this.#isWaiting ? 1 : 0)
+	}
+
 	get fields(): readonly string[] {
 		return this.#fieldNames
 	}

@@ -170,6 +170,7 @@ export class SourceManager implements AsyncDisposable {
 				const text = `${show(entry.name)} is known from the registry only: resume(name, source), or restore(create) first`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
 			}
+			await this.#open()
 			managed.start(checkSource(entry.name, source, entry.mode))
 			managed.state = 'active'
 		})
@@ -338,7 +339,11 @@ export class SourceManager implements AsyncDisposable {
 	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
 		const entry = managed.toEntry()
 		try {
-			managed.start(checkSource(entry.name, await create(entry), entry.mode))
+			const source = checkSource(entry.name, await create(entry), entry.mode)
+			// Who paused, forgot or closed in the meantime meant this one too.
+			const isDue = managed.state === 'active' && this.#sources.get(managed.name) === managed
+			if (!isDue || this.#closing !== undefined) return false
+			managed.start(source)
 			return true
 		} catch (error) {
 			managed.failure = messageOf(error)
