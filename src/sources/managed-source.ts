@@ -108,11 +108,6 @@ export class ManagedSource {
 		return this.#task !== undefined
 	}
 
-	/** Samples that are neither stored nor dropped yet: in the queue, or waiting for room in it. */
-	get queued(): number {
-		return this.share.count + (this.#isWaiting ? 1 : 0)
-	}
-
 	/** The source itself; undefined after a restart, before somebody gave it again. */
 	get source(): Source | undefined {
 		return this.#source
