@@ -60,6 +60,8 @@ export const QUEUE_SAMPLES_DEFAULT = 500_000
 export const QUEUE_BYTES_DEFAULT = 256 * MIB
 /** Sources that one manager archives. */
 export const SOURCES_MAX = 50_000
+/** Extra fields of one source, and its aliases: the registry holds them in one record. */
+export const SOURCE_NAMES_MAX = 256
 /** How long a source may take to subscribe or to answer, and when one that failed is tried again, unless told otherwise. */
 export const CONNECT_TIMEOUT_MS_DEFAULT = 10_000
 export const SOURCE_RETRY_MS_DEFAULT = 5_000

@@ -19,6 +19,8 @@ export interface SourceCounts {
 	received: number
 	stored: number
 	dropped: DroppedCounts
+	/** `{ $unserializable }` markers left in its values, for what no record can hold. */
+	unserializable: number
 	/** Times that the source had to wait for room. Nothing is lost by that. */
 	waits: number
 	/** Periods of a scan that went by while the one before was still being answered, or the process was busy. */
@@ -42,6 +44,7 @@ export function newCounts(): SourceCounts {
 		received: 0,
 		stored: 0,
 		dropped: { overflow: 0, timestamp: 0, order: 0, type: 0, refused: 0 },
+		unserializable: 0,
 		waits: 0,
 		missedScans: 0,
 		storedBytes: 0,

@@ -41,6 +41,25 @@ export interface SourceEntry {
 	readonly sinceMs: number
 }
 
+/** Of a source that was never archived before. */
+export function newEntry(
+	name: string,
+	nowMs: number,
+): Omit<SourceEntry, 'mode' | 'policy' | 'fields' | 'details'> {
+	return {
+		name,
+		aliases: [],
+		state: 'active',
+		connection: 'idle',
+		connectedSinceMs: null,
+		lostMs: null,
+		counts: newCounts(),
+		memory: { lastMs: null, type: null },
+		rate: 0,
+		sinceMs: nowMs,
+	}
+}
+
 type Raw = { readonly [Name in keyof SourceEntry]?: unknown }
 
 /** What a record of the registry says; undefined where it says nothing of use, because somebody else wrote it. */

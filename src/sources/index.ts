@@ -1,4 +1,5 @@
 /** `mesh-chain/sources`: lists names, defines nothing. */
+export type { ArchiveOptions } from './archive-options.ts'
 export type { ConnectionState, Regained } from './connection.ts'
 export type { DroppedCounts, SourceCounts } from './counters.ts'
 export type { LiveValue, SourceEntry, SourceState } from './entry.ts'
@@ -22,5 +23,5 @@ export type { SourceManagerOptions } from './manager-options.ts'
 export type { SourcePolicy } from './policies.ts'
 export { type RegistryContents, readRegistry } from './registry.ts'
 export type { Sample, SampleMode, SampleSink, Source } from './source.ts'
-export { type ArchiveOptions, type CreateSource, SourceManager, type SourceStatus } from './source-manager.ts'
+export { type CreateSource, SourceManager, type SourceStatus } from './source-manager.ts'
 export { reportOf, type SourceReport } from './source-report.ts'

@@ -51,6 +51,8 @@ export interface Pipeline {
 
 /** What a record takes beside its data; an estimate. */
 const ROW_BYTES = 24
+/** What stands for something that is no sample: it has no value. */
+const NOTHING: Sample = Object.freeze({ value: undefined })
 
 export class ManagedSource {
 	readonly name: string
@@ -113,13 +115,19 @@ export class ManagedSource {
 		return this.#source
 	}
 
-	/** Received, and neither stored nor dropped yet: also the one that waits for room. */
+	/** Samples that were received, and neither stored nor dropped yet: in the queue, or waiting for room in it. */
 	get queued(): number {
 		return this.share.count + (this.#isWaiting ? 1 : 0)
 	}
 
 	get fields(): readonly string[] {
 		return this.#fieldNames
+	}
+
+	/** As it outlives the process: what is in the queue may not, and is not received yet. */
+	toSavedEntry(): SourceEntry {
+		const entry = this.toEntry()
+		return { ...entry, counts: { ...entry.counts, received: entry.counts.received - this.queued } }
 	}
 
 	toEntry(): SourceEntry {
@@ -160,7 +168,14 @@ export class ManagedSource {
 		this.#fields.clear()
 		this.#connection.ended()
 		await Promise.all(ending)
-		if (this.#task === undefined) this.#source?.end?.()
+		if (this.#task === undefined) this.#letGo()
+	}
+
+	/** Whatever the source says to that, it is over. */
+	#letGo(): void {
+		const failed = (cause: unknown) => this.#failed(messageOf(cause))
+		// It may throw at once, or reject.
+		void (async () => this.#source?.end?.())().catch(failed)
 	}
 
 	/** @param seconds since the last measurement. */
@@ -228,11 +243,7 @@ export class ManagedSource {
 		const { monitorField } = this.#source ?? {}
 		if (monitorField === undefined) return
 		const run = (sink: SampleSink) => monitorField.call(this.#source, name, sink)
-		const failed = (cause: unknown) => {
-			this.counts.transientErrors++
-			this.counts.lastError = `field ${name}: ${messageOf(cause)}`
-			this.isUnsaved = true
-		}
+		const failed = (cause: unknown) => this.#failed(`field ${name}: ${messageOf(cause)}`)
 		const { retryMs, connectTimeoutMs } = this.#pipeline
 		this.#fields.set(
 			name,
@@ -244,9 +255,11 @@ export class ManagedSource {
 		const queued = this.#receive(sample)
 		if (queued === undefined) return
 		const { queue } = this.#pipeline
-		while (!queue.hasRoomFor(this.share)) {
+		while (this.#isWaiting || !queue.hasRoomFor(this.share)) {
 			this.counts.dropped.overflow++
-			const oldest = this.#pipeline.drop === 'oldest' ? queue.shiftOf(this.share) : undefined
+			// One that waits for room comes before this one.
+			const isOldest = this.#pipeline.drop === 'oldest' && !this.#isWaiting
+			const oldest = isOldest ? queue.shiftOf(this.share) : undefined
 			if (oldest === undefined) return
 			this.#regained ??= oldest.data.connection
 		}
@@ -276,7 +289,8 @@ export class ManagedSource {
 	}
 
 	/** Counts a sample and checks it; undefined when it is dropped. */
-	#receive({ value, tsMs }: Sample): Received | undefined {
+	#receive(sample: Sample | null | undefined): Received | undefined {
+		const { value, tsMs } = sample ?? NOTHING
 		const { counts } = this
 		const nowMs = this.#pipeline.clock()
 		counts.received++
@@ -292,19 +306,19 @@ export class ManagedSource {
 			return undefined
 		}
 		const { value: copy, bytes, markers } = canonicalise(value)
-		// What no chain can hold leaves a marker, and the loop is the one that counts it.
-		const kept = markers === 0 ? copy : value
+		counts.unserializable += markers
 		this.live = { value: copy, tsMs: tsMs ?? nowMs, receivedMs: nowMs }
-		return { value: kept, bytes, type, ownMs: tsMs, nowMs }
+		return { value: copy, bytes, type, ownMs: tsMs, nowMs }
 	}
 
 	#enqueue({ value, bytes, type, ownMs, nowMs }: Received): void {
 		this.checks.accept(type, ownMs, nowMs)
 		const data: { -readonly [Name in keyof SampleData]: SampleData[Name] } = { value }
 		if (this.#fields.size > 0) data.fields = this.#fieldValues()
+		const dataBytes = bytes + this.#fieldBytes()
 		if (this.#regained !== undefined) data.connection = this.#regained
 		this.#regained = undefined
-		const queued = { source: this, tsMs: ownMs ?? nowMs, data, bytes: bytes + ROW_BYTES }
+		const queued = { source: this, tsMs: ownMs ?? nowMs, data, bytes: dataBytes + ROW_BYTES }
 		this.#pipeline.queue.push(this.share, queued, queued.bytes)
 		this.#pipeline.wake()
 	}
@@ -314,11 +328,21 @@ export class ManagedSource {
 		return Object.fromEntries(known.map(([name, field]) => [name, field.value]))
 	}
 
+	#fieldBytes(): number {
+		let bytes = 0
+		for (const [name, field] of this.#fields) bytes += 3 * name.length + field.bytes
+		return bytes
+	}
+
+	#failed(error: string): void {
+		this.counts.transientErrors++
+		this.counts.lastError = error
+		this.isUnsaved = true
+	}
+
 	#lost(cause: unknown): void {
 		const nowMs = this.#pipeline.clock()
-		this.counts.transientErrors++
-		this.counts.lastError = messageOf(cause)
-		this.isUnsaved = true
+		this.#failed(messageOf(cause))
 		if (!this.#connection.lost(nowMs)) return
 		this.counts.disconnects++
 		this.counts.lastDisconnectMs = nowMs
@@ -336,6 +360,7 @@ interface Received {
 /** Follows one extra field, and holds its newest value. */
 class FieldMonitor {
 	value: unknown
+	bytes = 0
 	hasValue = false
 	readonly #task: MonitorTask
 
@@ -350,8 +375,10 @@ class FieldMonitor {
 		const { source, name, run, failed, retryMs, connectTimeoutMs } = options
 		const backoff = new Backoff(retryMs, Math.max(retryMs, FIELD_RETRY_MS_MAX))
 		let isTold = false
-		const take = ({ value }: Sample) => {
-			this.value = canonicalise(value).value
+		const take = (sample: Sample | null | undefined) => {
+			const { value, bytes } = canonicalise(sample?.value)
+			this.value = value
+			this.bytes = bytes
 			this.hasValue = true
 			isTold = false
 			backoff.reset()

@@ -6,6 +6,9 @@ import { settledWithin, wait } from './wait.ts'
 /** How long a source that was told to end may take; then it is left to itself, and nothing of it is taken any more. */
 const STOP_MS = 5000
 
+/** Attempts that are over and have not settled: with so many, none is begun before one of them settles. */
+const HANGING_MAX = 8
+
 export interface MonitorEvents {
 	push(sample: Sample): void
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
@@ -22,6 +25,7 @@ export class MonitorTask {
 	readonly #connectTimeoutMs: number
 	readonly #stop = new AbortController()
 	readonly #done: Promise<void>
+	#unsettled = 0
 
 	constructor(
 		run: (sink: SampleSink) => Promise<void>,
@@ -55,12 +59,14 @@ export class MonitorTask {
 
 	/** Resolves with why it is over; never rejects. */
 	async #attempt(): Promise<unknown> {
+		if (this.#unsettled >= HANGING_MAX) {
+			return new Error(`${HANGING_MAX} attempts have not ended; there is no other before one of them does`)
+		}
 		const attempt = new Attempt(this.#events, this.#connectTimeoutMs)
 		const stop = () => attempt.abort()
 		this.#stop.signal.addEventListener('abort', stop)
 		try {
-			// A source may throw at once.
-			const ended = (async () => this.#run(attempt))()
+			const ended = this.#begin(attempt)
 			await Promise.race([ended, attempt.timedOut])
 			return new Error('the source ended')
 		} catch (error) {
@@ -68,6 +74,16 @@ export class MonitorTask {
 		} finally {
 			attempt.end()
 			this.#stop.signal.removeEventListener('abort', stop)
+		}
+	}
+
+	/** A source may throw at once. */
+	async #begin(attempt: Attempt): Promise<void> {
+		this.#unsettled++
+		try {
+			await this.#run(attempt)
+		} finally {
+			this.#unsettled--
 		}
 	}
 }

@@ -41,17 +41,17 @@ export async function readRegistry(path: string, fs?: FileSystem): Promise<Regis
 		for (const record of batch) {
 			const { kind, daemonId, data } = record
 			if (kind === '$gap') missing += countMissing(data)
-			if (kind === FORGOTTEN_KIND && typeof daemonId === 'string') {
-				entries.delete(daemonId)
-				savedMs = record.tsMs
-			}
-			if (kind !== SOURCE_KIND) continue
-			const entry = entryFrom(record)
-			if (entry === undefined) continue
-			entries.set(entry.name, entry)
-			seqs.delete(entry.name)
-			seqs.set(entry.name, record.seq)
+			const entry = kind === SOURCE_KIND ? entryFrom(record) : undefined
+			if (entry === undefined && kind !== FORGOTTEN_KIND) continue
+			// The order of the seqs is that of the last records.
+			seqs.delete(daemonId as string)
 			savedMs = record.tsMs
+			if (entry === undefined) {
+				entries.delete(daemonId as string)
+				continue
+			}
+			entries.set(entry.name, entry)
+			seqs.set(entry.name, record.seq)
 		}
 	}
 	return { entries, seqs, savedMs, missing }
@@ -85,7 +85,7 @@ export class Registry {
 	async load(): Promise<RegistryContents> {
 		if (this.#path === undefined) return { entries: new Map(), seqs: new Map(), savedMs: null, missing: 0 }
 		const contents = await readRegistry(this.#path, this.#fs)
-		for (const [name, seq] of contents.seqs) if (contents.entries.has(name)) this.#seqs.set(name, seq)
+		for (const [name, seq] of contents.seqs) this.#seqs.set(name, seq)
 		return contents
 	}
 

@@ -1,4 +1,5 @@
 /** What a sample must be to be stored. Remembers the last time and the type for as long as the source is known. */
+import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS, TIME_MAX_MS } from '../limits.ts'
 
 /** Why a sample that came in was not stored. */
@@ -59,9 +60,13 @@ export class SampleChecks {
 /** The type of a value as sources have them; undefined for what is no value. */
 export function typeOf(value: unknown): string | undefined {
 	if (value === null) return 'null'
-	if (typeof value !== 'object') {
-		return ['number', 'string', 'boolean', 'bigint'].includes(typeof value) ? typeof value : undefined
-	}
+	if (typeof value === 'object') return classOf(value)
+	return ['number', 'string', 'boolean', 'bigint'].includes(typeof value) ? typeof value : undefined
+}
+
+function classOf(value: object): string | undefined {
+	// A proxy may throw at whoever looks at it.
+	if (types.isProxy(value)) return 'object'
 	if (Array.isArray(value)) return 'array'
 	if (value instanceof Date) return 'date'
 	return value instanceof Uint8Array ? 'bytes' : 'object'

@@ -23,8 +23,8 @@ export class SampleWriter {
 	readonly #waiting = new Set<() => void>()
 	#timer: NodeJS.Timeout | undefined
 	#immediate: NodeJS.Immediate | undefined
-	/** The loop takes no more before the timer. */
-	#isBehind = false
+	/** The loop could not take more: the timer is there to ask it again. */
+	#isRetrying = false
 
 	constructor(loop: MeshLoop, queue: SampleQueue<QueuedSample>, flushIntervalMs: number) {
 		this.#loop = loop
@@ -36,7 +36,7 @@ export class SampleWriter {
 	/** Something is in the queue. */
 	wake(): void {
 		const isDue = this.#flushIntervalMs === 0 || this.#queue.count >= CHUNK
-		if (isDue && !this.#isBehind) this.#immediate ??= setImmediate(() => this.#flush())
+		if (isDue && !this.#isRetrying) this.#immediate ??= setImmediate(() => this.#flush())
 		else this.#later(this.#flushIntervalMs)
 	}
 
@@ -77,8 +77,8 @@ export class SampleWriter {
 		this.#timer = undefined
 		this.#immediate = undefined
 		const room = this.#roomInLoop()
-		this.#isBehind = room === 0
 		this.#write(room)
+		this.#isRetrying = this.#queue.count > 0 && room === 0
 		if (this.#queue.count === 0) return
 		if (room > 0) this.#immediate = setImmediate(() => this.#flush())
 		else this.#later(RETRY_MS)
@@ -96,7 +96,7 @@ export class SampleWriter {
 		if (appender.failing) return 0
 		const isHalfFull = ring.bytesMax !== undefined && appender.pending > 0 && 2 * ring.bytes > ring.bytesMax
 		if (isHalfFull) return 0
-		return Math.max(0, Math.min(CHUNK, Math.floor(ring.capacity / 2) - appender.pending))
+		return Math.max(0, Math.min(CHUNK, Math.ceil(ring.capacity / 2) - appender.pending))
 	}
 
 	#write(max: number): void {

@@ -1,14 +1,13 @@
 /** Many producers, one bounded pipeline into a loop: operators start, pause, resume and stop each, and see what each one lost. */
 import pLimit, { type LimitFunction } from 'p-limit'
-import { canonicalise } from '../codec/canonical.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
-import { NAME_LENGTH_MAX, SOURCES_MAX } from '../limits.ts'
+import { SOURCE_NAMES_MAX, SOURCES_MAX } from '../limits.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
-import { checkFunction, checkName, checkOptionNames, invalidOption } from '../options.ts'
+import { checkFunction, checkName } from '../options.ts'
 import { show } from '../record.ts'
 import { warn } from '../report.ts'
-import { newCounts } from './counters.ts'
-import type { LiveValue, SourceEntry, SourceState } from './entry.ts'
+import { type ArchiveOptions, checkArchiveOptions, checkFields } from './archive-options.ts'
+import { type LiveValue, newEntry, type SourceEntry, type SourceState } from './entry.ts'
 import { ManagedSource, type Pipeline, type QueuedSample } from './managed-source.ts'
 import {
 	type ResolvedManagerOptions,
@@ -25,18 +24,10 @@ import { reportOf, type SourceReport } from './source-report.ts'
 const DRAIN_MS = 5000
 /** Entries that go to the registry before others get their turn. */
 const SAVED_AT_ONCE = 64
-const DETAILS_BYTES_MAX = 16 * 1024
-
-export interface ArchiveOptions {
-	/** Extra fields to attach to each sample, where the source can follow them. */
-	readonly fields?: readonly string[]
-	/** Plain data for whoever makes the source anew after a restart: an address, say. At most 16 KiB. */
-	readonly details?: unknown
-}
 
 /** A source at this moment. */
 export interface SourceStatus extends SourceEntry {
-	/** Samples in the queue, or waiting for room in it: received, and neither stored nor dropped yet. */
+	/** Samples that were received, and neither stored nor dropped yet: in the queue, or waiting for room in it. */
 	readonly queued: number
 	/** Why it does not run although it is active; null where it does. */
 	readonly failure: string | null
@@ -170,8 +161,7 @@ export class SourceManager implements AsyncDisposable {
 				const text = `${show(entry.name)} is known from the registry only: resume(name, source), or restore(create) first`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
 			}
-			await this.#open()
-			managed.start(checkSource(entry.name, source, entry.mode))
+			this.#start(managed, source)
 			managed.state = 'active'
 		})
 	}
@@ -196,12 +186,13 @@ export class SourceManager implements AsyncDisposable {
 	/**
 	 * Gives a source a second name, under which it can be asked for.
 	 *
-	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` above 256 of them.
 	 */
 	async alias(alias: string, name: string): Promise<void> {
 		checkName('an alias', alias)
 		await this.#change(name, (source) => {
 			this.#refuseKnown(alias)
+			if (source.aliases.length >= SOURCE_NAMES_MAX) throw tooMany('source', SOURCE_NAMES_MAX, 'aliases')
 			source.aliases = [...source.aliases, alias]
 			this.#aliases.set(alias, source.name)
 		})
@@ -218,15 +209,15 @@ export class SourceManager implements AsyncDisposable {
 		checkFunction('create', create)
 		await this.#open()
 		this.#create = create
-		const due = [...this.#sources.values()].filter(({ state, isRunning }) => state === 'active' && !isRunning)
+		const due = [...this.#sources.values()].filter((source) => this.#isDue(source))
 		const started = await Promise.all(due.map((source) => this.#restart(source, create)))
 		return started.filter(Boolean).length
 	}
 
 	/** Which extra fields are attached to the samples from now on; those that are in both lists go on undisturbed. */
-	updateFields(name: string, fields: readonly string[]): Promise<void> {
+	async updateFields(name: string, fields: readonly string[]): Promise<void> {
 		const checked = checkFields(fields)
-		return this.#change(name, (source) => source.setFields(checked))
+		await this.#change(name, (source) => source.setFields(checked))
 	}
 
 	/** The newest value that passed the checks, in the chain or not yet; null before the first one. */
@@ -291,9 +282,13 @@ export class SourceManager implements AsyncDisposable {
 
 	/** @throws {MeshChainError} `SOURCES_CLOSED`, and what reading the registry throws. */
 	async #open(): Promise<void> {
-		if (this.#closing !== undefined)
-			throw new MeshChainError('SOURCES_CLOSED', 'this SourceManager was closed')
+		this.#refuseClosed()
 		await this.#ready
+	}
+
+	#refuseClosed(): void {
+		if (this.#closing === undefined) return
+		throw new MeshChainError('SOURCES_CLOSED', 'this SourceManager was closed')
 	}
 
 	async #exclusively(name: string, operation: () => unknown): Promise<void> {
@@ -331,29 +326,48 @@ export class SourceManager implements AsyncDisposable {
 			this.#save(managed)
 		} catch (error) {
 			this.#sources.delete(managed.name)
+			// What could not be written now is written when the disk is back.
+			this.#registry.forget(managed.name)
 			throw error
 		}
 		managed.start(source)
 	}
 
-	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
-		const entry = managed.toEntry()
-		try {
-			const source = checkSource(entry.name, await create(entry), entry.mode)
-			// Who paused, forgot or closed in the meantime meant this one too.
-			const isDue = managed.state === 'active' && this.#sources.get(managed.name) === managed
-			if (!isDue || this.#closing !== undefined) return false
-			managed.start(source)
-			return true
-		} catch (error) {
-			managed.failure = messageOf(error)
-			return false
-		}
+	/** Making a source may take its time: the manager may have been closed meanwhile. */
+	#start(managed: ManagedSource, source: Source): void {
+		this.#refuseClosed()
+		managed.start(checkSource(managed.name, source, managed.mode))
 	}
 
+	/** Somebody may have paused or forgotten it while it waited for its turn. */
+	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
+		let isStarted = false
+		try {
+			await this.#exclusively(managed.name, async () => {
+				if (!this.#isDue(managed)) return
+				this.#start(managed, await create(managed.toEntry()))
+				isStarted = true
+			})
+		} catch (error) {
+			managed.failure = messageOf(error)
+		}
+		return isStarted
+	}
+
+	#isDue(managed: ManagedSource): boolean {
+		return managed.state === 'active' && !managed.isRunning && this.#sources.get(managed.name) === managed
+	}
+
+	/** However many operations there are between two times that all is saved, no source ages out of the registry. */
 	#save(source: ManagedSource): void {
 		this.#keep(source)
+		for (const name of this.#registry.ageing()) this.#keepNamed(name)
 		this.#registry.flush()
+	}
+
+	#keepNamed(name: string): void {
+		const source = this.#sources.get(name)
+		if (source !== undefined) this.#keep(source)
 	}
 
 	/** A few at a time: with many sources, others get their turn in between. */
@@ -371,7 +385,7 @@ export class SourceManager implements AsyncDisposable {
 
 	#keep(source: ManagedSource): void {
 		source.isUnsaved = false
-		this.#registry.save(source.toEntry())
+		this.#registry.save(source.toSavedEntry())
 	}
 
 	/** Over the time since the last measurement, a second of it at the least. */
@@ -404,42 +418,14 @@ export class SourceManager implements AsyncDisposable {
 			throw new MeshChainError('SOURCE_EXISTS', text)
 		}
 		if (this.#sources.size < SOURCES_MAX) return
-		throw new MeshChainError('INVALID_USAGE', `one manager archives at most ${SOURCES_MAX} sources`)
+		throw tooMany('manager', SOURCES_MAX, 'sources')
 	}
 }
 
-function newEntry(name: string, nowMs: number): Omit<SourceEntry, 'mode' | 'policy' | 'fields' | 'details'> {
-	return {
-		name,
-		aliases: [],
-		state: 'active',
-		connection: 'idle',
-		connectedSinceMs: null,
-		lostMs: null,
-		counts: newCounts(),
-		memory: { lastMs: null, type: null },
-		rate: 0,
-		sinceMs: nowMs,
-	}
+function tooMany(of: string, max: number, things: string): MeshChainError {
+	return new MeshChainError('INVALID_USAGE', `one ${of} has at most ${max} ${things}`)
 }
 
 function statusOf(source: ManagedSource): SourceStatus {
 	return { ...source.toEntry(), queued: source.queued, failure: source.failure }
-}
-
-function checkArchiveOptions(options: ArchiveOptions): Required<ArchiveOptions> {
-	checkOptionNames(options, ['fields', 'details'])
-	const { value, bytes, markers } = canonicalise(options.details ?? null)
-	if (markers === 0 && bytes <= DETAILS_BYTES_MAX)
-		return { fields: checkFields(options.fields ?? []), details: value }
-	const text = `details must be plain data of at most ${DETAILS_BYTES_MAX} bytes: they are kept in the registry`
-	throw new MeshChainError('INVALID_OPTION', text)
-}
-
-/** Sorted, each once. */
-function checkFields(fields: unknown): readonly string[] {
-	const isList = Array.isArray(fields) && fields.every((name) => typeof name === 'string' && name !== '')
-	if (isList && fields.every((name) => name.length <= NAME_LENGTH_MAX))
-		return [...new Set<string>(fields)].sort()
-	throw invalidOption('fields', fields, `an array of texts of 1 to ${NAME_LENGTH_MAX} characters`)
 }

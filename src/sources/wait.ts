@@ -14,6 +14,14 @@ export function wait(ms: number, signal: AbortSignal): Promise<void> {
 	})
 }
 
+/** Resolves as soon as the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+	return new Promise((resolve) => {
+		if (signal.aborted) resolve()
+		else signal.addEventListener('abort', () => resolve(), { once: true })
+	})
+}
+
 /** Resolves when the promise has settled, at the latest after so many milliseconds. */
 export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
 	const over = new AbortController()

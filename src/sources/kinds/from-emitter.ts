@@ -1,7 +1,9 @@
 /** A source that is an event of an EventEmitter. It cannot wait: an emitter emits. */
 import { type EventEmitter, errorMonitor } from 'node:events'
+import { checkFunction, checkName } from '../../options.ts'
 import type { Source } from '../source.ts'
-import { type MappingOptions, sampleOf } from './mapping.ts'
+import { aborted } from '../wait.ts'
+import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
  * Monitors one event; the item is its first argument. An `error`, `close` or `end` of the emitter says that the connection is lost, and the next
@@ -10,10 +12,14 @@ import { type MappingOptions, sampleOf } from './mapping.ts'
 export function fromEmitter<T = unknown>(
 	emitter: Pick<EventEmitter, 'on' | 'off'>,
 	event: string | symbol,
-	{ sample: toSample }: MappingOptions<T> = {},
+	options: MappingOptions<T> = {},
 ): Source {
+	const toSample = checkMapping(options)
+	checkFunction('emitter.on', emitter?.on)
+	checkFunction('emitter.off', emitter.off)
+	if (typeof event !== 'symbol') checkName('the name of an event', event)
 	return {
-		monitor(sink) {
+		async monitor(sink) {
 			const take = (item: T) => {
 				const sample = sampleOf(item, toSample)
 				if (sample !== undefined) sink.push(sample)
@@ -28,12 +34,8 @@ export function fromEmitter<T = unknown>(
 			] as const
 			for (const [name, listener] of listeners) emitter.on(name, listener)
 			sink.opened()
-			return new Promise((resolve) => {
-				sink.signal.addEventListener('abort', () => {
-					for (const [name, listener] of listeners) emitter.off(name, listener)
-					resolve()
-				})
-			})
+			await aborted(sink.signal)
+			for (const [name, listener] of listeners) emitter.off(name, listener)
 		},
 	}
 }

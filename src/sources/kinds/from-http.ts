@@ -1,4 +1,6 @@
 /** A source that is asked over HTTP. */
+import { MeshChainError } from '../../errors.ts'
+import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '../../options.ts'
 import type { Source } from '../source.ts'
 
 /** More than a record can hold. */
@@ -11,11 +13,12 @@ export interface HttpOptions {
 }
 
 /** Scans an address with GET. Any status but 2xx, and a body above 1 MiB, is an error. */
-export function fromHttp(
-	url: string | URL,
-	{ headers = {}, value = (body) => body }: HttpOptions = {},
-): Source {
-	const address = new URL(url)
+export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
+	checkOptionNames(options, ['headers', 'value'])
+	const { headers = {}, value = (body) => body } = options
+	checkIsObject('headers', headers)
+	checkFunction('value', value)
+	const address = addressOf(url)
 	return {
 		async read(signal) {
 			const response = await fetch(address, { headers, signal })
@@ -25,6 +28,16 @@ export function fromHttp(
 			return value(isJson ? JSON.parse(text) : text)
 		},
 	}
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+function addressOf(url: string | URL): URL {
+	if (!URL.canParse(String(url))) throw invalidOption('url', url, 'the address of a page')
+	const address = new URL(url)
+	if (!/^https?:$/.test(address.protocol)) throw invalidOption('url', url, 'an address of http or https')
+	// Errors tell the address, and are kept.
+	if (address.username === '' && address.password === '') return address
+	throw new MeshChainError('INVALID_OPTION', `${shown(address)}: a name and password belong into the headers`)
 }
 
 async function textOf(response: Response): Promise<string> {

@@ -1,6 +1,7 @@
 /** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
+import { checkFunction } from '../../options.ts'
 import type { SampleSink, Source } from '../source.ts'
-import { type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
+import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 
 /**
  * Monitors what an iterable yields. Waits with it while the queue is full.
@@ -9,8 +10,10 @@ import { type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
  */
 export function fromIterable<T>(
 	open: (signal: AbortSignal) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
-	{ sample }: MappingOptions<T> = {},
+	options: MappingOptions<T> = {},
 ): Source {
+	checkFunction('open', open)
+	const sample = checkMapping(options)
 	return {
 		async monitor(sink) {
 			const iterable = await open(sink.signal)

@@ -1,6 +1,8 @@
 /** A source that is a subject of NATS. It cannot wait: the server sends. */
+import { checkFunction, checkName, checkWord, ifGiven } from '../../options.ts'
 import type { SampleSink, Source } from '../source.ts'
-import { type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
+import { aborted } from '../wait.ts'
+import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 
 export interface NatsOptions extends MappingOptions<NatsMessage> {
 	/** What the value is made of where no `sample` is given. Default `'json'`; what cannot be parsed is garbage. */
@@ -31,7 +33,11 @@ export interface NatsConnectionLike {
  * `maxReconnectAttempts: -1`. While the connection is lost the source is disconnected; the client subscribes again by itself.
  */
 export function fromNats(connection: NatsConnectionLike, subject: string, options: NatsOptions = {}): Source {
-	const { decode = 'json', queue, sample } = options
+	const sample = checkMapping(options, ['decode', 'queue'])
+	checkFunction('connection.subscribe', connection?.subscribe)
+	checkName('subject', subject)
+	const queue = ifGiven('queue', options.queue, checkName)
+	const decode = checkWord('decode', options.decode ?? 'json', ['json', 'text', 'bytes'])
 	const toSample = sample ?? ((message: NatsMessage) => ({ value: DECODERS[decode](message) }))
 	return {
 		async monitor(sink) {
@@ -74,13 +80,6 @@ async function ended(closed: Promise<unknown>): Promise<void> {
 	throw (await closed) ?? new Error('the subscription was closed')
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		if (signal.aborted) resolve()
-		else signal.addEventListener('abort', () => resolve(), { once: true })
-	})
-}
-
 type Watcher = (cause: Error) => void
 
 /** One reader of each connection's statuses, however many sources it has. */
@@ -91,7 +90,8 @@ function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	if (set === undefined) {
 		set = new Set()
 		watchers.set(connection, set)
-		void tell(connection, set)
+		// A connection that tells nothing of itself is still one.
+		tell(connection, set).catch(() => {})
 	}
 	set.add(watcher)
 	return () => void set.delete(watcher)

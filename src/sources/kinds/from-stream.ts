@@ -1,7 +1,9 @@
 /** A source that is a Node stream, and can wait: what is not taken stays with whoever writes into it. */
 import { finished, type Readable } from 'node:stream'
+import { checkFunction } from '../../options.ts'
 import type { Source } from '../source.ts'
-import { type MappingOptions, sampleOf } from './mapping.ts'
+import { aborted } from '../wait.ts'
+import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
  * Monitors the chunks of a stream: its objects, or bytes as they come (a `createInterface` of `node:readline` in `fromIterable` gives lines).
@@ -11,12 +13,15 @@ import { type MappingOptions, sampleOf } from './mapping.ts'
  */
 export function fromStream<T = unknown>(
 	open: (signal: AbortSignal) => Readable | Promise<Readable>,
-	{ sample: toSample }: MappingOptions<T> = {},
+	options: MappingOptions<T> = {},
 ): Source {
+	checkFunction('open', open)
+	const toSample = checkMapping(options)
 	return {
 		async monitor(sink) {
 			const stream = await open(sink.signal)
-			sink.signal.addEventListener('abort', () => stream.destroy(), { once: true })
+			// It may have been aborted while it was opened.
+			void aborted(sink.signal).then(() => stream.destroy())
 			sink.opened()
 			stream.on('data', (item: T) => {
 				const sample = sampleOf(item, toSample)

@@ -5,6 +5,7 @@ import {
 	monitorEventLoopDelay,
 	PerformanceObserver,
 } from 'node:perf_hooks'
+import { checkOptionNames, checkTimerMs } from '../../options.ts'
 import type { Source } from '../source.ts'
 
 /** Milliseconds that timers were late since the last time it was asked. */
@@ -16,7 +17,9 @@ export interface EventLoopDelay {
 }
 
 /** How late timers of this process are; a loop that was blocked for a second shows as a `maxMs` of about 1,000. */
-export function eventLoopDelay({ resolutionMs = 10 }: { readonly resolutionMs?: number } = {}): Source {
+export function eventLoopDelay(options: { readonly resolutionMs?: number } = {}): Source {
+	checkOptionNames(options, ['resolutionMs'])
+	const resolutionMs = checkTimerMs('resolutionMs', options.resolutionMs ?? 10)
 	let histogram: IntervalHistogram | undefined
 	return {
 		read(): EventLoopDelay {
