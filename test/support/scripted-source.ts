@@ -1,5 +1,5 @@
 /** A source that does as a test says, and a manager whose samples can be looked at. */
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import type { LogRecord } from '../../src/record.ts'
@@ -89,8 +89,10 @@ export function managerOf<A extends BufferingAppender = BufferingAppender>(
 	const manager = new SourceManager(loop, options)
 	onTestFinished(async () => {
 		if (appender instanceof FullAppender) appender.isFull = false
-		await manager.close()
-		await loop.close()
+		const closed = manager.close().then(() => loop.close())
+		// Whatever was begun by a fake timer ends by one.
+		if (vi.isFakeTimers()) await vi.advanceTimersByTimeAsync(10_000)
+		await closed
 	})
 	const samples = (name?: string) =>
 		appender
