@@ -118,7 +118,7 @@ export class Registry {
 		return names
 	}
 
-	/** @throws {MeshChainError} `FLUSH_FAILED` when what was saved is not with the operating system. */
+	/** @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when what was saved is not with the operating system. */
 	flush(): void {
 		this.#loop.flush()
 	}

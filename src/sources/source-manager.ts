@@ -100,7 +100,7 @@ export class SourceManager implements AsyncDisposable {
 	 * tried again until it is.
 	 *
 	 * @param mode a policy that matches the name decides instead.
-	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`, `SOURCES_CLOSED`; `FLUSH_FAILED` when the registry
+	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`, `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` when the registry
 	 * could not be written: then it is not archived.
 	 */
 	async archive(

@@ -1,0 +1,31 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Policies } from '../../src/sources/policies.ts'
+
+const matches = (match: string, name: string) =>
+	new Policies([{ name: 'p', match, mode: 'monitor' }]).find(name) !== undefined
+
+/** What a glob means, said slowly. */
+function isMatch(glob: string, name: string): boolean {
+	if (glob === '') return name === ''
+	const rest = glob.slice(1)
+	if (glob[0] === '*') return isMatch(rest, name) || (name !== '' && isMatch(glob, name.slice(1)))
+	return name !== '' && (glob[0] === '?' || glob[0] === name[0]) && isMatch(rest, name.slice(1))
+}
+
+test('a glob matches what it says, whatever else a pattern could mean by its characters', () => {
+	const texts = fc.string({
+		unit: fc.constantFrom('a', 'b', '.', '\\', '[', '\n', '*', '?'),
+		minLength: 1,
+		maxLength: 8,
+	})
+	const property = fc.property(texts, texts, (glob, name) => {
+		expect(matches(glob, name)).toBe(isMatch(glob, name))
+	})
+	fc.assert(property, { numRuns: 500 })
+})
+
+test('a name that holds what ends a quotation is matched as it is', () => {
+	expect(matches('a\\E.*', 'a\\E.xyz')).toBe(true)
+	expect(matches('a\\E.*', 'abc')).toBe(false)
+})
