@@ -1,0 +1,81 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { newEntry, type SourceEntry } from '../../src/sources/entry.ts'
+import { readRegistry } from '../../src/sources/index.ts'
+import { Registry } from '../../src/sources/registry.ts'
+import { countingFileSystem } from '../support/counting-file-system.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const entryOf = (name: string): SourceEntry => ({
+	...newEntry(name, 1),
+	mode: 'monitor',
+	policy: null,
+	fields: [],
+	details: null,
+})
+const registryPath = () => join(temporaryFolder(), 'registry.chain')
+
+test('10,000 sources are folded in few reads, each as it was written last', async () => {
+	const path = registryPath()
+	const registry = new Registry(path, undefined)
+	for (const round of [1, 2]) {
+		for (let index = 0; index < 10_000; index++) {
+			registry.save({ ...entryOf(`s${index}`), rate: round })
+			if (index % 500 === 0) registry.flush()
+		}
+	}
+	for (let index = 0; index < 10; index++) registry.forget(`s${index}`)
+	await registry.close()
+	const { system, counts } = countingFileSystem()
+	const { entries, seqs, missing } = await readRegistry(path, system)
+	expect([entries.size, seqs.size, missing]).toEqual([9_990, 9_990, 0])
+	expect([...entries.values()].every(({ rate }) => rate === 2)).toBe(true)
+	expect(counts.reads).toBeLessThan(200)
+})
+
+test('what nobody can make sense of is passed over, and what is of use in it is kept', async () => {
+	const path = registryPath()
+	const loop = new MeshLoop(new FileChainAppender(path))
+	const garbage = [null, 5, 'text', [], {}, { mode: 'push' }, { mode: { scanMs: -1 } }]
+	for (const [index, data] of garbage.entries()) loop.publish({ kind: 'source', daemonId: `g${index}`, data })
+	loop.publish({ kind: 'source', daemonId: 7, data: { mode: 'monitor' } })
+	loop.publish({ kind: 'source', data: { mode: 'monitor' } })
+	loop.publish({ kind: 'forgotten' })
+	const odd = {
+		mode: 'monitor',
+		state: 'x',
+		aliases: [1, 'b'],
+		fields: 5,
+		counts: { received: 'x', stored: 3 },
+		memory: 9,
+	}
+	loop.publish({ kind: 'source', daemonId: 'odd', data: odd })
+	await loop.close()
+	const { entries } = await readRegistry(path)
+	expect([...entries.keys()]).toEqual(['odd'])
+	expect(entries.get('odd')).toMatchObject({
+		state: 'inactive',
+		aliases: ['b'],
+		fields: [],
+		counts: { received: 0, stored: 3, lastError: null },
+		memory: { lastMs: null, type: null },
+	})
+})
+
+test('a source that was not written within 100,000 records is named, the oldest first, until it is written again', async () => {
+	const registry = new Registry(registryPath(), undefined)
+	for (const name of ['quiet', 'still', 'busy']) registry.save(entryOf(name))
+	for (let count = 0; count < 99_997; count++) {
+		registry.forget('nobody')
+		if (count % 1000 === 0) registry.flush()
+	}
+	expect(registry.ageing()).toEqual([])
+	registry.save(entryOf('busy'))
+	registry.forget('nobody')
+	expect(registry.ageing()).toEqual(['quiet', 'still'])
+	registry.save(entryOf('quiet'))
+	expect(registry.ageing()).toEqual(['still'])
+	await registry.close()
+})
