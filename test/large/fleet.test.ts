@@ -23,7 +23,8 @@ import {
 	SourceManager,
 } from '../../src/sources/index.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
-import { freePort, type NatsServer, startNats } from '../support/nats-server.ts'
+import { freePort } from '../support/free-port.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const SUBJECTS = 150

@@ -1,62 +1,48 @@
-/** A real nats-server on the loopback device, started by a test and killed by its id. */
-import type { ChildProcess } from 'node:child_process'
+/** A NATS server of its own for a test, on loopback. */
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { requirePackage } from './debian-package.ts'
-import { start } from './process.ts'
-
-/** A busy machine may take long. */
-const START_MS = 20_000
+import { freePort } from './free-port.ts'
 
 export interface NatsServer {
 	readonly url: string
 	readonly port: number
 	readonly pid: number
-	/** SIGKILL; resolves when it is gone. */
+	/** As a crash would. */
 	kill(): Promise<void>
-	/** SIGTERM; resolves when it is gone. */
 	stop(): Promise<void>
 }
 
-/** @param port to start it once more where it was. */
+const START_MS_MAX = 20_000
+
+/** @param port the one of a server that was stopped, say; a free one unless given. */
 export async function startNats({ port }: { readonly port?: number } = {}): Promise<NatsServer> {
 	requirePackage('nats-server', ['nats-server', '--version'])
-	const at = port ?? (await freePort())
-	const child = start('nats-server', ['-a', '127.0.0.1', '-p', String(at)])
-	// Nobody reads what it says, and it must not wait for that.
-	child.stdout!.resume()
-	child.stderr!.resume()
-	await listens(child, at)
-	const end = async (signal: NodeJS.Signals) => {
-		if (child.exitCode !== null || child.signalCode !== null) return
-		const gone = once(child, 'exit')
-		child.kill(signal)
-		await gone
-	}
+	const own = port ?? (await freePort())
+	const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(own)], { stdio: 'ignore' })
+	const end = (signal: NodeJS.Signals) => endOf(server, signal)
+	await accepting(server, own)
 	return {
-		url: `nats://127.0.0.1:${at}`,
-		port: at,
-		pid: child.pid!,
+		url: `nats://127.0.0.1:${own}`,
+		port: own,
+		pid: server.pid!,
 		kill: () => end('SIGKILL'),
 		stop: () => end('SIGTERM'),
 	}
 }
 
-/** One that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1')
-	await once(server, 'listening')
-	const { port } = server.address() as AddressInfo
-	server.close()
-	await once(server, 'close')
-	return port
+async function endOf(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+	if (server.exitCode !== null || server.signalCode !== null) return
+	const gone = once(server, 'exit')
+	server.kill(signal)
+	await gone
 }
 
-async function listens(child: ChildProcess, port: number): Promise<void> {
-	const deadlineMs = performance.now() + START_MS
+async function accepting(server: ChildProcess, port: number): Promise<void> {
+	const deadline = Date.now() + START_MS_MAX
 	while (!(await accepts(port))) {
-		if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}`)
-		if (performance.now() > deadlineMs) throw new Error(`nats-server does not listen after ${START_MS} ms`)
+		if (server.exitCode !== null || Date.now() > deadline) throw new Error('nats-server did not start')
 		await new Promise((resolve) => setTimeout(resolve, 20))
 	}
 }
@@ -68,7 +54,6 @@ function accepts(port: number): Promise<boolean> {
 			socket.destroy()
 			resolve(isThere)
 		}
-		socket.once('connect', () => end(true))
-		socket.once('error', () => end(false))
+		socket.once('connect', () => end(true)).once('error', () => end(false))
 	})
 }

