@@ -10,8 +10,10 @@ import type { SampleQueue } from './sample-queue.ts'
 /** The kind of the records that hold samples. */
 export const SAMPLE_KIND = 'sample'
 
-/** Samples that are handed over before others get a turn. */
+/** Samples that are handed over before it is asked whether the loop takes more. */
 const CHUNK = 1024
+/** How long that goes on before others get a turn. By time: how many turns a busy machine gives is not for the queue to depend on. */
+const TURN_MS = 10
 /** How soon a loop is asked again that could not take more. */
 const RETRY_MS = 50
 
@@ -76,12 +78,23 @@ export class SampleWriter {
 		clearTimeout(this.#timer)
 		this.#timer = undefined
 		this.#immediate = undefined
-		const room = this.#roomInLoop()
-		this.#write(room)
+		const room = this.#writeForATurn()
 		this.#isRetrying = this.#queue.count > 0 && room === 0
 		if (this.#queue.count === 0) return
 		if (room > 0) this.#immediate = setImmediate(() => this.#flush())
 		else this.#later(RETRY_MS)
+	}
+
+	/** What the loop had room for at the end. */
+	#writeForATurn(): number {
+		const endMs = performance.now() + TURN_MS
+		let room = this.#roomInLoop()
+		this.#write(room)
+		while (room > 0 && this.#queue.count > 0 && performance.now() < endMs) {
+			room = this.#roomInLoop()
+			this.#write(room)
+		}
+		return room
 	}
 
 	#later(ms: number): void {
