@@ -60,7 +60,7 @@ function main(args) {
 	return options.mode === 'smoke' ? runWorks(wanted, options) : alone(() => runWorks(wanted, options))
 }
 
-function runWorks(wanted, { mode, only }) {
+function runWorks(wanted, { mode, only, store }) {
 	const smoke = mode === 'smoke'
 	if (!smoke) installPeers()
 	const takesPart = (contender) => !smoke || WITHOUT_PEERS.includes(contender)
@@ -77,11 +77,25 @@ function runWorks(wanted, { mode, only }) {
 		smoke ? { ...results, works: results.works.map((work) => ({ ...work, checks: [] })) } : results,
 	)
 	process.stdout.write(text)
-	if (smoke || only !== undefined) return 0
+	if (smoke || (only !== undefined && !store)) return 0
 	mkdirSync(RESULTS, { recursive: true })
-	writeFileSync(join(RESULTS, `${mode}.json`), `${JSON.stringify(results, undefined, '\t')}\n`)
-	draw(results)
+	const file = join(RESULTS, `${mode}.json`)
+	const all = store ? merged(JSON.parse(readFileSync(file, 'utf8')), results) : results
+	writeFileSync(file, `${JSON.stringify(all, undefined, '\t')}\n`)
+	draw(all)
 	return 0
+}
+
+/**
+ * The stored results with some works measured anew.
+ *
+ * @throws when they are of another machine, because one table is of one machine
+ */
+function merged(stored, { machine, works: measured }) {
+	if (stored.machine.cpu !== machine.cpu || stored.machine.node !== machine.node)
+		throw new Error('the stored results are of another processor or another Node: run all benches')
+	const byName = new Map([...stored.works, ...measured].map((work) => [work.name, work]))
+	return { ...stored, works: works.flatMap(({ name }) => byName.get(name) ?? []) }
 }
 
 /** Table and picture, from nothing but the figures. */
