@@ -1,8 +1,10 @@
 /**
  * What is archived, in a chain of its own: each record is one source as it was at that time, and the newest one counts.
  *
- * The chain is bounded: old files of it go. So that no source goes with them, one that was not written for long is written again.
+ * The chain is bounded: old files of it go. So that no source goes with them, one that was not written for long is written again. Each record says
+ * from which one on it has to be read: a start reads a few records a source, however long the history is.
  */
+import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import type { FileSystem } from '../file-system.ts'
@@ -12,9 +14,10 @@ import { modeText } from './source.ts'
 
 const SOURCE_KIND = 'source'
 const FORGOTTEN_KIND = 'forgotten'
-/** Records that are kept in all, and those within which every source is written once. */
+/** Records that are kept in all: more than any window. */
 const RECORDS_MAX = 200_000
-const WINDOW_RECORDS = 100_000
+/** Every source is written once within twice as many records as there are sources, at least so many. */
+const WINDOW_RECORDS_MIN = 10_000
 
 export interface RegistryContents {
 	readonly entries: ReadonlyMap<string, SourceEntry>
@@ -32,12 +35,19 @@ export interface RegistryContents {
  * @throws {MeshChainError} what `openChain` throws.
  */
 export async function readRegistry(path: string, fs?: FileSystem): Promise<RegistryContents> {
+	await using chain = await openChain(path, fs === undefined ? {} : { fs })
+	const fromSeq = await firstNeeded(chain)
+	const contents = await readFrom(chain, fromSeq)
+	// What damage took of a source's newest record, an older one may tell.
+	return contents.missing === 0 || fromSeq === 1 ? contents : await readFrom(chain, 1)
+}
+
+async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents> {
 	const entries = new Map<string, SourceEntry>()
 	const seqs = new Map<string, number>()
 	let savedMs: number | null = null
 	let missing = 0
-	await using chain = await openChain(path, fs === undefined ? {} : { fs })
-	for await (const batch of chain.batches()) {
+	for await (const batch of chain.batches({ fromSeq })) {
 		for (const record of batch) {
 			const { kind, daemonId, data } = record
 			if (kind === '$gap') missing += countMissing(data)
@@ -55,6 +65,21 @@ export async function readRegistry(path: string, fs?: FileSystem): Promise<Regis
 		}
 	}
 	return { entries, seqs, savedMs, missing }
+}
+
+/** Where to begin, by what the newest record says: from there on every source has its newest record. */
+async function firstNeeded(chain: Chain): Promise<number> {
+	for await (const { data, seq } of chain.records({
+		kind: [SOURCE_KIND, FORGOTTEN_KIND],
+		reverse: true,
+		limit: 1,
+		gaps: 'skip',
+	})) {
+		const { oldestSeq } = (data ?? {}) as { readonly oldestSeq?: unknown }
+		if (Number.isSafeInteger(oldestSeq) && (oldestSeq as number) >= 1)
+			return Math.min(oldestSeq as number, seq)
+	}
+	return 1
 }
 
 /** What retention took is in newer records. */
@@ -91,31 +116,37 @@ export class Registry {
 
 	save(entry: SourceEntry): void {
 		const { name, state, mode } = entry
-		const data = { ...entry }
+		this.#seqs.delete(name)
+		const data = { ...entry, oldestSeq: this.#oldestSeq }
 		const record = this.#loop.publish({
 			kind: SOURCE_KIND,
 			daemonId: name,
 			message: `${state}, ${modeText(mode)}`,
 			data,
 		})
-		this.#seqs.delete(name)
 		this.#seqs.set(name, record?.seq ?? 0)
 	}
 
 	forget(name: string): void {
-		this.#loop.publish({ kind: FORGOTTEN_KIND, daemonId: name })
 		this.#seqs.delete(name)
+		this.#loop.publish({ kind: FORGOTTEN_KIND, daemonId: name, data: { oldestSeq: this.#oldestSeq } })
 	}
 
 	/** The sources that have to be written again, before the record they are in goes. */
 	ageing(): string[] {
-		const { lastSeq } = this.#loop.stats()
+		const oldest = this.#loop.stats().lastSeq - Math.max(WINDOW_RECORDS_MIN, 2 * this.#seqs.size)
 		const names: string[] = []
 		for (const [name, seq] of this.#seqs) {
-			if (seq > lastSeq - WINDOW_RECORDS) break
+			if (seq > oldest) break
 			names.push(name)
 		}
 		return names
+	}
+
+	/** Of the records that count; the one that comes next, where there is none. */
+	get #oldestSeq(): number {
+		const [oldest = this.#loop.stats().lastSeq + 1] = this.#seqs.values()
+		return oldest
 	}
 
 	/** @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when what was saved is not with the operating system. */

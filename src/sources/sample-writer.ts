@@ -2,7 +2,6 @@
  * Brings the samples of the queue into the loop, in order, and never more of them than its appender keeps up with: what waits for a slow or
  * failing appender waits in the queue, which is bounded and counts, and not in the loop's ring.
  */
-import { onExit } from '../exit-hook.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { QueuedSample } from './managed-source.ts'
 import type { SampleQueue } from './sample-queue.ts'
@@ -21,7 +20,6 @@ export class SampleWriter {
 	readonly #loop: MeshLoop
 	readonly #queue: SampleQueue<QueuedSample>
 	readonly #flushIntervalMs: number
-	readonly #undoExit: () => void
 	readonly #waiting = new Set<() => void>()
 	#timer: NodeJS.Timeout | undefined
 	#immediate: NodeJS.Immediate | undefined
@@ -32,7 +30,6 @@ export class SampleWriter {
 		this.#loop = loop
 		this.#queue = queue
 		this.#flushIntervalMs = flushIntervalMs
-		this.#undoExit = onExit('loop', () => this.drain())
 	}
 
 	/** Something is in the queue. */
@@ -71,7 +68,6 @@ export class SampleWriter {
 		this.drain()
 		clearTimeout(this.#timer)
 		clearImmediate(this.#immediate)
-		this.#undoExit()
 	}
 
 	#flush(): void {

@@ -1,6 +1,7 @@
 /** Many producers, one bounded pipeline into a loop: operators start, pause, resume and stop each, and see what each one lost. */
 import pLimit, { type LimitFunction } from 'p-limit'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { onExit } from '../exit-hook.ts'
 import { SOURCE_NAMES_MAX, SOURCES_MAX } from '../limits.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
 import { checkFunction, checkName } from '../options.ts'
@@ -71,6 +72,7 @@ export class SourceManager implements AsyncDisposable {
 	readonly #archiving = new Set<string>()
 	readonly #ready: Promise<void>
 	readonly #saveTimer: NodeJS.Timeout
+	readonly #undoExit: () => void
 	#savedAtMs = performance.now()
 	#create: CreateSource | undefined
 	#closing: Promise<void> | undefined
@@ -93,6 +95,7 @@ export class SourceManager implements AsyncDisposable {
 		this.#ready = this.#load()
 		this.#ready.catch(() => {})
 		this.#saveTimer = setInterval(() => void this.#saveChanged(), saveMs).unref()
+		this.#undoExit = onExit('loop', () => this.#lastWords())
 	}
 
 	/**
@@ -262,8 +265,15 @@ export class SourceManager implements AsyncDisposable {
 		this.#measureRates()
 		await Promise.all([...this.#sources.values()].map((source) => source.end()))
 		await this.#writer.close(DRAIN_MS)
+		this.#undoExit()
 		for (const source of this.#sources.values()) this.#keep(source)
 		await this.#registry.close()
+	}
+
+	/** The process exits: what is in the queue is stored, and the registry knows of it. */
+	#lastWords(): void {
+		this.#writer.drain()
+		for (const source of this.#sources.values()) if (source.isUnsaved) this.#keep(source)
 	}
 
 	async #load(): Promise<void> {

@@ -1,3 +1,4 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -64,10 +65,10 @@ test('what nobody can make sense of is passed over, and what is of use in it is 
 	})
 })
 
-test('a source that was not written within 100,000 records is named, the oldest first, until it is written again', async () => {
+test('a source that was not written within 10,000 records is named, the oldest first, until it is written again', async () => {
 	const registry = new Registry(registryPath(), undefined)
 	for (const name of ['quiet', 'still', 'busy']) registry.save(entryOf(name))
-	for (let count = 0; count < 99_997; count++) {
+	for (let count = 0; count < 9_997; count++) {
 		registry.forget('nobody')
 		if (count % 1000 === 0) registry.flush()
 	}
@@ -78,4 +79,42 @@ test('a source that was not written within 100,000 records is named, the oldest 
 	registry.save(entryOf('quiet'))
 	expect(registry.ageing()).toEqual(['still'])
 	await registry.close()
+})
+
+test('a start reads the newest records of each source, however long the history before them is', async () => {
+	const path = registryPath()
+	const registry = new Registry(path, undefined)
+	registry.save(entryOf('idle'))
+	for (let round = 0; round < 300; round++) {
+		for (let index = 0; index < 100; index++) registry.save({ ...entryOf(`s${index}`), rate: round })
+		for (const name of registry.ageing()) registry.save(entryOf(name))
+		registry.flush()
+	}
+	await registry.close()
+	const { system, counts } = countingFileSystem()
+	const { entries } = await readRegistry(path, system)
+	expect(entries.size).toBe(101)
+	expect([...entries.values()].filter(({ rate }) => rate === 299)).toHaveLength(100)
+	expect(counts.bytes).toBeLessThan(statSync(path).size / 2)
+	const again = new Registry(path, undefined)
+	expect([...(await again.load()).seqs.keys()]).toHaveLength(101)
+	await again.close()
+})
+
+test('where damage took the newest record of a source, an older one tells of it', async () => {
+	const path = registryPath()
+	const registry = new Registry(path, undefined)
+	for (const details of ['the older one', 'the newest one']) {
+		registry.save({ ...entryOf('hurt'), details })
+		registry.flush()
+		for (const name of ['a', 'b']) registry.save(entryOf(name))
+		registry.flush()
+	}
+	await registry.close()
+	const bytes = readFileSync(path)
+	bytes[bytes.indexOf('the newest one')]! ^= 1
+	writeFileSync(path, bytes)
+	const { entries, missing } = await readRegistry(path)
+	expect(missing).toBeGreaterThan(0)
+	expect(entries.get('hurt')?.details).toBe('the older one')
 })
