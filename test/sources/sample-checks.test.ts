@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import { SampleChecks, typeOf } from '../../src/sources/sample-checks.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const HALF_AN_HOUR = 1_800_000
+const YEARS = 5 * 365 * 86_400_000
+
+/** Judges, and takes what passes. */
+function judged(
+	checks: SampleChecks,
+	tsMs: number | undefined,
+	{ nowMs = NOW, isFirst = false, value = 1 as unknown } = {},
+) {
+	const { verdict, type } = checks.judge(value, tsMs, nowMs, isFirst)
+	if (verdict === undefined) checks.accept(type, tsMs, nowMs)
+	return verdict
+}
+
+const newChecks = () => new SampleChecks({ lastMs: null, type: null })
+
+test('a first sample of a clock that is years ahead does not shut out what comes when the clock was set right', () => {
+	const checks = newChecks()
+	expect(judged(checks, NOW + YEARS, { isFirst: true })).toBeUndefined()
+	expect(judged(checks, NOW + YEARS)).toBe('timestamp')
+	expect(judged(checks, NOW)).toBe('order')
+	const laterMs = NOW + HALF_AN_HOUR
+	expect(judged(checks, laterMs, { nowMs: laterMs })).toBeUndefined()
+})
+
+test('a first sample of a clock that is years behind is kept, and shuts nothing out', () => {
+	const checks = newChecks()
+	expect(judged(checks, NOW - YEARS, { isFirst: true })).toBeUndefined()
+	expect(judged(checks, NOW)).toBeUndefined()
+	expect(judged(checks, NOW - 1)).toBe('order')
+})
+
+test('a time that is none is dropped, also in the first sample', () => {
+	for (const tsMs of [Number.NaN, Number.POSITIVE_INFINITY, 9e15, '2026' as never, null as never])
+		expect(judged(newChecks(), tsMs, { isFirst: true })).toBe('timestamp')
+})
+
+test('what has no time of its own is never out of order, whatever the clock does', () => {
+	const checks = newChecks()
+	expect(judged(checks, undefined)).toBeUndefined()
+	expect(judged(checks, undefined, { nowMs: NOW - YEARS })).toBeUndefined()
+})
+
+test('null is of every type and decides on none', () => {
+	const checks = newChecks()
+	for (const value of [null, 1, null, 2]) expect(judged(checks, NOW, { value })).toBeUndefined()
+	expect(judged(checks, NOW, { value: 'text' })).toBe('type')
+	expect(checks.memory.type).toBe('number')
+})
+
+test('values have the type that they are stored with', () => {
+	const typed = [
+		1,
+		'a',
+		true,
+		1n,
+		[],
+		new Date(),
+		Uint8Array.of(1),
+		{},
+		null,
+		undefined,
+		Symbol('a'),
+		() => 1,
+	]
+	expect(typed.map(typeOf)).toEqual([
+		'number',
+		'string',
+		'boolean',
+		'bigint',
+		'array',
+		'date',
+		'bytes',
+		'object',
+		'null',
+		undefined,
+		undefined,
+		undefined,
+	])
+})
