@@ -1,6 +1,9 @@
 /** `mesh-chain/journal`: lists names, defines nothing. */
 export type { JournalOptions, RedactParams } from './journal-options.ts'
 export { journalPg } from './journal-pg.ts'
+export type { PgTargetOptions } from './pg-target.ts'
+export { replayStatements } from './replay-statements.ts'
+export type { ReplayStatementsOptions } from './replay-statements-options.ts'
 export {
 	STATEMENT_KIND,
 	type StatementData,
@@ -8,3 +11,12 @@ export {
 	type Unreplayable,
 	type WireValue,
 } from './statement.ts'
+export type {
+	DifferedStatement,
+	FailedStatement,
+	SkipReason,
+	StatementPlace,
+	StatementProgress,
+	StatementReport,
+	UnreplayableStatement,
+} from './statement-report.ts'

@@ -17,6 +17,7 @@ const FILES = [
 	'test/chain/hostile-file.test.ts',
 	'test/loop/hard-appenders.test.ts',
 	'test/merge/split-and-merge.test.ts',
+	'test/journal/replay-statements.test.ts',
 ]
 
 const sizes = JSON.parse(readFileSync(join(import.meta.dirname, 'sizes.json'), 'utf8'))

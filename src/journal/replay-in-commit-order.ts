@@ -1,0 +1,125 @@
+/** One transaction after the other, in the order in which they ended, each on a connection that nothing has been done on before. */
+import type { Answer, TargetConnection } from './pg-target.ts'
+import { isUnreachable, type StatementReplay } from './statement-replay.ts'
+import { failed, judge, type Verdict } from './statement-tally.ts'
+import { type Recorded, type Transaction, Transactions } from './transactions.ts'
+
+/** What another attempt may well not meet again: a failed serialisation, a deadlock. */
+const PASSING = new Set(['40001', '40P01'])
+
+export async function replayInCommitOrder(replay: StatementReplay): Promise<void> {
+	const { options, tally } = replay
+	const transactions = new Transactions({ ...options, keeps: true, unreplayable: tally.unreplayable })
+	const order = new CommitOrder(replay)
+	for await (const { record, data } of replay.statements()) {
+		tally.progress(record)
+		for (const transaction of transactions.add(record, data)) await order.take(transaction)
+	}
+	if (!replay.isOver)
+		for (const { skip, count } of transactions.rest()) if (skip !== undefined) tally.skip(skip, count)
+}
+
+class CommitOrder {
+	readonly #replay: StatementReplay
+	#connection: TargetConnection | undefined
+
+	constructor(replay: StatementReplay) {
+		this.#replay = replay
+	}
+
+	async take(transaction: Transaction): Promise<void> {
+		const { tally, options, pacer } = this.#replay
+		const { skip, count } = transaction
+		if (skip !== undefined) return tally.skip(skip, count)
+		const statements = certain(transaction)
+		if (statements.length < count) tally.skip('unknownEnd', count - statements.length)
+		const last = statements.at(-1)
+		if (last === undefined) return
+		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
+		if (this.#replay.isOver) return
+		tally.transaction()
+		if (options.dryRun) tally.replayed(statements.length)
+		else for (const verdict of await this.#verdicts(statements)) tally.take(verdict)
+	}
+
+	/** Of the last attempt. */
+	async #verdicts(statements: readonly Recorded[]): Promise<Verdict[]> {
+		for (let tries = 0; ; tries++) {
+			const attempt = new Attempt(statements, this.#replay.options.compare)
+			try {
+				await attempt.run(await this.#clean())
+			} catch (error) {
+				if (!isUnreachable(error)) throw error
+				return [failed(statements[0]!, null, error.message)]
+			}
+			if (!attempt.mayBeRepeated || tries >= this.#replay.options.retries) return attempt.verdicts
+			this.#replay.tally.retries++
+			await this.#replay.backOff(tries)
+		}
+	}
+
+	/** @throws {MeshChainError} `TARGET_UNREACHABLE` */
+	async #clean(): Promise<TargetConnection> {
+		const before = this.#connection
+		if (before !== undefined && (await before.clean())) return before
+		this.#connection = undefined
+		this.#connection = await this.#replay.connection(before)
+		return this.#connection
+	}
+}
+
+/** A transaction on its way, for the first time or again. */
+class Attempt {
+	readonly verdicts: Verdict[] = []
+	/** It did not get through, for a reason that may be gone, and nothing of it is there. */
+	mayBeRepeated = false
+	readonly #statements: readonly Recorded[]
+	readonly #compare: boolean
+	#isAfterError = false
+
+	constructor(statements: readonly Recorded[], compare: boolean) {
+		this.#statements = statements
+		this.#compare = compare
+	}
+
+	async run(connection: TargetConnection): Promise<void> {
+		if (needsBegin(this.#statements)) await connection.ask({ text: 'BEGIN', params: [] })
+		for (const [index, statement] of this.#statements.entries()) {
+			const answer = await connection.ask(statement.data)
+			if (answer.isLost) return this.#lost(index, statement, answer)
+			const code = answer.data?.error?.code
+			if (code != null && PASSING.has(code) && statement.data.error === undefined) this.mayBeRepeated = true
+			this.#take(judge(statement, answer, { compare: this.#compare, isAfterError: this.#isAfterError }))
+		}
+	}
+
+	#lost(index: number, statement: Recorded, answer: Answer): void {
+		const isUnknown = answer.data !== undefined && statement.data.end !== undefined
+		const because = isUnknown ? 'the connection was lost while it was committing, and it may have: ' : ''
+		this.#take(failed(statement, answer.data?.error?.code ?? null, `${because}${answer.lostBy}`, isUnknown))
+		for (const _ of this.#statements.slice(index + 1)) this.verdicts.push({ is: 'afterError' })
+		this.mayBeRepeated = !isUnknown
+	}
+
+	#take(verdict: Verdict): void {
+		this.verdicts.push(verdict)
+		if (verdict.is === 'failed') this.#isAfterError = true
+	}
+}
+
+/** What is known to have been answered. */
+function certain({ statements, end }: Transaction): readonly Recorded[] {
+	return end === 'unknown' ? statements.slice(0, -1) : statements
+}
+
+/** A transaction that `COMMIT AND CHAIN` began has no BEGIN of its own. */
+export function needsBegin([first, ...others]: readonly Recorded[]): boolean {
+	return first !== undefined && others.length > 0 && !begins(first)
+}
+
+export function begins({ data: { commands, text } }: Recorded): boolean {
+	const [first] = commands
+	return (
+		first === 'BEGIN' || first === 'START TRANSACTION' || /^\s*(?:begin|start\s+transaction)\b/i.test(text)
+	)
+}

@@ -1,0 +1,80 @@
+/** One recorded statement on its way to the target, as node-postgres takes it: with the wire's own parameters, and without making rows of the answer. */
+import type { PgQuery } from './pg-session.ts'
+import type { StatementData, WireValue } from './statement.ts'
+
+/** What is used of the connection behind a client of node-postgres. */
+interface WireConnection {
+	readonly stream: { cork(): void; uncork(): void }
+	query(text: string): void
+	parse(what: { readonly text: string; readonly name: string; readonly types?: readonly number[] }): void
+	bind(what: {
+		readonly values: readonly WireValue[]
+		readonly valueMapper: (value: WireValue) => WireValue
+	}): void
+	describe(what: { readonly type: 'P'; readonly name: string }): void
+	execute(what: { readonly portal: string; readonly rows: number }): void
+	sync(): void
+	sendCopyFail(why: string): void
+}
+
+/** What of a statement goes to the target. */
+export type Replayable = Pick<StatementData, 'text' | 'params'> &
+	Partial<Pick<StatementData, 'name' | 'paramTypes'>>
+
+export class TargetQuery implements PgQuery {
+	readonly text: string
+	values: readonly WireValue[]
+	readonly #types: readonly number[] | undefined
+	readonly #isExtended: boolean
+	readonly #notSent: (error: unknown) => void
+	#isSent = false
+
+	/** @param notSent called where the connection was lost before; everything else is known by the session that follows this query. */
+	constructor({ text, params, name, paramTypes }: Replayable, notSent: (error: unknown) => void) {
+		this.text = text
+		this.values = params.map((param) => (param instanceof Uint8Array ? asBuffer(param) : param))
+		this.#types = paramTypes
+		this.#isExtended = params.length > 0 || name !== undefined
+		this.#notSent = notSent
+	}
+
+	submit(connection: WireConnection): null {
+		this.#isSent = true
+		if (!this.#isExtended) {
+			connection.query(this.text)
+			return null
+		}
+		const types = this.#types
+		connection.stream.cork()
+		try {
+			connection.parse({ text: this.text, name: '', ...(types === undefined ? {} : { types }) })
+			connection.bind({ values: this.values, valueMapper: (value) => value })
+			connection.describe({ type: 'P', name: '' })
+			connection.execute({ portal: '', rows: 0 })
+			connection.sync()
+		} finally {
+			connection.stream.uncork()
+		}
+		return null
+	}
+
+	handleError(error: unknown): void {
+		if (!this.#isSent) this.#notSent(error)
+	}
+
+	handleCopyInResponse(connection: WireConnection): void {
+		connection.sendCopyFail('the data was not recorded')
+	}
+
+	handleRowDescription(): void {}
+	handleDataRow(): void {}
+	handleCommandComplete(): void {}
+	handleEmptyQuery(): void {}
+	handlePortalSuspended(): void {}
+	handleCopyData(): void {}
+	handleReadyForQuery(): void {}
+}
+
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+	return Buffer.from(buffer, byteOffset, byteLength)
+}

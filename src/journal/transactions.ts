@@ -1,0 +1,178 @@
+/** Puts statements together to transactions again, and says of each that has ended whether it can be replayed. */
+import type { ResolvedFilter } from '../filter.ts'
+import { matches } from '../filter.ts'
+import type { LogRecord } from '../record.ts'
+import type { StatementData, TransactionEnd } from './statement.ts'
+import type { SkipReason, UnreplayableStatement } from './statement-report.ts'
+
+/** A statement and the record that holds it. */
+export interface Recorded {
+	readonly data: StatementData
+	readonly seq: number
+	readonly tsMs: number
+}
+
+/** A transaction that has ended. */
+export interface Transaction {
+	readonly tx: string
+	/** Empty where statements are not kept, or it was given up. */
+	readonly statements: readonly Recorded[]
+	/** How many it has. */
+	readonly count: number
+	readonly end: TransactionEnd
+	/** Why it is not replayed. */
+	readonly skip: SkipReason | undefined
+}
+
+export interface TransactionsOptions {
+	readonly chosen: ResolvedFilter
+	readonly skipsReads: boolean
+	readonly includeRolledBack: boolean
+	readonly openBytesMax: number
+	/** Whether statements are held until their transaction ends. */
+	readonly keeps: boolean
+	/** Told of each statement for which a transaction is given up. */
+	readonly unreplayable: (statement: Recorded, why: UnreplayableStatement['why']) => void
+}
+
+interface Open {
+	readonly tx: string
+	statements: Recorded[]
+	count: number
+	/** Of its last statement. */
+	seq: number
+	bytes: number
+	isWanted: boolean
+	onlyReads: boolean
+	givenUp: SkipReason | undefined
+}
+
+export class Transactions {
+	readonly #options: TransactionsOptions
+	/** By session: each has one at a time. */
+	readonly #open = new Map<string, Open>()
+	#bytes = 0
+
+	constructor(options: TransactionsOptions) {
+		this.#options = options
+	}
+
+	/** Takes the next statement. Returns what ended by it: its transaction, and an earlier one of its session that nothing is known of any more. */
+	add(record: LogRecord, data: StatementData): Transaction[] {
+		const statement = { data, seq: record.seq, tsMs: record.tsMs }
+		const ended: Transaction[] = []
+		let open = this.#open.get(data.session)
+		if (open !== undefined && open.tx !== data.tx) {
+			ended.push(this.#close(data.session, open, 'unknown', 'unfinished'))
+			open = undefined
+		}
+		if (open === undefined) {
+			open = newOpen(data.tx)
+			this.#open.set(data.session, open)
+		}
+		open.count++
+		if (data.seq !== ++open.seq) this.#giveUp(open, 'incomplete')
+		open.seq = data.seq
+		open.isWanted ||= matches(record, this.#options.chosen)
+		open.onlyReads &&= isRead(data)
+		if (data.unreplayable !== undefined) {
+			this.#options.unreplayable(statement, data.unreplayable)
+			this.#giveUp(open, 'unreplayable')
+		}
+		this.#hold(open, statement)
+		if (data.end !== undefined) ended.push(this.#close(data.session, open, data.end))
+		return ended
+	}
+
+	/** Those that have not ended. */
+	rest(): Transaction[] {
+		return [...this.#open].map(([session, open]) => this.#close(session, open, 'unknown', 'unfinished'))
+	}
+
+	#hold(open: Open, statement: Recorded): void {
+		if (!this.#options.keeps || open.givenUp !== undefined) return
+		open.statements.push(statement)
+		const bytes = sizeOf(statement.data)
+		open.bytes += bytes
+		this.#bytes += bytes
+		if (this.#bytes <= this.#options.openBytesMax || statement.data.end !== undefined) return
+		const [largest] = [...this.#open.values()].sort((a, b) => b.bytes - a.bytes)
+		const last = largest?.statements.at(-1)
+		if (largest === undefined || last === undefined) return
+		this.#options.unreplayable(last, 'tooLarge')
+		this.#giveUp(largest, 'unreplayable')
+	}
+
+	#giveUp(open: Open, why: SkipReason): void {
+		open.givenUp ??= why
+		this.#bytes -= open.bytes
+		open.bytes = 0
+		open.statements = []
+	}
+
+	#close(session: string, open: Open, end: TransactionEnd, unless?: SkipReason): Transaction {
+		this.#open.delete(session)
+		this.#bytes -= open.bytes
+		const { tx, statements, count } = open
+		return { tx, statements, count, end, skip: this.#skip(open, end, unless) }
+	}
+
+	#skip(open: Open, end: TransactionEnd, unless: SkipReason | undefined): SkipReason | undefined {
+		const { skipsReads, includeRolledBack } = this.#options
+		if (!open.isWanted) return 'filtered'
+		if (open.givenUp !== undefined) return open.givenUp
+		if (unless !== undefined) return unless
+		if (end !== 'commit' && !includeRolledBack) return end === 'rollback' ? 'rolledBack' : 'unknownEnd'
+		return skipsReads && open.onlyReads ? 'readOnly' : undefined
+	}
+}
+
+function newOpen(tx: string): Open {
+	return {
+		tx,
+		statements: [],
+		count: 0,
+		seq: 0,
+		bytes: 0,
+		isWanted: false,
+		onlyReads: true,
+		givenUp: undefined,
+	}
+}
+
+/** What a record of the kind `sql` holds, where it is a journal's. */
+export function statementOf({ data }: LogRecord): StatementData | undefined {
+	const { session, tx, seq, text, params, commands } = (data ?? {}) as Partial<StatementData>
+	const isStatement =
+		typeof session === 'string' &&
+		typeof tx === 'string' &&
+		typeof seq === 'number' &&
+		typeof text === 'string' &&
+		Array.isArray(params) &&
+		Array.isArray(commands)
+	return isStatement ? (data as unknown as StatementData) : undefined
+}
+
+const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
+const AROUND = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET'])
+/** A `WITH` that writes is answered like a `SELECT`; and these functions are known to leave something behind. */
+const WRITES =
+	/\b(?:insert|update|delete|merge|nextval|setval|pg_notify|set_config|pg_logical_emit_message|lo_\w+)\b/i
+
+/**
+ * What only looks, as far as that can be seen: what a function does, its caller does not say. `SELECT INTO` brings no rows back. A `SET` outside of a
+ * transaction is there for what comes later.
+ */
+function isRead({ commands, checksum, text, error, seq, end }: StatementData): boolean {
+	if (commands.length === 0) return error !== undefined || text.trim() === ''
+	if (commands.includes('SET') && seq === 1 && end !== undefined) return false
+	if (commands.every((command) => AROUND.has(command))) return true
+	const reads = commands.every((command) => READING.has(command) || AROUND.has(command))
+	return (
+		reads && (checksum !== null || commands.every((command) => command !== 'SELECT')) && !WRITES.test(text)
+	)
+}
+
+function sizeOf({ text, params }: StatementData): number {
+	return params.reduce<number>((sum, param) => sum + (param?.length ?? 0) + 64, 512 + 2 * text.length)
+}
