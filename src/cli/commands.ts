@@ -9,6 +9,7 @@ import { merge } from './merge.ts'
 import { record } from './record.ts'
 import { repair } from './repair.ts'
 import { replay } from './replay.ts'
+import { replaySql } from './replay-sql.ts'
 import { sessions } from './sessions.ts'
 import { sources } from './sources.ts'
 import { state } from './state.ts'
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
 	repair,
 	record,
 	replay,
+	replaySql,
 	exportCommand,
 	importCommand,
 	merge,

@@ -5,7 +5,7 @@ const STATUSES = `Exit status
   0  fine, also after a torn tail
   1  nothing matched (dump --exit-status)
   2  wrong usage, or a file cannot be read or written
-  3  damage, or records lost to eviction, failed appends or overflow`
+  3  damage, or records lost to eviction, failed appends or overflow; statements that did not go as recorded (replay-sql)`
 
 /** All commands at a glance. */
 export function overview(commands: readonly Command[]): string {

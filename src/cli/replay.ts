@@ -15,6 +15,7 @@ import { count } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { FORM_OPTION, type Opened, openAny, Selected } from './selected.ts'
+import { SPEED_OPTION, speedOf } from './speed.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -35,11 +36,7 @@ export const replay: Command = {
 	options: [
 		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
 		TO_OPTION,
-		{
-			long: 'speed',
-			value: 'FACTOR',
-			help: '1 is real time, 10 ten times as fast, max as fast as the target takes it, which it is unless told',
-		},
+		SPEED_OPTION,
 		{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
 		{
 			long: 'retries',
@@ -94,18 +91,11 @@ function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayO
 	return {
 		...(filter as LogFilter),
 		...(limit === Number.POSITIVE_INFINITY ? {} : { limit }),
-		speed: speedOf(invocation.text('speed') ?? 'max'),
+		speed: speedOf(invocation),
 		...(retries === undefined ? {} : { retries }),
 		stopOnError: invocation.flag('stop-on-error'),
 		dryRun: invocation.flag('dry-run'),
 	}
-}
-
-function speedOf(text: string): 'max' | number {
-	if (text === 'max') return text
-	const speed = Number(text)
-	if (/^\d*\.?\d+$/.test(text) && speed > 0) return speed
-	throw usage(`--speed takes max or a number above 0, such as 1 or 0.5, not ${JSON.stringify(text)}`)
 }
 
 /** What is written from now on too, where that is asked for. */

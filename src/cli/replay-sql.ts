@@ -1,0 +1,232 @@
+/** `mesh-chain replay-sql`: journaled statements into another Postgres, and which of them answer differently there. */
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { openChain } from '../chain/read/open-chain.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import type { PgTargetOptions } from '../journal/pg-target.ts'
+import type { ReplayStatementsOptions } from '../journal/replay-statements-options.ts'
+import type { StatementPlace, StatementProgress, StatementReport } from '../journal/statement-report.ts'
+import { type Command, type Invocation, usage } from './command.ts'
+import { escapeControls } from './escape.ts'
+import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
+import { count } from './numbers.ts'
+import { StatusLine } from './progress.ts'
+import { REPORT_OPTIONS } from './report-options.ts'
+import { Selected } from './selected.ts'
+import { SPEED_OPTION, speedOf } from './speed.ts'
+import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { formatTime } from './times.ts'
+
+const NOT_HERE = ['reverse', 'limit', 'kind']
+/** So many of each list are shown to people. */
+const SHOWN_MAX = 20
+
+export const replaySql: Command = {
+	name: 'replay-sql',
+	summary: 'replay journaled SQL into another Postgres, and compare',
+	usage: 'FILE --target URL [options]',
+	examples: [
+		[
+			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target postgres://mesh@staging/shop --compare',
+			'an hour of it into another database: what answers differently there?',
+		],
+		['mesh-chain replay-sql node.chain --dry-run', 'only count what would be replayed'],
+	],
+	options: [
+		{ long: 'target', value: 'URL', help: 'postgres://user@host:5432/database, without a password' },
+		{ long: 'host', value: 'HOST', help: 'these stand in place of what the URL says' },
+		{ long: 'port', value: 'PORT', help: 'of the target' },
+		{ long: 'user', value: 'USER', help: 'of the target' },
+		{ long: 'database', value: 'NAME', help: 'of the target' },
+		{
+			long: 'password-file',
+			value: 'FILE',
+			help: 'a file that holds the password; PGPASSWORD and ~/.pgpass are read too',
+		},
+		...FILTER_OPTIONS.filter(({ long }) => !NOT_HERE.includes(long)),
+		{ long: 'compare', help: 'compare rows, checksums and errors with the recording, reads included' },
+		{
+			long: 'mode',
+			value: 'MODE',
+			choices: ['commit', 'as-recorded'],
+			help: 'commit: one transaction after the other; as-recorded: interleaved as they were',
+		},
+		{ long: 'include-rolled-back', help: 'replay what was rolled back too' },
+		SPEED_OPTION,
+		{ long: 'retries', value: 'COUNT', help: 'how often a lost connection is tried to be made again: 10' },
+		{ long: 'stop-on-error', help: 'end after the first transaction that failed' },
+		{ long: 'dry-run', help: 'connect to nothing: only count' },
+		...REPORT_OPTIONS,
+	],
+	async run(invocation, terminal) {
+		for (const name of invocation.files)
+			if (name.includes('://')) throw usage('which database to replay into is named with --target')
+		const { file } = invocation
+		const selection = selectionOf(invocation, terminal.now())
+		const options = optionsOf(invocation, selection)
+		const target = targetOf(invocation, options.dryRun === true)
+		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const replayStatements = await loadReplay()
+		const signal = terminal.interrupted()
+		const chain = await openChain(file)
+		const selected = new Selected(chain, selection, basename(file))
+		const line = new StatusLine(terminal)
+		try {
+			const onProgress = (progress: StatementProgress) => line.show(progressText(progress))
+			const report = await replayStatements(selected, target, {
+				...options,
+				signal,
+				onProgress,
+				progressMs: 200,
+			})
+			line.end()
+			const isJson = invocation.text('output') === 'json'
+			const text = isJson ? `${JSON.stringify(report)}\n` : prettyReport(report, paint)
+			await new Output(terminal.stdout).write(text)
+			return statusOf(report, selected.isLossy)
+		} finally {
+			line.end()
+			await chain.close()
+		}
+	},
+}
+
+/** What needs node-postgres is loaded here only: everything else works without it. */
+async function loadReplay() {
+	try {
+		return (await import('../journal/replay-statements.ts')).replayStatements
+	} catch (error) {
+		const { code } = error as { readonly code?: unknown }
+		if (code !== 'ERR_MODULE_NOT_FOUND' || !messageOf(error).includes("'pg'")) throw error
+		throw new MeshChainError(
+			'TARGET_UNREACHABLE',
+			'replay-sql needs node-postgres, which is not installed: npm install pg',
+		)
+	}
+}
+
+function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatementsOptions {
+	const { limit: _limit, reverse: _reverse, gaps: _gaps, ...filter } = query
+	const retries = invocation.count('retries')
+	return {
+		...filter,
+		mode: invocation.text('mode') === 'as-recorded' ? 'asRecorded' : 'commit',
+		compare: invocation.flag('compare'),
+		includeRolledBack: invocation.flag('include-rolled-back'),
+		speed: speedOf(invocation),
+		...(retries === undefined ? {} : { retries }),
+		stopOnError: invocation.flag('stop-on-error'),
+		dryRun: invocation.flag('dry-run'),
+	}
+}
+
+/** No message of this says what was given: it may be a secret. */
+function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
+	const url = invocation.text('target')
+	if (url !== undefined) {
+		if (hasPassword(url))
+			throw usage(
+				'--target has a password in it, which the list of processes shows to everyone: leave it out, and set PGPASSWORD, put it into ~/.pgpass, or name a file that holds it with --password-file',
+			)
+		if (!/^postgres(?:ql)?:\/\//.test(url))
+			throw usage('--target takes a URL such as postgres://user@host:5432/database')
+	}
+	const port = invocation.count('port')
+	if (port !== undefined && (port === 0 || port > 65_535))
+		throw usage('--port takes a number from 1 to 65535')
+	const given = {
+		url,
+		host: invocation.text('host'),
+		port,
+		user: invocation.text('user'),
+		database: invocation.text('database'),
+	}
+	const target = Object.fromEntries(
+		Object.entries(given).filter(([, value]) => value !== undefined && value !== ''),
+	)
+	if (Object.keys(target).length === 0 && !isDryRun)
+		throw usage('replay into which database? --target postgres://user@host/database names it')
+	const path = invocation.text('password-file')
+	return path === undefined ? target : { ...target, password: passwordIn(path) }
+}
+
+function hasPassword(url: string): boolean {
+	if (/:\/\/[^@]*:[^@]*@/.test(url) || /[?&]password=/i.test(url)) return true
+	return URL.canParse(url) && (new URL(url).password !== '' || new URL(url).searchParams.has('password'))
+}
+
+function passwordIn(path: string): string {
+	let text: string
+	try {
+		text = readFileSync(path, 'utf8')
+	} catch (error) {
+		throw usage(`--password-file cannot be read: ${messageOf(error)}`)
+	}
+	const password = text.replace(/\r?\n$/, '')
+	if (password !== '') return password
+	throw usage(`--password-file names a file with nothing in it: ${escapeControls(path)}`)
+}
+
+function progressText({ replayed, failures, differences, seq, tsMs }: StatementProgress): string {
+	return `${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed, at seq ${seq} of ${formatTime(tsMs)}`
+}
+
+function statusOf(report: StatementReport, isLossy: boolean): number {
+	if (report.ended === 'aborted' || report.ended === 'targetGone') return STATUS.usage
+	const { failures, differences, unreplayables } = report
+	return failures + differences + unreplayables > 0 || isLossy ? STATUS.damage : STATUS.fine
+}
+
+function prettyReport(report: StatementReport, paint: Paint): string {
+	const lines = [
+		...listed(report.differed, report.differences, ({ what, expected, actual }) => {
+			return `${paint('yellow', 'differed')} in ${what}: ${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+		}),
+		...listed(
+			report.failed,
+			report.failures,
+			({ error }) => `${paint('red', 'failed')}: ${escapeControls(error)}`,
+		),
+		...listed(
+			report.unreplayable,
+			report.unreplayables,
+			({ why }) => `${paint('yellow', 'not replayable')}: ${why}`,
+		),
+		summaryOf(report, paint),
+	]
+	if (report.firstError !== null) lines.push(`  first error: ${escapeControls(report.firstError)}`)
+	if (report.ended !== 'end') lines.push(`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
+	return `${lines.join('\n')}\n`
+}
+
+const ENDINGS = {
+	aborted: 'interrupted',
+	error: 'stopped by the error',
+	targetGone: 'the target does not come back',
+} as const
+
+function summaryOf(report: StatementReport, paint: Paint): string {
+	const { replayed, transactions, failures, unknown, differences, unreplayables, gaps } = report
+	const notes = [
+		`${count(replayed)} ${replayed === 1 ? 'statement' : 'statements'} of ${count(transactions)} ${transactions === 1 ? 'transaction' : 'transactions'} replayed in ${(report.elapsedMs / 1000).toFixed(1)} s`,
+		failures === 0 ? '' : `${count(failures)} failed`,
+		unknown === 0 ? '' : `${count(unknown)} of them perhaps not`,
+		differences === 0 ? '' : `${count(differences)} differed`,
+		unreplayables === 0 ? '' : `${count(unreplayables)} not replayable`,
+		...Object.entries(report.skipped).map(
+			([reason, statements]) => `${count(statements)} skipped (${reason})`,
+		),
+		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
+		report.reconnects === 0 ? '' : `${count(report.reconnects)} reconnects`,
+	].filter(Boolean)
+	const isFine = failures + differences + unreplayables === 0
+	return `${isFine ? paint('green', 'ok') : paint('red', 'NOT THE SAME')}: ${notes.join(', ')}`
+}
+
+function* listed<T extends StatementPlace>(list: readonly T[], total: number, text: (entry: T) => string) {
+	for (const entry of list.slice(0, SHOWN_MAX)) {
+		const { tx, seq, recordSeq } = entry
+		yield `${text(entry)}\n  tx ${escapeControls(tx)} seq ${seq}, record ${recordSeq}: ${escapeControls(entry.text)}`
+	}
+	if (total > SHOWN_MAX) yield `  and ${count(total - SHOWN_MAX)} more: -o json lists up to 1,000`
+}
