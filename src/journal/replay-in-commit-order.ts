@@ -1,9 +1,13 @@
 /** One transaction after the other, in the order in which they ended, each on a connection that nothing has been done on before. */
 import type { Answer, TargetConnection } from './pg-target.ts'
+import type { StatementData } from './statement.ts'
 import { isUnreachable, type StatementReplay } from './statement-replay.ts'
 import { failed, judge, type Verdict } from './statement-tally.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
 
+const SETTING = new Set(['SET', 'RESET', 'DISCARD ALL'])
+const SETTINGS_MAX = 100
+const SESSIONS_MAX = 1000
 /** What another attempt may well not meet again: a failed serialisation, a deadlock. */
 const PASSING = new Set(['40001', '40P01'])
 
@@ -21,6 +25,7 @@ export async function replayInCommitOrder(replay: StatementReplay): Promise<void
 
 class CommitOrder {
 	readonly #replay: StatementReplay
+	readonly #settings = new SessionSettings()
 	#connection: TargetConnection | undefined
 
 	constructor(replay: StatementReplay) {
@@ -38,8 +43,9 @@ class CommitOrder {
 		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
 		if (this.#replay.isOver) return
 		tally.transaction()
-		if (options.dryRun) tally.replayed(statements.length)
-		else for (const verdict of await this.#verdicts(statements)) tally.take(verdict)
+		if (options.dryRun) return tally.replayed(statements.length)
+		for (const verdict of await this.#verdicts(statements)) tally.take(verdict)
+		this.#settings.note(statements)
 	}
 
 	/** Of the last attempt. */
@@ -47,7 +53,9 @@ class CommitOrder {
 		for (let tries = 0; ; tries++) {
 			const attempt = new Attempt(statements, this.#replay.options.compare)
 			try {
-				await attempt.run(await this.#clean())
+				const connection = await this.#clean()
+				for (const setting of this.#settings.of(statements)) await connection.ask(setting)
+				await attempt.run(connection)
 			} catch (error) {
 				if (!isUnreachable(error)) throw error
 				return [failed(statements[0]!, null, error.message)]
@@ -122,4 +130,30 @@ export function begins({ data: { commands, text } }: Recorded): boolean {
 	return (
 		first === 'BEGIN' || first === 'START TRANSACTION' || /^\s*(?:begin|start\s+transaction)\b/i.test(text)
 	)
+}
+
+/** What a session was told outside of transactions, as a pool does when it connects: that holds for those that came behind it. */
+class SessionSettings {
+	/** The least recently noted session first; each text once. */
+	readonly #sessions = new Map<string, Map<string, StatementData>>()
+
+	note([statement, ...others]: readonly Recorded[]): void {
+		if (statement === undefined || others.length > 0) return
+		const { session, commands, text, params, error } = statement.data
+		if (error !== undefined || !commands.every((command) => SETTING.has(command)) || commands.length === 0)
+			return
+		const settings = this.#sessions.get(session) ?? new Map<string, StatementData>()
+		this.#sessions.delete(session)
+		if (commands.includes('DISCARD ALL')) return
+		const key = JSON.stringify([text, params])
+		settings.delete(key)
+		if (settings.size < SETTINGS_MAX) settings.set(key, statement.data)
+		this.#sessions.set(session, settings)
+		const [oldest] = this.#sessions.keys()
+		if (this.#sessions.size > SESSIONS_MAX && oldest !== undefined) this.#sessions.delete(oldest)
+	}
+
+	of([first]: readonly Recorded[]): Iterable<StatementData> {
+		return this.#sessions.get(first?.data.session ?? '')?.values() ?? []
+	}
 }

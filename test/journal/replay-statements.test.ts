@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Chain } from '../../src/chain/chain.ts'
 import { replayStatements } from '../../src/journal/index.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
 import { ask, contentOf, opened, recorded, statementsIn, twoDatabases } from '../support/databases.ts'
 import { PGBENCH_TABLES, runPgbench } from '../support/pgbench.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
+import { record } from '../support/records.ts'
 
 const TRANSACTIONS = sizeOf('PGBENCH')
 
@@ -170,4 +172,221 @@ test('a target that stays away ends the replay', async () => {
 		message: expect.stringMatching(/^connect to target: .+ECONNREFUSED/),
 	})
 	expect(await replayStatements(await opened(path), nowhere, { dryRun: true })).toMatchObject({ replayed: 1 })
+})
+
+test('a setting that a session was given outside of a transaction holds for what it did behind it', async () => {
+	const script = 'create schema shop; create table shop.t (n int)'
+	const { source, target } = await twoDatabases(postgres, script)
+	const path = await recorded(
+		source,
+		async (pool) => {
+			await pool.query('set search_path = shop')
+			await pool.query('insert into t values (1)')
+			await pool.query('discard all')
+			await pool.query('insert into shop.t values (2)')
+		},
+		{ max: 1 },
+	)
+	const report = await replayStatements(await opened(path), target, { compare: true })
+	expect(report).toMatchObject({ replayed: 4, failures: 0 })
+})
+
+test('what cannot be replayed as it was is listed, and its transaction left out as a whole', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int, v text)')
+	const path = await recorded(
+		source,
+		async (pool) => {
+			const client = await pool.connect()
+			for (const values of [
+				[1, 'hidden'],
+				[2, 'x'.repeat(3000)],
+				[3, 'fine'],
+			]) {
+				await client.query('begin')
+				await client.query('insert into t values ($1, $2)', values)
+				await client.query('commit')
+			}
+			client.release()
+		},
+		{
+			redact: (_text, params) => (params[1] === 'hidden' ? [params[0]!] : undefined),
+			statementBytesMax: 2000,
+		},
+	)
+	const chain = await opened(path)
+	const report = await replayStatements(chain, target)
+	expect(report).toMatchObject({
+		replayed: 3,
+		transactions: 1,
+		unreplayables: 2,
+		unreplayable: [{ why: 'redacted', seq: 2, recordSeq: 2 }, { why: 'cut' }],
+		skipped: { unreplayable: 6 },
+	})
+	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 3 }])
+	for (const mode of ['commit', 'asRecorded'] as const)
+		expect(await replayStatements(chain, target, { mode, dryRun: true })).toMatchObject({
+			replayed: 3,
+			unreplayables: 2,
+			skipped: { unreplayable: 6 },
+		})
+})
+
+test('a transaction that is more than may be held is given up, and those beside it are not', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int, v text)')
+	const path = await recorded(source, async (pool) => {
+		const [large, small] = [await pool.connect(), await pool.connect()]
+		await large.query('begin')
+		await small.query('begin')
+		await small.query("insert into t values (1, 'small')")
+		for (let n = 0; n < 20; n++) await large.query('insert into t values (2, $1)', ['x'.repeat(1000)])
+		await large.query('commit')
+		await small.query('commit')
+		large.release()
+		small.release()
+	})
+	const report = await replayStatements(await opened(path), target, { openBytesMax: 10_000 })
+	expect(report).toMatchObject({
+		replayed: 3,
+		unreplayable: [{ why: 'tooLarge', text: 'insert into t values (2, $1)' }],
+		skipped: { unreplayable: 22 },
+	})
+	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 1 }])
+})
+
+test('a transaction that is not in the window as a whole is not replayed', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
+	const path = await recorded(source, async (pool) => {
+		const client = await pool.connect()
+		for (const n of [1, 2, 3])
+			for (const text of ['begin', `insert into t values (${n})`, 'commit']) await client.query(text)
+		client.release()
+	})
+	for (const mode of ['commit', 'asRecorded'] as const) {
+		await ask(target, 'truncate t')
+		const report = await replayStatements(await opened(path), target, { fromSeq: 2, toSeq: 8, mode })
+		expect(report).toMatchObject({ replayed: 3, skipped: { incomplete: 2, unfinished: 2 } })
+		expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 2 }])
+	}
+})
+
+test('transactions that only read are skipped unless they are compared; what writes by a SELECT is not', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int); create sequence s')
+	const path = await recorded(
+		source,
+		async (pool) => {
+			for (const text of ['begin', 'set local work_mem = 1024', 'select * from t', 'commit'])
+				await pool.query(text)
+			await pool.query('with x as (insert into t values (1) returning n) select * from x')
+			await pool.query('select n into u from t')
+			await pool.query("select nextval('s')")
+			await pool.query('show work_mem')
+		},
+		{ max: 1 },
+	)
+	const chain = await opened(path)
+	const report = await replayStatements(chain, target)
+	expect(report).toMatchObject({ replayed: 3, transactions: 3, failures: 0, skipped: { readOnly: 5 } })
+	expect(await contentOf(target)).toEqual(await contentOf(source))
+	const options = { compare: true, dryRun: true }
+	expect(await replayStatements(chain, target, options)).toMatchObject({ replayed: 8, skipped: {} })
+	expect(await replayStatements(chain, target, { ...options, reads: 'skip' })).toMatchObject({ replayed: 3 })
+})
+
+test('a transaction that COMMIT AND CHAIN began is one too', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
+	const path = await recorded(source, async (pool) => {
+		const client = await pool.connect()
+		const texts = ['begin', 'insert into t values (1)', 'commit and chain', 'insert into t values (2)']
+		const more = ['insert into t values (3)', 'rollback and chain', 'insert into t values (4)', 'commit']
+		for (const text of [...texts, ...more]) await client.query(text)
+		client.release()
+	})
+	for (const mode of ['commit', 'asRecorded'] as const) {
+		await ask(target, 'truncate t')
+		const report = await replayStatements(await opened(path), target, { mode, compare: true })
+		expect(report).toMatchObject({ replayed: 5, failures: 0, differences: 0, skipped: { rolledBack: 3 } })
+		expect((await ask(target, 'select n from t order by n')).rows).toEqual([{ n: 1 }, { n: 4 }])
+	}
+})
+
+test('as recorded, a statement that waits for one behind it does not hold the replay up for ever', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int); insert into t values (0)')
+	const path = await recorded(source, async (pool) => {
+		const [first, second] = [await pool.connect(), await pool.connect()]
+		await first.query('begin')
+		await first.query('update t set n = n + 1')
+		const waiting = second.query('update t set n = n * 10')
+		await first.query('commit')
+		await waiting
+		first.release()
+		second.release()
+	})
+	const [begun, update, ...ends] = await statementsIn(path)
+	const commit = ends.find(({ text }) => text === 'commit')!
+	const other = ends.find(({ text }) => text !== 'commit')!
+	// As it is recorded where the answer to the commit comes later than the one to what it let go.
+	const records = [begun, update, other, commit].map((data, index) =>
+		record(index + 1, { kind: 'sql', data }),
+	)
+	const chain = {
+		batches: async function* () {
+			yield records
+		},
+	} as unknown as Pick<Chain, 'batches'>
+	const report = await replayStatements(chain, target, { mode: 'asRecorded', compare: true })
+	expect(report).toMatchObject({ replayed: 4, failures: 0, differences: 0 })
+	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 10 }])
+})
+
+test('a commit that the connection did not survive is told as unknown, and not repeated', async () => {
+	const script = `create table t (n int);
+		create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.5); return null; end';
+		create constraint trigger slow after insert on t deferrable initially deferred for each row execute function slow()`
+	const { source, target } = await twoDatabases(postgres, script)
+	const path = await recorded(source, async (pool) => {
+		const client = await pool.connect()
+		for (const text of ['begin', 'insert into t values (1)', 'commit']) await client.query(text)
+		client.release()
+	})
+	const committing =
+		"select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and query = 'commit'"
+	const killed = expect.poll(
+		async () => (await ask(postgres.config, committing, [target.database])).rowCount,
+		{ timeout: 10_000 },
+	)
+	const [report] = await Promise.all([replayStatements(await opened(path), target), killed.toBe(1)])
+	expect(report).toMatchObject({
+		replayed: 2,
+		failures: 1,
+		unknown: 1,
+		retries: 0,
+		failed: [{ seq: 3, isUnknown: true, error: expect.stringContaining('lost while it was committing') }],
+	})
+})
+
+test.each([
+	[{ mode: 'sideways' }, 'INVALID_OPTION'],
+	[{ reads: 'compare' }, 'INVALID_OPTION'],
+	[{ compare: 1 }, 'INVALID_OPTION'],
+	[{ concurrency: 2 }, 'INVALID_OPTION'],
+	[{ onProgress: true }, 'INVALID_OPTION'],
+	[{ level: 'loud' }, 'INVALID_LEVEL'],
+] as const)('refuses the options %j', async (options, code) => {
+	const chain = { batches: () => expect.unreachable() } as unknown as Pick<Chain, 'batches'>
+	await expect(replayStatements(chain, {}, options as never)).rejects.toMatchObject({ code })
+})
+
+test.each([
+	{ url: 'mysql://secret@host' },
+	{ url: 'postgres://u:secret@[' },
+	{ port: 0 },
+	{ host: '' },
+	{ pasword: 'secret' },
+	{ ssl: 'yes' },
+])('refuses the target %j, and does not say what may be a secret', async (target) => {
+	const chain = { batches: () => expect.unreachable() } as unknown as Pick<Chain, 'batches'>
+	const error = await replayStatements(chain, target as never).catch((thrown) => thrown)
+	expect(error).toMatchObject({ code: 'INVALID_OPTION' })
+	expect(error.message).not.toContain('secret')
+	expect(error.stack).not.toContain('secret')
 })
