@@ -56,7 +56,8 @@ function differenceOf(
 ): Pick<DifferedStatement, 'what' | 'expected' | 'actual'> | undefined {
 	const [was, is] = [codeOf(expected), codeOf(actual)]
 	if (was !== is) return { what: 'error', expected: was, actual: is }
-	if (was !== null) return undefined
+	// Of what a cursor did not read to its end, only a part is known.
+	if (was !== null || expected.commands.length === 0) return undefined
 	if (expected.rows !== actual.rows) return { what: 'rows', expected: expected.rows, actual: actual.rows }
 	if (expected.checksum === actual.checksum) return undefined
 	return { what: 'checksum', expected: expected.checksum, actual: actual.checksum }

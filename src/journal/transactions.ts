@@ -164,7 +164,8 @@ const WRITES =
  * transaction is there for what comes later.
  */
 function isRead({ commands, checksum, text, error, seq, end }: StatementData): boolean {
-	if (commands.length === 0) return error !== undefined || text.trim() === ''
+	// A cursor that was not read to its end.
+	if (commands.length === 0) return error !== undefined || !WRITES.test(text)
 	if (commands.includes('SET') && seq === 1 && end !== undefined) return false
 	if (commands.every((command) => AROUND.has(command))) return true
 	const reads = commands.every((command) => READING.has(command) || AROUND.has(command))

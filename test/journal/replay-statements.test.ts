@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import Cursor from 'pg-cursor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Chain } from '../../src/chain/chain.ts'
 import { replayStatements } from '../../src/journal/index.ts'
@@ -290,6 +291,27 @@ test('transactions that only read are skipped unless they are compared; what wri
 	const options = { compare: true, dryRun: true }
 	expect(await replayStatements(chain, target, options)).toMatchObject({ replayed: 8, skipped: {} })
 	expect(await replayStatements(chain, target, { ...options, reads: 'skip' })).toMatchObject({ replayed: 3 })
+})
+
+test('a cursor that was read to its end is compared, and one that was not is no difference', async () => {
+	const script = 'create table t as select n from generate_series(1, 10) n'
+	const { source, target } = await twoDatabases(postgres, script)
+	const path = await recorded(source, async (pool) => {
+		const client = await pool.connect()
+		for (const count of [4, 100]) {
+			const cursor = client.query(new Cursor('select n from t order by n'))
+			await cursor.read(count)
+			await cursor.close()
+		}
+		client.release()
+	})
+	const chain = await opened(path)
+	expect(await replayStatements(chain, target)).toMatchObject({ replayed: 0, skipped: { readOnly: 2 } })
+	const same = await replayStatements(chain, target, { compare: true })
+	expect(same).toMatchObject({ replayed: 2, differences: 0, failures: 0 })
+	await ask(target, 'delete from t where n = 1')
+	const { differed } = await replayStatements(chain, target, { compare: true })
+	expect(differed).toMatchObject([{ recordSeq: 2, what: 'rows', expected: 10, actual: 9 }])
 })
 
 test('a transaction that COMMIT AND CHAIN began is one too', async () => {
