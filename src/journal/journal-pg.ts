@@ -7,6 +7,7 @@ import { show } from '../record.ts'
 import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
 import { keptStatement } from './kept-statement.ts'
 import { type PgConnection, type PgQuery, PgSession } from './pg-session.ts'
+import { RecordOrder } from './record-order.ts'
 import { STATEMENT_KIND, type StatementData, type WireValue } from './statement.ts'
 
 type Callback = (error: unknown, result?: unknown) => void
@@ -40,7 +41,8 @@ const journaled = new WeakSet<object>()
  * wire, its transaction and how that ended, rows, a checksum of the result, duration, error. Returns what it was given, which behaves as before:
  * callbacks, promises, cursors, streams, errors and types are node-postgres' own.
  *
- * A statement is published when its answer is complete. What the loop cannot take is counted there; it never reaches the query.
+ * A statement is published when its answer is complete, and so is that of every COMMIT that was sent before: the order of the chain is the order in
+ * which transactions took effect, as far as it can be known. What the loop cannot take is counted there; it never reaches the query.
  *
  * @throws {MeshChainError} `INVALID_OPTION` for what is neither, or is journaled already.
  *
@@ -69,6 +71,8 @@ class Journal {
 	readonly #loop: MeshLoop
 	readonly #options: ResolvedJournalOptions
 	readonly #id = randomUUID()
+	/** All of its sessions have one server: what one does may wait for another. */
+	readonly #order = new RecordOrder((data) => this.#record(data))
 	#sessions = 0
 
 	constructor(loop: MeshLoop, options: ResolvedJournalOptions) {
@@ -87,7 +91,8 @@ class Journal {
 		const session = new PgSession(`${this.#id}:${++this.#sessions}`, client.connection, {
 			clock: Date.now,
 			toWire: (values) => values.map((value) => utils.prepareValue(value)),
-			record: (data) => this.#record(data),
+			sent: (text) => this.#order.sent(text),
+			record: (data, place) => this.#order.answered(data, place),
 		})
 		const query = client.query
 		const { Query } = client.constructor

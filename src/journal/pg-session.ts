@@ -32,8 +32,10 @@ export interface SessionHost {
 	clock(): number
 	/** Parameters as they go over the wire. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
+	/** A statement goes to the server. Returns its place among all, where that is known before it is answered. */
+	sent(text: string): number | undefined
 	/** Takes a statement whose answer is complete. */
-	record(data: StatementData): void
+	record(data: StatementData, place: number | undefined): void
 }
 
 /** What the server says about the connection once it is ready. */
@@ -62,7 +64,9 @@ export class PgSession {
 	follow(query: PgQuery): void {
 		const flight = new Flight()
 		around(query, 'submit', (connection) => {
-			flight.begin(this.#host.clock(), this.#textOf(query), this.#wireOf(query), query)
+			const text = this.#textOf(query)
+			flight.begin(this.#host.clock(), text, this.#wireOf(query), query)
+			flight.place = this.#host.sent(text)
 			return connection
 		})
 		around(query, 'handleRowDescription', () => flight.described())
@@ -124,7 +128,7 @@ export class PgSession {
 		const end = status === undefined ? 'unknown' : isOver ? flight.end : undefined
 		const at = { session: this.#id, tx: `${this.#id}:${this.#tx}`, seq: this.#seq }
 		if (end !== undefined) this.#seq = 0
-		this.#host.record(flight.toData(at, end, this.#host.clock()))
+		this.#host.record(flight.toData(at, end, this.#host.clock()), flight.place)
 	}
 }
 
@@ -133,6 +137,8 @@ class Flight {
 	readonly checksum = new ResultChecksum()
 	error: unknown
 	isOver = false
+	/** Among all statements of the journal, where it is known already. */
+	place: number | undefined
 	#startedMs = 0
 	#text = ''
 	#params: readonly WireValue[] = []

@@ -98,8 +98,14 @@ export class TargetConnection {
 		this.#session = new PgSession('target', connection, {
 			clock: Date.now,
 			toWire: (values) => values as readonly WireValue[],
+			sent: () => undefined,
 			record: (data) => this.#answered?.(data),
 		})
+	}
+
+	/** Of the server's process. */
+	get pid(): number | undefined {
+		return (this.#client as unknown as { readonly processID: number | null }).processID ?? undefined
 	}
 
 	get isLost(): boolean {

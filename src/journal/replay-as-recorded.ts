@@ -6,8 +6,8 @@ import type { SkipReason } from './statement-report.ts'
 import { failed, judge } from './statement-tally.ts'
 import { type Recorded, Transactions, type TransactionsOptions } from './transactions.ts'
 
-/** A statement that takes longer waits for a lock, maybe of one that comes behind it. */
-const BLOCKED_MS = 500
+/** So often it is looked whether a statement waits for a lock: maybe of one that comes behind it. */
+const LOOK_MS = 20
 /** So many may wait, and nothing more is read. */
 const BLOCKED_MAX = 1000
 /** So many connections are kept for sessions that may go on. */
@@ -22,6 +22,8 @@ class AsRecorded {
 	/** The least recently used first. */
 	readonly #sessions = new Map<string, Session>()
 	readonly #running = new Set<Promise<void>>()
+	/** Looks at the others. */
+	#watch: TargetConnection | undefined
 
 	constructor(replay: StatementReplay) {
 		this.#replay = replay
@@ -71,8 +73,33 @@ class AsRecorded {
 		const answered = (await this.#session(statement.data.session)).take(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
-		await Promise.race([running, this.#replay.wait(BLOCKED_MS + 2 * statement.data.durationMs)])
+		await this.#answeredOrBlocked(running, statement.data.session)
 		while (this.#running.size >= BLOCKED_MAX) await Promise.race(this.#running)
+	}
+
+	/** Answers came to the service in another order than the server gave them now and then: a commit behind what it let go. */
+	async #answeredOrBlocked(running: Promise<void>, session: string): Promise<void> {
+		while (this.#running.has(running)) {
+			await Promise.race([running, this.#replay.wait(LOOK_MS)])
+			if (this.#running.has(running) && (await this.#isBlocked(session))) return
+		}
+	}
+
+	/** Whether what is under way in a session waits for another one, by what the server says. */
+	async #isBlocked(session: string): Promise<boolean> {
+		const pid = this.#sessions.get(session)?.pid
+		if (pid === undefined) return false
+		if (this.#watch === undefined || this.#watch.isLost) {
+			try {
+				this.#watch = await this.#replay.connection(this.#watch)
+			} catch (error) {
+				if (isUnreachable(error)) return false
+				throw error
+			}
+		}
+		const text = 'select where cardinality(pg_blocking_pids($1)) > 0'
+		const { data } = await this.#watch.ask({ text, params: [String(pid)] })
+		return data?.rows === 1
 	}
 
 	async #session(id: string): Promise<Session> {
@@ -105,6 +132,11 @@ class Session {
 
 	constructor(replay: StatementReplay) {
 		this.#replay = replay
+	}
+
+	/** Of the process behind its connection. */
+	get pid(): number | undefined {
+		return this.#connection?.pid
 	}
 
 	get isIdle(): boolean {

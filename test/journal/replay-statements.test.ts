@@ -192,6 +192,22 @@ test('a setting that a session was given outside of a transaction holds for what
 	expect(report).toMatchObject({ replayed: 4, failures: 0 })
 })
 
+test('each transaction has a connection that nothing was left on', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
+	const path = await recorded(source, async (pool) => {
+		const clients = [await pool.connect(), await pool.connect()]
+		for (const client of clients) {
+			await client.query('create temp table own (n int)')
+		}
+		for (const client of clients) client.release()
+	})
+	for (const mode of ['commit', 'asRecorded'] as const)
+		expect(await replayStatements(await opened(path), target, { mode, compare: true })).toMatchObject({
+			replayed: 2,
+			failures: 0,
+		})
+})
+
 test('what cannot be replayed as it was is listed, and its transaction left out as a whole', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int, v text)')
 	const path = await recorded(
@@ -319,14 +335,20 @@ test('a transaction that COMMIT AND CHAIN began is one too', async () => {
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
 		const texts = ['begin', 'insert into t values (1)', 'commit and chain', 'insert into t values (2)']
-		const more = ['insert into t values (3)', 'rollback and chain', 'insert into t values (4)', 'commit']
+		const more = [
+			'insert into t values (3)',
+			'rollback and chain',
+			'insert into t values (4)',
+			'savepoint s',
+			'commit',
+		]
 		for (const text of [...texts, ...more]) await client.query(text)
 		client.release()
 	})
 	for (const mode of ['commit', 'asRecorded'] as const) {
 		await ask(target, 'truncate t')
 		const report = await replayStatements(await opened(path), target, { mode, compare: true })
-		expect(report).toMatchObject({ replayed: 5, failures: 0, differences: 0, skipped: { rolledBack: 3 } })
+		expect(report).toMatchObject({ replayed: 6, failures: 0, differences: 0, skipped: { rolledBack: 3 } })
 		expect((await ask(target, 'select n from t order by n')).rows).toEqual([{ n: 1 }, { n: 4 }])
 	}
 })
@@ -411,4 +433,40 @@ test.each([
 	expect(error).toMatchObject({ code: 'INVALID_OPTION' })
 	expect(error.message).not.toContain('secret')
 	expect(error.stack).not.toContain('secret')
+})
+
+test('as recorded, a run of pgbench replays with eight connections, and no answer differs', async () => {
+	const { source, target } = await twoDatabases(postgres, PGBENCH_TABLES)
+	const path = await recorded(source, (pool) => runPgbench(pool, 200))
+	const report = await replayStatements(await opened(path), target, { mode: 'asRecorded', compare: true })
+	process.stdout.write(`as recorded: ${report.elapsedMs} ms\n`)
+	expect(report).toMatchObject({
+		replayed: 1400,
+		transactions: 200,
+		failures: 0,
+		differences: 0,
+		skipped: {},
+	})
+	expect(await contentOf(target)).toEqual(await contentOf(source))
+})
+
+test('transactions that wait for one another are replayed in the order in which they took effect', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int); insert into t values (1)')
+	const path = await recorded(source, async (pool) => {
+		let left = 500
+		const work = async () => {
+			const client = await pool.connect()
+			while (left-- > 0) {
+				await client.query('begin')
+				// Each sees what the one before it left, and no two can be exchanged.
+				await client.query('update t set n = (n * 31 + $1) % 1000003 returning n', [left])
+				await client.query('commit')
+			}
+			client.release()
+		}
+		await Promise.all(Array.from({ length: 8 }, work))
+	})
+	const report = await replayStatements(await opened(path), target, { compare: true })
+	expect(report).toMatchObject({ transactions: 500, failures: 0, differences: 0 })
+	expect(await contentOf(target)).toEqual(await contentOf(source))
 })

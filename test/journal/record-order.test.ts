@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { RecordOrder } from '../../src/journal/record-order.ts'
+import type { StatementData } from '../../src/journal/statement.ts'
+
+const named = (text: string) => ({ text }) as StatementData
+
+function ordered() {
+	const seen: string[] = []
+	return { seen, order: new RecordOrder(({ text }) => seen.push(text)) }
+}
+
+test('what was answered while a COMMIT was on its way comes behind it', () => {
+	const { seen, order } = ordered()
+	const commit = order.sent('COMMIT')
+	expect(order.sent('update t set n = 2')).toBeUndefined()
+	order.answered(named('update'))
+	const other = order.sent(' end;')
+	order.answered(named('end'), other)
+	expect(seen).toEqual([])
+	order.answered(named('commit'), commit)
+	expect(seen).toEqual(['commit', 'update', 'end'])
+})
+
+test('what was answered before a COMMIT was sent waits for nothing', () => {
+	const { seen, order } = ordered()
+	order.answered(named('insert'))
+	order.sent('commit')
+	expect(seen).toEqual(['insert'])
+})
+
+test('a COMMIT that hangs holds back 1,000 statements and no more', () => {
+	const { seen, order } = ordered()
+	const commit = order.sent('commit')
+	for (let n = 0; n < 1500; n++) order.answered(named(String(n)))
+	expect(seen).toHaveLength(500)
+	order.answered(named('commit'), commit)
+	expect([seen.length, seen[500], seen.at(-1)]).toEqual([1501, 'commit', '1499'])
+})
