@@ -470,3 +470,18 @@ test('transactions that wait for one another are replayed in the order in which 
 	expect(report).toMatchObject({ transactions: 500, failures: 0, differences: 0 })
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
+
+test('a transaction that ROLLBACK AND CHAIN began is one too, where what was rolled back is not replayed', async () => {
+	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
+	const path = await recorded(source, async (pool) => {
+		const client = await pool.connect()
+		const texts = ['begin', 'rollback and chain', 'insert into t values (1)', 'savepoint s', 'commit']
+		for (const text of texts) await client.query(text)
+		client.release()
+	})
+	for (const mode of ['commit', 'asRecorded'] as const)
+		expect(await replayStatements(await opened(path), target, { mode })).toMatchObject({
+			replayed: 3,
+			failures: 0,
+		})
+})
