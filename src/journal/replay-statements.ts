@@ -27,8 +27,10 @@ import type { StatementReport } from './statement-report.ts'
  * import { replayStatements } from 'mesh-chain/journal'
  *
  * const chain = await openChain('node.chain')
- * const report = await replayStatements(chain, { url: 'postgres://mesh@staging/shop' }, { compare: true })
- * console.log(report.replayed, report.differences, report.firstError)
+ * const staging = { url: 'postgres://mesh@staging/shop' }
+ * const wouldBe = await replayStatements(chain, staging, { dryRun: true }) // connects to nothing
+ * console.log(wouldBe.replayed, wouldBe.skipped)
+ * // await replayStatements(chain, staging, { compare: true }) does it, and says what answered differently
  * await chain.close()
  * ```
  */
