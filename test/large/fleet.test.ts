@@ -213,6 +213,7 @@ class Fleet {
 		await this.#nats.kill()
 		await pause(300)
 		this.#nats = await startNats({ port: this.#nats.port })
+		onTestFinished(this.#nats.stop)
 		await this.#settled()
 		this.outages.push({ fromMs, untilMs: Date.now() })
 		await pause(200)
@@ -333,6 +334,7 @@ function checkAddress(
 
 test('200 sources over a server that is killed: each sample is stored once or counted', async () => {
 	const nats = await startNats()
+	onTestFinished(nats.stop)
 	const connections: NatsConnection[] = []
 	for (let left = 1 + CONNECTIONS; left > 0; left--) {
 		const options = { port: nats.port, maxReconnectAttempts: -1, reconnectTimeWait: 100 }
