@@ -68,6 +68,8 @@ class Copier {
 	replaced = 0
 	/** The containers we are inside of, outermost first. */
 	readonly #path: object[] = []
+	/** The last number that made a key another one. */
+	#renamed = 1
 	readonly #bytesMax: number
 	readonly #depthMax: number
 
@@ -264,9 +266,16 @@ class Copier {
 	/** What a key is called in the copy: another name for one that cannot be carried as it is, and no two the same. */
 	#key(key: string, copy: object, source: object): string {
 		const carried = this.#carried(key)
-		const name = carried === key ? key : freeName(carried, copy, source)
+		const name = carried === key ? key : this.#freeName(carried, copy, source)
 		this.bytes += HEAD_BYTES + (name.length < 64 ? name.length * BYTES_PER_UNIT_MAX : Buffer.byteLength(name))
 		return name
+	}
+
+	/** A name, numbered where a field of the source or of its copy has it already. No number is tried twice, however many keys are alike. */
+	#freeName(name: string, copy: object, source: object): string {
+		let free = name
+		while (Object.hasOwn(source, free) || Object.hasOwn(copy, free)) free = `${name}${++this.#renamed}`
+		return free
 	}
 
 	/** `__proto__` is what no reader of MessagePack in JavaScript will make a key. */
@@ -305,15 +314,6 @@ export function isWellFormed(text: string): boolean {
 /** A text with lone surrogates replaced by U+FFFD: what UTF-8 can carry. */
 export function toWellFormed(text: string): string {
 	return (text as unknown as WellFormedString).toWellFormed()
-}
-
-/** A name, numbered where a field of the source or of its copy has it already. */
-function freeName(name: string, copy: object, source: object): string {
-	let free = name
-	for (let number = 2; Object.hasOwn(source, free) || Object.hasOwn(copy, free); number++) {
-		free = `${name}${number}`
-	}
-	return free
 }
 
 function nameOf(thrown: unknown): string {

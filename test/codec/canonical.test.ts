@@ -98,3 +98,15 @@ describe('the canonical form', () => {
 		expect(canonicalise({ hostile }).value).toEqual({ hostile: marker('threw TypeError') })
 	})
 })
+
+test('keys that all become the same one are told apart in time that grows with their number', () => {
+	// Of lone surrogates: as many different keys as fit, which a parser of JSON makes of what comes from outside.
+	const lone = (unit: number) => String.fromCharCode(0xd800 + unit)
+	const keys = Array.from(
+		{ length: 20_000 },
+		(_, index) => lone(index % 1024) + lone(Math.floor(index / 1024)),
+	)
+	const { value, markers } = canonicalise(Object.fromEntries(keys.map((key, index) => [key, index])))
+	expect(markers).toBe(0)
+	expect(new Set(Object.values(value as object)).size).toBe(20_000)
+}, 10_000)
