@@ -15,7 +15,7 @@ import { promisify } from 'node:util'
 const REQUESTS = 60
 const REQUEST_MS = 40
 const SLOW_MS = 200
-const WINDOW_MS = 450
+const WINDOW_MS = 200
 
 const cwd = resolve(process.argv[2] ?? '.')
 const program = fileURLToPath(import.meta.resolve('mesh-chain')).replace(/index\.js$/, 'cli/main.js')
@@ -83,16 +83,25 @@ const spikes = delays
 	.filter(({ data }) => data.value.maxMs >= SLOW_MS)
 	.toSorted((a, b) => b.data.value.maxMs - a.data.value.maxMs)
 
-/** A time at which the event loop was blocked: what began last before it is what blocks it. */
-const within = ({ tsMs, data }) => Math.floor(tsMs - data.value.maxMs / 2)
-const blockedBy = (spike) => requests.findLast(({ tsMs }) => tsMs <= within(spike))
+/**
+ * The request that blocked the event loop is the one after which nothing was heard for longest. It began at most `maxMs` before the block ended,
+ * and the next scan, or the one after it, says how long that was.
+ */
+const around = ({ tsMs, data }) => ({ fromMs: Math.floor(tsMs - data.value.maxMs) - WINDOW_MS, toMs: tsMs })
+function blockedBy(spike) {
+	const { fromMs, toMs } = around(spike)
+	const began = requests.filter(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)
+	const silenceMs = (at) => (began[at + 1]?.tsMs ?? toMs) - began[at].tsMs
+	const longest = began.reduce((best, _, at) => (silenceMs(at) > silenceMs(best) ? at : best), 0)
+	return began[longest]
+}
 const found = spikes.find((spike) => blockedBy(spike)?.data.url === '/report')
 const shown = found ?? spikes[0]
 if (shown !== undefined) {
-	const { tsMs } = shown
-	const around = `-S ${time(tsMs - WINDOW_MS)} -U ${time(tsMs + WINDOW_MS)}`
-	await show(`dump vitals/samples.chain -o pretty --daemon event-loop ${around}`)
-	await show(`dump vitals/samples.chain -o pretty -k request -U ${time(within(shown))} -r -n 1`)
+	const { fromMs, toMs } = around(shown)
+	const window = `-S ${time(fromMs)} -U ${time(toMs + WINDOW_MS)}`
+	await show(`dump vitals/samples.chain -o pretty --daemon event-loop ${window}`)
+	await show(`dump vitals/samples.chain -o pretty -k request ${window}`)
 }
 console.log(found !== undefined ? '\nthe event loop was blocked while /report was answered' : '\nnot found')
 if (found === undefined) process.exitCode = 1

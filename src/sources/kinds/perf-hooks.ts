@@ -1,9 +1,10 @@
 /** The health of this process, as sources to scan: how late its event loop is, its garbage collection, its memory. */
 import {
 	constants,
-	type IntervalHistogram,
-	monitorEventLoopDelay,
+	createHistogram,
 	PerformanceObserver,
+	performance,
+	type RecordableHistogram,
 } from 'node:perf_hooks'
 import { checkOptionNames, checkTimerMs } from '../../options.ts'
 import type { Source } from '../source.ts'
@@ -16,37 +17,50 @@ export interface EventLoopDelay {
 	readonly maxMs: number
 }
 
-/** How late timers of this process are; a loop that was blocked for a second shows as a `maxMs` of about 1,000. */
+/**
+ * How late timers of this process are; a loop that was blocked for a second shows as a `maxMs` of about 1,000, whenever that was: the time since the last
+ * tick is looked at too. (`monitorEventLoopDelay` does not see a block that begins before its first tick behind `reset`.)
+ *
+ * @param options `resolutionMs`: a timer ticks so often. Default 10.
+ */
 export function eventLoopDelay(options: { readonly resolutionMs?: number } = {}): Source {
 	checkOptionNames(options, ['resolutionMs'])
 	const resolutionMs = checkTimerMs('resolutionMs', options.resolutionMs ?? 10)
-	let histogram: IntervalHistogram | undefined
+	const histogram = createHistogram()
+	let timer: NodeJS.Timeout | undefined
+	let lastMs = 0
+	const tick = () => {
+		const nowMs = performance.now()
+		histogram.record(Math.max(1, Math.round(1e6 * (nowMs - lastMs - resolutionMs))))
+		lastMs = nowMs
+	}
 	return {
 		read(): EventLoopDelay {
-			if (histogram === undefined) {
-				histogram = monitorEventLoopDelay({ resolution: resolutionMs })
-				histogram.enable()
-			}
-			const delay = delayOf(histogram, resolutionMs)
+			if (timer === undefined) {
+				lastMs = performance.now()
+				timer = setInterval(tick, resolutionMs).unref()
+			} else if (performance.now() - lastMs > resolutionMs) tick()
+			const delay = delayOf(histogram)
 			histogram.reset()
 			return delay
 		},
 		end() {
-			histogram?.disable()
-			histogram = undefined
+			clearInterval(timer)
+			timer = undefined
+			histogram.reset()
 		},
 	}
 }
 
-/** The histogram holds whole intervals in ns; the part of them that was waited for on purpose is no delay. */
-function delayOf(histogram: IntervalHistogram, resolutionMs: number): EventLoopDelay {
+/** The histogram holds ns, and none of 0. */
+function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	if (histogram.count === 0) return { meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }
-	const late = (ns: number) => Math.max(0, Math.round(ns / 1e3 - resolutionMs * 1e3) / 1e3)
+	const ms = (ns: number) => Math.round(ns / 1e3) / 1e3
 	return {
-		meanMs: late(histogram.mean),
-		p50Ms: late(histogram.percentile(50)),
-		p99Ms: late(histogram.percentile(99)),
-		maxMs: late(histogram.max),
+		meanMs: ms(histogram.mean),
+		p50Ms: ms(histogram.percentile(50)),
+		p99Ms: ms(histogram.percentile(99)),
+		maxMs: ms(histogram.max),
 	}
 }
 

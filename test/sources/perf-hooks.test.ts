@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { type EventLoopDelay, eventLoopDelay } from '../../src/sources/index.ts'
+
+const BLOCKED_MS = 60
+
+const block = () => {
+	const endMs = performance.now() + BLOCKED_MS
+	while (performance.now() < endMs) JSON.parse('1')
+}
+
+function delays() {
+	const source = eventLoopDelay({ resolutionMs: 10 })
+	const read = () => source.read?.(new AbortController().signal) as EventLoopDelay
+	read() // it begins with the first question
+	return { read, end: () => source.end?.() }
+}
+
+test('a block is told once, also when it began right behind a question', async () => {
+	const { read, end } = delays()
+	for (let round = 0; round < 10; round++) {
+		await sleep(25)
+		read()
+		block()
+		expect(read().maxMs).toBeGreaterThanOrEqual(BLOCKED_MS - 15)
+		expect(read().maxMs).toBeLessThan(BLOCKED_MS - 15)
+	}
+	end()
+})
+
+test('a block is told where the question comes some time behind it', async () => {
+	const { read, end } = delays()
+	for (let round = 0; round < 5; round++) {
+		await sleep(round)
+		read()
+		block()
+		await sleep(25)
+		const { maxMs, p50Ms, meanMs } = read()
+		expect(maxMs).toBeGreaterThanOrEqual(BLOCKED_MS - 15)
+		expect(p50Ms).toBeLessThanOrEqual(maxMs)
+		expect(meanMs).toBeGreaterThan(0)
+	}
+	end()
+})
+
+test('nothing of an earlier life is left', async () => {
+	const { read, end } = delays()
+	block()
+	end()
+	expect(read()).toEqual({ meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 })
+	end()
+})
