@@ -29,6 +29,8 @@ const COLUMNS = {
 	stored: ['stored', 0],
 	dropped: ['dropped', 0],
 	cpuPercent: ['processor, %', 1],
+	queriesPerSecond: ['queries/s', 0],
+	cpuUsPerQuery: ['processor, µs/query', 1],
 	ns: ['ns/record', 0],
 	gigabytesPerSecond: ['GB/s', 2],
 }

@@ -7,9 +7,21 @@ import { disk } from './disk.mjs'
 import { eventLoop } from './event-loop.mjs'
 import { follow } from './follow.mjs'
 import { growth } from './growth.mjs'
+import { journals } from './journal.mjs'
 import { large } from './large.mjs'
 import { reads } from './read.mjs'
 import { sources } from './sources.mjs'
 import { stages } from './stages.mjs'
 
-export const works = [...appends, disk, ...reads, large, growth, eventLoop, follow, ...sources, stages]
+export const works = [
+	...appends,
+	disk,
+	...reads,
+	large,
+	growth,
+	eventLoop,
+	follow,
+	...sources,
+	...journals,
+	stages,
+]
