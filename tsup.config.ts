@@ -8,6 +8,7 @@ const LINK = 'node_modules/.bin/mesh-chain'
 export default defineConfig({
 	entry: [
 		'src/index.ts',
+		'src/cluster/index.ts',
 		'src/journal/index.ts',
 		'src/recorder/index.ts',
 		'src/sources/index.ts',
@@ -20,6 +21,7 @@ export default defineConfig({
 	dts: {
 		entry: [
 			'src/index.ts',
+			'src/cluster/index.ts',
 			'src/journal/index.ts',
 			'src/recorder/index.ts',
 			'src/sources/index.ts',

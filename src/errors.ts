@@ -74,6 +74,10 @@ export const ERROR_CODES = [
 	'INVALID_SOURCE',
 	'INVALID_POLICY',
 	'SOURCES_CLOSED',
+	'CLUSTER_UNREACHABLE',
+	'STREAM_NOT_FOUND',
+	'STREAM_UNFIT',
+	'FORWARD_FAILED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

@@ -66,6 +66,7 @@ export type GapCause =
 	| 'retained'
 	| 'lagged'
 	| 'notImported'
+	| 'tooLarge'
 
 /** The `data` of a `$gap`: which records are absent, both ends inclusive, and why. */
 export interface GapData {

@@ -7,6 +7,7 @@ import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask } from '../support/databases.ts'
 import { sourceFiles } from '../support/layers.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 import { ROOT, run } from '../support/process.ts'
 
@@ -14,11 +15,14 @@ import { ROOT, run } from '../support/process.ts'
 mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 const folder = mkdtempSync(join(ROOT, '.tmp', 'examples-'))
 let postgres: Postgres
+let nats: NatsServer
 beforeAll(async () => {
 	postgres = await startPostgres()
+	nats = await startNats({ storeDir: join(folder, 'nats') })
 }, 120_000)
 afterAll(async () => {
 	await postgres.remove()
+	await nats.stop()
 	rmSync(folder, { recursive: true, force: true })
 })
 
@@ -39,7 +43,8 @@ function fenced(text: string, language: string): string[] {
 async function runExample(code: string, name: string) {
 	const cwd = mkdtempSync(join(folder, 'run-'))
 	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
-	writeFileSync(join(cwd, `${name}.mjs`), ts.transpileModule(code, { compilerOptions: options }).outputText)
+	const there = code.replaceAll('nats://127.0.0.1:4222', nats.url)
+	writeFileSync(join(cwd, `${name}.mjs`), ts.transpileModule(there, { compilerOptions: options }).outputText)
 	return run(process.execPath, [`${name}.mjs`], {
 		cwd,
 		env: code.includes('new pg.') ? await newDatabase() : {},
@@ -133,6 +138,19 @@ describe('the database traffic of README.md', () => {
 	})
 })
 
+/** What was forwarded from another node before. */
+const FORWARDED = `
+	import { MeshLoop as Loop } from 'mesh-chain'
+	import { forwardChain as forwardOther } from 'mesh-chain/cluster'
+	for (const node of ['node', 'api-1']) {
+		const loop = new Loop(new Writer(node + '.chain'), { nodeId: node })
+		loop.info('here')
+		await loop.close()
+	}
+	await using other = forwardOther('api-1.chain', { servers: 'nats://127.0.0.1:4222', create: {} })
+	await other.flushed()
+`
+
 describe('docstrings', () => {
 	const examples = [...sourceFiles(join(ROOT, 'src'))].flatMap(([path, text]) =>
 		fenced(text.replaceAll(/^\s*\* ?/gm, ''), 'ts').map((code) => [path, code] as const),
@@ -151,6 +169,7 @@ describe('docstrings', () => {
 			"import { FileChainAppender as Writer, JsonlAppender as Lines } from 'mesh-chain'",
 			...[...chains].map((file) => `await new Writer('${file}').close()`),
 			...lines.map((file) => `await new Lines('${file}').close()`),
+			...(code.includes('nats://') ? [FORWARDED] : []),
 			code,
 		].join('\n')
 		const { status, stderr } = await runExample(source, path.replaceAll(/\W/g, '-'))

@@ -16,11 +16,21 @@ export interface NatsServer {
 
 const START_MS_MAX = 20_000
 
-/** @param port the one of a server that was stopped, say; a free one unless given. */
-export async function startNats({ port }: { readonly port?: number } = {}): Promise<NatsServer> {
+export interface NatsServerOptions {
+	/** The one of a server that was stopped, say; a free one unless given. */
+	readonly port?: number
+	/** Where JetStream keeps what it has; without it there is no JetStream. */
+	readonly storeDir?: string
+	/** More of the command line. */
+	readonly args?: readonly string[]
+}
+
+export async function startNats({ port, storeDir, args = [] }: NatsServerOptions = {}): Promise<NatsServer> {
 	requirePackage('nats-server', ['nats-server', '--version'])
 	const own = port ?? (await freePort())
-	const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(own)], { stdio: 'ignore' })
+	const jetStream = storeDir === undefined ? [] : ['-js', '-sd', storeDir]
+	const command = ['-a', '127.0.0.1', '-p', String(own), ...jetStream, ...args]
+	const server = spawn('nats-server', command, { stdio: 'ignore' })
 	const end = (signal: NodeJS.Signals) => endOf(server, signal)
 	await accepting(server, own)
 	return {

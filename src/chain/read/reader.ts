@@ -3,16 +3,17 @@
  * read becomes a `$gap`. Never writes, never blocks the writer, and never sees half a frame.
  */
 import { MeshChainError } from '../../errors.ts'
-import { isGap, type LogRecord, show } from '../../record.ts'
+import { type LogRecord, show } from '../../record.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
 import { readHolder } from '../files/lock.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
 import { gatherInfo, stateOf } from './info.ts'
+import { limited } from './limited.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
 import { asReadError } from './open-file.ts'
-import { applyGapRule, type ResolvedQuery, resolveQuery } from './query.ts'
+import { type ResolvedQuery, resolveQuery } from './query.ts'
 import { RecordIterator } from './record-iterator.ts'
 import { resolveTail, Tail } from './tail.ts'
 
@@ -90,18 +91,11 @@ export class FileChain implements Chain {
 		})
 	}
 
-	/** The matching batches, cut to the limit. */
 	async *#limited(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		let left = query.limit
-		if (left === 0) return
 		try {
-			for await (const batch of this.#matching(query)) {
+			for await (const batch of limited(this.#matching(query), query, this.path)) {
 				this.#refuseWhenClosed()
-				const wanted = applyGapRule(batch, query.gaps, this.path)
-				const cut = left === Number.POSITIVE_INFINITY ? wanted : firstRecords(wanted, left)
-				if (left !== Number.POSITIVE_INFINITY) left -= countRecords(cut)
-				if (cut.length > 0) yield cut
-				if (left === 0) return
+				yield batch
 				this.#refuseWhenClosed()
 			}
 		} catch (error) {
@@ -143,15 +137,4 @@ async function endOf(file: OpenFile): Promise<ChainEndInfo> {
 	const state = stateOf(closed, holder !== undefined)
 	const exitCode = state === 'exited' ? closed?.detail : undefined
 	return { state, exitCode, holder, tornBytes, damagedBytes }
-}
-
-/** Up to the `count`th record that is no gap, with the gaps before it. */
-function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
-	let left = count
-	const last = batch.findIndex((record) => !isGap(record) && --left === 0)
-	return last < 0 ? batch : batch.slice(0, last + 1)
-}
-
-function countRecords(batch: LogRecord[]): number {
-	return batch.reduce((count, record) => count + (isGap(record) ? 0 : 1), 0)
 }

@@ -1,0 +1,46 @@
+/** Names chains in a stream: `nats://host:4222/stream?node=api-1`. */
+import { invalidOption } from '../options.ts'
+import { checkServers } from './connection.ts'
+import { checkStreamName } from './stream.ts'
+
+export interface StreamAddress {
+	readonly servers: readonly string[]
+	readonly stream: string
+	/** Only chains of these nodes; of all where there is none. */
+	readonly nodes: readonly string[]
+	/** Only these chains; all where there is none. */
+	readonly chainIds: readonly string[]
+}
+
+const FORM = 'an address such as nats://host:4222/stream or nats://a:4222,b:4222/stream?node=api-1'
+
+/** Whether a text names a stream, and no file. */
+export function isStreamAddress(text: string): boolean {
+	return /^(?:nats|tls):\/\//.test(text)
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function parseAddress(address: unknown): StreamAddress {
+	if (typeof address !== 'string' || !isStreamAddress(address)) throw invalidOption('address', address, FORM)
+	const [, scheme = '', rest = ''] = /^(nats|tls):\/\/(.*)$/s.exec(address) ?? []
+	const [place = '', query = ''] = splitAt(rest, '?')
+	const [hosts = '', path = ''] = splitAt(place, '/')
+	// What stands before an @ is nobody's to see.
+	if (hosts.includes('@') || path === '')
+		throw invalidOption('address', hosts.includes('@') ? '…' : address, FORM)
+	const params = new URLSearchParams(query)
+	for (const name of params.keys())
+		if (name !== 'node' && name !== 'chain')
+			throw invalidOption('a parameter of the address', name, 'node or chain')
+	return {
+		servers: checkServers(hosts.split(',').map((host) => `${scheme}://${host}`)),
+		stream: checkStreamName(decodeURIComponent(path)),
+		nodes: params.getAll('node'),
+		chainIds: params.getAll('chain'),
+	}
+}
+
+function splitAt(text: string, mark: string): [string, string] {
+	const at = text.indexOf(mark)
+	return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
+}

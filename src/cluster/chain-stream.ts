@@ -1,0 +1,164 @@
+/**
+ * The messages of one chain in a stream, as frames: from any place on to the end it has, or followed. A server that goes away meanwhile is waited for, and it goes
+ * on behind the last message that was read.
+ */
+import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
+import type { Frame } from '../chain/format/frame.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import type { Cluster } from './connection.ts'
+import { frameOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { unreachable } from './stream.ts'
+import type { ChainSubject } from './subjects.ts'
+
+/** A message that was read. */
+export interface StreamFrame {
+	readonly streamSeq: number
+	/** Undefined where it is damaged, or no part of the chain. */
+	readonly frame: Frame | undefined
+	readonly sums: Sums | undefined
+	readonly bytes: number
+}
+
+export interface ReadRange {
+	/** Places in the stream, both inclusive. */
+	readonly from: number
+	readonly to: number
+	/** So many messages are asked for at once. */
+	readonly atOnce?: number
+}
+
+const AT_ONCE = 64
+/** So long a request for messages waits for some before it is made again. */
+const FETCH_MS = 5_000
+/** A consumer that nobody asks is removed by the servers after so long. */
+const INACTIVE_NS = 60 * 1e9
+/** So often a read that cannot go on is tried again, after longer and longer waits: about half a minute in all. */
+const ATTEMPTS_MAX = 12
+
+export class ChainStream {
+	readonly stream: string
+	readonly source: ChainSubject
+	readonly #cluster: Cluster
+
+	constructor(cluster: Cluster, stream: string, source: ChainSubject) {
+		this.#cluster = cluster
+		this.stream = stream
+		this.source = source
+	}
+
+	/** The newest message; undefined where there is none. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
+	async last(): Promise<StreamFrame | undefined> {
+		const { manager } = this.#cluster
+		try {
+			const message = await manager.streams.getMessage(this.stream, { last_by_subj: this.source.subject })
+			if (message === null) return undefined
+			return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
+		} catch (error) {
+			throw unreachable(this.stream, error)
+		}
+	}
+
+	/** The first message at a place of the stream or behind it; undefined where there is none. */
+	async firstFrom(from: number): Promise<StreamFrame | undefined> {
+		for await (const frame of this.read({ from, to: Number.POSITIVE_INFINITY, atOnce: 1 })) return frame
+		return undefined
+	}
+
+	/** What is there of a range. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
+	read(range: ReadRange): AsyncGenerator<StreamFrame> {
+		return this.#read(range, false, undefined)
+	}
+
+	/** What is there, and then what comes, until the signal aborts. */
+	follow(from: number, signal: AbortSignal): AsyncGenerator<StreamFrame> {
+		return this.#read({ from, to: Number.POSITIVE_INFINITY }, true, signal)
+	}
+
+	async *#read(
+		{ from, to, atOnce = AT_ONCE }: ReadRange,
+		follows: boolean,
+		signal: AbortSignal | undefined,
+	): AsyncGenerator<StreamFrame> {
+		let next = from
+		let attempts = 0
+		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+			try {
+				for await (const frame of this.#attempt({ from: next, to, atOnce }, follows, signal)) {
+					next = frame.streamSeq + 1
+					attempts = 0
+					waitMs = RETRY_MS_MIN
+					yield frame
+				}
+				if (!follows) return
+			} catch (error) {
+				if (!follows && (++attempts > ATTEMPTS_MAX || this.#cluster.connection.isClosed()))
+					throw unreachable(this.stream, error)
+				await pause(waitMs, signal)
+			}
+		}
+	}
+
+	/** With a consumer of its own, for as long as that is there. */
+	async *#attempt(
+		{ from, to, atOnce }: Required<ReadRange>,
+		follows: boolean,
+		signal: AbortSignal | undefined,
+	): AsyncGenerator<StreamFrame> {
+		const { manager, client } = this.#cluster
+		const { name, num_pending } = await manager.consumers.add(this.stream, {
+			filter_subject: this.source.subject,
+			ack_policy: AckPolicy.None,
+			deliver_policy: DeliverPolicy.StartSequence,
+			opt_start_seq: Math.max(1, from),
+			inactive_threshold: INACTIVE_NS,
+			mem_storage: true,
+			num_replicas: 1,
+		})
+		try {
+			if (num_pending === 0 && !follows) return
+			const consumer = await client.consumers.get(this.stream, name)
+			while (!signal?.aborted) {
+				const messages = await consumer.fetch({ max_messages: atOnce, expires: FETCH_MS })
+				const stop = () => messages.stop()
+				signal?.addEventListener('abort', stop)
+				try {
+					let count = 0
+					for await (const message of messages) {
+						count++
+						if (message.seq > to) return
+						yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
+						if (!follows && (message.info.pending === 0 || message.seq === to)) return
+					}
+					// Nothing came: is it still there, and has it come to its end?
+					if (count === 0 && (await consumer.info()).num_pending === 0 && !follows) return
+				} finally {
+					signal?.removeEventListener('abort', stop)
+				}
+			}
+		} finally {
+			await manager.consumers.delete(this.stream, name).catch(() => {})
+		}
+	}
+
+	#toFrame(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamFrame {
+		return {
+			streamSeq,
+			frame: frameOf(body, this.source.chainId),
+			sums: sumsOf(sums),
+			bytes: body.byteLength,
+		}
+	}
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+	return new Promise((resolve) => {
+		const done = () => {
+			clearTimeout(timer)
+			signal?.removeEventListener('abort', done)
+			resolve()
+		}
+		const timer = setTimeout(done, ms)
+		signal?.addEventListener('abort', done)
+		if (signal?.aborted) done()
+	})
+}

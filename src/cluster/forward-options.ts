@@ -1,0 +1,79 @@
+/** What a forwarder can be told, checked and in full. */
+import type { ConnectionOptions } from '@nats-io/transport-node'
+import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import {
+	checkFileSystem,
+	checkName,
+	checkOptionNames,
+	checkPath,
+	checkTimerMs,
+	checkWholeNumber,
+	ifGiven,
+} from '../options.ts'
+import { ACCESS_NAMES, type NatsAccess } from './access.ts'
+import { checkServers, connectionOptions } from './connection.ts'
+import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
+
+export interface ForwardOptions extends NatsAccess {
+	/** `nats://host:4222`, one or several of one cluster. */
+	readonly servers: string | readonly string[]
+	/** The stream that the records go to. Default `'mesh'`. */
+	readonly stream?: string
+	/** What the subjects begin with: `<subject>.<node>.<chain id>`. Default `'mesh'`. */
+	readonly subject?: string
+	/** The node that the chain is of, in the subject. Default: that of its first record that names one, and `'node'` where none does. */
+	readonly node?: string
+	/** Makes the stream where there is none. Default: it has to be there. */
+	readonly create?: StreamSettings
+	/** A message is sent when it holds so much, or nothing more is there at the moment. Default 256 KiB. */
+	readonly messageBytes?: number
+	/** How often to look for more when the system gives no hint. Default 200 ms. */
+	readonly pollMs?: number
+	/** How long an answer of the servers is waited for before the records are sent again. Default 5,000 ms. */
+	readonly ackTimeoutMs?: number
+	readonly fs?: FileSystem
+}
+
+export interface ResolvedForwardOptions {
+	readonly connection: ConnectionOptions
+	readonly stream: string
+	readonly prefix: string
+	readonly node: string | undefined
+	readonly create: StreamSettings | undefined
+	readonly messageBytes: number
+	readonly pollMs: number
+	readonly ackTimeoutMs: number
+	readonly system: FileSystem
+}
+
+const NAMES = [
+	'servers',
+	'stream',
+	'subject',
+	'node',
+	'create',
+	'messageBytes',
+	'pollMs',
+	'ackTimeoutMs',
+	'fs',
+	...ACCESS_NAMES,
+]
+const MESSAGE_BYTES = 256 * 1024
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE` */
+export function resolveForwardOptions(path: string, options: ForwardOptions): ResolvedForwardOptions {
+	checkPath('a chain to forward', path)
+	checkOptionNames(options, NAMES)
+	const { stream = 'mesh', subject = 'mesh', messageBytes = MESSAGE_BYTES } = options
+	return {
+		connection: connectionOptions(checkServers(options.servers), options),
+		stream: checkStreamName(stream),
+		prefix: checkPrefix(subject),
+		node: ifGiven('node', options.node, checkName),
+		create: ifGiven('create', options.create, (_name, create) => checkSettings(create)),
+		messageBytes: checkWholeNumber('messageBytes', messageBytes, 1024),
+		pollMs: checkTimerMs('pollMs', options.pollMs ?? 200),
+		ackTimeoutMs: checkTimerMs('ackTimeoutMs', options.ackTimeoutMs ?? 5_000),
+		system: checkFileSystem('fs', options.fs ?? nodeFileSystem),
+	}
+}

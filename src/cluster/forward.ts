@@ -1,0 +1,404 @@
+/** Ships a chain to a stream: the file stays the truth, the stream gets a copy, and a cluster that is down costs nothing but delay. */
+import { createHash } from 'node:crypto'
+import { headers } from '@nats-io/transport-node'
+import type { Chain } from '../chain/chain.ts'
+import { openChain } from '../chain/read/open-chain.ts'
+import { type Cursor, CursorFile } from '../consume/cursor-file.ts'
+import { lastUpTo } from '../consume/epoch-end.ts'
+import { resumeAfter } from '../consume/resume.ts'
+import { MeshChainError, messageOf } from '../errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import { isGap, type LogRecord, show } from '../record.ts'
+import { warn } from '../report.ts'
+import { type Cluster, openCluster } from './connection.ts'
+import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
+import { frameOf, MessageBuilder, NO_SUMS, type OutgoingMessage, SUMS_HEADER, sumsOf } from './message.ts'
+import { codeOf, fitStream, unreachable } from './stream.ts'
+import { subjectOf } from './subjects.ts'
+
+export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
+
+export interface ForwarderStats {
+	/** `waiting`: everything that is in the chain is in the stream. */
+	readonly state: ForwarderState
+	/** The last record that the servers acknowledged; epoch and seq are 0 when there is none. */
+	readonly acknowledged: Cursor
+	/** Since this forwarder was made: records, gaps among them, their messages, and bytes of these. */
+	readonly records: number
+	readonly messages: number
+	readonly bytes: number
+	/** Records that no message can hold: a `$gap` stands for each in the stream. */
+	readonly tooLarge: number
+	/** Times that something failed and was tried again. */
+	readonly failures: number
+	/** Times that the stream was asked how far it has come: at each beginning, and after each failure. */
+	readonly resumes: number
+	/** Undefined once it works again. */
+	readonly lastError: string | undefined
+}
+
+/** A forwarder that is under way. */
+export interface Forwarder extends AsyncDisposable {
+	readonly path: string
+	/** Resolves when it was closed; rejects when it ended by itself. */
+	readonly done: Promise<void>
+	stats(): ForwarderStats
+	/** How many seqs the chain is ahead of what is acknowledged. */
+	lag(): Promise<number>
+	/** Resolves when everything that is in the chain by now is acknowledged. Rejects where the forwarder ends before. */
+	flushed(): Promise<void>
+	/** Waits for the message under way, and lets go. Idempotent. @throws {MeshChainError} what `done` rejects with. */
+	close(): Promise<void>
+}
+
+/** The server has another message behind which this one should come: somebody has sent meanwhile. */
+const WRONG_LAST_SEQUENCE = 10_071
+/** Room for the headers and the subject of a message beside its body. */
+const HEADER_BYTES_MAX = 8 * 1024
+
+/**
+ * Publishes every record of a chain to a stream of JetStream, in order, each once, and goes on as the chain grows. It reads the file: beside the service that
+ * writes it, or inside it. A cluster that cannot be reached is tried again for ever, and costs the service nothing.
+ *
+ * Each message holds many records of the chain and has one subject, `<subject>.<node>.<chain id>`. One message of a chain is under way at a time, and says which
+ * one it expects before it: so the stream has them in the order of the chain, whoever was killed. Before anything is sent again, the stream is asked for its last
+ * message of the chain; nothing depends on how long the servers remember ids. Where the stream has removed all of them by its limits, a cursor beside the chain,
+ * `CHAIN.forward-….cursor`, says how far it was. One forwarder of a chain and a stream runs at a time.
+ *
+ * @param path of the chain's file, which has to be there.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `CURSOR_IN_USE` and what
+ * reading the chain throws.
+ *
+ * @example
+ * ```ts
+ * import { forwardChain } from 'mesh-chain/cluster'
+ *
+ * await using forwarder = forwardChain('node.chain', { servers: 'nats://127.0.0.1:4222', create: { replicas: 1 } })
+ * await forwarder.flushed()
+ * console.log(forwarder.stats().acknowledged.seq)
+ * ```
+ */
+export function forwardChain(path: string, options: ForwardOptions): Forwarder {
+	return new ChainForwarder(path, resolveForwardOptions(path, options))
+}
+
+/** How far the stream is with a chain. */
+interface Place {
+	readonly cursor: Cursor
+	/** Of its last message in the stream; 0 where it has none. */
+	readonly streamSeq: number
+}
+
+class ChainForwarder implements Forwarder {
+	readonly path: string
+	readonly done: Promise<void>
+	readonly #options: ResolvedForwardOptions
+	readonly #over = new AbortController()
+	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, resumes: 0 }
+	readonly #waiters = new Set<() => void>()
+	#chain: Chain | undefined
+	#cluster: Cluster | undefined
+	#file: CursorFile | undefined
+	#state: ForwarderState = 'connecting'
+	#acknowledged: Cursor = { epoch: 0, seq: 0 }
+	#lastError: string | undefined
+
+	constructor(path: string, options: ResolvedForwardOptions) {
+		this.path = path
+		this.#options = options
+		this.done = this.#run()
+		// Whoever does not look at it hears of it by the warning.
+		this.done.catch(() => {})
+	}
+
+	stats(): ForwarderStats {
+		return {
+			state: this.#state,
+			acknowledged: this.#acknowledged,
+			...this.#counts,
+			lastError: this.#lastError,
+		}
+	}
+
+	async lag(): Promise<number> {
+		return Math.max(0, (await this.#lastSeq()) - this.#acknowledged.seq)
+	}
+
+	async flushed(): Promise<void> {
+		const wanted = await this.#lastSeq()
+		while (this.#acknowledged.seq < wanted) {
+			const acknowledged = new Promise<void>((resolve) => this.#waiters.add(resolve))
+			if (this.#state === 'closed') throw ended(this.path)
+			await Promise.race([acknowledged, this.done.then(() => Promise.reject(ended(this.path)))])
+		}
+	}
+
+	async close(): Promise<void> {
+		this.#over.abort()
+		await this.done
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	get #isOver(): boolean {
+		return this.#over.signal.aborted
+	}
+
+	async #lastSeq(): Promise<number> {
+		const chain = await openChain(this.path, { fs: this.#options.system })
+		try {
+			return (await lastUpTo(chain))?.seq ?? 0
+		} finally {
+			await chain.close()
+		}
+	}
+
+	async #run(): Promise<void> {
+		try {
+			this.#chain = await openChain(this.path, { fs: this.#options.system })
+			let waitMs = RETRY_MS_MIN
+			while (!this.#isOver) {
+				const { messages } = this.#counts
+				try {
+					await this.#forward(this.#chain)
+				} catch (error) {
+					if (!isPassing(error)) throw error
+					this.#failed(error)
+				}
+				if (this.#counts.messages > messages) waitMs = RETRY_MS_MIN
+				await this.#sleep(waitMs)
+				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+			}
+		} catch (error) {
+			warn('FORWARDER_ENDED', `the forwarder of ${show(this.path)} has ended: ${messageOf(error)}`)
+			throw error
+		} finally {
+			this.#state = 'closed'
+			await this.#cluster?.close()
+			await this.#chain?.close()
+			this.#file?.close()
+			this.#wake()
+		}
+	}
+
+	/** From where the stream is on, for as long as nothing fails. */
+	async #forward(chain: Chain): Promise<void> {
+		this.#state = 'connecting'
+		const { stream, prefix, create, connection } = this.#options
+		this.#cluster ??= await openCluster(connection)
+		const info = await fitStream(this.#cluster, stream, prefix, create)
+		const node = this.#options.node ?? (await nodeOf(chain))
+		const subject = subjectOf(prefix, node, chain.chainId)
+		this.#file ??= this.#cursorFile(chain, `${stream}@${info.created}`)
+		this.#counts.resumes++
+		const { place, builder } = await this.#place(chain, subject, info.config.max_msg_size)
+		// A power loss may have taken records from the chain that the stream has: others have their seqs now.
+		let seq = await resumeAfter(chain, place.cursor)
+		this.#acknowledge({ epoch: place.cursor.epoch, seq })
+		const publisher = new Publisher(this.#cluster, this.#options, subject, place.streamSeq, (message) =>
+			this.#took(message),
+		)
+		this.#recovered()
+		while (!this.#isOver) {
+			this.#state = 'forwarding'
+			for await (const batch of chain.batches({ afterSeq: seq })) {
+				for (const record of batch) {
+					if (!builder.takes(record)) for (const message of builder.take()) await publisher.publish(message)
+					builder.add(record)
+					seq = record.seq
+					if (builder.isFull) for (const message of builder.take()) await publisher.publish(message)
+				}
+				if (this.#isOver) break
+			}
+			if (!builder.isEmpty) for (const message of builder.take()) await publisher.publish(message)
+			await publisher.settled()
+			await this.#file.save(this.#acknowledged)
+			if (this.#isOver) break
+			this.#state = 'waiting'
+			this.#wake()
+			await this.#more(chain, seq)
+		}
+	}
+
+	/** Resolves when there is a record behind the seq. */
+	async #more(chain: Chain, afterSeq: number): Promise<void> {
+		const { pollMs } = this.#options
+		for await (const _record of chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) return
+	}
+
+	async #place(chain: Chain, subject: string, streamMessageMax: number) {
+		const { manager, connection } = this.#cluster!
+		const { stream, messageBytes } = this.#options
+		const last = await manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error) => {
+			throw unreachable(stream, error)
+		})
+		const payloadMax = connection.info?.max_payload ?? 1024 * 1024
+		const bytesMax =
+			(streamMessageMax > 0 ? Math.min(payloadMax, streamMessageMax) : payloadMax) - HEADER_BYTES_MAX
+		const limits = { targetBytes: Math.min(messageBytes, Math.floor(bytesMax / 2)), bytesMax }
+		if (last === null) {
+			const cursor = this.#file?.found ?? { epoch: 0, seq: 0 }
+			const place: Place = { cursor, streamSeq: 0 }
+			return { place, builder: new MessageBuilder(chain.chainId, limits, NO_SUMS) }
+		}
+		const frame = frameOf(last.data, chain.chainId)
+		if (frame === undefined)
+			throw new MeshChainError(
+				'STREAM_UNFIT',
+				`message ${last.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, and is no part of it: somebody else publishes there`,
+			)
+		const cursor = { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1 }
+		const place: Place = { cursor, streamSeq: last.seq }
+		const sums = sumsOf(last.header?.get(SUMS_HEADER)) ?? NO_SUMS
+		return { place, builder: new MessageBuilder(chain.chainId, limits, sums) }
+	}
+
+	/** Of this chain in this stream; a stream that was made anew begins anew. */
+	#cursorFile(chain: Chain, stream: string): CursorFile {
+		const name = createHash('sha256').update(stream).digest('hex').slice(0, 12)
+		return new CursorFile(this.#options.system, `${this.path}.forward-${name}.cursor`, chain.chainId)
+	}
+
+	#took(message: OutgoingMessage): void {
+		this.#counts.messages++
+		this.#counts.records += message.records
+		this.#counts.bytes += message.body.length
+		this.#counts.tooLarge += message.tooLarge
+		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
+	}
+
+	#acknowledge(cursor: Cursor): void {
+		this.#acknowledged = cursor
+		this.#wake()
+	}
+
+	#wake(): void {
+		for (const waiter of this.#waiters) waiter()
+		this.#waiters.clear()
+	}
+
+	#failed(error: unknown): void {
+		this.#counts.failures++
+		if (this.#cluster?.connection.isClosed()) this.#cluster = undefined
+		if (this.#lastError === undefined) {
+			warn(
+				'FORWARD_FAILING',
+				`cannot forward ${show(this.path)}: ${messageOf(error)}; it tries again, and nothing is lost: the chain has it`,
+			)
+		}
+		this.#lastError = messageOf(error)
+	}
+
+	#recovered(): void {
+		this.#lastError = undefined
+	}
+
+	#sleep(ms: number): Promise<void> {
+		return new Promise((resolve) => {
+			const done = () => {
+				clearTimeout(timer)
+				this.#over.signal.removeEventListener('abort', done)
+				resolve()
+			}
+			const timer = setTimeout(done, ms)
+			this.#over.signal.addEventListener('abort', done)
+			if (this.#isOver) done()
+		})
+	}
+}
+
+/** One message at a time is under way; the next is made meanwhile. */
+class Publisher {
+	readonly #cluster: Cluster
+	readonly #options: ResolvedForwardOptions
+	readonly #subject: string
+	readonly #took: (message: OutgoingMessage) => void
+	#streamSeq: number
+	#underWay: Promise<void> = Promise.resolve()
+
+	constructor(
+		cluster: Cluster,
+		options: ResolvedForwardOptions,
+		subject: string,
+		streamSeq: number,
+		took: (message: OutgoingMessage) => void,
+	) {
+		this.#cluster = cluster
+		this.#options = options
+		this.#subject = subject
+		this.#streamSeq = streamSeq
+		this.#took = took
+	}
+
+	/** Resolves when the message before it is acknowledged, and this one is under way. */
+	async publish(message: OutgoingMessage): Promise<void> {
+		await this.#underWay
+		this.#underWay = this.#send(message)
+		// Whoever comes next hears of it.
+		this.#underWay.catch(() => {})
+	}
+
+	/** Resolves when none is under way. */
+	settled(): Promise<void> {
+		return this.#underWay
+	}
+
+	async #send(message: OutgoingMessage): Promise<void> {
+		const head = headers()
+		head.set(SUMS_HEADER, JSON.stringify(message.sums))
+		const { stream, ackTimeoutMs } = this.#options
+		try {
+			const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, message.body, {
+				msgID: message.id,
+				headers: head,
+				expect: { streamName: stream, lastSubjectSequence: this.#streamSeq },
+				timeout: ackTimeoutMs,
+				retries: 0,
+			})
+			if (duplicate) throw new SentElsewhere()
+			this.#streamSeq = seq
+			this.#took(message)
+		} catch (error) {
+			if (codeOf(error) === WRONG_LAST_SEQUENCE) throw new SentElsewhere()
+			throw error instanceof SentElsewhere ? error : unreachable(stream, error)
+		}
+	}
+}
+
+/** What one tried to send, or something else in its place, is there already: an answer was lost, or another forwarder was at work. */
+class SentElsewhere extends Error {
+	constructor() {
+		super('the stream has something else in this place by now')
+	}
+}
+
+function isPassing(error: unknown): boolean {
+	if (error instanceof SentElsewhere) return true
+	return (
+		error instanceof MeshChainError &&
+		(error.code === 'CLUSTER_UNREACHABLE' || error.code === 'CURSOR_FAILED')
+	)
+}
+
+function ended(path: string): MeshChainError {
+	return new MeshChainError(
+		'FORWARD_FAILED',
+		`the forwarder of ${show(path)} has ended before everything was acknowledged`,
+		{
+			path,
+		},
+	)
+}
+
+/** Of the first record that names one. */
+async function nodeOf(chain: Chain): Promise<string> {
+	for await (const batch of chain.batches({ limit: NODE_RECORDS_MAX })) {
+		const named = batch.find((record: LogRecord) => !isGap(record) && record.nodeId !== null)
+		if (named !== undefined) return String(named.nodeId)
+	}
+	return 'node'
+}
+
+const NODE_RECORDS_MAX = 1000

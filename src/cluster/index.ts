@@ -1,0 +1,11 @@
+/** `mesh-chain/cluster`: lists names, defines nothing. */
+export type { NatsAccess, TlsFiles } from './access.ts'
+export {
+	type Forwarder,
+	type ForwarderState,
+	type ForwarderStats,
+	forwardChain,
+} from './forward.ts'
+export type { ForwardOptions } from './forward-options.ts'
+export { openStream, type StreamOptions } from './open-stream.ts'
+export type { StreamSettings } from './stream.ts'

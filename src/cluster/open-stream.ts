@@ -1,0 +1,84 @@
+/** The way into a stream for readers. */
+import type { Chain } from '../chain/chain.ts'
+import { MeshChainError } from '../errors.ts'
+import { mergeChains } from '../merge/merge-chains.ts'
+import { checkOptionNames } from '../options.ts'
+import { show } from '../record.ts'
+import { ACCESS_NAMES, type NatsAccess } from './access.ts'
+import { parseAddress, type StreamAddress } from './address.ts'
+import { ChainStream } from './chain-stream.ts'
+import { type Cluster, connectionOptions, openCluster } from './connection.ts'
+import { notFound, streamInfo, unreachable } from './stream.ts'
+import { StreamChain } from './stream-chain.ts'
+import { type ChainSubject, parseSubject } from './subjects.ts'
+
+export interface StreamOptions extends NatsAccess {}
+
+/**
+ * Opens what was forwarded to a stream, as {@link openChain} opens a file: ranges by seq and time, filters, following, gaps. An address that names one chain, or
+ * the one chain of a node, gives that; any other gives the merged history of all of them, as {@link mergeChains} does.
+ *
+ * A seek by seq or time is a bisection over the messages of the chain, some 20 of them in a long one. Levels, kinds and texts are looked for here. `info` knows
+ * what the headers of the first and the last message say; how the file ends, and its epochs, the servers do not know.
+ *
+ * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them.
+ * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `CHAIN_NOT_FOUND`; while reading
+ * `CLUSTER_UNREACHABLE` where the servers do not come back within half a minute.
+ *
+ * @example
+ * ```ts
+ * import { openStream } from 'mesh-chain/cluster'
+ *
+ * await using history = await openStream('nats://127.0.0.1:4222/mesh?node=api-1')
+ * for await (const record of history.records({ level: 'error', limit: 10 })) console.log(record.message)
+ * ```
+ */
+export async function openStream(address: string, options: StreamOptions = {}): Promise<Chain> {
+	const parsed = parseAddress(address)
+	checkOptionNames(options, ACCESS_NAMES)
+	const cluster = await openCluster(connectionOptions(parsed.servers, options))
+	try {
+		const sources = await chainsIn(cluster, parsed)
+		if (sources.length === 0) throw noChain(parsed)
+		let open = sources.length
+		const release = async () => {
+			if (--open === 0) await cluster.close()
+		}
+		const name = `${parsed.servers.map((server) => `nats://${server.replace(/^\w+:\/\//, '')}`).join(',')}/${parsed.stream}`
+		const chains = sources.map(
+			(source) => new StreamChain(name, new ChainStream(cluster, parsed.stream, source), release),
+		)
+		return chains.length === 1 ? chains[0]! : mergeChains(chains)
+	} catch (error) {
+		await cluster.close()
+		throw error
+	}
+}
+
+/** Those that the address names, by node and id. */
+async function chainsIn(
+	cluster: Cluster,
+	{ stream, nodes, chainIds }: StreamAddress,
+): Promise<ChainSubject[]> {
+	if ((await streamInfo(cluster, stream)) === undefined) throw notFound(stream)
+	try {
+		const { state } = await cluster.manager.streams.info(stream, { subjects_filter: '>' })
+		return Object.keys(state.subjects ?? {})
+			.map(parseSubject)
+			.filter((source) => source !== undefined)
+			.filter(({ node }) => nodes.length === 0 || nodes.includes(node))
+			.filter(({ chainId }) => chainIds.length === 0 || chainIds.includes(chainId))
+			.sort((a, b) => (a.subject < b.subject ? -1 : 1))
+	} catch (error) {
+		throw unreachable(stream, error)
+	}
+}
+
+function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainError {
+	const wanted = [...nodes.map((node) => `node ${show(node)}`), ...chainIds.map((id) => `chain ${show(id)}`)]
+	const which = wanted.length === 0 ? 'no chain' : `no chain of ${wanted.join(', ')}`
+	return new MeshChainError(
+		'CHAIN_NOT_FOUND',
+		`the stream ${show(stream)} has ${which}: is it forwarded there?`,
+	)
+}

@@ -1,0 +1,202 @@
+/** The stream that chains go to: made on request, and refused where its settings would lose what was acknowledged. */
+import {
+	DiscardPolicy,
+	RetentionPolicy,
+	StorageType,
+	type StreamConfig,
+	type StreamInfo,
+} from '@nats-io/jetstream'
+import { MeshChainError } from '../errors.ts'
+import {
+	checkName,
+	checkOptionNames,
+	checkWholeNumber,
+	checkWord,
+	ifGiven,
+	invalidOption,
+} from '../options.ts'
+import { show } from '../record.ts'
+import { type Cluster, reasonOf } from './connection.ts'
+
+/** How a stream is made that is not there. */
+export interface StreamSettings {
+	/** On so many servers of the cluster. Default: 1. */
+	readonly replicas?: number
+	/** Default `'file'`. */
+	readonly storage?: 'file' | 'memory'
+	/** What is older is removed. Default: nothing is. */
+	readonly maxAgeMs?: number
+	/** When it holds more, the oldest is removed. Default: no bound. */
+	readonly maxBytes?: number
+	/** The servers remember ids of messages for so long. Nothing depends on it: what is stored is asked for before anything is sent again. Default 2 minutes. */
+	readonly duplicateWindowMs?: number
+}
+
+export const STREAM_SETTING_NAMES = [
+	'replicas',
+	'storage',
+	'maxAgeMs',
+	'maxBytes',
+	'duplicateWindowMs',
+] as const
+
+const NS_PER_MS = 1e6
+const DUPLICATE_WINDOW_MS = 120_000
+const NOT_FOUND = 10_059
+const IN_USE = 10_058
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkSettings(settings: StreamSettings): StreamSettings {
+	checkOptionNames(settings, STREAM_SETTING_NAMES)
+	ifGiven('replicas', settings.replicas, (name, value) => checkWholeNumber(name, value, 1))
+	ifGiven('storage', settings.storage, (name, value) => checkWord(name, value, ['file', 'memory']))
+	ifGiven('maxAgeMs', settings.maxAgeMs, (name, value) => checkWholeNumber(name, value, 100))
+	ifGiven('maxBytes', settings.maxBytes, (name, value) => checkWholeNumber(name, value, 1))
+	ifGiven('duplicateWindowMs', settings.duplicateWindowMs, (name, value) =>
+		checkWholeNumber(name, value, 100),
+	)
+	return settings
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkStreamName(stream: unknown): string {
+	checkName('stream', stream)
+	if (/^[^\s.*>/\\]+$/.test(stream as string)) return stream as string
+	throw invalidOption('stream', stream, 'a name without blanks, dots, wildcards and slashes')
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkPrefix(subject: unknown): string {
+	checkName('subject', subject)
+	if (/^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/.test(subject as string)) return subject as string
+	throw invalidOption(
+		'subject',
+		subject,
+		'a prefix of subjects without blanks and wildcards, such as mesh or prod.mesh',
+	)
+}
+
+/**
+ * The stream, fit for chains; made where that is asked for.
+ *
+ * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `CLUSTER_UNREACHABLE`
+ */
+export async function fitStream(
+	cluster: Cluster,
+	stream: string,
+	prefix: string,
+	create: StreamSettings | undefined,
+): Promise<StreamInfo> {
+	const info = (await streamInfo(cluster, stream)) ?? (await made(cluster, stream, prefix, create))
+	const unfit = whatIsUnfit(info.config, prefix)
+	if (unfit.length === 0) return info
+	throw new MeshChainError(
+		'STREAM_UNFIT',
+		`the stream ${show(stream)} would lose or refuse records: ${unfit.join('; ')}`,
+	)
+}
+
+/** Undefined where there is none of the name. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
+export async function streamInfo(cluster: Cluster, stream: string): Promise<StreamInfo | undefined> {
+	try {
+		return await cluster.manager.streams.info(stream)
+	} catch (error) {
+		if (codeOf(error) === NOT_FOUND) return undefined
+		throw unreachable(stream, error)
+	}
+}
+
+export function notFound(stream: string): MeshChainError {
+	return new MeshChainError(
+		'STREAM_NOT_FOUND',
+		`there is no stream ${show(stream)}: create it with forwardChain(path, { create: {} }) or mesh-chain forward --create`,
+	)
+}
+
+async function made(
+	cluster: Cluster,
+	stream: string,
+	prefix: string,
+	create: StreamSettings | undefined,
+): Promise<StreamInfo> {
+	if (create === undefined) throw notFound(stream)
+	try {
+		return await cluster.manager.streams.add(configOf(stream, prefix, create))
+	} catch (error) {
+		const other = codeOf(error) === IN_USE ? await streamInfo(cluster, stream) : undefined
+		if (other !== undefined) return other
+		throw new MeshChainError(
+			'STREAM_UNFIT',
+			`the stream ${show(stream)} could not be made: ${reasonOf(error)}`,
+			{ cause: error },
+		)
+	}
+}
+
+function configOf(stream: string, prefix: string, settings: StreamSettings) {
+	const {
+		replicas = 1,
+		storage = 'file',
+		maxAgeMs,
+		maxBytes,
+		duplicateWindowMs = DUPLICATE_WINDOW_MS,
+	} = settings
+	const window = maxAgeMs === undefined ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)
+	return {
+		name: stream,
+		subjects: [`${prefix}.*.*`],
+		retention: RetentionPolicy.Limits,
+		discard: DiscardPolicy.Old,
+		storage: storage === 'file' ? StorageType.File : StorageType.Memory,
+		num_replicas: replicas,
+		duplicate_window: window * NS_PER_MS,
+		...(maxAgeMs === undefined ? {} : { max_age: maxAgeMs * NS_PER_MS }),
+		...(maxBytes === undefined ? {} : { max_bytes: maxBytes }),
+	}
+}
+
+/** Each with what to change. */
+function whatIsUnfit(config: StreamConfig, prefix: string): string[] {
+	const unfit: string[] = []
+	if (config.retention !== RetentionPolicy.Limits)
+		unfit.push(`its retention is ${config.retention}, by which what was read is gone: it must be limits`)
+	if (config.max_msgs_per_subject > 0)
+		unfit.push(`max_msgs_per_subject keeps ${config.max_msgs_per_subject} messages of a chain: it must be -1`)
+	if (config.no_ack) unfit.push('no_ack: it must acknowledge')
+	if (config.sealed) unfit.push('it is sealed: name another')
+	if (!config.subjects?.some((subject) => covers(subject, prefix)))
+		unfit.push(`its subjects are ${config.subjects?.join(', ') || 'none'}: add ${prefix}.*.*`)
+	if (config.max_msg_size > 0 && config.max_msg_size < MESSAGE_BYTES_MIN)
+		unfit.push(`max_msg_size is ${config.max_msg_size}: it must be -1, or at least ${MESSAGE_BYTES_MIN}`)
+	return unfit
+}
+
+const MESSAGE_BYTES_MIN = 64 * 1024
+
+/** Whether every `<prefix>.<node>.<chain>` is one of the subject's. */
+function covers(subject: string, prefix: string): boolean {
+	const wanted = [...prefix.split('.'), '*', '*']
+	const tokens = subject.split('.')
+	for (const [index, token] of tokens.entries()) {
+		if (token === '>') return index < wanted.length
+		if (token !== '*' && token !== wanted[index]) return false
+	}
+	return tokens.length === wanted.length
+}
+
+export function unreachable(stream: string, error: unknown): MeshChainError {
+	if (error instanceof MeshChainError) return error
+	return new MeshChainError(
+		'CLUSTER_UNREACHABLE',
+		`the stream ${show(stream)} does not answer: ${reasonOf(error)}`,
+		{
+			cause: error,
+		},
+	)
+}
+
+/** Of an answer of JetStream's. */
+export function codeOf(error: unknown): number | undefined {
+	const { code } = (error ?? {}) as { readonly code?: unknown }
+	return typeof code === 'number' ? code : undefined
+}

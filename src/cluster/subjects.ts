@@ -1,0 +1,37 @@
+/** The subjects of a stream: `<prefix>.<node>.<chain id>`. One chain is one subject, so that its order is the server's to keep. */
+
+/** Everything but letters, digits, `-` and `_` as `%XX`: what is left is one token of a subject, whatever the node is called. */
+export function tokenOf(node: string): string {
+	const bytes = [...Buffer.from(node)]
+	const text = bytes.map((byte) => {
+		const character = String.fromCharCode(byte)
+		return /[\w-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+	})
+	return text.length === 0 ? '%' : text.join('')
+}
+
+export function nodeOf(token: string): string {
+	if (token === '%') return ''
+	return Buffer.from(
+		token.replaceAll(/%([0-9A-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+		'latin1',
+	).toString()
+}
+
+export function subjectOf(prefix: string, node: string, chainId: string): string {
+	return `${prefix}.${tokenOf(node)}.${chainId}`
+}
+
+export interface ChainSubject {
+	readonly subject: string
+	readonly node: string
+	readonly chainId: string
+}
+
+/** Undefined for a subject that is no chain's. */
+export function parseSubject(subject: string): ChainSubject | undefined {
+	const tokens = subject.split('.')
+	const [node, chainId] = tokens.slice(-2)
+	if (tokens.length < 3 || node === undefined || !/^[0-9a-f]{32}$/.test(chainId ?? '')) return undefined
+	return { subject, node: nodeOf(node), chainId: chainId! }
+}
