@@ -5,7 +5,12 @@ import { openChain } from '../chain/read/open-chain.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import type { PgTargetOptions } from '../journal/pg-target.ts'
 import type { ReplayStatementsOptions } from '../journal/replay-statements-options.ts'
-import type { StatementPlace, StatementProgress, StatementReport } from '../journal/statement-report.ts'
+import type {
+	SkipReason,
+	StatementPlace,
+	StatementProgress,
+	StatementReport,
+} from '../journal/statement-report.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
@@ -29,6 +34,10 @@ export const replaySql: Command = {
 		[
 			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target postgres://mesh@staging/shop --compare',
 			'an hour of it into another database: what answers differently there?',
+		],
+		[
+			"mesh-chain replay-sql node.chain -S 10:00 --target 'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
+			'with a setting that its sessions were given before 10:00',
 		],
 		['mesh-chain replay-sql node.chain --dry-run', 'only count what would be replayed'],
 	],
@@ -81,7 +90,9 @@ export const replaySql: Command = {
 			})
 			line.end()
 			const isJson = invocation.text('output') === 'json'
-			const text = isJson ? `${JSON.stringify(report)}\n` : prettyReport(report, paint)
+			const text = isJson
+				? `${JSON.stringify(report)}\n`
+				: prettyReport(report, paint, selected.isLossy, options.dryRun === true)
 			await new Output(terminal.stdout).write(text)
 			return statusOf(report, selected.isLossy)
 		} finally {
@@ -177,7 +188,7 @@ function statusOf(report: StatementReport, isLossy: boolean): number {
 	return failures + differences + unreplayables > 0 || isLossy ? STATUS.damage : STATUS.fine
 }
 
-function prettyReport(report: StatementReport, paint: Paint): string {
+function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, isDryRun: boolean): string {
 	const lines = [
 		...listed(report.differed, report.differences, ({ what, expected, actual }) => {
 			return `${paint('yellow', 'differed')} in ${what}: ${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
@@ -192,7 +203,7 @@ function prettyReport(report: StatementReport, paint: Paint): string {
 			report.unreplayables,
 			({ why }) => `${paint('yellow', 'not replayable')}: ${why}`,
 		),
-		summaryOf(report, paint),
+		`${verdictOf(report, paint, isLossy)}: ${summaryOf(report, isDryRun)}`,
 	]
 	if (report.firstError !== null) lines.push(`  first error: ${escapeControls(report.firstError)}`)
 	if (report.ended !== 'end') lines.push(`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
@@ -205,22 +216,46 @@ const ENDINGS = {
 	targetGone: 'the target does not come back',
 } as const
 
-function summaryOf(report: StatementReport, paint: Paint): string {
+function verdictOf(
+	{ failures, differences, unreplayables, ended }: StatementReport,
+	paint: Paint,
+	isLossy: boolean,
+) {
+	if (failures + differences + unreplayables > 0) return paint('red', 'NOT THE SAME')
+	return ended !== 'end' || isLossy ? paint('red', 'NOT ALL') : paint('green', 'ok')
+}
+
+const REASONS: Readonly<Record<SkipReason, string>> = {
+	readOnly: 'only reading',
+	filtered: 'filtered out',
+	rolledBack: 'rolled back',
+	unknownEnd: 'recorded without their end',
+	unfinished: 'not ended within the window',
+	incomplete: 'begun before the window, or lost in part',
+	unreplayable: 'not replayable',
+	afterError: 'behind a failed one',
+	notAStatement: 'damaged, or no statement of a journal',
+}
+
+function summaryOf(report: StatementReport, isDryRun: boolean): string {
 	const { replayed, transactions, failures, unknown, differences, unreplayables, gaps } = report
-	const notes = [
-		`${count(replayed)} ${replayed === 1 ? 'statement' : 'statements'} of ${count(transactions)} ${transactions === 1 ? 'transaction' : 'transactions'} replayed in ${(report.elapsedMs / 1000).toFixed(1)} s`,
+	const seconds = (report.elapsedMs / 1000).toFixed(1)
+	const done = isDryRun ? 'would be replayed' : `replayed in ${seconds} s`
+	return [
+		`${count(replayed)} ${replayed === 1 ? 'statement' : 'statements'} of ${count(transactions)} ${transactions === 1 ? 'transaction' : 'transactions'} ${done}`,
 		failures === 0 ? '' : `${count(failures)} failed`,
 		unknown === 0 ? '' : `${count(unknown)} of them perhaps not`,
 		differences === 0 ? '' : `${count(differences)} differed`,
 		unreplayables === 0 ? '' : `${count(unreplayables)} not replayable`,
 		...Object.entries(report.skipped).map(
-			([reason, statements]) => `${count(statements)} skipped (${reason})`,
+			([reason, statements]) => `${count(statements)} skipped (${REASONS[reason as SkipReason]})`,
 		),
 		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
+		report.retries === 0 ? '' : `${count(report.retries)} retries`,
 		report.reconnects === 0 ? '' : `${count(report.reconnects)} reconnects`,
-	].filter(Boolean)
-	const isFine = failures + differences + unreplayables === 0
-	return `${isFine ? paint('green', 'ok') : paint('red', 'NOT THE SAME')}: ${notes.join(', ')}`
+	]
+		.filter(Boolean)
+		.join(', ')
 }
 
 function* listed<T extends StatementPlace>(list: readonly T[], total: number, text: (entry: T) => string) {

@@ -36,7 +36,7 @@ test('replays into the database that --target names, and says so', async () => {
 	const ended = await meshChain(['replay-sql', path, '--target', urlOf(target)], { env: password })
 	expect(ended).toMatchObject({ status: 0, stderr: '' })
 	expect(ended.stdout).toMatch(
-		/^ok: 4 statements of 4 transactions replayed in [\d.]+ s, 1 skipped \(readOnly\)\n$/,
+		/^ok: 4 statements of 4 transactions replayed in [\d.]+ s, 1 skipped \(only reading\)\n$/,
 	)
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
@@ -155,8 +155,28 @@ test('a target that cannot be reached is status 2, also for an empty window; a d
 	const dry = await meshChain(['replay-sql', path, '--dry-run'])
 	expect(dry).toMatchObject({
 		status: 0,
-		stdout: expect.stringContaining('ok: 4 statements of 4 transactions'),
+		stdout: 'ok: 4 statements of 4 transactions would be replayed, 1 skipped (only reading)\n',
 	})
+})
+
+test('what its sessions were told before the window is given with the URL', async () => {
+	const shop = 'create schema shop; create table shop.t (id int)'
+	const { source, target } = await twoDatabases(postgres, shop)
+	const path = await recorded(
+		source,
+		async (pool) => {
+			await pool.query('set search_path = shop')
+			for (const id of [1, 2]) await pool.query('insert into t values ($1)', [id])
+		},
+		{ max: 1 },
+	)
+	const args = ['replay-sql', path, '--from-seq', '2', '--target']
+	const without = await meshChain([...args, urlOf(target)], { env: password })
+	expect(without.status).toBe(3)
+	expect(without.stdout).toMatch(/first error: tx \S+ seq 1: relation "t" does not exist\n$/)
+	const url = `${urlOf(target)}?options=-c%20search_path%3Dshop`
+	expect(await meshChain([...args, url], { env: password })).toMatchObject({ status: 0 })
+	expect((await ask(target, 'select id from shop.t order by id')).rows).toEqual([{ id: 1 }, { id: 2 }])
 })
 
 test.each([
