@@ -1,7 +1,9 @@
 /** The Postgres that statements are replayed into: where it is, and connections to it that say what each statement did. */
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { TIMER_MS_MAX } from '../limits.ts'
 import {
 	checkIsObject,
 	checkOptionNames,
@@ -33,15 +35,23 @@ export interface Answer {
 	readonly data: StatementData | undefined
 	/** The connection was lost. */
 	readonly isLost: boolean
+	/** It was given up, for there was no answer in time: what was asked may still be under way. */
+	readonly isTimedOut: boolean
 	/** Why, where it was lost. */
 	readonly lostBy: string
 }
 
 const NAMES = ['url', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const
 const CONNECT_MS = 30_000
+const PORT_MAX = 65_535
+/** So much later than the server had to end a statement, its connection is given up. */
+const GRACE_MS = 5000
+/** So long is waited for the server to close a connection. */
+const CLOSE_MS = 1000
 
 export class PgTarget {
 	readonly #config: pg.ClientConfig
+	readonly #timeoutMs: number
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(target: PgTargetOptions, timeoutMs: number) {
@@ -49,46 +59,63 @@ export class PgTarget {
 		const { url, ssl } = target
 		for (const name of ['host', 'user', 'password', 'database'] as const)
 			ifGiven(name, target[name], checkText)
-		ifGiven('port', target.port, (name, port) => checkWholeNumber(name, port, 1))
+		ifGiven('port', target.port, (name, port) => {
+			if (checkWholeNumber(name, port, 1) > PORT_MAX) throw invalidOption(name, port, `at most ${PORT_MAX}`)
+		})
 		if (ssl !== undefined && typeof ssl !== 'boolean') checkIsObject('ssl', ssl)
 		const { url: _url, ...given } = target
 		this.#config = {
 			fallback_application_name: 'mesh-chain',
 			keepAlive: true,
 			connectionTimeoutMillis: CONNECT_MS,
-			statement_timeout: timeoutMs,
 			...withoutEmpty(url === undefined ? {} : parsed(url)),
 			...withoutEmpty(given),
 		}
+		this.#timeoutMs = timeoutMs
 	}
 
 	/** @throws {MeshChainError} `TARGET_UNREACHABLE` */
-	async connect(): Promise<TargetConnection> {
+	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
-		const connection = new TargetConnection(client)
+		const connection = new TargetConnection(client, this.#timeoutMs)
+		const onAbort = () => connection.destroy()
+		signal.addEventListener('abort', onAbort)
 		try {
 			await client.connect()
+			await connection.start()
 			return connection
 		} catch (error) {
-			client.end().catch(() => {})
+			connection.destroy()
 			throw new MeshChainError('TARGET_UNREACHABLE', `connect to target: ${reasonOf(error)}`, {
 				cause: error,
 			})
+		} finally {
+			signal.removeEventListener('abort', onAbort)
 		}
 	}
 }
+
+/** What `DISCARD ALL` does, by Postgres' own description: that itself can be in no text with anything else, and the timeout has to be set anew behind it. */
+const DISCARD_ALL =
+	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
 /** One connection. Takes one statement at a time. */
 export class TargetConnection {
 	readonly #client: pg.Client
 	readonly #session: PgSession
+	readonly #timeoutMs: number
+	/** Told by a statement: poolers refuse it where a connection begins. */
+	readonly #setTimeout: string
 	#answered: ((data: StatementData) => void) | undefined
 	#lostBy: string | undefined
+	#isTimedOut = false
 	/** What the server says: `I` outside of a transaction, `T` in one, `E` in one that failed. */
 	status = 'I'
 
-	constructor(client: pg.Client) {
+	constructor(client: pg.Client, timeoutMs: number) {
 		this.#client = client
+		this.#timeoutMs = timeoutMs
+		this.#setTimeout = `SET statement_timeout = ${timeoutMs}`
 		const { connection } = client as unknown as { readonly connection: PgConnection }
 		connection.prependListener('readyForQuery', ({ status = 'I' }) => {
 			this.status = status
@@ -112,9 +139,33 @@ export class TargetConnection {
 		return this.#lostBy !== undefined
 	}
 
-	/** Never rejects. */
+	/** Before anything else. */
+	async start(): Promise<void> {
+		const { data, isLost, lostBy } = await this.ask({ text: this.#setTimeout, params: [] })
+		if (isLost) throw new Error(lostBy)
+		if (data?.error !== undefined) throw new Error(data.error.message)
+	}
+
+	/** Never rejects. Where the server does not answer in time, although it was told to, the connection is given up. */
 	async ask(statement: Replayable): Promise<Answer> {
-		if (this.#lostBy !== undefined) return { data: undefined, isLost: true, lostBy: this.#lostBy }
+		if (this.#lostBy !== undefined)
+			return { data: undefined, isLost: true, isTimedOut: false, lostBy: this.#lostBy }
+		const deadline = setTimeout(
+			() => {
+				this.#isTimedOut = true
+				this.#lose(`no answer within ${this.#timeoutMs} ms`)
+				this.destroy()
+			},
+			Math.min(this.#timeoutMs + GRACE_MS, TIMER_MS_MAX),
+		)
+		try {
+			return await this.#answerTo(statement)
+		} finally {
+			clearTimeout(deadline)
+		}
+	}
+
+	async #answerTo(statement: Replayable): Promise<Answer> {
 		const data = await new Promise<StatementData | undefined>((resolve) => {
 			this.#answered = resolve
 			const query = new TargetQuery(statement, (error) => {
@@ -129,6 +180,7 @@ export class TargetConnection {
 		return {
 			data,
 			isLost: this.isLost && (data === undefined || data.end === 'unknown'),
+			isTimedOut: this.#isTimedOut,
 			lostBy: this.#lostBy ?? '',
 		}
 	}
@@ -136,14 +188,22 @@ export class TargetConnection {
 	/** As it was when it was new. False where that cannot be done. */
 	async clean(): Promise<boolean> {
 		if (this.status !== 'I') await this.ask({ text: 'ROLLBACK', params: [] })
-		const { data, isLost } = await this.ask({ text: 'DISCARD ALL', params: [] })
+		const { data, isLost } = await this.ask({ text: `${DISCARD_ALL}; ${this.#setTimeout}`, params: [] })
 		return !isLost && data?.error === undefined
 	}
 
 	/** What is open there is rolled back. */
 	async close(): Promise<void> {
 		this.#lose('the connection was closed')
+		const late = setTimeout(() => this.destroy(), CLOSE_MS)
 		await this.#client.end().catch(() => {})
+		clearTimeout(late)
+	}
+
+	/** Without a word to the server. */
+	destroy(): void {
+		const { connection } = this.#client as unknown as { readonly connection: { readonly stream: Socket } }
+		connection.stream.destroy()
 	}
 
 	#lose(why: string): void {
@@ -181,5 +241,8 @@ function withoutEmpty(config: object): object {
 /** Where a name has several addresses, none of which answers, Node says it once for each. */
 function reasonOf(error: unknown): string {
 	const [first] = error instanceof AggregateError ? error.errors : []
-	return messageOf(first ?? error)
+	const reason = messageOf(first ?? error)
+	return /client password must be a string|empty password returned/.test(reason)
+		? 'it wants a password, and none was given'
+		: reason
 }

@@ -1,10 +1,12 @@
 /** Statements as they happened: in the order of the chain, interleaved, with one connection for each session that was recorded. */
 import type { TargetConnection } from './pg-target.ts'
 import { begins } from './replay-in-commit-order.ts'
+import { concernsSession, SETTINGS_MAX, SessionSettings } from './session-settings.ts'
+import type { StatementData } from './statement.ts'
 import { isUnreachable, type StatementReplay } from './statement-replay.ts'
 import type { SkipReason } from './statement-report.ts'
 import { failed, judge } from './statement-tally.ts'
-import { type Recorded, Transactions, type TransactionsOptions } from './transactions.ts'
+import { type Recorded, Transactions } from './transactions.ts'
 
 /** So often it is looked whether a statement waits for a lock: maybe of one that comes behind it. */
 const LOOK_MS = 20
@@ -22,6 +24,9 @@ class AsRecorded {
 	/** The least recently used first. */
 	readonly #sessions = new Map<string, Session>()
 	readonly #running = new Set<Promise<void>>()
+	readonly #settings = new SessionSettings()
+	/** What the open transaction of a session told it. */
+	readonly #told = new Map<string, StatementData[]>()
 	/** Looks at the others. */
 	#watch: TargetConnection | undefined
 
@@ -30,37 +35,62 @@ class AsRecorded {
 	}
 
 	async run(): Promise<void> {
-		const skipped = await this.#skipped()
 		const { tally } = this.#replay
-		const singles = this.#transactions(() => {})
-		for await (const { record, data } of this.#replay.statements()) {
-			tally.progress(record)
-			const isSingle = data.seq === 1 && data.end !== undefined
-			const skip = isSingle ? singles.add(record, data)[0]?.skip : skipped.get(data.tx)
-			if (!isSingle && data.end !== undefined) skipped.delete(data.tx)
-			if (skip !== undefined) tally.skip(skip, 1)
-			else if (data.end === 'unknown') tally.skip('unknownEnd', 1)
-			else await this.#take({ data, seq: record.seq, tsMs: record.tsMs })
-		}
-		await Promise.all(this.#running)
-	}
-
-	/** Of the transactions of more than one statement those that are not replayed: how one ends is known at its end only. */
-	async #skipped(): Promise<Map<string, SkipReason>> {
-		const skipped = new Map<string, SkipReason>()
-		const transactions = this.#transactions(this.#replay.tally.unreplayable)
-		for await (const { record, data } of this.#replay.statements(false)) {
-			for (const { tx, skip } of transactions.add(record, data)) {
-				const isSingle = tx === data.tx && data.seq === 1
-				if (skip !== undefined && !isSingle) skipped.set(tx, skip)
+		/** The transaction that each session is in. */
+		const open = new Map<string, { readonly tx: string; readonly skip: SkipReason | undefined }>()
+		const decisions = new Decisions(this.#replay)
+		try {
+			for await (const { record, data } of this.#replay.statements()) {
+				tally.progress(record)
+				let transaction = open.get(data.session)
+				if (transaction?.tx !== data.tx) transaction = { tx: data.tx, skip: await decisions.of(record.seq) }
+				if (this.#replay.isOver) break
+				if (data.end === undefined) open.set(data.session, transaction)
+				else open.delete(data.session)
+				await this.#decided({ data, seq: record.seq, tsMs: record.tsMs }, transaction.skip)
 			}
+			await this.#ended()
+		} finally {
+			await decisions.close()
 		}
-		for (const { tx, skip } of transactions.rest()) if (skip !== undefined) skipped.set(tx, skip)
-		return skipped
 	}
 
-	#transactions(unreplayable: TransactionsOptions['unreplayable']): Transactions {
-		return new Transactions({ ...this.#replay.options, keeps: false, unreplayable })
+	async #decided(statement: Recorded, skip: SkipReason | undefined): Promise<void> {
+		const { data } = statement
+		const { tally } = this.#replay
+		const isNew = this.#note(data)
+		if (skip !== undefined) {
+			tally.skip(skip, 1)
+			if (isNew) this.#sessions.get(data.session)?.toldElsewhere()
+		} else if (data.end === 'unknown') {
+			tally.skip('unknownEnd', 1)
+			await this.#close(data.session)
+		} else await this.#take(statement)
+	}
+
+	/** Returns whether there are settings now that were not there before. */
+	#note(data: StatementData): boolean {
+		const told = this.#told.get(data.session) ?? []
+		if (concernsSession(data) && told.length < SETTINGS_MAX) this.#told.set(data.session, [...told, data])
+		if (data.end === undefined) return false
+		const made = this.#told.get(data.session) ?? []
+		this.#told.delete(data.session)
+		if (data.end === 'commit') this.#settings.note(data.session, made)
+		return data.end === 'commit' && made.length > 0
+	}
+
+	/** What waits for something that does not come any more is let go: where the replay is over, transactions are left open. */
+	async #ended(): Promise<void> {
+		while (this.#running.size > 0) {
+			if (this.#replay.isOver)
+				for (const session of this.#sessions.values()) if (session.waiting === 0) await session.close()
+			await this.#oneAnswered()
+		}
+	}
+
+	/** Resolves after a while, too. */
+	async #oneAnswered(): Promise<void> {
+		await Promise.race([...this.#running, this.#replay.wait(LOOK_MS)])
 	}
 
 	/** Resolves when it is answered, or waits for one that may come behind it. */
@@ -73,8 +103,10 @@ class AsRecorded {
 		const answered = (await this.#session(statement.data.session)).take(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
+		// It is waited for later, maybe behind others.
+		running.catch(() => {})
 		await this.#answeredOrBlocked(running, statement.data.session)
-		while (this.#running.size >= BLOCKED_MAX) await Promise.race(this.#running)
+		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
 	/** Answers came to the service in another order than the server gave them now and then: a commit behind what it let go. */
@@ -103,7 +135,7 @@ class AsRecorded {
 	}
 
 	async #session(id: string): Promise<Session> {
-		const session = this.#sessions.get(id) ?? new Session(this.#replay)
+		const session = this.#sessions.get(id) ?? new Session(this.#replay, () => this.#settings.of(id))
 		this.#sessions.delete(id)
 		if (this.#sessions.size >= CONNECTIONS_MAX) await this.#closeOne()
 		this.#sessions.set(id, session)
@@ -112,11 +144,47 @@ class AsRecorded {
 
 	/** The one that was idle for longest. */
 	async #closeOne(): Promise<void> {
-		for (const [id, session] of this.#sessions) {
-			if (!session.isIdle) continue
-			this.#sessions.delete(id)
-			return session.close()
+		for (const [id, session] of this.#sessions) if (session.isIdle) return this.#close(id)
+	}
+
+	async #close(id: string): Promise<void> {
+		const session = this.#sessions.get(id)
+		this.#sessions.delete(id)
+		await session?.close()
+	}
+}
+
+/**
+ * Which transactions are replayed: how one ends is known at its end only. So the chain is read twice, here as far ahead as the end of the
+ * transaction that is asked for, and no further: what is held is of those that overlap with it.
+ */
+class Decisions {
+	readonly #transactions: Transactions
+	readonly #statements: ReturnType<StatementReplay['statements']>
+	/** By the record that a transaction begins with. */
+	readonly #skips = new Map<number, SkipReason | undefined>()
+
+	constructor(replay: StatementReplay) {
+		const { options, tally } = replay
+		this.#transactions = new Transactions({ ...options, keeps: false, unreplayable: tally.unreplayable })
+		this.#statements = replay.statements(false)
+	}
+
+	/** Why the transaction that begins with this record is not replayed. */
+	async of(first: number): Promise<SkipReason | undefined> {
+		while (!this.#skips.has(first)) {
+			const { value, done } = await this.#statements.next()
+			const ended = done ? this.#transactions.rest() : this.#transactions.add(value.record, value.data)
+			for (const transaction of ended) this.#skips.set(transaction.first, transaction.skip)
+			if (done) break
 		}
+		const skip = this.#skips.has(first) ? this.#skips.get(first) : 'unfinished'
+		this.#skips.delete(first)
+		return skip
+	}
+
+	async close(): Promise<void> {
+		await this.#statements.return(undefined)
 	}
 }
 
@@ -125,13 +193,19 @@ class Session {
 	readonly #replay: StatementReplay
 	#connection: TargetConnection | undefined
 	#last: Promise<void> = Promise.resolve()
-	#waiting = 0
+	readonly #settings: () => Iterable<StatementData>
+	/** There are settings that this connection was not given. */
+	#isUntold = true
+	/** So many statements are under way, or behind one that is. */
+	waiting = 0
 	/** What is under way was lost with its connection: nothing more of it is replayed. */
 	#lostTx: string | undefined
 	#failedTx: string | undefined
 
-	constructor(replay: StatementReplay) {
+	/** @param settings of the session, by now. */
+	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>) {
 		this.#replay = replay
+		this.#settings = settings
 	}
 
 	/** Of the process behind its connection. */
@@ -140,18 +214,24 @@ class Session {
 	}
 
 	get isIdle(): boolean {
-		return this.#waiting === 0 && (this.#connection?.status ?? 'I') === 'I'
+		return this.waiting === 0 && (this.#connection?.status ?? 'I') === 'I'
 	}
 
 	take(statement: Recorded): Promise<void> {
-		this.#waiting++
+		this.waiting++
 		this.#last = this.#last.then(async () => {
 			await this.#replayed(statement)
-			this.#waiting--
+			this.waiting--
 		})
 		return this.#last
 	}
 
+	/** A transaction that is not replayed made settings. */
+	toldElsewhere(): void {
+		this.#isUntold = true
+	}
+
+	/** What is open there is rolled back. */
 	async close(): Promise<void> {
 		if (this.#connection !== undefined) await this.#replay.release(this.#connection)
 	}
@@ -188,13 +268,27 @@ class Session {
 			const before = this.#connection
 			this.#connection = undefined
 			this.#connection = await this.#replay.connection(before)
+			this.#isUntold = true
 		}
 		const { data } = statement
-		if (data.seq > 1) return this.#connection
-		const isOpen = this.#connection.status !== 'I'
-		if (begins(statement) && isOpen) await this.#connection.ask({ text: 'ROLLBACK', params: [] })
-		if (!begins(statement) && !isOpen && data.end === undefined)
-			await this.#connection.ask({ text: 'BEGIN', params: [] })
-		return this.#connection
+		const connection = this.#connection
+		if (data.seq > 1) return connection
+		if (connection.status !== 'I' && !isWithin(statement)) await connection.ask(ROLLBACK)
+		if (this.#isUntold && connection.status === 'I') {
+			this.#isUntold = false
+			for (const setting of this.#settings()) await connection.ask(setting)
+		}
+		if (!begins(statement) && connection.status === 'I' && data.end === undefined)
+			await connection.ask({ text: 'BEGIN', params: [] })
+		return connection
 	}
+}
+
+const ROLLBACK = { text: 'ROLLBACK', params: [] }
+
+/** Whether it can be the first of a transaction that `AND CHAIN` began. */
+function isWithin(statement: Recorded): boolean {
+	const { end, commands } = statement.data
+	if (end === undefined) return !begins(statement)
+	return /^(?:COMMIT|ROLLBACK)$/.test(commands.at(-1) ?? '')
 }

@@ -1,13 +1,11 @@
 /** One transaction after the other, in the order in which they ended, each on a connection that nothing has been done on before. */
 import type { Answer, TargetConnection } from './pg-target.ts'
-import type { StatementData } from './statement.ts'
+import { SessionSettings } from './session-settings.ts'
 import { isUnreachable, type StatementReplay } from './statement-replay.ts'
 import { failed, judge, type Verdict } from './statement-tally.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
 
-const SETTING = new Set(['SET', 'RESET', 'DISCARD ALL'])
-const SETTINGS_MAX = 100
-const SESSIONS_MAX = 1000
+const AFTER_ERROR: Verdict = { is: 'afterError' }
 /** What another attempt may well not meet again: a failed serialisation, a deadlock. */
 const PASSING = new Set(['40001', '40P01'])
 
@@ -33,6 +31,14 @@ class CommitOrder {
 	}
 
 	async take(transaction: Transaction): Promise<void> {
+		await this.#replayed(transaction)
+		const { session, statements, end } = transaction
+		if (end !== 'commit') return
+		const told = statements.map(({ data }) => data)
+		this.#settings.note(session, told)
+	}
+
+	async #replayed(transaction: Transaction): Promise<void> {
 		const { tally, options, pacer } = this.#replay
 		const { skip, count } = transaction
 		if (skip !== undefined) return tally.skip(skip, count)
@@ -45,7 +51,6 @@ class CommitOrder {
 		tally.transaction()
 		if (options.dryRun) return tally.replayed(statements.length)
 		for (const verdict of await this.#verdicts(statements)) tally.take(verdict)
-		this.#settings.note(statements)
 	}
 
 	/** Of the last attempt. */
@@ -54,11 +59,11 @@ class CommitOrder {
 			const attempt = new Attempt(statements, this.#replay.options.compare)
 			try {
 				const connection = await this.#clean()
-				for (const setting of this.#settings.of(statements)) await connection.ask(setting)
+				for (const setting of this.#settings.of(statements[0]!.data.session)) await connection.ask(setting)
 				await attempt.run(connection)
 			} catch (error) {
 				if (!isUnreachable(error)) throw error
-				return [failed(statements[0]!, null, error.message)]
+				return [failed(statements[0]!, null, error.message), ...statements.slice(1).map(() => AFTER_ERROR)]
 			}
 			if (!attempt.mayBeRepeated || tries >= this.#replay.options.retries) return attempt.verdicts
 			this.#replay.tally.retries++
@@ -97,6 +102,8 @@ class Attempt {
 			if (answer.isLost) return this.#lost(index, statement, answer)
 			const code = answer.data?.error?.code
 			if (code != null && PASSING.has(code) && statement.data.error === undefined) this.mayBeRepeated = true
+			// A savepoint that was rolled back to took the error away.
+			if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
 			this.#take(judge(statement, answer, { compare: this.#compare, isAfterError: this.#isAfterError }))
 		}
 	}
@@ -105,8 +112,8 @@ class Attempt {
 		const isUnknown = answer.data !== undefined && statement.data.end !== undefined
 		const because = isUnknown ? 'the connection was lost while it was committing, and it may have: ' : ''
 		this.#take(failed(statement, answer.data?.error?.code ?? null, `${because}${answer.lostBy}`, isUnknown))
-		for (const _ of this.#statements.slice(index + 1)) this.verdicts.push({ is: 'afterError' })
-		this.mayBeRepeated = !isUnknown
+		for (const _ of this.#statements.slice(index + 1)) this.verdicts.push(AFTER_ERROR)
+		this.mayBeRepeated = !isUnknown && !answer.isTimedOut
 	}
 
 	#take(verdict: Verdict): void {
@@ -130,30 +137,4 @@ export function begins({ data: { commands, text } }: Recorded): boolean {
 	return (
 		first === 'BEGIN' || first === 'START TRANSACTION' || /^\s*(?:begin|start\s+transaction)\b/i.test(text)
 	)
-}
-
-/** What a session was told outside of transactions, as a pool does when it connects: that holds for those that came behind it. */
-class SessionSettings {
-	/** The least recently noted session first; each text once. */
-	readonly #sessions = new Map<string, Map<string, StatementData>>()
-
-	note([statement, ...others]: readonly Recorded[]): void {
-		if (statement === undefined || others.length > 0) return
-		const { session, commands, text, params, error } = statement.data
-		if (error !== undefined || !commands.every((command) => SETTING.has(command)) || commands.length === 0)
-			return
-		const settings = this.#sessions.get(session) ?? new Map<string, StatementData>()
-		this.#sessions.delete(session)
-		if (commands.includes('DISCARD ALL')) return
-		const key = JSON.stringify([text, params])
-		settings.delete(key)
-		if (settings.size < SETTINGS_MAX) settings.set(key, statement.data)
-		this.#sessions.set(session, settings)
-		const [oldest] = this.#sessions.keys()
-		if (this.#sessions.size > SESSIONS_MAX && oldest !== undefined) this.#sessions.delete(oldest)
-	}
-
-	of([first]: readonly Recorded[]): Iterable<StatementData> {
-		return this.#sessions.get(first?.data.session ?? '')?.values() ?? []
-	}
 }

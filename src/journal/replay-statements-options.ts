@@ -19,6 +19,9 @@ import type { StatementProgress } from './statement-report.ts'
 /**
  * The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) says which records are looked at; a transaction has to lie in it as a whole. Every
  * other condition chooses transactions: those that have a statement for which it holds.
+ *
+ * What a session was told before the window (`SET search_path = …`, as a pool does when it connects) is not known in it: give the target such settings by
+ * `ALTER ROLE … SET`, or by `options` in its URL.
  */
 export interface ReplayStatementsOptions extends LogFilter {
 	/**

@@ -21,7 +21,7 @@ export class StatementReplay {
 	readonly #target: PgTarget
 	readonly #connections = new Set<TargetConnection>()
 	#first: TargetConnection | undefined
-	#isAborted = false
+	readonly #aborted = new AbortController()
 	#isGone = false
 	readonly #waiting = new Set<() => void>()
 
@@ -35,17 +35,19 @@ export class StatementReplay {
 
 	/** Nothing more is begun. */
 	get isOver(): boolean {
-		return this.#isAborted || this.#isGone || (this.options.stopOnError && this.tally.hasFailures)
+		return (
+			this.#aborted.signal.aborted || this.#isGone || (this.options.stopOnError && this.tally.hasFailures)
+		)
 	}
 
 	get ending(): StatementReport['ended'] {
 		if (this.#isGone) return 'targetGone'
 		if (this.options.stopOnError && this.tally.hasFailures) return 'error'
-		return this.#isAborted ? 'aborted' : 'end'
+		return this.#aborted.signal.aborted ? 'aborted' : 'end'
 	}
 
 	abort(): void {
-		this.#isAborted = true
+		this.#aborted.abort()
 		this.pacer.stop()
 		for (const over of this.#waiting) over()
 	}
@@ -65,7 +67,11 @@ export class StatementReplay {
 
 	/** @throws {MeshChainError} `TARGET_UNREACHABLE` */
 	async connectFirst(): Promise<void> {
-		this.#first = await this.#connect()
+		try {
+			this.#first = await this.#connect()
+		} catch (error) {
+			if (!this.#aborted.signal.aborted) throw error
+		}
 	}
 
 	/**
@@ -86,9 +92,9 @@ export class StatementReplay {
 			try {
 				return await this.#connect()
 			} catch (error) {
-				if (tries < this.options.retries && !this.#isAborted) await this.backOff(tries)
+				if (tries < this.options.retries && !this.#aborted.signal.aborted) await this.backOff(tries)
 				else {
-					this.#isGone = !this.#isAborted
+					this.#isGone = !this.#aborted.signal.aborted
 					throw error
 				}
 			}
@@ -97,7 +103,7 @@ export class StatementReplay {
 
 	/** Waits longer from one try to the next. */
 	backOff(tries: number): Promise<void> {
-		if (this.#isAborted) return Promise.resolve()
+		if (this.#aborted.signal.aborted) return Promise.resolve()
 		return this.wait(Math.min(RETRY_MS_MIN * 2 ** tries, RETRY_MS_MAX))
 	}
 
@@ -124,7 +130,7 @@ export class StatementReplay {
 	}
 
 	async #connect(): Promise<TargetConnection> {
-		const connection = await this.#target.connect()
+		const connection = await this.#target.connect(this.#aborted.signal)
 		this.#connections.add(connection)
 		return connection
 	}

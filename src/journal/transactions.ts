@@ -2,7 +2,8 @@
 import type { ResolvedFilter } from '../filter.ts'
 import { matches } from '../filter.ts'
 import type { LogRecord } from '../record.ts'
-import type { StatementData, TransactionEnd } from './statement.ts'
+import { concernsSession, isSetting, SETTINGS_MAX } from './session-settings.ts'
+import type { StatementData, TransactionEnd, Unreplayable } from './statement.ts'
 import type { SkipReason, UnreplayableStatement } from './statement-report.ts'
 
 /** A statement and the record that holds it. */
@@ -15,7 +16,10 @@ export interface Recorded {
 /** A transaction that has ended. */
 export interface Transaction {
 	readonly tx: string
-	/** Empty where statements are not kept, or it was given up. */
+	readonly session: string
+	/** The seq of the record that it begins with. */
+	readonly first: number
+	/** Empty where statements are not kept. Of one that was given up, those that concern its session. */
 	readonly statements: readonly Recorded[]
 	/** How many it has. */
 	readonly count: number
@@ -37,6 +41,7 @@ export interface TransactionsOptions {
 
 interface Open {
 	readonly tx: string
+	readonly first: number
 	statements: Recorded[]
 	count: number
 	/** Of its last statement. */
@@ -67,7 +72,7 @@ export class Transactions {
 			open = undefined
 		}
 		if (open === undefined) {
-			open = newOpen(data.tx)
+			open = newOpen(data.tx, record.seq)
 			this.#open.set(data.session, open)
 		}
 		open.count++
@@ -90,7 +95,12 @@ export class Transactions {
 	}
 
 	#hold(open: Open, statement: Recorded): void {
-		if (!this.#options.keeps || open.givenUp !== undefined) return
+		if (!this.#options.keeps) return
+		if (open.givenUp !== undefined) {
+			if (open.statements.length < SETTINGS_MAX && concernsSession(statement.data))
+				open.statements.push(statement)
+			return
+		}
 		open.statements.push(statement)
 		const bytes = sizeOf(statement.data)
 		open.bytes += bytes
@@ -107,14 +117,14 @@ export class Transactions {
 		open.givenUp ??= why
 		this.#bytes -= open.bytes
 		open.bytes = 0
-		open.statements = []
+		open.statements = open.statements.filter(({ data }) => concernsSession(data)).slice(0, SETTINGS_MAX)
 	}
 
 	#close(session: string, open: Open, end: TransactionEnd, unless?: SkipReason): Transaction {
 		this.#open.delete(session)
 		this.#bytes -= open.bytes
-		const { tx, statements, count } = open
-		return { tx, statements, count, end, skip: this.#skip(open, end, unless) }
+		const { tx, first, statements, count } = open
+		return { tx, session, first, statements, count, end, skip: this.#skip(open, end, unless) }
 	}
 
 	#skip(open: Open, end: TransactionEnd, unless: SkipReason | undefined): SkipReason | undefined {
@@ -127,9 +137,10 @@ export class Transactions {
 	}
 }
 
-function newOpen(tx: string): Open {
+function newOpen(tx: string, first: number): Open {
 	return {
 		tx,
+		first,
 		statements: [],
 		count: 0,
 		seq: 0,
@@ -140,17 +151,52 @@ function newOpen(tx: string): Open {
 	}
 }
 
-/** What a record of the kind `sql` holds, where it is a journal's. */
+/** What a record of the kind `sql` holds, where it is a journal's: everything that is sent, counted or compared is what it should be. */
 export function statementOf({ data }: LogRecord): StatementData | undefined {
-	const { session, tx, seq, text, params, commands } = (data ?? {}) as Partial<StatementData>
+	const {
+		session,
+		tx,
+		seq,
+		text,
+		name,
+		params,
+		paramTypes,
+		commands,
+		rows,
+		checksum,
+		end,
+		error,
+		unreplayable,
+	} = (data ?? {}) as Partial<Record<keyof StatementData, unknown>>
 	const isStatement =
-		typeof session === 'string' &&
-		typeof tx === 'string' &&
-		typeof seq === 'number' &&
-		typeof text === 'string' &&
-		Array.isArray(params) &&
-		Array.isArray(commands)
+		[session, tx, text].every(isText) &&
+		(name === undefined || isText(name)) &&
+		Number.isSafeInteger(seq) &&
+		(seq as number) > 0 &&
+		isListOf(params, isWireValue) &&
+		(paramTypes === undefined || isListOf(paramTypes, Number.isSafeInteger)) &&
+		isListOf(commands, isText) &&
+		(rows === null || Number.isSafeInteger(rows)) &&
+		(checksum === null || isText(checksum)) &&
+		(end === undefined || ENDS.includes(end)) &&
+		(error === undefined || isError(error)) &&
+		(unreplayable === undefined || UNREPLAYABLE.includes(unreplayable))
 	return isStatement ? (data as unknown as StatementData) : undefined
+}
+
+const ENDS: readonly unknown[] = ['commit', 'rollback', 'unknown'] satisfies TransactionEnd[]
+const UNREPLAYABLE: readonly unknown[] = ['cut', 'redacted', 'copy'] satisfies Unreplayable[]
+
+const isText = (value: unknown) => typeof value === 'string'
+const isWireValue = (value: unknown) => value === null || isText(value) || value instanceof Uint8Array
+
+function isListOf(list: unknown, is: (item: unknown) => boolean): boolean {
+	return Array.isArray(list) && list.every(is)
+}
+
+function isError(error: unknown): boolean {
+	const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown }
+	return (code === null || isText(code)) && isText(message)
 }
 
 const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
@@ -160,13 +206,14 @@ const WRITES =
 	/\b(?:insert|update|delete|merge|nextval|setval|pg_notify|set_config|pg_logical_emit_message|lo_\w+)\b/i
 
 /**
- * What only looks, as far as that can be seen: what a function does, its caller does not say. `SELECT INTO` brings no rows back. A `SET` outside of a
- * transaction is there for what comes later.
+ * What only looks, as far as that can be seen: what a function does, its caller does not say. `SELECT INTO` brings no rows back. A `SET` that is not
+ * `LOCAL` is there for what comes later.
  */
-function isRead({ commands, checksum, text, error, seq, end }: StatementData): boolean {
+function isRead(data: StatementData): boolean {
+	const { commands, checksum, text, error } = data
 	// A cursor that was not read to its end.
 	if (commands.length === 0) return error !== undefined || !WRITES.test(text)
-	if (commands.includes('SET') && seq === 1 && end !== undefined) return false
+	if (isSetting(data)) return false
 	if (commands.every((command) => AROUND.has(command))) return true
 	const reads = commands.every((command) => READING.has(command) || AROUND.has(command))
 	return (

@@ -1,0 +1,63 @@
+/** A network between a client and a server on this machine, that can freeze, break off, and look at what is sent. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+export interface UnreliableNetwork {
+	readonly port: number
+	/** How many connections are open. */
+	readonly open: number
+	/** What clients sent, one text for each connection. */
+	readonly sent: readonly string[]
+	/** Of the connection that sends this nothing gets through any more, and nobody is told. */
+	freezeAt(text: string): void
+	/** Every connection breaks off; new ones are refused. */
+	cut(): void
+}
+
+export async function unreliableNetwork(to: { host: string; port: number }): Promise<UnreliableNetwork> {
+	const pairs = new Set<readonly [Socket, Socket]>()
+	const sent: string[] = []
+	let freezesAt: string | undefined
+	const server = createServer((client) => {
+		const upstream = connect(to.port, to.host)
+		const pair = [client, upstream] as const
+		let isFrozen = false
+		const index = sent.push('') - 1
+		pairs.add(pair)
+		client.on('data', (data) => {
+			const text = data.toString('latin1')
+			sent[index] += text
+			if (freezesAt !== undefined && text.includes(freezesAt)) isFrozen = true
+			if (!isFrozen) upstream.write(data)
+		})
+		upstream.on('data', (data) => {
+			if (!isFrozen) client.write(data)
+		})
+		for (const socket of pair) {
+			socket.on('error', () => {})
+			socket.on('close', () => {
+				pairs.delete(pair)
+				for (const each of pair) each.destroy()
+			})
+		}
+	})
+	server.listen(0, '127.0.0.1')
+	await once(server, 'listening')
+	const cut = () => {
+		server.close()
+		for (const [client] of pairs) client.destroy()
+	}
+	onTestFinished(cut)
+	return {
+		port: (server.address() as AddressInfo).port,
+		get open() {
+			return pairs.size
+		},
+		sent,
+		freezeAt(text) {
+			freezesAt = text
+		},
+		cut,
+	}
+}
