@@ -123,7 +123,7 @@ class AsRecorded {
 		if (pid === undefined) return false
 		if (this.#watch === undefined || this.#watch.isLost) {
 			try {
-				this.#watch = await this.#replay.connection(this.#watch)
+				this.#watch = await this.#replay.connection(this.#watch, this.#makeRoom)
 			} catch (error) {
 				if (isUnreachable(error)) return false
 				throw error
@@ -135,15 +135,16 @@ class AsRecorded {
 	}
 
 	async #session(id: string): Promise<Session> {
-		const session = this.#sessions.get(id) ?? new Session(this.#replay, () => this.#settings.of(id))
+		const session =
+			this.#sessions.get(id) ?? new Session(this.#replay, () => this.#settings.of(id), this.#makeRoom)
 		this.#sessions.delete(id)
-		if (this.#sessions.size >= CONNECTIONS_MAX) await this.#closeOne()
+		if (this.#sessions.size >= CONNECTIONS_MAX) await this.#makeRoom()
 		this.#sessions.set(id, session)
 		return session
 	}
 
-	/** The one that was idle for longest. */
-	async #closeOne(): Promise<void> {
+	/** Closes the one that was idle for longest. */
+	readonly #makeRoom = async (): Promise<void> => {
 		for (const [id, session] of this.#sessions) if (session.isIdle) return this.#close(id)
 	}
 
@@ -194,6 +195,7 @@ class Session {
 	#connection: TargetConnection | undefined
 	#last: Promise<void> = Promise.resolve()
 	readonly #settings: () => Iterable<StatementData>
+	readonly #makeRoom: () => Promise<void>
 	/** There are settings that this connection was not given. */
 	#isUntold = true
 	/** So many statements are under way, or behind one that is. */
@@ -203,8 +205,13 @@ class Session {
 	#failedTx: string | undefined
 
 	/** @param settings of the session, by now. */
-	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>) {
+	constructor(
+		replay: StatementReplay,
+		settings: () => Iterable<StatementData>,
+		makeRoom: () => Promise<void>,
+	) {
 		this.#replay = replay
+		this.#makeRoom = makeRoom
 		this.#settings = settings
 	}
 
@@ -267,7 +274,7 @@ class Session {
 		if (this.#connection === undefined || this.#connection.isLost) {
 			const before = this.#connection
 			this.#connection = undefined
-			this.#connection = await this.#replay.connection(before)
+			this.#connection = await this.#replay.connection(before, this.#makeRoom)
 			this.#isUntold = true
 		}
 		const { data } = statement

@@ -78,9 +78,10 @@ export class StatementReplay {
 	 * A new connection, tried again with growing waits.
 	 *
 	 * @param lost the one in whose place it is.
+	 * @param makeRoom called where the target takes no more connections.
 	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last try: the target is gone then, and the replay over.
 	 */
-	async connection(lost?: TargetConnection): Promise<TargetConnection> {
+	async connection(lost?: TargetConnection, makeRoom?: () => Promise<void>): Promise<TargetConnection> {
 		if (lost !== undefined) {
 			if (lost.isLost) this.tally.reconnects++
 			await this.release(lost)
@@ -92,6 +93,7 @@ export class StatementReplay {
 			try {
 				return await this.#connect()
 			} catch (error) {
+				if (isFull(error)) await makeRoom?.()
 				if (tries < this.options.retries && !this.#aborted.signal.aborted) await this.backOff(tries)
 				else {
 					this.#isGone = !this.#aborted.signal.aborted
@@ -139,4 +141,9 @@ export class StatementReplay {
 /** What says that the target is gone. */
 export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	return thrown instanceof MeshChainError && thrown.code === 'TARGET_UNREACHABLE'
+}
+
+/** `too_many_connections`, of the server, the database or the role. */
+function isFull(thrown: unknown): boolean {
+	return isUnreachable(thrown) && (thrown.cause as { readonly code?: unknown } | undefined)?.code === '53300'
 }

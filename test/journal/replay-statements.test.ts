@@ -392,6 +392,15 @@ test('a commit that the connection did not survive is told as unknown, and not r
 		for (const text of ['begin', 'insert into t values (1)', 'commit']) await client.query(text)
 		client.release()
 	})
+	// However long it takes to be seen there.
+	await ask(
+		target,
+		script
+			.slice(script.indexOf('create function'))
+			.split(';\n')[0]!
+			.replace('create', 'create or replace')
+			.replace('0.5', '20'),
+	)
 	const committing =
 		"select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and query = 'commit'"
 	const killed = expect.poll(
