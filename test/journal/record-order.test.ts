@@ -36,3 +36,26 @@ test('a COMMIT that hangs holds back 1,000 statements and no more', () => {
 	order.answered(named('commit'), commit)
 	expect([seen.length, seen[500], seen.at(-1)]).toEqual([1501, 'commit', '1499'])
 })
+
+test.each([
+	['/* x */ commit', true],
+	['-- x\ncommit', true],
+	[' ;/* a * b ** */--\n/**/\tEND', true],
+	['/* commit', false],
+	['-- commit', false],
+	['/* x */ select 1 /* */ commit', false],
+	['committed', false],
+	[`${'/* x */ '.repeat(30_000)}select`, false],
+])('what ends a transaction is known behind comments too: %.40s', (text, ends) => {
+	expect(ordered().order.sent(text) !== undefined).toBe(ends)
+})
+
+test('at exit what is held is published; a journal that holds nothing is not held on to', () => {
+	const { seen, order } = ordered()
+	const before = process.listenerCount('exit')
+	const commit = order.sent('commit')
+	order.answered(named('held'))
+	expect(process.listenerCount('exit')).toBe(before + 1)
+	order.answered(named('commit'), commit)
+	expect([seen, process.listenerCount('exit')]).toEqual([['commit', 'held'], before])
+})
