@@ -4,8 +4,18 @@ import { warn } from '../report.ts'
 import type { ResolvedJournalOptions } from './journal-options.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
+const REDACTED = 'redacted, with the parameters that it may quote'
+/** UTF-16 units of the message of an error: one that quotes a whole parameter would go beyond what a record can hold. */
+const ERROR_LENGTH_MAX = 16 * 1024
+
 export function keptStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
-	return cut(redacted(data, options), options.statementBytesMax)
+	return cut(redacted(withShortError(data), options), options.statementBytesMax)
+}
+
+function withShortError(data: StatementData): StatementData {
+	const { error } = data
+	if (error === undefined || error.message.length <= ERROR_LENGTH_MAX) return data
+	return { ...data, error: { ...error, message: `${error.message.slice(0, ERROR_LENGTH_MAX)}…` } }
 }
 
 function redacted(data: StatementData, { redact }: ResolvedJournalOptions): StatementData {
@@ -15,7 +25,11 @@ function redacted(data: StatementData, { redact }: ResolvedJournalOptions): Stat
 	const params = data.params.map((_, index) => given[index])
 	const isWhole = params.every((param) => param !== undefined)
 	const kept = params.map((param) => (param === undefined ? null : param))
-	return { ...data, params: kept, ...(isWhole ? {} : { unreplayable: 'redacted' }) }
+	if (isWhole) return { ...data, params: kept }
+	const { error } = data
+	// The server quotes values in its messages.
+	const left = error === undefined ? {} : { error: { ...error, message: REDACTED } }
+	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
 }
 
 /** Whoever cannot say what is secret has everything redacted. */
