@@ -6,7 +6,7 @@ import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
 import { show } from '../record.ts'
 import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
 import { keptStatement } from './kept-statement.ts'
-import { type PgConnection, type PgQuery, PgSession } from './pg-session.ts'
+import { type PgConnection, type PgQuery, PgSession, type SessionHost } from './pg-session.ts'
 import { RecordOrder } from './record-order.ts'
 import { STATEMENT_KIND, type StatementData, type WireValue } from './statement.ts'
 
@@ -20,14 +20,19 @@ interface MadeQuery extends PgQuery {
 /** What is used of a client of node-postgres. */
 interface PgClient {
 	readonly connection: PgConnection
+	/** As it was configured. */
+	readonly _Promise?: PromiseConstructor
+	/** Newer versions have it. */
+	getTransactionStatus?(): string | null
 	query(...args: unknown[]): unknown
 	readonly constructor: { readonly Query?: new (...args: unknown[]) => MadeQuery }
 }
 
 /** What is used of a pool. */
 interface PgPool {
-	on(event: 'connect', listener: (client: PgClient) => void): unknown
+	prependListener(event: 'connect', listener: (client: PgClient) => void): unknown
 	readonly totalCount: number
+	readonly options?: { onConnect?: unknown }
 	readonly _clients?: readonly unknown[]
 }
 
@@ -82,18 +87,33 @@ class Journal {
 
 	followAll(pool: PgPool): void {
 		claim(pool)
-		for (const client of pool._clients ?? []) if (isClient(client)) this.follow(client)
-		pool.on('connect', (client) => this.follow(client))
+		for (const client of pool._clients ?? []) this.#followNew(client)
+		// Before others that say something to each new client.
+		pool.prependListener('connect', (client) => this.#followNew(client))
+		const { options } = pool
+		const onConnect = options?.onConnect
+		if (options === undefined || typeof onConnect !== 'function') return
+		options.onConnect = (client: unknown) => {
+			this.#followNew(client)
+			return onConnect.call(options, client)
+		}
+	}
+
+	/** A client that was still connecting when its pool was journaled is seen more than once. */
+	#followNew(client: unknown): void {
+		if (isClient(client) && !journaled.has(client)) this.follow(client)
 	}
 
 	follow(client: PgClient): void {
 		claim(client)
-		const session = new PgSession(`${this.#id}:${++this.#sessions}`, client.connection, {
+		const host: SessionHost = {
 			clock: Date.now,
 			toWire: (values) => values.map((value) => utils.prepareValue(value)),
 			sent: (text) => this.#order.sent(text),
 			record: (data, place) => this.#order.answered(data, place),
-		})
+		}
+		const status = client.getTransactionStatus?.() ?? undefined
+		const session = new PgSession(`${this.#id}:${++this.#sessions}`, client.connection, host, status)
 		const query = client.query
 		const { Query } = client.constructor
 		client.query = (...args) => {
@@ -111,13 +131,14 @@ class Journal {
 	}
 
 	#record(data: StatementData): void {
-		const { error, commands, startedMs } = data
+		const kept = keptStatement(data, this.#options)
+		const { error, commands, startedMs } = kept
 		this.#loop.publish({
 			kind: STATEMENT_KIND,
 			level: error === undefined ? 'info' : 'warn',
 			message: error?.message ?? commands.join(', '),
 			tsMs: startedMs,
-			data: keptStatement(data, this.#options),
+			data: kept,
 		})
 	}
 }
@@ -130,7 +151,8 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 		return undefined
 	}
-	const answer = new Promise((resolve, reject) => {
+	const { _Promise: Answer = Promise } = client
+	const answer = new Answer((resolve, reject) => {
 		const callback: Callback = (error, result) => (error ? reject(error) : resolve(result))
 		made.callback = callback
 		query.call(client, made)
@@ -153,8 +175,8 @@ function isClient(value: unknown): value is PgClient {
 }
 
 function isPool(value: unknown): value is PgPool {
-	const { on, totalCount } = (value ?? {}) as Partial<PgPool>
-	return typeof on === 'function' && typeof totalCount === 'number'
+	const { prependListener, totalCount } = (value ?? {}) as Partial<PgPool>
+	return typeof prependListener === 'function' && typeof totalCount === 'number'
 }
 
 function isQuery(value: unknown): value is PgQuery {

@@ -2,8 +2,8 @@
  * One connection of node-postgres while it is journaled: which transaction it is in, by what the server says, and a record for each
  * statement when its answer is complete.
  *
- * Looks at queries through the interface that node-postgres has for them (`submit`, `handleDataRow` and so on), and calls on to what was there:
- * nothing about them changes but that it is known.
+ * Looks at what a query is when it is submitted (`submit`), and from then on at the messages of the server, which answers in the order in which it was asked.
+ * Nothing about queries changes but that they are known, whoever handles their answers.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, Unreplayable, WireValue } from './statement.ts'
@@ -14,17 +14,23 @@ export interface PgQuery {
 	readonly name?: unknown
 	readonly types?: unknown
 	values?: unknown
+	/** Of a stream of rows (pg-query-stream): it has the text and the values. */
+	readonly cursor?: unknown
 	submit(connection: unknown): unknown
-	handleRowDescription?(message: unknown): unknown
-	handleDataRow?(message: { readonly fields: readonly WireField[] }): unknown
-	handleCommandComplete?(message: { readonly text: string }, connection: unknown): unknown
-	handleError?(error: unknown, connection: unknown): unknown
-	handleReadyForQuery?(connection: unknown): unknown
-	handleCopyInResponse?(connection: unknown): unknown
+}
+
+/** What the server says; each message has some of it. */
+interface WireMessage {
+	readonly status?: string
+	readonly text?: string
+	readonly fields?: readonly unknown[]
 }
 
 export interface PgConnection {
-	prependListener(event: string, listener: (message: { readonly status?: string }) => void): unknown
+	prependListener(event: string, listener: (message: WireMessage) => void): unknown
+	/** The texts of prepared statements by name: they are given once. */
+	readonly parsedStatements?: Readonly<Record<string, string | undefined>>
+	readonly submittedNamedStatements?: Readonly<Record<string, string | undefined>>
 }
 
 /** What a session needs of its journal. */
@@ -32,7 +38,7 @@ export interface SessionHost {
 	clock(): number
 	/** Parameters as they go over the wire. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
-	/** A statement goes to the server. Returns its place among all, where that is known before it is answered. */
+	/** The server begins with a statement. Returns its place among all, where that is known before it is answered. */
 	sent(text: string): number | undefined
 	/** Takes a statement whose answer is complete. */
 	record(data: StatementData, place: number | undefined): void
@@ -43,88 +49,114 @@ const IDLE = 'I'
 
 export class PgSession {
 	readonly #id: string
+	readonly #connection: PgConnection
 	readonly #host: SessionHost
-	#status = IDLE
 	#tx = 0
 	#seq = 0
-	#isEnded = false
-	/** Failed; the server says next what became of its transaction. */
-	#failed: Flight | undefined
-	/** The texts of prepared statements by name: they are given once. */
-	readonly #prepared = new Map<string, string>()
+	/** Sent and not answered, in the order in which the server answers: more than one where they are pipelined. */
+	readonly #sent: Flight[] = []
+	#lostBy: unknown = new Error('Connection terminated')
 
-	constructor(id: string, connection: PgConnection, host: SessionHost) {
+	/** @param status of the connection by now. Of a transaction that it is in nobody knows how it began: its first record is not seq 1. */
+	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
+		this.#connection = connection
 		this.#host = host
-		connection.prependListener('readyForQuery', ({ status = IDLE }) => this.#ready(status))
-		connection.prependListener('end', () => this.#end())
+		if (status !== IDLE) this.#seq = this.#tx = 1
+		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
+		this.#on('dataRow', ({ fields = [] }) => this.#sent[0]?.checksum.add(fields as WireField[]))
+		this.#on('commandComplete', ({ text = '' }) => this.#sent[0]?.completed(text))
+		this.#on('copyInResponse', () => this.#sent[0]?.copies())
+		this.#on('errorMessage', (error) => this.#sent[0]?.failed(error))
+		this.#on('readyForQuery', ({ status: next = IDLE }) => this.#ready(next))
+		this.#on('error', (error) => {
+			this.#lostBy = error
+		})
+		this.#on('end', () => this.#end())
 	}
 
 	/** From here on the query is seen by this session too. */
 	follow(query: PgQuery): void {
-		const flight = new Flight()
-		around(query, 'submit', (connection) => {
-			const text = this.#textOf(query)
-			flight.begin(this.#host.clock(), text, this.#wireOf(query), query)
-			flight.place = this.#host.sent(text)
-			return connection
+		const session = this
+		const { submit } = query
+		const followed = function (this: PgQuery, connection: unknown): unknown {
+			const flight = session.#take(query)
+			const refusal = submit.call(this, connection)
+			// One that never went to the server changed nothing there, and has no record.
+			if (!refusal && flight !== undefined) session.#send(flight)
+			return refusal
+		}
+		Object.defineProperty(query, 'submit', { value: followed, configurable: true, writable: true })
+	}
+
+	/** The journal never stands in the way of a query. */
+	#on(event: string, look: (message: WireMessage) => void): void {
+		this.#connection.prependListener(event, (message) => {
+			try {
+				look(message)
+			} catch {
+				// It is not recorded.
+			}
 		})
-		around(query, 'handleRowDescription', () => flight.described())
-		around(query, 'handleDataRow', ({ fields }) => flight.checksum.add(fields))
-		around(query, 'handleCommandComplete', ({ text }) => flight.completed(text))
-		around(query, 'handleCopyInResponse', () => flight.copies())
-		around(query, 'handleError', (error) => this.#fail(flight, error))
-		around(query, 'handleReadyForQuery', () => this.#finish(flight, this.#status))
 	}
 
-	#textOf(query: PgQuery): string {
-		const name = typeof query.name === 'string' ? query.name : ''
-		const text = typeof query.text === 'string' && query.text !== '' ? query.text : this.#prepared.get(name)
-		if (name !== '' && text !== undefined) this.#prepared.set(name, text)
-		return text ?? ''
-	}
-
-	/** Converted once, here: node-postgres leaves texts, bytes and nulls as they are. What it cannot convert it says itself. */
-	#wireOf(query: PgQuery): readonly WireValue[] {
-		if (!Array.isArray(query.values)) return []
+	#take(query: PgQuery): Flight | undefined {
 		try {
-			const values = this.#host.toWire(query.values)
-			query.values = values
-			return values
+			const source = (query.cursor ?? query) as PgQuery
+			return new Flight(query, this.#textOf(source), this.#wireOf(source), this.#host.clock())
 		} catch {
-			return []
+			return undefined
 		}
 	}
 
-	#ready(status: string): void {
-		this.#status = status
-		if (this.#failed === undefined) return
-		const failed = this.#failed
-		this.#failed = undefined
-		this.#finish(failed, status)
+	#textOf({ text, name }: PgQuery): string {
+		if (typeof text === 'string' && text !== '') return text
+		const { parsedStatements = {}, submittedNamedStatements = {} } = this.#connection
+		return parsedStatements[String(name)] ?? submittedNamedStatements[String(name)] ?? ''
 	}
 
-	#fail(flight: Flight, error: unknown): void {
-		flight.error ??= error
-		if (!flight.isSent) return
-		if (this.#isEnded) this.#finish(flight, undefined)
-		else this.#failed = flight
+	/** Converted once, here: node-postgres leaves texts, bytes and nulls as they are. Undefined for what it cannot convert either: it says so itself. */
+	#wireOf(query: PgQuery): readonly WireValue[] | undefined {
+		if (!Array.isArray(query.values) || query.values.length === 0) return []
+		try {
+			const values = this.#host.toWire(query.values)
+			query.values = values
+			// Its owner may write into a buffer again once it was sent.
+			return values.map((value) => (value instanceof Uint8Array ? Uint8Array.from(value) : value))
+		} catch {
+			return undefined
+		}
+	}
+
+	#send(flight: Flight): void {
+		if (this.#sent.push(flight) === 1) this.#begin(flight)
+	}
+
+	#begin(flight: Flight): void {
+		if (!flight.isHollow) flight.place = this.#host.sent(flight.text)
+	}
+
+	#ready(status: string): void {
+		const flight = this.#sent.shift()
+		if (flight === undefined) return
+		const [next] = this.#sent
+		if (!flight.isHollow) this.#finish(flight, status)
+		if (next !== undefined) this.#begin(next)
 	}
 
 	/** What was under way has no answer any more. */
 	#end(): void {
-		this.#isEnded = true
-		if (this.#failed !== undefined) this.#finish(this.#failed, undefined)
-		this.#failed = undefined
+		for (const flight of this.#sent.splice(0)) {
+			flight.error ??= this.#lostBy
+			this.#finish(flight, undefined)
+		}
 	}
 
 	/** @param status of the connection behind it; undefined where it was lost. */
 	#finish(flight: Flight, status: string | undefined): void {
-		if (flight.isOver) return
-		flight.isOver = true
 		if (this.#seq === 0) this.#tx++
 		this.#seq++
-		const isOver = status === IDLE || flight.isChained
+		const isOver = status === IDLE || flight.isFollowedByAnother
 		const end = status === undefined ? 'unknown' : isOver ? flight.end : undefined
 		const at = { session: this.#id, tx: `${this.#id}:${this.#tx}`, seq: this.#seq }
 		if (end !== undefined) this.#seq = 0
@@ -132,37 +164,49 @@ export class PgSession {
 	}
 }
 
+interface FieldDescription {
+	readonly format?: string
+}
+
+const BEGINS = new Set(['BEGIN', 'START TRANSACTION'])
+const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
+
 /** One statement from when it is sent until its answer is complete. */
 class Flight {
 	readonly checksum = new ResultChecksum()
+	readonly text: string
 	error: unknown
-	isOver = false
 	/** Among all statements of the journal, where it is known already. */
 	place: number | undefined
-	#startedMs = 0
-	#text = ''
-	#params: readonly WireValue[] = []
-	#query: PgQuery | undefined
+	readonly #query: PgQuery
+	readonly #params: readonly WireValue[] | undefined
+	readonly #startedMs: number
 	#isDescribed = false
+	#isBinary = false
 	#isCopy = false
 	readonly #commands: string[] = []
 	/** By what the server says; a cursor's last answer counts its last rows only. */
 	#rows: number | null = null
 
-	/** One that never went to the server changed nothing there, and has no record. */
-	get isSent(): boolean {
-		return this.#query !== undefined
-	}
-
-	begin(startedMs: number, text: string, params: readonly WireValue[], query: PgQuery): void {
-		this.#startedMs = startedMs
-		this.#text = text
-		this.#params = params
+	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
 		this.#query = query
+		this.text = text
+		this.#params = params
+		this.#startedMs = startedMs
 	}
 
-	described(): void {
+	/** node-postgres could not convert its parameters, and never had it done. */
+	get isHollow(): boolean {
+		return this.#params === undefined && this.#commands.length === 0 && this.error === undefined
+	}
+
+	described(fields: readonly FieldDescription[]): void {
 		this.#isDescribed = true
+		this.#isBinary ||= fields.some(({ format }) => format === 'binary')
+	}
+
+	failed(error: unknown): void {
+		this.error = error
 	}
 
 	copies(): void {
@@ -177,13 +221,22 @@ class Flight {
 		if (count !== undefined) this.#rows = (this.#rows ?? 0) + Number(count)
 	}
 
-	/** `COMMIT AND CHAIN`: a transaction ended, although the connection is in one. */
-	get isChained(): boolean {
-		return /^(?:COMMIT|ROLLBACK)$/.test(this.#commands.at(-1) ?? '') && /\band\s+chain\b/i.test(this.#text)
+	/** A transaction ended, although the connection is in one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	get isFollowedByAnother(): boolean {
+		const last = this.#commands.findLastIndex((command) => /^(?:COMMIT|ROLLBACK)$/.test(command))
+		if (last === -1) return false
+		const others = this.#commands.slice(last + 1)
+		return others.length === 0
+			? /\band\s+chain\b/i.test(this.text)
+			: others.some((command) => BEGINS.has(command))
 	}
 
-	/** How the transaction ended, where it did with this statement. A COMMIT of a failed transaction is answered with ROLLBACK. */
+	/**
+	 * How the transaction ended, where it did with this statement. A COMMIT of a failed transaction is answered with ROLLBACK. Of a text with several
+	 * statements what it committed stays, whatever comes behind it.
+	 */
 	get end(): TransactionEnd {
+		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
 		const isRollback = this.#commands.at(-1) === 'ROLLBACK' || this.error !== undefined
 		return isRollback ? 'rollback' : 'commit'
 	}
@@ -193,17 +246,18 @@ class Flight {
 		end: TransactionEnd | undefined,
 		nowMs: number,
 	): StatementData {
-		const { name, types } = this.#query ?? {}
+		const { name, types } = this.#query
 		const unreplayable: Unreplayable | undefined = this.#isCopy ? 'copy' : undefined
 		return {
 			...at,
-			text: this.#text,
+			text: this.text,
 			...(typeof name === 'string' && name !== '' ? { name } : {}),
-			params: this.#params,
+			params: this.#params ?? [],
 			...(Array.isArray(types) ? { paramTypes: types } : {}),
 			commands: this.#commands,
 			rows: this.#isDescribed ? this.checksum.rows : this.#rows,
 			checksum: this.#isDescribed ? this.checksum.toString() : null,
+			...(this.#isBinary ? { binary: true } : {}),
 			startedMs: this.#startedMs,
 			durationMs: nowMs - this.#startedMs,
 			...(end === undefined ? {} : { end }),
@@ -213,28 +267,9 @@ class Flight {
 	}
 }
 
+/** Only the server's errors have a severity: the codes of others, such as `EPIPE`, are not SQLSTATEs. */
 function errorOf(error: unknown): NonNullable<StatementData['error']> {
-	const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown }
-	return { code: typeof code === 'string' ? code : null, message: String(message ?? error) }
-}
-
-type Handler = Exclude<keyof PgQuery, 'text' | 'name' | 'types' | 'values'>
-
-/** Looks at a call on its way; it goes on with the same `this`, arguments and result. */
-function around<H extends Handler>(
-	query: PgQuery,
-	handler: H,
-	look: (...args: Parameters<NonNullable<PgQuery[H]>>) => unknown,
-): void {
-	const original = query[handler] as ((...args: unknown[]) => unknown) | undefined
-	if (typeof original !== 'function') return
-	const wrapped = function (this: unknown, ...args: unknown[]): unknown {
-		try {
-			look(...(args as Parameters<NonNullable<PgQuery[H]>>))
-		} catch {
-			// The journal never stands in the way of a query.
-		}
-		return original.apply(this, args)
-	}
-	Object.defineProperty(query, handler, { value: wrapped, configurable: true, writable: true })
+	const { code, message, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
+	const isState = severity !== undefined && typeof code === 'string'
+	return { code: isState ? code : null, message: String(message ?? error) }
 }

@@ -31,6 +31,8 @@ export interface StatementData {
 	readonly rows: number | null
 	/** Of the rows that came back, whatever their order; null where none were described. */
 	readonly checksum: string | null
+	/** The rows came in the binary format, and so their checksum is of that. */
+	readonly binary?: true
 	readonly startedMs: number
 	readonly durationMs: number
 	/** In the record that ends its transaction. */

@@ -9,6 +9,7 @@ interface WireConnection {
 	parse(what: { readonly text: string; readonly name: string; readonly types?: readonly number[] }): void
 	bind(what: {
 		readonly values: readonly WireValue[]
+		readonly binary: boolean
 		readonly valueMapper: (value: WireValue) => WireValue
 	}): void
 	describe(what: { readonly type: 'P'; readonly name: string }): void
@@ -19,22 +20,24 @@ interface WireConnection {
 
 /** What of a statement goes to the target. */
 export type Replayable = Pick<StatementData, 'text' | 'params'> &
-	Partial<Pick<StatementData, 'name' | 'paramTypes'>>
+	Partial<Pick<StatementData, 'name' | 'paramTypes' | 'binary'>>
 
 export class TargetQuery implements PgQuery {
 	readonly text: string
 	values: readonly WireValue[]
 	readonly #types: readonly number[] | undefined
+	readonly #isBinary: boolean
 	readonly #isExtended: boolean
 	readonly #notSent: (error: unknown) => void
 	#isSent = false
 
 	/** @param notSent called where the connection was lost before; everything else is known by the session that follows this query. */
-	constructor({ text, params, name, paramTypes }: Replayable, notSent: (error: unknown) => void) {
+	constructor({ text, params, name, paramTypes, binary }: Replayable, notSent: (error: unknown) => void) {
 		this.text = text
 		this.values = params.map((param) => (param instanceof Uint8Array ? asBuffer(param) : param))
 		this.#types = paramTypes
-		this.#isExtended = params.length > 0 || name !== undefined
+		this.#isBinary = binary === true
+		this.#isExtended = params.length > 0 || name !== undefined || this.#isBinary
 		this.#notSent = notSent
 	}
 
@@ -48,7 +51,7 @@ export class TargetQuery implements PgQuery {
 		connection.stream.cork()
 		try {
 			connection.parse({ text: this.text, name: '', ...(types === undefined ? {} : { types }) })
-			connection.bind({ values: this.values, valueMapper: (value) => value })
+			connection.bind({ values: this.values, binary: this.#isBinary, valueMapper: (value) => value })
 			connection.describe({ type: 'P', name: '' })
 			connection.execute({ portal: '', rows: 0 })
 			connection.sync()
