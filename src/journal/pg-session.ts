@@ -6,7 +6,7 @@
  * Nothing about queries changes but that they are known, whoever handles their answers.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
-import type { StatementData, TransactionEnd, Unreplayable, WireValue } from './statement.ts'
+import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
 
 /** What node-postgres hands to `client.query`, or makes of it. */
 export interface PgQuery {
@@ -247,23 +247,26 @@ class Flight {
 		nowMs: number,
 	): StatementData {
 		const { name, types } = this.#query
-		const unreplayable: Unreplayable | undefined = this.#isCopy ? 'copy' : undefined
-		return {
-			...at,
+		// What is seldom there is put in behind the rest: conditional spreads are slow, and this is done for each statement.
+		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
+			session: at.session,
+			tx: at.tx,
+			seq: at.seq,
 			text: this.text,
-			...(typeof name === 'string' && name !== '' ? { name } : {}),
 			params: this.#params ?? [],
-			...(Array.isArray(types) ? { paramTypes: types } : {}),
 			commands: this.#commands,
 			rows: this.#isDescribed ? this.checksum.rows : this.#rows,
 			checksum: this.#isDescribed ? this.checksum.toString() : null,
-			...(this.#isBinary ? { binary: true } : {}),
 			startedMs: this.#startedMs,
 			durationMs: nowMs - this.#startedMs,
-			...(end === undefined ? {} : { end }),
-			...(this.error === undefined ? {} : { error: errorOf(this.error) }),
-			...(unreplayable === undefined ? {} : { unreplayable }),
 		}
+		if (typeof name === 'string' && name !== '') data.name = name
+		if (Array.isArray(types)) data.paramTypes = types
+		if (this.#isBinary) data.binary = true
+		if (end !== undefined) data.end = end
+		if (this.error !== undefined) data.error = errorOf(this.error)
+		if (this.#isCopy) data.unreplayable = 'copy'
+		return data
 	}
 }
 

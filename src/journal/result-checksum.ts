@@ -2,7 +2,7 @@
  * The checksum of a result, whatever the order of its rows: the MD5 of each row as it came over the wire, added up modulo 2^128. MD5 because
  * nobody is deceived by it here, and it is fast.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** A field of a row as it came over the wire. */
 export type WireField = string | Uint8Array | null
@@ -17,7 +17,7 @@ export class ResultChecksum {
 		const digest = digestOf(fields)
 		let carry = 0
 		for (let part = 0; part < 4; part++) {
-			const total = this.#sum[part]! + digest.readUInt32LE(4 * part) + carry
+			const total = this.#sum[part]! + uint32At(digest, 4 * part) + carry
 			this.#sum[part] = total
 			carry = total > 0xffff_ffff ? 1 : 0
 		}
@@ -31,15 +31,35 @@ export class ResultChecksum {
 	}
 }
 
-/** Each field with its length, so that no two rows run together to the same bytes. */
-function digestOf(fields: readonly WireField[]): Buffer {
-	const hash = createHash('md5')
-	const length = Buffer.alloc(4)
+/** All rows go through it, one at a time; it grows to the largest, up to a bound. */
+let scratch = Buffer.allocUnsafe(4096)
+const SCRATCH_MAX = 1024 * 1024
+
+/** Each field with its length, so that no two rows run together to the same bytes. Returns a character for each byte: faster than a buffer. */
+function digestOf(fields: readonly WireField[]): string {
+	let size = 0
+	// A UTF-16 unit has at most three bytes.
+	for (const field of fields)
+		size += 4 + (typeof field === 'string' ? 3 * field.length : (field?.length ?? 0))
+	const bytes = size <= scratch.length ? scratch : Buffer.allocUnsafe(2 * size)
+	if (bytes.length <= SCRATCH_MAX) scratch = bytes
+	let end = 0
 	for (const field of fields) {
-		const bytes = typeof field === 'string' ? Buffer.from(field) : field
-		length.writeInt32LE(bytes === null ? -1 : bytes.length)
-		hash.update(length)
-		if (bytes !== null) hash.update(bytes)
+		const length = field === null ? -1 : put(field, bytes, end + 4)
+		bytes.writeInt32LE(length, end)
+		end += 4 + Math.max(0, length)
 	}
-	return hash.digest()
+	return hash('md5', bytes.subarray(0, end), 'binary')
+}
+
+function put(field: string | Uint8Array, bytes: Buffer, at: number): number {
+	if (typeof field === 'string') return bytes.write(field, at)
+	bytes.set(field, at)
+	return field.length
+}
+
+function uint32At(digest: string, at: number): number {
+	let value = 0
+	for (let index = 3; index >= 0; index--) value = 256 * value + digest.charCodeAt(at + index)
+	return value
 }
