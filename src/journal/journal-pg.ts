@@ -4,6 +4,7 @@ import pg from 'pg'
 import { MeshChainError } from '../errors.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
 import { show } from '../record.ts'
+import { warn } from '../report.ts'
 import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
 import { keptStatement } from './kept-statement.ts'
 import { type PgConnection, type PgQuery, PgSession, type SessionHost } from './pg-session.ts'
@@ -79,6 +80,7 @@ class Journal {
 	/** All of its sessions have one server: what one does may wait for another. */
 	readonly #order = new RecordOrder((data) => this.#record(data))
 	#sessions = 0
+	#isBlind = false
 
 	constructor(loop: MeshLoop, options: ResolvedJournalOptions) {
 		this.#loop = loop
@@ -101,7 +103,18 @@ class Journal {
 
 	/** A client that was still connecting when its pool was journaled is seen more than once. */
 	#followNew(client: unknown): void {
-		if (isClient(client) && !journaled.has(client)) this.follow(client)
+		if (!isClient(client)) this.#tellBlind()
+		else if (!journaled.has(client)) this.follow(client)
+	}
+
+	/** A client of libpq, say, hands its messages to nobody. */
+	#tellBlind(): void {
+		if (this.#isBlind) return
+		this.#isBlind = true
+		warn(
+			'JOURNAL_BLIND',
+			'a pool makes clients that cannot be followed, and nothing that they say is recorded: is it one of pg.native? Use that of pg',
+		)
 	}
 
 	follow(client: PgClient): void {

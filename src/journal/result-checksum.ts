@@ -1,7 +1,4 @@
-/**
- * The checksum of a result, whatever the order of its rows: the MD5 of each row as it came over the wire, added up modulo 2^128. MD5 because
- * nobody is deceived by it here, and it is fast.
- */
+/** The checksum of a result, whatever the order of its rows: the first 128 bits of the SHA-256 of each row as it came over the wire, added up modulo 2^128. */
 import { hash } from 'node:crypto'
 
 /** A field of a row as it came over the wire. */
@@ -49,7 +46,7 @@ function digestOf(fields: readonly WireField[]): string {
 		bytes.writeInt32LE(length, end)
 		end += 4 + Math.max(0, length)
 	}
-	return hash('md5', bytes.subarray(0, end), 'binary')
+	return hash('sha256', bytes.subarray(0, end), 'binary')
 }
 
 function put(field: string | Uint8Array, bytes: Buffer, at: number): number {

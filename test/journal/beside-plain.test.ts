@@ -1,4 +1,5 @@
 /** A client that is journaled beside one that is not: whatever is done with both comes to the same, and the records say what the server did. */
+import { EventEmitter } from 'node:events'
 import pg from 'pg'
 import Cursor from 'pg-cursor'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -433,6 +434,28 @@ describe('what is recorded', () => {
 				.map(({ text }) => text)
 				.sort(),
 		).toEqual(said.flatMap((text) => [text, text]))
+	})
+
+	test('a pool whose clients nobody can follow says so, once', async () => {
+		const { loop } = recorder()
+		// As those of pg.native: they have no connection that could be listened to.
+		const pool = Object.assign(new EventEmitter(), { totalCount: 0 })
+		const warned = new Promise<Error[]>((resolve) => {
+			const warnings: Error[] = []
+			process.on('warning', function seen(warning: Error) {
+				warnings.push(warning)
+				setImmediate(() => {
+					process.off('warning', seen)
+					resolve(warnings)
+				})
+			})
+		})
+		journalPg(pool, loop)
+		pool.emit('connect', { query() {} })
+		pool.emit('connect', { query() {} })
+		expect((await warned).map((warning) => (warning as Error & { code?: string }).code)).toEqual([
+			'MESH_CHAIN_JOURNAL_BLIND',
+		])
 	})
 
 	test('a text that was redacted is not quoted by an error either, and no error is longer than a record', async () => {

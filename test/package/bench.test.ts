@@ -20,6 +20,8 @@ const WORKS = [
 	'sources/paced',
 	'sources/fast',
 	'sources/restore',
+	'journal/clients=1',
+	'journal/clients=8',
 	'stages',
 ]
 
