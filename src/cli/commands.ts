@@ -3,6 +3,7 @@ import type { Command } from './command.ts'
 import { completionOf } from './completion.ts'
 import { dump } from './dump.ts'
 import { exportCommand } from './export.ts'
+import { forward } from './forward.ts'
 import { importCommand } from './import.ts'
 import { info } from './info.ts'
 import { merge } from './merge.ts'
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
 	exportCommand,
 	importCommand,
 	merge,
+	forward,
 	sessions,
 	state,
 	sources,

@@ -1,9 +1,10 @@
 /** `mesh-chain dump`: the records of a chain, for people or for programs. */
-import { openChain } from '../chain/read/open-chain.ts'
 import { type Command, usage } from './command.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
-import { lastSeqOf, PRINT_OPTIONS, Printer, upTo } from './printing.ts'
+import { openHistory } from './history.ts'
+import { PRINT_OPTIONS, Printer } from './printing.ts'
 import { SESSION_OPTIONS, withinSession } from './session-range.ts'
+import { splitAtEnd } from './split.ts'
 import { STATUS } from './terminal.ts'
 
 export const dump: Command = {
@@ -32,7 +33,7 @@ export const dump: Command = {
 			throw usage('a session that is over cannot be followed: leave out --follow')
 		}
 		const printer = new Printer(invocation, terminal, selection, selection.limit)
-		const chain = await openChain(file)
+		const chain = await openHistory(file)
 		try {
 			const query = await withinSession(chain, invocation, selection.query)
 			if (!follows) {
@@ -40,9 +41,9 @@ export const dump: Command = {
 				return await printer.finish(chain)
 			}
 			const interrupted = terminal.interrupted()
-			const lastSeq = await lastSeqOf(chain)
-			await printer.printAll(chain, upTo(lastSeq, query), interrupted)
-			return printer.isDone ? STATUS.fine : await printer.follow(chain, lastSeq, interrupted)
+			const { before, after } = await splitAtEnd(chain)
+			await printer.printAll(before, query, interrupted)
+			return printer.isDone ? STATUS.fine : await printer.follow(after, interrupted)
 		} finally {
 			await chain.close()
 		}

@@ -13,8 +13,9 @@ export function escapeControls(text: string): string {
 	return text.replace(UNSAFE, (unit) => NAMED[unit] ?? hex(unit.charCodeAt(0)))
 }
 
-/** A path as whoever typed the command would: from the folder they are in, where it lies in there. */
+/** A path as whoever typed the command would: from the folder they are in, where it lies in there. An address stays as it is. */
 export function shownPath(path: string): string {
+	if (/^\w+:\/\//.test(path)) return escapeControls(path)
 	const fromHere = relative(process.cwd(), path)
 	const isBelow = fromHere !== '' && !fromHere.startsWith('..') && !isAbsolute(fromHere)
 	return escapeControls(isBelow ? fromHere : path)

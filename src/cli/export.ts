@@ -1,9 +1,9 @@
 /** `mesh-chain export`: a chain as JSON Lines, for the rest of the world. */
-import { openChain } from '../chain/read/open-chain.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
 import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
+import { openHistory } from './history.ts'
 import { count } from './numbers.ts'
 import { tellEnd } from './printing.ts'
 import { StatusLine } from './progress.ts'
@@ -32,7 +32,7 @@ export const exportCommand: Command = {
 		if (selection.limit === 0) throw usage('-n 0 exports nothing')
 		const format = formNamed(invocation.text('form') ?? 'mesh-chain')
 		const path = invocation.text('output')
-		const chain = await openChain(invocation.file)
+		const chain = await openHistory(invocation.file)
 		const line = new StatusLine(terminal)
 		try {
 			const selected = new Selected(chain, selection, chain.chainId)

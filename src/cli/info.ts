@@ -1,10 +1,10 @@
 /** `mesh-chain info`: what a chain holds and how it came to its end. */
 import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
 import { headText } from '../chain/verify/head.ts'
 import type { Command } from './command.ts'
 import { escapeControls, shownPath } from './escape.ts'
+import { isStreamAddress, openHistory } from './history.ts'
 import { bytes, count, isLossy } from './numbers.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
@@ -30,7 +30,7 @@ export const info: Command = {
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
-		const chain = await openChain(file)
+		const chain = await openHistory(file)
 		try {
 			const found = await chain.info()
 			const text = invocation.flag('head')
@@ -102,7 +102,7 @@ function sizeText(found: ChainInfo): string {
 }
 
 function filesText({ segments }: ChainInfo): string | undefined {
-	return segments.length === 1
+	return segments.length <= 1
 		? undefined
 		: `${count(segments.length)}, the oldest ${escapeControls(basename(segments[0]!.path))}`
 }
@@ -116,7 +116,9 @@ function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {
 	)
 }
 
-function epochLines({ epochs }: ChainInfo, paint: Paint): string[] {
+function epochLines({ epochs, path }: ChainInfo, paint: Paint): string[] {
+	// A stream does not know them.
+	if (epochs.length === 0 && isStreamAddress(path)) return []
 	const shown = epochs.slice(-EPOCHS_SHOWN_MAX)
 	const left = epochs.length - shown.length
 	const more = left === 0 ? [] : [paint('dim', `  … and ${count(left)} earlier ones`)]

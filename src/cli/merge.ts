@@ -1,12 +1,12 @@
 /** `mesh-chain merge`: the chains of many nodes as one history. */
 import type { Chain } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import type { LogRecord } from '../record.ts'
 import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
+import { isStreamAddress, openHistory } from './history.ts'
 import { count } from './numbers.ts'
 import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
@@ -36,7 +36,8 @@ export const merge: Command = {
 	],
 	async run(invocation, terminal) {
 		const { files } = invocation
-		if (files.length < 2) throw usage('which files? Name two chains or more, such as a.chain b.chain')
+		if (files.length < 2 && !files.some(isStreamAddress))
+			throw usage('which files? Name two chains or more, such as a.chain b.chain')
 		const selection = selectionOf(invocation, terminal.now())
 		const path = invocation.text('output')
 		if (path !== undefined) chainNamed(path)
@@ -53,7 +54,7 @@ export const merge: Command = {
 					await output.write(batch.map(format).join(''))
 					if (output.isClosed) return STATUS.fine
 				}
-			} else if (!(await build(batches, path, chains.length, terminal))) return STATUS.usage
+			} else if (!(await build(batches, path, merged.chains?.length ?? 1, terminal))) return STATUS.usage
 			if (merged.repeats > 0) terminal.stderr.write(`mesh-chain: ${repeated(merged.repeats)}\n`)
 			for (const [index, chain] of chains.entries()) {
 				if (await tellEnd(chain, files[index]!, terminal)) selected.isLossy = true
@@ -73,7 +74,7 @@ function repeated(repeats: number): string {
 async function openAll(files: readonly string[]): Promise<Chain[]> {
 	const chains: Chain[] = []
 	try {
-		for (const file of files) chains.push(await openChain(file))
+		for (const file of files) chains.push(await openHistory(file))
 	} catch (error) {
 		await Promise.all(chains.map((chain) => chain.close()))
 		throw error

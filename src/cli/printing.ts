@@ -77,10 +77,10 @@ export class Printer {
 		}
 	}
 
-	/** Prints what comes behind a seq, until the limit or the signal. */
-	async follow(chain: Chain, afterSeq: number, signal: AbortSignal): Promise<number> {
+	/** Prints what comes, until the limit or the signal. */
+	async follow(chain: Chain, signal: AbortSignal): Promise<number> {
 		const { limit: _limit, reverse: _reverse, ...query } = this.#selection.query
-		for await (const record of chain.tail({ ...query, afterSeq, signal })) {
+		for await (const record of chain.tail({ ...query, signal })) {
 			await this.print([record])
 			if (this.isDone) break
 		}
@@ -94,17 +94,6 @@ export class Printer {
 		if (this.#lossy) return STATUS.damage
 		return this.#matched === 0 && this.#invocation.flag('exit-status') ? STATUS.nothingMatched : STATUS.fine
 	}
-}
-
-/** The seq at the end of what is written by now; 0 for none. */
-export async function lastSeqOf(chain: Chain): Promise<number> {
-	for await (const [newest] of chain.batches({ reverse: true, limit: 1 })) return newest?.seq ?? 0
-	return 0
-}
-
-/** A query that goes no further than a seq. */
-export function upTo(seq: number, query: ChainQuery): ChainQuery {
-	return { ...query, toSeq: Math.min(seq, query.toSeq ?? seq) }
 }
 
 /** Says on stderr how the file ends, where that needs saying; whether it ends in damage. */

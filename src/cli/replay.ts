@@ -1,6 +1,5 @@
 /** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
 import { basename } from 'node:path'
-import { openChain } from '../chain/read/open-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
 import { replay as replayInto } from '../replay/replay.ts'
@@ -11,6 +10,7 @@ import { ProcessTarget } from '../replay/targets/process-target.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
+import { openHistory } from './history.ts'
 import { count } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
@@ -104,7 +104,7 @@ async function openSource(invocation: Invocation, terminal: Terminal, signal: Ab
 	const form = invocation.text('form')
 	if (!invocation.flag('follow')) return openAny(file, form, terminal)
 	if (file === '-' || form !== undefined) throw noFollowing(file)
-	const chain = await openChain(file).catch((error) => {
+	const chain = await openHistory(file).catch((error) => {
 		throw error instanceof MeshChainError && error.code === 'NOT_A_CHAIN' ? noFollowing(file) : error
 	})
 	return {

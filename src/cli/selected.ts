@@ -1,5 +1,4 @@
 /** A chain, or a file of JSON Lines, as one source: what a command line selects of it. */
-import { openChain } from '../chain/read/open-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
@@ -9,6 +8,7 @@ import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
 import type { BatchSource } from '../replay/source.ts'
 import { type OptionSpec, usage } from './command.ts'
 import type { Selection } from './filters.ts'
+import { openHistory } from './history.ts'
 import { isLossy } from './numbers.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -40,7 +40,7 @@ export interface Opened extends BatchSource {
 export async function openAny(file: string, form: string | undefined, terminal: Terminal): Promise<Opened> {
 	if (file !== '-' && form === undefined) {
 		try {
-			return await openChain(file)
+			return await openHistory(file)
 		} catch (error) {
 			if (!(error instanceof MeshChainError && error.code === 'NOT_A_CHAIN')) throw error
 		}

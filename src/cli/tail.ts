@@ -1,10 +1,11 @@
 /** `mesh-chain tail`: the newest records of a chain, and what comes after them. */
 import type { Chain, ChainQuery } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
 import { isGap, type LogRecord } from '../record.ts'
 import type { Command } from './command.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
-import { lastSeqOf, PRINT_OPTIONS, Printer, upTo } from './printing.ts'
+import { openHistory } from './history.ts'
+import { PRINT_OPTIONS, Printer } from './printing.ts'
+import { splitAtEnd } from './split.ts'
 
 const RECORDS_DEFAULT = 10
 
@@ -37,12 +38,12 @@ export const tail: Command = {
 		const printer = new Printer(invocation, terminal, selection, Number.POSITIVE_INFINITY)
 		// Before anything is printed: whoever has seen the newest records may press Ctrl-C.
 		const interrupted = invocation.flag('follow') ? terminal.interrupted() : undefined
-		const chain = await openChain(file)
+		const chain = await openHistory(file)
 		try {
-			const lastSeq = await lastSeqOf(chain)
-			await printer.print(await newestRecords(chain, upTo(lastSeq, selection.query), selection, count))
+			const { before, after } = await splitAtEnd(chain)
+			await printer.print(await newestRecords(before, selection.query, selection, count))
 			if (interrupted === undefined) return await printer.finish(chain)
-			return await printer.follow(chain, lastSeq, interrupted)
+			return await printer.follow(after, interrupted)
 		} finally {
 			await chain.close()
 		}

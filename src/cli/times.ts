@@ -31,6 +31,20 @@ export function parseTime(text: string, nowMs: number): number {
 	)
 }
 
+/**
+ * Milliseconds of a length of time: `90s`, `2m`, `30d`.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE`
+ */
+export function parseDuration(option: string, text: string): number {
+	const [, amount, unit = ''] = RELATIVE.exec(`-${text.trim()}`) ?? []
+	if (amount !== undefined) return Math.round(Number(amount) * (UNIT_MS[unit] ?? Number.NaN))
+	throw new MeshChainError(
+		'INVALID_USAGE',
+		`${option} takes a length of time such as 90s, 2m, 12h or 30d, not ${show(text)}`,
+	)
+}
+
 /** A time as it is shown and can be typed again: local, with its offset. */
 export function formatTime(tsMs: number): string {
 	const offsetMinutes = -new Date(tsMs).getTimezoneOffset()

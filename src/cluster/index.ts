@@ -1,5 +1,6 @@
 /** `mesh-chain/cluster`: lists names, defines nothing. */
 export type { NatsAccess, TlsFiles } from './access.ts'
+export { parseAddress, type StreamAddress } from './address.ts'
 export {
 	type Forwarder,
 	type ForwarderState,

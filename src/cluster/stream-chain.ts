@@ -233,7 +233,7 @@ function infoOf(
 		formatVersion: 1,
 		createdMs: first?.frame?.baseTsMs ?? Number.NaN,
 		bytes,
-		segments: [{ path, segment: 0, firstSeq: firstSeq ?? 1, bytes }],
+		segments: [],
 		records: sums.records - before.records,
 		firstSeq,
 		lastSeq,

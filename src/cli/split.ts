@@ -1,0 +1,74 @@
+/** A chain in two parts: what is in it by now, and what comes behind that. The parts of a merged one are merged again, for its seqs are those of one reading. */
+import type { Chain, ChainQuery, TailQuery } from '../chain/chain.ts'
+import { mergeChains } from '../merge/merge-chains.ts'
+
+export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain; readonly after: Chain }> {
+	const chains = chain.chains ?? [chain]
+	const lasts = await Promise.all(chains.map(lastSeqOf))
+	const joined = (parts: readonly Chain[]) => (chain.chains === undefined ? parts[0]! : mergeChains(parts))
+	return {
+		before: joined(chains.map((one, index) => new Part(one, 0, lasts[index]!))),
+		after: joined(chains.map((one, index) => new Part(one, lasts[index]!, Number.POSITIVE_INFINITY))),
+	}
+}
+
+/** The seq at the end of what is written by now; 0 for none. */
+async function lastSeqOf(chain: Chain): Promise<number> {
+	for await (const [newest] of chain.batches({ reverse: true, limit: 1 })) return newest?.seq ?? 0
+	return 0
+}
+
+/** The records of a chain behind one seq and up to another. */
+class Part implements Chain {
+	readonly path: string
+	readonly chainId: string
+	readonly #chain: Chain
+	readonly #afterSeq: number
+	readonly #toSeq: number
+
+	constructor(chain: Chain, afterSeq: number, toSeq: number) {
+		this.path = chain.path
+		this.chainId = chain.chainId
+		this.#chain = chain
+		this.#afterSeq = afterSeq
+		this.#toSeq = toSeq
+	}
+
+	records(query: ChainQuery = {}) {
+		return this.#chain.records(this.#within(query))
+	}
+
+	batches(query: ChainQuery = {}) {
+		return this.#chain.batches(this.#within(query))
+	}
+
+	tail(query: TailQuery = {}) {
+		return this.#chain.tail(this.#within(query))
+	}
+
+	info() {
+		return this.#chain.info()
+	}
+
+	end() {
+		return this.#chain.end()
+	}
+
+	close(): Promise<void> {
+		return this.#chain.close()
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close()
+	}
+
+	#within<Q extends ChainQuery | TailQuery>(query: Q): Q {
+		const { afterSeq = 0, toSeq = Number.POSITIVE_INFINITY } = query
+		const end = Math.min(toSeq, this.#toSeq)
+		return {
+			...query,
+			afterSeq: Math.max(afterSeq, this.#afterSeq),
+			...(end === Number.POSITIVE_INFINITY ? {} : { toSeq: end }),
+		}
+	}
+}

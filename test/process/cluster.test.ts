@@ -1,0 +1,119 @@
+/** The program with streams in the place of files, and a forwarder as a process of its own. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { meshChain } from '../support/process.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+let folder: string
+let server: NatsServer
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	server = await startNats({ storeDir: join(folder, 'store') })
+}, 60_000)
+afterAll(async () => {
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+async function chainOf(nodeId: string, records: number): Promise<string> {
+	const path = join(temporaryFolder(), `${nodeId}.chain`)
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId })
+	for (let index = 0; index < records; index++)
+		loop.emit('order', { index }, { tsMs: 1_000_000 + 10 * index })
+	await loop.close()
+	return path
+}
+
+const lines = (text: string) => text.trim().split('\n')
+
+test('what two nodes forwarded is read with the same commands as their files', async () => {
+	const paths = [await chainOf('a', 20), await chainOf('b', 20)]
+	const address = `${server.url}/two`
+	const to = ['--to', address, '--subject', 'two', '--once']
+	const missing = await meshChain(['forward', ...paths, ...to])
+	expect([missing.status, missing.stderr]).toEqual([2, expect.stringContaining('STREAM_NOT_FOUND')])
+	const sent = await meshChain(['forward', ...paths, ...to, '--create', '--max-age', '30d'])
+	expect([sent.status, sent.stdout]).toEqual([0, ''])
+	expect(lines(sent.stderr)).toHaveLength(2)
+	expect(sent.stderr).toMatch(/a\.chain: 20 records forwarded in 1 message, acknowledged up to seq 20$/m)
+
+	const dumpOf = async (...args: string[]) =>
+		lines((await meshChain(['dump', ...args, '-o', 'ndjson'])).stdout)
+	expect(await dumpOf(address)).toHaveLength(40)
+	const one = await dumpOf(`${address}?node=b`)
+	expect(one).toEqual(await dumpOf(paths[1]!))
+	const merged = await meshChain(['merge', ...paths])
+	expect(await dumpOf(address)).toEqual(lines(merged.stdout))
+	const asMerge = await meshChain(['merge', address, '-o', join(temporaryFolder(), 'all.chain')])
+	expect([asMerge.status, asMerge.stderr]).toEqual([0, expect.stringContaining('40 records of 2 chains')])
+	const exported = await meshChain(['export', `${address}?node=a`])
+	expect(exported.stdout).toBe((await meshChain(['export', paths[0]!])).stdout)
+	const newest = await meshChain(['tail', `${address}?node=a`, '-n', '3', '-o', 'ndjson'])
+	expect(lines(newest.stdout)).toEqual((await dumpOf(paths[0]!)).slice(-3))
+	const target = join(temporaryFolder(), 'again.chain')
+	const replayed = await meshChain(['replay', `${address}?node=a`, '--to', target, '--speed', 'max'])
+	expect([replayed.status, (await dumpOf(target)).length]).toEqual([0, 20])
+	const { stdout } = await meshChain(['info', `${address}?node=a`, '-o', 'json'])
+	expect(JSON.parse(stdout)).toMatchObject({ records: 20, firstSeq: 1, lastSeq: 20, levels: { info: 20 } })
+}, 60_000)
+
+describe('says what is wrong', () => {
+	const there = () => `${server.url}/nowhere`
+	test.each<[string, () => string[], string]>([
+		['a stream that is not there', () => ['dump', there()], 'STREAM_NOT_FOUND'],
+		['a server that is not there', () => ['dump', 'nats://127.0.0.1:1/mesh'], 'CLUSTER_UNREACHABLE'],
+		['no stream', () => ['dump', server.url], 'INVALID_OPTION: address must be'],
+		['a password', () => ['dump', 'nats://me:secret@127.0.0.1/mesh'], 'INVALID_OPTION: address must be'],
+		['a parameter', () => ['dump', `${there()}?color=red`], 'node or chain'],
+		['nothing to forward', () => ['forward', '--to', there()], 'which chains?'],
+		['nowhere to forward to', () => ['forward', 'a.chain'], 'which stream?'],
+		['a password in --to', () => ['forward', 'a.chain', '--to', 'nats://me:secret@h/mesh'], 'NATS_PASSWORD'],
+		['an address to forward', () => ['forward', there(), '--to', there()], 'forward takes files'],
+		[
+			'settings without --create',
+			() => ['forward', 'a.chain', '--to', there(), '--replicas', '3'],
+			'add --create',
+		],
+		[
+			'a length of time',
+			() => ['forward', 'a.chain', '--to', there(), '--create', '--max-age', 'long'],
+			'--max-age takes a length of time',
+		],
+		[
+			'a chain that is not there',
+			() => ['forward', 'none.chain', '--to', there(), '--create'],
+			'CHAIN_NOT_FOUND',
+		],
+	])('%s', async (_what, args, message) => {
+		const { status, stderr, stdout } = await meshChain(args())
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
+		expect(stderr).not.toMatch(/secret|\n {4}at /)
+	})
+})
+
+test('a server that asks who comes is told by the environment', async () => {
+	const path = await chainOf('a', 5)
+	const config = join(folder, 'users.conf')
+	writeFileSync(config, 'authorization { user: "mesh", password: "a password" }\n')
+	const guarded = await startNats({ storeDir: join(folder, 'guarded'), args: ['-c', config] })
+	try {
+		const address = `${guarded.url}/mesh`
+		const env = { NATS_USER: 'mesh', NATS_PASSWORD: 'a password' }
+		const refused = await meshChain(['dump', address])
+		expect([refused.status, refused.stderr]).toEqual([
+			2,
+			expect.stringMatching(/CLUSTER_UNREACHABLE.*[Aa]uthorization/),
+		])
+		const sent = await meshChain(['forward', path, '--to', address, '--create', '--once'], { env })
+		expect([sent.status, sent.stderr]).toEqual([0, expect.stringContaining('5 records forwarded')])
+		expect(lines((await meshChain(['dump', address], { env })).stdout)).toHaveLength(5)
+	} finally {
+		await guarded.stop()
+	}
+}, 30_000)
