@@ -3,6 +3,7 @@
  * the mode and who takes part; it returns counts, each contender's figures, and the checks against the targets.
  */
 import { appends } from './append.mjs'
+import { clusters } from './cluster.mjs'
 import { disk } from './disk.mjs'
 import { eventLoop } from './event-loop.mjs'
 import { follow } from './follow.mjs'
@@ -23,5 +24,6 @@ export const works = [
 	follow,
 	...sources,
 	...journals,
+	...clusters,
 	stages,
 ]

@@ -22,6 +22,9 @@ const WORKS = [
 	'sources/restore',
 	'journal/clients=1',
 	'journal/clients=8',
+	'cluster/publish',
+	'cluster/catch-up',
+	'cluster/down',
 	'stages',
 ]
 
