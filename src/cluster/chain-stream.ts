@@ -2,7 +2,7 @@
  * The messages of one chain in a stream, as frames: from any place on to the end it has, or followed. A server that goes away meanwhile is waited for, and it goes
  * on behind the last message that was read.
  */
-import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, type LastForMsgRequest, type NextMsgRequest } from '@nats-io/jetstream'
 import type { Frame } from '../chain/format/frame.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import type { Cluster } from './connection.ts'
@@ -23,13 +23,13 @@ export interface ReadRange {
 	/** Places in the stream, both inclusive. */
 	readonly from: number
 	readonly to: number
-	/** So many messages are asked for at once. */
-	readonly atOnce?: number
 }
 
 const AT_ONCE = 64
 /** So long a request for messages waits for some before it is made again. */
 const FETCH_MS = 5_000
+/** And so much longer until it is given up: the server that had to answer may be gone. */
+const FETCH_SPARE_MS = 2_000
 /** A consumer that nobody asks is removed by the servers after so long. */
 const INACTIVE_NS = 60 * 1e9
 /** So often a read that cannot go on is tried again, after longer and longer waits: about half a minute in all. */
@@ -46,22 +46,14 @@ export class ChainStream {
 		this.source = source
 	}
 
-	/** The newest message; undefined where there is none. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
-	async last(): Promise<StreamFrame | undefined> {
-		const { manager } = this.#cluster
-		try {
-			const message = await manager.streams.getMessage(this.stream, { last_by_subj: this.source.subject })
-			if (message === null) return undefined
-			return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
-		} catch (error) {
-			throw unreachable(this.stream, error)
-		}
+	/** The newest message; undefined where there is none, or the signal aborts. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
+	last(signal?: AbortSignal): Promise<StreamFrame | undefined> {
+		return this.#ask({ last_by_subj: this.source.subject }, signal)
 	}
 
-	/** The first message at a place of the stream or behind it; undefined where there is none. */
-	async firstFrom(from: number): Promise<StreamFrame | undefined> {
-		for await (const frame of this.read({ from, to: Number.POSITIVE_INFINITY, atOnce: 1 })) return frame
-		return undefined
+	/** The first message at a place of the stream or behind it; undefined where there is none. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
+	firstFrom(from: number): Promise<StreamFrame | undefined> {
+		return this.#ask({ seq: Math.max(1, from), next_by_subj: this.source.subject }, undefined)
 	}
 
 	/** What is there of a range. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
@@ -74,8 +66,30 @@ export class ChainStream {
 		return this.#read({ from, to: Number.POSITIVE_INFINITY }, true, signal)
 	}
 
+	/** The stream's leader, who has everything that was acknowledged. While there is none it is waited for. */
+	async #ask(
+		query: LastForMsgRequest | NextMsgRequest,
+		signal: AbortSignal | undefined,
+	): Promise<StreamFrame | undefined> {
+		const { manager, connection } = this.#cluster
+		let waitMs = RETRY_MS_MIN
+		for (let attempts = 1; !signal?.aborted; attempts++) {
+			try {
+				// Its type knows one query less than the servers.
+				const message = await manager.streams.getMessage(this.stream, query as LastForMsgRequest)
+				if (message === null) return undefined
+				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
+			} catch (error) {
+				if (attempts > ATTEMPTS_MAX || connection.isClosed()) throw unreachable(this.stream, error)
+				await pause(waitMs, signal)
+				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+			}
+		}
+		return undefined
+	}
+
 	async *#read(
-		{ from, to, atOnce = AT_ONCE }: ReadRange,
+		{ from, to }: ReadRange,
 		follows: boolean,
 		signal: AbortSignal | undefined,
 	): AsyncGenerator<StreamFrame> {
@@ -83,24 +97,31 @@ export class ChainStream {
 		let attempts = 0
 		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
 			try {
-				for await (const frame of this.#attempt({ from: next, to, atOnce }, follows, signal)) {
+				for await (const frame of this.#attempt({ from: next, to }, follows, signal)) {
 					next = frame.streamSeq + 1
 					attempts = 0
 					waitMs = RETRY_MS_MIN
 					yield frame
 				}
-				if (!follows) return
 			} catch (error) {
 				if (!follows && (++attempts > ATTEMPTS_MAX || this.#cluster.connection.isClosed()))
 					throw unreachable(this.stream, error)
 				await pause(waitMs, signal)
+				continue
 			}
+			if (follows) continue
+			if (next > to) return
+			// A consumer is at any of the servers, which may be behind the others: it ends where the leader says so.
+			const left = await this.firstFrom(next)
+			if (left === undefined || left.streamSeq > to) return
+			next = left.streamSeq + 1
+			yield left
 		}
 	}
 
 	/** With a consumer of its own, for as long as that is there. */
 	async *#attempt(
-		{ from, to, atOnce }: Required<ReadRange>,
+		{ from, to }: ReadRange,
 		follows: boolean,
 		signal: AbortSignal | undefined,
 	): AsyncGenerator<StreamFrame> {
@@ -117,14 +138,19 @@ export class ChainStream {
 		try {
 			if (num_pending === 0 && !follows) return
 			const consumer = await client.consumers.get(this.stream, name)
+			let delivered = 0
 			while (!signal?.aborted) {
-				const messages = await consumer.fetch({ max_messages: atOnce, expires: FETCH_MS })
+				const messages = await consumer.fetch({ max_messages: AT_ONCE, expires: FETCH_MS })
 				const stop = () => messages.stop()
+				const timer = setTimeout(stop, FETCH_MS + FETCH_SPARE_MS)
 				signal?.addEventListener('abort', stop)
 				try {
 					let count = 0
 					for await (const message of messages) {
 						count++
+						// What was on its way when a connection was lost does not come again.
+						if (message.info.deliverySequence !== ++delivered)
+							throw new Error('a message was lost on its way')
 						if (message.seq > to) return
 						yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
 						if (!follows && (message.info.pending === 0 || message.seq === to)) return
@@ -132,6 +158,7 @@ export class ChainStream {
 					// Nothing came: is it still there, and has it come to its end?
 					if (count === 0 && (await consumer.info()).num_pending === 0 && !follows) return
 				} finally {
+					clearTimeout(timer)
 					signal?.removeEventListener('abort', stop)
 				}
 			}

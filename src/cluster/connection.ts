@@ -8,6 +8,8 @@ import { type NatsAccess, resolveAccess } from './access.ts'
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
 const REQUEST_MS = 5_000
+/** A server that is frozen or cut off closes no connection: it is left for another one when it answers none of two pings. */
+const PING_MS = 10_000
 
 export interface Cluster {
 	readonly connection: NatsConnection
@@ -25,6 +27,8 @@ export function connectionOptions(servers: readonly string[], access: NatsAccess
 		timeout: CONNECT_MS,
 		reconnectTimeWait: RECONNECT_MS,
 		maxReconnectAttempts: -1,
+		pingInterval: PING_MS,
+		maxPingOut: 2,
 		ignoreAuthErrorAbort: true,
 		ignoreClusterUpdates: false,
 	}
@@ -85,7 +89,7 @@ async function closed(connection: NatsConnection): Promise<void> {
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	const message = messageOf(error)
-	if (name === 'NoRespondersError' || code === 503)
+	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
 		return 'nobody answers: is JetStream enabled (nats-server -js), and has it a leader?'
 	if (name === 'TimeoutError') return 'no answer in time'
 	return message === '' ? String(name ?? error) : message

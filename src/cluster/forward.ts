@@ -51,8 +51,8 @@ export interface Forwarder extends AsyncDisposable {
 	close(): Promise<void>
 }
 
-/** The server has another message behind which this one should come: somebody has sent meanwhile. */
-const WRONG_LAST_SEQUENCE = 10_071
+/** The server has another message behind which this one should come, or has one under way there: somebody has sent meanwhile. */
+const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 /** Room for the headers and the subject of a message beside its body. */
 const HEADER_BYTES_MAX = 8 * 1024
 
@@ -191,7 +191,7 @@ class ChainForwarder implements Forwarder {
 		const info = await fitStream(this.#cluster, stream, prefix, create)
 		const node = this.#options.node ?? (await nodeOf(chain))
 		const subject = subjectOf(prefix, node, chain.chainId)
-		this.#file ??= this.#cursorFile(chain, `${stream}@${info.created}`)
+		const file = this.#cursorFile(chain, `${stream}@${info.created}`)
 		this.#counts.resumes++
 		const { place, builder } = await this.#place(chain, subject, info.config.max_msg_size)
 		// A power loss may have taken records from the chain that the stream has: others have their seqs now.
@@ -214,7 +214,7 @@ class ChainForwarder implements Forwarder {
 			}
 			if (!builder.isEmpty) for (const message of builder.take()) await publisher.publish(message)
 			await publisher.settled()
-			await this.#file.save(this.#acknowledged)
+			await file.save(this.#acknowledged)
 			if (this.#isOver) break
 			this.#state = 'waiting'
 			this.#wake()
@@ -239,8 +239,8 @@ class ChainForwarder implements Forwarder {
 			(streamMessageMax > 0 ? Math.min(payloadMax, streamMessageMax) : payloadMax) - HEADER_BYTES_MAX
 		const limits = { targetBytes: Math.min(messageBytes, Math.floor(bytesMax / 2)), bytesMax }
 		if (last === null) {
-			const cursor = this.#file?.found ?? { epoch: 0, seq: 0 }
-			const place: Place = { cursor, streamSeq: 0 }
+			// Of this forwarder, or of the one before it.
+			const place: Place = { cursor: this.#acknowledged, streamSeq: 0 }
 			return { place, builder: new MessageBuilder(chain.chainId, limits, NO_SUMS) }
 		}
 		const frame = frameOf(last.data, chain.chainId)
@@ -255,10 +255,16 @@ class ChainForwarder implements Forwarder {
 		return { place, builder: new MessageBuilder(chain.chainId, limits, sums) }
 	}
 
-	/** Of this chain in this stream; a stream that was made anew begins anew. */
+	/** Of this chain in this stream; a stream that was made anew begins anew, also while this runs. */
 	#cursorFile(chain: Chain, stream: string): CursorFile {
 		const name = createHash('sha256').update(stream).digest('hex').slice(0, 12)
-		return new CursorFile(this.#options.system, `${this.path}.forward-${name}.cursor`, chain.chainId)
+		const path = `${this.path}.forward-${name}.cursor`
+		if (this.#file?.path === path) return this.#file
+		this.#file?.close()
+		this.#file = undefined
+		this.#file = new CursorFile(this.#options.system, path, chain.chainId)
+		this.#acknowledge(this.#file.found ?? { epoch: 0, seq: 0 })
+		return this.#file
 	}
 
 	#took(message: OutgoingMessage): void {
@@ -361,7 +367,7 @@ class Publisher {
 			this.#streamSeq = seq
 			this.#took(message)
 		} catch (error) {
-			if (codeOf(error) === WRONG_LAST_SEQUENCE) throw new SentElsewhere()
+			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
 			throw error instanceof SentElsewhere ? error : unreachable(stream, error)
 		}
 	}

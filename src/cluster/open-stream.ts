@@ -44,7 +44,8 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 		const release = async () => {
 			if (--open === 0) await cluster.close()
 		}
-		const name = `${parsed.servers.map((server) => `nats://${server.replace(/^\w+:\/\//, '')}`).join(',')}/${parsed.stream}`
+		// An address again: what comes before the first server holds for all of them.
+		const name = `${parsed.servers.map((server, at) => (at === 0 ? server : server.replace(/^\w+:\/\//, ''))).join(',')}/${parsed.stream}`
 		const chains = sources.map(
 			(source) => new StreamChain(name, new ChainStream(cluster, parsed.stream, source), release),
 		)

@@ -111,7 +111,7 @@ export class StreamChain implements Chain {
 
 	async *#tail(query: ResolvedQuery, signal: AbortSignal): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		const last = await this.#stream.last()
+		const last = await this.#stream.last(signal)
 		const from = last === undefined ? 1 : ((await this.#seek(query, last)) ?? last.streamSeq + 1)
 		const walk = new Walk(query, await this.#isHead(from))
 		for await (const frame of this.#stream.follow(from, signal)) {

@@ -44,6 +44,8 @@ const NS_PER_MS = 1e6
 const DUPLICATE_WINDOW_MS = 120_000
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
+/** Answers of a cluster that has too few servers or no leader at the moment. */
+const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSettings(settings: StreamSettings): StreamSettings {
@@ -123,7 +125,10 @@ async function made(
 	try {
 		return await cluster.manager.streams.add(configOf(stream, prefix, create))
 	} catch (error) {
-		const other = codeOf(error) === IN_USE ? await streamInfo(cluster, stream) : undefined
+		const code = codeOf(error)
+		// Without an answer it may have been made all the same: the next attempt sees it.
+		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(stream, error)
+		const other = code === IN_USE ? await streamInfo(cluster, stream) : undefined
 		if (other !== undefined) return other
 		throw new MeshChainError(
 			'STREAM_UNFIT',

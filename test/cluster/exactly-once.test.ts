@@ -1,0 +1,145 @@
+/** What could put a record into a stream twice, or pass it over: records that the stream has removed, ids that are remembered, a forwarder that is not alone. */
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import {
+	type ForwardOptions,
+	forwardChain,
+	openStream,
+	type StreamSettings,
+} from '../../src/cluster/index.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { eventually } from '../support/nats-cluster.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+let folder: string
+let server: NatsServer
+let connection: NatsConnection
+let manager: JetStreamManager
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	server = await startNats({ storeDir: folder })
+	connection = await connect({ servers: server.url })
+	manager = await jetstreamManager(connection)
+}, 60_000)
+afterAll(async () => {
+	await connection.close()
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+let made = 0
+
+/** A stream of the test's own. */
+function optionsOf(create: StreamSettings): ForwardOptions & { readonly stream: string } {
+	const stream = `once${++made}`
+	return { servers: server.url, stream, subject: stream, create, pollMs: 10 }
+}
+
+function newChain() {
+	const path = join(temporaryFolder(), 'node.chain')
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: 'api-1' })
+	onTestFinished(() => loop.close())
+	return { path, loop }
+}
+
+function forwarderOf(path: string, options: ForwardOptions) {
+	const forwarder = forwardChain(path, options)
+	onTestFinished(() => forwarder.close())
+	return forwarder
+}
+
+async function messagesIn(stream: string): Promise<number> {
+	return (await manager.streams.info(stream)).state.messages
+}
+
+async function seqsIn({ stream }: { readonly stream: string }): Promise<number[]> {
+	const chain = await openStream(`${server.url}/${stream}`)
+	onTestFinished(() => chain.close())
+	return (await collect(chain.records({ gaps: 'skip' }))).map(({ seq }) => seq)
+}
+
+test('what a stream has removed by its limits is not sent again', async () => {
+	const { path, loop } = newChain()
+	const options = optionsOf({ maxAgeMs: 300 })
+	for (let count = 0; count < 10; count++) loop.info('old')
+	loop.flush()
+	const forwarder = forwarderOf(path, options)
+	await forwarder.flushed()
+	await eventually('all are too old', async () => (await messagesIn(options.stream)) === 0)
+	loop.info('new')
+	loop.flush()
+	await forwarder.flushed()
+	expect(forwarder.stats().records).toBe(11)
+	await forwarder.close()
+
+	await eventually('all are too old', async () => (await messagesIn(options.stream)) === 0)
+	loop.info('newer')
+	loop.flush()
+	const next = forwarderOf(path, options)
+	await next.flushed()
+	expect(next.stats().records).toBe(1)
+})
+
+test('a stream that is made anew while a forwarder runs gets everything', async () => {
+	const { path, loop } = newChain()
+	const options = optionsOf({})
+	for (let count = 0; count < 10; count++) loop.info('before')
+	loop.flush()
+	const forwarder = forwarderOf(path, options)
+	await forwarder.flushed()
+	await manager.streams.delete(options.stream)
+	loop.info('after')
+	loop.flush()
+	await eventually('it is there again', async () => (await messagesIn(options.stream)) > 0)
+	await forwarder.flushed()
+	expect(await seqsIn(options)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+})
+
+test('an id that the servers remember is not taken for the record', async () => {
+	const { path, loop } = newChain()
+	const options = optionsOf({ duplicateWindowMs: 1_000 })
+	loop.info('first')
+	loop.flush()
+	const forwarder = forwarderOf(path, options)
+	await forwarder.flushed()
+	await forwarder.close()
+	// Gone from the stream, and from what is beside the chain: it has to come again, and the servers know its id.
+	await manager.streams.purge(options.stream)
+	for (const name of readdirSync(dirname(path)))
+		if (name.includes('.forward-')) rmSync(join(dirname(path), name))
+	const next = forwarderOf(path, options)
+	await next.flushed()
+	expect(next.stats()).toMatchObject({ records: 1, messages: 1 })
+	expect(next.stats().failures).toBeGreaterThan(0)
+	expect(await seqsIn(options)).toEqual([1])
+})
+
+test('two forwarders of one chain that know nothing of each other send each record once', async () => {
+	const { path, loop } = newChain()
+	const options = { ...optionsOf({ duplicateWindowMs: 100 }), messageBytes: 1_024 }
+	const other = join(dirname(path), 'other')
+	mkdirSync(other)
+	loop.info('first')
+	loop.flush()
+	// As if on another machine: the lock beside the chain is another one.
+	linkSync(path, join(other, 'node.chain'))
+	const both = [forwarderOf(path, options), forwarderOf(join(other, 'node.chain'), options)]
+	for (let count = 0; count < 300; count++) {
+		for (let more = 0; more < 7; more++) loop.info('x'.repeat(50))
+		loop.flush()
+		await sleep(2)
+	}
+	for (const forwarder of both) await forwarder.flushed()
+	const [one, two] = both.map((forwarder) => forwarder.stats())
+	expect(one!.records + two!.records).toBe(2_101)
+	expect(one!.failures + two!.failures).toBeGreaterThan(0)
+	expect(await seqsIn(options)).toEqual(Array.from({ length: 2_101 }, (_unused, index) => index + 1))
+})

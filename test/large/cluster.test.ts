@@ -1,0 +1,337 @@
+/**
+ * A cluster of three servers that holds three copies of a stream, and 8 nodes that forward to it. A server, the stream's leader, forwarders and writers are killed
+ * and come back. At the end each record of each chain is in the stream once, in its order, and nothing else is.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { expect, test } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { rowsOf } from '../../src/chain/scan/continuity.ts'
+import { type ForwardOptions, openStream } from '../../src/cluster/index.ts'
+import { frameOf } from '../../src/cluster/message.ts'
+import { parseSubject } from '../../src/cluster/subjects.ts'
+import type { LogRecord } from '../../src/record.ts'
+import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
+import { eventually, type NatsCluster, newNatsCluster } from '../support/nats-cluster.ts'
+import { startModule } from '../support/process.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const ROUNDS = sizeOf('CLUSTER_ROUNDS')
+const NODES = 8
+const STREAM = 'mesh'
+/** The servers remember ids for so long, and one forwarder stays away for longer. */
+const DUPLICATE_WINDOW_MS = 1_000
+const AWAY_MS = 2 * DUPLICATE_WINDOW_MS
+/** So many messages of a chain are progress. */
+const MORE = 3
+
+/** Writes until it is told to end. */
+const WRITER = `
+	import { FileChainAppender, MeshLoop } from 'mesh-chain'
+	const [path, nodeId] = process.argv.slice(-2)
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId })
+	let index = 0
+	const ticking = setInterval(() => {
+		for (let count = 0; count < 10; count++)
+			loop.emit('order', { index: index++, text: 'x'.repeat(index % 100) }, { level: index % 50 ? 'info' : 'error' })
+		loop.flush()
+	}, 50)
+	process.once('SIGTERM', async () => {
+		clearInterval(ticking)
+		await loop.close()
+	})
+	console.log('open')
+`
+
+/** Forwards until it is told that nothing more comes. */
+const FORWARDER = `
+	import { forwardChain } from 'mesh-chain/cluster'
+	const [path, options] = process.argv.slice(-2)
+	const forwarder = forwardChain(path, JSON.parse(options))
+	process.once('SIGTERM', async () => {
+		await forwarder.flushed()
+		await forwarder.close()
+		console.log(JSON.stringify(forwarder.stats()))
+	})
+	console.log('on')
+	await forwarder.done
+`
+
+/** A process that can be killed and started anew. */
+class Program {
+	kills = 0
+	said = ''
+	readonly #source: string
+	readonly #args: readonly string[]
+	#child: ChildProcess | undefined
+
+	constructor(source: string, args: readonly string[]) {
+		this.#source = source
+		this.#args = args
+	}
+
+	get isRunning(): boolean {
+		return this.#child !== undefined
+	}
+
+	/** Resolves when it is under way. */
+	async start(): Promise<void> {
+		this.said = ''
+		const child = startModule(this.#source, this.#args)
+		this.#child = child
+		for (const stream of [child.stdout!, child.stderr!])
+			stream.on('data', (piece: Buffer) => {
+				this.said += piece.toString()
+			})
+		await eventually('a process is under way', async () => {
+			if (child.exitCode !== null) throw new Error(this.said)
+			return this.said.includes('\n')
+		})
+	}
+
+	/** Wherever it is. */
+	async kill(): Promise<void> {
+		expect(await this.#end('SIGKILL')).toEqual([null, 'SIGKILL'])
+		this.kills++
+	}
+
+	async stop(): Promise<void> {
+		expect(await this.#end('SIGTERM'), this.said).toEqual([0, null])
+	}
+
+	async #end(signal: NodeJS.Signals): Promise<unknown[]> {
+		const child = this.#child!
+		this.#child = undefined
+		// It may have ended by itself, which it must not.
+		if (child.exitCode !== null) throw new Error(this.said)
+		const closed = once(child, 'close')
+		child.kill(signal)
+		return await closed
+	}
+}
+
+class Node {
+	readonly name: string
+	readonly path: string
+	readonly writer: Program
+	readonly forwarder: Program
+	/** When its forwarder was killed that stays away. */
+	awaySinceMs = 0
+
+	constructor(folder: string, index: number, options: ForwardOptions) {
+		this.name = `api-${index}`
+		this.path = join(folder, `${this.name}.chain`)
+		this.writer = new Program(WRITER, [this.path, this.name])
+		this.forwarder = new Program(FORWARDER, [this.path, JSON.stringify(options)])
+	}
+
+	async start(): Promise<void> {
+		await this.writer.start()
+		await eventually(`${this.path} is there`, async () => existsSync(this.path))
+		await this.forwarder.start()
+	}
+}
+
+class Fleet {
+	readonly cluster: NatsCluster
+	readonly nodes: readonly Node[]
+	serverKills = 0
+	readonly #random = randomFrom(SEED)
+
+	constructor(cluster: NatsCluster) {
+		this.cluster = cluster
+		const options: ForwardOptions = {
+			servers: cluster.urls,
+			stream: STREAM,
+			create: { replicas: 3, duplicateWindowMs: DUPLICATE_WINDOW_MS },
+			pollMs: 20,
+			// A server that goes takes acknowledgements with it.
+			ackTimeoutMs: 1_000,
+		}
+		const folder = temporaryFolder()
+		this.nodes = Array.from({ length: NODES }, (_unused, index) => new Node(folder, index, options))
+	}
+
+	/** Messages by node. */
+	async #messages(): Promise<ReadonlyMap<string, number>> {
+		const { state } = await this.cluster.info(STREAM)
+		const counts = Object.entries(state.subjects ?? {})
+		return new Map(counts.map(([subject, count]) => [parseSubject(subject)!.node, count]))
+	}
+
+	/** Resolves when each node that has a writer and a forwarder has sent some more. */
+	async progress(): Promise<void> {
+		const before = await eventually('the stream is there', () => this.#messages())
+		const busy = this.nodes.filter(({ writer, forwarder }) => writer.isRunning && forwarder.isRunning)
+		await eventually('all nodes forward', async () => {
+			const now = await this.#messages()
+			const slow = busy.filter(({ name }) => (now.get(name) ?? 0) < (before.get(name) ?? 0) + MORE)
+			if (slow.length > 0)
+				throw new Error(slow.map(({ name, forwarder }) => `${name}: ${forwarder.said}`).join())
+			return true
+		})
+	}
+
+	/** A server is killed, then some of the others' processes, and all come back. */
+	async storm(server: number): Promise<void> {
+		await sleep(this.#random() * 300)
+		await this.cluster.kill(server)
+		this.serverKills++
+		await this.killSome()
+		await this.progress()
+		await this.cluster.start(server)
+		await this.killSome()
+		await this.progress()
+		await this.cluster.current(STREAM)
+		await this.#comeBack()
+	}
+
+	/** Three forwarders and a writer, each at a moment of its own, and at once again. */
+	async killSome(): Promise<void> {
+		const some = [...this.nodes]
+			.filter(({ forwarder }) => forwarder.isRunning)
+			.map((node) => ({ node, place: this.#random() }))
+			.sort((a, b) => a.place - b.place)
+			.map(({ node }) => node)
+		const programs = [...some.slice(0, 3).map(({ forwarder }) => forwarder), some[3]!.writer]
+		await Promise.all(
+			programs.map(async (program) => {
+				await sleep(this.#random() * 500)
+				await program.kill()
+				await program.start()
+			}),
+		)
+	}
+
+	/** One forwarder goes for longer than the servers remember what it sent. */
+	async goAway(): Promise<void> {
+		const node = this.nodes[Math.floor(this.#random() * NODES)]!
+		await node.forwarder.kill()
+		node.awaySinceMs = Date.now()
+	}
+
+	async #comeBack(): Promise<void> {
+		for (const node of this.nodes.filter(({ awaySinceMs }) => awaySinceMs > 0)) {
+			await eventually('it was away for long enough', async () => Date.now() - node.awaySinceMs > AWAY_MS)
+			await node.forwarder.start()
+			node.awaySinceMs = 0
+		}
+	}
+}
+
+/** The records of each message, by subject. */
+type Messages = ReadonlyMap<string, readonly (readonly LogRecord[])[]>
+
+/** All of the stream, one message after the other, as the plain client has it. */
+async function messagesIn(cluster: NatsCluster): Promise<Messages> {
+	const bySubject = new Map<string, LogRecord[][]>()
+	const connection = await connect({ servers: cluster.urls })
+	try {
+		const manager = await jetstreamManager(connection)
+		const { state } = await manager.streams.info(STREAM)
+		expect([state.first_seq, state.messages]).toEqual([1, state.last_seq])
+		for (let seq = 1; seq <= state.last_seq; seq++) {
+			const { subject, data } = (await manager.streams.getMessage(STREAM, { seq }))!
+			const messages = bySubject.get(subject) ?? []
+			bySubject.set(subject, messages)
+			messages.push(rowsOf(frameOf(data, parseSubject(subject)!.chainId)!)!)
+		}
+	} finally {
+		await connection.close()
+	}
+	return bySubject
+}
+
+/** What there is of a node at the end. */
+interface End {
+	readonly name: string
+	/** In its file. */
+	readonly written: readonly LogRecord[]
+	/** In the stream, by message. */
+	readonly sent: readonly (readonly LogRecord[])[]
+	/** As `openStream` has it. */
+	readonly read: readonly LogRecord[]
+	/** Files beside its chain. */
+	readonly cursors: number
+}
+
+async function endOf({ name, path }: Node, cluster: NatsCluster, messages: Messages): Promise<End> {
+	await using chain = await openChain(path)
+	await using stream = await openStream(`${cluster.address}/${STREAM}?chain=${chain.chainId}`)
+	const files = readdirSync(dirname(path)).filter((file) => file.startsWith(`${basename(path)}.forward-`))
+	return {
+		name,
+		written: await collect(chain.records()),
+		sent: messages.get(`${STREAM}.${name}.${chain.chainId}`) ?? [],
+		read: await collect(stream.records()),
+		cursors: files.filter((file) => file.endsWith('.cursor')).length,
+	}
+}
+
+interface Account {
+	readonly records: number
+	readonly twice: number
+	readonly missing: number
+	readonly outOfOrder: number
+}
+
+/** What became of the records of a file. */
+function accountOf(written: readonly LogRecord[], sent: readonly LogRecord[]): Account {
+	const idOf = ({ epoch, seq }: LogRecord) => `${epoch} ${seq}`
+	const ids = new Set(sent.map(idOf))
+	return {
+		records: written.length,
+		twice: sent.length - ids.size,
+		missing: written.filter((record) => !ids.has(idOf(record))).length,
+		outOfOrder: sent.filter(({ seq }, at) => at > 0 && seq <= sent[at - 1]!.seq).length,
+	}
+}
+
+test(`8 nodes forward to a cluster that is killed, and so are they: each record is in the stream once and in order (seed ${SEED})`, async () => {
+	const cluster = await newNatsCluster()
+	const fleet = new Fleet(cluster)
+	// Who forwards may be there before the servers are.
+	await Promise.all([cluster.startAll(), ...fleet.nodes.map((node) => node.start())])
+	await fleet.progress()
+	for (let round = 0; round < ROUNDS; round++) {
+		await fleet.goAway()
+		const leader = await cluster.leaderOf(STREAM)
+		await fleet.storm((leader + 1 + (round % 2)) % 3)
+		await fleet.storm(await cluster.leaderOf(STREAM))
+	}
+	for (const { writer } of fleet.nodes) await writer.stop()
+	await Promise.all(fleet.nodes.map(({ forwarder }) => forwarder.stop()))
+
+	const messages = await messagesIn(cluster)
+	const ends = await Promise.all(fleet.nodes.map((node) => endOf(node, cluster, messages)))
+	const accounts = ends.map(({ written, sent }) => accountOf(written, sent.flat()))
+	const sum = (of: (account: Account) => number) => accounts.reduce((total, one) => total + of(one), 0)
+	const kills = (of: (node: Node) => Program) =>
+		fleet.nodes.reduce((total, node) => total + of(node).kills, 0)
+	tellCounts(0, 'a cluster that is killed', {
+		nodes: NODES,
+		'server kills': fleet.serverKills,
+		'forwarder kills': kills(({ forwarder }) => forwarder),
+		'writer kills': kills(({ writer }) => writer),
+		records: sum(({ records }) => records),
+		'in the stream twice': sum(({ twice }) => twice),
+		missing: sum(({ missing }) => missing),
+		'out of order': sum(({ outOfOrder }) => outOfOrder),
+	})
+	expect(messages.size).toBe(NODES)
+	for (const { name, written, sent, read, cursors } of ends) {
+		// Each message goes on where the one before it ended.
+		for (const [index, [first]] of sent.entries())
+			expect([name, first!.seq]).toEqual([name, 1 + (sent[index - 1]?.at(-1)?.seq ?? 0)])
+		expect(sent.flat()).toEqual(written)
+		expect(read).toEqual(written)
+		// To the forwarders it was the same stream all along.
+		expect([name, cursors]).toEqual([name, 1])
+	}
+})

@@ -1,0 +1,176 @@
+/** Three NATS servers with JetStream, one cluster on loopback, for a test that kills them. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { onTestFinished } from 'vitest'
+import { requirePackage } from './debian-package.ts'
+import { freePort } from './free-port.ts'
+import { temporaryFolder } from './temporary.ts'
+
+const SERVERS = 3
+/** A guard against hanging: an election takes some ten seconds at worst, and a busy machine may be five times slower. */
+const WAIT_MS_MAX = 120_000
+const LOOK_MS = 100
+const ASK_MS = 2_000
+
+/** Resolves with what `look` finds, which fails or finds nothing for a while. */
+export async function eventually<T>(
+	what: string,
+	look: () => Promise<T | undefined | false>,
+	waitMs = WAIT_MS_MAX,
+): Promise<T> {
+	const deadline = Date.now() + waitMs
+	for (let last: unknown; ; ) {
+		try {
+			const found = await look()
+			if (found !== undefined && found !== false) return found
+		} catch (error) {
+			last = error
+		}
+		if (Date.now() > deadline) throw new Error(`in vain for ${waitMs} ms: ${what}`, { cause: last })
+		await sleep(LOOK_MS)
+	}
+}
+
+interface Ports {
+	readonly client: number
+	readonly route: number
+	readonly monitor: number
+}
+
+export class NatsCluster {
+	readonly #folder: string
+	readonly #ports: readonly Ports[]
+	readonly #servers: (ChildProcess | undefined)[] = []
+
+	constructor(folder: string, ports: readonly Ports[]) {
+		this.#folder = folder
+		this.#ports = ports
+	}
+
+	/** Of all of its servers. */
+	get urls(): string[] {
+		return this.#ports.map(({ client }) => `nats://127.0.0.1:${client}`)
+	}
+
+	/** What the address of a stream begins with. */
+	get address(): string {
+		return `nats://${this.#ports.map(({ client }) => `127.0.0.1:${client}`).join(',')}`
+	}
+
+	#nameOf(index: number): string {
+		return `server-${index}`
+	}
+
+	/** Resolves when JetStream has a leader. */
+	async startAll(): Promise<void> {
+		for (const index of this.#ports.keys()) this.#spawn(index)
+		for (const index of this.#ports.keys()) await this.#healthy(index)
+		await eventually('JetStream has a leader', async () => {
+			const connection = await connect({ servers: this.urls, timeout: ASK_MS, reconnect: false })
+			try {
+				return await jetstreamManager(connection, { timeout: ASK_MS })
+			} finally {
+				await connection.close()
+			}
+		})
+	}
+
+	/** On the ports and with the store that it had. Resolves when it is one of the cluster again, and has what the others have. */
+	async start(index: number): Promise<void> {
+		this.#spawn(index)
+		await this.#healthy(index)
+	}
+
+	#spawn(index: number): void {
+		const { client, route, monitor } = this.#ports[index]!
+		const name = this.#nameOf(index)
+		const store = join(this.#folder, name)
+		mkdirSync(store, { recursive: true })
+		const others = this.#ports.filter((ports) => ports.route !== route)
+		const args = [
+			...['-a', '127.0.0.1', '-p', String(client), '-m', String(monitor), '-n', name, '-js', '-sd', store],
+			...['-l', join(this.#folder, `${name}.log`), '--cluster_name', 'mesh'],
+			...['-cluster', `nats://127.0.0.1:${route}`],
+			...['-routes', others.map((ports) => `nats://127.0.0.1:${ports.route}`).join(',')],
+		]
+		this.#servers[index] = spawn('nats-server', args, { stdio: 'ignore' })
+	}
+
+	async #healthy(index: number): Promise<void> {
+		await eventually(`${this.#nameOf(index)} is there and current`, async () => {
+			const server = this.#servers[index]
+			// Its port may not have been free yet.
+			if (server === undefined || hasEnded(server)) this.#spawn(index)
+			const { monitor } = this.#ports[index]!
+			const signal = AbortSignal.timeout(ASK_MS)
+			return (await fetch(`http://127.0.0.1:${monitor}/healthz`, { signal })).ok
+		})
+	}
+
+	/** As a crash would. */
+	async kill(index: number): Promise<void> {
+		const server = this.#servers[index]
+		if (server === undefined || hasEnded(server)) return
+		const gone = once(server, 'exit')
+		server.kill('SIGKILL')
+		await gone
+	}
+
+	async stop(): Promise<void> {
+		await Promise.all(this.#ports.map((_ports, index) => this.kill(index)))
+	}
+
+	/** What the servers say of a stream, whichever of them is there. */
+	async info(stream: string): Promise<StreamInfo> {
+		const connection = await connect({ servers: this.urls, timeout: ASK_MS, reconnect: false })
+		try {
+			const manager = await jetstreamManager(connection, { timeout: ASK_MS, checkAPI: false })
+			return await manager.streams.info(stream, { subjects_filter: '>' })
+		} finally {
+			await connection.close()
+		}
+	}
+
+	/** Which server leads a stream. */
+	leaderOf(stream: string): Promise<number> {
+		return eventually(`the stream ${stream} has a leader`, async () => {
+			const { cluster } = await this.info(stream)
+			const index = this.#ports.findIndex((_ports, at) => this.#nameOf(at) === cluster?.leader)
+			return index < 0 ? undefined : index
+		})
+	}
+
+	/** Resolves when all servers have what the leader of a stream has. */
+	async current(stream: string): Promise<void> {
+		await eventually(`all replicas of ${stream} are current`, async () => {
+			const { cluster } = await this.info(stream)
+			const followers = cluster?.replicas ?? []
+			return (
+				followers.length === SERVERS - 1 && followers.every(({ current, offline }) => current && !offline)
+			)
+		})
+	}
+}
+
+/** None of its servers is there yet. They end with the test, however that ends. */
+export async function newNatsCluster(): Promise<NatsCluster> {
+	requirePackage('nats-server', ['nats-server', '--version'])
+	const free = await Promise.all(Array.from({ length: 3 * SERVERS }, freePort))
+	const ports = Array.from({ length: SERVERS }, (_unused, index) => {
+		const [client, route, monitor] = free.slice(3 * index)
+		return { client: client!, route: route!, monitor: monitor! }
+	})
+	// What is registered last runs first: the servers are gone when their folder goes.
+	const cluster = new NatsCluster(temporaryFolder(), ports)
+	onTestFinished(() => cluster.stop())
+	return cluster
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+	return exitCode !== null || signalCode !== null
+}
