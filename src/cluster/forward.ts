@@ -1,6 +1,5 @@
 /** Ships a chain to a stream: the file stays the truth, the stream gets a copy, and a cluster that is down costs nothing but delay. */
 import { createHash } from 'node:crypto'
-import { headers } from '@nats-io/transport-node'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { type Cursor, CursorFile } from '../consume/cursor-file.ts'
@@ -13,7 +12,8 @@ import { warn } from '../report.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
 import { frameOf, MessageBuilder, NO_SUMS, type OutgoingMessage, SUMS_HEADER, sumsOf } from './message.ts'
-import { codeOf, fitStream, unreachable } from './stream.ts'
+import { Publisher, SentElsewhere } from './publisher.ts'
+import { fitStream, unreachable } from './stream.ts'
 import { subjectOf } from './subjects.ts'
 
 export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
@@ -51,8 +51,6 @@ export interface Forwarder extends AsyncDisposable {
 	close(): Promise<void>
 }
 
-/** The server has another message behind which this one should come, or has one under way there: somebody has sent meanwhile. */
-const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 /** Room for the headers and the subject of a message beside its body. */
 const HEADER_BYTES_MAX = 8 * 1024
 
@@ -312,71 +310,6 @@ class ChainForwarder implements Forwarder {
 			this.#over.signal.addEventListener('abort', done)
 			if (this.#isOver) done()
 		})
-	}
-}
-
-/** One message at a time is under way; the next is made meanwhile. */
-class Publisher {
-	readonly #cluster: Cluster
-	readonly #options: ResolvedForwardOptions
-	readonly #subject: string
-	readonly #took: (message: OutgoingMessage) => void
-	#streamSeq: number
-	#underWay: Promise<void> = Promise.resolve()
-
-	constructor(
-		cluster: Cluster,
-		options: ResolvedForwardOptions,
-		subject: string,
-		streamSeq: number,
-		took: (message: OutgoingMessage) => void,
-	) {
-		this.#cluster = cluster
-		this.#options = options
-		this.#subject = subject
-		this.#streamSeq = streamSeq
-		this.#took = took
-	}
-
-	/** Resolves when the message before it is acknowledged, and this one is under way. */
-	async publish(message: OutgoingMessage): Promise<void> {
-		await this.#underWay
-		this.#underWay = this.#send(message)
-		// Whoever comes next hears of it.
-		this.#underWay.catch(() => {})
-	}
-
-	/** Resolves when none is under way. */
-	settled(): Promise<void> {
-		return this.#underWay
-	}
-
-	async #send(message: OutgoingMessage): Promise<void> {
-		const head = headers()
-		head.set(SUMS_HEADER, JSON.stringify(message.sums))
-		const { stream, ackTimeoutMs } = this.#options
-		try {
-			const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, message.body, {
-				msgID: message.id,
-				headers: head,
-				expect: { streamName: stream, lastSubjectSequence: this.#streamSeq },
-				timeout: ackTimeoutMs,
-				retries: 0,
-			})
-			if (duplicate) throw new SentElsewhere()
-			this.#streamSeq = seq
-			this.#took(message)
-		} catch (error) {
-			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
-			throw error instanceof SentElsewhere ? error : unreachable(stream, error)
-		}
-	}
-}
-
-/** What one tried to send, or something else in its place, is there already: an answer was lost, or another forwarder was at work. */
-class SentElsewhere extends Error {
-	constructor() {
-		super('the stream has something else in this place by now')
 	}
 }
 

@@ -8,5 +8,8 @@ export {
 	forwardChain,
 } from './forward.ts'
 export type { ForwardOptions } from './forward-options.ts'
+export { JetStreamAppender } from './jetstream-appender.ts'
+export type { JetStreamOptions } from './jetstream-options.ts'
+export type { JetStreamStats } from './jetstream-stats.ts'
 export { openStream, type StreamOptions } from './open-stream.ts'
 export type { StreamSettings } from './stream.ts'

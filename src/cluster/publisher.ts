@@ -1,0 +1,79 @@
+/** Sends the messages of a chain, each once and in order: the servers refuse one that does not come behind the one that it should come behind. */
+import { headers } from '@nats-io/transport-node'
+import type { Cluster } from './connection.ts'
+import { type OutgoingMessage, SUMS_HEADER } from './message.ts'
+import { codeOf, unreachable } from './stream.ts'
+
+export interface PublisherOptions {
+	readonly stream: string
+	/** How long an answer is waited for. */
+	readonly ackTimeoutMs: number
+}
+
+/** The server has another message behind which this one should come, or has one under way there: somebody has sent meanwhile. */
+const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
+
+/** One message at a time is under way; the next is made meanwhile. */
+export class Publisher {
+	readonly #cluster: Cluster
+	readonly #options: PublisherOptions
+	readonly #subject: string
+	readonly #took: (message: OutgoingMessage) => void
+	#streamSeq: number
+	#underWay: Promise<void> = Promise.resolve()
+
+	constructor(
+		cluster: Cluster,
+		options: PublisherOptions,
+		subject: string,
+		streamSeq: number,
+		took: (message: OutgoingMessage) => void,
+	) {
+		this.#cluster = cluster
+		this.#options = options
+		this.#subject = subject
+		this.#streamSeq = streamSeq
+		this.#took = took
+	}
+
+	/** Resolves when the message before it is acknowledged, and this one is under way. */
+	async publish(message: OutgoingMessage): Promise<void> {
+		await this.#underWay
+		this.#underWay = this.#send(message)
+		// Whoever comes next hears of it.
+		this.#underWay.catch(() => {})
+	}
+
+	/** Resolves when none is under way. */
+	settled(): Promise<void> {
+		return this.#underWay
+	}
+
+	async #send(message: OutgoingMessage): Promise<void> {
+		const head = headers()
+		head.set(SUMS_HEADER, JSON.stringify(message.sums))
+		const { stream, ackTimeoutMs } = this.#options
+		try {
+			const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, message.body, {
+				msgID: message.id,
+				headers: head,
+				expect: { streamName: stream, lastSubjectSequence: this.#streamSeq },
+				timeout: ackTimeoutMs,
+				retries: 0,
+			})
+			if (duplicate) throw new SentElsewhere()
+			this.#streamSeq = seq
+			this.#took(message)
+		} catch (error) {
+			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
+			throw error instanceof SentElsewhere ? error : unreachable(stream, error)
+		}
+	}
+}
+
+/** What one tried to send, or something else in its place, is there already: an answer was lost, or another forwarder was at work. */
+export class SentElsewhere extends Error {
+	constructor() {
+		super('the stream has something else in this place by now')
+	}
+}
