@@ -39,7 +39,7 @@ const CHAIN_ID_BYTES = 16
  * each appender begins a chain of its own, with a new id and seq 1: where an older chain ended, only the cluster could say. `node` is what a service's chains have in common:
  * `openStream('nats://…/mesh?node=api-1')`.
  *
- * Acknowledged means that the stream has it on as many servers as its replicas make a majority of; the servers bring it to their disks when they choose to (`sync_interval`). What
+ * Acknowledged means that the stream has it on as many servers as its replicas make a majority of; with `storage: 'file'` these bring it to their disks when they choose to (`sync_interval`). What
  * is not acknowledged when the process ends is lost: `process.exit()` cannot wait for a network. Await `loop.close()` before. Until then the appender keeps the process alive.
  *
  * @example
@@ -56,7 +56,7 @@ const CHAIN_ID_BYTES = 16
 export class JetStreamAppender implements LogChainAppender {
 	readonly chainId = randomBytes(CHAIN_ID_BYTES).toString('hex')
 	readonly epoch = 1
-	/** A process that is killed does not take it along, here or on a server; nor does a power loss, but where it hits all replicas. */
+	/** A process that is killed does not take it along, here or on a server whose stream is in files; a power loss may, where it hits as many servers as have it. */
 	readonly durability = 'os'
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
@@ -214,13 +214,13 @@ export class JetStreamAppender implements LogChainAppender {
 	async #run(): Promise<void> {
 		let waitMs = RETRY_MS_MIN
 		while (!this.#isOver) {
-			const committed = this.#committedSeq
 			try {
 				await this.#connectAndSend()
 			} catch (error) {
+				// It worked meanwhile.
+				if (this.#failure === undefined) waitMs = RETRY_MS_MIN
 				if (!this.#isOver) this.#failed(error)
 			}
-			if (this.#committedSeq > committed) waitMs = RETRY_MS_MIN
 			if (!this.#isOver) await this.#pause(waitMs)
 			waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 		}
@@ -303,9 +303,19 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#counts.messages++
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
-		this.#counts.tooLarge += message.tooLarge
+		if (message.tooLarge > 0) this.#tooLarge(message)
 		this.#acknowledge(message.lastSeq)
 		this.#recovered()
+	}
+
+	/** Such a message holds nothing but the gap. */
+	#tooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
+		report('gap', { source: this, gap: { fromSeq: lastSeq, toSeq: lastSeq, count, cause: 'tooLarge' } })
+		if (this.#counts.tooLarge === 0) {
+			const text = `the record with seq ${lastSeq} is longer than ${this.#name} takes a message, and lost; further ones are only counted`
+			warn('RECORDS_LOST', text)
+		}
+		this.#counts.tooLarge += count
 	}
 
 	#acknowledge(seq: number): void {
@@ -361,13 +371,13 @@ export class JetStreamAppender implements LogChainAppender {
 
 	async #close(): Promise<void> {
 		const deadline = performance.now() + this.#options.closeMs
-		this.#forgetExit()
 		this.#hurry()
 		if (this.#pending.count > 0) {
 			await within(this.#options.closeMs, new Promise<void>((resolve) => (this.#drained = resolve)))
 		}
 		const reason = this.#failure ?? new Error(`${this.#options.closeMs} ms were not enough`)
 		const error = this.#pending.count > 0 ? this.#pendingError('CLOSE_FAILED', reason) : undefined
+		this.#forgetExit()
 		this.#countLoss()
 		if (error !== undefined) this.#syncs.failed(error)
 		clearTimeout(this.#silence)

@@ -4,8 +4,8 @@ import { RecordQueue } from '../appenders/record-queue.ts'
 import { RowEncoder } from '../codec/row-encoder.ts'
 import type { LogRecord } from '../record.ts'
 
-/** What a record takes in memory beside what is in its row; an estimate. */
-const RECORD_BYTES = 128
+/** What a record takes in memory beside what is in its row; as measured, roughly. */
+const RECORD_BYTES = 256
 
 /** Records that belong together. */
 export interface PendingBatch {
