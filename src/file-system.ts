@@ -30,6 +30,8 @@ export interface FileSystem {
 	renameSync(oldPath: string, newPath: string): void
 	unlinkSync(path: string): void
 	realpathSync(path: string): string
+	/** Makes a directory, and those that it is to be in; does nothing where it is there. Without it, directories have to be there. */
+	mkdirSync?(path: string): void
 	/** The names in a directory, in any order. */
 	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
@@ -78,6 +80,7 @@ export const nodeFileSystem: FileSystem = {
 	renameSync: fs.renameSync,
 	unlinkSync: fs.unlinkSync,
 	realpathSync: (path) => fs.realpathSync(path),
+	mkdirSync: (path) => void fs.mkdirSync(path, { recursive: true }),
 	readdirSync: (path) => fs.readdirSync(path),
 	readFileSync: (path) => fs.readFileSync(path),
 	lockSync: lockFile,

@@ -7,6 +7,7 @@ import { forward } from './forward.ts'
 import { importCommand } from './import.ts'
 import { info } from './info.ts'
 import { merge } from './merge.ts'
+import { pull } from './pull.ts'
 import { record } from './record.ts'
 import { repair } from './repair.ts'
 import { replay } from './replay.ts'
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
 	importCommand,
 	merge,
 	forward,
+	pull,
 	sessions,
 	state,
 	sources,

@@ -57,25 +57,29 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 }
 
 /** Those that the address names, by node and id. */
-async function chainsIn(
-	cluster: Cluster,
-	{ stream, nodes, chainIds }: StreamAddress,
-): Promise<ChainSubject[]> {
+async function chainsIn(cluster: Cluster, address: StreamAddress): Promise<ChainSubject[]> {
+	return (await allChainsIn(cluster, address.stream)).filter((source) => isNamedBy(address, source))
+}
+
+export function isNamedBy({ nodes, chainIds }: StreamAddress, { node, chainId }: ChainSubject): boolean {
+	return (nodes.length === 0 || nodes.includes(node)) && (chainIds.length === 0 || chainIds.includes(chainId))
+}
+
+/** @throws {MeshChainError} `STREAM_NOT_FOUND`, `CLUSTER_UNREACHABLE` */
+export async function allChainsIn(cluster: Cluster, stream: string): Promise<ChainSubject[]> {
 	if ((await streamInfo(cluster, stream)) === undefined) throw notFound(stream)
 	try {
 		const { state } = await cluster.manager.streams.info(stream, { subjects_filter: '>' })
 		return Object.keys(state.subjects ?? {})
 			.map(parseSubject)
 			.filter((source) => source !== undefined)
-			.filter(({ node }) => nodes.length === 0 || nodes.includes(node))
-			.filter(({ chainId }) => chainIds.length === 0 || chainIds.includes(chainId))
 			.sort((a, b) => (a.subject < b.subject ? -1 : 1))
 	} catch (error) {
 		throw unreachable(stream, error)
 	}
 }
 
-function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainError {
+export function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainError {
 	const wanted = [...nodes.map((node) => `node ${show(node)}`), ...chainIds.map((id) => `chain ${show(id)}`)]
 	const which = wanted.length === 0 ? 'no chain' : `no chain of ${wanted.join(', ')}`
 	return new MeshChainError(

@@ -32,6 +32,8 @@ const HELD_BYTES_MAX = 256 * 1024
 export interface ChainBuilderOptions {
 	/** Permissions of the file. Default `0o600`. */
 	readonly mode?: number
+	/** In hexadecimal. Default: one of its own. A copy of records that keep their identity has the id of their chain. */
+	readonly chainId?: string
 	readonly fs?: FileSystem
 }
 
@@ -46,7 +48,7 @@ export class ChainBuilder {
 	#records = 0
 
 	/** @throws {MeshChainError} `CHAIN_EXISTS`, `CHAIN_LOCKED`, `CHAIN_UNREADABLE`, `INVALID_PATH`. */
-	constructor(path: string, { mode = 0o600, fs = nodeFileSystem }: ChainBuilderOptions = {}) {
+	constructor(path: string, { mode = 0o600, chainId, fs = nodeFileSystem }: ChainBuilderOptions = {}) {
 		this.path = writablePath(path, fs)
 		this.#system = fs
 		this.#lock = takeLock(fs, this.path, Date.now(), 0)
@@ -54,7 +56,10 @@ export class ChainBuilder {
 		try {
 			this.#refuseExisting()
 			removeTemporaries(fs, this.path)
-			this.#file = this.#begin(mode)
+			this.#file = this.#begin(
+				mode,
+				chainId === undefined ? randomBytes(CHAIN_ID_BYTES) : Buffer.from(chainId, 'hex'),
+			)
 		} catch (error) {
 			releaseQuietly(this.#lock)
 			throw unreadable(this.path, error)
@@ -128,9 +133,9 @@ export class ChainBuilder {
 		}
 	}
 
-	#begin(mode: number): SegmentFile {
+	#begin(mode: number, chainId: Uint8Array): SegmentFile {
 		const header = {
-			chainId: randomBytes(CHAIN_ID_BYTES),
+			chainId,
 			segment: 0,
 			firstSeq: 1,
 			previousEnd: 0,

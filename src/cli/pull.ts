@@ -1,0 +1,79 @@
+/** `mesh-chain pull`: the chains of a stream as files again. */
+import type { PulledChain } from '../cluster/pull-chain.ts'
+import { type Command, usage } from './command.ts'
+import { escapeControls, shownPath } from './escape.ts'
+import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './history.ts'
+import { count } from './numbers.ts'
+import { StatusLine } from './progress.ts'
+import { STATUS, type Terminal } from './terminal.ts'
+
+export const pull: Command = {
+	name: 'pull',
+	summary: 'make the chains of a stream of NATS files again',
+	usage: 'ADDRESS -o FOLDER [options]',
+	examples: [
+		[
+			'mesh-chain pull nats://127.0.0.1:4222/mesh -o cluster',
+			'each node in a file of its own, cluster/NODE.chain; again, and only what is new comes',
+		],
+		[
+			"mesh-chain pull 'nats://127.0.0.1:4222/mesh?node=api-1' -o cluster -q",
+			'one node, and nothing is said',
+		],
+	],
+	options: [
+		{
+			long: 'output',
+			short: 'o',
+			value: 'FOLDER',
+			help: `where the chains are, or will be: made where it is not there; ${ACCESS_HELP}`,
+		},
+		{ long: 'quiet', short: 'q', help: 'say nothing of what went well' },
+	],
+	async run(invocation, terminal) {
+		const { files } = invocation
+		const [address, ...more] = files
+		const folder = invocation.text('output')
+		if (address === undefined || more.length > 0 || !isStreamAddress(address))
+			throw usage('which stream? Name one, such as nats://127.0.0.1:4222/mesh')
+		if (folder === undefined) throw usage('-o names the folder, as in -o cluster')
+		const { pullStream } = await loadCluster()
+		const line = new StatusLine(terminal)
+		const summary = await pullStream(address, folder, {
+			...accessFrom(terminal.env),
+			signal: terminal.interrupted(),
+			onProgress: ({ records, chain, index, chains }) =>
+				line.show(`${count(records)} records, chain ${index} of ${chains}: ${shownPath(chain.path)}`),
+		}).finally(() => line.end())
+		const isQuiet = invocation.flag('quiet')
+		for (const chain of summary.chains) tell(chain, isQuiet, terminal)
+		if (summary.ended === 'aborted') {
+			terminal.stderr.write(
+				`mesh-chain: interrupted: ${count(summary.records)} records came so far; the next pull goes on there\n`,
+			)
+			return STATUS.usage
+		}
+		return summary.chains.some(isIncomplete) ? STATUS.damage : STATUS.fine
+	},
+}
+
+/** What the stream removes by its limits is as it should be; what it has and cannot give is not. */
+function isIncomplete({ unreadable, outOfOrder }: PulledChain): boolean {
+	return unreadable > 0 || outOfOrder > 0
+}
+
+function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
+	if (isQuiet && !isIncomplete(chain) && chain.superseded === 0) return
+	const { path, records, fromSeq, toSeq, gaps, superseded, supersededPaths, unreadable, outOfOrder } = chain
+	const range = fromSeq === undefined ? '' : ` (seq ${fromSeq} to ${toSeq})`
+	const text = [
+		`${count(records)} records${range} to ${escapeControls(path)}`,
+		gaps === 0 ? '' : `${count(gaps)} ${gaps === 1 ? 'gap' : 'gaps'}`,
+		superseded === 0
+			? ''
+			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.map(escapeControls).join(' and ')}`,
+		unreadable === 0 ? '' : `${count(unreadable)} messages unreadable`,
+		outOfOrder === 0 ? '' : `${count(outOfOrder)} records out of order`,
+	]
+	terminal.stderr.write(`mesh-chain: ${text.filter(Boolean).join(', ')}\n`)
+}

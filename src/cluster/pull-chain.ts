@@ -1,0 +1,257 @@
+/**
+ * One chain of a stream as a file. Where the file ends, its own last record says: there is no cursor that could tell something else. Messages of a chain are in
+ * the stream by epoch and then by seq, so the place behind that record is found by a bisection.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { openChain } from '../chain/read/open-chain.ts'
+import { firstCovered, rowsOf } from '../chain/scan/continuity.ts'
+import { ChainBuilder } from '../chain/write/chain-builder.ts'
+import { ChainMirror } from '../chain/write/chain-mirror.ts'
+import type { Cursor } from '../consume/cursor-file.ts'
+import { MeshChainError } from '../errors.ts'
+import { exists, type FileSystem } from '../file-system.ts'
+import { type GapData, gapRecord, isGap, type LogRecord, show } from '../record.ts'
+import type { ChainStream, StreamFrame } from './chain-stream.ts'
+
+/** What came of one chain. Counts are of this pull alone. */
+export interface PulledChain {
+	readonly node: string
+	readonly chainId: string
+	readonly path: string
+	/** Records that came, gaps not counted. */
+	readonly records: number
+	/** The seqs of what came, gaps included; undefined where nothing did. */
+	readonly fromSeq: number | undefined
+	readonly toSeq: number | undefined
+	/** `$gap`s that came, or that stand for what the stream has not, or not any more (`retained`). */
+	readonly gaps: number
+	/** Records that were taken out of the file, since a later epoch has their seqs: they are in `supersededPaths`. */
+	readonly superseded: number
+	readonly supersededPaths: readonly string[]
+	/** Messages that cannot be read, or are no part of the chain. */
+	readonly unreadable: number
+	/** Records that stand in the stream behind later ones, and are not in the file. */
+	readonly outOfOrder: number
+}
+
+export interface PullPlace {
+	readonly system: FileSystem
+	readonly path: string
+	readonly mode: number
+}
+
+type Counts = { -readonly [Name in keyof PulledChain]: PulledChain[Name] }
+
+const NOWHERE: Cursor = { epoch: 0, seq: 0 }
+
+export class ChainPull {
+	readonly #stream: ChainStream
+	readonly #place: PullPlace
+	readonly #mirror: ChainMirror
+	readonly #counts: Counts
+	/** Up to here the file had it when this pull began. */
+	readonly #found: Cursor
+	#seen = NOWHERE
+	/** The last message that is in the file as a whole, and whether it was looked at. */
+	#before: StreamFrame | undefined
+	#isChecked = false
+
+	/** @throws {MeshChainError} what `ChainMirror` throws. */
+	constructor(stream: ChainStream, place: PullPlace) {
+		const { node, chainId } = stream.source
+		this.#stream = stream
+		this.#place = place
+		this.#mirror = new ChainMirror(place.path, { chainId, mode: place.mode, fs: place.system })
+		const { epoch, nextSeq } = this.#mirror
+		this.#found = { epoch, seq: nextSeq - 1 }
+		this.#counts = {
+			node,
+			chainId,
+			path: place.path,
+			records: 0,
+			fromSeq: undefined,
+			toSeq: undefined,
+			gaps: 0,
+			superseded: 0,
+			supersededPaths: [],
+			unreadable: 0,
+			outOfOrder: 0,
+		}
+	}
+
+	get counts(): PulledChain {
+		return { ...this.#counts }
+	}
+
+	/**
+	 * Everything that is in the stream by now; yields after each message, and may be left there. The file is whole and has its end whatever stops it.
+	 *
+	 * @throws {MeshChainError} `CHAIN_MISMATCH` where the file has something else than the stream; `CLUSTER_UNREACHABLE`, `CHAIN_UNREADABLE`.
+	 */
+	async *run(): AsyncGenerator<void> {
+		try {
+			yield* this.#run()
+		} finally {
+			try {
+				// What was there before is better than what would be without its superseded records.
+				if (!this.#mirror.isRewound) this.#mirror.finish()
+			} finally {
+				this.#mirror.release()
+			}
+		}
+	}
+
+	async *#run(): AsyncGenerator<void> {
+		const last = await this.#stream.last()
+		if (last === undefined) return
+		const end = endOf(last)
+		const found = this.#found
+		if (found.seq > 0 && end !== undefined && compare(end, found) <= 0) return this.#checkAt(end, last)
+		const from = found.seq === 0 ? 1 : await this.#seek(last.streamSeq)
+		for await (const message of this.#stream.read({ from, to: last.streamSeq })) {
+			const rows = message.frame === undefined ? undefined : rowsOf(message.frame)
+			if (rows === undefined) this.#counts.unreadable++
+			else {
+				await this.#checkOnce(rows)
+				for (const record of rows) await this.#take(record, message)
+				this.#mirror.commit()
+			}
+			yield
+		}
+	}
+
+	/**
+	 * The place of the first message that reaches to where the file ends, or further; the one before it is kept.
+	 */
+	async #seek(last: number): Promise<number> {
+		let low = 1
+		let high = last
+		while (low < high) {
+			const middle = Math.floor((low + high) / 2)
+			const message = await this.#stream.firstFrom(middle)
+			const end = message && endOf(message)
+			if (message === undefined || end === undefined || compare(end, this.#found) >= 0) high = middle
+			else {
+				low = message.streamSeq + 1
+				this.#before = message
+			}
+		}
+		return high
+	}
+
+	/**
+	 * Whether the file ends as the stream has it. Where a message has the record that the file ends with, that one tells; otherwise the last one that should be in
+	 * the file: somebody may have written behind it, in an epoch of their own.
+	 */
+	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
+		if (this.#isChecked || compare(rows.at(-1)!, this.#found) < 0) return
+		this.#isChecked = true
+		const before = this.#before?.frame
+		const same = rows.find((record) => compare(record, this.#found) === 0)
+		const last = same ?? (before && rowsOf(before)?.at(-1))
+		if (last !== undefined) await this.#compareWith(last)
+	}
+
+	/** The stream ends where the file has come to already. */
+	async #checkAt({ seq }: Cursor, { frame }: StreamFrame): Promise<void> {
+		const record = frame && rowsOf(frame)?.find((each) => each.seq === seq)
+		if (record !== undefined) await this.#compareWith(record)
+	}
+
+	/** @throws {MeshChainError} `CHAIN_MISMATCH` */
+	async #compareWith(record: LogRecord): Promise<void> {
+		const { path, system } = this.#place
+		const chain = await openChain(path, { fs: system })
+		try {
+			let own: LogRecord | undefined
+			for await (const each of chain.records({ fromSeq: record.seq, toSeq: record.seq })) own = each
+			// What a gap stands for depends on what was there before it.
+			const isSame = own !== undefined && (isGap(own) || isGap(record) || isDeepStrictEqual(own, record))
+			if (isSame) return
+		} finally {
+			await chain.close()
+		}
+		throw new MeshChainError(
+			'CHAIN_MISMATCH',
+			`${show(path)} has another record at seq ${record.seq} than the stream, or none: somebody has written into it; it is left as it is`,
+			{ path, seq: record.seq },
+		)
+	}
+
+	async #take(record: LogRecord, message: StreamFrame): Promise<void> {
+		if (compare(record, this.#seen) <= 0) {
+			this.#counts.outOfOrder++
+			return
+		}
+		this.#seen = { epoch: record.epoch, seq: record.seq }
+		if (compare(record, this.#found) <= 0) return
+		const { nextSeq } = this.#mirror
+		if (record.seq < nextSeq) {
+			// Records that the file has are more than a gap for them.
+			if (isGap(record)) return
+			this.#supersede(record)
+		}
+		const covered = isGap(record) ? record.data!.fromSeq : record.seq
+		if (covered > this.#mirror.nextSeq) await this.#explain(covered - 1, record, message)
+		this.#push(isGap(record) ? behind(record, this.#mirror.nextSeq) : record)
+	}
+
+	/** What is missing before a record: removed by the stream's limits where nothing of the chain stands before its message. */
+	async #explain(toSeq: number, record: LogRecord, { streamSeq, frame }: StreamFrame): Promise<void> {
+		const { nextSeq: fromSeq } = this.#mirror
+		const isHead = frame !== undefined && firstCovered(frame) > toSeq
+		const first = isHead ? await this.#stream.firstFrom(1) : undefined
+		const cause = first !== undefined && first.streamSeq >= streamSeq ? 'retained' : 'damaged'
+		this.#push(gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, record))
+	}
+
+	#push(record: LogRecord): void {
+		this.#mirror.push(record)
+		const counts = this.#counts
+		counts.fromSeq ??= isGap(record) ? record.data!.fromSeq : record.seq
+		counts.toSeq = record.seq
+		if (isGap(record)) counts.gaps++
+		else counts.records++
+	}
+
+	/**
+	 * A power loss took the end of the source's file after it had been forwarded, and the next epoch has used the seqs again. The file follows the
+	 * source; what the source has lost goes into a chain of its own beside it, under its old identity.
+	 */
+	#supersede({ seq, epoch }: LogRecord): void {
+		const { path, system, mode } = this.#place
+		const { chainId } = this.#counts
+		const kept = freeName(system, `${path}.superseded-e${epoch}`)
+		const builder = new ChainBuilder(kept, { chainId, mode, fs: system })
+		try {
+			this.#mirror.rewind(seq, (record) => builder.push(record))
+			this.#counts.superseded += builder.records
+			this.#counts.fromSeq = Math.min(this.#counts.fromSeq ?? seq, seq)
+			if (builder.records === 0) return
+			builder.finish()
+			this.#counts.supersededPaths = [...this.#counts.supersededPaths, kept]
+		} finally {
+			builder.discard()
+		}
+	}
+}
+
+function freeName(system: FileSystem, path: string): string {
+	if (!exists(system, path)) return path
+	for (let copy = 2; ; copy++) if (!exists(system, `${path}-${copy}`)) return `${path}-${copy}`
+}
+
+function endOf({ frame }: StreamFrame): Cursor | undefined {
+	return frame && { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1 }
+}
+
+function compare(a: Cursor, b: Cursor): number {
+	return a.epoch - b.epoch || a.seq - b.seq
+}
+
+/** A gap of what is absent from a seq on. */
+function behind(gap: LogRecord<'$gap', GapData>, nextSeq: number): LogRecord {
+	const { fromSeq, toSeq, count, cause } = gap.data!
+	if (fromSeq >= nextSeq) return gap
+	return gapRecord({ fromSeq: nextSeq, toSeq, count: Math.min(count, toSeq - nextSeq + 1), cause }, gap)
+}

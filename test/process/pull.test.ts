@@ -1,0 +1,118 @@
+/** `mesh-chain pull` as a process: what it makes and prints, how it ends, and how it gets in. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { forwardChain } from '../../src/cluster/index.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { freePort } from '../support/free-port.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { meshChain, start } from '../support/process.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const SECRET = 'not-to-be-shown'
+const ACCESS = { NATS_USER: 'reader', NATS_PASSWORD: SECRET }
+
+let folder: string
+let server: NatsServer
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	server = await startNats({ storeDir: folder, args: ['--user', 'reader', '--pass', SECRET] })
+}, 60_000)
+afterAll(async () => {
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+let made = 0
+
+/** A stream with a chain of each of two nodes, and where a pull of it can go. */
+async function twoNodes(records = 1000) {
+	const stream = `c${++made}`
+	const source = temporaryFolder()
+	const paths = ['a', 'b'].map((node) => join(source, `${node}.chain`))
+	for (const [index, path] of paths.entries()) {
+		const loop = new MeshLoop(new FileChainAppender(path), { nodeId: index === 0 ? 'a' : 'b' })
+		for (let each = 0; each < records; each++) loop.info(`line ${each}`, { each })
+		await loop.close()
+		const forwarder = forwardChain(path, {
+			servers: server.url,
+			stream,
+			subject: stream,
+			create: {},
+			messageBytes: 4096,
+			user: 'reader',
+			password: SECRET,
+		})
+		await forwarder.flushed()
+		await forwarder.close()
+	}
+	return { address: `${server.url}/${stream}`, paths, into: join(temporaryFolder(), 'deep', 'cluster') }
+}
+
+test('makes the files of all nodes, gets what is new, and they are as they were', async () => {
+	const { address, paths, into } = await twoNodes()
+	const first = await meshChain(['pull', address, '-o', into], { env: ACCESS })
+	expect([first.status, first.stdout]).toEqual([0, ''])
+	const told = ['a', 'b'].map(
+		(node) => `mesh-chain: 1,000 records (seq 1 to 1000) to ${join(into, `${node}.chain`)}\n`,
+	)
+	expect(first.stderr).toBe(told.join(''))
+	expect(readdirSync(into).sort()).toEqual(['a.chain', 'b.chain'])
+	for (const [index, path] of paths.entries()) {
+		const pulled = join(into, index === 0 ? 'a.chain' : 'b.chain')
+		expect((await meshChain(['verify', pulled])).status).toBe(0)
+		expect((await meshChain(['dump', pulled])).stdout).toBe((await meshChain(['dump', path])).stdout)
+	}
+	const second = await meshChain(['pull', `${address}?node=b`, '-o', into], { env: ACCESS })
+	expect([second.status, second.stderr]).toEqual([0, `mesh-chain: 0 records to ${join(into, 'b.chain')}\n`])
+	const quiet = await meshChain(['pull', address, '-q', '-o', into], { env: ACCESS })
+	expect(quiet).toMatchObject({ status: 0, stdout: '', stderr: '' })
+})
+
+test('an interrupted one leaves what came, and the next goes on there', async () => {
+	const { address, paths, into } = await twoNodes(20_000)
+	const child = start(process.execPath, ['dist/cli/main.js', 'pull', address, '-o', into], { env: ACCESS })
+	let stderr = ''
+	child.stderr!.on('data', (piece: Buffer) => {
+		stderr += piece.toString()
+	})
+	const ended = new Promise((resolve) => child.once('close', resolve))
+	while (!existsSync(join(into, 'a.chain'))) await new Promise((resolve) => setTimeout(resolve, 1))
+	child.kill('SIGINT')
+	expect(await ended).toBe(2)
+	expect(stderr).toMatch(
+		/mesh-chain: interrupted: [\d,]+ records came so far; the next pull goes on there\n$/,
+	)
+	expect((await meshChain(['verify', join(into, 'a.chain')])).status).toBe(0)
+	expect((await meshChain(['pull', address, '-o', into], { env: ACCESS })).status).toBe(0)
+	for (const [index, path] of paths.entries()) {
+		const pulled = join(into, index === 0 ? 'a.chain' : 'b.chain')
+		expect((await meshChain(['dump', pulled])).stdout).toBe((await meshChain(['dump', path])).stdout)
+	}
+})
+
+test('refuses what it cannot do, with a code and without a secret', async () => {
+	const { address, paths, into } = await twoNodes(10)
+	const refused = async (args: readonly string[], message: string, env: Record<string, string> = ACCESS) => {
+		const { status, stdout, stderr } = await meshChain(['pull', ...args], { env })
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
+		expect(stderr).not.toContain(SECRET)
+	}
+	await refused([], 'which stream?')
+	await refused(['node.chain', '-o', into], 'which stream?')
+	await refused([address], '-o names the folder')
+	await refused([address, '-o', paths[0]!], 'INVALID_PATH')
+	await refused([address, '-o', into], 'CLUSTER_UNREACHABLE', {})
+	await refused([`nats://127.0.0.1:${await freePort()}/none`, '-o', into], 'CLUSTER_UNREACHABLE')
+	await refused([`${server.url}/none`, '-o', into], 'STREAM_NOT_FOUND')
+	await refused([`${address}?node=c`, '-o', into], 'CHAIN_NOT_FOUND')
+	expect(existsSync(into)).toBe(false)
+	mkdirSync(into, { recursive: true })
+	writeFileSync(join(into, 'a.chain'), 'this is no chain at all, but long enough to hold the header of one')
+	await refused([address, '-o', into], 'NOT_A_CHAIN')
+	expect(readFileSync(join(into, 'a.chain'), 'utf8')).toContain('this is no chain')
+	expect(readdirSync(into)).toEqual(['a.chain'])
+})
