@@ -1,22 +1,21 @@
 /** What could put a record into a stream twice, or pass it over: records that the stream has removed, ids that are remembered, a forwarder that is not alone. */
+import { once } from 'node:events'
 import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { rowsOf } from '../../src/chain/scan/continuity.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import {
-	type ForwardOptions,
-	forwardChain,
-	openStream,
-	type StreamSettings,
-} from '../../src/cluster/index.ts'
+import { type ForwardOptions, forwardChain, type StreamSettings } from '../../src/cluster/index.ts'
+import { frameOf } from '../../src/cluster/message.ts'
+import { parseSubject } from '../../src/cluster/subjects.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { eventually } from '../support/nats-cluster.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
-import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 let folder: string
@@ -60,10 +59,52 @@ async function messagesIn(stream: string): Promise<number> {
 	return (await manager.streams.info(stream)).state.messages
 }
 
+/** All that was stored, as the plain client has it: a reader would pass over what comes twice. */
 async function seqsIn({ stream }: { readonly stream: string }): Promise<number[]> {
-	const chain = await openStream(`${server.url}/${stream}`)
-	onTestFinished(() => chain.close())
-	return (await collect(chain.records({ gaps: 'skip' }))).map(({ seq }) => seq)
+	const seqs: number[] = []
+	const { state } = await manager.streams.info(stream)
+	for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+		const { subject, data } = (await manager.streams.getMessage(stream, { seq }))!
+		for (const record of rowsOf(frameOf(data, parseSubject(subject)!.chainId)!)!) seqs.push(record.seq)
+	}
+	return seqs
+}
+
+/** As if on another machine: the lock beside the chain is another one. */
+function elsewhere(path: string): string {
+	const other = join(dirname(path), 'other')
+	mkdirSync(other)
+	linkSync(path, join(other, 'node.chain'))
+	return join(other, 'node.chain')
+}
+
+/** A way to the server that holds back what a client sends from a text on, until it is let go. */
+async function holdingNetwork(text: string) {
+	const held: Buffer[] = []
+	const sockets: Socket[] = []
+	let isHolding = true
+	const proxy = createServer((client) => {
+		const upstream = connectTo(server.port, '127.0.0.1')
+		for (const socket of [client, upstream]) sockets.push(socket.on('error', () => {}))
+		upstream.pipe(client)
+		client.on('data', (data) => {
+			if (isHolding && (held.length > 0 || data.includes(text))) held.push(data)
+			else upstream.write(data)
+		})
+	}).listen(0, '127.0.0.1')
+	await once(proxy, 'listening')
+	onTestFinished(() => {
+		proxy.close()
+		for (const socket of sockets) socket.destroy()
+	})
+	return {
+		url: `nats://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+		holds: () => held.length > 0,
+		letGo() {
+			isHolding = false
+			sockets[1]!.write(Buffer.concat(held))
+		},
+	}
 }
 
 test('what a stream has removed by its limits is not sent again', async () => {
@@ -125,13 +166,9 @@ test('an id that the servers remember is not taken for the record', async () => 
 test('two forwarders of one chain that know nothing of each other send each record once', async () => {
 	const { path, loop } = newChain()
 	const options = { ...optionsOf({ duplicateWindowMs: 100 }), messageBytes: 1_024 }
-	const other = join(dirname(path), 'other')
-	mkdirSync(other)
 	loop.info('first')
 	loop.flush()
-	// As if on another machine: the lock beside the chain is another one.
-	linkSync(path, join(other, 'node.chain'))
-	const both = [forwarderOf(path, options), forwarderOf(join(other, 'node.chain'), options)]
+	const both = [forwarderOf(path, options), forwarderOf(elsewhere(path), options)]
 	for (let count = 0; count < 300; count++) {
 		for (let more = 0; more < 7; more++) loop.info('x'.repeat(50))
 		loop.flush()
@@ -139,7 +176,26 @@ test('two forwarders of one chain that know nothing of each other send each reco
 	}
 	for (const forwarder of both) await forwarder.flushed()
 	const [one, two] = both.map((forwarder) => forwarder.stats())
-	expect(one!.records + two!.records).toBe(2_101)
+	expect(one!.records + two!.records).toBeLessThanOrEqual(2_101)
 	expect(one!.failures + two!.failures).toBeGreaterThan(0)
 	expect(await seqsIn(options)).toEqual(Array.from({ length: 2_101 }, (_unused, index) => index + 1))
+})
+
+test('a message that was long on its way does not come behind those that were sent meanwhile', async () => {
+	const { path, loop } = newChain()
+	const options = optionsOf({ duplicateWindowMs: 100 })
+	const network = await holdingNetwork(`HPUB ${options.stream}.`)
+	loop.info('first')
+	loop.flush()
+	const late = forwarderOf(path, { ...options, servers: network.url })
+	await eventually('it is on its way', async () => network.holds())
+	for (let count = 0; count < 5; count++) loop.info('more')
+	loop.flush()
+	await forwarderOf(elsewhere(path), options).flushed()
+	// The servers do not know its id any more.
+	await sleep(500)
+	network.letGo()
+	await late.flushed()
+	expect(await seqsIn(options)).toEqual([1, 2, 3, 4, 5, 6])
+	expect(late.stats().records).toBe(0)
 })

@@ -28,6 +28,8 @@ const STREAM = 'mesh'
 /** The servers remember ids for so long, and one forwarder stays away for longer. */
 const DUPLICATE_WINDOW_MS = 1_000
 const AWAY_MS = 2 * DUPLICATE_WINDOW_MS
+/** Some time-outs of acknowledgements. */
+const FROZEN_MS = 3_500
 /** So many messages of a chain are progress. */
 const MORE = 3
 
@@ -192,6 +194,17 @@ class Fleet {
 		await this.#comeBack()
 	}
 
+	/** The leader alone can store nothing: what is sent meanwhile is not acknowledged, is sent again, and may be stored in the end. */
+	async standstill(): Promise<void> {
+		const leader = await this.cluster.leaderOf(STREAM)
+		const others = [0, 1, 2].filter((index) => index !== leader)
+		for (const index of others) this.cluster.freeze(index)
+		await sleep(FROZEN_MS)
+		for (const index of others) this.cluster.thaw(index)
+		await this.progress()
+		await this.cluster.current(STREAM)
+	}
+
 	/** Three forwarders and a writer, each at a moment of its own, and at once again. */
 	async killSome(): Promise<void> {
 		const some = [...this.nodes]
@@ -304,6 +317,7 @@ test(`8 nodes forward to a cluster that is killed, and so are they: each record 
 		const leader = await cluster.leaderOf(STREAM)
 		await fleet.storm((leader + 1 + (round % 2)) % 3)
 		await fleet.storm(await cluster.leaderOf(STREAM))
+		await fleet.standstill()
 	}
 	for (const { writer } of fleet.nodes) await writer.stop()
 	await Promise.all(fleet.nodes.map(({ forwarder }) => forwarder.stop()))

@@ -121,6 +121,15 @@ export class NatsCluster {
 		await gone
 	}
 
+	/** It does nothing, and nobody is told. */
+	freeze(index: number): void {
+		this.#servers[index]?.kill('SIGSTOP')
+	}
+
+	thaw(index: number): void {
+		this.#servers[index]?.kill('SIGCONT')
+	}
+
 	async stop(): Promise<void> {
 		await Promise.all(this.#ports.map((_ports, index) => this.kill(index)))
 	}
