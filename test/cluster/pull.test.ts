@@ -464,6 +464,21 @@ describe('a pull that was stopped goes on', () => {
 		expect(readdirSync(into)).toEqual(['n.chain'])
 	})
 
+	test('where a power loss left a hole behind what was synced: what cannot be trusted is kept aside, and comes again', async () => {
+		const { stream, address, into } = newStream()
+		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700)])
+		const pulled = join(into, 'n.chain')
+		await pullStream(address, into)
+		// Without the mark of its end, nothing says that any of it was on disk.
+		const bytes = readFileSync(pulled).subarray(0, -263)
+		bytes.fill(0, bytes.length >> 1, (bytes.length >> 1) + 512)
+		writeFileSync(pulled, bytes)
+		expect((await pullStream(address, into)).records).toBeGreaterThan(100)
+		expect(await recordsIn(pulled)).toEqual(run(1, 700))
+		await expectWhole(pulled)
+		expect(readdirSync(into).sort()).toEqual(['n.chain', expect.stringMatching(/^n\.chain\.cut-\d+-/)])
+	})
+
 	test('when it was aborted, and says so', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700)])
