@@ -168,6 +168,8 @@ test('a server that is killed and comes back, again and again, has everything on
 	const published = loop.snapshot()
 	await loop.close()
 	expect(await stored(appender, await server.url())).toEqual(published)
+	await using chain = await openStream(`${await server.url()}/${appender.stats().stream}`)
+	expect(await chain.info()).toMatchObject({ records: published.length, lastSeq: published.length })
 	expect(appender.stats()).toMatchObject({ lostAtClose: 0, lostByServers: 0, pendingRecords: 0 })
 	const [failing, recovered] = ['FAILING', 'RECOVERED'].map((what) =>
 		said.filter((code) => code === `MESH_CHAIN_STREAM_${what}`),
