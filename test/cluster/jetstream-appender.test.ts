@@ -54,7 +54,8 @@ function stoppable() {
 			server = await startNats({ storeDir, port: await port })
 		},
 		kill: async () => server?.kill(),
-		signal: (signal: NodeJS.Signals) => process.kill(server!.pid, signal),
+		freeze: () => server?.freeze(),
+		thaw: () => server?.thaw(),
 	}
 }
 
@@ -84,16 +85,14 @@ describe('a JetStreamAppender', () => {
 })
 
 describe('a JetStreamAppender whose server does not answer for a while', () => {
-	const server = { pid: 0 }
 	appenderContract(
 		() => newAppender(),
 		{ describe, test },
 		{
 			readBack: (appender) => stored(appender),
 			breakMedium: () => {
-				server.pid = shared.pid
-				process.kill(server.pid, 'SIGSTOP')
-				return () => process.kill(server.pid, 'SIGCONT')
+				shared.freeze()
+				return () => shared.thaw()
 			},
 		},
 	)
@@ -185,12 +184,12 @@ test('a server that does not answer is not waited for without end: what it may h
 	const loop = newLoop(appender)
 	loop.info('before')
 	await until(() => loop.committedSeq === 1)
-	server.signal('SIGSTOP')
+	server.freeze()
 	loop.info('under way')
 	await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 2 })
 	loop.info('behind it')
 	await until(() => appender.failure !== undefined)
-	server.signal('SIGCONT')
+	server.thaw()
 	await until(() => appender.committedSeq === 3)
 	await loop.close()
 	expect((await stored(appender, await server.url())).map(({ message }) => message)).toEqual([
@@ -264,13 +263,13 @@ test('a close while the server hangs ends within its limits too', async () => {
 	const loop = newLoop(appender)
 	loop.info('stored')
 	await until(() => loop.committedSeq === 1)
-	server.signal('SIGSTOP')
+	server.freeze()
 	loop.info('not stored')
 	const begun = performance.now()
 	await expect(loop.close()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
 	expect(performance.now() - begun).toBeLessThan(2_000)
 	expect(appender.stats().lostAtClose).toBe(1)
-	server.signal('SIGCONT')
+	server.thaw()
 })
 
 test('a close waits for a server that comes back in time', async () => {

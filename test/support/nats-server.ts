@@ -1,6 +1,7 @@
 /** A NATS server of its own for a test, on loopback. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { requirePackage } from './debian-package.ts'
 import { freePort } from './free-port.ts'
@@ -11,6 +12,9 @@ export interface NatsServer {
 	readonly pid: number
 	/** As a crash would. */
 	kill(): Promise<void>
+	/** It stands still, and its connections stay. Returns when every thread of it stands. */
+	freeze(): void
+	thaw(): void
 	stop(): Promise<void>
 }
 
@@ -38,6 +42,8 @@ export async function startNats({ port, storeDir, args = [] }: NatsServerOptions
 		port: own,
 		pid: server.pid!,
 		kill: () => end('SIGKILL'),
+		freeze: () => freeze(server.pid!),
+		thaw: () => void server.kill('SIGCONT'),
 		stop: () => end('SIGTERM'),
 	}
 }
@@ -46,7 +52,16 @@ async function endOf(server: ChildProcess, signal: NodeJS.Signals): Promise<void
 	if (server.exitCode !== null || server.signalCode !== null) return
 	const gone = once(server, 'exit')
 	server.kill(signal)
+	// One that stands still would not hear it.
+	server.kill('SIGCONT')
 	await gone
+}
+
+function freeze(pid: number): void {
+	process.kill(pid, 'SIGSTOP')
+	const stands = (thread: string) =>
+		/^\d+ \(.*\) T /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1'))
+	while (!readdirSync(`/proc/${pid}/task`).every(stands));
 }
 
 async function accepting(server: ChildProcess, port: number): Promise<void> {
