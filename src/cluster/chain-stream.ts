@@ -6,15 +6,17 @@ import { AckPolicy, DeliverPolicy, type LastForMsgRequest, type NextMsgRequest }
 import type { Frame } from '../chain/format/frame.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import type { Cluster } from './connection.ts'
-import { frameOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { framesOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
 import { unreachable } from './stream.ts'
 import type { ChainSubject } from './subjects.ts'
 
 /** A message that was read. */
 export interface StreamFrame {
 	readonly streamSeq: number
-	/** Undefined where it is damaged, or no part of the chain. */
-	readonly frame: Frame | undefined
+	/** Those that verify. */
+	readonly frames: readonly Frame[]
+	/** Nothing else is in it. */
+	readonly isWhole: boolean
 	readonly sums: Sums | undefined
 	readonly bytes: number
 }
@@ -168,12 +170,7 @@ export class ChainStream {
 	}
 
 	#toFrame(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamFrame {
-		return {
-			streamSeq,
-			frame: frameOf(body, this.source.chainId),
-			sums: sumsOf(sums),
-			bytes: body.byteLength,
-		}
+		return { streamSeq, ...framesOf(body, this.source.chainId), sums: sumsOf(sums), bytes: body.byteLength }
 	}
 }
 

@@ -22,7 +22,7 @@ export async function fillMessages(
 		const record = pending.at(position)
 		const batch = pending.batchFrom(position)
 		const needsOwn = batch !== undefined && batch.bytes > batchBytes
-		if (needsOwn || !builder.takes(record)) await publishOpen(builder, publisher)
+		if (needsOwn) await publishOpen(builder, publisher)
 		builder.add(record)
 		if (batch !== undefined) batchEnd = batch.to
 		if (builder.isFull && position >= batchEnd) await publishOpen(builder, publisher)
@@ -32,5 +32,5 @@ export async function fillMessages(
 
 /** What is open in the builder, if anything. */
 export async function publishOpen(builder: MessageBuilder, publisher: Publisher): Promise<void> {
-	if (!builder.isEmpty) for (const message of builder.take()) await publisher.publish(message)
+	for (const message of builder.take()) await publisher.publish(message)
 }

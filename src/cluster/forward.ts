@@ -2,6 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
+import { openForReading } from '../chain/read/open-file.ts'
+import { FileChain } from '../chain/read/reader.ts'
+import { rowsOf } from '../chain/scan/continuity.ts'
 import { type Cursor, CursorFile } from '../consume/cursor-file.ts'
 import { lastUpTo } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'
@@ -11,9 +14,10 @@ import { isGap, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
-import { frameOf, MessageBuilder, NO_SUMS, type OutgoingMessage, SUMS_HEADER, sumsOf } from './message.ts'
+import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
+import { lastMessage, limitsOf } from './place.ts'
 import { Publisher, SentElsewhere } from './publisher.ts'
-import { fitStream, unreachable } from './stream.ts'
+import { fitStream } from './stream.ts'
 import { subjectOf } from './subjects.ts'
 
 export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
@@ -51,9 +55,6 @@ export interface Forwarder extends AsyncDisposable {
 	close(): Promise<void>
 }
 
-/** Room for the headers and the subject of a message beside its body. */
-const HEADER_BYTES_MAX = 8 * 1024
-
 /**
  * Publishes every record of a chain to a stream of JetStream, in order, each once, and goes on as the chain grows. It reads the file: beside the service that
  * writes it, or inside it. A cluster that cannot be reached is tried again for ever, and costs the service nothing.
@@ -80,13 +81,6 @@ export function forwardChain(path: string, options: ForwardOptions): Forwarder {
 	return new ChainForwarder(path, resolveForwardOptions(path, options))
 }
 
-/** How far the stream is with a chain. */
-interface Place {
-	readonly cursor: Cursor
-	/** Of its last message in the stream; 0 where it has none. */
-	readonly streamSeq: number
-}
-
 class ChainForwarder implements Forwarder {
 	readonly path: string
 	readonly done: Promise<void>
@@ -94,7 +88,7 @@ class ChainForwarder implements Forwarder {
 	readonly #over = new AbortController()
 	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, resumes: 0 }
 	readonly #waiters = new Set<() => void>()
-	#chain: Chain | undefined
+	#chain: FileChain | undefined
 	#cluster: Cluster | undefined
 	#file: CursorFile | undefined
 	#state: ForwarderState = 'connecting'
@@ -155,7 +149,7 @@ class ChainForwarder implements Forwarder {
 
 	async #run(): Promise<void> {
 		try {
-			this.#chain = await openChain(this.path, { fs: this.#options.system })
+			this.#chain = new FileChain(await openForReading(this.path, this.#options.system))
 			let waitMs = RETRY_MS_MIN
 			while (!this.#isOver) {
 				const { messages } = this.#counts
@@ -182,35 +176,43 @@ class ChainForwarder implements Forwarder {
 	}
 
 	/** From where the stream is on, for as long as nothing fails. */
-	async #forward(chain: Chain): Promise<void> {
+	async #forward(chain: FileChain): Promise<void> {
 		this.#state = 'connecting'
-		const { stream, prefix, create, connection } = this.#options
+		const { stream, prefix, create, connection, messageBytes } = this.#options
 		this.#cluster ??= await openCluster(connection)
 		const info = await fitStream(this.#cluster, stream, prefix, create)
 		const node = this.#options.node ?? (await nodeOf(chain))
 		const subject = subjectOf(prefix, node, chain.chainId)
 		const file = this.#cursorFile(chain, `${stream}@${info.created}`)
 		this.#counts.resumes++
-		const { place, builder } = await this.#place(chain, subject, info.config.max_msg_size)
+		const last = await lastMessage(this.#cluster, stream, subject, chain.chainId)
+		const builder = new MessageBuilder(
+			chain.chainId,
+			limitsOf(this.#cluster, info, messageBytes),
+			last?.sums ?? NO_SUMS,
+		)
+		// Without a message there: as far as this forwarder was, or the one before it.
+		const cursor = last ?? this.#acknowledged
 		// A power loss may have taken records from the chain that the stream has: others have their seqs now.
-		let seq = await resumeAfter(chain, place.cursor)
-		this.#acknowledge({ epoch: place.cursor.epoch, seq })
-		const publisher = new Publisher(this.#cluster, this.#options, subject, place.streamSeq, (message) =>
+		let seq = await resumeAfter(chain, cursor)
+		this.#acknowledge({ epoch: cursor.epoch, seq })
+		const publisher = new Publisher(this.#cluster, this.#options, subject, last?.streamSeq ?? 0, (message) =>
 			this.#took(message),
 		)
 		this.#recovered()
 		while (!this.#isOver) {
 			this.#state = 'forwarding'
-			for await (const batch of chain.batches({ afterSeq: seq })) {
-				for (const record of batch) {
-					if (!builder.takes(record)) for (const message of builder.take()) await publisher.publish(message)
-					builder.add(record)
-					seq = record.seq
+			for await (const batch of chain.frames(seq)) {
+				for (const { frame, gap } of batch) {
+					if (frame === undefined) builder.add(gap)
+					else if (frame.baseSeq > seq) builder.addFrame(frame)
+					else for (const record of rowsOf(frame) ?? []) if (record.seq > seq) builder.add(record)
+					seq = frame === undefined ? gap.seq : frame.baseSeq + frame.rows - 1
 					if (builder.isFull) for (const message of builder.take()) await publisher.publish(message)
 				}
 				if (this.#isOver) break
 			}
-			if (!builder.isEmpty) for (const message of builder.take()) await publisher.publish(message)
+			for (const message of builder.take()) await publisher.publish(message)
 			await publisher.settled()
 			await file.save(this.#acknowledged)
 			if (this.#isOver) break
@@ -224,33 +226,6 @@ class ChainForwarder implements Forwarder {
 	async #more(chain: Chain, afterSeq: number): Promise<void> {
 		const { pollMs } = this.#options
 		for await (const _record of chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) return
-	}
-
-	async #place(chain: Chain, subject: string, streamMessageMax: number) {
-		const { manager, connection } = this.#cluster!
-		const { stream, messageBytes } = this.#options
-		const last = await manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error) => {
-			throw unreachable(stream, error)
-		})
-		const payloadMax = connection.info?.max_payload ?? 1024 * 1024
-		const bytesMax =
-			(streamMessageMax > 0 ? Math.min(payloadMax, streamMessageMax) : payloadMax) - HEADER_BYTES_MAX
-		const limits = { targetBytes: Math.min(messageBytes, Math.floor(bytesMax / 2)), bytesMax }
-		if (last === null) {
-			// Of this forwarder, or of the one before it.
-			const place: Place = { cursor: this.#acknowledged, streamSeq: 0 }
-			return { place, builder: new MessageBuilder(chain.chainId, limits, NO_SUMS) }
-		}
-		const frame = frameOf(last.data, chain.chainId)
-		if (frame === undefined)
-			throw new MeshChainError(
-				'STREAM_UNFIT',
-				`message ${last.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, and is no part of it: somebody else publishes there`,
-			)
-		const cursor = { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1 }
-		const place: Place = { cursor, streamSeq: last.seq }
-		const sums = sumsOf(last.header?.get(SUMS_HEADER)) ?? NO_SUMS
-		return { place, builder: new MessageBuilder(chain.chainId, limits, sums) }
 	}
 
 	/** Of this chain in this stream; a stream that was made anew begins anew, also while this runs. */

@@ -1,22 +1,34 @@
 /**
- * What a message of a stream is: one frame as in a chain file, of the records of one chain and one epoch whose seqs follow one another. Its checksum
- * is that of a frame at offset 0 of the chain's first file. A header says what the chain's messages up to and with this one hold together, so that nobody has
- * to read them all to know it.
+ * What a message of a stream is: frames as in a chain file, of one chain, one behind the other and in its order. Their checksums are those of frames in the chain's
+ * first file, at the offset that they have in the message. A header says what the chain's messages up to and with this one hold together, so that nobody has to read
+ * them all to know it.
  */
-
 import { identityChecksum } from '../chain/format/checksum.ts'
 import {
+	claimedLength,
 	decodeFrame,
 	encodeFrame,
 	FLAG_ASCII,
 	FLAG_CONTROL,
-	FRAME_ROWS_MAX,
+	FRAME_FIXED_BYTES,
 	type Frame,
 	frameBytesMax,
+	looksLikeFrame,
+	relocateFrame,
 } from '../chain/format/frame.ts'
+import { rowBlockOf } from '../chain/scan/chain-end.ts'
 import { rowsOf } from '../chain/scan/continuity.ts'
+import { sumRows } from '../codec/row-decoder.ts'
 import { RowEncoder } from '../codec/row-encoder.ts'
-import { gapRecord, isGap, isOwnKind, LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
+import {
+	type GapCause,
+	gapRecord,
+	isGap,
+	isOwnKind,
+	LOG_LEVELS,
+	type LogRecord,
+	levelIndex,
+} from '../record.ts'
 
 /** Sums over a chain's messages so far, as the header `Mesh-Chain-Sums` has them: JSON. */
 export interface Sums {
@@ -45,7 +57,7 @@ export const NO_SUMS: Sums = {
 }
 
 export interface MessageLimits {
-	/** A message is sent when its rows are so long. */
+	/** A message is sent when it is so long. */
 	readonly targetBytes: number
 	/** No message is longer: the servers would refuse it. */
 	readonly bytesMax: number
@@ -58,110 +70,214 @@ export interface OutgoingMessage {
 	readonly id: string
 	readonly epoch: number
 	readonly lastSeq: number
+	/** Gaps among them. */
 	readonly records: number
-	/** Records among them that are too long for a message, and that a gap stands for. */
+	/** Records that are too long for a message, and that a gap stands for. */
 	readonly tooLarge: number
 	/** With those of the messages before it. */
 	readonly sums: Sums
 }
 
-/** Gathers records until a message is full. */
+/** Records of one frame that is not written yet. */
+const RUN_ROWS_MAX = 250
+const RUN_BYTES_MAX = 16 * 1024
+
+interface Place {
+	readonly epoch: number
+	readonly seq: number
+}
+
+/** Gathers frames, or records, until a message is full. */
 export class MessageBuilder {
 	readonly #chainId: string
 	readonly #idChecksum: number
 	readonly #limits: MessageLimits
 	readonly #rows = new RowEncoder()
+	/** The records in {@link #rows}. */
+	#run: LogRecord[] = []
+	#body: Buffer
+	#length = 0
+	#first: Place | undefined
+	#last: Place = { epoch: 0, seq: 0 }
+	#records = 0
+	#tooLarge = 0
 	#sums: Sums
-	#open: LogRecord[] = []
+	/** Those before the open one that are full. */
+	#done: OutgoingMessage[] = []
 
 	/** @param sums of the messages before the first one. */
 	constructor(chainId: string, limits: MessageLimits, sums: Sums) {
 		this.#chainId = chainId
 		this.#idChecksum = identityChecksum(Buffer.from(chainId, 'hex'), 0)
 		this.#limits = limits
+		this.#body = this.#newBody()
 		this.#sums = sums
 	}
 
-	get isEmpty(): boolean {
-		return this.#open.length === 0
-	}
-
-	/** Whether no more should come into the open message. */
+	/** Whether what was added should be taken. */
 	get isFull(): boolean {
-		return this.#rows.length >= this.#limits.targetBytes || this.#open.length === FRAME_ROWS_MAX
-	}
-
-	/** Whether the record can come into the open message: of the same epoch, next in seq, and a gap only to open it. */
-	takes(record: LogRecord): boolean {
-		const last = this.#open.at(-1)
-		return (
-			last === undefined || (record.epoch === last.epoch && record.seq === last.seq + 1 && !isGap(record))
-		)
+		return this.#done.length > 0 || this.#length + this.#rows.length >= this.#limits.targetBytes
 	}
 
 	/** @throws {LogAppendError} where no frame can hold it. */
 	add(record: LogRecord): void {
-		this.#rows.encode(record, (this.#open[0] ?? record).tsMs)
-		this.#open.push(record)
+		const before = this.#run.at(-1)
+		const follows = before?.epoch === record.epoch && before.seq + 1 === record.seq && !isGap(record)
+		if (!follows || this.#run.length >= RUN_ROWS_MAX || this.#rows.length >= RUN_BYTES_MAX) this.#seal()
+		this.#rows.encode(record, (this.#run[0] ?? record).tsMs)
+		this.#run.push(record)
 	}
 
-	/** What is open, as one message: more where it is longer than the servers take, with a gap for a record that is so by itself. */
+	/** The bytes are copied. A frame whose rows make no sense becomes a gap. */
+	addFrame(frame: Frame): void {
+		this.#seal()
+		if (frame.length > this.#limits.bytesMax) {
+			for (const record of rowsOf(frame) ?? [gapFor(frame)]) this.add(record)
+			return
+		}
+		let sums: Sums
+		try {
+			sums = sumsOfFrame(frame)
+		} catch {
+			this.add(gapFor(frame))
+			return
+		}
+		this.#reserve(frame.length)
+		const at = this.#length
+		frame.bytes.copy(this.#body, at, frame.rowsEnd - frame.length, frame.rowsEnd)
+		relocateFrame(this.#body, at, frame.length, at, this.#idChecksum)
+		this.#put(frame, frame.length, sums)
+	}
+
+	/** What was added since the last call, as messages: mostly one, or none. */
 	take(): OutgoingMessage[] {
-		const records = this.#open
-		const body = this.#sealed(records)
-		if (body.length <= this.#limits.bytesMax) return [this.#message(body, records)]
-		const [first] = records
-		if (first !== undefined && records.length === 1) return this.#encoded([tooLargeGap(first)])
-		const half = records.length >> 1
-		return [...this.#encoded(records.slice(0, half)), ...this.#encoded(records.slice(half))]
+		this.#seal()
+		this.#finish()
+		const done = this.#done
+		this.#done = []
+		return done
 	}
 
-	#encoded(records: readonly LogRecord[]): OutgoingMessage[] {
-		for (const record of records) this.add(record)
-		return this.take()
-	}
-
-	#sealed(records: readonly LogRecord[]): Buffer {
+	/** Makes a frame of the run. One that is longer than a message is cut; a record that is so by itself becomes a gap. */
+	#seal(): void {
+		const run = this.#run
+		const [first] = run
+		if (first === undefined) return
 		const ascii = this.#rows.finish()
-		const { epoch, seq, tsMs } = records[0]!
+		const lengthMax = frameBytesMax(this.#rows.length)
+		this.#run = []
+		if (lengthMax > this.#limits.bytesMax) {
+			this.#rows.reset()
+			this.#cut(run)
+			return
+		}
+		this.#reserve(lengthMax)
 		let flags = ascii ? FLAG_ASCII : 0
-		for (const { level, kind } of records) {
+		for (const { level, kind } of run) {
 			flags |= 1 << levelIndex(level)
 			if (isOwnKind(kind)) flags |= FLAG_CONTROL
 		}
-		const head = { flags, epoch, baseSeq: seq, baseTsMs: tsMs, rows: records.length }
-		const body = Buffer.allocUnsafe(frameBytesMax(this.#rows.length))
-		const length = encodeFrame(body, 0, head, this.#rows, 0, this.#idChecksum)
+		const head = { flags, epoch: first.epoch, baseSeq: first.seq, baseTsMs: first.tsMs, rows: run.length }
+		const at = this.#length
+		const length = encodeFrame(this.#body, at, head, this.#rows, at, this.#idChecksum)
 		this.#rows.reset()
-		this.#open = []
-		return body.subarray(0, length)
+		this.#put(head, length, sumsOfRecords(run, length))
 	}
 
-	#message(body: Buffer, records: readonly LogRecord[]): OutgoingMessage {
-		const [first] = records
-		const { epoch, seq } = first!
-		this.#sums = summed(this.#sums, records, body.length)
-		return {
-			body,
-			id: `${this.#chainId}:${epoch}:${seq}`,
-			epoch,
-			lastSeq: records.at(-1)!.seq,
-			records: records.length,
-			tooLarge: isGap(first!) && first.data?.cause === 'tooLarge' ? 1 : 0,
-			sums: this.#sums,
+	#cut(run: readonly LogRecord[]): void {
+		const [first] = run
+		if (first !== undefined && run.length === 1) {
+			this.#tooLarge++
+			this.add(gapOf(first.seq, first.seq, 'tooLarge', first))
+			return
 		}
+		const half = run.length >> 1
+		for (const [index, record] of run.entries()) {
+			if (index === half) this.#seal()
+			this.add(record)
+		}
+		this.#seal()
+	}
+
+	/** Room for a frame behind those of the open message, or at the beginning of the next one. */
+	#reserve(length: number): void {
+		if (this.#length > 0 && this.#length + length > this.#limits.bytesMax) this.#finish()
+		if (this.#length + length <= this.#body.length) return
+		const grown = Buffer.allocUnsafe(Math.max(2 * this.#body.length, this.#length + length))
+		this.#body.copy(grown, 0, 0, this.#length)
+		this.#body = grown
+	}
+
+	#put(
+		{ epoch, baseSeq, rows }: Pick<Frame, 'epoch' | 'baseSeq' | 'rows'>,
+		length: number,
+		sums: Sums,
+	): void {
+		this.#length += length
+		this.#first ??= { epoch, seq: baseSeq }
+		this.#last = { epoch, seq: baseSeq + rows - 1 }
+		this.#records += rows
+		this.#sums = joined(this.#sums, sums)
+	}
+
+	#finish(): void {
+		if (this.#first === undefined) return
+		this.#done.push({
+			body: this.#body.subarray(0, this.#length),
+			id: `${this.#chainId}:${this.#first.epoch}:${this.#first.seq}`,
+			epoch: this.#last.epoch,
+			lastSeq: this.#last.seq,
+			records: this.#records,
+			tooLarge: this.#tooLarge,
+			sums: this.#sums,
+		})
+		this.#body = this.#newBody()
+		this.#length = 0
+		this.#first = undefined
+		this.#records = 0
+		this.#tooLarge = 0
+	}
+
+	#newBody(): Buffer {
+		return Buffer.allocUnsafe(this.#limits.targetBytes + RUN_BYTES_MAX)
 	}
 }
 
-function tooLargeGap({ seq, epoch, tsMs }: LogRecord): LogRecord {
-	return gapRecord({ fromSeq: seq, toSeq: seq, count: 1, cause: 'tooLarge' }, { epoch, tsMs })
+/** The frames of a message that verify, in order; `isWhole` says whether those are all. */
+export function framesOf(
+	body: Uint8Array,
+	chainId: string,
+): { readonly frames: Frame[]; readonly isWhole: boolean } {
+	const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+	const idChecksum = identityChecksum(Buffer.from(chainId, 'hex'), 0)
+	const frames: Frame[] = []
+	let at = 0
+	while (bytes.length - at >= FRAME_FIXED_BYTES && looksLikeFrame(bytes, at)) {
+		const length = claimedLength(bytes, at)
+		if (length === undefined || at + length > bytes.length) break
+		const frame = decodeFrame(bytes, at, length, at, idChecksum)
+		if (frame !== undefined) frames.push(frame)
+		else return { frames, isWhole: false }
+		at += length
+	}
+	return { frames, isWhole: at === bytes.length && frames.length > 0 }
 }
 
-/** The frame of a message; undefined where it is none of this chain, or damaged. */
-export function frameOf(body: Uint8Array, chainId: string): Frame | undefined {
-	const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-	if (bytes.length < 12) return undefined
-	return decodeFrame(bytes, 0, bytes.length, 0, identityChecksum(Buffer.from(chainId, 'hex'), 0))
+/** All records of a message; undefined where not all of it can be read. */
+export function recordsOf({
+	frames,
+	isWhole,
+}: {
+	readonly frames: readonly Frame[]
+	readonly isWhole: boolean
+}) {
+	const records: LogRecord[] = []
+	for (const frame of frames) {
+		const rows = rowsOf(frame)
+		if (rows === undefined) return undefined
+		for (const record of rows) records.push(record)
+	}
+	return isWhole ? records : undefined
 }
 
 /** @returns none where the header is missing or is not one of ours. */
@@ -174,16 +290,32 @@ export function sumsOf(header: string | undefined): Sums | undefined {
 	}
 }
 
-/** Of one message alone. */
+/** Of one frame alone. @throws {RangeError} where its rows make no sense. */
 export function sumsOfFrame(frame: Frame): Sums {
-	return summed(NO_SUMS, rowsOf(frame) ?? [], frame.length)
+	if ((frame.flags & FLAG_CONTROL) !== 0) return sumsOfRecords(rowsOf(frame) ?? [], frame.length)
+	const { levels, minTsMs, maxTsMs } = sumRows(rowBlockOf(frame))
+	return { ...NO_SUMS, records: frame.rows, levels, minTsMs, maxTsMs, bytes: frame.length }
 }
 
-function summed(before: Sums, records: readonly LogRecord[], bytes: number): Sums {
-	const levels = [...before.levels]
-	const absent: Record<string, number> = { ...before.absent }
-	let { records: count, gaps } = before
-	let [min, max] = [before.minTsMs ?? Number.POSITIVE_INFINITY, before.maxTsMs ?? Number.NEGATIVE_INFINITY]
+export function joined(a: Sums, b: Sums): Sums {
+	const absent: Record<string, number> = { ...a.absent }
+	for (const [cause, count] of Object.entries(b.absent)) absent[cause] = (absent[cause] ?? 0) + count
+	return {
+		records: a.records + b.records,
+		levels: a.levels.map((count, index) => count + b.levels[index]!),
+		minTsMs: extreme(Math.min, a.minTsMs, b.minTsMs),
+		maxTsMs: extreme(Math.max, a.maxTsMs, b.maxTsMs),
+		gaps: a.gaps + b.gaps,
+		absent,
+		bytes: a.bytes + b.bytes,
+	}
+}
+
+function sumsOfRecords(records: readonly LogRecord[], bytes: number): Sums {
+	const levels = LOG_LEVELS.map(() => 0)
+	const absent: Record<string, number> = {}
+	let [count, gaps] = [0, 0]
+	let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
 	for (const record of records) {
 		if (isGap(record)) {
 			gaps++
@@ -196,13 +328,35 @@ function summed(before: Sums, records: readonly LogRecord[], bytes: number): Sum
 		if (record.tsMs < min) min = record.tsMs
 		if (record.tsMs > max) max = record.tsMs
 	}
+	const isNone = count === 0
 	return {
 		records: count,
 		levels,
-		minTsMs: count === 0 ? null : min,
-		maxTsMs: count === 0 ? null : max,
+		minTsMs: isNone ? null : min,
+		maxTsMs: isNone ? null : max,
 		gaps,
 		absent,
-		bytes: before.bytes + bytes,
+		bytes,
 	}
+}
+
+function extreme(
+	choose: (a: number, b: number) => number,
+	a: number | null,
+	b: number | null,
+): number | null {
+	return a === null || b === null ? (a ?? b) : choose(a, b)
+}
+
+function gapFor({ baseSeq, rows, epoch, baseTsMs }: Frame): LogRecord {
+	return gapOf(baseSeq, baseSeq + rows - 1, 'damaged', { epoch, tsMs: baseTsMs })
+}
+
+function gapOf(
+	fromSeq: number,
+	toSeq: number,
+	cause: GapCause,
+	at: Pick<LogRecord, 'epoch' | 'tsMs'>,
+): LogRecord {
+	return gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, { epoch: at.epoch, tsMs: at.tsMs })
 }

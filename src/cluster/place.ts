@@ -3,7 +3,7 @@ import type { StreamInfo } from '@nats-io/jetstream'
 import { MeshChainError } from '../errors.ts'
 import { show } from '../record.ts'
 import type { Cluster } from './connection.ts'
-import { frameOf, type MessageLimits, NO_SUMS, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { framesOf, type MessageLimits, NO_SUMS, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
 import { unreachable } from './stream.ts'
 
 /** Room for the headers and the subject of a message beside its body. */
@@ -12,6 +12,7 @@ const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
 
 export interface LastMessage {
 	/** Of its last record. */
+	readonly epoch: number
 	readonly seq: number
 	readonly streamSeq: number
 	/** Of the chain up to and with it. */
@@ -33,15 +34,16 @@ export async function lastMessage(
 		throw unreachable(stream, error)
 	})
 	if (last === null) return undefined
-	const frame = frameOf(last.data, chainId)
-	if (frame === undefined) {
+	const { frames, isWhole } = framesOf(last.data, chainId)
+	const frame = frames.at(-1)
+	if (frame === undefined || !isWhole) {
 		throw new MeshChainError(
 			'STREAM_UNFIT',
 			`message ${last.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, and is no part of it: somebody else publishes there`,
 		)
 	}
 	const sums = sumsOf(last.header?.get(SUMS_HEADER)) ?? NO_SUMS
-	return { seq: frame.baseSeq + frame.rows - 1, streamSeq: last.seq, sums }
+	return { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1, streamSeq: last.seq, sums }
 }
 
 /** What the servers take, and what is wanted. */

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { openChain } from '../chain/read/open-chain.ts'
-import { firstCovered, rowsOf } from '../chain/scan/continuity.ts'
+import { firstCovered } from '../chain/scan/continuity.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { ChainMirror } from '../chain/write/chain-mirror.ts'
 import type { Cursor } from '../consume/cursor-file.ts'
@@ -12,6 +12,7 @@ import { MeshChainError } from '../errors.ts'
 import { exists, type FileSystem } from '../file-system.ts'
 import { type GapData, gapRecord, isGap, type LogRecord, show } from '../record.ts'
 import type { ChainStream, StreamFrame } from './chain-stream.ts'
+import { recordsOf } from './message.ts'
 
 /** What came of one chain. Counts are of this pull alone. */
 export interface PulledChain {
@@ -109,7 +110,7 @@ export class ChainPull {
 		if (found.seq > 0 && end !== undefined && compare(end, found) <= 0) return this.#checkAt(end, last)
 		const from = found.seq === 0 ? 1 : await this.#seek(last.streamSeq)
 		for await (const message of this.#stream.read({ from, to: last.streamSeq })) {
-			const rows = message.frame === undefined ? undefined : rowsOf(message.frame)
+			const rows = recordsOf(message)
 			if (rows === undefined) this.#counts.unreadable++
 			else {
 				await this.#checkOnce(rows)
@@ -146,15 +147,14 @@ export class ChainPull {
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
 		if (this.#isChecked || compare(rows.at(-1)!, this.#found) < 0) return
 		this.#isChecked = true
-		const before = this.#before?.frame
 		const same = rows.find((record) => compare(record, this.#found) === 0)
-		const last = same ?? (before && rowsOf(before)?.at(-1))
+		const last = same ?? (this.#before && recordsOf(this.#before)?.at(-1))
 		if (last !== undefined) await this.#compareWith(last)
 	}
 
 	/** The stream ends where the file has come to already. */
-	async #checkAt({ seq }: Cursor, { frame }: StreamFrame): Promise<void> {
-		const record = frame && rowsOf(frame)?.find((each) => each.seq === seq)
+	async #checkAt({ seq }: Cursor, message: StreamFrame): Promise<void> {
+		const record = recordsOf(message)?.findLast((each) => each.seq === seq)
 		if (record !== undefined) await this.#compareWith(record)
 	}
 
@@ -197,11 +197,15 @@ export class ChainPull {
 	}
 
 	/** What is missing before a record: removed by the stream's limits where nothing of the chain stands before its message. */
-	async #explain(toSeq: number, record: LogRecord, { streamSeq, frame }: StreamFrame): Promise<void> {
+	async #explain(
+		toSeq: number,
+		record: LogRecord,
+		{ streamSeq, frames: [first] }: StreamFrame,
+	): Promise<void> {
 		const { nextSeq: fromSeq } = this.#mirror
-		const isHead = frame !== undefined && firstCovered(frame) > toSeq
-		const first = isHead ? await this.#stream.firstFrom(1) : undefined
-		const cause = first !== undefined && first.streamSeq >= streamSeq ? 'retained' : 'damaged'
+		const isHead = first !== undefined && firstCovered(first) > toSeq
+		const head = isHead ? await this.#stream.firstFrom(1) : undefined
+		const cause = head !== undefined && head.streamSeq >= streamSeq ? 'retained' : 'damaged'
 		this.#push(gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, record))
 	}
 
@@ -241,7 +245,8 @@ function freeName(system: FileSystem, path: string): string {
 	for (let copy = 2; ; copy++) if (!exists(system, `${path}-${copy}`)) return `${path}-${copy}`
 }
 
-function endOf({ frame }: StreamFrame): Cursor | undefined {
+function endOf({ frames }: StreamFrame): Cursor | undefined {
+	const frame = frames.at(-1)
 	return frame && { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1 }
 }
 

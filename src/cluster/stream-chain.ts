@@ -1,6 +1,5 @@
 /** A chain whose records are in a stream: what a reader of a file can ask, asked of the servers. */
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
-import type { Frame } from '../chain/format/frame.ts'
 import { limited } from '../chain/read/limited.ts'
 import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from '../chain/read/query.ts'
 import { RecordIterator } from '../chain/read/record-iterator.ts'
@@ -9,7 +8,7 @@ import { firstCovered } from '../chain/scan/continuity.ts'
 import { MeshChainError } from '../errors.ts'
 import { LOG_LEVELS, type LogLevel, type LogRecord, show } from '../record.ts'
 import type { ChainStream, StreamFrame } from './chain-stream.ts'
-import { NO_SUMS, type Sums, sumsOfFrame } from './message.ts'
+import { joined, NO_SUMS, type Sums, sumsOfFrame } from './message.ts'
 
 /** Places of the stream that a reader that goes backward looks at together, at first. */
 const BACKWARD_PLACES = 64
@@ -149,9 +148,11 @@ export class StreamChain implements Chain {
 	async #seek(query: ResolvedQuery, last: StreamFrame): Promise<number | undefined> {
 		const { fromSeq, sinceMs } = query
 		if (fromSeq <= 1 && sinceMs === Number.NEGATIVE_INFINITY) return 1
-		const isWanted = ({ frame, sums }: StreamFrame) =>
-			frame === undefined ||
-			(frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
+		const isWanted = ({ frames, sums }: StreamFrame) => {
+			const frame = frames.at(-1)
+			if (frame === undefined) return true
+			return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs
+		}
 		if (!isWanted(last)) return undefined
 		let low = 1
 		let high = last.streamSeq
@@ -188,21 +189,20 @@ class Walk {
 	}
 
 	/** What cannot be read shows as a gap before the frame behind it. */
-	take({ frame }: StreamFrame): LogRecord[] {
-		if (frame === undefined) return []
+	take({ frames }: StreamFrame): LogRecord[] {
+		const [first] = frames
+		if (first === undefined) return []
+		const found: LogRecord[] = []
 		if (this.#collector === undefined) {
-			const first = firstCovered(frame)
-			this.#collector = new Collector(this.#query, undefined, { firstSeq: this.#isHead ? 1 : first })
-			if (this.#isHead && first > 1) {
-				const removed = this.#collector.upTo(first, 'retained')
-				return [...removed, ...this.#taken(this.#collector, frame)]
-			}
+			const firstSeq = firstCovered(first)
+			this.#collector = new Collector(this.#query, undefined, { firstSeq: this.#isHead ? 1 : firstSeq })
+			if (this.#isHead && firstSeq > 1) found.push(...this.#collector.upTo(firstSeq, 'retained'))
 		}
-		return [...this.#taken(this.#collector, frame)]
-	}
-
-	#taken(collector: Collector, frame: Frame): readonly LogRecord[] {
-		return collector.take({ type: 'frame', frame })
+		for (const frame of frames) {
+			if (this.#collector.isPastEnd) break
+			for (const record of this.#collector.take({ type: 'frame', frame })) found.push(record)
+		}
+		return found
 	}
 }
 
@@ -218,20 +218,22 @@ function infoOf(
 	const levels = Object.fromEntries(
 		LOG_LEVELS.map((level, index) => [level, sums.levels[index]! - before.levels[index]!]),
 	) as Record<LogLevel, number>
-	const firstSeq = first?.frame === undefined ? undefined : firstCovered(first.frame)
+	const [firstFrame] = first?.frames ?? []
+	const lastFrame = last?.frames.at(-1)
+	const firstSeq = firstFrame === undefined ? undefined : firstCovered(firstFrame)
 	const removed = (firstSeq ?? 1) - 1
 	const byCause = Object.fromEntries(
 		Object.entries(sums.absent).map(([cause, count]) => [cause, count - (before.absent[cause] ?? 0)]),
 	)
 	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
-	const lastSeq = last?.frame === undefined ? undefined : last.frame.baseSeq + last.frame.rows - 1
-	const epoch = last?.frame?.epoch ?? 0
+	const lastSeq = lastFrame === undefined ? undefined : lastFrame.baseSeq + lastFrame.rows - 1
+	const epoch = lastFrame?.epoch ?? 0
 	const bytes = sums.bytes - before.bytes
 	return {
 		path,
 		chainId,
 		formatVersion: 1,
-		createdMs: first?.frame?.baseTsMs ?? Number.NaN,
+		createdMs: firstFrame?.baseTsMs ?? Number.NaN,
 		bytes,
 		segments: [],
 		records: sums.records - before.records,
@@ -257,9 +259,9 @@ function infoOf(
 }
 
 /** The sums before a message. */
-function without({ frame, sums, bytes }: StreamFrame): Sums {
-	if (frame === undefined || sums === undefined) return NO_SUMS
-	const own = sumsOfFrame(frame)
+function without({ frames, sums }: StreamFrame): Sums {
+	if (sums === undefined) return NO_SUMS
+	const own = frames.map(sumsOfFrame).reduce(joined, NO_SUMS)
 	return {
 		...sums,
 		records: sums.records - own.records,
@@ -268,6 +270,6 @@ function without({ frame, sums, bytes }: StreamFrame): Sums {
 		absent: Object.fromEntries(
 			Object.entries(sums.absent).map(([cause, count]) => [cause, count - (own.absent[cause] ?? 0)]),
 		),
-		bytes: sums.bytes - bytes,
+		bytes: sums.bytes - own.bytes,
 	}
 }

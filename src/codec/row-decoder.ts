@@ -37,6 +37,30 @@ export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	return records
 }
 
+/** What the rows of a block say of level and time. */
+export interface RowSums {
+	readonly levels: number[]
+	readonly minTsMs: number
+	readonly maxTsMs: number
+}
+
+/**
+ * Sums over rows of which none is a `$gap`, without making records of them.
+ *
+ * @throws {RangeError} as {@link decodeRows}
+ */
+export function sumRows(block: RowBlock): RowSums {
+	const reader = new RowReader(block, 0)
+	const sums = {
+		levels: LOG_LEVELS.map(() => 0),
+		minTsMs: Number.POSITIVE_INFINITY,
+		maxTsMs: Number.NEGATIVE_INFINITY,
+	}
+	for (let index = 0; index < block.rows; index++) reader.sumRow(sums)
+	reader.expectEnd()
+	return sums
+}
+
 class RowReader {
 	readonly #block: RowBlock
 	readonly #bytes: Buffer
@@ -127,6 +151,19 @@ class RowReader {
 			checkGap(data, () => this.#malformed('a $gap with its range'))
 		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
+	}
+
+	sumRow(sums: { levels: number[]; minTsMs: number; maxTsMs: number }): void {
+		const columns = this.#byte() - 0x90
+		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX)
+			throw this.#malformed('a row of 2 to 8 columns')
+		const tsMs = this.#block.baseTsMs + this.#number()
+		const levelIndex = this.#byte()
+		if (levelIndex >= LOG_LEVELS.length) throw this.#malformed('a level of 0 to 4')
+		sums.levels[levelIndex]! += 1
+		if (tsMs < sums.minTsMs) sums.minTsMs = tsMs
+		if (tsMs > sums.maxTsMs) sums.maxTsMs = tsMs
+		this.#skip(columns - ROW_COLUMNS_MIN)
 	}
 
 	/** Passes over columns without making anything of them. */

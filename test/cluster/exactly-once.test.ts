@@ -8,10 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { rowsOf } from '../../src/chain/scan/continuity.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, type StreamSettings } from '../../src/cluster/index.ts'
-import { frameOf } from '../../src/cluster/message.ts'
+import { framesOf, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { eventually } from '../support/nats-cluster.ts'
@@ -65,7 +64,7 @@ async function seqsIn({ stream }: { readonly stream: string }): Promise<number[]
 	const { state } = await manager.streams.info(stream)
 	for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
 		const { subject, data } = (await manager.streams.getMessage(stream, { seq }))!
-		for (const record of rowsOf(frameOf(data, parseSubject(subject)!.chainId)!)!) seqs.push(record.seq)
+		for (const record of recordsOf(framesOf(data, parseSubject(subject)!.chainId))!) seqs.push(record.seq)
 	}
 	return seqs
 }

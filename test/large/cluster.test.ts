@@ -11,9 +11,8 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
-import { rowsOf } from '../../src/chain/scan/continuity.ts'
 import { type ForwardOptions, openStream } from '../../src/cluster/index.ts'
-import { frameOf } from '../../src/cluster/message.ts'
+import { framesOf, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import type { LogRecord } from '../../src/record.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
@@ -253,7 +252,7 @@ async function messagesIn(cluster: NatsCluster): Promise<Messages> {
 			const { subject, data } = (await manager.streams.getMessage(STREAM, { seq }))!
 			const messages = bySubject.get(subject) ?? []
 			bySubject.set(subject, messages)
-			messages.push(rowsOf(frameOf(data, parseSubject(subject)!.chainId)!)!)
+			messages.push(recordsOf(framesOf(data, parseSubject(subject)!.chainId))!)
 		}
 	} finally {
 		await connection.close()

@@ -9,6 +9,7 @@ import { readHolder } from '../files/lock.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
+import { type FrameOrGap, framesAfter } from './frames.ts'
 import { gatherInfo, stateOf } from './info.ts'
 import { limited } from './limited.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
@@ -39,6 +40,21 @@ export class FileChain implements Chain {
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
 		const resolved = resolveQuery(query)
 		return { [Symbol.asyncIterator]: () => this.#limited(resolved) }
+	}
+
+	/** What is behind a seq by now, as it was written. The bytes are overwritten when the next but one batch is asked for. */
+	async *frames(afterSeq: number): AsyncGenerator<FrameOrGap[]> {
+		this.#refuseWhenClosed()
+		try {
+			for await (const batch of framesAfter(this.#files, afterSeq)) {
+				this.#refuseWhenClosed()
+				yield batch
+				this.#refuseWhenClosed()
+			}
+		} catch (error) {
+			this.#refuseWhenClosed()
+			throw asReadError(this.path, error)
+		}
 	}
 
 	tail(query: TailQuery = {}): AsyncIterable<LogRecord> {
