@@ -9,6 +9,7 @@ import type { Cluster } from './connection.ts'
 import { framesOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
 import { unreachable } from './stream.ts'
 import type { ChainSubject } from './subjects.ts'
+import { pause } from './waits.ts'
 
 /** A message that was read. */
 export interface StreamFrame {
@@ -172,17 +173,4 @@ export class ChainStream {
 	#toFrame(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamFrame {
 		return { streamSeq, ...framesOf(body, this.source.chainId), sums: sumsOf(sums), bytes: body.byteLength }
 	}
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-	return new Promise((resolve) => {
-		const done = () => {
-			clearTimeout(timer)
-			signal?.removeEventListener('abort', done)
-			resolve()
-		}
-		const timer = setTimeout(done, ms)
-		signal?.addEventListener('abort', done)
-		if (signal?.aborted) done()
-	})
 }

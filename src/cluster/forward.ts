@@ -19,6 +19,7 @@ import { lastMessage, limitsOf } from './place.ts'
 import { Publisher, SentElsewhere } from './publisher.ts'
 import { fitStream } from './stream.ts'
 import { subjectOf } from './subjects.ts'
+import { pause } from './waits.ts'
 
 export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 
@@ -160,7 +161,7 @@ class ChainForwarder implements Forwarder {
 					this.#failed(error)
 				}
 				if (this.#counts.messages > messages) waitMs = RETRY_MS_MIN
-				await this.#sleep(waitMs)
+				await pause(waitMs, this.#over.signal)
 				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 			}
 		} catch (error) {
@@ -272,19 +273,6 @@ class ChainForwarder implements Forwarder {
 
 	#recovered(): void {
 		this.#lastError = undefined
-	}
-
-	#sleep(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const done = () => {
-				clearTimeout(timer)
-				this.#over.signal.removeEventListener('abort', done)
-				resolve()
-			}
-			const timer = setTimeout(done, ms)
-			this.#over.signal.addEventListener('abort', done)
-			if (this.#isOver) done()
-		})
 	}
 }
 

@@ -11,6 +11,20 @@ export function sleep(ms: number, begun: (cutShort: () => void) => void): Promis
 	})
 }
 
+/** Until the time is over or the signal aborts. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+	return new Promise((resolve) => {
+		const done = () => {
+			clearTimeout(timer)
+			signal?.removeEventListener('abort', done)
+			resolve()
+		}
+		const timer = setTimeout(done, ms)
+		signal?.addEventListener('abort', done)
+		if (signal?.aborted) done()
+	})
+}
+
 /** Waits for a promise that never rejects, but not for longer. */
 export async function within(ms: number, promise: Promise<void>): Promise<void> {
 	let timer: NodeJS.Timeout | undefined

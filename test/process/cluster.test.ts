@@ -97,23 +97,29 @@ describe('says what is wrong', () => {
 	})
 })
 
-test('a server that asks who comes is told by the environment', async () => {
-	const path = await chainOf('a', 5)
-	const config = join(folder, 'users.conf')
-	writeFileSync(config, 'authorization { user: "mesh", password: "a password" }\n')
-	const guarded = await startNats({ storeDir: join(folder, 'guarded'), args: ['-c', config] })
-	try {
-		const address = `${guarded.url}/mesh`
-		const env = { NATS_USER: 'mesh', NATS_PASSWORD: 'a password' }
-		const refused = await meshChain(['dump', address])
-		expect([refused.status, refused.stderr]).toEqual([
-			2,
-			expect.stringMatching(/CLUSTER_UNREACHABLE.*[Aa]uthorization/),
-		])
-		const sent = await meshChain(['forward', path, '--to', address, '--create', '--once'], { env })
-		expect([sent.status, sent.stderr]).toEqual([0, expect.stringContaining('5 records forwarded')])
-		expect(lines((await meshChain(['dump', address], { env })).stdout)).toHaveLength(5)
-	} finally {
-		await guarded.stop()
-	}
-}, 30_000)
+test.each([
+	['a name', 'user: "mesh", password: "a password"', { NATS_USER: 'mesh', NATS_PASSWORD: 'a password' }],
+	['a token', 'token: "a token"', { NATS_TOKEN: 'a token' }],
+])(
+	'a server that asks for %s is told by the environment',
+	async (_what, authorization, env) => {
+		const path = await chainOf('a', 5)
+		const config = join(folder, 'users.conf')
+		writeFileSync(config, `authorization { ${authorization} }\n`)
+		const guarded = await startNats({ storeDir: temporaryFolder(), args: ['-c', config] })
+		try {
+			const address = `${guarded.url}/mesh`
+			const refused = await meshChain(['dump', address])
+			expect([refused.status, refused.stderr]).toEqual([
+				2,
+				expect.stringMatching(/CLUSTER_UNREACHABLE.*[Aa]uthorization/),
+			])
+			const sent = await meshChain(['forward', path, '--to', address, '--create', '--once'], { env })
+			expect([sent.status, sent.stderr]).toEqual([0, expect.stringContaining('5 records forwarded')])
+			expect(lines((await meshChain(['dump', address], { env })).stdout)).toHaveLength(5)
+		} finally {
+			await guarded.stop()
+		}
+	},
+	30_000,
+)
