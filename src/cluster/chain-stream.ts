@@ -28,11 +28,13 @@ export interface ReadRange {
 	readonly to: number
 }
 
-const AT_ONCE = 64
+/** What is asked for ahead of what is read, at most: a server cuts off whom it has 64 MiB for. */
+const AHEAD_MESSAGES_MAX = 64
+const AHEAD_BYTES_MAX = 32 * 1024 * 1024
 /** So long a request for messages waits for some before it is made again. */
-const FETCH_MS = 5_000
-/** And so much longer until it is given up: the server that had to answer may be gone. */
-const FETCH_SPARE_MS = 2_000
+const REQUEST_MS = 5_000
+/** After so long without one the server that had to answer may be gone. */
+const SILENCE_MS = 7_000
 /** A consumer that nobody asks is removed by the servers after so long. */
 const INACTIVE_NS = 60 * 1e9
 /** So often a read that cannot go on is tried again, after longer and longer waits: about half a minute in all. */
@@ -128,8 +130,8 @@ export class ChainStream {
 		follows: boolean,
 		signal: AbortSignal | undefined,
 	): AsyncGenerator<StreamFrame> {
-		const { manager, client } = this.#cluster
-		const { name, num_pending } = await manager.consumers.add(this.stream, {
+		const { manager, client, connection } = this.#cluster
+		const made = await manager.consumers.add(this.stream, {
 			filter_subject: this.source.subject,
 			ack_policy: AckPolicy.None,
 			deliver_policy: DeliverPolicy.StartSequence,
@@ -138,35 +140,45 @@ export class ChainStream {
 			mem_storage: true,
 			num_replicas: 1,
 		})
+		const { max_payload: messageBytesMax = AHEAD_BYTES_MAX } = connection.info ?? {}
+		const ahead = Math.max(2, Math.min(AHEAD_MESSAGES_MAX, Math.floor(AHEAD_BYTES_MAX / messageBytesMax)))
 		try {
-			if (num_pending === 0 && !follows) return
-			const consumer = await client.consumers.get(this.stream, name)
+			if (made.num_pending === 0 && !follows) return
+			const consumer = client.consumers.getConsumerFromInfo(made)
 			let delivered = 0
 			while (!signal?.aborted) {
-				const messages = await consumer.fetch({ max_messages: AT_ONCE, expires: FETCH_MS })
+				const messages = await consumer.consume({
+					max_messages: ahead,
+					expires: REQUEST_MS,
+					abort_on_missing_resource: true,
+				})
 				const stop = () => messages.stop()
-				const timer = setTimeout(stop, FETCH_MS + FETCH_SPARE_MS)
+				let silence = setTimeout(stop, SILENCE_MS)
 				signal?.addEventListener('abort', stop)
 				try {
-					let count = 0
 					for await (const message of messages) {
-						count++
+						clearTimeout(silence)
 						// What was on its way when a connection was lost does not come again.
 						if (message.info.deliverySequence !== ++delivered)
 							throw new Error('a message was lost on its way')
 						if (message.seq > to) return
+						const cameMs = performance.now()
 						yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
 						if (!follows && (message.info.pending === 0 || message.seq === to)) return
+						// Behind a reader's back the client would ask again and again, for what all comes at once then.
+						if (performance.now() - cameMs > REQUEST_MS) return
+						silence = setTimeout(stop, SILENCE_MS)
 					}
-					// Nothing came: is it still there, and has it come to its end?
-					if (count === 0 && (await consumer.info()).num_pending === 0 && !follows) return
+					// Nothing comes any more: is it still there, and has it come to its end?
+					if ((await consumer.info()).num_pending === 0 && !follows) return
 				} finally {
-					clearTimeout(timer)
+					clearTimeout(silence)
 					signal?.removeEventListener('abort', stop)
+					stop()
 				}
 			}
 		} finally {
-			await manager.consumers.delete(this.stream, name).catch(() => {})
+			await manager.consumers.delete(this.stream, made.name).catch(() => {})
 		}
 	}
 

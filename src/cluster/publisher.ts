@@ -13,14 +13,19 @@ export interface PublisherOptions {
 /** The server has another message behind which this one should come, or has one under way there: somebody has sent meanwhile. */
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
-/** One message at a time is under way; the next is made meanwhile. */
+/** So many messages wait while one is under way: the next one goes the moment that one is answered, and the memory they take is bounded. */
+const AHEAD = 3
+
+/** One message at a time is under way. What fails takes those behind it along: each expects the one before it. */
 export class Publisher {
 	readonly #cluster: Cluster
 	readonly #options: PublisherOptions
 	readonly #subject: string
 	readonly #took: (message: OutgoingMessage) => void
 	#streamSeq: number
-	#underWay: Promise<void> = Promise.resolve()
+	#last: Promise<void> = Promise.resolve()
+	/** Those that are not known to be acknowledged, oldest first. */
+	readonly #open: Promise<void>[] = []
 
 	constructor(
 		cluster: Cluster,
@@ -36,17 +41,18 @@ export class Publisher {
 		this.#took = took
 	}
 
-	/** Resolves when the message before it is acknowledged, and this one is under way. */
+	/** Resolves when there is room for another one. @throws what any before it failed with. */
 	async publish(message: OutgoingMessage): Promise<void> {
-		await this.#underWay
-		this.#underWay = this.#send(message)
+		this.#last = this.#last.then(() => this.#send(message))
 		// Whoever comes next hears of it.
-		this.#underWay.catch(() => {})
+		this.#last.catch(() => {})
+		this.#open.push(this.#last)
+		if (this.#open.length > AHEAD) await this.#open.shift()
 	}
 
 	/** Resolves when none is under way. */
 	settled(): Promise<void> {
-		return this.#underWay
+		return this.#last
 	}
 
 	async #send(message: OutgoingMessage): Promise<void> {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import { expect, test } from 'vitest'
-import { decodeRows } from '../../src/codec/row-decoder.ts'
+import { decodeRows, sumRows } from '../../src/codec/row-decoder.ts'
 import { RowEncoder } from '../../src/codec/row-encoder.ts'
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/record.ts'
 
@@ -96,6 +96,37 @@ test('rows come back as the records they were, with and without the ASCII shortc
 			}
 			const expected = records.map((each, index) => ({ ...each, seq: index + 1 }))
 			expect(decodeRows({ ...block, baseSeq: 1, ascii })).toEqual(expected)
+		}),
+		{ numRuns: 2_000 },
+	)
+})
+
+test('sums over rows are those of their records, wherever the rows are cut none are made up', () => {
+	const withData = fc.record({
+		each: record,
+		data: fc.oneof(fc.constant(undefined), fc.jsonValue({ maxDepth: 2 })),
+		isNear: fc.boolean(),
+	})
+	fc.assert(
+		fc.property(fc.array(withData, { minLength: 1, maxLength: 30 }), fc.nat(), (rows, cut) => {
+			const records = rows.map(({ each, data, isNear }) => {
+				const near = isNear ? { ...each, tsMs: BASE_TS_MS + 7 } : each
+				return data === undefined ? near : { ...near, data }
+			})
+			const { bytes, ascii } = encodeAll(records)
+			const block = { start: 0, rows: records.length, epoch: 1, baseSeq: 1, baseTsMs: BASE_TS_MS, ascii }
+			const times = records.map(({ tsMs }) => tsMs)
+			expect(sumRows({ ...block, bytes, end: bytes.length })).toEqual({
+				levels: LOG_LEVELS.map((level) => records.filter((each) => each.level === level).length),
+				minTsMs: Math.min(...times),
+				maxTsMs: Math.max(...times),
+			})
+			const end = cut % bytes.length
+			expect(() => sumRows({ ...block, bytes, end })).toThrow(RangeError)
+			expect(() => sumRows({ ...block, bytes: bytes.subarray(0, end), end })).toThrow(RangeError)
+			expect(() => sumRows({ ...block, rows: records.length - 1, bytes, end: bytes.length })).toThrow(
+				RangeError,
+			)
 		}),
 		{ numRuns: 2_000 },
 	)

@@ -1,6 +1,7 @@
 /**
  * A cluster of three servers that holds three copies of a stream, and 8 nodes that forward to it. A server, the stream's leader, forwarders and writers are killed
- * and come back. At the end each record of each chain is in the stream once, in its order, and nothing else is.
+ * and come back. At the end each record of each chain is in the stream once, in its order, and nothing else is; `pull` makes the files again; and `mesh-chain dump`
+ * with nothing but the address prints the history of all nodes.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,13 +12,13 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
-import { type ForwardOptions, openStream } from '../../src/cluster/index.ts'
+import { type ForwardOptions, openStream, pullStream } from '../../src/cluster/index.ts'
 import { framesOf, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import type { LogRecord } from '../../src/record.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { eventually, type NatsCluster, newNatsCluster } from '../support/nats-cluster.ts'
-import { startModule } from '../support/process.ts'
+import { meshChain, startModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -269,12 +270,21 @@ interface End {
 	readonly sent: readonly (readonly LogRecord[])[]
 	/** As `openStream` has it. */
 	readonly read: readonly LogRecord[]
+	/** In the file that `pullStream` made. */
+	readonly pulled: readonly LogRecord[]
 	/** Files beside its chain. */
 	readonly cursors: number
 }
 
-async function endOf({ name, path }: Node, cluster: NatsCluster, messages: Messages): Promise<End> {
+async function endOf(
+	{ name, path }: Node,
+	cluster: NatsCluster,
+	messages: Messages,
+	pulledFolder: string,
+): Promise<End> {
 	await using chain = await openChain(path)
+	await using pulled = await openChain(join(pulledFolder, `${name}.chain`))
+	expect([name, pulled.chainId]).toEqual([name, chain.chainId])
 	await using stream = await openStream(`${cluster.address}/${STREAM}?chain=${chain.chainId}`)
 	const files = readdirSync(dirname(path)).filter((file) => file.startsWith(`${basename(path)}.forward-`))
 	return {
@@ -282,6 +292,7 @@ async function endOf({ name, path }: Node, cluster: NatsCluster, messages: Messa
 		written: await collect(chain.records()),
 		sent: messages.get(`${STREAM}.${name}.${chain.chainId}`) ?? [],
 		read: await collect(stream.records()),
+		pulled: await collect(pulled.records()),
 		cursors: files.filter((file) => file.endsWith('.cursor')).length,
 	}
 }
@@ -322,7 +333,11 @@ test(`8 nodes forward to a cluster that is killed, and so are they: each record 
 	await Promise.all(fleet.nodes.map(({ forwarder }) => forwarder.stop()))
 
 	const messages = await messagesIn(cluster)
-	const ends = await Promise.all(fleet.nodes.map((node) => endOf(node, cluster, messages)))
+	const pulledFolder = join(temporaryFolder(), 'cluster')
+	const address = `${cluster.address}/${STREAM}`
+	const pull = await pullStream(address, pulledFolder)
+	expect(readdirSync(pulledFolder).sort()).toEqual(fleet.nodes.map(({ name }) => `${name}.chain`))
+	const ends = await Promise.all(fleet.nodes.map((node) => endOf(node, cluster, messages, pulledFolder)))
 	const accounts = ends.map(({ written, sent }) => accountOf(written, sent.flat()))
 	const sum = (of: (account: Account) => number) => accounts.reduce((total, one) => total + of(one), 0)
 	const kills = (of: (node: Node) => Program) =>
@@ -333,18 +348,34 @@ test(`8 nodes forward to a cluster that is killed, and so are they: each record 
 		'forwarder kills': kills(({ forwarder }) => forwarder),
 		'writer kills': kills(({ writer }) => writer),
 		records: sum(({ records }) => records),
+		pulled: pull.records,
 		'in the stream twice': sum(({ twice }) => twice),
 		missing: sum(({ missing }) => missing),
 		'out of order': sum(({ outOfOrder }) => outOfOrder),
 	})
 	expect(messages.size).toBe(NODES)
-	for (const { name, written, sent, read, cursors } of ends) {
+	for (const { name, written, sent, read, pulled, cursors } of ends) {
 		// Each message goes on where the one before it ended.
 		for (const [index, [first]] of sent.entries())
 			expect([name, first!.seq]).toEqual([name, 1 + (sent[index - 1]?.at(-1)?.seq ?? 0)])
 		expect(sent.flat()).toEqual(written)
 		expect(read).toEqual(written)
+		expect(pulled).toEqual(written)
 		// To the forwarders it was the same stream all along.
 		expect([name, cursors]).toEqual([name, 1])
 	}
+
+	const dump = await meshChain(['dump', address, '-o', 'ndjson'], { cwd: temporaryFolder() })
+	expect([dump.status, dump.stderr]).toEqual([0, ''])
+	const lines: LogRecord[] = dump.stdout
+		.trim()
+		.split('\n')
+		.map((line) => JSON.parse(line))
+	for (const { name, written } of ends) {
+		const own = lines.filter(({ nodeId }) => nodeId === name)
+		expect([name, own.map(({ origin }) => origin?.seq)]).toEqual([name, written.map(({ seq }) => seq)])
+	}
+	expect(lines).toHaveLength(sum(({ records }) => records))
+	const outOfTime = lines.filter(({ tsMs }, at) => at > 0 && tsMs < lines[at - 1]!.tsMs)
+	expect(outOfTime).toEqual([])
 })
