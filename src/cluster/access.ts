@@ -1,4 +1,5 @@
 /** Where the servers of NATS are, and how one gets in. Secrets come from files or from the caller; they reach no message. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import {
 	type Authenticator,
 	type ConnectionOptions,
@@ -16,18 +17,18 @@ export interface NatsAccess {
 	readonly user?: string
 	readonly password?: string
 	readonly token?: string
-	/** A file with a JWT and its nkey seed, as `nsc generate creds` writes it. */
+	/** A file with a JWT and its nkey seed, as `nsc generate creds` writes it. It is read again for each connection. */
 	readonly credsFile?: string
-	/** A file with an nkey seed. */
+	/** A file with the nkey seed of a user, as `nk -gen user` writes it. It is read again for each connection. */
 	readonly nkeyFile?: string
 	/** TLS is asked for where a server offers it; with `true` or files a connection without it is refused. */
 	readonly tls?: boolean | TlsFiles
 }
 
 export interface TlsFiles {
-	/** Certificates of authorities, beside those that Node knows. */
+	/** Certificates of authorities, in the place of those that Node knows. */
 	readonly caFile?: string
-	/** The client's own. */
+	/** The client's own, and its key: both or none. */
 	readonly certFile?: string
 	readonly keyFile?: string
 }
@@ -55,25 +56,100 @@ export function resolveAccess(access: NatsAccess): ConnectionOptions {
 	}
 }
 
+/** What the files hold, for an error that names the file and shows nothing of it. */
+const CONTENTS = {
+	credsFile: 'no JWT of a user with its seed, as nsc generate creds writes them',
+	nkeyFile: 'no seed of a user, which is a line that begins with SU',
+	caFile: 'no certificate in PEM',
+	certFile: 'no certificate in PEM',
+	keyFile: 'no private key in PEM without a passphrase',
+} as const
+
+type AccessFile = keyof typeof CONTENTS
+
 function fileAuthenticator({ credsFile, nkeyFile }: NatsAccess): Authenticator | undefined {
-	if (credsFile !== undefined) return credsAuthenticator(contentOf('credsFile', credsFile))
-	if (nkeyFile === undefined) return undefined
-	return nkeyAuthenticator(Buffer.from(contentOf('nkeyFile', nkeyFile).toString().trim()))
+	if (credsFile !== undefined) return renewed('credsFile', credsFile, credsIn)
+	return nkeyFile === undefined ? undefined : renewed('nkeyFile', nkeyFile, nkeyIn)
+}
+
+/** Whoever renews the file need not restart anything; one that cannot be used meanwhile changes nothing. */
+function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
+	const read = () =>
+		foundIn(name, path, (content) => {
+			const found = find(content.toString())
+			// Only when it is asked it says that there is nothing.
+			found('')
+			return found
+		})
+	let last = read()
+	return (nonce) => {
+		try {
+			last = read()
+		} catch {
+			// The servers say what they think of the last one.
+		}
+		return last(nonce)
+	}
+}
+
+/** The client wants every line ended, and by nothing but a line feed. */
+function credsIn(text: string): Authenticator {
+	return credsAuthenticator(Buffer.from(`${text.replaceAll('\r\n', '\n')}\n`))
+}
+
+function nkeyIn(text: string): Authenticator {
+	return nkeyAuthenticator(Buffer.from(/^\s*(SU[A-Z2-7]+)\s*$/m.exec(text)?.[1] ?? ''))
 }
 
 function tlsOf(tls: NatsAccess['tls']): TlsOptions | undefined {
 	if (tls === undefined || tls === false) return undefined
 	if (tls === true) return {}
 	checkOptionNames(tls, ['caFile', 'certFile', 'keyFile'])
-	for (const name of ['caFile', 'certFile', 'keyFile'] as const) {
-		const path = tls[name]
-		if (path !== undefined) contentOf(name, path)
-	}
+	const { caFile, certFile, keyFile } = tls
+	if (caFile !== undefined) foundIn('caFile', caFile, certificateIn)
+	const certificate = certFile === undefined ? undefined : foundIn('certFile', certFile, certificateIn)
+	const key = keyFile === undefined ? undefined : foundIn('keyFile', keyFile, createPrivateKey)
+	if (certificate === undefined && key === undefined) return { ...tls }
+	if (certificate === undefined || key === undefined)
+		throw new MeshChainError('INVALID_OPTION', 'certFile and keyFile belong together: give both')
+	if (!certificate.checkPrivateKey(key))
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`the key in ${show(keyFile)}, the keyFile, is not that of the certificate in ${show(certFile)}, the certFile`,
+		)
 	return { ...tls }
 }
 
-function contentOf(name: string, path: string): Buffer {
+/** TLS takes PEM only, and what is anything else for no certificates, in silence. */
+function certificateIn(content: Buffer): X509Certificate {
+	if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(content.toString('latin1')))
+		throw new Error('no PEM')
+	return new X509Certificate(content)
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T): T {
+	const content = contentOf(name, path)
+	try {
+		return find(content)
+	} catch {
+		// What was thrown may show what is in the file.
+		throw new MeshChainError(
+			'FILE_UNREADABLE',
+			`cannot use ${show(path)}, the ${name}: it holds ${CONTENTS[name]}`,
+			{ path },
+		)
+	}
+}
+
+/** A seed, a JWT or PEM. */
+const SECRET = /^\s*(?:S[A-Z2-7]{50,}\s*$|eyJ[\w-]+\.|-----BEGIN )|\n/
+
+function contentOf(name: AccessFile, path: string): Buffer {
 	checkFileOption(name, path)
+	// A file that is not there is named in an error.
+	if (SECRET.test(path))
+		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not what is in it`)
 	try {
 		return nodeFileSystem.readFileSync(path)
 	} catch (error) {

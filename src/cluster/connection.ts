@@ -15,6 +15,8 @@ export interface Cluster {
 	readonly connection: NatsConnection
 	readonly manager: JetStreamManager
 	readonly client: JetStreamClient
+	/** Why the servers let it in no more, where they said so. */
+	refusal(): string | undefined
 	close(): Promise<void>
 }
 
@@ -46,13 +48,14 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
 		const manager = await jetstreamManager(connection, { timeout: REQUEST_MS })
 		const client = jetstream(connection, { timeout: REQUEST_MS })
 		const opened = connection
-		return { connection: opened, manager, client, close: () => closed(opened) }
+		const refusal = refusalOf(opened, options)
+		return { connection: opened, manager, client, refusal, close: () => closed(opened) }
 	} catch (error) {
 		if (connection !== undefined) await closed(connection)
 		const servers = Array.isArray(options.servers) ? options.servers.join(', ') : String(options.servers)
 		throw new MeshChainError(
 			'CLUSTER_UNREACHABLE',
-			`cannot use JetStream at ${servers}: ${reasonOf(error)}`,
+			`cannot use JetStream at ${servers}: ${reasonOf(error)}${adviceOf(error, options)}`,
 			{ cause: error },
 		)
 	}
@@ -79,6 +82,40 @@ function serverOf(server: unknown): string {
 		shown,
 		`a URL such as nats://127.0.0.1:4222${text.includes('@') ? '; a name and password are options of their own' : ''}`,
 	)
+}
+
+/** A connection that was lost, and is refused, tries again for ever: whoever waits for an answer is told only that there is none. */
+function refusalOf(connection: NatsConnection, options: ConnectionOptions): () => string | undefined {
+	let refusal: string | undefined
+	const watch = async () => {
+		for await (const status of connection.status()) {
+			if (status.type === 'reconnect') refusal = undefined
+			if (status.type === 'error' && isRefusal(status.error))
+				refusal = `${reasonOf(status.error)}${adviceOf(status.error, options)}`
+		}
+	}
+	watch().catch(() => {})
+	return () => refusal
+}
+
+function isRefusal({ name }: { readonly name?: unknown }): boolean {
+	return name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError'
+}
+
+/** What to look at, where the reason does not say it. */
+function adviceOf(error: unknown, options: ConnectionOptions): string {
+	const thrown = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
+	if (isRefusal(thrown))
+		return [options.user, options.token, options.authenticator].some((way) => way !== undefined)
+			? ': the user, token, nkey or JWT that was given is unknown to the server, wrong or expired'
+			: ': the server asks for a user, token, nkeyFile or credsFile, and none was given'
+	if (thrown.name === 'TimeoutError' && options.tls)
+		return '; a server that asks for a client certificate says nothing when it gets none that it trusts: are certFile and keyFile right?'
+	if (/SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/.test(String(thrown.code)))
+		return ": caFile must hold the authority that signed the server's certificate"
+	if (thrown.code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+		return ' (a server that is named by an IP address is checked as localhost: give its host name)'
+	return ''
 }
 
 async function closed(connection: NatsConnection): Promise<void> {

@@ -104,7 +104,7 @@ export async function streamInfo(cluster: Cluster, stream: string): Promise<Stre
 		return await cluster.manager.streams.info(stream)
 	} catch (error) {
 		if (codeOf(error) === NOT_FOUND) return undefined
-		throw unreachable(stream, error)
+		throw unreachable(stream, error, cluster.refusal())
 	}
 }
 
@@ -189,11 +189,12 @@ function covers(subject: string, prefix: string): boolean {
 	return tokens.length === wanted.length
 }
 
-export function unreachable(stream: string, error: unknown): MeshChainError {
+/** @param refusal what the servers said, where it is not in the error. */
+export function unreachable(stream: string, error: unknown, refusal?: string): MeshChainError {
 	if (error instanceof MeshChainError) return error
 	return new MeshChainError(
 		'CLUSTER_UNREACHABLE',
-		`the stream ${show(stream)} does not answer: ${reasonOf(error)}`,
+		`the stream ${show(stream)} does not answer: ${refusal ?? reasonOf(error)}`,
 		{
 			cause: error,
 		},
