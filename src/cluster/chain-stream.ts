@@ -85,7 +85,8 @@ export class ChainStream {
 				if (message === null) return undefined
 				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
 			} catch (error) {
-				if (attempts > ATTEMPTS_MAX || connection.isClosed()) throw unreachable(this.stream, error)
+				if (attempts > ATTEMPTS_MAX || connection.isClosed())
+					throw unreachable(this.#cluster, this.stream, error)
 				await pause(waitMs, signal)
 				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 			}
@@ -110,7 +111,7 @@ export class ChainStream {
 				}
 			} catch (error) {
 				if (!follows && (++attempts > ATTEMPTS_MAX || this.#cluster.connection.isClosed()))
-					throw unreachable(this.stream, error)
+					throw unreachable(this.#cluster, this.stream, error)
 				await pause(waitMs, signal)
 				continue
 			}

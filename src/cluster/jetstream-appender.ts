@@ -236,7 +236,7 @@ export class JetStreamAppender implements LogChainAppender {
 			if (over.aborted) return
 			this.#counts.connections++
 			const lost = cluster.connection.closed().then((reason) => {
-				throw unreachable(this.#options.stream, reason ?? new Error('the connection was closed'))
+				throw unreachable(cluster, this.#options.stream, reason ?? new Error('the connection was closed'))
 			})
 			await Promise.race([this.#send(cluster), lost])
 		} finally {

@@ -75,7 +75,7 @@ export async function allChainsIn(cluster: Cluster, stream: string): Promise<Cha
 			.filter((source) => source !== undefined)
 			.sort((a, b) => (a.subject < b.subject ? -1 : 1))
 	} catch (error) {
-		throw unreachable(stream, error)
+		throw unreachable(cluster, stream, error)
 	}
 }
 

@@ -31,7 +31,7 @@ export async function lastMessage(
 	chainId: string,
 ): Promise<LastMessage | undefined> {
 	const last = await cluster.manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error) => {
-		throw unreachable(stream, error)
+		throw unreachable(cluster, stream, error)
 	})
 	if (last === null) return undefined
 	const { frames, isWhole } = framesOf(last.data, chainId)

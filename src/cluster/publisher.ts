@@ -72,7 +72,7 @@ export class Publisher {
 			this.#took(message)
 		} catch (error) {
 			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
-			throw error instanceof SentElsewhere ? error : unreachable(stream, error)
+			throw error instanceof SentElsewhere ? error : unreachable(this.#cluster, stream, error)
 		}
 	}
 }

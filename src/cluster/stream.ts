@@ -104,7 +104,7 @@ export async function streamInfo(cluster: Cluster, stream: string): Promise<Stre
 		return await cluster.manager.streams.info(stream)
 	} catch (error) {
 		if (codeOf(error) === NOT_FOUND) return undefined
-		throw unreachable(stream, error, cluster.refusal())
+		throw unreachable(cluster, stream, error)
 	}
 }
 
@@ -127,7 +127,7 @@ async function made(
 	} catch (error) {
 		const code = codeOf(error)
 		// Without an answer it may have been made all the same: the next attempt sees it.
-		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(stream, error)
+		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(cluster, stream, error)
 		const other = code === IN_USE ? await streamInfo(cluster, stream) : undefined
 		if (other !== undefined) return other
 		throw new MeshChainError(
@@ -189,12 +189,12 @@ function covers(subject: string, prefix: string): boolean {
 	return tokens.length === wanted.length
 }
 
-/** @param refusal what the servers said, where it is not in the error. */
-export function unreachable(stream: string, error: unknown, refusal?: string): MeshChainError {
+/** @param error of a request that waited for its answer in vain, also where the servers said on the connection why they let nobody in. */
+export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
 	return new MeshChainError(
 		'CLUSTER_UNREACHABLE',
-		`the stream ${show(stream)} does not answer: ${refusal ?? reasonOf(error)}`,
+		`the stream ${show(stream)} does not answer: ${cluster.refusal() ?? reasonOf(error)}`,
 		{
 			cause: error,
 		},

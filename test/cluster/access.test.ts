@@ -229,6 +229,9 @@ test.concurrent('a forwarder that got in once, and is refused later, says so and
 		loop.info('second')
 		await loop.close()
 		await until('it says why', () => GIVEN.test(forwarder.stats().lastError ?? ''))
+		expect(warnings.filter((warning) => warning.includes(path))).toEqual([
+			expect.stringContaining('Authorization Violation: the user'),
+		])
 		expectNoSecret([forwarder, forwarder.stats(), warnings])
 		await running[1]!.stop()
 		running.push(await serverFor(users(PASSWORD), first.port, storeDir))
