@@ -5,100 +5,114 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect as connectSocket, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { forwardChain, openStream } from '../../dist/cluster/index.js'
+import { Unpackr } from 'msgpackr'
+import { forwardChain, openStream, pullStream } from '../../dist/cluster/index.js'
 import { FileChainAppender, MeshLoop } from '../../dist/index.js'
 import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 
 const TURN = 1000
-/** Messages that the bare client has under way. */
-const IN_FLIGHT = 64
+/** Messages that the bare client asks for ahead: so much that it never waits, and less than a server cuts it off for. */
+const ASKED_AHEAD = 64
 
 const job = JSON.parse(process.argv[2])
-const path = join(job.folder, 'node.chain')
-const kinds = { forward, publishBare, openStream: readBack, consumeBare, service }
+const kinds = { forward, publishBare, openStream: readBack, pull, consumeBare, service }
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 process.exit()
 
-/** Everything that is in a chain, until it is acknowledged. */
+/** Everything that is in the chains, until it is acknowledged. */
 async function forward() {
-	await write()
-	return withServer(async (url) => {
-		const start = performance.now()
-		await shipped(url, 'mesh')
-		return { recordsPerSecond: (job.records / (performance.now() - start)) * 1000 }
+	const paths = await written()
+	return withServers(async (servers) => {
+		const connection = await connect({ servers })
+		await addStream(connection, 'mesh')
+		await connection.close()
+		globalThis.gc()
+		return rateOf(() => shipped(servers, paths))
 	})
 }
 
-/** The same messages, as the client sends them when nobody has to wait for the one before. */
+/** The same messages, so many of them under way. */
 async function publishBare() {
-	await write()
-	return withServer(async (url) => {
-		await shipped(url, 'mesh')
-		const { connection, bodies } = await bodiesIn(url)
-		const manager = await jetstreamManager(connection)
-		await manager.streams.add({ name: 'bare', subjects: ['bare.>'] })
+	const paths = await written()
+	return withServers(async (servers) => {
+		await shipped(servers, paths)
+		const bodies = []
+		const connection = await connect({ servers })
+		await eachBody(connection, (body) => bodies.push(body))
+		const manager = await addStream(connection, 'bare')
 		const client = jetstream(connection)
 		globalThis.gc()
-		const start = performance.now()
-		const underWay = new Set()
-		for (const [index, body] of bodies.entries()) {
-			if (underWay.size >= IN_FLIGHT) await Promise.race(underWay)
-			const sent = client
-				.publish('bare.node', body, { msgID: `bare:${index}` })
-				.finally(() => underWay.delete(sent))
-			underWay.add(sent)
-		}
-		await Promise.all(underWay)
-		const elapsedMs = performance.now() - start
+		const figures = await rateOf(async () => {
+			const underWay = new Set()
+			for (const [index, body] of bodies.entries()) {
+				if (underWay.size >= job.inFlight) await Promise.race(underWay)
+				const sent = client
+					.publish('bare.node', body, { msgID: `bare:${index}` })
+					.finally(() => underWay.delete(sent))
+				underWay.add(sent)
+			}
+			await Promise.all(underWay)
+		})
 		const { state } = await manager.streams.info('bare')
 		if (state.messages !== bodies.length) throw new Error(`${bodies.length} sent, ${state.messages} stored`)
 		await connection.close()
-		return { recordsPerSecond: (job.records / elapsedMs) * 1000 }
+		return figures
 	})
 }
 
 async function readBack() {
-	await write()
-	return withServer(async (url) => {
-		await shipped(url, 'mesh')
-		globalThis.gc()
-		const start = performance.now()
-		const chain = await openStream(`${url}/mesh`)
-		let records = 0
-		let sum = 0
-		for await (const batch of chain.batches()) {
-			records += batch.length
-			for (const { seq } of batch) sum += seq
-		}
-		const elapsedMs = performance.now() - start
-		await chain.close()
-		if (records !== job.records || sum !== (job.records * (job.records + 1)) / 2)
-			throw new Error(`read ${records}`)
-		return { recordsPerSecond: (records / elapsedMs) * 1000 }
-	})
+	return withShipped((servers) =>
+		rateOf(async () => {
+			const chain = await openStream(`${servers[0]}/mesh`)
+			let records = 0
+			let sum = 0
+			for await (const batch of chain.batches()) {
+				records += batch.length
+				for (const { seq } of batch) sum += seq
+			}
+			await chain.close()
+			if (sum !== (job.records * (job.records + 1)) / 2) throw new Error(`read ${records}`)
+		}),
+	)
 }
 
-/** The same messages, and nothing made of them. */
+/** Back to a file. */
+async function pull() {
+	return withShipped((servers) =>
+		rateOf(async () => {
+			const { records } = await pullStream(`${servers[0]}/mesh`, join(job.folder, 'pulled'))
+			if (records !== job.records) throw new Error(`pulled ${records}`)
+		}),
+	)
+}
+
+/** The same messages; what is in them is looked at with msgpackr, or not at all. */
 async function consumeBare() {
-	await write()
-	return withServer(async (url) => {
-		await shipped(url, 'mesh')
-		globalThis.gc()
-		const start = performance.now()
-		const { connection } = await bodiesIn(url)
-		const elapsedMs = performance.now() - start
-		await connection.close()
-		return { recordsPerSecond: (job.records / elapsedMs) * 1000 }
-	})
+	return withShipped((servers) =>
+		rateOf(async () => {
+			const connection = await connect({ servers })
+			const unpackr = new Unpackr({ useRecords: false })
+			let records = 0
+			let bytes = 0
+			await eachBody(connection, (body) => {
+				bytes += body.length
+				if (!job.unpacks) return
+				for (const frame of unpackr.unpackMultiple(body)) records += frame[6].length
+			})
+			await connection.close()
+			if (bytes === 0 || (job.unpacks && records !== job.records)) throw new Error(`read ${records}`)
+		}),
+	)
 }
 
 /** A service that publishes so many records a second, with a forwarder inside that reaches nobody, or without one. */
 async function service() {
 	process.removeAllListeners('warning')
+	const path = join(job.folder, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	const port = await freePort()
 	const forwarder = job.forwarder
@@ -132,54 +146,101 @@ async function pace(loop, ms) {
 	return count
 }
 
-async function write() {
-	const texts = messages(job.records)
-	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
-	for (const [index, text] of texts.entries()) {
-		loop.info(text, undefined, { daemonId: daemonOf(index) })
-		if (index % TURN === TURN - 1) await new Promise(setImmediate)
+async function written() {
+	const count = job.chains ?? 1
+	const paths = []
+	for (let chain = 0; chain < count; chain++) {
+		const path = join(job.folder, `node-${chain}.chain`)
+		const texts = messages(job.records / count)
+		const loop = new MeshLoop(new FileChainAppender(path), { nodeId: `${NODE_ID}-${chain}` })
+		for (const [index, text] of texts.entries()) {
+			loop.info(text, undefined, { daemonId: daemonOf(index) })
+			if (index % TURN === TURN - 1) await new Promise(setImmediate)
+		}
+		await loop.close()
+		paths.push(path)
 	}
-	await loop.close()
+	return paths
 }
 
-async function shipped(url, stream) {
-	const forwarder = forwardChain(path, { servers: url, stream, create: {} })
-	await forwarder.flushed()
-	const { records } = forwarder.stats()
-	await forwarder.close()
+function replicas() {
+	return job.servers ?? 1
+}
+
+async function addStream(connection, name) {
+	const manager = await jetstreamManager(connection)
+	await manager.streams.add({ name, subjects: [`${name}.>`], num_replicas: replicas() })
+	return manager
+}
+
+/** The way of a process that has them all. */
+async function shipped(servers, paths) {
+	const create = { replicas: replicas() }
+	const forwarders = paths.map((path) => forwardChain(path, { servers, stream: 'mesh', create }))
+	await Promise.all(forwarders.map((forwarder) => forwarder.flushed()))
+	const records = forwarders.reduce((sum, forwarder) => sum + forwarder.stats().records, 0)
+	await Promise.all(forwarders.map((forwarder) => forwarder.close()))
 	if (records !== job.records) throw new Error(`${job.records} records, ${records} forwarded`)
 }
 
-/** All messages, by the client's own fast way. */
-async function bodiesIn(url) {
-	const connection = await connect({ servers: url })
+async function withShipped(measure) {
+	const paths = await written()
+	return withServers(async (servers) => {
+		await shipped(servers, paths)
+		globalThis.gc()
+		return measure(servers)
+	})
+}
+
+async function rateOf(measured) {
+	const start = performance.now()
+	await measured()
+	return { recordsPerSecond: (job.records / (performance.now() - start)) * 1000 }
+}
+
+/** All messages of the stream, by the client's own fast way. */
+async function eachBody(connection, take) {
 	const manager = await jetstreamManager(connection)
 	const { state } = await manager.streams.info('mesh')
 	const { name } = await manager.consumers.add('mesh', { ack_policy: AckPolicy.None, mem_storage: true })
 	const consumer = await jetstream(connection).consumers.get('mesh', name)
-	const bodies = []
-	const all = await consumer.consume({ max_messages: 500 })
-	for await (const message of all) {
-		bodies.push(message.data)
-		if (bodies.length === state.messages) break
+	let left = state.messages
+	for await (const message of await consumer.consume({ max_messages: ASKED_AHEAD })) {
+		take(message.data)
+		if (--left === 0) break
 	}
-	return { connection, bodies }
 }
 
-async function withServer(work) {
-	const port = await freePort()
-	const command = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', join(job.folder, 'jetstream')]
-	const server = spawn('nats-server', command, { stdio: 'ignore' })
-	const failed = new Promise((_resolve, reject) =>
-		server.once('error', () =>
-			reject(new Error('nats-server is missing: type `apt-get install -y nats-server`')),
-		),
+/** One server, or a cluster of some. */
+async function withServers(work) {
+	const count = replicas()
+	const ports = await Promise.all(Array.from({ length: count }, freePort))
+	const routes = await Promise.all(Array.from({ length: count }, freePort))
+	const urls = ports.map((port) => `nats://127.0.0.1:${port}`)
+	const started = ports.map((port, index) => {
+		const store = join(job.folder, `jetstream-${index}`)
+		const command = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', store, '-n', `server-${index}`]
+		const others = routes.filter((_route, at) => at !== index).map((route) => `nats://127.0.0.1:${route}`)
+		if (count > 1)
+			command.push(
+				...['--cluster_name', 'bench', '-cluster', `nats://127.0.0.1:${routes[index]}`],
+				...['-routes', others.join(',')],
+			)
+		return spawn('nats-server', command, { stdio: 'ignore' })
+	})
+	const missing = Promise.race(
+		started.map(async (server) => {
+			await once(server, 'error')
+			throw new Error('nats-server is missing: type `apt-get install -y nats-server`')
+		}),
 	)
+	missing.catch(() => {})
 	try {
-		await Promise.race([failed, listening(port)])
-		return await work(`nats://127.0.0.1:${port}`)
+		await Promise.race([missing, ready(urls)])
+		return await work(urls)
 	} finally {
-		if (server.pid !== undefined && server.exitCode === null) {
+		for (const server of started) {
+			if (server.pid === undefined || server.exitCode !== null) continue
 			const gone = once(server, 'exit')
 			server.kill('SIGKILL')
 			await gone
@@ -187,17 +248,20 @@ async function withServer(work) {
 	}
 }
 
-async function listening(port) {
-	for (let left = 500; left > 0; left--) {
-		const isThere = await new Promise((resolve) => {
-			const socket = connectSocket(port, '127.0.0.1', () => resolve(true))
-			socket.on('error', () => resolve(false))
-			setTimeout(() => socket.destroy(), 50)
-		})
-		if (isThere) return
-		await new Promise((resolve) => setTimeout(resolve, 20))
+/** Each answers, and knows of a leader. */
+async function ready(urls) {
+	for (const servers of urls) {
+		for (let left = 500; ; left--) {
+			try {
+				const connection = await connect({ servers, timeout: 500, reconnect: false })
+				await jetstreamManager(connection, { timeout: 500 }).finally(() => connection.close())
+				break
+			} catch (error) {
+				if (left === 0) throw error
+				await new Promise((resolve) => setTimeout(resolve, 20))
+			}
+		}
 	}
-	throw new Error('nats-server does not listen')
 }
 
 function freePort() {

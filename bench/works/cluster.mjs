@@ -1,4 +1,4 @@
-/** Shipping a chain to JetStream and reading it back, beside the bare client with the same messages; and a cluster that is down for the whole life of a service. */
+/** Shipping chains to JetStream and reading them back, beside the bare client with the same messages; and a cluster that is down for the whole life of a service. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -23,7 +23,7 @@ const way = (name, job) => ({ name, job, contender: 'mesh-chain' })
 const SIZES = {
 	full: { rounds: 5, records: 1_000_000 },
 	quick: { rounds: 1, records: 200_000 },
-	smoke: { rounds: 1, records: 500 },
+	smoke: { rounds: 1, records: 800 },
 }
 
 const SERVICE_SIZES = {
@@ -32,37 +32,47 @@ const SERVICE_SIZES = {
 	smoke: { rounds: 1, recordsPerSecond: 1_000, warmUpMs: 500, ms: 300 },
 }
 
-const BARE = 'the client alone'
+/** One in order, as a chain has to be; and with nothing to wait for. */
+const ONE = 'the client alone, one at a time'
+const MANY = 'the client alone, 64 under way'
+const READ = 'the client alone'
+const UNPACKED = 'the client and msgpackr'
 const ALONE = 'without a forwarder'
 
-export const clusters = [
+const target = (ours, peer) => ({
+	ours,
+	what: 'records per second',
+	figure: 'recordsPerSecond',
+	peers: [peer],
+	atLeast: 0.7,
+})
+
+const publishing = (name, job, sizes) =>
 	work(
-		'cluster/publish',
-		[way('forwardChain', { kind: 'forward' }), way(BARE, { kind: 'publishBare' })],
-		SIZES,
+		name,
 		[
-			{
-				ours: 'forwardChain',
-				what: 'records per second',
-				figure: 'recordsPerSecond',
-				peers: [BARE],
-				atLeast: 0.7,
-			},
+			way('forwardChain', { ...job, kind: 'forward' }),
+			way('forwardChain, 8 chains', { ...job, kind: 'forward', chains: 8 }),
+			way(ONE, { ...job, kind: 'publishBare', inFlight: 1 }),
+			way(MANY, { ...job, kind: 'publishBare', inFlight: 64 }),
 		],
-	),
+		sizes,
+		[target('forwardChain', ONE), target('forwardChain', MANY), target('forwardChain, 8 chains', MANY)],
+	)
+
+export const clusters = [
+	publishing('cluster/publish', { servers: 1 }, SIZES),
+	publishing('cluster/publish/replicas=3', { servers: 3 }, SIZES),
 	work(
 		'cluster/catch-up',
-		[way('openStream', { kind: 'openStream' }), way(BARE, { kind: 'consumeBare' })],
-		SIZES,
 		[
-			{
-				ours: 'openStream',
-				what: 'records per second',
-				figure: 'recordsPerSecond',
-				peers: [BARE],
-				atLeast: 0.7,
-			},
+			way('openStream', { kind: 'openStream' }),
+			way('pullStream', { kind: 'pull' }),
+			way(READ, { kind: 'consumeBare' }),
+			way(UNPACKED, { kind: 'consumeBare', unpacks: true }),
 		],
+		SIZES,
+		[target('openStream', READ), target('openStream', UNPACKED), target('pullStream', READ)],
 	),
 	work(
 		'cluster/down',

@@ -23,6 +23,7 @@ const WORKS = [
 	'journal/clients=1',
 	'journal/clients=8',
 	'cluster/publish',
+	'cluster/publish/replicas=3',
 	'cluster/catch-up',
 	'cluster/down',
 	'stages',
