@@ -27,6 +27,8 @@ export interface ForwardOptions extends NatsAccess {
 	readonly create?: StreamSettings
 	/** A message is sent when it holds so much, or nothing more is there at the moment. Default 256 KiB. */
 	readonly messageBytes?: number
+	/** After a message that was not full, the next one waits so long for more to come: this bounds how many messages a node sends. Default 100 ms. */
+	readonly lingerMs?: number
 	/** How often to look for more when the system gives no hint. Default 200 ms. */
 	readonly pollMs?: number
 	/** How long an answer of the servers is waited for before the records are sent again. Default 5,000 ms. */
@@ -41,6 +43,7 @@ export interface ResolvedForwardOptions {
 	readonly node: string | undefined
 	readonly create: StreamSettings | undefined
 	readonly messageBytes: number
+	readonly lingerMs: number
 	readonly pollMs: number
 	readonly ackTimeoutMs: number
 	readonly system: FileSystem
@@ -53,6 +56,7 @@ const NAMES = [
 	'node',
 	'create',
 	'messageBytes',
+	'lingerMs',
 	'pollMs',
 	'ackTimeoutMs',
 	'fs',
@@ -72,6 +76,7 @@ export function resolveForwardOptions(path: string, options: ForwardOptions): Re
 		node: ifGiven('node', options.node, checkName),
 		create: ifGiven('create', options.create, (_name, create) => checkSettings(create)),
 		messageBytes: checkWholeNumber('messageBytes', messageBytes, 1024),
+		lingerMs: checkTimerMs('lingerMs', options.lingerMs ?? 100),
 		pollMs: checkTimerMs('pollMs', options.pollMs ?? 200),
 		ackTimeoutMs: checkTimerMs('ackTimeoutMs', options.ackTimeoutMs ?? 5_000),
 		system: checkFileSystem('fs', options.fs ?? nodeFileSystem),

@@ -92,6 +92,9 @@ class ChainForwarder implements Forwarder {
 	#chain: FileChain | undefined
 	#cluster: Cluster | undefined
 	#file: CursorFile | undefined
+	#savedMs = Number.NEGATIVE_INFINITY
+	/** Ends {@link #linger}. */
+	#hurry: (() => void) | undefined
 	#state: ForwarderState = 'connecting'
 	#acknowledged: Cursor = { epoch: 0, seq: 0 }
 	#lastError: string | undefined
@@ -121,6 +124,7 @@ class ChainForwarder implements Forwarder {
 		const wanted = await this.#lastSeq()
 		while (this.#acknowledged.seq < wanted) {
 			const acknowledged = new Promise<void>((resolve) => this.#waiters.add(resolve))
+			this.#hurry?.()
 			if (this.#state === 'closed') throw ended(this.path)
 			await Promise.race([acknowledged, this.done.then(() => Promise.reject(ended(this.path)))])
 		}
@@ -128,6 +132,7 @@ class ChainForwarder implements Forwarder {
 
 	async close(): Promise<void> {
 		this.#over.abort()
+		this.#hurry?.()
 		await this.done
 	}
 
@@ -179,7 +184,7 @@ class ChainForwarder implements Forwarder {
 	/** From where the stream is on, for as long as nothing fails. */
 	async #forward(chain: FileChain): Promise<void> {
 		this.#state = 'connecting'
-		const { stream, prefix, create, connection, messageBytes } = this.#options
+		const { stream, prefix, create, connection, messageBytes, pollMs } = this.#options
 		this.#cluster ??= await openCluster(connection)
 		const info = await fitStream(this.#cluster, stream, prefix, create)
 		const node = this.#options.node ?? (await nodeOf(chain))
@@ -201,32 +206,50 @@ class ChainForwarder implements Forwarder {
 			this.#took(message),
 		)
 		this.#recovered()
-		while (!this.#isOver) {
-			this.#state = 'forwarding'
-			for await (const batch of chain.frames(seq)) {
-				for (const { frame, gap } of batch) {
-					if (frame === undefined) builder.add(gap)
-					else if (frame.baseSeq > seq) builder.addFrame(frame)
-					else for (const record of rowsOf(frame) ?? []) if (record.seq > seq) builder.add(record)
-					seq = frame === undefined ? gap.seq : frame.baseSeq + frame.rows - 1
-					if (builder.isFull) for (const message of builder.take()) await publisher.publish(message)
-				}
-				if (this.#isOver) break
-			}
+		const send = async () => {
 			for (const message of builder.take()) await publisher.publish(message)
+		}
+		for await (const batch of chain.followFrames({ afterSeq: seq, pollMs, signal: this.#over.signal })) {
+			this.#state = 'forwarding'
+			for (const { frame, gap } of batch) {
+				if (frame === undefined) builder.add(gap)
+				else if (frame.baseSeq > seq) builder.addFrame(frame)
+				else for (const record of rowsOf(frame) ?? []) if (record.seq > seq) builder.add(record)
+				seq = frame === undefined ? gap.seq : frame.baseSeq + frame.rows - 1
+				if (builder.isFull) await send()
+			}
+			if (batch.length > 0) continue
+			await send()
 			await publisher.settled()
-			await file.save(this.#acknowledged)
-			if (this.#isOver) break
+			await this.#save(file)
 			this.#state = 'waiting'
 			this.#wake()
-			await this.#more(chain, seq)
+			await this.#linger()
 		}
+		await send()
+		await publisher.settled()
+		await file.save(this.#acknowledged)
 	}
 
-	/** Resolves when there is a record behind the seq. */
-	async #more(chain: Chain, afterSeq: number): Promise<void> {
-		const { pollMs } = this.#options
-		for await (const _record of chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) return
+	/** Now and then: it counts where the stream has removed everything, and nowhere else. */
+	async #save(file: CursorFile): Promise<void> {
+		const nowMs = performance.now()
+		if (nowMs - this.#savedMs < SAVE_MS) return
+		this.#savedMs = nowMs
+		await file.save(this.#acknowledged)
+	}
+
+	/** Until more has come together for the next message; somebody who waits for it is not kept waiting. */
+	async #linger(): Promise<void> {
+		if (this.#waiters.size > 0 || this.#isOver) return
+		await new Promise<void>((resolve) => {
+			const timer = setTimeout(resolve, this.#options.lingerMs)
+			this.#hurry = () => {
+				clearTimeout(timer)
+				resolve()
+			}
+		})
+		this.#hurry = undefined
 	}
 
 	/** Of this chain in this stream; a stream that was made anew begins anew, also while this runs. */
@@ -304,3 +327,4 @@ async function nodeOf(chain: Chain): Promise<string> {
 }
 
 const NODE_RECORDS_MAX = 1000
+const SAVE_MS = 1_000

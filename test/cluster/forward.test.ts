@@ -111,3 +111,38 @@ test('a forwarder that follows ships what comes, and another goes on where it en
 	await forwarded(path, options)
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
+
+test('a node that writes all the time sends a message now and then, and nobody who waits for one is kept waiting', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const { address, options } = newStream()
+	const loop = writer(path, 'api-1')
+	loop.info('first')
+	loop.flush()
+	const slow = forwardChain(path, { ...options, lingerMs: 300 })
+	await slow.flushed()
+	for (let index = 0; index < 100; index++) {
+		loop.info(`line ${index}`)
+		loop.flush()
+		await new Promise((resolve) => setTimeout(resolve, 10))
+	}
+	// A second of records and more, of which each was written by itself.
+	const { messages, records } = slow.stats()
+	expect(messages).toBeGreaterThanOrEqual(2)
+	expect(messages).toBeLessThan(12)
+	expect(records).toBeGreaterThan(messages)
+	await slow.close()
+
+	const patient = forwardChain(path, { ...options, lingerMs: 600_000 })
+	await patient.flushed()
+	for (let index = 0; index < 3; index++) {
+		loop.info('somebody waits')
+		loop.flush()
+		await patient.flushed()
+	}
+	expect(patient.stats().messages).toBeGreaterThanOrEqual(3)
+	loop.info('nobody does')
+	loop.flush()
+	await patient.close()
+	await forwarded(path, options)
+	expect(await recordsOf(address)).toEqual(await recordsIn(path))
+})

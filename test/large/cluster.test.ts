@@ -153,6 +153,8 @@ class Fleet {
 			stream: STREAM,
 			create: { replicas: 3, duplicateWindowMs: DUPLICATE_WINDOW_MS },
 			pollMs: 20,
+			// Something is under way nearly always.
+			lingerMs: 1,
 			// A server that goes takes acknowledgements with it.
 			ackTimeoutMs: 1_000,
 		}

@@ -80,20 +80,40 @@ export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
+/** What a walk hands out: records, or frames as they are (frames.ts). */
+export interface View<T> {
+	/** @param anchor where the stretch begins; undefined for the beginning of the file. */
+	collector(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile): EntryCollector<T>
+	/** A gap that stands between files. */
+	ofGap(gap: LogRecord): T
+}
+
+/** Takes the entries of one stretch, in order. */
+export interface EntryCollector<T> {
+	/** Nothing that comes later in the file can match. */
+	isPastEnd: boolean
+	/** What an entry comes to, as far as it matches. */
+	take(entry: ScanEntry): readonly T[]
+	/** What is missing before the first seq of the next file. */
+	upTo(nextSeq: number, cause?: GapData['cause']): readonly T[]
+}
+
+export const RECORDS: View<LogRecord> = {
+	collector: (query, anchor, file) => new Collector(query, anchor, file),
+	ofGap: (gap) => gap,
+}
+
 /** Turns the entries of one stretch into the records that match. */
-export class Collector {
+export class Collector implements EntryCollector<LogRecord> {
 	readonly #query: ResolvedQuery
 	readonly #continuity: Continuity
-	/** Nothing that comes later in the file can match. */
 	isPastEnd = false
 
-	/** @param anchor where the stretch begins; undefined for the beginning of the file. */
 	constructor(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile) {
 		this.#query = query
 		this.#continuity = new Continuity(anchor, file)
 	}
 
-	/** What is missing before the first seq of the next file. */
 	upTo(nextSeq: number, cause?: GapData['cause']): readonly LogRecord[] {
 		return this.#matching(this.#continuity.upTo(nextSeq, cause))
 	}

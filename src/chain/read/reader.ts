@@ -9,12 +9,12 @@ import { readHolder } from '../files/lock.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
-import { type FrameOrGap, framesAfter } from './frames.ts'
+import { FRAMES, type FrameOrGap } from './frames.ts'
 import { gatherInfo, stateOf } from './info.ts'
 import { limited } from './limited.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
 import { asReadError } from './open-file.ts'
-import { type ResolvedQuery, resolveQuery } from './query.ts'
+import { applyGapRule, RECORDS, type ResolvedQuery, resolveQuery } from './query.ts'
 import { RecordIterator } from './record-iterator.ts'
 import { resolveTail, Tail } from './tail.ts'
 
@@ -42,29 +42,23 @@ export class FileChain implements Chain {
 		return { [Symbol.asyncIterator]: () => this.#limited(resolved) }
 	}
 
-	/** What is behind a seq by now, as it was written. The bytes are overwritten when the next but one batch is asked for. */
-	async *frames(afterSeq: number): AsyncGenerator<FrameOrGap[]> {
-		this.#refuseWhenClosed()
-		try {
-			for await (const batch of framesAfter(this.#files, afterSeq)) {
-				this.#refuseWhenClosed()
-				yield batch
-				this.#refuseWhenClosed()
-			}
-		} catch (error) {
-			this.#refuseWhenClosed()
-			throw asReadError(this.path, error)
-		}
-	}
-
 	tail(query: TailQuery = {}): AsyncIterable<LogRecord> {
 		const resolved = resolveTail(query)
 		return {
 			[Symbol.asyncIterator]: () => {
-				const tail = new Tail(this.#files, resolved, () => this.#refuseWhenClosed())
-				return new RecordIterator(tail.batches(), () => tail.stop())
+				const tail = new Tail(this.#files, resolved, RECORDS, () => this.#refuseWhenClosed())
+				const ruled = ruledBatches(tail, resolved.query.gaps, this.path)
+				return new RecordIterator(ruled, () => tail.stop())
 			},
 		}
+	}
+
+	/**
+	 * What is behind a seq, as it was written, and what comes then; an empty batch says that nothing more is there at the moment. The bytes are overwritten when the next
+	 * but one batch is asked for. Ends when the signal aborts; rejects as {@link tail} does.
+	 */
+	followFrames(query: Pick<TailQuery, 'afterSeq' | 'pollMs' | 'signal'>): AsyncIterable<FrameOrGap[]> {
+		return new Tail(this.#files, resolveTail(query), FRAMES, () => this.#refuseWhenClosed()).batches()
 	}
 
 	async info(): Promise<ChainInfo> {
@@ -124,13 +118,24 @@ export class FileChain implements Chain {
 	async *#matching(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
 		const files = this.#files.list()
-		if (!query.reverse) yield* missingHead(this.#files, files, query)
+		if (!query.reverse) yield* missingHead(this.#files, files, query, RECORDS)
 		for (const file of query.reverse ? files.reverse() : files) {
 			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
 			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
-			yield* matchingIn(this.#files, file, query)
+			yield* matchingIn(this.#files, file, query, RECORDS)
 		}
-		if (query.reverse) yield* missingHead(this.#files, files.reverse(), query)
+		if (query.reverse) yield* missingHead(this.#files, files.reverse(), query, RECORDS)
+	}
+}
+
+async function* ruledBatches(
+	tail: Tail<LogRecord>,
+	gaps: ResolvedQuery['gaps'],
+	path: string,
+): AsyncGenerator<LogRecord[]> {
+	for await (const batch of tail.batches()) {
+		const wanted = applyGapRule(batch, gaps, path)
+		if (wanted.length > 0) yield wanted
 	}
 }
 

@@ -8,7 +8,7 @@
 import { MeshChainError } from '../../errors.ts'
 import { isSameFile, systemCode } from '../../file-system.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../options.ts'
-import { type LogRecord, show } from '../../record.ts'
+import { show } from '../../record.ts'
 import type { TailQuery } from '../chain.ts'
 import { readHolder } from '../files/lock.ts'
 import { readWatermark } from '../files/watermark-file.ts'
@@ -20,7 +20,7 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { causeOfAbsence, removedGap } from './head-gap.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
 import { asReadError } from './open-file.ts'
-import { applyGapRule, Collector, type ResolvedQuery, resolveQuery } from './query.ts'
+import { type EntryCollector, type ResolvedQuery, resolveQuery, type View } from './query.ts'
 import { findStretches, type Stretch } from './seek.ts'
 
 const POLL_MS_DEFAULT = 200
@@ -46,13 +46,14 @@ export function resolveTail(query: TailQuery): ResolvedTail {
 	return { query: resolved, pollMs, durableOnly, signal }
 }
 
-export class Tail {
+export class Tail<T> {
 	readonly #files: ChainFiles
+	readonly #view: View<T>
 	/** The one that the walk has come to. */
 	#file: OpenFile
 	readonly #tail: ResolvedTail
 	readonly #refuseWhenClosed: () => void
-	#collector: Collector
+	#collector: EntryCollector<T>
 	/** Where the last known entry begins; the beginning of the file when there is none. */
 	#entryOffset = HEADER_BYTES
 	/** The offset behind it. */
@@ -67,22 +68,25 @@ export class Tail {
 	#wake: (() => void) | undefined
 	#stopWatching: () => void = () => {}
 
-	constructor(files: ChainFiles, tail: ResolvedTail, refuseWhenClosed: () => void) {
+	constructor(files: ChainFiles, tail: ResolvedTail, view: View<T>, refuseWhenClosed: () => void) {
 		this.#files = files
+		this.#view = view
 		this.#file = files.held
 		this.#tail = tail
 		this.#refuseWhenClosed = refuseWhenClosed
 		this.#collector = this.#newCollector(undefined)
 	}
 
-	/** Ends when the signal aborts or nothing that could come would match; rejects as `Chain.tail` says. */
-	async *batches(): AsyncGenerator<LogRecord[]> {
+	/**
+	 * An empty batch says that nothing more is there at the moment: the next one comes when there may be. Ends when the signal aborts or nothing that could come
+	 * would match; rejects as `Chain.tail` says, but for the query's rule for gaps.
+	 */
+	async *batches(): AsyncGenerator<T[]> {
 		if (this.#isStopped) return
 		const stopListening = this.#listen()
 		try {
 			for await (const batch of this.#all()) {
-				const wanted = applyGapRule(batch, this.#tail.query.gaps, this.#file.chainPath)
-				if (wanted.length > 0) yield wanted
+				yield batch
 				if (this.#isStopped) return
 			}
 		} catch (error) {
@@ -104,8 +108,8 @@ export class Tail {
 		return this.#stopped || this.#tail.signal?.aborted === true
 	}
 
-	async *#all(): AsyncGenerator<LogRecord[]> {
-		yield* this.#history()
+	async *#all(): AsyncGenerator<T[]> {
+		for await (const batch of this.#history()) if (batch.length > 0) yield batch
 		while (!this.#isStopped && !this.#collector.isPastEnd) {
 			this.#hinted = false
 			// What was written before the name was seen to lead elsewhere is still read.
@@ -113,26 +117,29 @@ export class Tail {
 			let isAtEnd = true
 			for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
 				isAtEnd = false
-				yield batch
+				if (batch.length > 0) yield batch
 			}
 			if (!isAtEnd) continue
 			if (next?.error !== undefined) throw next.error
 			if (next?.file !== undefined) yield* this.#goOnIn(next.file)
-			else await this.#wait()
+			else {
+				yield []
+				await this.#wait()
+			}
 		}
 	}
 
 	/** Everything before the last anchor, as a reader would have it; from that anchor on, the walk begins. */
-	async *#history(): AsyncGenerator<LogRecord[]> {
+	async *#history(): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const { query } = this.#tail
 		const files = this.#files.list()
-		yield* missingHead(this.#files, files, query)
+		yield* missingHead(this.#files, files, query, this.#view)
 		if (query.isEverything) {
 			for (const file of files) {
 				if (await this.#open(file)) return
 				const gap = await removedGap(this.#files, file)
-				if (gap !== undefined) yield [gap]
+				if (gap !== undefined) yield [this.#view.ofGap(gap)]
 			}
 			return
 		}
@@ -140,7 +147,7 @@ export class Tail {
 		for (const file of files) {
 			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
 			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
-			for await (const batch of matchingIn(this.#files, file, query)) {
+			for await (const batch of matchingIn(this.#files, file, query, this.#view)) {
 				this.#refuseWhenClosed()
 				yield batch
 				if (this.#isStopped) return
@@ -151,7 +158,7 @@ export class Tail {
 		yield* this.#liveHistory()
 	}
 
-	async *#liveHistory(): AsyncGenerator<LogRecord[]> {
+	async *#liveHistory(): AsyncGenerator<T[]> {
 		const { end } = await this.#sizes()
 		for await (const stretch of findStretches(this.#file, end, this.#tail.query)) {
 			if (stretch.isTail) {
@@ -166,14 +173,14 @@ export class Tail {
 		this.#collector.isPastEnd = true
 	}
 
-	async *#stretch(stretch: Stretch): AsyncGenerator<LogRecord[]> {
+	async *#stretch(stretch: Stretch): AsyncGenerator<T[]> {
 		const collector = this.#newCollector(stretch.anchor)
 		for await (const entries of walkFile(this.#file, stretch.from, stretch.to)) {
 			this.#refuseWhenClosed()
 			for (const entry of entries) {
 				const batch = collector.take(entry)
 				if (entry.type === 'frame') this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
-				if (batch.length > 0) yield batch as LogRecord[]
+				if (batch.length > 0) yield batch as T[]
 			}
 		}
 	}
@@ -191,17 +198,17 @@ export class Tail {
 	}
 
 	/** The next file, from its beginning; what is missing before it or has been removed is a gap. */
-	async *#goOnIn(next: FollowingFile): AsyncGenerator<LogRecord[]> {
+	async *#goOnIn(next: FollowingFile): AsyncGenerator<T[]> {
 		const { firstSeq } = next.listed.identity
 		const cause = next.isNext ? 'damaged' : await causeOfAbsence(this.#files, firstSeq)
 		const missing = this.#collector.upTo(firstSeq, cause)
-		if (missing.length > 0) yield missing as LogRecord[]
+		if (missing.length > 0) yield missing as T[]
 		// Where it is gone already, a later look finds what follows it.
 		await this.#open(next.listed)
 	}
 
-	#newCollector(anchor: Anchor | undefined): Collector {
-		return new Collector(this.#tail.query, anchor, walkedFile(this.#file))
+	#newCollector(anchor: Anchor | undefined): EntryCollector<T> {
+		return this.#view.collector(this.#tail.query, anchor, walkedFile(this.#file))
 	}
 
 	#goOnAt(anchor: Anchor | undefined): void {
@@ -211,7 +218,7 @@ export class Tail {
 	}
 
 	/** What stands behind the last known entry by now: a batch an entry, empty where nothing matched. */
-	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<LogRecord[]> {
+	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const sizes = await this.#sizes()
 		const { size } = sizes
@@ -249,7 +256,7 @@ export class Tail {
 		return entryStart(entry) >= this.#position
 	}
 
-	*#take(entry: ScanEntry): Generator<LogRecord[]> {
+	*#take(entry: ScanEntry): Generator<T[]> {
 		// Nothing valid stands behind it yet: most often an entry that is just being written.
 		if (entry.type === 'bad' && entry.place.atEnd) return
 		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
@@ -261,7 +268,7 @@ export class Tail {
 		if (entry.type === 'frame' && !isOld) {
 			this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
 		}
-		yield isOld ? [] : (batch as LogRecord[])
+		yield isOld ? [] : (batch as T[])
 	}
 
 	/** Everything up to there was handed out, or did not match. */
