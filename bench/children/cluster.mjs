@@ -17,9 +17,11 @@ import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 const TURN = 1000
 /** Messages that the bare client asks for ahead: so much that it never waits, and less than a server cuts it off for. */
 const ASKED_AHEAD = 64
+const SMALL_UNDER_WAY = 256
+const HOUR_NS = 3600 * 1e9
 
 const job = JSON.parse(process.argv[2])
-const kinds = { forward, publishBare, openStream: readBack, pull, consumeBare, service }
+const kinds = { forward, publishBare, small, openStream: readBack, pull, consumeBare, service }
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 process.exit()
 
@@ -61,6 +63,27 @@ async function publishBare() {
 		if (state.messages !== bodies.length) throw new Error(`${bodies.length} sent, ${state.messages} stored`)
 		await connection.close()
 		return figures
+	})
+}
+
+/** What many nodes send that have little to say: a message of 1 KiB each, one node after the other. */
+async function small() {
+	return withServers(async (servers) => {
+		const connection = await connect({ servers })
+		await addStream(connection, 'mesh', { max_age: HOUR_NS })
+		const client = jetstream(connection)
+		const body = Buffer.alloc(1024, 'x')
+		const start = performance.now()
+		const underWay = new Set()
+		for (let index = 0; index < job.messages; index++) {
+			if (underWay.size >= SMALL_UNDER_WAY) await Promise.race(underWay)
+			const sent = client.publish(`mesh.node-${index % job.nodes}`, body).finally(() => underWay.delete(sent))
+			underWay.add(sent)
+		}
+		await Promise.all(underWay)
+		const elapsedMs = performance.now() - start
+		await connection.close()
+		return { messagesPerSecond: (job.messages / elapsedMs) * 1000 }
 	})
 }
 
@@ -109,15 +132,16 @@ async function consumeBare() {
 	)
 }
 
-/** A service that publishes so many records a second, with a forwarder inside that reaches nobody, or without one. */
+/** A service that publishes so many records a second; the forwarder inside, if there is one, reaches its server or nobody. */
 async function service() {
+	return job.isUp ? withServers(([url]) => serve(url)) : serve(`nats://127.0.0.1:${await freePort()}`)
+}
+
+async function serve(servers) {
 	process.removeAllListeners('warning')
 	const path = join(job.folder, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
-	const port = await freePort()
-	const forwarder = job.forwarder
-		? forwardChain(path, { servers: `nats://127.0.0.1:${port}`, create: {} })
-		: undefined
+	const forwarder = job.forwarder ? forwardChain(path, { servers, create: {} }) : undefined
 	await pace(loop, job.warmUpMs)
 	globalThis.gc()
 	const before = process.cpuUsage()
@@ -125,8 +149,8 @@ async function service() {
 	const published = await pace(loop, job.ms)
 	const elapsedMs = performance.now() - start
 	const { user, system } = process.cpuUsage(before)
-	if (forwarder !== undefined && forwarder.stats().failures === 0)
-		throw new Error('somebody answered the forwarder')
+	const isReached = forwarder !== undefined && forwarder.stats().records > 0
+	if (forwarder !== undefined && isReached !== job.isUp) throw new Error('not the forwarder that was wanted')
 	await forwarder?.close()
 	await loop.close()
 	return {
@@ -167,9 +191,9 @@ function replicas() {
 	return job.servers ?? 1
 }
 
-async function addStream(connection, name) {
+async function addStream(connection, name, settings = {}) {
 	const manager = await jetstreamManager(connection)
-	await manager.streams.add({ name, subjects: [`${name}.>`], num_replicas: replicas() })
+	await manager.streams.add({ name, subjects: [`${name}.>`], num_replicas: replicas(), ...settings })
 	return manager
 }
 

@@ -29,6 +29,7 @@ const COLUMNS = {
 	stored: ['stored', 0],
 	dropped: ['dropped', 0],
 	cpuPercent: ['processor, %', 1],
+	messagesPerSecond: ['messages/s', 0],
 	queriesPerSecond: ['queries/s', 0],
 	cpuUsPerQuery: ['processor, µs/query', 1],
 	ns: ['ns/record', 0],

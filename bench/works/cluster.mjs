@@ -11,7 +11,7 @@ const work = (name, ways, sizes, checks) => ({
 			runChild('cluster', { ...size, ...job, folder: emptyFolder(folder, 'round') }),
 		)
 		return {
-			records: size.records ?? (size.recordsPerSecond * size.ms) / 1000,
+			records: size.records ?? size.messages ?? (size.recordsPerSecond * size.ms) / 1000,
 			rounds: count,
 			...outcome(measured, checks),
 		}
@@ -30,6 +30,12 @@ const SERVICE_SIZES = {
 	full: { rounds: 5, recordsPerSecond: 10_000, warmUpMs: 3_000, ms: 10_000 },
 	quick: { rounds: 1, recordsPerSecond: 10_000, warmUpMs: 500, ms: 2_000 },
 	smoke: { rounds: 1, recordsPerSecond: 1_000, warmUpMs: 500, ms: 300 },
+}
+
+const SMALL_SIZES = {
+	full: { rounds: 5, messages: 100_000, nodes: 1_000 },
+	quick: { rounds: 1, messages: 20_000, nodes: 1_000 },
+	smoke: { rounds: 1, messages: 100, nodes: 10 },
 }
 
 /** One in order, as a chain has to be; and with nothing to wait for. */
@@ -60,6 +66,17 @@ const publishing = (name, job, sizes) =>
 		[target('forwardChain', ONE), target('forwardChain', MANY), target('forwardChain, 8 chains', MANY)],
 	)
 
+const serving = (name, isUp, atMost) =>
+	work(
+		name,
+		[
+			way('with a forwarder', { kind: 'service', isUp, forwarder: true }),
+			way(ALONE, { kind: 'service', isUp, forwarder: false }),
+		],
+		SERVICE_SIZES,
+		[{ ours: 'with a forwarder', what: 'processor time', figure: 'cpuPercent', peers: [ALONE], atMost }],
+	)
+
 export const clusters = [
 	publishing('cluster/publish', { servers: 1 }, SIZES),
 	publishing('cluster/publish/replicas=3', { servers: 3 }, SIZES),
@@ -75,20 +92,11 @@ export const clusters = [
 		[target('openStream', READ), target('openStream', UNPACKED), target('pullStream', READ)],
 	),
 	work(
-		'cluster/down',
-		[
-			way('with a forwarder', { kind: 'service', forwarder: true }),
-			way(ALONE, { kind: 'service', forwarder: false }),
-		],
-		SERVICE_SIZES,
-		[
-			{
-				ours: 'with a forwarder',
-				what: 'processor time',
-				figure: 'cpuPercent',
-				peers: [ALONE],
-				atMost: 1.05,
-			},
-		],
+		'cluster/small-messages',
+		[way('one server', { kind: 'small', servers: 1 }), way('three replicas', { kind: 'small', servers: 3 })],
+		SMALL_SIZES,
+		[],
 	),
+	serving('cluster/up', true, 2),
+	serving('cluster/down', false, 1.05),
 ]

@@ -25,6 +25,8 @@ const WORKS = [
 	'cluster/publish',
 	'cluster/publish/replicas=3',
 	'cluster/catch-up',
+	'cluster/small-messages',
+	'cluster/up',
 	'cluster/down',
 	'stages',
 ]
