@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
+import { dirname } from 'node:path'
 
 export interface FileStat {
 	readonly size: number
@@ -80,7 +81,7 @@ export const nodeFileSystem: FileSystem = {
 	renameSync: fs.renameSync,
 	unlinkSync: fs.unlinkSync,
 	realpathSync: (path) => fs.realpathSync(path),
-	mkdirSync: (path) => void fs.mkdirSync(path, { recursive: true }),
+	mkdirSync: makeDirectory,
 	readdirSync: (path) => fs.readdirSync(path),
 	readFileSync: (path) => fs.readFileSync(path),
 	lockSync: lockFile,
@@ -91,6 +92,19 @@ export const nodeFileSystem: FileSystem = {
 	fstat: (fd) => callback<FileStat>((done) => fs.fstat(fd, done)),
 	fdatasync: (fd) => callback((done) => fs.fdatasync(fd, done)),
 	watch: watchFile,
+}
+
+/** Level by level: Node's own recursion never ends where a file system takes no new names, as in `/proc`. */
+function makeDirectory(path: string): void {
+	try {
+		fs.mkdirSync(path)
+	} catch (error) {
+		const code = systemCode(error)
+		if (code === 'EEXIST' && fs.statSync(path).isDirectory()) return
+		if (code !== 'ENOENT' || dirname(path) === path) throw error
+		makeDirectory(dirname(path))
+		fs.mkdirSync(path)
+	}
 }
 
 /** Node has no flock; `flock(1)` locks the open file that it inherits from us, and the lock stays with it when `flock` has ended. */

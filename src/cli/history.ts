@@ -9,7 +9,7 @@ export const ACCESS_HELP =
 	'NATS_USER and NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, and NATS_CA, NATS_CERT, NATS_KEY for TLS say how to get in'
 
 export function isStreamAddress(name: string): boolean {
-	return /^(?:nats|tls):\/\//.test(name)
+	return /^(?:nats|tls):\/\//i.test(name)
 }
 
 /** @throws {MeshChainError} what `openChain` and `openStream` throw. */

@@ -62,7 +62,9 @@ const HINTS: Readonly<Record<string, string>> = {
 }
 
 function hintFor(error: unknown): string {
-	const hint = error instanceof MeshChainError ? HINTS[error.code] : undefined
+	if (!(error instanceof MeshChainError)) return ''
+	// A stream has no path.
+	const hint = error.code === 'CHAIN_NOT_FOUND' && error.path === undefined ? undefined : HINTS[error.code]
 	return hint === undefined ? '' : `  ${hint}\n`
 }
 

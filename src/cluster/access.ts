@@ -21,7 +21,7 @@ export interface NatsAccess {
 	readonly credsFile?: string
 	/** A file with the nkey seed of a user, as `nk -gen user` writes it. It is read again for each connection. */
 	readonly nkeyFile?: string
-	/** TLS is asked for where a server offers it; with `true` or files a connection without it is refused. */
+	/** TLS is asked for where a server offers it; with `true` or files, or a server that is named as `tls://…`, a connection without it is refused. */
 	readonly tls?: boolean | TlsFiles
 }
 

@@ -1,4 +1,5 @@
 /** A connection to NATS with what is used of JetStream. What goes wrong is said with a code, and without a secret. */
+import { isIPv6 } from 'node:net'
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
 import { MeshChainError, messageOf } from '../errors.ts'
@@ -22,8 +23,10 @@ export interface Cluster {
 
 /** What `connect` is told. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
 export function connectionOptions(servers: readonly string[], access: NatsAccess): ConnectionOptions {
+	const resolved = resolveAccess(access)
 	return {
-		...resolveAccess(access),
+		...resolved,
+		...(servers.some(isTls) ? { tls: resolved.tls ?? {} } : {}),
 		servers: [...servers],
 		name: 'mesh-chain',
 		timeout: CONNECT_MS,
@@ -62,7 +65,7 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
 }
 
 /**
- * @param servers `nats://host:4222`, one or several of one cluster; without a name or password in them.
+ * @param servers `nats://host:4222`, or `tls://host:4222` where it must be encrypted, one or several of one cluster; without a name or password in them.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkServers(servers: unknown): string[] {
@@ -74,14 +77,20 @@ export function checkServers(servers: unknown): string[] {
 
 function serverOf(server: unknown): string {
 	const text = typeof server === 'string' ? server.trim() : ''
-	const match = /^(?:(?:nats|tls):\/\/)?([^/@?#\s]+)\/?$/.exec(text)
-	if (match !== null && text !== '') return text.replace(/\/$/, '')
+	const [, host] = /^(?:(?:nats|tls):\/\/)?([^/@?#\s]+)\/?$/i.exec(text) ?? []
+	if (host !== undefined && URL.canParse(`http://${isIPv6(host) ? `[${host}]` : host}`))
+		return text.replace(/\/$/, '')
 	const shown = text.includes('@') ? '…' : server
 	throw invalidOption(
 		'a server',
 		shown,
 		`a URL such as nats://127.0.0.1:4222${text.includes('@') ? '; a name and password are options of their own' : ''}`,
 	)
+}
+
+/** Whoever names a server so sends nothing to it in the clear. */
+function isTls(server: string): boolean {
+	return /^tls:/i.test(server)
 }
 
 /** A connection that was lost, and is refused, tries again for ever: whoever waits for an answer is told only that there is none. */

@@ -21,7 +21,8 @@ export interface StreamOptions extends NatsAccess {}
  * A seek by seq or time is a bisection over the messages of the chain, some 20 of them in a long one. Levels, kinds and texts are looked for here. `info` knows
  * what the headers of the first and the last message say; how the file ends, and its epochs, the servers do not know.
  *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them.
+ * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them; `tls://` where it
+ * must be encrypted. A `+` in the name of a node is `%2B`, as in any URL.
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `CHAIN_NOT_FOUND`; while reading
  * `CLUSTER_UNREACHABLE` where the servers do not come back within half a minute.
  *
@@ -80,8 +81,11 @@ export async function allChainsIn(cluster: Cluster, stream: string): Promise<Cha
 }
 
 export function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainError {
-	const wanted = [...nodes.map((node) => `node ${show(node)}`), ...chainIds.map((id) => `chain ${show(id)}`)]
-	const which = wanted.length === 0 ? 'no chain' : `no chain of ${wanted.join(', ')}`
+	const wanted = [
+		...nodes.map((node) => `of node ${show(node)}`),
+		...chainIds.map((id) => `with the id ${show(id)}`),
+	]
+	const which = ['no chain', wanted.join(' or ')].filter(Boolean).join(' ')
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
 		`the stream ${show(stream)} has ${which}: is it forwarded there?`,

@@ -432,6 +432,11 @@ test('whoever asks for TLS is connected to no server without it', async () => {
 				code: 'CLUSTER_UNREACHABLE',
 				message: expect.stringContaining("server does not support 'tls'"),
 			})
+		const encrypted = at(server).replace('nats:', 'TLS:')
+		await expect(openStream(`${encrypted}/mesh`)).rejects.toThrow("server does not support 'tls'")
+		const forwarder = forwardChain(await chainOf(1), { servers: encrypted, create: {} })
+		await until('it says why', () => /does not support 'tls'/.test(forwarder.stats().lastError ?? ''))
+		await forwarder.close()
 	} finally {
 		await server.stop()
 	}

@@ -42,6 +42,12 @@ test('what two nodes forwarded is read with the same commands as their files', a
 	expect(lines(sent.stderr)).toHaveLength(2)
 	expect(sent.stderr).toMatch(/a\.chain: 20 records forwarded in 1 message, acknowledged up to seq 20$/m)
 
+	const unknown = await meshChain(['dump', `${address}?chain=zz`])
+	expect([unknown.status, unknown.stderr]).toEqual([
+		2,
+		'mesh-chain: CHAIN_NOT_FOUND: the stream "two" has no chain with the id "zz": is it forwarded there?\n',
+	])
+
 	const dumpOf = async (...args: string[]) =>
 		lines((await meshChain(['dump', ...args, '-o', 'ndjson'])).stdout)
 	expect(await dumpOf(address)).toHaveLength(40)
@@ -70,6 +76,18 @@ describe('says what is wrong', () => {
 		['no stream', () => ['dump', server.url], 'INVALID_OPTION: address must be'],
 		['a password', () => ['dump', 'nats://me:secret@127.0.0.1/mesh'], 'INVALID_OPTION: address must be'],
 		['a parameter', () => ['dump', `${there()}?color=red`], 'node or chain'],
+		['a name that cannot be decoded', () => ['dump', `${server.url}/%zz`], 'INVALID_OPTION: address must be'],
+		[
+			'a port that there cannot be',
+			() => ['dump', 'nats://127.0.0.1:99999/mesh'],
+			'INVALID_OPTION: a server',
+		],
+		['a scheme in capitals', () => ['dump', there().replace('nats', 'NATS')], 'STREAM_NOT_FOUND'],
+		[
+			'a server without TLS, where that is asked for',
+			() => ['dump', there().replace('nats', 'tls')],
+			'CLUSTER_UNREACHABLE: cannot use JetStream at tls://127.0.0.1:',
+		],
 		['nothing to forward', () => ['forward', '--to', there()], 'which chains?'],
 		['nowhere to forward to', () => ['forward', 'a.chain'], 'which stream?'],
 		['a password in --to', () => ['forward', 'a.chain', '--to', 'nats://me:secret@h/mesh'], 'NATS_PASSWORD'],

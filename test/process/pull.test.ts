@@ -105,6 +105,7 @@ test('refuses what it cannot do, with a code and without a secret', async () => 
 	await refused(['node.chain', '-o', into], 'which stream?')
 	await refused([address], '-o names the folder')
 	await refused([address, '-o', paths[0]!], 'INVALID_PATH')
+	await refused([address, '-o', '/proc/nothing/can/be/here'], 'INVALID_PATH')
 	await refused([address, '-o', into], 'CLUSTER_UNREACHABLE', {})
 	await refused([`nats://127.0.0.1:${await freePort()}/none`, '-o', into], 'CLUSTER_UNREACHABLE')
 	await refused([`${server.url}/none`, '-o', into], 'STREAM_NOT_FOUND')
