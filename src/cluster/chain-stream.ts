@@ -5,7 +5,7 @@
 import { AckPolicy, DeliverPolicy, type LastForMsgRequest, type NextMsgRequest } from '@nats-io/jetstream'
 import type { Frame } from '../chain/format/frame.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
-import type { Cluster } from './connection.ts'
+import { type Cluster, isDenied } from './connection.ts'
 import { framesOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
 import { unreachable } from './stream.ts'
 import type { ChainSubject } from './subjects.ts'
@@ -37,8 +37,8 @@ const REQUEST_MS = 5_000
 const SILENCE_MS = 7_000
 /** A consumer that nobody asks is removed by the servers after so long. */
 const INACTIVE_NS = 60 * 1e9
-/** So often a read that cannot go on is tried again, after longer and longer waits: about half a minute in all. */
-const ATTEMPTS_MAX = 12
+/** So long a read that cannot go on is tried again, after longer and longer waits. */
+const PATIENCE_MS = 30_000
 
 export class ChainStream {
 	readonly stream: string
@@ -77,18 +77,17 @@ export class ChainStream {
 		signal: AbortSignal | undefined,
 	): Promise<StreamFrame | undefined> {
 		const { manager, connection } = this.#cluster
-		let waitMs = RETRY_MS_MIN
-		for (let attempts = 1; !signal?.aborted; attempts++) {
+		const beganMs = performance.now()
+		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
 			try {
 				// Its type knows one query less than the servers.
 				const message = await manager.streams.getMessage(this.stream, query as LastForMsgRequest)
 				if (message === null) return undefined
 				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
 			} catch (error) {
-				if (attempts > ATTEMPTS_MAX || connection.isClosed())
+				if (isDenied(error) || performance.now() - beganMs > PATIENCE_MS || connection.isClosed())
 					throw unreachable(this.#cluster, this.stream, error)
 				await pause(waitMs, signal)
-				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 			}
 		}
 		return undefined
@@ -100,18 +99,18 @@ export class ChainStream {
 		signal: AbortSignal | undefined,
 	): AsyncGenerator<StreamFrame> {
 		let next = from
-		let attempts = 0
+		let cameMs = performance.now()
 		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
 			try {
 				for await (const frame of this.#attempt({ from: next, to }, follows, signal)) {
 					next = frame.streamSeq + 1
-					attempts = 0
 					waitMs = RETRY_MS_MIN
 					yield frame
+					cameMs = performance.now()
 				}
 			} catch (error) {
-				if (!follows && (++attempts > ATTEMPTS_MAX || this.#cluster.connection.isClosed()))
-					throw unreachable(this.#cluster, this.stream, error)
+				const isOver = performance.now() - cameMs > PATIENCE_MS || this.#cluster.connection.isClosed()
+				if (isDenied(error) || (isOver && !follows)) throw unreachable(this.#cluster, this.stream, error)
 				await pause(waitMs, signal)
 				continue
 			}
@@ -122,6 +121,7 @@ export class ChainStream {
 			if (left === undefined || left.streamSeq > to) return
 			next = left.streamSeq + 1
 			yield left
+			cameMs = performance.now()
 		}
 	}
 
@@ -143,6 +143,13 @@ export class ChainStream {
 		})
 		const { max_payload: messageBytesMax = AHEAD_BYTES_MAX } = connection.info ?? {}
 		const ahead = Math.max(2, Math.min(AHEAD_MESSAGES_MAX, Math.floor(AHEAD_BYTES_MAX / messageBytesMax)))
+		let denied: Error | undefined
+		let stop = () => {}
+		const unwatch = this.#cluster.onDenied((error) => {
+			if (!isDenied(error, made.name)) return
+			denied = error
+			stop()
+		})
 		try {
 			if (made.num_pending === 0 && !follows) return
 			const consumer = client.consumers.getConsumerFromInfo(made)
@@ -153,7 +160,8 @@ export class ChainStream {
 					expires: REQUEST_MS,
 					abort_on_missing_resource: true,
 				})
-				const stop = () => messages.stop()
+				stop = () => messages.stop()
+				const before = delivered
 				let silence = setTimeout(stop, SILENCE_MS)
 				signal?.addEventListener('abort', stop)
 				try {
@@ -171,7 +179,10 @@ export class ChainStream {
 						silence = setTimeout(stop, SILENCE_MS)
 					}
 					// Nothing comes any more: is it still there, and has it come to its end?
-					if ((await consumer.info()).num_pending === 0 && !follows) return
+					if (denied !== undefined) throw denied
+					const { num_pending: pending } = await consumer.info()
+					if (pending === 0 && !follows) return
+					if (pending > 0 && delivered === before) throw new Error('it delivers no messages')
 				} finally {
 					clearTimeout(silence)
 					signal?.removeEventListener('abort', stop)
@@ -179,6 +190,7 @@ export class ChainStream {
 				}
 			}
 		} finally {
+			unwatch()
 			await manager.consumers.delete(this.stream, made.name).catch(() => {})
 		}
 	}

@@ -5,6 +5,7 @@ import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/t
 import { MeshChainError, messageOf } from '../errors.ts'
 import { invalidOption } from '../options.ts'
 import { type NatsAccess, resolveAccess } from './access.ts'
+import { Dial } from './dial.ts'
 
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
@@ -18,6 +19,8 @@ export interface Cluster {
 	readonly client: JetStreamClient
 	/** Why the servers let it in no more, where they said so. */
 	refusal(): string | undefined
+	/** Calls it for everything that the servers do not permit, also where nobody waits for an answer. Returns the undo. */
+	onDenied(listener: (error: Error) => void): () => void
 	close(): Promise<void>
 }
 
@@ -46,15 +49,21 @@ export function connectionOptions(servers: readonly string[], access: NatsAccess
  */
 export async function openCluster(options: ConnectionOptions): Promise<Cluster> {
 	let connection: NatsConnection | undefined
+	const dial = new Dial()
 	try {
-		connection = await connect(options)
+		connection = await dial.run(() => connect(options))
 		const manager = await jetstreamManager(connection, { timeout: REQUEST_MS })
 		const client = jetstream(connection, { timeout: REQUEST_MS })
 		const opened = connection
-		const refusal = refusalOf(opened, options)
-		return { connection: opened, manager, client, refusal, close: () => closed(opened) }
+		return {
+			connection: opened,
+			manager,
+			client,
+			...watched(opened, options),
+			close: () => closed(opened, dial),
+		}
 	} catch (error) {
-		if (connection !== undefined) await closed(connection)
+		await closed(connection, dial)
 		const servers = Array.isArray(options.servers) ? options.servers.join(', ') : String(options.servers)
 		throw new MeshChainError(
 			'CLUSTER_UNREACHABLE',
@@ -94,17 +103,28 @@ function isTls(server: string): boolean {
 }
 
 /** A connection that was lost, and is refused, tries again for ever: whoever waits for an answer is told only that there is none. */
-function refusalOf(connection: NatsConnection, options: ConnectionOptions): () => string | undefined {
+function watched(
+	connection: NatsConnection,
+	options: ConnectionOptions,
+): Pick<Cluster, 'refusal' | 'onDenied'> {
 	let refusal: string | undefined
+	const listeners = new Set<(error: Error) => void>()
 	const watch = async () => {
 		for await (const status of connection.status()) {
 			if (status.type === 'reconnect') refusal = undefined
-			if (status.type === 'error' && isRefusal(status.error))
-				refusal = `${reasonOf(status.error)}${adviceOf(status.error, options)}`
+			if (status.type !== 'error') continue
+			if (isDenied(status.error)) for (const listener of listeners) listener(status.error)
+			if (isRefusal(status.error)) refusal = `${reasonOf(status.error)}${adviceOf(status.error, options)}`
 		}
 	}
 	watch().catch(() => {})
-	return () => refusal
+	return {
+		refusal: () => refusal,
+		onDenied: (listener) => {
+			listeners.add(listener)
+			return () => listeners.delete(listener)
+		},
+	}
 }
 
 function isRefusal({ name }: { readonly name?: unknown }): boolean {
@@ -127,13 +147,23 @@ function adviceOf(error: unknown, options: ConnectionOptions): string {
 	return ''
 }
 
-async function closed(connection: NatsConnection): Promise<void> {
-	await connection.close().catch(() => {})
+/** Whether the servers do not permit something to this user, which no waiting changes. @param token of the subject; of any unless given. */
+export function isDenied(error: unknown, token = ''): error is Error {
+	const { name, subject, cause } = (error ?? {}) as Record<'name' | 'subject' | 'cause', unknown>
+	if (cause !== undefined && isDenied(cause, token)) return true
+	return name === 'PermissionViolationError' && String(subject).includes(token)
+}
+
+async function closed(connection: NatsConnection | undefined, dial: Dial): Promise<void> {
+	await connection?.close().catch(() => {})
+	dial.end()
 }
 
 /** What NATS says, which may be nothing but the name of an error. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
+	if (isDenied(error))
+		return `${messageOf(error)}: the servers do not permit it to this user (docs/errors.md lists what is needed)`
 	const message = messageOf(error)
 	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
 		return 'nobody answers: is JetStream enabled (nats-server -js), and has it a leader?'

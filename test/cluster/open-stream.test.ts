@@ -1,0 +1,116 @@
+/** `openStream`: what is said where a stream cannot be read, or not all of it. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { forwardChain, openStream, pullStream } from '../../src/cluster/index.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { meshChain } from '../support/process.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const PASSWORD = 'a password'
+/** What docs/errors.md says that a reader needs. */
+const NEEDED = [
+	'$JS.API.INFO',
+	'$JS.API.STREAM.INFO.*',
+	'$JS.API.STREAM.MSG.GET.*',
+	'$JS.API.CONSUMER.CREATE.>',
+	'$JS.API.CONSUMER.INFO.>',
+	'$JS.API.CONSUMER.MSG.NEXT.>',
+	'$JS.API.CONSUMER.DELETE.>',
+]
+/** Users, each with the one subject that it may not publish to; `all` may do everything. */
+const USERS = new Map([
+	['reader', undefined],
+	['noInfo', '$JS.API.INFO'],
+	['noStream', '$JS.API.STREAM.INFO.*'],
+	['noGet', '$JS.API.STREAM.MSG.GET.*'],
+	['noCreate', '$JS.API.CONSUMER.CREATE.>'],
+	['noNext', '$JS.API.CONSUMER.MSG.NEXT.>'],
+])
+
+let folder: string
+let server: NatsServer
+let address: string
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	const config = join(folder, 'users.conf')
+	const users = [...USERS].map(([user, denied]) => {
+		const publish = NEEDED.filter((subject) => subject !== denied).map((subject) => `"${subject}"`)
+		return `{ user: ${user}, password: "${PASSWORD}", permissions: { publish: [${publish}], subscribe: ["_INBOX.>"] } }`
+	})
+	writeFileSync(
+		config,
+		`authorization { users: [{ user: all, password: "${PASSWORD}" }, ${users.join(', ')}] }\n`,
+	)
+	server = await startNats({ storeDir: join(folder, 'store'), args: ['-c', config] })
+	address = `${server.url}/mesh`
+	const path = join(folder, 'node.chain')
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: 'n' })
+	for (let index = 0; index < 10; index++) loop.info(`line ${index}`)
+	await loop.close()
+	const forwarder = forwardChain(path, {
+		servers: server.url,
+		user: 'all',
+		password: PASSWORD,
+		create: {},
+	})
+	await forwarder.flushed()
+	await forwarder.close()
+}, 60_000)
+afterAll(async () => {
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+describe('permissions', () => {
+	test('those that the docs name are enough to read, to follow and to pull', async () => {
+		const access = { user: 'reader', password: PASSWORD }
+		const chain = await openStream(address, access)
+		expect(await collect(chain.records())).toHaveLength(10)
+		expect((await chain.info()).records).toBe(10)
+		const over = new AbortController()
+		for await (const { seq } of chain.tail({ signal: over.signal })) if (seq === 10) over.abort()
+		await chain.close()
+		expect((await pullStream(address, temporaryFolder(), access)).records).toBe(10)
+	})
+
+	test.each([...USERS].filter(([, denied]) => denied !== undefined))(
+		'a reader that is denied one ends at once and says which: %s',
+		async (user, denied) => {
+			const begunMs = performance.now()
+			const access = { user, password: PASSWORD }
+			const told = {
+				code: 'CLUSTER_UNREACHABLE',
+				message: expect.stringMatching(
+					new RegExp(`Publish to "${denied!.slice(0, -1).replaceAll(/[$.]/g, '\\$&')}.*docs/errors.md lists`),
+				),
+			}
+			await expect(pullStream(address, temporaryFolder(), access)).rejects.toMatchObject(told)
+			const following = async () => {
+				const chain = await openStream(address, access)
+				try {
+					for await (const _record of chain.tail({ signal: AbortSignal.timeout(20_000) }));
+				} finally {
+					await chain.close()
+				}
+			}
+			await expect(following()).rejects.toMatchObject(told)
+			expect(performance.now() - begunMs).toBeLessThan(5_000)
+		},
+	)
+})
+
+test('a program whose server froze before it was connected ends when it has said so', async () => {
+	const frozen = await startNats({ storeDir: temporaryFolder() })
+	try {
+		frozen.freeze()
+		const { status, stderr } = await meshChain(['dump', `${frozen.url}/mesh`])
+		expect([status, stderr]).toEqual([2, expect.stringContaining('no answer in time')])
+	} finally {
+		await frozen.stop()
+	}
+})
