@@ -106,7 +106,7 @@ export interface ChainInfo {
 	readonly path: string
 	readonly chainId: string
 	readonly formatVersion: number
-	/** Of the first file that is there. */
+	/** Of the first file that is there; NaN where a stream has nothing of the chain that can be read. */
 	readonly createdMs: number
 	/** Of all files. */
 	readonly bytes: number

@@ -37,7 +37,7 @@ export const info: Command = {
 				? `${headText(found.head)}\n`
 				: invocation.text('output') === 'json'
 					? `${JSON.stringify(found)}\n`
-					: prettyInfo(found, paint)
+					: prettyInfo(found, file, paint)
 			await new Output(terminal.stdout).write(text)
 			const isLost = Object.keys(found.gaps.byCause).some(isLossy)
 			return found.damagedPlaces > 0 || isLost ? STATUS.damage : STATUS.fine
@@ -47,10 +47,10 @@ export const info: Command = {
 	},
 }
 
-function prettyInfo(found: ChainInfo, paint: Paint): string {
+function prettyInfo(found: ChainInfo, file: string, paint: Paint): string {
 	const levels = Object.entries(found.levels).filter(([, records]) => records > 0)
 	const rows: [string, string | undefined][] = [
-		['chain', `${found.chainId}, format ${found.formatVersion}, created ${formatTime(found.createdMs)}`],
+		['chain', `${found.chainId}, format ${found.formatVersion}${createdText(found)}`],
 		['state', stateText(found, paint)],
 		['records', recordsText(found)],
 		['times', timesText(found)],
@@ -63,17 +63,26 @@ function prettyInfo(found: ChainInfo, paint: Paint): string {
 			'damage',
 			found.damagedPlaces === 0
 				? undefined
-				: paint(
-						'red',
-						`${bytes(found.damagedBytes)} in ${count(found.damagedPlaces)} places; next: mesh-chain verify`,
-					),
+				: paint('red', `${bytes(found.damagedBytes)} in ${damagedText(found.damagedPlaces, file)}`),
 		],
 		['head', found.head.link === '' ? undefined : `${found.head.link} at seq ${found.head.seq}`],
 	]
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [`${paint('bold', name.padEnd(10))} ${text}`],
 	)
-	return `${[paint('bold', shownPath(found.path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
+	// The path of a merged stream is one address for each of its chains.
+	const path = isStreamAddress(file) ? file : found.path
+	return `${[paint('bold', shownPath(path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
+}
+
+/** In a stream nothing may be there that can be read. */
+function createdText({ createdMs }: ChainInfo): string {
+	return Number.isFinite(createdMs) ? `, created ${formatTime(createdMs)}` : ''
+}
+
+function damagedText(places: number, file: string): string {
+	if (isStreamAddress(file)) return `${count(places)} ${places === 1 ? 'message' : 'messages'}`
+	return `${count(places)} ${places === 1 ? 'place' : 'places'}; next: mesh-chain verify`
 }
 
 /** How the last writer ended, or who is writing. */

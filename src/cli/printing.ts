@@ -6,6 +6,7 @@ import { isGap, type LogRecord } from '../record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import type { Selection } from './filters.ts'
+import { isStreamAddress } from './history.ts'
 import { bytes, isLossy } from './numbers.ts'
 import { prettyRecord } from './pretty.ts'
 import { COLOR_OPTION } from './report-options.ts'
@@ -106,9 +107,10 @@ export async function tellEnd(chain: Chain, file: string, terminal: Terminal): P
 		)
 	}
 	if (end.damagedBytes > 0) {
-		terminal.stderr.write(
-			`mesh-chain: ${name}: the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${name}\n`,
-		)
+		const what = isStreamAddress(file)
+			? `${bytes(end.damagedBytes)} of its messages cannot be read`
+			: `the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${name}`
+		terminal.stderr.write(`mesh-chain: ${name}: ${what}\n`)
 	}
 	return end.damagedBytes > 0
 }

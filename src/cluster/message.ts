@@ -284,7 +284,11 @@ export function recordsOf({
 export function sumsOf(header: string | undefined): Sums | undefined {
 	try {
 		const sums = JSON.parse(header ?? '') as Sums
-		return Number.isSafeInteger(sums.records) && Array.isArray(sums.levels) ? sums : undefined
+		const { levels, minTsMs, maxTsMs } = sums
+		const counts = [sums.records, sums.gaps, sums.bytes, ...levels, ...Object.values(sums.absent)]
+		const areWhole = counts.every((count) => Number.isSafeInteger(count) && count >= 0)
+		const areTimes = [minTsMs, maxTsMs].every((time) => time === null || Number.isFinite(time))
+		return areWhole && areTimes && levels.length === LOG_LEVELS.length ? sums : undefined
 	} catch {
 		return undefined
 	}

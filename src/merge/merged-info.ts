@@ -17,7 +17,7 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 		path,
 		chainId,
 		formatVersion: Math.max(...infos.map((info) => info.formatVersion)),
-		createdMs: Math.min(...infos.map((info) => info.createdMs)),
+		createdMs: earliest(infos.map((info) => info.createdMs)),
 		bytes: sum(infos.map((info) => info.bytes)),
 		segments: infos.flatMap((info) => info.segments),
 		records,
@@ -59,6 +59,12 @@ export function mergedEnd(ends: readonly ChainEndInfo[]): ChainEndInfo {
 
 function worst(states: readonly ChainState[]): ChainState {
 	return states.reduce((a, b) => (STATES.indexOf(b) > STATES.indexOf(a) ? b : a))
+}
+
+/** Of those that are known. */
+function earliest(times: readonly number[]): number {
+	const known = times.filter(Number.isFinite)
+	return known.length === 0 ? Number.NaN : Math.min(...known)
 }
 
 function sum(values: readonly number[]): number {

@@ -1,0 +1,133 @@
+/** What is known of a chain in a stream without reading it: from the sums that its first and its last message have. What the stream has removed is not among them. */
+import type { ChainInfo } from '../chain/chain.ts'
+import type { Frame } from '../chain/format/frame.ts'
+import { firstCovered } from '../chain/scan/continuity.ts'
+import { LOG_LEVELS, type LogLevel } from '../record.ts'
+import type { ChainStream, StreamFrame } from './chain-stream.ts'
+import { joined, NO_SUMS, type Sums, sumsOfFrame } from './message.ts'
+import type { StreamNotes } from './stream-notes.ts'
+
+/** Places of the stream that are looked at together, at first, where the last message says nothing. */
+const PLACES = 64
+
+interface Newest {
+	readonly frame: Frame
+	/** Of the chain up to and with it. */
+	readonly sums: Sums
+}
+
+export async function infoOf(path: string, stream: ChainStream, notes: StreamNotes): Promise<ChainInfo> {
+	const last = await stream.last()
+	const newest = last && (await newestUpTo(stream, last, notes))
+	const first = newest && (await firstReadable(stream, notes))
+	const { chainId } = stream.source
+	const sums = newest?.sums ?? NO_SUMS
+	const before = first === undefined ? NO_SUMS : without(first)
+	const levels = Object.fromEntries(
+		LOG_LEVELS.map((level, index) => [level, sums.levels[index]! - before.levels[index]!]),
+	) as Record<LogLevel, number>
+	const [firstFrame] = first?.frames ?? []
+	const firstSeq = firstFrame === undefined ? undefined : firstCovered(firstFrame)
+	const removed = (firstSeq ?? 1) - 1
+	const byCause = Object.fromEntries(
+		Object.entries(sums.absent).map(([cause, count]) => [cause, count - (before.absent[cause] ?? 0)]),
+	)
+	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
+	const lastSeq = newest === undefined ? undefined : newest.frame.baseSeq + newest.frame.rows - 1
+	return {
+		path,
+		chainId,
+		formatVersion: 1,
+		createdMs: firstFrame?.baseTsMs ?? Number.NaN,
+		bytes: sums.bytes - before.bytes,
+		segments: [],
+		records: sums.records - before.records,
+		firstSeq,
+		lastSeq,
+		minTsMs: sums.minTsMs ?? undefined,
+		maxTsMs: sums.maxTsMs ?? undefined,
+		levels,
+		gaps: {
+			count: sums.gaps - before.gaps + (removed > 0 ? 1 : 0),
+			records: Object.values(byCause).reduce((total, count) => total + count, 0),
+			byCause,
+		},
+		epochs: [],
+		state: 'open',
+		exitCode: undefined,
+		holder: undefined,
+		tornBytes: 0,
+		damagedPlaces: notes.damagedPlaces,
+		damagedBytes: notes.damagedBytes,
+		head: { chainId, segment: 0, epoch: newest?.frame.epoch ?? 0, seq: lastSeq ?? 0, offset: 0, link: '' },
+	}
+}
+
+/** The newest frame that can be read. Where its message has no sums, they are those of a message before it with what came since. */
+async function newestUpTo(
+	stream: ChainStream,
+	last: StreamFrame,
+	notes: StreamNotes,
+): Promise<Newest | undefined> {
+	notes.look(last)
+	const [lastFrame, sums] = [last.frames.at(-1), last.sums]
+	if (lastFrame !== undefined && sums !== undefined) return { frame: lastFrame, sums }
+	let frame: Frame | undefined
+	let since = NO_SUMS
+	let places = PLACES
+	for (let to = last.streamSeq; to > 0; to -= places, places *= 2) {
+		let found: Frame | undefined
+		let known: Sums | undefined
+		let own = NO_SUMS
+		for await (const message of stream.read({ from: Math.max(1, to - places + 1), to })) {
+			notes.look(message)
+			if (message.frames.length === 0) continue
+			found = message.frames.at(-1)
+			known = message.sums ?? known
+			own = message.sums === undefined ? joined(own, sumsOfMessage(message)) : NO_SUMS
+		}
+		frame ??= found
+		since = joined(own, since)
+		if (frame !== undefined && known !== undefined) return { frame, sums: joined(known, since) }
+	}
+	return frame && { frame, sums: since }
+}
+
+async function firstReadable(stream: ChainStream, notes: StreamNotes): Promise<StreamFrame | undefined> {
+	const first = await stream.firstFrom(1)
+	if (first === undefined || first.frames.length > 0) return first
+	for await (const message of stream.read({ from: first.streamSeq, to: Number.POSITIVE_INFINITY })) {
+		notes.look(message)
+		if (message.frames.length > 0) return message
+	}
+	return undefined
+}
+
+/** The sums before a message. */
+function without(message: StreamFrame): Sums {
+	const { sums } = message
+	if (sums === undefined) return NO_SUMS
+	const own = sumsOfMessage(message)
+	return {
+		...sums,
+		records: sums.records - own.records,
+		levels: sums.levels.map((count, index) => count - own.levels[index]!),
+		gaps: sums.gaps - own.gaps,
+		absent: Object.fromEntries(
+			Object.entries(sums.absent).map(([cause, count]) => [cause, count - (own.absent[cause] ?? 0)]),
+		),
+		bytes: sums.bytes - own.bytes,
+	}
+}
+
+function sumsOfMessage({ frames }: StreamFrame): Sums {
+	return frames.map(sumsIfAny).reduce(joined, NO_SUMS)
+}
+
+function sumsIfAny(frame: Frame): Sums {
+	try {
+		return sumsOfFrame(frame)
+	} catch {
+		return { ...NO_SUMS, bytes: frame.length }
+	}
+}

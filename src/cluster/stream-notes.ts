@@ -1,0 +1,46 @@
+/** What a chain's readers met in the stream that is no part of it, or came before: counted, and said once. */
+import { Spans } from '../merge/spans.ts'
+import { show } from '../record.ts'
+import { warn } from '../report.ts'
+import type { ChainStream, StreamFrame } from './chain-stream.ts'
+
+export class StreamNotes {
+	/** Messages of which something cannot be read, and how much of them. */
+	damagedPlaces = 0
+	damagedBytes = 0
+	readonly #stream: ChainStream
+	/** Their places: a reader may come by again. */
+	readonly #places = new Spans()
+	#hasRepeats = false
+
+	constructor(stream: ChainStream) {
+		this.#stream = stream
+	}
+
+	look(message: StreamFrame): void {
+		const { streamSeq, frames, isWhole, bytes } = message
+		if (isWhole || this.#places.has(0, streamSeq)) return
+		this.#places.add(0, streamSeq)
+		this.damagedPlaces++
+		this.damagedBytes += bytes - frames.reduce((total, { length }) => total + length, 0)
+		if (this.damagedPlaces > 1) return
+		warn(
+			'STREAM_DAMAGED',
+			`${this.#name(message)} cannot be read: it is damaged, or somebody else publishes there; what is missing is a gap, and more of the kind is only counted`,
+		)
+	}
+
+	repeat(message: StreamFrame): void {
+		if (this.#hasRepeats) return
+		this.#hasRepeats = true
+		warn(
+			'STREAM_REPEATS',
+			`${this.#name(message)} has records that came before: somebody else publishes there; each is given once`,
+		)
+	}
+
+	#name({ streamSeq }: StreamFrame): string {
+		const { stream, source } = this.#stream
+		return `message ${streamSeq} of the stream ${show(stream)}, of the subject ${show(source.subject)},`
+	}
+}

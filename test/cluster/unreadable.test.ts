@@ -1,0 +1,217 @@
+/** Streams with messages that no forwarder has sent: nothing of them is silent, and what is there comes once. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, headers } from '@nats-io/transport-node'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { ChainQuery } from '../../src/chain/chain.ts'
+import { openStream } from '../../src/cluster/index.ts'
+import { MessageBuilder, NO_SUMS, SUMS_HEADER, sumsOf } from '../../src/cluster/message.ts'
+import { isGap, type LogRecord } from '../../src/record.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { meshChain } from '../support/process.ts'
+import { collect, record } from '../support/records.ts'
+
+let folder: string
+let server: NatsServer
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	server = await startNats({ storeDir: folder })
+}, 60_000)
+afterAll(async () => {
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+const CHAIN_ID = '0123456789abcdef0123456789abcdef'
+const OTHER_ID = 'fedcba9876543210fedcba9876543210'
+
+interface Message {
+	readonly body: Uint8Array
+	readonly sums?: string
+}
+
+function run(fromSeq: number, toSeq: number): LogRecord[] {
+	return Array.from({ length: toSeq - fromSeq + 1 }, (_unused, index) =>
+		record(fromSeq + index, { message: `line ${fromSeq + index}` }),
+	)
+}
+
+/** The messages of a chain, each with so many records. */
+function messagesOf(counts: readonly number[], chainId = CHAIN_ID): Message[] {
+	const builder = new MessageBuilder(chainId, { targetBytes: 100_000, bytesMax: 500_000 }, NO_SUMS)
+	let seq = 0
+	return counts.flatMap((count) => {
+		for (const each of run(seq + 1, seq + count)) builder.add(each)
+		seq += count
+		return builder.take().map(({ body, sums }) => ({ body, sums: JSON.stringify(sums) }))
+	})
+}
+
+const GARBAGE: Message = { body: Buffer.from('no frame') }
+
+let made = 0
+
+/** A stream with these messages of one chain. */
+async function streamOf(messages: readonly Message[], chainId = CHAIN_ID) {
+	const stream = `u${++made}`
+	const connection = await connect({ servers: server.url })
+	onTestFinished(() => connection.close())
+	const manager = await jetstreamManager(connection)
+	await manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
+	const client = jetstream(connection)
+	const publish = async ({ body, sums }: Message, id = chainId) => {
+		const head = headers()
+		if (sums !== undefined) head.set(SUMS_HEADER, sums)
+		await client.publish(`${stream}.n.${id}`, body, { headers: head })
+	}
+	for (const message of messages) await publish(message)
+	return { address: `${server.url}/${stream}`, stream, publish }
+}
+
+/** What a reader is given, gaps as `from-to cause`, and what it is told. */
+async function readFrom(address: string, query: ChainQuery = {}) {
+	const warnings: string[] = []
+	const warned = (warning: Error & { readonly code?: string }) =>
+		void warnings.push(`${warning.code}: ${warning.message}`)
+	process.on('warning', warned)
+	const chain = await openStream(address)
+	try {
+		const records = await collect(chain.records(query))
+		const { damagedBytes } = await chain.end()
+		await new Promise((resolve) => setImmediate(resolve))
+		const given = records.map((each) => {
+			const { fromSeq, toSeq, cause } = isGap(each) ? each.data! : {}
+			return isGap(each) ? `${fromSeq}-${toSeq} ${cause}` : each.seq
+		})
+		return { given, damagedBytes, warnings }
+	} finally {
+		process.off('warning', warned)
+		await chain.close()
+	}
+}
+
+const seqs = (from: number, to: number) => run(from, to).map(({ seq }) => seq)
+
+describe('messages that cannot be read', () => {
+	const [first, second, third, fourth] = messagesOf([10, 10, 10, 10]) as [Message, Message, Message, Message]
+	const half = (message: Message) => ({ ...message, body: message.body.subarray(0, -3) })
+
+	test.each<[string, Message[], (string | number)[], number]>([
+		['in between', [first, half(second), third], [...seqs(1, 10), '11-20 damaged', ...seqs(21, 30)], 1],
+		['at the head', [GARBAGE, second], ['1-10 damaged', ...seqs(11, 20)], 8],
+		['at the end', [first, GARBAGE], seqs(1, 10), 8],
+		['where nothing is missing', [first, GARBAGE, GARBAGE, second], seqs(1, 20), 16],
+		['of another chain', [first, messagesOf([10], OTHER_ID)[0]!, second], seqs(1, 20), 1],
+		['alone', [GARBAGE], [], 8],
+	])(
+		'%s are a gap where records are missing, and told in any case',
+		async (_what, messages, given, bytes) => {
+			const { address, stream } = await streamOf(messages)
+			const found = await readFrom(address)
+			expect(found.given).toEqual(given)
+			expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
+			expect(found.warnings).toEqual([
+				expect.stringMatching(
+					new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
+				),
+			])
+			const backward = await readFrom(address, { reverse: true })
+			expect(backward.given).toEqual(given.toReversed())
+			expect(backward.damagedBytes).toBe(found.damagedBytes)
+		},
+	)
+
+	test('are gaps for a reader of a part too, wherever it begins', async () => {
+		const { address } = await streamOf([first, half(second), third, half(fourth)])
+		expect((await readFrom(address, { fromSeq: 15 })).given).toEqual(['11-20 damaged', ...seqs(21, 30)])
+		expect((await readFrom(address, { toSeq: 20 })).given).toEqual([...seqs(1, 10), '11-20 damaged'])
+	})
+
+	test('between what is read backward together and what before are gaps', async () => {
+		const { publish, address } = await streamOf([first, GARBAGE])
+		for (let index = 0; index < 70; index++) await publish(GARBAGE, OTHER_ID)
+		await publish(third)
+		expect((await readFrom(`${address}?chain=${CHAIN_ID}`, { reverse: true })).given).toEqual([
+			...seqs(21, 30).reverse(),
+			'11-20 damaged',
+			...seqs(1, 10).reverse(),
+		])
+	})
+
+	test('make commands end with status 3, as damage of a file does, and info says how many there are', async () => {
+		const { address } = await streamOf([first, GARBAGE])
+		const [dump, exported, info, alone] = await Promise.all([
+			meshChain(['dump', address]),
+			meshChain(['export', address]),
+			meshChain(['info', address]),
+			streamOf([GARBAGE]).then((other) => meshChain(['info', other.address])),
+		])
+		for (const { status, stdout, stderr } of [dump, exported]) {
+			expect([status, stdout.trim().split('\n').length]).toEqual([3, 10])
+			expect(stderr).toContain(`mesh-chain: ${address}: 8 bytes of its messages cannot be read\n`)
+		}
+		expect([info.status, info.stdout]).toEqual([3, expect.stringMatching(/^records +10, seq 1 to 10$/m)])
+		expect(info.stdout).toMatch(/^damage +8 bytes in 1 message$/m)
+		expect([alone.status, alone.stdout]).toEqual([3, expect.stringMatching(/^records +none$/m)])
+	})
+})
+
+test.each([false, true])(
+	'records that are published again come once, and are told: reverse %s',
+	async (reverse) => {
+		const [first, second] = messagesOf([10, 10]) as [Message, Message]
+		const { address } = await streamOf([first, second, first, second, first])
+		const { given, damagedBytes, warnings } = await readFrom(address, { reverse })
+		expect(given).toEqual(reverse ? seqs(1, 20).reverse() : seqs(1, 20))
+		expect([damagedBytes, warnings]).toEqual([
+			0,
+			[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* each is given once$/)],
+		])
+	},
+)
+
+describe('what the messages of a chain say of it', () => {
+	test('is theirs where others stand before and behind them', async () => {
+		const [first, second] = messagesOf([10, 300]) as [Message, Message]
+		const { address, publish } = await streamOf([GARBAGE, first, second, ...Array(5).fill(GARBAGE)])
+		for (let index = 0; index < 200; index++) await publish(GARBAGE, OTHER_ID)
+		const chain = await openStream(`${address}?chain=${CHAIN_ID}`)
+		expect(await chain.info()).toMatchObject({
+			records: 310,
+			firstSeq: 1,
+			lastSeq: 310,
+			damagedPlaces: 6,
+			damagedBytes: 48,
+		})
+		await chain.close()
+	})
+
+	test.each([
+		['none', undefined],
+		['no JSON', '{'],
+		['too little', '{"records":5,"levels":[]}'],
+		['a negative number', JSON.stringify({ ...NO_SUMS, records: -1 })],
+		['no causes', JSON.stringify({ ...NO_SUMS, absent: null })],
+		['a text', JSON.stringify({ ...NO_SUMS, levels: ['', '', '', '', ''] })],
+	])('is counted where a header is missing or makes no sense: %s', async (_what, sums) => {
+		expect(sumsOf(sums)).toBeUndefined()
+		const [first, second, third] = messagesOf([10, 10, 5]) as [Message, Message, Message]
+		const foreign = ({ body }: Message) => (sums === undefined ? { body } : { body, sums })
+		for (const messages of [
+			[first, foreign(second), foreign(third)],
+			[foreign(first), foreign(second), foreign(third)],
+		]) {
+			const { address } = await streamOf(messages)
+			const chain = await openStream(address)
+			expect(await chain.info()).toMatchObject({
+				records: 25,
+				lastSeq: 25,
+				levels: { info: 25 },
+				gaps: { count: 0 },
+			})
+			await chain.close()
+		}
+	})
+})
