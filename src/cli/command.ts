@@ -25,6 +25,8 @@ export interface Command {
 	readonly summary: string
 	/** What follows the name, such as `FILE [options]`. */
 	readonly usage: string
+	/** Its FILE may be the address of a stream. */
+	readonly takesAddresses?: boolean
 	/** The words one of which follows the name, where it is no file. */
 	readonly words?: readonly string[]
 	/** Behind that word come files. */

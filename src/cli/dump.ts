@@ -11,6 +11,7 @@ export const dump: Command = {
 	name: 'dump',
 	summary: 'print the records of a chain',
 	usage: 'FILE [options]',
+	takesAddresses: true,
 	examples: [
 		['mesh-chain dump node.chain', 'everything, oldest first'],
 		['mesh-chain dump node.chain -l warn -S -1h', 'warnings and errors of the last hour'],

@@ -14,6 +14,7 @@ export const exportCommand: Command = {
 	name: 'export',
 	summary: 'write a chain as JSON Lines',
 	usage: 'FILE [options]',
+	takesAddresses: true,
 	examples: [
 		['mesh-chain export node.chain -o node.jsonl', 'nothing is lost: import makes a chain of it again'],
 		['mesh-chain export node.chain --form pino | pino-pretty', 'as pino writes it'],

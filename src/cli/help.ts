@@ -1,10 +1,15 @@
 /** Help, examples first, made from the table of commands. */
 import type { Command, OptionSpec } from './command.ts'
+import { ACCESS_HELP } from './history.ts'
+
+const ADDRESSES = `
+  FILE may be the address of a stream of NATS: nats://HOST:4222/STREAM, of one node with ?node=NODE behind it;
+  ${ACCESS_HELP}`
 
 const STATUSES = `Exit status
   0  fine, also after a torn tail
   1  nothing matched (dump --exit-status)
-  2  wrong usage, or a file cannot be read or written
+  2  wrong usage, or a file or stream cannot be read or written
   3  damage, or records lost to eviction, failed appends or overflow; statements that did not go as recorded (replay-sql)`
 
 /** All commands at a glance. */
@@ -32,7 +37,7 @@ export function helpOf(command: Command): string {
 
 Usage
   mesh-chain ${command.name} ${command.usage}
-  ${command.summary}
+  ${command.summary}${command.takesAddresses ? ADDRESSES : ''}
 
 Options
 ${options.map(optionLine).join('\n')}

@@ -5,7 +5,7 @@ import { headText } from '../chain/verify/head.ts'
 import type { Command } from './command.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { isStreamAddress, openHistory } from './history.ts'
-import { bytes, count, isLossy } from './numbers.ts'
+import { bytes, count, counted, isLossy } from './numbers.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -16,6 +16,7 @@ export const info: Command = {
 	name: 'info',
 	summary: 'show what a chain holds and how it ended',
 	usage: 'FILE [options]',
+	takesAddresses: true,
 	examples: [
 		['mesh-chain info node.chain', 'records, times, openings, and whether the last writer closed it'],
 		['mesh-chain info node.chain -o json | jq .state', 'the same for a program'],
@@ -81,8 +82,8 @@ function createdText({ createdMs }: ChainInfo): string {
 }
 
 function damagedText(places: number, file: string): string {
-	if (isStreamAddress(file)) return `${count(places)} ${places === 1 ? 'message' : 'messages'}`
-	return `${count(places)} ${places === 1 ? 'place' : 'places'}; next: mesh-chain verify`
+	if (isStreamAddress(file)) return counted(places, 'message')
+	return `${counted(places, 'place')}; next: mesh-chain verify`
 }
 
 /** How the last writer ended, or who is writing. */
@@ -121,7 +122,7 @@ function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {
 	const causes = Object.entries(gaps.byCause).map(([cause, records]) => `${cause} ${count(records)}`)
 	return paint(
 		'yellow',
-		`${count(gaps.records)} records absent in ${count(gaps.count)} ${gaps.count === 1 ? 'gap' : 'gaps'}: ${causes.join(', ')}`,
+		`${counted(gaps.records, 'record')} absent in ${counted(gaps.count, 'gap')}: ${causes.join(', ')}`,
 	)
 }
 

@@ -7,7 +7,7 @@ import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { isStreamAddress, openHistory } from './history.ts'
-import { count } from './numbers.ts'
+import { count, counted } from './numbers.ts'
 import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
@@ -22,6 +22,7 @@ export const merge: Command = {
 	name: 'merge',
 	summary: 'make one history of several chains',
 	usage: 'FILE FILE... [options]',
+	takesAddresses: true,
 	examples: [
 		[
 			'mesh-chain merge a.chain b.chain -o cluster.chain',
@@ -107,6 +108,8 @@ async function build(
 		line.end()
 		builder.discard()
 	}
-	terminal.stderr.write(`mesh-chain: ${count(seq)} records of ${chains} chains in ${escapeControls(path)}\n`)
+	terminal.stderr.write(
+		`mesh-chain: ${counted(seq, 'record')} of ${counted(chains, 'chain')} in ${escapeControls(path)}\n`,
+	)
 	return true
 }

@@ -3,7 +3,7 @@ import type { PulledChain } from '../cluster/pull-chain.ts'
 import { type Command, usage } from './command.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './history.ts'
-import { count } from './numbers.ts'
+import { count, counted } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { STATUS, type Terminal } from './terminal.ts'
 
@@ -39,22 +39,32 @@ export const pull: Command = {
 		if (folder === undefined) throw usage('-o names the folder, as in -o cluster')
 		const { pullStream } = await loadCluster()
 		const line = new StatusLine(terminal)
+		let came = 0
 		const summary = await pullStream(address, folder, {
 			...accessFrom(terminal.env),
 			signal: terminal.interrupted(),
-			onProgress: ({ records, chain, index, chains }) =>
-				line.show(`${count(records)} records, chain ${index} of ${chains}: ${shownPath(chain.path)}`),
-		}).finally(() => line.end())
+			onProgress: ({ records, chain, index, chains }) => {
+				came = records
+				line.show(`${counted(records, 'record')}, chain ${index} of ${chains}: ${shownPath(chain.path)}`)
+			},
+		})
+			.finally(() => line.end())
+			.catch((error) => {
+				if (came > 0) terminal.stderr.write(`mesh-chain: ${soFar(came)}\n`)
+				throw error
+			})
 		const isQuiet = invocation.flag('quiet')
 		for (const chain of summary.chains) tell(chain, isQuiet, terminal)
 		if (summary.ended === 'aborted') {
-			terminal.stderr.write(
-				`mesh-chain: interrupted: ${count(summary.records)} records came so far; the next pull goes on there\n`,
-			)
+			terminal.stderr.write(`mesh-chain: interrupted: ${soFar(summary.records)}\n`)
 			return STATUS.usage
 		}
 		return summary.chains.some(isIncomplete) ? STATUS.damage : STATUS.fine
 	},
+}
+
+function soFar(records: number): string {
+	return `${counted(records, 'record')} came so far; the next pull goes on there`
 }
 
 /** What the stream removes by its limits is as it should be; what it has and cannot give is not. */
@@ -67,13 +77,13 @@ function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 	const { path, records, fromSeq, toSeq, gaps, superseded, supersededPaths, unreadable, outOfOrder } = chain
 	const range = fromSeq === undefined ? '' : ` (seq ${fromSeq} to ${toSeq})`
 	const text = [
-		`${count(records)} records${range} to ${escapeControls(path)}`,
-		gaps === 0 ? '' : `${count(gaps)} ${gaps === 1 ? 'gap' : 'gaps'}`,
+		`${counted(records, 'record')}${range} to ${escapeControls(path)}`,
+		gaps === 0 ? '' : counted(gaps, 'gap'),
 		superseded === 0
 			? ''
 			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.map(escapeControls).join(' and ')}`,
-		unreadable === 0 ? '' : `${count(unreadable)} messages unreadable`,
-		outOfOrder === 0 ? '' : `${count(outOfOrder)} records out of order`,
+		unreadable === 0 ? '' : `${counted(unreadable, 'message')} unreadable`,
+		outOfOrder === 0 ? '' : `${counted(outOfOrder, 'record')} out of order`,
 	]
 	terminal.stderr.write(`mesh-chain: ${text.filter(Boolean).join(', ')}\n`)
 }

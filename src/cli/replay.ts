@@ -24,6 +24,7 @@ export const replay: Command = {
 	name: 'replay',
 	summary: 'replay records at their own pace, or any other',
 	usage: 'FILE [options]',
+	takesAddresses: true,
 	examples: [
 		['mesh-chain replay node.chain --speed 1 -S 14:00 -U 14:05', 'five minutes as they went, on stdout'],
 		[

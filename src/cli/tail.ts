@@ -13,6 +13,7 @@ export const tail: Command = {
 	name: 'tail',
 	summary: 'print the newest records of a chain, and follow it',
 	usage: 'FILE [options]',
+	takesAddresses: true,
 	examples: [
 		['mesh-chain tail node.chain', `the last ${RECORDS_DEFAULT} records`],
 		[
@@ -41,7 +42,11 @@ export const tail: Command = {
 		const chain = await openHistory(file)
 		try {
 			const { before, after } = await splitAtEnd(chain)
-			await printer.print(await newestRecords(before, selection.query, selection, count))
+			const newest = await newestRecords(before, selection.query, selection, count)
+			// Those of a merged history have the seqs of a reading, which was backward.
+			await printer.print(
+				before.chains ? newest.map((record, index) => ({ ...record, seq: index + 1 })) : newest,
+			)
 			if (interrupted === undefined) return await printer.finish(chain)
 			return await printer.follow(after, interrupted)
 		} finally {

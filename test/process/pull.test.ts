@@ -8,7 +8,7 @@ import { forwardChain } from '../../src/cluster/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { freePort } from '../support/free-port.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
-import { meshChain, start } from '../support/process.ts'
+import { meshChain, ROOT, run, start } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const SECRET = 'not-to-be-shown'
@@ -91,6 +91,23 @@ test('an interrupted one leaves what came, and the next goes on there', async ()
 		const pulled = join(into, index === 0 ? 'a.chain' : 'b.chain')
 		expect((await meshChain(['dump', pulled])).stdout).toBe((await meshChain(['dump', path])).stdout)
 	}
+})
+
+test('one whose disk is full says so and how much came, and the next goes on there', async () => {
+	const { address, paths, into } = await twoNodes(20_000)
+	const cli = join(ROOT, 'dist', 'cli', 'main.js')
+	const bounded = ['-c', 'ulimit -f 256; exec "$@"', '--', process.execPath, cli, 'pull', address, '-o', into]
+	const { status, stderr } = await run('bash', bounded, { env: ACCESS })
+	expect([status, stderr]).toEqual([
+		2,
+		expect.stringMatching(
+			/^mesh-chain: [\d,]+ records came so far; the next pull goes on there\nmesh-chain: CHAIN_UNREADABLE: cannot write to .*a\.chain": EFBIG/,
+		),
+	])
+	expect((await meshChain(['pull', address, '-o', into], { env: ACCESS })).status).toBe(0)
+	expect((await meshChain(['dump', join(into, 'a.chain')])).stdout).toBe(
+		(await meshChain(['dump', paths[0]!])).stdout,
+	)
 })
 
 test('refuses what it cannot do, with a code and without a secret', async () => {

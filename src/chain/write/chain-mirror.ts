@@ -5,7 +5,7 @@
  * Invariants: the name of the file leads to all that was there before, or to more; only whole entries count; whoever holds the lock writes.
  */
 import { dirname } from 'node:path'
-import { MeshChainError } from '../../errors.ts'
+import { MeshChainError, messageOf } from '../../errors.ts'
 import {
 	closeQuietly,
 	exists,
@@ -355,7 +355,9 @@ export class ChainMirror {
 		try {
 			work()
 		} catch (error) {
-			throw unreadable(this.path, error)
+			if (error instanceof MeshChainError) throw error
+			const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; what came before is in it`
+			throw new MeshChainError('CHAIN_UNREADABLE', text, { path: this.path, cause: error })
 		}
 	}
 }
