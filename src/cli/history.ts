@@ -1,8 +1,9 @@
 /** What a command line names: the file of a chain, or chains in a stream of JetStream. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain, TailQuery } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import type { NatsAccess, TlsFiles } from '../cluster/access.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
+import type { LogRecord } from '../record.ts'
 
 /** How one gets into a server of NATS, by the variables that the program `nats` has for it too: no secret is an argument. */
 export const ACCESS_HELP =
@@ -18,6 +19,24 @@ export async function openHistory(name: string): Promise<Chain> {
 	const { openStream } = await loadCluster()
 	return openStream(name, accessFrom(process.env))
 }
+
+/** What comes into a stream, while it is followed, of chains that were not there; of a file, and where seqs are asked for, nothing. */
+export async function newcomersTo(
+	name: string,
+	{
+		chainId,
+		chains = [{ chainId }],
+	}: Pick<Chain, 'chainId'> & { readonly chains?: readonly Pick<Chain, 'chainId'>[] },
+	query: TailQuery & { readonly signal: AbortSignal },
+): Promise<AsyncIterable<LogRecord>> {
+	const hasSeqs = [query.fromSeq, query.afterSeq, query.toSeq].some((seq) => seq !== undefined)
+	if (!isStreamAddress(name) || hasSeqs) return none()
+	const { newcomers } = await import('../cluster/newcomers.ts')
+	const known = chains.map((chain) => chain.chainId)
+	return newcomers(name, accessFrom(process.env), known, query)
+}
+
+async function* none(): AsyncGenerator<never> {}
 
 /** What needs NATS is loaded here only: everything else works without it. */
 export async function loadCluster() {

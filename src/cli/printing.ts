@@ -2,11 +2,12 @@
 import { Packr } from 'msgpackr'
 import type { Chain, ChainQuery } from '../chain/chain.ts'
 import { recordToJson } from '../codec/json-dialect.ts'
+import { funnel } from '../merge/funnel.ts'
 import { isGap, type LogRecord } from '../record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import type { Selection } from './filters.ts'
-import { isStreamAddress } from './history.ts'
+import { isStreamAddress, newcomersTo } from './history.ts'
 import { bytes, isLossy } from './numbers.ts'
 import { prettyRecord } from './pretty.ts'
 import { COLOR_OPTION } from './report-options.ts'
@@ -81,7 +82,10 @@ export class Printer {
 	/** Prints what comes, until the limit or the signal. */
 	async follow(chain: Chain, signal: AbortSignal): Promise<number> {
 		const { limit: _limit, reverse: _reverse, ...query } = this.#selection.query
-		for await (const record of chain.tail({ ...query, signal })) {
+		const over = new AbortController()
+		const asked = { ...query, signal: AbortSignal.any([signal, over.signal]) }
+		const tails = [chain.tail(asked), await newcomersTo(this.#invocation.file, chain, asked)]
+		for await (const record of funnel(tails, () => over.abort())) {
 			await this.print([record])
 			if (this.isDone) break
 		}

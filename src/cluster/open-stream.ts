@@ -18,6 +18,8 @@ export interface StreamOptions extends NatsAccess {}
  * Opens what was forwarded to a stream, as {@link openChain} opens a file: ranges by seq and time, filters, following, gaps. An address that names one chain, or
  * the one chain of a node, gives that; any other gives the merged history of all of them, as {@link mergeChains} does.
  *
+ * Those are the chains that are there by then: one that comes later is in what is opened later.
+ *
  * A seek by seq or time is a bisection over the messages of the chain, some 20 of them in a long one. Levels, kinds and texts are looked for here. `info` knows
  * what the headers of the first and the last message say; how the file ends, and its epochs, the servers do not know.
  *

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
-import { meshChain } from '../support/process.ts'
+import { meshChain, start } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 let folder: string
@@ -70,6 +70,31 @@ test('what two nodes forwarded is read with the same commands as their files', a
 	const { stdout } = await meshChain(['info', `${address}?node=a`, '-o', 'json'])
 	expect(JSON.parse(stdout)).toMatchObject({ records: 20, firstSeq: 1, lastSeq: 20, levels: { info: 20 } })
 }, 60_000)
+
+test('whoever follows a stream sees the nodes that come later', async () => {
+	const [first, second] = [await chainOf('a', 3), await chainOf('b', 4)]
+	const address = `${server.url}/later`
+	const to = ['--to', address, '--subject', 'later', '--once', '--create']
+	await meshChain(['forward', first, ...to])
+	const child = start(process.execPath, ['dist/cli/main.js', 'tail', address, '-f', '-o', 'ndjson'])
+	let said = ''
+	child.stdout!.on('data', (piece: Buffer) => {
+		said += piece.toString()
+	})
+	const isSaid = async (count: number) => {
+		while (lines(said).length < count) await new Promise((resolve) => setTimeout(resolve, 20))
+	}
+	await isSaid(3)
+	await meshChain(['forward', second, ...to])
+	await isSaid(7)
+	expect(lines(said).map((line) => JSON.parse(line).nodeId)).toEqual([
+		...Array(3).fill('a'),
+		...Array(4).fill('b'),
+	])
+	const ended = new Promise((resolve) => child.once('close', resolve))
+	child.kill('SIGINT')
+	expect(await ended).toBe(0)
+}, 30_000)
 
 describe('says what is wrong', () => {
 	const there = () => `${server.url}/nowhere`
