@@ -35,7 +35,10 @@ export const forward: Command = {
 			value: 'ID',
 			help: 'the node that the chain is of; what its first record says unless told',
 		},
-		{ long: 'once', help: 'end when what is there by now is acknowledged' },
+		{
+			long: 'once',
+			help: 'end when what is there by now is acknowledged, or the servers refuse it; else one chain that cannot be forwarded ends all',
+		},
 		{ long: 'create', help: 'make the stream where there is none' },
 		{ long: 'replicas', value: 'COUNT', help: 'with --create: on so many servers; 1 unless told' },
 		{ long: 'storage', value: 'WHERE', choices: ['file', 'memory'], help: 'with --create: file or memory' },
@@ -57,24 +60,31 @@ export const forward: Command = {
 		if (files.some(isStreamAddress)) throw usage('forward takes files; the stream is named with --to')
 		const node = invocation.text('node')
 		if (node !== undefined && files.length > 1) throw usage('--node is of one chain: forward them one by one')
-		const options = await optionsOf(invocation)
+		const once = invocation.flag('once')
+		const options = { ...(await optionsOf(invocation)), endWhenRefused: once }
 		const { forwardChain } = await loadCluster()
 		const interrupted = terminal.interrupted()
 		const forwarders = files.map((file) => forwardChain(file, options))
 		const line = new StatusLine(terminal)
 		const shown = setInterval(() => line.show(progressOf(forwarders)), SHOW_MS)
+		let isInterrupted = false
 		try {
-			const ended = Promise.all(forwarders.map(({ done }) => done))
-			const flushed = Promise.all(forwarders.map((forwarder) => forwarder.flushed()))
-			flushed.catch(() => {})
-			await Promise.race([ended, aborted(interrupted), ...(invocation.flag('once') ? [flushed] : [])])
+			const ended = once ? allFlushed(forwarders) : Promise.all(forwarders.map(({ done }) => done))
+			await Promise.race([ended, aborted(interrupted)])
+			isInterrupted = interrupted.aborted
 		} finally {
 			clearInterval(shown)
 			await Promise.allSettled(forwarders.map((forwarder) => forwarder.close()))
 			line.end()
 			tell(forwarders, terminal)
 		}
-		return STATUS.fine
+		if (once && isInterrupted) {
+			terminal.stderr.write(
+				'mesh-chain: interrupted before everything was acknowledged; the next forward goes on there\n',
+			)
+			return STATUS.usage
+		}
+		return forwarders.some(isIncomplete) ? STATUS.damage : STATUS.fine
 	},
 }
 
@@ -122,6 +132,18 @@ function settingsOf(invocation: Invocation): StreamSettings | undefined {
 	}
 }
 
+/** Each to its end, whatever becomes of the others. */
+async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
+	const ends = await Promise.allSettled(forwarders.map((forwarder) => forwarder.flushed()))
+	for (const end of ends) if (end.status === 'rejected') throw end.reason
+}
+
+/** The stream lacks what no message can hold, the file what the stream has. */
+function isIncomplete(forwarder: Forwarder): boolean {
+	const { tooLarge, ahead } = forwarder.stats()
+	return tooLarge > 0 || ahead > 0
+}
+
 function aborted(signal: AbortSignal): Promise<void> {
 	return new Promise((resolve) => {
 		if (signal.aborted) resolve()
@@ -140,10 +162,12 @@ function progressOf(forwarders: readonly Forwarder[]): string {
 
 function tell(forwarders: readonly Forwarder[], terminal: Terminal): void {
 	for (const forwarder of forwarders) {
-		const { records, messages, acknowledged, tooLarge } = forwarder.stats()
-		const lost = tooLarge === 0 ? '' : `, ${count(tooLarge)} too large for a message`
+		const { records, messages, acknowledged, tooLarge, ahead, lastError } = forwarder.stats()
+		const lost = tooLarge === 0 ? '' : `, ${count(tooLarge)} of them only as a gap: too large for a message`
+		const behind = ahead === 0 ? '' : `, the stream was ${count(ahead)} seqs ahead of the file`
+		const failing = lastError === undefined ? '' : `; it was failing: ${escapeControls(lastError)}`
 		terminal.stderr.write(
-			`mesh-chain: ${shownPath(forwarder.path)}: ${count(records)} records forwarded in ${count(messages)} ${messages === 1 ? 'message' : 'messages'}, acknowledged up to seq ${acknowledged.seq}${lost}\n`,
+			`mesh-chain: ${shownPath(forwarder.path)}: ${count(records)} records forwarded in ${count(messages)} ${messages === 1 ? 'message' : 'messages'}, acknowledged up to seq ${acknowledged.seq}${lost}${behind}${failing}\n`,
 		)
 	}
 }

@@ -2,11 +2,12 @@
  * The messages of one chain in a stream, as frames: from any place on to the end it has, or followed. A server that goes away meanwhile is waited for, and it goes
  * on behind the last message that was read.
  */
-import { AckPolicy, DeliverPolicy, type LastForMsgRequest, type NextMsgRequest } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, type LastForMsgRequest, type StoredMsg } from '@nats-io/jetstream'
 import type { Frame } from '../chain/format/frame.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import { type Cluster, isDenied } from './connection.ts'
 import { framesOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { newestOf } from './place.ts'
 import { unreachable } from './stream.ts'
 import type { ChainSubject } from './subjects.ts'
 import { pause } from './waits.ts'
@@ -53,12 +54,16 @@ export class ChainStream {
 
 	/** The newest message; undefined where there is none, or the signal aborts. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
 	last(signal?: AbortSignal): Promise<StreamFrame | undefined> {
-		return this.#ask({ last_by_subj: this.source.subject }, signal)
+		const { subject } = this.source
+		return this.#ask(async () => (await newestOf(this.#cluster, this.stream, subject))?.message, signal)
 	}
 
 	/** The first message at a place of the stream or behind it; undefined where there is none. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
 	firstFrom(from: number): Promise<StreamFrame | undefined> {
-		return this.#ask({ seq: Math.max(1, from), next_by_subj: this.source.subject }, undefined)
+		// Its type knows one query less than the servers.
+		const query = { seq: Math.max(1, from), next_by_subj: this.source.subject } as unknown
+		const { streams } = this.#cluster.manager
+		return this.#ask(() => streams.getMessage(this.stream, query as LastForMsgRequest), undefined)
 	}
 
 	/** What is there of a range. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
@@ -73,16 +78,15 @@ export class ChainStream {
 
 	/** The stream's leader, who has everything that was acknowledged. While there is none it is waited for. */
 	async #ask(
-		query: LastForMsgRequest | NextMsgRequest,
+		ask: () => Promise<StoredMsg | null | undefined>,
 		signal: AbortSignal | undefined,
 	): Promise<StreamFrame | undefined> {
-		const { manager, connection } = this.#cluster
+		const { connection } = this.#cluster
 		const beganMs = performance.now()
 		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
 			try {
-				// Its type knows one query less than the servers.
-				const message = await manager.streams.getMessage(this.stream, query as LastForMsgRequest)
-				if (message === null) return undefined
+				const message = await ask()
+				if (message === null || message === undefined) return undefined
 				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
 			} catch (error) {
 				if (isDenied(error) || performance.now() - beganMs > PATIENCE_MS || connection.isClosed())

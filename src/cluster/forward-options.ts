@@ -2,6 +2,7 @@
 import type { ConnectionOptions } from '@nats-io/transport-node'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import {
+	checkBoolean,
 	checkFileSystem,
 	checkName,
 	checkOptionNames,
@@ -33,6 +34,8 @@ export interface ForwardOptions extends NatsAccess {
 	readonly pollMs?: number
 	/** How long an answer of the servers is waited for before the records are sent again. Default 5,000 ms. */
 	readonly ackTimeoutMs?: number
+	/** Ends, with what they say, when the servers refuse: a full stream, a permission, a password. Default: it goes on trying, as somebody may change that. */
+	readonly endWhenRefused?: boolean
 	readonly fs?: FileSystem
 }
 
@@ -46,6 +49,7 @@ export interface ResolvedForwardOptions {
 	readonly lingerMs: number
 	readonly pollMs: number
 	readonly ackTimeoutMs: number
+	readonly endWhenRefused: boolean
 	readonly system: FileSystem
 }
 
@@ -59,6 +63,7 @@ const NAMES = [
 	'lingerMs',
 	'pollMs',
 	'ackTimeoutMs',
+	'endWhenRefused',
 	'fs',
 	...ACCESS_NAMES,
 ]
@@ -79,6 +84,7 @@ export function resolveForwardOptions(path: string, options: ForwardOptions): Re
 		lingerMs: checkTimerMs('lingerMs', options.lingerMs ?? 100),
 		pollMs: checkTimerMs('pollMs', options.pollMs ?? 200),
 		ackTimeoutMs: checkTimerMs('ackTimeoutMs', options.ackTimeoutMs ?? 5_000),
+		endWhenRefused: checkBoolean('endWhenRefused', options.endWhenRefused ?? false),
 		system: checkFileSystem('fs', options.fs ?? nodeFileSystem),
 	}
 }

@@ -6,9 +6,9 @@ import { openForReading } from '../chain/read/open-file.ts'
 import { FileChain } from '../chain/read/reader.ts'
 import { rowsOf } from '../chain/scan/continuity.ts'
 import { type Cursor, CursorFile } from '../consume/cursor-file.ts'
-import { lastUpTo } from '../consume/epoch-end.ts'
+import { lastOf } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { type ErrorCode, MeshChainError, messageOf } from '../errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
@@ -17,7 +17,7 @@ import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions
 import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
 import { lastMessage, limitsOf } from './place.ts'
 import { Publisher, SentElsewhere } from './publisher.ts'
-import { fitStream } from './stream.ts'
+import { fitStream, isRefusal } from './stream.ts'
 import { subjectOf } from './subjects.ts'
 import { pause } from './waits.ts'
 
@@ -26,7 +26,7 @@ export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 export interface ForwarderStats {
 	/** `waiting`: everything that is in the chain is in the stream. */
 	readonly state: ForwarderState
-	/** The last record that the servers acknowledged; epoch and seq are 0 when there is none. */
+	/** The last record that the stream is known to have; epoch and seq are 0 when there is none, or it was not asked yet. */
 	readonly acknowledged: Cursor
 	/** Since this forwarder was made: records, gaps among them, their messages, and bytes of these. */
 	readonly records: number
@@ -34,11 +34,13 @@ export interface ForwarderStats {
 	readonly bytes: number
 	/** Records that no message can hold: a `$gap` stands for each in the stream. */
 	readonly tooLarge: number
+	/** How many seqs the stream was ahead of the file: a power loss took them from it, or it was cut, or replaced by an older copy. */
+	readonly ahead: number
 	/** Times that something failed and was tried again. */
 	readonly failures: number
 	/** Times that the stream was asked how far it has come: at each beginning, and after each failure. */
 	readonly resumes: number
-	/** Undefined once it works again. */
+	/** Undefined once something was acknowledged again, or the stream is known to have everything. */
 	readonly lastError: string | undefined
 }
 
@@ -50,7 +52,11 @@ export interface Forwarder extends AsyncDisposable {
 	stats(): ForwarderStats
 	/** How many seqs the chain is ahead of what is acknowledged. */
 	lag(): Promise<number>
-	/** Resolves when everything that is in the chain by now is acknowledged. Rejects where the forwarder ends before. */
+	/**
+	 * Resolves when the stream was asked and has everything that is in the chain by now.
+	 *
+	 * @throws {MeshChainError} what `done` rejects with, where the forwarder ends before; `FORWARD_FAILED` where it is closed before.
+	 */
 	flushed(): Promise<void>
 	/** Waits for the message under way, and lets go. Idempotent. @throws {MeshChainError} what `done` rejects with. */
 	close(): Promise<void>
@@ -67,7 +73,7 @@ export interface Forwarder extends AsyncDisposable {
  *
  * @param path of the chain's file, which has to be there.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `CURSOR_IN_USE` and what
- * reading the chain throws.
+ * reading the chain throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where a password or the like is refused.
  *
  * @example
  * ```ts
@@ -87,7 +93,7 @@ class ChainForwarder implements Forwarder {
 	readonly done: Promise<void>
 	readonly #options: ResolvedForwardOptions
 	readonly #over = new AbortController()
-	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, resumes: 0 }
+	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, ahead: 0, failures: 0, resumes: 0 }
 	readonly #waiters = new Set<() => void>()
 	#chain: FileChain | undefined
 	#cluster: Cluster | undefined
@@ -96,8 +102,9 @@ class ChainForwarder implements Forwarder {
 	/** Ends {@link #linger}. */
 	#hurry: (() => void) | undefined
 	#state: ForwarderState = 'connecting'
-	#acknowledged: Cursor = { epoch: 0, seq: 0 }
-	#lastError: string | undefined
+	/** Undefined until the stream was asked. */
+	#acknowledged: Cursor | undefined
+	#lastError: unknown
 
 	constructor(path: string, options: ResolvedForwardOptions) {
 		this.path = path
@@ -110,23 +117,23 @@ class ChainForwarder implements Forwarder {
 	stats(): ForwarderStats {
 		return {
 			state: this.#state,
-			acknowledged: this.#acknowledged,
+			acknowledged: this.#acknowledged ?? NOTHING,
 			...this.#counts,
-			lastError: this.#lastError,
+			lastError: this.#lastError === undefined ? undefined : messageOf(this.#lastError),
 		}
 	}
 
 	async lag(): Promise<number> {
-		return Math.max(0, (await this.#lastSeq()) - this.#acknowledged.seq)
+		return Math.max(0, (await this.#lastSeq()) - (this.#acknowledged ?? NOTHING).seq)
 	}
 
 	async flushed(): Promise<void> {
 		const wanted = await this.#lastSeq()
-		while (this.#acknowledged.seq < wanted) {
+		while (this.#acknowledged === undefined || this.#acknowledged.seq < wanted) {
 			const acknowledged = new Promise<void>((resolve) => this.#waiters.add(resolve))
 			this.#hurry?.()
-			if (this.#state === 'closed') throw ended(this.path)
-			await Promise.race([acknowledged, this.done.then(() => Promise.reject(ended(this.path)))])
+			const ended = this.done.then(() => Promise.reject(closedEarly(this.path)))
+			await Promise.race(this.#state === 'closed' ? [ended] : [acknowledged, ended])
 		}
 	}
 
@@ -147,7 +154,7 @@ class ChainForwarder implements Forwarder {
 	async #lastSeq(): Promise<number> {
 		const chain = await openChain(this.path, { fs: this.#options.system })
 		try {
-			return (await lastUpTo(chain))?.seq ?? 0
+			return (await lastOf(chain))?.seq ?? 0
 		} finally {
 			await chain.close()
 		}
@@ -162,7 +169,7 @@ class ChainForwarder implements Forwarder {
 				try {
 					await this.#forward(this.#chain)
 				} catch (error) {
-					if (!isPassing(error)) throw error
+					if (!this.#triesAgain(error)) throw error
 					this.#failed(error)
 				}
 				if (this.#counts.messages > messages) waitMs = RETRY_MS_MIN
@@ -170,6 +177,7 @@ class ChainForwarder implements Forwarder {
 				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 			}
 		} catch (error) {
+			this.#lastError = error
 			warn('FORWARDER_ENDED', `the forwarder of ${show(this.path)} has ended: ${messageOf(error)}`)
 			throw error
 		} finally {
@@ -198,14 +206,14 @@ class ChainForwarder implements Forwarder {
 			last?.sums ?? NO_SUMS,
 		)
 		// Without a message there: as far as this forwarder was, or the one before it.
-		const cursor = last ?? this.#acknowledged
+		const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING
 		// A power loss may have taken records from the chain that the stream has: others have their seqs now.
 		let seq = await resumeAfter(chain, cursor)
+		if (last !== undefined && seq < last.seq) this.#isBehind(seq, last.seq)
 		this.#acknowledge({ epoch: cursor.epoch, seq })
 		const publisher = new Publisher(this.#cluster, this.#options, subject, last?.streamSeq ?? 0, (message) =>
 			this.#took(message),
 		)
-		this.#recovered()
 		const send = async () => {
 			for (const message of builder.take()) await publisher.publish(message)
 		}
@@ -222,13 +230,14 @@ class ChainForwarder implements Forwarder {
 			await send()
 			await publisher.settled()
 			await this.#save(file)
+			this.#lastError = undefined
 			this.#state = 'waiting'
 			this.#wake()
 			await this.#linger()
 		}
 		await send()
 		await publisher.settled()
-		await file.save(this.#acknowledged)
+		await file.save(this.#acknowledged ?? NOTHING)
 	}
 
 	/** Now and then: it counts where the stream has removed everything, and nowhere else. */
@@ -236,7 +245,7 @@ class ChainForwarder implements Forwarder {
 		const nowMs = performance.now()
 		if (nowMs - this.#savedMs < SAVE_MS) return
 		this.#savedMs = nowMs
-		await file.save(this.#acknowledged)
+		await file.save(this.#acknowledged ?? NOTHING)
 	}
 
 	/** Until more has come together for the next message; somebody who waits for it is not kept waiting. */
@@ -259,8 +268,8 @@ class ChainForwarder implements Forwarder {
 		if (this.#file?.path === path) return this.#file
 		this.#file?.close()
 		this.#file = undefined
-		this.#file = new CursorFile(this.#options.system, path, chain.chainId)
-		this.#acknowledge(this.#file.found ?? { epoch: 0, seq: 0 })
+		this.#acknowledged = undefined
+		this.#file = new CursorFile(this.#options.system, path, chain.chainId, 'forwarder')
 		return this.#file
 	}
 
@@ -269,6 +278,8 @@ class ChainForwarder implements Forwarder {
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
 		this.#counts.tooLarge += message.tooLarge
+		// A cursor that cannot be kept has nothing to do with the servers.
+		if (codeIn(this.#lastError) !== 'CURSOR_FAILED') this.#lastError = undefined
 		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
 	}
 
@@ -291,29 +302,38 @@ class ChainForwarder implements Forwarder {
 				`cannot forward ${show(this.path)}: ${messageOf(error)}; it tries again, and nothing is lost: the chain has it`,
 			)
 		}
-		this.#lastError = messageOf(error)
+		this.#lastError = error
 	}
 
-	#recovered(): void {
-		this.#lastError = undefined
+	#triesAgain(error: unknown): boolean {
+		const isRefused = isRefusal(error) || this.#cluster?.refusal() !== undefined
+		if (isRefused && this.#options.endWhenRefused) return false
+		return error instanceof SentElsewhere || PASSING.includes(codeIn(error))
+	}
+
+	/** What is in the file by now is in the stream, or will be: what it had, and was forwarded, is in the stream only. */
+	#isBehind(seq: number, streamSeq: number): void {
+		if (this.#counts.ahead > 0) return
+		this.#counts.ahead = streamSeq - seq
+		warn(
+			'CHAIN_BEHIND',
+			`the stream ${show(this.#options.stream)} has records up to seq ${streamSeq} of ${show(this.path)}, and of those the file only the ones up to seq ${seq}: a power loss took the others, or it was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull makes a file of them`,
+		)
 	}
 }
 
-function isPassing(error: unknown): boolean {
-	if (error instanceof SentElsewhere) return true
-	return (
-		error instanceof MeshChainError &&
-		(error.code === 'CLUSTER_UNREACHABLE' || error.code === 'CURSOR_FAILED')
-	)
+const NOTHING: Cursor = { epoch: 0, seq: 0 }
+const PASSING: readonly (ErrorCode | undefined)[] = ['CLUSTER_UNREACHABLE', 'STREAM_REFUSED', 'CURSOR_FAILED']
+
+function codeIn(error: unknown): ErrorCode | undefined {
+	return error instanceof MeshChainError ? error.code : undefined
 }
 
-function ended(path: string): MeshChainError {
+function closedEarly(path: string): MeshChainError {
 	return new MeshChainError(
 		'FORWARD_FAILED',
-		`the forwarder of ${show(path)} has ended before everything was acknowledged`,
-		{
-			path,
-		},
+		`the forwarder of ${show(path)} was closed before everything was acknowledged`,
+		{ path },
 	)
 }
 

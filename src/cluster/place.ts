@@ -1,5 +1,5 @@
 /** Where a chain stands in a stream, and what a message may hold there. */
-import type { StreamInfo } from '@nats-io/jetstream'
+import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
 import { MeshChainError } from '../errors.ts'
 import { show } from '../record.ts'
 import type { Cluster } from './connection.ts'
@@ -14,6 +14,7 @@ export interface LastMessage {
 	/** Of its last record. */
 	readonly epoch: number
 	readonly seq: number
+	/** What a message must expect to come behind it. */
 	readonly streamSeq: number
 	/** Of the chain up to and with it. */
 	readonly sums: Sums
@@ -30,20 +31,54 @@ export async function lastMessage(
 	subject: string,
 	chainId: string,
 ): Promise<LastMessage | undefined> {
-	const last = await cluster.manager.streams.getMessage(stream, { last_by_subj: subject }).catch((error) => {
+	const newest = await newestOf(cluster, stream, subject).catch((error) => {
 		throw unreachable(cluster, stream, error)
 	})
-	if (last === null) return undefined
+	if (newest === undefined) return undefined
+	const { message: last, expectSeq: streamSeq } = newest
 	const { frames, isWhole } = framesOf(last.data, chainId)
 	const frame = frames.at(-1)
 	if (frame === undefined || !isWhole) {
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`message ${last.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, and is no part of it: somebody else publishes there`,
+			`message ${last.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, and is no part of it: find out who else publishes there, and delete that message (nats stream rmm ${stream} ${last.seq})`,
 		)
 	}
 	const sums = sumsOf(last.header?.get(SUMS_HEADER)) ?? NO_SUMS
-	return { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1, streamSeq: last.seq, sums }
+	return { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1, streamSeq, sums }
+}
+
+export interface NewestMessage {
+	readonly message: StoredMsg
+	/** Its place, as the servers have it when they compare what a new one expects. */
+	readonly expectSeq: number
+}
+
+/**
+ * The newest message of a subject. Servers of version 2.9 know none, and compare with 0, where the newest one was deleted: then it is looked for among the others.
+ *
+ * @throws what the client throws.
+ */
+export async function newestOf(
+	{ manager: { streams } }: Cluster,
+	stream: string,
+	subject: string,
+): Promise<NewestMessage | undefined> {
+	const last = await streams.getMessage(stream, { last_by_subj: subject })
+	if (last !== null) return { message: last, expectSeq: last.seq }
+	// Its type knows one query less than the servers.
+	const firstFrom = (seq: number) =>
+		streams.getMessage(stream, { seq, next_by_subj: subject } as unknown as LastForMsgRequest)
+	let message = await firstFrom(1)
+	if (message === null) return undefined
+	let high = (await streams.info(stream)).state.last_seq
+	while (message.seq < high) {
+		const middle: number = Math.floor((message.seq + high + 1) / 2)
+		const found = await firstFrom(middle)
+		if (found === null) high = middle - 1
+		else message = found
+	}
+	return { message, expectSeq: 0 }
 }
 
 /** What the servers take, and what is wanted. */

@@ -44,6 +44,9 @@ const NS_PER_MS = 1e6
 const DUPLICATE_WINDOW_MS = 120_000
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
+const OVERLAP = 10_065
+/** A limit of the stream, of its account or of the servers is reached. */
+const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
 /** Answers of a cluster that has too few servers or no leader at the moment. */
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
@@ -81,7 +84,7 @@ export function checkPrefix(subject: unknown): string {
 /**
  * The stream, fit for chains; made where that is asked for.
  *
- * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `CLUSTER_UNREACHABLE`
+ * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
 export async function fitStream(
 	cluster: Cluster,
@@ -98,7 +101,7 @@ export async function fitStream(
 	)
 }
 
-/** Undefined where there is none of the name. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
+/** Undefined where there is none of the name. @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */
 export async function streamInfo(cluster: Cluster, stream: string): Promise<StreamInfo | undefined> {
 	try {
 		return await cluster.manager.streams.info(stream)
@@ -126,13 +129,15 @@ async function made(
 		return await cluster.manager.streams.add(configOf(stream, prefix, create))
 	} catch (error) {
 		const code = codeOf(error)
-		// Without an answer it may have been made all the same: the next attempt sees it.
+		// Without an answer it may have been made all the same, and by others at the same time.
+		const there = code === undefined || code === IN_USE ? await streamInfo(cluster, stream) : undefined
+		if (there !== undefined) return there
 		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(cluster, stream, error)
-		const other = code === IN_USE ? await streamInfo(cluster, stream) : undefined
-		if (other !== undefined) return other
+		const advice =
+			code === OVERLAP ? `: choose another subject than ${prefix} (--subject), or that stream` : ''
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`the stream ${show(stream)} could not be made: ${reasonOf(error)}`,
+			`the stream ${show(stream)} could not be made: ${reasonOf(error)}${advice}`,
 			{ cause: error },
 		)
 	}
@@ -192,6 +197,9 @@ function covers(subject: string, prefix: string): boolean {
 /** @param error of a request that waited for its answer in vain, also where the servers said on the connection why they let nobody in. */
 export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
+	const refusal = refusalIn(error)
+	if (refusal !== undefined)
+		return new MeshChainError('STREAM_REFUSED', `the stream ${show(stream)} ${refusal}`, { cause: error })
 	return new MeshChainError(
 		'CLUSTER_UNREACHABLE',
 		`the stream ${show(stream)} does not answer: ${cluster.refusal() ?? reasonOf(error)}`,
@@ -199,6 +207,28 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 			cause: error,
 		},
 	)
+}
+
+/** What the servers have said that stays so until somebody changes it, with what to change. */
+function refusalIn(error: unknown): string | undefined {
+	if (FULL.includes(codeOf(error)))
+		return `takes no more: ${reasonOf(error)}; raise its limits or those of its account, or let it remove the oldest (discard: old)`
+	if (isOf(error, ['PermissionViolationError']))
+		return `is closed to this user: ${reasonOf(error)}; it needs this permission`
+	return undefined
+}
+
+/** Whether trying again is in vain until somebody changes something: the servers have answered, and refuse. */
+export function isRefusal(error: unknown): boolean {
+	if (error instanceof MeshChainError && error.code === 'STREAM_REFUSED') return true
+	return isOf(error, ['PermissionViolationError', 'AuthorizationError', 'UserAuthenticationExpiredError'])
+}
+
+/** By the names of the client's errors, also of those that are the cause of another. */
+function isOf(error: unknown, names: readonly string[]): boolean {
+	for (let thrown = error; thrown instanceof Error; thrown = thrown.cause)
+		if (names.includes(thrown.name)) return true
+	return false
 }
 
 /** Of an answer of JetStream's. */

@@ -17,7 +17,7 @@ import {
 	writeFully,
 } from '../file-system.ts'
 import { show } from '../record.ts'
-import { lockName } from './name-lock.ts'
+import { type LockHolder, lockName } from './name-lock.ts'
 
 const LINE_BYTES = 256
 /** What the first line begins with that is ever written, and no other. */
@@ -48,11 +48,11 @@ export class CursorFile {
 	readonly found: Cursor | undefined
 
 	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
-	constructor(system: FileSystem, path: string, chainId: string) {
+	constructor(system: FileSystem, path: string, chainId: string, holder: LockHolder = 'consumer') {
 		this.path = path
 		this.#system = system
 		this.#chainId = chainId
-		this.#lock = locked(system, path)
+		this.#lock = locked(system, path, holder)
 		let fd: number | undefined
 		try {
 			fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
@@ -135,9 +135,9 @@ function sumOf({ turn, chainId, epoch, seq }: Line): string {
 	return createHash('sha256').update(`${turn} ${chainId} ${epoch} ${seq}`).digest('hex').slice(0, 8)
 }
 
-function locked(system: FileSystem, path: string): Lock {
+function locked(system: FileSystem, path: string, holder: LockHolder): Lock {
 	try {
-		return lockName(system, path, 'consumer')
+		return lockName(system, path, holder)
 	} catch (error) {
 		throw failed(path, error)
 	}

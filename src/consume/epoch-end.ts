@@ -24,6 +24,12 @@ export async function firstSeqBehindEpoch(
 	return later
 }
 
+/** The last one of a chain, be it a gap that was written and nothing behind it yet. */
+export async function lastOf(chain: Chain): Promise<LogRecord | undefined> {
+	for await (const record of chain.records({ reverse: true, limit: 1 })) return record
+	return undefined
+}
+
 /** The last record that is there up to a seq; of the whole chain unless told. */
 export async function lastUpTo(
 	chain: Chain,

@@ -6,6 +6,8 @@ import { invalidOption } from '../options.ts'
 import { show } from '../record.ts'
 
 type Named = 'consumer' | 'projection'
+/** One of a chain and a stream needs no name. */
+export type LockHolder = Named | 'forwarder'
 
 /** A name that is a part of a file's name. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkLockName(what: Named, name: unknown): void {
@@ -18,17 +20,20 @@ export function checkLockName(what: Named, name: unknown): void {
  * @param what it is, in a message.
  * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that has it; whatever else the system says.
  */
-export function lockName(system: FileSystem, path: string, what: Named): Lock {
+export function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
 	try {
 		return acquireLock(system, path, Date.now(), 0)
 	} catch (error) {
 		if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw error
 		const holder = readHolder(system, path)
 		const by = holder === undefined ? 'another process' : `process ${holder.pid} on ${show(holder.host)}`
-		throw new MeshChainError(
-			'CURSOR_IN_USE',
-			`a ${what} of this name runs in ${by}: give this one another name, or stop that one; ${show(path)} says how far it has come`,
-			{ path, cause: error },
-		)
+		const text =
+			what === 'forwarder'
+				? `a forwarder of this chain to this stream runs in ${by}, and one is enough: stop one of them`
+				: `a ${what} of this name runs in ${by}: give this one another name, or stop that one`
+		throw new MeshChainError('CURSOR_IN_USE', `${text}; ${show(path)} says how far it has come`, {
+			path,
+			cause: error,
+		})
 	}
 }

@@ -2,7 +2,7 @@
 import type { Chain } from '../chain/chain.ts'
 import { isGap, type LogRecord } from '../record.ts'
 import type { Cursor } from './cursor-file.ts'
-import { firstSeqBehindEpoch, lastUpTo } from './epoch-end.ts'
+import { firstSeqBehindEpoch, lastOf, lastUpTo } from './epoch-end.ts'
 
 /**
  * The seq behind which everything is new to whoever has dealt with the record at the cursor. Records that were lost are written again
@@ -10,21 +10,14 @@ import { firstSeqBehindEpoch, lastUpTo } from './epoch-end.ts'
  */
 export async function resumeAfter(chain: Chain, { epoch, seq }: Cursor): Promise<number> {
 	if (seq === 0) return 0
-	const at = (await firstFrom(chain, seq)) ?? (await lastUpTo(chain))
-	if (at === undefined) return Math.min(seq, await removedUpTo(chain))
+	const at = (await firstFrom(chain, seq)) ?? (await lastOf(chain))
+	if (at === undefined) return 0
+	if (isGap(at) && at.data?.cause === 'retained') return Math.min(seq, at.seq)
 	if (at.epoch <= epoch) return Math.min(seq, at.seq)
 	const laterSeq = await firstSeqBehindEpoch(chain, epoch, { afterSeq: 0, laterSeq: at.seq })
 	// Where it is behind the cursor, what was before it is absent, and nothing has come in its place.
 	if (laterSeq > seq) return seq
 	return (await lastUpTo(chain, laterSeq - 1))?.seq ?? 0
-}
-
-/** Of a chain without records the last seq that retention has removed; 0 when it removed none. */
-async function removedUpTo(chain: Chain): Promise<number> {
-	for await (const record of chain.records({ limit: 1 })) {
-		return isGap(record) && record.data?.cause === 'retained' ? record.seq : 0
-	}
-	return 0
 }
 
 /** The first record that is there at a seq or behind it. */

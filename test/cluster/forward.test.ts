@@ -1,23 +1,30 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, openStream } from '../../src/cluster/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import type { LogRecord } from '../../src/record.ts'
+import { gapRecord, type LogRecord } from '../../src/record.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 let folder: string
 let server: NatsServer
+let connection: NatsConnection
+let manager: JetStreamManager
 beforeAll(async () => {
 	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
 	server = await startNats({ storeDir: folder })
+	connection = await connect({ servers: server.url })
+	manager = await jetstreamManager(connection)
 }, 60_000)
 afterAll(async () => {
+	await connection.close()
 	await server.stop()
 	rmSync(folder, { recursive: true, force: true })
 })
@@ -42,6 +49,17 @@ function writer(path: string, nodeId: string) {
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId })
 	onTestFinished(() => loop.close())
 	return loop
+}
+
+function written(loop: MeshLoop, records: number): void {
+	for (let count = 0; count < records; count++) loop.info('a record')
+	loop.flush()
+}
+
+/** Of the one chain that is there. */
+async function subjectIn(stream: string): Promise<string> {
+	const { state } = await manager.streams.info(stream, { subjects_filter: '>' })
+	return Object.keys(state.subjects!)[0]!
 }
 
 async function forwarded(path: string, options: ForwardOptions) {
@@ -145,4 +163,107 @@ test('a node that writes all the time sends a message now and then, and nobody w
 	await patient.close()
 	await forwarded(path, options)
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
+})
+
+test('what is deleted at the end of a chain is sent again, and what is before it is read', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const { address, stream, options } = newStream()
+	const create = { duplicateWindowMs: 100 }
+	const loop = writer(path, 'api-1')
+	for (let message = 1; message <= 5; message++) {
+		written(loop, 10)
+		await forwarded(path, { ...options, create })
+	}
+	for (const seq of [5, 4]) await manager.streams.deleteMessage(stream, seq)
+	// For longer than the servers know the ids of those.
+	await new Promise((resolve) => setTimeout(resolve, 300))
+	expect((await recordsOf(address)).map(({ seq }) => seq)).toEqual(
+		Array.from({ length: 30 }, (_none, at) => at + 1),
+	)
+	expect(await forwarded(path, options)).toMatchObject({
+		records: 20,
+		failures: 0,
+		acknowledged: { seq: 50 },
+	})
+	expect(await recordsOf(address)).toEqual(await recordsIn(path))
+	written(loop, 1)
+	await forwarded(path, options)
+	expect(await recordsOf(address)).toEqual(await recordsIn(path))
+})
+
+test('nothing is taken for acknowledged before the stream was asked, and a message that is none is named with what to do', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const { address, stream, options } = newStream()
+	const loop = writer(path, 'api-1')
+	written(loop, 10)
+	await forwarded(path, options)
+	await jetstream(connection).publish(await subjectIn(stream), 'garbage')
+	const forwarder = forwardChain(path, options)
+	expect(forwarder.stats().acknowledged).toEqual({ epoch: 0, seq: 0 })
+	const unfit = {
+		code: 'STREAM_UNFIT',
+		message: expect.stringMatching(
+			new RegExp(`message 2 .*delete that message \\(nats stream rmm ${stream} 2\\)`),
+		),
+	}
+	await expect(forwarder.flushed()).rejects.toMatchObject(unfit)
+	await expect(forwarder.done).rejects.toMatchObject(unfit)
+	await expect(forwarder.flushed()).rejects.toMatchObject(unfit)
+	await manager.streams.deleteMessage(stream, 2)
+	written(loop, 1)
+	expect(await forwarded(path, options)).toMatchObject({ records: 1, failures: 0 })
+	expect(await recordsOf(address)).toEqual(await recordsIn(path))
+})
+
+test('a gap at the end of a chain is sent once, whoever forwards it', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const { address, options } = newStream()
+	const appender = new FileChainAppender(path)
+	onTestFinished(() => appender.close())
+	const at = { epoch: appender.epoch, tsMs: 1_000_000 }
+	appender.append(gapRecord({ fromSeq: 1, toSeq: 3, count: 3, cause: 'overflow' }, at))
+	appender.flush()
+	expect(await forwarded(path, options)).toMatchObject({ records: 1, acknowledged: { seq: 3 } })
+	expect(await forwarded(path, options)).toMatchObject({ records: 0, acknowledged: { seq: 3 }, ahead: 0 })
+	expect(await recordsOf(address)).toEqual(await recordsIn(path))
+})
+
+test('a file that has less than the stream is told', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const { options } = newStream()
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: 'api-1' })
+	for (let batch = 0; batch < 10; batch++) written(loop, 10)
+	await loop.close()
+	expect(await forwarded(path, options)).toMatchObject({ ahead: 0, acknowledged: { seq: 100 } })
+	truncateSync(path, 1_000)
+	const lastSeq = (await recordsIn(path)).at(-1)?.seq ?? 0
+	expect(lastSeq).toBeLessThan(100)
+	const warning = new Promise<Error>((resolve) => process.once('warning', resolve))
+	expect(await forwarded(path, options)).toMatchObject({
+		records: 0,
+		ahead: 100 - lastSeq,
+		acknowledged: { seq: lastSeq },
+	})
+	expect((await warning).message).toContain(
+		`records up to seq 100 of ${JSON.stringify(path)}, and of those the file only the ones up to seq ${lastSeq}:`,
+	)
+})
+
+test('a second forwarder of a chain to a stream is refused, and a second stream of a subject', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const { stream, options } = newStream()
+	written(writer(path, 'api-1'), 1)
+	const first = forwardChain(path, options)
+	onTestFinished(() => first.close())
+	await first.flushed()
+	await expect(forwardChain(path, options).flushed()).rejects.toMatchObject({
+		code: 'CURSOR_IN_USE',
+		message: expect.stringMatching(
+			/^a forwarder of this chain to this stream runs in process \d+ on .*, and one is enough: stop one of them/,
+		),
+	})
+	await expect(forwardChain(path, { ...options, stream: 'another' }).flushed()).rejects.toMatchObject({
+		code: 'STREAM_UNFIT',
+		message: `the stream "another" could not be made: subjects overlap with an existing stream: choose another subject than ${stream} (--subject), or that stream`,
+	})
 })

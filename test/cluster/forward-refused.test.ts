@@ -1,0 +1,155 @@
+/** Servers that answer a forwarder, and refuse: what it says of it, when it ends, and which permissions are enough. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DiscardPolicy, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { type ForwardOptions, forwardChain, openStream, pullStream } from '../../src/cluster/index.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { eventually } from '../support/nats-cluster.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+/** As docs/guarantees.md has them, for a stream `mesh` and the subject `mesh`. */
+const FORWARDER = ['mesh.*.*', '$JS.API.INFO', '$JS.API.STREAM.INFO.mesh', '$JS.API.STREAM.MSG.GET.mesh']
+const CREATOR = [...FORWARDER, '$JS.API.STREAM.CREATE.mesh']
+const READER = [
+	'$JS.API.INFO',
+	'$JS.API.STREAM.INFO.mesh',
+	'$JS.API.STREAM.MSG.GET.mesh',
+	'$JS.API.CONSUMER.CREATE.mesh',
+	'$JS.API.CONSUMER.MSG.NEXT.mesh.>',
+	'$JS.API.CONSUMER.INFO.mesh.>',
+	'$JS.API.CONSUMER.DELETE.mesh.>',
+]
+
+let folder: string
+let server: NatsServer
+let connection: NatsConnection
+let manager: JetStreamManager
+const warnings: string[] = []
+const warned = (warning: Error) => void warnings.push(warning.message)
+
+beforeAll(async () => {
+	process.on('warning', warned)
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	const user = (name: string, publish: readonly string[]) =>
+		`{ user: ${name}, password: p, permissions: { publish: ${JSON.stringify(publish)}, subscribe: "_INBOX.>" } }`
+	const config = join(folder, 'users.conf')
+	writeFileSync(
+		config,
+		`authorization { users: [
+			{ user: admin, password: p }
+			{ user: mute, password: p, permissions: { publish: { deny: "mute.>" } } }
+			${user('forwarder', FORWARDER)}
+			${user('creator', CREATOR)}
+			${user('reader', READER)}
+		] }`,
+	)
+	server = await startNats({ storeDir: join(folder, 'store'), args: ['-c', config] })
+	connection = await connect({ servers: server.url, user: 'admin', pass: 'p' })
+	manager = await jetstreamManager(connection)
+}, 60_000)
+afterAll(async () => {
+	process.off('warning', warned)
+	await connection.close()
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+const as = (user: string) => ({ user, password: 'p' })
+
+function optionsOf(stream: string, user = 'admin'): ForwardOptions {
+	return { servers: server.url, stream, subject: stream, ...as(user), pollMs: 10 }
+}
+
+function newChain() {
+	const path = join(temporaryFolder(), 'node.chain')
+	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: 'api-1' })
+	onTestFinished(() => loop.close())
+	for (let count = 0; count < 10; count++) loop.info('x'.repeat(100))
+	loop.flush()
+	return { path, loop }
+}
+
+function forwarderOf(path: string, options: ForwardOptions) {
+	const forwarder = forwardChain(path, options)
+	onTestFinished(() => forwarder.close().catch(() => {}))
+	return forwarder
+}
+
+const warningsOf = (path: string) => warnings.filter((text) => text.includes(path))
+
+test('a stream that takes no more is said once, for as long as it lasts, and gets everything when it has room', async () => {
+	const { path } = newChain()
+	const stream = { name: 'full', subjects: ['full.*.*'], max_bytes: 150, discard: DiscardPolicy.New }
+	await manager.streams.add(stream)
+	const forwarder = forwarderOf(path, optionsOf('full'))
+	const said = new Set<string | undefined>()
+	await eventually('it has tried', async () => {
+		if (forwarder.stats().failures > 0) said.add(forwarder.stats().lastError)
+		return forwarder.stats().failures >= 3
+	})
+	await sleep(50)
+	expect([...said]).toEqual([
+		'the stream "full" takes no more: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
+	])
+	expect(warningsOf(path)).toHaveLength(1)
+	await manager.streams.update('full', { ...stream, max_bytes: 10_000 })
+	await forwarder.flushed()
+	expect(forwarder.stats()).toMatchObject({ records: 10, lastError: undefined })
+
+	await manager.streams.purge('full')
+	await manager.streams.update('full', { ...stream, max_bytes: 150 })
+	const next = forwarderOf(newChain().path, { ...optionsOf('full'), endWhenRefused: true })
+	await expect(next.flushed()).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
+	await expect(next.done).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
+})
+
+test('who may not publish is told so once, and ends where that is wanted', async () => {
+	const { path } = newChain()
+	await manager.streams.add({ name: 'mute', subjects: ['mute.*.*'] })
+	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
+	await eventually('it has tried', async () => forwarder.stats().failures >= 3)
+	expect(forwarder.stats().lastError).toMatch(
+		/^the stream "mute" is closed to this user: Permissions Violation for Publish to "mute\.api-1\..*"; it needs this permission$/,
+	)
+	expect(warningsOf(path)).toHaveLength(1)
+	await forwarder.close()
+	const ending = forwarderOf(path, { ...optionsOf('mute', 'mute'), endWhenRefused: true })
+	await expect(ending.flushed()).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
+	await expect(ending.flushed()).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
+	const stranger = forwarderOf(path, { ...optionsOf('mute'), password: 'wrong', endWhenRefused: true })
+	await expect(stranger.flushed()).rejects.toMatchObject({
+		code: 'CLUSTER_UNREACHABLE',
+		message: expect.stringContaining('Authorization Violation'),
+	})
+})
+
+test('the permissions that the guarantees list are enough to make a stream, to forward, to read, to follow and to pull', async () => {
+	const { path, loop } = newChain()
+	const creator = forwarderOf(path, { ...optionsOf('mesh', 'creator'), create: {}, endWhenRefused: true })
+	await creator.flushed()
+	await creator.close()
+	loop.info('more')
+	loop.flush()
+	const forwarder = forwarderOf(path, { ...optionsOf('mesh', 'forwarder'), endWhenRefused: true })
+	await forwarder.flushed()
+	expect(forwarder.stats()).toMatchObject({ records: 1, failures: 0, acknowledged: { seq: 11 } })
+
+	const chain = await openStream(`${server.url}/mesh`, as('reader'))
+	onTestFinished(() => chain.close())
+	expect(await collect(chain.records())).toHaveLength(11)
+	expect(await collect(chain.records({ fromSeq: 11 }))).toHaveLength(1)
+	expect(await chain.info()).toMatchObject({ records: 11 })
+	for await (const record of chain.tail({ afterSeq: 10 })) {
+		expect(record.message).toBe('more')
+		break
+	}
+	const pulled = await pullStream(`${server.url}/mesh`, temporaryFolder(), as('reader'))
+	expect(pulled).toMatchObject({ records: 11 })
+})
