@@ -17,6 +17,7 @@ import {
 } from '../options.ts'
 import { show } from '../record.ts'
 import { type Cluster, reasonOf } from './connection.ts'
+import { pause } from './waits.ts'
 
 /** How a stream is made that is not there. */
 export interface StreamSettings {
@@ -42,6 +43,9 @@ export const STREAM_SETTING_NAMES = [
 
 const NS_PER_MS = 1e6
 const DUPLICATE_WINDOW_MS = 120_000
+/** For two seconds in all. */
+const LEADER_LOOKS = 20
+const LEADER_LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
@@ -92,13 +96,27 @@ export async function fitStream(
 	prefix: string,
 	create: StreamSettings | undefined,
 ): Promise<StreamInfo> {
-	const info = (await streamInfo(cluster, stream)) ?? (await made(cluster, stream, prefix, create))
+	const info = await led(
+		cluster,
+		stream,
+		(await streamInfo(cluster, stream)) ?? (await made(cluster, stream, prefix, create)),
+	)
 	const unfit = whatIsUnfit(info.config, prefix)
 	if (unfit.length === 0) return info
 	throw new MeshChainError(
 		'STREAM_UNFIT',
 		`the stream ${show(stream)} would lose or refuse records: ${unfit.join('; ')}`,
 	)
+}
+
+/** A stream that others are making at this moment is there before it has a leader, and answers no request until then. */
+async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
+	let newest = info
+	for (let left = LEADER_LOOKS; left > 0 && newest.cluster !== undefined && !newest.cluster.leader; left--) {
+		await pause(LEADER_LOOK_MS, undefined)
+		newest = (await streamInfo(cluster, stream)) ?? newest
+	}
+	return newest
 }
 
 /** Undefined where there is none of the name. @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */

@@ -9,7 +9,7 @@ import type { FileChainOptions } from '../../src/chain/write/file-chain-options.
 import { consume } from '../../src/consume/consume.ts'
 import type { Cursor } from '../../src/consume/cursor-file.ts'
 import { resumeAfter } from '../../src/consume/resume.ts'
-import { type GapData, isGap, type LogRecord } from '../../src/record.ts'
+import { type GapData, gapRecord, isGap, type LogRecord } from '../../src/record.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
@@ -104,6 +104,22 @@ async function resumeIn(fs: MemoryFileSystem, cursor: Cursor): Promise<number> {
 	await chain.close()
 	return after
 }
+
+test('a gap that is the last of a chain does not come again', async () => {
+	const fs = new MemoryFileSystem()
+	const appender = new FileChainAppender(PATH, { fs })
+	append(appender, 5)
+	const { epoch } = appender
+	appender.append(
+		gapRecord({ fromSeq: 6, toSeq: 8, count: 3, cause: 'overflow' }, { epoch, tsMs: 1_000_000 }),
+	)
+	appender.flush()
+	expect(await resumeIn(fs, { epoch, seq: 8 })).toBe(8)
+	expect(await resumeIn(fs, { epoch, seq: 5 })).toBe(5)
+	append(appender, 1)
+	expect(await resumeIn(fs, { epoch, seq: 8 })).toBe(8)
+	await appender.close()
+})
 
 test(`nothing new is passed over, and nothing that was dealt with comes again (seed ${SEED})`, async () => {
 	const random = randomFrom(SEED)

@@ -1,0 +1,42 @@
+/** What the servers say of a stream that others are making at the same moment. */
+import { expect, test } from 'vitest'
+import type { Cluster } from '../../src/cluster/connection.ts'
+import { fitStream } from '../../src/cluster/stream.ts'
+
+const CONFIG = { retention: 'limits', max_msgs_per_subject: -1, max_msg_size: -1, subjects: ['mesh.*.*'] }
+const LEADERLESS = { config: CONFIG, cluster: { name: 'mesh' } }
+const LED = { config: CONFIG, cluster: { name: 'mesh', leader: 'server-1' } }
+
+/** Answers one after the other, and the last one for ever. */
+function clusterThatSays(answers: (object | Error)[], added: object | Error): Cluster {
+	const streams = {
+		info: async () => {
+			const answer = answers.length > 1 ? answers.shift() : answers[0]
+			if (answer instanceof Error) throw answer
+			return answer
+		},
+		add: async () => {
+			if (added instanceof Error) throw added
+			return added
+		},
+	}
+	return { manager: { streams }, refusal: () => undefined } as unknown as Cluster
+}
+
+const notThere = () => Object.assign(new Error('stream not found'), { code: 10_059 })
+const noAnswer = () => Object.assign(new Error('timeout'), { name: 'TimeoutError' })
+
+test('a stream that has no leader yet is waited for', async () => {
+	const cluster = clusterThatSays([LEADERLESS, LEADERLESS, LED], noAnswer())
+	expect(await fitStream(cluster, 'mesh', 'mesh', {})).toBe(LED)
+})
+
+test('a stream that was made without an answer is found, and one that was not made is said', async () => {
+	const made = clusterThatSays([notThere(), LED], noAnswer())
+	expect(await fitStream(made, 'mesh', 'mesh', {})).toBe(LED)
+	const none = clusterThatSays([notThere()], noAnswer())
+	await expect(fitStream(none, 'mesh', 'mesh', {})).rejects.toMatchObject({
+		code: 'CLUSTER_UNREACHABLE',
+		message: 'the stream "mesh" does not answer: no answer in time',
+	})
+})
