@@ -114,7 +114,7 @@ function watched(
 			if (status.type === 'reconnect') refusal = undefined
 			if (status.type !== 'error') continue
 			if (isDenied(status.error)) for (const listener of listeners) listener(status.error)
-			if (isRefusal(status.error)) refusal = `${reasonOf(status.error)}${adviceOf(status.error, options)}`
+			if (isLockedOut(status.error)) refusal = `${reasonOf(status.error)}${adviceOf(status.error, options)}`
 		}
 	}
 	watch().catch(() => {})
@@ -127,14 +127,15 @@ function watched(
 	}
 }
 
-function isRefusal({ name }: { readonly name?: unknown }): boolean {
-	return name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError'
+/** Whether the servers let nobody in with what was given. */
+export function isLockedOut(error: unknown): boolean {
+	return isOf(error, ({ name }) => name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError')
 }
 
 /** What to look at, where the reason does not say it. */
 function adviceOf(error: unknown, options: ConnectionOptions): string {
 	const thrown = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
-	if (isRefusal(thrown))
+	if (isLockedOut(thrown))
 		return [options.user, options.token, options.authenticator].some((way) => way !== undefined)
 			? ': the user, token, nkey or JWT that was given is unknown to the server, wrong or expired'
 			: ': the server asks for a user, token, nkeyFile or credsFile, and none was given'
@@ -149,9 +150,27 @@ function adviceOf(error: unknown, options: ConnectionOptions): string {
 
 /** Whether the servers do not permit something to this user, which no waiting changes. @param token of the subject; of any unless given. */
 export function isDenied(error: unknown, token = ''): error is Error {
-	const { name, subject, cause } = (error ?? {}) as Record<'name' | 'subject' | 'cause', unknown>
-	if (cause !== undefined && isDenied(cause, token)) return true
-	return name === 'PermissionViolationError' && String(subject).includes(token)
+	return isOf(
+		error,
+		({ name, subject }) => name === 'PermissionViolationError' && String(subject).includes(token),
+	)
+}
+
+/** An error of the client of NATS, or the cause of one. */
+interface ClientError {
+	readonly name?: unknown
+	readonly subject?: unknown
+	readonly cause?: unknown
+}
+
+function isOf(error: unknown, fits: (error: ClientError) => boolean): boolean {
+	for (
+		let thrown = error as ClientError | undefined;
+		thrown instanceof Error;
+		thrown = thrown.cause as ClientError
+	)
+		if (fits(thrown)) return true
+	return false
 }
 
 async function closed(connection: NatsConnection | undefined, dial: Dial): Promise<void> {
@@ -162,8 +181,7 @@ async function closed(connection: NatsConnection | undefined, dial: Dial): Promi
 /** What NATS says, which may be nothing but the name of an error. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
-	if (isDenied(error))
-		return `${messageOf(error)}: the servers do not permit it to this user (docs/errors.md lists what is needed)`
+	if (isDenied(error)) return `${messageOf(error)} (docs/guarantees.md lists the permissions that are needed)`
 	const message = messageOf(error)
 	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
 		return 'nobody answers: is JetStream enabled (nats-server -js), and has it a leader?'

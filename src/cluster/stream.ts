@@ -16,7 +16,7 @@ import {
 	invalidOption,
 } from '../options.ts'
 import { show } from '../record.ts'
-import { type Cluster, reasonOf } from './connection.ts'
+import { type Cluster, isDenied, isLockedOut, reasonOf } from './connection.ts'
 import { pause } from './waits.ts'
 
 /** How a stream is made that is not there. */
@@ -231,22 +231,13 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))
 		return `takes no more: ${reasonOf(error)}; raise its limits or those of its account, or let it remove the oldest (discard: old)`
-	if (isOf(error, ['PermissionViolationError']))
-		return `is closed to this user: ${reasonOf(error)}; it needs this permission`
-	return undefined
+	return isDenied(error) ? `is closed to this user: ${reasonOf(error)}` : undefined
 }
 
 /** Whether trying again is in vain until somebody changes something: the servers have answered, and refuse. */
 export function isRefusal(error: unknown): boolean {
 	if (error instanceof MeshChainError && error.code === 'STREAM_REFUSED') return true
-	return isOf(error, ['PermissionViolationError', 'AuthorizationError', 'UserAuthenticationExpiredError'])
-}
-
-/** By the names of the client's errors, also of those that are the cause of another. */
-function isOf(error: unknown, names: readonly string[]): boolean {
-	for (let thrown = error; thrown instanceof Error; thrown = thrown.cause)
-		if (names.includes(thrown.name)) return true
-	return false
+	return isDenied(error) || isLockedOut(error)
 }
 
 /** Of an answer of JetStream's. */

@@ -116,7 +116,7 @@ test('who may not publish is told so once, and ends where that is wanted', async
 	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
 	await eventually('it has tried', async () => forwarder.stats().failures >= 3)
 	expect(forwarder.stats().lastError).toMatch(
-		/^the stream "mute" is closed to this user: Permissions Violation for Publish to "mute\.api-1\..*"; it needs this permission$/,
+		/^the stream "mute" is closed to this user: Permissions Violation for Publish to "mute\.api-1\..*" \(docs\/guarantees\.md lists the permissions that are needed\)$/,
 	)
 	expect(warningsOf(path)).toHaveLength(1)
 	await forwarder.close()

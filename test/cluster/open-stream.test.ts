@@ -84,9 +84,11 @@ describe('permissions', () => {
 			const begunMs = performance.now()
 			const access = { user, password: PASSWORD }
 			const told = {
-				code: 'CLUSTER_UNREACHABLE',
+				code: user === 'noInfo' ? 'CLUSTER_UNREACHABLE' : 'STREAM_REFUSED',
 				message: expect.stringMatching(
-					new RegExp(`Publish to "${denied!.slice(0, -1).replaceAll(/[$.]/g, '\\$&')}.*docs/errors.md lists`),
+					new RegExp(
+						`Publish to "${denied!.slice(0, -1).replaceAll(/[$.]/g, '\\$&')}.*docs/guarantees.md lists`,
+					),
 				),
 			}
 			await expect(pullStream(address, temporaryFolder(), access)).rejects.toMatchObject(told)
