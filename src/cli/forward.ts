@@ -39,6 +39,11 @@ export const forward: Command = {
 			long: 'once',
 			help: 'end when what is there by now is acknowledged, or the servers refuse it; else one chain that cannot be forwarded ends all',
 		},
+		{
+			long: 'linger',
+			value: 'TIME',
+			help: 'after a message that was not full wait so long for more; 100ms unless told',
+		},
 		{ long: 'create', help: 'make the stream where there is none' },
 		{ long: 'replicas', value: 'COUNT', help: 'with --create: on so many servers; 1 unless told' },
 		{ long: 'storage', value: 'WHERE', choices: ['file', 'memory'], help: 'with --create: file or memory' },
@@ -101,12 +106,14 @@ async function optionsOf(invocation: Invocation): Promise<ForwardOptions> {
 	const create = settingsOf(invocation)
 	const subject = invocation.text('subject')
 	const node = invocation.text('node')
+	const linger = invocation.text('linger')
 	return {
 		...accessFrom(process.env),
 		servers,
 		stream,
 		...(subject === undefined ? {} : { subject }),
 		...(node === undefined ? {} : { node }),
+		...(linger === undefined ? {} : { lingerMs: parseDuration('--linger', linger) }),
 		...(create === undefined ? {} : { create }),
 	}
 }

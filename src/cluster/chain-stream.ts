@@ -29,7 +29,7 @@ export interface ReadRange {
 	readonly to: number
 }
 
-/** What is asked for ahead of what is read, at most: a server cuts off whom it has 64 MiB for. */
+/** What is asked for ahead of what is read, at most, by all that are read together: a server cuts off whom it has 64 MiB for. */
 const AHEAD_MESSAGES_MAX = 64
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024
 /** So long a request for messages waits for some before it is made again. */
@@ -45,9 +45,12 @@ export class ChainStream {
 	readonly stream: string
 	readonly source: ChainSubject
 	readonly #cluster: Cluster
+	readonly #readTogether: number
 
-	constructor(cluster: Cluster, stream: string, source: ChainSubject) {
+	/** @param readTogether how many there are of which each is read at the same time. */
+	constructor(cluster: Cluster, stream: string, source: ChainSubject, readTogether = 1) {
 		this.#cluster = cluster
+		this.#readTogether = readTogether
 		this.stream = stream
 		this.source = source
 	}
@@ -135,7 +138,7 @@ export class ChainStream {
 		follows: boolean,
 		signal: AbortSignal | undefined,
 	): AsyncGenerator<StreamFrame> {
-		const { manager, client, connection } = this.#cluster
+		const { manager, client } = this.#cluster
 		const made = await manager.consumers.add(this.stream, {
 			filter_subject: this.source.subject,
 			ack_policy: AckPolicy.None,
@@ -145,8 +148,6 @@ export class ChainStream {
 			mem_storage: true,
 			num_replicas: 1,
 		})
-		const { max_payload: messageBytesMax = AHEAD_BYTES_MAX } = connection.info ?? {}
-		const ahead = Math.max(2, Math.min(AHEAD_MESSAGES_MAX, Math.floor(AHEAD_BYTES_MAX / messageBytesMax)))
 		let denied: Error | undefined
 		let stop = () => {}
 		const unwatch = this.#cluster.onDenied((error) => {
@@ -160,7 +161,7 @@ export class ChainStream {
 			let delivered = 0
 			while (!signal?.aborted) {
 				const messages = await consumer.consume({
-					max_messages: ahead,
+					max_messages: this.#ahead,
 					expires: REQUEST_MS,
 					abort_on_missing_resource: true,
 				})
@@ -197,6 +198,13 @@ export class ChainStream {
 			unwatch()
 			await manager.consumers.delete(this.stream, made.name).catch(() => {})
 		}
+	}
+
+	/** Two at least: one that is read, and one that comes. */
+	get #ahead(): number {
+		const { max_payload: bytesMax = AHEAD_BYTES_MAX } = this.#cluster.connection.info ?? {}
+		const ahead = Math.min(AHEAD_MESSAGES_MAX, AHEAD_BYTES_MAX / bytesMax) / this.#readTogether
+		return Math.max(2, Math.floor(ahead))
 	}
 
 	#toFrame(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamFrame {

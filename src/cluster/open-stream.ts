@@ -50,7 +50,8 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 		// An address again: what comes before the first server holds for all of them.
 		const name = `${parsed.servers.map((server, at) => (at === 0 ? server : server.replace(/^\w+:\/\//, ''))).join(',')}/${parsed.stream}`
 		const chains = sources.map(
-			(source) => new StreamChain(name, new ChainStream(cluster, parsed.stream, source), release),
+			(source) =>
+				new StreamChain(name, new ChainStream(cluster, parsed.stream, source, sources.length), release),
 		)
 		return chains.length === 1 ? chains[0]! : mergeChains(chains)
 	} catch (error) {
