@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Unpackr } from 'msgpackr'
+import pLimit from 'p-limit'
 import { forwardChain, openStream, pullStream } from '../../dist/cluster/index.js'
 import { FileChainAppender, MeshLoop } from '../../dist/index.js'
 import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
@@ -73,14 +74,13 @@ async function small() {
 		await addStream(connection, 'mesh', { max_age: HOUR_NS })
 		const client = jetstream(connection)
 		const body = Buffer.alloc(1024, 'x')
+		const limit = pLimit(SMALL_UNDER_WAY)
 		const start = performance.now()
-		const underWay = new Set()
-		for (let index = 0; index < job.messages; index++) {
-			if (underWay.size >= SMALL_UNDER_WAY) await Promise.race(underWay)
-			const sent = client.publish(`mesh.node-${index % job.nodes}`, body).finally(() => underWay.delete(sent))
-			underWay.add(sent)
-		}
-		await Promise.all(underWay)
+		await Promise.all(
+			Array.from({ length: job.messages }, (_unused, index) =>
+				limit(() => client.publish(`mesh.node-${index % job.nodes}`, body)),
+			),
+		)
 		const elapsedMs = performance.now() - start
 		await connection.close()
 		return { messagesPerSecond: (job.messages / elapsedMs) * 1000 }

@@ -103,7 +103,7 @@ function quotedRows(text: string): string[] {
 	return rows
 }
 
-test.each(['README.md', 'docs/performance.md'])(
+test.each(['README.md', 'docs/performance.md', 'docs/scale.md'])(
 	'%s quotes only what the stored run printed, on its machine',
 	(name) => {
 		const printed = readFileSync(join(RESULTS, 'full.md'), 'utf8').split('\n')
