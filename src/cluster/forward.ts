@@ -248,9 +248,9 @@ class ChainForwarder implements Forwarder {
 		await file.save(this.#acknowledged ?? NOTHING)
 	}
 
-	/** Until more has come together for the next message; somebody who waits for it is not kept waiting. */
+	/** Until more has come together for the next message, or somebody says that they wait for it. */
 	async #linger(): Promise<void> {
-		if (this.#waiters.size > 0 || this.#isOver) return
+		if (this.#isOver) return
 		await new Promise<void>((resolve) => {
 			const timer = setTimeout(resolve, this.#options.lingerMs)
 			this.#hurry = () => {

@@ -37,6 +37,7 @@ const SCAN_MS = 100
 const QUEUE_SAMPLES = 20_000
 /** Messages that one source publishes at once when it floods. */
 const FLOOD = 60_000
+const FLOOD_MAX = 8 * FLOOD
 const DAY_MS = 86_400_000
 
 type Kind = 'flood' | 'clock years off' | 'garbage' | 'changing type' | 'own clock' | 'plain'
@@ -207,8 +208,7 @@ class Fleet {
 				await pause(10)
 			}
 		})()
-		for (let left = FLOOD; left > 0; left--) this.publishers[0]!.publish(this.#sender, false)
-		await pause(500)
+		await this.#flood()
 		const fromMs = Date.now()
 		await this.#nats.kill()
 		await pause(300)
@@ -220,6 +220,16 @@ class Fleet {
 		isOver = true
 		await publishing
 		await this.#settled()
+	}
+
+	/** Until more has come at once than the queue holds: how much that is, is the machine's. */
+	async #flood(): Promise<void> {
+		const dropped = async () => (await this.manager.status('fleet.0')).counts.dropped.overflow
+		const before = await dropped()
+		for (let messages = FLOOD; messages <= FLOOD_MAX && (await dropped()) === before; messages *= 2) {
+			for (let left = messages; left > 0; left--) this.publishers[0]!.publish(this.#sender, false)
+			await pause(500)
+		}
 	}
 
 	/** Counters go on where they were. */

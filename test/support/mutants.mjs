@@ -303,8 +303,8 @@ const MUTANTS = [
 	{
 		name: 'cluster: somebody who waits is kept waiting',
 		file: 'src/cluster/forward.ts',
-		from: 'if (this.#waiters.size > 0 || this.#isOver) return',
-		to: 'if (this.#isOver) return',
+		from: '\t\t\tthis.#hurry?.()\n',
+		to: '',
 		tests: ['test/cluster/forward.test.ts'],
 	},
 	{
