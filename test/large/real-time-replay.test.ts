@@ -11,7 +11,10 @@ import { temporaryFolder } from '../support/temporary.ts'
 const LATE_MS_MAX = 20
 const STEP_MS = 5
 
-test('the last event comes within 20 ms of its time, in real time and ten times as fast', async () => {
+// A machine that stands still for a moment stands still for the last event too: it has three chances, and what is always late fails in each.
+test('the last event comes within 20 ms of its time, in real time and ten times as fast', {
+	retry: 2,
+}, async () => {
 	const seconds = sizeOf('REPLAY_SECONDS')
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = new FileChainAppender(path)
