@@ -130,30 +130,6 @@ test('a forwarder that follows ships what comes, and another goes on where it en
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('where a message ended within a frame, the next forwarder goes on there', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
-	const { address, stream, options } = newStream()
-	// A frame of 60 kB is more than such a message holds: it is parted.
-	await manager.streams.add({
-		name: stream,
-		subjects: [`${stream}.*.*`],
-		max_msg_size: 64 * 1024,
-		duplicate_window: 100e6,
-	})
-	const loop = writer(path, 'api-1')
-	for (let index = 0; index < 6; index++) loop.info(`${index} ${'x'.repeat(10_000)}`)
-	loop.flush()
-	const { records, messages } = await forwarded(path, options)
-	expect([records, messages > 1]).toEqual([6, true])
-	await manager.streams.deleteMessage(stream, messages)
-	const kept = (await recordsOf(address)).length
-	expect(kept).toBeGreaterThan(0)
-	expect(kept).toBeLessThan(6)
-	await new Promise((resolve) => setTimeout(resolve, 300))
-	expect(await forwarded(path, options)).toMatchObject({ records: 6 - kept })
-	expect(await recordsOf(address)).toEqual(await recordsIn(path))
-})
-
 test('a node that writes all the time sends a message now and then, and nobody who waits for one is kept waiting', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()

@@ -17,6 +17,7 @@ import { connect, headers } from '@nats-io/transport-node'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
+import { ChainBuilder } from '../../src/chain/write/chain-builder.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
 import { type ForwardOptions, forwardChain, pullStream } from '../../src/cluster/index.ts'
@@ -524,6 +525,20 @@ test('an aborted pull does not wait for servers that are gone', async () => {
 })
 
 describe('refused, and everything left as it is', () => {
+	test('a file of the same chain whose last record is another one than the stream has', async () => {
+		const { stream, address, into } = newStream()
+		await published(stream, 'n', [run(1, 20)])
+		const { chains } = await pullStream(address, into)
+		const { path, chainId } = chains[0]!
+		for (const file of [path, `${path}.durable`]) rmSync(file, { force: true })
+		const builder = new ChainBuilder(path, { chainId, mode: 0o600, fs: nodeFileSystem })
+		for (const each of run(1, 20)) builder.push(each.seq === 20 ? { ...each, message: 'changed' } : each)
+		builder.finish()
+		const before = readFileSync(path)
+		await expect(pullStream(address, into)).rejects.toMatchObject({ code: 'CHAIN_MISMATCH', path })
+		expect(readFileSync(path).equals(before)).toBe(true)
+	})
+
 	test('a file of another chain, of no chain, of a writer of its own, and one that somebody wrote into', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])

@@ -287,13 +287,6 @@ const MUTANTS = [
 		tests: ['test/cluster/exactly-once.test.ts'],
 	},
 	{
-		name: 'cluster: records of a frame that the stream has are sent again',
-		file: 'src/cluster/forward.ts',
-		from: 'else if (frame.baseSeq > seq) builder.addFrame(frame)',
-		to: 'else if (frame.baseSeq > 0) builder.addFrame(frame)',
-		tests: ['test/cluster'],
-	},
-	{
 		name: 'cluster: what was forwarded is not asked for',
 		file: 'src/cluster/forward.ts',
 		from: 'const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING',
