@@ -2,12 +2,12 @@
  * The messages of one chain in a stream, as frames: from any place on to the end it has, or followed. A server that goes away meanwhile is waited for, and it goes
  * on behind the last message that was read.
  */
-import { AckPolicy, DeliverPolicy, type LastForMsgRequest, type StoredMsg } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, type StoredMsg } from '@nats-io/jetstream'
 import type { Frame } from '../chain/format/frame.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import { type Cluster, isDenied } from './connection.ts'
-import { framesOf, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
-import { newestOf } from './place.ts'
+import { framesOf, isFence, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { newestOf, nextWithRecords } from './place.ts'
 import { unreachable } from './stream.ts'
 import type { ChainSubject } from './subjects.ts'
 import { pause } from './waits.ts'
@@ -63,10 +63,8 @@ export class ChainStream {
 
 	/** The first message at a place of the stream or behind it; undefined where there is none. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
 	firstFrom(from: number): Promise<StreamFrame | undefined> {
-		// Its type knows one query less than the servers.
-		const query = { seq: Math.max(1, from), next_by_subj: this.source.subject } as unknown
-		const { streams } = this.#cluster.manager
-		return this.#ask(() => streams.getMessage(this.stream, query as LastForMsgRequest), undefined)
+		const { subject } = this.source
+		return this.#ask(() => nextWithRecords(this.#cluster, this.stream, subject, from), undefined)
 	}
 
 	/** What is there of a range. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
@@ -81,7 +79,7 @@ export class ChainStream {
 
 	/** The stream's leader, who has everything that was acknowledged. While there is none it is waited for. */
 	async #ask(
-		ask: () => Promise<StoredMsg | null | undefined>,
+		ask: () => Promise<StoredMsg | undefined>,
 		signal: AbortSignal | undefined,
 	): Promise<StreamFrame | undefined> {
 		const { connection } = this.#cluster
@@ -89,7 +87,7 @@ export class ChainStream {
 		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
 			try {
 				const message = await ask()
-				if (message === null || message === undefined) return undefined
+				if (message === undefined) return undefined
 				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
 			} catch (error) {
 				if (isDenied(error) || performance.now() - beganMs > PATIENCE_MS || connection.isClosed())
@@ -177,7 +175,8 @@ export class ChainStream {
 							throw new Error('a message was lost on its way')
 						if (message.seq > to) return
 						const cameMs = performance.now()
-						yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
+						if (!isFence(message))
+							yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
 						if (!follows && (message.info.pending === 0 || message.seq === to)) return
 						// Behind a reader's back the client would ask again and again, for what all comes at once then.
 						if (performance.now() - cameMs > REQUEST_MS) return

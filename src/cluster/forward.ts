@@ -15,7 +15,7 @@ import { warn } from '../report.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
 import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
-import { lastMessage, limitsOf } from './place.ts'
+import { limitsOf, placeOf } from './place.ts'
 import { Publisher, SentElsewhere } from './publisher.ts'
 import { fitStream, isRefusal } from './stream.ts'
 import { subjectOf } from './subjects.ts'
@@ -68,7 +68,8 @@ export interface Forwarder extends AsyncDisposable {
  *
  * Each message holds many records of the chain and has one subject, `<subject>.<node>.<chain id>`. One message of a chain is under way at a time, and says which
  * one it expects before it: so the stream has them in the order of the chain, whoever was killed. Before anything is sent again, the stream is asked for its last
- * message of the chain; nothing depends on how long the servers remember ids. Where the stream has removed all of them by its limits, a cursor beside the chain,
+ * message of the chain; nothing depends on how long the servers remember ids. In a stream with replicas two messages without a body go before, so that nothing older is
+ * under way any more. Where the stream has removed all of them by its limits, a cursor beside the chain,
  * `CHAIN.forward-….cursor`, says how far it was. One forwarder of a chain and a stream runs at a time.
  *
  * @param path of the chain's file, which has to be there.
@@ -199,7 +200,8 @@ class ChainForwarder implements Forwarder {
 		const subject = subjectOf(prefix, node, chain.chainId)
 		const file = this.#cursorFile(chain, `${stream}@${info.created}`)
 		this.#counts.resumes++
-		const last = await lastMessage(this.#cluster, stream, subject, chain.chainId)
+		const place = await placeOf(this.#cluster, stream, subject, chain.chainId)
+		const { last } = place
 		const builder = new MessageBuilder(
 			chain.chainId,
 			limitsOf(this.#cluster, info, messageBytes),
@@ -211,7 +213,8 @@ class ChainForwarder implements Forwarder {
 		let seq = await resumeAfter(chain, cursor)
 		if (last !== undefined && seq < last.seq) this.#isBehind(seq, last.seq)
 		this.#acknowledge({ epoch: cursor.epoch, seq })
-		const publisher = new Publisher(this.#cluster, this.#options, subject, last?.streamSeq ?? 0, (message) =>
+		const isReplicated = info.config.num_replicas > 1
+		const publisher = new Publisher(this.#cluster, this.#options, subject, place, isReplicated, (message) =>
 			this.#took(message),
 		)
 		const send = async () => {

@@ -19,7 +19,7 @@ import {
 import type { JetStreamStats } from './jetstream-stats.ts'
 import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
 import { PendingRecords } from './pending-records.ts'
-import { lastMessage, limitsOf } from './place.ts'
+import { limitsOf, placeOf } from './place.ts'
 import { Publisher } from './publisher.ts'
 import { fitStream, unreachable } from './stream.ts'
 import { subjectOf } from './subjects.ts'
@@ -272,11 +272,13 @@ export class JetStreamAppender implements LogChainAppender {
 	/** From where the stream is on: what is stored there is not sent again. */
 	async #resume(cluster: Cluster, info: StreamInfo, subject: string) {
 		const { stream, messageBytes } = this.#options
-		const last = await lastMessage(cluster, stream, subject, this.chainId)
+		const place = await placeOf(cluster, stream, subject, this.chainId)
+		const { last } = place
 		if (last !== undefined) this.#acknowledge(last.seq)
 		const limits = limitsOf(cluster, info, messageBytes)
 		const builder = new MessageBuilder(this.chainId, limits, last?.sums ?? NO_SUMS)
-		const publisher = new Publisher(cluster, this.#options, subject, last?.streamSeq ?? 0, (message) =>
+		const isReplicated = info.config.num_replicas > 1
+		const publisher = new Publisher(cluster, this.#options, subject, place, isReplicated, (message) =>
 			this.#took(message),
 		)
 		const next = this.#pending.count === 0 ? undefined : this.#pending.at(this.#pending.first)

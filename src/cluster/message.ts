@@ -243,6 +243,11 @@ export class MessageBuilder {
 	}
 }
 
+/** A message without a body holds no records: a `Publisher` sends them to know that nothing older is under way. */
+export function isFence({ data }: { readonly data: Uint8Array }): boolean {
+	return data.length === 0
+}
+
 /** The frames of a message that verify, in order; `isWhole` says whether those are all. */
 export function framesOf(
 	body: Uint8Array,

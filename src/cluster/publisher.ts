@@ -1,7 +1,8 @@
 /** Sends the messages of a chain, each once and in order: the servers refuse one that does not come behind the one that it should come behind. */
 import { headers } from '@nats-io/transport-node'
 import type { Cluster } from './connection.ts'
-import { type OutgoingMessage, SUMS_HEADER } from './message.ts'
+import { isFence, type OutgoingMessage, SUMS_HEADER } from './message.ts'
+import { nextOf, type Place } from './place.ts'
 import { codeOf, unreachable } from './stream.ts'
 
 export interface PublisherOptions {
@@ -16,28 +17,44 @@ const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 /** So many messages wait while one is under way: the next one goes the moment that one is answered, and the memory they take is bounded. */
 const AHEAD = 3
 
-/** One message at a time is under way. What fails takes those behind it along: each expects the one before it. */
+const FENCE = { body: new Uint8Array(0), sums: undefined }
+
+/**
+ * One message at a time is under way. What fails takes those behind it along: each expects the one before it.
+ *
+ * Where a stream has replicas, servers of version 2.9 compare what a message expects with what the leader has stored, and never again: a message that is sent once
+ * more while the first one is not stored yet would be stored beside it. (Were it refused for its id, it would be worse: a server that is killed has forgotten how many were
+ * refused, and stores again what it finds in its log.) So before the first message there go two without a body, the fences. What was accepted before the first one
+ * was stored comes before the second one, and nothing older is accepted behind that: when both are stored, the stream shows whether anything was under way.
+ */
 export class Publisher {
 	readonly #cluster: Cluster
 	readonly #options: PublisherOptions
 	readonly #subject: string
 	readonly #took: (message: OutgoingMessage) => void
-	#streamSeq: number
+	readonly #place: Place
+	/** What the next message must expect before it. */
+	#expectSeq: number
+	#needsFence: boolean
 	#last: Promise<void> = Promise.resolve()
 	/** Those that are not known to be acknowledged, oldest first. */
 	readonly #open: Promise<void>[] = []
 
+	/** @param isReplicated whether the stream is on several servers. */
 	constructor(
 		cluster: Cluster,
 		options: PublisherOptions,
 		subject: string,
-		streamSeq: number,
+		place: Place,
+		isReplicated: boolean,
 		took: (message: OutgoingMessage) => void,
 	) {
 		this.#cluster = cluster
 		this.#options = options
 		this.#subject = subject
-		this.#streamSeq = streamSeq
+		this.#place = place
+		this.#expectSeq = place.expectSeq
+		this.#needsFence = isReplicated
 		this.#took = took
 	}
 
@@ -56,24 +73,49 @@ export class Publisher {
 	}
 
 	async #send(message: OutgoingMessage): Promise<void> {
-		const head = headers()
-		head.set(SUMS_HEADER, JSON.stringify(message.sums))
-		const { stream, ackTimeoutMs } = this.#options
 		try {
-			const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, message.body, {
-				msgID: message.id,
-				headers: head,
-				expect: { streamName: stream, lastSubjectSequence: this.#streamSeq },
-				timeout: ackTimeoutMs,
-				retries: 0,
-			})
-			if (duplicate) throw new SentElsewhere()
-			this.#streamSeq = seq
+			if (this.#needsFence) await this.#fence()
+			this.#needsFence = false
+			// An id that is known, of a message that is not there, is that of one that somebody has deleted.
+			if (await this.#put(message, { msgID: message.id })) await this.#put(message)
 			this.#took(message)
 		} catch (error) {
 			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
-			throw error instanceof SentElsewhere ? error : unreachable(this.#cluster, stream, error)
+			throw error instanceof SentElsewhere ? error : unreachable(this.#cluster, this.#options.stream, error)
 		}
+	}
+
+	/** @throws {SentElsewhere} where records have come behind the place that is known. */
+	async #fence(): Promise<void> {
+		await this.#put(FENCE, {}, false)
+		await this.#put(FENCE)
+		// A leader that is new may not have all of it yet: it has, once it shows the second fence.
+		for (let seq = this.#place.lastStreamSeq; seq < this.#expectSeq; ) {
+			const message = await nextOf(this.#cluster, this.#options.stream, this.#subject, seq + 1)
+			if (message === undefined || !isFence(message)) throw new SentElsewhere()
+			seq = message.seq
+		}
+	}
+
+	/** @returns whether the servers know its id, and have not stored it. */
+	async #put(
+		{ body, sums }: Pick<OutgoingMessage, 'body' | 'sums'> | typeof FENCE,
+		id: { readonly msgID?: string } = {},
+		expects = true,
+	): Promise<boolean> {
+		const { stream: streamName, ackTimeoutMs: timeout } = this.#options
+		// The client adds its own to it.
+		const head = headers()
+		if (sums !== undefined) head.set(SUMS_HEADER, JSON.stringify(sums))
+		const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, body, {
+			...id,
+			headers: head,
+			expect: expects ? { streamName, lastSubjectSequence: this.#expectSeq } : { streamName },
+			timeout,
+			retries: 0,
+		})
+		if (!duplicate) this.#expectSeq = seq
+		return duplicate
 	}
 }
 

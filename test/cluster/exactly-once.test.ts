@@ -145,7 +145,7 @@ test('a stream that is made anew while a forwarder runs gets everything', async 
 
 test('an id that the servers remember is not taken for the record', async () => {
 	const { path, loop } = newChain()
-	const options = optionsOf({ duplicateWindowMs: 1_000 })
+	const options = optionsOf({ duplicateWindowMs: 600_000 })
 	loop.info('first')
 	loop.flush()
 	const forwarder = forwarderOf(path, options)
@@ -157,8 +157,7 @@ test('an id that the servers remember is not taken for the record', async () => 
 		if (name.includes('.forward-')) rmSync(join(dirname(path), name))
 	const next = forwarderOf(path, options)
 	await next.flushed()
-	expect(next.stats()).toMatchObject({ records: 1, messages: 1 })
-	expect(next.stats().failures).toBeGreaterThan(0)
+	expect(next.stats()).toMatchObject({ records: 1, messages: 1, failures: 0 })
 	expect(await seqsIn(options)).toEqual([1])
 })
 

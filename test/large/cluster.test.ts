@@ -13,7 +13,7 @@ import { connect } from '@nats-io/transport-node'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { type ForwardOptions, openStream, pullStream } from '../../src/cluster/index.ts'
-import { framesOf, recordsOf } from '../../src/cluster/message.ts'
+import { framesOf, isFence, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import type { LogRecord } from '../../src/record.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
@@ -243,7 +243,7 @@ class Fleet {
 /** The records of each message, by subject. */
 type Messages = ReadonlyMap<string, readonly (readonly LogRecord[])[]>
 
-/** All of the stream, one message after the other, as the plain client has it. */
+/** All of the stream that holds records, one message after the other, as the plain client has it. */
 async function messagesIn(cluster: NatsCluster): Promise<Messages> {
 	const bySubject = new Map<string, LogRecord[][]>()
 	const connection = await connect({ servers: cluster.urls })
@@ -252,7 +252,9 @@ async function messagesIn(cluster: NatsCluster): Promise<Messages> {
 		const { state } = await manager.streams.info(STREAM)
 		expect([state.first_seq, state.messages]).toEqual([1, state.last_seq])
 		for (let seq = 1; seq <= state.last_seq; seq++) {
-			const { subject, data } = (await manager.streams.getMessage(STREAM, { seq }))!
+			const message = (await manager.streams.getMessage(STREAM, { seq }))!
+			if (isFence(message)) continue
+			const { subject, data } = message
 			const messages = bySubject.get(subject) ?? []
 			bySubject.set(subject, messages)
 			messages.push(recordsOf(framesOf(data, parseSubject(subject)!.chainId))!)

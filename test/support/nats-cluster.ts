@@ -9,6 +9,7 @@ import { connect } from '@nats-io/transport-node'
 import { onTestFinished } from 'vitest'
 import { requirePackage } from './debian-package.ts'
 import { freePort } from './free-port.ts'
+import { freeze } from './nats-server.ts'
 import { temporaryFolder } from './temporary.ts'
 
 const SERVERS = 3
@@ -121,9 +122,10 @@ export class NatsCluster {
 		await gone
 	}
 
-	/** It does nothing, and nobody is told. */
+	/** It does nothing, and nobody is told. Returns when every thread of it stands. */
 	freeze(index: number): void {
-		this.#servers[index]?.kill('SIGSTOP')
+		const server = this.#servers[index]
+		if (server !== undefined && !hasEnded(server)) freeze(server.pid!)
 	}
 
 	thaw(index: number): void {

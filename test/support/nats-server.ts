@@ -57,7 +57,8 @@ async function endOf(server: ChildProcess, signal: NodeJS.Signals): Promise<void
 	await gone
 }
 
-function freeze(pid: number): void {
+/** Returns when every thread of a process stands. */
+export function freeze(pid: number): void {
 	process.kill(pid, 'SIGSTOP')
 	const stands = (thread: string) =>
 		/^\d+ \(.*\) T /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1'))

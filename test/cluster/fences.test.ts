@@ -1,0 +1,209 @@
+/** The messages without records that a forwarder sends before others: nothing older than they are is stored beside those, and whoever reads passes over them. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import {
+	type ForwardOptions,
+	forwardChain,
+	JetStreamAppender,
+	openStream,
+	pullStream,
+} from '../../src/cluster/index.ts'
+import { framesOf, isFence, recordsOf } from '../../src/cluster/message.ts'
+import { parseSubject } from '../../src/cluster/subjects.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { eventually, newNatsCluster } from '../support/nats-cluster.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { collect } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+let folder: string
+let server: NatsServer
+let connection: NatsConnection
+let manager: JetStreamManager
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
+	server = await startNats({ storeDir: folder })
+	connection = await connect({ servers: server.url })
+	manager = await jetstreamManager(connection)
+}, 60_000)
+afterAll(async () => {
+	await connection.close()
+	await server.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+function newChain() {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path)
+	const loop = new MeshLoop(appender, { nodeId: 'api-1' })
+	onTestFinished(() => loop.close())
+	return { path, loop, chainId: appender.chainId }
+}
+
+interface Stored {
+	/** Of the records, in the order of the stream. */
+	readonly seqs: number[]
+	/** Where there was a fence, `F`, where there was not, how many records. */
+	readonly messages: (number | 'F')[]
+}
+
+/** As the plain client has it. */
+async function storedIn(manager: JetStreamManager, stream: string): Promise<Stored> {
+	const stored: Stored = { seqs: [], messages: [] }
+	const { state } = await manager.streams.info(stream)
+	for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+		const message = await manager.streams.getMessage(stream, { seq })
+		if (message === null) continue
+		const { subject, data } = message
+		const records = isFence(message) ? [] : recordsOf(framesOf(data, parseSubject(subject)!.chainId))!
+		stored.seqs.push(...records.map((record) => record.seq))
+		stored.messages.push(records.length || 'F')
+	}
+	return stored
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
+
+test('what is sent again while a leader can store nothing is stored once, though no id is remembered', async () => {
+	const cluster = await newNatsCluster()
+	await cluster.startAll()
+	const { path, loop } = newChain()
+	const create = { replicas: 3, duplicateWindowMs: 100 }
+	const setUp = forwardChain(path, { servers: cluster.urls, create })
+	loop.info('first')
+	loop.flush()
+	await setUp.flushed()
+	await setUp.close()
+	const leader = await cluster.leaderOf('mesh')
+	const forwarder = forwardChain(path, { servers: cluster.urls[leader]!, pollMs: 10, ackTimeoutMs: 500 })
+	onTestFinished(() => forwarder.close())
+	const direct = new JetStreamAppender({ servers: cluster.urls[leader]!, node: 'direct', ackTimeoutMs: 500 })
+	const service = new MeshLoop(direct)
+	onTestFinished(() => service.close())
+	for (const each of [loop, service]) each.info('second')
+	loop.flush()
+	await forwarder.flushed()
+	await eventually('the direct one is there', async () => direct.committedSeq === 1)
+
+	const others = [0, 1, 2].filter((index) => index !== leader)
+	for (const index of others) cluster.freeze(index)
+	for (const each of [loop, service]) each.info('third')
+	loop.flush()
+	await eventually('they were sent again', async () => forwarder.stats().failures >= 3)
+	await eventually('and this one', async () => direct.stats().failures >= 1)
+	for (const index of others) cluster.thaw(index)
+	await forwarder.flushed()
+	await eventually('all is acknowledged', async () => direct.committedSeq === 2)
+
+	const connection = await connect({ servers: cluster.urls })
+	onTestFinished(() => connection.close())
+	const manager = await jetstreamManager(connection)
+	const { seqs, messages } = await storedIn(manager, 'mesh')
+	expect(seqs.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2, 3])
+	// Two before each first message, and those that were sent meanwhile.
+	expect(messages.filter((each) => each === 'F').length).toBeGreaterThan(6)
+
+	const address = `${cluster.address}/mesh?node=api-1`
+	await using chain = await openStream(address)
+	expect((await collect(chain.records())).map(({ seq }) => seq)).toEqual([1, 2, 3])
+}, 120_000)
+
+test('nothing to send is no fence, and neither is a stream on one server', async () => {
+	const cluster = await newNatsCluster()
+	await cluster.startAll()
+	const { path, loop } = newChain()
+	loop.info('first')
+	loop.flush()
+	const connection = await connect({ servers: cluster.urls })
+	onTestFinished(() => connection.close())
+	const manager = await jetstreamManager(connection)
+	const forward = async (options: Partial<ForwardOptions>) => {
+		await using forwarder = forwardChain(path, { servers: cluster.urls, ...options })
+		await forwarder.flushed()
+	}
+	await forward({ create: { replicas: 3 } })
+	for (let again = 0; again < 3; again++) await forward({})
+	expect((await storedIn(manager, 'mesh')).messages).toEqual(['F', 'F', 1])
+	await forward({ stream: 'one', subject: 'one', create: { replicas: 1 } })
+	expect((await storedIn(manager, 'one')).messages).toEqual([1])
+}, 120_000)
+
+/** A chain of messages with a record each, and fences where a list has them. */
+async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
+	const chain = newChain()
+	const options = { servers: server.url, stream, subject: stream, pollMs: 10 }
+	await manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
+	const client = jetstream(connection)
+	const subject = `${stream}.api-1.${chain.chainId}`
+	for (const message of messages) {
+		if (message === 'F') await client.publish(subject, new Uint8Array(0))
+		else {
+			chain.loop.info('record')
+			chain.loop.flush()
+			await using forwarder = forwardChain(chain.path, options)
+			await forwarder.flushed()
+		}
+	}
+	return { ...chain, options, address: `${server.url}/${stream}` }
+}
+
+test.each<[string, ('F' | 'R')[], number[]]>([
+	['before the first record', ['F', 'F', 'R', 'R'], []],
+	['between records', ['R', 'F', 'F', 'R', 'F', 'R'], []],
+	['behind the last one', ['R', 'R', 'F', 'F'], []],
+	['more than is looked back at once', ['R', ...Array.from({ length: 150 }, () => 'F' as const)], []],
+	['alone', ['F', 'F'], []],
+	['of which the last one was deleted', ['R', 'F', 'R', 'F', 'F'], [5]],
+	['behind a record that was deleted', ['R', 'R', 'F'], [2]],
+])('fences %s are passed over', async (what, messages, deleted) => {
+	const stream = what.replaceAll(' ', '-')
+	const { path, loop, options, address } = await streamWith(stream, messages)
+	for (const seq of deleted) await manager.streams.deleteMessage(stream, seq)
+	const kept = (await storedIn(manager, stream)).seqs
+
+	await using reader = await openStream(address)
+	expect((await collect(reader.records())).map(({ seq }) => seq)).toEqual(kept)
+	expect(await reader.info()).toMatchObject({ records: kept.length, damagedPlaces: 0 })
+	const pulled = temporaryFolder()
+	expect(await pullStream(address, pulled)).toMatchObject({ records: kept.length })
+	loop.info('more')
+	loop.flush()
+	await using forwarder = forwardChain(path, options)
+	await forwarder.flushed()
+	const all = upTo(messages.filter((message) => message === 'R').length + 1)
+	expect((await storedIn(manager, stream)).seqs).toEqual(all)
+
+	// It goes on in the file that was made of what was there before.
+	expect(await pullStream(address, pulled)).toMatchObject({ records: all.length - kept.length })
+	await using copy = await openChain(join(pulled, 'api-1.chain'))
+	expect((await collect(copy.records())).map(({ seq }) => seq)).toEqual(all)
+})
+
+test('a reader that follows a stream passes over fences, and goes on', async () => {
+	const { loop, path, options, address, chainId } = await streamWith('followed', ['R'])
+	await using reader = await openStream(address)
+	const over = new AbortController()
+	const seqs: number[] = []
+	const reading = (async () => {
+		for await (const { seq } of reader.tail({ afterSeq: 0, signal: over.signal })) seqs.push(seq)
+	})()
+	await eventually('the first one came', async () => seqs.length === 1)
+	for (let count = 0; count < 3; count++)
+		await jetstream(connection).publish(`followed.api-1.${chainId}`, new Uint8Array(0))
+	await sleep(100)
+	loop.info('second')
+	loop.flush()
+	await using forwarder = forwardChain(path, options)
+	await forwarder.flushed()
+	await eventually('the second one came', async () => seqs.length === 2)
+	over.abort()
+	await reading
+	expect(seqs).toEqual([1, 2])
+})
