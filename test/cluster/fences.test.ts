@@ -82,7 +82,7 @@ test('what is sent again while a leader can store nothing is stored once, though
 	await setUp.flushed()
 	await setUp.close()
 	const leader = await cluster.leaderOf('mesh')
-	const forwarder = forwardChain(path, { servers: cluster.urls[leader]!, pollMs: 10, ackTimeoutMs: 500 })
+	const forwarder = forwardChain(path, { servers: cluster.urls[leader]!, pollMs: 10, ackTimeoutMs: 1_000 })
 	onTestFinished(() => forwarder.close())
 	const direct = new JetStreamAppender({ servers: cluster.urls[leader]!, node: 'direct', ackTimeoutMs: 500 })
 	const service = new MeshLoop(direct)
@@ -98,6 +98,9 @@ test('what is sent again while a leader can store nothing is stored once, though
 	loop.flush()
 	await eventually('they were sent again', async () => forwarder.stats().failures >= 3)
 	await eventually('and this one', async () => direct.stats().failures >= 1)
+	// What is under way is stored between the look at the stream and the fences.
+	const { resumes } = forwarder.stats()
+	await eventually('the stream was looked at again', async () => forwarder.stats().resumes > resumes)
 	for (const index of others) cluster.thaw(index)
 	await forwarder.flushed()
 	await eventually('all is acknowledged', async () => direct.committedSeq === 2)
