@@ -1,37 +1,20 @@
 /** What could put a record into a stream twice, or pass it over: records that the stream has removed, ids that are remembered, a forwarder that is not alone. */
 import { once } from 'node:events'
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, type StreamSettings } from '../../src/cluster/index.ts'
 import { framesOf, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { eventually } from '../support/nats-cluster.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let server: NatsServer
-let connection: NatsConnection
-let manager: JetStreamManager
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: folder })
-	connection = await connect({ servers: server.url })
-	manager = await jetstreamManager(connection)
-}, 60_000)
-afterAll(async () => {
-	await connection.close()
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const server = natsForFile()
 
 let made = 0
 
@@ -55,15 +38,15 @@ function forwarderOf(path: string, options: ForwardOptions) {
 }
 
 async function messagesIn(stream: string): Promise<number> {
-	return (await manager.streams.info(stream)).state.messages
+	return (await server.manager.streams.info(stream)).state.messages
 }
 
 /** All that was stored, as the plain client has it: a reader would pass over what comes twice. */
 async function seqsIn({ stream }: { readonly stream: string }): Promise<number[]> {
 	const seqs: number[] = []
-	const { state } = await manager.streams.info(stream)
+	const { state } = await server.manager.streams.info(stream)
 	for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-		const { subject, data } = (await manager.streams.getMessage(stream, { seq }))!
+		const { subject, data } = (await server.manager.streams.getMessage(stream, { seq }))!
 		for (const record of recordsOf(framesOf(data, parseSubject(subject)!.chainId))!) seqs.push(record.seq)
 	}
 	return seqs
@@ -135,7 +118,7 @@ test('a stream that is made anew while a forwarder runs gets everything', async 
 	loop.flush()
 	const forwarder = forwarderOf(path, options)
 	await forwarder.flushed()
-	await manager.streams.delete(options.stream)
+	await server.manager.streams.delete(options.stream)
 	loop.info('after')
 	loop.flush()
 	await eventually('it is there again', async () => (await messagesIn(options.stream)) > 0)
@@ -152,7 +135,7 @@ test('an id that the servers remember is not taken for the record', async () => 
 	await forwarder.flushed()
 	await forwarder.close()
 	// Gone from the stream, and from what is beside the chain: it has to come again, and the servers know its id.
-	await manager.streams.purge(options.stream)
+	await server.manager.streams.purge(options.stream)
 	for (const name of readdirSync(dirname(path)))
 		if (name.includes('.forward-')) rmSync(join(dirname(path), name))
 	const next = forwarderOf(path, options)

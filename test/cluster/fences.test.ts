@@ -1,11 +1,9 @@
 /** The messages without records that a forwarder sends before others: nothing older than they are is stored beside those, and whoever reads passes over them. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import {
@@ -19,25 +17,11 @@ import { framesOf, isFence, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { eventually, newNatsCluster } from '../support/nats-cluster.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let server: NatsServer
-let connection: NatsConnection
-let manager: JetStreamManager
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: folder })
-	connection = await connect({ servers: server.url })
-	manager = await jetstreamManager(connection)
-}, 60_000)
-afterAll(async () => {
-	await connection.close()
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const server = natsForFile()
 
 function newChain() {
 	const path = join(temporaryFolder(), 'node.chain')
@@ -55,11 +39,11 @@ interface Stored {
 }
 
 /** As the plain client has it. */
-async function storedIn(manager: JetStreamManager, stream: string): Promise<Stored> {
+async function storedIn({ streams }: JetStreamManager, stream: string): Promise<Stored> {
 	const stored: Stored = { seqs: [], messages: [] }
-	const { state } = await manager.streams.info(stream)
+	const { state } = await streams.info(stream)
 	for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-		const message = await manager.streams.getMessage(stream, { seq })
+		const message = await streams.getMessage(stream, { seq })
 		if (message === null) continue
 		const { subject, data } = message
 		const records = isFence(message) ? [] : recordsOf(framesOf(data, parseSubject(subject)!.chainId))!
@@ -142,11 +126,10 @@ test('nothing to send is no fence, and neither is a stream on one server', async
 async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 	const chain = newChain()
 	const options = { servers: server.url, stream, subject: stream, pollMs: 10 }
-	await manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
-	const client = jetstream(connection)
+	await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
 	const subject = `${stream}.api-1.${chain.chainId}`
 	for (const message of messages) {
-		if (message === 'F') await client.publish(subject, new Uint8Array(0))
+		if (message === 'F') await server.client.publish(subject, new Uint8Array(0))
 		else {
 			chain.loop.info('record')
 			chain.loop.flush()
@@ -168,8 +151,8 @@ test.each<[string, ('F' | 'R')[], number[]]>([
 ])('fences %s are passed over', async (what, messages, deleted) => {
 	const stream = what.replaceAll(' ', '-')
 	const { path, loop, options, address } = await streamWith(stream, messages)
-	for (const seq of deleted) await manager.streams.deleteMessage(stream, seq)
-	const kept = (await storedIn(manager, stream)).seqs
+	for (const seq of deleted) await server.manager.streams.deleteMessage(stream, seq)
+	const kept = (await storedIn(server.manager, stream)).seqs
 
 	await using reader = await openStream(address)
 	expect((await collect(reader.records())).map(({ seq }) => seq)).toEqual(kept)
@@ -181,7 +164,7 @@ test.each<[string, ('F' | 'R')[], number[]]>([
 	await using forwarder = forwardChain(path, options)
 	await forwarder.flushed()
 	const all = upTo(messages.filter((message) => message === 'R').length + 1)
-	expect((await storedIn(manager, stream)).seqs).toEqual(all)
+	expect((await storedIn(server.manager, stream)).seqs).toEqual(all)
 
 	// It goes on in the file that was made of what was there before.
 	expect(await pullStream(address, pulled)).toMatchObject({ records: all.length - kept.length })
@@ -199,7 +182,7 @@ test('a reader that follows a stream passes over fences, and goes on', async () 
 	})()
 	await eventually('the first one came', async () => seqs.length === 1)
 	for (let count = 0; count < 3; count++)
-		await jetstream(connection).publish(`followed.api-1.${chainId}`, new Uint8Array(0))
+		await server.client.publish(`followed.api-1.${chainId}`, new Uint8Array(0))
 	await sleep(100)
 	loop.info('second')
 	loop.flush()

@@ -1,16 +1,13 @@
 /** Servers that answer a forwarder, and refuse: what it says of it, when it ends, and which permissions are enough. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DiscardPolicy, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { DiscardPolicy } from '@nats-io/jetstream'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, openStream, pullStream } from '../../src/cluster/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { eventually } from '../support/nats-cluster.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -27,39 +24,23 @@ const READER = [
 	'$JS.API.CONSUMER.DELETE.mesh.>',
 ]
 
-let folder: string
-let server: NatsServer
-let connection: NatsConnection
-let manager: JetStreamManager
+const userOf = (name: string, publish: readonly string[]) =>
+	`{ user: ${name}, password: p, permissions: { publish: ${JSON.stringify(publish)}, subscribe: "_INBOX.>" } }`
+const server = natsForFile({
+	config: `authorization { users: [
+		{ user: admin, password: p }
+		{ user: mute, password: p, permissions: { publish: { deny: "mute.>" } } }
+		${userOf('forwarder', FORWARDER)}
+		${userOf('creator', CREATOR)}
+		${userOf('reader', READER)}
+	] }`,
+	as: { user: 'admin', pass: 'p' },
+})
+
 const warnings: string[] = []
 const warned = (warning: Error) => void warnings.push(warning.message)
-
-beforeAll(async () => {
-	process.on('warning', warned)
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	const user = (name: string, publish: readonly string[]) =>
-		`{ user: ${name}, password: p, permissions: { publish: ${JSON.stringify(publish)}, subscribe: "_INBOX.>" } }`
-	const config = join(folder, 'users.conf')
-	writeFileSync(
-		config,
-		`authorization { users: [
-			{ user: admin, password: p }
-			{ user: mute, password: p, permissions: { publish: { deny: "mute.>" } } }
-			${user('forwarder', FORWARDER)}
-			${user('creator', CREATOR)}
-			${user('reader', READER)}
-		] }`,
-	)
-	server = await startNats({ storeDir: join(folder, 'store'), args: ['-c', config] })
-	connection = await connect({ servers: server.url, user: 'admin', pass: 'p' })
-	manager = await jetstreamManager(connection)
-}, 60_000)
-afterAll(async () => {
-	process.off('warning', warned)
-	await connection.close()
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+beforeAll(() => void process.on('warning', warned))
+afterAll(() => void process.off('warning', warned))
 
 const as = (user: string) => ({ user, password: 'p' })
 
@@ -87,7 +68,7 @@ const warningsOf = (path: string) => warnings.filter((text) => text.includes(pat
 test('a stream that takes no more is said once, for as long as it lasts, and gets everything when it has room', async () => {
 	const { path } = newChain()
 	const stream = { name: 'full', subjects: ['full.*.*'], max_bytes: 150, discard: DiscardPolicy.New }
-	await manager.streams.add(stream)
+	await server.manager.streams.add(stream)
 	const forwarder = forwarderOf(path, optionsOf('full'))
 	const said = new Set<string | undefined>()
 	await eventually('it has tried', async () => {
@@ -99,12 +80,12 @@ test('a stream that takes no more is said once, for as long as it lasts, and get
 		'the stream "full" takes no more: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
 	])
 	expect(warningsOf(path)).toHaveLength(1)
-	await manager.streams.update('full', { ...stream, max_bytes: 10_000 })
+	await server.manager.streams.update('full', { ...stream, max_bytes: 10_000 })
 	await forwarder.flushed()
 	expect(forwarder.stats()).toMatchObject({ records: 10, lastError: undefined })
 
-	await manager.streams.purge('full')
-	await manager.streams.update('full', { ...stream, max_bytes: 150 })
+	await server.manager.streams.purge('full')
+	await server.manager.streams.update('full', { ...stream, max_bytes: 150 })
 	const next = forwarderOf(newChain().path, { ...optionsOf('full'), endWhenRefused: true })
 	await expect(next.flushed()).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
 	await expect(next.done).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
@@ -112,7 +93,7 @@ test('a stream that takes no more is said once, for as long as it lasts, and get
 
 test('who may not publish is told so once, and ends where that is wanted', async () => {
 	const { path } = newChain()
-	await manager.streams.add({ name: 'mute', subjects: ['mute.*.*'] })
+	await server.manager.streams.add({ name: 'mute', subjects: ['mute.*.*'] })
 	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
 	await eventually('it has tried', async () => forwarder.stats().failures >= 3)
 	expect(forwarder.stats().lastError).toMatch(

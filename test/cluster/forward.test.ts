@@ -1,33 +1,16 @@
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, openStream } from '../../src/cluster/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, type LogRecord } from '../../src/record.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let server: NatsServer
-let connection: NatsConnection
-let manager: JetStreamManager
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: folder })
-	connection = await connect({ servers: server.url })
-	manager = await jetstreamManager(connection)
-}, 60_000)
-afterAll(async () => {
-	await connection.close()
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const server = natsForFile()
 
 let made = 0
 
@@ -58,7 +41,7 @@ function written(loop: MeshLoop, records: number): void {
 
 /** Of the one chain that is there. */
 async function subjectIn(stream: string): Promise<string> {
-	const { state } = await manager.streams.info(stream, { subjects_filter: '>' })
+	const { state } = await server.manager.streams.info(stream, { subjects_filter: '>' })
 	return Object.keys(state.subjects!)[0]!
 }
 
@@ -174,7 +157,7 @@ test('what is deleted at the end of a chain is sent again, and what is before it
 		written(loop, 10)
 		await forwarded(path, { ...options, create })
 	}
-	for (const seq of [5, 4]) await manager.streams.deleteMessage(stream, seq)
+	for (const seq of [5, 4]) await server.manager.streams.deleteMessage(stream, seq)
 	// For longer than the servers know the ids of those.
 	await new Promise((resolve) => setTimeout(resolve, 300))
 	expect((await recordsOf(address)).map(({ seq }) => seq)).toEqual(
@@ -197,7 +180,7 @@ test('nothing is taken for acknowledged before the stream was asked, and a messa
 	const loop = writer(path, 'api-1')
 	written(loop, 10)
 	await forwarded(path, options)
-	await jetstream(connection).publish(await subjectIn(stream), 'garbage')
+	await server.client.publish(await subjectIn(stream), 'garbage')
 	const forwarder = forwardChain(path, options)
 	expect(forwarder.stats().acknowledged).toEqual({ epoch: 0, seq: 0 })
 	const unfit = {
@@ -209,7 +192,7 @@ test('nothing is taken for acknowledged before the stream was asked, and a messa
 	await expect(forwarder.flushed()).rejects.toMatchObject(unfit)
 	await expect(forwarder.done).rejects.toMatchObject(unfit)
 	await expect(forwarder.flushed()).rejects.toMatchObject(unfit)
-	await manager.streams.deleteMessage(stream, 2)
+	await server.manager.streams.deleteMessage(stream, 2)
 	written(loop, 1)
 	expect(await forwarded(path, options)).toMatchObject({ records: 1, failures: 0 })
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))

@@ -1,7 +1,6 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { TeeAppender } from '../../src/appenders/tee.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { JetStreamAppender, type JetStreamOptions, openStream } from '../../src/cluster/index.ts'
@@ -10,22 +9,14 @@ import type { MeshLoopOptions } from '../../src/loop/options.ts'
 import type { LogRecord } from '../../src/record.ts'
 import { appenderContract } from '../../src/testing/appender-contract.ts'
 import { freePort } from '../support/free-port.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { run } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
 import { testRefusals, wrong } from '../support/refusals.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let shared: NatsServer
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	shared = await startNats({ storeDir: folder })
-}, 60_000)
-afterAll(async () => {
-	await shared.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const shared = natsForFile()
 
 let made = 0
 

@@ -1,12 +1,13 @@
 /** `openStream`: what is said where a stream cannot be read, or not all of it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { forwardChain, openStream, pullStream } from '../../src/cluster/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
+import { startNats } from '../support/nats-server.ts'
 import { meshChain } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -32,22 +33,18 @@ const USERS = new Map([
 	['noNext', '$JS.API.CONSUMER.MSG.NEXT.>'],
 ])
 
-let folder: string
-let server: NatsServer
+const users = [...USERS].map(([user, denied]) => {
+	const publish = NEEDED.filter((subject) => subject !== denied).map((subject) => `"${subject}"`)
+	return `{ user: ${user}, password: "${PASSWORD}", permissions: { publish: [${publish}], subscribe: ["_INBOX.>"] } }`
+})
+const server = natsForFile({
+	config: `authorization { users: [{ user: all, password: "${PASSWORD}" }, ${users.join(', ')}] }`,
+	as: { user: 'all', pass: PASSWORD },
+})
 let address: string
 beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	const config = join(folder, 'users.conf')
-	const users = [...USERS].map(([user, denied]) => {
-		const publish = NEEDED.filter((subject) => subject !== denied).map((subject) => `"${subject}"`)
-		return `{ user: ${user}, password: "${PASSWORD}", permissions: { publish: [${publish}], subscribe: ["_INBOX.>"] } }`
-	})
-	writeFileSync(
-		config,
-		`authorization { users: [{ user: all, password: "${PASSWORD}" }, ${users.join(', ')}] }\n`,
-	)
-	server = await startNats({ storeDir: join(folder, 'store'), args: ['-c', config] })
 	address = `${server.url}/mesh`
+	const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-'))
 	const path = join(folder, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: 'n' })
 	for (let index = 0; index < 10; index++) loop.info(`line ${index}`)
@@ -60,11 +57,8 @@ beforeAll(async () => {
 	})
 	await forwarder.flushed()
 	await forwarder.close()
-}, 60_000)
-afterAll(async () => {
-	await server.stop()
 	rmSync(folder, { recursive: true, force: true })
-})
+}, 60_000)
 
 describe('permissions', () => {
 	test('those that the docs name are enough to read, to follow and to pull', async () => {

@@ -2,7 +2,6 @@
 import {
 	existsSync,
 	mkdirSync,
-	mkdtempSync,
 	readdirSync,
 	readFileSync,
 	rmSync,
@@ -10,11 +9,10 @@ import {
 	truncateSync,
 	writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DiscardPolicy, jetstream, jetstreamManager, RetentionPolicy } from '@nats-io/jetstream'
-import { connect, headers } from '@nats-io/transport-node'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { DiscardPolicy, RetentionPolicy } from '@nats-io/jetstream'
+import { headers } from '@nats-io/transport-node'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { ChainBuilder } from '../../src/chain/write/chain-builder.ts'
@@ -26,21 +24,13 @@ import { nodeFileSystem } from '../../src/file-system.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, isGap, type LogRecord } from '../../src/record.ts'
 import { freePort } from '../support/free-port.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
+import { startNats } from '../support/nats-server.ts'
 import { startModule } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let server: NatsServer
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: folder })
-}, 60_000)
-afterAll(async () => {
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const server = natsForFile()
 
 let made = 0
 
@@ -97,19 +87,11 @@ async function expectWhole(path: string) {
 	expect([ok, findings.filter(({ kind }) => kind !== 'gap')]).toEqual([true, []])
 }
 
-/** A connection to the server, for what no forwarder does. */
-async function connected() {
-	const connection = await connect({ servers: server.url })
-	onTestFinished(() => connection.close())
-	return { manager: await jetstreamManager(connection), client: jetstream(connection) }
-}
-
 const CHAIN_ID = '0123456789abcdef0123456789abcdef'
 
 /** Publishes records as the forwarder of a chain would, each group as one message. */
 async function published(stream: string, node: string, groups: LogRecord[][], chainId = CHAIN_ID) {
-	const { manager, client } = await connected()
-	await manager.streams
+	await server.manager.streams
 		.add({
 			name: stream,
 			subjects: [`${stream}.*.*`],
@@ -123,7 +105,7 @@ async function published(stream: string, node: string, groups: LogRecord[][], ch
 		for (const message of builder.take()) {
 			const head = headers()
 			head.set(SUMS_HEADER, JSON.stringify(message.sums))
-			await client.publish(`${stream}.${node}.${chainId}`, message.body, { headers: head })
+			await server.client.publish(`${stream}.${node}.${chainId}`, message.body, { headers: head })
 		}
 	}
 }
@@ -262,12 +244,11 @@ describe('a pulled chain', () => {
 	test('has a gap for what the stream has removed, at its head and where a pull came too late', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10), run(11, 20), run(21, 30)])
-		const { manager } = await connected()
-		await manager.streams.purge(stream, { seq: 2 })
+		await server.manager.streams.purge(stream, { seq: 2 })
 		const [head] = (await pullStream(address, into)).chains
 		expect(head).toMatchObject({ records: 20, gaps: 1, fromSeq: 1, toSeq: 30 })
 		await published(stream, 'n', [run(31, 40), run(41, 50)])
-		await manager.streams.purge(stream, { seq: 5 })
+		await server.manager.streams.purge(stream, { seq: 5 })
 		expect((await pullStream(address, into)).chains[0]).toMatchObject({ records: 10, gaps: 1, fromSeq: 31 })
 		const records = await recordsIn(head!.path)
 		expect(records.filter(isGap).map(({ data }) => data)).toEqual([
@@ -281,10 +262,9 @@ describe('a pulled chain', () => {
 	test('tells what cannot be read in the stream, and what stands there out of order', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10)])
-		const { client, manager } = await connected()
-		await client.publish(`${stream}.n.${CHAIN_ID}`, 'no frame')
+		await server.client.publish(`${stream}.n.${CHAIN_ID}`, 'no frame')
 		await published(stream, 'n', [run(11, 20), run(21, 30), run(5, 8), run(31, 40)])
-		await manager.streams.deleteMessage(stream, 4)
+		await server.manager.streams.deleteMessage(stream, 4)
 		const [chain] = (await pullStream(address, into)).chains
 		expect(chain).toMatchObject({ records: 30, gaps: 1, unreadable: 1, outOfOrder: 4 })
 		expect((await recordsIn(chain!.path)).filter(isGap).map(({ data }) => data)).toEqual([
@@ -387,8 +367,7 @@ describe('several chains of a node', () => {
 			[first, 'n-aaaaaaaa.chain', 5],
 		])
 		await published(stream, 'n', [run(1, 7)], third)
-		const { manager } = await connected()
-		await manager.streams.purge(stream, { filter: `${stream}.n.${second}` })
+		await server.manager.streams.purge(stream, { filter: `${stream}.n.${second}` })
 		await published(stream, 'n', [run(6, 6)], first)
 		expect(await names(`?chain=${first}`)).toEqual([[first, 'n-aaaaaaaa.chain', 1]])
 		// The file of a chain that the stream does not know any more is nobody's to take for another one.

@@ -1,28 +1,15 @@
 /** Streams with messages that no forwarder has sent: nothing of them is silent, and what is there comes once. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, headers } from '@nats-io/transport-node'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { headers } from '@nats-io/transport-node'
+import { describe, expect, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
 import { openStream } from '../../src/cluster/index.ts'
 import { MessageBuilder, NO_SUMS, SUMS_HEADER, sumsOf } from '../../src/cluster/message.ts'
 import { isGap, type LogRecord } from '../../src/record.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { meshChain } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
 
-let folder: string
-let server: NatsServer
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: folder })
-}, 60_000)
-afterAll(async () => {
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const server = natsForFile()
 
 const CHAIN_ID = '0123456789abcdef0123456789abcdef'
 const OTHER_ID = 'fedcba9876543210fedcba9876543210'
@@ -56,15 +43,11 @@ let made = 0
 /** A stream with these messages of one chain. */
 async function streamOf(messages: readonly Message[], chainId = CHAIN_ID) {
 	const stream = `u${++made}`
-	const connection = await connect({ servers: server.url })
-	onTestFinished(() => connection.close())
-	const manager = await jetstreamManager(connection)
-	await manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
-	const client = jetstream(connection)
+	await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
 	const publish = async ({ body, sums }: Message, id = chainId) => {
 		const head = headers()
 		if (sums !== undefined) head.set(SUMS_HEADER, sums)
-		await client.publish(`${stream}.n.${id}`, body, { headers: head })
+		await server.client.publish(`${stream}.n.${id}`, body, { headers: head })
 	}
 	for (const message of messages) await publish(message)
 	return { address: `${server.url}/${stream}`, stream, publish }

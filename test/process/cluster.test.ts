@@ -1,24 +1,15 @@
 /** The program with streams in the place of files, and a forwarder as a process of its own. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
+import { startNats } from '../support/nats-server.ts'
 import { meshChain, start } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let server: NatsServer
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: join(folder, 'store') })
-}, 60_000)
-afterAll(async () => {
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
-})
+const server = natsForFile()
 
 async function chainOf(nodeId: string, records: number): Promise<string> {
 	const path = join(temporaryFolder(), `${nodeId}.chain`)
@@ -150,7 +141,7 @@ test.each([
 	'a server that asks for %s is told by the environment',
 	async (_what, authorization, env) => {
 		const path = await chainOf('a', 5)
-		const config = join(folder, 'users.conf')
+		const config = join(temporaryFolder(), 'users.conf')
 		writeFileSync(config, `authorization { ${authorization} }\n`)
 		const guarded = await startNats({ storeDir: temporaryFolder(), args: ['-c', config] })
 		try {

@@ -1,34 +1,22 @@
 /** How `mesh-chain forward` ends, and what its exit status says. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { meshChain, ROOT, start } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-let folder: string
-let server: NatsServer
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	const config = join(folder, 'users.conf')
-	writeFileSync(
-		config,
-		`max_payload: 131072
+const server = natsForFile({
+	config: `max_payload: 131072
 		authorization { users: [
 			{ user: admin, password: p }
 			{ user: mute, password: p, permissions: { publish: { deny: "mute.>" } } }
 		] }`,
-	)
-	server = await startNats({ storeDir: join(folder, 'store'), args: ['-c', config] })
-}, 60_000)
-afterAll(async () => {
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
+	as: { user: 'admin', pass: 'p' },
 })
 
 const as = (user: string, password = 'p') => ({ env: { NATS_USER: user, NATS_PASSWORD: password } })

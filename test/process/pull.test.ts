@@ -1,28 +1,21 @@
 /** `mesh-chain pull` as a process: what it makes and prints, how it ends, and how it gets in. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { forwardChain } from '../../src/cluster/index.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { freePort } from '../support/free-port.ts'
-import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { natsForFile } from '../support/nats-for-file.ts'
 import { meshChain, ROOT, run, start } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const SECRET = 'not-to-be-shown'
 const ACCESS = { NATS_USER: 'reader', NATS_PASSWORD: SECRET }
 
-let folder: string
-let server: NatsServer
-beforeAll(async () => {
-	folder = mkdtempSync(join(tmpdir(), 'mesh-chain-nats-'))
-	server = await startNats({ storeDir: folder, args: ['--user', 'reader', '--pass', SECRET] })
-}, 60_000)
-afterAll(async () => {
-	await server.stop()
-	rmSync(folder, { recursive: true, force: true })
+const server = natsForFile({
+	config: `authorization { user: reader, password: ${SECRET} }`,
+	as: { user: 'reader', pass: SECRET },
 })
 
 let made = 0
