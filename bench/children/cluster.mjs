@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
@@ -20,9 +21,13 @@ const TURN = 1000
 const ASKED_AHEAD = 64
 const SMALL_UNDER_WAY = 256
 const HOUR_NS = 3600 * 1e9
+const FORWARDERS_MAX = 8
+const MIB = 1024 * 1024
+/** Of the times in /proc: `getconf CLK_TCK`. */
+const TICKS_PER_SECOND = 100
 
 const job = JSON.parse(process.argv[2])
-const kinds = { forward, publishBare, small, openStream: readBack, pull, consumeBare, service }
+const kinds = { forward, publishBare, small, many, openStream: readBack, pull, consumeBare, service }
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 process.exit()
 
@@ -45,7 +50,8 @@ async function publishBare() {
 		await shipped(servers, paths)
 		const bodies = []
 		const connection = await connect({ servers })
-		await eachBody(connection, (body) => bodies.push(body))
+		// A stream with replicas has messages that hold nothing.
+		await eachBody(connection, (body) => body.length > 0 && bodies.push(body))
 		const manager = await addStream(connection, 'bare')
 		const client = jetstream(connection)
 		globalThis.gc()
@@ -69,12 +75,13 @@ async function publishBare() {
 
 /** What many nodes send that have little to say: a message of 1 KiB each, one node after the other. */
 async function small() {
-	return withServers(async (servers) => {
+	return withServers(async (servers, pids) => {
 		const connection = await connect({ servers })
 		await addStream(connection, 'mesh', { max_age: HOUR_NS })
 		const client = jetstream(connection)
 		const body = Buffer.alloc(1024, 'x')
 		const limit = pLimit(SMALL_UNDER_WAY)
+		const beforeMs = processorMs(pids)
 		const start = performance.now()
 		await Promise.all(
 			Array.from({ length: job.messages }, (_unused, index) =>
@@ -82,9 +89,69 @@ async function small() {
 			),
 		)
 		const elapsedMs = performance.now() - start
+		const serverCpuPercent = ((processorMs(pids) - beforeMs) / elapsedMs) * 100
 		await connection.close()
-		return { messagesPerSecond: (job.messages / elapsedMs) * 1000 }
+		return { messagesPerSecond: (job.messages / elapsedMs) * 1000, serverCpuPercent }
 	})
+}
+
+/** So many chains with a little in each: how long until the first record of all of them is there, and until the last. */
+async function many() {
+	const paths = await written()
+	return withServers(async (servers) => {
+		const limit = pLimit(FORWARDERS_MAX)
+		await Promise.all(
+			paths.map((path) =>
+				limit(async () => {
+					const forwarder = forwardChain(path, { servers, create: {} })
+					await forwarder.flushed()
+					await forwarder.close()
+				}),
+			),
+		)
+		globalThis.gc()
+		const rssBefore = process.memoryUsage.rss()
+		let rssMost = rssBefore
+		const looking = setInterval(() => {
+			rssMost = Math.max(rssMost, process.memoryUsage.rss())
+		}, 50)
+		const start = performance.now()
+		const address = `${servers[0]}/mesh`
+		const { records, firstMs } = job.pulls
+			? await pullStream(address, join(job.folder, 'pulled'))
+			: await readAll(address)
+		const elapsedMs = performance.now() - start
+		clearInterval(looking)
+		if (records !== job.records) throw new Error(`${job.records} forwarded, ${records} read`)
+		const recordsPerSecond = (records / elapsedMs) * 1000
+		return {
+			recordsPerSecond,
+			...(firstMs === undefined ? {} : { firstMs: firstMs - start }),
+			allMs: elapsedMs,
+			readRssMiB: (rssMost - rssBefore) / MIB,
+		}
+	})
+}
+
+async function readAll(address) {
+	const chain = await openStream(address)
+	let records = 0
+	let firstMs
+	for await (const batch of chain.batches()) {
+		firstMs ??= performance.now()
+		records += batch.length
+	}
+	await chain.close()
+	return { records, firstMs }
+}
+
+/** What processes have used of it so far, as /proc has it. */
+function processorMs(pids) {
+	const ticksOf = (pid) => {
+		const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ')
+		return Number(fields[11]) + Number(fields[12])
+	}
+	return (pids.reduce((sum, pid) => sum + ticksOf(pid), 0) * 1000) / TICKS_PER_SECOND
 }
 
 async function readBack() {
@@ -261,7 +328,10 @@ async function withServers(work) {
 	missing.catch(() => {})
 	try {
 		await Promise.race([missing, ready(urls)])
-		return await work(urls)
+		return await work(
+			urls,
+			started.map(({ pid }) => pid),
+		)
 	} finally {
 		for (const server of started) {
 			if (server.pid === undefined || server.exitCode !== null) continue

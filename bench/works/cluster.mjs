@@ -38,6 +38,12 @@ const SMALL_SIZES = {
 	smoke: { rounds: 1, messages: 100, nodes: 10 },
 }
 
+const MANY_SIZES = {
+	full: { rounds: 3, chains: 1_000, records: 100_000 },
+	quick: { rounds: 1, chains: 100, records: 10_000 },
+	smoke: { rounds: 1, chains: 8, records: 80 },
+}
+
 /** One in order, as a chain has to be; and with nothing to wait for. */
 const ONE = 'the client alone, one at a time'
 const MANY = 'the client alone, 64 under way'
@@ -95,6 +101,12 @@ export const clusters = [
 		'cluster/small-messages',
 		[way('one server', { kind: 'small', servers: 1 }), way('three replicas', { kind: 'small', servers: 3 })],
 		SMALL_SIZES,
+		[],
+	),
+	work(
+		'cluster/many-chains',
+		[way('openStream', { kind: 'many' }), way('pullStream', { kind: 'many', pulls: true })],
+		MANY_SIZES,
 		[],
 	),
 	serving('cluster/up', true, 2),
