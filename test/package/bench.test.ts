@@ -26,6 +26,7 @@ const WORKS = [
 	'cluster/publish/replicas=3',
 	'cluster/catch-up',
 	'cluster/small-messages',
+	'cluster/many-chains',
 	'cluster/up',
 	'cluster/down',
 	'stages',
