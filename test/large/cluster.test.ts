@@ -1,6 +1,6 @@
 /**
  * A cluster of three servers that holds three copies of a stream, and 8 nodes that forward to it. A server, the stream's leader, forwarders and writers are killed
- * and come back. At the end each record of each chain is in the stream once, in its order, and nothing else is; `pull` makes the files again; and `mesh-chain dump`
+ * and come back. At the end each record of each chain is in the stream once, in its order, and nothing else is, on each of the servers; `pull` makes the files again; and `mesh-chain dump`
  * with nothing but the address prints the history of all nodes.
  */
 import type { ChildProcess } from 'node:child_process'
@@ -336,7 +336,10 @@ test(`8 nodes forward to a cluster that is killed, and so are they: each record 
 	for (const { writer } of fleet.nodes) await writer.stop()
 	await Promise.all(fleet.nodes.map(({ forwarder }) => forwarder.stop()))
 
-	const messages = await messagesIn(cluster)
+	await cluster.current(STREAM)
+	const copies: Messages[] = []
+	await cluster.eachLeading(STREAM, async () => void copies.push(await messagesIn(cluster)))
+	const [messages, ...others] = copies as [Messages, ...Messages[]]
 	const pulledFolder = join(temporaryFolder(), 'cluster')
 	const address = `${cluster.address}/${STREAM}`
 	const pull = await pullStream(address, pulledFolder)
@@ -358,6 +361,8 @@ test(`8 nodes forward to a cluster that is killed, and so are they: each record 
 		'out of order': sum(({ outOfOrder }) => outOfOrder),
 	})
 	expect(messages.size).toBe(NODES)
+	// Each server has the same.
+	expect(others).toEqual([messages, messages])
 	for (const { name, written, sent, read, pulled, cursors } of ends) {
 		// Each message goes on where the one before it ended.
 		for (const [index, [first]] of sent.entries())

@@ -156,6 +156,27 @@ export class NatsCluster {
 		})
 	}
 
+	/** Calls `look` while each of the servers leads the stream, one after the other: each has a copy of its own, and a leader shows its own. */
+	async eachLeading(stream: string, look: () => Promise<void>): Promise<void> {
+		const left = new Set(this.#ports.keys())
+		await eventually(`each server has led ${stream}`, async () => {
+			const leader = await this.leaderOf(stream)
+			if (left.delete(leader)) await look()
+			if (left.size === 0) return true
+			await this.#stepDown(stream)
+			return false
+		})
+	}
+
+	async #stepDown(stream: string): Promise<void> {
+		const connection = await connect({ servers: this.urls, timeout: ASK_MS })
+		try {
+			await connection.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, '', { timeout: ASK_MS })
+		} finally {
+			await connection.close()
+		}
+	}
+
 	/** Resolves when all servers have what the leader of a stream has. */
 	async current(stream: string): Promise<void> {
 		await eventually(`all replicas of ${stream} are current`, async () => {
