@@ -282,8 +282,11 @@ export class JetStreamAppender implements LogChainAppender {
 			this.#took(message),
 		)
 		const next = this.#pending.count === 0 ? undefined : this.#pending.at(this.#pending.first)
-		if (last !== undefined && next !== undefined && last.seq < this.#committedSeq)
+		if (last !== undefined && next !== undefined && last.seq < this.#committedSeq) {
+			// A leader that is new may not show all that it has.
+			await publisher.fenced()
 			builder.add(this.#lostInStream(last.seq + 1, next))
+		}
 		return { publisher, builder }
 	}
 

@@ -72,13 +72,25 @@ export class Publisher {
 		return this.#last
 	}
 
+	/** Resolves when nothing older is under way, and the place that is known holds. @throws {SentElsewhere} where it does not. */
+	async fenced(): Promise<void> {
+		if (!this.#needsFence) return
+		await this.#answered(() => this.#fence())
+		this.#needsFence = false
+	}
+
 	async #send(message: OutgoingMessage): Promise<void> {
-		try {
-			if (this.#needsFence) await this.#fence()
-			this.#needsFence = false
+		await this.fenced()
+		await this.#answered(async () => {
 			// An id that is known, of a message that is not there, is that of one that somebody has deleted.
 			if (await this.#put(message, { msgID: message.id })) await this.#put(message)
-			this.#took(message)
+		})
+		this.#took(message)
+	}
+
+	async #answered(ask: () => Promise<void>): Promise<void> {
+		try {
+			await ask()
 		} catch (error) {
 			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
 			throw error instanceof SentElsewhere ? error : unreachable(this.#cluster, this.#options.stream, error)
