@@ -161,7 +161,8 @@ export class NatsCluster {
 		const left = new Set(this.#ports.keys())
 		await eventually(`each server has led ${stream}`, async () => {
 			const leader = await this.leaderOf(stream)
-			if (left.delete(leader)) await look()
+			if (left.has(leader)) await look()
+			left.delete(leader)
 			if (left.size === 0) return true
 			await this.#stepDown(stream)
 			return false
