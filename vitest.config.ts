@@ -5,7 +5,7 @@ const SLOW = ['test/crash/**/*.test.ts', 'test/large/**/*.test.ts', 'test/packag
 
 export default defineConfig({
 	test: {
-		globalSetup: ['test/support/require-build.ts'],
+		globalSetup: ['test/support/require-build.ts', 'test/support/system-packages.ts'],
 		reporters: ['default', './test/support/closing-line.ts'],
 		allowOnly: false,
 		// Many tests wait for processes and disks: also on two cores two files at a time pay.

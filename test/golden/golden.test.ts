@@ -7,23 +7,22 @@ import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { tellCounts } from '../support/counts.ts'
-import { requirePackage } from '../support/debian-package.ts'
 import { leaveLock } from '../support/killed.ts'
 import { run } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
+import { PYTHON, requirePackage } from '../support/system-packages.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const VERSIONS = readdirSync(import.meta.dirname).filter((name) => /^v\d+$/.test(name))
 const GOLDENS = VERSIONS.flatMap((version) =>
 	readdirSync(join(import.meta.dirname, version)).map((name) => join(version, name)),
 )
-const PYTHON = '/usr/bin/python3'
 const READER = join(import.meta.dirname, '..', 'interop', 'read_chain.py')
 
 beforeAll(() => {
 	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-	requirePackage('python3-msgpack', [PYTHON, '-c', 'import msgpack'])
-}, 180_000)
+	requirePackage('python3-msgpack')
+})
 
 test('there are golden files of every kind', () => {
 	expect(GOLDENS.length).toBeGreaterThanOrEqual(11)

@@ -11,16 +11,14 @@ import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, LOG_LEVELS, type LogLine } from '../../src/record.ts'
 import { CANONICAL_ROWS } from '../support/canonical-rows.ts'
-import { requirePackage } from '../support/debian-package.ts'
 import { run, startModule } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
+import { PYTHON, requirePackage } from '../support/system-packages.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** Debian's package is for Debian's Python; another one may come first on the path. */
-const PYTHON = '/usr/bin/python3'
 const READER = join(import.meta.dirname, 'read_chain.py')
 
-beforeAll(() => requirePackage('python3-msgpack', [PYTHON, '-c', 'import msgpack']), 180_000)
+beforeAll(() => requirePackage('python3-msgpack'))
 
 function chainPath(): string {
 	return join(temporaryFolder(), 'node.chain')

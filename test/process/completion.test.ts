@@ -3,14 +3,14 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
-import { requirePackage } from '../support/debian-package.ts'
 import { meshChain, run } from '../support/process.ts'
+import { requirePackage } from '../support/system-packages.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 beforeAll(() => {
-	requirePackage('zsh', ['zsh', '--version'])
-	requirePackage('fish', ['fish', '--version'])
-}, 180_000)
+	requirePackage('zsh')
+	requirePackage('fish')
+})
 
 /** A folder with the script for a shell, and one file to complete. */
 async function folderWith(shell: string): Promise<string> {
