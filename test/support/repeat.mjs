@@ -67,7 +67,12 @@ function runOnce({ load, quick, files }) {
 	try {
 		const json = join(folder, 'results.json')
 		const vitest = join('node_modules', 'vitest', 'vitest.mjs')
-		const reporters = ['--reporter=json', `--outputFile=${json}`, '--reporter=./test/support/closing-line.ts']
+		const reporters = [
+			'--reporter=default',
+			'--reporter=json',
+			`--outputFile=${json}`,
+			'--reporter=./test/support/closing-line.ts',
+		]
 		const args = [vitest, 'run', ...reporters, ...(quick ? ['--project', 'quick'] : []), ...files]
 		const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, {
 			cwd: ROOT,
@@ -76,7 +81,7 @@ function runOnce({ load, quick, files }) {
 		})
 		const { passed, failures } = resultsOf(json)
 		if (status !== 0 && failures.length === 0) {
-			const end = `${stdout}\n${stderr}`.trim().slice(-2000)
+			const end = `${stdout}\n${stderr}`.trim().slice(-4000)
 			failures.push({ test: 'outside of any test', message: `vitest ended with ${signal ?? status}: ${end}` })
 		}
 		const seconds = Math.round((Date.now() - begun) / 1000)
