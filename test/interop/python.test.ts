@@ -1,7 +1,7 @@
 /** A reader in another language, written from docs/FORMAT.md, sees the same records. */
 
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
@@ -148,7 +148,7 @@ test('they agree on what a killed writer left', async () => {
 		[path],
 	)
 	await once(writer.stdout!, 'data')
-	await new Promise((resolve) => setTimeout(resolve, 300))
+	await expect.poll(() => statSync(path).size).toBeGreaterThan(50_000)
 	const closed = once(writer, 'close')
 	writer.kill('SIGKILL')
 	await closed
