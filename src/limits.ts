@@ -16,6 +16,9 @@ export const WAIT_MS_DEFAULT = 1_000
 /** Longest wait that Node's timers can do; above it they fire at once. */
 export const TIMER_MS_MAX = 2_147_483_647
 
+/** Two records further apart than this are taken for a clock that was set, or an idle night: a paced replay does not wait for it. */
+export const CLOCK_JUMP_MS = 3_600_000
+
 /** Records a `TeeAppender` keeps for its slowest child; what a child is behind by more is a counted gap for that child. */
 export const TEE_QUEUE_RECORDS_MAX = 16_384
 

@@ -15,7 +15,7 @@ import { count } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { FORM_OPTION, type Opened, openAny, Selected } from './selected.ts'
-import { SPEED_OPTION, speedOf } from './speed.ts'
+import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -38,6 +38,7 @@ export const replay: Command = {
 		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
 		TO_OPTION,
 		SPEED_OPTION,
+		GAP_OPTION,
 		{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
 		{
 			long: 'retries',
@@ -93,6 +94,7 @@ function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayO
 		...(filter as LogFilter),
 		...(limit === Number.POSITIVE_INFINITY ? {} : { limit }),
 		speed: speedOf(invocation),
+		...gapOf(invocation),
 		...(retries === undefined ? {} : { retries }),
 		stopOnError: invocation.flag('stop-on-error'),
 		dryRun: invocation.flag('dry-run'),
@@ -123,8 +125,11 @@ function noFollowing(file: string): MeshChainError {
 	return usage(`--follow needs a chain, which ${escapeControls(file)} is not: ${lines}`)
 }
 
-function progressText({ replayed, failed, seq, tsMs }: ReplayProgress): string {
-	return `${count(replayed)} replayed, ${count(failed)} failed, at seq ${seq} of ${formatTime(tsMs)}`
+function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress): string {
+	const done = `${count(replayed)} replayed, ${count(failed)} failed`
+	if (waitsFor === undefined) return `${done}, at seq ${seq} of ${formatTime(tsMs)}`
+	const wait = `${count(Math.ceil(waitsFor.waitMs / 1000))} s`
+	return `${done}, waiting ${wait} for seq ${waitsFor.seq} of ${formatTime(waitsFor.tsMs)}`
 }
 
 /** A file that takes no more cannot be closed as it should be either, which is no news; how a program ended is. */
@@ -138,7 +143,7 @@ async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<vo
 
 /** Says on stderr what happened, and where to go on. */
 function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): number {
-	const { replayed, failed, ended, firstError, nextSeq, gaps, lateMsMax } = summary
+	const { replayed, failed, ended, firstError, nextSeq, gaps, shortened, lateMsMax } = summary
 	const notes = [
 		`${count(replayed)} ${replayed === 1 ? 'record' : 'records'} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
 		failed === 0 ? '' : `${count(failed)} failed`,
@@ -146,6 +151,7 @@ function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): n
 			lines === 0 ? '' : `${count(lines)} skipped (${reason})`,
 		),
 		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
+		shortened.count === 0 ? '' : `${count(shortened.count)} long gaps in time not waited for in full`,
 		lateMsMax < 1 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
 	].filter(Boolean)
 	terminal.stderr.write(`mesh-chain: ${notes.join(', ')}\n`)
