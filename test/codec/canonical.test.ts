@@ -3,9 +3,17 @@ import fc from 'fast-check'
 import { Packr, Unpackr } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { canonicalise } from '../../src/codec/canonical.ts'
-import { packDataBorrow, unpackData } from '../../src/codec/data-packer.ts'
+import { packDataBorrow } from '../../src/codec/data-packer.ts'
+import { DataReader } from '../../src/codec/data-reader.ts'
 import { fromJson, toJson } from '../../src/codec/json-dialect.ts'
 import { CANONICAL_ROWS, failure, marker } from '../support/canonical-rows.ts'
+
+function unpackData(packed: Uint8Array): unknown {
+	const reader = new DataReader(Buffer.from(packed), undefined, 0)
+	const value = reader.read(0, packed.length)
+	expect(reader.end).toBe(packed.length)
+	return value
+}
 
 describe('the canonical form', () => {
 	test.each(CANONICAL_ROWS)('of %s', (_name, given, expected) => {
@@ -19,7 +27,7 @@ describe('the canonical form', () => {
 			const { value, bytes } = canonicalise(given)
 			const packed = Uint8Array.from(packDataBorrow(value))
 			expect(packed.length).toBeLessThanOrEqual(bytes)
-			deepStrictEqual(unpackData(packed, 0, packed.length), value)
+			deepStrictEqual(unpackData(packed), value)
 			deepStrictEqual(fromJson(toJson(value)), value)
 		},
 	)
@@ -86,7 +94,7 @@ describe('the canonical form', () => {
 				if (value === undefined) return
 				const packed = Uint8Array.from(packDataBorrow(value))
 				expect(packed.length).toBeLessThanOrEqual(bytes)
-				deepStrictEqual(unpackData(packed, 0, packed.length), value)
+				deepStrictEqual(unpackData(packed), value)
 				deepStrictEqual(fromJson(toJson(value)), value)
 			}),
 			{ numRuns: 2000 },

@@ -237,6 +237,7 @@ export function rowBlockOf(frame: Frame) {
 		epoch: frame.epoch,
 		baseSeq: frame.baseSeq,
 		baseTsMs: frame.baseTsMs,
+		flags: frame.flags,
 		ascii: (frame.flags & FLAG_ASCII) !== 0,
 	}
 }
