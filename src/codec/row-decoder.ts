@@ -4,11 +4,14 @@
  * Invariant: what it gives out is a record as a loop makes them (docs/FORMAT.md, "What a reader takes for damage"); one row that is not makes
  * the whole block malformed. A caller that skips rows by level does not hear of what is wrong inside those.
  */
-import { EPOCH_MAX, SEQ_MAX, TIME_MAX_MS } from '../limits.ts'
+import { TIME_MAX_MS } from '../limits.ts'
 import {
 	GAP_KIND,
 	type Id,
+	isEpoch,
 	isOwnKind,
+	isRecordTime,
+	isSeq,
 	isWholeGap,
 	LOG_LEVELS,
 	type LogRecord,
@@ -334,12 +337,6 @@ class RowReader {
 		return text
 	}
 
-	#wholeNumber(max: number): number {
-		const value = this.#number()
-		if (Number.isInteger(value) && value >= 0 && value <= max) return value
-		throw this.#malformed(`a whole number up to ${max}`)
-	}
-
 	#number(): number {
 		const value = this.#numberBody(this.#byte())
 		if (typeof value !== 'number') throw this.#malformed('a number')
@@ -382,8 +379,9 @@ class RowReader {
 		const lead = this.#byte()
 		if (lead === 0xc0) return undefined
 		if (lead !== 0x93) throw this.#malformed('an origin of three')
-		const chainId = this.#textBody(this.#byte())
-		return { chainId, epoch: this.#wholeNumber(EPOCH_MAX), seq: this.#wholeNumber(SEQ_MAX) }
+		const origin = { chainId: this.#textBody(this.#byte()), epoch: this.#number(), seq: this.#number() }
+		if (isEpoch(origin.epoch, 0) && isSeq(origin.seq, 0)) return origin
+		throw this.#malformed('an origin that there can be')
 	}
 
 	#readData(): unknown {
@@ -404,9 +402,4 @@ function shortTextEnd(bytes: Buffer, pos: number): number {
 	const lead = bytes[pos]!
 	if (lead === 0xc0) return pos + 1
 	return lead > 0xa0 && lead < 0xc0 ? pos + 1 + (lead & 0x1f) : -1
-}
-
-/** Whether a record can have this time: whole milliseconds from 1970 on that a Date holds. */
-export function isRecordTime(tsMs: number): boolean {
-	return Number.isInteger(tsMs) && tsMs >= 0 && tsMs <= TIME_MAX_MS
 }
