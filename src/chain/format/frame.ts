@@ -12,7 +12,7 @@
  *
  * A `$gap` opens its frame: there, and nowhere else, base seq is more than one above the record before.
  */
-import { EPOCH_MAX, SEQ_MAX } from '../../limits.ts'
+import { isEpoch, isRecordTime, isSeq } from '../../record.ts'
 import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 
 /** Array, length, checksum and flags: what is at a fixed place. */
@@ -146,7 +146,7 @@ export function decodeFrame(
 export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
-	if (epoch === undefined || epoch.value > EPOCH_MAX) return undefined
+	if (epoch === undefined || !isEpoch(epoch.value)) return undefined
 	const baseSeq = readUint(bytes, epoch.end)
 	if (
 		baseSeq === undefined ||
@@ -157,14 +157,15 @@ export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: n
 		return undefined
 	const rows = readArrayHeader(bytes, baseSeq.end + 9)
 	if (rows === undefined || rows.value === 0 || rows.end + rows.value * 3 > end) return undefined
-	if (baseSeq.value + rows.value - 1 > SEQ_MAX) return undefined
+	const baseTsMs = bytes.readDoubleBE(baseSeq.end + 1)
+	if (!isSeq(baseSeq.value + rows.value - 1) || !isRecordTime(baseTsMs)) return undefined
 	return {
 		offset,
 		length: end - pos,
 		flags: bytes[pos + 11]!,
 		epoch: epoch.value,
 		baseSeq: baseSeq.value,
-		baseTsMs: bytes.readDoubleBE(baseSeq.end + 1),
+		baseTsMs,
 		rows: rows.value,
 		bytes,
 		rowsStart: rows.end,
