@@ -372,7 +372,10 @@ class RowReader {
 
 	#id(): Id | null {
 		const lead = this.#byte()
-		return lead === 0xc0 ? null : (this.#numberBody(lead) ?? this.#textBody(lead))
+		if (lead === 0xc0) return null
+		const id = this.#numberBody(lead) ?? this.#textBody(lead)
+		if (typeof id === 'number' && !Number.isFinite(id)) throw this.#malformed('a number that is finite')
+		return id
 	}
 
 	#origin(): RecordOrigin | undefined {
