@@ -254,7 +254,7 @@ describe('a frame whose checksum holds', () => {
 })
 
 const FOLD =
-	'export default (state, record) => ({ count: (state?.count ?? 0) + 1, last: record.data ?? null })'
+	'export const initial = {}; export default (state, record) => ({ count: (state?.count ?? 0) + 1, last: record.data ?? null })'
 
 /** Everything that prints, reads or folds: none fails, whatever the file holds. */
 async function everyCommand(path: string): Promise<void> {
