@@ -129,7 +129,6 @@ describe('a file whose checksums hold', () => {
 			for (const path of paths) {
 				const chain = await openChain(path)
 				for await (const record of chain.records()) void record
-				for await (const record of chain.records({ reverse: true })) void record
 				for await (const record of chain.records({ toSeq: 9007199254740991, reverse: true, limit: 1 })) void record
 				await chain.info()
 				await chain.close()

@@ -87,8 +87,8 @@ export default [
 	{
 		name: 'classes without fields are empty objects',
 		file: 'src/codec/canonical.ts',
-		from: 'return this.#marker(`no fields: ${classOf(value)}`)',
-		to: 'return classOf(value) === undefined ? undefined : this.#named(value, keys, depth)',
+		from: 'if (isPlain(value)) return fields ?? this.#named(value, keys, depth)',
+		to: 'if (isPlain(value) || keys.length === 0) return fields ?? this.#named(value, keys, depth)',
 		tests: ['test/codec/canonical.test.ts'],
 	},
 ]
