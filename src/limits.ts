@@ -30,6 +30,13 @@ export const STATE_DEPTH_MAX = 256
 export const DATA_BYTES_MAX = MIB
 /** No such `data` packs to more than this; it leaves room for headers. No reader decodes more. */
 export const PACKED_DATA_BYTES_MAX = 4 * DATA_BYTES_MAX
+/** Nested arrays and maps of packed `data` that a reader decodes: more than any writer makes. */
+export const PACKED_DEPTH_MAX = 2 * DATA_DEPTH_MAX
+/**
+ * Texts, keys, maps, arrays, bytes, dates and wide integers in one `data` that a reader decodes. A canonical value of {@link DATA_BYTES_MAX}
+ * holds fewer, because each counts at least 5 bytes.
+ */
+export const DATA_OBJECTS_MAX = 2 ** 18
 /** UTF-16 units of a message; what is longer is cut and says so. */
 export const MESSAGE_LENGTH_MAX = 256 * KIB
 /** UTF-16 units of a kind or a string id; a longer one is refused. */
@@ -55,6 +62,13 @@ export const PENDING_BYTES_DEFAULT = 16 * MIB
 /** Size of a file of a chain that retention bounds, unless told otherwise. */
 export const ROTATE_BYTES_DEFAULT = 64 * MIB
 
+/**
+ * Highest seq, file offset or count that is decoded from a file or accepted from outside, and that a writer gives. 2^32 below what a number
+ * counts exactly, so that arithmetic with a few more records never loses one.
+ */
+export const SEQ_MAX = 2 ** 53 - 1 - 2 ** 32
+/** The same for epochs and segments, which have 32 bits in a file. */
+export const EPOCH_MAX = 2 ** 32 - 1 - 2 ** 16
 /** Latest time a `Date` can hold, and so the latest `tsMs`. */
 export const TIME_MAX_MS = 8_640_000_000_000_000
 

@@ -1,6 +1,6 @@
 /** Records on their way out: encoded as asked, counted, and what was lost among them remembered. */
-import { Packr } from 'msgpackr'
 import type { Chain, ChainQuery } from '../chain/chain.ts'
+import { packDataBorrow } from '../codec/data-packer.ts'
 import { recordToJson } from '../codec/json-dialect.ts'
 import { funnel } from '../merge/funnel.ts'
 import { isGap, type LogRecord } from '../record.ts'
@@ -135,8 +135,7 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 				'msgpack is not for a terminal: send it to a file or a program, as in -o msgpack > records.msgpack',
 			)
 		}
-		const packr = new Packr({ useRecords: false, useBigIntExtension: true })
-		return ({ chainPending: _pending, ...record }) => Buffer.from(packr.pack(record))
+		return ({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))
 	}
 	return prettyFormat(invocation, terminal)
 }

@@ -1,7 +1,7 @@
 /** Turns the messages of a walk through a stream into the records that match, each once, with a gap wherever some are missing. */
 
 import type { Frame } from '../chain/format/frame.ts'
-import { Collector, type ResolvedQuery } from '../chain/read/query.ts'
+import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
 import { firstCovered } from '../chain/scan/continuity.ts'
 import type { Spans } from '../merge/spans.ts'
 import { isGap, type LogRecord } from '../record.ts'
@@ -47,7 +47,7 @@ export class Walk {
 	/** What is missing before a frame that is not the walk's own. */
 	before(frame: Frame): LogRecord[] {
 		const head = this.#begin(frame)
-		const [first] = this.#collector!.take({ type: 'frame', frame })
+		const [first] = inOne(this.#collector!.take({ type: 'frame', frame }))
 		return first !== undefined && isGap(first) && first.seq < frame.baseSeq ? [...head, first] : [...head]
 	}
 
@@ -66,7 +66,7 @@ export class Walk {
 		for (let seq = baseSeq; seq < baseSeq + rows; seq++) if (given.has(epoch, seq)) repeats++
 		if (repeats > 0) notes.repeat(message)
 		if (repeats === rows) return []
-		const found = this.#collector!.take({ type: 'frame', frame })
+		const found = inOne(this.#collector!.take({ type: 'frame', frame }))
 		const fresh = repeats === 0 ? found : found.filter((record) => !given.has(record.epoch, record.seq))
 		for (let seq = baseSeq; seq < baseSeq + rows; seq++) given.add(epoch, seq)
 		return fresh

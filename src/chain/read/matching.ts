@@ -1,11 +1,12 @@
 /** What one file of a chain has that answers a query, with a gap wherever some of it is missing. */
 import { matches } from '../../filter.ts'
 import { unsyncedFrom } from '../files/watermark-file.ts'
-import type { WalkedFile } from '../scan/continuity.ts'
+import type { ContinuityMark, WalkedFile } from '../scan/continuity.ts'
+import { entryEnd, type ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { headGap, removedGap } from './head-gap.ts'
-import type { ResolvedQuery, View } from './query.ts'
+import type { Batches, EntryCollector, ResolvedQuery, View } from './query.ts'
 import { findStretches, type Stretch, wholeFile } from './seek.ts'
 
 /** What a walk must know of a file; the watermark is looked at when something cannot be read. */
@@ -46,9 +47,8 @@ export async function* matchingIn<T>(
 			return
 		}
 		for await (const stretch of findStretches(file, end, query)) {
-			const found = forward(file, stretch, query, view, listed.nextFirstSeq)
-			if (query.reverse) yield* backward(found)
-			else yield* found
+			if (query.reverse) yield* backward(file, stretch, query, view, listed.nextFirstSeq)
+			else yield* forward(file, stretch, query, view, listed.nextFirstSeq)
 		}
 	} finally {
 		await files.close(file)
@@ -62,12 +62,14 @@ async function* forward<T>(
 	view: View<T>,
 	nextFirstSeq: number | undefined,
 ): AsyncGenerator<T[]> {
-	const isFollowed = nextFirstSeq !== undefined
-	const collector = view.collector(query, stretch.anchor, { ...walkedFile(file), isFollowed })
+	const collector = collectorOf(file, stretch, query, view, nextFirstSeq)
 	for await (const entries of walkFile(file, stretch.from, stretch.to)) {
 		for (const entry of entries) {
-			const batch = collector.take(entry)
-			if (batch.length > 0) yield batch as T[]
+			const batches = collector.take(entry)
+			for (let index = 0; index < batches.length; index++) {
+				const batch = batches.at(index)!
+				if (batch.length > 0) yield batch as T[]
+			}
 			if (collector.isPastEnd) return
 		}
 	}
@@ -76,8 +78,89 @@ async function* forward<T>(
 	if (missing.length > 0) yield missing as T[]
 }
 
-async function* backward<T>(batches: AsyncIterable<T[]>): AsyncGenerator<T[]> {
-	const found: T[] = []
-	for await (const batch of batches) for (const each of batch) found.push(each)
-	if (found.length > 0) yield found.reverse()
+function collectorOf<T>(
+	file: OpenFile,
+	stretch: Stretch,
+	query: ResolvedQuery,
+	view: View<T>,
+	nextFirstSeq: number | undefined,
+): EntryCollector<T> {
+	return view.collector(query, stretch.anchor, {
+		...walkedFile(file),
+		isFollowed: nextFirstSeq !== undefined,
+	})
+}
+
+/** A part of a stretch, as much as is held in memory while it is turned round. */
+interface Window {
+	readonly from: number
+	readonly to: number
+	/** Where a collector is that has taken everything before it; undefined at the beginning of the stretch. */
+	readonly mark: ContinuityMark | undefined
+}
+
+/** So much of a stretch is read before it is turned round: most stretches are shorter. */
+const WINDOW_BYTES = 256 * 1024
+
+async function* backward<T>(
+	file: OpenFile,
+	stretch: Stretch,
+	query: ResolvedQuery,
+	view: View<T>,
+	nextFirstSeq: number | undefined,
+): AsyncGenerator<T[]> {
+	const windows = await windowsOf(file, stretch, query, view, nextFirstSeq)
+	for (const [index, { from, to, mark }] of [...windows.entries()].reverse()) {
+		const collector = collectorOf(file, stretch, query, view, nextFirstSeq)
+		if (mark !== undefined) collector.goOnAt(mark)
+		const found: Batches<T>[] = []
+		for await (const entries of walkFile(file, from, to)) {
+			for (const entry of entries) if (!collector.isPastEnd) found.push(collector.take(held(entry)))
+		}
+		const isLast = index === windows.length - 1 && !collector.isPastEnd
+		if (isLast && stretch.isTail && nextFirstSeq !== undefined) found.push([collector.upTo(nextFirstSeq)])
+		for (const batches of found.reverse()) {
+			for (let at = batches.length - 1; at >= 0; at--) {
+				const batch = batches.at(at)!
+				if (batch.length > 0) yield [...batch].reverse()
+			}
+		}
+	}
+}
+
+/** The windows of a stretch, first to last; each ends behind an entry that verifies, so that a walk of it alone meets the same ones. */
+async function windowsOf<T>(
+	file: OpenFile,
+	stretch: Stretch,
+	query: ResolvedQuery,
+	view: View<T>,
+	nextFirstSeq: number | undefined,
+): Promise<Window[]> {
+	const { from, to } = stretch
+	if (to - from <= WINDOW_BYTES) return [{ from, to, mark: undefined }]
+	const windows: Window[] = []
+	const collector = collectorOf(file, stretch, query, view, nextFirstSeq)
+	let begun: Pick<Window, 'from' | 'mark'> = { from, mark: undefined }
+	for await (const entries of walkFile(file, from, to)) {
+		for (const entry of entries) {
+			collector.pass(entry)
+			const end = entryEnd(entry)
+			if (entry.type !== 'bad' && end - begun.from >= WINDOW_BYTES) {
+				windows.push({ ...begun, to: end })
+				begun = { from: end, mark: collector.mark() }
+			}
+			if (collector.isPastEnd) return end > begun.from ? [...windows, { ...begun, to: end }] : windows
+		}
+	}
+	return [...windows, { ...begun, to }]
+}
+
+/** An entry whose bytes are not overwritten when the walk goes on; what is small is decoded at once and needs none. */
+function held(entry: ScanEntry): ScanEntry {
+	if (entry.type !== 'frame' || entry.frame.length <= WINDOW_BYTES) return entry
+	const { frame } = entry
+	const start = frame.rowsEnd - frame.length
+	const bytes = Buffer.from(frame.bytes.subarray(start, frame.rowsEnd))
+	const moved = { rowsStart: frame.rowsStart - start, rowsEnd: frame.length }
+	return { type: 'frame', frame: { ...frame, bytes, ...moved } }
 }

@@ -178,9 +178,9 @@ export class Tail<T> {
 		for await (const entries of walkFile(this.#file, stretch.from, stretch.to)) {
 			this.#refuseWhenClosed()
 			for (const entry of entries) {
-				const batch = collector.take(entry)
+				const batches = collector.take(entry)
 				if (entry.type === 'frame') this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
-				if (batch.length > 0) yield batch as T[]
+				for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 			}
 		}
 	}
@@ -217,7 +217,7 @@ export class Tail<T> {
 		this.#position = this.#entryOffset
 	}
 
-	/** What stands behind the last known entry by now: a batch an entry, empty where nothing matched. */
+	/** What stands behind the last known entry by now: a batch an entry or more, empty where nothing matched. */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const sizes = await this.#sizes()
@@ -260,7 +260,7 @@ export class Tail<T> {
 		// Nothing valid stands behind it yet: most often an entry that is just being written.
 		if (entry.type === 'bad' && entry.place.atEnd) return
 		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
-		const batch = this.#collector.take(entry)
+		const batches = this.#collector.take(entry)
 		if (entry.type !== 'bad') {
 			this.#entryOffset = entryStart(entry)
 			this.#position = entryEnd(entry)
@@ -268,7 +268,8 @@ export class Tail<T> {
 		if (entry.type === 'frame' && !isOld) {
 			this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
 		}
-		yield isOld ? [] : (batch as T[])
+		if (isOld || batches.length === 0) yield []
+		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
 	/** Everything up to there was handed out, or did not match. */
