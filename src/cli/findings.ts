@@ -1,12 +1,15 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
+import type { Severity } from '../chain/answer.ts'
 import type { Finding } from '../chain/chain.ts'
+import { EVIDENCE } from '../chain/verify/findings.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { count } from './numbers.ts'
 import type { Paint, Style } from './terminal.ts'
 
-const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
+const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	note: 'dim',
 	loss: 'yellow',
+	unchecked: 'yellow',
 	damage: 'red',
 }
 
@@ -18,8 +21,6 @@ export function findingLine(finding: Finding, paint: Paint): string {
 	const head = paint(SEVERITY_STYLES[severity], severity)
 	return `${head} in ${shownPath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${escapeControls(message + compared)}`
 }
-
-const EVIDENCE: readonly Finding['kind'][] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 /** What to type next, or to do. */
 export function adviceFor(file: string, findings: readonly Finding[]): string[] {

@@ -5,6 +5,7 @@
 
 import { decodeRows } from '../../codec/row-decoder.ts'
 import { GAP_KIND, type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame } from '../format/frame.ts'
 import { rowBlockOf } from './chain-end.ts'
@@ -84,7 +85,8 @@ export class Continuity {
 		const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: this.#cause }
 		this.nextSeq = toSeq + 1
 		this.#cause = 'damaged'
-		return gapRecord(gap, { epoch, tsMs: this.#tsMs })
+		const found = gapRecord(gap, { epoch, tsMs: this.#tsMs })
+		return gap.cause === 'damaged' ? asUnexplained(found) : found
 	}
 }
 
