@@ -29,10 +29,12 @@ export function adviceFor(file: string, findings: readonly Finding[]): string[] 
 	if (damage.length === 0) return []
 	const isEvidence = ({ kind }: Finding) => EVIDENCE.includes(kind)
 	const lines = [`everything else is readable: mesh-chain dump ${name} shows it, gaps included`]
-	if (damage.some(isEvidence)) {
+	if (damage.some((finding) => isEvidence(finding) && finding.kind !== 'headMissing')) {
 		lines.push(
 			'somebody changed this chain: keep these files as they are, and compare with a copy or a stored head',
 		)
+	} else if (damage.some(isEvidence)) {
+		lines.push('this chain is not what it was when the head was kept: compare it with a copy')
 	}
 	if (damage.some(({ kind }) => kind === 'missingFile')) {
 		lines.push('a file is gone: put it back from a copy; no repair can make it again')
