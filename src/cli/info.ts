@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
 import { headText } from '../chain/verify/head.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
-import type { Command } from './command.ts'
+import { type Command, usage } from './command.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { isStreamAddress, openHistory } from './history.ts'
 import { bytes, count, counted } from './numbers.ts'
@@ -36,6 +36,11 @@ export const info: Command = {
 		const chain = await openHistory(file)
 		try {
 			const found = await chain.info()
+			if (invocation.flag('head') && found.head.link === '') {
+				throw usage(
+					'there is no head to keep: a stream has none, and a file has one only where an anchor can be read',
+				)
+			}
 			const text = invocation.flag('head')
 				? `${headText(found.head)}\n`
 				: invocation.text('output') === 'json'

@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
+import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { run } from '../../src/cli/run.ts'
 import { gapRecord, type LogRecord } from '../../src/record.ts'
@@ -69,6 +70,16 @@ test.each([
 		}
 	},
 )
+
+test('info --head prints no head that verify would not take', async () => {
+	const path = await chainOf(record(1))
+	const head = (await onTerminal(['info', path, '--head'])).stdout.trim()
+	expect((await onTerminal(['verify', path, '--head', head])).status).toBe(0)
+	writeFileSync(path, readFileSync(path).subarray(0, HEADER_BYTES))
+	const { status, stdout, stderr } = await onTerminal(['info', path, '--head'])
+	expect([status, stdout]).toEqual([2, ''])
+	expect(stderr).toContain('there is no head to keep')
+})
 
 test('$unserializable markers are shown and are no loss', async () => {
 	const path = await chainOf(record(1, { data: { f: { $unserializable: 'function' } } }))

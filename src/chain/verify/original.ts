@@ -139,9 +139,8 @@ async function isRepairOf(file: OpenFile, original: OpenFile, seam: Seam | undef
 				expected = await next()
 				continue
 			}
-			// A gap of the repair stands for nothing that could be read.
-			const isFree = expected === undefined || firstCovered(expected) > frame.baseSeq
-			if (!isGapOfRepair(frame) || !isFree) return false
+			// A gap that stands for what could be read leaves a frame of the original that does not come.
+			if (!isGapOfRepair(frame)) return false
 		}
 		return expected === undefined
 	} finally {
