@@ -90,12 +90,14 @@ export const replaySql: Command = {
 				progressMs: 200,
 			})
 			line.end()
+			// What the chain has lost cannot have been replayed, whatever explains it.
+			const isLossy = selected.severity !== 'note'
 			const isJson = invocation.text('output') === 'json'
 			const text = isJson
 				? `${JSON.stringify(report)}\n`
-				: prettyReport(report, paint, selected.isLossy, options.dryRun === true)
+				: prettyReport(report, paint, isLossy, options.dryRun === true)
 			await new Output(terminal.stdout).write(text)
-			return statusOf(report, selected.isLossy)
+			return statusOf(report, isLossy)
 		} finally {
 			line.end()
 			await chain.close()

@@ -1,5 +1,6 @@
 /** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
 import { basename } from 'node:path'
+import { answerFor } from '../chain/answer.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
 import { replay as replayInto } from '../replay/replay.ts'
@@ -7,6 +8,7 @@ import type { ReplayOptions } from '../replay/replay-options.ts'
 import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
+import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
@@ -48,6 +50,7 @@ export const replay: Command = {
 		{ long: 'stop-on-error', help: 'end with the first record that the target did not take' },
 		{ long: 'dry-run', help: 'hand nothing over: only count' },
 		FORM_OPTION,
+		STRICT_OPTION,
 		COLOR_OPTION,
 	],
 	async run(invocation, terminal) {
@@ -74,7 +77,7 @@ export const replay: Command = {
 			// A reader like head has what it wanted.
 			if (output.isClosed) return STATUS.fine
 			// First: a Ctrl-C ends a program that is the target too, which is then an error of its own.
-			const status = tell(summary, selected, terminal)
+			const status = tell(summary, selected, invocation, terminal)
 			isClosed = true
 			await close(target, summary)
 			return status
@@ -142,7 +145,12 @@ async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<vo
 }
 
 /** Says on stderr what happened, and where to go on. */
-function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): number {
+function tell(
+	summary: ReplaySummary,
+	selected: Selected,
+	invocation: Invocation,
+	terminal: Terminal,
+): number {
 	const { replayed, failed, ended, firstError, nextSeq, gaps, shortened, lateMsMax } = summary
 	const notes = [
 		`${count(replayed)} ${replayed === 1 ? 'record' : 'records'} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
@@ -164,5 +172,5 @@ function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): n
 		terminal.stderr.write(`  ${why}: go on with --from-seq ${nextSeq}\n`)
 	}
 	if (failed > 0 || ended !== 'end') return STATUS.usage
-	return selected.isLossy ? STATUS.damage : STATUS.fine
+	return statusFor(answerFor([selected.severity]), invocation)
 }

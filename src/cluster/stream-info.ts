@@ -1,4 +1,5 @@
 /** What is known of a chain in a stream without reading it: from the sums that its first and its last message have. What the stream has removed is not among them. */
+import { answerFor, severityOfCause } from '../chain/answer.ts'
 import type { ChainInfo } from '../chain/chain.ts'
 import type { Frame } from '../chain/format/frame.ts'
 import { firstCovered } from '../chain/scan/continuity.ts'
@@ -33,6 +34,8 @@ export async function infoOf(path: string, stream: ChainStream, notes: StreamNot
 		Object.entries(sums.absent).map(([cause, count]) => [cause, count - (before.absent[cause] ?? 0)]),
 	)
 	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
+	const losses = Object.entries(byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
+	const recordsLost = losses.reduce((total, [, count]) => total + count, 0)
 	const lastSeq = newest === undefined ? undefined : newest.frame.baseSeq + newest.frame.rows - 1
 	return {
 		path,
@@ -59,6 +62,8 @@ export async function infoOf(path: string, stream: ChainStream, notes: StreamNot
 		tornBytes: 0,
 		damagedPlaces: notes.damagedPlaces,
 		damagedBytes: notes.damagedBytes,
+		answer: answerFor([notes.damagedPlaces > 0 ? 'damage' : 'note', recordsLost > 0 ? 'loss' : 'note']),
+		recordsLost,
 		head: { chainId, segment: 0, epoch: newest?.frame.epoch ?? 0, seq: lastSeq ?? 0, offset: 0, link: '' },
 	}
 }

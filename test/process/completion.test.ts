@@ -64,7 +64,7 @@ test('bash completes commands, options, choices and files', async () => {
 	const names = COMMANDS.map(({ name }) => name)
 	expect(await inBash(cwd, 'mesh-chain', '')).toEqual([...names, '--help', '--version'])
 	expect(await inBash(cwd, 'mesh-chain', 'du')).toEqual(['dump'])
-	expect(await inBash(cwd, 'mesh-chain', 'dump', '--s')).toEqual(['--since', '--session'])
+	expect(await inBash(cwd, 'mesh-chain', 'dump', '--s')).toEqual(['--since', '--session', '--strict'])
 	expect(await inBash(cwd, 'mesh-chain', 'dump', '-o', '')).toEqual(['pretty', 'ndjson', 'msgpack'])
 	expect(await inBash(cwd, 'mesh-chain', 'info', '--output', 'j')).toEqual(['json'])
 	expect(await inBash(cwd, 'mesh-chain', 'dump', '--since', '')).toEqual([])

@@ -1,5 +1,6 @@
 /** What is missing where whole files are: at the head of a chain, and where one was removed while it was read. */
 import { type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import { asUnexplained } from '../answer.ts'
 import { anchorBefore } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
 
@@ -36,7 +37,8 @@ export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Prom
 
 function gapOf(fromSeq: number, toSeq: number, cause: GapData['cause'], { identity }: ChainFile): GapRecord {
 	const tsMs = Number.isNaN(identity.createdMs) ? 0 : identity.createdMs
-	return gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, { epoch: 1, tsMs })
+	const gap = gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, { epoch: 1, tsMs })
+	return cause === 'damaged' ? asUnexplained(gap) : gap
 }
 
 /** The newest anchor of a file of a chain. */

@@ -5,6 +5,7 @@
 
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { GAP_KIND, type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame } from '../format/frame.ts'
 import { rowBlockOf } from './chain-end.ts'
@@ -104,7 +105,8 @@ export class Continuity {
 		const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: this.#cause }
 		this.nextSeq = toSeq + 1
 		this.#cause = 'damaged'
-		return gapRecord(gap, { epoch, tsMs: this.#tsMs })
+		const found = gapRecord(gap, { epoch, tsMs: this.#tsMs })
+		return gap.cause === 'damaged' ? asUnexplained(found) : found
 	}
 }
 

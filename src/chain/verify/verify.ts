@@ -70,7 +70,7 @@ async function judgeFile(
 	}
 	try {
 		const { size } = await file.system.fstat(file.fd)
-		judge.begin(file, size, listed)
+		await judge.begin(file, size, listed)
 		for await (const entries of walkFile(file, HEADER_BYTES, size)) {
 			signal?.throwIfAborted()
 			for (const entry of entries) await judge.take(entry)
