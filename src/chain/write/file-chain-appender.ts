@@ -16,6 +16,7 @@ import {
 } from './file-chain-options.ts'
 import type { Recovery } from './opening.ts'
 import { recoveryWarning } from './recovery-warning.ts'
+import { steadyMs } from './steady-time.ts'
 import { ChainWriter } from './writer.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
@@ -84,7 +85,8 @@ export class FileChainAppender implements LogChainAppender {
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
-		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, retain } = this.#options
+		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, rotate, retain } =
+			this.#options
 		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
 		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
 		this.path = writablePath(path, fs)
@@ -96,11 +98,12 @@ export class FileChainAppender implements LogChainAppender {
 			onDamage,
 			lockWaitMs,
 			keepUnsynced: durability === 'disk',
+			rotate,
 			retain,
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#tellRecovery(this.#writer.recovery)
-		this.#writer.retain().catch((error) => this.#failed(error))
+		this.#writer.retain(steadyMs(clock)).catch((error) => this.#failed(error))
 	}
 
 	get chainId(): string {
@@ -266,28 +269,28 @@ export class FileChainAppender implements LogChainAppender {
 		this.#policyTimer.unref()
 	}
 
+	/** The disk is given its time; a write that is far too much for one file has been spread over several by then. */
 	#rotateWhenDue(): void {
-		if (!this.#isRotationDue(1) || isExiting() || this.#closing !== undefined) return
+		if (this.#rotating || isExiting() || this.#closing !== undefined) return
 		if (performance.now() < this.#rotateNotBefore) return
-		// The disk is given its time; only who never lets a turn end is made to wait for it.
-		if (this.#isRotationDue(2) && !this.#writer.isSyncing) this.#rotate()
-		else if (!this.#rotating) void this.#syncAndRotate()
+		if (this.#isRotationDue()) void this.#syncAndRotate()
+		else if (this.#writer.isTooLarge) void this.#retain()
 	}
 
-	/** Whether the live file is as large as it may be, so many times over, or as old. */
-	#isRotationDue(times: number): boolean {
+	/** Whether the live file is as large as it may be, or as old: by a clock that steps back as well as by one that goes on. */
+	#isRotationDue(): boolean {
 		const { bytes, records, ageMs } = this.#options.rotate
 		const { live } = this.#writer
-		if (live.bytes >= times * bytes || live.records >= times * records) return true
-		const isBounded = times === 1 && ageMs !== Number.POSITIVE_INFINITY
-		return isBounded && live.records > 0 && this.#options.clock() - live.createdMs >= ageMs
+		if (live.bytes >= bytes || live.records >= records) return true
+		if (ageMs === Number.POSITIVE_INFINITY || live.records === 0) return false
+		return isFarFrom(this.#options.clock(), live.begunMs, ageMs)
 	}
 
 	async #syncAndRotate(): Promise<void> {
 		this.#rotating = true
 		try {
-			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue(1))
-			if (this.#closing === undefined) await this.#writer.retain()
+			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue())
+			if (this.#closing === undefined) await this.#writer.retain(steadyMs(this.#options.clock))
 		} catch (error) {
 			this.#rotationEnded(error as MeshChainError)
 		} finally {
@@ -295,11 +298,17 @@ export class FileChainAppender implements LogChainAppender {
 		}
 	}
 
-	#rotate(): void {
+	/** Keeps the size of the chain within its bounds while the live file grows. */
+	async #retain(): Promise<void> {
+		this.#rotating = true
 		try {
-			this.#writer.rotate()
+			await this.#writer.retain()
+			// What could not be removed is tried again, and not with each write.
+			if (this.#writer.isTooLarge) this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#rotationEnded(error as MeshChainError)
+		} finally {
+			this.#rotating = false
 		}
 	}
 
@@ -419,4 +428,9 @@ export class FileChainAppender implements LogChainAppender {
 		const warning = recoveryWarning(this.path, recovery)
 		if (warning !== undefined) warn(warning.code, warning.text)
 	}
+}
+
+/** A file whose beginning is not known, or lies ahead of the clock, is as old as one that is too old. */
+function isFarFrom(nowMs: number, begunMs: number, ageMs: number): boolean {
+	return Number.isFinite(nowMs) && !(Math.abs(nowMs - begunMs) < ageMs)
 }

@@ -68,11 +68,18 @@ export interface FileChainOptions {
 /** When a sync is begun; Infinity for never. */
 export type ResolvedPolicy = Required<SyncPolicy>
 
+/** When a file is full; Infinity for never. */
+export interface Bounds {
+	readonly bytes: number
+	readonly records: number
+	readonly ageMs: number
+}
+
 export interface ResolvedFileChainOptions {
 	readonly durability: 'os' | 'disk'
 	readonly policy: ResolvedPolicy | undefined
 	readonly writeThroughIndex: number
-	readonly rotate: { readonly bytes: number; readonly records: number; readonly ageMs: number }
+	readonly rotate: Bounds
 	readonly retain: Retention
 	readonly onDamage: 'rotate' | 'refuse'
 	readonly lockWaitMs: number

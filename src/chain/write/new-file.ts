@@ -3,6 +3,7 @@ import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Header } from '../format/header.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import { type SpanStart, startOfFile } from './span.ts'
+import { steadyMs } from './steady-time.ts'
 
 /** The name of the live file, and the mode of new ones. */
 export interface LivePlace {
@@ -26,7 +27,7 @@ export function makeFile<Placed>(
 	putInPlace: (temporary: string) => Placed,
 ): { readonly file: SegmentFile; readonly placed: Placed } {
 	const { levelCounts, keptFromSeq, ...begin } = start
-	const header = { ...begin, createdMs: context.writer.clock() }
+	const header = { ...begin, createdMs: steadyMs(context.writer.clock) }
 	const temporary = temporaryPathOf(place.path)
 	const file = SegmentFile.create(
 		context,
