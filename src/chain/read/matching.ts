@@ -4,7 +4,7 @@ import { unsyncedFrom } from '../files/watermark-file.ts'
 import type { WalkedFile } from '../scan/continuity.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { headGap, removedGap } from './head-gap.ts'
+import { causeOfAbsence, headGap, removedGap } from './head-gap.ts'
 import type { ResolvedQuery, View } from './query.ts'
 import { findStretches, type Stretch, wholeFile } from './seek.ts'
 
@@ -41,12 +41,9 @@ export async function* matchingIn<T>(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		const end = Math.min(size, listed.end ?? size)
-		if (query.isEverything && !query.reverse) {
-			yield* forward(file, wholeFile(end), query, view, listed.nextFirstSeq)
-			return
-		}
-		for await (const stretch of findStretches(file, end, query)) {
-			const found = forward(file, stretch, query, view, listed.nextFirstSeq)
+		const isWhole = query.isEverything && !query.reverse
+		for await (const stretch of isWhole ? [wholeFile(end)] : findStretches(file, end, query)) {
+			const found = forward(files, { file, listed, stretch }, query, view)
 			if (query.reverse) yield* backward(found)
 			else yield* found
 		}
@@ -55,13 +52,19 @@ export async function* matchingIn<T>(
 	}
 }
 
+interface ListedStretch {
+	readonly file: OpenFile
+	readonly listed: ChainFile
+	readonly stretch: Stretch
+}
+
 async function* forward<T>(
-	file: OpenFile,
-	stretch: Stretch,
+	files: ChainFiles,
+	{ file, listed, stretch }: ListedStretch,
 	query: ResolvedQuery,
 	view: View<T>,
-	nextFirstSeq: number | undefined,
 ): AsyncGenerator<T[]> {
+	const { nextFirstSeq, isNextMissing } = listed
 	const isFollowed = nextFirstSeq !== undefined
 	const collector = view.collector(query, stretch.anchor, { ...walkedFile(file), isFollowed })
 	for await (const entries of walkFile(file, stretch.from, stretch.to)) {
@@ -72,7 +75,8 @@ async function* forward<T>(
 		}
 	}
 	if (!stretch.isTail || nextFirstSeq === undefined) return
-	const missing = collector.upTo(nextFirstSeq)
+	const cause = isNextMissing ? await causeOfAbsence(files, nextFirstSeq) : undefined
+	const missing = collector.upTo(nextFirstSeq, cause)
 	if (missing.length > 0) yield missing as T[]
 }
 

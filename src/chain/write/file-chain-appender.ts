@@ -16,12 +16,17 @@ import {
 } from './file-chain-options.ts'
 import type { Recovery } from './opening.ts'
 import { recoveryWarning } from './recovery-warning.ts'
+import { isRotationDue } from './rotation.ts'
 import { steadyMs } from './steady-time.ts'
+import { Timeout } from './timeout.ts'
 import { ChainWriter } from './writer.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
 /** With more than this unwritten, the turn's end is not waited for. */
 const WRITE_BYTES_TARGET = 64 * 1024
+
+/** How long after a look at the clock that finds files too old, which the look before did not, the next one is. */
+const SECOND_LOOK_MS = 500
 
 /** What a chain's writer did, and how it is. */
 export interface FileChainStats extends ChainWriterStats {
@@ -59,6 +64,8 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
+	/** How long {@link close} waits for the disk. */
+	readonly closeTimeoutMs: number
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
@@ -76,6 +83,7 @@ export class FileChainAppender implements LogChainAppender {
 	#rotationFailures = 0
 	#rotateNotBefore = 0
 	#policyTimer: NodeJS.Timeout | undefined
+	#lookTimer: NodeJS.Timeout | undefined
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
@@ -90,6 +98,7 @@ export class FileChainAppender implements LogChainAppender {
 		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
 		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
 		this.path = writablePath(path, fs)
+		this.closeTimeoutMs = this.#options.closeTimeoutMs
 		this.#writer = new ChainWriter(this.path, {
 			system: fs,
 			mode,
@@ -103,7 +112,7 @@ export class FileChainAppender implements LogChainAppender {
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#tellRecovery(this.#writer.recovery)
-		this.#writer.retain(steadyMs(clock)).catch((error) => this.#failed(error))
+		void this.#retain(true)
 	}
 
 	get chainId(): string {
@@ -182,8 +191,9 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes what waits, leaves the mark of a clean end, syncs, and lets go of file and lock. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`; the file is let go of all the same, and `stats().lostAtClose`
-	 * counts the records that could not be written.
+	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered within `closeTimeoutMs`;
+	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is let go of all the same, and `stats().lostAtClose` counts the records that could not
+	 * be written.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -273,36 +283,33 @@ export class FileChainAppender implements LogChainAppender {
 	#rotateWhenDue(): void {
 		if (this.#rotating || isExiting() || this.#closing !== undefined) return
 		if (performance.now() < this.#rotateNotBefore) return
-		if (this.#isRotationDue()) void this.#syncAndRotate()
-		else if (this.#writer.isTooLarge) void this.#retain()
+		if (this.#isRotationDue) void this.#syncAndRotate()
+		else if (this.#writer.isTooLarge) void this.#retain(false)
 	}
 
-	/** Whether the live file is as large as it may be, or as old: by a clock that steps back as well as by one that goes on. */
-	#isRotationDue(): boolean {
-		const { bytes, records, ageMs } = this.#options.rotate
-		const { live } = this.#writer
-		if (live.bytes >= bytes || live.records >= records) return true
-		if (ageMs === Number.POSITIVE_INFINITY || live.records === 0) return false
-		return isFarFrom(this.#options.clock(), live.begunMs, ageMs)
+	get #isRotationDue(): boolean {
+		return isRotationDue(this.#options.rotate, this.#writer.live, this.#options.clock)
 	}
 
 	async #syncAndRotate(): Promise<void> {
 		this.#rotating = true
 		try {
-			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue())
-			if (this.#closing === undefined) await this.#writer.retain(steadyMs(this.#options.clock))
+			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue)
 		} catch (error) {
 			this.#rotationEnded(error as MeshChainError)
-		} finally {
 			this.#rotating = false
+			return
 		}
+		await this.#retain(true)
 	}
 
-	/** Keeps the size of the chain within its bounds while the live file grows. */
-	async #retain(): Promise<void> {
+	/** Keeps the chain within its bounds: its size at any time, its age with a look at the clock. */
+	async #retain(looks: boolean): Promise<void> {
 		this.#rotating = true
 		try {
-			await this.#writer.retain()
+			if (this.#closing !== undefined) return
+			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
+			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
 			// What could not be removed is tried again, and not with each write.
 			if (this.#writer.isTooLarge) this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
@@ -310,6 +317,15 @@ export class FileChainAppender implements LogChainAppender {
 		} finally {
 			this.#rotating = false
 		}
+	}
+
+	/** What only one look at the clock has found too old is looked at again, a moment later. */
+	#lookAgain(): void {
+		clearTimeout(this.#lookTimer)
+		this.#lookTimer = setTimeout(() => {
+			if (!this.#rotating) void this.#retain(true)
+		}, SECOND_LOOK_MS)
+		this.#lookTimer.unref()
 	}
 
 	#rotationEnded(error: MeshChainError): void {
@@ -382,28 +398,41 @@ export class FileChainAppender implements LogChainAppender {
 	async #close(): Promise<void> {
 		clearTimeout(this.#retryTimer)
 		clearTimeout(this.#policyTimer)
+		clearTimeout(this.#lookTimer)
 		this.#forgetExit()
+		const timeout = new Timeout(this.closeTimeoutMs)
 		let isClean = false
 		try {
 			this.#writer.move()
 			this.#writer.markClosed(undefined)
-			await this.#writer.sync()
+			await timeout.orThrow(this.#writer.sync())
 			isClean = true
 		} catch (error) {
 			this.#failure = error as MeshChainError
 			// No sync may still be under way when the file is let go of; and it writes once more.
-			await this.#writer.sync().catch(() => {})
+			if (!timeout.isOver) await timeout.orThrow(this.#writer.sync()).catch(() => {})
 			this.#lostAtClose = this.#writer.pendingRecords
-			throw this.#failure.code === 'WRITE_FAILED' ? this.#closeError(error) : error
+			throw this.#closeError(error)
 		} finally {
+			timeout.clear()
 			this.#writer.close(isClean)
 		}
 	}
 
-	#closeError(error: unknown): MeshChainError {
+	/** What was given up is told by one code, whatever it was given up for. */
+	#closeError(error: unknown): unknown {
+		const name = show(this.path)
 		const seq = this.#writer.writtenSeq + 1
-		const text = `${show(this.path)} was closed and ${this.#lostAtClose} records are not in it, from seq ${seq} on: ${messageOf(error)}`
-		return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq, cause: error })
+		const { code } = error as MeshChainError
+		if (code === 'CHAIN_TAKEN_OVER') return error
+		if (this.#lostAtClose > 0 || code === 'WRITE_FAILED') {
+			const text = `${name} was closed and ${this.#lostAtClose} records are not in it, from seq ${seq} on: ${messageOf(error)}`
+			return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq, cause: error })
+		}
+		if (code !== undefined) return error
+		const durable = this.#writer.durableSeq + 1
+		const text = `${name} was closed and its disk did not answer (${messageOf(error)}): records from seq ${durable} on are written and may not survive a power loss`
+		return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq: durable, cause: error })
 	}
 
 	#onExit(exitCode: number): void {
@@ -428,9 +457,4 @@ export class FileChainAppender implements LogChainAppender {
 		const warning = recoveryWarning(this.path, recovery)
 		if (warning !== undefined) warn(warning.code, warning.text)
 	}
-}
-
-/** A file whose beginning is not known, or lies ahead of the clock, is as old as one that is too old. */
-function isFarFrom(nowMs: number, begunMs: number, ageMs: number): boolean {
-	return Number.isFinite(nowMs) && !(Math.abs(nowMs - begunMs) < ageMs)
 }

@@ -12,6 +12,7 @@ import { Backlog } from './backlog.ts'
 import type { LivePlace } from './new-file.ts'
 import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
 import type { LiveFile, Retention } from './retention.ts'
+import type { FileBounds } from './rotation.ts'
 import { SealedFiles } from './sealed-files.ts'
 import type { SegmentContext, SegmentFile } from './segment-file.ts'
 import type { Span } from './span.ts'
@@ -20,12 +21,6 @@ import type { Span } from './span.ts'
 const OVERFULL_TIMES = 2
 /** How often a full disk makes retention look for what may go. */
 const MAKE_ROOM_MS = 1_000
-
-/** When a file is full; Infinity for never. */
-export interface FileBounds {
-	readonly bytes: number
-	readonly records: number
-}
 
 export interface LiveEndOptions {
 	readonly system: FileSystem
@@ -130,6 +125,11 @@ export class LiveEnd {
 	/** Takes the time: what is too old by this look and by the one before may go. */
 	look(nowMs: number): void {
 		this.#sealed.look(nowMs)
+	}
+
+	/** Whether more would go if another look agreed with the last one. */
+	get isUnconfirmed(): boolean {
+		return this.#sealed.isUnconfirmed(this.live)
 	}
 
 	/** Has the next write say from which seq on the chain is kept; returns that, or undefined where nothing may go. */

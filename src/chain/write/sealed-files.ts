@@ -1,5 +1,5 @@
 /** The sealed files of a chain that is being written, as retention needs them; not looked at where nothing limits them. */
-import type { FileSystem } from '../../file-system.ts'
+import { type FileSystem, systemCode } from '../../file-system.ts'
 import { listSegments } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'
@@ -52,6 +52,15 @@ export class SealedFiles {
 		this.#seenMs = nowMs
 	}
 
+	/** Whether more would go if another look agreed with the last one. */
+	isUnconfirmed(live: LiveFile): boolean {
+		if (this.#nowMs === this.#seenMs) return false
+		const [now, seen] = [this.#nowMs, this.#seenMs].map((ms) =>
+			countToRemove(this.#files, live, this.#limits, ms),
+		)
+		return seen! > now!
+	}
+
 	/** Whether there is more of the chain than its size may be, and a file that can go. */
 	exceeds({ bytes, records }: Pick<LiveFile, 'bytes' | 'records'>): boolean {
 		if (this.#files.length === 0) return false
@@ -69,18 +78,16 @@ export class SealedFiles {
 		return last && last.firstSeq + last.records
 	}
 
-	/** Removes the files that hold nothing from there on. What cannot be removed stays for the next time. */
+	/** Removes the files that hold nothing from there on: from the head, and none behind one that cannot be removed now. */
 	removeBelow(keptFromSeq: number): void {
-		const files = this.#files
-		this.#files = []
-		this.#bytes = 0
-		this.#records = 0
-		for (const file of files) {
-			const isBelow = file.firstSeq + file.records <= keptFromSeq
-			if (isBelow && this.#remove(file.path)) {
-				this.removed.removedFiles++
-				this.removed.removedRecords += file.records
-			} else this.#push(file)
+		for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
+			const { path, firstSeq, records, bytes } = file
+			if (firstSeq + records > keptFromSeq || !this.#remove(path)) return
+			this.#files.shift()
+			this.#bytes -= bytes
+			this.#records -= records
+			this.removed.removedFiles++
+			this.removed.removedRecords += records
 		}
 	}
 
@@ -94,8 +101,8 @@ export class SealedFiles {
 		try {
 			this.#system.unlinkSync(path)
 			return true
-		} catch {
-			return false
+		} catch (error) {
+			return systemCode(error) === 'ENOENT'
 		}
 	}
 }

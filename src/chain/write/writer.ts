@@ -16,10 +16,11 @@ import { WatermarkFile } from '../files/watermark-file.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { checkBatch, missingBefore } from './admission.ts'
-import { type FileBounds, LiveEnd } from './live-end.ts'
+import { LiveEnd } from './live-end.ts'
 import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
 import { strayedFrom } from './ownership.ts'
 import type { LiveFile, Retention } from './retention.ts'
+import type { FileBounds } from './rotation.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
 import {
 	overflowError,
@@ -152,6 +153,11 @@ export class ChainWriter {
 	/** Whether the chain is larger than retention keeps it, and a file could go. */
 	get isTooLarge(): boolean {
 		return this.#end.isTooLarge
+	}
+
+	/** Whether {@link retain} would remove more if another look at the clock agreed with the last one. */
+	get isUnconfirmed(): boolean {
+		return this.#end.isUnconfirmed
 	}
 
 	/** Why nothing in this file can be acknowledged as on disk any more. */
@@ -326,10 +332,11 @@ export class ChainWriter {
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
+		const unwritten = this.pendingRecords
 		this.#watermark.close()
 		this.#file.close()
 		try {
-			this.#lock.release(!isClean)
+			this.#lock.release(!isClean, unwritten)
 		} catch (error) {
 			throw unlockError(this.path, error)
 		}
