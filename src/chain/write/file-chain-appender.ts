@@ -3,7 +3,7 @@
  * the disk does not.
  */
 import type { LogChainAppender } from '../../appender.ts'
-import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import { LogAppendError, type MeshChainError } from '../../errors.ts'
 import { isExiting, onExit } from '../../exit-hook.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
 import { type LogRecord, levelIndex, show } from '../../record.ts'
@@ -17,16 +17,15 @@ import {
 import type { Recovery } from './opening.ts'
 import { recoveryWarning } from './recovery-warning.ts'
 import { isRotationDue } from './rotation.ts'
+import { SECOND_LOOK_MS } from './sealed-files.ts'
 import { steadyMs } from './steady-time.ts'
 import { Timeout } from './timeout.ts'
 import { ChainWriter } from './writer.ts'
+import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
 /** With more than this unwritten, the turn's end is not waited for. */
 const WRITE_BYTES_TARGET = 64 * 1024
-
-/** How long after a look at the clock that finds files too old, which the look before did not, the next one is. */
-const SECOND_LOOK_MS = 500
 
 /** What a chain's writer did, and how it is. */
 export interface FileChainStats extends ChainWriterStats {
@@ -412,27 +411,13 @@ export class FileChainAppender implements LogChainAppender {
 			// No sync may still be under way when the file is let go of; and it writes once more.
 			if (!timeout.isOver) await timeout.orThrow(this.#writer.sync()).catch(() => {})
 			this.#lostAtClose = this.#writer.pendingRecords
-			throw this.#closeError(error)
+			const { path } = this
+			const { writtenSeq, durableSeq } = this.#writer
+			throw closeError({ path, writtenSeq, durableSeq, lost: this.#lostAtClose }, error)
 		} finally {
 			timeout.clear()
 			this.#writer.close(isClean)
 		}
-	}
-
-	/** What was given up is told by one code, whatever it was given up for. */
-	#closeError(error: unknown): unknown {
-		const name = show(this.path)
-		const seq = this.#writer.writtenSeq + 1
-		const { code } = error as MeshChainError
-		if (code === 'CHAIN_TAKEN_OVER') return error
-		if (this.#lostAtClose > 0 || code === 'WRITE_FAILED') {
-			const text = `${name} was closed and ${this.#lostAtClose} records are not in it, from seq ${seq} on: ${messageOf(error)}`
-			return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq, cause: error })
-		}
-		if (code !== undefined) return error
-		const durable = this.#writer.durableSeq + 1
-		const text = `${name} was closed and its disk did not answer (${messageOf(error)}): records from seq ${durable} on are written and may not survive a power loss`
-		return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq: durable, cause: error })
 	}
 
 	#onExit(exitCode: number): void {

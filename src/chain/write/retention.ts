@@ -51,25 +51,41 @@ export function countToRemove(
 }
 
 /**
- * When each file but the last was sealed: when the next one began. A time that is not between its neighbours' is one that some clock
- * was wrong about; then the second earliest of all later times counts, which no single wrong one makes too early.
+ * When each file but the last was sealed: when the next one began whose time is in order with the others'. A time that is not is one
+ * that some clock was wrong about.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
-	const times = [...files.map(({ begunMs }) => begunMs), nowMs].map((ms) =>
-		Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms,
-	)
-	return files.slice(1).map((_file, index) => {
-		const [begun, sealed, after] = times.slice(index, index + 3) as [number, number, number]
-		if (begun <= sealed && sealed <= after) return sealed
-		return secondSmallest(times.slice(index + 1))
-	})
+	const times = [...files.map(({ begunMs }) => begunMs), nowMs]
+	const believed = mostInOrder(times)
+	let sealedMs = Number.POSITIVE_INFINITY
+	const sealed: number[] = []
+	for (let index = times.length - 1; index > 0; index--) {
+		if (believed.has(index)) sealedMs = times[index]!
+		sealed[index - 1] = sealedMs
+	}
+	return sealed
 }
 
-function secondSmallest(times: readonly number[]): number {
-	let [first, second] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-	for (const time of times) {
-		if (time < first) [first, second] = [time, first]
-		else if (time < second) second = time
+/** The indices of as many times as there are of which none is before the one before it; of several such, the later times. */
+function mostInOrder(times: readonly number[]): ReadonlySet<number> {
+	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())
+	const best: { readonly count: number; readonly before: number }[] = []
+	let last = 0
+	for (const [index, ms] of times.entries()) {
+		let count = 0
+		let before = -1
+		for (let earlier = 0; earlier < index; earlier++) {
+			const isBetter = best[earlier]!.count > count
+			const isLater = best[earlier]!.count === count && times[earlier]! >= (times[before] ?? -Infinity)
+			if (times[earlier]! <= ms && (isBetter || isLater)) {
+				count = best[earlier]!.count
+				before = earlier
+			}
+		}
+		best.push({ count: count + 1, before })
+		if (count + 1 >= best[last]!.count) last = index
 	}
-	return second
+	const found = new Set<number>()
+	for (let index = last; index >= 0; index = best[index]!.before) found.add(index)
+	return found
 }

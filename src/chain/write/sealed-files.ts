@@ -5,8 +5,10 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** A reading counts as far as the one before confirms it, give or take this part of `ageMs`. */
+/** A reading counts as far as one before it confirms it, give or take this part of `ageMs`. */
 const UNCONFIRMED_PART = 1 / 100
+/** How much time must have passed between the two: a clock that is wrong is so for a while. */
+export const SECOND_LOOK_MS = 500
 
 export class SealedFiles {
 	readonly #system: FileSystem
@@ -15,8 +17,10 @@ export class SealedFiles {
 	/** Of {@link #files}. */
 	#bytes = 0
 	#records = 0
-	/** The time of the look before. */
+	/** The look that can confirm a later one, and when that was, by a clock that nobody sets. */
 	#seenMs: number
+	#seenAt = Number.NEGATIVE_INFINITY
+	#lastMs = Number.NEGATIVE_INFINITY
 	/** The time that two looks agree on. */
 	#nowMs = Number.NEGATIVE_INFINITY
 	readonly removed = { removedFiles: 0, removedRecords: 0 }
@@ -48,17 +52,23 @@ export class SealedFiles {
 	look(nowMs: number): void {
 		const { ageMs } = this.#limits
 		if (ageMs === undefined) return
+		const at = performance.now()
+		this.#lastMs = nowMs
+		if (at - this.#seenAt < SECOND_LOOK_MS) {
+			this.#seenMs = Math.min(this.#seenMs, nowMs)
+			this.#nowMs = Math.min(this.#nowMs, nowMs)
+			return
+		}
 		this.#nowMs = Math.min(nowMs, this.#seenMs + ageMs * UNCONFIRMED_PART)
 		this.#seenMs = nowMs
+		this.#seenAt = at
 	}
 
 	/** Whether more would go if another look agreed with the last one. */
 	isUnconfirmed(live: LiveFile): boolean {
-		if (this.#nowMs === this.#seenMs) return false
-		const [now, seen] = [this.#nowMs, this.#seenMs].map((ms) =>
-			countToRemove(this.#files, live, this.#limits, ms),
-		)
-		return seen! > now!
+		if (this.#nowMs >= this.#lastMs) return false
+		const countAt = (ms: number) => countToRemove(this.#files, live, this.#limits, ms)
+		return countAt(this.#lastMs) > countAt(this.#nowMs)
 	}
 
 	/** Whether there is more of the chain than its size may be, and a file that can go. */

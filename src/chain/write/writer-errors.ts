@@ -43,3 +43,27 @@ export function unlockError(path: string, cause: unknown): MeshChainError {
 	const text = `${show(path)} is closed, and its lock file could not be removed: ${messageOf(cause)}`
 	return new MeshChainError('CLOSE_FAILED', text, { path, cause })
 }
+
+interface ClosedAt {
+	readonly path: string
+	readonly writtenSeq: number
+	readonly durableSeq: number
+	/** Records that were not written. */
+	readonly lost: number
+}
+
+/** What was given up is told by one code, whatever it was given up for. */
+export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
+	const code = cause instanceof MeshChainError ? cause.code : undefined
+	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
+		const text = `${show(path)} was closed and ${lost} records are not in it, from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
+		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
+	}
+	if (code === 'WRITE_FAILED') {
+		const text = `${show(path)} was closed without the mark of a clean end: ${messageOf(cause)}; no record is lost`
+		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
+	}
+	if (code !== undefined) return cause
+	const text = `${show(path)} was closed and its disk did not answer (${messageOf(cause)}): records from seq ${durableSeq + 1} on are written and may not survive a power loss`
+	return new MeshChainError('CLOSE_FAILED', text, { path, seq: durableSeq + 1, cause })
+}
