@@ -70,7 +70,7 @@ test('one wild reading after another removes nothing that is younger than ageMs,
 		expect({ records, retained }).toEqual({ records: times.length, retained: 0 })
 		expect(files).toBeGreaterThan(times.length / 3)
 	})
-	await fc.assert(property, { numRuns: 40 })
+	await fc.assert(property, { numRuns: 12 })
 }, 120_000)
 
 test('a clock that is wrong for one call, and any one, removes nothing', async () => {
@@ -85,7 +85,7 @@ test('a clock that is wrong for one call, and any one, removes nothing', async (
 		const { records, retained } = await writeAt(hours(12), options, 5)
 		expect({ records, retained }).toEqual({ records: 12, retained: 0 })
 	})
-	await fc.assert(property, { numRuns: 40 })
+	await fc.assert(property, { numRuns: 12 })
 }, 120_000)
 
 test('what is older than ageMs goes, whichever clock was wrong meanwhile', async () => {
@@ -100,7 +100,7 @@ test('what is older than ageMs goes, whichever clock was wrong meanwhile', async
 		const { records } = await writeAt(all, options, undefined, settled)
 		expect(records).toBeLessThanOrEqual(6)
 	})
-	await fc.assert(property, { numRuns: 10 })
+	await fc.assert(property, { numRuns: 5 })
 }, 120_000)
 
 test('of any files, one wrong beginning makes none go that would not go without it, but for the one that it is of', () => {

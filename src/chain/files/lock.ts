@@ -124,7 +124,9 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | u
 /** The live process that holds a chain open for writing, as far as this process can tell. */
 export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
 	const holder = readHolderText(system, chainPath)
-	if (holder === undefined || liveness(system, holder) === 'dead') return undefined
+	// Who has left a note has let go, though its process may still run.
+	const isGone = holder === undefined || holder.unwritten !== undefined || liveness(system, holder) === 'dead'
+	if (isGone) return undefined
 	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
 }
 
