@@ -8,6 +8,7 @@ import { stateText } from '../../src/cli/info.ts'
 import { consume } from '../../src/consume/consume.ts'
 import { nodeFileSystem } from '../../src/file-system.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
+import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -99,29 +100,26 @@ test('close waits for its disk within closeTimeoutMs, and says what may be lost'
 })
 
 test('a close that could not write is told by its own code, and by info and verify, until the chain is opened again', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
-	const fs = new FaultyFileSystem()
+	const path = '/disk/node.chain'
+	const fs = new MemoryFileSystem()
 	const appender = new FileChainAppender(path, { fs })
 	await grow(appender, 2)
-	fs.roomBytes = 60
-	for (let seq = 3; seq <= 9; seq++) appender.append(record(seq))
-	await expect(appender.close()).rejects.toMatchObject({
-		code: 'CLOSE_FAILED',
-		seq: 3,
-		message: /7 records are not in it/,
-	})
-	const chain = await openChain(path)
+	fs.capacity = fs.usedBytes
+	for (let seq = 3; seq <= 9; seq++) appender.append(record(seq, { message: 'x'.repeat(5_000) }))
+	const failed = { code: 'CLOSE_FAILED', seq: 3, message: /7 records are not in it/ }
+	await expect(appender.close()).rejects.toMatchObject(failed)
+	fs.capacity = Number.POSITIVE_INFINITY
+	const chain = await openChain(path, { fs })
 	const info = await chain.info()
 	await chain.close()
-	expect(info).toMatchObject({ state: 'crashed', lastSeq: 2 })
-	expect(stateText(info, plain)).toMatch(/its last writer failed/)
-	expect((await verifyChain(path)).findings).toMatchObject([
-		{ kind: 'notClosed', message: /its close failed/ },
-	])
-	const next = new FileChainAppender(path)
+	expect(info).toMatchObject({ state: 'crashed', lastSeq: 2, unwritten: 7 })
+	expect(stateText(info, plain)).toMatch(/close of its last writer failed, and gave up 7 records/)
+	const { findings } = await verifyChain(path, { fs })
+	expect(findings).toMatchObject([{ kind: 'notClosed', message: /its close failed/ }])
+	const next = new FileChainAppender(path, { fs })
 	await grow(next, 1)
 	await next.close()
-	const again = await openChain(path)
+	const again = await openChain(path, { fs })
 	expect((await again.info()).unwritten).toBeUndefined()
 	await again.close()
 })

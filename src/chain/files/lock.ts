@@ -220,7 +220,7 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 			if (!held) return
 			held = false
 			try {
-				if (kernel && isUnclosed && unwritten !== undefined) leaveNote(system, fd, { ...text, unwritten })
+				if (kernel && isUnclosed && unwritten !== undefined) leaveNote(system, fd, text, unwritten)
 				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
 			} finally {
 				closeQuietly(system, fd)
@@ -229,10 +229,13 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 	}
 }
 
-/** The text is there without it too, and on a full disk there may be no room for a longer one. */
-function leaveNote(system: FileSystem, fd: number, text: HolderText): void {
+/** In the place of the text, and no longer than that: on a full disk there is no room for more. */
+function leaveNote(system: FileSystem, fd: number, text: HolderText, unwritten: number): void {
+	const { kernel, pid, host, sinceMs } = text
+	const length = JSON.stringify(text).length
+	const note = JSON.stringify({ kernel, pid, host, sinceMs, unwritten }).padEnd(length)
 	try {
-		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
+		writeFully(system, fd, Buffer.from(`${note}\n`), 0)
 	} catch {
 		// Whoever looks is told less.
 	}
