@@ -52,6 +52,9 @@ export const NESTED_DEPTH_MAX = 32
 /** How many nested deliveries one outermost publish may cause before delivery is cut. */
 export const NESTED_DELIVERIES_MAX = 65_536
 
+/** How long `close` waits for a file or a cluster, which have bounds of their own. */
+export const SLOW_CLOSE_TIMEOUT_MS = 30_000
+
 /** First and longest wait of the retry timer of a loop or writer whose appends fail. */
 export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000

@@ -129,6 +129,8 @@ export interface ChainInfo {
 	readonly epochs: readonly EpochInfo[]
 	readonly state: ChainState
 	readonly exitCode: number | undefined
+	/** With state `crashed` only: records that its last writer could not write when it closed; undefined where nothing says that it did. */
+	readonly unwritten?: number | undefined
 	/** With state `open` only. */
 	readonly holder: LockHolder | undefined
 	/** Bytes behind the last whole frame; normal after a crash. */

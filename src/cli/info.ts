@@ -94,14 +94,21 @@ function damagedText(places: number, file: string): string {
 }
 
 /** How the last writer ended, or who is writing. */
-export function stateText({ state, exitCode, holder }: ChainInfo, paint: Paint): string {
+export function stateText({ state, exitCode, holder, unwritten }: ChainInfo, paint: Paint): string {
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
-	if (state === 'crashed') return paint('red', 'crashed: its last writer was killed or lost power')
+	if (state === 'crashed') return paint('red', howItCrashed(unwritten))
 	const by = holder
 		? ` by process ${holder.pid} on ${escapeControls(holder.host)} since ${formatTime(holder.sinceMs)}`
 		: ''
 	return paint('cyan', `open${by}`)
+}
+
+function howItCrashed(unwritten: number | undefined): string {
+	if (unwritten === undefined) return 'crashed: its last writer was killed or lost power'
+	const lost =
+		unwritten === 0 ? '' : `, and gave up ${counted(unwritten, 'record')} that could not be written`
+	return `not closed: the close of its last writer failed${lost}`
 }
 
 function recordsText({ records, firstSeq, lastSeq }: ChainInfo): string {

@@ -48,7 +48,7 @@ export function entriesOf(bytes: Buffer): ScanEntry[] {
 }
 
 export function recordsIn(bytes: Buffer): LogRecord[] {
-	return entriesOf(bytes).flatMap((entry) => (entry.type === 'frame' ? (rowsOf(entry.frame) ?? []) : []))
+	return entriesOf(bytes).flatMap((entry) => (entry.type === 'frame' ? [...(rowsOf(entry.frame) ?? [])] : []))
 }
 
 /** Writes a file anew, with every checksum, sum and link in it as a writer would have put them. */

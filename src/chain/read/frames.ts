@@ -15,6 +15,7 @@ export type FrameOrGap =
 export const FRAMES: View<FrameOrGap> = {
 	collector: (query, anchor, file) => new FrameCollector(query, anchor, file),
 	ofGap: (gap) => ({ gap }),
+	lastSeqOf: ({ frame, gap }) => (gap === undefined ? frame.baseSeq + frame.rows - 1 : gap.seq),
 }
 
 /** Of a query it knows the first seq. */

@@ -4,7 +4,7 @@
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
-import { readHolder } from '../files/lock.ts'
+import { readHolder, readUnwritten } from '../files/lock.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'
@@ -13,37 +13,42 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { headGap, removedGap } from './head-gap.ts'
+import { causeOfAbsence, headGap, removedGap } from './head-gap.ts'
 import { walkedFile } from './matching.ts'
 
 export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
 	const { system, chainPath } = files.held
 	const walk = new InfoWalk()
-	const listed = files.list()
-	walk.gap(await headGap(files, listed))
-	for (const each of listed) {
-		const file = await files.open(each)
-		if (file === undefined) {
-			walk.gap(await removedGap(files, each))
-			continue
-		}
-		try {
-			await walkOne(walk, file, each)
-		} finally {
-			await files.close(file)
-		}
+	const listing = files.hold()
+	try {
+		walk.gap(await headGap(files, listing.files))
+		for (const each of listing.files) await walkOne(walk, files, each)
+	} finally {
+		files.release(listing)
 	}
 	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
-	return walk.finish(files.held, isClosed ? undefined : readHolder(system, chainPath))
+	const info = walk.finish(files.held, isClosed ? undefined : readHolder(system, chainPath))
+	return info.state === 'crashed' ? { ...info, unwritten: readUnwritten(system, chainPath) } : info
 }
 
-async function walkOne(walk: InfoWalk, file: OpenFile, { end, nextFirstSeq }: ChainFile): Promise<void> {
-	const { size } = await file.system.fstat(file.fd)
-	walk.begin(file, size, nextFirstSeq !== undefined)
-	for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
-		for (const entry of entries) walk.take(entry)
+async function walkOne(walk: InfoWalk, files: ChainFiles, listed: ChainFile): Promise<void> {
+	const { end, nextFirstSeq, isNextMissing } = listed
+	const file = await files.open(listed)
+	if (file === undefined) {
+		walk.gap(await removedGap(files, listed))
+		return
 	}
-	walk.end(nextFirstSeq)
+	try {
+		const { size } = await file.system.fstat(file.fd)
+		walk.begin(file, size, nextFirstSeq !== undefined)
+		for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
+			for (const entry of entries) walk.take(entry)
+		}
+		if (nextFirstSeq === undefined) return
+		walk.end(nextFirstSeq, isNextMissing ? await causeOfAbsence(files, nextFirstSeq) : undefined)
+	} finally {
+		await files.close(file)
+	}
 }
 
 /** The newest link of a chain. */
@@ -114,8 +119,8 @@ class InfoWalk {
 	}
 
 	/** The end of a file; the next one begins with this seq. */
-	end(nextFirstSeq: number | undefined): void {
-		if (nextFirstSeq !== undefined) this.gap(this.#continuity.upTo(nextFirstSeq))
+	end(nextFirstSeq: number, cause: GapData['cause'] | undefined): void {
+		this.gap(this.#continuity.upTo(nextFirstSeq, cause))
 	}
 
 	damaged(bytes: number): void {

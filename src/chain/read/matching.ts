@@ -5,7 +5,7 @@ import type { ContinuityMark, WalkedFile } from '../scan/continuity.ts'
 import { entryEnd, type ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { headGap, removedGap } from './head-gap.ts'
+import { causeOfAbsence, headGap, removedGap } from './head-gap.ts'
 import type { Batches, EntryCollector, ResolvedQuery, View } from './query.ts'
 import { findStretches, type Stretch, wholeFile } from './seek.ts'
 
@@ -42,27 +42,30 @@ export async function* matchingIn<T>(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		const end = Math.min(size, listed.end ?? size)
-		if (query.isEverything && !query.reverse) {
-			yield* forward(file, wholeFile(end), query, view, listed.nextFirstSeq)
-			return
-		}
-		for await (const stretch of findStretches(file, end, query)) {
-			if (query.reverse) yield* backward(file, stretch, query, view, listed.nextFirstSeq)
-			else yield* forward(file, stretch, query, view, listed.nextFirstSeq)
+		const isWhole = query.isEverything && !query.reverse
+		for await (const stretch of isWhole ? [wholeFile(end)] : findStretches(file, end, query)) {
+			const part = { file, listed, stretch }
+			yield* query.reverse ? backward(files, part, query, view) : forward(files, part, query, view)
 		}
 	} finally {
 		await files.close(file)
 	}
 }
 
+interface ListedStretch {
+	readonly file: OpenFile
+	readonly listed: ChainFile
+	readonly stretch: Stretch
+}
+
 async function* forward<T>(
-	file: OpenFile,
-	stretch: Stretch,
+	files: ChainFiles,
+	part: ListedStretch,
 	query: ResolvedQuery,
 	view: View<T>,
-	nextFirstSeq: number | undefined,
 ): AsyncGenerator<T[]> {
-	const collector = collectorOf(file, stretch, query, view, nextFirstSeq)
+	const { file, stretch } = part
+	const collector = collectorOf(part, query, view)
 	for await (const entries of walkFile(file, stretch.from, stretch.to)) {
 		for (const entry of entries) {
 			const batches = collector.take(entry)
@@ -73,22 +76,28 @@ async function* forward<T>(
 			if (collector.isPastEnd) return
 		}
 	}
-	if (!stretch.isTail || nextFirstSeq === undefined) return
-	const missing = collector.upTo(nextFirstSeq)
+	const missing = await missingAfter(files, part, collector)
 	if (missing.length > 0) yield missing as T[]
 }
 
 function collectorOf<T>(
-	file: OpenFile,
-	stretch: Stretch,
+	{ file, listed, stretch }: ListedStretch,
 	query: ResolvedQuery,
 	view: View<T>,
-	nextFirstSeq: number | undefined,
 ): EntryCollector<T> {
-	return view.collector(query, stretch.anchor, {
-		...walkedFile(file),
-		isFollowed: nextFirstSeq !== undefined,
-	})
+	const isFollowed = listed.nextFirstSeq !== undefined
+	return view.collector(query, stretch.anchor, { ...walkedFile(file), isFollowed })
+}
+
+/** What is missing between the last record of a file and the next file. */
+async function missingAfter<T>(
+	files: ChainFiles,
+	{ listed: { nextFirstSeq, isNextMissing }, stretch }: ListedStretch,
+	collector: EntryCollector<T>,
+): Promise<readonly T[]> {
+	if (!stretch.isTail || nextFirstSeq === undefined) return []
+	const cause = isNextMissing ? await causeOfAbsence(files, nextFirstSeq) : undefined
+	return collector.upTo(nextFirstSeq, cause)
 }
 
 /** A part of a stretch, as much as is held in memory while it is turned round. */
@@ -103,22 +112,21 @@ interface Window {
 const WINDOW_BYTES = 256 * 1024
 
 async function* backward<T>(
-	file: OpenFile,
-	stretch: Stretch,
+	files: ChainFiles,
+	part: ListedStretch,
 	query: ResolvedQuery,
 	view: View<T>,
-	nextFirstSeq: number | undefined,
 ): AsyncGenerator<T[]> {
-	const windows = await windowsOf(file, stretch, query, view, nextFirstSeq)
+	const windows = await windowsOf(part, query, view)
 	for (const [index, { from, to, mark }] of [...windows.entries()].reverse()) {
-		const collector = collectorOf(file, stretch, query, view, nextFirstSeq)
+		const collector = collectorOf(part, query, view)
 		if (mark !== undefined) collector.goOnAt(mark)
 		const found: Batches<T>[] = []
-		for await (const entries of walkFile(file, from, to)) {
+		for await (const entries of walkFile(part.file, from, to)) {
 			for (const entry of entries) if (!collector.isPastEnd) found.push(collector.take(held(entry)))
 		}
 		const isLast = index === windows.length - 1 && !collector.isPastEnd
-		if (isLast && stretch.isTail && nextFirstSeq !== undefined) found.push([collector.upTo(nextFirstSeq)])
+		if (isLast) found.push([await missingAfter(files, part, collector)])
 		for (const batches of found.reverse()) {
 			for (let at = batches.length - 1; at >= 0; at--) {
 				const batch = batches.at(at)!
@@ -129,19 +137,13 @@ async function* backward<T>(
 }
 
 /** The windows of a stretch, first to last; each ends behind an entry that verifies, so that a walk of it alone meets the same ones. */
-async function windowsOf<T>(
-	file: OpenFile,
-	stretch: Stretch,
-	query: ResolvedQuery,
-	view: View<T>,
-	nextFirstSeq: number | undefined,
-): Promise<Window[]> {
-	const { from, to } = stretch
+async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: View<T>): Promise<Window[]> {
+	const { from, to } = part.stretch
 	if (to - from <= WINDOW_BYTES) return [{ from, to, mark: undefined }]
 	const windows: Window[] = []
-	const collector = collectorOf(file, stretch, query, view, nextFirstSeq)
+	const collector = collectorOf(part, query, view)
 	let begun: Pick<Window, 'from' | 'mark'> = { from, mark: undefined }
-	for await (const entries of walkFile(file, from, to)) {
+	for await (const entries of walkFile(part.file, from, to)) {
 		for (const entry of entries) {
 			collector.pass(entry)
 			const end = entryEnd(entry)

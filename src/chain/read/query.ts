@@ -98,6 +98,8 @@ export interface View<T> {
 	collector(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile): EntryCollector<T>
 	/** A gap that stands between files. */
 	ofGap(gap: LogRecord): T
+	/** The last seq that one of them speaks for. */
+	lastSeqOf(item: T): number
 }
 
 /** Takes the entries of one stretch, in order. */
@@ -118,6 +120,7 @@ export interface EntryCollector<T> {
 export const RECORDS: View<LogRecord> = {
 	collector: (query, anchor, file) => new Collector(query, anchor, file),
 	ofGap: (gap) => gap,
+	lastSeqOf: ({ seq }) => seq,
 }
 
 /** Turns the entries of one stretch into the records that match. */

@@ -138,8 +138,8 @@ export class FileJudge {
 			this.#find('damaged', 'the frame verifies, its rows are no records', { offset, bytes, range })
 			return
 		}
-		for (const [index, record] of rows.entries()) {
-			this.#record(record, frame, index === 0 ? Math.min(expected, baseSeq) : record.seq)
+		for (const record of rows) {
+			this.#record(record, frame, record.seq === baseSeq ? Math.min(expected, baseSeq) : record.seq)
 		}
 	}
 

@@ -3,9 +3,8 @@
 import { basename } from 'node:path'
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
-import { readHolder } from '../files/lock.ts'
+import { readHolder, readUnwritten } from '../files/lock.ts'
 import { ownerOf } from '../files/segments.ts'
-import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -37,6 +36,8 @@ interface Judged {
 
 interface Wanted {
 	readonly head: WantedHead | undefined
+	/** What was on disk once, as the watermark said before the files were listed. */
+	readonly mark: Watermark | undefined
 	/** The first seq that retention has left. */
 	readonly keptFromSeq: number
 }
@@ -44,6 +45,7 @@ interface Wanted {
 export class Judge {
 	readonly #held: OpenFile
 	readonly #mark: Watermark | undefined
+	#keptFromSeq: number
 	readonly #bootId: Uint8Array
 	readonly #findings = new Findings()
 	readonly #sums: Sums
@@ -52,33 +54,32 @@ export class Judge {
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
+	/** What is missing before the next file has been told. */
+	#isRemoved = false
 	#superseded: Superseded | undefined
-	#keptFromSeq: number
 	readonly #headSearch: HeadSearch
 
-	constructor(held: OpenFile, first: ChainFile, { head, keptFromSeq }: Wanted) {
+	constructor(held: OpenFile, first: ChainFile, { head, mark, keptFromSeq }: Wanted) {
 		this.#held = held
 		this.#file = held
 		this.#listed = first
+		this.#mark = mark
 		this.#keptFromSeq = keptFromSeq
 		this.#headSearch = new HeadSearch(head, first.identity)
-		this.#mark = readWatermark(held.system, held.chainPath, held.identity.id)
 		this.#bootId = bootId(held.system)
 		this.#sums = new Sums(first.identity.segment === 0)
 		this.#judge = this.#newJudge(held, new Findings())
 	}
 
-	/** A file that has been removed since the files were listed. */
-	removed(
-		{ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile,
-		cause: 'retained' | 'damaged',
-	): void {
+	/** A file that has been removed since the files were listed; retention has left what is from a seq on by now. */
+	removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile, keptFromSeq: number): void {
 		this.#before = undefined
+		this.#isRemoved = true
+		this.#keptFromSeq = Math.max(this.#keptFromSeq, keptFromSeq)
 		this.#sums.areKnown = false
 		const range = { fromSeq: identity.firstSeq, toSeq: nextFirstSeq - 1 }
 		const text = 'this file was removed while the chain was verified'
-		if (cause === 'retained') {
-			this.#keptFromSeq = Math.max(this.#keptFromSeq, nextFirstSeq)
+		if (keptFromSeq >= nextFirstSeq) {
 			this.#findings.add('gap', `${text}, by retention`, { path, offset: 0, range, severity: 'note' })
 		} else this.#findings.add('missingFile', text, { path, offset: 0, range })
 	}
@@ -90,8 +91,9 @@ export class Judge {
 		this.#listed = listed
 		this.#sums.bytes += size
 		this.#judge = this.#newJudge(file, this.#findings)
-		if (this.#before === undefined) this.#checkBeginning()
-		else await this.#checkSeam(this.#before)
+		if (this.#before !== undefined) await this.#checkSeam(this.#before)
+		else if (!this.#isRemoved) this.#checkBeginning()
+		this.#isRemoved = false
 		if (listed.end === undefined || size >= listed.end) return
 		const text = `the file ends ${listed.end - size} bytes before the place where the next one took over`
 		this.#find('truncated', text, { offset: size, expected: `${listed.end} bytes`, found: `${size} bytes` })
@@ -267,7 +269,9 @@ export class Judge {
 		const reason = this.#judge.anchor?.reason
 		if (reason === 'closed' || reason === 'sealed') return
 		if (readHolder(this.#held.system, this.#held.chainPath) !== undefined) return
-		const text = 'the last writer did not close the chain: it was killed, or lost power'
+		const unwritten = readUnwritten(this.#held.system, this.#held.chainPath)
+		const why = unwritten === undefined ? 'it was killed, or lost power' : 'its close failed'
+		const text = `the last writer did not close the chain: ${why}`
 		this.#find('notClosed', text, { offset: this.#size })
 	}
 

@@ -187,8 +187,8 @@ function isSameFrame(a: Frame, b: Frame): boolean {
 }
 
 function isGapOfRepair(frame: Frame): boolean {
-	const rows = rowsOf(frame)
-	return rows?.length === 1 && isGap(rows[0]!) && rows[0].data?.cause === 'damaged'
+	const [only, second] = rowsOf(frame) ?? []
+	return only !== undefined && second === undefined && isGap(only) && only.data?.cause === 'damaged'
 }
 
 function sameHeader(a: OpenFile, b: OpenFile): boolean {

@@ -5,6 +5,7 @@ import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Header } from '../format/header.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import { type SpanStart, startOfFile } from './span.ts'
+import { steadyMs } from './steady-time.ts'
 
 /** The name of the live file, and the mode of new ones. */
 export interface LivePlace {
@@ -29,7 +30,7 @@ export function makeFile<Placed>(
 ): { readonly file: SegmentFile; readonly placed: Placed } {
 	const { levelCounts, keptFromSeq, ...begin } = start
 	if (!isEpoch(start.segment, 0)) throw exhausted(place.path, 'segment number')
-	const header = { ...begin, createdMs: context.writer.clock() }
+	const header = { ...begin, createdMs: steadyMs(context.writer.clock) }
 	const temporary = temporaryPathOf(place.path)
 	const file = SegmentFile.create(
 		context,

@@ -144,7 +144,7 @@ export default [
 	},
 	{
 		name: 'files are removed before the chain says on disk that they are',
-		file: 'src/chain/write/writer.ts',
+		file: 'src/chain/write/live-end.ts',
 		from: '\t\tspan.keptFromSeq = keptFromSeq\n',
 		to: '',
 		tests: ['test/chain/segments.test.ts'],
@@ -179,9 +179,9 @@ export default [
 	},
 	{
 		name: 'a rotation syncs while another sync is under way',
-		file: 'src/chain/write/file-chain-appender.ts',
-		from: 'this.#isRotationDue(2) && !this.#writer.isSyncing',
-		to: 'this.#isRotationDue(2)',
+		file: 'src/chain/write/live-end.ts',
+		from: 'if (this.#file.isSyncing || performance.now() < this.#rotateNotBefore) return false',
+		to: 'if (performance.now() < this.#rotateNotBefore) return false',
 		tests: ['test/chain/failing-disk.test.ts'],
 	},
 	{
