@@ -83,12 +83,13 @@ export async function placesIn(
 	const places: SubjectAndPlace[] = []
 	for (const subject of Object.keys(state.subjects ?? {}).toSorted())
 		places.push({ subject, place: await placeOf(cluster, stream, subject, chainId) })
-	return places.sort((a, b) => newestFirst(a.place.last, b.place.last))
+	return places.sort((a, b) => newestFirst(a.place, b.place))
 }
 
-function newestFirst(a: LastMessage | undefined, b: LastMessage | undefined): number {
-	if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined)
-	return b.epoch - a.epoch || b.seq - a.seq
+/** Of two that have the same, the one that had it first. */
+function newestFirst(a: Place, b: Place): number {
+	const [last, other] = [a.last ?? { epoch: 0, seq: 0 }, b.last ?? { epoch: 0, seq: 0 }]
+	return other.epoch - last.epoch || other.seq - last.seq || a.lastStreamSeq - b.lastStreamSeq
 }
 
 interface Newest {

@@ -340,6 +340,19 @@ describe('a chain that was copied and goes on twice', () => {
 		},
 	)
 
+	test('is named by the one that begins under a name of its own while the other one does', async () => {
+		const { stream, options } = newStream()
+		const path = join(temporaryFolder(), 'node.chain')
+		const loop = new MeshLoop(new FileChainAppender(path))
+		onTestFinished(() => loop.close())
+		const forwarder = forwarderOf(path, options)
+		await eventually('it has looked', async () => forwarder.stats().state === 'waiting')
+		await published(stream, 'another', [run(1, 5)], await idOf(path))
+		for (let index = 0; index < 3; index++) loop.info(`line ${index}`)
+		loop.flush()
+		await expect(forwarder.done).rejects.toMatchObject({ code: 'CHAIN_FORKED' })
+	})
+
 	test('is no fork where one copy only is written: it goes on, and an older one is behind', async () => {
 		const { stream, options } = newStream()
 		const { path, copy } = await copied()
@@ -402,7 +415,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await write(path, 10, 'all')
 		const forwarder = forwarderOf(path, options)
-		await forwarder.flushed()
+		await eventually('it has nothing to send', async () => forwarder.stats().state === 'waiting')
 		await server.manager.streams.delete(stream)
 		await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
 		await eventually('it has everything again', async () => (await subjectsIn(stream)).length > 0)
