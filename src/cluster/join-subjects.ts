@@ -77,9 +77,17 @@ async function isOtherLife(part: Part, own: readonly Part[]): Promise<boolean> {
 async function conflict(a: Part, b: Part): Promise<boolean> {
 	if (a.last === undefined || b.last === undefined) return false
 	const [shorter, longer] = compareCursors(endOf(a.last), endOf(b.last)) <= 0 ? [a, b] : [b, a]
-	const there = await messageAt(longer, shorter.last!)
-	const here = there && (await messageAt(shorter, there))
-	return here !== undefined && there !== undefined && differ(here, there)
+	// Where one of them has passed to a later epoch earlier, they have only older places in common.
+	for (let here = shorter.last; here !== undefined; ) {
+		const there = await messageAt(longer, here)
+		const before = there && (await messageAt(shorter, there))
+		if (there !== undefined && differ(here, there)) return true
+		if (there === undefined || before === undefined) return false
+		if (differ(before, there)) return true
+		if (compareCursors(endOf(before), endOf(here)) >= 0) return false
+		here = before
+	}
+	return false
 }
 
 /** The message of a part that has the last record of another message, or the one before that place. */

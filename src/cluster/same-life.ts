@@ -13,7 +13,7 @@ import { compareCursors, endOf, startOf } from './chain-stream.ts'
 import { areOtherRecords } from './join-subjects.ts'
 import { recordsOf } from './message.ts'
 import type { LastMessage } from './place.ts'
-import type { SubjectStream } from './subject-stream.ts'
+import type { StreamFrame, SubjectStream } from './subject-stream.ts'
 
 /** @throws {MeshChainError} `CHAIN_FORKED`; what reading the chain and the stream throws. */
 export async function checkSameLife(
@@ -21,21 +21,31 @@ export async function checkSameLife(
 	stream: SubjectStream,
 	last: LastMessage | undefined,
 ): Promise<void> {
-	if (last === undefined) return
-	const rows = recordsOf({ frames: last.frames, isWhole: true }) ?? []
+	const newest = last && (await stream.last())
+	for (let message = newest; message !== undefined; ) {
+		const end = endOf(message)
+		if (await isOther(chain, message)) throw forked(chain, stream, end.seq)
+		const common = await lastWithin(chain, end.epoch)
+		if (newest === undefined || common === undefined || compareCursors(common, end) >= 0) return
+		const place = await stream.seek(newest, (each) => compareCursors(endOf(each), common) < 0)
+		const there = await stream.firstFrom(place.from)
+		if (there !== undefined && compareCursors(startOf(there), common) <= 0) {
+			if (await isOther(chain, there)) throw forked(chain, stream, common.seq)
+			return
+		}
+		// The stream has a later epoch where the file has an older one.
+		if (there !== undefined && startOf(there).seq <= common.seq) throw forked(chain, stream, common.seq)
+		// The file has come less far in this epoch than the stream has begun it: older places are what they have in common.
+		message = place.before
+	}
+}
+
+/** Whether the file has something else in the place of a message. In one life a later epoch can take the seqs of an older one, and never the other way round. */
+async function isOther(chain: FileChain, message: StreamFrame): Promise<boolean> {
+	const rows = recordsOf(message) ?? []
 	const own = await recordsAt(chain, rows)
-	if (areOtherRecords(own, rows)) throw forked(chain, stream, last.seq)
-	const common = await lastWithin(chain, last.epoch)
-	if (common === undefined || compareCursors(common, last) >= 0) return
-	const newest = await stream.last()
-	if (newest === undefined) return
-	const { from } = await stream.seek(newest, (message) => compareCursors(endOf(message), common) < 0)
-	const there = await stream.firstFrom(from)
-	if (there === undefined) return
-	// The stream has a later epoch where the file has an older one.
-	const isPassed = compareCursors(startOf(there), common) > 0 && startOf(there).seq <= common.seq
-	const sent = recordsOf(there) ?? []
-	if (isPassed || areOtherRecords(await recordsAt(chain, sent), sent)) throw forked(chain, stream, common.seq)
+	const bySeq = new Map(rows.filter((row) => !isGap(row)).map((row) => [row.seq, row.epoch]))
+	return own.some(({ epoch, seq }) => epoch < (bySeq.get(seq) ?? 0)) || areOtherRecords(own, rows)
 }
 
 /** What the file has in the place of records of the stream. */

@@ -256,6 +256,24 @@ describe('a chain under several subjects', () => {
 			expect.stringContaining('1 subject with another life of the chain left out'),
 		])
 	})
+
+	test('with two lives that have passed to later epochs at other seqs is told too', async () => {
+		const { stream, address } = newStream()
+		await published(stream, 'alpha', [run(1, 20), run(21, 30, 2), run(31, 40, 3)])
+		const another = [run(21, 40, 2, 'another'), run(41, 60, 2, 'another'), run(61, 80, 3, 'another')]
+		await published(stream, 'beta', [run(1, 20), ...another])
+		const own = [...run(1, 20), ...run(21, 30, 2), ...run(31, 40, 3)]
+		expect(await read(address)).toEqual(own)
+		expect(await read(address, { reverse: true })).toEqual(own.toReversed())
+		expect(await read(`${address}?node=beta`)).toEqual([...run(1, 20), ...another.flat()])
+	})
+
+	test('of which a power loss took the end, and whose node was renamed, is one life', async () => {
+		const { stream, address } = newStream()
+		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
+		await published(stream, 'beta', [run(11, 25), run(26, 40, 2)])
+		expect(await read(address)).toEqual([...run(1, 30), ...run(26, 40, 2)])
+	})
 })
 
 async function pulledPath(address: string, into: string): Promise<string> {
@@ -279,17 +297,21 @@ describe('a chain that was copied and goes on twice', () => {
 		epochs: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
 		counts: fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 })),
 		isRenamed: fc.boolean(),
+		/** The messages of the first one hold an epoch each. */
+		isByEpoch: fc.boolean(),
 	})
 
 	test('is named by the forwarder of the second one, however far each has come, and nothing is mixed', async () => {
 		await fc.assert(
-			fc.asyncProperty(cases, async ({ isForwardedBefore, epochs, counts, isRenamed }) => {
+			fc.asyncProperty(cases, async ({ isForwardedBefore, epochs, counts, isRenamed, isByEpoch }) => {
 				const { stream, options } = newStream()
 				const { path, copy } = await copied()
 				if (isForwardedBefore) await forwarded(path, options)
 				for (const [index, file] of [path, copy].entries())
-					for (let epoch = 0; epoch < epochs[index]!; epoch++)
+					for (let epoch = 0; epoch < epochs[index]!; epoch++) {
 						await write(file, counts[index]!, `life ${index}`)
+						if (isByEpoch && index === 0) await forwarded(path, options)
+					}
 				await forwarded(path, options)
 				const second = forwardChain(copy, { ...options, ...(isRenamed ? { node: 'clone' } : {}) })
 				await expect(second.flushed()).rejects.toMatchObject({ code: 'CHAIN_FORKED', path: copy })

@@ -142,7 +142,14 @@ describe('messages that cannot be read', () => {
 })
 
 test('nothing is told where nothing was published by others, whatever part is read', async () => {
-	const { address } = await streamOf(messagesOf([10, 1, 5, 10]))
+	const messages = messagesOf([10, 1, 5, 10])
+	const { address: whole, publish } = await streamOf([])
+	const address = `${whole}?chain=${CHAIN_ID}`
+	// Those of another chain stand before each, so that a place in the stream is not one in the chain.
+	for (const message of messages) {
+		for (const other of messagesOf([1, 1, 1], OTHER_ID)) await publish(other, OTHER_ID)
+		await publish(message)
+	}
 	const last = run(26, 26)[0]!.tsMs
 	const parts: ChainQuery[] = [1, 5, 10, 11, 12, 16, 17, 26, 27, 1_000].map((fromSeq) => ({ fromSeq }))
 	for (const sinceMs of [0, last, last + 1, last + 1_000]) parts.push({ since: sinceMs })
