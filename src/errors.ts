@@ -78,9 +78,11 @@ export const ERROR_CODES = [
 	'SOURCES_CLOSED',
 	'CLUSTER_UNREACHABLE',
 	'STREAM_NOT_FOUND',
+	'STREAM_REPLACED',
 	'STREAM_UNFIT',
 	'STREAM_REFUSED',
 	'FORWARD_FAILED',
+	'CHAIN_FORKED',
 ] as const
 
 export type ErrorCode = (typeof ERROR_CODES)[number]

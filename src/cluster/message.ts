@@ -324,7 +324,7 @@ export function joined(a: Sums, b: Sums): Sums {
 	}
 }
 
-function sumsOfRecords(records: Iterable<LogRecord>, bytes: number): Sums {
+export function sumsOfRecords(records: Iterable<LogRecord>, bytes: number): Sums {
 	const levels = LOG_LEVELS.map(() => 0)
 	const absent: Record<string, number> = {}
 	let [count, gaps] = [0, 0]
