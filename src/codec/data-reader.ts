@@ -169,6 +169,7 @@ export class DataReader {
 				(length * 31 + bytes[at]! * 7 + bytes[at + length - 1]! + bytes[at + (length >> 1)]! * 3) & 0x3ff
 			const known = KEYS[slot]
 			if (known !== undefined && known.length === length && isTextAt(bytes, at, known)) {
+				if (--this.#objectsLeft < 0) return BAD
 				this.#pos = at + length
 				return known
 			}

@@ -194,7 +194,7 @@ export class Collector implements EntryCollector<LogRecord> {
 	#mayMatch(frame: Frame): boolean {
 		const { fromSeq, toSeq, levelsWanted, isOwnOnly } = this.#query
 		if (frame.baseSeq + frame.rows - 1 < fromSeq) return false
-		if ((frame.flags & FLAG_CONTROL) !== 0) return true
+		if (this.#query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true
 		return !isOwnOnly && frame.baseSeq <= toSeq && (frame.flags & levelsWanted) !== 0
 	}
 }

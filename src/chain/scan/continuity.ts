@@ -55,6 +55,7 @@ export class Continuity {
 		const gap = covered > this.nextSeq ? this.#gap(covered - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, frame.baseSeq + frame.rows)
 		this.epoch = frame.epoch
+		this.#cause = 'damaged'
 		return gap
 	}
 
@@ -64,6 +65,7 @@ export class Continuity {
 		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, anchor.nextSeq)
 		this.epoch = anchor.epoch
+		this.#cause = 'damaged'
 		return gap
 	}
 

@@ -1,0 +1,107 @@
+/** What the project and the oracle say of the same files: they were written apart, and have to agree. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../src/chain/verify/verify.ts'
+import { MeshChainError } from '../../src/errors.ts'
+import { type GapData, isGap, type LogRecord, levelIndex } from '../../src/record.ts'
+import { type NamedFile, type OracleRecord, readChain, recordKey, verify } from '../oracle/format-oracle.mjs'
+import { MemoryFileSystem } from './memory-file-system.ts'
+import { collect } from './records.ts'
+
+const FOLDER = '/chains'
+const PATH = `${FOLDER}/node.chain`
+
+/** Why the project refuses the files; none of them is a chain that can be read. */
+const REFUSED = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY', 'NOT_A_CHAIN', 'HEADER_DAMAGED', 'NEWER_VERSION']
+
+/** What one of the two says of the files: the records with their gaps, and an answer without a head and for each head. */
+interface Said {
+	readonly records: readonly string[]
+	readonly answers: readonly string[]
+}
+
+/** The files of a folder in memory. */
+export function filesIn(fs: MemoryFileSystem, folder = FOLDER): NamedFile[] {
+	const paths = fs.paths.filter((path) => path.startsWith(`${folder}/`))
+	return paths.map((path) => ({ name: path.slice(folder.length + 1), bytes: fs.get(path) }))
+}
+
+/** The files of a folder on disk. */
+export function filesAt(folder: string): NamedFile[] {
+	return readdirSync(folder).map((name) => ({ name, bytes: readFileSync(join(folder, name)) }))
+}
+
+function diskWith(files: readonly NamedFile[], boot = 1): MemoryFileSystem {
+	const fs = new MemoryFileSystem(boot)
+	for (const { name, bytes } of files) fs.put(`${FOLDER}/${name}`, bytes)
+	return fs
+}
+
+/**
+ * Compares the records, the gaps and the answers of both; fails with `what` where they differ.
+ *
+ * @param heads kept elsewhere, each of which both have to judge.
+ * @param boot of the machine that reads.
+ * @returns the answer without a head, and one for each head; `refused` where there is no chain to read.
+ */
+export async function compare(
+	what: string,
+	files: readonly NamedFile[],
+	heads: readonly string[] = [],
+	boot = 1,
+): Promise<readonly string[]> {
+	const ours = await saidByProject(files, heads, boot)
+	const theirs = saidByOracle(files, heads, boot)
+	expect({ what, ...ours }).toEqual({ what, ...theirs })
+	return ours.answers
+}
+
+async function saidByProject(
+	files: readonly NamedFile[],
+	heads: readonly string[],
+	boot: number,
+): Promise<Said> {
+	const fs = diskWith(files, boot)
+	const records: string[] = []
+	const answers: string[] = []
+	try {
+		const chain = await openChain(PATH, { fs })
+		for (const record of await collect(chain.records())) records.push(shownRecord(record))
+		await chain.close()
+		for (const head of [undefined, ...heads]) {
+			const { answer, recordsLost } = await verifyChain(PATH, head === undefined ? { fs } : { fs, head })
+			answers.push(`${answer}, ${recordsLost}`)
+		}
+	} catch (error) {
+		if (!(error instanceof MeshChainError) || !REFUSED.includes(error.code)) throw error
+		return { records: [], answers: ['refused'] }
+	}
+	return { records, answers }
+}
+
+function saidByOracle(files: readonly NamedFile[], heads: readonly string[], boot: number): Said {
+	const options = { bootId: new MemoryFileSystem(boot).readFileSync('/boot_id').toString() }
+	const { refused, records } = readChain(files, options)
+	if (refused !== '') return { records: [], answers: ['refused'] }
+	const answers = [undefined, ...heads].map((head) => {
+		const { answer, lost } = verify(files, head === undefined ? options : { ...options, head })
+		return `${answer}, ${lost}`
+	})
+	return { records: records.map(shown), answers }
+}
+
+function shown(record: OracleRecord): string {
+	const { kind, origin, data } = record
+	return kind === '$gap' && origin === null ? shownGap(data as GapData) : recordKey(record)
+}
+
+function shownRecord(record: LogRecord): string {
+	if (isGap(record)) return shownGap(record.data as GapData)
+	return recordKey({ ...record, level: levelIndex(record.level), origin: record.origin ?? null })
+}
+
+function shownGap({ fromSeq, toSeq, cause }: GapData): string {
+	return `gap ${fromSeq} to ${toSeq}: ${cause}`
+}
