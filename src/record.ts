@@ -146,10 +146,16 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 
 /** Whether a gap says what it stands for: a reader must not trust one that does not. */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
+	return gapDataOf(data)?.toSeq === seq
+}
+
+/** The data of a `$gap`, whoever wrote the record; undefined where it does not say which records are absent, and why. */
+export function gapDataOf(data: unknown): GapData | undefined {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
-	const isRange = Number.isSafeInteger(fromSeq) && fromSeq! >= 1 && fromSeq! <= seq && toSeq === seq
-	const isCount = Number.isSafeInteger(count) && count! >= 1 && isRange && count! <= toSeq - fromSeq! + 1
-	return isCount && typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause)
+	const isRange = Number.isSafeInteger(fromSeq) && Number.isSafeInteger(toSeq) && fromSeq! >= 1
+	const isCount = Number.isSafeInteger(count) && count! >= 1 && isRange && count! <= toSeq! - fromSeq! + 1
+	const isWhole = isCount && typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause)
+	return isWhole ? (data as GapData) : undefined
 }
 
 /** A value for an error message: short, on one line, and never throwing. */

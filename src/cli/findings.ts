@@ -1,7 +1,8 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
 import type { Finding } from '../chain/chain.ts'
-import { escapeControls, shownPath } from './escape.ts'
+import { shellWord } from '../shell.ts'
 import { count } from './numbers.ts'
+import { type Printable, printablePath, printed } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
 const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
@@ -10,20 +11,20 @@ const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
 	damage: 'red',
 }
 
-export function findingLine(finding: Finding, paint: Paint): string {
+export function findingLine(finding: Finding, paint: Paint): Printable {
 	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
 	const length = bytes === 0 ? '' : `, ${count(bytes)} bytes`
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
 	const head = paint(SEVERITY_STYLES[severity], severity)
-	return `${head} in ${shownPath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${escapeControls(message + compared)}`
+	return printed`${head} in ${printablePath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${message}${compared}`
 }
 
 const EVIDENCE: readonly Finding['kind'][] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 /** What to type next, or to do. */
 export function adviceFor(file: string, findings: readonly Finding[]): string[] {
-	const name = escapeControls(file)
+	const name = shellWord(file)
 	const damage = findings.filter(({ severity }) => severity === 'damage')
 	if (damage.length === 0) return []
 	const isEvidence = ({ kind }: Finding) => EVIDENCE.includes(kind)

@@ -26,6 +26,6 @@ export function bytes(value: number): string {
 }
 
 /** What retention, a slow subscriber or whoever exported a part left out is no loss of the chain's. */
-export function isLossy(cause: string | undefined): boolean {
+export function isLossy(cause: unknown): boolean {
 	return cause !== 'retained' && cause !== 'lagged' && cause !== 'notImported'
 }

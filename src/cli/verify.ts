@@ -2,12 +2,12 @@
 import type { VerifyReport } from '../chain/chain.ts'
 import { verifyChain } from '../chain/verify/verify.ts'
 import type { Command } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { adviceFor, findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
+import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { type Paint, paintFor, STATUS } from './terminal.ts'
 
 export const verify: Command = {
 	name: 'verify',
@@ -29,20 +29,18 @@ export const verify: Command = {
 		const options = { onProgress: progress.show, ...(head === undefined ? {} : { head }) }
 		const report = await verifyChain(file, options).finally(() => progress.end())
 		const isJson = invocation.text('output') === 'json'
-		await new Output(terminal.stdout).write(
-			isJson ? `${JSON.stringify(report)}\n` : prettyReport(file, report, paint),
+		await terminal.stdout.write(
+			isJson ? printableJson(`${JSON.stringify(report)}\n`) : prettyReport(file, report, paint),
 		)
 		return report.findings.some(({ severity }) => severity !== 'note') ? STATUS.damage : STATUS.fine
 	},
 }
 
-function prettyReport(file: string, report: VerifyReport, paint: Paint): string {
-	const name = escapeControls(file)
+function prettyReport(file: string, report: VerifyReport, paint: Paint): Printable {
 	const lines = report.findings.map((finding) => findingLine(finding, paint))
 	const sums = `${count(report.records)} records in ${count(report.frames)} frames, ${count(report.anchors)} anchors, ${bytes(report.bytes)}`
 	const verdict = report.ok ? paint('green', 'ok') : paint('red', 'DAMAGED')
-	lines.push(`${name}: ${verdict}: ${sums}`)
+	lines.push(printed`${file}: ${verdict}: ${sums}`)
 	if (report.head.link !== '') lines.push(paint('dim', `head ${report.head.link} at seq ${report.head.seq}`))
-	lines.push(...adviceFor(file, report.findings))
-	return `${lines.join('\n')}\n`
+	return linesOf([...lines, ...adviceFor(file, report.findings)])
 }

@@ -104,7 +104,7 @@ test('no byte is lost of whatever comes: binary, very long lines, no newline at 
 	expect(status).toBe(0)
 	expect(stdout.equals(input)).toBe(true)
 	expect(stderr).toMatch(
-		/lines recorded; [\d,]+ parts of lines above 64 KiB; [\d,]+ not UTF-8, kept as bytes/,
+		/lines recorded; [\d,]+ parts of lines that paused, or are above 64 KiB; [\d,]+ not UTF-8, kept as bytes/,
 	)
 	expect(rebuild(await read(path)).equals(input)).toBe(true)
 })
