@@ -205,7 +205,9 @@ class LineRecorder {
 	summary(): string {
 		const { lines, parts, binary, unterminated } = this.#counts
 		const odd = [
-			parts === 0 ? '' : `${count(parts)} parts of lines that paused, or are above ${PART_BYTES_MAX / 1024} KiB`,
+			parts === 0
+				? ''
+				: `${count(parts)} parts of lines that paused, or are above ${PART_BYTES_MAX / 1024} KiB`,
 			binary === 0 ? '' : `${count(binary)} not UTF-8, kept as bytes`,
 			unterminated === 0 ? '' : 'the last one without a newline',
 		].filter(Boolean)
