@@ -9,6 +9,7 @@ import { usage } from './command.ts'
 
 /** Each may double the ways to match from one place on. */
 const CHOICES_MAX = 8
+const REFERENCE = /\\(?:[1-9]|k<)/
 
 /**
  * A regular expression; without a capital in it, it finds both cases.
@@ -25,6 +26,7 @@ export function patternOf(option: string, text: string): TextPattern {
 	}
 	if (isHarmless(text)) return native
 	try {
+		if (REFERENCE.test(withoutPairs(text))) throw new Error('a reference back')
 		return RE2JS.compile(RE2JS.translateRegExp(text), ignoring ? RE2JS.CASE_INSENSITIVE : 0)
 	} catch (error) {
 		const why = 'a search takes linear time, so it cannot look ahead or behind, nor refer back'
@@ -34,8 +36,13 @@ export function patternOf(option: string, text: string): TextPattern {
 
 /** Without repetition, reference or lookaround, and with few choices: from each place there are few ways to match, each of bounded length. */
 function isHarmless(pattern: string): boolean {
-	if (/\\(?:[1-9]|k)/.test(pattern)) return false
+	if (REFERENCE.test(withoutPairs(pattern))) return false
 	const bare = pattern.replaceAll(/\\./gs, 'x').replaceAll(/\[[^\]]*\]/g, 'x')
 	const choices = bare.match(/[?|]/g)?.length ?? 0
 	return !/[*+{]|\(\?(?!:)/.test(bare) && choices <= CHOICES_MAX
+}
+
+/** Without backslashes that stand for themselves. */
+function withoutPairs(pattern: string): string {
+	return pattern.replaceAll('\\\\', 'x')
 }

@@ -16,10 +16,15 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
 	try {
 		return await dispatch(argv, terminal)
 	} catch (error) {
-		const code = error instanceof MeshChainError ? `${error.code}: ` : ''
-		terminal.stderr.write(printed`mesh-chain: ${code}${messageOf(error)}\n${hintFor(error)}`)
+		terminal.stderr.write(failureText(error))
 		return STATUS.usage
 	}
+}
+
+/** What is said of whatever was thrown. */
+export function failureText(error: unknown): Printable {
+	const code = error instanceof MeshChainError ? `${error.code}: ` : ''
+	return printed`mesh-chain: ${code}${messageOf(error)}\n${hintFor(error)}`
 }
 
 async function dispatch([name, ...rest]: readonly string[], terminal: Terminal): Promise<number> {
