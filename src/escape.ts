@@ -20,7 +20,7 @@ const SPELLING = [
 
 const IN_TEXT = new RegExp(`(${SPELLING})|${UNSAFE}`, 'gu')
 /** A line break between tokens stays: within a string, JSON never has one. */
-const IN_JSON = new RegExp(String.raw`(?!\n)${UNSAFE}`, 'gu')
+const IN_JSON = new RegExp(UNSAFE.replace(String.raw`\p{Cc}`, String.raw`\x00-\x09\x0b-\x1f\x7f-\x9f`), 'gu')
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 /** The text on one line, unsafe characters as `\n`, `\x1b`, `\u202e`, `\u{e0041}`. A text that is safe stays as it is. */

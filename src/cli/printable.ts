@@ -10,6 +10,8 @@ import type { LogRecord } from '../record.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: our own colours
 const COLOR = /\x1b\[\d+m/g
+/** Two units, one character. */
+const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
 
 let make: (text: string) => Printable
 
@@ -31,7 +33,8 @@ export class Printable {
 
 	/** In characters, without colours. */
 	get width(): number {
-		return [...this.#text.replace(COLOR, '')].length
+		const bare = this.#text.replace(COLOR, '')
+		return bare.length - (bare.match(PAIR)?.length ?? 0)
 	}
 
 	padEnd(width: number): Printable {

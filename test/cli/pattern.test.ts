@@ -27,6 +27,8 @@ const patterns = fc.letrec<{ part: string; whole: string }>((tie) => ({
 describe('a typed pattern', () => {
 	// A RegExp would be at some of these until the machine is scrapped.
 	test('takes linear time, whatever it is and whatever the text', () => {
+		// First, for a RegExp would not come back from what follows.
+		expect(patternOf('grep', '(a+)+$')).not.toBeInstanceOf(RegExp)
 		const texts = [
 			'a'.repeat(20_000),
 			`${'a'.repeat(20_000)}!`,
