@@ -3,6 +3,7 @@
  * `process.emitWarning` for people. Nothing is ever printed.
  */
 import { channel } from 'node:diagnostics_channel'
+import { escapeText } from './escape.ts'
 
 const channels = {
 	/** `{ source, error }`: a loop or a chain cannot commit any more. */
@@ -29,7 +30,10 @@ export function report(event: keyof typeof channels, message: object): void {
 	if (target.hasSubscribers) target.publish(message)
 }
 
-/** Tells people, through Node's own warning. `code` is stable: `MESH_CHAIN_…`. */
+/**
+ * Tells people, through Node's own warning, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message is escaped: names and errors
+ * in it come from elsewhere.
+ */
 export function warn(code: string, message: string): void {
-	process.emitWarning(message, { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
+	process.emitWarning(escapeText(message), { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
 }

@@ -1,5 +1,5 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Pacer } from './pacer.ts'
@@ -47,7 +47,7 @@ export class Tally {
 		// Those of merged chains, which have an origin, among them.
 		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
-			this.#gaps.records += (record.data as Partial<GapData> | undefined)?.count ?? 0
+			this.#gaps.records += gapDataOf(record.data)?.count ?? 0
 			if (!this.#options.keepsGaps) return undefined
 		}
 		if (record.origin !== undefined) return record
