@@ -81,6 +81,7 @@ export class FileChainAppender implements LogChainAppender {
 	#rotating = false
 	#rotationFailures = 0
 	#rotateNotBefore = 0
+	#retainNotBefore = 0
 	#policyTimer: NodeJS.Timeout | undefined
 	#lookTimer: NodeJS.Timeout | undefined
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
@@ -283,7 +284,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#rotating || isExiting() || this.#closing !== undefined) return
 		if (performance.now() < this.#rotateNotBefore) return
 		if (this.#isRotationDue) void this.#syncAndRotate()
-		else if (this.#writer.isTooLarge) void this.#retain(false)
+		else if (this.#writer.isTooLarge && performance.now() >= this.#retainNotBefore) void this.#retain(false)
 	}
 
 	get #isRotationDue(): boolean {
@@ -307,10 +308,11 @@ export class FileChainAppender implements LogChainAppender {
 		this.#rotating = true
 		try {
 			if (this.#closing !== undefined) return
+			const wasTooLarge = this.#writer.isTooLarge
 			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
 			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
 			// What could not be removed is tried again, and not with each write.
-			if (this.#writer.isTooLarge) this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
+			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#rotationEnded(error as MeshChainError)
 		} finally {
