@@ -38,7 +38,7 @@ const VALUES: readonly unknown[] = [
 	[],
 	[EVIL, [null]],
 	{},
-	{ [EVIL]: EVIL, toString: EVIL, constructor: 1, message: EVIL, stack: EVIL },
+	{ [EVIL]: EVIL, toString: EVIL, toJSON: EVIL, constructor: 1, message: EVIL, stack: EVIL },
 ]
 
 const LINE = { tsMs: 1, level: 'info', kind: 'k', message: 'held', daemonId: null, nodeId: null, data: 1 }
