@@ -13,7 +13,7 @@ const channels = {
 	gap: channel('mesh-chain:gap'),
 	/** `{ source, error, record }`: a listener threw or rejected. */
 	listenerError: channel('mesh-chain:listener-error'),
-	/** `{ source, record }`: listeners publishing from listeners were cut off. */
+	/** `{ source, record, bound }`: listeners published from listeners beyond the bound of that name: the record is kept, but not delivered. */
 	recursionCut: channel('mesh-chain:recursion-cut'),
 	/** `{ source, line }`: a line was published after close. */
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
@@ -23,13 +23,37 @@ const channels = {
 	recovery: channel('mesh-chain:recovery'),
 }
 
-/** Tells programs that listen. A listener's throw is Node's to report; it never comes back here. */
-export function report(event: keyof typeof channels, message: object): void {
+interface Message {
+	readonly source: object
+	readonly [name: string]: unknown
+}
+
+/** Those of whom something is being told on a channel at this moment. */
+const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
+
+/**
+ * Tells programs that listen. A listener's throw is Node's to report; it never comes back here. What a listener causes the same source to tell
+ * on the same channel is not told: one that publishes what it hears would hear of that too, without end.
+ */
+export function report(event: keyof typeof channels, message: Message): void {
 	const target = channels[event]
-	if (target.hasSubscribers) target.publish(message)
+	if (!target.hasSubscribers) return
+	speaking[event] ??= new Set()
+	const sources = speaking[event]
+	if (sources.has(message.source)) return
+	sources.add(message.source)
+	try {
+		target.publish(message)
+	} finally {
+		sources.delete(message.source)
+	}
 }
 
 /** Tells people, through Node's own warning. `code` is stable: `MESH_CHAIN_…`. */
 export function warn(code: string, message: string): void {
-	process.emitWarning(message, { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
+	try {
+		process.emitWarning(message, { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
+	} catch {
+		// A program may have put something of its own in its place.
+	}
 }

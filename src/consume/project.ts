@@ -1,9 +1,9 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { checkFollowable } from '../chain/check-chain.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { isThenable } from '../foreign.ts'
 import {
 	checkFileOption,
 	checkFileSystem,

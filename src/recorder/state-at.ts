@@ -1,10 +1,10 @@
 /** The state of an application at any moment of its history. */
 
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
+import { isThenable } from '../foreign.ts'
 import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { checkpointOf, markOf } from './mark.ts'

@@ -5,7 +5,7 @@
 import type { LogChainAppender } from '../../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
 import { isExiting, onExit } from '../../exit-hook.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../../limits.ts'
 import { type LogRecord, levelIndex, show } from '../../record.ts'
 import { report, warn } from '../../report.ts'
 import { writablePath } from '../files/names.ts'
@@ -58,6 +58,8 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
+	/** A disk may be slow: a loop waits for it longer than for others. */
+	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
