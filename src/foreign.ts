@@ -6,7 +6,7 @@
  * plain value of the type that was asked for. Whoever calls code of others does so in a `try`, and reads what it gave through this module.
  */
 import { types } from 'node:util'
-import { FOREIGN_TEXT_LENGTH_MAX, THENABLE_DEPTH_MAX, TIME_MAX_MS } from './limits.ts'
+import { FOREIGN_TEXT_LENGTH_MAX, THENABLE_DEPTH_MAX, TIME_MAX_MS, TIMER_MS_MAX } from './limits.ts'
 
 /** What `read` gives, or `otherwise` where it throws. */
 export function attempt<T>(read: () => T, otherwise: T): T {
@@ -114,7 +114,7 @@ export type Outcome<T> =
 /** Waits for one of our own promises, no longer than so many milliseconds. Keeps the process alive meanwhile; never rejects. */
 export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> {
 	return new Promise((resolve) => {
-		const timer = setTimeout(() => resolve({ is: 'late' }), ms)
+		const timer = setTimeout(() => resolve({ is: 'late' }), Math.min(ms, TIMER_MS_MAX))
 		promise.then(
 			(value) => {
 				clearTimeout(timer)
@@ -126,6 +126,24 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 			},
 		)
 	})
+}
+
+/** A wait for code of others that can be given up from outside, so that closing has an end. One at a time. */
+export class Abandonable {
+	#abandon: (reason: unknown) => void = () => {}
+
+	/** Settles as the value does, or rejects with the reason that {@link abandon} is given. */
+	wait(value: unknown): Promise<unknown> {
+		return new Promise((resolve, reject) => {
+			this.#abandon = reject
+			follow(value, resolve, reject)
+		})
+	}
+
+	/** Ends the wait that is going on, if there is one. */
+	abandon(reason: unknown): void {
+		this.#abandon(reason)
+	}
 }
 
 /** A clock that somebody gave, of which every reading is a time that a record can have. */

@@ -49,6 +49,8 @@ export const THENABLE_DEPTH_MAX = 32
 
 /** How long `close` waits for an appender, a handler or a source that does not answer, unless told otherwise. */
 export const CLOSE_TIMEOUT_MS_DEFAULT = 3_000
+/** How long a `SourceManager` that closes waits for a source to end, and then for an appender that is behind, unless told otherwise. */
+export const SOURCE_CLOSE_TIMEOUT_MS_DEFAULT = 5_000
 /** How long `close` waits for a file or a cluster, which have bounds of their own. */
 export const SLOW_CLOSE_TIMEOUT_MS = 30_000
 /** How long `closeOnSignal` waits for the application to end by itself, unless told otherwise. */

@@ -3,6 +3,7 @@
  * `process.emitWarning` for people. Nothing is ever printed.
  */
 import { channel } from 'node:diagnostics_channel'
+import { messageOf, type SoundClock, soundClock } from './foreign.ts'
 
 const channels = {
 	/** `{ source, error }`: a loop or a chain cannot commit any more. */
@@ -56,4 +57,17 @@ export function warn(code: string, message: string): void {
 	} catch {
 		// A program may have put something of its own in its place.
 	}
+}
+
+/** A {@link soundClock} that tells people of its first failure. */
+export function toldClock(name: string, clock: () => unknown): SoundClock {
+	let isTold = false
+	return soundClock(clock, (thrown) => {
+		if (isTold) return
+		isTold = true
+		warn(
+			'HOOK_FAILED',
+			`${name} failed, and Date.now stands in; further failures are only counted: ${messageOf(thrown)}`,
+		)
+	})
 }

@@ -2,6 +2,7 @@
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { LogAppendError, MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
+import { attempt } from '../foreign.ts'
 import { BUFFER_CAPACITY_DEFAULT, TIMER_MS_MAX, WAIT_MS_DEFAULT } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
@@ -184,6 +185,10 @@ function toPredicate(match: LogFilter | Predicate): Predicate {
 
 /** A filter or a function, for an error message. */
 function describe(match: LogFilter | Predicate): string {
+	return attempt(() => described(match), 'what was asked for')
+}
+
+function described(match: LogFilter | Predicate): string {
 	if (typeof match === 'function')
 		return match.name === '' ? 'the function given' : `the function ${match.name}`
 	const conditions = Object.entries(match).map(([key, value]) => `${key}: ${showCondition(value)}`)

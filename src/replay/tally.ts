@@ -1,5 +1,7 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
+import { messageOf } from '../foreign.ts'
 import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+import { warn } from '../report.ts'
 import type { ReplayClock } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
@@ -25,6 +27,7 @@ export class Tally {
 	#last: LogRecord | undefined
 	#nextSeq: number | undefined
 	#toldMs: number
+	#saidFailing = false
 	/** Records that were begun. */
 	taken = 0
 
@@ -68,7 +71,12 @@ export class Tally {
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
 		this.#toldMs = clock.now()
 		const { replayed, failed } = this.#delivery.counts
-		onProgress({ replayed, failed, seq: record.seq, tsMs: record.tsMs })
+		try {
+			onProgress({ replayed, failed, seq: record.seq, tsMs: record.tsMs })
+		} catch (thrown) {
+			if (!this.#saidFailing) warn('HOOK_FAILED', `onProgress of a replay failed: ${messageOf(thrown)}`)
+			this.#saidFailing = true
+		}
 	}
 
 	end(record: LogRecord): void {

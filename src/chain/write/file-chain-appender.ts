@@ -35,6 +35,8 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly lostAtClose: number
 	/** Times that a full file could not be replaced by a new one; the chain went on in it. */
 	readonly rotationFailures: number
+	/** Times that `clock` threw or gave no time, and `Date.now` stood in. */
+	readonly clockFailures: number
 }
 
 /**
@@ -199,6 +201,7 @@ export class FileChainAppender implements LogChainAppender {
 			failure: this.#failure?.message,
 			lostAtClose: this.#lostAtClose,
 			rotationFailures: this.#rotationFailures,
+			clockFailures: this.#options.clock.failures,
 			...this.#writer.stats(),
 		}
 	}

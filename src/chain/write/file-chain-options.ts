@@ -1,6 +1,7 @@
 /** What a `FileChainAppender` can be told, checked and in full. */
 import { MeshChainError } from '../../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
+import type { SoundClock } from '../../foreign.ts'
 import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT } from '../../limits.ts'
 import {
 	checkFileSystem,
@@ -13,6 +14,7 @@ import {
 	invalidOption,
 } from '../../options.ts'
 import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
+import { toldClock } from '../../report.ts'
 import type { Retention } from './retention.ts'
 
 /** How much may be written and not yet on disk: a sync is begun when any of these is reached. */
@@ -60,7 +62,7 @@ export interface FileChainOptions {
 	readonly mode?: number
 	/** Bytes that wait in memory while the disk fails; beyond it appends are refused as retryable. Default 16 MiB. */
 	readonly pendingBytesMax?: number
-	/** Times of opening and closing. Default `Date.now`. */
+	/** Times of opening and closing. Default `Date.now`, which also stands in, counted as `clockFailures`, when this throws or gives no time. */
 	readonly clock?: () => number
 	readonly fs?: FileSystem
 }
@@ -78,7 +80,7 @@ export interface ResolvedFileChainOptions {
 	readonly lockWaitMs: number
 	readonly mode: number
 	readonly pendingBytesMax: number
-	readonly clock: () => number
+	readonly clock: SoundClock
 	readonly fs: FileSystem
 }
 
@@ -114,7 +116,7 @@ export function resolveFileChainOptions(options: FileChainOptions): ResolvedFile
 		lockWaitMs: checkTimerMs('lockWaitMs', options.lockWaitMs ?? 0, 0),
 		mode: checkMode('mode', mode),
 		pendingBytesMax: checkWholeNumber('pendingBytesMax', options.pendingBytesMax ?? PENDING_BYTES_DEFAULT, 1),
-		clock: checkFunction('clock', clock),
+		clock: toldClock('the clock of a chain', checkFunction('clock', clock)),
 		fs: checkFileSystem('fs', fs),
 	}
 }
