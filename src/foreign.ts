@@ -100,6 +100,13 @@ function adopt(
 	}
 }
 
+/** Looks at what was returned where nothing is expected, so that a promise that rejects is not left unhandled. */
+export function discard(value: unknown): void {
+	if (isThenable(value)) follow(value, ignore, ignore)
+}
+
+function ignore(): void {}
+
 /** A promise of our own for anything that was returned. */
 export function settle(value: unknown): Promise<unknown> {
 	return new Promise((resolve, reject) => follow(value, resolve, reject))
@@ -168,6 +175,7 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 		try {
 			const tsMs = clock()
 			if (isTime(tsMs)) return Math.max(0, tsMs)
+			discard(tsMs)
 			throw new TypeError(`a clock must give milliseconds since 1970, not ${messageOf(tsMs)}`)
 		} catch (thrown) {
 			failures++

@@ -2,7 +2,7 @@
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { LogAppendError, MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
-import { attempt } from '../foreign.ts'
+import { attempt, discard } from '../foreign.ts'
 import { BUFFER_CAPACITY_DEFAULT, TIMER_MS_MAX, WAIT_MS_DEFAULT } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
@@ -145,7 +145,9 @@ export class BufferingAppender implements LogChainAppender {
 	#wake(record: LogRecord): void {
 		for (const waiter of this.#waiters) {
 			try {
-				if (waiter.predicate(record)) this.#settle(waiter, () => waiter.resolve(record))
+				const answer: unknown = waiter.predicate(record)
+				discard(answer)
+				if (answer) this.#settle(waiter, () => waiter.resolve(record))
 			} catch (thrown) {
 				this.#settle(waiter, () => waiter.reject(thrown))
 			}

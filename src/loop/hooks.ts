@@ -3,7 +3,7 @@
  * counted, reported, and said once. A hook that publishes is not entered again by the line it publishes.
  */
 import { MeshChainError, messageOf } from '../errors.ts'
-import { isThenable, isTime, type SoundClock, soundClock } from '../foreign.ts'
+import { discard, isThenable, isTime, type SoundClock, soundClock } from '../foreign.ts'
 import { checkId, invalidTime } from '../line-check.ts'
 import { type LogLine, show } from '../record.ts'
 import { report, warn } from '../report.ts'
@@ -47,6 +47,7 @@ export class Hooks {
 		try {
 			const fields = context()
 			if (fields === undefined) return undefined
+			discard(fields)
 			const own = ownFields(fields)
 			return own.data === undefined ? own : { ...own, data: { ...own.data } }
 		} catch (thrown) {
@@ -71,6 +72,7 @@ export class Hooks {
 			const result: unknown = this.#transform(line)
 			if (result === null) return null
 			if (typeof result === 'object' && !isThenable(result)) return result as LogLine
+			discard(result)
 			const what = isThenable(result) ? 'a promise' : show(result)
 			throw new MeshChainError('INVALID_LINE', `transform must return a line or null, not ${what}`)
 		} finally {

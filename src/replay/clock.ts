@@ -1,5 +1,5 @@
 /** Time as replay needs it. A test brings its own clock, and nothing waits. */
-import { attempt, propertyOf } from '../foreign.ts'
+import { attempt, discard, propertyOf } from '../foreign.ts'
 import { TIMER_MS_MAX } from '../limits.ts'
 import { invalidOption } from '../options.ts'
 import { warn } from '../report.ts'
@@ -54,11 +54,13 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 		after(ms, callback) {
 			try {
 				const cancel: unknown = clock.after(ms, callback)
-				return () => attempt(() => (typeof cancel === 'function' ? void cancel() : undefined), undefined)
+				if (typeof cancel === 'function') return () => attempt(() => void cancel(), undefined)
+				discard(cancel)
 			} catch {
-				failed()
-				return systemClock.after(ms, callback)
+				// Told below.
 			}
+			failed()
+			return systemClock.after(ms, callback)
 		},
 	}
 }

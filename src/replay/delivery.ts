@@ -1,7 +1,7 @@
 /** Hands one record after the other to a target: tries again, gives up, and knows when the target is gone. */
 import { isRetryable } from '../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { attempt, codeOf, follow, isInstance, isThenable, propertyOf } from '../foreign.ts'
+import { attempt, codeOf, discard, follow, isInstance, isThenable, propertyOf } from '../foreign.ts'
 import type { LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
@@ -181,6 +181,7 @@ function isGoneError(thrown: unknown): boolean {
 /** What a target says of itself, where it can be true. */
 function unkeptOf(unkept: Unkept | undefined): Unkept | undefined {
 	if (unkept === undefined) return undefined
+	discard(unkept)
 	const { records, seq } = unkept
 	const isSound =
 		Number.isSafeInteger(records) && records >= 0 && (seq === undefined || Number.isSafeInteger(seq))

@@ -1,5 +1,5 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-import { messageOf } from '../foreign.ts'
+import { discard, messageOf } from '../foreign.ts'
 import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
 import { warn } from '../report.ts'
 import type { ReplayClock } from './clock.ts'
@@ -72,7 +72,7 @@ export class Tally {
 		this.#toldMs = clock.now()
 		const { replayed, failed } = this.#delivery.counts
 		try {
-			onProgress({ replayed, failed, seq: record.seq, tsMs: record.tsMs })
+			discard(onProgress({ replayed, failed, seq: record.seq, tsMs: record.tsMs }))
 		} catch (thrown) {
 			if (!this.#saidFailing) warn('HOOK_FAILED', `onProgress of a replay failed: ${messageOf(thrown)}`)
 			this.#saidFailing = true
