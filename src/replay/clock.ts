@@ -48,6 +48,7 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 				last = { readingMs, atMs: performance.now() }
 				return readingMs
 			}
+			discard(readingMs)
 			failed()
 			return last.readingMs + performance.now() - last.atMs
 		},
