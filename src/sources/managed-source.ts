@@ -2,7 +2,7 @@
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
 import { messageOf } from '../errors.ts'
-import { attempt } from '../foreign.ts'
+import { attempt, settle } from '../foreign.ts'
 import { FIELD_RETRY_MS_MAX } from '../limits.ts'
 import { show } from '../record.ts'
 import { warn } from '../report.ts'
@@ -190,7 +190,7 @@ export class ManagedSource {
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
 		// It may throw at once, or reject.
-		void (async () => this.#source?.end?.())().catch(failed)
+		void (async () => settle(this.#source?.end?.()))().catch(failed)
 	}
 
 	/** @param seconds since the last measurement. */
