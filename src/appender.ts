@@ -3,6 +3,7 @@
  */
 import { LogAppendError, MeshChainError, messageOf } from './errors.ts'
 import { attempt, isInstance, propertyOf } from './foreign.ts'
+import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 import { checkWholeNumber } from './options.ts'
 import { type LogRecord, show } from './record.ts'
 
@@ -65,8 +66,8 @@ export interface LogChainAppender {
  */
 export function startOf(appender: LogChainAppender): { readonly nextSeq: number; readonly epoch: number } {
 	return {
-		nextSeq: checkWholeNumber('nextSeq of the appender', appender.nextSeq ?? 1, 1),
-		epoch: checkWholeNumber('epoch of the appender', appender.epoch ?? 1, 1),
+		nextSeq: checkWholeNumber('nextSeq of the appender', appender.nextSeq ?? 1, 1, SEQ_MAX + 1),
+		epoch: checkWholeNumber('epoch of the appender', appender.epoch ?? 1, 1, EPOCH_MAX),
 	}
 }
 

@@ -153,6 +153,18 @@ export function systemCode(error: unknown): string | undefined {
 		: undefined
 }
 
+/** Of a system that is out of something which others give back: descriptors, memory, buffers. */
+const MOMENTARY = ['EMFILE', 'ENFILE', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS']
+
+/** Whether the same may work in a moment; also of an error that such a failure is the cause of. */
+export function isMomentary(error: unknown): boolean {
+	const cause = error instanceof Error ? error.cause : undefined
+	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
+}
+
+/** What says that no regular file has a name: nothing, a link, a folder, a socket, or no folder that it could be in. */
+export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO']
+
 /** Whether a name leads to anything. */
 export function exists(system: FileSystem, path: string): boolean {
 	try {

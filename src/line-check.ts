@@ -2,7 +2,16 @@
 import { MeshChainError } from './errors.ts'
 import { isTime } from './foreign.ts'
 import { NAME_LENGTH_MAX, TIME_MAX_MS } from './limits.ts'
-import { type Id, LOG_LEVELS, type LogLine, levelIndex, type RecordOrigin, show } from './record.ts'
+import {
+	type Id,
+	isEpoch,
+	isSeq,
+	LOG_LEVELS,
+	type LogLine,
+	levelIndex,
+	type RecordOrigin,
+	show,
+} from './record.ts'
 
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
@@ -108,7 +117,6 @@ function invalidMessage(message: unknown): MeshChainError {
 function checkOrigin(origin: RecordOrigin): RecordOrigin {
 	const { chainId, epoch, seq } = (origin ?? {}) as Partial<RecordOrigin>
 	const named = typeof chainId === 'string' && chainId !== '' && chainId.length <= NAME_LENGTH_MAX
-	if (named && Number.isSafeInteger(epoch) && epoch! >= 1 && Number.isSafeInteger(seq) && seq! >= 1)
-		return { chainId, epoch: epoch!, seq: seq! }
+	if (named && isEpoch(epoch) && isSeq(seq)) return { chainId, epoch, seq }
 	throw new MeshChainError('INVALID_LINE', `origin must be { chainId, epoch, seq }, not ${show(origin)}`)
 }

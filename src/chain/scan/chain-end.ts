@@ -3,7 +3,7 @@
  * nothing (recovery.ts) and never writes.
  */
 import { createHash } from 'node:crypto'
-import { decodeRows } from '../../codec/row-decoder.ts'
+import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { type FileSystem, readFully } from '../../file-system.ts'
 import { isGap, LOG_LEVELS, levelIndex } from '../../record.ts'
 import {
@@ -212,16 +212,19 @@ class EndWalk {
 export function frameSums(frame: Frame): { readonly levelCounts: number[]; readonly extent: Extent } {
 	const levelCounts = LOG_LEVELS.map(() => 0)
 	let extent = EMPTY_EXTENT
-	for (const record of readableRows(frame)) {
-		extent = joinExtents(extent, extentOf(record))
-		if (!isGap(record)) levelCounts[levelIndex(record.level)]! += 1
+	const batches = readableRows(frame)
+	for (let index = 0; index < batches.length; index++) {
+		for (const record of batches.at(index)!) {
+			extent = joinExtents(extent, extentOf(record))
+			if (!isGap(record)) levelCounts[levelIndex(record.level)]! += 1
+		}
 	}
 	return { levelCounts, extent }
 }
 
-function readableRows(frame: Frame) {
+function readableRows(frame: Frame): RowBatches {
 	try {
-		return decodeRows(rowBlockOf(frame))
+		return rowBatches(rowBlockOf(frame))
 	} catch {
 		return []
 	}
@@ -237,6 +240,7 @@ export function rowBlockOf(frame: Frame) {
 		epoch: frame.epoch,
 		baseSeq: frame.baseSeq,
 		baseTsMs: frame.baseTsMs,
+		flags: frame.flags,
 		ascii: (frame.flags & FLAG_ASCII) !== 0,
 	}
 }

@@ -1,8 +1,11 @@
 /** How every file of a chain comes to be: whole and on disk beside the others first, under its name then. */
+import { MeshChainError } from '../../errors.ts'
+import { isEpoch, show } from '../../record.ts'
 import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Header } from '../format/header.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import { type SpanStart, startOfFile } from './span.ts'
+import { steadyMs } from './steady-time.ts'
 
 /** The name of the live file, and the mode of new ones. */
 export interface LivePlace {
@@ -26,7 +29,8 @@ export function makeFile<Placed>(
 	putInPlace: (temporary: string) => Placed,
 ): { readonly file: SegmentFile; readonly placed: Placed } {
 	const { levelCounts, keptFromSeq, ...begin } = start
-	const header = { ...begin, createdMs: context.writer.clock() }
+	if (!isEpoch(start.segment, 0)) throw exhausted(place.path, 'segment number')
+	const header = { ...begin, createdMs: steadyMs(context.writer.clock) }
 	const temporary = temporaryPathOf(place.path)
 	const file = SegmentFile.create(
 		context,
@@ -44,4 +48,10 @@ export function makeFile<Placed>(
 		removeQuietly(context.system, temporary)
 		throw error
 	}
+}
+
+/** There is no next one of something that is counted: the file was not made by openings and rotations. */
+export function exhausted(path: string, what: string): MeshChainError {
+	const text = `${show(path)} has the highest ${what} that a chain can have: begin a new chain`
+	return new MeshChainError('CHAIN_EXHAUSTED', text, { path })
 }

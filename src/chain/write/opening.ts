@@ -12,7 +12,7 @@ import {
 	readFully,
 	systemCode,
 } from '../../file-system.ts'
-import { LOG_LEVELS, show } from '../../record.ts'
+import { isEpoch, LOG_LEVELS, show } from '../../record.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {
@@ -31,7 +31,7 @@ import type { Watermark } from '../format/watermark.ts'
 import { type ChainEnd, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
 import { type ChainIdentity, identify, NO_LINK } from '../scan/identity.ts'
 import { Adoption } from './adopt.ts'
-import { type FileStart, makeFile } from './new-file.ts'
+import { exhausted, type FileStart, makeFile } from './new-file.ts'
 import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import type { SpanStart } from './span.ts'
@@ -177,10 +177,17 @@ function continueBehindMark(options: OpeningOptions, mark: Watermark): OpenedCha
 	if (options.onDamage === 'refuse') refuseLost(options)
 	const { chainId, segment, seq, offset, epoch } = mark
 	const begin = { chainId, segment: segment + 1, firstSeq: seq + 1, previousEnd: offset }
-	const file = beginChain(options, begin, epoch + 1)
+	const nextEpoch = epochBehind(epoch, options.path)
+	const file = beginChain(options, begin, nextEpoch)
 	const nothing = { offset: 0, bytes: 0, keptAt: undefined, sealedAs: undefined }
 	const recovery: Recovery = { verdict: 'truncated', action: 'next', ...nothing, lostRecords: seq }
-	return { file, epoch: epoch + 1, watermark: mark, recovery }
+	return { file, epoch: nextEpoch, watermark: mark, recovery }
+}
+
+/** @throws {MeshChainError} `CHAIN_EXHAUSTED` when no reader would take the epoch. */
+function epochBehind(epoch: number, path: string): number {
+	if (isEpoch(epoch + 1)) return epoch + 1
+	throw exhausted(path, 'epoch')
 }
 
 /** @throws {MeshChainError} `CHAIN_DAMAGED` where a mark says that records were on disk, which are gone with their file. */
@@ -233,7 +240,7 @@ class Opening {
 		this.#bootId = bootId(system)
 		this.#hole = this.#firstHole()
 		// An epoch may have been lost with its records; what it was called, the mark may still know.
-		this.#epoch = Math.max(this.#end.epoch, this.#mark?.epoch ?? 0) + 1
+		this.#epoch = epochBehind(Math.max(this.#end.epoch, this.#mark?.epoch ?? 0), path)
 		this.#context = options.contextFor(this.#epoch, this.#bootId)
 	}
 

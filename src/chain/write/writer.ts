@@ -7,21 +7,29 @@
  * file is acknowledged as on disk.
  */
 import pLimit from 'p-limit'
-import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import { LogAppendError, MeshChainError } from '../../errors.ts'
 import type { FileSystem } from '../../file-system.ts'
-import { type LogRecord, show } from '../../record.ts'
+import type { LogRecord } from '../../record.ts'
 import type { Lock } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
 import { WatermarkFile } from '../files/watermark-file.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { checkBatch, missingBefore } from './admission.ts'
-import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
+import { LiveEnd } from './live-end.ts'
 import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
 import { strayedFrom } from './ownership.ts'
-import type { Retention } from './retention.ts'
-import { SealedFiles } from './sealed-files.ts'
+import type { LiveFile, Retention } from './retention.ts'
+import type { FileBounds } from './rotation.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import {
+	overflowError,
+	rotationError,
+	syncError,
+	takenOverError,
+	unlockError,
+	writeError,
+} from './writer-errors.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
@@ -37,6 +45,7 @@ export interface WriterOptions {
 	readonly lockWaitMs: number
 	/** Committed means on disk: what is not there yet stays in memory too. */
 	readonly keepUnsynced: boolean
+	readonly rotate: FileBounds
 	readonly retain: Retention
 }
 
@@ -48,12 +57,9 @@ export class ChainWriter {
 	readonly #context: SegmentContext
 	readonly #lock: Lock
 	readonly #watermark: WatermarkFile
-	readonly #sealed: SealedFiles
+	readonly #end: LiveEnd
 	readonly #oneSync = pLimit(1)
 	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
-	/** Of the files before the live one. */
-	readonly #before = { frames: 0, anchors: 0, rotations: 0, moves: 0, unsyncedLost: 0, regained: 0 }
-	#file: SegmentFile
 	#queuedSync: Promise<void> | undefined
 	#records = 0
 	#syncFailure: MeshChainError | undefined
@@ -66,7 +72,7 @@ export class ChainWriter {
 	constructor(path: string, options: WriterOptions) {
 		this.path = path
 		this.#options = options
-		const { system, mode, clock, onDamage, keepUnsynced } = options
+		const { system, mode, clock, onDamage, keepUnsynced, rotate, retain } = options
 		this.#lock = takeLock(options.system, path, options.clock(), options.lockWaitMs)
 		let context: SegmentContext | undefined
 		let opened: OpenedChain | undefined
@@ -83,12 +89,19 @@ export class ChainWriter {
 				},
 			})
 			this.#context = context!
-			this.#file = opened.file
 			this.epoch = opened.epoch
 			this.recovery = opened.recovery
-			const chain = { path, id: this.identity.id, mode }
+			const { file, recovery } = opened
+			this.#end = new LiveEnd(this.#context, file, {
+				system,
+				place: { path, mode },
+				rotate,
+				retain,
+				seenMs: seenBefore(file, recovery),
+				onNext: (next) => this.#nextFile(next),
+			})
+			const chain = { path, id: file.identity.id, mode }
 			this.#watermark = new WatermarkFile(system, chain, this.#context.writer, opened.watermark)
-			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
 			opened?.file.close()
 			releaseQuietly(this.#lock)
@@ -102,7 +115,7 @@ export class ChainWriter {
 	}
 
 	get nextSeq(): number {
-		return this.#file.span.nextSeq
+		return this.#end.intake.nextSeq
 	}
 
 	get writtenSeq(): number {
@@ -115,7 +128,7 @@ export class ChainWriter {
 
 	/** Bytes that are not with the operating system yet. */
 	get pendingBytes(): number {
-		return this.#file.pendingBytes
+		return this.#end.pendingBytes
 	}
 
 	/** Bytes that are with the operating system and not known to be on disk. */
@@ -125,7 +138,7 @@ export class ChainWriter {
 
 	/** Whether another record may be taken over. */
 	get hasRoom(): boolean {
-		return this.#file.heldBytes < this.#options.pendingBytesMax
+		return this.#end.heldBytes < this.#options.pendingBytesMax
 	}
 
 	get pendingRecords(): number {
@@ -133,9 +146,18 @@ export class ChainWriter {
 	}
 
 	/** Size of the live file and its records, and when it began. */
-	get live(): { readonly bytes: number; readonly records: number; readonly createdMs: number } {
-		const { written, records, identity } = this.#file
-		return { bytes: written, records, createdMs: identity.createdMs }
+	get live(): LiveFile {
+		return this.#end.live
+	}
+
+	/** Whether the chain is larger than retention keeps it, and a file could go. */
+	get isTooLarge(): boolean {
+		return this.#end.isTooLarge
+	}
+
+	/** Whether {@link retain} would remove more if another look at the clock agreed with the last one. */
+	get isUnconfirmed(): boolean {
+		return this.#end.isUnconfirmed
 	}
 
 	/** Why nothing in this file can be acknowledged as on disk any more. */
@@ -150,7 +172,7 @@ export class ChainWriter {
 	 */
 	push(record: LogRecord): void {
 		this.#checkRoom(record.seq)
-		const { span } = this.#file
+		const span = this.#end.intake
 		this.#explain(record)
 		span.push(record)
 		this.#records++
@@ -165,7 +187,7 @@ export class ChainWriter {
 		checkBatch(records, this.path)
 		this.#explain(first)
 		this.seal()
-		const { span } = this.#file
+		const span = this.#end.intake
 		try {
 			for (const record of records) span.push(record)
 			span.seal()
@@ -178,11 +200,11 @@ export class ChainWriter {
 
 	/** Closes the open frame. */
 	seal(): void {
-		this.#file.span.seal()
+		this.#end.intake.seal()
 	}
 
 	/**
-	 * Gives everything taken over to the operating system.
+	 * Gives everything taken over to the operating system, in as many files as it takes (live-end.ts).
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
@@ -191,8 +213,8 @@ export class ChainWriter {
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
 			// What half-written bytes stand behind is left as it is.
-			if (this.#file.isUncut) this.#moveOn('kept')
-			this.#file.write()
+			if (this.#file.isUncut) this.#end.moveOn('kept')
+			this.#end.write()
 		})
 	}
 
@@ -208,15 +230,13 @@ export class ChainWriter {
 		const stray = strayedFrom(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
 		if (stray.what !== 'was taken over by another writer' && this.#orWriteError(() => this.#lock.isHeld())) {
-			this.#orWriteError(() => this.#moveOn('lost'))
+			this.#orWriteError(() => this.#end.moveOn('lost'))
 			return
 		}
-		this.#strayRecords = stray.records
-		this.#takenOver = new MeshChainError(
-			'CHAIN_TAKEN_OVER',
-			`${show(this.path)} ${stray.what} while this writer had it open: ${stray.records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`,
-			{ path: this.path, seq: this.nextSeq - stray.records },
-		)
+		const records = stray.records + this.#end.waitingRecords
+		this.#strayRecords = records
+		const at = { path: this.path, seq: this.nextSeq - records }
+		this.#takenOver = takenOverError(at, { ...stray, records })
 		throw this.#takenOver
 	}
 
@@ -264,11 +284,10 @@ export class ChainWriter {
 		this.write()
 		this.checkOwner()
 		try {
-			this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#place), 'rotations')
+			this.#end.rotate()
 		} catch (error) {
 			if (this.#file.poison !== undefined) throw this.#syncError(error)
-			const text = `${show(this.path)} is full and could not be replaced: ${messageOf(error)}; the chain goes on in the file it has, and will try again`
-			throw new MeshChainError('ROTATION_FAILED', text, { path: this.path, cause: error })
+			throw rotationError(this.path, error)
 		}
 	}
 
@@ -283,27 +302,28 @@ export class ChainWriter {
 		// A chain that has regained its name has moved by that.
 		if (this.#syncFailure === undefined) return
 		try {
-			this.#moveOn('kept')
+			this.#end.moveOn('kept')
 		} catch (error) {
 			throw this.#syncError(error)
 		}
 	}
 
-	/** Removes what retention does not keep, once the chain says on disk that it does. */
-	async retain(): Promise<void> {
-		const keptFromSeq = this.#sealed.keptFromSeq(this.live, this.#options.clock())
+	/**
+	 * Removes what retention does not keep, once the chain says on disk that it does.
+	 *
+	 * @param nowMs a look at the clock: what is too old by this one and by the one before goes.
+	 */
+	async retain(nowMs?: number): Promise<void> {
+		if (nowMs !== undefined) this.#end.look(nowMs)
+		const keptFromSeq = this.#end.sayWhatIsKept()
 		if (keptFromSeq === undefined) return
-		const { span } = this.#file
-		span.seal()
-		span.keptFromSeq = keptFromSeq
-		span.anchor('span', 0)
 		await this.sync()
-		this.#sealed.removeBelow(keptFromSeq)
+		this.#end.removeBelow(keptFromSeq)
 	}
 
 	/** Marks the chain as cleanly closed: by `close()`, or by the end of the process with its exit code. */
 	markClosed(exitCode: number | undefined): void {
-		this.seal()
+		this.write()
 		this.#file.span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
 		this.write()
 	}
@@ -312,23 +332,20 @@ export class ChainWriter {
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
+		const unwritten = this.pendingRecords
 		this.#watermark.close()
 		this.#file.close()
 		try {
-			this.#lock.release(!isClean)
+			this.#lock.release(!isClean, unwritten)
 		} catch (error) {
-			const text = `${show(this.path)} is closed, and its lock file could not be removed: ${messageOf(error)}`
-			throw new MeshChainError('CLOSE_FAILED', text, { path: this.path, cause: error })
+			throw unlockError(this.path, error)
 		}
 	}
 
 	stats(): ChainWriterStats {
-		const { span, written, identity } = this.#file
-		const { frames, anchors, ...moved } = this.#before
+		const { written, identity } = this.#file
 		return {
 			records: this.#records,
-			frames: frames + span.frames,
-			anchors: anchors + span.anchors,
 			bytes: written,
 			segment: identity.segment,
 			...this.#counts,
@@ -336,40 +353,26 @@ export class ChainWriter {
 			pendingBytes: this.pendingBytes,
 			writtenSeq: this.writtenSeq,
 			durableSeq: this.durableSeq,
-			...moved,
-			...this.#sealed.removed,
+			...this.#end.counts,
 			strayRecords: this.#strayRecords,
 			recovery: this.recovery,
 		}
 	}
 
-	#moveOn(name: 'kept' | 'lost'): void {
-		const next = moveToNewFile(this.#context, this.#file, this.#place, name)
-		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
+	get #file(): SegmentFile {
+		return this.#end.file
 	}
 
 	#orWriteError<T>(work: () => T): T {
+		const { poison } = this.#file
 		try {
 			return work()
 		} catch (error) {
-			throw this.#writeError(error)
+			throw this.#file.poison === poison ? this.#writeError(error) : this.#syncError(error)
 		}
 	}
 
-	get #place() {
-		return { path: this.path, mode: this.#options.mode }
-	}
-
-	#replaceFile(next: NextFile, counter: 'rotations' | 'moves' | 'regained'): void {
-		const { file, sealedPath, lost } = next
-		const old = this.#file
-		this.#before.frames += old.span.frames
-		this.#before.anchors += old.span.anchors
-		this.#before[counter]++
-		this.#before.unsyncedLost += lost
-		this.#sealed.add(sealedPath, old, file.identity)
-		this.#file = file
-		old.close()
+	#nextFile(file: SegmentFile): void {
 		this.#syncFailure = undefined
 		// Its name may not be on disk, and then nothing in it is.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
@@ -383,7 +386,7 @@ export class ChainWriter {
 
 	/** Puts a `$gap` in the place of records before this one that the chain was never given. */
 	#explain(record: LogRecord): void {
-		const { span } = this.#file
+		const span = this.#end.intake
 		const gap = missingBefore(span.nextSeq, record, this.path)
 		if (gap === undefined) return
 		span.push(gap)
@@ -397,10 +400,7 @@ export class ChainWriter {
 			throw new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path: this.path, seq })
 		}
 		if (this.hasRoom) return
-		throw new LogAppendError(
-			`${this.#file.heldBytes} bytes wait for ${show(this.path)} already, all that pendingBytesMax allows`,
-			{ code: 'PENDING_OVERFLOW', retryable: true, path: this.path, seq },
-		)
+		throw overflowError({ path: this.path, seq }, this.#end.heldBytes)
 	}
 
 	async #syncNow(): Promise<void> {
@@ -426,19 +426,19 @@ export class ChainWriter {
 
 	#syncError(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		this.#syncFailure = new MeshChainError(
-			'SYNC_FAILED',
-			`${show(this.path)} could not be synced: ${messageOf(error)}; records from seq ${this.durableSeq + 1} on may not survive a power loss until the chain has gone on in a new file: look at the disk`,
-			{ path: this.path, seq: this.durableSeq + 1, cause: error },
-		)
+		this.#syncFailure = syncError({ path: this.path, seq: this.durableSeq + 1 }, error)
 		return this.#syncFailure
 	}
 
 	#writeError(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		const seq = this.writtenSeq + 1
-		const offset = this.#file.written
-		const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; ${this.pendingRecords} records wait, from seq ${seq} on`
-		return new MeshChainError('WRITE_FAILED', text, { path: this.path, offset, seq, cause: error })
+		const at = { path: this.path, seq: this.writtenSeq + 1, offset: this.#file.written }
+		return writeError({ ...at, waiting: this.pendingRecords }, error)
 	}
+}
+
+/** A time that a clock had before this opening: what it has itself begun says no more than the clock does now. */
+function seenBefore({ identity }: SegmentFile, recovery: Recovery | undefined): number {
+	const isOlder = recovery === undefined || recovery.action === 'append' || recovery.action === 'cut'
+	return isOlder ? identity.createdMs : Number.NEGATIVE_INFINITY
 }

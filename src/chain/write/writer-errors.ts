@@ -1,0 +1,69 @@
+/** What a writer says when it cannot do its work. An error that says so already stays as it is. */
+import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import { show } from '../../record.ts'
+import type { Stray } from './ownership.ts'
+
+/** Where a chain stands. */
+interface At {
+	readonly path: string
+	readonly seq: number
+}
+
+export function takenOverError({ path, seq }: At, { what, records }: Stray): MeshChainError {
+	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`
+	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq })
+}
+
+export function overflowError({ path, seq }: At, heldBytes: number): LogAppendError {
+	const text = `${heldBytes} bytes wait for ${show(path)} already, all that pendingBytesMax allows`
+	return new LogAppendError(text, { code: 'PENDING_OVERFLOW', retryable: true, path, seq })
+}
+
+export function rotationError(path: string, cause: unknown): MeshChainError {
+	const text = `${show(path)} is full and could not be replaced: ${messageOf(cause)}; the chain goes on in the file it has, and will try again`
+	return new MeshChainError('ROTATION_FAILED', text, { path, cause })
+}
+
+/** @param seq the first that may be lost. */
+export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
+	const text = `${show(path)} could not be synced: ${messageOf(cause)}; records from seq ${seq} on may not survive a power loss until the chain has gone on in a new file: look at the disk`
+	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
+}
+
+/** @param seq the first that waits. */
+export function writeError(
+	{ path, seq, offset, waiting }: At & { readonly offset: number; readonly waiting: number },
+	cause: unknown,
+): MeshChainError {
+	const text = `cannot write to ${show(path)}: ${messageOf(cause)}; ${waiting} records wait, from seq ${seq} on`
+	return new MeshChainError('WRITE_FAILED', text, { path, offset, seq, cause })
+}
+
+export function unlockError(path: string, cause: unknown): MeshChainError {
+	const text = `${show(path)} is closed, and its lock file could not be removed: ${messageOf(cause)}`
+	return new MeshChainError('CLOSE_FAILED', text, { path, cause })
+}
+
+interface ClosedAt {
+	readonly path: string
+	readonly writtenSeq: number
+	readonly durableSeq: number
+	/** Records that were not written. */
+	readonly lost: number
+}
+
+/** What was given up is told by one code, whatever it was given up for. */
+export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
+	const code = cause instanceof MeshChainError ? cause.code : undefined
+	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
+		const text = `${show(path)} was closed and ${lost} records are not in it, from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
+		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
+	}
+	if (code === 'WRITE_FAILED') {
+		const text = `${show(path)} was closed without the mark of a clean end: ${messageOf(cause)}; no record is lost`
+		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
+	}
+	if (code !== undefined) return cause
+	const text = `${show(path)} was closed and its disk did not answer (${messageOf(cause)}): records from seq ${durableSeq + 1} on are written and may not survive a power loss`
+	return new MeshChainError('CLOSE_FAILED', text, { path, seq: durableSeq + 1, cause })
+}
