@@ -3,7 +3,7 @@ export type { Durability, LogChainAppender } from './appender.ts'
 export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
 export type { HandoverStats, LostCounts } from './appenders/handover-stats.ts'
 export { NoOpAppender } from './appenders/no-op.ts'
-export { TeeAppender, type TeeChildStats, type TeeStats } from './appenders/tee.ts'
+export { TeeAppender, type TeeChildStats, type TeeOptions, type TeeStats } from './appenders/tee.ts'
 export type {
 	Chain,
 	ChainEndInfo,
@@ -47,7 +47,7 @@ export { otelFormat } from './jsonl/otel-format.ts'
 export { pinoFormat } from './jsonl/pino-format.ts'
 export { type JsonlRecords, readJsonl } from './jsonl/read-jsonl.ts'
 export { recordFormat } from './jsonl/record-format.ts'
-export { closeOnSignal } from './loop/close-on-signal.ts'
+export { type CloseOnSignalOptions, closeOnSignal } from './loop/close-on-signal.ts'
 export { MeshLoop } from './loop/mesh-loop.ts'
 export type { MeshLoopOptions, ScopeFields } from './loop/options.ts'
 export { recordCrashes } from './loop/record-crashes.ts'

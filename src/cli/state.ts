@@ -1,12 +1,12 @@
 /** `mesh-chain state`: what an application knew at a moment, and what changed up to another. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { isThenable } from '../foreign.ts'
 import { type LogRecord, show } from '../record.ts'
 import { diffStates, formatChanges } from '../recorder/diff-states.ts'
 import { type Moment, type StateOptions, stateAt } from '../recorder/state-at.ts'

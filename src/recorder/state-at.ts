@@ -1,10 +1,10 @@
 /** The state of an application at any moment of its history. */
 
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
+import { isThenable, settle } from '../foreign.ts'
 import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
 import { checkpointMarkOf, checkpointOf } from './mark.ts'
@@ -61,7 +61,7 @@ export async function stateAt<S>(
 		for (const record of batch) {
 			if (isGap(record) || isOwnKind(record.kind)) continue
 			const next = fold(state, record)
-			state = isThenable(next) ? await next : next
+			state = isThenable(next) ? ((await settle(next)) as S) : next
 		}
 	}
 	return state

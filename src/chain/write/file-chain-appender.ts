@@ -40,6 +40,8 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly lostAtClose: number
 	/** Times that a full file could not be replaced by a new one; the chain went on in it. */
 	readonly rotationFailures: number
+	/** Times that `clock` threw or gave no time, and `Date.now` stood in. */
+	readonly clockFailures: number
 }
 
 /**
@@ -63,8 +65,9 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
-	/** How long {@link close} waits for the disk. */
+	/** How long {@link close}, which writes and syncs by itself, waits for the disk, and so how long a loop waits for it. */
 	readonly closeTimeoutMs: number
+	readonly closeSyncs = true
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
@@ -210,6 +213,7 @@ export class FileChainAppender implements LogChainAppender {
 			failure: this.#failure?.message,
 			lostAtClose: this.#lostAtClose,
 			rotationFailures: this.#rotationFailures,
+			clockFailures: this.#options.clock.failures,
 			...this.#writer.stats(),
 		}
 	}
