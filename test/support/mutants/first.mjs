@@ -215,8 +215,8 @@ export default [
 	{
 		name: 'sources: a clock years ahead shuts out what comes when it was set right',
 		file: 'src/sources/sample-checks.ts',
-		from: 'Math.min(tsMs, nowMs + SAMPLE_TIME_WINDOW_MS)',
-		to: 'tsMs',
+		from: 'lastMs > nowMs && tsMs <= nowMs',
+		to: 'lastMs < 0',
 		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
 	},
 	{
@@ -250,14 +250,14 @@ export default [
 	{
 		name: 'journal: a checksum that depends on the order of the rows',
 		file: 'src/journal/result-checksum.ts',
-		from: 'this.#sum[part]! + digest.readUInt32LE(4 * part) + carry',
-		to: 'this.#sum[part]! * 3 + digest.readUInt32LE(4 * part) + carry',
+		from: 'this.#sum[part]! + uint32At(digest, 4 * part) + carry',
+		to: 'this.#sum[part]! * 3 + uint32At(digest, 4 * part) + carry',
 		tests: ['test/journal/journal-pg.test.ts'],
 	},
 	{
 		name: 'journal: a chained transaction is taken for one with its successor',
 		file: 'src/journal/pg-session.ts',
-		from: 'status === IDLE || flight.isChained',
+		from: 'status === IDLE || flight.isFollowedByAnother',
 		to: 'status === IDLE',
 		tests: ['test/journal/journal-pg.test.ts'],
 	},
