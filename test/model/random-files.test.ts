@@ -11,6 +11,7 @@ import type { LineFormat } from '../../src/jsonl/line-format.ts'
 import { otelFormat } from '../../src/jsonl/otel-format.ts'
 import { pinoFormat } from '../../src/jsonl/pino-format.ts'
 import { recordFormat } from '../../src/jsonl/record-format.ts'
+import { compare, filesIn } from '../support/compare-with-oracle.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
@@ -90,6 +91,7 @@ test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files (seed ${SEED})`
 			? Buffer.from(Array.from({ length: below(900) }, () => below(256)))
 			: mutated(fs.get(path), other)
 		fs.put(path, bytes)
+		if (counts.files % 10 === 0) await compare(`file ${counts.files} (MESH_CHAIN_SEED=${SEED})`, filesIn(fs))
 		const begun = performance.now()
 		try {
 			const found = await readAll(PATH, fs)
