@@ -63,6 +63,8 @@ export class Tail<T> {
 	#seq = 0
 	/** How far the file was looked at, valid or not. */
 	#seenEnd = -1
+	/** What its unreadable end may have held was handed out as a gap. */
+	#endWasTold = false
 	#stopped = false
 	#hinted = false
 	#wake: (() => void) | undefined
@@ -191,6 +193,7 @@ export class Tail<T> {
 		if (file === undefined) return false
 		if (file !== this.#file) await this.#files.close(this.#file)
 		this.#file = file
+		this.#endWasTold = false
 		this.#goOnAt(undefined)
 		this.#seenEnd = -1
 		this.#watch()
@@ -257,8 +260,10 @@ export class Tail<T> {
 	}
 
 	*#take(entry: ScanEntry): Generator<T[]> {
-		// Nothing valid stands behind it yet: most often an entry that is just being written.
-		if (entry.type === 'bad' && entry.place.atEnd) return
+		if (entry.type === 'bad' && entry.place.atEnd) {
+			yield* this.#takeEnd(entry)
+			return
+		}
 		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
 		const batch = this.#collector.take(entry)
 		if (entry.type !== 'bad') {
@@ -269,6 +274,16 @@ export class Tail<T> {
 			this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
 		}
 		yield isOld ? [] : (batch as T[])
+	}
+
+	/** Nothing valid stands behind it: an entry that is just being written, or, where nobody writes, an end that cannot be read. */
+	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
+		const { system, chainPath } = this.#file
+		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
+		if (this.#endWasTold || !isWhole || !entry.place.remains.mayHoldRecords) return
+		if (readHolder(system, chainPath) !== undefined) return
+		this.#endWasTold = true
+		yield this.#collector.take(entry) as T[]
 	}
 
 	/** Everything up to there was handed out, or did not match. */

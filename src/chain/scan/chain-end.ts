@@ -76,6 +76,11 @@ export function readChainEnd(
 	}
 }
 
+/** How many epochs may have been opened, at the most, in an unreadable end: their openings are lost with it. */
+export function epochsIn(suffix: BadPlace | undefined): number {
+	return suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)
+}
+
 /** The entries in `[from, to)` of a file, one after the other. */
 export function scanRange(
 	system: FileSystem,

@@ -18,11 +18,11 @@ import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
 import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'
-import { readWatermark, WatermarkFile } from '../files/watermark-file.ts'
+import { readWatermark, unsyncedFrom, WatermarkFile } from '../files/watermark-file.ts'
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { openForReading } from '../read/open-file.ts'
-import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { epochsIn, linkUpTo, readChainEnd } from '../scan/chain-end.ts'
 import { NO_LINK } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { type Previous, rebuildFile } from './rebuild.ts'
@@ -160,6 +160,13 @@ class FileRepair {
 		this.#fd = fd
 	}
 
+	/** The last epoch that can have been opened in the file. */
+	get #epochMax(): number {
+		const { size } = this.#system.fstatSync(this.#fd)
+		const { epoch, suffix } = readChainEnd(this.#system, this.#fd, size, this.#listed.identity)
+		return epoch + epochsIn(suffix)
+	}
+
 	/** Bytes at the end, with nothing valid behind them. */
 	cut(): RepairAction {
 		const { offset, bytes } = this.#planned
@@ -184,6 +191,7 @@ class FileRepair {
 			previous: this.#previous(),
 			// What the mark vouches for was there once.
 			nextSeqMin: nextFirstSeq ?? (mark !== undefined && mark.segment >= identity.segment ? mark.seq + 1 : 1),
+			unsyncedFrom: unsyncedFrom(this.#system, this.#chainPath, identity),
 			// Only the offset: what was there once is not forgotten before a gap says so.
 			beforeSwap: ({ offset }) => {
 				if (isLive && mark !== undefined) this.#tellDurable(mark, offset, mark.seq)
@@ -218,7 +226,9 @@ class FileRepair {
 	/** The mark goes down before what it vouches for is replaced, and up again afterwards. */
 	#tellDurable(before: Watermark | undefined, offset: number, seq: number): void {
 		const { id, segment } = this.#listed.identity
-		const writer = { epoch: before?.epoch ?? 0, bootId: bootId(this.#system) }
+		// The openings that stood in what cannot be read are known to nobody but the mark from now on.
+		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
+		const writer = { epoch, bootId: bootId(this.#system) }
 		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode: 0o600 }, writer, before)
 		try {
 			mark.write({ segment, offset, seq })

@@ -28,7 +28,8 @@ import { readWatermark } from '../files/watermark-file.ts'
 import { ANCHOR_BYTES, type AnchorReason } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES, HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
-import { type ChainEnd, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { type ChainEnd, epochsIn, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { seqBehind } from '../scan/continuity.ts'
 import { type ChainIdentity, identify, NO_LINK } from '../scan/identity.ts'
 import { Adoption } from './adopt.ts'
 import { type FileStart, makeFile } from './new-file.ts'
@@ -233,7 +234,7 @@ class Opening {
 		this.#bootId = bootId(system)
 		this.#hole = this.#firstHole()
 		// An epoch may have been lost with its records; what it was called, the mark may still know.
-		this.#epoch = Math.max(this.#end.epoch, this.#mark?.epoch ?? 0) + 1
+		this.#epoch = Math.max(this.#end.epoch + epochsIn(this.#end.suffix), this.#mark?.epoch ?? 0) + 1
 		this.#context = options.contextFor(this.#epoch, this.#bootId)
 	}
 
@@ -334,8 +335,7 @@ class Opening {
 		const cutAt = action === 'move' ? this.#hole! : this.#size
 		// What stands before the hole is as if the file ended there.
 		const base = action === 'move' ? readChainEnd(system, this.#fd, cutAt, this.#identity) : this.#end
-		const known =
-			this.#mark !== undefined && this.#mark.segment >= this.#identity.segment ? this.#mark.seq + 1 : 1
+		const known = Math.max(this.#seqBehindEnd(verdict), this.#seqBehindMark)
 		const nextSeq = Math.max(base.nextSeq, action === 'move' ? 1 : known)
 		const start = {
 			chainId: this.#identity.id,
@@ -357,6 +357,17 @@ class Opening {
 		const offset = this.#size - bytes
 		const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
 		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
+	}
+
+	get #seqBehindMark(): number {
+		return this.#mark !== undefined && this.#mark.segment >= this.#identity.segment ? this.#mark.seq + 1 : 1
+	}
+
+	/** A torn or unsynced end takes nothing with it that was committed. */
+	#seqBehindEnd(verdict: Verdict): number {
+		const { suffix, nextSeq } = this.#end
+		const isLost = suffix !== undefined && ['damaged', 'ambiguous'].includes(verdict)
+		return isLost ? seqBehind(suffix, nextSeq) : nextSeq
 	}
 
 	/** Takes over what verifies from an offset on; returns how many records are missing. */
