@@ -286,8 +286,9 @@ export class ChainMirror {
 			{ ...this.#header(0), ...newFileStart() },
 			({ span }) => span.anchor('opened', 0),
 			(temporary) => {
-				const { unsynced } = putFirstInPlace(this.#system, temporary, this.path)
-				if (unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, unsynced)
+				const placed = putFirstInPlace(this.#system, temporary, this.path)
+				if (placed.unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, placed.unsynced)
+				return placed
 			},
 		)
 		this.#isOpen = true

@@ -1,5 +1,9 @@
-/** How every file of a chain comes to be: whole and on disk beside the others first, under its name then. */
-import { removeQuietly, temporaryPathOf } from '../files/names.ts'
+/**
+ * How every file of a chain comes to be: whole and on disk beside the others first, under its name then.
+ *
+ * Invariant: nothing in a file counts as on disk before its name is there too.
+ */
+import { type Placed, removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Header } from '../format/header.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import { type SpanStart, startOfFile } from './span.ts'
@@ -18,13 +22,13 @@ export type FileStart = Omit<Header, 'createdMs'> & Pick<SpanStart, 'levelCounts
  *
  * @param fill puts in what the file has to hold before it gets its name.
  */
-export function makeFile<Placed>(
+export function makeFile<P extends Placed>(
 	context: SegmentContext,
 	place: LivePlace,
 	start: FileStart,
 	fill: (file: SegmentFile) => void,
-	putInPlace: (temporary: string) => Placed,
-): { readonly file: SegmentFile; readonly placed: Placed } {
+	putInPlace: (temporary: string) => P,
+): { readonly file: SegmentFile; readonly placed: P } {
 	const { levelCounts, keptFromSeq, ...begin } = start
 	const header = { ...begin, createdMs: context.writer.clock() }
 	const temporary = temporaryPathOf(place.path)
@@ -37,8 +41,10 @@ export function makeFile<Placed>(
 	try {
 		fill(file)
 		file.write()
-		file.syncNow()
-		return { file, placed: putInPlace(temporary) }
+		file.putOnDisk()
+		const placed = putInPlace(temporary)
+		if (placed.unsynced === undefined) file.acknowledgeWritten()
+		return { file, placed }
 	} catch (error) {
 		file.close()
 		removeQuietly(context.system, temporary)

@@ -1,6 +1,10 @@
 /** How a chain that is being written goes on in a new file: because the live one is full, or because it cannot be trusted. */
 
+import { closeQuietly, type FileSystem, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../../file-system.ts'
+import { LOG_LEVELS } from '../../record.ts'
 import { moveAside, type Placed, putFirstInPlace, putNextInPlace, restoreAsSealed } from '../files/names.ts'
+import { listSegments } from '../files/segments.ts'
+import { HEADER_BYTES } from '../format/header.ts'
 import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
 import { Adoption } from './adopt.ts'
 import { type LivePlace, makeFile } from './new-file.ts'
@@ -51,9 +55,10 @@ export function moveToNewFile(
 	const { system } = context
 	const { span, identity, fd } = live
 	span.seal()
-	const end = live.durableOffset
+	const end = Math.max(HEADER_BYTES, live.durableOffset)
 	const base = readChainEnd(system, fd, end, identity)
-	const seam = { ...base, end, link: linkUpTo(system, fd, end, identity, base.anchor) }
+	const levelCounts = base.anchor === undefined ? countsBefore(system, live, place) : base.levelCounts
+	const seam = { ...base, levelCounts, end, link: linkUpTo(system, fd, end, identity, base.anchor) }
 	let lost = 0
 	const fill = (file: SegmentFile) => {
 		file.span.anchor('span', 0, base.anchor)
@@ -71,6 +76,22 @@ export function moveToNewFile(
 		return { sealedPath, ...putFirstInPlace(system, temporary, place.path) }
 	}
 	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost }
+}
+
+/** Records of the chain before a file, by level: as the file before it says where nothing else does. */
+function countsBefore(system: FileSystem, live: SegmentFile, { path }: LivePlace): readonly number[] {
+	const none = LOG_LEVELS.map(() => 0)
+	if (live.levelCountsBefore !== undefined) return live.levelCountsBefore
+	const before = listSegments(system, path, live.identity.id).findLast(
+		({ identity }) => identity.segment < live.identity.segment,
+	)
+	if (before === undefined) return none
+	const fd = system.openSync(before.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+	try {
+		return readChainEnd(system, fd, before.bytes, before.identity).levelCounts
+	} finally {
+		closeQuietly(system, fd)
+	}
 }
 
 function makeNext(

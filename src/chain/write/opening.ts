@@ -3,6 +3,7 @@
  * the lock. Whatever throws leaves no byte of the chain changed, but for a torn tail that was kept aside.
  */
 import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
 import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
@@ -10,6 +11,7 @@ import {
 	O_NOFOLLOW,
 	O_RDWR,
 	readFully,
+	syncDirectory,
 	systemCode,
 } from '../../file-system.ts'
 import { LOG_LEVELS, show } from '../../record.ts'
@@ -321,6 +323,8 @@ class Opening {
 		const file = new SegmentFile(this.#context, this.#fd, this.#identity, start)
 		file.span.anchor('opened', recovery?.bytes ?? 0)
 		file.write()
+		// A writer that was killed while it made this file may not have put its name on disk.
+		syncDirectory(this.#options.system, dirname(this.#options.path))
 		file.syncNow()
 		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
 	}
@@ -352,9 +356,10 @@ class Opening {
 			file.span.anchor('opened', 0)
 		}
 		const putInPlace = (temporary: string) => this.#putInPlace(temporary, livePath)
-		const { file, placed: sealedAs } = makeFile(this.#context, this.#options, start, fill, putInPlace)
+		const { file, placed } = makeFile(this.#context, this.#options, start, fill, putInPlace)
 		const bytes = this.#size - (this.#hole ?? this.#end.end)
 		const offset = this.#size - bytes
+		const { sealedAs } = placed
 		const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
 		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
 	}
@@ -380,13 +385,16 @@ class Opening {
 		return adoption.lost
 	}
 
-	#putInPlace(temporary: string, livePath: string | undefined): string | undefined {
+	#putInPlace(
+		temporary: string,
+		livePath: string | undefined,
+	): Placed & { readonly sealedAs: string | undefined } {
 		const { system, path } = this.#options
-		if (livePath !== undefined) {
-			return named(putNextInPlace(system, temporary, livePath, this.#identity.firstSeq)).sealedPath
+		if (livePath === undefined) {
+			return { ...named(putFirstInPlace(system, temporary, path)), sealedAs: undefined }
 		}
-		named(putFirstInPlace(system, temporary, path))
-		return undefined
+		const placed = named(putNextInPlace(system, temporary, livePath, this.#identity.firstSeq))
+		return { ...placed, sealedAs: placed.sealedPath }
 	}
 
 	#refused(verdict: Verdict): MeshChainError {

@@ -43,6 +43,8 @@ export class SegmentFile {
 	readonly identity: ChainIdentity
 	readonly span: Span
 	readonly fd: number
+	/** Records of the chain before this file, by level; undefined where it was there when it was opened. */
+	levelCountsBefore: readonly number[] | undefined
 	readonly #context: SegmentContext
 	#written: number
 	#writtenSeq: number
@@ -75,7 +77,9 @@ export class SegmentFile {
 		try {
 			const bytes = encodeHeader(header)
 			writeFully(system, fd, bytes, 0)
-			return new SegmentFile(context, fd, identityOf(header, bytes), start)
+			const created = new SegmentFile(context, fd, identityOf(header, bytes), start)
+			created.levelCountsBefore = start.levelCounts
+			return created
 		} catch (error) {
 			closeQuietly(system, fd)
 			removeQuietly(system, file.path)
@@ -154,14 +158,24 @@ export class SegmentFile {
 		return reached
 	}
 
-	/** The same at once. */
+	/** The same at once, in a file whose name is on disk. */
 	syncNow(): void {
+		this.putOnDisk()
+		this.acknowledgeWritten()
+	}
+
+	/** Puts what is written on disk, and acknowledges nothing of it: the name of a new file is not there yet. */
+	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
 		try {
 			this.#context.system.fdatasyncSync(this.fd)
 		} catch (error) {
 			throw this.poisonBy(error)
 		}
+	}
+
+	/** Everything written is on disk, and the name of the file is. */
+	acknowledgeWritten(): void {
 		this.acknowledge(this.#written, this.#writtenSeq)
 	}
 

@@ -18,6 +18,8 @@ export interface ChainWriterStats {
 	readonly pendingBytes: number
 	readonly writeFailures: number
 	readonly syncFailures: number
+	/** Times that the watermark beside the chain (`….durable`) could not be written. It is tried again, and says less than is true until then. */
+	readonly watermarkFailures: number
 	/** Everything up to this seq is with the operating system. */
 	readonly writtenSeq: number
 	/** Everything up to this seq is on disk. */

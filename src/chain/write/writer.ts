@@ -12,7 +12,6 @@ import type { FileSystem } from '../../file-system.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { Lock } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
-import { WatermarkFile } from '../files/watermark-file.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { checkBatch, missingBefore } from './admission.ts'
@@ -22,6 +21,7 @@ import { strayedFrom } from './ownership.ts'
 import type { Retention } from './retention.ts'
 import { SealedFiles } from './sealed-files.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import { WatermarkKeeper } from './watermark-keeper.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
@@ -47,7 +47,7 @@ export class ChainWriter {
 	readonly #options: WriterOptions
 	readonly #context: SegmentContext
 	readonly #lock: Lock
-	readonly #watermark: WatermarkFile
+	readonly #watermark: WatermarkKeeper
 	readonly #sealed: SealedFiles
 	readonly #oneSync = pLimit(1)
 	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
@@ -87,7 +87,7 @@ export class ChainWriter {
 			this.epoch = opened.epoch
 			this.recovery = opened.recovery
 			const chain = { path, id: this.identity.id, mode }
-			this.#watermark = new WatermarkFile(system, chain, this.#context.writer, opened.watermark)
+			this.#watermark = new WatermarkKeeper(system, chain, this.#context.writer, opened.watermark)
 			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
 			opened?.file.close()
@@ -235,9 +235,13 @@ export class ChainWriter {
 		return this.#queuedSync
 	}
 
-	/** The same at once, for a process that exits. */
+	/**
+	 * The same at once, for a process that exits. While an fdatasync is in flight nothing is synced or acknowledged: nobody will hear how it
+	 * ends, and a second one that succeeds could bless the pages that the first one lost.
+	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
+		if (this.isSyncing) return
 		this.#file.syncNow()
 		this.#tellDurable()
 	}
@@ -332,6 +336,7 @@ export class ChainWriter {
 			bytes: written,
 			segment: identity.segment,
 			...this.#counts,
+			watermarkFailures: this.#watermark.failures,
 			pendingRecords: this.pendingRecords,
 			pendingBytes: this.pendingBytes,
 			writtenSeq: this.writtenSeq,

@@ -28,4 +28,25 @@ export default [
 		to: 'const nextSeq = Math.max(nextSeqMin, 0 * behindEnd)',
 		tests: ['test/model/damaged-end.test.ts'],
 	},
+	{
+		name: 'a new file counts as on disk before its name does',
+		file: 'src/chain/write/new-file.ts',
+		from: 'if (placed.unsynced === undefined) file.acknowledgeWritten()',
+		to: 'file.acknowledgeWritten()',
+		tests: ['test/model/failing-calls.test.ts'],
+	},
+	{
+		name: 'a watermark that could not be written is not written again by itself',
+		file: 'src/chain/write/watermark-keeper.ts',
+		from: '\t\t\tthis.#file.retry()\n',
+		to: '',
+		tests: ['test/chain/watermark.test.ts'],
+	},
+	{
+		name: 'a file that is being synced is synced once more at the exit',
+		file: 'src/chain/write/writer.ts',
+		from: 'if (this.isSyncing) return\n',
+		to: '',
+		tests: ['test/chain/watermark.test.ts'],
+	},
 ]
