@@ -142,6 +142,7 @@ export class MemoryFileSystem implements FileSystem {
 
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number {
 		const { bytes } = this.#file(fd)
+		if (position >= bytes.length) return 0
 		return bytes.copy(buffer, offset, position, Math.min(bytes.length, position + length))
 	}
 

@@ -146,16 +146,19 @@ export function keepAside(
 	return keptAt
 }
 
-/** Gives a file that has no name any more the name of a sealed one, by copy; returns which. */
+/**
+ * Gives a file that has no name any more, or that was cut, the name of a sealed one, by copy; returns which. The header may be gone with
+ * what was cut, and is known.
+ */
 export function restoreAsSealed(
 	system: FileSystem,
 	chainPath: string,
 	fd: number,
 	bytes: number,
-	firstSeq: number,
+	{ firstSeq, headerBytes }: { readonly firstSeq: number; readonly headerBytes: Uint8Array },
 ): string {
 	const temporary = temporaryPathOf(chainPath)
-	copyTo(system, temporary, fd, 0, bytes, system.fstatSync(fd).mode & 0o777)
+	copyTo(system, temporary, fd, 0, bytes, system.fstatSync(fd).mode & 0o777, headerBytes)
 	for (let copy = 0; ; copy++) {
 		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
 		if (exists(system, sealedPath)) {
@@ -203,6 +206,7 @@ function copyTo(
 	offset: number,
 	bytes: number,
 	mode = 0o600,
+	head: Uint8Array = new Uint8Array(0),
 ): void {
 	const copy = system.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
 	try {
@@ -212,6 +216,7 @@ function copyTo(
 			writeFully(system, copy, piece, done)
 			done += piece.length
 		}
+		writeFully(system, copy, head, 0)
 		system.fsyncSync(copy)
 	} catch (error) {
 		removeQuietly(system, path)

@@ -59,10 +59,11 @@ function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	return { ...unknown, length: frameEnd - pos, rows: count, bytes, rowsStart, rowsEnd: frameEnd }
 }
 
-/** How many values fill `bytes[start, end)` exactly. */
+/** How many rows, which are arrays, fill `bytes[start, end)` exactly. */
 function countRows(bytes: Buffer, start: number, end: number): number | undefined {
 	let rows = 0
 	for (let pos = start; pos < end; rows++) {
+		if ((bytes[pos]! & 0xf0) !== 0x90) return undefined
 		pos = valueEnd(bytes, pos, end)
 		if (pos < 0) return undefined
 	}

@@ -10,7 +10,6 @@ import {
 	type FileSystem,
 	O_NOFOLLOW,
 	O_RDWR,
-	readFully,
 	syncDirectory,
 	systemCode,
 } from '../../file-system.ts'
@@ -19,6 +18,7 @@ import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {
 	keepAside,
+	moveAside,
 	type Placed,
 	putFirstInPlace,
 	putNextInPlace,
@@ -32,7 +32,7 @@ import { CHAIN_ID_BYTES, HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainEnd, epochsIn, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
 import { seqBehind } from '../scan/continuity.ts'
-import { type ChainIdentity, identify, NO_LINK } from '../scan/identity.ts'
+import { type ChainIdentity, NO_LINK } from '../scan/identity.ts'
 import { Adoption } from './adopt.ts'
 import { type FileStart, makeFile } from './new-file.ts'
 import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
@@ -90,7 +90,10 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 	}
 }
 
-/** The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. */
+/**
+ * The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. What is no chain any more,
+ * although the mark beside it says that it was one, was destroyed: it is moved aside.
+ */
 function openExisting(options: OpeningOptions): number | undefined {
 	const { system, path, onDamage } = options
 	let fd: number
@@ -103,10 +106,14 @@ function openExisting(options: OpeningOptions): number | undefined {
 	try {
 		const stat = system.fstatSync(fd)
 		if (!stat.isFile()) throw unreadable(path, new Error('not a regular file'))
-		if (stat.size >= HEADER_BYTES || !isUnfinished(readFully(system, fd, stat.size, 0), path)) return fd
+		const state = stateOf(options, fd)
+		if (state === 'whole') return fd
 		if (onDamage === 'refuse') refuseLost(options)
-		if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
-		system.unlinkSync(path)
+		if (state === 'destroyed') moveAside(system, path)
+		else {
+			if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
+			system.unlinkSync(path)
+		}
 	} catch (error) {
 		closeQuietly(system, fd)
 		throw unreadable(path, error)
@@ -115,12 +122,17 @@ function openExisting(options: OpeningOptions): number | undefined {
 	return undefined
 }
 
-function isUnfinished(bytes: Buffer, path: string): boolean {
+/** @throws {MeshChainError} what `identify` throws, for a file that never was a chain. */
+function stateOf(options: OpeningOptions, fd: number): 'whole' | 'unfinished' | 'destroyed' {
+	const { system, path } = options
 	try {
-		identify(bytes, path)
-		return false
+		identifyFile(system, fd, path)
+		return 'whole'
 	} catch (error) {
-		if (error instanceof MeshChainError && error.code === 'CHAIN_EMPTY') return true
+		if (!(error instanceof MeshChainError)) throw error
+		if (error.code === 'CHAIN_EMPTY') return 'unfinished'
+		const isDestroyed = error.code === 'NOT_A_CHAIN' || error.code === 'HEADER_DAMAGED'
+		if (isDestroyed && lostMark(options) !== undefined) return 'destroyed'
 		throw error
 	}
 }
@@ -193,7 +205,7 @@ function refuseLost(options: OpeningOptions): void {
 	if (mark === undefined) return
 	throw new MeshChainError(
 		'CHAIN_DAMAGED',
-		`${show(path)} is gone or was emptied, and ${show(`${path}.durable`)} says that records up to seq ${mark.seq} were on disk; onDamage is 'refuse': nothing was changed; put the file back, or remove ${show(`${path}.durable`)} to begin a new chain`,
+		`${show(path)} is gone or was destroyed, and ${show(`${path}.durable`)} says that records up to seq ${mark.seq} were on disk; onDamage is 'refuse': nothing was changed; put the file back, or remove ${show(`${path}.durable`)} to begin a new chain`,
 		{ path, offset: 0, seq: 1 },
 	)
 }
@@ -235,8 +247,9 @@ class Opening {
 		this.#mark = readWatermark(system, path, this.#identity.id)
 		this.#bootId = bootId(system)
 		this.#hole = this.#firstHole()
-		// An epoch may have been lost with its records; what it was called, the mark may still know.
-		this.#epoch = Math.max(this.#end.epoch + epochsIn(this.#end.suffix), this.#mark?.epoch ?? 0) + 1
+		// An epoch may have been lost with its records. What it was called, the mark knows, or else how many there can have been.
+		const { epoch, suffix } = this.#end
+		this.#epoch = Math.max(epoch, this.#mark?.epoch ?? epoch + epochsIn(suffix)) + 1
 		this.#context = options.contextFor(this.#epoch, this.#bootId)
 	}
 

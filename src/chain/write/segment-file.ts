@@ -13,6 +13,7 @@ import {
 	O_EXCL,
 	O_NOFOLLOW,
 	O_RDWR,
+	readFully,
 	writeFully,
 } from '../../file-system.ts'
 import { removeQuietly } from '../files/names.ts'
@@ -22,6 +23,11 @@ import { Span, type SpanStart, type SpanWriter } from './span.ts'
 
 /** What one write takes at the most: the part that is cut back and tried again when it fails. */
 const WRITE_BYTES_MAX = 256 * 1024
+
+const WITNESS_BYTES = 4
+const WITNESS_WINDOW_BYTES = 4096
+/** Looking costs some microseconds then, less than a hundredth of so many writes. */
+const WITNESSES_MAX = 1000
 
 /** What was done to the files of a chain, by all of them together. */
 export interface WriteCounts {
@@ -54,6 +60,8 @@ export class SegmentFile {
 	/** Half-written bytes stand behind what is written, and could not be cut. */
 	isUncut = false
 	#closed = false
+	/** The last bytes of each write since the last look, and where they are. */
+	#witnesses: { readonly offset: number; readonly value: number }[] = []
 
 	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: SpanStart) {
 		this.#context = context
@@ -121,6 +129,31 @@ export class SegmentFile {
 	/** Records in this file. */
 	get records(): number {
 		return this.span.nextSeq - this.identity.firstSeq
+	}
+
+	/** Enough was written since the last look to look again. */
+	get isLookDue(): boolean {
+		return this.#witnesses.length >= WITNESSES_MAX
+	}
+
+	/**
+	 * Whether what was written is still there, in a file that has this size now. Nobody but this writer may cut it, and it never writes below
+	 * its end: so the end of what stood there before each write since the last look tells.
+	 */
+	isWhole(size: number): boolean {
+		if (size < this.#written) return false
+		let from = 0
+		let window: Buffer = Buffer.alloc(0)
+		for (const { offset, value } of this.#witnesses) {
+			if (offset + WITNESS_BYTES > from + window.length) {
+				from = offset
+				window = readFully(this.#context.system, this.fd, WITNESS_WINDOW_BYTES, from)
+			}
+			if (offset + WITNESS_BYTES > from + window.length) return false
+			if (window.readUInt32BE(offset - from) !== value) return false
+		}
+		this.#witnesses = this.#witnesses.slice(-1)
+		return true
 	}
 
 	/** Gives everything finished to the operating system; what failed half-way is taken back. */
@@ -212,8 +245,19 @@ export class SegmentFile {
 			throw error
 		}
 		counts.writes++
+		this.#witness(bytes, offset - start, end)
 		this.#written = offset + end - start
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
+	}
+
+	/** A file that was cut below its end, and grew again, has zeros or somebody's bytes there: the last byte that is not 0 tells. */
+	#witness(bytes: Buffer, shift: number, end: number): void {
+		let at = end
+		while (bytes[at - 1] === 0) at--
+		this.#witnesses.push({
+			offset: at - WITNESS_BYTES + shift,
+			value: bytes.readUInt32BE(at - WITNESS_BYTES),
+		})
 	}
 
 	/** Takes half-written bytes back. Where that fails too they stay: a reader sees a torn tail. */

@@ -7,38 +7,26 @@
  * file is acknowledged as on disk.
  */
 import pLimit from 'p-limit'
-import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
-import type { FileSystem } from '../../file-system.ts'
-import { type LogRecord, show } from '../../record.ts'
-import type { Lock } from '../files/lock.ts'
+import { MeshChainError } from '../../errors.ts'
+import type { LogRecord } from '../../record.ts'
+import { warn } from '../../report.ts'
 import { unreadable } from '../files/names.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { checkBatch, missingBefore } from './admission.ts'
 import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
 import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
-import { strayedFrom } from './ownership.ts'
-import type { Retention } from './retention.ts'
+import { type Stray, strayedFrom } from './ownership.ts'
 import { SealedFiles } from './sealed-files.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
 import { WatermarkKeeper } from './watermark-keeper.ts'
-import { releaseQuietly, takeLock } from './writer-lock.ts'
+import { cutOff, noRoom, notRotated, refused, syncFailed, takenOver, writeFailed } from './writer-errors.ts'
+import { releaseQuietly, WriterLock } from './writer-lock.ts'
+import type { WriterOptions } from './writer-options.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
 /** How often a writer looks whether the live file is still its own. */
 const OWNER_CHECK_MS = 100
-
-export interface WriterOptions {
-	readonly system: FileSystem
-	readonly mode: number
-	readonly pendingBytesMax: number
-	readonly clock: () => number
-	readonly onDamage: 'rotate' | 'refuse'
-	readonly lockWaitMs: number
-	/** Committed means on disk: what is not there yet stays in memory too. */
-	readonly keepUnsynced: boolean
-	readonly retain: Retention
-}
 
 export class ChainWriter {
 	readonly path: string
@@ -46,18 +34,28 @@ export class ChainWriter {
 	readonly recovery: Recovery | undefined
 	readonly #options: WriterOptions
 	readonly #context: SegmentContext
-	readonly #lock: Lock
+	readonly #lock: WriterLock
 	readonly #watermark: WatermarkKeeper
 	readonly #sealed: SealedFiles
 	readonly #oneSync = pLimit(1)
 	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
 	/** Of the files before the live one. */
-	readonly #before = { frames: 0, anchors: 0, rotations: 0, moves: 0, unsyncedLost: 0, regained: 0 }
+	readonly #before = {
+		frames: 0,
+		anchors: 0,
+		rotations: 0,
+		moves: 0,
+		unsyncedLost: 0,
+		regained: 0,
+		damagedLost: 0,
+	}
 	#file: SegmentFile
 	#queuedSync: Promise<void> | undefined
 	#records = 0
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
+	/** Records were lost that somebody may wait for: the next sync says so. */
+	#loss: MeshChainError | undefined
 	#strayRecords = 0
 	#ownerCheckedAt = 0
 	#closed = false
@@ -67,7 +65,7 @@ export class ChainWriter {
 		this.path = path
 		this.#options = options
 		const { system, mode, clock, onDamage, keepUnsynced } = options
-		this.#lock = takeLock(options.system, path, options.clock(), options.lockWaitMs)
+		this.#lock = new WriterLock(options.system, path, options.clock(), options.lockWaitMs)
 		let context: SegmentContext | undefined
 		let opened: OpenedChain | undefined
 		try {
@@ -187,7 +185,7 @@ export class ChainWriter {
 	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
-		if (performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
+		if (this.#file.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
 			// What half-written bytes stand behind is left as it is.
@@ -207,17 +205,29 @@ export class ChainWriter {
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		const stray = strayedFrom(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
-		if (stray.what !== 'was taken over by another writer' && this.#orWriteError(() => this.#lock.isHeld())) {
-			this.#orWriteError(() => this.#moveOn('lost'))
+		if (this.#orWriteError(() => this.#lock.outlives(stray, this.#options.clock()))) {
+			this.#orWriteError(() => this.#regain(stray))
 			return
 		}
 		this.#strayRecords = stray.records
-		this.#takenOver = new MeshChainError(
-			'CHAIN_TAKEN_OVER',
-			`${show(this.path)} ${stray.what} while this writer had it open: ${stray.records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`,
-			{ path: this.path, seq: this.nextSeq - stray.records },
-		)
+		this.#takenOver = takenOver(this.path, this.nextSeq, stray)
 		throw this.#takenOver
+	}
+
+	#regain(stray: Stray): void {
+		const { durableSeq } = this.#file
+		this.#watermark.forget()
+		const { lost, lostUpTo } = this.#moveOn('lost')
+		if (lost === 0) return
+		const loss = cutOff(this.path, stray, lost, lostUpTo)
+		warn('CHAIN_DAMAGED', loss.message)
+		if (lostUpTo > durableSeq) this.#loss = loss
+	}
+
+	#tellLoss(): void {
+		const loss = this.#loss
+		this.#loss = undefined
+		if (loss !== undefined) throw loss
 	}
 
 	/**
@@ -241,6 +251,7 @@ export class ChainWriter {
 	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
+		else this.checkOwner()
 		if (this.isSyncing) return
 		this.#file.syncNow()
 		this.#tellDurable()
@@ -271,8 +282,7 @@ export class ChainWriter {
 			this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#place), 'rotations')
 		} catch (error) {
 			if (this.#file.poison !== undefined) throw this.#syncError(error)
-			const text = `${show(this.path)} is full and could not be replaced: ${messageOf(error)}; the chain goes on in the file it has, and will try again`
-			throw new MeshChainError('ROTATION_FAILED', text, { path: this.path, cause: error })
+			throw notRotated(this.path, error)
 		}
 	}
 
@@ -318,12 +328,7 @@ export class ChainWriter {
 		this.#closed = true
 		this.#watermark.close()
 		this.#file.close()
-		try {
-			this.#lock.release(!isClean)
-		} catch (error) {
-			const text = `${show(this.path)} is closed, and its lock file could not be removed: ${messageOf(error)}`
-			throw new MeshChainError('CLOSE_FAILED', text, { path: this.path, cause: error })
-		}
+		this.#lock.release(!isClean)
 	}
 
 	stats(): ChainWriterStats {
@@ -348,9 +353,11 @@ export class ChainWriter {
 		}
 	}
 
-	#moveOn(name: 'kept' | 'lost'): void {
+	#moveOn(name: 'kept' | 'lost'): NextFile {
 		const next = moveToNewFile(this.#context, this.#file, this.#place, name)
+		this.#before[name === 'kept' ? 'unsyncedLost' : 'damagedLost'] += next.lost
 		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
+		return next
 	}
 
 	#orWriteError<T>(work: () => T): T {
@@ -366,12 +373,11 @@ export class ChainWriter {
 	}
 
 	#replaceFile(next: NextFile, counter: 'rotations' | 'moves' | 'regained'): void {
-		const { file, sealedPath, lost } = next
+		const { file, sealedPath } = next
 		const old = this.#file
 		this.#before.frames += old.span.frames
 		this.#before.anchors += old.span.anchors
 		this.#before[counter]++
-		this.#before.unsyncedLost += lost
 		this.#sealed.add(sealedPath, old, file.identity)
 		this.#file = file
 		old.close()
@@ -398,14 +404,9 @@ export class ChainWriter {
 	#checkRoom(seq: number): void {
 		if (this.#takenOver !== undefined) {
 			this.#strayRecords++
-			const { message } = this.#takenOver
-			throw new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path: this.path, seq })
+			throw refused(this.path, seq, this.#takenOver)
 		}
-		if (this.hasRoom) return
-		throw new LogAppendError(
-			`${this.#file.heldBytes} bytes wait for ${show(this.path)} already, all that pendingBytesMax allows`,
-			{ code: 'PENDING_OVERFLOW', retryable: true, path: this.path, seq },
-		)
+		if (!this.hasRoom) throw noRoom(this.path, seq, this.#file.heldBytes)
 	}
 
 	async #syncNow(): Promise<void> {
@@ -413,13 +414,15 @@ export class ChainWriter {
 		this.checkOwner()
 		this.write()
 		const file = this.#file
-		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return
+		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return this.#tellLoss()
 		let reached: Awaited<ReturnType<SegmentFile['sync']>> | undefined
 		try {
 			reached = await file.sync()
 		} catch (error) {
 			if (file === this.#file) throw this.#syncError(error)
 		}
+		// What was cut while it was being synced is not there.
+		if (file === this.#file) this.checkOwner()
 		if (file === this.#file) {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#tellDurable()
@@ -427,23 +430,17 @@ export class ChainWriter {
 			// What the file held was put on disk when it was replaced, but the name of the new one may not be there.
 			throw this.#syncFailure
 		}
+		this.#tellLoss()
 	}
 
 	#syncError(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		this.#syncFailure = new MeshChainError(
-			'SYNC_FAILED',
-			`${show(this.path)} could not be synced: ${messageOf(error)}; records from seq ${this.durableSeq + 1} on may not survive a power loss until the chain has gone on in a new file: look at the disk`,
-			{ path: this.path, seq: this.durableSeq + 1, cause: error },
-		)
+		this.#syncFailure = syncFailed(this.path, this.durableSeq + 1, error)
 		return this.#syncFailure
 	}
 
 	#writeError(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		const seq = this.writtenSeq + 1
-		const offset = this.#file.written
-		const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; ${this.pendingRecords} records wait, from seq ${seq} on`
-		return new MeshChainError('WRITE_FAILED', text, { path: this.path, offset, seq, cause: error })
+		return writeFailed(this.path, this, this.#file.written, error)
 	}
 }

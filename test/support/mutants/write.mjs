@@ -49,4 +49,32 @@ export default [
 		to: '',
 		tests: ['test/chain/watermark.test.ts'],
 	},
+	{
+		name: 'a live file that was cut and grew again passes for whole',
+		file: 'src/chain/write/segment-file.ts',
+		from: 'if (window.readUInt32BE(offset - from) !== value) return false',
+		to: '',
+		tests: ['test/model/lost-live-file.test.ts'],
+	},
+	{
+		name: 'a sync acknowledges records that were cut off before',
+		file: 'src/chain/write/writer.ts',
+		from: 'if (lostUpTo > durableSeq) this.#loss = loss',
+		to: 'if (lostUpTo < 0) this.#loss = loss',
+		tests: ['test/model/lost-live-file.test.ts'],
+	},
+	{
+		name: 'a running chain ends when its lock file is removed with it',
+		file: 'src/chain/write/writer-lock.ts',
+		from: "return what !== 'was replaced by another chain' && this.#takeAgain(nowMs)",
+		to: "return what === 'was truncated' && this.#takeAgain(nowMs)",
+		tests: ['test/model/lost-live-file.test.ts'],
+	},
+	{
+		name: 'a chain that was overwritten keeps its service from starting',
+		file: 'src/chain/write/opening.ts',
+		from: "if (isDestroyed && lostMark(options) !== undefined) return 'destroyed'",
+		to: '',
+		tests: ['test/model/lost-live-file.test.ts'],
+	},
 ]
