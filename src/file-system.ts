@@ -141,6 +141,24 @@ export function closeQuietly(system: FileSystem, fd: number): void {
 	}
 }
 
+/**
+ * Opens a file under one of our names. Invariant: whatever stands there instead, a pipe, a folder, a socket, a device or a link, is
+ * answered at once. Every name of ours is opened here.
+ *
+ * @throws what the system says, and an error with the code `EFTYPE` for what is no regular file.
+ */
+export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
+	// Without O_NONBLOCK, opening a named pipe waits for somebody at its other end.
+	const fd = system.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode)
+	try {
+		if (system.fstatSync(fd).isFile()) return fd
+		throw Object.assign(new Error('not a regular file'), { code: 'EFTYPE' })
+	} catch (error) {
+		closeQuietly(system, fd)
+		throw error
+	}
+}
+
 /** Whether two looks were at one and the same file, whatever its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev

@@ -87,10 +87,15 @@ function damagedText(places: number, file: string): string {
 }
 
 /** How the last writer ended, or who is writing. */
-export function stateText({ state, exitCode, holder }: ChainInfo, paint: Paint): string {
+export function stateText({ state, exitCode, holder, unknownBecause }: ChainInfo, paint: Paint): string {
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
 	if (state === 'crashed') return paint('red', 'crashed: its last writer was killed or lost power')
+	if (state === 'unknown')
+		return paint(
+			'yellow',
+			`not closed; whether a writer has it open cannot be told (${escapeControls(unknownBecause ?? '')})`,
+		)
 	const by = holder
 		? ` by process ${holder.pid} on ${escapeControls(holder.host)} since ${formatTime(holder.sinceMs)}`
 		: ''

@@ -11,6 +11,7 @@ import {
 	O_NONBLOCK,
 	O_RDONLY,
 	O_RDWR,
+	openOurs,
 	readFully,
 	syncDirectory,
 	writeFully,
@@ -31,7 +32,7 @@ export function readWatermark(
 ): Watermark | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		fd = openOurs(system, watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 		return decodeWatermark(readFully(system, fd, WATERMARK_BYTES, 0), chainId)
 	} catch {
 		// None, or none that may be read: nothing is known to be on disk.
@@ -105,7 +106,7 @@ export class WatermarkFile {
 		const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
 		const { bytes, position } = encodeWatermark(mark)
 		try {
-			this.#fd ??= this.#system.openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, this.#mode)
+			this.#fd ??= openOurs(this.#system, this.#path, O_RDWR | O_CREAT, this.#mode)
 			writeFully(this.#system, this.#fd, bytes, position)
 			if (!this.#isOnDisk) this.#putOnDisk(this.#fd)
 			this.#counter++

@@ -10,7 +10,7 @@ import { isSameFile, systemCode } from '../../file-system.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../options.ts'
 import { show } from '../../record.ts'
 import type { TailQuery } from '../chain.ts'
-import { readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder } from '../files/lock.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -281,7 +281,7 @@ export class Tail<T> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
 		if (this.#endWasTold || !isWhole || !entry.place.remains.mayHoldRecords) return
-		if (readHolder(system, chainPath) !== undefined) return
+		if (readHolder(system, chainPath) !== undefined || lockObstacle(system, chainPath) !== undefined) return
 		this.#endWasTold = true
 		yield this.#collector.take(entry) as T[]
 	}

@@ -2,7 +2,7 @@
 
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
-import { readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder } from '../files/lock.ts'
 import { ownerOf } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
@@ -209,7 +209,11 @@ export class Judge {
 		const reason = this.#judge.anchor?.reason
 		if (reason === 'closed' || reason === 'sealed') return
 		if (readHolder(this.#held.system, this.#held.chainPath) !== undefined) return
-		const text = 'the last writer did not close the chain: it was killed, or lost power'
+		const obstacle = lockObstacle(this.#held.system, this.#held.chainPath)
+		const text =
+			obstacle === undefined
+				? 'the last writer did not close the chain: it was killed, or lost power'
+				: `the chain is not closed, and whether a writer has it open cannot be told (${obstacle})`
 		this.#find('notClosed', text, { offset: this.#size })
 	}
 

@@ -9,8 +9,8 @@ import {
 	type FileSystem,
 	O_CREAT,
 	O_EXCL,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
 	readFully,
 	syncDirectory,
 	writeFully,
@@ -68,7 +68,7 @@ export interface Rebuilt {
 export function rebuildFile(system: FileSystem, source: RebuildSource): Rebuilt {
 	const temporary = temporaryPathOf(source.chainPath)
 	const mode = system.fstatSync(source.fd).mode & 0o777
-	const fd = system.openSync(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+	const fd = openOurs(system, temporary, O_RDWR | O_CREAT | O_EXCL, mode)
 	try {
 		const rebuild = new Rebuild(system, source, fd)
 		const rebuilt = rebuild.run()

@@ -7,9 +7,9 @@ import {
 	closeQuietly,
 	type FileSystem,
 	nodeFileSystem,
-	O_NOFOLLOW,
 	O_RDONLY,
 	O_RDWR,
+	openOurs,
 } from '../../file-system.ts'
 import { checkOptionNames } from '../../options.ts'
 import { LOG_LEVELS, show } from '../../record.ts'
@@ -80,7 +80,8 @@ async function underLock<T>(
 			const text = `${show(path)} is a sealed file of ${show(owner)}: repair that one`
 			throw new MeshChainError('CHAIN_SEALED', text, { path })
 		}
-		const lock = acquireLock(system, held.chainPath, Date.now(), 0)
+		const { mode } = system.fstatSync(held.fd)
+		const lock = acquireLock(system, held.chainPath, Date.now(), 0, mode & 0o777)
 		try {
 			return await work(held)
 		} finally {
@@ -102,8 +103,8 @@ function planFor(findings: readonly Finding[]): { planned: RepairAction[]; left:
 		const { path, kind } = finding
 		const isRebuilt = REBUILT.includes(kind) || (kind === 'unsynced' && finding.severity === 'loss')
 		if (!isRebuilt && !CUT.includes(kind)) {
-			if (kind === 'missingFile' && finding.severity === 'damage' && finding.fromSeq !== undefined)
-				left.push(finding)
+			const isLeft = finding.fromSeq !== undefined || finding.found === 'none'
+			if (kind === 'missingFile' && finding.severity === 'damage' && isLeft) left.push(finding)
 			continue
 		}
 		if (untouchable.has(path) && isRebuilt) left.push(finding)
@@ -133,7 +134,7 @@ function apply(held: OpenFile, planned: readonly RepairAction[]): RepairAction[]
 	removeTemporaries(system, chainPath)
 	const files = new ChainFiles(held).list()
 	return planned.map((each) => {
-		const fd = system.openSync(each.path, O_RDWR | O_NOFOLLOW)
+		const fd = openOurs(system, each.path, O_RDWR)
 		try {
 			const { segment } = identifyFile(system, fd, each.path)
 			const listed = files.find(({ identity }) => identity.segment === segment)!
@@ -213,7 +214,7 @@ class FileRepair {
 		const none = { end: 0, link: NO_LINK, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 }
 		if (before === undefined) return none
 		const { path, identity, bytes: end } = before
-		const fd = this.#system.openSync(path, O_RDONLY | O_NOFOLLOW)
+		const fd = openOurs(this.#system, path, O_RDONLY)
 		try {
 			const { anchor, levelCounts } = readChainEnd(this.#system, fd, end, identity)
 			const link = linkUpTo(this.#system, fd, end, identity, anchor)
@@ -229,7 +230,8 @@ class FileRepair {
 		// The openings that stood in what cannot be read are known to nobody but the mark from now on.
 		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
 		const writer = { epoch, bootId: bootId(this.#system) }
-		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode: 0o600 }, writer, before)
+		const mode = this.#system.fstatSync(this.#fd).mode & 0o777
+		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode }, writer, before)
 		try {
 			mark.write({ segment, offset, seq })
 		} finally {

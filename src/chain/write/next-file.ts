@@ -1,6 +1,6 @@
 /** How a chain that is being written goes on in a new file: because the live one is full, or because it cannot be trusted. */
 
-import { closeQuietly, type FileSystem, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../../file-system.ts'
+import { closeQuietly, type FileSystem, O_RDONLY, openOurs } from '../../file-system.ts'
 import { LOG_LEVELS } from '../../record.ts'
 import { moveAside, type Placed, putFirstInPlace, putNextInPlace, restoreAsSealed } from '../files/names.ts'
 import { listSegments } from '../files/segments.ts'
@@ -100,7 +100,7 @@ function countsBefore(system: FileSystem, live: SegmentFile, { path }: LivePlace
 		({ identity }) => identity.segment < live.identity.segment,
 	)
 	if (before === undefined) return none
-	const fd = system.openSync(before.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+	const fd = openOurs(system, before.path, O_RDONLY)
 	try {
 		return readChainEnd(system, fd, before.bytes, before.identity).levelCounts
 	} finally {

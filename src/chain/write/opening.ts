@@ -8,8 +8,8 @@ import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
 	syncDirectory,
 	systemCode,
 } from '../../file-system.ts'
@@ -98,7 +98,7 @@ function openExisting(options: OpeningOptions): number | undefined {
 	const { system, path, onDamage } = options
 	let fd: number
 	try {
-		fd = system.openSync(path, O_RDWR | O_NOFOLLOW)
+		fd = openOurs(system, path, O_RDWR)
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') return undefined
 		throw unreadable(path, error)
@@ -146,7 +146,7 @@ function createOrContinue(options: OpeningOptions): OpenedChain {
 			const mark = lostMark(options)
 			return mark === undefined ? createChain(options) : continueBehindMark(options, mark)
 		}
-		const fd = system.openSync(last.path, O_RDWR | O_NOFOLLOW)
+		const fd = openOurs(system, last.path, O_RDWR)
 		try {
 			return new Opening(options, fd).continueBehind()
 		} finally {

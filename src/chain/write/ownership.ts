@@ -8,9 +8,8 @@ import {
 	closeQuietly,
 	type FileSystem,
 	isSameFile,
-	O_NOFOLLOW,
-	O_NONBLOCK,
 	O_RDONLY,
+	openOurs,
 	systemCode,
 } from '../../file-system.ts'
 import { identifyFile, sameId } from '../files/segments.ts'
@@ -57,7 +56,7 @@ export function strayedFrom(system: FileSystem, path: string, ours: SegmentFile)
 function chainAt(system: FileSystem, path: string): ChainIdentity | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		fd = openOurs(system, path, O_RDONLY)
 		return identifyFile(system, fd, path)
 	} catch {
 		return undefined

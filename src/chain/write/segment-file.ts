@@ -11,8 +11,8 @@ import {
 	type FileSystem,
 	O_CREAT,
 	O_EXCL,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
 	readFully,
 	writeFully,
 } from '../../file-system.ts'
@@ -81,7 +81,7 @@ export class SegmentFile {
 		start: SpanStart,
 	): SegmentFile {
 		const { system } = context
-		const fd = system.openSync(file.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, file.mode)
+		const fd = openOurs(system, file.path, O_RDWR | O_CREAT | O_EXCL, file.mode)
 		try {
 			const bytes = encodeHeader(header)
 			writeFully(system, fd, bytes, 0)

@@ -8,9 +8,15 @@ import type { Stray } from './ownership.ts'
 import { notUnlocked } from './writer-errors.ts'
 
 /** @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNREADABLE`. */
-export function takeLock(system: FileSystem, path: string, nowMs: number, waitMs: number): Lock {
+export function takeLock(
+	system: FileSystem,
+	path: string,
+	nowMs: number,
+	waitMs: number,
+	mode?: number,
+): Lock {
 	try {
-		return acquireLock(system, path, nowMs, waitMs)
+		return acquireLock(system, path, nowMs, waitMs, mode)
 	} catch (error) {
 		throw unreadable(path, error)
 	}
@@ -20,13 +26,15 @@ export function takeLock(system: FileSystem, path: string, nowMs: number, waitMs
 export class WriterLock implements Lock {
 	readonly #system: FileSystem
 	readonly #path: string
+	readonly #mode: number
 	#lock: Lock
 
 	/** @throws {MeshChainError} as {@link takeLock}. */
-	constructor(system: FileSystem, path: string, nowMs: number, waitMs: number) {
+	constructor(system: FileSystem, path: string, mode: number, nowMs: number, waitMs: number) {
 		this.#system = system
 		this.#path = path
-		this.#lock = takeLock(system, path, nowMs, waitMs)
+		this.#mode = mode
+		this.#lock = takeLock(system, path, nowMs, waitMs, mode)
 	}
 
 	get provenance(): Provenance {
@@ -55,7 +63,7 @@ export class WriterLock implements Lock {
 
 	#takeAgain(nowMs: number): boolean {
 		try {
-			const lock = acquireLock(this.#system, this.#path, nowMs, 0)
+			const lock = acquireLock(this.#system, this.#path, nowMs, 0, this.#mode)
 			releaseQuietly(this.#lock)
 			this.#lock = lock
 			return true

@@ -65,7 +65,7 @@ export class ChainWriter {
 		this.path = path
 		this.#options = options
 		const { system, mode, clock, onDamage, keepUnsynced } = options
-		this.#lock = new WriterLock(options.system, path, options.clock(), options.lockWaitMs)
+		this.#lock = new WriterLock(system, path, mode, options.clock(), options.lockWaitMs)
 		let context: SegmentContext | undefined
 		let opened: OpenedChain | undefined
 		try {

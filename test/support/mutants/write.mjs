@@ -77,4 +77,18 @@ export default [
 		to: '',
 		tests: ['test/model/lost-live-file.test.ts'],
 	},
+	{
+		name: 'opening a name of ours waits for whoever is behind a pipe',
+		file: 'src/file-system.ts',
+		from: 'const fd = system.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode)',
+		to: 'const fd = system.openSync(path, flags | O_NOFOLLOW, mode)',
+		tests: ['test/process/obstacles.test.ts'],
+	},
+	{
+		name: 'a lock that may not be read is a dead one',
+		file: 'src/chain/files/lock.ts',
+		from: "return systemCode(error) === 'ENOENT' ? undefined : `",
+		to: "return systemCode(error) !== '' ? undefined : `",
+		tests: ['test/process/obstacles.test.ts'],
+	},
 ]
