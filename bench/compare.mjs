@@ -1,73 +1,109 @@
 /**
- * Two builds of mesh-chain, appending by turns in one process: what a change costs, on a machine whose speed changes from minute to
- * minute.
+ * What a change costs: two builds of mesh-chain do the same work by turns, on a machine whose speed changes from minute to minute.
  *
- *   node bench/compare.mjs OTHER_CHECKOUT [--turn 1000] [--records 20000] [--rounds 60]
+ *   node bench/compare.mjs OTHER_CHECKOUT [--work NAME …] [--record SHAPE …] [--turn N …] [--records N] [--seconds N] [--runs N]
  *
- * Both checkouts must be built. A ratio is taken within each round, ours to the other's; above 1 ours is slower.
+ * Both checkouts must be built. Options may be given several times; default: every work with every record, 1,000, 10 and 1 a turn.
+ *
+ * The rule for noise: a run is two processes, in each of which another build is loaded first, and the median of their rounds; of three runs the
+ * median counts. A median above 1.05 is a loss, and the status is 1.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { alone } from './lib/alone.mjs'
+import { SHAPES } from './lib/lines.mjs'
+import { runChild } from './lib/processes.mjs'
+import { summary } from './lib/statistics.mjs'
 
-const { values, positionals } = parseArgs({
-	allowPositionals: true,
-	options: {
-		turn: { type: 'string', default: '1000' },
-		records: { type: 'string', default: '20000' },
-		rounds: { type: 'string', default: '60' },
-	},
-})
-if (positionals.length !== 1) {
-	console.error('usage: node bench/compare.mjs OTHER_CHECKOUT [--turn N] [--records N] [--rounds N]')
-	process.exit(2)
+const WORKS = ['append', 'read', 'publish']
+const LOSS_ABOVE = 1.05
+
+const USAGE = `usage: node bench/compare.mjs OTHER_CHECKOUT [options]
+
+  --work NAME      ${WORKS.join(', ')}; may be repeated
+  --record SHAPE   ${SHAPES.join(', ')}; may be repeated
+  --turn N         records published in one turn of the event loop; may be repeated (default: 1000, 10, 1)
+  --records N      records in a round (default: 10000)
+  --seconds N      how long a process measures, in at least 5 rounds (default: 3)
+  --runs N         runs of which the median counts (default: 3)
+`
+
+const wanted = readArguments(process.argv.slice(2))
+const losses = alone(() => wanted.combinations.filter((combination) => !isFine(combination)))
+console.log(losses.length === 0 ? 'no loss' : `${losses.length} of ${wanted.combinations.length} are losses`)
+process.exitCode = losses.length === 0 ? 0 : 1
+
+function isFine(combination) {
+	const runs = Array.from({ length: wanted.runs }, () => runOf(combination))
+	const median = (figure) => summary(runs.map((run) => run[figure])).median
+	const ratio = median('ratio')
+	const verdict = ratio > LOSS_ABOVE ? 'LOSS' : 'ok'
+	const [ours, other] = ['ours', 'other'].map((side) => `${median(side).toFixed(0)} ns`)
+	const each = runs.map((run) => run.ratio.toFixed(3)).join(' ')
+	const name = nameOf(combination).padEnd(26)
+	console.log(
+		`${verdict.padEnd(4)} ${name} ours ${ours}, other ${other}, ratio ${ratio.toFixed(3)} (${each})`,
+	)
+	return ratio <= LOSS_ABOVE
 }
-const [turn, records, rounds] = [values.turn, values.records, values.rounds].map(Number)
-const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-compare-'))
-const WARM_UP_ROUNDS = 4
 
-async function contender(name, root) {
-	const { FileChainAppender, MeshLoop } = await import(join(root, 'dist', 'index.js'))
-	const appender = new FileChainAppender(join(folder, `${name}.chain`))
-	return { name, appender, loop: new MeshLoop(appender), nanoseconds: [] }
+/** Which build is loaded first makes a difference of some percent, so each is it once. */
+function runOf(combination) {
+	const { roots, records, seconds } = wanted
+	const job = { name: nameOf(combination), ...combination, records, seconds }
+	const ahead = runChild('compare', { ...job, roots })
+	const behind = runChild('compare', { ...job, roots: roots.toReversed() })
+	return {
+		ours: mean(ahead.first, behind.second),
+		other: mean(ahead.second, behind.first),
+		ratio: mean(ahead.ratio, 1 / behind.ratio),
+	}
 }
 
-async function round({ appender, loop }) {
-	const before = appender.nextSeq
-	const begun = process.hrtime.bigint()
-	for (let done = 0; done < records; ) {
-		for (let index = 0; index < turn && done < records; index++, done++) {
-			loop.info('request answered', { method: 'GET', path: '/users/17', status: 200, ms: 12.5 })
+/** The geometric one: that of a ratio and its inverse is 1. */
+function mean(a, b) {
+	return Math.sqrt(a * b)
+}
+
+function nameOf({ work, record, turn }) {
+	return `${work} ${record}, ${turn} a turn`
+}
+
+function readArguments(args) {
+	try {
+		const text = (value) => ({ type: 'string', default: value })
+		const list = (value) => ({ type: 'string', multiple: true, default: value })
+		const { values, positionals } = parseArgs({
+			args,
+			allowPositionals: true,
+			options: {
+				work: list(WORKS),
+				record: list(SHAPES),
+				turn: list(['1000', '10', '1']),
+				records: text('10000'),
+				seconds: text('3'),
+				runs: text('3'),
+			},
+		})
+		if (positionals.length !== 1) throw new Error('one other checkout is compared with this one')
+		for (const [name, allowed] of Object.entries({ work: WORKS, record: SHAPES }))
+			for (const value of values[name])
+				if (!allowed.includes(value)) throw new Error(`--${name}: there is no ${value}`)
+		const number = (name, value) => {
+			if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} takes a number from 1, not ${value}`)
+			return Number(value)
 		}
-		await new Promise((next) => setImmediate(next))
+		const turns = values.turn.map((value) => number('turn', value))
+		const [records, runs] = ['records', 'runs'].map((name) => number(name, values[name]))
+		const seconds = Number(values.seconds)
+		if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not ${values.seconds}`)
+		const combinations = values.work.flatMap((work) =>
+			values.record.flatMap((record) => turns.map((turn) => ({ work, record, turn }))),
+		)
+		const roots = [resolve(import.meta.dirname, '..'), resolve(positionals[0])]
+		return { combinations, roots, records, seconds, runs }
+	} catch (error) {
+		console.error(`${error.message}\n${USAGE}`)
+		process.exit(2)
 	}
-	const nanoseconds = Number(process.hrtime.bigint() - begun) / records
-	if (appender.nextSeq !== before + records) throw new Error('records are missing')
-	return nanoseconds
-}
-
-const quantile = (values, part) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * part)]
-
-const ours = await contender('ours', resolve(import.meta.dirname, '..'))
-const other = await contender('other', resolve(positionals[0]))
-const ratios = []
-try {
-	for (let index = -WARM_UP_ROUNDS; index < rounds; index++) {
-		const order = index % 2 === 0 ? [ours, other] : [other, ours]
-		const taken = new Map()
-		for (const each of order) taken.set(each, await round(each))
-		if (index < 0) continue
-		for (const each of order) each.nanoseconds.push(taken.get(each))
-		ratios.push(taken.get(ours) / taken.get(other))
-	}
-	for (const { name, nanoseconds } of [ours, other]) {
-		console.log(`${name.padEnd(6)} ${quantile(nanoseconds, 0.5).toFixed(0)} ns a record (median)`)
-	}
-	const spread = [0.25, 0.75].map((part) => quantile(ratios, part).toFixed(3)).join(' to ')
-	console.log(`ours ÷ other: ${quantile(ratios, 0.5).toFixed(3)} (median; half of the rounds: ${spread})`)
-} finally {
-	await ours.loop.close()
-	await other.loop.close()
-	rmSync(folder, { recursive: true, force: true })
 }

@@ -2,6 +2,7 @@
  * The seam between the loop and wherever records go next, and the helpers both sides of it share.
  */
 import { LogAppendError, MeshChainError, messageOf } from './errors.ts'
+import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 import { checkWholeNumber } from './options.ts'
 import { type LogRecord, show } from './record.ts'
 
@@ -58,8 +59,8 @@ export interface LogChainAppender {
  */
 export function startOf(appender: LogChainAppender): { readonly nextSeq: number; readonly epoch: number } {
 	return {
-		nextSeq: checkWholeNumber('nextSeq of the appender', appender.nextSeq ?? 1, 1),
-		epoch: checkWholeNumber('epoch of the appender', appender.epoch ?? 1, 1),
+		nextSeq: checkWholeNumber('nextSeq of the appender', appender.nextSeq ?? 1, 1, SEQ_MAX + 1),
+		epoch: checkWholeNumber('epoch of the appender', appender.epoch ?? 1, 1, EPOCH_MAX),
 	}
 }
 

@@ -150,6 +150,8 @@ export function closeQuietly(system: FileSystem, fd: number): void {
 export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
 	// Without O_NONBLOCK, opening a named pipe waits for somebody at its other end.
 	const fd = system.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode)
+	// It was made by this call.
+	if ((flags & O_EXCL) !== 0) return fd
 	try {
 		if (system.fstatSync(fd).isFile()) return fd
 		throw Object.assign(new Error('not a regular file'), { code: 'EFTYPE' })
@@ -170,6 +172,18 @@ export function systemCode(error: unknown): string | undefined {
 		? error.code
 		: undefined
 }
+
+/** Of a system that is out of something which others give back: descriptors, memory, buffers. */
+const MOMENTARY = ['EMFILE', 'ENFILE', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS']
+
+/** Whether the same may work in a moment; also of an error that such a failure is the cause of. */
+export function isMomentary(error: unknown): boolean {
+	const cause = error instanceof Error ? error.cause : undefined
+	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
+}
+
+/** What says that no regular file has a name: nothing, a link, a folder, a socket, a pipe, or no folder that it could be in. */
+export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE']
 
 /** Whether a name leads to anything. */
 export function exists(system: FileSystem, path: string): boolean {

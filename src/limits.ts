@@ -16,6 +16,9 @@ export const WAIT_MS_DEFAULT = 1_000
 /** Longest wait that Node's timers can do; above it they fire at once. */
 export const TIMER_MS_MAX = 2_147_483_647
 
+/** Two records further apart than this are taken for a clock that was set, or an idle night: a paced replay does not wait for it. */
+export const CLOCK_JUMP_MS = 3_600_000
+
 /** Records a `TeeAppender` keeps for its slowest child; what a child is behind by more is a counted gap for that child. */
 export const TEE_QUEUE_RECORDS_MAX = 16_384
 
@@ -27,6 +30,13 @@ export const STATE_DEPTH_MAX = 256
 export const DATA_BYTES_MAX = MIB
 /** No such `data` packs to more than this; it leaves room for headers. No reader decodes more. */
 export const PACKED_DATA_BYTES_MAX = 4 * DATA_BYTES_MAX
+/** Nested arrays and maps of packed `data` that a reader decodes: more than any writer makes. */
+export const PACKED_DEPTH_MAX = 2 * DATA_DEPTH_MAX
+/**
+ * Texts, keys, maps, arrays, bytes, dates and wide integers in one `data` that a reader decodes. A canonical value of {@link DATA_BYTES_MAX}
+ * holds fewer, because each counts at least 5 bytes.
+ */
+export const DATA_OBJECTS_MAX = 2 ** 18
 /** UTF-16 units of a message; what is longer is cut and says so. */
 export const MESSAGE_LENGTH_MAX = 256 * KIB
 /** UTF-16 units of a kind or a string id; a longer one is refused. */
@@ -42,6 +52,9 @@ export const NESTED_DEPTH_MAX = 32
 /** How many nested deliveries one outermost publish may cause before delivery is cut. */
 export const NESTED_DELIVERIES_MAX = 65_536
 
+/** How long `close` waits for a file or a cluster, which have bounds of their own. */
+export const SLOW_CLOSE_TIMEOUT_MS = 30_000
+
 /** First and longest wait of the retry timer of a loop or writer whose appends fail. */
 export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000
@@ -52,6 +65,13 @@ export const PENDING_BYTES_DEFAULT = 16 * MIB
 /** Size of a file of a chain that retention bounds, unless told otherwise. */
 export const ROTATE_BYTES_DEFAULT = 64 * MIB
 
+/**
+ * Highest seq, file offset or count that is decoded from a file or accepted from outside, and that a writer gives. 2^32 below what a number
+ * counts exactly, so that arithmetic with a few more records never loses one.
+ */
+export const SEQ_MAX = 2 ** 53 - 1 - 2 ** 32
+/** The same for epochs and segments, which have 32 bits in a file. */
+export const EPOCH_MAX = 2 ** 32 - 1 - 2 ** 16
 /** Latest time a `Date` can hold, and so the latest `tsMs`. */
 export const TIME_MAX_MS = 8_640_000_000_000_000
 

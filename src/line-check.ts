@@ -1,7 +1,16 @@
 /** What makes a line misuse. Checks only, and throws at once: nothing is stamped, copied or counted here. */
 import { MeshChainError } from './errors.ts'
 import { NAME_LENGTH_MAX, TIME_MAX_MS } from './limits.ts'
-import { type Id, LOG_LEVELS, type LogLine, levelIndex, type RecordOrigin, show } from './record.ts'
+import {
+	type Id,
+	isEpoch,
+	isSeq,
+	LOG_LEVELS,
+	type LogLine,
+	levelIndex,
+	type RecordOrigin,
+	show,
+} from './record.ts'
 
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
@@ -98,6 +107,6 @@ function invalidMessage(message: unknown): MeshChainError {
 function checkOrigin(origin: RecordOrigin): void {
 	const { chainId, epoch, seq } = (origin ?? {}) as Partial<RecordOrigin>
 	const named = typeof chainId === 'string' && chainId !== '' && chainId.length <= NAME_LENGTH_MAX
-	if (named && Number.isSafeInteger(epoch) && epoch! >= 1 && Number.isSafeInteger(seq) && seq! >= 1) return
+	if (named && isEpoch(epoch) && isSeq(seq)) return
 	throw new MeshChainError('INVALID_LINE', `origin must be { chainId, epoch, seq }, not ${show(origin)}`)
 }

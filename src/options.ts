@@ -37,10 +37,16 @@ export function ifGiven<V, T>(
 	return value === undefined ? undefined : check(name, value)
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` for anything but a whole number from `min`. */
-export function checkWholeNumber(name: string, value: unknown, min: number): number {
-	if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value
-	throw invalidOption(name, value, `a whole number from ${min}`)
+/** @throws {MeshChainError} `INVALID_OPTION` for anything but a whole number from `min` to `max`. */
+export function checkWholeNumber(
+	name: string,
+	value: unknown,
+	min: number,
+	max = Number.MAX_SAFE_INTEGER,
+): number {
+	if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value
+	const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
+	throw invalidOption(name, value, `a whole number from ${min}${upTo}`)
 }
 
 /** A wait that Node's timers can do. @throws {MeshChainError} `INVALID_OPTION` */

@@ -2,6 +2,7 @@
  * The words everyone speaks: line, record, level, gap. Shapes only; nothing here does I/O or keeps state.
  */
 import { MeshChainError } from './errors.ts'
+import { EPOCH_MAX, SEQ_MAX, TIME_MAX_MS } from './limits.ts'
 
 /** From the least to the most severe. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
@@ -85,6 +86,26 @@ export type Fields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 /** What `emit` carries, by kind. */
 export type EventMap = Record<string, unknown>
 
+/** Whether a record can have this time: whole milliseconds from 1970 on that a `Date` holds. */
+export function isRecordTime(tsMs: unknown): tsMs is number {
+	return Number.isInteger(tsMs) && (tsMs as number) >= 0 && (tsMs as number) <= TIME_MAX_MS
+}
+
+/** The nearest time that a record can have, of whatever a clock answers. */
+export function toRecordTime(tsMs: number): number {
+	return tsMs > 0 ? Math.min(Math.floor(tsMs), TIME_MAX_MS) : 0
+}
+
+/** Whether a value is a whole number from `min` to the highest seq, offset or count that there is. */
+export function isSeq(value: unknown, min = 1): value is number {
+	return Number.isInteger(value) && (value as number) >= min && (value as number) <= SEQ_MAX
+}
+
+/** Whether a value is a whole number from `min` to the highest epoch that there is. */
+export function isEpoch(value: unknown, min = 1): value is number {
+	return Number.isInteger(value) && (value as number) >= min && (value as number) <= EPOCH_MAX
+}
+
 /** Whether a kind is one of mesh-chain's own. */
 export function isOwnKind(kind: string): boolean {
 	return kind.charCodeAt(0) === 36 /* $ */
@@ -147,9 +168,13 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 /** Whether a gap says what it stands for: a reader must not trust one that does not. */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
-	const isRange = Number.isSafeInteger(fromSeq) && fromSeq! >= 1 && fromSeq! <= seq && toSeq === seq
-	const isCount = Number.isSafeInteger(count) && count! >= 1 && isRange && count! <= toSeq - fromSeq! + 1
-	return isCount && typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause)
+	const isRange = isSeq(fromSeq) && fromSeq <= seq && toSeq === seq
+	return isRange && isSeq(count) && count <= seq - fromSeq + 1 && isGapCause(cause)
+}
+
+/** Whether a text can be a cause: a word, and none that every object has a property of. Later versions may have more of them. */
+export function isGapCause(cause: unknown): cause is string {
+	return typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause) && !(cause in Object.prototype)
 }
 
 /** A value for an error message: short, on one line, and never throwing. */

@@ -7,12 +7,27 @@
  * @property {{ peer: string }} client_connect
  * @property {{ peer: string }} client_disconnect
  */
+import { isIP } from 'node:net'
 import { eventFormat } from 'mesh-chain'
 
+/**
+ * An address of IPv4 or IPv6 with a port: `10.0.0.5:5064`, `[::1]:5064`.
+ *
+ * @param {unknown} value
+ */
+export function isAddress(value) {
+	const [, v6, v4, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(String(value)) ?? []
+	return (isIP(v6 ?? '') === 6 || isIP(v4 ?? '') === 4) && Number(port) < 2 ** 16
+}
+
+/** @param {number} bits @returns {(value: unknown) => boolean} */
+const unsigned = (bits) => (value) =>
+	Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** bits
+
 export const format = eventFormat({
-	beacon_recv: { server: 'string', seq: 'number', version: 'number' },
-	client_connect: { peer: 'string' },
-	client_disconnect: { peer: 'string' },
+	beacon_recv: { server: isAddress, seq: unsigned(32), version: unsigned(16) },
+	client_connect: { peer: isAddress },
+	client_disconnect: { peer: isAddress },
 })
 
 /** The command of a beacon, and the bytes of every header (Channel Access protocol specification, CA_PROTO_RSRV_IS_UP). */

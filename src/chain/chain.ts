@@ -3,6 +3,7 @@
  */
 import type { LogFilter } from '../filter.ts'
 import type { LogLevel, LogRecord } from '../record.ts'
+import type { ChainAnswer, Severity } from './answer.ts'
 
 export interface ChainQuery extends LogFilter {
 	/** At most this many records; gaps do not count. */
@@ -132,6 +133,8 @@ export interface ChainInfo {
 	readonly epochs: readonly EpochInfo[]
 	readonly state: ChainState
 	readonly exitCode: number | undefined
+	/** With state `crashed` only: records that its last writer could not write when it closed; undefined where nothing says that it did. */
+	readonly unwritten?: number | undefined
 	/** With state `open` only. */
 	readonly holder: LockHolder | undefined
 	/** With state `unknown` only: why nothing can be told. */
@@ -141,6 +144,10 @@ export interface ChainInfo {
 	/** Places that cannot be read, with valid frames behind them or in a shape that no crash leaves. */
 	readonly damagedPlaces: number
 	readonly damagedBytes: number
+	/** What can be said without checking links, so never `cannot be checked`: `verifyChain` checks them. */
+	readonly answer: ChainAnswer
+	/** Records that are lost by gaps which the chain explains. */
+	readonly recordsLost: number
 	readonly head: ChainHead
 }
 
@@ -164,7 +171,7 @@ export interface ChainHead {
  * - `missing`: records are absent with nothing in their place.
  * - `brokenLink`, `wrongSeq`, `wrongAnchor`: everything verifies by itself, and does not fit together.
  * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file. `stray`: written by a
- *   writer that had lost the chain. `repaired`: what `repairChain` did.
+ *   writer that had lost the chain. `repaired`: what `repairChain` did, and what cannot be checked for that reason.
  */
 export type FindingKind =
 	| 'tornTail'
@@ -184,10 +191,13 @@ export type FindingKind =
 	| 'stray'
 	| 'repaired'
 
-/** One thing `verifyChain` noticed. `note` is normal after a crash; `loss` is counted and explained; `damage` is neither. */
+/**
+ * One thing that `verifyChain` noticed. Severity: `note` is normal, after a crash for example; `loss` is explained by the chain
+ * itself; `unchecked` is something that nothing is left to check against; `damage` is wrong.
+ */
 export interface Finding {
 	readonly kind: FindingKind
-	readonly severity: 'note' | 'loss' | 'damage'
+	readonly severity: Severity
 	readonly path: string
 	readonly offset: number
 	readonly bytes: number
@@ -200,8 +210,12 @@ export interface Finding {
 }
 
 export interface VerifyReport {
-	/** False for any damage; true for a torn tail or explained gaps alone. */
+	/** Whether the answer is `ok` or `ok, records lost`. */
 	readonly ok: boolean
+	/** The answer that the heaviest finding gives. */
+	readonly answer: ChainAnswer
+	/** Records that the findings of severity `loss` stand for. */
+	readonly recordsLost: number
 	readonly records: number
 	readonly frames: number
 	readonly anchors: number
@@ -237,6 +251,8 @@ export interface RepairReport {
 	readonly left: readonly Finding[]
 	/** Records in the chain: before for a dry run, and afterwards otherwise. */
 	readonly records: number
-	/** Whether `verifyChain` finds no damage: before for a dry run, and afterwards otherwise. */
+	/** What `verifyChain` reports: before for a dry run, and afterwards otherwise. */
 	readonly ok: boolean
+	readonly answer: ChainAnswer
+	readonly recordsLost: number
 }

@@ -1,5 +1,7 @@
 /** `mesh-chain export`: a chain as JSON Lines, for the rest of the world. */
+import { answerFor } from '../chain/answer.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
+import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
@@ -27,6 +29,7 @@ export const exportCommand: Command = {
 		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
 		{ long: 'output', short: 'o', value: 'PATH', help: 'a file that is not there yet; stdout unless told' },
 		{ ...FORM_OPTION, help: 'mesh-chain (unless told), events, pino, otel' },
+		STRICT_OPTION,
 	],
 	async run(invocation, terminal) {
 		const selection = selectionOf(invocation, terminal.now())
@@ -52,7 +55,7 @@ export const exportCommand: Command = {
 			if (path !== undefined || summary.unsupported > 0)
 				terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
 			const isDamaged = await tellEnd(chain, invocation.file, terminal)
-			return selected.isLossy || isDamaged ? STATUS.damage : STATUS.fine
+			return statusFor(answerFor([isDamaged ? 'damage' : selected.severity]), invocation)
 		} finally {
 			line.end()
 			await chain.close()

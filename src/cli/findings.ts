@@ -1,12 +1,15 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
+import type { Severity } from '../chain/answer.ts'
 import type { Finding } from '../chain/chain.ts'
+import { EVIDENCE } from '../chain/verify/findings.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { count } from './numbers.ts'
 import type { Paint, Style } from './terminal.ts'
 
-const SEVERITY_STYLES: Readonly<Record<Finding['severity'], Style>> = {
+const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	note: 'dim',
 	loss: 'yellow',
+	unchecked: 'yellow',
 	damage: 'red',
 }
 
@@ -19,8 +22,6 @@ export function findingLine(finding: Finding, paint: Paint): string {
 	return `${head} in ${shownPath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${escapeControls(message + compared)}`
 }
 
-const EVIDENCE: readonly Finding['kind'][] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
-
 /** What to type next, or to do. */
 export function adviceFor(file: string, findings: readonly Finding[]): string[] {
 	const name = escapeControls(file)
@@ -28,10 +29,12 @@ export function adviceFor(file: string, findings: readonly Finding[]): string[] 
 	if (damage.length === 0) return []
 	const isEvidence = ({ kind }: Finding) => EVIDENCE.includes(kind)
 	const lines = [`everything else is readable: mesh-chain dump ${name} shows it, gaps included`]
-	if (damage.some(isEvidence)) {
+	if (damage.some((finding) => isEvidence(finding) && finding.kind !== 'headMissing')) {
 		lines.push(
 			'somebody changed this chain: keep these files as they are, and compare with a copy or a stored head',
 		)
+	} else if (damage.some(isEvidence)) {
+		lines.push('this chain is not what it was when the head was kept: compare it with a copy')
 	}
 	if (damage.some(({ kind }) => kind === 'missingFile')) {
 		lines.push('a file is gone: put it back from a copy; no repair can make it again')

@@ -7,10 +7,11 @@ const ADDRESSES = `
   ${ACCESS_HELP}`
 
 const STATUSES = `Exit status
-  0  fine, also after a torn tail
+  0  ok, also after a torn tail; ok, N records lost, where the chain explains the loss
   1  nothing matched (dump --exit-status)
   2  wrong usage, or a file or stream cannot be read or written
-  3  damage, or records lost to eviction, failed appends or overflow; statements that did not go as recorded (replay-sql)`
+  3  not ok: damage, or something was changed; with --strict also where records are lost; statements that did not go as recorded (replay-sql)
+  4  cannot be checked: a repair or retention has removed what would be needed (verify, repair)`
 
 /** All commands at a glance. */
 export function overview(commands: readonly Command[]): string {

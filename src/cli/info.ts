@@ -2,12 +2,13 @@
 import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
 import { headText } from '../chain/verify/head.ts'
-import type { Command } from './command.ts'
+import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
+import { type Command, usage } from './command.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { isStreamAddress, openHistory } from './history.ts'
-import { bytes, count, counted, isLossy } from './numbers.ts'
+import { bytes, count, counted } from './numbers.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { Output, type Paint, paintFor } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 const EPOCHS_SHOWN_MAX = 20
@@ -26,6 +27,7 @@ export const info: Command = {
 			long: 'head',
 			help: 'print the newest link alone: kept elsewhere, verify --head makes a truncation detectable',
 		},
+		STRICT_OPTION,
 		...REPORT_OPTIONS,
 	],
 	async run(invocation, terminal) {
@@ -34,14 +36,18 @@ export const info: Command = {
 		const chain = await openHistory(file)
 		try {
 			const found = await chain.info()
+			if (invocation.flag('head') && found.head.link === '') {
+				throw usage(
+					'there is no head to keep: a stream has none, and a file has one only where an anchor can be read',
+				)
+			}
 			const text = invocation.flag('head')
 				? `${headText(found.head)}\n`
 				: invocation.text('output') === 'json'
 					? `${JSON.stringify(found)}\n`
 					: prettyInfo(found, file, paint)
 			await new Output(terminal.stdout).write(text)
-			const isLost = Object.keys(found.gaps.byCause).some(isLossy)
-			return found.damagedPlaces > 0 || isLost ? STATUS.damage : STATUS.fine
+			return statusFor(found.answer, invocation)
 		} finally {
 			await chain.close()
 		}
@@ -66,6 +72,7 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): string {
 				? undefined
 				: paint('red', `${bytes(found.damagedBytes)} in ${damagedText(found.damagedPlaces, file)}`),
 		],
+		['answer', found.answer === 'ok' ? undefined : answerText(found, paint)],
 		['head', found.head.link === '' ? undefined : `${found.head.link} at seq ${found.head.seq}`],
 	]
 	const lines = rows.flatMap(([name, text]) =>
@@ -87,10 +94,11 @@ function damagedText(places: number, file: string): string {
 }
 
 /** How the last writer ended, or who is writing. */
-export function stateText({ state, exitCode, holder, unknownBecause }: ChainInfo, paint: Paint): string {
+export function stateText(found: ChainInfo, paint: Paint): string {
+	const { state, exitCode, holder, unwritten, unknownBecause } = found
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
-	if (state === 'crashed') return paint('red', 'crashed: its last writer was killed or lost power')
+	if (state === 'crashed') return paint('red', howItCrashed(unwritten))
 	if (state === 'unknown')
 		return paint(
 			'yellow',
@@ -100,6 +108,13 @@ export function stateText({ state, exitCode, holder, unknownBecause }: ChainInfo
 		? ` by process ${holder.pid} on ${escapeControls(holder.host)} since ${formatTime(holder.sinceMs)}`
 		: ''
 	return paint('cyan', `open${by}`)
+}
+
+function howItCrashed(unwritten: number | undefined): string {
+	if (unwritten === undefined) return 'crashed: its last writer was killed or lost power'
+	const lost =
+		unwritten === 0 ? '' : `, and gave up ${counted(unwritten, 'record')} that could not be written`
+	return `not closed: the close of its last writer failed${lost}`
 }
 
 function recordsText({ records, firstSeq, lastSeq }: ChainInfo): string {

@@ -1,8 +1,10 @@
 /** `mesh-chain merge`: the chains of many nodes as one history. */
+import { answerFor } from '../chain/answer.ts'
 import type { Chain } from '../chain/chain.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import type { LogRecord } from '../record.ts'
+import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
@@ -33,6 +35,7 @@ export const merge: Command = {
 	options: [
 		...FILTER_OPTIONS.filter(({ long }) => !WITHOUT.includes(long)),
 		{ long: 'output', short: 'o', value: 'PATH', help: 'a chain that is not there yet; stdout unless told' },
+		STRICT_OPTION,
 		COLOR_OPTION,
 	],
 	async run(invocation, terminal) {
@@ -58,9 +61,9 @@ export const merge: Command = {
 			} else if (!(await build(batches, path, merged.chains?.length ?? 1, terminal))) return STATUS.usage
 			if (merged.repeats > 0) terminal.stderr.write(`mesh-chain: ${repeated(merged.repeats)}\n`)
 			for (const [index, chain] of chains.entries()) {
-				if (await tellEnd(chain, files[index]!, terminal)) selected.isLossy = true
+				if (await tellEnd(chain, files[index]!, terminal)) selected.severity = 'damage'
 			}
-			return selected.isLossy ? STATUS.damage : STATUS.fine
+			return statusFor(answerFor([selected.severity]), invocation)
 		} finally {
 			await Promise.all(chains.map((chain) => chain.close()))
 		}

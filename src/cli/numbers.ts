@@ -1,4 +1,4 @@
-/** Figures for people, and which losses make a command end with status 3. */
+/** Figures for people. */
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const
 
@@ -23,9 +23,4 @@ export function bytes(value: number): string {
 		unit = next
 	}
 	return unit === '' ? exact : `${scaled.toFixed(1)} ${unit} (${exact})`
-}
-
-/** What retention, a slow subscriber or whoever exported a part left out is no loss of the chain's. */
-export function isLossy(cause: string | undefined): boolean {
-	return cause !== 'retained' && cause !== 'lagged' && cause !== 'notImported'
 }

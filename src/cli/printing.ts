@@ -1,14 +1,16 @@
 /** Records on their way out: encoded as asked, counted, and what was lost among them remembered. */
-import { Packr } from 'msgpackr'
+import { answerFor, heavier, type Severity, severityOfRecord } from '../chain/answer.ts'
 import type { Chain, ChainQuery } from '../chain/chain.ts'
+import { packDataBorrow } from '../codec/data-packer.ts'
 import { recordToJson } from '../codec/json-dialect.ts'
 import { funnel } from '../merge/funnel.ts'
 import { isGap, type LogRecord } from '../record.ts'
+import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import type { Selection } from './filters.ts'
 import { isStreamAddress, newcomersTo } from './history.ts'
-import { bytes, isLossy } from './numbers.ts'
+import { bytes } from './numbers.ts'
 import { prettyRecord } from './pretty.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { Output, paintFor, STATUS, type Terminal } from './terminal.ts'
@@ -24,6 +26,7 @@ export const PRINT_OPTIONS: readonly OptionSpec[] = [
 	},
 	{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
 	{ long: 'exit-status', help: 'end with status 1 when nothing matched' },
+	STRICT_OPTION,
 	COLOR_OPTION,
 ]
 
@@ -37,7 +40,7 @@ export class Printer {
 	readonly #invocation: Invocation
 	#left: number
 	#matched = 0
-	#lossy = false
+	#severity: Severity = 'note'
 
 	/** @throws {MeshChainError} `INVALID_USAGE` for a format that does not go where stdout leads. */
 	constructor(invocation: Invocation, terminal: Terminal, selection: Selection, limit: number) {
@@ -59,8 +62,8 @@ export class Printer {
 		const chosen: LogRecord[] = []
 		for (const record of records) {
 			if (!this.#selection.matches(record)) continue
-			if (isGap(record)) this.#lossy ||= isLossy(record.data?.cause)
-			else {
+			this.#severity = heavier(this.#severity, severityOfRecord(record))
+			if (!isGap(record)) {
 				if (this.#left === 0) break
 				this.#left--
 				this.#matched++
@@ -89,14 +92,18 @@ export class Printer {
 			await this.print([record])
 			if (this.isDone) break
 		}
-		return this.#lossy ? STATUS.damage : STATUS.fine
+		return this.#status
+	}
+
+	get #status(): number {
+		return statusFor(answerFor([this.#severity]), this.#invocation)
 	}
 
 	/** Says how the chain ends, and gives the exit status. */
 	async finish(chain: Chain): Promise<number> {
 		if (this.#output.isClosed) return STATUS.fine
-		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#lossy = true
-		if (this.#lossy) return STATUS.damage
+		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#severity = 'damage'
+		if (this.#status !== STATUS.fine) return this.#status
 		return this.#matched === 0 && this.#invocation.flag('exit-status') ? STATUS.nothingMatched : STATUS.fine
 	}
 }
@@ -135,8 +142,7 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 				'msgpack is not for a terminal: send it to a file or a program, as in -o msgpack > records.msgpack',
 			)
 		}
-		const packr = new Packr({ useRecords: false, useBigIntExtension: true })
-		return ({ chainPending: _pending, ...record }) => Buffer.from(packr.pack(record))
+		return ({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))
 	}
 	return prettyFormat(invocation, terminal)
 }

@@ -68,13 +68,14 @@ function soFar(records: number): string {
 }
 
 /** What the stream removes by its limits is as it should be; what it has and cannot give is not. */
-function isIncomplete({ unreadable, outOfOrder }: PulledChain): boolean {
-	return unreadable > 0 || outOfOrder > 0
+function isIncomplete({ unreadable, outOfOrder, otherLives }: PulledChain): boolean {
+	return unreadable > 0 || outOfOrder > 0 || otherLives > 0
 }
 
 function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 	if (isQuiet && !isIncomplete(chain) && chain.superseded === 0) return
-	const { path, records, fromSeq, toSeq, gaps, superseded, supersededPaths, unreadable, outOfOrder } = chain
+	const { path, records, fromSeq, toSeq, gaps, superseded, supersededPaths } = chain
+	const { unreadable, outOfOrder, otherLives } = chain
 	const range = fromSeq === undefined ? '' : ` (seq ${fromSeq} to ${toSeq})`
 	const text = [
 		`${counted(records, 'record')}${range} to ${escapeControls(path)}`,
@@ -84,6 +85,7 @@ function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.map(escapeControls).join(' and ')}`,
 		unreadable === 0 ? '' : `${counted(unreadable, 'message')} unreadable`,
 		outOfOrder === 0 ? '' : `${counted(outOfOrder, 'record')} out of order`,
+		otherLives === 0 ? '' : `${counted(otherLives, 'subject')} with another life of the chain left out`,
 	]
 	terminal.stderr.write(`mesh-chain: ${text.filter(Boolean).join(', ')}\n`)
 }

@@ -1,13 +1,14 @@
 /** `mesh-chain repair`: puts a damaged chain right, keeping what it changes. */
 import type { RepairAction, RepairReport } from '../chain/chain.ts'
 import { repairChain } from '../chain/verify/repair.ts'
+import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
 import { escapeControls, shownPath } from './escape.ts'
 import { findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { Output, type Paint, paintFor } from './terminal.ts'
 
 export const repair: Command = {
 	name: 'repair',
@@ -17,7 +18,11 @@ export const repair: Command = {
 		['mesh-chain repair --dry-run node.chain', 'what would be done; nothing is changed'],
 		['mesh-chain repair node.chain', 'do it: files that change are kept beside the chain'],
 	],
-	options: [{ long: 'dry-run', short: 'n', help: 'only say what would be done' }, ...REPORT_OPTIONS],
+	options: [
+		{ long: 'dry-run', short: 'n', help: 'only say what would be done' },
+		STRICT_OPTION,
+		...REPORT_OPTIONS,
+	],
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
@@ -29,7 +34,7 @@ export const repair: Command = {
 		const isJson = invocation.text('output') === 'json'
 		const text = isJson ? `${JSON.stringify(report)}\n` : prettyReport(file, report, paint)
 		await new Output(terminal.stdout).write(text)
-		return report.ok ? STATUS.fine : STATUS.damage
+		return statusFor(report.answer, invocation)
 	},
 }
 
@@ -37,13 +42,14 @@ function prettyReport(file: string, report: RepairReport, paint: Paint): string 
 	const name = escapeControls(file)
 	const lines = report.actions.map((action) => actionLine(action, report.dryRun, paint))
 	lines.push(...report.left.map((finding) => `left as evidence: ${findingLine(finding, paint)}`))
-	const verdict = report.ok ? paint('green', 'ok') : paint('red', 'DAMAGED')
+	const answer = answerText(report, paint)
 	if (report.dryRun) {
-		lines.push(`${name}: ${verdict}, ${count(report.records)} records; nothing was changed`)
+		lines.push(`${name}: ${answer}: ${count(report.records)} records; nothing was changed`)
 		if (report.actions.length > 0) lines.push(`next: mesh-chain repair ${name}`)
 	} else {
 		const done = report.actions.length === 0 ? 'nothing to repair' : 'repaired'
-		lines.push(`${name}: ${done}; ${verdict}, ${count(report.records)} records`)
+		lines.push(`${name}: ${done}; ${answer}: ${count(report.records)} records`)
+		if (!report.ok) lines.push(`next: mesh-chain verify ${name}`)
 	}
 	return `${lines.join('\n')}\n`
 }

@@ -18,7 +18,7 @@ import { count } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { Selected } from './selected.ts'
-import { SPEED_OPTION, speedOf } from './speed.ts'
+import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime } from './times.ts'
 
@@ -62,6 +62,7 @@ export const replaySql: Command = {
 		},
 		{ long: 'include-rolled-back', help: 'replay what was rolled back too' },
 		SPEED_OPTION,
+		GAP_OPTION,
 		{ long: 'retries', value: 'COUNT', help: 'how often a lost connection is tried to be made again: 10' },
 		{ long: 'stop-on-error', help: 'end after the first transaction that failed' },
 		{ long: 'dry-run', help: 'connect to nothing: only count' },
@@ -89,12 +90,14 @@ export const replaySql: Command = {
 				progressMs: 200,
 			})
 			line.end()
+			// What the chain has lost cannot have been replayed, whatever explains it.
+			const isLossy = selected.severity !== 'note'
 			const isJson = invocation.text('output') === 'json'
 			const text = isJson
 				? `${JSON.stringify(report)}\n`
-				: prettyReport(report, paint, selected.isLossy, options.dryRun === true)
+				: prettyReport(report, paint, isLossy, options.dryRun === true)
 			await new Output(terminal.stdout).write(text)
-			return statusOf(report, selected.isLossy)
+			return statusOf(report, isLossy)
 		} finally {
 			line.end()
 			await chain.close()
@@ -125,6 +128,7 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 		compare: invocation.flag('compare'),
 		includeRolledBack: invocation.flag('include-rolled-back'),
 		speed: speedOf(invocation),
+		...gapOf(invocation),
 		...(retries === undefined ? {} : { retries }),
 		stopOnError: invocation.flag('stop-on-error'),
 		dryRun: invocation.flag('dry-run'),

@@ -1,5 +1,6 @@
 /** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
 import { basename } from 'node:path'
+import { answerFor } from '../chain/answer.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
 import { replay as replayInto } from '../replay/replay.ts'
@@ -7,6 +8,7 @@ import type { ReplayOptions } from '../replay/replay-options.ts'
 import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
+import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
@@ -15,7 +17,7 @@ import { count } from './numbers.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { FORM_OPTION, type Opened, openAny, Selected } from './selected.ts'
-import { SPEED_OPTION, speedOf } from './speed.ts'
+import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
 import { Output, STATUS, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -38,6 +40,7 @@ export const replay: Command = {
 		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
 		TO_OPTION,
 		SPEED_OPTION,
+		GAP_OPTION,
 		{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
 		{
 			long: 'retries',
@@ -47,6 +50,7 @@ export const replay: Command = {
 		{ long: 'stop-on-error', help: 'end with the first record that the target did not take' },
 		{ long: 'dry-run', help: 'hand nothing over: only count' },
 		FORM_OPTION,
+		STRICT_OPTION,
 		COLOR_OPTION,
 	],
 	async run(invocation, terminal) {
@@ -73,7 +77,7 @@ export const replay: Command = {
 			// A reader like head has what it wanted.
 			if (output.isClosed) return STATUS.fine
 			// First: a Ctrl-C ends a program that is the target too, which is then an error of its own.
-			const status = tell(summary, selected, terminal)
+			const status = tell(summary, selected, invocation, terminal)
 			isClosed = true
 			await close(target, summary)
 			return status
@@ -93,6 +97,7 @@ function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayO
 		...(filter as LogFilter),
 		...(limit === Number.POSITIVE_INFINITY ? {} : { limit }),
 		speed: speedOf(invocation),
+		...gapOf(invocation),
 		...(retries === undefined ? {} : { retries }),
 		stopOnError: invocation.flag('stop-on-error'),
 		dryRun: invocation.flag('dry-run'),
@@ -123,8 +128,11 @@ function noFollowing(file: string): MeshChainError {
 	return usage(`--follow needs a chain, which ${escapeControls(file)} is not: ${lines}`)
 }
 
-function progressText({ replayed, failed, seq, tsMs }: ReplayProgress): string {
-	return `${count(replayed)} replayed, ${count(failed)} failed, at seq ${seq} of ${formatTime(tsMs)}`
+function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress): string {
+	const done = `${count(replayed)} replayed, ${count(failed)} failed`
+	if (waitsFor === undefined) return `${done}, at seq ${seq} of ${formatTime(tsMs)}`
+	const wait = `${count(Math.ceil(waitsFor.waitMs / 1000))} s`
+	return `${done}, waiting ${wait} for seq ${waitsFor.seq} of ${formatTime(waitsFor.tsMs)}`
 }
 
 /** A file that takes no more cannot be closed as it should be either, which is no news; how a program ended is. */
@@ -137,8 +145,13 @@ async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<vo
 }
 
 /** Says on stderr what happened, and where to go on. */
-function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): number {
-	const { replayed, failed, ended, firstError, nextSeq, gaps, lateMsMax } = summary
+function tell(
+	summary: ReplaySummary,
+	selected: Selected,
+	invocation: Invocation,
+	terminal: Terminal,
+): number {
+	const { replayed, failed, ended, firstError, nextSeq, gaps, shortened, lateMsMax } = summary
 	const notes = [
 		`${count(replayed)} ${replayed === 1 ? 'record' : 'records'} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
 		failed === 0 ? '' : `${count(failed)} failed`,
@@ -146,6 +159,7 @@ function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): n
 			lines === 0 ? '' : `${count(lines)} skipped (${reason})`,
 		),
 		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
+		shortened.count === 0 ? '' : `${count(shortened.count)} long gaps in time not waited for in full`,
 		lateMsMax < 1 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
 	].filter(Boolean)
 	terminal.stderr.write(`mesh-chain: ${notes.join(', ')}\n`)
@@ -158,5 +172,5 @@ function tell(summary: ReplaySummary, selected: Selected, terminal: Terminal): n
 		terminal.stderr.write(`  ${why}: go on with --from-seq ${nextSeq}\n`)
 	}
 	if (failed > 0 || ended !== 'end') return STATUS.usage
-	return selected.isLossy ? STATUS.damage : STATUS.fine
+	return statusFor(answerFor([selected.severity]), invocation)
 }

@@ -1,15 +1,15 @@
 /** A chain, or a file of JSON Lines, as one source: what a command line selects of it. */
+import { heavier, type Severity, severityOfRecord } from '../chain/answer.ts'
 import { MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
 import { type JsonlRecords, readJsonl } from '../jsonl/read-jsonl.ts'
-import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+import { GAP_KIND, type LogRecord } from '../record.ts'
 import type { BatchSource } from '../replay/source.ts'
 import { type OptionSpec, usage } from './command.ts'
 import type { Selection } from './filters.ts'
 import { openHistory } from './history.ts'
-import { isLossy } from './numbers.ts'
 import type { Terminal } from './terminal.ts'
 
 export const FORM_OPTION: OptionSpec = {
@@ -60,13 +60,13 @@ async function* matching(lines: JsonlRecords, query: LogFilter = {}): AsyncGener
 	for await (const record of lines) if (matches(record, filter)) yield [record]
 }
 
-/** What a command line selects of a source, and whether something was lost among it. */
+/** What a command line selects of a source, and how whole that is. */
 export class Selected implements BatchSource {
 	readonly chainId: string
 	readonly #source: BatchSource
 	readonly #selection: Selection
-	/** A gap that is a loss was among it. */
-	isLossy = false
+	/** The severity of the heaviest gap among it. */
+	severity: Severity = 'note'
 
 	/** @param name stands for the chain where the source does not say which one it is. */
 	constructor(source: BatchSource, selection: Selection, name: string) {
@@ -88,8 +88,8 @@ export class Selected implements BatchSource {
 			for (const record of batch) {
 				const isAbsence = record.kind === GAP_KIND
 				if (left === 0 || !(isAbsence || this.#selection.matches(record))) continue
-				if (isAbsence) this.isLossy ||= isLossy((record.data as Partial<GapData> | undefined)?.cause)
-				else left--
+				this.severity = heavier(this.severity, severityOfRecord(record))
+				if (!isAbsence) left--
 				selected.push(record)
 			}
 			if (selected.length > 0) yield selected

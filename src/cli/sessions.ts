@@ -1,15 +1,17 @@
 /** `mesh-chain sessions`: the named spans of history that a chain holds. */
+import { type ChainAnswer, severityOfCause } from '../chain/answer.ts'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { escapeUnsafe } from '../codec/json-dialect.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, marksFromElsewhere } from '../recorder/sessions.ts'
+import { STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
-import { count, isLossy } from './numbers.ts'
+import { count } from './numbers.ts'
 import { tellEnd } from './printing.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, STATUS, type Terminal } from './terminal.ts'
+import { Output, type Paint, paintFor, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 interface Row extends SessionInfo {
@@ -26,7 +28,7 @@ export const sessions: Command = {
 		['mesh-chain dump node.chain --session checkout', 'the records of one'],
 		['mesh-chain dump node.chain --between before after', 'what came between two checkpoints'],
 	],
-	options: REPORT_OPTIONS,
+	options: [STRICT_OPTION, ...REPORT_OPTIONS],
 	async run(invocation, terminal) {
 		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
 		const chain = await openChain(invocation.file)
@@ -45,25 +47,25 @@ export const sessions: Command = {
 			if (rows.length === 0) terminal.stderr.write('mesh-chain: the chain holds no session\n')
 			const elsewhere = await marksFromElsewhere(chain)
 			if (elsewhere !== undefined) terminal.stderr.write(`mesh-chain: ${elsewhere}\n`)
-			const isIncomplete = await tellLoss(chain, invocation.file, terminal)
+			const answer = await tellLoss(chain, invocation.file, terminal)
 			const isDamaged = await tellEnd(chain, invocation.file, terminal)
-			return isIncomplete || isDamaged ? STATUS.damage : STATUS.fine
+			return statusFor(isDamaged ? 'not ok' : answer, invocation)
 		} finally {
 			await chain.close()
 		}
 	},
 }
 
-/** Says on stderr what is missing from the chain, and so may be from the list; whether anything is. */
-async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
-	const { gaps } = await chain.info()
-	const losses = Object.entries(gaps.byCause).filter(([cause]) => isLossy(cause))
-	if (losses.length === 0) return false
+/** Says on stderr what is missing from the chain, and so may be from the list. */
+async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise<ChainAnswer> {
+	const { gaps, answer } = await chain.info()
+	const losses = Object.entries(gaps.byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
+	if (losses.length === 0) return answer
 	const text = losses.map(([cause, records]) => `${count(records)} records are absent (${cause})`).join(', ')
 	terminal.stderr.write(
 		`mesh-chain: ${escapeControls(file)}: ${text}, and what they said of sessions is not listed; next: mesh-chain info\n`,
 	)
-	return true
+	return answer
 }
 
 function shown(

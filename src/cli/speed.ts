@@ -1,10 +1,23 @@
 /** `--speed`: how fast a replay goes. */
 import { type Invocation, type OptionSpec, usage } from './command.ts'
+import { parseDuration } from './times.ts'
 
 export const SPEED_OPTION: OptionSpec = {
 	long: 'speed',
 	value: 'FACTOR',
 	help: '1 is real time, 10 ten times as fast, max as fast as the target takes it, which it is unless told',
+}
+
+export const GAP_OPTION: OptionSpec = {
+	long: 'gap-max',
+	value: 'DURATION',
+	help: 'wait no longer than this for the next record: 5s, 10m; default: silences of less than an hour',
+}
+
+/** @throws {MeshChainError} `INVALID_USAGE` */
+export function gapOf(invocation: Invocation): { gapMsMax?: number } {
+	const text = invocation.text(GAP_OPTION.long)
+	return text === undefined ? {} : { gapMsMax: parseDuration(`--${GAP_OPTION.long}`, text) }
 }
 
 /** @throws {MeshChainError} `INVALID_USAGE` */

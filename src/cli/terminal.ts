@@ -90,4 +90,4 @@ function wantsColor(color: string, { env, stdoutIsTerminal }: Terminal): boolean
 }
 
 /** How a command ends. */
-export const STATUS = { fine: 0, nothingMatched: 1, usage: 2, damage: 3 } as const
+export const STATUS = { fine: 0, nothingMatched: 1, usage: 2, damage: 3, unchecked: 4 } as const

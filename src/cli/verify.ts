@@ -1,24 +1,26 @@
 /** `mesh-chain verify`: every checksum, seq and link of a chain. */
 import type { VerifyReport } from '../chain/chain.ts'
 import { verifyChain } from '../chain/verify/verify.ts'
+import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
 import { escapeControls } from './escape.ts'
 import { adviceFor, findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { Output, type Paint, paintFor } from './terminal.ts'
 
 export const verify: Command = {
 	name: 'verify',
 	summary: 'check a chain from end to end; never writes',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain verify node.chain', 'status 0: as its writers left it; 3: damage or loss, and where'],
+		['mesh-chain verify node.chain', 'status 0: ok; 3: not ok, and where; 4: cannot be checked'],
 		['mesh-chain verify node.chain -o json', 'the same for a program'],
 	],
 	options: [
 		{ long: 'head', value: 'HEAD', help: 'what info --head printed once: the chain must still hold it' },
+		STRICT_OPTION,
 		...REPORT_OPTIONS,
 	],
 	async run(invocation, terminal) {
@@ -32,7 +34,7 @@ export const verify: Command = {
 		await new Output(terminal.stdout).write(
 			isJson ? `${JSON.stringify(report)}\n` : prettyReport(file, report, paint),
 		)
-		return report.findings.some(({ severity }) => severity !== 'note') ? STATUS.damage : STATUS.fine
+		return statusFor(report.answer, invocation)
 	},
 }
 
@@ -40,8 +42,7 @@ function prettyReport(file: string, report: VerifyReport, paint: Paint): string 
 	const name = escapeControls(file)
 	const lines = report.findings.map((finding) => findingLine(finding, paint))
 	const sums = `${count(report.records)} records in ${count(report.frames)} frames, ${count(report.anchors)} anchors, ${bytes(report.bytes)}`
-	const verdict = report.ok ? paint('green', 'ok') : paint('red', 'DAMAGED')
-	lines.push(`${name}: ${verdict}: ${sums}`)
+	lines.push(`${name}: ${answerText(report, paint)}: ${sums}`)
 	if (report.head.link !== '') lines.push(paint('dim', `head ${report.head.link} at seq ${report.head.seq}`))
 	lines.push(...adviceFor(file, report.findings))
 	return `${lines.join('\n')}\n`

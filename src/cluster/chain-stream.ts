@@ -1,212 +1,206 @@
 /**
- * The messages of one chain in a stream, as frames: from any place on to the end it has, or followed. A server that goes away meanwhile is waited for, and it goes
- * on behind the last message that was read.
+ * The messages of one chain in a stream, in the order of the chain, whatever subjects they are under: each subject has its
+ * own messages in order, and those of several are joined by epoch and seq.
  */
-import { AckPolicy, DeliverPolicy, type StoredMsg } from '@nats-io/jetstream'
-import type { Frame } from '../chain/format/frame.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
-import { type Cluster, isDenied } from './connection.ts'
-import { framesOf, isFence, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
-import { newestOf, nextWithRecords } from './place.ts'
-import { unreachable } from './stream.ts'
-import type { ChainSubject } from './subjects.ts'
-import { pause } from './waits.ts'
+import type { Cursor } from '../consume/cursor-file.ts'
+import { MeshChainError } from '../errors.ts'
+import { funnel } from '../merge/funnel.ts'
+import { show } from '../record.ts'
+import type { StreamFrame, SubjectStream } from './subject-stream.ts'
 
-/** A message that was read. */
-export interface StreamFrame {
-	readonly streamSeq: number
-	/** Those that verify. */
-	readonly frames: readonly Frame[]
-	/** Nothing else is in it. */
-	readonly isWhole: boolean
-	readonly sums: Sums | undefined
+/** Places of the stream that a reader that goes backward looks at together, at first. */
+const BACKWARD_PLACES = 64
+/** Messages of several subjects that it looks at together. */
+const BACKWARD_MESSAGES = 32
+
+/** Where a part of a chain begins. */
+export interface ChainPlace {
+	/** For each subject the place in the stream to read from. */
+	readonly from: readonly number[]
+	/** The newest message before it; undefined where nothing of the chain comes before. */
+	readonly before: StreamFrame | undefined
+}
+
+/** What the stream has of a chain at a moment. */
+export interface ChainEnd {
+	/** The newest message, also where it was removed after this reader had seen it; undefined where there never was one. */
+	readonly last: StreamFrame | undefined
+	/** The newest message of each subject that is there. */
+	readonly lasts: readonly (StreamFrame | undefined)[]
+}
+
+/** A subject with another life of the chain: it holds other records under the same epochs and seqs. */
+export interface OtherLife {
+	readonly subject: string
+	readonly node: string
 	readonly bytes: number
 }
 
-export interface ReadRange {
-	/** Places in the stream, both inclusive. */
-	readonly from: number
-	readonly to: number
-}
-
-/** What is asked for ahead of what is read, at most, by all that are read together: a server cuts off whom it has 64 MiB for. */
-const AHEAD_MESSAGES_MAX = 64
-const AHEAD_BYTES_MAX = 32 * 1024 * 1024
-/** So long a request for messages waits for some before it is made again. */
-const REQUEST_MS = 5_000
-/** After so long without one the server that had to answer may be gone. */
-const SILENCE_MS = 7_000
-/** A consumer that nobody asks is removed by the servers after so long. */
-const INACTIVE_NS = 60 * 1e9
-/** So long a read that cannot go on is tried again, after longer and longer waits. */
-const PATIENCE_MS = 30_000
-
 export class ChainStream {
 	readonly stream: string
-	readonly source: ChainSubject
-	readonly #cluster: Cluster
-	readonly #readTogether: number
+	readonly chainId: string
+	/** Of the oldest subject. */
+	readonly node: string
+	/** Oldest first; all of one life of the chain. */
+	readonly subjects: readonly SubjectStream[]
+	readonly otherLives: readonly OtherLife[]
+	/** The newest message that was ever seen. */
+	#newest: StreamFrame | undefined
 
-	/** @param readTogether how many there are of which each is read at the same time. */
-	constructor(cluster: Cluster, stream: string, source: ChainSubject, readTogether = 1) {
-		this.#cluster = cluster
-		this.#readTogether = readTogether
+	constructor(subjects: readonly SubjectStream[], otherLives: readonly OtherLife[] = []) {
+		const { stream, source } = subjects[0]!
 		this.stream = stream
-		this.source = source
+		this.chainId = source.chainId
+		this.node = source.node
+		this.subjects = subjects
+		this.otherLives = otherLives
 	}
 
-	/** The newest message; undefined where there is none, or the signal aborts. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
-	last(signal?: AbortSignal): Promise<StreamFrame | undefined> {
-		const { subject } = this.source
-		return this.#ask(async () => (await newestOf(this.#cluster, this.stream, subject))?.message, signal)
+	/**
+	 * What is there by now. A message that was seen once and is gone counts: a read has to account for it.
+	 *
+	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` where all messages are gone and none was ever seen.
+	 */
+	async end(signal?: AbortSignal): Promise<ChainEnd> {
+		const lasts = await Promise.all(this.subjects.map((subject) => subject.last(signal)))
+		for (const last of lasts) if (last !== undefined && !isBehind(last, this.#newest)) this.#newest = last
+		const last = this.#newest
+		if (last === undefined && !signal?.aborted && (await this.#isGone())) throw gone(this)
+		return { last, lasts }
 	}
 
-	/** The first message at a place of the stream or behind it; undefined where there is none. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
-	firstFrom(from: number): Promise<StreamFrame | undefined> {
-		const { subject } = this.source
-		return this.#ask(() => nextWithRecords(this.#cluster, this.stream, subject, from), undefined)
+	async #isGone(): Promise<boolean> {
+		return (await Promise.all(this.subjects.map((subject) => subject.isGone()))).every(Boolean)
 	}
 
-	/** What is there of a range. @throws {MeshChainError} `CLUSTER_UNREACHABLE` */
-	read(range: ReadRange): AsyncGenerator<StreamFrame> {
-		return this.#read(range, false, undefined)
+	/** @param isBefore whether a message comes before the part that is wanted: true up to some message, false from there on. */
+	async seek({ lasts }: ChainEnd, isBefore: (message: StreamFrame) => boolean): Promise<ChainPlace> {
+		const places = await Promise.all(
+			this.subjects.map(async (subject, index) => {
+				const last = lasts[index]
+				return last === undefined ? { from: 1, before: undefined } : subject.seek(last, isBefore)
+			}),
+		)
+		let before: StreamFrame | undefined
+		for (const place of places)
+			if (place.before !== undefined && !isBehind(place.before, before)) before = place.before
+		return { from: places.map(({ from }) => from), before }
 	}
 
-	/** What is there, and then what comes, until the signal aborts. */
-	follow(from: number, signal: AbortSignal): AsyncGenerator<StreamFrame> {
-		return this.#read({ from, to: Number.POSITIVE_INFINITY }, true, signal)
+	/** From the first message on. */
+	get start(): ChainPlace {
+		return { from: this.subjects.map(() => 1), before: undefined }
 	}
 
-	/** The stream's leader, who has everything that was acknowledged. While there is none it is waited for. */
-	async #ask(
-		ask: () => Promise<StoredMsg | undefined>,
-		signal: AbortSignal | undefined,
-	): Promise<StreamFrame | undefined> {
-		const { connection } = this.#cluster
-		const beganMs = performance.now()
-		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
-			try {
-				const message = await ask()
-				if (message === undefined) return undefined
-				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
-			} catch (error) {
-				if (isDenied(error) || performance.now() - beganMs > PATIENCE_MS || connection.isClosed())
-					throw unreachable(this.#cluster, this.stream, error)
-				await pause(waitMs, signal)
-			}
-		}
-		return undefined
+	/** What is there between a place and an end. Whoever reads compares with the end what came. */
+	read({ from }: ChainPlace, { lasts }: ChainEnd, signal?: AbortSignal): AsyncGenerator<StreamFrame> {
+		const ranges = this.subjects.map((subject, index) =>
+			subject.read({ from: from[index]!, to: lasts[index]?.streamSeq ?? 0 }, signal),
+		)
+		return ranges.length === 1 ? ranges[0]! : joined(ranges, (a, b) => compareCursors(startOf(a), startOf(b)))
 	}
 
-	async *#read(
-		{ from, to }: ReadRange,
-		follows: boolean,
-		signal: AbortSignal | undefined,
-	): AsyncGenerator<StreamFrame> {
-		let next = from
-		let cameMs = performance.now()
-		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
-			try {
-				for await (const frame of this.#attempt({ from: next, to }, follows, signal)) {
-					next = frame.streamSeq + 1
-					waitMs = RETRY_MS_MIN
-					yield frame
-					cameMs = performance.now()
-				}
-			} catch (error) {
-				const isOver = performance.now() - cameMs > PATIENCE_MS || this.#cluster.connection.isClosed()
-				if (isDenied(error) || (isOver && !follows)) throw unreachable(this.#cluster, this.stream, error)
-				await pause(waitMs, signal)
-				continue
-			}
-			if (follows) continue
-			if (next > to) return
-			// A consumer is at any of the servers, which may be behind the others: it ends where the leader says so.
-			const left = await this.firstFrom(next)
-			if (left === undefined || left.streamSeq > to) return
-			next = left.streamSeq + 1
-			yield left
-			cameMs = performance.now()
-		}
-	}
-
-	/** With a consumer of its own, for as long as that is there. */
-	async *#attempt(
-		{ from, to }: ReadRange,
-		follows: boolean,
-		signal: AbortSignal | undefined,
-	): AsyncGenerator<StreamFrame> {
-		const { manager, client } = this.#cluster
-		const made = await manager.consumers.add(this.stream, {
-			filter_subject: this.source.subject,
-			ack_policy: AckPolicy.None,
-			deliver_policy: DeliverPolicy.StartSequence,
-			opt_start_seq: Math.max(1, from),
-			inactive_threshold: INACTIVE_NS,
-			mem_storage: true,
-			num_replicas: 1,
+	/** The same from the end to the place, some messages at a time, which are in order. */
+	async *readBackward(place: ChainPlace, end: ChainEnd): AsyncGenerator<StreamFrame[]> {
+		const ranges = this.subjects.map((subject, index) =>
+			windows(subject, place.from[index]!, end.lasts[index]?.streamSeq ?? 0),
+		)
+		if (ranges.length === 1) return yield* ranges[0]!
+		const each = ranges.map(async function* (range) {
+			for await (const window of range) yield* window.toReversed()
 		})
-		let denied: Error | undefined
-		let stop = () => {}
-		const unwatch = this.#cluster.onDenied((error) => {
-			if (!isDenied(error, made.name)) return
-			denied = error
-			stop()
-		})
-		try {
-			if (made.num_pending === 0 && !follows) return
-			const consumer = client.consumers.getConsumerFromInfo(made)
-			let delivered = 0
-			while (!signal?.aborted) {
-				const messages = await consumer.consume({
-					max_messages: this.#ahead,
-					expires: REQUEST_MS,
-					abort_on_missing_resource: true,
-				})
-				stop = () => messages.stop()
-				const before = delivered
-				let silence = setTimeout(stop, SILENCE_MS)
-				signal?.addEventListener('abort', stop)
-				try {
-					for await (const message of messages) {
-						clearTimeout(silence)
-						// What was on its way when a connection was lost does not come again.
-						if (message.info.deliverySequence !== ++delivered)
-							throw new Error('a message was lost on its way')
-						if (message.seq > to) return
-						const cameMs = performance.now()
-						if (!isFence(message))
-							yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
-						if (!follows && (message.info.pending === 0 || message.seq === to)) return
-						// Behind a reader's back the client would ask again and again, for what all comes at once then.
-						if (performance.now() - cameMs > REQUEST_MS) return
-						silence = setTimeout(stop, SILENCE_MS)
-					}
-					// Nothing comes any more: is it still there, and has it come to its end?
-					if (denied !== undefined) throw denied
-					const { num_pending: pending } = await consumer.info()
-					if (pending === 0 && !follows) return
-					if (pending > 0 && delivered === before) throw new Error('it delivers no messages')
-				} finally {
-					clearTimeout(silence)
-					signal?.removeEventListener('abort', stop)
-					stop()
-				}
-			}
-		} finally {
-			unwatch()
-			await manager.consumers.delete(this.stream, made.name).catch(() => {})
+		let chunk: StreamFrame[] = []
+		for await (const message of joined(each, (a, b) => compareCursors(endOf(b), endOf(a)))) {
+			chunk.push(message)
+			if (chunk.length < BACKWARD_MESSAGES) continue
+			yield chunk.reverse()
+			chunk = []
 		}
+		yield chunk.reverse()
 	}
 
-	/** Two at least: one that is read, and one that comes. */
-	get #ahead(): number {
-		const { max_payload: bytesMax = AHEAD_BYTES_MAX } = this.#cluster.connection.info ?? {}
-		const ahead = Math.min(AHEAD_MESSAGES_MAX, AHEAD_BYTES_MAX / bytesMax) / this.#readTogether
-		return Math.max(2, Math.floor(ahead))
+	/** What is there, and then what comes, until the signal aborts; of several subjects in the order in which it comes. */
+	async *follow(place: ChainPlace, signal: AbortSignal): AsyncGenerator<StreamFrame> {
+		let { from } = place
+		if (this.subjects.length > 1) {
+			const end = await this.end(signal)
+			yield* this.read(place, end, signal)
+			from = from.map((each, index) => Math.max(each, (end.lasts[index]?.streamSeq ?? 0) + 1))
+		}
+		const over = new AbortController()
+		const either = AbortSignal.any([signal, over.signal])
+		const follows = this.subjects.map((subject, index) => subject.follow(from[index]!, either))
+		yield* follows.length === 1 ? follows[0]! : funnel(follows, () => over.abort())
 	}
+}
 
-	#toFrame(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamFrame {
-		return { streamSeq, ...framesOf(body, this.source.chainId), sums: sumsOf(sums), bytes: body.byteLength }
+/** Windows of a subject, the last one first; the messages of each are in order. */
+async function* windows(subject: SubjectStream, from: number, last: number): AsyncGenerator<StreamFrame[]> {
+	let places = BACKWARD_PLACES
+	for (let to = last; to >= from; ) {
+		const start = Math.max(from, to - places + 1)
+		const window: StreamFrame[] = []
+		for await (const message of subject.read({ from: start, to })) window.push(message)
+		yield window
+		// A chain among many has few messages in so many places.
+		if (window.length < BACKWARD_PLACES / 4) places *= 2
+		to = start - 1
 	}
+}
+
+/** Several sequences that are each in order, as one. A message that cannot be read comes as soon as it is met. */
+async function* joined(
+	sequences: readonly AsyncGenerator<StreamFrame>[],
+	compare: (a: StreamFrame, b: StreamFrame) => number,
+): AsyncGenerator<StreamFrame> {
+	try {
+		const heads = await Promise.all(
+			sequences.map(async (sequence) => ({ sequence, next: await sequence.next() })),
+		)
+		for (;;) {
+			let first: (typeof heads)[number] | undefined
+			for (const head of heads) {
+				if (head.next.done) continue
+				if (head.next.value.frames.length === 0) {
+					first = head
+					break
+				}
+				if (first === undefined || compare(head.next.value, first.next.value) < 0) first = head
+			}
+			if (first === undefined) return
+			yield first.next.value
+			first.next = await first.sequence.next()
+		}
+	} finally {
+		await Promise.all(sequences.map((sequence) => sequence.return(undefined)))
+	}
+}
+
+const UNREADABLE: Cursor = { epoch: 0, seq: 0 }
+
+/** Of its first record. */
+export function startOf({ frames: [first] }: StreamFrame): Cursor {
+	return first === undefined ? UNREADABLE : { epoch: first.epoch, seq: first.baseSeq }
+}
+
+/** Of its last record that can be read. */
+export function endOf({ frames }: StreamFrame): Cursor {
+	const last = frames.at(-1)
+	return last === undefined ? UNREADABLE : { epoch: last.epoch, seq: last.baseSeq + last.rows - 1 }
+}
+
+/** In the order of a chain. */
+export function compareCursors(a: Cursor, b: Cursor): number {
+	return a.epoch - b.epoch || a.seq - b.seq
+}
+
+function isBehind(message: StreamFrame, other: StreamFrame | undefined): boolean {
+	return other !== undefined && compareCursors(endOf(message), endOf(other)) < 0
+}
+
+function gone({ stream, chainId }: ChainStream): MeshChainError {
+	return new MeshChainError(
+		'CHAIN_NOT_FOUND',
+		`the stream ${show(stream)} has no message of the chain ${chainId} any more: its limits or somebody removed them`,
+	)
 }

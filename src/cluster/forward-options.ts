@@ -22,7 +22,10 @@ export interface ForwardOptions extends NatsAccess {
 	readonly stream?: string
 	/** What the subjects begin with: `<subject>.<node>.<chain id>`. Default `'mesh'`. */
 	readonly subject?: string
-	/** The node that the chain is of, in the subject. Default: that of its first record that names one, and `'node'` where none does. */
+	/**
+	 * The node that the chain is of, in the subject. A chain that the stream has already stays under its subject. Default: that of its first record that names one, and
+	 * `'node'` where none does.
+	 */
 	readonly node?: string
 	/** Makes the stream where there is none. Default: it has to be there. */
 	readonly create?: StreamSettings
@@ -34,7 +37,7 @@ export interface ForwardOptions extends NatsAccess {
 	readonly pollMs?: number
 	/** How long an answer of the servers is waited for before the records are sent again. Default 5,000 ms. */
 	readonly ackTimeoutMs?: number
-	/** Ends, with what they say, when the servers refuse: a full stream, a permission, a password. Default: it goes on trying, as somebody may change that. */
+	/** Ends, with what they say, when the servers refuse: a full stream, a permission, a password, a stream that was deleted. Default: it goes on trying, as somebody may change that. */
 	readonly endWhenRefused?: boolean
 	readonly fs?: FileSystem
 }

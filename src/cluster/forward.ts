@@ -11,13 +11,15 @@ import { resumeAfter } from '../consume/resume.ts'
 import { type ErrorCode, MeshChainError, messageOf } from '../errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
-import { warn } from '../report.ts'
+import { report, warn } from '../report.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
 import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
-import { limitsOf, placeOf } from './place.ts'
+import { limitsOf, placeOf, placesIn } from './place.ts'
 import { Publisher, SentElsewhere } from './publisher.ts'
-import { fitStream, isRefusal } from './stream.ts'
+import { checkSameLife } from './same-life.ts'
+import { checkSame, type FoundStream, fitStream, isRefusal } from './stream.ts'
+import { SubjectStream } from './subject-stream.ts'
 import { subjectOf } from './subjects.ts'
 import { pause } from './waits.ts'
 
@@ -38,6 +40,8 @@ export interface ForwarderStats {
 	readonly ahead: number
 	/** Times that something failed and was tried again. */
 	readonly failures: number
+	/** Times that it worked again after failing. */
+	readonly recoveries: number
 	/** Times that the stream was asked how far it has come: at each beginning, and after each failure. */
 	readonly resumes: number
 	/** Undefined once something was acknowledged again, or the stream is known to have everything. */
@@ -72,9 +76,12 @@ export interface Forwarder extends AsyncDisposable {
  * under way any more. Where the stream has removed all of them by its limits, a cursor beside the chain,
  * `CHAIN.forward-….cursor`, says how far it was. One forwarder of a chain and a stream runs at a time.
  *
+ * A chain stays under the subject that it has in the stream when its node is renamed. A stream that is deleted is waited for; when it is made again, it gets the chain
+ * from its beginning. `MESH_CHAIN_FORWARD_FAILING` says that something fails, and `MESH_CHAIN_FORWARD_RECOVERED` that it works again.
+ *
  * @param path of the chain's file, which has to be there.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `CURSOR_IN_USE` and what
- * reading the chain throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where a password or the like is refused.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with `STREAM_NOT_FOUND` where the stream never was there, `STREAM_UNFIT`, `CURSOR_IN_USE`,
+ * `CHAIN_FORKED` where the stream has another life of the chain, as of a cloned machine, and what reading the chain throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where a password or the like is refused.
  *
  * @example
  * ```ts
@@ -94,12 +101,22 @@ class ChainForwarder implements Forwarder {
 	readonly done: Promise<void>
 	readonly #options: ResolvedForwardOptions
 	readonly #over = new AbortController()
-	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, ahead: 0, failures: 0, resumes: 0 }
+	readonly #counts = {
+		records: 0,
+		messages: 0,
+		bytes: 0,
+		tooLarge: 0,
+		ahead: 0,
+		failures: 0,
+		recoveries: 0,
+		resumes: 0,
+	}
 	readonly #waiters = new Set<() => void>()
 	#chain: FileChain | undefined
 	#cluster: Cluster | undefined
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
+	#lookedMs = Number.NEGATIVE_INFINITY
 	/** Ends {@link #linger}. */
 	#hurry: (() => void) | undefined
 	#state: ForwarderState = 'connecting'
@@ -197,13 +214,23 @@ class ChainForwarder implements Forwarder {
 		this.#cluster ??= await openCluster(connection)
 		const info = await fitStream(this.#cluster, stream, prefix, create)
 		const node = this.#options.node ?? (await nodeOf(chain))
-		const subject = subjectOf(prefix, node, chain.chainId)
+		const { chainId } = chain
 		const file = this.#cursorFile(chain, `${stream}@${info.created}`)
 		this.#counts.resumes++
-		const place = await placeOf(this.#cluster, stream, subject, chain.chainId)
+		const found = { name: stream, created: info.created }
+		const chainIn = { prefix, chainId }
+		const places = await placesIn(this.#cluster, stream, chainIn)
+		for (const each of places) {
+			const source = { subject: each.subject, node, chainId }
+			await checkSameLife(chain, new SubjectStream(this.#cluster, found, source), each.place.last)
+		}
+		const wanted = subjectOf(prefix, node, chainId)
+		const [first] = places
+		const subject = first?.subject ?? wanted
+		const place = first?.place ?? (await placeOf(this.#cluster, stream, wanted, chainId))
 		const { last } = place
 		const builder = new MessageBuilder(
-			chain.chainId,
+			chainId,
 			limitsOf(this.#cluster, info, messageBytes),
 			last?.sums ?? NO_SUMS,
 		)
@@ -212,13 +239,22 @@ class ChainForwarder implements Forwarder {
 		// A power loss may have taken records from the chain that the stream has: others have their seqs now.
 		let seq = await resumeAfter(chain, cursor)
 		if (last !== undefined && seq < last.seq) this.#isBehind(seq, last.seq)
+		// An answer that was lost is made up for.
+		if (last !== undefined && last.seq > (this.#acknowledged?.seq ?? 0)) this.#recovered()
 		this.#acknowledge({ epoch: cursor.epoch, seq })
 		const isReplicated = info.config.num_replicas > 1
 		const publisher = new Publisher(this.#cluster, this.#options, subject, place, isReplicated, (message) =>
 			this.#took(message),
 		)
+		let isFirst = places.length === 0
 		const send = async () => {
-			for (const message of builder.take()) await publisher.publish(message)
+			const messages = builder.take()
+			for (const message of messages) await publisher.publish(message)
+			if (!isFirst || messages.length === 0) return
+			isFirst = false
+			await publisher.settled()
+			// Another forwarder may have begun with the same chain under another name at the same time.
+			if ((await placesIn(this.#cluster!, stream, chainIn)).length > 1) throw new SentElsewhere()
 		}
 		for await (const batch of chain.followFrames({ afterSeq: seq, pollMs, signal: this.#over.signal })) {
 			this.#state = 'forwarding'
@@ -233,7 +269,8 @@ class ChainForwarder implements Forwarder {
 			await send()
 			await publisher.settled()
 			await this.#save(file)
-			this.#lastError = undefined
+			await this.#lookForStream(this.#cluster, found)
+			this.#recovered()
 			this.#state = 'waiting'
 			this.#wake()
 			await this.#linger()
@@ -249,6 +286,14 @@ class ChainForwarder implements Forwarder {
 		if (nowMs - this.#savedMs < SAVE_MS) return
 		this.#savedMs = nowMs
 		await file.save(this.#acknowledged ?? NOTHING)
+	}
+
+	/** Now and then: a stream that was made again has nothing of what it had, and nothing else says so while the chain does not grow. */
+	async #lookForStream(cluster: Cluster, found: FoundStream): Promise<void> {
+		const nowMs = performance.now()
+		if (nowMs - this.#lookedMs < LOOK_MS) return
+		await checkSame(cluster, found)
+		this.#lookedMs = nowMs
 	}
 
 	/** Until more has come together for the next message, or somebody says that they wait for it. */
@@ -282,7 +327,7 @@ class ChainForwarder implements Forwarder {
 		this.#counts.bytes += message.body.length
 		this.#counts.tooLarge += message.tooLarge
 		// A cursor that cannot be kept has nothing to do with the servers.
-		if (codeIn(this.#lastError) !== 'CURSOR_FAILED') this.#lastError = undefined
+		if (codeIn(this.#lastError) !== 'CURSOR_FAILED') this.#recovered()
 		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
 	}
 
@@ -306,10 +351,22 @@ class ChainForwarder implements Forwarder {
 			)
 		}
 		this.#lastError = error
+		report('failing', { source: this, error })
+	}
+
+	#recovered(): void {
+		if (this.#lastError === undefined) return
+		this.#lastError = undefined
+		this.#counts.recoveries++
+		warn('FORWARD_RECOVERED', `${show(this.path)} is forwarded again`)
+		report('recovered', { source: this })
 	}
 
 	#triesAgain(error: unknown): boolean {
-		const isRefused = isRefusal(error) || this.#cluster?.refusal() !== undefined
+		const isAway = codeIn(error) === 'STREAM_NOT_FOUND'
+		// A stream that was there may be made again; one that never was is a wrong name.
+		if (isAway && this.#counts.resumes === 0) return false
+		const isRefused = isAway || isRefusal(error) || this.#cluster?.refusal() !== undefined
 		if (isRefused && this.#options.endWhenRefused) return false
 		return error instanceof SentElsewhere || PASSING.includes(codeIn(error))
 	}
@@ -326,7 +383,13 @@ class ChainForwarder implements Forwarder {
 }
 
 const NOTHING: Cursor = { epoch: 0, seq: 0 }
-const PASSING: readonly (ErrorCode | undefined)[] = ['CLUSTER_UNREACHABLE', 'STREAM_REFUSED', 'CURSOR_FAILED']
+const PASSING: readonly (ErrorCode | undefined)[] = [
+	'CLUSTER_UNREACHABLE',
+	'STREAM_NOT_FOUND',
+	'STREAM_REPLACED',
+	'STREAM_REFUSED',
+	'CURSOR_FAILED',
+]
 
 function codeIn(error: unknown): ErrorCode | undefined {
 	return error instanceof MeshChainError ? error.code : undefined
@@ -351,3 +414,5 @@ async function nodeOf(chain: Chain): Promise<string> {
 
 const NODE_RECORDS_MAX = 1000
 const SAVE_MS = 1_000
+/** How often a forwarder that has nothing to send asks whether its stream is still the same. */
+const LOOK_MS = 10_000

@@ -24,7 +24,10 @@ import {
 	type GapCause,
 	gapRecord,
 	isGap,
+	isGapCause,
 	isOwnKind,
+	isRecordTime,
+	isSeq,
 	LOG_LEVELS,
 	type LogRecord,
 	levelIndex,
@@ -291,9 +294,10 @@ export function sumsOf(header: string | undefined): Sums | undefined {
 		const sums = JSON.parse(header ?? '') as Sums
 		const { levels, minTsMs, maxTsMs } = sums
 		const counts = [sums.records, sums.gaps, sums.bytes, ...levels, ...Object.values(sums.absent)]
-		const areWhole = counts.every((count) => Number.isSafeInteger(count) && count >= 0)
-		const areTimes = [minTsMs, maxTsMs].every((time) => time === null || Number.isFinite(time))
-		return areWhole && areTimes && levels.length === LOG_LEVELS.length ? sums : undefined
+		const areWhole = counts.every((count) => isSeq(count, 0))
+		const areTimes = [minTsMs, maxTsMs].every((time) => time === null || isRecordTime(time))
+		const areCauses = Object.keys(sums.absent).every(isGapCause)
+		return areWhole && areCauses && areTimes && levels.length === LOG_LEVELS.length ? sums : undefined
 	} catch {
 		return undefined
 	}
@@ -320,7 +324,7 @@ export function joined(a: Sums, b: Sums): Sums {
 	}
 }
 
-function sumsOfRecords(records: readonly LogRecord[], bytes: number): Sums {
+export function sumsOfRecords(records: Iterable<LogRecord>, bytes: number): Sums {
 	const levels = LOG_LEVELS.map(() => 0)
 	const absent: Record<string, number> = {}
 	let [count, gaps] = [0, 0]

@@ -4,11 +4,12 @@ import { funnel } from '../merge/funnel.ts'
 import type { LogRecord } from '../record.ts'
 import type { NatsAccess } from './access.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
-import { ChainStream } from './chain-stream.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { allChainsIn, isNamedBy } from './open-stream.ts'
+import { joinSubjects } from './join-subjects.ts'
+import { chainsIn, isNamedBy, type StreamChains } from './open-stream.ts'
+import type { FoundStream } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
-import type { ChainSubject } from './subjects.ts'
+import type { ChainSource } from './subjects.ts'
 import { pause } from './waits.ts'
 
 const LOOK_MS = 2_000
@@ -39,14 +40,14 @@ export async function* newcomers(
 	/** Those that come next, and with them those that come after them. */
 	async function* behind(before: readonly string[]): AsyncGenerator<LogRecord> {
 		const found = await next(cluster, parsed, before, signal)
-		if (found.length === 0) return
-		const tails = found.map((source) => tailOf(source))
-		const all = [...before, ...found.map(({ chainId }) => chainId)]
+		if (found === undefined) return
+		const tails = found.chains.map((source) => tailOf(found.stream, source))
+		const all = [...before, ...found.chains.map(({ chainId }) => chainId)]
 		yield* funnel([...tails, behind(all)], () => over.abort())
 	}
 
-	async function* tailOf(source: ChainSubject): AsyncGenerator<LogRecord> {
-		const stream = new ChainStream(cluster, parsed.stream, source)
+	async function* tailOf(name: FoundStream, source: ChainSource): AsyncGenerator<LogRecord> {
+		const stream = await joinSubjects(cluster, name, source)
 		const chain = new StreamChain(address, stream, async () => {})
 		const { chainId } = chain
 		for await (const record of chain.tail({ ...query, signal }))
@@ -60,12 +61,14 @@ async function next(
 	address: StreamAddress,
 	known: readonly string[],
 	signal: AbortSignal,
-): Promise<ChainSubject[]> {
+): Promise<StreamChains | undefined> {
 	while (!signal.aborted) {
-		const all = await allChainsIn(cluster, address.stream).catch(() => [])
-		const found = all.filter((source) => isNamedBy(address, source) && !known.includes(source.chainId))
-		if (found.length > 0) return found
+		const all = await chainsIn(cluster, address.stream).catch(() => undefined)
+		const chains = all?.chains.filter(
+			(source) => isNamedBy(address, source) && !known.includes(source.chainId),
+		)
+		if (all !== undefined && chains !== undefined && chains.length > 0) return { ...all, chains }
 		await pause(LOOK_MS, signal)
 	}
-	return []
+	return undefined
 }

@@ -6,17 +6,18 @@ import { checkOptionNames } from '../options.ts'
 import { show } from '../record.ts'
 import { ACCESS_NAMES, type NatsAccess } from './access.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
-import { ChainStream } from './chain-stream.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { notFound, streamInfo, unreachable } from './stream.ts'
+import { joinSubjects } from './join-subjects.ts'
+import { type FoundStream, findStream, unreachable } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
-import { type ChainSubject, parseSubject } from './subjects.ts'
+import { type ChainSource, chainsOf } from './subjects.ts'
 
 export interface StreamOptions extends NatsAccess {}
 
 /**
  * Opens what was forwarded to a stream, as {@link openChain} opens a file: ranges by seq and time, filters, following, gaps. An address that names one chain, or
  * the one chain of a node, gives that; any other gives the merged history of all of them, as {@link mergeChains} does.
+ * A chain whose node was renamed is one chain, whichever of its nodes is named.
  *
  * Those are the chains that are there by then: one that comes later is in what is opened later.
  *
@@ -25,8 +26,11 @@ export interface StreamOptions extends NatsAccess {}
  *
  * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them; `tls://` where it
  * must be encrypted. A `+` in the name of a node is `%2B`, as in any URL.
+ * What is removed from the stream while it is read is a `$gap` with the cause `retained`.
+ *
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `CHAIN_NOT_FOUND`; while reading
- * `CLUSTER_UNREACHABLE` where the servers do not come back within half a minute.
+ * `CLUSTER_UNREACHABLE` where the servers do not come back within half a minute, `STREAM_NOT_FOUND` where the stream is deleted,
+ * `STREAM_REPLACED` where it is made again, `CHAIN_NOT_FOUND` where a chain is removed before anything of it was read.
  *
  * @example
  * ```ts
@@ -41,7 +45,8 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 	checkOptionNames(options, ACCESS_NAMES)
 	const cluster = await openCluster(connectionOptions(parsed.servers, options))
 	try {
-		const sources = await chainsIn(cluster, parsed)
+		const found = await chainsIn(cluster, parsed.stream)
+		const sources = found.chains.filter((source) => isNamedBy(parsed, source))
 		if (sources.length === 0) throw noChain(parsed)
 		let open = sources.length
 		const release = async () => {
@@ -49,9 +54,12 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 		}
 		// An address again: what comes before the first server holds for all of them.
 		const name = `${parsed.servers.map((server, at) => (at === 0 ? server : server.replace(/^\w+:\/\//, ''))).join(',')}/${parsed.stream}`
-		const chains = sources.map(
-			(source) =>
-				new StreamChain(name, new ChainStream(cluster, parsed.stream, source, sources.length), release),
+		const options = { nodes: parsed.nodes, readTogether: sources.length }
+		const chains = await Promise.all(
+			sources.map(
+				async (source) =>
+					new StreamChain(name, await joinSubjects(cluster, found.stream, source, options), release),
+			),
 		)
 		return chains.length === 1 ? chains[0]! : mergeChains(chains)
 	} catch (error) {
@@ -60,26 +68,27 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 	}
 }
 
-/** Those that the address names, by node and id. */
-async function chainsIn(cluster: Cluster, address: StreamAddress): Promise<ChainSubject[]> {
-	return (await allChainsIn(cluster, address.stream)).filter((source) => isNamedBy(address, source))
+/** Whether an address names a chain, by its id and a node of any of its subjects. */
+export function isNamedBy({ nodes, chainIds }: StreamAddress, { chainId, subjects }: ChainSource): boolean {
+	return (
+		(nodes.length === 0 || subjects.some(({ node }) => nodes.includes(node))) &&
+		(chainIds.length === 0 || chainIds.includes(chainId))
+	)
 }
 
-export function isNamedBy({ nodes, chainIds }: StreamAddress, { node, chainId }: ChainSubject): boolean {
-	return (nodes.length === 0 || nodes.includes(node)) && (chainIds.length === 0 || chainIds.includes(chainId))
+export interface StreamChains {
+	readonly stream: FoundStream
+	readonly chains: readonly ChainSource[]
 }
 
-/** @throws {MeshChainError} `STREAM_NOT_FOUND`, `CLUSTER_UNREACHABLE` */
-export async function allChainsIn(cluster: Cluster, stream: string): Promise<ChainSubject[]> {
-	if ((await streamInfo(cluster, stream)) === undefined) throw notFound(stream)
+/** All chains of a stream. @throws {MeshChainError} `STREAM_NOT_FOUND`, `CLUSTER_UNREACHABLE` */
+export async function chainsIn(cluster: Cluster, name: string): Promise<StreamChains> {
+	const stream = await findStream(cluster, name)
 	try {
-		const { state } = await cluster.manager.streams.info(stream, { subjects_filter: '>' })
-		return Object.keys(state.subjects ?? {})
-			.map(parseSubject)
-			.filter((source) => source !== undefined)
-			.sort((a, b) => (a.subject < b.subject ? -1 : 1))
+		const { state } = await cluster.manager.streams.info(name, { subjects_filter: '>' })
+		return { stream, chains: chainsOf(Object.keys(state.subjects ?? {})) }
 	} catch (error) {
-		throw unreachable(cluster, stream, error)
+		throw unreachable(cluster, name, error)
 	}
 }
 

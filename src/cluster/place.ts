@@ -1,5 +1,6 @@
 /** Where a chain stands in a stream, and what a message may hold there. */
 import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
+import type { Frame } from '../chain/format/frame.ts'
 import { MeshChainError } from '../errors.ts'
 import { show } from '../record.ts'
 import type { Cluster } from './connection.ts'
@@ -14,6 +15,7 @@ const LOOK_BACK = 64
 const LOOK_BACK_GROWTH = 8
 
 export interface LastMessage {
+	readonly frames: readonly Frame[]
 	/** Of its last record. */
 	readonly epoch: number
 	readonly seq: number
@@ -51,8 +53,43 @@ export async function placeOf(
 		)
 	}
 	const sums = sumsOf(message.header?.get(SUMS_HEADER)) ?? NO_SUMS
-	const last = { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1, sums }
+	const last = { frames, epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1, sums }
 	return { last, lastStreamSeq: message.seq, expectSeq }
+}
+
+/** A subject, and where the chain stands under it. */
+export interface SubjectAndPlace {
+	readonly subject: string
+	readonly place: Place
+}
+
+/**
+ * Where a chain is in a stream: under each subject that it has there, whatever its node is called by now. The one with the
+ * newest record comes first: there the chain goes on.
+ *
+ * @param prefix of the subjects that are looked at.
+ * @throws {MeshChainError} as {@link placeOf}.
+ */
+export async function placesIn(
+	cluster: Cluster,
+	stream: string,
+	{ prefix, chainId }: { readonly prefix: string; readonly chainId: string },
+): Promise<SubjectAndPlace[]> {
+	const { state } = await cluster.manager.streams
+		.info(stream, { subjects_filter: `${prefix}.*.${chainId}` })
+		.catch((error) => {
+			throw unreachable(cluster, stream, error)
+		})
+	const places: SubjectAndPlace[] = []
+	for (const subject of Object.keys(state.subjects ?? {}).toSorted())
+		places.push({ subject, place: await placeOf(cluster, stream, subject, chainId) })
+	return places.sort((a, b) => newestFirst(a.place, b.place))
+}
+
+/** Of two that have the same, the one that had it first. */
+function newestFirst(a: Place, b: Place): number {
+	const [last, other] = [a.last ?? { epoch: 0, seq: 0 }, b.last ?? { epoch: 0, seq: 0 }]
+	return other.epoch - last.epoch || other.seq - last.seq || a.lastStreamSeq - b.lastStreamSeq
 }
 
 interface Newest {

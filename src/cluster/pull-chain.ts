@@ -11,8 +11,9 @@ import type { Cursor } from '../consume/cursor-file.ts'
 import { MeshChainError } from '../errors.ts'
 import { exists, type FileSystem } from '../file-system.ts'
 import { type GapData, gapRecord, isGap, type LogRecord, show } from '../record.ts'
-import type { ChainStream, StreamFrame } from './chain-stream.ts'
+import { type ChainStream, compareCursors, endOf } from './chain-stream.ts'
 import { recordsOf } from './message.ts'
+import type { StreamFrame } from './subject-stream.ts'
 
 /** What came of one chain. Counts are of this pull alone. */
 export interface PulledChain {
@@ -33,6 +34,8 @@ export interface PulledChain {
 	readonly unreadable: number
 	/** Records that stand in the stream behind later ones, and are not in the file. */
 	readonly outOfOrder: number
+	/** Subjects that hold another life of the chain, of a copied machine say: they are left out. */
+	readonly otherLives: number
 }
 
 export interface PullPlace {
@@ -56,10 +59,12 @@ export class ChainPull {
 	/** The last message that is in the file as a whole, and whether it was looked at. */
 	#before: StreamFrame | undefined
 	#isChecked = false
+	/** The message before could not be read. */
+	#isDamaged = false
 
 	/** @throws {MeshChainError} what `ChainMirror` throws. */
 	constructor(stream: ChainStream, place: PullPlace) {
-		const { node, chainId } = stream.source
+		const { node, chainId } = stream
 		this.#stream = stream
 		this.#place = place
 		this.#mirror = new ChainMirror(place.path, { chainId, mode: place.mode, fs: place.system })
@@ -77,6 +82,7 @@ export class ChainPull {
 			supersededPaths: [],
 			unreadable: 0,
 			outOfOrder: 0,
+			otherLives: stream.otherLives.length,
 		}
 	}
 
@@ -103,41 +109,42 @@ export class ChainPull {
 	}
 
 	async *#run(): AsyncGenerator<void> {
-		const last = await this.#stream.last()
-		if (last === undefined) return
-		const end = endOf(last)
+		const end = await this.#stream.end()
+		if (end.last === undefined) return
+		const last = endOf(end.last)
 		const found = this.#found
-		if (found.seq > 0 && end !== undefined && compare(end, found) <= 0) return this.#checkAt(end, last)
-		const from = found.seq === 0 ? 1 : await this.#seek(last.streamSeq)
-		for await (const message of this.#stream.read({ from, to: last.streamSeq })) {
+		if (found.seq > 0 && last.seq > 0 && compareCursors(last, found) <= 0)
+			return this.#checkAt(last, end.last)
+		const place =
+			found.seq === 0 ? this.#stream.start : await this.#stream.seek(end, (message) => this.#has(message))
+		this.#before = place.before
+		for await (const message of this.#stream.read(place, end)) {
 			const rows = recordsOf(message)
 			if (rows === undefined) this.#counts.unreadable++
 			else {
 				await this.#checkOnce(rows)
-				for (const record of rows) await this.#take(record, message)
+				for (const record of rows) this.#take(record, message)
 				this.#mirror.commit()
 			}
+			this.#isDamaged = rows === undefined
 			yield
 		}
+		this.#takeEnd(end.last)
 	}
 
-	/**
-	 * The place of the first message that reaches to where the file ends, or further; the one before it is kept.
-	 */
-	async #seek(last: number): Promise<number> {
-		let low = 1
-		let high = last
-		while (low < high) {
-			const middle = Math.floor((low + high) / 2)
-			const message = await this.#stream.firstFrom(middle)
-			const end = message && endOf(message)
-			if (message === undefined || end === undefined || compare(end, this.#found) >= 0) high = middle
-			else {
-				low = message.streamSeq + 1
-				this.#before = message
-			}
-		}
-		return high
+	/** Whether the file has all of a message. */
+	#has(message: StreamFrame): boolean {
+		return message.frames.length > 0 && compareCursors(endOf(message), this.#found) < 0
+	}
+
+	/** What was there when the pull began, and was removed meanwhile. */
+	#takeEnd(last: StreamFrame): void {
+		const { seq: toSeq, epoch } = endOf(last)
+		const { nextSeq: fromSeq } = this.#mirror
+		if (compareCursors({ epoch, seq: toSeq }, this.#seen) <= 0 || toSeq < fromSeq) return
+		const gap = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: 'retained' } as const
+		this.#push(gapRecord(gap, { epoch, tsMs: last.frames[0]!.baseTsMs }))
+		this.#mirror.commit()
 	}
 
 	/**
@@ -145,9 +152,9 @@ export class ChainPull {
 	 * the file: somebody may have written behind it, in an epoch of their own.
 	 */
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
-		if (this.#isChecked || compare(rows.at(-1)!, this.#found) < 0) return
+		if (this.#isChecked || compareCursors(rows.at(-1)!, this.#found) < 0) return
 		this.#isChecked = true
-		const same = rows.find((record) => compare(record, this.#found) === 0)
+		const same = rows.find((record) => compareCursors(record, this.#found) === 0)
 		const last = same ?? (this.#before && recordsOf(this.#before)?.at(-1))
 		if (last !== undefined) await this.#compareWith(last)
 	}
@@ -178,13 +185,14 @@ export class ChainPull {
 		)
 	}
 
-	async #take(record: LogRecord, message: StreamFrame): Promise<void> {
-		if (compare(record, this.#seen) <= 0) {
-			this.#counts.outOfOrder++
+	#take(record: LogRecord, message: StreamFrame): void {
+		if (compareCursors(record, this.#seen) <= 0) {
+			// Subjects that are joined may have the same records.
+			if (this.#stream.subjects.length === 1) this.#counts.outOfOrder++
 			return
 		}
 		this.#seen = { epoch: record.epoch, seq: record.seq }
-		if (compare(record, this.#found) <= 0) return
+		if (compareCursors(record, this.#found) <= 0) return
 		const { nextSeq } = this.#mirror
 		if (record.seq < nextSeq) {
 			// Records that the file has are more than a gap for them.
@@ -192,20 +200,15 @@ export class ChainPull {
 			this.#supersede(record)
 		}
 		const covered = isGap(record) ? record.data!.fromSeq : record.seq
-		if (covered > this.#mirror.nextSeq) await this.#explain(covered - 1, record, message)
+		if (covered > this.#mirror.nextSeq) this.#explain(covered - 1, record, message)
 		this.#push(isGap(record) ? behind(record, this.#mirror.nextSeq) : record)
 	}
 
-	/** What is missing before a record: removed by the stream's limits where nothing of the chain stands before its message. */
-	async #explain(
-		toSeq: number,
-		record: LogRecord,
-		{ streamSeq, frames: [first] }: StreamFrame,
-	): Promise<void> {
+	/** What is missing before a record: removed from the stream, unless a message in between cannot be read, or it is missing in the message. */
+	#explain(toSeq: number, record: LogRecord, { frames: [first] }: StreamFrame): void {
 		const { nextSeq: fromSeq } = this.#mirror
-		const isHead = first !== undefined && firstCovered(first) > toSeq
-		const head = isHead ? await this.#stream.firstFrom(1) : undefined
-		const cause = head !== undefined && head.streamSeq >= streamSeq ? 'retained' : 'damaged'
+		const isWithin = first !== undefined && firstCovered(first) <= toSeq
+		const cause = this.#isDamaged || isWithin ? 'damaged' : 'retained'
 		this.#push(gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, record))
 	}
 
@@ -243,15 +246,6 @@ export class ChainPull {
 function freeName(system: FileSystem, path: string): string {
 	if (!exists(system, path)) return path
 	for (let copy = 2; ; copy++) if (!exists(system, `${path}-${copy}`)) return `${path}-${copy}`
-}
-
-function endOf({ frames }: StreamFrame): Cursor | undefined {
-	const frame = frames.at(-1)
-	return frame && { epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1 }
-}
-
-function compare(a: Cursor, b: Cursor): number {
-	return a.epoch - b.epoch || a.seq - b.seq
 }
 
 /** A gap of what is absent from a seq on. */

@@ -1,12 +1,15 @@
 /**
  * The files that the chains of a stream go to: `<node>.chain`, and `<node>-<first 8 of its id>.chain` for every further chain of that node. A chain that has a file
- * keeps it, whatever else is in the stream by then.
+ * keeps it, whatever else is in the stream by then, and whatever its node is called by then.
+ *
+ * Invariant: a folder has one file of a chain.
  */
 import { join } from 'node:path'
 import { identifyFile } from '../chain/files/segments.ts'
 import { MeshChainError } from '../errors.ts'
 import {
 	closeQuietly,
+	exists,
 	type FileSystem,
 	O_NOFOLLOW,
 	O_NONBLOCK,
@@ -14,7 +17,6 @@ import {
 	systemCode,
 } from '../file-system.ts'
 import { show } from '../record.ts'
-import type { ChainSubject } from './subjects.ts'
 
 const NAME_BYTES_MAX = 180
 
@@ -28,37 +30,74 @@ export function fileNameOf(node: string): string {
 	return safe === '' ? '%' : safe.slice(0, NAME_BYTES_MAX)
 }
 
+/** A chain that a file is wanted for. */
+export interface NamedChain {
+	readonly chainId: string
+	/** The name of the oldest of its subjects comes first. */
+	readonly nodes: readonly string[]
+}
+
 /**
  * @param wanted in the order in which they get names.
- * @param all that are in the stream.
- * @returns a path for each, in their order.
- * @throws {MeshChainError} `CHAIN_MISMATCH` where the file of a chain is one of a chain that the stream does not have; what a file throws that is no chain.
+ * @param idsInStream of all chains that are in the stream.
+ * @returns for each a path, or why it has none: `CHAIN_MISMATCH` where its file is one of a chain that the stream does not
+ * have; what a file throws that is no chain.
  */
 export function placesOf(
 	system: FileSystem,
 	folder: string,
-	wanted: readonly ChainSubject[],
-	all: readonly ChainSubject[],
-): string[] {
+	wanted: readonly NamedChain[],
+	idsInStream: ReadonlySet<string>,
+): (string | MeshChainError)[] {
 	/** Of those that get their file only now. */
 	const given = new Map<string, string>()
 	const idAt = (path: string) => given.get(path.toLowerCase()) ?? chainIdAt(system, path)
-	const isInStream = (id: string) => all.some(({ chainId }) => chainId === id)
-	return wanted.map(({ node, chainId }) => {
-		const name = fileNameOf(node)
-		const [plain, further] = [`${name}.chain`, `${name}-${chainId.slice(0, 8)}.chain`].map((file) =>
-			join(folder, file),
-		) as [string, string]
+	const pulled = pulledChains(system, folder)
+	const placeOf = ({ nodes, chainId }: NamedChain): string => {
+		for (const node of nodes)
+			for (const path of pathsOf(folder, node, chainId)) if (isAt(path, chainId)) return path
+		const [node] = nodes as [string]
+		const [plain, further] = pathsOf(folder, node, chainId)
+		const kept = pulled.get(chainId)
+		if (kept !== undefined) return kept
 		const at = { plain: idAt(plain), further: idAt(further) }
-		const isPlain = at.plain === chainId || (at.plain === undefined && at.further === undefined)
-		const path = isPlain ? plain : further
-		if (!isPlain && at.further !== chainId && at.plain !== undefined && !isInStream(at.plain))
-			throw foreign(plain, at.plain, node)
-		if (!isPlain && at.further !== undefined && at.further !== chainId)
-			throw foreign(further, at.further, node)
-		given.set(path.toLowerCase(), chainId)
-		return path
+		if (at.plain === undefined && at.further === undefined) return plain
+		if (at.plain !== undefined && !idsInStream.has(at.plain)) throw foreign(plain, at.plain, node)
+		if (at.further !== undefined) throw foreign(further, at.further, node)
+		return further
+	}
+	const isAt = (path: string, chainId: string) => idAt(path) === chainId
+	return wanted.map((chain) => {
+		try {
+			const path = placeOf(chain)
+			given.set(path.toLowerCase(), chain.chainId)
+			return path
+		} catch (error) {
+			if (error instanceof MeshChainError) return error
+			throw error
+		}
 	})
+}
+
+function pathsOf(folder: string, node: string, chainId: string): [plain: string, further: string] {
+	const name = fileNameOf(node)
+	return [join(folder, `${name}.chain`), join(folder, `${name}-${chainId.slice(0, 8)}.chain`)]
+}
+
+/** The files that were pulled into a folder, by the id of their chain. A file that has a writer of its own is not one of them. */
+function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, string> {
+	const paths = new Map<string, string>()
+	for (const name of system.readdirSync(folder).toSorted()) {
+		const path = join(folder, name)
+		if (!name.endsWith('.chain') || exists(system, `${path}.durable`)) continue
+		try {
+			const id = chainIdAt(system, path)
+			if (id !== undefined && !paths.has(id)) paths.set(id, path)
+		} catch {
+			// It is no chain: nothing to do with the stream.
+		}
+	}
+	return paths
 }
 
 function foreign(path: string, chainId: string, node: string): MeshChainError {

@@ -1,6 +1,6 @@
 /** Back to files: the chains that a stream has, each as a file again. */
 import { resolve } from 'node:path'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { type ErrorCode, MeshChainError, messageOf } from '../errors.ts'
 import { exists, type FileSystem, nodeFileSystem, systemCode } from '../file-system.ts'
 import {
 	checkFileSystem,
@@ -14,12 +14,12 @@ import {
 import { show } from '../record.ts'
 import { ACCESS_NAMES, type NatsAccess } from './access.ts'
 import { parseAddress } from './address.ts'
-import { ChainStream } from './chain-stream.ts'
+import type { ChainStream } from './chain-stream.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { allChainsIn, isNamedBy, noChain } from './open-stream.ts'
+import { joinSubjects } from './join-subjects.ts'
+import { chainsIn, isNamedBy, noChain } from './open-stream.ts'
 import { ChainPull, type PulledChain } from './pull-chain.ts'
-import { placesOf } from './pull-names.ts'
-import type { ChainSubject } from './subjects.ts'
+import { type NamedChain, placesOf } from './pull-names.ts'
 
 export interface PullOptions extends NatsAccess {
 	/** Of new files. Default `0o600`. */
@@ -51,7 +51,7 @@ export interface PullSummary {
 
 /**
  * Makes each chain of a stream a file again: the same records, in seq, epoch, time and origin, under the same chain id. Done again, it gets what is new: where a file
- * ends, that pull goes on, also after it was killed. A file is at every moment a chain that can be read.
+ * ends, that pull goes on, also after it was killed. A file is at every moment a chain that can be read. A chain whose node was renamed has one file, and keeps the one it has.
  *
  * A chain is in `<node>.chain`, and in `<node>-<first 8 of its id>.chain` where the node has another one that came before; what a file name may not hold is `%XX`.
  * What the stream does not have any more is a `$gap` with the cause `retained`, what cannot be read in it one that is `damaged`. Where a power loss has taken the end
@@ -61,7 +61,8 @@ export interface PullSummary {
  * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them.
  * @param folder made where it is not there.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` where the stream has no such
- * chain; `CHAIN_MISMATCH` for a file of another chain, or one that somebody has written into, `NOT_A_CHAIN`, `CHAIN_DAMAGED`, `CHAIN_LOCKED`: it is left as it is.
+ * chain, or none any more; `CHAIN_MISMATCH` for a file of another chain, or one that somebody has written into, `NOT_A_CHAIN`, `CHAIN_DAMAGED`, `CHAIN_LOCKED`: it is left
+ * as it is, and it rejects when the other chains are pulled. `STREAM_REPLACED` where the stream is made again meanwhile.
  *
  * @example
  * ```ts
@@ -86,33 +87,42 @@ export async function pullStream(
 	const place = checkFolder(folder, system)
 	const cluster = await openCluster(connectionOptions(parsed.servers, access))
 	try {
-		const all = await allChainsIn(cluster, parsed.stream)
-		const wanted = await byAge(
-			cluster,
-			parsed.stream,
-			all.filter((source) => isNamedBy(parsed, source)),
-		)
-		if (wanted.length === 0) throw noChain(parsed)
+		const { stream, chains } = await chainsIn(cluster, parsed.stream)
+		const sources = chains.filter((source) => isNamedBy(parsed, source))
+		if (sources.length === 0) throw noChain(parsed)
+		const wanted: ChainStream[] = []
+		for (const source of sources)
+			wanted.push(await joinSubjects(cluster, stream, source, { nodes: parsed.nodes }))
+		const sorted = await byAge(wanted)
 		makeFolder(place, system)
-		const paths = placesOf(system, place, wanted, all)
+		const ids = new Set(chains.map(({ chainId }) => chainId))
+		const paths = placesOf(system, place, sorted.map(namesOf), ids)
 		const pulls: PulledChain[] = []
 		let records = 0
-		for (const [index, source] of wanted.entries()) {
+		let failure: MeshChainError | undefined
+		for (const [index, chainStream] of sorted.entries()) {
 			if (signal?.aborted) break
-			const chainStream = new ChainStream(cluster, parsed.stream, source)
-			const pull = new ChainPull(chainStream, { system, path: paths[index]!, mode })
-			for await (const _ of untilAborted(pull.run(), cluster, signal)) {
-				const chain = pull.counts
-				onProgress?.({
-					records: records + chain.records,
-					chain,
-					index: index + 1,
-					chains: wanted.length,
-				})
+			try {
+				const path = paths[index]!
+				if (typeof path !== 'string') throw path
+				const pull = new ChainPull(chainStream, { system, path, mode })
+				for await (const _ of untilAborted(pull.run(), cluster, signal)) {
+					const chain = pull.counts
+					onProgress?.({
+						records: records + chain.records,
+						chain,
+						index: index + 1,
+						chains: sorted.length,
+					})
+				}
+				pulls.push(pull.counts)
+				records += pull.counts.records
+			} catch (error) {
+				if (!isOfOneChain(error)) throw error
+				failure ??= error
 			}
-			pulls.push(pull.counts)
-			records += pull.counts.records
 		}
+		if (failure !== undefined) throw failure
 		return { ended: signal?.aborted ? 'aborted' : 'complete', chains: pulls, records }
 	} finally {
 		await cluster.close()
@@ -140,22 +150,34 @@ async function* untilAborted(
 	}
 }
 
+/** Whether the other chains can be pulled all the same. */
+function isOfOneChain(error: unknown): error is MeshChainError {
+	return error instanceof MeshChainError && !OF_THE_STREAM.includes(error.code)
+}
+
+const OF_THE_STREAM: readonly ErrorCode[] = [
+	'CLUSTER_UNREACHABLE',
+	'STREAM_REFUSED',
+	'STREAM_NOT_FOUND',
+	'STREAM_REPLACED',
+]
+
+function namesOf({ chainId, subjects }: ChainStream): NamedChain {
+	return { chainId, nodes: subjects.map(({ source }) => source.node) }
+}
+
 /** Of several chains of a node the one that came first has the node's own name. */
-async function byAge(
-	cluster: Cluster,
-	stream: string,
-	sources: readonly ChainSubject[],
-): Promise<ChainSubject[]> {
-	const isShared = ({ node }: ChainSubject) => sources.filter((other) => other.node === node).length > 1
-	const aged: { source: ChainSubject; place: number }[] = []
-	for (const source of sources) {
-		const first = isShared(source) ? await new ChainStream(cluster, stream, source).firstFrom(1) : undefined
-		aged.push({ source, place: first?.streamSeq ?? 0 })
+async function byAge(chains: readonly ChainStream[]): Promise<ChainStream[]> {
+	const isShared = ({ node }: ChainStream) => chains.filter((other) => other.node === node).length > 1
+	const aged: { readonly chain: ChainStream; readonly place: number }[] = []
+	for (const chain of chains) {
+		const first = isShared(chain) ? await chain.subjects[0]!.firstFrom(1) : undefined
+		aged.push({ chain, place: first?.streamSeq ?? 0 })
 	}
 	aged.sort((a, b) =>
-		a.source.node === b.source.node ? a.place - b.place : a.source.node < b.source.node ? -1 : 1,
+		a.chain.node === b.chain.node ? a.place - b.place : a.chain.node < b.chain.node ? -1 : 1,
 	)
-	return aged.map(({ source }) => source)
+	return aged.map(({ chain }) => chain)
 }
 
 /** Whether a path can be a folder: it is made once it is known that something will be in it. @throws {MeshChainError} `INVALID_PATH` */

@@ -8,18 +8,16 @@ import { resolveTail } from '../chain/read/tail.ts'
 import { MeshChainError } from '../errors.ts'
 import { Spans } from '../merge/spans.ts'
 import { type LogRecord, show } from '../record.ts'
-import type { ChainStream, StreamFrame } from './chain-stream.ts'
+import type { ChainPlace, ChainStream } from './chain-stream.ts'
 import { infoOf } from './stream-info.ts'
 import { StreamNotes } from './stream-notes.ts'
 import { Walk } from './stream-walk.ts'
-
-/** Places of the stream that a reader that goes backward looks at together, at first. */
-const BACKWARD_PLACES = 64
+import type { StreamFrame } from './subject-stream.ts'
 
 export class StreamChain implements Chain {
 	readonly path: string
 	readonly chainId: string
-	/** Of the subject. */
+	/** Of its oldest subject. */
 	readonly node: string
 	readonly #stream: ChainStream
 	readonly #notes: StreamNotes
@@ -31,8 +29,8 @@ export class StreamChain implements Chain {
 		this.#stream = stream
 		this.#notes = new StreamNotes(stream)
 		this.#release = release
-		this.chainId = stream.source.chainId
-		this.node = stream.source.node
+		this.chainId = stream.chainId
+		this.node = stream.node
 		this.path = `${address}?chain=${this.chainId}`
 	}
 
@@ -65,8 +63,8 @@ export class StreamChain implements Chain {
 	/** The servers do not know how the file ends: it may go on. What cannot be read is that of the last message, and what was met while it was read. */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
-		const last = await this.#stream.last()
-		if (last !== undefined) this.#notes.look(last)
+		const { lasts } = await this.#stream.end()
+		for (const last of lasts) if (last !== undefined) this.#notes.look(last)
 		const { damagedBytes } = this.#notes
 		return { state: 'open', exitCode: undefined, holder: undefined, tornBytes: 0, damagedBytes }
 	}
@@ -102,28 +100,25 @@ export class StreamChain implements Chain {
 	}
 
 	async *#forward(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		const last = await this.#stream.last()
-		if (last === undefined) return
-		const { from, before } = await this.#seek(query, last)
-		const walk = this.#walkBehind(before, query)
-		for await (const message of this.#stream.read({ from, to: last.streamSeq })) {
+		const end = await this.#stream.end()
+		if (end.last === undefined) return
+		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
+		const walk = this.#walkBehind(place, query)
+		for await (const message of this.#stream.read(place, end)) {
 			const batch = walk.take(message)
 			if (batch.length > 0) yield batch
 			if (walk.isPastEnd) return
 		}
+		const missing = walk.end(end.last)
+		if (missing.length > 0) yield missing
 	}
 
 	async *#tail(query: ResolvedQuery, signal: AbortSignal): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		const last = await this.#stream.last(signal)
-		const { from, before } =
-			last === undefined
-				? { from: 1, before: undefined }
-				: isWanted(query, last)
-					? await this.#seek(query, last)
-					: { from: last.streamSeq + 1, before: last }
-		const walk = this.#walkBehind(before, query)
-		for await (const message of this.#stream.follow(from, signal)) {
+		const end = await this.#stream.end(signal)
+		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
+		const walk = this.#walkBehind(place, query)
+		for await (const message of this.#stream.follow(place, signal)) {
 			const batch = applyGapRule(walk.take(message), query.gaps, this.path)
 			if (batch.length > 0) yield batch
 			if (walk.isPastEnd) return
@@ -131,67 +126,37 @@ export class StreamChain implements Chain {
 		this.#refuseWhenClosed()
 	}
 
-	/** Windows of the stream, the last one first; each is read forward and handed out backward. */
+	/** Some messages at a time, the last ones first; each time they are read forward and handed out backward. */
 	async *#backward(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		const last = await this.#stream.last()
-		if (last === undefined) return
-		const { from, before } = await this.#seek(query, last)
+		const end = await this.#stream.end()
+		if (end.last === undefined) return
+		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
 		const given = new Spans()
-		let places = BACKWARD_PLACES
-		/** The first frame of the windows behind. */
-		let behind: Frame | undefined
-		for (let to = last.streamSeq; to >= from; ) {
-			const start = Math.max(from, to - places + 1)
-			const walk =
-				start === from
-					? this.#walkBehind(before, query, given)
-					: new Walk(query, { isHead: false, given, notes: this.#notes })
-			const found: LogRecord[] = []
-			let messages = 0
-			let first: Frame | undefined
-			for await (const message of this.#stream.read({ from: start, to })) {
-				messages++
-				first ??= message.frames[0]
-				for (const record of walk.take(message)) found.push(record)
-			}
-			if (behind !== undefined && (first !== undefined || start === from)) found.push(...walk.before(behind))
-			behind = first ?? behind
+		/** The oldest frame that was read; nothing is known yet of what is missing before it. */
+		let oldest: Frame | undefined
+		/** Something that cannot be read stands before it. */
+		let isDamaged = false
+		const missingBehind = (walk: Walk) =>
+			oldest === undefined ? walk.end(end.last!) : walk.before(oldest, isDamaged)
+		for await (const messages of this.#stream.readBackward(place, end)) {
+			const walk = new Walk(query, { isHead: false, given, notes: this.#notes })
+			const found = messages.flatMap((message) => walk.take(message))
+			const at = messages.findIndex(({ frames }) => frames.length > 0)
+			if (at >= 0 || oldest === undefined) found.push(...missingBehind(walk))
 			if (found.length > 0) yield found.reverse()
-			// A chain among many has few messages in so many places.
-			if (messages < BACKWARD_PLACES / 4) places *= 2
-			to = start - 1
+			const first = messages[at] ?? (oldest === undefined ? end.last : undefined)
+			oldest = olderOf(first?.frames[0], oldest)
+			isDamaged = at > 0 || (at < 0 && (isDamaged || messages.length > 0))
 		}
+		const head = missingBehind(this.#walkBehind(place, query, given))
+		if (head.length > 0) yield head.reverse()
 	}
 
-	/** @param before the message before the first one that is read; none where that is the chain's first. */
-	#walkBehind(before: StreamFrame | undefined, query: ResolvedQuery, given = new Spans()): Walk {
+	#walkBehind({ before }: ChainPlace, query: ResolvedQuery, given = new Spans()): Walk {
 		const walk = new Walk(query, { isHead: before === undefined, given, notes: this.#notes })
 		if (before !== undefined) walk.take(before)
 		return walk
 	}
-
-	/** The place of the first message that can hold a record that is asked for, and the one that comes before it. */
-	async #seek(query: ResolvedQuery, last: StreamFrame): Promise<StreamPlace> {
-		let before: StreamFrame | undefined
-		if (query.fromSeq <= 1 && query.sinceMs === Number.NEGATIVE_INFINITY) return { from: 1, before }
-		let low = 1
-		let high = last.streamSeq
-		while (low < high) {
-			const middle = Math.floor((low + high) / 2)
-			const found = await this.#stream.firstFrom(middle)
-			if (found === undefined || isWanted(query, found)) high = middle
-			else {
-				low = found.streamSeq + 1
-				before = found
-			}
-		}
-		return { from: high, before }
-	}
-}
-
-interface StreamPlace {
-	readonly from: number
-	readonly before: StreamFrame | undefined
 }
 
 /** Whether a message, or one behind it, can hold a record that is asked for. */
@@ -199,4 +164,10 @@ function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamF
 	const frame = frames.at(-1)
 	if (frame === undefined) return true
 	return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs
+}
+
+/** In the order of the chain; subjects that are joined may have the same records. */
+function olderOf(a: Frame | undefined, b: Frame | undefined): Frame | undefined {
+	if (a === undefined || b === undefined) return a ?? b
+	return a.epoch - b.epoch || a.baseSeq - b.baseSeq < 0 ? a : b
 }

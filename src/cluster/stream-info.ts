@@ -1,11 +1,14 @@
 /** What is known of a chain in a stream without reading it: from the sums that its first and its last message have. What the stream has removed is not among them. */
+import { answerFor, severityOfCause } from '../chain/answer.ts'
 import type { ChainInfo } from '../chain/chain.ts'
 import type { Frame } from '../chain/format/frame.ts'
-import { firstCovered } from '../chain/scan/continuity.ts'
+import { firstCovered, rowsOf } from '../chain/scan/continuity.ts'
+import type { Cursor } from '../consume/cursor-file.ts'
 import { LOG_LEVELS, type LogLevel } from '../record.ts'
-import type { ChainStream, StreamFrame } from './chain-stream.ts'
-import { joined, NO_SUMS, type Sums, sumsOfFrame } from './message.ts'
+import { type ChainEnd, type ChainStream, compareCursors } from './chain-stream.ts'
+import { joined, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './message.ts'
 import type { StreamNotes } from './stream-notes.ts'
+import type { StreamFrame, SubjectStream } from './subject-stream.ts'
 
 /** Places of the stream that are looked at together, at first, where the last message says nothing. */
 const PLACES = 64
@@ -17,23 +20,23 @@ interface Newest {
 }
 
 export async function infoOf(path: string, stream: ChainStream, notes: StreamNotes): Promise<ChainInfo> {
-	const last = await stream.last()
-	const newest = last && (await newestUpTo(stream, last, notes))
-	const first = newest && (await firstReadable(stream, notes))
-	const { chainId } = stream.source
+	const end = await stream.end()
+	const { newest, before, first } = await boundsOf(stream, end, notes)
+	const { chainId } = stream
 	const sums = newest?.sums ?? NO_SUMS
-	const before = first === undefined ? NO_SUMS : without(first)
 	const levels = Object.fromEntries(
 		LOG_LEVELS.map((level, index) => [level, sums.levels[index]! - before.levels[index]!]),
 	) as Record<LogLevel, number>
 	const [firstFrame] = first?.frames ?? []
 	const firstSeq = firstFrame === undefined ? undefined : firstCovered(firstFrame)
-	const removed = (firstSeq ?? 1) - 1
+	const lastSeq = newest === undefined ? undefined : newest.frame.baseSeq + newest.frame.rows - 1
+	const removed = firstSeq === undefined ? (lastSeq ?? 0) : firstSeq - 1
 	const byCause = Object.fromEntries(
 		Object.entries(sums.absent).map(([cause, count]) => [cause, count - (before.absent[cause] ?? 0)]),
 	)
 	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
-	const lastSeq = newest === undefined ? undefined : newest.frame.baseSeq + newest.frame.rows - 1
+	const losses = Object.entries(byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
+	const recordsLost = losses.reduce((total, [, count]) => total + count, 0)
 	return {
 		path,
 		chainId,
@@ -59,13 +62,57 @@ export async function infoOf(path: string, stream: ChainStream, notes: StreamNot
 		tornBytes: 0,
 		damagedPlaces: notes.damagedPlaces,
 		damagedBytes: notes.damagedBytes,
+		answer: answerFor([notes.damagedPlaces > 0 ? 'damage' : 'note', recordsLost > 0 ? 'loss' : 'note']),
+		recordsLost,
 		head: { chainId, segment: 0, epoch: newest?.frame.epoch ?? 0, seq: lastSeq ?? 0, offset: 0, link: '' },
 	}
 }
 
+interface Bounds {
+	readonly newest: Newest | undefined
+	/** The first message that can be read, and the sums of what was before it. */
+	readonly first: StreamFrame | undefined
+	readonly before: Sums
+}
+
+async function boundsOf(stream: ChainStream, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
+	const [subject, ...others] = stream.subjects
+	if (others.length > 0) return boundsByReading(stream, end, notes)
+	const newest = end.last && (await newestUpTo(subject!, end.last, notes))
+	const first = newest && (await firstReadable(subject!, notes))
+	const before = first === undefined ? (newest?.sums ?? NO_SUMS) : without(first)
+	return { newest, first, before }
+}
+
+/** Each subject has sums of its own: they do not say what several have in common. */
+async function boundsByReading(stream: ChainStream, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
+	let first: StreamFrame | undefined
+	let newest: Newest | undefined
+	let last: Cursor = { epoch: 0, seq: 0 }
+	for await (const message of stream.read(stream.start, end)) {
+		notes.look(message)
+		first ??= message.frames.length > 0 ? message : undefined
+		for (const frame of message.frames) {
+			const { epoch, baseSeq, rows } = frame
+			const fresh = [...(rowsOf(frame) ?? [])].filter((record) => compareCursors(record, last) > 0)
+			const own = fresh.length === rows ? sumsIfAny(frame) : sumsOfRecords(fresh, 0)
+			const missing = Math.max(0, firstCovered(frame) - last.seq - 1)
+			const absent = { ...NO_SUMS, gaps: 1, absent: { retained: missing } }
+			const before = newest?.sums ?? NO_SUMS
+			if (fresh.length === 0) continue
+			newest = {
+				frame,
+				sums: joined(newest === undefined || missing === 0 ? before : joined(before, absent), own),
+			}
+			last = { epoch, seq: Math.max(last.seq, baseSeq + rows - 1) }
+		}
+	}
+	return { newest, first, before: NO_SUMS }
+}
+
 /** The newest frame that can be read. Where its message has no sums, they are those of a message before it with what came since. */
 async function newestUpTo(
-	stream: ChainStream,
+	stream: SubjectStream,
 	last: StreamFrame,
 	notes: StreamNotes,
 ): Promise<Newest | undefined> {
@@ -93,7 +140,7 @@ async function newestUpTo(
 	return frame && { frame, sums: since }
 }
 
-async function firstReadable(stream: ChainStream, notes: StreamNotes): Promise<StreamFrame | undefined> {
+async function firstReadable(stream: SubjectStream, notes: StreamNotes): Promise<StreamFrame | undefined> {
 	const first = await stream.firstFrom(1)
 	if (first === undefined || first.frames.length > 0) return first
 	for await (const message of stream.read({ from: first.streamSeq, to: Number.POSITIVE_INFINITY })) {

@@ -2,10 +2,11 @@
 import { Spans } from '../merge/spans.ts'
 import { show } from '../record.ts'
 import { warn } from '../report.ts'
-import type { ChainStream, StreamFrame } from './chain-stream.ts'
+import type { ChainStream } from './chain-stream.ts'
+import type { StreamFrame } from './subject-stream.ts'
 
 export class StreamNotes {
-	/** Messages of which something cannot be read, and how much of them. */
+	/** Messages of which something cannot be read, subjects with another life of the chain, and how much of them. */
 	damagedPlaces = 0
 	damagedBytes = 0
 	readonly #stream: ChainStream
@@ -15,6 +16,10 @@ export class StreamNotes {
 
 	constructor(stream: ChainStream) {
 		this.#stream = stream
+		for (const { bytes } of stream.otherLives) {
+			this.damagedPlaces++
+			this.damagedBytes += bytes
+		}
 	}
 
 	look(message: StreamFrame): void {
@@ -30,8 +35,9 @@ export class StreamNotes {
 		)
 	}
 
+	/** A chain under several subjects may have the same records under each of them. */
 	repeat(message: StreamFrame): void {
-		if (this.#hasRepeats) return
+		if (this.#hasRepeats || this.#stream.subjects.length > 1) return
 		this.#hasRepeats = true
 		warn(
 			'STREAM_REPEATS',
@@ -39,8 +45,7 @@ export class StreamNotes {
 		)
 	}
 
-	#name({ streamSeq }: StreamFrame): string {
-		const { stream, source } = this.#stream
-		return `message ${streamSeq} of the stream ${show(stream)}, of the subject ${show(source.subject)},`
+	#name({ streamSeq, subject }: StreamFrame): string {
+		return `message ${streamSeq} of the stream ${show(this.#stream.stream)}, of the subject ${show(subject)},`
 	}
 }

@@ -1,12 +1,20 @@
-/** Turns the messages of a walk through a stream into the records that match, each once, with a gap wherever some are missing. */
+/**
+ * Turns the messages of a walk through a stream into the records that match, each once.
+ *
+ * Invariant: every seq of the walk is in a record or in a gap, from where it begins to the end that was known when it
+ * began, whatever was removed from the stream meanwhile. A gap between messages is `retained`: the stream has them no
+ * more. It is `damaged` where a message in between could not be read.
+ */
 
 import type { Frame } from '../chain/format/frame.ts'
-import { Collector, type ResolvedQuery } from '../chain/read/query.ts'
+import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
 import { firstCovered } from '../chain/scan/continuity.ts'
+import { matches } from '../filter.ts'
 import type { Spans } from '../merge/spans.ts'
-import { isGap, type LogRecord } from '../record.ts'
-import type { StreamFrame } from './chain-stream.ts'
+import { gapRecord, type LogRecord } from '../record.ts'
+import { endOf } from './chain-stream.ts'
 import type { StreamNotes } from './stream-notes.ts'
+import type { StreamFrame } from './subject-stream.ts'
 
 export interface WalkPlace {
 	/** Nothing of the chain stands before it: what is missing there was removed. */
@@ -20,7 +28,8 @@ export class Walk {
 	readonly #query: ResolvedQuery
 	readonly #place: WalkPlace
 	#collector: Collector | undefined
-	#hasUnreadable = false
+	/** The message before could not be read, or not to its end. */
+	#isDamaged = false
 
 	constructor(query: ResolvedQuery, place: WalkPlace) {
 		this.#query = query
@@ -31,32 +40,56 @@ export class Walk {
 		return this.#collector?.isPastEnd ?? false
 	}
 
-	/** What cannot be read shows as a gap before the frame behind it. */
 	take(message: StreamFrame): LogRecord[] {
 		const found: LogRecord[] = []
 		this.#place.notes.look(message)
-		this.#hasUnreadable ||= message.frames.length === 0
+		const [first] = message.frames
+		if (first !== undefined) for (const gap of this.before(first)) found.push(gap)
 		for (const frame of message.frames) {
-			for (const record of this.#begin(frame)) found.push(record)
 			if (this.isPastEnd) break
 			for (const record of this.#takeFrame(frame, message)) found.push(record)
 		}
+		this.#isDamaged = !message.isWhole
 		return found
 	}
 
-	/** What is missing before a frame that is not the walk's own. */
-	before(frame: Frame): LogRecord[] {
-		const head = this.#begin(frame)
-		const [first] = this.#collector!.take({ type: 'frame', frame })
-		return first !== undefined && isGap(first) && first.seq < frame.baseSeq ? [...head, first] : [...head]
+	/**
+	 * What is missing before a frame: one of this walk, or of one that came behind it.
+	 *
+	 * @param isDamaged whether something that could not be read stands before the frame.
+	 */
+	before(frame: Frame, isDamaged = false): LogRecord[] {
+		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 
-	#begin(frame: Frame): readonly LogRecord[] {
-		if (this.#collector !== undefined) return []
-		const firstSeq = firstCovered(frame)
-		const { isHead } = this.#place
-		this.#collector = new Collector(this.#query, undefined, { firstSeq: isHead ? 1 : firstSeq })
-		return this.#collector.upTo(firstSeq, this.#hasUnreadable ? 'damaged' : 'retained')
+	/** What is missing up to the end that was known when the walk began. */
+	end(last: StreamFrame): LogRecord[] {
+		const [first] = last.frames
+		const { epoch, seq } = endOf(last)
+		if (first === undefined || this.isPastEnd || this.#place.given.has(epoch, seq)) return []
+		this.#begin(firstCovered(first))
+		const missing = this.#upTo(seq + 1, first, this.#isDamaged)
+		if (missing.length > 0) return missing
+		// An older epoch has these seqs too.
+		const span = {
+			fromSeq: first.baseSeq,
+			toSeq: seq,
+			count: seq - first.baseSeq + 1,
+			cause: 'retained' as const,
+		}
+		const gap = gapRecord(span, { epoch, tsMs: first.baseTsMs })
+		return matches(gap, this.#query) ? [gap] : []
+	}
+
+	#begin(seq: number): Collector {
+		const firstSeq = this.#place.isHead ? 1 : seq
+		this.#collector ??= new Collector(this.#query, undefined, { firstSeq })
+		return this.#collector
+	}
+
+	#upTo(nextSeq: number, { baseTsMs }: Frame, isDamaged: boolean): LogRecord[] {
+		const missing = this.#begin(nextSeq).upTo(nextSeq, isDamaged ? 'damaged' : 'retained')
+		return missing.map((gap) => ({ ...gap, tsMs: baseTsMs }))
 	}
 
 	#takeFrame(frame: Frame, message: StreamFrame): readonly LogRecord[] {
@@ -66,7 +99,7 @@ export class Walk {
 		for (let seq = baseSeq; seq < baseSeq + rows; seq++) if (given.has(epoch, seq)) repeats++
 		if (repeats > 0) notes.repeat(message)
 		if (repeats === rows) return []
-		const found = this.#collector!.take({ type: 'frame', frame })
+		const found = inOne(this.#collector!.take({ type: 'frame', frame }))
 		const fresh = repeats === 0 ? found : found.filter((record) => !given.has(record.epoch, record.seq))
 		for (let seq = baseSeq; seq < baseSeq + rows; seq++) given.add(epoch, seq)
 		return fresh

@@ -44,8 +44,8 @@ export const STREAM_SETTING_NAMES = [
 const NS_PER_MS = 1e6
 const DUPLICATE_WINDOW_MS = 120_000
 /** For two seconds in all. */
-const LEADER_LOOKS = 20
-const LEADER_LOOK_MS = 100
+const LOOKS = 20
+const LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
@@ -109,14 +109,51 @@ export async function fitStream(
 	)
 }
 
-/** A stream that others are making at this moment is there before it has a leader, and answers no request until then. */
+/**
+ * Waits until the stream's leader is known and says the same creation time twice. A stream that is being made has no
+ * leader at first and answers no request until then. Its leader may show the time of its own copy for a moment
+ * before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in `server/jetstream_cluster.go`).
+ */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
 	let newest = info
-	for (let left = LEADER_LOOKS; left > 0 && newest.cluster !== undefined && !newest.cluster.leader; left--) {
-		await pause(LEADER_LOOK_MS, undefined)
+	for (let left = LOOKS; left > 0 && newest.cluster !== undefined; left--) {
+		await pause(LOOK_MS, undefined)
+		const before = newest
 		newest = (await streamInfo(cluster, stream)) ?? newest
+		if (newest.cluster?.leader && newest.created === before.created) break
 	}
 	return newest
+}
+
+/** A stream as it was found. A stream that is deleted and made again has the same name and another creation time. */
+export interface FoundStream {
+	readonly name: string
+	readonly created: string
+}
+
+/** @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */
+export async function findStream(cluster: Cluster, name: string): Promise<FoundStream> {
+	const info = await streamInfo(cluster, name)
+	if (info === undefined) throw notFound(name)
+	const { created } = await led(cluster, name, info)
+	return { name, created }
+}
+
+/**
+ * Resolves when the stream is still the one that was found. Servers of a cluster are asked several times before the
+ * answer is no, because some of them may have to catch up.
+ *
+ * @throws {MeshChainError} `STREAM_NOT_FOUND` when it was deleted, `STREAM_REPLACED` when it was made again;
+ * `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
+ */
+export async function checkSame(cluster: Cluster, { name, created }: FoundStream): Promise<void> {
+	const isAlone = cluster.connection.info?.cluster === undefined
+	for (let left = isAlone ? 0 : LOOKS; ; left--) {
+		const info = await streamInfo(cluster, name)
+		if (info?.created === created) return
+		if (left === 0) throw info === undefined ? notFound(name) : replaced(name)
+		await pause(LOOK_MS, undefined)
+	}
 }
 
 /** Undefined where there is none of the name. @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */
@@ -124,7 +161,7 @@ export async function streamInfo(cluster: Cluster, stream: string): Promise<Stre
 	try {
 		return await cluster.manager.streams.info(stream)
 	} catch (error) {
-		if (codeOf(error) === NOT_FOUND) return undefined
+		if (isNotFound(error)) return undefined
 		throw unreachable(cluster, stream, error)
 	}
 }
@@ -133,6 +170,13 @@ export function notFound(stream: string): MeshChainError {
 	return new MeshChainError(
 		'STREAM_NOT_FOUND',
 		`there is no stream ${show(stream)}: create it with forwardChain(path, { create: {} }) or mesh-chain forward --create`,
+	)
+}
+
+function replaced(stream: string): MeshChainError {
+	return new MeshChainError(
+		'STREAM_REPLACED',
+		`the stream ${show(stream)} was deleted and made again while it was read: open it again`,
 	)
 }
 
@@ -238,6 +282,11 @@ function refusalIn(error: unknown): string | undefined {
 export function isRefusal(error: unknown): boolean {
 	if (error instanceof MeshChainError && error.code === 'STREAM_REFUSED') return true
 	return isDenied(error) || isLockedOut(error)
+}
+
+/** Whether the servers say that there is no such stream. */
+export function isNotFound(error: unknown): boolean {
+	return codeOf(error) === NOT_FOUND
 }
 
 /** Of an answer of JetStream's. */

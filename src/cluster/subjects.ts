@@ -1,4 +1,7 @@
-/** The subjects of a stream: `<prefix>.<node>.<chain id>`. One chain is one subject, so that its order is the server's to keep. */
+/**
+ * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so that the
+ * servers keep its order. A chain whose node was renamed may be under several: the chain id says what belongs together.
+ */
 
 /** Everything but letters, digits, `-` and `_` as `%XX`: what is left is one token of a subject, whatever the node is called. */
 export function tokenOf(node: string): string {
@@ -34,4 +37,24 @@ export function parseSubject(subject: string): ChainSubject | undefined {
 	const [node, chainId] = tokens.slice(-2)
 	if (tokens.length < 3 || node === undefined || !/^[0-9a-f]{32}$/.test(chainId ?? '')) return undefined
 	return { subject, node: nodeOf(node), chainId: chainId! }
+}
+
+/** A chain of a stream, and every subject that it is under. */
+export interface ChainSource {
+	readonly chainId: string
+	/** At least one. */
+	readonly subjects: readonly ChainSubject[]
+}
+
+/** The chains of these subjects, in the order of the first subject of each. */
+export function chainsOf(subjects: readonly string[]): ChainSource[] {
+	const byId = new Map<string, ChainSubject[]>()
+	for (const subject of subjects.toSorted()) {
+		const parsed = parseSubject(subject)
+		if (parsed === undefined) continue
+		const own = byId.get(parsed.chainId) ?? []
+		byId.set(parsed.chainId, own)
+		own.push(parsed)
+	}
+	return Array.from(byId, ([chainId, own]) => ({ chainId, subjects: own }))
 }

@@ -6,7 +6,7 @@
 import { types } from 'node:util'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../limits.ts'
 
-/** The reasons a marker gives; `'threw'` is followed by the name of what was thrown. */
+/** The reasons a marker gives; `'threw'` is followed by the name of what was thrown, `'no fields: '` by that of the class. */
 export const MARKER_REASONS = [
 	'function',
 	'symbol',
@@ -15,6 +15,7 @@ export const MARKER_REASONS = [
 	'too large',
 	'invalid date',
 	'not data',
+	'no fields',
 	'threw',
 ] as const
 
@@ -34,12 +35,19 @@ const NOTHING: Canonical = Object.freeze({ value: undefined, bytes: 0, markers: 
 /** What an error says of itself, enumerable or not. */
 const ERROR_FIELDS: readonly string[] = ['name', 'message', 'stack', 'cause', 'errors']
 
+/** Classes whose instances are lists of entries, in which a key may be repeated. A subclass has fields beside them, which are not taken. */
+const ENTRY_LISTS: readonly string[] = ['Headers', 'URLSearchParams', 'FormData']
+/** Entries that are asked of a value that is no Map: there may be no end to them. */
+const ENTRIES_MAX = 2 ** 20
+
 /** Bytes that head any value: lead byte and size. */
 const HEAD_BYTES = 5
 const SCALAR_BYTES = 9
 const BYTES_PER_UNIT_MAX = 3
 /** What a marker takes; kept in reserve so that the last one always fits. */
 const MARKER_BYTES = 64
+/** Of these, what the reason does not take. */
+const MARKER_HEAD_BYTES = 24
 
 /** The canonical copy of any value, with what it took. */
 export function canonicalise(value: unknown): Canonical {
@@ -132,15 +140,15 @@ class Copier {
 		const toJson = (value as { toJSON?: unknown }).toJSON
 		// What toJSON answers is taken as it is: it is not asked again, so it cannot answer for ever.
 		if (typeof toJson === 'function') return this.#answer(toJson.call(value, ''), value, depth)
-		return this.#fields(value, depth)
+		return this.#anyFields(value, depth)
 	}
 
 	#answer(answer: unknown, asked: object, depth: number): unknown {
-		if (answer === asked) return this.#fields(asked, depth)
+		if (answer === asked) return this.#anyFields(asked, depth)
 		if (typeof answer !== 'object' || answer === null) return this.copy(answer, depth)
 		if (this.#path.includes(answer)) return this.#marker('cycle')
 		if (Array.isArray(answer)) return this.#array(answer, depth)
-		return this.#knownType(answer, depth) ?? this.#fields(answer, depth)
+		return this.#knownType(answer, depth) ?? this.#anyFields(answer, depth)
 	}
 
 	/** The types of the language that have a form of their own; undefined for any other. */
@@ -156,7 +164,36 @@ class Copier {
 		if (types.isPromise(value) || types.isWeakMap(value) || types.isWeakSet(value))
 			return this.#marker('not data')
 		if (types.isGeneratorObject(value) || value instanceof WeakRef) return this.#marker('not data')
+		const { entries } = value as { entries?: unknown }
+		if (typeof entries === 'function' && ENTRY_LISTS.includes(tagOf(value) ?? ''))
+			return this.#entries(value, depth)
 		return undefined
+	}
+
+	/** Its own enumerable fields. What has none that are set, and is no plain object, keeps what it is elsewhere: it is no empty one. */
+	#anyFields(value: object, depth: number): unknown {
+		const keys = Object.keys(value)
+		const fields = keys.length === 0 ? undefined : this.#named(value, keys, depth)
+		if (fields !== undefined && (Object.getPrototypeOf(value) === Object.prototype || hasAny(fields)))
+			return fields
+		if (isPlain(value)) return fields ?? this.#named(value, keys, depth)
+		const { entries, [Symbol.iterator]: iterator } = value as {
+			entries?: unknown
+			[Symbol.iterator]?: unknown
+		}
+		if (typeof entries === 'function' && entries === iterator) return this.#entries(value, depth)
+		return this.#marker(`no fields: ${classOf(value)}`)
+	}
+
+	/** What a class iterates over as a Map does. */
+	#entries(source: object, depth: number): unknown {
+		const entries: [unknown, unknown][] = []
+		for (const entry of source as Iterable<unknown>) {
+			if (entries.length === ENTRIES_MAX) return this.#marker('too large')
+			const [key, value] = entry as readonly unknown[]
+			entries.push([key, value])
+		}
+		return this.#pairs(entries, depth)
 	}
 
 	#array(source: readonly unknown[], depth: number): unknown {
@@ -176,7 +213,7 @@ class Copier {
 		return this.#named(source, Object.keys(source), depth)
 	}
 
-	#named(source: object, keys: readonly string[], depth: number): unknown {
+	#named(source: object, keys: readonly string[], depth: number): object {
 		this.bytes += HEAD_BYTES
 		const copy: Record<string, unknown> = {}
 		for (const key of keys) {
@@ -214,11 +251,17 @@ class Copier {
 	}
 
 	#map(source: Map<unknown, unknown>, depth: number): unknown {
-		const entries = [...source]
-		if (!entries.every(([key]) => typeof key === 'string')) return this.#fields({ $map: entries }, depth)
+		return this.#pairs([...source], depth)
+	}
+
+	/** A plain object where all keys are different texts, and a list of pairs otherwise. */
+	#pairs(entries: readonly (readonly [unknown, unknown])[], depth: number): unknown {
 		// Not an object literal: a key may be `__proto__`.
 		const named: Record<string, unknown> = Object.create(null)
-		for (const [key, value] of entries) named[key as string] = value
+		for (const [key, value] of entries) {
+			if (typeof key !== 'string' || key in named) return this.#fields({ $map: entries }, depth)
+			named[key] = value
+		}
 		return this.#fields(named, depth)
 	}
 
@@ -295,7 +338,7 @@ class Copier {
 
 	#marker(reason: string): unknown {
 		this.markers++
-		this.bytes += MARKER_BYTES
+		this.bytes += Math.max(MARKER_BYTES, MARKER_HEAD_BYTES + Buffer.byteLength(reason))
 		return marker(reason)
 	}
 }
@@ -319,8 +362,35 @@ export function toWellFormed(text: string): string {
 function nameOf(thrown: unknown): string {
 	try {
 		const name = thrown instanceof Error ? thrown.name : typeof thrown
-		return toWellFormed(String(name)).slice(0, 40)
+		return toWellFormed(String(name).slice(0, 40))
 	} catch {
 		return 'something'
 	}
+}
+
+function hasAny(fields: object): boolean {
+	for (const _key in fields) return true
+	return false
+}
+
+/** Whether an empty object of this kind is an object and no more: also one of another realm, or of a prototype that has nothing to give. */
+function isPlain(value: object): boolean {
+	const prototype: unknown = Object.getPrototypeOf(value)
+	if (typeof prototype !== 'object' || prototype === null) return true
+	if (Object.getPrototypeOf(prototype) !== null) return false
+	const isRoot = Object.hasOwn(prototype, 'isPrototypeOf') || Reflect.ownKeys(prototype).length === 0
+	// `Math` and the like have a name and nothing that can be listed.
+	return isRoot && tagOf(value) === undefined
+}
+
+/** The name that `Object.prototype.toString` has for it, where its class gives one. */
+function tagOf(value: object): string | undefined {
+	const tag: unknown = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
+	return typeof tag === 'string' ? tag : undefined
+}
+
+function classOf(value: object): string {
+	const named: unknown = value.constructor?.name
+	const isName = typeof named === 'string' && named !== '' && named !== 'Object'
+	return toWellFormed((isName ? named : (tagOf(value) ?? 'Object')).slice(0, 40))
 }

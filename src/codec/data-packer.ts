@@ -1,24 +1,23 @@
 /**
- * `data` as MessagePack, by msgpackr: plain values only, no private extension but 0x42 for integers beyond 64 bits.
- * Knows nothing of records or files.
+ * `data` as MessagePack, by msgpackr: plain values only, no private extension but 0x42 for integers beyond 64 bits. The way back is
+ * `data-reader.ts`. Knows nothing of records or files.
+ *
+ * Invariant: a canonical value is packed by its structure alone. msgpackr asks an object for its constructor, for toJSON and for
+ * hasOwnProperty; data may have keys of those names. With `useToJSON: false` no answer calls anything or changes what is packed.
  */
-import { Packr, Unpackr } from 'msgpackr'
+import { Packr } from 'msgpackr'
 
-const OPTIONS = { useRecords: false, useBigIntExtension: true, mapsAsObjects: true, copyBuffers: true }
+const OPTIONS = { useRecords: false, useBigIntExtension: true, useToJSON: false }
 
 const packr = new Packr(OPTIONS)
-const unpackr = new Unpackr(OPTIONS)
+/** Counts keys before it writes them: slower, and for maps of more than 65,535 keys, which the other one refuses. */
+const packrOfWideMaps = new Packr({ ...OPTIONS, variableMapSize: true })
 
 /** The bytes of a canonical value, valid until the next call: copy them at once. */
 export function packDataBorrow(data: unknown): Uint8Array {
-	return packr.pack(data)
-}
-
-/**
- * The value in `bytes[start, end)`, which must hold exactly one well-formed value (see `dataEnd`): msgpackr trusts
- * the counts it reads. Bytes come back as plain `Uint8Array` copies.
- */
-export function unpackData(bytes: Uint8Array, start: number, end: number): unknown {
-	// A Buffer would make msgpackr return Buffers; the canonical form has Uint8Array.
-	return unpackr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start))
+	try {
+		return packr.pack(data)
+	} catch {
+		return packrOfWideMaps.pack(data)
+	}
 }

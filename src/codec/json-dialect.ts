@@ -7,10 +7,18 @@
  * line of it drives no terminal.
  */
 import { MeshChainError, messageOf } from '../errors.ts'
-import { type Id, type LogRecord, levelIndex, type RecordOrigin, show } from '../record.ts'
+import { EPOCH_MAX, SEQ_MAX, TIME_MAX_MS } from '../limits.ts'
+import {
+	type Id,
+	isEpoch,
+	isRecordTime,
+	isSeq,
+	type LogRecord,
+	levelIndex,
+	type RecordOrigin,
+	show,
+} from '../record.ts'
 
-/** What a frame has room for. */
-const EPOCH_MAX = 0xffff_ffff
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 /** What JSON leaves as it is and a terminal or a line reader does not. */
 const UNSAFE = /[\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
@@ -68,10 +76,9 @@ export function recordFromFields(fields: unknown): LogRecord {
 		string,
 		unknown
 	>
-	if (!isCount(seq, 1)) throw invalid('seq (a whole number from 1)', seq)
-	if (!isCount(epoch, 1) || epoch > EPOCH_MAX)
-		throw invalid(`epoch (a whole number from 1 to ${EPOCH_MAX})`, epoch)
-	if (!isCount(tsMs, 0)) throw invalid('tsMs (whole milliseconds)', tsMs)
+	if (!isSeq(seq)) throw invalid(`seq (a whole number from 1 to ${SEQ_MAX})`, seq)
+	if (!isEpoch(epoch)) throw invalid(`epoch (a whole number from 1 to ${EPOCH_MAX})`, epoch)
+	if (!isRecordTime(tsMs)) throw invalid(`tsMs (whole milliseconds from 0 to ${TIME_MAX_MS})`, tsMs)
 	if (levelIndex(level) < 0) throw invalid('level', level)
 	if (typeof kind !== 'string') throw invalid('kind (a text)', kind)
 	if (typeof message !== 'string') throw invalid('message (a text)', message)
@@ -148,14 +155,10 @@ function idFrom(name: string, value: unknown): Id | null {
 
 function originFrom(value: unknown): RecordOrigin {
 	const origin = value as Partial<RecordOrigin> | null
-	if (typeof origin?.chainId !== 'string' || !isCount(origin.epoch, 0) || !isCount(origin.seq, 0)) {
+	if (typeof origin?.chainId !== 'string' || !isEpoch(origin.epoch, 0) || !isSeq(origin.seq, 0)) {
 		throw invalid('origin (chainId, epoch, seq)', value)
 	}
 	return { chainId: origin.chainId, epoch: origin.epoch, seq: origin.seq }
-}
-
-function isCount(value: unknown, min: number): value is number {
-	return Number.isSafeInteger(value) && (value as number) >= min
 }
 
 function parse(text: string): unknown {

@@ -1,11 +1,30 @@
 /**
- * MessagePack rows back to records: the mirror of `row-encoder.ts`, which has the layout. Reads only bytes whose
- * structure was checked, and still never beyond the end it is given.
+ * MessagePack rows back to records: the mirror of `row-encoder.ts`, which has the layout. Never reads beyond the end it is given.
+ *
+ * Invariant: what it gives out is a record as a loop makes them (docs/FORMAT.md, "What a reader takes for damage"); one row that is not makes
+ * the whole block malformed. A caller that skips rows by level does not hear of what is wrong inside those.
  */
-import { GAP_KIND, type Id, isWholeGap, LOG_LEVELS, type LogRecord, type RecordOrigin } from '../record.ts'
-import { unpackData } from './data-packer.ts'
+import { TIME_MAX_MS } from '../limits.ts'
+import {
+	GAP_KIND,
+	type Id,
+	isEpoch,
+	isOwnKind,
+	isRecordTime,
+	isSeq,
+	isWholeGap,
+	LOG_LEVELS,
+	type LogRecord,
+	type RecordOrigin,
+} from '../record.ts'
+import { DataReader, utf8Text } from './data-reader.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
-import { dataEnd, valueEnd } from './structure.ts'
+import { valueEnd } from './structure.ts'
+
+/** The flag of a block that holds kinds that start with `$`; lower bits stand for levels. */
+const OWN_KINDS = 1 << LOG_LEVELS.length
+/** The highest time delta of a plain row. */
+const PLAIN_DELTA_MAX = 0x7f
 
 /** Where the rows of one frame lie and what they are relative to. */
 export interface RowBlock {
@@ -17,6 +36,8 @@ export interface RowBlock {
 	readonly epoch: number
 	readonly baseSeq: number
 	readonly baseTsMs: number
+	/** A bit for each level that a row has, by its position in `LOG_LEVELS`, and one for kinds that start with `$`. */
+	readonly flags: number
 	/** Every text in the fixed parts is ASCII: the block is decoded once and cut into pieces. */
 	readonly ascii: boolean
 }
@@ -76,14 +97,26 @@ class RowReader {
 	readonly #bytes: Buffer
 	readonly #text: string | undefined
 	readonly #levelIndexMin: number
+	/** Plain rows may be believed to have times that a record can have. */
+	readonly #takesPlain: boolean
+	#data: DataReader | undefined
 	#pos: number
+	/** Flags that the rows so far need. */
+	#flags = 0
+	/** Bytes above 0x7f that plain rows have because of their headers: any more of them are in texts. */
+	#highBytes = 0
+	/** Where the rows since the last plain one begin; -1 where there are none. */
+	#otherStart = -1
 
+	/** @throws {RangeError} when the base of all times is none. */
 	constructor(block: RowBlock, levelIndexMin: number) {
 		this.#block = block
 		this.#levelIndexMin = levelIndexMin
 		this.#bytes = block.bytes
 		this.#pos = block.start
 		this.#text = block.ascii ? block.bytes.toString('latin1', block.start, block.end) : undefined
+		if (!isRecordTime(block.baseTsMs)) throw this.#malformed('a base time')
+		this.#takesPlain = this.#text !== undefined && block.baseTsMs <= TIME_MAX_MS - PLAIN_DELTA_MAX
 	}
 
 	/**
@@ -91,8 +124,8 @@ class RowReader {
 	 * decoded with one position in a local variable; undefined, and nothing done, for any other row.
 	 */
 	plainRow(index: number): LogRecord | undefined {
-		const text = this.#text
-		if (text === undefined) return undefined
+		if (!this.#takesPlain) return undefined
+		const text = this.#text!
 		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
 		const bytes = this.#bytes
 		let pos = this.#pos
@@ -100,7 +133,7 @@ class RowReader {
 		const columns = bytes[pos]! - 0x90
 		const dTs = bytes[pos + 1]!
 		const levelIndex = bytes[pos + 2]!
-		const isPlain = columns >= 4 && columns <= 6 && dTs < 0x80 && bytes[pos + 3] === 0xc0
+		const isPlain = columns >= 4 && columns <= 6 && dTs <= PLAIN_DELTA_MAX && bytes[pos + 3] === 0xc0
 		if (!isPlain || levelIndex < this.#levelIndexMin || levelIndex >= LOG_LEVELS.length) return undefined
 		let length = bytes[pos + 4]!
 		pos += 5
@@ -112,7 +145,11 @@ class RowReader {
 		const daemonEnd = columns > 4 ? shortTextEnd(bytes, pos) : pos
 		const nodeEnd = columns > 5 ? shortTextEnd(bytes, daemonEnd) : daemonEnd
 		if (!(pos <= daemonEnd && daemonEnd <= nodeEnd && nodeEnd <= end)) return undefined
+		if (this.#otherStart >= 0) this.#countOthers()
 		this.#pos = nodeEnd
+		this.#flags |= 1 << levelIndex
+		// The heads of the row, the kind and the texts, and the length of a long one.
+		this.#highBytes += columns - 1 + (length >> 7)
 		return {
 			seq: baseSeq + index,
 			epoch,
@@ -128,19 +165,18 @@ class RowReader {
 
 	/** The next row; undefined when it is below the level. */
 	row(index: number): LogRecord | undefined {
-		const { baseSeq, baseTsMs, epoch } = this.#block
-		const columns = this.#byte() - 0x90
-		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX)
-			throw this.#malformed('a row of 2 to 8 columns')
-		const tsMs = baseTsMs + this.#number()
-		const levelIndex = this.#byte()
-		const level = LOG_LEVELS[levelIndex]
-		if (level === undefined) throw this.#malformed('a level of 0 to 4')
+		const { baseSeq, epoch } = this.#block
+		if (this.#otherStart < 0) this.#otherStart = this.#pos
+		const columns = this.#columns()
+		const tsMs = this.#time()
+		const levelIndex = this.#levelIndex()
+		const level = LOG_LEVELS[levelIndex]!
 		if (levelIndex < this.#levelIndexMin) {
 			this.#skip(columns - ROW_COLUMNS_MIN)
 			return undefined
 		}
 		const kind = columns > 2 ? (this.#textOrNil() ?? DEFAULT_KIND) : DEFAULT_KIND
+		if (isOwnKind(kind)) this.#flags |= OWN_KINDS
 		const message = columns > 3 ? (this.#textOrNil() ?? kind) : kind
 		const daemonId = columns > 4 ? this.#id() : null
 		const nodeId = columns > 5 ? this.#id() : null
@@ -156,9 +192,11 @@ class RowReader {
 			nodeId,
 			chainPending: false,
 		}
-		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#data()
-		if (kind === GAP_KIND && origin === undefined)
-			checkGap(data, () => this.#malformed('a $gap with its range'))
+		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#readData()
+		// Readers rely on what a gap says, so one that cannot be true is none.
+		if (kind === GAP_KIND && origin === undefined && (index > 0 || !isWholeGap({ seq: record.seq, data }))) {
+			throw this.#malformed('a $gap that opens its frame and says what it stands for')
+		}
 		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
 	}
@@ -201,17 +239,15 @@ class RowReader {
 		if (rows > 0) {
 			sums.minTsMs = Math.min(sums.minTsMs, baseTsMs + dTsMin)
 			sums.maxTsMs = Math.max(sums.maxTsMs, baseTsMs + dTsMax)
+			if (!isRecordTime(sums.maxTsMs)) throw this.#malformed('a time that a record can have')
 		}
 		return rows
 	}
 
 	sumRow(sums: SumsUnderWay): void {
-		const columns = this.#byte() - 0x90
-		if (columns < ROW_COLUMNS_MIN || columns > ROW_COLUMNS_MAX)
-			throw this.#malformed('a row of 2 to 8 columns')
-		const tsMs = this.#block.baseTsMs + this.#number()
-		const levelIndex = this.#byte()
-		if (levelIndex >= LOG_LEVELS.length) throw this.#malformed('a level of 0 to 4')
+		const columns = this.#columns()
+		const tsMs = this.#time()
+		const levelIndex = this.#levelIndex()
 		sums.levels[levelIndex]! += 1
 		if (tsMs < sums.minTsMs) sums.minTsMs = tsMs
 		if (tsMs > sums.maxTsMs) sums.maxTsMs = tsMs
@@ -227,8 +263,46 @@ class RowReader {
 		}
 	}
 
+	/** Checks what can only be said of all rows together. */
 	expectEnd(): void {
-		if (this.#pos !== this.#block.end) throw this.#malformed('the end of the frame')
+		const { end, start, flags } = this.#block
+		if (this.#pos !== end) throw this.#malformed('the end of the frame')
+		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags that tell of every level and kind')
+		if (this.#otherStart >= 0) this.#countOthers()
+		if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {
+			throw this.#malformed('texts that are ASCII, as the flags say')
+		}
+	}
+
+	/** Texts in rows that are not plain were looked at one by one: their bytes are no part of the comparison at the end. */
+	#countOthers(): void {
+		if (this.#takesPlain) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
+		this.#otherStart = -1
+	}
+
+	/** How many bytes above 0x7f there are: each takes two as UTF-8. */
+	#highBytesIn(start: number, end: number): number {
+		const base = this.#block.start
+		return Buffer.byteLength(this.#text!.substring(start - base, end - base)) - (end - start)
+	}
+
+	#columns(): number {
+		const columns = this.#byte() - 0x90
+		if (columns >= ROW_COLUMNS_MIN && columns <= ROW_COLUMNS_MAX) return columns
+		throw this.#malformed('a row of 2 to 8 columns')
+	}
+
+	#time(): number {
+		const tsMs = this.#block.baseTsMs + this.#number()
+		if (isRecordTime(tsMs)) return tsMs
+		throw this.#malformed('a time that a record can have')
+	}
+
+	#levelIndex(): number {
+		const index = this.#byte()
+		if (index >= LOG_LEVELS.length) throw this.#malformed('a level of 0 to 4')
+		this.#flags |= 1 << index
+		return index
 	}
 
 	#byte(): number {
@@ -256,11 +330,11 @@ class RowReader {
 		else if (lead === 0xdb) length = this.#bytes.readUInt32BE(this.#take(4))
 		else throw this.#malformed('a text')
 		const start = this.#take(length)
-		const base = this.#block.start
-		return (
-			this.#text?.substring(start - base, start - base + length) ??
-			this.#bytes.toString('utf8', start, start + length)
-		)
+		const text = utf8Text(this.#bytes, start, start + length, this.#text, this.#block.start)
+		if (text === undefined) throw this.#malformed('UTF-8')
+		// A text of ASCII has as many units as bytes, and no other has.
+		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags say')
+		return text
 	}
 
 	#number(): number {
@@ -298,22 +372,27 @@ class RowReader {
 
 	#id(): Id | null {
 		const lead = this.#byte()
-		return lead === 0xc0 ? null : (this.#numberBody(lead) ?? this.#textBody(lead))
+		if (lead === 0xc0) return null
+		const id = this.#numberBody(lead) ?? this.#textBody(lead)
+		if (typeof id === 'number' && !Number.isFinite(id)) throw this.#malformed('a number that is finite')
+		return id
 	}
 
 	#origin(): RecordOrigin | undefined {
 		const lead = this.#byte()
 		if (lead === 0xc0) return undefined
 		if (lead !== 0x93) throw this.#malformed('an origin of three')
-		return { chainId: this.#textBody(this.#byte()), epoch: this.#number(), seq: this.#number() }
+		const origin = { chainId: this.#textBody(this.#byte()), epoch: this.#number(), seq: this.#number() }
+		if (isEpoch(origin.epoch, 0) && isSeq(origin.seq, 0)) return origin
+		throw this.#malformed('an origin that there can be')
 	}
 
-	#data(): unknown {
-		const start = this.#pos
-		const end = dataEnd(this.#bytes, start, this.#block.end)
-		if (end < 0) throw this.#malformed('data within its limits')
-		this.#pos = end
-		return unpackData(this.#bytes, start, end)
+	#readData(): unknown {
+		this.#data ??= new DataReader(this.#bytes, this.#text, this.#block.start)
+		const value = this.#data.read(this.#pos, this.#block.end)
+		if (value === undefined) throw this.#malformed('data in canonical form')
+		this.#pos = this.#data.end
+		return value
 	}
 
 	#malformed(expected: string): RangeError {
@@ -326,10 +405,4 @@ function shortTextEnd(bytes: Buffer, pos: number): number {
 	const lead = bytes[pos]!
 	if (lead === 0xc0) return pos + 1
 	return lead > 0xa0 && lead < 0xc0 ? pos + 1 + (lead & 0x1f) : -1
-}
-
-/** Readers rely on what a gap says, so one that cannot be true is none. */
-function checkGap(data: unknown, malformed: () => RangeError): void {
-	const { toSeq } = (data ?? {}) as { readonly toSeq?: number }
-	if (toSeq === undefined || !isWholeGap({ seq: toSeq, data })) throw malformed()
 }

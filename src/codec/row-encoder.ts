@@ -8,8 +8,8 @@
  * it knows them. The fixed part is written by hand, `data` by msgpackr.
  */
 import { LogAppendError } from '../errors.ts'
-import { PACKED_DATA_BYTES_MAX } from '../limits.ts'
-import { type Id, type LogRecord, levelIndex, type RecordOrigin } from '../record.ts'
+import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../limits.ts'
+import { type Id, isRecordTime, type LogRecord, levelIndex, type RecordOrigin } from '../record.ts'
 import { packDataBorrow } from './data-packer.ts'
 import { DEFAULT_KIND, rowColumns } from './row-columns.ts'
 import { RowRope } from './row-rope.ts'
@@ -56,11 +56,12 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Appends the row of one record. Throws, and leaves nothing behind, when its data cannot be packed.
+	 * Appends the row of one record. Throws, and leaves nothing behind, when its data cannot be packed, or no reader would take the record.
 	 *
-	 * @throws {LogAppendError} not retryable.
+	 * @throws {LogAppendError} not retryable: `CHAIN_EXHAUSTED` for a seq above `SEQ_MAX`.
 	 */
 	encode(record: LogRecord, baseTsMs: number): void {
+		if (!(record.seq <= SEQ_MAX && isRecordTime(record.tsMs))) throw noRecord(record)
 		this.#ropeTsMs = baseTsMs
 		if (this.#rope.add(record, record.tsMs - baseTsMs)) return
 		this.#writeRope()
@@ -232,4 +233,13 @@ export class RowEncoder {
 		this.#bytes.copy(grown, 0, 0, this.#pos)
 		this.#bytes = grown
 	}
+}
+
+/** What no reader takes for a record: its seq is above the highest one, or its time is none. */
+function noRecord({ seq, tsMs }: LogRecord): LogAppendError {
+	if (!(seq <= SEQ_MAX)) {
+		const text = `seq ${seq} is above ${SEQ_MAX}, the highest that a chain holds: begin a new chain`
+		return new LogAppendError(text, { code: 'CHAIN_EXHAUSTED', retryable: false, seq })
+	}
+	return new LogAppendError(`${tsMs} is no time that a record can have`, { retryable: false, seq })
 }

@@ -1,6 +1,7 @@
 /** Processes each record of a chain once it is committed, in order, and goes on after a crash where it was. */
 import type { Chain } from '../chain/chain.ts'
 import { checkFollowable } from '../chain/check-chain.ts'
+import { Patience } from '../chain/read/patience.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
@@ -198,6 +199,14 @@ class ChainConsumer implements Consumer {
 
 	/** The seq behind which it begins; on disk before anything is handed out, so that it begins there once. */
 	async #begin(): Promise<number> {
+		const patience = new Patience(this.#chain.path, {
+			isStopped: () => this.#over.signal.aborted,
+			sleep: (ms) => this.#sleep(ms),
+		})
+		return (await patience.patiently(() => this.#findBeginning())) ?? this.#cursor.seq
+	}
+
+	async #findBeginning(): Promise<number> {
 		this.#cursor = this.#file.found ?? (await this.#first())
 		const { epoch, seq } = this.#cursor
 		const afterSeq = await resumeAfter(this.#chain, this.#cursor)

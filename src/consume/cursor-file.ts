@@ -16,7 +16,7 @@ import {
 	syncDirectory,
 	writeFully,
 } from '../file-system.ts'
-import { show } from '../record.ts'
+import { isEpoch, isSeq, show } from '../record.ts'
 import { type LockHolder, lockName } from './name-lock.ts'
 
 const LINE_BYTES = 256
@@ -125,7 +125,8 @@ function isUnfinished(bytes: Buffer): boolean {
 function decode(bytes: Buffer): Line | undefined {
 	try {
 		const { sum, ...fields } = JSON.parse(bytes.toString()) as Line & { sum: unknown }
-		return sum === sumOf(fields) ? fields : undefined
+		const isWhole = isEpoch(fields.epoch, 0) && isSeq(fields.seq, 0) && isSeq(fields.turn, 0)
+		return isWhole && sum === sumOf(fields) ? fields : undefined
 	} catch {
 		return undefined
 	}

@@ -16,7 +16,7 @@ import {
 	systemCode,
 	writeFully,
 } from '../file-system.ts'
-import { show } from '../record.ts'
+import { isEpoch, isSeq, show } from '../record.ts'
 import { lockName } from './name-lock.ts'
 
 export interface Snapshot<S> {
@@ -139,7 +139,7 @@ function isPlain(value: unknown): boolean {
 function parse(text: string): (Snapshot<unknown> & { readonly chainId: string }) | undefined {
 	try {
 		const found = fromJson(text) as Partial<Snapshot<unknown> & { chainId: string }> | null
-		const isWhole = [found?.epoch, found?.seq, found?.absent].every(Number.isSafeInteger)
+		const isWhole = isEpoch(found?.epoch, 0) && isSeq(found?.seq, 0) && isSeq(found?.absent, 0)
 		return isWhole && typeof found?.chainId === 'string' && 'state' in found ? (found as never) : undefined
 	} catch {
 		return undefined

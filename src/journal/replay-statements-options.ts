@@ -37,6 +37,8 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly includeRolledBack?: boolean
 	/** `'max'`: as fast as the target answers. A number: at so many times the speed of life. Default `'max'`. */
 	readonly speed?: 'max' | number
+	/** The longest distance between two transactions or statements that is waited for, in milliseconds of the recording. Default: as for `replay`. */
+	readonly gapMsMax?: number
 	/** How often a lost connection is tried to be made again, and a transaction to be replayed; after 100 ms, 200 ms and so on, at most 5 s. Default 10. */
 	readonly retries?: number
 	/** How long one statement may take; the target is told. Default 600,000. */
@@ -57,7 +59,7 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly clock?: ReplayClock
 }
 
-type Shared = 'rate' | 'retries' | 'stopOnError' | 'dryRun' | 'signal' | 'progressMs' | 'clock'
+type Shared = 'rate' | 'gapMsMax' | 'retries' | 'stopOnError' | 'dryRun' | 'signal' | 'progressMs' | 'clock'
 
 export interface ResolvedStatementsOptions extends Pick<ResolvedReplayOptions, Shared> {
 	/** What to ask the chain for. */
@@ -79,6 +81,7 @@ export interface ResolvedStatementsOptions extends Pick<ResolvedReplayOptions, S
 const WINDOW_NAMES = ['since', 'until', 'fromSeq', 'toSeq', 'afterSeq'] as const
 const SHARED_NAMES = [
 	'speed',
+	'gapMsMax',
 	'retries',
 	'timeoutMs',
 	'stopOnError',

@@ -30,7 +30,7 @@ export class StatementReplay {
 		this.#target = target
 		this.options = options
 		this.tally = new StatementTally(options)
-		this.pacer = new Pacer(options.clock, options.rate)
+		this.pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
 	}
 
 	/** Nothing more is begun. */

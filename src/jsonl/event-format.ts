@@ -9,8 +9,11 @@ import { checkIsObject, checkWord } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
-/** The fields that an event must have, and the type of each. */
-export type EventFields = Readonly<Record<string, (typeof FIELD_TYPES)[number]>>
+/** Whether a field's value is what it has to be. One that throws says no. */
+export type FieldCheck = (value: unknown) => boolean
+
+/** The fields that an event must have, with the type of each or a check of its value. */
+export type EventFields = Readonly<Record<string, (typeof FIELD_TYPES)[number] | FieldCheck>>
 
 const TAKEN = ['ts', 'ev']
 const FIELD_TYPES = ['string', 'number', 'boolean'] as const
@@ -18,8 +21,8 @@ const FIELD_TYPES = ['string', 'number', 'boolean'] as const
 /**
  * A form with the events of an application. The kind of a record is its `ev`, its data the other fields.
  *
- * @param events by name, with the fields that each must have; lines with another `ev` are skipped. Undefined takes any event with any
- * fields.
+ * @param events by name, with the fields that each must have: a type, or a function that checks the value. Lines with another `ev`, and lines of which a
+ * field is missing or wrong, are skipped and counted; records like that have no line. Undefined takes any event with any fields.
  * @throws {MeshChainError} `INVALID_OPTION` for a field that the form itself has, or of a type that is none.
  *
  * @example
@@ -40,10 +43,7 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 			if (typeof ev !== 'string' || typeof ts !== 'number' || ts < 0) return INVALID_FIELD
 			const fields = fieldsOf(ev)
 			if (fields === undefined) return { skipped: 'unknownKind' }
-			const isWrong = Object.entries(fields).some(
-				([name, type]) => !Object.hasOwn(data, name) || typeof data[name] !== type,
-			)
-			if (isWrong) return INVALID_FIELD
+			if (!hasFields(data, fields)) return INVALID_FIELD
 			const line = { kind: ev, tsMs: Math.round(ts * 1000) }
 			return { lines: [Object.keys(data).length === 0 ? line : { ...line, data }] }
 		},
@@ -51,6 +51,7 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 			if (kind.startsWith('$') || fieldsOf(kind) === undefined) return undefined
 			if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined
 			if (TAKEN.some((name) => Object.hasOwn(data, name))) return undefined
+			if (!hasFields(data as Readonly<Record<string, unknown>>, fieldsOf(kind) ?? {})) return undefined
 			const rest = escapeUnsafe(JSON.stringify({ ev: kind, ...data }, plain))
 			return `{"ts":${(tsMs / 1000).toFixed(3)},${rest.slice(1)}`
 		},
@@ -66,8 +67,21 @@ function checkEvents(events: Readonly<Record<string, EventFields>>): void {
 				const text = `an event cannot have a field ${show(name)}: the form has it`
 				throw new MeshChainError('INVALID_OPTION', text)
 			}
-			checkWord(`the type of ${kind}.${name}`, type, FIELD_TYPES)
+			if (typeof type !== 'function') checkWord(`the type of ${kind}.${name}`, type, FIELD_TYPES)
 		}
+	}
+}
+
+function hasFields(data: Readonly<Record<string, unknown>>, fields: EventFields): boolean {
+	return Object.entries(fields).every(([name, type]) => Object.hasOwn(data, name) && isOf(type, data[name]))
+}
+
+function isOf(type: EventFields[string], value: unknown): boolean {
+	if (typeof type === 'string') return typeof value === type
+	try {
+		return type(value) === true
+	} catch {
+		return false
 	}
 }
 

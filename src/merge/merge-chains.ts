@@ -1,5 +1,6 @@
 /** Several chains as one history. */
 import { createHash } from 'node:crypto'
+import { explainedAs } from '../chain/answer.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { readWatermark } from '../chain/files/watermark-file.ts'
@@ -229,7 +230,7 @@ function originOf({ origin, epoch, seq }: LogRecord, chainId: string): RecordOri
 }
 
 function asMerged(record: LogRecord, origin: RecordOrigin, seq: number): LogRecord {
-	return { ...record, seq, epoch: 1, origin }
+	return explainedAs(record, { ...record, seq, epoch: 1, origin })
 }
 
 /** How far the history of a chain goes; with `durableOnly` no further than the mark beside it says that it is on disk. */

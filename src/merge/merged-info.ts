@@ -1,5 +1,6 @@
 /** What is known of several chains, as of one. */
 import { createHash } from 'node:crypto'
+import { heaviestAnswer } from '../chain/answer.ts'
 import type { ChainEndInfo, ChainInfo, ChainState } from '../chain/chain.ts'
 import { LOG_LEVELS, type LogLevel } from '../record.ts'
 
@@ -43,6 +44,8 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 		tornBytes: sum(infos.map((info) => info.tornBytes)),
 		damagedPlaces: sum(infos.map((info) => info.damagedPlaces)),
 		damagedBytes: sum(infos.map((info) => info.damagedBytes)),
+		answer: heaviestAnswer(infos.map(({ answer }) => answer)),
+		recordsLost: sum(infos.map(({ recordsLost }) => recordsLost)),
 		head: { chainId, segment: 0, epoch: 1, seq: lastSeq, offset: 0, link: hash.digest('hex') },
 	}
 }

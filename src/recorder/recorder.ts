@@ -73,6 +73,11 @@ export class Recorder {
 		return this.#session?.stoppedMs === null
 	}
 
+	/** How many events memory holds of the session; at most `maxEvents`. 0 before the first session. */
+	get eventCount(): number {
+		return this.#known()?.eventCount ?? 0
+	}
+
 	/**
 	 * Begins a session, and forgets what memory holds of the one before.
 	 *

@@ -58,13 +58,17 @@ export class SessionMemory {
 		return this.#nextIndex
 	}
 
+	get eventCount(): number {
+		return this.#events.length - this.#first
+	}
+
 	get checkpoints(): readonly Checkpoint[] {
 		return [...this.#checkpoints]
 	}
 
 	add(record: LogRecord): void {
 		this.#events.push(Object.freeze({ index: this.#nextIndex++, record }))
-		if (this.#events.length - this.#first > this.#bounds.maxEvents) this.#dropFirst()
+		if (this.eventCount > this.#bounds.maxEvents) this.#dropFirst()
 	}
 
 	/** So many events that came next are not to be had. */
@@ -132,7 +136,7 @@ export class SessionMemory {
 	}
 
 	get #droppedEvents(): number {
-		return this.#nextIndex - (this.#events.length - this.#first)
+		return this.#nextIndex - this.eventCount
 	}
 
 	#dropFirst(): void {

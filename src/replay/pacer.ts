@@ -1,22 +1,53 @@
 /**
  * When each record is due: at its distance from the first one, divided by the rate, measured from one anchor so that nothing
  * drifts. A change of the rate, a pause and a seek set a new anchor; whoever waits is woken and asks again.
+ *
+ * The times of a recording are input: one wild reading must neither stop a replay for years nor end its pacing. So no wait between two
+ * records is longer than a bound, and the anchor moves by what was not waited for.
  */
+import { CLOCK_JUMP_MS } from '../limits.ts'
 import type { ReplayClock } from './clock.ts'
+
+interface Anchor {
+	readonly atMs: number
+	readonly tsMs: number
+}
+
+/** Distances between the times of two records that were not waited for in full. */
+export interface Shortened {
+	readonly count: number
+	/** What was left out of them in all, in milliseconds of the recording. */
+	readonly ms: number
+}
 
 export class Pacer {
 	readonly #clock: ReplayClock
+	readonly #gapMsMax: number | undefined
 	#rate: number
 	/** At `atMs` of the clock the recording is at `tsMs`. */
-	#anchor: { readonly atMs: number; readonly tsMs: number } | undefined
+	#anchor: Anchor | undefined
+	/** The latest time that was asked for since the anchor was set anew. */
+	#newestMs: number | undefined
+	/** Where the recording was before the last distance that was shortened: the next record may show that only one reading was wild. */
+	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
+	#shortened = { count: 0, ms: 0 }
 	#pausedAt: number | undefined
 	#wake: (() => void) | undefined
 	#stopped = false
 
-	/** @param rate how many times faster than life; Infinity waits for nothing. */
-	constructor(clock: ReplayClock, rate: number) {
+	/**
+	 * @param rate how many times faster than life; Infinity waits for nothing.
+	 * @param gapMsMax the longest distance between two records, in recorded time, that is waited for; a longer one is shortened to it. Without it
+	 * a distance of an hour or more is not waited for at all.
+	 */
+	constructor(clock: ReplayClock, rate: number, gapMsMax?: number) {
 		this.#clock = clock
 		this.#rate = rate
+		this.#gapMsMax = gapMsMax
+	}
+
+	get shortened(): Shortened {
+		return { ...this.#shortened }
 	}
 
 	get rate(): number {
@@ -50,6 +81,7 @@ export class Pacer {
 	/** It is this time of the recording now; without one, the next record that is asked for is the first one again. */
 	restart(tsMs?: number): void {
 		if (this.#pausedAt !== undefined) this.#pausedAt = this.#clock.now()
+		this.#newestMs = tsMs
 		this.#anchorAt(tsMs)
 	}
 
@@ -64,21 +96,82 @@ export class Pacer {
 		this.#wake?.()
 	}
 
-	/** Whether a record of this time is due by now; the first one is, and so is one that is earlier. */
-	isDue(tsMs: number): boolean {
-		return this.#stopped || (this.#pausedAt === undefined && this.#lateMs(tsMs) >= 0)
+	/**
+	 * Resolves once a record of this time is due, to how many milliseconds late that is; at once after {@link stop}.
+	 *
+	 * @param waiting is called before each wait with its length in milliseconds, and answers after how many it wants to be called again.
+	 */
+	async due(
+		tsMs: number,
+		isStillWanted: () => boolean = () => true,
+		waiting?: (ms: number) => number,
+	): Promise<number> {
+		this.#shorten(tsMs)
+		return this.#passed(tsMs, isStillWanted, waiting)
 	}
 
-	/** Resolves once a record of this time is due, to how many milliseconds late that is; at once after {@link stop}. */
-	async due(tsMs: number, isStillWanted: () => boolean = () => true): Promise<number> {
+	async #passed(
+		tsMs: number,
+		isStillWanted: () => boolean,
+		waiting: (ms: number) => number = () => Number.POSITIVE_INFINITY,
+	): Promise<number> {
 		for (;;) {
 			if (this.#stopped || !isStillWanted()) return 0
 			if (this.#pausedAt === undefined) {
 				const lateMs = this.#lateMs(tsMs)
 				if (lateMs >= 0) return lateMs
-				await this.#wait(-lateMs)
+				await this.#wait(Math.min(-lateMs, waiting(-lateMs)))
 			} else await this.#wait(Number.POSITIVE_INFINITY)
 		}
+	}
+
+	/** Resolves when there is no pause. */
+	async resumed(isStillWanted: () => boolean): Promise<void> {
+		while (this.isPaused && !this.#stopped && isStillWanted()) await this.#wait(Number.POSITIVE_INFINITY)
+	}
+
+	/** Resolves when the recording has come to this time; at once where no record was paced yet. */
+	async reached(tsMs: number, isStillWanted: () => boolean): Promise<void> {
+		if (this.#anchor === undefined || this.#newestMs === undefined) return
+		const aheadMs = Math.max(0, tsMs - this.#newestMs)
+		await this.#passed(tsMs - aheadMs + this.#waitedMs(aheadMs), isStillWanted)
+	}
+
+	/**
+	 * Moves the anchor by what is not waited for. A step back of less than an hour leaves it where it is, because several clocks may have
+	 * written by turns; after a longer one the recording continues from there.
+	 */
+	#shorten(tsMs: number): void {
+		this.#returnTo(tsMs)
+		const anchor = this.#anchor
+		const before = this.#newestMs
+		this.#newestMs = Math.max(before ?? tsMs, tsMs)
+		if (before === undefined || anchor === undefined) return
+		const distanceMs = tsMs - before
+		const isSmallStepBack = distanceMs <= 0 && distanceMs > -CLOCK_JUMP_MS
+		const leftOutMs = distanceMs - this.#waitedMs(distanceMs)
+		if (isSmallStepBack || leftOutMs === 0) return
+		this.#beforeJump = { anchor, newestMs: before }
+		this.#newestMs = tsMs
+		this.#anchor = { ...anchor, tsMs: anchor.tsMs + leftOutMs }
+		this.#shortened.count++
+		this.#shortened.ms += Math.abs(leftOutMs)
+	}
+
+	/** Continues where the recording was before a jump, if that is nearer. */
+	#returnTo(tsMs: number): void {
+		const before = this.#beforeJump
+		if (before === undefined || this.#newestMs === undefined) return
+		if (Math.abs(tsMs - before.newestMs) >= Math.abs(tsMs - this.#newestMs)) return
+		this.#anchor = before.anchor
+		this.#newestMs = before.newestMs
+		this.#beforeJump = undefined
+	}
+
+	/** How much of a distance between two records is waited for. */
+	#waitedMs(distanceMs: number): number {
+		if (this.#gapMsMax !== undefined) return Math.max(0, Math.min(distanceMs, this.#gapMsMax))
+		return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)
 	}
 
 	#lateMs(tsMs: number): number {
@@ -97,6 +190,7 @@ export class Pacer {
 	}
 
 	#anchorAt(tsMs: number | undefined): void {
+		this.#beforeJump = undefined
 		const atMs = this.#pausedAt ?? this.#clock.now()
 		this.#anchor = tsMs === undefined ? undefined : { atMs, tsMs }
 		this.wake()

@@ -20,7 +20,10 @@ import { asTarget, type ReplayTarget } from './target.ts'
 /** A place in a chain: the record with this seq, or the first one that is not before this time. */
 export type Place = { readonly seq: number } | { readonly tsMs: number }
 
-/** As in a replay. Records go to the target one at a time: `concurrency` and `key` have no meaning here. */
+/**
+ * As in a replay. Records go to the target one at a time: `concurrency` and `key` have no meaning here. `limit` counts anew after each seek and each time
+ * that a looping player begins again.
+ */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
 	/** Begin again when the end is reached. Default false. */
 	loop?: boolean
@@ -54,9 +57,11 @@ export class Player {
 	#ahead: LogRecord | undefined
 	/** Counts the times that somebody went elsewhere: what was waited for is not wanted then. */
 	#place = 0
-	#from: LogFilter
+	#from: LogFilter | undefined
 	#until: Place | undefined
 	#steps = 0
+	/** Records begun since the player was last told where to begin. */
+	#taken = 0
 	#arrived: (() => void) | undefined
 	#isStopped = false
 	#isEnded = false
@@ -81,14 +86,15 @@ export class Player {
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
 		this.#loops = checkBoolean('loop', loop)
 		this.#from = this.#options.query
-		const { clock, rate, sourceId = chain.chainId } = this.#options
+		const { clock, rate, gapMsMax, sourceId = chain.chainId } = this.#options
 		const into = asTarget(target)
-		this.#pacer = new Pacer(clock, rate)
+		this.#pacer = new Pacer(clock, rate, gapMsMax)
 		this.#delivery = new Delivery(into, this.#options)
 		this.#tally = new Tally(this.#delivery, {
 			...this.#options,
 			sourceId,
 			keepsGaps: into.keepsGaps === true,
+			pacer: this.#pacer,
 		})
 	}
 
@@ -122,7 +128,8 @@ export class Player {
 	}
 
 	/**
-	 * Plays up to a place and pauses: the record with that seq, or the first one not before that time, is the last. Resolves there, or at the end.
+	 * Plays up to a place and pauses there: no record with a later seq, or after that time, is handed over. Resolves there, or at the end of the
+	 * window, also where the player loops. At a place that it has already reached, a player hands nothing over.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -158,18 +165,18 @@ export class Player {
 	}
 
 	/**
-	 * Goes to a place in the window; a player that plays goes on from there, with that record at once.
+	 * Goes to a place in the window; a player that plays goes on from there, with that record at once. A place before the window is its beginning,
+	 * a place after it its end.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
 	async seek(place: Place): Promise<void> {
-		const { query } = this.#options
 		const checked = checkPlace(place)
 		this.#refuseStopped('seek')
-		const fromSeq = 'seq' in checked ? checked.seq : await this.#firstSeqSince(checked.tsMs)
-		// What lies before the window is not in it; what lies behind it is its end.
-		const first = Math.max(this.#options.filter.fromSeq, fromSeq)
-		this.#goTo({ ...query, afterSeq: first - 1, fromSeq: first })
+		const { query, filter } = this.#options
+		const seq = 'seq' in checked ? checked.seq : await this.#firstSeqSince(checked.tsMs)
+		if (seq === undefined || seq > filter.toSeq) return this.#goTo(undefined)
+		this.#goTo({ ...query, fromSeq: Math.max(filter.fromSeq, seq) })
 	}
 
 	/** Ends {@link play}; the player cannot be used afterwards, and another `play` ends at once. */
@@ -210,8 +217,10 @@ export class Player {
 		return this.#playing
 	}
 
-	#goTo(from: LogFilter): void {
+	/** @param from undefined: the end of the window. */
+	#goTo(from: LogFilter | undefined): void {
 		this.#from = from
+		this.#taken = 0
 		this.#place++
 		this.#ahead = undefined
 		void this.#records?.return?.()
@@ -219,10 +228,10 @@ export class Player {
 		this.#pacer.restart()
 	}
 
-	async #firstSeqSince(tsMs: number): Promise<number> {
+	async #firstSeqSince(tsMs: number): Promise<number | undefined> {
 		const query = { ...this.#options.query, since: tsMs, limit: 1, gaps: 'skip' as const }
 		for await (const record of this.#chain.records(query)) return record.seq
-		return Number.MAX_SAFE_INTEGER
+		return undefined
 	}
 
 	/** A signal that outlives the player knows of it only while it plays. */
@@ -242,12 +251,20 @@ export class Player {
 		try {
 			while (!this.#isOver) {
 				const place = this.#place
-				const record = await this.#next()
+				const record = this.#taken < this.#options.limit ? await this.#next() : undefined
 				if (place !== this.#place) continue
 				if (record === undefined) {
-					if (!this.#loops || this.#tally.taken === 0) break
+					// A window in which there is nothing does not begin again.
+					const isEmpty = this.#taken === 0 && this.#from === this.#options.query
+					if (!this.#loops || isEmpty) break
+					await this.#pacer.resumed(() => this.#steps === 0 && place === this.#place)
+					if (place !== this.#place || this.#isStopped) continue
 					this.#goTo(this.#options.query)
-				} else await this.#hand(record, place)
+					// A target that takes everything at once leaves nobody else a turn.
+					await new Promise((resolve) => setImmediate(resolve))
+					if (this.#until !== undefined) this.#arrive()
+				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, place)
+				else await this.#hand(record, place)
 			}
 		} finally {
 			this.#isEnded = true
@@ -259,7 +276,20 @@ export class Player {
 	}
 
 	get #isOver(): boolean {
-		return this.#isStopped || this.#delivery.isGone || this.#tally.taken >= this.#options.limit
+		return this.#isStopped || this.#delivery.isGone
+	}
+
+	/** The next record lies beyond the place to play to: pauses when the recording has come there. */
+	async #reach(until: Place, place: number): Promise<void> {
+		const isStillWanted = () => this.#steps === 0 && place === this.#place && this.#until === until
+		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
+		if (isStillWanted() && !this.#isStopped) this.#arrive()
+	}
+
+	#arrive(): void {
+		this.#until = undefined
+		this.pause()
+		this.#arrived?.()
 	}
 
 	/** Hands a record over when it is due, or stepped to; neither when somebody has gone elsewhere meanwhile. */
@@ -270,18 +300,18 @@ export class Player {
 			return
 		}
 		this.#tally.next(wanted)
-		const isStillWanted = () => this.#steps === 0 && place === this.#place
-		const lateMs = await this.#pacer.due(wanted.tsMs, isStillWanted)
-		if (place !== this.#place || this.#isStopped) return
+		const isStillWanted = () => this.#steps === 0 && place === this.#place && !isBeyond(record, this.#until)
+		const lateMs = await this.#pacer.due(wanted.tsMs, isStillWanted, (waitMs) =>
+			this.#tally.waiting(wanted, waitMs),
+		)
+		if (place !== this.#place || this.#isStopped || isBeyond(record, this.#until)) return
 		this.#ahead = undefined
+		this.#taken++
 		this.#tally.begin(wanted, this.#steps > 0 ? 0 : lateMs)
 		if (await this.#delivery.deliver(wanted)) this.#tally.end(wanted)
 		if (this.#steps > 0) this.#afterStep(record)
-		else if (this.#until !== undefined && isAt(record, this.#until)) {
-			this.#until = undefined
-			this.pause()
-			this.#arrived?.()
-		}
+		else if (this.#until !== undefined && 'seq' in this.#until && record.seq >= this.#until.seq)
+			this.#arrive()
 	}
 
 	#afterStep(record: LogRecord): void {
@@ -293,6 +323,7 @@ export class Player {
 
 	async #next(): Promise<LogRecord | undefined> {
 		if (this.#ahead !== undefined) return this.#ahead
+		if (this.#from === undefined) return undefined
 		const place = this.#place
 		this.#records ??= this.#chain.records(this.#from)[Symbol.asyncIterator]()
 		const { value, done } = await this.#records.next()
@@ -301,8 +332,10 @@ export class Player {
 	}
 }
 
-function isAt(record: LogRecord, place: Place): boolean {
-	return 'seq' in place ? record.seq >= place.seq : record.tsMs >= place.tsMs
+/** Whether a record comes after the place to play to, if there is one. */
+function isBeyond(record: LogRecord, until: Place | undefined): boolean {
+	if (until === undefined) return false
+	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs
 }
 
 function checkPlace(place: Place): Place {

@@ -21,6 +21,12 @@ export interface ReplayOptions extends LogFilter {
 	limit?: number
 	/** `'max'`: as fast as the target takes them. A number: at so many times the speed of life. Default `'max'`. */
 	speed?: 'max' | number
+	/**
+	 * The longest distance between two records, in milliseconds of the recording, that a paced replay waits for; a longer one is shortened to it.
+	 * `Infinity` waits for any. Default: less than an hour is waited for in full, and more not at all: the clock was set then, or nothing happened.
+	 * `shortened` of the summary counts them.
+	 */
+	gapMsMax?: number
 	/** How many records may be with the target at a time. Default 1: all of them in order. */
 	concurrency?: number
 	/** With `concurrency`, records of one key stay in order. Default: the node and daemon that a record is of. */
@@ -35,7 +41,7 @@ export interface ReplayOptions extends LogFilter {
 	dryRun?: boolean
 	/** Ends the replay; what is with the target is waited for. */
 	signal?: AbortSignal
-	/** Called about every `progressMs`, default 1,000. */
+	/** Called about every `progressMs`, default 1,000, also while a record is waited for. */
 	onProgress?: (progress: ReplayProgress) => void
 	progressMs?: number
 	/** The chain that records without an origin are of, where the source does not say. Default `'replay'`. */
@@ -48,6 +54,7 @@ export interface ResolvedReplayOptions {
 	readonly query: LogFilter
 	readonly limit: number
 	readonly rate: number
+	readonly gapMsMax: number | undefined
 	readonly concurrency: number
 	readonly key: (record: LogRecord) => unknown
 	readonly retries: number
@@ -64,6 +71,7 @@ export interface ResolvedReplayOptions {
 const NAMES = [
 	'limit',
 	'speed',
+	'gapMsMax',
 	'concurrency',
 	'key',
 	'retries',
@@ -98,6 +106,7 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 		query,
 		limit: limit === undefined ? Number.POSITIVE_INFINITY : checkWholeNumber('limit', limit, 0),
 		rate: speed === 'max' ? Number.POSITIVE_INFINITY : checkRate('speed', speed, "'max' or a number above 0"),
+		gapMsMax: ifGiven('gapMsMax', options.gapMsMax, checkGap),
 		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1, 1),
 		key: checkFunction('key', key),
 		retries: checkWholeNumber('retries', options.retries ?? 2, 0),
@@ -116,6 +125,11 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 export function checkRate(name: string, rate: unknown, allowed: string): number {
 	if (typeof rate === 'number' && Number.isFinite(rate) && rate > 0) return rate
 	throw invalidOption(name, rate, allowed)
+}
+
+function checkGap(name: string, gapMsMax: number): number {
+	if (typeof gapMsMax === 'number' && gapMsMax >= 0) return gapMsMax
+	throw invalidOption(name, gapMsMax, 'a number of milliseconds from 0, or Infinity')
 }
 
 function refuseInverted({ fromSeq, toSeq, sinceMs, untilMs }: ResolvedFilter): void {

@@ -1,3 +1,5 @@
+import type { Shortened } from './pacer.ts'
+
 /** What a replay did. Plain data: `JSON.stringify` keeps all of it. */
 
 export interface ReplaySummary {
@@ -30,6 +32,8 @@ export interface ReplaySummary {
 	 */
 	readonly nextSeq: number | undefined
 	readonly elapsedMs: number
+	/** Distances between times that a paced replay did not wait for in full, and what it left out of them in all. */
+	readonly shortened: Shortened
 	/** By how much the latest record came late; 0 where nothing was paced. */
 	readonly lateMsMax: number
 }
@@ -47,4 +51,6 @@ export interface ReplayProgress {
 	/** Of the record that was begun last. */
 	readonly seq: number
 	readonly tsMs: number
+	/** The record that is waited for, and for how many milliseconds; undefined while records come. */
+	readonly waitsFor?: { readonly seq: number; readonly tsMs: number; readonly waitMs: number }
 }

@@ -63,10 +63,11 @@ class Replay {
 	constructor(source: BatchSource | RecordSource, target: ReplayTarget, options: ResolvedReplayOptions) {
 		this.#source = source
 		this.#options = options
-		this.#pacer = new Pacer(options.clock, options.rate)
+		this.#pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
 		this.#delivery = new Delivery(options.dryRun ? NOWHERE : target, options)
 		const sourceId = options.sourceId ?? source.chainId ?? 'replay'
-		this.#tally = new Tally(this.#delivery, { ...options, sourceId, keepsGaps: target.keepsGaps === true })
+		const keepsGaps = target.keepsGaps === true
+		this.#tally = new Tally(this.#delivery, { ...options, sourceId, keepsGaps, pacer: this.#pacer })
 	}
 
 	async run(): Promise<ReplaySummary> {
@@ -138,8 +139,7 @@ class Replay {
 					const wanted = this.#wanted(record)
 					if (wanted === undefined) continue
 					this.#tally.next(wanted)
-					const lateMs =
-						this.#options.rate === Number.POSITIVE_INFINITY ? 0 : await this.#pacer.due(wanted.tsMs)
+					const lateMs = this.#options.rate === Number.POSITIVE_INFINITY ? 0 : await this.#due(wanted)
 					if (this.#isOver) return
 					this.#tally.begin(wanted, lateMs)
 					const taken = take(wanted)
@@ -152,6 +152,10 @@ class Replay {
 			if (this.#aborted) returned.catch(() => {})
 			else await returned
 		}
+	}
+
+	#due(record: LogRecord): Promise<number> {
+		return this.#pacer.due(record.tsMs, undefined, (waitMs) => this.#tally.waiting(record, waitMs))
 	}
 
 	get #hasEnough(): boolean {

@@ -2,12 +2,14 @@
 import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { Delivery } from './delivery.ts'
+import type { Pacer } from './pacer.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
 
 export interface TallyOptions {
 	/** The chain of records without an origin. */
 	readonly sourceId: string
 	readonly keepsGaps: boolean
+	readonly pacer: Pacer
 	readonly clock: ReplayClock
 	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
 	readonly progressMs: number
@@ -58,6 +60,16 @@ export class Tally {
 		this.#nextSeq = seq
 	}
 
+	/** Says what is waited for. Returns after how many milliseconds to ask again. */
+	waiting({ seq, tsMs }: LogRecord, waitMs: number): number {
+		const { onProgress, progressMs, clock } = this.#options
+		if (onProgress === undefined || this.#last === undefined) return Number.POSITIVE_INFINITY
+		const silentMs = clock.now() - this.#toldMs
+		if (silentMs < progressMs) return progressMs - silentMs
+		this.#tell(this.#last, { waitsFor: { seq, tsMs, waitMs } })
+		return progressMs
+	}
+
 	begin(record: LogRecord, lateMs: number): void {
 		this.taken++
 		this.#lateMsMax = Math.max(this.#lateMsMax, lateMs)
@@ -66,9 +78,13 @@ export class Tally {
 		this.#outstanding.add(record)
 		const { onProgress, progressMs, clock } = this.#options
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
-		this.#toldMs = clock.now()
+		this.#tell(record)
+	}
+
+	#tell({ seq, tsMs }: LogRecord, more: Pick<ReplayProgress, 'waitsFor'> = {}): void {
+		this.#toldMs = this.#options.clock.now()
 		const { replayed, failed } = this.#delivery.counts
-		onProgress({ replayed, failed, seq: record.seq, tsMs: record.tsMs })
+		this.#options.onProgress?.({ replayed, failed, seq, tsMs, ...more })
 	}
 
 	end(record: LogRecord): void {
@@ -106,6 +122,7 @@ export class Tally {
 			ended,
 			nextSeq: this.#goOnSeq,
 			elapsedMs: this.#options.clock.now() - this.#begunMs,
+			shortened: this.#options.pacer.shortened,
 			lateMsMax: this.#lateMsMax,
 		}
 	}

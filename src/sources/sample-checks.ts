@@ -27,7 +27,8 @@ export class SampleChecks {
 
 	/**
 	 * @param tsMs by the source's own clock; undefined where it has none: then the order is that of arrival, and nothing is to be checked.
-	 * @param isFirst since the source was (re)connected: its time may be far off, because many sources send what they last had.
+	 * @param isFirst since the source was (re)connected: its time may be long past, because many sources send what they last had. No sample may
+	 * be from further in the future than half an hour: it would shut out all that follow until then.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
@@ -38,17 +39,23 @@ export class SampleChecks {
 	accept(type: string | undefined, tsMs: number | undefined, nowMs: number): void {
 		if (type !== 'null' && type !== undefined) this.memory.type ??= type
 		if (tsMs === undefined) return
-		// The first sample of a source whose clock is years ahead must not shut out all that come when it was set right.
-		const lastMs = Math.min(tsMs, nowMs + SAMPLE_TIME_WINDOW_MS)
-		this.memory.lastMs = Math.max(this.memory.lastMs ?? lastMs, lastMs)
+		this.memory.lastMs = Math.max(this.#lastMs(tsMs, nowMs) ?? tsMs, tsMs)
 	}
 
 	#judgeTime(tsMs: unknown, nowMs: number, isFirst: boolean): CheckVerdict | undefined {
 		if (tsMs === undefined) return undefined
 		if (typeof tsMs !== 'number' || !(Math.abs(tsMs) <= TIME_MAX_MS)) return 'timestamp'
-		const isWithin = tsMs >= SAMPLE_TIME_MIN_MS && Math.abs(tsMs - nowMs) <= SAMPLE_TIME_WINDOW_MS
-		if (!isWithin && !isFirst) return 'timestamp'
-		return this.memory.lastMs !== null && tsMs < this.memory.lastMs ? 'order' : undefined
+		const isTooNew = tsMs - nowMs > SAMPLE_TIME_WINDOW_MS
+		const isTooOld = tsMs < SAMPLE_TIME_MIN_MS || nowMs - tsMs > SAMPLE_TIME_WINDOW_MS
+		if (isTooNew || (isTooOld && !isFirst)) return 'timestamp'
+		const lastMs = this.#lastMs(tsMs, nowMs)
+		return lastMs !== undefined && tsMs < lastMs ? 'order' : undefined
+	}
+
+	/** The time that no sample may be before. One in the future does not hold for a sample that is not: the source's clock was set right. */
+	#lastMs(tsMs: number, nowMs: number): number | undefined {
+		const { lastMs } = this.memory
+		return lastMs === null || (lastMs > nowMs && tsMs <= nowMs) ? undefined : lastMs
 	}
 
 	#judgeType(type: string | undefined): CheckVerdict | undefined {

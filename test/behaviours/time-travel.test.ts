@@ -59,6 +59,21 @@ describe('Match', () => {
 		expect([recorder.checkpoints().length, recorder.checkpoints()[0]?.state]).toEqual([1000, 1])
 	})
 
+	test('how many events memory holds is told', () => {
+		const loop = new MeshLoop()
+		const recorder = new Recorder(loop, { maxEvents: 3 })
+		expect(recorder.eventCount).toBe(0)
+		recorder.start()
+		for (let count = 1; count <= 5; count++) {
+			loop.info('event')
+			expect(recorder.eventCount).toBe(Math.min(count, 3))
+		}
+		recorder.stop()
+		expect(recorder.eventCount).toBe(3)
+		recorder.start()
+		expect(recorder.eventCount).toBe(0)
+	})
+
 	test('0 acts as 1', () => {
 		const { loop, recorder } = recorderOf({ maxEvents: 0, maxCheckpoints: 0 })
 		recorder.start()

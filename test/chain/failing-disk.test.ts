@@ -64,7 +64,7 @@ test('an idle service resumes by itself when the disk does', async () => {
 	await nextTurn()
 	expect(appender.failure).toMatchObject({ code: 'WRITE_FAILED' })
 	disk.heal()
-	await expect.poll(() => appender.committedSeq, { timeout: 5000 }).toBe(1)
+	await expect.poll(() => appender.committedSeq).toBe(1)
 	await appender.close()
 })
 

@@ -85,6 +85,8 @@ test('a chain that is whole needs nothing, and gets nothing', async () => {
 		left: [],
 		records: 20,
 		ok: true,
+		answer: 'ok',
+		recordsLost: 0,
 	})
 	expect(filesOf(path)).toEqual(before)
 })

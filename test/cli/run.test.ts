@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
+import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { run } from '../../src/cli/run.ts'
 import { gapRecord, type LogRecord } from '../../src/record.ts'
@@ -51,18 +52,34 @@ test.each([
 	['overflow', 3],
 	['retained', 0],
 ] as const)(
-	'a gap because of %s stands out, passes every filter, and makes the status %i',
+	'a gap because of %s stands out, passes every filter, and makes the status 0, or %i with --strict',
 	async (cause, status) => {
 		const gap = gapRecord({ fromSeq: 2, toSeq: 4, count: 3, cause }, { epoch: 1, tsMs: 1_700_000_000_000 })
 		const path = await chainOf(record(1), gap, record(5))
 		const ended = await onTerminal(['dump', path, '-l', 'error', '-k', 'none', '--color', 'never'])
 		expect(ended.stdout).toContain(`----- 3 records absent (seq 2 to 4): ${cause} -----`)
 		expect(ended.stdout.trim().split('\n')).toHaveLength(1)
-		expect(ended.status).toBe(status)
-		expect((await onTerminal(['info', path])).status).toBe(status)
-		expect((await onTerminal(['verify', path])).status).toBe(status)
+		expect(ended.status).toBe(0)
+		const answer = status === 0 ? 'ok' : 'ok, 3 records lost'
+		expect((await onTerminal(['verify', path, '--color', 'never'])).stdout).toContain(
+			`node.chain: ${answer}: `,
+		)
+		for (const command of ['dump', 'info', 'verify', 'repair', 'tail']) {
+			expect([command, (await onTerminal([command, path])).status]).toEqual([command, 0])
+			expect([command, (await onTerminal([command, path, '--strict'])).status]).toEqual([command, status])
+		}
 	},
 )
+
+test('info --head prints no head that verify would not take', async () => {
+	const path = await chainOf(record(1))
+	const head = (await onTerminal(['info', path, '--head'])).stdout.trim()
+	expect((await onTerminal(['verify', path, '--head', head])).status).toBe(0)
+	writeFileSync(path, readFileSync(path).subarray(0, HEADER_BYTES))
+	const { status, stdout, stderr } = await onTerminal(['info', path, '--head'])
+	expect([status, stdout]).toEqual([2, ''])
+	expect(stderr).toContain('there is no head to keep')
+})
 
 test('$unserializable markers are shown and are no loss', async () => {
 	const path = await chainOf(record(1, { data: { f: { $unserializable: 'function' } } }))

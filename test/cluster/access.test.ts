@@ -290,7 +290,8 @@ test.concurrent.each(['an nkey', 'credentials'] as const)(
 			expect(forwarder.stats().lastError).toMatch(GIVEN)
 			file(right, path)
 			await forwarder.flushed()
-			expect(forwarder.stats()).toMatchObject({ records: 3, lastError: undefined })
+			// An answer may have come too late: then the stream is asked, and the records are not counted twice.
+			expect(forwarder.stats()).toMatchObject({ acknowledged: { seq: 3 }, lastError: undefined })
 			await forwarder.close()
 		} finally {
 			if (isNkey) await server.stop()

@@ -268,7 +268,7 @@ describe('a pulled chain', () => {
 		const [chain] = (await pullStream(address, into)).chains
 		expect(chain).toMatchObject({ records: 30, gaps: 1, unreadable: 1, outOfOrder: 4 })
 		expect((await recordsIn(chain!.path)).filter(isGap).map(({ data }) => data)).toEqual([
-			{ fromSeq: 21, toSeq: 30, count: 10, cause: 'damaged' },
+			{ fromSeq: 21, toSeq: 30, count: 10, cause: 'retained' },
 		])
 		expect((await pullStream(address, into)).records).toBe(0)
 	})

@@ -31,6 +31,19 @@ test('a stream that has no leader yet is waited for', async () => {
 	expect(await fitStream(cluster, 'mesh', 'mesh', {})).toBe(LED)
 })
 
+test('a creation time that the leader says once, before it says that of the stream, is not taken for it', async () => {
+	const [of, own] = ['2026-11-29T19:12:43.457560981Z', '2026-11-29T19:12:43.467239046Z'].map((created) => ({
+		...LED,
+		created,
+	}))
+	const transient = clusterThatSays([own!, of!], noAnswer())
+	expect(await fitStream(transient, 'mesh', 'mesh', {})).toBe(of)
+	const leaderless = clusterThatSays([LEADERLESS, own!, of!], noAnswer())
+	expect(await fitStream(leaderless, 'mesh', 'mesh', {})).toBe(of)
+	const added = clusterThatSays([notThere(), of!], own!)
+	expect(await fitStream(added, 'mesh', 'mesh', {})).toBe(of)
+})
+
 test('a stream that was made without an answer is found, and one that was not made is said', async () => {
 	const made = clusterThatSays([notThere(), LED], noAnswer())
 	expect(await fitStream(made, 'mesh', 'mesh', {})).toBe(LED)

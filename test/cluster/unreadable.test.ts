@@ -141,6 +141,33 @@ describe('messages that cannot be read', () => {
 	})
 })
 
+test('nothing is told where nothing was published by others, whatever part is read', async () => {
+	const messages = messagesOf([10, 1, 5, 10])
+	const { address: whole, publish } = await streamOf([])
+	const address = `${whole}?chain=${CHAIN_ID}`
+	// Those of another chain stand before each, so that a place in the stream is not one in the chain.
+	for (const message of messages) {
+		for (const other of messagesOf([1, 1, 1], OTHER_ID)) await publish(other, OTHER_ID)
+		await publish(message)
+	}
+	const last = run(26, 26)[0]!.tsMs
+	const parts: ChainQuery[] = [1, 5, 10, 11, 12, 16, 17, 26, 27, 1_000].map((fromSeq) => ({ fromSeq }))
+	for (const sinceMs of [0, last, last + 1, last + 1_000]) parts.push({ since: sinceMs })
+	for (const part of parts)
+		for (const reverse of [false, true]) {
+			const { given, warnings } = await readFrom(address, { ...part, reverse })
+			const { fromSeq = 1 } = part
+			const sinceMs = Number(part.since ?? 0)
+			const wanted =
+				sinceMs > last ? [] : run(1, 26).filter(({ seq, tsMs }) => seq >= fromSeq && tsMs >= sinceMs)
+			expect([part, given.toSorted((a, b) => Number(a) - Number(b)), warnings]).toEqual([
+				part,
+				wanted.map(({ seq }) => seq),
+				[],
+			])
+		}
+})
+
 test.each([false, true])(
 	'records that are published again come once, and are told: reverse %s',
 	async (reverse) => {

@@ -1,11 +1,23 @@
 import { deepStrictEqual } from 'node:assert'
+import { createECDH, createHash, createSecretKey } from 'node:crypto'
+import { BlockList } from 'node:net'
+import { PerformanceObserver } from 'node:perf_hooks'
+import { Script } from 'node:vm'
 import fc from 'fast-check'
 import { Packr, Unpackr } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { canonicalise } from '../../src/codec/canonical.ts'
-import { packDataBorrow, unpackData } from '../../src/codec/data-packer.ts'
+import { packDataBorrow } from '../../src/codec/data-packer.ts'
+import { DataReader } from '../../src/codec/data-reader.ts'
 import { fromJson, toJson } from '../../src/codec/json-dialect.ts'
 import { CANONICAL_ROWS, failure, marker } from '../support/canonical-rows.ts'
+
+function unpackData(packed: Uint8Array): unknown {
+	const reader = new DataReader(Buffer.from(packed), undefined, 0)
+	const value = reader.read(0, packed.length)
+	expect(reader.end).toBe(packed.length)
+	return value
+}
 
 describe('the canonical form', () => {
 	test.each(CANONICAL_ROWS)('of %s', (_name, given, expected) => {
@@ -19,7 +31,7 @@ describe('the canonical form', () => {
 			const { value, bytes } = canonicalise(given)
 			const packed = Uint8Array.from(packDataBorrow(value))
 			expect(packed.length).toBeLessThanOrEqual(bytes)
-			deepStrictEqual(unpackData(packed, 0, packed.length), value)
+			deepStrictEqual(unpackData(packed), value)
 			deepStrictEqual(fromJson(toJson(value)), value)
 		},
 	)
@@ -86,7 +98,7 @@ describe('the canonical form', () => {
 				if (value === undefined) return
 				const packed = Uint8Array.from(packDataBorrow(value))
 				expect(packed.length).toBeLessThanOrEqual(bytes)
-				deepStrictEqual(unpackData(packed, 0, packed.length), value)
+				deepStrictEqual(unpackData(packed), value)
 				deepStrictEqual(fromJson(toJson(value)), value)
 			}),
 			{ numRuns: 2000 },
@@ -97,6 +109,50 @@ describe('the canonical form', () => {
 		const hostile = new Proxy({}, { get: failure, ownKeys: failure, getPrototypeOf: failure, has: failure })
 		expect(canonicalise({ hostile }).value).toEqual({ hostile: marker('threw TypeError') })
 	})
+})
+
+/** Of the platform, each a class whose instances keep what they are in private. */
+const WITHOUT_FIELDS: readonly object[] = [
+	...[new Blob(['a']), new File(['a'], 'a.txt'), new Request('http://localhost/'), new Response('a')],
+	...[new AbortController(), AbortSignal.abort(), new Event('a'), new EventTarget(), new CustomEvent('a')],
+	...[new ReadableStream(), new WritableStream(), new TransformStream(), new CompressionStream('gzip')],
+	...[
+		new TextEncoder(),
+		new TextDecoder(),
+		new Intl.NumberFormat('en'),
+		new Intl.Locale('en'),
+		new BlockList(),
+	],
+	...[createSecretKey(Buffer.alloc(16)), createHash('sha256'), createECDH('secp256k1'), new Script('1')],
+	...[[][Symbol.iterator](), 'a'[Symbol.iterator](), new Set().entries(), new FinalizationRegistry(() => {})],
+	...[new PerformanceObserver(() => {}), Object.create({ inherited: 1 })],
+]
+
+test.each(WITHOUT_FIELDS.map((given) => [Object.prototype.toString.call(given), given] as const))(
+	'%s is a marker that names its class, and counted',
+	(_name, given) => {
+		const { value, markers, bytes } = canonicalise({ given })
+		expect(value).toEqual({ given: { $unserializable: expect.stringMatching(/^no fields: \w/) } })
+		expect(markers).toBe(1)
+		expect(packDataBorrow(value).length).toBeLessThanOrEqual(bytes)
+	},
+)
+
+test('a class whose entries have no end, or no pairs, is a marker', () => {
+	class Endless {
+		*entries() {
+			for (;;) yield ['a', 1]
+		}
+	}
+	Object.defineProperty(Endless.prototype, Symbol.iterator, { value: Endless.prototype.entries })
+	expect(canonicalise(new Endless()).value).toEqual(marker('too large'))
+	class Odd {
+		*entries() {
+			yield 5
+		}
+	}
+	Object.defineProperty(Odd.prototype, Symbol.iterator, { value: Odd.prototype.entries })
+	expect(canonicalise(new Odd()).value).toEqual(marker('threw TypeError'))
 })
 
 test('keys that all become the same one are told apart in time that grows with their number', () => {

@@ -93,6 +93,7 @@ test('rows come back as the records they were, with and without the ASCII shortc
 				rows: records.length,
 				epoch: 1,
 				baseTsMs: BASE_TS_MS,
+				flags: 0b111111,
 			}
 			const expected = records.map((each, index) => ({ ...each, seq: index + 1 }))
 			expect(decodeRows({ ...block, baseSeq: 1, ascii })).toEqual(expected)
@@ -114,7 +115,8 @@ test('sums over rows are those of their records, wherever the rows are cut none 
 				return data === undefined ? near : { ...near, data }
 			})
 			const { bytes, ascii } = encodeAll(records)
-			const block = { start: 0, rows: records.length, epoch: 1, baseSeq: 1, baseTsMs: BASE_TS_MS, ascii }
+			const frame = { epoch: 1, baseSeq: 1, baseTsMs: BASE_TS_MS, flags: 0b111111 }
+			const block = { start: 0, rows: records.length, ...frame, ascii }
 			const times = records.map(({ tsMs }) => tsMs)
 			expect(sumRows({ ...block, bytes, end: bytes.length })).toEqual({
 				levels: LOG_LEVELS.map((level) => records.filter((each) => each.level === level).length),

@@ -40,7 +40,7 @@ test('a service outlives a full disk: every record is in the chain afterwards, a
 	expect(statfsSync(disk).bavail).toBeLessThanOrEqual(2)
 	expect((await verifyChain(path)).ok).toBe(true)
 	unlinkSync(join(disk, 'ballast'))
-	await expect.poll(() => loop.committedSeq, { timeout: 10_000 }).toBe(published + 1)
+	await expect.poll(() => loop.committedSeq).toBe(published + 1)
 	await loop.close()
 	const chain = await openChain(path)
 	const found = await collect(chain.records())

@@ -64,6 +64,9 @@ test('--only picks by name', async () => {
 test('an option or a name that does not exist ends with status 2', async () => {
 	expect((await bench('--fast')).status).toBe(2)
 	expect((await bench('--only', 'nothing')).status).toBe(2)
+	const compare = (...args: string[]) => run(process.execPath, ['bench/compare.mjs', ...args], { cwd: ROOT })
+	for (const wrong of [[], ['.', '--work', 'nothing'], ['.', '--turn', '0'], ['.', '--seconds', 'x']])
+		expect((await compare(...wrong)).status).toBe(2)
 })
 
 test('two benches at once are refused, because they would measure each other', async () => {
@@ -73,6 +76,21 @@ test('two benches at once are refused, because they would measure each other', a
 	const { status, stderr } = await bench('--only', 'follow')
 	expect(status).toBe(1)
 	expect(stderr).toContain(`another bench is running (process ${process.pid})`)
+})
+
+test('two builds are compared in every work, with every record', { timeout: 120_000 }, async () => {
+	const small = ['--records', '200', '--turn', '100', '--seconds', '0.1', '--runs', '1']
+	const { status, stdout, stderr } = await run(process.execPath, ['bench/compare.mjs', '.', ...small], {
+		cwd: ROOT,
+	})
+	// So small that either side may win.
+	expect([0, 1], stderr).toContain(status)
+	const compared = [...stdout.matchAll(/^(?:ok|LOSS) +(\w+ \w+), 100 a turn .* ratio \d\.\d{3}/gm)]
+	const works = ['append', 'read', 'publish']
+	const wanted = works.flatMap((work) =>
+		['plain', 'request', 'error', 'wide'].map((shape) => `${work} ${shape}`),
+	)
+	expect(compared.map(([, name]) => name)).toEqual(wanted)
 })
 
 test('the stored picture and table are drawn from the stored figures', async () => {

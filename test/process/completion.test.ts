@@ -3,14 +3,14 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
-import { requirePackage } from '../support/debian-package.ts'
 import { meshChain, run } from '../support/process.ts'
+import { requirePackage } from '../support/system-packages.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 beforeAll(() => {
-	requirePackage('zsh', ['zsh', '--version'])
-	requirePackage('fish', ['fish', '--version'])
-}, 180_000)
+	requirePackage('zsh')
+	requirePackage('fish')
+})
 
 /** A folder with the script for a shell, and one file to complete. */
 async function folderWith(shell: string): Promise<string> {
@@ -64,7 +64,7 @@ test('bash completes commands, options, choices and files', async () => {
 	const names = COMMANDS.map(({ name }) => name)
 	expect(await inBash(cwd, 'mesh-chain', '')).toEqual([...names, '--help', '--version'])
 	expect(await inBash(cwd, 'mesh-chain', 'du')).toEqual(['dump'])
-	expect(await inBash(cwd, 'mesh-chain', 'dump', '--s')).toEqual(['--since', '--session'])
+	expect(await inBash(cwd, 'mesh-chain', 'dump', '--s')).toEqual(['--since', '--session', '--strict'])
 	expect(await inBash(cwd, 'mesh-chain', 'dump', '-o', '')).toEqual(['pretty', 'ndjson', 'msgpack'])
 	expect(await inBash(cwd, 'mesh-chain', 'info', '--output', 'j')).toEqual(['json'])
 	expect(await inBash(cwd, 'mesh-chain', 'dump', '--since', '')).toEqual([])

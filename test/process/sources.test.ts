@@ -118,7 +118,7 @@ describe('of a process that archives', () => {
 		await using loop = new MeshLoop()
 		await using _manager = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveMs: 50 })
 		await expect
-			.poll(async () => (await asked('status', folder, 'clock')).sources[0], { timeout: 20_000 })
+			.poll(async () => (await asked('status', folder, 'clock')).sources[0])
 			.toMatchObject({ state: 'active', connection: 'idle', rate: 0 })
 	})
 })

@@ -127,11 +127,30 @@ test('plays up to a place and pauses there', async () => {
 	const byTime = player.playUntil({ tsMs: T0 + 4500 })
 	await clock.advance(60_000)
 	await byTime
-	expect(news().map(([seq]) => seq)).toEqual([4, 5, 6])
+	expect(news().map(([seq]) => seq)).toEqual([4, 5])
+	expect(clock.now()).toBe(120_000)
 	const end = player.playUntil({ seq: 1000 })
 	await clock.advance(60_000)
 	await end
-	expect(news()).toHaveLength(4)
+	expect(news()).toHaveLength(5)
+})
+
+test('at a place that it has reached, or that lies behind it, a player hands nothing over and pauses at once', async () => {
+	const { player, clock, news } = await setUp(10)
+	const reached = [
+		[{ seq: 4 }, 3000],
+		[{ seq: 4 }, 3000],
+		[{ seq: 1 }, 3000],
+		[{ seq: 0 }, 3000],
+		[{ tsMs: T0 + 3999 }, 3999],
+		[{ tsMs: T0 + 3999 }, 3999],
+		[{ tsMs: 0 }, 3999],
+	] as const
+	for (const [until, atMs] of reached) {
+		await clock.runUntil(player.playUntil(until))
+		expect([until, player.isPaused, clock.now()]).toEqual([until, true, atMs])
+	}
+	expect(news().map(([seq]) => seq)).toEqual([1, 2, 3, 4])
 })
 
 test('begins again at the end when told to, and stops', async () => {

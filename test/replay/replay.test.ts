@@ -9,6 +9,7 @@ import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, type LogRecord } from '../../src/record.ts'
 import { replay } from '../../src/replay/replay.ts'
+import type { ReplayOptions } from '../../src/replay/replay-options.ts'
 import { AppenderTarget } from '../../src/replay/targets/appender-target.ts'
 import { LoopTarget } from '../../src/replay/targets/loop-target.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
@@ -27,9 +28,15 @@ function at(...times: number[]): LogRecord[] {
 	return times.map((ms, index) => record(index + 1, { tsMs: 1_714_200_000_000 + ms }))
 }
 
-function pacedInto(clock: ManualClock, records: readonly LogRecord[], speed: number) {
+function pacedInto(
+	clock: ManualClock,
+	records: readonly LogRecord[],
+	speed: number,
+	options: ReplayOptions = {},
+) {
 	const seen: [number, number][] = []
-	const done = replay(from(records), ({ seq }) => void seen.push([seq, clock.now()]), { speed, clock })
+	const take = ({ seq }: LogRecord) => void seen.push([seq, clock.now()])
+	const done = replay(from(records), take, { speed, clock, ...options })
 	return { seen, done }
 }
 
@@ -196,7 +203,7 @@ describe('paced', () => {
 	test('a wait that is longer than a timer can hold is kept', async () => {
 		const clock = new ManualClock()
 		const days30 = 30 * 24 * 3_600_000
-		const { seen, done } = pacedInto(clock, at(0, days30), 1)
+		const { seen, done } = pacedInto(clock, at(0, days30), 1, { gapMsMax: Number.POSITIVE_INFINITY })
 		await clock.advance(2 ** 31)
 		expect(seen).toHaveLength(1)
 		await clock.advance(days30)
@@ -386,15 +393,19 @@ describe('a signal', () => {
 
 test('progress is told', async () => {
 	const clock = new ManualClock()
-	const told: number[] = []
+	const told: unknown[] = []
 	const done = replay(from(at(0, 1500, 1600, 3000)), () => {}, {
 		speed: 1,
 		clock,
-		onProgress: ({ seq }) => void told.push(seq),
+		onProgress: ({ seq, waitsFor }) => void told.push([clock.now(), seq, waitsFor?.seq, waitsFor?.waitMs]),
 	})
 	await clock.advance(10_000)
 	await done
-	expect(told).toEqual([2, 4])
+	expect(told).toEqual([
+		[1000, 1, 2, 500],
+		[2000, 3, 4, 1000],
+		[3000, 4, undefined, undefined],
+	])
 })
 
 test('a source that fails while several are on their way waits for those', async () => {

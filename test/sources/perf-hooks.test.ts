@@ -23,7 +23,10 @@ test('a block is told once, also when it began right behind a question', async (
 		read()
 		block()
 		expect(read().maxMs).toBeGreaterThanOrEqual(BLOCKED_MS - 15)
-		expect(read().maxMs).toBeLessThan(BLOCKED_MS - 15)
+		// A busy machine may stop this process between the two questions, which is a delay too.
+		const sinceMs = performance.now()
+		const { maxMs } = read()
+		expect(maxMs).toBeLessThan(Math.max(BLOCKED_MS - 15, performance.now() - sinceMs))
 	}
 	end()
 })

@@ -1,4 +1,6 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { TIME_MAX_MS } from '../../src/limits.ts'
 import { SampleChecks, typeOf } from '../../src/sources/sample-checks.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -18,13 +20,40 @@ function judged(
 
 const newChecks = () => new SampleChecks({ lastMs: null, type: null })
 
-test('a first sample of a clock that is years ahead does not shut out what comes when the clock was set right', () => {
+test('a sample from the future is dropped from the first one on, and shuts nothing out', () => {
 	const checks = newChecks()
-	expect(judged(checks, NOW + YEARS, { isFirst: true })).toBeUndefined()
+	expect(judged(checks, NOW + HALF_AN_HOUR + 1, { isFirst: true })).toBe('timestamp')
 	expect(judged(checks, NOW + YEARS)).toBe('timestamp')
-	expect(judged(checks, NOW)).toBe('order')
-	const laterMs = NOW + HALF_AN_HOUR
-	expect(judged(checks, laterMs, { nowMs: laterMs })).toBeUndefined()
+	expect(judged(checks, NOW)).toBeUndefined()
+	expect(judged(checks, NOW + HALF_AN_HOUR)).toBeUndefined()
+	expect(judged(checks, NOW + HALF_AN_HOUR - 1)).toBe('order')
+	expect(judged(checks, NOW)).toBeUndefined()
+	expect(judged(checks, NOW - 1)).toBe('order')
+})
+
+test('a last time in the future, as an earlier life may have kept one, does not hold', () => {
+	const checks = new SampleChecks({ lastMs: NOW + YEARS, type: null })
+	expect(judged(checks, NOW)).toBeUndefined()
+	expect(checks.memory.lastMs).toBe(NOW)
+	expect(judged(checks, NOW - 1)).toBe('order')
+})
+
+test('whatever times came before, a sample of this moment is stored', () => {
+	const time = fc.oneof(
+		fc.integer({ min: -2 * HALF_AN_HOUR, max: 2 * HALF_AN_HOUR }).map((ms) => NOW + ms),
+		fc.integer({ min: -TIME_MAX_MS, max: TIME_MAX_MS }),
+		fc.constantFrom(undefined, Number.NaN),
+	)
+	const before = fc.array(fc.record({ tsMs: time, isFirst: fc.boolean() }))
+	const mark = fc.option(fc.integer({ min: 0, max: TIME_MAX_MS }))
+	fc.assert(
+		fc.property(mark, before, fc.nat(HALF_AN_HOUR), (lastMs, samples, laterMs) => {
+			const checks = new SampleChecks({ lastMs, type: null })
+			for (const { tsMs, isFirst } of samples) judged(checks, tsMs, { isFirst })
+			const nowMs = NOW + laterMs
+			expect(judged(checks, nowMs, { nowMs })).toBeUndefined()
+		}),
+	)
 })
 
 test('a first sample of a clock that is years behind is kept, and shuts nothing out', () => {

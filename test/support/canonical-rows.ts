@@ -1,4 +1,5 @@
 /** The table of types in docs/FORMAT.md, row by row: what is handed in as data, and its canonical form. */
+import { runInNewContext } from 'node:vm'
 
 class Order {
 	id = 7
@@ -6,6 +7,30 @@ class Order {
 	get total(): number {
 		return this.#secret
 	}
+}
+class Money {
+	#cents = 500
+	get cents(): number {
+		return this.#cents
+	}
+}
+class Unset {
+	later: number | undefined
+}
+class Pairs {
+	*entries(): Generator<[string, number]> {
+		yield ['a', 1]
+		yield ['a', 2]
+	}
+}
+Object.defineProperty(Pairs.prototype, Symbol.iterator, { value: Pairs.prototype.entries })
+class Named extends Headers {
+	label = 'mine'
+}
+function formOf(...pairs: [string, string][]): FormData {
+	const form = new FormData()
+	for (const [key, value] of pairs) form.append(key, value)
+	return form
 }
 const nothing = undefined
 const cyclic: Record<string, unknown> = { name: 'a' }
@@ -70,6 +95,42 @@ export const CANONICAL_ROWS: readonly (readonly [string, unknown, unknown])[] = 
 		[Promise.resolve(), new WeakMap()],
 		[marker('not data'), marker('not data')],
 	],
+	[
+		'Headers',
+		new Headers({ 'x-request-id': 'r-1', accept: '*/*' }),
+		{ accept: '*/*', 'x-request-id': 'r-1' },
+	],
+	['a subclass of Headers', new Named({ a: '1' }), { a: '1' }],
+	['search parameters', new URLSearchParams('page=2&sort=name'), { page: '2', sort: 'name' }],
+	[
+		'search parameters with a key that is repeated',
+		new URLSearchParams('a=1&b=2&a=3'),
+		{
+			$map: [
+				['a', '1'],
+				['b', '2'],
+				['a', '3'],
+			],
+		},
+	],
+	['a form', formOf(['amount', '5']), { amount: '5' }],
+	['a form with the key __proto__', formOf(['__proto__', 'x']), { __proto_: 'x' }],
+	[
+		'a class that iterates as a Map does',
+		new Pairs(),
+		{
+			$map: [
+				['a', 1],
+				['a', 2],
+			],
+		},
+	],
+	['an instance with private fields alone', new Money(), marker('no fields: Money')],
+	['an instance whose fields are not set', new Unset(), marker('no fields: Unset')],
+	['an empty object', [{}, Object.create(null)], [{}, {}]],
+	['an empty object of another realm', runInNewContext('({ a: {}, b: [] })'), { a: {}, b: [] }],
+	['iterators', [new Map().keys()], [marker('no fields: Map Iterator')]],
+	['namespaces', [Math, Reflect], [marker('no fields: Math'), marker('no fields: Reflect')]],
 	['cycles', cyclic, { name: 'a', self: marker('cycle') }],
 	[
 		'getters that throw',

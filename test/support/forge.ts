@@ -20,14 +20,47 @@ export function forgeHeader(fields: Partial<Header> = {}): Buffer {
 	})
 }
 
+/** A frame whose rows are bytes of any kind. */
+export interface ForgedFrame {
+	readonly rows: Uint8Array
+	/** How many there are, by what the frame says. Default: 1. */
+	readonly count?: number
+	/** Default: level info. */
+	readonly flags?: number
+	readonly epoch?: number
+	readonly baseSeq?: number
+	readonly baseTsMs?: number
+}
+
+export const FORGED_TS_MS = 1_700_000_000_000
+
+/** A file of frames, one behind the other, seqs counted on where a frame does not name its own. */
+export function forgeFrames(frames: readonly ForgedFrame[]): Buffer {
+	const parts: Buffer[] = [forgeHeader()]
+	let offset = HEADER_BYTES
+	let nextSeq = 1
+	for (const {
+		rows,
+		count = 1,
+		flags = 0b100,
+		epoch = 1,
+		baseSeq = nextSeq,
+		baseTsMs = FORGED_TS_MS,
+	} of frames) {
+		const target = Buffer.alloc(frameBytesMax(rows.length))
+		const encoded = { length: rows.length, copyTo: (to: Buffer, pos: number) => to.set(rows, pos) }
+		const head = { flags, epoch, baseSeq, baseTsMs, rows: count }
+		const length = encodeFrame(target, 0, head, encoded, offset, identityChecksum(ID, 0))
+		parts.push(target.subarray(0, length))
+		offset += length
+		nextSeq = baseSeq + count
+	}
+	return Buffer.concat(parts)
+}
+
 /** A chain of one frame that claims to hold so many rows, whose bytes are anything. */
 export function forgeChain(rows: Uint8Array, claimedRows = 1, flags = 0b100): Buffer {
-	const header = forgeHeader()
-	const target = Buffer.alloc(frameBytesMax(rows.length))
-	const encoded = { length: rows.length, copyTo: (to: Buffer, pos: number) => to.set(rows, pos) }
-	const head = { flags, epoch: 1, baseSeq: 1, baseTsMs: 1_700_000_000_000, rows: claimedRows }
-	const length = encodeFrame(target, 0, head, encoded, HEADER_BYTES, identityChecksum(ID, 0))
-	return Buffer.concat([header, target.subarray(0, length)])
+	return forgeFrames([{ rows, count: claimedRows, flags }])
 }
 
 /** Changes a record and works the checksums out again: what an attacker without the later links can do. */

@@ -5,6 +5,7 @@
 import type { FileStat, FileSystem } from '../../src/file-system.ts'
 
 export const SECTOR_BYTES = 512
+const BLOCK_BYTES = 4096
 const O_CREAT = 0o100
 const O_EXCL = 0o200
 const DIRECTORY = Symbol('directory')
@@ -42,6 +43,8 @@ export class MemoryFileSystem implements FileSystem {
 	#nextFd = 100
 	#nextIno = 1
 	readonly #bootId: string
+	/** Bytes that all files together may hold, in blocks of {@link BLOCK_BYTES}: beyond it a write is short, and then fails. */
+	capacity = Number.POSITIVE_INFINITY
 	/** Called after every operation that changes something. */
 	onOperation: ((operation: string) => void) | undefined
 
@@ -146,8 +149,10 @@ export class MemoryFileSystem implements FileSystem {
 		return bytes.copy(buffer, offset, position, Math.min(bytes.length, position + length))
 	}
 
-	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number {
+	writeSync(fd: number, buffer: Uint8Array, offset: number, wanted: number, position: number): number {
 		const inode = this.#file(fd)
+		const length = Math.min(wanted, this.#roomIn(inode) - position)
+		if (length <= 0 && wanted > 0) throw failure('ENOSPC', 'write')
 		this.#resize(inode, Math.max(inode.bytes.length, position + length))
 		inode.bytes.set(buffer.subarray(offset, offset + length), position)
 		for (let at = position; at < position + length; at += SECTOR_BYTES - (at % SECTOR_BYTES)) {
@@ -155,6 +160,20 @@ export class MemoryFileSystem implements FileSystem {
 		}
 		this.#did('write')
 		return length
+	}
+
+	/** Of all files that have a name or are open. */
+	get usedBytes(): number {
+		const open = [...this.#open.values()].filter((inode) => inode !== DIRECTORY)
+		const inodes = new Set([...this.#names.values(), ...open])
+		return [...inodes].reduce((sum, { bytes }) => sum + blocksOf(bytes.length), 0)
+	}
+
+	/** How long a file may become: what is allocated to it may be written at any time. */
+	#roomIn(inode: Inode): number {
+		if (this.capacity === Number.POSITIVE_INFINITY) return this.capacity
+		const allocated = blocksOf(inode.bytes.length)
+		return allocated + Math.max(0, Math.floor((this.capacity - this.usedBytes) / BLOCK_BYTES)) * BLOCK_BYTES
 	}
 
 	fstatSync(fd: number): FileStat {
@@ -299,6 +318,10 @@ export class MemoryFileSystem implements FileSystem {
 		inode.bytes.copy(resized)
 		inode.bytes = resized
 	}
+}
+
+function blocksOf(bytes: number): number {
+	return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
 }
 
 function rebuilt(

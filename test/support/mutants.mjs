@@ -1,72 +1,130 @@
 /**
  * `npm run test:mutants`: takes one safety after the other away, in a copy of the project, builds it, and asks whether a test fails. A mutant that
  * survives is a safety that nobody would miss.
+ *
+ *   npm run test:mutants -- [--area NAME] [part of a mutant's name …]
+ *
+ * One lane for each core, each with a copy of its own. Without arguments all tests are first run without any mutant: they have to pass.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
 
 const ROOT = join(import.meta.dirname, '..', '..')
+/** A mutant that makes a test hang is killed too. */
+const RUN_MS_MAX = 600_000
 
 /** Each file of the folder lists mutants of one area: the text in a file, what stands there instead, and the tests that must miss it. */
 const FOLDER = join(import.meta.dirname, 'mutants')
-const MUTANTS = []
-for (const name of readdirSync(FOLDER).toSorted()) MUTANTS.push(...(await import(join(FOLDER, name))).default)
+const AREAS = readdirSync(FOLDER)
+	.toSorted()
+	.map((name) => name.replace('.mjs', ''))
 
-const wanted = process.argv.slice(2)
-const copy = mkdtempSync(join(tmpdir(), 'mesh-chain-mutants-'))
-let survived = 0
-let lastOutput = ''
+const { values, positionals: words } = parseArgs({
+	allowPositionals: true,
+	options: { area: { type: 'string', multiple: true, default: AREAS } },
+})
+const mutants = []
+for (const area of values.area) mutants.push(...(await import(join(FOLDER, `${area}.mjs`))).default)
+const wanted = mutants.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+const begunMs = Date.now()
+const survivors = []
+const queue = [...wanted]
+const lanes = Array.from({ length: Math.min(availableParallelism(), queue.length) }, copyOfProject)
 try {
+	if (process.argv.length === 2) await control(lanes[0])
+	await Promise.all(lanes.map(work))
+} finally {
+	for (const lane of lanes) rmSync(lane, { recursive: true, force: true })
+}
+const minutes = ((Date.now() - begunMs) / 60_000).toFixed(0)
+const verdict = survivors.length === 0 ? 'every one was killed' : `survived: ${survivors.join('; ')}`
+console.log(`${wanted.length} mutants in ${minutes} minutes, ${verdict}`)
+process.exitCode = survivors.length === 0 ? 0 : 1
+
+function copyOfProject() {
+	const copy = mkdtempSync(join(tmpdir(), 'mesh-chain-mutants-'))
 	const files = spawnSync('git', ['ls-files', '-co', '--exclude-standard'], {
 		cwd: ROOT,
 		encoding: 'utf8',
 	}).stdout
-	for (const file of files.split('\n').filter((name) => name !== '' && !name.startsWith('bench/'))) {
+	for (const file of files.split('\n').filter((name) => name !== '' && !name.startsWith('bench/')))
 		cpSync(join(ROOT, file), join(copy, file), { recursive: true })
-	}
 	symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
-	// Whatever fails must fail because of the mutant.
-	const tests = [...new Set(MUTANTS.flatMap((mutant) => mutant.tests))]
-	const control = { file: 'package.json', from: '"type": "module"', to: '"type": "module"', tests }
-	if (wanted.length === 0 && tryMutant(control) !== 'SURVIVED')
-		throw new Error(`these tests fail without any mutant:\n${lastOutput}`)
-	for (const mutant of MUTANTS) {
-		if (wanted.length > 0 && !wanted.some((word) => mutant.name.includes(word))) continue
-		const begun = Date.now()
-		const outcome = tryMutant(mutant)
-		if (outcome !== 'killed') survived++
-		console.log(`${outcome.padEnd(9)} ${mutant.name} (${((Date.now() - begun) / 1000).toFixed(0)} s)`)
-	}
-} finally {
-	rmSync(copy, { recursive: true, force: true })
+	return copy
 }
-console.log(survived === 0 ? 'every mutant was killed' : `${survived} mutants survived`)
-process.exitCode = survived === 0 ? 0 : 1
 
-function tryMutant({ tests, also = [], ...first }) {
+/** Whatever fails must fail because of the mutant. */
+async function control(copy) {
+	const tests = [...new Set(wanted.flatMap((mutant) => mutant.tests))]
+	const { outcome, killer } = await judge(copy, tests)
+	if (outcome !== 'SURVIVED') throw new Error(`without any mutant these tests fail: ${killer}`)
+}
+
+async function work(copy) {
+	for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+		const begun = Date.now()
+		const { outcome, killer = '' } = await tryMutant(copy, mutant)
+		if (outcome !== 'killed') survivors.push(mutant.name)
+		const seconds = ((Date.now() - begun) / 1000).toFixed(0)
+		console.log(
+			`${outcome.padEnd(9)} ${mutant.name} (${seconds} s)${killer === '' ? '' : `\n          ${killer}`}`,
+		)
+	}
+}
+
+async function tryMutant(copy, { tests, also = [], ...first }) {
 	const originals = new Map()
 	for (const { file, from, to, prepare = ['', ''] } of [first, ...also]) {
 		const path = join(copy, file)
 		const text = readFileSync(path, 'utf8')
 		if (!originals.has(path)) originals.set(path, text)
 		const prepared = text.replace(prepare[0], () => prepare[1])
-		if (prepared.split(from).length !== 2) throw new Error(`${file} does not hold exactly once: ${from}`)
+		if (prepared.split(from).length !== 2)
+			return { outcome: 'ABSENT', killer: `${file} does not hold exactly once: ${from}` }
 		writeFileSync(
 			path,
 			prepared.replace(from, () => to),
 		)
 	}
 	try {
-		const tsup = join('node_modules', 'tsup', 'dist', 'cli-default.js')
-		if (spawnSync(process.execPath, [tsup, '--no-dts'], { cwd: copy }).status !== 0) return 'unbuilt'
-		const vitest = join('node_modules', 'vitest', 'vitest.mjs')
-		const args = [vitest, 'run', '--bail=1', '--testTimeout=60000', ...tests]
-		const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: copy, timeout: 600_000 })
-		lastOutput = `${stdout}\n${stderr}`.slice(-5000)
-		return status === 0 ? 'SURVIVED' : 'killed'
+		return await judge(copy, tests)
 	} finally {
 		for (const [path, text] of originals) writeFileSync(path, text)
 	}
+}
+
+/** Builds the copy, runs the tests, and names the first one that failed. */
+async function judge(copy, tests) {
+	const tsup = join('node_modules', 'tsup', 'dist', 'cli-default.js')
+	if ((await ended(copy, [tsup, '--no-dts'])) !== 0) return { outcome: 'unbuilt' }
+	const results = join(copy, 'results.json')
+	const vitest = join('node_modules', 'vitest', 'vitest.mjs')
+	const reporter = ['--reporter=json', `--outputFile=${results}`]
+	rmSync(results, { force: true })
+	const status = await ended(copy, [vitest, 'run', '--bail=1', '--testTimeout=60000', ...reporter, ...tests])
+	return status === 0 ? { outcome: 'SURVIVED' } : { outcome: 'killed', killer: killerIn(results, copy) }
+}
+
+function ended(cwd, args) {
+	return new Promise((resolve) => {
+		const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', timeout: RUN_MS_MAX })
+		child.on('exit', (status) => resolve(status))
+	})
+}
+
+function killerIn(results, copy) {
+	try {
+		const { testResults } = JSON.parse(readFileSync(results, 'utf8'))
+		for (const { name, status, assertionResults } of testResults) {
+			const failed = assertionResults.find((test) => test.status === 'failed')
+			if (failed !== undefined) return `${relative(copy, name)} > ${failed.fullName}`
+			if (status === 'failed') return relative(copy, name)
+		}
+	} catch {
+		// It was ended, or ended itself, before it could write.
+	}
+	return 'the run did not end by itself'
 }

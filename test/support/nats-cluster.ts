@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { onTestFinished } from 'vitest'
-import { requirePackage } from './debian-package.ts'
 import { freePort } from './free-port.ts'
 import { freeze } from './nats-server.ts'
+import { requirePackage } from './system-packages.ts'
 import { temporaryFolder } from './temporary.ts'
 
 const SERVERS = 3
@@ -192,7 +192,7 @@ export class NatsCluster {
 
 /** None of its servers is there yet. They end with the test, however that ends. */
 export async function newNatsCluster(): Promise<NatsCluster> {
-	requirePackage('nats-server', ['nats-server', '--version'])
+	requirePackage('nats-server')
 	const free = await Promise.all(Array.from({ length: 3 * SERVERS }, freePort))
 	const ports = Array.from({ length: SERVERS }, (_unused, index) => {
 		const [client, route, monitor] = free.slice(3 * index)

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nkeys } from '@nats-io/transport-node'
-import { requirePackage } from './debian-package.ts'
+import { requirePackage } from './system-packages.ts'
 
 type KeyPair = ReturnType<typeof nkeys.createUser>
 
@@ -86,7 +86,7 @@ export class Authority {
 	readonly caFile: string
 
 	constructor(folder: string, name: string) {
-		requirePackage('openssl', ['openssl', 'version'])
+		requirePackage('openssl')
 		this.#folder = folder
 		this.#name = name
 		this.caFile = this.#path(name, 'pem')

@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { requirePackage } from './debian-package.ts'
 import { freePort } from './free-port.ts'
+import { requirePackage } from './system-packages.ts'
 
 export interface NatsServer {
 	readonly url: string
@@ -30,7 +30,7 @@ export interface NatsServerOptions {
 }
 
 export async function startNats({ port, storeDir, args = [] }: NatsServerOptions = {}): Promise<NatsServer> {
-	requirePackage('nats-server', ['nats-server', '--version'])
+	requirePackage('nats-server')
 	const own = port ?? (await freePort())
 	const jetStream = storeDir === undefined ? [] : ['-js', '-sd', storeDir]
 	const command = ['-a', '127.0.0.1', '-p', String(own), ...jetStream, ...args]

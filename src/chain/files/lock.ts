@@ -35,6 +35,8 @@ interface HolderText extends LockHolder {
 	readonly startTime: string | undefined
 	readonly bootId: string | undefined
 	readonly pidNamespace: string | undefined
+	/** Records that its close could not write; only of a holder that has let go. */
+	readonly unwritten?: number
 }
 
 /**
@@ -50,8 +52,10 @@ export interface Lock {
 	/**
 	 * Lets go, and removes the lock file; unless a chain was left unclosed: then the file stays, where the kernel had the lock, and
 	 * tells the next writer that the kernel has seen this one go.
+	 *
+	 * @param unwritten how many records a close that failed has given up; the file that stays says so.
 	 */
-	release(isUnclosed: boolean): void
+	release(isUnclosed: boolean, unwritten?: number): void
 }
 
 /** Where the lock of a chain lies. */
@@ -126,7 +130,9 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 /** The live process that holds a chain open for writing, as far as this process can tell. */
 export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
 	const holder = readHolderText(system, chainPath)
-	if (holder === undefined || liveness(system, holder) === 'dead') return undefined
+	// Who has left a note has let go, though its process may still run.
+	const isGone = holder === undefined || holder.unwritten !== undefined || liveness(system, holder) === 'dead'
+	if (isGone) return undefined
 	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
 }
 
@@ -141,6 +147,12 @@ export function lockObstacle(system: FileSystem, chainPath: string): string | un
 	} finally {
 		if (fd !== undefined) closeQuietly(system, fd)
 	}
+}
+
+/** How many records the last writer gave up when it could not close the chain; undefined where nothing says that it did. */
+export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
+	const unwritten = readHolderText(system, chainPath)?.unwritten
+	return Number.isSafeInteger(unwritten) ? unwritten : undefined
 }
 
 /** Without the kernel: whoever's file has the name has the lock, and a holder that is dead for certain loses it. */
@@ -209,9 +221,10 @@ interface HeldLock {
 }
 
 function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, kernel }: HeldLock): Lock {
+	const text = ourselves(system, nowMs, kernel)
 	try {
 		system.ftruncateSync(fd, 0)
-		writeFully(system, fd, Buffer.from(`${JSON.stringify(ourselves(system, nowMs, kernel))}\n`), 0)
+		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
 		// On a full disk the kernel's lock still holds; only its text is missing. A lock that is a file is nothing without it.
 		if (systemCode(error) !== 'ENOSPC' || !kernel) throw error
@@ -222,15 +235,28 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 			return provenance()
 		},
 		isHeld: () => held && isStillNamed(system, fd, path),
-		release(isUnclosed) {
+		release(isUnclosed, unwritten) {
 			if (!held) return
 			held = false
 			try {
+				if (kernel && isUnclosed && unwritten !== undefined) leaveNote(system, fd, text, unwritten)
 				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
 			} finally {
 				closeQuietly(system, fd)
 			}
 		},
+	}
+}
+
+/** In the place of the text, and no longer than that: on a full disk there is no room for more. */
+function leaveNote(system: FileSystem, fd: number, text: HolderText, unwritten: number): void {
+	const { kernel, pid, host, sinceMs } = text
+	const length = JSON.stringify(text).length
+	const note = JSON.stringify({ kernel, pid, host, sinceMs, unwritten }).padEnd(length)
+	try {
+		writeFully(system, fd, Buffer.from(`${note}\n`), 0)
+	} catch {
+		// Whoever looks is told less.
 	}
 }
 

@@ -7,6 +7,7 @@ import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
+	NOT_THERE,
 	O_RDONLY,
 	openOurs,
 	readFully,
@@ -147,7 +148,7 @@ export function endsRepaired(
 
 /** Retention may remove a file between the listing and the look into it; a link, a folder or a socket is no segment. */
 function isGone(error: unknown): boolean {
-	return ['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE'].includes(systemCode(error) ?? '')
+	return NOT_THERE.includes(systemCode(error) ?? '')
 }
 
 function sortSegments(segments: Segment[]): Segment[] {

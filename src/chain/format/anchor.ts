@@ -30,15 +30,26 @@
  * The link before the first anchor is the SHA-256 of the header.
  */
 import { createHash } from 'node:crypto'
-import { isGap, isOwnKind, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
+import { SEQ_MAX, TIME_MAX_MS } from '../../limits.ts'
+import {
+	isEpoch,
+	isGap,
+	isOwnKind,
+	isSeq,
+	LOG_LEVELS,
+	type LogRecord,
+	levelIndex,
+	toRecordTime,
+} from '../../record.ts'
 import { checksum, entrySeed, identityChecksum } from './checksum.ts'
-import { readDouble, writeDouble } from './double.ts'
+import { hasTags, readDouble, tagged, writeDouble } from './double.ts'
 import { CHAIN_ID_BYTES, LINK_BYTES } from './header.ts'
 
 export const ANCHOR_BYTES = 263
 export const BOOT_ID_BYTES = 16
 
 const LEAD = Buffer.concat([Buffer.from([0x9f, 0xa6]), Buffer.from('anchor')])
+export const ANCHOR_LEAD_BYTES = LEAD.length
 const CRC_AT = LEAD.length
 const BODY_AT = CRC_AT + 5
 const ID_AT = BODY_AT + 2
@@ -56,6 +67,28 @@ const KEPT_FROM_AT = DURABLE_AT + 9
 const BACK_AT = KEPT_FROM_AT + 9
 const DETAIL_AT = BACK_AT + 1 + 5 * 9 + 1
 const LINK_AT = DETAIL_AT + 9
+
+/** Every byte of an anchor that is the same in all of them. */
+const TAGS = tagged(ANCHOR_BYTES, [
+	[0, ...LEAD, 0xce],
+	[BODY_AT, 0xc4, CHAIN_ID_BYTES],
+	[SEGMENT_AT - 1, 0x92, 0xce],
+	[OFFSET_AT, 0xcb],
+	[EPOCH_AT - 1, 0x92, 0xce],
+	[BOOT_AT, 0xc4, BOOT_ID_BYTES],
+	[WRITTEN_AT, 0xcb],
+	[NEXT_SEQ_AT, 0xcb],
+	[LEVELS_AT, 0x90 | LOG_LEVELS.length],
+	...LOG_LEVELS.map((_level, index) => [LEVELS_AT + 1 + 9 * index, 0xcb]),
+	[SPAN_AT, 0x93, 0xcb],
+	[SPAN_AT + 10, 0xcb],
+	[DURABLE_AT, 0xcb],
+	[KEPT_FROM_AT, 0xcb],
+	[BACK_AT, 0x96],
+	...[0, 1, 2, 3, 4].map((index) => [BACK_AT + 1 + 9 * index, 0xcb]),
+	[DETAIL_AT, 0xcb],
+	[LINK_AT, 0xc4, LINK_BYTES],
+])
 
 const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
@@ -143,40 +176,25 @@ export function encodeAnchor(
 	anchor: Omit<Anchor, 'link'>,
 	span: LinkedSpan,
 ): Buffer {
-	const bytes = Buffer.alloc(ANCHOR_BYTES)
-	LEAD.copy(bytes, 0)
-	bytes[CRC_AT] = 0xce
-	bytes[BODY_AT] = 0xc4
-	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
+	const bytes = Buffer.from(TAGS.bytes)
 	bytes.set(chain.id, ID_AT)
-	bytes[SEGMENT_AT - 1] = 0x92
-	bytes[SEGMENT_AT] = 0xce
 	bytes.writeUInt32BE(chain.segment, SEGMENT_AT + 1)
 	writeDouble(bytes, OFFSET_AT, anchor.offset)
 	bytes[REASON_AT] = REASONS.indexOf(anchor.reason)
-	bytes[EPOCH_AT - 1] = 0x92
-	bytes[EPOCH_AT] = 0xce
 	bytes.writeUInt32BE(anchor.epoch, EPOCH_AT + 1)
-	bytes[BOOT_AT] = 0xc4
-	bytes[BOOT_AT + 1] = BOOT_ID_BYTES
 	bytes.set(anchor.bootId, BOOT_AT + 2)
-	writeDouble(bytes, WRITTEN_AT, anchor.writtenMs)
+	writeDouble(bytes, WRITTEN_AT, toRecordTime(anchor.writtenMs))
 	writeDouble(bytes, NEXT_SEQ_AT, anchor.nextSeq)
-	bytes[LEVELS_AT] = 0x90 | LOG_LEVELS.length
 	for (const [index, count] of anchor.levelCounts.entries())
 		writeDouble(bytes, LEVELS_AT + 1 + 9 * index, count)
-	bytes[SPAN_AT] = 0x93
 	writeExtent(bytes, SPAN_AT + 1, anchor.span)
 	writeDouble(bytes, DURABLE_AT, anchor.durableOffset)
 	writeDouble(bytes, KEPT_FROM_AT, anchor.keptFromSeq)
-	bytes[BACK_AT] = 0x96
 	writeDouble(bytes, BACK_AT + 1, anchor.previousOffset)
 	writeDouble(bytes, BACK_AT + 10, anchor.ordinal)
 	writeDouble(bytes, BACK_AT + 19, anchor.jumpOffset)
 	writeExtent(bytes, BACK_AT + 28, anchor.jump)
 	writeDouble(bytes, DETAIL_AT, anchor.detail)
-	bytes[LINK_AT] = 0xc4
-	bytes[LINK_AT + 1] = LINK_BYTES
 	bytes.set(anchorLink(bytes, span), LINK_AT + 2)
 	const seed = entrySeed(chain.idChecksum, anchor.offset, ANCHOR_BYTES)
 	bytes.writeUInt32BE(checksum(bytes, BODY_AT, ANCHOR_BYTES, seed), CRC_AT + 1)
@@ -266,9 +284,18 @@ export function decodeAnchor(
 		return undefined
 	const seed = entrySeed(idChecksum, offset, ANCHOR_BYTES)
 	const crc = checksum(bytes, pos + BODY_AT, pos + ANCHOR_BYTES, seed)
-	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== crc) return undefined
+	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== crc || !hasTags(bytes, pos, TAGS)) return undefined
+	const id = bytes.subarray(pos + ID_AT, pos + ID_AT + CHAIN_ID_BYTES)
+	const segment = bytes.readUInt32BE(pos + SEGMENT_AT + 1)
+	const isHere = readDouble(bytes, pos + OFFSET_AT) === offset
+	if (!isHere || identityChecksum(id, segment) !== idChecksum) return undefined
 	const reason = REASONS[bytes[pos + REASON_AT]!]
 	if (reason === undefined) return undefined
+	const anchor = readFields(bytes, pos, offset, reason)
+	return isPossible(anchor) ? anchor : undefined
+}
+
+function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorReason): Anchor {
 	return {
 		offset,
 		reason,
@@ -287,6 +314,30 @@ export function decodeAnchor(
 		detail: readDouble(bytes, pos + DETAIL_AT),
 		link: Uint8Array.from(bytes.subarray(pos + LINK_AT + 2, pos + ANCHOR_BYTES)),
 	}
+}
+
+/** Whether its numbers are such as a writer has: a checksum that holds says nothing of who wrote it. */
+function isPossible(anchor: Anchor): boolean {
+	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor
+	const counts = [anchor.durableOffset, anchor.ordinal, previousOffset, jumpOffset, ...anchor.levelCounts]
+	return (
+		isEpoch(anchor.epoch, 0) &&
+		writtenMs >= 0 &&
+		writtenMs <= TIME_MAX_MS &&
+		isSeq(nextSeq - 1, 0) &&
+		isSeq(keptFromSeq - 1, -1) &&
+		counts.every((count) => isSeq(count, 0)) &&
+		previousOffset < offset &&
+		jumpOffset < offset &&
+		isExtent(anchor.span) &&
+		isExtent(anchor.jump) &&
+		Number.isInteger(detail) &&
+		Math.abs(detail) <= SEQ_MAX
+	)
+}
+
+function isExtent({ minTsMs, maxTsMs, presence }: Extent): boolean {
+	return !Number.isNaN(minTsMs) && !Number.isNaN(maxTsMs) && presence < 0x80
 }
 
 function writeExtent(bytes: Buffer, pos: number, extent: Extent): void {

@@ -17,9 +17,14 @@ const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
 /** CRC-32 of `bytes[start, end)`, going on from `crc`. */
 export function checksum(bytes: Uint8Array, start: number, end: number, crc: number): number {
 	if (end - start >= NATIVE_BYTES_MIN) return crc32(bytes.subarray(start, end), crc)
-	let state = ~crc
-	for (let pos = start; pos < end; pos++) state = (state >>> 8) ^ TABLE[(state ^ bytes[pos]!) & 0xff]!
-	return ~state >>> 0
+	return ~advance(~crc, bytes, start, end) >>> 0
+}
+
+/** The state of a CRC-32 after some more bytes. */
+function advance(state: number, bytes: Uint8Array, start: number, end: number): number {
+	let next = state
+	for (let pos = start; pos < end; pos++) next = (next >>> 8) ^ TABLE[(next ^ bytes[pos]!) & 0xff]!
+	return next
 }
 
 const place = new Uint8Array(12)
@@ -40,4 +45,96 @@ export function entrySeed(idChecksum: number, offset: number, length: number): n
 	placeView.setUint32(4, offset >>> 0)
 	placeView.setUint32(8, length)
 	return checksum(place, 0, place.length, idChecksum)
+}
+
+const BLOCK_BYTES = 256
+/** Blocks that are remembered before older ones are let go: two of the longest frames. */
+const BLOCKS_MAX = (32 * 1024 * 1024) / BLOCK_BYTES
+
+/**
+ * Checksums of overlapping stretches of one file, each in a time that does not grow with its length: about that of 512 bytes. For a search
+ * among bytes that may promise, at every position, an entry of the greatest length.
+ *
+ * CRC-32 is linear: `state(a to c) = state(0 to c) ^ zeros(state(0 to b) ^ state(a to b))`, where `zeros` appends as many zero bytes as
+ * there are from `b` to `c`. States are kept at the boundaries of blocks; what is left at both ends is worked out.
+ */
+export class StretchChecksums {
+	/** The boundary, as a number of blocks from the beginning of the file, that the first state belongs to. */
+	#first = 0
+	#count = 0
+	#states = new Uint32Array(1024)
+
+	/** As {@link checksum}, for bytes of which the first is at `base` of the file. */
+	of(bytes: Uint8Array, base: number, start: number, end: number, crc: number): number {
+		const from = Math.ceil((base + start) / BLOCK_BYTES)
+		const to = Math.floor((base + end) / BLOCK_BYTES)
+		if (to <= from) return checksum(bytes, start, end, crc)
+		this.#extend(bytes, base, from, to)
+		const before = advance(~crc, bytes, start, from * BLOCK_BYTES - base)
+		const whole = this.#stateAt(to) ^ appendZeros(this.#stateAt(from) ^ before, to - from)
+		return ~advance(whole, bytes, to * BLOCK_BYTES - base, end) >>> 0
+	}
+
+	#stateAt(block: number): number {
+		return this.#states[block - this.#first]!
+	}
+
+	#extend(bytes: Uint8Array, base: number, from: number, to: number): void {
+		const known = this.#first + this.#count - 1
+		if (this.#count === 0 || from < this.#first || known * BLOCK_BYTES < base) {
+			this.#first = from
+			this.#count = 1
+			this.#states[0] = 0
+		} else if (from - this.#first > BLOCKS_MAX) {
+			this.#states.copyWithin(0, from - this.#first, this.#count)
+			this.#count -= from - this.#first
+			this.#first = from
+		}
+		for (let block = this.#first + this.#count; block <= to; block++) {
+			const end = block * BLOCK_BYTES - base
+			if (this.#count === this.#states.length) this.#grow()
+			this.#states[this.#count] = advance(this.#states[this.#count - 1]!, bytes, end - BLOCK_BYTES, end)
+			this.#count++
+		}
+	}
+
+	#grow(): void {
+		const grown = new Uint32Array(2 * this.#states.length)
+		grown.set(this.#states)
+		this.#states = grown
+	}
+}
+
+/** `ZEROS[n]`: what 2^n blocks of zero bytes make of a state, by each of its four bytes. */
+const ZEROS: Uint32Array[] = []
+
+function appendZeros(state: number, blocks: number): number {
+	let next = state
+	for (let power = 0; blocks >>> power > 0; power++) {
+		if (((blocks >>> power) & 1) === 1) next = lookUp(zerosTable(power), next)
+	}
+	return next
+}
+
+function zerosTable(power: number): Uint32Array {
+	const known = ZEROS[power]
+	if (known !== undefined) return known
+	const zeros = new Uint8Array(BLOCK_BYTES)
+	const table = Uint32Array.from({ length: 4 * 256 }, (_unused, index) => {
+		const state = (index & 0xff) << (8 * (index >> 8))
+		if (power === 0) return advance(state, zeros, 0, BLOCK_BYTES)
+		const half = zerosTable(power - 1)
+		return lookUp(half, lookUp(half, state))
+	})
+	ZEROS[power] = table
+	return table
+}
+
+function lookUp(table: Uint32Array, state: number): number {
+	return (
+		table[state & 0xff]! ^
+		table[256 + ((state >>> 8) & 0xff)]! ^
+		table[512 + ((state >>> 16) & 0xff)]! ^
+		table[768 + (state >>> 24)]!
+	)
 }

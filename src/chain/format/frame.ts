@@ -12,7 +12,8 @@
  *
  * A `$gap` opens its frame: there, and nowhere else, base seq is more than one above the record before.
  */
-import { checksum, entrySeed } from './checksum.ts'
+import { isEpoch, isRecordTime, isSeq } from '../../record.ts'
+import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 
 /** Array, length, checksum and flags: what is at a fixed place. */
 export const FRAME_FIXED_BYTES = 12
@@ -22,9 +23,9 @@ export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
 const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 /** The shortest frame that can hold a row. */
 export const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
-/** No reader believes a longer frame, no writer makes one. */
 /** What the count of a frame's rows can say. */
 export const FRAME_ROWS_MAX = 0xffff
+/** No reader believes a longer frame, no writer makes one. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 export const FLAG_CONTROL = 1 << 5
@@ -123,17 +124,27 @@ export function claimedLength(bytes: Buffer, pos: number): number | undefined {
 	return length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX ? length : undefined
 }
 
-/** The frame of `length` bytes at `pos`, which is `offset` in the file; undefined when it does not verify there. */
+/**
+ * The frame of `length` bytes at `pos`, which is `offset` in the file; undefined when it does not verify there.
+ *
+ * @param stretches where many frames that overlap are looked at.
+ */
 export function decodeFrame(
 	bytes: Buffer,
 	pos: number,
 	length: number,
 	offset: number,
 	idChecksum: number,
+	stretches?: StretchChecksums,
 ): Frame | undefined {
 	if (!looksLikeFrame(bytes, pos)) return undefined
 	const seed = entrySeed(idChecksum, offset, length)
-	if (bytes.readUInt32BE(pos + 7) !== checksum(bytes, pos + 11, pos + length, seed)) return undefined
+	const [start, end] = [pos + 11, pos + length]
+	const found =
+		stretches === undefined
+			? checksum(bytes, start, end, seed)
+			: stretches.of(bytes, offset - pos, start, end, seed)
+	if (bytes.readUInt32BE(pos + 7) !== found) return undefined
 	return readFrameHead(bytes, pos, pos + length, offset)
 }
 
@@ -141,19 +152,26 @@ export function decodeFrame(
 export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
-	if (epoch === undefined) return undefined
+	if (epoch === undefined || !isEpoch(epoch.value)) return undefined
 	const baseSeq = readUint(bytes, epoch.end)
-	if (baseSeq === undefined || bytes[baseSeq.end] !== 0xcb || baseSeq.end + TIME_AND_ROWS_BYTES_MIN > end)
+	if (
+		baseSeq === undefined ||
+		baseSeq.value < 1 ||
+		bytes[baseSeq.end] !== 0xcb ||
+		baseSeq.end + TIME_AND_ROWS_BYTES_MIN > end
+	)
 		return undefined
 	const rows = readArrayHeader(bytes, baseSeq.end + 9)
 	if (rows === undefined || rows.value === 0 || rows.end + rows.value * 3 > end) return undefined
+	const baseTsMs = bytes.readDoubleBE(baseSeq.end + 1)
+	if (!isSeq(baseSeq.value + rows.value - 1) || !isRecordTime(baseTsMs)) return undefined
 	return {
 		offset,
 		length: end - pos,
 		flags: bytes[pos + 11]!,
 		epoch: epoch.value,
 		baseSeq: baseSeq.value,
-		baseTsMs: bytes.readDoubleBE(baseSeq.end + 1),
+		baseTsMs,
 		rows: rows.value,
 		bytes,
 		rowsStart: rows.end,

@@ -16,9 +16,10 @@
  * one.
  */
 import { MeshChainError } from '../../errors.ts'
-import { show } from '../../record.ts'
+import { TIME_MAX_MS } from '../../limits.ts'
+import { isEpoch, isSeq, show, toRecordTime } from '../../record.ts'
 import { checksum } from './checksum.ts'
-import { readDouble, writeDouble } from './double.ts'
+import { hasTags, readDouble, tagged, writeDouble } from './double.ts'
 
 export const FORMAT_VERSION = 1
 export const HEADER_BYTES = 102
@@ -36,6 +37,17 @@ const PREVIOUS_END_AT = FIRST_SEQ_AT + 9
 const PREVIOUS_LINK_AT = PREVIOUS_END_AT + 9
 const CRC_AT = PREVIOUS_LINK_AT + 2 + LINK_BYTES
 const VERSION_MAX = 127
+/** Every byte of a header of this version that is the same in all of them. */
+const TAGS = tagged(HEADER_BYTES, [
+	[0, ...LEAD, FORMAT_VERSION],
+	[ID_AT, 0xc4, CHAIN_ID_BYTES],
+	[SEGMENT_AT, 0xce],
+	[CREATED_AT, 0xcb],
+	[FIRST_SEQ_AT, 0xcb],
+	[PREVIOUS_END_AT, 0xcb],
+	[PREVIOUS_LINK_AT, 0xc4, LINK_BYTES],
+	[CRC_AT, 0xce],
+])
 
 export interface Header {
 	readonly chainId: Uint8Array
@@ -51,21 +63,13 @@ export interface Header {
 }
 
 export function encodeHeader(header: Header): Buffer {
-	const bytes = Buffer.alloc(HEADER_BYTES)
-	LEAD.copy(bytes, 0)
-	bytes[VERSION_AT] = FORMAT_VERSION
-	bytes[ID_AT] = 0xc4
-	bytes[ID_AT + 1] = CHAIN_ID_BYTES
+	const bytes = Buffer.from(TAGS.bytes)
 	bytes.set(header.chainId, ID_AT + 2)
-	bytes[SEGMENT_AT] = 0xce
 	bytes.writeUInt32BE(header.segment, SEGMENT_AT + 1)
-	writeDouble(bytes, CREATED_AT, header.createdMs)
+	writeDouble(bytes, CREATED_AT, toRecordTime(header.createdMs))
 	writeDouble(bytes, FIRST_SEQ_AT, header.firstSeq)
 	writeDouble(bytes, PREVIOUS_END_AT, header.previousEnd)
-	bytes[PREVIOUS_LINK_AT] = 0xc4
-	bytes[PREVIOUS_LINK_AT + 1] = LINK_BYTES
 	bytes.set(header.previousLink, PREVIOUS_LINK_AT + 2)
-	bytes[CRC_AT] = 0xce
 	bytes.writeUInt32BE(checksum(bytes, 0, CRC_AT, 0), CRC_AT + 1)
 	return bytes
 }
@@ -84,18 +88,22 @@ export function readHeader(bytes: Buffer, path: string): HeaderReading {
 	refuseNewer(bytes, path)
 	if (bytes.length < HEADER_BYTES) return { kind: isPrefix(bytes) ? 'prefix' : 'foreign' }
 	if (!isNamed(bytes)) return { kind: 'foreign' }
-	if (!crcHolds(bytes)) return { kind: 'damaged' }
-	return {
-		kind: 'header',
-		header: {
-			chainId: Uint8Array.from(bytes.subarray(ID_AT + 2, SEGMENT_AT)),
-			segment: bytes.readUInt32BE(SEGMENT_AT + 1),
-			createdMs: readDouble(bytes, CREATED_AT),
-			firstSeq: readDouble(bytes, FIRST_SEQ_AT),
-			previousEnd: readDouble(bytes, PREVIOUS_END_AT),
-			previousLink: Uint8Array.from(bytes.subarray(PREVIOUS_LINK_AT + 2, CRC_AT)),
-		},
+	if (!crcHolds(bytes) || !hasTags(bytes, 0, TAGS)) return { kind: 'damaged' }
+	const header = {
+		chainId: Uint8Array.from(bytes.subarray(ID_AT + 2, SEGMENT_AT)),
+		segment: bytes.readUInt32BE(SEGMENT_AT + 1),
+		createdMs: readDouble(bytes, CREATED_AT),
+		firstSeq: readDouble(bytes, FIRST_SEQ_AT),
+		previousEnd: readDouble(bytes, PREVIOUS_END_AT),
+		previousLink: Uint8Array.from(bytes.subarray(PREVIOUS_LINK_AT + 2, CRC_AT)),
 	}
+	return isPossible(header) ? { kind: 'header', header } : { kind: 'damaged' }
+}
+
+/** Whether its numbers are such as a writer has: a checksum that holds says nothing of who wrote it. */
+function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): boolean {
+	const isTime = createdMs >= 0 && createdMs <= TIME_MAX_MS
+	return isTime && isEpoch(segment, 0) && isSeq(firstSeq - 1, 0) && isSeq(previousEnd, 0)
 }
 
 function refuseNewer(bytes: Buffer, path: string): void {

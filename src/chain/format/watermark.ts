@@ -15,9 +15,10 @@
  *   87
  */
 
+import { isEpoch, isSeq } from '../../record.ts'
 import { BOOT_ID_BYTES } from './anchor.ts'
 import { checksum } from './checksum.ts'
-import { readDouble, writeDouble } from './double.ts'
+import { hasTags, readDouble, tagged, writeDouble } from './double.ts'
 import { CHAIN_ID_BYTES } from './header.ts'
 
 export const SLOT_BYTES = 87
@@ -33,6 +34,18 @@ const OFFSET_AT = COUNTER_AT + 9
 const SEQ_AT = OFFSET_AT + 9
 const BOOT_AT = SEQ_AT + 9
 
+/** Every byte of a slot that is the same in all of them. */
+const TAGS = tagged(SLOT_BYTES, [
+	[0, ...LEAD, 0xce],
+	[BODY_AT, 0xc4, CHAIN_ID_BYTES],
+	[SEGMENT_AT, 0xce],
+	[EPOCH_AT, 0xce],
+	[COUNTER_AT, 0xcb],
+	[OFFSET_AT, 0xcb],
+	[SEQ_AT, 0xcb],
+	[BOOT_AT, 0xc4, BOOT_ID_BYTES],
+])
+
 export interface Watermark {
 	readonly chainId: Uint8Array
 	readonly segment: number
@@ -45,21 +58,13 @@ export interface Watermark {
 
 /** The bytes of one slot, and where it goes. */
 export function encodeWatermark(mark: Watermark): { bytes: Buffer; position: number } {
-	const bytes = Buffer.alloc(SLOT_BYTES)
-	LEAD.copy(bytes, 0)
-	bytes[CRC_AT] = 0xce
-	bytes[BODY_AT] = 0xc4
-	bytes[BODY_AT + 1] = CHAIN_ID_BYTES
+	const bytes = Buffer.from(TAGS.bytes)
 	bytes.set(mark.chainId, BODY_AT + 2)
-	bytes[SEGMENT_AT] = 0xce
 	bytes.writeUInt32BE(mark.segment, SEGMENT_AT + 1)
-	bytes[EPOCH_AT] = 0xce
 	bytes.writeUInt32BE(mark.epoch, EPOCH_AT + 1)
 	writeDouble(bytes, COUNTER_AT, mark.counter)
 	writeDouble(bytes, OFFSET_AT, mark.offset)
 	writeDouble(bytes, SEQ_AT, mark.seq)
-	bytes[BOOT_AT] = 0xc4
-	bytes[BOOT_AT + 1] = BOOT_ID_BYTES
 	bytes.set(mark.bootId, BOOT_AT + 2)
 	bytes.writeUInt32BE(checksum(bytes, BODY_AT, SLOT_BYTES, 0), CRC_AT + 1)
 	return { bytes, position: (mark.counter % 2) * SLOT_BYTES }
@@ -73,14 +78,13 @@ export function decodeWatermark(bytes: Buffer, chainId: Uint8Array | undefined):
 }
 
 function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array | undefined): Watermark | undefined {
-	if (pos + SLOT_BYTES > bytes.length || !bytes.subarray(pos, pos + LEAD.length).equals(LEAD))
-		return undefined
+	if (pos + SLOT_BYTES > bytes.length || !hasTags(bytes, pos, TAGS)) return undefined
 	if (bytes.readUInt32BE(pos + CRC_AT + 1) !== checksum(bytes, pos + BODY_AT, pos + SLOT_BYTES, 0)) {
 		return undefined
 	}
 	const found = Uint8Array.from(bytes.subarray(pos + BODY_AT + 2, pos + SEGMENT_AT))
 	if (chainId !== undefined && Buffer.compare(found, chainId) !== 0) return undefined
-	return {
+	const mark = {
 		chainId: found,
 		segment: bytes.readUInt32BE(pos + SEGMENT_AT + 1),
 		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
@@ -89,4 +93,8 @@ function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array | undefined)
 		seq: readDouble(bytes, pos + SEQ_AT),
 		bootId: Uint8Array.from(bytes.subarray(pos + BOOT_AT + 2, pos + SLOT_BYTES)),
 	}
+	const counts = [mark.counter, mark.offset, mark.seq]
+	const isPossible =
+		isEpoch(mark.segment, 0) && isEpoch(mark.epoch, 0) && counts.every((count) => isSeq(count, 0))
+	return isPossible ? mark : undefined
 }

@@ -1,8 +1,20 @@
 /**
  * The files of a chain as a reader meets them: the one it opened, and those that were sealed before it or have come since. A writer
  * seals, renames and removes them meanwhile; none of that hides a record or shows one twice.
+ *
+ * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the moment it is listed, and
+ * of any other one that is gone when it is its turn, the next one says where it ended.
  */
-import { closeQuietly, isSameFile, O_NONBLOCK, O_RDONLY, systemCode } from '../../file-system.ts'
+import { MeshChainError } from '../../errors.ts'
+import {
+	closeQuietly,
+	isSameFile,
+	NOT_THERE,
+	O_NOFOLLOW,
+	O_NONBLOCK,
+	O_RDONLY,
+	systemCode,
+} from '../../file-system.ts'
 import { endsRepaired, identifyFile, listSegments, type Segment, sameId } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'
@@ -17,40 +29,97 @@ export interface ChainFile {
 	readonly end: number | undefined
 	/** The seq with which the next file begins; undefined for the last. */
 	readonly nextFirstSeq: number | undefined
+	/** Another file has stood between this one and the next. */
+	readonly isNextMissing: boolean
+	/** The file, where it is open already: the last one of a listing that is held. */
+	readonly opened?: OpenFile
+}
+
+/** The files of a chain at one moment, oldest first. */
+export interface Listing {
+	readonly files: readonly ChainFile[]
+	/** The last of them, open. */
+	readonly last: OpenFile
 }
 
 export class ChainFiles {
 	/** Stays open as long as the chain is read, whatever becomes of its name. */
 	readonly held: OpenFile
+	/** The last files of listings that are held. */
+	readonly #kept = new Set<OpenFile>()
 
 	constructor(held: OpenFile) {
 		this.held = held
 	}
 
-	/** As they are now, oldest first; the last is the live one. */
-	list(): ChainFile[] {
-		const live = this.#live()
-		// What is sealed after the look at the live file belongs to a later look.
-		const sealed = this.#sealed().filter(({ identity }) => identity.segment < live.segment)
-		const listed = sealed.map((segment, index): ChainFile => {
-			const next = sealed[index + 1]?.identity ?? live
+	/** As they are now; the last is the live one. The caller {@link release}s it. */
+	hold(): Listing {
+		const { last } = this.holdLast()
+		try {
+			const before = this.#filesBefore(last.identity)
+			return { files: [...before, { ...asLast(last), opened: last }], last }
+		} catch (error) {
+			this.release({ last })
+			throw error
+		}
+	}
+
+	/** The last of them alone. The caller {@link release}s it. */
+	holdLast(): Pick<Listing, 'last'> {
+		const last = this.#newest()
+		this.#kept.add(last)
+		return { last }
+	}
+
+	/** Lets go of the last file, unless `inUse` is that one: then it is closed like any other. */
+	release({ last }: Pick<Listing, 'last'>, inUse?: OpenFile): void {
+		this.#kept.delete(last)
+		if (last !== this.held && last !== inUse) closeQuietly(last.system, last.fd)
+	}
+
+	/** As they are now, oldest first, none of them open. */
+	list(): readonly ChainFile[] {
+		const listing = this.hold()
+		this.release(listing)
+		return [...listing.files.slice(0, -1), asLast(listing.last)]
+	}
+
+	/** Whether the name of the chain leads to the file that it was opened with. */
+	get heldIsLive(): boolean {
+		const { system, chainPath, fd } = this.held
+		try {
+			return isSameFile(system.statSync(chainPath), system.fstatSync(fd))
+		} catch (error) {
+			if (NOT_THERE.includes(systemCode(error) ?? '')) return false
+			throw error
+		}
+	}
+
+	#filesBefore(last: ChainIdentity): ChainFile[] {
+		// Nothing can stand before the first file.
+		if (last.segment === 0) return []
+		// What is sealed after the look at the last file belongs to a later look.
+		const sealed = this.#sealed().filter(({ identity }) => identity.segment < last.segment)
+		return sealed.map((segment, index): ChainFile => {
+			const next = sealed[index + 1]?.identity ?? last
 			const { identity, path } = segment
-			return { identity, path, end: this.#endOf(segment, next), nextFirstSeq: next.firstSeq }
+			const isNextMissing = next.segment !== identity.segment + 1
+			const end = isNextMissing ? undefined : this.#endOf(segment, next)
+			return { identity, path, end, nextFirstSeq: next.firstSeq, isNextMissing }
 		})
-		return [...listed, { identity: live, path: this.held.chainPath, end: undefined, nextFirstSeq: undefined }]
 	}
 
 	/** How far a sealed file counts: as the next one says, unless it was repaired since. */
 	#endOf({ identity, bytes, path }: Segment, next: ChainIdentity): number | undefined {
-		if (next.segment !== identity.segment + 1) return undefined
 		const end = next.previous?.end
 		if (end === undefined || end === bytes) return end
 		return endsRepaired(this.held.system, path, bytes, identity) ? undefined : end
 	}
 
-	/** The file, open; undefined when retention has removed it meanwhile. */
-	async open({ identity }: Pick<ChainFile, 'identity'>): Promise<OpenFile | undefined> {
+	/** The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a listing that is held. */
+	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenFile | undefined> {
 		const held = this.held
+		if (opened !== undefined) return opened
 		if (identity.segment === held.identity.segment) return held
 		const path = this.#pathOf(identity.segment)
 		if (path === undefined) return undefined
@@ -68,37 +137,42 @@ export class ChainFiles {
 
 	/** Closes a file that {@link open} opened. */
 	async close(file: OpenFile): Promise<void> {
-		if (file !== this.held) await file.system.close(file.fd)
+		if (file !== this.held && !this.#kept.has(file)) await file.system.close(file.fd)
 	}
 
 	#sealed(): Segment[] {
 		const { system, chainPath, identity } = this.held
-		// Nothing can stand before the first file but what came after it: then the live one is another.
-		if (identity.segment === 0 && this.#heldIsLive()) return []
 		return listSegments(system, chainPath, identity.id)
 	}
 
-	#heldIsLive(): boolean {
-		const { system, chainPath, fd } = this.held
-		try {
-			return isSameFile(system.statSync(chainPath), system.fstatSync(fd))
-		} catch (error) {
-			if (systemCode(error) === 'ENOENT') return false
-			throw error
-		}
+	/** The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that has a name, or is held. */
+	#newest(): OpenFile {
+		if (this.heldIsLive) return this.held
+		const { chainPath, identity } = this.held
+		const live = this.#openNow(chainPath)
+		if (live !== undefined) return live
+		// Without hard links, the name of the live file leads nowhere for a moment.
+		const sealed = this.#sealed().findLast((segment) => segment.identity.segment > identity.segment)
+		return (sealed && this.#openNow(sealed.path)) ?? this.held
 	}
 
-	/** The file that the name of the chain leads to, if it is one of this chain; otherwise the one that is held. */
-	#live(): ChainIdentity {
+	/** A file of this chain that is newer than the one that is held. */
+	#openNow(path: string): OpenFile | undefined {
 		const { system, chainPath, identity } = this.held
-		if (this.#heldIsLive()) return identity
 		let fd: number | undefined
 		try {
-			fd = system.openSync(chainPath, O_RDONLY | O_NONBLOCK)
-			const named = identifyFile(system, fd, chainPath)
-			return sameId(named.id, identity.id) && named.segment > identity.segment ? named : identity
-		} catch {
-			return identity
+			fd = system.openSync(path, O_RDONLY | O_NONBLOCK | (path === chainPath ? 0 : O_NOFOLLOW))
+			const named = identifyFile(system, fd, path)
+			if (sameId(named.id, identity.id) && named.segment > identity.segment) {
+				const file = { system, fd, path, chainPath, identity: named }
+				fd = undefined
+				return file
+			}
+			return undefined
+		} catch (error) {
+			// Only what is known not to be a file of this chain may be passed over.
+			if (error instanceof MeshChainError || NOT_THERE.includes(systemCode(error) ?? '')) return undefined
+			throw error
 		} finally {
 			if (fd !== undefined) closeQuietly(system, fd)
 		}
@@ -106,6 +180,13 @@ export class ChainFiles {
 
 	#pathOf(segment: number): string | undefined {
 		const sealed = this.#sealed().find(({ identity }) => identity.segment === segment)
-		return sealed?.path ?? (this.#live().segment === segment ? this.held.chainPath : undefined)
+		if (sealed !== undefined) return sealed.path
+		const live = this.#newest()
+		this.release({ last: live })
+		return live.identity.segment === segment ? live.path : undefined
 	}
+}
+
+function asLast({ identity, path }: OpenFile): ChainFile {
+	return { identity, path, end: undefined, nextFirstSeq: undefined, isNextMissing: false }
 }

@@ -3,9 +3,9 @@ import { matches } from '../../filter.ts'
 import type { GapData, LogRecord } from '../../record.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
-import { Continuity, type WalkedFile } from '../scan/continuity.ts'
+import { Continuity, type ContinuityMark, type WalkedFile } from '../scan/continuity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
-import type { EntryCollector, ResolvedQuery, View } from './query.ts'
+import type { Batches, EntryCollector, ResolvedQuery, View } from './query.ts'
 
 /** One of the two. A frame that holds the first seq that is asked for may hold records before it. */
 export type FrameOrGap =
@@ -15,6 +15,7 @@ export type FrameOrGap =
 export const FRAMES: View<FrameOrGap> = {
 	collector: (query, anchor, file) => new FrameCollector(query, anchor, file),
 	ofGap: (gap) => ({ gap }),
+	lastSeqOf: ({ frame, gap }) => (gap === undefined ? frame.baseSeq + frame.rows - 1 : gap.seq),
 }
 
 /** Of a query it knows the first seq. */
@@ -28,13 +29,29 @@ class FrameCollector implements EntryCollector<FrameOrGap> {
 		this.#continuity = new Continuity(anchor, file)
 	}
 
-	take(entry: ScanEntry): readonly FrameOrGap[] {
-		const continuity = this.#continuity
-		if (entry.type === 'bad') return this.#wanted(continuity.bad(entry.place))
-		if (entry.type === 'anchor') return this.#wanted(continuity.anchor(entry.anchor))
+	take(entry: ScanEntry): Batches<FrameOrGap> {
+		const before = this.#wanted(this.#move(entry))
+		if (entry.type !== 'frame') return [before]
 		const { frame } = entry
-		const before = this.#wanted(continuity.frame(frame))
-		return frame.baseSeq + frame.rows > this.#query.fromSeq ? [...before, { frame }] : before
+		return [frame.baseSeq + frame.rows > this.#query.fromSeq ? [...before, { frame }] : before]
+	}
+
+	pass(entry: ScanEntry): void {
+		this.#move(entry)
+	}
+
+	mark(): ContinuityMark {
+		return this.#continuity.mark()
+	}
+
+	goOnAt(mark: ContinuityMark): void {
+		this.#continuity.goOnAt(mark)
+	}
+
+	#move(entry: ScanEntry): LogRecord | undefined {
+		const continuity = this.#continuity
+		if (entry.type === 'bad') return continuity.bad(entry.place)
+		return entry.type === 'anchor' ? continuity.anchor(entry.anchor) : continuity.frame(entry.frame)
 	}
 
 	upTo(nextSeq: number, cause?: GapData['cause']): readonly FrameOrGap[] {

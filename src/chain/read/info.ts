@@ -1,9 +1,10 @@
 /**
  * What there is to know about a chain without reading its records: one walk over frame heads and anchors.
  */
-import { type GapData, isGap, LOG_LEVELS, type LogLevel } from '../../record.ts'
+import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../record.ts'
+import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
-import { lockObstacle, readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder, readUnwritten } from '../files/lock.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'
@@ -12,38 +13,43 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { headGap, removedGap } from './head-gap.ts'
+import { causeOfAbsence, headGap, removedGap } from './head-gap.ts'
 import { walkedFile } from './matching.ts'
 
 export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
 	const { system, chainPath } = files.held
 	const walk = new InfoWalk()
-	const listed = files.list()
-	walk.gap((await headGap(files, listed))?.data)
-	for (const each of listed) {
-		const file = await files.open(each)
-		if (file === undefined) {
-			walk.gap((await removedGap(files, each))?.data)
-			continue
-		}
-		try {
-			await walkOne(walk, file, each)
-		} finally {
-			await files.close(file)
-		}
+	const listing = files.hold()
+	try {
+		walk.gap(await headGap(files, listing.files))
+		for (const each of listing.files) await walkOne(walk, files, each)
+	} finally {
+		files.release(listing)
 	}
 	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
 	if (isClosed) return walk.finish(files.held, undefined, undefined)
-	return walk.finish(files.held, readHolder(system, chainPath), lockObstacle(system, chainPath))
+	const info = walk.finish(files.held, readHolder(system, chainPath), lockObstacle(system, chainPath))
+	return info.state === 'crashed' ? { ...info, unwritten: readUnwritten(system, chainPath) } : info
 }
 
-async function walkOne(walk: InfoWalk, file: OpenFile, { end, nextFirstSeq }: ChainFile): Promise<void> {
-	const { size } = await file.system.fstat(file.fd)
-	walk.begin(file, size, nextFirstSeq !== undefined)
-	for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
-		for (const entry of entries) walk.take(entry)
+async function walkOne(walk: InfoWalk, files: ChainFiles, listed: ChainFile): Promise<void> {
+	const { end, nextFirstSeq, isNextMissing } = listed
+	const file = await files.open(listed)
+	if (file === undefined) {
+		walk.gap(await removedGap(files, listed))
+		return
 	}
-	walk.end(nextFirstSeq)
+	try {
+		const { size } = await file.system.fstat(file.fd)
+		walk.begin(file, size, nextFirstSeq !== undefined)
+		for await (const entries of walkFile(file, HEADER_BYTES, Math.min(size, end ?? size))) {
+			for (const entry of entries) walk.take(entry)
+		}
+		if (nextFirstSeq === undefined) return
+		walk.end(nextFirstSeq, isNextMissing ? await causeOfAbsence(files, nextFirstSeq) : undefined)
+	} finally {
+		await files.close(file)
+	}
 }
 
 /** The newest link of a chain. */
@@ -88,6 +94,8 @@ class InfoWalk {
 	#tornBytes = 0
 	#damagedPlaces = 0
 	#damagedBytes = 0
+	readonly #severities = new Set<Severity>()
+	#recordsLost = 0
 
 	begin(file: OpenFile, bytes: number, isFollowed: boolean): void {
 		const { identity, path } = file
@@ -107,16 +115,17 @@ class InfoWalk {
 			const { place } = entry
 			if (place.torn || (place.atEnd && this.#isUnsynced(place.offset))) this.#tornBytes += place.bytes
 			else this.damaged(place.bytes)
-			this.gap(this.#continuity.bad(place)?.data)
+			this.gap(this.#continuity.bad(place))
 		}
 	}
 
 	/** The end of a file; the next one begins with this seq. */
-	end(nextFirstSeq: number | undefined): void {
-		if (nextFirstSeq !== undefined) this.gap(this.#continuity.upTo(nextFirstSeq)?.data)
+	end(nextFirstSeq: number, cause: GapData['cause'] | undefined): void {
+		this.gap(this.#continuity.upTo(nextFirstSeq, cause))
 	}
 
 	damaged(bytes: number): void {
+		this.#severities.add('damage')
 		this.#damagedPlaces++
 		this.#damagedBytes += bytes
 	}
@@ -164,12 +173,14 @@ class InfoWalk {
 			tornBytes: this.#tornBytes,
 			damagedPlaces: this.#damagedPlaces,
 			damagedBytes: this.#damagedBytes,
+			answer: answerFor(this.#severities),
+			recordsLost: this.#recordsLost,
 			head: headOf(this.#identity ?? identity, this.lastAnchor),
 		}
 	}
 
 	#anchor(anchor: Anchor): void {
-		this.gap(this.#continuity.anchor(anchor)?.data)
+		this.gap(this.#continuity.anchor(anchor))
 		this.lastAnchor = anchor
 		this.framesBehindAnchor = false
 		const epoch = this.#epochOf(anchor.epoch, anchor.writtenMs)
@@ -180,14 +191,14 @@ class InfoWalk {
 	}
 
 	#frame(frame: Frame): void {
-		this.gap(this.#continuity.frame(frame)?.data)
+		this.gap(this.#continuity.frame(frame))
 		this.framesBehindAnchor = true
 		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
 		epoch.closed = undefined
 		const lastSeq = frame.baseSeq + frame.rows - 1
 		for (const record of rowsOf(frame) ?? []) {
 			if (isGap(record)) {
-				this.gap(record.data)
+				this.gap(record)
 				continue
 			}
 			this.#records++
@@ -216,8 +227,12 @@ class InfoWalk {
 		return epoch
 	}
 
-	gap(gap: GapData | undefined): void {
-		if (gap === undefined) return
+	gap(record: LogRecord<'$gap', GapData> | undefined): void {
+		const gap = record?.data
+		if (record === undefined || gap === undefined) return
+		const severity = severityOfRecord(record)
+		this.#severities.add(severity)
+		if (severity === 'loss') this.#recordsLost += gap.count
 		this.#gapCount++
 		this.#gapRecords += gap.count
 		this.#byCause[gap.cause] = (this.#byCause[gap.cause] ?? 0) + gap.count

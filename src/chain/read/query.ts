@@ -1,11 +1,11 @@
 /** What a reader was asked for, checked and in full, and which entries of a chain answer it. */
 import { MeshChainError } from '../../errors.ts'
 import { matches, type ResolvedFilter, resolveFilter } from '../../filter.ts'
-import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../../record.ts'
+import { type GapData, gapRecord, isGap, isOwnKind, type LogRecord, show } from '../../record.ts'
 import type { ChainQuery } from '../chain.ts'
 import { type Anchor, type Extent, PRESENCE_GAP, PRESENCE_PLAIN } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'
-import { Continuity, rowsOf, type WalkedFile } from '../scan/continuity.ts'
+import { Continuity, type ContinuityMark, rowBatchesOf, type WalkedFile } from '../scan/continuity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 
 const QUERY_KEYS = ['limit', 'reverse', 'gaps'] as const
@@ -80,20 +80,39 @@ export function isWithin(query: ResolvedQuery, extent: Extent): boolean {
 	)
 }
 
+/** Batches in order; each call of `at` may make one anew. */
+export interface Batches<T> {
+	readonly length: number
+	at(index: number): readonly T[] | undefined
+}
+
+/** All of them, where there are few. */
+export function inOne<T>(batches: Batches<T>): readonly T[] {
+	if (batches.length === 1) return batches.at(0)!
+	return Array.from({ length: batches.length }, (_unused, index) => batches.at(index)!).flat()
+}
+
 /** What a walk hands out: records, or frames as they are (frames.ts). */
 export interface View<T> {
 	/** @param anchor where the stretch begins; undefined for the beginning of the file. */
 	collector(query: ResolvedQuery, anchor: Anchor | undefined, file: WalkedFile): EntryCollector<T>
 	/** A gap that stands between files. */
 	ofGap(gap: LogRecord): T
+	/** The last seq that one of them speaks for. */
+	lastSeqOf(item: T): number
 }
 
 /** Takes the entries of one stretch, in order. */
 export interface EntryCollector<T> {
 	/** Nothing that comes later in the file can match. */
 	isPastEnd: boolean
-	/** What an entry comes to, as far as it matches. */
-	take(entry: ScanEntry): readonly T[]
+	/** What an entry comes to, as far as it matches; the rows of a large frame are decoded a batch at a time, when they are asked for. */
+	take(entry: ScanEntry): Batches<T>
+	/** Moves past an entry without looking at its rows. */
+	pass(entry: ScanEntry): void
+	/** Where it is: another collector of the same file that goes on there takes the entries that follow as this one would. */
+	mark(): ContinuityMark
+	goOnAt(mark: ContinuityMark): void
 	/** What is missing before the first seq of the next file. */
 	upTo(nextSeq: number, cause?: GapData['cause']): readonly T[]
 }
@@ -101,6 +120,7 @@ export interface EntryCollector<T> {
 export const RECORDS: View<LogRecord> = {
 	collector: (query, anchor, file) => new Collector(query, anchor, file),
 	ofGap: (gap) => gap,
+	lastSeqOf: ({ seq }) => seq,
 }
 
 /** Turns the entries of one stretch into the records that match. */
@@ -118,18 +138,48 @@ export class Collector implements EntryCollector<LogRecord> {
 		return this.#matching(this.#continuity.upTo(nextSeq, cause))
 	}
 
-	take(entry: ScanEntry): readonly LogRecord[] {
+	take(entry: ScanEntry): Batches<LogRecord> {
+		const gap = this.#move(entry)
+		const before = gap === undefined ? NOTHING : this.#matching(gap)
+		if (entry.type !== 'frame' || !this.#mayMatch(entry.frame)) return before.length === 0 ? NONE : [before]
+		const { frame } = entry
+		const rows = rowBatchesOf(frame, this.#levelIndexMinIn(frame))
+		if (rows === undefined) return [[...before, ...this.#matching(unreadableRows(frame))]]
+		if (rows.length > 1) return this.#lazily(before, rows)
+		const found = this.#wanted(rows.at(0)!)
+		return [before.length === 0 ? found : [...before, ...found]]
+	}
+
+	pass(entry: ScanEntry): void {
+		this.#move(entry)
+	}
+
+	mark(): ContinuityMark {
+		return this.#continuity.mark()
+	}
+
+	goOnAt(mark: ContinuityMark): void {
+		this.#continuity.goOnAt(mark)
+	}
+
+	/** The gap before an entry, or in its place. */
+	#move(entry: ScanEntry): LogRecord | undefined {
 		const continuity = this.#continuity
-		if (entry.type === 'bad') return this.#matching(continuity.bad(entry.place))
-		if (entry.type === 'anchor') return this.#matching(continuity.anchor(entry.anchor))
+		if (entry.type === 'bad') return continuity.bad(entry.place)
+		if (entry.type === 'anchor') return continuity.anchor(entry.anchor)
 		const { frame } = entry
 		if (frame.baseSeq + frame.rows > this.#query.toSeq) this.isPastEnd = true
-		const before = this.#matching(continuity.frame(frame))
-		if (!this.#mayMatch(frame)) return before
-		const rows = rowsOf(frame, this.#levelIndexMinIn(frame))
-		if (rows === undefined) return [...before, ...this.#matching(unreadableRows(frame))]
-		const found = this.#query.isEverything ? rows : rows.filter((record) => matches(record, this.#query))
-		return before.length === 0 ? found : [...before, ...found]
+		return continuity.frame(frame)
+	}
+
+	#lazily(before: readonly LogRecord[], rows: Batches<LogRecord>): Batches<LogRecord> {
+		const first = before.length === 0 ? 0 : 1
+		const at = (index: number) => (index < first ? before : this.#wanted(rows.at(index - first) ?? NOTHING))
+		return { length: rows.length + first, at }
+	}
+
+	#wanted(rows: readonly LogRecord[]): readonly LogRecord[] {
+		return this.#query.isEverything ? rows : rows.filter((record) => matches(record, this.#query))
 	}
 
 	#matching(gap: LogRecord | undefined): readonly LogRecord[] {
@@ -150,12 +200,12 @@ export class Collector implements EntryCollector<LogRecord> {
 }
 
 const NOTHING: readonly LogRecord[] = Object.freeze([])
+const NONE: readonly (readonly LogRecord[])[] = Object.freeze([])
 
 /** A frame whose checksum holds and whose rows make no sense: written by something else than mesh-chain. */
 function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
-	const continuity = new Continuity(undefined, { firstSeq: frame.baseSeq })
-	const gap = continuity.anchor({ nextSeq: frame.baseSeq + frame.rows, epoch: frame.epoch } as Anchor)
-	return gap as LogRecord<'$gap', GapData>
+	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
+	return gapRecord({ fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' }, { epoch, tsMs })
 }
 
 /**

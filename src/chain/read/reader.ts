@@ -73,12 +73,11 @@ export class FileChain implements Chain {
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
 		try {
-			const live = this.#files.list().at(-1)!
-			const file = (await this.#files.open(live)) ?? this.#file
+			const listing = this.#files.holdLast()
 			try {
-				return await endOf(file)
+				return await endOf(listing.last)
 			} finally {
-				await this.#files.close(file)
+				this.#files.release(listing)
 			}
 		} catch (error) {
 			throw asReadError(this.path, error)
@@ -117,14 +116,19 @@ export class FileChain implements Chain {
 
 	async *#matching(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		const files = this.#files.list()
-		if (!query.reverse) yield* missingHead(this.#files, files, query, RECORDS)
-		for (const file of query.reverse ? files.reverse() : files) {
-			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
-			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
-			yield* matchingIn(this.#files, file, query, RECORDS)
+		const listing = this.#files.hold()
+		const { files } = listing
+		try {
+			if (!query.reverse) yield* missingHead(this.#files, files, query, RECORDS)
+			for (const file of query.reverse ? files.toReversed() : files) {
+				const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
+				if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
+				yield* matchingIn(this.#files, file, query, RECORDS)
+			}
+			if (query.reverse) yield* missingHead(this.#files, files, query, RECORDS)
+		} finally {
+			this.#files.release(listing)
 		}
-		if (query.reverse) yield* missingHead(this.#files, files.reverse(), query, RECORDS)
 	}
 }
 

@@ -3,7 +3,8 @@
  * file to file, so there is no seam between them. Polling is the truth, `fs.watch` only a hint to poll sooner.
  *
  * Invariant: the walk goes on from an entry that stood where it was found; before it goes on, that entry is read again. Where it
- * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again.
+ * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again. Where the system
+ * is out of something for a moment, the walk waits where it is.
  */
 import { MeshChainError } from '../../errors.ts'
 import { isSameFile, systemCode } from '../../file-system.ts'
@@ -20,6 +21,7 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { causeOfAbsence, removedGap } from './head-gap.ts'
 import { matchingIn, missingHead, walkedFile } from './matching.ts'
 import { asReadError } from './open-file.ts'
+import { Patience } from './patience.ts'
 import { type EntryCollector, type ResolvedQuery, resolveQuery, type View } from './query.ts'
 import { findStretches, type Stretch } from './seek.ts'
 
@@ -52,6 +54,11 @@ export class Tail<T> {
 	/** The one that the walk has come to. */
 	#file: OpenFile
 	readonly #tail: ResolvedTail
+	/** What is left of it, once something was handed out and the walk had to begin again. */
+	#query: ResolvedQuery
+	/** Everything up to there was handed out, or did not match. */
+	#spokenSeq = 0
+	readonly #patience: Patience
 	readonly #refuseWhenClosed: () => void
 	#collector: EntryCollector<T>
 	/** Where the last known entry begins; the beginning of the file when there is none. */
@@ -75,6 +82,12 @@ export class Tail<T> {
 		this.#view = view
 		this.#file = files.held
 		this.#tail = tail
+		this.#query = tail.query
+		const { chainPath } = files.held
+		this.#patience = new Patience(chainPath, {
+			isStopped: () => this.#isStopped,
+			sleep: (ms) => this.#sleep(ms),
+		})
 		this.#refuseWhenClosed = refuseWhenClosed
 		this.#collector = this.#newCollector(undefined)
 	}
@@ -88,6 +101,8 @@ export class Tail<T> {
 		const stopListening = this.#listen()
 		try {
 			for await (const batch of this.#all()) {
+				const last = batch.at(-1)
+				if (last !== undefined) this.#spokenSeq = this.#view.lastSeqOf(last)
 				yield batch
 				if (this.#isStopped) return
 			}
@@ -111,33 +126,59 @@ export class Tail<T> {
 	}
 
 	async *#all(): AsyncGenerator<T[]> {
-		for await (const batch of this.#history()) if (batch.length > 0) yield batch
-		while (!this.#isStopped && !this.#collector.isPastEnd) {
-			this.#hinted = false
-			// What was written before the name was seen to lead elsewhere is still read.
-			const next = this.#whatFollows()
-			let isAtEnd = true
-			for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
-				isAtEnd = false
-				if (batch.length > 0) yield batch
+		const listing = await this.#patience.patiently(() => this.#files.hold())
+		if (listing === undefined) return
+		try {
+			for (let isDone = false; !isDone && !this.#isStopped; ) {
+				try {
+					for await (const batch of this.#history(listing.files)) if (batch.length > 0) yield batch
+					isDone = true
+					this.#patience.worked()
+				} catch (error) {
+					await this.#patience.waitOut(error)
+					this.#query = from(this.#query, this.#spokenSeq + 1)
+				}
 			}
-			if (!isAtEnd) continue
-			if (next?.error !== undefined) throw next.error
-			if (next?.file !== undefined) yield* this.#goOnIn(next.file)
-			else {
-				yield []
-				await this.#wait()
+		} finally {
+			this.#files.release(listing, this.#file)
+		}
+		while (!this.#isStopped && !this.#collector.isPastEnd) {
+			try {
+				yield* this.#lap()
+				this.#patience.worked()
+			} catch (error) {
+				await this.#patience.waitOut(error)
+				this.#seenEnd = -1
 			}
 		}
 	}
 
+	/** Everything that has come since the lap before; then a wait, unless another file follows. */
+	async *#lap(): AsyncGenerator<T[]> {
+		this.#hinted = false
+		// What was written before the name was seen to lead elsewhere is still read.
+		const next = this.#whatFollows()
+		let isAtEnd = true
+		for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
+			isAtEnd = false
+			if (batch.length > 0) yield batch
+		}
+		if (!isAtEnd) return
+		if (next?.error !== undefined) throw next.error
+		if (next?.file !== undefined) yield* this.#goOnIn(next.file)
+		else {
+			yield []
+			await this.#wait()
+		}
+	}
+
 	/** Everything before the last anchor, as a reader would have it; from that anchor on, the walk begins. */
-	async *#history(): AsyncGenerator<T[]> {
+	async *#history(files: readonly ChainFile[]): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
-		const { query } = this.#tail
-		const files = this.#files.list()
+		const query = this.#query
 		yield* missingHead(this.#files, files, query, this.#view)
 		if (query.isEverything) {
+			// The last one is open: it is never gone.
 			for (const file of files) {
 				if (await this.#open(file)) return
 				const gap = await removedGap(this.#files, file)
@@ -145,8 +186,7 @@ export class Tail<T> {
 			}
 			return
 		}
-		const live = files.pop()!
-		for (const file of files) {
+		for (const file of files.slice(0, -1)) {
 			const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
 			if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
 			for await (const batch of matchingIn(this.#files, file, query, this.#view)) {
@@ -155,14 +195,13 @@ export class Tail<T> {
 				if (this.#isStopped) return
 			}
 		}
-		// Whatever has become of it meanwhile, what was listed before it has been handed out.
-		if (!(await this.#open(live))) throw replacedError(this.#file.chainPath, 'was removed')
+		await this.#open(files.at(-1)!)
 		yield* this.#liveHistory()
 	}
 
 	async *#liveHistory(): AsyncGenerator<T[]> {
 		const { end } = await this.#sizes()
-		for await (const stretch of findStretches(this.#file, end, this.#tail.query)) {
+		for await (const stretch of findStretches(this.#file, end, this.#query)) {
 			if (stretch.isTail) {
 				const { anchor } = stretch
 				if (anchor !== undefined) this.#note(anchor.epoch, anchor.nextSeq - 1)
@@ -180,9 +219,9 @@ export class Tail<T> {
 		for await (const entries of walkFile(this.#file, stretch.from, stretch.to)) {
 			this.#refuseWhenClosed()
 			for (const entry of entries) {
-				const batch = collector.take(entry)
+				const batches = collector.take(entry)
 				if (entry.type === 'frame') this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
-				if (batch.length > 0) yield batch as T[]
+				for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 			}
 		}
 	}
@@ -211,7 +250,7 @@ export class Tail<T> {
 	}
 
 	#newCollector(anchor: Anchor | undefined): EntryCollector<T> {
-		return this.#view.collector(this.#tail.query, anchor, walkedFile(this.#file))
+		return this.#view.collector(this.#query, anchor, walkedFile(this.#file))
 	}
 
 	#goOnAt(anchor: Anchor | undefined): void {
@@ -220,7 +259,7 @@ export class Tail<T> {
 		this.#position = this.#entryOffset
 	}
 
-	/** What stands behind the last known entry by now: a batch an entry, empty where nothing matched. */
+	/** What stands behind the last known entry by now: a batch an entry or more, empty where nothing matched. */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const sizes = await this.#sizes()
@@ -265,7 +304,7 @@ export class Tail<T> {
 			return
 		}
 		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
-		const batch = this.#collector.take(entry)
+		const batches = this.#collector.take(entry)
 		if (entry.type !== 'bad') {
 			this.#entryOffset = entryStart(entry)
 			this.#position = entryEnd(entry)
@@ -273,7 +312,8 @@ export class Tail<T> {
 		if (entry.type === 'frame' && !isOld) {
 			this.#note(entry.frame.epoch, entry.frame.baseSeq + entry.frame.rows - 1)
 		}
-		yield isOld ? [] : (batch as T[])
+		if (isOld || batches.length === 0) yield []
+		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
 	/** Nothing valid stands behind it: an entry that is just being written, or, where nobody writes, an end that cannot be read. */
@@ -283,7 +323,8 @@ export class Tail<T> {
 		if (this.#endWasTold || !isWhole || !entry.place.remains.mayHoldRecords) return
 		if (readHolder(system, chainPath) !== undefined || lockObstacle(system, chainPath) !== undefined) return
 		this.#endWasTold = true
-		yield this.#collector.take(entry) as T[]
+		const batches = this.#collector.take(entry)
+		for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
 	/** Everything up to there was handed out, or did not match. */
@@ -349,8 +390,13 @@ export class Tail<T> {
 	/** Until something may have changed: the next poll, a hint, or the signal. */
 	async #wait(): Promise<void> {
 		if (this.#hinted || this.#isStopped) return
+		await this.#sleep(this.#tail.pollMs)
+	}
+
+	/** Until then, or a hint, or the end. */
+	async #sleep(ms: number): Promise<void> {
 		await new Promise<void>((resolve) => {
-			const timer = setTimeout(resolve, this.#tail.pollMs)
+			const timer = setTimeout(resolve, ms)
 			this.#wake = () => {
 				clearTimeout(timer)
 				resolve()
@@ -380,6 +426,11 @@ export class Tail<T> {
 		this.#hinted = true
 		this.#wake?.()
 	}
+}
+
+/** What is left of a query once everything before a seq was handed out. */
+function from(query: ResolvedQuery, seq: number): ResolvedQuery {
+	return seq <= query.fromSeq ? query : { ...query, fromSeq: seq, isEverything: false }
 }
 
 function replacedError(path: string, what: string): MeshChainError {

@@ -3,8 +3,9 @@
  * nothing (recovery.ts) and never writes.
  */
 import { createHash } from 'node:crypto'
-import { decodeRows } from '../../codec/row-decoder.ts'
+import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { type FileSystem, readFully } from '../../file-system.ts'
+import { EPOCH_MAX } from '../../limits.ts'
 import { isGap, LOG_LEVELS, levelIndex } from '../../record.ts'
 import {
 	ANCHOR_BYTES,
@@ -76,9 +77,10 @@ export function readChainEnd(
 	}
 }
 
-/** How many epochs may have been opened, at the most, in an unreadable end: their openings are lost with it. */
-export function epochsIn(suffix: BadPlace | undefined): number {
-	return suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)
+/** The highest epoch that can have been opened in a file: what was opened in an unreadable end is lost with it. */
+export function epochMaxOf({ epoch, suffix }: Pick<ChainEnd, 'epoch' | 'suffix'>): number {
+	const lost = suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)
+	return Math.min(epoch + lost, EPOCH_MAX)
 }
 
 /** The entries in `[from, to)` of a file, one after the other. */
@@ -217,16 +219,19 @@ class EndWalk {
 export function frameSums(frame: Frame): { readonly levelCounts: number[]; readonly extent: Extent } {
 	const levelCounts = LOG_LEVELS.map(() => 0)
 	let extent = EMPTY_EXTENT
-	for (const record of readableRows(frame)) {
-		extent = joinExtents(extent, extentOf(record))
-		if (!isGap(record)) levelCounts[levelIndex(record.level)]! += 1
+	const batches = readableRows(frame)
+	for (let index = 0; index < batches.length; index++) {
+		for (const record of batches.at(index)!) {
+			extent = joinExtents(extent, extentOf(record))
+			if (!isGap(record)) levelCounts[levelIndex(record.level)]! += 1
+		}
 	}
 	return { levelCounts, extent }
 }
 
-function readableRows(frame: Frame) {
+function readableRows(frame: Frame): RowBatches {
 	try {
-		return decodeRows(rowBlockOf(frame))
+		return rowBatches(rowBlockOf(frame))
 	} catch {
 		return []
 	}
@@ -242,6 +247,7 @@ export function rowBlockOf(frame: Frame) {
 		epoch: frame.epoch,
 		baseSeq: frame.baseSeq,
 		baseTsMs: frame.baseTsMs,
+		flags: frame.flags,
 		ascii: (frame.flags & FLAG_ASCII) !== 0,
 	}
 }

@@ -3,8 +3,9 @@
  * records in the file explain themselves and are passed over here.
  */
 
-import { decodeRows } from '../../codec/row-decoder.ts'
+import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { GAP_KIND, type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame } from '../format/frame.ts'
 import { rowBlockOf } from './chain-end.ts'
@@ -17,6 +18,14 @@ export interface WalkedFile {
 	readonly isUnsynced?: (offset: number) => boolean
 	/** Another file follows: what is missing at the end of this one shows by its first seq. */
 	readonly isFollowed?: boolean
+}
+
+/** Where a walk is between two entries. */
+export interface ContinuityMark {
+	readonly nextSeq: number
+	readonly epoch: number
+	readonly tsMs: number
+	readonly cause: GapData['cause']
 }
 
 export class Continuity {
@@ -77,15 +86,29 @@ export class Continuity {
 		return this.#gap(nextSeq - 1)
 	}
 
+	/** Everything it knows: a walk of the same file that goes on here has the same gaps. */
+	mark(): ContinuityMark {
+		return { nextSeq: this.nextSeq, epoch: this.epoch, tsMs: this.#tsMs, cause: this.#cause }
+	}
+
+	goOnAt({ nextSeq, epoch, tsMs, cause }: ContinuityMark): void {
+		this.nextSeq = nextSeq
+		this.epoch = epoch
+		this.#tsMs = tsMs
+		this.#cause = cause
+	}
+
 	#gap(toSeq: number): LogRecord<'$gap', GapData> {
 		const { nextSeq: fromSeq, epoch } = this
 		const gap: GapData = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: this.#cause }
 		this.nextSeq = toSeq + 1
 		this.#cause = 'damaged'
-		return gapRecord(gap, { epoch, tsMs: this.#tsMs })
+		const found = gapRecord(gap, { epoch, tsMs: this.#tsMs })
+		return gap.cause === 'damaged' ? asUnexplained(found) : found
 	}
 }
 
+/**
 /**
  * The seq that comes next behind an unreadable end, which is no unsynced one: what may have been committed there is lost, so that it is
  * at least one more. Writers, readers and repairs ask here, so that all of them skip the same seqs.
@@ -101,19 +124,33 @@ export function seqBehind({ remains }: BadPlace, nextSeq: number): number {
 	return Math.max(next, nextSeq + 1)
 }
 
-/** The rows of a frame, at or above a level where asked; undefined when its checksum holds and its rows make no sense. */
-export function rowsOf(frame: Frame, levelIndexMin = 0): LogRecord[] | undefined {
+/**
+ * The rows of a frame in batches, at or above a level where asked; undefined when its checksum holds and its rows are no records. Those of a
+ * large frame are decoded when they are asked for, from the bytes of the frame.
+ */
+export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
 	try {
-		return decodeRows(rowBlockOf(frame), levelIndexMin)
+		return rowBatches(rowBlockOf(frame), levelIndexMin)
 	} catch {
 		return undefined
 	}
 }
 
+/** The same one by one. */
+export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
+	const batches = rowBatchesOf(frame)
+	if (batches === undefined) return undefined
+	return batches.length === 1 ? batches.at(0)! : inBatches(batches)
+}
+
+function* inBatches(batches: RowBatches): Generator<LogRecord> {
+	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
+}
+
 /** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
 export function firstCovered(frame: Frame): number {
 	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
-	const first = rowsOf(frame)?.[0]
+	const first = rowBatchesOf(frame)?.at(0)?.[0]
 	if (first === undefined || first.kind !== GAP_KIND || first.origin !== undefined) return frame.baseSeq
 	return (first.data as GapData).fromSeq
 }

@@ -16,6 +16,9 @@ const WINDOW_BYTES = 64 * 1024
 /** Most frames are no longer than this, and so is what is left of one piece when the next one comes. */
 const HEADROOM_BYTES = 32 * 1024
 
+/** Of a piece that holds many small ones. */
+const GROUP_ENTRIES_MAX = 4096
+
 /** A file opened for reading, as the walkers need it. */
 export interface OpenFile {
 	readonly system: FileSystem
@@ -46,9 +49,13 @@ export async function* walkFile(file: OpenFile, from: number, to: number): Async
 	}
 	let next = readNext(0)
 	for (;;) {
-		const entries: ScanEntry[] = []
+		let entries: ScanEntry[] = []
 		let step = scanner.next()
-		for (; step.type !== 'more' && step.type !== 'end'; step = scanner.next()) entries.push(step)
+		for (; step.type !== 'more' && step.type !== 'end'; step = scanner.next()) {
+			if (entries.push(step) < GROUP_ENTRIES_MAX) continue
+			yield entries
+			entries = []
+		}
 		if (entries.length > 0) yield entries
 		if (step.type === 'end') return
 		const piece = await next

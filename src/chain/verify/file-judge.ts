@@ -1,6 +1,7 @@
 /** What a verification finds in one file of a chain, entry by entry. Never writes. */
 import { createHash, type Hash } from 'node:crypto'
 import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
+import { severityOfRecord } from '../answer.ts'
 import type { FindingKind } from '../chain.ts'
 import {
 	ANCHOR_BYTES,
@@ -28,11 +29,15 @@ const HASH_PIECE_BYTES = 1024 * 1024
 export class Sums {
 	readonly levelCounts = LOG_LEVELS.map(() => 0)
 	/** Whether the counts are those of the whole chain: a lost anchor, or a removed file, leaves them open. */
-	areKnown = true
+	areKnown: boolean
 	frames = 0
 	anchors = 0
 	records = 0
 	bytes = 0
+
+	constructor(areKnown: boolean) {
+		this.areKnown = areKnown
+	}
 }
 
 interface FileJudgeContext {
@@ -42,8 +47,18 @@ interface FileJudgeContext {
 	readonly sums: Sums
 	/** What to call a place that cannot be read. */
 	readonly verdictAt: (place: BadPlace, anchor: Anchor | undefined) => Verdict
-	/** The link of an anchor, for whoever looks for one. */
-	readonly onLink: (link: string) => void
+	/** No later link covers what stands before this offset: the link there does not fit, or cannot be worked out. */
+	readonly onBreak: (offset: number) => void
+	/** An anchor, after its link was checked. */
+	readonly onAnchor: (anchor: Anchor) => void
+}
+
+/** How a file ends that another one follows. */
+export interface FileEnd {
+	/** The link of everything in it up to there. */
+	readonly link: string
+	/** Whether all bytes since the newest anchor could be read: otherwise nobody knows what the link was. */
+	readonly isReadable: boolean
 }
 
 export class FileJudge {
@@ -57,6 +72,7 @@ export class FileJudge {
 	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
 	#jumps: Jumps | undefined = new Jumps([])
 	#badBehind: BadPlace | undefined
+	/** A repair has written an anchor in this file. */
 	wasRepaired = false
 
 	constructor(file: OpenFile, context: FileJudgeContext) {
@@ -92,14 +108,17 @@ export class FileJudge {
 		this.#missing(this.#continuity.upTo(nextSeq), offset)
 	}
 
-	/** The link of everything up to an offset behind the newest anchor. */
-	async linkUpTo(end: number): Promise<string> {
+	/** The file counts up to this offset, behind the newest anchor, and another one follows. */
+	async endAt(end: number): Promise<FileEnd> {
+		const isReadable = !this.#spanIsBroken
+		// What is missing since the newest anchor is in no sum, but in the totals of the anchors of the next file.
+		if (!isReadable) this.#context.sums.areKnown = false
 		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
 		const from = this.#anchor === undefined ? HEADER_BYTES : this.#anchor.offset + ANCHOR_BYTES
-		if (from === end) return hex(link)
+		if (from === end) return { link: hex(link), isReadable }
 		const hash = createHash('sha256').update(link)
 		await this.#hashRange(hash, from, end)
-		return hash.digest('hex')
+		return { link: hash.digest('hex'), isReadable }
 	}
 
 	#frame(frame: Frame): void {
@@ -119,14 +138,17 @@ export class FileJudge {
 			this.#find('damaged', 'the frame verifies, its rows are no records', { offset, bytes, range })
 			return
 		}
-		for (const record of rows) this.#record(record, frame)
+		for (const record of rows) {
+			this.#record(record, frame, record.seq === baseSeq ? Math.min(expected, baseSeq) : record.seq)
+		}
 	}
 
-	#record(record: LogRecord, { offset, length: bytes }: Frame): void {
+	/** @param fromSeq the first seq that a gap can stand for: those before it are there, or were found to be missing. */
+	#record(record: LogRecord, { offset, length: bytes }: Frame, fromSeq: number): void {
 		this.#extent = joinExtents(this.#extent, extentOf(record))
 		if (isGap(record)) {
-			const severity = ['retained', 'notImported'].includes(record.data?.cause ?? '') ? 'note' : 'loss'
-			this.#find('gap', record.message, { offset, bytes, range: record.data, severity })
+			const range = { fromSeq: Math.max(fromSeq, claimedFromSeq(record)), toSeq: record.seq }
+			this.#find('gap', record.message, { offset, bytes, range, severity: severityOfRecord(record) })
 			return
 		}
 		const { sums } = this.#context
@@ -190,8 +212,9 @@ export class FileJudge {
 		this.#missing(this.#continuity.anchor(anchor), anchor.offset)
 		const before = this.#anchor
 		const follows = anchor.previousOffset === (before?.offset ?? 0)
-		if (follows) await this.#checkLink(anchor, bytes, before)
-		else if (!this.#spanIsBroken) {
+		const isLinked = follows && (await this.#checkLink(anchor, bytes, before))
+		if (!isLinked) this.#context.onBreak(anchor.offset)
+		if (!follows && !this.#spanIsBroken) {
 			this.#compare(
 				anchor,
 				'previous anchor',
@@ -204,7 +227,7 @@ export class FileJudge {
 		for (const [index, count] of anchor.levelCounts.entries()) sums.levelCounts[index] = count
 		sums.areKnown = true
 		if (anchor.reason === 'repaired') this.#repaired(anchor)
-		this.#context.onLink(hex(anchor.link))
+		this.#context.onAnchor(anchor)
 		this.#anchor = anchor
 		this.#spanIsBroken = false
 		this.#extent = EMPTY_EXTENT
@@ -216,19 +239,22 @@ export class FileJudge {
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 
-	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<void> {
+	/** Whether the link fits what stands between the two anchors. */
+	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<boolean> {
 		const { identity } = this.#file
 		const hash = createHash('sha256').update(before?.link ?? headerLink(identity))
 		const from = before === undefined ? HEADER_BYTES : before.offset + ANCHOR_BYTES
 		await this.#hashRange(hash, from, anchor.offset)
 		const expected = hash.update(anchorLinkBody(bytes)).digest('hex')
 		const found = hex(anchor.link)
-		// A damaged place has been reported already; the link that does not fit it says nothing new.
-		if (expected === found || this.#spanIsBroken) return
+		if (expected === found) return true
+		// The link over bytes that cannot be read is unknown: those were reported, and nobody is accused.
+		if (this.#spanIsBroken) return false
 		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
 		const text =
 			'the hash link does not fit what stands before it: something there was changed, and its checksums with it'
 		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
+		return false
 	}
 
 	async #hashRange(hash: Hash, from: number, to: number): Promise<void> {
@@ -263,12 +289,18 @@ export class FileJudge {
 	}
 }
 
+/** The first seq that a gap says it stands for; its data may be anything. */
+function claimedFromSeq({ data, seq }: LogRecord<'$gap', GapData>): number {
+	const claimed: unknown = data?.fromSeq
+	return typeof claimed === 'number' && claimed <= seq ? claimed : 1
+}
+
 function records({ fromSeq, toSeq }: SeqRange): string {
 	const count = toSeq - fromSeq + 1
 	return count === 1 ? '1 record is' : `${count} records are`
 }
 
-function hex(bytes: Uint8Array): string {
+export function hex(bytes: Uint8Array): string {
 	return Buffer.from(bytes).toString('hex')
 }
 

@@ -1,7 +1,6 @@
-/** What a verification has found so far. */
-import type { Finding, FindingKind } from '../chain.ts'
-
-type Severity = Finding['severity']
+/** What a verification has found so far, and what it comes to. */
+import { answerFor, isOk, type Severity } from '../answer.ts'
+import type { Finding, FindingKind, VerifyReport } from '../chain.ts'
 
 /** What each kind is, unless told otherwise. */
 const SEVERITIES: Readonly<Record<FindingKind, Severity>> = {
@@ -22,6 +21,9 @@ const SEVERITIES: Readonly<Record<FindingKind, Severity>> = {
 	stray: 'loss',
 	repaired: 'note',
 }
+
+/** What nobody but a person may judge: a repair leaves it as it is, and the file with it. */
+export const EVIDENCE: readonly FindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {
 	readonly fromSeq: number
@@ -48,4 +50,16 @@ export class Findings {
 		const { fromSeq, toSeq } = range ?? {}
 		this.all.push({ kind, severity, path, offset, bytes, fromSeq, toSeq, message, ...compared })
 	}
+
+	/** What all findings together come to. */
+	get result(): Pick<VerifyReport, 'ok' | 'answer' | 'recordsLost'> {
+		const answer = answerFor(this.all.map(({ severity }) => severity))
+		const losses = this.all.filter(({ severity }) => severity === 'loss')
+		return { ok: isOk(answer), answer, recordsLost: losses.reduce((sum, each) => sum + recordsOf(each), 0) }
+	}
+}
+
+/** The records that a finding stands for. */
+function recordsOf({ fromSeq, toSeq }: Finding): number {
+	return fromSeq === undefined || toSeq === undefined ? 0 : Math.max(0, toSeq - fromSeq + 1)
 }

@@ -1,88 +1,99 @@
 /** What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes. */
 
+import { basename } from 'node:path'
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
-import { lockObstacle, readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder, readUnwritten } from '../files/lock.ts'
 import { ownerOf } from '../files/segments.ts'
-import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
 import type { ChainFile } from '../read/chain-files.ts'
 import { headOf } from '../read/info.ts'
+import { openFile } from '../read/open-file.ts'
 import { NO_LINK } from '../scan/identity.ts'
 import { type BadPlace, entryStart, type ScanEntry } from '../scan/scan.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { markEvidence, type Verdict, verdictOf } from '../write/recovery.ts'
-import { FileJudge, Sums } from './file-judge.ts'
+import { type FileEnd, FileJudge, hex, Sums } from './file-judge.ts'
 import { Findings, type Found } from './findings.ts'
 import type { WantedHead } from './head.ts'
+import { HeadSearch } from './head-search.ts'
+import { checkOriginal, type OriginalCheck, type Seam } from './original.ts'
 import { Superseded } from './superseded.ts'
 
 /** A file that was judged, as the next one must follow it. */
 interface Judged {
+	readonly path: string
 	readonly segment: number
-	/** Of everything in it up to where it counts; undefined where that cannot be known. */
-	readonly link: string | undefined
+	/** How it ends where it stops to count; undefined where that place is not there. */
+	readonly end: FileEnd | undefined
 	readonly wasRepaired: boolean
+	/** Its last entry is an anchor of a repair. */
+	readonly endsRepaired: boolean
 }
 
 interface Wanted {
 	readonly head: WantedHead | undefined
+	/** What was on disk once, as the watermark said before the files were listed. */
+	readonly mark: Watermark | undefined
 	/** The first seq that retention has left. */
 	readonly keptFromSeq: number
 }
 
 export class Judge {
 	readonly #held: OpenFile
-	readonly #wanted: Wanted
 	readonly #mark: Watermark | undefined
+	#keptFromSeq: number
 	readonly #bootId: Uint8Array
 	readonly #findings = new Findings()
-	readonly #sums = new Sums()
+	readonly #sums: Sums
 	#file: OpenFile
 	#size = 0
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
+	/** What is missing before the next file has been told. */
+	#isRemoved = false
 	#superseded: Superseded | undefined
-	#headWasFound = false
+	readonly #headSearch: HeadSearch
 
-	constructor(held: OpenFile, first: ChainFile, wanted: Wanted) {
+	constructor(held: OpenFile, first: ChainFile, { head, mark, keptFromSeq }: Wanted) {
 		this.#held = held
 		this.#file = held
 		this.#listed = first
-		this.#wanted = wanted
-		this.#mark = readWatermark(held.system, held.chainPath, held.identity.id)
+		this.#mark = mark
+		this.#keptFromSeq = keptFromSeq
+		this.#headSearch = new HeadSearch(head, first.identity)
 		this.#bootId = bootId(held.system)
-		this.#sums.areKnown = first.identity.segment === 0
+		this.#sums = new Sums(first.identity.segment === 0)
 		this.#judge = this.#newJudge(held, new Findings())
 	}
 
-	/** A file that has been removed since the files were listed. */
-	removed(
-		{ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile,
-		cause: 'retained' | 'damaged',
-	): void {
+	/** A file that has been removed since the files were listed; retention has left what is from a seq on by now. */
+	removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile, keptFromSeq: number): void {
 		this.#before = undefined
+		this.#isRemoved = true
+		this.#keptFromSeq = Math.max(this.#keptFromSeq, keptFromSeq)
 		this.#sums.areKnown = false
 		const range = { fromSeq: identity.firstSeq, toSeq: nextFirstSeq - 1 }
 		const text = 'this file was removed while the chain was verified'
-		if (cause === 'retained')
+		if (keptFromSeq >= nextFirstSeq) {
 			this.#findings.add('gap', `${text}, by retention`, { path, offset: 0, range, severity: 'note' })
-		else this.#findings.add('missingFile', text, { path, offset: 0, range })
+		} else this.#findings.add('missingFile', text, { path, offset: 0, range })
 	}
 
 	/** A file, which has so many bytes. */
-	begin(file: OpenFile, size: number, listed: ChainFile): void {
+	async begin(file: OpenFile, size: number, listed: ChainFile): Promise<void> {
 		this.#file = file
 		this.#size = size
 		this.#listed = listed
 		this.#sums.bytes += size
 		this.#judge = this.#newJudge(file, this.#findings)
-		if (this.#before === undefined) this.#checkBeginning()
-		else this.#checkSeam(this.#before)
+		if (this.#before !== undefined) await this.#checkSeam(this.#before)
+		else if (!this.#isRemoved) this.#checkBeginning()
+		this.#isRemoved = false
 		if (listed.end === undefined || size >= listed.end) return
 		const text = `the file ends ${listed.end - size} bytes before the place where the next one took over`
 		this.#find('truncated', text, { offset: size, expected: `${listed.end} bytes`, found: `${size} bytes` })
@@ -110,8 +121,12 @@ export class Judge {
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
 		// What is missing is in no sum, and in the totals of the anchors behind it.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
-		const link = end === undefined || this.#size < end ? undefined : await this.#judge.linkUpTo(end)
-		this.#before = { segment: identity.segment, link, wasRepaired: this.#judge.wasRepaired }
+		const isThere = end === undefined || this.#size >= end
+		const { path } = this.#file
+		const { wasRepaired, anchor } = this.#judge
+		const endsRepaired = anchor?.reason === 'repaired'
+		const fileEnd = isThere ? await this.#judge.endAt(end ?? this.#size) : undefined
+		this.#before = { path, segment: identity.segment, end: fileEnd, wasRepaired, endsRepaired }
 	}
 
 	/** The end of the chain. */
@@ -120,9 +135,8 @@ export class Judge {
 		this.#checkHead()
 		const { records, frames, anchors, bytes } = this.#sums
 		const findings = this.#findings.all
-		const ok = !findings.some(({ severity }) => severity === 'damage')
 		const head = headOf(this.#file.identity, this.#judge.anchor)
-		return { ok, records, frames, anchors, bytes, findings, head }
+		return { ...this.#findings.result, records, frames, anchors, bytes, findings, head }
 	}
 
 	#newJudge(file: OpenFile, findings: Findings): FileJudge {
@@ -131,9 +145,8 @@ export class Judge {
 			isFollowed: this.#listed.nextFirstSeq !== undefined,
 			sums: this.#sums,
 			verdictAt: (place, anchor) => this.#verdictAt(place, anchor),
-			onLink: (link) => {
-				if (link === this.#wanted.head?.link) this.#headWasFound = true
-			},
+			onBreak: (offset) => this.#headSearch.breakAt({ path: file.path, offset }),
+			onAnchor: (anchor) => this.#headSearch.look(anchor),
 		})
 	}
 
@@ -148,39 +161,86 @@ export class Judge {
 		})
 	}
 
-	#checkSeam(before: Judged): void {
+	/**
+	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is compared with the
+	 * one that it replaced, and where that is gone nobody can check the seam.
+	 */
+	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
 		// Its own sums are without what it lost, those behind it are not.
 		if (before.wasRepaired) this.#sums.areKnown = false
 		const missing = identity.segment - before.segment - 1
-		if (missing > 0) {
-			this.#sums.areKnown = false
-			const text = `${missing} ${missing === 1 ? 'file' : 'files'} of the chain missing before this one`
-			const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${identity.segment}` }
-			// What a repair has written a gap for is known to be gone.
-			const severity = before.wasRepaired ? 'note' : 'damage'
-			this.#find('missingFile', text, { offset: 0, severity, ...compared })
-			return
-		}
+		if (missing > 0) return await this.#checkMissingFiles(before, missing)
 		const { previous } = identity
-		// Begun when the file before was gone: there was nothing to link to.
+		// Begun when the files before were gone: there was nothing to link to.
 		const isUnlinked = previous === undefined || Buffer.compare(previous.link, NO_LINK) === 0
-		if (isUnlinked) this.#sums.areKnown = false
-		const found = isUnlinked ? undefined : Buffer.from(previous.link).toString('hex')
-		const expected = before.link
-		if (found === undefined || expected === undefined || found === expected || before.wasRepaired) return
-		const text = 'the header does not link to the file before it: that one was changed, or is another one'
+		if (isUnlinked) {
+			this.#sums.areKnown = false
+			this.#break()
+		} else if (before.end?.link !== hex(previous.link)) await this.#checkBrokenSeam(before, previous)
+	}
+
+	async #checkBrokenSeam(before: Judged, seam: Seam): Promise<void> {
+		const original = before.wasRepaired ? await this.#checkOriginalOf(before, seam) : 'none'
+		if (original === 'linked') return
+		this.#break()
+		if (original === 'fits') return
+		const found = hex(seam.link)
+		if (original === 'differs') {
+			const text =
+				'the file before was repaired, and it is not what a repair makes of the file that was kept beside it'
+			this.#brokenLink(text, before.end?.link ?? 'none', found)
+		} else if (before.endsRepaired) {
+			const text = `the file before was repaired and does not fit this one any more; ${noOriginal(before)}`
+			this.#find('repaired', text, { offset: 0, bytes: HEADER_BYTES, severity: 'unchecked' })
+		} else if (before.end?.isReadable === true) {
+			const text = 'the header does not link to the file before it: that one was changed, or is another one'
+			this.#brokenLink(text, before.end.link, found)
+		}
+	}
+
+	/** Files are missing before this one. */
+	async #checkMissingFiles(before: Judged, missing: number): Promise<void> {
+		const { segment } = this.#file.identity
+		this.#sums.areKnown = false
+		this.#break()
+		const files = `${missing} ${missing === 1 ? 'file' : 'files'} of the chain missing before this one`
+		const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${segment}` }
+		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, ...compared })
+		// A repair has written a gap for them, which is as good as the repair was.
+		const isBorneOut = (await this.#checkOriginalOf(before, undefined)) !== 'none'
+		const text = `${files}, and a repair has written a gap for them${isBorneOut ? '' : `; ${noOriginal(before)}`}`
+		const severity = isBorneOut ? 'note' : 'unchecked'
+		this.#find('missingFile', text, { offset: 0, severity, ...compared })
+	}
+
+	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck> {
+		const file = await openFile(path, this.#held.chainPath, this.#held.system)
+		try {
+			return await checkOriginal(file, seam)
+		} finally {
+			await file.system.close(file.fd)
+		}
+	}
+
+	#brokenLink(text: string, expected: string, found: string): void {
 		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, expected, found })
+	}
+
+	/** No link of this file or a later one covers the files before it. */
+	#break(): void {
+		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
 	}
 
 	#checkBeginning(): void {
 		const { identity, chainPath } = this.#file
 		const { segment, firstSeq } = identity
 		const range = firstSeq > 1 ? { fromSeq: 1, toSeq: firstSeq - 1 } : undefined
+		this.#headSearch.beginWith(this.#file.identity)
 		// A sealed file that is verified by itself is only a part.
 		const isPart = ownerOf(this.#held.system, chainPath, identity) !== undefined
 		if (segment === 0 || isPart) return
-		if (range !== undefined && this.#wanted.keptFromSeq >= firstSeq) {
+		if (range !== undefined && this.#keptFromSeq >= firstSeq) {
 			const text = `${firstSeq - 1} records absent: retention has removed them`
 			this.#find('gap', text, { offset: 0, range, severity: 'note' })
 			return
@@ -212,9 +272,14 @@ export class Judge {
 		const obstacle = lockObstacle(this.#held.system, this.#held.chainPath)
 		const text =
 			obstacle === undefined
-				? 'the last writer did not close the chain: it was killed, or lost power'
+				? `the last writer did not close the chain: ${this.#whyNotClosed}`
 				: `the chain is not closed, and whether a writer has it open cannot be told (${obstacle})`
 		this.#find('notClosed', text, { offset: this.#size })
+	}
+
+	get #whyNotClosed(): string {
+		const unwritten = readUnwritten(this.#held.system, this.#held.chainPath)
+		return unwritten === undefined ? 'it was killed, or lost power' : 'its close failed'
 	}
 
 	/** A sealed file is followed by another one: that it is the last means that the live one is gone. */
@@ -230,25 +295,12 @@ export class Judge {
 	}
 
 	#checkHead(): void {
-		const { head, keptFromSeq } = this.#wanted
-		if (head === undefined || this.#headWasFound) return
-		const lastSeq = this.#judge.nextSeq - 1
-		const compared = { expected: `head ${head.link} at seq ${head.seq}`, found: `seq ${lastSeq} as the last` }
-		if (head.chainId !== this.#file.identity.idHex) {
-			const text = 'this is another chain than the one whose head was kept'
-			this.#find('headMissing', text, { offset: 0, expected: head.chainId, found: this.#file.identity.idHex })
-		} else if (head.seq < keptFromSeq - 1) {
-			const text = 'the head was in a file that retention has removed'
-			this.#find('headMissing', text, { offset: 0, severity: 'note' })
-		} else if (lastSeq < head.seq) {
-			const text =
-				'the chain ends before the head that was kept: it was truncated, or an older copy is in its place'
-			const range = { fromSeq: lastSeq + 1, toSeq: head.seq }
-			this.#find('headMissing', text, { offset: this.#size, range, ...compared })
-		} else {
-			const text = 'the head that was kept is not in this chain: what it covers was cut back or written again'
-			this.#find('headMissing', text, { offset: 0, range: { fromSeq: 1, toSeq: head.seq }, ...compared })
-		}
+		const end = { path: this.#file.path, offset: this.#size }
+		this.#headSearch.tell(this.#findings, {
+			...end,
+			lastSeq: this.#judge.nextSeq - 1,
+			keptFromSeq: this.#keptFromSeq,
+		})
 	}
 
 	#tellSuperseded(next: Frame | undefined): void {
@@ -259,4 +311,9 @@ export class Judge {
 	#find(kind: FindingKind, message: string, at: Omit<Found, 'path'>): void {
 		this.#findings.add(kind, message, { path: this.#file.path, ...at })
 	}
+}
+
+function noOriginal({ path }: Judged): string {
+	const name = `${basename(path)}.before-repair-…`
+	return `the file that the repair replaced, ${name}, is not beside it, so nothing shows whether the repair was right`
 }

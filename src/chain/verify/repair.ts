@@ -13,7 +13,7 @@ import {
 } from '../../file-system.ts'
 import { checkOptionNames } from '../../options.ts'
 import { LOG_LEVELS, show } from '../../record.ts'
-import type { Finding, FindingKind, RepairAction, RepairReport } from '../chain.ts'
+import type { Finding, FindingKind, RepairAction, RepairReport, VerifyReport } from '../chain.ts'
 import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
@@ -22,9 +22,10 @@ import { readWatermark, unsyncedFrom, WatermarkFile } from '../files/watermark-f
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { openForReading } from '../read/open-file.ts'
-import { epochsIn, linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { epochMaxOf, linkUpTo, readChainEnd } from '../scan/chain-end.ts'
 import { NO_LINK } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'
+import { EVIDENCE } from './findings.ts'
 import { type Previous, rebuildFile } from './rebuild.ts'
 import { type Progress, verifyChain } from './verify.ts'
 
@@ -40,8 +41,6 @@ export interface RepairOptions {
 const REBUILT: readonly FindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
 /** What is cut off, unless the file is rebuilt anyway. */
 const CUT: readonly FindingKind[] = ['tornTail', 'unsynced']
-/** What nobody but a person may judge: it is left as it is, and the file with it. */
-const EVIDENCE: readonly FindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 /**
  * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the middle leaves every record
@@ -56,15 +55,24 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 	const before = await verifyChain(path, verifyOptions)
 	const { planned, left } = planFor(before.findings)
 	if (dryRun || planned.length === 0) {
-		return { path, dryRun, actions: planned, left, records: before.records, ok: before.ok }
+		return reportOf(path, dryRun, { actions: planned, left }, before)
 	}
 	return underLock(path, system, async (held) => {
 		// A writer may have come and gone since.
 		const plan = planFor((await verifyChain(path, verifyOptions)).findings)
 		const actions = apply(held, plan.planned)
 		const after = await verifyChain(path, verifyOptions)
-		return { path, dryRun, actions, left: plan.left, records: after.records, ok: after.ok }
+		return reportOf(path, dryRun, { actions, left: plan.left }, after)
 	})
+}
+
+function reportOf(
+	path: string,
+	dryRun: boolean,
+	done: Pick<RepairReport, 'actions' | 'left'>,
+	{ records, ok, answer, recordsLost }: VerifyReport,
+): RepairReport {
+	return { path, dryRun, ...done, records, ok, answer, recordsLost }
 }
 
 /** @throws {MeshChainError} `CHAIN_LOCKED`, `REPAIR_FAILED`. */
@@ -164,8 +172,7 @@ class FileRepair {
 	/** The last epoch that can have been opened in the file. */
 	get #epochMax(): number {
 		const { size } = this.#system.fstatSync(this.#fd)
-		const { epoch, suffix } = readChainEnd(this.#system, this.#fd, size, this.#listed.identity)
-		return epoch + epochsIn(suffix)
+		return epochMaxOf(readChainEnd(this.#system, this.#fd, size, this.#listed.identity))
 	}
 
 	/** Bytes at the end, with nothing valid behind them. */

@@ -2,9 +2,10 @@
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../options.ts'
 import type { VerifyReport } from '../chain.ts'
+import { readWatermark } from '../files/watermark-file.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
-import { causeOfAbsence, newestAnchor } from '../read/head-gap.ts'
+import { keptFromSeq } from '../read/head-gap.ts'
 import { asReadError, openForReading } from '../read/open-file.ts'
 import { entryEnd } from '../scan/scan.ts'
 import { walkFile } from '../scan/walk.ts'
@@ -45,11 +46,17 @@ export async function verifyChain(path: string, options: VerifyOptions = {}): Pr
 	const held = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
 	try {
 		const files = new ChainFiles(held)
-		const listed = files.list()
-		const keptFromSeq = (await newestAnchor(files, listed.at(-1)!))?.keptFromSeq ?? 1
-		const judge = new Judge(held, listed[0]!, { head, keptFromSeq })
-		for (const file of listed) await judgeFile(judge, files, file, options)
-		return judge.finish()
+		// A mark that is read before the files are listed is not ahead of them.
+		const mark = readWatermark(held.system, held.chainPath, held.identity.id)
+		const listing = files.hold()
+		try {
+			const wanted = { head, mark, keptFromSeq: await keptFromSeq(files) }
+			const judge = new Judge(held, listing.files[0]!, wanted)
+			for (const file of listing.files) await judgeFile(judge, files, file, options)
+			return judge.finish()
+		} finally {
+			files.release(listing)
+		}
 	} catch (error) {
 		throw asReadError(path, error)
 	} finally {
@@ -65,12 +72,12 @@ async function judgeFile(
 ): Promise<void> {
 	const file = await files.open(listed)
 	if (file === undefined) {
-		judge.removed(listed, await causeOfAbsence(files, listed.nextFirstSeq ?? 1))
+		judge.removed(listed, await keptFromSeq(files))
 		return
 	}
 	try {
 		const { size } = await file.system.fstat(file.fd)
-		judge.begin(file, size, listed)
+		await judge.begin(file, size, listed)
 		for await (const entries of walkFile(file, HEADER_BYTES, size)) {
 			signal?.throwIfAborted()
 			for (const entry of entries) await judge.take(entry)

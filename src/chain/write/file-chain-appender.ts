@@ -3,7 +3,7 @@
  * the disk does not.
  */
 import type { LogChainAppender } from '../../appender.ts'
-import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
+import { LogAppendError, type MeshChainError } from '../../errors.ts'
 import { isExiting, onExit } from '../../exit-hook.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
 import { type LogRecord, levelIndex, show } from '../../record.ts'
@@ -16,7 +16,12 @@ import {
 } from './file-chain-options.ts'
 import type { Recovery } from './opening.ts'
 import { recoveryWarning } from './recovery-warning.ts'
+import { isRotationDue } from './rotation.ts'
+import { SECOND_LOOK_MS } from './sealed-files.ts'
+import { steadyMs } from './steady-time.ts'
+import { Timeout } from './timeout.ts'
 import { ChainWriter } from './writer.ts'
+import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
 /** With more than this unwritten, the turn's end is not waited for. */
@@ -58,6 +63,8 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
+	/** How long {@link close} waits for the disk. */
+	readonly closeTimeoutMs: number
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
@@ -75,6 +82,7 @@ export class FileChainAppender implements LogChainAppender {
 	#rotationFailures = 0
 	#rotateNotBefore = 0
 	#policyTimer: NodeJS.Timeout | undefined
+	#lookTimer: NodeJS.Timeout | undefined
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
@@ -84,10 +92,12 @@ export class FileChainAppender implements LogChainAppender {
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
-		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, retain } = this.#options
+		const { fs, durability, mode, pendingBytesMax, clock, onDamage, lockWaitMs, rotate, retain } =
+			this.#options
 		this.#syncsItself = durability === 'disk' || this.#options.policy !== undefined
 		this.#rotates = Object.values(this.#options.rotate).some((bound) => bound !== Number.POSITIVE_INFINITY)
 		this.path = writablePath(path, fs)
+		this.closeTimeoutMs = this.#options.closeTimeoutMs
 		this.#writer = new ChainWriter(this.path, {
 			system: fs,
 			mode,
@@ -96,11 +106,12 @@ export class FileChainAppender implements LogChainAppender {
 			onDamage,
 			lockWaitMs,
 			keepUnsynced: durability === 'disk',
+			rotate,
 			retain,
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#tellRecovery(this.#writer.recovery)
-		this.#writer.retain().catch((error) => this.#failed(error))
+		void this.#retain(true)
 	}
 
 	get chainId(): string {
@@ -179,8 +190,9 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes what waits, leaves the mark of a clean end, syncs, and lets go of file and lock. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`; the file is let go of all the same, and `stats().lostAtClose`
-	 * counts the records that could not be written.
+	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered within `closeTimeoutMs`;
+	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is let go of all the same, and `stats().lostAtClose` counts the records that could not
+	 * be written.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -266,28 +278,39 @@ export class FileChainAppender implements LogChainAppender {
 		this.#policyTimer.unref()
 	}
 
+	/** The disk is given its time; a write that is far too much for one file has been spread over several by then. */
 	#rotateWhenDue(): void {
-		if (!this.#isRotationDue(1) || isExiting() || this.#closing !== undefined) return
+		if (this.#rotating || isExiting() || this.#closing !== undefined) return
 		if (performance.now() < this.#rotateNotBefore) return
-		// The disk is given its time; only who never lets a turn end is made to wait for it.
-		if (this.#isRotationDue(2) && !this.#writer.isSyncing) this.#rotate()
-		else if (!this.#rotating) void this.#syncAndRotate()
+		if (this.#isRotationDue) void this.#syncAndRotate()
+		else if (this.#writer.isTooLarge) void this.#retain(false)
 	}
 
-	/** Whether the live file is as large as it may be, so many times over, or as old. */
-	#isRotationDue(times: number): boolean {
-		const { bytes, records, ageMs } = this.#options.rotate
-		const { live } = this.#writer
-		if (live.bytes >= times * bytes || live.records >= times * records) return true
-		const isBounded = times === 1 && ageMs !== Number.POSITIVE_INFINITY
-		return isBounded && live.records > 0 && this.#options.clock() - live.createdMs >= ageMs
+	get #isRotationDue(): boolean {
+		return isRotationDue(this.#options.rotate, this.#writer.live, this.#options.clock)
 	}
 
 	async #syncAndRotate(): Promise<void> {
 		this.#rotating = true
 		try {
-			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue(1))
-			if (this.#closing === undefined) await this.#writer.retain()
+			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue)
+		} catch (error) {
+			this.#rotationEnded(error as MeshChainError)
+			this.#rotating = false
+			return
+		}
+		await this.#retain(true)
+	}
+
+	/** Keeps the chain within its bounds: its size at any time, its age with a look at the clock. */
+	async #retain(looks: boolean): Promise<void> {
+		this.#rotating = true
+		try {
+			if (this.#closing !== undefined) return
+			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
+			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
+			// What could not be removed is tried again, and not with each write.
+			if (this.#writer.isTooLarge) this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#rotationEnded(error as MeshChainError)
 		} finally {
@@ -295,12 +318,13 @@ export class FileChainAppender implements LogChainAppender {
 		}
 	}
 
-	#rotate(): void {
-		try {
-			this.#writer.rotate()
-		} catch (error) {
-			this.#rotationEnded(error as MeshChainError)
-		}
+	/** What only one look at the clock has found too old is looked at again, a moment later. */
+	#lookAgain(): void {
+		clearTimeout(this.#lookTimer)
+		this.#lookTimer = setTimeout(() => {
+			if (!this.#rotating) void this.#retain(true)
+		}, SECOND_LOOK_MS)
+		this.#lookTimer.unref()
 	}
 
 	#rotationEnded(error: MeshChainError): void {
@@ -373,28 +397,27 @@ export class FileChainAppender implements LogChainAppender {
 	async #close(): Promise<void> {
 		clearTimeout(this.#retryTimer)
 		clearTimeout(this.#policyTimer)
+		clearTimeout(this.#lookTimer)
 		this.#forgetExit()
+		const timeout = new Timeout(this.closeTimeoutMs)
 		let isClean = false
 		try {
 			this.#writer.move()
 			this.#writer.markClosed(undefined)
-			await this.#writer.sync()
+			await timeout.orThrow(this.#writer.sync())
 			isClean = true
 		} catch (error) {
 			this.#failure = error as MeshChainError
 			// No sync may still be under way when the file is let go of; and it writes once more.
-			await this.#writer.sync().catch(() => {})
+			if (!timeout.isOver) await timeout.orThrow(this.#writer.sync()).catch(() => {})
 			this.#lostAtClose = this.#writer.pendingRecords
-			throw this.#failure.code === 'WRITE_FAILED' ? this.#closeError(error) : error
+			const { path } = this
+			const { writtenSeq, durableSeq } = this.#writer
+			throw closeError({ path, writtenSeq, durableSeq, lost: this.#lostAtClose }, error)
 		} finally {
+			timeout.clear()
 			this.#writer.close(isClean)
 		}
-	}
-
-	#closeError(error: unknown): MeshChainError {
-		const seq = this.#writer.writtenSeq + 1
-		const text = `${show(this.path)} was closed and ${this.#lostAtClose} records are not in it, from seq ${seq} on: ${messageOf(error)}`
-		return new MeshChainError('CLOSE_FAILED', text, { path: this.path, seq, cause: error })
 	}
 
 	#onExit(exitCode: number): void {

@@ -1,7 +1,7 @@
 /** What a `FileChainAppender` can be told, checked and in full. */
 import { MeshChainError } from '../../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT } from '../../limits.ts'
+import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, SLOW_CLOSE_TIMEOUT_MS } from '../../limits.ts'
 import {
 	checkFileSystem,
 	checkFunction,
@@ -14,6 +14,7 @@ import {
 } from '../../options.ts'
 import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
 import type { Retention } from './retention.ts'
+import type { RotationBounds } from './rotation.ts'
 
 /** How much may be written and not yet on disk: a sync is begun when any of these is reached. */
 export interface SyncPolicy {
@@ -60,6 +61,11 @@ export interface FileChainOptions {
 	readonly mode?: number
 	/** Bytes that wait in memory while the disk fails; beyond it appends are refused as retryable. Default 16 MiB. */
 	readonly pendingBytesMax?: number
+	/**
+	 * How long `close()` waits for the disk, in milliseconds. After it the file is let go of, and the promise rejects with `CLOSE_FAILED`.
+	 * Default 30,000.
+	 */
+	readonly closeTimeoutMs?: number
 	/** Times of opening and closing. Default `Date.now`. */
 	readonly clock?: () => number
 	readonly fs?: FileSystem
@@ -72,12 +78,13 @@ export interface ResolvedFileChainOptions {
 	readonly durability: 'os' | 'disk'
 	readonly policy: ResolvedPolicy | undefined
 	readonly writeThroughIndex: number
-	readonly rotate: { readonly bytes: number; readonly records: number; readonly ageMs: number }
+	readonly rotate: RotationBounds
 	readonly retain: Retention
 	readonly onDamage: 'rotate' | 'refuse'
 	readonly lockWaitMs: number
 	readonly mode: number
 	readonly pendingBytesMax: number
+	readonly closeTimeoutMs: number
 	readonly clock: () => number
 	readonly fs: FileSystem
 }
@@ -93,6 +100,7 @@ const OPTION_NAMES = [
 	'lockWaitMs',
 	'mode',
 	'pendingBytesMax',
+	'closeTimeoutMs',
 	'clock',
 	'fs',
 ] as const
@@ -114,6 +122,7 @@ export function resolveFileChainOptions(options: FileChainOptions): ResolvedFile
 		lockWaitMs: checkTimerMs('lockWaitMs', options.lockWaitMs ?? 0, 0),
 		mode: checkMode('mode', mode),
 		pendingBytesMax: checkWholeNumber('pendingBytesMax', options.pendingBytesMax ?? PENDING_BYTES_DEFAULT, 1),
+		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? SLOW_CLOSE_TIMEOUT_MS),
 		clock: checkFunction('clock', clock),
 		fs: checkFileSystem('fs', fs),
 	}

@@ -3,10 +3,13 @@
  *
  * Invariant: nothing in a file counts as on disk before its name is there too.
  */
+import { MeshChainError } from '../../errors.ts'
+import { isEpoch, show } from '../../record.ts'
 import { type Placed, removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Header } from '../format/header.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import { type SpanStart, startOfFile } from './span.ts'
+import { steadyMs } from './steady-time.ts'
 
 /** The name of the live file, and the mode of new ones. */
 export interface LivePlace {
@@ -30,7 +33,8 @@ export function makeFile<P extends Placed>(
 	putInPlace: (temporary: string) => P,
 ): { readonly file: SegmentFile; readonly placed: P } {
 	const { levelCounts, keptFromSeq, ...begin } = start
-	const header = { ...begin, createdMs: context.writer.clock() }
+	if (!isEpoch(start.segment, 0)) throw exhausted(place.path, 'segment number')
+	const header = { ...begin, createdMs: steadyMs(context.writer.clock) }
 	const temporary = temporaryPathOf(place.path)
 	const file = SegmentFile.create(
 		context,
@@ -50,4 +54,10 @@ export function makeFile<P extends Placed>(
 		removeQuietly(context.system, temporary)
 		throw error
 	}
+}
+
+/** There is no next one of something that is counted: the file was not made by openings and rotations. */
+export function exhausted(path: string, what: string): MeshChainError {
+	const text = `${show(path)} has the highest ${what} that a chain can have: begin a new chain`
+	return new MeshChainError('CHAIN_EXHAUSTED', text, { path })
 }

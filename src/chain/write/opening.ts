@@ -13,7 +13,7 @@ import {
 	syncDirectory,
 	systemCode,
 } from '../../file-system.ts'
-import { LOG_LEVELS, show } from '../../record.ts'
+import { isEpoch, LOG_LEVELS, show } from '../../record.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {
@@ -30,11 +30,11 @@ import { readWatermark } from '../files/watermark-file.ts'
 import { ANCHOR_BYTES, type AnchorReason } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES, HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
-import { type ChainEnd, epochsIn, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { type ChainEnd, epochMaxOf, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
 import { seqBehind } from '../scan/continuity.ts'
 import { type ChainIdentity, NO_LINK } from '../scan/identity.ts'
 import { Adoption } from './adopt.ts'
-import { type FileStart, makeFile } from './new-file.ts'
+import { exhausted, type FileStart, makeFile } from './new-file.ts'
 import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import type { SpanStart } from './span.ts'
@@ -88,6 +88,12 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 		closeQuietly(system, fd)
 		throw unreadable(path, error)
 	}
+}
+
+/** A time that a clock had before an opening: what the opening has itself begun says no more than the clock does now. */
+export function seenBefore({ file, recovery }: OpenedChain): number {
+	const isOlder = recovery === undefined || recovery.action === 'append' || recovery.action === 'cut'
+	return isOlder ? file.identity.createdMs : Number.NEGATIVE_INFINITY
 }
 
 /**
@@ -192,10 +198,17 @@ function continueBehindMark(options: OpeningOptions, mark: Watermark): OpenedCha
 	if (options.onDamage === 'refuse') refuseLost(options)
 	const { chainId, segment, seq, offset, epoch } = mark
 	const begin = { chainId, segment: segment + 1, firstSeq: seq + 1, previousEnd: offset }
-	const file = beginChain(options, begin, epoch + 1)
+	const nextEpoch = epochBehind(epoch, options.path)
+	const file = beginChain(options, begin, nextEpoch)
 	const nothing = { offset: 0, bytes: 0, keptAt: undefined, sealedAs: undefined }
 	const recovery: Recovery = { verdict: 'truncated', action: 'next', ...nothing, lostRecords: seq }
-	return { file, epoch: epoch + 1, watermark: mark, recovery }
+	return { file, epoch: nextEpoch, watermark: mark, recovery }
+}
+
+/** @throws {MeshChainError} `CHAIN_EXHAUSTED` when no reader would take the epoch. */
+function epochBehind(epoch: number, path: string): number {
+	if (isEpoch(epoch + 1)) return epoch + 1
+	throw exhausted(path, 'epoch')
 }
 
 /** @throws {MeshChainError} `CHAIN_DAMAGED` where a mark says that records were on disk, which are gone with their file. */
@@ -248,8 +261,8 @@ class Opening {
 		this.#bootId = bootId(system)
 		this.#hole = this.#firstHole()
 		// An epoch may have been lost with its records. What it was called, the mark knows, or else how many there can have been.
-		const { epoch, suffix } = this.#end
-		this.#epoch = Math.max(epoch, this.#mark?.epoch ?? epoch + epochsIn(suffix)) + 1
+		const known = this.#mark?.epoch ?? epochMaxOf(this.#end)
+		this.#epoch = epochBehind(Math.max(this.#end.epoch, known), path)
 		this.#context = options.contextFor(this.#epoch, this.#bootId)
 	}
 

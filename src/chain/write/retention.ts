@@ -1,10 +1,14 @@
-/** Which sealed files of a chain may go: whole ones, from the head only, as few as it takes. Pure. */
+/**
+ * Which sealed files of a chain may go: whole ones, from the head only, as few as it takes. Pure.
+ *
+ * Invariant: no single reading of the clock decides that a file is old. A file begins with such a reading, and one may be years off.
+ */
 
 /** Upper bounds of what a chain keeps; all of them hold, as far as whole files allow. The live file always stays. */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
-	/** A file goes when it was sealed longer ago than this. */
+	/** A file goes once it was sealed longer ago than this. */
 	readonly ageMs?: number | undefined
 }
 
@@ -15,27 +19,73 @@ export interface RetainedFile {
 	readonly bytes: number
 	/** From its first seq to the next file's. */
 	readonly records: number
-	readonly sealedMs: number
+	/** When its first byte was written, by the clock of its writer; NaN where the header is damaged. */
+	readonly begunMs: number
 }
 
-/** How many files at the head are to be removed, given those that are sealed, oldest first, and the size of the live one. */
+/** The file that is being written. */
+export type LiveFile = Pick<RetainedFile, 'bytes' | 'records' | 'begunMs'>
+
+/** How many files at the head are to be removed, given those that are sealed, oldest first, and the live one. */
 export function countToRemove(
 	sealed: readonly RetainedFile[],
-	live: Pick<RetainedFile, 'bytes' | 'records'>,
+	live: LiveFile,
 	limits: Retention,
 	nowMs: number,
 ): number {
+	const { ageMs = Number.POSITIVE_INFINITY } = limits
+	const sealedMs = ageMs === Number.POSITIVE_INFINITY ? [] : sealingTimes([...sealed, live], nowMs)
 	let bytes = sealed.reduce((sum, file) => sum + file.bytes, live.bytes)
 	let records = sealed.reduce((sum, file) => sum + file.records, live.records)
 	let count = 0
-	for (const file of sealed) {
+	for (const [index, file] of sealed.entries()) {
 		const isTooMuch = bytes > (limits.bytes ?? Number.POSITIVE_INFINITY)
 		const isTooMany = records > (limits.records ?? Number.POSITIVE_INFINITY)
-		const isTooOld = nowMs - file.sealedMs > (limits.ageMs ?? Number.POSITIVE_INFINITY)
+		const isTooOld = nowMs - (sealedMs[index] ?? nowMs) > ageMs
 		if (!isTooMuch && !isTooMany && !isTooOld) break
 		bytes -= file.bytes
 		records -= file.records
 		count++
 	}
 	return count
+}
+
+/**
+ * When each file but the last was sealed: when the next one began whose time is in order with the others'. A time that is not is one
+ * that some clock was wrong about.
+ */
+function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
+	const times = [...files.map(({ begunMs }) => begunMs), nowMs]
+	const believed = mostInOrder(times)
+	let sealedMs = Number.POSITIVE_INFINITY
+	const sealed: number[] = []
+	for (let index = times.length - 1; index > 0; index--) {
+		if (believed.has(index)) sealedMs = times[index]!
+		sealed[index - 1] = sealedMs
+	}
+	return sealed
+}
+
+/** The indices of as many times as there are of which none is before the one before it; of several such, the later times. */
+function mostInOrder(times: readonly number[]): ReadonlySet<number> {
+	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())
+	const best: { readonly count: number; readonly before: number }[] = []
+	let last = 0
+	for (const [index, ms] of times.entries()) {
+		let count = 0
+		let before = -1
+		for (let earlier = 0; earlier < index; earlier++) {
+			const isBetter = best[earlier]!.count > count
+			const isLater = best[earlier]!.count === count && times[earlier]! >= (times[before] ?? -Infinity)
+			if (times[earlier]! <= ms && (isBetter || isLater)) {
+				count = best[earlier]!.count
+				before = earlier
+			}
+		}
+		best.push({ count: count + 1, before })
+		if (count + 1 >= best[last]!.count) last = index
+	}
+	const found = new Set<number>()
+	for (let index = last; index >= 0; index = best[index]!.before) found.add(index)
+	return found
 }

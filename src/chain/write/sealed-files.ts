@@ -1,27 +1,42 @@
 /** The sealed files of a chain that is being written, as retention needs them; not looked at where nothing limits them. */
-import type { FileSystem } from '../../file-system.ts'
+import { type FileSystem, systemCode } from '../../file-system.ts'
 import { listSegments } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
-import { countToRemove, type RetainedFile, type Retention } from './retention.ts'
+import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'
 import type { SegmentFile } from './segment-file.ts'
+
+/** A reading counts as far as one before it confirms it, give or take this part of `ageMs`. */
+const UNCONFIRMED_PART = 1 / 100
+/** How much time must have passed between the two: a clock that is wrong is so for a while. */
+export const SECOND_LOOK_MS = 500
 
 export class SealedFiles {
 	readonly #system: FileSystem
 	readonly #limits: Retention
 	#files: RetainedFile[] = []
+	/** Of {@link #files}. */
+	#bytes = 0
+	#records = 0
+	/** The look that can confirm a later one, and when that was, by a clock that nobody sets. */
+	#seenMs: number
+	#seenAt = Number.NEGATIVE_INFINITY
+	#lastMs = Number.NEGATIVE_INFINITY
+	/** The time that two looks agree on. */
+	#nowMs = Number.NEGATIVE_INFINITY
 	readonly removed = { removedFiles: 0, removedRecords: 0 }
 
-	constructor(system: FileSystem, chainPath: string, limits: Retention, live: ChainIdentity) {
+	/** @param seenMs a time that a clock had before this opening; -Infinity where none is known. */
+	constructor(system: FileSystem, chainPath: string, limits: Retention, live: ChainIdentity, seenMs: number) {
 		this.#system = system
 		this.#limits = limits
+		this.#seenMs = Number.isNaN(seenMs) ? Number.NEGATIVE_INFINITY : seenMs
 		if (!this.#isLimited) return
 		const found = listSegments(system, chainPath, live.id).filter(
 			({ identity }) => identity.segment < live.segment,
 		)
-		this.#files = found.map(({ path, identity, bytes }, index) => {
-			const next = found[index + 1]?.identity ?? live
-			return fileOf(path, identity, bytes, next)
-		})
+		for (const [index, { path, identity, bytes }] of found.entries()) {
+			this.#push(fileOf(path, identity, bytes, found[index + 1]?.identity ?? live))
+		}
 	}
 
 	get #isLimited(): boolean {
@@ -30,42 +45,79 @@ export class SealedFiles {
 
 	/** The live file was sealed, and `next` follows it. */
 	add(path: string, { identity, written }: SegmentFile, next: ChainIdentity): void {
-		if (this.#isLimited) this.#files.push(fileOf(path, identity, written, next))
+		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
+	}
+
+	/** Takes the time. That another look must agree before a file is too old keeps one wild reading from removing anything. */
+	look(nowMs: number): void {
+		const { ageMs } = this.#limits
+		if (ageMs === undefined) return
+		const at = performance.now()
+		this.#lastMs = nowMs
+		if (at - this.#seenAt < SECOND_LOOK_MS) {
+			this.#seenMs = Math.min(this.#seenMs, nowMs)
+			this.#nowMs = Math.min(this.#nowMs, nowMs)
+			return
+		}
+		this.#nowMs = Math.min(nowMs, this.#seenMs + ageMs * UNCONFIRMED_PART)
+		this.#seenMs = nowMs
+		this.#seenAt = at
+	}
+
+	/** Whether more would go if another look agreed with the last one. */
+	isUnconfirmed(live: LiveFile): boolean {
+		if (this.#nowMs >= this.#lastMs) return false
+		const countAt = (ms: number) => countToRemove(this.#files, live, this.#limits, ms)
+		return countAt(this.#lastMs) > countAt(this.#nowMs)
+	}
+
+	/** Whether there is more of the chain than its size may be, and a file that can go. */
+	exceeds({ bytes, records }: Pick<LiveFile, 'bytes' | 'records'>): boolean {
+		if (this.#files.length === 0) return false
+		const { bytes: bytesMax, records: recordsMax } = this.#limits
+		return (
+			(bytesMax !== undefined && this.#bytes + bytes > bytesMax) ||
+			(recordsMax !== undefined && this.#records + records > recordsMax)
+		)
 	}
 
 	/** The first seq that the limits leave; undefined when they leave everything. */
-	keptFromSeq(live: { readonly bytes: number; readonly records: number }, nowMs: number): number | undefined {
-		const count = countToRemove(this.#files, live, this.#limits, nowMs)
+	keptFromSeq(live: LiveFile): number | undefined {
+		const count = countToRemove(this.#files, live, this.#limits, this.#nowMs)
 		const last = this.#files[count - 1]
 		return last && last.firstSeq + last.records
 	}
 
-	/** Removes the files that hold nothing from there on. What cannot be removed stays for the next time. */
+	/** Removes the files that hold nothing from there on: from the head, and none behind one that cannot be removed now. */
 	removeBelow(keptFromSeq: number): void {
-		const kept: RetainedFile[] = []
-		for (const file of this.#files) {
-			const isBelow = file.firstSeq + file.records <= keptFromSeq
-			if (isBelow && this.#remove(file.path)) {
-				this.removed.removedFiles++
-				this.removed.removedRecords += file.records
-			} else kept.push(file)
+		for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
+			const { path, firstSeq, records, bytes } = file
+			if (firstSeq + records > keptFromSeq || !this.#remove(path)) return
+			this.#files.shift()
+			this.#bytes -= bytes
+			this.#records -= records
+			this.removed.removedFiles++
+			this.removed.removedRecords += records
 		}
-		this.#files = kept
+	}
+
+	#push(file: RetainedFile): void {
+		this.#files.push(file)
+		this.#bytes += file.bytes
+		this.#records += file.records
 	}
 
 	#remove(path: string): boolean {
 		try {
 			this.#system.unlinkSync(path)
 			return true
-		} catch {
-			return false
+		} catch (error) {
+			return systemCode(error) === 'ENOENT'
 		}
 	}
 }
 
 function fileOf(path: string, identity: ChainIdentity, bytes: number, next: ChainIdentity): RetainedFile {
-	const { firstSeq } = identity
-	const records = Math.max(0, next.firstSeq - firstSeq)
-	const sealedMs = Number.isNaN(next.createdMs) ? Number.POSITIVE_INFINITY : next.createdMs
-	return { path, firstSeq, bytes, records, sealedMs }
+	const { firstSeq, createdMs } = identity
+	return { path, firstSeq, bytes, records: Math.max(0, next.firstSeq - firstSeq), begunMs: createdMs }
 }

@@ -18,6 +18,7 @@ import {
 } from '../../file-system.ts'
 import { removeQuietly } from '../files/names.ts'
 import { encodeHeader, type Header } from '../format/header.ts'
+import { readChainEnd } from '../scan/chain-end.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Span, type SpanStart, type SpanWriter } from './span.ts'
 
@@ -45,9 +46,18 @@ export interface SegmentContext {
 	readonly keepUnsynced: boolean
 }
 
+/** The end of a file, taken out of it before it was written. */
+export interface Unwritten {
+	readonly span: Span
+	/** Of the file that its frames were made for. */
+	readonly idChecksum: number
+	/** Up to this offset it was written, or has been taken over by another file. */
+	from: number
+}
+
 export class SegmentFile {
 	readonly identity: ChainIdentity
-	readonly span: Span
+	span: Span
 	readonly fd: number
 	/** Records of the chain before this file, by level; undefined where it was there when it was opened. */
 	levelCountsBefore: readonly number[] | undefined
@@ -164,6 +174,27 @@ export class SegmentFile {
 		span.seal()
 		while (this.#written < span.end) this.#writeEntries()
 		span.release(this.#context.keepUnsynced ? Math.min(this.#written, this.durableOffset) : this.#written)
+	}
+
+	/**
+	 * Ends the file, on disk, where it is written, and takes the records out of it that are not; undefined where there are none. Not
+	 * while {@link isSyncing}.
+	 */
+	part(): Unwritten | undefined {
+		const { span, identity } = this
+		span.seal()
+		if (span.nextSeq - 1 === this.#writtenSeq) return undefined
+		// What memory holds of it goes with the span, and is not needed for what is on disk.
+		this.syncNow()
+		const { system, writer } = this.#context
+		const end = readChainEnd(system, this.fd, this.#written, identity)
+		this.span = new Span(identity, { ...end, keptFromSeq: span.keptFromSeq }, writer)
+		this.span.durableOffset = span.durableOffset
+		this.span.frames = span.frames
+		this.span.anchors = span.anchors
+		// Whoever sets it relies on an anchor that says it.
+		if (end.anchor?.keptFromSeq !== span.keptFromSeq) this.span.anchor('span', 0)
+		return { span, idChecksum: identity.idChecksum, from: this.#written }
 	}
 
 	/** A sync has failed, and the kernel may have dropped what it could not write: this file is never asked again. */

@@ -5,7 +5,7 @@ import type { FileSystem } from '../../file-system.ts'
 import { acquireLock, type Lock, type Provenance } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
 import type { Stray } from './ownership.ts'
-import { notUnlocked } from './writer-errors.ts'
+import { unlockError } from './writer-errors.ts'
 
 /** @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNREADABLE`. */
 export function takeLock(
@@ -46,11 +46,11 @@ export class WriterLock implements Lock {
 	}
 
 	/** @throws {MeshChainError} `CLOSE_FAILED` where the lock file cannot be removed. */
-	release(isUnclosed: boolean): void {
+	release(isUnclosed: boolean, unwritten?: number): void {
 		try {
-			this.#lock.release(isUnclosed)
+			this.#lock.release(isUnclosed, unwritten)
 		} catch (error) {
-			throw notUnlocked(this.#path, error)
+			throw unlockError(this.#path, error)
 		}
 	}
 

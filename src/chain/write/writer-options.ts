@@ -1,6 +1,7 @@
 /** What a writer is told, by whoever has checked it. */
 import type { FileSystem } from '../../file-system.ts'
 import type { Retention } from './retention.ts'
+import type { FileBounds } from './rotation.ts'
 
 export interface WriterOptions {
 	readonly system: FileSystem
@@ -11,5 +12,6 @@ export interface WriterOptions {
 	readonly lockWaitMs: number
 	/** Committed means on disk: what is not there yet stays in memory too. */
 	readonly keepUnsynced: boolean
+	readonly rotate: FileBounds
 	readonly retain: Retention
 }

@@ -14,13 +14,21 @@ import { unreadable } from '../files/names.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { checkBatch, missingBefore } from './admission.ts'
-import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
-import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
+import { LiveEnd } from './live-end.ts'
+import { type OpenedChain, openForWriting, type Recovery, seenBefore } from './opening.ts'
 import { type Stray, strayedFrom } from './ownership.ts'
-import { SealedFiles } from './sealed-files.ts'
+import type { LiveFile } from './retention.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
 import { WatermarkKeeper } from './watermark-keeper.ts'
-import { cutOff, noRoom, notRotated, refused, syncFailed, takenOver, writeFailed } from './writer-errors.ts'
+import {
+	cutOffError,
+	overflowError,
+	refusedError,
+	rotationError,
+	syncError,
+	takenOverError,
+	writeError,
+} from './writer-errors.ts'
 import { releaseQuietly, WriterLock } from './writer-lock.ts'
 import type { WriterOptions } from './writer-options.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
@@ -36,20 +44,9 @@ export class ChainWriter {
 	readonly #context: SegmentContext
 	readonly #lock: WriterLock
 	readonly #watermark: WatermarkKeeper
-	readonly #sealed: SealedFiles
+	readonly #end: LiveEnd
 	readonly #oneSync = pLimit(1)
 	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
-	/** Of the files before the live one. */
-	readonly #before = {
-		frames: 0,
-		anchors: 0,
-		rotations: 0,
-		moves: 0,
-		unsyncedLost: 0,
-		regained: 0,
-		damagedLost: 0,
-	}
-	#file: SegmentFile
 	#queuedSync: Promise<void> | undefined
 	#records = 0
 	#syncFailure: MeshChainError | undefined
@@ -64,7 +61,7 @@ export class ChainWriter {
 	constructor(path: string, options: WriterOptions) {
 		this.path = path
 		this.#options = options
-		const { system, mode, clock, onDamage, keepUnsynced } = options
+		const { system, mode, clock, onDamage, keepUnsynced, rotate, retain } = options
 		this.#lock = new WriterLock(system, path, mode, options.clock(), options.lockWaitMs)
 		let context: SegmentContext | undefined
 		let opened: OpenedChain | undefined
@@ -81,12 +78,19 @@ export class ChainWriter {
 				},
 			})
 			this.#context = context!
-			this.#file = opened.file
 			this.epoch = opened.epoch
 			this.recovery = opened.recovery
-			const chain = { path, id: this.identity.id, mode }
+			const { file } = opened
+			this.#end = new LiveEnd(this.#context, file, {
+				system,
+				place: { path, mode },
+				rotate,
+				retain,
+				seenMs: seenBefore(opened),
+				onNext: (next) => this.#nextFile(next),
+			})
+			const chain = { path, id: file.identity.id, mode }
 			this.#watermark = new WatermarkKeeper(system, chain, this.#context.writer, opened.watermark)
-			this.#sealed = new SealedFiles(system, path, options.retain, this.identity)
 		} catch (error) {
 			opened?.file.close()
 			releaseQuietly(this.#lock)
@@ -100,7 +104,7 @@ export class ChainWriter {
 	}
 
 	get nextSeq(): number {
-		return this.#file.span.nextSeq
+		return this.#end.intake.nextSeq
 	}
 
 	get writtenSeq(): number {
@@ -113,7 +117,7 @@ export class ChainWriter {
 
 	/** Bytes that are not with the operating system yet. */
 	get pendingBytes(): number {
-		return this.#file.pendingBytes
+		return this.#end.pendingBytes
 	}
 
 	/** Bytes that are with the operating system and not known to be on disk. */
@@ -123,7 +127,7 @@ export class ChainWriter {
 
 	/** Whether another record may be taken over. */
 	get hasRoom(): boolean {
-		return this.#file.heldBytes < this.#options.pendingBytesMax
+		return this.#end.heldBytes < this.#options.pendingBytesMax
 	}
 
 	get pendingRecords(): number {
@@ -131,9 +135,18 @@ export class ChainWriter {
 	}
 
 	/** Size of the live file and its records, and when it began. */
-	get live(): { readonly bytes: number; readonly records: number; readonly createdMs: number } {
-		const { written, records, identity } = this.#file
-		return { bytes: written, records, createdMs: identity.createdMs }
+	get live(): LiveFile {
+		return this.#end.live
+	}
+
+	/** Whether the chain is larger than retention keeps it, and a file could go. */
+	get isTooLarge(): boolean {
+		return this.#end.isTooLarge
+	}
+
+	/** Whether {@link retain} would remove more if another look at the clock agreed with the last one. */
+	get isUnconfirmed(): boolean {
+		return this.#end.isUnconfirmed
 	}
 
 	/** Why nothing in this file can be acknowledged as on disk any more. */
@@ -148,7 +161,7 @@ export class ChainWriter {
 	 */
 	push(record: LogRecord): void {
 		this.#checkRoom(record.seq)
-		const { span } = this.#file
+		const span = this.#end.intake
 		this.#explain(record)
 		span.push(record)
 		this.#records++
@@ -163,7 +176,7 @@ export class ChainWriter {
 		checkBatch(records, this.path)
 		this.#explain(first)
 		this.seal()
-		const { span } = this.#file
+		const span = this.#end.intake
 		try {
 			for (const record of records) span.push(record)
 			span.seal()
@@ -176,21 +189,21 @@ export class ChainWriter {
 
 	/** Closes the open frame. */
 	seal(): void {
-		this.#file.span.seal()
+		this.#end.intake.seal()
 	}
 
 	/**
-	 * Gives everything taken over to the operating system.
+	 * Gives everything taken over to the operating system, in as many files as it takes (live-end.ts).
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
-		if (this.#file.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
+		if (this.#end.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
 			// What half-written bytes stand behind is left as it is.
-			if (this.#file.isUncut) this.#moveOn('kept')
-			this.#file.write()
+			if (this.#file.isUncut) this.#end.moveOn('kept')
+			this.#end.write()
 		})
 	}
 
@@ -209,17 +222,17 @@ export class ChainWriter {
 			this.#orWriteError(() => this.#regain(stray))
 			return
 		}
-		this.#strayRecords = stray.records
-		this.#takenOver = takenOver(this.path, this.nextSeq, stray)
+		this.#strayRecords = stray.records + this.#end.waitingRecords
+		this.#takenOver = takenOverError(this.path, this.nextSeq, { ...stray, records: this.#strayRecords })
 		throw this.#takenOver
 	}
 
 	#regain(stray: Stray): void {
 		const { durableSeq } = this.#file
 		this.#watermark.forget()
-		const { lost, lostUpTo } = this.#moveOn('lost')
+		const { lost, lostUpTo } = this.#end.moveOn('lost')
 		if (lost === 0) return
-		const loss = cutOff(this.path, stray, lost, lostUpTo)
+		const loss = cutOffError({ path: this.path, seq: lostUpTo }, stray, lost)
 		warn('CHAIN_DAMAGED', loss.message)
 		if (lostUpTo > durableSeq) this.#loss = loss
 	}
@@ -279,10 +292,10 @@ export class ChainWriter {
 		this.write()
 		this.checkOwner()
 		try {
-			this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#place), 'rotations')
+			this.#end.rotate()
 		} catch (error) {
 			if (this.#file.poison !== undefined) throw this.#syncError(error)
-			throw notRotated(this.path, error)
+			throw rotationError(this.path, error)
 		}
 	}
 
@@ -297,27 +310,28 @@ export class ChainWriter {
 		// A chain that has regained its name has moved by that.
 		if (this.#syncFailure === undefined) return
 		try {
-			this.#moveOn('kept')
+			this.#end.moveOn('kept')
 		} catch (error) {
 			throw this.#syncError(error)
 		}
 	}
 
-	/** Removes what retention does not keep, once the chain says on disk that it does. */
-	async retain(): Promise<void> {
-		const keptFromSeq = this.#sealed.keptFromSeq(this.live, this.#options.clock())
+	/**
+	 * Removes what retention does not keep, once the chain says on disk that it does.
+	 *
+	 * @param nowMs a look at the clock: what is too old by this one and by the one before goes.
+	 */
+	async retain(nowMs?: number): Promise<void> {
+		if (nowMs !== undefined) this.#end.look(nowMs)
+		const keptFromSeq = this.#end.sayWhatIsKept()
 		if (keptFromSeq === undefined) return
-		const { span } = this.#file
-		span.seal()
-		span.keptFromSeq = keptFromSeq
-		span.anchor('span', 0)
 		await this.sync()
-		this.#sealed.removeBelow(keptFromSeq)
+		this.#end.removeBelow(keptFromSeq)
 	}
 
 	/** Marks the chain as cleanly closed: by `close()`, or by the end of the process with its exit code. */
 	markClosed(exitCode: number | undefined): void {
-		this.seal()
+		this.write()
 		this.#file.span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
 		this.write()
 	}
@@ -326,18 +340,16 @@ export class ChainWriter {
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
+		const unwritten = this.pendingRecords
 		this.#watermark.close()
 		this.#file.close()
-		this.#lock.release(!isClean)
+		this.#lock.release(!isClean, unwritten)
 	}
 
 	stats(): ChainWriterStats {
-		const { span, written, identity } = this.#file
-		const { frames, anchors, ...moved } = this.#before
+		const { written, identity } = this.#file
 		return {
 			records: this.#records,
-			frames: frames + span.frames,
-			anchors: anchors + span.anchors,
 			bytes: written,
 			segment: identity.segment,
 			...this.#counts,
@@ -346,41 +358,26 @@ export class ChainWriter {
 			pendingBytes: this.pendingBytes,
 			writtenSeq: this.writtenSeq,
 			durableSeq: this.durableSeq,
-			...moved,
-			...this.#sealed.removed,
+			...this.#end.counts,
 			strayRecords: this.#strayRecords,
 			recovery: this.recovery,
 		}
 	}
 
-	#moveOn(name: 'kept' | 'lost'): NextFile {
-		const next = moveToNewFile(this.#context, this.#file, this.#place, name)
-		this.#before[name === 'kept' ? 'unsyncedLost' : 'damagedLost'] += next.lost
-		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
-		return next
+	get #file(): SegmentFile {
+		return this.#end.file
 	}
 
 	#orWriteError<T>(work: () => T): T {
+		const { poison } = this.#file
 		try {
 			return work()
 		} catch (error) {
-			throw this.#writeError(error)
+			throw this.#file.poison === poison ? this.#writeError(error) : this.#syncError(error)
 		}
 	}
 
-	get #place() {
-		return { path: this.path, mode: this.#options.mode }
-	}
-
-	#replaceFile(next: NextFile, counter: 'rotations' | 'moves' | 'regained'): void {
-		const { file, sealedPath } = next
-		const old = this.#file
-		this.#before.frames += old.span.frames
-		this.#before.anchors += old.span.anchors
-		this.#before[counter]++
-		this.#sealed.add(sealedPath, old, file.identity)
-		this.#file = file
-		old.close()
+	#nextFile(file: SegmentFile): void {
 		this.#syncFailure = undefined
 		// Its name may not be on disk, and then nothing in it is.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
@@ -394,7 +391,7 @@ export class ChainWriter {
 
 	/** Puts a `$gap` in the place of records before this one that the chain was never given. */
 	#explain(record: LogRecord): void {
-		const { span } = this.#file
+		const span = this.#end.intake
 		const gap = missingBefore(span.nextSeq, record, this.path)
 		if (gap === undefined) return
 		span.push(gap)
@@ -404,9 +401,9 @@ export class ChainWriter {
 	#checkRoom(seq: number): void {
 		if (this.#takenOver !== undefined) {
 			this.#strayRecords++
-			throw refused(this.path, seq, this.#takenOver)
+			throw refusedError({ path: this.path, seq }, this.#takenOver)
 		}
-		if (!this.hasRoom) throw noRoom(this.path, seq, this.#file.heldBytes)
+		if (!this.hasRoom) throw overflowError({ path: this.path, seq }, this.#end.heldBytes)
 	}
 
 	async #syncNow(): Promise<void> {
@@ -435,12 +432,13 @@ export class ChainWriter {
 
 	#syncError(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		this.#syncFailure = syncFailed(this.path, this.durableSeq + 1, error)
+		this.#syncFailure = syncError({ path: this.path, seq: this.durableSeq + 1 }, error)
 		return this.#syncFailure
 	}
 
 	#writeError(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		return writeFailed(this.path, this, this.#file.written, error)
+		const at = { path: this.path, seq: this.writtenSeq + 1, offset: this.#file.written }
+		return writeError({ ...at, waiting: this.pendingRecords }, error)
 	}
 }

@@ -1,18 +1,32 @@
 /** A source that is asked over HTTP. */
-import { MeshChainError } from '../../errors.ts'
+import { parseExactJson } from '../../codec/exact-json.ts'
+import { MeshChainError, messageOf } from '../../errors.ts'
 import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '../../options.ts'
 import type { Source } from '../source.ts'
 
 /** More than a record can hold. */
 const BODY_BYTES_MAX = 1024 * 1024
 
+/** They decide before the content type does, as in browsers. */
+const BYTE_ORDER_MARKS = [
+	[[0xef, 0xbb, 0xbf], 'utf-8'],
+	[[0xff, 0xfe], 'utf-16le'],
+	[[0xfe, 0xff], 'utf-16be'],
+] as const
+
 export interface HttpOptions {
 	readonly headers?: Readonly<Record<string, string>>
-	/** The value in a response's body: parsed where it is JSON, and a text otherwise. Default: all of it. */
+	/**
+	 * The value in a response's body: parsed where it is JSON, with a bigint for each integer beyond 2^53 − 1, and a text otherwise. Default: all
+	 * of it.
+	 */
 	readonly value?: (body: unknown) => unknown
 }
 
-/** Scans an address with GET. Any status but 2xx, and a body above 1 MiB, is an error. */
+/**
+ * Scans an address with GET. Any status but 2xx is an error, and so is a body above 1 MiB or one that its charset (by byte order mark, by the
+ * content type, or UTF-8) does not allow.
+ */
 export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	checkOptionNames(options, ['headers', 'value'])
 	const { headers = {}, value = (body) => body } = options
@@ -21,12 +35,53 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	const address = addressOf(url)
 	return {
 		async read(signal) {
-			const response = await fetch(address, { headers, signal })
-			const text = await textOf(response)
+			const response = await answerOf(address, { headers, signal })
+			const bytes = await bodyOf(response)
 			if (!response.ok) throw new Error(`${shown(address)} answered with status ${response.status}`)
-			const isJson = /\bjson\b/i.test(response.headers.get('content-type') ?? '')
-			return value(isJson ? JSON.parse(text) : text)
+			const contentType = response.headers.get('content-type') ?? ''
+			const text = decoded(bytes, contentType, address)
+			return value(/\bjson\b/i.test(contentType) ? parsed(text, address) : text)
 		},
+	}
+}
+
+/** @throws {Error} which says why: what `fetch` throws leaves that to its cause. */
+async function answerOf(address: URL, init: RequestInit): Promise<Response> {
+	try {
+		return await fetch(address, init)
+	} catch (error) {
+		if (init.signal?.aborted) throw error
+		throw new Error(`${shown(address)} cannot be reached: ${causeOf(error)}`, { cause: error })
+	}
+}
+
+/** The innermost reason. Where several addresses were tried, that of the first. */
+function causeOf(error: unknown): string {
+	const { cause, errors } = error as { readonly cause?: unknown; readonly errors?: readonly unknown[] }
+	const inner = cause ?? errors?.[0]
+	return inner === undefined ? messageOf(error) : causeOf(inner)
+}
+
+/** @throws {Error} for bytes that the charset does not have, and for a charset that Node does not. */
+function decoded(bytes: Uint8Array, contentType: string, address: URL): string {
+	const named = /charset\s*=\s*"?([^\s";]+)/i.exec(contentType)?.[1]
+	const charset =
+		BYTE_ORDER_MARKS.find(([mark]) => mark.every((byte, at) => bytes[at] === byte))?.[1] ?? named
+	try {
+		// It leaves out a byte order mark.
+		return new TextDecoder(charset ?? 'utf-8', { fatal: true }).decode(bytes)
+	} catch (error) {
+		throw new Error(`${shown(address)} sends what is not ${charset ?? 'utf-8'}: ${messageOf(error)}`, {
+			cause: error,
+		})
+	}
+}
+
+function parsed(text: string, address: URL): unknown {
+	try {
+		return parseExactJson(text)
+	} catch (error) {
+		throw new Error(`${shown(address)} sends what is not JSON: ${messageOf(error)}`, { cause: error })
 	}
 }
 
@@ -40,7 +95,7 @@ function addressOf(url: string | URL): URL {
 	throw new MeshChainError('INVALID_OPTION', `${shown(address)}: a name and password belong into the headers`)
 }
 
-async function textOf(response: Response): Promise<string> {
+async function bodyOf(response: Response): Promise<Uint8Array> {
 	const chunks: Uint8Array[] = []
 	let bytes = 0
 	for await (const chunk of response.body ?? []) {
@@ -49,7 +104,7 @@ async function textOf(response: Response): Promise<string> {
 			throw new Error(`${shown(new URL(response.url))} sends more than ${BODY_BYTES_MAX} bytes`)
 		chunks.push(chunk)
 	}
-	return Buffer.concat(chunks).toString('utf8')
+	return Buffer.concat(chunks)
 }
 
 /** Without what may be secret in it. */

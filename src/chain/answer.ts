@@ -1,0 +1,79 @@
+/**
+ * The four answers to the question whether a chain is as its writers left it. This file alone decides which one applies:
+ * `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive theirs from here.
+ *
+ * The invariant: the answer is that of the heaviest thing that was noticed. Nothing that a file says of itself (a `repaired`
+ * anchor, a `$gap`, a `kept from`) makes something else that was noticed lighter.
+ */
+import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+
+/**
+ * How heavy something is that was noticed, lightest first. `note`: normal, after a crash for example. `loss`: records are
+ * lost, and the chain itself says so. `unchecked`: nothing is left that could show whether it is right. `damage`: it is wrong.
+ */
+export const SEVERITIES = ['note', 'loss', 'unchecked', 'damage'] as const
+export type Severity = (typeof SEVERITIES)[number]
+
+/**
+ * - `ok`: everything fits.
+ * - `ok, records lost`: everything fits, and the chain explains what is missing.
+ * - `cannot be checked`: a repair or retention has removed what would be needed, and nothing else is wrong.
+ * - `not ok`: something is damaged, missing without an explanation, or was changed.
+ */
+export type ChainAnswer = 'ok' | 'ok, records lost' | 'cannot be checked' | 'not ok'
+
+const ANSWERS: Readonly<Record<Severity, ChainAnswer>> = {
+	note: 'ok',
+	loss: 'ok, records lost',
+	unchecked: 'cannot be checked',
+	damage: 'not ok',
+}
+
+export function answerFor(severities: Iterable<Severity>): ChainAnswer {
+	let heaviest: Severity = 'note'
+	for (const each of severities) heaviest = heavier(heaviest, each)
+	return ANSWERS[heaviest]
+}
+
+/** The answer for several chains as one. */
+export function heaviestAnswer(answers: readonly ChainAnswer[]): ChainAnswer {
+	return answerFor(SEVERITIES.filter((severity) => answers.includes(ANSWERS[severity])))
+}
+
+export function heavier(a: Severity, b: Severity): Severity {
+	return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a
+}
+
+/** Whether nothing is wrong, and nothing was left unchecked. */
+export function isOk(answer: ChainAnswer): boolean {
+	return answer === 'ok' || answer === 'ok, records lost'
+}
+
+/** Causes of a gap that lose nothing of the chain itself. */
+const NO_LOSS: readonly unknown[] = ['retained', 'lagged', 'notImported'] satisfies GapData['cause'][]
+
+/** The severity of a gap that the chain explains by this cause. */
+export function severityOfCause(cause: unknown): 'note' | 'loss' {
+	return NO_LOSS.includes(cause) ? 'note' : 'loss'
+}
+
+/** Gaps that a reader made, because records are missing with nothing in the chain that says why. */
+const unexplained = new WeakSet<LogRecord>()
+
+/** Notes that nothing in the chain explains a gap. */
+export function asUnexplained<T extends LogRecord>(gap: T): T {
+	unexplained.add(gap)
+	return gap
+}
+
+/** A gap in another shape, as unexplained as it was before. */
+export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
+	return gap.kind === GAP_KIND && unexplained.has(gap) ? asUnexplained(changed) : changed
+}
+
+/** The severity of a `$gap` record, also of one that was merged; a note for any other record. */
+export function severityOfRecord(record: LogRecord): Severity {
+	if (record.kind !== GAP_KIND) return 'note'
+	if (unexplained.has(record)) return 'damage'
+	return severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause)
+}

@@ -1,0 +1,59 @@
+/** Waiting for a system that is out of something for a moment (descriptors, memory): longer each time, told once, and never given up. */
+import { messageOf } from '../../errors.ts'
+import { isMomentary } from '../../file-system.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
+import { show } from '../../record.ts'
+import { warn } from '../../report.ts'
+
+/** What waits: for so long, or until something happens; and whether it still wants to. */
+export interface Waiter {
+	readonly isStopped: () => boolean
+	readonly sleep: (ms: number) => Promise<void>
+}
+
+export class Patience {
+	readonly #path: string
+	readonly #waiter: Waiter
+	#failures = 0
+
+	/** @param path of the chain that cannot be read. */
+	constructor(path: string, waiter: Waiter) {
+		this.#path = path
+		this.#waiter = waiter
+	}
+
+	/** Does what fails for a moment again until it works; undefined once it is stopped. */
+	async patiently<T>(work: () => T | Promise<T>): Promise<T | undefined> {
+		while (!this.#waiter.isStopped()) {
+			try {
+				const result = await work()
+				this.worked()
+				return result
+			} catch (error) {
+				await this.waitOut(error)
+			}
+		}
+		return undefined
+	}
+
+	/** Waits until it is time to try again after a failure that passes; throws any other one. */
+	async waitOut(error: unknown): Promise<void> {
+		if (!isMomentary(error)) throw error
+		if (this.#failures === 0) {
+			const text = `${show(this.#path)} cannot be read for the moment: ${messageOf(error)}; its reader waits and tries again`
+			warn('READER_WAITING', text)
+		}
+		const ms = Math.min(RETRY_MS_MIN * 2 ** Math.min(this.#failures++, 16), RETRY_MS_MAX)
+		const untilMs = performance.now() + ms
+		for (let leftMs = ms; leftMs > 0 && !this.#waiter.isStopped(); leftMs = untilMs - performance.now()) {
+			await this.#waiter.sleep(leftMs)
+		}
+	}
+
+	/** Nothing has failed this time. */
+	worked(): void {
+		if (this.#failures === 0) return
+		this.#failures = 0
+		warn('READER_RECOVERED', `${show(this.#path)} can be read again; nothing was passed over`)
+	}
+}

@@ -1,0 +1,114 @@
+/**
+ * Compares a chain with a head that was kept elsewhere, which is the only evidence that nobody who can write the files can
+ * change. The invariant: a head is borne out by one unbroken run of links, each of which was worked out and fits, from the
+ * anchor that has the head's link back to the beginning of the chain. Nothing else takes the place of a link, whatever anchors
+ * and gaps say.
+ *
+ * Retention alone excuses something, and only what really stood before the first file that is there. Whether retention removed
+ * it, or somebody else did, nothing shows: that answer is `cannot be checked`, unless the head itself already covered it.
+ */
+import type { Anchor } from '../format/anchor.ts'
+import type { ChainIdentity } from '../scan/identity.ts'
+import type { Findings } from './findings.ts'
+import type { WantedHead } from './head.ts'
+
+interface Place {
+	readonly path: string
+	readonly offset: number
+}
+
+/** Where a chain ends, and what its newest anchor says of retention. */
+interface EndOfChain extends Place {
+	readonly lastSeq: number
+	readonly keptFromSeq: number
+}
+
+export class HeadSearch {
+	readonly #head: WantedHead | undefined
+	readonly #link: Buffer
+	#first: ChainIdentity
+	#lastBreak: Place | undefined
+	#found: { readonly keptFromSeq: number; readonly breakBelow: Place | undefined } | undefined
+
+	constructor(head: WantedHead | undefined, first: ChainIdentity) {
+		this.#head = head
+		this.#link = Buffer.from(head?.link ?? '', 'hex')
+		this.#first = first
+	}
+
+	/** The first file of those that follow each other: what stood before it is not there. */
+	beginWith(first: ChainIdentity): void {
+		this.#first = first
+		this.#lastBreak = undefined
+	}
+
+	/** No later link covers what stands before this place. */
+	breakAt(place: Place): void {
+		this.#lastBreak = place
+	}
+
+	look({ link, nextSeq, keptFromSeq }: Anchor): void {
+		const head = this.#head
+		if (head === undefined || nextSeq !== head.seq + 1 || !this.#link.equals(link)) return
+		this.#found = { keptFromSeq, breakBelow: this.#lastBreak }
+	}
+
+	tell(findings: Findings, end: EndOfChain): void {
+		const head = this.#head
+		if (head === undefined) return
+		if (head.chainId !== this.#first.idHex) {
+			const text = 'this is another chain than the one whose head was kept'
+			const compared = { expected: head.chainId, found: this.#first.idHex }
+			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
+		} else if (this.#found === undefined) this.#tellMissing(findings, head, end)
+		else if (this.#found.breakBelow !== undefined) {
+			const text =
+				'the head that was kept is here, and does not cover what stands before this place: that was changed, lost or repaired'
+			findings.add('headMissing', text, { ...this.#found.breakBelow, range: { fromSeq: 1, toSeq: head.seq } })
+		} else this.#tellRemoved(findings, head, this.#found.keptFromSeq, end)
+	}
+
+	#tellMissing(
+		findings: Findings,
+		head: WantedHead,
+		{ path, offset, lastSeq, keptFromSeq }: EndOfChain,
+	): void {
+		const { segment, firstSeq } = this.#first
+		if (segment > 0 && firstSeq > head.seq && keptFromSeq >= firstSeq) {
+			const text = `the head is before seq ${firstSeq}, with which this chain begins: retention has removed what it covers, as the chain says`
+			findings.add('headMissing', text, { path, offset: 0, severity: 'unchecked' })
+			return
+		}
+		const compared = { expected: `head ${head.link} at seq ${head.seq}`, found: `seq ${lastSeq} as the last` }
+		if (lastSeq < head.seq) {
+			const text =
+				'the chain ends before the head that was kept: it was truncated, or an older copy is in its place'
+			findings.add('headMissing', text, {
+				path,
+				offset,
+				range: { fromSeq: lastSeq + 1, toSeq: head.seq },
+				...compared,
+			})
+		} else {
+			const text = 'the head that was kept is not in this chain: what it covers was cut back or written again'
+			findings.add('headMissing', text, {
+				path,
+				offset: 0,
+				range: { fromSeq: 1, toSeq: head.seq },
+				...compared,
+			})
+		}
+	}
+
+	/** The head covers what retention had removed until then; what is gone since, it says nothing of. */
+	#tellRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
+		const { segment, firstSeq } = this.#first
+		if (segment === 0 || firstSeq <= keptFromSeq) return
+		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
+		const text =
+			end.keptFromSeq >= firstSeq
+				? 'these records were there when the head was kept; retention has removed them since, as the chain says'
+				: 'these records are in earlier files, which were not looked at'
+		findings.add('gap', text, { path: end.path, offset: 0, range, severity: 'unchecked' })
+	}
+}

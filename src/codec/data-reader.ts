@@ -1,0 +1,271 @@
+/**
+ * MessagePack back to the canonical value of one record's `data`: the mirror of `data-packer.ts`, in one walk that checks what it decodes.
+ *
+ * Invariants: it gives a value in canonical form (docs/FORMAT.md has the rules) or undefined, and never throws; a map has the keys that the
+ * bytes have and no others, whatever they are called; it recurses at most {@link PACKED_DEPTH_MAX} deep, and makes at most
+ * {@link DATA_OBJECTS_MAX} texts, maps, arrays, bytes, dates and integers beyond 32 bits, whatever the bytes promise.
+ */
+import { isUtf8 } from 'node:buffer'
+import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX, TIME_MAX_MS } from '../limits.ts'
+
+const EXT_BIGINT = 0x42
+const EXT_TIMESTAMP = 0xff
+/** What no canonical value is: the bytes are not in canonical form. */
+const BAD = Symbol('not canonical')
+
+export class DataReader {
+	readonly #bytes: Buffer
+	/** `bytes` from {@link #textStart} on as latin1, where the caller has that already. */
+	readonly #text: string | undefined
+	readonly #textStart: number
+	#end = 0
+	#pos = 0
+	#objectsLeft = 0
+
+	constructor(bytes: Buffer, text: string | undefined, textStart: number) {
+		this.#bytes = bytes
+		this.#text = text
+		this.#textStart = textStart
+	}
+
+	/** The position after the value that {@link read} decoded last. */
+	get end(): number {
+		return this.#pos
+	}
+
+	/** The value at `start`, no byte of which is at or after `rowsEnd`; undefined where the bytes are not one in canonical form. */
+	read(start: number, rowsEnd: number): unknown {
+		this.#pos = start
+		this.#end = Math.min(rowsEnd, start + PACKED_DATA_BYTES_MAX)
+		this.#objectsLeft = DATA_OBJECTS_MAX
+		const value = this.#value(0)
+		return value === BAD || this.#pos > this.#end ? undefined : value
+	}
+
+	#value(depth: number): unknown {
+		const pos = this.#pos
+		if (pos >= this.#end) return BAD
+		const lead = this.#bytes[pos]!
+		this.#pos = pos + 1
+		if (lead < 0x80) return lead
+		if (lead >= 0xe0) return lead - 0x100
+		if (lead < 0x90) return this.#map(lead & 0x0f, depth)
+		if (lead < 0xa0) return this.#array(lead & 0x0f, depth)
+		if (lead < 0xc0) return this.#string(lead & 0x1f)
+		switch (lead) {
+			case 0xc0:
+				return null
+			case 0xc2:
+				return false
+			case 0xc3:
+				return true
+			case 0xc4:
+			case 0xc5:
+			case 0xc6:
+				return this.#binary(this.#size(1 << (lead - 0xc4)))
+			case 0xc7:
+			case 0xc8:
+			case 0xc9:
+				return this.#extension(this.#size(1 << (lead - 0xc7)))
+			case 0xcb: {
+				const at = this.#take(8)
+				if (at < 0) return BAD
+				const value = this.#bytes.readDoubleBE(at)
+				return value === 0 ? 0 : value
+			}
+			case 0xcc:
+			case 0xcd:
+			case 0xce: {
+				const value = this.#size(1 << (lead - 0xcc))
+				return value < 0 ? BAD : value
+			}
+			case 0xcf:
+			case 0xd3:
+				return this.#wideInteger(lead === 0xd3)
+			case 0xd0:
+			case 0xd1:
+			case 0xd2: {
+				const width = 1 << (lead - 0xd0)
+				const at = this.#take(width)
+				return at < 0 ? BAD : this.#bytes.readIntBE(at, width)
+			}
+			case 0xd4:
+			case 0xd5:
+			case 0xd6:
+			case 0xd7:
+			case 0xd8:
+				return this.#extension(1 << (lead - 0xd4))
+			case 0xd9:
+			case 0xda:
+			case 0xdb:
+				return this.#string(this.#size(1 << (lead - 0xd9)))
+			case 0xdc:
+			case 0xdd:
+				return this.#array(this.#size(2 << (lead - 0xdc)), depth)
+			case 0xde:
+			case 0xdf:
+				return this.#map(this.#size(2 << (lead - 0xde)), depth)
+			default:
+				// 0xc1 means nothing, and no writer makes a float32.
+				return BAD
+		}
+	}
+
+	/** Where `count` bytes begin that the value owns; -1 where it does not have them. */
+	#take(count: number): number {
+		const start = this.#pos
+		if (start + count > this.#end) return -1
+		this.#pos = start + count
+		return start
+	}
+
+	/** An unsigned integer of 1, 2 or 4 bytes; -1 where they are not there. */
+	#size(width: number): number {
+		const at = this.#take(width)
+		if (at < 0) return -1
+		const bytes = this.#bytes
+		if (width === 1) return bytes[at]!
+		if (width === 2) return bytes[at]! * 256 + bytes[at + 1]!
+		return bytes.readUInt32BE(at)
+	}
+
+	#array(size: number, depth: number): unknown {
+		if (size < 0 || size > this.#end - this.#pos || !this.#mayHold(depth)) return BAD
+		const array: unknown[] = []
+		for (let index = 0; index < size; index++) {
+			const value = this.#value(depth + 1)
+			if (value === BAD) return BAD
+			array.push(value)
+		}
+		return array
+	}
+
+	#map(size: number, depth: number): unknown {
+		if (size < 0 || 2 * size > this.#end - this.#pos || !this.#mayHold(depth)) return BAD
+		const map: Record<string, unknown> = {}
+		for (let index = 0; index < size; index++) {
+			const key = this.#key()
+			if (typeof key !== 'string' || key === '__proto__') return BAD
+			const value = this.#value(depth + 1)
+			if (value === BAD) return BAD
+			map[key] = value
+		}
+		return size > 1 && Object.keys(map).length !== size ? BAD : map
+	}
+
+	#mayHold(depth: number): boolean {
+		return depth < PACKED_DEPTH_MAX && --this.#objectsLeft >= 0
+	}
+
+	#key(): unknown {
+		const pos = this.#pos
+		const lead = pos < this.#end ? this.#bytes[pos]! : 0
+		if (lead > 0xa0 && lead < 0xc0) {
+			const length = lead & 0x1f
+			const at = pos + 1
+			if (at + length > this.#end) return BAD
+			const bytes = this.#bytes
+			const slot =
+				(length * 31 + bytes[at]! * 7 + bytes[at + length - 1]! + bytes[at + (length >> 1)]! * 3) & 0x3ff
+			const known = KEYS[slot]
+			if (known !== undefined && known.length === length && isTextAt(bytes, at, known)) {
+				this.#pos = at + length
+				return known
+			}
+			this.#pos = at
+			const key = this.#string(length)
+			if (typeof key === 'string' && key.length === length) KEYS[slot] = key
+			return key
+		}
+		return (lead >= 0xd9 && lead <= 0xdb) || lead === 0xa0 ? this.#value(0) : BAD
+	}
+
+	#string(length: number): unknown {
+		if (length < 0 || --this.#objectsLeft < 0) return BAD
+		const start = this.#take(length)
+		if (start < 0) return BAD
+		return utf8Text(this.#bytes, start, start + length, this.#text, this.#textStart) ?? BAD
+	}
+
+	#binary(length: number): unknown {
+		if (length < 0 || --this.#objectsLeft < 0) return BAD
+		const start = this.#take(length)
+		return start < 0 ? BAD : new Uint8Array(this.#bytes.subarray(start, start + length))
+	}
+
+	#wideInteger(signed: boolean): unknown {
+		const at = this.#take(8)
+		if (at < 0 || --this.#objectsLeft < 0) return BAD
+		return signed ? this.#bytes.readBigInt64BE(at) : this.#bytes.readBigUInt64BE(at)
+	}
+
+	#extension(length: number): unknown {
+		const at = length < 0 ? -1 : this.#take(length + 1)
+		if (at < 0 || --this.#objectsLeft < 0) return BAD
+		const type = this.#bytes[at]!
+		if (type === EXT_TIMESTAMP) return this.#date(at + 1, length)
+		return type === EXT_BIGINT && length > 0 ? this.#bigint(at + 1, length) : BAD
+	}
+
+	#date(at: number, length: number): unknown {
+		const bytes = this.#bytes
+		let [seconds, nanoseconds] = [0, 0]
+		if (length === 4) seconds = bytes.readUInt32BE(at)
+		else if (length === 8) {
+			const first = bytes.readUInt32BE(at)
+			nanoseconds = Math.floor(first / 4)
+			seconds = (first % 4) * 2 ** 32 + bytes.readUInt32BE(at + 4)
+		} else if (length === 12) {
+			nanoseconds = bytes.readUInt32BE(at)
+			seconds = Number(bytes.readBigInt64BE(at + 4))
+		} else return BAD
+		const ms = seconds * 1000 + nanoseconds / 1e6
+		// A Date holds whole milliseconds.
+		return Number.isInteger(ms) && nanoseconds < 1e9 && Math.abs(ms) <= TIME_MAX_MS ? new Date(ms) : BAD
+	}
+
+	/** Two's complement, big-endian. */
+	#bigint(at: number, length: number): bigint {
+		const value = BigInt(`0x${this.#bytes.toString('hex', at, at + length)}`)
+		return this.#bytes[at]! < 0x80 ? value : value - (1n << BigInt(8 * length))
+	}
+}
+
+/** Keys that were met last, by a hash of them: V8 must find each text that was just made among all property names, one from here it knows. */
+const KEYS: (string | undefined)[] = new Array<string | undefined>(1024).fill(undefined)
+
+function isTextAt(bytes: Buffer, at: number, text: string): boolean {
+	for (let index = 0; index < text.length; index++) {
+		if (text.charCodeAt(index) !== bytes[at + index]) return false
+	}
+	return true
+}
+
+/** Below this a loop over the bytes beats a call into native code. */
+const LOOP_LENGTH_MAX = 48
+
+/**
+ * The text in `bytes[start, end)`; undefined where they are not UTF-8.
+ *
+ * @param latin1 the bytes from `latin1Start` on, a character each, where the caller has that: pieces of it cost less than native calls.
+ */
+export function utf8Text(
+	bytes: Buffer,
+	start: number,
+	end: number,
+	latin1: string | undefined,
+	latin1Start: number,
+): string | undefined {
+	if (end - start <= LOOP_LENGTH_MAX) {
+		let pos = start
+		while (pos < end && bytes[pos]! < 0x80) pos++
+		if (pos === end) {
+			return latin1 === undefined
+				? bytes.toString('latin1', start, end)
+				: latin1.substring(start - latin1Start, end - latin1Start)
+		}
+	}
+	const text = bytes.toString('utf8', start, end)
+	// What is not UTF-8 becomes U+FFFD, which a text may hold as well.
+	return text.includes('\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text
+}

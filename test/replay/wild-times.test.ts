@@ -1,0 +1,74 @@
+/** The times of a recording are input: whatever they are, a paced replay ends, waits no longer than it is told to, and says what it left out. */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { CLOCK_JUMP_MS, TIME_MAX_MS } from '../../src/limits.ts'
+import { replay } from '../../src/replay/replay.ts'
+import type { ReplayOptions } from '../../src/replay/replay-options.ts'
+import { ManualClock } from '../support/manual-clock.ts'
+import { record } from '../support/records.ts'
+
+const T0 = Date.UTC(2026, 5, 1)
+const DAY_MS = 86_400_000
+
+async function* recorded(times: readonly number[]) {
+	for (const [index, tsMs] of times.entries()) yield record(index + 1, { tsMs })
+}
+
+/** How long each record but the first was waited for, in real time, and what the summary says. */
+async function waitsOf(times: readonly number[], options: ReplayOptions = {}) {
+	const clock = new ManualClock()
+	const came: number[] = []
+	const done = replay(recorded(times), () => void came.push(clock.now()), { speed: 1, clock, ...options })
+	await clock.runUntil(done)
+	const { replayed, shortened } = await done
+	return { replayed, shortened, waits: came.slice(1).map((ms, index) => ms - came[index]!) }
+}
+
+test.each([
+	['one reading decades ahead', [0, 100, 73 * 365 * DAY_MS, 200, 300], [100, 0, 100, 100], 1],
+	['one reading an hour ahead', [0, 100, CLOCK_JUMP_MS + 100, 200, 300], [100, 0, 100, 100], 1],
+	['first words from before the clock was set', [-T0, 0, 100, 200], [0, 100, 100], 1],
+	['a first record an hour late', [CLOCK_JUMP_MS, 0, 500, 1000], [0, 500, 500], 1],
+	['two clocks by turns, ten minutes apart', [0, -600_000, 10, -599_990, 20, -599_980], [0, 10, 0, 10, 0], 0],
+	['a silence of less than an hour', [0, CLOCK_JUMP_MS - 1], [CLOCK_JUMP_MS - 1], 0],
+	['the latest and the earliest time there is', [0, TIME_MAX_MS - T0, -T0, 1 - T0], [0, 0, 1], 2],
+])('%s', async (_name, times, waits, shortened) => {
+	const found = await waitsOf(times.map((ms) => T0 + ms))
+	expect(found).toMatchObject({ replayed: times.length, waits, shortened: { count: shortened } })
+})
+
+test('a bound of its own shortens what is longer, at any speed; what was left out is told', async () => {
+	const times = [T0, T0 + 300, T0 + 5300, T0 + 5400, T0 + 5400 + 10 * DAY_MS, T0 + 5500 + 10 * DAY_MS]
+	const { waits, shortened } = await waitsOf(times, { gapMsMax: 1000, speed: 2 })
+	expect(waits).toEqual([150, 500, 50, 500, 50])
+	expect(shortened).toEqual({ count: 2, ms: 4000 + 10 * DAY_MS - 1000 })
+	const all = await waitsOf(times, { gapMsMax: Number.POSITIVE_INFINITY })
+	expect(all.shortened).toEqual({ count: 0, ms: 0 })
+	expect(all.waits[3]).toBe(10 * DAY_MS)
+	expect((await waitsOf(times, { gapMsMax: 0 })).waits).toEqual([0, 0, 0, 0, 0])
+	for (const wrong of [-1, Number.NaN, '5s', null]) {
+		const replayed = replay(recorded([]), () => {}, { gapMsMax: wrong as never })
+		await expect(replayed).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+	}
+})
+
+test('of any times at all each record comes, in order, and none is waited for longer than the bound', async () => {
+	const step = fc.oneof(
+		{ weight: 4, arbitrary: fc.integer({ min: -2000, max: 5000 }) },
+		{ weight: 1, arbitrary: fc.integer({ min: -T0, max: TIME_MAX_MS - T0 }) },
+	)
+	const bound = fc.option(fc.integer({ min: 0, max: 10_000 }), { nil: undefined })
+	await fc.assert(
+		fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), bound, async (steps, gapMsMax) => {
+			let nowMs = T0
+			const times = steps.map((ms) => {
+				nowMs = Math.min(TIME_MAX_MS, Math.max(0, nowMs + ms))
+				return nowMs
+			})
+			const { replayed, waits } = await waitsOf(times, gapMsMax === undefined ? {} : { gapMsMax })
+			expect(replayed).toBe(times.length)
+			expect(Math.max(0, ...waits)).toBeLessThanOrEqual(gapMsMax ?? CLOCK_JUMP_MS)
+		}),
+		{ numRuns: 150 },
+	)
+})

@@ -1,0 +1,31 @@
+/** What keeps a replay from standing still, and a player at its place. */
+export default [
+	{
+		name: 'replay: a wild time is waited for',
+		file: 'src/replay/pacer.ts',
+		from: 'return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)',
+		to: 'return Math.max(0, distanceMs)',
+		tests: ['test/replay/wild-times.test.ts'],
+	},
+	{
+		name: 'replay: after one wild time nothing is paced',
+		file: 'src/replay/pacer.ts',
+		from: 'this.#returnTo(tsMs)\n',
+		to: '',
+		tests: ['test/replay/wild-times.test.ts'],
+	},
+	{
+		name: 'replay: a player plays beyond the place',
+		file: 'src/replay/player.ts',
+		from: '} else if (isBeyond(record, this.#until)) await',
+		to: '} else if (place < 0) await',
+		tests: ['test/replay/player-model.test.ts'],
+	},
+	{
+		name: 'replay: the limit of a player counts on after a seek',
+		file: 'src/replay/player.ts',
+		from: '\t\tthis.#taken = 0\n\t\tthis.#place++',
+		to: '\t\tthis.#place++',
+		tests: ['test/replay/player-model.test.ts'],
+	},
+]
