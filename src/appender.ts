@@ -2,12 +2,15 @@
  * The seam between the loop and wherever records go next, and the helpers both sides of it share.
  */
 import { LogAppendError, MeshChainError, messageOf } from './errors.ts'
+import { attempt, isInstance, propertyOf } from './foreign.ts'
 import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 import { checkWholeNumber } from './options.ts'
 import { type LogRecord, show } from './record.ts'
 
+/** From the least to the most durable. */
+export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
 /** What a committed record survives: nothing, nothing but this process, a killed process, a power loss. */
-export type Durability = 'none' | 'memory' | 'os' | 'disk'
+export type Durability = (typeof DURABILITIES)[number]
 
 /**
  * Where records go next. `append` takes custody: from then on the appender keeps the record until it is committed
@@ -50,6 +53,10 @@ export interface LogChainAppender {
 	sync?(): Promise<void>
 	/** Commits, syncs and lets go. Idempotent; later appends are refused as not retryable. */
 	close?(): Promise<void>
+	/** How many milliseconds whoever closes this appender waits for its `sync`, and then for its `close`. Default: the loop's `closeTimeoutMs`. */
+	readonly closeTimeoutMs?: number
+	/** `close` syncs by itself, whatever hangs: `sync` is not called before it. Default false. */
+	readonly closeSyncs?: boolean
 }
 
 /**
@@ -66,29 +73,54 @@ export function startOf(appender: LogChainAppender): { readonly nextSeq: number;
 
 /** Whether an error lets the record be tried again: all do that are not marked otherwise. */
 export function isRetryable(error: unknown): boolean {
-	return !(typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === false)
+	return propertyOf(error, 'retryable') !== false
 }
 
-/** Any thrown value as an append error, the original kept as its cause. */
+/**
+ * Any thrown value as an append error that can be read at any time: one whose fields are plain is kept, of any other it becomes
+ * the cause.
+ */
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
-	if (thrown instanceof LogAppendError) return thrown
+	if (isInstance(thrown, LogAppendError) && APPEND_ERROR_FIELDS.every((name) => isPlain(thrown, name)))
+		return thrown
 	return new LogAppendError(messageOf(thrown), { retryable: isRetryable(thrown), seq, cause: thrown })
 }
 
-/** Whether something a caller's code returned has to be waited for. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-	if (typeof value !== 'object' || value === null) return false
+const APPEND_ERROR_FIELDS = ['message', 'code', 'retryable'] as const
+
+/** Whether a field is a value, of the type that it is declared with, and no getter. */
+function isPlain(error: LogAppendError, name: (typeof APPEND_ERROR_FIELDS)[number]): boolean {
+	const value: unknown = attempt(() => Object.getOwnPropertyDescriptor(error, name)?.value, undefined)
+	return typeof value === (name === 'retryable' ? 'boolean' : 'string')
+}
+
+/** What an appender promises; `memory` where it does not say. */
+export function durabilityOf(appender: LogChainAppender): Durability {
+	const durability = propertyOf(appender, 'durability')
+	return DURABILITIES.find((name) => name === durability) ?? 'memory'
+}
+
+/** The seq that an appender says it has committed; undefined where it says nothing, NaN where it says what cannot be. */
+export function committedSeqOf(appender: LogChainAppender): number | undefined {
+	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
+	if (seq === undefined) return undefined
+	return typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : Number.NaN
+}
+
+/** Why an appender cannot commit, as far as it says so: also where it cannot even be asked. */
+export function failureOf(appender: LogChainAppender): MeshChainError | undefined {
 	try {
-		return 'then' in value && typeof value.then === 'function'
-	} catch {
-		return false
+		const failure: unknown = appender.failure
+		if (failure === undefined || failure === null) return undefined
+		return isInstance(failure, MeshChainError) ? failure : toAppendError(failure, 0)
+	} catch (thrown) {
+		return toAppendError(thrown, 0)
 	}
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkAppender(appender: unknown): void {
-	const { append } = (appender ?? {}) as Partial<LogChainAppender>
-	if (typeof appender === 'object' && typeof append === 'function') return
+	if (typeof appender === 'object' && typeof propertyOf(appender, 'append') === 'function') return
 	const text = `an appender must be an object with an append(record) method, not ${show(appender)}: new FileChainAppender(path) is one`
 	throw new MeshChainError('INVALID_OPTION', text)
 }

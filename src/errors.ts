@@ -5,6 +5,10 @@
  * operation rejects, is counted, and the loop goes on; damage is data (`verifyChain` returns findings).
  */
 
+import { isInstance, messageOf } from './foreign.ts'
+
+export { messageOf }
+
 /** Every code a {@link MeshChainError} can carry. `docs/errors.md` says what to do about each. */
 export const ERROR_CODES = [
 	'INVALID_OPTION',
@@ -134,17 +138,8 @@ export class LogAppendError extends MeshChainError {
 	}
 }
 
-/** The text of anything that was thrown, whatever it was. */
-export function messageOf(thrown: unknown): string {
-	try {
-		return thrown instanceof Error ? thrown.message : String(thrown)
-	} catch {
-		return 'an error that cannot be shown'
-	}
-}
-
 /** Any thrown value as an error with a code: one that has a code is kept, another becomes the cause. */
 export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
-	if (thrown instanceof MeshChainError) return thrown
+	if (isInstance(thrown, MeshChainError)) return thrown
 	return new MeshChainError(code, `${what}: ${messageOf(thrown)}`, { cause: thrown })
 }

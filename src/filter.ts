@@ -14,6 +14,11 @@ import {
 	show,
 } from './record.ts'
 
+/** Anything that says whether a text matches, and keeps no state from one text to the next: a pattern of RE2, for instance. */
+export interface TextPattern {
+	test(text: string): boolean
+}
+
 export interface LogFilter {
 	/** At or above. */
 	level?: LogLevel
@@ -24,10 +29,13 @@ export interface LogFilter {
 	/** Exactly this node, type included; a record without one does not match. */
 	nodeId?: Id
 	/**
-	 * A text (ignoring case unless it holds a capital) or a pattern to find in the kind, the message or the JSON of
-	 * the data.
+	 * A text (ignoring case unless it holds a capital) or a pattern to find in the message, in the kind, or in the data: in its JSON on one
+	 * line, as `dump -o ndjson` prints it, and in each of its texts as it is. Of binary data nothing is found, neither bytes nor positions.
+	 *
+	 * A text is found in linear time. How long a pattern takes is up to the program: a RegExp that backtracks, such as `/(a+)+$/`, may block
+	 * the process; a pattern of RE2 does not.
 	 */
-	grep?: string | RegExp
+	grep?: string | RegExp | TextPattern
 	/** Exclusive. */
 	afterSeq?: number
 	/** Inclusive. */
@@ -49,7 +57,7 @@ export interface ResolvedFilter {
 	readonly anyOwnKind: boolean
 	readonly daemonId: Id | undefined
 	readonly nodeId: Id | undefined
-	readonly grep: RegExp | undefined
+	readonly grep: TextPattern | undefined
 	readonly fromSeq: number
 	readonly toSeq: number
 	readonly sinceMs: number
@@ -120,26 +128,42 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 			(filter.anyOwnKind && isOwnKind(record.kind))) &&
 		(filter.daemonId === undefined || record.daemonId === filter.daemonId) &&
 		(filter.nodeId === undefined || record.nodeId === filter.nodeId) &&
-		(filter.grep === undefined || grepMatches(record, filter.grep))
+		(filter.grep === undefined || isFoundIn(record, filter.grep))
 	)
 }
 
-/** A text as a pattern: taken literally, ignoring case unless it holds a capital. */
-export function smartCase(source: string): RegExp {
-	return new RegExp(source, /\p{Lu}/u.test(source) ? '' : 'i')
+/** Whether a pattern is found in what people see of a record: its message, its kind, the names and values of its data. */
+function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): boolean {
+	if (pattern.test(message) || pattern.test(kind)) return true
+	if (data === undefined) return false
+	const unlike: string[] = []
+	return pattern.test(searchText(data, unlike)) || unlike.some((text) => pattern.test(text))
 }
 
-function grepMatches(record: LogRecord, grep: RegExp): boolean {
-	return (
-		grep.test(record.message) ||
-		grep.test(record.kind) ||
-		(record.data !== undefined && grep.test(searchText(record.data)))
-	)
+/**
+ * Canonical data as JSON on one line: bigints, infinities and times as they are printed, bytes as an empty text.
+ *
+ * @param unlike gets the texts that look another way in JSON.
+ */
+function searchText(value: unknown, unlike: string[]): string {
+	if (typeof value === 'string') return quoted(value, unlike)
+	if (typeof value !== 'object' || value === null) return String(value)
+	if (value instanceof Uint8Array) return '""'
+	if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'null' : `"${value.toISOString()}"`
+	let text = ''
+	if (Array.isArray(value)) {
+		for (const item of value) text += `${text === '' ? '' : ','}${searchText(item, unlike)}`
+		return `[${text}]`
+	}
+	for (const [name, field] of Object.entries(value))
+		text += `${text === '' ? '' : ','}${quoted(name, unlike)}:${searchText(field, unlike)}`
+	return `{${text}}`
 }
 
-/** Canonical data as one searchable line; bigints as digits, bytes as nothing a pattern would look for. */
-function searchText(data: unknown): string {
-	return JSON.stringify(data, (_key, value) => (typeof value === 'bigint' ? value.toString() : value)) ?? ''
+function quoted(text: string, unlike: string[]): string {
+	const json = JSON.stringify(text)
+	if (json.length !== text.length + 2) unlike.push(text)
+	return json
 }
 
 function resolveLevelMin(level: unknown): number {
@@ -163,11 +187,18 @@ function resolveId(key: string, id: unknown): Id | undefined {
 	throw invalid(key, id, 'a string, a finite number or a bigint')
 }
 
-function resolveGrep(grep: unknown): RegExp | undefined {
+/** A pattern without a capital finds both cases. */
+export function ignoresCase(pattern: string): boolean {
+	return !/\p{Lu}/u.test(pattern)
+}
+
+function resolveGrep(grep: unknown): TextPattern | undefined {
 	if (grep === undefined) return undefined
-	if (typeof grep === 'string') return smartCase(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
+	if (typeof grep === 'string')
+		return new RegExp(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'), ignoresCase(grep) ? 'i' : '')
 	// A global or sticky pattern remembers where it stopped: every other match would be missed.
 	if (grep instanceof RegExp) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
+	if (typeof (grep as Partial<TextPattern> | null)?.test === 'function') return grep as TextPattern
 	throw invalid('grep', grep, 'a text or a RegExp')
 }
 

@@ -47,13 +47,24 @@ export const BATCH_RECORDS_MAX = 1024
 /** Bytes in one `publishBatch`, by the ring's estimate. */
 export const BATCH_BYTES_MAX = MIB
 
-/** How deep listeners may publish from listeners before delivery is cut. */
-export const NESTED_DEPTH_MAX = 32
-/** How many nested deliveries one outermost publish may cause before delivery is cut. */
-export const NESTED_DELIVERIES_MAX = 65_536
+/** How deep listeners may publish from listeners before delivery is cut, unless the loop is told otherwise. */
+export const NESTED_DEPTH_DEFAULT = 10_000
+/** How many nested deliveries one outermost publish may cause before delivery is cut, unless the loop is told otherwise. */
+export const NESTED_DELIVERIES_DEFAULT = 65_536
 
+/** UTF-16 units of a text that code of others gives, such as the message of an error; a longer one is cut. */
+export const FOREIGN_TEXT_LENGTH_MAX = 8 * KIB
+/** How often in a row a thenable may resolve with another one. */
+export const THENABLE_DEPTH_MAX = 32
+
+/** How long `close` waits for an appender, a handler or a source that does not answer, unless told otherwise. */
+export const CLOSE_TIMEOUT_MS_DEFAULT = 3_000
+/** How long a `SourceManager` that closes waits for a source to end, and then for an appender that is behind, unless told otherwise. */
+export const SOURCE_CLOSE_TIMEOUT_MS_DEFAULT = 5_000
 /** How long `close` waits for a file or a cluster, which have bounds of their own. */
 export const SLOW_CLOSE_TIMEOUT_MS = 30_000
+/** How long `closeOnSignal` waits for the application to end by itself, unless told otherwise. */
+export const DRAIN_TIMEOUT_MS_DEFAULT = 10_000
 
 /** First and longest wait of the retry timer of a loop or writer whose appends fail. */
 export const RETRY_MS_MIN = 50

@@ -1,5 +1,6 @@
 /** What makes a line misuse. Checks only, and throws at once: nothing is stamped, copied or counted here. */
 import { MeshChainError } from './errors.ts'
+import { isTime } from './foreign.ts'
 import { NAME_LENGTH_MAX, TIME_MAX_MS } from './limits.ts'
 import {
 	type Id,
@@ -15,19 +16,33 @@ import {
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
 
+/** @throws {MeshChainError} as {@link checkFieldsOfLine}. */
+export function checkLine({ kind, message, daemonId, nodeId, tsMs, origin }: LogLine, own: boolean): void {
+	checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, own)
+}
+
 /**
- * Checks everything about a line but its level, which was read before anything else. `own` lines are mesh-chain's and
- * may have a kind that starts with `$`.
+ * Checks everything about a line but its level, which was read before anything else, and its data. `own` lines are mesh-chain's and
+ * may have a kind that starts with `$`. One by one, because whoever publishes them must not read them again: a getter may give something else.
  *
+ * @returns the origin, each of its fields read once.
  * @throws {MeshChainError} `INVALID_KIND`, `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
  */
-export function checkLine(line: LogLine, own: boolean): void {
-	if (line.kind !== undefined) checkKind(line.kind, own || line.origin !== undefined)
-	if (line.message !== undefined && typeof line.message !== 'string') throw invalidMessage(line.message)
-	checkId('daemonId', line.daemonId)
-	checkId('nodeId', line.nodeId)
-	if (line.tsMs !== undefined && !isTime(line.tsMs)) throw invalidTime(line.tsMs)
-	if (line.origin !== undefined) checkOrigin(line.origin)
+export function checkFieldsOfLine(
+	kind: LogLine['kind'],
+	message: LogLine['message'],
+	daemonId: LogLine['daemonId'],
+	nodeId: LogLine['nodeId'],
+	tsMs: LogLine['tsMs'],
+	origin: LogLine['origin'],
+	own: boolean,
+): RecordOrigin | undefined {
+	if (kind !== undefined) checkKind(kind, own || origin !== undefined)
+	if (message !== undefined && typeof message !== 'string') throw invalidMessage(message)
+	checkId('daemonId', daemonId)
+	checkId('nodeId', nodeId)
+	if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
+	return origin === undefined ? undefined : checkOrigin(origin)
 }
 
 /** @throws {MeshChainError} `INVALID_LINE` for anything that is no object. */
@@ -57,11 +72,6 @@ export function checkId(name: string, id: unknown): void {
 		'INVALID_ID',
 		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, a finite number, a bigint of 64 bits or null, not ${show(id)}`,
 	)
-}
-
-/** Fractions and times before 1970 are brought into shape later. */
-export function isTime(tsMs: unknown): tsMs is number {
-	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS
 }
 
 export function invalidTime(tsMs: unknown): MeshChainError {
@@ -104,9 +114,9 @@ function invalidMessage(message: unknown): MeshChainError {
 	return new MeshChainError('INVALID_LINE', `a message must be a string, not ${show(message)}${hint}`)
 }
 
-function checkOrigin(origin: RecordOrigin): void {
+function checkOrigin(origin: RecordOrigin): RecordOrigin {
 	const { chainId, epoch, seq } = (origin ?? {}) as Partial<RecordOrigin>
 	const named = typeof chainId === 'string' && chainId !== '' && chainId.length <= NAME_LENGTH_MAX
-	if (named && isEpoch(epoch) && isSeq(seq)) return
+	if (named && isEpoch(epoch) && isSeq(seq)) return { chainId, epoch, seq }
 	throw new MeshChainError('INVALID_LINE', `origin must be { chainId, epoch, seq }, not ${show(origin)}`)
 }

@@ -167,9 +167,15 @@ export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 
 /** Whether a gap says what it stands for: a reader must not trust one that does not. */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
+	return gapDataOf(data)?.toSeq === seq
+}
+
+/** The data of a `$gap`, whoever wrote the record; undefined where it does not say which records are absent, and why. */
+export function gapDataOf(data: unknown): GapData | undefined {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
-	const isRange = isSeq(fromSeq) && fromSeq <= seq && toSeq === seq
-	return isRange && isSeq(count) && count <= seq - fromSeq + 1 && isGapCause(cause)
+	const isRange = isSeq(fromSeq) && isSeq(toSeq) && fromSeq <= toSeq
+	const isWhole = isRange && isSeq(count) && count <= toSeq - fromSeq + 1 && isGapCause(cause)
+	return isWhole ? (data as GapData) : undefined
 }
 
 /** Whether a text can be a cause: a word, and none that every object has a property of. Later versions may have more of them. */

@@ -3,6 +3,8 @@
  * `process.emitWarning` for people. Nothing is ever printed.
  */
 import { channel } from 'node:diagnostics_channel'
+import { escapeText } from './escape.ts'
+import { messageOf, type SoundClock, soundClock } from './foreign.ts'
 
 const channels = {
 	/** `{ source, error }`: a loop or a chain cannot commit any more. */
@@ -13,7 +15,7 @@ const channels = {
 	gap: channel('mesh-chain:gap'),
 	/** `{ source, error, record }`: a listener threw or rejected. */
 	listenerError: channel('mesh-chain:listener-error'),
-	/** `{ source, record }`: listeners publishing from listeners were cut off. */
+	/** `{ source, record, bound }`: listeners published from listeners beyond the bound of that name: the record is kept, but not delivered. */
 	recursionCut: channel('mesh-chain:recursion-cut'),
 	/** `{ source, line }`: a line was published after close. */
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
@@ -23,13 +25,53 @@ const channels = {
 	recovery: channel('mesh-chain:recovery'),
 }
 
-/** Tells programs that listen. A listener's throw is Node's to report; it never comes back here. */
-export function report(event: keyof typeof channels, message: object): void {
-	const target = channels[event]
-	if (target.hasSubscribers) target.publish(message)
+interface Message {
+	readonly source: object
+	readonly [name: string]: unknown
 }
 
-/** Tells people, through Node's own warning. `code` is stable: `MESH_CHAIN_…`. */
+/** Those of whom something is being told on a channel at this moment. */
+const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
+
+/**
+ * Tells programs that listen. A listener's throw is Node's to report; it never comes back here. What a listener causes the same source to tell
+ * on the same channel is not told: one that publishes what it hears would hear of that too, without end.
+ */
+export function report(event: keyof typeof channels, message: Message): void {
+	const target = channels[event]
+	if (!target.hasSubscribers) return
+	speaking[event] ??= new Set()
+	const sources = speaking[event]
+	if (sources.has(message.source)) return
+	sources.add(message.source)
+	try {
+		target.publish(message)
+	} finally {
+		sources.delete(message.source)
+	}
+}
+
+/**
+ * Tells people, through Node's own warning, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message is escaped: names and errors
+ * in it come from elsewhere.
+ */
 export function warn(code: string, message: string): void {
-	process.emitWarning(message, { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
+	try {
+		process.emitWarning(escapeText(message), { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
+	} catch {
+		// A program may have put something of its own in its place.
+	}
+}
+
+/** A {@link soundClock} that tells people of its first failure. */
+export function toldClock(name: string, clock: () => unknown): SoundClock {
+	let isTold = false
+	return soundClock(clock, (thrown) => {
+		if (isTold) return
+		isTold = true
+		warn(
+			'HOOK_FAILED',
+			`${name} failed, and Date.now stands in; further failures are only counted: ${messageOf(thrown)}`,
+		)
+	})
 }

@@ -21,6 +21,8 @@ describe('the check itself', () => {
 		],
 		['the file system outside its port', { 'chain/a.ts': "import { x } from 'node:fs'" }, /node:fs/],
 		['printing', { 'loop/a.ts': 'console.log(1)' }, /prints/],
+		['a command that prints by itself', { 'cli/a.ts': "process.stdout.write('a')" }, /prints/],
+		['a warning that is not escaped', { 'loop/a.ts': "process.emitWarning('a')" }, /warns/],
 		['an entry file that defines', { 'index.ts': 'const a = 1' }, /defines/],
 		['a giant', { 'loop/a.ts': '\n'.repeat(500) }, /lines/],
 		['a name in another case', { 'loop/aB.ts': '' }, /kebab/],

@@ -4,6 +4,8 @@
  */
 import type { LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../errors.ts'
+import { propertyOf } from '../foreign.ts'
+import { NAME_LENGTH_MAX } from '../limits.ts'
 import type { GapCause, GapData } from '../record.ts'
 import { report, warn } from '../report.ts'
 
@@ -12,7 +14,6 @@ export class Announcer {
 	readonly #appender: LogChainAppender
 	readonly #saidLost = new Set<GapCause>()
 	#saidFailing = false
-	#reporting = false
 
 	/** `source` is who reports: the loop, or the parent appender. */
 	constructor(source: object, appender: LogChainAppender) {
@@ -22,7 +23,7 @@ export class Announcer {
 
 	failing(error: LogAppendError): void {
 		report('failing', { source: this.#source, error })
-		if (this.#appender.failure !== undefined) return
+		if (propertyOf(this.#appender, 'failure') !== undefined) return
 		this.#saidFailing = true
 		warn('APPENDER_FAILING', `${nameOf(this.#appender)} is failing, records wait: ${error.message}`)
 	}
@@ -37,12 +38,7 @@ export class Announcer {
 	/** Each loss is reported; people are told of the first one of its cause. */
 	lost(gap: GapData, error: LogAppendError | undefined): void {
 		const { fromSeq, toSeq, count, cause } = gap
-		// A subscriber that publishes what it hears would lose that too, and hear of it, without end.
-		if (!this.#reporting) {
-			this.#reporting = true
-			report('gap', { source: this.#source, gap: { fromSeq, toSeq, count, cause } })
-			this.#reporting = false
-		}
+		report('gap', { source: this.#source, gap: { fromSeq, toSeq, count, cause } })
 		if (this.#saidLost.has(cause)) return
 		this.#saidLost.add(cause)
 		const why = error === undefined ? cause : `${cause}, ${error.message}`
@@ -54,8 +50,10 @@ export class Announcer {
 	}
 }
 
-/** How people know an appender. */
-export function nameOf(appender: LogChainAppender): string {
-	const name: unknown = appender.constructor?.name
-	return typeof name === 'string' && name !== '' && name !== 'Object' ? name : 'the appender'
+/** How people know an appender: by its class, where it has one. */
+export function nameOf(appender: LogChainAppender, otherwise = 'the appender'): string {
+	const name = propertyOf(propertyOf(appender, 'constructor'), 'name')
+	return typeof name === 'string' && name !== '' && name !== 'Object'
+		? name.slice(0, NAME_LENGTH_MAX)
+		: otherwise
 }

@@ -2,6 +2,7 @@
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { LogAppendError, MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
+import { attempt, discard } from '../foreign.ts'
 import { BUFFER_CAPACITY_DEFAULT, TIMER_MS_MAX, WAIT_MS_DEFAULT } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
@@ -144,7 +145,9 @@ export class BufferingAppender implements LogChainAppender {
 	#wake(record: LogRecord): void {
 		for (const waiter of this.#waiters) {
 			try {
-				if (waiter.predicate(record)) this.#settle(waiter, () => waiter.resolve(record))
+				const answer: unknown = waiter.predicate(record)
+				discard(answer)
+				if (answer) this.#settle(waiter, () => waiter.resolve(record))
 			} catch (thrown) {
 				this.#settle(waiter, () => waiter.reject(thrown))
 			}
@@ -184,6 +187,10 @@ function toPredicate(match: LogFilter | Predicate): Predicate {
 
 /** A filter or a function, for an error message. */
 function describe(match: LogFilter | Predicate): string {
+	return attempt(() => described(match), 'what was asked for')
+}
+
+function described(match: LogFilter | Predicate): string {
 	if (typeof match === 'function')
 		return match.name === '' ? 'the function given' : `the function ${match.name}`
 	const conditions = Object.entries(match).map(([key, value]) => `${key}: ${showCondition(value)}`)

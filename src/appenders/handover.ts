@@ -6,15 +6,17 @@
  * only after a failure, to the append that failed; a loss is counted when it happens and stays in the gap list until
  * the appender has taken its `$gap` over. Nothing here throws into the publisher.
  */
-import { isThenable, type LogChainAppender, toAppendError } from '../appender.ts'
-import { asCoded, type ErrorCode, type LogAppendError, MeshChainError, messageOf } from '../errors.ts'
+import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
+import { asCoded, type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import { onExit } from '../exit-hook.ts'
+import { follow, isThenable, propertyOf, settle, within } from '../foreign.ts'
 import { checkWholeNumber } from '../options.ts'
 import { gapRecord } from '../record.ts'
+import { closeWithin, flushAppender, syncOf } from './appender-calls.ts'
 import { type Gap, GapList, type Span, spanOf } from './gap-list.ts'
 import type { HandoverOptions } from './handover-options.ts'
 import type { HandoverStats } from './handover-stats.ts'
-import { type Append, InFlight } from './in-flight.ts'
+import { type Append, InFlight, newAppend } from './in-flight.ts'
 import { Losses } from './losses.ts'
 import type { RecordQueue } from './record-queue.ts'
 import { RetryTimer } from './retry-timer.ts'
@@ -42,6 +44,10 @@ export class Handover {
 	#closed = false
 	#failure: LogAppendError | undefined
 	#lastError: string | undefined
+	/** Asynchronous appends that have settled, either way. */
+	#answers = 0
+	/** The last `committedSeq` of the appender that can be one. */
+	#soundCommittedSeq: number
 	#undoExitHook: (() => void) | undefined
 	#lastSync: { readonly appenderSync: Promise<void>; readonly told: Promise<void> } | undefined
 
@@ -51,6 +57,7 @@ export class Handover {
 		this.#queue = options.queue
 		this.#cursor = options.queue.end
 		this.#committedSeq = options.nextSeq - 1
+		this.#soundCommittedSeq = options.nextSeq - 1
 		this.#inFlight = new InFlight(checkWholeNumber('inFlightMax', options.appender.inFlightMax ?? 1, 1))
 	}
 
@@ -60,7 +67,11 @@ export class Handover {
 	}
 
 	get committedSeq(): number {
-		return this.#appender.committedSeq ?? this.#committedSeq
+		const seq = committedSeqOf(this.#appender)
+		if (seq === undefined) return this.#committedSeq
+		// What an appender cannot say is not committed any further than it said before.
+		if (!Number.isNaN(seq)) this.#soundCommittedSeq = seq
+		return this.#soundCommittedSeq
 	}
 
 	/** What the last append failed with, while the appender is failing. */
@@ -91,7 +102,7 @@ export class Handover {
 	/** The last `count` records of the queue are to be appended as one, where the appender can; then as {@link pump}. */
 	pumpBatch(count: number): void {
 		const from = this.#queue.end - count
-		if (this.#appender.appendBatch !== undefined) {
+		if (propertyOf(this.#appender, 'appendBatch') !== undefined) {
 			this.#batches.push(spanOf(from, this.#queue.slice(from, this.#queue.end - 1)))
 		}
 		this.pump()
@@ -120,11 +131,9 @@ export class Handover {
 	flush(): void {
 		if (this.#closed) return
 		this.pump()
-		try {
-			this.#appender.flush?.()
-		} catch (thrown) {
-			throw asCoded(thrown, 'FLUSH_FAILED', 'the appender cannot flush')
-		}
+		flushAppender(this.#appender, (thrown) => {
+			this.#lastError = messageOf(thrown)
+		})
 		if (this.needed < this.#queue.end) throw this.#pendingError('FLUSH_FAILED')
 		this.#losses.tell('FLUSH_FAILED')
 	}
@@ -138,7 +147,7 @@ export class Handover {
 		this.pump()
 		if (this.needed < this.#queue.end && !this.#closed) return this.#settleAndSync()
 		// Who waits for the same sync of the appender waits for the same promise: most of what a sync costs is promises.
-		const appenderSync = this.#syncOfAppender()
+		const appenderSync = syncOf(this.#appender)
 		if (this.#lastSync?.appenderSync !== appenderSync) {
 			this.#lastSync = { appenderSync, told: this.#tellLossesAfter(appenderSync) }
 		}
@@ -151,12 +160,12 @@ export class Handover {
 		} catch (thrown) {
 			throw this.#pendingError('SYNC_FAILED', thrown)
 		}
-		await this.#tellLossesAfter(this.#syncOfAppender())
+		await this.#tellLossesAfter(syncOf(this.#appender))
 	}
 
 	async #tellLossesAfter(appenderSync: Promise<void>): Promise<void> {
 		try {
-			await appenderSync
+			await settle(appenderSync)
 		} catch (thrown) {
 			throw asCoded(thrown, 'SYNC_FAILED', 'the appender cannot sync')
 		} finally {
@@ -168,27 +177,27 @@ export class Handover {
 
 	/**
 	 * Waits for what is in flight, tries once to hand over the rest, syncs and closes the appender. What could not be
-	 * handed over is lost and counted. Never waits for a failing appender to recover.
+	 * handed over is lost and counted. Never waits for a failing appender to recover, and no longer than `timeoutMs` for one that answers
+	 * nothing.
 	 *
 	 * @throws {MeshChainError} the first thing that went wrong, after everything else was done.
 	 */
-	async close(): Promise<void> {
-		const errors: unknown[] = []
-		const keep = (thrown: unknown) => void errors.push(thrown)
-		if (this.#inFlight.count > 0) await this.settle().catch(() => {})
-		await this.settle().catch(() => {})
-		this.#stop(keep)
-		await this.#syncAppender().catch(keep)
-		await this.#closeAppender().catch(keep)
+	async close(timeoutMs: number): Promise<void> {
+		const errors: MeshChainError[] = []
+		const keep = (error: MeshChainError) => void errors.push(error)
+		const hang = await this.#drain(timeoutMs / 2)
+		this.#stop(keep, hang)
+		await closeWithin(this.#appender, hang === undefined ? timeoutMs : timeoutMs / 2, keep)
 		if (errors.length > 0) throw errors[0]
 	}
 
 	stats(): HandoverStats {
+		const failure = failureOf(this.#appender)
 		return Object.freeze({
 			...this.#counts,
-			durability: this.#appender.durability ?? 'memory',
-			failing: this.#failure !== undefined || this.#appender.failure !== undefined,
-			lastError: this.#appender.failure?.message ?? this.#lastError,
+			durability: durabilityOf(this.#appender),
+			failing: failure !== undefined || this.#failure !== undefined,
+			lastError: failure === undefined ? this.#lastError : messageOf(failure),
 			pending: this.#pending,
 			inFlight: this.#inFlight.count,
 			committedSeq: this.committedSeq,
@@ -257,9 +266,10 @@ export class Handover {
 			this.#settled()
 			return
 		}
-		Promise.resolve(result).then(
+		follow(
+			result,
 			() => this.#settledLater(append, 'taken'),
-			(thrown: unknown) => this.#settledLater(append, toAppendError(thrown, append.span.fromSeq)),
+			(thrown) => this.#settledLater(append, toAppendError(thrown, append.span.fromSeq)),
 		)
 	}
 
@@ -275,6 +285,9 @@ export class Handover {
 	}
 
 	#settledLater(append: Append, outcome: 'taken' | LogAppendError): void {
+		// It was given up when the appender was closed, and counted.
+		if (this.#closed) return
+		this.#answers += 1
 		this.#inFlight.settle(append, outcome)
 		if (this.#settled()) this.pump()
 		this.#options.events.progress()
@@ -386,50 +399,47 @@ export class Handover {
 		return this.#cursor < this.#queue.end ? this.#spanAt(this.#cursor).fromSeq : this.#committedSeq + 1
 	}
 
-	/** No append begins after this. */
-	#stop(keep: (error: MeshChainError) => void): void {
-		if (this.needed < this.#queue.end) keep(this.#pendingError('CLOSE_FAILED'))
-		if (this.#pending > 0) this.#loseRest()
-		this.#counts.gapsUnwritten += this.#gaps.count
+	/**
+	 * Waits until everything that was published was handed over, or the appender fails. Gives up, and says so, when no append has settled for
+	 * so long.
+	 */
+	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
+		// What is in flight may fail; what comes after it is tried all the same.
+		const first = this.#inFlight.count === 0 || (await this.#settledWithin(stallMs))
+		if (first && (await this.#settledWithin(stallMs))) return undefined
+		return new LogAppendError(`no append has settled for ${stallMs} ms`)
+	}
+
+	async #settledWithin(stallMs: number): Promise<boolean> {
+		const settled = this.settle()
+		for (;;) {
+			const answers = this.#answers
+			if ((await within(settled, stallMs)).is !== 'late') return true
+			if (answers === this.#answers) return false
+		}
+	}
+
+	/** No append begins after this, and none that is in flight is waited for. */
+	#stop(keep: (error: MeshChainError) => void, hang: LogAppendError | undefined): void {
+		if (this.needed < this.#queue.end) {
+			const error = this.#pendingError('CLOSE_FAILED', hang)
+			keep(error)
+			this.#waiters.failed(error)
+		}
+		if (this.#pending > 0) this.#loseRest(hang ?? this.#failure)
+		this.#counts.gapsUnwritten += this.#gaps.count + this.#inFlight.gaps
 		this.#closed = true
 		this.#timer.reset()
 		this.#undoExitHook?.()
 	}
 
-	#loseRest(): void {
-		// By now nothing is in flight, and what is in a gap, at the front, was counted when it was lost.
+	#loseRest(why: LogAppendError | undefined): void {
+		// What is in a gap, at the front, was counted when it was lost.
 		const from = this.#cursor + this.#gaps.positions
-		const span = spanOf(from, this.#queue.slice(from, this.#queue.end - 1))
-		this.#losses.add('atClose', span.count, span.fromSeq, this.#failure)
-		this.#options.events.lost({ ...span, cause: 'appendFailed' }, this.#failure)
-	}
-
-	/** The appender's own promise, so that one sync that it gives to many is known as one. */
-	#syncOfAppender(): Promise<void> {
-		try {
-			return this.#appender.sync?.() ?? Promise.resolve()
-		} catch (thrown) {
-			return Promise.reject(thrown)
+		const rest = from < this.#queue.end ? [spanOf(from, this.#queue.slice(from, this.#queue.end - 1))] : []
+		for (const span of [...this.#inFlight.recordSpans, ...rest]) {
+			this.#losses.add('atClose', span.count, span.fromSeq, why)
+			this.#options.events.lost({ ...span, cause: 'appendFailed' }, why)
 		}
 	}
-
-	async #syncAppender(): Promise<void> {
-		try {
-			await this.#syncOfAppender()
-		} catch (thrown) {
-			throw asCoded(thrown, 'SYNC_FAILED', 'the appender cannot sync')
-		}
-	}
-
-	async #closeAppender(): Promise<void> {
-		try {
-			await this.#appender.close?.()
-		} catch (thrown) {
-			throw asCoded(thrown, 'CLOSE_FAILED', 'the appender cannot close')
-		}
-	}
-}
-
-function newAppend(shape: Append['shape'], span: Span, gap?: Gap): Append {
-	return { shape, span, gap, outcome: 'waiting' }
 }

@@ -14,6 +14,10 @@ export interface Append {
 	outcome: 'waiting' | 'taken' | LogAppendError
 }
 
+export function newAppend(shape: Append['shape'], span: Span, gap?: Gap): Append {
+	return { shape, span, gap, outcome: 'waiting' }
+}
+
 export class InFlight {
 	readonly #appends: Append[] = []
 	readonly #max: number
@@ -42,6 +46,16 @@ export class InFlight {
 		let positions = 0
 		for (const { shape, span } of this.#appends) if (shape !== 'gap') positions += span.to - span.from + 1
 		return positions
+	}
+
+	/** The records under way, in order. */
+	get recordSpans(): Span[] {
+		return this.#appends.filter(({ shape }) => shape !== 'gap').map(({ span }) => span)
+	}
+
+	/** How many gaps are under way. */
+	get gaps(): number {
+		return this.#appends.filter(({ shape }) => shape === 'gap').length
 	}
 
 	begin(append: Append): void {

@@ -4,19 +4,39 @@
  *
  * Invariant: the queue holds what at least one child still needs, and never more than `TEE_QUEUE_RECORDS_MAX`.
  */
-import { claimAppender, type Durability, type LogChainAppender, startOf } from '../appender.ts'
+import {
+	claimAppender,
+	DURABILITIES,
+	type Durability,
+	durabilityOf,
+	failureOf,
+	type LogChainAppender,
+	startOf,
+} from '../appender.ts'
 import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { TEE_QUEUE_RECORDS_MAX } from '../limits.ts'
+import { isInstance, propertyOf } from '../foreign.ts'
+import { CLOSE_TIMEOUT_MS_DEFAULT, TEE_QUEUE_RECORDS_MAX, TIMER_MS_MAX } from '../limits.ts'
+import { checkOptionNames, checkTimerMs } from '../options.ts'
 import type { LogRecord } from '../record.ts'
 import { Announcer, nameOf } from './announcer.ts'
+import { closeMsMax } from './appender-calls.ts'
 import { Handover } from './handover.ts'
 import type { HandoverStats } from './handover-stats.ts'
 import { RecordQueue } from './record-queue.ts'
 
-const DURABILITIES: readonly Durability[] = ['none', 'memory', 'os', 'disk']
+/** A `TeeAppender` needs so much longer than its slowest child, to say what became of it. */
+const CLOSE_MARGIN_MS = 500
+
+export interface TeeOptions {
+	/**
+	 * How long `close` waits for a child that answers nothing, in all; then its siblings are closed all the same, and the error names it. A child
+	 * with a `closeTimeoutMs` of its own is waited for so long. Default 3,000 ms.
+	 */
+	readonly closeTimeoutMs?: number
+}
 
 export interface TeeChildStats extends HandoverStats {
-	/** The child's class. */
+	/** The child's class; `appender 2` for the second child, where it has none. */
 	readonly name: string
 }
 
@@ -44,6 +64,8 @@ interface ChildFailure {
  * with a back-off while up to 16,384 records wait for it; what it is behind by more is a counted gap (`overflow`) that
  * the child gets as a `$gap` record when it recovers; what it refuses for good is a gap too (`appendFailed`).
  *
+ * `close` closes the children side by side, and waits for none without a bound.
+ *
  * A record is committed when every child has committed it, so {@link durability} is that of the strongest child.
  */
 export class TeeAppender implements LogChainAppender {
@@ -53,23 +75,25 @@ export class TeeAppender implements LogChainAppender {
 	readonly epoch: number
 	readonly #queue: RecordQueue
 	readonly #children: readonly Child[]
+	readonly #closeTimeoutMs: number
+	/** Each child is synced as it is closed: one that hangs keeps no other waiting. */
+	readonly closeSyncs = true
 	#closing: Promise<void> | undefined
 
 	/**
-	 * The appenders belong to this one from here on.
+	 * The appenders belong to this one from here on. Options may come after them.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION` without any, `APPENDER_IN_USE` when one belongs to another.
 	 */
-	constructor(...appenders: LogChainAppender[]) {
-		if (appenders.length === 0) {
-			throw new MeshChainError('INVALID_OPTION', 'a TeeAppender needs at least one appender')
-		}
+	constructor(...given: LogChainAppender[] | [...LogChainAppender[], TeeOptions]) {
+		const { appenders, closeTimeoutMs } = resolveTee(given)
+		this.#closeTimeoutMs = closeTimeoutMs
 		for (const appender of appenders) claimAppender(appender)
 		const starts = appenders.map(startOf)
 		this.nextSeq = Math.max(...starts.map(({ nextSeq }) => nextSeq))
 		this.epoch = Math.max(...starts.map(({ epoch }) => epoch))
 		this.#queue = new RecordQueue(0)
-		this.#children = appenders.map((appender) => this.#newChild(appender))
+		this.#children = appenders.map((appender, index) => this.#newChild(appender, index))
 	}
 
 	/** Every child has committed what is up to here. */
@@ -79,17 +103,23 @@ export class TeeAppender implements LogChainAppender {
 
 	/** That of the strongest child, which a committed record has reached. */
 	get durability(): Durability {
-		const ranks = this.#children.map(({ appender }) => DURABILITIES.indexOf(appender.durability ?? 'memory'))
+		const ranks = this.#children.map(({ appender }) => DURABILITIES.indexOf(durabilityOf(appender)))
 		return DURABILITIES[Math.max(...ranks)] ?? 'memory'
 	}
 
 	/** Why one of the children cannot commit at present: the first that cannot. */
 	get failure(): MeshChainError | undefined {
 		for (const { appender, handover } of this.#children) {
-			const failure = appender.failure ?? handover.failure
+			const failure = failureOf(appender) ?? handover.failure
 			if (failure !== undefined) return failure
 		}
 		return undefined
+	}
+
+	/** The longest that {@link close} takes, unless appends of a child go on settling. */
+	get closeTimeoutMs(): number {
+		const longestMs = this.#children.map(({ appender }) => closeMsMax(appender, this.#closeTimeoutMs))
+		return Math.min(Math.max(...longestMs) + CLOSE_MARGIN_MS, TIMER_MS_MAX)
 	}
 
 	/** @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else. */
@@ -147,7 +177,7 @@ export class TeeAppender implements LogChainAppender {
 		return Object.freeze({ queued: this.#queue.count, children: Object.freeze(children) })
 	}
 
-	#newChild(appender: LogChainAppender): Child {
+	#newChild(appender: LogChainAppender, index: number): Child {
 		const announcer = new Announcer(this, appender)
 		const handover = new Handover({
 			appender,
@@ -163,7 +193,7 @@ export class TeeAppender implements LogChainAppender {
 				progress: () => this.#trim(),
 			},
 		})
-		return { name: nameOf(appender), appender, handover }
+		return { name: nameOf(appender, `appender ${index + 1}`), appender, handover }
 	}
 
 	/** Asks the children once more before one of them loses what it did not take. */
@@ -185,7 +215,7 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	async #closeAll(): Promise<void> {
-		const failures = await this.#forAll((handover) => handover.close())
+		const failures = await this.#forAll((handover) => handover.close(this.#closeTimeoutMs))
 		this.#queue.clear()
 		this.#throwIfAny(failures, 'CLOSE_FAILED', 'close')
 	}
@@ -203,12 +233,30 @@ export class TeeAppender implements LogChainAppender {
 		const reasons = failures.map(({ name, error }) => `${name}: ${messageOf(error)}`)
 		const { error } = failures[0]!
 		const text = `${failures.length} of ${this.#children.length} appenders cannot ${verb}: ${reasons.join('; ')}`
-		const seq = error instanceof MeshChainError && error.seq !== undefined ? { seq: error.seq } : {}
-		throw new MeshChainError(code, text, { cause: error, ...seq })
+		const seq = isInstance(error, MeshChainError) ? propertyOf(error, 'seq') : undefined
+		throw new MeshChainError(code, text, { cause: error, ...(typeof seq === 'number' ? { seq } : {}) })
 	}
 
 	#refuseWhenClosed(seq: number): void {
 		if (this.#closing === undefined) return
 		throw new LogAppendError('the appender is closed', { code: 'APPENDER_CLOSED', retryable: false, seq })
 	}
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+function resolveTee(given: readonly (LogChainAppender | TeeOptions)[]): {
+	readonly appenders: readonly LogChainAppender[]
+	readonly closeTimeoutMs: number
+} {
+	const last = given.at(-1)
+	const hasOptions =
+		last !== undefined && propertyOf(last, 'append') === undefined && 'closeTimeoutMs' in last
+	const options = (hasOptions ? last : {}) as TeeOptions
+	checkOptionNames(options, ['closeTimeoutMs'])
+	const appenders = (hasOptions ? given.slice(0, -1) : given) as readonly LogChainAppender[]
+	if (appenders.length === 0) {
+		throw new MeshChainError('INVALID_OPTION', 'a TeeAppender needs at least one appender')
+	}
+	const { closeTimeoutMs = CLOSE_TIMEOUT_MS_DEFAULT } = options
+	return { appenders, closeTimeoutMs: checkTimerMs('closeTimeoutMs', closeTimeoutMs) }
 }

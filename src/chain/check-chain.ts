@@ -1,6 +1,6 @@
 /** Refuses what is no chain before anything is asked of it, and says what would be one. */
-import { isThenable } from '../appender.ts'
 import { MeshChainError } from '../errors.ts'
+import { isThenable } from '../foreign.ts'
 import { show } from '../record.ts'
 import type { Chain } from './chain.ts'
 

@@ -2,6 +2,7 @@
 import type { ChainAnswer } from '../chain/answer.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 import { counted } from './numbers.ts'
+import type { Printable } from './printable.ts'
 import { type Paint, STATUS, type Style } from './terminal.ts'
 
 export const STRICT_OPTION: OptionSpec = {
@@ -27,7 +28,7 @@ const STYLES: Readonly<Record<ChainAnswer, Style>> = {
 export function answerText(
 	{ answer, recordsLost }: { readonly answer: ChainAnswer; readonly recordsLost: number },
 	paint: Paint,
-): string {
+): Printable {
 	const text = answer === 'ok, records lost' ? `ok, ${counted(recordsLost, 'record')} lost` : answer
 	return paint(STYLES[answer], text)
 }

@@ -1,7 +1,8 @@
 /** `mesh-chain completion`: scripts for shells, made from the one table of commands. */
 import { type Command, usage } from './command.ts'
 import { bashScript, fishScript, zshScript } from './completion-scripts.ts'
-import { Output, STATUS } from './terminal.ts'
+import { printableLines } from './printable.ts'
+import { STATUS } from './terminal.ts'
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const
 
@@ -24,7 +25,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 				throw usage(`completion is for ${Object.keys(SCRIPTS).join(', ')}, not ${JSON.stringify(shell)}`)
 			}
 			const script = SCRIPTS[shell as keyof typeof SCRIPTS]
-			await new Output(terminal.stdout).write(script(commands()))
+			await terminal.stdout.write(printableLines(script(commands())))
 			return STATUS.fine
 		},
 	}

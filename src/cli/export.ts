@@ -3,14 +3,14 @@ import { answerFor } from '../chain/answer.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { openHistory } from './history.ts'
 import { count } from './numbers.ts'
+import { joined, type Printable, printableJson, printed } from './printable.ts'
 import { tellEnd } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { FORM_OPTION, formNamed, Selected } from './selected.ts'
-import { Output, STATUS, type Terminal } from './terminal.ts'
+import { STATUS, type Terminal } from './terminal.ts'
 
 export const exportCommand: Command = {
 	name: 'export',
@@ -48,12 +48,12 @@ export const exportCommand: Command = {
 							...query,
 							format,
 							signal: terminal.interrupted(),
-							onProgress: ({ lines }) => line.show(`${count(lines)} lines`),
+							onProgress: ({ lines }) => line.show(printed`${count(lines)} lines`),
 						})
 			line.end()
 			if (summary === undefined) return STATUS.fine
 			if (path !== undefined || summary.unsupported > 0)
-				terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
+				terminal.stderr.write(printed`mesh-chain: ${told(summary, path)}\n`)
 			const isDamaged = await tellEnd(chain, invocation.file, terminal)
 			return statusFor(answerFor([isDamaged ? 'damage' : selected.severity]), invocation)
 		} finally {
@@ -65,20 +65,18 @@ export const exportCommand: Command = {
 
 /** Undefined when nobody reads any more. */
 async function toStdout(lines: LinesOf, terminal: Terminal): Promise<ExportSummary | undefined> {
-	const output = new Output(terminal.stdout)
 	for await (const text of lines) {
-		await output.write(text)
-		if (output.isClosed) return undefined
+		await terminal.stdout.write(printableJson(text))
+		if (terminal.stdout.isClosed) return undefined
 	}
 	return lines.summary
 }
 
-function told({ lines, absent, unsupported }: ExportSummary, path: string | undefined): string {
-	return [
-		`${count(lines)} lines written${path === undefined ? '' : ` to ${escapeControls(path)}`}`,
+function told({ lines, absent, unsupported }: ExportSummary, path: string | undefined): Printable {
+	const parts = [
+		`${count(lines)} lines written${path === undefined ? '' : ` to ${path}`}`,
 		absent === 0 ? '' : `${count(absent)} records absent`,
 		unsupported === 0 ? '' : `${count(unsupported)} records have no place in this form`,
 	]
-		.filter(Boolean)
-		.join(', ')
+	return joined(parts, printed`, `)
 }

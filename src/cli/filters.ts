@@ -1,9 +1,8 @@
 /** The filters that every command shares: their options, and the query and predicate they make. */
 import type { ChainQuery } from '../chain/chain.ts'
-import { messageOf } from '../errors.ts'
-import { smartCase } from '../filter.ts'
 import { type Id, isGap, type LogRecord, parseLevel } from '../record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
+import { patternOf } from './pattern.ts'
 import { formatTime, parseTime } from './times.ts'
 
 export const FILTER_OPTIONS: readonly OptionSpec[] = [
@@ -33,7 +32,7 @@ export const FILTER_OPTIONS: readonly OptionSpec[] = [
 		long: 'grep',
 		short: 'g',
 		value: 'PATTERN',
-		help: 'matching this regular expression in kind, message or data; ignores case unless it has a capital',
+		help: 'with this regular expression in message, kind or data (names and values, no bytes); ignores case unless it has a capital',
 	},
 	{ long: 'from-seq', value: 'SEQ', help: 'from this seq on' },
 	{ long: 'to-seq', value: 'SEQ', help: 'up to this seq, inclusive' },
@@ -60,7 +59,7 @@ export function selectionOf(invocation: Invocation, nowMs: number): Selection {
 			...seqsOf(invocation),
 			...optional('level', invocation.text('level'), parseLevel),
 			...kindsOf(invocation),
-			...optional('grep', invocation.text('grep'), patternOf),
+			...optional('grep', invocation.text('grep'), (text) => patternOf('grep', text)),
 			reverse: invocation.flag('reverse'),
 			...(byText || limit === Number.POSITIVE_INFINITY ? {} : { limit }),
 		},
@@ -92,14 +91,6 @@ function seqsOf(invocation: Invocation): Pick<ChainQuery, 'fromSeq' | 'toSeq'> {
 function kindsOf(invocation: Invocation): Pick<ChainQuery, 'kind'> {
 	const kinds = invocation.texts('kind').flatMap((text) => text.split(',').filter((kind) => kind !== ''))
 	return kinds.length === 0 ? {} : { kind: kinds }
-}
-
-function patternOf(text: string): RegExp {
-	try {
-		return smartCase(text)
-	} catch (error) {
-		throw usage(`--grep is no regular expression: ${messageOf(error)}`)
-	}
 }
 
 function isId(id: Id | null, text: string | undefined): boolean {

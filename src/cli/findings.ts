@@ -2,8 +2,9 @@
 import type { Severity } from '../chain/answer.ts'
 import type { Finding } from '../chain/chain.ts'
 import { EVIDENCE } from '../chain/verify/findings.ts'
-import { escapeControls, shownPath } from './escape.ts'
+import { shellWord } from '../shell.ts'
 import { count } from './numbers.ts'
+import { type Printable, printablePath, printed } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
 const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
@@ -13,18 +14,18 @@ const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	damage: 'red',
 }
 
-export function findingLine(finding: Finding, paint: Paint): string {
+export function findingLine(finding: Finding, paint: Paint): Printable {
 	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
 	const length = bytes === 0 ? '' : `, ${count(bytes)} bytes`
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
 	const head = paint(SEVERITY_STYLES[severity], severity)
-	return `${head} in ${shownPath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${escapeControls(message + compared)}`
+	return printed`${head} in ${printablePath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${message}${compared}`
 }
 
 /** What to type next, or to do. */
 export function adviceFor(file: string, findings: readonly Finding[]): string[] {
-	const name = escapeControls(file)
+	const name = shellWord(file)
 	const damage = findings.filter(({ severity }) => severity === 'damage')
 	if (damage.length === 0) return []
 	const isEvidence = ({ kind }: Finding) => EVIDENCE.includes(kind)

@@ -1,9 +1,9 @@
 /** `mesh-chain forward`: ships chains to a stream of JetStream, and goes on as they grow. */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { escapeControls, shownPath } from './escape.ts'
 import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './history.ts'
 import { count } from './numbers.ts'
+import { type Printable, printablePath, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { STATUS, type Terminal } from './terminal.ts'
 import { parseDuration } from './times.ts'
@@ -85,7 +85,7 @@ export const forward: Command = {
 		}
 		if (once && isInterrupted) {
 			terminal.stderr.write(
-				'mesh-chain: interrupted before everything was acknowledged; the next forward goes on there\n',
+				printed`mesh-chain: interrupted before everything was acknowledged; the next forward goes on there\n`,
 			)
 			return STATUS.usage
 		}
@@ -158,13 +158,13 @@ function aborted(signal: AbortSignal): Promise<void> {
 	})
 }
 
-function progressOf(forwarders: readonly Forwarder[]): string {
+function progressOf(forwarders: readonly Forwarder[]): Printable {
 	const all = forwarders.map((forwarder) => forwarder.stats())
 	const records = all.reduce((sum, stats) => sum + stats.records, 0)
 	const failing = all.find(({ lastError }) => lastError !== undefined)
 	const states = new Set(all.map(({ state }) => state))
-	const what = failing === undefined ? [...states].join(', ') : escapeControls(failing.lastError ?? '')
-	return `${count(records)} records forwarded, ${what}`
+	const what = failing === undefined ? [...states].join(', ') : failing.lastError
+	return printed`${count(records)} records forwarded, ${what}`
 }
 
 function tell(forwarders: readonly Forwarder[], terminal: Terminal): void {
@@ -172,9 +172,9 @@ function tell(forwarders: readonly Forwarder[], terminal: Terminal): void {
 		const { records, messages, acknowledged, tooLarge, ahead, lastError } = forwarder.stats()
 		const lost = tooLarge === 0 ? '' : `, ${count(tooLarge)} of them only as a gap: too large for a message`
 		const behind = ahead === 0 ? '' : `, the stream was ${count(ahead)} seqs ahead of the file`
-		const failing = lastError === undefined ? '' : `; it was failing: ${escapeControls(lastError)}`
+		const failing = lastError === undefined ? '' : `; it was failing: ${lastError}`
 		terminal.stderr.write(
-			`mesh-chain: ${shownPath(forwarder.path)}: ${count(records)} records forwarded in ${count(messages)} ${messages === 1 ? 'message' : 'messages'}, acknowledged up to seq ${acknowledged.seq}${lost}${behind}${failing}\n`,
+			printed`mesh-chain: ${printablePath(forwarder.path)}: ${count(records)} records forwarded in ${count(messages)} ${messages === 1 ? 'message' : 'messages'}, acknowledged up to seq ${acknowledged.seq}${lost}${behind}${failing}\n`,
 		)
 	}
 }

@@ -3,8 +3,8 @@
 import { detectedFormat } from '../jsonl/formats.ts'
 import { type ImportSummary, importJsonl } from '../jsonl/import.ts'
 import { type Command, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
+import { joined, type Printable, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { FORM_OPTION, formNamed } from './selected.ts'
 import { chainNamed } from './targets.ts'
@@ -46,10 +46,10 @@ export const importCommand: Command = {
 		const summary = await importJsonl(file === '-' ? terminal.stdin : file, path, {
 			format: form === undefined ? detectedFormat() : formNamed(form),
 			...(sourceId === undefined ? {} : { sourceId }),
-			onProgress: (records) => line.show(`${count(records)} records`),
+			onProgress: (records) => line.show(printed`${count(records)} records`),
 			signal: interrupted,
 		}).finally(() => line.end())
-		terminal.stderr.write(`mesh-chain: ${told(summary, path)}\n`)
+		terminal.stderr.write(printed`mesh-chain: ${told(summary, path)}\n`)
 		return summary.outOfOrder > 0 ? STATUS.damage : STATUS.fine
 	},
 }
@@ -57,10 +57,10 @@ export const importCommand: Command = {
 function told(
 	{ restored, records, absent, altered, skipped, skippedLines, outOfOrder }: ImportSummary,
 	path: string,
-): string {
+): Printable {
 	const [first] = skippedLines
-	return [
-		`${count(records)} records ${restored ? 'in' : 'appended to'} ${escapeControls(path)}`,
+	const parts = [
+		`${count(records)} records ${restored ? 'in' : 'appended to'} ${path}`,
 		absent === 0 ? '' : `${count(absent)} absent`,
 		altered === 0 ? '' : `${count(altered)} did not fit whole`,
 		outOfOrder === 0 ? '' : `${count(outOfOrder)} out of order`,
@@ -69,6 +69,5 @@ function told(
 		),
 		first === undefined ? '' : `the first of them line ${count(first.line)}`,
 	]
-		.filter(Boolean)
-		.join(', ')
+	return joined(parts, printed`, `)
 }

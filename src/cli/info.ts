@@ -2,13 +2,14 @@
 import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
 import { headText } from '../chain/verify/head.ts'
+import { shellWord } from '../shell.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
-import { escapeControls, shownPath } from './escape.ts'
 import { isStreamAddress, openHistory } from './history.ts'
 import { bytes, count, counted } from './numbers.ts'
+import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor } from './terminal.ts'
+import { type Paint, paintFor } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 const EPOCHS_SHOWN_MAX = 20
@@ -42,11 +43,11 @@ export const info: Command = {
 				)
 			}
 			const text = invocation.flag('head')
-				? `${headText(found.head)}\n`
+				? printed`${headText(found.head)}\n`
 				: invocation.text('output') === 'json'
-					? `${JSON.stringify(found)}\n`
+					? printableJson(`${JSON.stringify(found)}\n`)
 					: prettyInfo(found, file, paint)
-			await new Output(terminal.stdout).write(text)
+			await terminal.stdout.write(text)
 			return statusFor(found.answer, invocation)
 		} finally {
 			await chain.close()
@@ -54,9 +55,9 @@ export const info: Command = {
 	},
 }
 
-function prettyInfo(found: ChainInfo, file: string, paint: Paint): string {
+function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 	const levels = Object.entries(found.levels).filter(([, records]) => records > 0)
-	const rows: [string, string | undefined][] = [
+	const rows: [string, string | Printable | undefined][] = [
 		['chain', `${found.chainId}, format ${found.formatVersion}${createdText(found)}`],
 		['state', stateText(found, paint)],
 		['records', recordsText(found)],
@@ -76,11 +77,11 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): string {
 		['head', found.head.link === '' ? undefined : `${found.head.link} at seq ${found.head.seq}`],
 	]
 	const lines = rows.flatMap(([name, text]) =>
-		text === undefined ? [] : [`${paint('bold', name.padEnd(10))} ${text}`],
+		text === undefined ? [] : [printed`${paint('bold', name.padEnd(10))} ${text}`],
 	)
 	// The path of a merged stream is one address for each of its chains.
 	const path = isStreamAddress(file) ? file : found.path
-	return `${[paint('bold', shownPath(path)), ...lines, ...epochLines(found, paint)].join('\n')}\n`
+	return linesOf([paint('bold', printablePath(path)), ...lines, ...epochLines(found, paint)])
 }
 
 /** In a stream nothing may be there that can be read. */
@@ -90,23 +91,19 @@ function createdText({ createdMs }: ChainInfo): string {
 
 function damagedText(places: number, file: string): string {
 	if (isStreamAddress(file)) return counted(places, 'message')
-	return `${counted(places, 'place')}; next: mesh-chain verify`
+	return `${counted(places, 'place')}; next: mesh-chain verify ${shellWord(file)}`
 }
 
 /** How the last writer ended, or who is writing. */
-export function stateText(found: ChainInfo, paint: Paint): string {
+export function stateText(found: ChainInfo, paint: Paint): Printable {
 	const { state, exitCode, holder, unwritten, unknownBecause } = found
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
 	if (state === 'crashed') return paint('red', howItCrashed(unwritten))
-	if (state === 'unknown')
-		return paint(
-			'yellow',
-			`not closed; whether a writer has it open cannot be told (${escapeControls(unknownBecause ?? '')})`,
-		)
-	const by = holder
-		? ` by process ${holder.pid} on ${escapeControls(holder.host)} since ${formatTime(holder.sinceMs)}`
-		: ''
+	if (state === 'unknown') {
+		return paint('yellow', `not closed; whether a writer has it open cannot be told (${unknownBecause})`)
+	}
+	const by = holder ? ` by process ${holder.pid} on ${holder.host} since ${formatTime(holder.sinceMs)}` : ''
 	return paint('cyan', `open${by}`)
 }
 
@@ -134,10 +131,10 @@ function sizeText(found: ChainInfo): string {
 function filesText({ segments }: ChainInfo): string | undefined {
 	return segments.length <= 1
 		? undefined
-		: `${count(segments.length)}, the oldest ${escapeControls(basename(segments[0]!.path))}`
+		: `${count(segments.length)}, the oldest ${basename(segments[0]!.path)}`
 }
 
-function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {
+function gapsText({ gaps }: ChainInfo, paint: Paint): Printable | undefined {
 	if (gaps.count === 0) return undefined
 	const causes = Object.entries(gaps.byCause).map(([cause, records]) => `${cause} ${count(records)}`)
 	return paint(
@@ -146,7 +143,7 @@ function gapsText({ gaps }: ChainInfo, paint: Paint): string | undefined {
 	)
 }
 
-function epochLines({ epochs, path }: ChainInfo, paint: Paint): string[] {
+function epochLines({ epochs, path }: ChainInfo, paint: Paint): (string | Printable)[] {
 	// A stream does not know them.
 	if (epochs.length === 0 && isStreamAddress(path)) return []
 	const shown = epochs.slice(-EPOCHS_SHOWN_MAX)

@@ -1,12 +1,19 @@
 #!/usr/bin/env node
 /** The program `mesh-chain`. */
 import { isatty } from 'node:tty'
-import { run } from './run.ts'
+import { failureText, run } from './run.ts'
+import { STATUS } from './terminal.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 // Where nobody can be told, the exit status says it.
 process.stderr.on('error', () => {})
+
+// What Node would print of it by itself is not escaped.
+process.on('uncaughtException', (error) => {
+	process.stderr.write(String(failureText(error)))
+	process.exit(STATUS.usage)
+})
 
 process.exitCode = await run(process.argv.slice(2), {
 	// Opened by whoever reads it: a command that does not must not wait for it.

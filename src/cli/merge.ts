@@ -6,16 +6,16 @@ import { mergeChains } from '../merge/merge-chains.ts'
 import type { LogRecord } from '../record.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
 import { isStreamAddress, openHistory } from './history.ts'
 import { count, counted } from './numbers.ts'
+import { printed, together } from './printable.ts'
 import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { Selected } from './selected.ts'
 import { chainNamed } from './targets.ts'
-import { Output, STATUS, type Terminal } from './terminal.ts'
+import { STATUS, type Terminal } from './terminal.ts'
 
 /** Merged chains have no common seqs, and history goes forward. */
 const WITHOUT = ['from-seq', 'to-seq', 'reverse']
@@ -53,13 +53,12 @@ export const merge: Command = {
 			const batches = selected.batches(query)
 			if (path === undefined) {
 				const format = textFormat(invocation, terminal)
-				const output = new Output(terminal.stdout)
 				for await (const batch of batches) {
-					await output.write(batch.map(format).join(''))
-					if (output.isClosed) return STATUS.fine
+					await terminal.stdout.write(together(batch.map(format)))
+					if (terminal.stdout.isClosed) return STATUS.fine
 				}
 			} else if (!(await build(batches, path, merged.chains?.length ?? 1, terminal))) return STATUS.usage
-			if (merged.repeats > 0) terminal.stderr.write(`mesh-chain: ${repeated(merged.repeats)}\n`)
+			if (merged.repeats > 0) terminal.stderr.write(printed`mesh-chain: ${repeated(merged.repeats)}\n`)
 			for (const [index, chain] of chains.entries()) {
 				if (await tellEnd(chain, files[index]!, terminal)) selected.severity = 'damage'
 			}
@@ -100,11 +99,11 @@ async function build(
 	try {
 		for await (const batch of batches) {
 			if (interrupted.aborted) {
-				terminal.stderr.write(`mesh-chain: interrupted: ${escapeControls(path)} was not made\n`)
+				terminal.stderr.write(printed`mesh-chain: interrupted: ${path} was not made\n`)
 				return false
 			}
 			for (const record of batch) builder.push({ ...record, seq: ++seq })
-			line.show(`${count(seq)} records`)
+			line.show(printed`${count(seq)} records`)
 		}
 		builder.finish()
 	} finally {
@@ -112,7 +111,7 @@ async function build(
 		builder.discard()
 	}
 	terminal.stderr.write(
-		`mesh-chain: ${counted(seq, 'record')} of ${counted(chains, 'chain')} in ${escapeControls(path)}\n`,
+		printed`mesh-chain: ${counted(seq, 'record')} of ${counted(chains, 'chain')} in ${path}\n`,
 	)
 	return true
 }

@@ -1,10 +1,10 @@
 /**
- * Records for people: one line each, what was wrong below it. Every text is escaped, so only our own line breaks break
- * lines.
+ * Records for people: one line each, what was wrong below it. A record may come from anywhere: each field is of any type here, and whatever is
+ * shown is escaped and, below the first line, indented, so that nothing in a record looks like another record.
  */
-import { type Id, isGap, type LogLevel, type LogRecord } from '../record.ts'
-import { BLACK_BOX_KIND, type BlackBoxData, type BlackBoxLine } from '../recorder/black-box.ts'
-import { escapeControls } from './escape.ts'
+import { type Id, isGap, LOG_LEVELS, type LogLevel, type LogRecord, levelIndex } from '../record.ts'
+import { BLACK_BOX_KIND, type BlackBoxLine } from '../recorder/black-box.ts'
+import { joined, linesOf, type Printable, printable, printed, together } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 import { formatTime } from './times.ts'
 
@@ -12,7 +12,7 @@ import { formatTime } from './times.ts'
 const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
-const INDENT = '    '
+const SPACE = printed` `
 /** Of a line that was never published. */
 const NO_SEQ = 0
 
@@ -25,97 +25,106 @@ const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
 }
 
 /** One record and its line break. */
-export function prettyRecord(record: LogRecord, paint: Paint): string {
+export function prettyRecord(record: LogRecord, paint: Paint): Printable {
 	const time = paint('dim', formatTime(record.tsMs))
-	if (isGap(record)) return `${time} ${paint('yellow', `----- ${escapeControls(record.message)} -----`)}\n`
+	if (isGap(record)) return printed`${time} ${paint('yellow', printed`----- ${record.message} -----`)}\n`
 	const lines = heldLines(record)
 	if (lines !== undefined) return prettyBlackBox(record, lines, paint)
 	const level = paint(LEVEL_STYLES[record.level], record.level.toUpperCase().padEnd(5))
-	const { inline, below } = prettyData(record, paint)
-	return `${[time, level, headline(record, paint), inline, trailer(record, paint)].filter(Boolean).join(' ')}\n${below}`
+	const { inline, below } = prettyData(record.data, paint)
+	const line = joined([time, level, headline(record, paint), inline, trailer(record, paint)], SPACE)
+	return printed`${line}\n${below.indented()}`
 }
 
 /** The lines of a black box, each as the record that it would have been, between two rules. */
-function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint: Paint): string {
-	const { dropped } = record.data as BlackBoxData
-	const before = dropped === 0 ? '' : `, ${dropped} before them dropped`
-	const head = paint(
-		'cyan',
-		`----- black box #${record.seq}: ${escapeControls(record.message)}${before} -----`,
-	)
+function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint: Paint): Printable {
+	const { dropped } = record.data as { readonly dropped?: unknown }
+	const before =
+		Number.isSafeInteger(dropped) && dropped !== 0 ? printed`, ${dropped} before them dropped` : ''
+	const head = paint('cyan', printed`----- black box #${record.seq}: ${record.message}${before} -----`)
 	const { data: _data, ...rest } = record
-	const shown = lines.map((line) => prettyRecord({ ...rest, ...line, seq: NO_SEQ }, paint))
-	return `${head}\n${shown.map((text) => `${INDENT}${text}`).join('')}${paint('cyan', '----- end of black box -----')}\n`
+	const shown = lines.map((line) => prettyRecord({ ...rest, ...line, seq: NO_SEQ }, paint).indented())
+	return printed`${head}\n${together(shown)}${paint('cyan', '----- end of black box -----')}\n`
 }
 
-/** What is held in a record of a black box; undefined for any other record. */
+/** What is held in a record of a black box; undefined for any other record, and where a line is none that a black box holds. */
 function heldLines({ kind, data }: LogRecord): readonly BlackBoxLine[] | undefined {
 	if (kind !== BLACK_BOX_KIND) return undefined
-	const { lines } = (data ?? {}) as Partial<BlackBoxData>
-	const isHeld =
-		Array.isArray(lines) &&
-		lines.every((line) => typeof line?.message === 'string' && line.level in LEVEL_STYLES)
-	return isHeld ? lines : undefined
+	const { lines } = (data ?? {}) as { readonly lines?: unknown }
+	if (!Array.isArray(lines)) return undefined
+	const held = lines.map(heldLine)
+	return held.every((line) => line !== undefined) ? held : undefined
+}
+
+function heldLine(raw: unknown): BlackBoxLine | undefined {
+	const line = (raw ?? {}) as { readonly [Name in keyof BlackBoxLine]?: unknown }
+	const { tsMs, kind, message, data, daemonId = null, nodeId = null } = line
+	const level = LOG_LEVELS[levelIndex(line.level)]
+	if (typeof tsMs !== 'number' || level === undefined) return undefined
+	if (typeof kind !== 'string' || typeof message !== 'string') return undefined
+	if (!isShownId(daemonId) || !isShownId(nodeId)) return undefined
+	return { tsMs, level, kind, message, ...(data === undefined ? {} : { data }), daemonId, nodeId }
+}
+
+function isShownId(id: unknown): id is Id | null {
+	return id === null || ['string', 'number', 'bigint'].includes(typeof id)
 }
 
 /** A canonical value on one line, in the notation of JavaScript. */
 export function inspectInline(value: unknown, depth = 0): string {
-	if (typeof value === 'string') return escapeControls(JSON.stringify(value))
+	if (typeof value === 'string') return JSON.stringify(value)
 	if (typeof value === 'bigint') return `${value}n`
 	if (typeof value !== 'object' || value === null) return String(value)
-	if (value instanceof Date) return value.toISOString()
+	if (value instanceof Date) return formatDate(value)
 	if (value instanceof Uint8Array) return inspectBytes(value)
 	if (depth >= DEPTH_SHOWN_MAX) return '…'
 	if (Array.isArray(value)) return `[${value.map((item) => inspectInline(item, depth + 1)).join(', ')}]`
-	if (isError(value)) return escapeControls(errorTitle(value))
+	if (isError(value)) return errorTitle(value)
 	const fields = Object.entries(value).map(
 		([key, field]) => `${inspectKey(key)}: ${inspectInline(field, depth + 1)}`,
 	)
 	return `{${fields.join(', ')}}`
 }
 
-function headline(record: LogRecord, paint: Paint): string {
-	const message = escapeControls(record.message)
-	if (record.kind === 'log') return message
-	const kind = paint('cyan', escapeControls(record.kind))
-	return record.message === record.kind ? kind : `${kind} ${message}`
+function formatDate(date: Date): string {
+	return Number.isNaN(date.getTime()) ? 'Invalid Date' : date.toISOString()
 }
 
-function trailer(record: LogRecord, paint: Paint): string {
-	const { daemonId, nodeId, origin, seq } = record
+function headline({ kind, message }: LogRecord, paint: Paint): Printable {
+	if (kind === 'log') return printable(message)
+	return message === kind ? paint('cyan', kind) : joined([paint('cyan', kind), message], SPACE)
+}
+
+function trailer({ daemonId, nodeId, origin, seq }: LogRecord, paint: Paint): Printable {
 	const parts = [
-		daemonId === null ? '' : `daemon=${showId(daemonId)}`,
-		nodeId === null ? '' : `node=${showId(nodeId)}`,
-		origin === undefined
-			? ''
-			: `from=${escapeControls(origin.chainId).slice(0, 8)}/${origin.epoch}/${origin.seq}`,
-		seq === NO_SEQ ? '' : `#${seq}`,
+		daemonId === null ? '' : printed`daemon=${daemonId}`,
+		nodeId === null ? '' : printed`node=${nodeId}`,
+		origin === undefined ? '' : printed`from=${origin.chainId.slice(0, 8)}/${origin.epoch}/${origin.seq}`,
+		seq === NO_SEQ ? '' : printed`#${seq}`,
 	]
-	return paint('dim', parts.filter(Boolean).join(' '))
+	return paint('dim', joined(parts, SPACE))
 }
 
-function showId(id: Id): string {
-	return escapeControls(String(id))
-}
-
-function prettyData({ data }: LogRecord, paint: Paint): { inline: string; below: string } {
-	if (data === undefined) return { inline: '', below: '' }
+function prettyData(data: unknown, paint: Paint): { inline: Printable; below: Printable } {
+	const nothing = printable('')
+	if (data === undefined) return { inline: nothing, below: nothing }
 	const errors = errorsIn(data).map((error) => prettyError(error, paint))
-	const text = inspectInline(data)
-	if (text.length <= INLINE_LENGTH_MAX)
-		return { inline: isError(data) ? '' : paint('dim', text), below: errors.join('') }
-	if (isError(data)) return { inline: '', below: errors.join('') }
-	return { inline: '', below: `${fieldLines(data, paint)}${errors.join('')}` }
+	const text = printable(inspectInline(data))
+	const isShort = text.width <= INLINE_LENGTH_MAX
+	if (isError(data)) return { inline: nothing, below: together(errors) }
+	if (isShort) return { inline: paint('dim', text), below: together(errors) }
+	return { inline: nothing, below: together([fieldLines(data, paint), ...errors]) }
 }
 
 /** The top fields of large data, one a line. */
-function fieldLines(data: unknown, paint: Paint): string {
-	if (typeof data !== 'object' || data === null || Array.isArray(data) || data instanceof Uint8Array) {
-		return `${INDENT}${paint('dim', inspectInline(data))}\n`
-	}
-	return Object.entries(data)
-		.map(([key, value]) => `${INDENT}${inspectKey(key)}: ${paint('dim', inspectInline(value))}\n`)
-		.join('')
+function fieldLines(data: unknown, paint: Paint): Printable {
+	const isMap = typeof data === 'object' && data !== null && !Array.isArray(data)
+	if (!isMap || data instanceof Uint8Array || data instanceof Date)
+		return linesOf([paint('dim', inspectInline(data))])
+	const fields = Object.entries(data)
+	return linesOf(
+		fields.map(([key, value]) => printed`${inspectKey(key)}: ${paint('dim', inspectInline(value))}`),
+	)
 }
 
 interface ErrorData {
@@ -141,23 +150,25 @@ function errorsIn(data: unknown): ErrorData[] {
 	return Object.values(data).filter(isError)
 }
 
-/** An error with its stack, its own fields and what caused it, indented. */
-function prettyError(error: ErrorData, paint: Paint, depth = 0): string {
-	const lines = error.stack.split('\n').map((line, index) => (index === 0 ? line : line.trim()))
-	if (!lines[0]?.includes(error.message.split('\n')[0] ?? '')) lines.unshift(errorTitle(error))
+/** An error with its stack, its own fields and what caused it. */
+function prettyError(error: ErrorData, paint: Paint, depth = 0): Printable {
+	const [first = '', ...frames] = error.stack.split('\n')
+	const isTitled = first.includes(error.message.split('\n')[0] ?? '')
+	const title = isTitled ? first : errorTitle(error)
+	const stack = isTitled ? frames : [first, ...frames]
 	const own = Object.entries(error).filter(([key]) => !['name', 'message', 'stack', 'cause'].includes(key))
-	const shown = lines.map((line, index) => {
-		const text = escapeControls(line)
-		return `${INDENT}${index === 0 ? paint('red', depth === 0 ? text : `caused by ${text}`) : paint('dim', `  ${text}`)}\n`
-	})
-	for (const [key, value] of own) shown.push(`${INDENT}  ${inspectKey(key)}: ${inspectInline(value)}\n`)
-	if (isError(error.cause) && depth < DEPTH_SHOWN_MAX) shown.push(prettyError(error.cause, paint, depth + 1))
-	else if (error.cause !== undefined) shown.push(`${INDENT}caused by ${inspectInline(error.cause)}\n`)
-	return shown.join('')
+	const lines = linesOf([
+		paint('red', depth === 0 ? title : printed`caused by ${title}`),
+		...stack.map((line) => printed`  ${paint('dim', line.trim())}`),
+		...own.map(([key, value]) => printed`  ${inspectKey(key)}: ${inspectInline(value)}`),
+	])
+	if (isError(error.cause) && depth < DEPTH_SHOWN_MAX)
+		return together([lines, prettyError(error.cause, paint, depth + 1)])
+	return error.cause === undefined ? lines : printed`${lines}caused by ${inspectInline(error.cause)}\n`
 }
 
 function inspectKey(key: string): string {
-	return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(key) ? key : escapeControls(JSON.stringify(key))
+	return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(key) ? key : JSON.stringify(key)
 }
 
 function inspectBytes(bytes: Uint8Array): string {

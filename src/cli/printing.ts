@@ -2,18 +2,18 @@
 import { answerFor, heavier, type Severity, severityOfRecord } from '../chain/answer.ts'
 import type { Chain, ChainQuery } from '../chain/chain.ts'
 import { packDataBorrow } from '../codec/data-packer.ts'
-import { recordToJson } from '../codec/json-dialect.ts'
 import { funnel } from '../merge/funnel.ts'
 import { isGap, type LogRecord } from '../record.ts'
+import { shellWord } from '../shell.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import type { Selection } from './filters.ts'
 import { isStreamAddress, newcomersTo } from './history.ts'
 import { bytes } from './numbers.ts'
 import { prettyRecord } from './pretty.ts'
+import { Printable, printableRecord, printed, together } from './printable.ts'
 import { COLOR_OPTION } from './report-options.ts'
-import { Output, paintFor, STATUS, type Terminal } from './terminal.ts'
+import { type Output, paintFor, STATUS, type Terminal } from './terminal.ts'
 
 /** The options of every command that prints records. */
 export const PRINT_OPTIONS: readonly OptionSpec[] = [
@@ -30,7 +30,8 @@ export const PRINT_OPTIONS: readonly OptionSpec[] = [
 	COLOR_OPTION,
 ]
 
-type Encode = (record: LogRecord) => string | Uint8Array
+/** Text for people and programs, or bytes for programs only. */
+type Encode = (record: LogRecord) => Printable | Uint8Array
 
 export class Printer {
 	readonly #encode: Encode
@@ -45,7 +46,7 @@ export class Printer {
 	/** @throws {MeshChainError} `INVALID_USAGE` for a format that does not go where stdout leads. */
 	constructor(invocation: Invocation, terminal: Terminal, selection: Selection, limit: number) {
 		this.#encode = encoderOf(invocation, terminal)
-		this.#output = new Output(terminal.stdout)
+		this.#output = terminal.stdout
 		this.#selection = selection
 		this.#terminal = terminal
 		this.#invocation = invocation
@@ -70,7 +71,12 @@ export class Printer {
 			}
 			chosen.push(record)
 		}
-		if (chosen.length > 0) await this.#output.write(encodeAll(chosen, this.#encode))
+		if (chosen.length > 0) await this.#write(chosen.map(this.#encode))
+	}
+
+	async #write(encoded: readonly (Printable | Uint8Array)[]): Promise<void> {
+		if (encoded[0] instanceof Printable) await this.#output.write(together(encoded as readonly Printable[]))
+		else await this.#output.pass(Buffer.concat(encoded as readonly Uint8Array[]))
 	}
 
 	/** Prints what a chain holds, until the limit or the signal. */
@@ -111,31 +117,23 @@ export class Printer {
 /** Says on stderr how the file ends, where that needs saying; whether it ends in damage. */
 export async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
 	const end = await chain.end()
-	const name = escapeControls(file)
 	if (end.tornBytes > 0 && end.state !== 'open') {
 		terminal.stderr.write(
-			`mesh-chain: ${name}: ${bytes(end.tornBytes)} of a torn tail passed over (normal after a crash)\n`,
+			printed`mesh-chain: ${file}: ${bytes(end.tornBytes)} of a torn tail passed over (normal after a crash)\n`,
 		)
 	}
 	if (end.damagedBytes > 0) {
 		const what = isStreamAddress(file)
 			? `${bytes(end.damagedBytes)} of its messages cannot be read`
-			: `the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${name}`
-		terminal.stderr.write(`mesh-chain: ${name}: ${what}\n`)
+			: `the last ${bytes(end.damagedBytes)} cannot be read; next: mesh-chain verify ${shellWord(file)}`
+		terminal.stderr.write(printed`mesh-chain: ${file}: ${what}\n`)
 	}
 	return end.damagedBytes > 0
 }
 
-function encodeAll(records: readonly LogRecord[], encode: Encode): string | Uint8Array {
-	const encoded = records.map(encode)
-	return typeof encoded[0] === 'string' || encoded.length === 0
-		? encoded.join('')
-		: Buffer.concat(encoded as Uint8Array[])
-}
-
 function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	const format = invocation.text('output') ?? (terminal.stdoutIsTerminal ? 'pretty' : 'ndjson')
-	if (format === 'ndjson') return (record) => `${recordToJson(record)}\n`
+	if (format === 'ndjson') return printableRecord
 	if (format === 'msgpack') {
 		if (terminal.stdoutIsTerminal) {
 			throw usage(
@@ -148,12 +146,12 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 }
 
 /** Records as text: for people on a terminal, JSON Lines for programs. */
-export function textFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => string {
+export function textFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => Printable {
 	if (terminal.stdoutIsTerminal) return prettyFormat(invocation, terminal)
-	return (record) => `${recordToJson(record)}\n`
+	return printableRecord
 }
 
-function prettyFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => string {
+function prettyFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => Printable {
 	const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
 	return (record) => prettyRecord(record, paint)
 }

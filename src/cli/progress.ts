@@ -1,6 +1,6 @@
 /** How far long work has come: one line on stderr, only where a person watches, and gone when the work is done. */
 import type { Progress } from '../chain/verify/verify.ts'
-import { shownPath } from './escape.ts'
+import { type Printable, printablePath, printed } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 
 const EVERY_MS = 100
@@ -16,16 +16,16 @@ export class StatusLine {
 		this.#shownAt = terminal.now()
 	}
 
-	show(text: string): void {
+	show(text: Printable): void {
 		const now = this.#terminal.now()
 		if (!this.#terminal.stderrIsTerminal || now - this.#shownAt < EVERY_MS) return
 		this.#shownAt = now
 		this.#isShown = true
-		this.#terminal.stderr.write(`\r\x1b[K${text}`)
+		this.#terminal.stderr.rewriteLine(text)
 	}
 
 	end(): void {
-		if (this.#isShown) this.#terminal.stderr.write('\r\x1b[K')
+		if (this.#isShown) this.#terminal.stderr.clearLine()
 		this.#isShown = false
 	}
 }
@@ -39,7 +39,8 @@ export class ProgressLine {
 	}
 
 	readonly show = ({ path, bytes, ofBytes }: Progress): void => {
-		this.#line.show(`${shownPath(path)} ${Math.floor((100 * bytes) / Math.max(1, ofBytes))} %`)
+		const percent = Math.floor((100 * bytes) / Math.max(1, ofBytes))
+		this.#line.show(printed`${printablePath(path)} ${percent} %`)
 	}
 
 	end(): void {

@@ -1,9 +1,9 @@
 /** `mesh-chain pull`: the chains of a stream as files again. */
 import type { PulledChain } from '../cluster/pull-chain.ts'
 import { type Command, usage } from './command.ts'
-import { escapeControls, shownPath } from './escape.ts'
 import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './history.ts'
 import { count, counted } from './numbers.ts'
+import { joined, printablePath, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { STATUS, type Terminal } from './terminal.ts'
 
@@ -45,18 +45,20 @@ export const pull: Command = {
 			signal: terminal.interrupted(),
 			onProgress: ({ records, chain, index, chains }) => {
 				came = records
-				line.show(`${counted(records, 'record')}, chain ${index} of ${chains}: ${shownPath(chain.path)}`)
+				line.show(
+					printed`${counted(records, 'record')}, chain ${index} of ${chains}: ${printablePath(chain.path)}`,
+				)
 			},
 		})
 			.finally(() => line.end())
 			.catch((error) => {
-				if (came > 0) terminal.stderr.write(`mesh-chain: ${soFar(came)}\n`)
+				if (came > 0) terminal.stderr.write(printed`mesh-chain: ${soFar(came)}\n`)
 				throw error
 			})
 		const isQuiet = invocation.flag('quiet')
 		for (const chain of summary.chains) tell(chain, isQuiet, terminal)
 		if (summary.ended === 'aborted') {
-			terminal.stderr.write(`mesh-chain: interrupted: ${soFar(summary.records)}\n`)
+			terminal.stderr.write(printed`mesh-chain: interrupted: ${soFar(summary.records)}\n`)
 			return STATUS.usage
 		}
 		return summary.chains.some(isIncomplete) ? STATUS.damage : STATUS.fine
@@ -78,14 +80,14 @@ function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 	const { unreadable, outOfOrder, otherLives } = chain
 	const range = fromSeq === undefined ? '' : ` (seq ${fromSeq} to ${toSeq})`
 	const text = [
-		`${counted(records, 'record')}${range} to ${escapeControls(path)}`,
+		`${counted(records, 'record')}${range} to ${path}`,
 		gaps === 0 ? '' : counted(gaps, 'gap'),
 		superseded === 0
 			? ''
-			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.map(escapeControls).join(' and ')}`,
+			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.join(' and ')}`,
 		unreadable === 0 ? '' : `${counted(unreadable, 'message')} unreadable`,
 		outOfOrder === 0 ? '' : `${counted(outOfOrder, 'record')} out of order`,
 		otherLives === 0 ? '' : `${counted(otherLives, 'subject')} with another life of the chain left out`,
 	]
-	terminal.stderr.write(`mesh-chain: ${text.filter(Boolean).join(', ')}\n`)
+	terminal.stderr.write(printed`mesh-chain: ${joined(text, printed`, `)}\n`)
 }

@@ -3,12 +3,13 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ChainInfo } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
+import { shellWord } from '../shell.ts'
 import type { SourceEntry } from '../sources/entry.ts'
 import { type RegistryContents, readRegistry } from '../sources/registry.ts'
 import { usage } from './command.ts'
-import { escapeControls, shownPath } from './escape.ts'
 import { stateText } from './info.ts'
 import { count } from './numbers.ts'
+import { linesOf, type Printable, printablePath, printed } from './printable.ts'
 import type { Paint, Terminal } from './terminal.ts'
 import { formatAgo, formatTime } from './times.ts'
 
@@ -66,16 +67,22 @@ export function toldMs(registry: RegistryFile, nowMs: number): number {
 }
 
 /** What stands above each report. */
-export function registryHead(registry: RegistryFile, terminal: Terminal, paint: Paint): string {
+export function registryHead(registry: RegistryFile, terminal: Terminal, paint: Paint): Printable {
 	const { path, savedMs, info } = registry
 	const asOf =
 		savedMs === null
 			? 'nothing was archived yet'
 			: `${formatTime(savedMs)}, ${formatAgo(terminal.now() - savedMs)}`
-	const lines = [paint('bold', shownPath(path)), `as of      ${asOf}`, `writer     ${stateText(info, paint)}`]
+	const lines = [
+		paint('bold', printablePath(path)),
+		printed`as of      ${asOf}`,
+		printed`writer     ${stateText(info, paint)}`,
+	]
 	if (!isLive(registry) && savedMs !== null)
-		lines.push('           nobody archives at present: what is said of connections and rates was so then')
-	return `${lines.join('\n')}\n\n`
+		lines.push(
+			printed`           nobody archives at present: what is said of connections and rates was so then`,
+		)
+	return printed`${linesOf(lines)}\n`
 }
 
 /** The same for a program. */
@@ -87,10 +94,9 @@ export function registryFields({ path, savedMs, missing, info }: RegistryFile) {
 /** Says on stderr what is missing from the registry; whether anything is. */
 export function tellDamage({ path, missing, info }: RegistryFile, { stderr }: Terminal): boolean {
 	if (missing === 0 && info.damagedPlaces === 0) return false
-	const name = escapeControls(path)
 	const what = missing === 0 ? 'a part of it cannot be read' : `${count(missing)} of its records are absent`
 	stderr.write(
-		`mesh-chain: ${name}: ${what}: sources may be missing, or stand as they were before; next: mesh-chain verify ${name}\n`,
+		printed`mesh-chain: ${path}: ${what}: sources may be missing, or stand as they were before; next: mesh-chain verify ${shellWord(path)}\n`,
 	)
 	return true
 }

@@ -1,14 +1,15 @@
 /** `mesh-chain repair`: puts a damaged chain right, keeping what it changes. */
 import type { RepairAction, RepairReport } from '../chain/chain.ts'
 import { repairChain } from '../chain/verify/repair.ts'
+import { shellWord } from '../shell.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
-import { escapeControls, shownPath } from './escape.ts'
 import { findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
+import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor } from './terminal.ts'
+import { type Paint, paintFor } from './terminal.ts'
 
 export const repair: Command = {
 	name: 'repair',
@@ -32,38 +33,37 @@ export const repair: Command = {
 			progress.end(),
 		)
 		const isJson = invocation.text('output') === 'json'
-		const text = isJson ? `${JSON.stringify(report)}\n` : prettyReport(file, report, paint)
-		await new Output(terminal.stdout).write(text)
+		const text = isJson ? printableJson(`${JSON.stringify(report)}\n`) : prettyReport(file, report, paint)
+		await terminal.stdout.write(text)
 		return statusFor(report.answer, invocation)
 	},
 }
 
-function prettyReport(file: string, report: RepairReport, paint: Paint): string {
-	const name = escapeControls(file)
+function prettyReport(file: string, report: RepairReport, paint: Paint): Printable {
 	const lines = report.actions.map((action) => actionLine(action, report.dryRun, paint))
-	lines.push(...report.left.map((finding) => `left as evidence: ${findingLine(finding, paint)}`))
+	lines.push(...report.left.map((finding) => printed`left as evidence: ${findingLine(finding, paint)}`))
 	const answer = answerText(report, paint)
 	if (report.dryRun) {
-		lines.push(`${name}: ${answer}: ${count(report.records)} records; nothing was changed`)
-		if (report.actions.length > 0) lines.push(`next: mesh-chain repair ${name}`)
+		lines.push(printed`${file}: ${answer}: ${count(report.records)} records; nothing was changed`)
+		if (report.actions.length > 0) lines.push(printed`next: mesh-chain repair ${shellWord(file)}`)
 	} else {
 		const done = report.actions.length === 0 ? 'nothing to repair' : 'repaired'
-		lines.push(`${name}: ${done}; ${answer}: ${count(report.records)} records`)
-		if (!report.ok) lines.push(`next: mesh-chain verify ${name}`)
+		lines.push(printed`${file}: ${done}; ${answer}: ${count(report.records)} records`)
+		if (!report.ok) lines.push(printed`next: mesh-chain verify ${shellWord(file)}`)
 	}
-	return `${lines.join('\n')}\n`
+	return linesOf(lines)
 }
 
-function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): string {
+function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printable {
 	const { path, offset, lostRecords, keptAt } = action
-	const name = shownPath(path)
+	const name = printablePath(path)
 	const unreadable = bytes(action.bytes)
-	const kept = keptAt === undefined ? '' : `; what was there is kept at ${shownPath(keptAt)}`
+	const kept = keptAt === undefined ? '' : printed`; what was there is kept at ${printablePath(keptAt)}`
 	if (action.action === 'cut') {
 		const what = dryRun ? 'would cut' : 'cut'
-		return `${paint('yellow', what)} ${unreadable} off the end of ${name}, from offset ${count(offset)} on${kept}`
+		return printed`${paint('yellow', what)} ${unreadable} off the end of ${name}, from offset ${count(offset)} on${kept}`
 	}
 	const what = dryRun ? 'would write anew' : 'wrote anew'
 	const lost = `${unreadable} cannot be read, ${count(lostRecords)} ${lostRecords === 1 ? 'record is' : 'records are'} lost and a gap says so`
-	return `${paint('yellow', what)} ${name} from offset ${count(offset)} on: ${lost}${kept}`
+	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)} on: ${lost}${kept}`
 }

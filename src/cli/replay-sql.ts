@@ -12,14 +12,14 @@ import type {
 	StatementReport,
 } from '../journal/statement-report.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
 import { count } from './numbers.ts'
+import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { Selected } from './selected.ts'
 import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
-import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 const NOT_HERE = ['reverse', 'limit', 'kind']
@@ -94,9 +94,9 @@ export const replaySql: Command = {
 			const isLossy = selected.severity !== 'note'
 			const isJson = invocation.text('output') === 'json'
 			const text = isJson
-				? `${JSON.stringify(report)}\n`
+				? printableJson(`${JSON.stringify(report)}\n`)
 				: prettyReport(report, paint, isLossy, options.dryRun === true)
-			await new Output(terminal.stdout).write(text)
+			await terminal.stdout.write(text)
 			return statusOf(report, isLossy)
 		} finally {
 			line.end()
@@ -179,11 +179,11 @@ function passwordIn(path: string): string {
 	}
 	const password = text.replace(/\r?\n$/, '')
 	if (password !== '') return password
-	throw usage(`--password-file names a file with nothing in it: ${escapeControls(path)}`)
+	throw usage(`--password-file names a file with nothing in it: ${path}`)
 }
 
-function progressText({ replayed, failures, differences, seq, tsMs }: StatementProgress): string {
-	return `${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed, at seq ${seq} of ${formatTime(tsMs)}`
+function progressText({ replayed, failures, differences, seq, tsMs }: StatementProgress): Printable {
+	return printed`${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed, at seq ${seq} of ${formatTime(tsMs)}`
 }
 
 function statusOf(report: StatementReport, isLossy: boolean): number {
@@ -192,26 +192,23 @@ function statusOf(report: StatementReport, isLossy: boolean): number {
 	return failures + differences + unreplayables > 0 || isLossy ? STATUS.damage : STATUS.fine
 }
 
-function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, isDryRun: boolean): string {
+function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, isDryRun: boolean): Printable {
 	const lines = [
 		...listed(report.differed, report.differences, ({ what, expected, actual }) => {
-			return `${paint('yellow', 'differed')} in ${what}: ${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+			return printed`${paint('yellow', 'differed')} in ${what}: ${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
 		}),
-		...listed(
-			report.failed,
-			report.failures,
-			({ error }) => `${paint('red', 'failed')}: ${escapeControls(error)}`,
-		),
+		...listed(report.failed, report.failures, ({ error }) => printed`${paint('red', 'failed')}: ${error}`),
 		...listed(
 			report.unreplayable,
 			report.unreplayables,
-			({ why }) => `${paint('yellow', 'not replayable')}: ${why}`,
+			({ why }) => printed`${paint('yellow', 'not replayable')}: ${why}`,
 		),
-		`${verdictOf(report, paint, isLossy)}: ${summaryOf(report, isDryRun)}`,
+		printed`${verdictOf(report, paint, isLossy)}: ${summaryOf(report, isDryRun)}`,
 	]
-	if (report.firstError !== null) lines.push(`  first error: ${escapeControls(report.firstError)}`)
-	if (report.ended !== 'end') lines.push(`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
-	return `${lines.join('\n')}\n`
+	if (report.firstError !== null) lines.push(printed`  first error: ${report.firstError}`)
+	if (report.ended !== 'end')
+		lines.push(printed`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
+	return linesOf(lines)
 }
 
 const ENDINGS = {
@@ -262,10 +259,10 @@ function summaryOf(report: StatementReport, isDryRun: boolean): string {
 		.join(', ')
 }
 
-function* listed<T extends StatementPlace>(list: readonly T[], total: number, text: (entry: T) => string) {
+function* listed<T extends StatementPlace>(list: readonly T[], total: number, text: (entry: T) => Printable) {
 	for (const entry of list.slice(0, SHOWN_MAX)) {
 		const { tx, seq, recordSeq } = entry
-		yield `${text(entry)}\n  tx ${escapeControls(tx)} seq ${seq}, record ${recordSeq}: ${escapeControls(entry.text)}`
+		yield printed`${text(entry)}\n  tx ${tx} seq ${seq}, record ${recordSeq}: ${entry.text}`
 	}
-	if (total > SHOWN_MAX) yield `  and ${count(total - SHOWN_MAX)} more: -o json lists up to 1,000`
+	if (total > SHOWN_MAX) yield printed`  and ${count(total - SHOWN_MAX)} more: -o json lists up to 1,000`
 }

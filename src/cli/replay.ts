@@ -8,18 +8,19 @@ import type { ReplayOptions } from '../replay/replay-options.ts'
 import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
+import { shellWord } from '../shell.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
 import { openHistory } from './history.ts'
 import { count } from './numbers.ts'
+import { joined, type Printable, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { COLOR_OPTION } from './report-options.ts'
 import { FORM_OPTION, type Opened, openAny, Selected } from './selected.ts'
 import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
-import { Output, STATUS, type Terminal } from './terminal.ts'
+import { STATUS, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 export const replay: Command = {
@@ -61,7 +62,6 @@ export const replay: Command = {
 		const interrupted = terminal.interrupted()
 		const opened = await openSource(invocation, terminal, interrupted)
 		const selected = new Selected(opened, selection, basename(file))
-		const output = new Output(terminal.stdout)
 		const line = new StatusLine(terminal)
 		let target: ReplayTarget = { write: () => {} }
 		let isClosed = false
@@ -75,7 +75,7 @@ export const replay: Command = {
 			})
 			line.end()
 			// A reader like head has what it wanted.
-			if (output.isClosed) return STATUS.fine
+			if (terminal.stdout.isClosed) return STATUS.fine
 			// First: a Ctrl-C ends a program that is the target too, which is then an error of its own.
 			const status = tell(summary, selected, invocation, terminal)
 			isClosed = true
@@ -124,15 +124,15 @@ async function openSource(invocation: Invocation, terminal: Terminal, signal: Ab
 
 function noFollowing(file: string): MeshChainError {
 	const lines =
-		file === '-' ? 'leave it out' : `tail -f ${escapeControls(file)} | mesh-chain replay - follows JSON Lines`
-	return usage(`--follow needs a chain, which ${escapeControls(file)} is not: ${lines}`)
+		file === '-' ? 'leave it out' : `tail -f ${shellWord(file)} | mesh-chain replay - follows JSON Lines`
+	return usage(`--follow needs a chain, which ${file} is not: ${lines}`)
 }
 
-function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress): string {
+function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress): Printable {
 	const done = `${count(replayed)} replayed, ${count(failed)} failed`
-	if (waitsFor === undefined) return `${done}, at seq ${seq} of ${formatTime(tsMs)}`
+	if (waitsFor === undefined) return printed`${done}, at seq ${seq} of ${formatTime(tsMs)}`
 	const wait = `${count(Math.ceil(waitsFor.waitMs / 1000))} s`
-	return `${done}, waiting ${wait} for seq ${waitsFor.seq} of ${formatTime(waitsFor.tsMs)}`
+	return printed`${done}, waiting ${wait} for seq ${waitsFor.seq} of ${formatTime(waitsFor.tsMs)}`
 }
 
 /** A file that takes no more cannot be closed as it should be either, which is no news; how a program ended is. */
@@ -161,15 +161,15 @@ function tell(
 		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
 		shortened.count === 0 ? '' : `${count(shortened.count)} long gaps in time not waited for in full`,
 		lateMsMax < 1 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
-	].filter(Boolean)
-	terminal.stderr.write(`mesh-chain: ${notes.join(', ')}\n`)
+	]
+	terminal.stderr.write(printed`mesh-chain: ${joined(notes, printed`, `)}\n`)
 	if (firstError !== undefined) {
 		const where = firstError.seq === undefined ? '' : ` at seq ${firstError.seq}`
-		terminal.stderr.write(`  first error${where}: ${escapeControls(firstError.message)}\n`)
+		terminal.stderr.write(printed`  first error${where}: ${firstError.message}\n`)
 	}
 	if (ended !== 'end' && nextSeq !== undefined) {
 		const why = { aborted: 'interrupted', error: 'stopped', targetGone: 'the target takes no more' }[ended]
-		terminal.stderr.write(`  ${why}: go on with --from-seq ${nextSeq}\n`)
+		terminal.stderr.write(printed`  ${why}: go on with --from-seq ${nextSeq}\n`)
 	}
 	if (failed > 0 || ended !== 'end') return STATUS.usage
 	return statusFor(answerFor([selected.severity]), invocation)

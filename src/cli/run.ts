@@ -6,39 +6,44 @@ import { readFileSync } from 'node:fs'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { type Command, Invocation, nearest, usage } from './command.ts'
 import { COMMANDS } from './commands.ts'
-import { escapeControls } from './escape.ts'
 import { helpOf, overview } from './help.ts'
-import { Output, STATUS, type Terminal } from './terminal.ts'
+import { type Printable, printableLines, printed } from './printable.ts'
+import { STATUS, type Surroundings, type Terminal, terminalOf } from './terminal.ts'
 
 /** Runs one command line, without the program's name, to its exit status. */
-export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+export async function run(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+	const terminal = terminalOf(surroundings)
 	try {
 		return await dispatch(argv, terminal)
 	} catch (error) {
-		const code = error instanceof MeshChainError ? `${error.code}: ` : ''
-		terminal.stderr.write(`mesh-chain: ${code}${escapeControls(messageOf(error))}\n${hintFor(error)}`)
+		terminal.stderr.write(failureText(error))
 		return STATUS.usage
 	}
 }
 
+/** What is said of whatever was thrown. */
+export function failureText(error: unknown): Printable {
+	const code = error instanceof MeshChainError ? `${error.code}: ` : ''
+	return printed`mesh-chain: ${code}${messageOf(error)}\n${hintFor(error)}`
+}
+
 async function dispatch([name, ...rest]: readonly string[], terminal: Terminal): Promise<number> {
-	const output = new Output(terminal.stdout)
 	if (name === undefined) {
-		terminal.stderr.write(overview(COMMANDS))
+		terminal.stderr.write(printableLines(overview(COMMANDS)))
 		return STATUS.usage
 	}
 	if (name === '--version' || name === '-V') {
-		await output.write(`${version()}\n`)
+		await terminal.stdout.write(printed`${version()}\n`)
 		return STATUS.fine
 	}
 	const wantsHelp = name === '--help' || name === '-h' || name === 'help'
 	if (wantsHelp && rest[0] === undefined) {
-		await output.write(overview(COMMANDS))
+		await terminal.stdout.write(printableLines(overview(COMMANDS)))
 		return STATUS.fine
 	}
 	const command = commandNamed((wantsHelp ? rest[0] : name) ?? '')
 	if (wantsHelp || rest.includes('--help') || rest.includes('-h')) {
-		await output.write(helpOf(command))
+		await terminal.stdout.write(printableLines(helpOf(command)))
 		return STATUS.fine
 	}
 	return command.run(new Invocation(command, rest), terminal)
@@ -61,11 +66,11 @@ const HINTS: Readonly<Record<string, string>> = {
 	NOT_A_CHAIN: 'a chain begins with the bytes 99 aa "mesh-chain"',
 }
 
-function hintFor(error: unknown): string {
+function hintFor(error: unknown): Printable | '' {
 	if (!(error instanceof MeshChainError)) return ''
 	// A stream has no path.
 	const hint = error.code === 'CHAIN_NOT_FOUND' && error.path === undefined ? undefined : HINTS[error.code]
-	return hint === undefined ? '' : `  ${hint}\n`
+	return hint === undefined ? '' : printed`  ${hint}\n`
 }
 
 function version(): string {

@@ -2,16 +2,16 @@
 import { type ChainAnswer, severityOfCause } from '../chain/answer.ts'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
-import { escapeUnsafe } from '../codec/json-dialect.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, marksFromElsewhere } from '../recorder/sessions.ts'
+import { shellWord } from '../shell.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
+import { type Printable, printableJson, printed, together } from './printable.ts'
 import { tellEnd } from './printing.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor, type Terminal } from './terminal.ts'
+import { type Paint, paintFor, type Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 interface Row extends SessionInfo {
@@ -41,12 +41,12 @@ export const sessions: Command = {
 			}
 			const isJson = invocation.text('output') === 'json'
 			const text = isJson
-				? `${escapeUnsafe(JSON.stringify(rows))}\n`
-				: rows.map((row) => shown(row, paint)).join('')
-			await new Output(terminal.stdout).write(text)
-			if (rows.length === 0) terminal.stderr.write('mesh-chain: the chain holds no session\n')
+				? printableJson(`${JSON.stringify(rows)}\n`)
+				: together(rows.map((row) => shown(row, paint)))
+			await terminal.stdout.write(text)
+			if (rows.length === 0) terminal.stderr.write(printed`mesh-chain: the chain holds no session\n`)
 			const elsewhere = await marksFromElsewhere(chain)
-			if (elsewhere !== undefined) terminal.stderr.write(`mesh-chain: ${elsewhere}\n`)
+			if (elsewhere !== undefined) terminal.stderr.write(printed`mesh-chain: ${elsewhere}\n`)
 			const answer = await tellLoss(chain, invocation.file, terminal)
 			const isDamaged = await tellEnd(chain, invocation.file, terminal)
 			return statusFor(isDamaged ? 'not ok' : answer, invocation)
@@ -63,7 +63,7 @@ async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise
 	if (losses.length === 0) return answer
 	const text = losses.map(([cause, records]) => `${count(records)} records are absent (${cause})`).join(', ')
 	terminal.stderr.write(
-		`mesh-chain: ${escapeControls(file)}: ${text}, and what they said of sessions is not listed; next: mesh-chain info\n`,
+		printed`mesh-chain: ${file}: ${text}, and what they said of sessions is not listed; next: mesh-chain info ${shellWord(file)}\n`,
 	)
 	return answer
 }
@@ -71,12 +71,12 @@ async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise
 function shown(
 	{ id, startedMs, stoppedMs, startSeq, endSeq, events, checkpoints }: Row,
 	paint: Paint,
-): string {
+): Printable {
 	const end = stoppedMs === null ? paint('yellow', 'not stopped') : `to ${formatTime(stoppedMs)}`
-	const head = `${paint('bold', escapeControls(id))}  ${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}, ${count(events)} events\n`
+	const head = printed`${paint('bold', id)}  ${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}, ${count(events)} events\n`
 	const lines = checkpoints.map(({ id: name, label, eventIndex, tsMs, seq }) => {
-		const text = label === undefined || label === name ? '' : ` ${escapeControls(label)}`
-		return `  ${formatTime(tsMs)} ${paint('cyan', escapeControls(name))}${text} before event ${count(eventIndex)} #${seq}\n`
+		const text = label === undefined || label === name ? '' : ` ${label}`
+		return printed`  ${formatTime(tsMs)} ${paint('cyan', name)}${text} before event ${count(eventIndex)} #${seq}\n`
 	})
-	return head + lines.join('')
+	return together([head, ...lines])
 }

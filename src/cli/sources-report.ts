@@ -1,8 +1,8 @@
 /** The report of `mesh-chain sources report`, for people. */
 import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
 import type { SourceReport } from '../sources/source-report.ts'
-import { escapeControls } from './escape.ts'
 import { bytes, count } from './numbers.ts'
+import { joined, type Printable, printed, together } from './printable.ts'
 import { type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -10,15 +10,16 @@ import { formatTime } from './times.ts'
 /** Names, and lines of a table, that are shown; `-o json` has all of them. */
 const SHOWN_MAX = 20
 
-export function prettyReport(report: SourceReport, paint: Paint): string {
+export function prettyReport(report: SourceReport, paint: Paint): Printable {
 	const lines = sectionsOf(report, paint).flatMap(([name, text]) =>
-		text === '' ? [] : [`${paint('bold', name.padEnd(15))} ${text}`],
+		text === '' ? [] : [printed`${paint('bold', name.padEnd(15))} ${text}\n`],
 	)
-	return [
-		`${lines.join('\n')}\n`,
+	const parts = [
+		together(lines),
 		...tableOf('samples dropped', LOSS_COLUMNS, report.losses, paint),
 		...tableOf('connections lost', LOST_COLUMNS, report.lostConnections, paint),
-	].join('\n')
+	]
+	return joined(parts, printed`\n`)
 }
 
 /** Those that are not 0, such as `overflow 3, type 1`. */
@@ -27,7 +28,7 @@ export function causesText(dropped: Readonly<DroppedCounts>): string {
 	return causes.map(([cause, samples]) => `${cause} ${count(samples)}`).join(', ')
 }
 
-function sectionsOf(report: SourceReport, paint: Paint): (readonly [string, string])[] {
+function sectionsOf(report: SourceReport, paint: Paint): (readonly [string, string | Printable])[] {
 	const dropped = droppedTotal(report)
 	const since = (name: string, tsMs: number) => `${name} (since ${formatTime(tsMs)})`
 	const warn = (names: readonly string[]) => (names.length === 0 ? '' : paint('yellow', listOf(names)))
@@ -46,7 +47,7 @@ function sectionsOf(report: SourceReport, paint: Paint): (readonly [string, stri
 }
 
 function listOf(names: readonly string[]): string {
-	const shown = names.slice(0, SHOWN_MAX).map(escapeControls).join(', ')
+	const shown = names.slice(0, SHOWN_MAX).join(', ')
 	return names.length <= SHOWN_MAX ? shown : `${shown}, … and ${count(names.length - SHOWN_MAX)} more`
 }
 
@@ -60,7 +61,7 @@ const CAUSES = [
 ] as const satisfies (keyof DroppedCounts)[]
 
 const LOSS_COLUMNS: readonly Column<Loss>[] = [
-	{ head: 'source', cell: ({ name }) => escapeControls(name) },
+	{ head: 'source', cell: ({ name }) => name },
 	{ head: 'dropped', isRight: true, cell: ({ total }) => count(total) },
 	...CAUSES.map((cause) => ({
 		head: cause,
@@ -70,7 +71,7 @@ const LOSS_COLUMNS: readonly Column<Loss>[] = [
 ]
 
 const LOST_COLUMNS: readonly Column<SourceReport['lostConnections'][number]>[] = [
-	{ head: 'source', cell: ({ name }) => escapeControls(name) },
+	{ head: 'source', cell: ({ name }) => name },
 	{ head: 'lost', isRight: true, cell: ({ disconnects }) => count(disconnects) },
 	{
 		head: 'last',
@@ -83,8 +84,8 @@ function tableOf<Row>(
 	columns: readonly Column<Row>[],
 	rows: readonly Row[],
 	paint: Paint,
-): string[] {
+): Printable[] {
 	if (rows.length === 0) return []
 	const more = rows.length <= SHOWN_MAX ? '' : `… and ${count(rows.length - SHOWN_MAX)} more\n`
-	return [`${paint('bold', title)}\n${table(columns, rows.slice(0, SHOWN_MAX), paint)}${more}`]
+	return [printed`${paint('bold', title)}\n${table(columns, rows.slice(0, SHOWN_MAX), paint)}${more}`]
 }

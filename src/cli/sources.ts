@@ -7,8 +7,8 @@ import type { SourceEntry } from '../sources/entry.ts'
 import { modeText } from '../sources/source.ts'
 import { reportOf } from '../sources/source-report.ts'
 import { type Command, nearest, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { count } from './numbers.ts'
+import { type Printable, printableJson, printed } from './printable.ts'
 import {
 	type RegistryFile,
 	readRegistryFile,
@@ -20,7 +20,7 @@ import {
 import { REPORT_OPTIONS } from './report-options.ts'
 import { causesText, prettyReport } from './sources-report.ts'
 import { type Cell, type Column, table } from './table.ts'
-import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
+import { type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 const WORDS = ['status', 'report'] as const
@@ -47,20 +47,21 @@ export const sources: Command = {
 		const isJson = invocation.text('output') === 'json'
 		const registry = await readRegistryFile(target)
 		const fields = registryFields(registry)
-		let text: string
+		let text: Printable
 		if (word === 'status') {
 			const chosen = chosenOf(registry, names)
 			text = isJson
-				? `${toJson({ registry: fields, sources: chosen })}\n`
-				: registryHead(registry, terminal, paint) + prettyStatus(chosen, paint)
+				? printableJson(`${toJson({ registry: fields, sources: chosen })}\n`)
+				: printed`${registryHead(registry, terminal, paint)}${prettyStatus(chosen, paint)}`
 		} else {
 			const report = reportOf(registry.entries, toldMs(registry, terminal.now()))
 			text = isJson
-				? `${toJson({ registry: fields, report })}\n`
-				: registryHead(registry, terminal, paint) + prettyReport(report, paint)
+				? printableJson(`${toJson({ registry: fields, report })}\n`)
+				: printed`${registryHead(registry, terminal, paint)}${prettyReport(report, paint)}`
 		}
-		await new Output(terminal.stdout).write(text)
-		if (registry.entries.length === 0) terminal.stderr.write('mesh-chain: the registry holds no source\n')
+		await terminal.stdout.write(text)
+		if (registry.entries.length === 0)
+			terminal.stderr.write(printed`mesh-chain: the registry holds no source\n`)
 		return tellDamage(registry, terminal) ? STATUS.damage : STATUS.fine
 	},
 }
@@ -90,10 +91,10 @@ function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly
 }
 
 const COLUMNS: readonly Column<SourceEntry>[] = [
-	{ head: 'name', cell: ({ name, aliases }) => escapeControls([name, ...aliases].join(' = ')) },
+	{ head: 'name', cell: ({ name, aliases }) => [name, ...aliases].join(' = ') },
 	{ head: 'state', cell: stateCell },
 	{ head: 'mode', cell: ({ mode }) => modeText(mode) },
-	{ head: 'policy', cell: ({ policy }) => escapeControls(policy ?? '') },
+	{ head: 'policy', cell: ({ policy }) => policy ?? '' },
 	{ head: 'connection', cell: connectionCell },
 	{ head: 'received', isRight: true, cell: ({ counts }) => count(counts.received) },
 	{ head: 'stored', isRight: true, cell: ({ counts }) => count(counts.stored) },
@@ -106,11 +107,11 @@ const COLUMNS: readonly Column<SourceEntry>[] = [
 	{ head: 'waits', isRight: true, cell: ({ counts }) => positive(counts.waits) },
 	{ head: 'missed scans', isRight: true, cell: ({ counts }) => positive(counts.missedScans) },
 	{ head: 'a second', isRight: true, cell: ({ rate }) => rate.toFixed(1) },
-	{ head: 'type', cell: ({ counts }) => escapeControls(counts.latestType ?? '') },
-	{ head: 'last error', cell: ({ counts }) => escapeControls(counts.lastError ?? '') },
+	{ head: 'type', cell: ({ counts }) => counts.latestType ?? '' },
+	{ head: 'last error', cell: ({ counts }) => counts.lastError ?? '' },
 ]
 
-function prettyStatus(entries: readonly SourceEntry[], paint: Paint): string {
+function prettyStatus(entries: readonly SourceEntry[], paint: Paint): Printable | '' {
 	return entries.length === 0 ? '' : table(COLUMNS, entries, paint)
 }
 

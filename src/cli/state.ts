@@ -1,19 +1,19 @@
 /** `mesh-chain state`: what an application knew at a moment, and what changed up to another. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { canonicalState } from '../codec/canonical.ts'
-import { escapeUnsafe, toJson } from '../codec/json-dialect.ts'
+import { toJson } from '../codec/json-dialect.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { isThenable } from '../foreign.ts'
 import { type LogRecord, show } from '../record.ts'
 import { diffStates, formatChanges } from '../recorder/diff-states.ts'
 import { type Moment, type StateOptions, stateAt } from '../recorder/state-at.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
+import { type Printable, printableJson, printableLines, printed } from './printable.ts'
 import { checkpointNamed, sessionOf } from './session-range.ts'
-import { Output, STATUS, type Terminal } from './terminal.ts'
+import { STATUS, type Terminal } from './terminal.ts'
 import { formatTime, parseTime } from './times.ts'
 
 /** What a module that `--fold` names exports. */
@@ -72,9 +72,9 @@ export const state: Command = {
 				return stateAt(chain, at, fold, initial, options)
 			}
 			const at = await stateOf(invocation.text('at'))
-			const output = new Output(terminal.stdout)
-			if (diff === undefined) await output.write(shown(at, terminal))
-			else await output.write(formatChanges(diffStates(at, await stateOf(diff))))
+			const { stdout } = terminal
+			if (diff === undefined) await stdout.write(shown(at, terminal))
+			else await stdout.write(printableLines(formatChanges(diffStates(at, await stateOf(diff)))))
 			return STATUS.fine
 		} finally {
 			await chain.close()
@@ -101,9 +101,7 @@ async function tellBeyond(chain: Chain, at: Moment, text: string, { stderr }: Te
 		const isBeyond = 'seq' in at ? at.seq > last.seq : 'tsMs' in at && at.tsMs > last.tsMs
 		if (!isBeyond) return
 		const end = `seq ${last.seq} of ${formatTime(last.tsMs)}`
-		stderr.write(
-			`mesh-chain: ${escapeControls(text)} is behind the end: this is the state at ${end}, the last\n`,
-		)
+		stderr.write(printed`mesh-chain: ${text} is behind the end: this is the state at ${end}, the last\n`)
 	}
 }
 
@@ -178,7 +176,7 @@ function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): Me
 }
 
 /** As it would be in a chain: what a reducer keeps in classes, maps and sets shows as plain data. */
-function shown(value: unknown, { stdoutIsTerminal }: Terminal): string {
+function shown(value: unknown, { stdoutIsTerminal }: Terminal): Printable {
 	const line = toJson(canonicalState(value))
-	return stdoutIsTerminal ? `${escapeUnsafe(JSON.stringify(JSON.parse(line), undefined, 2))}\n` : `${line}\n`
+	return printableJson(`${stdoutIsTerminal ? JSON.stringify(JSON.parse(line), undefined, 2) : line}\n`)
 }

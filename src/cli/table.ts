@@ -1,8 +1,9 @@
 /** Columns of text, each as wide as its widest cell. */
+import { joined, linesOf, Printable, printable, printed } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** A text, or one in a colour. */
-export type Cell = string | readonly [style: Style, text: string]
+/** A value, or one in a colour. */
+export type Cell = string | Printable | readonly [style: Style, value: string]
 
 export interface Column<Row> {
 	readonly head: string
@@ -12,38 +13,28 @@ export interface Column<Row> {
 }
 
 /** A heading and a line a row. Columns with nothing in them are left out. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): string {
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): Printable {
 	const shown = columns
-		.map(({ head, isRight = false, cell }) => ({ head, isRight, cells: rows.map(cell) }))
-		.filter(({ cells }) => cells.some((cell) => textOf(cell) !== ''))
-		.map((column) => ({ ...column, width: widest([column.head, ...column.cells]) }))
-	const line = (cellOf: (column: (typeof shown)[number]) => Cell) =>
-		shown
-			.map((column, index) => {
-				const cell = cellOf(column)
-				const room = ' '.repeat(column.width - lengthOf(textOf(cell)))
-				const text = typeof cell === 'string' ? cell : paint(cell[0], cell[1])
-				if (column.isRight) return room + text
-				return index === shown.length - 1 ? text : text + room
-			})
-			.join('  ')
-			.trimEnd()
-	const lines = [
-		line(({ head }) => ['bold', head]),
-		...rows.map((_row, at) => line(({ cells }) => cells[at]!)),
-	]
-	return `${lines.join('\n')}\n`
+		.map(({ head, isRight = false, cell }) => ({
+			head: paint('bold', head),
+			isRight,
+			cells: rows.map((row) => painted(cell(row), paint)),
+		}))
+		.filter(({ cells }) => cells.some((cell) => !cell.isEmpty))
+		.map((column) => ({
+			...column,
+			width: column.cells.reduce((width, cell) => Math.max(width, cell.width), column.head.width),
+		}))
+	const line = (cellOf: (column: (typeof shown)[number]) => Printable) => {
+		const cells = shown.map((column) => {
+			const cell = cellOf(column)
+			return column.isRight ? cell.padStart(column.width) : cell.padEnd(column.width)
+		})
+		return joined(cells, printed`  `).trimEnd()
+	}
+	return linesOf([line(({ head }) => head), ...rows.map((_row, at) => line(({ cells }) => cells[at]!))])
 }
 
-function widest(cells: readonly Cell[]): number {
-	return cells.reduce((width, cell) => Math.max(width, lengthOf(textOf(cell))), 0)
-}
-
-function textOf(cell: Cell): string {
-	return typeof cell === 'string' ? cell : cell[1]
-}
-
-/** In characters, not in UTF-16 units. */
-function lengthOf(text: string): number {
-	return [...text].length
+function painted(cell: Cell, paint: Paint): Printable {
+	return typeof cell === 'string' || cell instanceof Printable ? printable(cell) : paint(...cell)
 }

@@ -5,9 +5,8 @@ import { JsonlAppender } from '../jsonl/jsonl-appender.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
-import { StreamTarget } from '../replay/targets/stream-target.ts'
+import { shellWord } from '../shell.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { textFormat } from './printing.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,9 +19,7 @@ export const TO_OPTION: OptionSpec = {
 /** @returns a function that makes the target. */
 export function targetOf(invocation: Invocation, terminal: Terminal): () => ReplayTarget {
 	const to = invocation.text('to') ?? '-'
-	if (to === '-')
-		return () =>
-			new StreamTarget(terminal.stdout, { name: 'stdout', format: textFormat(invocation, terminal) })
+	if (to === '-') return () => terminal.stdout.replayTarget(textFormat(invocation, terminal))
 	if (to.startsWith('exec:')) {
 		const command = to.slice('exec:'.length).trim()
 		if (command === '') throw usage("--to exec: takes a command, as in --to 'exec:node check.js'")
@@ -42,7 +39,7 @@ export function targetOf(invocation: Invocation, terminal: Terminal): () => Repl
 export function chainNamed(path: string): string {
 	const [, stem] = /^(.*)\.(?:jsonl|ndjson|json)$/i.exec(path) ?? []
 	if (stem === undefined) return path
-	const [chain, lines] = [`${stem}.chain`, path].map(escapeControls)
+	const [chain, lines] = [`${stem}.chain`, path].map(shellWord)
 	throw usage(
 		`this makes a chain, which is not JSON: name it ${chain}, and then mesh-chain export ${chain} -o ${lines} for JSON Lines`,
 	)

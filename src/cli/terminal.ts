@@ -1,12 +1,17 @@
 /**
- * What a command sees of the world around it: two streams, the environment and the time. Output respects
- * back-pressure, and a reader that went away ends it quietly.
+ * What a command sees of the world around it: input, two outputs, the environment and the time. Output respects back-pressure, and a reader
+ * that went away ends it quietly. Text that goes out is {@link Printable}: the compiler refuses any other.
  */
 import type { Readable, Writable } from 'node:stream'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { systemCode } from '../file-system.ts'
+import type { LogRecord } from '../record.ts'
+import type { ReplayTarget } from '../replay/target.ts'
+import { StreamTarget } from '../replay/targets/stream-target.ts'
+import { colored, type Printable, printable } from './printable.ts'
 
-export interface Terminal {
+/** What a program is given. Commands get a {@link Terminal} of it. */
+export interface Surroundings {
 	readonly stdin: Readable
 	readonly stdinIsTerminal: boolean
 	readonly stdout: Writable
@@ -20,6 +25,53 @@ export interface Terminal {
 	 * it. So many SIGINTs before it are passed over.
 	 */
 	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
+}
+
+export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
+	readonly stdout: Output
+	readonly stderr: Messages
+}
+
+export function terminalOf(surroundings: Surroundings): Terminal {
+	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
+	return {
+		// Opened by whoever reads it: a command that does not must not wait for it.
+		get stdin() {
+			return surroundings.stdin
+		},
+		get stdinIsTerminal() {
+			return surroundings.stdinIsTerminal
+		},
+		stdout: new Output(stdout),
+		stderr: new Messages(stderr),
+		stdoutIsTerminal,
+		stderrIsTerminal,
+		env,
+		now,
+		interrupted,
+	}
+}
+
+/** What people are told beside the output of a command. */
+export class Messages {
+	readonly #stream: Writable
+
+	constructor(stream: Writable) {
+		this.#stream = stream
+	}
+
+	write(text: Printable): void {
+		this.#stream.write(String(text))
+	}
+
+	/** In place of what the last line says. */
+	rewriteLine(text: Printable): void {
+		this.#stream.write(`\r\x1b[K${text}`)
+	}
+
+	clearLine(): void {
+		this.#stream.write('\r\x1b[K')
+	}
 }
 
 /** Data on its way to stdout. */
@@ -42,7 +94,21 @@ export class Output {
 	 *
 	 * @throws {MeshChainError} `OUTPUT_FAILED`, as on a full disk.
 	 */
-	async write(data: string | Uint8Array): Promise<void> {
+	write(text: Printable): Promise<void> {
+		return this.#write(String(text))
+	}
+
+	/** The same for bytes that are not ours to change: what a recorded program prints, or records for another program. */
+	pass(bytes: Uint8Array): Promise<void> {
+		return this.#write(bytes)
+	}
+
+	/** Replayed records, as text. */
+	replayTarget(format: (record: LogRecord) => Printable): ReplayTarget {
+		return new StreamTarget(this.#stream, { name: 'stdout', format: (record) => String(format(record)) })
+	}
+
+	async #write(data: string | Uint8Array): Promise<void> {
 		if (this.isClosed || data.length === 0) return
 		await new Promise<void>((resolve) => {
 			this.#stream.write(data, (error) => {
@@ -61,8 +127,8 @@ export class Output {
 	}
 }
 
-/** Paints a text, or leaves it as it is. */
-export type Paint = (style: Style, text: string) => string
+/** Makes a value printable, and paints it where there is colour. */
+export type Paint = (style: Style, value: unknown) => Printable
 
 const STYLES = {
 	dim: [2, 22],
@@ -77,8 +143,8 @@ export type Style = keyof typeof STYLES
 /** Decides on colour: the option first, then `NO_COLOR`, `FORCE_COLOR`, then whether stdout is a terminal. */
 export function paintFor(color: string, terminal: Terminal): Paint {
 	return wantsColor(color, terminal)
-		? (style, text) => `\x1b[${STYLES[style][0]}m${text}\x1b[${STYLES[style][1]}m`
-		: (_style, text) => text
+		? (style, value) => colored(STYLES[style], value)
+		: (_style, value) => printable(value)
 }
 
 function wantsColor(color: string, { env, stdoutIsTerminal }: Terminal): boolean {

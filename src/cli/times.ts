@@ -1,5 +1,7 @@
 /** Points in time as people type them, in the local time zone. */
+import { localMidnight, localTime, timeOfDay, timeOfNumber, timeOfText } from '../calendar.ts'
 import { MeshChainError } from '../errors.ts'
+import { TIME_MAX_MS } from '../limits.ts'
 import { show } from '../record.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -11,24 +13,26 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 	w: 604_800_000,
 }
 const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
-const CLOCK = /^([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,3}))?)?$/
-const DATE = /^(\d{4})-(\d\d)-(\d\d)$/
-const ISO = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?$/i
-const MILLISECONDS = /^\d{11,16}$/
+const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
+/** Shorter numbers are years, or mistakes; with nine digits, seconds begin in 1973. */
+const NUMBER = /^\d{9,20}(?:\.\d+)?$/
+/** `20260131140509`, which is a time in milliseconds too. */
+const COMPACT = /^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?$/
+const FORMS =
+	'2026-01-31, 2026-01-31T14:05:09Z, 14:05, 14:05:09, now, today, yesterday, -90s, -1h, -2d, or seconds, milliseconds, microseconds or nanoseconds since 1970'
 
 /**
  * Milliseconds since 1970 of what was typed.
  *
- * @throws {MeshChainError} `INVALID_TIME`, listing the forms there are.
+ * @throws {MeshChainError} `INVALID_TIME`, listing the forms there are, for any other text, a time that does not exist, and digits that
+ * can be read as two times.
  */
 export function parseTime(text: string, nowMs: number): number {
 	const trimmed = text.trim()
-	const ms = fromNow(trimmed, nowMs) ?? fromClock(trimmed, nowMs) ?? fromDate(trimmed)
-	if (ms !== undefined && Number.isFinite(ms)) return ms
-	throw new MeshChainError(
-		'INVALID_TIME',
-		`no such time: ${show(text)} (2026-01-31, 2026-01-31T14:05:09Z, 14:05, 14:05:09, now, today, yesterday, -90s, -1h, -2d, or milliseconds since 1970)`,
-	)
+	const ms =
+		fromNow(trimmed, nowMs) ?? fromClock(trimmed, nowMs) ?? fromNumber(trimmed) ?? timeOfText(trimmed)
+	if (ms !== undefined && Math.abs(ms) <= TIME_MAX_MS) return ms
+	throw new MeshChainError('INVALID_TIME', `no such time: ${show(text)} (${FORMS})`)
 }
 
 /**
@@ -38,17 +42,19 @@ export function parseTime(text: string, nowMs: number): number {
  */
 export function parseDuration(option: string, text: string): number {
 	const [, amount, unit = ''] = RELATIVE.exec(`-${text.trim()}`) ?? []
-	if (amount !== undefined) return Math.round(Number(amount) * (UNIT_MS[unit] ?? Number.NaN))
+	const ms = Math.round(Number(amount) * (UNIT_MS[unit] ?? Number.NaN))
+	if (ms <= TIME_MAX_MS) return ms
 	throw new MeshChainError(
 		'INVALID_USAGE',
 		`${option} takes a length of time such as 90s, 2m, 12h or 30d, not ${show(text)}`,
 	)
 }
 
-/** A time as it is shown and can be typed again: local, with its offset. */
+/** A time as it is shown and can be typed again: local, with its offset. Of what no calendar has, the number. */
 export function formatTime(tsMs: number): string {
+	if (!(Math.abs(tsMs) <= TIME_MAX_MS)) return String(tsMs)
 	const offsetMinutes = -new Date(tsMs).getTimezoneOffset()
-	const iso = new Date(Math.min(tsMs + offsetMinutes * 60_000, 8.64e15)).toISOString()
+	const iso = new Date(clamped(tsMs + offsetMinutes * 60_000)).toISOString()
 	if (offsetMinutes === 0) return iso
 	const minutes = Math.abs(offsetMinutes)
 	const pad = (value: number) => String(value).padStart(2, '0')
@@ -72,22 +78,21 @@ function fromNow(text: string, nowMs: number): number | undefined {
 
 function midnight(nowMs: number, days: number): number {
 	const now = new Date(nowMs)
-	return new Date(now.getFullYear(), now.getMonth(), now.getDate() + days).getTime()
+	return localMidnight(now.getFullYear(), now.getMonth() + 1, now.getDate() + days)
 }
 
 function fromClock(text: string, nowMs: number): number | undefined {
-	const [, hours, minutes, seconds = '0', fraction = '0'] = CLOCK.exec(text) ?? []
-	if (hours === undefined) return undefined
-	const time = new Date(nowMs)
-	return time.setHours(Number(hours), Number(minutes), Number(seconds), Number(fraction.padEnd(3, '0')))
+	const [, hours, minutes, seconds, fraction] = CLOCK.exec(text) ?? []
+	const time = hours === undefined ? undefined : timeOfDay(hours, minutes, seconds, fraction)
+	if (time === undefined) return undefined
+	const now = new Date(nowMs)
+	return localTime(now.getFullYear(), now.getMonth() + 1, now.getDate(), time)
 }
 
-function fromDate(text: string): number | undefined {
-	if (MILLISECONDS.test(text)) return Number(text)
-	const [, year, month, day] = DATE.exec(text) ?? []
-	if (year !== undefined) {
-		const date = new Date(Number(year), Number(month) - 1, Number(day))
-		return date.getMonth() === Number(month) - 1 ? date.getTime() : undefined
-	}
-	return ISO.test(text) ? Date.parse(text.replace(' ', 'T')) : undefined
+function fromNumber(text: string): number | undefined {
+	return NUMBER.test(text) && !COMPACT.test(text) ? timeOfNumber(Number(text)) : undefined
+}
+
+function clamped(tsMs: number): number {
+	return Math.max(-TIME_MAX_MS, Math.min(tsMs, TIME_MAX_MS))
 }

@@ -3,12 +3,12 @@ import type { VerifyReport } from '../chain/chain.ts'
 import { verifyChain } from '../chain/verify/verify.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
-import { escapeControls } from './escape.ts'
 import { adviceFor, findingLine } from './findings.ts'
 import { bytes, count } from './numbers.ts'
+import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Output, type Paint, paintFor } from './terminal.ts'
+import { type Paint, paintFor } from './terminal.ts'
 
 export const verify: Command = {
 	name: 'verify',
@@ -31,19 +31,17 @@ export const verify: Command = {
 		const options = { onProgress: progress.show, ...(head === undefined ? {} : { head }) }
 		const report = await verifyChain(file, options).finally(() => progress.end())
 		const isJson = invocation.text('output') === 'json'
-		await new Output(terminal.stdout).write(
-			isJson ? `${JSON.stringify(report)}\n` : prettyReport(file, report, paint),
+		await terminal.stdout.write(
+			isJson ? printableJson(`${JSON.stringify(report)}\n`) : prettyReport(file, report, paint),
 		)
 		return statusFor(report.answer, invocation)
 	},
 }
 
-function prettyReport(file: string, report: VerifyReport, paint: Paint): string {
-	const name = escapeControls(file)
+function prettyReport(file: string, report: VerifyReport, paint: Paint): Printable {
 	const lines = report.findings.map((finding) => findingLine(finding, paint))
 	const sums = `${count(report.records)} records in ${count(report.frames)} frames, ${count(report.anchors)} anchors, ${bytes(report.bytes)}`
-	lines.push(`${name}: ${answerText(report, paint)}: ${sums}`)
+	lines.push(printed`${file}: ${answerText(report, paint)}: ${sums}`)
 	if (report.head.link !== '') lines.push(paint('dim', `head ${report.head.link} at seq ${report.head.seq}`))
-	lines.push(...adviceFor(file, report.findings))
-	return `${lines.join('\n')}\n`
+	return linesOf([...lines, ...adviceFor(file, report.findings)])
 }

@@ -6,7 +6,7 @@ import { SettleWaiters } from '../appenders/settle-waiters.ts'
 import { checkBatch, missingBefore } from '../chain/write/admission.ts'
 import { asCoded, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import { onExit } from '../exit-hook.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../limits.ts'
 import { gapRecord, type LogRecord, show } from '../record.ts'
 import { report, warn } from '../report.ts'
 import { type Cluster, openCluster } from './connection.ts'
@@ -58,6 +58,8 @@ export class JetStreamAppender implements LogChainAppender {
 	readonly epoch = 1
 	/** A process that is killed does not take it along, here or on a server whose stream is in files; a power loss may, where it hits as many servers as have it. */
 	readonly durability = 'os'
+	/** It has bounds of its own: a loop waits for it longer than for others. */
+	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
 	readonly #syncs = new SettleWaiters()

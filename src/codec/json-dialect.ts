@@ -3,10 +3,11 @@
  *
  *   { "$bigint": "5" }   { "$bytes": "AQI=" }   { "$date": "2026-01-01T00:00:00.000Z" }   { "$number": "NaN" }
  *
- * A map of one key that looks like one of these has one more `$` put before it. Control characters are always escaped, so a
- * line of it drives no terminal.
+ * A map of one key that looks like one of these has one more `$` put before it. Control characters, and all others that must not
+ * reach a terminal (`escape.ts`), are always written as `\uXXXX`.
  */
 import { MeshChainError, messageOf } from '../errors.ts'
+import { escapeJson } from '../escape.ts'
 import { EPOCH_MAX, SEQ_MAX, TIME_MAX_MS } from '../limits.ts'
 import {
 	type Id,
@@ -20,12 +21,10 @@ import {
 } from '../record.ts'
 
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
-/** What JSON leaves as it is and a terminal or a line reader does not. */
-const UNSAFE = /[\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g
 
 /** A canonical value as one line of JSON; undefined as `null`. */
 export function toJson(value: unknown): string {
-	return escapeUnsafe(JSON.stringify(toTagged(value)) ?? 'null')
+	return escapeJson(JSON.stringify(toTagged(value)) ?? 'null')
 }
 
 /**
@@ -39,7 +38,7 @@ export function fromJson(text: string): unknown {
 
 /** One record as one line of JSON, its fields always in the same order. */
 export function recordToJson(record: LogRecord): string {
-	return escapeUnsafe(JSON.stringify(recordToFields(record)))
+	return escapeJson(JSON.stringify(recordToFields(record)))
 }
 
 /** The same as what `JSON.parse` makes of that line. */
@@ -171,9 +170,4 @@ function parse(text: string): unknown {
 
 function invalid(what: string, value: unknown): MeshChainError {
 	return new MeshChainError('INVALID_JSON', `expected ${what}, found ${show(value)}`)
-}
-
-/** JSON without what drives a terminal or breaks a line. */
-export function escapeUnsafe(json: string): string {
-	return json.replace(UNSAFE, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,6 +1,7 @@
 /** The options of a consumer, checked and in full. */
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+import { DRAIN_TIMEOUT_MS_DEFAULT } from '../limits.ts'
 import {
 	checkBoolean,
 	checkFileOption,
@@ -29,6 +30,11 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	durableOnly?: boolean
 	/** How often to look for more when the system gives no hint. Default 200 ms. */
 	pollMs?: number
+	/**
+	 * How long `close` waits for the record that the handler has at that moment. Then the consumer ends with `CLOSE_FAILED`, and that record comes again.
+	 * Default 10,000 ms.
+	 */
+	closeTimeoutMs?: number
 	/** Where the cursor lies. Default: beside the chain, `CHAIN.NAME.cursor`. */
 	cursorPath?: string
 	fs?: FileSystem
@@ -42,11 +48,22 @@ export interface ResolvedConsumeOptions {
 	readonly saveMs: number
 	readonly durableOnly: boolean
 	readonly pollMs: number | undefined
+	readonly closeTimeoutMs: number
 	readonly cursorPath: string
 	readonly system: FileSystem
 }
 
-const NAMES = ['from', 'retries', 'saveRecords', 'saveMs', 'durableOnly', 'pollMs', 'cursorPath', 'fs']
+const NAMES = [
+	'from',
+	'retries',
+	'saveRecords',
+	'saveMs',
+	'durableOnly',
+	'pollMs',
+	'closeTimeoutMs',
+	'cursorPath',
+	'fs',
+]
 const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].includes(name))
 
 /** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` */
@@ -70,6 +87,7 @@ export function resolveConsumeOptions(
 		saveMs: checkTimerMs('saveMs', options.saveMs ?? 1000),
 		durableOnly: checkBoolean('durableOnly', durableOnly),
 		pollMs: ifGiven('pollMs', options.pollMs, checkTimerMs),
+		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? DRAIN_TIMEOUT_MS_DEFAULT),
 		cursorPath: checkFileOption('cursorPath', cursorPath),
 		system: checkFileSystem('fs', fs),
 	}

@@ -4,6 +4,7 @@ import { checkFollowable } from '../chain/check-chain.ts'
 import { Patience } from '../chain/read/patience.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
+import { Abandonable, isInstance, isThenable } from '../foreign.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
 import { checkFunction } from '../options.ts'
 import { isGap, type LogRecord, show } from '../record.ts'
@@ -43,9 +44,9 @@ export interface Consumer extends AsyncDisposable {
 	lag(): Promise<number>
 	stats(): ConsumerStats
 	/**
-	 * Waits for the record under way, saves the cursor and lets go of it; the chain stays open. Idempotent.
+	 * Waits for the record under way, at most `closeTimeoutMs`, saves the cursor and lets go of it; the chain stays open. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with; `CURSOR_FAILED` when the cursor could not be saved.
+	 * @throws {MeshChainError} what `done` rejects with, `CLOSE_FAILED` when the handler took too long; `CURSOR_FAILED` when the cursor could not be saved.
 	 */
 	close(): Promise<void>
 }
@@ -83,6 +84,9 @@ export function consume(
 	return new ChainConsumer(chain, name, checkFunction('a handler', handler), resolved)
 }
 
+/** The handler took too long over its record when the consumer was closed. */
+class Overdue extends Error {}
+
 class ChainConsumer implements Consumer {
 	readonly name: string
 	readonly done: Promise<void>
@@ -91,6 +95,7 @@ class ChainConsumer implements Consumer {
 	readonly #options: ResolvedConsumeOptions
 	readonly #file: CursorFile
 	readonly #over = new AbortController()
+	readonly #answer = new Abandonable()
 	/** The seq behind which it begins; rejects where `done` does. */
 	readonly #beginning: Promise<number>
 	readonly #counts = {
@@ -164,7 +169,9 @@ class ChainConsumer implements Consumer {
 	async #close(): Promise<void> {
 		this.#over.abort()
 		this.#wakeRetry()
-		await this.done
+		const { closeTimeoutMs } = this.#options
+		const timer = setTimeout(() => this.#answer.abandon(new Overdue()), closeTimeoutMs)
+		await this.done.finally(() => clearTimeout(timer))
 		if (this.#saveError !== undefined) throw this.#saveError
 	}
 
@@ -231,10 +238,12 @@ class ChainConsumer implements Consumer {
 		let waitMs = RETRY_MS_MIN
 		for (let left = this.#options.retries; ; left--) {
 			try {
-				await this.#handler(record)
+				const result = this.#handler(record)
+				if (isThenable(result)) await this.#answer.wait(result)
 				this.#handlerError = undefined
 				break
 			} catch (error) {
+				if (isInstance(error, Overdue)) throw this.#overdue(record)
 				this.#counts.failures++
 				if (this.#handlerError === undefined) this.#tell(record, error)
 				this.#handlerError = messageOf(error)
@@ -301,6 +310,11 @@ class ChainConsumer implements Consumer {
 			'CONSUMER_FAILING',
 			`the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}; it tries again, and nothing passes by`,
 		)
+	}
+
+	#overdue({ seq }: LogRecord): MeshChainError {
+		const text = `the consumer ${show(this.name)} was closed, and its handler did not end within ${this.#options.closeTimeoutMs} ms: seq ${seq} comes again`
+		return new MeshChainError('CLOSE_FAILED', text, { path: this.#chain.path, seq })
 	}
 
 	#givenUp(record: LogRecord, error: unknown): MeshChainError {

@@ -1,9 +1,10 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { checkFollowable } from '../chain/check-chain.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { Abandonable, codeOf, isThenable } from '../foreign.ts'
+import { DRAIN_TIMEOUT_MS_DEFAULT } from '../limits.ts'
 import {
 	checkFileOption,
 	checkFileSystem,
@@ -26,6 +27,10 @@ export interface ProjectOptions {
 	saveMs?: number
 	/** How often to look for more when the system gives no hint. Default 200 ms. */
 	pollMs?: number
+	/**
+	 * How long `close` waits for a fold that is under way. Then the projection ends with `CLOSE_FAILED`, and goes on from what was saved. Default 10,000 ms.
+	 */
+	closeTimeoutMs?: number
 	/** Where the snapshot lies. Default: beside the chain, `CHAIN.NAME.projection`. */
 	path?: string
 	fs?: FileSystem
@@ -48,9 +53,9 @@ export interface Projection<S> extends AsyncDisposable {
 	 */
 	reached(seq: number): Promise<S>
 	/**
-	 * Saves the state and lets go. Idempotent.
+	 * Waits for a fold that is under way, at most `closeTimeoutMs`, saves the state and lets go. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with.
+	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the fold took too long.
 	 */
 	close(): Promise<void>
 }
@@ -94,13 +99,15 @@ export function project<S>(
 }
 
 function resolveProjectOptions(chainPath: string, name: string, options: ProjectOptions) {
-	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'path', 'fs'])
+	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'closeTimeoutMs', 'path', 'fs'])
 	const { saveRecords = 1000, saveMs = 1000, pollMs = 200 } = options
+	const { closeTimeoutMs = DRAIN_TIMEOUT_MS_DEFAULT } = options
 	const { path = `${chainPath}.${name}.projection`, fs = nodeFileSystem } = options
 	return {
 		saveRecords: checkWholeNumber('saveRecords', saveRecords, 1),
 		saveMs: checkTimerMs('saveMs', saveMs),
 		pollMs: checkTimerMs('pollMs', pollMs),
+		closeTimeoutMs: checkTimerMs('closeTimeoutMs', closeTimeoutMs),
 		path: checkFileOption('path', path),
 		system: checkFileSystem('fs', fs),
 	}
@@ -110,6 +117,7 @@ interface Resolved<S> {
 	readonly saveRecords: number
 	readonly saveMs: number
 	readonly pollMs: number
+	readonly closeTimeoutMs: number
 	readonly file: SnapshotFile<S>
 }
 
@@ -120,6 +128,7 @@ class ChainProjection<S> implements Projection<S> {
 	readonly #fold: (state: S, record: LogRecord) => S | Promise<S>
 	readonly #options: Resolved<S>
 	readonly #over = new AbortController()
+	readonly #next = new Abandonable()
 	readonly #waiting = new Set<{ readonly seq: number; readonly resolve: () => void }>()
 	#state: S
 	#epoch = 0
@@ -181,7 +190,11 @@ class ChainProjection<S> implements Projection<S> {
 
 	async close(): Promise<void> {
 		this.#over.abort()
-		await this.done
+		const { closeTimeoutMs } = this.#options
+		const text = `the projection ${show(this.name)} was closed, and its fold did not end within ${closeTimeoutMs} ms`
+		const overdue = new MeshChainError('CLOSE_FAILED', text)
+		const timer = setTimeout(() => this.#next.abandon(overdue), closeTimeoutMs)
+		await this.done.finally(() => clearTimeout(timer))
 	}
 
 	[Symbol.asyncDispose](): Promise<void> {
@@ -229,8 +242,9 @@ class ChainProjection<S> implements Projection<S> {
 		else if (!isOwnKind(record.kind)) {
 			try {
 				const next = this.#fold(this.#state, record)
-				this.#state = isThenable(next) ? await next : next
+				this.#state = isThenable(next) ? ((await this.#next.wait(next)) as S) : next
 			} catch (error) {
+				if (codeOf(error) === 'CLOSE_FAILED' && this.#over.signal.aborted) throw error
 				const text = `the projection ${show(this.name)} could not fold seq ${record.seq}: ${messageOf(error)}`
 				throw new MeshChainError('CONSUMER_FAILED', text, { seq: record.seq, cause: error })
 			}

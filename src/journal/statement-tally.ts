@@ -1,5 +1,5 @@
 /** What a replay of statements counts on its way, and how a statement's answer compares with the recorded one. */
-import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
 import type { Answer } from './pg-target.ts'
 import type { ResolvedStatementsOptions } from './replay-statements-options.ts'
 import type { StatementData } from './statement.ts'
@@ -106,7 +106,7 @@ export class StatementTally {
 	gap({ kind, data }: LogRecord): boolean {
 		if (kind !== GAP_KIND) return false
 		this.#gaps.count++
-		this.#gaps.records += (data as Partial<GapData> | undefined)?.count ?? 0
+		this.#gaps.records += gapDataOf(data)?.count ?? 0
 		return true
 	}
 

@@ -3,8 +3,8 @@
  * three decimals, and the fields of the event beside them.
  */
 
-import { escapeUnsafe } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
+import { escapeJson } from '../escape.ts'
 import { checkIsObject, checkWord } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
@@ -52,7 +52,7 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 			if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined
 			if (TAKEN.some((name) => Object.hasOwn(data, name))) return undefined
 			if (!hasFields(data as Readonly<Record<string, unknown>>, fieldsOf(kind) ?? {})) return undefined
-			const rest = escapeUnsafe(JSON.stringify({ ev: kind, ...data }, plain))
+			const rest = escapeJson(JSON.stringify({ ev: kind, ...data }, plain))
 			return `{"ts":${(tsMs / 1000).toFixed(3)},${rest.slice(1)}`
 		},
 	}

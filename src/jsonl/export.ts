@@ -4,7 +4,7 @@ import { checkChain } from '../chain/check-chain.ts'
 import { asCoded, MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter } from '../filter.ts'
 import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../options.ts'
-import { GAP_KIND, type GapData, type LogRecord, show } from '../record.ts'
+import { GAP_KIND, gapDataOf, type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import type { LineFormat } from './line-format.ts'
 import { WholeFile } from './whole-file.ts'
@@ -101,7 +101,7 @@ export class LinesOf implements AsyncIterable<string> {
 
 	#lineOf(record: LogRecord): string {
 		// Those of merged chains, which have an origin, among them.
-		if (record.kind === GAP_KIND) this.#absent += (record.data as Partial<GapData> | undefined)?.count ?? 0
+		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
 		const line = this.#format.write(record)
 		if (line === undefined) {
 			this.#unsupported++

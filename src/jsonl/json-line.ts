@@ -4,7 +4,7 @@
  * Pure; knows no streams.
  */
 
-import { TIME_MAX_MS } from '../limits.ts'
+import { timeOfNumber, timeOfText } from '../calendar.ts'
 import { isId, isKind } from '../line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine } from '../record.ts'
 
@@ -43,8 +43,6 @@ const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 
 /** A longer text that is not as it would be written is kept beside what it says. */
 const COMPARED_LENGTH_MAX = 256 * 1024
-
-const ISO = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/
 
 /** The log line that a text holds as a JSON object; undefined when it holds none. */
 export function lineOfJson(text: string): LogLine | undefined {
@@ -129,26 +127,18 @@ function takeLevel(rest: Fields): LogLevel | undefined {
 function takeTime(rest: Fields): number | undefined {
 	for (const key of TIME_KEYS) {
 		const value = rest[key]
-		const tsMs =
-			typeof value === 'number' ? fromNumber(value) : typeof value === 'string' ? fromIso(value) : NaN
-		if (!(tsMs >= 0 && tsMs <= TIME_MAX_MS)) continue
-		// Rounded: seconds and nanoseconds are not exact as they come.
-		const whole = Math.round(tsMs)
-		if (whole === value || new Date(whole).toISOString() === value) delete rest[key]
-		return whole
+		const tsMs = timeOf(value)
+		if (tsMs === undefined || tsMs < 0) continue
+		if (tsMs === value || new Date(tsMs).toISOString() === value) delete rest[key]
+		return tsMs
 	}
 	return undefined
 }
 
-/** Seconds, milliseconds, microseconds or nanoseconds, by their size: the years 1973 to 5138 are unambiguous. */
-function fromNumber(value: number): number {
-	if (value < 1e11) return value * 1e3
-	if (value < 1e14) return value
-	return value < 1e17 ? value / 1e3 : value / 1e6
-}
-
-function fromIso(text: string): number {
-	return ISO.test(text) ? Date.parse(text) : Number.NaN
+/** A date alone is no time of a line. */
+function timeOf(value: unknown): number | undefined {
+	if (typeof value === 'number') return timeOfNumber(value)
+	return typeof value === 'string' && value.includes(':') ? timeOfText(value) : undefined
 }
 
 function takeKind(rest: Fields): string | undefined {

@@ -16,6 +16,7 @@ import {
 	systemCode,
 	writeFully,
 } from '../file-system.ts'
+import { SLOW_CLOSE_TIMEOUT_MS } from '../limits.ts'
 import { checkPath } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
@@ -54,6 +55,8 @@ export interface JsonlStats {
 export class JsonlAppender implements LogChainAppender {
 	readonly path: string
 	readonly durability = 'os'
+	/** A disk may be slow: a loop waits for it longer than for others. */
+	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
 	readonly #system: FileSystem

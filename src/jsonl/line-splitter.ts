@@ -40,9 +40,30 @@ export class LineSplitter {
 		}
 	}
 
-	/** What is left when the stream has ended: nothing, or a line without its end. */
+	/** What is left when the stream has ended: nothing, or a line without its end, of which {@link cut} may have taken all. */
 	*end(): Generator<ByteLine> {
-		if (this.#pendingBytes > 0 || this.#part > 0) yield this.#finish(false)
+		if (this.#pendingBytes > 0) yield this.#finish(false)
+	}
+
+	/** Bytes that were not handed out yet. */
+	get pendingBytes(): number {
+		return this.#pendingBytes
+	}
+
+	/** What was not handed out begins a line as JSON does. */
+	get pendingIsJson(): boolean {
+		return (
+			this.#part === 0 &&
+			/^\s*\{/.test(this.#pending.length === 0 ? '' : this.#pending[0]!.toString('latin1'))
+		)
+	}
+
+	/** What there is of a line that has not ended, as a part of it; its last character stays where it may not be whole. */
+	*cut(): Generator<ByteLine> {
+		const bytes = this.#take()
+		const end = wholeEnd(bytes)
+		if (end > 0) yield { bytes: bytes.subarray(0, end), end: '', part: ++this.#part, isLast: false }
+		this.#add(bytes.subarray(end))
 	}
 
 	#add(bytes: Buffer): void {
@@ -79,6 +100,15 @@ export class LineSplitter {
 		this.#pendingBytes = 0
 		return bytes
 	}
+}
+
+/** The end, or before it where a character begins that is not whole, or a line end of which the second half may follow. */
+function wholeEnd(bytes: Buffer): number {
+	if (bytes.at(-1) === RETURN) return bytes.length - 1
+	const last = characterStart(bytes, bytes.length - 1)
+	const lead = bytes[last] ?? 0
+	const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1
+	return last + length > bytes.length ? last : bytes.length
 }
 
 /** `at`, or up to three bytes before it, so that no UTF-8 character is cut. */

@@ -8,7 +8,8 @@
  * `data` has an `otel` that was read so, it is written where it was.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { escapeUnsafe, toJson } from '../codec/json-dialect.ts'
+import { toJson } from '../codec/json-dialect.ts'
+import { escapeJson } from '../escape.ts'
 import { TIME_MAX_MS } from '../limits.ts'
 import { isId, isKind } from '../line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../record.ts'
@@ -33,7 +34,7 @@ export const otelFormat: LineFormat = {
 		return Array.isArray(resourceLogs) ? { lines } : INVALID_FIELD
 	},
 	write(record: LogRecord) {
-		return escapeUnsafe(restored(record) ?? JSON.stringify(logsOf(record, record.data)))
+		return escapeJson(restored(record) ?? JSON.stringify(logsOf(record, record.data)))
 	},
 }
 

@@ -1,45 +1,193 @@
-/** Opt-in: a signal that would end the process ends it after its loops are closed. */
+/** Opt-in: a signal that would end the process ends it after the application has drained and its loops are closed. */
+import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { MeshChainError, messageOf } from '../errors.ts'
+import { attempt, propertyOf, settle } from '../foreign.ts'
+import { DRAIN_TIMEOUT_MS_DEFAULT } from '../limits.ts'
+import { checkFunction, checkOptionNames, checkTimerMs, ifGiven } from '../options.ts'
 import { warn } from '../report.ts'
 import type { MeshLoop } from './mesh-loop.ts'
 
+export interface CloseOnSignalOptions {
+	/**
+	 * Ends the application: closes servers, waits for requests. The loops stay open until what it returns has settled, so everything that is published
+	 * meanwhile is kept. When it throws or rejects, a warning says so, and the loops are closed all the same.
+	 */
+	readonly before?: (signal: NodeJS.Signals) => unknown
+	/**
+	 * How long the loops stay open for `before`, or without it for other listeners of the signal to end the process. Whole number from 1, default
+	 * 10,000 ms.
+	 */
+	readonly drainTimeoutMs?: number
+}
+
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+/** Marks our listeners, of whichever copy of this package: they do not wait for each other to end the process. */
+const OURS = Symbol.for('mesh-chain:close-on-signal')
 
 /**
  * On SIGTERM or SIGINT closes the loops, then lets the signal take its course: unless others listen to it, the process
- * ends by it, with its exit status. Where others listen, ending the process is theirs. A second signal while the loops
- * are closing ends the process at once. Returns the undo.
+ * ends by it, with its exit status (128 and the number of the signal, to a shell).
  *
- * @throws {MeshChainError} `INVALID_OPTION` without a loop.
+ * What the application says while it drains is kept: the loops stay open until `before` has settled. Without `before`, where others listen to the
+ * signal, they stay open until those have ended the process or nothing is left to run; ending the process is up to them. Both waits
+ * end after `drainTimeoutMs`: then a warning says so, and the loops are closed. A second signal ends the wait for `before`; one that comes while the
+ * loops are closing ends the process at once, unless others listen. Calls of this function wait for each other's application.
+ *
+ * @param given the loops, and after them the options.
+ * @returns the undo.
+ * @throws {MeshChainError} `INVALID_OPTION`, also without a loop.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http'
+ * import { closeOnSignal, FileChainAppender, MeshLoop } from 'mesh-chain'
+ *
+ * const loop = new MeshLoop(new FileChainAppender('node.chain'))
+ * const server = createServer((_request, response) => response.end(String(loop.info('request')?.seq)))
+ * closeOnSignal(loop, { before: () => new Promise((resolve) => server.close(resolve)) })
+ * ```
  */
-export function closeOnSignal(...loops: MeshLoop[]): () => void {
-	if (loops.length === 0 || loops.some((loop) => typeof loop?.close !== 'function')) {
-		throw new MeshChainError('INVALID_OPTION', 'closeOnSignal needs the loops to close')
+export function closeOnSignal(...given: MeshLoop[] | [...MeshLoop[], CloseOnSignalOptions]): () => void {
+	const ending = new Ending(resolveGiven(given))
+	return () => ending.forget()
+}
+
+interface Resolved {
+	readonly loops: readonly MeshLoop[]
+	readonly before: ((signal: NodeJS.Signals) => unknown) | undefined
+	readonly drainTimeoutMs: number
+}
+
+/** All that listen. */
+const endings = new Set<Ending>()
+
+/** What becomes of some loops when a signal comes. */
+class Ending {
+	readonly #options: Resolved
+	/** Settles when the application needs the loops no more; undefined before the first signal. */
+	#drained: Promise<void> | undefined
+	#isClosing = false
+	/** Ends the wait for `before`. */
+	#hurry: () => void = () => {}
+
+	constructor(options: Resolved) {
+		this.#options = options
+		endings.add(this)
+		// First in line: a listener that hears of a signal once is still there to be seen.
+		for (const signal of SIGNALS) process.prependListener(signal, this.#onSignal)
 	}
-	let closing = false
-	const undo = () => {
-		for (const signal of SIGNALS) process.off(signal, onSignal)
+
+	forget(): void {
+		endings.delete(this)
+		for (const signal of SIGNALS) process.off(signal, this.#onSignal)
 	}
-	const onSignal = async (signal: NodeJS.Signals) => {
-		if (!closing) {
-			closing = true
-			await closeAll(loops)
-			// Node prints a warning in a later tick: the signal must not come first.
-			await setImmediate()
+
+	readonly #onSignal = Object.assign(
+		(signal: NodeJS.Signals): void => {
+			if (this.#isClosing) this.#letGo(signal)
+			else if (this.#drained === undefined) void this.#end(signal)
+			else this.#hurry()
+		},
+		{ [OURS]: true },
+	)
+
+	async #end(signal: NodeJS.Signals): Promise<void> {
+		this.#drained = this.#drain(signal)
+		await this.#drained
+		// The application may speak through the loops of other calls too.
+		await Promise.all([...endings].map((ending) => ending.#drained))
+		this.#isClosing = true
+		await closeAll(this.#options.loops)
+		// Node prints a warning in a later tick: the signal must not come first.
+		await setImmediate()
+		this.#letGo(signal)
+	}
+
+	/** The signal takes its course, unless others want to hear of it. */
+	#letGo(signal: NodeJS.Signals): void {
+		this.forget()
+		if (process.listenerCount(signal) > 0) return
+		// The kernel does not end the first process of a container by a signal that it sends to itself.
+		if (process.pid === 1) process.exit(128 + constants.signals[signal])
+		process.kill(process.pid, signal)
+	}
+
+	async #drain(signal: NodeJS.Signals): Promise<void> {
+		const { before, drainTimeoutMs } = this.#options
+		const within = `within ${drainTimeoutMs} ms: the loops are closed, and what is published from now on is lost`
+		if (before !== undefined) {
+			const hurried = new Promise<void>((resolve) => {
+				this.#hurry = resolve
+			})
+			const isLate = await isLateFor(Promise.race([settledBefore(before, signal), hurried]), drainTimeoutMs)
+			if (isLate) warn('DRAIN_TIMEOUT', `before has not ended the application ${within}`)
+		} else if (othersListen(signal)) {
+			const isLate = await isLateFor(new Promise(() => {}), drainTimeoutMs)
+			if (isLate)
+				warn('DRAIN_TIMEOUT', `the other listeners of ${signal} have not ended the process ${within}`)
 		}
-		undo()
-		if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
 	}
-	for (const signal of SIGNALS) process.on(signal, onSignal)
-	return undo
+}
+
+/** Never rejects. */
+async function settledBefore(
+	before: (signal: NodeJS.Signals) => unknown,
+	signal: NodeJS.Signals,
+): Promise<void> {
+	try {
+		await settle(before(signal))
+	} catch (thrown) {
+		warn('BEFORE_CLOSE_FAILED', `before failed, and the loops are closed all the same: ${messageOf(thrown)}`)
+	}
+}
+
+function othersListen(signal: NodeJS.Signals): boolean {
+	return process.listeners(signal).some((listener) => !attempt(() => OURS in listener, false))
+}
+
+/** Waits until a promise has resolved, or nothing is left to run in this process; true when it took too long. Keeps no process alive. */
+function isLateFor(promise: Promise<void>, ms: number): Promise<boolean> {
+	return new Promise((resolve) => {
+		const end = (isLate: boolean) => {
+			clearTimeout(timer)
+			process.off('beforeExit', onIdle)
+			resolve(isLate)
+		}
+		const onIdle = () => end(false)
+		const timer = setTimeout(() => end(true), ms).unref()
+		process.on('beforeExit', onIdle)
+		void promise.then(() => end(false))
+	})
 }
 
 async function closeAll(loops: readonly MeshLoop[]): Promise<void> {
-	const results = await Promise.allSettled(loops.map((loop) => loop.close()))
+	const results = await Promise.allSettled(loops.map(async (loop) => loop.close()))
 	for (const result of results) {
 		if (result.status === 'rejected') {
 			warn('CLOSE_FAILED', `a loop did not close cleanly: ${messageOf(result.reason)}`)
 		}
 	}
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+function resolveGiven(given: readonly (MeshLoop | CloseOnSignalOptions)[]): Resolved {
+	const last = given.at(-1)
+	const hasOptions = typeof last === 'object' && last !== null && !isLoop(last)
+	const options = (hasOptions ? last : {}) as CloseOnSignalOptions
+	const loops = hasOptions ? given.slice(0, -1) : given
+	if (loops.length === 0 || !loops.every(isLoop)) {
+		throw new MeshChainError('INVALID_OPTION', 'closeOnSignal needs the loops to close')
+	}
+	checkOptionNames(options, ['before', 'drainTimeoutMs'])
+	const { before, drainTimeoutMs = DRAIN_TIMEOUT_MS_DEFAULT } = options
+	return {
+		loops,
+		before: ifGiven('before', before, checkFunction),
+		drainTimeoutMs: checkTimerMs('drainTimeoutMs', drainTimeoutMs),
+	}
+}
+
+function isLoop(given: unknown): given is MeshLoop {
+	return typeof propertyOf(given, 'close') === 'function'
 }

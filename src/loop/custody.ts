@@ -4,7 +4,7 @@
  *
  * Invariant: a record in the ring is durable as far as the appender promises, or {@link Custody.isPending} is true for it.
  */
-import type { Durability, LogChainAppender } from '../appender.ts'
+import { durabilityOf, type LogChainAppender } from '../appender.ts'
 import { Announcer } from '../appenders/announcer.ts'
 import type { Gap } from '../appenders/gap-list.ts'
 import { Handover } from '../appenders/handover.ts'
@@ -59,10 +59,6 @@ export class Custody {
 		return this.#handover.committedSeq
 	}
 
-	get #durability(): Durability {
-		return this.#appender.durability ?? 'memory'
-	}
-
 	/**
 	 * Evicts until the ring can take `records` of `bytes` together. Comes before anything is stamped, because the appender
 	 * may publish when it is asked once more.
@@ -73,11 +69,14 @@ export class Custody {
 		// Before a record that waits is given up, its appender is asked once more.
 		if (queue.first >= this.#handover.needed) this.#handover.pump()
 		this.#evicting = true
-		do {
-			this.#handover.evicting(queue.first)
-			this.#ring.evict()
-		} while (this.#ring.isFullFor(records, bytes))
-		this.#evicting = false
+		try {
+			do {
+				this.#handover.evicting(queue.first)
+				this.#ring.evict()
+			} while (this.#ring.isFullFor(records, bytes))
+		} finally {
+			this.#evicting = false
+		}
 	}
 
 	/** There is room: {@link makeRoom} was called, and nothing was published since. */
@@ -96,7 +95,7 @@ export class Custody {
 
 	/** Whether a record of the ring is not, or not yet, where the appender promises it to be. */
 	isPending(seq: number): boolean {
-		if (this.#durability === 'none') return false
+		if (durabilityOf(this.#appender) === 'none') return false
 		return seq > this.committedSeq || this.#refused.some(({ from, to }) => from <= seq && seq <= to)
 	}
 
@@ -108,9 +107,9 @@ export class Custody {
 		return this.#handover.sync()
 	}
 
-	close(): Promise<void> {
+	close(timeoutMs: number): Promise<void> {
 		this.#tell()
-		return this.#handover.close()
+		return this.#handover.close(timeoutMs)
 	}
 
 	stats(): HandoverStats {

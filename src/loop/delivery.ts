@@ -4,9 +4,8 @@
  * first throw and lets rejections escape.
  */
 import { EventEmitter } from 'eventemitter3'
-import { isThenable } from '../appender.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
-import { NESTED_DELIVERIES_MAX, NESTED_DEPTH_MAX } from '../limits.ts'
+import { follow, isThenable } from '../foreign.ts'
 import { type LogRecord, show } from '../record.ts'
 import { report, warn } from '../report.ts'
 import type { Counters } from './stats.ts'
@@ -23,8 +22,18 @@ interface Waiting {
 	readonly depth: number
 }
 
+/** How far listeners may publish from listeners, for one record that was published by none. */
+export interface NestingBounds {
+	readonly nestedDepthMax: number
+	readonly nestedDeliveriesMax: number
+}
+
+/** Records that were delivered are let go of when the line holds so many. */
+const DELIVERED_MAX = 1024
+
 export class Delivery {
 	readonly #source: object
+	readonly #bounds: NestingBounds
 	readonly #counters: Counters
 	readonly #registry = new EventEmitter()
 	/** One wrapper a listener, so that `off` finds it again. */
@@ -40,8 +49,9 @@ export class Delivery {
 	#saidListenerError = false
 	#saidRecursionCut = false
 
-	constructor(source: object, counters: Counters) {
+	constructor(source: object, counters: Counters, bounds: NestingBounds) {
 		this.#source = source
+		this.#bounds = bounds
 		this.#counters = counters
 	}
 
@@ -71,9 +81,12 @@ export class Delivery {
 			return
 		}
 		this.#delivering = true
-		this.#dispatch(record)
-		if (this.#waiting.length > 0) this.#drain()
-		this.#delivering = false
+		try {
+			this.#dispatch(record)
+			if (this.#waiting.length > 0) this.#drain()
+		} finally {
+			this.#delivering = false
+		}
 	}
 
 	/** The same for records that were published together: nothing that is published meanwhile comes between them. */
@@ -85,8 +98,11 @@ export class Delivery {
 		}
 		if (this.#delivering) return
 		this.#delivering = true
-		this.#drain()
-		this.#delivering = false
+		try {
+			this.#drain()
+		} finally {
+			this.#delivering = false
+		}
 	}
 
 	#dispatch(record: LogRecord): void {
@@ -95,42 +111,47 @@ export class Delivery {
 	}
 
 	#drain(): void {
-		// The line grows while it is walked.
-		for (let index = 0; index < this.#waiting.length; index++) {
-			const { record, depth } = this.#waiting[index]!
-			this.#depth = depth
-			this.#dispatch(record)
+		try {
+			// The line grows while it is walked.
+			for (let index = 0; index < this.#waiting.length; index++) {
+				const { record, depth } = this.#waiting[index]!
+				this.#depth = depth
+				this.#dispatch(record)
+				if (index < DELIVERED_MAX || 2 * index < this.#waiting.length) continue
+				this.#waiting.splice(0, index + 1)
+				index = -1
+			}
+		} finally {
+			this.#waiting = []
+			this.#depth = 0
+			this.#nested = 0
 		}
-		this.#waiting = []
-		this.#depth = 0
-		this.#nested = 0
 	}
 
 	#enqueueNested(record: LogRecord): void {
 		if (!this.#isHeard(record)) return
 		const depth = this.#depth + 1
-		if (depth > NESTED_DEPTH_MAX || this.#nested >= NESTED_DELIVERIES_MAX) {
-			this.#cut(record)
-			return
+		const { nestedDepthMax, nestedDeliveriesMax } = this.#bounds
+		if (depth > nestedDepthMax) this.#cut(record, 'nestedDepthMax')
+		else if (this.#nested >= nestedDeliveriesMax) this.#cut(record, 'nestedDeliveriesMax')
+		else {
+			this.#nested += 1
+			this.#waiting.push({ record, depth })
 		}
-		this.#nested += 1
-		this.#waiting.push({ record, depth })
 	}
 
 	#isHeard(record: LogRecord): boolean {
 		return this.#registry.listenerCount(record.kind) + this.#registry.listenerCount(EVERY_KIND) > 0
 	}
 
-	#cut(record: LogRecord): void {
+	#cut(record: LogRecord, bound: keyof NestingBounds): void {
 		this.#counters.recursionCut += 1
-		report('recursionCut', { source: this.#source, record })
+		report('recursionCut', { source: this.#source, record, bound })
 		if (this.#saidRecursionCut) return
 		this.#saidRecursionCut = true
-		const what = `record ${record.seq} (${record.kind}) was kept, but not delivered`
-		warn(
-			'RECURSION_CUT',
-			`listeners publish from listeners without end: ${what}; further ones are only counted`,
-		)
+		const what = `record ${record.seq} (${record.kind}) is kept, but no listener gets it`
+		const why = `listeners have published from listeners up to ${bound}, ${this.#bounds[bound]}`
+		warn('RECURSION_CUT', `${why}: ${what}; further ones are only counted`)
 	}
 
 	#wrap(listener: Listener): Listener {
@@ -148,9 +169,12 @@ export class Delivery {
 	#call(listener: Listener, record: LogRecord): void {
 		try {
 			const result = listener(record)
-			if (isThenable(result)) {
-				Promise.resolve(result).catch((thrown: unknown) => this.#listenerFailed(thrown, record))
-			}
+			if (isThenable(result))
+				follow(
+					result,
+					() => {},
+					(thrown) => this.#listenerFailed(thrown, record),
+				)
 		} catch (thrown) {
 			this.#listenerFailed(thrown, record)
 		}

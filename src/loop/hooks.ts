@@ -2,9 +2,9 @@
  * Calls the functions a user gave: clock, context, transform. Whatever they do, the line goes on; what went wrong is
  * counted, reported, and said once. A hook that publishes is not entered again by the line it publishes.
  */
-import { isThenable } from '../appender.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
-import { checkId, invalidTime, isTime } from '../line-check.ts'
+import { discard, isThenable, isTime, type SoundClock, soundClock } from '../foreign.ts'
+import { checkId, invalidTime } from '../line-check.ts'
 import { type LogLine, show } from '../record.ts'
 import { report, warn } from '../report.ts'
 import { isPlainObject } from './merge.ts'
@@ -16,16 +16,16 @@ type HookName = 'clock' | 'context' | 'transform'
 export class Hooks {
 	readonly #source: object
 	readonly #counters: Counters
-	readonly #clock: ResolvedLoopOptions['clock']
+	readonly #clock: SoundClock | undefined
 	readonly #context: ResolvedLoopOptions['context']
 	readonly #transform: ResolvedLoopOptions['transform']
-	readonly #running = { clock: false, context: false, transform: false }
+	readonly #running = { context: false, transform: false }
 	readonly #saidFailing = new Set<HookName>()
 
 	constructor(source: object, counters: Counters, options: ResolvedLoopOptions) {
 		this.#source = source
 		this.#counters = counters
-		this.#clock = options.clock
+		this.#clock = options.clock && soundClock(options.clock, (thrown) => this.#hookFailed('clock', thrown))
 		this.#context = options.context
 		this.#transform = options.transform
 	}
@@ -36,20 +36,7 @@ export class Hooks {
 
 	/** The time: a whole number, not before 1970. */
 	now(): number {
-		const clock = this.#clock
-		if (clock === undefined || this.#running.clock) return Date.now()
-		this.#running.clock = true
-		try {
-			const tsMs = clock()
-			if (!isTime(tsMs)) throw invalidTime(tsMs)
-			return toWholeMs(tsMs)
-		} catch (thrown) {
-			this.#counters.hookErrors += 1
-			this.#tell('clock', thrown)
-			return Date.now()
-		} finally {
-			this.#running.clock = false
-		}
+		return this.#clock === undefined ? Date.now() : Math.floor(this.#clock())
 	}
 
 	/** What the context adds; undefined for nothing, and when it is of no use. */
@@ -59,11 +46,12 @@ export class Hooks {
 		this.#running.context = true
 		try {
 			const fields = context()
-			if (fields !== undefined) checkFields(fields)
-			return fields
+			if (fields === undefined) return undefined
+			discard(fields)
+			const own = ownFields(fields)
+			return own.data === undefined ? own : { ...own, data: { ...own.data } }
 		} catch (thrown) {
-			this.#counters.hookErrors += 1
-			this.#tell('context', thrown)
+			this.#hookFailed('context', thrown)
 			return undefined
 		} finally {
 			this.#running.context = false
@@ -84,6 +72,7 @@ export class Hooks {
 			const result: unknown = this.#transform(line)
 			if (result === null) return null
 			if (typeof result === 'object' && !isThenable(result)) return result as LogLine
+			discard(result)
 			const what = isThenable(result) ? 'a promise' : show(result)
 			throw new MeshChainError('INVALID_LINE', `transform must return a line or null, not ${what}`)
 		} finally {
@@ -95,6 +84,11 @@ export class Hooks {
 	transformFailed(thrown: unknown): void {
 		this.#counters.transformErrors += 1
 		this.#tell('transform', thrown)
+	}
+
+	#hookFailed(hook: HookName, thrown: unknown): void {
+		this.#counters.hookErrors += 1
+		this.#tell(hook, thrown)
 	}
 
 	#tell(hook: HookName, error: unknown): void {
@@ -110,14 +104,21 @@ export function toWholeMs(tsMs: number): number {
 	return tsMs > 0 ? Math.floor(tsMs) : 0
 }
 
-/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
-export function checkFields(fields: ScopeFields): void {
+/**
+ * The fields that can be merged into a line, each of them read once: what was checked is what is merged.
+ *
+ * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, and whatever reading them throws.
+ */
+export function ownFields(fields: ScopeFields): ScopeFields {
 	if (typeof fields !== 'object' || fields === null) {
 		throw new MeshChainError('INVALID_LINE', `fields must be an object, not ${show(fields)}`)
 	}
-	checkId('daemonId', fields.daemonId)
-	checkId('nodeId', fields.nodeId)
-	if (fields.tsMs !== undefined && !isTime(fields.tsMs)) throw invalidTime(fields.tsMs)
-	if (fields.data === undefined || isPlainObject(fields.data)) return
-	throw new MeshChainError('INVALID_LINE', `data to merge must be a plain object, not ${show(fields.data)}`)
+	const { daemonId, nodeId, tsMs, data } = fields
+	checkId('daemonId', daemonId)
+	checkId('nodeId', nodeId)
+	if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
+	if (data !== undefined && !isPlainObject(data)) {
+		throw new MeshChainError('INVALID_LINE', `data to merge must be a plain object, not ${show(data)}`)
+	}
+	return { daemonId, nodeId, tsMs, data } as ScopeFields
 }

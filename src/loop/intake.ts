@@ -6,7 +6,7 @@ import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canon
 import { cutMessage } from '../codec/message.ts'
 import { MeshChainError } from '../errors.ts'
 import { MESSAGE_LENGTH_MAX } from '../limits.ts'
-import { checkIsLine, checkLevel, checkLine } from '../line-check.ts'
+import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../line-check.ts'
 import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../record.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { mergeLine } from './merge.ts'
@@ -55,12 +55,16 @@ export class Intake {
 	 */
 	draft(line: LogLine, scope: Scope): Draft | undefined {
 		checkIsLine(line)
-		if (!this.passes(line.level ?? LEVEL_DEFAULT, scope)) {
-			if (this.#keep !== undefined) this.#keepBelow(line, scope, this.#keep)
+		// Each field of a line is read once: what was checked is what is published.
+		const level = line.level ?? LEVEL_DEFAULT
+		if (!this.passes(level, scope)) {
+			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
 			return undefined
 		}
 		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(line, scope) : line
-		return this.#hooks.hasTransform ? this.#transformed(full, scope, false) : this.#build(full, false)
+		return this.#hooks.hasTransform
+			? this.#transformed(full, level, scope, false)
+			: this.#build(full, level, false)
 	}
 
 	/** Somebody wants the lines that a level holds back. */
@@ -80,13 +84,13 @@ export class Intake {
 	}
 
 	/** As it would have been; what is wrong with it is not the publisher's to hear of, who did not want it looked at. */
-	#keepBelow(line: LogLine, scope: Scope, keep: KeepBelow): void {
+	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
 		try {
 			const full = this.#merge(line, scope)
 			draft = this.#hooks.hasTransform
-				? this.#transformed(full, scope, false, true)
-				: this.#build(full, false)
+				? this.#transformed(full, level, scope, false, true)
+				: this.#build(full, level, false)
 		} catch {
 			draft = undefined
 		}
@@ -104,7 +108,10 @@ export class Intake {
 			...(nodeId === undefined ? {} : { nodeId }),
 		}
 		const full = mergeLine(line, ids, NO_FIELDS)
-		return this.#hooks.hasTransform ? this.#transformed(full, scope, true) : this.#build(full, true)
+		const { level = LEVEL_DEFAULT } = full
+		return this.#hooks.hasTransform
+			? this.#transformed(full, level, scope, true)
+			: this.#build(full, level, true)
 	}
 
 	/** Whether a level is high enough; counts the line when it is not. */
@@ -118,41 +125,55 @@ export class Intake {
 		return mergeLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
 	}
 
-	#transformed(line: LogLine, scope: Scope, own: boolean, anyLevel = own): Draft | undefined {
-		const seen = withDefaults(line)
+	#transformed(
+		line: LogLine,
+		level: LogLevel,
+		scope: Scope,
+		own: boolean,
+		anyLevel = own,
+	): Draft | undefined {
 		try {
-			const result = this.#hooks.transform(seen)
+			const result = this.#hooks.transform(withDefaults(line, level))
 			if (result === null) {
 				this.#counters.transformDropped += 1
 				return undefined
 			}
-			checkLine(result, own)
-			const level = result.level ?? LEVEL_DEFAULT
-			if (anyLevel) checkLevel(level)
-			else if (!this.passes(level, scope)) return undefined
-			return this.#build(result, own)
+			const newLevel = result.level ?? LEVEL_DEFAULT
+			if (anyLevel) checkLevel(newLevel)
+			else if (!this.passes(newLevel, scope)) return undefined
+			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// What was wrong from the start is the publisher's to hear of.
-			checkLine(line, own)
+			// As it was before the transform saw it; what was wrong with it then is the publisher's to hear of.
+			const before = withDefaults(line, level)
+			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
-			return this.#build(withoutPayload(seen), own)
+			return this.#build(withoutPayload(before), level, own)
 		}
 	}
 
-	#build(line: LogLine, own: boolean): Draft {
-		checkLine(line, own)
-		const { level = LEVEL_DEFAULT } = line
-		const kind = line.kind === undefined ? KIND_DEFAULT : this.#wellFormed(line.kind)
-		const message = line.message === undefined ? kind : this.#message(line.message)
-		const daemonId = this.#id(line.daemonId ?? null)
-		const nodeId = line.nodeId === undefined ? this.#nodeId : this.#id(line.nodeId)
-		const tsMs = line.tsMs === undefined ? this.#hooks.now() : toWholeMs(line.tsMs)
-		const origin = line.origin === undefined ? undefined : this.#origin(line.origin)
-		if (line.data === undefined) {
+	#build(line: LogLine, level: LogLevel, own: boolean): Draft {
+		const { kind: kindGiven, message: messageGiven, daemonId: daemonGiven, nodeId: nodeGiven } = line
+		const { tsMs: tsGiven, origin: originGiven, data } = line
+		const checked = checkFieldsOfLine(
+			kindGiven,
+			messageGiven,
+			daemonGiven,
+			nodeGiven,
+			tsGiven,
+			originGiven,
+			own,
+		)
+		const kind = kindGiven === undefined ? KIND_DEFAULT : this.#wellFormed(kindGiven)
+		const message = messageGiven === undefined ? kind : this.#message(messageGiven)
+		const daemonId = this.#id(daemonGiven ?? null)
+		const nodeId = nodeGiven === undefined ? this.#nodeId : this.#id(nodeGiven)
+		const tsMs = tsGiven === undefined ? this.#hooks.now() : toWholeMs(tsGiven)
+		const origin = checked === undefined ? undefined : this.#origin(checked)
+		if (data === undefined) {
 			this.bytes = RECORD_BYTES + message.length
 			return newDraft(this.#epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
 		}
-		const canonical = canonicalise(line.data)
+		const canonical = canonicalise(data)
 		this.#counters.unserializable += canonical.markers
 		this.#counters.replacedSurrogates += canonical.replaced
 		this.bytes = RECORD_BYTES + message.length + canonical.bytes
@@ -202,10 +223,10 @@ function newDraft(
 }
 
 /** A line as a transform sees it: with the defaults that do not depend on the loop. */
-function withDefaults(line: LogLine): LogLine {
-	const kind = line.kind ?? KIND_DEFAULT
-	const level = line.level ?? LEVEL_DEFAULT
-	return { ...mergeLine(line, NO_FIELDS, NO_FIELDS), kind, level, message: line.message ?? kind }
+function withDefaults(line: LogLine, level: LogLevel): LogLine {
+	const merged = mergeLine(line, NO_FIELDS, NO_FIELDS)
+	const kind = merged.kind ?? KIND_DEFAULT
+	return { ...merged, kind, level, message: merged.message ?? kind }
 }
 
 /** What is left of a line that could not be transformed: nothing a transform was meant to take out may get through. */

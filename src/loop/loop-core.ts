@@ -7,6 +7,7 @@
 import { claimAppender, type LogChainAppender, startOf } from '../appender.ts'
 import { MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
+import { within } from '../foreign.ts'
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from '../limits.ts'
 import type { LogLine, LogRecord } from '../record.ts'
 import { report, warn } from '../report.ts'
@@ -31,6 +32,7 @@ export class LoopCore implements SubscriptionHost {
 	readonly #intake: Intake
 	readonly #ring: Ring
 	readonly #custody: Custody
+	readonly #closeTimeoutMs: number
 	#lastSeq: number
 	/** A record is being handed over: what the appender publishes meanwhile is announced after it. */
 	#admitting = false
@@ -45,7 +47,8 @@ export class LoopCore implements SubscriptionHost {
 		this.#source = source
 		this.epoch = epoch
 		this.#lastSeq = nextSeq - 1
-		this.delivery = new Delivery(source, this.#counters)
+		this.delivery = new Delivery(source, this.#counters, options)
+		this.#closeTimeoutMs = options.closeTimeoutMs
 		this.#hooks = new Hooks(source, this.#counters, options)
 		this.#intake = new Intake(this.#hooks, this.#counters, { ...options, epoch })
 		this.#ring = new Ring({ nextSeq, capacity: options.ringCapacity, bytesMax: options.ringBytesMax })
@@ -103,20 +106,23 @@ export class LoopCore implements SubscriptionHost {
 			return record
 		}
 		this.#admitting = true
-		this.#custody.accept(record, bytes)
-		this.#admitting = false
+		try {
+			this.#custody.accept(record, bytes)
+		} finally {
+			this.#admitting = false
+		}
 		if (this.#unannounced.length > 0) this.#announceAll([record])
 		else this.#announce(record)
 		return record
 	}
 
 	publishBatch(lines: readonly LogLine[], scope: Scope): LogRecord[] {
-		checkIsBatch(lines)
+		const count = checkIsBatch(lines)
 		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		const drafts: Draft[] = []
 		const bytes: number[] = []
-		for (const line of lines) {
-			const draft = this.#intake.draft(line, scope)
+		for (let index = 0; index < count; index++) {
+			const draft = this.#intake.draft(lines[index]!, scope)
 			if (draft === undefined) continue
 			drafts.push(draft)
 			bytes.push(this.#intake.bytes)
@@ -131,8 +137,11 @@ export class LoopCore implements SubscriptionHost {
 			return records
 		}
 		this.#admitting = true
-		this.#custody.acceptBatch(records, bytes)
-		this.#admitting = false
+		try {
+			this.#custody.acceptBatch(records, bytes)
+		} finally {
+			this.#admitting = false
+		}
 		this.#announceAll(records)
 		return records
 	}
@@ -160,10 +169,19 @@ export class LoopCore implements SubscriptionHost {
 		return this.#closing ?? this.#custody.sync()
 	}
 
+	/** As {@link sync}, for a child that closes: waits no longer than `closeTimeoutMs`. */
+	async syncWithin(): Promise<void> {
+		const synced = await within(this.sync(), this.#closeTimeoutMs)
+		if (synced.is === 'rejected') throw synced.thrown
+		if (synced.is === 'fulfilled') return
+		const text = `the appender did not sync within ${this.#closeTimeoutMs} ms, and is not waited for any longer`
+		throw new MeshChainError('SYNC_FAILED', text)
+	}
+
 	close(): Promise<void> {
 		if (this.#closing === undefined) {
 			// Closed first, and only then drained: an appender that publishes comes too late.
-			this.#closing = Promise.resolve().then(() => this.#custody.close())
+			this.#closing = Promise.resolve().then(() => this.#custody.close(this.#closeTimeoutMs))
 			for (const subscription of [...this.waiting]) void subscription.return()
 		}
 		return this.#closing
@@ -234,11 +252,13 @@ export class LoopCore implements SubscriptionHost {
 	}
 }
 
-function checkIsBatch(lines: readonly LogLine[]): void {
+/** How many lines there are. */
+function checkIsBatch(lines: readonly LogLine[]): number {
 	if (!Array.isArray(lines)) throw new MeshChainError('INVALID_LINE', 'a batch must be an array of lines')
-	if (lines.length <= BATCH_RECORDS_MAX) return
+	const { length } = lines
+	if (length <= BATCH_RECORDS_MAX) return length
 	throw new MeshChainError(
 		'BATCH_TOO_LARGE',
-		`a batch may hold at most ${BATCH_RECORDS_MAX} records, not ${lines.length}`,
+		`a batch may hold at most ${BATCH_RECORDS_MAX} records, not ${length}`,
 	)
 }

@@ -174,8 +174,8 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 
 	/**
 	 * Calls `listener` with each record of a kind, or with all of them for `'*'`, from now on and synchronously. Listeners
-	 * of the kind come before those of `'*'`. What a listener publishes is delivered after the record it was called with. A
-	 * listener that throws or rejects harms nobody; it is counted and reported.
+	 * of the kind come before those of `'*'`. What a listener publishes is delivered after the record it was called with, within
+	 * `nestedDepthMax` and `nestedDeliveriesMax`. A listener that throws or rejects harms nobody; it is counted and reported.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -273,7 +273,8 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 
 	/**
 	 * Hands over what is pending, syncs and closes the appender, ends the subscriptions. Never waits for an appender that
-	 * fails. Idempotent. Lines published afterwards are counted and dropped. A child syncs, and closes only itself.
+	 * fails, nor longer than `closeTimeoutMs` for one that answers nothing. Idempotent. Lines published afterwards are counted and dropped. A
+	 * child syncs, and closes only itself.
 	 *
 	 * @throws {MeshChainError} the first thing that went wrong, after everything else was done: `CLOSE_FAILED` when records
 	 * were lost, and whatever the appender's `sync` and `close` reject with.
@@ -281,7 +282,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	close(): Promise<void> {
 		this.#scope.closed = true
 		if (this.#isRoot) return this.#core.close()
-		this.#childClosing ??= this.#core.sync()
+		this.#childClosing ??= this.#core.syncWithin()
 		return this.#childClosing
 	}
 

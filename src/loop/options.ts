@@ -1,8 +1,13 @@
 /** What a loop can be told, the defaults, and the check of both. */
 import { MeshChainError } from '../errors.ts'
-import { RING_CAPACITY_DEFAULT } from '../limits.ts'
+import {
+	CLOSE_TIMEOUT_MS_DEFAULT,
+	NESTED_DELIVERIES_DEFAULT,
+	NESTED_DEPTH_DEFAULT,
+	RING_CAPACITY_DEFAULT,
+} from '../limits.ts'
 import { checkId, invalidLevel } from '../line-check.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
+import { checkOptionNames, checkTimerMs, checkWholeNumber } from '../options.ts'
 import { type Fields, type Id, type LogLevel, type LogLine, levelIndex, show } from '../record.ts'
 
 /** Fields that a `context` or a child adds to each line. */
@@ -32,6 +37,18 @@ export interface MeshLoopOptions {
 	 * drops the line, counted; a throw, a promise or something that is no line removes message and data, counted.
 	 */
 	readonly transform?: (line: LogLine) => LogLine | null
+	/**
+	 * How many listeners there may be between a record and the publisher that started it, where listeners publish. A record beyond it is kept, but
+	 * no listener gets it; it is counted as `recursionCut`. Whole number from 1, default 10,000. However deep, the stack does not grow.
+	 */
+	readonly nestedDepthMax?: number
+	/** The same for all deliveries together that one outermost `publish` leads to. Whole number from 1, default 65,536. */
+	readonly nestedDeliveriesMax?: number
+	/**
+	 * How long `close` waits for an appender that answers nothing: half for its appends in flight, the rest for its `sync` and its `close`. What was given up
+	 * is counted, and `close` rejects. An appender with a `closeTimeoutMs` of its own is waited for so long. Whole number from 1, default 3,000 ms.
+	 */
+	readonly closeTimeoutMs?: number
 }
 
 /** The options in full. */
@@ -43,6 +60,9 @@ export interface ResolvedLoopOptions {
 	readonly clock: (() => number) | undefined
 	readonly context: (() => ScopeFields | undefined) | undefined
 	readonly transform: ((line: LogLine) => LogLine | null) | undefined
+	readonly nestedDepthMax: number
+	readonly nestedDeliveriesMax: number
+	readonly closeTimeoutMs: number
 }
 
 export const LOOP_DEFAULTS: ResolvedLoopOptions = Object.freeze({
@@ -53,6 +73,9 @@ export const LOOP_DEFAULTS: ResolvedLoopOptions = Object.freeze({
 	clock: undefined,
 	context: undefined,
 	transform: undefined,
+	nestedDepthMax: NESTED_DEPTH_DEFAULT,
+	nestedDeliveriesMax: NESTED_DELIVERIES_DEFAULT,
+	closeTimeoutMs: CLOSE_TIMEOUT_MS_DEFAULT,
 })
 
 /** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID` */
@@ -62,9 +85,10 @@ export function resolveLoopOptions(options: MeshLoopOptions): ResolvedLoopOption
 	checkId('nodeId', given.nodeId)
 	if (levelIndex(given.level) < 0) throw invalidLevel(given.level)
 	checkWholeNumber('ringCapacity', given.ringCapacity, 1)
-	if (options.ringBytesMax !== undefined && options.ringBytesMax !== Number.POSITIVE_INFINITY) {
-		checkWholeNumber('ringBytesMax', options.ringBytesMax, 1)
-	}
+	if (given.ringBytesMax !== Number.POSITIVE_INFINITY) checkWholeNumber('ringBytesMax', given.ringBytesMax, 1)
+	checkWholeNumber('nestedDepthMax', given.nestedDepthMax, 1)
+	checkWholeNumber('nestedDeliveriesMax', given.nestedDeliveriesMax, 1)
+	checkTimerMs('closeTimeoutMs', given.closeTimeoutMs)
 	for (const name of ['clock', 'context', 'transform'] as const) {
 		if (given[name] === undefined || typeof given[name] === 'function') continue
 		throw new MeshChainError('INVALID_OPTION', `${name} must be a function, not ${show(given[name])}`)

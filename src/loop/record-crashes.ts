@@ -1,5 +1,5 @@
 /** Opt-in: the last words of a process that dies of an uncaught exception. */
-import { messageOf } from '../errors.ts'
+import { errorNameOf, messageOf } from '../foreign.ts'
 import { type MeshLoop, publishOwn } from './mesh-loop.ts'
 
 /** The kind of a record that tells of an uncaught exception. */
@@ -27,5 +27,5 @@ export function recordCrashes(loop: MeshLoop): () => void {
 
 /** `TypeError: x is not a function`; for a thrown value that is no error, its type in place of the name. */
 function nameAndMessage(thrown: unknown): string {
-	return `${thrown instanceof Error ? thrown.name : typeof thrown}: ${messageOf(thrown)}`
+	return `${errorNameOf(thrown)}: ${messageOf(thrown)}`
 }

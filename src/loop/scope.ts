@@ -2,7 +2,7 @@
 import { canonicalise } from '../codec/canonical.ts'
 import { checkLevel } from '../line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../record.ts'
-import { checkFields } from './hooks.ts'
+import { ownFields } from './hooks.ts'
 import { mergeFields } from './merge.ts'
 import type { ScopeFields } from './options.ts'
 
@@ -28,9 +28,8 @@ export class Scope {
 
 	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
 	child(fields: ScopeFields): Scope {
-		checkFields(fields)
 		// Copied now, so that a later mutation changes nothing here either.
-		const { data, ...rest } = fields
+		const { data, ...rest } = ownFields(fields)
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }
 		return new Scope(this, NO_LEVEL, mergeFields(own, this.fields ?? {}))

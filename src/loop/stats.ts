@@ -21,7 +21,7 @@ export interface LoopCounts {
 	readonly truncatedMessages: number
 	/** Times that a listener threw or rejected. */
 	readonly listenerErrors: number
-	/** Records that listeners published from listeners and that were kept, but not delivered. */
+	/** Records that listeners published from listeners beyond `nestedDepthMax` or `nestedDeliveriesMax`: kept, but not delivered. */
 	readonly recursionCut: number
 	/** Records that left the ring before a subscription came by, summed over all subscriptions. */
 	readonly lagged: number

@@ -33,7 +33,8 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 			count: gaps,
 			records: sum(infos.map((info) => info.gaps.records)),
 			byCause: infos.reduce<Record<string, number>>((sums, { gaps }) => {
-				for (const [cause, count] of Object.entries(gaps.byCause)) sums[cause] = (sums[cause] ?? 0) + count
+				for (const [cause, count] of Object.entries(gaps.byCause))
+					sums[cause] = (Object.hasOwn(sums, cause) ? sums[cause]! : 0) + count
 				return sums
 			}, {}),
 		},

@@ -2,6 +2,7 @@
  * A flight recorder for what a loop's level holds back: such lines are kept in a bounded ring of their own, take no seq and go
  * nowhere, until something happens. Then they are written as one record.
  */
+import { discard } from '../foreign.ts'
 import { checkLoop, keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../options.ts'
 import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../record.ts'
@@ -152,8 +153,15 @@ export class BlackBox {
 	readonly #onRecord = (record: LogRecord): void => {
 		if (record.kind === BLACK_BOX_KIND || this.#first === this.#held.length) return
 		const isAtLevel = levelIndex(record.level) >= this.#levelIndex
-		if (!isAtLevel && this.#when?.(record) !== true) return
+		if (!isAtLevel && !this.#isWanted(record)) return
 		this.#write(record.message, record.seq)
+	}
+
+	/** A throw is the loop's to count, as of any listener. */
+	#isWanted(record: LogRecord): boolean {
+		const answer: unknown = this.#when?.(record)
+		discard(answer)
+		return answer === true
 	}
 
 	#keep(draft: BlackBoxLine | undefined, draftBytes: number): void {

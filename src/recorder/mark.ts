@@ -1,17 +1,30 @@
-/** What the records say that sessions leave in a chain. */
+/**
+ * What the records say that sessions leave in a chain. Anyone may have written them, with an import for instance: a record is a mark only
+ * where each field of the mark has its type.
+ */
 import type { LogRecord } from '../record.ts'
-import type { Checkpoint, CheckpointMark, SessionMark } from './session.ts'
+import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark, type SessionMark } from './session.ts'
+
+type Raw = { readonly [Name in keyof CheckpointMark | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 
 /** What a mark carries; undefined for a record that somebody else wrote under its kind. */
-export function markOf<M>({ data }: LogRecord, key: keyof M & string): M | undefined {
-	if (typeof data !== 'object' || data === null) return undefined
-	return typeof (data as Readonly<Record<string, unknown>>)[key] === 'string' ? (data as M) : undefined
+export function markOf(record: LogRecord): SessionMark | CheckpointMark | undefined {
+	return record.kind === CHECKPOINT_KIND ? checkpointMarkOf(record) : sessionMarkOf(record)
 }
 
-/** Whether a mark says where in its session it stands. */
-export function isPlaced(mark: SessionMark | CheckpointMark): boolean {
-	const index: unknown = indexIn(mark)
-	return Number.isSafeInteger(index) && (index as number) >= 0
+export function checkpointMarkOf({ data }: LogRecord): CheckpointMark | undefined {
+	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
+	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined
+	if (!(typeof label === 'string' || label === null) || !isIndex(eventIndex)) return undefined
+	return { recorder, session, id, label, eventIndex, state }
+}
+
+function sessionMarkOf({ data }: LogRecord): SessionMark | undefined {
+	const { recorder, session, action, firstIndex, nextIndex } = (data ?? {}) as Raw
+	if (typeof recorder !== 'string' || typeof session !== 'string') return undefined
+	if (action === 'start' && isIndex(firstIndex)) return { recorder, session, action, firstIndex }
+	if (action === 'stop' && isIndex(nextIndex)) return { recorder, session, action, nextIndex }
+	return undefined
 }
 
 /** Of the event behind a mark. */
@@ -23,4 +36,8 @@ export function indexIn(mark: SessionMark | CheckpointMark): number {
 export function checkpointOf<S>({ seq, tsMs }: LogRecord, mark: CheckpointMark): Checkpoint<S> {
 	const { id, label, eventIndex, state } = mark
 	return { id, label: label ?? undefined, state: state as S, eventIndex, tsMs, seq }
+}
+
+function isIndex(value: unknown): value is number {
+	return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -5,7 +5,7 @@ import { MeshChainError } from '../errors.ts'
 import { checkLoop, type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../options.ts'
 import { isOwnKind, type LogRecord, show } from '../record.ts'
-import { markOf } from './mark.ts'
+import { checkpointMarkOf } from './mark.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
@@ -250,7 +250,7 @@ export class Recorder {
 
 /** The state as it was published: what a transform took out is in no memory either. */
 function stateOf(record: LogRecord): unknown {
-	const mark = markOf<CheckpointMark>(record, 'id')
+	const mark = checkpointMarkOf(record)
 	return mark === undefined ? record.data : mark.state
 }
 

@@ -5,7 +5,7 @@ import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../errors.ts'
 import { checkText, checkWholeNumber, invalidOption } from '../options.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
-import { checkpointOf, indexIn, isPlaced, markOf } from './mark.ts'
+import { checkpointMarkOf, checkpointOf, indexIn, markOf } from './mark.ts'
 import { MarkWalk } from './mark-walk.ts'
 import { Places } from './places.ts'
 import {
@@ -50,8 +50,8 @@ async function* marksIn(
 	chain: Chain,
 ): AsyncGenerator<{ readonly record: LogRecord; readonly mark: SessionMark | CheckpointMark }> {
 	for await (const record of chain.records({ kind: [SESSION_KIND, CHECKPOINT_KIND], gaps: 'skip' })) {
-		const mark = markOf<SessionMark | CheckpointMark>(record, 'session')
-		if (mark !== undefined && isPlaced(mark)) yield { record, mark }
+		const mark = markOf(record)
+		if (mark !== undefined) yield { record, mark }
 	}
 }
 
@@ -102,7 +102,7 @@ export class ChainSession {
 		const checkpoints: Checkpoint[] = []
 		const { startSeq: fromSeq, endSeq: toSeq } = this.info
 		for await (const record of this.#chain.records({ kind: CHECKPOINT_KIND, fromSeq, toSeq, gaps: 'skip' })) {
-			const mark = markOf<CheckpointMark>(record, 'id')
+			const mark = checkpointMarkOf(record)
 			if (mark?.session === this.info.id && record.origin === undefined)
 				checkpoints.push(checkpointOf(record, mark))
 		}
@@ -240,8 +240,9 @@ export class ChainSession {
 				)
 				continue
 			}
-			const mark = markOf<SessionMark | CheckpointMark>(record, 'session')
-			const isOurs = mark?.session === id && isPlaced(mark) && record.origin === undefined
+			const isMark = record.kind === SESSION_KIND || record.kind === CHECKPOINT_KIND
+			const mark = isMark ? markOf(record) : undefined
+			const isOurs = mark?.session === id && record.origin === undefined
 			places.addOwn(record.seq, isOurs ? indexIn(mark) : undefined)
 		}
 		return places

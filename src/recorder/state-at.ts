@@ -1,14 +1,14 @@
 /** The state of an application at any moment of its history. */
 
-import { isThenable } from '../appender.ts'
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
+import { isThenable, settle } from '../foreign.ts'
 import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../options.ts'
 import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
-import { checkpointOf, markOf } from './mark.ts'
-import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark } from './session.ts'
+import { checkpointMarkOf, checkpointOf } from './mark.ts'
+import { CHECKPOINT_KIND, type Checkpoint } from './session.ts'
 
 /** A record; a time: then the last record by `seq` that is there and not later; or a checkpoint: the newest one of that id. */
 export type Moment = { readonly seq: number } | { readonly tsMs: number } | { readonly checkpoint: string }
@@ -61,7 +61,7 @@ export async function stateAt<S>(
 		for (const record of batch) {
 			if (isGap(record) || isOwnKind(record.kind)) continue
 			const next = fold(state, record)
-			state = isThenable(next) ? await next : next
+			state = isThenable(next) ? ((await settle(next)) as S) : next
 		}
 	}
 	return state
@@ -99,7 +99,7 @@ async function checkpointBefore(
 	isWanted: StateOptions['checkpoint'],
 ): Promise<Checkpoint | undefined> {
 	for await (const record of chain.records({ kind: CHECKPOINT_KIND, toSeq, reverse: true, gaps: 'skip' })) {
-		const mark = markOf<CheckpointMark>(record, 'id')
+		const mark = checkpointMarkOf(record)
 		if (mark === undefined || record.origin !== undefined) continue
 		const checkpoint = checkpointOf(record, mark)
 		if (isWanted?.(checkpoint) ?? true) return checkpoint

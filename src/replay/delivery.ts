@@ -1,10 +1,11 @@
 /** Hands one record after the other to a target: tries again, gives up, and knows when the target is gone. */
-import { isThenable } from '../appender.ts'
+import { isRetryable } from '../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
+import { attempt, codeOf, discard, follow, isInstance, isThenable, propertyOf } from '../foreign.ts'
 import type { LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
-import type { ReplayTarget } from './target.ts'
+import type { ReplayTarget, Unkept } from './target.ts'
 
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 5000
@@ -67,7 +68,7 @@ export class Delivery {
 
 	/** What the target could not keep has not arrived. Returns the seq of the first of it, where that is known. */
 	#takeBack(): number | undefined {
-		const unkept = this.#target.unkept?.()
+		const unkept = attempt(() => unkeptOf(this.#target.unkept?.()), undefined)
 		this.unkeptFrom = unkept === undefined ? 'first' : unkept.seq
 		this.counts.replayed -= unkept?.records ?? 0
 		this.counts.failed += unkept?.records ?? 0
@@ -116,8 +117,7 @@ export class Delivery {
 	}
 
 	#noteError(seq: number | undefined, thrown: unknown): void {
-		const code = (thrown as { code?: unknown } | null | undefined)?.code
-		this.firstError ??= { seq, code: typeof code === 'string' ? code : undefined, message: messageOf(thrown) }
+		this.firstError ??= { seq, code: codeOf(thrown), message: messageOf(thrown) }
 	}
 
 	#answer(result: unknown): Promise<unknown> {
@@ -125,10 +125,12 @@ export class Delivery {
 		return new Promise((resolve, reject) => {
 			const cancel = this.#atTheLatest(clock.now() + timeoutMs, () => {
 				this.#timeoutsInRow++
-				const name = this.#target.name ?? 'the target'
-				reject(new MeshChainError('TARGET_TIMEOUT', `${name} did not answer within ${timeoutMs} ms`))
+				const name = propertyOf(this.#target, 'name')
+				const text = `${typeof name === 'string' ? name : 'the target'} did not answer within ${timeoutMs} ms`
+				reject(new MeshChainError('TARGET_TIMEOUT', text))
 			})
-			Promise.resolve(result).then(
+			follow(
+				result,
 				(value) => {
 					cancel()
 					resolve(value)
@@ -169,9 +171,19 @@ export class Delivery {
 
 /** An appender that would take the record at another time fails as a whole: what is wrong with a record is not retryable. */
 function isFailing(thrown: unknown): boolean {
-	return thrown instanceof LogAppendError && thrown.retryable
+	return isInstance(thrown, LogAppendError) && isRetryable(thrown)
 }
 
 function isGoneError(thrown: unknown): boolean {
-	return thrown instanceof MeshChainError && thrown.code === 'TARGET_GONE'
+	return isInstance(thrown, MeshChainError) && codeOf(thrown) === 'TARGET_GONE'
+}
+
+/** What a target says of itself, where it can be true. */
+function unkeptOf(unkept: Unkept | undefined): Unkept | undefined {
+	if (unkept === undefined) return undefined
+	discard(unkept)
+	const { records, seq } = unkept
+	const isSound =
+		Number.isSafeInteger(records) && records >= 0 && (seq === undefined || Number.isSafeInteger(seq))
+	return isSound ? { records, seq } : undefined
 }

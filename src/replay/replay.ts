@@ -5,7 +5,9 @@
 import pLimit from 'p-limit'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
+import { type Outcome, within } from '../foreign.ts'
 import type { LogRecord } from '../record.ts'
+import { warn } from '../report.ts'
 import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
 import { type ReplayOptions, type ResolvedReplayOptions, resolveReplayOptions } from './replay-options.ts'
@@ -148,9 +150,8 @@ class Replay {
 			}
 		} finally {
 			// Whoever waits for more may wait for ever: it is told, not waited for.
-			const returned = batches.return(undefined)
-			if (this.#aborted) returned.catch(() => {})
-			else await returned
+			const returned = within(batches.return(undefined), this.#options.timeoutMs)
+			if (!this.#aborted) tellEnd(await returned, this.#options.timeoutMs)
 		}
 	}
 
@@ -201,6 +202,13 @@ class Replay {
 		if (this.#hasError && this.#options.stopOnError) return 'error'
 		return this.#aborted ? 'aborted' : 'end'
 	}
+}
+
+/** @throws {unknown} what the source throws as it is told that no more is wanted. */
+function tellEnd(returned: Outcome<unknown>, timeoutMs: number): void {
+	if (returned.is === 'rejected') throw returned.thrown
+	if (returned.is === 'late')
+		warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms: it is left to itself`)
 }
 
 /** Where the records of a dry run go. */

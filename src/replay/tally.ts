@@ -1,5 +1,7 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+import { discard, messageOf } from '../foreign.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
+import { warn } from '../report.ts'
 import type { ReplayClock } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Pacer } from './pacer.ts'
@@ -27,6 +29,7 @@ export class Tally {
 	#last: LogRecord | undefined
 	#nextSeq: number | undefined
 	#toldMs: number
+	#saidFailing = false
 	/** Records that were begun. */
 	taken = 0
 
@@ -47,7 +50,7 @@ export class Tally {
 		// Those of merged chains, which have an origin, among them.
 		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
-			this.#gaps.records += (record.data as Partial<GapData> | undefined)?.count ?? 0
+			this.#gaps.records += gapDataOf(record.data)?.count ?? 0
 			if (!this.#options.keepsGaps) return undefined
 		}
 		if (record.origin !== undefined) return record
@@ -84,7 +87,12 @@ export class Tally {
 	#tell({ seq, tsMs }: LogRecord, more: Pick<ReplayProgress, 'waitsFor'> = {}): void {
 		this.#toldMs = this.#options.clock.now()
 		const { replayed, failed } = this.#delivery.counts
-		this.#options.onProgress?.({ replayed, failed, seq, tsMs, ...more })
+		try {
+			discard(this.#options.onProgress?.({ replayed, failed, seq, tsMs, ...more }))
+		} catch (thrown) {
+			if (!this.#saidFailing) warn('HOOK_FAILED', `onProgress of a replay failed: ${messageOf(thrown)}`)
+			this.#saidFailing = true
+		}
 	}
 
 	end(record: LogRecord): void {

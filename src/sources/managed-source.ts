@@ -2,6 +2,7 @@
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
 import { messageOf } from '../errors.ts'
+import { attempt, settle } from '../foreign.ts'
 import { FIELD_RETRY_MS_MAX } from '../limits.ts'
 import { show } from '../record.ts'
 import { warn } from '../report.ts'
@@ -41,6 +42,7 @@ export interface Pipeline {
 	readonly clock: () => number
 	readonly reads: LimitFunction
 	readonly connectTimeoutMs: number
+	readonly closeTimeoutMs: number
 	readonly retryMs: number
 	readonly drop: DropPolicy
 	/** Something is in the queue. */
@@ -53,6 +55,19 @@ export interface Pipeline {
 const ROW_BYTES = 24
 /** What stands for something that is no sample: it has no value. */
 const NOTHING: Sample = Object.freeze({ value: undefined })
+
+interface ReadSample {
+	readonly value: unknown
+	readonly tsMs?: number | undefined
+}
+
+/** Reads a sample once. One that cannot be read has no value: it is garbage, and its source, which is in the middle of pushing, does not hear of it. */
+function sampleFrom(sample: Sample | null | undefined): ReadSample {
+	return attempt<ReadSample>(() => {
+		const { value, tsMs }: { value: unknown; tsMs?: number | undefined } = sample ?? NOTHING
+		return { value, tsMs }
+	}, NOTHING)
+}
 
 export class ManagedSource {
 	readonly name: string
@@ -175,7 +190,7 @@ export class ManagedSource {
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
 		// It may throw at once, or reject.
-		void (async () => this.#source?.end?.())().catch(failed)
+		void (async () => settle(this.#source?.end?.()))().catch(failed)
 	}
 
 	/** @param seconds since the last measurement. */
@@ -214,15 +229,15 @@ export class ManagedSource {
 	}
 
 	#monitor(source: Source): MonitorTask {
-		const { retryMs, connectTimeoutMs } = this.#pipeline
 		const run = (sink: SampleSink) => source.monitor!(sink)
 		const events = {
 			push: (sample: Sample) => this.#push(sample),
 			put: (sample: Sample, signal: AbortSignal) => this.#put(sample, signal),
 			lost: (cause: unknown) => this.#lost(cause),
 			failed: (cause: unknown) => this.#lost(cause),
+			abandoned: (ms: number) => this.#abandoned(ms),
 		}
-		return new MonitorTask(run, events, new Backoff(retryMs), connectTimeoutMs)
+		return new MonitorTask(run, events, new Backoff(this.#pipeline.retryMs), this.#pipeline)
 	}
 
 	#scan(source: Source, periodMs: number): ScanTask {
@@ -244,11 +259,9 @@ export class ManagedSource {
 		if (monitorField === undefined) return
 		const run = (sink: SampleSink) => monitorField.call(this.#source, name, sink)
 		const failed = (cause: unknown) => this.#failed(`field ${name}: ${messageOf(cause)}`)
-		const { retryMs, connectTimeoutMs } = this.#pipeline
-		this.#fields.set(
-			name,
-			new FieldMonitor({ source: this.name, name, run, failed, retryMs, connectTimeoutMs }),
-		)
+		const abandoned = (ms: number) => this.#abandoned(ms)
+		const pipeline = this.#pipeline
+		this.#fields.set(name, new FieldMonitor({ source: this.name, name, run, failed, abandoned, pipeline }))
 	}
 
 	#push(sample: Sample): void {
@@ -290,7 +303,7 @@ export class ManagedSource {
 
 	/** Counts a sample and checks it; undefined when it is dropped. */
 	#receive(sample: Sample | null | undefined): Received | undefined {
-		const { value, tsMs } = sample ?? NOTHING
+		const { value, tsMs } = sampleFrom(sample)
 		const { counts } = this
 		const nowMs = this.#pipeline.clock()
 		counts.received++
@@ -334,6 +347,10 @@ export class ManagedSource {
 		return bytes
 	}
 
+	#abandoned(ms: number): void {
+		this.#failed(`it was told to end and has not within ${ms} ms: it is left to itself`)
+	}
+
 	#failed(error: string): void {
 		this.counts.transientErrors++
 		this.counts.lastError = error
@@ -369,14 +386,15 @@ class FieldMonitor {
 		readonly name: string
 		readonly run: (sink: SampleSink) => Promise<void>
 		readonly failed: (cause: unknown) => void
-		readonly retryMs: number
-		readonly connectTimeoutMs: number
+		readonly abandoned: (ms: number) => void
+		readonly pipeline: Pipeline
 	}) {
-		const { source, name, run, failed, retryMs, connectTimeoutMs } = options
+		const { source, name, run, failed, abandoned, pipeline } = options
+		const { retryMs } = pipeline
 		const backoff = new Backoff(retryMs, Math.max(retryMs, FIELD_RETRY_MS_MAX))
 		let isTold = false
 		const take = (sample: Sample | null | undefined) => {
-			const { value, bytes } = canonicalise(sample?.value)
+			const { value, bytes } = canonicalise(sampleFrom(sample).value)
 			this.value = value
 			this.bytes = bytes
 			this.hasValue = true
@@ -387,6 +405,7 @@ class FieldMonitor {
 			push: take,
 			put: (sample: Sample) => void take(sample),
 			lost: failed,
+			abandoned,
 			failed: (cause: unknown, waitMs: number) => {
 				failed(cause)
 				if (isTold || !backoff.isAtMax(waitMs)) return
@@ -395,7 +414,7 @@ class FieldMonitor {
 				warn('FIELD_FAILING', text)
 			},
 		}
-		this.#task = new MonitorTask(run, events, backoff, connectTimeoutMs)
+		this.#task = new MonitorTask(run, events, backoff, pipeline)
 	}
 
 	stop(): Promise<void> {

@@ -4,6 +4,7 @@ import {
 	CONNECT_TIMEOUT_MS_DEFAULT,
 	QUEUE_BYTES_DEFAULT,
 	QUEUE_SAMPLES_DEFAULT,
+	SOURCE_CLOSE_TIMEOUT_MS_DEFAULT,
 	SOURCE_RETRY_MS_DEFAULT,
 } from '../limits.ts'
 import {
@@ -16,6 +17,7 @@ import {
 	checkWord,
 	ifGiven,
 } from '../options.ts'
+import { toldClock } from '../report.ts'
 import type { DropPolicy } from './managed-source.ts'
 import { Policies, type SourcePolicy } from './policies.ts'
 
@@ -40,13 +42,18 @@ export interface SourceManagerOptions {
 	readonly flushIntervalMs?: number
 	/** How often the counters go to the registry, and after a kill the most that they are behind. Default 10,000 ms. */
 	readonly saveMs?: number
-	/** How long a source may take to subscribe, or to answer. Default 10,000 ms. */
+	/** How long a source may take to subscribe or to answer, and `create` to make one. Default 10,000 ms. */
 	readonly connectTimeoutMs?: number
 	/** When a source that failed is tried again; for extra fields the first wait, doubling up to a minute. Default 5,000 ms. */
 	readonly retryMs?: number
 	/** Scans under way at once; others wait. Default 1,000. */
 	readonly concurrency?: number
-	/** Default `Date.now`. */
+	/**
+	 * How long a source that was told to end is waited for, and how long `close` waits for an appender that is behind. A source that takes longer is left to itself:
+	 * nothing of it is taken any more, and its `lastError` says so. Default 5,000 ms.
+	 */
+	readonly closeTimeoutMs?: number
+	/** Default `Date.now`, which also stands in, told once, when this throws or gives no time. */
 	readonly clock?: () => number
 	readonly fs?: FileSystem
 }
@@ -62,6 +69,7 @@ export interface ResolvedManagerOptions {
 	readonly connectTimeoutMs: number
 	readonly retryMs: number
 	readonly concurrency: number
+	readonly closeTimeoutMs: number
 	readonly clock: () => number
 	readonly fs: FileSystem | undefined
 }
@@ -77,6 +85,7 @@ const NAMES = [
 	'connectTimeoutMs',
 	'retryMs',
 	'concurrency',
+	'closeTimeoutMs',
 	'clock',
 	'fs',
 ] as const
@@ -98,7 +107,8 @@ export function resolveManagerOptions(options: SourceManagerOptions): ResolvedMa
 		connectTimeoutMs: checkTimerMs('connectTimeoutMs', connectTimeoutMs),
 		retryMs: checkTimerMs('retryMs', retryMs),
 		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1000, 1),
-		clock: checkFunction('clock', clock),
+		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? SOURCE_CLOSE_TIMEOUT_MS_DEFAULT),
+		clock: toldClock('the clock of a SourceManager', checkFunction('clock', clock)),
 		fs: ifGiven('fs', fs, checkFileSystem),
 	}
 }

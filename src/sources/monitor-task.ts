@@ -1,10 +1,8 @@
 /** Keeps one subscription of a source alive: subscribes, and when it fails or ends, once more after a while. */
+import { settle, within } from '../foreign.ts'
 import type { Backoff } from './backoff.ts'
 import type { Sample, SampleSink } from './source.ts'
-import { settledWithin, wait } from './wait.ts'
-
-/** How long a source that was told to end may take; then it is left to itself, and nothing of it is taken any more. */
-const STOP_MS = 5000
+import { wait } from './wait.ts'
 
 /** Attempts that are over and have not settled: with so many, none is begun before one of them settles. */
 const HANGING_MAX = 8
@@ -16,13 +14,20 @@ export interface MonitorEvents {
 	lost(cause: unknown): void
 	/** The subscription failed or ended; the next attempt comes after `waitMs`. */
 	failed(cause: unknown, waitMs: number): void
+	/** It was told to end and has not, for so long: it is left to itself. */
+	abandoned(ms: number): void
+}
+
+export interface MonitorBounds {
+	readonly connectTimeoutMs: number
+	readonly closeTimeoutMs: number
 }
 
 export class MonitorTask {
 	readonly #run: (sink: SampleSink) => Promise<void>
 	readonly #events: MonitorEvents
 	readonly #backoff: Backoff
-	readonly #connectTimeoutMs: number
+	readonly #bounds: MonitorBounds
 	readonly #stop = new AbortController()
 	readonly #done: Promise<void>
 	#unsettled = 0
@@ -31,25 +36,26 @@ export class MonitorTask {
 		run: (sink: SampleSink) => Promise<void>,
 		events: MonitorEvents,
 		backoff: Backoff,
-		connectTimeoutMs: number,
+		bounds: MonitorBounds,
 	) {
 		this.#run = run
 		this.#events = events
 		this.#backoff = backoff
-		this.#connectTimeoutMs = connectTimeoutMs
+		this.#bounds = bounds
 		this.#done = this.#keepOn()
 	}
 
 	/** From here on nothing is taken of the source any more. */
 	async stop(): Promise<void> {
 		this.#stop.abort()
-		await settledWithin(this.#done, STOP_MS)
+		const { closeTimeoutMs } = this.#bounds
+		if ((await within(this.#done, closeTimeoutMs)).is === 'late') this.#events.abandoned(closeTimeoutMs)
 	}
 
 	async #keepOn(): Promise<void> {
 		const { signal } = this.#stop
 		while (!signal.aborted) {
-			const cause = await this.#attempt()
+			const { cause } = await this.#attempt()
 			if (signal.aborted) return
 			const waitMs = this.#backoff.next()
 			this.#events.failed(cause, waitMs)
@@ -57,20 +63,21 @@ export class MonitorTask {
 		}
 	}
 
-	/** Resolves with why it is over; never rejects. */
-	async #attempt(): Promise<unknown> {
+	/** Resolves with why it is over; never rejects. The cause may be a thenable, which must not be waited for. */
+	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {
-			return new Error(`${HANGING_MAX} attempts have not ended; there is no other before one of them does`)
+			const text = `${HANGING_MAX} attempts have not ended; there is no other before one of them does`
+			return { cause: new Error(text) }
 		}
-		const attempt = new Attempt(this.#events, this.#connectTimeoutMs)
+		const attempt = new Attempt(this.#events, this.#bounds.connectTimeoutMs)
 		const stop = () => attempt.abort()
 		this.#stop.signal.addEventListener('abort', stop)
 		try {
 			const ended = this.#begin(attempt)
 			await Promise.race([ended, attempt.timedOut])
-			return new Error('the source ended')
-		} catch (error) {
-			return error
+			return { cause: new Error('the source ended') }
+		} catch (cause) {
+			return { cause }
 		} finally {
 			attempt.end()
 			this.#stop.signal.removeEventListener('abort', stop)
@@ -81,7 +88,7 @@ export class MonitorTask {
 	async #begin(attempt: Attempt): Promise<void> {
 		this.#unsettled++
 		try {
-			await this.#run(attempt)
+			await settle(this.#run(attempt))
 		} finally {
 			this.#unsettled--
 		}

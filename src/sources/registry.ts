@@ -9,6 +9,7 @@ import { openChain } from '../chain/read/open-chain.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import type { FileSystem } from '../file-system.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
+import { gapDataOf } from '../record.ts'
 import { entryFrom, type SourceEntry } from './entry.ts'
 import { modeText } from './source.ts'
 
@@ -84,8 +85,8 @@ async function firstNeeded(chain: Chain): Promise<number> {
 
 /** What retention took is in newer records. */
 function countMissing(data: unknown): number {
-	const { cause, count } = (data ?? {}) as { readonly cause?: string; readonly count?: number }
-	return cause === 'retained' ? 0 : (count ?? 0)
+	const gap = gapDataOf(data)
+	return gap === undefined || gap.cause === 'retained' ? 0 : gap.count
 }
 
 export class Registry {

@@ -75,6 +75,6 @@ function classOf(value: object): string | undefined {
 	// A proxy may throw at whoever looks at it.
 	if (types.isProxy(value)) return 'object'
 	if (Array.isArray(value)) return 'array'
-	if (value instanceof Date) return 'date'
-	return value instanceof Uint8Array ? 'bytes' : 'object'
+	if (types.isDate(value)) return 'date'
+	return types.isUint8Array(value) ? 'bytes' : 'object'
 }

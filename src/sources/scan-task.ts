@@ -1,5 +1,6 @@
 /** Asks a source once in a period. The periods are counted from one anchor, so that they do not drift. */
 import type { LimitFunction } from 'p-limit'
+import { settle } from '../foreign.ts'
 import { TIMER_MS_MAX } from '../limits.ts'
 
 /** Reads that were given up and have not ended: a source with so many is not asked again until one of them ends. */
@@ -112,7 +113,7 @@ export class ScanTask {
 				if (isHanging) this.#hanging--
 			}
 			// A source may throw at once.
-			const reading = (async () => this.#events.read(signal))()
+			const reading = (async () => settle(this.#events.read(signal)))()
 			void reading.then(resolve, reject).then(ended)
 		})
 	}

@@ -8,6 +8,7 @@ import { checkFunction, checkName } from '../options.ts'
 import { show } from '../record.ts'
 import { warn } from '../report.ts'
 import { type ArchiveOptions, checkArchiveOptions, checkFields } from './archive-options.ts'
+import { type CreateSource, createWithin } from './create-source.ts'
 import { type LiveValue, newEntry, type SourceEntry, type SourceState } from './entry.ts'
 import { ManagedSource, type Pipeline, type QueuedSample } from './managed-source.ts'
 import {
@@ -21,8 +22,6 @@ import { SampleWriter } from './sample-writer.ts'
 import { checkSampleMode, checkSource, type SampleMode, type Source } from './source.ts'
 import { reportOf, type SourceReport } from './source-report.ts'
 
-/** How long `close` waits for an appender that is behind; then the rest is handed over all the same. */
-const DRAIN_MS = 5000
 /** Entries that go to the registry before others get their turn. */
 const SAVED_AT_ONCE = 64
 
@@ -33,9 +32,6 @@ export interface SourceStatus extends SourceEntry {
 	/** Why it does not run although it is active; null where it does. */
 	readonly failure: string | null
 }
-
-/** Makes a source anew after a restart; whatever it throws is kept with that source, and the others go on. */
-export type CreateSource = (entry: SourceEntry) => Source | Promise<Source>
 
 /**
  * Archives what many sources produce: each sample becomes a record of the loop, of kind `sample`, with the source's name as `daemonId` and the
@@ -159,7 +155,7 @@ export class SourceManager implements AsyncDisposable {
 		return this.#change(name, async (managed) => {
 			if (managed.isRunning) return
 			const entry = managed.toEntry()
-			const source = given ?? managed.source ?? (await this.#create?.(entry))
+			const source = given ?? managed.source ?? (await this.#createAgain(entry))
 			if (source === undefined) {
 				const text = `${show(entry.name)} is known from the registry only: resume(name, source), or restore(create) first`
 				throw new MeshChainError('SOURCE_UNAVAILABLE', text)
@@ -264,7 +260,7 @@ export class SourceManager implements AsyncDisposable {
 		await this.#ready.catch(() => {})
 		this.#measureRates()
 		await Promise.all([...this.#sources.values()].map((source) => source.end()))
-		await this.#writer.close(DRAIN_MS)
+		await this.#writer.close(this.#options.closeTimeoutMs)
 		this.#undoExit()
 		for (const source of this.#sources.values()) this.#keep(source)
 		await this.#registry.close()
@@ -355,13 +351,18 @@ export class SourceManager implements AsyncDisposable {
 		try {
 			await this.#exclusively(managed.name, async () => {
 				if (!this.#isDue(managed)) return
-				this.#start(managed, await create(managed.toEntry()))
+				this.#start(managed, await createWithin(create, managed.toEntry(), this.#options.connectTimeoutMs))
 				isStarted = true
 			})
 		} catch (error) {
 			managed.failure = messageOf(error)
 		}
 		return isStarted
+	}
+
+	async #createAgain(entry: SourceEntry): Promise<Source | undefined> {
+		if (this.#create === undefined) return undefined
+		return createWithin(this.#create, entry, this.#options.connectTimeoutMs)
 	}
 
 	#isDue(managed: ManagedSource): boolean {

@@ -21,11 +21,3 @@ export function aborted(signal: AbortSignal): Promise<void> {
 		else signal.addEventListener('abort', () => resolve(), { once: true })
 	})
 }
-
-/** Resolves when the promise has settled, at the latest after so many milliseconds. */
-export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
-	const over = new AbortController()
-	const end = () => over.abort()
-	promise.then(end, end)
-	await wait(ms, over.signal)
-}

@@ -5,6 +5,7 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { stateText } from '../../src/cli/info.ts'
+import { printable } from '../../src/cli/printable.ts'
 import { consume } from '../../src/consume/consume.ts'
 import { nodeFileSystem } from '../../src/file-system.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
@@ -12,7 +13,7 @@ import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-const plain = (_colour: string, text: string) => text
+const plain = (_style: string, text: unknown) => printable(text)
 
 async function grow(appender: FileChainAppender, count: number): Promise<void> {
 	for (let left = count; left > 0; left--) {
@@ -113,7 +114,7 @@ test('a close that could not write is told by its own code, and by info and veri
 	const info = await chain.info()
 	await chain.close()
 	expect(info).toMatchObject({ state: 'crashed', lastSeq: 2, unwritten: 7 })
-	expect(stateText(info, plain)).toMatch(/close of its last writer failed, and gave up 7 records/)
+	expect(String(stateText(info, plain))).toMatch(/close of its last writer failed, and gave up 7 records/)
 	const { findings } = await verifyChain(path, { fs })
 	expect(findings).toMatchObject([{ kind: 'notClosed', message: /its close failed/ }])
 	const next = new FileChainAppender(path, { fs })

@@ -1,5 +1,8 @@
+import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
+import { printable } from '../../src/cli/printable.ts'
 import { table } from '../../src/cli/table.ts'
+import { paintFor, type Terminal } from '../../src/cli/terminal.ts'
 
 interface Row {
 	readonly name: string
@@ -18,15 +21,16 @@ const ROWS = [
 ]
 
 test('columns are as wide as their widest cell, empty ones are left out, and nothing trails', () => {
-	expect(table(COLUMNS, ROWS, (_style, text) => text)).toBe(
+	expect(String(table(COLUMNS, ROWS, (_style, value) => printable(value)))).toBe(
 		['name       n  last', 'a          1  x', 'grün 🙂  1000', ''].join('\n'),
 	)
 })
 
-test('colour takes no room', () => {
-	const [plain, painted] = [(text: string) => text, (text: string) => `<${text}>`].map((paint) =>
-		table(COLUMNS, ROWS, (_style, text) => paint(text)),
-	)
-	expect(painted).toContain('<a>          1  x\n')
-	expect(painted?.replaceAll(/[<>]/g, '')).toBe(plain)
+test('colour takes no room, and what is escaped takes the room of what is shown', () => {
+	const rows = [...ROWS, { name: '\u001b[31m\u202e', n: 2 }]
+	const plain = String(table(COLUMNS, rows, (_style, value) => printable(value)))
+	const colored = String(table(COLUMNS, rows, paintFor('always', {} as Terminal)))
+	expect(colored).toContain(`\u001b[31ma\u001b[39m${' '.repeat(18)}1  x\n`)
+	expect(plain).toContain('\\x1b[31m\\u202e     2\n')
+	expect(stripVTControlCharacters(colored)).toBe(plain)
 })

@@ -140,7 +140,7 @@ describe('a listener that publishes', () => {
 	test('without end is cut: the records are kept, counted and reported, and said once', () => {
 		const said = warnings()
 		const cut = reports('recursion-cut')
-		const loop = new MeshLoop()
+		const loop = new MeshLoop(undefined, { nestedDepthMax: 32 })
 		loop.on('log', () => void loop.info('again'))
 		loop.info('start')
 		const { published, recursionCut } = loop.stats()
@@ -148,10 +148,81 @@ describe('a listener that publishes', () => {
 		loop.info('start')
 		expect(loop.stats().recursionCut).toBe(2)
 		expect(cut).toHaveLength(2)
+		expect(cut[0]).toMatchObject({ source: loop, record: { seq: 34 }, bound: 'nestedDepthMax' })
 		expect(said).toEqual(['RECURSION_CUT'])
 	})
 
-	test('more and more is cut before memory is: at most 65,536 nested deliveries a publish', () => {
+	test.each([1, 31, 32, 33, 100, 2_048, 5_000, 10_000])(
+		'%i records deep, one from the other, and then ends: every one is delivered',
+		(depth) => {
+			const loop = new MeshLoop(new BufferingAppender())
+			const heard: number[] = []
+			loop.on('step', ({ data }) => {
+				const { left } = data as { left: number }
+				heard.push(left)
+				if (left > 0) loop.emit('step', { left: left - 1 })
+			})
+			loop.emit('step', { left: depth })
+			expect(heard).toEqual(Array.from({ length: depth + 1 }, (_, index) => depth - index))
+			expect(loop.stats()).toMatchObject({ published: depth + 1, recursionCut: 0 })
+		},
+	)
+
+	test('deeper than the bound loses exactly what is beyond it, and the next one has all of it again', () => {
+		warnings()
+		const appender = new BufferingAppender()
+		const loop = new MeshLoop(appender, { nestedDepthMax: 50 })
+		let heard = 0
+		loop.on('step', ({ data }) => {
+			heard++
+			if ((data as number) > 0) loop.emit('step', (data as number) - 1)
+		})
+		for (const [depth, steps, cut] of [
+			[50, 51, 0],
+			[51, 51, 1],
+			[80, 51, 2],
+			[50, 51, 2],
+		] as const) {
+			heard = 0
+			loop.emit('step', depth)
+			expect([heard, loop.stats().recursionCut]).toEqual([steps, cut])
+		}
+		expect(appender.captured()).toHaveLength(51 + 52 + 52 + 51)
+	})
+
+	test('a hundred thousand records deep needs no more stack than one', () => {
+		const deep = 100_000
+		const loop = new MeshLoop(undefined, { nestedDepthMax: deep, nestedDeliveriesMax: deep, ringCapacity: 8 })
+		let heard = 0
+		loop.on('step', ({ data }) => {
+			heard++
+			if ((data as number) > 0) loop.emit('step', (data as number) - 1)
+		})
+		loop.emit('step', deep)
+		expect([heard, loop.stats().recursionCut]).toEqual([deep + 1, 0])
+	})
+
+	test('says which bound was reached, and where it lies', () => {
+		const texts: string[] = []
+		vi.spyOn(process, 'emitWarning').mockImplementation(((text: string) => void texts.push(text)) as never)
+		for (const bounds of [{ nestedDepthMax: 3 }, { nestedDeliveriesMax: 7 }]) {
+			const loop = new MeshLoop(undefined, bounds)
+			loop.on('log', () => {
+				loop.info('again')
+				loop.info('and again')
+			})
+			loop.info('start')
+		}
+		vi.restoreAllMocks()
+		expect(texts).toEqual([
+			expect.stringMatching(/up to nestedDepthMax, 3: record \d+ \(log\) is kept, but no listener gets it/),
+			expect.stringMatching(
+				/up to nestedDeliveriesMax, 7: record \d+ \(log\) is kept, but no listener gets it/,
+			),
+		])
+	})
+
+	test('more and more is cut before memory is: at most 65,536 nested deliveries a publish unless told otherwise', () => {
 		warnings()
 		const loop = new MeshLoop()
 		let heard = 0

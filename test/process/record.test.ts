@@ -104,7 +104,7 @@ test('no byte is lost of whatever comes: binary, very long lines, no newline at 
 	expect(status).toBe(0)
 	expect(stdout.equals(input)).toBe(true)
 	expect(stderr).toMatch(
-		/lines recorded; [\d,]+ parts of lines above 64 KiB; [\d,]+ not UTF-8, kept as bytes/,
+		/lines recorded; [\d,]+ parts of lines that paused, or are above 64 KiB; [\d,]+ not UTF-8, kept as bytes/,
 	)
 	expect(rebuild(await read(path)).equals(input)).toBe(true)
 })
@@ -200,6 +200,64 @@ test('a line is in the file by the time it is passed on, not a turn later', asyn
 	child.stdin.end(lines)
 	const { status, stdout, stderr } = await ended
 	expect([status, stderr, stdout.toString()]).toEqual([0, '', lines])
+})
+
+test('a line that has not ended is passed on after a silence, and is in the chain by then', async () => {
+	const path = chainPath()
+	const { child, ended, passedOn } = start([path])
+	const pieces = ['whole\npassword: ', 'again', ': ', 'ü'.slice(0, 1), '\nnext\r', '\n', 'last']
+	let written = ''
+	for (const piece of pieces) {
+		child.stdin.write(piece)
+		written += piece
+		// The first half of a line end may wait for the second one.
+		await until(() => passedOn().toString() === written.replace(/\r$/, ''))
+		expect(
+			rebuild(await read(path))
+				.toString()
+				.replace(/[\r\n]+$/, ''),
+		).toBe(written.replace(/[\r\n]+$/, ''))
+	}
+	child.kill('SIGKILL')
+	await ended
+	const records = await read(path)
+	expect(records.map(({ message, data }) => [message, data])).toEqual([
+		['whole', undefined],
+		['password: ', { part: 1 }],
+		['again', { part: 2 }],
+		[': ', { part: 3 }],
+		['ü', { part: 4 }],
+		['', { part: 5, last: true }],
+		['next', { part: 1 }],
+		['', { part: 2, last: true, eol: '\r\n' }],
+		['last', { part: 1 }],
+	])
+	expect(rebuild(records).toString()).toBe(written)
+})
+
+test('half a character waits for its other half', async () => {
+	const path = chainPath()
+	const { child, ended, passedOn } = start([path])
+	const bytes = Buffer.from('name? 🙂')
+	child.stdin.write(bytes.subarray(0, -1))
+	await until(() => passedOn().toString() === 'name? ')
+	child.stdin.end(bytes.subarray(-1))
+	expect((await ended).stdout).toEqual(bytes)
+	expect((await read(path)).map(({ message }) => message)).toEqual(['name? ', '🙂'])
+})
+
+test.each([
+	['a line of JSON', []],
+	['a line that nobody sees', ['-q']],
+])('%s stays one record, however slowly it comes', async (name, options) => {
+	const path = chainPath()
+	const { child, ended } = start([path, ...options])
+	const line = name === 'a line of JSON' ? '{"level":"warn","message":"a message"}' : 'a message'
+	child.stdin.write(line.slice(0, 5))
+	await new Promise((resolve) => setTimeout(resolve, 500))
+	child.stdin.end(`${line.slice(5)}\n`)
+	expect((await ended).stdout.toString()).toBe(options.length === 0 ? `${line}\n` : '')
+	expect((await read(path)).map(({ message, data }) => [message, data])).toEqual([['a message', undefined]])
 })
 
 test('a reader that goes away ends it quietly, with what was read recorded', async () => {

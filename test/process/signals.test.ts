@@ -7,7 +7,7 @@ import { runModule, says, startModule } from '../support/process.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-const IMPORTS = `import { FileChainAppender, MeshLoop, closeOnSignal, recordCrashes } from './dist/index.js'
+const IMPORTS = `import { FileChainAppender, MeshLoop, TeeAppender, closeOnSignal, recordCrashes } from './dist/index.js'
 const path = process.argv[1]
 `
 
@@ -47,29 +47,15 @@ describe('closeOnSignal', () => {
 		},
 	)
 
-	test('leaves ending the process to others who listen, and does not listen any more', async () => {
-		const source = `${IMPORTS}
-const loop = new MeshLoop(new FileChainAppender(path))
-closeOnSignal(loop)
-process.on('SIGTERM', () => {
-	setTimeout(() => {
-		console.log(process.listenerCount('SIGTERM'), process.listenerCount('SIGINT'), loop.info('late') === undefined)
-		process.exit(7)
-	}, 200)
-})
-setInterval(() => {}, 1000)
-process.kill(process.pid, 'SIGTERM')
-`
-		const ended = await runModule(source, [join(temporaryFolder(), 'node.chain')])
-		expect(ended).toMatchObject({ status: 7, signal: null, stdout: '1 0 true\n' })
-	})
-
 	test('a second signal while an appender hangs ends the process at once', async () => {
 		const source = `${IMPORTS}
-const loop = new MeshLoop({ append() {}, close: () => new Promise(() => {}) })
+const close = () => {
+	console.log('still closing')
+	return new Promise(() => {})
+}
+const loop = new MeshLoop({ append() {}, close, closeTimeoutMs: 1e9 })
 closeOnSignal(loop)
 setInterval(() => {}, 1000)
-process.once('SIGTERM', () => setTimeout(() => console.log('still closing'), 100))
 console.log('ready')
 `
 		const child = startModule(source)
@@ -107,11 +93,167 @@ console.log(process.listenerCount('SIGTERM'), process.listenerCount('SIGINT'))
 
 	test('without a loop, or with something else, is refused', async () => {
 		const source = `${IMPORTS}
-for (const args of [[], [undefined], [{}]]) {
+const loop = new MeshLoop()
+for (const args of [[], [undefined], [{}], [{ before() {} }], [5, {}], [loop, { before: 5 }], [loop, { drainTimeoutMs: 0 }], [loop, { after() {} }]]) {
 	try { closeOnSignal(...args) } catch (error) { console.log(error.code) }
 }
 `
-		expect((await runModule(source)).stdout).toBe('INVALID_OPTION\n'.repeat(3))
+		expect((await runModule(source)).stdout).toBe('INVALID_OPTION\n'.repeat(8))
+	})
+})
+
+/** A service whose listeners of the signal, or whose `before`, take their time and speak meanwhile. */
+const DRAINING = `${IMPORTS}
+const loop = new MeshLoop(new FileChainAppender(path))
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+const drain = async () => {
+	loop.info('draining')
+	await wait(300)
+	loop.info('drained')
+}
+setInterval(() => {}, 1000)
+`
+const GO = `\nprocess.kill(process.pid, 'SIGTERM')\n`
+
+describe('closeOnSignal keeps what an application says while it drains', () => {
+	const OTHERS = `process.on('SIGTERM', async () => { await drain(); process.exit(7) })`
+	const ends = {
+		'listens itself and exits': [`closeOnSignal(loop)\n${OTHERS}`, 7, null, 'exited'],
+		'listened before': [`${OTHERS}\ncloseOnSignal(loop)`, 7, null, 'exited'],
+		'listens once': [`closeOnSignal(loop)\n${OTHERS.replace('.on(', '.once(')}`, 7, null, 'exited'],
+		'listened once before': [`${OTHERS.replace('.on(', '.once(')}\ncloseOnSignal(loop)`, 7, null, 'exited'],
+		'gives a promise': ['closeOnSignal(loop, { before: drain })', null, 'SIGTERM', 'closed'],
+		'gives a thenable that settles twice': [
+			'closeOnSignal(loop, { before: () => ({ then(done) { drain().then(() => { done(); done() }) } }) })',
+			null,
+			'SIGTERM',
+			'closed',
+		],
+		'exits within before': [
+			'closeOnSignal(loop, { before: async () => { await drain(); process.exit(9) } })',
+			9,
+			null,
+			'exited',
+		],
+		'speaks through the loop of another call': [
+			'closeOnSignal(loop)\ncloseOnSignal(new MeshLoop(), { before: drain })',
+			null,
+			'SIGTERM',
+			'closed',
+		],
+	} as const
+
+	test.each(Object.entries(ends))('that %s', async (_title, [source, status, signal, state]) => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const ended = await runModule(`${DRAINING}${source}${GO}`, [path])
+		expect([ended.status, ended.signal, ended.stderr]).toEqual([status, signal, ''])
+		expect(new Set(await messages(path))).toEqual(new Set(['draining', 'drained']))
+		await using chain = await openChain(path)
+		expect((await chain.info()).state).toBe(state)
+	})
+
+	test('that lets the process run out of work: closed, and the status is its own', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const source = `${DRAINING}
+const server = setInterval(() => {}, 1000)
+closeOnSignal(loop)
+process.on('SIGTERM', async () => { await drain(); process.exitCode = 5; clearInterval(server) })
+${GO}`.replace('setInterval(() => {}, 1000)\n', '')
+		const ended = await runModule(source, [path])
+		expect([ended.status, ended.signal, ended.stderr]).toEqual([5, null, ''])
+		expect(await messages(path)).toEqual(['draining', 'drained'])
+		await using chain = await openChain(path)
+		expect((await chain.info()).state).toBe('closed')
+	})
+
+	test('within a bound: listeners that never end are told of, and the loop is closed', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const source = `${DRAINING}
+closeOnSignal(loop, { drainTimeoutMs: 100 })
+process.on('SIGTERM', () => loop.info('never ending'))
+process.on('warning', ({ code }) => {
+	if (code !== 'MESH_CHAIN_DRAIN_TIMEOUT') return
+	loop.close().then(() => {
+		console.log(process.listenerCount('SIGTERM'), loop.info('late') === undefined)
+		process.exit(3)
+	})
+})
+${GO}`
+		const ended = await runModule(source, [path])
+		expect([ended.status, ended.stdout.slice(-7)]).toEqual([3, expect.stringMatching(/[12] true\n$/)])
+		expect(ended.stderr).toMatch(/MESH_CHAIN_DRAIN_TIMEOUT.* other listeners of SIGTERM .* within 100 ms/)
+		expect(await messages(path)).toEqual(['never ending'])
+	})
+
+	test.each([
+		['hangs', '() => new Promise(() => {})', /MESH_CHAIN_DRAIN_TIMEOUT.*before .* within 100 ms/],
+		['throws', "() => { throw new Error('mine') }", /MESH_CHAIN_BEFORE_CLOSE_FAILED.*mine/],
+		['rejects with a symbol', "() => Promise.reject(Symbol('odd'))", /MESH_CHAIN_BEFORE_CLOSE_FAILED.*odd/],
+		['resolves with itself', '() => ({ then(done) { done(this) } })', /MESH_CHAIN_BEFORE_CLOSE_FAILED/],
+	])('a before that %s ends all the same, by the signal', async (_title, before, said) => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const source = `${DRAINING}closeOnSignal(loop, { before: ${before}, drainTimeoutMs: 100 })\nloop.info('hello')${GO}`
+		const ended = await runModule(source, [path])
+		expect(ended.signal).toBe('SIGTERM')
+		expect(ended.stderr).toMatch(said)
+		expect(await messages(path)).toEqual(['hello'])
+	})
+
+	test('a second signal ends the wait for before, and the loop is closed', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const source = `${DRAINING}
+closeOnSignal(loop, { before: () => { console.log('begun'); return new Promise(() => {}) }, drainTimeoutMs: 1e9 })
+loop.info('hello')
+console.log('ready')
+`
+		const child = startModule(source, [path])
+		await says(child, 'ready')
+		const begun = says(child, 'begun')
+		child.kill('SIGINT')
+		await begun
+		child.kill('SIGINT')
+		expect(await endOf(child)).toEqual([null, 'SIGINT'])
+		await using chain = await openChain(path)
+		expect((await chain.info()).state).toBe('closed')
+	})
+
+	test('the first process of a container, which no signal ends, exits with the status of the signal', async () => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const source = `${DRAINING}
+closeOnSignal(loop)
+loop.info('hello')
+const { pid } = process
+Object.defineProperty(process, 'pid', { value: 1 })
+process.kill(pid, 'SIGTERM')
+`
+		expect((await runModule(source, [path])).status).toBe(143)
+		expect(await messages(path)).toEqual(['hello'])
+	})
+})
+
+describe('a signal ends the process although an appender hangs', () => {
+	const HANGS = {
+		'its append': '{ append: never }',
+		'its sync': '{ append() {}, sync: never }',
+		'its close': '{ append() {}, close: never }',
+		everything: '{ append: never, flush: never, sync: never, close: never }',
+	}
+	test.each(Object.entries(HANGS))('in %s, and its sibling is closed', async (_title, hanging) => {
+		const path = join(temporaryFolder(), 'node.chain')
+		const source = `${IMPORTS}
+const never = () => new Promise(() => {})
+const loop = new MeshLoop(new TeeAppender(new FileChainAppender(path), ${hanging}, { closeTimeoutMs: 300 }))
+closeOnSignal(loop)
+loop.info('hello')
+setInterval(() => {}, 1000)
+process.kill(process.pid, 'SIGTERM')
+`
+		const ended = await runModule(source, [path])
+		expect(ended.signal).toBe('SIGTERM')
+		expect(ended.stderr).toMatch(/MESH_CHAIN_CLOSE_FAILED.*appender 2/)
+		expect(await messages(path)).toEqual(['hello'])
+		await using chain = await openChain(path)
+		expect((await chain.info()).state).toBe('closed')
 	})
 })
 

@@ -209,7 +209,7 @@ describe('within a delivery', () => {
 
 	test('an event whose delivery was cut is in the session all the same', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-		const loop = new MeshLoop()
+		const loop = new MeshLoop(undefined, { nestedDepthMax: 32 })
 		const recorder = new Recorder(loop)
 		recorder.start()
 		loop.on('again', () => void loop.emit('again', 0))

@@ -199,6 +199,28 @@ describe('which sessions there are', () => {
 		expect([(await first.checkpoints()).length, await second.checkpoints()]).toEqual([1, []])
 	})
 
+	test('checkpoints of a session with a field of another type are none', async () => {
+		const path = newPath()
+		const appender = new FileChainAppender(path)
+		const mark = { recorder: 'r', session: 's', id: 'c', label: null, eventIndex: 0, state: 1 }
+		const values = ['\u001b', 1.5, -1, 2 ** 53, 1n, true, [], {}, new Date(0)]
+		let seq = 1
+		appender.append(
+			record(seq++, {
+				kind: '$session',
+				data: { recorder: 'r', session: 's', action: 'start', firstIndex: 0 },
+			}),
+		)
+		for (const name of ['id', 'label', 'eventIndex', 'session', 'recorder'])
+			for (const value of values.filter((each) => name === 'eventIndex' || typeof each !== 'string'))
+				appender.append(record(seq++, { kind: '$checkpoint', data: { ...mark, [name]: value } }))
+		appender.append(record(seq++, { kind: '$checkpoint', data: mark }))
+		await appender.close()
+		await using chain = await openChain(path)
+		const session = await openSession(chain, 's')
+		expect(await session.checkpoints()).toMatchObject([{ id: 'c', eventIndex: 0, seq: seq - 1 }])
+	})
+
 	test('marks that came from another chain, and records that only look like marks, are none', async () => {
 		const path = newPath()
 		const appender = new FileChainAppender(path)

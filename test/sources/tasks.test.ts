@@ -99,9 +99,11 @@ describe('a subscription', () => {
 			put: () => undefined,
 			lost: () => {},
 			failed: (cause: unknown) => failed.push((cause as Error).message),
+			abandoned: (ms: number) => failed.push(`abandoned after ${ms} ms`),
 		}
 		const run = () => new Promise<void>((resolve) => void ends.push(resolve))
-		const task = new MonitorTask(run, events, new Backoff(100), 50)
+		const bounds = { connectTimeoutMs: 50, closeTimeoutMs: 5_000 }
+		const task = new MonitorTask(run, events, new Backoff(100), bounds)
 		await pass(5_000)
 		expect([ends.length, failed.at(-1)]).toEqual([8, expect.stringMatching(/8 attempts have not ended/)])
 		ends[0]?.()

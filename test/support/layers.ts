@@ -23,6 +23,8 @@ const CHAIN_LAYERS: readonly (readonly string[])[] = [
 	['format'],
 	['.'],
 ]
+/** The only files that may know the streams of a terminal, and its control sequences. */
+const PRINTERS = ['cli/main.ts', 'cli/terminal.ts', 'cli/printable.ts']
 const FILE_LINES_MAX = 450
 
 export type SourceFiles = ReadonlyMap<string, string>
@@ -48,8 +50,12 @@ export function brokenRules(files: SourceFiles): string[] {
 		if (!path.startsWith('cli/') && path !== 'file-system.ts' && /from 'node:fs/.test(text)) {
 			broken.push(`${path} imports node:fs: the file system is behind file-system.ts`)
 		}
-		if (!path.startsWith('cli/') && /\bconsole\.\w+\(/.test(withoutComments(text)))
-			broken.push(`${path} prints`)
+		if (
+			!PRINTERS.includes(path) &&
+			/\bprocess\.(?:stdout|stderr)\.|\bconsole\.|\\x1b\[/.test(withoutComments(text))
+		)
+			broken.push(`${path} prints: what reaches a terminal is Printable, and goes through cli/terminal.ts`)
+		if (path !== 'report.ts' && /\bemitWarning\(/.test(text)) broken.push(`${path} warns: report.ts does`)
 		if (/(^|\/)index\.ts$/.test(path) && /^(?!export |\}|\t|\/\*\*|$)/m.test(text)) {
 			broken.push(`${path} defines something: entry files list names`)
 		}

@@ -235,7 +235,8 @@ class InfoWalk {
 		if (severity === 'loss') this.#recordsLost += gap.count
 		this.#gapCount++
 		this.#gapRecords += gap.count
-		this.#byCause[gap.cause] = (this.#byCause[gap.cause] ?? 0) + gap.count
+		const before = Object.hasOwn(this.#byCause, gap.cause) ? this.#byCause[gap.cause]! : 0
+		this.#byCause[gap.cause] = before + gap.count
 	}
 }
 

@@ -17,6 +17,7 @@ import {
 	systemCode,
 } from '../../file-system.ts'
 import { gapRecord, isGap, LOG_LEVELS, type LogRecord, show } from '../../record.ts'
+import { shellWord } from '../../shell.ts'
 import { bootId } from '../files/boot-id.ts'
 import type { Lock } from '../files/lock.ts'
 import {
@@ -274,7 +275,7 @@ export class ChainMirror {
 	}
 
 	#damaged(offset: number): MeshChainError {
-		const text = `${show(this.path)} is damaged at offset ${offset}, and left as it is; next: mesh-chain verify ${this.path}`
+		const text = `${show(this.path)} is damaged at offset ${offset}, and left as it is; next: mesh-chain verify ${shellWord(this.path)}`
 		return new MeshChainError('CHAIN_DAMAGED', text, { path: this.path, offset })
 	}
 

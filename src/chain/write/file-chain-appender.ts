@@ -40,6 +40,8 @@ export interface FileChainStats extends ChainWriterStats {
 	readonly lostAtClose: number
 	/** Times that a full file could not be replaced by a new one; the chain went on in it. */
 	readonly rotationFailures: number
+	/** Times that `clock` threw or gave no time, and `Date.now` stood in. */
+	readonly clockFailures: number
 }
 
 /**
@@ -63,8 +65,9 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
-	/** How long {@link close} waits for the disk. */
+	/** How long {@link close}, which writes and syncs by itself, waits for the disk, and so how long a loop waits for it. */
 	readonly closeTimeoutMs: number
+	readonly closeSyncs = true
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
@@ -81,6 +84,7 @@ export class FileChainAppender implements LogChainAppender {
 	#rotating = false
 	#rotationFailures = 0
 	#rotateNotBefore = 0
+	#retainNotBefore = 0
 	#policyTimer: NodeJS.Timeout | undefined
 	#lookTimer: NodeJS.Timeout | undefined
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
@@ -209,6 +213,7 @@ export class FileChainAppender implements LogChainAppender {
 			failure: this.#failure?.message,
 			lostAtClose: this.#lostAtClose,
 			rotationFailures: this.#rotationFailures,
+			clockFailures: this.#options.clock.failures,
 			...this.#writer.stats(),
 		}
 	}
@@ -283,7 +288,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#rotating || isExiting() || this.#closing !== undefined) return
 		if (performance.now() < this.#rotateNotBefore) return
 		if (this.#isRotationDue) void this.#syncAndRotate()
-		else if (this.#writer.isTooLarge) void this.#retain(false)
+		else if (this.#writer.isTooLarge && performance.now() >= this.#retainNotBefore) void this.#retain(false)
 	}
 
 	get #isRotationDue(): boolean {
@@ -307,10 +312,11 @@ export class FileChainAppender implements LogChainAppender {
 		this.#rotating = true
 		try {
 			if (this.#closing !== undefined) return
+			const wasTooLarge = this.#writer.isTooLarge
 			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
 			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
 			// What could not be removed is tried again, and not with each write.
-			if (this.#writer.isTooLarge) this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
+			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#rotationEnded(error as MeshChainError)
 		} finally {

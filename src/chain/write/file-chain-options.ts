@@ -1,6 +1,7 @@
 /** What a `FileChainAppender` can be told, checked and in full. */
 import { MeshChainError } from '../../errors.ts'
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
+import type { SoundClock } from '../../foreign.ts'
 import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, SLOW_CLOSE_TIMEOUT_MS } from '../../limits.ts'
 import {
 	checkFileSystem,
@@ -13,6 +14,7 @@ import {
 	invalidOption,
 } from '../../options.ts'
 import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
+import { toldClock } from '../../report.ts'
 import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 
@@ -66,7 +68,7 @@ export interface FileChainOptions {
 	 * Default 30,000.
 	 */
 	readonly closeTimeoutMs?: number
-	/** Times of opening and closing. Default `Date.now`. */
+	/** Times of opening and closing. Default `Date.now`, which also stands in, counted as `clockFailures`, when this throws or gives no time. */
 	readonly clock?: () => number
 	readonly fs?: FileSystem
 }
@@ -85,7 +87,7 @@ export interface ResolvedFileChainOptions {
 	readonly mode: number
 	readonly pendingBytesMax: number
 	readonly closeTimeoutMs: number
-	readonly clock: () => number
+	readonly clock: SoundClock
 	readonly fs: FileSystem
 }
 
@@ -123,7 +125,7 @@ export function resolveFileChainOptions(options: FileChainOptions): ResolvedFile
 		mode: checkMode('mode', mode),
 		pendingBytesMax: checkWholeNumber('pendingBytesMax', options.pendingBytesMax ?? PENDING_BYTES_DEFAULT, 1),
 		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? SLOW_CLOSE_TIMEOUT_MS),
-		clock: checkFunction('clock', clock),
+		clock: toldClock('the clock of a chain', checkFunction('clock', clock)),
 		fs: checkFileSystem('fs', fs),
 	}
 }

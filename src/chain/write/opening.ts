@@ -14,6 +14,7 @@ import {
 	systemCode,
 } from '../../file-system.ts'
 import { isEpoch, LOG_LEVELS, show } from '../../record.ts'
+import { shellWord } from '../../shell.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {
@@ -428,7 +429,7 @@ class Opening {
 		const offset = this.#hole ?? this.#end.end
 		return new MeshChainError(
 			'CHAIN_DAMAGED',
-			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${path}`,
+			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${shellWord(path)}`,
 			{ path, offset, seq: this.#end.nextSeq },
 		)
 	}

@@ -1,5 +1,6 @@
 /** What a person is told of a chain that did not end as a writer leaves it. */
 import { show } from '../../record.ts'
+import { shellWord } from '../../shell.ts'
 import type { Recovery } from './opening.ts'
 import type { Verdict } from './recovery.ts'
 
@@ -33,10 +34,10 @@ export function recoveryWarning(
 	if (what === undefined) return undefined
 	if (sealedAs === undefined) {
 		const mark = show(`${path}.durable`)
-		const text = `${name} was removed, emptied or overwritten: ${lostRecords} records that were on disk are lost, and the chain goes on behind them; next: mesh-chain verify ${path} (to begin a new chain instead, remove ${mark} too)`
+		const text = `${name} was removed, emptied or overwritten: ${lostRecords} records that were on disk are lost, and the chain goes on behind them; next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, remove ${mark} too)`
 		return { code: 'CHAIN_DAMAGED', text }
 	}
 	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
-	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${path}`
+	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${shellWord(path)}`
 	return { code: what === TAKEN_OVER ? 'CHAIN_TAKEN_OVER' : 'CHAIN_DAMAGED', text }
 }

@@ -1,6 +1,7 @@
 /** Replay into any appender, without a loop: from chain to chain. */
-import { checkAppender, isThenable, type LogChainAppender, startOf } from '../../appender.ts'
-import { LogAppendError } from '../../errors.ts'
+import { checkAppender, committedSeqOf, failureOf, type LogChainAppender, startOf } from '../../appender.ts'
+import { LogAppendError, messageOf } from '../../errors.ts'
+import { isThenable, settle } from '../../foreign.ts'
 import type { LogRecord } from '../../record.ts'
 import type { ReplayTarget, Unkept } from '../target.ts'
 
@@ -35,7 +36,7 @@ export class AppenderTarget implements ReplayTarget {
 	}
 
 	unkept(): Unkept | undefined {
-		if (this.#appender.committedSeq === undefined) return undefined
+		if (committedSeqOf(this.#appender) === undefined) return undefined
 		this.#forgetCommitted()
 		const seqs = this.#uncommitted
 		return {
@@ -45,11 +46,11 @@ export class AppenderTarget implements ReplayTarget {
 	}
 
 	async flush(): Promise<void> {
-		await this.#appender.sync?.()
+		await settle(this.#appender.sync?.())
 	}
 
 	async close(): Promise<void> {
-		await this.#appender.close?.()
+		await settle(this.#appender.close?.())
 	}
 
 	/** A seq is used up by a record that was taken, and by no other. */
@@ -62,7 +63,7 @@ export class AppenderTarget implements ReplayTarget {
 			this.#remember(record)
 		}
 		const appended: unknown = this.#appender.append({ ...record, seq, epoch, chainPending: false })
-		if (isThenable(appended)) return Promise.resolve(appended).then(taken)
+		if (isThenable(appended)) return settle(appended).then(taken)
 		taken()
 	}
 
@@ -77,19 +78,19 @@ export class AppenderTarget implements ReplayTarget {
 
 	/** An appender that takes records over while it cannot commit them would take over all of the rest. */
 	#refuseWhenFailing({ seq }: LogRecord): void {
-		const { failure } = this.#appender
+		const failure = failureOf(this.#appender)
 		if (failure === undefined) return
-		throw new LogAppendError(failure.message, { code: failure.code, seq, cause: failure })
+		throw new LogAppendError(messageOf(failure), { code: failure.code, seq, cause: failure })
 	}
 
 	#remember({ seq }: LogRecord): void {
-		if (this.#appender.committedSeq === undefined) return
+		if (committedSeqOf(this.#appender) === undefined) return
 		this.#uncommitted.push(seq)
 		this.#forgetCommitted()
 	}
 
 	#forgetCommitted(): void {
-		const waiting = Math.max(0, this.#seq - (this.#appender.committedSeq ?? 0))
+		const waiting = Math.max(0, this.#seq - (committedSeqOf(this.#appender) || 0))
 		const committed = this.#uncommitted.length - waiting
 		if (committed > 0) this.#uncommitted.splice(0, committed)
 	}

@@ -1,5 +1,6 @@
 /** A source that is an event of an EventEmitter. It cannot wait: an emitter emits. */
 import { type EventEmitter, errorMonitor } from 'node:events'
+import { attempt } from '../../foreign.ts'
 import { checkFunction, checkName } from '../../options.ts'
 import type { Source } from '../source.ts'
 import { aborted } from '../wait.ts'
@@ -32,10 +33,14 @@ export function fromEmitter<T = unknown>(
 				['close', closed],
 				['end', closed],
 			] as const
-			for (const [name, listener] of listeners) emitter.on(name, listener)
-			sink.opened()
-			await aborted(sink.signal)
-			for (const [name, listener] of listeners) emitter.off(name, listener)
+			try {
+				for (const [name, listener] of listeners) emitter.on(name, listener)
+				sink.opened()
+				await aborted(sink.signal)
+			} finally {
+				// Each of them, whatever the emitter says to another one: the next attempt adds its own.
+				for (const [name, listener] of listeners) attempt(() => void emitter.off(name, listener), undefined)
+			}
 		},
 	}
 }

@@ -1,4 +1,5 @@
 /** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
+import { attempt, isThenable, follow as onceSettled, settle } from '../../foreign.ts'
 import { checkFunction } from '../../options.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
@@ -16,7 +17,7 @@ export function fromIterable<T>(
 	const sample = checkMapping(options)
 	return {
 		async monitor(sink) {
-			const iterable = await open(sink.signal)
+			const iterable = (await settle(open(sink.signal))) as AsyncIterable<T>
 			sink.opened()
 			await follow(iterable[Symbol.asyncIterator](), sink, sample)
 		},
@@ -39,7 +40,7 @@ async function follow<T>(
 		while (!sink.signal.aborted) {
 			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
 				stopWaiting = () => resolve(undefined)
-				items.next().then(resolve, reject)
+				onceSettled(items.next(), resolve as (result: unknown) => void, reject)
 			})
 			if (next === undefined || next.done === true) return
 			const sample = sampleOf(next.value, toSample)
@@ -50,6 +51,12 @@ async function follow<T>(
 			turnMs = performance.now()
 		}
 	} finally {
-		void Promise.resolve(items.return?.()).catch(() => {})
+		const left = attempt(() => items.return?.(), undefined)
+		if (isThenable(left))
+			onceSettled(
+				left,
+				() => {},
+				() => {},
+			)
 	}
 }

@@ -1,5 +1,6 @@
 /** A source that is a Node stream, and can wait: what is not taken stays with whoever writes into it. */
 import { finished, type Readable } from 'node:stream'
+import { attempt, settle } from '../../foreign.ts'
 import { checkFunction } from '../../options.ts'
 import type { Source } from '../source.ts'
 import { aborted } from '../wait.ts'
@@ -19,9 +20,9 @@ export function fromStream<T = unknown>(
 	const toSample = checkMapping(options)
 	return {
 		async monitor(sink) {
-			const stream = await open(sink.signal)
+			const stream = (await settle(open(sink.signal))) as Readable
 			// It may have been aborted while it was opened.
-			void aborted(sink.signal).then(() => stream.destroy())
+			void aborted(sink.signal).then(() => attempt(() => void stream.destroy(), undefined))
 			sink.opened()
 			stream.on('data', (item: T) => {
 				const sample = sampleOf(item, toSample)

@@ -210,8 +210,8 @@ export default [
 	{
 		name: 'sources: a clock years ahead shuts out what comes when it was set right',
 		file: 'src/sources/sample-checks.ts',
-		from: 'lastMs === null || (lastMs > nowMs && tsMs <= nowMs)',
-		to: 'lastMs === null',
+		from: 'lastMs > nowMs && tsMs <= nowMs',
+		to: 'lastMs < 0',
 		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
 	},
 	{

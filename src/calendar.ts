@@ -1,0 +1,112 @@
+/**
+ * Points in time as texts and numbers have them: the one parser for what people type and for lines of JSON. A time that the calendar, or the
+ * local clock, does not have is no time: nothing is rolled over into the next day or month.
+ */
+
+/** Years 1 to 9999; `T` or a space; seconds and any fraction, cut to milliseconds, may be left out, and so may the offset: then it is local. */
+const DATE_TIME =
+	/^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$/i
+const OFFSET = /^([+-])(\d\d):?(\d\d)?$/
+const HOURS_MAX = 23
+const SIXTIETHS_MAX = 59
+const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
+
+/** Bounds of each unit: times from 1973 to 5138 cannot be mistaken for those of another unit. */
+const SECONDS_MAX = 1e11
+const MILLISECONDS_MAX = 1e14
+const MICROSECONDS_MAX = 1e17
+const NANOSECONDS_MAX = 1e20
+
+/** A time of day, checked to be one. */
+export interface TimeOfDay {
+	readonly hours: number
+	readonly minutes: number
+	readonly seconds: number
+	readonly milliseconds: number
+}
+
+/**
+ * Milliseconds since 1970 of a date with or without a time, as ISO 8601 and RFC 3339 write it: `2026-01-31`, `2026-01-31T14:05:09.123Z`,
+ * `2026-01-31 14:05 +02:00`. Undefined for any other text, and for a date, time or offset that does not exist: 30 February, hour 24, second 60, a
+ * local time that a change of the clocks leaves out. Of a local time that comes twice it is the first. A date alone is its first moment.
+ */
+export function timeOfText(text: string): number | undefined {
+	const [, year, month, day, hours, minutes, seconds, fraction, zone] = DATE_TIME.exec(text) ?? []
+	if (year === undefined || (hours === undefined && zone !== undefined)) return undefined
+	const date = [Number(year), Number(month), Number(day)] as const
+	const utcMs = utcMidnight(...date)
+	if (utcMs === undefined) return undefined
+	if (hours === undefined) return localMidnight(...date)
+	const time = timeOfDay(hours, minutes, seconds, fraction)
+	if (time === undefined) return undefined
+	if (zone === undefined) return localTime(...date, time)
+	const offsetMinutes = offsetOf(zone)
+	return offsetMinutes === undefined ? undefined : utcMs + msOf(time) - offsetMinutes * MINUTE_MS
+}
+
+/**
+ * Milliseconds since 1970, cut to whole ones, of a number from 0 in seconds (below 1e11), milliseconds (below 1e14), microseconds (below 1e17) or
+ * nanoseconds (below 1e20). Undefined for any other number.
+ */
+export function timeOfNumber(value: number): number | undefined {
+	if (!(value >= 0 && value < NANOSECONDS_MAX)) return undefined
+	if (value < SECONDS_MAX) return Math.round(value * 1e3)
+	if (value < MILLISECONDS_MAX) return Math.round(value)
+	return Math.round(value < MICROSECONDS_MAX ? value / 1e3 : value / 1e6)
+}
+
+/** Undefined where there is no such time of day. */
+export function timeOfDay(
+	hoursText: string,
+	minutesText = '0',
+	secondsText = '0',
+	fraction = '0',
+): TimeOfDay | undefined {
+	const [hours, minutes, seconds] = [hoursText, minutesText, secondsText].map(Number) as [
+		number,
+		number,
+		number,
+	]
+	if (hours > HOURS_MAX || minutes > SIXTIETHS_MAX || seconds > SIXTIETHS_MAX) return undefined
+	return { hours, minutes, seconds, milliseconds: Number(fraction.slice(0, 3).padEnd(3, '0')) }
+}
+
+/** The first moment of a day, from 1 January as 1, 1; where the clocks leave midnight out, the one after. */
+export function localMidnight(year: number, month: number, day: number): number {
+	return localDate(year, month, day).getTime()
+}
+
+/** Undefined where the clocks leave this time out. */
+export function localTime(year: number, month: number, day: number, time: TimeOfDay): number | undefined {
+	const { hours, minutes, seconds, milliseconds } = time
+	const date = localDate(year, month, day)
+	date.setHours(hours, minutes, seconds, milliseconds)
+	return date.getHours() === hours && date.getMinutes() === minutes ? date.getTime() : undefined
+}
+
+/** Years below 100 are those years. */
+function localDate(year: number, month: number, day: number): Date {
+	const date = new Date(2000, 0, 1)
+	date.setFullYear(year, month - 1, day)
+	return date
+}
+
+/** Undefined for a day that no year has. */
+function utcMidnight(year: number, month: number, day: number): number | undefined {
+	const date = new Date(0)
+	date.setUTCFullYear(year, month - 1, day)
+	const isDate = year >= 1 && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
+	return isDate ? Math.floor(date.getTime() / DAY_MS) * DAY_MS : undefined
+}
+
+function msOf({ hours, minutes, seconds, milliseconds }: TimeOfDay): number {
+	return ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
+}
+
+function offsetOf(zone: string): number | undefined {
+	const [, sign, hours, minutes = '0'] = OFFSET.exec(zone) ?? []
+	if (hours === undefined) return 0
+	if (Number(hours) > HOURS_MAX || Number(minutes) > SIXTIETHS_MAX) return undefined
+	return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes))
+}

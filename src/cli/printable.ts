@@ -1,0 +1,126 @@
+/**
+ * The one way to a terminal. `Output` and `Messages` take a {@link Printable} only, and only the functions of this file make one: each
+ * escapes what it is given, whatever its type, so that no text of a record, a file name or a server drives the terminal or begins a
+ * line of its own. What is not escaped is text in the source (the literal parts of {@link printed}) and our colours.
+ */
+import { isAbsolute, relative } from 'node:path'
+import { recordToJson } from '../codec/json-dialect.ts'
+import { escapeJson, escapeText } from '../escape.ts'
+import type { LogRecord } from '../record.ts'
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: our own colours
+const COLOR = /\x1b\[\d+m/g
+/** Two units, one character. */
+const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
+
+let make: (text: string) => Printable
+
+/** Text that may go to a terminal. */
+export class Printable {
+	readonly #text: string
+
+	private constructor(text: string) {
+		this.#text = text
+	}
+
+	static {
+		make = (text) => new Printable(text)
+	}
+
+	get isEmpty(): boolean {
+		return this.#text === ''
+	}
+
+	/** In characters, without colours. */
+	get width(): number {
+		const bare = this.#text.replace(COLOR, '')
+		return bare.length - (bare.match(PAIR)?.length ?? 0)
+	}
+
+	padEnd(width: number): Printable {
+		return make(this.#text + ' '.repeat(Math.max(0, width - this.width)))
+	}
+
+	padStart(width: number): Printable {
+		return make(' '.repeat(Math.max(0, width - this.width)) + this.#text)
+	}
+
+	trimEnd(): Printable {
+		return make(this.#text.trimEnd())
+	}
+
+	/** With four spaces before each of its lines. */
+	indented(): Printable {
+		return make(this.#text.replaceAll(/^(?=.)/gm, '    '))
+	}
+
+	toString(): string {
+		return this.#text
+	}
+}
+
+/** Any value as text on one line, escaped; never throws. */
+export function printable(value: unknown): Printable {
+	return value instanceof Printable ? value : make(escapeText(textOf(value)))
+}
+
+/** A text of ours with values in it, each made {@link printable}: `` printed`${file}: ${count} records\n` ``. */
+export function printed(literals: TemplateStringsArray, ...values: readonly unknown[]): Printable {
+	let text = literals[0] ?? ''
+	for (const [index, value] of values.entries()) text += `${printable(value)}${literals[index + 1]}`
+	return make(text)
+}
+
+/** Those that are not empty, with a text of ours between them. */
+export function joined(values: readonly unknown[], separator: Printable): Printable {
+	const texts = values.map(printable).filter(({ isEmpty }) => !isEmpty)
+	return make(texts.join(String(separator)))
+}
+
+/** Each on a line of its own. */
+export function linesOf(values: readonly unknown[]): Printable {
+	return make(values.map((value) => `${printable(value)}\n`).join(''))
+}
+
+/** One after the other. */
+export function together(values: readonly Printable[]): Printable {
+	return make(values.join(''))
+}
+
+/** A text of ours that is made elsewhere, of several lines: line breaks and tabs stay. */
+export function printableLines(text: string): Printable {
+	return make(text.replaceAll(/[^\n\t]+/g, escapeText))
+}
+
+/** JSON, which stays the value that it is. Line breaks between tokens stay. */
+export function printableJson(json: string): Printable {
+	return make(escapeJson(json))
+}
+
+/** A record as one line of JSON, in the dialect that escapes by itself. */
+export function printableRecord(record: LogRecord): Printable {
+	return make(`${recordToJson(record)}\n`)
+}
+
+/** Text in a colour or weight, by the numbers of the terminal for its begin and its end. */
+export function colored([begin, end]: readonly [number, number], value: unknown): Printable {
+	const text = printable(value)
+	return text.isEmpty ? text : make(`\x1b[${begin}m${text}\x1b[${end}m`)
+}
+
+/** A path as the user would type it: from the current folder, where it is below that. An address stays as it is. */
+export function printablePath(path: string): Printable {
+	if (/^\w+:\/\//.test(path)) return printable(path)
+	const fromHere = relative(process.cwd(), path)
+	const isBelow = fromHere !== '' && !fromHere.startsWith('..') && !isAbsolute(fromHere)
+	return printable(isBelow ? fromHere : path)
+}
+
+function textOf(value: unknown): string {
+	if (typeof value === 'string') return value
+	try {
+		return String(value)
+	} catch {
+		return 'a value that cannot be shown'
+	}
+}

@@ -1,0 +1,305 @@
+/**
+ * Everything odd, returned and thrown, at every seam where code of others is called: afterwards the loop delivers, the chain grows, every record is
+ * accounted for, and nothing has reached the publisher or was left unhandled.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { LogChainAppender } from '../../src/appender.ts'
+import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { TeeAppender } from '../../src/appenders/tee.ts'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { BlackBox } from '../../src/recorder/black-box.ts'
+import { systemClock } from '../../src/replay/clock.ts'
+import { replay } from '../../src/replay/replay.ts'
+import { fromFunction, type Source, SourceManager } from '../../src/sources/index.ts'
+import { sourceFiles } from '../support/layers.ts'
+import { handled, ODDITIES, WAYS } from '../support/oddities.ts'
+import { ROOT } from '../support/process.ts'
+import { record } from '../support/records.ts'
+import { temporaryFolder } from '../support/temporary.ts'
+
+/** Does what is odd. */
+type Act = () => unknown
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+const CLOSE_MS = { closeTimeoutMs: 40 }
+
+/** The first few calls are odd; then all is well. */
+function odd<T>(act: Act, otherwise: T, times = 2): () => T {
+	let calls = 0
+	return () => (calls++ < times ? (act() as T) : otherwise)
+}
+
+/** Publishes before, during and after, with somebody who hears all of it; every record is appended, waits, or is counted lost. */
+async function survives(loop: MeshLoop, healthy?: BufferingAppender): Promise<void> {
+	const heard: number[] = []
+	loop.on('*', ({ seq }) => void heard.push(seq))
+	for (let count = 0; count < 6; count++) {
+		expect(loop.info('hello', { count })?.seq).toBe(count + 1)
+		if (count % 2 === 1) await turn()
+	}
+	loop.publishBatch([{ kind: 'batch' }, { kind: 'batch' }])
+	await turn()
+	expect(heard).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+	expect(loop.snapshot()).toHaveLength(8)
+	const { appended, pending, lost } = loop.stats().appender
+	expect(appended + pending + lost.appendFailed + lost.evicted).toBe(8)
+	expect(JSON.stringify(loop.stats())).toContain('"lastSeq":8')
+	if (healthy !== undefined) expect(healthy.captured()).toHaveLength(8)
+	for (const call of [() => loop.flush(), () => void loop.sync().catch(() => {})]) {
+		try {
+			call()
+		} catch (error) {
+			expect(error).toHaveProperty('code')
+		}
+	}
+	const closed = await loop.close().catch((error: unknown) => error)
+	if (closed !== undefined) expect(closed).toHaveProperty('code')
+	expect(loop.stats().appender.pending).toBe(0)
+}
+
+const withAppender = (fields: (act: Act) => object) => async (act: Act) => {
+	const appender = { append() {}, ...fields(act) } as LogChainAppender
+	await survives(new MeshLoop(appender, CLOSE_MS))
+	const healthy = new BufferingAppender()
+	const child = { append() {}, ...fields(act) } as LogChainAppender
+	await survives(new MeshLoop(new TeeAppender(healthy, child, CLOSE_MS), CLOSE_MS), healthy)
+}
+
+const withProperty = (name: string) => async (act: Act) => {
+	const appender = { append() {}, close: async () => {} }
+	const loop = new MeshLoop(appender as LogChainAppender, CLOSE_MS)
+	const child = { append() {}, close: async () => {} }
+	const healthy = new BufferingAppender()
+	const tee = new MeshLoop(new TeeAppender(healthy, child as LogChainAppender, CLOSE_MS), CLOSE_MS)
+	for (const each of [appender, child]) Object.defineProperty(each, name, { get: () => handled(act()) })
+	await survives(loop)
+	await survives(tee, healthy)
+}
+
+const withOption = (name: 'clock' | 'context' | 'transform') => async (act: Act) => {
+	const healthy = new BufferingAppender()
+	const otherwise = { clock: 5, context: undefined, transform: null }[name]
+	const hook =
+		name === 'transform' ? (line: unknown) => odd(act, undefined, 1)() ?? line : odd(act, otherwise)
+	const loop = new MeshLoop(healthy, { [name]: hook })
+	if (name !== 'transform') await survives(loop, healthy)
+	else {
+		for (let count = 0; count < 3; count++) loop.info('hello')
+		const { published, transformDropped } = loop.stats()
+		expect(published + transformDropped).toBe(3)
+	}
+	for (const { tsMs, level } of healthy.captured()) {
+		expect([Number.isSafeInteger(tsMs) && tsMs >= 0, level]).toEqual([true, 'info'])
+	}
+}
+
+/** A source that is odd at first, and good afterwards. */
+const withSource = (make: (act: Act) => Source, mode: 'monitor' | { scanMs: number }) => async (act: Act) => {
+	const appender = new BufferingAppender()
+	const loop = new MeshLoop(appender)
+	const manager = new SourceManager(loop, { retryMs: 5, connectTimeoutMs: 20, closeTimeoutMs: 20 })
+	await manager.archive('odd', make(act), mode)
+	await manager.archive(
+		'good',
+		fromFunction(() => 1),
+		{ scanMs: 1 },
+	)
+	await appender.waitFor({ daemonId: 'good' }, { timeoutMs: 30_000 })
+	await turn()
+	await manager.close()
+	for (const status of await Promise.all(['odd', 'good'].map((name) => statusAfterClose(manager, name)))) {
+		const { received, stored, dropped } = status
+		expect(received).toBe(stored + Object.values(dropped).reduce((sum, count) => sum + count, 0))
+	}
+	await loop.close()
+}
+
+/** What the manager counted, which it tells nobody any more once it is closed. */
+async function statusAfterClose(manager: SourceManager, name: string) {
+	const status = await manager.status(name).catch(() => undefined)
+	return status?.counts ?? { received: 0, stored: 0, dropped: {} as Record<string, number> }
+}
+
+const replayInto =
+	(target: (act: Act) => object, options: (act: Act) => object = () => ({})) =>
+	async (act: Act) => {
+		const records = [record(1), record(2), record(3)]
+		const into = { write() {}, ...target(act) }
+		const summary = await replay(records, into as never, { retries: 0, timeoutMs: 20, ...options(act) })
+		const { replayed, failed } = summary
+		expect([replayed, failed].every((count) => Number.isSafeInteger(count) && count >= 0)).toBe(true)
+	}
+
+/** Which seams there are: what they cover by name, and what is done to each. */
+const SEAMS: Readonly<
+	Record<string, { readonly covers: readonly string[]; readonly run: (act: Act) => Promise<void> }>
+> = {
+	'a listener': {
+		covers: ['listener'],
+		run: async (act) => {
+			const healthy = new BufferingAppender()
+			const loop = new MeshLoop(healthy)
+			loop.on('log', act).on('*', act).once('log', act)
+			await survives(loop, healthy)
+			expect(loop.stats().listenerErrors).toBeLessThanOrEqual(6 + 8 + 1)
+		},
+	},
+	'a clock': { covers: ['clock'], run: withOption('clock') },
+	'a context': { covers: ['context'], run: withOption('context') },
+	'a transform': { covers: ['transform'], run: withOption('transform') },
+	'an append': { covers: ['append'], run: withAppender((act) => ({ append: odd(act, undefined) })) },
+	'an appendBatch': {
+		covers: ['appendBatch'],
+		run: withAppender((act) => ({ appendBatch: odd(act, undefined) })),
+	},
+	'a flush': { covers: ['flush'], run: withAppender((act) => ({ flush: act })) },
+	'a sync': { covers: ['sync'], run: withAppender((act) => ({ sync: act })) },
+	'a close': { covers: ['close'], run: withAppender((act) => ({ close: act })) },
+	'the clock of a chain': {
+		covers: ['clock'],
+		run: async (act) => {
+			const path = join(temporaryFolder(), 'node.chain')
+			const appender = new FileChainAppender(path, { clock: act as () => number, rotateAgeMs: 1000 })
+			await survives(new MeshLoop(appender))
+			await using chain = await openChain(path)
+			expect(await chain.info()).toMatchObject({ lastSeq: 8, state: 'closed' })
+		},
+	},
+	'a predicate': {
+		covers: ['waitFor'],
+		run: async (act) => {
+			const appender = new BufferingAppender()
+			const loop = new MeshLoop(appender)
+			const waited = appender.waitFor(act as () => boolean, { timeoutMs: 20 }).catch(() => {})
+			loop.info('hello')
+			await waited
+			expect(appender.captured()).toHaveLength(1)
+		},
+	},
+	'the when of a black box': {
+		covers: ['when'],
+		run: async (act) => {
+			const healthy = new BufferingAppender()
+			const loop = new MeshLoop(healthy, { level: 'info' })
+			const box = new BlackBox(loop, { when: act as () => boolean, level: null })
+			loop.debug('held')
+			loop.info('seen')
+			expect(box.stats().kept).toBe(1)
+			expect(healthy.captured({ kind: 'log' })).toHaveLength(1)
+		},
+	},
+	'the write of a target': { covers: ['write'], run: replayInto((act) => ({ write: odd(act, undefined) })) },
+	'the flush of a target': { covers: ['flush'], run: replayInto((act) => ({ flush: act })) },
+	'what a target says that it could not keep': {
+		covers: ['unkept'],
+		run: replayInto((act) => ({ flush: () => Promise.reject(new Error('mine')), unkept: act })),
+	},
+	'the progress of a replay': {
+		covers: ['onProgress'],
+		run: replayInto(
+			() => ({}),
+			(act) => ({ onProgress: act, progressMs: 1, speed: 1000 }),
+		),
+	},
+	'the clock of a replay': {
+		covers: ['clock'],
+		run: replayInto(
+			() => ({}),
+			(act) => {
+				const [now, after] = [odd(act, undefined, 3), odd(act, undefined, 1)]
+				return {
+					clock: {
+						now: () => now() ?? performance.now(),
+						after: (ms: number, callback: () => void) => after() ?? systemClock.after(ms, callback),
+					},
+				}
+			},
+		),
+	},
+	'the read of a source': {
+		covers: ['read'],
+		run: withSource((act) => fromFunction(odd(act, 1)), { scanMs: 1 }),
+	},
+	...Object.fromEntries(
+		['committedSeq', 'durability', 'failure', 'closeTimeoutMs', 'closeSyncs', 'constructor'].map((name) => [
+			`the property ${name} of an appender`,
+			{ covers: [name], run: withProperty(name) },
+		]),
+	),
+}
+
+/** Seams that are tested elsewhere, or that end with misuse at whoever gave them. */
+const ELSEWHERE = {
+	'test/process/signals.test.ts': ['before'],
+	'what is wrong throws at whoever made the appender': ['nextSeq', 'epoch', 'inFlightMax'],
+	'ends the replay, the export or the state with a coded error': [
+		'key',
+		'checkpoint',
+		'format',
+		'redact',
+		'value',
+	],
+	'test/contract/sources.test.ts': [
+		'connection.subscribe',
+		'sample',
+		'emitter.on',
+		'emitter.off',
+		'open',
+		'create',
+	],
+	'test/consume': ['a handler', 'a fold'],
+}
+
+describe('code of others', () => {
+	const unhandled: unknown[] = []
+	const note = (thrown: unknown) => void unhandled.push(thrown)
+
+	beforeEach(() => {
+		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+		process.on('unhandledRejection', note)
+		process.on('uncaughtException', note)
+	})
+	afterEach(async () => {
+		await turn()
+		process.off('unhandledRejection', note)
+		process.off('uncaughtException', note)
+		vi.restoreAllMocks()
+		expect(unhandled.splice(0).length).toBe(0)
+	})
+
+	test.each(
+		Object.entries(SEAMS).flatMap(([seam, { run }]) =>
+			Object.entries(WAYS).map(([way, give]) => [seam, way, run, give] as const),
+		),
+	)('%s that %s anything at all harms nobody', async (_seam, _way, run, give) => {
+		for (const [name, make] of Object.entries(ODDITIES)) {
+			// A getter makes its promise once more each time, and nobody is told of it.
+			try {
+				await run(() => give(make))
+			} catch (error) {
+				throw new Error(`with ${name}`, { cause: error })
+			}
+		}
+	})
+})
+
+test('every seam is in the table: what an appender has, and every option that is a function', () => {
+	const covered = new Set([
+		...Object.values(SEAMS).flatMap(({ covers }) => covers),
+		...Object.values(ELSEWHERE).flat(),
+	])
+	const contract = readFileSync(join(ROOT, 'src', 'appender.ts'), 'utf8')
+	const members = /export interface LogChainAppender \{([\s\S]*?)\n\}/.exec(contract)?.[1] ?? ''
+	const found = [...members.matchAll(/^\t(?:readonly )?(\w+)\??[:(]/gm)].map(([, name]) => name!)
+	const option = /checkFunction\('([^']+)'|ifGiven\('([^']+)',[^)]*checkFunction/g
+	for (const [path, text] of sourceFiles(join(ROOT, 'src'))) {
+		if (/^(cli|testing|jsonl|journal|cluster)\//.test(path)) continue
+		for (const match of text.matchAll(option)) found.push((match[1] ?? match[2])!)
+	}
+	expect(found.length).toBeGreaterThan(20)
+	expect(found.filter((name) => !covered.has(name))).toEqual([])
+})

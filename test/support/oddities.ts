@@ -1,0 +1,113 @@
+/** What code of others may give back or throw: everything odd that the language allows. Each is made anew for each use. */
+import { types } from 'node:util'
+import { LogAppendError, MeshChainError } from '../../src/errors.ts'
+
+function throws(): never {
+	throw new TypeError('a getter')
+}
+
+/** Whatever is asked of it throws. */
+function hostile(target: object = {}): object {
+	const traps = ['get', 'has', 'ownKeys', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'apply'] as const
+	return new Proxy(target, Object.fromEntries(traps.map((trap) => [trap, throws])))
+}
+
+function revoked(): object {
+	const { proxy, revoke } = Proxy.revocable({}, {})
+	revoke()
+	return proxy
+}
+
+function withGetters<T extends object>(target: T, ...names: string[]): T {
+	for (const name of names) Object.defineProperty(target, name, { get: throws, configurable: true })
+	return target
+}
+
+const ERROR_FIELDS = ['message', 'name', 'code', 'stack', 'cause', 'retryable', 'reason', 'seq']
+
+const thenable = (then: (...settle: ((value?: unknown) => void)[]) => unknown) => ({ then })
+
+export const ODDITIES: Readonly<Record<string, () => unknown>> = {
+	undefined: () => undefined,
+	null: () => null,
+	NaN: () => Number.NaN,
+	'a negative number': () => -1,
+	'a huge number': () => 1e300,
+	Infinity: () => Number.POSITIVE_INFINITY,
+	'a bigint': () => 5n,
+	'a text': () => 'text',
+	'a long text': () => 'x'.repeat(100_000),
+	true: () => true,
+	'a symbol': () => Symbol('odd'),
+	'a function': () => () => {},
+	'an array': () => [1],
+	'a Date': () => new Date(),
+	'an invalid Date': () => new Date(Number.NaN),
+	'an object without a prototype': () => Object.create(null),
+	'an object whose prototype is revoked': () => Object.create(revoked()),
+	'a revoked proxy': revoked,
+	'a proxy that throws': () => hostile(),
+	'a function that throws at every look': () => hostile(() => {}),
+	'an object with a getter for then': () => withGetters({}, 'then'),
+	'an object with getters': () => withGetters({}, 'value', 'tsMs', 'data', 'daemonId', 'kind', 'toString'),
+	'an error': () => new Error('plain'),
+	'an error with getters': () => withGetters(new Error('odd'), ...ERROR_FIELDS),
+	'an error with a symbol as message': () =>
+		Object.assign(new Error('odd'), { message: Symbol('odd'), name: Symbol('odd') }),
+	'an error that cannot become a text': () => ({ toString: throws, [Symbol.toPrimitive]: throws }),
+	'an append error with getters': () => withGetters(new LogAppendError('odd'), ...ERROR_FIELDS),
+	'a coded error with getters': () => withGetters(new MeshChainError('WRITE_FAILED', 'odd'), ...ERROR_FIELDS),
+	'a proxy of an append error': () => hostile(new LogAppendError('odd')),
+	'an error that is retryable at first': () => {
+		let asked = 0
+		return Object.defineProperty(new Error('odd'), 'retryable', { get: () => asked++ === 0 })
+	},
+	'a promise that never settles': () => new Promise(() => {}),
+	'a promise that rejects': () => Promise.reject(new Error('rejected')),
+	'a promise that rejects with a revoked proxy': () => Promise.reject(revoked()),
+	'a promise that rejects with a symbol': () => Promise.reject(Symbol('odd')),
+	'a promise whose own then throws': () =>
+		Object.defineProperty(Promise.resolve(), 'then', { value: throws }),
+	'a promise whose constructor throws': () => withGetters(Promise.resolve(), 'constructor'),
+	'a thenable that throws': () => thenable(throws),
+	'a thenable that throws when it has settled': () =>
+		thenable((resolve) => {
+			resolve?.()
+			throws()
+		}),
+	'a thenable that never settles': () => thenable(() => {}),
+	'a thenable that resolves twice': () => thenable((resolve) => [resolve?.(), resolve?.()]),
+	'a thenable that resolves and rejects': () => thenable((resolve, reject) => [resolve?.(), reject?.()]),
+	'a thenable that rejects and resolves': () => thenable((resolve, reject) => [reject?.(), resolve?.()]),
+	'a thenable that resolves later, twice': () =>
+		thenable((resolve) => [setImmediate(() => resolve?.()), setImmediate(() => resolve?.())]),
+	'a thenable that resolves with itself': () => {
+		const endless = thenable((resolve) => resolve?.(endless))
+		return endless
+	},
+	'a thenable that resolves with a revoked proxy': () => thenable((resolve) => resolve?.(revoked())),
+	'a thenable that rejects with itself': () => {
+		const endless = thenable((_resolve, reject) => reject?.(endless))
+		return endless
+	},
+	'a function with a then': () => Object.defineProperty(() => {}, 'then', { value: throws }),
+}
+
+/** The two ways in which a call gives something. */
+export const WAYS: Readonly<Record<'returns' | 'throws', (make: () => unknown) => unknown>> = {
+	returns: (make) => make(),
+	throws: (make) => {
+		throw handled(make())
+	},
+}
+
+/** A promise that nobody is meant to wait for: what it rejects with is of no interest. */
+export function handled(made: unknown): unknown {
+	if (!types.isPromise(made)) return made
+	try {
+		Promise.prototype.then.call(made, undefined, () => {})
+	} catch {
+		// It has a constructor of its own, and resolves.
+	}
+	return made
+}
