@@ -335,11 +335,7 @@ export class FileChainAppender implements LogChainAppender {
 
 	#rotationEnded(error: MeshChainError): void {
 		this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
-		if (error.code === 'ROTATION_FAILED') this.#rotationFailed(error)
-		else this.#failed(error)
-	}
-
-	#rotationFailed(error: MeshChainError): void {
+		if (error.code !== 'ROTATION_FAILED') return this.#failed(error)
 		if (this.#rotationFailures === 0) warn('ROTATION_FAILED', error.message)
 		this.#rotationFailures++
 		report('failing', { source: this, error })
