@@ -20,7 +20,7 @@ import { REPORT_OPTIONS } from './report-options.ts'
 import { Selected } from './selected.ts'
 import { SPEED_OPTION, speedOf } from './speed.ts'
 import { Output, type Paint, paintFor, STATUS } from './terminal.ts'
-import { formatTime } from './times.ts'
+import { formatTime, parseDuration } from './times.ts'
 
 const NOT_HERE = ['reverse', 'limit', 'kind']
 /** So many of each list are shown to people. */
@@ -62,6 +62,11 @@ export const replaySql: Command = {
 		},
 		{ long: 'include-rolled-back', help: 'replay what was rolled back too' },
 		SPEED_OPTION,
+		{
+			long: 'connect-timeout',
+			value: 'DURATION',
+			help: 'how long a new connection may take, such as 30s: 10s; as-recorded, also how long one may be lacking',
+		},
 		{ long: 'retries', value: 'COUNT', help: 'how often a lost connection is tried to be made again: 10' },
 		{ long: 'stop-on-error', help: 'end after the first transaction that failed' },
 		{ long: 'dry-run', help: 'connect to nothing: only count' },
@@ -119,6 +124,7 @@ async function loadReplay() {
 function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatementsOptions {
 	const { limit: _limit, reverse: _reverse, gaps: _gaps, ...filter } = query
 	const retries = invocation.count('retries')
+	const connect = invocation.text('connect-timeout')
 	return {
 		...filter,
 		mode: invocation.text('mode') === 'as-recorded' ? 'asRecorded' : 'commit',
@@ -126,6 +132,7 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 		includeRolledBack: invocation.flag('include-rolled-back'),
 		speed: speedOf(invocation),
 		...(retries === undefined ? {} : { retries }),
+		...(connect === undefined ? {} : { connectMs: parseDuration('--connect-timeout', connect) }),
 		stopOnError: invocation.flag('stop-on-error'),
 		dryRun: invocation.flag('dry-run'),
 	}
@@ -183,7 +190,7 @@ function progressText({ replayed, failures, differences, seq, tsMs }: StatementP
 }
 
 function statusOf(report: StatementReport, isLossy: boolean): number {
-	if (report.ended === 'aborted' || report.ended === 'targetGone') return STATUS.usage
+	if (report.ended === 'aborted' || report.endedBy !== null) return STATUS.usage
 	const { failures, differences, unreplayables } = report
 	return failures + differences + unreplayables > 0 || isLossy ? STATUS.damage : STATUS.fine
 }
@@ -206,6 +213,8 @@ function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, i
 		`${verdictOf(report, paint, isLossy)}: ${summaryOf(report, isDryRun)}`,
 	]
 	if (report.firstError !== null) lines.push(`  first error: ${escapeControls(report.firstError)}`)
+	if (report.endedBy !== null)
+		lines.push(`  ${report.endedBy.code}: ${escapeControls(report.endedBy.message)}`)
 	if (report.ended !== 'end') lines.push(`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
 	return `${lines.join('\n')}\n`
 }
@@ -214,6 +223,7 @@ const ENDINGS = {
 	aborted: 'interrupted',
 	error: 'stopped by the error',
 	targetGone: 'the target does not come back',
+	targetFull: 'the target has too few connections',
 } as const
 
 function verdictOf(

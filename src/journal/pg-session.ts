@@ -226,9 +226,7 @@ class Flight {
 		const last = this.#commands.findLastIndex((command) => /^(?:COMMIT|ROLLBACK)$/.test(command))
 		if (last === -1) return false
 		const others = this.#commands.slice(last + 1)
-		return others.length === 0
-			? /\band\s+chain\b/i.test(this.text)
-			: others.some((command) => BEGINS.has(command))
+		return others.some((command) => BEGINS.has(command)) || /\band\s+chain\b/i.test(this.text)
 	}
 
 	/**
@@ -237,7 +235,8 @@ class Flight {
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
-		const isRollback = this.#commands.at(-1) === 'ROLLBACK' || this.error !== undefined
+		const isRollback =
+			this.#commands.at(-1) === 'ROLLBACK' || this.isFollowedByAnother || this.error !== undefined
 		return isRollback ? 'rollback' : 'commit'
 	}
 

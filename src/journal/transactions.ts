@@ -56,6 +56,8 @@ export class Transactions {
 	readonly #options: TransactionsOptions
 	/** By session: each has one at a time. */
 	readonly #open = new Map<string, Open>()
+	/** Sessions whose next transaction did something already, in the text that ended the one before. */
+	readonly #begunBefore = new Set<string>()
 	#bytes = 0
 
 	constructor(options: TransactionsOptions) {
@@ -74,6 +76,10 @@ export class Transactions {
 		if (open === undefined) {
 			open = newOpen(data.tx, record.seq)
 			this.#open.set(data.session, open)
+			if (this.#begunBefore.delete(data.session)) {
+				this.#options.unreplayable(statement, 'begunBefore')
+				this.#giveUp(open, 'unreplayable')
+			}
 		}
 		open.count++
 		if (data.seq !== ++open.seq) this.#giveUp(open, 'incomplete')
@@ -86,6 +92,7 @@ export class Transactions {
 		}
 		this.#hold(open, statement)
 		if (data.end !== undefined) ended.push(this.#close(data.session, open, data.end))
+		if (hasPartOfNext(data)) this.#begunBefore.add(data.session)
 		return ended
 	}
 
@@ -135,6 +142,17 @@ export class Transactions {
 		if (end !== 'commit' && !includeRolledBack) return end === 'rollback' ? 'rolledBack' : 'unknownEnd'
 		return skipsReads && open.onlyReads ? 'readOnly' : undefined
 	}
+}
+
+const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
+const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
+
+/** Whether a text ended a transaction, and then did something in one that it left open: `COMMIT; BEGIN; INSERT …`. */
+function hasPartOfNext({ commands, text, end }: StatementData): boolean {
+	if (end === undefined || commands.length < 2) return false
+	const behind = commands.slice(commands.findLastIndex((command) => OVER.has(command)) + 1)
+	const isOpen = behind.some((command) => BEGIN.has(command)) || /\band\s+chain\b/i.test(text)
+	return behind.length < commands.length && isOpen && behind.some((command) => !BEGIN.has(command))
 }
 
 function newOpen(tx: string, first: number): Open {

@@ -13,12 +13,21 @@ export interface UnreliableNetwork {
 	freezeAt(text: string): void
 	/** Every connection breaks off; new ones are refused. */
 	cut(): void
+	/**
+	 * Is asked what becomes of each piece that a client sends, before that goes on: the connection breaks off before the server has it (`lost`), or
+	 * once it has it and before it answers (`unanswered`). What takes time holds it up.
+	 */
+	disturb(decide: (piece: number) => Disturbance | undefined | Promise<undefined>): void
 }
+
+export type Disturbance = 'lost' | 'unanswered'
 
 export async function unreliableNetwork(to: { host: string; port: number }): Promise<UnreliableNetwork> {
 	const pairs = new Set<readonly [Socket, Socket]>()
 	const sent: string[] = []
 	let freezesAt: string | undefined
+	let pieces = 0
+	let decide: (piece: number) => Disturbance | undefined | Promise<undefined> = () => undefined
 	const server = createServer((client) => {
 		const upstream = connect(to.port, to.host)
 		const pair = [client, upstream] as const
@@ -29,7 +38,17 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 			const text = data.toString('latin1')
 			sent[index] += text
 			if (freezesAt !== undefined && text.includes(freezesAt)) isFrozen = true
-			if (!isFrozen) upstream.write(data)
+			if (isFrozen) return
+			const fate = decide(pieces++)
+			if (fate === undefined) upstream.write(data)
+			else if (fate instanceof Promise) fate.then(() => upstream.write(data))
+			else {
+				// What it was sent last it does all the same.
+				pairs.delete(pair)
+				if (fate === 'unanswered') upstream.end(data)
+				else upstream.end()
+				client.destroy()
+			}
 		})
 		upstream.on('data', (data) => {
 			if (!isFrozen) client.write(data)
@@ -37,8 +56,7 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 		for (const socket of pair) {
 			socket.on('error', () => {})
 			socket.on('close', () => {
-				pairs.delete(pair)
-				for (const each of pair) each.destroy()
+				if (pairs.delete(pair)) for (const each of pair) each.destroy()
 			})
 		}
 	})
@@ -59,5 +77,8 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 			freezesAt = text
 		},
 		cut,
+		disturb(by) {
+			decide = by
+		},
 	}
 }
