@@ -192,7 +192,8 @@ function progressText({ replayed, failures, differences, seq, tsMs }: StatementP
 function statusOf(report: StatementReport, isLossy: boolean): number {
 	if (report.ended === 'aborted' || report.endedBy !== null) return STATUS.usage
 	const { failures, differences, unreplayables } = report
-	return failures + differences + unreplayables > 0 || isLossy ? STATUS.damage : STATUS.fine
+	if (failures + differences + unreplayables > 0 || isLossy) return STATUS.damage
+	return report.replayed === 0 ? STATUS.nothingMatched : STATUS.fine
 }
 
 function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, isDryRun: boolean): string {
@@ -227,12 +228,13 @@ const ENDINGS = {
 } as const
 
 function verdictOf(
-	{ failures, differences, unreplayables, ended }: StatementReport,
+	{ replayed, failures, differences, unreplayables, ended }: StatementReport,
 	paint: Paint,
 	isLossy: boolean,
 ) {
 	if (failures + differences + unreplayables > 0) return paint('red', 'NOT THE SAME')
-	return ended !== 'end' || isLossy ? paint('red', 'NOT ALL') : paint('green', 'ok')
+	if (ended !== 'end' || isLossy) return paint('red', 'NOT ALL')
+	return replayed === 0 ? paint('yellow', 'NOTHING REPLAYED') : paint('green', 'ok')
 }
 
 const REASONS: Readonly<Record<SkipReason, string>> = {

@@ -217,8 +217,9 @@ class Decisions {
 	readonly #skips = new Map<number, SkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
-		const { options, tally } = replay
-		this.#transactions = new Transactions({ ...options, keeps: false, unreplayable: tally.unreplayable })
+		const { options, tally, suspects } = replay
+		const { unreplayable } = tally
+		this.#transactions = new Transactions({ ...options, keeps: false, unreplayable, suspects })
 		this.#statements = replay.statements(false)
 	}
 

@@ -10,8 +10,13 @@ import { type Recorded, type Transaction, Transactions } from './transactions.ts
 const PASSING = new Set(['40001', '40P01'])
 
 export async function replayInCommitOrder(replay: StatementReplay): Promise<void> {
-	const { options, tally } = replay
-	const transactions = new Transactions({ ...options, keeps: true, unreplayable: tally.unreplayable })
+	const { options, tally, suspects } = replay
+	const transactions = new Transactions({
+		...options,
+		keeps: true,
+		unreplayable: tally.unreplayable,
+		suspects,
+	})
 	const order = new CommitOrder(replay)
 	for await (const { record, data } of replay.statements()) {
 		tally.progress(record)

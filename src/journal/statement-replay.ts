@@ -5,10 +5,12 @@ import type { LogRecord } from '../record.ts'
 import type { ReplayClock } from '../replay/clock.ts'
 import { Pacer } from '../replay/pacer.ts'
 import type { PgTarget, TargetConnection } from './pg-target.ts'
+import { Suspects } from './reading.ts'
 import type { ResolvedStatementsOptions } from './replay-statements-options.ts'
 import type { StatementData } from './statement.ts'
 import type { StatementReport } from './statement-report.ts'
 import { StatementTally } from './statement-tally.ts'
+import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
 /** Gives a connection back that nothing needs: or says how many are needed, by transactions that wait for what comes next in the chain. */
@@ -21,6 +23,7 @@ export class StatementReplay {
 	readonly options: ResolvedStatementsOptions
 	readonly tally: StatementTally
 	readonly pacer: Pacer
+	readonly suspects = new Suspects()
 	readonly #chain: Pick<Chain, 'batches'>
 	readonly #target: PgTarget
 	readonly #connections = new Set<TargetConnection>()
@@ -76,6 +79,7 @@ export class StatementReplay {
 	async connectFirst(): Promise<void> {
 		try {
 			this.#first = await this.#connect()
+			if (this.options.skipsReads) await addSuspectsOf(this.#first, this.suspects)
 		} catch (error) {
 			if (!this.#aborted.signal.aborted) throw error
 		}

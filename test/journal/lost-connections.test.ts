@@ -175,17 +175,16 @@ async function busy(target: PgConfig): Promise<number> {
 	return rows[0].n
 }
 
-/** A replay whose connections are terminated once the target has got this text and answered it. */
-async function cutBehind(path: string, target: PgConfig, text: string, port: number) {
-	const network = await unreliableNetwork({ host: target.host, port })
-	let isNext = false
-	network.disturb(() => {
-		if (isNext) {
-			isNext = false
+/** A replay in which the connection breaks off at the first statement with `next` in it after one with `text`. */
+async function cutBetween(path: string, target: PgConfig, text: string, next: string) {
+	const network = await unreliableNetwork(postgres.config)
+	let seen = 0
+	network.disturb((_piece, sent) => {
+		if (sent.includes(text)) seen = 1
+		else if (seen === 1 && sent.includes(next)) {
+			seen = 2
 			return 'lost'
 		}
-		isNext =
-			network.sent.at(-1)!.includes(text) && !network.sent.slice(0, -1).some((all) => all.includes(text))
 		return undefined
 	})
 	return replayStatements(
@@ -211,7 +210,7 @@ test('as recorded, what went to a temporary table never goes to the table behind
 		},
 		{ max: 1 },
 	)
-	const report = await cutBehind(path, target, 'create temp table', postgres.config.port)
+	const report = await cutBetween(path, target, 'create temp table', 'insert')
 	expect(report).toMatchObject({ replayed: 1, skipped: { afterError: 2 } })
 	// The insert that found the connection gone, and the transaction after it.
 	expect(report.failed).toMatchObject([

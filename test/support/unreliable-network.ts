@@ -17,17 +17,18 @@ export interface UnreliableNetwork {
 	 * Is asked what becomes of each piece that a client sends, before that goes on: the connection breaks off before the server has it (`lost`), or
 	 * once it has it and before it answers (`unanswered`). What takes time holds it up.
 	 */
-	disturb(decide: (piece: number) => Disturbance | undefined | Promise<undefined>): void
+	disturb(decide: Decide): void
 }
 
 export type Disturbance = 'lost' | 'unanswered'
+type Decide = (piece: number, text: string) => Disturbance | undefined | Promise<undefined>
 
 export async function unreliableNetwork(to: { host: string; port: number }): Promise<UnreliableNetwork> {
 	const pairs = new Set<readonly [Socket, Socket]>()
 	const sent: string[] = []
 	let freezesAt: string | undefined
 	let pieces = 0
-	let decide: (piece: number) => Disturbance | undefined | Promise<undefined> = () => undefined
+	let decide: Decide = () => undefined
 	const server = createServer((client) => {
 		const upstream = connect(to.port, to.host)
 		const pair = [client, upstream] as const
@@ -39,7 +40,7 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 			sent[index] += text
 			if (freezesAt !== undefined && text.includes(freezesAt)) isFrozen = true
 			if (isFrozen) return
-			const fate = decide(pieces++)
+			const fate = decide(pieces++, text)
 			if (fate === undefined) upstream.write(data)
 			else if (fate instanceof Promise) fate.then(() => upstream.write(data))
 			else {
