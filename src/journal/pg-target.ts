@@ -135,6 +135,7 @@ export class TargetConnection {
 			clock: Date.now,
 			toWire: (values) => values as readonly WireValue[],
 			sent: () => undefined,
+			recordsErrorsAtOnce: false,
 			record: (data) => this.#answered?.(data),
 		})
 	}
