@@ -89,7 +89,7 @@ function planOf(seed: readonly (readonly string[])[], turns: readonly number[]):
 const shape = fc.constantFrom(...Object.keys(SHAPES), 'commit and chain', 'commit; begin')
 const plan = fc
 	.tuple(
-		fc.array(fc.array(shape, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 3 }),
+		fc.array(fc.array(shape, { minLength: 2, maxLength: 4 }), { minLength: 2, maxLength: 3 }),
 		fc.array(fc.nat(2), { minLength: 60, maxLength: 60 }),
 	)
 	.map(([seed, turns]) => planOf(seed, turns))
@@ -134,13 +134,14 @@ test.each(['asRecorded', 'commit'] as const)(
 		const fates = fc.dictionary(
 			// Where the first connection is made, what breaks off is thrown.
 			fc.integer({ min: 4, max: 60 }).map(String),
-			fc.constantFrom<Disturbance | 'terminated'>('lost', 'unanswered', 'terminated'),
-			{ minKeys: 1, maxKeys: 4 },
+			fc.constantFrom<Disturbance | 'terminated'>('lost', 'unanswered', 'answered', 'terminated'),
+			{ minKeys: 2, maxKeys: 5 },
 		)
 		let losses = 0
+		const { source, target } = await twoDatabases(postgres, TABLE)
 		await fc.assert(
 			fc.asyncProperty(plan, fates, async (planned, fate) => {
-				const { source, target } = await twoDatabases(postgres, TABLE)
+				await ask(target, 'truncate done')
 				const path = await work(source, planned)
 				const network = await unreliableNetwork(postgres.config)
 				network.disturb((piece) => {

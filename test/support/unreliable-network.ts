@@ -14,14 +14,16 @@ export interface UnreliableNetwork {
 	/** Every connection breaks off; new ones are refused. */
 	cut(): void
 	/**
-	 * Is asked what becomes of each piece that a client sends, before that goes on: the connection breaks off before the server has it (`lost`), or
-	 * once it has it and before it answers (`unanswered`). What takes time holds it up.
+	 * Is asked what becomes of each piece that a client sends, before that goes on: the connection breaks off before the server has it (`lost`), once
+	 * it has it and before it answers (`unanswered`), or behind the answer (`answered`). What takes time holds it up.
 	 */
 	disturb(decide: Decide): void
 }
 
-export type Disturbance = 'lost' | 'unanswered'
+export type Disturbance = 'lost' | 'unanswered' | 'answered'
 type Decide = (piece: number, text: string) => Disturbance | undefined | Promise<undefined>
+
+const READY_FOR_QUERY = 'Z'.charCodeAt(0)
 
 export async function unreliableNetwork(to: { host: string; port: number }): Promise<UnreliableNetwork> {
 	const pairs = new Set<readonly [Socket, Socket]>()
@@ -33,6 +35,7 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 		const upstream = connect(to.port, to.host)
 		const pair = [client, upstream] as const
 		let isFrozen = false
+		let endsWithAnswer = false
 		const index = sent.push('') - 1
 		pairs.add(pair)
 		client.on('data', (data) => {
@@ -43,7 +46,10 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 			const fate = decide(pieces++, text)
 			if (fate === undefined) upstream.write(data)
 			else if (fate instanceof Promise) fate.then(() => upstream.write(data))
-			else {
+			else if (fate === 'answered') {
+				endsWithAnswer = true
+				upstream.write(data)
+			} else {
 				// What it was sent last it does all the same.
 				pairs.delete(pair)
 				if (fate === 'unanswered') upstream.end(data)
@@ -52,7 +58,13 @@ export async function unreliableNetwork(to: { host: string; port: number }): Pro
 			}
 		})
 		upstream.on('data', (data) => {
-			if (!isFrozen) client.write(data)
+			if (isFrozen) return
+			client.write(data)
+			// A ReadyForQuery is the end of an answer.
+			if (!endsWithAnswer || data.at(-6) !== READY_FOR_QUERY) return
+			pairs.delete(pair)
+			client.end()
+			upstream.end()
 		})
 		for (const socket of pair) {
 			socket.on('error', () => {})
