@@ -172,6 +172,8 @@ class LockWatch {
 	/** The target does not answer on a connection of its own. */
 	isSilent = false
 	#nextMs = 0
+	/** Not answered yet: a pooler may have no server for it. */
+	#asked: { readonly pid: number; readonly sinceMs: number; readonly isBlocked: Promise<boolean> } | undefined
 
 	constructor(replay: StatementReplay, makeRoom: MakeRoom) {
 		this.#replay = replay
@@ -189,9 +191,17 @@ class LockWatch {
 			await Promise.race([this.#connecting, this.#replay.wait(LOOK_MS)])
 		}
 		if (this.#connection === undefined || this.#connection.isLost) return false
-		const text = 'select where cardinality(pg_blocking_pids($1)) > 0'
-		const { data } = await this.#connection.ask({ text, params: [String(pid)] })
-		return data?.rows === 1
+		const { clock, options } = this.#replay
+		this.#asked ??= { pid, sinceMs: clock.now(), isBlocked: ask(this.#connection, pid) }
+		const asked = this.#asked
+		const isBlocked = await Promise.race([asked.isBlocked, this.#replay.wait(LOOK_MS)])
+		if (isBlocked === undefined) {
+			this.isSilent ||= clock.now() - asked.sinceMs > options.connectMs
+			return false
+		}
+		this.#asked = undefined
+		this.isSilent = false
+		return isBlocked && asked.pid === pid
 	}
 
 	async #connect(): Promise<void> {
@@ -204,6 +214,12 @@ class LockWatch {
 		else this.#nextMs = this.#replay.clock.now() + WATCH_RETRY_MS
 		if (tried === 'full') await this.#makeRoom()
 	}
+}
+
+async function ask(connection: TargetConnection, pid: number): Promise<boolean> {
+	const text = 'select where cardinality(pg_blocking_pids($1)) > 0'
+	const { data } = await connection.ask({ text, params: [String(pid)] })
+	return data?.rows === 1
 }
 
 /**

@@ -18,7 +18,8 @@ async function recordedTogether(sessions: number, areKnown: boolean) {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, async (pool) => {
 		const clients = await Promise.all(Array.from({ length: sessions }, () => pool.connect()))
-		if (areKnown) for (const client of clients) await client.query('insert into t values (0)')
+		if (areKnown)
+			for (const client of clients) await client.query('insert into t select 0 from pg_sleep(0.2)')
 		for (const text of ['begin', 'insert into t values (1)', 'commit'])
 			for (const client of clients) await client.query(text)
 		for (const client of clients) client.release()
