@@ -51,6 +51,7 @@ function isInstalled(name: SystemPackage): boolean {
 }
 
 function succeeds([command, ...args]: readonly [string, ...string[]]): boolean {
-	const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+	// At run level 1 no package starts a service of its own.
+	const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
 	return spawnSync(command, args, { stdio: 'ignore', env }).status === 0
 }
