@@ -73,6 +73,8 @@ export class LineFile {
 	#seenEnd: Buffer = Buffer.alloc(0)
 	/** The file ends within a line, as far as is known. */
 	#endsTorn = false
+	/** The newline of the last line is not written yet. */
+	#owesNewline = false
 	/** Lines written since the last look. */
 	#unseen: Buffer[] = []
 	#unseenBytes = 0
@@ -128,8 +130,9 @@ export class LineFile {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
 		const fd = this.#fd
 		if (fd !== undefined) {
+			if (this.#owesNewline) this.#writeNewline(fd)
 			const stat = this.#system.fstatSync(fd)
-			if (this.#isNamed(stat)) this.#confirm(fd, stat.size)
+			if (this.#isNamed(fd, stat)) this.#confirm(fd, stat.size)
 			else this.#leave(fd)
 		}
 		this.#openFile()
@@ -206,21 +209,30 @@ export class LineFile {
 	#write(bytes: Buffer): void {
 		const fd = this.#openFile()
 		const count = this.#system.writeSync(fd, bytes, 0, bytes.length, null)
-		if (count < bytes.length) {
+		if (count === 0) throw shortWrite(count, bytes.length)
+		const isWhole = count === bytes.length
+		// All but its newline: readers take it for a line, so it must not be written again.
+		this.#owesNewline = count === bytes.length - 1
+		if (!isWhole && !this.#owesNewline) {
 			// A second call for the rest could come after a line of another writer.
 			this.#blankOut(fd, bytes.subarray(0, count))
-			const text = `${count} of ${bytes.length} bytes were written: the disk is full, or a limit is reached`
-			throw Object.assign(new Error(text), { code: 'ENOSPC' })
+			throw shortWrite(count, bytes.length)
 		}
-		this.#endsTorn = false
+		this.#endsTorn = !isWhole
 		this.#unseen.push(bytes)
-		this.#unseenBytes += bytes.length
+		this.#unseenBytes += count
 		this.#lookLater()
+	}
+
+	#writeNewline(fd: number): void {
+		if (this.#system.writeSync(fd, Buffer.of(NEWLINE), 0, 1, null) < 1) throw shortWrite(0, 1)
+		this.#owesNewline = false
+		this.#endsTorn = false
+		this.#unseenBytes++
 	}
 
 	/** Makes a blank line of a part of one at the end of the file. It stays where a line of another writer follows it already. */
 	#blankOut(fd: number, part: Buffer): void {
-		if (part.length === 0) return
 		const system = this.#system
 		this.#endsTorn = true
 		let inPlace: number | undefined
@@ -241,13 +253,13 @@ export class LineFile {
 		}
 	}
 
-	/** Whether the name leads to the open file. */
-	#isNamed(ours: FileStat): boolean {
+	/** Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name. */
+	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
 			return isSameFile(this.#system.statSync(this.path), ours)
 		} catch (error) {
-			// Any other error proves nothing.
-			return systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR'
+			const isGone = ['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')
+			return !isGone && this.#system.fstatSync(fd).nlink > 0
 		}
 	}
 
@@ -352,6 +364,11 @@ function* windows(system: FileSystem, fd: number, position: number): Generator<B
 		yield bytes
 		at += bytes.length
 	}
+}
+
+function shortWrite(count: number, wanted: number): Error {
+	const text = `${count} of ${wanted} bytes were written: the disk is full, or a limit is reached`
+	return Object.assign(new Error(text), { code: 'ENOSPC' })
 }
 
 function unwritable(path: string, error: unknown): MeshChainError {
