@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
 import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
 import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
@@ -236,6 +237,40 @@ test('processes that append to one file overwrite nothing of each other', async 
 		const own = records.filter(({ nodeId }) => nodeId === id).map(({ message }) => message)
 		expect(own).toEqual(Array.from({ length: 200 }, (_unused, index) => `line ${index}`))
 	}
+})
+
+test('a short write leaves a blank line, and the next line of another writer is whole', async () => {
+	const path = join(temporaryFolder(), 'node.jsonl')
+	let short = 0
+	const writeSync: FileSystem['writeSync'] = (fd, bytes, offset, length, position) => {
+		const fitting = position === null && short-- > 0 ? Math.floor(length / 2) : length
+		return nodeFileSystem.writeSync(fd, bytes, offset, fitting, position)
+	}
+	const first = new JsonlAppender(path, { fs: { ...nodeFileSystem, writeSync } })
+	const second = new JsonlAppender(path)
+	first.append(record(1))
+	short = 1
+	expect(() => first.append(record(2))).toThrow(expect.objectContaining({ retryable: true }))
+	second.append(record(3))
+	first.append(record(2))
+	await first.close()
+	await second.close()
+	expect([first, second].map((each) => each.stats().lost)).toEqual([0, 0])
+	const lines = readJsonl(path)
+	expect((await collect(lines)).map(({ seq }) => seq)).toEqual([1, 3, 2])
+	expect(lines.skipped).toMatchObject({ blank: 1, notJson: 0 })
+})
+
+test('a line is found in a file that was truncated and then grew beyond what was seen of it', async () => {
+	const { path, appender } = started()
+	appender.flush()
+	truncateSync(path)
+	appender.append(record(4))
+	appendFileSync(path, `# ${'x'.repeat(5000)}\n`)
+	appender.flush()
+	expect(appender.stats()).toMatchObject({ lost: 0, changes: { truncated: 1 } })
+	expect(await seqsIn(path)).toEqual([4])
+	await appender.close()
 })
 
 describe('whatever happens to the file', () => {
