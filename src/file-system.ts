@@ -11,6 +11,8 @@ export interface FileStat {
 	readonly ino: number
 	readonly dev: number
 	readonly mode: number
+	/** How many names the file has; 0 when it was removed. */
+	readonly nlink: number
 	isFile(): boolean
 	isDirectory(): boolean
 }
@@ -20,8 +22,11 @@ export interface FileSystem {
 	closeSync(fd: number): void
 	/** May return fewer bytes than asked for; 0 at the end. */
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
-	/** May write fewer bytes than asked for, without an error: always compare. */
-	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
+	/**
+	 * May write fewer bytes than asked for, without an error: always compare. `null` as position is the end of a file that was
+	 * opened with `O_APPEND`, wherever that is when it is written.
+	 */
+	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
 	statSync(path: string): FileStat
 	ftruncateSync(fd: number, length: number): void
@@ -55,6 +60,7 @@ export interface FileSystem {
 }
 
 export const {
+	O_APPEND,
 	O_CREAT,
 	O_EXCL,
 	O_RDONLY,
@@ -141,6 +147,26 @@ export function closeQuietly(system: FileSystem, fd: number): void {
 	}
 }
 
+/**
+ * Opens a file under one of our names. Invariant: whatever stands there instead, a pipe, a folder, a socket, a device or a link, is
+ * answered at once. Every name of ours is opened here.
+ *
+ * @throws what the system says, and an error with the code `EFTYPE` for what is no regular file.
+ */
+export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
+	// Without O_NONBLOCK, opening a named pipe waits for somebody at its other end.
+	const fd = system.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode)
+	// It was made by this call.
+	if ((flags & O_EXCL) !== 0) return fd
+	try {
+		if (system.fstatSync(fd).isFile()) return fd
+		throw Object.assign(new Error('not a regular file'), { code: 'EFTYPE' })
+	} catch (error) {
+		closeQuietly(system, fd)
+		throw error
+	}
+}
+
 /** Whether two looks were at one and the same file, whatever its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev
@@ -162,8 +188,8 @@ export function isMomentary(error: unknown): boolean {
 	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
 }
 
-/** What says that no regular file has a name: nothing, a link, a folder, a socket, or no folder that it could be in. */
-export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO']
+/** What says that no regular file has a name: nothing, a link, a folder, a socket, a pipe, or no folder that it could be in. */
+export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE']
 
 /** Whether a name leads to anything. */
 export function exists(system: FileSystem, path: string): boolean {

@@ -57,8 +57,10 @@ export interface Chain extends AsyncDisposable {
 	close(): Promise<void>
 }
 
-/** How a chain, or one of its epochs, came to its end. */
-export type ChainState = 'closed' | 'exited' | 'crashed' | 'open'
+/**
+ * How a chain, or one of its epochs, came to its end. `unknown`: it was not closed, and whether a writer has it open cannot be told.
+ */
+export type ChainState = 'closed' | 'exited' | 'crashed' | 'open' | 'unknown'
 
 /** How a chain file ends. */
 export interface ChainEndInfo {
@@ -67,6 +69,8 @@ export interface ChainEndInfo {
 	readonly exitCode: number | undefined
 	/** With state `open` only. */
 	readonly holder: LockHolder | undefined
+	/** With state `unknown` only: why nothing can be told. */
+	readonly unknownBecause?: string
 	/** Bytes behind the last whole entry; normal after a crash, and while a writer is writing. */
 	readonly tornBytes: number
 	/** Bytes at the end that no killed process leaves. */
@@ -133,6 +137,8 @@ export interface ChainInfo {
 	readonly unwritten?: number | undefined
 	/** With state `open` only. */
 	readonly holder: LockHolder | undefined
+	/** With state `unknown` only: why nothing can be told. */
+	readonly unknownBecause?: string
 	/** Bytes behind the last whole frame; normal after a crash. */
 	readonly tornBytes: number
 	/** Places that cannot be read, with valid frames behind them or in a shape that no crash leaves. */

@@ -95,10 +95,14 @@ function damagedText(places: number, file: string): string {
 }
 
 /** How the last writer ended, or who is writing. */
-export function stateText({ state, exitCode, holder, unwritten }: ChainInfo, paint: Paint): Printable {
+export function stateText(found: ChainInfo, paint: Paint): Printable {
+	const { state, exitCode, holder, unwritten, unknownBecause } = found
 	if (state === 'closed') return paint('green', 'closed')
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
 	if (state === 'crashed') return paint('red', howItCrashed(unwritten))
+	if (state === 'unknown') {
+		return paint('yellow', `not closed; whether a writer has it open cannot be told (${unknownBecause})`)
+	}
 	const by = holder ? ` by process ${holder.pid} on ${holder.host} since ${formatTime(holder.sinceMs)}` : ''
 	return paint('cyan', `open${by}`)
 }

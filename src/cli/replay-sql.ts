@@ -20,7 +20,7 @@ import { REPORT_OPTIONS } from './report-options.ts'
 import { Selected } from './selected.ts'
 import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
 import { type Paint, paintFor, STATUS } from './terminal.ts'
-import { formatTime } from './times.ts'
+import { formatTime, parseDuration } from './times.ts'
 
 const NOT_HERE = ['reverse', 'limit', 'kind']
 /** So many of each list are shown to people. */
@@ -63,6 +63,11 @@ export const replaySql: Command = {
 		{ long: 'include-rolled-back', help: 'replay what was rolled back too' },
 		SPEED_OPTION,
 		GAP_OPTION,
+		{
+			long: 'connect-timeout',
+			value: 'DURATION',
+			help: 'how long a new connection may take, such as 30s: 10s; as-recorded, also how long one may be lacking',
+		},
 		{ long: 'retries', value: 'COUNT', help: 'how often a lost connection is tried to be made again: 10' },
 		{ long: 'stop-on-error', help: 'end after the first transaction that failed' },
 		{ long: 'dry-run', help: 'connect to nothing: only count' },
@@ -122,6 +127,7 @@ async function loadReplay() {
 function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatementsOptions {
 	const { limit: _limit, reverse: _reverse, gaps: _gaps, ...filter } = query
 	const retries = invocation.count('retries')
+	const connect = invocation.text('connect-timeout')
 	return {
 		...filter,
 		mode: invocation.text('mode') === 'as-recorded' ? 'asRecorded' : 'commit',
@@ -130,6 +136,7 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 		speed: speedOf(invocation),
 		...gapOf(invocation),
 		...(retries === undefined ? {} : { retries }),
+		...(connect === undefined ? {} : { connectMs: parseDuration('--connect-timeout', connect) }),
 		stopOnError: invocation.flag('stop-on-error'),
 		dryRun: invocation.flag('dry-run'),
 	}
@@ -187,9 +194,10 @@ function progressText({ replayed, failures, differences, seq, tsMs }: StatementP
 }
 
 function statusOf(report: StatementReport, isLossy: boolean): number {
-	if (report.ended === 'aborted' || report.ended === 'targetGone') return STATUS.usage
+	if (report.ended === 'aborted' || report.endedBy !== null) return STATUS.usage
 	const { failures, differences, unreplayables } = report
-	return failures + differences + unreplayables > 0 || isLossy ? STATUS.damage : STATUS.fine
+	if (failures + differences + unreplayables > 0 || isLossy) return STATUS.damage
+	return report.replayed === 0 ? STATUS.nothingMatched : STATUS.fine
 }
 
 function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, isDryRun: boolean): Printable {
@@ -206,6 +214,7 @@ function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, i
 		printed`${verdictOf(report, paint, isLossy)}: ${summaryOf(report, isDryRun)}`,
 	]
 	if (report.firstError !== null) lines.push(printed`  first error: ${report.firstError}`)
+	if (report.endedBy !== null) lines.push(printed`  ${report.endedBy.code}: ${report.endedBy.message}`)
 	if (report.ended !== 'end')
 		lines.push(printed`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
 	return linesOf(lines)
@@ -215,15 +224,17 @@ const ENDINGS = {
 	aborted: 'interrupted',
 	error: 'stopped by the error',
 	targetGone: 'the target does not come back',
+	targetFull: 'the target has too few connections',
 } as const
 
 function verdictOf(
-	{ failures, differences, unreplayables, ended }: StatementReport,
+	{ replayed, failures, differences, unreplayables, ended }: StatementReport,
 	paint: Paint,
 	isLossy: boolean,
 ) {
 	if (failures + differences + unreplayables > 0) return paint('red', 'NOT THE SAME')
-	return ended !== 'end' || isLossy ? paint('red', 'NOT ALL') : paint('green', 'ok')
+	if (ended !== 'end' || isLossy) return paint('red', 'NOT ALL')
+	return replayed === 0 ? paint('yellow', 'NOTHING REPLAYED') : paint('green', 'ok')
 }
 
 const REASONS: Readonly<Record<SkipReason, string>> = {

@@ -10,8 +10,8 @@ import {
 	closeQuietly,
 	type FileSystem,
 	O_CREAT,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
 	readFully,
 	syncDirectory,
 	writeFully,
@@ -55,7 +55,7 @@ export class CursorFile {
 		this.#lock = locked(system, path, holder)
 		let fd: number | undefined
 		try {
-			fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+			fd = openOurs(system, path, O_RDWR | O_CREAT, 0o600)
 			const line = newest(readFully(system, fd, 2 * LINE_BYTES, 0), path)
 			if (line !== undefined && line.chainId !== chainId) throw mismatch(path, line.chainId, chainId)
 			this.found = line === undefined ? undefined : { epoch: line.epoch, seq: line.seq }

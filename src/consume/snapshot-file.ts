@@ -7,9 +7,11 @@ import {
 	closeQuietly,
 	type FileSystem,
 	O_CREAT,
-	O_NOFOLLOW,
+	O_RDONLY,
 	O_TRUNC,
 	O_WRONLY,
+	openOurs,
+	readFully,
 	syncDirectory,
 	systemCode,
 	writeFully,
@@ -44,7 +46,7 @@ export class SnapshotFile<S> {
 		const { path } = this
 		let text: string
 		try {
-			text = this.#system.readFileSync(path).toString()
+			text = this.#readText()
 		} catch (error) {
 			if (systemCode(error) === 'ENOENT') return undefined
 			throw this.#failed(error)
@@ -61,13 +63,22 @@ export class SnapshotFile<S> {
 		throw new MeshChainError('CURSOR_MISMATCH', text2, { path })
 	}
 
+	#readText(): string {
+		const fd = openOurs(this.#system, this.path, O_RDONLY)
+		try {
+			return readFully(this.#system, fd, this.#system.fstatSync(fd).size, 0).toString()
+		} finally {
+			closeQuietly(this.#system, fd)
+		}
+	}
+
 	/** @throws {MeshChainError} `CURSOR_FAILED`; what was written before stays. */
 	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
 		try {
 			const fields = { chainId: this.#chainId, epoch, seq, absent, state: plainState(state) }
 			const bytes = Buffer.from(`${toJson(fields)}\n`)
-			const fd = this.#system.openSync(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
+			const fd = openOurs(this.#system, temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
 			try {
 				writeFully(this.#system, fd, bytes, 0)
 				this.#system.fsyncSync(fd)

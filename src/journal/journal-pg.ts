@@ -47,7 +47,7 @@ const journaled = new WeakSet<object>()
  * wire, its transaction and how that ended, rows, a checksum of the result, duration, error. Returns what it was given, which behaves as before:
  * callbacks, promises, cursors, streams, errors and types are node-postgres' own.
  *
- * A statement is published when its answer is complete, and so is that of every COMMIT that was sent before: the order of the chain is the order in
+ * A statement is published before whoever asked is told of its result or its error, unless a COMMIT of another connection is on its way, for which it waits: the order of the chain is the order in
  * which transactions took effect, as far as it can be known. What the loop cannot take is counted there; it never reaches the query.
  *
  * @throws {MeshChainError} `INVALID_OPTION` for what is neither, or is journaled already.
@@ -123,6 +123,7 @@ class Journal {
 			clock: Date.now,
 			toWire: (values) => values.map((value) => utils.prepareValue(value)),
 			sent: (text) => this.#order.sent(text),
+			recordsErrorsAtOnce: true,
 			record: (data, place) => this.#order.answered(data, place),
 		}
 		const status = client.getTransactionStatus?.() ?? undefined

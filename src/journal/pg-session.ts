@@ -14,6 +14,11 @@ export interface PgQuery {
 	readonly name?: unknown
 	readonly types?: unknown
 	values?: unknown
+	/** Of node-postgres' own: it asks for so many rows at a time. */
+	readonly rows?: unknown
+	/** Only node-postgres' own has it. */
+	requiresPreparation?(): boolean
+	handleError?(...args: unknown[]): unknown
 	/** Of a stream of rows (pg-query-stream): it has the text and the values. */
 	readonly cursor?: unknown
 	submit(connection: unknown): unknown
@@ -40,12 +45,15 @@ export interface SessionHost {
 	toWire(values: readonly unknown[]): readonly WireValue[]
 	/** The server begins with a statement. Returns its place among all, where that is known before it is answered. */
 	sent(text: string): number | undefined
+	/** Whether a statement that failed is recorded as soon as that is certain: before whoever asked is told. Otherwise, once the server is ready again. */
+	readonly recordsErrorsAtOnce: boolean
 	/** Takes a statement whose answer is complete. */
 	record(data: StatementData, place: number | undefined): void
 }
 
-/** What the server says about the connection once it is ready. */
+/** What the server says about the connection once it is ready: outside of a transaction, or in one that failed. */
 const IDLE = 'I'
+const FAILED = 'E'
 
 export class PgSession {
 	readonly #id: string
@@ -56,21 +64,30 @@ export class PgSession {
 	/** Sent and not answered, in the order in which the server answers: more than one where they are pipelined. */
 	readonly #sent: Flight[] = []
 	#lostBy: unknown = new Error('Connection terminated')
+	/** By what the server said last. */
+	#status: string
+	/** Tells a caller about an error that was held back. */
+	#tellHeld: (() => void) | undefined
 
 	/** @param status of the connection by now. Of a transaction that it is in nobody knows how it began: its first record is not seq 1. */
 	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
 		this.#connection = connection
 		this.#host = host
+		this.#status = status
 		if (status !== IDLE) this.#seq = this.#tx = 1
+		// After the record is made, which is before node-postgres looks: the last one that is prepended comes first.
+		for (const event of ['readyForQuery', 'error', 'end'])
+			connection.prependListener(event, () => this.#release())
 		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
 		this.#on('dataRow', ({ fields = [] }) => this.#sent[0]?.checksum.add(fields as WireField[]))
 		this.#on('commandComplete', ({ text = '' }) => this.#sent[0]?.completed(text))
 		this.#on('copyInResponse', () => this.#sent[0]?.copies())
-		this.#on('errorMessage', (error) => this.#sent[0]?.failed(error))
+		this.#on('errorMessage', (error) => this.#failed(error))
 		this.#on('readyForQuery', ({ status: next = IDLE }) => this.#ready(next))
 		this.#on('error', (error) => {
 			this.#lostBy = error
+			this.#end()
 		})
 		this.#on('end', () => this.#end())
 	}
@@ -136,17 +153,54 @@ export class PgSession {
 		if (!flight.isHollow) flight.place = this.#host.sent(flight.text)
 	}
 
+	/**
+	 * Whoever asked is told of the error at once, and may look for the record. Where what comes of the transaction is certain, the record is made
+	 * before that; where only the server knows, the caller waits until it says so: of node-postgres' own queries, which ask for that themselves.
+	 */
+	#failed(error: unknown): void {
+		const [flight] = this.#sent
+		if (flight === undefined || flight.isRecorded) return
+		flight.error = error
+		if (!this.#host.recordsErrorsAtOnce || flight.isHollow) return
+		const status = isFatal(error) ? 'lost' : flight.statusAfterError(this.#status)
+		if (status !== undefined) this.#finish(flight, status === 'lost' ? undefined : status)
+		else if (flight.isReadyAskedFor) this.#hold(flight.query)
+	}
+
+	#hold(query: PgQuery): void {
+		const { handleError } = query
+		let told: unknown[] | undefined
+		const handle = (value: unknown) =>
+			Object.defineProperty(query, 'handleError', { value, configurable: true, writable: true })
+		handle((...args: unknown[]) => {
+			told ??= args
+		})
+		this.#tellHeld = () => {
+			handle(handleError)
+			if (told !== undefined) handleError?.apply(query, told)
+		}
+	}
+
+	#release(): void {
+		const tell = this.#tellHeld
+		this.#tellHeld = undefined
+		tell?.()
+	}
+
 	#ready(status: string): void {
+		this.#status = status
 		const flight = this.#sent.shift()
 		if (flight === undefined) return
 		const [next] = this.#sent
-		if (!flight.isHollow) this.#finish(flight, status)
+		if (!flight.isHollow && !flight.isRecorded) this.#finish(flight, status)
+		else if (status === IDLE) this.#seq = 0
 		if (next !== undefined) this.#begin(next)
 	}
 
 	/** What was under way has no answer any more. */
 	#end(): void {
 		for (const flight of this.#sent.splice(0)) {
+			if (flight.isRecorded) continue
 			flight.error ??= this.#lostBy
 			this.#finish(flight, undefined)
 		}
@@ -154,6 +208,7 @@ export class PgSession {
 
 	/** @param status of the connection behind it; undefined where it was lost. */
 	#finish(flight: Flight, status: string | undefined): void {
+		flight.isRecorded = true
 		if (this.#seq === 0) this.#tx++
 		this.#seq++
 		const isOver = status === IDLE || flight.isFollowedByAnother
@@ -170,6 +225,8 @@ interface FieldDescription {
 
 const BEGINS = new Set(['BEGIN', 'START TRANSACTION'])
 const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
+/** What may end a transaction, wherever it is in a text. */
+const ENDING_WORDS = /\b(?:commit|end|rollback|abort|prepare)\b/i
 
 /** One statement from when it is sent until its answer is complete. */
 class Flight {
@@ -178,7 +235,8 @@ class Flight {
 	error: unknown
 	/** Among all statements of the journal, where it is known already. */
 	place: number | undefined
-	readonly #query: PgQuery
+	readonly query: PgQuery
+	isRecorded = false
 	readonly #params: readonly WireValue[] | undefined
 	readonly #startedMs: number
 	#isDescribed = false
@@ -189,7 +247,7 @@ class Flight {
 	#rows: number | null = null
 
 	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
-		this.#query = query
+		this.query = query
 		this.text = text
 		this.#params = params
 		this.#startedMs = startedMs
@@ -205,8 +263,20 @@ class Flight {
 		this.#isBinary ||= fields.some(({ format }) => format === 'binary')
 	}
 
-	failed(error: unknown): void {
-		this.error = error
+	/** The server was asked to say when it is ready again, whatever comes of the error. */
+	get isReadyAskedFor(): boolean {
+		return typeof this.query.requiresPreparation === 'function' && !this.query.rows
+	}
+
+	/** What the connection is in once the error of this statement is dealt with, by what it was in before; undefined where that is not certain. */
+	statusAfterError(before: string): string | undefined {
+		const isMoved = this.#commands.some(
+			(command) => BEGINS.has(command) || COMMITS.has(command) || command === 'ROLLBACK',
+		)
+		if (isMoved) return undefined
+		if (before === IDLE) return IDLE
+		// A COMMIT that fails ends its transaction. What was prepared under a name may be one.
+		return this.text === '' || ENDING_WORDS.test(this.text) ? undefined : FAILED
 	}
 
 	copies(): void {
@@ -226,9 +296,7 @@ class Flight {
 		const last = this.#commands.findLastIndex((command) => /^(?:COMMIT|ROLLBACK)$/.test(command))
 		if (last === -1) return false
 		const others = this.#commands.slice(last + 1)
-		return others.length === 0
-			? /\band\s+chain\b/i.test(this.text)
-			: others.some((command) => BEGINS.has(command))
+		return others.some((command) => BEGINS.has(command)) || /\band\s+chain\b/i.test(this.text)
 	}
 
 	/**
@@ -237,7 +305,8 @@ class Flight {
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
-		const isRollback = this.#commands.at(-1) === 'ROLLBACK' || this.error !== undefined
+		const isRollback =
+			this.#commands.at(-1) === 'ROLLBACK' || this.isFollowedByAnother || this.error !== undefined
 		return isRollback ? 'rollback' : 'commit'
 	}
 
@@ -246,7 +315,7 @@ class Flight {
 		end: TransactionEnd | undefined,
 		nowMs: number,
 	): StatementData {
-		const { name, types } = this.#query
+		const { name, types } = this.query
 		// What is seldom there is put in behind the rest: conditional spreads are slow, and this is done for each statement.
 		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
 			session: at.session,
@@ -268,6 +337,12 @@ class Flight {
 		if (this.#isCopy) data.unreplayable = 'copy'
 		return data
 	}
+}
+
+/** The server ends the connection with it. Its name for that may be in any language; the codes are not. */
+function isFatal(error: unknown): boolean {
+	const { code, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
+	return /^(?:FATAL|PANIC)$/.test(String(severity)) || /^(?:57P0|08|25P0[345])/.test(String(code))
 }
 
 /** Only the server's errors have a severity: the codes of others, such as `EPIPE`, are not SQLSTATEs. */

@@ -42,7 +42,6 @@ export interface Answer {
 }
 
 const NAMES = ['url', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const
-const CONNECT_MS = 30_000
 const PORT_MAX = 65_535
 /** So much later than the server had to end a statement, its connection is given up. */
 const GRACE_MS = 5000
@@ -52,9 +51,14 @@ const CLOSE_MS = 1000
 export class PgTarget {
 	readonly #config: pg.ClientConfig
 	readonly #timeoutMs: number
+	readonly #connectMs: number
 
-	/** @throws {MeshChainError} `INVALID_OPTION` */
-	constructor(target: PgTargetOptions, timeoutMs: number) {
+	/**
+	 * @param timeoutMs for one statement.
+	 * @param connectMs until a new connection has answered to its first one.
+	 * @throws {MeshChainError} `INVALID_OPTION`
+	 */
+	constructor(target: PgTargetOptions, timeoutMs: number, connectMs: number) {
 		checkOptionNames(target, NAMES)
 		const { url, ssl } = target
 		for (const name of ['host', 'user', 'password', 'database'] as const)
@@ -67,29 +71,34 @@ export class PgTarget {
 		this.#config = {
 			fallback_application_name: 'mesh-chain',
 			keepAlive: true,
-			connectionTimeoutMillis: CONNECT_MS,
 			...withoutEmpty(url === undefined ? {} : parsed(url)),
 			...withoutEmpty(given),
 		}
 		this.#timeoutMs = timeoutMs
+		this.#connectMs = connectMs
 	}
 
-	/** @throws {MeshChainError} `TARGET_UNREACHABLE` */
+	/** @throws {MeshChainError} `TARGET_UNREACHABLE`; its cause has the code `ETIMEDOUT` where nothing was answered in time. */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
 		const connection = new TargetConnection(client, this.#timeoutMs)
 		const onAbort = () => connection.destroy()
 		signal.addEventListener('abort', onAbort)
+		let late: Error | undefined
+		const deadline = setTimeout(() => {
+			late = Object.assign(new Error(`no answer within ${this.#connectMs} ms`), { code: 'ETIMEDOUT' })
+			connection.destroy()
+		}, this.#connectMs)
 		try {
 			await client.connect()
 			await connection.start()
 			return connection
 		} catch (error) {
 			connection.destroy()
-			throw new MeshChainError('TARGET_UNREACHABLE', `connect to target: ${reasonOf(error)}`, {
-				cause: error,
-			})
+			const cause = late ?? error
+			throw new MeshChainError('TARGET_UNREACHABLE', `connect to target: ${reasonOf(cause)}`, { cause })
 		} finally {
+			clearTimeout(deadline)
 			signal.removeEventListener('abort', onAbort)
 		}
 	}
@@ -126,6 +135,7 @@ export class TargetConnection {
 			clock: Date.now,
 			toWire: (values) => values as readonly WireValue[],
 			sent: () => undefined,
+			recordsErrorsAtOnce: false,
 			record: (data) => this.#answered?.(data),
 		})
 	}

@@ -3,13 +3,16 @@ import type { TargetConnection } from './pg-target.ts'
 import { begins } from './replay-in-commit-order.ts'
 import { concernsSession, SETTINGS_MAX, SessionSettings } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
-import { isUnreachable, type StatementReplay } from './statement-replay.ts'
+import { isUnreachable, type MakeRoom, type StatementReplay } from './statement-replay.ts'
 import type { SkipReason } from './statement-report.ts'
-import { failed, judge } from './statement-tally.ts'
+import { failed } from './statement-tally.ts'
+import { AFTER_ERROR, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, Transactions } from './transactions.ts'
 
 /** So often it is looked whether a statement waits for a lock: maybe of one that comes behind it. */
 const LOOK_MS = 20
+/** After so long a connection to look on is tried again. */
+const WATCH_RETRY_MS = 1000
 /** So many may wait, and nothing more is read. */
 const BLOCKED_MAX = 1000
 /** So many connections are kept for sessions that may go on. */
@@ -27,11 +30,11 @@ class AsRecorded {
 	readonly #settings = new SessionSettings()
 	/** What the open transaction of a session told it. */
 	readonly #told = new Map<string, StatementData[]>()
-	/** Looks at the others. */
-	#watch: TargetConnection | undefined
+	readonly #watch: LockWatch
 
 	constructor(replay: StatementReplay) {
 		this.#replay = replay
+		this.#watch = new LockWatch(replay, this.#makeRoom)
 	}
 
 	async run(): Promise<void> {
@@ -61,7 +64,9 @@ class AsRecorded {
 		const isNew = this.#note(data)
 		if (skip !== undefined) {
 			tally.skip(skip, 1)
-			if (isNew) this.#sessions.get(data.session)?.toldElsewhere()
+			const session = this.#sessions.get(data.session)
+			session?.skipped()
+			if (isNew) session?.toldElsewhere()
 		} else if (data.end === 'unknown') {
 			tally.skip('unknownEnd', 1)
 			await this.#close(data.session)
@@ -100,52 +105,55 @@ class AsRecorded {
 		if (this.#replay.isOver) return
 		if (statement.data.seq === 1) tally.transaction()
 		if (options.dryRun) return tally.replayed(1)
-		const answered = (await this.#session(statement.data.session)).take(statement)
+		if (this.#sessions.size >= CONNECTIONS_MAX && !this.#sessions.has(statement.data.session))
+			await this.#makeRoom()
+		const session = this.#session(statement.data.session)
+		const answered = session.take(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
 		// It is waited for later, maybe behind others.
 		running.catch(() => {})
-		await this.#answeredOrBlocked(running, statement.data.session)
+		await this.#answeredOrBlocked(running, session)
 		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
 	/** Answers came to the service in another order than the server gave them now and then: a commit behind what it let go. */
-	async #answeredOrBlocked(running: Promise<void>, session: string): Promise<void> {
+	async #answeredOrBlocked(running: Promise<void>, session: Session): Promise<void> {
+		const { options, clock } = this.#replay
+		const begunMs = clock.now()
 		while (this.#running.has(running)) {
 			await Promise.race([running, this.#replay.wait(LOOK_MS)])
-			if (this.#running.has(running) && (await this.#isBlocked(session))) return
+			if (!this.#running.has(running) || (await this.#watch.isBlocked(session.pid))) return
+			// Nor is another connection answered: a pooler has none left for a transaction that begins.
+			const isStuck = this.#watch.isSilent && session.isBeginning && this.#holders > 0
+			if (!isStuck || clock.now() - begunMs <= options.connectMs) continue
+			this.#replay.endFull(this.#holders)
+			return
 		}
 	}
 
-	/** Whether what is under way in a session waits for another one, by what the server says. */
-	async #isBlocked(session: string): Promise<boolean> {
-		const pid = this.#sessions.get(session)?.pid
-		if (pid === undefined) return false
-		if (this.#watch === undefined || this.#watch.isLost) {
-			try {
-				this.#watch = await this.#replay.connection(this.#watch, this.#makeRoom)
-			} catch (error) {
-				if (isUnreachable(error)) return false
-				throw error
-			}
-		}
-		const text = 'select where cardinality(pg_blocking_pids($1)) > 0'
-		const { data } = await this.#watch.ask({ text, params: [String(pid)] })
-		return data?.rows === 1
+	/** So many connections are in transactions that wait for what the chain has next. */
+	get #holders(): number {
+		return [...this.#sessions.values()].filter((session) => session.isWithinTransaction).length
 	}
 
-	async #session(id: string): Promise<Session> {
+	#session(id: string): Session {
 		const session =
 			this.#sessions.get(id) ?? new Session(this.#replay, () => this.#settings.of(id), this.#makeRoom)
 		this.#sessions.delete(id)
-		if (this.#sessions.size >= CONNECTIONS_MAX) await this.#makeRoom()
 		this.#sessions.set(id, session)
 		return session
 	}
 
-	/** Closes the one that was idle for longest. */
-	readonly #makeRoom = async (): Promise<void> => {
-		for (const [id, session] of this.#sessions) if (session.isIdle) return this.#close(id)
+	/** Closes the one that was idle for longest, of those that lose nothing by it. */
+	readonly #makeRoom: MakeRoom = async () => {
+		for (const [id, session] of this.#sessions)
+			if (session.isIdle && !session.isBound) {
+				await this.#close(id)
+				return { isMade: true, holders: 0 }
+			}
+		const isBusy = [...this.#sessions.values()].some((session) => session.isRunning)
+		return { isMade: isBusy, holders: this.#holders }
 	}
 
 	async #close(id: string): Promise<void> {
@@ -153,6 +161,65 @@ class AsRecorded {
 		this.#sessions.delete(id)
 		await session?.close()
 	}
+}
+
+/** Tells whether a statement waits for a lock, by what the server says on a connection of its own. */
+class LockWatch {
+	readonly #replay: StatementReplay
+	readonly #makeRoom: MakeRoom
+	#connection: TargetConnection | undefined
+	#connecting: Promise<void> | undefined
+	/** The target does not answer on a connection of its own. */
+	isSilent = false
+	#nextMs = 0
+	/** Not answered yet: a pooler may have no server for it. */
+	#asked: { readonly pid: number; readonly sinceMs: number; readonly isBlocked: Promise<boolean> } | undefined
+
+	constructor(replay: StatementReplay, makeRoom: MakeRoom) {
+		this.#replay = replay
+		this.#makeRoom = makeRoom
+	}
+
+	/** False also while there is no connection to ask on: nobody waits for one. */
+	async isBlocked(pid: number | undefined): Promise<boolean> {
+		if (pid === undefined) return false
+		if (this.#connection === undefined || this.#connection.isLost) {
+			if (this.#replay.clock.now() < this.#nextMs) return false
+			this.#connecting ??= this.#connect().finally(() => {
+				this.#connecting = undefined
+			})
+			await Promise.race([this.#connecting, this.#replay.wait(LOOK_MS)])
+		}
+		if (this.#connection === undefined || this.#connection.isLost) return false
+		const { clock, options } = this.#replay
+		this.#asked ??= { pid, sinceMs: clock.now(), isBlocked: ask(this.#connection, pid) }
+		const asked = this.#asked
+		const isBlocked = await Promise.race([asked.isBlocked, this.#replay.wait(LOOK_MS)])
+		if (isBlocked === undefined) {
+			this.isSilent ||= clock.now() - asked.sinceMs > options.connectMs
+			return false
+		}
+		this.#asked = undefined
+		this.isSilent = false
+		return isBlocked && asked.pid === pid
+	}
+
+	async #connect(): Promise<void> {
+		const before = this.#connection
+		this.#connection = undefined
+		if (before !== undefined) await this.#replay.release(before)
+		const tried = await this.#replay.tryConnection()
+		this.isSilent = tried === 'silent'
+		if (typeof tried !== 'string') this.#connection = tried
+		else this.#nextMs = this.#replay.clock.now() + WATCH_RETRY_MS
+		if (tried === 'full') await this.#makeRoom()
+	}
+}
+
+async function ask(connection: TargetConnection, pid: number): Promise<boolean> {
+	const text = 'select where cardinality(pg_blocking_pids($1)) > 0'
+	const { data } = await connection.ask({ text, params: [String(pid)] })
+	return data?.rows === 1
 }
 
 /**
@@ -166,8 +233,9 @@ class Decisions {
 	readonly #skips = new Map<number, SkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
-		const { options, tally } = replay
-		this.#transactions = new Transactions({ ...options, keeps: false, unreplayable: tally.unreplayable })
+		const { options, tally, suspects } = replay
+		const { unreplayable } = tally
+		this.#transactions = new Transactions({ ...options, keeps: false, unreplayable, suspects })
 		this.#statements = replay.statements(false)
 	}
 
@@ -195,21 +263,20 @@ class Session {
 	#connection: TargetConnection | undefined
 	#last: Promise<void> = Promise.resolve()
 	readonly #settings: () => Iterable<StatementData>
-	readonly #makeRoom: () => Promise<void>
+	readonly #makeRoom: MakeRoom
 	/** There are settings that this connection was not given. */
 	#isUntold = true
 	/** So many statements are under way, or behind one that is. */
 	waiting = 0
-	/** What is under way was lost with its connection: nothing more of it is replayed. */
-	#lostTx: string | undefined
-	#failedTx: string | undefined
+	/** The transaction that it is in; of one that could not be begun nothing is sent. */
+	#current: { readonly tx: string; readonly at: TargetTransaction | undefined } | undefined
+	/** The server is in a transaction that the end of the one before began: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	#isChained = false
+	/** There is something on its connection that no other connection has. */
+	isBound = false
 
 	/** @param settings of the session, by now. */
-	constructor(
-		replay: StatementReplay,
-		settings: () => Iterable<StatementData>,
-		makeRoom: () => Promise<void>,
-	) {
+	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>, makeRoom: MakeRoom) {
 		this.#replay = replay
 		this.#makeRoom = makeRoom
 		this.#settings = settings
@@ -220,8 +287,26 @@ class Session {
 		return this.#connection?.pid
 	}
 
+	/** It has a connection, and does nothing there. */
 	get isIdle(): boolean {
-		return this.waiting === 0 && (this.#connection?.status ?? 'I') === 'I'
+		const connection = this.#connection
+		return this.waiting === 0 && connection !== undefined && (connection.isLost || connection.status === 'I')
+	}
+
+	/** It holds a connection in a transaction that waits for what the chain has next. */
+	get isWithinTransaction(): boolean {
+		const connection = this.#connection
+		return this.waiting === 0 && connection !== undefined && !this.isIdle
+	}
+
+	/** Something of it is under way on its connection. */
+	get isRunning(): boolean {
+		return this.waiting > 0 && this.#connection !== undefined
+	}
+
+	/** It asked for a transaction, and had no answer yet. */
+	get isBeginning(): boolean {
+		return this.waiting > 0 && this.#connection?.isLost === false && this.#connection.status === 'I'
 	}
 
 	take(statement: Recorded): Promise<void> {
@@ -231,6 +316,11 @@ class Session {
 			this.waiting--
 		})
 		return this.#last
+	}
+
+	/** A transaction of it is not replayed, nor what that began. */
+	skipped(): void {
+		this.#isChained = false
 	}
 
 	/** A transaction that is not replayed made settings. */
@@ -244,58 +334,79 @@ class Session {
 	}
 
 	async #replayed(statement: Recorded): Promise<void> {
-		const { tally, options } = this.#replay
+		const { tally } = this.#replay
 		const { data } = statement
-		if (this.#lostTx === data.tx) return tally.skip('afterError', 1)
+		if (data.seq === 1) {
+			this.#current = { tx: data.tx, at: undefined }
+			this.#current = { tx: data.tx, at: await this.#begun(statement) }
+			if (this.#current.at === undefined) return
+		}
+		const { tx, at } = this.#current ?? {}
+		if (at === undefined || tx !== data.tx) return tally.take(AFTER_ERROR)
+		const { verdict } = await at.take(statement)
+		tally.take(verdict)
+		if (data.commands.includes('DISCARD ALL')) this.isBound = false
+		this.isBound ||= isBoundToConnection(data)
+		if (data.end !== undefined) this.#isChained = true
+	}
+
+	/** Undefined where it cannot be begun, which is counted. */
+	async #begun(statement: Recorded): Promise<TargetTransaction | undefined> {
+		const { tally, options } = this.#replay
 		try {
-			const connection = await this.#at(statement)
-			const answer = await connection.ask(data)
-			const isAfterError = this.#failedTx === data.tx
-			const verdict = answer.isLost
-				? failed(
-						statement,
-						answer.data?.error?.code ?? null,
-						answer.lostBy,
-						answer.data !== undefined && data.end !== undefined,
-					)
-				: judge(statement, answer, { compare: options.compare, isAfterError })
-			tally.take(verdict)
-			if (answer.isLost) this.#lostTx = data.tx
-			if (verdict.is === 'failed') this.#failedTx = data.tx
+			const connection = await this.#connected()
+			if (connection === undefined) {
+				tally.take(failed(statement, null, BOUND_LOST))
+				return undefined
+			}
+			const transaction = new TargetTransaction(connection, options.compare)
+			const within = isWithin(statement)
+			if (connection.status !== 'I' && !(within && this.#isChained)) await connection.ask(ROLLBACK)
+			this.#isChained = false
+			await this.#tell(connection)
+			if (within && connection.status === 'I') await transaction.begin()
+			return transaction
 		} catch (error) {
 			if (!isUnreachable(error)) throw error
-			this.#lostTx = data.tx
 			tally.take(failed(statement, null, error.message))
+			return undefined
 		}
 	}
 
-	/** The session's connection, in the state that the statement was in: a transaction where it was in one. */
-	async #at(statement: Recorded): Promise<TargetConnection> {
-		if (this.#connection === undefined || this.#connection.isLost) {
-			const before = this.#connection
-			this.#connection = undefined
-			this.#connection = await this.#replay.connection(before, this.#makeRoom)
-			this.#isUntold = true
-		}
-		const { data } = statement
-		const connection = this.#connection
-		if (data.seq > 1) return connection
-		if (connection.status !== 'I' && !isWithin(statement)) await connection.ask(ROLLBACK)
-		if (this.#isUntold && connection.status === 'I') {
-			this.#isUntold = false
-			for (const setting of this.#settings()) await connection.ask(setting)
-		}
-		if (!begins(statement) && connection.status === 'I' && data.end === undefined)
-			await connection.ask({ text: 'BEGIN', params: [] })
-		return connection
+	/** Undefined where what it had on its connection was lost with it. */
+	async #connected(): Promise<TargetConnection | undefined> {
+		const before = this.#connection
+		if (before !== undefined && !before.isLost) return before
+		if (this.isBound) return undefined
+		this.#connection = undefined
+		this.#isChained = false
+		this.#isUntold = true
+		this.#connection = await this.#replay.connection(before, this.#makeRoom)
+		return this.#connection
+	}
+
+	async #tell(connection: TargetConnection): Promise<void> {
+		if (!this.#isUntold || connection.status !== 'I') return
+		this.#isUntold = false
+		for (const setting of this.#settings()) await connection.ask(setting)
 	}
 }
 
 const ROLLBACK = { text: 'ROLLBACK', params: [] }
+const BOUND_LOST =
+	'its session lost its connection, and with it what no other has: temporary tables, prepared statements, cursors, locks'
 
-/** Whether it can be the first of a transaction that `AND CHAIN` began. */
+/** Whether it can be the first of a transaction that the end of another began. */
 function isWithin(statement: Recorded): boolean {
+	if (begins(statement)) return false
 	const { end, commands } = statement.data
-	if (end === undefined) return !begins(statement)
-	return /^(?:COMMIT|ROLLBACK)$/.test(commands.at(-1) ?? '')
+	return end === undefined || /^(?:COMMIT|ROLLBACK|PREPARE TRANSACTION)$/.test(commands.at(-1) ?? '')
+}
+
+const BOUND_COMMANDS = new Set(['PREPARE', 'LISTEN', 'LOAD'])
+const BOUND_WORDS = /\b(?:temp|temporary|pg_temp\w*|with\s+hold|pg_(?:try_)?advisory_lock\w*)\b/i
+
+/** Whether it leaves something behind that ends with the connection, and is no setting: as far as its text says. */
+function isBoundToConnection({ commands, text }: StatementData): boolean {
+	return commands.some((command) => BOUND_COMMANDS.has(command)) || BOUND_WORDS.test(text)
 }

@@ -2,16 +2,21 @@
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { SessionSettings } from './session-settings.ts'
 import { isUnreachable, type StatementReplay } from './statement-replay.ts'
-import { failed, judge, type Verdict } from './statement-tally.ts'
+import { failed, type Verdict } from './statement-tally.ts'
+import { AFTER_ERROR, isUnknown, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
 
-const AFTER_ERROR: Verdict = { is: 'afterError' }
 /** What another attempt may well not meet again: a failed serialisation, a deadlock. */
 const PASSING = new Set(['40001', '40P01'])
 
 export async function replayInCommitOrder(replay: StatementReplay): Promise<void> {
-	const { options, tally } = replay
-	const transactions = new Transactions({ ...options, keeps: true, unreplayable: tally.unreplayable })
+	const { options, tally, suspects } = replay
+	const transactions = new Transactions({
+		...options,
+		keeps: true,
+		unreplayable: tally.unreplayable,
+		suspects,
+	})
 	const order = new CommitOrder(replay)
 	for await (const { record, data } of replay.statements()) {
 		tally.progress(record)
@@ -88,7 +93,6 @@ class Attempt {
 	mayBeRepeated = false
 	readonly #statements: readonly Recorded[]
 	readonly #compare: boolean
-	#isAfterError = false
 
 	constructor(statements: readonly Recorded[], compare: boolean) {
 		this.#statements = statements
@@ -96,29 +100,24 @@ class Attempt {
 	}
 
 	async run(connection: TargetConnection): Promise<void> {
-		if (needsBegin(this.#statements)) await connection.ask({ text: 'BEGIN', params: [] })
-		for (const [index, statement] of this.#statements.entries()) {
-			const answer = await connection.ask(statement.data)
-			if (answer.isLost) return this.#lost(index, statement, answer)
-			const code = answer.data?.error?.code
-			if (code != null && PASSING.has(code) && statement.data.error === undefined) this.mayBeRepeated = true
-			// A savepoint that was rolled back to took the error away.
-			if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
-			this.#take(judge(statement, answer, { compare: this.#compare, isAfterError: this.#isAfterError }))
+		const transaction = new TargetTransaction(connection, this.#compare)
+		if (needsBegin(this.#statements)) await transaction.begin()
+		for (const statement of this.#statements) {
+			const { verdict, answer } = await transaction.take(statement)
+			this.verdicts.push(verdict)
+			if (answer !== undefined) this.#look(statement, answer)
 		}
 	}
 
-	#lost(index: number, statement: Recorded, answer: Answer): void {
-		const isUnknown = answer.data !== undefined && statement.data.end !== undefined
-		const because = isUnknown ? 'the connection was lost while it was committing, and it may have: ' : ''
-		this.#take(failed(statement, answer.data?.error?.code ?? null, `${because}${answer.lostBy}`, isUnknown))
-		for (const _ of this.#statements.slice(index + 1)) this.verdicts.push(AFTER_ERROR)
-		this.mayBeRepeated = !isUnknown && !answer.isTimedOut
-	}
-
-	#take(verdict: Verdict): void {
-		this.verdicts.push(verdict)
-		if (verdict.is === 'failed') this.#isAfterError = true
+	#look(statement: Recorded, answer: Answer): void {
+		if (answer.isLost) {
+			this.mayBeRepeated = !isUnknown(statement, answer) && !answer.isTimedOut
+			return
+		}
+		const code = answer.data?.error?.code
+		if (code != null && PASSING.has(code) && statement.data.error === undefined) this.mayBeRepeated = true
+		// A savepoint that was rolled back to took the error away.
+		if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
 	}
 }
 

@@ -43,6 +43,11 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly retries?: number
 	/** How long one statement may take; the target is told. Default 600,000. */
 	readonly timeoutMs?: number
+	/**
+	 * How long a new connection may take until the target has answered on it, in milliseconds. Default 10,000. As recorded, also how long a
+	 * transaction may wait to begin where the target answers on no other connection either: a pooler has none left then.
+	 */
+	readonly connectMs?: number
 	/** End after the first transaction of which a statement failed. Default false. */
 	readonly stopOnError?: boolean
 	/** Look at everything and count it, without connecting to the target. Default false. */
@@ -73,6 +78,7 @@ export interface ResolvedStatementsOptions extends Pick<ResolvedReplayOptions, S
 	readonly skipsReads: boolean
 	readonly includeRolledBack: boolean
 	readonly timeoutMs: number
+	readonly connectMs: number
 	readonly onProgress: ((progress: StatementProgress) => void) | undefined
 	readonly openBytesMax: number
 	readonly listMax: number
@@ -96,6 +102,7 @@ const OWN_NAMES = [
 	'compare',
 	'reads',
 	'includeRolledBack',
+	'connectMs',
 	'openBytesMax',
 	'listMax',
 ] as const
@@ -128,6 +135,7 @@ export function resolveStatementsOptions(options: ReplayStatementsOptions): Reso
 		skipsReads: (reads ?? (compare ? 'compare' : 'skip')) === 'skip',
 		includeRolledBack: checkBoolean('includeRolledBack', includeRolledBack),
 		timeoutMs: checkTimerMs('timeoutMs', options.timeoutMs ?? 600_000),
+		connectMs: checkTimerMs('connectMs', options.connectMs ?? 10_000),
 		onProgress: ifGiven('onProgress', options.onProgress, checkFunction),
 		openBytesMax: checkWholeNumber('openBytesMax', options.openBytesMax ?? 64 * MIB, 0),
 		listMax: checkWholeNumber('listMax', options.listMax ?? 1000, 0),

@@ -41,7 +41,7 @@ export async function replayStatements(
 ): Promise<StatementReport> {
 	checkChain('a replay of statements needs a chain', chain, ['batches'])
 	const resolved = resolveStatementsOptions(options)
-	const into = new PgTarget(target, resolved.timeoutMs)
+	const into = new PgTarget(target, resolved.timeoutMs, resolved.connectMs)
 	const replay = new StatementReplay(chain, into, resolved)
 	const { signal } = resolved
 	const onAbort = () => replay.abort()
@@ -54,5 +54,5 @@ export async function replayStatements(
 		signal?.removeEventListener('abort', onAbort)
 		await replay.close()
 	}
-	return replay.tally.report(replay.ending)
+	return replay.tally.report(replay.ending, replay.endedBy)
 }

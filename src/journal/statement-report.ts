@@ -1,4 +1,5 @@
 /** What a replay of statements did. Plain data: `JSON.stringify` keeps all of it. */
+import type { ErrorCode } from '../errors.ts'
 import type { Unreplayable } from './statement.ts'
 
 /** Which statement: what the record says of it. */
@@ -31,8 +32,11 @@ export interface FailedStatement extends StatementPlace {
 
 /** A statement for which its transaction was not replayed. */
 export interface UnreplayableStatement extends StatementPlace {
-	/** `tooLarge`: with it, more was held of transactions that are still open than `openBytesMax`. */
-	readonly why: Unreplayable | 'tooLarge'
+	/**
+	 * `tooLarge`: with it, more was held of transactions that are still open than `openBytesMax`. `begunBefore`: a part of its transaction is in
+	 * the text that ended the one before, as in `COMMIT; BEGIN; INSERT …`.
+	 */
+	readonly why: Unreplayable | 'tooLarge' | 'begunBefore'
 }
 
 /**
@@ -85,8 +89,13 @@ export interface StatementReport {
 	/** The window, in milliseconds since 1970, both inclusive; null where it has no bound. */
 	readonly from: number | null
 	readonly to: number | null
-	/** `targetGone`: the connection was lost, and `retries` attempts did not bring it back. `error`: with `stopOnError`. */
-	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
+	/**
+	 * `targetGone`: the connection was lost, and `retries` attempts did not bring it back. `targetFull`: as recorded, the target has fewer
+	 * connections than there were open transactions. `error`: with `stopOnError`.
+	 */
+	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone' | 'targetFull'
+	/** `TARGET_UNREACHABLE` or `TARGET_FULL`, where that ended it; null otherwise. */
+	readonly endedBy: { readonly code: ErrorCode; readonly message: string } | null
 	readonly elapsedMs: number
 }
 

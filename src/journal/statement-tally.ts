@@ -1,4 +1,5 @@
 /** What a replay of statements counts on its way, and how a statement's answer compares with the recorded one. */
+import type { MeshChainError } from '../errors.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
 import type { Answer } from './pg-target.ts'
 import type { ResolvedStatementsOptions } from './replay-statements-options.ts'
@@ -153,7 +154,7 @@ export class StatementTally {
 		onProgress({ replayed, failures, differences, seq, tsMs })
 	}
 
-	report(ended: StatementReport['ended']): StatementReport {
+	report(ended: StatementReport['ended'], by: MeshChainError | undefined): StatementReport {
 		const { from, to, clock } = this.#options
 		return {
 			...this.#counts,
@@ -168,6 +169,7 @@ export class StatementTally {
 			from,
 			to,
 			ended,
+			endedBy: by === undefined ? null : { code: by.code, message: by.message },
 			elapsedMs: clock.now() - this.#begunMs,
 		}
 	}

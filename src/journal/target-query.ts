@@ -1,4 +1,4 @@
-/** One recorded statement on its way to the target, as node-postgres takes it: with the wire's own parameters, and without making rows of the answer. */
+/** One recorded statement on its way to the target, as node-postgres takes it: with the wire's own parameters, and without making rows of the answer unless they are asked for. */
 import type { PgQuery } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
@@ -20,7 +20,10 @@ interface WireConnection {
 
 /** What of a statement goes to the target. */
 export type Replayable = Pick<StatementData, 'text' | 'params'> &
-	Partial<Pick<StatementData, 'name' | 'paramTypes' | 'binary'>>
+	Partial<Pick<StatementData, 'name' | 'paramTypes' | 'binary'>> & {
+		/** Is given each row that comes back, as text. */
+		readonly keep?: (fields: readonly (string | null)[]) => void
+	}
 
 export class TargetQuery implements PgQuery {
 	readonly text: string
@@ -29,16 +32,21 @@ export class TargetQuery implements PgQuery {
 	readonly #isBinary: boolean
 	readonly #isExtended: boolean
 	readonly #notSent: (error: unknown) => void
+	readonly #keep: Replayable['keep']
 	#isSent = false
 
 	/** @param notSent called where the connection was lost before; everything else is known by the session that follows this query. */
-	constructor({ text, params, name, paramTypes, binary }: Replayable, notSent: (error: unknown) => void) {
+	constructor(
+		{ text, params, name, paramTypes, binary, keep }: Replayable,
+		notSent: (error: unknown) => void,
+	) {
 		this.text = text
 		this.values = params.map((param) => (param instanceof Uint8Array ? asBuffer(param) : param))
 		this.#types = paramTypes
 		this.#isBinary = binary === true
 		this.#isExtended = params.length > 0 || name !== undefined || this.#isBinary
 		this.#notSent = notSent
+		this.#keep = keep
 	}
 
 	submit(connection: WireConnection): null {
@@ -70,7 +78,10 @@ export class TargetQuery implements PgQuery {
 	}
 
 	handleRowDescription(): void {}
-	handleDataRow(): void {}
+	handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+		this.#keep?.(fields)
+	}
+
 	handleCommandComplete(): void {}
 	handleEmptyQuery(): void {}
 	handlePortalSuspended(): void {}

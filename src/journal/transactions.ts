@@ -2,7 +2,8 @@
 import type { ResolvedFilter } from '../filter.ts'
 import { matches } from '../filter.ts'
 import type { LogRecord } from '../record.ts'
-import { concernsSession, isSetting, SETTINGS_MAX } from './session-settings.ts'
+import { isProvedRead, type Suspects } from './reading.ts'
+import { concernsSession, SETTINGS_MAX } from './session-settings.ts'
 import type { StatementData, TransactionEnd, Unreplayable } from './statement.ts'
 import type { SkipReason, UnreplayableStatement } from './statement-report.ts'
 
@@ -31,6 +32,7 @@ export interface Transaction {
 export interface TransactionsOptions {
 	readonly chosen: ResolvedFilter
 	readonly skipsReads: boolean
+	readonly suspects: Suspects
 	readonly includeRolledBack: boolean
 	readonly openBytesMax: number
 	/** Whether statements are held until their transaction ends. */
@@ -56,6 +58,8 @@ export class Transactions {
 	readonly #options: TransactionsOptions
 	/** By session: each has one at a time. */
 	readonly #open = new Map<string, Open>()
+	/** Sessions whose next transaction did something already, in the text that ended the one before. */
+	readonly #begunBefore = new Set<string>()
 	#bytes = 0
 
 	constructor(options: TransactionsOptions) {
@@ -74,18 +78,24 @@ export class Transactions {
 		if (open === undefined) {
 			open = newOpen(data.tx, record.seq)
 			this.#open.set(data.session, open)
+			if (this.#begunBefore.delete(data.session)) {
+				this.#options.unreplayable(statement, 'begunBefore')
+				this.#giveUp(open, 'unreplayable')
+			}
 		}
 		open.count++
 		if (data.seq !== ++open.seq) this.#giveUp(open, 'incomplete')
 		open.seq = data.seq
 		open.isWanted ||= matches(record, this.#options.chosen)
-		open.onlyReads &&= isRead(data)
+		this.#options.suspects.addDefined(data)
+		open.onlyReads &&= isProvedRead(data, this.#options.suspects)
 		if (data.unreplayable !== undefined) {
 			this.#options.unreplayable(statement, data.unreplayable)
 			this.#giveUp(open, 'unreplayable')
 		}
 		this.#hold(open, statement)
 		if (data.end !== undefined) ended.push(this.#close(data.session, open, data.end))
+		if (hasPartOfNext(data)) this.#begunBefore.add(data.session)
 		return ended
 	}
 
@@ -135,6 +145,17 @@ export class Transactions {
 		if (end !== 'commit' && !includeRolledBack) return end === 'rollback' ? 'rolledBack' : 'unknownEnd'
 		return skipsReads && open.onlyReads ? 'readOnly' : undefined
 	}
+}
+
+const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
+const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
+
+/** Whether a text ended a transaction, and then did something in one that it left open: `COMMIT; BEGIN; INSERT …`. */
+function hasPartOfNext({ commands, text, end }: StatementData): boolean {
+	if (end === undefined || commands.length < 2) return false
+	const behind = commands.slice(commands.findLastIndex((command) => OVER.has(command)) + 1)
+	const isOpen = behind.some((command) => BEGIN.has(command)) || /\band\s+chain\b/i.test(text)
+	return behind.length < commands.length && isOpen && behind.some((command) => !BEGIN.has(command))
 }
 
 function newOpen(tx: string, first: number): Open {
@@ -197,28 +218,6 @@ function isListOf(list: unknown, is: (item: unknown) => boolean): boolean {
 function isError(error: unknown): boolean {
 	const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown }
 	return (code === null || isText(code)) && isText(message)
-}
-
-const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
-const AROUND = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET'])
-/** A `WITH` that writes is answered like a `SELECT`; and these functions are known to leave something behind. */
-const WRITES =
-	/\b(?:insert|update|delete|merge|nextval|setval|pg_notify|set_config|pg_logical_emit_message|lo_\w+)\b/i
-
-/**
- * What only looks, as far as that can be seen: what a function does, its caller does not say. `SELECT INTO` brings no rows back. A `SET` that is not
- * `LOCAL` is there for what comes later.
- */
-function isRead(data: StatementData): boolean {
-	const { commands, checksum, text, error } = data
-	// A cursor that was not read to its end.
-	if (commands.length === 0) return error !== undefined || !WRITES.test(text)
-	if (isSetting(data)) return false
-	if (commands.every((command) => AROUND.has(command))) return true
-	const reads = commands.every((command) => READING.has(command) || AROUND.has(command))
-	return (
-		reads && (checksum !== null || commands.every((command) => command !== 'SELECT')) && !WRITES.test(text)
-	)
 }
 
 function sizeOf({ text, params }: StatementData): number {

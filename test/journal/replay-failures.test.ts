@@ -115,7 +115,7 @@ test('a target that stays away after bounded attempts is told, and every stateme
 	expect(report).toMatchObject({ ended: 'targetGone', failures: 1, firstError: expect.any(String) })
 	expect(report.replayed + report.failures + sum(report.skipped)).toBe(3 * report.transactions)
 	expect(report.transactions).toBeLessThan(50)
-	expect(await connectionsTo(target)).toBe(0)
+	await expect.poll(() => connectionsTo(target)).toBe(0)
 })
 
 test.each(['commit', 'asRecorded'] as const)(
@@ -127,9 +127,9 @@ test.each(['commit', 'asRecorded'] as const)(
 		const { port } = silent.address() as { port: number }
 		const begunMs = Date.now()
 		const signal = AbortSignal.timeout(100)
-		const report = await run(statements(), { ...postgres.config, port }, { signal, mode })
+		const report = await run(statements(), { ...postgres.config, port }, { signal, mode, connectMs: 120_000 })
 		expect(report).toMatchObject({ ended: 'aborted', replayed: 0, failures: 0 })
-		expect(Date.now() - begunMs).toBeLessThan(5000)
+		expect(Date.now() - begunMs).toBeLessThan(30_000)
 	},
 )
 
@@ -160,8 +160,8 @@ test('as recorded, a signal ends a replay in which one waits for a lock that nob
 	const begunMs = Date.now()
 	const report = await run(chain, target, { mode: 'asRecorded', signal: abort.signal })
 	expect(report.ended).toBe('aborted')
-	expect(Date.now() - begunMs).toBeLessThan(5000)
-	expect(await connectionsTo(target)).toBe(0)
+	expect(Date.now() - begunMs).toBeLessThan(30_000)
+	await expect.poll(() => connectionsTo(target)).toBe(0)
 })
 
 const sql = (seq: number, data: object) =>

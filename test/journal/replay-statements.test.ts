@@ -161,7 +161,8 @@ test('a server that is restarted in the middle loses no transaction, and none co
 	expect(report.failures).toBe(report.unknown)
 	expect(rows.length).toBeGreaterThanOrEqual(60 - report.unknown)
 	expect(report).toMatchObject({ transactions: 60, ended: 'end', reconnects: 1 })
-	expect(report.retries + report.unknown).toBe(1)
+	// Neither, where it was between two transactions.
+	expect(report.retries + report.unknown).toBeLessThanOrEqual(1)
 })
 
 test('a target that stays away ends the replay', async () => {
@@ -403,10 +404,7 @@ test('a commit that the connection did not survive is told as unknown, and not r
 	)
 	const committing =
 		"select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and query = 'commit'"
-	const killed = expect.poll(
-		async () => (await ask(postgres.config, committing, [target.database])).rowCount,
-		{ timeout: 10_000 },
-	)
+	const killed = expect.poll(async () => (await ask(postgres.config, committing, [target.database])).rowCount)
 	const [report] = await Promise.all([replayStatements(await opened(path), target), killed.toBe(1)])
 	expect(report).toMatchObject({
 		replayed: 2,

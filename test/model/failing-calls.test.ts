@@ -7,7 +7,7 @@ import { MeshChainError } from '../../src/errors.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { checkRecovery, readAll } from '../support/oracle.ts'
+import { checkRecords, checkRecovery, readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
 
 const PATH = '/chains/node.chain'
@@ -180,4 +180,33 @@ test('row 8: readers, verification and repair meet the same with coded errors, a
 		}
 	}
 	tellCounts(8, 'EIO from each call of reading, verify, repair', { calls, errors, 'records lost': 0 })
+}, 600_000)
+
+test('row 8: whatever call fails beside a sync that does, what is committed is there after a power loss at once', async () => {
+	let calls = 1
+	let committed = 0
+	for (let index = 0; index < calls; index++) {
+		const memory = new MemoryFileSystem()
+		const disk = new FaultyFileSystem(memory)
+		const appender = new FileChainAppender(PATH, { fs: disk, durability: 'disk', rotateRecords: 4 })
+		const begun = disk.calls.length
+		disk.failOnce(index, 'EMFILE')
+		disk.fail('fdatasync', 'EIO', 1)
+		for (let seq = 1; seq <= 6; seq++) {
+			appender.append(line(seq))
+			await appender.sync().catch((error) => expect(error.code).toMatch(/SYNC_FAILED|WRITE_FAILED/))
+			if (seq === 3) disk.heal()
+			const lost = memory.crashPoint('now').afterPowerLoss(() => false)
+			const found = await readAll(PATH, lost)
+			const { committedSeq } = appender
+			expect([index, committedSeq <= (found.at(-1)?.seq ?? 0)]).toEqual([index, true])
+			checkRecords(found, { acknowledged: committedSeq, published: seq, fs: lost, messageOf })
+			committed = Math.max(committed, committedSeq)
+		}
+		calls = Math.max(calls, disk.calls.length - begun)
+		await appender.close()
+		expect((await readAll(PATH, memory)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6])
+	}
+	expect([calls > 60, committed]).toEqual([true, 6])
+	tellCounts(8, 'power lost after a failed sync and one more failed call', { calls, 'committed and lost': 0 })
 }, 600_000)

@@ -30,6 +30,8 @@ export interface OracleChain {
 	readonly refused: string
 	readonly chainId: string | null
 	readonly records: readonly OracleRecord[]
+	/** The seq that comes next where the chain ends in damage; how many are lost there is a guess. */
+	readonly unreadableFrom: number | null
 	readonly heads: readonly { readonly seq: number; readonly text: string }[]
 }
 

@@ -957,7 +957,7 @@ function collect(files, options) {
 	const liveName = `${base}.chain`
 	const slots = parseWatermark(byName.get(`${liveName}.durable`) ?? Buffer.alloc(0))
 	let live = byName.has(liveName) ? openFile(liveName, byName.get(liveName)) : null
-	const none = { members: [], chainId: null, watermark: null, byName, liveName }
+	const none = { members: [], chainId: null, watermark: null, unreadableFrom: null, byName, liveName }
 	if (live?.state === 'empty') live = null
 	if (live !== null && live.chainId === null) return { ...none, refused: live.state }
 	const sealed = []
@@ -982,7 +982,8 @@ function collect(files, options) {
 		file.behind = file.end < file.bytes.length ? entriesOf(file, file.bytes.length, file.end) : []
 		file.countedEnd = Math.min(file.end, file.bytes.length)
 	}
-	return { members, chainId, watermark: newestSlot(slots, chainId), byName, liveName, refused: '' }
+	const watermark = newestSlot(slots, chainId)
+	return { members, chainId, watermark, byName, liveName, refused: '', unreadableFrom: null }
 }
 
 /** How far a file counts: as the next one says, unless it was repaired since. */
@@ -1070,9 +1071,8 @@ function readFile(set, file, options) {
 			else out.push(...entry.records)
 			next = Math.max(next, entry.lastSeq + 1)
 		} else if (index < file.entries.length - 1) cause = entry.offset >= unsynced ? 'unsynced' : 'damaged'
-		else if (file.next === null && entry.type === 'damage' && entry.offset < unsynced) {
-			upTo(next + lostAtEnd(file, entry, next))
-		}
+		else if (file.next === null && entry.type === 'damage' && entry.offset < unsynced)
+			set.unreadableFrom = next
 	}
 	if (file.next !== null) {
 		const retained = file.isNextMissing && keptFromOf(set) >= file.next.firstSeq
@@ -1080,21 +1080,6 @@ function readFile(set, file, options) {
 		upTo(file.next.firstSeq)
 	}
 	return out
-}
-
-/** How many records damage at the end of the last file stands for, with nothing behind it that says so. */
-function lostAtEnd({ bytes }, { offset, end }, next) {
-	const size = end - offset
-	if (bytes[offset] !== 0x97 && (size < ANCHOR_BYTES || size % ANCHOR_BYTES === 0)) return 0
-	if (size < 12 || bytes[offset + 1] !== 0xce || bytes[offset + 6] !== 0xce || bytes[offset + 11] > 127)
-		return 1
-	try {
-		const head = decodeHead(bytes, offset, end)
-		return head.baseSeq === next ? head.count : 1
-	} catch (error) {
-		if (!(error instanceof Malformed)) throw error
-		return 1
-	}
 }
 
 /** A text that is the same for equal records. */
@@ -1118,7 +1103,8 @@ export function readChain(files, options = {}) {
 	const heads = members.flatMap((file) =>
 		file.entries.filter(({ type }) => type === 'anchor').map((one) => headAt(set, one)),
 	)
-	return { refused, chainId: chainId === null ? null : hexOf(chainId), records, heads, members, watermark }
+	const { unreadableFrom } = set
+	return { refused, chainId: chainId && hexOf(chainId), records, unreadableFrom, heads, members, watermark }
 }
 
 function headAt(set, anchor) {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, contentOf, type PgConfig, recorded, twoDatabases } from '../support/databases.ts'
+import { startPgBouncer } from '../support/pgbouncer.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 import { meshChain, ROOT, run } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -83,6 +84,50 @@ test('--compare ends with status 3 when something differs, and lists what, as te
 		status: 0,
 		stdout: expect.stringContaining('ok: 5 statements'),
 	})
+})
+
+test('a replay of nothing is not ok: it says that, and why, and ends with status 1', async () => {
+	const { source, target } = await twoDatabases(postgres, TABLE)
+	const path = await recorded(source, (pool) => pool.query('select count(*) from t'))
+	const args = ['replay-sql', path, '--target', urlOf(target)]
+	const ended = await meshChain(args, { env: password })
+	expect(ended.status).toBe(1)
+	expect(ended.stdout).toMatch(
+		/^NOTHING REPLAYED: 0 statements of 0 transactions replayed in \S+ s, 1 skipped \(only reading\)\n$/,
+	)
+	expect(await meshChain([...args, '--dry-run'])).toMatchObject({ status: 1 })
+	expect(await meshChain([...args, '-o', 'json'], { env: password })).toMatchObject({ status: 1 })
+	expect(await meshChain([...args, '--compare'], { env: password })).toMatchObject({ status: 0 })
+	const window = ['-S', '2001-01-01', '-U', '2001-01-02']
+	const empty = await meshChain([...args, ...window], { env: password })
+	expect([empty.status, empty.stdout]).toEqual([1, expect.stringContaining('NOTHING REPLAYED')])
+})
+
+test('a target with fewer connections than there were transactions ends it with TARGET_FULL and status 2', async () => {
+	const { source, target } = await twoDatabases(postgres, TABLE)
+	const path = await recorded(source, async (pool) => {
+		const clients = await Promise.all([1, 2].map(() => pool.connect()))
+		for (const text of ['begin', "insert into t values (pg_backend_pid(), 'x')", 'commit'])
+			for (const client of clients) await client.query(text)
+		for (const client of clients) client.release()
+	})
+	const pooled = await startPgBouncer(target, 1)
+	const args = [
+		'replay-sql',
+		path,
+		'--target',
+		urlOf(pooled),
+		'--mode',
+		'as-recorded',
+		'--connect-timeout',
+		'1s',
+	]
+	const { status, stdout } = await meshChain(args, { env: password })
+	expect([status, stdout]).toEqual([
+		2,
+		expect.stringContaining('TARGET_FULL: the target gives no more than 1'),
+	])
+	expect(stdout).toContain('the target has too few connections: what comes behind was not replayed\n')
 })
 
 test('the separate options stand in place of what the URL says, and the password comes from a file', async () => {

@@ -53,8 +53,12 @@ export async function compare(
 	boot = 1,
 ): Promise<readonly string[]> {
 	const ours = await saidByProject(files, heads, boot)
-	const theirs = saidByOracle(files, heads, boot)
-	expect({ what, ...ours }).toEqual({ what, ...theirs })
+	const { unreadableFrom, ...theirs } = saidByOracle(files, heads, boot)
+	// How many records stood in damage at the end is a guess, which is not compared.
+	const last = ours.records.at(-1) ?? ''
+	const isGuess = unreadableFrom !== null && last.startsWith(`gap ${unreadableFrom} to `)
+	const records = isGuess ? ours.records.slice(0, -1) : ours.records
+	expect({ what, ...ours, records }).toEqual({ what, ...theirs })
 	return ours.answers
 }
 
@@ -81,15 +85,19 @@ async function saidByProject(
 	return { records, answers }
 }
 
-function saidByOracle(files: readonly NamedFile[], heads: readonly string[], boot: number): Said {
+interface OracleSaid extends Said {
+	readonly unreadableFrom: number | null
+}
+
+function saidByOracle(files: readonly NamedFile[], heads: readonly string[], boot: number): OracleSaid {
 	const options = { bootId: new MemoryFileSystem(boot).readFileSync('/boot_id').toString() }
-	const { refused, records } = readChain(files, options)
-	if (refused !== '') return { records: [], answers: ['refused'] }
+	const { refused, records, unreadableFrom } = readChain(files, options)
+	if (refused !== '') return { records: [], answers: ['refused'], unreadableFrom }
 	const answers = [undefined, ...heads].map((head) => {
 		const { answer, lost } = verify(files, head === undefined ? options : { ...options, head })
 		return `${answer}, ${lost}`
 	})
-	return { records: records.map(shown), answers }
+	return { records: records.map(shown), answers, unreadableFrom }
 }
 
 function shown(record: OracleRecord): string {

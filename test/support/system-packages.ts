@@ -8,6 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Debian's packages are for Debian's Python; another one may come first on the path. */
 export const PYTHON = '/usr/bin/python3'
 
+/** It is no program for everybody's path. */
+export const PGBOUNCER = '/usr/sbin/pgbouncer'
+
 /** By package, a command line that succeeds once the package is installed. */
 const PACKAGES = {
 	'nats-server': ['nats-server', '--version'],
@@ -15,6 +18,7 @@ const PACKAGES = {
 	openssl: ['openssl', 'version'],
 	zsh: ['zsh', '--version'],
 	fish: ['fish', '--version'],
+	pgbouncer: [PGBOUNCER, '--version'],
 } as const
 
 export type SystemPackage = keyof typeof PACKAGES
@@ -47,6 +51,7 @@ function isInstalled(name: SystemPackage): boolean {
 }
 
 function succeeds([command, ...args]: readonly [string, ...string[]]): boolean {
-	const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+	// At run level 1 no package starts a service of its own.
+	const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
 	return spawnSync(command, args, { stdio: 'ignore', env }).status === 0
 }

@@ -5,16 +5,16 @@
  */
 import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
-import { MeshChainError } from '../../errors.ts'
+import { MeshChainError, messageOf } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
 	isSameFile,
 	O_CREAT,
 	O_EXCL,
-	O_NOFOLLOW,
 	O_RDONLY,
 	O_RDWR,
+	openOurs,
 	readFully,
 	systemCode,
 	writeFully,
@@ -68,10 +68,16 @@ function lockPathOf(chainPath: string): string {
  *
  * @throws {MeshChainError} `CHAIN_LOCKED`, naming the holder.
  */
-export function acquireLock(system: FileSystem, chainPath: string, nowMs: number, waitMs: number): Lock {
+export function acquireLock(
+	system: FileSystem,
+	chainPath: string,
+	nowMs: number,
+	waitMs: number,
+	mode = 0o600,
+): Lock {
 	const deadline = performance.now() + waitMs
 	for (;;) {
-		const lock = tryLock(system, chainPath, nowMs)
+		const lock = tryLock(system, chainPath, nowMs, mode)
 		if (lock !== undefined) return lock
 		const holder = readHolderText(system, chainPath)
 		const isOurs = holder !== undefined && isThisThread(system, holder)
@@ -90,15 +96,15 @@ function isThisThread(system: FileSystem, holder: HolderText): boolean {
 }
 
 /** The lock, or undefined while somebody else has it. */
-function tryLock(system: FileSystem, chainPath: string, nowMs: number): Lock | undefined {
+function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-		const fd = system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+		const fd = openOurs(system, path, O_RDWR | O_CREAT, mode)
 		let lock: Lock | undefined
 		try {
 			const outcome = system.lockSync(fd)
 			if (outcome === 'held') return undefined
-			if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs)
+			if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs, mode)
 			// Otherwise the holder before removed the file between our open and our lock: what we locked has no name any more.
 			if (isStillNamed(system, fd, path)) {
 				const before = readHolderText(system, chainPath)
@@ -130,6 +136,19 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
 }
 
+/** Why it cannot be told whether a writer has the chain open: its lock is not ours to read. Undefined where that can be told. */
+export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
+	let fd: number | undefined
+	try {
+		fd = openOurs(system, lockPathOf(chainPath), O_RDONLY)
+		return undefined
+	} catch (error) {
+		return systemCode(error) === 'ENOENT' ? undefined : `${show(lockPathOf(chainPath))}: ${messageOf(error)}`
+	} finally {
+		if (fd !== undefined) closeQuietly(system, fd)
+	}
+}
+
 /** How many records the last writer gave up when it could not close the chain; undefined where nothing says that it did. */
 export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
 	const unwritten = readHolderText(system, chainPath)?.unwritten
@@ -137,13 +156,13 @@ export function readUnwritten(system: FileSystem, chainPath: string): number | u
 }
 
 /** Without the kernel: whoever's file has the name has the lock, and a holder that is dead for certain loses it. */
-function tryFileLock(system: FileSystem, chainPath: string, nowMs: number): Lock | undefined {
+function tryFileLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	// It gets its name when its text is in it: what has no text is nobody's.
 	const ours = `${path}.${process.pid}-${threadId}`
 	let provenance: Provenance = 'none'
 	removeIfThere(system, ours)
-	const fd = system.openSync(ours, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+	const fd = openOurs(system, ours, O_RDWR | O_CREAT | O_EXCL, mode)
 	let isTaken = false
 	try {
 		const lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: false })
@@ -207,8 +226,8 @@ function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, ker
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
-		// On a full disk the lock still holds; only its text is missing.
-		if (systemCode(error) !== 'ENOSPC') throw error
+		// On a full disk the kernel's lock still holds; only its text is missing. A lock that is a file is nothing without it.
+		if (systemCode(error) !== 'ENOSPC' || !kernel) throw error
 	}
 	let held = true
 	return {
@@ -274,7 +293,7 @@ function readHolderText(system: FileSystem, chainPath: string): HolderText | und
 function readTextAt(system: FileSystem, path: string): HolderText | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW)
+		fd = openOurs(system, path, O_RDONLY)
 		const holder: unknown = JSON.parse(readFully(system, fd, HOLDER_BYTES_MAX, 0).toString())
 		return isHolderText(holder) ? holder : undefined
 	} catch {

@@ -12,9 +12,9 @@ import {
 	isSameFile,
 	O_CREAT,
 	O_EXCL,
-	O_NOFOLLOW,
 	O_RDONLY,
 	O_WRONLY,
+	openOurs,
 	readFully,
 	syncDirectory,
 	systemCode,
@@ -113,7 +113,7 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 			return sealedPath
 		} catch (error) {
 			if (systemCode(error) === 'EEXIST') {
-				if (isSameFile(system.statSync(sealedPath), system.statSync(chainPath))) return sealedPath
+				if (isNameOf(system, sealedPath, chainPath)) return sealedPath
 			} else if (!NO_HARD_LINKS.includes(systemCode(error) ?? '')) throw error
 			else if (!exists(system, sealedPath)) {
 				// Without hard links the name of the live file is free for a moment; a crash there is found when it is opened.
@@ -121,6 +121,17 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 				return sealedPath
 			}
 		}
+	}
+}
+
+/** Whether two names lead to one file; a link to nowhere leads to none. */
+function isNameOf(system: FileSystem, name: string, path: string): boolean {
+	const file = system.statSync(path)
+	try {
+		return isSameFile(system.statSync(name), file)
+	} catch (error) {
+		if (['ENOENT', 'ELOOP'].includes(systemCode(error) ?? '')) return false
+		throw error
 	}
 }
 
@@ -146,16 +157,19 @@ export function keepAside(
 	return keptAt
 }
 
-/** Gives a file that has no name any more the name of a sealed one, by copy; returns which. */
+/**
+ * Gives a file that has no name any more, or that was cut, the name of a sealed one, by copy; returns which. The header may be gone with
+ * what was cut, and is known.
+ */
 export function restoreAsSealed(
 	system: FileSystem,
 	chainPath: string,
 	fd: number,
 	bytes: number,
-	firstSeq: number,
+	{ firstSeq, headerBytes }: { readonly firstSeq: number; readonly headerBytes: Uint8Array },
 ): string {
 	const temporary = temporaryPathOf(chainPath)
-	copyTo(system, temporary, fd, 0, bytes, system.fstatSync(fd).mode & 0o777)
+	copyTo(system, temporary, fd, 0, bytes, system.fstatSync(fd).mode & 0o777, headerBytes)
 	for (let copy = 0; ; copy++) {
 		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
 		if (exists(system, sealedPath)) {
@@ -173,7 +187,7 @@ export function restoreAsSealed(
 
 function isCopyOf(system: FileSystem, path: string, other: string, bytes: number): boolean {
 	if (system.statSync(path).size !== bytes) return false
-	const [fd, otherFd] = [path, other].map((each) => system.openSync(each, O_RDONLY | O_NOFOLLOW))
+	const [fd, otherFd] = [path, other].map((each) => openOurs(system, each, O_RDONLY))
 	try {
 		for (let done = 0; done < bytes; done += COPY_BYTES) {
 			const length = Math.min(COPY_BYTES, bytes - done)
@@ -203,8 +217,9 @@ function copyTo(
 	offset: number,
 	bytes: number,
 	mode = 0o600,
+	head: Uint8Array = new Uint8Array(0),
 ): void {
-	const copy = system.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+	const copy = openOurs(system, path, O_WRONLY | O_CREAT | O_EXCL, mode)
 	try {
 		for (let done = 0; done < bytes; ) {
 			const piece = readFully(system, fd, Math.min(COPY_BYTES, bytes - done), offset + done)
@@ -212,6 +227,7 @@ function copyTo(
 			writeFully(system, copy, piece, done)
 			done += piece.length
 		}
+		writeFully(system, copy, head, 0)
 		system.fsyncSync(copy)
 	} catch (error) {
 		removeQuietly(system, path)
@@ -228,6 +244,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 	EPERM: 'permission denied: this user may not write there',
 	EISDIR: 'it is a directory: name a file in it',
 	ELOOP: 'it is a symbolic link: name the file itself',
+	EFTYPE: 'it is no regular file: move away what stands there',
+	ENXIO: 'it is no regular file: move away what stands there',
 	EROFS: 'the file system is read-only',
 	ENOSPC: 'the disk is full',
 	EMFILE: 'this process has too many files open',

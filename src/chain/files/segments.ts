@@ -7,9 +7,9 @@ import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
-	O_NOFOLLOW,
-	O_NONBLOCK,
+	NOT_THERE,
 	O_RDONLY,
+	openOurs,
 	readFully,
 	systemCode,
 } from '../../file-system.ts'
@@ -82,7 +82,7 @@ export function listSegments(
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		fd = openOurs(system, path, O_RDONLY)
 		const stat = system.fstatSync(fd)
 		if (!stat.isFile()) return undefined
 		const identity = identifyFile(system, fd, path)
@@ -114,7 +114,7 @@ export function ownerOf(system: FileSystem, path: string, identity: ChainIdentit
 	const owner = join(dirname(path), basename(path).replace(/-\d+(?:\.\d+)?(?=(?:\.[^.]*)?$)/, ''))
 	let fd: number | undefined
 	try {
-		fd = system.openSync(owner, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		fd = openOurs(system, owner, O_RDONLY)
 		const found = identifyFile(system, fd, owner)
 		return sameId(found.id, identity.id) && found.segment > identity.segment ? owner : undefined
 	} catch {
@@ -135,7 +135,7 @@ export function endsRepaired(
 	if (offset < HEADER_BYTES) return false
 	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		fd = openOurs(system, path, O_RDONLY)
 		const last = decodeAnchor(readFully(system, fd, ANCHOR_BYTES, offset), 0, offset, idChecksum)
 		return last?.reason === 'repaired'
 	} catch (error) {
@@ -148,7 +148,7 @@ export function endsRepaired(
 
 /** Retention may remove a file between the listing and the look into it; a link, a folder or a socket is no segment. */
 function isGone(error: unknown): boolean {
-	return ['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO'].includes(systemCode(error) ?? '')
+	return NOT_THERE.includes(systemCode(error) ?? '')
 }
 
 function sortSegments(segments: Segment[]): Segment[] {

@@ -1,6 +1,6 @@
 /**
  * Keeps the durable watermark of a chain beside it: written after each sync that succeeded, read by whoever must know what is
- * on disk and not only written. It only ever says less than is true, so failing to write it harms nothing.
+ * on disk and not only written. It only ever says less than is true; a failure to write it is counted, told, and tried again.
  */
 import { dirname } from 'node:path'
 import {
@@ -11,6 +11,7 @@ import {
 	O_NONBLOCK,
 	O_RDONLY,
 	O_RDWR,
+	openOurs,
 	readFully,
 	syncDirectory,
 	writeFully,
@@ -31,7 +32,7 @@ export function readWatermark(
 ): Watermark | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+		fd = openOurs(system, watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 		return decodeWatermark(readFully(system, fd, WATERMARK_BYTES, 0), chainId)
 	} catch {
 		// None, or none that may be read: nothing is known to be on disk.
@@ -57,6 +58,9 @@ export function unsyncedFrom(
 	return mark.segment === segment ? mark.offset : 0
 }
 
+/** What a mark says of a segment. */
+export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
+
 /** One writer's hold on the watermark. */
 export class WatermarkFile {
 	readonly #system: FileSystem
@@ -65,8 +69,14 @@ export class WatermarkFile {
 	readonly #chainId: Uint8Array
 	readonly #writer: { readonly epoch: number; readonly bootId: Uint8Array }
 	#fd: number | undefined
+	/** Of the next slot; one that was not written whole is written again, so that the other one stays. */
 	#counter: number
-	#failed = false
+	/** The file, and its name, are on disk: there is a mark to tell a power loss by. */
+	#isOnDisk: boolean
+	/** What could not be said yet. */
+	#untold: Durable | undefined
+	#failure: unknown
+	failures = 0
 
 	constructor(
 		system: FileSystem,
@@ -80,31 +90,61 @@ export class WatermarkFile {
 		this.#chainId = chain.id
 		this.#writer = writer
 		this.#counter = (before?.counter ?? -1) + 1
+		this.#isOnDisk = before !== undefined
+	}
+
+	/** Why it does not say what it should; undefined when it does. */
+	get failure(): unknown {
+		return this.#failure
 	}
 
 	/**
-	 * Says what of a segment is on disk; what came before it is. After a failure it says nothing more. The first time it exists
-	 * it is put on disk itself, so that there is a mark to tell a power loss by.
+	 * Says what of a segment is on disk; what came before it is. Never throws: where it fails, what was said last is still true, and
+	 * {@link retry} or the next call says it again.
 	 */
-	write(durable: Pick<Watermark, 'segment' | 'offset' | 'seq'>): void {
-		if (this.#failed) return
-		const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter++ }
+	write(durable: Durable): void {
+		const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
 		const { bytes, position } = encodeWatermark(mark)
 		try {
-			this.#fd ??= this.#system.openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, this.#mode)
+			this.#fd ??= openOurs(this.#system, this.#path, O_RDWR | O_CREAT, this.#mode)
 			writeFully(this.#system, this.#fd, bytes, position)
-			if (mark.counter > 0) return
-			this.#system.fdatasyncSync(this.#fd)
-			syncDirectory(this.#system, dirname(this.#path))
-		} catch {
-			// What it said last is still true.
-			this.#failed = true
+			if (!this.#isOnDisk) this.#putOnDisk(this.#fd)
+			this.#counter++
+			this.#untold = undefined
+			this.#failure = undefined
+		} catch (error) {
+			this.failures++
+			this.#untold = durable
+			this.#failure = error
+			this.#letGo()
 		}
 	}
 
+	/** Says what could not be said before. */
+	retry(): void {
+		if (this.#untold !== undefined) this.write(this.#untold)
+	}
+
+	/** The file was removed: the next mark makes it anew. */
+	forget(): void {
+		this.#letGo()
+		this.#isOnDisk = false
+	}
+
+	/** What could not be said is tried for the last time. */
 	close(): void {
+		this.retry()
+		this.#letGo()
+	}
+
+	#putOnDisk(fd: number): void {
+		this.#system.fdatasyncSync(fd)
+		syncDirectory(this.#system, dirname(this.#path))
+		this.#isOnDisk = true
+	}
+
+	#letGo(): void {
 		if (this.#fd !== undefined) closeQuietly(this.#system, this.#fd)
 		this.#fd = undefined
-		this.#failed = true
 	}
 }

@@ -18,11 +18,11 @@ import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 /** Array, length, checksum and flags: what is at a fixed place. */
 export const FRAME_FIXED_BYTES = 12
 /** The longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
-const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
+export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
 /** Base time, row count and one row of three bytes. */
 const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 /** The shortest frame that can hold a row. */
-const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
+export const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
 /** What the count of a frame's rows can say. */
 export const FRAME_ROWS_MAX = 0xffff
 /** No reader believes a longer frame, no writer makes one. */
@@ -110,6 +110,12 @@ export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 		bytes[pos + 6] === 0xce &&
 		(bytes[pos + 11] ?? 0xff) < 0x80
 	)
+}
+
+/** Whether at least two of the three bytes that begin every frame are in their places. Needs 7 bytes there. */
+export function resemblesFrame(bytes: Uint8Array, pos: number): boolean {
+	const marks = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
+	return marks.filter((isThere) => isThere).length >= 2
 }
 
 /** The length that the frame at `pos` claims; undefined when no frame can be that long. */

@@ -4,7 +4,7 @@
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
-import { readHolder, readUnwritten } from '../files/lock.ts'
+import { lockObstacle, readHolder, readUnwritten } from '../files/lock.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'
@@ -27,7 +27,8 @@ export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
 		files.release(listing)
 	}
 	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
-	const info = walk.finish(files.held, isClosed ? undefined : readHolder(system, chainPath))
+	if (isClosed) return walk.finish(files.held, undefined, undefined)
+	const info = walk.finish(files.held, readHolder(system, chainPath), lockObstacle(system, chainPath))
 	return info.state === 'crashed' ? { ...info, unwritten: readUnwritten(system, chainPath) } : info
 }
 
@@ -129,10 +130,14 @@ class InfoWalk {
 		this.#damagedBytes += bytes
 	}
 
-	finish({ chainPath, identity }: OpenFile, holder: ChainInfo['holder']): ChainInfo {
+	finish(
+		{ chainPath, identity }: OpenFile,
+		holder: ChainInfo['holder'],
+		obstacle: string | undefined,
+	): ChainInfo {
 		const epochs = this.#epochs.map((epoch, index): EpochInfo => {
 			const isLast = index === this.#epochs.length - 1
-			const state = stateOf(epoch.closed, isLast && holder !== undefined)
+			const state = stateOf(epoch.closed, isLast && holder !== undefined, isLast ? obstacle : undefined)
 			return {
 				epoch: epoch.epoch,
 				openedMs: epoch.openedMs,
@@ -164,6 +169,7 @@ class InfoWalk {
 			state: last?.state ?? 'crashed',
 			exitCode: last?.exitCode,
 			holder,
+			...(last?.state === 'unknown' ? { unknownBecause: obstacle! } : {}),
 			tornBytes: this.#tornBytes,
 			damagedPlaces: this.#damagedPlaces,
 			damagedBytes: this.#damagedBytes,
@@ -235,7 +241,8 @@ class InfoWalk {
 }
 
 /** How an epoch ended: by its closing anchor, or without one. */
-export function stateOf(closed: Anchor | undefined, isHeld: boolean): ChainState {
+export function stateOf(closed: Anchor | undefined, isHeld: boolean, obstacle?: string): ChainState {
 	if (closed !== undefined) return closed.detail === CLOSED_WITHOUT_EXIT ? 'closed' : 'exited'
-	return isHeld ? 'open' : 'crashed'
+	if (isHeld) return 'open'
+	return obstacle === undefined ? 'crashed' : 'unknown'
 }

@@ -5,7 +5,7 @@
 import { MeshChainError } from '../../errors.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
-import { readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder } from '../files/lock.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
@@ -159,7 +159,9 @@ async function endOf(file: OpenFile): Promise<ChainEndInfo> {
 	}
 	const closed = last?.reason === 'closed' ? last : undefined
 	const holder = closed === undefined ? readHolder(file.system, file.chainPath) : undefined
-	const state = stateOf(closed, holder !== undefined)
+	const obstacle = closed === undefined ? lockObstacle(file.system, file.chainPath) : undefined
+	const state = stateOf(closed, holder !== undefined, obstacle)
 	const exitCode = state === 'exited' ? closed?.detail : undefined
-	return { state, exitCode, holder, tornBytes, damagedBytes }
+	const why = state === 'unknown' ? { unknownBecause: obstacle! } : {}
+	return { state, exitCode, holder, ...why, tornBytes, damagedBytes }
 }

@@ -11,7 +11,7 @@ import { isSameFile, systemCode } from '../../file-system.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../options.ts'
 import { show } from '../../record.ts'
 import type { TailQuery } from '../chain.ts'
-import { readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder } from '../files/lock.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -70,6 +70,8 @@ export class Tail<T> {
 	#seq = 0
 	/** How far the file was looked at, valid or not. */
 	#seenEnd = -1
+	/** What its unreadable end may have held was handed out as a gap. */
+	#endWasTold = false
 	#stopped = false
 	#hinted = false
 	#wake: (() => void) | undefined
@@ -230,6 +232,7 @@ export class Tail<T> {
 		if (file === undefined) return false
 		if (file !== this.#file) await this.#files.close(this.#file)
 		this.#file = file
+		this.#endWasTold = false
 		this.#goOnAt(undefined)
 		this.#seenEnd = -1
 		this.#watch()
@@ -296,8 +299,10 @@ export class Tail<T> {
 	}
 
 	*#take(entry: ScanEntry): Generator<T[]> {
-		// Nothing valid stands behind it yet: most often an entry that is just being written.
-		if (entry.type === 'bad' && entry.place.atEnd) return
+		if (entry.type === 'bad' && entry.place.atEnd) {
+			yield* this.#takeEnd(entry)
+			return
+		}
 		const isOld = entry.type === 'frame' && this.#isHandedOut(entry.frame)
 		const batches = this.#collector.take(entry)
 		if (entry.type !== 'bad') {
@@ -309,6 +314,17 @@ export class Tail<T> {
 		}
 		if (isOld || batches.length === 0) yield []
 		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
+	}
+
+	/** Nothing valid stands behind it: an entry that is just being written, or, where nobody writes, an end that cannot be read. */
+	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
+		const { system, chainPath } = this.#file
+		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
+		if (this.#endWasTold || !isWhole || !entry.place.remains.mayHoldRecords) return
+		if (readHolder(system, chainPath) !== undefined || lockObstacle(system, chainPath) !== undefined) return
+		this.#endWasTold = true
+		const batches = this.#collector.take(entry)
+		for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
 	/** Everything up to there was handed out, or did not match. */

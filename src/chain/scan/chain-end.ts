@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { type FileSystem, readFully } from '../../file-system.ts'
+import { EPOCH_MAX } from '../../limits.ts'
 import { isGap, LOG_LEVELS, levelIndex } from '../../record.ts'
 import {
 	ANCHOR_BYTES,
@@ -74,6 +75,12 @@ export function readChainEnd(
 		hole: isTooLong ? from : walk.hole,
 		suffix: walk.suffix,
 	}
+}
+
+/** The highest epoch that can have been opened in a file: what was opened in an unreadable end is lost with it. */
+export function epochMaxOf({ epoch, suffix }: Pick<ChainEnd, 'epoch' | 'suffix'>): number {
+	const lost = suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)
+	return Math.min(epoch + lost, EPOCH_MAX)
 }
 
 /** The entries in `[from, to)` of a file, one after the other. */

@@ -77,10 +77,8 @@ export class Continuity {
 		const isUnsynced = this.#isUnsynced(place.offset)
 		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
 		if (!place.atEnd || this.#isFollowed) return undefined
-		if (place.torn || isUnsynced || place.maybeAnchors) return undefined
-		const { claims } = place
-		const claimed = claims !== undefined && claims.baseSeq === this.nextSeq ? claims.rows : 1
-		return this.#gap(this.nextSeq + claimed - 1)
+		if (isUnsynced) return undefined
+		return this.upTo(seqBehind(place, this.nextSeq))
 	}
 
 	/** The gap before the seq that is known to come next, from the file behind this one. */
@@ -110,6 +108,22 @@ export class Continuity {
 		const found = gapRecord(gap, { epoch, tsMs: this.#tsMs })
 		return gap.cause === 'damaged' ? asUnexplained(found) : found
 	}
+}
+
+/**
+/**
+ * The seq that comes next behind an unreadable end, which is no unsynced one: what may have been committed there is lost, so that it is
+ * at least one more. Writers, readers and repairs ask here, so that all of them skip the same seqs.
+ */
+export function seqBehind({ remains }: BadPlace, nextSeq: number): number {
+	if (!remains.mayHoldRecords) return nextSeq
+	let next = nextSeq
+	for (const frame of remains.frames) {
+		// Where its base seq was damaged, the rows alone count.
+		const jump = firstCovered(frame) === next ? frame.baseSeq - next : 0
+		next += jump + frame.rows
+	}
+	return Math.max(next, nextSeq + 1)
 }
 
 /**

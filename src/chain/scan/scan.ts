@@ -7,7 +7,6 @@
  * time that grows with the bytes searched and not with the lengths that they claim (`StretchChecksums`), at most about 0.1 µs a byte.
  * Memory is bounded by three frames of the largest size and one piece.
  */
-import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
 import {
 	ANCHOR_BYTES,
 	ANCHOR_LEAD_BYTES,
@@ -24,8 +23,8 @@ import {
 	FRAME_FIXED_BYTES,
 	type Frame,
 	looksLikeFrame,
-	readFrameHead,
 } from '../format/frame.ts'
+import { isTorn, NO_REMAINS, type Remains, remainsOf, UNKNOWN_REMAINS } from './remains.ts'
 
 /** Bytes that are no entry. */
 export interface BadPlace {
@@ -35,10 +34,8 @@ export interface BadPlace {
 	readonly atEnd: boolean
 	/** It is the beginning of an entry whose rest is missing: what a killed process leaves. Implies `atEnd`. */
 	readonly torn: boolean
-	/** What a frame there seems to have held, unverified. */
-	readonly claims: { readonly baseSeq: number; readonly rows: number } | undefined
-	/** It has the size of anchors, or of the beginning of one, and so may have held no records. */
-	readonly maybeAnchors: boolean
+	/** What it seems to have been; looked at only at the end of a file. */
+	readonly remains: Remains
 }
 
 export type ScanEntry =
@@ -202,47 +199,24 @@ export class Scanner {
 	#leaveBad(atEnd: boolean): ScanEntry {
 		const start = this.#badPos
 		const bytes = this.#pos - start + this.#badDropped
-		const whole = this.#badDropped === 0
+		const isWhole = this.#badDropped === 0
+		const torn = atEnd && isWhole && isTorn(this.#bytes, start, this.#pos)
 		const place: BadPlace = {
 			offset: this.#base + start - this.#badDropped,
 			bytes,
 			atEnd,
-			torn: atEnd && whole && isTorn(this.#bytes, start, this.#pos),
-			claims: whole ? claimsOf(this.#bytes, start, this.#pos) : undefined,
-			maybeAnchors:
-				whole && this.#bytes[start] !== 0x97 && (bytes < ANCHOR_BYTES || bytes % ANCHOR_BYTES === 0),
+			torn,
+			remains: this.#remainsOf(start, atEnd && !torn, isWhole),
 		}
 		this.#badPos = -1
 		this.#badDropped = 0
 		return { type: 'bad', place }
 	}
-}
 
-/**
- * Whether `bytes[start, end)` is the beginning of an entry and nothing else. Both witnesses must agree, the length where it is
- * there and the structure: a flipped bit upsets one of them, never both.
- */
-function isTorn(bytes: Buffer, start: number, end: number): boolean {
-	const available = end - start
-	if (valueEnd(bytes, start, end) !== RUNS_PAST_END) return false
-	if (bytes[start] === 0x9f) return available < ANCHOR_BYTES && anchorBegins(bytes, start, available)
-	if (bytes[start] !== 0x97 || (available > 1 && bytes[start + 1] !== 0xce)) return false
-	if (available < 6) return true
-	const length = claimedLength(bytes, start)
-	if (length === undefined || length <= available) return false
-	return (available < 7 || bytes[start + 6] === 0xce) && (available < 12 || bytes[start + 11]! < 0x80)
-}
-
-function anchorBegins(bytes: Buffer, start: number, available: number): boolean {
-	const lead = Buffer.from([0x9f, 0xa6, ...Buffer.from('anchor')])
-	const length = Math.min(available, lead.length)
-	return bytes.subarray(start, start + length).equals(lead.subarray(0, length))
-}
-
-function claimsOf(bytes: Buffer, start: number, end: number): BadPlace['claims'] {
-	if (end - start < FRAME_FIXED_BYTES || !looksLikeFrame(bytes, start)) return undefined
-	const head = readFrameHead(bytes, start, end, 0)
-	return head && { baseSeq: head.baseSeq, rows: head.rows }
+	#remainsOf(start: number, mayHoldRecords: boolean, isWhole: boolean): Remains {
+		if (!mayHoldRecords) return NO_REMAINS
+		return isWhole ? remainsOf(this.#bytes, start, this.#pos) : UNKNOWN_REMAINS
+	}
 }
 
 /** The offset where an entry, or a bad place, begins. */

@@ -3,7 +3,7 @@
 import { basename } from 'node:path'
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
-import { readHolder, readUnwritten } from '../files/lock.ts'
+import { lockObstacle, readHolder, readUnwritten } from '../files/lock.ts'
 import { ownerOf } from '../files/segments.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
@@ -284,10 +284,17 @@ export class Judge {
 		const reason = this.#judge.anchor?.reason
 		if (reason === 'closed' || reason === 'sealed') return
 		if (readHolder(this.#held.system, this.#held.chainPath) !== undefined) return
-		const unwritten = readUnwritten(this.#held.system, this.#held.chainPath)
-		const why = unwritten === undefined ? 'it was killed, or lost power' : 'its close failed'
-		const text = `the last writer did not close the chain: ${why}`
+		const obstacle = lockObstacle(this.#held.system, this.#held.chainPath)
+		const text =
+			obstacle === undefined
+				? `the last writer did not close the chain: ${this.#whyNotClosed}`
+				: `the chain is not closed, and whether a writer has it open cannot be told (${obstacle})`
 		this.#find('notClosed', text, { offset: this.#size })
+	}
+
+	get #whyNotClosed(): string {
+		const unwritten = readUnwritten(this.#held.system, this.#held.chainPath)
+		return unwritten === undefined ? 'it was killed, or lost power' : 'its close failed'
 	}
 
 	/** A sealed file is followed by another one: that it is the last means that the live one is gone. */

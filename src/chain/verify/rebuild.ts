@@ -9,8 +9,8 @@ import {
 	type FileSystem,
 	O_CREAT,
 	O_EXCL,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
 	readFully,
 	syncDirectory,
 	writeFully,
@@ -20,7 +20,7 @@ import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { encodeHeader, HEADER_BYTES } from '../format/header.ts'
 import { readChainEnd, scanRange } from '../scan/chain-end.ts'
-import { rowsOf } from '../scan/continuity.ts'
+import { rowsOf, seqBehind } from '../scan/continuity.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Adoption } from '../write/adopt.ts'
 import { SegmentFile } from '../write/segment-file.ts'
@@ -47,6 +47,8 @@ export interface RebuildSource {
 	readonly previous: Previous
 	/** The seq that comes next is at least this one: everything up to there was in the file once. */
 	readonly nextSeqMin: number
+	/** From which offset on a place that cannot be read is what a power loss has left. */
+	readonly unsyncedFrom: number
 	/** Called when the new file is on disk and before it takes the old one's place, with what both have in common. */
 	readonly beforeSwap: (kept: { readonly offset: number; readonly nextSeq: number }) => void
 }
@@ -66,7 +68,7 @@ export interface Rebuilt {
 export function rebuildFile(system: FileSystem, source: RebuildSource): Rebuilt {
 	const temporary = temporaryPathOf(source.chainPath)
 	const mode = system.fstatSync(source.fd).mode & 0o777
-	const fd = system.openSync(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+	const fd = openOurs(system, temporary, O_RDWR | O_CREAT | O_EXCL, mode)
 	try {
 		const rebuild = new Rebuild(system, source, fd)
 		const rebuilt = rebuild.run()
@@ -118,17 +120,18 @@ class Rebuild {
 	}
 
 	run(): Omit<Rebuilt, 'keptAt'> {
-		const { fd, identity, nextSeqMin, isLive } = this.#source
+		const { fd, identity, nextSeqMin, unsyncedFrom, isLive } = this.#source
 		const { span } = this.#file
 		if (identity.headerDamaged) span.anchor('repaired', HEADER_BYTES)
-		this.#adoption.fromFile(
-			this.#system,
-			{ fd, idChecksum: identity.idChecksum },
-			this.kept.offset,
-			this.#end,
-		)
-		const isShort = span.nextSeq < nextSeqMin
-		this.#adoption.upTo(nextSeqMin)
+		let behindEnd = 0
+		scanRange(this.#system, fd, identity.idChecksum, this.kept.offset, this.#end, (entry) => {
+			this.#adoption.take(entry)
+			if (entry.type !== 'bad' || !entry.place.atEnd || !isLive) return
+			if (entry.place.offset < unsyncedFrom) behindEnd = seqBehind(entry.place, span.nextSeq)
+		})
+		const nextSeq = Math.max(nextSeqMin, behindEnd)
+		const isShort = span.nextSeq < nextSeq
+		this.#adoption.upTo(nextSeq)
 		// A sealed file that ends so counts to its end.
 		if (isShort || !isLive) span.anchor('repaired', 0)
 		this.#file.write()

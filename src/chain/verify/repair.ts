@@ -7,9 +7,9 @@ import {
 	closeQuietly,
 	type FileSystem,
 	nodeFileSystem,
-	O_NOFOLLOW,
 	O_RDONLY,
 	O_RDWR,
+	openOurs,
 } from '../../file-system.ts'
 import { checkOptionNames } from '../../options.ts'
 import { LOG_LEVELS, show } from '../../record.ts'
@@ -18,11 +18,11 @@ import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
 import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'
-import { readWatermark, WatermarkFile } from '../files/watermark-file.ts'
+import { readWatermark, unsyncedFrom, WatermarkFile } from '../files/watermark-file.ts'
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { openForReading } from '../read/open-file.ts'
-import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { epochMaxOf, linkUpTo, readChainEnd } from '../scan/chain-end.ts'
 import { NO_LINK } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { EVIDENCE } from './findings.ts'
@@ -88,7 +88,8 @@ async function underLock<T>(
 			const text = `${show(path)} is a sealed file of ${show(owner)}: repair that one`
 			throw new MeshChainError('CHAIN_SEALED', text, { path })
 		}
-		const lock = acquireLock(system, held.chainPath, Date.now(), 0)
+		const { mode } = system.fstatSync(held.fd)
+		const lock = acquireLock(system, held.chainPath, Date.now(), 0, mode & 0o777)
 		try {
 			return await work(held)
 		} finally {
@@ -110,8 +111,8 @@ function planFor(findings: readonly Finding[]): { planned: RepairAction[]; left:
 		const { path, kind } = finding
 		const isRebuilt = REBUILT.includes(kind) || (kind === 'unsynced' && finding.severity === 'loss')
 		if (!isRebuilt && !CUT.includes(kind)) {
-			if (kind === 'missingFile' && finding.severity === 'damage' && finding.fromSeq !== undefined)
-				left.push(finding)
+			const isLeft = finding.fromSeq !== undefined || finding.found === 'none'
+			if (kind === 'missingFile' && finding.severity === 'damage' && isLeft) left.push(finding)
 			continue
 		}
 		if (untouchable.has(path) && isRebuilt) left.push(finding)
@@ -141,7 +142,7 @@ function apply(held: OpenFile, planned: readonly RepairAction[]): RepairAction[]
 	removeTemporaries(system, chainPath)
 	const files = new ChainFiles(held).list()
 	return planned.map((each) => {
-		const fd = system.openSync(each.path, O_RDWR | O_NOFOLLOW)
+		const fd = openOurs(system, each.path, O_RDWR)
 		try {
 			const { segment } = identifyFile(system, fd, each.path)
 			const listed = files.find(({ identity }) => identity.segment === segment)!
@@ -168,6 +169,12 @@ class FileRepair {
 		this.#fd = fd
 	}
 
+	/** The last epoch that can have been opened in the file. */
+	get #epochMax(): number {
+		const { size } = this.#system.fstatSync(this.#fd)
+		return epochMaxOf(readChainEnd(this.#system, this.#fd, size, this.#listed.identity))
+	}
+
 	/** Bytes at the end, with nothing valid behind them. */
 	cut(): RepairAction {
 		const { offset, bytes } = this.#planned
@@ -192,6 +199,7 @@ class FileRepair {
 			previous: this.#previous(),
 			// What the mark vouches for was there once.
 			nextSeqMin: nextFirstSeq ?? (mark !== undefined && mark.segment >= identity.segment ? mark.seq + 1 : 1),
+			unsyncedFrom: unsyncedFrom(this.#system, this.#chainPath, identity),
 			// Only the offset: what was there once is not forgotten before a gap says so.
 			beforeSwap: ({ offset }) => {
 				if (isLive && mark !== undefined) this.#tellDurable(mark, offset, mark.seq)
@@ -213,7 +221,7 @@ class FileRepair {
 		const none = { end: 0, link: NO_LINK, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 }
 		if (before === undefined) return none
 		const { path, identity, bytes: end } = before
-		const fd = this.#system.openSync(path, O_RDONLY | O_NOFOLLOW)
+		const fd = openOurs(this.#system, path, O_RDONLY)
 		try {
 			const { anchor, levelCounts } = readChainEnd(this.#system, fd, end, identity)
 			const link = linkUpTo(this.#system, fd, end, identity, anchor)
@@ -226,8 +234,11 @@ class FileRepair {
 	/** The mark goes down before what it vouches for is replaced, and up again afterwards. */
 	#tellDurable(before: Watermark | undefined, offset: number, seq: number): void {
 		const { id, segment } = this.#listed.identity
-		const writer = { epoch: before?.epoch ?? 0, bootId: bootId(this.#system) }
-		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode: 0o600 }, writer, before)
+		// The openings that stood in what cannot be read are known to nobody but the mark from now on.
+		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
+		const writer = { epoch, bootId: bootId(this.#system) }
+		const mode = this.#system.fstatSync(this.#fd).mode & 0o777
+		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode }, writer, before)
 		try {
 			mark.write({ segment, offset, seq })
 		} finally {

@@ -24,6 +24,8 @@ export class Adoption {
 	records = 0
 	/** Records that `$gap`s stand for. */
 	lost = 0
+	/** The last of them. */
+	lostUpTo = 0
 	/** Bytes that could not be read. */
 	unreadableBytes = 0
 
@@ -77,6 +79,7 @@ export class Adoption {
 			cause: this.#cause,
 		}
 		this.lost += gap.count
+		this.lostUpTo = gap.toSeq
 		span.push(gapRecord(gap, this.#at))
 		span.seal()
 	}

@@ -11,8 +11,8 @@ import {
 	exists,
 	type FileSystem,
 	nodeFileSystem,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
 	syncDirectory,
 	systemCode,
 } from '../../file-system.ts'
@@ -103,7 +103,7 @@ export class ChainMirror {
 			counts: { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 },
 			keepUnsynced: false,
 		}
-		this.#lock = takeLock(fs, this.path, Date.now(), 0)
+		this.#lock = takeLock(fs, this.path, Date.now(), 0, mode)
 		try {
 			removeTemporaries(fs, this.path)
 			this.#open()
@@ -237,7 +237,7 @@ export class ChainMirror {
 
 	#openExisting(): number | undefined {
 		try {
-			return this.#system.openSync(this.path, O_RDWR | O_NOFOLLOW)
+			return openOurs(this.#system, this.path, O_RDWR)
 		} catch (error) {
 			if (systemCode(error) === 'ENOENT') return undefined
 			throw error
@@ -287,8 +287,9 @@ export class ChainMirror {
 			{ ...this.#header(0), ...newFileStart() },
 			({ span }) => span.anchor('opened', 0),
 			(temporary) => {
-				const { unsynced } = putFirstInPlace(this.#system, temporary, this.path)
-				if (unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, unsynced)
+				const placed = putFirstInPlace(this.#system, temporary, this.path)
+				if (placed.unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, placed.unsynced)
+				return placed
 			},
 		)
 		this.#isOpen = true

@@ -335,14 +335,11 @@ export class FileChainAppender implements LogChainAppender {
 
 	#rotationEnded(error: MeshChainError): void {
 		this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
-		if (error.code === 'ROTATION_FAILED') this.#rotationFailed(error)
-		else this.#failed(error)
-	}
-
-	#rotationFailed(error: MeshChainError): void {
-		if (this.#rotationFailures === 0) warn('ROTATION_FAILED', error.message)
-		this.#rotationFailures++
-		report('failing', { source: this, error })
+		if (error.code === 'ROTATION_FAILED') {
+			if (this.#rotationFailures === 0) warn('ROTATION_FAILED', error.message)
+			this.#rotationFailures++
+			report('failing', { source: this, error })
+		} else this.#failed(error)
 	}
 
 	/** One promise for all who wait for the same sync of the writer. */

@@ -38,7 +38,15 @@ export class LiveEnd {
 	readonly #options: LiveEndOptions
 	readonly #sealed: SealedFiles
 	/** Of the files before the live one. */
-	readonly #before = { frames: 0, anchors: 0, rotations: 0, moves: 0, unsyncedLost: 0, regained: 0 }
+	readonly #before = {
+		frames: 0,
+		anchors: 0,
+		rotations: 0,
+		moves: 0,
+		unsyncedLost: 0,
+		regained: 0,
+		damagedLost: 0,
+	}
 	#file: SegmentFile
 	#backlog: Backlog | undefined
 	#rotateNotBefore = 0
@@ -98,6 +106,11 @@ export class LiveEnd {
 		}
 	}
 
+	/** Whether the next write may only begin when it is certain that the live file is still there: it syncs that file, or is one of many. */
+	get isLookDue(): boolean {
+		return this.#file.isLookDue || !this.#fits
+	}
+
 	/** Gives everything to the operating system. On a full disk what retention allows to go is removed before giving up. */
 	write(): void {
 		for (;;) {
@@ -117,9 +130,11 @@ export class LiveEnd {
 	}
 
 	/** Goes on in a new file with everything that is not on disk. */
-	moveOn(name: 'kept' | 'lost'): void {
+	moveOn(name: 'kept' | 'lost'): NextFile {
 		const next = moveToNewFile(this.#context, this.#file, this.#options.place, name)
+		this.#before[name === 'kept' ? 'unsyncedLost' : 'damagedLost'] += next.lost
 		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
+		return next
 	}
 
 	/** Takes the time: what is too old by this look and by the one before may go. */
@@ -235,12 +250,11 @@ export class LiveEnd {
 	}
 
 	#replaceFile(next: NextFile, counter: 'rotations' | 'moves' | 'regained'): void {
-		const { file, sealedPath, lost } = next
+		const { file, sealedPath } = next
 		const old = this.#file
 		this.#before.frames += old.span.frames
 		this.#before.anchors += old.span.anchors
 		this.#before[counter]++
-		this.#before.unsyncedLost += lost
 		this.#sealed.add(sealedPath, old, file.identity)
 		this.#file = file
 		old.close()

@@ -1,7 +1,11 @@
-/** How every file of a chain comes to be: whole and on disk beside the others first, under its name then. */
+/**
+ * How every file of a chain comes to be: whole and on disk beside the others first, under its name then.
+ *
+ * Invariant: nothing in a file counts as on disk before its name is there too.
+ */
 import { MeshChainError } from '../../errors.ts'
 import { isEpoch, show } from '../../record.ts'
-import { removeQuietly, temporaryPathOf } from '../files/names.ts'
+import { type Placed, removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Header } from '../format/header.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
 import { type SpanStart, startOfFile } from './span.ts'
@@ -21,13 +25,13 @@ export type FileStart = Omit<Header, 'createdMs'> & Pick<SpanStart, 'levelCounts
  *
  * @param fill puts in what the file has to hold before it gets its name.
  */
-export function makeFile<Placed>(
+export function makeFile<P extends Placed>(
 	context: SegmentContext,
 	place: LivePlace,
 	start: FileStart,
 	fill: (file: SegmentFile) => void,
-	putInPlace: (temporary: string) => Placed,
-): { readonly file: SegmentFile; readonly placed: Placed } {
+	putInPlace: (temporary: string) => P,
+): { readonly file: SegmentFile; readonly placed: P } {
 	const { levelCounts, keptFromSeq, ...begin } = start
 	if (!isEpoch(start.segment, 0)) throw exhausted(place.path, 'segment number')
 	const header = { ...begin, createdMs: steadyMs(context.writer.clock) }
@@ -41,8 +45,10 @@ export function makeFile<Placed>(
 	try {
 		fill(file)
 		file.write()
-		file.syncNow()
-		return { file, placed: putInPlace(temporary) }
+		file.putOnDisk()
+		const placed = putInPlace(temporary)
+		if (placed.unsynced === undefined) file.acknowledgeWritten()
+		return { file, placed }
 	} catch (error) {
 		file.close()
 		removeQuietly(context.system, temporary)

@@ -1,7 +1,11 @@
 /** How a chain that is being written goes on in a new file: because the live one is full, or because it cannot be trusted. */
 
+import { closeQuietly, type FileSystem, O_RDONLY, openOurs } from '../../file-system.ts'
+import { LOG_LEVELS } from '../../record.ts'
 import { moveAside, type Placed, putFirstInPlace, putNextInPlace, restoreAsSealed } from '../files/names.ts'
-import { linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { listSegments } from '../files/segments.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import { linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
 import { Adoption } from './adopt.ts'
 import { type LivePlace, makeFile } from './new-file.ts'
 import type { SegmentContext, SegmentFile } from './segment-file.ts'
@@ -13,6 +17,8 @@ export interface NextFile {
 	readonly sealedPath: string
 	/** Records of the file before that could not be read any more. */
 	readonly lost: number
+	/** The last of them; 0 for none. */
+	readonly lostUpTo: number
 }
 
 /** Where the file before ends, as far as it counts. */
@@ -32,14 +38,14 @@ export function rotateToNewFile(context: SegmentContext, live: SegmentFile, plac
 	const fill = (file: SegmentFile) => file.span.anchor('span', 0)
 	const putInPlace = (temporary: string) =>
 		putNextInPlace(context.system, temporary, place.path, live.identity.firstSeq)
-	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost: 0 }
+	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost: 0, lostUpTo: 0 }
 }
 
 /**
  * Goes on in a new file that begins where the live one was last known to be on disk, with everything behind that taken over: from
  * memory, and what is not held there any more from the file, as far as it still verifies.
  *
- * @param name `lost`: the live file's name leads to no file, or to one that somebody put there. What counts of the live file gets the name
+ * @param name `lost`: the live file's name leads to no file, or to one that somebody put there or cut. What counts of the live file gets the name
  * of a sealed one then, by copy, and what stands in its place is kept aside.
  */
 export function moveToNewFile(
@@ -51,26 +57,55 @@ export function moveToNewFile(
 	const { system } = context
 	const { span, identity, fd } = live
 	span.seal()
-	const end = live.durableOffset
+	const end = name === 'kept' ? Math.max(HEADER_BYTES, live.durableOffset) : intactEnd(system, live)
 	const base = readChainEnd(system, fd, end, identity)
-	const seam = { ...base, end, link: linkUpTo(system, fd, end, identity, base.anchor) }
+	const levelCounts = base.anchor === undefined ? countsBefore(system, live, place) : base.levelCounts
+	const seam = { ...base, levelCounts, end, link: linkUpTo(system, fd, end, identity, base.anchor) }
 	let lost = 0
+	let lostUpTo = 0
 	const fill = (file: SegmentFile) => {
 		file.span.anchor('span', 0, base.anchor)
-		const adoption = new Adoption(file, 'unsynced')
+		const adoption = new Adoption(file, name === 'kept' ? 'unsynced' : 'damaged')
 		const heldFrom = Math.max(end, span.heldFrom)
 		adoption.fromFile(system, { fd, idChecksum: identity.idChecksum }, end, heldFrom)
 		adoption.fromMemory(span.heldBorrow(heldFrom), identity.idChecksum, heldFrom)
 		adoption.upTo(span.nextSeq)
 		lost = adoption.lost
+		lostUpTo = adoption.lostUpTo
 	}
 	const putInPlace = (temporary: string) => {
 		if (name === 'kept') return putNextInPlace(system, temporary, place.path, identity.firstSeq)
-		const sealedPath = restoreAsSealed(system, place.path, fd, end, identity.firstSeq)
+		const sealedPath = restoreAsSealed(system, place.path, fd, end, identity)
 		moveAside(system, place.path)
 		return { sealedPath, ...putFirstInPlace(system, temporary, place.path) }
 	}
-	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost }
+	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost, lostUpTo }
+}
+
+/** Where what was on disk of a file can be read up to: somebody may have cut it, or written over it. */
+function intactEnd(system: FileSystem, { fd, identity, durableOffset }: SegmentFile): number {
+	const size = Math.min(durableOffset, system.fstatSync(fd).size)
+	let end = Math.max(HEADER_BYTES, size)
+	scanRange(system, fd, identity.idChecksum, HEADER_BYTES, end, (entry) => {
+		if (entry.type === 'bad') end = Math.min(end, entry.place.offset)
+	})
+	return end
+}
+
+/** Records of the chain before a file, by level: as the file before it says where nothing else does. */
+function countsBefore(system: FileSystem, live: SegmentFile, { path }: LivePlace): readonly number[] {
+	const none = LOG_LEVELS.map(() => 0)
+	if (live.levelCountsBefore !== undefined) return live.levelCountsBefore
+	const before = listSegments(system, path, live.identity.id).findLast(
+		({ identity }) => identity.segment < live.identity.segment,
+	)
+	if (before === undefined) return none
+	const fd = openOurs(system, before.path, O_RDONLY)
+	try {
+		return readChainEnd(system, fd, before.bytes, before.identity).levelCounts
+	} finally {
+		closeQuietly(system, fd)
+	}
 }
 
 function makeNext(
@@ -80,7 +115,7 @@ function makeNext(
 	{ end, link, nextSeq, levelCounts }: Seam,
 	fill: (file: SegmentFile) => void,
 	putInPlace: (temporary: string) => Placed & { readonly sealedPath: string },
-): Omit<NextFile, 'lost'> {
+): Omit<NextFile, 'lost' | 'lostUpTo'> {
 	const { identity, span } = live
 	const start = {
 		chainId: identity.id,

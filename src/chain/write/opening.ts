@@ -3,13 +3,14 @@
  * the lock. Whatever throws leaves no byte of the chain changed, but for a torn tail that was kept aside.
  */
 import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
 import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
-	O_NOFOLLOW,
 	O_RDWR,
-	readFully,
+	openOurs,
+	syncDirectory,
 	systemCode,
 } from '../../file-system.ts'
 import { isEpoch, LOG_LEVELS, show } from '../../record.ts'
@@ -18,6 +19,7 @@ import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {
 	keepAside,
+	moveAside,
 	type Placed,
 	putFirstInPlace,
 	putNextInPlace,
@@ -29,8 +31,9 @@ import { readWatermark } from '../files/watermark-file.ts'
 import { ANCHOR_BYTES, type AnchorReason } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES, HEADER_BYTES } from '../format/header.ts'
 import type { Watermark } from '../format/watermark.ts'
-import { type ChainEnd, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
-import { type ChainIdentity, identify, NO_LINK } from '../scan/identity.ts'
+import { type ChainEnd, epochMaxOf, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { seqBehind } from '../scan/continuity.ts'
+import { type ChainIdentity, NO_LINK } from '../scan/identity.ts'
 import { Adoption } from './adopt.ts'
 import { exhausted, type FileStart, makeFile } from './new-file.ts'
 import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
@@ -88,12 +91,21 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 	}
 }
 
-/** The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. */
+/** A time that a clock had before an opening: what the opening has itself begun says no more than the clock does now. */
+export function seenBefore({ file, recovery }: OpenedChain): number {
+	const isOlder = recovery === undefined || recovery.action === 'append' || recovery.action === 'cut'
+	return isOlder ? file.identity.createdMs : Number.NEGATIVE_INFINITY
+}
+
+/**
+ * The live file, unless there is none or none worth keeping: what is empty or begins a header is copied aside. What is no chain any more,
+ * although the mark beside it says that it was one, was destroyed: it is moved aside.
+ */
 function openExisting(options: OpeningOptions): number | undefined {
 	const { system, path, onDamage } = options
 	let fd: number
 	try {
-		fd = system.openSync(path, O_RDWR | O_NOFOLLOW)
+		fd = openOurs(system, path, O_RDWR)
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') return undefined
 		throw unreadable(path, error)
@@ -101,10 +113,14 @@ function openExisting(options: OpeningOptions): number | undefined {
 	try {
 		const stat = system.fstatSync(fd)
 		if (!stat.isFile()) throw unreadable(path, new Error('not a regular file'))
-		if (stat.size >= HEADER_BYTES || !isUnfinished(readFully(system, fd, stat.size, 0), path)) return fd
+		const state = stateOf(options, fd)
+		if (state === 'whole') return fd
 		if (onDamage === 'refuse') refuseLost(options)
-		if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
-		system.unlinkSync(path)
+		if (state === 'destroyed') moveAside(system, path)
+		else {
+			if (stat.size > 0) keepAside(system, path, fd, 0, stat.size)
+			system.unlinkSync(path)
+		}
 	} catch (error) {
 		closeQuietly(system, fd)
 		throw unreadable(path, error)
@@ -113,12 +129,17 @@ function openExisting(options: OpeningOptions): number | undefined {
 	return undefined
 }
 
-function isUnfinished(bytes: Buffer, path: string): boolean {
+/** @throws {MeshChainError} what `identify` throws, for a file that never was a chain. */
+function stateOf(options: OpeningOptions, fd: number): 'whole' | 'unfinished' | 'destroyed' {
+	const { system, path } = options
 	try {
-		identify(bytes, path)
-		return false
+		identifyFile(system, fd, path)
+		return 'whole'
 	} catch (error) {
-		if (error instanceof MeshChainError && error.code === 'CHAIN_EMPTY') return true
+		if (!(error instanceof MeshChainError)) throw error
+		if (error.code === 'CHAIN_EMPTY') return 'unfinished'
+		const isDestroyed = error.code === 'NOT_A_CHAIN' || error.code === 'HEADER_DAMAGED'
+		if (isDestroyed && lostMark(options) !== undefined) return 'destroyed'
 		throw error
 	}
 }
@@ -132,7 +153,7 @@ function createOrContinue(options: OpeningOptions): OpenedChain {
 			const mark = lostMark(options)
 			return mark === undefined ? createChain(options) : continueBehindMark(options, mark)
 		}
-		const fd = system.openSync(last.path, O_RDWR | O_NOFOLLOW)
+		const fd = openOurs(system, last.path, O_RDWR)
 		try {
 			return new Opening(options, fd).continueBehind()
 		} finally {
@@ -198,7 +219,7 @@ function refuseLost(options: OpeningOptions): void {
 	if (mark === undefined) return
 	throw new MeshChainError(
 		'CHAIN_DAMAGED',
-		`${show(path)} is gone or was emptied, and ${show(`${path}.durable`)} says that records up to seq ${mark.seq} were on disk; onDamage is 'refuse': nothing was changed; put the file back, or remove ${show(`${path}.durable`)} to begin a new chain`,
+		`${show(path)} is gone or was destroyed, and ${show(`${path}.durable`)} says that records up to seq ${mark.seq} were on disk; onDamage is 'refuse': nothing was changed; put the file back, or remove ${show(`${path}.durable`)} to begin a new chain`,
 		{ path, offset: 0, seq: 1 },
 	)
 }
@@ -240,8 +261,9 @@ class Opening {
 		this.#mark = readWatermark(system, path, this.#identity.id)
 		this.#bootId = bootId(system)
 		this.#hole = this.#firstHole()
-		// An epoch may have been lost with its records; what it was called, the mark may still know.
-		this.#epoch = epochBehind(Math.max(this.#end.epoch, this.#mark?.epoch ?? 0), path)
+		// An epoch may have been lost with its records. What it was called, the mark knows, or else how many there can have been.
+		const known = this.#mark?.epoch ?? epochMaxOf(this.#end)
+		this.#epoch = epochBehind(Math.max(this.#end.epoch, known), path)
 		this.#context = options.contextFor(this.#epoch, this.#bootId)
 	}
 
@@ -328,6 +350,8 @@ class Opening {
 		const file = new SegmentFile(this.#context, this.#fd, this.#identity, start)
 		file.span.anchor('opened', recovery?.bytes ?? 0)
 		file.write()
+		// A writer that was killed while it made this file may not have put its name on disk.
+		syncDirectory(this.#options.system, dirname(this.#options.path))
 		file.syncNow()
 		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
 	}
@@ -342,8 +366,7 @@ class Opening {
 		const cutAt = action === 'move' ? this.#hole! : this.#size
 		// What stands before the hole is as if the file ended there.
 		const base = action === 'move' ? readChainEnd(system, this.#fd, cutAt, this.#identity) : this.#end
-		const known =
-			this.#mark !== undefined && this.#mark.segment >= this.#identity.segment ? this.#mark.seq + 1 : 1
+		const known = Math.max(this.#seqBehindEnd(verdict), this.#seqBehindMark)
 		const nextSeq = Math.max(base.nextSeq, action === 'move' ? 1 : known)
 		const start = {
 			chainId: this.#identity.id,
@@ -360,11 +383,23 @@ class Opening {
 			file.span.anchor('opened', 0)
 		}
 		const putInPlace = (temporary: string) => this.#putInPlace(temporary, livePath)
-		const { file, placed: sealedAs } = makeFile(this.#context, this.#options, start, fill, putInPlace)
+		const { file, placed } = makeFile(this.#context, this.#options, start, fill, putInPlace)
 		const bytes = this.#size - (this.#hole ?? this.#end.end)
 		const offset = this.#size - bytes
+		const { sealedAs } = placed
 		const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
 		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
+	}
+
+	get #seqBehindMark(): number {
+		return this.#mark !== undefined && this.#mark.segment >= this.#identity.segment ? this.#mark.seq + 1 : 1
+	}
+
+	/** A torn or unsynced end takes nothing with it that was committed. */
+	#seqBehindEnd(verdict: Verdict): number {
+		const { suffix, nextSeq } = this.#end
+		const isLost = suffix !== undefined && ['damaged', 'ambiguous'].includes(verdict)
+		return isLost ? seqBehind(suffix, nextSeq) : nextSeq
 	}
 
 	/** Takes over what verifies from an offset on; returns how many records are missing. */
@@ -377,13 +412,16 @@ class Opening {
 		return adoption.lost
 	}
 
-	#putInPlace(temporary: string, livePath: string | undefined): string | undefined {
+	#putInPlace(
+		temporary: string,
+		livePath: string | undefined,
+	): Placed & { readonly sealedAs: string | undefined } {
 		const { system, path } = this.#options
-		if (livePath !== undefined) {
-			return named(putNextInPlace(system, temporary, livePath, this.#identity.firstSeq)).sealedPath
+		if (livePath === undefined) {
+			return { ...named(putFirstInPlace(system, temporary, path)), sealedAs: undefined }
 		}
-		named(putFirstInPlace(system, temporary, path))
-		return undefined
+		const placed = named(putNextInPlace(system, temporary, livePath, this.#identity.firstSeq))
+		return { ...placed, sealedAs: placed.sealedPath }
 	}
 
 	#refused(verdict: Verdict): MeshChainError {

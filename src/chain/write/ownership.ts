@@ -1,46 +1,63 @@
-/** Whether a writer still has the chain that it opened: a file can be replaced under it, by hand or by another writer. */
+/**
+ * Whether a writer still has the chain that it opened: a file can be replaced or cut
+ * under it, by hand or by another writer.
+ *
+ * Invariant: a live file that has not all that was written to it is a lost one, whatever its size is now.
+ */
 import {
 	closeQuietly,
 	type FileSystem,
 	isSameFile,
-	O_NOFOLLOW,
-	O_NONBLOCK,
 	O_RDONLY,
+	openOurs,
 	systemCode,
 } from '../../file-system.ts'
 import { identifyFile, sameId } from '../files/segments.ts'
+import type { ChainIdentity } from '../scan/identity.ts'
 import type { SegmentFile } from './segment-file.ts'
 
 export interface Stray {
 	/** What happened to the live file. */
-	readonly what: 'was removed' | 'was replaced by hand' | 'was taken over by another writer'
+	readonly what:
+		| 'was removed'
+		| 'was truncated'
+		| 'was replaced by hand'
+		| 'was replaced by another chain'
+		| 'was taken over by another writer'
 	/** Records that the writer took over and that are not in the chain. */
 	readonly records: number
 }
 
 /** What became of the live file, unless it is still the writer's own. */
 export function strayedFrom(system: FileSystem, path: string, ours: SegmentFile): Stray | undefined {
-	try {
-		if (isSameFile(system.statSync(path), system.fstatSync(ours.fd))) return undefined
-	} catch (error) {
-		// Whoever cannot look has no proof.
-		if (systemCode(error) !== 'ENOENT') return undefined
-		return { what: 'was removed', records: ours.span.nextSeq - ours.identity.firstSeq }
-	}
 	const { nextSeq } = ours.span
-	const takenFrom = firstSeqElsewhere(system, path, ours)
-	if (takenFrom === undefined)
-		return { what: 'was replaced by hand', records: nextSeq - ours.identity.firstSeq }
-	return { what: 'was taken over by another writer', records: Math.max(0, nextSeq - takenFrom) }
+	const records = nextSeq - ours.identity.firstSeq
+	try {
+		const named = system.statSync(path)
+		const stat = system.fstatSync(ours.fd)
+		if (isSameFile(named, stat)) {
+			return ours.isWhole(stat.size) ? undefined : { what: 'was truncated', records }
+		}
+	} catch (error) {
+		const code = systemCode(error)
+		if (code === 'ENOENT') return { what: 'was removed', records }
+		if (code === 'ELOOP') return { what: 'was replaced by hand', records }
+		// Whoever cannot look has no proof.
+		return undefined
+	}
+	const elsewhere = chainAt(system, path)
+	if (elsewhere === undefined) return { what: 'was replaced by hand', records }
+	const isNext = sameId(elsewhere.id, ours.identity.id) && elsewhere.segment > ours.identity.segment
+	if (!isNext) return { what: 'was replaced by another chain', records }
+	return { what: 'was taken over by another writer', records: Math.max(0, nextSeq - elsewhere.firstSeq) }
 }
 
-/** The first seq in the file that took our place, if it is the next one of the same chain. */
-function firstSeqElsewhere(system: FileSystem, path: string, { identity }: SegmentFile): number | undefined {
+/** The chain of the file that took our place, if it is one. */
+function chainAt(system: FileSystem, path: string): ChainIdentity | undefined {
 	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-		const found = identifyFile(system, fd, path)
-		return sameId(found.id, identity.id) && found.segment > identity.segment ? found.firstSeq : undefined
+		fd = openOurs(system, path, O_RDONLY)
+		return identifyFile(system, fd, path)
 	} catch {
 		return undefined
 	} finally {

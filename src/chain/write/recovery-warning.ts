@@ -34,7 +34,7 @@ export function recoveryWarning(
 	if (what === undefined) return undefined
 	if (sealedAs === undefined) {
 		const mark = show(`${path}.durable`)
-		const text = `${name} was removed or emptied: ${lostRecords} records that were on disk are lost, and the chain goes on behind them; next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, remove ${mark} too)`
+		const text = `${name} was removed, emptied or overwritten: ${lostRecords} records that were on disk are lost, and the chain goes on behind them; next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, remove ${mark} too)`
 		return { code: 'CHAIN_DAMAGED', text }
 	}
 	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`

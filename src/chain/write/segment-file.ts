@@ -11,8 +11,9 @@ import {
 	type FileSystem,
 	O_CREAT,
 	O_EXCL,
-	O_NOFOLLOW,
 	O_RDWR,
+	openOurs,
+	readFully,
 	writeFully,
 } from '../../file-system.ts'
 import { removeQuietly } from '../files/names.ts'
@@ -23,6 +24,11 @@ import { Span, type SpanStart, type SpanWriter } from './span.ts'
 
 /** What one write takes at the most: the part that is cut back and tried again when it fails. */
 const WRITE_BYTES_MAX = 256 * 1024
+
+const WITNESS_BYTES = 4
+const WITNESS_WINDOW_BYTES = 4096
+/** Looking costs some microseconds then, less than a hundredth of so many writes. */
+const WITNESSES_MAX = 1000
 
 /** What was done to the files of a chain, by all of them together. */
 export interface WriteCounts {
@@ -53,6 +59,8 @@ export class SegmentFile {
 	readonly identity: ChainIdentity
 	span: Span
 	readonly fd: number
+	/** Records of the chain before this file, by level; undefined where it was there when it was opened. */
+	levelCountsBefore: readonly number[] | undefined
 	readonly #context: SegmentContext
 	#written: number
 	#writtenSeq: number
@@ -62,6 +70,8 @@ export class SegmentFile {
 	/** Half-written bytes stand behind what is written, and could not be cut. */
 	isUncut = false
 	#closed = false
+	/** The last bytes of each write since the last look, and where they are. */
+	#witnesses: { readonly offset: number; readonly value: number }[] = []
 
 	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: SpanStart) {
 		this.#context = context
@@ -81,11 +91,13 @@ export class SegmentFile {
 		start: SpanStart,
 	): SegmentFile {
 		const { system } = context
-		const fd = system.openSync(file.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, file.mode)
+		const fd = openOurs(system, file.path, O_RDWR | O_CREAT | O_EXCL, file.mode)
 		try {
 			const bytes = encodeHeader(header)
 			writeFully(system, fd, bytes, 0)
-			return new SegmentFile(context, fd, identityOf(header, bytes), start)
+			const created = new SegmentFile(context, fd, identityOf(header, bytes), start)
+			created.levelCountsBefore = start.levelCounts
+			return created
 		} catch (error) {
 			closeQuietly(system, fd)
 			removeQuietly(system, file.path)
@@ -127,6 +139,31 @@ export class SegmentFile {
 	/** Records in this file. */
 	get records(): number {
 		return this.span.nextSeq - this.identity.firstSeq
+	}
+
+	/** Enough was written since the last look to look again. */
+	get isLookDue(): boolean {
+		return this.#witnesses.length >= WITNESSES_MAX
+	}
+
+	/**
+	 * Whether what was written is still there, in a file that has this size now. Nobody but this writer may cut it, and it never writes below
+	 * its end: so the end of what stood there before each write since the last look tells.
+	 */
+	isWhole(size: number): boolean {
+		if (size < this.#written) return false
+		let from = 0
+		let window: Buffer = Buffer.alloc(0)
+		for (const { offset, value } of this.#witnesses) {
+			if (offset + WITNESS_BYTES > from + window.length) {
+				from = offset
+				window = readFully(this.#context.system, this.fd, WITNESS_WINDOW_BYTES, from)
+			}
+			if (offset + WITNESS_BYTES > from + window.length) return false
+			if (window.readUInt32BE(offset - from) !== value) return false
+		}
+		this.#witnesses = this.#witnesses.slice(-1)
+		return true
 	}
 
 	/** Gives everything finished to the operating system; what failed half-way is taken back. */
@@ -185,14 +222,24 @@ export class SegmentFile {
 		return reached
 	}
 
-	/** The same at once. */
+	/** The same at once, in a file whose name is on disk. */
 	syncNow(): void {
+		this.putOnDisk()
+		this.acknowledgeWritten()
+	}
+
+	/** Puts what is written on disk, and acknowledges nothing of it: the name of a new file is not there yet. */
+	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
 		try {
 			this.#context.system.fdatasyncSync(this.fd)
 		} catch (error) {
 			throw this.poisonBy(error)
 		}
+	}
+
+	/** Everything written is on disk, and the name of the file is. */
+	acknowledgeWritten(): void {
 		this.acknowledge(this.#written, this.#writtenSeq)
 	}
 
@@ -229,8 +276,19 @@ export class SegmentFile {
 			throw error
 		}
 		counts.writes++
+		this.#witness(bytes, offset - start, end)
 		this.#written = offset + end - start
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
+	}
+
+	/** A file that was cut below its end, and grew again, has zeros or somebody's bytes there: the last byte that is not 0 tells. */
+	#witness(bytes: Buffer, shift: number, end: number): void {
+		let at = end
+		while (bytes[at - 1] === 0) at--
+		this.#witnesses.push({
+			offset: at - WITNESS_BYTES + shift,
+			value: bytes.readUInt32BE(at - WITNESS_BYTES),
+		})
 	}
 
 	/** Takes half-written bytes back. Where that fails too they stay: a reader sees a torn tail. */

@@ -9,9 +9,20 @@ interface At {
 	readonly seq: number
 }
 
-export function takenOverError({ path, seq }: At, { what, records }: Stray): MeshChainError {
+export function takenOverError(path: string, nextSeq: number, { what, records }: Stray): MeshChainError {
 	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`
-	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq })
+	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
+}
+
+/** Records that were written and not in memory any more are gone with what somebody cut off. @param seq the last of them. */
+export function cutOffError({ path, seq }: At, { what }: Stray, lost: number): MeshChainError {
+	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain goes on in a new file`
+	return new MeshChainError('SYNC_FAILED', text, { path, seq })
+}
+
+/** A record that comes after another writer has the chain. */
+export function refusedError({ path, seq }: At, { message }: MeshChainError): LogAppendError {
+	return new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path, seq })
 }
 
 export function overflowError({ path, seq }: At, heldBytes: number): LogAppendError {

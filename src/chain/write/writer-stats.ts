@@ -18,6 +18,8 @@ export interface ChainWriterStats {
 	readonly pendingBytes: number
 	readonly writeFailures: number
 	readonly syncFailures: number
+	/** Times that the watermark beside the chain (`….durable`) could not be written. It is tried again, and says less than is true until then. */
+	readonly watermarkFailures: number
 	/** Everything up to this seq is with the operating system. */
 	readonly writtenSeq: number
 	/** Everything up to this seq is on disk. */
@@ -26,10 +28,12 @@ export interface ChainWriterStats {
 	readonly rotations: number
 	/** Times that it did so because an fsync had failed, or half-written bytes could not be cut. */
 	readonly moves: number
-	/** Times that it did so because somebody had removed or replaced the live file; what it held was given a name again. */
+	/** Times that it did so because somebody had removed, replaced or cut the live file; what it held was given a name again. */
 	readonly regained: number
 	/** Records that could not be read back after a failed fsync; a `$gap` stands for them. */
 	readonly unsyncedLost: number
+	/** Records that somebody cut out of the live file, and that were in memory no more; a `$gap` stands for them. */
+	readonly damagedLost: number
 	/** What retention has removed since this opening: files and records. */
 	readonly removedFiles: number
 	readonly removedRecords: number

@@ -7,47 +7,34 @@
  * file is acknowledged as on disk.
  */
 import pLimit from 'p-limit'
-import { LogAppendError, MeshChainError } from '../../errors.ts'
-import type { FileSystem } from '../../file-system.ts'
+import { MeshChainError } from '../../errors.ts'
 import type { LogRecord } from '../../record.ts'
-import type { Lock } from '../files/lock.ts'
+import { warn } from '../../report.ts'
 import { unreadable } from '../files/names.ts'
-import { WatermarkFile } from '../files/watermark-file.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { checkBatch, missingBefore } from './admission.ts'
 import { LiveEnd } from './live-end.ts'
-import { type OpenedChain, openForWriting, type Recovery } from './opening.ts'
-import { strayedFrom } from './ownership.ts'
-import type { LiveFile, Retention } from './retention.ts'
-import type { FileBounds } from './rotation.ts'
+import { type OpenedChain, openForWriting, type Recovery, seenBefore } from './opening.ts'
+import { type Stray, strayedFrom } from './ownership.ts'
+import type { LiveFile } from './retention.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import { WatermarkKeeper } from './watermark-keeper.ts'
 import {
+	cutOffError,
 	overflowError,
+	refusedError,
 	rotationError,
 	syncError,
 	takenOverError,
-	unlockError,
 	writeError,
 } from './writer-errors.ts'
-import { releaseQuietly, takeLock } from './writer-lock.ts'
+import { releaseQuietly, WriterLock } from './writer-lock.ts'
+import type { WriterOptions } from './writer-options.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
 /** How often a writer looks whether the live file is still its own. */
 const OWNER_CHECK_MS = 100
-
-export interface WriterOptions {
-	readonly system: FileSystem
-	readonly mode: number
-	readonly pendingBytesMax: number
-	readonly clock: () => number
-	readonly onDamage: 'rotate' | 'refuse'
-	readonly lockWaitMs: number
-	/** Committed means on disk: what is not there yet stays in memory too. */
-	readonly keepUnsynced: boolean
-	readonly rotate: FileBounds
-	readonly retain: Retention
-}
 
 export class ChainWriter {
 	readonly path: string
@@ -55,8 +42,8 @@ export class ChainWriter {
 	readonly recovery: Recovery | undefined
 	readonly #options: WriterOptions
 	readonly #context: SegmentContext
-	readonly #lock: Lock
-	readonly #watermark: WatermarkFile
+	readonly #lock: WriterLock
+	readonly #watermark: WatermarkKeeper
 	readonly #end: LiveEnd
 	readonly #oneSync = pLimit(1)
 	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
@@ -64,6 +51,8 @@ export class ChainWriter {
 	#records = 0
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
+	/** Records were lost that somebody may wait for: the next sync says so. */
+	#loss: MeshChainError | undefined
 	#strayRecords = 0
 	#ownerCheckedAt = 0
 	#closed = false
@@ -73,7 +62,7 @@ export class ChainWriter {
 		this.path = path
 		this.#options = options
 		const { system, mode, clock, onDamage, keepUnsynced, rotate, retain } = options
-		this.#lock = takeLock(options.system, path, options.clock(), options.lockWaitMs)
+		this.#lock = new WriterLock(system, path, mode, options.clock(), options.lockWaitMs)
 		let context: SegmentContext | undefined
 		let opened: OpenedChain | undefined
 		try {
@@ -91,17 +80,17 @@ export class ChainWriter {
 			this.#context = context!
 			this.epoch = opened.epoch
 			this.recovery = opened.recovery
-			const { file, recovery } = opened
+			const { file } = opened
 			this.#end = new LiveEnd(this.#context, file, {
 				system,
 				place: { path, mode },
 				rotate,
 				retain,
-				seenMs: seenBefore(file, recovery),
+				seenMs: seenBefore(opened),
 				onNext: (next) => this.#nextFile(next),
 			})
 			const chain = { path, id: file.identity.id, mode }
-			this.#watermark = new WatermarkFile(system, chain, this.#context.writer, opened.watermark)
+			this.#watermark = new WatermarkKeeper(system, chain, this.#context.writer, opened.watermark)
 		} catch (error) {
 			opened?.file.close()
 			releaseQuietly(this.#lock)
@@ -209,7 +198,7 @@ export class ChainWriter {
 	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
-		if (performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
+		if (this.#end.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
 			// What half-written bytes stand behind is left as it is.
@@ -229,15 +218,29 @@ export class ChainWriter {
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		const stray = strayedFrom(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
-		if (stray.what !== 'was taken over by another writer' && this.#orWriteError(() => this.#lock.isHeld())) {
-			this.#orWriteError(() => this.#end.moveOn('lost'))
+		if (this.#orWriteError(() => this.#lock.outlives(stray, this.#options.clock()))) {
+			this.#orWriteError(() => this.#regain(stray))
 			return
 		}
-		const records = stray.records + this.#end.waitingRecords
-		this.#strayRecords = records
-		const at = { path: this.path, seq: this.nextSeq - records }
-		this.#takenOver = takenOverError(at, { ...stray, records })
+		this.#strayRecords = stray.records + this.#end.waitingRecords
+		this.#takenOver = takenOverError(this.path, this.nextSeq, { ...stray, records: this.#strayRecords })
 		throw this.#takenOver
+	}
+
+	#regain(stray: Stray): void {
+		const { durableSeq } = this.#file
+		this.#watermark.forget()
+		const { lost, lostUpTo } = this.#end.moveOn('lost')
+		if (lost === 0) return
+		const loss = cutOffError({ path: this.path, seq: lostUpTo }, stray, lost)
+		warn('CHAIN_DAMAGED', loss.message)
+		if (lostUpTo > durableSeq) this.#loss = loss
+	}
+
+	#tellLoss(): void {
+		const loss = this.#loss
+		this.#loss = undefined
+		if (loss !== undefined) throw loss
 	}
 
 	/**
@@ -255,9 +258,14 @@ export class ChainWriter {
 		return this.#queuedSync
 	}
 
-	/** The same at once, for a process that exits. */
+	/**
+	 * The same at once, for a process that exits. While an fdatasync is in flight nothing is synced or acknowledged: nobody will hear how it
+	 * ends, and a second one that succeeds could bless the pages that the first one lost.
+	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
+		else this.checkOwner()
+		if (this.isSyncing) return
 		this.#file.syncNow()
 		this.#tellDurable()
 	}
@@ -335,11 +343,7 @@ export class ChainWriter {
 		const unwritten = this.pendingRecords
 		this.#watermark.close()
 		this.#file.close()
-		try {
-			this.#lock.release(!isClean, unwritten)
-		} catch (error) {
-			throw unlockError(this.path, error)
-		}
+		this.#lock.release(!isClean, unwritten)
 	}
 
 	stats(): ChainWriterStats {
@@ -349,6 +353,7 @@ export class ChainWriter {
 			bytes: written,
 			segment: identity.segment,
 			...this.#counts,
+			watermarkFailures: this.#watermark.failures,
 			pendingRecords: this.pendingRecords,
 			pendingBytes: this.pendingBytes,
 			writtenSeq: this.writtenSeq,
@@ -396,11 +401,9 @@ export class ChainWriter {
 	#checkRoom(seq: number): void {
 		if (this.#takenOver !== undefined) {
 			this.#strayRecords++
-			const { message } = this.#takenOver
-			throw new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path: this.path, seq })
+			throw refusedError({ path: this.path, seq }, this.#takenOver)
 		}
-		if (this.hasRoom) return
-		throw overflowError({ path: this.path, seq }, this.#end.heldBytes)
+		if (!this.hasRoom) throw overflowError({ path: this.path, seq }, this.#end.heldBytes)
 	}
 
 	async #syncNow(): Promise<void> {
@@ -408,13 +411,15 @@ export class ChainWriter {
 		this.checkOwner()
 		this.write()
 		const file = this.#file
-		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return
+		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return this.#tellLoss()
 		let reached: Awaited<ReturnType<SegmentFile['sync']>> | undefined
 		try {
 			reached = await file.sync()
 		} catch (error) {
 			if (file === this.#file) throw this.#syncError(error)
 		}
+		// What was cut while it was being synced is not there.
+		if (file === this.#file) this.checkOwner()
 		if (file === this.#file) {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#tellDurable()
@@ -422,6 +427,7 @@ export class ChainWriter {
 			// What the file held was put on disk when it was replaced, but the name of the new one may not be there.
 			throw this.#syncFailure
 		}
+		this.#tellLoss()
 	}
 
 	#syncError(error: unknown): MeshChainError {
@@ -435,10 +441,4 @@ export class ChainWriter {
 		const at = { path: this.path, seq: this.writtenSeq + 1, offset: this.#file.written }
 		return writeError({ ...at, waiting: this.pendingRecords }, error)
 	}
-}
-
-/** A time that a clock had before this opening: what it has itself begun says no more than the clock does now. */
-function seenBefore({ identity }: SegmentFile, recovery: Recovery | undefined): number {
-	const isOlder = recovery === undefined || recovery.action === 'append' || recovery.action === 'cut'
-	return isOlder ? identity.createdMs : Number.NEGATIVE_INFINITY
 }

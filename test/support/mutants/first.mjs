@@ -71,13 +71,8 @@ export default [
 		also: [
 			{
 				file: 'src/chain/write/writer.ts',
-				from: 'this.#syncFailure = new MeshChainError(',
-				to: 'const failure = new MeshChainError(',
-			},
-			{
-				file: 'src/chain/write/writer.ts',
-				from: '\t\t)\n\t\treturn this.#syncFailure\n',
-				to: '\t\t)\n\t\treturn failure\n',
+				from: 'this.#syncFailure = syncError({ path: this.path, seq: this.durableSeq + 1 }, error)\n\t\treturn this.#syncFailure',
+				to: 'return syncError({ path: this.path, seq: this.durableSeq + 1 }, error)',
 			},
 		],
 		tests: ['test/chain/failing-disk.test.ts', 'test/model/failing-calls.test.ts'],

@@ -1,0 +1,73 @@
+/** What is taken away of the replay of statements and of their journal: see `first.mjs`. */
+export default [
+	{
+		name: 'sql: the rest of a transaction is sent after its beginning was lost',
+		file: 'src/journal/target-transaction.ts',
+		from: "if (this.#isBegun && !connection.isLost && connection.status === 'I') {",
+		to: "if (this.#isOver && !connection.isLost && connection.status === 'I') {",
+		tests: ['test/journal/target-transaction.test.ts'],
+	},
+	{
+		name: 'sql: a transaction goes on after its connection was lost',
+		file: 'src/journal/replay-as-recorded.ts',
+		from: 'if (data.seq === 1) {',
+		to: 'if (data.seq === 1 || this.#connection?.isLost) {',
+		tests: ['test/journal/lost-connections.test.ts'],
+	},
+	{
+		name: 'sql: a session goes on without its temporary tables',
+		file: 'src/journal/replay-as-recorded.ts',
+		from: 'if (this.isBound) return undefined',
+		to: 'if (this.isBound && before === undefined) return undefined',
+		tests: ['test/journal/lost-connections.test.ts'],
+	},
+	{
+		name: 'sql: a transaction is replayed without the part that is in the text before it',
+		file: 'src/journal/transactions.ts',
+		from: 'if (hasPartOfNext(data)) this.#begunBefore.add(data.session)',
+		to: 'if (hasPartOfNext(data)) this.#begunBefore.delete(data.session)',
+		tests: ['test/journal/lost-connections.test.ts'],
+	},
+	{
+		name: 'sql: any function is taken for one that reads',
+		file: 'src/journal/reading.ts',
+		from: 'return FUNCTIONS.has(token.text) || NO_FUNCTIONS.has(token.text)',
+		to: 'return FUNCTIONS.size > 0 || NO_FUNCTIONS.has(token.text)',
+		tests: ['test/journal/reading.test.ts'],
+	},
+	{
+		name: 'sql: a view is taken for a table',
+		file: 'src/journal/reading.ts',
+		from: 'if (suspects.has(token.text) || (',
+		to: 'if ((',
+		tests: ['test/journal/reading.test.ts'],
+	},
+	{
+		name: 'sql: a target without connections is waited for without end',
+		file: 'src/journal/replay-as-recorded.ts',
+		from: 'if (!isStuck || clock.now() - begunMs <= options.connectMs) continue',
+		to: 'if (!isStuck || clock.now() - begunMs >= options.connectMs) continue',
+		tests: ['test/journal/few-connections.test.ts'],
+	},
+	{
+		name: 'sql: a caller is told of an error before its record is made',
+		file: 'src/journal/journal-pg.ts',
+		from: 'recordsErrorsAtOnce: true',
+		to: 'recordsErrorsAtOnce: false',
+		tests: ['test/journal/told-errors.test.ts'],
+	},
+	{
+		name: 'sql: a caller whose transaction may have ended is told before the server is',
+		file: 'src/journal/pg-session.ts',
+		from: 'else if (flight.isReadyAskedFor) this.#hold(flight.query)',
+		to: '',
+		tests: ['test/journal/told-errors.test.ts'],
+	},
+	{
+		name: 'sql: a replay of nothing is ok',
+		file: 'src/cli/replay-sql.ts',
+		from: 'return report.replayed === 0 ? STATUS.nothingMatched : STATUS.fine',
+		to: 'return STATUS.fine',
+		tests: ['test/process/replay-sql.test.ts'],
+	},
+]
