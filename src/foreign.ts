@@ -22,6 +22,11 @@ export function propertyOf(value: unknown, name: string): unknown {
 	return attempt(() => (value as Record<string, unknown> | null | undefined)?.[name], undefined)
 }
 
+/** What an object has itself under a name, where that is a value; undefined for a getter, which may give something else each time. */
+export function ownValueOf(value: object, name: string): unknown {
+	return attempt(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
+}
+
 /** Whether a value is an instance of a class, as far as it lets itself be asked. */
 export function isInstance<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
 	return attempt(() => value instanceof type, false)

@@ -4,17 +4,32 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { PassThrough, type Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { TeeAppender } from '../../src/appenders/tee.ts'
+import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { consume } from '../../src/consume/consume.ts'
+import { project } from '../../src/consume/project.ts'
+import { attempt, discard, within } from '../../src/foreign.ts'
+import { keptStatement } from '../../src/journal/kept-statement.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
+import { Recorder } from '../../src/recorder/recorder.ts'
 import { systemClock } from '../../src/replay/clock.ts'
 import { replay } from '../../src/replay/replay.ts'
-import { fromFunction, type Source, SourceManager } from '../../src/sources/index.ts'
+import {
+	fromEmitter,
+	fromFunction,
+	fromIterable,
+	fromStream,
+	type SampleSink,
+	type Source,
+	SourceManager,
+} from '../../src/sources/index.ts'
 import { sourceFiles } from '../support/layers.ts'
 import { handled, ODDITIES, WAYS } from '../support/oddities.ts'
 import { ROOT } from '../support/process.ts'
@@ -134,6 +149,49 @@ const replayInto =
 		expect([replayed, failed].every((count) => Number.isSafeInteger(count) && count >= 0)).toBe(true)
 	}
 
+async function* endless(): AsyncGenerator<number> {
+	for (;;) {
+		yield 1
+		await new Promise((resolve) => setTimeout(resolve, 1))
+	}
+}
+
+const oddMonitor = (act: Act) => {
+	let calls = 0
+	return (sink: SampleSink) => (calls++ < 2 ? (act() as Promise<void>) : forward(sink))
+}
+
+/** A source that keeps its subscription until it is told to end. */
+const forward = async (sink: SampleSink) => {
+	sink.push({ value: 1 })
+	await new Promise<void>((resolve) => sink.signal.addEventListener('abort', () => resolve()))
+}
+
+/** What was asked for, or a coded error: within a bound. */
+async function codedOr(promise: Promise<unknown>): Promise<void> {
+	const outcome = await within(promise, 30_000)
+	expect(outcome.is).not.toBe('late')
+	if (outcome.is === 'rejected') expect(outcome.thrown).toHaveProperty('code')
+}
+
+/** A chain of three records, and what follows it; closed again. */
+async function following(
+	follow: (chain: Chain) => { readonly done: Promise<void>; close(): Promise<void> },
+	isThere: (chain: Chain) => Promise<unknown>,
+): Promise<void> {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path)
+	for (let seq = 1; seq <= 3; seq++) appender.append(record(seq))
+	await appender.close()
+	await using chain = await openChain(path)
+	const follower = follow(chain)
+	await Promise.race([isThere(chain), follower.done.catch(() => {})])
+	await codedOr(follower.close())
+}
+
+/** Until the promise is there, or for so long as something that never answers may be looked at. */
+const shortly = (promise: Promise<unknown>) => within(promise, 40)
+
 /** Which seams there are: what they cover by name, and what is done to each. */
 const SEAMS: Readonly<
 	Record<string, { readonly covers: readonly string[]; readonly run: (act: Act) => Promise<void> }>
@@ -224,6 +282,109 @@ const SEAMS: Readonly<
 		covers: ['read'],
 		run: withSource((act) => fromFunction(odd(act, 1)), { scanMs: 1 }),
 	},
+	'the monitor of a source': {
+		covers: ['connection.subscribe'],
+		run: (act) => withSource((each) => ({ monitor: oddMonitor(each) }), 'monitor')(act),
+	},
+	'the end of a source': {
+		covers: ['end'],
+		run: withSource((act) => ({ monitor: forward, end: act as () => void }), 'monitor'),
+	},
+	'what a source pushes, puts and says that it lost': {
+		covers: ['push'],
+		run: withSource(
+			(act) => ({
+				async monitor(sink) {
+					const give = (take: (given: never) => unknown) => discard(take(handled(act()) as never))
+					give((sample) => sink.push(sample))
+					give((sample) => sink.put(sample))
+					give((value) => sink.push({ value }))
+					give((tsMs) => sink.push({ value: 1, tsMs }))
+					give((cause) => sink.lost(cause))
+					await forward(sink)
+				},
+			}),
+			'monitor',
+		),
+	},
+	'the sample of a mapping': {
+		covers: ['sample'],
+		run: withSource((act) => fromIterable(() => endless(), { sample: odd(act, { value: 1 }) }), 'monitor'),
+	},
+	'an emitter': {
+		covers: ['emitter.on', 'emitter.off'],
+		run: withSource((act) => fromEmitter({ on: act, off: act } as never, 'event'), 'monitor'),
+	},
+	'the open of an iterable': {
+		covers: ['open'],
+		run: withSource((act) => fromIterable(odd(act, endless(), 2) as () => AsyncIterable<number>), 'monitor'),
+	},
+	'an iterable': {
+		covers: ['iterable'],
+		run: withSource(
+			(act) => fromIterable(() => ({ [Symbol.asyncIterator]: act }) as AsyncIterable<unknown>),
+			'monitor',
+		),
+	},
+	'an iterator': {
+		covers: ['next', 'return'],
+		run: withSource(
+			(act) => fromIterable(() => ({ [Symbol.asyncIterator]: () => ({ next: act, return: act }) as never })),
+			'monitor',
+		),
+	},
+	'the open of a stream': {
+		covers: ['open'],
+		run: withSource((act) => fromStream(odd(act, new PassThrough(), 2) as () => Readable), 'monitor'),
+	},
+	'the handler of a consumer': {
+		covers: ['a handler'],
+		run: (act) =>
+			following(
+				(chain) => consume(chain, 'odd', odd(act, undefined, 1), { ...CLOSE_MS, retries: 1 }),
+				() => shortly(new Promise(() => {})),
+			),
+	},
+	'the fold of a projection': {
+		covers: ['a fold'],
+		run: (act) =>
+			following(
+				(chain) => project(chain, 'odd', odd(act, 0, 1), 0, CLOSE_MS),
+				() => shortly(new Promise(() => {})),
+			),
+	},
+	'what is recorded': {
+		covers: ['checkpoint'],
+		run: async (act) => {
+			const loop = new MeshLoop()
+			const recorder = new Recorder(loop)
+			recorder.start()
+			const given = handled(attempt(act, undefined))
+			try {
+				recorder.checkpoint(given)
+			} catch (error) {
+				expect(error).toMatchObject({ code: 'INVALID_STATE' })
+			}
+			loop.info('later', given)
+			expect(recorder.eventCount).toBe(1)
+			expect(recorder.stop()).toMatchObject({ checkpoints: expect.any(Array) })
+			await loop.close()
+		},
+	},
+	'the redact of a journal': {
+		covers: ['redact'],
+		run: async (act) => {
+			const options = { redact: act as () => undefined, statementBytesMax: 1000 }
+			const statement = { text: 'select $1', params: ['secret'] }
+			const { params } = keptStatement(statement as never, options as never)
+			expect([null, 'secret', 1].includes(params[0] as null)).toBe(true)
+			const element = keptStatement(
+				statement as never,
+				{ ...options, redact: () => [handled(act())] } as never,
+			)
+			expect(element.params.length).toBeLessThanOrEqual(1)
+		},
+	},
 	...Object.fromEntries(
 		['committedSeq', 'durability', 'failure', 'closeTimeoutMs', 'closeSyncs', 'constructor'].map((name) => [
 			`the property ${name} of an appender`,
@@ -236,22 +397,8 @@ const SEAMS: Readonly<
 const ELSEWHERE = {
 	'test/process/signals.test.ts': ['before'],
 	'what is wrong throws at whoever made the appender': ['nextSeq', 'epoch', 'inFlightMax'],
-	'ends the replay, the export or the state with a coded error': [
-		'key',
-		'checkpoint',
-		'format',
-		'redact',
-		'value',
-	],
-	'test/contract/sources.test.ts': [
-		'connection.subscribe',
-		'sample',
-		'emitter.on',
-		'emitter.off',
-		'open',
-		'create',
-	],
-	'test/consume': ['a handler', 'a fold'],
+	'ends the replay, the export or the state with a coded error': ['key', 'checkpoint', 'format', 'value'],
+	'test/sources': ['create'],
 }
 
 describe('code of others', () => {
