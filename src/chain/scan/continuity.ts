@@ -149,6 +149,13 @@ function* inBatches(batches: RowBatches): Generator<LogRecord> {
 	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
 }
 
+/** What stands for a frame whose checksum holds and whose rows are no records: something else than mesh-chain wrote it. */
+export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
+	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
+	const data = { fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' } as const
+	return asUnexplained(gapRecord(data, { epoch, tsMs }))
+}
+
 /** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
 export function firstCovered(frame: Frame): number {
 	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
