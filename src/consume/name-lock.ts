@@ -1,5 +1,6 @@
 /** Whoever keeps its place in a chain under a name has that name to itself. */
-import { acquireLock, type Lock, readHolder } from '../chain/files/lock.ts'
+import { acquireLock, type Lock } from '../chain/files/lock.ts'
+import { readHolder } from '../chain/files/lock-holder.ts'
 import { MeshChainError } from '../errors.ts'
 import type { FileSystem } from '../file-system.ts'
 import { invalidOption } from '../options.ts'

@@ -1,9 +1,8 @@
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { leaveLock } from '../support/killed.ts'
 import { runModule, startModule } from '../support/process.ts'
@@ -74,19 +73,6 @@ test('an attempt that fails leaves no lock file', () => {
 		expect(() => new FileChainAppender(join(folder, 'node.chain'), { fs: system })).toThrow('EIO')
 		expect(readdirSync(folder)).toEqual([])
 	}
-})
-
-test('a lock file that somebody takes away while it has no text yet is made again', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
-	let isTaken = false
-	const ftruncateSync: FileSystem['ftruncateSync'] = (fd, length) => {
-		if (!isTaken) unlinkSync(`${path}.lock`)
-		isTaken = true
-		nodeFileSystem.ftruncateSync(fd, length)
-	}
-	const appender = new FileChainAppender(path, { fs: { ...nodeFileSystem, ftruncateSync } })
-	expect(existsSync(`${path}.lock`)).toBe(true)
-	await appender.close()
 })
 
 test('a lock that is a symbolic link is not followed', async () => {

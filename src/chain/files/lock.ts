@@ -2,42 +2,37 @@
  * One writer a chain. The lock is the kernel's where `flock(1)` can give it to us: it holds while its owner is
  * stopped and is freed when the owner dies. Elsewhere it is a file that names its owner, and what cannot be decided is
  * refused. Either way the file's text says who holds it.
+ *
+ * Invariants: a lock file gets its name when its text and the kernel's lock are on it, and only where no file has that name; a
+ * name is taken from a file only by its holder, or by the one claimant who has found that holder dead. So there are never two holders.
  */
-import { hostname } from 'node:os'
-import { threadId } from 'node:worker_threads'
-import { MeshChainError, messageOf } from '../../errors.ts'
+import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
 	isSameFile,
 	O_CREAT,
 	O_EXCL,
-	O_RDONLY,
 	O_RDWR,
 	openOurs,
-	readFully,
 	systemCode,
 	writeFully,
 } from '../../file-system.ts'
 import { show } from '../../record.ts'
-import type { LockHolder } from '../chain.ts'
+import {
+	type HolderText,
+	hasLetGo,
+	isThisThread,
+	lockPathOf,
+	ourselves,
+	readHolderText,
+	readTextIn,
+} from './lock-holder.ts'
+import { NO_HARD_LINKS, temporaryPathOf } from './names.ts'
 
-const HOLDER_BYTES_MAX = 4096
 const ATTEMPTS_MAX = 16
 /** How often to ask again for a lock that another writer has: each time costs about 3 ms. */
 const POLL_MS = 50
-
-/** What the lock file says: the holder, and what tells it from another process with the same pid. */
-interface HolderText extends LockHolder {
-	readonly threadId: number
-	/** The kernel holds the lock: whoever gets it knows that this holder is gone. */
-	readonly kernel: boolean
-	readonly startTime: string | undefined
-	readonly bootId: string | undefined
-	readonly pidNamespace: string | undefined
-	/** Records that its close could not write; only of a holder that has let go. */
-	readonly unwritten?: number
-}
 
 /**
  * How the writer before let go: its lock was the kernel's, and the kernel has freed it (`kernel`); its lock was a file, and it is dead
@@ -56,11 +51,6 @@ export interface Lock {
 	 * @param unwritten how many records a close that failed has given up; the file that stays says so.
 	 */
 	release(isUnclosed: boolean, unwritten?: number): void
-}
-
-/** Where the lock of a chain lies. */
-function lockPathOf(chainPath: string): string {
-	return `${chainPath}.lock`
 }
 
 /**
@@ -88,38 +78,138 @@ export function acquireLock(
 	}
 }
 
-function isThisThread(system: FileSystem, holder: HolderText): boolean {
-	const us = ourselves(system, 0, holder.kernel)
-	const isSameProcess =
-		holder.pid === us.pid && holder.startTime === us.startTime && holder.bootId === us.bootId
-	return isSameProcess && holder.pidNamespace === us.pidNamespace && holder.threadId === us.threadId
-}
-
 /** The lock, or undefined while somebody else has it. */
 function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
+	const lasting: Lasting = { provenance: 'none' }
+	let ours: Candidate | undefined
+	let lock: Lock | undefined
+	try {
+		for (let attempt = 0; attempt < ATTEMPTS_MAX && lock === undefined; attempt++) {
+			const found = inspect(system, path)
+			if (found?.isHeld) return undefined
+			ours ??= prepare(system, chainPath, nowMs, mode)
+			if (found !== undefined) {
+				lasting.provenance = found.holder === undefined ? 'none' : found.holder.kernel ? 'kernel' : 'file'
+				if (!removeDead(system, { lockPath: path, path, ours: ours.path }, found)) return undefined
+			} else if (linkUnlessThere(system, ours.path, path)) lock = holdLock(system, ours, path, lasting)
+		}
+		return lock
+	} catch (error) {
+		if (ours?.text.kernel && NO_HARD_LINKS.includes(systemCode(error) ?? '')) {
+			return lockInPlace(system, path, ours.text, mode)
+		}
+		throw error
+	} finally {
+		if (ours !== undefined) {
+			removeQuietly(system, ours.path)
+			if (lock === undefined) closeQuietly(system, ours.fd)
+		}
+	}
+}
+
+/** What a lock file says of the holder before, as long as it is not known. */
+interface Lasting {
+	provenance: Provenance
+}
+
+/** A lock file that has no name of others' yet: its text is in it, and the kernel's lock on it where there is one. */
+interface Candidate {
+	readonly path: string
+	readonly fd: number
+	readonly text: HolderText
+}
+
+function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: number): Candidate {
+	const path = temporaryPathOf(chainPath)
+	const fd = openOurs(system, path, O_RDWR | O_CREAT | O_EXCL, mode)
+	try {
+		const text = ourselves(system, nowMs, system.lockSync(fd) === 'taken')
+		writeText(system, fd, text)
+		return { path, fd, text }
+	} catch (error) {
+		removeQuietly(system, path)
+		closeQuietly(system, fd)
+		throw error
+	}
+}
+
+/** What has a name that only holders and claimants give. */
+interface Found {
+	readonly fd: number
+	readonly holder: HolderText | undefined
+	readonly isHeld: boolean
+}
+
+/** Undefined where nothing has the name. Unless it is held, its descriptor stays open, for {@link removeDead}. */
+function inspect(system: FileSystem, path: string): Found | undefined {
+	let fd: number
+	try {
+		fd = openOurs(system, path, O_RDWR)
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return undefined
+		throw error
+	}
+	let isHeld = true
+	try {
+		const outcome = system.lockSync(fd)
+		const holder = outcome === 'held' ? undefined : readTextIn(system, fd)
+		// What the kernel has freed is nobody's; what it never had is so when its holder is dead for certain.
+		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
+		isHeld = outcome === 'held' || !isFree
+		return { fd, holder, isHeld }
+	} finally {
+		if (isHeld) closeQuietly(system, fd)
+	}
+}
+
+interface Removal {
+	readonly lockPath: string
+	readonly path: string
+	/** The lock file of whoever removes. */
+	readonly ours: string
+}
+
+/**
+ * Removes what a dead holder has left under a name, and nothing else. The right to do so is a claim, a second name of the remover's own lock file:
+ * one at a time has it, and it is looked at under the claim whether that file still has the name. A claim of somebody who is dead is
+ * removed in the same way. Returns false while somebody alive has the claim.
+ */
+function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
+	try {
+		// Nobody else's file has this number while it is open here.
+		const claim = `${lockPath}.claim-${system.fstatSync(fd).ino}`
+		if (linkUnlessThere(system, ours, claim)) {
+			try {
+				if (isStillNamed(system, fd, path)) removeIfThere(system, path)
+			} finally {
+				removeIfThere(system, claim)
+			}
+			return true
+		}
+		const found = inspect(system, claim)
+		if (found === undefined) return true
+		return !found.isHeld && removeDead(system, { lockPath, path: claim, ours }, found)
+	} finally {
+		closeQuietly(system, fd)
+	}
+}
+
+/** Where no file can have two names: the kernel's lock on the one that is there, or is made. */
+function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: number): Lock | undefined {
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = openOurs(system, path, O_RDWR | O_CREAT, mode)
 		let lock: Lock | undefined
 		try {
-			const outcome = system.lockSync(fd)
-			if (outcome === 'held') return undefined
-			if (outcome === 'unavailable') return tryFileLock(system, chainPath, nowMs, mode)
+			if (system.lockSync(fd) !== 'taken') return undefined
 			// Otherwise the holder before removed the file between our open and our lock: what we locked has no name any more.
-			if (isStillNamed(system, fd, path)) {
-				const before = readHolderText(system, chainPath)
-				// A holder that could not ask the kernel does not lose its lock to one that can.
-				if (before !== undefined && !before.kernel && liveness(system, before) !== 'dead') return undefined
-				const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
-				const held = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: true })
-				// While it had no text it was nobody's, and somebody may have taken it away.
-				if (!held.isHeld()) continue
-				lock = held
-				return lock
-			}
-		} catch (error) {
-			removeNobodys(system, chainPath)
-			throw error
+			if (!isStillNamed(system, fd, path)) continue
+			const before = readTextIn(system, fd)
+			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
+			writeText(system, fd, text)
+			const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
+			lock = holdLock(system, { path, fd, text }, path, { provenance })
+			return lock
 		} finally {
 			if (lock === undefined) closeQuietly(system, fd)
 		}
@@ -127,113 +217,32 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	return undefined
 }
 
-/** The live process that holds a chain open for writing, as far as this process can tell. */
-export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
-	const holder = readHolderText(system, chainPath)
-	// Who has left a note has let go, though its process may still run.
-	const isGone = holder === undefined || holder.unwritten !== undefined || liveness(system, holder) === 'dead'
-	if (isGone) return undefined
-	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
-}
-
-/** Why it cannot be told whether a writer has the chain open: its lock is not ours to read. Undefined where that can be told. */
-export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
-	let fd: number | undefined
-	try {
-		fd = openOurs(system, lockPathOf(chainPath), O_RDONLY)
-		return undefined
-	} catch (error) {
-		return systemCode(error) === 'ENOENT' ? undefined : `${show(lockPathOf(chainPath))}: ${messageOf(error)}`
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
-	}
-}
-
-/** How many records the last writer gave up when it could not close the chain; undefined where nothing says that it did. */
-export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
-	const unwritten = readHolderText(system, chainPath)?.unwritten
-	return Number.isSafeInteger(unwritten) ? unwritten : undefined
-}
-
-/** Without the kernel: whoever's file has the name has the lock, and a holder that is dead for certain loses it. */
-function tryFileLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
-	const path = lockPathOf(chainPath)
-	// It gets its name when its text is in it: what has no text is nobody's.
-	const ours = `${path}.${process.pid}-${threadId}`
-	let provenance: Provenance = 'none'
-	removeIfThere(system, ours)
-	const fd = openOurs(system, ours, O_RDWR | O_CREAT | O_EXCL, mode)
-	let isTaken = false
-	try {
-		const lock = holdLock(system, fd, { path, nowMs, provenance: () => provenance, kernel: false })
-		for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-			isTaken = linkUnlessThere(system, ours, path)
-			if (isTaken) return lock
-			const before = readHolderText(system, chainPath)
-			if (before !== undefined && liveness(system, before) !== 'dead') return undefined
-			if (before !== undefined) provenance = 'file'
-			removeDead(system, path, before)
-		}
-		return undefined
-	} finally {
-		removeQuietly(system, ours)
-		if (!isTaken) closeQuietly(system, fd)
-	}
-}
-
+/** Whether the name is given; not where another file has it, or ours was swept away as a leftover. */
 function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
 	try {
 		system.linkSync(from, to)
 		return true
 	} catch (error) {
-		if (systemCode(error) === 'EEXIST') return false
+		if (['EEXIST', 'ENOENT'].includes(systemCode(error) ?? '')) return false
 		throw error
 	}
 }
 
-/** Takes the lock file of a dead holder away, and puts it back should it be another one's by now. */
-function removeDead(system: FileSystem, path: string, dead: HolderText | undefined): void {
-	const aside = `${path}.${process.pid}-${threadId}-dead`
-	try {
-		system.renameSync(path, aside)
-	} catch (error) {
-		if (systemCode(error) === 'ENOENT') return
-		throw error
-	}
-	if (JSON.stringify(readTextAt(system, aside)) !== JSON.stringify(dead)) linkUnlessThere(system, aside, path)
-	removeIfThere(system, aside)
-}
-
-/** A lock file without a text, left by an attempt that failed. */
-function removeNobodys(system: FileSystem, chainPath: string): void {
-	try {
-		if (readHolderText(system, chainPath) === undefined) removeDead(system, lockPathOf(chainPath), undefined)
-	} catch {
-		// What ended the attempt says more.
-	}
-}
-
-interface HeldLock {
-	readonly path: string
-	readonly nowMs: number
-	readonly provenance: () => Provenance
-	readonly kernel: boolean
-}
-
-function holdLock(system: FileSystem, fd: number, { path, nowMs, provenance, kernel }: HeldLock): Lock {
-	const text = ourselves(system, nowMs, kernel)
+function writeText(system: FileSystem, fd: number, text: HolderText): void {
 	try {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
 		// On a full disk the kernel's lock still holds; only its text is missing. A lock that is a file is nothing without it.
-		if (systemCode(error) !== 'ENOSPC' || !kernel) throw error
+		if (systemCode(error) !== 'ENOSPC' || !text.kernel) throw error
 	}
+}
+
+function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { provenance }: Lasting): Lock {
+	const { kernel } = text
 	let held = true
 	return {
-		get provenance() {
-			return provenance()
-		},
+		provenance,
 		isHeld: () => held && isStillNamed(system, fd, path),
 		release(isUnclosed, unwritten) {
 			if (!held) return
@@ -283,86 +292,6 @@ function removeIfThere(system: FileSystem, path: string): void {
 		system.unlinkSync(path)
 	} catch (error) {
 		if (systemCode(error) !== 'ENOENT') throw error
-	}
-}
-
-function readHolderText(system: FileSystem, chainPath: string): HolderText | undefined {
-	return readTextAt(system, lockPathOf(chainPath))
-}
-
-function readTextAt(system: FileSystem, path: string): HolderText | undefined {
-	let fd: number | undefined
-	try {
-		fd = openOurs(system, path, O_RDONLY)
-		const holder: unknown = JSON.parse(readFully(system, fd, HOLDER_BYTES_MAX, 0).toString())
-		return isHolderText(holder) ? holder : undefined
-	} catch {
-		return undefined
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
-	}
-}
-
-function isHolderText(value: unknown): value is HolderText {
-	const holder = value as Partial<HolderText> | null
-	return (
-		typeof holder === 'object' &&
-		Number.isSafeInteger(holder?.pid) &&
-		(holder?.pid ?? 0) > 0 &&
-		typeof holder?.host === 'string' &&
-		typeof holder?.kernel === 'boolean' &&
-		Number.isSafeInteger(holder?.sinceMs)
-	)
-}
-
-function ourselves(system: FileSystem, nowMs: number, kernel: boolean): HolderText {
-	return {
-		kernel,
-		pid: process.pid,
-		host: hostname(),
-		sinceMs: nowMs,
-		threadId,
-		startTime: startTimeOf(system, process.pid),
-		bootId: readText(system, '/proc/sys/kernel/random/boot_id'),
-		pidNamespace: pidNamespaceOf(system),
-	}
-}
-
-/** Whether the process that a lock file names still runs. `unknown`: another host or container, or no way to tell. */
-function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {
-	const us = ourselves(system, 0, holder.kernel)
-	if (holder.host !== us.host) return 'unknown'
-	if (holder.bootId !== us.bootId) return 'dead'
-	if (holder.pidNamespace !== us.pidNamespace) return 'unknown'
-	try {
-		process.kill(holder.pid, 0)
-	} catch (error) {
-		if (systemCode(error) === 'ESRCH') return 'dead'
-	}
-	const startTime = startTimeOf(system, holder.pid)
-	if (startTime === undefined || holder.startTime === undefined) return 'unknown'
-	return startTime === holder.startTime ? 'alive' : 'dead'
-}
-
-/** When a process started, in clock ticks since boot: the 22nd field of its stat line, counted behind its name. */
-function startTimeOf(system: FileSystem, pid: number): string | undefined {
-	const stat = readText(system, `/proc/${pid}/stat`)
-	return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-}
-
-function pidNamespaceOf(system: FileSystem): string | undefined {
-	try {
-		return String(system.statSync('/proc/self/ns/pid').ino)
-	} catch {
-		return undefined
-	}
-}
-
-function readText(system: FileSystem, path: string): string | undefined {
-	try {
-		return system.readFileSync(path).toString().trim()
-	} catch {
-		return undefined
 	}
 }
 

@@ -25,7 +25,7 @@ import { show } from '../../record.ts'
 import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024
-const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
+export const NO_HARD_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
 
 /** A name beside a chain that no other file has, for one that is not finished. */
 export function temporaryPathOf(chainPath: string): string {

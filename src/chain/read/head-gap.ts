@@ -1,7 +1,7 @@
 /** What is missing where whole files are: at the head of a chain, and where one was removed while it was read. */
 import { type GapData, gapRecord, type LogRecord } from '../../record.ts'
 import { asUnexplained } from '../answer.ts'
-import { readHolder } from '../files/lock.ts'
+import { readHolder } from '../files/lock-holder.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { anchorBefore } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'

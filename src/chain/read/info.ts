@@ -4,7 +4,7 @@
 import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
-import { lockObstacle, readHolder, readUnwritten } from '../files/lock.ts'
+import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'

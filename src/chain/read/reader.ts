@@ -5,7 +5,7 @@
 import { MeshChainError } from '../../errors.ts'
 import { type LogRecord, show } from '../../record.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
-import { lockObstacle, readHolder } from '../files/lock.ts'
+import { lockObstacle, readHolder } from '../files/lock-holder.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'

@@ -11,7 +11,7 @@ import { isSameFile, systemCode } from '../../file-system.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../options.ts'
 import { show } from '../../record.ts'
 import type { TailQuery } from '../chain.ts'
-import { lockObstacle, readHolder } from '../files/lock.ts'
+import { mayBeHeld } from '../files/lock-holder.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -321,7 +321,7 @@ export class Tail<T> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
 		if (this.#endWasTold || !isWhole || !entry.place.remains.mayHoldRecords) return
-		if (readHolder(system, chainPath) !== undefined || lockObstacle(system, chainPath) !== undefined) return
+		if (mayBeHeld(system, chainPath)) return
 		this.#endWasTold = true
 		const batches = this.#collector.take(entry)
 		for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
@@ -340,9 +340,9 @@ export class Tail<T> {
 
 	/** The file became shorter than what was read of it, or something else stands there now. */
 	async #goBack(size: number): Promise<void> {
-		const { system, path } = this.#file
+		const { system, path, chainPath } = this.#file
 		// A writer whose disk fails takes back what it has half-written, and writes the same again; nobody else may.
-		const isWriters = size >= HEADER_BYTES && readHolder(system, this.#file.chainPath) !== undefined
+		const isWriters = size >= HEADER_BYTES && mayBeHeld(system, chainPath)
 		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
 		if (anchor === undefined) {
 			throw new MeshChainError(

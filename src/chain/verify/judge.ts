@@ -3,7 +3,7 @@
 import { basename } from 'node:path'
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
-import { lockObstacle, readHolder, readUnwritten } from '../files/lock.ts'
+import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
 import { ownerOf } from '../files/segments.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'

@@ -86,9 +86,30 @@ export default [
 	},
 	{
 		name: 'a lock that may not be read is a dead one',
-		file: 'src/chain/files/lock.ts',
+		file: 'src/chain/files/lock-holder.ts',
 		from: "return systemCode(error) === 'ENOENT' ? undefined : `",
 		to: "return systemCode(error) !== '' ? undefined : `",
 		tests: ['test/process/obstacles.test.ts'],
+	},
+	{
+		name: 'a dead lock is removed by everyone who has found it dead',
+		file: 'src/chain/files/lock.ts',
+		from: 'if (linkUnlessThere(system, ours, claim)) {',
+		to: 'linkUnlessThere(system, ours, claim)\n\t\tif (claim !== path) {',
+		tests: ['test/model/contenders.test.ts'],
+	},
+	{
+		name: 'nobody looks under the claim whether the dead lock is still there',
+		file: 'src/chain/files/lock.ts',
+		from: 'if (isStillNamed(system, fd, path)) removeIfThere(system, path)\n\t\t\t} finally',
+		to: 'removeIfThere(system, path)\n\t\t\t} finally',
+		tests: ['test/model/contenders.test.ts'],
+	},
+	{
+		name: 'a claimant that has died blocks everyone',
+		file: 'src/chain/files/lock.ts',
+		from: 'return !found.isHeld && removeDead(system, { lockPath, path: claim, ours }, found)',
+		to: 'if (!found.isHeld) closeQuietly(system, found.fd)\n\t\treturn false',
+		tests: ['test/model/contenders.test.ts'],
 	},
 ]
