@@ -75,13 +75,13 @@ export interface RowSums {
  * @throws {RangeError} as {@link decodeRows}
  */
 export function sumRows(block: RowBlock): RowSums {
-	// No text is made of the bytes.
 	const sums: SumsUnderWay = {
 		levels: LOG_LEVELS.map(() => 0),
 		minTsMs: Number.POSITIVE_INFINITY,
 		maxTsMs: Number.NEGATIVE_INFINITY,
 	}
 	try {
+		// No text is made of the bytes.
 		reader.open({ ...block, ascii: false }, 0)
 		for (let row = 0; row < block.rows; ) {
 			row += reader.sumPlainRows(block.rows - row, sums)
