@@ -64,13 +64,6 @@ export default [
 		tests: ['test/foreign.test.ts'],
 	},
 	{
-		name: 'loop: an item of a source that is a thenable is passed on',
-		file: 'src/foreign.ts',
-		from: 'const item = isThenable(value) ? await settle(value) : value',
-		to: 'const item = value',
-		tests: ['test/foreign.test.ts'],
-	},
-	{
 		name: 'loop: the clock of a replay is believed',
 		file: 'src/replay/clock.ts',
 		from: 'progressMs <= waitedMs + CLOCK_STEP_MS_MAX',
