@@ -9,7 +9,7 @@ import { type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { type FileChanges, LineFile, type LineLoss } from './line-file.ts'
-import type { LineFormat } from './line-format.ts'
+import { type LineFormat, lineBy, readingBy } from './line-format.ts'
 import { LineReader } from './line-reader.ts'
 
 const NEWLINE = 0x0a
@@ -91,7 +91,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED` (retryable) when it could not be written; `APPENDER_CLOSED` (not).
+	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the form failed or gave no line;
+	 * `APPENDER_CLOSED` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
@@ -102,7 +103,7 @@ export class JsonlAppender implements LogChainAppender {
 				seq: record.seq,
 			})
 		}
-		const text = this.#format.write(record)
+		const text = this.#lineOf(record)
 		if (text === undefined) {
 			this.#stats.unsupported++
 			return
@@ -118,6 +119,19 @@ export class JsonlAppender implements LogChainAppender {
 			})
 		}
 		this.#stats.written++
+	}
+
+	#lineOf(record: LogRecord): string | undefined {
+		try {
+			return lineBy(this.#format, record)
+		} catch (error) {
+			throw new LogAppendError(`${show(this.path)}: ${messageOf(error)}`, {
+				retryable: false,
+				path: this.path,
+				seq: record.seq,
+				cause: error,
+			})
+		}
 	}
 
 	stats(): JsonlStats {
@@ -232,9 +246,10 @@ function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
 	// Only the form knows whether its lines bring their own seqs.
 	const numbered: LineFormat = {
-		...format,
+		name: 'numbered',
+		write: () => undefined,
 		read(fields, text) {
-			const reading = format.read(fields, text)
+			const reading = readingBy(format, fields, text)
 			return 'record' in reading ? reading : { skipped: 'unknownKind' }
 		},
 	}

@@ -1,5 +1,6 @@
 /** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
+import { discard } from '../../foreign.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../options.ts'
 import type { VerifyReport } from '../chain.ts'
 import { readWatermark } from '../files/watermark-file.ts'
@@ -87,7 +88,7 @@ async function judgeFile(
 			for await (const entries of walkFile(file, from, to)) {
 				signal?.throwIfAborted()
 				for (const entry of entries) await judge.take(entry)
-				onProgress?.({ path: file.path, bytes: entryEnd(entries.at(-1)!), ofBytes: size })
+				discard(onProgress?.({ path: file.path, bytes: entryEnd(entries.at(-1)!), ofBytes: size }))
 			}
 		}
 		await judge.end()
