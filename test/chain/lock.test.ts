@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { nodeFileSystem } from '../../src/file-system.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { leaveLock } from '../support/killed.ts'
 import { runModule, startModule } from '../support/process.ts'
@@ -73,6 +74,24 @@ test('an attempt that fails leaves no lock file', () => {
 		expect(() => new FileChainAppender(join(folder, 'node.chain'), { fs: system })).toThrow('EIO')
 		expect(readdirSync(folder)).toEqual([])
 	}
+})
+
+test('where a file can have one name only, the kernel holds the lock of the file that has it', async () => {
+	const path = join(temporaryFolder(), 'node.chain')
+	const linkSync = () => {
+		throw Object.assign(new Error('EPERM: link'), { code: 'EPERM' })
+	}
+	const fs = { ...nodeFileSystem, linkSync }
+	const appender = new FileChainAppender(path, { fs })
+	expect(() => new FileChainAppender(path, { fs })).toThrow(expect.objectContaining({ code: 'CHAIN_LOCKED' }))
+	expect(await contend(path)).toMatchObject({ code: 'CHAIN_LOCKED' })
+	await appender.close()
+	expect(readdirSync(join(path, '..')).toSorted()).toEqual(['node.chain', 'node.chain.durable'])
+	leaveLock(path, { kernel: true })
+	const next = new FileChainAppender(path, { fs })
+	expect(next.epoch).toBe(2)
+	await next.close()
+	expect(existsSync(`${path}.lock`)).toBe(false)
 })
 
 test('a lock that is a symbolic link is not followed', async () => {
