@@ -58,31 +58,45 @@ export async function compare(
 	const last = ours.records.at(-1) ?? ''
 	const isGuess = unreadableFrom !== null && last.startsWith(`gap ${unreadableFrom} to `)
 	const records = isGuess ? ours.records.slice(0, -1) : ours.records
-	expect({ what, ...ours, records }).toEqual({ what, ...theirs })
-	return ours.answers
+	const isCompared = (line: string) => !ours.repeatsSeqs || !line.startsWith('gap ')
+	const { answers } = ours
+	expect({ what, answers, records: records.filter(isCompared) }).toEqual({
+		what,
+		answers: theirs.answers,
+		records: theirs.records.filter(isCompared),
+	})
+	return answers
+}
+
+interface ProjectSaid extends Said {
+	/** A file begins with seqs that the one before has: which of their gaps are given is not specified, and not compared. */
+	readonly repeatsSeqs: boolean
 }
 
 async function saidByProject(
 	files: readonly NamedFile[],
 	heads: readonly string[],
 	boot: number,
-): Promise<Said> {
+): Promise<ProjectSaid> {
 	const fs = diskWith(files, boot)
 	const records: string[] = []
 	const answers: string[] = []
+	let repeatsSeqs = false
 	try {
 		const chain = await openChain(PATH, { fs })
 		for (const record of await collect(chain.records())) records.push(shownRecord(record))
 		await chain.close()
 		for (const head of [undefined, ...heads]) {
-			const { answer, recordsLost } = await verifyChain(PATH, head === undefined ? { fs } : { fs, head })
+			const report = await verifyChain(PATH, head === undefined ? { fs } : { fs, head })
+			const { answer, recordsLost, findings } = report
+			repeatsSeqs ||= findings.some(({ kind, offset }) => kind === 'wrongSeq' && offset === 0)
 			answers.push(`${answer}, ${recordsLost}`)
 		}
 	} catch (error) {
 		if (!(error instanceof MeshChainError) || !REFUSED.includes(error.code)) throw error
-		return { records: [], answers: ['refused'] }
+		return { records: [], answers: ['refused'], repeatsSeqs }
 	}
-	return { records, answers }
+	return { records, answers, repeatsSeqs }
 }
 
 interface OracleSaid extends Said {
