@@ -1,8 +1,8 @@
 /**
  * The seam between the loop and wherever records go next, and the helpers both sides of it share.
  */
-import { LogAppendError, MeshChainError, messageOf } from './errors.ts'
-import { attempt, isInstance, propertyOf } from './foreign.ts'
+import { isSoundError, LogAppendError, MeshChainError, messageOf } from './errors.ts'
+import { attempt, isInstance, ownValueOf, propertyOf } from './foreign.ts'
 import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 import { checkWholeNumber } from './options.ts'
 import { type LogRecord, show } from './record.ts'
@@ -81,17 +81,12 @@ export function isRetryable(error: unknown): boolean {
  * the cause.
  */
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
-	if (isInstance(thrown, LogAppendError) && APPEND_ERROR_FIELDS.every((name) => isPlain(thrown, name)))
-		return thrown
+	const isKept =
+		isSoundError(thrown) &&
+		isInstance(thrown, LogAppendError) &&
+		typeof ownValueOf(thrown, 'retryable') === 'boolean'
+	if (isKept) return thrown
 	return new LogAppendError(messageOf(thrown), { retryable: isRetryable(thrown), seq, cause: thrown })
-}
-
-const APPEND_ERROR_FIELDS = ['message', 'code', 'retryable'] as const
-
-/** Whether a field is a value, of the type that it is declared with, and no getter. */
-function isPlain(error: LogAppendError, name: (typeof APPEND_ERROR_FIELDS)[number]): boolean {
-	const value: unknown = attempt(() => Object.getOwnPropertyDescriptor(error, name)?.value, undefined)
-	return typeof value === (name === 'retryable' ? 'boolean' : 'string')
 }
 
 /** What an appender promises; `memory` where it does not say. */
@@ -112,7 +107,7 @@ export function failureOf(appender: LogChainAppender): MeshChainError | undefine
 	try {
 		const failure: unknown = appender.failure
 		if (failure === undefined || failure === null) return undefined
-		return isInstance(failure, MeshChainError) ? failure : toAppendError(failure, 0)
+		return isSoundError(failure) ? failure : toAppendError(failure, 0)
 	} catch (thrown) {
 		return toAppendError(thrown, 0)
 	}

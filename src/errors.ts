@@ -5,7 +5,7 @@
  * operation rejects, is counted, and the loop goes on; damage is data (`verifyChain` returns findings).
  */
 
-import { isInstance, messageOf } from './foreign.ts'
+import { isInstance, messageOf, ownValueOf } from './foreign.ts'
 
 export { messageOf }
 
@@ -139,8 +139,14 @@ export class LogAppendError extends MeshChainError {
 	}
 }
 
-/** Any thrown value as an error with a code: one that has a code is kept, another becomes the cause. */
+/** Whether it is an error with a code whose fields are plain values, so that anyone can read it at any time. */
+export function isSoundError(thrown: unknown): thrown is MeshChainError {
+	if (!isInstance(thrown, MeshChainError)) return false
+	return typeof ownValueOf(thrown, 'message') === 'string' && typeof ownValueOf(thrown, 'code') === 'string'
+}
+
+/** Any thrown value as an error with a code: a sound one that has a code is kept, another becomes the cause. */
 export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
-	if (isInstance(thrown, MeshChainError)) return thrown
+	if (isSoundError(thrown)) return thrown
 	return new MeshChainError(code, `${what}: ${messageOf(thrown)}`, { cause: thrown })
 }

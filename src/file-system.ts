@@ -11,6 +11,8 @@ export interface FileStat {
 	readonly ino: number
 	readonly dev: number
 	readonly mode: number
+	/** How many names the file has; 0 when it was removed. */
+	readonly nlink: number
 	isFile(): boolean
 	isDirectory(): boolean
 }
@@ -20,8 +22,11 @@ export interface FileSystem {
 	closeSync(fd: number): void
 	/** May return fewer bytes than asked for; 0 at the end. */
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
-	/** May write fewer bytes than asked for, without an error: always compare. */
-	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
+	/**
+	 * May write fewer bytes than asked for, without an error: always compare. `null` as position is the end of a file that was
+	 * opened with `O_APPEND`, wherever that is when it is written.
+	 */
+	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
 	statSync(path: string): FileStat
 	ftruncateSync(fd: number, length: number): void
@@ -55,6 +60,7 @@ export interface FileSystem {
 }
 
 export const {
+	O_APPEND,
 	O_CREAT,
 	O_EXCL,
 	O_RDONLY,

@@ -22,6 +22,11 @@ export function propertyOf(value: unknown, name: string): unknown {
 	return attempt(() => (value as Record<string, unknown> | null | undefined)?.[name], undefined)
 }
 
+/** What an object has itself under a name, where that is a value; undefined for a getter, which may give something else each time. */
+export function ownValueOf(value: object, name: string): unknown {
+	return attempt(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
+}
+
 /** Whether a value is an instance of a class, as far as it lets itself be asked. */
 export function isInstance<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
 	return attempt(() => value instanceof type, false)
@@ -134,6 +139,64 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 		)
 	})
 }
+
+/**
+ * The items of anything iterable, for `for await`. As the language does it, but it ends for a thenable that resolves with itself, and a source that
+ * does not end when it is told to is left to itself.
+ *
+ * @param left is called then.
+ */
+export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
+	readonly #items: Partial<AsyncIterator<unknown>>
+	readonly #isAsync: boolean
+	readonly #closeTimeoutMs: number
+	readonly #left: () => void
+	#isDone = false
+
+	/** @throws {unknown} what the source throws, and a `TypeError` for one that cannot be iterated. */
+	constructor(source: unknown, closeTimeoutMs: number, left: () => void) {
+		const { [Symbol.asyncIterator]: asynchronous, [Symbol.iterator]: synchronous } = source as {
+			readonly [name: symbol]: unknown
+		}
+		const open = asynchronous ?? synchronous
+		if (typeof open !== 'function') throw new TypeError('what was given cannot be iterated')
+		this.#isAsync = open === asynchronous
+		this.#items = Reflect.apply(open, source, []) as Partial<AsyncIterator<unknown>>
+		discard(this.#items)
+		this.#closeTimeoutMs = closeTimeoutMs
+		this.#left = left
+	}
+
+	[Symbol.asyncIterator](): this {
+		return this
+	}
+
+	async next(): Promise<IteratorResult<T, undefined>> {
+		if (this.#isDone) return OVER
+		// What throws, or ends, is not told to end.
+		this.#isDone = true
+		const given: unknown = this.#items.next?.()
+		if (!this.#isAsync) discard(given)
+		const step = (this.#isAsync ? await settle(given) : given) as IteratorResult<unknown> | null
+		if (typeof step !== 'object' || step === null) throw new TypeError('an iterator must give objects')
+		if (step.done) return OVER
+		const { value } = step
+		const item = isThenable(value) ? await settle(value) : value
+		this.#isDone = false
+		return { value: item as T, done: false }
+	}
+
+	async return(): Promise<IteratorResult<T, undefined>> {
+		if (this.#isDone) return OVER
+		this.#isDone = true
+		const returned = await within(settle(this.#items.return?.()), this.#closeTimeoutMs)
+		if (returned.is === 'rejected') throw returned.thrown
+		if (returned.is === 'late') this.#left()
+		return OVER
+	}
+}
+
+const OVER = { value: undefined, done: true } as const
 
 /** A wait for code of others that can be given up from outside, so that closing has an end. One at a time. */
 export class Abandonable {

@@ -19,6 +19,9 @@ export const TIMER_MS_MAX = 2_147_483_647
 /** Two records further apart than this are taken for a clock that was set, or an idle night: a paced replay does not wait for it. */
 export const CLOCK_JUMP_MS = 3_600_000
 
+/** Further ahead than this, beyond what was waited for, the clock of a replay was set, or is wrong. */
+export const CLOCK_STEP_MS_MAX = 86_400_000
+
 /** Records a `TeeAppender` keeps for its slowest child; what a child is behind by more is a counted gap for that child. */
 export const TEE_QUEUE_RECORDS_MAX = 16_384
 

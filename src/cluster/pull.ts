@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { type ErrorCode, MeshChainError, messageOf } from '../errors.ts'
 import { exists, type FileSystem, nodeFileSystem, systemCode } from '../file-system.ts'
+import { discard } from '../foreign.ts'
 import {
 	checkFileSystem,
 	checkFunction,
@@ -108,12 +109,13 @@ export async function pullStream(
 				const pull = new ChainPull(chainStream, { system, path, mode })
 				for await (const _ of untilAborted(pull.run(), cluster, signal)) {
 					const chain = pull.counts
-					onProgress?.({
+					const progress = {
 						records: records + chain.records,
 						chain,
 						index: index + 1,
 						chains: sorted.length,
-					})
+					}
+					discard(onProgress?.(progress))
 				}
 				pulls.push(pull.counts)
 				records += pull.counts.records

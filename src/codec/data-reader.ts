@@ -10,22 +10,32 @@ import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX, TIME_MAX_MS 
 
 const EXT_BIGINT = 0x42
 const EXT_TIMESTAMP = 0xff
+const NO_BYTES = Buffer.alloc(0)
 /** What no canonical value is: the bytes are not in canonical form. */
 const BAD = Symbol('not canonical')
 
 export class DataReader {
-	readonly #bytes: Buffer
-	/** `bytes` from {@link #textStart} on as latin1, where the caller has that already. */
-	readonly #text: string | undefined
-	readonly #textStart: number
+	#bytes: Buffer = NO_BYTES
+	#text: string | undefined
+	#textStart = 0
 	#end = 0
 	#pos = 0
 	#objectsLeft = 0
 
-	constructor(bytes: Buffer, text: string | undefined, textStart: number) {
+	/**
+	 * Reads from other bytes from now on.
+	 *
+	 * @param text `bytes` from `textStart` on as latin1, where the caller has that already.
+	 */
+	open(bytes: Buffer, text?: string, textStart = 0): void {
 		this.#bytes = bytes
 		this.#text = text
 		this.#textStart = textStart
+	}
+
+	/** Holds no bytes any longer. */
+	close(): void {
+		this.open(NO_BYTES)
 	}
 
 	/** The position after the value that {@link read} decoded last. */
@@ -169,6 +179,7 @@ export class DataReader {
 				(length * 31 + bytes[at]! * 7 + bytes[at + length - 1]! + bytes[at + (length >> 1)]! * 3) & 0x3ff
 			const known = KEYS[slot]
 			if (known !== undefined && known.length === length && isTextAt(bytes, at, known)) {
+				if (--this.#objectsLeft < 0) return BAD
 				this.#pos = at + length
 				return known
 			}

@@ -48,14 +48,18 @@ export interface RowBlock {
  * @throws {RangeError} when the bytes are no rows: a frame whose checksum holds but whose writer was not ours.
  */
 export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
-	const reader = new RowReader(block, levelIndexMin)
-	const records: LogRecord[] = []
-	for (let index = 0; index < block.rows; index++) {
-		const record = reader.plainRow(index) ?? reader.row(index)
-		if (record !== undefined) records.push(record)
+	try {
+		reader.open(block, levelIndexMin)
+		const records: LogRecord[] = []
+		for (let index = 0; index < block.rows; index++) {
+			const record = reader.plainRow(index) ?? reader.row(index)
+			if (record !== undefined) records.push(record)
+		}
+		reader.expectEnd()
+		return records
+	} finally {
+		reader.close()
 	}
-	reader.expectEnd()
-	return records
 }
 
 /** What the rows of a block say of level and time. */
@@ -71,19 +75,23 @@ export interface RowSums {
  * @throws {RangeError} as {@link decodeRows}
  */
 export function sumRows(block: RowBlock): RowSums {
-	// No text is made of the bytes.
-	const reader = new RowReader({ ...block, ascii: false }, 0)
 	const sums: SumsUnderWay = {
 		levels: LOG_LEVELS.map(() => 0),
 		minTsMs: Number.POSITIVE_INFINITY,
 		maxTsMs: Number.NEGATIVE_INFINITY,
 	}
-	for (let row = 0; row < block.rows; ) {
-		row += reader.sumPlainRows(block.rows - row, sums)
-		if (row++ < block.rows) reader.sumRow(sums)
+	try {
+		// No text is made of the bytes.
+		reader.open({ ...block, ascii: false }, 0)
+		for (let row = 0; row < block.rows; ) {
+			row += reader.sumPlainRows(block.rows - row, sums)
+			if (row++ < block.rows) reader.sumRow(sums)
+		}
+		reader.expectEnd()
+		return sums
+	} finally {
+		reader.close()
 	}
-	reader.expectEnd()
-	return sums
 }
 
 interface SumsUnderWay {
@@ -92,15 +100,27 @@ interface SumsUnderWay {
 	maxTsMs: number
 }
 
+const NO_BLOCK: RowBlock = {
+	bytes: Buffer.alloc(0),
+	start: 0,
+	end: 0,
+	rows: 0,
+	epoch: 0,
+	baseSeq: 0,
+	baseTsMs: 0,
+	flags: 0,
+	ascii: false,
+}
+
 class RowReader {
-	readonly #block: RowBlock
-	readonly #bytes: Buffer
-	readonly #text: string | undefined
-	readonly #levelIndexMin: number
+	readonly #data = new DataReader()
+	#block = NO_BLOCK
+	#bytes = NO_BLOCK.bytes
+	#text: string | undefined
+	#levelIndexMin = 0
 	/** Plain rows may be believed to have times that a record can have. */
-	readonly #takesPlain: boolean
-	#data: DataReader | undefined
-	#pos: number
+	#takesPlain = false
+	#pos = 0
 	/** Flags that the rows so far need. */
 	#flags = 0
 	/** Bytes above 0x7f that plain rows have because of their headers: any more of them are in texts. */
@@ -108,15 +128,31 @@ class RowReader {
 	/** Where the rows since the last plain one begin; -1 where there are none. */
 	#otherStart = -1
 
-	/** @throws {RangeError} when the base of all times is none. */
-	constructor(block: RowBlock, levelIndexMin: number) {
+	/**
+	 * Begins with the first row of a block.
+	 *
+	 * @throws {RangeError} when the base of all times is none.
+	 */
+	open(block: RowBlock, levelIndexMin: number): void {
 		this.#block = block
 		this.#levelIndexMin = levelIndexMin
 		this.#bytes = block.bytes
 		this.#pos = block.start
+		this.#flags = 0
+		this.#highBytes = 0
+		this.#otherStart = -1
 		this.#text = block.ascii ? block.bytes.toString('latin1', block.start, block.end) : undefined
+		this.#data.open(block.bytes, this.#text, block.start)
 		if (!isRecordTime(block.baseTsMs)) throw this.#malformed('a base time')
 		this.#takesPlain = this.#text !== undefined && block.baseTsMs <= TIME_MAX_MS - PLAIN_DELTA_MAX
+	}
+
+	/** Holds nothing of the block any longer. */
+	close(): void {
+		this.#block = NO_BLOCK
+		this.#bytes = NO_BLOCK.bytes
+		this.#text = undefined
+		this.#data.close()
 	}
 
 	/**
@@ -388,7 +424,6 @@ class RowReader {
 	}
 
 	#readData(): unknown {
-		this.#data ??= new DataReader(this.#bytes, this.#text, this.#block.start)
 		const value = this.#data.read(this.#pos, this.#block.end)
 		if (value === undefined) throw this.#malformed('data in canonical form')
 		this.#pos = this.#data.end
@@ -399,6 +434,12 @@ class RowReader {
 		return new RangeError(`expected ${expected} at byte ${this.#pos - this.#block.start} of the rows`)
 	}
 }
+
+/**
+ * The one reader, for a block at a time: nothing that it calls reads another. A frame may hold a single row, and V8 throws away what it has
+ * compiled for a class when a garbage collection finds no instance of it.
+ */
+const reader = new RowReader()
 
 /** Where a text of 1 to 31 bytes, or a nil, ends; -1 for anything else. */
 function shortTextEnd(bytes: Buffer, pos: number): number {

@@ -1,5 +1,6 @@
 /** The part of a statement that a journal keeps: without what is secret, and no longer than a record can be. */
-import { show } from '../record.ts'
+import { types } from 'node:util'
+import { discard, messageOf } from '../foreign.ts'
 import { warn } from '../report.ts'
 import type { ResolvedJournalOptions } from './journal-options.ts'
 import type { StatementData, WireValue } from './statement.ts'
@@ -20,9 +21,8 @@ function withShortError(data: StatementData): StatementData {
 
 function redacted(data: StatementData, { redact }: ResolvedJournalOptions): StatementData {
 	if (redact === undefined || data.params.length === 0) return data
-	const given = redactedBy(redact, data)
-	if (given === undefined) return data
-	const params = data.params.map((_, index) => given[index])
+	const params = redactedBy(redact, data)
+	if (params === undefined) return data
 	const isWhole = params.every((param) => param !== undefined)
 	const kept = params.map((param) => (param === undefined ? null : param))
 	if (isWhole) return { ...data, params: kept }
@@ -32,17 +32,26 @@ function redacted(data: StatementData, { redact }: ResolvedJournalOptions): Stat
 	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
 }
 
-/** Whoever cannot say what is secret has everything redacted. */
+/** Whoever cannot say what is secret has everything redacted. Undefined where nothing is. */
 function redactedBy(
 	redact: NonNullable<ResolvedJournalOptions['redact']>,
 	{ text, params }: StatementData,
 ): readonly (WireValue | undefined)[] | undefined {
 	try {
-		return redact(text, params)
+		const given: unknown = redact(text, params)
+		if (given === undefined) return undefined
+		discard(given)
+		if (!Array.isArray(given)) throw new TypeError('it must give a list of parameters, or undefined')
+		return params.map((_, index) => (isWireValue(given[index]) ? given[index] : undefined))
 	} catch (error) {
-		warn('REDACTION_FAILED', `redact threw, and all parameters of the statement are left out: ${show(error)}`)
-		return []
+		const text = `redact failed, and all parameters of the statement are left out: ${messageOf(error)}`
+		warn('REDACTION_FAILED', text)
+		return params.map(() => undefined)
 	}
+}
+
+function isWireValue(value: unknown): value is WireValue {
+	return value === null || typeof value === 'string' || types.isUint8Array(value)
 }
 
 function cut(data: StatementData, bytesMax: number): StatementData {

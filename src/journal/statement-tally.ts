@@ -1,5 +1,6 @@
 /** What a replay of statements counts on its way, and how a statement's answer compares with the recorded one. */
 import type { MeshChainError } from '../errors.ts'
+import { discard } from '../foreign.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
 import type { Answer } from './pg-target.ts'
 import type { ResolvedStatementsOptions } from './replay-statements-options.ts'
@@ -151,7 +152,7 @@ export class StatementTally {
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
 		this.#toldMs = clock.now()
 		const { replayed, failures, differences } = this.#counts
-		onProgress({ replayed, failures, differences, seq, tsMs })
+		discard(onProgress({ replayed, failures, differences, seq, tsMs }))
 	}
 
 	report(ended: StatementReport['ended'], by: MeshChainError | undefined): StatementReport {

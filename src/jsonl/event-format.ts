@@ -5,6 +5,7 @@
 
 import { MeshChainError } from '../errors.ts'
 import { escapeJson } from '../escape.ts'
+import { discard } from '../foreign.ts'
 import { checkIsObject, checkWord } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
@@ -79,7 +80,9 @@ function hasFields(data: Readonly<Record<string, unknown>>, fields: EventFields)
 function isOf(type: EventFields[string], value: unknown): boolean {
 	if (typeof type === 'string') return typeof value === type
 	try {
-		return type(value) === true
+		const answer: unknown = type(value)
+		discard(answer)
+		return answer === true
 	} catch {
 		return false
 	}

@@ -3,10 +3,11 @@ import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { asCoded, MeshChainError } from '../errors.ts'
 import { FILTER_NAMES, type LogFilter } from '../filter.ts'
+import { discard } from '../foreign.ts'
 import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../options.ts'
 import { GAP_KIND, gapDataOf, type LogRecord, show } from '../record.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
-import type { LineFormat } from './line-format.ts'
+import { type LineFormat, lineBy } from './line-format.ts'
 import { WholeFile } from './whole-file.ts'
 
 export interface ExportSummary {
@@ -63,11 +64,11 @@ export async function exportJsonl(
 			if (signal?.aborted)
 				throw new MeshChainError('EXPORT_FAILED', `it was interrupted: ${show(path)} was not made`, { path })
 			file.write(text)
-			onProgress?.(lines.summary)
+			discard(onProgress?.(lines.summary))
 		}
 		file.finish()
 	} catch (error) {
-		throw error instanceof MeshChainError ? error : asCoded(error, 'EXPORT_FAILED', 'the export failed')
+		throw asCoded(error, 'EXPORT_FAILED', 'the export failed')
 	} finally {
 		file.discard()
 	}
@@ -102,7 +103,7 @@ export class LinesOf implements AsyncIterable<string> {
 	#lineOf(record: LogRecord): string {
 		// Those of merged chains, which have an origin, among them.
 		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
-		const line = this.#format.write(record)
+		const line = lineBy(this.#format, record)
 		if (line === undefined) {
 			this.#unsupported++
 			return ''

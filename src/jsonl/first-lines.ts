@@ -1,4 +1,5 @@
 /** The first lines of a file, held back until they say in which form all of it is to be read. */
+import { attempt, discard } from '../foreign.ts'
 import type { JsonFields, LineFormat, UndecidedFormat } from './line-format.ts'
 import type { ByteLine } from './line-splitter.ts'
 
@@ -25,11 +26,19 @@ export class FirstLines {
 		// Of one that is too long there is only an end, which nobody reads.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
 		const fields = fieldsIn(bytes)
-		const form = fields === undefined ? undefined : this.#format.formOf(fields)
+		const form = fields === undefined ? undefined : this.#formOf(fields)
 		if (form !== undefined) this.#objects.set(form, (this.#objects.get(form) ?? 0) + 1)
 		this.#held.push({ ...line, bytes })
 		this.#bytes += bytes.length
 		return form === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
+	}
+
+	/** Undefined where it is none of the forms that there are. */
+	#formOf(fields: JsonFields): LineFormat | undefined {
+		const given = attempt(() => this.#format.formOf(fields), undefined)
+		const form = this.#format.forms.find((each) => each === given)
+		if (form === undefined) discard(given)
+		return form
 	}
 
 	/** No object yet: whatever the form is, what is held is no record. */

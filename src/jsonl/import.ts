@@ -4,6 +4,7 @@ import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import { asCoded, LogAppendError, MeshChainError } from '../errors.ts'
 import { exists, type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { discard } from '../foreign.ts'
 import {
 	checkFunction,
 	checkMode,
@@ -117,7 +118,7 @@ async function restore(
 			signal?.throwIfAborted()
 			if (!isPushed(builder, record, history)) outOfOrder++
 			else if (isGap(record)) absent += record.data?.count ?? 0
-			else if (builder.records % PROGRESS_RECORDS === 0) onProgress?.(builder.records)
+			else if (builder.records % PROGRESS_RECORDS === 0) discard(onProgress?.(builder.records))
 		}
 		refuseNothing(lines, builder.records + absent)
 		builder.finish()

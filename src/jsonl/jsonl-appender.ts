@@ -1,31 +1,18 @@
-/**
- * Records as JSON Lines: one line each, written by one call before `append` returns.
- *
- * What a killed writer left half-way at the end of the file stays there, and a newline goes before the next line: a reader sees a line
- * that is torn, never one that is glued together.
- */
+/** Records as JSON Lines: each one a line, written by one call before `append` returns. */
 import type { LogChainAppender } from '../appender.ts'
-import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import {
-	closeQuietly,
-	type FileSystem,
-	O_CREAT,
-	O_NOFOLLOW,
-	O_RDWR,
-	readFully,
-	systemCode,
-	writeFully,
-} from '../file-system.ts'
+import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
+import { onExit } from '../exit-hook.ts'
+import { type FileSystem, readFully } from '../file-system.ts'
 import { SLOW_CLOSE_TIMEOUT_MS } from '../limits.ts'
 import { checkPath } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
+import { warn } from '../report.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
-import type { LineFormat } from './line-format.ts'
+import { type FileChanges, LineFile, type LineLoss } from './line-file.ts'
+import { type LineFormat, lineBy, readingBy } from './line-format.ts'
 import { LineReader } from './line-reader.ts'
 
 const NEWLINE = 0x0a
-/** What every chain begins with. */
-const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xaa]), Buffer.from('mesh-chain')])
 
 export interface JsonlStats {
 	/** Lines written. */
@@ -36,18 +23,37 @@ export interface JsonlStats {
 	readonly failures: number
 	/** Whether the file ended within a line when it was opened. */
 	readonly foundTorn: boolean
+	/** How often other programs renamed, removed or truncated the file. */
+	readonly changes: FileChanges
+	/** Lines written again in a new file, because their file was removed. */
+	readonly rewritten: number
+	/**
+	 * Lines that were written and are in no file that the appender knows: another program truncated the file or wrote into them before
+	 * the next look, or no file could take them before `close()`. A copy made before the truncation may hold them.
+	 */
+	readonly lost: number
 }
 
 /**
- * Appends to a file of JSON Lines, which is made when it is missing. One writer at a time: nothing keeps out a second one.
+ * Appends to a file of JSON Lines and creates it when it is missing.
  *
- * In mesh-chain's own form the file goes on where it ended: `nextSeq` is behind its last record, and `epoch` is the next one.
+ * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the file. Their seqs
+ * are independent of each other and may be equal; `nodeId` tells their records apart.
+ *
+ * In mesh-chain's own form an appender continues what it finds: `nextSeq` follows the last record, and `epoch` is the next one.
+ *
+ * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of a write, and always
+ * before `flush`, `sync` and `close` return. It continues in a new file under the name, or at the new end. A line in a file that was
+ * removed is written again if it was written since the last look. What was truncated since then is counted (`stats().lost`), with one
+ * process warning per cause.
  *
  * @example
  * ```ts
  * import { JsonlAppender, MeshLoop } from 'mesh-chain'
  *
- * const loop = new MeshLoop(new JsonlAppender('node.jsonl'))
+ * const appender = new JsonlAppender('node.jsonl')
+ * const loop = new MeshLoop(appender)
+ * process.on('SIGHUP', () => appender.reopen()) // logrotate has renamed the file
  * loop.info('listening', { port: 8080 })
  * await loop.close()
  * ```
@@ -59,37 +65,35 @@ export class JsonlAppender implements LogChainAppender {
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
-	readonly #system: FileSystem
 	readonly #format: LineFormat
-	readonly #fd: number
-	#size: number
-	/** The file ends within a line. */
-	#endsTorn: boolean
+	readonly #file: LineFile
+	readonly #forgetExit: () => void
+	readonly #stats = { written: 0, unsupported: 0, failures: 0 }
+	readonly #toldLosses = new Set<LineLoss>()
 	#closing: Promise<void> | undefined
-	readonly #stats = { written: 0, unsupported: 0, failures: 0, foundTorn: false }
 
 	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. */
 	constructor(path: string, options: JsonlOptions = {}) {
 		const { format, lineBytesMax, mode, system } = resolveJsonlOptions(options)
 		this.path = checkPath('a file of JSON Lines', path)
-		this.#system = system
 		this.#format = format
-		this.#fd = openFile(system, path, mode)
-		try {
-			this.#size = system.fstatSync(this.#fd).size
-			this.#endsTorn = this.#size > 0 && readFully(system, this.#fd, 1, this.#size - 1)[0] !== NEWLINE
-			this.#stats.foundTorn = this.#endsTorn
-			refuseChain(system, this.#fd, path)
-			const last = lastRecord(system, this.#fd, this.#size, format, lineBytesMax)
-			this.nextSeq = (last?.seq ?? 0) + 1
-			this.epoch = (last?.epoch ?? 0) + 1
-		} catch (error) {
-			closeQuietly(system, this.#fd)
-			throw unwritable(path, error)
-		}
+		this.#file = new LineFile(system, path, mode, {
+			lost: (cause, lines) => this.#tellLost(cause, lines),
+			failing: (error) =>
+				warn('APPENDER_FAILING', this.#error('WRITE_FAILED', 'cannot write', error).message),
+		})
+		const last = this.#file.read((fd, size) => lastRecord(system, fd, size, format, lineBytesMax))
+		this.nextSeq = (last?.seq ?? 0) + 1
+		this.epoch = (last?.epoch ?? 0) + 1
+		this.#forgetExit = onExit('chain', () => this.#file.look())
 	}
 
-	/** @throws {LogAppendError} when it could not be written; nothing of it is left in the file where that can be cut. */
+	/**
+	 * Writes one line.
+	 *
+	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the form failed or gave no line;
+	 * `APPENDER_CLOSED` (not retryable).
+	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
 			throw new LogAppendError(`${show(this.path)} is closed`, {
@@ -99,93 +103,125 @@ export class JsonlAppender implements LogChainAppender {
 				seq: record.seq,
 			})
 		}
-		const text = this.#format.write(record)
+		const text = this.#lineOf(record)
 		if (text === undefined) {
 			this.#stats.unsupported++
 			return
 		}
-		const bytes = Buffer.from(`${this.#endsTorn ? '\n' : ''}${text}\n`)
 		try {
-			writeFully(this.#system, this.#fd, bytes, this.#size)
+			this.#file.append(text)
 		} catch (error) {
 			this.#stats.failures++
-			this.#cutBack()
 			throw new LogAppendError(`${show(this.path)}: ${messageOf(error)}`, {
 				path: this.path,
 				seq: record.seq,
 				cause: error,
 			})
 		}
-		this.#size += bytes.length
-		this.#endsTorn = false
 		this.#stats.written++
 	}
 
-	stats(): JsonlStats {
-		return { ...this.#stats }
+	#lineOf(record: LogRecord): string | undefined {
+		try {
+			return lineBy(this.#format, record)
+		} catch (error) {
+			throw new LogAppendError(`${show(this.path)}: ${messageOf(error)}`, {
+				retryable: false,
+				path: this.path,
+				seq: record.seq,
+				cause: error,
+			})
+		}
 	}
 
-	/** @throws {MeshChainError} `SYNC_FAILED`. */
+	stats(): JsonlStats {
+		const { foundTorn, changes, rewritten, lost } = this.#file
+		return { ...this.#stats, foundTorn, changes: { ...changes }, rewritten, lost }
+	}
+
+	/**
+	 * Returns when every line is in the file that the name leads to, or in one that was renamed, or is counted as lost.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED`; the lines stay in memory and are tried again.
+	 */
+	flush(): void {
+		if (this.#closing !== undefined) return
+		try {
+			this.#file.look()
+		} catch (error) {
+			throw this.#error('WRITE_FAILED', 'cannot write', error)
+		}
+	}
+
+	/**
+	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal that logrotate sends
+	 * after it has renamed the file. Without the call, the next write notices the rename within 100 ms.
+	 *
+	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again.
+	 */
+	reopen(): void {
+		this.flush()
+	}
+
+	/**
+	 * Resolves when every line written before this call is on disk, also in files that were renamed meanwhile.
+	 *
+	 * @throws {MeshChainError} `SYNC_FAILED`.
+	 */
 	sync(): Promise<void> {
 		return this.#closing ?? this.#syncNow()
 	}
 
 	async #syncNow(): Promise<void> {
 		try {
-			await this.#system.fdatasync(this.#fd)
+			await this.#file.sync()
 		} catch (error) {
-			const text = `cannot sync ${show(this.path)}: ${messageOf(error)}`
-			throw new MeshChainError('SYNC_FAILED', text, { path: this.path, cause: error })
+			throw this.#error('SYNC_FAILED', 'cannot sync', error)
 		}
 	}
 
+	/**
+	 * Syncs and closes the file. Idempotent.
+	 *
+	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` when lines of a removed file could not be written again and are lost.
+	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
 		return this.#closing
 	}
 
 	async #close(): Promise<void> {
-		try {
-			await this.#syncNow()
-		} finally {
-			closeQuietly(this.#system, this.#fd)
+		this.#forgetExit()
+		let failure: unknown
+		await this.#syncNow().catch((error) => {
+			failure = error
+		})
+		const { lost } = this.#file
+		await this.#file.close()
+		if (this.#file.lost > lost) {
+			throw this.#error('CLOSE_FAILED', `${this.#file.lost - lost} lines are lost: cannot write`, failure)
 		}
+		if (failure !== undefined) throw failure
 	}
 
-	/** Takes half a line back; where that fails too it stays, as a torn line. */
-	#cutBack(): void {
-		try {
-			this.#system.ftruncateSync(this.#fd, this.#size)
-		} catch {
-			this.#size = sizeOf(this.#system, this.#fd) ?? this.#size
-			this.#endsTorn = true
-		}
+	#error(code: ErrorCode, what: string, error: unknown): MeshChainError {
+		const text = `${what} ${show(this.path)}: ${messageOf(error)}`
+		return new MeshChainError(code, text, { path: this.path, cause: error })
 	}
-}
 
-/** @throws {MeshChainError} `FILE_UNREADABLE` for a chain: lines in it would be damage. */
-function refuseChain(system: FileSystem, fd: number, path: string): void {
-	if (!readFully(system, fd, CHAIN_LEAD.length, 0).equals(CHAIN_LEAD)) return
-	throw new MeshChainError('FILE_UNREADABLE', `${show(path)} is a chain, not JSON Lines: name another file`, {
-		path,
-	})
-}
-
-/** Read too: the end of the file is looked at. */
-function openFile(system: FileSystem, path: string, mode: number): number {
-	try {
-		return system.openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode)
-	} catch (error) {
-		throw unwritable(path, error)
+	#tellLost(cause: LineLoss, lines: number): void {
+		if (this.#toldLosses.has(cause)) return
+		this.#toldLosses.add(cause)
+		const what = `${show(this.path)}: ${lines} ${lines === 1 ? 'line is' : 'lines are'} lost`
+		warn('LINES_LOST', `${what}, ${LOSS_TEXTS[cause]}; further losses of this kind are only counted`)
 	}
 }
 
-function sizeOf(system: FileSystem, fd: number): number | undefined {
-	try {
-		return system.fstatSync(fd).size
-	} catch {
-		return undefined
-	}
+const LOSS_TEXTS: Readonly<Record<LineLoss, string>> = {
+	truncated:
+		'because another program truncated the file; a copy that it made before may hold them (copytruncate)',
+	overwritten: 'because another program wrote into them',
+	close: 'because their file was removed and no new one could take them before close',
 }
 
 /** The record of the last line that is one, among those at the end of a file. */
@@ -210,9 +246,10 @@ function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
 	// Only the form knows whether its lines bring their own seqs.
 	const numbered: LineFormat = {
-		...format,
+		name: 'numbered',
+		write: () => undefined,
 		read(fields, text) {
-			const reading = format.read(fields, text)
+			const reading = readingBy(format, fields, text)
 			return 'record' in reading ? reading : { skipped: 'unknownKind' }
 		},
 	}
@@ -220,14 +257,4 @@ function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	for (const record of reader.push(bytes)) last = record
 	for (const record of reader.end()) last = record
 	return last
-}
-
-function unwritable(path: string, error: unknown): MeshChainError {
-	if (error instanceof MeshChainError) return error
-	const advice =
-		systemCode(error) === 'ELOOP' ? 'it is a symbolic link: name the file itself' : messageOf(error)
-	return new MeshChainError('FILE_UNREADABLE', `cannot open ${show(path)} for writing: ${advice}`, {
-		path,
-		cause: error,
-	})
 }

@@ -1,7 +1,8 @@
 /** The options of reading and writing JSON Lines, checked and in full. */
 import { type FileSystem, nodeFileSystem } from '../file-system.ts'
+import { attempt } from '../foreign.ts'
 import { checkFileSystem, checkMode, checkOptionNames, checkWholeNumber, invalidOption } from '../options.ts'
-import type { LineFormat } from './line-format.ts'
+import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
 /** No record of a chain is a longer line of JSON. */
@@ -28,7 +29,7 @@ export interface ResolvedJsonlOptions {
 export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions {
 	checkOptionNames(options, ['format', 'lineBytesMax', 'mode', 'fs'])
 	const { format = recordFormat, mode = 0o600, fs = nodeFileSystem } = options
-	if (typeof format?.read !== 'function' || typeof format.write !== 'function') {
+	if (!attempt(() => isForm(format), false)) {
 		throw invalidOption('format', format, 'a form with read and write, as eventFormat() gives one')
 	}
 	return {
@@ -37,4 +38,9 @@ export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions
 		mode: checkMode('mode', mode),
 		system: checkFileSystem('fs', fs),
 	}
+}
+
+function isForm(format: LineFormat): boolean {
+	if (typeof format.read !== 'function' || typeof format.write !== 'function') return false
+	return !isUndecided(format) || [...format.forms, format.strongest].every(isForm)
 }

@@ -1,5 +1,6 @@
 /** A way to write history as lines of JSON, and to read it back: the shape that every form has. */
-import type { LogLine, LogRecord } from '../record.ts'
+import { discard, messageOf, propertyOf } from '../foreign.ts'
+import { type LogLine, type LogRecord, show } from '../record.ts'
 
 /** Why a line of a file is no record. */
 export const SKIP_REASONS = [
@@ -36,14 +37,66 @@ export type FormatReading =
 /** Both directions of a form that events have as JSON. */
 export interface LineFormat {
 	readonly name: string
-	/** What an object says; keys that are not known are passed over. `text` is the line that it was read from. */
+	/**
+	 * What an object says; keys that are not known are passed over. `text` is the line that it was read from. A line for which this throws, or
+	 * returns anything other than a reading, is skipped as `invalidField`.
+	 */
 	read(fields: JsonFields, text: string): FormatReading
-	/** A record as one line, without its end; undefined where the form has no place for it. */
+	/**
+	 * A record as one line, without its end; undefined where the form has no place for it. If this throws, or returns anything else, an export
+	 * fails, and an appender refuses that record for good.
+	 */
 	write(record: LogRecord): string | undefined
 }
 
 /** What a form makes of a line with a field that it needs and that is missing or wrong. */
 export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }
+
+/** What a form makes of an object: always a reading, whatever the form returns or throws. */
+export function readingBy(format: LineFormat, fields: JsonFields, text: string): FormatReading {
+	try {
+		const reading: unknown = format.read(fields, text)
+		const { record, lines, skipped } = reading as { readonly [name: string]: unknown }
+		if (typeof record === 'object' && record !== null) return { record: record as LogRecord }
+		if (Array.isArray(lines)) return { lines: elementsOf(lines) }
+		if (isSkipReason(skipped)) return { skipped }
+		discard(reading)
+	} catch {
+		// Also one that is nested as deep as no record is.
+	}
+	return INVALID_FIELD
+}
+
+/** Without the iterator of the list, which need not end. */
+function elementsOf(lines: readonly LogLine[]): readonly LogLine[] {
+	const elements: LogLine[] = []
+	for (let index = 0; index < lines.length; index++) elements.push(lines[index]!)
+	return elements
+}
+
+function isSkipReason(reason: unknown): reason is SkipReason {
+	return (SKIP_REASONS as readonly unknown[]).includes(reason)
+}
+
+/**
+ * What a form makes of a record: one line, or undefined.
+ *
+ * @throws {TypeError} The form threw, or returned anything else.
+ */
+export function lineBy(format: LineFormat, record: LogRecord): string | undefined {
+	let line: unknown
+	try {
+		line = format.write(record)
+	} catch (thrown) {
+		throw new TypeError(`its form failed for the record ${record.seq}: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
+	}
+	if (line === undefined) return undefined
+	if (typeof line === 'string' && !line.includes('\n')) return line
+	discard(line)
+	throw new TypeError(`its form must write the record ${record.seq} as one line of text, not ${show(line)}`)
+}
 
 /** Whether data is a map: has fields of its own to stand beside those of a record. */
 export function isMap(data: unknown): data is JsonFields {
@@ -62,5 +115,5 @@ export interface UndecidedFormat extends LineFormat {
 }
 
 export function isUndecided(format: LineFormat): format is UndecidedFormat {
-	return 'formOf' in format
+	return typeof propertyOf(format, 'formOf') === 'function'
 }

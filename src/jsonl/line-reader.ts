@@ -2,14 +2,25 @@
 import { canonicalise, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { MeshChainError } from '../errors.ts'
-import { checkLevel, checkLine } from '../line-check.ts'
-import { type Id, isGap, isWholeGap, type LogLine, type LogRecord } from '../record.ts'
+import { discard } from '../foreign.ts'
+import { checkFieldsOfLine, checkLevel } from '../line-check.ts'
+import {
+	type Id,
+	isEpoch,
+	isGap,
+	isRecordTime,
+	isSeq,
+	isWholeGap,
+	type LogLine,
+	type LogRecord,
+} from '../record.ts'
 import { FirstLines } from './first-lines.ts'
 import {
 	type FormatReading,
 	isUndecided,
 	type JsonFields,
 	type LineFormat,
+	readingBy,
 	SKIP_REASONS,
 	type SkipReason,
 } from './line-format.ts'
@@ -92,9 +103,9 @@ export class LineReader {
 	*#take({ bytes, end, part }: ByteLine): Generator<LogRecord> {
 		this.#line++
 		const reading = part > 0 ? ({ skipped: 'tooLong' } as const) : this.#readingOf(bytes)
-		if ('record' in reading) return yield* this.#checked(() => canonicalRecord(reading.record))
+		if ('record' in reading) return yield* this.#checked(reading.record, canonicalRecord)
 		if ('lines' in reading) {
-			for (const line of reading.lines) yield* this.#checked(() => this.#stamped(line))
+			for (const line of reading.lines) yield* this.#checked(line, (each) => this.#stamped(each))
 			return
 		}
 		const isTorn = end === '' && (reading.skipped === 'notJson' || reading.skipped === 'notText')
@@ -108,13 +119,7 @@ export class LineReader {
 		if (text.startsWith('#')) return { skipped: 'comment' }
 		const fields = fieldsOf(text)
 		if (fields === undefined) return { skipped: 'notJson' }
-		try {
-			return this.#format.read(fields, text)
-		} catch (error) {
-			// Nested as no record is.
-			if (error instanceof RangeError) return { skipped: 'invalidField' }
-			throw error
-		}
+		return readingBy(this.#format, fields, text)
 	}
 
 	#textOf(bytes: Buffer): string | undefined {
@@ -126,12 +131,13 @@ export class LineReader {
 		}
 	}
 
-	*#checked(make: () => Canonical): Generator<LogRecord> {
+	/** What a form gives may be anything, and throw at each look. */
+	*#checked<T>(given: T, make: (given: T) => Canonical): Generator<LogRecord> {
 		let made: Canonical
 		try {
-			made = make()
-		} catch (error) {
-			if (!(error instanceof MeshChainError)) throw error
+			made = make(given)
+		} catch {
+			discard(given)
 			return this.#skip('invalidField')
 		}
 		if (made.isAltered) this.altered++
@@ -141,9 +147,9 @@ export class LineReader {
 
 	/** A line becomes a record by its place; one without a time has that of the record before it. */
 	#stamped(line: LogLine): Canonical {
-		checkLine(line, false)
-		checkLevel(line.level ?? 'info')
-		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, origin } = line
+		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
+		const { daemonId = null, nodeId = null } = line
+		checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, false)
 		const record = canonicalRecord({
 			seq: this.#seq + 1,
 			epoch: 1,
@@ -151,9 +157,9 @@ export class LineReader {
 			level,
 			kind,
 			message,
-			...(line.data === undefined ? {} : { data: line.data }),
-			daemonId: line.daemonId ?? null,
-			nodeId: line.nodeId ?? null,
+			...(data === undefined ? {} : { data }),
+			daemonId,
+			nodeId,
 			chainPending: false,
 			...(origin === undefined ? {} : { origin }),
 		})
@@ -177,28 +183,37 @@ function fieldsOf(text: string): JsonFields | undefined {
 }
 
 /**
- * A record that a chain takes as it is, whoever wrote the line.
+ * A record that a chain takes as it is, whoever made it of the line. Each field is read once: a getter may give something else each time.
  *
- * @throws {MeshChainError} what `checkLine` throws.
+ * @throws {MeshChainError} `INVALID_LINE`, and what `checkFieldsOfLine` throws.
  */
-function canonicalRecord(record: LogRecord): Canonical {
-	checkLine(record, true)
-	if (isGap(record) && !isWholeGap(record))
-		throw new MeshChainError('INVALID_LINE', 'a $gap must say what it stands for')
-	const { data, kind, message, daemonId, nodeId } = record
+function canonicalRecord(given: LogRecord): Canonical {
+	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = given
+	const isWhole = isSeq(seq) && isEpoch(epoch) && isRecordTime(tsMs)
+	if (!isWhole || typeof kind !== 'string' || typeof message !== 'string')
+		throw new MeshChainError('INVALID_LINE', 'a record needs a seq, an epoch, a time, a kind and a message')
+	checkLevel(level)
+	const ownOrigin = checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, true)
 	const canonical = canonicalise(data)
 	const cut = cutMessage(message)
-	const own = {
-		...record,
+	const record: LogRecord = {
+		seq,
+		epoch,
+		tsMs,
+		level,
 		kind: toWellFormed(kind),
 		message: toWellFormed(cut),
 		...(data === undefined ? {} : { data: canonical.value }),
 		daemonId: canonicalId(daemonId),
 		nodeId: canonicalId(nodeId),
+		chainPending: false,
+		...(ownOrigin === undefined ? {} : { origin: ownOrigin }),
 	}
-	return { record: own, isAltered: canonical.markers + canonical.replaced > 0 || own.message !== message }
+	if (isGap(record) && !isWholeGap(record))
+		throw new MeshChainError('INVALID_LINE', 'a $gap must say what it stands for')
+	return { record, isAltered: canonical.markers + canonical.replaced > 0 || record.message !== message }
 }
 
-function canonicalId(id: Id | null): Id | null {
-	return typeof id === 'string' ? toWellFormed(id) : id
+function canonicalId(id: Id | null | undefined): Id | null {
+	return typeof id === 'string' ? toWellFormed(id) : (id ?? null)
 }

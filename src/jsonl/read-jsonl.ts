@@ -1,8 +1,12 @@
 /** Reads a file of JSON Lines as records, whatever else is in it. */
+import { types } from 'node:util'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { closeQuietly, type FileSystem, O_RDONLY, systemCode } from '../file-system.ts'
+import { ForeignItems } from '../foreign.ts'
+import { CLOSE_TIMEOUT_MS_DEFAULT } from '../limits.ts'
 import { checkPath, invalidOption } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
+import { warn } from '../report.ts'
 import { type JsonlOptions, type ResolvedJsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { LineReader, type SkippedCounts, type SkippedLine } from './line-reader.ts'
 
@@ -82,7 +86,9 @@ class JsonlReading implements JsonlRecords {
 		this.#reader = this.#newReader()
 		const reader = this.#reader
 		const source = this.#source
-		for await (const bytes of typeof source === 'string' ? bytesOf(this.#options.system, source) : source) {
+		for await (const bytes of typeof source === 'string'
+			? bytesOf(this.#options.system, source)
+			: given(source)) {
 			checkBytes(bytes)
 			yield* reader.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 		}
@@ -99,9 +105,16 @@ class JsonlReading implements JsonlRecords {
 	}
 }
 
+function given(source: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
+	return new ForeignItems(source, CLOSE_TIMEOUT_MS_DEFAULT, () => {
+		const text = `the source of JSON Lines did not end within ${CLOSE_TIMEOUT_MS_DEFAULT} ms: it is left to itself`
+		warn('SOURCE_LEFT', text)
+	})
+}
+
 /** A stream that was told an encoding gives texts. */
-function checkBytes(bytes: unknown): void {
-	if (bytes instanceof Uint8Array) return
+function checkBytes(bytes: unknown): asserts bytes is Uint8Array {
+	if (types.isUint8Array(bytes)) return
 	throw invalidOption('what the source of JSON Lines gives', bytes, 'bytes: set no encoding on a stream')
 }
 

@@ -1,11 +1,14 @@
 /** Time as replay needs it. A test brings its own clock, and nothing waits. */
 import { attempt, discard, propertyOf } from '../foreign.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
+import { CLOCK_STEP_MS_MAX, TIMER_MS_MAX } from '../limits.ts'
 import { invalidOption } from '../options.ts'
 import { warn } from '../report.ts'
 
 export interface ReplayClock {
-	/** Milliseconds since any moment; never steps back. */
+	/**
+	 * Milliseconds since any moment. A reading that steps back, or more than a day ahead of what was waited for, is replaced by the progress of the
+	 * system's clock.
+	 */
 	now(): number
 	/** Calls back after so many milliseconds, or sooner: whoever waits looks at the time again. Returns how to take that back. */
 	after(ms: number, callback: () => void): () => void
@@ -20,8 +23,8 @@ export const systemClock: ReplayClock = {
 }
 
 /**
- * A clock that somebody gave, made sound: a reading that throws or is no number is the last one that was, and the time since by the
- * system's clock; a wait that cannot be begun is the system's.
+ * A clock that somebody gave, made sound: it never steps back, and moves by the system's clock where it throws, gives no number, or steps back
+ * or more than a day ahead of what was waited for. A wait that cannot be begun is the system's.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -33,29 +36,46 @@ export function checkClock(clock: ReplayClock): ReplayClock {
 	throw invalidOption('clock', clock, 'an object with now() and after(ms, callback), such as systemClock')
 }
 
+/**
+ * Its time begins at 0 and moves by what a reading is beyond the one before it. Where that is no progress that a clock makes, it moves as the system's
+ * clock has since the last reading: neither one odd reading nor a clock that is set stalls a replay or ends its pacing.
+ */
 function soundReplayClock(clock: ReplayClock): ReplayClock {
 	let isTold = false
-	let last = { readingMs: 0, atMs: performance.now() }
+	let nowMs = 0
+	let last: { readonly readingMs: number | undefined; readonly atMs: number } | undefined
+	/** What was waited for since the last reading: a clock that is moved by hand skips it. */
+	let waitedMs = 0
 	const failed = () => {
 		if (!isTold)
-			warn('HOOK_FAILED', "the clock of a replay failed, and the system's stands in from its last reading on")
+			warn('HOOK_FAILED', "the clock of a replay failed, and the system's stands in for odd readings")
 		isTold = true
+	}
+	/** Undefined where this reading or the one before it is none, and where it steps back or far ahead. */
+	const progressTo = (readingMs: number | undefined) => {
+		if (last === undefined) return readingMs === undefined ? undefined : 0
+		if (readingMs === undefined || last.readingMs === undefined) return undefined
+		const progressMs = readingMs - last.readingMs
+		return progressMs >= 0 && progressMs <= waitedMs + CLOCK_STEP_MS_MAX ? progressMs : undefined
 	}
 	return {
 		now() {
-			const readingMs: unknown = attempt(() => clock.now(), undefined)
-			if (typeof readingMs === 'number' && Number.isFinite(readingMs)) {
-				last = { readingMs, atMs: performance.now() }
-				return readingMs
-			}
-			discard(readingMs)
-			failed()
-			return last.readingMs + performance.now() - last.atMs
+			const given: unknown = attempt(() => clock.now(), undefined)
+			const readingMs = typeof given === 'number' && Number.isFinite(given) ? given : undefined
+			if (readingMs === undefined) discard(given)
+			const atMs = performance.now()
+			const progressMs = progressTo(readingMs)
+			if (progressMs === undefined) failed()
+			nowMs += progressMs ?? atMs - (last?.atMs ?? atMs)
+			last = { readingMs, atMs }
+			waitedMs = 0
+			return nowMs
 		},
 		after(ms, callback) {
+			waitedMs = Math.max(waitedMs, ms)
 			try {
 				const cancel: unknown = clock.after(ms, callback)
-				if (typeof cancel === 'function') return () => attempt(() => void cancel(), undefined)
+				if (typeof cancel === 'function') return () => attempt(() => discard(cancel()), undefined)
 				discard(cancel)
 			} catch {
 				// Told below.

@@ -7,12 +7,18 @@ import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
 import { type Outcome, within } from '../foreign.ts'
 import type { LogRecord } from '../record.ts'
-import { warn } from '../report.ts'
 import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
 import { type ReplayOptions, type ResolvedReplayOptions, resolveReplayOptions } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
-import { type BatchSource, batchesOf, checkSource, isBatchSource, type RecordSource } from './source.ts'
+import {
+	type BatchSource,
+	batchesOf,
+	checkSource,
+	isBatchSource,
+	type RecordSource,
+	warnLeft,
+} from './source.ts'
 import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget } from './target.ts'
 
@@ -131,7 +137,7 @@ class Replay {
 
 	/** Every record that is meant for the target, when it is due. */
 	async #each(take: (record: LogRecord) => void | Promise<void>): Promise<void> {
-		const batches = batchesOf(this.#source, this.#options.query)
+		const batches = batchesOf(this.#source, this.#options.query, this.#options.timeoutMs)
 		try {
 			while (!this.#hasEnough) {
 				const step = await this.#next(batches)
@@ -207,8 +213,7 @@ class Replay {
 /** @throws {unknown} what the source throws as it is told that no more is wanted. */
 function tellEnd(returned: Outcome<unknown>, timeoutMs: number): void {
 	if (returned.is === 'rejected') throw returned.thrown
-	if (returned.is === 'late')
-		warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms: it is left to itself`)
+	if (returned.is === 'late') warnLeft(timeoutMs)
 }
 
 /** Where the records of a dry run go. */

@@ -3,7 +3,9 @@ import type { Chain } from '../chain/chain.ts'
 import { whatWasGiven } from '../chain/check-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
-import type { LogRecord } from '../record.ts'
+import { ForeignItems, propertyOf } from '../foreign.ts'
+import { isRecordTime, type LogRecord, show } from '../record.ts'
+import { warn } from '../report.ts'
 
 /** What seeks by itself what is asked for: a chain, or what stands in for one. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
@@ -31,11 +33,29 @@ export function checkSource(source: unknown): void {
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
-/** A chain seeks what is wanted; anything else is read from its beginning. */
+/**
+ * A chain seeks what is wanted; anything else is read from its beginning.
+ *
+ * @param timeoutMs how long it may take to end once no more is wanted; one that takes longer is left to itself, with a warning.
+ */
 export async function* batchesOf(
 	source: BatchSource | RecordSource,
 	query: LogFilter,
+	timeoutMs: number,
 ): AsyncGenerator<readonly LogRecord[]> {
-	if (isBatchSource(source)) yield* source.batches(query)
-	else for await (const record of source) yield [record]
+	const left = () => warnLeft(timeoutMs)
+	if (isBatchSource(source))
+		yield* new ForeignItems<readonly LogRecord[]>(source.batches(query), timeoutMs, left)
+	else
+		for await (const record of new ForeignItems<LogRecord>(source, timeoutMs, left)) yield [checked(record)]
+}
+
+/** One without a time would be waited for without end. */
+function checked(record: LogRecord): LogRecord {
+	if (isRecordTime(propertyOf(record, 'tsMs'))) return record
+	throw new MeshChainError('INVALID_LINE', `a source must give records with a time, not ${show(record)}`)
+}
+
+export function warnLeft(timeoutMs: number): void {
+	warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms: it is left to itself`)
 }

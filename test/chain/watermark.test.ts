@@ -17,7 +17,7 @@ function failingMarks(failing: number, times: number, half: boolean): FileSystem
 	return {
 		...nodeFileSystem,
 		writeSync(fd, buffer, offset, length, position) {
-			if (buffer.length !== SLOT_BYTES || position % SLOT_BYTES !== 0)
+			if (buffer.length !== SLOT_BYTES || position! % SLOT_BYTES !== 0)
 				return nodeFileSystem.writeSync(fd, buffer, offset, length, position)
 			marks++
 			if (marks < failing || marks >= failing + times)

@@ -13,7 +13,8 @@ import { fromJson, toJson } from '../../src/codec/json-dialect.ts'
 import { CANONICAL_ROWS, failure, marker } from '../support/canonical-rows.ts'
 
 function unpackData(packed: Uint8Array): unknown {
-	const reader = new DataReader(Buffer.from(packed), undefined, 0)
+	const reader = new DataReader()
+	reader.open(Buffer.from(packed))
 	const value = reader.read(0, packed.length)
 	expect(reader.end).toBe(packed.length)
 	return value

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseExactJson } from '../../src/codec/exact-json.ts'
+import { cpuMs } from '../support/stalls.ts'
 
 /** JSON with every bigint as its digits. */
 function written(value: unknown): string {
@@ -55,7 +56,7 @@ test('fractions and exponents are numbers, and what is no JSON throws', () => {
 
 test('long texts and many digits take no longer than they are long', () => {
 	const long = `["${'\\\\'.repeat(500_000)}", "${'9'.repeat(500_000)}", ${'12345678901234567890,'.repeat(20_000)}0]`
-	const begun = performance.now()
+	const begun = cpuMs()
 	expect(parseExactJson(long)).toHaveLength(20_003)
-	expect(performance.now() - begun).toBeLessThan(20_000)
+	expect(cpuMs() - begun).toBeLessThan(20_000)
 })

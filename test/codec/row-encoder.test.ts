@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import { expect, test } from 'vitest'
-import { decodeRows, sumRows } from '../../src/codec/row-decoder.ts'
+import { canonicalise } from '../../src/codec/canonical.ts'
+import { decodeRows, type RowBlock, sumRows } from '../../src/codec/row-decoder.ts'
 import { RowEncoder } from '../../src/codec/row-encoder.ts'
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/record.ts'
 
@@ -171,3 +172,44 @@ test('a record that cannot be packed leaves nothing behind, and the rows around 
 	const { bytes: single } = finished(one)
 	expect(bytes).toEqual(Buffer.concat([single, single]))
 })
+
+test('rows are read alike whatever was read before them, whole or malformed', () => {
+	const row = fc.record({
+		each: record,
+		data: fc.oneof(fc.constant(undefined), fc.jsonValue({ maxDepth: 2 })),
+	})
+	const block = { start: 0, epoch: 1, baseSeq: 1, baseTsMs: BASE_TS_MS }
+	fc.assert(
+		fc.property(
+			fc.array(row, { minLength: 1, maxLength: 8 }),
+			fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 40 }),
+			(rows, changes) => {
+				const records = rows.map(({ each, data }, index) => {
+					const numbered = { ...each, seq: index + 1 }
+					return data === undefined ? numbered : { ...numbered, data: canonicalise(data).value }
+				})
+				const { bytes, ascii } = encodeAll(records)
+				// No flag more than these rows need: one that is left over from other rows is too many.
+				const flags = records.reduce((sum, { kind, level }) => {
+					return sum | (1 << levelIndex(level)) | (kind.startsWith('$') ? 1 << LOG_LEVELS.length : 0)
+				}, 0)
+				const whole = { ...block, bytes, end: bytes.length, rows: records.length, flags, ascii }
+				for (const [at, value] of changes) {
+					const changed = Buffer.from(bytes)
+					changed[at % bytes.length] = value
+					for (const isAscii of [false, true])
+						attempt({ ...whole, bytes: changed, flags: 63, ascii: isAscii })
+					expect(decodeRows(whole)).toEqual(records)
+				}
+			},
+		),
+	)
+})
+
+function attempt(block: RowBlock): void {
+	try {
+		decodeRows(block)
+	} catch (error) {
+		expect(error).toBeInstanceOf(RangeError)
+	}
+}

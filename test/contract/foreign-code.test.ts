@@ -2,19 +2,40 @@
  * Everything odd, returned and thrown, at every seam where code of others is called: afterwards the loop delivers, the chain grows, every record is
  * accounted for, and nothing has reached the publisher or was left unhandled.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { PassThrough, type Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { TeeAppender } from '../../src/appenders/tee.ts'
+import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
+import { consume } from '../../src/consume/consume.ts'
+import { project } from '../../src/consume/project.ts'
+import { attempt, discard, settle, within } from '../../src/foreign.ts'
+import { keptStatement } from '../../src/journal/kept-statement.ts'
+import { exportJsonl } from '../../src/jsonl/export.ts'
+import { importJsonl } from '../../src/jsonl/import.ts'
+import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
+import type { LineFormat, UndecidedFormat } from '../../src/jsonl/line-format.ts'
+import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
+import { recordFormat } from '../../src/jsonl/record-format.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
+import { Recorder } from '../../src/recorder/recorder.ts'
 import { systemClock } from '../../src/replay/clock.ts'
 import { replay } from '../../src/replay/replay.ts'
-import { fromFunction, type Source, SourceManager } from '../../src/sources/index.ts'
+import {
+	fromEmitter,
+	fromFunction,
+	fromIterable,
+	fromStream,
+	type SampleSink,
+	type Source,
+	SourceManager,
+} from '../../src/sources/index.ts'
 import { sourceFiles } from '../support/layers.ts'
 import { handled, ODDITIES, WAYS } from '../support/oddities.ts'
 import { ROOT } from '../support/process.ts'
@@ -134,6 +155,114 @@ const replayInto =
 		expect([replayed, failed].every((count) => Number.isSafeInteger(count) && count >= 0)).toBe(true)
 	}
 
+async function* endless(): AsyncGenerator<number> {
+	for (;;) {
+		yield 1
+		await new Promise((resolve) => setTimeout(resolve, 1))
+	}
+}
+
+const oddMonitor = (act: Act) => {
+	let calls = 0
+	return (sink: SampleSink) => (calls++ < 2 ? (act() as Promise<void>) : forward(sink))
+}
+
+/** A source that keeps its subscription until it is told to end. */
+const forward = async (sink: SampleSink) => {
+	sink.push({ value: 1 })
+	await new Promise<void>((resolve) => sink.signal.addEventListener('abort', () => resolve()))
+}
+
+/** What was asked for, or a coded error: within a bound. */
+async function codedOr(promise: Promise<unknown>): Promise<void> {
+	const outcome = await within(promise, 30_000)
+	expect(outcome.is).not.toBe('late')
+	if (outcome.is === 'rejected') expect(outcome.thrown).toHaveProperty('code')
+}
+
+/** A chain of three records, and what follows it; closed again. */
+async function following(
+	follow: (chain: Chain) => { readonly done: Promise<void>; close(): Promise<void> },
+	isThere: (chain: Chain) => Promise<unknown>,
+): Promise<void> {
+	const path = join(temporaryFolder(), 'node.chain')
+	const appender = new FileChainAppender(path)
+	for (let seq = 1; seq <= 3; seq++) appender.append(record(seq))
+	await appender.close()
+	await using chain = await openChain(path)
+	const follower = follow(chain)
+	await Promise.race([isThere(chain), follower.done.catch(() => {})])
+	await codedOr(follower.close())
+}
+
+/** Until the promise is there, or for so long as something that never answers may be looked at. */
+const shortly = (promise: Promise<unknown>) => within(promise, 40)
+
+/** Sources of these items that are odd at one place each. A source that would never give anything is left out: whoever waits for it means to. */
+async function sourcesOf(
+	items: readonly unknown[],
+	act: Act,
+): Promise<Readonly<Record<string, () => unknown>>> {
+	const iterator = (fields: object) => {
+		const own = items[Symbol.iterator]()
+		return { [Symbol.asyncIterator]: () => ({ next: async () => own.next(), ...fields }) }
+	}
+	const given = within(settle(attempt(() => handled(act()), undefined)), 20)
+	const neverSettles = (await given).is === 'late'
+	return {
+		return: () => iterator({ return: act }),
+		...(neverSettles
+			? {}
+			: {
+					open: () => ({ [Symbol.asyncIterator]: act }),
+					next: () => iterator({ next: act }),
+					value: () => iterator({ next: async () => ({ done: false, value: handled(act()) }) }),
+				}),
+	}
+}
+
+const LINES = [1, 2, 3, 4].map((seq) => `${recordFormat.write(record(seq))}\n`).join('')
+
+async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
+	yield Buffer.from(text)
+}
+
+async function* oneBatch() {
+	yield [record(1), record(2), record(3)]
+}
+
+/** What a form may make of a line: all of it odd, or a part. */
+const READINGS: readonly ((act: Act) => unknown)[] = [
+	(act) => act(),
+	(act) => ({ skipped: handled(act()) }),
+	(act) => ({ record: handled(act()) }),
+	(act) => ({ lines: handled(act()) }),
+	(act) => ({ lines: [handled(act()), { message: 'good' }] }),
+	...['seq', 'epoch', 'tsMs', 'level', 'kind', 'message', 'data', 'daemonId', 'origin', 'then'].flatMap(
+		(name) => [
+			(act: Act) => ({ record: Object.defineProperty({ ...record(1) }, name, oddField(act)) }),
+			(act: Act) => ({ lines: [Object.defineProperty({ message: 'good' }, name, oddField(act))] }),
+		],
+	),
+]
+
+const oddField = (act: Act) => ({ enumerable: true, get: () => handled(act()) })
+
+/** Of four lines the first three are odd; each of them is a record, or counted. */
+const withReading =
+	(take: (format: LineFormat) => Promise<number>) =>
+	async (act: Act): Promise<void> => {
+		for (const reading of READINGS) {
+			let calls = 0
+			const read: LineFormat['read'] = (fields, text) =>
+				calls++ < 3 ? (reading(act) as never) : recordFormat.read(fields, text)
+			expect(await take({ name: 'odd', read, write: recordFormat.write })).toBeGreaterThanOrEqual(4)
+		}
+	}
+
+const sum = (counts: Readonly<Record<string, number>>) =>
+	Object.values(counts).reduce((all, each) => all + each, 0)
+
 /** Which seams there are: what they cover by name, and what is done to each. */
 const SEAMS: Readonly<
 	Record<string, { readonly covers: readonly string[]; readonly run: (act: Act) => Promise<void> }>
@@ -224,6 +353,223 @@ const SEAMS: Readonly<
 		covers: ['read'],
 		run: withSource((act) => fromFunction(odd(act, 1)), { scanMs: 1 }),
 	},
+	'the monitor of a source': {
+		covers: ['connection.subscribe'],
+		run: (act) => withSource((each) => ({ monitor: oddMonitor(each) }), 'monitor')(act),
+	},
+	'the end of a source': {
+		covers: ['end'],
+		run: withSource((act) => ({ monitor: forward, end: act as () => void }), 'monitor'),
+	},
+	'what a source pushes, puts and says that it lost': {
+		covers: ['push'],
+		run: withSource(
+			(act) => ({
+				async monitor(sink) {
+					const give = (take: (given: never) => unknown) => discard(take(handled(act()) as never))
+					give((sample) => sink.push(sample))
+					give((sample) => sink.put(sample))
+					give((value) => sink.push({ value }))
+					give((tsMs) => sink.push({ value: 1, tsMs }))
+					give((cause) => sink.lost(cause))
+					await forward(sink)
+				},
+			}),
+			'monitor',
+		),
+	},
+	'the sample of a mapping': {
+		covers: ['sample'],
+		run: withSource((act) => fromIterable(() => endless(), { sample: odd(act, { value: 1 }) }), 'monitor'),
+	},
+	'an emitter': {
+		covers: ['emitter.on', 'emitter.off'],
+		run: withSource((act) => fromEmitter({ on: act, off: act } as never, 'event'), 'monitor'),
+	},
+	'the open of an iterable': {
+		covers: ['open'],
+		run: withSource((act) => fromIterable(odd(act, endless(), 2) as () => AsyncIterable<number>), 'monitor'),
+	},
+	'an iterable': {
+		covers: ['iterable'],
+		run: withSource(
+			(act) => fromIterable(() => ({ [Symbol.asyncIterator]: act }) as AsyncIterable<unknown>),
+			'monitor',
+		),
+	},
+	'an iterator': {
+		covers: ['next', 'return'],
+		run: withSource(
+			(act) => fromIterable(() => ({ [Symbol.asyncIterator]: () => ({ next: act, return: act }) as never })),
+			'monitor',
+		),
+	},
+	'the open of a stream': {
+		covers: ['open'],
+		run: withSource((act) => fromStream(odd(act, new PassThrough(), 2) as () => Readable), 'monitor'),
+	},
+	'the handler of a consumer': {
+		covers: ['a handler'],
+		run: (act) =>
+			following(
+				(chain) => consume(chain, 'odd', odd(act, undefined, 1), { ...CLOSE_MS, retries: 1 }),
+				() => shortly(new Promise(() => {})),
+			),
+	},
+	'the fold of a projection': {
+		covers: ['a fold'],
+		run: (act) =>
+			following(
+				(chain) => project(chain, 'odd', odd(act, 0, 1), 0, CLOSE_MS),
+				() => shortly(new Promise(() => {})),
+			),
+	},
+	'what is recorded': {
+		covers: ['checkpoint'],
+		run: async (act) => {
+			const loop = new MeshLoop()
+			const recorder = new Recorder(loop)
+			recorder.start()
+			const given = handled(attempt(act, undefined))
+			try {
+				recorder.checkpoint(given)
+			} catch (error) {
+				expect(error).toMatchObject({ code: 'INVALID_STATE' })
+			}
+			loop.info('later', given)
+			expect(recorder.eventCount).toBe(1)
+			expect(recorder.stop()).toMatchObject({ checkpoints: expect.any(Array) })
+			await loop.close()
+		},
+	},
+	'the redact of a journal': {
+		covers: ['redact'],
+		run: async (act) => {
+			const options = { redact: act as () => undefined, statementBytesMax: 1000 }
+			const statement = { text: 'select $1', params: ['secret'] }
+			const { params } = keptStatement(statement as never, options as never)
+			expect([null, 'secret', 1].includes(params[0] as null)).toBe(true)
+			const element = keptStatement(
+				statement as never,
+				{ ...options, redact: () => [handled(act())] } as never,
+			)
+			expect(element.params.length).toBeLessThanOrEqual(1)
+		},
+	},
+	'the source of a replay': {
+		covers: ['source'],
+		run: async (act) => {
+			const records = [record(1), record(2), record(3)]
+			for (const [name, make] of Object.entries(await sourcesOf(records, act))) {
+				const done = replay(make() as never, () => {}, { timeoutMs: 20, speed: 1000, limit: 2 })
+				const outcome = await within(done, 30_000)
+				if (outcome.is === 'rejected') expect(outcome.thrown).toMatchObject({ code: 'REPLAY_FAILED' })
+				else expect([name, outcome.is]).toEqual([name, 'fulfilled'])
+			}
+		},
+	},
+	'the source of JSON Lines': {
+		covers: ['source'],
+		run: async (act) => {
+			const bytes = [1, 2, 3].map((seq) => Buffer.from(`${recordFormat.write(record(seq))}\n`))
+			for (const make of Object.values(await sourcesOf(bytes, act))) {
+				const read = (async () => {
+					const lines = readJsonl(make() as AsyncIterable<Uint8Array>)
+					for await (const { seq } of lines) if (seq === 2) return seq
+				})()
+				expect((await within(read, 30_000)).is).not.toBe('late')
+			}
+		},
+	},
+	'the create of a source after a restart': {
+		covers: ['create'],
+		run: async (act) => {
+			const loop = new MeshLoop(new BufferingAppender())
+			const registry = join(temporaryFolder(), 'sources.chain')
+			const first = new SourceManager(loop, { registry })
+			for (const name of ['odd', 'good'])
+				await first.archive(
+					name,
+					fromFunction(() => 1),
+					{ scanMs: 1 },
+				)
+			await first.close()
+			const manager = new SourceManager(loop, { registry, connectTimeoutMs: 20, closeTimeoutMs: 20 })
+			const restored = manager.restore(({ name }) =>
+				name === 'odd' ? (act() as Source) : fromFunction(() => 1),
+			)
+			const outcome = await within(restored, 30_000)
+			expect(outcome).toEqual({ is: 'fulfilled', value: 1 })
+			await manager.close()
+			await loop.close()
+		},
+	},
+	'the read of a form': {
+		covers: ['format.read'],
+		run: withReading(async (format) => {
+			const lines = readJsonl(bytesOf(LINES), { format })
+			let records = 0
+			for await (const { seq, epoch, tsMs, kind, message } of lines) {
+				expect([seq, epoch, tsMs].every(Number.isSafeInteger)).toBe(true)
+				expect([typeof kind, typeof message]).toEqual(['string', 'string'])
+				records++
+			}
+			expect(Object.values(lines.skipped).every(Number.isSafeInteger)).toBe(true)
+			return records + sum(lines.skipped)
+		}),
+	},
+	'the read of a form, in an import and at the end of a file': {
+		covers: ['format.read'],
+		run: async (act) => {
+			const odd = [READINGS[0]!, READINGS[2]!, READINGS[4]!]
+			const read: LineFormat['read'] = (fields, text) => {
+				const reading = odd.shift()
+				return reading === undefined ? recordFormat.read(fields, text) : (reading(act) as never)
+			}
+			const [format, folder] = [{ ...recordFormat, read }, temporaryFolder()]
+			const path = join(folder, 'node.chain')
+			const { records, skipped, outOfOrder } = await importJsonl(bytesOf(LINES), path, {
+				format,
+				onProgress: act as never,
+			})
+			expect(records + outOfOrder + sum(skipped)).toBeGreaterThanOrEqual(4)
+			writeFileSync(join(folder, 'node.jsonl'), LINES)
+			const numbered = { ...recordFormat, read: act as never }
+			const appender = new JsonlAppender(join(folder, 'node.jsonl'), { format: numbered })
+			expect(appender.nextSeq).toBe(1)
+			await appender.close()
+		},
+	},
+	'the formOf of a form': {
+		covers: ['format.formOf'],
+		run: async (act) => {
+			const formOf = act as UndecidedFormat['formOf']
+			const format = { ...recordFormat, forms: [recordFormat], strongest: recordFormat, formOf }
+			const seqs: number[] = []
+			for await (const { seq } of readJsonl(bytesOf(LINES), { format })) seqs.push(seq)
+			expect(seqs).toEqual([1, 2, 3, 4])
+		},
+	},
+	'the write of a form': {
+		covers: ['format.write'],
+		run: async (act) => {
+			const path = join(temporaryFolder(), 'node.jsonl')
+			let calls = 0
+			const format: LineFormat = {
+				...recordFormat,
+				write: (given) => (calls++ < 2 ? (act() as string) : recordFormat.write(given)),
+			}
+			const appender = new JsonlAppender(path, { format })
+			await survives(new MeshLoop(appender, CLOSE_MS))
+			// What is in the file are whole lines: six good ones, and those that happened to be texts.
+			const { written, unsupported } = appender.stats()
+			expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(written + 1)
+			expect(written + unsupported).toBeGreaterThanOrEqual(6)
+			calls = 0
+			const batches = () => oneBatch()
+			await codedOr(exportJsonl({ batches } as never, `${path}.2`, { format, onProgress: act as never }))
+		},
+	},
 	...Object.fromEntries(
 		['committedSeq', 'durability', 'failure', 'closeTimeoutMs', 'closeSyncs', 'constructor'].map((name) => [
 			`the property ${name} of an appender`,
@@ -236,22 +582,7 @@ const SEAMS: Readonly<
 const ELSEWHERE = {
 	'test/process/signals.test.ts': ['before'],
 	'what is wrong throws at whoever made the appender': ['nextSeq', 'epoch', 'inFlightMax'],
-	'ends the replay, the export or the state with a coded error': [
-		'key',
-		'checkpoint',
-		'format',
-		'redact',
-		'value',
-	],
-	'test/contract/sources.test.ts': [
-		'connection.subscribe',
-		'sample',
-		'emitter.on',
-		'emitter.off',
-		'open',
-		'create',
-	],
-	'test/consume': ['a handler', 'a fold'],
+	'ends the replay, the export or the state with a coded error': ['key', 'checkpoint', 'format', 'value'],
 }
 
 describe('code of others', () => {

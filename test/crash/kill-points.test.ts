@@ -10,6 +10,7 @@ import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { nodeFileSystem } from '../../src/file-system.ts'
+import { compare, filesAt } from '../support/compare-with-oracle.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
 import { leaveLock } from '../support/killed.ts'
 import { checkRecovery, readAll } from '../support/oracle.ts'
@@ -116,7 +117,9 @@ for (const task of ['open', 'frame', 'disk', 'rotate', 'move']) {
 				fs: nodeFileSystem,
 				messageOf,
 			}
+			await compare(`${task}, killed at call ${killAt}`, filesAt(folder))
 			await checkRecovery(path, expected)
+			await compare(`${task}, opened again after a kill at call ${killAt}`, filesAt(folder))
 			expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
 		}
 		expect(kills).toBeGreaterThan(3)
@@ -152,6 +155,7 @@ test('killed at each call of a repair, a chain loses no record, and repairing ag
 		const path = join(copy, 'node.chain')
 		const { isDone } = await runVictim(path, 'repair', killAt)
 		if (!isDone) kills++
+		await compare(`a repair, killed at call ${killAt}`, filesAt(copy))
 		const left = await readAll(path, nodeFileSystem)
 		expect(left.filter(({ kind }) => kind !== '$gap')).toEqual(readable)
 		expect(await repairChain(path)).toMatchObject({ ok: true })

@@ -8,6 +8,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
+import { EPOCH_MAX, SEQ_MAX } from '../../src/limits.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, LOG_LEVELS, type LogLine } from '../../src/record.ts'
 import { CANONICAL_ROWS } from '../support/canonical-rows.ts'
@@ -92,8 +93,8 @@ test('they agree on 20,000 records of every shape', async () => {
 			tsMs: fc.integer({ min: 0, max: 8.64e15 }),
 			origin: fc.record({
 				chainId: fc.string({ minLength: 1, maxLength: 40 }),
-				epoch: fc.integer({ min: 1 }),
-				seq: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+				epoch: fc.integer({ min: 1, max: EPOCH_MAX }),
+				seq: fc.integer({ min: 1, max: SEQ_MAX }),
 			}),
 			data: fc.oneof(data, date, fc.array(fc.tuple(date, data), { maxLength: 3 })),
 		},

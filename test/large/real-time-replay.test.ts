@@ -6,15 +6,13 @@ import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { replay } from '../../src/replay/replay.ts'
 import { sizeOf, tellCounts } from '../support/counts.ts'
 import { record } from '../support/records.ts'
+import { watchStalls } from '../support/stalls.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const LATE_MS_MAX = 20
 const STEP_MS = 5
 
-// A machine that stands still for a moment stands still for the last event too: it has three chances, and what is always late fails in each.
-test('the last event comes within 20 ms of its time, in real time and ten times as fast', {
-	retry: 2,
-}, async () => {
+test('the last event comes within 20 ms of its time, and of the time the machine stood still, at both speeds', async () => {
 	const seconds = sizeOf('REPLAY_SECONDS')
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = new FileChainAppender(path)
@@ -26,6 +24,7 @@ test('the last event comes within 20 ms of its time, in real time and ten times 
 	for (const speed of [1, 10]) {
 		let firstMs: number | undefined
 		let lastMs = 0
+		const stalls = watchStalls()
 		const summary = await replay(
 			chain,
 			() => {
@@ -34,14 +33,16 @@ test('the last event comes within 20 ms of its time, in real time and ten times 
 			},
 			{ speed },
 		)
+		const stalledMs = stalls()
 		const tookMs = lastMs - (firstMs ?? 0)
 		tellCounts(0, `replayed at speed ${speed}`, {
 			records: summary.replayed,
 			'ms that it should take': (seconds * 1000) / speed,
 			'the last one late by ms': (tookMs - (seconds * 1000) / speed).toFixed(1),
+			'longest time that the machine stood still, ms': stalledMs.toFixed(1),
 			'latest record late by ms': summary.lateMsMax.toFixed(1),
 		})
 		expect(summary).toMatchObject({ replayed: count, failed: 0, ended: 'end' })
-		expect(Math.abs(tookMs - (seconds * 1000) / speed)).toBeLessThanOrEqual(LATE_MS_MAX)
+		expect(Math.abs(tookMs - (seconds * 1000) / speed)).toBeLessThanOrEqual(LATE_MS_MAX + stalledMs)
 	}
 })

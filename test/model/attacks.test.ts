@@ -26,6 +26,7 @@ import {
 	rewrite,
 	rewriteFrom,
 } from '../support/attacker.ts'
+import { compare, filesAt } from '../support/compare-with-oracle.ts'
 import { tellCounts } from '../support/counts.ts'
 import { forgeMessage, relink } from '../support/forge.ts'
 import { ROOT } from '../support/process.ts'
@@ -501,6 +502,7 @@ async function answersTo(deed: Deed): Promise<string[]> {
 	const made = await scene()
 	const { folder, head } = ((await deed(made)) as Scene | undefined) ?? made
 	const path = written(folder)
+	await compare(String(deed), filesAt(join(path, '..')), [head])
 	return [
 		await answerOf('verify', path),
 		await answerOf('verify', path, '--head', head),

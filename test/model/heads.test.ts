@@ -4,25 +4,18 @@
  */
 import { beforeAll, expect, test, vi } from 'vitest'
 import { headText } from '../../src/chain/verify/head.ts'
-import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { type GapCause, gapRecord, type LogRecord } from '../../src/record.ts'
-import {
-	chainFiles,
-	type Folder,
-	type Rewriting,
-	recordsIn,
-	rewrite,
-	rewriteFrom,
-} from '../support/attacker.ts'
-import { randomFrom, SEED, tellCounts } from '../support/counts.ts'
+import type { LogRecord } from '../../src/record.ts'
+import { chainFiles, type Folder, recordsIn } from '../support/attacker.ts'
+import { compare, filesIn } from '../support/compare-with-oracle.ts'
+import { SEED, tellCounts } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
+import { RandomAttacker } from '../support/random-attacker.ts'
 import { record } from '../support/records.ts'
 
 const PATH = '/c/node.chain'
-const LIVE = 'node.chain'
 const ATTACKS = 300
 
 beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
@@ -66,114 +59,6 @@ async function writtenChain(): Promise<{ folder: Folder; older: Folder; heads: K
 	return { folder: folderOf(fs), older, heads }
 }
 
-type Change = NonNullable<Rewriting['change']>
-
-/** Something that somebody does, at random. */
-class Attacker {
-	readonly #random: () => number
-
-	constructor(seed: number) {
-		this.#random = randomFrom(seed)
-	}
-
-	async attack(folder: Folder, older: Folder): Promise<Folder> {
-		let changed: Folder = new Map(folder)
-		for (let steps = 1 + this.#below(3); steps > 0; steps--) changed = await this.#step(changed, older)
-		return changed
-	}
-
-	async #step(folder: Folder, older: Folder): Promise<Folder> {
-		const names = chainFiles(folder)
-		const name = this.#oneOf(names)
-		if (name === undefined) return folder
-		const bytes = folder.get(name)!
-		const deed = this.#below(11)
-		if (deed === 0 && names.length > 1) folder.delete(name)
-		else if (deed === 1) folder.delete(`${LIVE}.durable`)
-		else if (deed === 2) folder.set(name, bytes.subarray(0, 102 + this.#below(bytes.length - 102)))
-		else if (deed === 3) {
-			const flipped = Buffer.from(bytes)
-			flipped[this.#below(bytes.length)]! ^= 1 << this.#below(8)
-			folder.set(name, flipped)
-		} else if (deed === 4) {
-			const fs = diskWith(folder)
-			await repairChain(PATH, { fs }).catch(() => {})
-			return folderOf(fs)
-		} else if (deed === 6) this.#retain(folder, names)
-		else if (deed === 5 && older.has(name)) folder.set(name, older.get(name)!)
-		else {
-			folder.set(`${name}.before-repair-${this.#below(3)}`, bytes)
-			this.#rewrite(folder, name)
-		}
-		return folder
-	}
-
-	/** Deletes the oldest files as if retention had. */
-	#retain(folder: Folder, names: readonly string[]): void {
-		const kept = this.#oneOf(names.slice(1))
-		if (kept === undefined || !folder.has(LIVE)) return
-		const keptFromSeq = kept === LIVE ? 1 + this.#below(60) : Number(/\d+/.exec(kept)?.[0])
-		try {
-			rewrite(folder, LIVE, { keptFromSeq })
-		} catch {
-			return
-		}
-		for (const name of names.slice(0, names.indexOf(kept))) folder.delete(name)
-	}
-
-	/** A forger has to be able to read the file. */
-	#rewrite(folder: Folder, name: string): void {
-		const options: Rewriting = {
-			change: this.#change(),
-			...(this.#below(2) === 0 ? { ends: ['repaired', 0] as const } : {}),
-			...(this.#below(3) === 0 ? { keptFromSeq: this.#below(60) } : {}),
-		}
-		try {
-			if (this.#below(2) === 0) rewrite(folder, name, options)
-			else rewriteFrom(folder, name, options)
-		} catch {
-			folder.delete(`${LIVE}.durable`)
-		}
-	}
-
-	#change(): Change {
-		const at = this.#below(6)
-		const cause = this.#oneOf<GapCause>(['damaged', 'notImported', 'retained', 'evicted', 'unsynced'])!
-		const changes: readonly Change[] = [
-			(records) => records,
-			(records) => records.map((each, index) => (index === at ? { ...each, message: 'other' } : each)),
-			(records) => records.filter((_each, index) => index < at),
-			(records) =>
-				records.map((each, index) =>
-					index === at ? gapRecord(gapOf(each.seq, each.seq, cause), each) : each,
-				),
-			(records) => {
-				const last = records.at(-1)
-				return last === undefined
-					? records
-					: [...records, gapRecord(gapOf(last.seq + 1, last.seq + 12, cause), last)]
-			},
-			(records) => {
-				const last = records.at(-1)
-				return last === undefined ? records : [...records, { ...last, seq: last.seq + 1, message: 'more' }]
-			},
-		]
-		return this.#oneOf(changes)!
-	}
-
-	#below(limit: number): number {
-		return Math.floor(this.#random() * limit)
-	}
-
-	#oneOf<T>(items: readonly T[]): T | undefined {
-		return items[this.#below(items.length)]
-	}
-}
-
-function gapOf(fromSeq: number, toSeq: number, cause: GapCause) {
-	return { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }
-}
-
 const shown = ({ seq, message, epoch, tsMs }: LogRecord) => `${seq} ${epoch} ${tsMs} ${message}`
 
 test('no change at or below a head passes, whatever the files say of themselves', async () => {
@@ -191,7 +76,8 @@ test('no change at or below a head passes, whatever the files say of themselves'
 	for (let index = 0; index < ATTACKS; index++) {
 		const seed = SEED + index
 		counts.attacks++
-		const fs = diskWith(await new Attacker(seed).attack(folder, older))
+		const fs = diskWith(await new RandomAttacker(seed).attack(folder, older))
+		await compare(`seed ${seed}`, filesIn(fs, '/c'), [heads[3]!.text, heads.at(-1)!.text])
 		let found: string[]
 		try {
 			found = (await readAll(PATH, fs)).map(shown)

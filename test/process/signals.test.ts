@@ -328,8 +328,7 @@ process.exit(3)
 const loop = new MeshLoop({ append() { throw new Error('never') } })
 loop.info('one')
 `
-		const started = performance.now()
+		// A process that is kept alive never ends.
 		expect((await runModule(source)).status).toBe(0)
-		expect(performance.now() - started).toBeLessThan(5000)
 	})
 })

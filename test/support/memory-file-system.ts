@@ -8,6 +8,7 @@ export const SECTOR_BYTES = 512
 const BLOCK_BYTES = 4096
 const O_CREAT = 0o100
 const O_EXCL = 0o200
+const O_APPEND = 0o2000
 const DIRECTORY = Symbol('directory')
 
 interface Inode {
@@ -40,6 +41,8 @@ export class MemoryFileSystem implements FileSystem {
 	readonly #changes: DirectoryChange[] = []
 	readonly #open = new Map<number, Inode | typeof DIRECTORY>()
 	readonly #locked = new Map<number, Inode>()
+	/** The descriptors that write at the end only. */
+	readonly #appending = new Set<number>()
 	#nextFd = 100
 	#nextIno = 1
 	readonly #bootId: string
@@ -135,12 +138,15 @@ export class MemoryFileSystem implements FileSystem {
 			this.#changes.push({ type: 'set', path, inode })
 			this.#did(`create ${path}`)
 		} else if ((flags & O_EXCL) !== 0) throw failure('EEXIST', path)
-		return this.#newFd(inode)
+		const fd = this.#newFd(inode)
+		if ((flags & O_APPEND) !== 0) this.#appending.add(fd)
+		return fd
 	}
 
 	closeSync(fd: number): void {
 		if (!this.#open.delete(fd)) throw failure('EBADF', String(fd))
 		this.#locked.delete(fd)
+		this.#appending.delete(fd)
 	}
 
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number {
@@ -149,8 +155,11 @@ export class MemoryFileSystem implements FileSystem {
 		return bytes.copy(buffer, offset, position, Math.min(bytes.length, position + length))
 	}
 
-	writeSync(fd: number, buffer: Uint8Array, offset: number, wanted: number, position: number): number {
+	writeSync(fd: number, buffer: Uint8Array, offset: number, wanted: number, place: number | null): number {
 		const inode = this.#file(fd)
+		// As on Linux: whoever appends is not asked where.
+		const position = this.#appending.has(fd) ? inode.bytes.length : place
+		if (position === null) throw failure('EINVAL', 'a write has no position')
 		const length = Math.min(wanted, this.#roomIn(inode) - position)
 		if (length <= 0 && wanted > 0) throw failure('ENOSPC', 'write')
 		this.#resize(inode, Math.max(inode.bytes.length, position + length))
@@ -179,11 +188,11 @@ export class MemoryFileSystem implements FileSystem {
 	fstatSync(fd: number): FileStat {
 		const inode = this.#open.get(fd)
 		if (inode === undefined) throw failure('EBADF', String(fd))
-		return inode === DIRECTORY ? statOf(undefined) : statOf(inode)
+		return inode === DIRECTORY ? statOf(undefined, 1) : this.#statOf(inode)
 	}
 
 	statSync(path: string): FileStat {
-		return this.#isDirectory(path) ? statOf(undefined) : statOf(this.#inodeAt(path))
+		return this.#isDirectory(path) ? statOf(undefined, 1) : this.#statOf(this.#inodeAt(path))
 	}
 
 	ftruncateSync(fd: number, length: number): void {
@@ -283,6 +292,10 @@ export class MemoryFileSystem implements FileSystem {
 		return () => {}
 	}
 
+	#statOf(inode: Inode): FileStat {
+		return statOf(inode, [...this.#names.values()].filter((each) => each === inode).length)
+	}
+
 	#did(operation: string): void {
 		this.onOperation?.(operation)
 	}
@@ -344,12 +357,13 @@ function rebuilt(
 	return system
 }
 
-function statOf(inode: Inode | undefined): FileStat {
+function statOf(inode: Inode | undefined, nlink: number): FileStat {
 	return {
 		size: inode?.bytes.length ?? 0,
 		ino: inode?.ino ?? 0,
 		dev: 1,
 		mode: 0o100600,
+		nlink,
 		isFile: () => inode !== undefined,
 		isDirectory: () => inode === undefined,
 	}

@@ -23,7 +23,8 @@ function withGetters<T extends object>(target: T, ...names: string[]): T {
 	return target
 }
 
-const ERROR_FIELDS = ['message', 'name', 'code', 'stack', 'cause', 'retryable', 'reason', 'seq']
+/** The stack comes first: it is written when somebody asks for it, by reading the message and the name. */
+const ERROR_FIELDS = ['stack', 'message', 'name', 'code', 'cause', 'retryable', 'reason', 'seq']
 
 const thenable = (then: (...settle: ((value?: unknown) => void)[]) => unknown) => ({ then })
 

@@ -13,6 +13,7 @@ const FILES = [
 	'test/large',
 	'test/model',
 	'test/golden',
+	'test/oracle',
 	'test/chain/query-oracle.test.ts',
 	'test/chain/hostile-file.test.ts',
 	'test/loop/hard-appenders.test.ts',

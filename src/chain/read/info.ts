@@ -8,7 +8,7 @@ import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'
-import { Continuity, rowsOf } from '../scan/continuity.ts'
+import { Continuity, rowsOf, unreadableRows } from '../scan/continuity.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
@@ -196,7 +196,7 @@ class InfoWalk {
 		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
 		epoch.closed = undefined
 		const lastSeq = frame.baseSeq + frame.rows - 1
-		for (const record of rowsOf(frame) ?? []) {
+		for (const record of rowsOf(frame) ?? [unreadableRows(frame)]) {
 			if (isGap(record)) {
 				this.gap(record)
 				continue

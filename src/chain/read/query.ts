@@ -1,11 +1,17 @@
 /** What a reader was asked for, checked and in full, and which entries of a chain answer it. */
 import { MeshChainError } from '../../errors.ts'
 import { matches, type ResolvedFilter, resolveFilter } from '../../filter.ts'
-import { type GapData, gapRecord, isGap, isOwnKind, type LogRecord, show } from '../../record.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../../record.ts'
 import type { ChainQuery } from '../chain.ts'
 import { type Anchor, type Extent, PRESENCE_GAP, PRESENCE_PLAIN } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'
-import { Continuity, type ContinuityMark, rowBatchesOf, type WalkedFile } from '../scan/continuity.ts'
+import {
+	Continuity,
+	type ContinuityMark,
+	rowBatchesOf,
+	unreadableRows,
+	type WalkedFile,
+} from '../scan/continuity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 
 const QUERY_KEYS = ['limit', 'reverse', 'gaps'] as const
@@ -194,19 +200,13 @@ export class Collector implements EntryCollector<LogRecord> {
 	#mayMatch(frame: Frame): boolean {
 		const { fromSeq, toSeq, levelsWanted, isOwnOnly } = this.#query
 		if (frame.baseSeq + frame.rows - 1 < fromSeq) return false
-		if ((frame.flags & FLAG_CONTROL) !== 0) return true
+		if (this.#query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true
 		return !isOwnOnly && frame.baseSeq <= toSeq && (frame.flags & levelsWanted) !== 0
 	}
 }
 
 const NOTHING: readonly LogRecord[] = Object.freeze([])
 const NONE: readonly (readonly LogRecord[])[] = Object.freeze([])
-
-/** A frame whose checksum holds and whose rows make no sense: written by something else than mesh-chain. */
-function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
-	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
-	return gapRecord({ fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' }, { epoch, tsMs })
-}
 
 /**
  * Does with the gaps of a batch what the query asks for.

@@ -55,6 +55,7 @@ export class Continuity {
 		const gap = covered > this.nextSeq ? this.#gap(covered - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, frame.baseSeq + frame.rows)
 		this.epoch = frame.epoch
+		this.#cause = 'damaged'
 		return gap
 	}
 
@@ -64,6 +65,7 @@ export class Continuity {
 		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, anchor.nextSeq)
 		this.epoch = anchor.epoch
+		this.#cause = 'damaged'
 		return gap
 	}
 
@@ -145,6 +147,13 @@ export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
 
 function* inBatches(batches: RowBatches): Generator<LogRecord> {
 	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
+}
+
+/** What stands for a frame whose checksum holds and whose rows are no records: something else than mesh-chain wrote it. */
+export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
+	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
+	const data = { fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' } as const
+	return asUnexplained(gapRecord(data, { epoch, tsMs }))
 }
 
 /** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */

@@ -72,6 +72,8 @@ export class FileJudge {
 	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
 	#jumps: Jumps | undefined = new Jumps([])
 	#badBehind: BadPlace | undefined
+	/** Where an entry is torn that the watermark vouches for. */
+	missedAt: number | undefined
 	/** A repair has written an anchor in this file. */
 	wasRepaired = false
 
@@ -167,7 +169,10 @@ export class FileJudge {
 		}
 		this.#spanIsBroken = true
 		// The watermark tells more of it, at the end of the chain.
-		if (verdict === 'truncated') return
+		if (verdict === 'truncated') {
+			this.missedAt = offset
+			return
+		}
 		if (verdict === 'unsyncedTail') {
 			const text = 'writing that a power loss cut short: nobody was told that it is on disk'
 			this.#find('unsynced', text, { offset, bytes })

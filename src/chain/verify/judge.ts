@@ -30,6 +30,8 @@ interface Judged {
 	/** How it ends where it stops to count; undefined where that place is not there. */
 	readonly end: FileEnd | undefined
 	readonly wasRepaired: boolean
+	/** The seq that comes next. */
+	readonly nextSeq: number
 	/** Its last entry is an anchor of a repair. */
 	readonly endsRepaired: boolean
 }
@@ -123,10 +125,10 @@ export class Judge {
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
-		const { wasRepaired, anchor } = this.#judge
+		const { wasRepaired, anchor, nextSeq } = this.#judge
 		const endsRepaired = anchor?.reason === 'repaired'
 		const fileEnd = isThere ? await this.#judge.endAt(end ?? this.#size) : undefined
-		this.#before = { path, segment: identity.segment, end: fileEnd, wasRepaired, endsRepaired }
+		this.#before = { path, segment: identity.segment, end: fileEnd, wasRepaired, nextSeq, endsRepaired }
 	}
 
 	/** The end of the chain. */
@@ -169,6 +171,7 @@ export class Judge {
 		const { identity } = this.#file
 		// Its own sums are without what it lost, those behind it are not.
 		if (before.wasRepaired) this.#sums.areKnown = false
+		this.#checkFirstSeq(before)
 		const missing = identity.segment - before.segment - 1
 		if (missing > 0) return await this.#checkMissingFiles(before, missing)
 		const { previous } = identity
@@ -178,6 +181,18 @@ export class Judge {
 			this.#sums.areKnown = false
 			this.#break()
 		} else if (before.end?.link !== hex(previous.link)) await this.#checkBrokenSeam(before, previous)
+	}
+
+	#checkFirstSeq({ nextSeq }: Judged): void {
+		const { firstSeq } = this.#file.identity
+		if (firstSeq >= nextSeq) return
+		const range = { fromSeq: firstSeq, toSeq: nextSeq - 1 }
+		const compared = { expected: `seq ${nextSeq} or above`, found: `seq ${firstSeq}` }
+		this.#find('wrongSeq', 'the file begins with a seq that the file before has', {
+			offset: 0,
+			range,
+			...compared,
+		})
 	}
 
 	async #checkBrokenSeam(before: Judged, seam: Seam): Promise<void> {
@@ -253,7 +268,7 @@ export class Judge {
 	#checkMark(): void {
 		const { segment } = this.#file.identity
 		const { nextSeq } = this.#judge
-		const evidence = markEvidence(this.#mark, { segment }, this.#size, nextSeq)
+		const evidence = markEvidence(this.#mark, { segment }, this.#judge.missedAt ?? this.#size, nextSeq)
 		if (this.#mark === undefined || evidence !== 'missed') return
 		const { seq, offset } = this.#mark
 		const lastSeq = nextSeq - 1

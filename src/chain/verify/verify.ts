@@ -1,5 +1,6 @@
 /** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
 import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
+import { discard } from '../../foreign.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../options.ts'
 import type { VerifyReport } from '../chain.ts'
 import { readWatermark } from '../files/watermark-file.ts'
@@ -78,10 +79,17 @@ async function judgeFile(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)
-		for await (const entries of walkFile(file, HEADER_BYTES, size)) {
-			signal?.throwIfAborted()
-			for (const entry of entries) await judge.take(entry)
-			onProgress?.({ path: file.path, bytes: entryEnd(entries.at(-1)!), ofBytes: size })
+		// What the next file says does not count is walked by itself: an entry that reaches into it is none, as for a reader.
+		const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))
+		for (const [from, to] of [
+			[HEADER_BYTES, end],
+			[end, size],
+		] as const) {
+			for await (const entries of walkFile(file, from, to)) {
+				signal?.throwIfAborted()
+				for (const entry of entries) await judge.take(entry)
+				discard(onProgress?.({ path: file.path, bytes: entryEnd(entries.at(-1)!), ofBytes: size }))
+			}
 		}
 		await judge.end()
 	} finally {

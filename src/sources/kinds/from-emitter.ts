@@ -1,6 +1,6 @@
 /** A source that is an event of an EventEmitter. It cannot wait: an emitter emits. */
 import { type EventEmitter, errorMonitor } from 'node:events'
-import { attempt } from '../../foreign.ts'
+import { attempt, discard } from '../../foreign.ts'
 import { checkFunction, checkName } from '../../options.ts'
 import type { Source } from '../source.ts'
 import { aborted } from '../wait.ts'
@@ -34,12 +34,13 @@ export function fromEmitter<T = unknown>(
 				['end', closed],
 			] as const
 			try {
-				for (const [name, listener] of listeners) emitter.on(name, listener)
+				for (const [name, listener] of listeners) discard(emitter.on(name, listener))
 				sink.opened()
 				await aborted(sink.signal)
 			} finally {
 				// Each of them, whatever the emitter says to another one: the next attempt adds its own.
-				for (const [name, listener] of listeners) attempt(() => void emitter.off(name, listener), undefined)
+				for (const [name, listener] of listeners)
+					attempt(() => discard(emitter.off(name, listener)), undefined)
 			}
 		},
 	}

@@ -1,5 +1,5 @@
 /** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
-import { attempt, isThenable, follow as onceSettled, settle } from '../../foreign.ts'
+import { attempt, discard, follow as onceSettled, settle } from '../../foreign.ts'
 import { checkFunction } from '../../options.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
@@ -19,7 +19,9 @@ export function fromIterable<T>(
 		async monitor(sink) {
 			const iterable = (await settle(open(sink.signal))) as AsyncIterable<T>
 			sink.opened()
-			await follow(iterable[Symbol.asyncIterator](), sink, sample)
+			const items = iterable[Symbol.asyncIterator]()
+			discard(items)
+			await follow(items, sink, sample)
 		},
 	}
 }
@@ -51,12 +53,6 @@ async function follow<T>(
 			turnMs = performance.now()
 		}
 	} finally {
-		const left = attempt(() => items.return?.(), undefined)
-		if (isThenable(left))
-			onceSettled(
-				left,
-				() => {},
-				() => {},
-			)
+		attempt(() => discard(items.return?.()), undefined)
 	}
 }

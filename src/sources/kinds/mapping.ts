@@ -1,4 +1,5 @@
 /** From what an origin delivers to a sample. */
+import { discard } from '../../foreign.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../options.ts'
 import type { Sample } from '../source.ts'
 
@@ -24,7 +25,9 @@ const GARBAGE: Sample = Object.freeze({ value: undefined })
 export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
 	if (toSample === undefined) return { value: item }
 	try {
-		return toSample(item)
+		const sample = toSample(item)
+		discard(sample)
+		return sample
 	} catch {
 		return GARBAGE
 	}

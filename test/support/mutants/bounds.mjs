@@ -1,4 +1,4 @@
-/** Bounds: of files and retention under pressure, of readers behind retention, of waits. Shape: first.mjs. */
+/** Bounds: of files and retention under pressure, of readers behind retention, of waits. */
 export default [
 	{
 		name: 'one look at the clock is enough to remove what is old',

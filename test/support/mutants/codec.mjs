@@ -43,6 +43,20 @@ export default [
 		tests: ['test/chain/crafted-rows.test.ts'],
 	},
 	{
+		name: 'what was counted in rows before counts in the next ones',
+		file: 'src/codec/row-decoder.ts',
+		from: '\t\tthis.#highBytes = 0\n\t\tthis.#otherStart = -1\n',
+		to: '',
+		tests: ['test/codec/row-encoder.test.ts'],
+	},
+	{
+		name: 'flags that rows before needed are asked of the next ones',
+		file: 'src/codec/row-decoder.ts',
+		from: '\t\tthis.#flags = 0\n',
+		to: '',
+		tests: ['test/codec/row-encoder.test.ts'],
+	},
+	{
 		name: 'a search gives frames up after a while',
 		file: 'src/chain/scan/scan.ts',
 		from: 'for (let pos = this.#pos; pos < end; pos++) {',

@@ -1,4 +1,4 @@
-/** Of the writer: what it must notice, and what nobody may be told before it is so. Shape: first.mjs. */
+/** Of the writer: what it must notice, and what nobody may be told before it is so. */
 export default [
 	{
 		name: 'an unreadable end stands for no record',

@@ -1,5 +1,86 @@
-/** Streams of NATS: what readers account for, and the lives of a chain. */
+/** What keeps the records of a chain in a stream once, in order and under their keys. */
 export default [
+	{
+		name: 'cluster: a message expects none before it',
+		file: 'src/cluster/publisher.ts',
+		from: '{ streamName, lastSubjectSequence: this.#expectSeq }',
+		to: '{ streamName }',
+		tests: ['test/cluster/exactly-once.test.ts'],
+	},
+	{
+		name: 'cluster: an id that is remembered passes for stored',
+		file: 'src/cluster/publisher.ts',
+		from: 'if (await this.#put(message, { msgID: message.id })) await this.#put(message)',
+		to: 'await this.#put(message, { msgID: message.id })',
+		tests: ['test/cluster/exactly-once.test.ts'],
+	},
+	{
+		name: 'cluster: no fence goes before the first message',
+		file: 'src/cluster/publisher.ts',
+		from: 'if (!this.#needsFence) return',
+		to: 'return',
+		tests: ['test/cluster/fences.test.ts'],
+	},
+	{
+		name: 'cluster: nobody looks what came before a fence',
+		file: 'src/cluster/publisher.ts',
+		from: 'if (message === undefined || !isFence(message)) throw new SentElsewhere()',
+		to: 'if (message === undefined) throw new SentElsewhere()',
+		tests: ['test/cluster/fences.test.ts'],
+	},
+	{
+		name: 'cluster: a fence passes for a message',
+		file: 'src/cluster/message.ts',
+		from: 'return data.length === 0',
+		to: 'return data.length < 0',
+		tests: ['test/cluster/fences.test.ts'],
+	},
+	{
+		name: 'cluster: what was forwarded is not asked for',
+		file: 'src/cluster/forward.ts',
+		from: 'const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING',
+		to: 'const cursor = this.#acknowledged ?? file.found ?? NOTHING',
+		tests: ['test/cluster/exactly-once.test.ts'],
+	},
+	{
+		name: 'cluster: somebody who waits is kept waiting',
+		file: 'src/cluster/forward.ts',
+		from: '\t\t\tthis.#hurry?.()\n',
+		to: '',
+		tests: ['test/cluster/forward.test.ts'],
+	},
+	{
+		name: 'cluster: a frame of another chain passes for one of this',
+		file: 'src/cluster/message.ts',
+		from: "const idChecksum = identityChecksum(Buffer.from(chainId, 'hex'), 0)\n\tconst frames",
+		to: 'const idChecksum = identityChecksum(Buffer.from(bytes.subarray(0, 0)), 0)\n\tconst frames',
+		tests: ['test/cluster/forward.test.ts'],
+	},
+	{
+		name: 'cluster: a file that somebody wrote into is pulled into',
+		file: 'src/cluster/pull-chain.ts',
+		from: 'if (isSame) return',
+		to: 'if (isSame || own !== undefined) return',
+		tests: ['test/cluster/pull.test.ts'],
+	},
+	{
+		name: 'cluster: what acknowledged records of a lost stream were is not told',
+		file: 'src/cluster/jetstream-appender.ts',
+		from: 'next !== undefined && last.seq < this.#committedSeq)',
+		to: 'next !== undefined && last.seq < 0)',
+		tests: ['test/cluster/jetstream-appender.test.ts'],
+	},
+	{
+		name: 'cluster: tls:// takes a server without TLS',
+		file: 'src/cluster/connection.ts',
+		from: '...(servers.some(isTls) ? { tls: resolved.tls ?? {} } : {}),',
+		to: '',
+		tests: [
+			'test/cluster/access.test.ts',
+			'test/cluster/open-stream.test.ts',
+			'test/process/cluster.test.ts',
+		],
+	},
 	{
 		name: 'servers: what was removed at the end of a read is no gap',
 		file: 'src/cluster/stream-chain.ts',

@@ -1,5 +1,19 @@
-/** What is taken away of the replay of statements and of their journal: see `first.mjs`. */
+/** What keeps a recording of statements true. */
 export default [
+	{
+		name: 'journal: a checksum that depends on the order of the rows',
+		file: 'src/journal/result-checksum.ts',
+		from: 'this.#sum[part]! + uint32At(digest, 4 * part) + carry',
+		to: 'this.#sum[part]! * 3 + uint32At(digest, 4 * part) + carry',
+		tests: ['test/journal/journal-pg.test.ts'],
+	},
+	{
+		name: 'journal: a chained transaction is taken for one with its successor',
+		file: 'src/journal/pg-session.ts',
+		from: 'status === IDLE || flight.isFollowedByAnother',
+		to: 'status === IDLE',
+		tests: ['test/journal/journal-pg.test.ts'],
+	},
 	{
 		name: 'sql: the rest of a transaction is sent after its beginning was lost',
 		file: 'src/journal/target-transaction.ts',

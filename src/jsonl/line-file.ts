@@ -1,0 +1,381 @@
+/**
+ * A file that this process and others append lines to, and that other programs rename, remove or truncate meanwhile.
+ *
+ * Invariants:
+ * - A line is one write to a file opened with `O_APPEND`: it never overwrites what another writer wrote.
+ * - Nothing is ever truncated. What a short write left is overwritten in place, or ended by a newline.
+ * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look finds is
+ *   written again (the file was removed) or counted as lost (it was truncated or overwritten), never neither.
+ */
+import { dirname } from 'node:path'
+import { MeshChainError, messageOf } from '../errors.ts'
+import {
+	closeQuietly,
+	type FileStat,
+	type FileSystem,
+	isSameFile,
+	O_APPEND,
+	O_CREAT,
+	O_NOFOLLOW,
+	O_NONBLOCK,
+	O_RDWR,
+	readFully,
+	syncDirectory,
+	systemCode,
+} from '../file-system.ts'
+import { show } from '../record.ts'
+import { LineSplitter } from './line-splitter.ts'
+
+const NEWLINE = 0x0a
+/** The first bytes of every chain. */
+const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xaa]), Buffer.from('mesh-chain')])
+/** Longest time and most bytes between two looks. */
+const LOOK_MS = 100
+const UNSEEN_BYTES_MAX = 1024 * 1024
+/** How much of what a look saw the next look compares, to know whether that is still there. */
+const SEEN_BYTES = 256
+const WINDOW_BYTES = 1024 * 1024
+
+/** Why lines are in no file: another program truncated the file or wrote into them, or no file could take them. */
+export type LineLoss = 'truncated' | 'overwritten' | 'close'
+
+/** What became of the file since it was opened. */
+export interface FileChanges {
+	/** Times the file had been renamed; its lines are still in it. */
+	readonly renamed: number
+	/** Times the file had been removed, or another one was renamed over it. */
+	readonly removed: number
+	/** Times the file had become shorter in place, or other content stood in it. */
+	readonly truncated: number
+}
+
+/** Whom a file tells what no caller asked for. */
+export interface LineFileListener {
+	lost(cause: LineLoss, lines: number): void
+	/** A look by timer failed, and is tried again. */
+	failing(error: unknown): void
+}
+
+export class LineFile {
+	readonly path: string
+	/** Whether the file ended within a line when it was first opened. */
+	readonly foundTorn: boolean
+	readonly changes = { renamed: 0, removed: 0, truncated: 0 }
+	/** Lines that were written again, because their file was removed. */
+	rewritten = 0
+	lost = 0
+	readonly #system: FileSystem
+	readonly #mode: number
+	readonly #listener: LineFileListener
+	#fd: number | undefined
+	/** Where the last look found the end of the file, and the bytes before it. */
+	#seenSize = 0
+	#seenEnd: Buffer = Buffer.alloc(0)
+	/** The file ends within a line, as far as is known. */
+	#endsTorn = false
+	/** The newline of the last line is not written yet. */
+	#owesNewline = false
+	/** Lines written since the last look. */
+	#unseen: Buffer[] = []
+	#unseenBytes = 0
+	/** Lines whose file was removed: they precede all others in the next file. */
+	#homeless: Buffer[] = []
+	#lookedMs = Number.NEGATIVE_INFINITY
+	/** It was told that a look by timer failed, and none has succeeded since. */
+	#isFailing = false
+	#timer: NodeJS.Timeout | undefined
+	/** The directory may not have the name of the file on disk yet. */
+	#isNameUnsynced = false
+	/** Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that. */
+	#syncing: Promise<unknown> = Promise.resolve()
+	/** Settles when the files that were renamed are on disk and closed. */
+	#left: Promise<unknown> = Promise.resolve()
+
+	/** @throws {MeshChainError} `FILE_UNREADABLE` */
+	constructor(system: FileSystem, path: string, mode: number, listener: LineFileListener) {
+		this.#system = system
+		this.path = path
+		this.#mode = mode
+		this.#listener = listener
+		this.#openFile()
+		this.foundTorn = this.#endsTorn
+	}
+
+	/**
+	 * Reads what the file held when it was opened.
+	 *
+	 * @throws {MeshChainError} `FILE_UNREADABLE`; the file is closed then.
+	 */
+	read<T>(reading: (fd: number, size: number) => T): T {
+		const fd = this.#openFile()
+		try {
+			return reading(fd, this.#seenSize)
+		} catch (error) {
+			closeQuietly(this.#system, fd)
+			throw unwritable(this.path, error)
+		}
+	}
+
+	/** Writes one line with one call. Throws when it is not in the file; then it can be tried again. */
+	append(text: string): void {
+		if (performance.now() - this.#lookedMs >= LOOK_MS || this.#unseenBytes >= UNSEEN_BYTES_MAX) this.look()
+		this.#write(Buffer.from(`${this.#endsTorn ? '\n' : ''}${text}\n`))
+	}
+
+	/**
+	 * Returns when every line written so far is in the file that the name leads to, or in a file that was renamed, or is counted as
+	 * lost. Throws when that cannot be known, or when the next file cannot be written; then it can be tried again.
+	 */
+	look(): void {
+		this.#lookedMs = Number.NEGATIVE_INFINITY
+		const fd = this.#fd
+		if (fd !== undefined) {
+			if (this.#owesNewline) this.#writeNewline(fd)
+			const stat = this.#system.fstatSync(fd)
+			if (this.#isNamed(fd, stat)) this.#confirm(fd, stat.size)
+			else this.#leave(fd)
+		}
+		this.#openFile()
+		while (this.#homeless[0] !== undefined) {
+			const line = this.#homeless[0]
+			this.#write(this.#endsTorn ? Buffer.concat([Buffer.of(NEWLINE), line]) : line)
+			this.#homeless.shift()
+			this.rewritten++
+		}
+		this.#lookedMs = performance.now()
+		this.#isFailing = false
+	}
+
+	/** Resolves when every line written before this call is on disk, except those counted as lost. */
+	async sync(): Promise<void> {
+		this.look()
+		const synced = this.#system.fdatasync(this.#openFile())
+		const left = this.#left
+		this.#syncing = Promise.allSettled([this.#syncing, synced])
+		const results = await Promise.allSettled([synced, left])
+		if (this.#left === left) this.#left = Promise.resolve()
+		for (const result of results) if (result.status === 'rejected') throw result.reason
+		if (!this.#isNameUnsynced) return
+		syncDirectory(this.#system, dirname(this.path))
+		this.#isNameUnsynced = false
+	}
+
+	/** Closes the file. Lines that no file could take are lost. */
+	async close(): Promise<void> {
+		clearTimeout(this.#timer)
+		if (this.#homeless.length > 0) this.#lose('close', this.#homeless.length)
+		this.#homeless = []
+		await Promise.allSettled([this.#syncing, this.#left])
+		if (this.#fd !== undefined) closeQuietly(this.#system, this.#fd)
+	}
+
+	readonly #onTimer = (): void => {
+		this.#timer = undefined
+		try {
+			this.look()
+		} catch (error) {
+			// Callers are told by what throws; nobody called this.
+			if (!this.#isFailing) this.#listener.failing(error)
+			this.#isFailing = true
+			this.#lookLater()
+		}
+	}
+
+	#lookLater(): void {
+		this.#timer ??= setTimeout(this.#onTimer, LOOK_MS).unref()
+	}
+
+	/** Opens the file for reading too: looks compare what is in it. */
+	#openFile(): number {
+		if (this.#fd !== undefined) return this.#fd
+		const system = this.#system
+		let fd: number | undefined
+		try {
+			fd = system.openSync(this.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, this.#mode)
+			const stat = system.fstatSync(fd)
+			if (!stat.isFile()) throw new Error('it is not a regular file: name another one')
+			if (readFully(system, fd, CHAIN_LEAD.length, 0).equals(CHAIN_LEAD))
+				throw new Error('it is a chain, not JSON Lines: name another file')
+			this.#see(fd, stat.size)
+			this.#isNameUnsynced ||= stat.size === 0
+		} catch (error) {
+			if (fd !== undefined) closeQuietly(system, fd)
+			throw unwritable(this.path, error)
+		}
+		this.#fd = fd
+		return fd
+	}
+
+	#write(bytes: Buffer): void {
+		const fd = this.#openFile()
+		const count = this.#system.writeSync(fd, bytes, 0, bytes.length, null)
+		if (count === 0) throw shortWrite(count, bytes.length)
+		const isWhole = count === bytes.length
+		// All but its newline: readers take it for a line, so it must not be written again.
+		this.#owesNewline = count === bytes.length - 1
+		if (!isWhole && !this.#owesNewline) {
+			// A second call for the rest could come after a line of another writer.
+			this.#blankOut(fd, bytes.subarray(0, count))
+			throw shortWrite(count, bytes.length)
+		}
+		this.#endsTorn = !isWhole
+		this.#unseen.push(bytes)
+		this.#unseenBytes += count
+		this.#lookLater()
+	}
+
+	#writeNewline(fd: number): void {
+		if (this.#system.writeSync(fd, Buffer.of(NEWLINE), 0, 1, null) < 1) throw shortWrite(0, 1)
+		this.#owesNewline = false
+		this.#endsTorn = false
+		this.#unseenBytes++
+	}
+
+	/** Makes a blank line of a part of one at the end of the file. It stays where a line of another writer follows it already. */
+	#blankOut(fd: number, part: Buffer): void {
+		const system = this.#system
+		this.#endsTorn = true
+		let inPlace: number | undefined
+		try {
+			// With O_APPEND, Linux ignores the position of a write.
+			inPlace = system.openSync(this.path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+			const stat = system.fstatSync(inPlace)
+			const start = stat.size - part.length
+			if (start < 0 || !isSameFile(stat, system.fstatSync(fd))) return
+			if (!readFully(system, inPlace, part.length, start).equals(part)) return
+			const blank = Buffer.alloc(part.length, ' ')
+			blank[part.length - 1] = NEWLINE
+			this.#endsTorn = system.writeSync(inPlace, blank, 0, blank.length, start) < blank.length
+		} catch {
+			// The next line begins with a newline.
+		} finally {
+			if (inPlace !== undefined) closeQuietly(system, inPlace)
+		}
+	}
+
+	/** Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name. */
+	#isNamed(fd: number, ours: FileStat): boolean {
+		try {
+			return isSameFile(this.#system.statSync(this.path), ours)
+		} catch (error) {
+			const isGone = ['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')
+			return !isGone && this.#system.fstatSync(fd).nlink > 0
+		}
+	}
+
+	/** Leaves a file that the name does not lead to any more. */
+	#leave(fd: number): void {
+		const { nlink, size } = this.#system.fstatSync(fd)
+		const isKept = nlink > 0
+		if (isKept) {
+			this.#confirm(fd, size)
+			this.changes.renamed++
+		} else {
+			this.#homeless.push(...this.#unseen)
+			this.#forgetUnseen()
+			this.changes.removed++
+		}
+		this.#fd = undefined
+		const left = this.#syncing
+			.then(() => (isKept ? this.#system.fdatasync(fd) : undefined))
+			.finally(() => closeQuietly(this.#system, fd))
+		this.#left = Promise.all([this.#left, left])
+		this.#left.catch(() => {})
+	}
+
+	/** Looks for the unseen lines in the file, and counts those that are not in it. */
+	#confirm(fd: number, size: number): void {
+		if (size === this.#seenSize && this.#unseen.length === 0) return
+		const isOnlyOurs = this.#isOnlyOurs(fd, size)
+		const isSeenThere = isOnlyOurs || (size >= this.#seenSize && this.#isSeenEndThere(fd))
+		const isCut = !isSeenThere || size < this.#seenSize + this.#unseenBytes
+		const missing = isOnlyOurs ? 0 : this.#missing(fd, isSeenThere ? this.#seenSize : 0)
+		this.#see(fd, size)
+		this.#forgetUnseen()
+		if (isCut) this.changes.truncated++
+		if (missing > 0) this.#lose(isCut ? 'truncated' : 'overwritten', missing)
+	}
+
+	/** Whether the unseen lines, and nothing else, follow what the last look saw. Cheap: the common case. */
+	#isOnlyOurs(fd: number, size: number): boolean {
+		if (size !== this.#seenSize + this.#unseenBytes) return false
+		const found = readFully(this.#system, fd, this.#unseenBytes, this.#seenSize)
+		return found.equals(Buffer.concat(this.#unseen, this.#unseenBytes))
+	}
+
+	#isSeenEndThere(fd: number): boolean {
+		const { length } = this.#seenEnd
+		return readFully(this.#system, fd, length, this.#seenSize - length).equals(this.#seenEnd)
+	}
+
+	/** How many of the unseen lines are not in the file from `position` on. Memory holds one window of the file. */
+	#missing(fd: number, position: number): number {
+		const wanted = new Map<string, number>()
+		const longest = Math.max(...this.#unseen.map(({ length }) => length), 8)
+		let missing = 0
+		for (const line of wholeLines(this.#unseen, longest)) {
+			wanted.set(line, (wanted.get(line) ?? 0) + 1)
+			missing++
+		}
+		const isWithinLine = position > 0 && this.#seenEnd.at(-1) !== NEWLINE
+		let isFirst = true
+		for (const line of wholeLines(windows(this.#system, fd, position), longest)) {
+			const count = isFirst && isWithinLine ? 0 : (wanted.get(line) ?? 0)
+			isFirst = false
+			if (count === 0) continue
+			wanted.set(line, count - 1)
+			if (--missing === 0) break
+		}
+		return missing
+	}
+
+	#see(fd: number, size: number): void {
+		const length = Math.min(size, SEEN_BYTES)
+		this.#seenEnd = readFully(this.#system, fd, length, size - length)
+		this.#seenSize = size
+		this.#endsTorn = size > 0 && this.#seenEnd.at(-1) !== NEWLINE
+	}
+
+	#forgetUnseen(): void {
+		this.#unseen = []
+		this.#unseenBytes = 0
+	}
+
+	#lose(cause: LineLoss, lines: number): void {
+		this.lost += lines
+		this.#listener.lost(cause, lines)
+	}
+}
+
+/** The lines that have an end, as text that is the same for the same bytes only; longer ones do not matter. */
+function* wholeLines(pieces: Iterable<Buffer>, bytesMax: number): Generator<string> {
+	const splitter = new LineSplitter(bytesMax)
+	for (const piece of pieces) {
+		for (const { bytes, part, end } of splitter.push(piece)) {
+			if (bytes.length > 0 && part === 0 && end !== '') yield bytes.toString('latin1')
+		}
+	}
+}
+
+function* windows(system: FileSystem, fd: number, position: number): Generator<Buffer> {
+	for (let at = position; ; ) {
+		const bytes = readFully(system, fd, WINDOW_BYTES, at)
+		if (bytes.length === 0) return
+		yield bytes
+		at += bytes.length
+	}
+}
+
+function shortWrite(count: number, wanted: number): Error {
+	const text = `${count} of ${wanted} bytes were written: the disk is full, or a limit is reached`
+	return Object.assign(new Error(text), { code: 'ENOSPC' })
+}
+
+function unwritable(path: string, error: unknown): MeshChainError {
+	const advice =
+		systemCode(error) === 'ELOOP' ? 'it is a symbolic link: name the file itself' : messageOf(error)
+	return new MeshChainError('FILE_UNREADABLE', `cannot open ${show(path)} for writing: ${advice}`, {
+		path,
+		cause: error,
+	})
+}

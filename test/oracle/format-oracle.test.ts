@@ -1,0 +1,218 @@
+/**
+ * RELIABILITY, row 14: the oracle of this folder was written by somebody who had docs/FORMAT.md and nothing else. It and mesh-chain find the
+ * same records, gaps and answers in whatever files there are: golden ones, those of real writers, closed, killed or without power, and files that
+ * were changed or made on purpose. A difference is a fault of one of them, or of FORMAT.md.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { compare } from '../support/compare-with-oracle.ts'
+import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
+import { forgeChain as forgeRows } from '../support/forge.ts'
+import { RandomAttacker } from '../support/random-attacker.ts'
+import { CLOSED, Forge, forgeChain, mutate, type NamedFile, readChain, sha256 } from './format-oracle.mjs'
+import { crashes, goldenChains, madeChains, type NamedChain, writtenChains } from './written-chains.ts'
+
+beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+
+const headsOf = (files: readonly NamedFile[]) => readChain(files).heads.map(({ text }) => text)
+
+/** How often which answer was given, over all heads. */
+class Answers {
+	readonly counts: Record<string, number> = {}
+
+	add(answers: readonly string[]): void {
+		for (const each of answers) {
+			const name = each.replace(/, \d+$/, '')
+			this.counts[name] = (this.counts[name] ?? 0) + 1
+		}
+	}
+}
+
+test('the oracle imports nothing of mesh-chain', () => {
+	const source = readFileSync(join(import.meta.dirname, 'format-oracle.mjs'), 'utf8')
+	const imports = [...source.matchAll(/\bfrom\s+'([^']+)'|\b(?:import|require)\s*\(\s*([^)]*)\)/g)]
+	const names = imports.map(([, name, computed]) => name ?? computed)
+	expect(names.length).toBeGreaterThan(0)
+	expect(names.filter((name) => !name?.startsWith('node:'))).toEqual([])
+})
+
+test('the golden files, with every head that they ever had, before and after the next boot', async () => {
+	const chains = goldenChains()
+	expect(chains.length).toBeGreaterThan(10)
+	for (const { name, files } of chains) {
+		const heads = headsOf(files)
+		for (const boot of [1, 2]) await compare(`${name}, boot ${boot}`, files, heads, boot)
+	}
+})
+
+test(`chains of real writers with every head, and files that were made on purpose (seed ${SEED})`, async () => {
+	const random = randomFrom(SEED)
+	for (const { name, files } of await writtenChains(random)) {
+		const [answer] = await compare(`${name}, seed ${SEED}`, files, headsOf(files))
+		expect([name, answer?.startsWith('ok')]).toEqual([name, true])
+	}
+	for (const { name, files } of await madeChains(random)) {
+		await compare(`${name}, seed ${SEED}`, files, headsOf(files))
+	}
+})
+
+test(`what kills and power losses leave, and what the next writer makes of it (seed ${SEED})`, async () => {
+	const counts = new Answers()
+	const found = await crashes(randomFrom(SEED), 30)
+	for (const { name, files, boot } of found) {
+		const heads = headsOf(files).slice(-2)
+		counts.add(await compare(`${name}, seed ${SEED}`, files, heads, boot))
+	}
+	tellCounts(14, `crashed chains, compared with the oracle (seed ${SEED})`, {
+		chains: found.length,
+		...counts.counts,
+	})
+})
+
+describe('files in which mesh-chain and the oracle once found different things', () => {
+	const line = (message: string) => ({ tsMs: 1_700_000_000_000, level: 2, message })
+	const forged = () => {
+		const forge = new Forge()
+		forge.frame([line('first'), line('second')])
+		forge.frame([line('third')])
+		return forge
+	}
+
+	test('the flags of a frame say that it has no level at all: its record is not left out without a word', async () => {
+		const forge = forged()
+		forge.frame([line('fourth')], { flags: 64 })
+		forge.anchor(CLOSED)
+		expect(await compare('no level', forge.files())).toEqual(['not ok, 0'])
+	})
+
+	test('a file begins with a seq that the file before has', async () => {
+		const forge = forged()
+		forge.seal({ header: { firstSeq: 2 }, anchor: { nextSeq: 2 } })
+		forge.file.nextSeq = 2
+		forge.frame([line('second again')])
+		forge.anchor(CLOSED)
+		expect(await compare('a seq again', forge.files())).toEqual(['not ok, 0'])
+	})
+
+	test('a file counts up to the middle of a frame', async () => {
+		const forge = forged()
+		const { link, linkedTo } = forge.file
+		const previousEnd = forge.frame([line('fourth')]) + 20
+		const previousLink = sha256(link, forge.file.bytes().subarray(linkedTo, previousEnd))
+		forge.seal({ unsealed: true, header: { previousEnd, previousLink } })
+		forge.anchor(CLOSED)
+		expect(await compare('half a frame', forge.files())).toEqual(['not ok, 0'])
+	})
+
+	test('what looks like a torn tail stands where the watermark vouches for an anchor', async () => {
+		const forge = forged()
+		forge.watermark({ offset: forge.file.length + 263 })
+		forge.file.raw(Buffer.from('97ce000fffffce0000000000000000dd00ffffff', 'hex'))
+		forge.file.raw(Buffer.alloc(300))
+		expect(await compare('a torn anchor', forge.files())).toEqual(['not ok, 0'])
+	})
+
+	test('a power loss explains what is missing at its place, and nothing behind it', async () => {
+		const forge = forged()
+		forge.watermark({ offset: forge.file.length, bootId: Buffer.alloc(16, 9) })
+		forge.file.raw(Buffer.alloc(30))
+		forge.frame([line('fourth')])
+		forge.frame([line('tenth')], { baseSeq: 10 })
+		const files = forge.files()
+		expect(await compare('two places', files, [], 2)).toEqual(['not ok, 0'])
+		expect(readChain(files, { bootId: '1' }).records.filter(({ isMade }) => isMade)).toMatchObject([
+			{ data: { fromSeq: 5, toSeq: 9, cause: 'damaged' } },
+		])
+	})
+
+	test('a key counts as a value of its data, whether or not it was met before', async () => {
+		// Fewer maps than the bound, and more with their keys.
+		const maps = Buffer.alloc(140_000 * 4)
+		for (let at = 0; at < maps.length; at += 4) maps.set([0x81, 0xa1, 0x6b, 0xc0], at)
+		const array = Buffer.from('dd00000000', 'hex')
+		array.writeUInt32BE(140_000, 1)
+		const row = Buffer.concat([Buffer.from('980002c0c0c0c0c0', 'hex'), array, maps])
+		const files = [{ name: 'node.chain', bytes: forgeRows(row) }]
+		for (let reads = 0; reads < 2; reads++) expect(await compare('keys', files)).toEqual(['not ok, 0'])
+	})
+})
+
+const FILES = sizeOf('ORACLE_FILES')
+
+test(`${FILES} changed and forged files (seed ${SEED})`, async () => {
+	const counts = new Answers()
+	const random = randomFrom(SEED)
+	const bases = [...goldenChains(), ...(await writtenChains(random)), ...(await madeChains(random))]
+	let index = 0
+	for (; index < FILES; index++) {
+		const { name, files, heads, boot } = await changedChain(bases, SEED + index)
+		counts.add(await compare(`${name} (MESH_CHAIN_SEED=${SEED}, file ${index})`, files, heads, boot))
+	}
+	for (const answer of ['ok', 'ok, records lost', 'cannot be checked', 'not ok', 'refused']) {
+		if (FILES >= 500) expect([answer, counts.counts[answer] ?? 0]).not.toEqual([answer, 0])
+	}
+	tellCounts(14, `changed and forged files, compared with the oracle (seed ${SEED})`, {
+		files: index,
+		...counts.counts,
+		'told apart': 0,
+	})
+}, 7_200_000)
+
+interface ChangedChain extends NamedChain {
+	/** Kept elsewhere before anything was changed. */
+	readonly heads: readonly string[]
+	readonly boot: number
+}
+
+/** A chain that somebody, or a disk, has changed once or several times. */
+async function changedChain(bases: readonly NamedChain[], seed: number): Promise<ChangedChain> {
+	const random = randomFrom(seed)
+	const below = (bound: number) => Math.floor(random() * bound)
+	const base =
+		below(2) === 0 ? bases[below(bases.length)]! : { name: 'forged', files: forgeChain(random).files() }
+	const all = headsOf(base.files)
+	const heads = all.length === 0 ? [] : [all[below(all.length)]!, all.at(-1)!]
+	const said = [base.name]
+	let { files } = base
+	for (let steps = below(4); steps > 0; steps--) {
+		const deed = below(10)
+		if (deed < 6) {
+			const mutation = mutate(files, random)
+			files = mutation.files
+			said.push(mutation.what)
+		} else if (deed < 8) {
+			const folder = new Map(files.map(({ name, bytes }) => [name, Buffer.from(bytes)]))
+			const attacked = await new RandomAttacker(below(2 ** 31)).attack(folder, folder)
+			files = [...attacked].map(([name, bytes]) => ({ name, bytes }))
+			said.push('attacked')
+		} else {
+			const at = below(files.length)
+			files = files.map((each, index) =>
+				index === at ? { ...each, bytes: scrambled(each.bytes, below) } : each,
+			)
+			said.push(`scrambled ${files[at]?.name}`)
+		}
+	}
+	return { name: said.join('; '), files, heads, boot: 1 + below(2) }
+}
+
+/** Bytes that were cut out, moved, doubled, or put in. */
+function scrambled(bytes: Uint8Array, below: (bound: number) => number): Buffer {
+	const whole = Buffer.from(bytes)
+	const at = below(whole.length + 1)
+	const length = below(400)
+	const [head, rest] = [whole.subarray(0, at), whole.subarray(at)]
+	const piece = whole.subarray(below(whole.length + 1)).subarray(0, length)
+	const random = Buffer.from(Array.from({ length }, () => below(256)))
+	const results = [
+		[head, rest.subarray(length)],
+		[head, piece, rest],
+		[head, random, rest],
+		[head, piece, rest.subarray(piece.length)],
+		[head, Buffer.alloc(length)],
+		[random],
+		[],
+	]
+	return Buffer.concat(results[below(results.length)]!)
+}

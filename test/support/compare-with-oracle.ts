@@ -1,0 +1,129 @@
+/** What the project and the oracle say of the same files: they were written apart, and have to agree. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { openChain } from '../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../src/chain/verify/verify.ts'
+import { MeshChainError } from '../../src/errors.ts'
+import { type GapData, isGap, type LogRecord, levelIndex } from '../../src/record.ts'
+import { type NamedFile, type OracleRecord, readChain, recordKey, verify } from '../oracle/format-oracle.mjs'
+import { MemoryFileSystem } from './memory-file-system.ts'
+import { collect } from './records.ts'
+
+const FOLDER = '/chains'
+const PATH = `${FOLDER}/node.chain`
+
+/** Why the project refuses the files; none of them is a chain that can be read. */
+const REFUSED = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY', 'NOT_A_CHAIN', 'HEADER_DAMAGED', 'NEWER_VERSION']
+
+/** What one of the two says of the files: the records with their gaps, and an answer without a head and for each head. */
+interface Said {
+	readonly records: readonly string[]
+	readonly answers: readonly string[]
+}
+
+/** The files of a folder in memory. */
+export function filesIn(fs: MemoryFileSystem, folder = FOLDER): NamedFile[] {
+	const paths = fs.paths.filter((path) => path.startsWith(`${folder}/`))
+	return paths.map((path) => ({ name: path.slice(folder.length + 1), bytes: fs.get(path) }))
+}
+
+/** The files of a folder on disk. */
+export function filesAt(folder: string): NamedFile[] {
+	return readdirSync(folder).map((name) => ({ name, bytes: readFileSync(join(folder, name)) }))
+}
+
+function diskWith(files: readonly NamedFile[], boot = 1): MemoryFileSystem {
+	const fs = new MemoryFileSystem(boot)
+	for (const { name, bytes } of files) fs.put(`${FOLDER}/${name}`, bytes)
+	return fs
+}
+
+/**
+ * Compares the records, the gaps and the answers of both; fails with `what` where they differ.
+ *
+ * @param heads kept elsewhere, each of which both have to judge.
+ * @param boot of the machine that reads.
+ * @returns the answer without a head, and one for each head; `refused` where there is no chain to read.
+ */
+export async function compare(
+	what: string,
+	files: readonly NamedFile[],
+	heads: readonly string[] = [],
+	boot = 1,
+): Promise<readonly string[]> {
+	const ours = await saidByProject(files, heads, boot)
+	const { unreadableFrom, ...theirs } = saidByOracle(files, heads, boot)
+	// How many records stood in damage at the end is a guess, which is not compared.
+	const last = ours.records.at(-1) ?? ''
+	const isGuess = unreadableFrom !== null && last.startsWith(`gap ${unreadableFrom} to `)
+	const records = isGuess ? ours.records.slice(0, -1) : ours.records
+	const isCompared = (line: string) => !ours.repeatsSeqs || !line.startsWith('gap ')
+	const { answers } = ours
+	expect({ what, answers, records: records.filter(isCompared) }).toEqual({
+		what,
+		answers: theirs.answers,
+		records: theirs.records.filter(isCompared),
+	})
+	return answers
+}
+
+interface ProjectSaid extends Said {
+	/** A file begins with seqs that the one before has: which of their gaps are given is not specified, and not compared. */
+	readonly repeatsSeqs: boolean
+}
+
+async function saidByProject(
+	files: readonly NamedFile[],
+	heads: readonly string[],
+	boot: number,
+): Promise<ProjectSaid> {
+	const fs = diskWith(files, boot)
+	const records: string[] = []
+	const answers: string[] = []
+	let repeatsSeqs = false
+	try {
+		const chain = await openChain(PATH, { fs })
+		for (const record of await collect(chain.records())) records.push(shownRecord(record))
+		await chain.close()
+		for (const head of [undefined, ...heads]) {
+			const report = await verifyChain(PATH, head === undefined ? { fs } : { fs, head })
+			const { answer, recordsLost, findings } = report
+			repeatsSeqs ||= findings.some(({ kind, offset }) => kind === 'wrongSeq' && offset === 0)
+			answers.push(`${answer}, ${recordsLost}`)
+		}
+	} catch (error) {
+		if (!(error instanceof MeshChainError) || !REFUSED.includes(error.code)) throw error
+		return { records: [], answers: ['refused'], repeatsSeqs }
+	}
+	return { records, answers, repeatsSeqs }
+}
+
+interface OracleSaid extends Said {
+	readonly unreadableFrom: number | null
+}
+
+function saidByOracle(files: readonly NamedFile[], heads: readonly string[], boot: number): OracleSaid {
+	const options = { bootId: new MemoryFileSystem(boot).readFileSync('/boot_id').toString() }
+	const { refused, records, unreadableFrom } = readChain(files, options)
+	if (refused !== '') return { records: [], answers: ['refused'], unreadableFrom }
+	const answers = [undefined, ...heads].map((head) => {
+		const { answer, lost } = verify(files, head === undefined ? options : { ...options, head })
+		return `${answer}, ${lost}`
+	})
+	return { records: records.map(shown), answers, unreadableFrom }
+}
+
+function shown(record: OracleRecord): string {
+	const { kind, origin, data } = record
+	return kind === '$gap' && origin === null ? shownGap(data as GapData) : recordKey(record)
+}
+
+function shownRecord(record: LogRecord): string {
+	if (isGap(record)) return shownGap(record.data as GapData)
+	return recordKey({ ...record, level: levelIndex(record.level), origin: record.origin ?? null })
+}
+
+function shownGap({ fromSeq, toSeq, cause }: GapData): string {
+	return `gap ${fromSeq} to ${toSeq}: ${cause}`
+}

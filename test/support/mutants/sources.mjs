@@ -1,0 +1,59 @@
+/** What accounts for each sample. */
+export default [
+	{
+		name: 'sources: one that floods may take the whole queue',
+		file: 'src/sources/sample-queue.ts',
+		from: 'share.count < SHARE_FACTOR * (this.capacity - this.#count)',
+		to: 'this.#count < this.capacity',
+		tests: ['test/sources'],
+	},
+	{
+		name: 'sources: a sample that gives way is not counted',
+		file: 'src/sources/managed-source.ts',
+		from: '\t\t\tthis.counts.dropped.overflow++\n\t\t\t// One',
+		to: '\t\t\t// One',
+		tests: ['test/sources'],
+	},
+	{
+		name: 'sources: a failing appender gets samples all the same',
+		file: 'src/sources/sample-writer.ts',
+		from: 'if (appender.failing) return 0',
+		to: 'if (appender.failing && this.#queue.count < 0) return 0',
+		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
+	},
+	{
+		name: 'sources: a clock years ahead shuts out what comes when it was set right',
+		file: 'src/sources/sample-checks.ts',
+		from: 'lastMs > nowMs && tsMs <= nowMs',
+		to: 'lastMs < 0',
+		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
+	},
+	{
+		name: 'sources: an idle one ages out of the registry',
+		file: 'src/sources/registry.ts',
+		from: 'if (seq > oldest) break',
+		to: 'if (seq > oldest || oldest > 0) break',
+		tests: ['test/sources/registry.test.ts'],
+	},
+	{
+		name: 'sources: damage to a newest record hides the older ones',
+		file: 'src/sources/registry.ts',
+		from: 'contents.missing === 0 || fromSeq === 1',
+		to: 'contents.missing >= 0 || fromSeq === 1',
+		tests: ['test/sources/registry.test.ts'],
+	},
+	{
+		name: 'sources: a process that exits leaves its queue behind',
+		file: 'src/sources/source-manager.ts',
+		from: '\t\tthis.#writer.drain()\n',
+		to: '',
+		tests: ['test/process/sources-exit.test.ts'],
+	},
+	{
+		name: 'sources: policies by their order alone',
+		file: 'src/sources/policies.ts',
+		from: 'this.#exact.get(name) ??',
+		to: 'undefined ??',
+		tests: ['test/sources', 'test/behaviours/channel-manager.test.ts'],
+	},
+]
