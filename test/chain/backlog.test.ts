@@ -54,6 +54,54 @@ test('every record is there once, in files within their bounds, whatever the siz
 	await fc.assert(property, { numRuns: 40 })
 }, 120_000)
 
+test('while a sync is in flight, nothing asks for another one of that file, and its failure is heard', async () => {
+	const disk = new MemoryFileSystem()
+	const inFlight = new Set<number>()
+	const twice: number[] = []
+	let hangs = true
+	let fail: (() => void) | undefined
+	const fs = new Proxy(disk, {
+		get(target, name) {
+			if (name === 'fdatasync' && hangs) {
+				return (fd: number) => {
+					inFlight.add(fd)
+					return new Promise<void>((_resolve, reject) => {
+						fail = () => {
+							inFlight.delete(fd)
+							reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+						}
+					})
+				}
+			}
+			const value: unknown = Reflect.get(target, name, target)
+			if (typeof value !== 'function') return value
+			return (...args: unknown[]) => {
+				if (name === 'fdatasyncSync' && inFlight.has(args[0] as number)) twice.push(args[0] as number)
+				return Reflect.apply(value, target, args) as unknown
+			}
+		},
+	})
+	const appender = new FileChainAppender(PATH, { fs, rotateBytes: 8192 })
+	const append = (many: number) => {
+		for (let left = many; left > 0; left--) {
+			appender.append(record(appender.nextSeq, { message: 'x'.repeat(100) }))
+		}
+	}
+	append(1)
+	const synced = appender.sync()
+	await expect.poll(() => inFlight.size, { timeout: 20_000 }).toBe(1)
+	append(1_000)
+	appender.flush()
+	expect(twice).toEqual([])
+	fail!()
+	await expect(synced).rejects.toMatchObject({ code: 'SYNC_FAILED' })
+	hangs = false
+	await appender.close()
+	expect(
+		(await verifyChain(PATH, { fs: disk })).findings.filter(({ severity }) => severity === 'damage'),
+	).toEqual([])
+})
+
 test('by records too, as far as frames allow', async () => {
 	const { fs, appender } = filled({ rotateRecords: 300 }, 5_000, 10)
 	fs.capacity = Number.POSITIVE_INFINITY

@@ -1,5 +1,5 @@
 /** Following a chain that is being written, from within one process. Several processes: test/process/tail.test.ts. */
-import { renameSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Chain, TailQuery } from '../../src/chain/chain.ts'
@@ -209,6 +209,36 @@ test('a file that is removed or replaced is read to its end, and then said to be
 		expect(await take(tail, 2)).toEqual([4, 5])
 		await expect(tail.next()).rejects.toMatchObject({ code: 'CHAIN_REPLACED', path })
 	}
+})
+
+test('a file that is cut back where the lock cannot be read may be a writer that writes the same again', async () => {
+	const path = chainPath()
+	const appender = openAppender(path)
+	append(appender, 5)
+	append(appender, 5)
+	const whole = readFileSync(path)
+	let looks = 0
+	const fs: typeof nodeFileSystem = {
+		...nodeFileSystem,
+		openSync(name, flags, mode) {
+			if (name === `${path}.lock`) throw Object.assign(new Error('EACCES: open'), { code: 'EACCES' })
+			return nodeFileSystem.openSync(name, flags, mode)
+		},
+		async fstat(fd) {
+			const stat = await nodeFileSystem.fstat(fd)
+			if (stat.size === whole.length - 50) looks++
+			return stat
+		},
+	}
+	const tail = follow(await openReader(path, { fs }))
+	expect(await take(tail, 10)).toEqual(range(1, 10))
+	const next = take(tail, 1)
+	next.catch(() => {})
+	truncateSync(path, whole.length - 50)
+	await expect.poll(() => looks, { timeout: 20_000 }).toBeGreaterThan(1)
+	writeFileSync(path, whole)
+	append(appender, 1)
+	expect(await next).toEqual([11])
 })
 
 test('a file that is cut under it is said to be', async () => {

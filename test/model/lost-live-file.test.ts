@@ -111,6 +111,38 @@ test('a live file that is cut in place, at any moment and to any size, is left, 
 	tellCounts(6, 'a live file cut in place', { cuts: rounds, 'counted as lost': lost, 'lost in silence': 0 })
 }, 600_000)
 
+test('records that were cut off before any sync are told to whoever syncs next, once', async () => {
+	let told = 0
+	for (const records of [1, 100, 1_000, 5_000]) {
+		for (const share of [0, 0.3, 0.9]) {
+			const fs = new MemoryFileSystem()
+			const appender = new FileChainAppender(PATH, { fs })
+			for (let seq = 1; seq <= records; seq++) {
+				appender.append(record(seq, { message: messageOf(seq) }))
+				if (seq % 50 === 0) appender.flush()
+			}
+			appender.flush()
+			cut(fs, Math.floor(share * fs.get(PATH).length), 0, false)
+			const outcome = await appender.sync().then(
+				() => undefined,
+				(error) => error,
+			)
+			const { damagedLost } = appender.stats()
+			if (damagedLost > 0) told++
+			if (damagedLost === 0) expect(outcome).toBeUndefined()
+			else
+				expect(outcome).toMatchObject({
+					code: 'SYNC_FAILED',
+					message: expect.stringContaining(`${damagedLost} records`),
+				})
+			await appender.sync()
+			await appender.close()
+			expect(await expectWhole(fs, records, 0)).toBe(damagedLost)
+		}
+	}
+	expect(told).toBeGreaterThan(0)
+})
+
 test('a chain that was cut when no writer had it open does not keep the service from starting: a coded recovery, counted', async () => {
 	for (const to of [0, 1, 50, HEADER_BYTES, 200, 364, 365, 500, 900]) {
 		for (const then of ['nothing', 'zeros', 'text'] as const) {

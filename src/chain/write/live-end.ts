@@ -201,7 +201,7 @@ export class LiveEnd {
 		this.#backlog = undefined
 	}
 
-	/** Takes out of the live file what is not written. */
+	/** Takes out of the live file what is not written. So nothing is parked while a sync is in flight: what it covers was written before. */
 	#park(): void {
 		// The kernel tells a failure only once: whoever waits for it already must hear it.
 		const unwritten = this.#file.isSyncing ? undefined : this.#file.part()
@@ -212,7 +212,7 @@ export class LiveEnd {
 
 	/** Goes on in a new file; in the one that is there, for a while, where that fails for another reason than a full disk. */
 	#isReplaced(): boolean {
-		if (this.#file.isSyncing || performance.now() < this.#rotateNotBefore) return false
+		if (performance.now() < this.#rotateNotBefore) return false
 		try {
 			this.rotate()
 			return true

@@ -112,4 +112,18 @@ export default [
 		to: 'if (!found.isHeld) closeQuietly(system, found.fd)\n\t\treturn false',
 		tests: ['test/model/contenders.test.ts'],
 	},
+	{
+		name: 'a tail takes a lock that it may not read for no writer',
+		file: 'src/chain/read/tail.ts',
+		from: 'size >= HEADER_BYTES && mayBeHeld(system, chainPath)',
+		to: 'size >= HEADER_BYTES && readHolder(system, chainPath) !== undefined',
+		also: [
+			{
+				file: 'src/chain/read/tail.ts',
+				from: 'import { mayBeHeld }',
+				to: 'import { mayBeHeld, readHolder }',
+			},
+		],
+		tests: ['test/chain/tail.test.ts'],
+	},
 ]
