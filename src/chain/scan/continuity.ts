@@ -111,7 +111,6 @@ export class Continuity {
 }
 
 /**
-/**
  * The seq that comes next behind an unreadable end, which is no unsynced one: what may have been committed there is lost, so that it is
  * at least one more. Writers, readers and repairs ask here, so that all of them skip the same seqs.
  */
