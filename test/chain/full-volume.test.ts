@@ -1,13 +1,10 @@
 /** A volume of the size that the docs name, which others fill and free at random: bounds hold, and the chain goes on by itself. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { isGap } from '../../src/record.ts'
+import { expectLossesCounted } from '../support/counted-losses.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { collect } from '../support/records.ts'
 
 const PATH = '/disk/node.chain'
 const RETAIN_BYTES = 256 * 1024
@@ -44,24 +41,7 @@ test('100 fillings and freeings of a volume of the documented size: every loss i
 		expect(fs.usedBytes).toBeLessThan(VOLUME_BYTES)
 		const { lost } = loop.stats().appender
 		await loop.close()
-		expect((await verifyChain(PATH, { fs })).ok).toBe(true)
-		const chain = await openChain(PATH, { fs })
-		const found = await collect(chain.records())
-		await chain.close()
-		const absent = new Map<string, number>()
-		let next = 1
-		for (const each of found) {
-			const { fromSeq, count, cause } = isGap(each) ? each.data! : { fromSeq: each.seq, count: 0, cause: '' }
-			expect(fromSeq).toBe(next)
-			absent.set(cause, (absent.get(cause) ?? 0) + count)
-			next = each.seq + 1
-		}
-		expect(next).toBe(loop.stats().lastSeq + 1)
-		const { retained = 0, damaged = 0, ...others } = Object.fromEntries(absent)
-		expect(damaged).toBe(0)
-		const told = Object.values(others).reduce((sum, count) => sum + count, 0)
-		expect(told).toBeLessThanOrEqual(lost.evicted + lost.overflow + lost.appendFailed)
-		expect(found.filter((each) => !isGap(each)).length + retained + told).toBe(loop.stats().lastSeq)
+		await expectLossesCounted(PATH, loop.stats().lastSeq, lost, { fs })
 	})
 	await fc.assert(property, { numRuns: 5 })
 }, 240_000)

@@ -150,9 +150,9 @@ export class FileChainAppender implements LogChainAppender {
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
-		if (!this.#writer.hasRoom) this.#tryWrite()
-		this.#writer.push(record)
-		this.#afterPush(levelIndex(record.level) >= this.#options.writeThroughIndex)
+		if (!this.#writer.hasRoom) this.#makeRoom(record.seq)
+		const isFrameFinished = this.#writer.push(record)
+		this.#afterPush(levelIndex(record.level) >= this.#options.writeThroughIndex, isFrameFinished)
 	}
 
 	/**
@@ -162,10 +162,15 @@ export class FileChainAppender implements LogChainAppender {
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
-		this.#refuseWhenClosed(records[0]?.seq ?? 0)
-		if (!this.#writer.hasRoom) this.#tryWrite()
+		const seq = records[0]?.seq ?? 0
+		this.#refuseWhenClosed(seq)
+		if (!this.#writer.hasRoom) this.#makeRoom(seq)
 		this.#writer.pushBatch(records)
-		this.#afterPush(records.some((record) => levelIndex(record.level) >= this.#options.writeThroughIndex))
+		const { writeThroughIndex } = this.#options
+		this.#afterPush(
+			records.some((record) => levelIndex(record.level) >= writeThroughIndex),
+			true,
+		)
 	}
 
 	/**
@@ -228,14 +233,22 @@ export class FileChainAppender implements LogChainAppender {
 		})
 	}
 
-	#afterPush(writeThrough: boolean): void {
+	#makeRoom(seq: number): void {
+		this.#tryWrite()
+		this.#writer.checkRoom(seq)
+	}
+
+	#afterPush(writeThrough: boolean, isFrameFinished: boolean): void {
 		if (isExiting()) this.#lastWords()
-		else if (writeThrough) this.#tryWrite()
-		else if (this.#failure === undefined && this.#writer.pendingBytes >= WRITE_BYTES_TARGET) this.#tryWrite()
+		else if (writeThrough || (isFrameFinished && this.#isWriteDue)) this.#tryWrite()
 		else if (!this.#turnScheduled) {
 			this.#turnScheduled = true
 			setImmediate(this.#onTurnEnd)
 		}
+	}
+
+	get #isWriteDue(): boolean {
+		return this.#failure === undefined && this.#writer.pendingBytes >= WRITE_BYTES_TARGET
 	}
 
 	readonly #onTurnEnd = (): void => {

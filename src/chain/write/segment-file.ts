@@ -13,7 +13,6 @@ import {
 	O_EXCL,
 	O_RDWR,
 	openOurs,
-	readFully,
 	writeFully,
 } from '../../file-system.ts'
 import { removeQuietly } from '../files/names.ts'
@@ -21,14 +20,10 @@ import { encodeHeader, type Header } from '../format/header.ts'
 import { readChainEnd } from '../scan/chain-end.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Span, type SpanStart, type SpanWriter } from './span.ts'
+import { Witnesses } from './witnesses.ts'
 
 /** What one write takes at the most: the part that is cut back and tried again when it fails. */
 const WRITE_BYTES_MAX = 256 * 1024
-
-const WITNESS_BYTES = 4
-const WITNESS_WINDOW_BYTES = 4096
-/** Looking costs some microseconds then, less than a hundredth of so many writes. */
-const WITNESSES_MAX = 1000
 
 /** What was done to the files of a chain, by all of them together. */
 export interface WriteCounts {
@@ -70,8 +65,7 @@ export class SegmentFile {
 	/** Half-written bytes stand behind what is written, and could not be cut. */
 	isUncut = false
 	#closed = false
-	/** The last bytes of each write since the last look, and where they are. */
-	#witnesses: { readonly offset: number; readonly value: number }[] = []
+	readonly #witnesses = new Witnesses()
 
 	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: SpanStart) {
 		this.#context = context
@@ -143,7 +137,7 @@ export class SegmentFile {
 
 	/** Enough was written since the last look to look again. */
 	get isLookDue(): boolean {
-		return this.#witnesses.length >= WITNESSES_MAX
+		return this.#witnesses.isLookDue
 	}
 
 	/**
@@ -151,19 +145,7 @@ export class SegmentFile {
 	 * its end: so the end of what stood there before each write since the last look tells.
 	 */
 	isWhole(size: number): boolean {
-		if (size < this.#written) return false
-		let from = 0
-		let window: Buffer = Buffer.alloc(0)
-		for (const { offset, value } of this.#witnesses) {
-			if (offset + WITNESS_BYTES > from + window.length) {
-				from = offset
-				window = readFully(this.#context.system, this.fd, WITNESS_WINDOW_BYTES, from)
-			}
-			if (offset + WITNESS_BYTES > from + window.length) return false
-			if (window.readUInt32BE(offset - from) !== value) return false
-		}
-		this.#witnesses = this.#witnesses.slice(-1)
-		return true
+		return size >= this.#written && this.#witnesses.areIn(this.#context.system, this.fd)
 	}
 
 	/** Gives everything finished to the operating system; what failed half-way is taken back. */
@@ -276,19 +258,9 @@ export class SegmentFile {
 			throw error
 		}
 		counts.writes++
-		this.#witness(bytes, offset - start, end)
+		this.#witnesses.add(bytes, end, offset - start)
 		this.#written = offset + end - start
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
-	}
-
-	/** A file that was cut below its end, and grew again, has zeros or somebody's bytes there: the last byte that is not 0 tells. */
-	#witness(bytes: Buffer, shift: number, end: number): void {
-		let at = end
-		while (bytes[at - 1] === 0) at--
-		this.#witnesses.push({
-			offset: at - WITNESS_BYTES + shift,
-			value: bytes.readUInt32BE(at - WITNESS_BYTES),
-		})
 	}
 
 	/** Takes half-written bytes back. Where that fails too they stay: a reader sees a torn tail. */

@@ -19,6 +19,7 @@ import { type OpenedChain, openForWriting, type Recovery, seenBefore } from './o
 import { type Stray, strayedFrom } from './ownership.ts'
 import type { LiveFile } from './retention.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import type { Span } from './span.ts'
 import { WatermarkKeeper } from './watermark-keeper.ts'
 import {
 	cutOffError,
@@ -154,29 +155,41 @@ export class ChainWriter {
 		return this.#syncFailure
 	}
 
+	/** @throws {LogAppendError} `PENDING_OVERFLOW` (retryable) unless {@link hasRoom}; `CHAIN_TAKEN_OVER`. */
+	checkRoom(seq: number): void {
+		if (this.#takenOver !== undefined) {
+			this.#strayRecords++
+			throw refusedError({ path: this.path, seq }, this.#takenOver)
+		}
+		if (!this.hasRoom) throw overflowError({ path: this.path, seq }, this.#end.heldBytes)
+	}
+
 	/**
-	 * Takes one record over.
+	 * Takes one record over; the caller has asked whether there is room.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable), `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @returns whether a frame was finished, and so whether there may be much to write.
+	 * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
-	push(record: LogRecord): void {
-		this.#checkRoom(record.seq)
+	push(record: LogRecord): boolean {
+		if (this.#takenOver !== undefined) this.checkRoom(record.seq)
 		const span = this.#end.intake
-		this.#explain(record)
+		this.#explain(record, span)
 		span.push(record)
 		this.#records++
-		if (span.frameIsFull) this.seal()
+		const { frameIsFull } = span
+		if (frameIsFull) span.seal()
+		return frameIsFull
 	}
 
 	/** Takes several records, whose seqs follow each other, over as one frame: all of them or none. */
 	pushBatch(records: readonly LogRecord[]): void {
 		const first = records[0]
 		if (first === undefined) return
-		this.#checkRoom(first.seq)
+		if (this.#takenOver !== undefined) this.checkRoom(first.seq)
 		checkBatch(records, this.path)
-		this.#explain(first)
-		this.seal()
 		const span = this.#end.intake
+		this.#explain(first, span)
+		span.seal()
 		try {
 			for (const record of records) span.push(record)
 			span.seal()
@@ -390,20 +403,11 @@ export class ChainWriter {
 	}
 
 	/** Puts a `$gap` in the place of records before this one that the chain was never given. */
-	#explain(record: LogRecord): void {
-		const span = this.#end.intake
+	#explain(record: LogRecord, span: Span): void {
 		const gap = missingBefore(span.nextSeq, record, this.path)
 		if (gap === undefined) return
 		span.push(gap)
 		this.#records++
-	}
-
-	#checkRoom(seq: number): void {
-		if (this.#takenOver !== undefined) {
-			this.#strayRecords++
-			throw refusedError({ path: this.path, seq }, this.#takenOver)
-		}
-		if (!this.hasRoom) throw overflowError({ path: this.path, seq }, this.#end.heldBytes)
 	}
 
 	async #syncNow(): Promise<void> {
