@@ -51,9 +51,16 @@ export default [
 	},
 	{
 		name: 'a live file that was cut and grew again passes for whole',
-		file: 'src/chain/write/segment-file.ts',
-		from: 'if (window.readUInt32BE(offset - from) !== value) return false',
+		file: 'src/chain/write/witnesses.ts',
+		from: 'if (window.readInt32BE(offsets[first]! - start) !== this.#values[first]) return false',
 		to: '',
+		tests: ['test/model/lost-live-file.test.ts'],
+	},
+	{
+		name: 'only the end of the last write is looked at',
+		file: 'src/chain/write/witnesses.ts',
+		from: 'for (let first = 0; first < count; )',
+		to: 'for (let first = count - 1; first < count; )',
 		tests: ['test/model/lost-live-file.test.ts'],
 	},
 	{
