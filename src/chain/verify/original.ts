@@ -12,7 +12,7 @@ import { endsRepaired, sameId } from '../files/segments.ts'
 import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { openFile } from '../read/open-file.ts'
-import { firstCovered, rowsOf } from '../scan/continuity.ts'
+import { firstCovered, rowsOf } from '../scan/frame-rows.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import { FileJudge, Sums } from './file-judge.ts'
 import { EVIDENCE, Findings } from './findings.ts'
@@ -67,7 +67,7 @@ async function openOriginals({ path, chainPath, system, identity }: OpenFile): P
 	const prefix = `${basename(path)}.before-repair-`
 	const names = system.readdirSync(dirname(path)).filter((name) => name.startsWith(prefix))
 	const found: OpenFile[] = []
-	for (const name of names.slice(0, ORIGINALS_MAX)) {
+	for (const name of names.sort().slice(0, ORIGINALS_MAX)) {
 		try {
 			const file = await openFile(join(dirname(path), name), chainPath, system)
 			const { id, segment } = file.identity
@@ -112,10 +112,10 @@ async function linkOf(
 	}
 	// No repair touches a file that somebody changed.
 	if (findings.all.some(({ kind }) => EVIDENCE.includes(kind))) return 'differs'
+	// What a repair has made is not what the next file followed, unless that says so.
+	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
+	if (isRepair && size !== seam?.end) return 'differs'
 	if (seam === undefined || size < seam.end) return 'unknown'
-	// What a repair has made is not what the next file followed.
-	if (size > seam.end && endsRepaired(original.system, original.path, size, original.identity))
-		return 'differs'
 	const { link, isReadable } = await judge.endAt(end)
 	if (link === Buffer.from(seam.link).toString('hex')) return isBroken ? 'fits' : 'linked'
 	return isReadable ? 'differs' : 'unknown'
