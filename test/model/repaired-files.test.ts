@@ -170,6 +170,21 @@ test('a repair whose original is gone cannot be checked where another file follo
 	}
 })
 
+test('an original that was changed, and that the next file links to, is not ok', async () => {
+	const written = await writtenChain()
+	const path = written.paths[1]!
+	const fs = diskWith(written)
+	const firstSeq = firstSeqOf(path)
+	damageRecord(fs, path, firstSeq + 1)
+	await repairChain(PATH, { fs })
+	const [original] = fs.paths.filter(isOriginal)
+	const edited = (file: string) =>
+		forgeMessage(fs.get(file), `message ${firstSeq + 9} `, `massage ${firstSeq + 9} `)
+	fs.put(original!, edited(original!))
+	fs.put(path, relink(edited(path)))
+	expect((await verifyChain(PATH, { fs })).answer).toBe('not ok')
+})
+
 test.each([
 	['longer', 5],
 	['shorter', 900],

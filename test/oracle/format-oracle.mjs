@@ -1495,7 +1495,7 @@ function checkOriginals(set, repaired, header) {
 			open.push(original)
 		}
 	}
-	return known.some(({ link }) => link === 'linked' || link === 'fits') ? 'differs' : 'none'
+	return known.some(({ link }) => ['linked', 'fits', 'changed'].includes(link)) ? 'differs' : 'none'
 }
 
 /** Whether an original is the file that the next one followed. */
@@ -1519,10 +1519,10 @@ function originalLink(original, header) {
 		},
 	)
 	check.run(entriesOf(original, end))
-	if (isChanged) return 'differs'
 	if (original.bytes.length !== header?.previousEnd && endsRepaired(original)) return 'differs'
-	if (header === null || original.bytes.length < header.previousEnd) return 'unknown'
+	if (header === null || original.bytes.length < header.previousEnd) return isChanged ? 'differs' : 'unknown'
 	const { link, isReadable } = check.endAt(end)
+	if (isChanged) return link.equals(header.previousLink) ? 'changed' : 'differs'
 	if (link.equals(header.previousLink)) return isBroken ? 'fits' : 'linked'
 	return isReadable ? 'differs' : 'unknown'
 }

@@ -26,7 +26,7 @@ export interface Seam {
 /**
  * - `linked`: the repaired file is what a repair makes of its original, and every link of the original was worked out and fits.
  * - `fits`: the same, but for links of the original over bytes that cannot be read.
- * - `differs`: the next file links to an original, and the repaired file is not what a repair makes of it.
+ * - `differs`: the next file links to an original, and that one was changed, or the repaired file is not what a repair makes of it.
  * - `none`: there is no original that the next file links to.
  */
 export type OriginalCheck = 'linked' | 'fits' | 'differs' | 'none'
@@ -55,7 +55,7 @@ export async function checkOriginal(repaired: OpenFile, seam: Seam | undefined):
 			}
 		}
 		for (const original of originals) {
-			if (['linked', 'fits'].includes(await linkOf(original, seam))) return 'differs'
+			if (['linked', 'fits', 'changed'].includes(await linkOf(original, seam))) return 'differs'
 		}
 		return 'none'
 	} finally {
@@ -92,7 +92,7 @@ async function endOf({ system, fd, path, identity }: OpenFile, seam: Seam | unde
 async function linkOf(
 	original: OpenFile,
 	seam: Seam | undefined,
-): Promise<'linked' | 'fits' | 'unknown' | 'differs'> {
+): Promise<'linked' | 'fits' | 'unknown' | 'changed' | 'differs'> {
 	const findings = new Findings()
 	let isBroken = false
 	const judge = new FileJudge(original, {
@@ -111,13 +111,15 @@ async function linkOf(
 		for (const entry of entries) await judge.take(entry)
 	}
 	// No repair touches a file that somebody changed.
-	if (findings.all.some(({ kind }) => EVIDENCE.includes(kind))) return 'differs'
+	const isChanged = findings.all.some(({ kind }) => EVIDENCE.includes(kind))
 	// What a repair has made is not what the next file followed, unless that says so.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
 	if (isRepair && size !== seam?.end) return 'differs'
-	if (seam === undefined || size < seam.end) return 'unknown'
+	if (seam === undefined || size < seam.end) return isChanged ? 'differs' : 'unknown'
 	const { link, isReadable } = await judge.endAt(end)
-	if (link === Buffer.from(seam.link).toString('hex')) return isBroken ? 'fits' : 'linked'
+	const isLinked = link === Buffer.from(seam.link).toString('hex')
+	if (isChanged) return isLinked ? 'changed' : 'differs'
+	if (isLinked) return isBroken ? 'fits' : 'linked'
 	return isReadable ? 'differs' : 'unknown'
 }
 
