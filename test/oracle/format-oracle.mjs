@@ -868,7 +868,7 @@ function findAnyAnchor(whole) {
 		const chainId = bytes.subarray(at + 15, at + 31)
 		const segment = bytes.readUInt32BE(at + 33)
 		const anchor = parseAnchor(bytes, at, chainId, segment)
-		if (anchor !== null && isSaneAnchor(anchor, chainId, segment)) return anchor
+		if (anchor !== null && isEpoch(segment, 0) && isSaneAnchor(anchor, chainId, segment)) return anchor
 	}
 	return null
 }
