@@ -16,8 +16,7 @@ import {
 	looksLikeFrame,
 	relocateFrame,
 } from '../chain/format/frame.ts'
-import { rowBlockOf } from '../chain/scan/chain-end.ts'
-import { rowsOf } from '../chain/scan/continuity.ts'
+import { rowBlockOf, rowsOf } from '../chain/scan/frame-rows.ts'
 import { sumRows } from '../codec/row-decoder.ts'
 import { RowEncoder } from '../codec/row-encoder.ts'
 import {

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { openChain } from '../chain/read/open-chain.ts'
-import { firstCovered } from '../chain/scan/continuity.ts'
+import { firstCovered } from '../chain/scan/frame-rows.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { ChainMirror } from '../chain/write/chain-mirror.ts'
 import type { Cursor } from '../consume/cursor-file.ts'

@@ -2,7 +2,7 @@
 import { answerFor, severityOfCause } from '../chain/answer.ts'
 import type { ChainInfo } from '../chain/chain.ts'
 import type { Frame } from '../chain/format/frame.ts'
-import { firstCovered, rowsOf } from '../chain/scan/continuity.ts'
+import { firstCovered, rowsOf } from '../chain/scan/frame-rows.ts'
 import type { Cursor } from '../consume/cursor-file.ts'
 import { LOG_LEVELS, type LogLevel } from '../record.ts'
 import { type ChainEnd, type ChainStream, compareCursors } from './chain-stream.ts'

@@ -8,7 +8,7 @@
 
 import type { Frame } from '../chain/format/frame.ts'
 import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
-import { firstCovered } from '../chain/scan/continuity.ts'
+import { firstCovered } from '../chain/scan/frame-rows.ts'
 import { matches } from '../filter.ts'
 import type { Spans } from '../merge/spans.ts'
 import { gapRecord, type LogRecord } from '../record.ts'

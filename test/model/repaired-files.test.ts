@@ -170,26 +170,49 @@ test('a repair whose original is gone cannot be checked where another file follo
 	}
 })
 
-test('a file that was repaired twice is borne out by both of its originals, and by neither alone', async () => {
+test('an original that was changed, and that the next file links to, is not ok', async () => {
 	const written = await writtenChain()
 	const path = written.paths[1]!
 	const fs = diskWith(written)
-	damageRecord(fs, path, firstSeqOf(path) + 2)
+	const firstSeq = firstSeqOf(path)
+	damageRecord(fs, path, firstSeq + 1)
 	await repairChain(PATH, { fs })
-	damageRecord(fs, path, firstSeqOf(path) + 7)
-	const twice = await repairChain(PATH, { fs })
-	expect(twice).toMatchObject({ answer: 'ok, records lost', left: [] })
-	expect(twice.recordsLost).toBeGreaterThan(1)
-	const originals = fs.paths.filter(isOriginal)
-	expect(originals).toHaveLength(2)
-	for (const original of originals) {
-		const bytes = fs.get(original)
-		fs.unlinkSync(original)
-		expect((await verifyChain(PATH, { fs })).ok).toBe(false)
-		fs.put(original, bytes)
-	}
-	expect((await verifyChain(PATH, { fs })).answer).toBe('ok, records lost')
+	const [original] = fs.paths.filter(isOriginal)
+	const edited = (file: string) =>
+		forgeMessage(fs.get(file), `message ${firstSeq + 9} `, `massage ${firstSeq + 9} `)
+	fs.put(original!, edited(original!))
+	fs.put(path, relink(edited(path)))
+	expect((await verifyChain(PATH, { fs })).answer).toBe('not ok')
 })
+
+test.each([
+	['longer', 5],
+	['shorter', 900],
+])(
+	'a file that was repaired twice, and became %s, is borne out by both of its originals, and by neither alone',
+	async (how, bytes) => {
+		const written = await writtenChain()
+		const path = written.paths[1]!
+		const fs = diskWith(written)
+		const { length } = fs.get(path)
+		damage(fs, path, fs.get(path).indexOf(`message ${firstSeqOf(path) + (how === 'longer' ? 2 : 1)} `), bytes)
+		await repairChain(PATH, { fs })
+		expect(fs.get(path).length > length).toBe(how === 'longer')
+		damageRecord(fs, path, firstSeqOf(path) + 12)
+		const twice = await repairChain(PATH, { fs })
+		expect(twice).toMatchObject({ answer: 'ok, records lost', left: [] })
+		expect(twice.recordsLost).toBeGreaterThan(1)
+		const originals = fs.paths.filter(isOriginal)
+		expect(originals).toHaveLength(2)
+		for (const original of originals) {
+			const bytes = fs.get(original)
+			fs.unlinkSync(original)
+			expect((await verifyChain(PATH, { fs })).ok).toBe(false)
+			fs.put(original, bytes)
+		}
+		expect((await verifyChain(PATH, { fs })).answer).toBe('ok, records lost')
+	},
+)
 
 test('a repaired file that is damaged anywhere, with the next file or without, accuses nobody, and one repair is enough', async () => {
 	const written = await writtenChain()

@@ -55,6 +55,7 @@ export interface Mutation {
 
 /** Builds a chain of several files; what it writes fits, unless a field is given. */
 export class Forge {
+	constructor(options?: object)
 	/** The file that is written at the moment. */
 	readonly file: {
 		nextSeq: number
@@ -63,8 +64,10 @@ export class Forge {
 		readonly linkedTo: number
 		bytes(): Buffer
 		raw(bytes: Uint8Array): number
+		frame(records: readonly object[], fields?: object): number
 	}
 	frame(records: readonly object[], fields?: object): number
+	gap(toSeq: number, cause: string, fields?: object): number
 	anchor(reason: number, fields?: object): number
 	seal(options?: object): number
 	watermark(fields?: object): void

@@ -868,7 +868,7 @@ function findAnyAnchor(whole) {
 		const chainId = bytes.subarray(at + 15, at + 31)
 		const segment = bytes.readUInt32BE(at + 33)
 		const anchor = parseAnchor(bytes, at, chainId, segment)
-		if (anchor !== null && isSaneAnchor(anchor, chainId, segment)) return anchor
+		if (anchor !== null && isEpoch(segment, 0) && isSaneAnchor(anchor, chainId, segment)) return anchor
 	}
 	return null
 }
@@ -889,7 +889,7 @@ export function openFile(name, input) {
 	if (anchor === null) return file
 	const known = { ...file, chainId: anchor.chainId, segment: anchor.segment }
 	const first = new Scanner(bytes, known.chainId, known.segment).next(HEADER_BYTES)
-	known.firstSeq = known.segment === 0 ? 1 : first.type === 'frame' ? first.baseSeq : first.nextSeq
+	known.firstSeq = known.segment === 0 ? 1 : first.type === 'frame' ? firstSpokenFor(first) : first.nextSeq
 	const named = seqInName(name)
 	if (named < known.firstSeq) known.firstSeq = named
 	return known
@@ -961,7 +961,7 @@ function collect(files, options) {
 	if (live?.state === 'empty') live = null
 	if (live !== null && live.chainId === null) return { ...none, refused: live.state }
 	const sealed = []
-	for (const [name, bytes] of byName) {
+	for (const [name, bytes] of [...byName].sort(([a], [b]) => (a < b ? -1 : 1))) {
 		if (!name.startsWith(`${base}-`) || !/^\d+(\.\d+)?\.chain$/.test(name.slice(base.length + 1))) continue
 		const file = openFile(name, bytes)
 		if (file.chainId !== null && file.firstSeq === seqInName(name)) sealed.push(file)
@@ -969,7 +969,7 @@ function collect(files, options) {
 	const chainId = live?.chainId ?? newestSlot(slots, null)?.chainId ?? newestChain(sealed, byName)
 	const members = sealed
 		.filter((file) => chainId?.equals(file.chainId) && (live === null || file.segment < live.segment))
-		.sort((a, b) => a.segment - b.segment || a.name.length - b.name.length)
+		.sort((a, b) => a.segment - b.segment || a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
 		.filter((file, index, all) => file.segment !== all[index - 1]?.segment)
 	if (live !== null) members.push(live)
 	if (members.length === 0) return { ...none, refused: 'there is none' }
@@ -1013,12 +1013,11 @@ function bootNow(options) {
 
 const hexOf = (bytes) => asBuffer(bytes).toString('hex')
 
-/** From which offset on damage is what a power loss left. */
-function unsyncedFrom(set, file, options) {
-	const { watermark } = set
-	if (watermark === null || watermark.segment > file.segment) return Infinity
-	if (bootSince(hexOf(watermark.bootId), bootNow(options)) !== 'changed') return Infinity
-	return watermark.segment === file.segment ? watermark.offset : 0
+/** Whether a power loss explains that the bytes at an offset of the last file cannot be read; `newest` is the anchor before them. */
+function isUnsynced({ watermark }, file, offset, newest, options) {
+	if (file.next !== null || watermark === null || watermark.segment > file.segment) return false
+	if (watermark.segment === file.segment && watermark.offset > offset) return false
+	return bootSince(newest && hexOf(newest.bootId), bootNow(options)) === 'changed'
 }
 
 /** The first seq that a frame speaks for. */
@@ -1055,7 +1054,7 @@ function headGap(set) {
 /** What a reader gives of one file, gaps for what is missing among it. */
 function readFile(set, file, options) {
 	const out = []
-	const unsynced = unsyncedFrom(set, file, options)
+	let newest = null
 	let next = file.firstSeq
 	let cause = 'damaged'
 	const upTo = (seq) => {
@@ -1064,15 +1063,17 @@ function readFile(set, file, options) {
 		cause = 'damaged'
 	}
 	for (const [index, entry] of file.entries.entries()) {
-		if (entry.type === 'anchor') upTo(entry.nextSeq)
-		else if (entry.type === 'frame') {
+		const unsynced = entry.type === 'damage' && isUnsynced(set, file, entry.offset, newest, options)
+		if (entry.type === 'anchor') {
+			upTo(entry.nextSeq)
+			newest = entry
+		} else if (entry.type === 'frame') {
 			upTo(entry.baseSeq < next ? next : firstSpokenFor(entry))
 			if (entry.records === null) out.push(gapOf(entry.baseSeq, entry.lastSeq, 'damaged'))
 			else out.push(...entry.records)
 			next = Math.max(next, entry.lastSeq + 1)
-		} else if (index < file.entries.length - 1) cause = entry.offset >= unsynced ? 'unsynced' : 'damaged'
-		else if (file.next === null && entry.type === 'damage' && entry.offset < unsynced)
-			set.unreadableFrom = next
+		} else if (index < file.entries.length - 1) cause = unsynced ? 'unsynced' : 'damaged'
+		else if (file.next === null && entry.type === 'damage' && !unsynced) set.unreadableFrom = next
 	}
 	if (file.next !== null) {
 		const retained = file.isNextMissing && keptFromOf(set) >= file.next.firstSeq
@@ -1372,7 +1373,8 @@ class Verification {
 
 	beginning(file) {
 		const { segment, firstSeq } = file
-		if (segment === 0 || (firstSeq > 1 && this.keptFrom >= firstSeq)) return
+		if (segment === 0 && firstSeq <= 1) return
+		if (firstSeq > 1 && this.keptFrom >= firstSeq) return
 		this.tell('damage', 'files-missing', 0)
 	}
 
@@ -1470,7 +1472,10 @@ function parseHead(text) {
  */
 function checkOriginals(set, repaired, header) {
 	const prefix = `${repaired.name}.before-repair-`
-	const names = [...set.byName.keys()].filter((name) => name.startsWith(prefix)).slice(0, 8)
+	const names = [...set.byName.keys()]
+		.filter((name) => name.startsWith(prefix))
+		.sort()
+		.slice(0, 8)
 	const originals = names
 		.map((name) => openFile(name, set.byName.get(name)))
 		.filter((file) => {
@@ -1490,7 +1495,7 @@ function checkOriginals(set, repaired, header) {
 			open.push(original)
 		}
 	}
-	return known.some(({ link }) => link === 'linked' || link === 'fits') ? 'differs' : 'none'
+	return known.some(({ link }) => ['linked', 'fits', 'changed'].includes(link)) ? 'differs' : 'none'
 }
 
 /** Whether an original is the file that the next one followed. */
@@ -1514,10 +1519,10 @@ function originalLink(original, header) {
 		},
 	)
 	check.run(entriesOf(original, end))
-	if (isChanged) return 'differs'
-	if (header === null || original.bytes.length < header.previousEnd) return 'unknown'
-	if (original.bytes.length > header.previousEnd && endsRepaired(original)) return 'differs'
+	if (original.bytes.length !== header?.previousEnd && endsRepaired(original)) return 'differs'
+	if (header === null || original.bytes.length < header.previousEnd) return isChanged ? 'differs' : 'unknown'
 	const { link, isReadable } = check.endAt(end)
+	if (isChanged) return link.equals(header.previousLink) ? 'changed' : 'differs'
 	if (link.equals(header.previousLink)) return isBroken ? 'fits' : 'linked'
 	return isReadable ? 'differs' : 'unknown'
 }

@@ -10,7 +10,16 @@ import { compare } from '../support/compare-with-oracle.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { forgeChain as forgeRows } from '../support/forge.ts'
 import { RandomAttacker } from '../support/random-attacker.ts'
-import { CLOSED, Forge, forgeChain, mutate, type NamedFile, readChain, sha256 } from './format-oracle.mjs'
+import {
+	CLOSED,
+	Forge,
+	forgeChain,
+	mutate,
+	type NamedFile,
+	readChain,
+	SPAN,
+	sha256,
+} from './format-oracle.mjs'
 import { crashes, goldenChains, madeChains, type NamedChain, writtenChains } from './written-chains.ts'
 
 beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
@@ -124,6 +133,61 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(readChain(files, { bootId: '1' }).records.filter(({ isMade }) => isMade)).toMatchObject([
 			{ data: { fromSeq: 5, toSeq: 9, cause: 'damaged' } },
 		])
+	})
+
+	test('a power loss explains nothing once the newest anchor is of this boot, whatever the watermark says', async () => {
+		const forge = forged()
+		forge.anchor(SPAN, { bootId: Buffer.from('00000000000040008000000000000002', 'hex') })
+		forge.watermark({ offset: forge.file.length, bootId: Buffer.alloc(16, 9) })
+		forge.file.raw(Buffer.alloc(30))
+		forge.frame([line('fifth')], { baseSeq: 5 })
+		const files = forge.files()
+		expect(await compare('an older watermark', files, [], 2)).toEqual(['not ok, 0'])
+		expect(await compare('an older watermark', files, [], 3)).toEqual(['ok, records lost, 1'])
+	})
+
+	test('a power loss explains nothing in a file that another one follows', async () => {
+		const forge = forged()
+		forge.watermark({ offset: forge.file.length })
+		forge.file.raw(Buffer.alloc(30))
+		forge.frame([line('fifth')], { baseSeq: 5 })
+		forge.seal()
+		const files = forge.files()
+		expect(await compare('a sealed file', files, [], 2)).toEqual(['not ok, 0'])
+		const made = readChain(files, { bootId: '2' }).records.filter(({ isMade }) => isMade)
+		expect(made).toMatchObject([{ data: { fromSeq: 4, toSeq: 4, cause: 'damaged' } }])
+	})
+
+	test('the first file begins with a later seq than 1', async () => {
+		const forge = new Forge({ firstSeq: 5 })
+		forge.file.nextSeq = 5
+		forge.frame([line('fifth')])
+		forge.anchor(CLOSED, { keptFrom: 1 })
+		expect(await compare('from seq 5', forge.files())).toEqual(['not ok, 0'])
+	})
+
+	test('a file whose header and first anchor are damaged begins with what its first frame stands for', async () => {
+		const forge = forged()
+		forge.seal()
+		const first = forge.file.length - 263
+		forge.gap(8, 'evicted')
+		forge.anchor(CLOSED)
+		const files = forge.files()
+		const bytes = Buffer.from(files[1]!.bytes)
+		files[1] = { name: 'node.chain', bytes: bytes.fill(0, 40, 60).fill(0, first, first + 263) }
+		await compare('a gap that opens a file', files)
+		expect(readChain(files).records.filter(({ kind }) => kind === '$gap')).toMatchObject([
+			{ data: { fromSeq: 4, toSeq: 8, cause: 'evicted' } },
+		])
+	})
+
+	test('superseded frames of two files, of which only those of the first are there again', async () => {
+		const forge = forged()
+		forge.seal({ superseded: (file: Forge['file']) => file.frame([line('fourth')]) })
+		forge.seal({ superseded: (file: Forge['file']) => file.frame([line('another')], { baseSeq: 9 }) })
+		forge.frame([line('fourth')], { baseSeq: 4 })
+		forge.anchor(CLOSED)
+		expect(await compare('two files', forge.files())).toEqual(['ok, records lost, 1'])
 	})
 
 	test('a key counts as a value of its data, whether or not it was met before', async () => {

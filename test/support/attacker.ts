@@ -1,7 +1,7 @@
 /** Somebody who can write files of a chain, and knows the format: writes any of them anew so that everything in it fits. */
 import { ANCHOR_BYTES, type AnchorReason, decodeAnchor } from '../../src/chain/format/anchor.ts'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
-import { rowsOf } from '../../src/chain/scan/continuity.ts'
+import { rowsOf } from '../../src/chain/scan/frame-rows.ts'
 import { identify } from '../../src/chain/scan/identity.ts'
 import { type ScanEntry, Scanner } from '../../src/chain/scan/scan.ts'
 import { type SegmentContext, SegmentFile } from '../../src/chain/write/segment-file.ts'

@@ -54,12 +54,15 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 		name.startsWith(`${stem}-`) &&
 		name.endsWith(extension) &&
 		/^\d+(\.\d+)?$/.test(name.slice(stem.length + 1, name.length - extension.length))
-	return names.filter(isSegmentName).map((name) => join(dirname(chainPath), name))
+	return names
+		.filter(isSegmentName)
+		.sort()
+		.map((name) => join(dirname(chainPath), name))
 }
 
 /**
  * The sealed files of a chain, oldest first. Files that are no chain, or another one, are passed over; of two with the same place in
- * the chain, the one whose header verifies counts. Without an id it is the chain that the mark beside it tells, or the newest.
+ * the chain, the one with the shorter name counts, or that comes first in order. Without an id it is the chain that the mark beside it tells, or the newest.
  *
  * @throws what the file system throws where a file of that name cannot be read.
  */

@@ -43,19 +43,20 @@ export function readWatermark(
 }
 
 /**
- * From which offset on a place of a file that cannot be read is what a power loss has left: nobody was told that it is on disk, and the
- * machine was booted since. Infinity where every such place is damage.
+ * Whether a power loss explains that a place of the last file cannot be read: nobody was told that it is on disk, and the machine was booted
+ * since the newest anchor before it was written. The same evidence as a writer's (write/recovery.ts).
  */
-export function unsyncedFrom(
+export function isUnsyncedPlace(
 	system: FileSystem,
 	chainPath: string,
 	{ id, segment }: { readonly id: Uint8Array; readonly segment: number },
-): number {
+	offset: number,
+	lastBootId: Uint8Array | undefined,
+): boolean {
 	const mark = readWatermark(system, chainPath, id)
-	const now = bootId(system)
-	if (mark === undefined || mark.segment > segment) return Number.POSITIVE_INFINITY
-	if (bootSince(mark.bootId, now) !== 'changed') return Number.POSITIVE_INFINITY
-	return mark.segment === segment ? mark.offset : 0
+	if (mark === undefined || mark.segment > segment) return false
+	if (mark.segment === segment && mark.offset > offset) return false
+	return bootSince(lastBootId, bootId(system)) === 'changed'
 }
 
 /** What a mark says of a segment. */

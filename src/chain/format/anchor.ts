@@ -270,7 +270,7 @@ export function anchorIdentity(
 	const chainId = Uint8Array.from(bytes.subarray(pos + ID_AT, pos + ID_AT + CHAIN_ID_BYTES))
 	const segment = bytes.readUInt32BE(pos + SEGMENT_AT + 1)
 	const anchor = decodeAnchor(bytes, pos, offset, identityChecksum(chainId, segment))
-	return anchor && { chainId, segment, anchor }
+	return anchor && isEpoch(segment, 0) ? { chainId, segment, anchor } : undefined
 }
 
 /** The anchor at `pos`, which is `offset` in the file; undefined when it does not verify there. */

@@ -8,7 +8,8 @@ import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts
 import { type Anchor, CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { FORMAT_VERSION, HEADER_BYTES } from '../format/header.ts'
-import { Continuity, rowsOf, unreadableRows } from '../scan/continuity.ts'
+import { Continuity, unreadableRows } from '../scan/continuity.ts'
+import { rowsOf } from '../scan/frame-rows.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
@@ -77,7 +78,6 @@ class InfoWalk {
 	lastAnchor: Anchor | undefined
 	framesBehindAnchor = false
 	#continuity = new Continuity(undefined, { firstSeq: 1 })
-	#isUnsynced: (offset: number) => boolean = () => false
 	#identity: ChainIdentity | undefined
 	#createdMs = Number.NaN
 	readonly #segments: SegmentInfo[] = []
@@ -101,7 +101,6 @@ class InfoWalk {
 		const { identity, path } = file
 		const walked = walkedFile(file)
 		this.#continuity = new Continuity(undefined, { ...walked, isFollowed })
-		this.#isUnsynced = walked.isUnsynced ?? this.#isUnsynced
 		this.#identity = identity
 		if (this.#segments.length === 0) this.#createdMs = identity.createdMs
 		this.#segments.push({ path, segment: identity.segment, firstSeq: identity.firstSeq, bytes })
@@ -113,7 +112,7 @@ class InfoWalk {
 		else if (entry.type === 'anchor') this.#anchor(entry.anchor)
 		else {
 			const { place } = entry
-			if (place.torn || (place.atEnd && this.#isUnsynced(place.offset))) this.#tornBytes += place.bytes
+			if (place.torn || (place.atEnd && this.#continuity.isUnsynced(place))) this.#tornBytes += place.bytes
 			else this.damaged(place.bytes)
 			this.gap(this.#continuity.bad(place))
 		}

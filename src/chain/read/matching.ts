@@ -1,6 +1,6 @@
 /** What one file of a chain has that answers a query, with a gap wherever some of it is missing. */
 import { matches } from '../../filter.ts'
-import { unsyncedFrom } from '../files/watermark-file.ts'
+import { isUnsyncedPlace } from '../files/watermark-file.ts'
 import type { ContinuityMark, WalkedFile } from '../scan/continuity.ts'
 import { entryEnd, type ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
@@ -12,7 +12,10 @@ import { findStretches, type Stretch, wholeFile } from './seek.ts'
 /** What a walk must know of a file; the watermark is looked at when something cannot be read. */
 export function walkedFile({ system, chainPath, identity }: OpenFile): WalkedFile {
 	const { firstSeq } = identity
-	return { firstSeq, isUnsynced: (offset) => offset >= unsyncedFrom(system, chainPath, identity) }
+	return {
+		firstSeq,
+		isUnsynced: (offset, bootId) => isUnsyncedPlace(system, chainPath, identity, offset, bootId),
+	}
 }
 
 /** The gap before the first of the files. */

@@ -5,13 +5,8 @@ import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../../reco
 import type { ChainQuery } from '../chain.ts'
 import { type Anchor, type Extent, PRESENCE_GAP, PRESENCE_PLAIN } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'
-import {
-	Continuity,
-	type ContinuityMark,
-	rowBatchesOf,
-	unreadableRows,
-	type WalkedFile,
-} from '../scan/continuity.ts'
+import { Continuity, type ContinuityMark, unreadableRows, type WalkedFile } from '../scan/continuity.ts'
+import { rowBatchesOf } from '../scan/frame-rows.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 
 const QUERY_KEYS = ['limit', 'reverse', 'gaps'] as const

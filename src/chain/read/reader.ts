@@ -146,14 +146,16 @@ async function* ruledBatches(
 async function endOf(file: OpenFile): Promise<ChainEndInfo> {
 	const { size } = await file.system.fstat(file.fd)
 	const { isUnsynced } = walkedFile(file)
-	let last = await anchorBefore(file, size)
+	const newest = await anchorBefore(file, size)
+	let last = newest
 	let tornBytes = 0
 	let damagedBytes = 0
 	for await (const entries of walkFile(file, last?.offset ?? HEADER_BYTES, size)) {
 		for (const entry of entries) {
 			if (entry.type === 'frame') last = undefined
 			else if (entry.type !== 'bad' || !entry.place.atEnd) continue
-			else if (entry.place.torn || isUnsynced?.(entry.place.offset)) tornBytes = entry.place.bytes
+			else if (entry.place.torn || isUnsynced?.(entry.place.offset, newest?.bootId))
+				tornBytes = entry.place.bytes
 			else damagedBytes = entry.place.bytes
 		}
 	}

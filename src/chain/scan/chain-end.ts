@@ -18,8 +18,9 @@ import {
 	GAP_EXTENT,
 	joinExtents,
 } from '../format/anchor.ts'
-import { FLAG_ASCII, FRAME_BYTES_MAX, type Frame } from '../format/frame.ts'
+import { FRAME_BYTES_MAX, type Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
+import { rowBlockOf } from './frame-rows.ts'
 import { type ChainIdentity, headerLink } from './identity.ts'
 import { type BadPlace, type ScanEntry, Scanner } from './scan.ts'
 
@@ -234,20 +235,5 @@ function readableRows(frame: Frame): RowBatches {
 		return rowBatches(rowBlockOf(frame))
 	} catch {
 		return []
-	}
-}
-
-/** A frame as its rows are decoded from. */
-export function rowBlockOf(frame: Frame) {
-	return {
-		bytes: frame.bytes,
-		start: frame.rowsStart,
-		end: frame.rowsEnd,
-		rows: frame.rows,
-		epoch: frame.epoch,
-		baseSeq: frame.baseSeq,
-		baseTsMs: frame.baseTsMs,
-		flags: frame.flags,
-		ascii: (frame.flags & FLAG_ASCII) !== 0,
 	}
 }

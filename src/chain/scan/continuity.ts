@@ -3,19 +3,21 @@
  * records in the file explain themselves and are passed over here.
  */
 
-import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
-import { GAP_KIND, type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import { type GapData, gapRecord, type LogRecord } from '../../record.ts'
 import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
-import { FLAG_CONTROL, type Frame } from '../format/frame.ts'
-import { rowBlockOf } from './chain-end.ts'
+import type { Frame } from '../format/frame.ts'
+import { firstCovered } from './frame-rows.ts'
 import type { BadPlace } from './scan.ts'
 
 /** What must be known of a file to say what is missing in it. */
 export interface WalkedFile {
 	readonly firstSeq: number
-	/** Whether what cannot be read from this offset on is what a power loss left; it is damage elsewhere. */
-	readonly isUnsynced?: (offset: number) => boolean
+	/**
+	 * Whether a power loss explains that what stands at this offset cannot be read, given the boot id of the newest anchor before it. Asked of
+	 * the last file alone: what a crash left in any other one was dealt with when the next one was begun.
+	 */
+	readonly isUnsynced?: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/** Another file follows: what is missing at the end of this one shows by its first seq. */
 	readonly isFollowed?: boolean
 }
@@ -26,6 +28,7 @@ export interface ContinuityMark {
 	readonly epoch: number
 	readonly tsMs: number
 	readonly cause: GapData['cause']
+	readonly bootId: Uint8Array | undefined
 }
 
 export class Continuity {
@@ -34,7 +37,9 @@ export class Continuity {
 	epoch: number
 	/** Of the entry that was met last: a gap has the time of what stands behind it, wherever the walk began. */
 	#tsMs = 0
-	readonly #isUnsynced: (offset: number) => boolean
+	/** Of the newest anchor. */
+	#bootId: Uint8Array | undefined
+	readonly #isUnsynced: NonNullable<WalkedFile['isUnsynced']>
 	readonly #isFollowed: boolean
 	/** Why the records are absent that are missing before the next entry. */
 	#cause: GapData['cause'] = 'damaged'
@@ -45,6 +50,7 @@ export class Continuity {
 		this.#isUnsynced = isUnsynced ?? (() => false)
 		this.nextSeq = anchor?.nextSeq ?? firstSeq
 		this.epoch = anchor?.epoch ?? 1
+		this.#bootId = anchor?.bootId
 		this.#tsMs = anchor?.writtenMs ?? 0
 	}
 
@@ -65,6 +71,7 @@ export class Continuity {
 		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
 		this.nextSeq = Math.max(this.nextSeq, anchor.nextSeq)
 		this.epoch = anchor.epoch
+		this.#bootId = anchor.bootId
 		this.#cause = 'damaged'
 		return gap
 	}
@@ -74,11 +81,16 @@ export class Continuity {
 	 * place that held no records (a torn entry was never committed, an anchor has none) gives none.
 	 */
 	bad(place: BadPlace): LogRecord<'$gap', GapData> | undefined {
-		const isUnsynced = this.#isUnsynced(place.offset)
+		const isUnsynced = this.isUnsynced(place)
 		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
 		if (!place.atEnd || this.#isFollowed) return undefined
 		if (isUnsynced) return undefined
 		return this.upTo(seqBehind(place, this.nextSeq))
+	}
+
+	/** Whether a power loss explains a bad place that comes next. */
+	isUnsynced({ offset }: BadPlace): boolean {
+		return !this.#isFollowed && this.#isUnsynced(offset, this.#bootId)
 	}
 
 	/** The gap before the seq that is known to come next, from the file behind this one. */
@@ -90,14 +102,16 @@ export class Continuity {
 
 	/** Everything it knows: a walk of the same file that goes on here has the same gaps. */
 	mark(): ContinuityMark {
-		return { nextSeq: this.nextSeq, epoch: this.epoch, tsMs: this.#tsMs, cause: this.#cause }
+		const { nextSeq, epoch } = this
+		return { nextSeq, epoch, tsMs: this.#tsMs, cause: this.#cause, bootId: this.#bootId }
 	}
 
-	goOnAt({ nextSeq, epoch, tsMs, cause }: ContinuityMark): void {
+	goOnAt({ nextSeq, epoch, tsMs, cause, bootId }: ContinuityMark): void {
 		this.nextSeq = nextSeq
 		this.epoch = epoch
 		this.#tsMs = tsMs
 		this.#cause = cause
+		this.#bootId = bootId
 	}
 
 	#gap(toSeq: number): LogRecord<'$gap', GapData> {
@@ -125,40 +139,9 @@ export function seqBehind({ remains }: BadPlace, nextSeq: number): number {
 	return Math.max(next, nextSeq + 1)
 }
 
-/**
- * The rows of a frame in batches, at or above a level where asked; undefined when its checksum holds and its rows are no records. Those of a
- * large frame are decoded when they are asked for, from the bytes of the frame.
- */
-export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
-	try {
-		return rowBatches(rowBlockOf(frame), levelIndexMin)
-	} catch {
-		return undefined
-	}
-}
-
-/** The same one by one. */
-export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
-	const batches = rowBatchesOf(frame)
-	if (batches === undefined) return undefined
-	return batches.length === 1 ? batches.at(0)! : inBatches(batches)
-}
-
-function* inBatches(batches: RowBatches): Generator<LogRecord> {
-	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
-}
-
 /** What stands for a frame whose checksum holds and whose rows are no records: something else than mesh-chain wrote it. */
 export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
 	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
 	const data = { fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' } as const
 	return asUnexplained(gapRecord(data, { epoch, tsMs }))
-}
-
-/** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
-export function firstCovered(frame: Frame): number {
-	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
-	const first = rowBatchesOf(frame)?.at(0)?.[0]
-	if (first === undefined || first.kind !== GAP_KIND || first.origin !== undefined) return frame.baseSeq
-	return (first.data as GapData).fromSeq
 }

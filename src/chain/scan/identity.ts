@@ -5,6 +5,7 @@ import { show } from '../../record.ts'
 import { anchorIdentity, findAnchorLead } from '../format/anchor.ts'
 import { identityChecksum } from '../format/checksum.ts'
 import { HEADER_BYTES, type Header, readHeader } from '../format/header.ts'
+import { firstCovered } from './frame-rows.ts'
 import { Scanner } from './scan.ts'
 
 export interface ChainIdentity {
@@ -76,7 +77,7 @@ function firstSeqIn(bytes: Buffer, chainId: Uint8Array, segment: number): number
 	scanner.push(bytes.subarray(HEADER_BYTES))
 	scanner.end()
 	for (let step = scanner.next(); step.type !== 'end'; step = scanner.next()) {
-		if (step.type === 'frame') return step.frame.baseSeq
+		if (step.type === 'frame') return firstCovered(step.frame)
 		if (step.type === 'anchor') return step.anchor.nextSeq
 	}
 	return 1

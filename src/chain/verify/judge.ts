@@ -58,7 +58,9 @@ export class Judge {
 	#before: Judged | undefined
 	/** What is missing before the next file has been told. */
 	#isRemoved = false
+	/** Of this file, and of those before it behind which no frame has come yet. */
 	#superseded: Superseded | undefined
+	#untold: Superseded[] = []
 	readonly #headSearch: HeadSearch
 
 	constructor(held: OpenFile, first: ChainFile, { head, mark, keptFromSeq }: Wanted) {
@@ -120,6 +122,8 @@ export class Judge {
 			this.#checkLive()
 			return
 		}
+		if (this.#superseded !== undefined) this.#untold.push(this.#superseded)
+		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
 		// What is missing is in no sum, and in the totals of the anchors behind it.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
@@ -254,10 +258,15 @@ export class Judge {
 		this.#headSearch.beginWith(this.#file.identity)
 		// A sealed file that is verified by itself is only a part.
 		const isPart = ownerOf(this.#held.system, chainPath, identity) !== undefined
-		if (segment === 0 || isPart) return
+		if ((segment === 0 && range === undefined) || isPart) return
 		if (range !== undefined && this.#keptFromSeq >= firstSeq) {
 			const text = `${firstSeq - 1} records absent: retention has removed them`
 			this.#find('gap', text, { offset: 0, range, severity: 'note' })
+			return
+		}
+		if (segment === 0) {
+			const text = 'the first file of the chain does not begin with its first record'
+			this.#find('missingFile', text, { offset: 0, range, expected: 'seq 1', found: `seq ${firstSeq}` })
 			return
 		}
 		const text = `${segment} ${segment === 1 ? 'file' : 'files'} of the chain missing before this one, and not removed by retention`
@@ -319,8 +328,8 @@ export class Judge {
 	}
 
 	#tellSuperseded(next: Frame | undefined): void {
-		this.#superseded?.tell(this.#findings, next)
-		this.#superseded = undefined
+		for (const superseded of this.#untold) superseded.tell(this.#findings, next)
+		this.#untold = []
 	}
 
 	#find(kind: FindingKind, message: string, at: Omit<Found, 'path'>): void {

@@ -12,7 +12,7 @@ import { endsRepaired, sameId } from '../files/segments.ts'
 import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { openFile } from '../read/open-file.ts'
-import { firstCovered, rowsOf } from '../scan/continuity.ts'
+import { firstCovered, rowsOf } from '../scan/frame-rows.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import { FileJudge, Sums } from './file-judge.ts'
 import { EVIDENCE, Findings } from './findings.ts'
@@ -26,7 +26,7 @@ export interface Seam {
 /**
  * - `linked`: the repaired file is what a repair makes of its original, and every link of the original was worked out and fits.
  * - `fits`: the same, but for links of the original over bytes that cannot be read.
- * - `differs`: the next file links to an original, and the repaired file is not what a repair makes of it.
+ * - `differs`: the next file links to an original, and that one was changed, or the repaired file is not what a repair makes of it.
  * - `none`: there is no original that the next file links to.
  */
 export type OriginalCheck = 'linked' | 'fits' | 'differs' | 'none'
@@ -55,7 +55,7 @@ export async function checkOriginal(repaired: OpenFile, seam: Seam | undefined):
 			}
 		}
 		for (const original of originals) {
-			if (['linked', 'fits'].includes(await linkOf(original, seam))) return 'differs'
+			if (['linked', 'fits', 'changed'].includes(await linkOf(original, seam))) return 'differs'
 		}
 		return 'none'
 	} finally {
@@ -67,7 +67,7 @@ async function openOriginals({ path, chainPath, system, identity }: OpenFile): P
 	const prefix = `${basename(path)}.before-repair-`
 	const names = system.readdirSync(dirname(path)).filter((name) => name.startsWith(prefix))
 	const found: OpenFile[] = []
-	for (const name of names.slice(0, ORIGINALS_MAX)) {
+	for (const name of names.sort().slice(0, ORIGINALS_MAX)) {
 		try {
 			const file = await openFile(join(dirname(path), name), chainPath, system)
 			const { id, segment } = file.identity
@@ -92,7 +92,7 @@ async function endOf({ system, fd, path, identity }: OpenFile, seam: Seam | unde
 async function linkOf(
 	original: OpenFile,
 	seam: Seam | undefined,
-): Promise<'linked' | 'fits' | 'unknown' | 'differs'> {
+): Promise<'linked' | 'fits' | 'unknown' | 'changed' | 'differs'> {
 	const findings = new Findings()
 	let isBroken = false
 	const judge = new FileJudge(original, {
@@ -111,13 +111,15 @@ async function linkOf(
 		for (const entry of entries) await judge.take(entry)
 	}
 	// No repair touches a file that somebody changed.
-	if (findings.all.some(({ kind }) => EVIDENCE.includes(kind))) return 'differs'
-	if (seam === undefined || size < seam.end) return 'unknown'
-	// What a repair has made is not what the next file followed.
-	if (size > seam.end && endsRepaired(original.system, original.path, size, original.identity))
-		return 'differs'
+	const isChanged = findings.all.some(({ kind }) => EVIDENCE.includes(kind))
+	// What a repair has made is not what the next file followed, unless that says so.
+	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
+	if (isRepair && size !== seam?.end) return 'differs'
+	if (seam === undefined || size < seam.end) return isChanged ? 'differs' : 'unknown'
 	const { link, isReadable } = await judge.endAt(end)
-	if (link === Buffer.from(seam.link).toString('hex')) return isBroken ? 'fits' : 'linked'
+	const isLinked = link === Buffer.from(seam.link).toString('hex')
+	if (isChanged) return isLinked ? 'changed' : 'differs'
+	if (isLinked) return isBroken ? 'fits' : 'linked'
 	return isReadable ? 'differs' : 'unknown'
 }
 

@@ -20,7 +20,8 @@ import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { encodeHeader, HEADER_BYTES } from '../format/header.ts'
 import { readChainEnd, scanRange } from '../scan/chain-end.ts'
-import { rowsOf, seqBehind } from '../scan/continuity.ts'
+import { seqBehind } from '../scan/continuity.ts'
+import { rowsOf } from '../scan/frame-rows.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Adoption } from '../write/adopt.ts'
 import { SegmentFile } from '../write/segment-file.ts'
@@ -47,8 +48,8 @@ export interface RebuildSource {
 	readonly previous: Previous
 	/** The seq that comes next is at least this one: everything up to there was in the file once. */
 	readonly nextSeqMin: number
-	/** From which offset on a place that cannot be read is what a power loss has left. */
-	readonly unsyncedFrom: number
+	/** Whether a place that cannot be read is what a power loss has left, given the boot id of the newest anchor before it. */
+	readonly isUnsynced: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/** Called when the new file is on disk and before it takes the old one's place, with what both have in common. */
 	readonly beforeSwap: (kept: { readonly offset: number; readonly nextSeq: number }) => void
 }
@@ -96,6 +97,8 @@ class Rebuild {
 	readonly #adoption: Adoption
 	/** What the new file has in common with the old one. */
 	readonly kept: { readonly offset: number; readonly nextSeq: number }
+	/** Of the newest anchor of the old file so far. */
+	#bootId: Uint8Array | undefined
 
 	constructor(system: FileSystem, source: RebuildSource, fd: number) {
 		this.#system = system
@@ -117,17 +120,19 @@ class Rebuild {
 		this.#file = new SegmentFile(context, fd, identity, { ...base, levelCounts, keptFromSeq })
 		this.#adoption = new Adoption(this.#file, 'damaged', true)
 		this.kept = { offset: keptEnd, nextSeq: base.nextSeq }
+		this.#bootId = base.anchor?.bootId
 	}
 
 	run(): Omit<Rebuilt, 'keptAt'> {
-		const { fd, identity, nextSeqMin, unsyncedFrom, isLive } = this.#source
+		const { fd, identity, nextSeqMin, isUnsynced, isLive } = this.#source
 		const { span } = this.#file
 		if (identity.headerDamaged) span.anchor('repaired', HEADER_BYTES)
 		let behindEnd = 0
 		scanRange(this.#system, fd, identity.idChecksum, this.kept.offset, this.#end, (entry) => {
 			this.#adoption.take(entry)
+			if (entry.type === 'anchor') this.#bootId = entry.anchor.bootId
 			if (entry.type !== 'bad' || !entry.place.atEnd || !isLive) return
-			if (entry.place.offset < unsyncedFrom) behindEnd = seqBehind(entry.place, span.nextSeq)
+			if (!isUnsynced(entry.place.offset, this.#bootId)) behindEnd = seqBehind(entry.place, span.nextSeq)
 		})
 		const nextSeq = Math.max(nextSeqMin, behindEnd)
 		const isShort = span.nextSeq < nextSeq

@@ -18,7 +18,7 @@ import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
 import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'
-import { readWatermark, unsyncedFrom, WatermarkFile } from '../files/watermark-file.ts'
+import { isUnsyncedPlace, readWatermark, WatermarkFile } from '../files/watermark-file.ts'
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { openForReading } from '../read/open-file.ts'
@@ -199,7 +199,8 @@ class FileRepair {
 			previous: this.#previous(),
 			// What the mark vouches for was there once.
 			nextSeqMin: nextFirstSeq ?? (mark !== undefined && mark.segment >= identity.segment ? mark.seq + 1 : 1),
-			unsyncedFrom: unsyncedFrom(this.#system, this.#chainPath, identity),
+			isUnsynced: (offset, bootId) =>
+				isUnsyncedPlace(this.#system, this.#chainPath, identity, offset, bootId),
 			// Only the offset: what was there once is not forgotten before a gap says so.
 			beforeSwap: ({ offset }) => {
 				if (isLive && mark !== undefined) this.#tellDurable(mark, offset, mark.seq)

@@ -8,7 +8,7 @@ import { type GapCause, gapRecord } from '../../record.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { scanRange } from '../scan/chain-end.ts'
-import { firstCovered, rowsOf } from '../scan/continuity.ts'
+import { firstCovered, rowsOf } from '../scan/frame-rows.ts'
 import { type ScanEntry, Scanner } from '../scan/scan.ts'
 import type { SegmentFile } from './segment-file.ts'
 

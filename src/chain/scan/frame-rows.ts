@@ -1,0 +1,50 @@
+/** What the rows of a frame say that verified. Decodes on demand; a frame whose rows are no records has none. */
+import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
+import { GAP_KIND, type GapData, type LogRecord } from '../../record.ts'
+import { FLAG_ASCII, FLAG_CONTROL, type Frame } from '../format/frame.ts'
+
+/** A frame as its rows are decoded from. */
+export function rowBlockOf(frame: Frame) {
+	return {
+		bytes: frame.bytes,
+		start: frame.rowsStart,
+		end: frame.rowsEnd,
+		rows: frame.rows,
+		epoch: frame.epoch,
+		baseSeq: frame.baseSeq,
+		baseTsMs: frame.baseTsMs,
+		flags: frame.flags,
+		ascii: (frame.flags & FLAG_ASCII) !== 0,
+	}
+}
+
+/**
+ * The rows of a frame in batches, at or above a level where asked; undefined when its checksum holds and its rows are no records. Those of a
+ * large frame are decoded when they are asked for, from the bytes of the frame.
+ */
+export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
+	try {
+		return rowBatches(rowBlockOf(frame), levelIndexMin)
+	} catch {
+		return undefined
+	}
+}
+
+/** The same one by one. */
+export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
+	const batches = rowBatchesOf(frame)
+	if (batches === undefined) return undefined
+	return batches.length === 1 ? batches.at(0)! : inBatches(batches)
+}
+
+function* inBatches(batches: RowBatches): Generator<LogRecord> {
+	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
+}
+
+/** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
+export function firstCovered(frame: Frame): number {
+	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
+	const first = rowBatchesOf(frame)?.at(0)?.[0]
+	if (first === undefined || first.kind !== GAP_KIND || first.origin !== undefined) return frame.baseSeq
+	return (first.data as GapData).fromSeq
+}
