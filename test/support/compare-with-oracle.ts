@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { heaviestAnswer } from '../../src/chain/answer.ts'
+import type { ChainInfo, VerifyReport } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { MeshChainError } from '../../src/errors.ts'
@@ -74,17 +76,27 @@ async function saidByProject(
 	try {
 		const chain = await openChain(PATH, { fs })
 		for (const record of await collect(chain.records())) records.push(shownRecord(record))
+		const info = await chain.info()
 		await chain.close()
 		for (const head of [undefined, ...heads]) {
 			const report = await verifyChain(PATH, head === undefined ? { fs } : { fs, head })
 			const { answer, recordsLost } = report
 			answers.push(`${answer}, ${recordsLost}`)
+			if (head === undefined) expectInfoAgrees(info, report)
 		}
 	} catch (error) {
 		if (!(error instanceof MeshChainError) || !REFUSED.includes(error.code)) throw error
 		return { records: [], answers: ['refused'] }
 	}
 	return { records, answers }
+}
+
+/** `info` looks at less than `verify`, and never says that something is worse; where nothing is wrong, both say the same. */
+function expectInfoAgrees(info: ChainInfo, { ok, answer, recordsLost, findings }: VerifyReport): void {
+	expect(heaviestAnswer([info.answer, answer])).toBe(answer)
+	// What a writer added that had lost the chain counts for nobody who reads.
+	if (!ok || findings.some(({ kind }) => kind === 'stray')) return
+	expect([info.answer, info.recordsLost]).toEqual([answer, recordsLost])
 }
 
 interface OracleSaid extends Said {

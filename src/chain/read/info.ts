@@ -112,8 +112,9 @@ class InfoWalk {
 		else if (entry.type === 'anchor') this.#anchor(entry.anchor)
 		else {
 			const { place } = entry
-			if (place.torn || (place.atEnd && this.#continuity.isUnsynced(place))) this.#tornBytes += place.bytes
-			else this.damaged(place.bytes)
+			const isUnsynced = this.#continuity.isUnsynced(place)
+			if (place.torn || (place.atEnd && isUnsynced)) this.#tornBytes += place.bytes
+			else this.damaged(place.bytes, isUnsynced ? 'loss' : 'damage')
 			this.gap(this.#continuity.bad(place))
 		}
 	}
@@ -123,8 +124,8 @@ class InfoWalk {
 		this.gap(this.#continuity.upTo(nextFirstSeq, cause))
 	}
 
-	damaged(bytes: number): void {
-		this.#severities.add('damage')
+	damaged(bytes: number, severity: Severity = 'damage'): void {
+		this.#severities.add(severity)
 		this.#damagedPlaces++
 		this.#damagedBytes += bytes
 	}
@@ -190,6 +191,7 @@ class InfoWalk {
 	}
 
 	#frame(frame: Frame): void {
+		const { nextSeq } = this.#continuity
 		this.gap(this.#continuity.frame(frame))
 		this.framesBehindAnchor = true
 		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
@@ -197,7 +199,7 @@ class InfoWalk {
 		const lastSeq = frame.baseSeq + frame.rows - 1
 		for (const record of rowsOf(frame) ?? [unreadableRows(frame)]) {
 			if (isGap(record)) {
-				this.gap(record)
+				this.gap(record, nextSeq)
 				continue
 			}
 			this.#records++
@@ -226,12 +228,14 @@ class InfoWalk {
 		return epoch
 	}
 
-	gap(record: LogRecord<'$gap', GapData> | undefined): void {
+	/** @param nextSeq the seq that came next before the gap: what it repeats of those before is not lost. */
+	gap(record: LogRecord<'$gap', GapData> | undefined, nextSeq = 1): void {
 		const gap = record?.data
 		if (record === undefined || gap === undefined) return
 		const severity = severityOfRecord(record)
 		this.#severities.add(severity)
-		if (severity === 'loss') this.#recordsLost += gap.count
+		const { fromSeq, toSeq } = gap
+		if (severity === 'loss') this.#recordsLost += toSeq - Math.max(fromSeq, Math.min(nextSeq, toSeq)) + 1
 		this.#gapCount++
 		this.#gapRecords += gap.count
 		const before = Object.hasOwn(this.#byCause, gap.cause) ? this.#byCause[gap.cause]! : 0

@@ -49,4 +49,18 @@ export default [
 		to: 'return extent',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
+	{
+		name: 'info takes what a power loss explains for damage',
+		file: 'src/chain/read/info.ts',
+		from: "this.damaged(place.bytes, isUnsynced ? 'loss' : 'damage')",
+		to: 'this.damaged(place.bytes)',
+		tests: ['test/oracle/format-oracle.test.ts'],
+	},
+	{
+		name: 'info counts what a gap repeats of seqs that are there',
+		file: 'src/chain/read/info.ts',
+		from: 'Math.max(fromSeq, Math.min(nextSeq, toSeq))',
+		to: 'fromSeq',
+		tests: ['test/oracle/format-oracle.test.ts'],
+	},
 ]
