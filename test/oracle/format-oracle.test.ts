@@ -122,6 +122,14 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('a torn anchor', forge.files())).toEqual(['not ok, 0'])
 	})
 
+	test('a gap repeats seqs that are there: those are not lost', async () => {
+		const forge = forged()
+		const data = { fromSeq: 2, toSeq: 9, count: 8, cause: 'evicted' }
+		forge.frame([{ ...line('absent'), level: 3, kind: '$gap', data }], { baseSeq: 9 })
+		forge.anchor(CLOSED)
+		expect(await compare('seqs again in a gap', forge.files())).toEqual(['ok, records lost, 6'])
+	})
+
 	test('a power loss explains what is missing at its place, and nothing behind it', async () => {
 		const forge = forged()
 		forge.watermark({ offset: forge.file.length, bootId: Buffer.alloc(16, 9) })
