@@ -7,7 +7,7 @@ import {
 	type Id,
 	isGap,
 	isOwnKind,
-	isPointInTime,
+	isTimeBound,
 	LOG_LEVELS,
 	type LogLevel,
 	type LogRecord,
@@ -43,9 +43,9 @@ export interface LogFilter {
 	fromSeq?: number
 	/** Inclusive. */
 	toSeq?: number
-	/** Inclusive; milliseconds since 1970, within 8.64e15 of it, or a Date. */
+	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
 	since?: number | Date
-	/** Inclusive; milliseconds since 1970, within 8.64e15 of it, or a Date. */
+	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
 	until?: number | Date
 }
 
@@ -212,8 +212,8 @@ function resolveSeq(key: string, seq: unknown, missing: number): number {
 function resolveTime(key: string, time: unknown, missing: number): number {
 	if (time === undefined) return missing
 	const ms = time instanceof Date ? time.getTime() : time
-	if (isPointInTime(ms)) return ms
-	throw invalid(key, time, 'milliseconds since 1970 that a Date can hold, or a valid Date')
+	if (isTimeBound(ms)) return ms
+	throw invalid(key, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
 }
 
 function invalid(key: string, value: unknown, allowed: string): MeshChainError {

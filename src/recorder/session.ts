@@ -1,6 +1,6 @@
 /** The shapes of recorded history: sessions, their events, their checkpoints. */
 import { invalidOption } from '../options.ts'
-import { isPointInTime, type LogRecord } from '../record.ts'
+import { isTimeBound, type LogRecord } from '../record.ts'
 
 /** The kinds of the records that sessions leave in a chain. */
 export const SESSION_KIND = '$session'
@@ -95,6 +95,6 @@ export interface CheckpointMark extends Marked {
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkTime(name: string, time: number | Date): number {
 	const ms = time instanceof Date ? time.getTime() : time
-	if (isPointInTime(ms)) return ms
-	throw invalidOption(name, time, 'milliseconds since 1970 that a Date can hold, or a valid Date')
+	if (isTimeBound(ms)) return ms
+	throw invalidOption(name, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
 }
