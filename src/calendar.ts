@@ -1,6 +1,6 @@
 /**
  * Points in time as texts and numbers have them: the one parser for what people type and for lines of JSON. A time that the calendar, or the
- * local clock, does not have is no time: nothing is rolled over into the next day or month.
+ * local clock, does not have is no time: nothing is rolled over into the next day or month, and digits that look like a date are no count.
  */
 
 /** Years 1 to 9999; `T` or a space; seconds and any fraction, cut to milliseconds, may be left out, and so may the offset: then it is local. */
@@ -17,6 +17,13 @@ const SECONDS_MAX = 1e11
 const MILLISECONDS_MAX = 1e14
 const MICROSECONDS_MAX = 1e17
 const NANOSECONDS_MAX = 1e20
+
+const DECIMAL = /^(\d{1,20})(?:\.(\d+))?$/
+/** `20260131`, `202601311405`, `20260131140509`, `20260131140509123`: whether or not the calendar has it. */
+const COMPACT_DIGITS = new Set([8, 12, 14, 17])
+/** As counts, 12 digits are milliseconds from 1973 to 2001. They look like a date where their year is near, or the calendar has it. */
+const NEAR_YEAR = /^(?:19|20|21)/
+const COMPACT_TIME = /^\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d$/
 
 /** A time of day, checked to be one. */
 export interface TimeOfDay {
@@ -47,13 +54,28 @@ export function timeOfText(text: string): number | undefined {
 
 /**
  * Milliseconds since 1970, cut to whole ones, of a number from 0 in seconds (below 1e11), milliseconds (below 1e14), microseconds (below 1e17) or
- * nanoseconds (below 1e20). Undefined for any other number.
+ * nanoseconds (below 1e20). Undefined for any other number, and for one whose digits look like a date without separators, with or without a
+ * fraction: `20260131`, `202601311405`, `20260131140509.5`.
  */
 export function timeOfNumber(value: number): number | undefined {
-	if (!(value >= 0 && value < NANOSECONDS_MAX)) return undefined
-	if (value < SECONDS_MAX) return Math.round(value * 1e3)
-	if (value < MILLISECONDS_MAX) return Math.round(value)
-	return Math.round(value < MICROSECONDS_MAX ? value / 1e3 : value / 1e6)
+	// Smaller ones are written with an exponent.
+	return value >= 0 && value < 1e-3 ? 0 : timeOfDecimal(String(value))
+}
+
+/** As {@link timeOfNumber}, of a number as it is written, without a sign or an exponent. */
+export function timeOfDecimal(text: string): number | undefined {
+	const [, digits, fraction = ''] = DECIMAL.exec(text) ?? []
+	if (digits === undefined || looksLikeDate(digits)) return undefined
+	const value = Number(digits)
+	if (value < SECONDS_MAX) return Number(digits + fraction.slice(0, 3).padEnd(3, '0'))
+	if (value < MILLISECONDS_MAX) return value
+	if (value < MICROSECONDS_MAX) return Number(digits.slice(0, -3))
+	return value < NANOSECONDS_MAX ? Number(digits.slice(0, -6)) : undefined
+}
+
+function looksLikeDate(digits: string): boolean {
+	if (!COMPACT_DIGITS.has(digits.length)) return false
+	return digits.length !== 12 || NEAR_YEAR.test(digits) || COMPACT_TIME.test(digits)
 }
 
 /** Undefined where there is no such time of day. */
@@ -72,17 +94,30 @@ export function timeOfDay(
 	return { hours, minutes, seconds, milliseconds: Number(fraction.slice(0, 3).padEnd(3, '0')) }
 }
 
-/** The first moment of a day, from 1 January as 1, 1; where the clocks leave midnight out, the one after. */
-export function localMidnight(year: number, month: number, day: number): number {
-	return localDate(year, month, day).getTime()
+/**
+ * The first moment of a day, from 1 January as 1, 1; where the clocks leave midnight out, the one after. Undefined for a day that the local
+ * calendar leaves out.
+ */
+export function localMidnight(year: number, month: number, day: number): number | undefined {
+	const date = localDate(year, month, day)
+	return isOn(date, year, month, day) ? date.getTime() : undefined
 }
 
-/** Undefined where the clocks leave this time out. */
+/** Undefined where the clocks, or the local calendar, leave this time out. */
 export function localTime(year: number, month: number, day: number, time: TimeOfDay): number | undefined {
 	const { hours, minutes, seconds, milliseconds } = time
 	const date = localDate(year, month, day)
 	date.setHours(hours, minutes, seconds, milliseconds)
-	return date.getHours() === hours && date.getMinutes() === minutes ? date.getTime() : undefined
+	const isThere =
+		isOn(date, year, month, day) &&
+		date.getHours() === hours &&
+		date.getMinutes() === minutes &&
+		date.getSeconds() === seconds
+	return isThere ? date.getTime() : undefined
+}
+
+function isOn(date: Date, year: number, month: number, day: number): boolean {
+	return date.getFullYear() === year && date.getMonth() === month - 1 && date.getDate() === day
 }
 
 /** Years below 100 are those years. */

@@ -7,6 +7,7 @@ import {
 	type Id,
 	isGap,
 	isOwnKind,
+	isTimeBound,
 	LOG_LEVELS,
 	type LogLevel,
 	type LogRecord,
@@ -42,9 +43,9 @@ export interface LogFilter {
 	fromSeq?: number
 	/** Inclusive. */
 	toSeq?: number
-	/** Inclusive; milliseconds since 1970 or a Date. */
+	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
 	since?: number | Date
-	/** Inclusive; milliseconds since 1970 or a Date. */
+	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
 	until?: number | Date
 }
 
@@ -211,8 +212,8 @@ function resolveSeq(key: string, seq: unknown, missing: number): number {
 function resolveTime(key: string, time: unknown, missing: number): number {
 	if (time === undefined) return missing
 	const ms = time instanceof Date ? time.getTime() : time
-	if (typeof ms === 'number' && !Number.isNaN(ms)) return ms
-	throw invalid(key, time, 'milliseconds since 1970 or a valid Date')
+	if (isTimeBound(ms)) return ms
+	throw invalid(key, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
 }
 
 function invalid(key: string, value: unknown, allowed: string): MeshChainError {

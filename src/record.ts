@@ -91,6 +91,16 @@ export function isRecordTime(tsMs: unknown): tsMs is number {
 	return Number.isInteger(tsMs) && (tsMs as number) >= 0 && (tsMs as number) <= TIME_MAX_MS
 }
 
+/** Whether a value is a time to compare those of records with: one that a `Date` holds, before 1970 too, whole or not. */
+export function isPointInTime(ms: unknown): ms is number {
+	return typeof ms === 'number' && Math.abs(ms) <= TIME_MAX_MS
+}
+
+/** Whether a value is a time that a span of time can begin or end with; an infinite one is no bound. */
+export function isTimeBound(ms: unknown): ms is number {
+	return isPointInTime(ms) || ms === Number.POSITIVE_INFINITY || ms === Number.NEGATIVE_INFINITY
+}
+
 /** The nearest time that a record can have, of whatever a clock answers. */
 export function toRecordTime(tsMs: number): number {
 	return tsMs > 0 ? Math.min(Math.floor(tsMs), TIME_MAX_MS) : 0

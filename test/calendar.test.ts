@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { timeOfNumber, timeOfText } from '../src/calendar.ts'
+import { timeOfDecimal, timeOfNumber, timeOfText } from '../src/calendar.ts'
 import { parseTime } from '../src/cli/times.ts'
+import { eventFormat } from '../src/jsonl/event-format.ts'
 import { lineOfJson } from '../src/jsonl/json-line.ts'
 
 const zone = process.env['TZ']
@@ -72,19 +73,79 @@ test('a time is the one that the calendar has, or none: by an oracle of its own'
 	)
 })
 
-test('a number is a time in the unit that its size says, whole, and the same typed as in a line', () => {
+/** By the rule as the docs have it: digits that look like a date are no count, in any unit. */
+function looksLikeDate(digits: string): boolean {
+	if ([8, 14, 17].includes(digits.length)) return true
+	if (digits.length !== 12) return false
+	const [month, day, hours, minutes] = [4, 6, 8, 10].map((at) => Number(digits.slice(at, at + 2))) as [
+		number,
+		number,
+		number,
+		number,
+	]
+	const isDate = month >= 1 && month <= 12 && day >= 1 && day <= 31 && hours <= 23 && minutes <= 59
+	return isDate || ['19', '20', '21'].includes(digits.slice(0, 2))
+}
+
+const event = eventFormat()
+const timeOfEvent = (value: string) => {
+	const reading = event.read({ ts: Number(value), ev: 'a' }, '')
+	return 'lines' in reading ? reading.lines[0]?.tsMs : undefined
+}
+
+test('a number is a time in the unit that its size says, cut to milliseconds, and the same typed as in a line', () => {
 	const units = [1, 1e3, 1e6, 1e9]
 	fc.assert(
-		fc.property(fc.integer({ min: 1e8, max: 5e10 }), fc.constantFrom(...units), (seconds, unit) => {
-			const value = seconds * unit
-			expect(timeOfNumber(value)).toBe(seconds * 1000)
-			if (!/^(?:19|20)\d{10}(?:\d\d)?$/.test(String(value)))
-				expect(parseTime(String(value), 0)).toBe(seconds * 1000)
-			expect(lineOfJson(`{"time":${value},"msg":""}`)?.tsMs).toBe(seconds * 1000)
-		}),
+		fc.property(
+			fc.oneof(fc.integer({ min: 1e8, max: 5e10 }), fc.integer({ min: 1.7e9, max: 2e9 })),
+			fc.constantFrom(...units),
+			fc.option(fc.stringMatching(/^\d{1,4}$/), { nil: undefined }),
+			(seconds, unit, fraction) => {
+				const digits = String(seconds * unit)
+				const text = fraction === undefined || unit > 1e3 ? digits : `${digits}.${fraction}`
+				const cutMs = unit === 1 && text !== digits ? Number(fraction!.slice(0, 3).padEnd(3, '0')) : 0
+				const expected = looksLikeDate(digits) ? undefined : seconds * 1000 + cutMs
+				expect(timeOfDecimal(text), text).toBe(expected)
+				if (expected === undefined)
+					expect(() => parseTime(text, 0)).toThrow(expect.objectContaining({ code: 'INVALID_TIME' }))
+				else expect(parseTime(text, 0)).toBe(expected)
+				// More digits than a number holds are another number.
+				if (Number(text) > 1e13 && text !== digits) return
+				expect(timeOfNumber(Number(text)), text).toBe(expected)
+				expect(lineOfJson(`{"time":${text},"msg":""}`)?.tsMs).toBe(expected)
+				expect(timeOfEvent(text)).toBe(expected)
+			},
+		),
+		{ numRuns: 3000 },
 	)
 	for (const value of [-1, Number.NaN, Number.POSITIVE_INFINITY, 1e20, 1e300])
 		expect(timeOfNumber(value)).toBeUndefined()
+	for (const value of [0, -0, 1e-9, 5e-324, 0.0009]) expect(timeOfNumber(value)).toBe(0)
+	expect([timeOfNumber(1.9999), timeOfNumber(1_772_323_200_123_999)]).toEqual([1999, 1_772_323_200_123])
+})
+
+test('digits like a date without separators are no time, whether or not the calendar has it', () => {
+	const digits = fc
+		.tuple(
+			fc.integer({ min: 1900, max: 2199 }),
+			fc.array(fc.integer({ min: 0, max: 99 }), { minLength: 5, maxLength: 5 }),
+			fc.integer({ min: 0, max: 999 }),
+			fc.constantFrom(8, 12, 14, 17),
+			fc.constantFrom('', '.0', '.09', '.123', '.123456'),
+		)
+		.map(([year, rest, ms, length, fraction]) => {
+			const all = `${year}${rest.map((part) => pad(part)).join('')}${pad(ms, 3)}`
+			return `${all.slice(0, length)}${fraction}`
+		})
+	fc.assert(
+		fc.property(digits, (text) => {
+			expect(() => parseTime(text, 0), text).toThrow(expect.objectContaining({ code: 'INVALID_TIME' }))
+			expect(lineOfJson(`{"time":${text},"msg":""}`)).toMatchObject({ data: { time: Number(text) } })
+			expect(lineOfJson(`{"time":${text},"msg":""}`)?.tsMs).toBeUndefined()
+			expect(timeOfEvent(text)).toBeUndefined()
+		}),
+		{ numRuns: 1000 },
+	)
 })
 
 test.each([
@@ -94,6 +155,16 @@ test.each([
 	'202601311405',
 	'20260131140509',
 	'99999999',
+	'20260131240000',
+	'20260132140509',
+	'20260131140509.123',
+	'20260131140509123',
+	'21000131140509',
+	'202613011405',
+	'202601311405.09',
+	'202602301405.00',
+	'99991231235959',
+	'999912312359',
 	'100000000000000000000',
 	'-1',
 	'1e12',
@@ -125,11 +196,13 @@ test.each([
 	['1772323200123', 1_772_323_200_123],
 	['1772323200123456', 1_772_323_200_123],
 	['1772323200123456789', 1_772_323_200_123],
+	['1772323200123999999', 1_772_323_200_123],
+	['946684800000', 946_684_800_000],
 	['2026-03-01T00:00:00Z', 1_772_323_200_000],
 	['2026-03-01 02:00 +0200', 1_772_323_200_000],
 	['2026-03-01 00:00:00,5 UTC', 1_772_323_200_500],
 ])('%s is %i', (text, expected) => {
-	expect(Math.floor(parseTime(text, 0))).toBe(expected)
+	expect(parseTime(text, 0)).toBe(expected)
 })
 
 describe('where the clocks change', () => {
@@ -148,5 +221,57 @@ describe('where the clocks change', () => {
 		setZone('America/Santiago')
 		expect(timeOfText('2026-09-06')).toBe(Date.UTC(2026, 8, 6, 4))
 		expect(parseTime('today', Date.UTC(2026, 8, 6, 12))).toBe(Date.UTC(2026, 8, 6, 4))
+	})
+
+	/** Days and times that a zone left out altogether, and how long it did. */
+	test.each([
+		['Pacific/Apia', 2011, 12, 30],
+		['Pacific/Kwajalein', 1993, 8, 21],
+		['Pacific/Fakaofo', 2011, 12, 30],
+		['Pacific/Enderbury', 1994, 12, 31],
+	])('in %s the day %i-%i-%i is none, at no time of it', (name, year, month, day) => {
+		setZone(name)
+		const date = `${year}-${pad(month)}-${pad(day)}`
+		expect(timeOfText(date)).toBeUndefined()
+		for (let hours = 0; hours < 24; hours++)
+			for (const minutes of [0, 1, 30, 59])
+				expect(timeOfText(`${date}T${pad(hours)}:${pad(minutes)}`), `${hours}:${minutes}`).toBeUndefined()
+		expect(() => parseTime(`${date}T10:00`, 0)).toThrow(expect.objectContaining({ code: 'INVALID_TIME' }))
+		const dayAfter = new Date(year, month - 1, day + 1, 12).getTime()
+		expect(parseTime('today', dayAfter)).toBe(new Date(year, month - 1, day + 1).getTime())
+		expect(parseTime('yesterday', dayAfter)).toBe(new Date(year, month - 1, day - 1).getTime())
+	})
+
+	test('a local time is what the clocks show at that moment, or none: in every zone, around every change', () => {
+		const zones = [
+			'Europe/Berlin',
+			'America/Santiago',
+			'Pacific/Apia',
+			'Australia/Lord_Howe',
+			'Asia/Beirut',
+			'UTC',
+		]
+		fc.assert(
+			fc.property(
+				fc.constantFrom(...zones),
+				fc.constantFrom(2011, 2012, 2026),
+				fc.integer({ min: 0, max: 366 * 48 }),
+				(name, year, halfHours) => {
+					setZone(name)
+					// Not all of these exist there.
+					const text = new Date(Date.UTC(year, 0, 1) + halfHours * 1_800_000).toISOString().slice(0, 19)
+					const ms = timeOfText(text)
+					const shown = (tsMs: number) => {
+						const at = new Date(tsMs)
+						return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}T${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`
+					}
+					if (ms !== undefined) expect(shown(ms)).toBe(text)
+					else
+						for (let hours = -30; hours < 30; hours += 0.5)
+							expect(shown(Date.parse(`${text}Z`) + hours * 3_600_000)).not.toBe(text)
+				},
+			),
+			{ numRuns: 3000 },
+		)
 	})
 })

@@ -1,8 +1,8 @@
 /** Points in time as people type them, in the local time zone. */
-import { localMidnight, localTime, timeOfDay, timeOfNumber, timeOfText } from '../calendar.ts'
+import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../calendar.ts'
 import { MeshChainError } from '../errors.ts'
 import { TIME_MAX_MS } from '../limits.ts'
-import { show } from '../record.ts'
+import { isPointInTime, show } from '../record.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = {
 	ms: 1,
@@ -16,8 +16,6 @@ const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
 /** Shorter numbers are years, or mistakes; with nine digits, seconds begin in 1973. */
 const NUMBER = /^\d{9,20}(?:\.\d+)?$/
-/** `20260131140509`, which is a time in milliseconds too. */
-const COMPACT = /^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?$/
 const FORMS =
 	'2026-01-31, 2026-01-31T14:05:09Z, 14:05, 14:05:09, now, today, yesterday, -90s, -1h, -2d, or seconds, milliseconds, microseconds or nanoseconds since 1970'
 
@@ -25,13 +23,13 @@ const FORMS =
  * Milliseconds since 1970 of what was typed.
  *
  * @throws {MeshChainError} `INVALID_TIME`, listing the forms there are, for any other text, a time that does not exist, and digits that
- * can be read as two times.
+ * look like a date.
  */
 export function parseTime(text: string, nowMs: number): number {
 	const trimmed = text.trim()
 	const ms =
 		fromNow(trimmed, nowMs) ?? fromClock(trimmed, nowMs) ?? fromNumber(trimmed) ?? timeOfText(trimmed)
-	if (ms !== undefined && Math.abs(ms) <= TIME_MAX_MS) return ms
+	if (isPointInTime(ms)) return ms
 	throw new MeshChainError('INVALID_TIME', `no such time: ${show(text)} (${FORMS})`)
 }
 
@@ -70,15 +68,16 @@ export function formatAgo(ms: number): string {
 
 function fromNow(text: string, nowMs: number): number | undefined {
 	if (text === 'now') return nowMs
-	if (text === 'today') return midnight(nowMs, 0)
-	if (text === 'yesterday') return midnight(nowMs, -1)
+	if (text === 'today') return midnight(nowMs)
+	if (text === 'yesterday') return midnight(midnight(nowMs) - 1)
 	const [, amount, unit] = RELATIVE.exec(text) ?? []
 	return amount === undefined ? undefined : nowMs - Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
 }
 
-function midnight(nowMs: number, days: number): number {
-	const now = new Date(nowMs)
-	return localMidnight(now.getFullYear(), now.getMonth() + 1, now.getDate() + days)
+/** The first moment of the day that a time is on. */
+function midnight(tsMs: number): number {
+	const date = new Date(tsMs)
+	return localMidnight(date.getFullYear(), date.getMonth() + 1, date.getDate()) ?? tsMs
 }
 
 function fromClock(text: string, nowMs: number): number | undefined {
@@ -90,7 +89,7 @@ function fromClock(text: string, nowMs: number): number | undefined {
 }
 
 function fromNumber(text: string): number | undefined {
-	return NUMBER.test(text) && !COMPACT.test(text) ? timeOfNumber(Number(text)) : undefined
+	return NUMBER.test(text) ? timeOfDecimal(text) : undefined
 }
 
 function clamped(tsMs: number): number {

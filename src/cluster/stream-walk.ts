@@ -3,7 +3,8 @@
  *
  * Invariant: every seq of the walk is in a record or in a gap, from where it begins to the end that was known when it
  * began, whatever was removed from the stream meanwhile. A gap between messages is `retained`: the stream has them no
- * more. It is `damaged` where a message in between could not be read.
+ * more. It is `damaged` where a message in between could not be read. Such a gap ends with the last seq that was asked
+ * for at the latest.
  */
 
 import type { Frame } from '../chain/format/frame.ts'
@@ -11,7 +12,7 @@ import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
 import { firstCovered } from '../chain/scan/frame-rows.ts'
 import { matches } from '../filter.ts'
 import type { Spans } from '../merge/spans.ts'
-import { gapRecord, type LogRecord } from '../record.ts'
+import { type GapData, gapRecord, isGap, type LogRecord } from '../record.ts'
 import { endOf } from './chain-stream.ts'
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamFrame } from './subject-stream.ts'
@@ -78,7 +79,7 @@ export class Walk {
 			cause: 'retained' as const,
 		}
 		const gap = gapRecord(span, { epoch, tsMs: first.baseTsMs })
-		return matches(gap, this.#query) ? [gap] : []
+		return matches(gap, this.#query) ? [this.#cut(gap, first.baseTsMs)] : []
 	}
 
 	#begin(seq: number): Collector {
@@ -89,7 +90,17 @@ export class Walk {
 
 	#upTo(nextSeq: number, { baseTsMs }: Frame, isDamaged: boolean): LogRecord[] {
 		const missing = this.#begin(nextSeq).upTo(nextSeq, isDamaged ? 'damaged' : 'retained')
-		return missing.map((gap) => ({ ...gap, tsMs: baseTsMs }))
+		return missing.map((gap) => (isGap(gap) ? this.#cut(gap, baseTsMs) : gap))
+	}
+
+	/** A gap that was made of what is missing, up to the last seq that is asked for. */
+	#cut(gap: LogRecord<'$gap', GapData>, tsMs: number): LogRecord {
+		const { fromSeq, toSeq: lastSeq, count, cause } = gap.data as GapData
+		const toSeq = Math.min(lastSeq, this.#query.toSeq)
+		return gapRecord(
+			{ fromSeq, toSeq, count: Math.min(count, toSeq - fromSeq + 1), cause },
+			{ epoch: gap.epoch, tsMs },
+		)
 	}
 
 	#takeFrame(frame: Frame, message: StreamFrame): readonly LogRecord[] {

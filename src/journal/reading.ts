@@ -3,51 +3,95 @@
  *
  * Invariant: whatever is taken for reading is proved to be, by its tags and by its text: the server was asked for nothing but `SELECT`,
  * `VALUES`, `TABLE`, `SHOW` and what stands around them, with no word that writes or locks, no function but those built in that leave
- * nothing behind, and no name that may stand for more than it says (`Suspects`). What is not proved is no reading.
+ * nothing behind, and no name that may stand for more than it says (`Suspects`). What is not proved is no reading, and is taken to have defined
+ * whatever it can: only what is proved to define nothing leaves the suspects as they are.
  *
  * It reads tokens, and knows no grammar: what it does not know, it does not prove.
  */
 import { isSetting } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
 
-/** What a text can say by a name and not do by itself: views that call functions, functions that have the name of a built-in one. */
+/**
+ * What a text can do by a name although it does not say so: views that call functions, functions that have the name of a built-in one, types whose
+ * domain has a check that calls one. Told of every statement that is not proved to read, it knows at each place of the recording what may have been
+ * defined before it; where that cannot be known by name, everything is suspect from then on.
+ */
 export class Suspects {
 	readonly #names = new Set<string>()
-	/** Operators or casts may call functions: nothing with an expression is known to read only. */
+	/** Nothing with an expression or a name is known to read only. */
 	areEverywhere = false
+	/** Functions of the target's own may define something: whatever is not proved to read may call one, triggers too. */
+	functionsMayDefine = false
 
 	add(name: string): void {
-		this.#names.add(name.toLowerCase())
+		this.#names.add(comparable(name))
 	}
 
 	has(name: string): boolean {
-		return this.#names.has(name)
+		return this.#names.has(comparable(name))
 	}
 
-	/** Every name in a statement that defines something: what it defines is among them. */
-	addDefined({ commands, text }: StatementData): void {
-		if (!commands.some(definesNames)) return
-		const tokens = tokensOf(text)
-		if (tokens === undefined || commands.some((command) => EVERYWHERE.has(command))) this.areEverywhere = true
-		for (const { is, text: name } of tokens ?? [])
-			if (is !== 'other' && !QUERIES.has(name) && !NO_FUNCTIONS.has(name)) this.#names.add(name)
+	/** Takes a statement that is not proved to read, with whatever it may have defined. */
+	learn({ commands, text }: StatementData): void {
+		if (this.areEverywhere || commands.every((command) => AROUND.has(command))) return
+		this.areEverywhere =
+			this.functionsMayDefine ||
+			!commands.every((command) => isDefinition(command) || DEFINES_NOTHING.test(command))
+		this.functionsMayDefine ||= commands.some((command) => ROUTINES.test(command))
+		const isNamed = commands.some((command) => isDefinition(command) && !PLAIN_DEFINITIONS.has(command))
+		// `CREATE TABLE … AS` and `SELECT … INTO` say that they are a `SELECT`.
+		const mayMakeTable =
+			commands.some((command) => PLAIN_DEFINITIONS.has(command) || QUERY_TAGS.has(command)) &&
+			(text === '' || /create|into/i.test(text))
+		if (isNamed || mayMakeTable) this.#addNames(text, isNamed)
 	}
+
+	/** A table has the types of its columns within its own: it is suspect where one of them is. */
+	#addNames(text: string, areAll: boolean): void {
+		const tokens = text === '' ? undefined : tokensOf(text)
+		const names = (tokens ?? [])
+			.filter(({ is, text: name }) => is !== 'other' && !QUERIES.has(name) && !NO_FUNCTIONS.has(name))
+			.map(({ text: name }) => name)
+		// Ranges have multiranges, of another name; what is executed is in another text.
+		const hidesNames = names.includes(areAll ? 'range' : 'execute')
+		if (tokens === undefined || hidesNames) this.areEverywhere = true
+		if (areAll || names.some((name) => this.has(name))) for (const name of names) this.add(name)
+	}
+}
+
+/** The longest names that Postgres keeps have 63 bytes, with the `_` that it puts before those of arrays, maybe more than once. */
+const NAME_BYTES = 60
+
+function comparable(name: string): string {
+	return Buffer.from(name.toLowerCase().replace(/^_+/, '')).toString('latin1', 0, NAME_BYTES)
 }
 
 /** Tables and their indexes call nothing when they are read; a view may be renamed by ALTER TABLE. */
 const PLAIN_DEFINITIONS = new Set(['CREATE TABLE', 'CREATE TABLE AS', 'CREATE INDEX', 'ALTER INDEX'])
-const EVERYWHERE = new Set(['CREATE OPERATOR', 'CREATE CAST', 'ALTER OPERATOR'])
+const QUERY_TAGS = new Set(['SELECT', 'EXPLAIN'])
+const ROUTINES = /^(?:CREATE|ALTER) (?:FUNCTION|PROCEDURE|ROUTINE)$/
+/** Of these the text does not name all that calls what was defined. */
+const UNNAMED = /^(?:CREATE|ALTER) (?:OPERATOR|CAST|EXTENSION|DOMAIN|LANGUAGE)\b/
+/** By themselves: the functions that they call are another matter. */
+const DEFINES_NOTHING =
+	/^(?:INSERT|UPDATE|DELETE|MERGE|COPY|CALL|SELECT|EXPLAIN|FETCH|MOVE|(?:DECLARE|CLOSE) CURSOR.*|(?:COMMIT|ROLLBACK|PREPARE|START) (?:PREPARED|TRANSACTION)|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SET CONSTRAINTS|SHOW|RESET|DISCARD.*|LOCK TABLE|TRUNCATE TABLE|NOTIFY|LISTEN|UNLISTEN|PREPARE|DEALLOCATE.*|VACUUM|ANALYZE|REINDEX|CLUSTER|CHECKPOINT|REFRESH MATERIALIZED VIEW|COMMENT|GRANT.*|REVOKE.*|DROP .*)$/
 
 const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
 const AROUND = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET'])
 
-function definesNames(command: string): boolean {
-	return /^(?:CREATE|ALTER) /.test(command) && !PLAIN_DEFINITIONS.has(command)
+/** Whether what it defines has its name in the text. */
+function isDefinition(command: string): boolean {
+	return /^(?:CREATE|ALTER) /.test(command) && !UNNAMED.test(command)
 }
+
+/** What is not Postgres' own has no lower oid. */
+export const OWN_OID_MIN = 16_384
 
 export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 	const { commands, text } = data
 	if (isSetting(data)) return false
+	// A parameter of a domain is checked.
+	if (data.paramTypes?.some((oid) => oid >= OWN_OID_MIN)) return false
 	if (!commands.every((command) => READING.has(command) || AROUND.has(command))) return false
 	// Of a statement that was prepared before it was journaled, the text is not known.
 	if (text === '' && commands.length > 0) return false

@@ -1,28 +1,44 @@
 /** Names in the target behind which more may be than a text that reads says. */
 import type { TargetConnection } from './pg-target.ts'
-import type { Suspects } from './reading.ts'
+import { OWN_OID_MIN, type Suspects } from './reading.ts'
 
-/** What is not Postgres' own has a higher oid. */
-const OWN = 16_384
-/** An empty name: operators or casts of the database's own, in a language in which functions can write. */
-const NAMES = `select proname from pg_catalog.pg_proc where oid >= ${OWN}
-	union select relname from pg_catalog.pg_class where oid >= ${OWN} and (relkind in ('v', 'f') or relhasrules or relrowsecurity)
-	union select typname from pg_catalog.pg_type where oid >= ${OWN} and typtype = 'd'
-	union select '' where exists (
-		select from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
-		where l.lanname not in ('internal', 'c') and (
-			exists (select from pg_catalog.pg_operator o where o.oid >= ${OWN} and o.oprcode = p.oid)
-			or exists (select from pg_catalog.pg_cast c where c.oid >= ${OWN} and c.castfunc = p.oid)))`
+/** Functions of the database's own, in a language in which functions can write. */
+const ROUTINES = `select p.oid, p.prosrc, l.lanname from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
+	where p.oid >= ${OWN_OID_MIN} and l.lanname not in ('internal', 'c')`
+/** What a function has in its text that defines something, or runs a text that may. */
+const DEFINING = '[[:<:]](create|alter|import|execute|do(?![[:space:]]+(nothing|update)))[[:>:]]'
+/** Domains with a check, and the types that have one within, of tables and arrays too. The multirange of a range has no column before Postgres 14. */
+const CHECKED = `select contypid from pg_catalog.pg_constraint where contypid >= ${OWN_OID_MIN} and contype = 'c'
+	union
+	select t.oid from checked c join pg_catalog.pg_type t on t.oid >= ${OWN_OID_MIN} and (
+		c.oid in (t.typbasetype, t.typelem)
+		or exists (select from pg_catalog.pg_attribute a where a.attrelid = t.typrelid and a.atttypid = c.oid and a.attnum > 0)
+		or exists (
+			select from pg_catalog.pg_range r
+			where r.rngsubtype = c.oid and t.oid::text in (r.rngtypid::text, pg_catalog.to_jsonb(r)->>'rngmultitypid')))`
+const SUSPECTS = `with recursive checked (oid) as (${CHECKED}), routines as (${ROUTINES})
+	select 'name', proname from pg_catalog.pg_proc where oid >= ${OWN_OID_MIN}
+	union select 'name', relname from pg_catalog.pg_class
+		where oid >= ${OWN_OID_MIN} and (relkind in ('v', 'f') or relhasrules or relrowsecurity)
+	union select 'name', typname from pg_catalog.pg_type where oid in (select oid from checked)
+	union select 'everywhere', '' from routines r where
+		exists (select from pg_catalog.pg_operator o where o.oprcode = r.oid)
+		or exists (select from pg_catalog.pg_cast c where c.castfunc = r.oid)
+		or exists (select from pg_catalog.pg_amproc a where a.amproc = r.oid)
+	union select 'defining', '' from routines where lanname not in ('sql', 'plpgsql') or prosrc ~* '${DEFINING}'`
 
 /** Where they cannot be read, everything is suspect. */
 export async function addSuspectsOf(connection: TargetConnection, suspects: Suspects): Promise<void> {
+	let functionsMayDefine = false
 	const { data, isLost } = await connection.ask({
-		text: NAMES,
+		text: SUSPECTS,
 		params: [],
-		keep: ([name]) => {
-			if (name === '' || name == null) suspects.areEverywhere = true
-			else suspects.add(name)
+		keep: ([what, name]) => {
+			if (what === 'everywhere') suspects.areEverywhere = true
+			else if (what === 'defining') functionsMayDefine = true
+			else if (name != null) suspects.add(name)
 		},
 	})
+	suspects.functionsMayDefine = functionsMayDefine
 	if (isLost || data?.error !== undefined) suspects.areEverywhere = true
 }

@@ -87,8 +87,11 @@ export class Transactions {
 		if (data.seq !== ++open.seq) this.#giveUp(open, 'incomplete')
 		open.seq = data.seq
 		open.isWanted ||= matches(record, this.#options.chosen)
-		this.#options.suspects.addDefined(data)
-		open.onlyReads &&= isProvedRead(data, this.#options.suspects)
+		const { skipsReads, suspects } = this.#options
+		if (skipsReads && !isProvedRead(data, suspects)) {
+			open.onlyReads = false
+			suspects.learn(data)
+		}
 		if (data.unreplayable !== undefined) {
 			this.#options.unreplayable(statement, data.unreplayable)
 			this.#giveUp(open, 'unreplayable')

@@ -1,8 +1,10 @@
 /**
  * The form of the Channel Access event recorder (epics-ca-rs): `{"ts":1714200000.123,"ev":"beacon_recv",…}`, with `ts` in seconds and
- * three decimals, and the fields of the event beside them.
+ * three decimals, and the fields of the event beside them. Integers of any size are kept: beyond 2^53 − 1 they are bigints in a record.
  */
 
+import { timeOfDecimal, timeOfNumber } from '../calendar.ts'
+import { exactJsonOf, exactly } from '../codec/exact-json.ts'
 import { MeshChainError } from '../errors.ts'
 import { escapeJson } from '../escape.ts'
 import { discard } from '../foreign.ts'
@@ -10,7 +12,7 @@ import { checkIsObject, checkWord } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
-/** Whether a field's value is what it has to be. One that throws says no. */
+/** Whether a field's value is what it has to be; an integer beyond 2^53 − 1 is a bigint. One that throws says no. */
 export type FieldCheck = (value: unknown) => boolean
 
 /** The fields that an event must have, with the type of each or a check of its value. */
@@ -20,7 +22,10 @@ const TAKEN = ['ts', 'ev']
 const FIELD_TYPES = ['string', 'number', 'boolean'] as const
 
 /**
- * A form with the events of an application. The kind of a record is its `ev`, its data the other fields.
+ * A form with the events of an application. The kind of a record is its `ev`, its data the other fields. `ts` is in seconds; milliseconds,
+ * microseconds and nanoseconds are read too, by their size. Lines with a `ts` that is no time are skipped as `invalidField`; a record with a time
+ * that would be read as another one, such as those from the year 5138 on, has no line. Integers have any size: beyond 2^53 − 1 they are bigints in
+ * data, and the type `number` takes both.
  *
  * @param events by name, with the fields that each must have: a type, or a function that checks the value. Lines with another `ev`, and lines of which a
  * field is missing or wrong, are skipped and counted; records like that have no line. Undefined takes any event with any fields.
@@ -40,12 +45,14 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 		events === undefined ? {} : Object.hasOwn(events, kind) ? events[kind] : undefined
 	return {
 		name: 'events',
-		read({ ts, ev, ...data }) {
-			if (typeof ev !== 'string' || typeof ts !== 'number' || ts < 0) return INVALID_FIELD
+		read(given, text) {
+			const { ts, ev, ...data } = exactly(given, text)
+			const tsMs = typeof given['ts'] === 'number' ? timeOfNumber(given['ts']) : undefined
+			if (typeof ev !== 'string' || tsMs === undefined) return INVALID_FIELD
 			const fields = fieldsOf(ev)
 			if (fields === undefined) return { skipped: 'unknownKind' }
 			if (!hasFields(data, fields)) return INVALID_FIELD
-			const line = { kind: ev, tsMs: Math.round(ts * 1000) }
+			const line = { kind: ev, tsMs }
 			return { lines: [Object.keys(data).length === 0 ? line : { ...line, data }] }
 		},
 		write({ kind, tsMs, data = {} }: LogRecord) {
@@ -53,8 +60,10 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 			if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined
 			if (TAKEN.some((name) => Object.hasOwn(data, name))) return undefined
 			if (!hasFields(data as Readonly<Record<string, unknown>>, fieldsOf(kind) ?? {})) return undefined
-			const rest = escapeJson(JSON.stringify({ ev: kind, ...data }, plain))
-			return `{"ts":${(tsMs / 1000).toFixed(3)},${rest.slice(1)}`
+			const ts = (tsMs / 1000).toFixed(3)
+			if (timeOfDecimal(ts) !== tsMs) return undefined
+			const rest = escapeJson(exactJsonOf({ ev: kind, ...data }, plain))
+			return `{"ts":${ts},${rest.slice(1)}`
 		},
 	}
 }
@@ -78,7 +87,8 @@ function hasFields(data: Readonly<Record<string, unknown>>, fields: EventFields)
 }
 
 function isOf(type: EventFields[string], value: unknown): boolean {
-	if (typeof type === 'string') return typeof value === type
+	if (typeof type === 'string')
+		return typeof value === type || (type === 'number' && typeof value === 'bigint')
 	try {
 		const answer: unknown = type(value)
 		discard(answer)
@@ -89,7 +99,6 @@ function isOf(type: EventFields[string], value: unknown): boolean {
 }
 
 /** What JSON has no type for, as readers of such a form expect it. */
-function plain(_key: string, value: unknown): unknown {
-	if (typeof value === 'bigint') return value.toString()
+function plain(value: unknown): unknown {
 	return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
 }

@@ -155,7 +155,8 @@ export class Recorder {
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	eventsBetween(from: number | Date, to: number | Date): EventSlice {
-		return this.#known()?.between(checkTime('from', from), checkTime('to', to)) ?? NOTHING
+		const [fromMs, toMs] = [checkTime('from', from), checkTime('to', to)]
+		return this.#known()?.between(fromMs, toMs) ?? NOTHING
 	}
 
 	/**

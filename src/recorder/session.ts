@@ -1,6 +1,6 @@
 /** The shapes of recorded history: sessions, their events, their checkpoints. */
 import { invalidOption } from '../options.ts'
-import type { LogRecord } from '../record.ts'
+import { isTimeBound, type LogRecord } from '../record.ts'
 
 /** The kinds of the records that sessions leave in a chain. */
 export const SESSION_KIND = '$session'
@@ -94,7 +94,7 @@ export interface CheckpointMark extends Marked {
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkTime(name: string, time: number | Date): number {
-	const ms = Number(time)
-	if ((typeof time === 'number' || time instanceof Date) && !Number.isNaN(ms)) return ms
-	throw invalidOption(name, time, 'milliseconds since 1970 or a valid Date')
+	const ms = time instanceof Date ? time.getTime() : time
+	if (isTimeBound(ms)) return ms
+	throw invalidOption(name, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
 }

@@ -6,7 +6,7 @@ import { copyOfInitial } from '../consume/initial-state.ts'
 import { MeshChainError } from '../errors.ts'
 import { isThenable, settle } from '../foreign.ts'
 import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../options.ts'
-import { isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { isGap, isOwnKind, isPointInTime, type LogRecord, show } from '../record.ts'
 import { checkpointMarkOf, checkpointOf } from './mark.ts'
 import { CHECKPOINT_KIND, type Checkpoint } from './session.ts'
 
@@ -72,7 +72,7 @@ async function seqAt(chain: Chain, at: Moment): Promise<number> {
 	const { seq, tsMs, checkpoint } = (at ?? {}) as { seq?: number; tsMs?: number; checkpoint?: string }
 	const isOne = [seq, tsMs, checkpoint].filter((part) => part !== undefined).length === 1
 	if (isOne && Number.isSafeInteger(seq) && seq! >= 0) return seq!
-	if (isOne && Number.isFinite(tsMs)) return seqAtTime(chain, tsMs!)
+	if (isOne && isPointInTime(tsMs)) return seqAtTime(chain, tsMs)
 	if (isOne && typeof checkpoint === 'string') return seqOfCheckpoint(chain, checkpoint)
 	const text = `a moment is { seq } from 0, { tsMs } or { checkpoint }, not ${show(at)} with seq ${show(seq)}, tsMs ${show(tsMs)} and checkpoint ${show(checkpoint)}`
 	throw new MeshChainError('INVALID_OPTION', text)

@@ -4,7 +4,7 @@ import { checkChain } from '../chain/check-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../options.ts'
-import { type LogRecord, show } from '../record.ts'
+import { isPointInTime, type LogRecord, show } from '../record.ts'
 import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
 import {
@@ -341,7 +341,7 @@ function isBeyond(record: LogRecord, until: Place | undefined): boolean {
 function checkPlace(place: Place): Place {
 	const { seq, tsMs } = (place ?? {}) as { readonly seq?: number; readonly tsMs?: number }
 	if (tsMs === undefined && Number.isSafeInteger(seq) && seq! >= 0) return { seq: seq! }
-	if (seq === undefined && Number.isFinite(tsMs)) return { tsMs: tsMs! }
+	if (seq === undefined && isPointInTime(tsMs)) return { tsMs }
 	throw new MeshChainError(
 		'INVALID_OPTION',
 		`a place is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? place)}`,

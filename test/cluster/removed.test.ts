@@ -215,6 +215,50 @@ describe.each(Object.keys(READERS))('read %s', (reader) => {
 	)
 })
 
+describe.each([false, true])('a part up to a seq, backward: %s', (reverse) => {
+	const removals = Object.keys(REMOVALS).filter((removal) => !removal.startsWith('the stream'))
+	test.each(removals)('%s: each seq of the part is told, and no gap reaches beyond it', async (removal) => {
+		const arbitrary = [
+			fc.integer({ min: 1, max: RECORDS }),
+			fc.integer({ min: 1, max: 20 }),
+			fc.integer({ min: 0, max: 50 }),
+		] as const
+		await fc.assert(
+			fc.asyncProperty(...arbitrary, async (toSeq, moment, at) => {
+				const { stream, address } = await newStream()
+				const remove = () => REMOVALS[removal]!(stream, at)
+				const records = await opened(address + ALONE, (chain) =>
+					collect(removing(chain.records({ toSeq, reverse }), Math.min(moment, toSeq), remove)),
+				)
+				await server.manager.streams.delete(stream)
+				const seqs = account(records)
+				expect(seqs).toHaveLength(toSeq)
+				for (const what of new Set(seqs)) expect(['given', 'retained']).toContain(what)
+				for (const gap of records.filter(isGap)) {
+					const { fromSeq, count } = gap.data!
+					expect([gap.seq, count]).toEqual([gap.data!.toSeq, gap.seq - fromSeq + 1])
+				}
+			}),
+			{ numRuns: 4, seed: SEED, endOnFailure: true },
+		)
+	})
+
+	test.each([1, 99, 100, RECORDS - 1, RECORDS])(
+		'all is purged: a gap up to %i and no further',
+		async (toSeq) => {
+			const { stream, address } = await newStream()
+			await opened(address + ALONE, async (chain) => {
+				expect((await chain.info()).records).toBe(RECORDS)
+				await server.manager.streams.purge(stream)
+				const records = await collect(chain.records({ toSeq, reverse }))
+				expect(records.map(({ seq, data }) => [seq, data])).toEqual([
+					[toSeq, { fromSeq: 1, toSeq, count: toSeq, cause: 'retained' }],
+				])
+			})
+		},
+	)
+})
+
 describe('a tail', () => {
 	const outcomes = Object.keys(REMOVALS).map(
 		(removal) => [removal, removal.startsWith('the stream')] as const,

@@ -1,10 +1,13 @@
 /** The checks of a form of events: what they refuse is in no record and in no line, and is counted. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { format, isAddress } from '../../examples/channel-access/events.mjs'
+import { openChain } from '../../src/chain/read/open-chain.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
+import { exportJsonl } from '../../src/jsonl/export.ts'
+import { importJsonl } from '../../src/jsonl/import.ts'
 import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
 import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
 import { collect, record } from '../support/records.ts'
@@ -71,4 +74,68 @@ test('the form of the Channel Access recorder takes addresses and numbers of its
 		5,
 	]
 	for (const address of wrong) expect([address, isAddress(address)]).toEqual([address, false])
+})
+
+test('integers of any size come back from a line, a record and a chain as they were', async () => {
+	const integer = fc.oneof(
+		fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
+		fc.bigInt({ min: 2n ** 53n - 3n, max: 2n ** 53n + 3n }),
+	)
+	const text = fc.oneof(
+		fc.string(),
+		fc.constantFrom('bigint:5', '_bigint:9007199254740993', '9007199254740993'),
+	)
+	const form = eventFormat({ s: { n: 'number' } })
+	await fc.assert(
+		fc.asyncProperty(fc.array(integer, { minLength: 1, maxLength: 5 }), text, async (integers, beside) => {
+			const lines = integers
+				.map((n) => `{"ts":1772323200.5,"ev":"s","n":${n},"in":[{"n":${n}}],"t":${JSON.stringify(beside)}}\n`)
+				.join('')
+			const path = newPath()
+			writeFileSync(path, lines)
+			const records = await collect(readJsonl(path, { format: form }))
+			const exact = (n: bigint) => (Number.isSafeInteger(Number(n)) ? Number(n) : n)
+			expect(records.map(({ data }) => data)).toEqual(
+				integers.map((n) => ({ n: exact(n), in: [{ n: exact(n) }], t: beside })),
+			)
+			for (const [index, each] of records.entries()) {
+				const line = form.write(each) ?? ''
+				expect(line).toContain(`"n":${integers[index]},"in":[{"n":${integers[index]}}]`)
+				expect(JSON.parse(line).t).toBe(beside)
+			}
+		}),
+		{ numRuns: 100 },
+	)
+	const chain = join(temporaryFolder(), 'a.chain')
+	const [path, again] = [newPath(), newPath()]
+	writeFileSync(path, '{"ts":1772323200.500,"ev":"s","n":9007199254740993}\n')
+	await importJsonl(path, chain, { format: eventFormat() })
+	const opened = await openChain(chain)
+	await exportJsonl(opened, again, { format: eventFormat() })
+	await opened.close()
+	expect(readFileSync(again, 'utf8')).toBe(readFileSync(path, 'utf8'))
+})
+
+test('a time of a record is in the line that it is read from, or the record has no line', () => {
+	const form = eventFormat()
+	const times = fc.oneof(
+		fc.integer({ min: 0, max: 8.64e15 }),
+		fc.integer({ min: 0, max: 1e14 }),
+		fc.integer({ min: 1.7e12, max: 1.9e12 }),
+	)
+	fc.assert(
+		fc.property(times, (tsMs) => {
+			const line = form.write(record(1, { kind: 'a', tsMs }))
+			if (line === undefined) {
+				expect(tsMs >= 1e14 || String(Math.floor(tsMs / 1000)).length === 8).toBe(true)
+				return
+			}
+			expect(form.read(JSON.parse(line), line)).toMatchObject({ lines: [{ kind: 'a', tsMs }] })
+		}),
+		{ numRuns: 3000 },
+	)
+	for (const ts of [-1, 1e20, 20_260_131_140_509, '1772323200', null, true])
+		expect(form.read({ ts, ev: 'a' }, '')).toEqual({ skipped: 'invalidField' })
+	for (const ts of [1_772_323_200, 1_772_323_200_000, 1_772_323_200_000_000])
+		expect(form.read({ ts, ev: 'a' }, '')).toEqual({ lines: [{ kind: 'a', tsMs: 1_772_323_200_000 }] })
 })

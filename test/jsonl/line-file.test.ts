@@ -106,6 +106,12 @@ describe('a file that another program', () => {
 			stats: { rewritten: 0, lost: 3 },
 		},
 		{
+			title: 'truncated and filled again with as many bytes of something else',
+			change: (path) => writeFileSync(path, `#${'x'.repeat(readFileSync(path).length - 2)}\n`),
+			seqs: [4, 5, 6],
+			stats: { rewritten: 0, lost: 3 },
+		},
+		{
 			title: 'appended to, whole lines and a part of one',
 			change: (path) => appendFileSync(path, '# a comment\n{"half'),
 			seqs: [1, 2, 3, 5, 6],

@@ -59,9 +59,30 @@ export default [
 	{
 		name: 'a local time that the clocks leave out is moved',
 		file: 'src/calendar.ts',
-		from: 'return date.getHours() === hours && date.getMinutes() === minutes ? date.getTime() : undefined',
+		from: 'return isThere ? date.getTime() : undefined',
+		to: 'return isThere || !isThere ? date.getTime() : undefined',
+		tests: ['test/calendar.test.ts'],
+	},
+	{
+		name: 'a day that the local calendar leaves out is moved',
+		file: 'src/calendar.ts',
+		from: 'return isOn(date, year, month, day) ? date.getTime() : undefined',
 		to: 'return date.getTime()',
 		tests: ['test/calendar.test.ts'],
+	},
+	{
+		name: 'digits that look like a date are taken for a count',
+		file: 'src/calendar.ts',
+		from: 'if (digits === undefined || looksLikeDate(digits)) return undefined',
+		to: 'if (digits === undefined || (looksLikeDate(digits) && COMPACT_TIME.test(digits))) return undefined',
+		tests: ['test/calendar.test.ts'],
+	},
+	{
+		name: 'a time that no Date holds is taken for an option',
+		file: 'src/record.ts',
+		from: "return typeof ms === 'number' && Math.abs(ms) <= TIME_MAX_MS",
+		to: "return typeof ms === 'number' && !Number.isNaN(ms)",
+		tests: ['test/contract/times.test.ts'],
 	},
 	{
 		name: 'microseconds are read as milliseconds',

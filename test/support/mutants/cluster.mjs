@@ -89,6 +89,13 @@ export default [
 		tests: ['test/cluster/removed.test.ts'],
 	},
 	{
+		name: 'servers: a gap reaches beyond what was asked for',
+		file: 'src/cluster/stream-walk.ts',
+		from: 'const toSeq = Math.min(lastSeq, this.#query.toSeq)',
+		to: 'const toSeq = lastSeq',
+		tests: ['test/cluster/removed.test.ts'],
+	},
+	{
 		name: 'servers: a pull takes what was removed meanwhile for the end',
 		file: 'src/cluster/pull-chain.ts',
 		from: '\t\tthis.#takeEnd(end.last)\n',

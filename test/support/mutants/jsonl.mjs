@@ -73,4 +73,18 @@ export default [
 		to: '(isKept ? undefined : undefined)',
 		tests,
 	},
+	{
+		name: 'JSON Lines: integers of events are as exact as numbers are',
+		file: 'src/jsonl/event-format.ts',
+		from: 'const { ts, ev, ...data } = exactly(given, text)',
+		to: 'const { ts, ev, ...data } = exactly(given, text) && given',
+		tests: ['test/jsonl/event-format.test.ts'],
+	},
+	{
+		name: 'JSON Lines: an event has a line that says another time',
+		file: 'src/jsonl/event-format.ts',
+		from: 'if (timeOfDecimal(ts) !== tsMs) return undefined',
+		to: '',
+		tests: ['test/jsonl/event-format.test.ts'],
+	},
 ]
