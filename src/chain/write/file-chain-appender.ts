@@ -16,10 +16,8 @@ import {
 } from './file-chain-options.ts'
 import type { Recovery } from './opening.ts'
 import { recoveryWarning } from './recovery-warning.ts'
-import { isRotationDue } from './rotation.ts'
-import { SECOND_LOOK_MS } from './sealed-files.ts'
-import { steadyMs } from './steady-time.ts'
 import { Timeout } from './timeout.ts'
+import { Upkeep } from './upkeep.ts'
 import { ChainWriter } from './writer.ts'
 import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
@@ -73,6 +71,7 @@ export class FileChainAppender implements LogChainAppender {
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
 	readonly #syncsItself: boolean
 	readonly #rotates: boolean
+	readonly #upkeep: Upkeep
 	readonly #forgetExit: () => void
 	#turnScheduled = false
 	#retryTimer: NodeJS.Timeout | undefined
@@ -81,12 +80,7 @@ export class FileChainAppender implements LogChainAppender {
 	#closing: Promise<void> | undefined
 	#exitCode: number | undefined
 	#lostAtClose = 0
-	#rotating = false
-	#rotationFailures = 0
-	#rotateNotBefore = 0
-	#retainNotBefore = 0
 	#policyTimer: NodeJS.Timeout | undefined
-	#lookTimer: NodeJS.Timeout | undefined
 	#lastSync: { readonly writerSync: Promise<void>; readonly handled: Promise<void> } | undefined
 
 	/**
@@ -115,7 +109,14 @@ export class FileChainAppender implements LogChainAppender {
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#tellRecovery(this.#writer.recovery)
-		void this.#retain(true)
+		this.#upkeep = new Upkeep(this.#writer, {
+			rotate,
+			clock,
+			source: this,
+			isOver: () => isExiting() || this.#closing !== undefined,
+			failed: (error) => this.#failed(error),
+		})
+		void this.#upkeep.retain(true)
 	}
 
 	get chainId(): string {
@@ -217,7 +218,7 @@ export class FileChainAppender implements LogChainAppender {
 			committedSeq: this.committedSeq,
 			failure: this.#failure?.message,
 			lostAtClose: this.#lostAtClose,
-			rotationFailures: this.#rotationFailures,
+			rotationFailures: this.#upkeep.rotationFailures,
 			clockFailures: this.#options.clock.failures,
 			...this.#writer.stats(),
 		}
@@ -269,7 +270,7 @@ export class FileChainAppender implements LogChainAppender {
 			this.#recovered()
 			if (this.#syncsItself) this.#syncAsPromised()
 		}
-		if (this.#rotates) this.#rotateWhenDue()
+		if (this.#rotates) this.#upkeep.whenDue()
 		return true
 	}
 
@@ -294,65 +295,6 @@ export class FileChainAppender implements LogChainAppender {
 			if (this.#closing === undefined && this.#failure === undefined) this.#sync().catch(() => {})
 		}, ms)
 		this.#policyTimer.unref()
-	}
-
-	/** The disk is given its time; a write that is far too much for one file has been spread over several by then. */
-	#rotateWhenDue(): void {
-		if (this.#rotating || isExiting() || this.#closing !== undefined) return
-		if (performance.now() < this.#rotateNotBefore) return
-		if (this.#isRotationDue) void this.#syncAndRotate()
-		else if (this.#writer.isTooLarge && performance.now() >= this.#retainNotBefore) void this.#retain(false)
-	}
-
-	get #isRotationDue(): boolean {
-		return isRotationDue(this.#options.rotate, this.#writer.live, this.#options.clock)
-	}
-
-	async #syncAndRotate(): Promise<void> {
-		this.#rotating = true
-		try {
-			await this.#writer.syncAndRotate(() => this.#closing === undefined && this.#isRotationDue)
-		} catch (error) {
-			this.#rotationEnded(error as MeshChainError)
-			this.#rotating = false
-			return
-		}
-		await this.#retain(true)
-	}
-
-	/** Keeps the chain within its bounds: its size at any time, its age with a look at the clock. */
-	async #retain(looks: boolean): Promise<void> {
-		this.#rotating = true
-		try {
-			if (this.#closing !== undefined) return
-			const wasTooLarge = this.#writer.isTooLarge
-			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
-			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
-			// What could not be removed is tried again, and not with each write.
-			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
-		} catch (error) {
-			this.#rotationEnded(error as MeshChainError)
-		} finally {
-			this.#rotating = false
-		}
-	}
-
-	/** What only one look at the clock has found too old is looked at again, a moment later. */
-	#lookAgain(): void {
-		clearTimeout(this.#lookTimer)
-		this.#lookTimer = setTimeout(() => {
-			if (!this.#rotating) void this.#retain(true)
-		}, SECOND_LOOK_MS)
-		this.#lookTimer.unref()
-	}
-
-	#rotationEnded(error: MeshChainError): void {
-		this.#rotateNotBefore = performance.now() + RETRY_MS_MAX
-		if (error.code === 'ROTATION_FAILED') {
-			if (this.#rotationFailures === 0) warn('ROTATION_FAILED', error.message)
-			this.#rotationFailures++
-			report('failing', { source: this, error })
-		} else this.#failed(error)
 	}
 
 	/** One promise for all who wait for the same sync of the writer. */
@@ -413,7 +355,7 @@ export class FileChainAppender implements LogChainAppender {
 	async #close(): Promise<void> {
 		clearTimeout(this.#retryTimer)
 		clearTimeout(this.#policyTimer)
-		clearTimeout(this.#lookTimer)
+		this.#upkeep.end()
 		this.#forgetExit()
 		const timeout = new Timeout(this.closeTimeoutMs)
 		let isClean = false
