@@ -75,6 +75,7 @@ export class Forge {
 }
 export const CLOSED: number
 export const SPAN: number
+export const REPAIRED: number
 export function sha256(...parts: readonly Uint8Array[]): Buffer
 export function readChain(files: readonly NamedFile[], options?: OracleOptions): OracleChain
 export function verify(files: readonly NamedFile[], options?: OracleOptions): OracleVerdict

@@ -16,7 +16,7 @@ const OPENED = 0
 export const SPAN = 1
 export const CLOSED = 2
 const SEALED = 3
-const REPAIRED = 4
+export const REPAIRED = 4
 const GAP = '$gap'
 const MAX_EPOCH = 4_294_901_759
 const MAX_SEQ = 9_007_194_959_773_695
@@ -36,7 +36,7 @@ const CAUSES_WITHOUT_LOSS = new Set(['retained', 'notImported', 'lagged'])
 const CAUSES_RESERVED =
 	/^(constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString|toString|valueOf)$/
 /** A head as text: chain id, last seq and link */
-const HEAD_TEXT = /^([0-9a-f]{32}):(0|[1-9][0-9]{0,15}):[0-9a-f]{64}$/
+const HEAD_TEXT = /^([0-9a-f]{32}):([0-9]{1,16}):([0-9a-f]{64})$/
 const SEVERITIES = ['note', 'loss', 'unchecked', 'damage']
 const ANSWERS = ['ok', 'ok, records lost', 'cannot be checked', 'not ok']
 const ZEROS = Buffer.alloc(32)
@@ -759,10 +759,10 @@ function entriesOf(file) {
 	return file.all
 }
 
-/** Whether a file ends in an anchor with the reason repaired */
+/** Whether the last bytes of a file are an anchor with the reason repaired */
 function endsRepaired(file) {
-	const last = entriesOf(file).at(-1)
-	return last?.type === 'anchor' && last.reason === REPAIRED
+	const offset = file.bytes.length - ANCHOR_LENGTH
+	return offset >= HEADER_LENGTH && readAnchor(file, offset, file.bytes.length)?.reason === REPAIRED
 }
 
 /** Finds the entries of a file that count, given the file behind it: undefined where that is missing */
@@ -1138,8 +1138,8 @@ function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 		offsets.push(anchor.offset)
 		stretches.end(anchor.since.presence)
 		const isBehindNewest = anchor.previous === (newest?.offset ?? 0)
-		const isFit = linkOf(bytes, link, linkEnd, anchor).equals(anchor.link)
-		if (!isUnknown && !(isBehindNewest && isFit)) report('damage', 'brokenLink', anchor.offset)
+		const isFit = isBehindNewest && linkOf(bytes, link, linkEnd, anchor).equals(anchor.link)
+		if (!isUnknown && !isFit) report('damage', 'brokenLink', anchor.offset)
 		if (isUnknown || !isBehindNewest) isOrdinalKnown = false
 		else if (!areSumsRight(anchor, ordinal)) report('damage', 'wrongAnchor', anchor.offset)
 		if (!isFit) doLinksFit = false
@@ -1196,21 +1196,20 @@ function isRepairGap({ rowCount, rows }) {
  * between it and the frame before cannot be read.
  * @returns {{ frames: { frame: object, key: string, isBehindHole: boolean }[], hasHoleAtEnd: boolean }}
  */
-function listFrames({ bytes, firstSeq }, entries) {
+function listFrames({ bytes }, entries) {
 	const frames = []
-	let next = firstSeq
+	let next = 1
 	let isBehindHole = false
 	for (const entry of entries) {
-		if (entry.type === 'anchor') {
-			next = Math.max(next, entry.nextSeq)
-		} else if (entry.type !== 'frame' || entry.rows === null) {
+		if (entry.type === 'anchor') continue
+		if (entry.type !== 'frame' || entry.rows === null) {
 			isBehindHole = true
 		} else if (entry.baseSeq >= next) {
 			const key = sha256(bytes.subarray(entry.offset + 11, entry.end)).toString('latin1')
 			frames.push({ frame: entry, key, isBehindHole })
 			isBehindHole = false
+			next = entry.lastSeq + 1
 		}
-		if (entry.type === 'frame') next = Math.max(next, entry.lastSeq + 1)
 	}
 	return { frames, hasHoleAtEnd: isBehindHole }
 }
@@ -1284,19 +1283,20 @@ function findOriginals(chain, file, next) {
 	return originals
 }
 
-/** Whether a file takes over an original that is linked or possible, itself or through other originals */
-function isBorneOut(file, originals) {
+/** The originals that are linked or possible, and that a file takes over, itself or through other originals */
+function takenOver(file, originals) {
 	const reached = new Set()
+	const found = []
 	const queue = [listFrames(file, entriesOf(file))]
 	for (const own of queue) {
 		for (const original of originals) {
 			if (reached.has(original) || !isTakenOver(own, original.frames)) continue
-			if (original.kind === 'linked' || original.kind === 'possible') return true
 			reached.add(original)
-			queue.push(listFrames(original.file, entriesOf(original.file)))
+			if (original.kind === 'linked' || original.kind === 'possible') found.push(original)
+			else queue.push(listFrames(original.file, entriesOf(original.file)))
 		}
 	}
-	return false
+	return found
 }
 
 /**
@@ -1306,13 +1306,13 @@ function isBorneOut(file, originals) {
  */
 function judgeRepair(chain, file, next) {
 	const originals = findOriginals(chain, file, next)
-	const linked = originals.filter(({ isLinked }) => isLinked)
+	const found = takenOver(file, originals)
 	const headerOf = ({ bytes }) => bytes.subarray(0, HEADER_LENGTH)
-	const isHeadKept = linked.some(
-		({ doLinksFit, file: original }) => doLinksFit && headerOf(original).equals(headerOf(file)),
-	)
-	if (isBorneOut(file, originals)) return { judgement: 'fits', isHeadKept }
-	return { judgement: linked.length > 0 ? 'wrong' : 'none', isHeadKept }
+	const isHeadKept = found.some(({ kind, doLinksFit, file: original }) => {
+		return kind === 'linked' && doLinksFit && headerOf(original).equals(headerOf(file))
+	})
+	if (found.length > 0) return { judgement: 'fits', isHeadKept }
+	return { judgement: originals.some(({ isLinked }) => isLinked) ? 'wrong' : 'none', isHeadKept }
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -1403,7 +1403,7 @@ export function verify(files, options = {}) {
 	const isPart = isSealedPart(chain)
 	reportEnds(chain, next, isPart, reportIn)
 	if (head !== null) {
-		const severity = judgeHead(chain, head, headAnchors, isPart)
+		const severity = judgeHead(chain, head, headAnchors)
 		if (severity !== null) reportIn(undefined)(severity, 'head')
 	}
 	const heaviest = Math.max(0, ...new Set(findings.map(({ severity }) => SEVERITIES.indexOf(severity))))
@@ -1457,18 +1457,17 @@ function reportEnds(chain, next, isPart, reportIn) {
 function readHead(text) {
 	const match = typeof text === 'string' ? HEAD_TEXT.exec(text) : null
 	if (match === null) throw new Error('a head has the form <chain id>:<last seq>:<link>')
-	return { text, id: match[1], seq: Number(match[2]) }
+	const [, id, digits, link] = match
+	return { text: `${id}:${Number(digits)}:${link}`, id, seq: Number(digits) }
 }
 
 /**
  * @param {{ anchor: object, isBroken: boolean }[]} found the anchors of the head
- * @param {boolean} isPart whether only a part of the chain is verified
  * @returns {string | null} the severity of what a head shows, or null where it is borne out
  */
-function judgeHead(chain, head, found, isPart) {
+function judgeHead(chain, head, found) {
 	const [first] = chain.files
 	if (head.id !== chain.id.toString('hex')) return 'damage'
-	if (isPart) return 'unchecked'
 	const isBehind = (seq) => first.segment !== 0 && first.firstSeq > seq
 	if (found.length === 0) {
 		return isRetained(chain, first.firstSeq) && isBehind(head.seq) ? 'unchecked' : 'damage'
