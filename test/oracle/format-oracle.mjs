@@ -729,7 +729,7 @@ function seqOfName(name, base) {
  * One file of a chain: what its header says, or its first anchor where the header does not verify.
  * @returns {object | string} the file, or why it is refused
  */
-function openFile({ name, bytes: given }, nameSeq) {
+function openFile({ name, bytes: given }) {
 	const bytes = asBuffer(given)
 	if (isLaterVersion(bytes)) return 'a later version'
 	const header = readHeader(bytes)
@@ -748,7 +748,8 @@ function openFile({ name, bytes: given }, nameSeq) {
 	if (file.segment !== 0) {
 		const first = entriesOf(file).find((entry) => entry.type !== 'damage')
 		const seq = first.type === 'anchor' ? first.nextSeq : first.firstSeq
-		file.firstSeq = Number.isNaN(nameSeq) ? seq : Math.min(seq, nameSeq)
+		const named = Number(/-(\d+)(?:\.\d+)?\.chain$/.exec(name)?.[1])
+		file.firstSeq = Number.isNaN(named) ? seq : Math.min(seq, named)
 	}
 	return file
 }
@@ -826,13 +827,13 @@ function openChain(given, options) {
 	const liveGiven = byName.get(liveName)
 	let live = null
 	if (liveGiven !== undefined && !isEmptyFile(asBuffer(liveGiven.bytes))) {
-		live = openFile(liveGiven, NaN)
+		live = openFile(liveGiven)
 		if (typeof live === 'string') return { ...chain, refused: live }
 	}
 	const sealed = []
 	for (const file of byName.values()) {
 		const seq = seqOfName(file.name, base)
-		const opened = Number.isNaN(seq) ? null : openFile(file, seq)
+		const opened = Number.isNaN(seq) ? null : openFile(file)
 		if (opened !== null && typeof opened !== 'string' && opened.firstSeq === seq) sealed.push(opened)
 	}
 	chain.id = live?.id ?? slots[0]?.id ?? null
@@ -1265,7 +1266,7 @@ function findOriginals(chain, file, next) {
 	chain.originals ??= groupOriginals(chain.byName)
 	const originals = []
 	for (const given of (chain.originals.get(file.name) ?? []).slice(0, ORIGINALS_MAX)) {
-		const original = openFile(given, seqOfName(file.name, chain.base))
+		const original = openFile(given)
 		if (typeof original === 'string') continue
 		if (original.segment !== file.segment || !original.id.equals(file.id)) continue
 		setLimit(original, next)
@@ -1352,7 +1353,7 @@ function isSealedPart({ base, liveName, files, byName }) {
 	const parent = /^(.*)-[1-9]\d{0,15}(?:\.[1-9]\d{0,15})?$/s.exec(base)?.[1]
 	const given = parent === undefined ? undefined : byName.get(`${parent}.chain`)
 	if (given === undefined || files.length > 1) return false
-	const live = openFile(given, NaN)
+	const live = openFile(given)
 	const [file] = files
 	return (
 		typeof live !== 'string' &&
