@@ -2,9 +2,9 @@
  * A reader, a verifier and a forger of chain files that import nothing of src, so that a mistake cannot be in
  * both. The reader and the verifier were written from docs/FORMAT.md, docs/verification.md and
  * docs/guarantees.md, by somebody who had not seen src. Where that author still had to ask, FORMAT.md was
- * given the answer, and the code follows that text; a rule that changes is changed there first. Where the two
- * readers differ, one of them or FORMAT.md is wrong. The forger writes whatever one asks for, and the mutators
- * change it.
+ * given the answer, and the code follows that text; a rule that changes is changed there first. Where the
+ * two readers differ, one of them or FORMAT.md is wrong. The forger writes whatever one asks for, and the
+ * mutators change it.
  *
  * The reader and the verifier never throw on the bytes of a file, and their work and their memory grow with
  * the number of these bytes, whatever they claim. `verify` throws where the head that it is given is none.
@@ -1286,7 +1286,7 @@ function findOriginals(chain, file, next) {
 	return originals
 }
 
-/** The originals that are linked or possible, and that a file takes over, itself or through other originals */
+/** The linked and possible originals that a file takes over, itself or through other originals */
 function takenOver(file, originals) {
 	const reached = new Set()
 	const found = []
