@@ -75,8 +75,10 @@ export class Forge {
 }
 export const CLOSED: number
 export const SPAN: number
+export const REPAIRED: number
 export function sha256(...parts: readonly Uint8Array[]): Buffer
 export function readChain(files: readonly NamedFile[], options?: OracleOptions): OracleChain
+/** Throws where `options.head` is no head. */
 export function verify(files: readonly NamedFile[], options?: OracleOptions): OracleVerdict
 export function recordKey(record: unknown): string
 export function forgeChain(random: () => number, options?: object): { files(): NamedFile[] }

@@ -1,310 +1,226 @@
 /**
- * An independent reader, verifier and forger written from docs/FORMAT.md alone; it imports nothing of src, so
- * that a mistake cannot be in both.
+ * A reader, a verifier and a forger of chain files that import nothing of src, so that a mistake cannot be in
+ * both. The reader and the verifier were written from docs/FORMAT.md, docs/verification.md and
+ * docs/guarantees.md, by somebody who had not seen src. Where that author still had to ask, FORMAT.md was
+ * given the answer, and the code follows that text; a rule that changes is changed there first. Where the
+ * two readers differ, one of them or FORMAT.md is wrong. The forger writes whatever one asks for, and the
+ * mutators change it.
  *
- * The file has five parts: bytes and MessagePack, one file, one chain (`readChain`, `verify`), the forger
- * (`Forge`), and the mutators (`mutators`, `mutate`).
- *
- * The reader and the verifier never throw on the bytes of a file. Their work and their memory grow with the
- * number of bytes handed in, whatever these bytes claim.
+ * The reader and the verifier never throw on the bytes of a file, and their work and their memory grow with
+ * the number of these bytes, whatever they claim. `verify` throws where the head that it is given is none.
  */
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import * as zlib from 'node:zlib'
+import { crc32 } from 'node:zlib'
 
-export const HEADER_BYTES = 102
-export const ANCHOR_BYTES = 263
-export const WATERMARK_BYTES = 87
-export const MAX_FRAME_BYTES = 16 * 1024 * 1024
-export const MAX_DATA_BYTES = 4 * 1024 * 1024
-export const MAX_DEPTH = 64
-export const MAX_OBJECTS = 262_144
-export const MAX_EPOCH = 4_294_901_759
-export const MAX_SEQ = 9_007_194_959_773_695
-export const MAX_TIME = 8_640_000_000_000_000
-export const VERSION = 1
-export const OPENED = 0
+const VERSION = 1
+const OPENED = 0
 export const SPAN = 1
 export const CLOSED = 2
-export const SEALED = 3
+const SEALED = 3
 export const REPAIRED = 4
-export const GAP = '$gap'
+const GAP = '$gap'
+const MAX_EPOCH = 4_294_901_759
+const MAX_SEQ = 9_007_194_959_773_695
+const MAX_TIME = 8_640_000_000_000_000
+const MIB = 1024 * 1024
+const HEADER_LENGTH = 102
+const ANCHOR_LENGTH = 263
+const FRAME_LENGTH_MIN = 27
+const FRAME_LENGTH_MAX = 16 * MIB
+const SLOT_LENGTH = 87
+const DATA_LENGTH_MAX = 4 * MIB
+const DATA_DEPTH_MAX = 64
+const DATA_OBJECTS_MAX = 262_144
+const ORIGINALS_MAX = 8
+const CAUSES_WITHOUT_LOSS = new Set(['retained', 'notImported', 'lagged'])
+/** Texts of letters that are no cause of a gap */
+const CAUSES_RESERVED =
+	/^(constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString|toString|valueOf)$/
+/** A head as text: chain id, last seq and link */
+const HEAD_TEXT = /^([0-9a-f]{32}):([0-9]{1,16}):([0-9a-f]{64})$/
+const SEVERITIES = ['note', 'loss', 'unchecked', 'damage']
+const ANSWERS = ['ok', 'ok, records lost', 'cannot be checked', 'not ok']
+const ZEROS = Buffer.alloc(32)
 
-const MIN_FRAME_BYTES = 27
-const BIT_SPECIAL = 32
-const BIT_ASCII = 64
-const BIT_NO_SPECIAL = 64
-const LEVEL_BITS = 31
-const ZERO_LINK = Buffer.alloc(32)
+/** The first 12 bytes of a header */
+const NAME_BYTES = fixedBytes('0:99 1:aa+mesh-chain')
+const HEADER_BYTES = [...NAME_BYTES, ...fixedBytes('13:c410 31:ce 36:cb 45:cb 54:cb 63:c420 97:ce')]
+const ANCHOR_BYTES = fixedBytes(`
+	0:9f 1:a6+anchor 8:ce 13:c410 31:92ce 37:cb 47:92ce 53:c410 71:cb 80:cb 89:95cb 99:cb 108:cb 117:cb 126:cb
+	135:93cb 145:cb 155:cb 164:cb 173:96cb 183:cb 192:cb 201:cb 210:cb 220:cb 229:c420
+`)
+const SLOT_BYTES = fixedBytes('0:98 1:a7+durable 9:ce 14:c410 32:ce 37:ce 42:cb 51:cb 60:cb 69:c410')
 
-// ---------------------------------------------------------------------------------------------------------
-// Bytes: CRC-32, SHA-256
-// ---------------------------------------------------------------------------------------------------------
-
-const POLYNOMIAL = 0xedb88320
-const CRC_TABLE = new Int32Array(256)
-for (let index = 0; index < 256; index++) {
-	let value = index
-	for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ POLYNOMIAL : value >>> 1
-	CRC_TABLE[index] = value
+/**
+ * @param {string} text stretches of fixed bytes: offset, hex digits, and a text behind them
+ * @returns {[number, number][]} place and value of each byte
+ */
+function fixedBytes(text) {
+	const stretches = [...text.matchAll(/(\d+):([0-9a-f]+)(?:\+(\S+))?/g)]
+	return stretches.flatMap(([, offset, hex, name = '']) => {
+		const bytes = [...Buffer.from(hex, 'hex'), ...Buffer.from(name)]
+		return bytes.map((byte, index) => [Number(offset) + index, byte])
+	})
 }
 
-/** CRC-32 by table, for a Node.js whose zlib has no crc32. */
-function slowCrc32(bytes, start = 0) {
-	let crc = ~start
-	for (let index = 0; index < bytes.length; index++) crc = CRC_TABLE[(crc ^ bytes[index]) & 255] ^ (crc >>> 8)
-	return ~crc >>> 0
+/** Whether the bytes from an offset on have the fixed bytes, as far as they go up to the end */
+function hasFixedBytes(bytes, offset, end, fixed) {
+	return fixed.every(([place, byte]) => offset + place >= end || bytes[offset + place] === byte)
 }
 
-/** CRC-32 as in zlib. It takes the CRC-32 of what stands before as its start. */
-export const crc32 = typeof zlib.crc32 === 'function' ? zlib.crc32 : slowCrc32
+function isWhole(value, min, max) {
+	return Number.isInteger(value) && value >= min && value <= max
+}
 
-/** SHA-256 of the parts, one behind the other. */
+/** @returns {Buffer} the same bytes */
+function asBuffer({ buffer, byteOffset, byteLength }) {
+	return Buffer.from(buffer, byteOffset, byteLength)
+}
+
 export function sha256(...parts) {
 	const hash = createHash('sha256')
 	for (const part of parts) hash.update(part)
 	return hash.digest()
 }
 
-/** Multiplies two polynomials modulo the one of CRC-32. */
-function multiplyPolynomials(a, b) {
+/** @returns {string} 32 hex digits, or '' where the id is absent, zeros or no id */
+function readBootId(text) {
+	const hex = String(text ?? '')
+		.replaceAll('-', '')
+		.toLowerCase()
+	return /^[0-9a-f]{32}$/.test(hex) && !/^0+$/.test(hex) ? hex : ''
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// CRC-32 of any stretch of a file, in a time that does not grow with its length
+// ---------------------------------------------------------------------------------------------------------
+
+const CRC_POLYNOMIAL = 0xedb88320
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
+	let value = index
+	for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ CRC_POLYNOMIAL : value >>> 1
+	return value
+})
+
+/** The product of two polynomials modulo that of the CRC; the highest bit is x^0 */
+function multiply(a, b) {
 	let product = 0
-	for (let bit = 31; bit >= 0; bit--) {
-		if ((a >>> bit) & 1) product ^= b
-		b = b & 1 ? (b >>> 1) ^ POLYNOMIAL : b >>> 1
+	for (let mask = 0x80000000; mask !== 0; mask >>>= 1) {
+		if (a & mask) product ^= b
+		b = b & 1 ? (b >>> 1) ^ CRC_POLYNOMIAL : b >>> 1
 	}
 	return product >>> 0
 }
 
-const POWERS = [0x40000000]
-while (POWERS.length < 32) {
-	const power = POWERS[POWERS.length - 1]
-	POWERS.push(multiplyPolynomials(power, power))
+/** CRC_POWERS[n] is x^(8 * 2^n) */
+const CRC_POWERS = [0x00800000]
+while (2 ** CRC_POWERS.length <= FRAME_LENGTH_MAX) {
+	CRC_POWERS.push(multiply(CRC_POWERS.at(-1), CRC_POWERS.at(-1)))
 }
 
-/** The CRC-32 `crc`, as `length` bytes behind it shift it. */
+/** CRC_SHIFTS[n] has the product of that power and each byte of a CRC, the lowest byte first */
+const CRC_SHIFTS = CRC_POWERS.map((power) =>
+	Uint32Array.from({ length: 1024 }, (_, index) => multiply(power, (index & 0xff) << (8 * (index >>> 8)))),
+)
+
+/** What a CRC becomes when `length` bytes stand behind what it is of, less the CRC of those */
 function shiftCrc(crc, length) {
-	let factor = 0x80000000
-	for (let power = 3; length > 0; power = (power + 1) & 31, length = Math.floor(length / 2)) {
-		if (length & 1) factor = multiplyPolynomials(POWERS[power], factor)
+	for (let bit = 0; length >>> bit !== 0; bit++) {
+		if (((length >>> bit) & 1) === 0) continue
+		const shifts = CRC_SHIFTS[bit]
+		const low = shifts[crc & 0xff] ^ shifts[0x100 | ((crc >>> 8) & 0xff)]
+		crc = low ^ shifts[0x200 | ((crc >>> 16) & 0xff)] ^ shifts[0x300 | (crc >>> 24)]
 	}
-	return multiplyPolynomials(factor, crc)
+	return crc
 }
 
-const CHECKPOINT_BITS = 10
-
-/**
- * CRC-32 of any range of a file in almost no time. The search for the next entry needs it: a hostile file may
- * hold a claim of 16 MiB at every few bytes.
- */
-class RangeCrc {
-	constructor(bytes) {
-		this.bytes = bytes
-		this.checkpoints = null
+/** @returns {Uint32Array} the CRC-32 of the first n bytes, for every n */
+function prefixCrcs(bytes) {
+	const prefixes = new Uint32Array(bytes.length + 1)
+	let state = 0xffffffff
+	for (let index = 0; index < bytes.length; index++) {
+		state = CRC_TABLE[(state ^ bytes[index]) & 0xff] ^ (state >>> 8)
+		prefixes[index + 1] = ~state
 	}
-
-	/** CRC-32 of the first `end` bytes. */
-	prefix(end) {
-		if (this.checkpoints === null) {
-			this.checkpoints = [0]
-			const step = 1 << CHECKPOINT_BITS
-			for (let at = 0, crc = 0; at + step <= this.bytes.length; at += step) {
-				crc = crc32(this.bytes.subarray(at, at + step), crc)
-				this.checkpoints.push(crc)
-			}
-		}
-		const checkpoint = end >>> CHECKPOINT_BITS
-		return crc32(this.bytes.subarray(checkpoint << CHECKPOINT_BITS, end), this.checkpoints[checkpoint])
-	}
-
-	/** CRC-32 of the bytes from `from` to `to`, from the start value `start`. */
-	range(from, to, start) {
-		return (shiftCrc((start ^ this.prefix(from)) >>> 0, to - from) ^ this.prefix(to)) >>> 0
-	}
+	return prefixes
 }
 
-const place = Buffer.alloc(32)
-
-/** The CRC-32 that the checksum of an entry starts from: chain id, segment, offset, length. */
-export function placeCrc(chainId, segment, offset, length) {
-	place.set(chainId.subarray(0, 16))
-	place.writeUInt32BE(segment >>> 0, 16)
-	place.writeUInt32BE(Math.floor(offset / 2 ** 32) >>> 0, 20)
-	place.writeUInt32BE((offset % 2 ** 32) >>> 0, 24)
-	place.writeUInt32BE(length >>> 0, 28)
-	return crc32(place, 0)
-}
-
-/** A Buffer on the same memory. */
-function asBuffer(bytes) {
-	return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-/** Whether the bytes at `offset` are the text. */
-function hasText(bytes, offset, text) {
-	if (offset + text.length > bytes.length) return false
-	for (let index = 0; index < text.length; index++) {
-		if (bytes[offset + index] !== text.charCodeAt(index)) return false
-	}
-	return true
-}
-
-/** Whether the value is a whole number from 0, or from `least`, to the highest seq, or to `most`. */
-function isCount(value, least = 0, most = MAX_SEQ) {
-	return Number.isInteger(value) && value >= least && value <= most
-}
-
-function isEpoch(value, least = 1) {
-	return isCount(value, least, MAX_EPOCH)
-}
-
-function isTime(value) {
-	return isCount(value, 0, MAX_TIME)
+/** The CRC from which that of an entry starts: of chain id, segment, offset and length */
+function seedOf(id, segment, offset, length) {
+	const seed = Buffer.alloc(32)
+	id.copy(seed, 0)
+	seed.writeUInt32BE(segment, 16)
+	seed.writeBigUInt64BE(BigInt(offset), 20)
+	seed.writeUInt32BE(length, 28)
+	return crc32(seed)
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// MessagePack
+// Rows
 // ---------------------------------------------------------------------------------------------------------
 
-/** What the decoder throws on bytes that no writer makes. It never leaves this file. */
-class Malformed extends Error {}
+/** Thrown, and always caught, where a row breaks a rule */
+const BROKEN = new Error('a row breaks a rule')
 
-/** Throws what says that the bytes are not what a writer makes. */
-function malformed(text) {
-	throw new Malformed(text)
+function check(condition) {
+	if (!condition) throw BROKEN
 }
 
-/** Decodes MessagePack values from a range of bytes. */
-class Unpacker {
-	constructor(bytes, at, end) {
+/** Reads MessagePack values of the rows of one frame */
+class RowReader {
+	constructor(bytes, position, end, isAsciiOnly) {
 		this.bytes = bytes
-		this.at = at
+		this.position = position
 		this.end = end
-		this.ascii = true
+		this.isAsciiOnly = isAsciiOnly
 		this.objects = 0
 	}
 
-	/** Counts one text, key, map, array, byte string, extension or 64-bit integer. */
-	count(value) {
-		if (++this.objects > MAX_OBJECTS) malformed('too many values')
-		return value
-	}
-
-	/** Takes `count` bytes and answers where they begin. */
-	take(count) {
-		const at = this.at
-		if (count > this.end - at) malformed('runs past its end')
-		this.at = at + count
-		return at
+	/** @returns {number} the offset of the next `length` bytes, which are there */
+	take(length) {
+		const offset = this.position
+		check(length <= this.end - offset)
+		this.position += length
+		return offset
 	}
 
 	byte() {
 		return this.bytes[this.take(1)]
 	}
 
-	uint(width) {
-		const at = this.take(width)
-		return this.bytes.readUIntBE(at, width)
+	/** @returns {number} an unsigned integer of 1, 2 or 4 bytes */
+	uint(length) {
+		return this.bytes.readUIntBE(this.take(length), length)
 	}
 
-	text(length) {
-		const at = this.take(length)
-		const bytes = this.bytes.subarray(at, at + length)
-		if (!isUtf8(bytes)) malformed('not UTF-8')
-		const text = bytes.utf8Slice()
-		if (text.length !== length) this.ascii = false
-		return this.count(text)
+	/** @returns {string | undefined} a text, where the value with this first byte is one */
+	textOf(lead) {
+		let length
+		if (lead >= 0xa0 && lead <= 0xbf) length = lead - 0xa0
+		else if (lead >= 0xd9 && lead <= 0xdb) length = this.uint(1 << (lead - 0xd9))
+		else return undefined
+		const offset = this.take(length)
+		check(isUtf8(this.bytes.subarray(offset, offset + length)))
+		return this.bytes.toString('utf8', offset, offset + length)
 	}
 
-	binary(length) {
-		const at = this.take(length)
-		return this.count(new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + at, length))
-	}
-
-	/** The number of values in the array that begins here. */
-	arrayLength() {
-		const byte = this.byte()
-		if (byte >= 0x90 && byte <= 0x9f) return byte & 15
-		if (byte === 0xdc) return this.uint(2)
-		return malformed('not an array')
-	}
-
-	array(length, depth) {
-		if (depth >= MAX_DEPTH) malformed('nested too deep')
-		if (length > this.end - this.at) malformed('array runs past its end')
-		const values = this.count([])
-		for (let index = 0; index < length; index++) values.push(this.value(depth + 1))
-		return values
-	}
-
-	map(length, depth) {
-		if (depth >= MAX_DEPTH) malformed('nested too deep')
-		if (length * 2 > this.end - this.at) malformed('map runs past its end')
-		const values = this.count({})
-		for (let index = 0; index < length; index++) {
-			const key = this.value(MAX_DEPTH)
-			if (typeof key !== 'string' || key === '__proto__') malformed('a key that is none')
-			if (Object.hasOwn(values, key)) malformed('a key that is there twice')
-			values[key] = this.value(depth + 1)
-		}
-		return values
-	}
-
-	extension(length) {
-		const type = this.bytes.readInt8(this.take(1))
-		const at = this.count(this.take(length))
-		if (type === 0x42) {
-			if (length === 0) malformed('a bigint without bytes')
-			return BigInt.asIntN(length * 8, BigInt(`0x${this.bytes.hexSlice(at, at + length)}`))
-		}
-		if (type !== -1) malformed(`extension ${type}`)
-		let seconds = 0
-		let nanoseconds = 0
-		if (length === 4) seconds = this.bytes.readUInt32BE(at)
-		else if (length === 8) {
-			nanoseconds = this.bytes.readUInt32BE(at) >>> 2
-			seconds = (this.bytes[at + 3] & 3) * 2 ** 32 + this.bytes.readUInt32BE(at + 4)
-		} else if (length === 12) {
-			nanoseconds = this.bytes.readUInt32BE(at)
-			seconds = Number(this.bytes.readBigInt64BE(at + 4))
-		} else malformed('timestamp of a length that is none')
-		const ms = seconds * 1000 + nanoseconds / 1e6
-		const fits = nanoseconds <= 999_999_999 && Number.isInteger(ms) && Math.abs(ms) <= MAX_TIME
-		if (!fits) malformed('timestamp that is none')
-		return new Date(ms)
-	}
-
-	/** The next value. An array or a map in `depth` others takes one more. */
-	value(depth = 0) {
-		const byte = this.byte()
-		if (byte < 0x80) return byte
-		if (byte < 0x90) return this.map(byte & 15, depth)
-		if (byte < 0xa0) return this.array(byte & 15, depth)
-		if (byte < 0xc0) return this.text(byte & 31)
-		if (byte >= 0xe0) return byte - 256
-		switch (byte) {
-			case 0xc0:
-				return null
-			case 0xc2:
-				return false
-			case 0xc3:
-				return true
-			case 0xc4:
-			case 0xc5:
-			case 0xc6:
-				return this.binary(this.uint(1 << (byte - 0xc4)))
-			case 0xc7:
-			case 0xc8:
-			case 0xc9:
-				return this.extension(this.uint(1 << (byte - 0xc7)))
+	/** @returns {number | bigint | undefined} a number, where this first byte begins one; no float32 */
+	numberOf(lead) {
+		if (lead <= 0x7f) return lead
+		if (lead >= 0xe0) return lead - 0x100
+		switch (lead) {
 			case 0xcb:
 				return this.bytes.readDoubleBE(this.take(8)) + 0
 			case 0xcc:
+				return this.uint(1)
 			case 0xcd:
+				return this.uint(2)
 			case 0xce:
-				return this.uint(1 << (byte - 0xcc))
+				return this.uint(4)
 			case 0xcf:
-				return this.count(this.bytes.readBigUInt64BE(this.take(8)))
+				return this.bytes.readBigUInt64BE(this.take(8))
 			case 0xd0:
 				return this.bytes.readInt8(this.take(1))
 			case 0xd1:
@@ -312,72 +228,1264 @@ class Unpacker {
 			case 0xd2:
 				return this.bytes.readInt32BE(this.take(4))
 			case 0xd3:
-				return this.count(this.bytes.readBigInt64BE(this.take(8)))
-			case 0xd4:
-			case 0xd5:
-			case 0xd6:
-			case 0xd7:
-			case 0xd8:
-				return this.extension(1 << (byte - 0xd4))
-			case 0xd9:
-			case 0xda:
-			case 0xdb:
-				return this.text(this.uint(1 << (byte - 0xd9)))
-			case 0xdc:
-			case 0xdd:
-				return this.array(this.uint(byte === 0xdc ? 2 : 4), depth)
-			case 0xde:
-			case 0xdf:
-				return this.map(this.uint(byte === 0xde ? 2 : 4), depth)
+				return this.bytes.readBigInt64BE(this.take(8))
 			default:
-				return malformed('a byte that begins no value')
+				return undefined
 		}
+	}
+
+	/** @returns {number} a number that is not an integer of 64 bits */
+	plainNumber() {
+		const value = this.numberOf(this.byte())
+		check(typeof value === 'number')
+		return value
+	}
+
+	/** @returns {string} a text of a fixed column */
+	columnText(lead = this.byte()) {
+		const text = this.textOf(lead)
+		check(text !== undefined && (!this.isAsciiOnly || Buffer.byteLength(text) === text.length))
+		return text
+	}
+
+	/** @returns {string | null} a text or nil */
+	textOrNil() {
+		const lead = this.byte()
+		return lead === 0xc0 ? null : this.columnText(lead)
+	}
+
+	/** @returns {string | number | bigint | null} an id: nil, text, a finite number or a 64-bit integer */
+	idOrNil() {
+		const lead = this.byte()
+		if (lead === 0xc0) return null
+		const value = this.numberOf(lead)
+		if (value === undefined) return this.columnText(lead)
+		check(typeof value === 'bigint' || Number.isFinite(value))
+		return value
+	}
+
+	originOrNil() {
+		const lead = this.byte()
+		if (lead === 0xc0) return null
+		check(lead === 0x93)
+		const chainId = this.columnText()
+		const epoch = this.plainNumber()
+		check(isWhole(epoch, 0, MAX_EPOCH))
+		const seq = this.plainNumber()
+		check(isWhole(seq, 0, MAX_SEQ))
+		return { chainId, epoch, seq }
+	}
+
+	arrayOf(lead) {
+		if (lead >= 0x90 && lead <= 0x9f) return lead - 0x90
+		if (lead === 0xdc || lead === 0xdd) return this.uint(lead === 0xdc ? 2 : 4)
+		return undefined
+	}
+
+	mapOf(lead) {
+		if (lead >= 0x80 && lead <= 0x8f) return lead - 0x80
+		if (lead === 0xde || lead === 0xdf) return this.uint(lead === 0xde ? 2 : 4)
+		return undefined
+	}
+
+	/** @returns {unknown} the value of the column `data` */
+	data() {
+		this.objects = 0
+		const start = this.position
+		const value = this.value(1)
+		check(this.position - start <= DATA_LENGTH_MAX)
+		return value
+	}
+
+	countObject() {
+		check(++this.objects <= DATA_OBJECTS_MAX)
+	}
+
+	/** One value of `data`; a map or an array in it is the depth-th around its own values */
+	value(depth) {
+		const lead = this.byte()
+		if (lead === 0xc0) return null
+		if (lead === 0xc2 || lead === 0xc3) return lead === 0xc3
+		const number = this.numberOf(lead)
+		if (number !== undefined) {
+			if (typeof number === 'bigint') this.countObject()
+			return number
+		}
+		this.countObject()
+		const text = this.textOf(lead)
+		if (text !== undefined) return text
+		const items = this.arrayOf(lead)
+		if (items !== undefined) return this.items(items, depth)
+		const fields = this.mapOf(lead)
+		if (fields !== undefined) return this.fields(fields, depth)
+		if (lead >= 0xc4 && lead <= 0xc6) {
+			const length = this.uint(1 << (lead - 0xc4))
+			const offset = this.take(length)
+			return new Uint8Array(this.bytes.subarray(offset, offset + length))
+		}
+		return this.extension(lead)
+	}
+
+	items(count, depth) {
+		check(depth <= DATA_DEPTH_MAX && count <= this.end - this.position)
+		const items = []
+		for (let index = 0; index < count; index++) items.push(this.value(depth + 1))
+		return items
+	}
+
+	fields(count, depth) {
+		check(depth <= DATA_DEPTH_MAX && count <= this.end - this.position)
+		const fields = {}
+		for (let index = 0; index < count; index++) {
+			const key = this.textOf(this.byte())
+			check(key !== undefined && key !== '__proto__' && !Object.hasOwn(fields, key))
+			this.countObject()
+			fields[key] = this.value(depth + 1)
+		}
+		return fields
+	}
+
+	extension(lead) {
+		let length
+		if (lead >= 0xd4 && lead <= 0xd8) length = 1 << (lead - 0xd4)
+		else if (lead >= 0xc7 && lead <= 0xc9) length = this.uint(1 << (lead - 0xc7))
+		else throw BROKEN
+		const type = this.byte()
+		const offset = this.take(length)
+		if (type === 0xff) return this.timestamp(offset, length)
+		check(type === 0x42 && length >= 1)
+		const value = BigInt(`0x${this.bytes.toString('hex', offset, offset + length)}`)
+		return this.bytes[offset] >= 0x80 ? value - (1n << BigInt(8 * length)) : value
+	}
+
+	timestamp(offset, length) {
+		let seconds
+		let nanoseconds = 0
+		if (length === 4) {
+			seconds = this.bytes.readUInt32BE(offset)
+		} else if (length === 8) {
+			const both = this.bytes.readBigUInt64BE(offset)
+			seconds = Number(both & 0x3ffffffffn)
+			nanoseconds = Number(both >> 34n)
+		} else {
+			check(length === 12)
+			nanoseconds = this.bytes.readUInt32BE(offset)
+			seconds = Number(this.bytes.readBigInt64BE(offset + 4))
+		}
+		check(nanoseconds <= 999_999_999 && nanoseconds % 1_000_000 === 0)
+		const time = seconds * 1000 + nanoseconds / 1_000_000
+		check(Math.abs(time) <= MAX_TIME)
+		return new Date(time)
+	}
+}
+
+/** Whether a record is a `$gap` without origin */
+function isGap(record) {
+	return record.kind === GAP && record.origin === null
+}
+
+function checkGap({ seq, data }, index) {
+	check(index === 0)
+	check(typeof data === 'object' && data !== null && !Array.isArray(data))
+	check(!(data instanceof Date) && !(data instanceof Uint8Array))
+	for (const key of ['fromSeq', 'toSeq', 'count', 'cause']) check(Object.hasOwn(data, key))
+	const { fromSeq, toSeq, count, cause } = data
+	check(toSeq === seq && isWhole(fromSeq, 1, toSeq) && isWhole(count, 1, toSeq - fromSeq + 1))
+	check(typeof cause === 'string' && /^[A-Za-z]{1,40}$/.test(cause) && !CAUSES_RESERVED.test(cause))
+}
+
+function readRow(reader, head, index) {
+	const lead = reader.byte()
+	check(lead >= 0x92 && lead <= 0x98)
+	const columns = lead - 0x90
+	const tsMs = head.baseTime + reader.plainNumber()
+	check(isWhole(tsMs, 0, MAX_TIME))
+	const level = reader.byte()
+	check(level <= 4)
+	const kind = (columns > 2 ? reader.textOrNil() : null) ?? 'log'
+	const message = (columns > 3 ? reader.textOrNil() : null) ?? kind
+	const daemonId = columns > 4 ? reader.idOrNil() : null
+	const nodeId = columns > 5 ? reader.idOrNil() : null
+	const origin = columns > 6 ? reader.originOrNil() : null
+	const data = columns > 7 ? reader.data() : undefined
+	const seq = head.baseSeq + index
+	const { epoch } = head
+	const record = { seq, epoch, tsMs: tsMs + 0, level, kind, message, daemonId, nodeId, origin, data }
+	check((head.flags >> level) & 1)
+	check(!kind.startsWith('$') || head.flags & 0x20)
+	if (isGap(record)) checkGap(record, index)
+	return record
+}
+
+/**
+ * Reads the rows of a frame, one after the other.
+ * @param {(record: object) => void} see is given each record up to the first row that breaks a rule
+ * @returns {boolean} whether all rows keep the rules
+ */
+function readRows(bytes, head, see) {
+	const reader = new RowReader(bytes, head.rowsOffset, head.end, (head.flags & 0x40) !== 0)
+	try {
+		for (let index = 0; index < head.rowCount; index++) see(readRow(reader, head, index))
+		check(reader.position === head.end)
+		return true
+	} catch (error) {
+		if (error === BROKEN) return false
+		throw error
+	}
+}
+
+/** @returns {object} what no rows hold together */
+function emptySum() {
+	return { gap: null, counts: [0, 0, 0, 0, 0], earliest: Infinity, latest: -Infinity, hasDollar: false }
+}
+
+/** Adds a record to what the rows before it hold together */
+function addRecord(sum, record) {
+	if (record.kind.startsWith('$')) sum.hasDollar = true
+	if (isGap(record)) {
+		const { fromSeq, toSeq, cause } = record.data
+		sum.gap = { fromSeq, toSeq, cause }
+	} else {
+		sum.counts[record.level]++
+		sum.earliest = Math.min(sum.earliest, record.tsMs)
+		sum.latest = Math.max(sum.latest, record.tsMs)
+	}
+}
+
+/** @returns {object | null} what the rows of a frame hold together, or null where one breaks a rule */
+function sumRows(bytes, head) {
+	const sum = emptySum()
+	return readRows(bytes, head, (record) => addRecord(sum, record)) ? sum : null
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Entries
+// ---------------------------------------------------------------------------------------------------------
+
+/** A number of the head of a frame: fixint, cc, cd, ce or float64 (cb); NaN for anything else */
+function headNumber(bytes, offset, end) {
+	const lead = bytes[offset]
+	const length = lead <= 0x7f ? 0 : { 203: 8, 204: 1, 205: 2, 206: 4 }[lead]
+	if (length === undefined || offset + 1 + length > end) return { value: NaN, end }
+	const next = offset + 1 + length
+	if (length === 0) return { value: lead, end: next }
+	const value = length === 8 ? bytes.readDoubleBE(offset + 1) : bytes.readUIntBE(offset + 1, length)
+	return { value, end: next }
+}
+
+/** @returns {object | null} the head of a frame that ends at or before `limit`; the checksum may be wrong */
+function readFrameHead(bytes, offset, limit) {
+	if (offset + FRAME_LENGTH_MIN > limit) return null
+	if (bytes[offset] !== 0x97 || bytes[offset + 1] !== 0xce || bytes[offset + 6] !== 0xce) return null
+	const length = bytes.readUInt32BE(offset + 2)
+	const flags = bytes[offset + 11]
+	if (!isWhole(length, FRAME_LENGTH_MIN, FRAME_LENGTH_MAX) || length > limit - offset) return null
+	if (flags > 127) return null
+	const end = offset + length
+	const epoch = headNumber(bytes, offset + 12, end)
+	if (!isWhole(epoch.value, 1, MAX_EPOCH)) return null
+	const seq = headNumber(bytes, epoch.end, end)
+	if (!isWhole(seq.value, 1, MAX_SEQ)) return null
+	if (bytes[seq.end] !== 0xcb || seq.end + 10 > end) return null
+	const baseTime = bytes.readDoubleBE(seq.end + 1)
+	if (!isWhole(baseTime, 0, MAX_TIME)) return null
+	const rowsPlace = seq.end + 9
+	const lead = bytes[rowsPlace]
+	let rowCount = 0
+	let rowsOffset = rowsPlace + 1
+	if (lead >= 0x90 && lead <= 0x9f) {
+		rowCount = lead - 0x90
+	} else if (lead === 0xdc && rowsPlace + 3 <= end) {
+		rowCount = bytes.readUInt16BE(rowsPlace + 1)
+		rowsOffset = rowsPlace + 3
+	}
+	const lastSeq = seq.value + rowCount - 1
+	if (rowCount < 1 || 3 * rowCount > end - rowsOffset || lastSeq > MAX_SEQ) return null
+	return {
+		offset,
+		end,
+		length,
+		flags,
+		epoch: epoch.value,
+		baseSeq: seq.value,
+		lastSeq,
+		baseTime,
+		rowCount,
+		rowsOffset,
 	}
 }
 
 /**
- * Bytes that follow the first bytes from c4 on: of a length (`LENGTH_BYTES`), or of a value of fixed length.
+ * @returns {object | null} the frame at a place, where its head and checksum hold: `rows` is null where its
+ * rows break a rule, `firstSeq` the first seq that it stands for
  */
-const LENGTH_BYTES = new Uint8Array(256)
-const FIXED_BYTES = new Uint8Array(256)
-LENGTH_BYTES.set([1, 2, 4, 1, 2, 4], 0xc4)
-LENGTH_BYTES.set([1, 2, 4, 2, 4, 2, 4], 0xd9)
-FIXED_BYTES.set([4, 8, 1, 2, 4, 8, 1, 2, 4, 8], 0xca)
-FIXED_BYTES.set([2, 3, 5, 9, 17], 0xd4)
+function readFrame(file, offset, limit) {
+	const { bytes } = file
+	const head = readFrameHead(bytes, offset, limit)
+	if (head === null) return null
+	const stored = bytes.readUInt32BE(offset + 7)
+	const seed = seedOf(file.id, file.segment, offset, head.length)
+	let crc
+	if (file.prefixes === null) {
+		crc = crc32(bytes.subarray(offset + 11, head.end), seed)
+	} else {
+		const before = (file.prefixes[offset + 11] ^ seed) >>> 0
+		crc = (shiftCrc(before, head.length - 11) ^ file.prefixes[head.end]) >>> 0
+	}
+	if (crc !== stored) return null
+	const rows = sumRows(bytes, head)
+	return { type: 'frame', ...head, rows, firstSeq: rows?.gap?.fromSeq ?? head.baseSeq }
+}
+
+/** @returns {object | null} the anchor at a place, where it verifies with its own id and segment */
+function readOwnAnchor(bytes, offset, limit) {
+	if (offset + ANCHOR_LENGTH > limit || bytes[offset] !== 0x9f) return null
+	if (!hasFixedBytes(bytes, offset, limit, ANCHOR_BYTES)) return null
+	const id = bytes.subarray(offset + 15, offset + 31)
+	const segment = bytes.readUInt32BE(offset + 33)
+	const body = bytes.subarray(offset + 13, offset + ANCHOR_LENGTH)
+	const seed = seedOf(id, segment, offset, ANCHOR_LENGTH)
+	if (crc32(body, seed) !== bytes.readUInt32BE(offset + 9)) return null
+	const number = (place) => bytes.readDoubleBE(offset + place + 1) + 0
+	const anchor = {
+		type: 'anchor',
+		offset,
+		end: offset + ANCHOR_LENGTH,
+		id,
+		segment,
+		reason: bytes[offset + 46],
+		epoch: bytes.readUInt32BE(offset + 49),
+		bootId: readBootId(bytes.toString('hex', offset + 55, offset + 71)),
+		written: number(71),
+		nextSeq: number(80),
+		counts: [90, 99, 108, 117, 126].map(number),
+		since: { earliest: number(136), latest: number(145), presence: bytes[offset + 154] },
+		durable: number(155),
+		keptFrom: number(164),
+		previous: number(174),
+		ordinal: number(183),
+		jump: number(192),
+		jumpSince: { earliest: number(201), latest: number(210), presence: bytes[offset + 219] },
+		last: number(220),
+		link: bytes.subarray(offset + 231, offset + 263),
+	}
+	const extents = [anchor.since, anchor.jumpSince]
+	const isValid =
+		number(37) === offset &&
+		segment <= MAX_EPOCH &&
+		anchor.reason <= REPAIRED &&
+		anchor.epoch <= MAX_EPOCH &&
+		anchor.written >= 0 &&
+		anchor.written <= MAX_TIME &&
+		isWhole(anchor.nextSeq, 1, MAX_SEQ + 1) &&
+		isWhole(anchor.keptFrom, 0, MAX_SEQ + 1) &&
+		[...anchor.counts, anchor.durable, anchor.ordinal].every((value) => isWhole(value, 0, MAX_SEQ)) &&
+		isWhole(anchor.previous, 0, offset - 1) &&
+		isWhole(anchor.jump, 0, offset - 1) &&
+		extents.every(({ presence }) => presence < 128) &&
+		!extents.some(({ earliest, latest }) => Number.isNaN(earliest) || Number.isNaN(latest)) &&
+		isWhole(anchor.last, -MAX_SEQ, MAX_SEQ)
+	return isValid ? anchor : null
+}
+
+/** @returns {object | null} the anchor at a place, where it verifies and is of the file */
+function readAnchor(file, offset, limit) {
+	const anchor = readOwnAnchor(file.bytes, offset, limit)
+	return anchor !== null && anchor.segment === file.segment && anchor.id.equals(file.id) ? anchor : null
+}
+
+function readEntry(file, offset, limit) {
+	const lead = file.bytes[offset]
+	if (lead === 0x97) return readFrame(file, offset, limit)
+	if (lead === 0x9f) return readAnchor(file, offset, limit)
+	return null
+}
 
 /**
- * Where the MessagePack value at `at` ends, without decoding it: an offset, Infinity where it runs past the
- * end of the bytes, -1 where it is not MessagePack.
+ * The entries from an offset up to a limit: frames, anchors, and stretches of damage between them.
+ * An entry that reaches beyond the limit is none.
  */
-export function skipValue(bytes, at, end = bytes.length) {
-	let pending = 1
-	while (pending > 0) {
-		if (at >= end) return Infinity
-		const byte = bytes[at]
-		at += 1
-		pending -= 1
-		if (byte < 0x80 || byte >= 0xe0) continue
-		if (byte < 0x90) pending += (byte & 15) * 2
-		else if (byte < 0xa0) pending += byte & 15
-		else if (byte < 0xc0) at += byte & 31
-		else if (byte === 0xc1) return -1
-		else if (byte < 0xc4) continue
-		else if (FIXED_BYTES[byte] > 0) at += FIXED_BYTES[byte]
+function scan(file, from, limit) {
+	const entries = []
+	let offset = from
+	while (offset < limit) {
+		let entry = readEntry(file, offset, limit)
+		if (entry === null) {
+			file.prefixes ??= prefixCrcs(file.bytes)
+			const start = offset
+			while (entry === null && ++offset < limit) entry = readEntry(file, offset, limit)
+			entries.push({ type: 'damage', offset: start, end: offset })
+		}
+		if (entry !== null) {
+			entries.push(entry)
+			offset = entry.end
+		}
+	}
+	return entries
+}
+
+/** Whether one MessagePack value begins at an offset, is well-formed so far, and runs past the end */
+function runsPastEnd(bytes, offset, end) {
+	let values = 1
+	while (values > 0) {
+		if (offset >= end) return true
+		values--
+		const lead = bytes[offset++]
+		const size = (length) => (offset + length > end ? Infinity : bytes.readUIntBE(offset, length))
+		let skip = 0
+		if (lead <= 0x7f || lead >= 0xe0 || lead === 0xc0 || lead === 0xc2 || lead === 0xc3) skip = 0
+		else if (lead <= 0x8f) values += 2 * (lead - 0x80)
+		else if (lead <= 0x9f) values += lead - 0x90
+		else if (lead <= 0xbf) skip = lead - 0xa0
+		else if (lead === 0xc1) return false
+		else if (lead <= 0xc6) skip = (1 << (lead - 0xc4)) + size(1 << (lead - 0xc4))
+		else if (lead <= 0xc9) skip = (1 << (lead - 0xc7)) + 1 + size(1 << (lead - 0xc7))
+		else if (lead <= 0xcb) skip = lead === 0xca ? 4 : 8
+		else if (lead <= 0xcf) skip = 1 << (lead - 0xcc)
+		else if (lead <= 0xd3) skip = 1 << (lead - 0xd0)
+		else if (lead <= 0xd8) skip = 1 + (1 << (lead - 0xd4))
+		else if (lead <= 0xdb) skip = (1 << (lead - 0xd9)) + size(1 << (lead - 0xd9))
 		else {
-			const width = LENGTH_BYTES[byte]
-			if (at + width > end) return Infinity
-			const length = bytes.readUIntBE(at, width)
-			at += width
-			if (byte >= 0xdc) pending += length * (byte >= 0xde ? 2 : 1)
-			else at += length + (byte >= 0xc7 && byte <= 0xc9 ? 1 : 0)
+			const length = lead === 0xdc || lead === 0xde ? 2 : 4
+			const count = size(length)
+			if (count === Infinity) return true
+			values += lead >= 0xde ? 2 * count : count
+			skip = length
 		}
-		if (at > end) return Infinity
+		offset += skip
+		if (offset > end) return true
 	}
-	return at
+	return false
 }
+
+/** Whether all bytes from an offset to the end of the file are the beginning of a frame or an anchor */
+function isTorn(bytes, offset) {
+	const end = bytes.length
+	const length = end - offset
+	const begin = (fixed) => fixed.every((byte, index) => index >= length || bytes[offset + index] === byte)
+	if (begin([0x9f, 0xa6, ...Buffer.from('anchor')])) {
+		return length < ANCHOR_LENGTH && runsPastEnd(bytes, offset, end)
+	}
+	if (!begin([0x97, 0xce])) return false
+	if (length >= 6) {
+		const claimed = bytes.readUInt32BE(offset + 2)
+		if (!isWhole(claimed, FRAME_LENGTH_MIN, FRAME_LENGTH_MAX) || claimed <= length) return false
+	}
+	if (length > 6 && bytes[offset + 6] !== 0xce) return false
+	if (length > 11 && bytes[offset + 11] > 127) return false
+	return runsPastEnd(bytes, offset, end)
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Files
+// ---------------------------------------------------------------------------------------------------------
+
+/** @returns {object | null} the header, where it verifies with this version */
+function readHeader(bytes) {
+	if (bytes.length < HEADER_LENGTH || bytes[12] !== 1) return null
+	if (!hasFixedBytes(bytes, 0, HEADER_LENGTH, HEADER_BYTES)) return null
+	if (crc32(bytes.subarray(0, 97)) !== bytes.readUInt32BE(98)) return null
+	const header = {
+		id: bytes.subarray(15, 31),
+		segment: bytes.readUInt32BE(32),
+		created: bytes.readDoubleBE(37),
+		firstSeq: bytes.readDoubleBE(46),
+		previousEnd: bytes.readDoubleBE(55),
+		previousLink: bytes.subarray(65, 97),
+	}
+	const isValid =
+		header.segment <= MAX_EPOCH &&
+		header.created >= 0 &&
+		header.created <= MAX_TIME &&
+		isWhole(header.firstSeq, 1, MAX_SEQ + 1) &&
+		isWhole(header.previousEnd, 0, MAX_SEQ)
+	return isValid ? header : null
+}
+
+/** Whether a file never held a record */
+function isEmptyFile(bytes) {
+	return (
+		bytes.length < HEADER_LENGTH &&
+		hasFixedBytes(bytes, 0, bytes.length, NAME_BYTES) &&
+		!isLaterVersion(bytes)
+	)
+}
+
+/** Whether a later version of the format has written a file */
+function isLaterVersion(bytes) {
+	if (bytes.length < 13 || bytes[12] < 2 || bytes[12] > 127) return false
+	if (bytes[1] !== 0xaa || bytes.toString('latin1', 2, 12) !== 'mesh-chain') return false
+	const asFirst = Buffer.from(bytes.subarray(0, HEADER_LENGTH))
+	asFirst[12] = 1
+	return readHeader(asFirst) === null
+}
+
+/** @returns {number} the first seq that a name says; NaN where it says none */
+function seqOfName(name, base) {
+	if (!name.startsWith(`${base}-`) || !name.endsWith('.chain')) return NaN
+	const match = /^([1-9]\d{0,15})(?:\.[1-9]\d{0,15})?$/.exec(name.slice(base.length + 1, -'.chain'.length))
+	return match === null ? NaN : Number(match[1])
+}
+
+/**
+ * One file of a chain: what its header says, or its first anchor where the header does not verify.
+ * @returns {object | string} the file, or why it is refused
+ */
+function openFile({ name, bytes: given }) {
+	const bytes = asBuffer(given)
+	if (isLaterVersion(bytes)) return 'a later version'
+	const header = readHeader(bytes)
+	const file = { name, bytes, header, prefixes: null, limit: bytes.length }
+	if (header !== null) {
+		const { id, segment, firstSeq, created } = header
+		return Object.assign(file, { id, segment, firstSeq, created })
+	}
+	let anchor = null
+	const end = Math.min(bytes.length, MIB)
+	for (let offset = HEADER_LENGTH; anchor === null && offset + ANCHOR_LENGTH <= end; offset++) {
+		if (bytes[offset] === 0x9f) anchor = readOwnAnchor(bytes, offset, end)
+	}
+	if (anchor === null) return 'no chain'
+	Object.assign(file, { id: anchor.id, segment: anchor.segment, firstSeq: 1, created: 0 })
+	if (file.segment !== 0) {
+		const first = entriesOf(file).find((entry) => entry.type !== 'damage')
+		const seq = first.type === 'anchor' ? first.nextSeq : first.firstSeq
+		const named = Number(/-(\d+)(?:\.\d+)?\.chain$/.exec(name)?.[1])
+		file.firstSeq = Number.isNaN(named) ? seq : Math.min(seq, named)
+	}
+	return file
+}
+
+/** All entries of a file, up to its end */
+function entriesOf(file) {
+	file.all ??= scan(file, HEADER_LENGTH, file.bytes.length)
+	return file.all
+}
+
+/** Whether the last bytes of a file are an anchor with the reason repaired */
+function endsRepaired(file) {
+	const offset = file.bytes.length - ANCHOR_LENGTH
+	return offset >= HEADER_LENGTH && readAnchor(file, offset, file.bytes.length)?.reason === REPAIRED
+}
+
+/** Finds the entries of a file that count, given the file behind it: undefined where that is missing */
+function setLimit(file, next) {
+	const isFollowed = next !== undefined && next.header !== null && next.segment === file.segment + 1
+	const isToEnd = !isFollowed || endsRepaired(file)
+	file.isCut = !isToEnd && next.header.previousEnd > file.bytes.length
+	file.limit = isToEnd ? file.bytes.length : Math.min(next.header.previousEnd, file.bytes.length)
+	file.entries = file.limit === file.bytes.length ? entriesOf(file) : scan(file, HEADER_LENGTH, file.limit)
+	file.newest = file.entries.findLast((entry) => entry.type === 'anchor')
+}
+
+/** @returns {object[]} the slots of the watermark that verify, that which counts first */
+function readSlots(given) {
+	if (given === undefined) return []
+	const bytes = asBuffer(given.bytes)
+	const slots = []
+	for (const start of [SLOT_LENGTH, 0]) {
+		const slot = bytes.subarray(start, start + SLOT_LENGTH)
+		if (slot.length < SLOT_LENGTH || !hasFixedBytes(slot, 0, SLOT_LENGTH, SLOT_BYTES)) continue
+		if (crc32(slot.subarray(14)) !== slot.readUInt32BE(10)) continue
+		const mark = {
+			id: slot.subarray(16, 32),
+			segment: slot.readUInt32BE(33),
+			epoch: slot.readUInt32BE(38),
+			count: slot.readDoubleBE(43),
+			offset: slot.readDoubleBE(52),
+			seq: slot.readDoubleBE(61),
+			bootId: readBootId(slot.toString('hex', 71, 87)),
+		}
+		const numbers = [mark.count, mark.offset, mark.seq]
+		if (mark.segment > MAX_EPOCH || mark.epoch > MAX_EPOCH) continue
+		if (numbers.every((value) => isWhole(value, 0, MAX_SEQ))) slots.push(mark)
+	}
+	return slots.sort((a, b) => b.count - a.count)
+}
+
+function isShorterName(a, b) {
+	return a.length !== b.length ? a.length < b.length : a < b
+}
+
+/** Finds the files of the chain, in order, and its watermark */
+function openChain(given, options) {
+	const base = options.name ?? 'node'
+	const liveName = `${base}.chain`
+	const byName = new Map()
+	for (const file of given) if (!byName.has(file.name)) byName.set(file.name, file)
+	const slots = readSlots(byName.get(`${liveName}.durable`))
+	const bootId = readBootId(options.bootId)
+	const chain = {
+		refused: '',
+		id: null,
+		files: [],
+		mark: null,
+		base,
+		liveName,
+		byName,
+		bootId,
+		keptFrom: 0,
+	}
+	const liveGiven = byName.get(liveName)
+	let live = null
+	if (liveGiven !== undefined && !isEmptyFile(asBuffer(liveGiven.bytes))) {
+		live = openFile(liveGiven)
+		if (typeof live === 'string') return { ...chain, refused: live }
+	}
+	const sealed = []
+	for (const file of byName.values()) {
+		const seq = seqOfName(file.name, base)
+		const opened = Number.isNaN(seq) ? null : openFile(file)
+		if (opened !== null && typeof opened !== 'string' && opened.firstSeq === seq) sealed.push(opened)
+	}
+	chain.id = live?.id ?? slots[0]?.id ?? null
+	if (chain.id === null) {
+		const plain = sealed
+			.filter(({ name }) => !byName.has(`${name}.durable`) && !byName.has(`${name}.lock`))
+			.sort((a, b) => b.created - a.created || (a.name < b.name ? 1 : -1))
+		if (plain.length === 0) return { ...chain, refused: 'no file of a chain' }
+		chain.id = plain[0].id
+	}
+	const bySegment = new Map()
+	for (const file of sealed) {
+		if (!file.id.equals(chain.id) || (live !== null && file.segment >= live.segment)) continue
+		const other = bySegment.get(file.segment)
+		if (other === undefined || isShorterName(file.name, other.name)) bySegment.set(file.segment, file)
+	}
+	chain.files = [...bySegment.values()].sort((a, b) => a.segment - b.segment)
+	if (live !== null) chain.files.push(live)
+	if (chain.files.length === 0) return { ...chain, refused: 'no file of a chain' }
+	chain.mark = slots.find((slot) => slot.id.equals(chain.id)) ?? null
+	for (const [index, file] of chain.files.entries()) setLimit(file, chain.files[index + 1])
+	const last = chain.files.at(-1)
+	const tail = last.entries.at(-1)
+	if (tail?.type === 'damage' && isTorn(last.bytes, tail.offset)) {
+		last.entries = [...last.entries.slice(0, -1), { ...tail, type: 'torn' }]
+	}
+	chain.keptFrom = last.newest?.keptFrom ?? 0
+	return chain
+}
+
+/** Whether retention explains that everything before a seq is gone */
+function isRetained({ keptFrom }, seq) {
+	return seq > 1 && keptFrom >= seq
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Reading
+// ---------------------------------------------------------------------------------------------------------
+
+/** Whether the watermark is above a place */
+function isBelowMark(mark, segment, offset) {
+	return mark !== null && (mark.segment > segment || (mark.segment === segment && mark.offset > offset))
+}
+
+/**
+ * Whether a power loss explains damaged bytes of the last file.
+ * @param {object | null} newest the newest anchor before them in that file
+ */
+function isPowerLoss({ mark, bootId }, file, offset, newest) {
+	if (mark === null || isBelowMark(mark, file.segment, offset)) return false
+	return newest !== null && newest.bootId !== '' && bootId !== '' && newest.bootId !== bootId
+}
+
+function madeGap(fromSeq, toSeq, epoch, cause) {
+	return {
+		seq: toSeq,
+		epoch,
+		tsMs: 0,
+		level: 3,
+		kind: GAP,
+		message: GAP,
+		daemonId: null,
+		nodeId: null,
+		origin: null,
+		data: { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause },
+		isMade: true,
+	}
+}
+
+/** The text of a head: chain id, last seq and link of an anchor */
+function headText(anchor) {
+	return `${anchor.id.toString('hex')}:${anchor.nextSeq - 1}:${anchor.link.toString('hex')}`
+}
+
+/** Reads all records of a chain, with a gap wherever seqs are missing */
+export function readChain(files, options = {}) {
+	const chain = openChain(files, options)
+	const chainId = chain.refused === '' ? chain.id.toString('hex') : null
+	const result = { refused: chain.refused, chainId, records: [], unreadableFrom: null, heads: [] }
+	if (chain.refused !== '') return result
+	const { records, heads } = result
+	const [first] = chain.files
+	const last = chain.files.at(-1)
+	const isPart = first === last && first.name === chain.liveName && first.newest?.reason === SEALED
+	let epoch = 0
+	let next = isPart ? first.firstSeq : 1
+	/** Puts a gap before a seq, where some are missing there */
+	const fill = (seq, cause) => {
+		if (seq > next) records.push(madeGap(next, seq - 1, epoch, cause))
+		next = Math.max(next, seq)
+	}
+	chain.files.forEach((file, index) => {
+		const isBehindMissing = index === 0 || chain.files[index - 1].segment + 1 !== file.segment
+		fill(file.firstSeq, isBehindMissing && isRetained(chain, file.firstSeq) ? 'retained' : 'damaged')
+		next = file.firstSeq
+		let newest = null
+		/** The cause of what is missing at the next entry */
+		let cause = 'damaged'
+		for (const entry of file.entries) {
+			if (entry.type === 'damage') {
+				if (file === last && isPowerLoss(chain, file, entry.offset, newest)) cause = 'unsynced'
+			} else if (entry.type === 'anchor') {
+				fill(entry.nextSeq, cause)
+				cause = 'damaged'
+				heads.push({ seq: entry.nextSeq - 1, text: headText(entry) })
+				newest = entry
+			} else if (entry.type === 'frame') {
+				fill(entry.firstSeq, cause)
+				cause = 'damaged'
+				epoch = entry.epoch
+				const { baseSeq, lastSeq } = entry
+				if (entry.rows === null) records.push(madeGap(baseSeq, lastSeq, epoch, 'damaged'))
+				else readRows(file.bytes, entry, (record) => records.push(record))
+				next = Math.max(next, lastSeq + 1)
+			}
+		}
+		const isDamagedAtEnd = file.entries.at(-1)?.type === 'damage'
+		if (file === last && isDamagedAtEnd && cause === 'damaged') result.unreadableFrom = next
+	})
+	return result
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Verification of one file
+// ---------------------------------------------------------------------------------------------------------
+
+/** Earliest time, latest time and presence of the stretches before each anchor of a file */
+class Stretches {
+	constructor() {
+		this.count = 0
+		/** Stretches whose earliest time is lower, or latest time higher, than those of all behind them */
+		this.minima = []
+		this.maxima = []
+		/** The last stretch that has each bit of the presence */
+		this.lastWith = new Array(6).fill(-1)
+		/** The last stretch with a `$` kind, or whose anchor leaves bit 6 unset */
+		this.lastWithDollar = -1
+		this.begin()
+	}
+
+	begin() {
+		this.earliest = Infinity
+		this.latest = -Infinity
+		this.bits = 0
+		this.hasDollar = false
+	}
+
+	/** @param {object} rows what the rows of a frame hold together */
+	addRows(rows) {
+		this.earliest = Math.min(this.earliest, rows.earliest)
+		this.latest = Math.max(this.latest, rows.latest)
+		rows.counts.forEach((count, level) => {
+			if (count > 0) this.bits |= 1 << level
+		})
+		if (rows.gap !== null) this.bits |= 0x20
+		if (rows.hasDollar) this.hasDollar = true
+	}
+
+	addUnreadable() {
+		this.bits |= 0x20
+		this.hasDollar = true
+	}
+
+	/**
+	 * Ends the stretch before an anchor.
+	 * @param {number} said the presence that the anchor says
+	 */
+	end(said) {
+		const index = this.count++
+		while (this.minima.length > 0 && this.minima.at(-1).value >= this.earliest) this.minima.pop()
+		this.minima.push({ index, value: this.earliest })
+		while (this.maxima.length > 0 && this.maxima.at(-1).value <= this.latest) this.maxima.pop()
+		this.maxima.push({ index, value: this.latest })
+		for (let bit = 0; bit < 6; bit++) if ((this.bits >> bit) & 1) this.lastWith[bit] = index
+		if (this.hasDollar || (said & 0x40) === 0) this.lastWithDollar = index
+		this.begin()
+	}
+
+	/** What stands in the stretches from the index-th on */
+	since(index) {
+		let presence = 0
+		for (let bit = 0; bit < 6; bit++) if (this.lastWith[bit] >= index) presence |= 1 << bit
+		if (this.lastWithDollar < index) presence |= 0x40
+		return { earliest: valueFrom(this.minima, index), latest: valueFrom(this.maxima, index), presence }
+	}
+}
+
+/** The value of the first item whose index is not below one, by halving */
+function valueFrom(items, index) {
+	let low = 0
+	let high = items.length - 1
+	while (low < high) {
+		const middle = (low + high) >> 1
+		if (items[middle].index < index) low = middle + 1
+		else high = middle
+	}
+	return items[low].value
+}
+
+/** Whether an anchor says what stands there; bit 6 may be unset in any case */
+function isSameExtent(said, found) {
+	return (
+		said.earliest === found.earliest &&
+		said.latest === found.latest &&
+		(said.presence & 0x3f) === (found.presence & 0x3f) &&
+		((said.presence & 0x40) === 0 || (found.presence & 0x40) !== 0)
+	)
+}
+
+/** The anchor that the jump of one leads to, given the jumps of the earlier ones; -1 for the first */
+function jumpOf(ordinal, reason, jumps) {
+	if (ordinal === 0) return -1
+	if (reason === SEALED) return 0
+	const before = ordinal - 1
+	const target = jumps[before]
+	if (target <= 0) return before
+	return before - target === target - jumps[target] ? jumps[target] : before
+}
+
+/** The link of an anchor, given that before it and where the anchor before (or the header) ends */
+function linkOf(bytes, link, from, anchor) {
+	const { offset } = anchor
+	return sha256(link, bytes.subarray(from, offset), bytes.subarray(offset + 13, offset + 229))
+}
+
+/**
+ * Verifies the entries of one file that count.
+ * @param {number[] | null} startCounts the counts at its beginning, where they are known
+ * @param {(severity: string, code: string, offset: number, lost?: number) => void} report
+ * @param {(anchor: object, isFit: boolean) => void} seeAnchor is given whether the link of each anchor fits
+ */
+function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
+	const { bytes } = file
+	const stretches = new Stretches()
+	const jumps = []
+	const offsets = []
+	let next = file.firstSeq
+	let counts = startCounts?.slice() ?? null
+	let newest = null
+	let link = sha256(bytes.subarray(0, HEADER_LENGTH))
+	let linkEnd = HEADER_LENGTH
+	/** Whether something cannot be read or is missing since the newest anchor */
+	let isUnknown = file.header === null
+	let isOrdinalKnown = true
+	let hasRepaired = false
+	let doLinksFit = true
+	/** The damaged bytes directly before, and whether a power loss explains them */
+	let damage = null
+
+	/** Judges that seqs from `next` to `seq` are missing before an entry */
+	const pass = (seq, offset) => {
+		const missing = Math.max(0, seq - next)
+		if (missing > 0) isUnknown = true
+		if (damage?.isExplained) report('loss', 'unsynced', damage.offset, missing)
+		else if (missing > 0 && damage === null) report('damage', 'missing', offset)
+		damage = null
+		next = Math.max(next, seq)
+	}
+
+	const seeFrame = (frame) => {
+		pass(frame.firstSeq, frame.offset)
+		if (frame.baseSeq < next) report('damage', 'stepBack', frame.offset)
+		if (frame.rows === null) {
+			report('damage', 'unreadable', frame.offset)
+			isUnknown = true
+			stretches.addUnreadable()
+		} else {
+			const { rows } = frame
+			stretches.addRows(rows)
+			counts = counts?.map((count, level) => count + rows.counts[level]) ?? null
+			if (rows.gap !== null && !CAUSES_WITHOUT_LOSS.has(rows.gap.cause)) {
+				const { fromSeq, toSeq, cause } = rows.gap
+				report('loss', cause, frame.offset, Math.max(1, toSeq - Math.max(fromSeq, next) + 1))
+			}
+		}
+		next = Math.max(next, frame.lastSeq + 1)
+	}
+
+	/** Whether ordinal and jump of an anchor are those of what stands before it */
+	const isPlaced = (anchor, ordinal) => {
+		const target = jumps[ordinal]
+		return (
+			anchor.ordinal === ordinal &&
+			anchor.jump === (target < 0 ? 0 : offsets[target]) &&
+			isSameExtent(anchor.jumpSince, stretches.since(target + 1))
+		)
+	}
+
+	/** Whether the sums of an anchor are those of what stands before it */
+	const areSumsRight = (anchor, ordinal) => {
+		return (
+			anchor.nextSeq === next &&
+			(counts === null || counts.every((count, level) => count === anchor.counts[level])) &&
+			isSameExtent(anchor.since, stretches.since(ordinal)) &&
+			(!isOrdinalKnown || isPlaced(anchor, ordinal))
+		)
+	}
+
+	const see = (anchor) => {
+		pass(anchor.nextSeq, anchor.offset)
+		const ordinal = offsets.length
+		jumps.push(jumpOf(ordinal, anchor.reason, jumps))
+		offsets.push(anchor.offset)
+		stretches.end(anchor.since.presence)
+		const isBehindNewest = anchor.previous === (newest?.offset ?? 0)
+		const isFit = isBehindNewest && linkOf(bytes, link, linkEnd, anchor).equals(anchor.link)
+		if (!isUnknown && !isFit) report('damage', 'brokenLink', anchor.offset)
+		if (isUnknown || !isBehindNewest) isOrdinalKnown = false
+		else if (!areSumsRight(anchor, ordinal)) report('damage', 'wrongAnchor', anchor.offset)
+		if (!isFit) doLinksFit = false
+		if (anchor.reason === REPAIRED) hasRepaired = true
+		counts = anchor.counts
+		newest = anchor
+		link = anchor.link
+		linkEnd = anchor.end
+		isUnknown = false
+		seeAnchor(anchor, isFit)
+	}
+
+	if (file.header === null) report('damage', 'header', 0)
+	for (const entry of file.entries) {
+		if (entry.type === 'frame') {
+			seeFrame(entry)
+		} else if (entry.type === 'anchor') {
+			see(entry)
+		} else if (entry.type === 'torn') {
+			const isCut = isBelowMark(chain.mark, file.segment, entry.offset)
+			if (isCut) report('damage', 'truncated', entry.offset)
+		} else {
+			const isExplained = isLast && isPowerLoss(chain, file, entry.offset, newest)
+			if (!isExplained) report('damage', 'damaged', entry.offset)
+			damage = { offset: entry.offset, isExplained }
+			isUnknown = true
+			stretches.addUnreadable()
+		}
+	}
+	const hasDamageAtEnd = damage !== null
+	return { next, counts, link, linkEnd, isUnknown, hasRepaired, doLinksFit, hasDamageAtEnd }
+}
+
+/** Whether the link with which a later file continues a file is that of its bytes up to its limit */
+function isLinkedFrom(file, result, previousLink) {
+	if (file.isCut) return false
+	const between = file.bytes.subarray(result.linkEnd, file.limit)
+	const link = file.limit <= result.linkEnd ? result.link : sha256(result.link, between)
+	return link.equals(previousLink)
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Repairs
+// ---------------------------------------------------------------------------------------------------------
+
+/** Whether a frame is a single `$gap` with the cause `damaged` */
+function isRepairGap({ rowCount, rows }) {
+	return rowCount === 1 && rows.gap?.cause === 'damaged'
+}
+
+/**
+ * The frames among the entries of a file that can be read, without those that step back.
+ * `key` stands for everything that two copies of a frame have in common; `isBehindHole` says that something
+ * between it and the frame before cannot be read.
+ * @returns {{ frames: { frame: object, key: string, isBehindHole: boolean }[], hasHoleAtEnd: boolean }}
+ */
+function listFrames({ bytes }, entries) {
+	const frames = []
+	let next = 1
+	let isBehindHole = false
+	for (const entry of entries) {
+		if (entry.type === 'anchor') continue
+		if (entry.type !== 'frame' || entry.rows === null) {
+			isBehindHole = true
+		} else if (entry.baseSeq >= next) {
+			const key = sha256(bytes.subarray(entry.offset + 11, entry.end)).toString('latin1')
+			frames.push({ frame: entry, key, isBehindHole })
+			isBehindHole = false
+			next = entry.lastSeq + 1
+		}
+	}
+	return { frames, hasHoleAtEnd: isBehindHole }
+}
+
+/**
+ * Whether a file takes an original over: it has each readable frame of it, in order, and nothing else but
+ * gaps. Where the file cannot be read itself, frames of the original may be missing.
+ * @param {ReturnType<typeof listFrames>} own the frames of the file
+ * @param {ReturnType<typeof listFrames>} original those of the original
+ */
+function isTakenOver(own, original) {
+	let place = 0
+	for (const { frame, key, isBehindHole } of own.frames) {
+		while (isBehindHole && original.frames[place]?.frame.baseSeq < frame.firstSeq) place++
+		if (original.frames[place]?.key === key) place++
+		else if (!isRepairGap(frame)) return false
+	}
+	return own.hasHoleAtEnd || place === original.frames.length
+}
+
+/** @returns {Map<string, object[]>} the files that repairs kept, by the name of the repaired one */
+function groupOriginals(byName) {
+	const groups = new Map()
+	for (const name of [...byName.keys()].sort()) {
+		const end = name.indexOf('.before-repair-')
+		if (end < 0) continue
+		const repaired = name.slice(0, end)
+		const group = groups.get(repaired)
+		if (group === undefined) groups.set(repaired, [byName.get(name)])
+		else group.push(byName.get(name))
+	}
+	return groups
+}
+
+/**
+ * What an original is to the file that a repair made of it.
+ * @param {object | undefined} next the file behind, where that is not missing
+ * @param {object} result what its verification gave
+ * @param {boolean} isChanged whether links or sums are wrong or seqs step back
+ * @returns {'step' | 'changed' | 'linked' | 'possible'}
+ */
+function classOf(original, next, result, isChanged, isLinked) {
+	const isRepaired = endsRepaired(original)
+	if (next === undefined) return isRepaired ? 'step' : isChanged ? 'changed' : 'possible'
+	if (isRepaired && original.bytes.length !== next.header.previousEnd) return 'step'
+	if (isChanged) return 'changed'
+	if (isLinked) return 'linked'
+	return original.isCut || result.isUnknown ? 'possible' : 'step'
+}
+
+/** The files that a repair may have kept of a file, each verified by itself */
+function findOriginals(chain, file, next) {
+	chain.originals ??= groupOriginals(chain.byName)
+	const originals = []
+	for (const given of (chain.originals.get(file.name) ?? []).slice(0, ORIGINALS_MAX)) {
+		const original = openFile(given)
+		if (typeof original === 'string') continue
+		if (original.segment !== file.segment || !original.id.equals(file.id)) continue
+		setLimit(original, next)
+		let isChanged = false
+		const report = (_severity, code) => {
+			if (['brokenLink', 'wrongAnchor', 'stepBack'].includes(code)) isChanged = true
+		}
+		const result = verifyFile(chain, original, null, false, report, () => {})
+		const hasLink = next !== undefined && isLinkedFrom(original, result, next.header.previousLink)
+		const kind = classOf(original, next, result, isChanged, hasLink)
+		const isLinked = hasLink && kind !== 'step'
+		const frames = listFrames(original, original.entries)
+		originals.push({ file: original, kind, isLinked, doLinksFit: result.doLinksFit, frames })
+	}
+	return originals
+}
+
+/** The linked and possible originals that a file takes over, itself or through other originals */
+function takenOver(file, originals) {
+	const reached = new Set()
+	const found = []
+	const queue = [listFrames(file, entriesOf(file))]
+	for (const own of queue) {
+		for (const original of originals) {
+			if (reached.has(original) || !isTakenOver(own, original.frames)) continue
+			reached.add(original)
+			if (original.kind === 'linked' || original.kind === 'possible') found.push(original)
+			else queue.push(listFrames(original.file, entriesOf(original.file)))
+		}
+	}
+	return found
+}
+
+/**
+ * Judges a file with a repaired anchor to which the next file does not link. Without a next file there is no
+ * link to compare: a file is missing there.
+ * @returns {{ judgement: 'fits' | 'wrong' | 'none', isHeadKept: boolean }}
+ */
+function judgeRepair(chain, file, next) {
+	const originals = findOriginals(chain, file, next)
+	const found = takenOver(file, originals)
+	const headerOf = ({ bytes }) => bytes.subarray(0, HEADER_LENGTH)
+	const isHeadKept = found.some(({ kind, doLinksFit, file: original }) => {
+		return kind === 'linked' && doLinksFit && headerOf(original).equals(headerOf(file))
+	})
+	if (found.length > 0) return { judgement: 'fits', isHeadKept }
+	return { judgement: originals.some(({ isLinked }) => isLinked) ? 'wrong' : 'none', isHeadKept }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Verification of a chain
+// ---------------------------------------------------------------------------------------------------------
+
+/** @returns {(object | null)[]} for each file, the first frame that counts in the files behind it */
+function firstFramesBehind(files) {
+	const frames = new Array(files.length).fill(null)
+	for (let index = files.length - 2; index >= 0; index--) {
+		const frame = files[index + 1].entries.find((entry) => entry.type === 'frame')
+		frames[index] = frame ?? frames[index + 1]
+	}
+	return frames
+}
+
+/**
+ * Superseded frames of a file that another one follows: a loss, unless the files behind have them again.
+ * @param {object | null} again the first frame that counts in the files behind
+ */
+function reportSuperseded(file, again, report) {
+	if (file.limit >= file.bytes.length) return
+	const frames = scan(file, Math.max(file.limit, HEADER_LENGTH), file.bytes.length).filter(
+		(entry) => entry.type === 'frame',
+	)
+	if (frames.length === 0) return
+	if (again !== null && again.epoch === frames[0].epoch && again.baseSeq === frames[0].baseSeq) return
+	const lost = frames.at(-1).lastSeq - frames[0].baseSeq + 1
+	report('loss', 'superseded', frames[0].offset, Math.max(0, lost))
+}
+
+/**
+ * Whether a chain is a sealed file that is verified by its own name, beside the live file of its chain.
+ * @returns {boolean}
+ */
+function isSealedPart({ base, liveName, files, byName }) {
+	const parent = /^(.*)-[1-9]\d{0,15}(?:\.[1-9]\d{0,15})?$/s.exec(base)?.[1]
+	const given = parent === undefined ? undefined : byName.get(`${parent}.chain`)
+	if (given === undefined || files.length > 1) return false
+	const live = openFile(given)
+	const [file] = files
+	return (
+		typeof live !== 'string' &&
+		live.id.equals(file.id) &&
+		live.segment > file.segment &&
+		seqOfName(liveName, parent) === file.firstSeq
+	)
+}
+
+/** Verifies a chain: every checksum, row, seq, sum and link, from file to file */
+export function verify(files, options = {}) {
+	const head = options.head === undefined ? null : readHead(options.head)
+	const chain = openChain(files, options)
+	if (chain.refused !== '') return { refused: chain.refused, answer: 'refused', lost: 0, findings: [] }
+	const findings = []
+	let lost = 0
+	const reportIn =
+		(name) =>
+		(severity, code, offset = 0, count = 0) => {
+			findings.push({ severity, code, file: name, offset })
+			if (severity === 'loss') lost += count
+		}
+	/** The anchors of the head, each with whether nothing breaks the links before it */
+	const headAnchors = []
+	let isBroken = false
+	const framesBehind = firstFramesBehind(chain.files)
+	let counts = chain.files[0].segment === 0 ? [0, 0, 0, 0, 0] : null
+	let next = 1
+
+	chain.files.forEach((file, index) => {
+		const report = reportIn(file.name)
+		const behind = chain.files[index + 1]
+		const result = verifyFile(chain, file, counts, behind === undefined, report, (anchor, isFit) => {
+			if (!isFit) isBroken = true
+			if (head !== null && headText(anchor) === head.text) headAnchors.push({ anchor, isBroken })
+		})
+		next = result.next
+		if (behind === undefined) return
+		reportSuperseded(file, framesBehind[index], report)
+		const seam = judgeSeam(chain, index, result, report)
+		if (seam.isBroken) isBroken = true
+		counts = seam.areCountsKnown ? result.counts : null
+		const reportBehind = reportIn(behind.name)
+		if (behind.firstSeq < next) reportBehind('damage', 'stepBack', 0)
+		if (behind.firstSeq > next && !result.hasDamageAtEnd) reportBehind('damage', 'missing', 0)
+	})
+
+	const isPart = isSealedPart(chain)
+	reportEnds(chain, next, isPart, reportIn)
+	if (head !== null) {
+		const severity = judgeHead(chain, head, headAnchors)
+		if (severity !== null) reportIn(undefined)(severity, 'head')
+	}
+	const heaviest = Math.max(0, ...new Set(findings.map(({ severity }) => SEVERITIES.indexOf(severity))))
+	return { refused: '', answer: ANSWERS[heaviest], lost, findings }
+}
+
+/** Judges how a file leads to the one behind it */
+function judgeSeam(chain, index, result, report) {
+	const file = chain.files[index]
+	const behind = chain.files[index + 1]
+	const isNewestRepaired = file.newest?.reason === REPAIRED
+	if (behind.segment !== file.segment + 1) {
+		const judgement = isNewestRepaired ? judgeRepair(chain, file, undefined).judgement : 'wrong'
+		if (judgement === 'none') report('unchecked', 'repair', file.limit)
+		if (judgement === 'wrong') report('damage', 'missingFiles', file.limit)
+		return { isBroken: true, areCountsKnown: false }
+	}
+	if (file.isCut) report('damage', 'truncated', file.limit)
+	if (behind.header === null || behind.header.previousLink.equals(ZEROS)) {
+		return { isBroken: true, areCountsKnown: false }
+	}
+	const areCountsKnown = !result.isUnknown && !file.isCut && !result.hasRepaired
+	if (isLinkedFrom(file, result, behind.header.previousLink)) return { isBroken: false, areCountsKnown }
+	const { judgement, isHeadKept } = result.hasRepaired
+		? judgeRepair(chain, file, behind)
+		: { judgement: 'none', isHeadKept: false }
+	if (judgement === 'wrong') report('damage', 'repair', file.limit)
+	else if (judgement === 'none' && isNewestRepaired) report('unchecked', 'repair', file.limit)
+	else if (judgement === 'none' && !result.isUnknown) report('damage', 'brokenLink', file.limit)
+	return { isBroken: !isHeadKept, areCountsKnown }
+}
+
+/** Judges the beginning and the end of a chain, and its watermark */
+function reportEnds(chain, next, isPart, reportIn) {
+	const { mark, liveName } = chain
+	const [first] = chain.files
+	const last = chain.files.at(-1)
+	const isBeginning = first.segment === 0 && first.firstSeq === 1
+	if (!isBeginning && !isPart && !isRetained(chain, first.firstSeq)) {
+		reportIn(first.name)('damage', 'missingFiles', 0)
+	}
+	if (last.name !== liveName) reportIn(last.name)('damage', 'noLiveFile', last.limit)
+	const isBeyond = isBelowMark(mark, last.segment, last.bytes.length)
+	if (isBeyond || mark?.seq >= next) reportIn(last.name)('damage', 'truncated', last.limit)
+}
+
+/**
+ * @returns {{ text: string, id: string, seq: number }} a head
+ * @throws {Error} where the text is none
+ */
+function readHead(text) {
+	const match = typeof text === 'string' ? HEAD_TEXT.exec(text) : null
+	if (match === null) throw new Error('a head has the form <chain id>:<last seq>:<link>')
+	const [, id, digits, link] = match
+	return { text: `${id}:${Number(digits)}:${link}`, id, seq: Number(digits) }
+}
+
+/**
+ * @param {{ anchor: object, isBroken: boolean }[]} found the anchors of the head
+ * @returns {string | null} the severity of what a head shows, or null where it is borne out
+ */
+function judgeHead(chain, head, found) {
+	const [first] = chain.files
+	if (head.id !== chain.id.toString('hex')) return 'damage'
+	const isBehind = (seq) => first.segment !== 0 && first.firstSeq > seq
+	if (found.length === 0) {
+		return isRetained(chain, first.firstSeq) && isBehind(head.seq) ? 'unchecked' : 'damage'
+	}
+	const whole = found.find(({ isBroken }) => !isBroken)
+	if (whole === undefined) return 'damage'
+	return isBehind(whole.anchor.keptFrom) ? 'unchecked' : null
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// The forger: MessagePack
+// ---------------------------------------------------------------------------------------------------------
 
 /** Bytes that the encoder writes as they are, in the place of a value. */
-export class Raw {
+class Raw {
 	constructor(bytes) {
 		this.bytes = asBuffer(bytes)
 	}
@@ -402,7 +1510,7 @@ function lengthHead(length, fixed, fixedLimit, firsts) {
 }
 
 /** A float64. */
-export function float64(value) {
+function float64(value) {
 	const bytes = Buffer.alloc(9)
 	bytes[0] = 0xcb
 	bytes.writeDoubleBE(value, 1)
@@ -461,7 +1569,7 @@ function encodeDate(value) {
 }
 
 /** An extension of any type, in the shortest form. */
-export function encodeExtension(type, bytes) {
+function encodeExtension(type, bytes) {
 	const fixed = { 1: 0xd4, 2: 0xd5, 4: 0xd6, 8: 0xd7, 16: 0xd8 }[bytes.length]
 	const head = fixed ? Buffer.from([fixed]) : lengthHead(bytes.length, 0, 0, [0xc7, 0xc8, 0xc9])
 	return Buffer.concat([head, Buffer.from([type & 255]), bytes])
@@ -471,7 +1579,7 @@ export function encodeExtension(type, bytes) {
  * Encodes a value as FORMAT.md's table says: integers up to 32 bits short, other numbers as float64, bigints
  * of 64 bits wide. A `Map` gives a map with keys of any type, a `Raw` its bytes.
  */
-export function encode(value) {
+function encode(value) {
 	const parts = []
 	encodeInto(parts, value)
 	return Buffer.concat(parts)
@@ -503,586 +1611,6 @@ function encodeInto(parts, value) {
 	}
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// One file: header, frames, anchors, watermark
-// ---------------------------------------------------------------------------------------------------------
-
-/** Fixed bytes by their offsets: `0:99` is the byte 99 (hexadecimal) at offset 0. */
-function marks(text) {
-	return [...text.matchAll(/(\d+):(\w+)/g)].map((match) => [Number(match[1]), Number.parseInt(match[2], 16)])
-}
-
-/** Where the fixed bytes of a header, an anchor and a watermark slot stand. */
-const HEADER_MARKS = marks('0:99 1:aa 13:c4 14:10 31:ce 36:cb 45:cb 54:cb 63:c4 64:20 97:ce')
-const ANCHOR_MARKS = marks(`
-	0:9f 1:a6 8:ce 13:c4 14:10 31:92 32:ce 37:cb 47:92 48:ce 53:c4 54:10 71:cb 80:cb 89:95 90:cb
-	99:cb 108:cb 117:cb 126:cb 135:93 136:cb 145:cb 155:cb 164:cb 173:96 174:cb 183:cb 192:cb
-	201:cb 210:cb 220:cb 229:c4 230:20
-`)
-const WATERMARK_MARKS = marks('0:98 1:a7 9:ce 14:c4 15:10 32:ce 37:ce 42:cb 51:cb 60:cb 69:c4 70:10')
-
-/** Whether all fixed bytes stand at their places from `at` on. */
-function hasMarks(bytes, at, fixed) {
-	for (const [offset, byte] of fixed) {
-		if (bytes[at + offset] !== byte) return false
-	}
-	return true
-}
-
-/**
- * The header of a file. `state` is `ok`, `empty` (nothing, or the beginning of one), `damaged`, `foreign` (another kind of
- * file), or `version` (one of a later version that this reader does not know).
- */
-export function parseHeader(input) {
-	const bytes = asBuffer(input)
-	const lead = Buffer.from('\x99\xaamesh-chain', 'latin1')
-	const begun = Math.min(bytes.length, lead.length)
-	const isNamed = bytes.length >= lead.length && bytes.subarray(1, 12).equals(lead.subarray(1))
-	const verifies = (head) => {
-		return (
-			head.length === HEADER_BYTES &&
-			hasMarks(head, 0, HEADER_MARKS) &&
-			head.readUInt32BE(98) === crc32(head.subarray(0, 97), 0)
-		)
-	}
-	const head = Buffer.from(bytes.subarray(0, HEADER_BYTES))
-	const version = bytes[12] ?? 0
-	if (isNamed && version > VERSION && version < 128) {
-		head[12] = VERSION
-		return { state: verifies(head) ? 'damaged' : 'version', version }
-	}
-	if (bytes.length < HEADER_BYTES) {
-		return { state: bytes.subarray(0, begun).equals(lead.subarray(0, begun)) ? 'empty' : 'foreign' }
-	}
-	if (!isNamed || version !== VERSION || !verifies(head)) return { state: isNamed ? 'damaged' : 'foreign' }
-	const header = {
-		state: 'ok',
-		version: bytes[12],
-		chainId: bytes.subarray(15, 31),
-		segment: bytes.readUInt32BE(32),
-		created: bytes.readDoubleBE(37),
-		firstSeq: bytes.readDoubleBE(46),
-		previousEnd: bytes.readDoubleBE(55),
-		previousLink: bytes.subarray(65, 97),
-	}
-	const { segment, created, firstSeq, previousEnd } = header
-	const isMade = created >= 0 && created <= MAX_TIME && isEpoch(segment, 0)
-	return isMade && isCount(firstSeq, 1, MAX_SEQ + 1) && isCount(previousEnd) ? header : { state: 'damaged' }
-}
-
-/** The fields of the anchor at `at`, or null where none verifies. It has to be at home there. */
-function parseAnchor(bytes, at, chainId, segment) {
-	if (bytes[at] !== 0x9f || at + ANCHOR_BYTES > bytes.length || !hasText(bytes, at + 2, 'anchor')) return null
-	if (!hasMarks(bytes, at, ANCHOR_MARKS)) return null
-	const crc = crc32(bytes.subarray(at + 13, at + ANCHOR_BYTES), placeCrc(chainId, segment, at, ANCHOR_BYTES))
-	if (crc !== bytes.readUInt32BE(at + 9)) return null
-	const double = (offset) => bytes.readDoubleBE(at + offset)
-	return {
-		type: 'anchor',
-		offset: at,
-		end: at + ANCHOR_BYTES,
-		chainId: bytes.subarray(at + 15, at + 31),
-		segment: bytes.readUInt32BE(at + 33),
-		ownOffset: double(38),
-		reason: bytes[at + 46],
-		epoch: bytes.readUInt32BE(at + 49),
-		bootId: bytes.subarray(at + 55, at + 71),
-		written: double(72),
-		nextSeq: double(81),
-		totals: [double(91), double(100), double(109), double(118), double(127)],
-		sinceMin: double(137),
-		sinceMax: double(146),
-		presence: bytes[at + 154],
-		durable: double(156),
-		keptFrom: double(165),
-		before: double(175),
-		ordinal: double(184),
-		jump: double(193),
-		jumpMin: double(202),
-		jumpMax: double(211),
-		jumpPresence: bytes[at + 219],
-		value: double(221),
-		link: bytes.subarray(at + 231, at + 263),
-	}
-}
-
-/** Whether an anchor with a right checksum is one: FORMAT.md has the bounds. */
-function isSaneAnchor(anchor, chainId, segment) {
-	const { offset, written, nextSeq, keptFrom, before, ordinal, jump, durable, totals, value } = anchor
-	if (!anchor.chainId.equals(chainId) || anchor.segment !== segment || anchor.ownOffset !== offset)
-		return false
-	if (anchor.reason > REPAIRED || !isEpoch(anchor.epoch, 0) || !(written >= 0 && written <= MAX_TIME))
-		return false
-	if (!isCount(nextSeq, 1, MAX_SEQ + 1) || !isCount(keptFrom, 0, MAX_SEQ + 1)) return false
-	if (![durable, ordinal, before, jump, ...totals].every((count) => isCount(count))) return false
-	if (before >= offset || jump >= offset || !isCount(Math.abs(value))) return false
-	if (anchor.presence > 127 || anchor.jumpPresence > 127) return false
-	return ![anchor.sinceMin, anchor.sinceMax, anchor.jumpMin, anchor.jumpMax].some(Number.isNaN)
-}
-
-/** A number of up to 32 bits or a float64. */
-function readNumber(unpacker) {
-	const number = unpacker.value(MAX_DEPTH)
-	return typeof number === 'number' ? number : malformed('not a number')
-}
-
-/** A text, or null for nil. */
-function readText(unpacker) {
-	const text = unpacker.value(MAX_DEPTH)
-	return text === null || typeof text === 'string' ? text : malformed('not a text')
-}
-
-/** One row as a record. */
-function readRow(unpacker, base, index) {
-	const columns = unpacker.byte() - 0x90
-	if (columns < 2 || columns > 8) malformed('row of a length that is none')
-	const tsMs = base.tsMs + readNumber(unpacker)
-	const level = unpacker.byte()
-	if (!isTime(tsMs)) malformed('time that is none')
-	if (level > 4) malformed('level that is none')
-	const kind = (columns > 2 ? readText(unpacker) : null) ?? 'log'
-	const message = (columns > 3 ? readText(unpacker) : null) ?? kind
-	const daemonId = columns > 4 ? readId(unpacker) : null
-	const nodeId = columns > 5 ? readId(unpacker) : null
-	const origin = columns > 6 ? readOrigin(unpacker) : null
-	const seq = base.seq + index
-	let data
-	if (columns === 8) {
-		// Only the texts of the fixed columns have to be what the flags say.
-		const { ascii, at } = unpacker
-		unpacker.objects = 0
-		data = unpacker.value(0)
-		unpacker.ascii = ascii
-		if (unpacker.at - at > MAX_DATA_BYTES) malformed('data too large')
-	}
-	unpacker.objects = 0
-	const record = { seq, epoch: base.epoch, tsMs, level, kind, message, daemonId, nodeId, origin, data }
-	if (isGapRecord(record) && (index > 0 || !isWholeGap(record))) malformed('a $gap that is none')
-	return record
-}
-
-/** Whether a record stands for absent ones of this chain. */
-function isGapRecord(record) {
-	return record.kind === GAP && (record.origin ?? null) === null
-}
-
-function isWholeGap({ seq, data }) {
-	if (data === null || typeof data !== 'object') return false
-	const { fromSeq, toSeq, count, cause } = data
-	if (toSeq !== seq || !isCount(fromSeq, 1, seq) || !isCount(count, 1, seq - fromSeq + 1)) return false
-	return typeof cause === 'string' && /^[A-Za-z]{1,40}$/.test(cause) && !(cause in Object.prototype)
-}
-
-/** A daemon's or a node's id. */
-function readId(unpacker) {
-	const first = unpacker.bytes[unpacker.at]
-	const id = unpacker.value(MAX_DEPTH)
-	if (id === null || typeof id === 'string' || Number.isFinite(id)) return id
-	if (typeof id === 'bigint' && (first === 0xcf || first === 0xd3)) return id
-	return malformed('id that is none')
-}
-
-/** Where a record came from. */
-function readOrigin(unpacker) {
-	const first = unpacker.byte()
-	if (first === 0xc0) return null
-	if (first !== 0x93) malformed('origin that is none')
-	const origin = { chainId: readText(unpacker), epoch: readNumber(unpacker), seq: readNumber(unpacker) }
-	if (origin.chainId === null || !isEpoch(origin.epoch, 0) || !isCount(origin.seq))
-		malformed('origin that is none')
-	return origin
-}
-
-/** A whole number from 0 in the head of a frame. */
-function readCount(unpacker) {
-	const first = unpacker.bytes[unpacker.at]
-	if (first >= 0x80 && first !== 0xcb && !(first >= 0xcc && first <= 0xce)) malformed('number that is none')
-	return unpacker.value(MAX_DEPTH)
-}
-
-/**
- * The head of the frame from `at` to `end`: what has to be right for the frame to be an entry at all. It throws
- * `Malformed`. `unpacker` stands before the rows.
- */
-function decodeHead(bytes, at, end) {
-	const unpacker = new Unpacker(bytes, at + 11, end)
-	const flags = unpacker.byte()
-	const epoch = readCount(unpacker)
-	const baseSeq = readCount(unpacker)
-	if (!isEpoch(epoch)) malformed('epoch that is none')
-	if (!isCount(baseSeq, 1)) malformed('base seq that is none')
-	if (bytes[unpacker.at] !== 0xcb) malformed('base time that is none')
-	const baseTs = unpacker.value(MAX_DEPTH)
-	const count = unpacker.arrayLength()
-	if (!isTime(baseTs)) malformed('base time that is none')
-	if (count < 1 || count * 3 > end - unpacker.at) malformed('number of rows that is none')
-	const lastSeq = baseSeq + count - 1
-	if (!isCount(lastSeq)) malformed('seq out of range')
-	return { type: 'frame', offset: at, end, flags, epoch, baseSeq, baseTs, count, lastSeq, unpacker }
-}
-
-/** The frame from `at` to `end`, the checksum of which fits already. `records` is null where its rows are none. */
-function decodeFrame(bytes, at, end) {
-	const { unpacker, ...head } = decodeHead(bytes, at, end)
-	try {
-		return { ...head, problem: '', records: decodeRows(head, unpacker) }
-	} catch (error) {
-		if (!(error instanceof Malformed)) throw error
-		return { ...head, problem: error.message, records: null }
-	}
-}
-
-function decodeRows({ flags, epoch, baseSeq, baseTs, count, end }, unpacker) {
-	const records = []
-	let needed = 0
-	for (let index = 0; index < count; index++) {
-		const record = readRow(unpacker, { seq: baseSeq, tsMs: baseTs, epoch }, index)
-		needed |= 1 << record.level
-		if (record.kind.startsWith('$')) needed |= BIT_SPECIAL
-		records.push(record)
-	}
-	if (unpacker.at !== end) malformed('length that is not that of its rows')
-	if ((needed & ~flags) !== 0) malformed('flags that say less than the rows')
-	if ((flags & BIT_ASCII) !== 0 && !unpacker.ascii) malformed('texts that are not ASCII')
-	return records
-}
-
-/** Where the frame that begins at `at` ends by what it claims, or 0 where it cannot be one. */
-function claimedEnd(bytes, at) {
-	if (bytes[at] !== 0x97 || bytes[at + 1] !== 0xce || bytes[at + 6] !== 0xce) return 0
-	if (at + MIN_FRAME_BYTES > bytes.length || bytes[at + 11] > 127) return 0
-	const length = bytes.readUInt32BE(at + 2)
-	const end = at + length
-	return length >= MIN_FRAME_BYTES && length <= MAX_FRAME_BYTES && end <= bytes.length ? end : 0
-}
-
-/**
- * Whether the head of what claims to be a frame has the types that one has. It spares a search most
- * checksums.
- */
-function looksLikeFrame(bytes, at) {
-	at += 12
-	for (let number = 0; number < 2; number++) {
-		const byte = bytes[at]
-		if (byte < 0x80) at += 1
-		else if (byte >= 0xca && byte <= 0xd3) at += 1 + FIXED_BYTES[byte]
-		else return false
-	}
-	const rows = bytes[at + 9]
-	return bytes[at] === 0xcb && ((rows > 0x90 && rows < 0xa0) || rows === 0xdc || rows === 0xdd)
-}
-
-/** Whether the bytes from `at` to the end are the beginning of a frame or an anchor. */
-function isTorn(bytes, at) {
-	const left = bytes.length - at
-	if (bytes[at] === 0x9f) {
-		const head = Buffer.from('\x9f\xa6anchor', 'latin1').subarray(0, left)
-		return (
-			left < ANCHOR_BYTES &&
-			bytes.subarray(at, at + head.length).equals(head) &&
-			skipValue(bytes, at) === Infinity
-		)
-	}
-	if (bytes[at] !== 0x97 || (left > 1 && bytes[at + 1] !== 0xce)) return false
-	if (left < 6) return true
-	const length = bytes.readUInt32BE(at + 2)
-	if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES || length <= left) return false
-	if ((left > 6 && bytes[at + 6] !== 0xce) || bytes[at + 11] > 127) return false
-	return skipValue(bytes, at) === Infinity
-}
-
-/** Reads the entries of one file, one behind the other, and searches for the next one behind damage. */
-class Scanner {
-	constructor(bytes, chainId, segment) {
-		this.bytes = bytes
-		this.chainId = chainId
-		this.segment = segment
-		this.crc = new RangeCrc(bytes)
-		this.wasted = 0
-		this.resume = 0
-	}
-
-	/** The entry at `at`, or null. `search` says that most places hold none. */
-	entryAt(at, search) {
-		const bytes = this.bytes
-		if (bytes[at] === 0x9f) {
-			const anchor = parseAnchor(bytes, at, this.chainId, this.segment)
-			if (anchor === null || isSaneAnchor(anchor, this.chainId, this.segment)) return anchor
-			return null
-		}
-		const end = claimedEnd(bytes, at)
-		if (end === 0 || (search && !looksLikeFrame(bytes, at))) return null
-		const start = placeCrc(this.chainId, this.segment, at, end - at)
-		const crc = search ? this.crc.range(at + 11, end, start) : crc32(bytes.subarray(at + 11, end), start)
-		if (crc !== bytes.readUInt32BE(at + 7)) return null
-		try {
-			return decodeFrame(bytes, at, end)
-		} catch (error) {
-			if (!(error instanceof Malformed)) throw error
-			this.wasted += end - at
-			if (this.wasted > 16 * bytes.length) this.resume = Math.max(this.resume, end)
-			return null
-		}
-	}
-
-	/** The first entry from `at` on, or null. */
-	next(at) {
-		for (; at < this.bytes.length; at++) {
-			const byte = this.bytes[at]
-			if (byte !== 0x97 && byte !== 0x9f) continue
-			const entry = this.entryAt(at, true)
-			if (entry !== null) return entry
-			if (this.resume > at) at = this.resume - 1
-		}
-		return null
-	}
-
-	/** All entries from `at` on. Damage and a torn tail are entries too. */
-	entries(at) {
-		const entries = []
-		while (at < this.bytes.length) {
-			let entry = this.entryAt(at, false)
-			if (entry === null) {
-				entry = this.next(at + 1)
-				const isTornTail = entry === null && isTorn(this.bytes, at)
-				entries.push({
-					type: isTornTail ? 'torn' : 'damage',
-					offset: at,
-					end: entry?.offset ?? this.bytes.length,
-				})
-			}
-			if (entry === null) break
-			entries.push(entry)
-			at = entry.end
-		}
-		return entries
-	}
-}
-
-/** The first anchor in the first MiB that verifies by what it says of itself, for a file without a header. */
-function findAnyAnchor(whole) {
-	const bytes = whole.subarray(0, 1024 * 1024)
-	const pattern = Buffer.from('\x9f\xa6anchor\xce', 'latin1')
-	for (let at = bytes.indexOf(pattern, HEADER_BYTES); at >= 0; at = bytes.indexOf(pattern, at + 1)) {
-		if (at + ANCHOR_BYTES > bytes.length) return null
-		const chainId = bytes.subarray(at + 15, at + 31)
-		const segment = bytes.readUInt32BE(at + 33)
-		const anchor = parseAnchor(bytes, at, chainId, segment)
-		if (anchor !== null && isEpoch(segment, 0) && isSaneAnchor(anchor, chainId, segment)) return anchor
-	}
-	return null
-}
-
-/** The first seq in the name of a sealed file; NaN in another one. */
-function seqInName(name) {
-	return Number(/-(\d+)(?:\.\d+)?\.chain$/.exec(name)?.[1])
-}
-
-/** Which file of which chain this is: `{ header, chainId, segment, firstSeq, … }`; `chainId` is null where nothing says so. */
-export function openFile(name, input) {
-	const bytes = asBuffer(input)
-	const header = parseHeader(bytes)
-	const { state, chainId = null, segment = -1, firstSeq = -1 } = header
-	const file = { name, bytes, header, state, chainId, segment, firstSeq, next: null }
-	if (state !== 'damaged' && state !== 'foreign') return file
-	const anchor = findAnyAnchor(bytes)
-	if (anchor === null) return file
-	const known = { ...file, chainId: anchor.chainId, segment: anchor.segment }
-	const first = new Scanner(bytes, known.chainId, known.segment).next(HEADER_BYTES)
-	known.firstSeq = known.segment === 0 ? 1 : first.type === 'frame' ? firstSpokenFor(first) : first.nextSeq
-	const named = seqInName(name)
-	if (named < known.firstSeq) known.firstSeq = named
-	return known
-}
-
-/** The slots of the durable watermark that verify, in the order in which they stand. */
-export function parseWatermark(input) {
-	const bytes = asBuffer(input)
-	const slots = []
-	for (let at = 0; at + WATERMARK_BYTES <= bytes.length && at <= WATERMARK_BYTES; at += WATERMARK_BYTES) {
-		if (!hasMarks(bytes, at, WATERMARK_MARKS) || !hasText(bytes, at + 2, 'durable')) continue
-		if (bytes.readUInt32BE(at + 10) !== crc32(bytes.subarray(at + 14, at + WATERMARK_BYTES), 0)) continue
-		const slot = {
-			chainId: bytes.subarray(at + 16, at + 32),
-			segment: bytes.readUInt32BE(at + 33),
-			epoch: bytes.readUInt32BE(at + 38),
-			count: bytes.readDoubleBE(at + 43),
-			offset: bytes.readDoubleBE(at + 52),
-			lastSeq: bytes.readDoubleBE(at + 61),
-			bootId: bytes.subarray(at + 71, at + 87),
-		}
-		const isMade = isEpoch(slot.segment, 0) && isEpoch(slot.epoch, 0)
-		if (isMade && isCount(slot.count) && isCount(slot.offset) && isCount(slot.lastSeq)) slots.push(slot)
-	}
-	return slots
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// One chain: which files it has, and what a reader gives
-// ---------------------------------------------------------------------------------------------------------
-
-/** The last entry of a file, where it is an anchor with which a repair ends. */
-function endsRepaired(file) {
-	const at = file.bytes.length - ANCHOR_BYTES
-	if (at < HEADER_BYTES) return false
-	const anchor = parseAnchor(file.bytes, at, file.chainId, file.segment)
-	return anchor?.reason === REPAIRED && isSaneAnchor(anchor, file.chainId, file.segment)
-}
-
-/** The slot with the highest count, of those that have the chain's id, if one is given. */
-function newestSlot(slots, chainId) {
-	let newest = null
-	for (const slot of slots) {
-		if (chainId !== null && !slot.chainId.equals(chainId)) continue
-		if (newest === null || slot.count >= newest.count) newest = slot
-	}
-	return newest
-}
-
-/** Of several chains the one that was begun last; a file with a watermark or a lock of its own is not of another. */
-function newestChain(sealed, byName) {
-	const isOwn = ({ name }) => byName.has(`${name}.durable`) || byName.has(`${name}.lock`)
-	const ours = sealed.filter((file) => !isOwn(file))
-	const created = ({ header }) => (header.state === 'ok' ? header.created : 0)
-	return ours.sort((a, b) => created(a) - created(b)).at(-1)?.chainId ?? null
-}
-
-/**
- * The files of a folder that are of the chain, in order, each with `end` (how far it counts), `next` (the file behind it) and
- * `isNextMissing`. `refused` says why there is no chain, or is ''.
- */
-function collect(files, options) {
-	const base = options.name ?? 'node'
-	const byName = new Map(files.map(({ name, bytes }) => [name, asBuffer(bytes)]))
-	const liveName = `${base}.chain`
-	const slots = parseWatermark(byName.get(`${liveName}.durable`) ?? Buffer.alloc(0))
-	let live = byName.has(liveName) ? openFile(liveName, byName.get(liveName)) : null
-	const none = { members: [], chainId: null, watermark: null, unreadableFrom: null, byName, liveName }
-	if (live?.state === 'empty') live = null
-	if (live !== null && live.chainId === null) return { ...none, refused: live.state }
-	const sealed = []
-	for (const [name, bytes] of [...byName].sort(([a], [b]) => (a < b ? -1 : 1))) {
-		if (!name.startsWith(`${base}-`) || !/^\d+(\.\d+)?\.chain$/.test(name.slice(base.length + 1))) continue
-		const file = openFile(name, bytes)
-		if (file.chainId !== null && file.firstSeq === seqInName(name)) sealed.push(file)
-	}
-	const chainId = live?.chainId ?? newestSlot(slots, null)?.chainId ?? newestChain(sealed, byName)
-	const members = sealed
-		.filter((file) => chainId?.equals(file.chainId) && (live === null || file.segment < live.segment))
-		.sort((a, b) => a.segment - b.segment || a.name.length - b.name.length || (a.name < b.name ? -1 : 1))
-		.filter((file, index, all) => file.segment !== all[index - 1]?.segment)
-	if (live !== null) members.push(live)
-	if (members.length === 0) return { ...none, refused: 'there is none' }
-	for (const [index, file] of members.entries()) {
-		const next = members[index + 1] ?? null
-		file.next = next
-		file.isNextMissing = next !== null && next.segment !== file.segment + 1
-		file.end = next === null || file.isNextMissing ? file.bytes.length : endOf(file, next)
-		file.entries = entriesOf(file, file.end)
-		file.behind = file.end < file.bytes.length ? entriesOf(file, file.bytes.length, file.end) : []
-		file.countedEnd = Math.min(file.end, file.bytes.length)
-	}
-	const watermark = newestSlot(slots, chainId)
-	return { members, chainId, watermark, byName, liveName, refused: '', unreadableFrom: null }
-}
-
-/** How far a file counts: as the next one says, unless it was repaired since. */
-function endOf(file, next) {
-	if (next.header.state !== 'ok') return file.bytes.length
-	const { previousEnd } = next.header
-	return previousEnd !== file.bytes.length && endsRepaired(file) ? file.bytes.length : previousEnd
-}
-
-/** What a file holds up to `end`; a file that is shorter counts as far as it goes. */
-function entriesOf(file, end, from = HEADER_BYTES) {
-	const bytes = file.bytes.subarray(0, Math.min(end, file.bytes.length))
-	return new Scanner(bytes, file.chainId, file.segment).entries(from)
-}
-
-/** Whether the machine was booted between two boot ids: `same`, `changed`, or `unknown` where one is zeros. */
-function bootSince(then, now) {
-	if (then === null || [then, now].some((id) => /^0*$/.test(id))) return 'unknown'
-	return then === now ? 'same' : 'changed'
-}
-
-function bootNow(options) {
-	return String(options.bootId ?? '')
-		.replaceAll('-', '')
-		.toLowerCase()
-}
-
-const hexOf = (bytes) => asBuffer(bytes).toString('hex')
-
-/** Whether a power loss explains that the bytes at an offset of the last file cannot be read; `newest` is the anchor before them. */
-function isUnsynced({ watermark }, file, offset, newest, options) {
-	if (file.next !== null || watermark === null || watermark.segment > file.segment) return false
-	if (watermark.segment === file.segment && watermark.offset > offset) return false
-	return bootSince(newest && hexOf(newest.bootId), bootNow(options)) === 'changed'
-}
-
-/** The first seq that a frame speaks for. */
-function firstSpokenFor({ baseSeq, records }) {
-	const first = records?.[0]
-	return first !== undefined && isGapRecord(first) ? first.data.fromSeq : baseSeq
-}
-
-/** The kept-from of the newest anchor of the newest file. */
-function keptFromOf(set) {
-	const anchor = set.members.at(-1)?.entries.findLast(({ type }) => type === 'anchor')
-	return anchor?.keptFrom ?? 1
-}
-
-function gapOf(fromSeq, toSeq, cause) {
-	return {
-		seq: toSeq,
-		kind: GAP,
-		origin: null,
-		isMade: true,
-		data: { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause },
-	}
-}
-
-/** The gap before the first file. */
-function headGap(set) {
-	const [first] = set.members
-	const newest = set.members.at(-1).entries.findLast(({ type }) => type === 'anchor')
-	const isPart = set.members.length === 1 && first.name === set.liveName && newest?.reason === SEALED
-	if (first.firstSeq <= 1 || isPart) return []
-	return [gapOf(1, first.firstSeq - 1, keptFromOf(set) >= first.firstSeq ? 'retained' : 'damaged')]
-}
-
-/** What a reader gives of one file, gaps for what is missing among it. */
-function readFile(set, file, options) {
-	const out = []
-	let newest = null
-	let next = file.firstSeq
-	let cause = 'damaged'
-	const upTo = (seq) => {
-		if (seq > next) out.push(gapOf(next, seq - 1, cause))
-		next = Math.max(next, seq)
-		cause = 'damaged'
-	}
-	for (const [index, entry] of file.entries.entries()) {
-		const unsynced = entry.type === 'damage' && isUnsynced(set, file, entry.offset, newest, options)
-		if (entry.type === 'anchor') {
-			upTo(entry.nextSeq)
-			newest = entry
-		} else if (entry.type === 'frame') {
-			upTo(entry.baseSeq < next ? next : firstSpokenFor(entry))
-			if (entry.records === null) out.push(gapOf(entry.baseSeq, entry.lastSeq, 'damaged'))
-			else out.push(...entry.records)
-			next = Math.max(next, entry.lastSeq + 1)
-		} else if (index < file.entries.length - 1) cause = unsynced ? 'unsynced' : 'damaged'
-		else if (file.next === null && entry.type === 'damage' && !unsynced) set.unreadableFrom = next
-	}
-	if (file.next !== null) {
-		const retained = file.isNextMissing && keptFromOf(set) >= file.next.firstSeq
-		if (retained) cause = 'retained'
-		upTo(file.next.firstSeq)
-	}
-	return out
-}
-
 /** A text that is the same for equal records. */
 export function recordKey(record) {
 	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
@@ -1091,509 +1619,9 @@ export function recordKey(record) {
 	return JSON.stringify([seq, epoch, tsMs, level, kind, message, ids, origin, data])
 }
 
-/**
- * Reads the chain in a folder. `files` are `{ name, bytes }`; `options.name` is the base name (`node`), `options.bootId` the
- * machine's boot id. It answers `refused` (why there is no chain, or ''), `chainId`, `records` (`$gap` records among them; those
- * that the reader made have `isMade`), `heads` (one for each anchor) and `members`.
- */
-export function readChain(files, options = {}) {
-	const set = collect(files, options)
-	const { members, chainId, refused, watermark } = set
-	const records = refused === '' ? headGap(set) : []
-	for (const file of members) for (const record of readFile(set, file, options)) records.push(record)
-	const heads = members.flatMap((file) =>
-		file.entries.filter(({ type }) => type === 'anchor').map((one) => headAt(set, one)),
-	)
-	const { unreadableFrom } = set
-	return { refused, chainId: chainId && hexOf(chainId), records, unreadableFrom, heads, members, watermark }
-}
-
-function headAt(set, anchor) {
-	const [chainId, link] = [hexOf(set.chainId), hexOf(anchor.link)]
-	return { chainId, seq: anchor.nextSeq - 1, link, text: `${chainId}:${anchor.nextSeq - 1}:${link}` }
-}
-
 // ---------------------------------------------------------------------------------------------------------
-// Verification
+// The forger: files and chains
 // ---------------------------------------------------------------------------------------------------------
-
-const SEVERITIES = ['note', 'loss', 'unchecked', 'damage']
-const ANSWERS = ['ok', 'ok, records lost', 'cannot be checked', 'not ok']
-const NO_LOSS = ['retained', 'notImported', 'lagged']
-
-/** Times, levels and kinds of a stretch, as an anchor says them. */
-function emptyStats() {
-	return { min: Infinity, max: -Infinity, levels: 0, gap: false, special: false, unreadable: false }
-}
-
-/** Counts one record in: of a `$gap` nothing but that it is there. */
-function addRecord(stats, record) {
-	if (String(record.kind).startsWith('$')) stats.special = true
-	if (isGapRecord(record)) {
-		stats.gap = true
-		return
-	}
-	stats.min = Math.min(stats.min, record.tsMs)
-	stats.max = Math.max(stats.max, record.tsMs)
-	stats.levels |= 1 << record.level
-}
-
-/** Counts what another stretch holds in. */
-function addStats(stats, other) {
-	stats.min = Math.min(stats.min, other.min)
-	stats.max = Math.max(stats.max, other.max)
-	stats.levels |= other.levels
-	stats.gap ||= other.gap
-	stats.special ||= other.special
-	stats.unreadable ||= other.unreadable
-}
-
-function presenceOf({ levels, gap, unreadable, special }) {
-	return levels | (gap || unreadable ? BIT_SPECIAL : 0) | (special || unreadable ? 0 : BIT_NO_SPECIAL)
-}
-
-/** What an anchor says of a stretch, as stats. */
-function saidStats(min, max, presence) {
-	const [gap, special] = [(presence & BIT_SPECIAL) !== 0, (presence & BIT_NO_SPECIAL) === 0]
-	return { min, max, levels: presence & LEVEL_BITS, gap, special, unreadable: false }
-}
-
-/** Whether times and presence are those of a stretch. Bit 6 may be left unset. */
-function fitsStats(stats, min, max, presence) {
-	const seen = presenceOf(stats)
-	return (
-		stats.min === min && stats.max === max && (seen === presence || (seen & ~BIT_NO_SPECIAL) === presence)
-	)
-}
-
-/** The ordinal that the jump of the anchor with the ordinal leads to; `jumps` holds those of the anchors before it. */
-export function jumpOrdinal(jumps, ordinal) {
-	if (ordinal === 0) return 0
-	const before = ordinal - 1
-	const jump = jumps[before]
-	return before > 0 && jump > 0 && before - jump === jump - jumps[jump] ? jumps[jump] : before
-}
-
-/** The link of an anchor: of the link before, the bytes between, and its own bytes 13 to 228. */
-function anchorLink(link, bytes, from, anchor) {
-	const own = bytes.subarray(anchor.offset + 13, anchor.offset + 229)
-	return sha256(link, bytes.subarray(from, anchor.offset), own)
-}
-
-/** Checks the entries of one file. It is told by `tell(severity, code, offset, range)` what does not fit. */
-class FileCheck {
-	/** @param totals `{ known, levels }`: the records so far in the chain, which goes on from file to file. */
-	constructor(file, totals, { tell, onBreak, onAnchor, judgeDamage }) {
-		Object.assign(this, { file, totals, tell, onBreak, onAnchor, judgeDamage })
-		this.next = file.firstSeq
-		this.newest = null
-		this.link = sha256(file.bytes.subarray(0, HEADER_BYTES))
-		this.linkedTo = HEADER_BYTES
-		this.isUnreadable = file.header.state !== 'ok'
-		this.stats = emptyStats()
-		this.anchors = []
-		this.damage = null
-		this.wasRepaired = false
-		this.tornAt = null
-		if (this.isUnreadable) tell('damage', 'header', 0)
-	}
-
-	run(entries) {
-		for (const [index, entry] of entries.entries()) {
-			if (entry.type === 'frame') this.frame(entry)
-			else if (entry.type === 'anchor') this.anchor(entry)
-			else this.damaged(entry, index === entries.length - 1)
-		}
-	}
-
-	/** What is missing before a seq. */
-	upTo(seq, offset) {
-		const { damage, next } = this
-		this.damage = null
-		this.next = Math.max(next, seq)
-		if (damage !== null) this.judgeDamage(damage, this.newest, false, Math.max(0, seq - next))
-		else if (seq > next) {
-			this.isUnreadable = true
-			this.tell('damage', 'missing', offset)
-		}
-	}
-
-	frame(frame) {
-		const expected = this.next
-		this.upTo(frame.baseSeq < expected ? expected : firstSpokenFor(frame), frame.offset)
-		if (frame.baseSeq < expected) this.tell('damage', 'seq-back', frame.offset)
-		this.next = Math.max(this.next, frame.lastSeq + 1)
-		if (frame.records === null) {
-			this.isUnreadable = true
-			this.tell('damage', 'rows', frame.offset)
-			return
-		}
-		for (const record of frame.records) {
-			addRecord(this.stats, record)
-			if (!isGapRecord(record)) this.totals.levels[record.level] += 1
-			else if (NO_LOSS.includes(record.data.cause)) this.tell('note', 'gap', frame.offset)
-			else {
-				const from = Math.max(record.data.fromSeq, Math.min(expected, record.seq))
-				this.tell('loss', 'gap', frame.offset, record.seq - from + 1)
-			}
-		}
-	}
-
-	damaged(entry, isAtEnd) {
-		const isLast = isAtEnd && this.file.next === null
-		if (entry.type === 'torn' && isLast) {
-			this.judgeDamage(entry, this.newest, true)
-			return
-		}
-		this.isUnreadable = true
-		if (isLast) this.judgeDamage(entry, this.newest, true)
-		else this.damage = entry
-	}
-
-	anchor(anchor) {
-		this.upTo(anchor.nextSeq, anchor.offset)
-		const isBehind = anchor.before === (this.newest?.offset ?? 0)
-		const fits = isBehind && anchorLink(this.link, this.file.bytes, this.linkedTo, anchor).equals(anchor.link)
-		if (!fits) this.onBreak(anchor.offset)
-		if (!this.isUnreadable && !isBehind) this.tell('damage', 'before', anchor.offset)
-		if (!this.isUnreadable && isBehind && !fits) this.tell('damage', 'link', anchor.offset)
-		if (this.isUnreadable || !isBehind) this.anchors = null
-		else this.sums(anchor)
-		this.totals.levels = [...anchor.totals]
-		this.totals.known = true
-		if (anchor.reason === REPAIRED) this.wasRepaired = true
-		this.onAnchor(anchor)
-		this.newest = anchor
-		this.link = anchor.link
-		this.linkedTo = anchor.end
-		this.isUnreadable = false
-		this.stats = emptyStats()
-	}
-
-	/** Compares what an anchor says of what stands before it. */
-	sums(anchor) {
-		const { offset, totals, sinceMin, sinceMax, presence } = anchor
-		if (anchor.nextSeq !== this.next) this.tell('damage', 'next-seq', offset)
-		const { known, levels } = this.totals
-		if (known && levels.some((count, level) => count !== totals[level])) this.tell('damage', 'totals', offset)
-		if (!fitsStats(this.stats, sinceMin, sinceMax, presence)) this.tell('damage', 'since', offset)
-		if (this.anchors === null) return
-		const ordinal = this.anchors.length
-		const jumps = this.anchors.map(({ jump }) => jump)
-		const jump = anchor.reason === SEALED ? 0 : jumpOrdinal(jumps, ordinal)
-		const since = saidStats(sinceMin, sinceMax, presence)
-		this.anchors.push({ offset, jump, since })
-		const whole = emptyStats()
-		addStats(whole, since)
-		for (let index = ordinal - 1; index > jump; index--) addStats(whole, this.anchors[index].since)
-		const leads = ordinal === 0 ? 0 : this.anchors[jump].offset
-		const isRight = anchor.ordinal === ordinal && anchor.jump === leads
-		if (!isRight || !fitsStats(whole, anchor.jumpMin, anchor.jumpMax, anchor.jumpPresence)) {
-			this.tell('damage', 'jump', offset)
-		}
-	}
-
-	/** The link of everything up to `end`, and whether all since the newest anchor could be read. */
-	endAt(end) {
-		const isReadable = !this.isUnreadable
-		if (!isReadable) this.totals.known = false
-		const rest = this.file.bytes.subarray(this.linkedTo, end)
-		return { link: this.linkedTo === end ? this.link : sha256(this.link, rest), isReadable }
-	}
-}
-
-/** Verifies a chain, file after file. */
-class Verification {
-	constructor(set, options) {
-		Object.assign(this, { set, options })
-		this.findings = []
-		this.lost = 0
-		this.totals = { known: set.members[0]?.segment === 0, levels: [0, 0, 0, 0, 0] }
-		this.keptFrom = keptFromOf(set)
-		this.head = typeof options.head === 'string' ? parseHead(options.head) : null
-		this.lastBreak = null
-		this.found = null
-		this.file = null
-	}
-
-	tell(severity, code, offset, lost = 0) {
-		this.findings.push({ severity, code, file: this.file?.name, offset })
-		this.lost += lost
-	}
-
-	run() {
-		let before = null
-		let superseded = []
-		for (const file of this.set.members) {
-			this.file = file
-			const check = this.checkOf(file)
-			if (before === null) this.beginning(file)
-			else this.seam(before, file)
-			if (file.bytes.length < file.end) this.tell('damage', 'too-short', file.bytes.length)
-			const first = file.entries.find(({ type }) => type === 'frame')
-			if (first !== undefined) {
-				for (const entries of superseded) this.superseded(entries, first)
-				superseded = []
-			}
-			check.run(file.entries)
-			if (file.next === null) this.end(file, check)
-			else before = this.sealed(file, check)
-			superseded.push(file.behind)
-		}
-		this.file = this.set.members.at(-1)
-		for (const entries of superseded) this.superseded(entries, undefined)
-		if (this.head !== null) this.checkHead()
-	}
-
-	checkOf(file) {
-		return new FileCheck(file, this.totals, {
-			tell: (...found) => this.tell(...found),
-			onBreak: (offset) => {
-				this.lastBreak = { file: file.name, offset }
-			},
-			onAnchor: (anchor) => this.lookFor(anchor),
-			judgeDamage: (...found) => this.judgeDamage(file, ...found),
-		})
-	}
-
-	/** Whether a crash explains damage: only in the last file. */
-	judgeDamage(file, entry, anchor, isAtEnd, lost = 0) {
-		const { watermark } = this.set
-		const isTorn = entry.type === 'torn' && isAtEnd
-		if (file.next !== null) return this.tell('damage', 'damage', entry.offset)
-		const missed =
-			watermark !== null &&
-			(watermark.segment > file.segment ||
-				(watermark.segment === file.segment && watermark.offset > entry.offset))
-		if (isTorn) return missed ? this.tell('damage', 'torn-below-watermark', entry.offset) : undefined
-		const boot = bootSince(anchor === null ? null : hexOf(anchor.bootId), bootNow(this.options))
-		if (watermark === null || missed || boot !== 'changed') return this.tell('damage', 'damage', entry.offset)
-		return this.tell(isAtEnd ? 'note' : 'loss', 'unsynced', entry.offset, isAtEnd ? 0 : lost)
-	}
-
-	beginning(file) {
-		const { segment, firstSeq } = file
-		if (segment === 0 && firstSeq <= 1) return
-		if (firstSeq > 1 && this.keptFrom >= firstSeq) return
-		this.tell('damage', 'files-missing', 0)
-	}
-
-	/** Whether a file follows the one before. */
-	seam(before, file) {
-		const { header } = file
-		if (before.check.wasRepaired) this.totals.known = false
-		if (file.firstSeq < before.check.next) this.tell('damage', 'first-seq', 0)
-		const originals = () => checkOriginals(this.set, before.file, header)
-		if (file.segment !== before.file.segment + 1) {
-			this.totals.known = false
-			this.breakBefore(file)
-			if (!before.endsRepaired) this.tell('damage', 'files-missing', 0)
-			else if (checkOriginals(this.set, before.file, null) === 'none')
-				this.tell('unchecked', 'files-missing', 0)
-			return
-		}
-		if (header.state !== 'ok' || ZERO_LINK.equals(header.previousLink)) {
-			this.totals.known = false
-			this.breakBefore(file)
-			return
-		}
-		if (before.end?.link.equals(header.previousLink)) return
-		const original = before.check.wasRepaired ? originals() : 'none'
-		if (original === 'linked') return
-		this.breakBefore(file)
-		if (original === 'fits') return
-		if (original === 'differs') this.tell('damage', 'repair-differs', 0)
-		else if (before.endsRepaired) this.tell('unchecked', 'repaired-seam', 0)
-		else if (before.end?.isReadable === true) this.tell('damage', 'previous-link', 0)
-	}
-
-	/** No link of this file or of a later one covers the files before it. */
-	breakBefore(file) {
-		this.lastBreak = { file: file.name, offset: 0 }
-	}
-
-	/** The end of a file that another one follows. */
-	sealed(file, check) {
-		check.upTo(file.next.firstSeq, file.countedEnd)
-		const isThere = file.bytes.length >= file.end
-		if (!isThere) this.totals.known = false
-		const end = isThere ? check.endAt(file.end) : null
-		return { file, check, end, endsRepaired: check.newest?.reason === REPAIRED }
-	}
-
-	/** The end of the chain: what the watermark knows must be there, and the last file must be the live one. */
-	end(file, check) {
-		const { watermark } = this.set
-		const isShort = (mark) =>
-			mark.lastSeq >= check.next ||
-			mark.segment > file.segment ||
-			(mark.segment === file.segment && mark.offset > file.bytes.length)
-		if (watermark !== null && isShort(watermark)) this.tell('damage', 'below-watermark', file.bytes.length)
-		if (file.name !== this.set.liveName) this.tell('damage', 'no-live-file', file.bytes.length)
-		this.lastSeq = check.next - 1
-	}
-
-	/** Frames behind the place where the next file took over: either it holds them again, or they are lost. */
-	superseded(entries, next) {
-		const frames = entries.filter(({ type }) => type === 'frame')
-		const [first] = frames
-		if (first === undefined || (next?.epoch === first.epoch && next.baseSeq === first.baseSeq)) return
-		this.tell('loss', 'stray', first.offset, frames.at(-1).lastSeq - first.baseSeq + 1)
-	}
-
-	lookFor(anchor) {
-		const { head } = this
-		if (head === null || head.seq !== anchor.nextSeq - 1 || head.link !== hexOf(anchor.link)) return
-		this.found = { keptFrom: anchor.keptFrom, lastBreak: this.lastBreak }
-	}
-
-	/** Checks the chain against a head that was kept elsewhere. */
-	checkHead() {
-		const { head, found, keptFrom } = this
-		const [{ segment, firstSeq }] = this.set.members
-		if (head.chainId !== hexOf(this.set.chainId)) this.tell('damage', 'head-of-another-chain', 0)
-		else if (found === null) {
-			const isRemoved = segment > 0 && firstSeq > head.seq && keptFrom >= firstSeq
-			this.tell(isRemoved ? 'unchecked' : 'damage', 'head', 0)
-		} else if (found.lastBreak !== null) this.tell('damage', 'head-unlinked', 0)
-		else if (segment > 0 && firstSeq > found.keptFrom) this.tell('unchecked', 'removed-since-head', 0)
-	}
-}
-
-function parseHead(text) {
-	const [chainId, seq, link] = text.split(':')
-	return { chainId, seq: Number(seq), link }
-}
-
-/**
- * Compares a repaired file with the files that were kept beside it, of which it may be a repair, or the repair of a repair.
- * `linked`: it is a repair of one whose links all fit, up to what the next file says; `fits`: the same, but some of these links
- * cover what cannot be read; `differs`: it is not, although the next file links to one of them; `none`: there is none.
- */
-function checkOriginals(set, repaired, header) {
-	const prefix = `${repaired.name}.before-repair-`
-	const names = [...set.byName.keys()]
-		.filter((name) => name.startsWith(prefix))
-		.sort()
-		.slice(0, 8)
-	const originals = names
-		.map((name) => openFile(name, set.byName.get(name)))
-		.filter((file) => {
-			return file.chainId?.equals(repaired.chainId) && file.segment === repaired.segment
-		})
-	const known = originals.map((original) => ({ original, link: originalLink(original, header) }))
-	const reached = new Set()
-	const open = [repaired]
-	while (open.length > 0) {
-		const file = open.pop()
-		for (const { original, link } of known) {
-			if (reached.has(original) || !isRepairOf(file, original, header)) continue
-			if (link === 'fits' || link === 'unknown') return 'fits'
-			const head = (one) => one.bytes.subarray(0, HEADER_BYTES)
-			if (link === 'linked') return head(original).equals(head(repaired)) ? 'linked' : 'fits'
-			reached.add(original)
-			open.push(original)
-		}
-	}
-	return known.some(({ link }) => ['linked', 'fits', 'changed'].includes(link)) ? 'differs' : 'none'
-}
-
-/** Whether an original is the file that the next one followed. */
-function originalLink(original, header) {
-	const end = Math.min(original.bytes.length, header?.previousEnd ?? Infinity)
-	let isBroken = false
-	let isChanged = false
-	const evidence = ['seq-back', 'link', 'before', 'next-seq', 'totals', 'since', 'jump']
-	const check = new FileCheck(
-		{ ...original, next: original },
-		{ known: false, levels: [0, 0, 0, 0, 0] },
-		{
-			tell: (_severity, code) => {
-				if (evidence.includes(code)) isChanged = true
-			},
-			onBreak: () => {
-				isBroken = true
-			},
-			onAnchor: () => {},
-			judgeDamage: () => {},
-		},
-	)
-	check.run(entriesOf(original, end))
-	if (original.bytes.length !== header?.previousEnd && endsRepaired(original)) return 'differs'
-	if (header === null || original.bytes.length < header.previousEnd) return isChanged ? 'differs' : 'unknown'
-	const { link, isReadable } = check.endAt(end)
-	if (isChanged) return link.equals(header.previousLink) ? 'changed' : 'differs'
-	if (link.equals(header.previousLink)) return isBroken ? 'fits' : 'linked'
-	return isReadable ? 'differs' : 'unknown'
-}
-
-/** The frames that a repair takes over, each with whether something that cannot be read stands before it. */
-function readableFrames(file, end) {
-	const frames = []
-	let isBehindDamage = false
-	let next = 1
-	for (const entry of entriesOf(file, end)) {
-		if (entry.type === 'anchor') continue
-		if (entry.type !== 'frame' || entry.records === null) isBehindDamage = true
-		else if (entry.baseSeq >= next) {
-			next = entry.lastSeq + 1
-			frames.push({ frame: entry, body: file.bytes.subarray(entry.offset + 11, entry.end), isBehindDamage })
-			isBehindDamage = false
-		}
-	}
-	frames.push({ frame: null, isBehindDamage })
-	return frames
-}
-
-/** Whether a file holds the frames of another one, and beside them only gaps for what cannot be read there. */
-function isRepairOf(file, original, header) {
-	const size = original.bytes.length
-	const counted =
-		header !== null && size > header.previousEnd && !endsRepaired(original) ? header.previousEnd : size
-	const expected = readableFrames(original, counted)
-	let at = 0
-	for (const { frame, body, isBehindDamage } of readableFrames(file, file.bytes.length)) {
-		const from = frame === null ? Infinity : firstSpokenFor(frame)
-		while (isBehindDamage && expected[at].frame !== null && expected[at].frame.baseSeq < from) at++
-		if (frame === null) break
-		if (expected[at].frame !== null && expected[at].body.equals(body)) at++
-		else {
-			const [only, second] = frame.records
-			if (second !== undefined || !isGapRecord(only) || only.data.cause !== 'damaged') return false
-		}
-	}
-	return expected[at].frame === null
-}
-
-/**
- * Verifies the chain in a folder. `options` are those of `readChain`, and `head`: `CHAIN:SEQ:LINK`, kept elsewhere. It answers
- * `refused`, `answer` (one of the four of docs/verification.md, that of the heaviest finding), `lost` (records that gaps and
- * superseded frames stand for) and `findings`.
- */
-export function verify(files, options = {}) {
-	const set = collect(files, options)
-	if (set.refused !== '') return { refused: set.refused, answer: 'refused', lost: 0, findings: [] }
-	const verification = new Verification(set, options)
-	verification.run()
-	const { findings, lost } = verification
-	const heaviest = Math.max(0, ...findings.map(({ severity }) => SEVERITIES.indexOf(severity)))
-	return { refused: '', answer: ANSWERS[heaviest], lost, findings }
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// The forger
-// ---------------------------------------------------------------------------------------------------------
-
-/** A seeded random function: numbers from 0 to below 1, the same for the same seed. */
-export function seededRandom(seed) {
-	let state = seed >>> 0
-	return () => {
-		state = (state + 0x6d2b79f5) >>> 0
-		let value = Math.imul(state ^ (state >>> 15), state | 1)
-		value ^= value + Math.imul(value ^ (value >>> 7), value | 61)
-		return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32
-	}
-}
 
 /** An integer from 0 to below `limit`. */
 function below(random, limit) {
@@ -1610,89 +1638,76 @@ function randomBytes(random, length) {
 	return bytes
 }
 
-/** Numbers between fixed bytes: writes them to a buffer. */
+/** Writes the fixed bytes, and numbers of 8 and of 4 bytes by their offsets. */
 function put(bytes, fixed, doubles, words) {
 	for (const [offset, byte] of fixed) bytes[offset] = byte
-	for (const [offset, value] of doubles) bytes.writeDoubleBE(value, offset)
-	for (const [offset, value] of words) bytes.writeUInt32BE(value >>> 0, offset)
+	for (const [offset, value] of Object.entries(doubles)) bytes.writeDoubleBE(value, Number(offset))
+	for (const [offset, value] of Object.entries(words)) bytes.writeUInt32BE(value >>> 0, Number(offset))
 	return bytes
 }
 
 /** The 102 bytes of a header. `fields.crc` overrides the checksum. */
-export function encodeHeader(fields) {
-	const doubles = [
-		[37, fields.created],
-		[46, fields.firstSeq],
-		[55, fields.previousEnd],
-	]
-	const bytes = put(Buffer.alloc(HEADER_BYTES), HEADER_MARKS, doubles, [[32, fields.segment]])
-	bytes.write('mesh-chain', 2, 'latin1')
+function encodeHeader(fields) {
+	const { created, firstSeq, previousEnd, segment } = fields
+	const doubles = { 37: created, 46: firstSeq, 55: previousEnd }
+	const bytes = put(Buffer.alloc(HEADER_LENGTH), HEADER_BYTES, doubles, { 32: segment })
 	bytes[12] = fields.version ?? VERSION
-	bytes.set(fields.chainId, 15)
+	bytes.set(fields.id, 15)
 	bytes.set(fields.previousLink, 65)
-	bytes.writeUInt32BE(fields.crc ?? crc32(bytes.subarray(0, 97), 0), 98)
+	bytes.writeUInt32BE(fields.crc ?? crc32(bytes.subarray(0, 97)), 98)
 	return bytes
 }
 
 /** The 263 bytes of an anchor, with a link of zeros and a checksum of 0 unless these are given. */
-export function encodeAnchor(fields) {
-	const doubles = [
-		[38, fields.ownOffset],
-		[72, fields.written],
-		[81, fields.nextSeq],
-		[137, fields.sinceMin],
-		[146, fields.sinceMax],
-		[156, fields.durable],
-		[165, fields.keptFrom],
-		[175, fields.before],
-		[184, fields.ordinal],
-		[193, fields.jump],
-		[202, fields.jumpMin],
-		[211, fields.jumpMax],
-		[221, fields.value],
-	]
-	for (let level = 0; level < 5; level++) doubles.push([91 + 9 * level, fields.totals[level]])
-	const words = [
-		[9, fields.crc ?? 0],
-		[33, fields.segment],
-		[49, fields.epoch],
-	]
-	const bytes = put(Buffer.alloc(ANCHOR_BYTES), ANCHOR_MARKS, doubles, words)
-	bytes.write('anchor', 2, 'latin1')
-	bytes.set(fields.chainId, 15)
+function encodeAnchor(fields) {
+	const { counts, since, jumpSince } = fields
+	const doubles = {
+		38: fields.ownOffset,
+		72: fields.written,
+		81: fields.nextSeq,
+		91: counts[0],
+		100: counts[1],
+		109: counts[2],
+		118: counts[3],
+		127: counts[4],
+		137: since.earliest,
+		146: since.latest,
+		156: fields.durable,
+		165: fields.keptFrom,
+		175: fields.previous,
+		184: fields.ordinal,
+		193: fields.jump,
+		202: jumpSince.earliest,
+		211: jumpSince.latest,
+		221: fields.last,
+	}
+	const words = { 9: fields.crc ?? 0, 33: fields.segment, 49: fields.epoch }
+	const bytes = put(Buffer.alloc(ANCHOR_LENGTH), ANCHOR_BYTES, doubles, words)
+	bytes.set(fields.id, 15)
 	bytes[46] = fields.reason
 	bytes.set(fields.bootId, 55)
-	bytes[154] = fields.presence
-	bytes[219] = fields.jumpPresence
-	bytes.set(fields.link ?? ZERO_LINK, 231)
+	bytes[154] = since.presence
+	bytes[219] = jumpSince.presence
+	bytes.set(fields.link ?? ZEROS, 231)
 	return bytes
 }
 
-/** The 87 bytes of a watermark slot. `fields.first` overrides the first byte, 98 as FORMAT.md says. */
-export function encodeSlot(fields) {
-	const doubles = [
-		[43, fields.count],
-		[52, fields.offset],
-		[61, fields.lastSeq],
-	]
-	const words = [
-		[33, fields.segment],
-		[38, fields.epoch],
-	]
-	const bytes = put(Buffer.alloc(WATERMARK_BYTES), WATERMARK_MARKS, doubles, words)
-	bytes[0] = fields.first ?? 0x98
-	bytes.write('durable', 2, 'latin1')
-	bytes.set(fields.chainId, 16)
+/** The 87 bytes of a watermark slot. */
+function encodeSlot(fields) {
+	const doubles = { 43: fields.count, 52: fields.offset, 61: fields.seq }
+	const words = { 33: fields.segment, 38: fields.epoch }
+	const bytes = put(Buffer.alloc(SLOT_LENGTH), SLOT_BYTES, doubles, words)
+	bytes.set(fields.id, 16)
 	bytes.set(fields.bootId ?? Buffer.alloc(16), 71)
-	bytes.writeUInt32BE(fields.crc ?? crc32(bytes.subarray(14), 0), 10)
+	bytes.writeUInt32BE(fields.crc ?? crc32(bytes.subarray(14)), 10)
 	return bytes
 }
 
 /** A record as a row: nils at the end are left out, `log` as kind and the kind as message are nil. */
-export function rowOf(record, baseTs) {
+function rowOf(record, baseTime) {
 	const kind = record.kind === undefined || record.kind === 'log' ? null : record.kind
 	const message = record.message === undefined || record.message === (kind ?? 'log') ? null : record.message
-	const row = [record.tsMs - baseTs, record.level, kind, message, record.daemonId, record.nodeId]
+	const row = [record.tsMs - baseTime, record.level, kind, message, record.daemonId, record.nodeId]
 	const origin = record.origin
 	row.push(origin ? [origin.chainId, origin.epoch, origin.seq] : null)
 	if (record.data !== undefined) return [...row, record.data]
@@ -1708,46 +1723,46 @@ function isAscii(row) {
 }
 
 /**
- * What a frame holds behind its checksum. `fields` are `epoch`, `baseSeq`, `baseTs`, `records`; `rows`
+ * What a frame holds behind its checksum. `fields` are `epoch`, `baseSeq`, `baseTime`, `records`; `rows`
  * (encoded as they are), `flags` and `raw` (the bytes themselves) override.
  */
-export function encodeFrameBody(fields) {
+function encodeFrameBody(fields) {
 	if (fields.raw) return asBuffer(fields.raw)
 	const records = fields.records ?? []
-	const rows = fields.rows ?? records.map((record) => rowOf(record, fields.baseTs))
-	let flags = rows.every(isAscii) ? BIT_ASCII : 0
+	const rows = fields.rows ?? records.map((record) => rowOf(record, fields.baseTime))
+	let flags = rows.every(isAscii) ? 0x40 : 0
 	for (const record of records) {
 		flags |= 1 << record.level
-		if (String(record.kind).startsWith('$')) flags |= BIT_SPECIAL
+		if (String(record.kind).startsWith('$')) flags |= 0x20
 	}
-	const parts = [fields.flags ?? flags, fields.epoch, fields.baseSeq, new Raw(float64(fields.baseTs)), rows]
+	const parts = [fields.flags ?? flags, fields.epoch, fields.baseSeq, new Raw(float64(fields.baseTime)), rows]
 	return Buffer.concat(parts.map((part) => encode(part)))
 }
 
 /** A whole frame around the body, for its place. `crc` and `length` override. */
-export function encodeFrame(body, chainId, segment, offset, { crc, length } = {}) {
+function encodeFrame(body, id, segment, offset, { crc, length } = {}) {
 	const size = length ?? body.length + 11
-	const sum = crc ?? crc32(body, placeCrc(chainId, segment, offset, size))
+	const sum = crc ?? crc32(body, seedOf(id, segment, offset, size))
 	return Buffer.concat([Buffer.from([0x97]), headBytes(0xce, 4, size), headBytes(0xce, 4, sum), body])
 }
 
 /**
- * Builds one file. What it writes fits by default: place, checksums, links, totals, times, jumps. It goes on
+ * Builds one file. What it writes fits by default: place, checksums, links, counts, times, jumps. It goes on
  * from `carry`, the state at the previous end of the file before.
  */
-export class FileForge {
+class FileForge {
 	constructor(header, carry = null) {
 		const defaults = {
 			segment: carry ? carry.segment + 1 : 0,
-			chainId: carry?.chainId,
+			id: carry?.id,
 			created: carry?.clock ?? 0,
 			firstSeq: carry?.nextSeq ?? 1,
 			previousEnd: carry?.end ?? 0,
-			previousLink: carry?.seamLink ?? ZERO_LINK,
+			previousLink: carry?.seamLink ?? ZEROS,
 		}
 		this.header = { ...defaults, ...header }
 		this.segment = this.header.segment
-		this.chainId = asBuffer(this.header.chainId)
+		this.id = asBuffer(this.header.id)
 		this.parts = []
 		this.length = 0
 		this.nextSeq = carry?.nextSeq ?? this.header.firstSeq
@@ -1755,11 +1770,11 @@ export class FileForge {
 		this.bootId = carry?.bootId ?? Buffer.alloc(16)
 		this.keptFrom = carry?.keptFrom ?? this.header.firstSeq
 		this.clock = this.header.created
-		this.totals = [...(carry?.totals ?? [0, 0, 0, 0, 0])]
+		this.counts = [...(carry?.counts ?? [0, 0, 0, 0, 0])]
 		this.durable = 0
-		this.anchors = []
+		this.offsets = []
 		this.jumps = []
-		this.stats = emptyStats()
+		this.stretches = new Stretches()
 		const bytes = encodeHeader(this.header)
 		this.push(bytes)
 		this.link = sha256(bytes)
@@ -1784,20 +1799,19 @@ export class FileForge {
 	}
 
 	/**
-	 * A frame of records. `baseSeq` is the next seq unless `fields` override it; `fields.crc`, `fields.length`,
-	 * `fields.uncounted` (totals and next seq stay) override the rest.
+	 * A frame of records. `baseSeq` is the next seq unless `fields` override it; `fields.crc` and
+	 * `fields.length` override the rest.
 	 */
 	frame(records, fields = {}) {
 		const baseSeq = fields.baseSeq ?? this.nextSeq
-		const baseTs = fields.baseTs ?? records[0]?.tsMs ?? this.clock
-		const body = encodeFrameBody({ epoch: this.epoch, ...fields, baseSeq, baseTs, records })
-		const offset = this.push(encodeFrame(body, this.chainId, this.segment, this.length, fields))
-		if (fields.uncounted) return offset
-		for (const record of records) {
-			addRecord(this.stats, record)
-			if (record.kind !== GAP || record.origin) this.totals[record.level] += 1
-			if (record.tsMs > this.clock) this.clock = record.tsMs
-		}
+		const baseTime = fields.baseTime ?? records[0]?.tsMs ?? this.clock
+		const body = encodeFrameBody({ epoch: this.epoch, ...fields, baseSeq, baseTime, records })
+		const offset = this.push(encodeFrame(body, this.id, this.segment, this.length, fields))
+		const rows = emptySum()
+		for (const record of records) addRecord(rows, { kind: 'log', origin: null, ...record })
+		this.stretches.addRows(rows)
+		this.counts = this.counts.map((count, level) => count + rows.counts[level])
+		this.clock = Math.max(this.clock, ...records.map(({ tsMs }) => tsMs))
 		this.nextSeq = baseSeq + (records.length || fields.rows?.length || 1)
 		return offset
 	}
@@ -1809,24 +1823,14 @@ export class FileForge {
 		return this.frame([record, ...records], { ...fields, baseSeq: toSeq })
 	}
 
-	/** Times and presence of a stretch, as an anchor has them. */
-	seen(stats) {
-		return { min: stats.min, max: stats.max, presence: presenceOf(stats) }
-	}
-
 	/** An anchor. Any of its fields can be overridden, `link` and `crc` among them. */
 	anchor(reason, fields = {}) {
 		const offset = this.length
-		const ordinal = this.anchors.length
-		const regular = jumpOrdinal(this.jumps, ordinal)
-		const jump = reason === SEALED ? 0 : regular
-		const jumpStats = emptyStats()
-		addStats(jumpStats, this.stats)
-		for (let index = ordinal - 1; index > jump; index--) addStats(jumpStats, this.anchors[index].stats)
-		const since = this.seen(this.stats)
-		const sinceJump = this.seen(jumpStats)
+		const ordinal = this.offsets.length
+		const jump = jumpOf(ordinal, reason, this.jumps)
+		this.stretches.end(fields.since?.presence ?? 0x40)
 		const all = {
-			chainId: this.chainId,
+			id: this.id,
 			segment: this.segment,
 			ownOffset: offset,
 			reason,
@@ -1834,33 +1838,28 @@ export class FileForge {
 			bootId: this.bootId,
 			written: this.clock,
 			nextSeq: this.nextSeq,
-			totals: this.totals,
-			sinceMin: since.min,
-			sinceMax: since.max,
-			presence: since.presence,
+			counts: this.counts,
+			since: this.stretches.since(ordinal),
 			durable: this.durable,
 			keptFrom: this.keptFrom,
-			before: ordinal === 0 ? 0 : this.anchors[ordinal - 1].offset,
+			previous: this.offsets.at(-1) ?? 0,
 			ordinal,
-			jump: ordinal === 0 ? 0 : this.anchors[jump].offset,
-			jumpMin: sinceJump.min,
-			jumpMax: sinceJump.max,
-			jumpPresence: sinceJump.presence,
-			value: reason === CLOSED ? -1 : 0,
+			jump: this.offsets[jump] ?? 0,
+			jumpSince: this.stretches.since(jump + 1),
+			last: reason === CLOSED ? -1 : 0,
 			...fields,
 		}
 		const bytes = encodeAnchor(all)
 		const between = this.bytes().subarray(this.linkedTo)
 		const link = asBuffer(fields.link ?? sha256(this.link, between, bytes.subarray(13, 229)))
 		bytes.set(link, 231)
-		const crc = crc32(bytes.subarray(13), placeCrc(this.chainId, this.segment, offset, ANCHOR_BYTES))
+		const crc = crc32(bytes.subarray(13), seedOf(this.id, this.segment, offset, ANCHOR_LENGTH))
 		bytes.writeUInt32BE(fields.crc ?? crc, 9)
 		this.push(bytes)
 		this.link = link
 		this.linkedTo = this.length
 		this.jumps.push(jump)
-		this.anchors.push({ offset, stats: this.stats, link, nextSeq: all.nextSeq })
-		this.stats = emptyStats()
+		this.offsets.push(offset)
 		this.epoch = all.epoch
 		this.keptFrom = all.keptFrom
 		this.durable = all.durable
@@ -1870,30 +1869,24 @@ export class FileForge {
 
 	/** The state that the next file goes on from, when everything so far counts. */
 	carry() {
-		const { segment, chainId, nextSeq, epoch, bootId, keptFrom, clock, totals, length } = this
+		const { segment, id, nextSeq, epoch, bootId, keptFrom, clock, counts, length } = this
 		const between = this.bytes().subarray(this.linkedTo)
 		const link = between.length === 0 ? this.link : sha256(this.link, between)
-		const rest = { chainId, nextSeq, epoch, bootId, keptFrom, clock, totals: [...totals] }
+		const rest = { id, nextSeq, epoch, bootId, keptFrom, clock, counts }
 		return { segment, ...rest, end: length, seamLink: link }
-	}
-
-	/** The newest anchor, as one keeps it elsewhere. */
-	head() {
-		const newest = this.anchors[this.anchors.length - 1]
-		return { link: newest.link.toString('hex'), seq: newest.nextSeq - 1 }
 	}
 }
 
 /** Builds a chain of several files from nothing. */
 export class Forge {
-	/** `options`: `name`, `chainId`, `created`, `firstSeq`, `epoch`, `bootId`, and `header` (overrides). */
+	/** `options`: `name`, `id`, `created`, `firstSeq`, `epoch`, `bootId`, and `header` (overrides). */
 	constructor(options = {}) {
 		this.name = options.name ?? 'node'
-		this.chainId = asBuffer(options.chainId ?? Buffer.alloc(16, 7))
+		this.id = asBuffer(options.id ?? Buffer.alloc(16, 7))
 		this.sealedFiles = []
 		this.slots = []
 		const created = options.created ?? 1_700_000_000_000
-		const header = { chainId: this.chainId, created, firstSeq: options.firstSeq ?? 1, ...options.header }
+		const header = { id: this.id, created, firstSeq: options.firstSeq ?? 1, ...options.header }
 		this.file = new FileForge(header)
 		this.file.epoch = options.epoch ?? 1
 		this.file.bootId = asBuffer(options.bootId ?? Buffer.alloc(16, 1))
@@ -1934,8 +1927,8 @@ export class Forge {
 	/** Writes a slot of the watermark for the file as it is. */
 	watermark(fields = {}) {
 		const file = this.file
-		const slot = { chainId: this.chainId, segment: file.segment, epoch: file.epoch, bootId: file.bootId }
-		const place = { count: this.slots.length, offset: file.length, lastSeq: file.nextSeq - 1 }
+		const slot = { id: this.id, segment: file.segment, epoch: file.epoch, bootId: file.bootId }
+		const place = { count: this.slots.length, offset: file.length, seq: file.nextSeq - 1 }
 		this.slots.push(encodeSlot({ ...slot, ...place, ...fields }))
 	}
 
@@ -1961,7 +1954,7 @@ export class Forge {
 }
 
 /** Records as an application may publish them. */
-export function randomRecord(random, tsMs) {
+function randomRecord(random, tsMs) {
 	const record = {
 		tsMs,
 		level: below(random, 5),
@@ -1984,7 +1977,7 @@ export function randomRecord(random, tsMs) {
  * frame), and those of `Forge`. It has gaps, epochs, superseded bytes and a watermark now and then.
  */
 export function forgeChain(random, options = {}) {
-	const forge = new Forge({ chainId: randomBytes(random, 16), ...options })
+	const forge = new Forge({ id: randomBytes(random, 16), ...options })
 	let clock = options.created ?? 1_700_000_000_000
 	const rows = () => {
 		const records = []
@@ -2022,95 +2015,67 @@ export function forgeChain(random, options = {}) {
 // ---------------------------------------------------------------------------------------------------------
 
 /**
- * A chain as a model: `{ base, files, others }`; each file has `name`, `header`, `items` and `counted` (how
- * many items stand before the next file's previous end). An item is a frame (`records`, `body`, …), an
- * anchor, or raw.
+ * A chain as a model: `{ files, others }`; each file has `name`, `header`, `items` and `counted` (how many
+ * items stand before the next file's previous end). An item is a frame (`records`, `body`), an anchor, or
+ * raw.
  */
-export function explode(files) {
-	const chain = readChain(files)
-	const members = new Map(chain.members.map((member) => [member.name, member]))
-	const model = { base: '', files: [], others: [] }
-	for (const file of files) if (!members.has(file.name)) model.others.push(file)
-	for (const member of chain.members) {
-		const header = member.header.state === 'ok' ? { ...member.header } : null
-		const items = []
-		for (const entry of [...member.entries, ...member.behind]) {
-			const bytes = member.bytes.subarray(entry.offset, entry.end)
-			if (entry.type === 'frame' && entry.records !== null)
-				items.push({ ...entry, body: bytes.subarray(11), bytes })
-			else if (entry.type === 'anchor') items.push({ ...entry, crc: bytes.readUInt32BE(9), bytes })
-			else if (entry.offset >= HEADER_BYTES) items.push({ type: 'raw', bytes, offset: entry.offset })
-		}
-		const counted = items.filter((item) => item.offset < member.countedEnd).length
-		const head = member.bytes.subarray(0, HEADER_BYTES)
-		model.files.push({ name: member.name, live: member.name === 'node.chain', header, head, items, counted })
+function explode(files) {
+	const chain = openChain(files, {})
+	const names = new Set(chain.files.map(({ name }) => name))
+	const model = { files: [], others: files.filter(({ name }) => !names.has(name)) }
+	for (const file of chain.files) {
+		const { name, bytes, header, limit } = file
+		const items = file.entries.map((entry) => itemOf(bytes, entry))
+		const counted = items.length
+		const superseded = scan(file, Math.max(limit, HEADER_LENGTH), bytes.length)
+		items.push(...superseded.map((entry) => itemOf(bytes, entry)))
+		const head = bytes.subarray(0, HEADER_LENGTH)
+		model.files.push({ name, live: name === chain.liveName, header, head, items, counted })
 	}
 	return model
 }
 
-const RECOUNTED = [
-	'type',
-	'offset',
-	'end',
-	'bytes',
-	'stats',
-	'linkFits',
-	'chainId',
-	'segment',
-	'ownOffset',
-	'nextSeq',
-]
-RECOUNTED.push(
-	'totals',
-	'sinceMin',
-	'sinceMax',
-	'presence',
-	'before',
-	'ordinal',
-	'jump',
-	'jumpMin',
-	'jumpMax',
-)
-RECOUNTED.push('jumpPresence', 'link', 'crc', 'reason')
-const PLACED = [
-	'type',
-	'offset',
-	'end',
-	'bytes',
-	'stats',
-	'linkFits',
-	'chainId',
-	'segment',
-	'ownOffset',
-	'reason',
-]
+function itemOf(whole, entry) {
+	const { type, offset, end } = entry
+	const bytes = whole.subarray(offset, end)
+	if (type === 'anchor')
+		return { ...entry, bytes, bootId: bytes.subarray(55, 71), crc: bytes.readUInt32BE(9) }
+	if (type !== 'frame' || entry.rows === null) return { type: 'raw', bytes, offset }
+	const { epoch, baseSeq, baseTime, flags } = entry
+	const records = []
+	readRows(whole, entry, (record) => records.push(record))
+	return { type, epoch, baseSeq, baseTime, flags, records, bytes, body: bytes.subarray(11) }
+}
 
-function without(item, names) {
-	const rest = { ...item }
-	for (const name of names) delete rest[name]
-	return rest
+/** Fields of an anchor that stay whatever is computed anew. */
+const KEPT = ['epoch', 'bootId', 'written', 'keptFrom', 'last']
+/** Those that say what stands before it, and where. */
+const SUMS = ['nextSeq', 'counts', 'since', 'durable', 'previous', 'ordinal', 'jump', 'jumpSince']
+
+/** The fields of these names, as far as they are there. */
+function only(item, names) {
+	return Object.fromEntries(Object.entries(item).filter(([name]) => names.includes(name)))
 }
 
 /**
  * Puts a model together. `checksums` (true): entries get right checksums for their places; otherwise each
  * keeps the one it had. `links` (true): anchors' links, previous ends and previous links are computed anew.
- * `recount` (true): so are totals, times, presence, next seqs, offsets and jumps. An item's `force` has the
+ * `recount` (true): so are counts, times, presence, next seqs, offsets and jumps. An item's `force` has the
  * last word on its fields.
  */
-export function assemble(model, { checksums = true, links = true, recount = true } = {}) {
+function assemble(model, { checksums = true, links = true, recount = true } = {}) {
 	const files = []
 	let carry = null
 	for (const file of model.files) {
 		const stale = { ...file.header }
-		delete stale.crc
-		if (links && carry !== null && !ZERO_LINK.equals(stale.previousLink)) {
+		if (links && carry !== null && !ZEROS.equals(stale.previousLink)) {
 			stale.previousEnd = carry.end
 			stale.previousLink = carry.seamLink
 		}
 		if (!checksums) stale.crc = file.head.readUInt32BE(98)
-		const forge = new FileForge({ ...stale, ...file.force }, null)
+		const forge = new FileForge({ ...stale, ...file.force })
 		forge.nextSeq = carry?.nextSeq ?? forge.nextSeq
-		forge.totals = [...(carry?.totals ?? firstTotals(file))]
+		forge.counts = carry?.counts ?? firstCounts(file)
 		carry = null
 		file.items.forEach((item, index) => {
 			if (index === file.counted) carry = forge.carry()
@@ -2122,9 +2087,9 @@ export function assemble(model, { checksums = true, links = true, recount = true
 	return [...files, ...model.others]
 }
 
-/** The totals that the first anchor of the first file has. */
-function firstTotals(file) {
-	return file.items.find((item) => item.type === 'anchor')?.totals ?? [0, 0, 0, 0, 0]
+/** The counts that the first anchor of the first file has. */
+function firstCounts(file) {
+	return file.items.find((item) => item.type === 'anchor')?.counts ?? [0, 0, 0, 0, 0]
 }
 
 function assembleItem(forge, item, { checksums, links, recount }) {
@@ -2134,15 +2099,13 @@ function assembleItem(forge, item, { checksums, links, recount }) {
 	}
 	if (item.type === 'frame') {
 		const stale = checksums ? {} : { crc: item.bytes.readUInt32BE(7) }
-		const fields = item.body ? { raw: item.body, baseSeq: item.baseSeq } : without(item, [...PLACED, 'flags'])
-		forge.frame(item.records, { ...fields, baseTs: item.baseTs, ...stale, ...item.force })
+		const { baseSeq, baseTime, epoch, rows, body, records } = item
+		forge.frame(records, { raw: body, epoch, baseSeq, baseTime, rows, ...stale, ...item.force })
 		return
 	}
-	const fields = without(item, recount ? RECOUNTED : PLACED)
-	if (links) delete fields.link
-	else fields.link = item.link
-	if (checksums) delete fields.crc
-	else fields.crc = item.crc
+	const fields = only(item, recount ? KEPT : [...KEPT, ...SUMS])
+	if (!links) fields.link = item.link
+	if (!checksums) fields.crc = item.crc
 	if (recount) fields.durable = Math.min(item.durable, forge.length)
 	forge.anchor(item.reason, { ...fields, ...item.force })
 	if (!recount && item.nextSeq > forge.nextSeq) forge.nextSeq = item.nextSeq
@@ -2157,44 +2120,9 @@ function copyFiles(files) {
 	return files.map((file) => ({ name: file.name, bytes: Buffer.from(file.bytes) }))
 }
 
-/**
- * The lowest seq that a change touches, of what links cover: `{ seq, segment, offset }`, or null where the
- * two chains hold the same. A head with a seq of at least this one is of another state than the mutated
- * files.
- */
-export function firstChange(original, mutated) {
-	const chain = readChain(original)
-	for (const member of chain.members) {
-		const head = member.bytes.subarray(0, HEADER_BYTES)
-		const same = mutated.filter((file) => asBuffer(file.bytes).subarray(0, HEADER_BYTES).equals(head))
-		const other = same.find((file) => file.name === member.name) ?? same[0]
-		if (other === undefined) return { seq: member.firstSeq, segment: member.segment, offset: 0 }
-		const bytes = asBuffer(other.bytes)
-		const end = Math.min(member.countedEnd, bytes.length)
-		let at = 0
-		if (member.bytes.subarray(0, end).equals(bytes.subarray(0, end))) at = end
-		else while (member.bytes[at] === bytes[at]) at++
-		if (at >= member.countedEnd) continue
-		const entry = member.entries.find((one) => one.end > at)
-		let seq = member.firstSeq
-		if (at >= HEADER_BYTES) {
-			for (const one of member.entries) {
-				if (one === entry) break
-				if (one.type === 'frame') seq = one.lastSeq + 1
-			}
-			if (entry?.type === 'frame') seq = entry.baseSeq
-			if (entry?.type === 'anchor') seq = Math.max(seq, entry.nextSeq)
-		}
-		return { seq, segment: member.segment, offset: at }
-	}
-	return null
-}
-
-/** What a mutator answers. */
-function result(original, files, what, explicit) {
-	const change = explicit === undefined ? firstChange(original, files) : explicit
-	const place = change ? { segment: change.segment, offset: change.offset } : null
-	return { files, what, lowestChangedSeq: change?.seq ?? null, lowestChangedAt: place }
+/** What a mutator answers that found nothing to change. */
+function unchanged(files) {
+	return { files: copyFiles(files), what: 'nothing to change' }
 }
 
 /** How a mutator that rebuilds the chain does so, unless its caller says. */
@@ -2228,8 +2156,8 @@ function edited(files, random, options, edit) {
 	const how = howTo(random, options)
 	const usable = model.files.length > 0 && model.files.every((file) => file.header !== null)
 	const what = usable ? edit(model) : null
-	if (what === null) return result(files, copyFiles(files), 'nothing to change', null)
-	return result(files, assemble(model, how), `${what}; ${sayHow(how)}`)
+	if (what === null) return unchanged(files)
+	return { files: assemble(model, how), what: `${what}; ${sayHow(how)}` }
 }
 
 /** A frame item of records. */
@@ -2238,7 +2166,7 @@ function frameItem(epoch, baseSeq, records, fields = {}) {
 		type: 'frame',
 		epoch,
 		baseSeq,
-		baseTs: records[0].tsMs,
+		baseTime: records[0].tsMs,
 		records,
 		bytes: Buffer.alloc(11),
 		...fields,
@@ -2284,7 +2212,7 @@ const ODD_VALUES = [
 	['an array that claims 4 billion', (row) => ({ ...row, 7: new Raw(Buffer.from('ddffffffff', 'hex')) })],
 	['a bin that claims 4 GiB', (row) => ({ ...row, 7: new Raw(Buffer.from('c6ffffffff', 'hex')) })],
 	['c1', (row) => ({ ...row, 7: new Raw(Buffer.from('c1', 'hex')) })],
-	['data of more than 4 MiB', (row) => ({ ...row, 7: new Uint8Array(MAX_DATA_BYTES + 1) })],
+	['data of more than 4 MiB', (row) => ({ ...row, 7: new Uint8Array(DATA_LENGTH_MAX + 1) })],
 	['nine columns', (row) => ({ ...row, 8: 1 })],
 	['one column', () => ({ 0: 0 })],
 	['no column', () => ({})],
@@ -2308,43 +2236,46 @@ const ANCHOR_EDITS = {
 	bootId: (random) => randomBytes(random, 16),
 	written: (_, item) => item.written + 1,
 	nextSeq: (random, item) => item.nextSeq + 1 + below(random, 5),
-	totals: (_, item) => item.totals.map((total) => total + 1),
-	sinceMin: (_, item) => (Number.isFinite(item.sinceMin) ? item.sinceMin - 1 : 0),
-	sinceMax: (_, item) => (Number.isFinite(item.sinceMax) ? item.sinceMax + 1 : 0),
-	presence: (random, item) => item.presence ^ (1 << below(random, 6)),
+	counts: (_, item) => item.counts.map((count) => count + 1),
+	since: (random, item) => otherExtent(random, item.since),
 	durable: (_, item) => item.offset + 1000,
 	keptFrom: (_, item) => item.keptFrom + 1,
-	before: (_, item) => item.before + 1,
+	previous: (_, item) => item.previous + 1,
 	ordinal: (_, item) => item.ordinal + 1,
 	jump: (_, item) => item.jump + 7,
-	jumpMin: (_, item) => (Number.isFinite(item.jumpMin) ? item.jumpMin - 1 : 0),
-	jumpMax: (_, item) => (Number.isFinite(item.jumpMax) ? item.jumpMax + 1 : 0),
-	jumpPresence: (random, item) => item.jumpPresence ^ (1 << below(random, 6)),
-	value: (_, item) => item.value + 1,
+	jumpSince: (random, item) => otherExtent(random, item.jumpSince),
+	last: (_, item) => item.last + 1,
 	link: (random) => randomBytes(random, 32),
 	segment: (_, item) => item.segment + 1,
-	ownOffset: (_, item) => item.ownOffset + 1,
+	ownOffset: (_, item) => item.offset + 1,
+}
+
+/** Other times or another presence. */
+function otherExtent(random, { earliest, latest, presence }) {
+	return pick(random, [
+		{ earliest: Number.isFinite(earliest) ? earliest - 1 : 0, latest, presence },
+		{ earliest, latest: Number.isFinite(latest) ? latest + 1 : 0, presence },
+		{ earliest, latest, presence: presence ^ (1 << below(random, 6)) },
+	])
 }
 
 /** A file of the chain, a stretch of whole bytes in it, and the file with other bytes there. */
 function overwritten(files, random, options, name, make) {
 	const copies = copyFiles(files)
 	const usable = copies.filter((file) => file.bytes.length > 0 && !file.name.endsWith('.durable'))
-	if (usable.length === 0) return result(files, copies, 'nothing to change', null)
+	if (usable.length === 0) return unchanged(files)
 	const file = options?.file ? copies.find((one) => one.name === options.file) : pick(random, usable)
 	const size = options?.size ?? 512
 	const offset = options?.offset ?? below(random, Math.ceil(file.bytes.length / size)) * size
 	const end = Math.min(file.bytes.length, offset + size)
 	file.bytes.set(make(end - offset, file, offset, copies), offset)
-	return result(files, copies, `${name}: ${file.name}, bytes ${offset} to ${end - 1}`)
+	return { files: copies, what: `${name}: ${file.name}, bytes ${offset} to ${end - 1}` }
 }
 
 /**
- * The mutators. Each takes `(files, random, options?)` and answers `{ files, what, lowestChangedSeq,
- * lowestChangedAt }`; the files handed in stay as they are. `lowestChangedSeq` is null where nothing that a
- * link covers has changed. Those that rebuild the chain take `checksums`, `links` and `recount` (see
- * `assemble`); left out, the random function chooses. `excusable` says that the result may be `unknown`
- * instead of `not ok`.
+ * The mutators. Each takes `(files, random, options?)` and answers `{ files, what }`; the files handed in
+ * stay as they are. Those that rebuild the chain take `checksums`, `links` and `recount` (see `assemble`);
+ * left out, the random function chooses.
  */
 export const mutators = {
 	/** Edits one column of one record. */
@@ -2405,8 +2336,8 @@ export const mutators = {
 			if (place === undefined) return null
 			const { item, file, index } = place
 			const records = options.records ?? [
-				randomRecord(random, item.baseTs),
-				randomRecord(random, item.baseTs + 1),
+				randomRecord(random, item.baseTime),
+				randomRecord(random, item.baseTime + 1),
 			]
 			const baseSeq = item.baseSeq
 			if (options.renumber ?? random() < 0.5) renumber(model, baseSeq, records.length)
@@ -2465,9 +2396,9 @@ export const mutators = {
 			random,
 			from.filter((one) => one.name.endsWith('.chain')),
 		)
-		if (file === undefined || source === undefined) return result(files, copies, 'nothing to change', null)
+		if (file === undefined || source === undefined) return unchanged(files)
 		file.bytes = Buffer.from(source.bytes)
-		return result(files, copies, `put another chain's file in the place of ${file.name}`)
+		return { files: copies, what: `put another chain's file in the place of ${file.name}` }
 	},
 
 	/** Cuts a file somewhere. */
@@ -2475,10 +2406,10 @@ export const mutators = {
 		const copies = copyFiles(files)
 		const usable = copies.filter((file) => file.bytes.length > 0 && file.name.endsWith('.chain'))
 		const file = options.file ? copies.find((one) => one.name === options.file) : pick(random, usable)
-		if (file === undefined) return result(files, copies, 'nothing to change', null)
+		if (file === undefined) return unchanged(files)
 		const at = options.at ?? below(random, file.bytes.length)
 		file.bytes = file.bytes.subarray(0, at)
-		return result(files, copies, `cut ${file.name} to ${at} bytes`)
+		return { files: copies, what: `cut ${file.name} to ${at} bytes` }
 	},
 
 	/**
@@ -2488,7 +2419,7 @@ export const mutators = {
 	rollBack(files, random, options = {}) {
 		const model = explode(files)
 		const place = pick(random, places(model, 'anchor'))
-		if (place === undefined) return result(files, copyFiles(files), 'nothing to change', null)
+		if (place === undefined) return unchanged(files)
 		const kept = model.files.slice(0, model.files.indexOf(place.file))
 		const names = new Set(kept.map((file) => file.name))
 		const live = model.files.find((file) => file.live)?.name ?? 'node.chain'
@@ -2498,7 +2429,7 @@ export const mutators = {
 		if (options.keepWatermark ?? random() < 0.5) {
 			rolled.push(...copyFiles(files).filter((file) => file.name.endsWith('.durable')))
 		}
-		return result(files, rolled, `rolled back to the anchor before seq ${place.item.nextSeq}`)
+		return { files: rolled, what: `rolled back to the anchor before seq ${place.item.nextSeq}` }
 	},
 
 	/** Overwrites a sector with zeros. */
@@ -2525,7 +2456,7 @@ export const mutators = {
 	flipBits(files, random, options = {}) {
 		const count = options.count ?? 1 + below(random, 4)
 		const size = 1
-		let last = { files: copyFiles(files), what: 'flipped' }
+		let last = { files: copyFiles(files) }
 		const where = []
 		for (let flip = 0; flip < count; flip++) {
 			const change = (_, file, offset) => {
@@ -2534,7 +2465,7 @@ export const mutators = {
 			}
 			last = overwritten(last.files, random, { ...options, size }, 'flip', change)
 		}
-		return result(files, last.files, `flipped bits at ${where.join(', ')}`)
+		return { files: last.files, what: `flipped bits at ${where.join(', ')}` }
 	},
 
 	/** Rewrites every record behind a point, with everything recomputed: a forgery without a flaw. */
@@ -2561,7 +2492,7 @@ export const mutators = {
 			(file) => file.header !== null && file.items.some((item) => item.type === 'frame'),
 		)
 		const file = pick(random, usable)
-		if (file === undefined) return result(files, copyFiles(files), 'nothing to change', null)
+		if (file === undefined) return unchanged(files)
 		const frames = file.items.filter((item) => item.type === 'frame')
 		const item = pick(random, frames)
 		const row = below(random, item.records.length)
@@ -2577,7 +2508,7 @@ export const mutators = {
 			type: 'anchor',
 			...newest,
 			reason: REPAIRED,
-			value: 512,
+			last: 512,
 			durable: 0,
 			force: { durable: newest?.durable ?? 0 },
 		})
@@ -2586,14 +2517,14 @@ export const mutators = {
 		const copies = copyFiles(files)
 		copies.find((one) => one.name === file.name).bytes = first.bytes
 		const what = `edited seq ${item.baseSeq + row} in ${file.name} and ended it in a repaired anchor`
-		return { ...result(files, copies, what), excusable: true }
+		return { files: copies, what }
 	},
 
 	/** Removes files from the head; the newest anchor says that retention did. */
 	claimKeptFrom(files, random, options = {}) {
 		const model = explode(files)
 		const usable = model.files.length > 1 && model.files.every((file) => file.header !== null)
-		if (!usable) return result(files, copyFiles(files), 'nothing to change', null)
+		if (!usable) return unchanged(files)
 		const count = options.count ?? 1 + below(random, model.files.length - 1)
 		const gone = new Set(model.files.slice(0, count).map((file) => file.name))
 		const top = model.files[model.files.length - 1]
@@ -2601,17 +2532,19 @@ export const mutators = {
 		const keptFrom = options.keptFrom ?? firstSeq
 		const copies = copyFiles(files).filter((file) => !gone.has(file.name))
 		const live = copies.find((file) => file.name === top.name)
-		if (live === undefined) return result(files, copies, 'nothing to change', null)
-		const forge = new FileForge({ ...top.header, crc: undefined })
-		forge.totals = [...firstTotals(top)]
+		if (live === undefined) return unchanged(files)
+		const forge = new FileForge(top.header)
+		forge.counts = firstCounts(top)
 		for (const item of top.items) {
 			const keep = { type: 'raw', checksums: true, links: true, recount: false }
 			assembleItem(forge, item, keep)
 		}
 		forge.anchor(SPAN, { keptFrom })
 		live.bytes = forge.bytes()
-		const what = `removed ${count} files from the head; a new anchor says kept from ${keptFrom}`
-		return { ...result(files, copies, what), excusable: true }
+		return {
+			files: copies,
+			what: `removed ${count} files from the head; a new anchor says kept from ${keptFrom}`,
+		}
 	},
 
 	/** Puts a `$gap` in the place of a frame. */
@@ -2639,7 +2572,7 @@ export const mutators = {
 			const choices = ODD_VALUES.filter(([name]) => options.odd === undefined || options.odd === name)
 			const [name, make] = pick(random, choices)
 			const index = below(random, item.records.length)
-			const rows = item.records.map((record) => rowOf(record, item.baseTs))
+			const rows = item.records.map((record) => rowOf(record, item.baseTime))
 			rows[index] = rowOfColumns(make({ ...rows[index] }))
 			item.rows = rows
 			delete item.body
@@ -2660,10 +2593,10 @@ export const mutators = {
 				{ baseSeq: place.item.baseSeq + 1 + below(random, 9) },
 				{ baseSeq: 2 ** 60 },
 				{ baseSeq: 0 },
-				{ baseTs: NaN },
+				{ baseTime: NaN },
 				{ rows: [] },
 				{ length: 0 },
-				{ length: MAX_FRAME_BYTES },
+				{ length: FRAME_LENGTH_MAX },
 				{ length: 0xffffffff },
 			]
 			const force = options.fields ?? pick(random, choices)
@@ -2705,8 +2638,8 @@ export const mutators = {
 				firstSeq: header.firstSeq + 1,
 				segment: header.segment + 1 + below(random, 3),
 				previousEnd: Math.max(0, header.previousEnd + below(random, 1000) - 500) + (random() < 0.5 ? 1 : 0),
-				previousLink: random() < 0.5 ? ZERO_LINK : randomBytes(random, 32),
-				chainId: randomBytes(random, 16),
+				previousLink: random() < 0.5 ? ZEROS : randomBytes(random, 32),
+				id: randomBytes(random, 16),
 				version: 2 + below(random, 100),
 				crc: below(random, 2 ** 32),
 			}
@@ -2721,48 +2654,44 @@ export const mutators = {
 		const usable = files.filter((file) => file.name.endsWith('.chain'))
 		const name = options.file ?? pick(random, usable)?.name
 		const kept = copyFiles(files).filter((file) => file.name !== name)
-		return result(files, kept, `deleted ${name}`)
+		return { files: kept, what: `deleted ${name}` }
 	},
 
 	/** Swaps the names of two files. */
 	swapNames(files, random) {
-		const chain = readChain(files)
-		const first = pick(random, chain.members)
+		const names = openChain(files, {}).files.map(({ name }) => name)
+		const first = pick(random, names)
 		const second = pick(
 			random,
-			chain.members.filter((file) => file !== first),
+			names.filter((name) => name !== first),
 		)
 		const copies = copyFiles(files)
-		if (second === undefined) return result(files, copies, 'nothing to change', null)
+		if (second === undefined) return unchanged(files)
 		for (const file of copies) {
-			if (file.name === first.name) file.name = second.name
-			else if (file.name === second.name) file.name = first.name
+			if (file.name === first) file.name = second
+			else if (file.name === second) file.name = first
 		}
-		const [low, high] = first.segment < second.segment ? [first, second] : [second, first]
-		const lowest = high.name === 'node.chain' ? high : low
-		const same = first.firstSeq === second.firstSeq
-		const change = same ? null : { seq: lowest.firstSeq, segment: lowest.segment, offset: 0 }
-		return result(files, copies, `swapped the names of ${first.name} and ${second.name}`, change)
+		return { files: copies, what: `swapped the names of ${first} and ${second}` }
 	},
 
 	/** Writes another watermark. */
 	editWatermark(files, random, options = {}) {
 		const model = explode(files)
 		const top = model.files[model.files.length - 1]
-		if (!top?.header) return result(files, copyFiles(files), 'nothing to change', null)
+		if (!top?.header) return unchanged(files)
 		const fields = {
-			chainId: top.header.chainId,
+			id: top.header.id,
 			segment: top.header.segment,
 			epoch: 1,
 			count: 1000,
 			offset: below(random, 100_000),
-			lastSeq: top.header.firstSeq + below(random, 100),
+			seq: top.header.firstSeq + below(random, 100),
 			...options,
 		}
 		const name = `${(model.files.find((file) => file.live) ?? { name: 'node.chain' }).name}.durable`
 		const kept = copyFiles(files).filter((file) => file.name !== name)
 		kept.push({ name, bytes: encodeSlot(fields) })
-		return result(files, kept, `a watermark of ${fields.offset} bytes and seq ${fields.lastSeq}`)
+		return { files: kept, what: `a watermark of ${fields.offset} bytes and seq ${fields.seq}` }
 	},
 }
 

@@ -6,9 +6,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { compare } from '../support/compare-with-oracle.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { forgeChain as forgeRows } from '../support/forge.ts'
+import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { RandomAttacker } from '../support/random-attacker.ts'
 import {
 	CLOSED,
@@ -16,9 +18,11 @@ import {
 	forgeChain,
 	mutate,
 	type NamedFile,
+	REPAIRED,
 	readChain,
 	SPAN,
 	sha256,
+	verify,
 } from './format-oracle.mjs'
 import { crashes, goldenChains, madeChains, type NamedChain, writtenChains } from './written-chains.ts'
 
@@ -196,6 +200,74 @@ describe('files in which mesh-chain and the oracle once found different things',
 		forge.frame([line('fourth')], { baseSeq: 4 })
 		forge.anchor(CLOSED)
 		expect(await compare('two files', forge.files())).toEqual(['ok, records lost, 1'])
+	})
+
+	/** The first of two files, as a repair may have written it: other frames under the same header. */
+	const rewritten = (fill: (forge: Forge) => void) => {
+		const forge = new Forge()
+		fill(forge)
+		const whole = forge.files()[0]!.bytes
+		forge.anchor(REPAIRED)
+		return { whole, repaired: forge.files()[0]!.bytes }
+	}
+	const sealedAs = (repaired: Uint8Array, originals: (original: Uint8Array) => readonly Uint8Array[]) => {
+		const forge = forged()
+		forge.seal()
+		const [sealed, live] = forge.files()
+		const kept = originals(sealed!.bytes).map((bytes, index) => {
+			return { name: `node-1.chain.before-repair-${index}`, bytes }
+		})
+		return { files: [{ ...sealed!, bytes: repaired }, live!, ...kept], heads: headsOf([sealed!, live!]) }
+	}
+
+	test('the next file links to one original, and the repaired file takes another one over: no head holds', async () => {
+		const { whole, repaired } = rewritten((forge) => {
+			forge.frame([line('first'), line('second')])
+			forge.gap(3, 'evicted')
+		})
+		const { files, heads } = sealedAs(repaired, (original) => [original, whole])
+		const [answer, ...ofHeads] = await compare('two originals', files, heads.slice(-1))
+		expect([answer, ...ofHeads]).toEqual(['ok, records lost, 1', 'not ok, 1'])
+	})
+
+	test('a repaired file takes two originals over, to the second of which the next file links: heads hold', async () => {
+		const { repaired } = rewritten((forge) => {
+			forge.frame([line('first'), line('second')])
+			forge.frame([line('third')])
+		})
+		const { files, heads } = sealedAs(repaired, (original) => [original.subarray(0, -100), original])
+		expect(await compare('a shorter original', files, heads.slice(-1))).toEqual(['ok, 0', 'ok, 0'])
+	})
+
+	test('an anchor that says a wrong offset of the one before breaks the links, also behind what cannot be read', async () => {
+		const forge = forged()
+		forge.watermark()
+		forge.file.raw(Buffer.alloc(30))
+		forge.anchor(SPAN, { previous: 5 })
+		const files = forge.files()
+		const [answer, ofHead] = await compare('a wrong offset', files, headsOf(files).slice(-1), 2)
+		expect([answer, ofHead]).toEqual(['ok, records lost, 0', 'not ok, 0'])
+	})
+
+	test('a head of a chain of which one sealed file is looked at, by its name', async () => {
+		const forge = forged()
+		forge.seal()
+		forge.frame([line('fourth')])
+		forge.seal()
+		forge.anchor(CLOSED)
+		const files = forge.files()
+		const heads = headsOf(files)
+		const fs = new MemoryFileSystem()
+		for (const { name, bytes } of files) fs.put(`/c/${name}`, bytes)
+		for (const [name, before, inIt] of [
+			['node-1', 0, 'ok'],
+			['node-4', 2, 'cannot be checked'],
+		] as const) {
+			const expected = heads.map((_, at) => (at === before || at === before + 1 ? inIt : 'not ok'))
+			const ours = heads.map((head) => verifyChain(`/c/${name}.chain`, { fs, head }))
+			expect((await Promise.all(ours)).map(({ answer }) => answer)).toEqual(expected)
+			expect(heads.map((head) => verify(files, { name, head }).answer)).toEqual(expected)
+		}
 	})
 
 	test('a key counts as a value of its data, whether or not it was met before', async () => {

@@ -44,16 +44,18 @@ export async function checkOriginal(repaired: OpenFile, seam: Seam | undefined):
 		// A file that was repaired twice has two originals: the second is itself what a repair made of the first.
 		const reached = new Set<OpenFile>()
 		const next = [repaired]
+		let isBorneOut = false
 		for (let file = next.pop(); file !== undefined; file = next.pop()) {
 			for (const original of originals) {
 				if (reached.has(original) || !(await isRepairOf(file, original, seam))) continue
-				const link = await linkOf(original, seam)
-				if (link === 'fits' || link === 'unknown') return 'fits'
-				if (link === 'linked') return sameHeader(original, repaired) ? 'linked' : 'fits'
 				reached.add(original)
-				next.push(original)
+				const link = await linkOf(original, seam)
+				if (link === 'linked' && sameHeader(original, repaired)) return 'linked'
+				if (['linked', 'fits', 'unknown'].includes(link)) isBorneOut = true
+				else next.push(original)
 			}
 		}
+		if (isBorneOut) return 'fits'
 		for (const original of originals) {
 			if (['linked', 'fits', 'changed'].includes(await linkOf(original, seam))) return 'differs'
 		}

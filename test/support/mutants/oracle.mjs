@@ -63,4 +63,11 @@ export default [
 		to: 'fromSeq',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},
+	{
+		name: 'a shorter original ends the search for the one that the next file links to',
+		file: 'src/chain/verify/original.ts',
+		from: "if (['linked', 'fits', 'unknown'].includes(link)) isBorneOut = true",
+		to: "if (['linked', 'fits', 'unknown'].includes(link)) return 'fits'",
+		tests: ['test/oracle/format-oracle.test.ts'],
+	},
 ]
