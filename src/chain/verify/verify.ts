@@ -51,7 +51,8 @@ export async function verifyChain(path: string, options: VerifyOptions = {}): Pr
 		const mark = readWatermark(held.system, held.chainPath, held.identity.id)
 		const listing = files.hold()
 		try {
-			const wanted = { head, mark, keptFromSeq: await keptFromSeq(files) }
+			const keptFromSeqNow = () => keptFromSeq(files)
+			const wanted = { head, mark, keptFromSeq: await keptFromSeqNow(), keptFromSeqNow }
 			const judge = new Judge(held, listing.files[0]!, wanted)
 			for (const file of listing.files) await judgeFile(judge, files, file, options)
 			return judge.finish()
@@ -72,10 +73,7 @@ async function judgeFile(
 	{ signal, onProgress }: VerifyOptions,
 ): Promise<void> {
 	const file = await files.open(listed)
-	if (file === undefined) {
-		judge.removed(listed, await keptFromSeq(files))
-		return
-	}
+	if (file === undefined) return await judge.removed(listed)
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)

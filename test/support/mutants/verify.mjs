@@ -3,7 +3,7 @@ export default [
 	{
 		name: 'a head counts although links below it are broken',
 		file: 'src/chain/verify/head-search.ts',
-		from: 'this.#lastBreak = place',
+		from: "this.#lastBreak = { ...place, why: 'unlinked' }",
 		to: 'void place',
 		tests: ['test/model/attacks.test.ts'],
 	},
@@ -83,5 +83,12 @@ export default [
 		from: "if (unexplained.has(record)) return 'damage'",
 		to: "if (unexplained.has(record)) return 'loss'",
 		tests: ['test/model/attacks.test.ts'],
+	},
+	{
+		name: 'a file that retention removes while the chain is verified does not break the links',
+		file: 'src/chain/verify/head-search.ts',
+		from: "this.#lastBreak = { ...place, why: 'removedByRetention' }",
+		to: 'this.#lastBreak = undefined',
+		tests: ['test/model/removed-while-verified.test.ts'],
 	},
 ]
