@@ -18,7 +18,7 @@ import { type BadPlace, entryStart, type ScanEntry } from '../scan/scan.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { markEvidence, type Verdict, verdictOf } from '../write/recovery.ts'
 import { type FileEnd, FileJudge, hex, Sums } from './file-judge.ts'
-import { Findings, type Found } from './findings.ts'
+import { Findings, type Found, type OnFinding } from './findings.ts'
 import type { WantedHead } from './head.ts'
 import { HeadSearch } from './head-search.ts'
 import { checkOriginal, type OriginalCheck, type Seam } from './original.ts'
@@ -45,6 +45,7 @@ interface Wanted {
 	/** The first seq that retention has left: when the verification began, and now. */
 	readonly keptFromSeq: number
 	readonly keptFromSeqNow: () => Promise<number>
+	readonly onFinding: OnFinding | undefined
 }
 
 /** A file that was removed while the chain was verified. */
@@ -59,7 +60,7 @@ export class Judge {
 	#keptFromSeq: number
 	readonly #keptFromSeqNow: Wanted['keptFromSeqNow']
 	readonly #bootId: Uint8Array
-	readonly #findings = new Findings()
+	readonly #findings: Findings
 	readonly #sums: Sums
 	#file: OpenFile
 	#size = 0
@@ -73,7 +74,9 @@ export class Judge {
 	#untold: Superseded[] = []
 	readonly #headSearch: HeadSearch
 
-	constructor(held: OpenFile, first: ChainFile, { head, mark, keptFromSeq, keptFromSeqNow }: Wanted) {
+	constructor(held: OpenFile, first: ChainFile, wanted: Wanted) {
+		const { head, mark, keptFromSeq, keptFromSeqNow, onFinding } = wanted
+		this.#findings = new Findings(onFinding)
 		this.#held = held
 		this.#file = held
 		this.#listed = first
@@ -159,9 +162,8 @@ export class Judge {
 		this.#tellSuperseded(undefined)
 		this.#checkHead()
 		const { records, frames, anchors, bytes } = this.#sums
-		const findings = this.#findings.all
 		const head = headOf(this.#file.identity, this.#judge.anchor)
-		return { ...this.#findings.result, records, frames, anchors, bytes, findings, head }
+		return { ...this.#findings.result, records, frames, anchors, bytes, head }
 	}
 
 	#newJudge(file: OpenFile, findings: Findings): FileJudge {
@@ -206,7 +208,7 @@ export class Judge {
 		} else if (before.end?.link !== hex(previous.link)) await this.#checkBrokenSeam(before, previous)
 	}
 
-	#checkFirstSeq({ nextSeq }: Judged): void {
+	#checkFirstSeq({ nextSeq, path: pathBefore }: Judged): void {
 		const { firstSeq } = this.#file.identity
 		if (firstSeq >= nextSeq) return
 		const range = { fromSeq: firstSeq, toSeq: nextSeq - 1 }
@@ -214,6 +216,7 @@ export class Judge {
 		this.#find('wrongSeq', 'the file begins with a seq that the file before has', {
 			offset: 0,
 			range,
+			pathBefore,
 			...compared,
 		})
 	}
@@ -228,13 +231,13 @@ export class Judge {
 		if (original === 'differs') {
 			const text =
 				'the file before was repaired, and it is not what a repair makes of the file that was kept beside it'
-			this.#brokenLink(text, before.end?.link ?? 'none', found)
+			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
 			const text = `the file before was repaired and does not fit this one any more; ${noOriginal(before)}`
 			this.#find('repaired', text, { offset: 0, bytes: HEADER_BYTES, severity: 'unchecked' })
 		} else if (before.end?.isReadable === true) {
 			const text = 'the header does not link to the file before it: that one was changed, or is another one'
-			this.#brokenLink(text, before.end.link, found)
+			this.#brokenLink(text, before, found)
 		}
 	}
 
@@ -245,7 +248,8 @@ export class Judge {
 		this.#break()
 		const files = `${missing} ${missing === 1 ? 'file' : 'files'} of the chain missing before this one`
 		const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${segment}` }
-		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, ...compared })
+		const { path: pathBefore } = before
+		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
 		// A repair has written a gap for them, which is as good as the repair was.
 		const original = await this.#checkOriginalOf(before, undefined)
 		if (original === 'removed') return this.#beginBehind(await this.#tellRemovedBefore(before))
@@ -275,8 +279,9 @@ export class Judge {
 		return this.#tellRemoved(path, firstSeq, this.#file.identity.firstSeq)
 	}
 
-	#brokenLink(text: string, expected: string, found: string): void {
-		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, expected, found })
+	#brokenLink(text: string, { path: pathBefore, end }: Judged, found: string): void {
+		const expected = end?.link ?? 'none'
+		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, pathBefore, expected, found })
 	}
 
 	/** No link of this file or a later one covers the files before it. */
