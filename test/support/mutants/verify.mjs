@@ -91,4 +91,32 @@ export default [
 		to: 'this.#lastBreak = undefined',
 		tests: ['test/model/removed-while-verified.test.ts'],
 	},
+	{
+		name: 'seqs that are missing do not begin what a repair writes anew',
+		file: 'src/chain/verify/rebuild.ts',
+		from: 'return continuity.frame(entry.frame) !== undefined || rowsOf(entry.frame) === undefined',
+		to: 'return rowsOf(entry.frame) === undefined',
+		tests: ['test/model/repair-converges.test.ts'],
+	},
+	{
+		name: 'a repair puts away the evidence that a file does not follow the one before',
+		file: 'src/chain/verify/repair-plan.ts',
+		from: 'if (pathBefore !== undefined) this.#untouchable.add(pathBefore)',
+		to: 'if (pathBefore === null) this.#untouchable.add(pathBefore)',
+		tests: ['test/model/repair-converges.test.ts'],
+	},
+	{
+		name: 'a report lists every finding',
+		file: 'src/chain/verify/findings.ts',
+		from: 'if (listed === LISTED_MAX) {',
+		to: 'if (listed < 0) {',
+		tests: ['test/chain/many-findings.test.ts'],
+	},
+	{
+		name: 'a repair does not hear of findings that are not listed',
+		file: 'src/chain/verify/findings.ts',
+		from: 'this.#onFinding?.(finding, at.pathBefore)',
+		to: 'if (this.#listed.all.at(-1) === finding) this.#onFinding?.(finding, at.pathBefore)',
+		tests: ['test/chain/many-findings.test.ts'],
+	},
 ]
