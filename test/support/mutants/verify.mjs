@@ -80,8 +80,8 @@ export default [
 	{
 		name: 'a gap that nothing explains is a loss like any other',
 		file: 'src/chain/answer.ts',
-		from: "if (unexplained.has(record)) return 'damage'",
-		to: "if (unexplained.has(record)) return 'loss'",
+		from: "severities.set(gap, 'damage')",
+		to: "severities.set(gap, 'loss')",
 		tests: ['test/model/attacks.test.ts'],
 	},
 	{
@@ -118,5 +118,12 @@ export default [
 		from: 'this.#onFinding?.(finding, at.pathBefore)',
 		to: 'if (this.#listed.all.at(-1) === finding) this.#onFinding?.(finding, at.pathBefore)',
 		tests: ['test/chain/many-findings.test.ts'],
+	},
+	{
+		name: 'a gap that came with a merge is a loss of the merged chain',
+		file: 'src/chain/answer.ts',
+		from: "return isGap(record) ? severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause) : 'note'",
+		to: 'return severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause)',
+		tests: ['test/cli/merged-gaps.test.ts'],
 	},
 ]
