@@ -5,7 +5,7 @@
  * The invariant: the answer is that of the heaviest thing that was noticed. Nothing that a file says of itself (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes something else that was noticed lighter.
  */
-import { GAP_KIND, type GapData, type LogRecord } from '../record.ts'
+import { GAP_KIND, type GapData, isGap, type LogRecord } from '../record.ts'
 
 /**
  * How heavy something is that was noticed, lightest first. `note`: normal, after a crash for example. `loss`: records are
@@ -57,23 +57,31 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
 	return NO_LOSS.includes(cause) ? 'note' : 'loss'
 }
 
-/** Gaps that a reader made, because records are missing with nothing in the chain that says why. */
-const unexplained = new WeakSet<LogRecord>()
+/**
+ * The severity of gaps whose own data does not say it: of those that a reader made, because records are missing with nothing in the chain that
+ * says why, and of those of a chain that is read as a part of several.
+ */
+const severities = new WeakMap<LogRecord, Severity>()
 
 /** Notes that nothing in the chain explains a gap. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {
-	unexplained.add(gap)
+	severities.set(gap, 'damage')
 	return gap
 }
 
-/** A gap in another shape, as unexplained as it was before. */
+/** A gap in another shape, as heavy as it was before. */
 export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
-	return gap.kind === GAP_KIND && unexplained.has(gap) ? asUnexplained(changed) : changed
+	if (gap.kind === GAP_KIND) severities.set(changed, severityOfRecord(gap))
+	return changed
 }
 
-/** The severity of a `$gap` record, also of one that was merged; a note for any other record. */
+/**
+ * The severity of a `$gap` record; a note for any other record. A `$gap` with an origin that is in a file is an ordinary record: it tells of
+ * the chain that it was merged from, and nothing is lost in this one.
+ */
 export function severityOfRecord(record: LogRecord): Severity {
 	if (record.kind !== GAP_KIND) return 'note'
-	if (unexplained.has(record)) return 'damage'
-	return severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause)
+	const known = severities.get(record)
+	if (known !== undefined) return known
+	return isGap(record) ? severityOfCause((record.data as Partial<GapData> | null | undefined)?.cause) : 'note'
 }

@@ -220,7 +220,10 @@ export interface VerifyReport {
 	readonly frames: number
 	readonly anchors: number
 	readonly bytes: number
+	/** The first 1,000 of each kind and severity, in the order of the chain. */
 	readonly findings: readonly Finding[]
+	/** How many more there are that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all of them are listed. */
+	readonly findingsNotListed: Readonly<Partial<Record<FindingKind, number>>>
 	readonly head: ChainHead
 }
 
@@ -247,8 +250,13 @@ export interface RepairReport {
 	readonly dryRun: boolean
 	/** Empty when there was nothing to do. */
 	readonly actions: readonly RepairAction[]
-	/** Damage that is left as it is: evidence of a change that somebody made. */
+	/**
+	 * Damage that is left as it is, because a person has to judge it: evidence of a change that somebody made, and files that are gone. The
+	 * first 1,000 of each kind and severity.
+	 */
 	readonly left: readonly Finding[]
+	/** How many more there are that `left` does not list, by kind. Empty where all of them are listed. */
+	readonly leftNotListed: Readonly<Partial<Record<FindingKind, number>>>
 	/** Records in the chain: before for a dry run, and afterwards otherwise. */
 	readonly records: number
 	/** What `verifyChain` reports: before for a dry run, and afterwards otherwise. */

@@ -1,11 +1,13 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
 import type { Severity } from '../chain/answer.ts'
-import type { Finding } from '../chain/chain.ts'
+import type { Finding, VerifyReport } from '../chain/chain.ts'
 import { EVIDENCE } from '../chain/verify/findings.ts'
 import { shellWord } from '../shell.ts'
 import { count } from './numbers.ts'
-import { type Printable, printablePath, printed } from './printable.ts'
-import type { Paint, Style } from './terminal.ts'
+import { linesOf, type Printable, printablePath, printed } from './printable.ts'
+import type { Output, Paint, Style } from './terminal.ts'
+
+const LINES_AT_ONCE = 100
 
 const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	note: 'dim',
@@ -21,6 +23,20 @@ export function findingLine(finding: Finding, paint: Paint): Printable {
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
 	const head = paint(SEVERITY_STYLES[severity], severity)
 	return printed`${head} in ${printablePath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${message}${compared}`
+}
+
+/** How many findings no line is written for. */
+export function notListedLines(notListed: VerifyReport['findingsNotListed'], what: string): Printable[] {
+	return Object.entries(notListed).map(
+		([kind, more]) => printed`${count(more)} more ${what} of the kind [${kind}] not listed`,
+	)
+}
+
+/** Prints lines in pieces, as many as a reader takes at a time. */
+export async function printLines(stdout: Output, lines: readonly Printable[]): Promise<void> {
+	for (let at = 0; at < lines.length && !stdout.isClosed; at += LINES_AT_ONCE) {
+		await stdout.write(linesOf(lines.slice(at, at + LINES_AT_ONCE)))
+	}
 }
 
 /** What to type next, or to do. */

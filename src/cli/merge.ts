@@ -3,7 +3,7 @@ import { answerFor } from '../chain/answer.ts'
 import type { Chain } from '../chain/chain.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
-import type { LogRecord } from '../record.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
@@ -96,22 +96,29 @@ async function build(
 	const builder = new ChainBuilder(path)
 	const line = new StatusLine(terminal)
 	let seq = 0
+	const gaps = { count: 0, records: 0 }
 	try {
 		for await (const batch of batches) {
 			if (interrupted.aborted) {
 				terminal.stderr.write(printed`mesh-chain: interrupted: ${path} was not made\n`)
 				return false
 			}
-			for (const record of batch) builder.push({ ...record, seq: ++seq })
-			line.show(printed`${count(seq)} records`)
+			for (const record of batch) {
+				builder.push({ ...record, seq: ++seq })
+				if (record.kind !== GAP_KIND) continue
+				gaps.count++
+				gaps.records += gapDataOf(record.data)?.count ?? 0
+			}
+			line.show(printed`${count(seq - gaps.count)} records`)
 		}
 		builder.finish()
 	} finally {
 		line.end()
 		builder.discard()
 	}
-	terminal.stderr.write(
-		printed`mesh-chain: ${counted(seq, 'record')} of ${counted(chains, 'chain')} in ${path}\n`,
-	)
+	const records = counted(seq - gaps.count, 'record')
+	const absent =
+		gaps.count === 0 ? '' : `, and ${counted(gaps.count, 'gap')} for ${count(gaps.records)} absent`
+	terminal.stderr.write(printed`mesh-chain: ${records} of ${counted(chains, 'chain')}${absent} in ${path}\n`)
 	return true
 }

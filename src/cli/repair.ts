@@ -4,9 +4,9 @@ import { repairChain } from '../chain/verify/repair.ts'
 import { shellWord } from '../shell.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
-import { findingLine } from './findings.ts'
+import { findingLine, notListedLines, printLines } from './findings.ts'
 import { bytes, count } from './numbers.ts'
-import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
+import { type Printable, printableJson, printablePath, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { type Paint, paintFor } from './terminal.ts'
@@ -32,16 +32,17 @@ export const repair: Command = {
 		const report = await repairChain(file, { dryRun, onProgress: progress.show }).finally(() =>
 			progress.end(),
 		)
-		const isJson = invocation.text('output') === 'json'
-		const text = isJson ? printableJson(`${JSON.stringify(report)}\n`) : prettyReport(file, report, paint)
-		await terminal.stdout.write(text)
+		const { stdout } = terminal
+		if (invocation.text('output') === 'json') await stdout.write(printableJson(`${JSON.stringify(report)}\n`))
+		else await printLines(stdout, prettyReport(file, report, paint))
 		return statusFor(report.answer, invocation)
 	},
 }
 
-function prettyReport(file: string, report: RepairReport, paint: Paint): Printable {
+function prettyReport(file: string, report: RepairReport, paint: Paint): Printable[] {
 	const lines = report.actions.map((action) => actionLine(action, report.dryRun, paint))
 	lines.push(...report.left.map((finding) => printed`left as evidence: ${findingLine(finding, paint)}`))
+	lines.push(...notListedLines(report.leftNotListed, 'findings left as evidence'))
 	const answer = answerText(report, paint)
 	if (report.dryRun) {
 		lines.push(printed`${file}: ${answer}: ${count(report.records)} records; nothing was changed`)
@@ -51,7 +52,7 @@ function prettyReport(file: string, report: RepairReport, paint: Paint): Printab
 		lines.push(printed`${file}: ${done}; ${answer}: ${count(report.records)} records`)
 		if (!report.ok) lines.push(printed`next: mesh-chain verify ${shellWord(file)}`)
 	}
-	return linesOf(lines)
+	return lines
 }
 
 function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printable {

@@ -3,9 +3,9 @@ import type { VerifyReport } from '../chain/chain.ts'
 import { verifyChain } from '../chain/verify/verify.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
-import { adviceFor, findingLine } from './findings.ts'
+import { adviceFor, findingLine, notListedLines, printLines } from './findings.ts'
 import { bytes, count } from './numbers.ts'
-import { linesOf, type Printable, printableJson, printed } from './printable.ts'
+import { type Printable, printable, printableJson, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { type Paint, paintFor } from './terminal.ts'
@@ -30,18 +30,18 @@ export const verify: Command = {
 		const head = invocation.text('head')
 		const options = { onProgress: progress.show, ...(head === undefined ? {} : { head }) }
 		const report = await verifyChain(file, options).finally(() => progress.end())
-		const isJson = invocation.text('output') === 'json'
-		await terminal.stdout.write(
-			isJson ? printableJson(`${JSON.stringify(report)}\n`) : prettyReport(file, report, paint),
-		)
+		const { stdout } = terminal
+		if (invocation.text('output') === 'json') await stdout.write(printableJson(`${JSON.stringify(report)}\n`))
+		else await printLines(stdout, prettyReport(file, report, paint))
 		return statusFor(report.answer, invocation)
 	},
 }
 
-function prettyReport(file: string, report: VerifyReport, paint: Paint): Printable {
+function prettyReport(file: string, report: VerifyReport, paint: Paint): Printable[] {
 	const lines = report.findings.map((finding) => findingLine(finding, paint))
+	lines.push(...notListedLines(report.findingsNotListed, 'findings'))
 	const sums = `${count(report.records)} records in ${count(report.frames)} frames, ${count(report.anchors)} anchors, ${bytes(report.bytes)}`
 	lines.push(printed`${file}: ${answerText(report, paint)}: ${sums}`)
 	if (report.head.link !== '') lines.push(paint('dim', `head ${report.head.link} at seq ${report.head.seq}`))
-	return linesOf([...lines, ...adviceFor(file, report.findings)])
+	return [...lines, ...adviceFor(file, report.findings).map(printable)]
 }

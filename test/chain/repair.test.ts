@@ -83,6 +83,7 @@ test('a chain that is whole needs nothing, and gets nothing', async () => {
 		dryRun: false,
 		actions: [],
 		left: [],
+		leftNotListed: {},
 		records: 20,
 		ok: true,
 		answer: 'ok',

@@ -1,5 +1,10 @@
-/** What a verification has found so far, and what it comes to. */
-import { answerFor, isOk, type Severity } from '../answer.ts'
+/**
+ * What a verification has found so far, and what it comes to.
+ *
+ * Invariant: memory does not grow with the number of findings, which a damaged or forged file can make as large as it likes. Every finding
+ * counts for the answer and the sums; the first {@link LISTED_MAX} of each kind and severity are listed.
+ */
+import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
 import type { Finding, FindingKind, VerifyReport } from '../chain.ts'
 
 /** What each kind is, unless told otherwise. */
@@ -30,6 +35,11 @@ export interface SeqRange {
 	readonly toSeq: number
 }
 
+/** As many findings of one kind and severity are listed; the others are counted. */
+const LISTED_MAX = 1000
+/** The message of a `$gap` may be as long as a frame. */
+const MESSAGE_CHARACTERS_MAX = 1000
+
 /** A finding, with only as much as applies. */
 export interface Found {
 	readonly path: string
@@ -39,27 +49,78 @@ export interface Found {
 	readonly range?: SeqRange | undefined
 	readonly expected?: string
 	readonly found?: string
+	/** The file before, where the finding concerns how the two follow each other. */
+	readonly pathBefore?: string
 }
 
-export class Findings {
-	readonly all: Finding[] = []
+export type CountByKind = Partial<Record<FindingKind, number>>
 
-	add(kind: FindingKind, message: string, at: Found): void {
+/** The first findings of each kind and severity. */
+export class ListedFindings {
+	readonly all: Finding[] = []
+	/** How many are listed, by kind and severity. */
+	readonly #listed = new Map<string, number>()
+	readonly notListed: CountByKind = {}
+
+	add(finding: Finding): void {
+		const { kind, severity } = finding
+		const key = `${kind} ${severity}`
+		const listed = this.#listed.get(key) ?? 0
+		if (listed === LISTED_MAX) {
+			this.notListed[kind] = (this.notListed[kind] ?? 0) + 1
+			return
+		}
+		this.#listed.set(key, listed + 1)
+		this.all.push(finding)
+	}
+}
+
+/** Is told of every finding, listed or not. */
+export type OnFinding = (finding: Finding, pathBefore: string | undefined) => void
+
+export class Findings {
+	readonly #listed = new ListedFindings()
+	readonly #kinds = new Set<FindingKind>()
+	readonly #onFinding: OnFinding | undefined
+	#heaviest: Severity = 'note'
+	#recordsLost = 0
+
+	constructor(onFinding?: OnFinding) {
+		this.#onFinding = onFinding
+	}
+
+	add(kind: FindingKind, text: string, at: Found): void {
 		const { path, offset, bytes = 0, severity = SEVERITIES[kind], range, expected, found } = at
 		const compared = expected === undefined || found === undefined ? {} : { expected, found }
 		const { fromSeq, toSeq } = range ?? {}
-		this.all.push({ kind, severity, path, offset, bytes, fromSeq, toSeq, message, ...compared })
+		const message = shortened(text)
+		const finding = { kind, severity, path, offset, bytes, fromSeq, toSeq, message, ...compared }
+		this.#kinds.add(kind)
+		this.#heaviest = heavier(this.#heaviest, severity)
+		if (severity === 'loss') this.#recordsLost += recordsOf(finding)
+		this.#listed.add(finding)
+		this.#onFinding?.(finding, at.pathBefore)
 	}
 
-	/** What all findings together come to. */
-	get result(): Pick<VerifyReport, 'ok' | 'answer' | 'recordsLost'> {
-		const answer = answerFor(this.all.map(({ severity }) => severity))
-		const losses = this.all.filter(({ severity }) => severity === 'loss')
-		return { ok: isOk(answer), answer, recordsLost: losses.reduce((sum, each) => sum + recordsOf(each), 0) }
+	hasAny(kinds: readonly FindingKind[]): boolean {
+		return kinds.some((kind) => this.#kinds.has(kind))
+	}
+
+	/** What all findings together come to, with those that are listed. */
+	get result(): Pick<VerifyReport, 'ok' | 'answer' | 'recordsLost' | 'findings' | 'findingsNotListed'> {
+		const answer = answerFor([this.#heaviest])
+		const { all: findings, notListed: findingsNotListed } = this.#listed
+		return { ok: isOk(answer), answer, recordsLost: this.#recordsLost, findings, findingsNotListed }
 	}
 }
 
 /** The records that a finding stands for. */
 function recordsOf({ fromSeq, toSeq }: Finding): number {
 	return fromSeq === undefined || toSeq === undefined ? 0 : Math.max(0, toSeq - fromSeq + 1)
+}
+
+/** A copy, so that the whole text is not kept for its beginning. */
+function shortened(text: string): string {
+	if (text.length <= MESSAGE_CHARACTERS_MAX) return text
+	return `${Buffer.from(text.slice(0, MESSAGE_CHARACTERS_MAX)).toString()}…`
 }

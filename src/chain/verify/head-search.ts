@@ -6,6 +6,9 @@
  *
  * Retention alone excuses something, and only what really stood before the first file that is there. Whether retention removed
  * it, or somebody else did, nothing shows: that answer is `cannot be checked`, unless the head itself already covered it.
+ *
+ * A file that goes away while the chain is verified breaks the run of links for every later head: nobody compared the files on both
+ * sides of it. `cannot be checked` where retention explains it, `not ok` otherwise; never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -15,6 +18,11 @@ import type { WantedHead } from './head.ts'
 interface Place {
 	readonly path: string
 	readonly offset: number
+}
+
+/** Where the run of links is broken. */
+interface Break extends Place {
+	readonly why: 'unlinked' | 'removedByRetention'
 }
 
 /** Where a chain ends, and what its newest anchor says of retention. */
@@ -27,8 +35,8 @@ export class HeadSearch {
 	readonly #head: WantedHead | undefined
 	readonly #link: Buffer
 	#first: ChainIdentity
-	#lastBreak: Place | undefined
-	#found: { readonly keptFromSeq: number; readonly breakBelow: Place | undefined } | undefined
+	#lastBreak: Break | undefined
+	#found: { readonly keptFromSeq: number; readonly breakBelow: Break | undefined } | undefined
 
 	constructor(head: WantedHead | undefined, first: ChainIdentity) {
 		this.#head = head
@@ -44,7 +52,13 @@ export class HeadSearch {
 
 	/** No later link covers what stands before this place. */
 	breakAt(place: Place): void {
-		this.#lastBreak = place
+		this.#lastBreak = { ...place, why: 'unlinked' }
+	}
+
+	/** The chain begins with this file by now: retention has removed everything before it while the chain was verified. */
+	beginAnewWith(first: ChainIdentity, place: Place): void {
+		this.#first = first
+		this.#lastBreak = { ...place, why: 'removedByRetention' }
 	}
 
 	look({ link, nextSeq, keptFromSeq }: Anchor): void {
@@ -61,11 +75,8 @@ export class HeadSearch {
 			const compared = { expected: head.chainId, found: this.#first.idHex }
 			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
 		} else if (this.#found === undefined) this.#tellMissing(findings, head, end)
-		else if (this.#found.breakBelow !== undefined) {
-			const text =
-				'the head that was kept is here, and does not cover what stands before this place: that was changed, lost or repaired'
-			findings.add('headMissing', text, { ...this.#found.breakBelow, range: { fromSeq: 1, toSeq: head.seq } })
-		} else this.#tellRemoved(findings, head, this.#found.keptFromSeq, end)
+		else if (this.#found.breakBelow !== undefined) tellBroken(findings, head, this.#found.breakBelow)
+		else this.#tellRemoved(findings, head, this.#found.keptFromSeq, end)
 	}
 
 	#tellMissing(
@@ -111,4 +122,17 @@ export class HeadSearch {
 				: 'these records are in earlier files, which were not looked at'
 		findings.add('gap', text, { path: end.path, offset: 0, range, severity: 'unchecked' })
 	}
+}
+
+function tellBroken(findings: Findings, head: WantedHead, { path, offset, why }: Break): void {
+	const range = { fromSeq: 1, toSeq: head.seq }
+	if (why === 'removedByRetention') {
+		const text =
+			'the head that was kept is here, and retention removed files below it while the chain was verified: verify again'
+		findings.add('headMissing', text, { path, offset, range, severity: 'unchecked' })
+		return
+	}
+	const text =
+		'the head that was kept is here, and does not cover what stands before this place: that was changed, lost or repaired'
+	findings.add('headMissing', text, { path, offset, range })
 }

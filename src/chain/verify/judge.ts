@@ -1,6 +1,7 @@
 /** What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes. */
 
 import { basename } from 'node:path'
+import { MeshChainError } from '../../errors.ts'
 import type { FindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
@@ -17,7 +18,7 @@ import { type BadPlace, entryStart, type ScanEntry } from '../scan/scan.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { markEvidence, type Verdict, verdictOf } from '../write/recovery.ts'
 import { type FileEnd, FileJudge, hex, Sums } from './file-judge.ts'
-import { Findings, type Found } from './findings.ts'
+import { Findings, type Found, type OnFinding } from './findings.ts'
 import type { WantedHead } from './head.ts'
 import { HeadSearch } from './head-search.ts'
 import { checkOriginal, type OriginalCheck, type Seam } from './original.ts'
@@ -27,6 +28,7 @@ import { Superseded } from './superseded.ts'
 interface Judged {
 	readonly path: string
 	readonly segment: number
+	readonly firstSeq: number
 	/** How it ends where it stops to count; undefined where that place is not there. */
 	readonly end: FileEnd | undefined
 	readonly wasRepaired: boolean
@@ -40,52 +42,70 @@ interface Wanted {
 	readonly head: WantedHead | undefined
 	/** What was on disk once, as the watermark said before the files were listed. */
 	readonly mark: Watermark | undefined
-	/** The first seq that retention has left. */
+	/** The first seq that retention has left: when the verification began, and now. */
 	readonly keptFromSeq: number
+	readonly keptFromSeqNow: () => Promise<number>
+	readonly onFinding: OnFinding | undefined
+}
+
+/** A file that was removed while the chain was verified. */
+interface Removed {
+	readonly path: string
+	readonly byRetention: boolean
 }
 
 export class Judge {
 	readonly #held: OpenFile
 	readonly #mark: Watermark | undefined
 	#keptFromSeq: number
+	readonly #keptFromSeqNow: Wanted['keptFromSeqNow']
 	readonly #bootId: Uint8Array
-	readonly #findings = new Findings()
+	readonly #findings: Findings
 	readonly #sums: Sums
 	#file: OpenFile
 	#size = 0
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
-	/** What is missing before the next file has been told. */
-	#isRemoved = false
+	/** The file before was removed while the chain was verified, and that was told. */
+	#removedBefore: Removed | undefined
 	/** Of this file, and of those before it behind which no frame has come yet. */
 	#superseded: Superseded | undefined
 	#untold: Superseded[] = []
 	readonly #headSearch: HeadSearch
 
-	constructor(held: OpenFile, first: ChainFile, { head, mark, keptFromSeq }: Wanted) {
+	constructor(held: OpenFile, first: ChainFile, wanted: Wanted) {
+		const { head, mark, keptFromSeq, keptFromSeqNow, onFinding } = wanted
+		this.#findings = new Findings(onFinding)
 		this.#held = held
 		this.#file = held
 		this.#listed = first
 		this.#mark = mark
 		this.#keptFromSeq = keptFromSeq
+		this.#keptFromSeqNow = keptFromSeqNow
 		this.#headSearch = new HeadSearch(head, first.identity)
 		this.#bootId = bootId(held.system)
 		this.#sums = new Sums(first.identity.segment === 0)
 		this.#judge = this.#newJudge(held, new Findings())
 	}
 
-	/** A file that has been removed since the files were listed; retention has left what is from a seq on by now. */
-	removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile, keptFromSeq: number): void {
+	/** A file that has been removed since the files were listed. */
+	async removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile): Promise<void> {
 		this.#before = undefined
-		this.#isRemoved = true
-		this.#keptFromSeq = Math.max(this.#keptFromSeq, keptFromSeq)
+		this.#removedBefore = await this.#tellRemoved(path, identity.firstSeq, nextFirstSeq)
+	}
+
+	/** The file has the seqs from `firstSeq` to the one before `nextFirstSeq`. */
+	async #tellRemoved(path: string, firstSeq: number, nextFirstSeq: number): Promise<Removed> {
+		this.#keptFromSeq = Math.max(this.#keptFromSeq, await this.#keptFromSeqNow())
 		this.#sums.areKnown = false
-		const range = { fromSeq: identity.firstSeq, toSeq: nextFirstSeq - 1 }
+		const range = { fromSeq: firstSeq, toSeq: nextFirstSeq - 1 }
 		const text = 'this file was removed while the chain was verified'
-		if (keptFromSeq >= nextFirstSeq) {
+		const byRetention = this.#keptFromSeq >= nextFirstSeq
+		if (byRetention) {
 			this.#findings.add('gap', `${text}, by retention`, { path, offset: 0, range, severity: 'note' })
 		} else this.#findings.add('missingFile', text, { path, offset: 0, range })
+		return { path, byRetention }
 	}
 
 	/** A file, which has so many bytes. */
@@ -96,8 +116,9 @@ export class Judge {
 		this.#sums.bytes += size
 		this.#judge = this.#newJudge(file, this.#findings)
 		if (this.#before !== undefined) await this.#checkSeam(this.#before)
-		else if (!this.#isRemoved) this.#checkBeginning()
-		this.#isRemoved = false
+		else if (this.#removedBefore === undefined) this.#checkBeginning()
+		else this.#beginBehind(this.#removedBefore)
+		this.#removedBefore = undefined
 		if (listed.end === undefined || size >= listed.end) return
 		const text = `the file ends ${listed.end - size} bytes before the place where the next one took over`
 		this.#find('truncated', text, { offset: size, expected: `${listed.end} bytes`, found: `${size} bytes` })
@@ -129,10 +150,11 @@ export class Judge {
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
+		const { segment, firstSeq } = identity
 		const { wasRepaired, anchor, nextSeq } = this.#judge
 		const endsRepaired = anchor?.reason === 'repaired'
 		const fileEnd = isThere ? await this.#judge.endAt(end ?? this.#size) : undefined
-		this.#before = { path, segment: identity.segment, end: fileEnd, wasRepaired, nextSeq, endsRepaired }
+		this.#before = { path, segment, firstSeq, end: fileEnd, wasRepaired, nextSeq, endsRepaired }
 	}
 
 	/** The end of the chain. */
@@ -140,9 +162,8 @@ export class Judge {
 		this.#tellSuperseded(undefined)
 		this.#checkHead()
 		const { records, frames, anchors, bytes } = this.#sums
-		const findings = this.#findings.all
 		const head = headOf(this.#file.identity, this.#judge.anchor)
-		return { ...this.#findings.result, records, frames, anchors, bytes, findings, head }
+		return { ...this.#findings.result, records, frames, anchors, bytes, head }
 	}
 
 	#newJudge(file: OpenFile, findings: Findings): FileJudge {
@@ -187,7 +208,7 @@ export class Judge {
 		} else if (before.end?.link !== hex(previous.link)) await this.#checkBrokenSeam(before, previous)
 	}
 
-	#checkFirstSeq({ nextSeq }: Judged): void {
+	#checkFirstSeq({ nextSeq, path: pathBefore }: Judged): void {
 		const { firstSeq } = this.#file.identity
 		if (firstSeq >= nextSeq) return
 		const range = { fromSeq: firstSeq, toSeq: nextSeq - 1 }
@@ -195,6 +216,7 @@ export class Judge {
 		this.#find('wrongSeq', 'the file begins with a seq that the file before has', {
 			offset: 0,
 			range,
+			pathBefore,
 			...compared,
 		})
 	}
@@ -202,19 +224,20 @@ export class Judge {
 	async #checkBrokenSeam(before: Judged, seam: Seam): Promise<void> {
 		const original = before.wasRepaired ? await this.#checkOriginalOf(before, seam) : 'none'
 		if (original === 'linked') return
+		if (original === 'removed') return this.#beginBehind(await this.#tellRemovedBefore(before))
 		this.#break()
 		if (original === 'fits') return
 		const found = hex(seam.link)
 		if (original === 'differs') {
 			const text =
 				'the file before was repaired, and it is not what a repair makes of the file that was kept beside it'
-			this.#brokenLink(text, before.end?.link ?? 'none', found)
+			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
 			const text = `the file before was repaired and does not fit this one any more; ${noOriginal(before)}`
 			this.#find('repaired', text, { offset: 0, bytes: HEADER_BYTES, severity: 'unchecked' })
 		} else if (before.end?.isReadable === true) {
 			const text = 'the header does not link to the file before it: that one was changed, or is another one'
-			this.#brokenLink(text, before.end.link, found)
+			this.#brokenLink(text, before, found)
 		}
 	}
 
@@ -225,16 +248,26 @@ export class Judge {
 		this.#break()
 		const files = `${missing} ${missing === 1 ? 'file' : 'files'} of the chain missing before this one`
 		const compared = { expected: `segment ${before.segment + 1}`, found: `segment ${segment}` }
-		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, ...compared })
+		const { path: pathBefore } = before
+		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
 		// A repair has written a gap for them, which is as good as the repair was.
-		const isBorneOut = (await this.#checkOriginalOf(before, undefined)) !== 'none'
+		const original = await this.#checkOriginalOf(before, undefined)
+		if (original === 'removed') return this.#beginBehind(await this.#tellRemovedBefore(before))
+		const isBorneOut = original !== 'none'
 		const text = `${files}, and a repair has written a gap for them${isBorneOut ? '' : `; ${noOriginal(before)}`}`
 		const severity = isBorneOut ? 'note' : 'unchecked'
 		this.#find('missingFile', text, { offset: 0, severity, ...compared })
 	}
 
-	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck> {
-		const file = await openFile(path, this.#held.chainPath, this.#held.system)
+	/** `removed`: the file itself was removed meanwhile. */
+	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck | 'removed'> {
+		let file: OpenFile
+		try {
+			file = await openFile(path, this.#held.chainPath, this.#held.system)
+		} catch (error) {
+			if (error instanceof MeshChainError && error.code === 'CHAIN_NOT_FOUND') return 'removed'
+			throw error
+		}
 		try {
 			return await checkOriginal(file, seam)
 		} finally {
@@ -242,13 +275,25 @@ export class Judge {
 		}
 	}
 
-	#brokenLink(text: string, expected: string, found: string): void {
-		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, expected, found })
+	#tellRemovedBefore({ path, firstSeq }: Judged): Promise<Removed> {
+		return this.#tellRemoved(path, firstSeq, this.#file.identity.firstSeq)
+	}
+
+	#brokenLink(text: string, { path: pathBefore, end }: Judged, found: string): void {
+		const expected = end?.link ?? 'none'
+		this.#find('brokenLink', text, { offset: 0, bytes: HEADER_BYTES, pathBefore, expected, found })
 	}
 
 	/** No link of this file or a later one covers the files before it. */
 	#break(): void {
 		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
+	}
+
+	/** No link of this file or a later one can be compared with what stood before a removed file. */
+	#beginBehind({ path, byRetention }: Removed): void {
+		const place = { path, offset: 0 }
+		if (byRetention) this.#headSearch.beginAnewWith(this.#file.identity, place)
+		else this.#headSearch.breakAt(place)
 	}
 
 	#checkBeginning(): void {

@@ -113,7 +113,7 @@ async function linkOf(
 		for (const entry of entries) await judge.take(entry)
 	}
 	// No repair touches a file that somebody changed.
-	const isChanged = findings.all.some(({ kind }) => EVIDENCE.includes(kind))
+	const isChanged = findings.hasAny(EVIDENCE)
 	// What a repair has made is not what the next file followed, unless that says so.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
 	if (isRepair && size !== seam?.end) return 'differs'

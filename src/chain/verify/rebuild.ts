@@ -1,6 +1,9 @@
 /**
- * Writes a file of a chain anew: everything before the first place that cannot be read as it is, byte by byte, and behind it every entry
- * that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old file is kept.
+ * Writes a file of a chain anew: everything before the first place that cannot be read, or where seqs are missing, as it is, byte by byte, and
+ * behind it every entry that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old
+ * file is kept.
+ *
+ * Invariant: a verification of the new file finds nothing in it that a repair would make good, so that a second repair has nothing to do.
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -20,9 +23,10 @@ import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { encodeHeader, HEADER_BYTES } from '../format/header.ts'
 import { readChainEnd, scanRange } from '../scan/chain-end.ts'
-import { seqBehind } from '../scan/continuity.ts'
+import { Continuity, seqBehind } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
+import { entryStart, type ScanEntry } from '../scan/scan.ts'
 import { Adoption } from '../write/adopt.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
@@ -105,7 +109,7 @@ class Rebuild {
 		this.#source = source
 		const { size } = system.fstatSync(source.fd)
 		this.#end = Math.min(size, source.end ?? size)
-		const keptEnd = this.#firstUnreadable()
+		const keptEnd = this.#firstLoss()
 		const identity = this.#copyStart(fd, keptEnd)
 		const base = readChainEnd(system, fd, keptEnd, identity)
 		const { previous } = source
@@ -160,16 +164,17 @@ class Rebuild {
 		}
 	}
 
-	/** The offset of the first bytes that cannot be read; the end where there are none. */
-	#firstUnreadable(): number {
-		const { fd, identity } = this.#source
+	/**
+	 * The offset of the first entry that does not stay as it is: one that cannot be read, or one before which seqs are missing, by the rule
+	 * that a verification follows. The end where there is none.
+	 */
+	#firstLoss(): number {
+		const { fd, identity, isLive } = this.#source
 		if (identity.headerDamaged) return HEADER_BYTES
+		const continuity = new Continuity(undefined, { firstSeq: identity.firstSeq, isFollowed: !isLive })
 		let found = this.#end
 		scanRange(this.#system, fd, identity.idChecksum, HEADER_BYTES, this.#end, (entry) => {
-			if (entry.type === 'bad') found = Math.min(found, entry.place.offset)
-			else if (entry.type === 'frame' && entry.frame.offset < found && rowsOf(entry.frame) === undefined) {
-				found = entry.frame.offset
-			}
+			if (entryStart(entry) < found && isLoss(entry, continuity)) found = entryStart(entry)
 		})
 		return found
 	}
@@ -210,4 +215,11 @@ class Rebuild {
 		)
 		return first
 	}
+}
+
+/** Whether an entry cannot be read, or seqs are missing before it; the continuity moves past it. */
+function isLoss(entry: ScanEntry, continuity: Continuity): boolean {
+	if (entry.type === 'bad') return true
+	if (entry.type === 'anchor') return continuity.anchor(entry.anchor) !== undefined
+	return continuity.frame(entry.frame) !== undefined || rowsOf(entry.frame) === undefined
 }

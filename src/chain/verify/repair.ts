@@ -13,7 +13,7 @@ import {
 } from '../../file-system.ts'
 import { checkOptionNames } from '../../options.ts'
 import { LOG_LEVELS, show } from '../../record.ts'
-import type { Finding, FindingKind, RepairAction, RepairReport, VerifyReport } from '../chain.ts'
+import type { RepairAction, RepairReport, VerifyReport } from '../chain.ts'
 import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
 import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
@@ -25,9 +25,9 @@ import { openForReading } from '../read/open-file.ts'
 import { epochMaxOf, linkUpTo, readChainEnd } from '../scan/chain-end.ts'
 import { NO_LINK } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'
-import { EVIDENCE } from './findings.ts'
 import { type Previous, rebuildFile } from './rebuild.ts'
-import { type Progress, verifyChain } from './verify.ts'
+import { RepairPlan } from './repair-plan.ts'
+import { examine, type Progress, type VerifyOptions } from './verify.ts'
 
 export interface RepairOptions {
 	/** Only say what would be done. Default false. */
@@ -36,11 +36,6 @@ export interface RepairOptions {
 	readonly onProgress?: (progress: Progress) => void
 	readonly fs?: FileSystem
 }
-
-/** What a new file with a `$gap` in it makes good. */
-const REBUILT: readonly FindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
-/** What is cut off, unless the file is rebuilt anyway. */
-const CUT: readonly FindingKind[] = ['tornTail', 'unsynced']
 
 /**
  * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the middle leaves every record
@@ -52,24 +47,33 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])
 	const { dryRun = false, onProgress, fs: system = nodeFileSystem } = options
 	const verifyOptions = { fs: system, ...(onProgress === undefined ? {} : { onProgress }) }
-	const before = await verifyChain(path, verifyOptions)
-	const { planned, left } = planFor(before.findings)
-	if (dryRun || planned.length === 0) {
-		return reportOf(path, dryRun, { actions: planned, left }, before)
+	const { plan, report } = await planFor(path, verifyOptions)
+	if (dryRun || plan.actions.length === 0) {
+		return reportOf(path, dryRun, { actions: plan.actions, ...plan.left }, report)
 	}
 	return underLock(path, system, async (held) => {
 		// A writer may have come and gone since.
-		const plan = planFor((await verifyChain(path, verifyOptions)).findings)
-		const actions = apply(held, plan.planned)
-		const after = await verifyChain(path, verifyOptions)
-		return reportOf(path, dryRun, { actions, left: plan.left }, after)
+		const { plan } = await planFor(path, verifyOptions)
+		const actions = apply(held, plan.actions)
+		// What could not be read may have hidden what shows by now.
+		const after = await planFor(path, verifyOptions)
+		return reportOf(path, dryRun, { actions, ...after.plan.left }, after.report)
 	})
+}
+
+async function planFor(
+	path: string,
+	options: VerifyOptions,
+): Promise<{ readonly plan: RepairPlan; readonly report: VerifyReport }> {
+	const plan = new RepairPlan()
+	const report = await examine(path, options, (finding, pathBefore) => plan.add(finding, pathBefore))
+	return { plan, report }
 }
 
 function reportOf(
 	path: string,
 	dryRun: boolean,
-	done: Pick<RepairReport, 'actions' | 'left'>,
+	done: Pick<RepairReport, 'actions' | 'left' | 'leftNotListed'>,
 	{ records, ok, answer, recordsLost }: VerifyReport,
 ): RepairReport {
 	return { path, dryRun, ...done, records, ok, answer, recordsLost }
@@ -100,40 +104,6 @@ async function underLock<T>(
 		throw asRepairError(path, error)
 	} finally {
 		await system.close(held.fd)
-	}
-}
-
-function planFor(findings: readonly Finding[]): { planned: RepairAction[]; left: Finding[] } {
-	const left = findings.filter(({ kind, severity }) => EVIDENCE.includes(kind) && severity === 'damage')
-	const untouchable = new Set(left.filter(({ kind }) => kind !== 'headMissing').map(({ path }) => path))
-	const planned = new Map<string, RepairAction>()
-	for (const finding of findings) {
-		const { path, kind } = finding
-		const isRebuilt = REBUILT.includes(kind) || (kind === 'unsynced' && finding.severity === 'loss')
-		if (!isRebuilt && !CUT.includes(kind)) {
-			const isLeft = finding.fromSeq !== undefined || finding.found === 'none'
-			if (kind === 'missingFile' && finding.severity === 'damage' && isLeft) left.push(finding)
-			continue
-		}
-		if (untouchable.has(path) && isRebuilt) left.push(finding)
-		else planned.set(path, joined(planned.get(path), finding, isRebuilt ? 'rebuild' : 'cut'))
-	}
-	return { planned: [...planned.values()], left }
-}
-
-function joined(
-	before: RepairAction | undefined,
-	finding: Finding,
-	action: RepairAction['action'],
-): RepairAction {
-	const lost = finding.fromSeq === undefined ? 0 : finding.toSeq! - finding.fromSeq + 1
-	return {
-		action: before?.action === 'rebuild' ? 'rebuild' : action,
-		path: finding.path,
-		offset: Math.min(before?.offset ?? Number.POSITIVE_INFINITY, finding.offset),
-		bytes: (before?.bytes ?? 0) + finding.bytes,
-		lostRecords: (before?.lostRecords ?? 0) + lost,
-		keptAt: undefined,
 	}
 }
 
@@ -198,7 +168,7 @@ class FileRepair {
 			isLive,
 			previous: this.#previous(),
 			// What the mark vouches for was there once.
-			nextSeqMin: nextFirstSeq ?? (mark !== undefined && mark.segment >= identity.segment ? mark.seq + 1 : 1),
+			nextSeqMin: nextFirstSeq ?? (mark?.seq ?? 0) + 1,
 			isUnsynced: (offset, bootId) =>
 				isUnsyncedPlace(this.#system, this.#chainPath, identity, offset, bootId),
 			// Only the offset: what was there once is not forgotten before a gap says so.

@@ -10,6 +10,7 @@ import { keptFromSeq } from '../read/head-gap.ts'
 import { asReadError, openForReading } from '../read/open-file.ts'
 import { entryEnd } from '../scan/scan.ts'
 import { walkFile } from '../scan/walk.ts'
+import type { OnFinding } from './findings.ts'
 import { parseHead } from './head.ts'
 import { Judge } from './judge.ts'
 
@@ -37,10 +38,22 @@ export interface VerifyOptions {
  * Reads a chain from end to end and reports everything that is not as a writer leaves it. `ok` is false for any damage, and
  * true for a torn tail or for gaps that explain themselves.
  *
+ * Memory does not grow with the chain or with what is wrong with it: the report lists the first 1,000 findings of each kind and severity,
+ * and counts the others in `findingsNotListed`. The answer and all sums count every finding.
+ *
  * @throws {MeshChainError} what `openChain` throws, and `INVALID_OPTION`; damage is no error but a finding.
  */
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
+	return await examine(path, options)
+}
+
+/** The same, and tells of every finding. */
+export async function examine(
+	path: string,
+	options: VerifyOptions,
+	onFinding?: OnFinding,
+): Promise<VerifyReport> {
 	const head = options.head === undefined ? undefined : parseHead(options.head)
 	ifGiven('signal', options.signal, checkSignal)
 	ifGiven('onProgress', options.onProgress, checkFunction)
@@ -51,7 +64,8 @@ export async function verifyChain(path: string, options: VerifyOptions = {}): Pr
 		const mark = readWatermark(held.system, held.chainPath, held.identity.id)
 		const listing = files.hold()
 		try {
-			const wanted = { head, mark, keptFromSeq: await keptFromSeq(files) }
+			const keptFromSeqNow = () => keptFromSeq(files)
+			const wanted = { head, mark, keptFromSeq: await keptFromSeqNow(), keptFromSeqNow, onFinding }
 			const judge = new Judge(held, listing.files[0]!, wanted)
 			for (const file of listing.files) await judgeFile(judge, files, file, options)
 			return judge.finish()
@@ -72,10 +86,7 @@ async function judgeFile(
 	{ signal, onProgress }: VerifyOptions,
 ): Promise<void> {
 	const file = await files.open(listed)
-	if (file === undefined) {
-		judge.removed(listed, await keptFromSeq(files))
-		return
-	}
+	if (file === undefined) return await judge.removed(listed)
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)

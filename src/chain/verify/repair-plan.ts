@@ -1,0 +1,83 @@
+/**
+ * What a repair does about the findings of a verification. It is told of every finding, also of those that a report does not list.
+ *
+ * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with evidence that somebody changed it
+ * is left as it is, and so is the one before where the evidence is that the two do not follow each other: a repair of either would put it away.
+ */
+import type { Finding, FindingKind, RepairAction, RepairReport } from '../chain.ts'
+import { type CountByKind, EVIDENCE, ListedFindings } from './findings.ts'
+
+/** What a new file with a `$gap` in it makes good. */
+const REBUILT: readonly FindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
+/** What is cut off, unless the file is rebuilt anyway. */
+const CUT: readonly FindingKind[] = ['tornTail', 'unsynced']
+
+export class RepairPlan {
+	readonly #actions = new Map<string, RepairAction>()
+	/** Files that stay as they are. */
+	readonly #untouchable = new Set<string>()
+	/** What is left in any case. */
+	readonly #evidence = new ListedFindings()
+	/** What is made good unless its file stays as it is, and how many of a kind there are in each file. */
+	readonly #rebuilt = new ListedFindings()
+	readonly #rebuiltIn = new Map<string, CountByKind>()
+	/** Files are missing behind these, for which their rebuilding writes a gap. */
+	readonly #missingBehind = new Map<string, Finding>()
+
+	add(finding: Finding, pathBefore: string | undefined): void {
+		const { kind, severity, path } = finding
+		if (severity === 'damage' && EVIDENCE.includes(kind)) {
+			this.#evidence.add(finding)
+			if (kind === 'headMissing') return
+			this.#untouchable.add(path)
+			if (pathBefore !== undefined) this.#untouchable.add(pathBefore)
+		} else if (REBUILT.includes(kind) || (kind === 'unsynced' && severity === 'loss')) {
+			this.#rebuilt.add(finding)
+			const counts = this.#rebuiltIn.get(path) ?? {}
+			counts[kind] = (counts[kind] ?? 0) + 1
+			this.#rebuiltIn.set(path, counts)
+			this.#plan(finding, 'rebuild')
+		} else if (CUT.includes(kind)) this.#plan(finding, 'cut')
+		else if (kind === 'missingFile' && severity === 'damage') {
+			if (pathBefore === undefined) this.#evidence.add(finding)
+			else this.#missingBehind.set(pathBefore, finding)
+		}
+	}
+
+	get actions(): RepairAction[] {
+		return [...this.#actions.values()].filter(({ path }) => !this.#untouchable.has(path))
+	}
+
+	get left(): Pick<RepairReport, 'left' | 'leftNotListed'> {
+		const isRebuilt = (path: string) => this.#rebuiltIn.has(path) && !this.#untouchable.has(path)
+		const left = this.#rebuilt.all.filter(({ path }) => this.#untouchable.has(path))
+		const missing = [...this.#missingBehind].filter(([path]) => !isRebuilt(path))
+		const leftNotListed: CountByKind = { ...this.#evidence.notListed }
+		for (const path of this.#untouchable) {
+			for (const [kind, count] of Object.entries(this.#rebuiltIn.get(path) ?? {})) {
+				const key = kind as FindingKind
+				leftNotListed[key] = (leftNotListed[key] ?? 0) + count
+			}
+		}
+		for (const { kind } of left) leftNotListed[kind]! -= 1
+		const counts = Object.entries(leftNotListed).filter(([, count]) => count > 0)
+		return {
+			left: [...this.#evidence.all, ...left, ...missing.map(([, finding]) => finding)],
+			leftNotListed: Object.fromEntries(counts),
+		}
+	}
+
+	#plan(finding: Finding, action: RepairAction['action']): void {
+		const { path, fromSeq, toSeq } = finding
+		const before = this.#actions.get(path)
+		const lost = fromSeq === undefined ? 0 : toSeq! - fromSeq + 1
+		this.#actions.set(path, {
+			action: before?.action === 'rebuild' ? 'rebuild' : action,
+			path,
+			offset: Math.min(before?.offset ?? Number.POSITIVE_INFINITY, finding.offset),
+			bytes: (before?.bytes ?? 0) + finding.bytes,
+			lostRecords: (before?.lostRecords ?? 0) + lost,
+			keptAt: undefined,
+		})
+	}
+}

@@ -1,0 +1,74 @@
+/** A `$gap` with an origin is a record like any other: every command answers the same for a chain that holds one. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { expect, test } from 'vitest'
+import { run } from '../../src/cli/run.ts'
+import { CLOSED, Forge } from '../oracle/format-oracle.mjs'
+import { temporaryFolder } from '../support/temporary.ts'
+
+const COMMANDS = [
+	['verify'],
+	['info'],
+	['sessions'],
+	['dump'],
+	['tail'],
+	['export'],
+	['replay'],
+	['replay', '--dry-run'],
+	['repair', '--dry-run'],
+] as const
+
+async function statusOf(args: readonly string[]): Promise<number> {
+	const [stdout, stderr, stdin] = [new PassThrough(), new PassThrough(), new PassThrough()]
+	for (const stream of [stdout, stderr]) stream.resume()
+	return await run(args, {
+		stdout,
+		stderr,
+		stdin,
+		stdinIsTerminal: false,
+		stdoutIsTerminal: false,
+		stderrIsTerminal: false,
+		env: {},
+		now: () => 0,
+		interrupted: () => new AbortController().signal,
+	})
+}
+
+function chainWith(gap: object, fields: object = {}, options: object = {}): string {
+	const forge = new Forge(options)
+	forge.frame([{ tsMs: 1, level: 2, message: 'before' }])
+	forge.frame([{ tsMs: 1, level: 3, kind: '$gap', ...gap }], fields)
+	forge.frame([{ tsMs: 1, level: 2, message: 'behind' }])
+	forge.anchor(CLOSED)
+	const folder = temporaryFolder()
+	for (const { name, bytes } of forge.files()) writeFileSync(join(folder, name), bytes)
+	return join(folder, 'node.chain')
+}
+
+const origin = { chainId: 'ab'.repeat(16), epoch: 1, seq: 9 }
+
+test.each([
+	{ fromSeq: 2, toSeq: 9, count: 8, cause: 'evicted' },
+	{ fromSeq: 2, toSeq: 9, count: 8, cause: 'damaged' },
+	{ fromSeq: 2, toSeq: 9, count: 8, cause: 'retained' },
+	'odd',
+	null,
+	{ cause: 5 },
+])('of one with an origin and the data %j nothing is lost', async (data) => {
+	const path = chainWith({ origin, data })
+	for (const command of COMMANDS) {
+		expect([command, await statusOf([...command, path, '--strict'])]).toEqual([command, 0])
+	}
+})
+
+test('of one without an origin records are lost', async () => {
+	const path = chainWith({ data: { fromSeq: 2, toSeq: 4, count: 3, cause: 'evicted' } }, { baseSeq: 4 })
+	for (const command of COMMANDS) {
+		expect([command, await statusOf([...command, path])]).toEqual([command, 0])
+		expect([command, await statusOf([...command, path, '--strict'])]).toEqual([command, 3])
+	}
+	// Chains that are read as one answer for the gaps of each.
+	const other = chainWith({ origin, data: null }, {}, { chainId: Buffer.alloc(16, 8) })
+	expect(await statusOf(['merge', path, other, '--strict'])).toBe(3)
+})
