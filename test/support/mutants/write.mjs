@@ -133,4 +133,11 @@ export default [
 		],
 		tests: ['test/chain/tail.test.ts'],
 	},
+	{
+		name: 'memory goes on behind bytes of the live file that cannot be read back',
+		file: 'src/chain/write/segment-file.ts',
+		from: "if (!this.#isWritten(end)) return 'unreadable'\n",
+		to: '',
+		tests: ['test/model/changed-live-file.test.ts'],
+	},
 ]
