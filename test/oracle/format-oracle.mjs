@@ -615,6 +615,7 @@ function isSaneAnchor(anchor, chainId, segment) {
 		return false
 	if (!isCount(nextSeq, 1, MAX_SEQ + 1) || !isCount(keptFrom, 0, MAX_SEQ + 1)) return false
 	if (![durable, ordinal, before, jump, ...totals].every((count) => isCount(count))) return false
+	if (durable > offset || HEADER_BYTES + ordinal * ANCHOR_BYTES > offset) return false
 	if (before >= offset || jump >= offset || !isCount(Math.abs(value))) return false
 	if (anchor.presence > 127 || anchor.jumpPresence > 127) return false
 	return ![anchor.sinceMin, anchor.sinceMax, anchor.jumpMin, anchor.jumpMax].some(Number.isNaN)
@@ -1230,7 +1231,8 @@ class FileCheck {
 		}
 		for (const record of frame.records) {
 			addRecord(this.stats, record)
-			if (!isGapRecord(record)) this.totals.levels[record.level] += 1
+			const { levels } = this.totals
+			if (!isGapRecord(record)) levels[record.level] = Math.min(MAX_SEQ, levels[record.level] + 1)
 			else if (NO_LOSS.includes(record.data.cause)) this.tell('note', 'gap', frame.offset)
 			else {
 				const from = Math.max(record.data.fromSeq, Math.min(expected, record.seq))
