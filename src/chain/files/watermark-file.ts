@@ -7,7 +7,7 @@ import {
 	closeQuietly,
 	type FileStat,
 	type FileSystem,
-	isSameFile,
+	isNamed,
 	O_CREAT,
 	O_NOFOLLOW,
 	O_NONBLOCK,
@@ -16,7 +16,6 @@ import {
 	openOurs,
 	readFully,
 	syncDirectory,
-	systemCode,
 	writeFully,
 } from '../../file-system.ts'
 import { SEQ_MAX } from '../../limits.ts'
@@ -118,7 +117,7 @@ export class WatermarkFile {
 	 */
 	write(durable: Durable): void {
 		try {
-			if (this.#fd !== undefined && !this.#isNamed()) this.forget()
+			if (this.#fd !== undefined && !isNamed(this.#system, this.#path, this.#stat!)) this.forget()
 			const fd = this.#fd ?? this.#open()
 			const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
 			const { bytes, position } = encodeWatermark(mark)
@@ -165,16 +164,6 @@ export class WatermarkFile {
 			this.#counter = 0
 		}
 		return fd
-	}
-
-	/** Whether the file that is open is still the one of that name. */
-	#isNamed(): boolean {
-		try {
-			return isSameFile(this.#system.statSync(this.#path), this.#stat!)
-		} catch (error) {
-			if (systemCode(error) === 'ENOENT') return false
-			throw error
-		}
 	}
 
 	#putOnDisk(fd: number): void {

@@ -231,8 +231,36 @@ export default [
 	{
 		name: 'a watermark that was removed under its writer is not written anew',
 		file: 'src/chain/files/watermark-file.ts',
-		from: 'if (this.#fd !== undefined && !this.#isNamed()) this.forget()',
+		from: 'if (this.#fd !== undefined && !isNamed(this.#system, this.#path, this.#stat!)) this.forget()',
 		to: '',
 		tests: ['test/chain/watermark.test.ts'],
+	},
+	{
+		name: 'a cursor that was removed under its consumer is not written anew',
+		file: 'src/consume/cursor-file.ts',
+		from: 'if (!this.#isOpen) this.#open()\n',
+		to: '',
+		tests: ['test/consume/removed-files.test.ts'],
+	},
+	{
+		name: 'a consumer that ends leaves no cursor where it was removed',
+		file: 'src/consume/consume.ts',
+		from: ' || !this.#file.isKept',
+		to: '',
+		tests: ['test/consume/removed-files.test.ts'],
+	},
+	{
+		name: 'a projection that ends leaves no snapshot where it was removed',
+		file: 'src/consume/project.ts',
+		from: ' || !file.isKept',
+		to: '',
+		tests: ['test/consume/removed-files.test.ts'],
+	},
+	{
+		name: 'the lock of a name that was removed is not taken again',
+		file: 'src/consume/name-lock.ts',
+		from: 'if (this.#lock.isHeld()) return\n',
+		to: 'if (this.#lock !== undefined) return\n',
+		tests: ['test/consume/removed-files.test.ts'],
 	},
 ]
