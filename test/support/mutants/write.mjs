@@ -140,4 +140,18 @@ export default [
 		to: '',
 		tests: ['test/model/changed-live-file.test.ts'],
 	},
+	{
+		name: 'the rows that can be counted pass for all of a damaged frame',
+		file: 'src/chain/scan/remains.ts',
+		from: 'Math.max(head.rows, found?.rows ?? 0)',
+		to: 'countRows(bytes, head.rowsStart, end) || head.rows',
+		tests: ['test/model/damaged-end.test.ts'],
+	},
+	{
+		name: 'a damaged frame ends where its length says',
+		file: 'src/chain/scan/remains.ts',
+		from: ' ?? frameUpTo(bytes, pos, end)',
+		to: ' ?? (isWithin ? undefined : frameUpTo(bytes, pos, end))',
+		tests: ['test/model/damaged-end.test.ts'],
+	},
 ]
