@@ -63,9 +63,10 @@ function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
 }
 
 /** How many rows, which are arrays, fill `bytes[start, end)` exactly; 0 where anything else does. */
-function countRows(bytes: Buffer, start: number, end: number): number {
+function countRows(bytes: Buffer, start: number, end: number, passed: Set<number>, last: number): number {
 	let rows = 0
 	for (let pos = start; pos < end; rows++) {
+		if (pos <= last) passed.add(pos)
 		if ((bytes[pos]! & 0xf0) !== 0x90) return 0
 		pos = valueEnd(bytes, pos, end)
 		if (pos < 0) return 0
@@ -76,9 +77,12 @@ function countRows(bytes: Buffer, start: number, end: number): number {
 /** The rows behind a head of which nothing is sure: as many as fill the frame to its end, wherever the head may end. */
 function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
 	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
+	const passed = new Set<number>()
 	const last = Math.min(pos + FRAME_HEADER_BYTES_MAX, end)
 	for (let rowsStart = pos + FRAME_FIXED_BYTES; rowsStart <= last; rowsStart++) {
-		const rows = countRows(bytes, rowsStart, end)
+		// From there on there are fewer than from where it was passed.
+		if (passed.has(rowsStart)) continue
+		const rows = countRows(bytes, rowsStart, end, passed, last)
 		if (rows > (found?.rows ?? 0)) found = { rowsStart, rows }
 	}
 	return found

@@ -144,7 +144,7 @@ export default [
 		name: 'the rows that can be counted pass for all of a damaged frame',
 		file: 'src/chain/scan/remains.ts',
 		from: 'Math.max(head.rows, found?.rows ?? 0)',
-		to: 'countRows(bytes, head.rowsStart, end) || head.rows',
+		to: 'found?.rows ?? head.rows',
 		tests: ['test/model/damaged-end.test.ts'],
 	},
 	{
