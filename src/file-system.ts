@@ -172,6 +172,16 @@ export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, '
 	return a.ino === b.ino && a.dev === b.dev
 }
 
+/** Whether a name still leads to a file that was found there before. */
+export function isNamed(system: FileSystem, path: string, file: Pick<FileStat, 'ino' | 'dev'>): boolean {
+	try {
+		return isSameFile(system.statSync(path), file)
+	} catch (error) {
+		if (systemCode(error) === 'ENOENT') return false
+		throw error
+	}
+}
+
 /** The error code of a failed system call, such as `ENOSPC`. */
 export function systemCode(error: unknown): string | undefined {
 	return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'

@@ -199,7 +199,7 @@ class ChainConsumer implements Consumer {
 			this.#isEnding = true
 			clearTimeout(this.#saveTimer)
 			await this.#saving
-			if (this.#unsaved > 0) await this.#save()
+			if (this.#unsaved > 0 || !this.#file.isKept) await this.#save()
 			this.#file.close()
 		}
 	}

@@ -1,14 +1,17 @@
 /**
  * How far a consumer has come in a chain, kept beside it: two lines of 256 bytes, written by turns, each with a checksum. A killed
  * process or a power loss costs at most the line that was being written. One consumer of a name holds it at a time.
+ *
+ * Invariant: what was saved stands in the file of that name, and nobody else holds the name: both are looked at before each save.
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
-import type { Lock } from '../chain/files/lock.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import {
 	closeQuietly,
+	type FileStat,
 	type FileSystem,
+	isNamed,
 	O_CREAT,
 	O_RDWR,
 	openOurs,
@@ -16,8 +19,9 @@ import {
 	syncDirectory,
 	writeFully,
 } from '../file-system.ts'
+import { SEQ_MAX } from '../limits.ts'
 import { isEpoch, isSeq, show } from '../record.ts'
-import { type LockHolder, lockName } from './name-lock.ts'
+import { type LockHolder, NameLock } from './name-lock.ts'
 
 const LINE_BYTES = 256
 /** What the first line begins with that is ever written, and no other. */
@@ -39,9 +43,12 @@ export class CursorFile {
 	readonly path: string
 	readonly #system: FileSystem
 	readonly #chainId: string
-	readonly #lock: Lock
-	readonly #fd: number
-	#turn: number
+	readonly #lock: NameLock
+	/** Undefined where the file is to be opened again. */
+	#fd: number | undefined
+	/** Of {@link #fd}. */
+	#stat: FileStat | undefined
+	#turn = 0
 	/** The name of the file is on disk: whoever made it may have been killed before it was. */
 	#isNamed = false
 	/** What was saved last; undefined in a file that is new. */
@@ -53,31 +60,41 @@ export class CursorFile {
 		this.#system = system
 		this.#chainId = chainId
 		this.#lock = locked(system, path, holder)
-		let fd: number | undefined
 		try {
-			fd = openOurs(system, path, O_RDWR | O_CREAT, 0o600)
-			const line = newest(readFully(system, fd, 2 * LINE_BYTES, 0), path)
-			if (line !== undefined && line.chainId !== chainId) throw mismatch(path, line.chainId, chainId)
+			const line = this.#open()
 			this.found = line === undefined ? undefined : { epoch: line.epoch, seq: line.seq }
-			this.#turn = line === undefined ? 0 : line.turn + 1
-			this.#fd = fd
 		} catch (error) {
-			if (fd !== undefined) closeQuietly(system, fd)
-			this.#lock.release(false)
+			this.#lock.release()
 			throw failed(path, error)
 		}
 	}
 
+	/** Whether what was saved last is still to be found by the name of the file, as far as can be seen. */
+	get isKept(): boolean {
+		try {
+			return this.#isOpen
+		} catch {
+			return false
+		}
+	}
+
+	get #isOpen(): boolean {
+		return this.#fd !== undefined && isNamed(this.#system, this.path, this.#stat!)
+	}
+
 	/**
-	 * Puts a cursor on disk.
+	 * Puts a cursor on disk; in a new file where that of the name was removed or replaced.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`; what was saved before stays.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; what was saved before stays.
 	 */
 	async save({ epoch, seq }: Cursor): Promise<void> {
-		const line = encode({ turn: this.#turn, chainId: this.#chainId, epoch, seq })
 		try {
-			writeFully(this.#system, this.#fd, line, (this.#turn % 2) * LINE_BYTES)
-			await this.#system.fdatasync(this.#fd)
+			this.#lock.keep()
+			if (!this.#isOpen) this.#open()
+			const fd = this.#fd!
+			const line = encode({ turn: this.#turn, chainId: this.#chainId, epoch, seq })
+			writeFully(this.#system, fd, line, (this.#turn % 2) * LINE_BYTES)
+			await this.#system.fdatasync(fd)
 			if (!this.#isNamed) syncDirectory(this.#system, dirname(this.path))
 			this.#isNamed = true
 			this.#turn++
@@ -88,12 +105,37 @@ export class CursorFile {
 
 	/** @throws {MeshChainError} `CURSOR_FAILED` when the lock file cannot be removed. */
 	close(): void {
-		closeQuietly(this.#system, this.#fd)
+		this.#letGo()
 		try {
-			this.#lock.release(false)
+			this.#lock.release()
 		} catch (error) {
 			throw failed(this.path, error)
 		}
+	}
+
+	/** Opens the file, or makes it: what is saved comes behind the newest line in it. */
+	#open(): Line | undefined {
+		this.#letGo()
+		const { path } = this
+		const fd = openOurs(this.#system, path, O_RDWR | O_CREAT, 0o600)
+		try {
+			const line = newest(readFully(this.#system, fd, 2 * LINE_BYTES, 0), path)
+			if (line !== undefined && line.chainId !== this.#chainId)
+				throw mismatch(path, line.chainId, this.#chainId)
+			this.#stat = this.#system.fstatSync(fd)
+			this.#turn = line === undefined ? 0 : line.turn + 1
+			this.#isNamed = false
+			this.#fd = fd
+			return line
+		} catch (error) {
+			closeQuietly(this.#system, fd)
+			throw error
+		}
+	}
+
+	#letGo(): void {
+		if (this.#fd !== undefined) closeQuietly(this.#system, this.#fd)
+		this.#fd = undefined
 	}
 }
 
@@ -125,20 +167,25 @@ function isUnfinished(bytes: Buffer): boolean {
 function decode(bytes: Buffer): Line | undefined {
 	try {
 		const { sum, ...fields } = JSON.parse(bytes.toString()) as Line & { sum: unknown }
-		const isWhole = isEpoch(fields.epoch, 0) && isSeq(fields.seq, 0) && isSeq(fields.turn, 0)
+		const isWhole = isEpoch(fields.epoch, 0) && isSeq(fields.seq, 0) && isTurn(fields.turn)
 		return isWhole && sum === sumOf(fields) ? fields : undefined
 	} catch {
 		return undefined
 	}
 }
 
+/** Far below what a number counts exactly: there are as many turns to come. */
+function isTurn(turn: unknown): boolean {
+	return isSeq(turn, 0) && turn <= SEQ_MAX / 2
+}
+
 function sumOf({ turn, chainId, epoch, seq }: Line): string {
 	return createHash('sha256').update(`${turn} ${chainId} ${epoch} ${seq}`).digest('hex').slice(0, 8)
 }
 
-function locked(system: FileSystem, path: string, holder: LockHolder): Lock {
+function locked(system: FileSystem, path: string, holder: LockHolder): NameLock {
 	try {
-		return lockName(system, path, holder)
+		return new NameLock(system, path, holder)
 	} catch (error) {
 		throw failed(path, error)
 	}

@@ -16,12 +16,35 @@ export function checkLockName(what: Named, name: unknown): void {
 	throw invalidOption(`the name of a ${what}`, name, '1 to 64 letters, digits, - and _')
 }
 
-/**
- * @param path of the file that says how far it has come.
- * @param what it is, in a message.
- * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that has it; whatever else the system says.
- */
-export function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
+/** The lock of a name: it is made again where its file was removed. */
+export class NameLock {
+	readonly #take: () => Lock
+	#lock: Lock
+
+	/**
+	 * @param path of the file that says how far it has come.
+	 * @param what it is, in a message.
+	 * @throws {MeshChainError} `CURSOR_IN_USE`, naming the process that has it; whatever else the system says.
+	 */
+	constructor(system: FileSystem, path: string, what: LockHolder) {
+		this.#take = () => lockName(system, path, what)
+		this.#lock = this.#take()
+	}
+
+	/** Makes sure that nobody else has the name by now. @throws {MeshChainError} as the constructor. */
+	keep(): void {
+		if (this.#lock.isHeld()) return
+		const lock = this.#take()
+		this.#lock.release(false)
+		this.#lock = lock
+	}
+
+	release(): void {
+		this.#lock.release(false)
+	}
+}
+
+function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
 	try {
 		return acquireLock(system, path, Date.now(), 0)
 	} catch (error) {

@@ -214,7 +214,7 @@ class ChainProjection<S> implements Projection<S> {
 				else this.#saveTimer ??= setTimeout(() => this.#save(), saveMs)
 				if (this.#over.signal.aborted) break
 			}
-			if (this.#unsaved > 0) this.#save()
+			if (this.#unsaved > 0 || !file.isKept) this.#save()
 			if (this.#saveError !== undefined) throw this.#saveError
 		} catch (error) {
 			warn('CONSUMER_ENDED', `the projection ${show(this.name)} has ended: ${messageOf(error)}`)

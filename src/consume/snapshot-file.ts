@@ -1,11 +1,12 @@
-/** A projection's state and how far it has come, as one file that is always whole: written beside, synced, and put in its place. */
+/** A projection's state and how far it has come, as one file that is always whole: written beside, synced, and put in its place; nobody else holds its name then. */
 import { dirname } from 'node:path'
-import type { Lock } from '../chain/files/lock.ts'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
 import { MeshChainError, messageOf } from '../errors.ts'
 import {
 	closeQuietly,
+	type FileStat,
 	type FileSystem,
+	isSameFile,
 	O_CREAT,
 	O_RDONLY,
 	O_TRUNC,
@@ -17,7 +18,7 @@ import {
 	writeFully,
 } from '../file-system.ts'
 import { isEpoch, isSeq, show } from '../record.ts'
-import { lockName } from './name-lock.ts'
+import { NameLock } from './name-lock.ts'
 
 export interface Snapshot<S> {
 	readonly epoch: number
@@ -31,7 +32,9 @@ export class SnapshotFile<S> {
 	readonly path: string
 	readonly #system: FileSystem
 	readonly #chainId: string
-	readonly #lock: Lock
+	readonly #lock: NameLock
+	/** Of the file that was found or written last. */
+	#stat: FileStat | undefined
 
 	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_FAILED`. */
 	constructor(system: FileSystem, path: string, chainId: string) {
@@ -66,26 +69,43 @@ export class SnapshotFile<S> {
 	#readText(): string {
 		const fd = openOurs(this.#system, this.path, O_RDONLY)
 		try {
-			return readFully(this.#system, fd, this.#system.fstatSync(fd).size, 0).toString()
+			this.#stat = this.#system.fstatSync(fd)
+			return readFully(this.#system, fd, this.#stat.size, 0).toString()
 		} finally {
 			closeQuietly(this.#system, fd)
 		}
 	}
 
-	/** @throws {MeshChainError} `CURSOR_FAILED`; what was written before stays. */
+	/** Whether what was found or written last, if anything, is still to be found by the name of the file, as far as can be seen. */
+	get isKept(): boolean {
+		if (this.#stat === undefined) return true
+		try {
+			const found = this.#system.statSync(this.path)
+			// Nobody holds it open: its number may be that of another file by now.
+			return isSameFile(found, this.#stat) && found.size === this.#stat.size
+		} catch {
+			return false
+		}
+	}
+
+	/** @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`; what was written before stays. */
 	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
 		try {
+			this.#lock.keep()
 			const fields = { chainId: this.#chainId, epoch, seq, absent, state: plainState(state) }
 			const bytes = Buffer.from(`${toJson(fields)}\n`)
+			let stat: FileStat
 			const fd = openOurs(this.#system, temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
 			try {
 				writeFully(this.#system, fd, bytes, 0)
 				this.#system.fsyncSync(fd)
+				stat = this.#system.fstatSync(fd)
 			} finally {
 				closeQuietly(this.#system, fd)
 			}
 			this.#system.renameSync(temporary, this.path)
+			this.#stat = stat
 			syncDirectory(this.#system, dirname(this.path))
 		} catch (error) {
 			throw this.#failed(error)
@@ -93,12 +113,12 @@ export class SnapshotFile<S> {
 	}
 
 	close(): void {
-		this.#lock.release(false)
+		this.#lock.release()
 	}
 
-	#acquire(): Lock {
+	#acquire(): NameLock {
 		try {
-			return lockName(this.#system, this.path, 'projection')
+			return new NameLock(this.#system, this.path, 'projection')
 		} catch (error) {
 			throw this.#failed(error)
 		}

@@ -5,6 +5,7 @@ import { WATERMARK_BYTES } from '../../src/chain/format/watermark.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
+import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { runModule } from '../support/process.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -65,6 +66,52 @@ test('a mark that cannot be written is counted, told once and written again, and
 	await expect.poll(() => warned.length).toBe(failures)
 	expect(new Set(warned)).toEqual(new Set(['MESH_CHAIN_WATERMARK_FAILING']))
 }, 120_000)
+
+test('a mark that is removed or replaced under its writer is written anew by the next sync, whatever stands at its name', async () => {
+	const folder = '/chains'
+	const path = `${folder}/node.chain`
+	const changes: Record<string, (fs: MemoryFileSystem, before: Buffer) => void> = {
+		removed: (fs) => fs.unlinkSync(`${path}.durable`),
+		'moved away': (fs) => fs.renameSync(`${path}.durable`, `${folder}/elsewhere`),
+		'replaced by an empty file': (fs) => {
+			fs.put(`${folder}/other`, Buffer.alloc(0))
+			fs.renameSync(`${folder}/other`, `${path}.durable`)
+		},
+		'replaced by an older one': (fs, before) => {
+			fs.put(`${folder}/other`, before)
+			fs.renameSync(`${folder}/other`, `${path}.durable`)
+		},
+		'replaced by a text': (fs) => {
+			fs.put(`${folder}/other`, Buffer.alloc(1000, 'some text '))
+			fs.renameSync(`${folder}/other`, `${path}.durable`)
+		},
+	}
+	for (const durability of ['os', 'disk'] as const) {
+		for (const [what, change] of Object.entries(changes)) {
+			for (const synced of [1, 2, 5]) {
+				const fs = new MemoryFileSystem()
+				const appender = new FileChainAppender(path, { fs, durability })
+				let seq = 0
+				const append = async () => {
+					appender.append(record(++seq))
+					await appender.sync()
+				}
+				const before = Buffer.from(fs.get(`${path}.durable`))
+				while (seq < synced) await append()
+				for (let times = 0; times < 3; times++) {
+					change(fs, before)
+					await append()
+					expect([what, readWatermark(fs, path, undefined)?.seq]).toEqual([what, seq])
+				}
+				change(fs, before)
+				await appender.close()
+				// The mark of the end is synced too.
+				expect([what, readWatermark(fs, path, undefined)?.seq]).toEqual([what, seq])
+				expect(appender.stats().watermarkFailures).toBe(0)
+			}
+		}
+	}
+})
 
 test('a process that exits while an fdatasync is in flight does not ask for a second one on that file', async () => {
 	const path = join(temporaryFolder(), 'node.chain')

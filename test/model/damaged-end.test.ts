@@ -213,6 +213,41 @@ test('a flipped bit in the last frame loses exactly the records of that frame, w
 	tellCounts(3, 'a bit flipped in the last frame', { flips, 'seqs given again': 0 })
 }, 600_000)
 
+test('a flipped bit in a large last frame, wherever it is, has no writer give one of its seqs again', async () => {
+	const written = new MemoryFileSystem()
+	const appender = new FileChainAppender(PATH, { fs: written })
+	const bin = new Uint8Array([0x97, 0xce, 0, 0, 0, 40, 0x91, 0x92])
+	const recordAt = (seq: number) => record(seq, { message: messageOf(seq, 1), data: { seq, bin } })
+	for (let seq = 1; seq <= 9; seq++) appender.append(recordAt(seq))
+	appender.flush()
+	const from = 10
+	for (const rows of [1, 2, 3, 15, 16, 300]) {
+		const killed = written.crashPoint('kill').afterKill()
+		const holder = { kernel: true, pid: 2 ** 22, host: hostname(), sinceMs: 0, threadId: 0 }
+		killed.put(`${PATH}.lock`, Buffer.from(JSON.stringify(holder)))
+		const last = new FileChainAppender(PATH, { fs: killed })
+		last.appendBatch(Array.from({ length: rows }, (_row, index) => ({ ...recordAt(from + index), epoch: 2 })))
+		last.flush()
+		const bytes = killed.get(PATH)
+		const { offset, end, seqs } = entriesOf(bytes).at(-1)!
+		expect(seqs.length).toBe(rows)
+		const random = randomFrom(SEED + rows)
+		const step = () => 1 + Math.floor((random() * (end - offset)) / 25)
+		for (let at = offset; at < end; at += at < offset + 48 ? 1 : step()) {
+			for (let bit = 0; bit < 8; bit++) {
+				const fs = killed.crashPoint('copy').afterKill()
+				fs.put(`${PATH}.lock`, Buffer.from(JSON.stringify(holder)))
+				const damaged = Buffer.from(bytes)
+				damaged[at]! ^= 1 << bit
+				fs.put(PATH, damaged)
+				const next = new FileChainAppender(PATH, { fs })
+				expect([rows, at - offset, bit, next.nextSeq >= from + rows]).toEqual([rows, at - offset, bit, true])
+				await next.close()
+			}
+		}
+	}
+}, 120_000)
+
 test('garbage, zeros or old bytes over the last entries lose at least one record, and no identity is given again', async () => {
 	const random = randomFrom(SEED + 1)
 	let damages = 0

@@ -579,6 +579,8 @@ function readOwnAnchor(bytes, offset, limit) {
 		anchor.written <= MAX_TIME &&
 		isWhole(anchor.nextSeq, 1, MAX_SEQ + 1) &&
 		isWhole(anchor.keptFrom, 0, MAX_SEQ + 1) &&
+		anchor.durable <= offset &&
+		HEADER_LENGTH + anchor.ordinal * ANCHOR_LENGTH <= offset &&
 		[...anchor.counts, anchor.durable, anchor.ordinal].every((value) => isWhole(value, 0, MAX_SEQ)) &&
 		isWhole(anchor.previous, 0, offset - 1) &&
 		isWhole(anchor.jump, 0, offset - 1) &&
@@ -1105,7 +1107,7 @@ function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 		} else {
 			const { rows } = frame
 			stretches.addRows(rows)
-			counts = counts?.map((count, level) => count + rows.counts[level]) ?? null
+			counts = counts?.map((count, level) => Math.min(MAX_SEQ, count + rows.counts[level])) ?? null
 			if (rows.gap !== null && !CAUSES_WITHOUT_LOSS.has(rows.gap.cause)) {
 				const { fromSeq, toSeq, cause } = rows.gap
 				report('loss', cause, frame.offset, Math.max(1, toSeq - Math.max(fromSeq, next) + 1))

@@ -10,7 +10,7 @@ import { MeshChainError } from '../../errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
-	isSameFile,
+	isNamed,
 	O_CREAT,
 	O_EXCL,
 	O_RDWR,
@@ -270,12 +270,7 @@ function leaveNote(system: FileSystem, fd: number, text: HolderText, unwritten: 
 }
 
 function isStillNamed(system: FileSystem, fd: number, path: string): boolean {
-	try {
-		return isSameFile(system.fstatSync(fd), system.statSync(path))
-	} catch (error) {
-		if (systemCode(error) === 'ENOENT') return false
-		throw error
-	}
+	return isNamed(system, path, system.fstatSync(fd))
 }
 
 /** What stays is untidy, not wrong. */

@@ -5,7 +5,9 @@
 import { dirname } from 'node:path'
 import {
 	closeQuietly,
+	type FileStat,
 	type FileSystem,
+	isNamed,
 	O_CREAT,
 	O_NOFOLLOW,
 	O_NONBLOCK,
@@ -16,6 +18,7 @@ import {
 	syncDirectory,
 	writeFully,
 } from '../../file-system.ts'
+import { SEQ_MAX } from '../../limits.ts'
 import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
 import { bootId, bootSince } from './boot-id.ts'
 
@@ -59,10 +62,17 @@ export function isUnsyncedPlace(
 	return bootSince(lastBootId, bootId(system)) === 'changed'
 }
 
+/** A count of slots from here on was made by no writer: the file is begun anew while there is room to count on. */
+const COUNTER_MAX = SEQ_MAX / 2
+
 /** What a mark says of a segment. */
 export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
 
-/** One writer's hold on the watermark. */
+/**
+ * One writer's hold on the watermark.
+ *
+ * Invariant: what is written is in the file of that name, and counts as the newest there: it is looked at before each mark.
+ */
 export class WatermarkFile {
 	readonly #system: FileSystem
 	readonly #path: string
@@ -70,6 +80,8 @@ export class WatermarkFile {
 	readonly #chainId: Uint8Array
 	readonly #writer: { readonly epoch: number; readonly bootId: Uint8Array }
 	#fd: number | undefined
+	/** Of {@link #fd}. */
+	#stat: FileStat | undefined
 	/** Of the next slot; one that was not written whole is written again, so that the other one stays. */
 	#counter: number
 	/** The file, and its name, are on disk: there is a mark to tell a power loss by. */
@@ -104,12 +116,13 @@ export class WatermarkFile {
 	 * {@link retry} or the next call says it again.
 	 */
 	write(durable: Durable): void {
-		const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
-		const { bytes, position } = encodeWatermark(mark)
 		try {
-			this.#fd ??= openOurs(this.#system, this.#path, O_RDWR | O_CREAT, this.#mode)
-			writeFully(this.#system, this.#fd, bytes, position)
-			if (!this.#isOnDisk) this.#putOnDisk(this.#fd)
+			if (this.#fd !== undefined && !isNamed(this.#system, this.#path, this.#stat!)) this.forget()
+			const fd = this.#fd ?? this.#open()
+			const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
+			const { bytes, position } = encodeWatermark(mark)
+			writeFully(this.#system, fd, bytes, position)
+			if (!this.#isOnDisk) this.#putOnDisk(fd)
 			this.#counter++
 			this.#untold = undefined
 			this.#failure = undefined
@@ -136,6 +149,21 @@ export class WatermarkFile {
 	close(): void {
 		this.retry()
 		this.#letGo()
+	}
+
+	/** Opens the file, or makes it: what stands in it may have been put there by others. */
+	#open(): number {
+		const system = this.#system
+		const fd = openOurs(system, this.#path, O_RDWR | O_CREAT, this.#mode)
+		this.#fd = fd
+		this.#stat = system.fstatSync(fd)
+		const { counter = -1 } = decodeWatermark(readFully(system, fd, WATERMARK_BYTES, 0), this.#chainId) ?? {}
+		this.#counter = Math.max(this.#counter, counter + 1)
+		if (this.#counter > COUNTER_MAX) {
+			system.ftruncateSync(fd, 0)
+			this.#counter = 0
+		}
+		return fd
 	}
 
 	#putOnDisk(fd: number): void {

@@ -43,7 +43,7 @@ import {
 } from '../../record.ts'
 import { checksum, entrySeed, identityChecksum } from './checksum.ts'
 import { hasTags, readDouble, tagged, writeDouble } from './double.ts'
-import { CHAIN_ID_BYTES, LINK_BYTES } from './header.ts'
+import { CHAIN_ID_BYTES, HEADER_BYTES, LINK_BYTES } from './header.ts'
 
 export const ANCHOR_BYTES = 263
 export const BOOT_ID_BYTES = 16
@@ -316,10 +316,22 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
 	}
 }
 
-/** Whether its numbers are such as a writer has: a checksum that holds says nothing of who wrote it. */
+/**
+ * Adds to records by level. They stop at the highest count that an anchor can hold: a writer goes on behind whatever the newest one says,
+ * and its own must be none that nobody takes.
+ */
+export function addLevelCounts(sums: number[], added: readonly number[]): void {
+	for (const [index, count] of added.entries()) sums[index] = Math.min(SEQ_MAX, sums[index]! + count)
+}
+
+/**
+ * Whether its numbers are such as a writer has: a checksum that holds says nothing of who wrote it. What a writer goes on with leaves
+ * room for what it writes: places and ordinals are bound by the anchor's own place, which every entry moves on.
+ */
 function isPossible(anchor: Anchor): boolean {
 	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor
-	const counts = [anchor.durableOffset, anchor.ordinal, previousOffset, jumpOffset, ...anchor.levelCounts]
+	const { durableOffset, ordinal } = anchor
+	const counts = [durableOffset, ordinal, previousOffset, jumpOffset, ...anchor.levelCounts]
 	return (
 		isEpoch(anchor.epoch, 0) &&
 		writtenMs >= 0 &&
@@ -329,6 +341,8 @@ function isPossible(anchor: Anchor): boolean {
 		counts.every((count) => isSeq(count, 0)) &&
 		previousOffset < offset &&
 		jumpOffset < offset &&
+		durableOffset <= offset &&
+		HEADER_BYTES + ordinal * ANCHOR_BYTES <= offset &&
 		isExtent(anchor.span) &&
 		isExtent(anchor.jump) &&
 		Number.isInteger(detail) &&

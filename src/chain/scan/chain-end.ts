@@ -10,6 +10,7 @@ import { isGap, LOG_LEVELS, levelIndex } from '../../record.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
+	addLevelCounts,
 	decodeAnchor,
 	EMPTY_EXTENT,
 	type Extent,
@@ -201,7 +202,7 @@ class EndWalk {
 		this.nextSeq = Math.max(this.nextSeq, frame.baseSeq + frame.rows)
 		this.epoch = Math.max(this.epoch, frame.epoch)
 		const { levelCounts, extent } = frameSums(frame)
-		for (const [index, count] of levelCounts.entries()) this.levelCounts[index]! += count
+		addLevelCounts(this.levelCounts, levelCounts)
 		this.extent = joinExtents(this.extent, extent)
 	}
 

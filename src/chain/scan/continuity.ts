@@ -3,6 +3,7 @@
  * records in the file explain themselves and are passed over here.
  */
 
+import { SEQ_MAX } from '../../limits.ts'
 import { type GapData, gapRecord, type LogRecord } from '../../record.ts'
 import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
@@ -136,7 +137,8 @@ export function seqBehind({ remains }: BadPlace, nextSeq: number): number {
 		const jump = firstCovered(frame) === next ? frame.baseSeq - next : 0
 		next += jump + frame.rows
 	}
-	return Math.max(next, nextSeq + 1)
+	// A header of a higher first seq would be none.
+	return Math.min(Math.max(next, nextSeq + 1), SEQ_MAX + 1)
 }
 
 /** What stands for a frame whose checksum holds and whose rows are no records: something else than mesh-chain wrote it. */

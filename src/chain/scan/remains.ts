@@ -1,13 +1,15 @@
 /**
  * What bytes at the end of a file that do not verify seem to have been. Nothing of it is verified: it only bounds what is lost.
  *
- * Invariant: an unreadable end stands for at least one record, unless it is a torn entry or the remains of anchors alone.
+ * Invariants: an unreadable end stands for at least one record, unless it is a torn entry or the remains of anchors alone. Where the head
+ * of a frame and its rows say how many there were, the higher number counts: a seq too many is skipped, none is given twice.
  */
 import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
 import { ANCHOR_BYTES, resemblesAnchor } from '../format/anchor.ts'
 import {
 	claimedLength,
 	FRAME_BYTES_MIN,
+	FRAME_FIXED_BYTES,
 	FRAME_HEADER_BYTES_MAX,
 	type Frame,
 	readFrameHead,
@@ -48,40 +50,42 @@ export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN || !resemblesFrame(bytes, pos)) return undefined
 	const claimed = claimedLength(bytes, pos)
-	const frameEnd = claimed !== undefined && pos + claimed <= end ? pos + claimed : end
-	const head = readFrameHead(bytes, pos, frameEnd, 0)
-	const counted = head === undefined ? undefined : countRows(bytes, head.rowsStart, frameEnd)
-	if (head !== undefined) return { ...head, rows: counted ?? head.rows }
-	const rows = findRows(bytes, pos, frameEnd)
-	if (rows === undefined) return undefined
-	const { rowsStart, count } = rows
-	const unknown = { offset: 0, flags: 0, epoch: 0, baseSeq: 0, baseTsMs: 0 }
-	return { ...unknown, length: frameEnd - pos, rows: count, bytes, rowsStart, rowsEnd: frameEnd }
+	const isWithin = claimed !== undefined && pos + claimed < end
+	return (isWithin ? frameUpTo(bytes, pos, pos + claimed) : undefined) ?? frameUpTo(bytes, pos, end)
 }
 
-/** How many rows, which are arrays, fill `bytes[start, end)` exactly. */
-function countRows(bytes: Buffer, start: number, end: number): number | undefined {
+function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
+	const head = readFrameHead(bytes, pos, end, 0)
+	const found = findRows(bytes, pos, end)
+	if (head !== undefined) return { ...head, rows: Math.max(head.rows, found?.rows ?? 0) }
+	const unknown = { offset: 0, flags: 0, epoch: 0, baseSeq: 0, baseTsMs: 0 }
+	return found && { ...unknown, length: end - pos, bytes, ...found, rowsEnd: end }
+}
+
+/** How many rows, which are arrays, fill `bytes[start, end)` exactly; 0 where anything else does. */
+function countRows(bytes: Buffer, start: number, end: number, passed: Set<number>, last: number): number {
 	let rows = 0
 	for (let pos = start; pos < end; rows++) {
-		if ((bytes[pos]! & 0xf0) !== 0x90) return undefined
+		if (pos <= last) passed.add(pos)
+		if ((bytes[pos]! & 0xf0) !== 0x90) return 0
 		pos = valueEnd(bytes, pos, end)
-		if (pos < 0) return undefined
+		if (pos < 0) return 0
 	}
 	return rows
 }
 
-/** The array of rows behind a head that cannot be read: it ends where the frame does. */
-function findRows(bytes: Buffer, pos: number, end: number) {
-	for (let at = pos; at < Math.min(pos + FRAME_HEADER_BYTES_MAX, end); at++) {
-		const lead = bytes[at]!
-		const isLong = lead === 0xdc && at + 3 <= end
-		const count = isLong ? bytes.readUInt16BE(at + 1) : lead >= 0x91 && lead <= 0x9f ? lead & 0x0f : 0
-		// A row is an array too.
-		const rowsStart = at + (isLong ? 3 : 1)
-		const isRow = (bytes[rowsStart]! & 0xf0) === 0x90
-		if (count > 0 && isRow && valueEnd(bytes, at, end) === end) return { rowsStart, count }
+/** The rows behind a head of which nothing is sure: as many as fill the frame to its end, wherever the head may end. */
+function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
+	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
+	const passed = new Set<number>()
+	const last = Math.min(pos + FRAME_HEADER_BYTES_MAX, end)
+	for (let rowsStart = pos + FRAME_FIXED_BYTES; rowsStart <= last; rowsStart++) {
+		// From there on there are fewer than from where it was passed.
+		if (passed.has(rowsStart)) continue
+		const rows = countRows(bytes, rowsStart, end, passed, last)
+		if (rows > (found?.rows ?? 0)) found = { rowsStart, rows }
 	}
-	return undefined
+	return found
 }
 
 /**

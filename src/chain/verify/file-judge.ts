@@ -1,5 +1,6 @@
 /** What a verification finds in one file of a chain, entry by entry. Never writes. */
 import { createHash, type Hash } from 'node:crypto'
+import { SEQ_MAX } from '../../limits.ts'
 import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
 import { severityOfRecord } from '../answer.ts'
 import type { FindingKind } from '../chain.ts'
@@ -156,7 +157,8 @@ export class FileJudge {
 		}
 		const { sums } = this.#context
 		sums.records++
-		sums.levelCounts[levelIndex(record.level)]! += 1
+		const level = levelIndex(record.level)
+		sums.levelCounts[level] = Math.min(SEQ_MAX, sums.levelCounts[level]! + 1)
 	}
 
 	#bad(place: BadPlace): void {

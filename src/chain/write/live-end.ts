@@ -3,8 +3,8 @@
  * is told to, and by itself where one write would take a file far beyond its bounds. Knows nothing of locks, syncs that are waited for,
  * or time but what it is told.
  *
- * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of it is in flight or no
- * new file can be made. What retention removes, the chain has said before, on disk.
+ * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of it is in flight, no
+ * new file can be made, or it takes the place of one that cannot be trusted. What retention removes, the chain has said before, on disk.
  */
 import { type FileSystem, systemCode } from '../../file-system.ts'
 import { RETRY_MS_MAX } from '../../limits.ts'
@@ -29,6 +29,8 @@ export interface LiveEndOptions {
 	readonly retain: Retention
 	/** A time that a clock had before this opening; -Infinity where none is known. */
 	readonly seenMs: number
+	/** The live file cannot be read back: {@link LiveEnd.moveOn}. */
+	readonly onUnreadable: () => void
 	/** A new file has become the live one. */
 	readonly onNext: (file: SegmentFile) => void
 }
@@ -132,7 +134,7 @@ export class LiveEnd {
 	/** Goes on in a new file with everything that is not on disk. */
 	moveOn(name: 'kept' | 'lost'): NextFile {
 		const next = moveToNewFile(this.#context, this.#file, this.#options.place, name)
-		this.#before[name === 'kept' ? 'unsyncedLost' : 'damagedLost'] += next.lost
+		this.#before[next.cause === 'unsynced' ? 'unsyncedLost' : 'damagedLost'] += next.lost
 		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
 		return next
 	}
@@ -206,6 +208,11 @@ export class LiveEnd {
 		// The kernel tells a failure only once: whoever waits for it already must hear it.
 		const unwritten = this.#file.isSyncing ? undefined : this.#file.part()
 		if (unwritten === undefined) return
+		if (unwritten === 'unreadable') {
+			// What memory holds is in the next file then.
+			this.#options.onUnreadable()
+			return
+		}
 		this.#backlog ??= new Backlog()
 		this.#backlog.putFirst(unwritten)
 	}

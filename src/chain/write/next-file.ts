@@ -19,6 +19,8 @@ export interface NextFile {
 	readonly lost: number
 	/** The last of them; 0 for none. */
 	readonly lostUpTo: number
+	/** Why: none of those that are `unsynced` was acknowledged as on disk. */
+	readonly cause: 'unsynced' | 'damaged'
 }
 
 /** Where the file before ends, as far as it counts. */
@@ -38,7 +40,12 @@ export function rotateToNewFile(context: SegmentContext, live: SegmentFile, plac
 	const fill = (file: SegmentFile) => file.span.anchor('span', 0)
 	const putInPlace = (temporary: string) =>
 		putNextInPlace(context.system, temporary, place.path, live.identity.firstSeq)
-	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost: 0, lostUpTo: 0 }
+	return {
+		...makeNext(context, live, place, seam, fill, putInPlace),
+		lost: 0,
+		lostUpTo: 0,
+		cause: 'unsynced',
+	}
 }
 
 /**
@@ -57,7 +64,8 @@ export function moveToNewFile(
 	const { system } = context
 	const { span, identity, fd } = live
 	span.seal()
-	const end = name === 'kept' ? Math.max(HEADER_BYTES, live.durableOffset) : intactEnd(system, live)
+	const end = name === 'kept' ? readableEnd(system, live) : intactEnd(system, live)
+	const cause = name === 'kept' && end >= live.durableOffset ? 'unsynced' : 'damaged'
 	const base = readChainEnd(system, fd, end, identity)
 	const levelCounts = base.anchor === undefined ? countsBefore(system, live, place) : base.levelCounts
 	const seam = { ...base, levelCounts, end, link: linkUpTo(system, fd, end, identity, base.anchor) }
@@ -65,7 +73,7 @@ export function moveToNewFile(
 	let lostUpTo = 0
 	const fill = (file: SegmentFile) => {
 		file.span.anchor('span', 0, base.anchor)
-		const adoption = new Adoption(file, name === 'kept' ? 'unsynced' : 'damaged')
+		const adoption = new Adoption(file, cause)
 		const heldFrom = Math.max(end, span.heldFrom)
 		adoption.fromFile(system, { fd, idChecksum: identity.idChecksum }, end, heldFrom)
 		adoption.fromMemory(span.heldBorrow(heldFrom), identity.idChecksum, heldFrom)
@@ -79,7 +87,13 @@ export function moveToNewFile(
 		moveAside(system, place.path)
 		return { sealedPath, ...putFirstInPlace(system, temporary, place.path) }
 	}
-	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost, lostUpTo }
+	return { ...makeNext(context, live, place, seam, fill, putInPlace), lost, lostUpTo, cause }
+}
+
+/** Where what was on disk of a file ends, or cannot be read behind its newest anchor: from there on memory has it. */
+function readableEnd(system: FileSystem, { fd, identity, durableOffset }: SegmentFile): number {
+	const { end, hole } = readChainEnd(system, fd, Math.max(HEADER_BYTES, durableOffset), identity)
+	return Math.min(end, hole ?? end)
 }
 
 /** Where what was on disk of a file can be read up to: somebody may have cut it, or written over it. */
@@ -115,7 +129,7 @@ function makeNext(
 	{ end, link, nextSeq, levelCounts }: Seam,
 	fill: (file: SegmentFile) => void,
 	putInPlace: (temporary: string) => Placed & { readonly sealedPath: string },
-): Omit<NextFile, 'lost' | 'lostUpTo'> {
+): Pick<NextFile, 'file' | 'sealedPath'> {
 	const { identity, span } = live
 	const start = {
 		chainId: identity.id,

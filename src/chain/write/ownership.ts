@@ -21,6 +21,7 @@ export interface Stray {
 	readonly what:
 		| 'was removed'
 		| 'was truncated'
+		| 'was changed'
 		| 'was replaced by hand'
 		| 'was replaced by another chain'
 		| 'was taken over by another writer'

@@ -3,7 +3,7 @@
  * Knows nothing of other files, locks or policies.
  *
  * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never written again; a
- * failed write is cut back and leaves everything in memory.
+ * failed write is cut back and leaves everything in memory; memory goes on only where the file can be read up to what was written.
  */
 import { messageOf } from '../../errors.ts'
 import {
@@ -17,7 +17,7 @@ import {
 } from '../../file-system.ts'
 import { removeQuietly } from '../files/names.ts'
 import { encodeHeader, type Header } from '../format/header.ts'
-import { readChainEnd } from '../scan/chain-end.ts'
+import { type ChainEnd, readChainEnd } from '../scan/chain-end.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { Span, type SpanStart, type SpanWriter } from './span.ts'
 import { Witnesses } from './witnesses.ts'
@@ -159,17 +159,19 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Ends the file, on disk, where it is written, and takes the records out of it that are not; undefined where there are none. Not
-	 * while {@link isSyncing}.
+	 * Ends the file, on disk, where it is written, and takes the records out of it that are not; undefined where there are none, and
+	 * `unreadable`, with nothing changed, where somebody changed what was written and not all of it can be read back: memory holds what
+	 * is needed to go on elsewhere. Not while {@link isSyncing}.
 	 */
-	part(): Unwritten | undefined {
+	part(): Unwritten | 'unreadable' | undefined {
 		const { span, identity } = this
 		span.seal()
 		if (span.nextSeq - 1 === this.#writtenSeq) return undefined
-		// What memory holds of it goes with the span, and is not needed for what is on disk.
-		this.syncNow()
 		const { system, writer } = this.#context
 		const end = readChainEnd(system, this.fd, this.#written, identity)
+		if (!this.#isWritten(end)) return 'unreadable'
+		// What memory holds of it goes with the span, and is not needed for what is on disk.
+		this.syncNow()
 		this.span = new Span(identity, { ...end, keptFromSeq: span.keptFromSeq }, writer)
 		this.span.durableOffset = span.durableOffset
 		this.span.frames = span.frames
@@ -243,6 +245,11 @@ export class SegmentFile {
 		if (this.#closed) return
 		this.#closed = true
 		if (this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
+	}
+
+	/** Whether a file that ends so has all that was written to it. */
+	#isWritten({ end, nextSeq, hole }: ChainEnd): boolean {
+		return end === this.#written && nextSeq - 1 === this.#writtenSeq && hole === undefined
 	}
 
 	/** Writes some whole entries: what a disk that is nearly full takes stays written. */

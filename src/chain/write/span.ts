@@ -11,6 +11,7 @@ import {
 	ANCHOR_BYTES,
 	type Anchor,
 	type AnchorReason,
+	addLevelCounts,
 	EMPTY_EXTENT,
 	type Extent,
 	encodeAnchor,
@@ -247,7 +248,7 @@ export class Span {
 	}
 
 	#sumUp(levelCounts: readonly number[], extent: Extent): void {
-		for (let index = 0; index < LOG_LEVELS.length; index++) this.#levelCounts[index]! += levelCounts[index]!
+		addLevelCounts(this.#levelCounts, levelCounts)
 		this.#extent = joinExtents(this.#extent, extent)
 	}
 

@@ -15,7 +15,7 @@ export function takenOverError(path: string, nextSeq: number, { what, records }:
 }
 
 /** Records that were written and not in memory any more are gone with what somebody cut off. @param seq the last of them. */
-export function cutOffError({ path, seq }: At, { what }: Stray, lost: number): MeshChainError {
+export function cutOffError({ path, seq }: At, what: Stray['what'], lost: number): MeshChainError {
 	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain goes on in a new file`
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }

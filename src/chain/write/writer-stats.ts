@@ -28,11 +28,11 @@ export interface ChainWriterStats {
 	readonly rotations: number
 	/** Times that it did so because an fsync had failed, or half-written bytes could not be cut. */
 	readonly moves: number
-	/** Times that it did so because somebody had removed, replaced or cut the live file; what it held was given a name again. */
+	/** Times that it did so because somebody had removed, replaced, cut or changed the live file; what it held was given a name again. */
 	readonly regained: number
 	/** Records that could not be read back after a failed fsync; a `$gap` stands for them. */
 	readonly unsyncedLost: number
-	/** Records that somebody cut out of the live file, and that were in memory no more; a `$gap` stands for them. */
+	/** Records that somebody cut out of the live file, or changed in it, and that were in memory no more; a `$gap` stands for them. */
 	readonly damagedLost: number
 	/** What retention has removed since this opening: files and records. */
 	readonly removedFiles: number

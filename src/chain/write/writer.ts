@@ -88,6 +88,7 @@ export class ChainWriter {
 				rotate,
 				retain,
 				seenMs: seenBefore(opened),
+				onUnreadable: () => this.#moveOn('lost', 'was changed'),
 				onNext: (next) => this.#nextFile(next),
 			})
 			const chain = { path, id: file.identity.id, mode }
@@ -200,11 +201,6 @@ export class ChainWriter {
 		this.#records += records.length
 	}
 
-	/** Closes the open frame. */
-	seal(): void {
-		this.#end.intake.seal()
-	}
-
 	/**
 	 * Gives everything taken over to the operating system, in as many files as it takes (live-end.ts).
 	 *
@@ -215,7 +211,7 @@ export class ChainWriter {
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
 			// What half-written bytes stand behind is left as it is.
-			if (this.#file.isUncut) this.#end.moveOn('kept')
+			if (this.#file.isUncut) this.#moveOn('kept', 'was changed')
 			this.#end.write()
 		})
 	}
@@ -232,7 +228,7 @@ export class ChainWriter {
 		const stray = strayedFrom(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
 		if (this.#orWriteError(() => this.#lock.outlives(stray, this.#options.clock()))) {
-			this.#orWriteError(() => this.#regain(stray))
+			this.#orWriteError(() => this.#moveOn('lost', stray.what))
 			return
 		}
 		this.#strayRecords = stray.records + this.#end.waitingRecords
@@ -240,12 +236,13 @@ export class ChainWriter {
 		throw this.#takenOver
 	}
 
-	#regain(stray: Stray): void {
+	/** Goes on in a new file; what is gone with what happened to the live one is told. */
+	#moveOn(name: 'kept' | 'lost', what: Stray['what']): void {
 		const { durableSeq } = this.#file
-		this.#watermark.forget()
-		const { lost, lostUpTo } = this.#end.moveOn('lost')
-		if (lost === 0) return
-		const loss = cutOffError({ path: this.path, seq: lostUpTo }, stray, lost)
+		if (name === 'lost') this.#watermark.forget()
+		const { lost, lostUpTo, cause } = this.#end.moveOn(name)
+		if (lost === 0 || cause === 'unsynced') return
+		const loss = cutOffError({ path: this.path, seq: lostUpTo }, what, lost)
 		warn('CHAIN_DAMAGED', loss.message)
 		if (lostUpTo > durableSeq) this.#loss = loss
 	}
@@ -323,7 +320,7 @@ export class ChainWriter {
 		// A chain that has regained its name has moved by that.
 		if (this.#syncFailure === undefined) return
 		try {
-			this.#end.moveOn('kept')
+			this.#moveOn('kept', 'was changed')
 		} catch (error) {
 			throw this.#syncError(error)
 		}

@@ -133,4 +133,18 @@ export default [
 		],
 		tests: ['test/chain/tail.test.ts'],
 	},
+	{
+		name: 'memory goes on behind bytes of the live file that cannot be read back',
+		file: 'src/chain/write/segment-file.ts',
+		from: "if (!this.#isWritten(end)) return 'unreadable'\n",
+		to: '',
+		tests: ['test/model/changed-live-file.test.ts'],
+	},
+	{
+		name: 'the rows that can be counted pass for all of a damaged frame',
+		file: 'src/chain/scan/remains.ts',
+		from: 'Math.max(head.rows, found?.rows ?? 0)',
+		to: 'found?.rows ?? head.rows',
+		tests: ['test/model/damaged-end.test.ts'],
+	},
 ]
