@@ -154,8 +154,8 @@ export default [
 	{
 		name: 'a repair does not look again once it has the lock',
 		file: 'src/chain/verify/repair.ts',
-		from: 'const plan = planFor((await verifyChain(path, verifyOptions)).findings)',
-		to: 'const plan = { planned, left }',
+		from: '\t\tconst { plan } = await planFor(path, verifyOptions)\n',
+		to: '',
 		tests: ['test/chain/repair.test.ts'],
 	},
 	{
