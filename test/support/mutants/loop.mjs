@@ -80,8 +80,8 @@ export default [
 	{
 		name: 'loop: the end of a source is waited for without a bound',
 		file: 'src/foreign.ts',
-		from: "'return')?.())), this.#closeTimeoutMs)",
-		to: "'return')?.())), TIMER_MS_MAX)",
+		from: "'return')?.())),\n\t\t\tthis.#closeTimeoutMs,",
+		to: "'return')?.())),\n\t\t\tTIMER_MS_MAX,",
 		tests: ['test/foreign.test.ts'],
 	},
 	{
