@@ -2,9 +2,9 @@
  * The seam between the loop and wherever records go next, and the helpers both sides of it share.
  */
 import { isSoundError, LogAppendError, MeshChainError, messageOf } from './errors.ts'
-import { attempt, isInstance, ownValueOf, propertyOf } from './foreign.ts'
+import { attempt, hush, isInstance, ownValueOf, propertyOf } from './foreign.ts'
 import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
-import { checkWholeNumber } from './options.ts'
+import { checkWholeNumber, readOption } from './options.ts'
 import { type LogRecord, show } from './record.ts'
 
 /** From the least to the most durable. */
@@ -66,9 +66,23 @@ export interface LogChainAppender {
  */
 export function startOf(appender: LogChainAppender): { readonly nextSeq: number; readonly epoch: number } {
 	return {
-		nextSeq: checkWholeNumber('nextSeq of the appender', appender.nextSeq ?? 1, 1, SEQ_MAX + 1),
-		epoch: checkWholeNumber('epoch of the appender', appender.epoch ?? 1, 1, EPOCH_MAX),
+		nextSeq: declaredBy(appender, 'nextSeq', SEQ_MAX + 1),
+		epoch: declaredBy(appender, 'epoch', EPOCH_MAX),
 	}
+}
+
+/**
+ * A whole number from 1 that an appender states once; 1 where it states none.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, also where it cannot be read.
+ */
+export function declaredBy(
+	appender: LogChainAppender,
+	name: 'nextSeq' | 'epoch' | 'inFlightMax',
+	max?: number,
+): number {
+	const what = `${name} of the appender`
+	return checkWholeNumber(what, readOption(what, appender, name) ?? 1, 1, max)
 }
 
 /** Whether an error lets the record be tried again: all do that are not marked otherwise. */
@@ -99,6 +113,7 @@ export function durabilityOf(appender: LogChainAppender): Durability {
 export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
 	if (seq === undefined) return undefined
+	hush(seq)
 	return typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : Number.NaN
 }
 

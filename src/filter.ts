@@ -2,7 +2,8 @@
  * Which records one wants: the same filter for the ring, a captured buffer and a chain. All conditions must hold
  * at once; a `$gap` passes every one of them, because a loss is never filtered away.
  */
-import { MeshChainError } from './errors.ts'
+import { MeshChainError, messageOf } from './errors.ts'
+import { attempt, hush, hushAll, isInstance, isList, propertyOf } from './foreign.ts'
 import {
 	type Id,
 	isGap,
@@ -88,7 +89,7 @@ export const FILTER_NAMES = [
  */
 export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
 	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
-	for (const key of Object.keys(filter)) {
+	for (const key of keysOf(filter)) {
 		if (!(FILTER_NAMES as readonly string[]).includes(key) && !extraKeys.includes(key)) {
 			throw new MeshChainError(
 				'INVALID_FILTER',
@@ -109,6 +110,18 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 		toSeq: resolveSeq('toSeq', filter.toSeq, Number.POSITIVE_INFINITY),
 		sinceMs: resolveTime('since', filter.since, Number.NEGATIVE_INFINITY),
 		untilMs: resolveTime('until', filter.until, Number.POSITIVE_INFINITY),
+	}
+}
+
+/** The keys of a filter, each of which can be read. @throws {MeshChainError} `INVALID_FILTER` */
+function keysOf(filter: LogFilter): readonly string[] {
+	try {
+		for (const name of FILTER_NAMES) hush(filter[name])
+		return Object.keys(filter)
+	} catch (thrown) {
+		throw new MeshChainError('INVALID_FILTER', `the filter cannot be read: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
 	}
 }
 
@@ -176,9 +189,11 @@ function resolveLevelMin(level: unknown): number {
 
 function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {
 	if (kind === undefined) return undefined
-	const kinds = Array.isArray(kind) ? kind : [kind]
-	if (kinds.some((name) => typeof name !== 'string'))
+	const kinds = isList(kind) ? attempt(() => [...kind], [undefined]) : [kind]
+	if (kinds.some((name) => typeof name !== 'string')) {
+		hushAll(...kinds)
 		throw invalid('kind', kind, 'a name or an array of names')
+	}
 	return new Set(kinds as string[])
 }
 
@@ -198,8 +213,8 @@ function resolveGrep(grep: unknown): TextPattern | undefined {
 	if (typeof grep === 'string')
 		return new RegExp(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'), ignoresCase(grep) ? 'i' : '')
 	// A global or sticky pattern remembers where it stopped: every other match would be missed.
-	if (grep instanceof RegExp) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
-	if (typeof (grep as Partial<TextPattern> | null)?.test === 'function') return grep as TextPattern
+	if (isInstance(grep, RegExp)) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
+	if (typeof propertyOf(grep, 'test') === 'function') return grep as TextPattern
 	throw invalid('grep', grep, 'a text or a RegExp')
 }
 
@@ -211,7 +226,7 @@ function resolveSeq(key: string, seq: unknown, missing: number): number {
 
 function resolveTime(key: string, time: unknown, missing: number): number {
 	if (time === undefined) return missing
-	const ms = time instanceof Date ? time.getTime() : time
+	const ms = isInstance(time, Date) ? time.getTime() : time
 	if (isTimeBound(ms)) return ms
 	throw invalid(key, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
 }

@@ -1,6 +1,6 @@
 /** What makes a line misuse. Checks only, and throws at once: nothing is stamped, copied or counted here. */
 import { MeshChainError } from './errors.ts'
-import { isTime } from './foreign.ts'
+import { hushAll, isInstance, isList, isTime } from './foreign.ts'
 import { NAME_LENGTH_MAX, TIME_MAX_MS } from './limits.ts'
 import {
 	type Id,
@@ -37,17 +37,23 @@ export function checkFieldsOfLine(
 	origin: LogLine['origin'],
 	own: boolean,
 ): RecordOrigin | undefined {
-	if (kind !== undefined) checkKind(kind, own || origin !== undefined)
-	if (message !== undefined && typeof message !== 'string') throw invalidMessage(message)
-	checkId('daemonId', daemonId)
-	checkId('nodeId', nodeId)
-	if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
-	return origin === undefined ? undefined : checkOrigin(origin)
+	try {
+		if (kind !== undefined) checkKind(kind, own || origin !== undefined)
+		if (message !== undefined && typeof message !== 'string') throw invalidMessage(message)
+		checkId('daemonId', daemonId)
+		checkId('nodeId', nodeId)
+		if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
+		return origin === undefined ? undefined : checkOrigin(origin)
+	} catch (thrown) {
+		// The error names one of them; the others were read too.
+		hushAll(kind, message, daemonId, nodeId, tsMs, origin)
+		throw thrown
+	}
 }
 
 /** @throws {MeshChainError} `INVALID_LINE` for anything that is no object. */
 export function checkIsLine(line: unknown): void {
-	if (typeof line === 'object' && line !== null && !Array.isArray(line)) return
+	if (typeof line === 'object' && line !== null && !isList(line)) return
 	throw new MeshChainError('INVALID_LINE', `a line must be an object, not ${show(line)}`)
 }
 
@@ -110,7 +116,7 @@ function invalidKind(kind: unknown, why: string): MeshChainError {
 }
 
 function invalidMessage(message: unknown): MeshChainError {
-	const hint = message instanceof Error ? '; pass an Error as data: error("what failed", error)' : ''
+	const hint = isInstance(message, Error) ? '; pass an Error as data: error("what failed", error)' : ''
 	return new MeshChainError('INVALID_LINE', `a message must be a string, not ${show(message)}${hint}`)
 }
 
@@ -118,5 +124,6 @@ function checkOrigin(origin: RecordOrigin): RecordOrigin {
 	const { chainId, epoch, seq } = (origin ?? {}) as Partial<RecordOrigin>
 	const named = typeof chainId === 'string' && chainId !== '' && chainId.length <= NAME_LENGTH_MAX
 	if (named && isEpoch(epoch) && isSeq(seq)) return { chainId, epoch, seq }
+	hushAll(chainId, epoch, seq)
 	throw new MeshChainError('INVALID_LINE', `origin must be { chainId, epoch, seq }, not ${show(origin)}`)
 }

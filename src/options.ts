@@ -1,6 +1,8 @@
 /** The checks that every `resolve…` of options and every entry point shares. */
-import { MeshChainError } from './errors.ts'
+import { types } from 'node:util'
+import { MeshChainError, messageOf } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
+import { isInstance, isList, propertyOf } from './foreign.ts'
 import { NAME_LENGTH_MAX, TIMER_MS_MAX } from './limits.ts'
 import { show } from './record.ts'
 
@@ -16,15 +18,45 @@ export function invalidOption(name: string, value: unknown, allowed: string): Me
  */
 export function checkOptionNames(options: unknown, names: readonly string[]): void {
 	checkIsObject('options', options)
-	for (const name of Object.keys(options)) {
+	for (const name of namesOf(options)) {
 		if (names.includes(name)) continue
 		throw new MeshChainError('INVALID_OPTION', `no such option: ${show(name)} (one of ${names.join(', ')})`)
 	}
+	for (const name of names) readOption(name, options, name)
+}
+
+function namesOf(options: object): readonly string[] {
+	try {
+		return Object.keys(options)
+	} catch (thrown) {
+		throw new MeshChainError('INVALID_OPTION', `options cannot be read: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
+	}
+}
+
+/**
+ * A field of what somebody gave, whatever its getter does. No option is a promise.
+ *
+ * @param what it is called in a message.
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function readOption(what: string, given: object, name: string): unknown {
+	let value: unknown
+	try {
+		value = (given as Readonly<Record<string, unknown>>)[name]
+	} catch (thrown) {
+		throw new MeshChainError('INVALID_OPTION', `${what} cannot be read: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
+	}
+	if (types.isPromise(value)) throw invalidOption(what, value, 'a value, which is there at once')
+	return value
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkIsObject(name: string, value: unknown): asserts value is object {
-	if (typeof value === 'object' && value !== null && !Array.isArray(value)) return
+	if (typeof value === 'object' && value !== null && !isList(value)) return
 	throw invalidOption(name, value, 'an object')
 }
 
@@ -77,7 +109,7 @@ export function checkFunction<F extends Function>(name: string, value: F): F {
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSignal(name: string, value: unknown): AbortSignal {
-	if (value instanceof AbortSignal) return value
+	if (isInstance(value, AbortSignal)) return value
 	throw invalidOption(name, value, 'an AbortSignal')
 }
 
@@ -102,7 +134,7 @@ export function checkMode(name: string, value: unknown): number {
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkFileSystem(name: string, value: unknown): FileSystem {
-	if (typeof (value as Partial<FileSystem> | null)?.openSync === 'function') return value as FileSystem
+	if (typeof propertyOf(value, 'openSync') === 'function') return value as FileSystem
 	throw invalidOption(name, value, 'a file system such as nodeFileSystem')
 }
 

@@ -2,6 +2,7 @@
  * The words everyone speaks: line, record, level, gap. Shapes only; nothing here does I/O or keeps state.
  */
 import { MeshChainError } from './errors.ts'
+import { attempt, hush, tagTextOf, textOf } from './foreign.ts'
 import { EPOCH_MAX, SEQ_MAX, TIME_MAX_MS } from './limits.ts'
 
 /** From the least to the most severe. */
@@ -193,20 +194,17 @@ export function isGapCause(cause: unknown): cause is string {
 	return typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause) && !(cause in Object.prototype)
 }
 
-/** A value for an error message: short, on one line, and never throwing. */
+/** A value for an error message: short, on one line, and never throwing. It was refused: a promise is not left unhandled. */
 export function show(value: unknown): string {
-	let text: string
-	try {
-		text =
-			typeof value === 'string'
-				? JSON.stringify(value)
-				: typeof value === 'bigint'
-					? `${value}n`
-					: typeof value === 'object' && value !== null
-						? Object.prototype.toString.call(value)
-						: String(value)
-	} catch {
-		text = typeof value
-	}
+	hush(value)
+	const text = attempt(() => textOfAny(value), typeof value)
 	return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+function textOfAny(value: unknown): string {
+	if (typeof value === 'string') return JSON.stringify(value)
+	if (typeof value === 'bigint') return `${value}n`
+	if (typeof value === 'object' && value !== null) return tagTextOf(value)
+	const text = textOf(value)
+	return typeof text === 'string' ? text : typeof value
 }

@@ -2,7 +2,7 @@
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { LogAppendError, MeshChainError } from '../errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../filter.ts'
-import { attempt, discard } from '../foreign.ts'
+import { attempt, discard, hush } from '../foreign.ts'
 import { BUFFER_CAPACITY_DEFAULT, TIMER_MS_MAX, WAIT_MS_DEFAULT } from '../limits.ts'
 import { checkOptionNames, checkWholeNumber } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
@@ -149,6 +149,7 @@ export class BufferingAppender implements LogChainAppender {
 				discard(answer)
 				if (answer) this.#settle(waiter, () => waiter.resolve(record))
 			} catch (thrown) {
+				hush(thrown)
 				this.#settle(waiter, () => waiter.reject(thrown))
 			}
 		}

@@ -10,13 +10,12 @@ import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppen
 import { asCoded, type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
 import { onExit } from '../exit-hook.ts'
 import { follow, isThenable, propertyOf, settle, within } from '../foreign.ts'
-import { checkWholeNumber } from '../options.ts'
 import { gapRecord } from '../record.ts'
 import { closeWithin, flushAppender, syncOf } from './appender-calls.ts'
 import { type Gap, GapList, type Span, spanOf } from './gap-list.ts'
 import type { HandoverOptions } from './handover-options.ts'
 import type { HandoverStats } from './handover-stats.ts'
-import { type Append, InFlight, newAppend } from './in-flight.ts'
+import { type Append, InFlight, inFlightMaxOf, newAppend } from './in-flight.ts'
 import { Losses } from './losses.ts'
 import type { RecordQueue } from './record-queue.ts'
 import { RetryTimer } from './retry-timer.ts'
@@ -58,7 +57,7 @@ export class Handover {
 		this.#cursor = options.queue.end
 		this.#committedSeq = options.nextSeq - 1
 		this.#soundCommittedSeq = options.nextSeq - 1
-		this.#inFlight = new InFlight(checkWholeNumber('inFlightMax', options.appender.inFlightMax ?? 1, 1))
+		this.#inFlight = new InFlight(inFlightMaxOf(options.appender))
 	}
 
 	/** The first position still needed: the owner of the queue may drop what comes before without a loss. */

@@ -2,6 +2,7 @@
  * Appends that were begun, oldest first. Order is the invariant: an append counts as taken over only when all before it
  * are, and after a failure nothing begins until everything under way has settled.
  */
+import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../errors.ts'
 import type { Gap, Span } from './gap-list.ts'
 
@@ -80,4 +81,9 @@ export class InFlight {
 		this.#broken = false
 		return this.#appends.splice(0)
 	}
+}
+
+/** How many appends an appender takes at once. @throws {MeshChainError} `INVALID_OPTION` */
+export function inFlightMaxOf(appender: LogChainAppender): number {
+	return declaredBy(appender, 'inFlightMax')
 }

@@ -4,6 +4,7 @@
  * `{ $unserializable: reason }`, in its place. The table of types is in `docs/FORMAT.md`.
  */
 import { types } from 'node:util'
+import { errorNameOf, hush, propertyOf } from '../foreign.ts'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../limits.ts'
 
 /** The reasons a marker gives; `'threw'` is followed by the name of what was thrown, `'no fields: '` by that of the class. */
@@ -37,8 +38,10 @@ const ERROR_FIELDS: readonly string[] = ['name', 'message', 'stack', 'cause', 'e
 
 /** Classes whose instances are lists of entries, in which a key may be repeated. A subclass has fields beside them, which are not taken. */
 const ENTRY_LISTS: readonly string[] = ['Headers', 'URLSearchParams', 'FormData']
-/** Entries that are asked of a value that is no Map: there may be no end to them. */
+/** Items that are asked of an iterator that is not the language's own, where no size ends it sooner: there may be no end to them. */
 const ENTRIES_MAX = 2 ** 20
+/** Iterators that have as many items as what they were made of. */
+const FINITE: readonly unknown[] = [Map.prototype[Symbol.iterator], Set.prototype[Symbol.iterator]]
 
 /** Bytes that head any value: lead byte and size. */
 const HEAD_BYTES = 5
@@ -78,6 +81,8 @@ class Copier {
 	readonly #path: object[] = []
 	/** The last number that made a key another one. */
 	#renamed = 1
+	/** Lists of items, and objects made of them, that are not all that there was. */
+	#cut: WeakSet<object> | undefined
 	readonly #bytesMax: number
 	readonly #depthMax: number
 
@@ -114,8 +119,8 @@ class Copier {
 	}
 
 	#object(value: object, depth: number): unknown {
-		if (this.#isFull(0)) return this.#marker('too large')
-		if (depth >= this.#depthMax) return this.#marker('too deep')
+		if (this.#isFull(0)) return this.#marker('too large', value)
+		if (depth >= this.#depthMax) return this.#marker('too deep', value)
 		if (this.#path.includes(value)) return this.#marker('cycle')
 		this.#path.push(value)
 		const { bytes, markers } = this
@@ -138,6 +143,7 @@ class Copier {
 			if (known !== undefined) return known
 		}
 		const toJson = (value as { toJSON?: unknown }).toJSON
+		if (typeof toJson === 'object') hush(toJson)
 		// What toJSON answers is taken as it is: it is not asked again, so it cannot answer for ever.
 		if (typeof toJson === 'function') return this.#answer(toJson.call(value, ''), value, depth)
 		return this.#anyFields(value, depth)
@@ -157,16 +163,20 @@ class Copier {
 		if (types.isDate(value)) return this.#date(value)
 		if (types.isAnyArrayBuffer(value)) return this.#copyBytes(new Uint8Array(value))
 		if (ArrayBuffer.isView(value)) return this.#view(value, depth)
-		if (types.isMap(value)) return this.#map(value, depth)
-		if (types.isSet(value)) return this.#array([...value], depth)
+		if (types.isMap(value)) return this.#pairs(this.#entriesOf(value), depth)
+		if (types.isSet(value))
+			return this.#array(
+				this.#itemsOf(value, (item) => item, leastBytes),
+				depth,
+			)
 		if (types.isRegExp(value)) return this.#text(String(value))
 		if (types.isBoxedPrimitive(value)) return this.copy(value.valueOf(), depth)
 		if (types.isPromise(value) || types.isWeakMap(value) || types.isWeakSet(value))
-			return this.#marker('not data')
+			return this.#marker('not data', value)
 		if (types.isGeneratorObject(value) || value instanceof WeakRef) return this.#marker('not data')
-		const { entries } = value as { entries?: unknown }
+		const entries = propertyOf(value, 'entries')
 		if (typeof entries === 'function' && ENTRY_LISTS.includes(tagOf(value) ?? ''))
-			return this.#entries(value, depth)
+			return this.#pairs(this.#entriesOf(value), depth)
 		return undefined
 	}
 
@@ -177,35 +187,62 @@ class Copier {
 		if (fields !== undefined && (Object.getPrototypeOf(value) === Object.prototype || hasAny(fields)))
 			return fields
 		if (isPlain(value)) return fields ?? this.#named(value, keys, depth)
-		const { entries, [Symbol.iterator]: iterator } = value as {
-			entries?: unknown
-			[Symbol.iterator]?: unknown
-		}
+		const entries = propertyOf(value, 'entries')
+		const iterator = propertyOf(value, Symbol.iterator)
 		if (typeof entries === 'function' && entries === iterator) return this.#entries(value, depth)
 		return this.#marker(`no fields: ${classOf(value)}`)
 	}
 
-	/** What a class iterates over as a Map does. */
-	#entries(source: object, depth: number): unknown {
-		const entries: [unknown, unknown][] = []
-		for (const entry of source as Iterable<unknown>) {
-			if (entries.length === ENTRIES_MAX) return this.#marker('too large')
-			const [key, value] = entry as readonly unknown[]
-			entries.push([key, value])
+	/**
+	 * The items of what iterates, as far as they can fit: what is copied of them is full no later than that. So the work has a bound, however many
+	 * there are.
+	 *
+	 * @param bytesOf no more than what the copy of an item takes.
+	 */
+	#itemsOf<T>(source: object, read: (item: unknown) => T, bytesOf: (item: T) => number): readonly T[] {
+		const items: T[] = []
+		const hasEnd = FINITE.includes(propertyOf(source, Symbol.iterator))
+		const max = hasEnd ? Number.POSITIVE_INFINITY : ENTRIES_MAX
+		let left = this.#bytesMax - this.bytes
+		for (const given of source as Iterable<unknown>) {
+			if (left < 0 || items.length === max) {
+				this.#cut ??= new WeakSet()
+				this.#cut.add(items)
+				break
+			}
+			const item = read(given)
+			items.push(item)
+			left -= bytesOf(item)
 		}
-		return this.#pairs(entries, depth)
+		return items
+	}
+
+	#entriesOf(source: object): readonly (readonly [unknown, unknown])[] {
+		return this.#itemsOf(source, entryOf, leastBytesOfEntry)
+	}
+
+	/** What a class iterates over as a Map does. It may have no end, and then the first of its entries say nothing. */
+	#entries(source: object, depth: number): unknown {
+		const entries = this.#entriesOf(source)
+		return this.#cut?.has(entries) ? this.#marker('too large') : this.#pairs(entries, depth)
 	}
 
 	#array(source: readonly unknown[], depth: number): unknown {
 		this.bytes += HEAD_BYTES
 		const copy: unknown[] = []
-		for (let index = 0; index < source.length; index++) {
+		const { length: given } = source
+		// That of a proxy may be anything.
+		const length = typeof given === 'number' ? given : 0
+		hush(given)
+		let isCut = this.#cut?.has(source) ?? false
+		for (let index = 0; index < length; index++) {
 			if (this.#isFull(0)) {
-				copy.push(this.#marker('too large'))
+				isCut = true
 				break
 			}
 			copy.push(this.#safely(source, index, depth))
 		}
+		if (isCut) copy.push(this.#marker('too large'))
 		return Object.freeze(copy)
 	}
 
@@ -216,14 +253,18 @@ class Copier {
 	#named(source: object, keys: readonly string[], depth: number): object {
 		this.bytes += HEAD_BYTES
 		const copy: Record<string, unknown> = {}
+		let isCut = this.#cut?.has(source) ?? false
 		for (const key of keys) {
 			if (this.#isFull(key.length)) {
-				copy['$unserializable'] = 'too large'
-				this.markers++
-				this.bytes += MARKER_BYTES
+				isCut = true
 				break
 			}
 			this.#field(copy, key, source, depth)
+		}
+		if (isCut) {
+			copy['$unserializable'] = 'too large'
+			this.markers++
+			this.bytes += MARKER_BYTES
 		}
 		return Object.freeze(copy)
 	}
@@ -250,10 +291,6 @@ class Copier {
 		return this.#named(error, [...fields, ...others], depth)
 	}
 
-	#map(source: Map<unknown, unknown>, depth: number): unknown {
-		return this.#pairs([...source], depth)
-	}
-
 	/** A plain object where all keys are different texts, and a list of pairs otherwise. */
 	#pairs(entries: readonly (readonly [unknown, unknown])[], depth: number): unknown {
 		// Not an object literal: a key may be `__proto__`.
@@ -262,6 +299,7 @@ class Copier {
 			if (typeof key !== 'string' || key in named) return this.#fields({ $map: entries }, depth)
 			named[key] = value
 		}
+		if (this.#cut?.has(entries)) this.#cut.add(named)
 		return this.#fields(named, depth)
 	}
 
@@ -336,7 +374,9 @@ class Copier {
 		return this.bytes + bytes > this.#bytesMax
 	}
 
-	#marker(reason: string): unknown {
+	/** @param left what the marker stands for: nobody else looks at it. */
+	#marker(reason: string, left?: unknown): unknown {
+		hush(left)
 		this.markers++
 		this.bytes += Math.max(MARKER_BYTES, MARKER_HEAD_BYTES + Buffer.byteLength(reason))
 		return marker(reason)
@@ -360,12 +400,22 @@ export function toWellFormed(text: string): string {
 }
 
 function nameOf(thrown: unknown): string {
-	try {
-		const name = thrown instanceof Error ? thrown.name : typeof thrown
-		return toWellFormed(String(name).slice(0, 40))
-	} catch {
-		return 'something'
-	}
+	return toWellFormed(errorNameOf(thrown).slice(0, 40))
+}
+
+/** No more than what a copy takes. */
+function leastBytes(value: unknown): number {
+	if (typeof value === 'string') return Math.min(HEAD_BYTES + value.length, MARKER_BYTES)
+	return typeof value === 'number' ? SCALAR_BYTES : 1
+}
+
+function entryOf(item: unknown): readonly [unknown, unknown] {
+	const [key, value] = item as readonly unknown[]
+	return [key, value]
+}
+
+function leastBytesOfEntry([key, value]: readonly [unknown, unknown]): number {
+	return leastBytes(key) + leastBytes(value)
 }
 
 function hasAny(fields: object): boolean {
@@ -385,12 +435,12 @@ function isPlain(value: object): boolean {
 
 /** The name that `Object.prototype.toString` has for it, where its class gives one. */
 function tagOf(value: object): string | undefined {
-	const tag: unknown = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
+	const tag = propertyOf(value, Symbol.toStringTag)
 	return typeof tag === 'string' ? tag : undefined
 }
 
 function classOf(value: object): string {
-	const named: unknown = value.constructor?.name
+	const named = propertyOf(propertyOf(value, 'constructor'), 'name')
 	const isName = typeof named === 'string' && named !== '' && named !== 'Object'
 	return toWellFormed((isName ? named : (tagOf(value) ?? 'Object')).slice(0, 40))
 }

@@ -1,6 +1,6 @@
 /** The part of a statement that a journal keeps: without what is secret, and no longer than a record can be. */
 import { types } from 'node:util'
-import { discard, messageOf } from '../foreign.ts'
+import { discard, hush, messageOf } from '../foreign.ts'
 import { warn } from '../report.ts'
 import type { ResolvedJournalOptions } from './journal-options.ts'
 import type { StatementData, WireValue } from './statement.ts'
@@ -42,12 +42,17 @@ function redactedBy(
 		if (given === undefined) return undefined
 		discard(given)
 		if (!Array.isArray(given)) throw new TypeError('it must give a list of parameters, or undefined')
-		return params.map((_, index) => (isWireValue(given[index]) ? given[index] : undefined))
+		return params.map((_, index) => wireValueOf(given[index]))
 	} catch (error) {
 		const text = `redact failed, and all parameters of the statement are left out: ${messageOf(error)}`
 		warn('REDACTION_FAILED', text)
 		return params.map(() => undefined)
 	}
+}
+
+function wireValueOf(value: unknown): WireValue | undefined {
+	hush(value)
+	return isWireValue(value) ? value : undefined
 }
 
 function isWireValue(value: unknown): value is WireValue {

@@ -157,9 +157,11 @@ export class JsonlAppender implements LogChainAppender {
 	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal that logrotate sends
 	 * after it has renamed the file. Without the call, the next write notices the rename within 100 ms.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again. `APPENDER_CLOSED` after {@link close}.
 	 */
 	reopen(): void {
+		if (this.#closing !== undefined)
+			throw new MeshChainError('APPENDER_CLOSED', `${show(this.path)} is closed`, { path: this.path })
 		this.flush()
 	}
 

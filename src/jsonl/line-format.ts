@@ -1,5 +1,5 @@
 /** A way to write history as lines of JSON, and to read it back: the shape that every form has. */
-import { discard, messageOf, propertyOf } from '../foreign.ts'
+import { discard, hush, hushAll, messageOf, propertyOf } from '../foreign.ts'
 import { type LogLine, type LogRecord, show } from '../record.ts'
 
 /** Why a line of a file is no record. */
@@ -57,12 +57,14 @@ export function readingBy(format: LineFormat, fields: JsonFields, text: string):
 	try {
 		const reading: unknown = format.read(fields, text)
 		const { record, lines, skipped } = reading as { readonly [name: string]: unknown }
+		hushAll(record, lines, skipped)
 		if (typeof record === 'object' && record !== null) return { record: record as LogRecord }
 		if (Array.isArray(lines)) return { lines: elementsOf(lines) }
 		if (isSkipReason(skipped)) return { skipped }
 		discard(reading)
-	} catch {
+	} catch (thrown) {
 		// Also one that is nested as deep as no record is.
+		hush(thrown)
 	}
 	return INVALID_FIELD
 }
@@ -70,7 +72,11 @@ export function readingBy(format: LineFormat, fields: JsonFields, text: string):
 /** Without the iterator of the list, which need not end. */
 function elementsOf(lines: readonly LogLine[]): readonly LogLine[] {
 	const elements: LogLine[] = []
-	for (let index = 0; index < lines.length; index++) elements.push(lines[index]!)
+	for (let index = 0; index < lines.length; index++) {
+		const line = lines[index]!
+		hush(line)
+		elements.push(line)
+	}
 	return elements
 }
 

@@ -2,7 +2,7 @@
 import { canonicalise, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { MeshChainError } from '../errors.ts'
-import { discard } from '../foreign.ts'
+import { discard, hush, hushAll } from '../foreign.ts'
 import { checkFieldsOfLine, checkLevel } from '../line-check.ts'
 import {
 	type Id,
@@ -136,7 +136,8 @@ export class LineReader {
 		let made: Canonical
 		try {
 			made = make(given)
-		} catch {
+		} catch (thrown) {
+			hush(thrown)
 			discard(given)
 			return this.#skip('invalidField')
 		}
@@ -149,6 +150,7 @@ export class LineReader {
 	#stamped(line: LogLine): Canonical {
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
 		const { daemonId = null, nodeId = null } = line
+		hushAll(level, data)
 		checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, false)
 		const record = canonicalRecord({
 			seq: this.#seq + 1,
@@ -189,6 +191,7 @@ function fieldsOf(text: string): JsonFields | undefined {
  */
 function canonicalRecord(given: LogRecord): Canonical {
 	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = given
+	hushAll(seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin)
 	const isWhole = isSeq(seq) && isEpoch(epoch) && isRecordTime(tsMs)
 	if (!isWhole || typeof kind !== 'string' || typeof message !== 'string')
 		throw new MeshChainError('INVALID_LINE', 'a record needs a seq, an epoch, a time, a kind and a message')

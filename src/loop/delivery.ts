@@ -5,7 +5,7 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import { MeshChainError, messageOf } from '../errors.ts'
-import { follow, isThenable } from '../foreign.ts'
+import { follow, hush, isThenable } from '../foreign.ts'
 import { type LogRecord, show } from '../record.ts'
 import { report, warn } from '../report.ts'
 import type { Counters } from './stats.ts'
@@ -181,6 +181,7 @@ export class Delivery {
 	}
 
 	#listenerFailed(error: unknown, record: LogRecord): void {
+		hush(error)
 		this.#counters.listenerErrors += 1
 		report('listenerError', { source: this.#source, error, record })
 		if (this.#saidListenerError) return

@@ -3,7 +3,7 @@
  * counted, reported, and said once. A hook that publishes is not entered again by the line it publishes.
  */
 import { MeshChainError, messageOf } from '../errors.ts'
-import { discard, isThenable, isTime, type SoundClock, soundClock } from '../foreign.ts'
+import { discard, hush, hushAll, isThenable, isTime, type SoundClock, soundClock } from '../foreign.ts'
 import { checkId, invalidTime } from '../line-check.ts'
 import { type LogLine, show } from '../record.ts'
 import { report, warn } from '../report.ts'
@@ -92,6 +92,7 @@ export class Hooks {
 	}
 
 	#tell(hook: HookName, error: unknown): void {
+		hush(error)
 		report('hookError', { source: this.#source, error, hook })
 		if (this.#saidFailing.has(hook)) return
 		this.#saidFailing.add(hook)
@@ -114,6 +115,7 @@ export function ownFields(fields: ScopeFields): ScopeFields {
 		throw new MeshChainError('INVALID_LINE', `fields must be an object, not ${show(fields)}`)
 	}
 	const { daemonId, nodeId, tsMs, data } = fields
+	hushAll(daemonId, nodeId, tsMs, data)
 	checkId('daemonId', daemonId)
 	checkId('nodeId', nodeId)
 	if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)

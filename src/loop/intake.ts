@@ -5,6 +5,7 @@
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { MeshChainError } from '../errors.ts'
+import { hush } from '../foreign.ts'
 import { MESSAGE_LENGTH_MAX } from '../limits.ts'
 import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../line-check.ts'
 import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../record.ts'
@@ -91,7 +92,8 @@ export class Intake {
 			draft = this.#hooks.hasTransform
 				? this.#transformed(full, level, scope, false, true)
 				: this.#build(full, level, false)
-		} catch {
+		} catch (thrown) {
+			hush(thrown)
 			draft = undefined
 		}
 		keep(draft, this.bytes)
@@ -153,7 +155,7 @@ export class Intake {
 
 	#build(line: LogLine, level: LogLevel, own: boolean): Draft {
 		const { kind: kindGiven, message: messageGiven, daemonId: daemonGiven, nodeId: nodeGiven } = line
-		const { tsMs: tsGiven, origin: originGiven, data } = line
+		const { tsMs: tsGiven, origin: originGiven } = line
 		const checked = checkFieldsOfLine(
 			kindGiven,
 			messageGiven,
@@ -163,6 +165,7 @@ export class Intake {
 			originGiven,
 			own,
 		)
+		const { data } = line
 		const kind = kindGiven === undefined ? KIND_DEFAULT : this.#wellFormed(kindGiven)
 		const message = messageGiven === undefined ? kind : this.#message(messageGiven)
 		const daemonId = this.#id(daemonGiven ?? null)

@@ -1,14 +1,16 @@
 /** What a context and a child add to a line. The nearer wins: context, then child, then the line itself. */
+import { hush } from '../foreign.ts'
 import type { LogLine } from '../record.ts'
 import type { ScopeFields } from './options.ts'
 
 /** The line with whatever it does not say itself filled in from the child, and then from the context. */
 export function mergeLine(line: LogLine, child: ScopeFields, context: ScopeFields): LogLine {
 	const merged: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
-	if (line.kind !== undefined) merged.kind = line.kind
-	if (line.level !== undefined) merged.level = line.level
-	if (line.message !== undefined) merged.message = line.message
-	if (line.origin !== undefined) merged.origin = line.origin
+	const { kind, level, message, origin } = line
+	if (kind !== undefined) merged.kind = kind
+	if (level !== undefined) merged.level = level
+	if (message !== undefined) merged.message = message
+	if (origin !== undefined) merged.origin = origin
 	const daemonId = firstGiven(line.daemonId, child.daemonId, context.daemonId)
 	if (daemonId !== undefined) merged.daemonId = daemonId
 	const nodeId = firstGiven(line.nodeId, child.nodeId, context.nodeId)
@@ -40,7 +42,8 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 	if (own === undefined) return { ...context, ...child }
 	try {
 		if (isMergeable(own)) return { ...context, ...child, ...own }
-	} catch {
+	} catch (thrown) {
+		hush(thrown)
 		// A getter or a proxy that throws: its data stays in one piece, and gets its marker when it is copied.
 	}
 	return { ...context, ...child, data: own }
@@ -48,5 +51,8 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 
 /** Whether data has keys of its own to put beside others; what says how to write itself is one value. */
 function isMergeable(data: unknown): data is Record<string, unknown> {
-	return isPlainObject(data) && typeof data['toJSON'] !== 'function'
+	if (!isPlainObject(data)) return false
+	const { toJSON } = data
+	hush(toJSON)
+	return typeof toJSON !== 'function'
 }

@@ -1,5 +1,5 @@
 /** Time as replay needs it. A test brings its own clock, and nothing waits. */
-import { attempt, discard, propertyOf } from '../foreign.ts'
+import { attempt, discard, hush, propertyOf } from '../foreign.ts'
 import { CLOCK_STEP_MS_MAX, TIMER_MS_MAX } from '../limits.ts'
 import { invalidOption } from '../options.ts'
 import { warn } from '../report.ts'
@@ -77,8 +77,9 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 				const cancel: unknown = clock.after(ms, callback)
 				if (typeof cancel === 'function') return () => attempt(() => discard(cancel()), undefined)
 				discard(cancel)
-			} catch {
+			} catch (thrown) {
 				// Told below.
+				hush(thrown)
 			}
 			failed()
 			return systemClock.after(ms, callback)

@@ -1,7 +1,7 @@
 /** Hands one record after the other to a target: tries again, gives up, and knows when the target is gone. */
 import { isRetryable } from '../appender.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { attempt, codeOf, discard, follow, isInstance, isThenable, propertyOf } from '../foreign.ts'
+import { attempt, codeOf, discard, follow, hush, isInstance, isThenable, propertyOf } from '../foreign.ts'
 import type { LogRecord } from '../record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
@@ -87,6 +87,7 @@ export class Delivery {
 	async #tryAgain(record: LogRecord, thrown: unknown): Promise<boolean> {
 		const tries = this.#isFailing ? 0 : this.#options.retries
 		let last = thrown
+		hush(last)
 		for (let retry = 0; retry < tries && !this.#isFinal(last); retry++) {
 			await this.#sleep(Math.min(RETRY_MS_MIN * 2 ** retry, RETRY_MS_MAX))
 			if (this.#aborted) break
@@ -96,6 +97,7 @@ export class Delivery {
 				return this.#arrived()
 			} catch (again) {
 				last = again
+				hush(last)
 			}
 		}
 		this.counts.failed++
@@ -117,6 +119,7 @@ export class Delivery {
 	}
 
 	#noteError(seq: number | undefined, thrown: unknown): void {
+		hush(thrown)
 		this.firstError ??= { seq, code: codeOf(thrown), message: messageOf(thrown) }
 	}
 
@@ -183,6 +186,8 @@ function unkeptOf(unkept: Unkept | undefined): Unkept | undefined {
 	if (unkept === undefined) return undefined
 	discard(unkept)
 	const { records, seq } = unkept
+	hush(records)
+	hush(seq)
 	const isSound =
 		Number.isSafeInteger(records) && records >= 0 && (seq === undefined || Number.isSafeInteger(seq))
 	return isSound ? { records, seq } : undefined

@@ -30,6 +30,8 @@ export class Pacer {
 	#newestMs: number | undefined
 	/** Where the recording was before the last distance that was shortened: the next record may show that only one reading was wild. */
 	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
+	/** The last record stepped back by so much, less than an hour: not counted before the next one continues from there. */
+	#steppedBackMs = 0
 	#shortened = { count: 0, ms: 0 }
 	#pausedAt: number | undefined
 	#wake: (() => void) | undefined
@@ -138,11 +140,14 @@ export class Pacer {
 	}
 
 	/**
-	 * Moves the anchor by what is not waited for. A step back of less than an hour leaves it where it is, because several clocks may have
-	 * written by turns; after a longer one the recording continues from there.
+	 * Moves the anchor by what is not waited for. After a step back the recording continues from there, unless the next record returns. A small step
+	 * is counted only then: several clocks may have written by turns.
 	 */
 	#shorten(tsMs: number): void {
 		this.#returnTo(tsMs)
+		this.#shortened.count += this.#steppedBackMs > 0 ? 1 : 0
+		this.#shortened.ms += this.#steppedBackMs
+		this.#steppedBackMs = 0
 		const anchor = this.#anchor
 		const before = this.#newestMs
 		this.#newestMs = Math.max(before ?? tsMs, tsMs)
@@ -150,22 +155,27 @@ export class Pacer {
 		const distanceMs = tsMs - before
 		const isSmallStepBack = distanceMs <= 0 && distanceMs > -CLOCK_JUMP_MS
 		const leftOutMs = distanceMs - this.#waitedMs(distanceMs)
-		if (isSmallStepBack || leftOutMs === 0) return
+		if (leftOutMs === 0) return
 		this.#beforeJump = { anchor, newestMs: before }
 		this.#newestMs = tsMs
 		this.#anchor = { ...anchor, tsMs: anchor.tsMs + leftOutMs }
+		if (isSmallStepBack) {
+			this.#steppedBackMs = -distanceMs
+			return
+		}
 		this.#shortened.count++
 		this.#shortened.ms += Math.abs(leftOutMs)
 	}
 
-	/** Continues where the recording was before a jump, if that is nearer. */
+	/** Continues where the recording was before a jump, unless that is farther. */
 	#returnTo(tsMs: number): void {
 		const before = this.#beforeJump
 		if (before === undefined || this.#newestMs === undefined) return
-		if (Math.abs(tsMs - before.newestMs) >= Math.abs(tsMs - this.#newestMs)) return
+		if (Math.abs(tsMs - before.newestMs) > Math.abs(tsMs - this.#newestMs)) return
 		this.#anchor = before.anchor
 		this.#newestMs = before.newestMs
 		this.#beforeJump = undefined
+		this.#steppedBackMs = 0
 	}
 
 	/** How much of a distance between two records is waited for. */
@@ -191,6 +201,7 @@ export class Pacer {
 
 	#anchorAt(tsMs: number | undefined): void {
 		this.#beforeJump = undefined
+		this.#steppedBackMs = 0
 		const atMs = this.#pausedAt ?? this.#clock.now()
 		this.#anchor = tsMs === undefined ? undefined : { atMs, tsMs }
 		this.wake()

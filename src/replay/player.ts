@@ -15,7 +15,7 @@ import {
 } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
 import { Tally } from './tally.ts'
-import { asTarget, type ReplayTarget } from './target.ts'
+import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 
 /** A place in a chain: the record with this seq, or the first one that is not before this time. */
 export type Place = { readonly seq: number } | { readonly tsMs: number }
@@ -93,7 +93,7 @@ export class Player {
 		this.#tally = new Tally(this.#delivery, {
 			...this.#options,
 			sourceId,
-			keepsGaps: into.keepsGaps === true,
+			keepsGaps: wantsGaps(into),
 			pacer: this.#pacer,
 		})
 	}

@@ -5,7 +5,7 @@
 import pLimit from 'p-limit'
 import { MeshChainError, messageOf } from '../errors.ts'
 import { matches } from '../filter.ts'
-import { type Outcome, within } from '../foreign.ts'
+import { attempt, discard, isInstance, isThenable, type Outcome, propertyOf, within } from '../foreign.ts'
 import type { LogRecord } from '../record.ts'
 import { Delivery } from './delivery.ts'
 import { Pacer } from './pacer.ts'
@@ -20,7 +20,7 @@ import {
 	warnLeft,
 } from './source.ts'
 import { Tally } from './tally.ts'
-import { asTarget, type ReplayTarget } from './target.ts'
+import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 
 /** Records that wait behind others of their key, for each that may be with the target: what is read ahead. */
 const AHEAD = 16
@@ -73,8 +73,8 @@ class Replay {
 		this.#options = options
 		this.#pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
 		this.#delivery = new Delivery(options.dryRun ? NOWHERE : target, options)
-		const sourceId = options.sourceId ?? source.chainId ?? 'replay'
-		const keepsGaps = target.keepsGaps === true
+		const sourceId = options.sourceId ?? chainIdOf(source) ?? 'replay'
+		const keepsGaps = wantsGaps(target)
 		this.#tally = new Tally(this.#delivery, { ...options, sourceId, keepsGaps, pacer: this.#pacer })
 	}
 
@@ -92,7 +92,7 @@ class Replay {
 		} finally {
 			signal?.removeEventListener('abort', onAbort)
 		}
-		return this.#tally.summary(this.#ending, this.#source.skipped ?? {})
+		return this.#tally.summary(this.#ending, attempt(() => this.#source.skipped, undefined) ?? {})
 	}
 
 	#abort(): void {
@@ -114,7 +114,7 @@ class Replay {
 		const queues = new Map<unknown, Promise<void>>()
 		const running = new Set<Promise<void>>()
 		const each = this.#each(async (record) => {
-			const name = key(record)
+			const name = keyOf(key, record)
 			const before = queues.get(name)
 			const done = (async () => {
 				await before
@@ -199,8 +199,13 @@ class Replay {
 	#failed(error: unknown): MeshChainError {
 		const { replayed, failed } = this.#delivery.counts
 		const seq = this.#tally.nextSeq
-		const text = `the source failed after ${replayed} records (${failed} failed): ${messageOf(error)}`
-		return new MeshChainError('REPLAY_FAILED', text, { cause: error, ...(seq === undefined ? {} : { seq }) })
+		const isKey = isInstance(error, KeyFailure)
+		const what = isKey ? "the option 'key' failed" : 'the source failed'
+		const text = `${what} after ${replayed} records (${failed} failed): ${messageOf(error)}`
+		return new MeshChainError('REPLAY_FAILED', text, {
+			cause: isKey ? error.cause : error,
+			...(seq === undefined ? {} : { seq }),
+		})
 	}
 
 	get #ending(): ReplaySummary['ended'] {
@@ -214,6 +219,26 @@ class Replay {
 function tellEnd(returned: Outcome<unknown>, timeoutMs: number): void {
 	if (returned.is === 'rejected') throw returned.thrown
 	if (returned.is === 'late') warnLeft(timeoutMs)
+}
+
+/** It is the function `key` that failed, not the source. */
+class KeyFailure extends Error {}
+
+/** @throws {KeyFailure} where the function throws, or gives a promise: each one would be a key of its own. */
+function keyOf(key: ResolvedReplayOptions['key'], record: LogRecord): unknown {
+	try {
+		const name: unknown = key(record)
+		if (!isThenable(name)) return name
+		discard(name)
+		throw new TypeError('it gave a promise, and must give a value')
+	} catch (thrown) {
+		throw new KeyFailure(messageOf(thrown), { cause: thrown })
+	}
+}
+
+function chainIdOf(source: BatchSource | RecordSource): string | undefined {
+	const chainId = propertyOf(source, 'chainId')
+	return typeof chainId === 'string' ? chainId : undefined
 }
 
 /** Where the records of a dry run go. */

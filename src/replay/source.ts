@@ -3,7 +3,7 @@ import type { Chain } from '../chain/chain.ts'
 import { whatWasGiven } from '../chain/check-chain.ts'
 import { MeshChainError } from '../errors.ts'
 import type { LogFilter } from '../filter.ts'
-import { ForeignItems, propertyOf } from '../foreign.ts'
+import { attempt, ForeignItems, propertyOf } from '../foreign.ts'
 import { isRecordTime, type LogRecord, show } from '../record.ts'
 import { warn } from '../report.ts'
 
@@ -20,14 +20,14 @@ export type RecordSource = (AsyncIterable<LogRecord> | Iterable<LogRecord>) &
 	Pick<BatchSource, 'chainId' | 'skipped'>
 
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
-	return typeof (source as Partial<BatchSource>).batches === 'function'
+	return typeof propertyOf(source, 'batches') === 'function'
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSource(source: unknown): void {
 	if (typeof source === 'object' && source !== null) {
-		if (typeof (source as Partial<BatchSource>).batches === 'function') return
-		if (Symbol.asyncIterator in source || Symbol.iterator in source) return
+		if (typeof propertyOf(source, 'batches') === 'function') return
+		if (attempt(() => Symbol.asyncIterator in source || Symbol.iterator in source, false)) return
 	}
 	const text = `a source is a chain or an iterable of records, not ${whatWasGiven(source)}, and readJsonl(path) reads JSON Lines`
 	throw new MeshChainError('INVALID_OPTION', text)

@@ -1,5 +1,5 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-import { discard, messageOf } from '../foreign.ts'
+import { discard, hush, messageOf } from '../foreign.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
 import { warn } from '../report.ts'
 import type { ReplayClock } from './clock.ts'
@@ -90,6 +90,7 @@ export class Tally {
 		try {
 			discard(this.#options.onProgress?.({ replayed, failed, seq, tsMs, ...more }))
 		} catch (thrown) {
+			hush(thrown)
 			if (!this.#saidFailing) warn('HOOK_FAILED', `onProgress of a replay failed: ${messageOf(thrown)}`)
 			this.#saidFailing = true
 		}

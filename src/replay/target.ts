@@ -1,6 +1,7 @@
 /** Where replay goes: anything that takes one record after the other. */
 import { MeshChainError } from '../errors.ts'
-import { checkFunction, ifGiven } from '../options.ts'
+import { attempt, propertyOf } from '../foreign.ts'
+import { checkFunction, ifGiven, readOption } from '../options.ts'
 import { type LogRecord, show } from '../record.ts'
 
 /** Records that a target took and could not keep. */
@@ -36,9 +37,11 @@ export interface ReplayTarget {
  */
 export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)): ReplayTarget {
 	if (typeof target === 'function') return { write: target }
-	if (typeof target?.write === 'function' && !isStream(target)) {
-		for (const name of ['flush', 'close'] as const)
-			ifGiven(`${name} of the target`, target[name], checkFunction)
+	if (typeof propertyOf(target, 'write') === 'function' && !isStream(target)) {
+		for (const name of ['flush', 'close'] as const) {
+			const what = `${name} of the target`
+			ifGiven(what, readOption(what, target, name) as ReplayTarget[typeof name], checkFunction)
+		}
 		return target
 	}
 	throw new MeshChainError(
@@ -47,7 +50,12 @@ export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)
 	)
 }
 
+/** Whether a target wants the gaps too; not, where it cannot say so. */
+export function wantsGaps(target: ReplayTarget): boolean {
+	return propertyOf(target, 'keepsGaps') === true
+}
+
 /** It has a `write` too, which takes something else. */
 function isStream(target: object): boolean {
-	return typeof (target as { pipe?: unknown }).pipe === 'function' || 'writableEnded' in target
+	return typeof propertyOf(target, 'pipe') === 'function' || attempt(() => 'writableEnded' in target, false)
 }

@@ -2,7 +2,7 @@
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
 import { messageOf } from '../errors.ts'
-import { attempt, settle } from '../foreign.ts'
+import { attempt, hush, methodOf, propertyOf, settle } from '../foreign.ts'
 import { FIELD_RETRY_MS_MAX } from '../limits.ts'
 import { show } from '../record.ts'
 import { warn } from '../report.ts'
@@ -64,7 +64,11 @@ interface ReadSample {
 /** Reads a sample once. One that cannot be read has no value: it is garbage, and its source, which is in the middle of pushing, does not hear of it. */
 function sampleFrom(sample: Sample | null | undefined): ReadSample {
 	return attempt<ReadSample>(() => {
+		hush(sample)
 		const { value, tsMs }: { value: unknown; tsMs?: number | undefined } = sample ?? NOTHING
+		// Neither can be a promise: what is dropped is not looked at again.
+		hush(value)
+		hush(tsMs)
 		return { value, tsMs }
 	}, NOTHING)
 }
@@ -190,7 +194,7 @@ export class ManagedSource {
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
 		// It may throw at once, or reject.
-		void (async () => settle(this.#source?.end?.()))().catch(failed)
+		void (async () => settle(methodOf(this.#source ?? {}, 'end')?.()))().catch(failed)
 	}
 
 	/** @param seconds since the last measurement. */
@@ -229,7 +233,7 @@ export class ManagedSource {
 	}
 
 	#monitor(source: Source): MonitorTask {
-		const run = (sink: SampleSink) => source.monitor!(sink)
+		const run = (sink: SampleSink) => settle(methodOf(source, 'monitor')?.(sink)) as Promise<void>
 		const events = {
 			push: (sample: Sample) => this.#push(sample),
 			put: (sample: Sample, signal: AbortSignal) => this.#put(sample, signal),
@@ -243,7 +247,7 @@ export class ManagedSource {
 	#scan(source: Source, periodMs: number): ScanTask {
 		const { connectTimeoutMs, reads } = this.#pipeline
 		const events = {
-			read: (signal: AbortSignal) => source.read!(signal),
+			read: (signal: AbortSignal) => methodOf(source, 'read')?.(signal),
 			value: (value: unknown) => this.#push({ value }),
 			failed: (cause: unknown) => this.#lost(cause),
 			missed: (periods: number) => {
@@ -255,9 +259,9 @@ export class ManagedSource {
 	}
 
 	#startField(name: string): void {
-		const { monitorField } = this.#source ?? {}
-		if (monitorField === undefined) return
-		const run = (sink: SampleSink) => monitorField.call(this.#source, name, sink)
+		const source = this.#source ?? {}
+		if (propertyOf(source, 'monitorField') === undefined) return
+		const run = (sink: SampleSink) => settle(methodOf(source, 'monitorField')?.(name, sink)) as Promise<void>
 		const failed = (cause: unknown) => this.#failed(`field ${name}: ${messageOf(cause)}`)
 		const abandoned = (ms: number) => this.#abandoned(ms)
 		const pipeline = this.#pipeline

@@ -1,5 +1,5 @@
 /** Keeps one subscription of a source alive: subscribes, and when it fails or ends, once more after a while. */
-import { settle, within } from '../foreign.ts'
+import { hush, settle, within } from '../foreign.ts'
 import type { Backoff } from './backoff.ts'
 import type { Sample, SampleSink } from './source.ts'
 import { wait } from './wait.ts'
@@ -77,6 +77,7 @@ export class MonitorTask {
 			await Promise.race([ended, attempt.timedOut])
 			return { cause: new Error('the source ended') }
 		} catch (cause) {
+			hush(cause)
 			return { cause }
 		} finally {
 			attempt.end()

@@ -1,6 +1,6 @@
 /** Asks a source once in a period. The periods are counted from one anchor, so that they do not drift. */
 import type { LimitFunction } from 'p-limit'
-import { settle } from '../foreign.ts'
+import { hush, settle } from '../foreign.ts'
 import { TIMER_MS_MAX } from '../limits.ts'
 
 /** Reads that were given up and have not ended: a source with so many is not asked again until one of them ends. */
@@ -76,6 +76,7 @@ export class ScanTask {
 			const value = await this.#answer()
 			if (!this.#stop.signal.aborted) this.#events.value(value)
 		} catch (error) {
+			hush(error)
 			if (!this.#stop.signal.aborted) this.#events.failed(error)
 		}
 	}

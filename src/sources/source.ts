@@ -1,5 +1,6 @@
 /** What a source is: the contract between whatever produces samples and the pipeline. Knows neither queue nor chain. */
 import { MeshChainError } from '../errors.ts'
+import { propertyOf } from '../foreign.ts'
 import { TIMER_MS_MAX } from '../limits.ts'
 import { invalidOption } from '../options.ts'
 import { show } from '../record.ts'
@@ -49,7 +50,8 @@ export interface Source {
 
 /** @throws {MeshChainError} `INVALID_SOURCE` */
 export function checkSource(name: string, source: unknown, mode: SampleMode): Source {
-	const { monitor, read } = (source ?? {}) as Source
+	const monitor = propertyOf(source, 'monitor')
+	const read = propertyOf(source, 'read')
 	if (typeof monitor !== 'function' && typeof read !== 'function') {
 		const text = `a source must be an object with monitor(sink) or read(), such as fromFunction() makes; ${show(name)} was given ${show(source)}`
 		throw new MeshChainError('INVALID_SOURCE', text)

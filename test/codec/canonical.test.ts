@@ -10,6 +10,7 @@ import { canonicalise } from '../../src/codec/canonical.ts'
 import { packDataBorrow } from '../../src/codec/data-packer.ts'
 import { DataReader } from '../../src/codec/data-reader.ts'
 import { fromJson, toJson } from '../../src/codec/json-dialect.ts'
+import { DATA_BYTES_MAX } from '../../src/limits.ts'
 import { CANONICAL_ROWS, failure, marker } from '../support/canonical-rows.ts'
 
 function unpackData(packed: Uint8Array): unknown {
@@ -167,3 +168,44 @@ test('keys that all become the same one are told apart in time that grows with t
 	expect(markers).toBe(0)
 	expect(new Set(Object.values(value as object)).size).toBe(20_000)
 }, 10_000)
+
+test('a Map, a Set or a list of entries of any size takes bounded work, and says that it was cut', () => {
+	class Endless extends Map {
+		override *[Symbol.iterator](): Generator<[string, number], undefined> {
+			for (;;) yield ['a', 1]
+		}
+	}
+	class EndlessSet extends Set {
+		override *[Symbol.iterator](): Generator<number, undefined> {
+			for (;;) yield 1
+		}
+	}
+	let asked = 0
+	class Counted extends Map {
+		override *[Symbol.iterator](): Generator<[string, number], undefined> {
+			for (; asked < 3e6; asked++) yield [`k${asked}`, asked]
+		}
+	}
+	const query = new URLSearchParams()
+	for (let index = 0; index < 200_000; index++) query.append(`k${index}`, 'v')
+	for (const data of [new Endless(), new EndlessSet(), new Counted(), query]) {
+		const { value, bytes, markers } = canonicalise(data)
+		expect(markers).toBeGreaterThanOrEqual(1)
+		expect(bytes).toBeLessThan(DATA_BYTES_MAX + 1024)
+		expect(JSON.stringify(value)).toContain('"too large"')
+	}
+	expect(asked).toBeLessThan(200_000)
+})
+
+test('a Map and a Set that just fit are whole', () => {
+	const map = new Map(Array.from({ length: 30_000 }, (_, index) => [`k${index}`, index]))
+	expect(canonicalise(map)).toMatchObject({ markers: 0, value: Object.fromEntries(map) })
+	const set = new Set(Array.from({ length: 100_000 }, (_, index) => index))
+	expect(canonicalise(set)).toMatchObject({ markers: 0, value: [...set] })
+	const texts = new Map<string, unknown>([
+		['big', 'x'.repeat(2 * DATA_BYTES_MAX)],
+		['a', 1],
+		['b', 2],
+	])
+	expect(canonicalise(texts).value).toEqual({ big: { $unserializable: 'too large' }, a: 1, b: 2 })
+})

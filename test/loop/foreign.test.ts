@@ -17,7 +17,7 @@ import {
 	within,
 } from '../../src/foreign.ts'
 import { FOREIGN_TEXT_LENGTH_MAX, TIME_MAX_MS } from '../../src/limits.ts'
-import { handled, ODDITIES } from '../support/oddities.ts'
+import { ODDITIES } from '../support/oddities.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -44,7 +44,7 @@ describe('what code of others gives back', () => {
 	})
 
 	test.each(Object.keys(ODDITIES))('is read without a throw: %s', (name) => {
-		const odd = handled(ODDITIES[name]!())
+		const odd = ODDITIES[name]!()
 		expect(isShortText(messageOf(odd))).toBe(true)
 		expect(isShortText(errorNameOf(odd))).toBe(true)
 		expect(codeOf(odd) === undefined || isShortText(codeOf(odd))).toBe(true)
@@ -91,7 +91,7 @@ describe('what code of others gives back', () => {
 		for (const clock of [
 			() => ODDITIES[name]!(),
 			() => {
-				throw handled(ODDITIES[name]!())
+				throw ODDITIES[name]!()
 			},
 		]) {
 			const tsMs = soundClock(clock, failed)()

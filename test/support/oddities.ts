@@ -1,5 +1,4 @@
 /** What code of others may give back or throw: everything odd that the language allows. Each is made anew for each use. */
-import { types } from 'node:util'
 import { LogAppendError, MeshChainError } from '../../src/errors.ts'
 
 function throws(): never {
@@ -22,6 +21,18 @@ function withGetters<T extends object>(target: T, ...names: string[]): T {
 	for (const name of names) Object.defineProperty(target, name, { get: throws, configurable: true })
 	return target
 }
+
+/** Every look gives another promise that rejects. */
+function withPromises<T extends object>(target: T, ...names: (string | symbol)[]): T {
+	for (const name of names)
+		Object.defineProperty(target, name, { get: rejects, enumerable: true, configurable: true })
+	return target
+}
+
+const rejects = () => Promise.reject(new Error('rejected'))
+
+/** Whatever is read of it is a promise that rejects. */
+const proxyOfPromises = (target: object = {}) => new Proxy(target, { get: rejects })
 
 /** The stack comes first: it is written when somebody asks for it, by reading the message and the name. */
 const ERROR_FIELDS = ['stack', 'message', 'name', 'code', 'cause', 'retryable', 'reason', 'seq']
@@ -65,6 +76,43 @@ export const ODDITIES: Readonly<Record<string, () => unknown>> = {
 	},
 	'a promise that never settles': () => new Promise(() => {}),
 	'a promise that rejects': () => Promise.reject(new Error('rejected')),
+	'a promise that rejects with a promise that rejects': () => Promise.reject(rejects()),
+	'a promise that rejects with itself': () => {
+		const promise: Promise<never> = new Promise((_resolve, reject) => setImmediate(() => reject(promise)))
+		return promise
+	},
+	'a promise that rejects, whose own then throws': () => {
+		const promise = rejects()
+		return Object.defineProperty(promise, 'then', { value: throws })
+	},
+	'a thenable that rejects with a promise that rejects': () =>
+		thenable((_resolve, reject) => reject?.(rejects())),
+	'a thenable that rejects twice': () =>
+		thenable((_resolve, reject) => [reject?.(rejects()), reject?.(rejects())]),
+	'a thenable whose then returns a promise that rejects': () =>
+		thenable((resolve) => {
+			resolve?.()
+			return rejects()
+		}),
+	'an object with getters that give promises': () =>
+		withPromises(
+			{},
+			'value',
+			'tsMs',
+			'data',
+			'daemonId',
+			'kind',
+			'toString',
+			'toJSON',
+			'done',
+			'records',
+			'seq',
+		),
+	'an error with getters that give promises': () => withPromises(new Error('odd'), ...ERROR_FIELDS),
+	'an object with a promise for a tag': () => withPromises({}, Symbol.toStringTag, Symbol.toPrimitive),
+	'a proxy that gives promises': () => proxyOfPromises(),
+	'an async toJSON that rejects': () => ({ toJSON: rejects }),
+	'an object whose text is a promise': () => ({ toString: rejects }),
 	'a promise that rejects with a revoked proxy': () => Promise.reject(revoked()),
 	'a promise that rejects with a symbol': () => Promise.reject(Symbol('odd')),
 	'a promise whose own then throws': () =>
@@ -94,21 +142,12 @@ export const ODDITIES: Readonly<Record<string, () => unknown>> = {
 	'a function with a then': () => Object.defineProperty(() => {}, 'then', { value: throws }),
 }
 
-/** The two ways in which a call gives something. */
-export const WAYS: Readonly<Record<'returns' | 'throws', (make: () => unknown) => unknown>> = {
-	returns: (make) => make(),
-	throws: (make) => {
-		throw handled(make())
-	},
-}
-
-/** A promise that nobody is meant to wait for: what it rejects with is of no interest. */
-export function handled(made: unknown): unknown {
-	if (!types.isPromise(made)) return made
-	try {
-		Promise.prototype.then.call(made, undefined, () => {})
-	} catch {
-		// It has a constructor of its own, and resolves.
+/** The ways in which a call gives something. A promise is always for the callee to handle: nothing in here does. */
+export const WAYS: Readonly<Record<'returns' | 'throws' | 'rejects with', (make: () => unknown) => unknown>> =
+	{
+		returns: (make) => make(),
+		throws: (make) => {
+			throw make()
+		},
+		'rejects with': (make) => Promise.reject(make()),
 	}
-	return made
-}

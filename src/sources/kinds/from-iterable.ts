@@ -1,5 +1,5 @@
 /** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
-import { attempt, discard, follow as onceSettled, settle } from '../../foreign.ts'
+import { attempt, discard, hushAll, methodOf, follow as onceSettled, settle } from '../../foreign.ts'
 import { checkFunction } from '../../options.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
@@ -19,7 +19,7 @@ export function fromIterable<T>(
 		async monitor(sink) {
 			const iterable = (await settle(open(sink.signal))) as AsyncIterable<T>
 			sink.opened()
-			const items = iterable[Symbol.asyncIterator]()
+			const items = methodOf(iterable, Symbol.asyncIterator)?.()
 			discard(items)
 			await follow(items, sink, sample)
 		},
@@ -30,11 +30,7 @@ export function fromIterable<T>(
 const TURN_MS = 5
 
 /** An iterator that waits for its next item cannot be told to stop: it is left behind. */
-async function follow<T>(
-	items: AsyncIterator<T>,
-	sink: SampleSink,
-	toSample: ToSample<T> | undefined,
-): Promise<void> {
+async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T> | undefined): Promise<void> {
 	let stopWaiting = () => {}
 	let turnMs = performance.now()
 	sink.signal.addEventListener('abort', () => stopWaiting(), { once: true })
@@ -42,10 +38,13 @@ async function follow<T>(
 		while (!sink.signal.aborted) {
 			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
 				stopWaiting = () => resolve(undefined)
-				onceSettled(items.next(), resolve as (result: unknown) => void, reject)
+				onceSettled(methodOf(items, 'next')?.(), resolve as (result: unknown) => void, reject)
 			})
-			if (next === undefined || next.done === true) return
-			const sample = sampleOf(next.value, toSample)
+			if (next === undefined) return
+			const { done, value } = next
+			hushAll(done, value)
+			if (done === true) return
+			const sample = sampleOf(value, toSample)
 			if (sample !== undefined) await sink.put(sample)
 			if (performance.now() - turnMs < TURN_MS) continue
 			// What always has a next item ready would keep everything else from running.
@@ -53,6 +52,6 @@ async function follow<T>(
 			turnMs = performance.now()
 		}
 	} finally {
-		attempt(() => discard(items.return?.()), undefined)
+		attempt(() => discard(methodOf(items, 'return')?.()), undefined)
 	}
 }

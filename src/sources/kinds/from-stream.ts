@@ -1,6 +1,6 @@
 /** A source that is a Node stream, and can wait: what is not taken stays with whoever writes into it. */
 import { finished, type Readable } from 'node:stream'
-import { attempt, settle } from '../../foreign.ts'
+import { attempt, methodOf, settle } from '../../foreign.ts'
 import { checkFunction } from '../../options.ts'
 import type { Source } from '../source.ts'
 import { aborted } from '../wait.ts'
@@ -22,9 +22,10 @@ export function fromStream<T = unknown>(
 		async monitor(sink) {
 			const stream = (await settle(open(sink.signal))) as Readable
 			// It may have been aborted while it was opened.
-			void aborted(sink.signal).then(() => attempt(() => void stream.destroy(), undefined))
+			void aborted(sink.signal).then(() => attempt(() => void methodOf(stream, 'destroy')?.(), undefined))
 			sink.opened()
-			stream.on('data', (item: T) => {
+			methodOf(stream, 'on')?.('data', (given: unknown) => {
+				const item = given as T
 				const sample = sampleOf(item, toSample)
 				const room = sample === undefined ? undefined : sink.put(sample)
 				if (room === undefined) return

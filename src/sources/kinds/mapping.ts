@@ -1,5 +1,5 @@
 /** From what an origin delivers to a sample. */
-import { discard } from '../../foreign.ts'
+import { discard, hush } from '../../foreign.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../options.ts'
 import type { Sample } from '../source.ts'
 
@@ -28,7 +28,8 @@ export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample 
 		const sample = toSample(item)
 		discard(sample)
 		return sample
-	} catch {
+	} catch (thrown) {
+		hush(thrown)
 		return GARBAGE
 	}
 }

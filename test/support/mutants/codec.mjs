@@ -1,6 +1,13 @@
 /** Of the codec and the formats: what is packed, what a reader takes, how the next entry is found. */
 export default [
 	{
+		name: 'all of a Map is copied before its size is asked',
+		file: 'src/codec/canonical.ts',
+		from: 'if (left < 0 || items.length === max)',
+		to: 'if (items.length === max)',
+		tests: ['test/codec/canonical.test.ts'],
+	},
+	{
 		name: 'msgpackr asks data for toJSON',
 		file: 'src/codec/data-packer.ts',
 		from: 'useBigIntExtension: true, useToJSON: false }',

@@ -1,6 +1,27 @@
 /** Safeties of the loop: code of others, the bounds of closing, nesting, and signals. */
 export default [
 	{
+		name: 'loop: the reason of a rejection is left unhandled',
+		file: 'src/foreign.ts',
+		from: 'Promise.prototype.then.call(value, ignore, hush)',
+		to: 'Promise.prototype.then.call(value, ignore, ignore)',
+		tests: ['test/loop/foreign.test.ts'],
+	},
+	{
+		name: 'loop: a promise that was thrown is left unhandled',
+		file: 'src/foreign.ts',
+		from: '\t\thush(thrown)\n\t\treturn otherwise',
+		to: '\t\treturn otherwise',
+		tests: ['test/contract/foreign-code.test.ts'],
+	},
+	{
+		name: 'loop: what an appender states is read without a guard',
+		file: 'src/appender.ts',
+		from: 'readOption(what, appender, name) ?? 1',
+		to: 'appender[name] ?? 1',
+		tests: ['test/contract/foreign-code.test.ts'],
+	},
+	{
 		name: 'loop: a thrown value is asked for its class without a guard',
 		file: 'src/foreign.ts',
 		from: 'return attempt(() => value instanceof type, false)',
@@ -59,8 +80,8 @@ export default [
 	{
 		name: 'loop: the end of a source is waited for without a bound',
 		file: 'src/foreign.ts',
-		from: 'this.#items.return?.()), this.#closeTimeoutMs)',
-		to: 'this.#items.return?.()), TIMER_MS_MAX)',
+		from: "'return')?.())),\n\t\t\tthis.#closeTimeoutMs,",
+		to: "'return')?.())),\n\t\t\tTIMER_MS_MAX,",
 		tests: ['test/foreign.test.ts'],
 	},
 	{

@@ -1,6 +1,20 @@
 /** What keeps a replay from standing still, and a player at its place. */
 export default [
 	{
+		name: 'replay: after a step back of less than an hour nothing is paced',
+		file: 'src/replay/pacer.ts',
+		from: 'if (leftOutMs === 0) return\n',
+		to: 'if (isSmallStepBack || leftOutMs === 0) return\n',
+		tests: ['test/replay/wild-times.test.ts'],
+	},
+	{
+		name: 'replay: a key that fails is blamed on the source',
+		file: 'src/replay/replay.ts',
+		from: 'const isKey = isInstance(error, KeyFailure)',
+		to: 'const isKey = isInstance(error, KeyFailure) && error.cause === this',
+		tests: ['test/contract/foreign-code.test.ts'],
+	},
+	{
 		name: 'replay: a wild time is waited for',
 		file: 'src/replay/pacer.ts',
 		from: 'return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)',
