@@ -321,7 +321,8 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
  * and its own must be none that nobody takes.
  */
 export function addLevelCounts(sums: number[], added: readonly number[]): void {
-	for (const [index, count] of added.entries()) sums[index] = Math.min(SEQ_MAX, sums[index]! + count)
+	for (let index = 0; index < sums.length; index++)
+		sums[index] = Math.min(SEQ_MAX, sums[index]! + added[index]!)
 }
 
 /**

@@ -6,7 +6,7 @@ import type { FileSystem } from '../../file-system.ts'
 
 const WITNESS_BYTES = 4
 /** After so many writes it is time to look: that costs less than a hundredth of so many writes. */
-const WITNESSES_MAX = 4000
+const WITNESSES_MAX = 2000
 /** Witnesses that are closer together are read at once. */
 const NEAR_BYTES = 4096
 
@@ -14,37 +14,42 @@ const NEAR_BYTES = 4096
 const window = Buffer.allocUnsafeSlow(64 * 1024)
 
 export class Witnesses {
-	readonly #offsets: number[] = []
-	readonly #values: number[] = []
+	#offsets = new Float64Array(2 * WITNESSES_MAX)
+	#values = new Int32Array(2 * WITNESSES_MAX)
+	#count = 0
 
 	/** Enough was written since the last look to look again. */
 	get isLookDue(): boolean {
-		return this.#offsets.length >= WITNESSES_MAX
+		return this.#count >= WITNESSES_MAX
 	}
 
 	/** The last bytes before `end`, which are `shift` further on in the file. The last one that is not 0 counts: a hole in a file reads as zeros. */
 	add(bytes: Buffer, end: number, shift: number): void {
+		if (this.#count === this.#offsets.length) this.#grow()
 		let at = end
 		while (bytes[at - 1] === 0) at--
-		this.#offsets.push(at - WITNESS_BYTES + shift)
-		this.#values.push(bytes.readInt32BE(at - WITNESS_BYTES))
+		this.#offsets[this.#count] = at - WITNESS_BYTES + shift
+		this.#values[this.#count] = bytes.readInt32BE(at - WITNESS_BYTES)
+		this.#count++
 	}
 
 	/** Whether all of them are in the file; then only the newest one is kept. */
 	areIn(system: FileSystem, fd: number): boolean {
-		const offsets = this.#offsets
-		const count = offsets.length
+		const [offsets, values, count] = [this.#offsets, this.#values, this.#count]
 		for (let first = 0; first < count; ) {
 			const start = offsets[first]!
 			const next = this.#endOfWindow(first)
 			const length = offsets[next - 1]! + WITNESS_BYTES - start
 			if (!isRead(system, fd, length, start)) return false
 			for (; first < next; first++) {
-				if (window.readInt32BE(offsets[first]! - start) !== this.#values[first]) return false
+				if (window.readInt32BE(offsets[first]! - start) !== values[first]) return false
 			}
 		}
-		offsets.splice(0, count - 1)
-		this.#values.splice(0, count - 1)
+		if (count > 1) {
+			offsets[0] = offsets[count - 1]!
+			values[0] = values[count - 1]!
+			this.#count = 1
+		}
 		return true
 	}
 
@@ -53,13 +58,17 @@ export class Witnesses {
 		const offsets = this.#offsets
 		const end = offsets[first]! + window.length - WITNESS_BYTES
 		let next = first + 1
-		while (
-			next < offsets.length &&
-			offsets[next]! <= end &&
-			offsets[next]! - offsets[next - 1]! <= NEAR_BYTES
-		)
+		while (next < this.#count && offsets[next]! <= end && offsets[next]! - offsets[next - 1]! <= NEAR_BYTES)
 			next++
 		return next
+	}
+
+	#grow(): void {
+		const [offsets, values] = [this.#offsets, this.#values]
+		this.#offsets = new Float64Array(2 * offsets.length)
+		this.#values = new Int32Array(2 * values.length)
+		this.#offsets.set(offsets)
+		this.#values.set(values)
 	}
 }
 

@@ -217,8 +217,8 @@ export default [
 	{
 		name: 'counts by level go on above the highest',
 		file: 'src/chain/format/anchor.ts',
-		from: 'sums[index] = Math.min(SEQ_MAX, sums[index]! + count)',
-		to: 'sums[index] = sums[index]! + count',
+		from: 'sums[index] = Math.min(SEQ_MAX, sums[index]! + added[index]!)',
+		to: 'sums[index] = sums[index]! + added[index]!',
 		tests: ['test/chain/crafted-marks.test.ts'],
 	},
 	{

@@ -52,7 +52,7 @@ export default [
 	{
 		name: 'a live file that was cut and grew again passes for whole',
 		file: 'src/chain/write/witnesses.ts',
-		from: 'if (window.readInt32BE(offsets[first]! - start) !== this.#values[first]) return false',
+		from: 'if (window.readInt32BE(offsets[first]! - start) !== values[first]) return false',
 		to: '',
 		tests: ['test/model/lost-live-file.test.ts'],
 	},
