@@ -26,8 +26,8 @@ function numbers(): [string, object][] {
 	for (const high of HIGH) {
 		for (const name of ['ordinal', 'durable', 'keptFrom']) fields.push([`${name} ${high}`, { [name]: high }])
 		for (let level = 0; level < 5; level++) {
-			const totals = [0, 0, 0, 0, 0].map((none, each) => (each === level ? high : none))
-			fields.push([`totals ${level} ${high}`, { totals }])
+			const counts = [0, 0, 0, 0, 0].map((none, each) => (each === level ? high : none))
+			fields.push([`counts ${level} ${high}`, { counts }])
 		}
 	}
 	return fields

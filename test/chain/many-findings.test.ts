@@ -25,9 +25,9 @@ const MAKERS: Readonly<Partial<Record<FindingKind, (forge: Forge, index: number)
 	damaged: (forge) => forge.frame([], { rows: [['x']], flags: 4 }),
 	missing: (forge) => forge.frame(one, { baseSeq: forge.file.nextSeq + 2 }),
 	gap: (forge) => forge.gap(forge.file.nextSeq + 1, 'damaged'),
-	wrongAnchor: (forge, index) => forge.anchor(1, { totals: [0, 0, 99 + index, 0, 0] }),
+	wrongAnchor: (forge, index) => forge.anchor(1, { counts: [0, 0, 99 + index, 0, 0] }),
 	brokenLink: (forge) => forge.anchor(1, { link: Buffer.alloc(32, 3) }),
-	repaired: (forge) => forge.anchor(4, { value: 5 }),
+	repaired: (forge) => forge.anchor(4, { last: 5 }),
 }
 
 function written(forge: Forge): string {

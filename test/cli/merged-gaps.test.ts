@@ -69,6 +69,6 @@ test('of one without an origin records are lost', async () => {
 		expect([command, await statusOf([...command, path, '--strict'])]).toEqual([command, 3])
 	}
 	// Chains that are read as one answer for the gaps of each.
-	const other = chainWith({ origin, data: null }, {}, { chainId: Buffer.alloc(16, 8) })
+	const other = chainWith({ origin, data: null }, {}, { id: Buffer.alloc(16, 8) })
 	expect(await statusOf(['merge', path, other, '--strict'])).toBe(3)
 })

@@ -1493,6 +1493,12 @@ class Raw {
 	}
 }
 
+/** A field that nobody knows is a mistake of whoever forges: without it the file would be an honest one. */
+function refuseUnknown(fields, known) {
+	const unknown = Object.keys(fields).filter((name) => !known.includes(name))
+	if (unknown.length > 0) throw new Error(`the forger knows no ${unknown.join(', ')}`)
+}
+
 /** A first byte and a number of 1, 2 or 4 bytes behind it. */
 function headBytes(first, width, value) {
 	const bytes = Buffer.alloc(1 + width)
@@ -1849,8 +1855,9 @@ class FileForge {
 			jump: this.offsets[jump] ?? 0,
 			jumpSince: this.stretches.since(jump + 1),
 			last: reason === CLOSED ? -1 : 0,
-			...fields,
 		}
+		refuseUnknown(fields, [...Object.keys(all), 'link', 'crc'])
+		Object.assign(all, fields)
 		const bytes = encodeAnchor(all)
 		const between = this.bytes().subarray(this.linkedTo)
 		const link = asBuffer(fields.link ?? sha256(this.link, between, bytes.subarray(13, 229)))
@@ -1883,6 +1890,7 @@ class FileForge {
 export class Forge {
 	/** `options`: `name`, `id`, `created`, `firstSeq`, `epoch`, `bootId`, and `header` (overrides). */
 	constructor(options = {}) {
+		refuseUnknown(options, ['name', 'id', 'created', 'firstSeq', 'epoch', 'bootId', 'header'])
 		this.name = options.name ?? 'node'
 		this.id = asBuffer(options.id ?? Buffer.alloc(16, 7))
 		this.sealedFiles = []
