@@ -30,12 +30,14 @@ test('a shell makes the same name again, and the word is one safe line', () => {
 	fc.assert(
 		fc.property(fc.array(names, { minLength: 20, maxLength: 40 }), (list) => {
 			const words = list.map(shellWord)
-			for (const word of words) expect(word).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+			// The joiner between two pictures is part of how they are written.
+			const joined = words.map((word) => word.replace(/(?<=🙂)\u200d(?=🙂)/gu, ''))
+			for (const word of joined) expect(word).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
 			// A name that begins like an option is given with the folder it is in.
 			const expected = list.map((name) => (name.startsWith('-') && name !== '-' ? `./${name}` : name))
 			expect(asShellReads(words)).toEqual(expected)
 		}),
-		{ numRuns: 30 },
+		{ numRuns: 30, examples: [[['🙂\u200d🙂', '🙂\u200da', 'a\u200d🙂']]] },
 	)
 })
 
