@@ -145,13 +145,14 @@ class AsRecorded {
 		return session
 	}
 
-	/** Closes the one that was idle for longest, of those that lose nothing by it. */
+	/** Closes the one that was idle for longest, of those that lose nothing by it; then the one that looks at locks. */
 	readonly #makeRoom: MakeRoom = async () => {
 		for (const [id, session] of this.#sessions)
 			if (session.isIdle && !session.isBound) {
 				await this.#close(id)
 				return { isMade: true, holders: 0 }
 			}
+		if (await this.#watch.giveUp()) return { isMade: true, holders: 0 }
 		const isBusy = [...this.#sessions.values()].some((session) => session.isRunning)
 		return { isMade: isBusy, holders: this.#holders }
 	}
@@ -202,6 +203,17 @@ class LockWatch {
 		this.#asked = undefined
 		this.isSilent = false
 		return isBlocked && asked.pid === pid
+	}
+
+	/** Closes its connection for a while, because a transaction gets none; returns whether it had one. */
+	async giveUp(): Promise<boolean> {
+		const connection = this.#connection
+		if (connection === undefined) return false
+		this.#connection = undefined
+		this.#asked = undefined
+		this.#nextMs = this.#replay.clock.now() + WATCH_RETRY_MS
+		await this.#replay.release(connection)
+		return true
 	}
 
 	async #connect(): Promise<void> {

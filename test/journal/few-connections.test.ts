@@ -72,3 +72,22 @@ test('a role that may have fewer connections than there were transactions ends t
 	expect(report.endedBy?.message).toMatch(/no more than 3 connections.*too many connections for role/)
 	await expect.poll(() => rowsIn(target, 1)).toBe(0)
 })
+
+test('the connection that looks at locks is given up for a transaction: as many as there were are enough', async () => {
+	const { source, target } = await twoDatabases(postgres, TABLE)
+	const path = await recorded(source, async (pool) => {
+		const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
+		// Locks are looked at when a statement takes its time, before the others begin.
+		for (const client of clients)
+			for (const text of ['begin', 'insert into t select 1 from pg_sleep(0.3)']) await client.query(text)
+		for (const client of clients) {
+			await client.query('commit')
+			client.release()
+		}
+	})
+	await ask(target, "create role few3 login password 'few' connection limit 3; grant all on t to few3")
+	const few = { ...target, user: 'few3', password: 'few' }
+	const report = await replayStatements(await opened(path), few, { ...as, retries: 3 })
+	expect(report).toMatchObject({ ended: 'end', endedBy: null, failures: 0, transactions: 3 })
+	expect(await rowsIn(target, 1)).toBe(3)
+})

@@ -112,4 +112,11 @@ export default [
 		to: 'return STATUS.fine',
 		tests: ['test/process/replay-sql.test.ts'],
 	},
+	{
+		name: 'journal: the connection that looks at locks is kept where a transaction gets none',
+		file: 'src/journal/replay-as-recorded.ts',
+		from: 'if (await this.#watch.giveUp()) return { isMade: true, holders: 0 }',
+		to: '',
+		tests: ['test/journal/few-connections.test.ts'],
+	},
 ]
