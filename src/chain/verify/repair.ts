@@ -53,8 +53,8 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 	}
 	return underLock(path, system, async (held) => {
 		// A writer may have come and gone since.
-		const { plan } = await planFor(path, verifyOptions)
-		const actions = apply(held, plan.actions)
+		const now = await planFor(path, verifyOptions)
+		const actions = apply(held, now.plan.actions)
 		// What could not be read may have hidden what shows by now.
 		const after = await planFor(path, verifyOptions)
 		return reportOf(path, dryRun, { actions, ...after.plan.left }, after.report)

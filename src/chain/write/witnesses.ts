@@ -5,7 +5,7 @@
 import type { FileSystem } from '../../file-system.ts'
 
 const WITNESS_BYTES = 4
-/** After so many writes it is time to look: that costs less than a hundredth of so many writes. */
+/** After so many writes it is time to look, so that little is kept. */
 const WITNESSES_MAX = 2000
 /** Witnesses that are closer together are read at once. */
 const NEAR_BYTES = 4096
