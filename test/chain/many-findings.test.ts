@@ -2,13 +2,12 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import type { FindingKind } from '../../src/chain/chain.ts'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { run } from '../../src/cli/run.ts'
 import { CLOSED, Forge } from '../oracle/format-oracle.mjs'
+import { runCommand } from '../support/command.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const COUNT = 2500
@@ -89,37 +88,19 @@ test('a repair acts on findings that are not listed, and leaves files for them',
 	expect(left.left.filter(({ kind }) => kind === 'damaged').length).toBe(2)
 })
 
-async function command(args: readonly string[]) {
-	const [stdout, stderr, stdin] = [new PassThrough(), new PassThrough(), new PassThrough()]
-	const pieces: Buffer[] = []
-	stdout.on('data', (piece: Buffer) => pieces.push(piece))
-	const status = await run(args, {
-		stdout,
-		stderr,
-		stdin,
-		stdinIsTerminal: false,
-		stdoutIsTerminal: false,
-		stderrIsTerminal: false,
-		env: {},
-		now: () => 0,
-		interrupted: () => new AbortController().signal,
-	})
-	return { status, text: Buffer.concat(pieces).toString() }
-}
-
 test('the commands say how many findings are not listed, as text and as JSON', async () => {
 	const path = twoFiles('wrongSeq')
 	const { findingsNotListed } = await verifyChain(path)
 	const more = findingsNotListed.wrongSeq
 	expect(more).toBeGreaterThanOrEqual(200)
-	const verified = await command(['verify', path])
+	const verified = await runCommand(['verify', path])
 	expect(verified.status).toBe(3)
 	const lines = verified.text.split('\n')
 	expect(lines).toContain(`${more} more findings of the kind [wrongSeq] not listed`)
-	expect(JSON.parse((await command(['verify', path, '-o', 'json'])).text)).toMatchObject({
+	expect(JSON.parse((await runCommand(['verify', path, '-o', 'json'])).text)).toMatchObject({
 		findingsNotListed,
 	})
-	const planned = (await command(['repair', '--dry-run', path])).text.split('\n')
+	const planned = (await runCommand(['repair', '--dry-run', path])).text.split('\n')
 	expect(planned).toContain(`${more} more findings left as evidence of the kind [wrongSeq] not listed`)
 })
 

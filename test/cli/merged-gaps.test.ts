@@ -1,10 +1,9 @@
 /** A `$gap` with an origin is a record like any other: every command answers the same for a chain that holds one. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import { run } from '../../src/cli/run.ts'
 import { CLOSED, Forge } from '../oracle/format-oracle.mjs'
+import { runCommand } from '../support/command.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const COMMANDS = [
@@ -19,21 +18,7 @@ const COMMANDS = [
 	['repair', '--dry-run'],
 ] as const
 
-async function statusOf(args: readonly string[]): Promise<number> {
-	const [stdout, stderr, stdin] = [new PassThrough(), new PassThrough(), new PassThrough()]
-	for (const stream of [stdout, stderr]) stream.resume()
-	return await run(args, {
-		stdout,
-		stderr,
-		stdin,
-		stdinIsTerminal: false,
-		stdoutIsTerminal: false,
-		stderrIsTerminal: false,
-		env: {},
-		now: () => 0,
-		interrupted: () => new AbortController().signal,
-	})
-}
+const statusOf = async (args: readonly string[]) => (await runCommand(args)).status
 
 function chainWith(gap: object, fields: object = {}, options: object = {}): string {
 	const forge = new Forge(options)
