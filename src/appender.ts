@@ -1,11 +1,14 @@
 /**
  * The seam between the loop and wherever records go next, and the helpers both sides of it share.
  */
-import { isSoundError, LogAppendError, MeshChainError, messageOf } from './errors.ts'
-import { attempt, hush, isInstance, ownValueOf, propertyOf } from './foreign.ts'
-import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
-import { checkWholeNumber, readOption } from './options.ts'
-import { type LogRecord, show } from './record.ts'
+
+import { hush } from './guard/hush.ts'
+import { show } from './guard/show.ts'
+import { attempt, isInstance, ownValueOf, propertyOf } from './guard/values.ts'
+import { checkWholeNumber, readOption } from './model/check.ts'
+import { isSoundError, LogAppendError, MeshChainError, messageOf } from './model/errors.ts'
+import { EPOCH_MAX, SEQ_MAX } from './model/limits.ts'
+import type { LogRecord } from './model/record.ts'
 
 /** From the least to the most durable. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const

@@ -1,7 +1,6 @@
 /** The public face of mesh-chain: lists names, defines nothing. */
 export type { Durability, LogChainAppender } from './appender.ts'
 export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
-export type { HandoverStats, LostCounts } from './appenders/handover-stats.ts'
 export { NoOpAppender } from './appenders/no-op.ts'
 export { TeeAppender, type TeeChildStats, type TeeOptions, type TeeStats } from './appenders/tee.ts'
 export type {
@@ -12,30 +11,27 @@ export type {
 	ChainQuery,
 	ChainState,
 	EpochInfo,
-	Finding,
-	FindingKind,
 	LockHolder,
 	RepairAction,
 	RepairReport,
 	SegmentInfo,
 	TailQuery,
+	VerifyFinding,
+	VerifyFindingKind,
 	VerifyReport,
 } from './chain/chain.ts'
 export { openChain } from './chain/read/open-chain.ts'
-export { headText } from './chain/verify/head.ts'
+export { formatHead } from './chain/verify/head.ts'
 export { type RepairOptions, repairChain } from './chain/verify/repair.ts'
-export { type Progress, type VerifyOptions, verifyChain } from './chain/verify/verify.ts'
+export { type VerifyOptions, type VerifyProgress, verifyChain } from './chain/verify/verify.ts'
 export { FileChainAppender, type FileChainStats } from './chain/write/file-chain-appender.ts'
 export type { FileChainOptions, SyncPolicy } from './chain/write/file-chain-options.ts'
-export type { Recovery } from './chain/write/opening.ts'
-export type { Verdict } from './chain/write/recovery.ts'
+export type { ChainRecovery } from './chain/write/opening.ts'
+export type { RecoveryVerdict } from './chain/write/recovery.ts'
 export type { ChainWriterStats } from './chain/write/writer-stats.ts'
 export { type Consumer, type ConsumerStats, consume } from './consume/consume.ts'
 export type { ConsumeOptions } from './consume/consume-options.ts'
-export type { Cursor } from './consume/cursor-file.ts'
-export { ERROR_CODES, type ErrorCode, type ErrorDetails, LogAppendError, MeshChainError } from './errors.ts'
-export { type FileStat, type FileSystem, nodeFileSystem } from './file-system.ts'
-export type { LogFilter, TextPattern } from './filter.ts'
+export type { ConsumerCursor } from './consume/cursor-file.ts'
 export { type EventFields, eventFormat, type FieldCheck } from './jsonl/event-format.ts'
 export { type ExportOptions, type ExportSummary, exportJsonl } from './jsonl/export.ts'
 export { type ImportOptions, type ImportSummary, importJsonl } from './jsonl/import.ts'
@@ -54,6 +50,14 @@ export { recordCrashes } from './loop/record-crashes.ts'
 export type { LoopStats, RingStats } from './loop/stats.ts'
 export { type MergedChain, mergeChains } from './merge/merge-chains.ts'
 export {
+	ERROR_CODES,
+	type ErrorCode,
+	type ErrorDetails,
+	LogAppendError,
+	MeshChainError,
+} from './model/errors.ts'
+export type { LogFilter, TextPattern } from './model/filter.ts'
+export {
 	type EventMap,
 	type Fields,
 	GAP_KIND,
@@ -66,7 +70,9 @@ export {
 	type LogRecord,
 	parseLevel,
 	type RecordOrigin,
-} from './record.ts'
+} from './model/record.ts'
+export type { LostCounts, OutboxStats } from './outbox/outbox-stats.ts'
+export { type FileStat, type FileSystem, nodeFileSystem } from './platform/file-system.ts'
 export { type ReplayClock, systemClock } from './replay/clock.ts'
 export { type Place, Player, type PlayerOptions } from './replay/player.ts'
 export { replay } from './replay/replay.ts'

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ERROR_CODES } from '../src/errors.ts'
+import { ERROR_CODES } from '../src/model/errors.ts'
 import { ROOT } from './support/process.ts'
 
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
@@ -39,7 +39,7 @@ describe('docs/errors.md', () => {
 	})
 
 	test('is about codes that the source can throw', () => {
-		const source = tracked.filter((path) => path.startsWith('src/') && path !== 'src/errors.ts')
+		const source = tracked.filter((path) => path.startsWith('src/') && path !== 'src/model/errors.ts')
 		const text = source.map((path) => readFileSync(join(ROOT, path), 'utf8')).join('\n')
 		const unused = ERROR_CODES.filter((code) => !text.includes(`'${code}'`) && code !== 'APPEND_FAILED')
 		expect(unused).toEqual([])

@@ -13,7 +13,7 @@ describe('the check itself', () => {
 		['one tower importing the other', { 'loop/a.ts': "import { b } from '../chain/b.ts'" }, /downward/],
 		['reading importing writing', { 'chain/read/a.ts': "import { b } from '../write/b.ts'" }, /downward/],
 		['what lies below importing it', { 'chain/scan/a.ts': "import { b } from '../files/b.ts'" }, /downward/],
-		['a word importing a layer', { 'record.ts': "import { b } from './codec/b.ts'" }, /downward/],
+		['a word importing a layer', { 'model/record.ts': "import { b } from '../codec/b.ts'" }, /downward/],
 		[
 			'a circle',
 			{ 'loop/a.ts': "import { b } from './b.ts'", 'loop/b.ts': "import { a } from './a.ts'" },
@@ -26,7 +26,7 @@ describe('the check itself', () => {
 		['an entry file that defines', { 'index.ts': 'const a = 1' }, /defines/],
 		['a giant', { 'loop/a.ts': '\n'.repeat(500) }, /lines/],
 		['a name in another case', { 'loop/aB.ts': '' }, /kebab/],
-		['a folder that is no layer', { 'utils/a.ts': "import { b } from '../record.ts'" }, /no layer/],
+		['a folder that is no layer', { 'utils/a.ts': "import { b } from '../model/record.ts'" }, /no layer/],
 	]
 	test.each(cases)('finds %s', (_name, files, expected) => {
 		expect(brokenRules(new Map(Object.entries(files))).join('\n')).toMatch(expected)

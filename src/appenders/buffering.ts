@@ -1,12 +1,16 @@
 /** An appender for tests: holds the newest records in memory and lets a test ask for them, or wait for one. */
 import type { Durability, LogChainAppender } from '../appender.ts'
-import { LogAppendError, MeshChainError } from '../errors.ts'
-import { type LogFilter, matches, resolveFilter } from '../filter.ts'
-import { attempt, discard, hush } from '../foreign.ts'
-import { BUFFER_CAPACITY_DEFAULT, TIMER_MS_MAX, WAIT_MS_DEFAULT } from '../limits.ts'
-import { checkOptionNames, checkWholeNumber } from '../options.ts'
-import { type LogRecord, show } from '../record.ts'
-import { RecordQueue } from './record-queue.ts'
+import { hush } from '../guard/hush.ts'
+import { discard } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { attempt } from '../guard/values.ts'
+import { checkOptionNames, checkWholeNumber } from '../model/check.ts'
+import { LogAppendError, MeshChainError } from '../model/errors.ts'
+import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
+import { BUFFER_CAPACITY_DEFAULT, WAIT_MS_DEFAULT } from '../model/limits.ts'
+import type { LogRecord } from '../model/record.ts'
+import { RecordQueue } from '../outbox/record-queue.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 export interface BufferingOptions {
 	/** Records to hold, default 16,384; 0 acts as 1. */

@@ -13,16 +13,17 @@ import {
 	type LogChainAppender,
 	startOf,
 } from '../appender.ts'
-import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { isInstance, propertyOf } from '../foreign.ts'
-import { CLOSE_TIMEOUT_MS_DEFAULT, TEE_QUEUE_RECORDS_MAX, TIMER_MS_MAX } from '../limits.ts'
-import { checkOptionNames, checkTimerMs } from '../options.ts'
-import type { LogRecord } from '../record.ts'
-import { Announcer, nameOf } from './announcer.ts'
-import { closeMsMax } from './appender-calls.ts'
-import { Handover } from './handover.ts'
-import type { HandoverStats } from './handover-stats.ts'
-import { RecordQueue } from './record-queue.ts'
+import { isInstance, propertyOf } from '../guard/values.ts'
+import { checkOptionNames, checkTimerMs } from '../model/check.ts'
+import { type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
+import { CLOSE_TIMEOUT_MS_DEFAULT, TEE_QUEUE_RECORDS_MAX } from '../model/limits.ts'
+import type { LogRecord } from '../model/record.ts'
+import { closeMsMax } from '../outbox/appender-calls.ts'
+import { HealthReporter, nameOf } from '../outbox/health-reporter.ts'
+import { Outbox } from '../outbox/outbox.ts'
+import type { OutboxStats } from '../outbox/outbox-stats.ts'
+import { RecordQueue } from '../outbox/record-queue.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /** A `TeeAppender` needs so much longer than its slowest child, to say what became of it. */
 const CLOSE_MARGIN_MS = 500
@@ -35,7 +36,7 @@ export interface TeeOptions {
 	readonly closeTimeoutMs?: number
 }
 
-export interface TeeChildStats extends HandoverStats {
+export interface TeeChildStats extends OutboxStats {
 	/** The child's class; `appender 2` for the second child, where it has none. */
 	readonly name: string
 }
@@ -50,7 +51,7 @@ export interface TeeStats {
 interface Child {
 	readonly name: string
 	readonly appender: LogChainAppender
-	readonly handover: Handover
+	readonly handover: Outbox
 }
 
 /** What went wrong with one child. */
@@ -178,8 +179,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	#newChild(appender: LogChainAppender, index: number): Child {
-		const announcer = new Announcer(this, appender)
-		const handover = new Handover({
+		const announcer = new HealthReporter(this, appender)
+		const handover = new Outbox({
 			appender,
 			queue: this.#queue,
 			nextSeq: this.nextSeq,
@@ -220,7 +221,7 @@ export class TeeAppender implements LogChainAppender {
 		this.#throwIfAny(failures, 'CLOSE_FAILED', 'close')
 	}
 
-	async #forAll(act: (handover: Handover) => Promise<void>): Promise<ChildFailure[]> {
+	async #forAll(act: (handover: Outbox) => Promise<void>): Promise<ChildFailure[]> {
 		const results = await Promise.allSettled(this.#children.map(({ handover }) => act(handover)))
 		this.#trim()
 		return results.flatMap((result, index) =>

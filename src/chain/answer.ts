@@ -5,7 +5,7 @@
  * The invariant: the answer is that of the heaviest thing that was noticed. Nothing that a file says of itself (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes something else that was noticed lighter.
  */
-import { GAP_KIND, type GapData, isGap, type LogRecord } from '../record.ts'
+import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.ts'
 
 /**
  * How heavy something is that was noticed, lightest first. `note`: normal, after a crash for example. `loss`: records are

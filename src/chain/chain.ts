@@ -1,8 +1,8 @@
 /**
  * The shapes a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it.
  */
-import type { LogFilter } from '../filter.ts'
-import type { LogLevel, LogRecord } from '../record.ts'
+import type { LogFilter } from '../model/filter.ts'
+import type { LogLevel, LogRecord } from '../model/record.ts'
 import type { ChainAnswer, Severity } from './answer.ts'
 
 export interface ChainQuery extends LogFilter {
@@ -173,7 +173,7 @@ export interface ChainHead {
  * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file. `stray`: written by a
  *   writer that had lost the chain. `repaired`: what `repairChain` did, and what cannot be checked for that reason.
  */
-export type FindingKind =
+export type VerifyFindingKind =
 	| 'tornTail'
 	| 'unsynced'
 	| 'notClosed'
@@ -195,8 +195,8 @@ export type FindingKind =
  * One thing that `verifyChain` noticed. Severity: `note` is normal, after a crash for example; `loss` is explained by the chain
  * itself; `unchecked` is something that nothing is left to check against; `damage` is wrong.
  */
-export interface Finding {
-	readonly kind: FindingKind
+export interface VerifyFinding {
+	readonly kind: VerifyFindingKind
 	readonly severity: Severity
 	readonly path: string
 	readonly offset: number
@@ -221,9 +221,9 @@ export interface VerifyReport {
 	readonly anchors: number
 	readonly bytes: number
 	/** The first 1,000 of each kind and severity, in the order of the chain. */
-	readonly findings: readonly Finding[]
+	readonly findings: readonly VerifyFinding[]
 	/** How many more there are that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all of them are listed. */
-	readonly findingsNotListed: Readonly<Partial<Record<FindingKind, number>>>
+	readonly findingsNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
 	readonly head: ChainHead
 }
 
@@ -254,9 +254,9 @@ export interface RepairReport {
 	 * Damage that is left as it is, because a person has to judge it: evidence of a change that somebody made, and files that are gone. The
 	 * first 1,000 of each kind and severity.
 	 */
-	readonly left: readonly Finding[]
+	readonly left: readonly VerifyFinding[]
 	/** How many more there are that `left` does not list, by kind. Empty where all of them are listed. */
-	readonly leftNotListed: Readonly<Partial<Record<FindingKind, number>>>
+	readonly leftNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
 	/** Records in the chain: before for a dry run, and afterwards otherwise. */
 	readonly records: number
 	/** What `verifyChain` reports: before for a dry run, and afterwards otherwise. */

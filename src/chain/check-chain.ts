@@ -1,7 +1,8 @@
 /** Refuses what is no chain before anything is asked of it, and says what would be one. */
-import { MeshChainError } from '../errors.ts'
-import { isThenable } from '../foreign.ts'
-import { show } from '../record.ts'
+
+import { isThenable } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
 import type { Chain } from './chain.ts'
 
 /**

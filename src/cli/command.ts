@@ -2,8 +2,8 @@
  * What a command is: one entry of the table from which parsing and help derive.
  */
 import { parseArgs } from 'node:util'
-import { MeshChainError } from '../errors.ts'
-import { show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface OptionSpec {

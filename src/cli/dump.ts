@@ -1,10 +1,10 @@
 /** `mesh-chain dump`: the records of a chain, for people or for programs. */
 import { type Command, usage } from './command.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
-import { openHistory } from './history.ts'
+import { openHistory } from './open-source.ts'
 import { PRINT_OPTIONS, Printer } from './printing.ts'
 import { SESSION_OPTIONS, withinSession } from './session-range.ts'
-import { splitAtEnd } from './split.ts'
+import { splitAtEnd } from './split-at-end.ts'
 import { STATUS } from './terminal.ts'
 
 export const dump: Command = {

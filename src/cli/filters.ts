@@ -1,6 +1,6 @@
 /** The filters that every command shares: their options, and the query and predicate they make. */
 import type { ChainQuery } from '../chain/chain.ts'
-import { type Id, isGap, type LogRecord, parseLevel } from '../record.ts'
+import { type Id, isGap, type LogRecord, parseLevel } from '../model/record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'
 import { formatTime, parseTime } from './times.ts'

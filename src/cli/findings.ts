@@ -1,8 +1,8 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
 import type { Severity } from '../chain/answer.ts'
-import type { Finding, VerifyReport } from '../chain/chain.ts'
+import type { VerifyFinding, VerifyReport } from '../chain/chain.ts'
 import { EVIDENCE } from '../chain/verify/findings.ts'
-import { shellWord } from '../shell.ts'
+import { shellWord } from '../text/shell-word.ts'
 import { count } from './numbers.ts'
 import { linesOf, type Printable, printablePath, printed } from './printable.ts'
 import type { Output, Paint, Style } from './terminal.ts'
@@ -16,7 +16,7 @@ const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	damage: 'red',
 }
 
-export function findingLine(finding: Finding, paint: Paint): Printable {
+export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`
 	const length = bytes === 0 ? '' : `, ${count(bytes)} bytes`
@@ -40,11 +40,11 @@ export async function printLines(stdout: Output, lines: readonly Printable[]): P
 }
 
 /** What to type next, or to do. */
-export function adviceFor(file: string, findings: readonly Finding[]): string[] {
+export function adviceFor(file: string, findings: readonly VerifyFinding[]): string[] {
 	const name = shellWord(file)
 	const damage = findings.filter(({ severity }) => severity === 'damage')
 	if (damage.length === 0) return []
-	const isEvidence = ({ kind }: Finding) => EVIDENCE.includes(kind)
+	const isEvidence = ({ kind }: VerifyFinding) => EVIDENCE.includes(kind)
 	const lines = [`everything else is readable: mesh-chain dump ${name} shows it, gaps included`]
 	if (damage.some((finding) => isEvidence(finding) && finding.kind !== 'headMissing')) {
 		lines.push(

@@ -1,8 +1,8 @@
 /** `mesh-chain forward`: ships chains to a stream of JetStream, and goes on as they grow. */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './history.ts'
 import { count } from './numbers.ts'
+import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './open-source.ts'
 import { type Printable, printablePath, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { STATUS, type Terminal } from './terminal.ts'

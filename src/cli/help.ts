@@ -1,6 +1,6 @@
 /** Help, examples first, made from the table of commands. */
 import type { Command, OptionSpec } from './command.ts'
-import { ACCESS_HELP } from './history.ts'
+import { ACCESS_HELP } from './open-source.ts'
 
 const ADDRESSES = `
   FILE may be the address of a stream of NATS: nats://HOST:4222/STREAM, of one node with ?node=NODE behind it;

@@ -6,7 +6,7 @@ import { type Command, usage } from './command.ts'
 import { count } from './numbers.ts'
 import { joined, type Printable, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
-import { FORM_OPTION, formNamed } from './selected.ts'
+import { FORM_OPTION, formNamed } from './selected-source.ts'
 import { chainNamed } from './targets.ts'
 import { STATUS } from './terminal.ts'
 

@@ -1,12 +1,12 @@
 /** `mesh-chain info`: what a chain holds and how it came to its end. */
 import { basename } from 'node:path'
 import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
-import { headText } from '../chain/verify/head.ts'
-import { shellWord } from '../shell.ts'
+import { formatHead } from '../chain/verify/head.ts'
+import { shellWord } from '../text/shell-word.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
-import { isStreamAddress, openHistory } from './history.ts'
 import { bytes, count, counted } from './numbers.ts'
+import { isStreamAddress, openHistory } from './open-source.ts'
 import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { type Paint, paintFor } from './terminal.ts'
@@ -43,7 +43,7 @@ export const info: Command = {
 				)
 			}
 			const text = invocation.flag('head')
-				? printed`${headText(found.head)}\n`
+				? printed`${formatHead(found.head)}\n`
 				: invocation.text('output') === 'json'
 					? printableJson(`${JSON.stringify(found)}\n`)
 					: prettyInfo(found, file, paint)

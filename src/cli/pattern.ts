@@ -3,8 +3,8 @@
  * anything is matched by RE2, which never backtracks. A RegExp matches the rest, for it is many times as fast and cannot backtrack far then.
  */
 import { RE2JS } from 're2js'
-import { messageOf } from '../errors.ts'
-import { ignoresCase, type TextPattern } from '../filter.ts'
+import { messageOf } from '../model/errors.ts'
+import { ignoresCase, type TextPattern } from '../model/filter.ts'
 import { usage } from './command.ts'
 
 /** Each may double the ways to match from one place on. */

@@ -2,7 +2,7 @@
  * Records for people: one line each, what was wrong below it. A record may come from anywhere: each field is of any type here, and whatever is
  * shown is escaped and, below the first line, indented, so that nothing in a record looks like another record.
  */
-import { type Id, isGap, LOG_LEVELS, type LogLevel, type LogRecord, levelIndex } from '../record.ts'
+import { type Id, isGap, LOG_LEVELS, type LogLevel, type LogRecord, levelIndex } from '../model/record.ts'
 import { BLACK_BOX_KIND, type BlackBoxLine } from '../recorder/black-box.ts'
 import { joined, linesOf, type Printable, printable, printed, together } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'

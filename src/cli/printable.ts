@@ -5,8 +5,8 @@
  */
 import { isAbsolute, relative } from 'node:path'
 import { recordToJson } from '../codec/json-dialect.ts'
-import { escapeJson, escapeText } from '../escape.ts'
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
+import { escapeJson, escapeText } from '../text/escape.ts'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: our own colours
 const COLOR = /\x1b\[\d+m/g

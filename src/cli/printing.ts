@@ -2,14 +2,14 @@
 import { answerFor, heavier, type Severity, severityOfRecord } from '../chain/answer.ts'
 import type { Chain, ChainQuery } from '../chain/chain.ts'
 import { packDataBorrow } from '../codec/data-packer.ts'
-import { funnel } from '../merge/funnel.ts'
-import { isGap, type LogRecord } from '../record.ts'
-import { shellWord } from '../shell.ts'
+import { interleave } from '../merge/interleave.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
+import { shellWord } from '../text/shell-word.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import type { Selection } from './filters.ts'
-import { isStreamAddress, newcomersTo } from './history.ts'
 import { bytes } from './numbers.ts'
+import { isStreamAddress, newcomersTo } from './open-source.ts'
 import { prettyRecord } from './pretty.ts'
 import { Printable, printableRecord, printed, together } from './printable.ts'
 import { COLOR_OPTION } from './report-options.ts'
@@ -94,7 +94,7 @@ export class Printer {
 		const over = new AbortController()
 		const asked = { ...query, signal: AbortSignal.any([signal, over.signal]) }
 		const tails = [chain.tail(asked), await newcomersTo(this.#invocation.file, chain, asked)]
-		for await (const record of funnel(tails, () => over.abort())) {
+		for await (const record of interleave(tails, () => over.abort())) {
 			await this.print([record])
 			if (this.isDone) break
 		}

@@ -1,5 +1,5 @@
 /** How far long work has come: one line on stderr, only where a person watches, and gone when the work is done. */
-import type { Progress } from '../chain/verify/verify.ts'
+import type { VerifyProgress } from '../chain/verify/verify.ts'
 import { type Printable, printablePath, printed } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -38,7 +38,7 @@ export class ProgressLine {
 		this.#line = new StatusLine(terminal)
 	}
 
-	readonly show = ({ path, bytes, ofBytes }: Progress): void => {
+	readonly show = ({ path, bytes, ofBytes }: VerifyProgress): void => {
 		const percent = Math.floor((100 * bytes) / Math.max(1, ofBytes))
 		this.#line.show(printed`${printablePath(path)} ${percent} %`)
 	}

@@ -1,8 +1,8 @@
 /** `mesh-chain pull`: the chains of a stream as files again. */
 import type { PulledChain } from '../cluster/pull-chain.ts'
 import { type Command, usage } from './command.ts'
-import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './history.ts'
 import { count, counted } from './numbers.ts'
+import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './open-source.ts'
 import { joined, printablePath, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { STATUS, type Terminal } from './terminal.ts'

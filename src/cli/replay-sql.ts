@@ -2,22 +2,22 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { openChain } from '../chain/read/open-chain.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
 import type { PgTargetOptions } from '../journal/pg-target.ts'
 import type { ReplayStatementsOptions } from '../journal/replay-statements-options.ts'
 import type {
-	SkipReason,
-	StatementPlace,
+	StatementPosition,
 	StatementProgress,
 	StatementReport,
+	StatementSkipReason,
 } from '../journal/statement-report.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
 import { count } from './numbers.ts'
 import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
-import { Selected } from './selected.ts'
+import { Selected } from './selected-source.ts'
 import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
 import { type Paint, paintFor, STATUS } from './terminal.ts'
 import { formatTime, parseDuration } from './times.ts'
@@ -237,7 +237,7 @@ function verdictOf(
 	return replayed === 0 ? paint('yellow', 'NOTHING REPLAYED') : paint('green', 'ok')
 }
 
-const REASONS: Readonly<Record<SkipReason, string>> = {
+const REASONS: Readonly<Record<StatementSkipReason, string>> = {
 	readOnly: 'only reading',
 	filtered: 'filtered out',
 	rolledBack: 'rolled back',
@@ -260,7 +260,7 @@ function summaryOf(report: StatementReport, isDryRun: boolean): string {
 		differences === 0 ? '' : `${count(differences)} differed`,
 		unreplayables === 0 ? '' : `${count(unreplayables)} not replayable`,
 		...Object.entries(report.skipped).map(
-			([reason, statements]) => `${count(statements)} skipped (${REASONS[reason as SkipReason]})`,
+			([reason, statements]) => `${count(statements)} skipped (${REASONS[reason as StatementSkipReason]})`,
 		),
 		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
 		report.retries === 0 ? '' : `${count(report.retries)} retries`,
@@ -270,7 +270,11 @@ function summaryOf(report: StatementReport, isDryRun: boolean): string {
 		.join(', ')
 }
 
-function* listed<T extends StatementPlace>(list: readonly T[], total: number, text: (entry: T) => Printable) {
+function* listed<T extends StatementPosition>(
+	list: readonly T[],
+	total: number,
+	text: (entry: T) => Printable,
+) {
 	for (const entry of list.slice(0, SHOWN_MAX)) {
 		const { tx, seq, recordSeq } = entry
 		yield printed`${text(entry)}\n  tx ${tx} seq ${seq}, record ${recordSeq}: ${entry.text}`

@@ -3,7 +3,7 @@
  * with a code and a hint.
  */
 import { readFileSync } from 'node:fs'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
 import { type Command, Invocation, nearest, usage } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { helpOf, overview } from './help.ts'

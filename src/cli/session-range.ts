@@ -1,7 +1,8 @@
 /** The part of a chain that a session, or two of its checkpoints, enclose. */
 import type { Chain, ChainQuery } from '../chain/chain.ts'
-import { MeshChainError } from '../errors.ts'
-import { GAP_KIND, type GapData, show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { GAP_KIND, type GapData } from '../model/record.ts'
 import type { Checkpoint } from '../recorder/session.ts'
 import { ChainSession, listSessions, openSession, sessionNotFound } from '../recorder/sessions.ts'
 import type { Invocation, OptionSpec } from './command.ts'

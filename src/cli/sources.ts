@@ -1,11 +1,11 @@
 /** `mesh-chain sources`: what is archived and how it goes, from the registry, also while a manager writes it. */
 import { toJson } from '../codec/json-dialect.ts'
-import { MeshChainError } from '../errors.ts'
-import { show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
 import { droppedTotal } from '../sources/counters.ts'
 import type { SourceEntry } from '../sources/entry.ts'
 import { modeText } from '../sources/source.ts'
-import { reportOf } from '../sources/source-report.ts'
+import { sourceReport } from '../sources/source-report.ts'
 import { type Command, nearest, usage } from './command.ts'
 import { count } from './numbers.ts'
 import { type Printable, printableJson, printed } from './printable.ts'
@@ -54,7 +54,7 @@ export const sources: Command = {
 				? printableJson(`${toJson({ registry: fields, sources: chosen })}\n`)
 				: printed`${registryHead(registry, terminal, paint)}${prettyStatus(chosen, paint)}`
 		} else {
-			const report = reportOf(registry.entries, toldMs(registry, terminal.now()))
+			const report = sourceReport(registry.entries, toldMs(registry, terminal.now()))
 			text = isJson
 				? printableJson(`${toJson({ registry: fields, report })}\n`)
 				: printed`${registryHead(registry, terminal, paint)}${prettyReport(report, paint)}`

@@ -1,11 +1,11 @@
 /** `mesh-chain tail`: the newest records of a chain, and what comes after them. */
 import type { Chain, ChainQuery } from '../chain/chain.ts'
-import { isGap, type LogRecord } from '../record.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
 import type { Command } from './command.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
-import { openHistory } from './history.ts'
+import { openHistory } from './open-source.ts'
 import { PRINT_OPTIONS, Printer } from './printing.ts'
-import { splitAtEnd } from './split.ts'
+import { splitAtEnd } from './split-at-end.ts'
 
 const RECORDS_DEFAULT = 10
 

@@ -3,9 +3,9 @@
  * that went away ends it quietly. Text that goes out is {@link Printable}: the compiler refuses any other.
  */
 import type { Readable, Writable } from 'node:stream'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { systemCode } from '../file-system.ts'
-import type { LogRecord } from '../record.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import type { LogRecord } from '../model/record.ts'
+import { systemCode } from '../platform/file-system.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { StreamTarget } from '../replay/targets/stream-target.ts'
 import { colored, type Printable, printable } from './printable.ts'

@@ -1,8 +1,10 @@
 /** Points in time as people type them, in the local time zone. */
-import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../calendar.ts'
-import { MeshChainError } from '../errors.ts'
-import { TIME_MAX_MS } from '../limits.ts'
-import { isPointInTime, show } from '../record.ts'
+
+import { show } from '../guard/show.ts'
+import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../model/calendar.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { isPointInTime } from '../model/record.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = {
 	ms: 1,

@@ -1,5 +1,5 @@
 /** Names chains in a stream: `nats://host:4222/stream?node=api-1`. What follows the `?` is a query as in any URL: a `+` in the name of a node is `%2B` there, a blank `%20` or `+`. */
-import { invalidOption } from '../options.ts'
+import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'
 import { checkStreamName } from './stream.ts'
 

@@ -2,10 +2,10 @@
 import { isIPv6 } from 'node:net'
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { invalidOption } from '../options.ts'
-import { type NatsAccess, resolveAccess } from './access.ts'
-import { Dial } from './dial.ts'
+import { invalidOption } from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { type NatsAccess, resolveAccess } from './credentials.ts'
+import { SocketGuard } from './socket-guard.ts'
 
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
@@ -49,7 +49,7 @@ export function connectionOptions(servers: readonly string[], access: NatsAccess
  */
 export async function openCluster(options: ConnectionOptions): Promise<Cluster> {
 	let connection: NatsConnection | undefined
-	const dial = new Dial()
+	const dial = new SocketGuard()
 	try {
 		connection = await dial.run(() => connect(options))
 		const manager = await jetstreamManager(connection, { timeout: REQUEST_MS })
@@ -173,7 +173,7 @@ function isOf(error: unknown, fits: (error: ClientError) => boolean): boolean {
 	return false
 }
 
-async function closed(connection: NatsConnection | undefined, dial: Dial): Promise<void> {
+async function closed(connection: NatsConnection | undefined, dial: SocketGuard): Promise<void> {
 	await connection?.close().catch(() => {})
 	dial.end()
 }

@@ -1,6 +1,5 @@
 /** What a forwarder can be told, checked and in full. */
 import type { ConnectionOptions } from '@nats-io/transport-node'
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
 import {
 	checkBoolean,
 	checkFileSystem,
@@ -10,9 +9,10 @@ import {
 	checkTimerMs,
 	checkWholeNumber,
 	ifGiven,
-} from '../options.ts'
-import { ACCESS_NAMES, type NatsAccess } from './access.ts'
+} from '../model/check.ts'
+import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkServers, connectionOptions } from './connection.ts'
+import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
 import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
 
 export interface ForwardOptions extends NatsAccess {

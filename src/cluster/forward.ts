@@ -5,21 +5,22 @@ import { openChain } from '../chain/read/open-chain.ts'
 import { openForReading } from '../chain/read/open-file.ts'
 import { FileChain } from '../chain/read/reader.ts'
 import { rowsOf } from '../chain/scan/frame-rows.ts'
-import { type Cursor, CursorFile } from '../consume/cursor-file.ts'
+import { type ConsumerCursor, CursorFile } from '../consume/cursor-file.ts'
 import { lastOf } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'
-import { type ErrorCode, MeshChainError, messageOf } from '../errors.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
-import { isGap, type LogRecord, show } from '../record.ts'
-import { report, warn } from '../report.ts'
+import { show } from '../guard/show.ts'
+import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
+import { report, warn } from '../platform/diagnostics.ts'
 import { type Cluster, openCluster } from './connection.ts'
+import { checkNotForked } from './fork-check.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
 import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
-import { limitsOf, placeOf, placesIn } from './place.ts'
 import { Publisher, SentElsewhere } from './publisher.ts'
-import { checkSameLife } from './same-life.ts'
 import { checkSame, type FoundStream, fitStream, isRefusal } from './stream.ts'
-import { SubjectStream } from './subject-stream.ts'
+import { limitsOf, positionOf, positionsIn } from './stream-position.ts'
+import { SubjectReader } from './subject-reader.ts'
 import { subjectOf } from './subjects.ts'
 import { pause } from './waits.ts'
 
@@ -29,7 +30,7 @@ export interface ForwarderStats {
 	/** `waiting`: everything that is in the chain is in the stream. */
 	readonly state: ForwarderState
 	/** The last record that the stream is known to have; epoch and seq are 0 when there is none, or it was not asked yet. */
-	readonly acknowledged: Cursor
+	readonly acknowledged: ConsumerCursor
 	/** Since this forwarder was made: records, gaps among them, their messages, and bytes of these. */
 	readonly records: number
 	readonly messages: number
@@ -121,7 +122,7 @@ class ChainForwarder implements Forwarder {
 	#hurry: (() => void) | undefined
 	#state: ForwarderState = 'connecting'
 	/** Undefined until the stream was asked. */
-	#acknowledged: Cursor | undefined
+	#acknowledged: ConsumerCursor | undefined
 	#lastError: unknown
 
 	constructor(path: string, options: ResolvedForwardOptions) {
@@ -219,15 +220,15 @@ class ChainForwarder implements Forwarder {
 		this.#counts.resumes++
 		const found = { name: stream, created: info.created }
 		const chainIn = { prefix, chainId }
-		const places = await placesIn(this.#cluster, stream, chainIn)
+		const places = await positionsIn(this.#cluster, stream, chainIn)
 		for (const each of places) {
 			const source = { subject: each.subject, node, chainId }
-			await checkSameLife(chain, new SubjectStream(this.#cluster, found, source), each.place.last)
+			await checkNotForked(chain, new SubjectReader(this.#cluster, found, source), each.place.last)
 		}
 		const wanted = subjectOf(prefix, node, chainId)
 		const [first] = places
 		const subject = first?.subject ?? wanted
-		const place = first?.place ?? (await placeOf(this.#cluster, stream, wanted, chainId))
+		const place = first?.place ?? (await positionOf(this.#cluster, stream, wanted, chainId))
 		const { last } = place
 		const builder = new MessageBuilder(
 			chainId,
@@ -254,7 +255,7 @@ class ChainForwarder implements Forwarder {
 			isFirst = false
 			await publisher.settled()
 			// Another forwarder may have begun with the same chain under another name at the same time.
-			if ((await placesIn(this.#cluster!, stream, chainIn)).length > 1) throw new SentElsewhere()
+			if ((await positionsIn(this.#cluster!, stream, chainIn)).length > 1) throw new SentElsewhere()
 		}
 		for await (const batch of chain.followFrames({ afterSeq: seq, pollMs, signal: this.#over.signal })) {
 			this.#state = 'forwarding'
@@ -331,7 +332,7 @@ class ChainForwarder implements Forwarder {
 		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
 	}
 
-	#acknowledge(cursor: Cursor): void {
+	#acknowledge(cursor: ConsumerCursor): void {
 		this.#acknowledged = cursor
 		this.#wake()
 	}
@@ -382,7 +383,7 @@ class ChainForwarder implements Forwarder {
 	}
 }
 
-const NOTHING: Cursor = { epoch: 0, seq: 0 }
+const NOTHING: ConsumerCursor = { epoch: 0, seq: 0 }
 const PASSING: readonly (ErrorCode | undefined)[] = [
 	'CLUSTER_UNREACHABLE',
 	'STREAM_NOT_FOUND',

@@ -1,6 +1,7 @@
 /** `mesh-chain/cluster`: lists names, defines nothing. */
-export type { NatsAccess, TlsFiles } from './access.ts'
+
 export { parseAddress, type StreamAddress } from './address.ts'
+export type { NatsAccess, TlsFiles } from './credentials.ts'
 export {
 	type Forwarder,
 	type ForwarderState,

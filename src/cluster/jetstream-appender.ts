@@ -2,13 +2,14 @@
 import { randomBytes } from 'node:crypto'
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogChainAppender } from '../appender.ts'
-import { SettleWaiters } from '../appenders/settle-waiters.ts'
-import { checkBatch, missingBefore } from '../chain/write/admission.ts'
-import { asCoded, LogAppendError, MeshChainError, messageOf } from '../errors.ts'
-import { onExit } from '../exit-hook.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../limits.ts'
-import { gapRecord, type LogRecord, show } from '../record.ts'
-import { report, warn } from '../report.ts'
+import { checkBatch, missingBefore } from '../chain/write/seq-check.ts'
+import { show } from '../guard/show.ts'
+import { asCoded, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../model/limits.ts'
+import { gapRecord, type LogRecord } from '../model/record.ts'
+import { PositionWaiters } from '../outbox/position-waiters.ts'
+import { report, warn } from '../platform/diagnostics.ts'
+import { onExit } from '../platform/exit-hook.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { fillMessages, publishOpen } from './fill-messages.ts'
 import {
@@ -19,9 +20,9 @@ import {
 import type { JetStreamStats } from './jetstream-stats.ts'
 import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
 import { PendingRecords } from './pending-records.ts'
-import { limitsOf, placeOf } from './place.ts'
 import { Publisher } from './publisher.ts'
 import { fitStream, unreachable } from './stream.ts'
+import { limitsOf, positionOf } from './stream-position.ts'
 import { subjectOf } from './subjects.ts'
 import { sleep, within } from './waits.ts'
 
@@ -62,7 +63,7 @@ export class JetStreamAppender implements LogChainAppender {
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
-	readonly #syncs = new SettleWaiters()
+	readonly #syncs = new PositionWaiters()
 	readonly #over = new AbortController()
 	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, connections: 0 }
 	/** Whoever waits for a record, or for the end. */
@@ -274,7 +275,7 @@ export class JetStreamAppender implements LogChainAppender {
 	/** From where the stream is on: what is stored there is not sent again. */
 	async #resume(cluster: Cluster, info: StreamInfo, subject: string) {
 		const { stream, messageBytes } = this.#options
-		const place = await placeOf(cluster, stream, subject, this.chainId)
+		const place = await positionOf(cluster, stream, subject, this.chainId)
 		const { last } = place
 		if (last !== undefined) this.#acknowledge(last.seq)
 		const limits = limitsOf(cluster, info, messageBytes)

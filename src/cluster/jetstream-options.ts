@@ -1,9 +1,9 @@
 /** What a `JetStreamAppender` can be told, checked and in full. */
 import type { ConnectionOptions } from '@nats-io/transport-node'
-import { PENDING_BYTES_DEFAULT } from '../limits.ts'
-import { checkName, checkOptionNames, checkTimerMs, checkWholeNumber, ifGiven } from '../options.ts'
-import { ACCESS_NAMES, type NatsAccess } from './access.ts'
+import { checkName, checkOptionNames, checkTimerMs, checkWholeNumber, ifGiven } from '../model/check.ts'
+import { PENDING_BYTES_DEFAULT } from '../model/limits.ts'
 import { checkServers, connectionOptions } from './connection.ts'
+import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
 import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
 
 export interface JetStreamOptions extends NatsAccess {

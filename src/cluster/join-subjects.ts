@@ -6,13 +6,14 @@
  * common. Every life is linear, so lives that agree there agree before it.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { isGap, type LogRecord, show } from '../record.ts'
-import { warn } from '../report.ts'
-import { ChainStream, compareCursors, endOf, type OtherLife } from './chain-stream.ts'
+import { show } from '../guard/show.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { ChainReader, compareCursors, endOf, type ForkedChain } from './chain-reader.ts'
 import type { Cluster } from './connection.ts'
 import { recordsOf } from './message.ts'
 import type { FoundStream } from './stream.ts'
-import { type StreamFrame, SubjectStream } from './subject-stream.ts'
+import { type StreamMessage, SubjectReader } from './subject-reader.ts'
 import type { ChainSource } from './subjects.ts'
 
 export interface JoinOptions {
@@ -23,10 +24,10 @@ export interface JoinOptions {
 }
 
 interface Part {
-	readonly subject: SubjectStream
+	readonly subject: SubjectReader
 	/** The place of its first message in the stream. */
 	readonly place: number
-	readonly last: StreamFrame | undefined
+	readonly last: StreamMessage | undefined
 }
 
 /** @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED` */
@@ -35,19 +36,19 @@ export async function joinSubjects(
 	found: FoundStream,
 	{ subjects }: ChainSource,
 	{ nodes = [], readTogether = 1 }: JoinOptions = {},
-): Promise<ChainStream> {
+): Promise<ChainReader> {
 	const ahead = readTogether * subjects.length
-	const streams = subjects.map((subject) => new SubjectStream(cluster, found, subject, ahead))
-	if (streams.length === 1) return new ChainStream(streams)
+	const streams = subjects.map((subject) => new SubjectReader(cluster, found, subject, ahead))
+	if (streams.length === 1) return new ChainReader(streams)
 	const parts = await Promise.all(streams.map(partOf))
 	const isNamed = ({ subject }: Part) => nodes.includes(subject.source.node)
 	const own: Part[] = []
-	const others: OtherLife[] = []
+	const others: ForkedChain[] = []
 	for (const part of parts.toSorted((a, b) => Number(isNamed(b)) - Number(isNamed(a)) || a.place - b.place)) {
-		if (await isOtherLife(part, own)) others.push(otherLifeOf(part))
+		if (await isFork(part, own)) others.push(forkOf(part))
 		else own.push(part)
 	}
-	const joined = new ChainStream(
+	const joined = new ChainReader(
 		own.sort((a, b) => a.place - b.place).map(({ subject }) => subject),
 		others,
 	)
@@ -55,7 +56,7 @@ export async function joinSubjects(
 	return joined
 }
 
-function warnOf({ subject, node }: OtherLife, { stream, chainId, subjects }: ChainStream): void {
+function warnOf({ subject, node }: ForkedChain, { stream, chainId, subjects }: ChainReader): void {
 	const own = subjects.map(({ source }) => show(source.subject)).join(' and ')
 	warn(
 		'CHAIN_FORKED',
@@ -63,12 +64,12 @@ function warnOf({ subject, node }: OtherLife, { stream, chainId, subjects }: Cha
 	)
 }
 
-async function partOf(subject: SubjectStream): Promise<Part> {
+async function partOf(subject: SubjectReader): Promise<Part> {
 	const [first, last] = await Promise.all([subject.firstFrom(1), subject.last()])
 	return { subject, place: first?.streamSeq ?? Number.POSITIVE_INFINITY, last }
 }
 
-async function isOtherLife(part: Part, own: readonly Part[]): Promise<boolean> {
+async function isFork(part: Part, own: readonly Part[]): Promise<boolean> {
 	for (const other of own) if (await conflict(part, other)) return true
 	return false
 }
@@ -91,7 +92,7 @@ async function conflict(a: Part, b: Part): Promise<boolean> {
 }
 
 /** The message of a part that has the last record of another message, or the one before that place. */
-async function messageAt({ subject, last }: Part, at: StreamFrame): Promise<StreamFrame | undefined> {
+async function messageAt({ subject, last }: Part, at: StreamMessage): Promise<StreamMessage | undefined> {
 	const wanted = endOf(at)
 	const { from, before } = await subject.seek(last!, (message) => compareCursors(endOf(message), wanted) < 0)
 	const reaching = await subject.firstFrom(from)
@@ -101,7 +102,7 @@ async function messageAt({ subject, last }: Part, at: StreamFrame): Promise<Stre
 	return isAt ? reaching : before
 }
 
-function differ(a: StreamFrame, b: StreamFrame): boolean {
+function differ(a: StreamMessage, b: StreamMessage): boolean {
 	return areOtherRecords(recordsOf(a) ?? [], recordsOf(b) ?? [])
 }
 
@@ -113,7 +114,7 @@ export function areOtherRecords(a: readonly LogRecord[], b: readonly LogRecord[]
 	})
 }
 
-function otherLifeOf({ subject, last }: Part): OtherLife {
+function forkOf({ subject, last }: Part): ForkedChain {
 	const { subject: name, node } = subject.source
 	return { subject: name, node, bytes: last?.sums?.bytes ?? last?.bytes ?? 1 }
 }

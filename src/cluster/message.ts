@@ -30,7 +30,7 @@ import {
 	LOG_LEVELS,
 	type LogRecord,
 	levelIndex,
-} from '../record.ts'
+} from '../model/record.ts'
 
 /** Sums over a chain's messages so far, as the header `Mesh-Chain-Sums` has them: JSON. */
 export interface Sums {
@@ -84,7 +84,7 @@ export interface OutgoingMessage {
 const RUN_ROWS_MAX = 250
 const RUN_BYTES_MAX = 16 * 1024
 
-interface Place {
+interface FramePosition {
 	readonly epoch: number
 	readonly seq: number
 }
@@ -99,8 +99,8 @@ export class MessageBuilder {
 	#run: LogRecord[] = []
 	#body: Buffer
 	#length = 0
-	#first: Place | undefined
-	#last: Place = { epoch: 0, seq: 0 }
+	#first: FramePosition | undefined
+	#last: FramePosition = { epoch: 0, seq: 0 }
 	#records = 0
 	#tooLarge = 0
 	#sums: Sums

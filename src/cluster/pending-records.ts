@@ -1,8 +1,9 @@
 /** Records that were taken over and are not acknowledged yet: bounded, and addressed by position. */
-import { type Gap, spanOf } from '../appenders/gap-list.ts'
-import { RecordQueue } from '../appenders/record-queue.ts'
+
 import { RowEncoder } from '../codec/row-encoder.ts'
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
+import { type Gap, queueRangeOf } from '../outbox/gap-list.ts'
+import { RecordQueue } from '../outbox/record-queue.ts'
 
 /** What a record takes in memory beside what is in its row; as measured, roughly. */
 const RECORD_BYTES = 256
@@ -94,7 +95,7 @@ export class PendingRecords {
 	/** All of them, as what is lost; undefined where there is none. */
 	asLoss(): Gap | undefined {
 		if (this.count === 0) return undefined
-		return { ...spanOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }
+		return { ...queueRangeOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }
 	}
 
 	clear(): void {

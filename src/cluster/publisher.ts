@@ -2,8 +2,8 @@
 import { headers } from '@nats-io/transport-node'
 import type { Cluster } from './connection.ts'
 import { isFence, type OutgoingMessage, SUMS_HEADER } from './message.ts'
-import { nextOf, type Place } from './place.ts'
 import { codeOf, unreachable } from './stream.ts'
+import { nextOf, type StreamPosition } from './stream-position.ts'
 
 export interface PublisherOptions {
 	readonly stream: string
@@ -32,7 +32,7 @@ export class Publisher {
 	readonly #options: PublisherOptions
 	readonly #subject: string
 	readonly #took: (message: OutgoingMessage) => void
-	readonly #place: Place
+	readonly #place: StreamPosition
 	/** What the next message must expect before it. */
 	#expectSeq: number
 	#needsFence: boolean
@@ -45,7 +45,7 @@ export class Publisher {
 		cluster: Cluster,
 		options: PublisherOptions,
 		subject: string,
-		place: Place,
+		place: StreamPosition,
 		isReplicated: boolean,
 		took: (message: OutgoingMessage) => void,
 	) {

@@ -6,14 +6,15 @@ import { isDeepStrictEqual } from 'node:util'
 import { openChain } from '../chain/read/open-chain.ts'
 import { firstCovered } from '../chain/scan/frame-rows.ts'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
-import { ChainMirror } from '../chain/write/chain-mirror.ts'
-import type { Cursor } from '../consume/cursor-file.ts'
-import { MeshChainError } from '../errors.ts'
-import { exists, type FileSystem } from '../file-system.ts'
-import { type GapData, gapRecord, isGap, type LogRecord, show } from '../record.ts'
-import { type ChainStream, compareCursors, endOf } from './chain-stream.ts'
+import { ReplicaWriter } from '../chain/write/replica-writer.ts'
+import type { ConsumerCursor } from '../consume/cursor-file.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'
+import { exists, type FileSystem } from '../platform/file-system.ts'
+import { type ChainReader, compareCursors, endOf } from './chain-reader.ts'
 import { recordsOf } from './message.ts'
-import type { StreamFrame } from './subject-stream.ts'
+import type { StreamMessage } from './subject-reader.ts'
 
 /** What came of one chain. Counts are of this pull alone. */
 export interface PulledChain {
@@ -38,7 +39,7 @@ export interface PulledChain {
 	readonly otherLives: number
 }
 
-export interface PullPlace {
+export interface PullPosition {
 	readonly system: FileSystem
 	readonly path: string
 	readonly mode: number
@@ -46,28 +47,28 @@ export interface PullPlace {
 
 type Counts = { -readonly [Name in keyof PulledChain]: PulledChain[Name] }
 
-const NOWHERE: Cursor = { epoch: 0, seq: 0 }
+const NOWHERE: ConsumerCursor = { epoch: 0, seq: 0 }
 
 export class ChainPull {
-	readonly #stream: ChainStream
-	readonly #place: PullPlace
-	readonly #mirror: ChainMirror
+	readonly #stream: ChainReader
+	readonly #place: PullPosition
+	readonly #mirror: ReplicaWriter
 	readonly #counts: Counts
 	/** Up to here the file had it when this pull began. */
-	readonly #found: Cursor
+	readonly #found: ConsumerCursor
 	#seen = NOWHERE
 	/** The last message that is in the file as a whole, and whether it was looked at. */
-	#before: StreamFrame | undefined
+	#before: StreamMessage | undefined
 	#isChecked = false
 	/** The message before could not be read. */
 	#isDamaged = false
 
-	/** @throws {MeshChainError} what `ChainMirror` throws. */
-	constructor(stream: ChainStream, place: PullPlace) {
+	/** @throws {MeshChainError} what `ReplicaWriter` throws. */
+	constructor(stream: ChainReader, place: PullPosition) {
 		const { node, chainId } = stream
 		this.#stream = stream
 		this.#place = place
-		this.#mirror = new ChainMirror(place.path, { chainId, mode: place.mode, fs: place.system })
+		this.#mirror = new ReplicaWriter(place.path, { chainId, mode: place.mode, fs: place.system })
 		const { epoch, nextSeq } = this.#mirror
 		this.#found = { epoch, seq: nextSeq - 1 }
 		this.#counts = {
@@ -133,12 +134,12 @@ export class ChainPull {
 	}
 
 	/** Whether the file has all of a message. */
-	#has(message: StreamFrame): boolean {
+	#has(message: StreamMessage): boolean {
 		return message.frames.length > 0 && compareCursors(endOf(message), this.#found) < 0
 	}
 
 	/** What was there when the pull began, and was removed meanwhile. */
-	#takeEnd(last: StreamFrame): void {
+	#takeEnd(last: StreamMessage): void {
 		const { seq: toSeq, epoch } = endOf(last)
 		const { nextSeq: fromSeq } = this.#mirror
 		if (compareCursors({ epoch, seq: toSeq }, this.#seen) <= 0 || toSeq < fromSeq) return
@@ -160,7 +161,7 @@ export class ChainPull {
 	}
 
 	/** The stream ends where the file has come to already. */
-	async #checkAt({ seq }: Cursor, message: StreamFrame): Promise<void> {
+	async #checkAt({ seq }: ConsumerCursor, message: StreamMessage): Promise<void> {
 		const record = recordsOf(message)?.findLast((each) => each.seq === seq)
 		if (record !== undefined) await this.#compareWith(record)
 	}
@@ -185,7 +186,7 @@ export class ChainPull {
 		)
 	}
 
-	#take(record: LogRecord, message: StreamFrame): void {
+	#take(record: LogRecord, message: StreamMessage): void {
 		if (compareCursors(record, this.#seen) <= 0) {
 			// Subjects that are joined may have the same records.
 			if (this.#stream.subjects.length === 1) this.#counts.outOfOrder++
@@ -205,7 +206,7 @@ export class ChainPull {
 	}
 
 	/** What is missing before a record: removed from the stream, unless a message in between cannot be read, or it is missing in the message. */
-	#explain(toSeq: number, record: LogRecord, { frames: [first] }: StreamFrame): void {
+	#explain(toSeq: number, record: LogRecord, { frames: [first] }: StreamMessage): void {
 		const { nextSeq: fromSeq } = this.#mirror
 		const isWithin = first !== undefined && firstCovered(first) <= toSeq
 		const cause = this.#isDamaged || isWithin ? 'damaged' : 'retained'

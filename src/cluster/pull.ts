@@ -1,8 +1,7 @@
 /** Back to files: the chains that a stream has, each as a file again. */
 import { resolve } from 'node:path'
-import { type ErrorCode, MeshChainError, messageOf } from '../errors.ts'
-import { exists, type FileSystem, nodeFileSystem, systemCode } from '../file-system.ts'
-import { discard } from '../foreign.ts'
+import { discard } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
 import {
 	checkFileSystem,
 	checkFunction,
@@ -11,16 +10,17 @@ import {
 	checkPath,
 	checkSignal,
 	ifGiven,
-} from '../options.ts'
-import { show } from '../record.ts'
-import { ACCESS_NAMES, type NatsAccess } from './access.ts'
+} from '../model/check.ts'
+import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
+import { exists, type FileSystem, nodeFileSystem, systemCode } from '../platform/file-system.ts'
 import { parseAddress } from './address.ts'
-import type { ChainStream } from './chain-stream.ts'
+import type { ChainReader } from './chain-reader.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
+import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { chainsIn, isNamedBy, noChain } from './open-stream.ts'
 import { ChainPull, type PulledChain } from './pull-chain.ts'
-import { type NamedChain, placesOf } from './pull-names.ts'
+import { type NamedChain, pathsOf } from './pull-paths.ts'
 
 export interface PullOptions extends NatsAccess {
 	/** Of new files. Default `0o600`. */
@@ -91,13 +91,13 @@ export async function pullStream(
 		const { stream, chains } = await chainsIn(cluster, parsed.stream)
 		const sources = chains.filter((source) => isNamedBy(parsed, source))
 		if (sources.length === 0) throw noChain(parsed)
-		const wanted: ChainStream[] = []
+		const wanted: ChainReader[] = []
 		for (const source of sources)
 			wanted.push(await joinSubjects(cluster, stream, source, { nodes: parsed.nodes }))
 		const sorted = await byAge(wanted)
 		makeFolder(place, system)
 		const ids = new Set(chains.map(({ chainId }) => chainId))
-		const paths = placesOf(system, place, sorted.map(namesOf), ids)
+		const paths = pathsOf(system, place, sorted.map(namesOf), ids)
 		const pulls: PulledChain[] = []
 		let records = 0
 		let failure: MeshChainError | undefined
@@ -164,14 +164,14 @@ const OF_THE_STREAM: readonly ErrorCode[] = [
 	'STREAM_REPLACED',
 ]
 
-function namesOf({ chainId, subjects }: ChainStream): NamedChain {
+function namesOf({ chainId, subjects }: ChainReader): NamedChain {
 	return { chainId, nodes: subjects.map(({ source }) => source.node) }
 }
 
 /** Of several chains of a node the one that came first has the node's own name. */
-async function byAge(chains: readonly ChainStream[]): Promise<ChainStream[]> {
-	const isShared = ({ node }: ChainStream) => chains.filter((other) => other.node === node).length > 1
-	const aged: { readonly chain: ChainStream; readonly place: number }[] = []
+async function byAge(chains: readonly ChainReader[]): Promise<ChainReader[]> {
+	const isShared = ({ node }: ChainReader) => chains.filter((other) => other.node === node).length > 1
+	const aged: { readonly chain: ChainReader; readonly place: number }[] = []
 	for (const chain of chains) {
 		const first = isShared(chain) ? await chain.subjects[0]!.firstFrom(1) : undefined
 		aged.push({ chain, place: first?.streamSeq ?? 0 })

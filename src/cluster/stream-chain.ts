@@ -1,31 +1,32 @@
 /** A chain whose records are in a stream: what a reader of a file can ask, asked of the servers. */
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
 import type { Frame } from '../chain/format/frame.ts'
-import { limited } from '../chain/read/limited.ts'
+import { limitBatches } from '../chain/read/limit.ts'
 import { applyGapRule, type ResolvedQuery, resolveQuery } from '../chain/read/query.ts'
 import { RecordIterator } from '../chain/read/record-iterator.ts'
 import { resolveTail } from '../chain/read/tail.ts'
-import { MeshChainError } from '../errors.ts'
-import { Spans } from '../merge/spans.ts'
-import { type LogRecord, show } from '../record.ts'
-import type { ChainPlace, ChainStream } from './chain-stream.ts'
+import { show } from '../guard/show.ts'
+import { SeqRanges } from '../merge/seq-ranges.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogRecord } from '../model/record.ts'
+import type { ChainReader, ChainReaderPosition } from './chain-reader.ts'
 import { infoOf } from './stream-info.ts'
 import { StreamNotes } from './stream-notes.ts'
 import { Walk } from './stream-walk.ts'
-import type { StreamFrame } from './subject-stream.ts'
+import type { StreamMessage } from './subject-reader.ts'
 
 export class StreamChain implements Chain {
 	readonly path: string
 	readonly chainId: string
 	/** Of its oldest subject. */
 	readonly node: string
-	readonly #stream: ChainStream
+	readonly #stream: ChainReader
 	readonly #notes: StreamNotes
 	readonly #release: () => Promise<void>
 	readonly #over = new AbortController()
 
 	/** @param release called when it is closed. */
-	constructor(address: string, stream: ChainStream, release: () => Promise<void>) {
+	constructor(address: string, stream: ChainReader, release: () => Promise<void>) {
 		this.#stream = stream
 		this.#notes = new StreamNotes(stream)
 		this.#release = release
@@ -88,7 +89,7 @@ export class StreamChain implements Chain {
 
 	async *#batches(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		for await (const batch of limited(
+		for await (const batch of limitBatches(
 			query.reverse ? this.#backward(query) : this.#forward(query),
 			query,
 			this.path,
@@ -131,7 +132,7 @@ export class StreamChain implements Chain {
 		const end = await this.#stream.end()
 		if (end.last === undefined) return
 		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
-		const given = new Spans()
+		const given = new SeqRanges()
 		/** The oldest frame that was read; nothing is known yet of what is missing before it. */
 		let oldest: Frame | undefined
 		/** Something that cannot be read stands before it. */
@@ -152,7 +153,7 @@ export class StreamChain implements Chain {
 		if (head.length > 0) yield head.reverse()
 	}
 
-	#walkBehind({ before }: ChainPlace, query: ResolvedQuery, given = new Spans()): Walk {
+	#walkBehind({ before }: ChainReaderPosition, query: ResolvedQuery, given = new SeqRanges()): Walk {
 		const walk = new Walk(query, { isHead: before === undefined, given, notes: this.#notes })
 		if (before !== undefined) walk.take(before)
 		return walk
@@ -160,7 +161,7 @@ export class StreamChain implements Chain {
 }
 
 /** Whether a message, or one behind it, can hold a record that is asked for. */
-function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamFrame): boolean {
+function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamMessage): boolean {
 	const frame = frames.at(-1)
 	if (frame === undefined) return true
 	return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs

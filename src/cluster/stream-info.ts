@@ -3,12 +3,12 @@ import { answerFor, severityOfCause } from '../chain/answer.ts'
 import type { ChainInfo } from '../chain/chain.ts'
 import type { Frame } from '../chain/format/frame.ts'
 import { firstCovered, rowsOf } from '../chain/scan/frame-rows.ts'
-import type { Cursor } from '../consume/cursor-file.ts'
-import { LOG_LEVELS, type LogLevel } from '../record.ts'
-import { type ChainEnd, type ChainStream, compareCursors } from './chain-stream.ts'
+import type { ConsumerCursor } from '../consume/cursor-file.ts'
+import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
+import { type ChainEnd, type ChainReader, compareCursors } from './chain-reader.ts'
 import { joined, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './message.ts'
 import type { StreamNotes } from './stream-notes.ts'
-import type { StreamFrame, SubjectStream } from './subject-stream.ts'
+import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
 /** Places of the stream that are looked at together, at first, where the last message says nothing. */
 const PLACES = 64
@@ -19,7 +19,7 @@ interface Newest {
 	readonly sums: Sums
 }
 
-export async function infoOf(path: string, stream: ChainStream, notes: StreamNotes): Promise<ChainInfo> {
+export async function infoOf(path: string, stream: ChainReader, notes: StreamNotes): Promise<ChainInfo> {
 	const end = await stream.end()
 	const { newest, before, first } = await boundsOf(stream, end, notes)
 	const { chainId } = stream
@@ -71,11 +71,11 @@ export async function infoOf(path: string, stream: ChainStream, notes: StreamNot
 interface Bounds {
 	readonly newest: Newest | undefined
 	/** The first message that can be read, and the sums of what was before it. */
-	readonly first: StreamFrame | undefined
+	readonly first: StreamMessage | undefined
 	readonly before: Sums
 }
 
-async function boundsOf(stream: ChainStream, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
+async function boundsOf(stream: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
 	const [subject, ...others] = stream.subjects
 	if (others.length > 0) return boundsByReading(stream, end, notes)
 	const newest = end.last && (await newestUpTo(subject!, end.last, notes))
@@ -85,10 +85,10 @@ async function boundsOf(stream: ChainStream, end: ChainEnd, notes: StreamNotes):
 }
 
 /** Each subject has sums of its own: they do not say what several have in common. */
-async function boundsByReading(stream: ChainStream, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
-	let first: StreamFrame | undefined
+async function boundsByReading(stream: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
+	let first: StreamMessage | undefined
 	let newest: Newest | undefined
-	let last: Cursor = { epoch: 0, seq: 0 }
+	let last: ConsumerCursor = { epoch: 0, seq: 0 }
 	for await (const message of stream.read(stream.start, end)) {
 		notes.look(message)
 		first ??= message.frames.length > 0 ? message : undefined
@@ -112,8 +112,8 @@ async function boundsByReading(stream: ChainStream, end: ChainEnd, notes: Stream
 
 /** The newest frame that can be read. Where its message has no sums, they are those of a message before it with what came since. */
 async function newestUpTo(
-	stream: SubjectStream,
-	last: StreamFrame,
+	stream: SubjectReader,
+	last: StreamMessage,
 	notes: StreamNotes,
 ): Promise<Newest | undefined> {
 	notes.look(last)
@@ -140,7 +140,7 @@ async function newestUpTo(
 	return frame && { frame, sums: since }
 }
 
-async function firstReadable(stream: SubjectStream, notes: StreamNotes): Promise<StreamFrame | undefined> {
+async function firstReadable(stream: SubjectReader, notes: StreamNotes): Promise<StreamMessage | undefined> {
 	const first = await stream.firstFrom(1)
 	if (first === undefined || first.frames.length > 0) return first
 	for await (const message of stream.read({ from: first.streamSeq, to: Number.POSITIVE_INFINITY })) {
@@ -151,7 +151,7 @@ async function firstReadable(stream: SubjectStream, notes: StreamNotes): Promise
 }
 
 /** The sums before a message. */
-function without(message: StreamFrame): Sums {
+function without(message: StreamMessage): Sums {
 	const { sums } = message
 	if (sums === undefined) return NO_SUMS
 	const own = sumsOfMessage(message)
@@ -167,7 +167,7 @@ function without(message: StreamFrame): Sums {
 	}
 }
 
-function sumsOfMessage({ frames }: StreamFrame): Sums {
+function sumsOfMessage({ frames }: StreamMessage): Sums {
 	return frames.map(sumsIfAny).reduce(joined, NO_SUMS)
 }
 

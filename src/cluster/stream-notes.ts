@@ -1,20 +1,21 @@
 /** What a chain's readers met in the stream that is no part of it, or came before: counted, and said once. */
-import { Spans } from '../merge/spans.ts'
-import { show } from '../record.ts'
-import { warn } from '../report.ts'
-import type { ChainStream } from './chain-stream.ts'
-import type { StreamFrame } from './subject-stream.ts'
+
+import { show } from '../guard/show.ts'
+import { SeqRanges } from '../merge/seq-ranges.ts'
+import { warn } from '../platform/diagnostics.ts'
+import type { ChainReader } from './chain-reader.ts'
+import type { StreamMessage } from './subject-reader.ts'
 
 export class StreamNotes {
 	/** Messages of which something cannot be read, subjects with another life of the chain, and how much of them. */
 	damagedPlaces = 0
 	damagedBytes = 0
-	readonly #stream: ChainStream
+	readonly #stream: ChainReader
 	/** Their places: a reader may come by again. */
-	readonly #places = new Spans()
+	readonly #places = new SeqRanges()
 	#hasRepeats = false
 
-	constructor(stream: ChainStream) {
+	constructor(stream: ChainReader) {
 		this.#stream = stream
 		for (const { bytes } of stream.otherLives) {
 			this.damagedPlaces++
@@ -22,7 +23,7 @@ export class StreamNotes {
 		}
 	}
 
-	look(message: StreamFrame): void {
+	look(message: StreamMessage): void {
 		const { streamSeq, frames, isWhole, bytes } = message
 		if (isWhole || this.#places.has(0, streamSeq)) return
 		this.#places.add(0, streamSeq)
@@ -36,7 +37,7 @@ export class StreamNotes {
 	}
 
 	/** A chain under several subjects may have the same records under each of them. */
-	repeat(message: StreamFrame): void {
+	repeat(message: StreamMessage): void {
 		if (this.#hasRepeats || this.#stream.subjects.length > 1) return
 		this.#hasRepeats = true
 		warn(
@@ -45,7 +46,7 @@ export class StreamNotes {
 		)
 	}
 
-	#name({ streamSeq, subject }: StreamFrame): string {
+	#name({ streamSeq, subject }: StreamMessage): string {
 		return `message ${streamSeq} of the stream ${show(this.#stream.stream)}, of the subject ${show(subject)},`
 	}
 }

@@ -10,29 +10,29 @@
 import type { Frame } from '../chain/format/frame.ts'
 import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
 import { firstCovered } from '../chain/scan/frame-rows.ts'
-import { matches } from '../filter.ts'
-import type { Spans } from '../merge/spans.ts'
-import { type GapData, gapRecord, isGap, type LogRecord } from '../record.ts'
-import { endOf } from './chain-stream.ts'
+import type { SeqRanges } from '../merge/seq-ranges.ts'
+import { matches } from '../model/filter.ts'
+import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'
+import { endOf } from './chain-reader.ts'
 import type { StreamNotes } from './stream-notes.ts'
-import type { StreamFrame } from './subject-stream.ts'
+import type { StreamMessage } from './subject-reader.ts'
 
-export interface WalkPlace {
+export interface WalkPosition {
 	/** Nothing of the chain stands before it: what is missing there was removed. */
 	readonly isHead: boolean
 	/** What was handed out already; what the walk hands out is added. */
-	readonly given: Spans
+	readonly given: SeqRanges
 	readonly notes: StreamNotes
 }
 
 export class Walk {
 	readonly #query: ResolvedQuery
-	readonly #place: WalkPlace
+	readonly #place: WalkPosition
 	#collector: Collector | undefined
 	/** The message before could not be read, or not to its end. */
 	#isDamaged = false
 
-	constructor(query: ResolvedQuery, place: WalkPlace) {
+	constructor(query: ResolvedQuery, place: WalkPosition) {
 		this.#query = query
 		this.#place = place
 	}
@@ -41,7 +41,7 @@ export class Walk {
 		return this.#collector?.isPastEnd ?? false
 	}
 
-	take(message: StreamFrame): LogRecord[] {
+	take(message: StreamMessage): LogRecord[] {
 		const found: LogRecord[] = []
 		this.#place.notes.look(message)
 		const [first] = message.frames
@@ -64,7 +64,7 @@ export class Walk {
 	}
 
 	/** What is missing up to the end that was known when the walk began. */
-	end(last: StreamFrame): LogRecord[] {
+	end(last: StreamMessage): LogRecord[] {
 		const [first] = last.frames
 		const { epoch, seq } = endOf(last)
 		if (first === undefined || this.isPastEnd || this.#place.given.has(epoch, seq)) return []
@@ -103,7 +103,7 @@ export class Walk {
 		)
 	}
 
-	#takeFrame(frame: Frame, message: StreamFrame): readonly LogRecord[] {
+	#takeFrame(frame: Frame, message: StreamMessage): readonly LogRecord[] {
 		const { given, notes } = this.#place
 		const { epoch, baseSeq, rows } = frame
 		let repeats = 0

@@ -6,7 +6,7 @@ import {
 	type StreamConfig,
 	type StreamInfo,
 } from '@nats-io/jetstream'
-import { MeshChainError } from '../errors.ts'
+import { show } from '../guard/show.ts'
 import {
 	checkName,
 	checkOptionNames,
@@ -14,8 +14,8 @@ import {
 	checkWord,
 	ifGiven,
 	invalidOption,
-} from '../options.ts'
-import { show } from '../record.ts'
+} from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
 import { type Cluster, isDenied, isLockedOut, reasonOf } from './connection.ts'
 import { pause } from './waits.ts'
 

@@ -4,8 +4,9 @@
  * `{ $unserializable: reason }`, in its place. The table of types is in `docs/FORMAT.md`.
  */
 import { types } from 'node:util'
-import { errorNameOf, hush, propertyOf } from '../foreign.ts'
-import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../limits.ts'
+import { hush } from '../guard/hush.ts'
+import { errorNameOf, propertyOf } from '../guard/values.ts'
+import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../model/limits.ts'
 
 /** The reasons a marker gives; `'threw'` is followed by the name of what was thrown, `'no fields: '` by that of the class. */
 export const MARKER_REASONS = [

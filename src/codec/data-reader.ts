@@ -6,7 +6,8 @@
  * {@link DATA_OBJECTS_MAX} texts, maps, arrays, bytes, dates and integers beyond 32 bits, whatever the bytes promise.
  */
 import { isUtf8 } from 'node:buffer'
-import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX, TIME_MAX_MS } from '../limits.ts'
+import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX } from '../model/limits.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
 
 const EXT_BIGINT = 0x42
 const EXT_TIMESTAMP = 0xff

@@ -6,9 +6,10 @@
  * A map of one key that looks like one of these has one more `$` put before it. Control characters, and all others that must not
  * reach a terminal (`escape.ts`), are always written as `\uXXXX`.
  */
-import { MeshChainError, messageOf } from '../errors.ts'
-import { escapeJson } from '../escape.ts'
-import { EPOCH_MAX, SEQ_MAX, TIME_MAX_MS } from '../limits.ts'
+
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { EPOCH_MAX, SEQ_MAX } from '../model/limits.ts'
 import {
 	type Id,
 	isEpoch,
@@ -17,8 +18,9 @@ import {
 	type LogRecord,
 	levelIndex,
 	type RecordOrigin,
-	show,
-} from '../record.ts'
+} from '../model/record.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
+import { escapeJson } from '../text/escape.ts'
 
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 

@@ -1,5 +1,5 @@
 /** A message in its one form: no longer than a record may carry. */
-import { MESSAGE_LENGTH_MAX } from '../limits.ts'
+import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 
 /** Room for what is said at the end of a message that was cut. */
 const CUT_NOTE_LENGTH_MAX = 40

@@ -3,7 +3,7 @@
  *
  * Invariant: a batch is given only of a block in which every row is a record; a large one is decoded twice for that, a batch at a time.
  */
-import { isGap, type LogRecord } from '../record.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
 import { decodeRows, type RowBlock } from './row-decoder.ts'
 import { valueEnd } from './structure.ts'
 

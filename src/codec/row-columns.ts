@@ -1,5 +1,5 @@
 /** Which columns a row has: the one thing that encoders and the decoder must agree on beside the bytes. */
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
 
 /** The kind that a row leaves out. */
 export const DEFAULT_KIND = 'log'

@@ -4,7 +4,7 @@
  * Invariant: what it gives out is a record as a loop makes them (docs/FORMAT.md, "What a reader takes for damage"); one row that is not makes
  * the whole block malformed. A caller that skips rows by level does not hear of what is wrong inside those.
  */
-import { TIME_MAX_MS } from '../limits.ts'
+
 import {
 	GAP_KIND,
 	type Id,
@@ -16,7 +16,8 @@ import {
 	LOG_LEVELS,
 	type LogRecord,
 	type RecordOrigin,
-} from '../record.ts'
+} from '../model/record.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { DataReader, utf8Text } from './data-reader.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { valueEnd } from './structure.ts'

@@ -7,9 +7,9 @@
  * out, except that a row of eight always has `data`, be it nil. `seq` and `epoch` are not in the row: the frame around
  * it knows them. The fixed part is written by hand, `data` by msgpackr.
  */
-import { LogAppendError } from '../errors.ts'
-import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../limits.ts'
-import { type Id, isRecordTime, type LogRecord, levelIndex, type RecordOrigin } from '../record.ts'
+import { LogAppendError } from '../model/errors.ts'
+import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../model/limits.ts'
+import { type Id, isRecordTime, type LogRecord, levelIndex, type RecordOrigin } from '../model/record.ts'
 import { packDataBorrow } from './data-packer.ts'
 import { DEFAULT_KIND, rowColumns } from './row-columns.ts'
 import { RowRope } from './row-rope.ts'

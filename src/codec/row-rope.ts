@@ -3,7 +3,7 @@
  * frame, because a native call costs more than a short text. That holds while every text is ASCII, and that is
  * checked once for all of them; where it does not hold, or a row is not plain, `row-encoder.ts` encodes byte by byte.
  */
-import { LOG_LEVELS, type LogRecord, levelIndex } from '../record.ts'
+import { LOG_LEVELS, type LogRecord, levelIndex } from '../model/record.ts'
 import { DEFAULT_KIND } from './row-columns.ts'
 
 /** Above it a text's header would hold a byte that is not ASCII itself. */

@@ -1,7 +1,5 @@
 /** The options of a consumer, checked and in full. */
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
-import { DRAIN_TIMEOUT_MS_DEFAULT } from '../limits.ts'
+
 import {
 	checkBoolean,
 	checkFileOption,
@@ -11,7 +9,10 @@ import {
 	checkWholeNumber,
 	checkWord,
 	ifGiven,
-} from '../options.ts'
+} from '../model/check.ts'
+import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
+import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
+import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkLockName } from './name-lock.ts'
 
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {

@@ -2,15 +2,17 @@
 import type { Chain } from '../chain/chain.ts'
 import { checkFollowable } from '../chain/check-chain.ts'
 import { Patience } from '../chain/read/patience.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { matches } from '../filter.ts'
-import { Abandonable, isInstance, isThenable } from '../foreign.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.ts'
-import { checkFunction } from '../options.ts'
-import { isGap, type LogRecord, show } from '../record.ts'
-import { warn } from '../report.ts'
+import { Abandonable, isThenable } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { isInstance } from '../guard/values.ts'
+import { checkFunction } from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { matches } from '../model/filter.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
+import { warn } from '../platform/diagnostics.ts'
 import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
-import { type Cursor, CursorFile } from './cursor-file.ts'
+import { type ConsumerCursor, CursorFile } from './cursor-file.ts'
 import { lastUpTo } from './epoch-end.ts'
 import { resumeAfter } from './resume.ts'
 
@@ -37,7 +39,7 @@ export interface ConsumerStats {
 export interface Consumer extends AsyncDisposable {
 	readonly name: string
 	/** The last record that was dealt with, in memory; what is on disk may be behind by `saveRecords`. */
-	readonly cursor: Cursor
+	readonly cursor: ConsumerCursor
 	/** Resolves when the consumer was closed; rejects when it ended by itself. */
 	readonly done: Promise<void>
 	/** How many seqs the chain is ahead of the cursor. */
@@ -108,7 +110,7 @@ class ChainConsumer implements Consumer {
 		saveFailures: 0,
 		setBack: 0,
 	}
-	#cursor: Cursor = { epoch: 0, seq: 0 }
+	#cursor: ConsumerCursor = { epoch: 0, seq: 0 }
 	/** Records that the saved cursor does not know of. */
 	#unsaved = 0
 	/** Of those that were dealt with: what the filter passes over costs nothing when it comes again. */
@@ -139,7 +141,7 @@ class ChainConsumer implements Consumer {
 		this.done.catch(() => {})
 	}
 
-	get cursor(): Cursor {
+	get cursor(): ConsumerCursor {
 		return this.#cursor
 	}
 
@@ -224,7 +226,7 @@ class ChainConsumer implements Consumer {
 	}
 
 	/** Where a consumer begins that has no cursor yet. */
-	async #first(): Promise<Cursor> {
+	async #first(): Promise<ConsumerCursor> {
 		const last = this.#options.from === 'end' ? await lastUpTo(this.#chain) : undefined
 		return { epoch: last?.epoch ?? 0, seq: last?.seq ?? 0 }
 	}

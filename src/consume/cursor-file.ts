@@ -6,7 +6,10 @@
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { SEQ_MAX } from '../model/limits.ts'
+import { isEpoch, isSeq } from '../model/record.ts'
 import {
 	closeQuietly,
 	type FileStat,
@@ -18,9 +21,7 @@ import {
 	readFully,
 	syncDirectory,
 	writeFully,
-} from '../file-system.ts'
-import { SEQ_MAX } from '../limits.ts'
-import { isEpoch, isSeq, show } from '../record.ts'
+} from '../platform/file-system.ts'
 import { type LockHolder, NameLock } from './name-lock.ts'
 
 const LINE_BYTES = 256
@@ -28,12 +29,12 @@ const LINE_BYTES = 256
 const FIRST_LEAD = '{"turn":0,'
 
 /** The last record that was dealt with; epoch and seq are 0 when there was none. */
-export interface Cursor {
+export interface ConsumerCursor {
 	readonly epoch: number
 	readonly seq: number
 }
 
-interface Line extends Cursor {
+interface Line extends ConsumerCursor {
 	readonly chainId: string
 	/** How many lines were written before it. */
 	readonly turn: number
@@ -52,7 +53,7 @@ export class CursorFile {
 	/** The name of the file is on disk: whoever made it may have been killed before it was. */
 	#isNamed = false
 	/** What was saved last; undefined in a file that is new. */
-	readonly found: Cursor | undefined
+	readonly found: ConsumerCursor | undefined
 
 	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
 	constructor(system: FileSystem, path: string, chainId: string, holder: LockHolder = 'consumer') {
@@ -87,7 +88,7 @@ export class CursorFile {
 	 *
 	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; what was saved before stays.
 	 */
-	async save({ epoch, seq }: Cursor): Promise<void> {
+	async save({ epoch, seq }: ConsumerCursor): Promise<void> {
 		try {
 			this.#lock.keep()
 			if (!this.#isOpen) this.#open()

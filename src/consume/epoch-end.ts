@@ -1,6 +1,6 @@
 /** Where an epoch of a chain ends, of which only a reader's look is known. */
 import type { Chain } from '../chain/chain.ts'
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
 
 /**
  * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never step back: a bisection by seeks, whose

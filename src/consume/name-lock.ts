@@ -1,10 +1,10 @@
 /** Whoever keeps its place in a chain under a name has that name to itself. */
 import { acquireLock, type Lock } from '../chain/files/lock.ts'
 import { readHolder } from '../chain/files/lock-holder.ts'
-import { MeshChainError } from '../errors.ts'
-import type { FileSystem } from '../file-system.ts'
-import { invalidOption } from '../options.ts'
-import { show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { invalidOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { FileSystem } from '../platform/file-system.ts'
 
 type Named = 'consumer' | 'projection'
 /** One of a chain and a stream needs no name. */

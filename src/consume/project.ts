@@ -1,10 +1,9 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
 import type { Chain } from '../chain/chain.ts'
 import { checkFollowable } from '../chain/check-chain.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { Abandonable, codeOf, isThenable } from '../foreign.ts'
-import { DRAIN_TIMEOUT_MS_DEFAULT } from '../limits.ts'
+import { Abandonable, isThenable } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { codeOf } from '../guard/values.ts'
 import {
 	checkFileOption,
 	checkFileSystem,
@@ -12,9 +11,12 @@ import {
 	checkOptionNames,
 	checkTimerMs,
 	checkWholeNumber,
-} from '../options.ts'
-import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
-import { warn } from '../report.ts'
+} from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { copyOfInitial } from './initial-state.ts'
 import { checkLockName } from './name-lock.ts'
 import { resumeAfter } from './resume.ts'

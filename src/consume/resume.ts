@@ -1,14 +1,14 @@
 /** Where a consumer goes on in a chain that may have lost, after a power loss, records that it had dealt with. */
 import type { Chain } from '../chain/chain.ts'
-import { isGap, type LogRecord } from '../record.ts'
-import type { Cursor } from './cursor-file.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
+import type { ConsumerCursor } from './cursor-file.ts'
 import { firstSeqBehindEpoch, lastOf, lastUpTo } from './epoch-end.ts'
 
 /**
  * The seq behind which everything is new to whoever has dealt with the record at the cursor. Records that were lost are written again
  * by a later epoch under the same seqs: those are new.
  */
-export async function resumeAfter(chain: Chain, { epoch, seq }: Cursor): Promise<number> {
+export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor): Promise<number> {
 	if (seq === 0) return 0
 	const at = (await firstFrom(chain, seq)) ?? (await lastOf(chain))
 	if (at === undefined) return 0

@@ -1,7 +1,9 @@
 /** A projection's state and how far it has come, as one file that is always whole: written beside, synced, and put in its place; nobody else holds its name then. */
 import { dirname } from 'node:path'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { isEpoch, isSeq } from '../model/record.ts'
 import {
 	closeQuietly,
 	type FileStat,
@@ -16,8 +18,7 @@ import {
 	syncDirectory,
 	systemCode,
 	writeFully,
-} from '../file-system.ts'
-import { isEpoch, isSeq, show } from '../record.ts'
+} from '../platform/file-system.ts'
 import { NameLock } from './name-lock.ts'
 
 export interface Snapshot<S> {

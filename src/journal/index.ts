@@ -14,9 +14,9 @@ export {
 export type {
 	DifferedStatement,
 	FailedStatement,
-	SkipReason,
-	StatementPlace,
+	StatementPosition,
 	StatementProgress,
 	StatementReport,
+	StatementSkipReason,
 	UnreplayableStatement,
 } from './statement-report.ts'

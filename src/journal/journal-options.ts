@@ -1,5 +1,5 @@
 /** What a journal can be told, checked and in full. */
-import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven } from '../options.ts'
+import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven } from '../model/check.ts'
 import type { WireValue } from './statement.ts'
 
 /** The parameters to keep in place of those that were bound; undefined keeps them. What is not in the result is redacted. */

@@ -1,14 +1,14 @@
 /** Journals what a service says to Postgres: every statement that goes through a pool or client of node-postgres becomes a record. */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { MeshChainError } from '../errors.ts'
+import { show } from '../guard/show.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
-import { show } from '../record.ts'
-import { warn } from '../report.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { CommitOrder } from './commit-order.ts'
 import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
-import { keptStatement } from './kept-statement.ts'
 import { type PgConnection, type PgQuery, PgSession, type SessionHost } from './pg-session.ts'
-import { RecordOrder } from './record-order.ts'
+import { redactStatement } from './redact-statement.ts'
 import { STATEMENT_KIND, type StatementData, type WireValue } from './statement.ts'
 
 type Callback = (error: unknown, result?: unknown) => void
@@ -78,7 +78,7 @@ class Journal {
 	readonly #options: ResolvedJournalOptions
 	readonly #id = randomUUID()
 	/** All of its sessions have one server: what one does may wait for another. */
-	readonly #order = new RecordOrder((data) => this.#record(data))
+	readonly #order = new CommitOrder((data) => this.#record(data))
 	#sessions = 0
 	#isBlind = false
 
@@ -145,7 +145,7 @@ class Journal {
 	}
 
 	#record(data: StatementData): void {
-		const kept = keptStatement(data, this.#options)
+		const kept = redactStatement(data, this.#options)
 		const { error, commands, startedMs } = kept
 		this.#loop.publish({
 			kind: STATEMENT_KIND,

@@ -62,7 +62,7 @@ export class PgSession {
 	#tx = 0
 	#seq = 0
 	/** Sent and not answered, in the order in which the server answers: more than one where they are pipelined. */
-	readonly #sent: Flight[] = []
+	readonly #sent: InFlightStatement[] = []
 	#lostBy: unknown = new Error('Connection terminated')
 	/** By what the server said last. */
 	#status: string
@@ -117,10 +117,10 @@ export class PgSession {
 		})
 	}
 
-	#take(query: PgQuery): Flight | undefined {
+	#take(query: PgQuery): InFlightStatement | undefined {
 		try {
 			const source = (query.cursor ?? query) as PgQuery
-			return new Flight(query, this.#textOf(source), this.#wireOf(source), this.#host.clock())
+			return new InFlightStatement(query, this.#textOf(source), this.#wireOf(source), this.#host.clock())
 		} catch {
 			return undefined
 		}
@@ -145,11 +145,11 @@ export class PgSession {
 		}
 	}
 
-	#send(flight: Flight): void {
+	#send(flight: InFlightStatement): void {
 		if (this.#sent.push(flight) === 1) this.#begin(flight)
 	}
 
-	#begin(flight: Flight): void {
+	#begin(flight: InFlightStatement): void {
 		if (!flight.isHollow) flight.place = this.#host.sent(flight.text)
 	}
 
@@ -207,7 +207,7 @@ export class PgSession {
 	}
 
 	/** @param status of the connection behind it; undefined where it was lost. */
-	#finish(flight: Flight, status: string | undefined): void {
+	#finish(flight: InFlightStatement, status: string | undefined): void {
 		flight.isRecorded = true
 		if (this.#seq === 0) this.#tx++
 		this.#seq++
@@ -229,7 +229,7 @@ const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
 const ENDING_WORDS = /\b(?:commit|end|rollback|abort|prepare)\b/i
 
 /** One statement from when it is sent until its answer is complete. */
-class Flight {
+class InFlightStatement {
 	readonly checksum = new ResultChecksum()
 	readonly text: string
 	error: unknown

@@ -2,8 +2,6 @@
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
 import {
 	checkIsObject,
 	checkOptionNames,
@@ -11,7 +9,9 @@ import {
 	checkWholeNumber,
 	ifGiven,
 	invalidOption,
-} from '../options.ts'
+} from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { type PgConnection, PgSession } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'

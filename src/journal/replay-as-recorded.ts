@@ -4,7 +4,7 @@ import { begins } from './replay-in-commit-order.ts'
 import { concernsSession, SETTINGS_MAX, SessionSettings } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
 import { isUnreachable, type MakeRoom, type StatementReplay } from './statement-replay.ts'
-import type { SkipReason } from './statement-report.ts'
+import type { StatementSkipReason } from './statement-report.ts'
 import { failed } from './statement-tally.ts'
 import { AFTER_ERROR, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, Transactions } from './transactions.ts'
@@ -40,7 +40,7 @@ class AsRecorded {
 	async run(): Promise<void> {
 		const { tally } = this.#replay
 		/** The transaction that each session is in. */
-		const open = new Map<string, { readonly tx: string; readonly skip: SkipReason | undefined }>()
+		const open = new Map<string, { readonly tx: string; readonly skip: StatementSkipReason | undefined }>()
 		const decisions = new Decisions(this.#replay)
 		try {
 			for await (const { record, data } of this.#replay.statements()) {
@@ -58,7 +58,7 @@ class AsRecorded {
 		}
 	}
 
-	async #decided(statement: Recorded, skip: SkipReason | undefined): Promise<void> {
+	async #decided(statement: Recorded, skip: StatementSkipReason | undefined): Promise<void> {
 		const { data } = statement
 		const { tally } = this.#replay
 		const isNew = this.#note(data)
@@ -242,7 +242,7 @@ class Decisions {
 	readonly #transactions: Transactions
 	readonly #statements: ReturnType<StatementReplay['statements']>
 	/** By the record that a transaction begins with. */
-	readonly #skips = new Map<number, SkipReason | undefined>()
+	readonly #skips = new Map<number, StatementSkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
 		const { options, tally, suspects } = replay
@@ -252,7 +252,7 @@ class Decisions {
 	}
 
 	/** Why the transaction that begins with this record is not replayed. */
-	async of(first: number): Promise<SkipReason | undefined> {
+	async of(first: number): Promise<StatementSkipReason | undefined> {
 		while (!this.#skips.has(first)) {
 			const { value, done } = await this.#statements.next()
 			const ended = done ? this.#transactions.rest() : this.#transactions.add(value.record, value.data)

@@ -1,7 +1,5 @@
 /** How statements are replayed, checked and in full. */
 
-import { MeshChainError } from '../errors.ts'
-import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
 import {
 	checkBoolean,
 	checkFunction,
@@ -10,7 +8,9 @@ import {
 	checkWholeNumber,
 	checkWord,
 	ifGiven,
-} from '../options.ts'
+} from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
 import type { ReplayClock } from '../replay/clock.ts'
 import { type ResolvedReplayOptions, resolveReplayOptions } from '../replay/replay-options.ts'
 import { STATEMENT_KIND } from './statement.ts'

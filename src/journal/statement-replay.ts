@@ -1,7 +1,7 @@
 /** What both orders of a replay of statements share: the window, connections that come back, and what ends it all. */
 import type { Chain } from '../chain/chain.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
-import type { LogRecord } from '../record.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import type { LogRecord } from '../model/record.ts'
 import type { ReplayClock } from '../replay/clock.ts'
 import { Pacer } from '../replay/pacer.ts'
 import type { PgTarget, TargetConnection } from './pg-target.ts'

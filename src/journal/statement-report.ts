@@ -1,9 +1,9 @@
 /** What a replay of statements did. Plain data: `JSON.stringify` keeps all of it. */
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../model/errors.ts'
 import type { Unreplayable } from './statement.ts'
 
 /** Which statement: what the record says of it. */
-export interface StatementPlace {
+export interface StatementPosition {
 	readonly tx: string
 	/** Within its transaction. */
 	readonly seq: number
@@ -14,7 +14,7 @@ export interface StatementPlace {
 }
 
 /** A statement that answered otherwise than it did when it was recorded. */
-export interface DifferedStatement extends StatementPlace {
+export interface DifferedStatement extends StatementPosition {
 	/** `rows`: how many. `checksum`: as many, with other contents. `error`: its SQLSTATE, or that there was one. */
 	readonly what: 'rows' | 'checksum' | 'error'
 	readonly expected: number | string | null
@@ -22,7 +22,7 @@ export interface DifferedStatement extends StatementPlace {
 }
 
 /** A statement that failed, and had not when it was recorded. */
-export interface FailedStatement extends StatementPlace {
+export interface FailedStatement extends StatementPosition {
 	/** The SQLSTATE, where there is one. */
 	readonly code: string | null
 	readonly error: string
@@ -31,7 +31,7 @@ export interface FailedStatement extends StatementPlace {
 }
 
 /** A statement for which its transaction was not replayed. */
-export interface UnreplayableStatement extends StatementPlace {
+export interface UnreplayableStatement extends StatementPosition {
 	/**
 	 * `tooLarge`: with it, more was held of transactions that are still open than `openBytesMax`. `begunBefore`: a part of its transaction is in
 	 * the text that ended the one before, as in `COMMIT; BEGIN; INSERT …`.
@@ -48,7 +48,7 @@ export interface UnreplayableStatement extends StatementPlace {
  * - `afterError`: an earlier statement of their transaction failed.
  * - `notAStatement`: a record of the kind `sql` that is none of a journal's.
  */
-export type SkipReason =
+export type StatementSkipReason =
 	| 'readOnly'
 	| 'filtered'
 	| 'rolledBack'
@@ -73,7 +73,7 @@ export interface StatementReport {
 	/** Statements for which a transaction was not replayed. */
 	readonly unreplayables: number
 	/** Statements that were not replayed, by reason. */
-	readonly skipped: Readonly<Partial<Record<SkipReason, number>>>
+	readonly skipped: Readonly<Partial<Record<StatementSkipReason, number>>>
 	/** Places where the chain says that records are absent, and how many those are. */
 	readonly gaps: { readonly count: number; readonly records: number }
 	/** Transactions that were begun once more, after a lost connection, a deadlock or a failed serialisation. */

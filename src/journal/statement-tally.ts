@@ -1,16 +1,17 @@
 /** What a replay of statements counts on its way, and how a statement's answer compares with the recorded one. */
-import type { MeshChainError } from '../errors.ts'
-import { discard } from '../foreign.ts'
-import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
+
+import { discard } from '../guard/promises.ts'
+import type { MeshChainError } from '../model/errors.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
 import type { Answer } from './pg-target.ts'
 import type { ResolvedStatementsOptions } from './replay-statements-options.ts'
 import type { StatementData } from './statement.ts'
 import type {
 	DifferedStatement,
 	FailedStatement,
-	SkipReason,
-	StatementPlace,
+	StatementPosition,
 	StatementReport,
+	StatementSkipReason,
 	UnreplayableStatement,
 } from './statement-report.ts'
 import type { Recorded } from './transactions.ts'
@@ -70,7 +71,7 @@ function codeOf({ error }: StatementData): string | null {
 	return error === undefined ? null : (error.code ?? 'unknown')
 }
 
-function placeOf({ data: { tx, seq, text }, seq: recordSeq }: Recorded): StatementPlace {
+function placeOf({ data: { tx, seq, text }, seq: recordSeq }: Recorded): StatementPosition {
 	return { tx, seq, recordSeq, text: text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text }
 }
 
@@ -85,7 +86,7 @@ export class StatementTally {
 		differences: 0,
 		unreplayables: 0,
 	}
-	readonly #skipped: Partial<Record<SkipReason, number>> = {}
+	readonly #skipped: Partial<Record<StatementSkipReason, number>> = {}
 	readonly #gaps = { count: 0, records: 0 }
 	readonly #differed: DifferedStatement[] = []
 	readonly #failed: FailedStatement[] = []
@@ -112,7 +113,7 @@ export class StatementTally {
 		return true
 	}
 
-	skip(reason: SkipReason, count: number): void {
+	skip(reason: StatementSkipReason, count: number): void {
 		this.#skipped[reason] = (this.#skipped[reason] ?? 0) + count
 	}
 

@@ -1,11 +1,11 @@
 /** Puts statements together to transactions again, and says of each that has ended whether it can be replayed. */
-import type { ResolvedFilter } from '../filter.ts'
-import { matches } from '../filter.ts'
-import type { LogRecord } from '../record.ts'
+import type { ResolvedFilter } from '../model/filter.ts'
+import { matches } from '../model/filter.ts'
+import type { LogRecord } from '../model/record.ts'
 import { isProvedRead, type Suspects } from './reading.ts'
 import { concernsSession, SETTINGS_MAX } from './session-settings.ts'
 import type { StatementData, TransactionEnd, Unreplayable } from './statement.ts'
-import type { SkipReason, UnreplayableStatement } from './statement-report.ts'
+import type { StatementSkipReason, UnreplayableStatement } from './statement-report.ts'
 
 /** A statement and the record that holds it. */
 export interface Recorded {
@@ -26,7 +26,7 @@ export interface Transaction {
 	readonly count: number
 	readonly end: TransactionEnd
 	/** Why it is not replayed. */
-	readonly skip: SkipReason | undefined
+	readonly skip: StatementSkipReason | undefined
 }
 
 export interface TransactionsOptions {
@@ -51,7 +51,7 @@ interface Open {
 	bytes: number
 	isWanted: boolean
 	onlyReads: boolean
-	givenUp: SkipReason | undefined
+	givenUp: StatementSkipReason | undefined
 }
 
 export class Transactions {
@@ -126,21 +126,25 @@ export class Transactions {
 		this.#giveUp(largest, 'unreplayable')
 	}
 
-	#giveUp(open: Open, why: SkipReason): void {
+	#giveUp(open: Open, why: StatementSkipReason): void {
 		open.givenUp ??= why
 		this.#bytes -= open.bytes
 		open.bytes = 0
 		open.statements = open.statements.filter(({ data }) => concernsSession(data)).slice(0, SETTINGS_MAX)
 	}
 
-	#close(session: string, open: Open, end: TransactionEnd, unless?: SkipReason): Transaction {
+	#close(session: string, open: Open, end: TransactionEnd, unless?: StatementSkipReason): Transaction {
 		this.#open.delete(session)
 		this.#bytes -= open.bytes
 		const { tx, first, statements, count } = open
 		return { tx, session, first, statements, count, end, skip: this.#skip(open, end, unless) }
 	}
 
-	#skip(open: Open, end: TransactionEnd, unless: SkipReason | undefined): SkipReason | undefined {
+	#skip(
+		open: Open,
+		end: TransactionEnd,
+		unless: StatementSkipReason | undefined,
+	): StatementSkipReason | undefined {
 		const { skipsReads, includeRolledBack } = this.#options
 		if (!open.isWanted) return 'filtered'
 		if (open.givenUp !== undefined) return open.givenUp

@@ -3,13 +3,14 @@
  * three decimals, and the fields of the event beside them. Integers of any size are kept: beyond 2^53 − 1 they are bigints in a record.
  */
 
-import { timeOfDecimal, timeOfNumber } from '../calendar.ts'
 import { exactJsonOf, exactly } from '../codec/exact-json.ts'
-import { MeshChainError } from '../errors.ts'
-import { escapeJson } from '../escape.ts'
-import { discard } from '../foreign.ts'
-import { checkIsObject, checkWord } from '../options.ts'
-import { type LogRecord, show } from '../record.ts'
+import { discard } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { timeOfDecimal, timeOfNumber } from '../model/calendar.ts'
+import { checkIsObject, checkWord } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogRecord } from '../model/record.ts'
+import { escapeJson } from '../text/escape.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
 /** Whether a field's value is what it has to be; an integer beyond 2^53 − 1 is a bigint. One that throws says no. */

@@ -1,14 +1,15 @@
 /** From a chain to JSON Lines. */
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
-import { asCoded, MeshChainError } from '../errors.ts'
-import { FILTER_NAMES, type LogFilter } from '../filter.ts'
-import { discard } from '../foreign.ts'
-import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../options.ts'
-import { GAP_KIND, gapDataOf, type LogRecord, show } from '../record.ts'
+import { discard } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../model/check.ts'
+import { asCoded, MeshChainError } from '../model/errors.ts'
+import { FILTER_NAMES, type LogFilter } from '../model/filter.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
+import { AtomicFile } from './atomic-file.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { type LineFormat, lineBy } from './line-format.ts'
-import { WholeFile } from './whole-file.ts'
 
 export interface ExportSummary {
 	/** Lines written: a `$gap` is one too. */
@@ -58,7 +59,7 @@ export async function exportJsonl(
 	ifGiven('onProgress', onProgress, checkFunction)
 	ifGiven('signal', signal, checkSignal)
 	const lines = new LinesOf(chain.batches(query), format)
-	const file = new WholeFile(system, path, mode)
+	const file = new AtomicFile(system, path, mode)
 	try {
 		for await (const text of lines) {
 			if (signal?.aborted)

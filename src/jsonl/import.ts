@@ -2,9 +2,7 @@
 import { basename } from 'node:path'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
-import { asCoded, LogAppendError, MeshChainError } from '../errors.ts'
-import { exists, type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { discard } from '../foreign.ts'
+import { discard } from '../guard/promises.ts'
 import {
 	checkFunction,
 	checkMode,
@@ -13,14 +11,16 @@ import {
 	checkPath,
 	checkSignal,
 	ifGiven,
-} from '../options.ts'
-import { isGap, type LogRecord } from '../record.ts'
+} from '../model/check.ts'
+import { asCoded, LogAppendError, MeshChainError } from '../model/errors.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
+import { exists, type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { replay } from '../replay/replay.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'
 import type { LineFormat } from './line-format.ts'
 import type { SkippedCounts, SkippedLine } from './line-reader.ts'
-import { OneHistory } from './one-history.ts'
 import { type JsonlRecords, readJsonl } from './read-jsonl.ts'
+import { SingleHistory } from './single-history.ts'
 
 export interface ImportSummary {
 	/** Whether a new chain was made, of records as they were; otherwise they were appended to one. */
@@ -110,7 +110,7 @@ async function restore(
 		...(mode === undefined ? {} : { mode }),
 		...(fs === undefined ? {} : { fs }),
 	})
-	const history = new OneHistory()
+	const history = new SingleHistory()
 	let outOfOrder = 0
 	let absent = 0
 	try {
@@ -142,7 +142,7 @@ function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number)
 	throw new MeshChainError('IMPORT_FAILED', text)
 }
 
-function isPushed(builder: ChainBuilder, record: LogRecord, history: OneHistory): boolean {
+function isPushed(builder: ChainBuilder, record: LogRecord, history: SingleHistory): boolean {
 	try {
 		builder.push(record)
 	} catch (error) {

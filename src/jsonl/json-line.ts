@@ -4,9 +4,9 @@
  * Pure; knows no streams.
  */
 
-import { timeOfNumber, timeOfText } from '../calendar.ts'
-import { isId, isKind } from '../line-check.ts'
-import { LOG_LEVELS, type LogLevel, type LogLine } from '../record.ts'
+import { timeOfNumber, timeOfText } from '../model/calendar.ts'
+import { isId, isKind } from '../model/line-check.ts'
+import { LOG_LEVELS, type LogLevel, type LogLine } from '../model/record.ts'
 
 type Fields = Record<string, unknown>
 

@@ -1,7 +1,14 @@
 /** The options of reading and writing JSON Lines, checked and in full. */
-import { type FileSystem, nodeFileSystem } from '../file-system.ts'
-import { attempt } from '../foreign.ts'
-import { checkFileSystem, checkMode, checkOptionNames, checkWholeNumber, invalidOption } from '../options.ts'
+
+import { attempt } from '../guard/values.ts'
+import {
+	checkFileSystem,
+	checkMode,
+	checkOptionNames,
+	checkWholeNumber,
+	invalidOption,
+} from '../model/check.ts'
+import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 

@@ -8,7 +8,8 @@
  *   written again (the file was removed) or counted as lost (it was truncated or overwritten), never neither.
  */
 import { dirname } from 'node:path'
-import { MeshChainError, messageOf } from '../errors.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
 import {
 	closeQuietly,
 	type FileStat,
@@ -22,8 +23,7 @@ import {
 	readFully,
 	syncDirectory,
 	systemCode,
-} from '../file-system.ts'
-import { show } from '../record.ts'
+} from '../platform/file-system.ts'
 import { LineSplitter } from './line-splitter.ts'
 
 const NEWLINE = 0x0a

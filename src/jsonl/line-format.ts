@@ -1,6 +1,10 @@
 /** A way to write history as lines of JSON, and to read it back: the shape that every form has. */
-import { discard, hush, hushAll, messageOf, propertyOf } from '../foreign.ts'
-import { type LogLine, type LogRecord, show } from '../record.ts'
+
+import { hush, hushAll } from '../guard/hush.ts'
+import { discard } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { messageOf, propertyOf } from '../guard/values.ts'
+import type { LogLine, LogRecord } from '../model/record.ts'
 
 /** Why a line of a file is no record. */
 export const SKIP_REASONS = [

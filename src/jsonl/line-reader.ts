@@ -1,9 +1,10 @@
 /** From the bytes of a file to records: what each line is, and what becomes of one that is none. Pure; knows no files. */
 import { canonicalise, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
-import { MeshChainError } from '../errors.ts'
-import { discard, hush, hushAll } from '../foreign.ts'
-import { checkFieldsOfLine, checkLevel } from '../line-check.ts'
+import { hush, hushAll } from '../guard/hush.ts'
+import { discard } from '../guard/promises.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { checkFieldsOfLine, checkLevel } from '../model/line-check.ts'
 import {
 	type Id,
 	isEpoch,
@@ -13,8 +14,8 @@ import {
 	isWholeGap,
 	type LogLine,
 	type LogRecord,
-} from '../record.ts'
-import { FirstLines } from './first-lines.ts'
+} from '../model/record.ts'
+import { FormatDetector } from './detect-format.ts'
 import {
 	type FormatReading,
 	isUndecided,
@@ -47,7 +48,7 @@ const BOM = '\ufeff'
 export class LineReader {
 	#format: LineFormat
 	/** Until the form is decided. */
-	#first: FirstLines | undefined
+	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #onSkip: (skipped: SkippedLine) => void
@@ -64,7 +65,7 @@ export class LineReader {
 
 	constructor(format: LineFormat, lineBytesMax: number, onSkip: (skipped: SkippedLine) => void) {
 		this.#format = format
-		this.#first = isUndecided(format) ? new FirstLines(format, lineBytesMax) : undefined
+		this.#first = isUndecided(format) ? new FormatDetector(format, lineBytesMax) : undefined
 		this.#splitter = new LineSplitter(lineBytesMax)
 		this.#onSkip = onSkip
 	}
@@ -96,7 +97,7 @@ export class LineReader {
 		yield* this.#takeAll(first)
 	}
 
-	*#takeAll(first: FirstLines): Generator<LogRecord> {
+	*#takeAll(first: FormatDetector): Generator<LogRecord> {
 		for (const line of first.take()) yield* this.#take(line)
 	}
 

@@ -9,10 +9,10 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
-import { escapeJson } from '../escape.ts'
-import { TIME_MAX_MS } from '../limits.ts'
-import { isId, isKind } from '../line-check.ts'
-import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../record.ts'
+import { isId, isKind } from '../model/line-check.ts'
+import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../model/record.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
+import { escapeJson } from '../text/escape.ts'
 import { INVALID_FIELD, isMap, type JsonFields, type LineFormat } from './line-format.ts'
 
 const NODE_KEY = 'service.instance.id'

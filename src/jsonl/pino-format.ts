@@ -3,7 +3,7 @@
  * level, time and message are recognised (json-line.ts), and nothing of a line is lost.
  */
 import { toJson } from '../codec/json-dialect.ts'
-import type { LogLevel, LogRecord } from '../record.ts'
+import type { LogLevel, LogRecord } from '../model/record.ts'
 import { lineOfJson } from './json-line.ts'
 import { isMap, type LineFormat } from './line-format.ts'
 

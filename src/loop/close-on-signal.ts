@@ -1,11 +1,12 @@
 /** Opt-in: a signal that would end the process ends it after the application has drained and its loops are closed. */
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { attempt, propertyOf, settle } from '../foreign.ts'
-import { DRAIN_TIMEOUT_MS_DEFAULT } from '../limits.ts'
-import { checkFunction, checkOptionNames, checkTimerMs, ifGiven } from '../options.ts'
-import { warn } from '../report.ts'
+import { settle } from '../guard/promises.ts'
+import { attempt, propertyOf } from '../guard/values.ts'
+import { checkFunction, checkOptionNames, checkTimerMs, ifGiven } from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
+import { warn } from '../platform/diagnostics.ts'
 import type { MeshLoop } from './mesh-loop.ts'
 
 export interface CloseOnSignalOptions {

@@ -5,12 +5,12 @@
  * Invariant: a record in the ring is durable as far as the appender promises, or {@link Custody.isPending} is true for it.
  */
 import { durabilityOf, type LogChainAppender } from '../appender.ts'
-import { Announcer } from '../appenders/announcer.ts'
-import type { Gap } from '../appenders/gap-list.ts'
-import { Handover } from '../appenders/handover.ts'
-import type { HandoverStats } from '../appenders/handover-stats.ts'
-import type { LogAppendError } from '../errors.ts'
-import type { LogRecord } from '../record.ts'
+import type { LogAppendError } from '../model/errors.ts'
+import type { LogRecord } from '../model/record.ts'
+import type { Gap } from '../outbox/gap-list.ts'
+import { HealthReporter } from '../outbox/health-reporter.ts'
+import { Outbox } from '../outbox/outbox.ts'
+import type { OutboxStats } from '../outbox/outbox-stats.ts'
 import type { Ring } from './ring.ts'
 
 export interface CustodyOptions {
@@ -26,8 +26,8 @@ export interface CustodyOptions {
 export class Custody {
 	readonly #ring: Ring
 	readonly #appender: LogChainAppender
-	readonly #announcer: Announcer
-	readonly #handover: Handover
+	readonly #announcer: HealthReporter
+	readonly #handover: Outbox
 	/** Losses by eviction that were not told of yet. */
 	readonly #untold: { readonly gap: Gap; readonly error: LogAppendError | undefined }[] = []
 	#evicting = false
@@ -38,8 +38,8 @@ export class Custody {
 		const { appender, ring, nextSeq, epoch, clock } = options
 		this.#ring = ring
 		this.#appender = appender
-		this.#announcer = new Announcer(options.source, appender)
-		this.#handover = new Handover({
+		this.#announcer = new HealthReporter(options.source, appender)
+		this.#handover = new Outbox({
 			appender,
 			queue: ring.queue,
 			nextSeq,
@@ -112,7 +112,7 @@ export class Custody {
 		return this.#handover.close(timeoutMs)
 	}
 
-	stats(): HandoverStats {
+	stats(): OutboxStats {
 		return this.#handover.stats()
 	}
 

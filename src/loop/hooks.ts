@@ -2,12 +2,16 @@
  * Calls the functions a user gave: clock, context, transform. Whatever they do, the line goes on; what went wrong is
  * counted, reported, and said once. A hook that publishes is not entered again by the line it publishes.
  */
-import { MeshChainError, messageOf } from '../errors.ts'
-import { discard, hush, hushAll, isThenable, isTime, type SoundClock, soundClock } from '../foreign.ts'
-import { checkId, invalidTime } from '../line-check.ts'
-import { type LogLine, show } from '../record.ts'
-import { report, warn } from '../report.ts'
-import { isPlainObject } from './merge.ts'
+
+import { isTime, type SoundClock, soundClock } from '../guard/clock.ts'
+import { hush, hushAll } from '../guard/hush.ts'
+import { discard, isThenable } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { checkId, invalidTime } from '../model/line-check.ts'
+import type { LogLine } from '../model/record.ts'
+import { report, warn } from '../platform/diagnostics.ts'
+import { isPlainObject } from './inherited-fields.ts'
 import type { ResolvedLoopOptions, ScopeFields } from './options.ts'
 import type { Counters } from './stats.ts'
 

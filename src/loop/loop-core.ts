@@ -5,17 +5,17 @@
  * appender get records in order whatever publishes from within what.
  */
 import { claimAppender, type LogChainAppender, startOf } from '../appender.ts'
-import { MeshChainError } from '../errors.ts'
-import { type LogFilter, matches, resolveFilter } from '../filter.ts'
-import { within } from '../foreign.ts'
-import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from '../limits.ts'
-import type { LogLine, LogRecord } from '../record.ts'
-import { report, warn } from '../report.ts'
+import { within } from '../guard/promises.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
+import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from '../model/limits.ts'
+import type { LogLine, LogRecord } from '../model/record.ts'
+import { report, warn } from '../platform/diagnostics.ts'
 import { Custody } from './custody.ts'
-import { Delivery } from './delivery.ts'
 import { Hooks } from './hooks.ts'
-import { type Draft, Intake, type KeepBelow } from './intake.ts'
+import { Listeners } from './listeners.ts'
 import type { ResolvedLoopOptions } from './options.ts'
+import { type Draft, type KeepBelow, RecordBuilder } from './record-builder.ts'
 import { Ring } from './ring.ts'
 import type { Scope } from './scope.ts'
 import { type Counters, type LoopStats, newCounters } from './stats.ts'
@@ -23,13 +23,13 @@ import { Subscription, type SubscriptionHost } from './subscription.ts'
 
 export class LoopCore implements SubscriptionHost {
 	readonly epoch: number
-	readonly delivery: Delivery
+	readonly delivery: Listeners
 	/** The subscriptions somebody waits on. */
 	readonly waiting = new Set<Subscription>()
 	readonly #source: object
 	readonly #counters: Counters = newCounters()
 	readonly #hooks: Hooks
-	readonly #intake: Intake
+	readonly #intake: RecordBuilder
 	readonly #ring: Ring
 	readonly #custody: Custody
 	readonly #closeTimeoutMs: number
@@ -47,10 +47,10 @@ export class LoopCore implements SubscriptionHost {
 		this.#source = source
 		this.epoch = epoch
 		this.#lastSeq = nextSeq - 1
-		this.delivery = new Delivery(source, this.#counters, options)
+		this.delivery = new Listeners(source, this.#counters, options)
 		this.#closeTimeoutMs = options.closeTimeoutMs
 		this.#hooks = new Hooks(source, this.#counters, options)
-		this.#intake = new Intake(this.#hooks, this.#counters, { ...options, epoch })
+		this.#intake = new RecordBuilder(this.#hooks, this.#counters, { ...options, epoch })
 		this.#ring = new Ring({ nextSeq, capacity: options.ringCapacity, bytesMax: options.ringBytesMax })
 		this.#custody = new Custody({
 			appender,

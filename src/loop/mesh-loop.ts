@@ -1,9 +1,10 @@
 /** The loop as users see it, and its children. All work is done by the core that they share. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
-import { MeshChainError } from '../errors.ts'
-import type { LogFilter } from '../filter.ts'
-import { checkLevel } from '../line-check.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogFilter } from '../model/filter.ts'
+import { checkLevel } from '../model/line-check.ts'
 import {
 	type EventMap,
 	type Fields,
@@ -11,12 +12,11 @@ import {
 	type LogLine,
 	type LogRecord,
 	levelIndex,
-	show,
-} from '../record.ts'
-import type { Listener } from './delivery.ts'
-import type { KeepBelow } from './intake.ts'
+} from '../model/record.ts'
+import type { Listener } from './listeners.ts'
 import { LoopCore } from './loop-core.ts'
 import { type MeshLoopOptions, resolveLoopOptions, type ScopeFields } from './options.ts'
+import type { KeepBelow } from './record-builder.ts'
 import { Scope } from './scope.ts'
 import type { LoopStats } from './stats.ts'
 

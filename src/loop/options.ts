@@ -1,14 +1,16 @@
 /** What a loop can be told, the defaults, and the check of both. */
-import { MeshChainError } from '../errors.ts'
+
+import { show } from '../guard/show.ts'
+import { checkOptionNames, checkTimerMs, checkWholeNumber } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
 import {
 	CLOSE_TIMEOUT_MS_DEFAULT,
 	NESTED_DELIVERIES_DEFAULT,
 	NESTED_DEPTH_DEFAULT,
 	RING_CAPACITY_DEFAULT,
-} from '../limits.ts'
-import { checkId, invalidLevel } from '../line-check.ts'
-import { checkOptionNames, checkTimerMs, checkWholeNumber } from '../options.ts'
-import { type Fields, type Id, type LogLevel, type LogLine, levelIndex, show } from '../record.ts'
+} from '../model/limits.ts'
+import { checkId, invalidLevel } from '../model/line-check.ts'
+import { type Fields, type Id, type LogLevel, type LogLine, levelIndex } from '../model/record.ts'
 
 /** Fields that a `context` or a child adds to each line. */
 export interface ScopeFields extends Fields {

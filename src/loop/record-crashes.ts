@@ -1,5 +1,5 @@
 /** Opt-in: the last words of a process that dies of an uncaught exception. */
-import { errorNameOf, messageOf } from '../foreign.ts'
+import { errorNameOf, messageOf } from '../guard/values.ts'
 import { type MeshLoop, publishOwn } from './mesh-loop.ts'
 
 /** The kind of a record that tells of an uncaught exception. */

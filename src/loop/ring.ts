@@ -1,6 +1,7 @@
 /** The bounded window of the newest records. A record's position in it is its `seq`. */
-import { RecordQueue } from '../appenders/record-queue.ts'
-import type { LogRecord } from '../record.ts'
+
+import type { LogRecord } from '../model/record.ts'
+import { RecordQueue } from '../outbox/record-queue.ts'
 import type { RingStats } from './stats.ts'
 
 export class Ring {

@@ -1,9 +1,9 @@
 /** What a loop and each of its children have of their own: a level, fields, and whether they are open. */
 import { canonicalise } from '../codec/canonical.ts'
-import { checkLevel } from '../line-check.ts'
-import { LOG_LEVELS, type LogLevel } from '../record.ts'
+import { checkLevel } from '../model/line-check.ts'
+import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 import { ownFields } from './hooks.ts'
-import { mergeFields } from './merge.ts'
+import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
 
 /** Follows the parent. */
@@ -32,7 +32,7 @@ export class Scope {
 		const { data, ...rest } = ownFields(fields)
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }
-		return new Scope(this, NO_LEVEL, mergeFields(own, this.fields ?? {}))
+		return new Scope(this, NO_LEVEL, inheritFields(own, this.fields ?? {}))
 	}
 
 	get levelIndex(): number {

@@ -1,5 +1,5 @@
 /** The figures of a loop, as `stats()` shows them. Every loss has its own counter. */
-import type { HandoverStats } from '../appenders/handover-stats.ts'
+import type { OutboxStats } from '../outbox/outbox-stats.ts'
 
 /** What happened to lines and records so far, each counted in one place. */
 export interface LoopCounts {
@@ -45,7 +45,7 @@ export interface LoopStats extends LoopCounts {
 	/** The seq of the last record stamped; one less than the appender's `nextSeq` before the first. */
 	readonly lastSeq: number
 	readonly ring: RingStats
-	readonly appender: HandoverStats
+	readonly appender: OutboxStats
 }
 
 /** The counters while they count. */

@@ -2,9 +2,10 @@
  * A cursor over the ring for one consumer, who comes by at his own pace. There is no queue: what he has not fetched is in
  * the ring, and what left the ring meanwhile he is told of. The loop knows a subscription only while it waits.
  */
-import type { RecordQueue } from '../appenders/record-queue.ts'
-import { matches, type ResolvedFilter } from '../filter.ts'
-import { gapRecord, type LogRecord } from '../record.ts'
+
+import { matches, type ResolvedFilter } from '../model/filter.ts'
+import { gapRecord, type LogRecord } from '../model/record.ts'
+import type { RecordQueue } from '../outbox/record-queue.ts'
 
 /** What a subscription sees of its loop. */
 export interface SubscriptionHost {

@@ -5,15 +5,16 @@ import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../c
 import { checkChain } from '../chain/check-chain.ts'
 import { readWatermark } from '../chain/files/watermark-file.ts'
 import { RecordIterator } from '../chain/read/record-iterator.ts'
-import { MeshChainError } from '../errors.ts'
-import { nodeFileSystem } from '../file-system.ts'
-import type { LogFilter } from '../filter.ts'
-import { invalidOption } from '../options.ts'
-import { isGap, type LogRecord, type RecordOrigin, show } from '../record.ts'
-import { funnel } from './funnel.ts'
-import { GivenOut } from './given-out.ts'
-import { compareHeads, Head, sortIn } from './heads.ts'
+import { show } from '../guard/show.ts'
+import { invalidOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogFilter } from '../model/filter.ts'
+import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
+import { nodeFileSystem } from '../platform/file-system.ts'
+import { interleave } from './interleave.ts'
+import { compareMergeCursors, MergeCursor, sortIn } from './merge-cursor.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
+import { SeenRecords } from './seen-records.ts'
 
 /** As many records are handed out at once, at the most. */
 const BATCH_RECORDS_MAX = 256
@@ -62,7 +63,7 @@ class Merged implements MergedChain {
 	readonly path: string
 	readonly chainId: string
 	readonly chains: readonly Chain[]
-	#given = new GivenOut()
+	#given = new SeenRecords()
 
 	constructor(chains: readonly Chain[]) {
 		this.chains = chains
@@ -119,13 +120,13 @@ class Merged implements MergedChain {
 	}
 
 	/** Each iteration knows what it has given out, and only that. */
-	#anew(): GivenOut {
-		this.#given = new GivenOut()
+	#anew(): SeenRecords {
+		this.#given = new SeenRecords()
 		return this.#given
 	}
 
-	#heads(sources: readonly AsyncIterable<LogRecord[]>[]): Head[] {
-		return sources.map((batches, index) => new Head(this.chains[index]!.chainId, batches))
+	#heads(sources: readonly AsyncIterable<LogRecord[]>[]): MergeCursor[] {
+		return sources.map((batches, index) => new MergeCursor(this.chains[index]!.chainId, batches))
 	}
 
 	/** @param over aborted when the consumer leaves, and in the end. */
@@ -155,7 +156,7 @@ class Merged implements MergedChain {
 			const records = chain.tail({ ...options, afterSeq: lasts[index]! })
 			return mapped(records, (record) => ({ record, chainId: chain.chainId }))
 		})
-		for await (const { record, chainId } of funnel(tails, () => over.abort())) {
+		for await (const { record, chainId } of interleave(tails, () => over.abort())) {
 			const origin = originOf(record, chainId)
 			if (!given.isRepeat(chainId, record, origin)) yield [asMerged(record, origin, ++seq)]
 			if (ended.aborted) return
@@ -165,12 +166,14 @@ class Merged implements MergedChain {
 
 /** The records of all heads in their order, as many at once as are in memory. */
 async function* merged(
-	all: readonly Head[],
-	given: GivenOut,
+	all: readonly MergeCursor[],
+	given: SeenRecords,
 	limit = Number.POSITIVE_INFINITY,
 	reverse = false,
 ): AsyncGenerator<LogRecord[]> {
-	const compare = reverse ? (a: Head, b: Head) => compareHeads(b, a) : compareHeads
+	const compare = reverse
+		? (a: MergeCursor, b: MergeCursor) => compareMergeCursors(b, a)
+		: compareMergeCursors
 	let seq = 0
 	let left = limit
 	try {

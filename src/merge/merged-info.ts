@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { heaviestAnswer } from '../chain/answer.ts'
 import type { ChainEndInfo, ChainInfo, ChainState } from '../chain/chain.ts'
-import { LOG_LEVELS, type LogLevel } from '../record.ts'
+import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 
 /** From the one that says least to the one that says most of what may be missing. */
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']

@@ -2,10 +2,10 @@
  * A flight recorder for what a loop's level holds back: such lines are kept in a bounded ring of their own, take no seq and go
  * nowhere, until something happens. Then they are written as one record.
  */
-import { discard } from '../foreign.ts'
+import { discard } from '../guard/promises.ts'
 import { checkLoop, keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
-import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../options.ts'
-import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../record.ts'
+import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
+import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
 /** The kind of the record that holds them. */
 export const BLACK_BOX_KIND = '$blackbox'

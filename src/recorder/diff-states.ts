@@ -2,7 +2,7 @@
 import microdiff from 'microdiff'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
-import { invalidOption } from '../options.ts'
+import { invalidOption } from '../model/check.ts'
 
 export interface StateChange {
 	readonly type: 'added' | 'removed' | 'changed'

@@ -1,7 +1,7 @@
 /** From the marks of a chain to its sessions. */
 import type { Chain } from '../chain/chain.ts'
 import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
 import { indexIn } from './mark.ts'
 import type { CheckpointMark, SessionInfo, SessionMark } from './session.ts'
 

@@ -2,7 +2,7 @@
  * What the records say that sessions leave in a chain. Anyone may have written them, with an import for instance: a record is a mark only
  * where each field of the mark has its type.
  */
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
 import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark, type SessionMark } from './session.ts'
 
 type Raw = { readonly [Name in keyof CheckpointMark | 'action' | 'firstIndex' | 'nextIndex']?: unknown }

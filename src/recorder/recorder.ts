@@ -1,10 +1,11 @@
 /** Named spans of a loop's history, with checkpoints of application state: kept in memory up to a bound, and in the loop's chain. */
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
-import { MeshChainError } from '../errors.ts'
+import { show } from '../guard/show.ts'
 import { checkLoop, type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
-import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../options.ts'
-import { isOwnKind, type LogRecord, show } from '../record.ts'
+import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { isOwnKind, type LogRecord } from '../model/record.ts'
 import { checkpointMarkOf } from './mark.ts'
 import {
 	CHECKPOINT_KIND,

@@ -1,7 +1,8 @@
 /** One session in memory: so many events and checkpoints, the newest of them. Knows no loop and no chain. */
 import { fromTagged, recordFromFields, recordToFields, toTagged } from '../codec/json-dialect.ts'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { isOwnKind, type LogRecord, show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { isOwnKind, type LogRecord } from '../model/record.ts'
 import type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
 
 export interface SessionBounds {

@@ -1,6 +1,6 @@
 /** The shapes of recorded history: sessions, their events, their checkpoints. */
-import { invalidOption } from '../options.ts'
-import { isTimeBound, type LogRecord } from '../record.ts'
+import { invalidOption } from '../model/check.ts'
+import { isTimeBound, type LogRecord } from '../model/record.ts'
 
 /** The kinds of the records that sessions leave in a chain. */
 export const SESSION_KIND = '$session'

@@ -2,12 +2,13 @@
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
-import { MeshChainError } from '../errors.ts'
-import { checkText, checkWholeNumber, invalidOption } from '../options.ts'
-import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
+import { EventIndex } from './event-index.ts'
 import { checkpointMarkOf, checkpointOf, indexIn, markOf } from './mark.ts'
 import { MarkWalk } from './mark-walk.ts'
-import { Places } from './places.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
@@ -201,7 +202,7 @@ export class ChainSession {
 
 	/** `elsewhere` counts events that were recorded before the session was imported here. */
 	async #slice(wanted: {
-		readonly places?: Places
+		readonly places?: EventIndex
 		readonly elsewhere?: number
 		readonly fromSeq?: number
 		readonly toSeq?: number
@@ -229,9 +230,9 @@ export class ChainSession {
 		}
 	}
 
-	async #places(): Promise<Places> {
+	async #places(): Promise<EventIndex> {
 		const { id, startSeq, endSeq, firstIndex } = this.info
-		const places = new Places(startSeq, firstIndex)
+		const places = new EventIndex(startSeq, firstIndex)
 		for await (const record of this.#chain.records({ kind: '$*', fromSeq: startSeq + 1, toSeq: endSeq })) {
 			if (isGap(record)) {
 				places.addGap(
@@ -251,7 +252,7 @@ export class ChainSession {
 
 /** A gap may reach beyond what was asked for. */
 function absentWithin(
-	places: Places,
+	places: EventIndex,
 	{ data }: LogRecord<'$gap', GapData>,
 	fromSeq: number,
 	toSeq: number,

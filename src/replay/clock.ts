@@ -1,8 +1,12 @@
 /** Time as replay needs it. A test brings its own clock, and nothing waits. */
-import { attempt, discard, hush, propertyOf } from '../foreign.ts'
-import { CLOCK_STEP_MS_MAX, TIMER_MS_MAX } from '../limits.ts'
-import { invalidOption } from '../options.ts'
-import { warn } from '../report.ts'
+
+import { hush } from '../guard/hush.ts'
+import { discard } from '../guard/promises.ts'
+import { attempt, propertyOf } from '../guard/values.ts'
+import { invalidOption } from '../model/check.ts'
+import { CLOCK_STEP_MS_MAX } from '../model/limits.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 export interface ReplayClock {
 	/**

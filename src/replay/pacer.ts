@@ -5,7 +5,7 @@
  * The times of a recording are input: one wild reading must neither stop a replay for years nor end its pacing. So no wait between two
  * records is longer than a bound, and the anchor moves by what was not waited for.
  */
-import { CLOCK_JUMP_MS } from '../limits.ts'
+import { CLOCK_JUMP_MS } from '../model/limits.ts'
 import type { ReplayClock } from './clock.ts'
 
 interface Anchor {

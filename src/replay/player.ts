@@ -1,11 +1,11 @@
 /** A replay with a hand on it: play, pause, change the speed, step, go to any place, again and again. */
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
-import { MeshChainError } from '../errors.ts'
-import type { LogFilter } from '../filter.ts'
-import { checkBoolean, checkIsObject, checkWholeNumber } from '../options.ts'
-import { isPointInTime, type LogRecord, show } from '../record.ts'
-import { Delivery } from './delivery.ts'
+import { show } from '../guard/show.ts'
+import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogFilter } from '../model/filter.ts'
+import { isPointInTime, type LogRecord } from '../model/record.ts'
 import { Pacer } from './pacer.ts'
 import {
 	checkRate,
@@ -16,6 +16,7 @@ import {
 import type { ReplaySummary } from './replay-summary.ts'
 import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
+import { TargetWriter } from './target-writer.ts'
 
 /** A place in a chain: the record with this seq, or the first one that is not before this time. */
 export type Place = { readonly seq: number } | { readonly tsMs: number }
@@ -49,7 +50,7 @@ export class Player {
 	readonly #options: ResolvedReplayOptions
 	readonly #loops: boolean
 	readonly #pacer: Pacer
-	readonly #delivery: Delivery
+	readonly #delivery: TargetWriter
 	readonly #tally: Tally
 	#playing: Promise<ReplaySummary> | undefined
 	#records: AsyncIterator<LogRecord> | undefined
@@ -89,7 +90,7 @@ export class Player {
 		const { clock, rate, gapMsMax, sourceId = chain.chainId } = this.#options
 		const into = asTarget(target)
 		this.#pacer = new Pacer(clock, rate, gapMsMax)
-		this.#delivery = new Delivery(into, this.#options)
+		this.#delivery = new TargetWriter(into, this.#options)
 		this.#tally = new Tally(this.#delivery, {
 			...this.#options,
 			sourceId,

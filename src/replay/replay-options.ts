@@ -1,6 +1,5 @@
 /** The options of a replay, checked and in full. */
-import { MeshChainError } from '../errors.ts'
-import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../filter.ts'
+
 import {
 	checkBoolean,
 	checkFunction,
@@ -10,8 +9,10 @@ import {
 	checkWholeNumber,
 	ifGiven,
 	invalidOption,
-} from '../options.ts'
-import type { LogRecord } from '../record.ts'
+} from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
+import type { LogRecord } from '../model/record.ts'
 import { checkClock, type ReplayClock, systemClock } from './clock.ts'
 import type { ReplayProgress } from './replay-summary.ts'
 

@@ -3,11 +3,11 @@
  * everything that did not arrive.
  */
 import pLimit from 'p-limit'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { matches } from '../filter.ts'
-import { attempt, discard, isInstance, isThenable, type Outcome, propertyOf, within } from '../foreign.ts'
-import type { LogRecord } from '../record.ts'
-import { Delivery } from './delivery.ts'
+import { discard, isThenable, type Outcome, within } from '../guard/promises.ts'
+import { attempt, isInstance, propertyOf } from '../guard/values.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { matches } from '../model/filter.ts'
+import type { LogRecord } from '../model/record.ts'
 import { Pacer } from './pacer.ts'
 import { type ReplayOptions, type ResolvedReplayOptions, resolveReplayOptions } from './replay-options.ts'
 import type { ReplaySummary } from './replay-summary.ts'
@@ -21,6 +21,7 @@ import {
 } from './source.ts'
 import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
+import { TargetWriter } from './target-writer.ts'
 
 /** Records that wait behind others of their key, for each that may be with the target: what is read ahead. */
 const AHEAD = 16
@@ -62,7 +63,7 @@ class Replay {
 	readonly #source: BatchSource | RecordSource
 	readonly #options: ResolvedReplayOptions
 	readonly #pacer: Pacer
-	readonly #delivery: Delivery
+	readonly #delivery: TargetWriter
 	readonly #tally: Tally
 	#hasError = false
 	#aborted = false
@@ -72,7 +73,7 @@ class Replay {
 		this.#source = source
 		this.#options = options
 		this.#pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
-		this.#delivery = new Delivery(options.dryRun ? NOWHERE : target, options)
+		this.#delivery = new TargetWriter(options.dryRun ? NOWHERE : target, options)
 		const sourceId = options.sourceId ?? chainIdOf(source) ?? 'replay'
 		const keepsGaps = wantsGaps(target)
 		this.#tally = new Tally(this.#delivery, { ...options, sourceId, keepsGaps, pacer: this.#pacer })

@@ -1,11 +1,13 @@
 /** What a replay reads: a chain, or anything that gives records one by one, as batches. */
 import type { Chain } from '../chain/chain.ts'
 import { whatWasGiven } from '../chain/check-chain.ts'
-import { MeshChainError } from '../errors.ts'
-import type { LogFilter } from '../filter.ts'
-import { attempt, ForeignItems, propertyOf } from '../foreign.ts'
-import { isRecordTime, type LogRecord, show } from '../record.ts'
-import { warn } from '../report.ts'
+import { ForeignItems } from '../guard/items.ts'
+import { show } from '../guard/show.ts'
+import { attempt, propertyOf } from '../guard/values.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogFilter } from '../model/filter.ts'
+import { isRecordTime, type LogRecord } from '../model/record.ts'
+import { warn } from '../platform/diagnostics.ts'
 
 /** What seeks by itself what is asked for: a chain, or what stands in for one. */
 export interface BatchSource extends Pick<Chain, 'batches'> {

@@ -1,11 +1,14 @@
 /** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-import { discard, hush, messageOf } from '../foreign.ts'
-import { GAP_KIND, gapDataOf, type LogRecord } from '../record.ts'
-import { warn } from '../report.ts'
+
+import { hush } from '../guard/hush.ts'
+import { discard } from '../guard/promises.ts'
+import { messageOf } from '../guard/values.ts'
+import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
+import { warn } from '../platform/diagnostics.ts'
 import type { ReplayClock } from './clock.ts'
-import type { Delivery } from './delivery.ts'
 import type { Pacer } from './pacer.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
+import type { TargetWriter } from './target-writer.ts'
 
 export interface TallyOptions {
 	/** The chain of records without an origin. */
@@ -19,7 +22,7 @@ export interface TallyOptions {
 
 export class Tally {
 	readonly #options: TallyOptions
-	readonly #delivery: Delivery
+	readonly #delivery: TargetWriter
 	readonly #gaps = { count: 0, records: 0 }
 	readonly #outstanding = new Set<LogRecord>()
 	readonly #begunMs: number
@@ -33,7 +36,7 @@ export class Tally {
 	/** Records that were begun. */
 	taken = 0
 
-	constructor(delivery: Delivery, options: TallyOptions) {
+	constructor(delivery: TargetWriter, options: TallyOptions) {
 		this.#delivery = delivery
 		this.#options = options
 		this.#begunMs = options.clock.now()

@@ -1,8 +1,10 @@
 /** Where replay goes: anything that takes one record after the other. */
-import { MeshChainError } from '../errors.ts'
-import { attempt, propertyOf } from '../foreign.ts'
-import { checkFunction, ifGiven, readOption } from '../options.ts'
-import { type LogRecord, show } from '../record.ts'
+
+import { show } from '../guard/show.ts'
+import { attempt, propertyOf } from '../guard/values.ts'
+import { checkFunction, ifGiven, readOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import type { LogRecord } from '../model/record.ts'
 
 /** Records that a target took and could not keep. */
 export interface Unkept {

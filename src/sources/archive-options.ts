@@ -1,8 +1,8 @@
 /** What can be told of a source when it is archived, checked and in full. */
 import { canonicalise } from '../codec/canonical.ts'
-import { MeshChainError } from '../errors.ts'
-import { NAME_LENGTH_MAX, SOURCE_NAMES_MAX } from '../limits.ts'
-import { checkOptionNames, invalidOption } from '../options.ts'
+import { checkOptionNames, invalidOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { NAME_LENGTH_MAX, SOURCE_NAMES_MAX } from '../model/limits.ts'
 
 const DETAILS_BYTES_MAX = 16 * 1024
 

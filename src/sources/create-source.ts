@@ -1,7 +1,8 @@
 /** Makes a source anew after a restart. */
-import { MeshChainError } from '../errors.ts'
-import { settle, within } from '../foreign.ts'
-import { show } from '../record.ts'
+
+import { settle, within } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError } from '../model/errors.ts'
 import type { SourceEntry } from './entry.ts'
 import type { Source } from './source.ts'
 

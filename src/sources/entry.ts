@@ -1,5 +1,5 @@
 /** What the registry knows of a source: what it is, how it is archived, and what became of its samples. */
-import type { LogRecord } from '../record.ts'
+import type { LogRecord } from '../model/record.ts'
 import type { ConnectionState } from './connection.ts'
 import { newCounts, type SourceCounts } from './counters.ts'
 import type { CheckMemory } from './sample-checks.ts'

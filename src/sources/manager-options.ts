@@ -1,12 +1,6 @@
 /** What a `SourceManager` can be told, checked and in full. */
-import type { FileSystem } from '../file-system.ts'
-import {
-	CONNECT_TIMEOUT_MS_DEFAULT,
-	QUEUE_BYTES_DEFAULT,
-	QUEUE_SAMPLES_DEFAULT,
-	SOURCE_CLOSE_TIMEOUT_MS_DEFAULT,
-	SOURCE_RETRY_MS_DEFAULT,
-} from '../limits.ts'
+
+import { toldClock } from '../guard/clock.ts'
 import {
 	checkFileOption,
 	checkFileSystem,
@@ -16,8 +10,15 @@ import {
 	checkWholeNumber,
 	checkWord,
 	ifGiven,
-} from '../options.ts'
-import { toldClock } from '../report.ts'
+} from '../model/check.ts'
+import {
+	CONNECT_TIMEOUT_MS_DEFAULT,
+	QUEUE_BYTES_DEFAULT,
+	QUEUE_SAMPLES_DEFAULT,
+	SOURCE_CLOSE_TIMEOUT_MS_DEFAULT,
+	SOURCE_RETRY_MS_DEFAULT,
+} from '../model/limits.ts'
+import type { FileSystem } from '../platform/file-system.ts'
 import type { DropPolicy } from './managed-source.ts'
 import { Policies, type SourcePolicy } from './policies.ts'
 

@@ -1,8 +1,9 @@
 /** Keeps one subscription of a source alive: subscribes, and when it fails or ends, once more after a while. */
-import { hush, settle, within } from '../foreign.ts'
-import type { Backoff } from './backoff.ts'
+import { hush } from '../guard/hush.ts'
+import { settle, within } from '../guard/promises.ts'
+import type { Backoff } from '../platform/backoff.ts'
+import { wait } from '../platform/wait.ts'
 import type { Sample, SampleSink } from './source.ts'
-import { wait } from './wait.ts'
 
 /** Attempts that are over and have not settled: with so many, none is begun before one of them settles. */
 const HANGING_MAX = 8

@@ -1,8 +1,8 @@
 /** Which source is archived how, by its name, whatever whoever archives it asked for. */
 import { RE2JS } from 're2js'
-import { MeshChainError } from '../errors.ts'
-import { checkName, checkOptionNames } from '../options.ts'
-import { show } from '../record.ts'
+import { show } from '../guard/show.ts'
+import { checkName, checkOptionNames } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
 export interface SourcePolicy {

@@ -7,9 +7,9 @@
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
-import type { FileSystem } from '../file-system.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
-import { gapDataOf } from '../record.ts'
+import { gapDataOf } from '../model/record.ts'
+import type { FileSystem } from '../platform/file-system.ts'
 import { entryFrom, type SourceEntry } from './entry.ts'
 import { modeText } from './source.ts'
 

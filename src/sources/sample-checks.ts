@@ -1,6 +1,7 @@
 /** What a sample must be to be stored. Remembers the last time and the type for as long as the source is known. */
 import { types } from 'node:util'
-import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS, TIME_MAX_MS } from '../limits.ts'
+import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
 
 /** Why a sample that came in was not stored. */
 export type CheckVerdict = 'timestamp' | 'order' | 'type'

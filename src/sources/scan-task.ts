@@ -1,7 +1,8 @@
 /** Asks a source once in a period. The periods are counted from one anchor, so that they do not drift. */
 import type { LimitFunction } from 'p-limit'
-import { hush, settle } from '../foreign.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
+import { hush } from '../guard/hush.ts'
+import { settle } from '../guard/promises.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /** Reads that were given up and have not ended: a source with so many is not asked again until one of them ends. */
 const HANGING_MAX = 8

@@ -1,12 +1,12 @@
 /** Many producers, one bounded pipeline into a loop: operators start, pause, resume and stop each, and see what each one lost. */
 import pLimit, { type LimitFunction } from 'p-limit'
-import { MeshChainError, messageOf } from '../errors.ts'
-import { onExit } from '../exit-hook.ts'
-import { SOURCE_NAMES_MAX, SOURCES_MAX } from '../limits.ts'
+import { show } from '../guard/show.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
-import { checkFunction, checkName } from '../options.ts'
-import { show } from '../record.ts'
-import { warn } from '../report.ts'
+import { checkFunction, checkName } from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { SOURCE_NAMES_MAX, SOURCES_MAX } from '../model/limits.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { onExit } from '../platform/exit-hook.ts'
 import { type ArchiveOptions, checkArchiveOptions, checkFields } from './archive-options.ts'
 import { type CreateSource, createWithin } from './create-source.ts'
 import { type LiveValue, newEntry, type SourceEntry, type SourceState } from './entry.ts'
@@ -20,7 +20,7 @@ import { Registry } from './registry.ts'
 import { SampleQueue } from './sample-queue.ts'
 import { SampleWriter } from './sample-writer.ts'
 import { checkSampleMode, checkSource, type SampleMode, type Source } from './source.ts'
-import { reportOf, type SourceReport } from './source-report.ts'
+import { type SourceReport, sourceReport } from './source-report.ts'
 
 /** Entries that go to the registry before others get their turn. */
 const SAVED_AT_ONCE = 64
@@ -237,7 +237,7 @@ export class SourceManager implements AsyncDisposable {
 	async report(): Promise<SourceReport> {
 		await this.#open()
 		this.#measureRates()
-		return reportOf(this.#statuses(), this.#options.clock())
+		return sourceReport(this.#statuses(), this.#options.clock())
 	}
 
 	/**

@@ -1,5 +1,5 @@
 /** What an operator wants to know of all sources: which ones need looking at, and what was lost, by cause. */
-import { SILENT_MS } from '../limits.ts'
+import { SILENT_MS } from '../model/limits.ts'
 import { type DroppedCounts, droppedTotal, newCounts } from './counters.ts'
 import type { SourceEntry } from './entry.ts'
 
@@ -31,7 +31,7 @@ export interface SourceReport {
 	}[]
 }
 
-export function reportOf(entries: readonly SourceEntry[], nowMs: number): SourceReport {
+export function sourceReport(entries: readonly SourceEntry[], nowMs: number): SourceReport {
 	const active = entries.filter(({ state }) => state === 'active')
 	return {
 		sources: entries.length,

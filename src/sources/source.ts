@@ -1,9 +1,10 @@
 /** What a source is: the contract between whatever produces samples and the pipeline. Knows neither queue nor chain. */
-import { MeshChainError } from '../errors.ts'
-import { propertyOf } from '../foreign.ts'
-import { TIMER_MS_MAX } from '../limits.ts'
-import { invalidOption } from '../options.ts'
-import { show } from '../record.ts'
+
+import { show } from '../guard/show.ts'
+import { propertyOf } from '../guard/values.ts'
+import { invalidOption } from '../model/check.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /** One value that a source produced. */
 export interface Sample {

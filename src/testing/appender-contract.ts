@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import type { LogChainAppender } from '../appender.ts'
 import { isRetryable } from '../appender.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
-import { checkFunction, checkIsObject, checkOptionNames, ifGiven } from '../options.ts'
-import { isGap, type LogRecord } from '../record.ts'
+import { checkFunction, checkIsObject, checkOptionNames, ifGiven } from '../model/check.ts'
+import { isGap, type LogRecord } from '../model/record.ts'
 
 /** The functions of a test runner: those of vitest, jest and `node:test` fit. */
 export interface TestFunctions {

@@ -1,6 +1,6 @@
 /** What every `Source` owes a `SourceManager`, as a suite that any test runner with `describe` and `test` can run. */
 import assert from 'node:assert/strict'
-import { checkFunction, checkOptionNames, ifGiven } from '../options.ts'
+import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import type { Sample, SampleSink, Source } from '../sources/source.ts'
 import { checkContract, type TestFunctions } from './appender-contract.ts'
 

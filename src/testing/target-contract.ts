@@ -1,7 +1,7 @@
 /** What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can run. */
 import assert from 'node:assert/strict'
-import { checkFunction, checkOptionNames, ifGiven } from '../options.ts'
-import { gapRecord, type LogRecord } from '../record.ts'
+import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
+import { gapRecord, type LogRecord } from '../model/record.ts'
 import { replay } from '../replay/replay.ts'
 import { asTarget, type ReplayTarget } from '../replay/target.ts'
 import { checkContract, type TestFunctions } from './appender-contract.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
-import { gapRecord, type LogRecord } from '../../src/record.ts'
+import { gapRecord, type LogRecord } from '../../src/model/record.ts'
 
 function record(seq: number, fields: Partial<LogRecord> = {}): LogRecord {
 	const base = { seq, epoch: 1, tsMs: seq, level: 'info', kind: 'log', message: `m${seq}` } as const

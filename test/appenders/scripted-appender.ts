@@ -1,7 +1,7 @@
 /** Appenders that do as a test says: refuse, reject, wait. */
 import type { LogChainAppender } from '../../src/appender.ts'
-import { LogAppendError } from '../../src/errors.ts'
-import { isGap, type LogRecord } from '../../src/record.ts'
+import { LogAppendError } from '../../src/model/errors.ts'
+import { isGap, type LogRecord } from '../../src/model/record.ts'
 
 export const RETRYABLE = () => new LogAppendError('disk full')
 export const POISON = () => new LogAppendError('poison', { retryable: false })

@@ -15,7 +15,7 @@ import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { LogRecord } from '../../src/record.ts'
+import type { LogRecord } from '../../src/model/record.ts'
 import { leaveAsKilled } from '../support/killed.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -436,7 +436,7 @@ describe('bad input', () => {
 })
 
 describe('a chain in the strict sense', () => {
-	// Every one of them: test/model/damaged-file.test.ts, in memory.
+	// Every one of them: test/properties/damaged-file.test.ts, in memory.
 	test('a flipped bit of a real file is found and no record outside its frame is lost', async () => {
 		const path = chainPath()
 		const appender = new FileChainAppender(path)

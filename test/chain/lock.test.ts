@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { nodeFileSystem } from '../../src/file-system.ts'
+import { nodeFileSystem } from '../../src/platform/file-system.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { leaveLock } from '../support/killed.ts'
 import { runModule, startModule } from '../support/process.ts'

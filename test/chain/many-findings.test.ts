@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { FindingKind } from '../../src/chain/chain.ts'
+import type { VerifyFindingKind } from '../../src/chain/chain.ts'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { CLOSED, Forge } from '../oracle/format-oracle.mjs'
@@ -15,7 +15,7 @@ const LISTED = 1000
 const one = [{ tsMs: 1, level: 2 }]
 
 /** Each puts one more of a kind into the file. */
-const MAKERS: Readonly<Partial<Record<FindingKind, (forge: Forge, index: number) => void>>> = {
+const MAKERS: Readonly<Partial<Record<VerifyFindingKind, (forge: Forge, index: number) => void>>> = {
 	ambiguous: (forge) => {
 		forge.file.raw(Buffer.from([0xc1]))
 		forge.frame(one)
@@ -35,7 +35,7 @@ function written(forge: Forge): string {
 	return join(folder, 'node.chain')
 }
 
-test.each(Object.keys(MAKERS) as FindingKind[])('%s, more often than a report lists', async (kind) => {
+test.each(Object.keys(MAKERS) as VerifyFindingKind[])('%s, more often than a report lists', async (kind) => {
 	const forge = new Forge()
 	forge.frame(one)
 	for (let index = 0; index < COUNT; index++) MAKERS[kind]!(forge, index)

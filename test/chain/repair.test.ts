@@ -12,12 +12,12 @@ import {
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
-import { headText } from '../../src/chain/verify/head.ts'
+import { formatHead } from '../../src/chain/verify/head.ts'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import type { GapData, LogRecord } from '../../src/record.ts'
+import type { GapData, LogRecord } from '../../src/model/record.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { forgeMessage } from '../support/forge.ts'
 import { leaveAsKilled, leaveLock } from '../support/killed.ts'
@@ -109,13 +109,13 @@ test('a dry run says what would be done and writes nothing', async () => {
 describe('damage', () => {
 	test('in the middle becomes a gap that the chain explains itself; the old file is kept; older heads still hold', async () => {
 		const path = await chainOf(1000)
-		const head = headText({ ...(await verifyChain(path)).head })
+		const head = formatHead({ ...(await verifyChain(path)).head })
 		const early = await (async () => {
 			const copy = join(dirname(path), 'copy')
 			writeFileSync(copy, readFileSync(path).subarray(0, 80_000))
 			const found = (await verifyChain(copy)).head
 			rmSync(copy)
-			return headText(found)
+			return formatHead(found)
 		})()
 		damage(path, 150_000)
 		const damaged = readFileSync(path)

@@ -8,7 +8,7 @@ import { Jumps } from '../../src/chain/format/jumps.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { nodeFileSystem } from '../../src/file-system.ts'
+import { nodeFileSystem } from '../../src/platform/file-system.ts'
 import { countingFileSystem } from '../support/counting-file-system.ts'
 import { collect, record } from '../support/records.ts'
 

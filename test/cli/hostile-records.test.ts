@@ -9,7 +9,7 @@ import type { Command } from '../../src/cli/command.ts'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { run } from '../../src/cli/run.ts'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
-import type { LogRecord } from '../../src/record.ts'
+import type { LogRecord } from '../../src/model/record.ts'
 import { record } from '../support/records.ts'
 
 const FAKE = '2026-01-01T00:00:00.000Z ERROR FAKE'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { patternOf } from '../../src/cli/pattern.ts'
-import { matches, resolveFilter } from '../../src/filter.ts'
+import { matches, resolveFilter } from '../../src/model/filter.ts'
 import { record } from '../support/records.ts'
 
 /** Patterns of a small grammar: everything that can backtrack, one inside another. */

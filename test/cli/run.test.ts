@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { run } from '../../src/cli/run.ts'
-import { gapRecord, type LogRecord } from '../../src/record.ts'
+import { gapRecord, type LogRecord } from '../../src/model/record.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 

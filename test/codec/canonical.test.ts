@@ -10,7 +10,7 @@ import { canonicalise } from '../../src/codec/canonical.ts'
 import { packDataBorrow } from '../../src/codec/data-packer.ts'
 import { DataReader } from '../../src/codec/data-reader.ts'
 import { fromJson, toJson } from '../../src/codec/json-dialect.ts'
-import { DATA_BYTES_MAX } from '../../src/limits.ts'
+import { DATA_BYTES_MAX } from '../../src/model/limits.ts'
 import { CANONICAL_ROWS, failure, marker } from '../support/canonical-rows.ts'
 
 function unpackData(packed: Uint8Array): unknown {

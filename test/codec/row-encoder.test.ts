@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { canonicalise } from '../../src/codec/canonical.ts'
 import { decodeRows, type RowBlock, sumRows } from '../../src/codec/row-decoder.ts'
 import { RowEncoder } from '../../src/codec/row-encoder.ts'
-import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/record.ts'
+import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/model/record.ts'
 
 const BASE_TS_MS = 1_700_000_000_000
 const packr = new Packr({ useRecords: false })

@@ -7,9 +7,9 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
 import { consume } from '../../src/consume/consume.ts'
-import type { Cursor } from '../../src/consume/cursor-file.ts'
+import type { ConsumerCursor } from '../../src/consume/cursor-file.ts'
 import { resumeAfter } from '../../src/consume/resume.ts'
-import { type GapData, gapRecord, isGap, type LogRecord } from '../../src/record.ts'
+import { type GapData, gapRecord, isGap, type LogRecord } from '../../src/model/record.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
@@ -32,7 +32,7 @@ function append(appender: FileChainAppender, count: number, bytes = 20): void {
 	appender.flush()
 }
 
-const identityOf = ({ epoch, seq }: Cursor) => `${epoch}/${seq}`
+const identityOf = ({ epoch, seq }: ConsumerCursor) => `${epoch}/${seq}`
 
 /** A chain after the worst, and every look that a consumer may have had at it on the way. */
 interface History {
@@ -65,7 +65,7 @@ async function randomHistory(random: () => number): Promise<History> {
 }
 
 interface DealtWith {
-	readonly cursor: Cursor
+	readonly cursor: ConsumerCursor
 	has(record: LogRecord): boolean
 }
 
@@ -85,7 +85,7 @@ function dealtWith(look: readonly LogRecord[], at: number): DealtWith | undefine
 }
 
 /** The same as `resumeAfter`, by looking at every record. */
-function resumeBySearch(found: readonly LogRecord[], { epoch, seq }: Cursor): number {
+function resumeBySearch(found: readonly LogRecord[], { epoch, seq }: ConsumerCursor): number {
 	const records = found.filter((each) => !isGap(each))
 	const [first] = found
 	if (records.length === 0) {
@@ -98,7 +98,7 @@ function resumeBySearch(found: readonly LogRecord[], { epoch, seq }: Cursor): nu
 	return Math.min(seq, records.at(-1)!.seq)
 }
 
-async function resumeIn(fs: MemoryFileSystem, cursor: Cursor): Promise<number> {
+async function resumeIn(fs: MemoryFileSystem, cursor: ConsumerCursor): Promise<number> {
 	const chain = await openChain(PATH, { fs })
 	const after = await resumeAfter(chain, cursor)
 	await chain.close()

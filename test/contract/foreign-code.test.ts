@@ -14,8 +14,9 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { consume } from '../../src/consume/consume.ts'
 import { project } from '../../src/consume/project.ts'
-import { attempt, discard, settle, within } from '../../src/foreign.ts'
-import { keptStatement } from '../../src/journal/kept-statement.ts'
+import { discard, settle, within } from '../../src/guard/promises.ts'
+import { attempt } from '../../src/guard/values.ts'
+import { redactStatement } from '../../src/journal/redact-statement.ts'
 import { exportJsonl } from '../../src/jsonl/export.ts'
 import { importJsonl } from '../../src/jsonl/import.ts'
 import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
@@ -469,9 +470,9 @@ const SEAMS: Readonly<
 		run: async (act) => {
 			const options = { redact: act as () => undefined, statementBytesMax: 1000 }
 			const statement = { text: 'select $1', params: ['secret'] }
-			const { params } = keptStatement(statement as never, options as never)
+			const { params } = redactStatement(statement as never, options as never)
 			expect([null, 'secret', 1].includes(params[0] as null)).toBe(true)
-			const element = keptStatement(statement as never, { ...options, redact: () => [act()] } as never)
+			const element = redactStatement(statement as never, { ...options, redact: () => [act()] } as never)
 			expect(element.params.length).toBeLessThanOrEqual(1)
 		},
 	},

@@ -8,7 +8,7 @@ import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'
 import type { LineFormat } from '../../src/jsonl/line-format.ts'
 import { readJsonl } from '../../src/jsonl/read-jsonl.ts'
 import { recordFormat } from '../../src/jsonl/record-format.ts'
-import type { LogRecord } from '../../src/record.ts'
+import type { LogRecord } from '../../src/model/record.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 

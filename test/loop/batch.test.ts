@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { isGap, type LogLine, type LogRecord } from '../../src/record.ts'
+import { isGap, type LogLine, type LogRecord } from '../../src/model/record.ts'
 import {
 	labels,
 	ManualAppender,

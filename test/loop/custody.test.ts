@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { LogAppendError } from '../../src/errors.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { LogAppendError } from '../../src/model/errors.ts'
 import { labels, POISON, RETRYABLE, ScriptedAppender } from '../appenders/scripted-appender.ts'
 import { reports, warnings } from './observed.ts'
 

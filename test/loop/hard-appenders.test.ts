@@ -1,9 +1,9 @@
 /** RELIABILITY, row 17: publishing under load with an appender that is slow, fails, or never answers. */
 import { expect, test, vi } from 'vitest'
 import type { LogChainAppender } from '../../src/appender.ts'
-import { LogAppendError } from '../../src/errors.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { type GapData, isGap, type LogRecord } from '../../src/record.ts'
+import { LogAppendError } from '../../src/model/errors.ts'
+import { type GapData, isGap, type LogRecord } from '../../src/model/record.ts'
 import { tellCounts } from '../support/counts.ts'
 
 const RECORDS = 20_000

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, test } from 'vitest'
+import { show } from '../../src/guard/show.ts'
 import { MeshLoop, publishOwn } from '../../src/loop/mesh-loop.ts'
 import type { MeshLoopOptions } from '../../src/loop/options.ts'
-import { type LogLine, show } from '../../src/record.ts'
+import type { LogLine } from '../../src/model/record.ts'
 import { reports, warnings } from './observed.ts'
 
 const withClock = (clock: () => unknown) => new MeshLoop(undefined, { clock: clock as () => number })

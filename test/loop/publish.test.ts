@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop, publishOwn } from '../../src/loop/mesh-loop.ts'
-import type { LogLine } from '../../src/record.ts'
+import type { LogLine } from '../../src/model/record.ts'
 
 const misuse = (code: string) => expect.objectContaining({ name: 'MeshChainError', code })
 

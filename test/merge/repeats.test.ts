@@ -4,8 +4,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Chain, ChainQuery } from '../../src/chain/chain.ts'
 import { ChainBuilder } from '../../src/chain/write/chain-builder.ts'
 import { mergeChains } from '../../src/merge/merge-chains.ts'
-import { Spans } from '../../src/merge/spans.ts'
-import { GAP_KIND, type LogRecord } from '../../src/record.ts'
+import { SeqRanges } from '../../src/merge/seq-ranges.ts'
+import { GAP_KIND, type LogRecord } from '../../src/model/record.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -124,7 +124,7 @@ test(`times that step back, and parts of merged chains, lose nothing (MESH_CHAIN
 
 test(`spans know what was added, in any order, and forget only what is far (MESH_CHAIN_SEED=${SEED})`, () => {
 	const random = randomFrom(SEED)
-	const spans = new Spans()
+	const spans = new SeqRanges()
 	const added = new Set<string>()
 	for (let count = 0; count < 3000; count++) {
 		const [epoch, seq] = [1 + Math.floor(random() * 3), 1 + Math.floor(random() * 900)]
@@ -132,7 +132,7 @@ test(`spans know what was added, in any order, and forget only what is far (MESH
 		spans.add(epoch, seq)
 		added.add(`${epoch} ${seq}`)
 	}
-	const many = new Spans()
+	const many = new SeqRanges()
 	for (let seq = 2; seq <= 100_000; seq += 2) many.add(1, seq)
 	expect([many.has(1, 100_000), many.has(1, 99_999), many.has(1, 97_000), many.has(1, 2)]).toEqual([
 		true,

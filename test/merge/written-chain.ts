@@ -5,8 +5,8 @@ import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import type { FileSystem } from '../../src/file-system.ts'
-import { gapRecord, type LogRecord } from '../../src/record.ts'
+import { gapRecord, type LogRecord } from '../../src/model/record.ts'
+import type { FileSystem } from '../../src/platform/file-system.ts'
 import { record } from '../support/records.ts'
 
 export const START_MS = 1_700_000_000_000

@@ -908,7 +908,7 @@ function madeGap(fromSeq, toSeq, epoch, cause) {
 }
 
 /** The text of a head: chain id, last seq and link of an anchor */
-function headText(anchor) {
+function formatHead(anchor) {
 	return `${anchor.id.toString('hex')}:${anchor.nextSeq - 1}:${anchor.link.toString('hex')}`
 }
 
@@ -942,7 +942,7 @@ export function readChain(files, options = {}) {
 			} else if (entry.type === 'anchor') {
 				fill(entry.nextSeq, cause)
 				cause = 'damaged'
-				heads.push({ seq: entry.nextSeq - 1, text: headText(entry) })
+				heads.push({ seq: entry.nextSeq - 1, text: formatHead(entry) })
 				newest = entry
 			} else if (entry.type === 'frame') {
 				fill(entry.firstSeq, cause)
@@ -1392,7 +1392,7 @@ export function verify(files, options = {}) {
 		const behind = chain.files[index + 1]
 		const result = verifyFile(chain, file, counts, behind === undefined, report, (anchor, isFit) => {
 			if (!isFit) isBroken = true
-			if (head !== null && headText(anchor) === head.text) headAnchors.push({ anchor, isBroken })
+			if (head !== null && formatHead(anchor) === head.text) headAnchors.push({ anchor, isBroken })
 		})
 		next = result.next
 		if (behind === undefined) return

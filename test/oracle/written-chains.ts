@@ -5,7 +5,13 @@ import { repairChain } from '../../src/chain/verify/repair.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
 import { canonicalise } from '../../src/codec/canonical.ts'
-import { type GapCause, gapRecord, LOG_LEVELS, type LogLevel, type LogRecord } from '../../src/record.ts'
+import {
+	type GapCause,
+	gapRecord,
+	LOG_LEVELS,
+	type LogLevel,
+	type LogRecord,
+} from '../../src/model/record.ts'
 import { CANONICAL_ROWS } from '../support/canonical-rows.ts'
 import { filesAt, filesIn } from '../support/compare-with-oracle.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'

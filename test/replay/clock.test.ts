@@ -1,6 +1,6 @@
 /** The clock of a replay is code of others: whatever it reads, a paced replay neither stalls nor loses its pace. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { within } from '../../src/foreign.ts'
+import { within } from '../../src/guard/promises.ts'
 import { checkClock, systemClock } from '../../src/replay/clock.ts'
 import { replay } from '../../src/replay/replay.ts'
 import { record } from '../support/records.ts'

@@ -1,7 +1,8 @@
 /** The times of a recording are input: whatever they are, a paced replay ends, waits no longer than it is told to, and says what it left out. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { CLOCK_JUMP_MS, TIME_MAX_MS } from '../../src/limits.ts'
+import { CLOCK_JUMP_MS } from '../../src/model/limits.ts'
+import { TIME_MAX_MS } from '../../src/platform/time-limits.ts'
 import { replay } from '../../src/replay/replay.ts'
 import type { ReplayOptions } from '../../src/replay/replay-options.ts'
 import { ManualClock } from '../support/manual-clock.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { TIME_MAX_MS } from '../../src/limits.ts'
+import { TIME_MAX_MS } from '../../src/platform/time-limits.ts'
 import { SampleChecks, typeOf } from '../../src/sources/sample-checks.ts'
 
 const NOW = Date.UTC(2026, 0, 1)

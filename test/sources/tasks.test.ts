@@ -1,6 +1,6 @@
 import pLimit from 'p-limit'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { Backoff } from '../../src/sources/backoff.ts'
+import { Backoff } from '../../src/platform/backoff.ts'
 import { MonitorTask } from '../../src/sources/monitor-task.ts'
 import { ScanTask } from '../../src/sources/scan-task.ts'
 

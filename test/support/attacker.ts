@@ -5,8 +5,8 @@ import { rowsOf } from '../../src/chain/scan/frame-rows.ts'
 import { identify } from '../../src/chain/scan/identity.ts'
 import { type ScanEntry, Scanner } from '../../src/chain/scan/scan.ts'
 import { type SegmentContext, SegmentFile } from '../../src/chain/write/segment-file.ts'
-import { startOfFile } from '../../src/chain/write/span.ts'
-import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/record.ts'
+import { startOfFile } from '../../src/chain/write/tail-buffer.ts'
+import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/model/record.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 
 /** The files of one folder, by name. */

@@ -2,8 +2,8 @@
 import { expect } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
-import type { FileSystem } from '../../src/file-system.ts'
-import { isGap } from '../../src/record.ts'
+import { isGap } from '../../src/model/record.ts'
+import type { FileSystem } from '../../src/platform/file-system.ts'
 import { collect } from './records.ts'
 
 /**

@@ -1,5 +1,5 @@
 /** The real file system, with a count of what was read: what seeking costs. */
-import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
+import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
 
 export interface ReadCounts {
 	reads: number

@@ -1,5 +1,5 @@
 /** The real file system, until it is told to fail: every call by its name, or one of all calls by its number. */
-import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
+import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
 
 type CallName = keyof FileSystem
 

@@ -2,7 +2,7 @@
  * A file system in memory that knows what a power loss may leave of it: of every file what was synced, and of what was not any subset of
  * its sectors, its size old or new; of every directory what was synced, and of what was not any subset of its changes.
  */
-import type { FileStat, FileSystem } from '../../src/file-system.ts'
+import type { FileStat, FileSystem } from '../../src/platform/file-system.ts'
 
 export const SECTOR_BYTES = 512
 const BLOCK_BYTES = 4096

@@ -1,5 +1,5 @@
 /** What code of others may give back or throw: everything odd that the language allows. Each is made anew for each use. */
-import { LogAppendError, MeshChainError } from '../../src/errors.ts'
+import { LogAppendError, MeshChainError } from '../../src/model/errors.ts'
 
 function throws(): never {
 	throw new TypeError('a getter')

@@ -1,5 +1,5 @@
 /** The real file system, with what is open in it at the moment: what an iteration that was broken off must not leave. */
-import { type FileSystem, nodeFileSystem } from '../../src/file-system.ts'
+import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
 
 export function trackedFileSystem(): {
 	readonly system: FileSystem

@@ -4,8 +4,8 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import type { FileSystem } from '../../src/file-system.ts'
-import { type GapData, isGap, type LogRecord } from '../../src/record.ts'
+import { type GapData, isGap, type LogRecord } from '../../src/model/record.ts'
+import type { FileSystem } from '../../src/platform/file-system.ts'
 import { collect, record } from './records.ts'
 
 export interface Expectation {

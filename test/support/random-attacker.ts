@@ -1,5 +1,5 @@
 import { repairChain } from '../../src/chain/verify/repair.ts'
-import { type GapCause, gapRecord } from '../../src/record.ts'
+import { type GapCause, gapRecord } from '../../src/model/record.ts'
 import { chainFiles, type Folder, type Rewriting, rewrite, rewriteFrom } from './attacker.ts'
 import { randomFrom } from './counts.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'

@@ -1,5 +1,5 @@
 /** Records as a loop would stamp them, for tests that speak to an appender directly. */
-import type { LogRecord } from '../../src/record.ts'
+import type { LogRecord } from '../../src/model/record.ts'
 
 export function record(seq: number, fields: Partial<LogRecord> = {}): LogRecord {
 	return {

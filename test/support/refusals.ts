@@ -1,6 +1,6 @@
 /** Rows of calls that are misuse: each is refused at once, by one error with a code that says what to give instead. */
 import { expect, test } from 'vitest'
-import { type ErrorCode, MeshChainError } from '../../src/errors.ts'
+import { type ErrorCode, MeshChainError } from '../../src/model/errors.ts'
 
 /** What is called, the code, and a piece of the message. */
 export type Refusal = readonly [what: string, call: () => unknown, code: ErrorCode, message: string | RegExp]

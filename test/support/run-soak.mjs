@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const FILES = [
 	'test/crash',
 	'test/large',
-	'test/model',
+	'test/properties',
 	'test/golden',
 	'test/oracle',
 	'test/chain/query-oracle.test.ts',

@@ -2,7 +2,7 @@
 import { onTestFinished, vi } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import type { LogRecord } from '../../src/record.ts'
+import type { LogRecord } from '../../src/model/record.ts'
 import { SourceManager, type SourceManagerOptions } from '../../src/sources/index.ts'
 import type { SampleData } from '../../src/sources/managed-source.ts'
 import type { SampleSink, Source } from '../../src/sources/source.ts'

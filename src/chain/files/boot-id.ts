@@ -1,5 +1,5 @@
 /** Which boot of the machine this is: what was not synced before the last one may be gone. */
-import type { FileSystem } from '../../file-system.ts'
+import type { FileSystem } from '../../platform/file-system.ts'
 
 const UNKNOWN = new Uint8Array(16)
 

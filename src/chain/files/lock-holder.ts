@@ -1,7 +1,8 @@
 /** What a lock file says of its holder, and whether that one still runs. Never writes. */
 import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
-import { messageOf } from '../../errors.ts'
+import { show } from '../../guard/show.ts'
+import { messageOf } from '../../model/errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -9,8 +10,7 @@ import {
 	openOurs,
 	readFully,
 	systemCode,
-} from '../../file-system.ts'
-import { show } from '../../record.ts'
+} from '../../platform/file-system.ts'
 import type { LockHolder } from '../chain.ts'
 
 const HOLDER_BYTES_MAX = 4096

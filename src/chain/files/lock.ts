@@ -6,7 +6,9 @@
  * Invariants: a lock file gets its name when its text and the kernel's lock are on it, and only where no file has that name; a
  * name is taken from a file only by its holder, or by the one claimant who has found that holder dead. So there are never two holders.
  */
-import { MeshChainError } from '../../errors.ts'
+
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -17,8 +19,7 @@ import {
 	openOurs,
 	systemCode,
 	writeFully,
-} from '../../file-system.ts'
-import { show } from '../../record.ts'
+} from '../../platform/file-system.ts'
 import {
 	type HolderText,
 	hasLetGo,

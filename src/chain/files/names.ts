@@ -4,7 +4,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join, resolve } from 'node:path'
-import { MeshChainError, messageOf } from '../../errors.ts'
+import { show } from '../../guard/show.ts'
+import { checkPath } from '../../model/check.ts'
+import { MeshChainError, messageOf } from '../../model/errors.ts'
 import {
 	closeQuietly,
 	exists,
@@ -19,9 +21,7 @@ import {
 	syncDirectory,
 	systemCode,
 	writeFully,
-} from '../../file-system.ts'
-import { checkPath } from '../../options.ts'
-import { show } from '../../record.ts'
+} from '../../platform/file-system.ts'
 import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024

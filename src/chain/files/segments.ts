@@ -3,7 +3,7 @@
  * Which of the files with such names belong to a chain, and in which order, their headers say.
  */
 import { basename, dirname, extname, join } from 'node:path'
-import { MeshChainError } from '../../errors.ts'
+import { MeshChainError } from '../../model/errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -12,7 +12,7 @@ import {
 	openOurs,
 	readFully,
 	systemCode,
-} from '../../file-system.ts'
+} from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, decodeAnchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainIdentity, identify } from '../scan/identity.ts'

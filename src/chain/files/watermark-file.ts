@@ -3,6 +3,7 @@
  * on disk and not only written. It only ever says less than is true; a failure to write it is counted, told, and tried again.
  */
 import { dirname } from 'node:path'
+import { SEQ_MAX } from '../../model/limits.ts'
 import {
 	closeQuietly,
 	type FileStat,
@@ -17,8 +18,7 @@ import {
 	readFully,
 	syncDirectory,
 	writeFully,
-} from '../../file-system.ts'
-import { SEQ_MAX } from '../../limits.ts'
+} from '../../platform/file-system.ts'
 import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
 import { bootId, bootSince } from './boot-id.ts'
 

@@ -30,7 +30,7 @@
  * The link before the first anchor is the SHA-256 of the header.
  */
 import { createHash } from 'node:crypto'
-import { SEQ_MAX, TIME_MAX_MS } from '../../limits.ts'
+import { SEQ_MAX } from '../../model/limits.ts'
 import {
 	isEpoch,
 	isGap,
@@ -40,7 +40,8 @@ import {
 	type LogRecord,
 	levelIndex,
 	toRecordTime,
-} from '../../record.ts'
+} from '../../model/record.ts'
+import { TIME_MAX_MS } from '../../platform/time-limits.ts'
 import { checksum, entrySeed, identityChecksum } from './checksum.ts'
 import { hasTags, readDouble, tagged, writeDouble } from './double.ts'
 import { CHAIN_ID_BYTES, HEADER_BYTES, LINK_BYTES } from './header.ts'

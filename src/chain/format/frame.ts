@@ -12,7 +12,7 @@
  *
  * A `$gap` opens its frame: there, and nowhere else, base seq is more than one above the record before.
  */
-import { isEpoch, isRecordTime, isSeq } from '../../record.ts'
+import { isEpoch, isRecordTime, isSeq } from '../../model/record.ts'
 import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 
 /** Array, length, checksum and flags: what is at a fixed place. */

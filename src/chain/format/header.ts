@@ -15,9 +15,11 @@
  * Name and version stay where they are in every later version, so that an older reader can tell a newer file from a damaged
  * one.
  */
-import { MeshChainError } from '../../errors.ts'
-import { TIME_MAX_MS } from '../../limits.ts'
-import { isEpoch, isSeq, show, toRecordTime } from '../../record.ts'
+
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { isEpoch, isSeq, toRecordTime } from '../../model/record.ts'
+import { TIME_MAX_MS } from '../../platform/time-limits.ts'
 import { checksum } from './checksum.ts'
 import { hasTags, readDouble, tagged, writeDouble } from './double.ts'
 

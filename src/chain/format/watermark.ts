@@ -15,7 +15,7 @@
  *   87
  */
 
-import { isEpoch, isSeq } from '../../record.ts'
+import { isEpoch, isSeq } from '../../model/record.ts'
 import { BOOT_ID_BYTES } from './anchor.ts'
 import { checksum } from './checksum.ts'
 import { hasTags, readDouble, tagged, writeDouble } from './double.ts'

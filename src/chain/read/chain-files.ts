@@ -5,7 +5,7 @@
  * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the moment it is listed, and
  * of any other one that is gone when it is its turn, the next one says where it ended.
  */
-import { MeshChainError } from '../../errors.ts'
+import { MeshChainError } from '../../model/errors.ts'
 import {
 	closeQuietly,
 	isSameFile,
@@ -14,7 +14,7 @@ import {
 	O_NONBLOCK,
 	O_RDONLY,
 	systemCode,
-} from '../../file-system.ts'
+} from '../../platform/file-system.ts'
 import { endsRepaired, identifyFile, listSegments, type Segment, sameId } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'

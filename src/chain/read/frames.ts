@@ -1,6 +1,6 @@
 /** The records of a chain as the frames that they were written in, verified and not decoded, with a gap wherever some are missing: for whoever copies them. */
-import { matches } from '../../filter.ts'
-import type { GapData, LogRecord } from '../../record.ts'
+import { matches } from '../../model/filter.ts'
+import type { GapData, LogRecord } from '../../model/record.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { Continuity, type ContinuityMark, type WalkedFile } from '../scan/continuity.ts'

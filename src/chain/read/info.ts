@@ -1,7 +1,7 @@
 /**
  * What there is to know about a chain without reading its records: one walk over frame heads and anchors.
  */
-import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../record.ts'
+import { type GapData, isGap, LOG_LEVELS, type LogLevel, type LogRecord } from '../../model/record.ts'
 import { answerFor, type Severity, severityOfRecord } from '../answer.ts'
 import type { ChainHead, ChainInfo, ChainState, EpochInfo, SegmentInfo } from '../chain.ts'
 import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
@@ -14,8 +14,8 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
 import { type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { causeOfAbsence, headGap, removedGap } from './head-gap.ts'
-import { walkedFile } from './matching.ts'
+import { walkedFile } from './file-query.ts'
+import { causeOfAbsence, headGap, removedGap } from './missing-files.ts'
 
 export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
 	const { system, chainPath } = files.held

@@ -1,7 +1,7 @@
 /** The way into a chain for readers. */
 
-import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import { checkFileSystem, checkOptionNames } from '../../options.ts'
+import { checkFileSystem, checkOptionNames } from '../../model/check.ts'
+import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { Chain } from '../chain.ts'
 import { openForReading } from './open-file.ts'
 import { FileChain } from './reader.ts'

@@ -1,9 +1,9 @@
 /** Opens the files of chains for reading, says whose they are, refuses what is no chain. */
 import { resolve } from 'node:path'
-import { type ErrorCode, MeshChainError, messageOf } from '../../errors.ts'
-import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../../file-system.ts'
-import { checkPath } from '../../options.ts'
-import { show } from '../../record.ts'
+import { show } from '../../guard/show.ts'
+import { checkPath } from '../../model/check.ts'
+import { type ErrorCode, MeshChainError, messageOf } from '../../model/errors.ts'
+import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../../platform/file-system.ts'
 import { identifyFile, listSegments, type Segment } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenFile } from '../scan/walk.ts'

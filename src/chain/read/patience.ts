@@ -1,9 +1,10 @@
 /** Waiting for a system that is out of something for a moment (descriptors, memory): longer each time, told once, and never given up. */
-import { messageOf } from '../../errors.ts'
-import { isMomentary } from '../../file-system.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
-import { show } from '../../record.ts'
-import { warn } from '../../report.ts'
+
+import { show } from '../../guard/show.ts'
+import { messageOf } from '../../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
+import { warn } from '../../platform/diagnostics.ts'
+import { isMomentary } from '../../platform/file-system.ts'
 
 /** What waits: for so long, or until something happens; and whether it still wants to. */
 export interface Waiter {

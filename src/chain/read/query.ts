@@ -1,7 +1,9 @@
 /** What a reader was asked for, checked and in full, and which entries of a chain answer it. */
-import { MeshChainError } from '../../errors.ts'
-import { matches, type ResolvedFilter, resolveFilter } from '../../filter.ts'
-import { type GapData, isGap, isOwnKind, type LogRecord, show } from '../../record.ts'
+
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { matches, type ResolvedFilter, resolveFilter } from '../../model/filter.ts'
+import { type GapData, isGap, isOwnKind, type LogRecord } from '../../model/record.ts'
 import type { ChainQuery } from '../chain.ts'
 import { type Anchor, type Extent, PRESENCE_GAP, PRESENCE_PLAIN } from '../format/anchor.ts'
 import { FLAG_CONTROL, type Frame, LEVELS_MASK } from '../format/frame.ts'

@@ -2,17 +2,19 @@
  * Reads a chain: stretches and frames that cannot match are passed over, rows are decoded a frame at a time, what cannot be
  * read becomes a `$gap`. Never writes, never blocks the writer, and never sees half a frame.
  */
-import { MeshChainError } from '../../errors.ts'
-import { type LogRecord, show } from '../../record.ts'
+
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import type { LogRecord } from '../../model/record.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
 import { lockObstacle, readHolder } from '../files/lock-holder.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
+import { matchingIn, missingHead, walkedFile } from './file-query.ts'
 import { FRAMES, type FrameOrGap } from './frames.ts'
 import { gatherInfo, stateOf } from './info.ts'
-import { limited } from './limited.ts'
-import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { limitBatches } from './limit.ts'
 import { asReadError } from './open-file.ts'
 import { applyGapRule, RECORDS, type ResolvedQuery, resolveQuery } from './query.ts'
 import { RecordIterator } from './record-iterator.ts'
@@ -102,7 +104,7 @@ export class FileChain implements Chain {
 
 	async *#limited(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
 		try {
-			for await (const batch of limited(this.#matching(query), query, this.path)) {
+			for await (const batch of limitBatches(this.#matching(query), query, this.path)) {
 				this.#refuseWhenClosed()
 				yield batch
 				this.#refuseWhenClosed()

@@ -1,5 +1,5 @@
 /** Batches as single records. Written by hand: most calls find their record in the batch at hand, and an async generator pays for each. */
-import type { LogRecord } from '../../record.ts'
+import type { LogRecord } from '../../model/record.ts'
 
 export class RecordIterator implements AsyncIterableIterator<LogRecord, undefined> {
 	readonly #batches: AsyncIterator<LogRecord[]>

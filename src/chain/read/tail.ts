@@ -6,10 +6,11 @@
  * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again. Where the system
  * is out of something for a moment, the walk waits where it is.
  */
-import { MeshChainError } from '../../errors.ts'
-import { isSameFile, systemCode } from '../../file-system.ts'
-import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../options.ts'
-import { show } from '../../record.ts'
+
+import { show } from '../../guard/show.ts'
+import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { isSameFile, systemCode } from '../../platform/file-system.ts'
 import type { TailQuery } from '../chain.ts'
 import { mayBeHeld } from '../files/lock-holder.ts'
 import { readWatermark } from '../files/watermark-file.ts'
@@ -18,8 +19,8 @@ import { HEADER_BYTES } from '../format/header.ts'
 import { entryEnd, entryStart, type ScanEntry } from '../scan/scan.ts'
 import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { causeOfAbsence, removedGap } from './head-gap.ts'
-import { matchingIn, missingHead, walkedFile } from './matching.ts'
+import { matchingIn, missingHead, walkedFile } from './file-query.ts'
+import { causeOfAbsence, removedGap } from './missing-files.ts'
 import { asReadError } from './open-file.ts'
 import { Patience } from './patience.ts'
 import { type EntryCollector, type ResolvedQuery, resolveQuery, type View } from './query.ts'

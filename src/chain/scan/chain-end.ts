@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
-import { type FileSystem, readFully } from '../../file-system.ts'
-import { EPOCH_MAX } from '../../limits.ts'
-import { isGap, LOG_LEVELS, levelIndex } from '../../record.ts'
+import { EPOCH_MAX } from '../../model/limits.ts'
+import { isGap, LOG_LEVELS, levelIndex } from '../../model/record.ts'
+import { type FileSystem, readFully } from '../../platform/file-system.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
@@ -23,7 +23,7 @@ import { FRAME_BYTES_MAX, type Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { rowBlockOf } from './frame-rows.ts'
 import { type ChainIdentity, headerLink } from './identity.ts'
-import { type BadPlace, type ScanEntry, Scanner } from './scan.ts'
+import { type ScanEntry, Scanner, type UnreadableRange } from './scan.ts'
 
 /** Longer than an anchor, so that each window back overlaps the one before by one. */
 const WINDOW_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ export interface ChainEnd {
 	/** The first place in the tail that cannot be read although valid entries stand behind it. */
 	readonly hole: number | undefined
 	/** What stands at the end and is no entry. */
-	readonly suffix: BadPlace | undefined
+	readonly suffix: UnreadableRange | undefined
 }
 
 /** Reads the end of the first `size` bytes of a file. */
@@ -184,7 +184,7 @@ class EndWalk {
 	nextSeq: number
 	epoch: number
 	extent = EMPTY_EXTENT
-	suffix: BadPlace | undefined
+	suffix: UnreadableRange | undefined
 	hole: number | undefined
 
 	constructor(anchor: Anchor | undefined, identity: ChainIdentity) {
@@ -206,7 +206,7 @@ class EndWalk {
 		this.extent = joinExtents(this.extent, extent)
 	}
 
-	#bad(place: BadPlace): void {
+	#bad(place: UnreadableRange): void {
 		if (place.atEnd) {
 			this.suffix = place
 			return

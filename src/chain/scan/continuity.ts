@@ -3,13 +3,13 @@
  * records in the file explain themselves and are passed over here.
  */
 
-import { SEQ_MAX } from '../../limits.ts'
-import { type GapData, gapRecord, type LogRecord } from '../../record.ts'
+import { SEQ_MAX } from '../../model/limits.ts'
+import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
 import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { firstCovered } from './frame-rows.ts'
-import type { BadPlace } from './scan.ts'
+import type { UnreadableRange } from './scan.ts'
 
 /** What must be known of a file to say what is missing in it. */
 export interface WalkedFile {
@@ -81,7 +81,7 @@ export class Continuity {
 	 * The gap that a bad place with nothing behind it stands for. What it held is known only from its own word, if at all; a
 	 * place that held no records (a torn entry was never committed, an anchor has none) gives none.
 	 */
-	bad(place: BadPlace): LogRecord<'$gap', GapData> | undefined {
+	bad(place: UnreadableRange): LogRecord<'$gap', GapData> | undefined {
 		const isUnsynced = this.isUnsynced(place)
 		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
 		if (!place.atEnd || this.#isFollowed) return undefined
@@ -90,7 +90,7 @@ export class Continuity {
 	}
 
 	/** Whether a power loss explains a bad place that comes next. */
-	isUnsynced({ offset }: BadPlace): boolean {
+	isUnsynced({ offset }: UnreadableRange): boolean {
 		return !this.#isFollowed && this.#isUnsynced(offset, this.#bootId)
 	}
 
@@ -129,7 +129,7 @@ export class Continuity {
  * The seq that comes next behind an unreadable end, which is no unsynced one: what may have been committed there is lost, so that it is
  * at least one more. Writers, readers and repairs ask here, so that all of them skip the same seqs.
  */
-export function seqBehind({ remains }: BadPlace, nextSeq: number): number {
+export function seqBehind({ remains }: UnreadableRange, nextSeq: number): number {
 	if (!remains.mayHoldRecords) return nextSeq
 	let next = nextSeq
 	for (const frame of remains.frames) {

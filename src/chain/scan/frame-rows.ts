@@ -1,6 +1,6 @@
 /** What the rows of a frame say that verified. Decodes on demand; a frame whose rows are no records has none. */
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
-import { GAP_KIND, type GapData, type LogRecord } from '../../record.ts'
+import { GAP_KIND, type GapData, type LogRecord } from '../../model/record.ts'
 import { FLAG_ASCII, FLAG_CONTROL, type Frame } from '../format/frame.ts'
 
 /** A frame as its rows are decoded from. */

@@ -1,7 +1,7 @@
 /** Says which file of which chain the first bytes of a file belong to. No I/O. */
 import { createHash } from 'node:crypto'
-import { MeshChainError } from '../../errors.ts'
-import { show } from '../../record.ts'
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
 import { anchorIdentity, findAnchorLead } from '../format/anchor.ts'
 import { identityChecksum } from '../format/checksum.ts'
 import { HEADER_BYTES, type Header, readHeader } from '../format/header.ts'

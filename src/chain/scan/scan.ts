@@ -27,7 +27,7 @@ import {
 import { isTorn, NO_REMAINS, type Remains, remainsOf, UNKNOWN_REMAINS } from './remains.ts'
 
 /** Bytes that are no entry. */
-export interface BadPlace {
+export interface UnreadableRange {
 	readonly offset: number
 	readonly bytes: number
 	/** Nothing valid stands behind it. */
@@ -41,7 +41,7 @@ export interface BadPlace {
 export type ScanEntry =
 	| { readonly type: 'frame'; readonly frame: Frame }
 	| { readonly type: 'anchor'; readonly anchor: Anchor; readonly bytes: Buffer; readonly pos: number }
-	| { readonly type: 'bad'; readonly place: BadPlace }
+	| { readonly type: 'bad'; readonly place: UnreadableRange }
 
 type ScanStep = ScanEntry | { readonly type: 'more'; readonly bytes: number } | { readonly type: 'end' }
 
@@ -201,7 +201,7 @@ export class Scanner {
 		const bytes = this.#pos - start + this.#badDropped
 		const isWhole = this.#badDropped === 0
 		const torn = atEnd && isWhole && isTorn(this.#bytes, start, this.#pos)
-		const place: BadPlace = {
+		const place: UnreadableRange = {
 			offset: this.#base + start - this.#badDropped,
 			bytes,
 			atEnd,

@@ -2,9 +2,10 @@
  * Drives the scanner over a file without blocking the event loop: entries come in groups, one group a piece read, and the
  * next piece is under way while a group is looked at.
  */
-import { MeshChainError } from '../../errors.ts'
-import type { FileSystem } from '../../file-system.ts'
-import { show } from '../../record.ts'
+
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import type { FileSystem } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, type Anchor, decodeAnchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { lastAnchorIn } from './chain-end.ts'

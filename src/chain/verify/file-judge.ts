@@ -1,9 +1,9 @@
 /** What a verification finds in one file of a chain, entry by entry. Never writes. */
 import { createHash, type Hash } from 'node:crypto'
-import { SEQ_MAX } from '../../limits.ts'
-import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../record.ts'
+import { SEQ_MAX } from '../../model/limits.ts'
+import { type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
 import { severityOfRecord } from '../answer.ts'
-import type { FindingKind } from '../chain.ts'
+import type { VerifyFindingKind } from '../chain.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
@@ -20,9 +20,9 @@ import { Jumps } from '../format/jumps.ts'
 import { Continuity } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { headerLink } from '../scan/identity.ts'
-import type { BadPlace, ScanEntry } from '../scan/scan.ts'
+import type { ScanEntry, UnreadableRange } from '../scan/scan.ts'
 import { type OpenFile, readPiece } from '../scan/walk.ts'
-import type { Verdict } from '../write/recovery.ts'
+import type { RecoveryVerdict } from '../write/recovery.ts'
 import type { Findings, Found, SeqRange } from './findings.ts'
 
 const HASH_PIECE_BYTES = 1024 * 1024
@@ -48,7 +48,7 @@ interface FileJudgeContext {
 	readonly isFollowed: boolean
 	readonly sums: Sums
 	/** What to call a place that cannot be read. */
-	readonly verdictAt: (place: BadPlace, anchor: Anchor | undefined) => Verdict
+	readonly verdictAt: (place: UnreadableRange, anchor: Anchor | undefined) => RecoveryVerdict
 	/** No later link covers what stands before this offset: the link there does not fit, or cannot be worked out. */
 	readonly onBreak: (offset: number) => void
 	/** An anchor, after its link was checked. */
@@ -73,7 +73,7 @@ export class FileJudge {
 	#extent = EMPTY_EXTENT
 	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
 	#jumps: Jumps | undefined = new Jumps([])
-	#badBehind: BadPlace | undefined
+	#badBehind: UnreadableRange | undefined
 	/** Where an entry is torn that the watermark vouches for. */
 	missedAt: number | undefined
 	/** A repair has written an anchor in this file. */
@@ -161,7 +161,7 @@ export class FileJudge {
 		sums.levelCounts[level] = Math.min(SEQ_MAX, sums.levelCounts[level]! + 1)
 	}
 
-	#bad(place: BadPlace): void {
+	#bad(place: UnreadableRange): void {
 		const { offset, bytes } = place
 		const verdict = this.#context.verdictAt(place, this.#anchor)
 		if (verdict === 'torn') {
@@ -200,7 +200,7 @@ export class FileJudge {
 		}
 	}
 
-	#lost(place: BadPlace, range: GapData | undefined): void {
+	#lost(place: UnreadableRange, range: GapData | undefined): void {
 		const { offset, bytes } = place
 		const verdict = this.#context.verdictAt(place, this.#anchor)
 		const lost = range === undefined ? 'no records were lost with them' : `${records(range)} lost`
@@ -292,7 +292,7 @@ export class FileJudge {
 		this.#find('wrongAnchor', text, { offset, bytes: ANCHOR_BYTES, expected, found })
 	}
 
-	#find(kind: FindingKind, message: string, at: Omit<Found, 'path'>): void {
+	#find(kind: VerifyFindingKind, message: string, at: Omit<Found, 'path'>): void {
 		this.#context.findings.add(kind, message, { path: this.#file.path, ...at })
 	}
 }

@@ -5,10 +5,10 @@
  * counts for the answer and the sums; the first {@link LISTED_MAX} of each kind and severity are listed.
  */
 import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
-import type { Finding, FindingKind, VerifyReport } from '../chain.ts'
+import type { VerifyFinding, VerifyFindingKind, VerifyReport } from '../chain.ts'
 
 /** What each kind is, unless told otherwise. */
-const SEVERITIES: Readonly<Record<FindingKind, Severity>> = {
+const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	tornTail: 'note',
 	unsynced: 'note',
 	notClosed: 'note',
@@ -28,7 +28,7 @@ const SEVERITIES: Readonly<Record<FindingKind, Severity>> = {
 }
 
 /** What nobody but a person may judge: a repair leaves it as it is, and the file with it. */
-export const EVIDENCE: readonly FindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
+export const EVIDENCE: readonly VerifyFindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {
 	readonly fromSeq: number
@@ -53,16 +53,16 @@ export interface Found {
 	readonly pathBefore?: string
 }
 
-export type CountByKind = Partial<Record<FindingKind, number>>
+export type CountByKind = Partial<Record<VerifyFindingKind, number>>
 
 /** The first findings of each kind and severity. */
 export class ListedFindings {
-	readonly all: Finding[] = []
+	readonly all: VerifyFinding[] = []
 	/** How many are listed, by kind and severity. */
 	readonly #listed = new Map<string, number>()
 	readonly notListed: CountByKind = {}
 
-	add(finding: Finding): void {
+	add(finding: VerifyFinding): void {
 		const { kind, severity } = finding
 		const key = `${kind} ${severity}`
 		const listed = this.#listed.get(key) ?? 0
@@ -76,11 +76,11 @@ export class ListedFindings {
 }
 
 /** Is told of every finding, listed or not. */
-export type OnFinding = (finding: Finding, pathBefore: string | undefined) => void
+export type OnFinding = (finding: VerifyFinding, pathBefore: string | undefined) => void
 
 export class Findings {
 	readonly #listed = new ListedFindings()
-	readonly #kinds = new Set<FindingKind>()
+	readonly #kinds = new Set<VerifyFindingKind>()
 	readonly #onFinding: OnFinding | undefined
 	#heaviest: Severity = 'note'
 	#recordsLost = 0
@@ -89,7 +89,7 @@ export class Findings {
 		this.#onFinding = onFinding
 	}
 
-	add(kind: FindingKind, text: string, at: Found): void {
+	add(kind: VerifyFindingKind, text: string, at: Found): void {
 		const { path, offset, bytes = 0, severity = SEVERITIES[kind], range, expected, found } = at
 		const compared = expected === undefined || found === undefined ? {} : { expected, found }
 		const { fromSeq, toSeq } = range ?? {}
@@ -102,7 +102,7 @@ export class Findings {
 		this.#onFinding?.(finding, at.pathBefore)
 	}
 
-	hasAny(kinds: readonly FindingKind[]): boolean {
+	hasAny(kinds: readonly VerifyFindingKind[]): boolean {
 		return kinds.some((kind) => this.#kinds.has(kind))
 	}
 
@@ -115,7 +115,7 @@ export class Findings {
 }
 
 /** The records that a finding stands for. */
-function recordsOf({ fromSeq, toSeq }: Finding): number {
+function recordsOf({ fromSeq, toSeq }: VerifyFinding): number {
 	return fromSeq === undefined || toSeq === undefined ? 0 : Math.max(0, toSeq - fromSeq + 1)
 }
 

@@ -15,18 +15,18 @@ import type { ChainIdentity } from '../scan/identity.ts'
 import type { Findings } from './findings.ts'
 import type { WantedHead } from './head.ts'
 
-interface Place {
+interface EntryPosition {
 	readonly path: string
 	readonly offset: number
 }
 
 /** Where the run of links is broken. */
-interface Break extends Place {
+interface Break extends EntryPosition {
 	readonly why: 'unlinked' | 'removedByRetention'
 }
 
 /** Where a chain ends, and what its newest anchor says of retention. */
-interface EndOfChain extends Place {
+interface EndOfChain extends EntryPosition {
 	readonly lastSeq: number
 	readonly keptFromSeq: number
 }
@@ -51,12 +51,12 @@ export class HeadSearch {
 	}
 
 	/** No later link covers what stands before this place. */
-	breakAt(place: Place): void {
+	breakAt(place: EntryPosition): void {
 		this.#lastBreak = { ...place, why: 'unlinked' }
 	}
 
 	/** The chain begins with this file by now: retention has removed everything before it while the chain was verified. */
-	beginAnewWith(first: ChainIdentity, place: Place): void {
+	beginAnewWith(first: ChainIdentity, place: EntryPosition): void {
 		this.#first = first
 		this.#lastBreak = { ...place, why: 'removedByRetention' }
 	}

@@ -1,6 +1,7 @@
 /** The head of a chain, its newest link, as one word that is kept elsewhere. */
-import { MeshChainError } from '../../errors.ts'
-import { show } from '../../record.ts'
+
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
 
 /** A head to be looked for. */
 export interface WantedHead {
@@ -10,7 +11,7 @@ export interface WantedHead {
 }
 
 /** A head as one word, to be kept elsewhere. */
-export function headText({ chainId, seq, link }: WantedHead): string {
+export function formatHead({ chainId, seq, link }: WantedHead): string {
 	return `${chainId}:${seq}:${link}`
 }
 

@@ -1,8 +1,8 @@
 /** What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes. */
 
 import { basename } from 'node:path'
-import { MeshChainError } from '../../errors.ts'
-import type { FindingKind, VerifyReport } from '../chain.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import type { VerifyFindingKind, VerifyReport } from '../chain.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import { lockObstacle, readHolder, readUnwritten } from '../files/lock-holder.ts'
 import { ownerOf } from '../files/segments.ts'
@@ -14,15 +14,15 @@ import type { ChainFile } from '../read/chain-files.ts'
 import { headOf } from '../read/info.ts'
 import { openFile } from '../read/open-file.ts'
 import { NO_LINK } from '../scan/identity.ts'
-import { type BadPlace, entryStart, type ScanEntry } from '../scan/scan.ts'
+import { entryStart, type ScanEntry, type UnreadableRange } from '../scan/scan.ts'
 import type { OpenFile } from '../scan/walk.ts'
-import { markEvidence, type Verdict, verdictOf } from '../write/recovery.ts'
+import { markEvidence, type RecoveryVerdict, verdictOf } from '../write/recovery.ts'
 import { type FileEnd, FileJudge, hex, Sums } from './file-judge.ts'
 import { Findings, type Found, type OnFinding } from './findings.ts'
 import type { WantedHead } from './head.ts'
 import { HeadSearch } from './head-search.ts'
 import { checkOriginal, type OriginalCheck, type Seam } from './original.ts'
-import { Superseded } from './superseded.ts'
+import { StaleTail } from './stale-tail.ts'
 
 /** A file that was judged, as the next one must follow it. */
 interface Judged {
@@ -70,8 +70,8 @@ export class Judge {
 	/** The file before was removed while the chain was verified, and that was told. */
 	#removedBefore: Removed | undefined
 	/** Of this file, and of those before it behind which no frame has come yet. */
-	#superseded: Superseded | undefined
-	#untold: Superseded[] = []
+	#superseded: StaleTail | undefined
+	#untold: StaleTail[] = []
 	readonly #headSearch: HeadSearch
 
 	constructor(held: OpenFile, first: ChainFile, wanted: Wanted) {
@@ -126,7 +126,7 @@ export class Judge {
 
 	async take(entry: ScanEntry): Promise<void> {
 		if (entryStart(entry) >= (this.#listed.end ?? Number.POSITIVE_INFINITY)) {
-			this.#superseded ??= new Superseded(this.#file.path, entryStart(entry))
+			this.#superseded ??= new StaleTail(this.#file.path, entryStart(entry))
 			this.#superseded.take(entry)
 			return
 		}
@@ -178,7 +178,7 @@ export class Judge {
 	}
 
 	/** In a sealed file there is nothing that a crash explains: what it left was dealt with when the next one was begun. */
-	#verdictAt(place: BadPlace, anchor: Anchor | undefined): Verdict {
+	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
 		return verdictOf({
 			end: place.torn ? 'fragment' : 'invalid',
@@ -377,7 +377,7 @@ export class Judge {
 		this.#untold = []
 	}
 
-	#find(kind: FindingKind, message: string, at: Omit<Found, 'path'>): void {
+	#find(kind: VerifyFindingKind, message: string, at: Omit<Found, 'path'>): void {
 		this.#findings.add(kind, message, { path: this.#file.path, ...at })
 	}
 }

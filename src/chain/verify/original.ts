@@ -6,8 +6,8 @@
  * knows what its link was. A head that was kept elsewhere therefore asks for more: see `linked`.
  */
 import { basename, dirname, join } from 'node:path'
-import { MeshChainError } from '../../errors.ts'
-import { isGap } from '../../record.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { isGap } from '../../model/record.ts'
 import { endsRepaired, sameId } from '../files/segments.ts'
 import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'

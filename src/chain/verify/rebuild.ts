@@ -17,7 +17,7 @@ import {
 	readFully,
 	syncDirectory,
 	writeFully,
-} from '../../file-system.ts'
+} from '../../platform/file-system.ts'
 import { bootId } from '../files/boot-id.ts'
 import { removeQuietly, temporaryPathOf } from '../files/names.ts'
 import type { Anchor } from '../format/anchor.ts'
@@ -27,7 +27,7 @@ import { Continuity, seqBehind } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { entryStart, type ScanEntry } from '../scan/scan.ts'
-import { Adoption } from '../write/adopt.ts'
+import { EntryCopier } from '../write/copy-entries.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
 const COPY_BYTES = 1024 * 1024
@@ -98,7 +98,7 @@ class Rebuild {
 	readonly #source: RebuildSource
 	readonly #end: number
 	readonly #file: SegmentFile
-	readonly #adoption: Adoption
+	readonly #adoption: EntryCopier
 	/** What the new file has in common with the old one. */
 	readonly kept: { readonly offset: number; readonly nextSeq: number }
 	/** Of the newest anchor of the old file so far. */
@@ -122,7 +122,7 @@ class Rebuild {
 			keepUnsynced: false,
 		}
 		this.#file = new SegmentFile(context, fd, identity, { ...base, levelCounts, keptFromSeq })
-		this.#adoption = new Adoption(this.#file, 'damaged', true)
+		this.#adoption = new EntryCopier(this.#file, 'damaged', true)
 		this.kept = { offset: keptEnd, nextSeq: base.nextSeq }
 		this.#bootId = base.anchor?.bootId
 	}

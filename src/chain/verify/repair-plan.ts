@@ -4,13 +4,13 @@
  * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with evidence that somebody changed it
  * is left as it is, and so is the one before where the evidence is that the two do not follow each other: a repair of either would put it away.
  */
-import type { Finding, FindingKind, RepairAction, RepairReport } from '../chain.ts'
+import type { RepairAction, RepairReport, VerifyFinding, VerifyFindingKind } from '../chain.ts'
 import { type CountByKind, EVIDENCE, ListedFindings } from './findings.ts'
 
 /** What a new file with a `$gap` in it makes good. */
-const REBUILT: readonly FindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
+const REBUILT: readonly VerifyFindingKind[] = ['damaged', 'ambiguous', 'truncated', 'missing']
 /** What is cut off, unless the file is rebuilt anyway. */
-const CUT: readonly FindingKind[] = ['tornTail', 'unsynced']
+const CUT: readonly VerifyFindingKind[] = ['tornTail', 'unsynced']
 
 export class RepairPlan {
 	readonly #actions = new Map<string, RepairAction>()
@@ -22,9 +22,9 @@ export class RepairPlan {
 	readonly #rebuilt = new ListedFindings()
 	readonly #rebuiltIn = new Map<string, CountByKind>()
 	/** Files are missing behind these, for which their rebuilding writes a gap. */
-	readonly #missingBehind = new Map<string, Finding>()
+	readonly #missingBehind = new Map<string, VerifyFinding>()
 
-	add(finding: Finding, pathBefore: string | undefined): void {
+	add(finding: VerifyFinding, pathBefore: string | undefined): void {
 		const { kind, severity, path } = finding
 		if (severity === 'damage' && EVIDENCE.includes(kind)) {
 			this.#evidence.add(finding)
@@ -55,7 +55,7 @@ export class RepairPlan {
 		const leftNotListed: CountByKind = { ...this.#evidence.notListed }
 		for (const path of this.#untouchable) {
 			for (const [kind, count] of Object.entries(this.#rebuiltIn.get(path) ?? {})) {
-				const key = kind as FindingKind
+				const key = kind as VerifyFindingKind
 				leftNotListed[key] = (leftNotListed[key] ?? 0) + count
 			}
 		}
@@ -67,7 +67,7 @@ export class RepairPlan {
 		}
 	}
 
-	#plan(finding: Finding, action: RepairAction['action']): void {
+	#plan(finding: VerifyFinding, action: RepairAction['action']): void {
 		const { path, fromSeq, toSeq } = finding
 		const before = this.#actions.get(path)
 		const lost = fromSeq === undefined ? 0 : toSeq! - fromSeq + 1

@@ -2,7 +2,11 @@
  * Puts a damaged chain right: plans, keeps aside what it is about to change, then applies. Everything that can be read stays; what is
  * missing gets a `$gap` in its place. What somebody changed on purpose is left as evidence.
  */
-import { MeshChainError, messageOf } from '../../errors.ts'
+
+import { show } from '../../guard/show.ts'
+import { checkOptionNames } from '../../model/check.ts'
+import { MeshChainError, messageOf } from '../../model/errors.ts'
+import { LOG_LEVELS } from '../../model/record.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -10,9 +14,7 @@ import {
 	O_RDONLY,
 	O_RDWR,
 	openOurs,
-} from '../../file-system.ts'
-import { checkOptionNames } from '../../options.ts'
-import { LOG_LEVELS, show } from '../../record.ts'
+} from '../../platform/file-system.ts'
 import type { RepairAction, RepairReport, VerifyReport } from '../chain.ts'
 import { bootId } from '../files/boot-id.ts'
 import { acquireLock } from '../files/lock.ts'
@@ -27,13 +29,13 @@ import { NO_LINK } from '../scan/identity.ts'
 import type { OpenFile } from '../scan/walk.ts'
 import { type Previous, rebuildFile } from './rebuild.ts'
 import { RepairPlan } from './repair-plan.ts'
-import { examine, type Progress, type VerifyOptions } from './verify.ts'
+import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
 
 export interface RepairOptions {
 	/** Only say what would be done. Default false. */
 	readonly dryRun?: boolean
 	/** Called for every piece that was looked at. */
-	readonly onProgress?: (progress: Progress) => void
+	readonly onProgress?: (progress: VerifyProgress) => void
 	readonly fs?: FileSystem
 }
 
@@ -49,7 +51,7 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 	const verifyOptions = { fs: system, ...(onProgress === undefined ? {} : { onProgress }) }
 	const { plan, report } = await planFor(path, verifyOptions)
 	if (dryRun || plan.actions.length === 0) {
-		return reportOf(path, dryRun, { actions: plan.actions, ...plan.left }, report)
+		return sourceReport(path, dryRun, { actions: plan.actions, ...plan.left }, report)
 	}
 	return underLock(path, system, async (held) => {
 		// A writer may have come and gone since.
@@ -57,7 +59,7 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 		const actions = apply(held, now.plan.actions)
 		// What could not be read may have hidden what shows by now.
 		const after = await planFor(path, verifyOptions)
-		return reportOf(path, dryRun, { actions, ...after.plan.left }, after.report)
+		return sourceReport(path, dryRun, { actions, ...after.plan.left }, after.report)
 	})
 }
 
@@ -70,7 +72,7 @@ async function planFor(
 	return { plan, report }
 }
 
-function reportOf(
+function sourceReport(
 	path: string,
 	dryRun: boolean,
 	done: Pick<RepairReport, 'actions' | 'left' | 'leftNotListed'>,

@@ -1,12 +1,13 @@
 /** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
-import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import { discard } from '../../foreign.ts'
-import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../options.ts'
+
+import { discard } from '../../guard/promises.ts'
+import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../model/check.ts'
+import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { VerifyReport } from '../chain.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
-import { keptFromSeq } from '../read/head-gap.ts'
+import { keptFromSeq } from '../read/missing-files.ts'
 import { asReadError, openForReading } from '../read/open-file.ts'
 import { entryEnd } from '../scan/scan.ts'
 import { walkFile } from '../scan/walk.ts'
@@ -15,7 +16,7 @@ import { parseHead } from './head.ts'
 import { Judge } from './judge.ts'
 
 /** How far long work has come. */
-export interface Progress {
+export interface VerifyProgress {
 	readonly path: string
 	readonly bytes: number
 	readonly ofBytes: number
@@ -26,12 +27,12 @@ export interface VerifyOptions {
 	/** Stops early; the promise rejects with the signal's reason. */
 	readonly signal?: AbortSignal
 	/**
-	 * A head that was kept elsewhere, as `headText` and `mesh-chain info --head` give it: the chain must still hold it. It makes a
+	 * A head that was kept elsewhere, as `formatHead` and `mesh-chain info --head` give it: the chain must still hold it. It makes a
 	 * truncation or a rewriting of what came before it detectable.
 	 */
 	readonly head?: string
 	/** Called for every piece that was looked at. */
-	readonly onProgress?: (progress: Progress) => void
+	readonly onProgress?: (progress: VerifyProgress) => void
 }
 
 /**

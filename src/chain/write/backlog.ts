@@ -2,9 +2,9 @@
  * What waits in memory for more than the live file may hold: frames in the form of a file that they were not written to, and the
  * records that come meanwhile. Each file that has room takes some over, in order.
  */
-import { Adoption } from './adopt.ts'
+import { EntryCopier } from './copy-entries.ts'
 import type { SegmentFile, Unwritten } from './segment-file.ts'
-import type { Span } from './span.ts'
+import type { TailBuffer } from './tail-buffer.ts'
 
 /** What a file takes over at once, at the most. */
 const MOVE_BYTES_MAX = 256 * 1024
@@ -19,7 +19,7 @@ export class Backlog {
 	}
 
 	/** Where records go. */
-	get intake(): Span {
+	get intake(): TailBuffer {
 		return this.#parts.at(-1)!.span
 	}
 
@@ -33,7 +33,7 @@ export class Backlog {
 		const { span, idChecksum, from } = part
 		span.seal()
 		const { bytes, start, end } = span.entriesBorrow(from, Math.min(MOVE_BYTES_MAX, bytesMax))
-		new Adoption(file, 'unsynced').fromMemory(bytes.subarray(start, end), idChecksum, from)
+		new EntryCopier(file, 'unsynced').fromMemory(bytes.subarray(start, end), idChecksum, from)
 		part.from += end - start
 		// Freed when it is most of what is held, so that each byte is moved at most once or so.
 		if (part.from - span.heldFrom > span.end - part.from) span.release(part.from)

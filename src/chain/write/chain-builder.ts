@@ -3,9 +3,10 @@
  * The lock is held meanwhile, as by any writer.
  */
 import { randomBytes } from 'node:crypto'
-import { LogAppendError, MeshChainError } from '../../errors.ts'
-import { exists, type FileSystem, nodeFileSystem, systemCode } from '../../file-system.ts'
-import { GAP_KIND, gapRecord, isGap, LOG_LEVELS, type LogRecord, show } from '../../record.ts'
+import { show } from '../../guard/show.ts'
+import { LogAppendError, MeshChainError } from '../../model/errors.ts'
+import { GAP_KIND, gapRecord, isGap, LOG_LEVELS, type LogRecord } from '../../model/record.ts'
+import { exists, type FileSystem, nodeFileSystem, systemCode } from '../../platform/file-system.ts'
 import { bootId } from '../files/boot-id.ts'
 import type { Lock } from '../files/lock.ts'
 import {
@@ -21,9 +22,9 @@ import { listSegments } from '../files/segments.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES } from '../format/header.ts'
 import { NO_LINK } from '../scan/identity.ts'
-import { firstSeqCovered } from './admission.ts'
 import { SegmentFile } from './segment-file.ts'
-import { startOfFile } from './span.ts'
+import { firstSeqCovered } from './seq-check.ts'
+import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
 /** What waits in memory before it is written. */

@@ -3,21 +3,22 @@
  * the disk does not.
  */
 import type { LogChainAppender } from '../../appender.ts'
-import { LogAppendError, type MeshChainError } from '../../errors.ts'
-import { isExiting, onExit } from '../../exit-hook.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
-import { type LogRecord, levelIndex, show } from '../../record.ts'
-import { report, warn } from '../../report.ts'
+import { show } from '../../guard/show.ts'
+import { LogAppendError, type MeshChainError } from '../../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
+import { type LogRecord, levelIndex } from '../../model/record.ts'
+import { report, warn } from '../../platform/diagnostics.ts'
+import { isExiting, onExit } from '../../platform/exit-hook.ts'
 import { writablePath } from '../files/names.ts'
 import {
 	type FileChainOptions,
 	type ResolvedFileChainOptions,
 	resolveFileChainOptions,
 } from './file-chain-options.ts'
-import type { Recovery } from './opening.ts'
+import { Maintenance } from './maintenance.ts'
+import type { ChainRecovery } from './opening.ts'
 import { recoveryWarning } from './recovery-warning.ts'
 import { Timeout } from './timeout.ts'
-import { Upkeep } from './upkeep.ts'
 import { ChainWriter } from './writer.ts'
 import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
@@ -71,7 +72,7 @@ export class FileChainAppender implements LogChainAppender {
 	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
 	readonly #syncsItself: boolean
 	readonly #rotates: boolean
-	readonly #upkeep: Upkeep
+	readonly #upkeep: Maintenance
 	readonly #forgetExit: () => void
 	#turnScheduled = false
 	#retryTimer: NodeJS.Timeout | undefined
@@ -109,7 +110,7 @@ export class FileChainAppender implements LogChainAppender {
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
 		this.#tellRecovery(this.#writer.recovery)
-		this.#upkeep = new Upkeep(this.#writer, {
+		this.#upkeep = new Maintenance(this.#writer, {
 			rotate,
 			clock,
 			source: this,
@@ -394,7 +395,7 @@ export class FileChainAppender implements LogChainAppender {
 		}
 	}
 
-	#tellRecovery(recovery: Recovery | undefined): void {
+	#tellRecovery(recovery: ChainRecovery | undefined): void {
 		if (recovery === undefined) return
 		report('recovery', { source: this, recovery })
 		const warning = recoveryWarning(this.path, recovery)

@@ -1,8 +1,8 @@
 /** What a `FileChainAppender` can be told, checked and in full. */
-import { MeshChainError } from '../../errors.ts'
-import { type FileSystem, nodeFileSystem } from '../../file-system.ts'
-import type { SoundClock } from '../../foreign.ts'
-import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, SLOW_CLOSE_TIMEOUT_MS } from '../../limits.ts'
+
+import type { SoundClock } from '../../guard/clock.ts'
+import { toldClock } from '../../guard/clock.ts'
+import { show } from '../../guard/show.ts'
 import {
 	checkFileSystem,
 	checkFunction,
@@ -12,9 +12,11 @@ import {
 	checkWholeNumber,
 	checkWord,
 	invalidOption,
-} from '../../options.ts'
-import { LOG_LEVELS, type LogLevel, levelIndex, show } from '../../record.ts'
-import { toldClock } from '../../report.ts'
+} from '../../model/check.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, SLOW_CLOSE_TIMEOUT_MS } from '../../model/limits.ts'
+import { LOG_LEVELS, type LogLevel, levelIndex } from '../../model/record.ts'
+import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 

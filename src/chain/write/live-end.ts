@@ -6,16 +6,17 @@
  * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of it is in flight, no
  * new file can be made, or it takes the place of one that cannot be trusted. What retention removes, the chain has said before, on disk.
  */
-import { type FileSystem, systemCode } from '../../file-system.ts'
-import { RETRY_MS_MAX } from '../../limits.ts'
+
+import { RETRY_MS_MAX } from '../../model/limits.ts'
+import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { Backlog } from './backlog.ts'
-import type { LivePlace } from './new-file.ts'
-import { moveToNewFile, type NextFile, rotateToNewFile } from './next-file.ts'
+import type { LiveFilePath } from './create-segment.ts'
 import type { LiveFile, Retention } from './retention.ts'
+import { moveToNewFile, type NextFile, rotateToNewFile } from './rotate.ts'
 import type { FileBounds } from './rotation.ts'
 import { SealedFiles } from './sealed-files.ts'
 import type { SegmentContext, SegmentFile } from './segment-file.ts'
-import type { Span } from './span.ts'
+import type { TailBuffer } from './tail-buffer.ts'
 
 /** How many times its bounds a file grows before it is replaced within one write. */
 const OVERFULL_TIMES = 2
@@ -24,7 +25,7 @@ const MAKE_ROOM_MS = 1_000
 
 export interface LiveEndOptions {
 	readonly system: FileSystem
-	readonly place: LivePlace
+	readonly place: LiveFilePath
 	readonly rotate: FileBounds
 	readonly retain: Retention
 	/** A time that a clock had before this opening; -Infinity where none is known. */
@@ -67,7 +68,7 @@ export class LiveEnd {
 	}
 
 	/** Where records go. */
-	get intake(): Span {
+	get intake(): TailBuffer {
 		return this.#backlog === undefined ? this.#file.span : this.#backlog.intake
 	}
 

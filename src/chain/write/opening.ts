@@ -4,7 +4,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
-import { MeshChainError } from '../../errors.ts'
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { isEpoch, LOG_LEVELS } from '../../model/record.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -12,9 +14,8 @@ import {
 	openOurs,
 	syncDirectory,
 	systemCode,
-} from '../../file-system.ts'
-import { isEpoch, LOG_LEVELS, show } from '../../record.ts'
-import { shellWord } from '../../shell.ts'
+} from '../../platform/file-system.ts'
+import { shellWord } from '../../text/shell-word.ts'
 import { bootId, bootSince } from '../files/boot-id.ts'
 import type { Provenance } from '../files/lock.ts'
 import {
@@ -34,15 +35,22 @@ import type { Watermark } from '../format/watermark.ts'
 import { type ChainEnd, epochMaxOf, linkUpTo, readChainEnd, scanRange } from '../scan/chain-end.ts'
 import { seqBehind } from '../scan/continuity.ts'
 import { type ChainIdentity, NO_LINK } from '../scan/identity.ts'
-import { Adoption } from './adopt.ts'
-import { exhausted, type FileStart, makeFile } from './new-file.ts'
-import { type Action, actionFor, type Evidence, markEvidence, type Verdict, verdictOf } from './recovery.ts'
+import { EntryCopier } from './copy-entries.ts'
+import { createSegment, exhausted, type FileStart } from './create-segment.ts'
+import {
+	type Action,
+	actionFor,
+	type Evidence,
+	markEvidence,
+	type RecoveryVerdict,
+	verdictOf,
+} from './recovery.ts'
 import { type SegmentContext, SegmentFile } from './segment-file.ts'
-import type { SpanStart } from './span.ts'
+import type { TailStart } from './tail-buffer.ts'
 
 /** What became of the end of a chain that was opened. */
-export interface Recovery {
-	readonly verdict: Verdict
+export interface ChainRecovery {
+	readonly verdict: RecoveryVerdict
 	/** `cut`: the bytes are kept at `keptAt`. `next`, `move`: they stay in the file that is `sealedAs` by now. */
 	readonly action: Exclude<Action, 'refuse'>
 	/** Where what was found begins. */
@@ -58,7 +66,7 @@ export interface OpenedChain {
 	readonly file: SegmentFile
 	readonly epoch: number
 	readonly watermark: Watermark | undefined
-	readonly recovery: Recovery | undefined
+	readonly recovery: ChainRecovery | undefined
 }
 
 export interface OpeningOptions {
@@ -185,7 +193,7 @@ function beginChain(
 	}
 	const fill = (file: SegmentFile) => file.span.anchor('opened', 0)
 	const putInPlace = (temporary: string) => named(putFirstInPlace(system, temporary, path))
-	return makeFile(options.contextFor(epoch, bootId(system)), options, start, fill, putInPlace).file
+	return createSegment(options.contextFor(epoch, bootId(system)), options, start, fill, putInPlace).file
 }
 
 /** The mark of a chain whose records were on disk, and of which no file is left. */
@@ -202,7 +210,7 @@ function continueBehindMark(options: OpeningOptions, mark: Watermark): OpenedCha
 	const nextEpoch = epochBehind(epoch, options.path)
 	const file = beginChain(options, begin, nextEpoch)
 	const nothing = { offset: 0, bytes: 0, keptAt: undefined, sealedAs: undefined }
-	const recovery: Recovery = { verdict: 'truncated', action: 'next', ...nothing, lostRecords: seq }
+	const recovery: ChainRecovery = { verdict: 'truncated', action: 'next', ...nothing, lostRecords: seq }
 	return { file, epoch: nextEpoch, watermark: mark, recovery }
 }
 
@@ -335,7 +343,7 @@ class Opening {
 		return bootSince(this.#end.anchor?.bootId, this.#bootId)
 	}
 
-	#cut(verdict: Verdict): Recovery {
+	#cut(verdict: RecoveryVerdict): ChainRecovery {
 		const { system, path } = this.#options
 		const { offset, bytes } = this.#end.suffix!
 		const keptAt = keepAside(system, path, this.#fd, offset, bytes)
@@ -345,8 +353,8 @@ class Opening {
 	}
 
 	/** The opening mark is on disk before anything else is: from here on this epoch's number is never given again. */
-	#goOn(recovery: Recovery | undefined): OpenedChain {
-		const start: SpanStart = { ...this.#end, keptFromSeq: this.#keptFromSeq }
+	#goOn(recovery: ChainRecovery | undefined): OpenedChain {
+		const start: TailStart = { ...this.#end, keptFromSeq: this.#keptFromSeq }
 		const file = new SegmentFile(this.#context, this.#fd, this.#identity, start)
 		file.span.anchor('opened', recovery?.bytes ?? 0)
 		file.write()
@@ -361,7 +369,11 @@ class Opening {
 	}
 
 	/** @param livePath where the file before stands; undefined when it has its sealed name already. */
-	#goOnElsewhere(verdict: Verdict, action: 'next' | 'move', livePath: string | undefined): OpenedChain {
+	#goOnElsewhere(
+		verdict: RecoveryVerdict,
+		action: 'next' | 'move',
+		livePath: string | undefined,
+	): OpenedChain {
 		const { system } = this.#options
 		const cutAt = action === 'move' ? this.#hole! : this.#size
 		// What stands before the hole is as if the file ended there.
@@ -383,11 +395,19 @@ class Opening {
 			file.span.anchor('opened', 0)
 		}
 		const putInPlace = (temporary: string) => this.#putInPlace(temporary, livePath)
-		const { file, placed } = makeFile(this.#context, this.#options, start, fill, putInPlace)
+		const { file, placed } = createSegment(this.#context, this.#options, start, fill, putInPlace)
 		const bytes = this.#size - (this.#hole ?? this.#end.end)
 		const offset = this.#size - bytes
 		const { sealedAs } = placed
-		const recovery: Recovery = { verdict, action, offset, bytes, keptAt: undefined, sealedAs, lostRecords }
+		const recovery: ChainRecovery = {
+			verdict,
+			action,
+			offset,
+			bytes,
+			keptAt: undefined,
+			sealedAs,
+			lostRecords,
+		}
 		return { file, epoch: this.#epoch, watermark: this.#mark, recovery }
 	}
 
@@ -396,7 +416,7 @@ class Opening {
 	}
 
 	/** A torn or unsynced end takes nothing with it that was committed. */
-	#seqBehindEnd(verdict: Verdict): number {
+	#seqBehindEnd(verdict: RecoveryVerdict): number {
 		const { suffix, nextSeq } = this.#end
 		const isLost = suffix !== undefined && ['damaged', 'ambiguous'].includes(verdict)
 		return isLost ? seqBehind(suffix, nextSeq) : nextSeq
@@ -405,7 +425,7 @@ class Opening {
 	/** Takes over what verifies from an offset on; returns how many records are missing. */
 	#adoptFrom(offset: number, base: ChainEnd, nextSeqMin: number, file: SegmentFile): number {
 		file.span.anchor('span', 0, base.anchor)
-		const adoption = new Adoption(file, 'unsynced')
+		const adoption = new EntryCopier(file, 'unsynced')
 		const source = { fd: this.#fd, idChecksum: this.#identity.idChecksum }
 		adoption.fromFile(this.#options.system, source, offset, this.#size)
 		adoption.upTo(nextSeqMin)
@@ -424,7 +444,7 @@ class Opening {
 		return { ...placed, sealedAs: placed.sealedPath }
 	}
 
-	#refused(verdict: Verdict): MeshChainError {
+	#refused(verdict: RecoveryVerdict): MeshChainError {
 		const { path } = this.#options
 		const offset = this.#hole ?? this.#end.end
 		return new MeshChainError(

@@ -1,13 +1,13 @@
 /** What a person is told of a chain that did not end as a writer leaves it. */
-import { show } from '../../record.ts'
-import { shellWord } from '../../shell.ts'
-import type { Recovery } from './opening.ts'
-import type { Verdict } from './recovery.ts'
+import { show } from '../../guard/show.ts'
+import { shellWord } from '../../text/shell-word.ts'
+import type { ChainRecovery } from './opening.ts'
+import type { RecoveryVerdict } from './recovery.ts'
 
 const TAKEN_OVER = 'was taken over from a writer that may still run'
 
 /** Of a file that stays as it is; without a text there is nothing to tell. */
-const TEXTS: Readonly<Record<Verdict, string | undefined>> = {
+const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	sealed: undefined,
 	clean: TAKEN_OVER,
 	torn: TAKEN_OVER,
@@ -21,7 +21,7 @@ const TEXTS: Readonly<Record<Verdict, string | undefined>> = {
 /** A stable code, and what to say; undefined where nothing happened that anybody must know. */
 export function recoveryWarning(
 	path: string,
-	{ verdict, action, bytes, keptAt, sealedAs, lostRecords }: Recovery,
+	{ verdict, action, bytes, keptAt, sealedAs, lostRecords }: ChainRecovery,
 ): { readonly code: string; readonly text: string } | undefined {
 	const name = show(path)
 	if (action === 'cut') {

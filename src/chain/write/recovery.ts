@@ -45,7 +45,7 @@ export function markEvidence(
  * - `damaged`: bytes were changed.
  * - `ambiguous`: a power loss explains it and damage does; the mark, or the id of the boot, that could tell is missing.
  */
-export type Verdict =
+export type RecoveryVerdict =
 	| 'clean'
 	| 'sealed'
 	| 'torn'
@@ -60,7 +60,7 @@ type Row<T, R> = readonly [pattern: Pattern<T>, result: R]
 
 const present = ['none', 'reached'] as const
 
-export const VERDICTS: readonly Row<Evidence, Verdict>[] = [
+export const VERDICTS: readonly Row<Evidence, RecoveryVerdict>[] = [
 	[{ end: ['whole'], hole: [false], mark: present }, 'clean'],
 	[{ end: ['sealed'], hole: [false], mark: present }, 'sealed'],
 	[{ end: ['fragment'], hole: [false], mark: present }, 'torn'],
@@ -79,7 +79,7 @@ export const VERDICTS: readonly Row<Evidence, Verdict>[] = [
 
 /** What a writer may do. */
 export interface Situation {
-	readonly verdict: Verdict
+	readonly verdict: RecoveryVerdict
 	/**
 	 * `sole`: nobody else can be writing this file. `takenOver`: the lock of another writer was removed or judged dead without the
 	 * kernel's word for it; it may wake up.
@@ -116,7 +116,7 @@ export function rowsFor<T extends object, R>(table: readonly Row<T, R>[], given:
 	)
 }
 
-export function verdictOf(evidence: Evidence): Verdict {
+export function verdictOf(evidence: Evidence): RecoveryVerdict {
 	return rowsFor(VERDICTS, evidence)[0]![1]
 }
 

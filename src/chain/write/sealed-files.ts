@@ -1,5 +1,5 @@
 /** The sealed files of a chain that is being written, as retention needs them; not looked at where nothing limits them. */
-import { type FileSystem, systemCode } from '../../file-system.ts'
+import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { listSegments } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'

@@ -5,7 +5,7 @@
  * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never written again; a
  * failed write is cut back and leaves everything in memory; memory goes on only where the file can be read up to what was written.
  */
-import { messageOf } from '../../errors.ts'
+import { messageOf } from '../../model/errors.ts'
 import {
 	closeQuietly,
 	type FileSystem,
@@ -14,13 +14,13 @@ import {
 	O_RDWR,
 	openOurs,
 	writeFully,
-} from '../../file-system.ts'
+} from '../../platform/file-system.ts'
 import { removeQuietly } from '../files/names.ts'
 import { encodeHeader, type Header } from '../format/header.ts'
 import { type ChainEnd, readChainEnd } from '../scan/chain-end.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
-import { Span, type SpanStart, type SpanWriter } from './span.ts'
-import { Witnesses } from './witnesses.ts'
+import { type RowWriter, TailBuffer, type TailStart } from './tail-buffer.ts'
+import { WriteEnds } from './write-ends.ts'
 
 /** What one write takes at the most: the part that is cut back and tried again when it fails. */
 const WRITE_BYTES_MAX = 256 * 1024
@@ -35,7 +35,7 @@ export interface WriteCounts {
 
 export interface SegmentContext {
 	readonly system: FileSystem
-	readonly writer: SpanWriter
+	readonly writer: RowWriter
 	readonly counts: WriteCounts
 	/** Keep in memory what is written and not yet on disk. */
 	readonly keepUnsynced: boolean
@@ -43,7 +43,7 @@ export interface SegmentContext {
 
 /** The end of a file, taken out of it before it was written. */
 export interface Unwritten {
-	readonly span: Span
+	readonly span: TailBuffer
 	/** Of the file that its frames were made for. */
 	readonly idChecksum: number
 	/** Up to this offset it was written, or has been taken over by another file. */
@@ -52,7 +52,7 @@ export interface Unwritten {
 
 export class SegmentFile {
 	readonly identity: ChainIdentity
-	span: Span
+	span: TailBuffer
 	readonly fd: number
 	/** Records of the chain before this file, by level; undefined where it was there when it was opened. */
 	levelCountsBefore: readonly number[] | undefined
@@ -65,13 +65,13 @@ export class SegmentFile {
 	/** Half-written bytes stand behind what is written, and could not be cut. */
 	isUncut = false
 	#closed = false
-	readonly #witnesses = new Witnesses()
+	readonly #witnesses = new WriteEnds()
 
-	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: SpanStart) {
+	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: TailStart) {
 		this.#context = context
 		this.fd = fd
 		this.identity = identity
-		this.span = new Span(identity, start, context.writer)
+		this.span = new TailBuffer(identity, start, context.writer)
 		this.#written = start.end
 		this.#writtenSeq = start.nextSeq - 1
 		this.#durableSeq = start.nextSeq - 1
@@ -82,7 +82,7 @@ export class SegmentFile {
 		context: SegmentContext,
 		file: { readonly path: string; readonly mode: number },
 		header: Header,
-		start: SpanStart,
+		start: TailStart,
 	): SegmentFile {
 		const { system } = context
 		const fd = openOurs(system, file.path, O_RDWR | O_CREAT | O_EXCL, file.mode)
@@ -172,7 +172,7 @@ export class SegmentFile {
 		if (!this.#isWritten(end)) return 'unreadable'
 		// What memory holds of it goes with the span, and is not needed for what is on disk.
 		this.syncNow()
-		this.span = new Span(identity, { ...end, keptFromSeq: span.keptFromSeq }, writer)
+		this.span = new TailBuffer(identity, { ...end, keptFromSeq: span.keptFromSeq }, writer)
 		this.span.durableOffset = span.durableOffset
 		this.span.frames = span.frames
 		this.span.anchors = span.anchors

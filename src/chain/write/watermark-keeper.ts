@@ -2,10 +2,11 @@
  * Keeps the watermark of a chain that is being written true: a mark that could not be written is counted, told once, and tried again by
  * itself, so that no reader waits for the next record.
  */
-import { messageOf } from '../../errors.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../limits.ts'
-import { show } from '../../record.ts'
-import { warn } from '../../report.ts'
+
+import { show } from '../../guard/show.ts'
+import { messageOf } from '../../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
+import { warn } from '../../platform/diagnostics.ts'
 import { type Durable, WatermarkFile, watermarkPathOf } from '../files/watermark-file.ts'
 
 export class WatermarkKeeper {

@@ -1,7 +1,8 @@
 /** What a writer says when it cannot do its work. An error that says so already stays as it is. */
-import { LogAppendError, MeshChainError, messageOf } from '../../errors.ts'
-import { show } from '../../record.ts'
-import type { Stray } from './ownership.ts'
+
+import { show } from '../../guard/show.ts'
+import { LogAppendError, MeshChainError, messageOf } from '../../model/errors.ts'
+import type { LiveFileLoss } from './live-file-check.ts'
 
 /** Where a chain stands. */
 interface At {
@@ -9,13 +10,17 @@ interface At {
 	readonly seq: number
 }
 
-export function takenOverError(path: string, nextSeq: number, { what, records }: Stray): MeshChainError {
+export function takenOverError(
+	path: string,
+	nextSeq: number,
+	{ what, records }: LiveFileLoss,
+): MeshChainError {
 	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
 
 /** Records that were written and not in memory any more are gone with what somebody cut off. @param seq the last of them. */
-export function cutOffError({ path, seq }: At, what: Stray['what'], lost: number): MeshChainError {
+export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
 	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain goes on in a new file`
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }

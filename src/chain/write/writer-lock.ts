@@ -1,10 +1,10 @@
 /** The lock of a chain, as an opening takes it and gives it back. */
 
-import { MeshChainError } from '../../errors.ts'
-import type { FileSystem } from '../../file-system.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import type { FileSystem } from '../../platform/file-system.ts'
 import { acquireLock, type Lock, type Provenance } from '../files/lock.ts'
 import { unreadable } from '../files/names.ts'
-import type { Stray } from './ownership.ts'
+import type { LiveFileLoss } from './live-file-check.ts'
 import { unlockError } from './writer-errors.ts'
 
 /** @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNREADABLE`. */
@@ -55,7 +55,7 @@ export class WriterLock implements Lock {
 	}
 
 	/** Whether nobody else has the chain, whatever became of its live file: a running service outlives `rm`. */
-	outlives({ what }: Stray, nowMs: number): boolean {
+	outlives({ what }: LiveFileLoss, nowMs: number): boolean {
 		if (what === 'was taken over by another writer') return false
 		if (this.#lock.isHeld()) return true
 		return what !== 'was replaced by another chain' && this.#takeAgain(nowMs)

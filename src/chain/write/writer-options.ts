@@ -1,5 +1,5 @@
 /** What a writer is told, by whoever has checked it. */
-import type { FileSystem } from '../../file-system.ts'
+import type { FileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { FileBounds } from './rotation.ts'
 

@@ -1,5 +1,5 @@
 /** What a chain's writer counts. */
-import type { Recovery } from './opening.ts'
+import type { ChainRecovery } from './opening.ts'
 
 /** What a writer has done since it opened the chain. */
 export interface ChainWriterStats {
@@ -40,5 +40,5 @@ export interface ChainWriterStats {
 	/** Records taken over after another writer had taken the chain over by force: they are not in it. */
 	readonly strayRecords: number
 	/** What this opening found at the end of the chain; undefined after a clean end. */
-	readonly recovery: Recovery | undefined
+	readonly recovery: ChainRecovery | undefined
 }

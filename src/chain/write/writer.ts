@@ -7,19 +7,19 @@
  * file is acknowledged as on disk.
  */
 import pLimit from 'p-limit'
-import { MeshChainError } from '../../errors.ts'
-import type { LogRecord } from '../../record.ts'
-import { warn } from '../../report.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import type { LogRecord } from '../../model/record.ts'
+import { warn } from '../../platform/diagnostics.ts'
 import { unreadable } from '../files/names.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
-import { checkBatch, missingBefore } from './admission.ts'
 import { LiveEnd } from './live-end.ts'
-import { type OpenedChain, openForWriting, type Recovery, seenBefore } from './opening.ts'
-import { type Stray, strayedFrom } from './ownership.ts'
+import { type LiveFileLoss, liveFileLoss } from './live-file-check.ts'
+import { type ChainRecovery, type OpenedChain, openForWriting, seenBefore } from './opening.ts'
 import type { LiveFile } from './retention.ts'
 import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
-import type { Span } from './span.ts'
+import { checkBatch, missingBefore } from './seq-check.ts'
+import type { TailBuffer } from './tail-buffer.ts'
 import { WatermarkKeeper } from './watermark-keeper.ts'
 import {
 	cutOffError,
@@ -40,7 +40,7 @@ const OWNER_CHECK_MS = 100
 export class ChainWriter {
 	readonly path: string
 	readonly epoch: number
-	readonly recovery: Recovery | undefined
+	readonly recovery: ChainRecovery | undefined
 	readonly #options: WriterOptions
 	readonly #context: SegmentContext
 	readonly #lock: WriterLock
@@ -225,7 +225,7 @@ export class ChainWriter {
 	checkOwner(): void {
 		this.#ownerCheckedAt = performance.now()
 		if (this.#takenOver !== undefined) throw this.#takenOver
-		const stray = strayedFrom(this.#options.system, this.path, this.#file)
+		const stray = liveFileLoss(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
 		if (this.#orWriteError(() => this.#lock.outlives(stray, this.#options.clock()))) {
 			this.#orWriteError(() => this.#moveOn('lost', stray.what))
@@ -237,7 +237,7 @@ export class ChainWriter {
 	}
 
 	/** Goes on in a new file; what is gone with what happened to the live one is told. */
-	#moveOn(name: 'kept' | 'lost', what: Stray['what']): void {
+	#moveOn(name: 'kept' | 'lost', what: LiveFileLoss['what']): void {
 		const { durableSeq } = this.#file
 		if (name === 'lost') this.#watermark.forget()
 		const { lost, lostUpTo, cause } = this.#end.moveOn(name)
@@ -400,7 +400,7 @@ export class ChainWriter {
 	}
 
 	/** Puts a `$gap` in the place of records before this one that the chain was never given. */
-	#explain(record: LogRecord, span: Span): void {
+	#explain(record: LogRecord, span: TailBuffer): void {
 		const gap = missingBefore(span.nextSeq, record, this.path)
 		if (gap === undefined) return
 		span.push(gap)

@@ -1,8 +1,8 @@
 /** Replay into any appender, without a loop: from chain to chain. */
 import { checkAppender, committedSeqOf, failureOf, type LogChainAppender, startOf } from '../../appender.ts'
-import { LogAppendError, messageOf } from '../../errors.ts'
-import { isThenable, settle } from '../../foreign.ts'
-import type { LogRecord } from '../../record.ts'
+import { isThenable, settle } from '../../guard/promises.ts'
+import { LogAppendError, messageOf } from '../../model/errors.ts'
+import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget, Unkept } from '../target.ts'
 
 export class AppenderTarget implements ReplayTarget {

@@ -1,9 +1,10 @@
 /** Replay into the standard input of a program, as JSON Lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { MeshChainError, messageOf } from '../../errors.ts'
-import { invalidOption } from '../../options.ts'
-import { type LogRecord, show } from '../../record.ts'
+import { show } from '../../guard/show.ts'
+import { invalidOption } from '../../model/check.ts'
+import { MeshChainError, messageOf } from '../../model/errors.ts'
+import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 import { StreamTarget } from './stream-target.ts'
 

@@ -1,9 +1,9 @@
 /** Replay into a stream, as JSON Lines: standard output, a socket, what a process reads. */
 import type { Writable } from 'node:stream'
 import { recordToJson } from '../../codec/json-dialect.ts'
-import { MeshChainError, messageOf } from '../../errors.ts'
-import { checkFunction, checkName, checkOptionNames, invalidOption } from '../../options.ts'
-import type { LogRecord } from '../../record.ts'
+import { checkFunction, checkName, checkOptionNames, invalidOption } from '../../model/check.ts'
+import { MeshChainError, messageOf } from '../../model/errors.ts'
+import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 
 export class StreamTarget implements ReplayTarget {

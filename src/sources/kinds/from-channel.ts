@@ -1,8 +1,8 @@
 /** A source that is a channel of `node:diagnostics_channel`. It cannot wait: publishing is synchronous. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { checkName } from '../../options.ts'
+import { checkName } from '../../model/check.ts'
+import { aborted } from '../../platform/wait.ts'
 import type { Source } from '../source.ts'
-import { aborted } from '../wait.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /** Monitors what is published on a channel. Messages often hold live objects: let `sample` pick out what is data. */

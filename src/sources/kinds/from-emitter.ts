@@ -1,9 +1,10 @@
 /** A source that is an event of an EventEmitter. It cannot wait: an emitter emits. */
 import { type EventEmitter, errorMonitor } from 'node:events'
-import { attempt, discard } from '../../foreign.ts'
-import { checkFunction, checkName } from '../../options.ts'
+import { discard } from '../../guard/promises.ts'
+import { attempt } from '../../guard/values.ts'
+import { checkFunction, checkName } from '../../model/check.ts'
+import { aborted } from '../../platform/wait.ts'
 import type { Source } from '../source.ts'
-import { aborted } from '../wait.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**

@@ -1,5 +1,5 @@
 /** A source that is asked by calling a function. */
-import { checkFunction } from '../../options.ts'
+import { checkFunction } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
 /** Scans a function: its result, or what its promise resolves with, is the value. The signal says when nobody waits for it any more. */

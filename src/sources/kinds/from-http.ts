@@ -1,7 +1,7 @@
 /** A source that is asked over HTTP. */
 import { parseExactJson } from '../../codec/exact-json.ts'
-import { MeshChainError, messageOf } from '../../errors.ts'
-import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '../../options.ts'
+import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '../../model/check.ts'
+import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { Source } from '../source.ts'
 
 /** More than a record can hold. */

@@ -1,6 +1,9 @@
 /** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
-import { attempt, discard, hushAll, methodOf, follow as onceSettled, settle } from '../../foreign.ts'
-import { checkFunction } from '../../options.ts'
+
+import { hushAll } from '../../guard/hush.ts'
+import { discard, follow as onceSettled, settle } from '../../guard/promises.ts'
+import { attempt, methodOf } from '../../guard/values.ts'
+import { checkFunction } from '../../model/check.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 

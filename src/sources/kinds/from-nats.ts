@@ -1,7 +1,7 @@
 /** A source that is a subject of NATS. It cannot wait: the server sends. */
-import { checkFunction, checkName, checkWord, ifGiven } from '../../options.ts'
+import { checkFunction, checkName, checkWord, ifGiven } from '../../model/check.ts'
+import { aborted } from '../../platform/wait.ts'
 import type { SampleSink, Source } from '../source.ts'
-import { aborted } from '../wait.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 
 export interface NatsOptions extends MappingOptions<NatsMessage> {

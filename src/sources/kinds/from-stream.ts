@@ -1,9 +1,10 @@
 /** A source that is a Node stream, and can wait: what is not taken stays with whoever writes into it. */
 import { finished, type Readable } from 'node:stream'
-import { attempt, methodOf, settle } from '../../foreign.ts'
-import { checkFunction } from '../../options.ts'
+import { settle } from '../../guard/promises.ts'
+import { attempt, methodOf } from '../../guard/values.ts'
+import { checkFunction } from '../../model/check.ts'
+import { aborted } from '../../platform/wait.ts'
 import type { Source } from '../source.ts'
-import { aborted } from '../wait.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**

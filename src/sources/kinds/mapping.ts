@@ -1,6 +1,8 @@
 /** From what an origin delivers to a sample. */
-import { discard, hush } from '../../foreign.ts'
-import { checkFunction, checkOptionNames, ifGiven } from '../../options.ts'
+
+import { hush } from '../../guard/hush.ts'
+import { discard } from '../../guard/promises.ts'
+import { checkFunction, checkOptionNames, ifGiven } from '../../model/check.ts'
 import type { Sample } from '../source.ts'
 
 /** Undefined for what is no sample and is to be passed over. A throw counts the item as garbage: received, and dropped as `type`. */

@@ -6,7 +6,7 @@ import {
 	performance,
 	type RecordableHistogram,
 } from 'node:perf_hooks'
-import { checkOptionNames, checkTimerMs } from '../../options.ts'
+import { checkOptionNames, checkTimerMs } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
 /** Milliseconds that timers were late since the last time it was asked. */

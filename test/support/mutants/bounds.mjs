@@ -58,7 +58,7 @@ export default [
 	},
 	{
 		name: 'why a file is gone is read from the file that was newest before',
-		file: 'src/chain/read/head-gap.ts',
+		file: 'src/chain/read/missing-files.ts',
 		from: "(await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'",
 		to: "(await keptFromSeq(files)) >= 2 * beforeSeq ? 'retained' : 'damaged'",
 		tests: ['test/chain/retained-readers.test.ts'],

@@ -2,14 +2,14 @@
 export default [
 	{
 		name: 'loop: the reason of a rejection is left unhandled',
-		file: 'src/foreign.ts',
+		file: 'src/guard/hush.ts',
 		from: 'Promise.prototype.then.call(value, ignore, hush)',
 		to: 'Promise.prototype.then.call(value, ignore, ignore)',
-		tests: ['test/loop/foreign.test.ts'],
+		tests: ['test/guard/values.test.ts'],
 	},
 	{
 		name: 'loop: a promise that was thrown is left unhandled',
-		file: 'src/foreign.ts',
+		file: 'src/guard/values.ts',
 		from: '\t\thush(thrown)\n\t\treturn otherwise',
 		to: '\t\treturn otherwise',
 		tests: ['test/contract/foreign-code.test.ts'],
@@ -23,31 +23,31 @@ export default [
 	},
 	{
 		name: 'loop: a thrown value is asked for its class without a guard',
-		file: 'src/foreign.ts',
+		file: 'src/guard/values.ts',
 		from: 'return attempt(() => value instanceof type, false)',
 		to: 'return value instanceof type',
 		tests: ['test/contract/foreign-code.test.ts'],
 	},
 	{
 		name: 'loop: a thenable that resolves with itself is followed for ever',
-		file: 'src/foreign.ts',
+		file: 'src/guard/promises.ts',
 		from: 'if (depth < THENABLE_DEPTH_MAX)',
 		to: 'if (depth < Number.POSITIVE_INFINITY)',
 		tests: ['test/contract/foreign-code.test.ts'],
 	},
 	{
 		name: 'loop: closing waits for a hanging append without a bound',
-		file: 'src/appenders/handover.ts',
+		file: 'src/outbox/outbox.ts',
 		from: 'if (answers === this.#answers) return false',
 		to: 'if (answers !== this.#answers) return false',
 		tests: ['test/process/signals.test.ts'],
 	},
 	{
 		name: 'loop: nesting has a bound of its own, whatever the option says',
-		file: 'src/loop/delivery.ts',
+		file: 'src/loop/listeners.ts',
 		from: 'if (depth > nestedDepthMax) this.#cut',
 		to: 'if (depth > Math.min(32, nestedDepthMax)) this.#cut',
-		tests: ['test/loop/delivery.test.ts'],
+		tests: ['test/loop/listeners.test.ts'],
 	},
 	{
 		name: 'loop: a signal closes the loops while other listeners drain',
@@ -58,7 +58,7 @@ export default [
 	},
 	{
 		name: 'loop: the clock of a chain is believed',
-		file: 'src/foreign.ts',
+		file: 'src/guard/clock.ts',
 		from: 'if (isTime(tsMs)) return Math.max(0, tsMs)',
 		to: 'if (isTime(tsMs) || tsMs !== undefined) return tsMs as number',
 		tests: ['test/loop/hooks.test.ts'],
@@ -79,10 +79,10 @@ export default [
 	},
 	{
 		name: 'loop: the end of a source is waited for without a bound',
-		file: 'src/foreign.ts',
+		file: 'src/guard/items.ts',
 		from: "'return')?.())),\n\t\t\tthis.#closeTimeoutMs,",
 		to: "'return')?.())),\n\t\t\tTIMER_MS_MAX,",
-		tests: ['test/foreign.test.ts'],
+		tests: ['test/guard/items.test.ts'],
 	},
 	{
 		name: 'loop: the clock of a replay is believed',
@@ -93,16 +93,16 @@ export default [
 	},
 	{
 		name: 'loop: an error with getters is taken for a sound one',
-		file: 'src/errors.ts',
+		file: 'src/model/errors.ts',
 		from: "typeof ownValueOf(thrown, 'message') === 'string' &&",
 		to: '',
-		tests: ['test/foreign.test.ts'],
+		tests: ['test/guard/items.test.ts'],
 	},
 	{
 		name: 'loop: parameters are kept where redact fails',
-		file: 'src/journal/kept-statement.ts',
+		file: 'src/journal/redact-statement.ts',
 		from: 'return params.map(() => undefined)',
 		to: 'return undefined',
-		tests: ['test/journal/kept-statement.test.ts'],
+		tests: ['test/journal/redact-statement.test.ts'],
 	},
 ]

@@ -1,0 +1,31 @@
+/** Batches of records, cut to what a query asks for: the rule for gaps, and the limit, in which gaps do not count. */
+import { isGap, type LogRecord } from '../../model/record.ts'
+import { applyGapRule, type ResolvedQuery } from './query.ts'
+
+/** @throws {MeshChainError} `CHAIN_GAP` with `gaps: 'throw'`. */
+export async function* limitBatches(
+	batches: AsyncIterable<LogRecord[]>,
+	query: Pick<ResolvedQuery, 'limit' | 'gaps'>,
+	path: string,
+): AsyncGenerator<LogRecord[]> {
+	let left = query.limit
+	if (left === 0) return
+	for await (const batch of batches) {
+		const wanted = applyGapRule(batch, query.gaps, path)
+		const cut = left === Number.POSITIVE_INFINITY ? wanted : firstRecords(wanted, left)
+		if (left !== Number.POSITIVE_INFINITY) left -= countRecords(cut)
+		if (cut.length > 0) yield cut
+		if (left === 0) return
+	}
+}
+
+/** Up to the `count`th record that is no gap, with the gaps before it. */
+function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
+	let left = count
+	const last = batch.findIndex((record) => !isGap(record) && --left === 0)
+	return last < 0 ? batch : batch.slice(0, last + 1)
+}
+
+function countRecords(batch: LogRecord[]): number {
+	return batch.reduce((count, record) => count + (isGap(record) ? 0 : 1), 0)
+}

@@ -1,0 +1,51 @@
+/**
+ * What stands in a sealed file behind the place where the next one took over. After a failed fsync the next file holds the same
+ * records; a writer that lost the chain and did not know it left records that are nowhere else.
+ */
+
+import type { Frame } from '../format/frame.ts'
+import type { ScanEntry } from '../scan/scan.ts'
+import type { Findings } from './findings.ts'
+
+export class StaleTail {
+	readonly #path: string
+	readonly #offset: number
+	#bytes = 0
+	#records = 0
+	#range: { readonly fromSeq: number; readonly toSeq: number } | undefined
+	#epoch: number | undefined
+
+	constructor(path: string, offset: number) {
+		this.#path = path
+		this.#offset = offset
+	}
+
+	take(entry: ScanEntry): void {
+		if (entry.type === 'bad') this.#bytes += entry.place.bytes
+		if (entry.type !== 'frame') return
+		const { epoch, baseSeq, rows, length } = entry.frame
+		this.#epoch ??= epoch
+		this.#bytes += length
+		this.#records += rows
+		this.#range = { fromSeq: this.#range?.fromSeq ?? baseSeq, toSeq: baseSeq + rows - 1 }
+	}
+
+	/** @param next the first frame of the next file; undefined when it has none. */
+	tell(findings: Findings, next: Frame | undefined): void {
+		const range = this.#range
+		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
+		if (range === undefined && this.#bytes > 0) {
+			const message = 'bytes that are no part of the chain stand behind the end of this file'
+			findings.add('stray', message, { ...place, severity: 'note' })
+			return
+		}
+		if (range === undefined || (next?.epoch === this.#epoch && next?.baseSeq === range.fromSeq)) {
+			const message =
+				'what stands from here on was written again in the next file, because a sync or a cut had failed'
+			findings.add('superseded', message, place)
+			return
+		}
+		const message = `${this.#records} records were written here by a writer that had lost the chain: they are not in it`
+		findings.add('stray', message, place)
+	}
+}

@@ -1,0 +1,49 @@
+/** What a chain takes over: records whose seqs go up, with a `$gap` in the place of those that it was never given. */
+
+import { show } from '../../guard/show.ts'
+import { LogAppendError } from '../../model/errors.ts'
+import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../../model/record.ts'
+
+/**
+ * The `$gap` that has to stand before a record; undefined where none is missing.
+ *
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not say what it stands for. Not retryable.
+ */
+export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
+	const { seq } = record
+	if (seq < nextSeq) {
+		const text = `seq ${seq} is not above ${nextSeq - 1}, the last in ${show(path)}`
+		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq })
+	}
+	const firstCovered = firstSeqCovered(record, path)
+	if (firstCovered <= nextSeq) return undefined
+	const gap: GapData = {
+		fromSeq: nextSeq,
+		toSeq: firstCovered - 1,
+		count: firstCovered - nextSeq,
+		cause: 'appendFailed',
+	}
+	return gapRecord(gap, record)
+}
+
+/** @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each record has the seq after the one before. Not retryable. */
+export function checkBatch(records: readonly LogRecord[], path: string): void {
+	const first = records[0]!.seq
+	for (const [index, record] of records.entries()) {
+		const { seq } = record
+		if (seq === first + index && (index === 0 || !isGap(record))) continue
+		const text = `a batch is one frame, whose seqs follow each other: ${seq} does not follow ${first + index - 1}`
+		throw new LogAppendError(text, { code: 'SEQ_NOT_INCREASING', retryable: false, path, seq })
+	}
+}
+
+/** The first seq that a record speaks for: a `$gap` covers the absent ones before it. */
+export function firstSeqCovered(record: LogRecord, path: string): number {
+	if (!isGap(record)) return record.seq
+	if (isWholeGap(record)) return record.data!.fromSeq
+	throw new LogAppendError('a $gap needs fromSeq, toSeq (its own seq), count and cause in its data', {
+		retryable: false,
+		path,
+		seq: record.seq,
+	})
+}

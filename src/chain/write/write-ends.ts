@@ -1,0 +1,83 @@
+/**
+ * The ends of the writes to a file, kept in memory until somebody looks whether they are still there. A file that was cut below its end, and has
+ * grown again since, has zeros or somebody else's bytes where the last write before the cut ended: that write's witness tells, and only that one.
+ */
+import type { FileSystem } from '../../platform/file-system.ts'
+
+const WITNESS_BYTES = 4
+/** After so many writes it is time to look, so that little is kept. */
+const WITNESSES_MAX = 2000
+/** Witnesses that are closer together are read at once. */
+const NEAR_BYTES = 4096
+
+/** Of all files, because a look is never interrupted. */
+const window = Buffer.allocUnsafeSlow(64 * 1024)
+
+export class WriteEnds {
+	#offsets = new Float64Array(2 * WITNESSES_MAX)
+	#values = new Int32Array(2 * WITNESSES_MAX)
+	#count = 0
+
+	/** Enough was written since the last look to look again. */
+	get isLookDue(): boolean {
+		return this.#count >= WITNESSES_MAX
+	}
+
+	/** The last bytes before `end`, which are `shift` further on in the file. The last one that is not 0 counts: a hole in a file reads as zeros. */
+	add(bytes: Buffer, end: number, shift: number): void {
+		if (this.#count === this.#offsets.length) this.#grow()
+		let at = end
+		while (bytes[at - 1] === 0) at--
+		this.#offsets[this.#count] = at - WITNESS_BYTES + shift
+		this.#values[this.#count] = bytes.readInt32BE(at - WITNESS_BYTES)
+		this.#count++
+	}
+
+	/** Whether all of them are in the file; then only the newest one is kept. */
+	areIn(system: FileSystem, fd: number): boolean {
+		const [offsets, values, count] = [this.#offsets, this.#values, this.#count]
+		for (let first = 0; first < count; ) {
+			const start = offsets[first]!
+			const next = this.#endOfWindow(first)
+			const length = offsets[next - 1]! + WITNESS_BYTES - start
+			if (!isRead(system, fd, length, start)) return false
+			for (; first < next; first++) {
+				if (window.readInt32BE(offsets[first]! - start) !== values[first]) return false
+			}
+		}
+		if (count > 1) {
+			offsets[0] = offsets[count - 1]!
+			values[0] = values[count - 1]!
+			this.#count = 1
+		}
+		return true
+	}
+
+	/** The first witness that is not read together with this one. */
+	#endOfWindow(first: number): number {
+		const offsets = this.#offsets
+		const end = offsets[first]! + window.length - WITNESS_BYTES
+		let next = first + 1
+		while (next < this.#count && offsets[next]! <= end && offsets[next]! - offsets[next - 1]! <= NEAR_BYTES)
+			next++
+		return next
+	}
+
+	#grow(): void {
+		const [offsets, values] = [this.#offsets, this.#values]
+		this.#offsets = new Float64Array(2 * offsets.length)
+		this.#values = new Int32Array(2 * values.length)
+		this.#offsets.set(offsets)
+		this.#values.set(values)
+	}
+}
+
+/** Fills the window, as far as it is needed. */
+function isRead(system: FileSystem, fd: number, length: number, position: number): boolean {
+	for (let done = 0; done < length; ) {
+		const count = system.readSync(fd, window, done, length - done, position + done)
+		if (count === 0) return false
+		done += count
+	}
+	return true
+}

@@ -1,0 +1,170 @@
+/** Where the servers of NATS are, and how one gets in. Secrets come from files or from the caller; they reach no message. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import {
+	type Authenticator,
+	type ConnectionOptions,
+	credsAuthenticator,
+	nkeyAuthenticator,
+	type TlsOptions,
+} from '@nats-io/transport-node'
+import { show } from '../guard/show.ts'
+import { checkFileOption, checkName, checkOptionNames, ifGiven, invalidOption } from '../model/check.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import { nodeFileSystem } from '../platform/file-system.ts'
+
+/** Whoever has no secret gives none: servers may be open. */
+export interface NatsAccess {
+	readonly user?: string
+	readonly password?: string
+	readonly token?: string
+	/** A file with a JWT and its nkey seed, as `nsc generate creds` writes it. It is read again for each connection. */
+	readonly credsFile?: string
+	/** A file with the nkey seed of a user, as `nk -gen user` writes it. It is read again for each connection. */
+	readonly nkeyFile?: string
+	/** TLS is asked for where a server offers it; with `true` or files, or a server that is named as `tls://…`, a connection without it is refused. */
+	readonly tls?: boolean | TlsFiles
+}
+
+export interface TlsFiles {
+	/** Certificates of authorities, in the place of those that Node knows. */
+	readonly caFile?: string
+	/** The client's own, and its key: both or none. */
+	readonly certFile?: string
+	readonly keyFile?: string
+}
+
+export const ACCESS_NAMES = ['user', 'password', 'token', 'credsFile', 'nkeyFile', 'tls'] as const
+
+/** What `connect` of NATS takes for it. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+export function resolveAccess(access: NatsAccess): ConnectionOptions {
+	const user = ifGiven('user', access.user, checkName)
+	const pass = ifGiven('password', access.password, checkSecret)
+	const token = ifGiven('token', access.token, checkSecret)
+	const ways = [user, token, access.credsFile, access.nkeyFile].filter((way) => way !== undefined)
+	if (ways.length > 1)
+		throw new MeshChainError('INVALID_OPTION', 'one way in: user, token, credsFile or nkeyFile, not several')
+	if (pass !== undefined && user === undefined)
+		throw new MeshChainError('INVALID_OPTION', 'a password needs the user that it is of')
+	const authenticator = fileAuthenticator(access)
+	const tls = tlsOf(access.tls)
+	return {
+		...(user === undefined ? {} : { user }),
+		...(pass === undefined ? {} : { pass }),
+		...(token === undefined ? {} : { token }),
+		...(authenticator === undefined ? {} : { authenticator }),
+		...(tls === undefined ? {} : { tls }),
+	}
+}
+
+/** What the files hold, for an error that names the file and shows nothing of it. */
+const CONTENTS = {
+	credsFile: 'no JWT of a user with its seed, as nsc generate creds writes them',
+	nkeyFile: 'no seed of a user, which is a line that begins with SU',
+	caFile: 'no certificate in PEM',
+	certFile: 'no certificate in PEM',
+	keyFile: 'no private key in PEM without a passphrase',
+} as const
+
+type AccessFile = keyof typeof CONTENTS
+
+function fileAuthenticator({ credsFile, nkeyFile }: NatsAccess): Authenticator | undefined {
+	if (credsFile !== undefined) return renewed('credsFile', credsFile, credsIn)
+	return nkeyFile === undefined ? undefined : renewed('nkeyFile', nkeyFile, nkeyIn)
+}
+
+/** Whoever renews the file need not restart anything; one that cannot be used meanwhile changes nothing. */
+function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
+	const read = () =>
+		foundIn(name, path, (content) => {
+			const found = find(content.toString())
+			// Only when it is asked it says that there is nothing.
+			found('')
+			return found
+		})
+	let last = read()
+	return (nonce) => {
+		try {
+			last = read()
+		} catch {
+			// The servers say what they think of the last one.
+		}
+		return last(nonce)
+	}
+}
+
+/** The client wants every line ended, and by nothing but a line feed. */
+function credsIn(text: string): Authenticator {
+	return credsAuthenticator(Buffer.from(`${text.replaceAll('\r\n', '\n')}\n`))
+}
+
+function nkeyIn(text: string): Authenticator {
+	return nkeyAuthenticator(Buffer.from(/^\s*(SU[A-Z2-7]+)\s*$/m.exec(text)?.[1] ?? ''))
+}
+
+function tlsOf(tls: NatsAccess['tls']): TlsOptions | undefined {
+	if (tls === undefined || tls === false) return undefined
+	if (tls === true) return {}
+	checkOptionNames(tls, ['caFile', 'certFile', 'keyFile'])
+	const { caFile, certFile, keyFile } = tls
+	if (caFile !== undefined) foundIn('caFile', caFile, certificateIn)
+	const certificate = certFile === undefined ? undefined : foundIn('certFile', certFile, certificateIn)
+	const key = keyFile === undefined ? undefined : foundIn('keyFile', keyFile, createPrivateKey)
+	if (certificate === undefined && key === undefined) return { ...tls }
+	if (certificate === undefined || key === undefined)
+		throw new MeshChainError('INVALID_OPTION', 'certFile and keyFile belong together: give both')
+	if (!certificate.checkPrivateKey(key))
+		throw new MeshChainError(
+			'INVALID_OPTION',
+			`the key in ${show(keyFile)}, the keyFile, is not that of the certificate in ${show(certFile)}, the certFile`,
+		)
+	return { ...tls }
+}
+
+/** TLS takes PEM only, and what is anything else for no certificates, in silence. */
+function certificateIn(content: Buffer): X509Certificate {
+	if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(content.toString('latin1')))
+		throw new Error('no PEM')
+	return new X509Certificate(content)
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T): T {
+	const content = contentOf(name, path)
+	try {
+		return find(content)
+	} catch {
+		// What was thrown may show what is in the file.
+		throw new MeshChainError(
+			'FILE_UNREADABLE',
+			`cannot use ${show(path)}, the ${name}: it holds ${CONTENTS[name]}`,
+			{ path },
+		)
+	}
+}
+
+/** A seed, a JWT or PEM. */
+const SECRET = /^\s*(?:S[A-Z2-7]{50,}\s*$|eyJ[\w-]+\.|-----BEGIN )|\n/
+
+function contentOf(name: AccessFile, path: string): Buffer {
+	checkFileOption(name, path)
+	// A file that is not there is named in an error.
+	if (SECRET.test(path))
+		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not what is in it`)
+	try {
+		return nodeFileSystem.readFileSync(path)
+	} catch (error) {
+		throw new MeshChainError(
+			'FILE_UNREADABLE',
+			`cannot read ${show(path)}, the ${name}: ${messageOf(error)}`,
+			{
+				path,
+				cause: error,
+			},
+		)
+	}
+}
+
+function checkSecret(name: string, value: unknown): string {
+	if (typeof value === 'string' && value !== '') return value
+	throw invalidOption(name, typeof value === 'string' ? '' : typeof value, 'a text that is not empty')
+}

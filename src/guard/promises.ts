@@ -1,0 +1,135 @@
+/** Waits for promises and thenables of foreign code, which may settle twice, never, or with themselves. */
+import { types } from 'node:util'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
+import { hush, ignore } from './hush.ts'
+import { propertyOf } from './values.ts'
+
+/** How many times in a row a thenable may resolve with another one. */
+const THENABLE_DEPTH_MAX = 32
+
+/** Whether `await` would wait for a value. What does not even let itself be asked is a promise that rejects. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
+	try {
+		const { then } = value as Partial<PromiseLike<unknown>>
+		if (!types.isPromise(then)) return typeof then === 'function'
+		// Whoever resolves with it would lose that one: it is refused.
+		hush(then)
+		return true
+	} catch (thrown) {
+		hush(thrown)
+		return true
+	}
+}
+
+/**
+ * Calls one of two functions, once and in a later microtask, when a value has settled; neither when it never does. As `await` does, but
+ * ends for a thenable that resolves with itself. The two must not throw.
+ */
+export function follow(
+	value: unknown,
+	fulfilled: (result: unknown) => void,
+	rejected: (thrown: unknown) => void,
+): void {
+	const failed = (thrown: unknown) => {
+		hush(thrown)
+		rejected(thrown)
+	}
+	if (isPlainPromise(value)) {
+		value.then(fulfilled, failed)
+		return
+	}
+	// It may have a `then` that does not handle what it rejects with.
+	hush(value)
+	queueMicrotask(() => adopt(value, fulfilled, failed, 0))
+}
+
+/** A promise of this very realm with nothing of its own: the usual case, and cheaper. */
+function isPlainPromise(value: unknown): value is Promise<unknown> {
+	if (!types.isPromise(value)) return false
+	return propertyOf(value, 'constructor') === Promise && propertyOf(value, 'then') === Promise.prototype.then
+}
+
+function adopt(
+	value: unknown,
+	fulfilled: (result: unknown) => void,
+	rejected: (thrown: unknown) => void,
+	depth: number,
+): void {
+	if (!isThenable(value)) {
+		fulfilled(value)
+		return
+	}
+	let isSettled = false
+	const once = (settle: (result: unknown) => void) => (result: unknown) => {
+		// Also what comes a second time.
+		hush(result)
+		if (isSettled) return
+		isSettled = true
+		settle(result)
+	}
+	const resolved = once((result) => {
+		if (depth < THENABLE_DEPTH_MAX) queueMicrotask(() => adopt(result, fulfilled, rejected, depth + 1))
+		else rejected(new TypeError('a thenable resolves with thenables without end'))
+	})
+	const failed = once(rejected)
+	try {
+		const { then } = value as { readonly then: unknown }
+		hush(then)
+		hush(Reflect.apply(then as () => unknown, value, [resolved, failed]))
+	} catch (thrown) {
+		failed(thrown)
+	}
+}
+
+/** Looks at what was returned where nothing is expected, so that no promise that rejects is left unhandled: as {@link hush}, and it asks any thenable. */
+export function discard(value: unknown): void {
+	if (types.isPromise(value)) hush(value)
+	else if (isThenable(value)) follow(value, ignore, ignore)
+}
+
+/** A promise of our own for anything that was returned. */
+export function settle(value: unknown): Promise<unknown> {
+	return new Promise((resolve, reject) => follow(value, resolve, reject))
+}
+
+/** What became of a wait. */
+export type Outcome<T> =
+	| { readonly is: 'fulfilled'; readonly value: T }
+	| { readonly is: 'rejected'; readonly thrown: unknown }
+	| { readonly is: 'late' }
+
+/** Waits for one of our own promises, no longer than so many milliseconds. Keeps the process alive meanwhile; never rejects. */
+export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> {
+	return new Promise((resolve) => {
+		const timer = setTimeout(() => resolve({ is: 'late' }), Math.min(ms, TIMER_MS_MAX))
+		promise.then(
+			(value) => {
+				clearTimeout(timer)
+				resolve({ is: 'fulfilled', value })
+			},
+			(thrown: unknown) => {
+				clearTimeout(timer)
+				resolve({ is: 'rejected', thrown })
+			},
+		)
+	})
+}
+
+/** A wait for code of others that can be given up from outside, so that closing has an end. One at a time. */
+export class Abandonable {
+	#abandon: (reason: unknown) => void = () => {}
+
+	/** Settles as the value does, or rejects with the reason that {@link abandon} is given. */
+	wait(value: unknown): Promise<unknown> {
+		return new Promise((resolve, reject) => {
+			this.#abandon = reject
+			follow(value, resolve, reject)
+		})
+	}
+
+	/** Ends the wait that is going on, if there is one. */
+	abandon(reason: unknown): void {
+		this.#abandon(reason)
+	}
+}

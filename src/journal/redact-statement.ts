@@ -1,0 +1,72 @@
+/** The part of a statement that a journal keeps: without what is secret, and no longer than a record can be. */
+import { types } from 'node:util'
+import { hush } from '../guard/hush.ts'
+import { discard } from '../guard/promises.ts'
+import { messageOf } from '../guard/values.ts'
+import { warn } from '../platform/diagnostics.ts'
+import type { ResolvedJournalOptions } from './journal-options.ts'
+import type { StatementData, WireValue } from './statement.ts'
+
+const REDACTED = 'redacted, with the parameters that it may quote'
+/** UTF-16 units of the message of an error: one that quotes a whole parameter would go beyond what a record can hold. */
+const ERROR_LENGTH_MAX = 16 * 1024
+
+export function redactStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
+	return cut(redacted(withShortError(data), options), options.statementBytesMax)
+}
+
+function withShortError(data: StatementData): StatementData {
+	const { error } = data
+	if (error === undefined || error.message.length <= ERROR_LENGTH_MAX) return data
+	return { ...data, error: { ...error, message: `${error.message.slice(0, ERROR_LENGTH_MAX)}…` } }
+}
+
+function redacted(data: StatementData, { redact }: ResolvedJournalOptions): StatementData {
+	if (redact === undefined || data.params.length === 0) return data
+	const params = redactedBy(redact, data)
+	if (params === undefined) return data
+	const isWhole = params.every((param) => param !== undefined)
+	const kept = params.map((param) => (param === undefined ? null : param))
+	if (isWhole) return { ...data, params: kept }
+	const { error } = data
+	// The server quotes values in its messages.
+	const left = error === undefined ? {} : { error: { ...error, message: REDACTED } }
+	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
+}
+
+/** Whoever cannot say what is secret has everything redacted. Undefined where nothing is. */
+function redactedBy(
+	redact: NonNullable<ResolvedJournalOptions['redact']>,
+	{ text, params }: StatementData,
+): readonly (WireValue | undefined)[] | undefined {
+	try {
+		const given: unknown = redact(text, params)
+		if (given === undefined) return undefined
+		discard(given)
+		if (!Array.isArray(given)) throw new TypeError('it must give a list of parameters, or undefined')
+		return params.map((_, index) => wireValueOf(given[index]))
+	} catch (error) {
+		const text = `redact failed, and all parameters of the statement are left out: ${messageOf(error)}`
+		warn('REDACTION_FAILED', text)
+		return params.map(() => undefined)
+	}
+}
+
+function wireValueOf(value: unknown): WireValue | undefined {
+	hush(value)
+	return isWireValue(value) ? value : undefined
+}
+
+function isWireValue(value: unknown): value is WireValue {
+	return value === null || typeof value === 'string' || types.isUint8Array(value)
+}
+
+function cut(data: StatementData, bytesMax: number): StatementData {
+	if (sizeOf(data.text) + data.params.reduce((sum, param) => sum + sizeOf(param), 0) <= bytesMax) return data
+	const text = data.text.slice(0, Math.floor(bytesMax / 4))
+	return { ...data, text, params: [], unreplayable: 'cut' }
+}
+
+function sizeOf(value: WireValue): number {
+	return typeof value === 'string' ? Buffer.byteLength(value) : (value?.length ?? 0)
+}

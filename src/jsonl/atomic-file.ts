@@ -1,0 +1,83 @@
+/** A file that gets its name once all of it is written and on disk. */
+import { randomBytes } from 'node:crypto'
+import { putFirstInPlace, unsyncedName } from '../chain/files/names.ts'
+import { show } from '../guard/show.ts'
+import { MeshChainError, messageOf } from '../model/errors.ts'
+import {
+	closeQuietly,
+	exists,
+	type FileSystem,
+	O_CREAT,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_WRONLY,
+	systemCode,
+	writeFully,
+} from '../platform/file-system.ts'
+
+export class AtomicFile {
+	readonly #system: FileSystem
+	readonly #path: string
+	readonly #temporary: string
+	readonly #fd: number
+	#size = 0
+	#isOpen = true
+
+	/** @throws {MeshChainError} `FILE_EXISTS`, `EXPORT_FAILED`. */
+	constructor(system: FileSystem, path: string, mode: number) {
+		this.#system = system
+		this.#path = path
+		this.#temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
+		this.#fd = this.#explained(() => {
+			if (exists(system, path)) throw Object.assign(new Error('it exists'), { code: 'EEXIST' })
+			return system.openSync(this.#temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+		})
+	}
+
+	/** @throws {MeshChainError} `EXPORT_FAILED`. */
+	write(text: string): void {
+		const bytes = Buffer.from(text)
+		this.#explained(() => writeFully(this.#system, this.#fd, bytes, this.#size))
+		this.#size += bytes.length
+	}
+
+	/**
+	 * @throws {MeshChainError} `FILE_EXISTS` when somebody made one of that name meanwhile; `EXPORT_FAILED`: nothing is there then, unless
+	 * the message says that the file is.
+	 */
+	finish(): void {
+		const { unsynced } = this.#explained(() => {
+			this.#system.fsyncSync(this.#fd)
+			return putFirstInPlace(this.#system, this.#temporary, this.#path)
+		})
+		if (unsynced !== undefined) throw unsyncedName('EXPORT_FAILED', this.#path, unsynced)
+	}
+
+	/** Leaves nothing behind but what was finished. */
+	discard(): void {
+		if (!this.#isOpen) return
+		this.#isOpen = false
+		closeQuietly(this.#system, this.#fd)
+		try {
+			this.#system.unlinkSync(this.#temporary)
+		} catch {
+			// It was finished.
+		}
+	}
+
+	#explained<T>(work: () => T): T {
+		try {
+			return work()
+		} catch (error) {
+			const details = { path: this.#path, cause: error }
+			if (systemCode(error) === 'EEXIST') {
+				throw new MeshChainError('FILE_EXISTS', `${show(this.#path)} exists: name a new file`, details)
+			}
+			throw new MeshChainError(
+				'EXPORT_FAILED',
+				`cannot write ${show(this.#path)}: ${messageOf(error)}`,
+				details,
+			)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+/** What a context and a child add to a line. The nearer wins: context, then child, then the line itself. */
+import { hush } from '../guard/hush.ts'
+import type { LogLine } from '../model/record.ts'
+import type { ScopeFields } from './options.ts'
+
+/** The line with whatever it does not say itself filled in from the child, and then from the context. */
+export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFields): LogLine {
+	const merged: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
+	const { kind, level, message, origin } = line
+	if (kind !== undefined) merged.kind = kind
+	if (level !== undefined) merged.level = level
+	if (message !== undefined) merged.message = message
+	if (origin !== undefined) merged.origin = origin
+	const daemonId = firstGiven(line.daemonId, child.daemonId, context.daemonId)
+	if (daemonId !== undefined) merged.daemonId = daemonId
+	const nodeId = firstGiven(line.nodeId, child.nodeId, context.nodeId)
+	if (nodeId !== undefined) merged.nodeId = nodeId
+	const tsMs = firstGiven(line.tsMs, child.tsMs, context.tsMs)
+	if (tsMs !== undefined) merged.tsMs = tsMs
+	const data = mergeData(line.data, child.data, context.data)
+	if (data !== undefined) merged.data = data
+	return merged
+}
+
+/** The fields of a child's child. */
+export function inheritFields(fields: ScopeFields, parent: ScopeFields): ScopeFields {
+	return inheritLine(fields, parent, {}) as ScopeFields
+}
+
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+	if (typeof value !== 'object' || value === null) return false
+	const prototype: unknown = Object.getPrototypeOf(value)
+	return prototype === Object.prototype || prototype === null
+}
+
+function firstGiven<T>(first: T, second: T, third: T): T {
+	return first !== undefined ? first : second !== undefined ? second : third
+}
+
+function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeFields['data']): unknown {
+	if (child === undefined && context === undefined) return own
+	if (own === undefined) return { ...context, ...child }
+	try {
+		if (isMergeable(own)) return { ...context, ...child, ...own }
+	} catch (thrown) {
+		hush(thrown)
+		// A getter or a proxy that throws: its data stays in one piece, and gets its marker when it is copied.
+	}
+	return { ...context, ...child, data: own }
+}
+
+/** Whether data has keys of its own to put beside others; what says how to write itself is one value. */
+function isMergeable(data: unknown): data is Record<string, unknown> {
+	if (!isPlainObject(data)) return false
+	const { toJSON } = data
+	hush(toJSON)
+	return typeof toJSON !== 'function'
+}

@@ -1,0 +1,238 @@
+/**
+ * From a line to a draft: everything about a record but its `seq`. All code of users (context, transform, clock,
+ * getters in data) runs in here and may publish itself; that is why nothing is stamped before it is done.
+ */
+import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
+import { cutMessage } from '../codec/message.ts'
+import { hush } from '../guard/hush.ts'
+import { MeshChainError } from '../model/errors.ts'
+import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
+import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
+import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../model/record.ts'
+import { type Hooks, toWholeMs } from './hooks.ts'
+import { inheritLine } from './inherited-fields.ts'
+import type { ScopeFields } from './options.ts'
+import type { Scope } from './scope.ts'
+import type { Counters } from './stats.ts'
+
+/** A record whose `seq` is still 0. */
+export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
+
+/** Gets a line that a level held back, with its size; undefined for one that could not be built, or that `transform` dropped. */
+export type KeepBelow = (draft: Draft | undefined, bytes: number) => void
+
+const KIND_DEFAULT = 'log'
+const LEVEL_DEFAULT = 'info'
+const NO_FIELDS: ScopeFields = Object.freeze({})
+/** What a record takes beside its texts and data. */
+const RECORD_BYTES = 128
+
+export class RecordBuilder {
+	readonly #hooks: Hooks
+	readonly #counters: Counters
+	readonly #nodeId: Id | null
+	readonly #hasContext: boolean
+	readonly #epoch: number
+	#keep: KeepBelow | undefined
+	/** An estimate of what the record that was drafted last takes in memory. */
+	bytes = 0
+
+	constructor(
+		hooks: Hooks,
+		counters: Counters,
+		options: { readonly nodeId: Id | null; readonly context: unknown; readonly epoch: number },
+	) {
+		this.#hooks = hooks
+		this.#counters = counters
+		this.#nodeId = this.#id(options.nodeId)
+		this.#epoch = options.epoch
+		this.#hasContext = options.context !== undefined
+	}
+
+	/**
+	 * undefined for a line below the level or one that `transform` dropped, each counted.
+	 *
+	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
+	 */
+	draft(line: LogLine, scope: Scope): Draft | undefined {
+		checkIsLine(line)
+		// Each field of a line is read once: what was checked is what is published.
+		const level = line.level ?? LEVEL_DEFAULT
+		if (!this.passes(level, scope)) {
+			if (this.#keep !== undefined) this.#keepBelow(line, level, scope, this.#keep)
+			return undefined
+		}
+		const full = this.#hasContext || scope.fields !== undefined ? this.#merge(line, scope) : line
+		return this.#hooks.hasTransform
+			? this.#transformed(full, level, scope, false)
+			: this.#build(full, level, false)
+	}
+
+	/** Somebody wants the lines that a level holds back. */
+	get keepsBelow(): boolean {
+		return this.#keep !== undefined
+	}
+
+	/** @throws {MeshChainError} `INVALID_USAGE` where somebody keeps them already. */
+	keepBelow(keep: KeepBelow): () => void {
+		if (this.#keep !== undefined) {
+			throw new MeshChainError('INVALID_USAGE', 'this loop has a black box already: close() that one first')
+		}
+		this.#keep = keep
+		return () => {
+			if (this.#keep === keep) this.#keep = undefined
+		}
+	}
+
+	/** As it would have been; what is wrong with it is not the publisher's to hear of, who did not want it looked at. */
+	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
+		let draft: Draft | undefined
+		try {
+			const full = this.#merge(line, scope)
+			draft = this.#hooks.hasTransform
+				? this.#transformed(full, level, scope, false, true)
+				: this.#build(full, level, false)
+		} catch (thrown) {
+			hush(thrown)
+			draft = undefined
+		}
+		keep(draft, this.bytes)
+	}
+
+	/**
+	 * The same for a line of mesh-chain's own: no level holds it back, its kind may start with `$`, and no data but its
+	 * own goes into it. `transform` sees it: secrets stay out of checkpoints and crash records too.
+	 */
+	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
+		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
+		const ids = {
+			...(daemonId === undefined ? {} : { daemonId }),
+			...(nodeId === undefined ? {} : { nodeId }),
+		}
+		const full = inheritLine(line, ids, NO_FIELDS)
+		const { level = LEVEL_DEFAULT } = full
+		return this.#hooks.hasTransform
+			? this.#transformed(full, level, scope, true)
+			: this.#build(full, level, true)
+	}
+
+	/** Whether a level is high enough; counts the line when it is not. */
+	passes(level: LogLevel, scope: Scope): boolean {
+		if (checkLevel(level) >= scope.levelIndex) return true
+		this.#counters.belowLevel += 1
+		return false
+	}
+
+	#merge(line: LogLine, scope: Scope): LogLine {
+		return inheritLine(line, scope.fields ?? NO_FIELDS, this.#hooks.context() ?? NO_FIELDS)
+	}
+
+	#transformed(
+		line: LogLine,
+		level: LogLevel,
+		scope: Scope,
+		own: boolean,
+		anyLevel = own,
+	): Draft | undefined {
+		try {
+			const result = this.#hooks.transform(withDefaults(line, level))
+			if (result === null) {
+				this.#counters.transformDropped += 1
+				return undefined
+			}
+			const newLevel = result.level ?? LEVEL_DEFAULT
+			if (anyLevel) checkLevel(newLevel)
+			else if (!this.passes(newLevel, scope)) return undefined
+			return this.#build(result, newLevel, own)
+		} catch (thrown) {
+			// As it was before the transform saw it; what was wrong with it then is the publisher's to hear of.
+			const before = withDefaults(line, level)
+			checkLine(before, own)
+			this.#hooks.transformFailed(thrown)
+			return this.#build(withoutPayload(before), level, own)
+		}
+	}
+
+	#build(line: LogLine, level: LogLevel, own: boolean): Draft {
+		const { kind: kindGiven, message: messageGiven, daemonId: daemonGiven, nodeId: nodeGiven } = line
+		const { tsMs: tsGiven, origin: originGiven } = line
+		const checked = checkFieldsOfLine(
+			kindGiven,
+			messageGiven,
+			daemonGiven,
+			nodeGiven,
+			tsGiven,
+			originGiven,
+			own,
+		)
+		const { data } = line
+		const kind = kindGiven === undefined ? KIND_DEFAULT : this.#wellFormed(kindGiven)
+		const message = messageGiven === undefined ? kind : this.#message(messageGiven)
+		const daemonId = this.#id(daemonGiven ?? null)
+		const nodeId = nodeGiven === undefined ? this.#nodeId : this.#id(nodeGiven)
+		const tsMs = tsGiven === undefined ? this.#hooks.now() : toWholeMs(tsGiven)
+		const origin = checked === undefined ? undefined : this.#origin(checked)
+		if (data === undefined) {
+			this.bytes = RECORD_BYTES + message.length
+			return newDraft(this.#epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
+		}
+		const canonical = canonicalise(data)
+		this.#counters.unserializable += canonical.markers
+		this.#counters.replacedSurrogates += canonical.replaced
+		this.bytes = RECORD_BYTES + message.length + canonical.bytes
+		return newDraft(this.#epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin)
+	}
+
+	#message(message: string): string {
+		if (message.length <= MESSAGE_LENGTH_MAX) return this.#wellFormed(message)
+		this.#counters.truncatedMessages += 1
+		return this.#wellFormed(cutMessage(message))
+	}
+
+	#id(id: Id | null): Id | null {
+		return typeof id === 'string' ? this.#wellFormed(id) : id
+	}
+
+	#origin({ chainId, epoch, seq }: RecordOrigin): RecordOrigin {
+		return Object.freeze({ chainId: this.#wellFormed(chainId), epoch, seq })
+	}
+
+	#wellFormed(text: string): string {
+		if (isWellFormed(text)) return text
+		this.#counters.replacedSurrogates += 1
+		return toWellFormed(text)
+	}
+}
+
+/** Only the fields there are, in one order: records of one shape share what V8 knows of it. */
+function newDraft(
+	epoch: number,
+	tsMs: number,
+	level: LogLevel,
+	kind: string,
+	message: string,
+	data: unknown,
+	daemonId: Id | null,
+	nodeId: Id | null,
+	origin: RecordOrigin | undefined,
+): Draft {
+	if (origin === undefined) {
+		return data === undefined
+			? { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
+			: { seq: 0, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false }
+	}
+	const draft = { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
+	return data === undefined ? draft : { ...draft, data }
+}
+
+/** A line as a transform sees it: with the defaults that do not depend on the loop. */
+function withDefaults(line: LogLine, level: LogLevel): LogLine {
+	const merged = inheritLine(line, NO_FIELDS, NO_FIELDS)
+	const kind = merged.kind ?? KIND_DEFAULT
+	return { ...merged, kind, level, message: merged.message ?? kind }
+}
+
+/** What is left of a line that could not be transformed: nothing a transform was meant to take out may get through. */
+function withoutPayload(line: LogLine): LogLine {
+	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
+}

@@ -1,0 +1,60 @@
+/** Several sources that never end as one, in the order in which their items come. A source waits until its item is taken. */
+
+interface Waiting<T> {
+	readonly item: T
+	readonly taken: () => void
+}
+
+/**
+ * The first failure of a source ends it, behind what waits by then.
+ *
+ * @param stop called in the end: lets sources end that wait. Only then are all of them over.
+ */
+export async function* interleave<T>(
+	sources: readonly AsyncIterable<T>[],
+	stop: () => void,
+): AsyncGenerator<T> {
+	const waiting: Waiting<T>[] = []
+	let running = sources.length
+	let failure: { readonly thrown: unknown } | undefined
+	let isOver = false
+	let wake = () => {}
+	const pump = async (source: AsyncIterable<T>) => {
+		try {
+			for await (const item of source) {
+				if (isOver) return
+				await new Promise<void>((taken) => {
+					waiting.push({ item, taken })
+					wake()
+				})
+			}
+		} catch (thrown) {
+			failure ??= { thrown }
+			// What the others still have would come before it for ever.
+			isOver = true
+		} finally {
+			running--
+			wake()
+		}
+	}
+	const pumps = sources.map(pump)
+	try {
+		for (;;) {
+			const next = waiting.shift()
+			if (next !== undefined) {
+				try {
+					yield next.item
+				} finally {
+					next.taken()
+				}
+			} else if (failure !== undefined) throw failure.thrown
+			else if (running === 0) return
+			else await new Promise<void>((resolve) => (wake = resolve))
+		}
+	} finally {
+		isOver = true
+		for (const { taken } of waiting.splice(0)) taken()
+		stop()
+		await Promise.allSettled(pumps)
+	}
+}

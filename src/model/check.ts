@@ -1,0 +1,161 @@
+/** The checks that every `resolve…` of options and every entry point shares. */
+import { types } from 'node:util'
+import { show } from '../guard/show.ts'
+import { isInstance, isList, propertyOf } from '../guard/values.ts'
+import type { FileSystem } from '../platform/file-system.ts'
+import { TIMER_MS_MAX } from '../platform/time-limits.ts'
+import { MeshChainError, messageOf } from './errors.ts'
+import { NAME_LENGTH_MAX } from './limits.ts'
+
+/** The error for an option, or another argument, with a value that is not allowed. */
+export function invalidOption(name: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_OPTION', `${name} must be ${allowed}, not ${show(value)}`)
+}
+
+/**
+ * Refuses options that are no object or hold a name that is not known: a misspelt option must not pass for a default.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function checkOptionNames(options: unknown, names: readonly string[]): void {
+	checkIsObject('options', options)
+	for (const name of namesOf(options)) {
+		if (names.includes(name)) continue
+		throw new MeshChainError('INVALID_OPTION', `no such option: ${show(name)} (one of ${names.join(', ')})`)
+	}
+	for (const name of names) readOption(name, options, name)
+}
+
+function namesOf(options: object): readonly string[] {
+	try {
+		return Object.keys(options)
+	} catch (thrown) {
+		throw new MeshChainError('INVALID_OPTION', `options cannot be read: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
+	}
+}
+
+/**
+ * A field of what somebody gave, whatever its getter does. No option is a promise.
+ *
+ * @param what it is called in a message.
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function readOption(what: string, given: object, name: string): unknown {
+	let value: unknown
+	try {
+		value = (given as Readonly<Record<string, unknown>>)[name]
+	} catch (thrown) {
+		throw new MeshChainError('INVALID_OPTION', `${what} cannot be read: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
+	}
+	if (types.isPromise(value)) throw invalidOption(what, value, 'a value, which is there at once')
+	return value
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkIsObject(name: string, value: unknown): asserts value is object {
+	if (typeof value === 'object' && value !== null && !isList(value)) return
+	throw invalidOption(name, value, 'an object')
+}
+
+/** Checks an option that may be left out. */
+export function ifGiven<V, T>(
+	name: string,
+	value: V | undefined,
+	check: (name: string, value: V) => T,
+): T | undefined {
+	return value === undefined ? undefined : check(name, value)
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` for anything but a whole number from `min` to `max`. */
+export function checkWholeNumber(
+	name: string,
+	value: unknown,
+	min: number,
+	max = Number.MAX_SAFE_INTEGER,
+): number {
+	if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value
+	const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
+	throw invalidOption(name, value, `a whole number from ${min}${upTo}`)
+}
+
+/** A wait that Node's timers can do. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkTimerMs(name: string, value: unknown, min = 1): number {
+	const ms = checkWholeNumber(name, value, min)
+	if (ms > TIMER_MS_MAX) throw invalidOption(name, ms, `at most ${TIMER_MS_MAX}`)
+	return ms
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkBoolean(name: string, value: unknown): boolean {
+	if (typeof value === 'boolean') return value
+	throw invalidOption(name, value, 'true or false')
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` for what is none of these words. */
+export function checkWord<W extends string>(name: string, value: unknown, words: readonly W[]): W {
+	if (words.includes(value as W)) return value as W
+	throw invalidOption(name, value, words.map((word) => `'${word}'`).join(' or '))
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+// biome-ignore lint/complexity/noBannedTypes: what it takes and returns is the declared type of the option
+export function checkFunction<F extends Function>(name: string, value: F): F {
+	if (typeof value === 'function') return value
+	throw invalidOption(name, value, 'a function')
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkSignal(name: string, value: unknown): AbortSignal {
+	if (isInstance(value, AbortSignal)) return value
+	throw invalidOption(name, value, 'an AbortSignal')
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkText(name: string, value: unknown): string {
+	if (typeof value === 'string' && value !== '') return value
+	throw invalidOption(name, value, 'a non-empty text')
+}
+
+/** A name that goes into records and messages. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkName(name: string, value: unknown): string {
+	if (typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX) return value
+	throw invalidOption(name, value, `a text of 1 to ${NAME_LENGTH_MAX} characters`)
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkMode(name: string, value: unknown): number {
+	if (Number.isInteger(value) && (value as number) >= 0o400 && (value as number) <= 0o777)
+		return value as number
+	throw invalidOption(name, value, 'file permissions such as 0o600')
+}
+
+/** @throws {MeshChainError} `INVALID_OPTION` */
+export function checkFileSystem(name: string, value: unknown): FileSystem {
+	if (typeof propertyOf(value, 'openSync') === 'function') return value as FileSystem
+	throw invalidOption(name, value, 'a file system such as nodeFileSystem')
+}
+
+/** The path of a file, as an option. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkFileOption(name: string, value: unknown): string {
+	if (isPath(value)) return value
+	throw invalidOption(name, value, 'the path of a file')
+}
+
+/**
+ * The name of a file that the system can be asked for.
+ *
+ * @param what it is the path of, in a message.
+ * @throws {MeshChainError} `INVALID_PATH`
+ */
+export function checkPath(what: string, path: unknown): string {
+	if (isPath(path)) return path
+	throw new MeshChainError('INVALID_PATH', `the path of ${what} must be a non-empty text, not ${show(path)}`)
+}
+
+function isPath(path: unknown): path is string {
+	return typeof path === 'string' && path !== '' && !path.includes('\0')
+}

@@ -1,0 +1,152 @@
+/**
+ * The one error type and the closed list of its codes. Every code has a heading in `docs/errors.md`.
+ *
+ * Four kinds, four routes: misuse throws at once; a broken invariant throws and poisons that chain; a failed
+ * operation rejects, is counted, and the loop goes on; damage is data (`verifyChain` returns findings).
+ */
+
+import { isInstance, messageOf, ownValueOf } from '../guard/values.ts'
+
+export { messageOf }
+
+/** Every code a {@link MeshChainError} can carry. `docs/errors.md` says what to do about each. */
+export const ERROR_CODES = [
+	'INVALID_OPTION',
+	'INVALID_LEVEL',
+	'INVALID_KIND',
+	'INVALID_ID',
+	'INVALID_TIME',
+	'INVALID_LINE',
+	'INVALID_FILTER',
+	'INVALID_PATH',
+	'INVALID_USAGE',
+	'APPENDER_IN_USE',
+	'APPENDER_CLOSED',
+	'APPEND_FAILED',
+	'BATCH_TOO_LARGE',
+	'SEQ_NOT_INCREASING',
+	'PENDING_OVERFLOW',
+	'FLUSH_FAILED',
+	'SYNC_FAILED',
+	'CLOSE_FAILED',
+	'WRITE_FAILED',
+	'ROTATION_FAILED',
+	'WAIT_TIMEOUT',
+	'CHAIN_NOT_FOUND',
+	'CHAIN_EMPTY',
+	'CHAIN_UNREADABLE',
+	'CHAIN_CLOSED',
+	'CHAIN_LOCKED',
+	'CHAIN_GAP',
+	'CHAIN_TRUNCATED',
+	'CHAIN_REPLACED',
+	'CHAIN_DAMAGED',
+	'CHAIN_TAKEN_OVER',
+	'CHAIN_SEALED',
+	'CHAIN_EXISTS',
+	'CHAIN_EXHAUSTED',
+	'CHAIN_MISMATCH',
+	'REPAIR_FAILED',
+	'NOT_A_CHAIN',
+	'HEADER_DAMAGED',
+	'NEWER_VERSION',
+	'INVALID_JSON',
+	'FILE_UNREADABLE',
+	'FILE_EXISTS',
+	'EXPORT_FAILED',
+	'OUTPUT_FAILED',
+	'IMPORT_FAILED',
+	'REPLAY_FAILED',
+	'TARGET_GONE',
+	'TARGET_TIMEOUT',
+	'TARGET_FAILED',
+	'TARGET_UNREACHABLE',
+	'TARGET_FULL',
+	'CURSOR_IN_USE',
+	'CURSOR_MISMATCH',
+	'CURSOR_DAMAGED',
+	'CURSOR_FAILED',
+	'CONSUMER_FAILED',
+	'SESSION_ACTIVE',
+	'SESSION_NOT_FOUND',
+	'NO_SESSION',
+	'CHECKPOINT_NOT_FOUND',
+	'INVALID_SESSION',
+	'INVALID_STATE',
+	'FOLD_FAILED',
+	'SOURCE_EXISTS',
+	'SOURCE_BUSY',
+	'SOURCE_NOT_FOUND',
+	'SOURCE_UNAVAILABLE',
+	'INVALID_SOURCE',
+	'INVALID_POLICY',
+	'SOURCES_CLOSED',
+	'CLUSTER_UNREACHABLE',
+	'STREAM_NOT_FOUND',
+	'STREAM_REPLACED',
+	'STREAM_UNFIT',
+	'STREAM_REFUSED',
+	'FORWARD_FAILED',
+	'CHAIN_FORKED',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** Where an error happened and why; every field is optional. */
+export interface ErrorDetails {
+	readonly path?: string
+	readonly offset?: number
+	readonly seq?: number
+	readonly cause?: unknown
+}
+
+/** What everything in mesh-chain throws or rejects with. Branch on `code`, never on the message. */
+export class MeshChainError extends Error {
+	override name = 'MeshChainError'
+	readonly code: ErrorCode
+	/** The file concerned. */
+	declare readonly path?: string
+	/** The byte position in that file. */
+	declare readonly offset?: number
+	/** The first record concerned. */
+	declare readonly seq?: number
+
+	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+		super(message, details.cause === undefined ? undefined : { cause: details.cause })
+		this.code = code
+		if (details.path !== undefined) this.path = details.path
+		if (details.offset !== undefined) this.offset = details.offset
+		if (details.seq !== undefined) this.seq = details.seq
+	}
+}
+
+/**
+ * An appender could not take a record over. The loop keeps the record when `retryable`, and turns it into a
+ * counted gap when not.
+ */
+export class LogAppendError extends MeshChainError {
+	override name = 'LogAppendError'
+	readonly retryable: boolean
+	readonly reason: string
+
+	constructor(
+		reason: string,
+		options: ErrorDetails & { readonly retryable?: boolean; readonly code?: ErrorCode } = {},
+	) {
+		super(options.code ?? 'APPEND_FAILED', `log-chain append failed: ${reason}`, options)
+		this.reason = reason
+		this.retryable = options.retryable ?? true
+	}
+}
+
+/** Whether it is an error with a code whose fields are plain values, so that anyone can read it at any time. */
+export function isSoundError(thrown: unknown): thrown is MeshChainError {
+	if (!isInstance(thrown, MeshChainError)) return false
+	return typeof ownValueOf(thrown, 'message') === 'string' && typeof ownValueOf(thrown, 'code') === 'string'
+}
+
+/** Any thrown value as an error with a code: a sound one that has a code is kept, another becomes the cause. */
+export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
+	if (isSoundError(thrown)) return thrown
+	return new MeshChainError(code, `${what}: ${messageOf(thrown)}`, { cause: thrown })
+}

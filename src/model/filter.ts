@@ -1,0 +1,238 @@
+/**
+ * Which records one wants: the same filter for the ring, a captured buffer and a chain. All conditions must hold
+ * at once; a `$gap` passes every one of them, because a loss is never filtered away.
+ */
+
+import { hush, hushAll } from '../guard/hush.ts'
+import { show } from '../guard/show.ts'
+import { attempt, isInstance, isList, propertyOf } from '../guard/values.ts'
+import { MeshChainError, messageOf } from './errors.ts'
+import {
+	type Id,
+	isGap,
+	isOwnKind,
+	isTimeBound,
+	LOG_LEVELS,
+	type LogLevel,
+	type LogRecord,
+	levelIndex,
+} from './record.ts'
+
+/** Anything that says whether a text matches, and keeps no state from one text to the next: a pattern of RE2, for instance. */
+export interface TextPattern {
+	test(text: string): boolean
+}
+
+export interface LogFilter {
+	/** At or above. */
+	level?: LogLevel
+	/** Exactly this kind, or one of these; `'$*'` stands for all kinds of mesh-chain's own. */
+	kind?: string | readonly string[]
+	/** Exactly this daemon, type included; a record without one does not match. */
+	daemonId?: Id
+	/** Exactly this node, type included; a record without one does not match. */
+	nodeId?: Id
+	/**
+	 * A text (ignoring case unless it holds a capital) or a pattern to find in the message, in the kind, or in the data: in its JSON on one
+	 * line, as `dump -o ndjson` prints it, and in each of its texts as it is. Of binary data nothing is found, neither bytes nor positions.
+	 *
+	 * A text is found in linear time. How long a pattern takes is up to the program: a RegExp that backtracks, such as `/(a+)+$/`, may block
+	 * the process; a pattern of RE2 does not.
+	 */
+	grep?: string | RegExp | TextPattern
+	/** Exclusive. */
+	afterSeq?: number
+	/** Inclusive. */
+	fromSeq?: number
+	/** Inclusive. */
+	toSeq?: number
+	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
+	since?: number | Date
+	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
+	until?: number | Date
+}
+
+/** A filter checked and in full: nothing below it sees a partial one. */
+export interface ResolvedFilter {
+	/** Position in `LOG_LEVELS`; 0 lets all through. */
+	readonly levelIndexMin: number
+	readonly kinds: ReadonlySet<string> | undefined
+	/** Any kind of mesh-chain's own will do too. */
+	readonly anyOwnKind: boolean
+	readonly daemonId: Id | undefined
+	readonly nodeId: Id | undefined
+	readonly grep: TextPattern | undefined
+	readonly fromSeq: number
+	readonly toSeq: number
+	readonly sinceMs: number
+	readonly untilMs: number
+}
+
+const ANY_OWN_KIND = '$*'
+
+/** The names of all conditions. */
+export const FILTER_NAMES = [
+	'level',
+	'kind',
+	'daemonId',
+	'nodeId',
+	'grep',
+	'afterSeq',
+	'fromSeq',
+	'toSeq',
+	'since',
+	'until',
+] as const
+
+/**
+ * Checks a filter. Keys that `extraKeys` names belong to the caller and are passed over.
+ *
+ * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, naming the key, the value and what is allowed.
+ */
+export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
+	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
+	for (const key of keysOf(filter)) {
+		if (!(FILTER_NAMES as readonly string[]).includes(key) && !extraKeys.includes(key)) {
+			throw new MeshChainError(
+				'INVALID_FILTER',
+				`no such filter: ${show(key)} (one of ${[...FILTER_NAMES, ...extraKeys].join(', ')})`,
+			)
+		}
+	}
+	const afterSeq = resolveSeq('afterSeq', filter.afterSeq, -1)
+	const kinds = resolveKinds(filter.kind)
+	return {
+		levelIndexMin: resolveLevelMin(filter.level),
+		kinds,
+		anyOwnKind: kinds?.has(ANY_OWN_KIND) ?? false,
+		daemonId: resolveId('daemonId', filter.daemonId),
+		nodeId: resolveId('nodeId', filter.nodeId),
+		grep: resolveGrep(filter.grep),
+		fromSeq: Math.max(resolveSeq('fromSeq', filter.fromSeq, 0), afterSeq + 1),
+		toSeq: resolveSeq('toSeq', filter.toSeq, Number.POSITIVE_INFINITY),
+		sinceMs: resolveTime('since', filter.since, Number.NEGATIVE_INFINITY),
+		untilMs: resolveTime('until', filter.until, Number.POSITIVE_INFINITY),
+	}
+}
+
+/** The keys of a filter, each of which can be read. @throws {MeshChainError} `INVALID_FILTER` */
+function keysOf(filter: LogFilter): readonly string[] {
+	try {
+		for (const name of FILTER_NAMES) hush(filter[name])
+		return Object.keys(filter)
+	} catch (thrown) {
+		throw new MeshChainError('INVALID_FILTER', `the filter cannot be read: ${messageOf(thrown)}`, {
+			cause: thrown,
+		})
+	}
+}
+
+/** Whether a record passes a filter. A gap passes where its range touches the wanted one. */
+export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
+	if (isGap(record)) {
+		const fromSeq = record.data?.fromSeq ?? record.seq
+		return record.seq >= filter.fromSeq && fromSeq <= filter.toSeq
+	}
+	return (
+		record.seq >= filter.fromSeq &&
+		record.seq <= filter.toSeq &&
+		record.tsMs >= filter.sinceMs &&
+		record.tsMs <= filter.untilMs &&
+		levelIndex(record.level) >= filter.levelIndexMin &&
+		(filter.kinds === undefined ||
+			filter.kinds.has(record.kind) ||
+			(filter.anyOwnKind && isOwnKind(record.kind))) &&
+		(filter.daemonId === undefined || record.daemonId === filter.daemonId) &&
+		(filter.nodeId === undefined || record.nodeId === filter.nodeId) &&
+		(filter.grep === undefined || isFoundIn(record, filter.grep))
+	)
+}
+
+/** Whether a pattern is found in what people see of a record: its message, its kind, the names and values of its data. */
+function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): boolean {
+	if (pattern.test(message) || pattern.test(kind)) return true
+	if (data === undefined) return false
+	const unlike: string[] = []
+	return pattern.test(searchText(data, unlike)) || unlike.some((text) => pattern.test(text))
+}
+
+/**
+ * Canonical data as JSON on one line: bigints, infinities and times as they are printed, bytes as an empty text.
+ *
+ * @param unlike gets the texts that look another way in JSON.
+ */
+function searchText(value: unknown, unlike: string[]): string {
+	if (typeof value === 'string') return quoted(value, unlike)
+	if (typeof value !== 'object' || value === null) return String(value)
+	if (value instanceof Uint8Array) return '""'
+	if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'null' : `"${value.toISOString()}"`
+	let text = ''
+	if (Array.isArray(value)) {
+		for (const item of value) text += `${text === '' ? '' : ','}${searchText(item, unlike)}`
+		return `[${text}]`
+	}
+	for (const [name, field] of Object.entries(value))
+		text += `${text === '' ? '' : ','}${quoted(name, unlike)}:${searchText(field, unlike)}`
+	return `{${text}}`
+}
+
+function quoted(text: string, unlike: string[]): string {
+	const json = JSON.stringify(text)
+	if (json.length !== text.length + 2) unlike.push(text)
+	return json
+}
+
+function resolveLevelMin(level: unknown): number {
+	if (level === undefined) return 0
+	const index = levelIndex(level)
+	if (index >= 0) return index
+	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`)
+}
+
+function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {
+	if (kind === undefined) return undefined
+	const kinds = isList(kind) ? attempt(() => [...kind], [undefined]) : [kind]
+	if (kinds.some((name) => typeof name !== 'string')) {
+		hushAll(...kinds)
+		throw invalid('kind', kind, 'a name or an array of names')
+	}
+	return new Set(kinds as string[])
+}
+
+function resolveId(key: string, id: unknown): Id | undefined {
+	if (id === undefined || typeof id === 'string' || typeof id === 'bigint') return id
+	if (typeof id === 'number' && Number.isFinite(id)) return id
+	throw invalid(key, id, 'a string, a finite number or a bigint')
+}
+
+/** A pattern without a capital finds both cases. */
+export function ignoresCase(pattern: string): boolean {
+	return !/\p{Lu}/u.test(pattern)
+}
+
+function resolveGrep(grep: unknown): TextPattern | undefined {
+	if (grep === undefined) return undefined
+	if (typeof grep === 'string')
+		return new RegExp(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'), ignoresCase(grep) ? 'i' : '')
+	// A global or sticky pattern remembers where it stopped: every other match would be missed.
+	if (isInstance(grep, RegExp)) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
+	if (typeof propertyOf(grep, 'test') === 'function') return grep as TextPattern
+	throw invalid('grep', grep, 'a text or a RegExp')
+}
+
+function resolveSeq(key: string, seq: unknown, missing: number): number {
+	if (seq === undefined) return missing
+	if (typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0) return seq
+	throw invalid(key, seq, 'a whole number from 0')
+}
+
+function resolveTime(key: string, time: unknown, missing: number): number {
+	if (time === undefined) return missing
+	const ms = isInstance(time, Date) ? time.getTime() : time
+	if (isTimeBound(ms)) return ms
+	throw invalid(key, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
+}
+
+function invalid(key: string, value: unknown, allowed: string): MeshChainError {
+	return new MeshChainError('INVALID_FILTER', `${key} must be ${allowed}, not ${show(value)}`)
+}

@@ -1,0 +1,82 @@
+/**
+ * Gaps that wait to be appended, in order of position and without overlap. Neighbours of one cause become one gap,
+ * so that an appender that fails for long leaves one explanation, not thousands.
+ */
+import { type GapCause, isGap, type LogRecord } from '../model/record.ts'
+
+/** A stretch of the queue: its positions and its seqs, both ends inclusive, and the records it stands for. */
+export interface QueueRange {
+	readonly from: number
+	readonly to: number
+	readonly fromSeq: number
+	readonly toSeq: number
+	/** Gaps within the stretch count as the records they stand for. */
+	readonly count: number
+}
+
+/** A stretch that is lost, and why. */
+export interface Gap extends QueueRange {
+	readonly cause: GapCause
+}
+
+/** The stretch that begins at position `from` and holds these records, at least one. */
+export function queueRangeOf(from: number, records: readonly LogRecord[]): QueueRange {
+	const first = records[0]!
+	const last = records[records.length - 1]!
+	let count = 0
+	for (const record of records) count += isGap(record) ? (record.data?.count ?? 1) : 1
+	const fromSeq = isGap(first) ? (first.data?.fromSeq ?? first.seq) : first.seq
+	return { from, to: from + records.length - 1, fromSeq, toSeq: last.seq, count }
+}
+
+export class GapList {
+	readonly #gaps: Gap[] = []
+
+	get count(): number {
+		return this.#gaps.length
+	}
+
+	/** Where the first gap begins; Infinity when none waits. */
+	get first(): number {
+		return this.#gaps.length === 0 ? Number.POSITIVE_INFINITY : this.#gaps[0]!.from
+	}
+
+	/** How many positions the waiting gaps stand for. */
+	get positions(): number {
+		let positions = 0
+		for (const gap of this.#gaps) positions += gap.to - gap.from + 1
+		return positions
+	}
+
+	peek(): Gap | undefined {
+		return this.#gaps[0]
+	}
+
+	covers(position: number): boolean {
+		return this.#gaps.some((gap) => gap.from <= position && position <= gap.to)
+	}
+
+	insert(gap: Gap): void {
+		let index = this.#gaps.length
+		while (index > 0 && this.#gaps[index - 1]!.from > gap.from) index -= 1
+		this.#gaps.splice(index, 0, gap)
+		this.#join(index)
+		this.#join(index - 1)
+	}
+
+	/** Takes the first gap out. */
+	shift(): Gap | undefined {
+		return this.#gaps.shift()
+	}
+
+	/** Makes one of the gaps at `index` and after it, when they touch and have one cause. */
+	#join(index: number): void {
+		const left = this.#gaps[index]
+		const right = this.#gaps[index + 1]
+		if (left === undefined || right === undefined) return
+		if (left.to + 1 !== right.from || left.cause !== right.cause) return
+		const { from, fromSeq, cause } = left
+		const { to, toSeq } = right
+		this.#gaps.splice(index, 2, { from, to, fromSeq, toSeq, count: left.count + right.count, cause })
+	}
+}

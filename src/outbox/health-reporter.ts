@@ -1,0 +1,59 @@
+/**
+ * Says what becomes of the records that one appender is given: to programs each time, to people once per change. An
+ * appender that shows its own `failure` speaks to people itself.
+ */
+import type { LogChainAppender } from '../appender.ts'
+import { propertyOf } from '../guard/values.ts'
+import type { LogAppendError } from '../model/errors.ts'
+import { NAME_LENGTH_MAX } from '../model/limits.ts'
+import type { GapCause, GapData } from '../model/record.ts'
+import { report, warn } from '../platform/diagnostics.ts'
+
+export class HealthReporter {
+	readonly #source: object
+	readonly #appender: LogChainAppender
+	readonly #saidLost = new Set<GapCause>()
+	#saidFailing = false
+
+	/** `source` is who reports: the loop, or the parent appender. */
+	constructor(source: object, appender: LogChainAppender) {
+		this.#source = source
+		this.#appender = appender
+	}
+
+	failing(error: LogAppendError): void {
+		report('failing', { source: this.#source, error })
+		if (propertyOf(this.#appender, 'failure') !== undefined) return
+		this.#saidFailing = true
+		warn('APPENDER_FAILING', `${nameOf(this.#appender)} is failing, records wait: ${error.message}`)
+	}
+
+	recovered(): void {
+		report('recovered', { source: this.#source })
+		if (!this.#saidFailing) return
+		this.#saidFailing = false
+		warn('APPENDER_RECOVERED', `${nameOf(this.#appender)} takes records again`)
+	}
+
+	/** Each loss is reported; people are told of the first one of its cause. */
+	lost(gap: GapData, error: LogAppendError | undefined): void {
+		const { fromSeq, toSeq, count, cause } = gap
+		report('gap', { source: this.#source, gap: { fromSeq, toSeq, count, cause } })
+		if (this.#saidLost.has(cause)) return
+		this.#saidLost.add(cause)
+		const why = error === undefined ? cause : `${cause}, ${error.message}`
+		const what = `${count} ${count === 1 ? 'record' : 'records'} from seq ${fromSeq}`
+		warn(
+			'RECORDS_LOST',
+			`${nameOf(this.#appender)} will not get ${what} (${why}); further losses are only counted`,
+		)
+	}
+}
+
+/** How people know an appender: by its class, where it has one. */
+export function nameOf(appender: LogChainAppender, otherwise = 'the appender'): string {
+	const name = propertyOf(propertyOf(appender, 'constructor'), 'name')
+	return typeof name === 'string' && name !== '' && name !== 'Object'
+		? name.slice(0, NAME_LENGTH_MAX)
+		: otherwise
+}

@@ -1,0 +1,36 @@
+/** Counts what never reached an appender, and remembers whom to tell: a lost record is neither flushed nor synced. */
+import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
+import type { LostCounts } from './outbox-stats.ts'
+
+/** What neither `flush` nor `sync` has told of yet. */
+interface UntoldLoss {
+	count: number
+	readonly seq: number
+	readonly cause: unknown
+}
+
+export class LossCounter {
+	readonly #counts = { evicted: 0, overflow: 0, appendFailed: 0, atClose: 0 }
+	#untold: UntoldLoss | undefined
+
+	/** `seq` is the first of them; `cause` is what the appender said, if it said anything. */
+	add(kind: keyof LostCounts, count: number, seq: number, cause: unknown): void {
+		this.#counts[kind] += count
+		if (this.#untold === undefined) this.#untold = { count, seq, cause }
+		else this.#untold.count += count
+	}
+
+	counts(): LostCounts {
+		return Object.freeze({ ...this.#counts })
+	}
+
+	/** Throws, once, when there was a loss since the last call. */
+	tell(code: ErrorCode): void {
+		if (this.#untold === undefined) return
+		const { count, seq, cause } = this.#untold
+		this.#untold = undefined
+		const what = count === 1 ? `the record with seq ${seq} was` : `${count} records from seq ${seq} were`
+		const why = cause === undefined ? 'the appender was too slow' : messageOf(cause)
+		throw new MeshChainError(code, `${what} lost and will not be written: ${why}`, { seq, cause })
+	}
+}

@@ -1,0 +1,48 @@
+/**
+ * The characters that must not reach a terminal as they are, and the two ways to write them out: in text for people, and in JSON.
+ * Everything that prints or warns goes through here: the program by `cli/printable.ts`, warnings by `diagnostics.ts`, JSON by `codec/`.
+ *
+ * - Controls (C0, DEL, C1) move the cursor, colour the screen, set titles.
+ * - Format characters (bidi marks, embeddings and isolates, zero-width characters, tags, interlinear annotations) reorder or hide text.
+ * - Other characters that Unicode says to show as nothing, line and paragraph separators, and surrogates without a partner.
+ */
+
+const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]`
+
+/** Invisible characters that belong to the spelling: they join the parts of an emoji, and letters of some scripts. */
+const SPELLING = [
+	String.raw`(?<=\p{Emoji})\ufe0f`,
+	String.raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`,
+	String.raw`(?<=[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}` +
+		String.raw`\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}` +
+		String.raw`\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}])[\u200c\u200d](?=\p{L})`,
+].join('|')
+
+const IN_TEXT = new RegExp(`(${SPELLING})|${UNSAFE}`, 'gu')
+/** A line break between tokens stays: within a string, JSON never has one. */
+const IN_JSON = new RegExp(UNSAFE.replace(String.raw`\p{Cc}`, String.raw`\x00-\x09\x0b-\x1f\x7f-\x9f`), 'gu')
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/** The text on one line, unsafe characters as `\n`, `\x1b`, `\u202e`, `\u{e0041}`. A text that is safe stays as it is. */
+export function escapeText(text: string): string {
+	return text.replace(IN_TEXT, (char, spelling?: string) => spelling ?? NAMED[char] ?? hex(char))
+}
+
+/** JSON with unsafe characters as `\uXXXX`: the same value, and nothing that drives a terminal or breaks a line. */
+export function escapeJson(json: string): string {
+	return json.replace(IN_JSON, (char) => {
+		let escaped = ''
+		for (let unit = 0; unit < char.length; unit++) escaped += `\\u${padded(char.charCodeAt(unit), 4)}`
+		return escaped
+	})
+}
+
+function hex(char: string): string {
+	const code = char.codePointAt(0)!
+	if (code < 0x100) return `\\x${padded(code, 2)}`
+	return code < 0x10000 ? `\\u${padded(code, 4)}` : `\\u{${code.toString(16)}}`
+}
+
+function padded(code: number, digits: number): string {
+	return code.toString(16).padStart(digits, '0')
+}

@@ -1,0 +1,118 @@
+/** The door for what code of others gives back: every function in it × everything odd. Nothing throws, and everything ends. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { isTime, soundClock } from '../../src/guard/clock.ts'
+import { Abandonable, discard, follow, isThenable, settle, within } from '../../src/guard/promises.ts'
+import {
+	attempt,
+	codeOf,
+	errorNameOf,
+	FOREIGN_TEXT_LENGTH_MAX,
+	isInstance,
+	messageOf,
+	propertyOf,
+} from '../../src/guard/values.ts'
+import { TIME_MAX_MS } from '../../src/platform/time-limits.ts'
+import { ODDITIES } from '../support/oddities.ts'
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Oddities that stay silent for ever: nothing that waits for them settles. */
+const NEVER = ['a promise that never settles', 'a thenable that never settles']
+
+/** A text that is not too long. What was odd is never given to `expect`, which would look at it itself. */
+function isShortText(value: unknown): boolean {
+	return typeof value === 'string' && value.length <= FOREIGN_TEXT_LENGTH_MAX
+}
+
+describe('what code of others gives back', () => {
+	const unhandled: unknown[] = []
+	const note = () => void unhandled.push('one')
+	beforeEach(() => {
+		process.on('unhandledRejection', note)
+		process.on('uncaughtException', note)
+	})
+	afterEach(async () => {
+		await turn()
+		process.off('unhandledRejection', note)
+		process.off('uncaughtException', note)
+		expect(unhandled.splice(0)).toEqual([])
+	})
+
+	test.each(Object.keys(ODDITIES))('is read without a throw: %s', (name) => {
+		const odd = ODDITIES[name]!()
+		expect(isShortText(messageOf(odd))).toBe(true)
+		expect(isShortText(errorNameOf(odd))).toBe(true)
+		expect(codeOf(odd) === undefined || isShortText(codeOf(odd))).toBe(true)
+		for (const key of ['then', 'code', 'message', 'name', 'retryable', 'constructor']) propertyOf(odd, key)
+		expect(typeof isInstance(odd, Error)).toBe('boolean')
+		expect(typeof isThenable(odd)).toBe('boolean')
+		expect(isTime(odd)).toBe(typeof odd === 'number' && odd <= TIME_MAX_MS)
+		expect(
+			attempt(() => {
+				throw odd
+			}, 'otherwise'),
+		).toBe('otherwise')
+	})
+
+	test.each(Object.keys(ODDITIES))('is waited for once, later, and never without end: %s', async (name) => {
+		let answers = 0
+		let isLater = false
+		const answered = () => {
+			answers++
+			if (!isLater) throw new Error('it was answered at once')
+		}
+		follow(ODDITIES[name]!(), answered, answered)
+		discard(ODDITIES[name]!())
+		isLater = true
+		for (let turns = 0; turns < 4; turns++) await turn()
+		expect(answers).toBe(NEVER.includes(name) ? 0 : 1)
+	})
+
+	test.each(Object.keys(ODDITIES))('is waited for within a bound, and can be given up: %s', async (name) => {
+		const outcome = await within(settle(ODDITIES[name]!()), 5)
+		const wait = new Abandonable()
+		const waited = within(wait.wait(ODDITIES[name]!()), 60_000)
+		await turn()
+		wait.abandon(new Error('given up'))
+		const { is } = await waited
+		expect([is, outcome.is === 'late']).toEqual(
+			NEVER.includes(name) ? ['rejected', true] : [expect.stringMatching(/^(ful|re)/), outcome.is === 'late'],
+		)
+	})
+
+	test.each(Object.keys(ODDITIES))('is the time only where it is one: %s', (name) => {
+		let failures = 0
+		const failed = () => void failures++
+		for (const clock of [
+			() => ODDITIES[name]!(),
+			() => {
+				throw ODDITIES[name]!()
+			},
+		]) {
+			const tsMs = soundClock(clock, failed)()
+			expect(tsMs >= 0 && tsMs <= TIME_MAX_MS).toBe(true)
+		}
+		expect(failures).toBe(name === 'a negative number' ? 1 : 2)
+	})
+})
+
+test('a clock that asks itself the time gets the time of the system', () => {
+	const clock = soundClock(
+		() => (clock as () => number)() + 1,
+		() => expect.unreachable(),
+	)
+	expect(clock()).toBeGreaterThan(1)
+	expect(clock.failures).toBe(0)
+})
+
+test('readings of a clock that are no time are counted', () => {
+	const readings = [5, Number.NaN, 1e300, -1, '7', 8]
+	const clock = soundClock(
+		() => readings.shift(),
+		() => {},
+	)
+	const given = Array.from({ length: 6 }, () => clock())
+	expect([given[0], given[3], given[5]]).toEqual([5, 0, 8])
+	expect(given.every((tsMs) => Number.isFinite(tsMs) && tsMs >= 0)).toBe(true)
+	expect(clock.failures).toBe(3)
+})

@@ -1,0 +1,31 @@
+/** What a journal keeps of a statement: nothing of what is secret, whatever its `redact` does. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { redactStatement } from '../../src/journal/redact-statement.ts'
+import type { StatementData } from '../../src/journal/statement.ts'
+
+beforeEach(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+afterEach(() => void vi.restoreAllMocks())
+
+const statement = {
+	text: 'select $1, $2',
+	params: ['secret', 'other'],
+	error: { message: 'no such user: secret' },
+} as unknown as StatementData
+
+test.each([
+	['throws', () => expect.unreachable('mine')],
+	['gives a promise', async () => ['secret', 'other']],
+	['gives a text', () => 'secret'],
+	['gives null', () => null],
+	['gives a list of what is no parameter', () => [5, {}]],
+	['gives an empty list', () => []],
+])('a redact that %s has every parameter left out, and the message that may quote it', (_name, redact) => {
+	const kept = redactStatement(statement, { redact, statementBytesMax: 1000 } as never)
+	expect(kept).toMatchObject({ params: [null, null], unreplayable: 'redacted' })
+	expect(JSON.stringify(kept)).not.toContain('secret')
+})
+
+test('without a redact, and where it gives undefined, all of it is kept', () => {
+	for (const redact of [undefined, () => undefined])
+		expect(redactStatement(statement, { redact, statementBytesMax: 1000 } as never)).toEqual(statement)
+})
