@@ -5,7 +5,9 @@
  * The invariant: the answer is that of the heaviest thing that was noticed. Nothing that a file says of itself (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes something else that was noticed lighter.
  */
+
 import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.ts'
+import { processWide } from '../platform/process-wide.ts'
 
 /**
  * How heavy something is that was noticed, lightest first. `note`: normal, after a crash for example. `loss`: records are
@@ -61,7 +63,7 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
  * The severity of gaps whose own data does not say it: of those that a reader made, because records are missing with nothing in the chain that
  * says why, and of those of a chain that is read as a part of several.
  */
-const severities = new WeakMap<LogRecord, Severity>()
+const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
 /** Notes that nothing in the chain explains a gap. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {

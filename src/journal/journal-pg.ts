@@ -1,10 +1,12 @@
 /** Journals what a service says to Postgres: every statement that goes through a pool or client of node-postgres becomes a record. */
+
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { show } from '../guard/show.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { processWide } from '../platform/process-wide.ts'
 import { CommitOrder } from './commit-order.ts'
 import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
 import { type PgConnection, type PgQuery, PgSession, type SessionHost } from './pg-session.ts'
@@ -40,7 +42,7 @@ interface PgPool {
 /** How node-postgres brings a parameter to the wire; its types leave it out. */
 const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
 
-const journaled = new WeakSet<object>()
+const journaled = processWide('journaled', () => new WeakSet<object>())
 
 /**
  * Records every statement that goes through a pool, or a client, of node-postgres from now on: its text, its parameters as they went over the

@@ -1,4 +1,5 @@
 /** Opt-in: a signal that would end the process ends it after the application has drained and its loops are closed. */
+
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { settle } from '../guard/promises.ts'
@@ -7,6 +8,7 @@ import { checkFunction, checkOptionNames, checkTimerMs, ifGiven } from '../model
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { processWide } from '../platform/process-wide.ts'
 import type { MeshLoop } from './mesh-loop.ts'
 
 export interface CloseOnSignalOptions {
@@ -61,13 +63,13 @@ interface Resolved {
 }
 
 /** All that listen. */
-const endings = new Set<Ending>()
+const endings = processWide('signal-endings', () => new Set<Pick<Ending, 'drained'>>())
 
 /** What becomes of some loops when a signal comes. */
 class Ending {
 	readonly #options: Resolved
 	/** Settles when the application needs the loops no more; undefined before the first signal. */
-	#drained: Promise<void> | undefined
+	drained: Promise<void> | undefined
 	#isClosing = false
 	/** Ends the wait for `before`. */
 	#hurry: () => void = () => {}
@@ -87,17 +89,17 @@ class Ending {
 	readonly #onSignal = Object.assign(
 		(signal: NodeJS.Signals): void => {
 			if (this.#isClosing) this.#letGo(signal)
-			else if (this.#drained === undefined) void this.#end(signal)
+			else if (this.drained === undefined) void this.#end(signal)
 			else this.#hurry()
 		},
 		{ [OURS]: true },
 	)
 
 	async #end(signal: NodeJS.Signals): Promise<void> {
-		this.#drained = this.#drain(signal)
-		await this.#drained
+		this.drained = this.#drain(signal)
+		await this.drained
 		// The application may speak through the loops of other calls too.
-		await Promise.all([...endings].map((ending) => ending.#drained))
+		await Promise.all([...endings].map((ending) => ending.drained))
 		this.#isClosing = true
 		await closeAll(this.#options.loops)
 		// Node prints a warning in a later tick: the signal must not come first.

@@ -146,5 +146,5 @@ test('publint finds nothing', async () => {
 })
 
 test('attw finds nothing', async () => {
-	await must('npx', ['attw', '--profile', 'esm-only', tarball], ROOT)
+	await must('npx', ['attw', '--profile', 'strict', tarball], ROOT)
 })
