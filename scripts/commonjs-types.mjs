@@ -9,5 +9,5 @@ for (const name of readdirSync(DIST, { recursive: true })) {
 	const target = join(DIST, 'cjs', name.replace(/\.d\.ts$/, '.d.cts'))
 	mkdirSync(dirname(target), { recursive: true })
 	const text = readFileSync(join(DIST, name), 'utf8')
-	writeFileSync(target, text.replaceAll(/((?:from|import\()\s*['"]\.[^'"]*)\.js(['"])/g, '$1.cjs$2'))
+	writeFileSync(target, text.replaceAll(/((?:from|import)\s*\(?\s*['"]\.[^'"]*)\.js(['"])/g, '$1.cjs$2'))
 }
