@@ -51,7 +51,7 @@ export interface TeeStats {
 interface Child {
 	readonly name: string
 	readonly appender: LogChainAppender
-	readonly handover: Outbox
+	readonly outbox: Outbox
 }
 
 /** What went wrong with one child. */
@@ -99,7 +99,7 @@ export class TeeAppender implements LogChainAppender {
 
 	/** Every child has committed what is up to here. */
 	get committedSeq(): number {
-		return Math.min(...this.#children.map(({ handover }) => handover.committedSeq))
+		return Math.min(...this.#children.map(({ outbox }) => outbox.committedSeq))
 	}
 
 	/** That of the strongest child, which a committed record has reached. */
@@ -110,8 +110,8 @@ export class TeeAppender implements LogChainAppender {
 
 	/** Why one of the children cannot commit at present: the first that cannot. */
 	get failure(): MeshChainError | undefined {
-		for (const { appender, handover } of this.#children) {
-			const failure = failureOf(appender) ?? handover.failure
+		for (const { appender, outbox } of this.#children) {
+			const failure = failureOf(appender) ?? outbox.failure
 			if (failure !== undefined) return failure
 		}
 		return undefined
@@ -128,7 +128,7 @@ export class TeeAppender implements LogChainAppender {
 		this.#refuseWhenClosed(record.seq)
 		this.#makeRoom(1)
 		this.#queue.push(record)
-		for (const { handover } of this.#children) handover.pump()
+		for (const { outbox } of this.#children) outbox.pump()
 		this.#trim()
 	}
 
@@ -138,16 +138,16 @@ export class TeeAppender implements LogChainAppender {
 		this.#refuseWhenClosed(records[0]!.seq)
 		this.#makeRoom(records.length)
 		for (const record of records) this.#queue.push(record)
-		for (const { handover } of this.#children) handover.pumpBatch(records.length)
+		for (const { outbox } of this.#children) outbox.pumpBatch(records.length)
 		this.#trim()
 	}
 
 	/** @throws {MeshChainError} `FLUSH_FAILED`, naming the children that cannot, after all were flushed. */
 	flush(): void {
 		const failures: ChildFailure[] = []
-		for (const { name, handover } of this.#children) {
+		for (const { name, outbox } of this.#children) {
 			try {
-				handover.flush()
+				outbox.flush()
 			} catch (error) {
 				failures.push({ name, error })
 			}
@@ -159,7 +159,7 @@ export class TeeAppender implements LogChainAppender {
 	/** @throws {MeshChainError} `SYNC_FAILED`, naming the children that cannot, after all were synced. */
 	async sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
-		const failures = await this.#forAll((handover) => handover.sync())
+		const failures = await this.#forAll((outbox) => outbox.sync())
 		this.#throwIfAny(failures, 'SYNC_FAILED', 'sync')
 	}
 
@@ -174,36 +174,33 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	stats(): TeeStats {
-		const children = this.#children.map(({ name, handover }) => Object.freeze({ name, ...handover.stats() }))
+		const children = this.#children.map(({ name, outbox }) => Object.freeze({ name, ...outbox.stats() }))
 		return Object.freeze({ queued: this.#queue.count, children: Object.freeze(children) })
 	}
 
 	#newChild(appender: LogChainAppender, index: number): Child {
-		const announcer = new HealthReporter(this, appender)
-		const handover = new Outbox({
+		const health = new HealthReporter(this, appender)
+		const outbox = new Outbox({
 			appender,
 			queue: this.#queue,
 			nextSeq: this.nextSeq,
 			epoch: this.epoch,
 			clock: () => Date.now(),
 			evictionCause: 'overflow',
-			events: {
-				failing: (error) => announcer.failing(error),
-				recovered: () => announcer.recovered(),
-				lost: (gap, error) => announcer.lost(gap, error),
-				progress: () => this.#trim(),
-			},
+			health,
+			lost: (gap, error) => health.lost(gap, error),
+			progress: () => this.#trim(),
 		})
-		return { name: nameOf(appender, `appender ${index + 1}`), appender, handover }
+		return { name: nameOf(appender, `appender ${index + 1}`), appender, outbox }
 	}
 
 	/** Asks the children once more before one of them loses what it did not take. */
 	#makeRoom(count: number): void {
 		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
-		for (const { handover } of this.#children) handover.pump()
+		for (const { outbox } of this.#children) outbox.pump()
 		this.#trim()
 		while (this.#queue.count > 0 && this.#queue.count + count > TEE_QUEUE_RECORDS_MAX) {
-			for (const { handover } of this.#children) handover.evicting(this.#queue.first)
+			for (const { outbox } of this.#children) outbox.evicting(this.#queue.first)
 			this.#queue.shift()
 		}
 	}
@@ -211,18 +208,18 @@ export class TeeAppender implements LogChainAppender {
 	/** Drops what no child needs any more. */
 	#trim(): void {
 		let needed = this.#queue.end
-		for (const { handover } of this.#children) needed = Math.min(needed, handover.needed)
+		for (const { outbox } of this.#children) needed = Math.min(needed, outbox.needed)
 		while (this.#queue.first < needed) this.#queue.shift()
 	}
 
 	async #closeAll(): Promise<void> {
-		const failures = await this.#forAll((handover) => handover.close(this.#closeTimeoutMs))
+		const failures = await this.#forAll((outbox) => outbox.close(this.#closeTimeoutMs))
 		this.#queue.clear()
 		this.#throwIfAny(failures, 'CLOSE_FAILED', 'close')
 	}
 
-	async #forAll(act: (handover: Outbox) => Promise<void>): Promise<ChildFailure[]> {
-		const results = await Promise.allSettled(this.#children.map(({ handover }) => act(handover)))
+	async #forAll(act: (outbox: Outbox) => Promise<void>): Promise<ChildFailure[]> {
+		const results = await Promise.allSettled(this.#children.map(({ outbox }) => act(outbox)))
 		this.#trim()
 		return results.flatMap((result, index) =>
 			result.status === 'rejected' ? [{ name: this.#children[index]!.name, error: result.reason }] : [],

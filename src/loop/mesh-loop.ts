@@ -1,8 +1,6 @@
 /** The loop as users see it, and its children. All work is done by the core that they share. */
 import type { LogChainAppender } from '../appender.ts'
 import { NoOpAppender } from '../appenders/no-op.ts'
-import { show } from '../guard/show.ts'
-import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { checkLevel } from '../model/line-check.ts'
 import {
@@ -13,63 +11,14 @@ import {
 	type LogRecord,
 	levelIndex,
 } from '../model/record.ts'
+import { coreOf, ScopedCore, setCore } from './core-of.ts'
 import type { Listener } from './listeners.ts'
 import { LoopCore } from './loop-core.ts'
 import { type MeshLoopOptions, resolveLoopOptions, type ScopeFields } from './options.ts'
-import type { KeepBelow } from './record-builder.ts'
 import { Scope } from './scope.ts'
 import type { LoopStats } from './stats.ts'
 
 const NO_FIELDS: Fields = Object.freeze({})
-
-/** A loop's insides, passed to a child in place of an appender. */
-class ChildOf {
-	readonly core: LoopCore
-	readonly scope: Scope
-
-	constructor(core: LoopCore, scope: Scope) {
-		this.core = core
-		this.scope = scope
-	}
-}
-
-let publishThrough: (loop: MeshLoop, line: LogLine) => LogRecord | undefined
-
-/**
- * Publishes a line of mesh-chain's own: its kind may start with `$`, no level holds it back, and what `context` and
- * a child would add to its data stays out. Not part of the public face.
- */
-export function publishOwn(loop: MeshLoop, line: LogLine): LogRecord | undefined {
-	return publishThrough(loop, line)
-}
-
-/**
- * @param wanted who needs a loop, in a message.
- * @throws {MeshChainError} `INVALID_OPTION` for what is no loop of this very package.
- */
-export function checkLoop(wanted: string, loop: unknown): void {
-	if (loop instanceof MeshLoop) return
-	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${show(loop)}: new MeshLoop() makes one`)
-}
-
-let keepThrough: (loop: MeshLoop, keep: KeepBelow) => () => void
-
-/**
- * Hands on the lines that a level holds back, of a loop and its children, as the records that they would have been, without a seq.
- * Returns the undo. Not part of the public face.
- *
- * @throws {MeshChainError} `INVALID_USAGE` for a loop whose lines somebody keeps already.
- */
-export function keepBelow(loop: MeshLoop, keep: KeepBelow): () => void {
-	return keepThrough(loop, keep)
-}
-
-let nowThrough: (loop: MeshLoop) => number
-
-/** The time by a loop's clock. Not part of the public face. */
-export function nowOf(loop: MeshLoop): number {
-	return nowThrough(loop)
-}
 
 /**
  * An event bus whose every event is kept: in a bounded ring for now, and through its appender for ever.
@@ -90,33 +39,14 @@ export function nowOf(loop: MeshLoop): number {
  * ```
  */
 export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable {
-	static {
-		publishThrough = (loop, line) => loop.#core.publish(line, loop.#scope, true)
-		keepThrough = (loop, keep) => loop.#core.keepBelow(keep)
-		nowThrough = (loop) => loop.#core.now()
-	}
-
-	readonly #core: LoopCore
-	readonly #scope: Scope
-	readonly #isRoot: boolean
-	#childClosing: Promise<void> | undefined
-
 	/**
 	 * The appender, {@link NoOpAppender} unless given, belongs to this loop from here on.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID`, `APPENDER_IN_USE`
 	 */
-	constructor(appender?: LogChainAppender, options?: MeshLoopOptions)
-	constructor(appender: LogChainAppender | ChildOf = new NoOpAppender(), options: MeshLoopOptions = {}) {
-		this.#isRoot = !(appender instanceof ChildOf)
-		if (appender instanceof ChildOf) {
-			this.#core = appender.core
-			this.#scope = appender.scope
-			return
-		}
+	constructor(appender: LogChainAppender = new NoOpAppender(), options: MeshLoopOptions = {}) {
 		const resolved = resolveLoopOptions(options)
-		this.#core = new LoopCore(this, appender, resolved)
-		this.#scope = Scope.root(resolved.level)
+		setCore(this, new ScopedCore(new LoopCore(this, appender, resolved), Scope.root(resolved.level), true))
 	}
 
 	/**
@@ -127,7 +57,8 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * found before anything is stamped.
 	 */
 	publish(line: LogLine): LogRecord | undefined {
-		return this.#core.publish(line, this.#scope)
+		const { core, scope } = coreOf(this)
+		return core.publish(line, scope)
 	}
 
 	/**
@@ -138,28 +69,29 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * `publish` throws; then nothing was stamped.
 	 */
 	publishBatch(lines: readonly LogLine[]): LogRecord[] {
-		return this.#core.publishBatch(lines, this.#scope)
+		const { core, scope } = coreOf(this)
+		return core.publishBatch(lines, scope)
 	}
 
 	trace(message: string, data?: unknown, fields?: Fields): LogRecord | undefined {
-		return this.#log('trace', message, data, fields)
+		return log(this, 'trace', message, data, fields)
 	}
 
 	debug(message: string, data?: unknown, fields?: Fields): LogRecord | undefined {
-		return this.#log('debug', message, data, fields)
+		return log(this, 'debug', message, data, fields)
 	}
 
 	info(message: string, data?: unknown, fields?: Fields): LogRecord | undefined {
-		return this.#log('info', message, data, fields)
+		return log(this, 'info', message, data, fields)
 	}
 
 	warn(message: string, data?: unknown, fields?: Fields): LogRecord | undefined {
-		return this.#log('warn', message, data, fields)
+		return log(this, 'warn', message, data, fields)
 	}
 
 	/** With a `FileChainAppender`, such a record is written before this returns. */
 	error(message: string, data?: unknown, fields?: Fields): LogRecord | undefined {
-		return this.#log('error', message, data, fields)
+		return log(this, 'error', message, data, fields)
 	}
 
 	/** Publishes `data` under a kind; level `info` and the kind as message unless `fields` says otherwise. */
@@ -168,8 +100,9 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 		data: E[K],
 		fields?: Fields & { readonly level?: LogLevel; readonly message?: string },
 	): LogRecord | undefined {
-		if (!this.#core.wants(fields?.level ?? 'info', this.#scope)) return undefined
-		return this.#core.publish({ ...fields, kind, data }, this.#scope)
+		const { core, scope } = coreOf(this)
+		if (!core.wants(fields?.level ?? 'info', scope)) return undefined
+		return core.publish({ ...fields, kind, data }, scope)
 	}
 
 	/**
@@ -180,19 +113,19 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
 	on<K extends keyof E & string>(kind: K | '*', listener: (record: LogRecord<K, E[K]>) => void): this {
-		this.#core.delivery.on(kind, listener as Listener)
+		coreOf(this).core.listeners.on(kind, listener as Listener)
 		return this
 	}
 
 	/** As {@link on}, for the next record only. */
 	once<K extends keyof E & string>(kind: K | '*', listener: (record: LogRecord<K, E[K]>) => void): this {
-		this.#core.delivery.once(kind, listener as Listener)
+		coreOf(this).core.listeners.once(kind, listener as Listener)
 		return this
 	}
 
 	/** Takes a listener out again, however often it was given for this kind. */
 	off<K extends keyof E & string>(kind: K | '*', listener: (record: LogRecord<K, E[K]>) => void): this {
-		this.#core.delivery.off(kind, listener as Listener)
+		coreOf(this).core.listeners.off(kind, listener as Listener)
 		return this
 	}
 
@@ -204,18 +137,20 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
 	 */
 	child(fields: ScopeFields): MeshLoop<E> {
-		const insides = new ChildOf(this.#core, this.#scope.child(fields))
-		return new MeshLoop<E>(insides as unknown as LogChainAppender)
+		const { core, scope } = coreOf(this)
+		const child: MeshLoop<E> = Object.create(MeshLoop.prototype)
+		setCore(child, new ScopedCore(core, scope.child(fields), false))
+		return child
 	}
 
 	/** Lines below it are counted, and not built. */
 	get level(): LogLevel {
-		return this.#scope.level
+		return coreOf(this).scope.level
 	}
 
 	/** @throws {MeshChainError} `INVALID_LEVEL` */
 	set level(level: LogLevel) {
-		this.#scope.setLevel(level)
+		coreOf(this).scope.setLevel(level)
 	}
 
 	/** @throws {MeshChainError} `INVALID_LEVEL` */
@@ -230,7 +165,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
 	snapshot(filter?: LogFilter): LogRecord[] {
-		return this.#core.snapshot(filter)
+		return coreOf(this).core.snapshot(filter)
 	}
 
 	/**
@@ -240,17 +175,17 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, at once.
 	 */
 	subscribe(filter?: LogFilter): AsyncIterableIterator<LogRecord, undefined> {
-		return this.#core.subscribe(filter)
+		return coreOf(this).core.subscribe(filter)
 	}
 
 	/** Every record up to this one survives what the appender's `durability` names, or was counted lost. */
 	get committedSeq(): number {
-		return this.#core.committedSeq
+		return coreOf(this).core.committedSeq
 	}
 
 	/** What happened so far, in figures. */
 	stats(): LoopStats {
-		return this.#core.stats()
+		return coreOf(this).core.stats()
 	}
 
 	/**
@@ -259,7 +194,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * @throws {MeshChainError} `FLUSH_FAILED`, with the first `seq` that is not; also once after a record was lost.
 	 */
 	flush(): void {
-		this.#core.flush()
+		coreOf(this).core.flush()
 	}
 
 	/**
@@ -268,7 +203,7 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * @throws {MeshChainError} `SYNC_FAILED`, with the first `seq` that is not; also once after a record was lost.
 	 */
 	sync(): Promise<void> {
-		return this.#core.sync()
+		return coreOf(this).core.sync()
 	}
 
 	/**
@@ -280,20 +215,27 @@ export class MeshLoop<E extends EventMap = EventMap> implements AsyncDisposable 
 	 * were lost, and whatever the appender's `sync` and `close` reject with.
 	 */
 	close(): Promise<void> {
-		this.#scope.closed = true
-		if (this.#isRoot) return this.#core.close()
-		this.#childClosing ??= this.#core.syncWithin()
-		return this.#childClosing
+		return coreOf(this).close()
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close()
 	}
+}
 
-	#log(level: LogLevel, message: string, data: unknown, fields: Fields | undefined): LogRecord | undefined {
-		if (!this.#core.wants(level, this.#scope)) return undefined
-		// Field by field and always the same fields: a spread has a new shape each time, and V8 compiles for one.
-		const { daemonId, nodeId, tsMs } = fields ?? NO_FIELDS
-		return this.#core.publish({ level, message, data, daemonId, nodeId, tsMs } as LogLine, this.#scope)
-	}
+/**
+ * Publishes a line of a level method. Its fields are set one by one and always all of them: a spread would give each
+ * line another shape, and V8 compiles for one.
+ */
+function log(
+	loop: object,
+	level: LogLevel,
+	message: string,
+	data: unknown,
+	fields: Fields | undefined,
+): LogRecord | undefined {
+	const { core, scope } = coreOf(loop)
+	if (!core.wants(level, scope)) return undefined
+	const { daemonId, nodeId, tsMs } = fields ?? NO_FIELDS
+	return core.publish({ level, message, data, daemonId, nodeId, tsMs } as LogLine, scope)
 }
