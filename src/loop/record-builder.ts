@@ -8,7 +8,7 @@ import { hush } from '../guard/hush.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
-import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../model/record.ts'
+import type { LogLevel, LogLine, LogRecord, PublisherId, RecordOrigin } from '../model/record.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
@@ -35,7 +35,7 @@ const RECORD_BYTES = 128
 export class RecordBuilder {
 	readonly #hooks: Hooks
 	readonly #counters: Counters
-	readonly #nodeId: Id | null
+	readonly #nodeId: PublisherId | null
 	readonly #hasContext: boolean
 	readonly #epoch: number
 	#keep: KeepBelow | undefined
@@ -43,7 +43,7 @@ export class RecordBuilder {
 	constructor(
 		hooks: Hooks,
 		counters: Counters,
-		options: { readonly nodeId: Id | null; readonly context: unknown; readonly epoch: number },
+		options: { readonly nodeId: PublisherId | null; readonly context: unknown; readonly epoch: number },
 	) {
 		this.#hooks = hooks
 		this.#counters = counters
@@ -196,7 +196,7 @@ export class RecordBuilder {
 		return this.#wellFormed(cutMessage(message))
 	}
 
-	#id(id: Id | null): Id | null {
+	#id(id: PublisherId | null): PublisherId | null {
 		return typeof id === 'string' ? this.#wellFormed(id) : id
 	}
 
@@ -219,8 +219,8 @@ function newRecord(
 	kind: string,
 	message: string,
 	data: unknown,
-	daemonId: Id | null,
-	nodeId: Id | null,
+	daemonId: PublisherId | null,
+	nodeId: PublisherId | null,
 	origin: RecordOrigin | undefined,
 ): Draft['record'] {
 	if (origin === undefined) {

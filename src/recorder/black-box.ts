@@ -7,7 +7,8 @@ import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { Draft } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
-import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
+import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
+import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
 /** The kind of the record that holds them. */
 export const BLACK_BOX_KIND = '$blackbox'
@@ -49,27 +50,6 @@ export interface BlackBoxStats {
 	/** Lines that were none: their kind or level was wrong, or `transform` dropped them. */
 	readonly refused: number
 	readonly triggers: number
-}
-
-/** A line in a `$blackbox` record. */
-export interface BlackBoxLine {
-	readonly tsMs: number
-	readonly level: LogLevel
-	readonly kind: string
-	readonly message: string
-	readonly data?: unknown
-	readonly daemonId: Id | null
-	readonly nodeId: Id | null
-}
-
-/** What a `$blackbox` record carries. */
-export interface BlackBoxData {
-	readonly reason: string
-	/** The seq of the record that triggered it; null where it was asked for. */
-	readonly bySeq: number | null
-	readonly lines: readonly BlackBoxLine[]
-	/** Lines since the record before that are not in it. */
-	readonly dropped: number
 }
 
 interface Held {

@@ -6,17 +6,16 @@ import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
 import { checkpointMarkOf } from './mark.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
-	type CheckpointMark,
 	checkTime,
 	type EventSlice,
 	SESSION_KIND,
 	type Session,
-	type SessionMark,
 } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
 
