@@ -1,8 +1,9 @@
 /**
  * The shapes a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it.
  */
+import type { ChainRecord, EventMap, KindFilter, KindOf } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
-import type { LogLevel, LogRecord } from '../model/record.ts'
+import type { LogLevel } from '../model/record.ts'
 import type { ChainAnswer, Severity } from './answer.ts'
 
 export interface ChainQuery extends LogFilter {
@@ -24,8 +25,12 @@ export interface TailQuery extends LogFilter {
 	signal?: AbortSignal
 }
 
-/** A chain opened for reading. Any number of readers may read while one writer writes. */
-export interface Chain extends AsyncDisposable {
+/**
+ * A chain opened for reading. Any number of readers may read while one writer writes.
+ *
+ * `E` is the event map of the loop that wrote it: a filter by `kind` then gives records of that kind, and gaps.
+ */
+export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	readonly path: string
 	readonly chainId: string
 	/** Only where it was merged: the chains it was made of. It has no file of its own then, and no seqs that stay. */
@@ -38,9 +43,11 @@ export interface Chain extends AsyncDisposable {
 	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and `CHAIN_TRUNCATED` when
 	 * the file became shorter.
 	 */
-	records(query?: ChainQuery): AsyncIterable<LogRecord>
+	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
+	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
 	/** The same in arrays, one per frame or part of it: the fast way. */
-	batches(query?: ChainQuery): AsyncIterable<LogRecord[]>
+	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
+	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>
 	/**
 	 * The records that match: those that are there, and then those that come, across restarts of the writer and without a gap or
 	 * a double at the seam. Ends when `signal` aborts, and when `toSeq` is passed.
@@ -48,7 +55,8 @@ export interface Chain extends AsyncDisposable {
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`,
 	 * `CHAIN_TRUNCATED` when somebody shortened or rewrote the file, `CHAIN_REPLACED` when its name leads elsewhere.
 	 */
-	tail(query?: TailQuery): AsyncIterable<LogRecord>
+	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
+	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
 	/** What there is to know without reading records: cost of the frame headers. */
 	info(): Promise<ChainInfo>
 	/** How the file ends: cost of the last span, whatever the size of the file. */

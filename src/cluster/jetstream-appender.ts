@@ -330,7 +330,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (seq <= this.#committedSeq) return
 		this.#committedSeq = seq
 		this.#pending.drop(seq)
-		this.#syncs.handedOver(seq + 1)
+		this.#syncs.reached(seq + 1)
 		this.#watchSilence()
 		if (this.#pending.count === 0) this.#drained?.()
 	}

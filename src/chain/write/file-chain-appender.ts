@@ -9,6 +9,7 @@ import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
 import { type LogRecord, levelIndex } from '../../model/record.ts'
 import { report, warn } from '../../platform/diagnostics.ts'
 import { isExiting, onExit } from '../../platform/exit-hook.ts'
+import { RetrySchedule } from '../../platform/retry-schedule.ts'
 import { writablePath } from '../files/names.ts'
 import {
 	type FileChainOptions,
@@ -75,8 +76,13 @@ export class FileChainAppender implements LogChainAppender {
 	readonly #upkeep: Maintenance
 	readonly #forgetExit: () => void
 	#turnScheduled = false
-	#retryTimer: NodeJS.Timeout | undefined
-	#retryMs = RETRY_MS_MIN
+	readonly #retry = new RetrySchedule(
+		() => {
+			if (this.#closing === undefined) this.#tryAgain()
+		},
+		RETRY_MS_MIN,
+		RETRY_MS_MAX,
+	)
 	#failure: MeshChainError | undefined
 	#closing: Promise<void> | undefined
 	#exitCode: number | undefined
@@ -322,13 +328,7 @@ export class FileChainAppender implements LogChainAppender {
 		}
 		this.#failure = error
 		report('failing', { source: this, error })
-		if (error.code === 'CHAIN_TAKEN_OVER' || this.#retryTimer !== undefined) return
-		this.#retryTimer = setTimeout(() => {
-			this.#retryTimer = undefined
-			if (this.#closing === undefined) this.#tryAgain()
-		}, this.#retryMs)
-		this.#retryTimer.unref()
-		this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX)
+		if (error.code !== 'CHAIN_TAKEN_OVER') this.#retry.start()
 	}
 
 	/** What a failed sync has left in doubt goes into a new file, what a failed write has left in memory into the file. */
@@ -346,15 +346,13 @@ export class FileChainAppender implements LogChainAppender {
 	#recovered(): void {
 		if (this.#failure === undefined) return
 		this.#failure = undefined
-		this.#retryMs = RETRY_MS_MIN
-		clearTimeout(this.#retryTimer)
-		this.#retryTimer = undefined
+		this.#retry.reset()
 		warn('CHAIN_RECOVERED', `${show(this.path)} can be written again; everything that waited is written`)
 		report('recovered', { source: this })
 	}
 
 	async #close(): Promise<void> {
-		clearTimeout(this.#retryTimer)
+		this.#retry.reset()
 		clearTimeout(this.#policyTimer)
 		this.#upkeep.end()
 		this.#forgetExit()
