@@ -5,7 +5,7 @@
  * Invariant: a folder has one file of a chain.
  */
 import { join } from 'node:path'
-import { identifyFile } from '../chain/files/segments.ts'
+import { identifyFile } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import {

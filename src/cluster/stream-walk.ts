@@ -7,9 +7,7 @@
  * for at the latest.
  */
 
-import type { Frame } from '../chain/format/frame.ts'
-import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
-import { firstCovered } from '../chain/scan/frame-rows.ts'
+import { Collector, type Frame, firstCovered, inOne, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
 import { matches } from '../model/filter.ts'
 import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'

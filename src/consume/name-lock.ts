@@ -1,6 +1,5 @@
 /** Whoever keeps its place in a chain under a name has that name to itself. */
-import { acquireLock, type Lock } from '../chain/files/lock.ts'
-import { readHolder } from '../chain/files/lock-holder.ts'
+import { acquireLock, type Lock, readHolder } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
