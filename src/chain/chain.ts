@@ -111,8 +111,8 @@ export interface ChainInfo {
 	readonly path: string
 	readonly chainId: string
 	readonly formatVersion: number
-	/** Of the first file that is there; NaN where a stream has nothing of the chain that can be read. */
-	readonly createdMs: number
+	/** When the first file that is there was begun; undefined where nothing says it. */
+	readonly createdMs: number | undefined
 	/** Of all files. */
 	readonly bytes: number
 	/** Oldest first; the last is the live one. */

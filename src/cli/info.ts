@@ -85,7 +85,7 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 
 /** In a stream nothing may be there that can be read. */
 function createdText({ createdMs }: ChainInfo): string {
-	return Number.isFinite(createdMs) ? `, created ${formatTime(createdMs)}` : ''
+	return createdMs === undefined ? '' : `, created ${formatTime(createdMs)}`
 }
 
 function damagedText(places: number, file: string): string {

@@ -45,7 +45,7 @@ export async function infoOf(path: string, stream: ChainReader, notes: StreamNot
 		path,
 		chainId,
 		formatVersion: 1,
-		createdMs: firstFrame?.baseTsMs ?? Number.NaN,
+		createdMs: firstFrame?.baseTsMs,
 		bytes: sums.bytes - before.bytes,
 		segments: [],
 		records: sums.records - before.records,

@@ -45,7 +45,7 @@ export class NameLock {
 
 function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
 	try {
-		return acquireLock(system, path, Date.now(), 0)
+		return acquireLock(system, path, { nowMs: Date.now() })
 	} catch (error) {
 		if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw error
 		const holder = readHolder(system, path)

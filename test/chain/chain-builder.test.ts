@@ -198,7 +198,7 @@ describe('the chain', () => {
 		builder.discard()
 		builder.discard()
 		expect(readdirSync(join(path, '..'))).toEqual([])
-		expect(() => builder.finish()).toThrow(expect.objectContaining({ code: 'CHAIN_UNREADABLE' }))
+		expect(() => builder.finish()).toThrow(expect.objectContaining({ code: 'CHAIN_UNWRITABLE' }))
 		expect(readdirSync(join(path, '..'))).toEqual([])
 		const again = new ChainBuilder(path, { mode: 0o640 })
 		again.push(record(1))
@@ -248,7 +248,7 @@ describe('a name that is taken', () => {
 		refused(path, 'CHAIN_EXISTS')
 		expect([readFileSync(path).length, besides(path)]).toEqual([0, []])
 		expect(() => new ChainBuilder(join(path, 'below'))).toThrow(
-			expect.objectContaining({ code: 'CHAIN_UNREADABLE' }),
+			expect.objectContaining({ code: 'CHAIN_UNWRITABLE' }),
 		)
 		expect(() => new ChainBuilder('')).toThrow(expect.objectContaining({ code: 'INVALID_PATH' }))
 	})
@@ -348,7 +348,7 @@ describe('whatever fails', () => {
 			}
 			const isWhole = memory.readdirSync('/chains').includes('copy.chain')
 			expect(thrown === undefined).toBe(isWhole)
-			if (!isWhole) expect(thrown).toMatchObject({ code: 'CHAIN_UNREADABLE', path: PATH })
+			if (!isWhole) expect(thrown).toMatchObject({ code: 'CHAIN_UNWRITABLE', path: PATH })
 			expect(memory.readdirSync('/chains')).toEqual(isWhole ? ['copy.chain'] : [])
 		}
 	})

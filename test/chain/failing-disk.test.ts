@@ -419,7 +419,7 @@ test.each(['EACCES', 'EMFILE', 'ENOSPC'])(
 		const path = join(temporaryFolder(), 'node.chain')
 		disk.failWrites(code)
 		expect(() => new FileChainAppender(path, { fs: disk })).toThrow(
-			expect.objectContaining({ code: expect.stringMatching(/CHAIN_UNREADABLE|WRITE_FAILED/) }),
+			expect.objectContaining({ code: expect.stringMatching(/CHAIN_UNWRITABLE|WRITE_FAILED/) }),
 		)
 		disk.heal()
 		expect(() => new FileChainAppender(path, { fs: disk })).not.toThrow()

@@ -383,7 +383,7 @@ describe('bad input', () => {
 		[
 			'a folder that does not exist',
 			() => new FileChainAppender('/nowhere/at/all/node.chain'),
-			'CHAIN_UNREADABLE',
+			'CHAIN_UNWRITABLE',
 		],
 		['an unknown option', () => new FileChainAppender('x', { colour: 1 } as never), 'INVALID_OPTION'],
 		[

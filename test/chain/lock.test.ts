@@ -100,6 +100,6 @@ test('a lock that is a symbolic link is not followed', async () => {
 	const victim = join(folder, 'victim')
 	writeFileSync(victim, 'precious')
 	symlinkSync(victim, `${path}.lock`)
-	expect(await contend(path)).toMatchObject({ code: 'CHAIN_UNREADABLE' })
+	expect(await contend(path)).toMatchObject({ code: 'CHAIN_UNWRITABLE' })
 	expect(readFileSync(victim, 'utf8')).toBe('precious')
 })

@@ -23,7 +23,7 @@ function combinations<T extends object>(values: { [K in keyof T]: readonly T[K][
 const EVIDENCE = combinations<Evidence>({
 	end: ['whole', 'sealed', 'fragment', 'invalid'],
 	hole: [false, true],
-	mark: ['none', 'reached', 'missed'],
+	watermark: ['none', 'reached', 'missed'],
 	boot: ['same', 'changed', 'unknown'],
 })
 const SITUATIONS = combinations<Situation>({
@@ -63,7 +63,7 @@ describe('the decision tables', () => {
 	})
 
 	test('nothing below the durable mark passes for torn, unsynced or clean', () => {
-		for (const each of EVIDENCE.filter(({ mark }) => mark === 'missed')) {
+		for (const each of EVIDENCE.filter(({ watermark }) => watermark === 'missed')) {
 			expect(['truncated', 'damaged']).toContain(verdictOf(each))
 		}
 	})

@@ -16,10 +16,13 @@ import {
 	O_CREAT,
 	O_EXCL,
 	O_RDWR,
+	type OpenFile,
 	openOurs,
+	removeQuietly,
 	systemCode,
 	writeFully,
 } from '../../platform/file-system.ts'
+import { NO_HARD_LINKS, temporaryPathOf } from './atomic-rename.ts'
 import {
 	type HolderText,
 	hasLetGo,
@@ -29,7 +32,6 @@ import {
 	readHolderText,
 	readTextIn,
 } from './lock-holder.ts'
-import { NO_HARD_LINKS, temporaryPathOf } from './names.ts'
 
 const ATTEMPTS_MAX = 16
 /** How often to ask again for a lock that another writer has: each time costs about 3 ms. */
@@ -54,6 +56,15 @@ export interface Lock {
 	release(isUnclosed: boolean, unwritten?: number): void
 }
 
+export interface LockOptions {
+	/** The time that the lock file gives for the beginning. */
+	readonly nowMs: number
+	/** How long to wait for another writer. Default: 0. */
+	readonly waitMs?: number
+	/** Permissions of the lock file. Default: `0o600`. */
+	readonly mode?: number
+}
+
 /**
  * Takes the lock of a chain, waiting up to `waitMs` for another writer to let it go. The thread is blocked meanwhile.
  *
@@ -62,9 +73,7 @@ export interface Lock {
 export function acquireLock(
 	system: FileSystem,
 	chainPath: string,
-	nowMs: number,
-	waitMs: number,
-	mode = 0o600,
+	{ nowMs, waitMs = 0, mode = 0o600 }: LockOptions,
 ): Lock {
 	const deadline = performance.now() + waitMs
 	for (;;) {
@@ -126,7 +135,7 @@ function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	const fd = openOurs(system, path, O_RDWR | O_CREAT | O_EXCL, mode)
 	try {
 		const text = ourselves(system, nowMs, system.lockSync(fd) === 'taken')
-		writeText(system, fd, text)
+		writeText({ system, fd }, text)
 		return { path, fd, text }
 	} catch (error) {
 		removeQuietly(system, path)
@@ -154,7 +163,7 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	let isHeld = true
 	try {
 		const outcome = system.lockSync(fd)
-		const holder = outcome === 'held' ? undefined : readTextIn(system, fd)
+		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
 		// What the kernel has freed is nobody's; what it never had is so when its holder is dead for certain.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
@@ -182,7 +191,7 @@ function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd 
 		const claim = `${lockPath}.claim-${system.fstatSync(fd).ino}`
 		if (linkUnlessThere(system, ours, claim)) {
 			try {
-				if (isStillNamed(system, fd, path)) removeIfThere(system, path)
+				if (isStillNamed({ system, fd }, path)) removeIfThere(system, path)
 			} finally {
 				removeIfThere(system, claim)
 			}
@@ -204,10 +213,10 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 		try {
 			if (system.lockSync(fd) !== 'taken') return undefined
 			// Otherwise the holder before removed the file between our open and our lock: what we locked has no name any more.
-			if (!isStillNamed(system, fd, path)) continue
-			const before = readTextIn(system, fd)
+			if (!isStillNamed({ system, fd }, path)) continue
+			const before = readTextIn({ system, fd })
 			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
-			writeText(system, fd, text)
+			writeText({ system, fd }, text)
 			const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
 			lock = holdLock(system, { path, fd, text }, path, { provenance })
 			return lock
@@ -229,7 +238,7 @@ function linkUnlessThere(system: FileSystem, from: string, to: string): boolean 
 	}
 }
 
-function writeText(system: FileSystem, fd: number, text: HolderText): void {
+function writeText({ system, fd }: OpenFile, text: HolderText): void {
 	try {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
@@ -244,13 +253,13 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 	let held = true
 	return {
 		provenance,
-		isHeld: () => held && isStillNamed(system, fd, path),
+		isHeld: () => held && isStillNamed({ system, fd }, path),
 		release(isUnclosed, unwritten) {
 			if (!held) return
 			held = false
 			try {
-				if (kernel && isUnclosed && unwritten !== undefined) leaveNote(system, fd, text, unwritten)
-				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
+				if (kernel && isUnclosed && unwritten !== undefined) leaveNote({ system, fd }, text, unwritten)
+				if (!(kernel && isUnclosed) && isStillNamed({ system, fd }, path)) removeIfThere(system, path)
 			} finally {
 				closeQuietly(system, fd)
 			}
@@ -259,7 +268,7 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 }
 
 /** In the place of the text, and no longer than that: on a full disk there is no room for more. */
-function leaveNote(system: FileSystem, fd: number, text: HolderText, unwritten: number): void {
+function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number): void {
 	const { kernel, pid, host, sinceMs } = text
 	const length = JSON.stringify(text).length
 	const note = JSON.stringify({ kernel, pid, host, sinceMs, unwritten }).padEnd(length)
@@ -270,17 +279,8 @@ function leaveNote(system: FileSystem, fd: number, text: HolderText, unwritten: 
 	}
 }
 
-function isStillNamed(system: FileSystem, fd: number, path: string): boolean {
+function isStillNamed({ system, fd }: OpenFile, path: string): boolean {
 	return isNamed(system, path, system.fstatSync(fd))
-}
-
-/** What stays is untidy, not wrong. */
-function removeQuietly(system: FileSystem, path: string): void {
-	try {
-		system.unlinkSync(path)
-	} catch {
-		// Its name is this thread's alone.
-	}
 }
 
 function removeIfThere(system: FileSystem, path: string): void {

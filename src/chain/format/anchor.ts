@@ -223,7 +223,7 @@ export function looksLikeAnchor(bytes: Uint8Array, pos: number): boolean {
 }
 
 /** The bytes that are the same in every anchor: its lead, and what says of which type each field is. */
-const MARKS: ReadonlyMap<number, number> = new Map([
+const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 	...[...LEAD, 0xce].map((byte, index) => [index, byte] as const),
 	...[SEGMENT_AT - 1, EPOCH_AT - 1].map((at) => [at, 0x92] as const),
 	...[SEGMENT_AT, EPOCH_AT].map((at) => [at, 0xce] as const),
@@ -234,18 +234,18 @@ const MARKS: ReadonlyMap<number, number> = new Map([
 	...LOG_LEVELS.map((_level, index) => [LEVELS_AT + 1 + 9 * index, 0xcb] as const),
 	...[0, 1, 2, 3, 4].map((index) => [BACK_AT + 1 + 9 * index, 0xcb] as const),
 ])
-const MARKS_MIN = 8
+const FIXED_BYTES_MIN = 8
 
 /** Whether `bytes[pos, end)` begins with the remains of an anchor: most of what all anchors have in common is in its place. */
 export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): boolean {
 	let expected = 0
 	let found = 0
-	for (const [at, byte] of MARKS) {
+	for (const [at, byte] of FIXED_BYTES) {
 		if (pos + at >= end) continue
 		expected++
 		if (bytes[pos + at] === byte) found++
 	}
-	return found >= MARKS_MIN && found * 2 > expected
+	return found >= FIXED_BYTES_MIN && found * 2 > expected
 }
 
 /** Where the next thing that begins as an anchor does stands at or behind `from`, or -1. */

@@ -32,7 +32,7 @@ export const FLAG_CONTROL = 1 << 5
 export const FLAG_ASCII = 1 << 6
 export const LEVELS_MASK = (1 << 5) - 1
 
-export interface FrameHead {
+export interface FrameHeader {
 	readonly flags: number
 	readonly epoch: number
 	readonly baseSeq: number
@@ -41,7 +41,7 @@ export interface FrameHead {
 }
 
 /** A frame that verified: its head, and where its rows are in the bytes it was read from. */
-export interface Frame extends FrameHead {
+export interface Frame extends FrameHeader {
 	readonly offset: number
 	readonly length: number
 	readonly bytes: Buffer
@@ -63,7 +63,7 @@ export interface EncodedRows {
 export function encodeFrame(
 	target: Buffer,
 	pos: number,
-	frame: FrameHead,
+	frame: FrameHeader,
 	rows: EncodedRows,
 	offset: number,
 	idChecksum: number,
@@ -145,11 +145,11 @@ export function decodeFrame(
 			? checksum(bytes, start, end, seed)
 			: stretches.of(bytes, offset - pos, start, end, seed)
 	if (bytes.readUInt32BE(pos + 7) !== found) return undefined
-	return readFrameHead(bytes, pos, pos + length, offset)
+	return readFrameHeader(bytes, pos, pos + length, offset)
 }
 
 /** The head of a frame whose checksum nobody looked at: what a damaged frame seems to say of itself. */
-export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
+export function readFrameHeader(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
 	if (epoch === undefined || !isEpoch(epoch.value)) return undefined

@@ -12,7 +12,7 @@ import {
 	FRAME_FIXED_BYTES,
 	FRAME_HEADER_BYTES_MAX,
 	type Frame,
-	readFrameHead,
+	readFrameHeader,
 	resemblesFrame,
 } from '../format/frame.ts'
 
@@ -55,7 +55,7 @@ function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 }
 
 function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
-	const head = readFrameHead(bytes, pos, end, 0)
+	const head = readFrameHeader(bytes, pos, end, 0)
 	const found = findRows(bytes, pos, end)
 	if (head !== undefined) return { ...head, rows: Math.max(head.rows, found?.rows ?? 0) }
 	const unknown = { offset: 0, flags: 0, epoch: 0, baseSeq: 0, baseTsMs: 0 }

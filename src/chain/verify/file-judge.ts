@@ -21,7 +21,7 @@ import { Continuity } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { headerLink } from '../scan/identity.ts'
 import type { ScanEntry, UnreadableRange } from '../scan/scan.ts'
-import { type OpenFile, readPiece } from '../scan/walk.ts'
+import { type OpenSegment, readPiece } from '../scan/walk.ts'
 import type { RecoveryVerdict } from '../write/recovery.ts'
 import type { Findings, Found, SeqRange } from './findings.ts'
 
@@ -64,7 +64,7 @@ export interface FileEnd {
 }
 
 export class FileJudge {
-	readonly #file: OpenFile
+	readonly #file: OpenSegment
 	readonly #context: FileJudgeContext
 	readonly #continuity: Continuity
 	#anchor: Anchor | undefined
@@ -73,13 +73,13 @@ export class FileJudge {
 	#extent = EMPTY_EXTENT
 	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
 	#jumps: Jumps | undefined = new Jumps([])
-	#badBehind: UnreadableRange | undefined
+	#rangeBefore: UnreadableRange | undefined
 	/** Where an entry is torn that the watermark vouches for. */
 	missedAt: number | undefined
 	/** A repair has written an anchor in this file. */
 	wasRepaired = false
 
-	constructor(file: OpenFile, context: FileJudgeContext) {
+	constructor(file: OpenSegment, context: FileJudgeContext) {
 		this.#file = file
 		this.#context = context
 		const { firstSeq, headerDamaged } = file.identity
@@ -183,13 +183,13 @@ export class FileJudge {
 		}
 		const gap = this.#continuity.bad(place)
 		if (place.atEnd && !this.#context.isFollowed) this.#lost(place, gap?.data)
-		else this.#badBehind = place
+		else this.#rangeBefore = place
 	}
 
 	/** Reports what is missing before an entry, as the bad place it vanished in where there is one. */
 	#missing(gap: LogRecord<'$gap', GapData> | undefined, offset: number): void {
-		const place = this.#badBehind
-		this.#badBehind = undefined
+		const place = this.#rangeBefore
+		this.#rangeBefore = undefined
 		if (place !== undefined) this.#lost(place, gap?.data)
 		else if (gap?.data !== undefined) {
 			this.#spanIsBroken = true

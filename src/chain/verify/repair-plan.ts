@@ -22,7 +22,7 @@ export class RepairPlan {
 	readonly #rebuilt = new ListedFindings()
 	readonly #rebuiltIn = new Map<string, CountByKind>()
 	/** Files are missing behind these, for which their rebuilding writes a gap. */
-	readonly #missingBehind = new Map<string, VerifyFinding>()
+	readonly #missingAfter = new Map<string, VerifyFinding>()
 
 	add(finding: VerifyFinding, pathBefore: string | undefined): void {
 		const { kind, severity, path } = finding
@@ -40,7 +40,7 @@ export class RepairPlan {
 		} else if (CUT.includes(kind)) this.#plan(finding, 'cut')
 		else if (kind === 'missingFile' && severity === 'damage') {
 			if (pathBefore === undefined) this.#evidence.add(finding)
-			else this.#missingBehind.set(pathBefore, finding)
+			else this.#missingAfter.set(pathBefore, finding)
 		}
 	}
 
@@ -51,7 +51,7 @@ export class RepairPlan {
 	get left(): Pick<RepairReport, 'left' | 'leftNotListed'> {
 		const isRebuilt = (path: string) => this.#rebuiltIn.has(path) && !this.#untouchable.has(path)
 		const left = this.#rebuilt.all.filter(({ path }) => this.#untouchable.has(path))
-		const missing = [...this.#missingBehind].filter(([path]) => !isRebuilt(path))
+		const missing = [...this.#missingAfter].filter(([path]) => !isRebuilt(path))
 		const leftNotListed: CountByKind = { ...this.#evidence.notListed }
 		for (const path of this.#untouchable) {
 			for (const [kind, count] of Object.entries(this.#rebuiltIn.get(path) ?? {})) {

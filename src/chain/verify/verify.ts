@@ -62,11 +62,11 @@ export async function examine(
 	try {
 		const files = new ChainFiles(held)
 		// A mark that is read before the files are listed is not ahead of them.
-		const mark = readWatermark(held.system, held.chainPath, held.identity.id)
+		const watermark = readWatermark(held.system, held.chainPath, held.identity.id)
 		const listing = files.hold()
 		try {
 			const keptFromSeqNow = () => keptFromSeq(files)
-			const wanted = { head, mark, keptFromSeq: await keptFromSeqNow(), keptFromSeqNow, onFinding }
+			const wanted = { head, watermark, keptFromSeq: await keptFromSeqNow(), keptFromSeqNow, onFinding }
 			const judge = new Judge(held, listing.files[0]!, wanted)
 			for (const file of listing.files) await judgeFile(judge, files, file, options)
 			return judge.finish()

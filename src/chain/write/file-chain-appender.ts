@@ -9,14 +9,14 @@ import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
 import { type LogRecord, levelIndex } from '../../model/record.ts'
 import { report, warn } from '../../platform/diagnostics.ts'
 import { isExiting, onExit } from '../../platform/exit-hook.ts'
-import { writablePath } from '../files/names.ts'
+import { writablePath } from '../files/open-error.ts'
 import {
 	type FileChainOptions,
 	type ResolvedFileChainOptions,
 	resolveFileChainOptions,
 } from './file-chain-options.ts'
 import { Maintenance } from './maintenance.ts'
-import type { ChainRecovery } from './opening.ts'
+import type { ChainRecovery } from './opened-chain.ts'
 import { recoveryWarning } from './recovery-warning.ts'
 import { Timeout } from './timeout.ts'
 import { ChainWriter } from './writer.ts'
@@ -241,7 +241,7 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	#afterPush(writeThrough: boolean, isFrameFinished: boolean): void {
-		if (isExiting()) this.#lastWords()
+		if (isExiting()) this.#writeOnExit()
 		else if (writeThrough || (isFrameFinished && this.#isWriteDue)) this.#tryWrite()
 		else if (!this.#turnScheduled) {
 			this.#turnScheduled = true
@@ -362,7 +362,7 @@ export class FileChainAppender implements LogChainAppender {
 		let isClean = false
 		try {
 			this.#writer.move()
-			this.#writer.markClosed(undefined)
+			this.#writer.writeClosingAnchor(undefined)
 			await timeout.orThrow(this.#writer.sync())
 			isClean = true
 		} catch (error) {
@@ -381,14 +381,14 @@ export class FileChainAppender implements LogChainAppender {
 
 	#onExit(exitCode: number): void {
 		this.#exitCode = exitCode
-		if (this.#closing === undefined) this.#lastWords()
+		if (this.#closing === undefined) this.#writeOnExit()
 	}
 
 	/** The process ends: everything is written now, with a clean-close mark behind it. */
-	#lastWords(): void {
+	#writeOnExit(): void {
 		try {
 			this.#writer.write()
-			if (this.#exitCode !== undefined) this.#writer.markClosed(this.#exitCode)
+			if (this.#exitCode !== undefined) this.#writer.writeClosingAnchor(this.#exitCode)
 			if (this.durability === 'disk' || this.#options.policy !== undefined) this.#writer.syncOnExit()
 		} catch (error) {
 			this.#failure = error as MeshChainError

@@ -1,7 +1,7 @@
 /** What a person is told of a chain that did not end as a writer leaves it. */
 import { show } from '../../guard/show.ts'
 import { shellWord } from '../../text/shell-word.ts'
-import type { ChainRecovery } from './opening.ts'
+import type { ChainRecovery } from './opened-chain.ts'
 import type { RecoveryVerdict } from './recovery.ts'
 
 const TAKEN_OVER = 'was taken over from a writer that may still run'

@@ -20,18 +20,18 @@ export interface Evidence {
 	/** Behind the newest anchor, bytes that cannot be read stand before valid entries. */
 	readonly hole: boolean
 	/** The durable mark beside the chain: everything below it is there (`reached`), or the file ends or cannot be read below it (`missed`). */
-	readonly mark: 'none' | 'reached' | 'missed'
+	readonly watermark: 'none' | 'reached' | 'missed'
 	/** Whether the machine was booted since the file was last written, as far as can be told. */
 	readonly boot: 'same' | 'changed' | 'unknown'
 }
 
 /** Whether everything that the mark of a chain vouches for is in a file that can be read up to `validEnd`, and holds what is below `nextSeq`. */
-export function markEvidence(
+export function watermarkEvidence(
 	mark: Watermark | undefined,
 	{ segment }: { readonly segment: number },
 	validEnd: number,
 	nextSeq = Number.POSITIVE_INFINITY,
-): Evidence['mark'] {
+): Evidence['watermark'] {
 	if (mark === undefined) return 'none'
 	if (mark.seq >= nextSeq || mark.segment > segment) return 'missed'
 	return mark.segment === segment && mark.offset > validEnd ? 'missed' : 'reached'
@@ -61,20 +61,20 @@ type Row<T, R> = readonly [pattern: Pattern<T>, result: R]
 const present = ['none', 'reached'] as const
 
 export const VERDICTS: readonly Row<Evidence, RecoveryVerdict>[] = [
-	[{ end: ['whole'], hole: [false], mark: present }, 'clean'],
-	[{ end: ['sealed'], hole: [false], mark: present }, 'sealed'],
-	[{ end: ['fragment'], hole: [false], mark: present }, 'torn'],
-	[{ end: ['whole', 'sealed', 'fragment'], hole: [false], mark: ['missed'] }, 'truncated'],
-	[{ end: ['invalid'], hole: [false], mark: ['missed'] }, 'damaged'],
-	[{ end: ['invalid'], hole: [false], mark: present, boot: ['same'] }, 'damaged'],
-	[{ end: ['invalid'], hole: [false], mark: ['reached'], boot: ['changed'] }, 'unsyncedTail'],
-	[{ end: ['invalid'], hole: [false], mark: ['none'], boot: ['changed'] }, 'ambiguous'],
-	[{ end: ['invalid'], hole: [false], mark: present, boot: ['unknown'] }, 'ambiguous'],
-	[{ hole: [true], mark: ['missed'] }, 'damaged'],
-	[{ hole: [true], mark: present, boot: ['same'] }, 'damaged'],
-	[{ hole: [true], mark: ['reached'], boot: ['changed'] }, 'unsyncedHole'],
-	[{ hole: [true], mark: ['none'], boot: ['changed'] }, 'ambiguous'],
-	[{ hole: [true], mark: present, boot: ['unknown'] }, 'ambiguous'],
+	[{ end: ['whole'], hole: [false], watermark: present }, 'clean'],
+	[{ end: ['sealed'], hole: [false], watermark: present }, 'sealed'],
+	[{ end: ['fragment'], hole: [false], watermark: present }, 'torn'],
+	[{ end: ['whole', 'sealed', 'fragment'], hole: [false], watermark: ['missed'] }, 'truncated'],
+	[{ end: ['invalid'], hole: [false], watermark: ['missed'] }, 'damaged'],
+	[{ end: ['invalid'], hole: [false], watermark: present, boot: ['same'] }, 'damaged'],
+	[{ end: ['invalid'], hole: [false], watermark: ['reached'], boot: ['changed'] }, 'unsyncedTail'],
+	[{ end: ['invalid'], hole: [false], watermark: ['none'], boot: ['changed'] }, 'ambiguous'],
+	[{ end: ['invalid'], hole: [false], watermark: present, boot: ['unknown'] }, 'ambiguous'],
+	[{ hole: [true], watermark: ['missed'] }, 'damaged'],
+	[{ hole: [true], watermark: present, boot: ['same'] }, 'damaged'],
+	[{ hole: [true], watermark: ['reached'], boot: ['changed'] }, 'unsyncedHole'],
+	[{ hole: [true], watermark: ['none'], boot: ['changed'] }, 'ambiguous'],
+	[{ hole: [true], watermark: present, boot: ['unknown'] }, 'ambiguous'],
 ]
 
 /** What a writer may do. */

@@ -29,13 +29,15 @@ import {
 	type Frame,
 	frameBytesMax,
 	looksLikeFrame,
-	readFrameHead,
+	readFrameHeader,
 	relocateFrame,
 } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { Jumps } from '../format/jumps.ts'
-import { type ChainEnd, frameSums } from '../scan/chain-end.ts'
+import type { ChainEnd } from '../scan/chain-end.ts'
+import { frameSums } from '../scan/frame-rows.ts'
 import { type ChainIdentity, headerLink } from '../scan/identity.ts'
+import type { RowWriter } from './segment-context.ts'
 
 /** A frame is closed when it holds this much; a larger single record or batch has a larger frame. */
 const FRAME_ROWS_TARGET = 250
@@ -49,13 +51,6 @@ interface BorrowedEntries {
 	readonly end: number
 	/** The seq of the last record in them; 0 where they hold none. */
 	readonly lastSeq: number
-}
-
-/** Who writes, and when. */
-export interface RowWriter {
-	readonly epoch: number
-	readonly bootId: Uint8Array
-	readonly clock: () => number
 }
 
 /** Where a span begins: at the end of a file, or behind the header of a new one. */
@@ -162,7 +157,7 @@ export class TailBuffer {
 		do {
 			const length = looksLikeFrame(bytes, pos) ? (claimedLength(bytes, pos) ?? 0) : ANCHOR_BYTES
 			if (pos > start && pos + length - start > bytesMax) break
-			const head = readFrameHead(bytes, pos, pos + length, 0)
+			const head = readFrameHeader(bytes, pos, pos + length, 0)
 			if (looksLikeFrame(bytes, pos) && head !== undefined) lastSeq = head.baseSeq + head.rows - 1
 			pos += length
 		} while (pos < end)
@@ -232,7 +227,7 @@ export class TailBuffer {
 	}
 
 	/** Takes over a frame of another file, whose seqs must come next: the same bytes, at their new place. The open frame must be empty. */
-	adopt(frame: Frame): void {
+	copyFrame(frame: Frame): void {
 		this.#reserve(frame.length)
 		const pos = this.#end - this.#base
 		const start = frame.rowsEnd - frame.length

@@ -1,5 +1,5 @@
 /** What a chain's writer counts. */
-import type { ChainRecovery } from './opening.ts'
+import type { ChainRecovery } from './opened-chain.ts'
 
 /** What a writer has done since it opened the chain. */
 export interface ChainWriterStats {

@@ -24,8 +24,8 @@ export default [
 	{
 		name: 'a file that was begun in the future is young',
 		file: 'src/chain/write/rotation.ts',
-		from: '!(Math.abs(nowMs - live.begunMs) < bounds.ageMs)',
-		to: '!(nowMs - live.begunMs < bounds.ageMs)',
+		from: 'Math.abs(nowMs - live.begunMs) >= bounds.ageMs',
+		to: 'nowMs - live.begunMs >= bounds.ageMs',
 		tests: ['test/chain/wild-clock.test.ts'],
 	},
 	{

@@ -31,27 +31,27 @@ export default [
 	{
 		name: 'an acknowledgement does not wait for the fdatasync',
 		file: 'src/chain/write/segment-file.ts',
-		from: 'await this.#context.system.fdatasync(this.fd)',
+		from: 'await this.#context.system.fdatasync(this.handle.fd)',
 		to: 'await null',
 		tests: ['test/properties/power-loss.test.ts', 'test/properties/failing-calls.test.ts'],
 	},
 	{
 		name: 'a sealed file is not synced before the next one is begun',
-		file: 'src/chain/write/rotate.ts',
+		file: 'src/chain/write/rotation.ts',
 		from: '\tlive.write()\n\tlive.syncNow()\n',
 		to: '\tlive.write()\n',
 		tests: ['test/properties/power-loss.test.ts'],
 	},
 	{
 		name: 'the directory is not synced between the two names',
-		file: 'src/chain/files/names.ts',
+		file: 'src/chain/files/atomic-rename.ts',
 		from: '\tsyncDirectory(system, dirname(chainPath))\n\tsystem.renameSync(temporary, chainPath)\n',
 		to: '\tsystem.renameSync(temporary, chainPath)\n',
 		tests: ['test/properties/power-loss.test.ts'],
 	},
 	{
 		name: 'the directory is not synced behind the new name',
-		file: 'src/chain/files/names.ts',
+		file: 'src/chain/files/atomic-rename.ts',
 		from: '\ttry {\n\t\tsyncDirectory(system, dirname(path))\n\t\treturn',
 		to: '\ttry {\n\t\treturn',
 		tests: ['test/properties/power-loss.test.ts'],
@@ -86,7 +86,7 @@ export default [
 	},
 	{
 		name: 'a file whose lock was taken away is written to again',
-		file: 'src/chain/write/opening.ts',
+		file: 'src/chain/write/resume-chain.ts',
 		from: "return provenance === 'none' && isOver ? 'sole' : 'takenOver'",
 		to: "return provenance === 'none' && isOver ? 'sole' : 'sole'",
 		tests: ['test/chain/segments.test.ts'],
@@ -101,8 +101,8 @@ export default [
 	{
 		name: 'bytes with valid entries behind them are cut',
 		file: 'src/chain/write/recovery.ts',
-		from: "[{ hole: [true], mark: present, boot: ['same'] }, 'damaged'],",
-		to: "[{ hole: [true], mark: present, boot: ['same'] }, 'torn'],",
+		from: "[{ hole: [true], watermark: present, boot: ['same'] }, 'damaged'],",
+		to: "[{ hole: [true], watermark: present, boot: ['same'] }, 'torn'],",
 		tests: ['test/chain/recovery.test.ts'],
 	},
 	{
@@ -125,8 +125,8 @@ export default [
 	},
 	{
 		name: 'a torn tail is cut without being kept aside',
-		file: 'src/chain/files/names.ts',
-		from: '\tcopyTo(system, keptAt, fd, offset, bytes)\n',
+		file: 'src/chain/files/keep-aside.ts',
+		from: '\tcopyToNewFile(file, { offset, bytes }, { path: keptAt, mode: 0o600 })\n',
 		to: '',
 		tests: ['test/chain/file-chain-appender.test.ts', 'test/chain/repair.test.ts'],
 	},
@@ -140,15 +140,15 @@ export default [
 	{
 		name: 'files are removed before the chain says on disk that they are',
 		file: 'src/chain/write/live-end.ts',
-		from: '\t\tspan.keptFromSeq = keptFromSeq\n',
+		from: '\t\ttail.keptFromSeq = keptFromSeq\n',
 		to: '',
 		tests: ['test/chain/segments.test.ts'],
 	},
 	{
 		name: 'an unhandled exit writes nothing',
 		file: 'src/chain/write/file-chain-appender.ts',
-		from: 'if (this.#closing === undefined) this.#lastWords()',
-		to: 'if (this.#closing !== undefined) this.#lastWords()',
+		from: 'if (this.#closing === undefined) this.#writeOnExit()',
+		to: 'if (this.#closing !== undefined) this.#writeOnExit()',
 		tests: ['test/process/process-end.test.ts'],
 	},
 	{
@@ -167,9 +167,9 @@ export default [
 	},
 	{
 		name: 'a chain whose files are gone is taken for a new one',
-		file: 'src/chain/write/opening.ts',
-		from: 'return mark !== undefined && mark.seq > 0 ? mark : undefined',
-		to: 'return mark !== undefined && mark.seq < 0 ? mark : undefined',
+		file: 'src/chain/write/begin-chain.ts',
+		from: 'return watermark !== undefined && watermark.seq > 0 ? watermark : undefined',
+		to: 'return watermark !== undefined && watermark.seq < 0 ? watermark : undefined',
 		tests: ['test/chain/file-chain-appender.test.ts'],
 	},
 	{
@@ -182,14 +182,14 @@ export default [
 	{
 		name: 'a batch that fails half-way leaves its first half',
 		file: 'src/chain/write/writer.ts',
-		from: '\t\t\tspan.discardOpen()\n',
+		from: '\t\t\ttail.discardOpen()\n',
 		to: '',
 		tests: ['test/chain/file-chain-appender.test.ts'],
 	},
 	{
 		name: 'cluster: a hole in a file is no gap in the stream',
-		file: 'src/chain/read/frames.ts',
-		from: 'return [frame.baseSeq + frame.rows > this.#query.fromSeq ? [...before, { frame }] : before]',
+		file: 'src/chain/read/collectors.ts',
+		from: 'return [frame.baseSeq + frame.rows > this.query.fromSeq ? [...before, { frame }] : before]',
 		to: 'return [before.length < 9 ? [{ frame }] : before]',
 		tests: ['test/cluster'],
 	},

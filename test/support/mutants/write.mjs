@@ -9,9 +9,9 @@ export default [
 	},
 	{
 		name: 'a writer begins with the seqs that an unreadable end may have held',
-		file: 'src/chain/write/opening.ts',
-		from: 'return isLost ? seqBehind(suffix, nextSeq) : nextSeq',
-		to: 'return isLost ? Math.min(nextSeq, seqBehind(suffix, nextSeq)) : nextSeq',
+		file: 'src/chain/write/resume-chain.ts',
+		from: 'return isLost ? nextSeqAfter(suffix, nextSeq) : nextSeq',
+		to: 'return isLost ? Math.min(nextSeq, nextSeqAfter(suffix, nextSeq)) : nextSeq',
 		tests: ['test/properties/damaged-end.test.ts'],
 	},
 	{
@@ -24,8 +24,8 @@ export default [
 	{
 		name: 'a repair forgets what an unreadable end may have held',
 		file: 'src/chain/verify/rebuild.ts',
-		from: 'const nextSeq = Math.max(nextSeqMin, behindEnd)',
-		to: 'const nextSeq = Math.max(nextSeqMin, 0 * behindEnd)',
+		from: 'const nextSeq = Math.max(nextSeqMin, nextSeqAtEnd)',
+		to: 'const nextSeq = Math.max(nextSeqMin, 0 * nextSeqAtEnd)',
 		tests: ['test/properties/damaged-end.test.ts'],
 	},
 	{
@@ -80,7 +80,7 @@ export default [
 	{
 		name: 'a chain that was overwritten keeps its service from starting',
 		file: 'src/chain/write/opening.ts',
-		from: "if (isDestroyed && lostMark(options) !== undefined) return 'destroyed'",
+		from: "if (isDestroyed && lostWatermark(options) !== undefined) return 'destroyed'",
 		to: '',
 		tests: ['test/properties/lost-live-file.test.ts'],
 	},
@@ -108,7 +108,7 @@ export default [
 	{
 		name: 'nobody looks under the claim whether the dead lock is still there',
 		file: 'src/chain/files/lock.ts',
-		from: 'if (isStillNamed(system, fd, path)) removeIfThere(system, path)\n\t\t\t} finally',
+		from: 'if (isStillNamed({ system, fd }, path)) removeIfThere(system, path)\n\t\t\t} finally',
 		to: 'removeIfThere(system, path)\n\t\t\t} finally',
 		tests: ['test/properties/contenders.test.ts'],
 	},
