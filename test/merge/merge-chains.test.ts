@@ -95,7 +95,7 @@ function damage(path: string, random: Random): void {
 }
 
 function someQuery(random: Random): ChainQuery {
-	const query: ChainQuery = {}
+	const query: { -readonly [Key in keyof ChainQuery]: ChainQuery[Key] } = {}
 	if (random() < 0.3) query.level = pick(random, LOG_LEVELS)
 	if (random() < 0.2) query.kind = pick(random, ['order', ['log', 'order'], 'none'])
 	if (random() < 0.3) query.since = START_MS + below(random, 400)

@@ -6,7 +6,7 @@
  * only where a killed process or a power loss explains it; it is kept aside first. Everything else stays as it is, and the
  * writer goes on in a new file.
  *
- * Every possible evidence meets exactly one row of each table (test/chain/recovery.test.ts).
+ * Every possible evidence meets exactly one row of each table (test/chain/write/recovery.test.ts).
  */
 import type { Watermark } from '../format/watermark.ts'
 

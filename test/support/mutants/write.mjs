@@ -38,16 +38,16 @@ export default [
 	{
 		name: 'a watermark that could not be written is not written again by itself',
 		file: 'src/chain/write/watermark-keeper.ts',
-		from: '\t\t\tthis.#file.retry()\n',
+		from: '\t\tthis.#file.retry()\n',
 		to: '',
-		tests: ['test/chain/watermark.test.ts'],
+		tests: ['test/chain/files/watermark.test.ts'],
 	},
 	{
 		name: 'a file that is being synced is synced once more at the exit',
 		file: 'src/chain/write/writer.ts',
 		from: 'if (this.isSyncing) return\n',
 		to: '',
-		tests: ['test/chain/watermark.test.ts'],
+		tests: ['test/chain/files/watermark.test.ts'],
 	},
 	{
 		name: 'a live file that was cut and grew again passes for whole',
@@ -131,7 +131,7 @@ export default [
 				to: 'import { mayBeHeld, readHolder }',
 			},
 		],
-		tests: ['test/chain/tail.test.ts'],
+		tests: ['test/chain/read/tail.test.ts'],
 	},
 	{
 		name: 'memory goes on behind bytes of the live file that cannot be read back',

@@ -11,15 +11,15 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { repairChain } from '../../src/chain/verify/repair.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import type { LogRecord } from '../../src/model/record.ts'
-import { leaveLock } from '../support/killed.ts'
-import { collect, record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { repairChain } from '../../../src/chain/verify/repair.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
+import type { LogRecord } from '../../../src/model/record.ts'
+import { leaveLock } from '../../support/killed.ts'
+import { collect, record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -187,7 +187,7 @@ describe('rotation', () => {
 
 	test('that fails is counted and said, and the chain goes on in the file it has', async () => {
 		const path = chainPath()
-		const { FaultyFileSystem } = await import('../support/faulty-file-system.ts')
+		const { FaultyFileSystem } = await import('../../support/faulty-file-system.ts')
 		const disk = new FaultyFileSystem()
 		const appender = new FileChainAppender(path, { rotateRecords: 5, fs: disk })
 		disk.fail('linkSync', 'EIO')

@@ -3,16 +3,16 @@
  * nobody can read, acknowledges nothing that is not there, and gives no seq twice.
  */
 import { beforeAll, expect, test, vi } from 'vitest'
-import { readWatermark } from '../../src/chain/files/watermark-file.ts'
-import { encodeWatermark } from '../../src/chain/format/watermark.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { SEQ_MAX } from '../../src/model/limits.ts'
-import { isGap } from '../../src/model/record.ts'
-import { CLOSED, Forge, SPAN } from '../oracle/format-oracle.mjs'
-import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { readAll } from '../support/oracle.ts'
-import { record } from '../support/records.ts'
+import { readWatermark } from '../../../src/chain/files/watermark-file.ts'
+import { encodeWatermark } from '../../../src/chain/format/watermark.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { SEQ_MAX } from '../../../src/model/limits.ts'
+import { isGap } from '../../../src/model/record.ts'
+import { CLOSED, Forge, SPAN } from '../../oracle/format-oracle.mjs'
+import { MemoryFileSystem } from '../../support/memory-file-system.ts'
+import { readAll } from '../../support/oracle.ts'
+import { record } from '../../support/records.ts'
 
 const FOLDER = '/chains'
 const PATH = `${FOLDER}/node.chain`

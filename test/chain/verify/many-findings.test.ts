@@ -3,12 +3,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { VerifyFindingKind } from '../../src/chain/chain.ts'
-import { repairChain } from '../../src/chain/verify/repair.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { CLOSED, Forge } from '../oracle/format-oracle.mjs'
-import { runCommand } from '../support/command.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import type { VerifyFindingKind } from '../../../src/chain/chain.ts'
+import { repairChain } from '../../../src/chain/verify/repair.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { CLOSED, Forge } from '../../oracle/format-oracle.mjs'
+import { runCommand } from '../../support/command.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const COUNT = 2500
 const LISTED = 1000

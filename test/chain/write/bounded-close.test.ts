@@ -1,17 +1,17 @@
 /** Waits that end: readers that the system fails for a moment, and a close whose disk does not answer. */
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { stateText } from '../../src/cli/info.ts'
-import { printable } from '../../src/cli/printable.ts'
-import { consume } from '../../src/consume/consume.ts'
-import { nodeFileSystem } from '../../src/platform/file-system.ts'
-import { FaultyFileSystem } from '../support/faulty-file-system.ts'
-import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { stateText } from '../../../src/cli/info.ts'
+import { printable } from '../../../src/cli/printable.ts'
+import { consume } from '../../../src/consume/consume.ts'
+import { nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
+import { MemoryFileSystem } from '../../support/memory-file-system.ts'
+import { record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const plain = (_style: string, text: unknown) => printable(text)
 

@@ -6,13 +6,13 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import type { ChainQuery } from '../../src/chain/chain.ts'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { type GapData, gapRecord, LOG_LEVELS, type LogRecord } from '../../src/model/record.ts'
-import { sizeOf, tellCounts } from '../support/counts.ts'
-import { collect, record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import type { ChainQuery } from '../../../src/chain/chain.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { type GapData, gapRecord, LOG_LEVELS, type LogRecord } from '../../../src/model/record.ts'
+import { sizeOf, tellCounts } from '../../support/counts.ts'
+import { collect, record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 2 ** 31)
 const QUERIES = sizeOf('QUERIES')
@@ -330,7 +330,7 @@ function cut(
 }
 
 function someQuery(history: readonly LogRecord[], random: Random): ChainQuery {
-	const query: ChainQuery = {}
+	const query: { -readonly [Key in keyof ChainQuery]: ChainQuery[Key] } = {}
 	const lastSeq = history.at(-1)?.seq ?? 0
 	const near = (value: number, spread: number) => value + below(random, 2 * spread + 1) - spread
 	const center = pick(random, history.length === 0 ? [record(5)] : history)

@@ -3,14 +3,14 @@ import { mkdtempSync, openSync, realpathSync, rmSync, statSync, writeSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { EMPTY_EXTENT } from '../../src/chain/format/anchor.ts'
-import { Jumps } from '../../src/chain/format/jumps.ts'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { nodeFileSystem } from '../../src/platform/file-system.ts'
-import { countingFileSystem } from '../support/counting-file-system.ts'
-import { collect, record } from '../support/records.ts'
+import { EMPTY_EXTENT } from '../../../src/chain/format/anchor.ts'
+import { Jumps } from '../../../src/chain/format/jumps.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { countingFileSystem } from '../../support/counting-file-system.ts'
+import { collect, record } from '../../support/records.ts'
 
 const RECORDS = 400_000
 const START_MS = 1_700_000_000_000

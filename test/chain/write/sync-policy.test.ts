@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { SyncPolicy } from '../../src/chain/write/file-chain-options.ts'
-import { FaultyFileSystem } from '../support/faulty-file-system.ts'
-import { record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import type { SyncPolicy } from '../../../src/chain/write/file-chain-options.ts'
+import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
+import { record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 

@@ -11,14 +11,14 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { HEADER_BYTES } from '../../src/chain/format/header.ts'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { LogRecord } from '../../src/model/record.ts'
-import { leaveAsKilled } from '../support/killed.ts'
-import { collect, record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { HEADER_BYTES } from '../../../src/chain/format/header.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import type { LogRecord } from '../../../src/model/record.ts'
+import { leaveAsKilled } from '../../support/killed.ts'
+import { collect, record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const chainPath = () => join(temporaryFolder(), 'node.chain')
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
@@ -467,7 +467,7 @@ describe('a chain in the strict sense', () => {
 		const path = chainPath()
 		await writeChain(path, 3)
 		const forged = join(temporaryFolder(), 'forged.chain')
-		const { forgeMessage } = await import('../support/forge.ts')
+		const { forgeMessage } = await import('../../support/forge.ts')
 		writeFileSync(forged, forgeMessage(readFileSync(path), 'message 2', 'massage 2'))
 		const report = await verifyChain(forged)
 		expect((await readAll(forged))[1]?.message).toBe('massage 2')

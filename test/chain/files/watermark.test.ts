@@ -1,14 +1,14 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { readWatermark } from '../../src/chain/files/watermark-file.ts'
-import { WATERMARK_BYTES } from '../../src/chain/format/watermark.ts'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { type FileSystem, nodeFileSystem } from '../../src/platform/file-system.ts'
-import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { runModule } from '../support/process.ts'
-import { record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { readWatermark } from '../../../src/chain/files/watermark-file.ts'
+import { WATERMARK_BYTES } from '../../../src/chain/format/watermark.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { type FileSystem, nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { MemoryFileSystem } from '../../support/memory-file-system.ts'
+import { runModule } from '../../support/process.ts'
+import { record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const SLOT_BYTES = WATERMARK_BYTES / 2
 

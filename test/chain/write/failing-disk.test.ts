@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { FaultyFileSystem } from '../support/faulty-file-system.ts'
-import { collect, record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../../src/loop/mesh-loop.ts'
+import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
+import { collect, record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 

@@ -2,12 +2,12 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import { countToRemove, type RetainedFile } from '../../src/chain/write/retention.ts'
-import { record } from '../support/records.ts'
-import { temporaryFolder } from '../support/temporary.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
+import { countToRemove, type RetainedFile } from '../../../src/chain/write/retention.ts'
+import { record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
 
 const HOUR = 3_600_000
 const START = Date.UTC(2026, 5, 1)

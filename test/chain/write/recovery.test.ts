@@ -7,7 +7,7 @@ import {
 	type Situation,
 	VERDICTS,
 	verdictOf,
-} from '../../src/chain/write/recovery.ts'
+} from '../../../src/chain/write/recovery.ts'
 
 /** Every combination of the values that each input can have. */
 function combinations<T extends object>(values: { [K in keyof T]: readonly T[K][] }): T[] {

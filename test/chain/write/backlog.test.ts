@@ -1,12 +1,12 @@
 /** A backlog that is larger than a file may be, written at once: over several files, with retention between two of them. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { openChain } from '../../src/chain/read/open-chain.ts'
-import { verifyChain } from '../../src/chain/verify/verify.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { collect, record } from '../support/records.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
+import { MemoryFileSystem } from '../../support/memory-file-system.ts'
+import { collect, record } from '../../support/records.ts'
 
 const PATH = '/disk/node.chain'
 const RETAIN_BYTES = 256 * 1024

@@ -1,10 +1,10 @@
 /** A volume of the size that the docs name, which others fill and free at random: bounds hold, and the chain goes on by itself. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { expectLossesCounted } from '../support/counted-losses.ts'
-import { MemoryFileSystem } from '../support/memory-file-system.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { MeshLoop } from '../../../src/loop/mesh-loop.ts'
+import { expectLossesCounted } from '../../support/counted-losses.ts'
+import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 
 const PATH = '/disk/node.chain'
 const RETAIN_BYTES = 256 * 1024

@@ -2,19 +2,24 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ANCHOR_BYTES, decodeAnchor } from '../../src/chain/format/anchor.ts'
-import { StretchChecksums } from '../../src/chain/format/checksum.ts'
-import { claimedLength, decodeFrame, FRAME_BYTES_MAX, looksLikeFrame } from '../../src/chain/format/frame.ts'
-import { HEADER_BYTES } from '../../src/chain/format/header.ts'
-import { openForReading } from '../../src/chain/read/open-file.ts'
-import { FileChain } from '../../src/chain/read/reader.ts'
-import { identify } from '../../src/chain/scan/identity.ts'
-import { type ScanEntry, Scanner } from '../../src/chain/scan/scan.ts'
-import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { isGap } from '../../src/model/record.ts'
-import { MemoryFileSystem } from '../support/memory-file-system.ts'
-import { collect, record } from '../support/records.ts'
-import { cpuMs } from '../support/stalls.ts'
+import { ANCHOR_BYTES, decodeAnchor } from '../../../src/chain/format/anchor.ts'
+import { StretchChecksums } from '../../../src/chain/format/checksum.ts'
+import {
+	claimedLength,
+	decodeFrame,
+	FRAME_BYTES_MAX,
+	looksLikeFrame,
+} from '../../../src/chain/format/frame.ts'
+import { HEADER_BYTES } from '../../../src/chain/format/header.ts'
+import { openForReading } from '../../../src/chain/read/open-file.ts'
+import { FileChain } from '../../../src/chain/read/reader.ts'
+import { identify } from '../../../src/chain/scan/identity.ts'
+import { type ScanEntry, Scanner } from '../../../src/chain/scan/scan.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { isGap } from '../../../src/model/record.ts'
+import { MemoryFileSystem } from '../../support/memory-file-system.ts'
+import { collect, record } from '../../support/records.ts'
+import { cpuMs } from '../../support/stalls.ts'
 
 test('checksums of stretches are those that zlib works out, in whatever order they are asked for', () => {
 	const bytes = fc.sample(fc.uint8Array({ minLength: 40_000, maxLength: 40_000 }), {
