@@ -13,6 +13,7 @@ import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { type CrashPoint, MemoryFileSystem } from '../support/memory-file-system.ts'
 import { checkRecovery } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const EXHAUSTIVE_BITS = sizeOf('POWER_BITS')
@@ -95,7 +96,7 @@ function countVerdicts(): Record<string, number> {
 		const { verdict } = (message as { recovery: ChainRecovery }).recovery
 		counts[verdict] = (counts[verdict] ?? 0) + 1
 	}
-	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+	silenceWarnings()
 	subscribe('mesh-chain:recovery', count)
 	onTestFinished(() => {
 		unsubscribe('mesh-chain:recovery', count)

@@ -2,7 +2,7 @@
  * Anchors and marks whose checksums hold and whose numbers are as high as they can be: a writer that goes on behind them writes nothing that
  * nobody can read, acknowledges nothing that is not there, and gives no seq twice.
  */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { readWatermark } from '../../../src/chain/files/watermark-file.ts'
 import { encodeWatermark } from '../../../src/chain/format/watermark.ts'
 import { verifyChain } from '../../../src/chain/verify/verify.ts'
@@ -13,11 +13,12 @@ import { CLOSED, Forge, SPAN } from '../../oracle/format-oracle.mjs'
 import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 import { readAll } from '../../support/oracle.ts'
 import { record } from '../../support/records.ts'
+import { silenceWarnings } from '../../support/warnings.ts'
 
 const FOLDER = '/chains'
 const PATH = `${FOLDER}/node.chain`
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 const HIGH = [SEQ_MAX, SEQ_MAX - 1, SEQ_MAX - 3, SEQ_MAX / 2, 1e15, 100_000, 400]
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import { nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { leaveLock } from '../../support/killed.ts'
 import { runModule, startModule } from '../../support/process.ts'
@@ -36,7 +37,7 @@ for (const [name, env] of [
 	['where there is no flock', { PATH: '/nowhere' }],
 ] as const) {
 	test(`${name}, a live holder is not robbed, also when stopped, and a dead one blocks nobody`, async () => {
-		const path = join(temporaryFolder(), 'node.chain')
+		const path = newChainPath()
 		const holder = startModule(HOLDER, [path])
 		if (holder.stdout) await once(holder.stdout, 'data')
 		expect(await contend(path, env)).toMatchObject({
@@ -56,7 +57,7 @@ for (const [name, env] of [
 }
 
 test('where there is no flock, a holder on another host is not judged dead, and the message says what settles it', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	leaveLock(path, { kernel: false, pid: 1, host: 'elsewhere' })
 	const refused = await contend(path, { PATH: '/nowhere' })
 	expect(refused).toMatchObject({
@@ -77,7 +78,7 @@ test('an attempt that fails leaves no lock file', () => {
 })
 
 test('where a file can have one name only, the kernel holds the lock of the file that has it', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	const linkSync = () => {
 		throw Object.assign(new Error('EPERM: link'), { code: 'EPERM' })
 	}

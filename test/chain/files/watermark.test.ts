@@ -1,14 +1,14 @@
-import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { readWatermark } from '../../../src/chain/files/watermark-file.ts'
 import { WATERMARK_BYTES } from '../../../src/chain/format/watermark.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import { type FileSystem, nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 import { runModule } from '../../support/process.ts'
 import { record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
+import { heardWarnings } from '../../support/warnings.ts'
 
 const SLOT_BYTES = WATERMARK_BYTES / 2
 
@@ -30,16 +30,13 @@ function failingMarks(failing: number, times: number, half: boolean): FileSystem
 }
 
 test('a mark that cannot be written is counted, told once and written again, and a durableOnly tail catches up by itself', async () => {
-	const warned: string[] = []
-	const onWarning = (warning: Error & { code?: string }) => warned.push(String(warning.code))
-	process.on('warning', onWarning)
-	onTestFinished(() => void process.off('warning', onWarning))
+	const warned = heardWarnings()
 	let failures = 0
 	for (const failing of [1, 2, 3, 4]) {
 		for (const times of [1, 2, 5]) {
 			for (const half of [false, true]) {
 				failures++
-				const path = join(temporaryFolder(), 'node.chain')
+				const path = newChainPath()
 				const fs = failingMarks(failing, times, half)
 				const appender = new FileChainAppender(path, { fs, durability: 'disk' })
 				for (let seq = 1; seq <= 3; seq++) {
@@ -64,7 +61,7 @@ test('a mark that cannot be written is counted, told once and written again, and
 		}
 	}
 	await expect.poll(() => warned.length).toBe(failures)
-	expect(new Set(warned)).toEqual(new Set(['MESH_CHAIN_WATERMARK_FAILING']))
+	expect(new Set(warned.map(({ code }) => code))).toEqual(new Set(['MESH_CHAIN_WATERMARK_FAILING']))
 }, 120_000)
 
 test('a mark that is removed or replaced under its writer is written anew by the next sync, whatever stands at its name', async () => {
@@ -114,7 +111,7 @@ test('a mark that is removed or replaced under its writer is written anew by the
 })
 
 test('a process that exits while an fdatasync is in flight does not ask for a second one on that file', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	const { stdout, stderr } = await runModule(
 		`
 		import { fstatSync, readFileSync, writeSync } from 'node:fs'

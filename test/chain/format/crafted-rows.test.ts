@@ -1,6 +1,5 @@
 /** Frames whose checksums hold and whose rows somebody made by hand: what a reader takes and what it takes for damage; nothing ever throws. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -10,9 +9,9 @@ import { run } from '../../../src/cli/run.ts'
 import { EPOCH_MAX, SEQ_MAX } from '../../../src/model/limits.ts'
 import { isRecordTime, isWholeGap, type LogRecord } from '../../../src/model/record.ts'
 import { TIME_MAX_MS } from '../../../src/platform/time-limits.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { FORGED_TS_MS, type ForgedFrame, forgeFrames } from '../../support/forge.ts'
 import { collect } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 const bytes = (...values: (number | string | Uint8Array)[]): Buffer =>
 	Buffer.concat(
@@ -203,7 +202,7 @@ const damage: Record<string, ForgedFrame> = {
 const good = (message: string): ForgedFrame => ({ rows: bytes(0x94, 0, 2, 0xc0, text(message)) })
 
 function fileOf(frame: ForgedFrame): string {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	writeFileSync(path, forgeFrames([good('first'), frame, good('last')]))
 	return path
 }
@@ -246,7 +245,7 @@ describe('a frame whose checksum holds', () => {
 
 	test('is damage with seqs above the highest', async () => {
 		for (const baseSeq of [SEQ_MAX + 1, 2 ** 53 - 1]) {
-			const path = join(temporaryFolder(), 'node.chain')
+			const path = newChainPath()
 			writeFileSync(path, forgeFrames([good('first'), { ...good('high'), baseSeq }]))
 			expect((await readAll(path)).map(({ message }) => message)).not.toContain('high')
 			await everyCommand(path)
@@ -378,7 +377,7 @@ const oddFrame = fc
 	}))
 
 test('whatever the rows of a frame are, every reader gives records that there can be, and no command fails', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	let runs = 0
 	await fc.assert(
 		fc.asyncProperty(fc.array(oddFrame, { minLength: 1, maxLength: 3 }), async (frames) => {

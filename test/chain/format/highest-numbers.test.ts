@@ -1,7 +1,6 @@
 /** Seqs, epochs, times and offsets have a highest value with room above it: nothing above it is read, accepted or written. */
 import { createHash } from 'node:crypto'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BufferingAppender } from '../../../src/appenders/buffering.ts'
 import { type Anchor, decodeAnchor, EMPTY_EXTENT, encodeAnchor } from '../../../src/chain/format/anchor.ts'
@@ -16,15 +15,15 @@ import { importJsonl } from '../../../src/jsonl/import.ts'
 import { MeshLoop } from '../../../src/loop/mesh-loop.ts'
 import { EPOCH_MAX, SEQ_MAX } from '../../../src/model/limits.ts'
 import { TIME_MAX_MS } from '../../../src/platform/time-limits.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 /** Numbers that no field of a count, a seq or an offset can have. */
 const NO_COUNTS = [SEQ_MAX + 2, 2 ** 53, 1e300, -2, 0.5, Number.NaN, Number.POSITIVE_INFINITY]
 const NO_TIMES = [TIME_MAX_MS + 1, -1, Number.NaN, Number.POSITIVE_INFINITY]
 
 async function importedAt(fields: { seq?: number; epoch?: number; tsMs?: number }) {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	writeFileSync(`${path}.jsonl`, `${recordToJson({ ...record(1), ...fields })}\n`)
 	return { path, summary: await importJsonl(`${path}.jsonl`, path) }
 }
@@ -100,7 +99,7 @@ test('what comes from code of others is held to the same bounds', async () => {
 		expect(() => loop.publish({ origin })).toThrow(expect.objectContaining({ code: 'INVALID_LINE' }))
 	}
 	await loop.close()
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	const chained = new FileChainAppender(path)
 	for (const tsMs of [...NO_TIMES, 0.5]) {
 		expect(() => chained.append(record(1, { tsMs }))).toThrow(

@@ -10,9 +10,9 @@ import type { ChainQuery } from '../../../src/chain/chain.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import { type GapData, gapRecord, LOG_LEVELS, type LogRecord } from '../../../src/model/record.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { sizeOf, tellCounts } from '../../support/counts.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 2 ** 31)
 const QUERIES = sizeOf('QUERIES')
@@ -399,7 +399,7 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 		'%s: a chain answers as its whole history does',
 		async (name, make) => {
 			const random = randomOf(SEED ^ name.length)
-			const { path, history } = await make(join(temporaryFolder(), 'node.chain'), random)
+			const { path, history } = await make(newChainPath(), random)
 			expect(await readAll(path)).toEqual(history)
 			const chain = await openChain(path)
 			for (let left = QUERIES / CONDITIONS.length; left > 0; left--) {
@@ -421,7 +421,7 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 
 	test('a chain that is being written answers with what was there when the iteration began', async () => {
 		const random = randomOf(SEED)
-		const path = join(temporaryFolder(), 'node.chain')
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const history: LogRecord[] = []
 		const append = (count: number) => {

@@ -1,5 +1,3 @@
-/** Readers of every kind that are slower than rotation and retention: each seq is seen or in a gap, in order, once. */
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Chain } from '../../../src/chain/chain.ts'
@@ -9,14 +7,14 @@ import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.
 import { consume } from '../../../src/consume/consume.ts'
 import { type GapData, isGap, type LogRecord } from '../../../src/model/record.ts'
 import { type FileSystem, nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 const BOUNDS = { rotateRecords: 10, retain: { records: 40 } }
 
 /** A writer that goes on when it is told to, and a file system that tells it to while a reader is in the middle of a call. */
 class BusyChain {
-	readonly path = join(temporaryFolder(), 'node.chain')
+	readonly path = newChainPath()
 	readonly appender = new FileChainAppender(this.path, BOUNDS)
 	/** Records that come with each of the next calls of the reader; none when it is used up. */
 	bursts: number[] = []

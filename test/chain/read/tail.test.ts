@@ -1,6 +1,5 @@
 /** Following a chain that is being written, from within one process. Several processes: test/process/tail.test.ts. */
 import { appendFileSync, readFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Chain, TailQuery } from '../../../src/chain/chain.ts'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
@@ -8,15 +7,11 @@ import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.
 import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
 import type { LogRecord } from '../../../src/model/record.ts'
 import { nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { newChainPath, range } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 const FAST = { pollMs: 5 }
-
-function chainPath(): string {
-	return join(temporaryFolder(), 'node.chain')
-}
 
 function openAppender(path: string, options?: FileChainOptions): FileChainAppender {
 	const appender = new FileChainAppender(path, options)
@@ -54,12 +49,8 @@ function follow(chain: Chain, query: TailQuery = {}): AsyncIterator<LogRecord> {
 	return tail
 }
 
-function range(from: number, to: number): number[] {
-	return Array.from({ length: to - from + 1 }, (_unused, index) => from + index)
-}
-
 test('history comes first, and then what is written, with no seam', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 5_000)
 	const tail = follow(await openReader(path))
@@ -71,7 +62,7 @@ test('history comes first, and then what is written, with no seam', async () => 
 })
 
 test('a tail from a seq, a time or a level skips the history that does not match', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 20_000)
 	const chain = await openReader(path)
@@ -87,7 +78,7 @@ test('a tail from a seq, a time or a level skips the history that does not match
 })
 
 test('a tail with an upper seq ends when it is passed', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 3_000)
 	const chain = await openReader(path)
@@ -102,7 +93,7 @@ test('a tail with an upper seq ends when it is passed', async () => {
 })
 
 test('it goes on across restarts of the writer, a torn tail that is cut included', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	let appender = openAppender(path)
 	append(appender, 100)
 	const tail = follow(await openReader(path))
@@ -120,7 +111,7 @@ test('it goes on across restarts of the writer, a torn tail that is cut included
 })
 
 test('records of a write that fails halfway and is repeated come once', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const system = new FaultyFileSystem()
 	const appender = openAppender(path, { fs: system })
 	append(appender, 10)
@@ -141,7 +132,7 @@ test('records of a write that fails halfway and is repeated come once', async ()
 })
 
 test('with durableOnly a record comes when it is on disk, and not before', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 10)
 	const chain = await openReader(path)
@@ -160,7 +151,7 @@ test('with durableOnly a record comes when it is on disk, and not before', async
 })
 
 test('a signal ends it, also while it waits and before it begins', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	append(openAppender(path), 3)
 	const chain = await openReader(path)
 	const stop = new AbortController()
@@ -173,7 +164,7 @@ test('a signal ends it, also while it waits and before it begins', async () => {
 })
 
 test('return ends it while a next is waiting', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	append(openAppender(path), 1)
 	const tail = follow(await openReader(path), { pollMs: 60_000 })
 	expect(await take(tail, 1)).toEqual([1])
@@ -183,7 +174,7 @@ test('return ends it while a next is waiting', async () => {
 })
 
 test('a chain that is closed under it is said to be', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	append(openAppender(path), 1)
 	const chain = await openChain(path)
 	const tail = follow(chain)
@@ -195,7 +186,7 @@ test('a chain that is closed under it is said to be', async () => {
 
 test('a file that is removed or replaced is read to its end, and then said to be', async () => {
 	for (const change of ['remove', 'replace'] as const) {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = openAppender(path)
 		append(appender, 3)
 		const tail = follow(await openReader(path))
@@ -212,7 +203,7 @@ test('a file that is removed or replaced is read to its end, and then said to be
 })
 
 test('a file that is cut back where the lock cannot be read may be a writer that writes the same again', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 5)
 	append(appender, 5)
@@ -243,7 +234,7 @@ test('a file that is cut back where the lock cannot be read may be a writer that
 
 test('a file that is cut under it is said to be', async () => {
 	for (const left of [0, 20, 4_000]) {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = openAppender(path)
 		append(appender, 5_000)
 		await appender.close()
@@ -255,7 +246,7 @@ test('a file that is cut under it is said to be', async () => {
 })
 
 test('damage in the middle shows as a gap, and one that is being written does not', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = openAppender(path)
 	for (let turn = 0; turn < 30; turn++) append(appender, 10)
 	await appender.close()
@@ -276,7 +267,7 @@ test('damage in the middle shows as a gap, and one that is being written does no
 })
 
 test('options that make no sense are refused at once', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	append(openAppender(path), 1)
 	const chain = await openReader(path)
 	const bad = (query: object, code: string) =>

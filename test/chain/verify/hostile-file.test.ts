@@ -10,18 +10,17 @@ import {
 	writeFileSync,
 	writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { repairChain } from '../../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { tellCounts } from '../../support/counts.ts'
 import { type ForgedFrame, forgeChain, forgeFrames } from '../../support/forge.ts'
 import { runModule } from '../../support/process.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 const MIB = 1024 * 1024
 /** A row of eight columns up to its data: level info, everything else nil. */
@@ -32,7 +31,7 @@ function rowWith(data: Uint8Array): Buffer {
 }
 
 function chainFile(bytes: Buffer): string {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	writeFileSync(path, bytes)
 	return path
 }
@@ -213,7 +212,7 @@ describe('a file that changes under a reader', () => {
 	const RECORDS = 60_000
 
 	async function chainOf(message: string): Promise<string> {
-		const path = join(temporaryFolder(), 'node.chain')
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= RECORDS; seq++)
 			appender.append(record(seq, { message: `${message} number ${seq}` }))

@@ -18,15 +18,15 @@ import { verifyChain } from '../../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
 import type { GapData, LogRecord } from '../../../src/model/record.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { forgeMessage } from '../../support/forge.ts'
 import { leaveAsKilled, leaveLock } from '../../support/killed.ts'
 import { ROOT } from '../../support/process.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 async function chainOf(count: number, options: FileChainOptions = {}): Promise<string> {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	const appender = new FileChainAppender(path, options)
 	for (let seq = 1; seq <= count; seq++) {
 		appender.append(record(seq, { message: `message ${seq} ${'x'.repeat(200)}` }))
@@ -246,7 +246,7 @@ test('symbolic links are not followed', async () => {
 
 test('a writer that came and went since the look at it loses nothing by a repair', async () => {
 	for (const options of ['{}', '{ rotateRecords: 100 }']) {
-		const path = join(temporaryFolder(), 'node.chain')
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 20; seq++) appender.append(record(seq))
 		await appender.close()
@@ -273,7 +273,7 @@ test('a writer that came and went since the look at it loses nothing by a repair
 })
 
 test('a repaired file keeps its mode', async () => {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	const appender = new FileChainAppender(path, { mode: 0o644 })
 	for (let seq = 1; seq <= 50; seq++) appender.append(record(seq))
 	await appender.close()

@@ -1,5 +1,3 @@
-/** Waits that end: readers that the system fails for a moment, and a close whose disk does not answer. */
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../../src/chain/verify/verify.ts'
@@ -8,10 +6,11 @@ import { stateText } from '../../../src/cli/info.ts'
 import { printable } from '../../../src/cli/printable.ts'
 import { consume } from '../../../src/consume/consume.ts'
 import { nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 import { record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
+import { heardWarnings } from '../../support/warnings.ts'
 
 const plain = (_style: string, text: unknown) => printable(text)
 
@@ -23,19 +22,11 @@ async function grow(appender: FileChainAppender, count: number): Promise<void> {
 	}
 }
 
-function warnings(): string[] {
-	const codes: string[] = []
-	const listen = (warning: Error & { code?: string }) => void codes.push(String(warning.code))
-	process.on('warning', listen)
-	onTestFinished(() => void process.off('warning', listen))
-	return codes
-}
-
 for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 	for (const call of ['open', 'openSync', 'read', 'fstat', 'readdirSync', 'statSync'] as const) {
 		test(`a tail and a consumer wait while ${call} fails with ${code}, say so, and miss nothing`, async () => {
-			const told = warnings()
-			const path = join(temporaryFolder(), 'node.chain')
+			const told = heardWarnings()
+			const path = newChainPath()
 			const appender = new FileChainAppender(path, { rotateRecords: 5 })
 			onTestFinished(() => appender.close())
 			await grow(appender, 12)
@@ -48,7 +39,9 @@ for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 			const tail = (async () => {
 				for await (const { seq } of chain.tail({ pollMs: 2, toSeq: 40 })) tailed.push(seq)
 			})()
-			await expect.poll(() => told, { timeout: 20_000 }).toContain('MESH_CHAIN_READER_WAITING')
+			await expect
+				.poll(() => told.map(({ code }) => code), { timeout: 20_000 })
+				.toContain('MESH_CHAIN_READER_WAITING')
 			await grow(appender, 12)
 			fs.heal()
 			await expect.poll(() => handled.length, { timeout: 20_000 }).toBe(24)
@@ -66,8 +59,8 @@ for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 }
 
 test('a tail that waits for descriptors ends at once when its signal aborts', async () => {
-	const told = warnings()
-	const path = join(temporaryFolder(), 'node.chain')
+	const told = heardWarnings()
+	const path = newChainPath()
 	const appender = new FileChainAppender(path)
 	await grow(appender, 1)
 	const fs = new FaultyFileSystem()
@@ -76,7 +69,9 @@ test('a tail that waits for descriptors ends at once when its signal aborts', as
 	const over = new AbortController()
 	const tail = chain.tail({ signal: over.signal })[Symbol.asyncIterator]()
 	const next = tail.next()
-	await expect.poll(() => told, { timeout: 20_000 }).toContain('MESH_CHAIN_READER_WAITING')
+	await expect
+		.poll(() => told.map(({ code }) => code), { timeout: 20_000 })
+		.toContain('MESH_CHAIN_READER_WAITING')
 	over.abort()
 	expect((await next).done).toBe(true)
 	await appender.close()
@@ -88,7 +83,7 @@ test('close waits for its disk within closeTimeoutMs, and says what may be lost'
 		...nodeFileSystem,
 		fdatasync: () => (isHung ? new Promise<never>(() => {}) : Promise.resolve()),
 	}
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	const appender = new FileChainAppender(path, { fs, closeTimeoutMs: 50 })
 	await grow(appender, 3)
 	isHung = true

@@ -9,16 +9,12 @@ import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.
 import { MeshChainError } from '../../../src/model/errors.ts'
 import { gapRecord, type LogRecord } from '../../../src/model/record.ts'
 import { type FileSystem, nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 import { readAll } from '../../support/oracle.ts'
 import { runModule } from '../../support/process.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
-
-function chainPath(): string {
-	return join(temporaryFolder(), 'copy.chain')
-}
 
 function build(path: string, records: readonly LogRecord[], fs?: FileSystem): ChainBuilder {
 	const builder = new ChainBuilder(path, fs === undefined ? {} : { fs })
@@ -38,7 +34,7 @@ const besides = (path: string) => readdirSync(join(path, '..')).filter((name) =>
 
 describe('what is given', () => {
 	test('is there as it was: seqs, epochs, times, ids, data and origins', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const records = [
 			record(1, { nodeId: 7n, daemonId: 'api', data: { a: [1n, new Date(5), Uint8Array.from([1])] } }),
 			record(2, { tsMs: 5, level: 'error', kind: 'order' }),
@@ -62,7 +58,7 @@ describe('what is given', () => {
 	})
 
 	test('has a $gap where seqs are missing, at the beginning too, beside those that came with it', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const gap = gapRecord({ fromSeq: 12, toSeq: 14, count: 3, cause: 'evicted' }, { epoch: 1, tsMs: 3 })
 		const late = gapRecord({ fromSeq: 21, toSeq: 22, count: 2, cause: 'damaged' }, { epoch: 2, tsMs: 4 })
 		const builder = build(path, [record(4), record(5), record(9), gap, record(15, { epoch: 2 }), late])
@@ -91,7 +87,7 @@ describe('what is given', () => {
 	})
 
 	test('is refused where it steps back, and what comes after it is not', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path)
 		const refused = (...records: LogRecord[]) => {
 			for (const each of records) {
@@ -125,7 +121,7 @@ describe('what is given', () => {
 	})
 
 	test('and cannot be held by any chain is refused alone', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path)
 		builder.push(record(1))
 		const huge = record(2, { data: { bytes: new Uint8Array(17 * 1024 * 1024) } })
@@ -147,7 +143,7 @@ describe('what is given', () => {
 describe('the chain', () => {
 	test('verifies without a finding, of nothing, of little and of much, and a writer goes on in it', async () => {
 		for (const count of [0, 1, 20_000]) {
-			const path = chainPath()
+			const path = newChainPath('copy.chain')
 			build(path, some(count, { message: 'x'.repeat(50) }))
 			expect(await verifyChain(path)).toMatchObject({ ok: true, records: count, findings: [] })
 			const appender = new FileChainAppender(path)
@@ -163,7 +159,7 @@ describe('the chain', () => {
 	})
 
 	test('is on disk with everything in it, and says so to whoever asks only for that', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		build(path, some(3_000))
 		await using chain = await openChain(path)
 		const stop = new AbortController()
@@ -190,7 +186,7 @@ describe('the chain', () => {
 	})
 
 	test('does not appear before it is finished, and not at all where it is discarded', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path, { mode: 0o640 })
 		for (const each of some(20_000)) builder.push(each)
 		expect(existsSync(path)).toBe(false)
@@ -214,7 +210,7 @@ describe('a name that is taken', () => {
 		expect(() => new ChainBuilder(path)).toThrow(expect.objectContaining({ code, path }))
 
 	test('by a chain, by sealed files or by a mark of one is refused, and nothing changes', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const appender = new FileChainAppender(path, { rotateRecords: 10 })
 		for (let seq = 1; seq <= 25; seq++) {
 			appender.append(record(seq))
@@ -243,7 +239,7 @@ describe('a name that is taken', () => {
 	})
 
 	test('by anything else is refused as well', () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		writeFileSync(path, '')
 		refused(path, 'CHAIN_EXISTS')
 		expect([readFileSync(path).length, besides(path)]).toEqual([0, []])
@@ -254,7 +250,7 @@ describe('a name that is taken', () => {
 	})
 
 	test('by a file that came while it was made is left to it', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path)
 		builder.push(record(1))
 		writeFileSync(path, 'somebody else')
@@ -263,7 +259,7 @@ describe('a name that is taken', () => {
 	})
 
 	test('is locked while a writer has it, and while one is made of that name', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const appender = new FileChainAppender(path)
 		refused(path, 'CHAIN_LOCKED')
 		// A writer whose file was taken away from under it.
@@ -271,7 +267,7 @@ describe('a name that is taken', () => {
 		refused(path, 'CHAIN_LOCKED')
 		await appender.close().catch(() => {})
 
-		const other = chainPath()
+		const other = newChainPath('copy.chain')
 		const builder = new ChainBuilder(other)
 		refused(other, 'CHAIN_LOCKED')
 		expect(() => new FileChainAppender(other)).toThrow(expect.objectContaining({ code: 'CHAIN_LOCKED' }))
@@ -354,7 +350,7 @@ describe('whatever fails', () => {
 	})
 
 	test('a process killed in the middle leaves no chain, and the next one clears away what it left', async () => {
-		const path = chainPath()
+		const path = newChainPath('copy.chain')
 		const line =
 			"{ epoch: 1, tsMs: 1, level: 'info', kind: 'log', message: 'x', daemonId: null, nodeId: null }"
 		const victim = `

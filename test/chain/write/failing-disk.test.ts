@@ -1,24 +1,19 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../../../src/loop/mesh-loop.ts'
+import { newChainPath, nextTurn } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
-
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+import { heardWarnings } from '../../support/warnings.ts'
 
 function setUp(options = {}) {
 	const disk = new FaultyFileSystem()
-	const path = join(temporaryFolder(), 'node.chain')
-	const warnings: string[] = []
-	const onWarning = (warning: Error & { code?: string }) =>
-		warnings.push(`${warning.code}: ${warning.message}`)
-	process.on('warning', onWarning)
-	onTestFinished(() => void process.off('warning', onWarning))
+	const path = newChainPath()
+	const warnings = heardWarnings()
 	return { disk, path, warnings, appender: new FileChainAppender(path, { fs: disk, ...options }) }
 }
 
@@ -48,10 +43,7 @@ test('a full disk after opening leaves the service running; records wait, one wa
 	await nextTurn()
 	expect(loop.stats().appender.failing).toBe(false)
 	await nextTurn()
-	expect(warnings.map((text) => text.split(':')[0])).toEqual([
-		'MESH_CHAIN_CHAIN_FAILING',
-		'MESH_CHAIN_CHAIN_RECOVERED',
-	])
+	expect(warnings.map(({ code }) => code)).toEqual(['MESH_CHAIN_CHAIN_FAILING', 'MESH_CHAIN_CHAIN_RECOVERED'])
 	await loop.close()
 	expect(await messages(path)).toHaveLength(22)
 	expect((await verifyChain(path)).ok).toBe(true)
@@ -368,7 +360,7 @@ test('a sync that fails while retention writes itself down is told, and the chai
 	disk.fail('fdatasync', 'EIO', 1)
 	appender.flush()
 	await expect.poll(() => appender.failure?.code).toBe('SYNC_FAILED')
-	expect(warnings.some((text) => text.includes('CHAIN_FAILING'))).toBe(true)
+	expect(warnings.some(({ code }) => code.includes('CHAIN_FAILING'))).toBe(true)
 	disk.heal()
 	await expect.poll(() => appender.stats().moves).toBe(1)
 	await appender.close()
@@ -416,7 +408,7 @@ test.each(['EACCES', 'EMFILE', 'ENOSPC'])(
 	'a constructor that meets %s throws a coded error and leaves no lock',
 	(code) => {
 		const disk = new FaultyFileSystem()
-		const path = join(temporaryFolder(), 'node.chain')
+		const path = newChainPath()
 		disk.failWrites(code)
 		expect(() => new FileChainAppender(path, { fs: disk })).toThrow(
 			expect.objectContaining({ code: expect.stringMatching(/CHAIN_UNWRITABLE|WRITE_FAILED/) }),

@@ -16,12 +16,10 @@ import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { verifyChain } from '../../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import type { LogRecord } from '../../../src/model/record.ts'
+import { newChainPath, nextTurn } from '../../support/chains.ts'
 import { leaveAsKilled } from '../../support/killed.ts'
 import { collect, record } from '../../support/records.ts'
 import { temporaryFolder } from '../../support/temporary.ts'
-
-const chainPath = () => join(temporaryFolder(), 'node.chain')
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 async function readAll(path: string, query = {}): Promise<LogRecord[]> {
 	const chain = await openChain(path)
@@ -40,7 +38,7 @@ async function writeChain(path: string, count: number, from = 1): Promise<void> 
 
 describe('what is appended', () => {
 	test('comes back as it was, field by field and type by type', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const written = [
 			record(1),
@@ -66,7 +64,7 @@ describe('what is appended', () => {
 	})
 
 	test('comes back also as the shortest frame there is', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const shortest = record(1, { message: 'log', tsMs: 0 })
 		appender.append(shortest)
@@ -76,7 +74,7 @@ describe('what is appended', () => {
 	})
 
 	test('is with the operating system before any immediate queued after it runs', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
 		expect(appender.committedSeq).toBe(0)
@@ -87,7 +85,7 @@ describe('what is appended', () => {
 	})
 
 	test('at the level of writeThrough is written before append returns, below it is not', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path, { writeThrough: 'warn' })
 		appender.append(record(1, { level: 'info' }))
 		expect(appender.stats().pendingRecords).toBe(1)
@@ -98,14 +96,14 @@ describe('what is appended', () => {
 	})
 
 	test('fills a buffer that is written at once, without waiting for the end of the turn', async () => {
-		const appender = new FileChainAppender(chainPath())
+		const appender = new FileChainAppender(newChainPath())
 		for (let seq = 1; seq <= 4000; seq++) appender.append(record(seq))
 		expect(appender.committedSeq).toBeGreaterThan(2000)
 		await appender.close()
 	})
 
 	test('as a batch is one frame, and an empty batch is nothing', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.appendBatch([])
 		const batch = Array.from({ length: 1000 }, (_unused, index) => record(index + 1))
@@ -116,7 +114,7 @@ describe('what is appended', () => {
 	})
 
 	test('as a batch that cannot be packed leaves nothing behind', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
 		const poison = record(3, { level: 'fatal' as never })
@@ -129,7 +127,7 @@ describe('what is appended', () => {
 	})
 
 	test('with a seq that does not increase is refused for good, and the chain goes on', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
 		expect(() => appender.append(record(1))).toThrow(
@@ -141,7 +139,7 @@ describe('what is appended', () => {
 	})
 
 	test('with seqs left out shows them as a gap that is written in the chain', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
 		appender.append(record(5))
@@ -158,7 +156,7 @@ describe('what is appended', () => {
 
 describe('a chain that is opened again', () => {
 	test('goes on after its last seq, in a new epoch (beats: seq restarts at 1 on each boot)', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeChain(path, 3)
 		const appender = new FileChainAppender(path)
 		expect([appender.nextSeq, appender.epoch]).toEqual([4, 2])
@@ -174,7 +172,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test('with a torn tail keeps it aside, cuts it, says so once, and goes on in the same file', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeChain(path, 3)
 		const whole = readFileSync(path)
 		const appender = new FileChainAppender(path)
@@ -209,7 +207,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test('cut at every byte gives the longest whole prefix, and a second opening changes nothing before it', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 12; seq++) {
 			appender.append(record(seq))
@@ -240,7 +238,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test('after a clean end cuts nothing', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeChain(path, 1)
 		const { size } = statSync(path)
 		const appender = new FileChainAppender(path)
@@ -250,7 +248,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test('whose file is empty or ends within its header, with nothing that was ever on disk, is begun anew', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		for (const [bytes, kept] of [
 			[20, 1],
 			[0, 1],
@@ -268,7 +266,7 @@ describe('a chain that is opened again', () => {
 	test.each(['emptied', 'cut within its header', 'removed'])(
 		'that was %s after it had been on disk is not taken for a new one',
 		async (what) => {
-			const path = chainPath()
+			const path = newChainPath()
 			await writeChain(path, 20)
 			const { chainId } = await openChain(path)
 			const copy = readFileSync(path)
@@ -307,7 +305,7 @@ describe('a chain that is opened again', () => {
 	)
 
 	test('with a named pipe in the place of its mark hangs nobody', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeChain(path, 3)
 		rmSync(`${path}.durable`)
 		execFileSync('mkfifo', [`${path}.durable`])
@@ -317,7 +315,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test('takes a batch as one frame or not at all', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const many = Array.from({ length: 70_000 }, (_unused, index) => record(index + 1))
 		expect(() => appender.appendBatch(many)).toThrow(expect.objectContaining({ code: 'BATCH_TOO_LARGE' }))
@@ -331,7 +329,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test('refuses a gap that does not say what it stands for', async () => {
-		const appender = new FileChainAppender(chainPath())
+		const appender = new FileChainAppender(newChainPath())
 		for (const data of [undefined, { fromSeq: 1 }, { fromSeq: 5, toSeq: 1, count: 1, cause: 'evicted' }]) {
 			expect(() =>
 				appender.append(record(1, { kind: '$gap', ...(data === undefined ? {} : { data }) })),
@@ -343,7 +341,7 @@ describe('a chain that is opened again', () => {
 
 describe('one writer a chain', () => {
 	test('a second writer is refused and told who the first one is', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const first = new FileChainAppender(path)
 		expect(() => new FileChainAppender(path)).toThrow(
 			expect.objectContaining({
@@ -402,7 +400,7 @@ describe('bad input', () => {
 	})
 
 	test('a file that is no chain is never touched', () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const text = 'dear diary, '.repeat(30)
 		writeFileSync(path, text)
 		expect(() => new FileChainAppender(path)).toThrow(expect.objectContaining({ code: 'NOT_A_CHAIN' }))
@@ -411,7 +409,7 @@ describe('bad input', () => {
 	})
 
 	test('a chain of a newer format says so and is never touched', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeChain(path, 1)
 		const bytes = readFileSync(path)
 		bytes[12] = 9
@@ -424,7 +422,7 @@ describe('bad input', () => {
 	})
 
 	test('appending after close is refused for good; closing and syncing again do nothing', async () => {
-		const appender = new FileChainAppender(chainPath())
+		const appender = new FileChainAppender(newChainPath())
 		await appender.close()
 		expect(() => appender.append(record(1))).toThrow(
 			expect.objectContaining({ code: 'APPENDER_CLOSED', retryable: false }),
@@ -438,7 +436,7 @@ describe('bad input', () => {
 describe('a chain in the strict sense', () => {
 	// Every one of them: test/properties/damaged-file.test.ts, in memory.
 	test('a flipped bit of a real file is found and no record outside its frame is lost', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 6; seq++) {
 			appender.append(record(seq, { data: { seq } }))
@@ -464,7 +462,7 @@ describe('a chain in the strict sense', () => {
 	})
 
 	test('an edit with its checksums worked out again breaks the link', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeChain(path, 3)
 		const forged = join(temporaryFolder(), 'forged.chain')
 		const { forgeMessage } = await import('../../support/forge.ts')

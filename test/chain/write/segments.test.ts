@@ -17,15 +17,9 @@ import { verifyChain } from '../../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
 import type { LogRecord } from '../../../src/model/record.ts'
+import { newChainPath, nextTurn, range } from '../../support/chains.ts'
 import { leaveLock } from '../../support/killed.ts'
 import { collect, record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
-
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
-
-function chainPath(): string {
-	return join(temporaryFolder(), 'node.chain')
-}
 
 /** Appends records up to `lastSeq`, one a write, with a sync after each `every`, so that rotations come when they are due. */
 async function write(
@@ -62,8 +56,6 @@ async function read(path: string, query = {}): Promise<LogRecord[]> {
 }
 
 const seqs = (records: readonly LogRecord[]) => records.map(({ seq }) => seq)
-const upTo = (last: number, first = 1) =>
-	Array.from({ length: last - first + 1 }, (_unused, index) => first + index)
 const sealedFiles = (path: string) =>
 	segmentNames(path)
 		.map((name) => join(dirname(path), name))
@@ -75,28 +67,28 @@ describe('rotation', () => {
 		['bytes', { rotateBytes: 4096 }],
 		['records', { rotateRecords: 30 }],
 	])('by %s: the chain with its sealed files reads, seeks and verifies as one', async (_name, options) => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeAndClose(path, 120, options)
 		const names = segmentNames(path)
 		expect(names.length).toBeGreaterThanOrEqual(3)
 		expect(names).toContain('node-1.chain')
-		expect(seqs(await read(path))).toEqual(upTo(120))
-		expect(seqs(await read(path, { reverse: true }))).toEqual(upTo(120).reverse())
+		expect(seqs(await read(path))).toEqual(range(1, 120))
+		expect(seqs(await read(path, { reverse: true }))).toEqual(range(1, 120).reverse())
 		for (const [fromSeq, toSeq] of [
 			[1, 1],
 			[29, 31],
 			[60, 90],
 			[118, 500],
 		] as const) {
-			expect(seqs(await read(path, { fromSeq, toSeq }))).toEqual(upTo(Math.min(toSeq, 120), fromSeq))
+			expect(seqs(await read(path, { fromSeq, toSeq }))).toEqual(range(fromSeq, Math.min(toSeq, 120)))
 			expect(seqs(await read(path, { fromSeq, toSeq, reverse: true, limit: 2 }))).toEqual(
-				upTo(Math.min(toSeq, 120), fromSeq).reverse().slice(0, 2),
+				range(fromSeq, Math.min(toSeq, 120)).reverse().slice(0, 2),
 			)
 		}
 		expect(seqs(await read(path, { level: 'error' }))).toEqual([
 			10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120,
 		])
-		expect(seqs(await read(path, { since: 1055, until: 1066 }))).toEqual(upTo(66, 55))
+		expect(seqs(await read(path, { since: 1055, until: 1066 }))).toEqual(range(55, 66))
 		expect(await verifyChain(path)).toMatchObject({ ok: true, records: 120, findings: [] })
 		const chain = await openChain(path)
 		const info = await chain.info()
@@ -114,7 +106,7 @@ describe('rotation', () => {
 	})
 
 	test('by age happens with the first write after it', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		let nowMs = 1_000_000
 		const appender = await write(path, 3, { rotateAgeMs: 60_000, clock: () => nowMs })
 		expect(appender.stats().segment).toBe(0)
@@ -127,9 +119,9 @@ describe('rotation', () => {
 	})
 
 	test('goes on over restarts, and an opening that finds a sealed live file begins the next', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		for (const last of [50, 100, 150]) await writeAndClose(path, last, { rotateRecords: 20 })
-		expect(seqs(await read(path))).toEqual(upTo(150))
+		expect(seqs(await read(path))).toEqual(range(1, 150))
 		// What a crash leaves between the two steps of a rotation: both names lead to the sealed file.
 		const last = segmentNames(path)
 			.sort((a, b) => Number(a.slice(5, -6)) - Number(b.slice(5, -6)))
@@ -147,7 +139,7 @@ describe('rotation', () => {
 	})
 
 	test('a service that never lets a turn end is made to rotate at twice the size', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = new FileChainAppender(path, { rotateBytes: 65_536 })
 		for (let seq = 1; seq <= 5000; seq++) appender.append(record(seq, { message: 'x'.repeat(100) }))
 		expect(appender.stats().rotations).toBeGreaterThan(2)
@@ -157,11 +149,11 @@ describe('rotation', () => {
 	})
 
 	test('the live name without its file: sealed files alone are read, and a writer goes on behind them', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeAndClose(path, 100, { rotateRecords: 30 })
 		rmSync(path)
 		const kept = await read(path)
-		expect(seqs(kept.filter(({ kind }) => kind !== '$gap'))).toEqual(upTo(kept.at(-1)!.seq))
+		expect(seqs(kept.filter(({ kind }) => kind !== '$gap'))).toEqual(range(1, kept.at(-1)!.seq))
 		const appender = new FileChainAppender(path)
 		// The watermark still knows what was on disk: no seq is given twice.
 		expect(appender.nextSeq).toBe(101)
@@ -175,18 +167,18 @@ describe('rotation', () => {
 	})
 
 	test('a foreign file with the name of a segment is no part of the chain, and is not touched', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const other = join(dirname(path), 'node-31.chain')
 		await writeAndClose(other, 5)
 		const bytes = readFileSync(other)
 		await writeAndClose(path, 100, { rotateRecords: 30 })
-		expect(seqs(await read(path))).toEqual(upTo(100))
+		expect(seqs(await read(path))).toEqual(range(1, 100))
 		expect(readFileSync(other)).toEqual(bytes)
-		expect(seqs(await read(other))).toEqual(upTo(5))
+		expect(seqs(await read(other))).toEqual(range(1, 5))
 	})
 
 	test('that fails is counted and said, and the chain goes on in the file it has', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const { FaultyFileSystem } = await import('../../support/faulty-file-system.ts')
 		const disk = new FaultyFileSystem()
 		const appender = new FileChainAppender(path, { rotateRecords: 5, fs: disk })
@@ -199,7 +191,7 @@ describe('rotation', () => {
 		expect(appender.stats()).toMatchObject({ rotationFailures: 1, segment: 0, committedSeq: 20 })
 		disk.heal()
 		await appender.close()
-		expect(seqs(await read(path))).toEqual(upTo(20))
+		expect(seqs(await read(path))).toEqual(range(1, 20))
 		expect(await verifyChain(path)).toMatchObject({ ok: true, findings: [] })
 		expect(readdirSync(dirname(path)).filter((name) => name.endsWith('.tmp'))).toEqual([])
 	})
@@ -207,14 +199,14 @@ describe('rotation', () => {
 
 describe('retention', () => {
 	test('removes whole files from the head, and what it removed shows as such', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = await write(path, 200, { rotateRecords: 20, retain: { records: 60 } })
 		expect(appender.stats().removedFiles).toBeGreaterThan(3)
 		await appender.close()
 		const found = await read(path)
 		expect(found[0]).toMatchObject({ kind: '$gap', data: { fromSeq: 1, cause: 'retained' } })
 		const [gap, ...rest] = found
-		expect(seqs(rest)).toEqual(upTo(200, gap!.seq + 1))
+		expect(seqs(rest)).toEqual(range(gap!.seq + 1, 200))
 		expect(rest.length).toBeLessThanOrEqual(60)
 		expect(rest.length).toBeGreaterThan(20)
 		const report = await verifyChain(path)
@@ -223,7 +215,7 @@ describe('retention', () => {
 	})
 
 	test('by age drops what is strictly older', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		let nowMs = 1_000_000
 		const options = { rotateRecords: 10, retain: { ageMs: 5_000 }, clock: () => nowMs }
 		await writeAndClose(path, 10, options)
@@ -243,11 +235,11 @@ describe('retention', () => {
 		expect([removedFiles, removedRecords >= 10]).toEqual([1, true])
 		const [gap, ...rest] = await read(path)
 		expect(gap).toMatchObject({ data: { toSeq: removedRecords, cause: 'retained' } })
-		expect(seqs(rest)).toEqual(upTo(12, removedRecords + 1))
+		expect(seqs(rest)).toEqual(range(removedRecords + 1, 12))
 	})
 
 	test('bounds the bytes of all files together', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = await write(path, 400, { retain: { bytes: 32_768 } })
 		const bytes = () =>
 			readdirSync(dirname(path)).reduce(
@@ -261,7 +253,7 @@ describe('retention', () => {
 	})
 
 	test('a reader that is behind finds a gap where files were removed under it', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = await write(path, 100, { rotateRecords: 10 })
 		const chain = await openChain(path)
 		const found: LogRecord[] = []
@@ -288,7 +280,7 @@ describe('retention', () => {
 		['a wait that no timer can do', { lockWaitMs: 2 ** 31 }],
 		['a tiny file', { rotateBytes: 100 }],
 	])('refuses %s', (_name, options) => {
-		expect(() => new FileChainAppender(chainPath(), options as FileChainOptions)).toThrow(
+		expect(() => new FileChainAppender(newChainPath(), options as FileChainOptions)).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION' }),
 		)
 	})
@@ -296,7 +288,7 @@ describe('retention', () => {
 
 describe('a tail', () => {
 	test('follows rotations without a gap or a double', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = await write(path, 25, { rotateRecords: 10 })
 		const chain = await openChain(path)
 		const stop = new AbortController()
@@ -314,12 +306,12 @@ describe('a tail', () => {
 		await following
 		await chain.close()
 		await appender.close()
-		expect(found).toEqual(upTo(120))
+		expect(found).toEqual(range(1, 120))
 		expect(appender.stats().rotations).toBeGreaterThan(8)
 	})
 
 	test('from a seq on, and durable only, goes over rotations too', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = await write(path, 45, { rotateRecords: 10 })
 		const chain = await openChain(path)
 		const found: number[] = []
@@ -335,13 +327,13 @@ describe('a tail', () => {
 		await following
 		await chain.close()
 		await appender.close()
-		expect(found).toEqual(upTo(80, 13))
+		expect(found).toEqual(range(13, 80))
 	})
 })
 
 describe('a damaged end', () => {
 	async function damaged(): Promise<{ path: string; size: number }> {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeAndClose(path, 20)
 		const bytes = readFileSync(path)
 		bytes.fill(0xc1, bytes.length - 400)
@@ -383,7 +375,7 @@ describe('a damaged end', () => {
 	})
 
 	test('below what was on disk once is truncated, not torn: seqs are not given again', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		await writeAndClose(path, 20)
 		truncateSync(path, 800)
 		leaveLock(path)
@@ -399,7 +391,7 @@ describe('a damaged end', () => {
 })
 
 test('a writer whose chain is taken over by force is told, and dirties only what is sealed already', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const late = await write(path, 10)
 	rmSync(`${path}.lock`)
 	const next = new FileChainAppender(path)
@@ -418,7 +410,7 @@ test('a writer whose chain is taken over by force is told, and dirties only what
 })
 
 test('what a late writer wrote behind the seal is found, counted, and no part of the chain', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	// Time stands still: the late writer is within the moment in which it does not look again.
 	const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now())
 	const late = await write(path, 10)
@@ -429,7 +421,7 @@ test('what a late writer wrote behind the seal is found, counted, and no part of
 	now.mockRestore()
 	await expect(late.close()).rejects.toMatchObject({ code: 'CHAIN_TAKEN_OVER' })
 	await next.close()
-	expect(seqs(await read(path))).toEqual(upTo(11))
+	expect(seqs(await read(path))).toEqual(range(1, 11))
 	const { ok, findings } = await verifyChain(path)
 	expect(ok).toBe(true)
 	expect(findings).toMatchObject([{ kind: 'stray', severity: 'loss', fromSeq: 11, toSeq: 11 }])
@@ -437,7 +429,7 @@ test('what a late writer wrote behind the seal is found, counted, and no part of
 
 test('a live file that is removed or replaced by hand takes nothing with it: what it held gets a name again', async () => {
 	for (const replacement of [undefined, 'somebody saved an edited copy']) {
-		const path = chainPath()
+		const path = newChainPath()
 		const appender = await write(path, 10)
 		rmSync(path)
 		if (replacement !== undefined) writeFileSync(path, replacement)
@@ -445,7 +437,7 @@ test('a live file that is removed or replaced by hand takes nothing with it: wha
 		await appender.sync()
 		expect(appender.stats()).toMatchObject({ regained: 1, durableSeq: 20 })
 		await appender.close()
-		expect(seqs(await read(path))).toEqual(upTo(20))
+		expect(seqs(await read(path))).toEqual(range(1, 20))
 		expect(await verifyChain(path)).toMatchObject({ ok: true, findings: [] })
 		const aside = readdirSync(dirname(path)).filter((name) => name.includes('.replaced-'))
 		expect(aside).toHaveLength(replacement === undefined ? 0 : 1)
@@ -458,14 +450,14 @@ describe('other chains in the same folder', () => {
 	test.each([1, 4711])(
 		'a chain whose name ends in a number, %i, is one of its own, open or closed',
 		async (pid) => {
-			const path = chainPath()
+			const path = newChainPath()
 			const worker = await write(workerPath(path, pid), 30)
 			const main = await write(path, 40, { rotateRecords: 10, retain: { records: 20 } })
 			expect(main.chainId).not.toBe(worker.chainId)
 			await main.close()
 			for (let seq = 31; seq <= 40; seq++) worker.append(record(seq))
 			await worker.close()
-			expect(seqs(await read(workerPath(path, pid)))).toEqual(upTo(40))
+			expect(seqs(await read(workerPath(path, pid)))).toEqual(range(1, 40))
 			expect((await verifyChain(workerPath(path, pid))).findings).toEqual([])
 			const again = new FileChainAppender(path)
 			expect(again.nextSeq).toBe(41)
@@ -475,7 +467,7 @@ describe('other chains in the same folder', () => {
 	)
 
 	test('a copy of another chain, with nothing beside it, is not taken over for its name', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const other = await write(workerPath(path, 4711), 5)
 		await other.close()
 		rmSync(`${workerPath(path, 4711)}.durable`)
@@ -485,7 +477,7 @@ describe('other chains in the same folder', () => {
 	})
 
 	test('a live file that is gone is looked for among its own, whatever else lies there', async () => {
-		const path = chainPath()
+		const path = newChainPath()
 		const main = await write(path, 40, { rotateRecords: 10 })
 		await main.close()
 		await (await write(workerPath(path, 9999), 5)).close()
@@ -500,7 +492,7 @@ describe('other chains in the same folder', () => {
 })
 
 test('a sealed file is no chain to write to or to repair, and verifies as the part that it is', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const main = await write(path, 40, { rotateRecords: 10 })
 	await main.close()
 	const sealed = sealedFiles(path)[1]!
@@ -515,7 +507,7 @@ test('a sealed file is no chain to write to or to repair, and verifies as the pa
 })
 
 test('a sealed file whose beginning is gone, header and first anchor with it, is still that file', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	await (await write(path, 3000, { rotateRecords: 1000 })).close()
 	const sealed = sealedFiles(path)[1]!
 	writeFileSync(sealed, readFileSync(sealed).fill(0, 0, 400))
@@ -527,11 +519,11 @@ test('a sealed file whose beginning is gone, header and first anchor with it, is
 	expect(lost.fromSeq).toBe(1001)
 	expect(found.filter(({ kind }) => kind !== '$gap')).toHaveLength(3000 - (lost.toSeq! - lost.fromSeq! + 1))
 	expect((await repairChain(path)).ok).toBe(true)
-	expect(seqs(await read(path, { fromSeq: 2001 }))).toEqual(upTo(3000, 2001))
+	expect(seqs(await read(path, { fromSeq: 2001 }))).toEqual(range(2001, 3000))
 })
 
 test('bytes that somebody put behind a sealed file are told as what they are', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	await (await write(path, 40, { rotateRecords: 10 })).close()
 	appendFileSync(sealedFiles(path)[0]!, Buffer.alloc(500, 0x5a))
 	const { ok, findings } = await verifyChain(path)
@@ -542,7 +534,7 @@ test('bytes that somebody put behind a sealed file are told as what they are', a
 })
 
 test('a sealed file that was cut short is said to be that, and nobody is accused', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	await (await write(path, 400, { rotateRecords: 100 })).close()
 	truncateSync(sealedFiles(path)[1]!, 2000)
 	const { ok, findings } = await verifyChain(path)
@@ -554,7 +546,7 @@ test('a sealed file that was cut short is said to be that, and nobody is accused
 })
 
 test('with a rotation that is due, so many records a turn make one file, not two', async () => {
-	const path = chainPath()
+	const path = newChainPath()
 	const appender = new FileChainAppender(path, { rotateRecords: 10 })
 	for (let seq = 1; seq <= 25; seq++) appender.append(record(seq))
 	await expect.poll(() => appender.stats().rotations).toBe(1)

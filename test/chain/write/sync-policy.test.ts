@@ -1,16 +1,14 @@
-import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import type { SyncPolicy } from '../../../src/chain/write/file-chain-options.ts'
+import { newChainPath, nextTurn } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
-
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+import { silenceWarnings } from '../../support/warnings.ts'
 
 function open(durability: 'os' | 'disk' | SyncPolicy) {
 	const disk = new FaultyFileSystem()
-	const appender = new FileChainAppender(join(temporaryFolder(), 'node.chain'), { fs: disk, durability })
+	const appender = new FileChainAppender(newChainPath(), { fs: disk, durability })
 	const before = disk.syncs
 	return { disk, appender, syncs: () => disk.syncs - before }
 }
@@ -96,7 +94,7 @@ test('every so many milliseconds, or bytes, whichever comes first; an idle chain
 })
 
 test('a failed sync of a policy moves the chain by itself, without a call', async () => {
-	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+	silenceWarnings()
 	const { disk, appender } = open({ everyRecords: 3 })
 	disk.failSyncs('EIO')
 	await append(appender, 4)

@@ -1,13 +1,11 @@
-/** Clocks that jump by years, for a reading or while a file is begun: no history goes that was to be kept, and no bound ends. */
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../../src/chain/write/file-chain-options.ts'
 import { countToRemove, type RetainedFile } from '../../../src/chain/write/retention.ts'
+import { newChainPath } from '../../support/chains.ts'
 import { record } from '../../support/records.ts'
-import { temporaryFolder } from '../../support/temporary.ts'
 
 const HOUR = 3_600_000
 const START = Date.UTC(2026, 5, 1)
@@ -20,7 +18,7 @@ async function writeAt(
 	every = Number.POSITIVE_INFINITY,
 	settled = async (_appender: FileChainAppender): Promise<void> => {},
 ): Promise<{ readonly records: number; readonly files: number; readonly retained: number }> {
-	const path = join(temporaryFolder(), 'node.chain')
+	const path = newChainPath()
 	let now = times[0]!
 	const all = { clock: () => now, ...options }
 	let appender = new FileChainAppender(path, all)
