@@ -20,7 +20,7 @@ import { readWatermark } from './watermark-file.ts'
 
 /** The first bytes of a file that say what it is. */
 const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
-/** Where these are damaged: anchors stand more often than this. */
+/** How far an anchor is looked for where these are damaged: anchors are closer than this. */
 const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
 /** Which file of which chain an open file is. @throws {MeshChainError} what `identify` throws. */

@@ -40,7 +40,7 @@ export interface FrameHeader {
 	readonly rows: number
 }
 
-/** A frame that verified: its head, and where its rows are in the bytes it was read from. */
+/** A frame that verified: its header, and where its rows are in the bytes it was read from. */
 export interface Frame extends FrameHeader {
 	readonly offset: number
 	readonly length: number
@@ -114,8 +114,8 @@ export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 
 /** Whether at least two of the three bytes that begin every frame are in their places. Needs 7 bytes there. */
 export function resemblesFrame(bytes: Uint8Array, pos: number): boolean {
-	const marks = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
-	return marks.filter((isThere) => isThere).length >= 2
+	const found = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
+	return found.filter((isThere) => isThere).length >= 2
 }
 
 /** The length that the frame at `pos` claims; undefined when no frame can be that long. */
@@ -148,7 +148,7 @@ export function decodeFrame(
 	return readFrameHeader(bytes, pos, pos + length, offset)
 }
 
-/** The head of a frame whose checksum nobody looked at: what a damaged frame seems to say of itself. */
+/** The header of a frame whose checksum was not checked: what a damaged frame seems to say of itself. */
 export function readFrameHeader(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)

@@ -1,6 +1,6 @@
 /**
- * The files of a chain as a reader meets them: the one it opened, and those that were sealed before it or have come since. A writer
- * seals, renames and removes them meanwhile; none of that hides a record or shows one twice.
+ * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or made later. A writer seals, renames
+ * and removes files meanwhile; none of that hides a record or shows one twice.
  *
  * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the moment it is listed, and
  * of any other one that is gone when it is its turn, the next one says where it ended.
@@ -25,7 +25,7 @@ export interface ChainFile {
 	readonly identity: ChainIdentity
 	/** Where it was when it was listed. */
 	readonly path: string
-	/** How far it counts: what stands behind is superseded by the next file. Undefined for all of it. */
+	/** How far it counts: the next file supersedes the rest. Undefined for all of it. */
 	readonly end: number | undefined
 	/** The seq with which the next file begins; undefined for the last. */
 	readonly nextFirstSeq: number | undefined

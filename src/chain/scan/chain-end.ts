@@ -1,6 +1,6 @@
 /**
- * Reads how a file ends, synchronously, for whoever is about to write: from its newest anchor on, whatever its size. Decides
- * nothing (recovery.ts) and never writes.
+ * Reads how a file ends, synchronously, for writers and repairs: from its newest anchor on, whatever its size. Decides nothing (recovery.ts
+ * does) and never writes.
  */
 import { EPOCH_MAX } from '../../model/limits.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -26,24 +26,24 @@ import { scanRange } from './scan-range.ts'
 /** No writer leaves more without an anchor. */
 const TAIL_BYTES_MAX = 2 * FRAME_BYTES_MAX
 
-/** Where a writer goes on. */
+/** The end of a file: what a writer must know to continue after it. */
 export interface ChainEnd {
 	readonly epoch: number
 	readonly nextSeq: number
 	readonly levelCounts: number[]
 	/** The newest anchor; undefined when the file has none that verifies. */
 	readonly anchor: Anchor | undefined
-	/** Everything behind the newest anchor (or the header) that is valid. */
+	/** The valid bytes after the newest anchor, or after the header. */
 	readonly tail: Buffer
-	/** The offset behind the tail. */
+	/** Offset of the end of the tail. */
 	readonly end: number
-	/** Of the records in the tail. */
+	/** Extent of the records in the tail. */
 	readonly extent: Extent
 	/** The newest anchor, the one it points to, and so on, as far as they can be read. */
 	readonly jumpPath: readonly Anchor[]
-	/** The first place in the tail that cannot be read although valid entries stand behind it. */
+	/** Offset of the first unreadable range in the tail that valid entries follow. */
 	readonly hole: number | undefined
-	/** What stands at the end and is no entry. */
+	/** The unreadable range at the end of the file. */
 	readonly suffix: UnreadableRange | undefined
 }
 
@@ -102,7 +102,7 @@ function findAnchorBefore(file: OpenFile, before: number, idChecksum: number): A
 	return undefined
 }
 
-/** Gathers what the entries behind the newest anchor say. */
+/** Gathers what the entries after the newest anchor say. */
 class EndWalk {
 	readonly levelCounts: number[]
 	nextSeq: number
@@ -136,7 +136,7 @@ class EndWalk {
 			return
 		}
 		this.hole ??= place.offset
-		// What was in it is not known, so nobody may pass over the span because of what is known of the rest.
+		// Its content is not known, so that no reader may skip the span because of what is known of the rest.
 		this.extent = joinExtents(this.extent, GAP_EXTENT)
 	}
 }

@@ -20,7 +20,7 @@ export function rowBlockOf(frame: Frame) {
 }
 
 /**
- * The rows of a frame in batches, at or above a level where asked; undefined when its checksum holds and its rows are no records. Those of a
+ * The rows of a frame in batches, at or above a level where asked; undefined when the rows of a verified frame are not records. Those of a
  * large frame are decoded when they are asked for, from the bytes of the frame.
  */
 export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {

@@ -17,7 +17,7 @@ import {
 } from '../format/frame.ts'
 
 export interface Remains {
-	/** Frames that seem to have stood there, in order. */
+	/** Frames that seem to have been there, in order. */
 	readonly frames: readonly Frame[]
 	/** Whether records may have been committed there. */
 	readonly mayHoldRecords: boolean
@@ -28,7 +28,7 @@ export const NO_REMAINS: Remains = { frames: [], mayHoldRecords: false }
 /** Of a place of which nothing is known. */
 export const UNKNOWN_REMAINS: Remains = { frames: [], mayHoldRecords: true }
 
-/** What seems to have stood in `bytes[start, end)`, at the end of a file. */
+/** What seems to have been in `bytes[start, end)`, at the end of a file. */
 export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	const frames: Frame[] = []
 	let pos = start

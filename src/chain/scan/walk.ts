@@ -1,6 +1,6 @@
 /**
- * Drives the scanner over a file without blocking the event loop: entries come in groups, one group a piece read, and the
- * next piece is under way while a group is looked at.
+ * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece; the next piece is read while
+ * a group is handled.
  */
 
 import { show } from '../../guard/show.ts'
@@ -39,7 +39,7 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 	const readNext = (bytes: number): Promise<Buffer> => {
 		wanted = Math.min(Math.max(bytes, PIECE_BYTES), to - position)
 		const piece = readInto(file, buffers.next(wanted), position)
-		// Whoever leaves the walk early does not come back for it.
+		// A walk that is left early never awaits it.
 		piece.catch(() => {})
 		return piece
 	}

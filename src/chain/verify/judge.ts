@@ -40,7 +40,7 @@ interface Judged {
 
 interface Wanted {
 	readonly head: WantedHead | undefined
-	/** What was on disk once, as the watermark said before the files were listed. */
+	/** The watermark, as it was before the files were listed. */
 	readonly watermark: Watermark | undefined
 	/** The first seq that retention has left: when the verification began, and now. */
 	readonly keptFromSeq: number
@@ -69,7 +69,7 @@ export class Judge {
 	#before: Judged | undefined
 	/** The file before was removed while the chain was verified, and that was told. */
 	#removedBefore: Removed | undefined
-	/** Of this file, and of those before it behind which no frame has come yet. */
+	/** The superseded end of this file, and of earlier files that no frame has followed yet. */
 	#superseded: StaleTail | undefined
 	#untold: StaleTail[] = []
 	readonly #headSearch: HeadSearch
@@ -108,7 +108,7 @@ export class Judge {
 		return { path, byRetention }
 	}
 
-	/** A file, which has so many bytes. */
+	/** Begins a file of this size. */
 	async begin(file: OpenSegment, size: number, listed: ChainFile): Promise<void> {
 		this.#file = file
 		this.#size = size
@@ -146,7 +146,7 @@ export class Judge {
 		if (this.#superseded !== undefined) this.#untold.push(this.#superseded)
 		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
-		// What is missing is in no sum, and in the totals of the anchors behind it.
+		// Missing records are in the totals of later anchors, but not in our sums.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
@@ -190,11 +190,11 @@ export class Judge {
 
 	/**
 	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is compared with the
-	 * one that it replaced, and where that is gone nobody can check the seam.
+	 * one that it replaced, and where that is gone the seam cannot be checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
-		// Its own sums are without what it lost, those behind it are not.
+		// Its own sums lack what it lost; those of later files do not.
 		if (before.wasRepaired) this.#sums.areKnown = false
 		this.#checkFirstSeq(before)
 		const missing = identity.segment - before.segment - 1
@@ -289,7 +289,7 @@ export class Judge {
 		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
 	}
 
-	/** No link of this file or a later one can be compared with what stood before a removed file. */
+	/** No link of this file or a later one can be compared with what preceded a removed file. */
 	#beginAfter({ path, byRetention }: Removed): void {
 		const place = { path, offset: 0 }
 		if (byRetention) this.#headSearch.beginAnewWith(this.#file.identity, place)
@@ -318,7 +318,7 @@ export class Judge {
 		this.#find('missingFile', text, { offset: 0, range, expected: 'segment 0', found: `segment ${segment}` })
 	}
 
-	/** What the watermark vouches for must be there. */
+	/** Everything below the watermark must be there. */
 	#checkWatermark(): void {
 		const { segment } = this.#file.identity
 		const { nextSeq } = this.#judge

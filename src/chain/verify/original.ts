@@ -2,8 +2,7 @@
  * Compares a repaired file with the one that it replaced, `….before-repair-…`. A repair changes every later link of its file, so
  * the next file does not link to it any more: only the original can show that the repair took nothing away and put nothing in.
  *
- * What the original holds is believed only as far as the next file links to it, and where bytes in it cannot be read, nobody
- * knows what its link was. A head that was kept elsewhere therefore asks for more: see `linked`.
+ * The original is believed only as far as the next file links to it. Where bytes in it cannot be read, its link is not known. A head that was kept elsewhere therefore asks for more: see `linked`.
  */
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -76,7 +75,7 @@ async function openOriginals({ path, chainPath, system, identity }: OpenSegment)
 			if (sameId(id, identity.id) && segment === identity.segment) found.push(file)
 			else await system.close(file.fd)
 		} catch (error) {
-			// What cannot be opened, or is no chain, is no original.
+			// A file that cannot be opened, or is not a chain, is not an original.
 			if (!(error instanceof MeshChainError)) throw error
 		}
 	}
@@ -112,7 +111,7 @@ async function linkOf(
 	for await (const entries of walkFile(original, HEADER_BYTES, end)) {
 		for (const entry of entries) await judge.take(entry)
 	}
-	// No repair touches a file that somebody changed.
+	// No repair touches a file with evidence of a deliberate change.
 	const isChanged = findings.hasAny(EVIDENCE)
 	// What a repair has made is not what the next file followed, unless that says so.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
@@ -147,7 +146,7 @@ async function isRepairOf(
 				expected = await next()
 				continue
 			}
-			// A gap that stands for what could be read leaves a frame of the original that does not come.
+			// A gap in the place of a readable frame leaves that frame of the original unmatched.
 			if (!isGapOfRepair(frame)) return false
 		}
 		return expected === undefined
@@ -159,7 +158,7 @@ async function isRepairOf(
 interface ReadableFrame {
 	/** Undefined for the end of the file. */
 	readonly frame: Frame | undefined
-	/** Bytes that cannot be read stand before it. */
+	/** Unreadable bytes precede it. */
 	readonly followsUnreadable: boolean
 }
 

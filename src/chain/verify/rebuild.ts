@@ -1,6 +1,6 @@
 /**
  * Writes a file of a chain anew: everything before the first place that cannot be read, or where seqs are missing, as it is, byte by byte, and
- * behind it every entry that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old
+ * after it every entry that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old
  * file is kept.
  *
  * Invariant: a verification of the new file finds nothing in it that a repair would make good, so that a second repair has nothing to do.
@@ -32,7 +32,7 @@ import { EntryCopier } from '../write/copy-entries.ts'
 import { type CopyContext, copyContext } from '../write/segment-context.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
-/** How far the first anchor of a file is looked for: anchors stand more often than this. */
+/** How far the first anchor of a file is looked for: anchors are closer than this. */
 const FIRST_ANCHOR_BYTES_MAX = 1024 * 1024
 
 /** How a file ends that another follows. */
@@ -66,7 +66,7 @@ export interface Rebuilt {
 	readonly keptAt: string
 	/** Bytes that could not be read. */
 	readonly bytes: number
-	/** Records that a `$gap` stands for from now on. */
+	/** Number of records that a new `$gap` stands for. */
 	readonly lostRecords: number
 	/** The size of the new file, and the seq that comes next. */
 	readonly offset: number

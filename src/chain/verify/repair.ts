@@ -60,7 +60,7 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 		// A writer may have come and gone since.
 		const now = await planFor(path, verifyOptions)
 		const actions = apply(held, now.plan.actions)
-		// What could not be read may have hidden what shows by now.
+		// The unreadable bytes may have hidden other damage.
 		const after = await planFor(path, verifyOptions)
 		return sourceReport(path, dryRun, { actions, ...after.plan.left }, after.report)
 	})
@@ -154,7 +154,7 @@ class FileRepair {
 		return epochMaxOf(readChainEnd(this.#file, size, this.#listed.identity))
 	}
 
-	/** Bytes at the end, with nothing valid behind them. */
+	/** Cuts bytes at the end that nothing valid follows. */
 	cut(): RepairAction {
 		const { offset, bytes } = this.#planned
 		const keptAt = cutAndKeepAside(this.#chainPath, this.#file, offset, bytes)
@@ -190,7 +190,7 @@ class FileRepair {
 		return { ...this.#planned, bytes, lostRecords, keptAt }
 	}
 
-	/** How far the file before counts, and its link there. */
+	/** How far the previous file counts, and its link there. */
 	#previous(): Previous {
 		const { id, segment } = this.#listed.identity
 		const before = listSegments(this.#system, this.#chainPath, id).find(

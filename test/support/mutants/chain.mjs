@@ -119,8 +119,8 @@ export default [
 	{
 		name: 'the watermark is not believed',
 		file: 'src/chain/write/recovery.ts',
-		from: "if (mark.seq >= nextSeq || mark.segment > segment) return 'missed'",
-		to: "if (mark.seq >= nextSeq || mark.segment > segment) return 'reached'",
+		from: "if (watermark.seq >= nextSeq || watermark.segment > segment) return 'missed'",
+		to: "if (watermark.seq >= nextSeq || watermark.segment > segment) return 'reached'",
 		tests: ['test/properties/damaged-file.test.ts'],
 	},
 	{
