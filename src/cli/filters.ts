@@ -1,5 +1,5 @@
 /** The filters that every command shares: their options, and the query and predicate they make. */
-import type { ChainQuery } from '../chain/chain.ts'
+import type { ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord, type PublisherId, parseLevel } from '../model/record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'

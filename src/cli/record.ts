@@ -1,7 +1,7 @@
 /** `mesh-chain record`: what a program prints becomes a chain while it passes through. */
 
 import type { Readable } from 'node:stream'
-import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { FileChainAppender } from '../chain/index.ts'
 import { isWellFormed } from '../codec/canonical.ts'
 import { lineOfJson } from '../jsonl/json-line.ts'
 import { type ByteLine, LineSplitter } from '../jsonl/line-splitter.ts'

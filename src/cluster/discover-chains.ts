@@ -1,5 +1,5 @@
 /** Chains that come into a stream while it is followed: a node that begins to forward, a service that starts anew with a chain of its own. */
-import type { TailQuery } from '../chain/chain.ts'
+import type { TailQuery } from '../chain/index.ts'
 import { interleave } from '../merge/interleave.ts'
 import type { LogRecord } from '../model/record.ts'
 import { parseAddress, type StreamAddress } from './address.ts'

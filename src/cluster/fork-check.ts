@@ -5,7 +5,7 @@
  * Invariant: a forwarder publishes behind a message only when the file and the stream agree at the newest place that both
  * of them have. A history is linear, so what agrees there agrees before it.
  */
-import type { FileChain } from '../chain/read/reader.ts'
+import type { FileChain } from '../chain/index.ts'
 import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'

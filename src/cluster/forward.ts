@@ -1,10 +1,6 @@
 /** Ships a chain to a stream: the file stays the truth, the stream gets a copy, and a cluster that is down costs nothing but delay. */
 import { createHash } from 'node:crypto'
-import type { Chain } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
-import { openForReading } from '../chain/read/open-file.ts'
-import { FileChain } from '../chain/read/reader.ts'
-import { rowsOf } from '../chain/scan/frame-rows.ts'
+import { type Chain, FileChain, openChain, openForReading, rowsOf } from '../chain/index.ts'
 import { type ConsumerCursor, CursorFile } from '../consume/cursor-file.ts'
 import { lastOf } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogChainAppender } from '../appender.ts'
-import { checkBatch, missingBefore } from '../chain/write/seq-check.ts'
+import { checkBatch, missingBefore } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { asCoded, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../model/limits.ts'

@@ -3,7 +3,6 @@
  * first file, at the offset that they have in the message. A header says what the chain's messages up to and with this one hold together, so that nobody has to read
  * them all to know it.
  */
-import { identityChecksum } from '../chain/format/checksum.ts'
 import {
 	claimedLength,
 	decodeFrame,
@@ -13,10 +12,12 @@ import {
 	FRAME_FIXED_BYTES,
 	type Frame,
 	frameBytesMax,
+	identityChecksum,
 	looksLikeFrame,
 	relocateFrame,
-} from '../chain/format/frame.ts'
-import { rowBlockOf, rowsOf } from '../chain/scan/frame-rows.ts'
+	rowBlockOf,
+	rowsOf,
+} from '../chain/index.ts'
 import { sumRows } from '../codec/row-decoder.ts'
 import { RowEncoder } from '../codec/row-encoder.ts'
 import {

@@ -1,5 +1,5 @@
 /** The way into a stream for readers. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import { checkOptionNames } from '../model/check.ts'

@@ -3,10 +3,7 @@
  * the stream by epoch and then by seq, so the place behind that record is found by a bisection.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { openChain } from '../chain/read/open-chain.ts'
-import { firstCovered } from '../chain/scan/frame-rows.ts'
-import { ChainBuilder } from '../chain/write/chain-builder.ts'
-import { ReplicaWriter } from '../chain/write/replica-writer.ts'
+import { ChainBuilder, firstCovered, openChain, ReplicaWriter } from '../chain/index.ts'
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'

@@ -5,18 +5,10 @@
  * Invariant: a folder has one file of a chain.
  */
 import { join } from 'node:path'
-import { identifyFile } from '../chain/files/segments.ts'
+import { identifyAt } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
-import {
-	closeQuietly,
-	exists,
-	type FileSystem,
-	O_NOFOLLOW,
-	O_NONBLOCK,
-	O_RDONLY,
-	systemCode,
-} from '../platform/file-system.ts'
+import { exists, type FileSystem, systemCode } from '../platform/file-system.ts'
 
 const NAME_BYTES_MAX = 180
 
@@ -107,10 +99,8 @@ function foreign(path: string, chainId: string, node: string): MeshChainError {
 
 /** Undefined where there is no file. */
 function chainIdAt(system: FileSystem, path: string): string | undefined {
-	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-		return identifyFile(system, fd, path).idHex
+		return identifyAt(system, path).idHex
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') return undefined
 		if (error instanceof MeshChainError) throw error
@@ -118,7 +108,5 @@ function chainIdAt(system: FileSystem, path: string): string | undefined {
 			path,
 			cause: error,
 		})
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }

@@ -1,10 +1,18 @@
 /** A chain whose records are in a stream: what a reader of a file can ask, asked of the servers. */
-import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
-import type { Frame } from '../chain/format/frame.ts'
-import { limitBatches } from '../chain/read/limit.ts'
-import { applyGapRule, type ResolvedQuery, resolveQuery } from '../chain/read/query.ts'
-import { RecordIterator } from '../chain/read/record-iterator.ts'
-import { resolveTail } from '../chain/read/tail.ts'
+import {
+	applyGapRule,
+	type Chain,
+	type ChainEndInfo,
+	type ChainInfo,
+	type ChainQuery,
+	type Frame,
+	limitBatches,
+	RecordIterator,
+	type ResolvedQuery,
+	resolveQuery,
+	resolveTail,
+	type TailQuery,
+} from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { SeqRanges } from '../merge/seq-ranges.ts'
 import { MeshChainError } from '../model/errors.ts'

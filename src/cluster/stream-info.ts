@@ -1,8 +1,12 @@
 /** What is known of a chain in a stream without reading it: from the sums that its first and its last message have. What the stream has removed is not among them. */
-import { answerFor, severityOfCause } from '../chain/answer.ts'
-import type { ChainInfo } from '../chain/chain.ts'
-import type { Frame } from '../chain/format/frame.ts'
-import { firstCovered, rowsOf } from '../chain/scan/frame-rows.ts'
+import {
+	answerFor,
+	type ChainInfo,
+	type Frame,
+	firstCovered,
+	rowsOf,
+	severityOfCause,
+} from '../chain/index.ts'
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 import { type ChainEnd, type ChainReader, compareCursors } from './chain-reader.ts'
@@ -41,7 +45,7 @@ export async function infoOf(path: string, stream: ChainReader, notes: StreamNot
 		path,
 		chainId,
 		formatVersion: 1,
-		createdMs: firstFrame?.baseTsMs ?? Number.NaN,
+		createdMs: firstFrame?.baseTsMs,
 		bytes: sums.bytes - before.bytes,
 		segments: [],
 		records: sums.records - before.records,

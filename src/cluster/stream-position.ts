@@ -1,6 +1,6 @@
 /** Where a chain stands in a stream, and what a message may hold there. */
 import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
-import type { Frame } from '../chain/format/frame.ts'
+import type { Frame } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { Cluster } from './connection.ts'

@@ -7,9 +7,7 @@
  * for at the latest.
  */
 
-import type { Frame } from '../chain/format/frame.ts'
-import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
-import { firstCovered } from '../chain/scan/frame-rows.ts'
+import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
 import { matches } from '../model/filter.ts'
 import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'
@@ -28,7 +26,7 @@ export interface WalkPosition {
 export class Walk {
 	readonly #query: ResolvedQuery
 	readonly #place: WalkPosition
-	#collector: Collector | undefined
+	#collector: RecordCollector | undefined
 	/** The message before could not be read, or not to its end. */
 	#isDamaged = false
 
@@ -82,9 +80,9 @@ export class Walk {
 		return matches(gap, this.#query) ? [this.#cut(gap, first.baseTsMs)] : []
 	}
 
-	#begin(seq: number): Collector {
+	#begin(seq: number): RecordCollector {
 		const firstSeq = this.#place.isHead ? 1 : seq
-		this.#collector ??= new Collector(this.#query, undefined, { firstSeq })
+		this.#collector ??= new RecordCollector(this.#query, undefined, { firstSeq })
 		return this.#collector
 	}
 

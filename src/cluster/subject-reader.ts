@@ -5,7 +5,7 @@
  * Invariant: all messages are of the stream that was found. What is deleted and made again meanwhile ends the read.
  */
 import { AckPolicy, DeliverPolicy, type StoredMsg } from '@nats-io/jetstream'
-import type { Frame } from '../chain/format/frame.ts'
+import type { Frame } from '../chain/index.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { type Cluster, isDenied } from './connection.ts'

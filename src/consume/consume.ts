@@ -1,7 +1,5 @@
 /** Processes each record of a chain once it is committed, in order, and goes on after a crash where it was. */
-import type { Chain } from '../chain/chain.ts'
-import { checkFollowable } from '../chain/check-chain.ts'
-import { Patience } from '../chain/read/patience.ts'
+import { type Chain, checkFollowable, Patience } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { isInstance } from '../guard/values.ts'

@@ -1,6 +1,5 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
-import type { Chain } from '../chain/chain.ts'
-import { checkFollowable } from '../chain/check-chain.ts'
+import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { codeOf } from '../guard/values.ts'

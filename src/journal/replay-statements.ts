@@ -1,6 +1,5 @@
 /** Replays journaled statements into another Postgres, and says which of them answer differently there. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { PgTarget, type PgTargetOptions } from './pg-target.ts'
 import { replayAsRecorded } from './replay-as-recorded.ts'
 import { replayInCommitOrder } from './replay-in-commit-order.ts'

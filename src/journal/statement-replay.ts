@@ -1,5 +1,5 @@
 /** What both orders of a replay of statements share: the window, connections that come back, and what ends it all. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
 import type { ReplayClock } from '../replay/clock.ts'

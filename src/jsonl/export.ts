@@ -1,6 +1,5 @@
 /** From a chain to JSON Lines. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../model/check.ts'

@@ -1,7 +1,6 @@
 /** From JSON Lines to a chain. */
 import { basename } from 'node:path'
-import { ChainBuilder } from '../chain/write/chain-builder.ts'
-import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { ChainBuilder, FileChainAppender } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
 import {
 	checkFunction,

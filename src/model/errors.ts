@@ -36,6 +36,7 @@ export const ERROR_CODES = [
 	'CHAIN_NOT_FOUND',
 	'CHAIN_EMPTY',
 	'CHAIN_UNREADABLE',
+	'CHAIN_UNWRITABLE',
 	'CHAIN_CLOSED',
 	'CHAIN_LOCKED',
 	'CHAIN_GAP',
@@ -53,6 +54,7 @@ export const ERROR_CODES = [
 	'NEWER_VERSION',
 	'INVALID_JSON',
 	'FILE_UNREADABLE',
+	'FILE_UNWRITABLE',
 	'FILE_EXISTS',
 	'EXPORT_FAILED',
 	'OUTPUT_FAILED',
@@ -134,13 +136,14 @@ export class MeshChainError extends Error {
 export class LogAppendError extends MeshChainError {
 	override name = 'LogAppendError'
 	readonly retryable: boolean
+	/** Why the append failed; the same text as the message. */
 	readonly reason: string
 
 	constructor(
 		reason: string,
 		options: ErrorDetails & { readonly retryable?: boolean; readonly code?: ErrorCode } = {},
 	) {
-		super(options.code ?? 'APPEND_FAILED', `log-chain append failed: ${reason}`, options)
+		super(options.code ?? 'APPEND_FAILED', reason, options)
 		this.reason = reason
 		this.retryable = options.retryable ?? true
 	}

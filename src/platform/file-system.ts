@@ -167,6 +167,31 @@ export function openOurs(system: FileSystem, path: string, flags: number, mode?:
 	}
 }
 
+/** An open file, and the file system that it is open in. */
+export interface OpenFile {
+	readonly system: FileSystem
+	readonly fd: number
+}
+
+/** Opens a file as {@link openOurs} does, for as long as `work` takes. @throws what either of them throws. */
+export function withFile<T>(system: FileSystem, path: string, flags: number, work: (file: OpenFile) => T): T {
+	const fd = openOurs(system, path, flags)
+	try {
+		return work({ system, fd })
+	} finally {
+		closeQuietly(system, fd)
+	}
+}
+
+/** Removes a temporary file; one that cannot be removed is untidy, not wrong. */
+export function removeQuietly(system: FileSystem, path: string): void {
+	try {
+		system.unlinkSync(path)
+	} catch {
+		// Its name is no other file's.
+	}
+}
+
 /** Whether two looks were at one and the same file, whatever its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev

@@ -1,5 +1,5 @@
 /** From the marks of a chain to its sessions. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
 import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'

@@ -1,6 +1,5 @@
 /** The sessions that a chain holds: found by seeks, in a chain of any size, also after a restart. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'

@@ -29,7 +29,7 @@ describe('an appender that fails for now', () => {
 			failing: true,
 			failures: 1,
 			pending: 1,
-			lastError: 'log-chain append failed: disk full',
+			lastError: 'disk full',
 		})
 	})
 
@@ -202,7 +202,7 @@ describe('a record that the appender refuses for good', () => {
 			failing: false,
 			lost: { appendFailed: 1, evicted: 0 },
 			gapsAppended: 1,
-			lastError: 'log-chain append failed: poison',
+			lastError: 'poison',
 		})
 		expect(gaps).toEqual([{ source: loop, gap: { fromSeq: 2, toSeq: 2, count: 1, cause: 'appendFailed' } }])
 		expect(said).toEqual(['RECORDS_LOST'])

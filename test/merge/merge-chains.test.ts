@@ -472,7 +472,7 @@ describe('what is known of it', () => {
 			bytes,
 			head: { seq: 73, chainId: merged.chainId },
 		})
-		expect(info.createdMs).toBe(Math.min(...infos.map(({ createdMs }) => createdMs)))
+		expect(info.createdMs).toBe(Math.min(...infos.map(({ createdMs }) => createdMs!)))
 		expect(info.segments).toEqual(infos.flatMap(({ segments }) => segments))
 		expect((await collect(merged.records())).at(-1)?.seq).toBe(info.lastSeq)
 		expect(await mergeChains([empty]).info()).toMatchObject({
