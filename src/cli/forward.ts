@@ -1,5 +1,6 @@
 /** `mesh-chain forward`: ships chains to a stream of JetStream, and goes on as they grow. */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
+import { aborted } from '../platform/wait.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { count } from './numbers.ts'
 import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './open-source.ts'
@@ -149,13 +150,6 @@ async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
 function isIncomplete(forwarder: Forwarder): boolean {
 	const { tooLarge, ahead } = forwarder.stats()
 	return tooLarge > 0 || ahead > 0
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		if (signal.aborted) resolve()
-		signal.addEventListener('abort', () => resolve())
-	})
 }
 
 function progressOf(forwarders: readonly Forwarder[]): Printable {

@@ -2,6 +2,7 @@
 import type { TailQuery } from '../chain/chain.ts'
 import { interleave } from '../merge/interleave.ts'
 import type { LogRecord } from '../model/record.ts'
+import { wait } from '../platform/wait.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
 import type { NatsAccess } from './credentials.ts'
@@ -10,7 +11,6 @@ import { chainsIn, isNamedBy, type StreamChains } from './open-stream.ts'
 import type { FoundStream } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
 import type { ChainSource } from './subjects.ts'
-import { pause } from './waits.ts'
 
 const LOOK_MS = 2_000
 
@@ -68,7 +68,7 @@ async function next(
 			(source) => isNamedBy(address, source) && !known.includes(source.chainId),
 		)
 		if (all !== undefined && chains !== undefined && chains.length > 0) return { ...all, chains }
-		await pause(LOOK_MS, signal)
+		await wait(LOOK_MS, signal)
 	}
 	return undefined
 }

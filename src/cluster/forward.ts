@@ -12,7 +12,9 @@ import { show } from '../guard/show.ts'
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { report, warn } from '../platform/diagnostics.ts'
+import { Sleeper, wait } from '../platform/wait.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { checkNotForked } from './fork-check.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
@@ -22,7 +24,6 @@ import { checkSame, type FoundStream, fitStream, isRefusal } from './stream.ts'
 import { limitsOf, positionOf, positionsIn } from './stream-position.ts'
 import { SubjectReader } from './subject-reader.ts'
 import { subjectOf } from './subjects.ts'
-import { pause } from './waits.ts'
 
 export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 
@@ -118,8 +119,8 @@ class ChainForwarder implements Forwarder {
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
 	#lookedMs = Number.NEGATIVE_INFINITY
-	/** Ends {@link #linger}. */
-	#hurry: (() => void) | undefined
+	/** Sleeps until more has come together for the next message; woken when someone waits for that message. */
+	readonly #linger = new Sleeper()
 	#state: ForwarderState = 'connecting'
 	/** Undefined until the stream was asked. */
 	#acknowledged: ConsumerCursor | undefined
@@ -150,7 +151,7 @@ class ChainForwarder implements Forwarder {
 		const wanted = await this.#lastSeq()
 		while (this.#acknowledged === undefined || this.#acknowledged.seq < wanted) {
 			const acknowledged = new Promise<void>((resolve) => this.#waiters.add(resolve))
-			this.#hurry?.()
+			this.#linger.wake()
 			const ended = this.done.then(() => Promise.reject(closedEarly(this.path)))
 			await Promise.race(this.#state === 'closed' ? [ended] : [acknowledged, ended])
 		}
@@ -158,7 +159,7 @@ class ChainForwarder implements Forwarder {
 
 	async close(): Promise<void> {
 		this.#over.abort()
-		this.#hurry?.()
+		this.#linger.wake()
 		await this.done
 	}
 
@@ -182,7 +183,7 @@ class ChainForwarder implements Forwarder {
 	async #run(): Promise<void> {
 		try {
 			this.#chain = new FileChain(await openForReading(this.path, this.#options.system))
-			let waitMs = RETRY_MS_MIN
+			const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 			while (!this.#isOver) {
 				const { messages } = this.#counts
 				try {
@@ -191,9 +192,8 @@ class ChainForwarder implements Forwarder {
 					if (!this.#triesAgain(error)) throw error
 					this.#failed(error)
 				}
-				if (this.#counts.messages > messages) waitMs = RETRY_MS_MIN
-				await pause(waitMs, this.#over.signal)
-				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+				if (this.#counts.messages > messages) backoff.reset()
+				await wait(backoff.next(), this.#over.signal)
 			}
 		} catch (error) {
 			this.#lastError = error
@@ -274,7 +274,7 @@ class ChainForwarder implements Forwarder {
 			this.#recovered()
 			this.#state = 'waiting'
 			this.#wake()
-			await this.#linger()
+			if (!this.#isOver) await this.#linger.sleep(this.#options.lingerMs)
 		}
 		await send()
 		await publisher.settled()
@@ -295,19 +295,6 @@ class ChainForwarder implements Forwarder {
 		if (nowMs - this.#lookedMs < LOOK_MS) return
 		await checkSame(cluster, found)
 		this.#lookedMs = nowMs
-	}
-
-	/** Until more has come together for the next message, or somebody says that they wait for it. */
-	async #linger(): Promise<void> {
-		if (this.#isOver) return
-		await new Promise<void>((resolve) => {
-			const timer = setTimeout(resolve, this.#options.lingerMs)
-			this.#hurry = () => {
-				clearTimeout(timer)
-				resolve()
-			}
-		})
-		this.#hurry = undefined
 	}
 
 	/** Of this chain in this stream; a stream that was made anew begins anew, also while this runs. */

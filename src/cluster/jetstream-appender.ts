@@ -3,13 +3,16 @@ import { randomBytes } from 'node:crypto'
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogChainAppender } from '../appender.ts'
 import { checkBatch, missingBefore } from '../chain/write/seq-check.ts'
+import { within } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { asCoded, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../model/limits.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
 import { PositionWaiters } from '../outbox/position-waiters.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import { onExit } from '../platform/exit-hook.ts'
+import { Sleeper, wait } from '../platform/wait.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { fillMessages, publishOpen } from './fill-messages.ts'
 import {
@@ -24,7 +27,6 @@ import { Publisher } from './publisher.ts'
 import { fitStream, unreachable } from './stream.ts'
 import { limitsOf, positionOf } from './stream-position.ts'
 import { subjectOf } from './subjects.ts'
-import { sleep, within } from './waits.ts'
 
 const CHAIN_ID_BYTES = 16
 
@@ -74,8 +76,8 @@ export class JetStreamAppender implements LogChainAppender {
 	#committedSeq = 0
 	#subject: string | undefined
 	#failure: MeshChainError | undefined
-	/** Ends the wait before the next connection. */
-	#cutShort: (() => void) | undefined
+	/** Sleeps before the next connection. */
+	readonly #retrySleep = new Sleeper()
 	#isHurried = false
 	#drained: (() => void) | undefined
 	#silence: NodeJS.Timeout | undefined
@@ -215,17 +217,16 @@ export class JetStreamAppender implements LogChainAppender {
 
 	/** A connection after the other. */
 	async #run(): Promise<void> {
-		let waitMs = RETRY_MS_MIN
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		while (!this.#isOver) {
 			try {
 				await this.#connectAndSend()
 			} catch (error) {
 				// It worked meanwhile.
-				if (this.#failure === undefined) waitMs = RETRY_MS_MIN
+				if (this.#failure === undefined) backoff.reset()
 				if (!this.#isOver) this.#failed(error)
 			}
-			if (!this.#isOver) await this.#pause(waitMs)
-			waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+			if (!this.#isOver) await this.#pause(backoff.next())
 		}
 	}
 
@@ -381,7 +382,7 @@ export class JetStreamAppender implements LogChainAppender {
 		const deadline = performance.now() + this.#options.closeMs
 		this.#hurry()
 		if (this.#pending.count > 0) {
-			await within(this.#options.closeMs, new Promise<void>((resolve) => (this.#drained = resolve)))
+			await within(new Promise<void>((resolve) => (this.#drained = resolve)), this.#options.closeMs)
 		}
 		const reason = this.#failure ?? new Error(`${this.#options.closeMs} ms were not enough`)
 		const error = this.#pending.count > 0 ? this.#pendingError('CLOSE_FAILED', reason) : undefined
@@ -393,7 +394,7 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#wake()
 		this.#hurry()
 		// A connection that is being made cannot be called off; it ends by itself.
-		await within(Math.max(0, deadline - performance.now()), this.#ended)
+		await within(this.#ended, Math.max(0, deadline - performance.now()))
 		this.#pending.clear()
 		if (error !== undefined) throw error
 	}
@@ -410,14 +411,13 @@ export class JetStreamAppender implements LogChainAppender {
 	/** Somebody wants to know now whether it works again. */
 	#hurry(): void {
 		this.#isHurried = true
-		this.#cutShort?.()
+		this.#retrySleep.wake()
 	}
 
 	/** Never shorter than the least: many may be in a hurry. */
 	async #pause(ms: number): Promise<void> {
-		await sleep(RETRY_MS_MIN, () => {})
-		if (!this.#isHurried) await sleep(ms - RETRY_MS_MIN, (cutShort) => (this.#cutShort = cutShort))
+		await wait(RETRY_MS_MIN)
+		if (!this.#isHurried) await this.#retrySleep.sleep(ms - RETRY_MS_MIN)
 		this.#isHurried = false
-		this.#cutShort = undefined
 	}
 }

@@ -16,8 +16,8 @@ import {
 	invalidOption,
 } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { wait } from '../platform/wait.ts'
 import { type Cluster, isDenied, isLockedOut, reasonOf } from './connection.ts'
-import { pause } from './waits.ts'
 
 /** How a stream is made that is not there. */
 export interface StreamSettings {
@@ -117,7 +117,7 @@ export async function fitStream(
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
 	let newest = info
 	for (let left = LOOKS; left > 0 && newest.cluster !== undefined; left--) {
-		await pause(LOOK_MS, undefined)
+		await wait(LOOK_MS)
 		const before = newest
 		newest = (await streamInfo(cluster, stream)) ?? newest
 		if (newest.cluster?.leader && newest.created === before.created) break
@@ -152,7 +152,7 @@ export async function checkSame(cluster: Cluster, { name, created }: FoundStream
 		const info = await streamInfo(cluster, name)
 		if (info?.created === created) return
 		if (left === 0) throw info === undefined ? notFound(name) : replaced(name)
-		await pause(LOOK_MS, undefined)
+		await wait(LOOK_MS)
 	}
 }
 

@@ -8,12 +8,13 @@ import { AckPolicy, DeliverPolicy, type StoredMsg } from '@nats-io/jetstream'
 import type { Frame } from '../chain/format/frame.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { wait } from '../platform/wait.ts'
 import { type Cluster, isDenied } from './connection.ts'
 import { framesOf, isFence, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
 import { checkSame, type FoundStream, isNotFound, unreachable } from './stream.ts'
 import { newestOf, nextWithRecords } from './stream-position.ts'
 import type { ChainSubject } from './subjects.ts'
-import { pause } from './waits.ts'
 
 /** A message that was read. */
 export interface StreamMessage {
@@ -137,7 +138,8 @@ export class SubjectReader {
 	): Promise<StreamMessage | undefined> {
 		const { connection } = this.#cluster
 		const beganMs = performance.now()
-		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+		while (!signal?.aborted) {
 			try {
 				const message = await ask()
 				if (message === undefined) return undefined
@@ -146,7 +148,7 @@ export class SubjectReader {
 				if (isNotFound(error)) await checkSame(this.#cluster, this.#found)
 				if (isDenied(error) || performance.now() - beganMs > PATIENCE_MS || connection.isClosed())
 					throw unreachable(this.#cluster, this.stream, error)
-				await pause(waitMs, signal)
+				await wait(backoff.next(), signal)
 			}
 		}
 		return undefined
@@ -159,12 +161,13 @@ export class SubjectReader {
 	): AsyncGenerator<StreamMessage> {
 		let next = from
 		let cameMs = performance.now()
-		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+		while (!signal?.aborted) {
 			if (next > to) return
 			try {
 				for await (const frame of this.#attempt({ from: next, to }, follows, signal)) {
 					next = frame.streamSeq + 1
-					waitMs = RETRY_MS_MIN
+					backoff.reset()
 					yield frame
 					cameMs = performance.now()
 				}
@@ -172,7 +175,7 @@ export class SubjectReader {
 				const isOver = performance.now() - cameMs > PATIENCE_MS || this.#cluster.connection.isClosed()
 				if (isGone(error)) throw error
 				if (isDenied(error) || (isOver && !follows)) throw unreachable(this.#cluster, this.stream, error)
-				await pause(waitMs, signal)
+				await wait(backoff.next(), signal)
 				continue
 			}
 			if (follows) continue

@@ -1,7 +1,7 @@
 /** One transaction after the other, in the order in which they ended, each on a connection that nothing has been done on before. */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { SessionSettings } from './session-settings.ts'
-import { isUnreachable, type StatementReplay } from './statement-replay.ts'
+import { isUnreachable, retryBackoff, type StatementReplay } from './statement-replay.ts'
 import { failed, type Verdict } from './statement-tally.ts'
 import { AFTER_ERROR, isUnknown, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
@@ -60,6 +60,7 @@ class CommitOrder {
 
 	/** Of the last attempt. */
 	async #verdicts(statements: readonly Recorded[]): Promise<Verdict[]> {
+		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {
 			const attempt = new Attempt(statements, this.#replay.options.compare)
 			try {
@@ -72,7 +73,7 @@ class CommitOrder {
 			}
 			if (!attempt.mayBeRepeated || tries >= this.#replay.options.retries) return attempt.verdicts
 			this.#replay.tally.retries++
-			await this.#replay.backOff(tries)
+			await this.#replay.backOff(backoff)
 		}
 	}
 

@@ -1,8 +1,11 @@
 /** What both orders of a replay of statements share: the window, connections that come back, and what ends it all. */
+import { setMaxListeners } from 'node:events'
 import type { Chain } from '../chain/chain.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
-import type { ReplayClock } from '../replay/clock.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { type ReplayClock, waitBy } from '../replay/clock.ts'
 import { Pacer } from '../replay/pacer.ts'
 import type { PgTarget, TargetConnection } from './pg-target.ts'
 import { Suspects } from './reading.ts'
@@ -16,9 +19,6 @@ import { statementOf } from './transactions.ts'
 /** Gives a connection back that nothing needs: or says how many are needed, by transactions that wait for what comes next in the chain. */
 export type MakeRoom = () => Promise<{ readonly isMade: boolean; readonly holders: number }>
 
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 5000
-
 export class StatementReplay {
 	readonly options: ResolvedStatementsOptions
 	readonly tally: StatementTally
@@ -31,7 +31,6 @@ export class StatementReplay {
 	readonly #aborted = new AbortController()
 	readonly #closed = new AbortController()
 	#endedBy: MeshChainError | undefined
-	readonly #waiting = new Set<() => void>()
 
 	constructor(chain: Pick<Chain, 'batches'>, target: PgTarget, options: ResolvedStatementsOptions) {
 		this.#chain = chain
@@ -39,6 +38,8 @@ export class StatementReplay {
 		this.options = options
 		this.tally = new StatementTally(options)
 		this.pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
+		// Waits that lost a race keep their listener until their time is over.
+		setMaxListeners(0, this.#aborted.signal)
 	}
 
 	/** Nothing more is begun. */
@@ -59,7 +60,6 @@ export class StatementReplay {
 	abort(): void {
 		this.#aborted.abort()
 		this.pacer.stop()
-		for (const over of this.#waiting) over()
 	}
 
 	/** The statements of the window, in the order of the chain, until it is over. */
@@ -110,6 +110,7 @@ export class StatementReplay {
 		const first = this.#first
 		this.#first = undefined
 		if (first !== undefined && !first.isLost) return first
+		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {
 			try {
 				return await this.#connect()
@@ -123,7 +124,7 @@ export class StatementReplay {
 					if (!this.#aborted.signal.aborted && isUnreachable(error)) this.#endedBy ??= error
 					throw error
 				}
-				await this.backOff(tries)
+				await this.backOff(backoff)
 			}
 		}
 	}
@@ -149,23 +150,18 @@ export class StatementReplay {
 		return this.#endedBy
 	}
 
-	/** Waits longer from one try to the next. */
-	backOff(tries: number): Promise<void> {
-		if (this.#aborted.signal.aborted) return Promise.resolve()
-		return this.wait(Math.min(RETRY_MS_MIN * 2 ** tries, RETRY_MS_MAX))
+	/** Waits before the next try; an abort ends the wait. */
+	backOff(backoff: Backoff): Promise<void> {
+		return waitBy(this.clock, backoff.next(), this.#aborted.signal)
 	}
 
-	/** Resolves after this time, or when it is ended. */
+	/**
+	 * Resolves after `ms` milliseconds, or when an abort comes meanwhile. After an abort it waits in full, so that a loop
+	 * that waits for statements in flight does not spin.
+	 */
 	wait(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const over = () => {
-				cancel()
-				this.#waiting.delete(over)
-				resolve()
-			}
-			const cancel = this.options.clock.after(ms, over)
-			this.#waiting.add(over)
-		})
+		const { signal } = this.#aborted
+		return waitBy(this.clock, ms, signal.aborted ? undefined : signal)
 	}
 
 	async release(connection: TargetConnection): Promise<void> {
@@ -186,6 +182,11 @@ export class StatementReplay {
 		this.#connections.add(connection)
 		return connection
 	}
+}
+
+/** Returns the waits between two tries to reach the target. */
+export function retryBackoff(): Backoff {
+	return new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 }
 
 /** What says that there is no connection to the target. */

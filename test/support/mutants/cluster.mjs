@@ -45,7 +45,7 @@ export default [
 	{
 		name: 'cluster: somebody who waits is kept waiting',
 		file: 'src/cluster/forward.ts',
-		from: '\t\t\tthis.#hurry?.()\n',
+		from: '\t\t\tthis.#linger.wake()\n',
 		to: '',
 		tests: ['test/cluster/forward.test.ts'],
 	},
