@@ -1,13 +1,14 @@
-/** Puts what waits into messages. */
-import type { MessageBuilder } from './message.ts'
+/** Puts pending records into messages. */
+import type { MessageBuilder } from './message-builder.ts'
 import type { PendingRecords } from './pending-records.ts'
 import type { Publisher } from './publisher.ts'
 
 /**
- * Everything from a position on goes into messages, and the full ones of these are sent. A batch is not parted: a message may be longer than others for it.
+ * Puts all records from a position on into messages, and sends the full ones. A batch is never split, so its message may be
+ * longer than others.
  *
- * @param batchBytes above it a batch begins a message of its own, so that it fits.
- * @returns the position behind all of it.
+ * @param batchBytes Size above which a batch begins a new message, so that it fits.
+ * @returns The position after the last record.
  */
 export async function fillMessages(
 	pending: PendingRecords,
@@ -30,7 +31,7 @@ export async function fillMessages(
 	return position
 }
 
-/** What is open in the builder, if anything. */
+/** Sends what the builder holds. */
 export async function publishOpen(builder: MessageBuilder, publisher: Publisher): Promise<void> {
 	for (const message of builder.take()) await publisher.publish(message)
 }

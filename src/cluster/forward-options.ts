@@ -13,7 +13,7 @@ import {
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkServers, connectionOptions } from './connection.ts'
 import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
-import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
+import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings } from './stream.ts'
 
 export interface ForwardOptions extends NatsAccess {
 	/** `nats://host:4222`, one or several of one cluster. */
@@ -21,7 +21,7 @@ export interface ForwardOptions extends NatsAccess {
 	/** The stream that the records go to. Default `'mesh'`. */
 	readonly stream?: string
 	/** What the subjects begin with: `<subject>.<node>.<chain id>`. Default `'mesh'`. */
-	readonly subject?: string
+	readonly subjectPrefix?: string
 	/**
 	 * The node that the chain is of, in the subject. A chain that the stream has already stays under its subject. Default: that of its first record that names one, and
 	 * `'node'` where none does.
@@ -45,7 +45,7 @@ export interface ForwardOptions extends NatsAccess {
 export interface ResolvedForwardOptions {
 	readonly connection: ConnectionOptions
 	readonly stream: string
-	readonly prefix: string
+	readonly subjectPrefix: string
 	readonly node: string | undefined
 	readonly create: StreamSettings | undefined
 	readonly messageBytes: number
@@ -76,11 +76,11 @@ const MESSAGE_BYTES = 256 * 1024
 export function resolveForwardOptions(path: string, options: ForwardOptions): ResolvedForwardOptions {
 	checkPath('a chain to forward', path)
 	checkOptionNames(options, NAMES)
-	const { stream = 'mesh', subject = 'mesh', messageBytes = MESSAGE_BYTES } = options
+	const { stream = 'mesh', subjectPrefix: subject = 'mesh', messageBytes = MESSAGE_BYTES } = options
 	return {
 		connection: connectionOptions(checkServers(options.servers), options),
 		stream: checkStreamName(stream),
-		prefix: checkPrefix(subject),
+		subjectPrefix: checkSubjectPrefix(subject),
 		node: ifGiven('node', options.node, checkName),
 		create: ifGiven('create', options.create, (_name, create) => checkSettings(create)),
 		messageBytes: checkWholeNumber('messageBytes', messageBytes, 1024),

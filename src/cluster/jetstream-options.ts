@@ -4,7 +4,7 @@ import { checkName, checkOptionNames, checkTimerMs, checkWholeNumber, ifGiven } 
 import { PENDING_BYTES_DEFAULT } from '../model/limits.ts'
 import { checkServers, connectionOptions } from './connection.ts'
 import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
-import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
+import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings } from './stream.ts'
 
 export interface JetStreamOptions extends NatsAccess {
 	/** `nats://host:4222`, one or several of one cluster. */
@@ -12,7 +12,7 @@ export interface JetStreamOptions extends NatsAccess {
 	/** The stream that the records go to. Default `'mesh'`. */
 	readonly stream?: string
 	/** What the subject begins with: `<subject>.<node>.<chain id>`. Default `'mesh'`. */
-	readonly subject?: string
+	readonly subjectPrefix?: string
 	/** The node in the subject. Default: that of the first record that names one, of those that there are when the first is sent, and else `'node'`. */
 	readonly node?: string
 	/** Makes the stream where there is none. Default: it has to be there, or comes to be. */
@@ -32,7 +32,7 @@ export interface JetStreamOptions extends NatsAccess {
 export interface ResolvedJetStreamOptions {
 	readonly connection: ConnectionOptions
 	readonly stream: string
-	readonly prefix: string
+	readonly subjectPrefix: string
 	readonly node: string | undefined
 	readonly create: StreamSettings | undefined
 	readonly pendingRecordsMax: number
@@ -63,14 +63,14 @@ const CLOSE_MS = 5_000
 /** @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
 export function resolveJetStreamOptions(options: JetStreamOptions): ResolvedJetStreamOptions {
 	checkOptionNames(options, NAMES)
-	const { stream = 'mesh', subject = 'mesh' } = options
+	const { stream = 'mesh', subjectPrefix: subject = 'mesh' } = options
 	const { pendingRecordsMax = PENDING_RECORDS, pendingBytesMax = PENDING_BYTES_DEFAULT } = options
 	const { messageBytes = MESSAGE_BYTES, ackTimeoutMs = ACK_TIMEOUT_MS, closeMs = CLOSE_MS } = options
 	return {
 		// A connection that is lost is replaced by a new one, and what waits for an answer on it hears of that at once.
 		connection: { ...connectionOptions(checkServers(options.servers), options), reconnect: false },
 		stream: checkStreamName(stream),
-		prefix: checkPrefix(subject),
+		subjectPrefix: checkSubjectPrefix(subject),
 		node: ifGiven('node', options.node, checkName),
 		create: ifGiven('create', options.create, (_name, create) => checkSettings(create)),
 		pendingRecordsMax: checkWholeNumber('pendingRecordsMax', pendingRecordsMax, 1),

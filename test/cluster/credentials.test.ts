@@ -28,11 +28,12 @@ interface Way {
 
 const PASSWORD = 'this is not to be shown'
 const WRONG = 'nor is this to be shown'
-const GIVEN = /Authorization Violation: the user, token, nkey or JWT that was given is unknown .* or expired$/
+const GIVEN =
+	/Authorization Violation: the given user, token, nkey or JWT is wrong, expired or unknown to the server$/
 const NOT_GIVEN =
-	/Authorization Violation: the server asks for a user, token, nkeyFile or credsFile, and none/
+	/Authorization Violation: the server requires a user, token, nkeyFile or credsFile, and none/
 const NOT_TRUSTED = /caFile must hold the authority that signed the server's certificate$/
-const NO_CERTIFICATE = /no answer in time; .*: are certFile and keyFile right\?$/
+const NO_CERTIFICATE = /no answer in time; .*: check certFile and keyFile$/
 
 let folder: string
 let ways: Record<(typeof WAYS)[number], Way>
@@ -264,7 +265,7 @@ test.concurrent.each(WAYS)(
 				const said = warnings.filter((warning) => warning.includes(path))
 				expect(said).toEqual([expect.stringContaining('MESH_CHAIN_FORWARD_FAILING')])
 				expect(said[0]).toContain(lastError)
-				expect(said[0]).toContain('it tries again, and nothing is lost')
+				expect(said[0]).toContain('the forwarder retries, and the chain keeps all records')
 			}),
 		)
 		expectNoSecret(warnings)
@@ -309,7 +310,7 @@ test.concurrent.each<[string, 'credentials' | 'a client certificate', () => Reco
 	],
 ])('the program gets in by %s, and shows nothing of it', async (_what, way, env, told) => {
 	const address = `${at(servers.get(way)!)}/program`
-	const to = ['--to', address, '--subject', 'program', '--create', '--once']
+	const to = ['--to', address, '--subject-prefix', 'program', '--create', '--once']
 	const [path, variables] = [await chainOf(5), env()]
 	const sent = await meshChain(['forward', path, ...to], { env: variables })
 	expect([sent.status, sent.stderr]).toEqual([0, expect.stringContaining('5 records forwarded')])

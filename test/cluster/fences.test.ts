@@ -118,14 +118,14 @@ test('nothing to send is no fence, and neither is a stream on one server', async
 	await forward({ create: { replicas: 3 } })
 	for (let again = 0; again < 3; again++) await forward({})
 	expect((await storedIn(manager, 'mesh')).messages).toEqual(['F', 'F', 1])
-	await forward({ stream: 'one', subject: 'one', create: { replicas: 1 } })
+	await forward({ stream: 'one', subjectPrefix: 'one', create: { replicas: 1 } })
 	expect((await storedIn(manager, 'one')).messages).toEqual([1])
 }, 120_000)
 
 /** A chain of messages with a record each, and fences where a list has them. */
 async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 	const chain = newChain()
-	const options = { servers: server.url, stream, subject: stream, pollMs: 10 }
+	const options = { servers: server.url, stream, subjectPrefix: stream, pollMs: 10 }
 	await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
 	const subject = `${stream}.api-1.${chain.chainId}`
 	for (const message of messages) {

@@ -1,6 +1,6 @@
 /**
- * One chain id in a stream, however many subjects it is under and whoever writes it: a renamed node is one chain, and two
- * lives of a copied chain are never mixed.
+ * One chain id in a stream, however many subjects it has and whoever writes it: a renamed node is one chain, and two forks
+ * of a copied chain are never mixed.
  */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -12,7 +12,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, openStream, pullStream } from '../../src/cluster/index.ts'
-import { framesOf, MessageBuilder, NO_SUMS, recordsOf, SUMS_HEADER } from '../../src/cluster/message.ts'
+import { framesOf, recordsOf } from '../../src/cluster/message.ts'
+import { MessageBuilder } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { isGap, type LogRecord } from '../../src/model/record.ts'
 import { SEED } from '../support/counts.ts'
@@ -33,7 +35,13 @@ function newStream() {
 	const stream = `l${++made}`
 	const into = join(temporaryFolder(), 'pulled')
 	mkdirSync(into)
-	const options: ForwardOptions = { servers: server.url, stream, subject: stream, create: {}, pollMs: 10 }
+	const options: ForwardOptions = {
+		servers: server.url,
+		stream,
+		subjectPrefix: stream,
+		create: {},
+		pollMs: 10,
+	}
 	return { stream, address: `${server.url}/${stream}`, options, into }
 }
 
@@ -184,7 +192,7 @@ describe('a chain under several subjects', () => {
 				)
 				for (const [node] of subjects) expect(await read(`${address}?node=${node}`)).toEqual(all)
 				const { chains } = await pullStream(address, into)
-				expect(chains).toMatchObject([{ records: 120, gaps: 0, outOfOrder: 0, otherLives: 0 }])
+				expect(chains).toMatchObject([{ records: 120, gaps: 0, outOfOrder: 0, forks: 0 }])
 				expect(await recordsIn(chains[0]!.path)).toEqual(all)
 				const chain = await openStream(address)
 				expect(await chain.info()).toMatchObject({
@@ -229,7 +237,7 @@ describe('a chain under several subjects', () => {
 		expect(await recordsIn(join(into, 'alpha.chain'))).toEqual(run(1, 20))
 	})
 
-	test('with other records of one identity is told as two lives, and the other chains are read', async () => {
+	test('with other records of one identity is reported as a fork, and the other chains are read', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(1, 20), run(21, 25, 1, 'another')])
@@ -240,7 +248,7 @@ describe('a chain under several subjects', () => {
 		const own = whole.filter(({ origin }) => origin!.chainId === CHAIN_ID)
 		expect(own.map(({ message }) => message)).toEqual(run(1, 30).map(({ message }) => message))
 		await eventually('it is said', async () => said.includes('MESH_CHAIN_CHAIN_FORKED'))
-		// Each life by its node, and never both.
+		// Each fork by its node, and never both.
 		expect(await read(`${address}?chain=${CHAIN_ID}&node=alpha`)).toEqual(run(1, 30))
 		expect(await read(`${address}?chain=${CHAIN_ID}&node=beta`)).toEqual([
 			...run(1, 20),
@@ -253,11 +261,11 @@ describe('a chain under several subjects', () => {
 		const pull = await meshChain(['pull', address, '-o', into])
 		expect([pull.status, pull.stderr]).toEqual([
 			3,
-			expect.stringContaining('1 subject with another life of the chain left out'),
+			expect.stringContaining('1 subject with another fork of the chain left out'),
 		])
 	})
 
-	test('with two lives that have passed to later epochs at other seqs is told too', async () => {
+	test('with two forks that moved to later epochs at other seqs is reported too', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30, 2), run(31, 40, 3)])
 		const another = [run(21, 40, 2, 'another'), run(41, 60, 2, 'another'), run(61, 80, 3, 'another')]
@@ -268,7 +276,7 @@ describe('a chain under several subjects', () => {
 		expect(await read(`${address}?node=beta`)).toEqual([...run(1, 20), ...another.flat()])
 	})
 
-	test('of which a power loss took the end, and whose node was renamed, is one life', async () => {
+	test('of which a power loss took the end, and whose node was renamed, has no fork', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(11, 25), run(26, 40, 2)])

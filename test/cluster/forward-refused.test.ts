@@ -45,7 +45,7 @@ afterAll(() => void process.off('warning', warned))
 const as = (user: string) => ({ user, password: 'p' })
 
 function optionsOf(stream: string, user = 'admin'): ForwardOptions {
-	return { servers: server.url, stream, subject: stream, ...as(user), pollMs: 10 }
+	return { servers: server.url, stream, subjectPrefix: stream, ...as(user), pollMs: 10 }
 }
 
 function newChain() {
@@ -77,7 +77,7 @@ test('a stream that takes no more is said once, for as long as it lasts, and get
 	})
 	await sleep(50)
 	expect([...said]).toEqual([
-		'the stream "full" takes no more: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
+		'the stream "full" accepts no more messages: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
 	])
 	expect(warningsOf(path)).toHaveLength(1)
 	await server.manager.streams.update('full', { ...stream, max_bytes: 10_000 })

@@ -24,7 +24,7 @@ function newStream(): {
 	return {
 		stream,
 		address: `${server.url}/${stream}`,
-		options: { servers: server.url, stream, subject: stream, create: {} },
+		options: { servers: server.url, stream, subjectPrefix: stream, create: {} },
 	}
 }
 
@@ -247,6 +247,6 @@ test('a second forwarder of a chain to a stream is refused, and a second stream 
 	})
 	await expect(forwardChain(path, { ...options, stream: 'another' }).flushed()).rejects.toMatchObject({
 		code: 'STREAM_UNFIT',
-		message: `the stream "another" could not be made: subjects overlap with an existing stream: choose another subject than ${stream} (--subject), or that stream`,
+		message: `the stream "another" could not be created: subjects overlap with an existing stream: choose another prefix than ${stream} (--subject-prefix), or that stream`,
 	})
 })

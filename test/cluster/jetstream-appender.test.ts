@@ -23,7 +23,7 @@ let made = 0
 /** An appender to a stream of the test's own. */
 function newAppender(options: Partial<JetStreamOptions> = {}): JetStreamAppender {
 	const stream = `s${++made}`
-	return new JetStreamAppender({ servers: shared.url, stream, subject: stream, create: {}, ...options })
+	return new JetStreamAppender({ servers: shared.url, stream, subjectPrefix: stream, create: {}, ...options })
 }
 
 function newLoop(appender: JetStreamAppender, options: MeshLoopOptions = {}): MeshLoop {
@@ -305,12 +305,12 @@ test('what the servers have lost although they acknowledged it is a gap, and cou
 
 test('a stream that is not there is waited for, and said to be missing', async () => {
 	const stream = `later-${++made}`
-	const appender = newAppender({ stream, subject: stream, create: undefined } as never)
+	const appender = newAppender({ stream, subjectPrefix: stream, create: undefined } as never)
 	const loop = newLoop(appender)
 	loop.info('early')
 	await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', message: /there is no stream/ })
 	expect(appender.failure).toMatchObject({ code: 'STREAM_NOT_FOUND' })
-	const other = newAppender({ stream, subject: stream })
+	const other = newAppender({ stream, subjectPrefix: stream })
 	await until(() => loop.committedSeq === 1)
 	await other.close()
 	await loop.close()
@@ -351,7 +351,7 @@ test('beside a file that was there before, its chain begins with a gap', async (
 test('two processes of one node have a chain each', async () => {
 	const first = newAppender({ node: 'api 1' })
 	const { stream } = first.stats()
-	const second = newAppender({ stream, subject: stream, node: 'api 1' })
+	const second = newAppender({ stream, subjectPrefix: stream, node: 'api 1' })
 	for (const appender of [first, second]) {
 		appender.append(record(1, { message: appender.chainId }))
 		await appender.sync()

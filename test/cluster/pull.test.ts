@@ -19,7 +19,8 @@ import { ChainBuilder } from '../../src/chain/write/chain-builder.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
 import { type ForwardOptions, forwardChain, pullStream } from '../../src/cluster/index.ts'
-import { MessageBuilder, NO_SUMS, SUMS_HEADER } from '../../src/cluster/message.ts'
+import { MessageBuilder } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, isGap, type LogRecord } from '../../src/model/record.ts'
 import { nodeFileSystem } from '../../src/platform/file-system.ts'
@@ -37,7 +38,7 @@ let made = 0
 /** A stream of the test's own, how to forward to it, and a folder to pull into. */
 function newStream() {
 	const stream = `p${++made}`
-	const options: ForwardOptions = { servers: server.url, stream, subject: stream, create: {} }
+	const options: ForwardOptions = { servers: server.url, stream, subjectPrefix: stream, create: {} }
 	const into = join(temporaryFolder(), 'pulled')
 	mkdirSync(into)
 	return { stream, address: `${server.url}/${stream}`, options, into }

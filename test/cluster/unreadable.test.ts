@@ -3,7 +3,8 @@ import { headers } from '@nats-io/transport-node'
 import { describe, expect, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
 import { openStream } from '../../src/cluster/index.ts'
-import { MessageBuilder, NO_SUMS, SUMS_HEADER, sumsOf } from '../../src/cluster/message.ts'
+import { MessageBuilder } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, parseSums, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { isGap, type LogRecord } from '../../src/model/record.ts'
 import { natsForFile } from '../support/nats-for-file.ts'
 import { meshChain } from '../support/process.ts'
@@ -206,7 +207,7 @@ describe('what the messages of a chain say of it', () => {
 		['no causes', JSON.stringify({ ...NO_SUMS, absent: null })],
 		['a text', JSON.stringify({ ...NO_SUMS, levels: ['', '', '', '', ''] })],
 	])('is counted where a header is missing or makes no sense: %s', async (_what, sums) => {
-		expect(sumsOf(sums)).toBeUndefined()
+		expect(parseSums(sums)).toBeUndefined()
 		const [first, second, third] = messagesOf([10, 10, 5]) as [Message, Message, Message]
 		const foreign = ({ body }: Message) => (sums === undefined ? { body } : { body, sums })
 		for (const messages of [
