@@ -59,7 +59,7 @@ export interface ResolvedForwardOptions {
 const NAMES = [
 	'servers',
 	'stream',
-	'subject',
+	'subjectPrefix',
 	'node',
 	'create',
 	'messageBytes',

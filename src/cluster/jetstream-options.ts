@@ -45,7 +45,7 @@ export interface ResolvedJetStreamOptions {
 const NAMES = [
 	'servers',
 	'stream',
-	'subject',
+	'subjectPrefix',
 	'node',
 	'create',
 	'pendingRecordsMax',

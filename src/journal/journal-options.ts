@@ -1,20 +1,21 @@
-/** What a journal can be told, checked and in full. */
+/** Options of a journal. */
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven } from '../model/check.ts'
 import type { WireValue } from './statement.ts'
 
-/** The parameters to keep in place of those that were bound; undefined keeps them. What is not in the result is redacted. */
+/** Returns the parameters to record in place of those that were bound; undefined keeps them. Missing ones are redacted. */
 export type RedactParams = (
 	text: string,
 	params: readonly WireValue[],
 ) => readonly (WireValue | undefined)[] | undefined
 
+/** Options of {@link journalPg}. */
 export interface JournalOptions {
 	/**
-	 * Looks at each statement before it is recorded: gives the parameters to keep, with undefined for each that nobody may see. A statement that lost
-	 * one can be read, and not be replayed. One that throws redacts them all.
+	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined for each secret one. A
+	 * statement with a redacted parameter can be read but not replayed. When the function throws, all parameters are redacted.
 	 */
 	readonly redact?: RedactParams
-	/** A longer text, or parameters that are longer together, is cut, and cannot be replayed. Default 256 KiB, at most 512 KiB. */
+	/** Longest text and parameters of a statement together. A longer statement is cut and cannot be replayed. Default: 256 KiB; at most 512 KiB. */
 	readonly statementBytesMax?: number
 }
 

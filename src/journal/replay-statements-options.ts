@@ -1,5 +1,4 @@
-/** How statements are replayed, checked and in full. */
-
+/** Options of a replay of statements. */
 import {
 	checkBoolean,
 	checkFunction,
@@ -17,50 +16,53 @@ import { STATEMENT_KIND } from './statement.ts'
 import type { StatementProgress } from './statement-report.ts'
 
 /**
- * The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) says which records are looked at; a transaction has to lie in it as a whole. Every
- * other condition chooses transactions: those that have a statement for which it holds.
+ * Options of {@link replayStatements}. The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) selects the records to
+ * read; a transaction must lie in it as a whole. All other conditions select transactions: those with a matching statement.
  *
- * What a session was told before the window (`SET search_path = …`, as a pool does when it connects) is not known in it: give the target such settings by
- * `ALTER ROLE … SET`, or by `options` in its URL.
+ * Settings that a session made before the window (`SET search_path = …`, as a pool does when it connects) are not known: give
+ * them to the target by `ALTER ROLE … SET`, or by `options` in its URL.
  */
 export interface ReplayStatementsOptions extends LogFilter {
 	/**
-	 * - `commit`, the default: one transaction after the other, in the order in which they committed, each on a clean connection.
-	 * - `asRecorded`: statements in the order of the chain, interleaved as they were, with one connection for each that was recorded.
+	 * Order of the replay. Default: `'commit'`.
+	 * - `commit`: one transaction after the other, in the order of their commits, each on a clean connection.
+	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection per recorded session.
 	 */
 	readonly mode?: 'commit' | 'asRecorded'
-	/** Compares rows, checksums and errors with the recording. Default false. */
+	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
 	readonly compare?: boolean
-	/** What becomes of transactions that only read. Default `'compare'` with `compare`, and `'skip'` otherwise. */
+	/** Whether transactions that only read are replayed. Default: `'compare'` with `compare`, and `'skip'` otherwise. */
 	readonly reads?: 'skip' | 'compare'
-	/** Replays what was rolled back too. Default false. */
+	/** Whether to replay transactions that were rolled back too. Default: false. */
 	readonly includeRolledBack?: boolean
-	/** `'max'`: as fast as the target answers. A number: at so many times the speed of life. Default `'max'`. */
+	/** Speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target answers. Default: `'max'`. */
 	readonly speed?: 'max' | number
-	/** The longest distance between two transactions or statements that is waited for, in milliseconds of the recording. Default: as for `replay`. */
+	/** Longest pause between two transactions or statements, in milliseconds of the recording. Default: as for `replay`. */
 	readonly gapMsMax?: number
-	/** How often a lost connection is tried to be made again, and a transaction to be replayed; after 100 ms, 200 ms and so on, at most 5 s. Default 10. */
+	/** Retries of a lost connection and of a transaction, after 50 ms, 100 ms and so on, at most 5 s. Default: 10. */
 	readonly retries?: number
-	/** How long one statement may take; the target is told. Default 600,000. */
+	/** Time-out of one statement, also set on the target. Default: 600,000. */
 	readonly timeoutMs?: number
 	/**
-	 * How long a new connection may take until the target has answered on it, in milliseconds. Default 10,000. As recorded, also how long a
-	 * transaction may wait to begin where the target answers on no other connection either: a pooler has none left then.
+	 * Time until a new connection has answered, in milliseconds. Default: 10,000. In the mode `asRecorded` also the time that a
+	 * transaction may wait to begin while the target answers on no other connection, because a pooler has none left.
 	 */
 	readonly connectMs?: number
-	/** End after the first transaction of which a statement failed. Default false. */
+	/** Whether to end after the first transaction with a failed statement. Default: false. */
 	readonly stopOnError?: boolean
-	/** Look at everything and count it, without connecting to the target. Default false. */
+	/** Whether to only read and count, without connecting to the target. Default: false. */
 	readonly dryRun?: boolean
-	/** Ends the replay; the transaction that is under way is waited for. */
+	/** Ends the replay after the transaction in progress. */
 	readonly signal?: AbortSignal
-	/** Called about every `progressMs`, default 1,000. */
+	/** Called about every `progressMs`. */
 	readonly onProgress?: (progress: StatementProgress) => void
+	/** Time between two calls of `onProgress`. Default: 1,000. */
 	readonly progressMs?: number
-	/** How much is held of transactions that have not ended yet. The largest one is given up where it is more. Default 64 MiB. */
+	/** Bytes held of open transactions. Beyond it, the largest one is not replayed. Default: 64 MiB. */
 	readonly openBytesMax?: number
-	/** How many statements each list of the report holds. Default 1,000. */
+	/** Statements in each list of the report. Default: 1,000. */
 	readonly listMax?: number
+	/** Clock. Default: that of the system. */
 	readonly clock?: ReplayClock
 }
 

@@ -228,7 +228,7 @@ test('why no connection can be made is said so that it can be mended', async () 
 	const { password: _, ...none } = postgres.config
 	const chain = statements()
 	await expect(run(chain, none as PgConfig)).rejects.toThrow(
-		'connect to target: it wants a password, and none was given',
+		'connect to target: the target requires a password, and none was given',
 	)
 	await expect(run(chain, { ...postgres.config, port: 70_000 })).rejects.toMatchObject({
 		code: 'INVALID_OPTION',

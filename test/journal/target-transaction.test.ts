@@ -51,7 +51,7 @@ test('nothing is sent once the connection is lost, or in no transaction any more
 			const verdicts: string[] = []
 			const count = fates.length + 1
 			for (let seq = 1; seq <= count; seq++) {
-				const { verdict } = await transaction.take(statement(seq, seq === count ? 'commit' : undefined))
+				const { verdict } = await transaction.run(statement(seq, seq === count ? 'commit' : undefined))
 				verdicts.push(verdict.is)
 			}
 			const gone = fates.findIndex((is) => is === 'lost' || is === 'out')
