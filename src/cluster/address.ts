@@ -39,8 +39,11 @@ export function parseAddress(address: unknown): StreamAddress {
 		if (name !== 'node' && name !== 'chain')
 			throw invalidOption('a parameter of the address', name, 'node or chain')
 	return {
-		servers: checkServers(hosts.split(',').map((host) => `${scheme.toLowerCase()}://${host}`)),
-		stream: checkStreamName(stream),
+		servers: checkServers(
+			'servers',
+			hosts.split(',').map((host) => `${scheme.toLowerCase()}://${host}`),
+		),
+		stream: checkStreamName('stream', stream),
 		nodes: params.getAll('node'),
 		chainIds: params.getAll('chain'),
 	}

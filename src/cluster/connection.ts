@@ -4,7 +4,7 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
 import { invalidOption } from '../model/check.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
-import { type NatsAccess, resolveAccess } from './credentials.ts'
+import { type GivenAccess, resolveAccess } from './credentials.ts'
 import { SocketGuard } from './socket-guard.ts'
 
 const CONNECT_MS = 5_000
@@ -26,7 +26,7 @@ export interface Cluster {
 }
 
 /** Returns the options of `connect`. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
-export function connectionOptions(servers: readonly string[], access: NatsAccess): ConnectionOptions {
+export function connectionOptions(servers: readonly string[], access: GivenAccess): ConnectionOptions {
 	const resolved = resolveAccess(access)
 	return {
 		...resolved,
@@ -81,10 +81,10 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
  * name or password in them.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
-export function checkServers(servers: unknown): string[] {
+export function checkServers(name: string, servers: unknown): string[] {
 	const list = typeof servers === 'string' ? servers.split(',') : servers
 	if (!Array.isArray(list) || list.length === 0)
-		throw invalidOption('servers', servers, 'a URL such as nats://127.0.0.1:4222, or an array of them')
+		throw invalidOption(name, servers, 'a URL such as nats://127.0.0.1:4222, or an array of them')
 	return list.map((server) => serverOf(server))
 }
 

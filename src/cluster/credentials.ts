@@ -8,7 +8,15 @@ import {
 	type TlsOptions,
 } from '@nats-io/transport-node'
 import { show } from '../guard/show.ts'
-import { checkFileOption, checkName, checkOptionNames, ifGiven, invalidOption } from '../model/check.ts'
+import { checkFileOption, checkName, checkOptionNames, invalidOption } from '../model/check.ts'
+import {
+	defined,
+	defineOptions,
+	type OptionRules,
+	optional,
+	type ResolvedOptions,
+	unchecked,
+} from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
@@ -41,27 +49,34 @@ export interface TlsFiles {
 	readonly keyFile?: string
 }
 
-export const ACCESS_NAMES = ['user', 'password', 'token', 'credsFile', 'nkeyFile', 'tls'] as const
+/** Rules of the credentials, for components that accept them among their own options. */
+export const ACCESS_RULES = {
+	user: optional(checkName),
+	password: optional(checkSecret),
+	token: optional(checkSecret),
+	credsFile: unchecked<string>(),
+	nkeyFile: unchecked<string>(),
+	tls: unchecked<boolean | TlsFiles>(),
+} satisfies OptionRules<NatsAccess>
+
+const ACCESS = defineOptions(ACCESS_RULES)
+
+/** Credentials with checked names; the files are checked by {@link resolveAccess}. */
+export type GivenAccess = ResolvedOptions<typeof ACCESS_RULES>
+
+/** Checks the names of credentials that stand alone. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkAccess(access: unknown): GivenAccess {
+	return ACCESS.resolve(access)
+}
 
 /** Returns the options of NATS for these credentials. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
-export function resolveAccess(access: NatsAccess): ConnectionOptions {
-	const user = ifGiven('user', access.user, checkName)
-	const pass = ifGiven('password', access.password, checkSecret)
-	const token = ifGiven('token', access.token, checkSecret)
-	const ways = [user, token, access.credsFile, access.nkeyFile].filter((way) => way !== undefined)
+export function resolveAccess({ user, password: pass, token, ...files }: GivenAccess): ConnectionOptions {
+	const ways = [user, token, files.credsFile, files.nkeyFile].filter((way) => way !== undefined)
 	if (ways.length > 1)
 		throw new MeshChainError('INVALID_OPTION', 'use only one of user, token, credsFile and nkeyFile')
 	if (pass !== undefined && user === undefined)
 		throw new MeshChainError('INVALID_OPTION', 'password requires user')
-	const authenticator = fileAuthenticator(access)
-	const tls = tlsOf(access.tls)
-	return {
-		...(user === undefined ? {} : { user }),
-		...(pass === undefined ? {} : { pass }),
-		...(token === undefined ? {} : { token }),
-		...(authenticator === undefined ? {} : { authenticator }),
-		...(tls === undefined ? {} : { tls }),
-	}
+	return defined({ user, pass, token, authenticator: fileAuthenticator(files), tls: tlsOf(files.tls) })
 }
 
 /** What a file lacks, for an error that names the file and shows none of its contents. */
@@ -75,7 +90,10 @@ const CONTENTS = {
 
 type AccessFile = keyof typeof CONTENTS
 
-function fileAuthenticator({ credsFile, nkeyFile }: NatsAccess): Authenticator | undefined {
+function fileAuthenticator({
+	credsFile,
+	nkeyFile,
+}: Pick<GivenAccess, 'credsFile' | 'nkeyFile'>): Authenticator | undefined {
 	if (credsFile !== undefined) return renewed('credsFile', credsFile, credsIn)
 	return nkeyFile === undefined ? undefined : renewed('nkeyFile', nkeyFile, nkeyIn)
 }
@@ -109,7 +127,7 @@ function nkeyIn(text: string): Authenticator {
 	return nkeyAuthenticator(Buffer.from(/^\s*(SU[A-Z2-7]+)\s*$/m.exec(text)?.[1] ?? ''))
 }
 
-function tlsOf(tls: NatsAccess['tls']): TlsOptions | undefined {
+function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	if (tls === undefined || tls === false) return undefined
 	if (tls === true) return {}
 	checkOptionNames(tls, ['caFile', 'certFile', 'keyFile'])

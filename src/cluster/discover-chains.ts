@@ -8,7 +8,7 @@ import type { LogRecord } from '../model/record.ts'
 import { wait } from '../platform/wait.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import type { NatsAccess } from './credentials.ts'
+import { checkAccess, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { chainsIn, isNamedBy, type StreamChains } from './open-stream.ts'
 import type { FoundStream } from './stream.ts'
@@ -32,7 +32,7 @@ export async function* discoverChains(
 ): AsyncGenerator<LogRecord> {
 	const parsed = parseAddress(address)
 	if (parsed.chainIds.length > 0) return
-	const cluster = await openCluster(connectionOptions(parsed.servers, access))
+	const cluster = await openCluster(connectionOptions(parsed.servers, checkAccess(access)))
 	const over = new AbortController()
 	const signal = AbortSignal.any([query.signal, over.signal])
 	try {

@@ -167,7 +167,7 @@ class ChainForwarder implements Forwarder {
 	}
 
 	async #lastSeq(): Promise<number> {
-		const chain = await openChain(this.path, { fs: this.#options.system })
+		const chain = await openChain(this.path, { fs: this.#options.fs })
 		try {
 			return (await lastOf(chain))?.seq ?? 0
 		} finally {
@@ -177,7 +177,7 @@ class ChainForwarder implements Forwarder {
 
 	async #run(): Promise<void> {
 		try {
-			this.#chain = new FileChain(await openForReading(this.path, this.#options.system))
+			this.#chain = new FileChain(await openForReading(this.path, this.#options.fs))
 			const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 			while (!this.#isOver) {
 				const { messages } = this.#counts
@@ -321,7 +321,7 @@ class ChainForwarder implements Forwarder {
 		this.#file?.close()
 		this.#file = undefined
 		this.#acknowledged = undefined
-		this.#file = new CursorFile(this.#options.system, path, chain.chainId, 'forwarder')
+		this.#file = new CursorFile(this.#options.fs, path, chain.chainId, 'forwarder')
 		return this.#file
 	}
 

@@ -2,11 +2,10 @@
 import type { Chain } from '../chain/chain.ts'
 import { show } from '../guard/show.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
-import { checkOptionNames } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
+import { checkAccess, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { type FoundStream, findStream, unreachable } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
@@ -43,8 +42,7 @@ export interface StreamOptions extends NatsAccess {}
  */
 export async function openStream(address: string, options: StreamOptions = {}): Promise<Chain> {
 	const parsed = parseAddress(address)
-	checkOptionNames(options, ACCESS_NAMES)
-	const cluster = await openCluster(connectionOptions(parsed.servers, options))
+	const cluster = await openCluster(connectionOptions(parsed.servers, checkAccess(options)))
 	try {
 		const found = await chainsIn(cluster, parsed.stream)
 		const sources = found.chains.filter((source) => isNamedBy(parsed, source))

@@ -2,21 +2,21 @@
 import { resolve } from 'node:path'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
+import { checkFileSystem, checkMode, checkPath, checkSignal } from '../model/check.ts'
 import {
-	checkFileSystem,
-	checkFunction,
-	checkMode,
-	checkOptionNames,
-	checkPath,
-	checkSignal,
-	ifGiven,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	optional,
+	optionalFunction,
+	type ResolvedOptions,
+	withDefault,
+} from '../model/define-options.ts'
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import { exists, type FileSystem, nodeFileSystem, systemCode } from '../platform/file-system.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
 import type { ChainReader } from './chain-reader.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
+import { ACCESS_RULES, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { chainsIn, isNamedBy, noChain } from './open-stream.ts'
 import { ChainPull, type PulledChain, type PullTarget } from './pull-chain.ts'
@@ -90,37 +90,29 @@ export async function pullStream(
 	options: PullOptions = {},
 ): Promise<PullSummary> {
 	const parsed = parseAddress(address)
-	const { mode, onProgress, signal, system, access } = resolvePullOptions(options)
+	const resolved = PULL_OPTIONS.resolve(options)
+	const { mode, fs: system } = resolved
 	const target = { folder: checkFolder(folder, system), system, mode }
-	const cluster = await openCluster(connectionOptions(parsed.servers, access))
+	const cluster = await openCluster(connectionOptions(parsed.servers, resolved))
 	try {
 		const pulls = await choosePulls(cluster, parsed, target)
-		return await runPulls(cluster, pulls, { onProgress, signal })
+		return await runPulls(cluster, pulls, resolved)
 	} finally {
 		await cluster.close()
 	}
 }
 
-interface ResolvedPullOptions {
-	readonly mode: number
-	readonly onProgress: PullOptions['onProgress'] | undefined
-	readonly signal: AbortSignal | undefined
-	readonly system: FileSystem
-	readonly access: NatsAccess
-}
+const PULL_RULES = {
+	...ACCESS_RULES,
+	mode: withDefault(0o600, checkMode),
+	onProgress: optionalFunction<(progress: PullProgress) => void>(),
+	signal: optional(checkSignal),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<PullOptions>
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-function resolvePullOptions(options: PullOptions): ResolvedPullOptions {
-	const { mode = 0o600, onProgress, signal, fs = nodeFileSystem, ...access } = options
-	checkOptionNames(access, ACCESS_NAMES)
-	return {
-		mode: checkMode('mode', mode),
-		onProgress: ifGiven('onProgress', onProgress, checkFunction),
-		signal: ifGiven('signal', signal, checkSignal),
-		system: checkFileSystem('fs', fs),
-		access,
-	}
-}
+const PULL_OPTIONS = defineOptions(PULL_RULES)
+
+type ResolvedPullOptions = ResolvedOptions<typeof PULL_RULES>
 
 /** Where files go. */
 interface PullTargetFolder {

@@ -7,14 +7,17 @@ import {
 	type StreamInfo,
 } from '@nats-io/jetstream'
 import { show } from '../guard/show.ts'
+import { checkName, invalidOption } from '../model/check.ts'
 import {
-	checkName,
-	checkOptionNames,
-	checkWholeNumber,
-	checkWord,
-	ifGiven,
-	invalidOption,
-} from '../model/check.ts'
+	defined,
+	defineOptions,
+	type OptionRules,
+	oneOf,
+	optional,
+	type ResolvedOptions,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { wait } from '../platform/wait.ts'
 import { type Cluster, isDenied, isLockedOut, reasonOf } from './connection.ts'
@@ -36,16 +39,22 @@ export interface StreamSettings {
 	readonly duplicateWindowMs?: number
 }
 
-export const STREAM_SETTING_NAMES = [
-	'replicas',
-	'storage',
-	'maxAgeMs',
-	'maxBytes',
-	'duplicateWindowMs',
-] as const
-
 const NS_PER_MS = 1e6
 const DUPLICATE_WINDOW_MS = 120_000
+
+const SETTINGS_RULES = {
+	replicas: withDefault(1, wholeNumber(1)),
+	storage: withDefault('file', oneOf('file', 'memory')),
+	maxAgeMs: optional(wholeNumber(100)),
+	maxBytes: optional(wholeNumber(1)),
+	duplicateWindowMs: withDefault(DUPLICATE_WINDOW_MS, wholeNumber(100)),
+} satisfies OptionRules<StreamSettings>
+
+const SETTINGS = defineOptions(SETTINGS_RULES)
+
+/** Settings with their defaults. */
+export type ResolvedStreamSettings = ResolvedOptions<typeof SETTINGS_RULES>
+
 /** Attempts, over two seconds in all. */
 const LOOKS = 20
 const LOOK_MS = 100
@@ -58,31 +67,23 @@ const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
 /** Checks the settings of a stream to create. @throws {MeshChainError} `INVALID_OPTION` */
-export function checkSettings(settings: StreamSettings): StreamSettings {
-	checkOptionNames(settings, STREAM_SETTING_NAMES)
-	ifGiven('replicas', settings.replicas, (name, value) => checkWholeNumber(name, value, 1))
-	ifGiven('storage', settings.storage, (name, value) => checkWord(name, value, ['file', 'memory']))
-	ifGiven('maxAgeMs', settings.maxAgeMs, (name, value) => checkWholeNumber(name, value, 100))
-	ifGiven('maxBytes', settings.maxBytes, (name, value) => checkWholeNumber(name, value, 1))
-	ifGiven('duplicateWindowMs', settings.duplicateWindowMs, (name, value) =>
-		checkWholeNumber(name, value, 100),
-	)
-	return settings
+export function checkSettings(_name: string, settings: unknown): ResolvedStreamSettings {
+	return SETTINGS.resolve(settings)
 }
 
 /** Checks the name of a stream. @throws {MeshChainError} `INVALID_OPTION` */
-export function checkStreamName(stream: unknown): string {
-	checkName('stream', stream)
+export function checkStreamName(name: string, stream: unknown): string {
+	checkName(name, stream)
 	if (/^[^\s.*>/\\]+$/.test(stream as string)) return stream as string
-	throw invalidOption('stream', stream, 'a name without blanks, dots, wildcards and slashes')
+	throw invalidOption(name, stream, 'a name without blanks, dots, wildcards and slashes')
 }
 
 /** Checks the prefix of subjects. @throws {MeshChainError} `INVALID_OPTION` */
-export function checkSubjectPrefix(prefix: unknown): string {
-	checkName('subjectPrefix', prefix)
+export function checkSubjectPrefix(name: string, prefix: unknown): string {
+	checkName(name, prefix)
 	if (/^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/.test(prefix as string)) return prefix as string
 	throw invalidOption(
-		'subjectPrefix',
+		name,
 		prefix,
 		'a prefix of subjects without blanks and wildcards, such as mesh or prod.mesh',
 	)
@@ -97,7 +98,7 @@ export async function fitStream(
 	cluster: Cluster,
 	stream: string,
 	prefix: string,
-	create: StreamSettings | undefined,
+	create: ResolvedStreamSettings | undefined,
 ): Promise<StreamInfo> {
 	const info = await led(
 		cluster,
@@ -192,7 +193,7 @@ async function made(
 	cluster: Cluster,
 	stream: string,
 	prefix: string,
-	create: StreamSettings | undefined,
+	create: ResolvedStreamSettings | undefined,
 ): Promise<StreamInfo> {
 	if (create === undefined) throw notFound(stream)
 	try {
@@ -213,14 +214,11 @@ async function made(
 	}
 }
 
-function configOf(stream: string, prefix: string, settings: StreamSettings) {
-	const {
-		replicas = 1,
-		storage = 'file',
-		maxAgeMs,
-		maxBytes,
-		duplicateWindowMs = DUPLICATE_WINDOW_MS,
-	} = settings
+function configOf(
+	stream: string,
+	prefix: string,
+	{ replicas, storage, maxAgeMs, maxBytes, duplicateWindowMs }: ResolvedStreamSettings,
+) {
 	const window = maxAgeMs === undefined ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)
 	return {
 		name: stream,
@@ -230,8 +228,7 @@ function configOf(stream: string, prefix: string, settings: StreamSettings) {
 		storage: storage === 'file' ? StorageType.File : StorageType.Memory,
 		num_replicas: replicas,
 		duplicate_window: window * NS_PER_MS,
-		...(maxAgeMs === undefined ? {} : { max_age: maxAgeMs * NS_PER_MS }),
-		...(maxBytes === undefined ? {} : { max_bytes: maxBytes }),
+		...defined({ max_age: maxAgeMs === undefined ? undefined : maxAgeMs * NS_PER_MS, max_bytes: maxBytes }),
 	}
 }
 

@@ -6,6 +6,7 @@ import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { isInstance } from '../guard/values.ts'
 import { checkFunction } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { matches } from '../model/filter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
@@ -184,7 +185,7 @@ class ChainConsumer implements Consumer {
 			const records = this.#chain.tail({
 				afterSeq,
 				durableOnly,
-				...(pollMs === undefined ? {} : { pollMs }),
+				...defined({ pollMs }),
 				signal: this.#over.signal,
 			})
 			for await (const record of records) {

@@ -1,5 +1,12 @@
 /** Options of a journal. */
-import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven } from '../model/check.ts'
+import { checkWholeNumber } from '../model/check.ts'
+import {
+	defineOptions,
+	type OptionRules,
+	optionalFunction,
+	type ResolvedOptions,
+	withDefault,
+} from '../model/define-options.ts'
 import type { WireValue } from './statement.ts'
 
 /** Returns the parameters to record in place of those that were bound; undefined keeps them. Missing ones are redacted. */
@@ -19,19 +26,21 @@ export interface JournalOptions {
 	readonly statementBytesMax?: number
 }
 
-export interface ResolvedJournalOptions {
-	readonly redact: RedactParams | undefined
-	readonly statementBytesMax: number
-}
-
 const KIB = 1024
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+const JOURNAL_RULES = {
+	redact: optionalFunction<RedactParams>(),
+	statementBytesMax: withDefault(256 * KIB, (name, value) =>
+		Math.min(512 * KIB, checkWholeNumber(name, value, 1)),
+	),
+} satisfies OptionRules<JournalOptions>
+
+const JOURNAL_OPTIONS = defineOptions(JOURNAL_RULES)
+
+/** The options in full. */
+export type ResolvedJournalOptions = ResolvedOptions<typeof JOURNAL_RULES>
+
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
 export function resolveJournalOptions(options: JournalOptions): ResolvedJournalOptions {
-	checkOptionNames(options, ['redact', 'statementBytesMax'])
-	const { statementBytesMax = 256 * KIB } = options
-	return {
-		redact: ifGiven('redact', options.redact, checkFunction),
-		statementBytesMax: Math.min(512 * KIB, checkWholeNumber('statementBytesMax', statementBytesMax, 1)),
-	}
+	return JOURNAL_OPTIONS.resolve(options)
 }

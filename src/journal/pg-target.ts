@@ -2,14 +2,8 @@
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import {
-	checkIsObject,
-	checkOptionNames,
-	checkText,
-	checkWholeNumber,
-	ifGiven,
-	invalidOption,
-} from '../model/check.ts'
+import { checkIsObject, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
+import { defineOptions, type OptionRules, optional, unchecked } from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { type PgConnection, PgSession } from './pg-session.ts'
@@ -49,13 +43,30 @@ export interface Answer {
 	readonly lostBy: string
 }
 
-const NAMES = ['url', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const
 const PORT_MAX = 65_535
 /** Grace after the time-out of the server, before the connection is closed. */
 const GRACE_MS = 5000
 /** How long to wait for the server to close a connection. */
 const CLOSE_MS = 1000
 
+const TARGET_OPTIONS = defineOptions({
+	url: unchecked<string>(),
+	host: optional(checkText),
+	port: optional((name, port) => {
+		const number = checkWholeNumber(name, port, 1)
+		if (number > PORT_MAX) throw invalidOption(name, port, `at most ${PORT_MAX}`)
+		return number
+	}),
+	user: optional(checkText),
+	password: optional(checkText),
+	database: optional(checkText),
+	ssl: optional((name, ssl) => {
+		if (typeof ssl !== 'boolean') checkIsObject(name, ssl)
+		return ssl
+	}),
+} satisfies OptionRules<PgTargetOptions>)
+
+/** The target, which opens connections. */
 export class PgTarget {
 	readonly #config: pg.ClientConfig
 	readonly #timeoutMs: number
@@ -67,15 +78,7 @@ export class PgTarget {
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(target: PgTargetOptions, timeoutMs: number, connectMs: number) {
-		checkOptionNames(target, NAMES)
-		const { url, ssl } = target
-		for (const name of ['host', 'user', 'password', 'database'] as const)
-			ifGiven(name, target[name], checkText)
-		ifGiven('port', target.port, (name, port) => {
-			if (checkWholeNumber(name, port, 1) > PORT_MAX) throw invalidOption(name, port, `at most ${PORT_MAX}`)
-		})
-		if (ssl !== undefined && typeof ssl !== 'boolean') checkIsObject('ssl', ssl)
-		const { url: _url, ...given } = target
+		const { url, ...given } = TARGET_OPTIONS.resolve(target)
 		this.#config = {
 			fallback_application_name: 'mesh-chain',
 			keepAlive: true,

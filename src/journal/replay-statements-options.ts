@@ -1,17 +1,24 @@
 /** Options of a replay of statements. */
+import { checkBoolean, checkTimerMs } from '../model/check.ts'
 import {
-	checkBoolean,
-	checkFunction,
-	checkOptionNames,
-	checkTimerMs,
-	checkWholeNumber,
-	checkWord,
-	ifGiven,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	oneOf,
+	optional,
+	optionalFunction,
+	type ResolvedOptions,
+	timerMs,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
-import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
+import { FILTER_NAMES, type LogFilter, picked, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
 import type { ReplayClock } from '../replay/clock.ts'
-import { type ResolvedReplayOptions, resolveReplayOptions } from '../replay/replay-options.ts'
+import {
+	type ReplayOptions,
+	type ResolvedReplayOptions,
+	resolveReplayOptions,
+} from '../replay/replay-options.ts'
 import { STATEMENT_KIND } from './statement.ts'
 import type { StatementProgress } from './statement-report.ts'
 
@@ -66,27 +73,9 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly clock?: ReplayClock
 }
 
-type Shared = 'rate' | 'gapMsMax' | 'retries' | 'stopOnError' | 'dryRun' | 'signal' | 'progressMs' | 'clock'
+const MIB = 1024 * 1024
 
-export interface ResolvedStatementsOptions extends Pick<ResolvedReplayOptions, Shared> {
-	/** What to ask the chain for. */
-	readonly window: LogFilter
-	/** Which transactions. */
-	readonly chosen: ResolvedFilter
-	readonly from: number | null
-	readonly to: number | null
-	readonly mode: 'commit' | 'asRecorded'
-	readonly compare: boolean
-	readonly skipsReads: boolean
-	readonly includeRolledBack: boolean
-	readonly timeoutMs: number
-	readonly connectMs: number
-	readonly onProgress: ((progress: StatementProgress) => void) | undefined
-	readonly openBytesMax: number
-	readonly listMax: number
-}
-
-const WINDOW_NAMES = ['since', 'until', 'fromSeq', 'toSeq', 'afterSeq'] as const
+/** Options that a replay of records has too. */
 const SHARED_NAMES = [
 	'speed',
 	'gapMsMax',
@@ -97,23 +86,48 @@ const SHARED_NAMES = [
 	'signal',
 	'progressMs',
 	'clock',
-] as const
-const OWN_NAMES = [
-	'onProgress',
-	'mode',
-	'compare',
-	'reads',
-	'includeRolledBack',
-	'connectMs',
-	'openBytesMax',
-	'listMax',
-] as const
-const MIB = 1024 * 1024
+] as const satisfies readonly (keyof ReplayOptions)[]
 
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, before anything is read or connected to. */
+type Shared = 'rate' | 'gapMsMax' | 'retries' | 'stopOnError' | 'dryRun' | 'signal' | 'progressMs' | 'clock'
+type SharedName = (typeof SHARED_NAMES)[number]
+
+const OWN_RULES = {
+	mode: withDefault('commit', oneOf('commit', 'asRecorded')),
+	compare: withDefault(false, checkBoolean),
+	reads: optional(oneOf('skip', 'compare')),
+	includeRolledBack: withDefault(false, checkBoolean),
+	connectMs: withDefault(10_000, timerMs()),
+	onProgress: optionalFunction<(progress: StatementProgress) => void>(),
+	openBytesMax: withDefault(64 * MIB, wholeNumber(0)),
+	listMax: withDefault(1000, wholeNumber(0)),
+} satisfies OptionRules<Omit<ReplayStatementsOptions, SharedName | keyof LogFilter>>
+
+const OWN_OPTIONS = defineOptions(OWN_RULES, [...SHARED_NAMES, ...FILTER_NAMES])
+
+const WINDOW_NAMES = ['since', 'until', 'fromSeq', 'toSeq', 'afterSeq'] as const
+
+/** The options in full. */
+export interface ResolvedStatementsOptions
+	extends Pick<ResolvedReplayOptions, Shared>,
+		Omit<ResolvedOptions<typeof OWN_RULES>, 'reads'> {
+	/** Query for the chain. */
+	readonly window: LogFilter
+	/** Filter that selects transactions. */
+	readonly chosen: ResolvedFilter
+	readonly from: number | null
+	readonly to: number | null
+	readonly skipsReads: boolean
+	readonly timeoutMs: number
+}
+
+/**
+ * Checks and completes the options, before anything is read or connected.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
+ */
 export function resolveStatementsOptions(options: ReplayStatementsOptions): ResolvedStatementsOptions {
-	checkOptionNames(options, [...OWN_NAMES, ...SHARED_NAMES, ...FILTER_NAMES])
-	const { retries = 10, compare = false, reads, mode = 'commit', includeRolledBack = false } = options
+	const { reads, ...own } = OWN_OPTIONS.resolve(options)
+	const { retries = 10, timeoutMs = 600_000 } = options
 	const { filter, ...shared } = resolveReplayOptions({
 		...picked(options, [...SHARED_NAMES, ...FILTER_NAMES]),
 		retries,
@@ -122,30 +136,16 @@ export function resolveStatementsOptions(options: ReplayStatementsOptions): Reso
 		options,
 		FILTER_NAMES.filter((name) => !(WINDOW_NAMES as readonly string[]).includes(name)),
 	)
-	checkBoolean('compare', compare)
-	if (reads !== undefined) checkWord('reads', reads, ['skip', 'compare'])
-	if (reads === 'compare' && !compare)
+	if (reads === 'compare' && !own.compare)
 		throw new MeshChainError('INVALID_OPTION', "reads: 'compare' needs compare: true")
 	return {
 		...shared,
+		...own,
 		window: { ...picked(options, WINDOW_NAMES), kind: STATEMENT_KIND },
 		chosen: resolveFilter(chosen),
 		from: Number.isFinite(filter.sinceMs) ? filter.sinceMs : null,
 		to: Number.isFinite(filter.untilMs) ? filter.untilMs : null,
-		mode: checkWord('mode', mode, ['commit', 'asRecorded']),
-		compare,
-		skipsReads: (reads ?? (compare ? 'compare' : 'skip')) === 'skip',
-		includeRolledBack: checkBoolean('includeRolledBack', includeRolledBack),
-		timeoutMs: checkTimerMs('timeoutMs', options.timeoutMs ?? 600_000),
-		connectMs: checkTimerMs('connectMs', options.connectMs ?? 10_000),
-		onProgress: ifGiven('onProgress', options.onProgress, checkFunction),
-		openBytesMax: checkWholeNumber('openBytesMax', options.openBytesMax ?? 64 * MIB, 0),
-		listMax: checkWholeNumber('listMax', options.listMax ?? 1000, 0),
+		skipsReads: (reads ?? (own.compare ? 'compare' : 'skip')) === 'skip',
+		timeoutMs: checkTimerMs('timeoutMs', timeoutMs),
 	}
-}
-
-function picked<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
-	return Object.fromEntries(
-		names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]]),
-	) as Pick<T, K>
 }

@@ -7,6 +7,7 @@ import { readWatermark } from '../chain/files/watermark-file.ts'
 import { RecordIterator } from '../chain/read/record-iterator.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
@@ -148,8 +149,7 @@ class Merged implements MergedChain {
 		}
 		const options = {
 			...filter,
-			...(pollMs === undefined ? {} : { pollMs }),
-			...(durableOnly === undefined ? {} : { durableOnly }),
+			...defined({ pollMs, durableOnly }),
 			signal: ended,
 		}
 		const tails = this.chains.map((chain, index) => {

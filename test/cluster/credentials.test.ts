@@ -231,7 +231,7 @@ test.concurrent('a forwarder that got in once, and is refused later, says so and
 		await loop.close()
 		await until('it says why', () => GIVEN.test(forwarder.stats().lastError ?? ''))
 		expect(warnings.filter((warning) => warning.includes(path))).toEqual([
-			expect.stringContaining('Authorization Violation: the user'),
+			expect.stringContaining('Authorization Violation: the given user'),
 		])
 		expectNoSecret([forwarder, forwarder.stats(), warnings])
 		await running[1]!.stop()

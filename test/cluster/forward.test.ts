@@ -228,7 +228,7 @@ test('a file that has less than the stream is told', async () => {
 		acknowledged: { seq: lastSeq },
 	})
 	expect((await warning).message).toContain(
-		`records up to seq 100 of ${JSON.stringify(path)}, and of those the file only the ones up to seq ${lastSeq}:`,
+		`records of ${JSON.stringify(path)} up to seq 100, but the file only up to seq ${lastSeq}:`,
 	)
 })
 

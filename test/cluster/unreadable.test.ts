@@ -178,7 +178,7 @@ test.each([false, true])(
 		expect(given).toEqual(reverse ? seqs(1, 20).reverse() : seqs(1, 20))
 		expect([damagedBytes, warnings]).toEqual([
 			0,
-			[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* each is given once$/)],
+			[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* each record is returned once$/)],
 		])
 	},
 )

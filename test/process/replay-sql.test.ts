@@ -123,7 +123,10 @@ test('a target with fewer connections than there were transactions ends it with 
 		'1s',
 	]
 	const { status, stdout } = await meshChain(args, { env: password })
-	expect([status, stdout]).toEqual([2, expect.stringContaining('TARGET_FULL: the target allows only 1')])
+	expect([status, stdout]).toEqual([
+		2,
+		expect.stringContaining('TARGET_FULL: the target allows no more than 1'),
+	])
 	expect(stdout).toContain('the target has too few connections: what comes behind was not replayed\n')
 })
 
