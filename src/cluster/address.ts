@@ -1,6 +1,6 @@
 /**
- * Parses addresses of chains in a stream: `nats://host:4222/stream?node=api-1`. The query is that of any URL: write `%2B`
- * for a `+` in the name of a node, and `%20` or `+` for a blank.
+ * Parses addresses of chains in a stream: `nats://host:4222/stream?node=api-1`. The query is that of any URL:
+ * write `%2B` for a `+` in the name of a node, and `%20` or `+` for a blank.
  */
 import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'

@@ -1,6 +1,6 @@
 /**
- * Reads the messages of one chain in a stream, in the order of the chain, under whatever subjects they are. Each subject
- * has its own messages in order; those of several subjects are merged by epoch and seq.
+ * Reads the messages of one chain in a stream, in the order of the chain, under whatever subjects they are.
+ * Each subject has its own messages in order; those of several subjects are merged by epoch and seq.
  */
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
@@ -23,7 +23,10 @@ export interface ChainReaderPosition {
 
 /** What the stream has of a chain at one moment. */
 export interface ChainEnd {
-	/** Newest message, even where it was removed after this reader had seen it; undefined where there never was one. */
+	/**
+	 * Newest message, even where it was removed after this reader had seen it; undefined where there never was
+	 * one.
+	 */
 	readonly last: StreamMessage | undefined
 	/** Newest message by subject; undefined where the subject has none. */
 	readonly lasts: readonly (StreamMessage | undefined)[]
@@ -36,6 +39,7 @@ export interface ForkedChain {
 	readonly bytes: number
 }
 
+/** Reader of one chain. */
 export class ChainReader {
 	readonly stream: string
 	readonly chainId: string
@@ -58,8 +62,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Returns the current end of the chain. A message that was seen once and has been removed counts, because a read has to
-	 * account for it.
+	 * Returns the current end of the chain. A message that was seen once and has been removed counts, because a
+	 * read has to account for it.
 	 *
 	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` where all messages were removed and none was ever seen.
 	 */
@@ -101,7 +105,10 @@ export class ChainReader {
 		return { from: this.subjects.map(() => 1), previous: undefined }
 	}
 
-	/** Yields the messages between a position and an end that the stream still has. The caller checks what is missing. */
+	/**
+	 * Yields the messages between a position and an end that the stream still has. The caller checks what is
+	 * missing.
+	 */
 	read(
 		{ from }: ChainReaderPosition,
 		{ lasts }: ChainEnd,
@@ -115,7 +122,9 @@ export class ChainReader {
 			: mergeMessages(ranges, (a, b) => compareCursors(startOf(a), startOf(b)))
 	}
 
-	/** Reads from an end back to a position. Yields some messages at a time; those of one group are in order. */
+	/**
+	 * Reads from an end back to a position. Yields some messages at a time; those of one group are in order.
+	 */
 	async *readBackward(position: ChainReaderPosition, end: ChainEnd): AsyncGenerator<StreamMessage[]> {
 		const ranges = this.subjects.map((subject, index) =>
 			windowsBackward(subject, position.from[index]!, end.lasts[index]?.streamSeq ?? 0),
@@ -134,7 +143,10 @@ export class ChainReader {
 		yield chunk.reverse()
 	}
 
-	/** Yields all messages from a position on, and later ones in the order in which they arrive, until the signal aborts. */
+	/**
+	 * Yields all messages from a position on, and later ones in the order in which they arrive, until the
+	 * signal aborts.
+	 */
 	async *follow(position: ChainReaderPosition, signal: AbortSignal): AsyncGenerator<StreamMessage> {
 		let { from } = position
 		if (this.subjects.length > 1) {

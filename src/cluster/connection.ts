@@ -10,7 +10,10 @@ import { SocketGuard } from './socket-guard.ts'
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
 const REQUEST_MS = 5_000
-/** A frozen or disconnected server closes no connection: after two unanswered pings the client leaves it for another. */
+/**
+ * A frozen or disconnected server closes no connection: after two unanswered pings the client leaves it for
+ * another.
+ */
 const PING_MS = 10_000
 
 /** An open connection. */
@@ -20,7 +23,10 @@ export interface Cluster {
 	readonly client: JetStreamClient
 	/** Returns why the servers refuse the connection, where they said so. */
 	refusal(): string | undefined
-	/** Calls a listener for everything that the servers do not permit. Returns a function that removes the listener. */
+	/**
+	 * Calls a listener for everything that the servers do not permit. Returns a function that removes the
+	 * listener.
+	 */
 	onDenied(listener: (error: Error) => void): () => void
 	close(): Promise<void>
 }
@@ -77,8 +83,8 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
 /**
  * Checks the addresses of servers.
  *
- * @param servers `nats://host:4222`, or `tls://host:4222` to require encryption: one or several of one cluster, without a
- * name or password in them.
+ * @param servers `nats://host:4222`, or `tls://host:4222` to require encryption: one or several of one
+ * cluster, without a name or password in them.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkServers(name: string, servers: unknown): string[] {
@@ -106,7 +112,10 @@ function isTls(server: string): boolean {
 	return /^tls:/i.test(server)
 }
 
-/** Watches a connection for refusals: a lost connection retries forever, and a request only learns that there is no answer. */
+/**
+ * Watches a connection for refusals: a lost connection retries forever, and a request only learns that there
+ * is no answer.
+ */
 function watched(
 	connection: NatsConnection,
 	options: ConnectionOptions,

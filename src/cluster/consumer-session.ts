@@ -1,7 +1,7 @@
 /**
- * One consumer of a subject, from its creation on the servers to its removal. It delivers the messages of a range in
- * order and ends with the range, or when the server that has to deliver may be gone. It never resumes: the reader opens
- * another session after the last message that it has.
+ * One consumer of a subject, from its creation on the servers to its removal. It delivers the messages of a
+ * range in order and ends with the range, or when the server that has to deliver may be gone. It never
+ * resumes: the reader opens another session after the last message that it has.
  */
 import {
 	AckPolicy,
@@ -41,6 +41,7 @@ const QUIET_MS = 500
 /** The servers remove a consumer that nobody has asked for this long. */
 const INACTIVE_NS = 60 * 1e9
 
+/** A consumer on the servers, used once. */
 export class ConsumerSession {
 	readonly #cluster: Cluster
 	readonly #found: FoundStream
@@ -165,7 +166,10 @@ export class ConsumerSession {
 			: setTimeout(() => void this.#stopAtEnd(consumer, messages), QUIET_MS)
 	}
 
-	/** Stops when the server has nothing left to send, because pending messages have been removed from the stream. */
+	/**
+	 * Stops when the server has nothing left to send, because pending messages have been removed from the
+	 * stream.
+	 */
 	async #stopAtEnd(consumer: Consumer, messages: ConsumerMessages): Promise<void> {
 		const known = this.#delivered
 		const state = await consumer.info().catch(() => undefined)

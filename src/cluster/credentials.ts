@@ -20,7 +20,10 @@ import {
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
-/** How to authenticate: with `user`, `token`, `credsFile` or `nkeyFile`, or with none of them at an open server. */
+/**
+ * How to authenticate: with `user`, `token`, `credsFile` or `nkeyFile`, or with none of them at an open
+ * server.
+ */
 export interface NatsAccess {
 	/** Name of the user. */
 	readonly user?: string
@@ -33,8 +36,8 @@ export interface NatsAccess {
 	/** File with the nkey seed of a user, as `nk -gen user` writes it. Read again for each connection. */
 	readonly nkeyFile?: string
 	/**
-	 * Whether TLS is required, and its files. A server named `tls://…` requires it too. Default: TLS is used where a server
-	 * offers it.
+	 * Whether TLS is required, and its files. A server named `tls://…` requires it too. Default: TLS is used
+	 * where a server offers it.
 	 */
 	readonly tls?: boolean | TlsFiles
 }
@@ -69,7 +72,11 @@ export function checkAccess(access: unknown): GivenAccess {
 	return ACCESS.resolve(access)
 }
 
-/** Returns the options of NATS for these credentials. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+/**
+ * Returns the options of NATS for these credentials.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`
+ */
 export function resolveAccess({ user, password: pass, token, ...files }: GivenAccess): ConnectionOptions {
 	const ways = [user, token, files.credsFile, files.nkeyFile].filter((way) => way !== undefined)
 	if (ways.length > 1)
@@ -98,7 +105,10 @@ function fileAuthenticator({
 	return nkeyFile === undefined ? undefined : renewed('nkeyFile', nkeyFile, nkeyIn)
 }
 
-/** Reads the file again for each connection, so that a renewed file needs no restart; keeps the last one that could be used. */
+/**
+ * Reads the file again for each connection, so that a renewed file needs no restart; keeps the last one that
+ * could be used.
+ */
 function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
 	const read = () =>
 		foundIn(name, path, (content) => {

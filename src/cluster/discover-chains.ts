@@ -1,6 +1,6 @@
 /**
- * Discovers chains that appear in a stream while it is followed: of a node that begins to forward, or of a service that
- * restarts with a new chain.
+ * Discovers chains that appear in a stream while it is followed: of a node that begins to forward, or of a
+ * service that restarts with a new chain.
  */
 import type { TailQuery } from '../chain/chain.ts'
 import { interleave } from '../merge/interleave.ts'
@@ -18,8 +18,8 @@ import type { ChainSource } from './subjects.ts'
 const LOOK_MS = 2_000
 
 /**
- * Yields the records of all chains that an address names and that are not known, from the first record of each. The
- * `origin` of a record tells its chain.
+ * Yields the records of all chains that an address names and that are not known, from the first record of
+ * each. The `origin` of a record tells its chain.
  *
  * @param known Ids of the chains to leave out.
  * @param query Query for each chain, with the signal that ends the discovery.
@@ -60,7 +60,10 @@ export async function* discoverChains(
 	}
 }
 
-/** Waits until chains appear, through any time without an answer of the servers; undefined once the signal aborts. */
+/**
+ * Waits until chains appear, through any time without an answer of the servers; undefined once the signal
+ * aborts.
+ */
 async function discover(
 	cluster: Cluster,
 	address: StreamAddress,

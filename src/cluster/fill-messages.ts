@@ -4,8 +4,8 @@ import type { PendingRecords } from './pending-records.ts'
 import type { Publisher } from './publisher.ts'
 
 /**
- * Puts all records from a position on into messages, and sends the full ones. A batch is never split, so its message may be
- * longer than others.
+ * Puts all records from a position on into messages, and sends the full ones. A batch is never split, so its
+ * message may be longer than others.
  *
  * @param batchBytes Size above which a batch begins a new message, so that it fits.
  * @returns The position after the last record.

@@ -1,9 +1,9 @@
 /**
- * Tells a chain that was copied and then continued twice from one that lost its end. Both forks of a copied chain have its
- * id and use the same epochs and seqs for different records.
+ * Tells a chain that was copied and then continued twice from one that lost its end. Both forks of a copied
+ * chain have its id and use the same epochs and seqs for different records.
  *
- * Invariant: a forwarder publishes after a message only when the file and the stream agree at the newest position that
- * both have. A history is linear, so two that agree at one position agree before it.
+ * Invariant: a forwarder publishes after a message only when the file and the stream agree at the newest
+ * position that both have. A history is linear, so two that agree at one position agree before it.
  */
 import type { FileChain } from '../chain/read/reader.ts'
 import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
@@ -36,14 +36,15 @@ export async function checkNotForked(
 		}
 		// The stream has a later epoch where the file has an older one.
 		if (there !== undefined && startOf(there).seq <= common.seq) throw forked(chain, subject, common.seq)
-		// In this epoch the file ends before the first record of the stream: they have only older positions in common.
+		// In this epoch the file ends before the first record of the stream: they have only older positions in
+		// common.
 		message = position.previous
 	}
 }
 
 /**
- * Returns whether the file has other records where a message stands. Without a fork, a later epoch can take the seqs of an
- * older one, but never the reverse.
+ * Returns whether the file has other records where a message stands. Without a fork, a later epoch can take
+ * the seqs of an older one, but never the reverse.
  */
 async function differsFromFile(chain: FileChain, message: StreamMessage): Promise<boolean> {
 	const rows = recordsOf(message) ?? []

@@ -25,23 +25,26 @@ export interface ForwardOptions extends NatsAccess {
 	/** Prefix of the subjects `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string
 	/**
-	 * Node of the chain, for the subject. A chain that the stream has already keeps its subject. Default: the node of the first
-	 * record that names one, and `'node'` where none does.
+	 * Node of the chain, for the subject. A chain that the stream has already keeps its subject. Default: the
+	 * node of the first record that names one, and `'node'` where none does.
 	 */
 	readonly node?: string
 	/** Settings of a stream to create where there is none. Default: the stream must exist. */
 	readonly create?: StreamSettings
 	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
 	readonly messageBytes?: number
-	/** Wait for more records after a message that was not full, which bounds the messages that a node sends. Default: 100 ms. */
+	/**
+	 * Wait for more records after a message that was not full, which bounds the messages that a node sends.
+	 * Default: 100 ms.
+	 */
 	readonly lingerMs?: number
 	/** How often to look for new records where the system gives no hint. Default: 200 ms. */
 	readonly pollMs?: number
 	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number
 	/**
-	 * Whether the forwarder ends when the servers refuse: for a full stream, a missing permission, a wrong password or a deleted
-	 * stream. Default: false; it retries, because someone may change that.
+	 * Whether the forwarder ends when the servers refuse: for a full stream, a missing permission, a wrong
+	 * password or a deleted stream. Default: false; it retries, because someone may change that.
 	 */
 	readonly endWhenRefused?: boolean
 	/** File system. Default: that of Node. */
@@ -70,7 +73,11 @@ export interface ResolvedForwardOptions extends ResolvedOptions<typeof FORWARD_R
 	readonly connection: ConnectionOptions
 }
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE` */
+/**
+ * Checks and completes the options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`
+ */
 export function resolveForwardOptions(path: string, options: ForwardOptions): ResolvedForwardOptions {
 	checkPath('a chain to forward', path)
 	const resolved = FORWARD_OPTIONS.resolve(options)

@@ -1,6 +1,6 @@
 /**
- * Forwards a chain to a stream. The file stays the source of truth and the stream gets a copy; a cluster that is down costs
- * only delay.
+ * Forwards a chain to a stream. The file stays the source of truth and the stream gets a copy; a cluster that
+ * is down costs only delay.
  */
 import { createHash } from 'node:crypto'
 import type { Chain } from '../chain/chain.ts'
@@ -30,26 +30,28 @@ import { SubjectReader } from './subject-reader.ts'
 import { subjectOf } from './subjects.ts'
 
 /**
- * Publishes every record of a chain to a stream of JetStream, in order and exactly once, and follows the chain as it grows.
- * The forwarder reads the file, so it can run inside the service that writes the chain or beside it. It retries a cluster
- * that cannot be reached forever, at no cost to the service.
+ * Publishes every record of a chain to a stream of JetStream, in order and exactly once, and follows the
+ * chain as it grows. The forwarder reads the file, so it can run inside the service that writes the chain or
+ * beside it. It retries a cluster that cannot be reached forever, at no cost to the service.
  *
- * Each message holds many records of the chain and has one subject, `<subjectPrefix>.<node>.<chain id>`. One message of a
- * chain is in flight at a time and names the message that it expects before it, so the stream keeps the order of the chain
- * whoever is killed. Before anything is sent again, the forwarder asks the stream for its last message of the chain; nothing
- * depends on how long the servers remember ids. In a stream with replicas, two messages without a body precede the first
- * one, so that nothing older is in flight. Where the stream has removed all messages by its limits, a cursor file beside the
- * chain, `CHAIN.forward-….cursor`, holds the position. One forwarder of a chain and a stream runs at a time.
+ * Each message holds many records of the chain and has one subject, `<subjectPrefix>.<node>.<chain id>`. One
+ * message of a chain is in flight at a time and names the message that it expects before it, so the stream
+ * keeps the order of the chain whoever is killed. Before anything is sent again, the forwarder asks the
+ * stream for its last message of the chain; nothing depends on how long the servers remember ids. In a stream
+ * with replicas, two messages without a body precede the first one, so that nothing older is in flight. Where
+ * the stream has removed all messages by its limits, a cursor file beside the chain,
+ * `CHAIN.forward-….cursor`, holds the position. One forwarder of a chain and a stream runs at a time.
  *
- * A chain keeps its subject in the stream when its node is renamed. The forwarder waits for a stream that is deleted; when
- * the stream is created again, the forwarder sends the chain from its beginning. The warnings
+ * A chain keeps its subject in the stream when its node is renamed. The forwarder waits for a stream that is
+ * deleted; when the stream is created again, the forwarder sends the chain from its beginning. The warnings
  * `MESH_CHAIN_FORWARD_FAILING` and `MESH_CHAIN_FORWARD_RECOVERED` report the first failure and the recovery.
  *
  * @param path Path of the chain's file, which must exist.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with `STREAM_NOT_FOUND`
- * where the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` where the stream has another fork of the
- * chain, for example of a cloned machine, and what reading the chain throws; with `endWhenRefused` also with
- * `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where the servers refuse the credentials.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with
+ * `STREAM_NOT_FOUND` where the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` where
+ * the stream has another fork of the chain, for example of a cloned machine, and what reading the chain
+ * throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where the servers
+ * refuse the credentials.
  *
  * @example
  * ```ts
@@ -244,7 +246,8 @@ class ChainForwarder implements Forwarder {
 	async #resumeAfter(chain: FileChain, last: LastMessage | undefined, file: CursorFile): Promise<number> {
 		// Without a message in the stream, this forwarder or an earlier one knows how far it was.
 		const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING
-		// A power loss may have taken records that the stream has; other records of the chain now have their seqs.
+		// A power loss may have taken records that the stream has; other records of the chain now have their
+		// seqs.
 		const seq = await resumeAfter(chain, cursor)
 		if (last !== undefined && seq < last.seq) this.#warnThatFileLags(seq, last.seq)
 		// The stream has a message whose acknowledgement was lost.
@@ -305,7 +308,10 @@ class ChainForwarder implements Forwarder {
 		await file.save(this.#acknowledged ?? NOTHING)
 	}
 
-	/** Checks now and then that the stream was not deleted and created again: while the chain does not grow, nothing else would tell. */
+	/**
+	 * Checks now and then that the stream was not deleted and created again: while the chain does not grow,
+	 * nothing else would tell.
+	 */
 	async #checkStream({ cluster, found }: Sending): Promise<void> {
 		const nowMs = performance.now()
 		if (nowMs - this.#checkedMs < CHECK_STREAM_MS) return

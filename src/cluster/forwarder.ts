@@ -7,7 +7,10 @@ export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 /** Counters of a forwarder since it was started. */
 export interface ForwarderStats {
 	readonly state: ForwarderState
-	/** Last record that the stream is known to have; epoch and seq are 0 without one, and before the stream was asked. */
+	/**
+	 * Last record that the stream is known to have; epoch and seq are 0 without one, and before the stream was
+	 * asked.
+	 */
 	readonly acknowledged: ConsumerCursor
 	/** Records that were acknowledged, gaps included. */
 	readonly records: number
@@ -17,7 +20,10 @@ export interface ForwarderStats {
 	readonly bytes: number
 	/** Records that no message can hold: a `$gap` stands for each of them in the stream. */
 	readonly tooLarge: number
-	/** Seqs by which the stream was ahead of the file: a power loss took them, or the file was cut or replaced by an older copy. */
+	/**
+	 * Seqs by which the stream was ahead of the file: a power loss took them, or the file was cut or replaced
+	 * by an older copy.
+	 */
 	readonly ahead: number
 	/** Failures that were retried. */
 	readonly failures: number
@@ -25,7 +31,10 @@ export interface ForwarderStats {
 	readonly recoveries: number
 	/** Requests for the position in the stream: one at each start, and one after each failure. */
 	readonly resumes: number
-	/** Message of the last failure; undefined once something was acknowledged, or the stream is known to have everything. */
+	/**
+	 * Message of the last failure; undefined once something was acknowledged, or the stream is known to have
+	 * everything.
+	 */
 	readonly lastError: string | undefined
 }
 
@@ -41,9 +50,14 @@ export interface Forwarder extends AsyncDisposable {
 	/**
 	 * Resolves when the stream was asked and has everything that is in the chain at the time of the call.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with, when the forwarder ends first; `FORWARD_FAILED` when it is closed first.
+	 * @throws {MeshChainError} what `done` rejects with, when the forwarder ends first; `FORWARD_FAILED` when
+	 * it is closed first.
 	 */
 	flushed(): Promise<void>
-	/** Waits for the message in flight and disconnects. Idempotent. @throws {MeshChainError} what `done` rejects with. */
+	/**
+	 * Waits for the message in flight and disconnects. Idempotent.
+	 *
+	 * @throws {MeshChainError} what `done` rejects with.
+	 */
 	close(): Promise<void>
 }

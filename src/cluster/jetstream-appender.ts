@@ -31,21 +31,25 @@ import { subjectOf } from './subjects.ts'
 const CHAIN_ID_BYTES = 16
 
 /**
- * Appends to a stream of JetStream, without a disk. Where there is a disk, a `FileChainAppender` with `forwardChain` loses
- * less: records that are not acknowledged yet exist in this process only, and end with it.
+ * Appends to a stream of JetStream, without a disk. Where there is a disk, a `FileChainAppender` with
+ * `forwardChain` loses less: records that are not acknowledged yet exist in this process only, and end with
+ * it.
  *
- * The appender accepts records at once and sends them in the background, in order and each once; a message holds the records
- * that arrived since the message before it. A record is committed when the servers have acknowledged it. Until then it is
- * `chainPending` and the appender holds it, up to `pendingRecordsMax` and `pendingBytesMax`. Beyond these bounds the loop
- * keeps the newest records in its ring; those that it must evict are counted and become a `$gap` in the stream.
+ * The appender accepts records at once and sends them in the background, in order and each once; a message
+ * holds the records that arrived since the message before it. A record is committed when the servers have
+ * acknowledged it. Until then it is `chainPending` and the appender holds it, up to `pendingRecordsMax` and
+ * `pendingBytesMax`. Beyond these bounds the loop keeps the newest records in its ring; those that it must
+ * evict are counted and become a `$gap` in the stream.
  *
- * The cluster need not be reachable, not even at the start: the appender retries forever, warns once, and throws nothing.
- * Therefore each appender begins a new chain, with a new id and seq 1: only the cluster could tell where an older chain
- * ended. The chains of a service have its `node` in common: `openStream('nats://…/mesh?node=api-1')`.
+ * The cluster need not be reachable, not even at the start: the appender retries forever, warns once, and
+ * throws nothing. Therefore each appender begins a new chain, with a new id and seq 1: only the cluster could
+ * tell where an older chain ended. The chains of a service have its `node` in common:
+ * `openStream('nats://…/mesh?node=api-1')`.
  *
- * A record is acknowledged when a majority of the stream's replicas have it; with `storage: 'file'` the servers fsync on
- * their own schedule (`sync_interval`). Records that are not acknowledged when the process ends are lost, because
- * `process.exit()` cannot wait for a network: await `loop.close()` first. Until then the appender keeps the process alive.
+ * A record is acknowledged when a majority of the stream's replicas have it; with `storage: 'file'` the
+ * servers fsync on their own schedule (`sync_interval`). Records that are not acknowledged when the process
+ * ends are lost, because `process.exit()` cannot wait for a network: await `loop.close()` first. Until then
+ * the appender keeps the process alive.
  *
  * @example
  * ```ts
@@ -61,7 +65,10 @@ const CHAIN_ID_BYTES = 16
 export class JetStreamAppender implements LogChainAppender {
 	readonly chainId = randomBytes(CHAIN_ID_BYTES).toString('hex')
 	readonly epoch = 1
-	/** Committed records survive a kill of this process, and of a server that stores the stream in files. A power loss of all servers that have a record may lose it. */
+	/**
+	 * Committed records survive a kill of this process, and of a server that stores the stream in files. A
+	 * power loss of all servers that have a record may lose it.
+	 */
 	readonly durability = 'os'
 	/** This appender has bounds of its own, so a loop waits for it longer than for others. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
@@ -116,15 +123,16 @@ export class JetStreamAppender implements LogChainAppender {
 	/**
 	 * Accepts one record, which stays in memory until it is acknowledged.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED` (not).
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
+	 * `APPEND_FAILED` (not).
 	 */
 	append(record: LogRecord): void {
 		this.#take([record], false)
 	}
 
 	/**
-	 * Accepts a batch of consecutive records, which travel in one message where the servers accept one of that size: then all
-	 * of them are stored, or none.
+	 * Accepts a batch of consecutive records, which travel in one message where the servers accept one of that
+	 * size: then all of them are stored, or none.
 	 *
 	 * @throws {LogAppendError} as {@link append}; then no record is accepted.
 	 */
@@ -142,10 +150,11 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves when every record accepted before this call is acknowledged. Retries at once where the cluster is unreachable.
+	 * Resolves when every record accepted before this call is acknowledged. Retries at once where the cluster
+	 * is unreachable.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` when the retry fails, or when nothing is acknowledged for `ackTimeoutMs`; the
-	 * records stay in memory and are retried.
+	 * @throws {MeshChainError} `SYNC_FAILED` when the retry fails, or when nothing is acknowledged for
+	 * `ackTimeoutMs`; the records stay in memory and are retried.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -157,10 +166,11 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Waits at most `closeMs` for records that are not acknowledged, and disconnects. Idempotent. The `close()` of a loop calls
-	 * `sync()` first, which has a limit of its own.
+	 * Waits at most `closeMs` for records that are not acknowledged, and disconnects. Idempotent. The `close()`
+	 * of a loop calls `sync()` first, which has a limit of its own.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records were not acknowledged in time; `stats().lostAtClose` counts them.
+	 * @throws {MeshChainError} `CLOSE_FAILED` when records were not acknowledged in time; `stats().lostAtClose`
+	 * counts them.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -236,7 +246,10 @@ export class JetStreamAppender implements LogChainAppender {
 		}
 	}
 
-	/** Sends until something fails or the appender is closed. A failed connection is not reused: a new one may reach another server. */
+	/**
+	 * Sends until something fails or the appender is closed. A failed connection is not reused: a new one may
+	 * reach another server.
+	 */
 	async #connectAndSend(): Promise<void> {
 		const cluster = await openCluster(this.#options.connection)
 		const over = this.#over.signal
@@ -300,7 +313,9 @@ export class JetStreamAppender implements LogChainAppender {
 		return sender
 	}
 
-	/** Returns the gap for acknowledged records that are gone: servers went down before they had them on disk. */
+	/**
+	 * Returns the gap for acknowledged records that are gone: servers went down before they had them on disk.
+	 */
 	#lostInStream(fromSeq: number, next: LogRecord): LogRecord {
 		const toSeq = this.#committedSeq
 		const gap = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: 'unsynced' } as const

@@ -25,8 +25,8 @@ export interface JetStreamOptions extends NatsAccess {
 	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string
 	/**
-	 * Node in the subject. Default: the node of the first pending record that names one when the first message is sent, and
-	 * `'node'` where none does.
+	 * Node in the subject. Default: the node of the first pending record that names one when the first message
+	 * is sent, and `'node'` where none does.
 	 */
 	readonly node?: string
 	/** Settings of a stream to create where there is none. Default: the appender waits for the stream. */

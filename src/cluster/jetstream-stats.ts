@@ -26,6 +26,9 @@ export interface JetStreamStats {
 	readonly failures: number
 	/** Connections that were made. */
 	readonly connections: number
-	/** Records that were not acknowledged when `close()` gave up, or when the process ended. Some of them may be stored nevertheless. */
+	/**
+	 * Records that were not acknowledged when `close()` gave up, or when the process ended. Some of them may be
+	 * stored nevertheless.
+	 */
 	readonly lostAtClose: number
 }

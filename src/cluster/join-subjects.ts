@@ -1,9 +1,9 @@
 /**
- * Joins the subjects of one chain that hold the same fork of it. A chain that was copied and then continued by two writers
- * has two forks, which use the same epochs and seqs for different records.
+ * Joins the subjects of one chain that hold the same fork of it. A chain that was copied and then continued
+ * by two writers has two forks, which use the same epochs and seqs for different records.
  *
- * Invariant: joined subjects have no two different records of one identity at the newest position that they have in common.
- * Every fork is linear, so forks that agree there agree before it.
+ * Invariant: joined subjects have no two different records of one identity at the newest position that they
+ * have in common. Every fork is linear, so forks that agree there agree before it.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { show } from '../guard/show.ts'
@@ -98,7 +98,9 @@ async function conflict(a: Part, b: Part): Promise<boolean> {
 	return false
 }
 
-/** Returns the message of a part that has the last record of another message, or else the message before it. */
+/**
+ * Returns the message of a part that has the last record of another message, or else the message before it.
+ */
 async function messageAt({ subject, last }: Part, at: StreamMessage): Promise<StreamMessage | undefined> {
 	const wanted = endOf(at)
 	const { from, previous } = await subject.seek(
@@ -117,8 +119,8 @@ function messagesDiffer(a: StreamMessage, b: StreamMessage): boolean {
 }
 
 /**
- * Returns whether two stretches of a chain have different records of one identity. Gaps are not compared: what a gap
- * stands for depends on the records before it.
+ * Returns whether two stretches of a chain have different records of one identity. Gaps are not compared:
+ * what a gap stands for depends on the records before it.
  */
 export function recordsDiffer(a: readonly LogRecord[], b: readonly LogRecord[]): boolean {
 	return a.some((record) => {

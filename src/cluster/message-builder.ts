@@ -118,7 +118,8 @@ export class MessageBuilder {
 	}
 
 	/**
-	 * Makes a frame of the run. A run that is longer than a message is split; a single record that is longer becomes a gap.
+	 * Makes a frame of the run. A run that is longer than a message is split; a single record that is longer
+	 * becomes a gap.
 	 */
 	#seal(): void {
 		const run = this.#run

@@ -1,6 +1,6 @@
 /**
- * The header `Mesh-Chain-Sums`: each message carries sums over all messages of its chain up to and including itself, so
- * that a reader knows the totals without reading every message.
+ * The header `Mesh-Chain-Sums`: each message carries sums over all messages of its chain up to and including
+ * itself, so that a reader knows the totals without reading every message.
  */
 import { FLAG_CONTROL, type Frame } from '../chain/format/frame.ts'
 import { rowBlockOf, rowsOf } from '../chain/scan/frame-rows.ts'

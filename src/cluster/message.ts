@@ -1,6 +1,7 @@
 /**
- * Reads the messages of a stream. The body of a message holds frames as in a chain file, all of one chain and in its
- * order. Their checksums are those of frames in the chain's first file, at the offset that they have in the message.
+ * Reads the messages of a stream. The body of a message holds frames as in a chain file, all of one chain and
+ * in its order. Their checksums are those of frames in the chain's first file, at the offset that they have
+ * in the message.
  */
 import { identityChecksum } from '../chain/format/checksum.ts'
 import {
@@ -21,7 +22,9 @@ export interface MessageFrames {
 	readonly isWhole: boolean
 }
 
-/** Returns whether a message is a fence: it has no body. A `Publisher` sends fences before its first message. */
+/**
+ * Returns whether a message is a fence: it has no body. A `Publisher` sends fences before its first message.
+ */
 export function isFence({ data }: { readonly data: Uint8Array }): boolean {
 	return data.length === 0
 }

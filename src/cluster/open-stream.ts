@@ -15,22 +15,24 @@ import { type ChainSource, chainsOf } from './subjects.ts'
 export interface StreamOptions extends NatsAccess {}
 
 /**
- * Opens the chains that were forwarded to a stream, as {@link openChain} opens a file: ranges by seq and time, filters,
- * following, gaps. An address that names one chain, or a node with one chain, opens that chain; any other opens the merged
- * history of all named chains, as {@link mergeChains} does. A chain whose node was renamed is one chain, whichever of its
- * nodes is named. A chain that is forwarded later is not part of what is already open.
+ * Opens the chains that were forwarded to a stream, as {@link openChain} opens a file: ranges by seq and
+ * time, filters, following, gaps. An address that names one chain, or a node with one chain, opens that
+ * chain; any other opens the merged history of all named chains, as {@link mergeChains} does. A chain whose
+ * node was renamed is one chain, whichever of its nodes is named. A chain that is forwarded later is not part
+ * of what is already open.
  *
- * A seek by seq or time is a bisection over the messages of the chain: about 20 requests in a long one. Levels, kinds and
- * texts are filtered in this process. `info` returns what the headers of the first and the last message say; the servers do
- * not know how the file ends, nor its epochs. Records that are removed from the stream during a read appear as a `$gap`
- * with the cause `retained`.
+ * A seek by seq or time is a bisection over the messages of the chain: about 20 requests in a long one.
+ * Levels, kinds and texts are filtered in this process. `info` returns what the headers of the first and the
+ * last message say; the servers do not know how the file ends, nor its epochs. Records that are removed from
+ * the stream during a read appear as a `$gap` with the cause `retained`.
  *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed. Several servers
- * are separated by commas. `tls://` requires encryption. Write `%2B` for a `+` in the name of a node, as in any URL.
+ * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed.
+ * Several servers are separated by commas. `tls://` requires encryption. Write `%2B` for a `+` in the name of
+ * a node, as in any URL.
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`,
  * `CHAIN_NOT_FOUND`; while reading `CLUSTER_UNREACHABLE` when the servers do not return within 30 seconds,
- * `STREAM_NOT_FOUND` when the stream is deleted, `STREAM_REPLACED` when it is deleted and created again, `CHAIN_NOT_FOUND`
- * when a chain is removed before any of it was read.
+ * `STREAM_NOT_FOUND` when the stream is deleted, `STREAM_REPLACED` when it is deleted and created again,
+ * `CHAIN_NOT_FOUND` when a chain is removed before any of it was read.
  *
  * @example
  * ```ts

@@ -14,6 +14,7 @@ export interface PendingBatch {
 	readonly bytes: number
 }
 
+/** A bounded queue of records. */
 export class PendingRecords {
 	readonly #recordsMax: number
 	readonly #bytesMax: number
@@ -50,12 +51,14 @@ export class PendingRecords {
 		return this.count === 0 ? undefined : this.at(this.first).seq
 	}
 
+	/** Returns the record at a position. */
 	at(position: number): LogRecord {
 		return this.#queue.at(position)
 	}
 
 	/**
-	 * Adds all of the records, or none and returns false where they do not fit. Records always fit where none is held.
+	 * Adds all of the records, or none and returns false where they do not fit. Records always fit where none
+	 * is held.
 	 *
 	 * @throws {LogAppendError} not retryable, where one cannot be encoded.
 	 */
@@ -98,6 +101,7 @@ export class PendingRecords {
 		return { ...queueRangeOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }
 	}
 
+	/** Drops all records. */
 	clear(): void {
 		this.#queue.clear()
 		this.#batches.clear()

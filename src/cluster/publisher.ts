@@ -1,6 +1,6 @@
 /**
- * Sends the messages of a chain in order, each once: the servers refuse a message that does not follow the one that it
- * expects.
+ * Sends the messages of a chain in order, each once: the servers refuse a message that does not follow the
+ * one that it expects.
  */
 import type { StreamInfo } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
@@ -46,10 +46,16 @@ export function openPublisher(
 	}
 }
 
-/** Codes of the servers: another message stands, or is in flight, where this one should follow. Another program has sent it. */
+/**
+ * Codes of the servers: another message stands, or is in flight, where this one should follow. Another
+ * program has sent it.
+ */
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
-/** Messages that wait while one is in flight: the next one is sent as soon as an answer arrives, and memory stays bounded. */
+/**
+ * Messages that wait while one is in flight: the next one is sent as soon as an answer arrives, and memory
+ * stays bounded.
+ */
 const AHEAD = 3
 
 const FENCE = { body: new Uint8Array(0), sums: undefined }
@@ -61,14 +67,16 @@ interface PutOptions {
 }
 
 /**
- * Has one message in flight at a time. A failure fails the messages after it too, because each expects the one before it.
+ * Has one message in flight at a time. A failure fails the messages after it too, because each expects the
+ * one before it.
  *
- * In a stream with replicas, servers of version 2.9 compare what a message expects with what the leader has stored, and
- * never again: a message that is repeated while its first copy is not stored yet would be stored twice. (Refusing it by its
- * id would be worse: a server that is killed forgets how many messages were refused, and stores again what it finds in its
- * log.) So two messages without a body, the fences, precede the first message. Whatever was accepted before the first fence
- * was stored stands before the second one, and nothing older is accepted after it: once both are stored, the stream shows
- * whether anything was in flight.
+ * In a stream with replicas, servers of version 2.9 compare what a message expects with what the leader has
+ * stored, and never again: a message that is repeated while its first copy is not stored yet would be stored
+ * twice. (Refusing it by its id would be worse: a server that is killed forgets how many messages were
+ * refused, and stores again what it finds in its log.) So two messages without a body, the fences, precede
+ * the first message. Whatever was accepted before the first fence was stored stands before the second one,
+ * and nothing older is accepted after it: once both are stored, the stream shows whether anything was in
+ * flight.
  */
 export class Publisher {
 	readonly #cluster: Cluster
@@ -167,7 +175,10 @@ export class Publisher {
 	}
 }
 
-/** The stream holds something else where a message should go: an answer was lost, or another forwarder was at work. */
+/**
+ * The stream holds something else where a message should go: an answer was lost, or another forwarder was at
+ * work.
+ */
 export class PositionTaken extends Error {
 	constructor() {
 		super('the stream now has another message at this position')

@@ -1,7 +1,7 @@
 /**
- * Pulls one chain of a stream into a file. The last record of the file tells where to continue, so there is no cursor that
- * could disagree. The messages of a chain are in the stream by epoch and then by seq, so a bisection finds the first message
- * after that record.
+ * Pulls one chain of a stream into a file. The last record of the file tells where to continue, so there is
+ * no cursor that could disagree. The messages of a chain are in the stream by epoch and then by seq, so a
+ * bisection finds the first message after that record.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { openChain } from '../chain/read/open-chain.ts'
@@ -28,7 +28,9 @@ export interface PulledChain {
 	readonly fromSeq: number | undefined
 	/** Last seq that was pulled, gaps included; undefined where nothing was. */
 	readonly toSeq: number | undefined
-	/** `$gap`s that were pulled, or that stand for records which the stream lacks or no longer has (`retained`). */
+	/**
+	 * `$gap`s that were pulled, or that stand for records which the stream lacks or no longer has (`retained`).
+	 */
 	readonly gaps: number
 	/** Records removed from the file because a later epoch has their seqs; `supersededPaths` has them. */
 	readonly superseded: number
@@ -53,6 +55,7 @@ type Counts = { -readonly [Name in keyof PulledChain]: PulledChain[Name] }
 
 const NOWHERE: ConsumerCursor = { epoch: 0, seq: 0 }
 
+/** The pull of one chain. */
 export class ChainPull {
 	readonly #reader: ChainReader
 	readonly #target: PullTarget
@@ -61,7 +64,9 @@ export class ChainPull {
 	/** Last record that the file had when this pull began. */
 	readonly #found: ConsumerCursor
 	#seen = NOWHERE
-	/** Last message that the file has as a whole, and whether the end of the file was compared with the stream. */
+	/**
+	 * Last message that the file has as a whole, and whether the end of the file was compared with the stream.
+	 */
 	#previous: StreamMessage | undefined
 	#isChecked = false
 	/** Whether the message before could not be read. */
@@ -97,10 +102,11 @@ export class ChainPull {
 	}
 
 	/**
-	 * Pulls everything that is in the stream now; yields after each message, where it can be left. The file is whole and has a
-	 * clean end whatever stops it.
+	 * Pulls everything that is in the stream now; yields after each message, where it can be left. The file is
+	 * whole and has a clean end whatever stops it.
 	 *
-	 * @throws {MeshChainError} `CHAIN_MISMATCH` where the file differs from the stream; `CLUSTER_UNREACHABLE`, `CHAIN_UNREADABLE`.
+	 * @throws {MeshChainError} `CHAIN_MISMATCH` where the file differs from the stream; `CLUSTER_UNREACHABLE`,
+	 * `CHAIN_UNREADABLE`.
 	 */
 	async *run(): AsyncGenerator<void> {
 		try {
@@ -157,9 +163,9 @@ export class ChainPull {
 	}
 
 	/**
-	 * Compares the end of the file with the stream, once. Where a message has the last record of the file, that record is
-	 * compared; otherwise the last record that should be in the file, because something else may have written after it, in
-	 * another epoch.
+	 * Compares the end of the file with the stream, once. Where a message has the last record of the file, that
+	 * record is compared; otherwise the last record that should be in the file, because something else may have
+	 * written after it, in another epoch.
 	 */
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
 		if (this.#isChecked || compareCursors(rows.at(-1)!, this.#found) < 0) return
@@ -215,8 +221,8 @@ export class ChainPull {
 	}
 
 	/**
-	 * Adds a gap for the records missing before a record. They were removed from the stream, unless a message in between
-	 * cannot be read, or they are missing within the message.
+	 * Adds a gap for the records missing before a record. They were removed from the stream, unless a message
+	 * in between cannot be read, or they are missing within the message.
 	 */
 	#pushGap(toSeq: number, record: LogRecord, { frames: [first] }: StreamMessage): void {
 		const { nextSeq: fromSeq } = this.#replica
@@ -235,8 +241,9 @@ export class ChainPull {
 	}
 
 	/**
-	 * Follows a source that lost the end of its file in a power loss after that end had been forwarded, and whose next epoch
-	 * used the seqs again. The lost records go to a chain of their own beside the file, under their old identity.
+	 * Follows a source that lost the end of its file in a power loss after that end had been forwarded, and
+	 * whose next epoch used the seqs again. The lost records go to a chain of their own beside the file, under
+	 * their old identity.
 	 */
 	#supersede({ seq, epoch }: LogRecord): void {
 		const { path, system, mode } = this.#target

@@ -1,6 +1,7 @@
 /**
- * Names the files that the chains of a stream go to: `<node>.chain`, and `<node>-<first 8 of its id>.chain` for every further
- * chain of that node. A chain that has a file keeps it, whatever the stream holds later and whatever the node is called.
+ * Names the files that the chains of a stream go to: `<node>.chain`, and `<node>-<first 8 of its id>.chain`
+ * for every further chain of that node. A chain that has a file keeps it, whatever the stream holds later and
+ * whatever the node is called.
  *
  * Invariant: a folder has one file of a chain.
  */
@@ -20,7 +21,10 @@ import {
 
 const NAME_BYTES_MAX = 180
 
-/** Returns a node as a portable file name: everything but letters, digits, `-`, `_` and inner dots becomes `%XX`. */
+/**
+ * Returns a node as a portable file name: everything but letters, digits, `-`, `_` and inner dots becomes
+ * `%XX`.
+ */
 export function fileNameOf(node: string): string {
 	const safe = Array.from(Buffer.from(node), (byte, index) => {
 		const character = String.fromCharCode(byte)
@@ -42,8 +46,8 @@ export interface NamedChain {
  *
  * @param wanted Chains in the order in which they get names.
  * @param idsInStream Ids of all chains in the stream.
- * @returns For each chain a path, or why it has none: `CHAIN_MISMATCH` where the file belongs to a chain that the stream
- * does not have; the error of a file that is not a chain.
+ * @returns For each chain a path, or why it has none: `CHAIN_MISMATCH` where the file belongs to a chain that
+ * the stream does not have; the error of a file that is not a chain.
  */
 export function pathsOf(
 	system: FileSystem,
@@ -86,7 +90,10 @@ function possiblePaths(folder: string, node: string, chainId: string): [plain: s
 	return [join(folder, `${name}.chain`), join(folder, `${name}-${chainId.slice(0, 8)}.chain`)]
 }
 
-/** Returns the files that were pulled into a folder, by chain id. A file with a writer of its own was not pulled. */
+/**
+ * Returns the files that were pulled into a folder, by chain id. A file with a writer of its own was not
+ * pulled.
+ */
 function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, string> {
 	const paths = new Map<string, string>()
 	for (const name of system.readdirSync(folder).toSorted()) {

@@ -57,24 +57,25 @@ export interface PullSummary {
 }
 
 /**
- * Makes each chain of a stream a file again: the same records, in seq, epoch, time and origin, under the same chain id. A
- * later pull continues where each file ends, also after it was killed. A file is a readable chain at every moment. A chain
- * whose node was renamed has one file, and keeps the one that it has.
+ * Makes each chain of a stream a file again: the same records, in seq, epoch, time and origin, under the same
+ * chain id. A later pull continues where each file ends, also after it was killed. A file is a readable chain
+ * at every moment. A chain whose node was renamed has one file, and keeps the one that it has.
  *
- * A chain goes to `<node>.chain`, or to `<node>-<first 8 of its id>.chain` where the node has an older chain; characters
- * that a file name cannot hold become `%XX`. Records that the stream no longer has become a `$gap` with the cause
- * `retained`, and those that cannot be read one with the cause `damaged`. Where a power loss took the end of a source that
- * had been forwarded, and the source used the seqs again, the file follows the source; the records that the source lost go
- * to a chain beside it, `<file>.superseded-e<epoch>`, and are counted.
+ * A chain goes to `<node>.chain`, or to `<node>-<first 8 of its id>.chain` where the node has an older chain;
+ * characters that a file name cannot hold become `%XX`. Records that the stream no longer has become a `$gap`
+ * with the cause `retained`, and those that cannot be read one with the cause `damaged`. Where a power loss
+ * took the end of a source that had been forwarded, and the source used the seqs again, the file follows the
+ * source; the records that the source lost go to a chain beside it, `<file>.superseded-e<epoch>`, and are
+ * counted.
  *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers
- * are separated by commas.
+ * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed;
+ * several servers are separated by commas.
  * @param folder Folder for the files; created if missing.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`;
- * `CHAIN_NOT_FOUND` where the stream has no such chain, or no longer has one; `CHAIN_MISMATCH` for a file of another chain,
- * or one that something else has written into, `NOT_A_CHAIN`, `CHAIN_DAMAGED`, `CHAIN_LOCKED`: that file is left as it is,
- * and the pull rejects after the other chains were pulled. `STREAM_REPLACED` where the stream is deleted and created again
- * meanwhile.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`,
+ * `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` where the stream has no such chain, or no longer has one;
+ * `CHAIN_MISMATCH` for a file of another chain, or one that something else has written into, `NOT_A_CHAIN`,
+ * `CHAIN_DAMAGED`, `CHAIN_LOCKED`: that file is left as it is, and the pull rejects after the other chains
+ * were pulled. `STREAM_REPLACED` where the stream is deleted and created again meanwhile.
  *
  * @example
  * ```ts
@@ -235,7 +236,11 @@ async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
 	return aged.map(({ reader }) => reader)
 }
 
-/** Checks that a path can be a folder, which is created once there is a chain for it. @throws {MeshChainError} `INVALID_PATH` */
+/**
+ * Checks that a path can be a folder, which is created once there is a chain for it.
+ *
+ * @throws {MeshChainError} `INVALID_PATH`
+ */
 function checkFolder(folder: unknown, system: FileSystem): string {
 	const path = resolve(checkPath('a folder', folder))
 	try {

@@ -1,6 +1,7 @@
 /**
- * Owns the socket of a connection. The client of NATS leaves the socket open when a server accepts a connection and then
- * sends nothing in time, as a frozen server does. The socket would keep the process alive as long as the server holds it.
+ * Owns the socket of a connection. The client of NATS leaves the socket open when a server accepts a
+ * connection and then sends nothing in time, as a frozen server does. The socket would keep the process alive
+ * as long as the server holds it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
@@ -20,6 +21,7 @@ function listeningGuards(): AsyncLocalStorage<SocketGuard> {
 	return storage
 }
 
+/** Guard of one connection. */
 export class SocketGuard {
 	#socket: Socket | undefined
 

@@ -15,6 +15,7 @@ import { StreamNotes } from './stream-notes.ts'
 import { StreamWalk } from './stream-walk.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
+/** A chain in a stream. */
 export class StreamChain implements Chain {
 	readonly path: string
 	readonly chainId: string
@@ -35,16 +36,19 @@ export class StreamChain implements Chain {
 		this.path = `${address}?chain=${this.chainId}`
 	}
 
+	/** See {@link Chain.records}. */
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
 		const batches = this.batches(query)
 		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
 	}
 
+	/** See {@link Chain.batches}. */
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
 		const resolved = resolveQuery(query)
 		return { [Symbol.asyncIterator]: () => this.#batches(resolved) }
 	}
 
+	/** See {@link Chain.tail}. */
 	tail(query: TailQuery = {}): AsyncIterable<LogRecord> {
 		const { query: resolved, signal } = resolveTail(query)
 		return {
@@ -56,14 +60,15 @@ export class StreamChain implements Chain {
 		}
 	}
 
+	/** See {@link Chain.info}: the sums of the first and the last message. */
 	async info(): Promise<ChainInfo> {
 		this.#refuseWhenClosed()
 		return infoOf(this.path, this.#reader, this.#notes)
 	}
 
 	/**
-	 * The state is always `open`, because the servers do not know how the file ends. Damage is that of the last messages, and
-	 * what reads have met so far.
+	 * The state is always `open`, because the servers do not know how the file ends. Damage is that of the last
+	 * messages, and what reads have met so far.
 	 */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
@@ -73,6 +78,7 @@ export class StreamChain implements Chain {
 		return { state: 'open', exitCode: undefined, holder: undefined, tornBytes: 0, damagedBytes }
 	}
 
+	/** Ends reads in progress and releases the connection. Idempotent. */
 	async close(): Promise<void> {
 		if (this.#over.signal.aborted) return
 		this.#over.abort()
@@ -156,7 +162,9 @@ export class StreamChain implements Chain {
 		if (missing.length > 0) yield missing.reverse()
 	}
 
-	/** Begins a walk with the last message before a position, so that it knows what is missing after that one. */
+	/**
+	 * Begins a walk with the last message before a position, so that it knows what is missing after that one.
+	 */
 	#walkAfter({ previous }: ChainReaderPosition, query: ResolvedQuery, seen = new SeqRanges()): StreamWalk {
 		const walk = new StreamWalk(query, { isFromStart: previous === undefined, seen, notes: this.#notes })
 		if (previous !== undefined) walk.recordsIn(previous)

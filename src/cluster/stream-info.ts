@@ -1,6 +1,6 @@
 /**
- * Collects what is known of a chain in a stream without reading it: the sums of its first and its last message. Records
- * that the stream has removed are not among them.
+ * Collects what is known of a chain in a stream without reading it: the sums of its first and its last
+ * message. Records that the stream has removed are not among them.
  */
 import { answerFor, severityOfCause } from '../chain/answer.ts'
 import type { ChainInfo } from '../chain/chain.ts'
@@ -102,7 +102,9 @@ async function boundsOf(reader: ChainReader, end: ChainEnd, notes: StreamNotes):
 	return { newest, first, before }
 }
 
-/** Reads all messages: each subject has its own sums, which do not tell what several subjects have in common. */
+/**
+ * Reads all messages: each subject has its own sums, which do not tell what several subjects have in common.
+ */
 async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
 	let first: StreamMessage | undefined
 	let newest: Newest | undefined
@@ -129,8 +131,8 @@ async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: Stream
 }
 
 /**
- * Finds the newest frame that can be read. Where its message has no sums, adds the later records to those of an earlier
- * message.
+ * Finds the newest frame that can be read. Where its message has no sums, adds the later records to those of
+ * an earlier message.
  */
 async function newestUpTo(
 	subject: SubjectReader,
@@ -171,7 +173,10 @@ async function firstReadable(subject: SubjectReader, notes: StreamNotes): Promis
 	return undefined
 }
 
-/** Returns the sums of the messages before a message; what is removed does not change the earliest and latest times. */
+/**
+ * Returns the sums of the messages before a message; what is removed does not change the earliest and latest
+ * times.
+ */
 function sumsBefore(message: StreamMessage): Sums {
 	const { sums } = message
 	if (sums === undefined) return NO_SUMS

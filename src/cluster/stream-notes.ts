@@ -1,10 +1,14 @@
-/** Counts what the readers of a chain met in its stream that is not part of it, or a repeat; warns once of each kind. */
+/**
+ * Counts what the readers of a chain met in its stream that is not part of it, or a repeat; warns once of
+ * each kind.
+ */
 import { show } from '../guard/show.ts'
 import { SeqRanges } from '../merge/seq-ranges.ts'
 import { warn } from '../platform/diagnostics.ts'
 import type { ChainReader } from './chain-reader.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
+/** Notes of the readers of one chain. */
 export class StreamNotes {
 	/** Messages that cannot be read to their end, and subjects that hold a fork of the chain. */
 	damagedPlaces = 0

@@ -12,7 +12,10 @@ import { unreachable } from './stream.ts'
 /** Room for the headers and the subject of a message. */
 const HEADER_BYTES_MAX = 8 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
-/** Stream sequences that the search for the last message looks back at first, and the factor by which that grows. */
+/**
+ * Stream sequences that the search for the last message looks back at first, and the factor by which that
+ * grows.
+ */
 const LOOK_BACK = 64
 const LOOK_BACK_GROWTH = 8
 
@@ -40,7 +43,8 @@ export interface StreamPosition {
 /**
  * Asks for the end of a chain under one subject.
  *
- * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` where the last message is not part of the chain.
+ * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` where the last message is not part of the
+ * chain.
  */
 export async function positionOf(
 	cluster: Cluster,
@@ -72,8 +76,8 @@ export interface SubjectAndPosition {
 }
 
 /**
- * Asks for the end of a chain under each subject that it has in a stream, whatever the current name of its node is. The
- * subject with the newest record comes first: there the chain continues.
+ * Asks for the end of a chain under each subject that it has in a stream, whatever the current name of its
+ * node is. The subject with the newest record comes first: there the chain continues.
  *
  * @param prefix Prefix of the subjects to look at.
  * @throws {MeshChainError} as {@link positionOf}.
@@ -108,8 +112,8 @@ interface Newest {
 }
 
 /**
- * Asks for the newest message of a subject that holds records. Where the newest message was deleted, servers of version 2.9
- * name none and compare with 0; then the message is searched for.
+ * Asks for the newest message of a subject that holds records. Where the newest message was deleted, servers
+ * of version 2.9 name none and compare with 0; then the message is searched for.
  *
  * @throws what the client throws.
  */
@@ -147,8 +151,8 @@ export async function nextWithRecords(
 }
 
 /**
- * Searches for the last message with records before a stream sequence. It is usually near, so the search goes back in
- * growing steps, and then bisects the last one.
+ * Searches for the last message with records before a stream sequence. It is usually near, so the search goes
+ * back in growing steps, and then bisects the last one.
  */
 async function lastBefore(
 	cluster: Cluster,

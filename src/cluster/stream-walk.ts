@@ -1,10 +1,10 @@
 /**
  * Turns the messages of a walk through a stream into the records that match, each once.
  *
- * Invariant: every seq from the start of the walk to the end that was known when it began is in a record or in a gap,
- * whatever is removed from the stream meanwhile. A gap between messages has the cause `retained`: the stream no longer has
- * them. It has the cause `damaged` where a message in between could not be read. Such a gap ends at the last requested
- * seq at the latest.
+ * Invariant: every seq from the start of the walk to the end that was known when it began is in a record or
+ * in a gap, whatever is removed from the stream meanwhile. A gap between messages has the cause `retained`:
+ * the stream no longer has them. It has the cause `damaged` where a message in between could not be read.
+ * Such a gap ends at the last requested seq at the latest.
  */
 import type { Frame } from '../chain/format/frame.ts'
 import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
@@ -25,6 +25,7 @@ export interface WalkContext {
 	readonly notes: StreamNotes
 }
 
+/** A forward walk over messages of a chain. */
 export class StreamWalk {
 	readonly #query: ResolvedQuery
 	readonly #context: WalkContext

@@ -1,4 +1,7 @@
-/** The stream that chains go to: created on request, and refused where its settings would lose acknowledged messages. */
+/**
+ * The stream that chains go to: created on request, and refused where its settings would lose acknowledged
+ * messages.
+ */
 import {
 	DiscardPolicy,
 	RetentionPolicy,
@@ -33,8 +36,8 @@ export interface StreamSettings {
 	/** Size above which the oldest messages are removed. Default: no bound. */
 	readonly maxBytes?: number
 	/**
-	 * How long the servers remember message ids. Nothing depends on it: a forwarder asks for what is stored before it sends
-	 * anything again. Default: 2 minutes.
+	 * How long the servers remember message ids. Nothing depends on it: a forwarder asks for what is stored
+	 * before it sends anything again. Default: 2 minutes.
 	 */
 	readonly duplicateWindowMs?: number
 }
@@ -114,9 +117,10 @@ export async function fitStream(
 }
 
 /**
- * Waits until the stream's leader is known and returns the same creation time twice. A stream that is being created has no
- * leader at first and answers no request until then. Its leader may show the time of its own copy for a moment
- * before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in `server/jetstream_cluster.go`).
+ * Waits until the stream's leader is known and returns the same creation time twice. A stream that is being
+ * created has no leader at first and answers no request until then. Its leader may show the time of its own
+ * copy for a moment before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in
+ * `server/jetstream_cluster.go`).
  */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
 	let newest = info
@@ -129,13 +133,20 @@ async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<
 	return newest
 }
 
-/** A stream as it was found. A stream that is deleted and created again has the same name and another creation time. */
+/**
+ * A stream as it was found. A stream that is deleted and created again has the same name and another creation
+ * time.
+ */
 export interface FoundStream {
 	readonly name: string
 	readonly created: string
 }
 
-/** Finds a stream by name. @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */
+/**
+ * Finds a stream by name.
+ *
+ * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
+ */
 export async function findStream(cluster: Cluster, name: string): Promise<FoundStream> {
 	const info = await streamInfo(cluster, name)
 	if (info === undefined) throw notFound(name)
@@ -144,11 +155,11 @@ export async function findStream(cluster: Cluster, name: string): Promise<FoundS
 }
 
 /**
- * Resolves when the stream is still the one that was found. Servers of a cluster are asked several times before the
- * answer is no, because some of them may have to catch up.
+ * Resolves when the stream is still the one that was found. Servers of a cluster are asked several times
+ * before the answer is no, because some of them may have to catch up.
  *
- * @throws {MeshChainError} `STREAM_NOT_FOUND` when it was deleted, `STREAM_REPLACED` when it was created again;
- * `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
+ * @throws {MeshChainError} `STREAM_NOT_FOUND` when it was deleted, `STREAM_REPLACED` when it was created
+ * again; `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
  */
 export async function checkSame(cluster: Cluster, { name, created }: FoundStream): Promise<void> {
 	const isAlone = cluster.connection.info?.cluster === undefined
@@ -268,7 +279,8 @@ function covers(subject: string, prefix: string): boolean {
 /**
  * Returns the error for a request that failed or got no answer.
  *
- * @param error What the client threw. Where it does not tell, the message has what the servers said on the connection.
+ * @param error What the client threw. Where it does not tell, the message has what the servers said on the
+ * connection.
  */
 export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error

@@ -1,8 +1,9 @@
 /**
- * Reads the messages of one subject of a stream, from any position to the end of the subject, or following it. When a
- * server goes away, the reader waits for it and continues after the last message that it has read.
+ * Reads the messages of one subject of a stream, from any position to the end of the subject, or following
+ * it. When a server goes away, the reader waits for it and continues after the last message that it has read.
  *
- * Invariant: all messages are of the stream that was found. A read ends when that stream is deleted and created again.
+ * Invariant: all messages are of the stream that was found. A read ends when that stream is deleted and
+ * created again.
  */
 import type { StoredMsg } from '@nats-io/jetstream'
 import { MeshChainError } from '../model/errors.ts'
@@ -40,12 +41,15 @@ interface ReadOptions {
 	readonly signal: AbortSignal | undefined
 }
 
-/** Bounds of what all readers together request ahead: a server disconnects a client for which it holds 64 MiB. */
+/**
+ * Bounds of what all readers together request ahead: a server disconnects a client for which it holds 64 MiB.
+ */
 const AHEAD_MESSAGES_MAX = 64
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024
 /** How long a failing read is retried. */
 const PATIENCE_MS = 30_000
 
+/** Reader of one subject. */
 export class SubjectReader {
 	readonly stream: string
 	readonly source: ChainSubject
@@ -65,7 +69,8 @@ export class SubjectReader {
 	/**
 	 * Returns the newest message with records; undefined where there is none, or the signal aborts.
 	 *
-	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`; so do all other methods.
+	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`; so do all other
+	 * methods.
 	 */
 	last(signal?: AbortSignal): Promise<StreamMessage | undefined> {
 		const { subject } = this.source
@@ -118,7 +123,9 @@ export class SubjectReader {
 		return this.#read(range, { follows: false, signal })
 	}
 
-	/** Yields all messages from a stream sequence on, and later ones as they arrive, until the signal aborts. */
+	/**
+	 * Yields all messages from a stream sequence on, and later ones as they arrive, until the signal aborts.
+	 */
 	follow(from: number, signal: AbortSignal): AsyncGenerator<StreamMessage> {
 		return this.#read({ from, to: Number.POSITIVE_INFINITY }, { follows: true, signal })
 	}
@@ -168,7 +175,8 @@ export class SubjectReader {
 			}
 			if (follows) continue
 			if (next > to) return
-			// The server of a consumer may lag behind the others, so the leader decides whether the range has ended.
+			// The server of a consumer may lag behind the others, so the leader decides whether the range has
+			// ended.
 			const left = await this.firstFrom(next)
 			await checkSame(this.#cluster, this.#found)
 			if (left === undefined || left.streamSeq > to) return

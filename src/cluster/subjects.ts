@@ -1,9 +1,13 @@
 /**
- * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so that the
- * servers keep its order. A chain whose node was renamed may have several subjects; the chain id connects them.
+ * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so
+ * that the servers keep its order. A chain whose node was renamed may have several subjects; the chain id
+ * connects them.
  */
 
-/** Returns the name of a node as one token of a subject: everything but letters, digits, `-` and `_` becomes `%XX`. */
+/**
+ * Returns the name of a node as one token of a subject: everything but letters, digits, `-` and `_` becomes
+ * `%XX`.
+ */
 export function tokenOf(node: string): string {
 	const bytes = [...Buffer.from(node)]
 	const text = bytes.map((byte) => {

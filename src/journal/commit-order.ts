@@ -1,20 +1,24 @@
 /**
- * Brings statements into the order in which the server executed them, as far as the client can know it. Answers alone do not
- * tell: a commit releases its locks before it is answered, and the answers of others may arrive first. But a transaction
- * that waited for a lock was answered, and sent its own COMMIT, after the first COMMIT was sent. So a statement that ends a
- * transaction counts from when it was sent, and every other one from when it was answered; each waits for the statements in
- * flight that precede it.
+ * Brings statements into the order in which the server executed them, as far as the client can know it.
+ * Answers alone do not tell: a commit releases its locks before it is answered, and the answers of others may
+ * arrive first. But a transaction that waited for a lock was answered, and sent its own COMMIT, after the
+ * first COMMIT was sent. So a statement that ends a transaction counts from when it was sent, and every other
+ * one from when it was answered; each waits for the statements in flight that precede it.
  */
 import { onExit } from '../platform/exit-hook.ts'
 import type { StatementData } from './statement.ts'
 
-/** Matches after blanks and comments. Each part can match in one way only, so that long texts cost no backtracking. */
+/**
+ * Matches after blanks and comments. Each part can match in one way only, so that long texts cost no
+ * backtracking.
+ */
 const ENDS = /^(?:[\s;]|--[^\n]*\n|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)*(?:commit|end|rollback|abort)\b/i
 /** Longest blanks and comments before the word. */
 const BEFORE_END_MAX = 10_000
 /** Statements that a hanging commit holds back. */
 const HELD_MAX = 1000
 
+/** Orders the statements of all sessions of a journal. */
 export class CommitOrder {
 	readonly #publish: (data: StatementData) => void
 	#last = 0
@@ -42,7 +46,8 @@ export class CommitOrder {
 		this.#held.splice(before + 1, 0, { position, data })
 		const [first = Number.POSITIVE_INFINITY] = this.#ending
 		this.#release(first)
-		// The hook exists only while statements are held, so that the process does not keep journals that have ended.
+		// The hook exists only while statements are held, so that the process does not keep journals that have
+		// ended.
 		if (this.#held.length > 0)
 			this.#undoExit ??= onExit('loop', () => this.#release(Number.POSITIVE_INFINITY))
 		else {

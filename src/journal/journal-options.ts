@@ -9,7 +9,10 @@ import {
 } from '../model/define-options.ts'
 import type { WireValue } from './statement.ts'
 
-/** Returns the parameters to record in place of those that were bound; undefined keeps them. Missing ones are redacted. */
+/**
+ * Returns the parameters to record in place of those that were bound; undefined keeps them. Missing ones are
+ * redacted.
+ */
 export type RedactParams = (
 	text: string,
 	params: readonly WireValue[],
@@ -18,11 +21,15 @@ export type RedactParams = (
 /** Options of {@link journalPg}. */
 export interface JournalOptions {
 	/**
-	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined for each secret one. A
-	 * statement with a redacted parameter can be read but not replayed. When the function throws, all parameters are redacted.
+	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined for
+	 * each secret one. A statement with a redacted parameter can be read but not replayed. When the function
+	 * throws, all parameters are redacted.
 	 */
 	readonly redact?: RedactParams
-	/** Longest text and parameters of a statement together. A longer statement is cut and cannot be replayed. Default: 256 KiB; at most 512 KiB. */
+	/**
+	 * Longest text and parameters of a statement together. A longer statement is cut and cannot be replayed.
+	 * Default: 256 KiB; at most 512 KiB.
+	 */
 	readonly statementBytesMax?: number
 }
 

@@ -43,13 +43,15 @@ const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unkno
 const journaled = new WeakSet<object>()
 
 /**
- * Records every later statement of a pool or client of node-postgres: its text, its parameters as they went over the wire, its
- * transaction and how that ended, rows, a checksum of the result, duration and error. Returns the same object, which
- * behaves as before: callbacks, promises, cursors, streams, errors and types are those of node-postgres.
+ * Records every later statement of a pool or client of node-postgres: its text, its parameters as they went
+ * over the wire, its transaction and how that ended, rows, a checksum of the result, duration and error.
+ * Returns the same object, which behaves as before: callbacks, promises, cursors, streams, errors and types
+ * are those of node-postgres.
  *
- * A statement is published before its caller receives the result or error, unless a COMMIT of another connection is in
- * flight, for which the record waits: the order of the chain is the order in which transactions took effect, as far as it
- * can be known. A record that the loop refuses is counted there, and never affects the query.
+ * A statement is published before its caller receives the result or error, unless a COMMIT of another
+ * connection is in flight, for which the record waits: the order of the chain is the order in which
+ * transactions took effect, as far as it can be known. A record that the loop refuses is counted there, and
+ * never affects the query.
  *
  * @param poolOrClient A `Pool` or `Client` of `pg`.
  * @throws {MeshChainError} `INVALID_OPTION` for any other object, or for one that is journaled already.
@@ -174,7 +176,7 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 	})
 	return answer.catch((error) => {
-		// The stack of a socket says nothing to whoever asked.
+		// The stack of a socket callback tells the caller nothing.
 		if (error instanceof Error) Error.captureStackTrace(error)
 		throw error
 	})

@@ -1,9 +1,9 @@
 /**
- * Follows one connection of node-postgres: derives its transactions from the messages of the server, and makes a record of
- * each statement when its answer is complete.
+ * Follows one connection of node-postgres: derives its transactions from the messages of the server, and
+ * makes a record of each statement when its answer is complete.
  *
- * It reads a query when it is submitted (`submit`), and then the messages of the server, which answers in the order of the
- * queries. Queries behave as before, whatever handles their answers.
+ * It reads a query when it is submitted (`submit`), and then the messages of the server, which answers in the
+ * order of the queries. Queries behave as before, whatever handles their answers.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
@@ -44,9 +44,14 @@ export interface SessionHost {
 	clock(): number
 	/** Returns parameters as they go over the wire. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
-	/** Called when the server begins with a statement. Returns its position where it is known before the answer. */
+	/**
+	 * Called when the server begins with a statement. Returns its position where it is known before the answer.
+	 */
 	sent(text: string): number | undefined
-	/** Whether a failed statement is recorded before its caller receives the error, rather than when the server is ready again. */
+	/**
+	 * Whether a failed statement is recorded before its caller receives the error, rather than when the server
+	 * is ready again.
+	 */
 	readonly recordsErrorsAtOnce: boolean
 	/** Called with each statement whose answer is complete. */
 	record(data: StatementData, position: number | undefined): void
@@ -56,6 +61,7 @@ export interface SessionHost {
 const IDLE = 'I'
 const FAILED = 'E'
 
+/** Session of one connection. */
 export class PgSession {
 	readonly #id: string
 	readonly #connection: PgConnection
@@ -71,8 +77,8 @@ export class PgSession {
 	#deliverHeld: (() => void) | undefined
 
 	/**
-	 * @param status Status of the connection now. The start of a transaction in progress is unknown, so its first record has
-	 * not seq 1.
+	 * @param status Status of the connection now. The start of a transaction in progress is unknown, so its
+	 * first record has not seq 1.
 	 */
 	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
@@ -137,8 +143,8 @@ export class PgSession {
 	}
 
 	/**
-	 * Converts parameters once: node-postgres leaves texts, bytes and nulls as they are. Returns undefined for parameters that
-	 * node-postgres cannot convert either, and refuses.
+	 * Converts parameters once: node-postgres leaves texts, bytes and nulls as they are. Returns undefined for
+	 * parameters that node-postgres cannot convert either, and refuses.
 	 */
 	#wireOf(query: PgQuery): readonly WireValue[] | undefined {
 		if (!Array.isArray(query.values) || query.values.length === 0) return []
@@ -161,9 +167,9 @@ export class PgSession {
 	}
 
 	/**
-	 * The caller receives an error at once, and may look for the record then. Where the outcome of the transaction is certain,
-	 * the record is made first. Otherwise the error is held back until the server is ready again; this works for queries of
-	 * node-postgres itself, which ask the server for that.
+	 * The caller receives an error at once, and may look for the record then. Where the outcome of the
+	 * transaction is certain, the record is made first. Otherwise the error is held back until the server is
+	 * ready again; this works for queries of node-postgres itself, which ask the server for that.
 	 */
 	#failed(error: unknown): void {
 		const [statement] = this.#sent
@@ -214,7 +220,11 @@ export class PgSession {
 		}
 	}
 
-	/** Records a statement. @param status Status of the connection after it; undefined where the connection was lost. */
+	/**
+	 * Records a statement.
+	 *
+	 * @param status Status of the connection after it; undefined where the connection was lost.
+	 */
 	#finish(statement: InFlightStatement, status: string | undefined): void {
 		statement.isRecorded = true
 		if (this.#seq === 0) this.#tx++
@@ -276,7 +286,9 @@ class InFlightStatement {
 		return typeof this.query.requiresPreparation === 'function' && !this.query.rows
 	}
 
-	/** Returns the status of the connection after an error of this statement; undefined where it is not certain. */
+	/**
+	 * Returns the status of the connection after an error of this statement; undefined where it is not certain.
+	 */
 	statusAfterError(before: string): string | undefined {
 		const isMoved = this.#commands.some(
 			(command) => BEGINS.has(command) || COMMITS.has(command) || command === 'ROLLBACK',
@@ -308,8 +320,9 @@ class InFlightStatement {
 	}
 
 	/**
-	 * How the transaction ended, if it ended with this statement. The server answers a COMMIT of a failed transaction with
-	 * ROLLBACK. What a text with several statements committed stays committed, whatever follows in the text.
+	 * How the transaction ended, if it ended with this statement. The server answers a COMMIT of a failed
+	 * transaction with ROLLBACK. What a text with several statements committed stays committed, whatever
+	 * follows in the text.
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
@@ -347,13 +360,19 @@ class InFlightStatement {
 	}
 }
 
-/** Returns whether the server ends the connection with an error. The severity may be in any language, the code is not. */
+/**
+ * Returns whether the server ends the connection with an error. The severity may be in any language, the code
+ * is not.
+ */
 function isFatal(error: unknown): boolean {
 	const { code, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
 	return /^(?:FATAL|PANIC)$/.test(String(severity)) || /^(?:57P0|08|25P0[345])/.test(String(code))
 }
 
-/** Returns the error of a record. Only errors of the server have a severity; other codes, such as `EPIPE`, are not SQLSTATEs. */
+/**
+ * Returns the error of a record. Only errors of the server have a severity; other codes, such as `EPIPE`, are
+ * not SQLSTATEs.
+ */
 function errorOf(error: unknown): NonNullable<StatementData['error']> {
 	const { code, message, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
 	const isState = severity !== undefined && typeof code === 'string'

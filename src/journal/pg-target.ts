@@ -1,4 +1,6 @@
-/** The Postgres that statements are replayed into, and connections to it that tell what each statement did. */
+/**
+ * The Postgres that statements are replayed into, and connections to it that tell what each statement did.
+ */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import pg from 'pg'
@@ -11,8 +13,8 @@ import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'
 
 /**
- * Where to connect to. The other options override `url`; node-postgres supplies the rest, from `PGHOST`, `PGPASSWORD`,
- * `~/.pgpass` and its defaults.
+ * Where to connect to. The other options override `url`; node-postgres supplies the rest, from `PGHOST`,
+ * `PGPASSWORD`, `~/.pgpass` and its defaults.
  */
 export interface PgTargetOptions {
 	/** Address: `postgres://user@host:5432/database`. */
@@ -89,7 +91,11 @@ export class PgTarget {
 		this.#connectMs = connectMs
 	}
 
-	/** Opens a connection. @throws {MeshChainError} `TARGET_UNREACHABLE`; the cause has the code `ETIMEDOUT` after a time-out. */
+	/**
+	 * Opens a connection.
+	 *
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE`; the cause has the code `ETIMEDOUT` after a time-out.
+	 */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
 		const connection = new TargetConnection(client, this.#timeoutMs)
@@ -116,8 +122,8 @@ export class PgTarget {
 }
 
 /**
- * The parts of `DISCARD ALL`, from the manual of Postgres: `DISCARD ALL` itself must be alone in its text, but the time-out
- * must be set again after it.
+ * The parts of `DISCARD ALL`, from the manual of Postgres: `DISCARD ALL` itself must be alone in its text,
+ * but the time-out must be set again after it.
  */
 const DISCARD_ALL =
 	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
@@ -171,7 +177,10 @@ export class TargetConnection {
 		if (data?.error !== undefined) throw new Error(data.error.message)
 	}
 
-	/** Executes a statement; never rejects. Closes the connection where the server does not answer within its time-out. */
+	/**
+	 * Executes a statement; never rejects. Closes the connection where the server does not answer within its
+	 * time-out.
+	 */
 	async ask(statement: Replayable): Promise<Answer> {
 		if (this.#lostBy !== undefined)
 			return { data: undefined, isLost: true, isTimedOut: false, lostBy: this.#lostBy }
@@ -241,7 +250,9 @@ export class TargetConnection {
 	}
 }
 
-/** Parses a URL with the parser of node-postgres, whose errors are hidden because they could show a password. */
+/**
+ * Parses a URL with the parser of node-postgres, whose errors are hidden because they could show a password.
+ */
 function parsed(url: string): pg.ClientConfig {
 	if (typeof url !== 'string' || !/^postgres(?:ql)?:\/\//i.test(url)) throw noUrl(url)
 	try {

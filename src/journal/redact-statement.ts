@@ -35,7 +35,9 @@ function redacted(data: StatementData, { redact }: ResolvedJournalOptions): Stat
 	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
 }
 
-/** Returns the parameters to keep, or undefined to keep all; a function that fails has all of them redacted. */
+/**
+ * Returns the parameters to keep, or undefined to keep all; a function that fails has all of them redacted.
+ */
 function redactedBy(
 	redact: NonNullable<ResolvedJournalOptions['redact']>,
 	{ text, params }: StatementData,

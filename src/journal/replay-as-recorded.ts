@@ -1,4 +1,7 @@
-/** Replays statements as recorded: in the order of the chain, interleaved, with one connection per recorded session. */
+/**
+ * Replays statements as recorded: in the order of the chain, interleaved, with one connection per recorded
+ * session.
+ */
 import type { TargetConnection } from './pg-target.ts'
 import { begins } from './replay-in-commit-order.ts'
 import { concernsSession, SETTINGS_MAX, SessionSettings } from './session-settings.ts'
@@ -86,7 +89,10 @@ class AsRecorded {
 		return data.end === 'commit' && made.length > 0
 	}
 
-	/** Waits for the statements in flight. Where the replay is over, closes sessions whose open transactions get no more statements. */
+	/**
+	 * Waits for the statements in flight. Where the replay is over, closes sessions whose open transactions get
+	 * no more statements.
+	 */
 	async #ended(): Promise<void> {
 		while (this.#running.size > 0) {
 			if (this.#replay.isOver)
@@ -100,7 +106,10 @@ class AsRecorded {
 		await Promise.race([...this.#running, this.#replay.wait(LOOK_MS)])
 	}
 
-	/** Replays a statement; resolves when it is answered, or waits for a lock that a later statement may release. */
+	/**
+	 * Replays a statement; resolves when it is answered, or waits for a lock that a later statement may
+	 * release.
+	 */
 	async #run(statement: Recorded): Promise<void> {
 		const { options, pacer, tally } = this.#replay
 		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(statement.tsMs)
@@ -119,7 +128,10 @@ class AsRecorded {
 		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
-	/** A statement may wait for a later one, because answers can arrive in another order than the server gave them. */
+	/**
+	 * A statement may wait for a later one, because answers can arrive in another order than the server gave
+	 * them.
+	 */
 	async #answeredOrBlocked(running: Promise<void>, session: Session): Promise<void> {
 		const { options, clock } = this.#replay
 		const begunMs = clock.now()
@@ -147,7 +159,10 @@ class AsRecorded {
 		return session
 	}
 
-	/** Closes the connection that was idle for longest and has no state; else the connection that looks at locks. */
+	/**
+	 * Closes the connection that was idle for longest and has no state; else the connection that looks at
+	 * locks.
+	 */
 	readonly #makeRoom: MakeRoom = async () => {
 		for (const [id, session] of this.#sessions)
 			if (session.isIdle && !session.isBound) {
@@ -237,8 +252,9 @@ async function ask(connection: TargetConnection, pid: number): Promise<boolean> 
 }
 
 /**
- * Decides which transactions are replayed. How one ends is known at its end only, so the chain is read twice: here up to the
- * end of the requested transaction, and no further, so that only transactions that overlap with it are held.
+ * Decides which transactions are replayed. How one ends is known at its end only, so the chain is read twice:
+ * here up to the end of the requested transaction, and no further, so that only transactions that overlap
+ * with it are held.
  */
 class Decisions {
 	readonly #transactions: Transactions
@@ -253,7 +269,9 @@ class Decisions {
 		this.#statements = replay.statements({ counts: false })
 	}
 
-	/** Returns why the transaction that begins with a record is not replayed; undefined where it is replayed. */
+	/**
+	 * Returns why the transaction that begins with a record is not replayed; undefined where it is replayed.
+	 */
 	async of(first: number): Promise<StatementSkipReason | undefined> {
 		while (!this.#skips.has(first)) {
 			const { value, done } = await this.#statements.next()

@@ -23,36 +23,48 @@ import { STATEMENT_KIND } from './statement.ts'
 import type { StatementProgress } from './statement-report.ts'
 
 /**
- * Options of {@link replayStatements}. The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) selects the records to
- * read; a transaction must lie in it as a whole. All other conditions select transactions: those with a matching statement.
+ * Options of {@link replayStatements}. The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) selects
+ * the records to read; a transaction must lie in it as a whole. All other conditions select transactions:
+ * those with a matching statement.
  *
- * Settings that a session made before the window (`SET search_path = …`, as a pool does when it connects) are not known: give
- * them to the target by `ALTER ROLE … SET`, or by `options` in its URL.
+ * Settings that a session made before the window (`SET search_path = …`, as a pool does when it connects) are
+ * not known: give them to the target by `ALTER ROLE … SET`, or by `options` in its URL.
  */
 export interface ReplayStatementsOptions extends LogFilter {
 	/**
 	 * Order of the replay. Default: `'commit'`.
 	 * - `commit`: one transaction after the other, in the order of their commits, each on a clean connection.
-	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection per recorded session.
+	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection per
+	 *   recorded session.
 	 */
 	readonly mode?: 'commit' | 'asRecorded'
 	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
 	readonly compare?: boolean
-	/** Whether transactions that only read are replayed. Default: `'compare'` with `compare`, and `'skip'` otherwise. */
+	/**
+	 * Whether transactions that only read are replayed. Default: `'compare'` with `compare`, and `'skip'`
+	 * otherwise.
+	 */
 	readonly reads?: 'skip' | 'compare'
 	/** Whether to replay transactions that were rolled back too. Default: false. */
 	readonly includeRolledBack?: boolean
 	/** Speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target answers. Default: `'max'`. */
 	readonly speed?: 'max' | number
-	/** Longest pause between two transactions or statements, in milliseconds of the recording. Default: as for `replay`. */
+	/**
+	 * Longest pause between two transactions or statements, in milliseconds of the recording. Default: as for
+	 * `replay`.
+	 */
 	readonly gapMsMax?: number
-	/** Retries of a lost connection and of a transaction, after 50 ms, 100 ms and so on, at most 5 s. Default: 10. */
+	/**
+	 * Retries of a lost connection and of a transaction, after 50 ms, 100 ms and so on, at most 5 s. Default:
+	 * 10.
+	 */
 	readonly retries?: number
 	/** Time-out of one statement, also set on the target. Default: 600,000. */
 	readonly timeoutMs?: number
 	/**
-	 * Time until a new connection has answered, in milliseconds. Default: 10,000. In the mode `asRecorded` also the time that a
-	 * transaction may wait to begin while the target answers on no other connection, because a pooler has none left.
+	 * Time until a new connection has answered, in milliseconds. Default: 10,000. In the mode `asRecorded` also
+	 * the time that a transaction may wait to begin while the target answers on no other connection, because a
+	 * pooler has none left.
 	 */
 	readonly connectMs?: number
 	/** Whether to end after the first transaction with a failed statement. Default: false. */

@@ -9,17 +9,19 @@ import { StatementReplay } from './statement-replay.ts'
 import type { StatementReport } from './statement-report.ts'
 
 /**
- * Replays the statements that {@link journalPg} recorded into another Postgres: by default all committed transactions, one
- * after the other in the order of their commits, each on a clean connection, with the recorded parameters. With `compare`,
- * rows, checksums and errors are compared with the recording.
+ * Replays the statements that {@link journalPg} recorded into another Postgres: by default all committed
+ * transactions, one after the other in the order of their commits, each on a clean connection, with the
+ * recorded parameters. With `compare`, rows, checksums and errors are compared with the recording.
  *
- * A failed statement is counted and listed, and the replay continues. A lost connection is replaced and the transaction is
- * replayed from its beginning; a transaction that was committing is not retried, because its effect is unknown.
+ * A failed statement is counted and listed, and the replay continues. A lost connection is replaced and the
+ * transaction is replayed from its beginning; a transaction that was committing is not retried, because its
+ * effect is unknown.
  *
  * @param chain Chain with the recording; anything with `batches`.
  * @returns The report, also when the signal ended the replay.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or connected;
- * `TARGET_UNREACHABLE` where the first connection fails, also for an empty window; what the chain throws.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or
+ * connected; `TARGET_UNREACHABLE` where the first connection fails, also for an empty window; what the chain
+ * throws.
  *
  * @example
  * ```ts

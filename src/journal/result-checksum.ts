@@ -1,6 +1,6 @@
 /**
- * The checksum of a result, independent of the order of its rows: the sum modulo 2^128 of the first 128 bits of the SHA-256
- * of each row as it came over the wire.
+ * The checksum of a result, independent of the order of its rows: the sum modulo 2^128 of the first 128 bits
+ * of the SHA-256 of each row as it came over the wire.
  */
 import { hash } from 'node:crypto'
 
@@ -39,8 +39,8 @@ let scratch = Buffer.allocUnsafe(4096)
 const SCRATCH_MAX = 1024 * 1024
 
 /**
- * Hashes each field with its length, so that different rows cannot have the same bytes. Returns a character for each byte,
- * which is faster than a buffer.
+ * Hashes each field with its length, so that different rows cannot have the same bytes. Returns a character
+ * for each byte, which is faster than a buffer.
  */
 function digestOf(fields: readonly WireField[]): string {
 	let size = 0

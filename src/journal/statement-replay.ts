@@ -16,7 +16,10 @@ import { StatementTally } from './statement-tally.ts'
 import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
-/** Releases a connection that nothing needs, or returns how many are needed by transactions that wait for later statements. */
+/**
+ * Releases a connection that nothing needs, or returns how many are needed by transactions that wait for
+ * later statements.
+ */
 export type MakeRoom = () => Promise<{ readonly isMade: boolean; readonly holders: number }>
 
 /** State of one replay. */
@@ -111,8 +114,8 @@ export class StatementReplay {
 	 *
 	 * @param lost Connection that the new one replaces.
 	 * @param makeRoom Called where the target accepts no more connections.
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last try, `TARGET_FULL` where the replay itself holds all
-	 * connections of the target: then the replay is over.
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last try, `TARGET_FULL` where the replay itself
+	 * holds all connections of the target: then the replay is over.
 	 */
 	async connection(lost?: TargetConnection, makeRoom?: MakeRoom): Promise<TargetConnection> {
 		if (lost !== undefined) {
@@ -151,7 +154,10 @@ export class StatementReplay {
 		}
 	}
 
-	/** Ends the replay: all connections of the target are in open transactions of the replay, and another one is needed. */
+	/**
+	 * Ends the replay: all connections of the target are in open transactions of the replay, and another one is
+	 * needed.
+	 */
 	endFull(holders: number, cause?: unknown): MeshChainError {
 		const reason = cause === undefined ? `no answer within ${this.options.connectMs} ms` : messageOf(cause)
 		this.#endedBy ??= new MeshChainError(
@@ -168,8 +174,8 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Resolves after `ms` milliseconds, or when an abort comes meanwhile. After an abort it waits in full, so that a loop
-	 * that waits for statements in flight does not spin.
+	 * Resolves after `ms` milliseconds, or when an abort comes meanwhile. After an abort it waits in full, so
+	 * that a loop that waits for statements in flight does not spin.
 	 */
 	wait(ms: number): Promise<void> {
 		const { signal } = this.#aborted
@@ -218,7 +224,9 @@ function isFull(thrown: unknown): boolean {
 	return code === '53300' || /no more connections allowed/.test(thrown.message)
 }
 
-/** Returns whether a connection got no answer in time, or was closed by a pooler that had no server for it. */
+/**
+ * Returns whether a connection got no answer in time, or was closed by a pooler that had no server for it.
+ */
 function isSilent(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false
 	const { code } = (thrown.cause ?? {}) as { readonly code?: unknown }

@@ -16,7 +16,10 @@ export interface StatementPosition {
 
 /** A statement whose answer differs from the recorded one. */
 export interface DifferedStatement extends StatementPosition {
-	/** What differs. `rows`: their number. `checksum`: their contents. `error`: its SQLSTATE, or whether there was one. */
+	/**
+	 * What differs. `rows`: their number. `checksum`: their contents. `error`: its SQLSTATE, or whether there
+	 * was one.
+	 */
 	readonly what: 'rows' | 'checksum' | 'error'
 	readonly expected: number | string | null
 	readonly actual: number | string | null
@@ -35,17 +38,20 @@ export interface FailedStatement extends StatementPosition {
 /** A statement because of which its transaction was not replayed. */
 export interface UnreplayableStatement extends StatementPosition {
 	/**
-	 * Why. `tooLarge`: the open transactions together exceeded `openBytesMax`. `begunBefore`: a part of the transaction is in
-	 * the text that ended the transaction before, as in `COMMIT; BEGIN; INSERT …`.
+	 * Why. `tooLarge`: the open transactions together exceeded `openBytesMax`. `begunBefore`: a part of the
+	 * transaction is in the text that ended the transaction before, as in `COMMIT; BEGIN; INSERT …`.
 	 */
 	readonly why: Unreplayable | 'tooLarge' | 'begunBefore'
 }
 
 /**
  * Why statements were not replayed:
- * - `readOnly`: their transaction only read. `filtered`: no statement of their transaction matched the filter.
- * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before that was known.
- * - `unfinished`: their transaction did not end within the window. `incomplete`: statements of it precede the window or were lost.
+ * - `readOnly`: their transaction only read. `filtered`: no statement of their transaction matched the
+ *   filter.
+ * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before that was
+ *   known.
+ * - `unfinished`: their transaction did not end within the window. `incomplete`: statements of it precede the
+ *   window or were lost.
  * - `unreplayable`: a statement of their transaction is listed in `unreplayable`.
  * - `afterError`: an earlier statement of their transaction failed.
  * - `notAStatement`: a record of the kind `sql` that no journal made.
@@ -96,8 +102,9 @@ export interface StatementReport {
 	/** End of the window in milliseconds since 1970, inclusive; null without a bound. */
 	readonly to: number | null
 	/**
-	 * How the replay ended. `targetGone`: the connection was lost, and `retries` attempts failed. `targetFull`: in the mode
-	 * `asRecorded`, the target allows fewer connections than there were open transactions. `error`: with `stopOnError`.
+	 * How the replay ended. `targetGone`: the connection was lost, and `retries` attempts failed. `targetFull`:
+	 * in the mode `asRecorded`, the target allows fewer connections than there were open transactions. `error`:
+	 * with `stopOnError`.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone' | 'targetFull'
 	/** Error `TARGET_UNREACHABLE` or `TARGET_FULL` that ended the replay; null otherwise. */

@@ -29,7 +29,8 @@ export type Verdict =
 /**
  * Compares an answer with the recording.
  *
- * @param options.isAfterError Whether an earlier statement of the transaction failed that had not failed when it was recorded.
+ * @param options.isAfterError Whether an earlier statement of the transaction failed that had not failed when
+ * it was recorded.
  */
 export function judge(
 	recorded: Recorded,
@@ -51,7 +52,9 @@ export function failed(recorded: Recorded, code: string | null, error: string, i
 	return { is: 'failed', failed: { ...positionOf(recorded), code, error, isUnknown } }
 }
 
-/** Returns whether an answer follows from an earlier error: also a `COMMIT` that is answered with `ROLLBACK`. */
+/**
+ * Returns whether an answer follows from an earlier error: also a `COMMIT` that is answered with `ROLLBACK`.
+ */
 function isConsequence(expected: StatementData, actual: StatementData): boolean {
 	if (actual.error !== undefined)
 		return actual.error.code === IN_FAILED_TRANSACTION && expected.error?.code !== IN_FAILED_TRANSACTION
@@ -108,10 +111,12 @@ export class StatementTally {
 		this.#toldMs = this.#begunMs
 	}
 
+	/** Whether a statement failed. */
 	get hasFailures(): boolean {
 		return this.#counts.failures > 0
 	}
 
+	/** Counts a gap; returns whether the record is one. */
 	countGap({ kind, data }: LogRecord): boolean {
 		if (kind !== GAP_KIND) return false
 		this.#gaps.count++
@@ -119,23 +124,28 @@ export class StatementTally {
 		return true
 	}
 
+	/** Counts statements that are not replayed. */
 	countSkipped(reason: StatementSkipReason, count: number): void {
 		this.#skipped[reason] = (this.#skipped[reason] ?? 0) + count
 	}
 
+	/** Counts a statement because of which its transaction is not replayed. */
 	readonly countUnreplayable = (statement: Recorded, why: UnreplayableStatement['why']): void => {
 		this.#counts.unreplayables++
 		this.#list(this.#unreplayable, { ...positionOf(statement), why })
 	}
 
+	/** Counts a transaction. */
 	countTransaction(): void {
 		this.#counts.transactions++
 	}
 
+	/** Counts replayed statements. */
 	countReplayed(count: number): void {
 		this.#counts.replayed += count
 	}
 
+	/** Counts a verdict. */
 	count(verdict: Verdict): void {
 		switch (verdict.is) {
 			case 'afterError':
@@ -154,6 +164,7 @@ export class StatementTally {
 		}
 	}
 
+	/** Reports progress, if it is time. */
 	progress({ seq, tsMs }: Pick<Recorded, 'seq' | 'tsMs'>): void {
 		const { onProgress, progressMs, clock } = this.#options
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
@@ -162,6 +173,7 @@ export class StatementTally {
 		discard(onProgress({ replayed, failures, differences, seq, tsMs }))
 	}
 
+	/** Returns the report. */
 	report(ended: StatementReport['ended'], by: MeshChainError | undefined): StatementReport {
 		const { from, to, clock } = this.#options
 		return {

@@ -6,7 +6,10 @@ export const STATEMENT_KIND = 'sql'
 /** A bound parameter as it went over the wire: a text, bytes, or NULL. */
 export type WireValue = string | Uint8Array | null
 
-/** Why a statement cannot be replayed: it was too long for the journal, a parameter was redacted, or it was a COPY. */
+/**
+ * Why a statement cannot be replayed: it was too long for the journal, a parameter was redacted, or it was a
+ * COPY.
+ */
 export type Unreplayable = 'cut' | 'redacted' | 'copy'
 
 /** How a transaction ended with this statement. */
@@ -26,7 +29,10 @@ export interface StatementData {
 	readonly name?: string
 	/** Bound parameters. */
 	readonly params: readonly WireValue[]
-	/** Oids of the declared types of the parameters; 0 for a type that the server inferred. Absent where none was declared. */
+	/**
+	 * Oids of the declared types of the parameters; 0 for a type that the server inferred. Absent where none
+	 * was declared.
+	 */
 	readonly paramTypes?: readonly number[]
 	/** Command tags of the server, such as `SELECT`, `INSERT`, `COMMIT`: one for each statement in the text. */
 	readonly commands: readonly string[]

@@ -1,4 +1,7 @@
-/** A query of node-postgres that sends a recorded statement with its parameters as recorded, and builds no rows of the answer. */
+/**
+ * A query of node-postgres that sends a recorded statement with its parameters as recorded, and builds no
+ * rows of the answer.
+ */
 import type { PgQuery } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
@@ -36,7 +39,10 @@ export class TargetQuery implements PgQuery {
 	readonly #keep: Replayable['keep']
 	#isSent = false
 
-	/** @param notSent Called where the connection was lost before; the session that follows this query knows everything else. */
+	/**
+	 * @param notSent Called where the connection was lost before; the session that follows this query knows
+	 * everything else.
+	 */
 	constructor(
 		{ text, params, name, paramTypes, binary, keep }: Replayable,
 		notSent: (error: unknown) => void,

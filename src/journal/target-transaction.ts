@@ -1,9 +1,9 @@
 /**
  * Replays one recorded transaction into the target, in either order of a replay.
  *
- * Invariant: all effects of the transaction happen in one transaction of one connection. A statement after the first one is
- * sent only while that connection exists and is still in the transaction of the first statement. Otherwise the transaction
- * has failed: the failure is counted, and nothing more of it is sent.
+ * Invariant: all effects of the transaction happen in one transaction of one connection. A statement after
+ * the first one is sent only while that connection exists and is still in the transaction of the first
+ * statement. Otherwise the transaction has failed: the failure is counted, and nothing more of it is sent.
  */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { failed, judge, type Verdict } from './statement-tally.ts'

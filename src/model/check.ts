@@ -13,7 +13,8 @@ export function invalidOption(name: string, value: unknown, allowed: string): Me
 }
 
 /**
- * Refuses options that are not an object, or that have an unknown name: a misspelt option must not pass for a default.
+ * Refuses options that are not an object, or that have an unknown name: a misspelt option must not pass for a
+ * default.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -1,6 +1,7 @@
 /**
- * Defines the options of a component: for each name one rule that checks the value and supplies the default. The resolved
- * options are complete, frozen and typed by the rules, so that a new option is one rule, its type and its docstring.
+ * Defines the options of a component: for each name one rule that checks the value and supplies the default.
+ * The resolved options are complete, frozen and typed by the rules, so that a new option is one rule, its
+ * type and its docstring.
  *
  * ```ts
  * const OPTIONS = defineOptions({
@@ -18,7 +19,10 @@ export type Check<T> = (name: string, value: unknown) => T
 /** Resolves one option; `value` is undefined where the option was left out. */
 export type OptionRule<T> = (name: string, value: unknown) => T
 
-/** A rule for each option of an interface: with `satisfies`, a name that is missing or misspelt does not compile. */
+/**
+ * A rule for each option of an interface: with `satisfies`, a name that is missing or misspelt does not
+ * compile.
+ */
 export type OptionRules<Given> = { readonly [Name in keyof Given]-?: OptionRule<RuleResult<Given[Name]>> }
 
 /** A function keeps its declared type; any other value has the type that its rule returns. */
@@ -114,7 +118,10 @@ export type Defined<T> = {
 	[Name in keyof T as undefined extends T[Name] ? never : Name]: T[Name]
 } & { [Name in keyof T as undefined extends T[Name] ? Name : never]?: Exclude<T[Name], undefined> }
 
-/** Returns a copy without the fields that are undefined, for options whose types forbid an explicit `undefined`. */
+/**
+ * Returns a copy without the fields that are undefined, for options whose types forbid an explicit
+ * `undefined`.
+ */
 export function defined<T extends object>(fields: T): Defined<T> {
 	return Object.fromEntries(
 		Object.entries(fields).filter(([, value]) => value !== undefined),

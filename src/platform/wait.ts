@@ -1,6 +1,6 @@
 /**
- * Waits that end early. They use the global `setTimeout`, not `node:timers/promises`: an aborted wait resolves instead
- * of rejecting, and fake timers apply to it.
+ * Waits that end early. They use the global `setTimeout`, not `node:timers/promises`: an aborted wait
+ * resolves instead of rejecting, and fake timers apply to it.
  */
 
 /** Resolves after `ms` milliseconds, or as soon as the signal aborts. */
