@@ -3,19 +3,24 @@ import type { MessageBuilder } from './message-builder.ts'
 import type { PendingRecords } from './pending-records.ts'
 import type { Publisher } from './publisher.ts'
 
+/** Where records go, and when a batch begins a message. */
+export interface FillOptions {
+	/** Size above which a batch begins a new message, so that it fits. */
+	readonly batchBytes: number
+	readonly builder: MessageBuilder
+	readonly publisher: Publisher
+}
+
 /**
  * Puts all records from a position on into messages, and sends the full ones. A batch is never split, so its
  * message may be longer than others.
  *
- * @param batchBytes Size above which a batch begins a new message, so that it fits.
  * @returns The position after the last record.
  */
 export async function fillMessages(
 	pending: PendingRecords,
 	from: number,
-	batchBytes: number,
-	builder: MessageBuilder,
-	publisher: Publisher,
+	{ batchBytes, builder, publisher }: FillOptions,
 ): Promise<number> {
 	let position = from
 	let batchEnd = -1

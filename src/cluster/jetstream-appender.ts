@@ -277,14 +277,14 @@ export class JetStreamAppender implements LogChainAppender {
 		if (this.#isOver) return
 		this.#subject ??= subjectOf(prefix, node ?? this.#pending.firstNode() ?? 'node', this.chainId)
 		const { publisher, builder } = await this.#resume(cluster, info, this.#subject)
-		const fill = (from: number) => fillMessages(this.#pending, from, messageBytes, builder, publisher)
+		const target = { batchBytes: messageBytes, builder, publisher }
 		let position = this.#pending.first
 		// What waited here on a connection that was lost must not continue beside the next connection.
 		while (!this.#isOver && !cluster.connection.isClosed()) {
-			position = await fill(position)
+			position = await fillMessages(this.#pending, position, target)
 			// More records may arrive for the next message while one is in flight.
 			await publisher.settled()
-			position = await fill(position)
+			position = await fillMessages(this.#pending, position, target)
 			await publishOpen(builder, publisher)
 			if (position < this.#pending.end) continue
 			await publisher.settled()

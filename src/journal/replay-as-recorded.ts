@@ -388,7 +388,7 @@ class Session {
 		try {
 			const connection = await this.#connected()
 			if (connection === undefined) {
-				tally.count(failed(statement, null, BOUND_LOST))
+				tally.count(failed(statement, { error: BOUND_LOST }))
 				return undefined
 			}
 			const transaction = new TargetTransaction(connection, options.compare)
@@ -400,7 +400,7 @@ class Session {
 			return transaction
 		} catch (error) {
 			if (!isUnreachable(error)) throw error
-			tally.count(failed(statement, null, error.message))
+			tally.count(failed(statement, { error: error.message }))
 			return undefined
 		}
 	}

@@ -70,7 +70,10 @@ class CommitOrderReplay {
 				await attempt.run(connection)
 			} catch (error) {
 				if (!isUnreachable(error)) throw error
-				return [failed(statements[0]!, null, error.message), ...statements.slice(1).map(() => AFTER_ERROR)]
+				return [
+					failed(statements[0]!, { error: error.message }),
+					...statements.slice(1).map(() => AFTER_ERROR),
+				]
 			}
 			if (!attempt.mayBeRepeated || tries >= this.#replay.options.retries) return attempt.verdicts
 			this.#replay.tally.retries++

@@ -38,18 +38,22 @@ export function judge(
 	{ compare, isAfterError }: { readonly compare: boolean; readonly isAfterError: boolean },
 ): Verdict {
 	const { data: expected } = recorded
-	if (isLost || actual === undefined) return failed(recorded, null, lostBy)
+	if (isLost || actual === undefined) return failed(recorded, { error: lostBy })
 	const { error } = actual
 	if (isAfterError && isConsequence(expected, actual)) return { is: 'afterError' }
-	if (error !== undefined && expected.error === undefined) return failed(recorded, error.code, error.message)
+	if (error !== undefined && expected.error === undefined)
+		return failed(recorded, { code: error.code, error: error.message })
 	const difference = compare ? differenceOf(expected, actual) : undefined
 	if (difference === undefined) return { is: 'replayed' }
 	return { is: 'differed', differed: { ...positionOf(recorded), ...difference } }
 }
 
+/** Why a statement failed; without a SQLSTATE, and without an effect, unless they are given. */
+type Failure = Pick<FailedStatement, 'error'> & Partial<Pick<FailedStatement, 'code' | 'isUnknown'>>
+
 /** Returns the verdict on a failed statement. */
-export function failed(recorded: Recorded, code: string | null, error: string, isUnknown = false): Verdict {
-	return { is: 'failed', failed: { ...positionOf(recorded), code, error, isUnknown } }
+export function failed(recorded: Recorded, why: Failure): Verdict {
+	return { is: 'failed', failed: { ...positionOf(recorded), code: null, isUnknown: false, ...why } }
 }
 
 /**

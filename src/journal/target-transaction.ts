@@ -48,7 +48,7 @@ export class TargetTransaction {
 		const connection = this.#connection
 		if (this.#isBegun && !connection.isLost && connection.status === 'I') {
 			this.#isOver = true
-			const verdict = this.#isAfterError ? AFTER_ERROR : failed(statement, null, NOT_OPEN)
+			const verdict = this.#isAfterError ? AFTER_ERROR : failed(statement, { error: NOT_OPEN })
 			return { verdict, answer: undefined }
 		}
 		this.#isBegun = true
@@ -74,5 +74,9 @@ function lost(statement: Recorded, answer: Answer): Verdict {
 	const because = unknown ? 'the connection was lost while it was committing, and it may have: ' : ''
 	const isWithin = !unknown && !answer.isTimedOut && statement.data.seq > 1
 	const where = isWithin ? 'the connection was lost within its transaction: ' : ''
-	return failed(statement, answer.data?.error?.code ?? null, `${because}${where}${answer.lostBy}`, unknown)
+	return failed(statement, {
+		code: answer.data?.error?.code ?? null,
+		error: `${because}${where}${answer.lostBy}`,
+		isUnknown: unknown,
+	})
 }

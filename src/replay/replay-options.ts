@@ -39,7 +39,7 @@ export interface ReplayOptions extends LogFilter {
 	concurrency?: number
 	/** With `concurrency`, records of one key stay in order. Default: the node and daemon that a record is of. */
 	key?: (record: LogRecord) => unknown
-	/** How often a record that the target did not take is tried again, after 100 ms, 200 ms and so on, at most 5 s. Default 2. */
+	/** How often a record that the target did not take is tried again, after 50 ms, 100 ms and so on, at most 5 s. Default 2. */
 	retries?: number
 	/** How long the target may take over one record. Default 30,000. */
 	timeoutMs?: number
