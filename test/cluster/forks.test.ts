@@ -139,7 +139,7 @@ function run(fromSeq: number, toSeq: number, epoch = 1, text = 'line'): LogRecor
 
 describe('a node that is renamed', () => {
 	test.each(['by its option', 'by its host name, when the file has retained nothing older'])(
-		'%s stays under the subject that its chain has',
+		'%s keeps the subject of its chain',
 		async (how) => {
 			const { stream, address, options, into } = newStream()
 			const path = join(temporaryFolder(), 'node.chain')
@@ -160,7 +160,7 @@ describe('a node that is renamed', () => {
 describe('a chain under several subjects', () => {
 	const all = run(1, 120)
 
-	test('is one chain for every reader, in the order of its seqs, however its messages are spread over them', async () => {
+	test('is one chain for every reader, in the order of its seqs', async () => {
 		const cut = fc.array(fc.integer({ min: 2, max: 120 }), { minLength: 0, maxLength: 8 })
 		const part = fc.record({ node: fc.constantFrom('alpha', 'beta', 'gamma'), repeats: fc.boolean() })
 		const parts = fc.array(part, { minLength: 9, maxLength: 9 })
@@ -208,7 +208,7 @@ describe('a chain under several subjects', () => {
 		)
 	})
 
-	test('is followed, and what comes under either of them is given', async () => {
+	test('is followed under each of them', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 10)])
 		await published(stream, 'beta', [run(11, 20)])
@@ -225,7 +225,7 @@ describe('a chain under several subjects', () => {
 		expect(seqs).toEqual(run(1, 40).map(({ seq }) => seq))
 	})
 
-	test('keeps the file that it was pulled into, also when the subject of that name is gone', async () => {
+	test('keeps its pulled file, also when the subject of that name is gone', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'alpha', [run(1, 10)])
 		await pullStream(address, into)
@@ -237,7 +237,7 @@ describe('a chain under several subjects', () => {
 		expect(await recordsIn(join(into, 'alpha.chain'))).toEqual(run(1, 20))
 	})
 
-	test('with other records of one identity is reported as a fork, and the other chains are read', async () => {
+	test('with different records of one identity is reported as a fork, and other chains are read', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(1, 20), run(21, 25, 1, 'another')])
@@ -265,7 +265,7 @@ describe('a chain under several subjects', () => {
 		])
 	})
 
-	test('with two forks that moved to later epochs at other seqs is reported too', async () => {
+	test('with forks that moved to later epochs at different seqs is reported too', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30, 2), run(31, 40, 3)])
 		const another = [run(21, 40, 2, 'another'), run(41, 60, 2, 'another'), run(61, 80, 3, 'another')]
@@ -276,7 +276,7 @@ describe('a chain under several subjects', () => {
 		expect(await read(`${address}?node=beta`)).toEqual([...run(1, 20), ...another.flat()])
 	})
 
-	test('of which a power loss took the end, and whose node was renamed, has no fork', async () => {
+	test('has no fork when a power loss took its end and its node was renamed', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(11, 25), run(26, 40, 2)])
@@ -289,7 +289,7 @@ async function pulledPath(address: string, into: string): Promise<string> {
 	return chains.find(({ chainId }) => chainId === CHAIN_ID)!.path
 }
 
-describe('a chain that was copied and goes on twice', () => {
+describe('a chain that was copied and continued twice', () => {
 	/** Of 30 records in two epochs, and a copy of the folder. */
 	async function copied() {
 		const path = join(temporaryFolder(), 'node.chain')
@@ -309,7 +309,7 @@ describe('a chain that was copied and goes on twice', () => {
 		isByEpoch: fc.boolean(),
 	})
 
-	test('is named by the forwarder of the second one, however far each has come, and nothing is mixed', async () => {
+	test('is reported by the second forwarder, however long each copy is, and nothing is mixed', async () => {
 		await fc.assert(
 			fc.asyncProperty(cases, async ({ isForwardedBefore, epochs, counts, isRenamed, isByEpoch }) => {
 				const { stream, options } = newStream()
@@ -351,42 +351,39 @@ describe('a chain that was copied and goes on twice', () => {
 		)
 	})
 
-	test.each([false, true])(
-		'ends one of two forwarders that run at the same time: renamed %s',
-		async (isRenamed) => {
-			const { stream, options } = newStream()
-			const { path, copy } = await copied()
-			await forwarded(path, options)
-			const loops = [path, copy].map((file) => new MeshLoop(new FileChainAppender(file)))
-			for (const loop of loops) onTestFinished(() => loop.close())
-			const forwarders = [
-				forwarderOf(path, options),
-				forwarderOf(copy, isRenamed ? { ...options, node: 'clone' } : options),
-			]
-			const ended = Promise.race(
-				forwarders.map(async ({ done }, index) => done.then(undefined, (error) => ({ index, error }))),
-			)
-			let isOver = false
-			const writing = (async () => {
-				for (let index = 0; !isOver; index++) {
-					for (const [life, loop] of loops.entries()) {
-						loop.info(`life ${life}, ${index}`)
-						loop.flush()
-					}
-					await new Promise((resolve) => setTimeout(resolve, 5))
+	test.each([false, true])('ends one of two concurrent forwarders: renamed %s', async (isRenamed) => {
+		const { stream, options } = newStream()
+		const { path, copy } = await copied()
+		await forwarded(path, options)
+		const loops = [path, copy].map((file) => new MeshLoop(new FileChainAppender(file)))
+		for (const loop of loops) onTestFinished(() => loop.close())
+		const forwarders = [
+			forwarderOf(path, options),
+			forwarderOf(copy, isRenamed ? { ...options, node: 'clone' } : options),
+		]
+		const ended = Promise.race(
+			forwarders.map(async ({ done }, index) => done.then(undefined, (error) => ({ index, error }))),
+		)
+		let isOver = false
+		const writing = (async () => {
+			for (let index = 0; !isOver; index++) {
+				for (const [life, loop] of loops.entries()) {
+					loop.info(`life ${life}, ${index}`)
+					loop.flush()
 				}
-			})()
-			const { index, error } = (await ended) as { index: number; error: unknown }
-			isOver = true
-			await writing
-			expect(error).toMatchObject({ code: 'CHAIN_FORKED' })
-			const other = [path, copy][1 - index]!
-			await forwarders[1 - index]!.flushed()
-			expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(other))
-		},
-	)
+				await new Promise((resolve) => setTimeout(resolve, 5))
+			}
+		})()
+		const { index, error } = (await ended) as { index: number; error: unknown }
+		isOver = true
+		await writing
+		expect(error).toMatchObject({ code: 'CHAIN_FORKED' })
+		const other = [path, copy][1 - index]!
+		await forwarders[1 - index]!.flushed()
+		expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(other))
+	})
 
-	test('is named by the one that begins under a name of its own while the other one does', async () => {
+	test('is reported when two forwarders begin at once under different names', async () => {
 		const { stream, options } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		const loop = new MeshLoop(new FileChainAppender(path))
@@ -399,7 +396,7 @@ describe('a chain that was copied and goes on twice', () => {
 		await expect(forwarder.done).rejects.toMatchObject({ code: 'CHAIN_FORKED' })
 	})
 
-	test('is no fork where one copy only is written: it goes on, and an older one is behind', async () => {
+	test('is not a fork where only one copy is written: that one continues', async () => {
 		const { stream, options } = newStream()
 		const { path, copy } = await copied()
 		await forwarded(path, options)
@@ -413,7 +410,7 @@ describe('a chain that was copied and goes on twice', () => {
 })
 
 describe('a stream that is deleted while a forwarder runs', () => {
-	test('is waited for, and gets everything when it is made again, which is said and counted', async () => {
+	test('is awaited, and gets everything once it is created again, with a warning and a count', async () => {
 		const { stream, options } = newStream()
 		const { create: _create, ...without } = options
 		const path = join(temporaryFolder(), 'node.chain')
@@ -442,7 +439,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		expect(said).toEqual(['MESH_CHAIN_FORWARD_FAILING', 'MESH_CHAIN_FORWARD_RECOVERED'])
 	})
 
-	test('ends the forwarder where it never was there, or where it was told to end', async () => {
+	test('ends the forwarder where it never existed, or with endWhenRefused', async () => {
 		const { stream, options } = newStream()
 		const { create: _create, ...without } = options
 		const path = join(temporaryFolder(), 'node.chain')
@@ -456,7 +453,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		await expect(forwarder.done).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' })
 	})
 
-	test('is noticed when nothing more is written', async () => {
+	test('is noticed while nothing is written', async () => {
 		const { stream, options } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		await write(path, 10, 'all')

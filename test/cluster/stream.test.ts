@@ -27,12 +27,12 @@ function clusterThatSays(answers: (object | Error)[], added: object | Error): Cl
 const notThere = () => Object.assign(new Error('stream not found'), { code: 10_059 })
 const noAnswer = () => Object.assign(new Error('timeout'), { name: 'TimeoutError' })
 
-test('a stream that has no leader yet is waited for', async () => {
+test('a stream without a leader is awaited', async () => {
 	const cluster = clusterThatSays([LEADERLESS, LEADERLESS, LED], noAnswer())
 	expect(await fitStream(cluster, 'mesh', 'mesh', SETTINGS)).toBe(LED)
 })
 
-test('a creation time that the leader says once, before it says that of the stream, is not taken for it', async () => {
+test('a creation time that the leader returns only once is not used', async () => {
 	const [of, own] = ['2026-11-29T19:12:43.457560981Z', '2026-11-29T19:12:43.467239046Z'].map((created) => ({
 		...LED,
 		created,
@@ -45,7 +45,7 @@ test('a creation time that the leader says once, before it says that of the stre
 	expect(await fitStream(added, 'mesh', 'mesh', SETTINGS)).toBe(of)
 })
 
-test('a stream that was made without an answer is found, and one that was not made is said', async () => {
+test('a stream that was created without an answer is found, and a missing one is reported', async () => {
 	const made = clusterThatSays([notThere(), LED], noAnswer())
 	expect(await fitStream(made, 'mesh', 'mesh', SETTINGS)).toBe(LED)
 	const none = clusterThatSays([notThere()], noAnswer())
