@@ -196,7 +196,7 @@ async function cutBetween(path: string, target: PgConfig, text: string, next: st
 	)
 }
 
-test('as recorded, what went to a temporary table never goes to the table behind it, once that was lost with its connection', async () => {
+test('as recorded, statements for a lost temporary table never reach the table of the same name', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(
 		source,
