@@ -1,7 +1,14 @@
-/** The options of a loop, their defaults and their check. */
-import { show } from '../guard/show.ts'
-import { checkOptionNames, checkTimerMs, checkWholeNumber } from '../model/check.ts'
-import { MeshChainError } from '../model/errors.ts'
+/** Options of a loop. */
+import {
+	defineOptions,
+	type OptionRules,
+	optionalFunction,
+	type ResolvedOptions,
+	timerMs,
+	wholeNumber,
+	wholeNumberOrInfinity,
+	withDefault,
+} from '../model/define-options.ts'
 import {
 	CLOSE_TIMEOUT_MS_DEFAULT,
 	NESTED_DELIVERIES_DEFAULT,
@@ -63,51 +70,35 @@ export interface MeshLoopOptions {
 	readonly closeTimeoutMs?: number | undefined
 }
 
+const LOOP_RULES = {
+	nodeId: withDefault<PublisherId | null>(null, checkNodeId),
+	level: withDefault<LogLevel>('trace', checkLevel),
+	ringCapacity: withDefault(RING_CAPACITY_DEFAULT, wholeNumber(1)),
+	ringBytesMax: withDefault(Number.POSITIVE_INFINITY, wholeNumberOrInfinity(1)),
+	clock: optionalFunction<NonNullable<MeshLoopOptions['clock']>>(),
+	context: optionalFunction<NonNullable<MeshLoopOptions['context']>>(),
+	transform: optionalFunction<NonNullable<MeshLoopOptions['transform']>>(),
+	nestedDepthMax: withDefault(NESTED_DEPTH_DEFAULT, wholeNumber(1)),
+	nestedDeliveriesMax: withDefault(NESTED_DELIVERIES_DEFAULT, wholeNumber(1)),
+	closeTimeoutMs: withDefault(CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
+} satisfies OptionRules<MeshLoopOptions>
+
+const LOOP_OPTIONS = defineOptions(LOOP_RULES)
+
 /** The options in full. */
-export interface ResolvedLoopOptions {
-	readonly nodeId: PublisherId | null
-	readonly level: LogLevel
-	readonly ringCapacity: number
-	readonly ringBytesMax: number
-	readonly clock: (() => number) | undefined
-	readonly context: (() => ScopeFields | undefined) | undefined
-	readonly transform: ((line: LogLine) => LogLine | null) | undefined
-	readonly nestedDepthMax: number
-	readonly nestedDeliveriesMax: number
-	readonly closeTimeoutMs: number
-}
+export type ResolvedLoopOptions = ResolvedOptions<typeof LOOP_RULES>
 
-export const LOOP_DEFAULTS: ResolvedLoopOptions = Object.freeze({
-	nodeId: null,
-	level: 'trace',
-	ringCapacity: RING_CAPACITY_DEFAULT,
-	ringBytesMax: Number.POSITIVE_INFINITY,
-	clock: undefined,
-	context: undefined,
-	transform: undefined,
-	nestedDepthMax: NESTED_DEPTH_DEFAULT,
-	nestedDeliveriesMax: NESTED_DELIVERIES_DEFAULT,
-	closeTimeoutMs: CLOSE_TIMEOUT_MS_DEFAULT,
-})
-
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID` */
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_ID` */
 export function resolveLoopOptions(options: MeshLoopOptions): ResolvedLoopOptions {
-	checkOptionNames(options, Object.keys(LOOP_DEFAULTS))
-	const given = { ...LOOP_DEFAULTS, ...withoutUndefined(options) }
-	checkId('nodeId', given.nodeId)
-	if (levelIndex(given.level) < 0) throw invalidLevel(given.level)
-	checkWholeNumber('ringCapacity', given.ringCapacity, 1)
-	if (given.ringBytesMax !== Number.POSITIVE_INFINITY) checkWholeNumber('ringBytesMax', given.ringBytesMax, 1)
-	checkWholeNumber('nestedDepthMax', given.nestedDepthMax, 1)
-	checkWholeNumber('nestedDeliveriesMax', given.nestedDeliveriesMax, 1)
-	checkTimerMs('closeTimeoutMs', given.closeTimeoutMs)
-	for (const name of ['clock', 'context', 'transform'] as const) {
-		if (given[name] === undefined || typeof given[name] === 'function') continue
-		throw new MeshChainError('INVALID_OPTION', `${name} must be a function, not ${show(given[name])}`)
-	}
-	return Object.freeze(given)
+	return LOOP_OPTIONS.resolve(options)
 }
 
-function withoutUndefined(options: MeshLoopOptions): Partial<ResolvedLoopOptions> {
-	return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+function checkNodeId(name: string, nodeId: unknown): PublisherId | null {
+	checkId(name, nodeId)
+	return nodeId as PublisherId | null
+}
+
+function checkLevel(_name: string, level: unknown): LogLevel {
+	if (levelIndex(level) < 0) throw invalidLevel(level)
+	return level as LogLevel
 }

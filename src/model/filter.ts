@@ -128,6 +128,18 @@ function keysOf(filter: LogFilter): readonly string[] {
 	}
 }
 
+/** Returns the part of some options that is a filter. */
+export function filterIn<T extends LogFilter>(options: T): Pick<T, keyof T & keyof LogFilter> {
+	return picked(options, FILTER_NAMES as readonly (keyof T & keyof LogFilter)[])
+}
+
+/** Returns the fields of these names that are not undefined. */
+export function picked<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
+	return Object.fromEntries(
+		names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]]),
+	) as Pick<T, K>
+}
+
 /** Whether a record passes a filter. A gap passes where its range touches the wanted one. */
 export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 	if (isGap(record)) {

@@ -1,6 +1,6 @@
 /**
- * One `exit` listener for the whole process (or worker thread), however many loops and chains it holds. Loops come
- * first, so that what they still hold reaches their appenders; chains come after and write it down.
+ * One `exit` listener for the whole process (or worker thread), for any number of loops and chains. Loops run
+ * first, so that their pending records reach the appenders; chains run after them and write the records.
  */
 
 import { processWide } from './process-wide.ts'
@@ -14,12 +14,15 @@ const state = processWide('exit-hook', () => ({
 	isExiting: false,
 }))
 
-/** Whether the process has begun to exit: from here on nothing queued will run, so everything is done at once. */
+/**
+ * Returns whether the process has begun to exit: nothing queued runs any more, so all work must be
+ * synchronous.
+ */
 export function isExiting(): boolean {
 	return state.isExiting
 }
 
-/** Runs `handler`, synchronously, when the process exits for whatever reason lets code run. Returns the undo. */
+/** Runs a handler synchronously on every exit that lets code run. Returns a function that removes it. */
 export function onExit(phase: 'loop' | 'chain', handler: ExitHandler): () => void {
 	if (state.listener === undefined) {
 		state.listener = runHandlers
@@ -41,7 +44,7 @@ function runHandlers(exitCode: number): void {
 		try {
 			handler(exitCode)
 		} catch {
-			// One chain's last failure must not keep the next one from its last words.
+			// A failure of one handler must not stop the others.
 		}
 	}
 }

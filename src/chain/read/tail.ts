@@ -10,6 +10,7 @@ import { show } from '../../guard/show.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isSameFile, systemCode } from '../../platform/file-system.ts'
+import { Sleeper } from '../../platform/wait.ts'
 import type { TailQuery } from '../chain.ts'
 import { mayBeHeld } from '../files/lock-holder.ts'
 import { readWatermark } from '../files/watermark-file.ts'
@@ -75,7 +76,7 @@ export class Tail<T> {
 	#endWasReported = false
 	#stopped = false
 	#hinted = false
-	#wake: (() => void) | undefined
+	readonly #sleeper = new Sleeper()
 	#stopWatching: () => void = () => {}
 
 	constructor(files: ChainFiles, tail: ResolvedTail, view: View<T>, refuseWhenClosed: () => void) {
@@ -87,7 +88,7 @@ export class Tail<T> {
 		const { chainPath } = files.held
 		this.#patience = new Patience(chainPath, {
 			isStopped: () => this.#isStopped,
-			sleep: (ms) => this.#sleep(ms),
+			sleep: (ms) => this.#sleeper.sleep(ms),
 		})
 		this.#refuseWhenClosed = refuseWhenClosed
 		this.#collector = this.#newCollector(undefined)
@@ -119,7 +120,7 @@ export class Tail<T> {
 	/** Ends {@link batches}, also while it waits. */
 	stop(): void {
 		this.#stopped = true
-		this.#wake?.()
+		this.#sleeper.wake()
 	}
 
 	get #isStopped(): boolean {
@@ -391,19 +392,7 @@ export class Tail<T> {
 	/** Waits until something may have changed: the next poll, a hint, or the signal. */
 	async #wait(): Promise<void> {
 		if (this.#hinted || this.#isStopped) return
-		await this.#sleep(this.#tail.pollMs)
-	}
-
-	/** Waits for a time, a hint, or the end. */
-	async #sleep(ms: number): Promise<void> {
-		await new Promise<void>((resolve) => {
-			const timer = setTimeout(resolve, ms)
-			this.#wake = () => {
-				clearTimeout(timer)
-				resolve()
-			}
-		})
-		this.#wake = undefined
+		await this.#sleeper.sleep(this.#tail.pollMs)
 	}
 
 	#listen(): () => void {
@@ -425,7 +414,7 @@ export class Tail<T> {
 
 	readonly #hint = (): void => {
 		this.#hinted = true
-		this.#wake?.()
+		this.#sleeper.wake()
 	}
 }
 
