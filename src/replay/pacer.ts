@@ -23,7 +23,7 @@ export interface Shortened {
 export class Pacer {
 	readonly #clock: ReplayClock
 	readonly #gapMsMax: number | undefined
-	#rate: number
+	#speed: number
 	/** At `atMs` of the clock the recording is at `tsMs`. */
 	#anchor: Anchor | undefined
 	/** The latest time that was asked for since the anchor was set anew. */
@@ -38,13 +38,13 @@ export class Pacer {
 	#stopped = false
 
 	/**
-	 * @param rate how many times faster than life; Infinity waits for nothing.
+	 * @param speed how many times faster than life; Infinity waits for nothing.
 	 * @param gapMsMax the longest distance between two records, in recorded time, that is waited for; a longer one is shortened to it. Without it
 	 * a distance of an hour or more is not waited for at all.
 	 */
-	constructor(clock: ReplayClock, rate: number, gapMsMax?: number) {
+	constructor(clock: ReplayClock, speed: number, gapMsMax?: number) {
 		this.#clock = clock
-		this.#rate = rate
+		this.#speed = speed
 		this.#gapMsMax = gapMsMax
 	}
 
@@ -52,14 +52,14 @@ export class Pacer {
 		return { ...this.#shortened }
 	}
 
-	get rate(): number {
-		return this.#rate
+	get speed(): number {
+		return this.#speed
 	}
 
 	/** From now on so many times faster than life. */
-	set rate(rate: number) {
+	set speed(speed: number) {
 		const tsMs = this.#position()
-		this.#rate = rate
+		this.#speed = speed
 		this.#anchorAt(tsMs)
 	}
 
@@ -185,18 +185,18 @@ export class Pacer {
 	}
 
 	#lateMs(tsMs: number): number {
-		if (this.#rate === Number.POSITIVE_INFINITY) return 0
+		if (this.#speed === Number.POSITIVE_INFINITY) return 0
 		const now = this.#clock.now()
 		this.#anchor ??= { atMs: now, tsMs }
-		const dueMs = this.#anchor.atMs + Math.max(0, tsMs - this.#anchor.tsMs) / this.#rate
+		const dueMs = this.#anchor.atMs + Math.max(0, tsMs - this.#anchor.tsMs) / this.#speed
 		return now - dueMs
 	}
 
 	/** Which time of the recording it is. */
 	#position(): number | undefined {
-		if (this.#anchor === undefined || this.#rate === Number.POSITIVE_INFINITY) return undefined
+		if (this.#anchor === undefined || this.#speed === Number.POSITIVE_INFINITY) return undefined
 		const now = this.#pausedAt ?? this.#clock.now()
-		return this.#anchor.tsMs + (now - this.#anchor.atMs) * this.#rate
+		return this.#anchor.tsMs + (now - this.#anchor.atMs) * this.#speed
 	}
 
 	#anchorAt(tsMs: number | undefined): void {

@@ -5,10 +5,11 @@ import { show } from '../guard/show.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
-import { isPointInTime, type LogRecord } from '../model/record.ts'
+import { type HistoryPosition, positionFrom } from '../model/history-position.ts'
+import type { LogRecord } from '../model/record.ts'
 import { Pacer } from './pacer.ts'
 import {
-	checkRate,
+	checkSpeed,
 	type ReplayOptions,
 	type ResolvedReplayOptions,
 	resolveReplayOptions,
@@ -17,9 +18,6 @@ import type { ReplaySummary } from './replay-summary.ts'
 import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
-
-/** A place in a chain: the record with this seq, or the first one that is not before this time. */
-export type Place = { readonly seq: number } | { readonly tsMs: number }
 
 /**
  * As in a replay. Records go to the target one at a time: `concurrency` and `key` have no meaning here. `limit` counts anew after each seek and each time
@@ -57,9 +55,9 @@ export class Player {
 	/** The record that comes next, once it is known. */
 	#ahead: LogRecord | undefined
 	/** Counts the times that somebody went elsewhere: what was waited for is not wanted then. */
-	#place = 0
+	#visit = 0
 	#from: LogFilter | undefined
-	#until: Place | undefined
+	#until: HistoryPosition | undefined
 	#steps = 0
 	/** Records begun since the player was last told where to begin. */
 	#taken = 0
@@ -87,9 +85,9 @@ export class Player {
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
 		this.#loops = checkBoolean('loop', loop)
 		this.#from = this.#options.query
-		const { clock, rate, gapMsMax, sourceId = chain.chainId } = this.#options
+		const { clock, speed, gapMsMax, sourceId = chain.chainId } = this.#options
 		const into = asTarget(target)
-		this.#pacer = new Pacer(clock, rate, gapMsMax)
+		this.#pacer = new Pacer(clock, speed, gapMsMax)
 		this.#delivery = new TargetWriter(into, this.#options)
 		this.#tally = new Tally(this.#delivery, {
 			...this.#options,
@@ -104,13 +102,13 @@ export class Player {
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
-	get rate(): number {
-		return this.#pacer.rate
+	get speed(): number | 'max' {
+		const { speed } = this.#pacer
+		return speed === Number.POSITIVE_INFINITY ? 'max' : speed
 	}
 
-	set rate(rate: number) {
-		this.#pacer.rate =
-			rate === Number.POSITIVE_INFINITY ? rate : checkRate('rate', rate, 'a number above 0 or Infinity')
+	set speed(speed: number | 'max') {
+		this.#pacer.speed = checkSpeed('speed', speed)
 	}
 
 	/** The seq of the next record; undefined before it is known, and at the end. */
@@ -134,8 +132,8 @@ export class Player {
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
-	async playUntil(place: Place): Promise<void> {
-		const until = checkPlace(place)
+	async playUntil(position: HistoryPosition): Promise<void> {
+		const until = checkPosition(position)
 		this.#refuseStopped('playUntil')
 		this.#until = until
 		const arrived = this.#arrival()
@@ -171,8 +169,8 @@ export class Player {
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
-	async seek(place: Place): Promise<void> {
-		const checked = checkPlace(place)
+	async seek(position: HistoryPosition): Promise<void> {
+		const checked = checkPosition(position)
 		this.#refuseStopped('seek')
 		const { query, filter } = this.#options
 		const seq = 'seq' in checked ? checked.seq : await this.#firstSeqSince(checked.tsMs)
@@ -222,7 +220,7 @@ export class Player {
 	#goTo(from: LogFilter | undefined): void {
 		this.#from = from
 		this.#taken = 0
-		this.#place++
+		this.#visit++
 		this.#ahead = undefined
 		void this.#records?.return?.()
 		this.#records = undefined
@@ -251,21 +249,21 @@ export class Player {
 	async #run(): Promise<ReplaySummary> {
 		try {
 			while (!this.#isOver) {
-				const place = this.#place
+				const visit = this.#visit
 				const record = this.#taken < this.#options.limit ? await this.#next() : undefined
-				if (place !== this.#place) continue
+				if (visit !== this.#visit) continue
 				if (record === undefined) {
 					// A window in which there is nothing does not begin again.
 					const isEmpty = this.#taken === 0 && this.#from === this.#options.query
 					if (!this.#loops || isEmpty) break
-					await this.#pacer.resumed(() => this.#steps === 0 && place === this.#place)
-					if (place !== this.#place || this.#isStopped) continue
+					await this.#pacer.resumed(() => this.#steps === 0 && visit === this.#visit)
+					if (visit !== this.#visit || this.#isStopped) continue
 					this.#goTo(this.#options.query)
 					// A target that takes everything at once leaves nobody else a turn.
 					await new Promise((resolve) => setImmediate(resolve))
 					if (this.#until !== undefined) this.#arrive()
-				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, place)
-				else await this.#hand(record, place)
+				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, visit)
+				else await this.#hand(record, visit)
 			}
 		} finally {
 			this.#isEnded = true
@@ -281,8 +279,8 @@ export class Player {
 	}
 
 	/** The next record lies beyond the place to play to: pauses when the recording has come there. */
-	async #reach(until: Place, place: number): Promise<void> {
-		const isStillWanted = () => this.#steps === 0 && place === this.#place && this.#until === until
+	async #reach(until: HistoryPosition, visit: number): Promise<void> {
+		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
 		if (isStillWanted() && !this.#isStopped) this.#arrive()
 	}
@@ -294,18 +292,18 @@ export class Player {
 	}
 
 	/** Hands a record over when it is due, or stepped to; neither when somebody has gone elsewhere meanwhile. */
-	async #hand(record: LogRecord, place: number): Promise<void> {
+	async #hand(record: LogRecord, visit: number): Promise<void> {
 		const wanted = this.#tally.forTarget(record)
 		if (wanted === undefined) {
 			this.#ahead = undefined
 			return
 		}
 		this.#tally.next(wanted)
-		const isStillWanted = () => this.#steps === 0 && place === this.#place && !isBeyond(record, this.#until)
+		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && !isBeyond(record, this.#until)
 		const lateMs = await this.#pacer.due(wanted.tsMs, isStillWanted, (waitMs) =>
 			this.#tally.waiting(wanted, waitMs),
 		)
-		if (place !== this.#place || this.#isStopped || isBeyond(record, this.#until)) return
+		if (visit !== this.#visit || this.#isStopped || isBeyond(record, this.#until)) return
 		this.#ahead = undefined
 		this.#taken++
 		this.#tally.begin(wanted, this.#steps > 0 ? 0 : lateMs)
@@ -325,26 +323,24 @@ export class Player {
 	async #next(): Promise<LogRecord | undefined> {
 		if (this.#ahead !== undefined) return this.#ahead
 		if (this.#from === undefined) return undefined
-		const place = this.#place
+		const visit = this.#visit
 		this.#records ??= this.#chain.records(this.#from)[Symbol.asyncIterator]()
 		const { value, done } = await this.#records.next()
-		if (place === this.#place && !done) this.#ahead = value
+		if (visit === this.#visit && !done) this.#ahead = value
 		return done ? undefined : value
 	}
 }
 
 /** Whether a record comes after the place to play to, if there is one. */
-function isBeyond(record: LogRecord, until: Place | undefined): boolean {
+function isBeyond(record: LogRecord, until: HistoryPosition | undefined): boolean {
 	if (until === undefined) return false
 	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs
 }
 
-function checkPlace(place: Place): Place {
-	const { seq, tsMs } = (place ?? {}) as { readonly seq?: number; readonly tsMs?: number }
-	if (tsMs === undefined && Number.isSafeInteger(seq) && seq! >= 0) return { seq: seq! }
-	if (seq === undefined && isPointInTime(tsMs)) return { tsMs }
-	throw new MeshChainError(
-		'INVALID_OPTION',
-		`a place is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? place)}`,
-	)
+function checkPosition(given: HistoryPosition): HistoryPosition {
+	const position = positionFrom(given)
+	if (position !== undefined) return position
+	const { seq, tsMs } = (given ?? {}) as { readonly seq?: unknown; readonly tsMs?: unknown }
+	const text = `a position is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? given)}`
+	throw new MeshChainError('INVALID_OPTION', text)
 }

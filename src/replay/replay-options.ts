@@ -42,9 +42,9 @@ export interface ReplayOptions extends LogFilter {
 	dryRun?: boolean
 	/** Ends the replay; what is with the target is waited for. */
 	signal?: AbortSignal
-	/** Called about every `progressMs`, default 1,000, also while a record is waited for. */
+	/** Called about every `progressIntervalMs`, default 1,000, also while a record is waited for. */
 	onProgress?: (progress: ReplayProgress) => void
-	progressMs?: number
+	progressIntervalMs?: number
 	/** The chain that records without an origin are of, where the source does not say. Default `'replay'`. */
 	sourceId?: string
 	clock?: ReplayClock
@@ -54,7 +54,7 @@ export interface ResolvedReplayOptions {
 	readonly filter: ResolvedFilter
 	readonly query: LogFilter
 	readonly limit: number
-	readonly rate: number
+	readonly speed: number
 	readonly gapMsMax: number | undefined
 	readonly concurrency: number
 	readonly key: (record: LogRecord) => unknown
@@ -64,7 +64,7 @@ export interface ResolvedReplayOptions {
 	readonly dryRun: boolean
 	readonly signal: AbortSignal | undefined
 	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
-	readonly progressMs: number
+	readonly progressIntervalMs: number
 	readonly sourceId: string | undefined
 	readonly clock: ReplayClock
 }
@@ -81,7 +81,7 @@ const NAMES = [
 	'dryRun',
 	'signal',
 	'onProgress',
-	'progressMs',
+	'progressIntervalMs',
 	'sourceId',
 	'clock',
 ] as const
@@ -106,7 +106,7 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 		filter,
 		query,
 		limit: limit === undefined ? Number.POSITIVE_INFINITY : checkWholeNumber('limit', limit, 0),
-		rate: speed === 'max' ? Number.POSITIVE_INFINITY : checkRate('speed', speed, "'max' or a number above 0"),
+		speed: checkSpeed('speed', speed),
 		gapMsMax: ifGiven('gapMsMax', options.gapMsMax, checkGap),
 		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1, 1),
 		key: checkFunction('key', key),
@@ -116,16 +116,21 @@ export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOpti
 		dryRun: checkBoolean('dryRun', dryRun),
 		signal: ifGiven('signal', options.signal, checkSignal),
 		onProgress: ifGiven('onProgress', options.onProgress, checkFunction),
-		progressMs: checkWholeNumber('progressMs', options.progressMs ?? 1000, 1),
+		progressIntervalMs: checkWholeNumber('progressIntervalMs', options.progressIntervalMs ?? 1000, 1),
 		sourceId: ifGiven('sourceId', options.sourceId, checkName),
 		clock: checkClock(clock),
 	}
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkRate(name: string, rate: unknown, allowed: string): number {
-	if (typeof rate === 'number' && Number.isFinite(rate) && rate > 0) return rate
-	throw invalidOption(name, rate, allowed)
+/**
+ * A playback speed as a factor; Infinity for `'max'`.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function checkSpeed(name: string, speed: unknown): number {
+	if (speed === 'max') return Number.POSITIVE_INFINITY
+	if (typeof speed === 'number' && Number.isFinite(speed) && speed > 0) return speed
+	throw invalidOption(name, speed, "'max' or a number above 0")
 }
 
 function checkGap(name: string, gapMsMax: number): number {

@@ -72,7 +72,7 @@ class Replay {
 	constructor(source: BatchSource | RecordSource, target: ReplayTarget, options: ResolvedReplayOptions) {
 		this.#source = source
 		this.#options = options
-		this.#pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
+		this.#pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
 		this.#delivery = new TargetWriter(options.dryRun ? NOWHERE : target, options)
 		const sourceId = options.sourceId ?? chainIdOf(source) ?? 'replay'
 		const keepsGaps = wantsGaps(target)
@@ -148,7 +148,7 @@ class Replay {
 					const wanted = this.#wanted(record)
 					if (wanted === undefined) continue
 					this.#tally.next(wanted)
-					const lateMs = this.#options.rate === Number.POSITIVE_INFINITY ? 0 : await this.#due(wanted)
+					const lateMs = this.#options.speed === Number.POSITIVE_INFINITY ? 0 : await this.#due(wanted)
 					if (this.#isOver) return
 					this.#tally.begin(wanted, lateMs)
 					const taken = take(wanted)

@@ -17,7 +17,7 @@ export interface TallyOptions {
 	readonly pacer: Pacer
 	readonly clock: ReplayClock
 	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
-	readonly progressMs: number
+	readonly progressIntervalMs: number
 }
 
 export class Tally {
@@ -68,12 +68,12 @@ export class Tally {
 
 	/** Says what is waited for. Returns after how many milliseconds to ask again. */
 	waiting({ seq, tsMs }: LogRecord, waitMs: number): number {
-		const { onProgress, progressMs, clock } = this.#options
+		const { onProgress, progressIntervalMs, clock } = this.#options
 		if (onProgress === undefined || this.#last === undefined) return Number.POSITIVE_INFINITY
 		const silentMs = clock.now() - this.#toldMs
-		if (silentMs < progressMs) return progressMs - silentMs
+		if (silentMs < progressIntervalMs) return progressIntervalMs - silentMs
 		this.#tell(this.#last, { waitsFor: { seq, tsMs, waitMs } })
-		return progressMs
+		return progressIntervalMs
 	}
 
 	begin(record: LogRecord, lateMs: number): void {
@@ -82,8 +82,8 @@ export class Tally {
 		this.#first ??= record
 		this.#last = record
 		this.#outstanding.add(record)
-		const { onProgress, progressMs, clock } = this.#options
-		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
+		const { onProgress, progressIntervalMs, clock } = this.#options
+		if (onProgress === undefined || clock.now() - this.#toldMs < progressIntervalMs) return
 		this.#tell(record)
 	}
 
@@ -113,7 +113,7 @@ export class Tally {
 
 	/** What the target could not keep has to come again. */
 	get #goOnSeq(): number | undefined {
-		const { unkeptFrom } = this.#delivery
+		const { undeliveredFrom: unkeptFrom } = this.#delivery
 		if (unkeptFrom === 'first') return this.#first?.seq
 		return unkeptFrom === undefined ? this.nextSeq : Math.min(unkeptFrom, this.nextSeq ?? unkeptFrom)
 	}

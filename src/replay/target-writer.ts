@@ -7,7 +7,7 @@ import { LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
 import type { ReplayClock } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
-import type { ReplayTarget, Unkept } from './target.ts'
+import type { ReplayTarget, UndeliveredRecords } from './target.ts'
 
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 5000
@@ -28,7 +28,7 @@ export class TargetWriter {
 	/** The target takes nothing any more. */
 	isGone = false
 	/** What it took may not be where it should be: all of it, or from this seq on. */
-	unkeptFrom: 'first' | number | undefined
+	undeliveredFrom: 'first' | number | undefined
 	#aborted = false
 	#timeoutsInRow = 0
 	/** A record has failed and none has arrived since: the next ones are tried once. */
@@ -70,8 +70,8 @@ export class TargetWriter {
 
 	/** What the target could not keep has not arrived. Returns the seq of the first of it, where that is known. */
 	#takeBack(): number | undefined {
-		const unkept = attempt(() => unkeptOf(this.#target.unkept?.()), undefined)
-		this.unkeptFrom = unkept === undefined ? 'first' : unkept.seq
+		const unkept = attempt(() => unkeptOf(this.#target.undelivered?.()), undefined)
+		this.undeliveredFrom = unkept === undefined ? 'first' : unkept.seq
 		this.counts.replayed -= unkept?.records ?? 0
 		this.counts.failed += unkept?.records ?? 0
 		return unkept?.seq
@@ -184,7 +184,7 @@ function isGoneError(thrown: unknown): boolean {
 }
 
 /** What a target says of itself, where it can be true. */
-function unkeptOf(unkept: Unkept | undefined): Unkept | undefined {
+function unkeptOf(unkept: UndeliveredRecords | undefined): UndeliveredRecords | undefined {
 	if (unkept === undefined) return undefined
 	discard(unkept)
 	const { records, seq } = unkept

@@ -7,7 +7,7 @@ import { MeshChainError } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /** Records that a target took and could not keep. */
-export interface Unkept {
+export interface UndeliveredRecords {
 	readonly records: number
 	/** The first of them, by its seq in the source; undefined for none. */
 	readonly seq: number | undefined
@@ -25,7 +25,7 @@ export interface ReplayTarget {
 	/** Returns, or resolves, once everything written is where it should be. */
 	flush?(): unknown
 	/** After a flush that failed: what was written and is not where it should be. Unknown where it is left out: it may be all of it. */
-	unkept?(): Unkept | undefined
+	undelivered?(): UndeliveredRecords | undefined
 	/** Lets go of what the target holds. Called by whoever made it, not by a replay. */
 	close?(): unknown
 	/** Whether it keeps history, and so wants the `$gap`s too; a replay only counts them otherwise. */

@@ -3,7 +3,7 @@ import { checkAppender, committedSeqOf, failureOf, type LogChainAppender, startO
 import { isThenable, settle } from '../../guard/promises.ts'
 import { LogAppendError, messageOf } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
-import type { ReplayTarget, Unkept } from '../target.ts'
+import type { ReplayTarget, UndeliveredRecords } from '../target.ts'
 
 export class AppenderTarget implements ReplayTarget {
 	readonly name = 'the appender'
@@ -35,7 +35,7 @@ export class AppenderTarget implements ReplayTarget {
 		if (appended !== undefined) return this.#inTurn(appended)
 	}
 
-	unkept(): Unkept | undefined {
+	undelivered(): UndeliveredRecords | undefined {
 		if (committedSeqOf(this.#appender) === undefined) return undefined
 		this.#forgetCommitted()
 		const seqs = this.#uncommitted

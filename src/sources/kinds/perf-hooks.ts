@@ -1,4 +1,4 @@
-/** The health of this process, as sources to scan: how late its event loop is, its garbage collection, its memory. */
+/** The health of this process, as sources to scan: the delay of its event loop, its garbage collection, its memory. */
 import {
 	constants,
 	createHistogram,
@@ -9,7 +9,7 @@ import {
 import { checkOptionNames, checkTimerMs } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
-/** Milliseconds that timers were late since the last time it was asked. */
+/** Delays of timers since the last read. */
 export interface EventLoopDelay {
 	readonly meanMs: number
 	readonly p50Ms: number
@@ -18,10 +18,12 @@ export interface EventLoopDelay {
 }
 
 /**
- * How late timers of this process are; a loop that was blocked for a second shows as a `maxMs` of about 1,000, whenever that was: the time since the last
- * tick is looked at too. (`monitorEventLoopDelay` does not see a block that begins before its first tick behind `reset`.)
+ * Returns a source of the delays of timers in this process. A loop that was blocked for a second has a `maxMs` of about
+ * 1,000, even if it is blocked at the time of the read: the time since the last tick counts too. (Node's
+ * `monitorEventLoopDelay` misses a block that starts before its first tick after `reset`.)
  *
- * @param options `resolutionMs`: a timer ticks so often. Default 10.
+ * @param options `resolutionMs`: interval of the timer. Default: 10.
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function eventLoopDelay(options: { readonly resolutionMs?: number } = {}): Source {
 	checkOptionNames(options, ['resolutionMs'])
@@ -52,7 +54,7 @@ export function eventLoopDelay(options: { readonly resolutionMs?: number } = {})
 	}
 }
 
-/** The histogram holds ns, and none of 0. */
+/** The histogram counts in ns, and takes no 0. */
 function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	if (histogram.count === 0) return { meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }
 	const ms = (ns: number) => Math.round(ns / 1e3) / 1e3
@@ -64,12 +66,12 @@ function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	}
 }
 
-/** Garbage collections since the last time it was asked. */
+/** Garbage collections since the last read. */
 export interface GarbageCollection {
 	readonly count: number
 	readonly totalMs: number
 	readonly maxMs: number
-	/** Collections by kind. */
+	/** Number of collections by kind. */
 	readonly kinds: {
 		readonly minor: number
 		readonly major: number
@@ -85,7 +87,7 @@ const KINDS = [
 	['weak', constants.NODE_PERFORMANCE_GC_WEAKCB],
 ] as const
 
-/** How often and how long the garbage collector of this process ran. */
+/** Returns a source of how often and how long the garbage collector of this process ran. */
 export function garbageCollection(): Source {
 	let observer: PerformanceObserver | undefined
 	let seen = newCollections()
@@ -130,7 +132,7 @@ function newCollections() {
 	}
 }
 
-/** What `process.memoryUsage()` says, in bytes. */
+/** Returns a source of what `process.memoryUsage()` reports, in bytes. */
 export function memoryUsage(): Source {
 	return { read: () => ({ ...process.memoryUsage() }) }
 }
