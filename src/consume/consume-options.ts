@@ -16,14 +16,19 @@ import { checkLockName } from './name-lock.ts'
 
 /** Options of {@link consume}: which records it handles, and how. */
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
-	/** Where a consumer without a cursor starts: at the first record, or after the last one. Default: `'start'`. */
+	/**
+	 * Where a consumer without a cursor starts: at the first record, or after the last one. Default: `'start'`.
+	 */
 	readonly from?: 'start' | 'end'
 	/**
-	 * Retries of a record that the handler failed on, after 50 ms, 100 ms and so on up to 5 s. Then the consumer ends with
-	 * `CONSUMER_FAILED`; it never skips a record. Default: no limit.
+	 * Retries of a record that the handler failed on, after 50 ms, 100 ms and so on up to 5 s. Then the
+	 * consumer ends with `CONSUMER_FAILED`; it never skips a record. Default: no limit.
 	 */
 	readonly retries?: number
-	/** Number of records after which the cursor is saved. About as many are handled again after a crash. Default: 100. */
+	/**
+	 * Number of records after which the cursor is saved. About as many are handled again after a crash.
+	 * Default: 100.
+	 */
 	readonly saveIntervalRecords?: number
 	/** Longest time before the cursor is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number
@@ -32,8 +37,8 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
 	readonly pollIntervalMs?: number
 	/**
-	 * How long `close` waits for the record that the handler is working on. Then the consumer ends with `CLOSE_FAILED`, and
-	 * that record is handled again by the next one. Default: 10,000 ms.
+	 * How long `close` waits for the record that the handler is working on. Then the consumer ends with
+	 * `CLOSE_FAILED`, and that record is handled again by the next one. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number
 	/** Path of the cursor. Default: `CHAIN.NAME.cursor`, beside the chain. */
@@ -42,6 +47,7 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	readonly fs?: FileSystem
 }
 
+/** The options of a consumer, with every default in place. */
 export interface ResolvedConsumeOptions {
 	readonly filter: ResolvedFilter
 	readonly from: 'start' | 'end'

@@ -11,6 +11,7 @@ import { matches } from '../model/filter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { wait } from '../platform/wait.ts'
 import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
 import { type ConsumerCursor, CursorFile } from './cursor-file.ts'
 import { lastUpTo } from './epoch-end.ts'
@@ -33,7 +34,10 @@ export interface ConsumerStats {
 	readonly saves: number
 	/** Times that the cursor could not be saved. */
 	readonly saveFailures: number
-	/** Seqs by which the cursor was set back at the start: a power loss took those records, and others reuse their seqs. */
+	/**
+	 * Seqs by which the cursor was set back at the start: a power loss took those records, and others reuse
+	 * their seqs.
+	 */
 	readonly setBack: number
 	/** Message of the latest error of the handler or the cursor; undefined once it works again. */
 	readonly lastError: string | undefined
@@ -52,28 +56,30 @@ export interface Consumer extends AsyncDisposable {
 	/** Returns the counters. */
 	stats(): ConsumerStats
 	/**
-	 * Waits up to `closeTimeoutMs` for the record that is being handled, saves the cursor and releases it; the chain stays
-	 * open. Idempotent.
+	 * Waits up to `closeTimeoutMs` for the record that is being handled, saves the cursor and releases it; the
+	 * chain stays open. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the handler took too long; `CURSOR_FAILED` when
-	 * the cursor could not be saved.
+	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the handler took too long;
+	 * `CURSOR_FAILED` when the cursor could not be saved.
 	 */
 	close(): Promise<void>
 }
 
 /**
- * Passes each record of a chain to a handler, in order and one at a time: first the existing ones, then new ones, each
- * once it is committed. The cursor is saved on disk beside the chain, and a consumer of the same name resumes there.
+ * Passes each record of a chain to a handler, in order and one at a time: first the existing ones, then new
+ * ones, each once it is committed. The cursor is saved on disk beside the chain, and a consumer of the same
+ * name resumes there.
  *
- * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For exactly-once
- * results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. A record that the handler
- * fails on is retried, and later records wait. `$gap` records are passed too.
+ * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For
+ * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. A
+ * record that the handler fails on is retried, and later records wait. `$gap` records are passed too.
  *
  * @param chain must have a file of its own; a merged chain has none.
- * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer of a name runs at a time.
+ * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer of a name runs at a
+ * time.
  * @param handler may return a promise. An error or a rejection means that the record was not handled.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`,
- * `CURSOR_FAILED`.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`,
+ * `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
  * @example
  * ```ts
@@ -130,7 +136,6 @@ class ChainConsumer implements Consumer {
 	#saving: Promise<void> | undefined
 	#handlerError: string | undefined
 	#saveError: MeshChainError | undefined
-	#wakeRetry: () => void = () => {}
 	#closing: Promise<void> | undefined
 
 	constructor(
@@ -180,7 +185,6 @@ class ChainConsumer implements Consumer {
 
 	async #close(): Promise<void> {
 		this.#over.abort()
-		this.#wakeRetry()
 		const { closeTimeoutMs } = this.#options
 		const timer = setTimeout(() => this.#answer.abandon(new Overdue()), closeTimeoutMs)
 		await this.done.finally(() => clearTimeout(timer))
@@ -215,7 +219,9 @@ class ChainConsumer implements Consumer {
 		}
 	}
 
-	/** The seq after which the consumer starts. It is saved before a record is passed, so that it does not move. */
+	/**
+	 * The seq after which the consumer starts. It is saved before a record is passed, so that it does not move.
+	 */
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
 			isStopped: () => this.#over.signal.aborted,
@@ -301,13 +307,7 @@ class ChainConsumer implements Consumer {
 	}
 
 	#sleep(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const timer = setTimeout(resolve, ms)
-			this.#wakeRetry = () => {
-				clearTimeout(timer)
-				resolve()
-			}
-		})
+		return wait(ms, this.#over.signal)
 	}
 
 	#tell(record: LogRecord, error: unknown): void {

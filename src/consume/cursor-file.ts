@@ -1,10 +1,10 @@
 /**
- * The cursor of a consumer, in a file beside the chain: two lines of 256 bytes, written alternately, each with a
- * checksum. A killed process or a power loss costs at most the line that was being written. At most one consumer of a
- * name holds the file at a time.
+ * The cursor of a consumer, in a file beside the chain: two lines of 256 bytes, written alternately, each
+ * with a checksum. A killed process or a power loss costs at most the line that was being written. At most
+ * one consumer of a name holds the file at a time.
  *
- * Invariant: the last saved cursor is in the file of that name, and no one else holds the name. Both are checked before
- * each save.
+ * Invariant: the last saved cursor is in the file of that name, and no one else holds the name. Both are
+ * checked before each save.
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -32,7 +32,9 @@ const FIRST_LEAD = '{"turn":0,'
 
 /** The last record that was handled; epoch and seq are 0 before the first one. */
 export interface ConsumerCursor {
+	/** Epoch of the record. */
 	readonly epoch: number
+	/** Seq of the record. */
 	readonly seq: number
 }
 
@@ -42,6 +44,7 @@ interface Line extends ConsumerCursor {
 	readonly turn: number
 }
 
+/** The file of one cursor, and the lock of its name. */
 export class CursorFile {
 	readonly path: string
 	readonly #system: FileSystem
@@ -52,7 +55,10 @@ export class CursorFile {
 	/** State of {@link #fd} when it was opened. */
 	#stat: FileStat | undefined
 	#turn = 0
-	/** Whether the name of the file is known to be on disk: the process that created it may have been killed before. */
+	/**
+	 * Whether the name of the file is known to be on disk: the process that created it may have been killed
+	 * before.
+	 */
 	#isNamed = false
 	/** The cursor that the file held; undefined in a new file. */
 	readonly found: ConsumerCursor | undefined
@@ -88,7 +94,8 @@ export class CursorFile {
 	/**
 	 * Saves a cursor on disk. Creates a new file if the old one was removed or replaced.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; the previous save stays.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; the
+	 * previous save stays.
 	 */
 	async save({ epoch, seq }: ConsumerCursor): Promise<void> {
 		try {

@@ -3,8 +3,8 @@ import type { Chain } from '../chain/chain.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**
- * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never decrease, so this is a
- * bisection by seeks; its reads grow with the square of the logarithm of the chain.
+ * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never decrease, so
+ * this is a bisection by seeks; its reads grow with the square of the logarithm of the chain.
  *
  * @param range `laterSeq`: seq of a record of a later epoch.
  */

@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from 'node:util'
 
 /**
- * A copy of the initial state, so that a fold that changes its state does not change the caller's object. A value that
- * `structuredClone` does not copy faithfully (a function, a class instance, an object without a prototype) is returned
- * as it is.
+ * A copy of the initial state, so that a fold that changes its state does not change the caller's object. A
+ * value that `structuredClone` does not copy faithfully (a function, a class instance, an object without a
+ * prototype) is returned as it is.
  */
 export function copyOfInitial<S>(initial: S): S {
 	try {

@@ -25,19 +25,24 @@ import { SnapshotFile } from './snapshot-file.ts'
 
 /** How a projection makes its state, and when it saves it. */
 export interface ProjectOptions<S> {
-	/** Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the next state. */
+	/**
+	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the
+	 * next state.
+	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
 	/** State before the first record. The fold gets a copy and may change it. */
 	readonly initial: S
-	/** Number of records after which the state is saved. As many are folded again after a crash. Default: 1,000. */
+	/**
+	 * Number of records after which the state is saved. As many are folded again after a crash. Default: 1,000.
+	 */
 	readonly saveIntervalRecords?: number
 	/** Longest time before the state is saved. Default: 1,000 ms. */
 	readonly saveIntervalMs?: number
 	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
 	readonly pollIntervalMs?: number
 	/**
-	 * How long `close` waits for a fold that is running. Then the projection ends with `CLOSE_FAILED`, and the next one
-	 * resumes from the saved state. Default: 10,000 ms.
+	 * How long `close` waits for a fold that is running. Then the projection ends with `CLOSE_FAILED`, and the
+	 * next one resumes from the saved state. Default: 10,000 ms.
 	 */
 	readonly closeTimeoutMs?: number
 	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, beside the chain. */
@@ -54,15 +59,17 @@ export interface Projection<S> extends AsyncDisposable {
 	readonly state: S
 	/** Seq of the last folded record; 0 before the first one. */
 	readonly seq: number
-	/** Records absent from the chain, and so from the state, since its first record. 0: the state is complete. */
+	/**
+	 * Records absent from the chain, and so from the state, since its first record. 0: the state is complete.
+	 */
 	readonly absent: number
 	/** Resolves when the projection was closed; rejects when it ends because of an error. */
 	readonly done: Promise<void>
 	/**
 	 * Resolves to the state once the record with this seq, or a later one, is folded.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` when the projection was closed earlier; what `done`
-	 * rejects with.
+	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` when the projection was closed earlier; what
+	 * `done` rejects with.
 	 */
 	reached(seq: number): Promise<S>
 	/**
@@ -74,15 +81,15 @@ export interface Projection<S> extends AsyncDisposable {
 }
 
 /**
- * Folds every record of a chain but mesh-chain's own into a state: first the existing ones, then new ones. State and
- * position are saved together, beside the chain, and a projection of the same name resumes there. If a power loss took
- * records that were folded, the projection starts again at the first record.
+ * Folds every record of a chain but mesh-chain's own into a state: first the existing ones, then new ones.
+ * State and position are saved together, beside the chain, and a projection of the same name resumes there.
+ * If a power loss took records that were folded, the projection starts again at the first record.
  *
  * @param chain must have a file of its own; a merged chain has none.
  * @param name 1 to 64 letters, digits, `-` and `_`. At most one projection of a name runs at a time.
  * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; `done` also rejects with
- * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and `CONSUMER_FAILED` when
- * `fold` throws.
+ * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and
+ * `CONSUMER_FAILED` when `fold` throws.
  *
  * @example
  * ```ts

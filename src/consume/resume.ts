@@ -5,8 +5,8 @@ import type { ConsumerCursor } from './cursor-file.ts'
 import { firstSeqAfterEpoch, lastOf, lastUpTo } from './epoch-end.ts'
 
 /**
- * The seq after which every record is new to a consumer with this cursor. A later epoch reuses the seqs of lost records;
- * its records are new.
+ * The seq after which every record is new to a consumer with this cursor. A later epoch reuses the seqs of
+ * lost records; its records are new.
  */
 export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor): Promise<number> {
 	if (seq === 0) return 0

@@ -1,4 +1,7 @@
-/** When to save a position: after a number of records, and at the latest some time after the first unsaved one. */
+/**
+ * When to save a position: after a number of records, and at the latest some time after the first unsaved
+ * one.
+ */
 
 /** The intervals of a schedule. */
 export interface SaveIntervals {
@@ -6,6 +9,7 @@ export interface SaveIntervals {
 	readonly saveIntervalMs: number
 }
 
+/** Decides when the position of one reader is saved. */
 export class SaveSchedule {
 	readonly #intervals: SaveIntervals
 	readonly #save: () => void

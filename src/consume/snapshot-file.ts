@@ -1,6 +1,6 @@
 /**
- * The state and position of a projection, in a file that is always complete: written under a temporary name, synced and
- * renamed. No one else holds its name meanwhile.
+ * The state and position of a projection, in a file that is always complete: written under a temporary name,
+ * synced and renamed. No one else holds its name meanwhile.
  */
 import { dirname } from 'node:path'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
@@ -33,6 +33,7 @@ export interface Snapshot<S> {
 	readonly state: S
 }
 
+/** The file of one projection, and the lock of its name. */
 export class SnapshotFile<S> {
 	readonly path: string
 	readonly #system: FileSystem

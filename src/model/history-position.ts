@@ -4,9 +4,9 @@ import { isPointInTime } from './record.ts'
 /**
  * A position in history: the record with this seq (from 0), or a moment in milliseconds since 1970 UTC.
  *
- * Both bounds are inclusive. A position before the first record is the beginning of history, one after the last record
- * is its end. Where something starts at a moment, it starts with the first record that is not earlier; where it stops
- * at a moment, no later record is included.
+ * Both bounds are inclusive. A position before the first record is the beginning of history, one after the
+ * last record is its end. Where something starts at a moment, it starts with the first record that is not
+ * earlier; where it stops at a moment, no later record is included.
  */
 export type HistoryPosition = { readonly seq: number } | { readonly tsMs: number }
 

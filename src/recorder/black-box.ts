@@ -1,6 +1,6 @@
 /**
- * A flight recorder for the lines below a loop's level. They are held in a bounded ring of their own, take no seq and go
- * nowhere until a trigger; then they are written as one record.
+ * A flight recorder for the lines below a loop's level. They are held in a bounded ring of their own, take no
+ * seq and go nowhere until a trigger; then they are written as one record.
  */
 import { discard } from '../guard/promises.ts'
 import { checkLoop, keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
@@ -20,11 +20,17 @@ const LINE_BYTES = 256
 export interface BlackBoxOptions {
 	/** Upper bound of the lines held; the oldest are dropped first. Default: 1,000. */
 	readonly linesMax?: number
-	/** Upper bound of the bytes held, by an upper estimate. Default and maximum: 960 KiB, what one record can hold. */
+	/**
+	 * Upper bound of the bytes held, by an upper estimate. Default and maximum: 960 KiB, what one record can
+	 * hold.
+	 */
 	readonly bytesMax?: number
 	/** Longest time that a line is held, by the loop's clock. Default: 300,000 (five minutes). */
 	readonly ageMsMax?: number
-	/** Level at or above which a record triggers a write; `'none'`: no level does. Default: `'error'`, as of `$crash`. */
+	/**
+	 * Level at or above which a record triggers a write; `'none'`: no level does. Default: `'error'`, as of
+	 * `$crash`.
+	 */
 	readonly level?: LogLevel | 'none'
 	/** Returns true for any other record that triggers a write. */
 	readonly when?: (record: LogRecord) => boolean
@@ -32,7 +38,9 @@ export interface BlackBoxOptions {
 
 /** Counters of a `BlackBox`. */
 export interface BlackBoxStats {
+	/** Lines held at present. */
 	readonly held: number
+	/** Upper estimate of the bytes held at present. */
 	readonly bytes: number
 	/** Lines taken in so far. */
 	readonly kept: number
@@ -48,25 +56,35 @@ export interface BlackBoxStats {
 	}
 	/** Lines that were not taken in: their kind or level was invalid, or `transform` dropped them. */
 	readonly refused: number
+	/** Number of `$blackbox` records written. */
 	readonly triggers: number
 }
 
 /** One line in a `$blackbox` record. */
 export interface BlackBoxLine {
+	/** Time of the line, in ms since 1970. */
 	readonly tsMs: number
+	/** Level of the line. */
 	readonly level: LogLevel
+	/** Kind of the line. */
 	readonly kind: string
+	/** Message of the line. */
 	readonly message: string
+	/** Data of the line, if it has any. */
 	readonly data?: unknown
+	/** Daemon of the line. */
 	readonly daemonId: Id | null
+	/** Node of the line. */
 	readonly nodeId: Id | null
 }
 
 /** The `data` of a `$blackbox` record. */
 export interface BlackBoxData {
+	/** Message of the record that triggered it, or the argument of `trigger`; at most 200 characters. */
 	readonly reason: string
 	/** Seq of the record that triggered it; null after a call of `trigger`. */
 	readonly bySeq: number | null
+	/** The lines, oldest first. */
 	readonly lines: readonly BlackBoxLine[]
 	/** Lines dropped since the previous `$blackbox` record. */
 	readonly dropped: number
@@ -79,9 +97,9 @@ interface Held {
 }
 
 /**
- * Keeps the lines below a loop's level until they are needed: a service runs at `info`, and its chain holds the minutes
- * before each error at `debug`. A held line is built and copied like a published one. A loop has at most one black box,
- * which also covers its children. The constructor attaches it to the loop.
+ * Keeps the lines below a loop's level until they are needed: a service runs at `info`, and its chain holds
+ * the minutes before each error at `debug`. A held line is built and copied like a published one. A loop has
+ * at most one black box, which also covers its children. The constructor attaches it to the loop.
  *
  * @example
  * ```ts
@@ -109,7 +127,10 @@ export class BlackBox {
 	readonly #counts = { kept: 0, written: 0, refused: 0, triggers: 0 }
 	readonly #dropped = { lines: 0, bytes: 0, age: 0, closed: 0 }
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has a black box. */
+	/**
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has a black
+	 * box.
+	 */
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
 		checkLoop('a black box needs a loop', loop)
 		checkOptionNames(options, ['linesMax', 'bytesMax', 'ageMsMax', 'level', 'when'])
@@ -137,6 +158,7 @@ export class BlackBox {
 		return this.#write(String(reason), null)
 	}
 
+	/** Returns the counters. */
 	stats(): BlackBoxStats {
 		return {
 			held: this.#held.length - this.#first,

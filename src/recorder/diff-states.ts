@@ -6,6 +6,7 @@ import { invalidOption } from '../model/check.ts'
 
 /** One difference between two states. */
 export interface StateChange {
+	/** What happened to the value. */
 	readonly type: 'added' | 'removed' | 'changed'
 	/** Keys and array indexes from the outside in; empty for the state itself. */
 	readonly path: readonly (string | number)[]
@@ -19,9 +20,10 @@ const TYPES = { CREATE: 'added', REMOVE: 'removed', CHANGE: 'changed' } as const
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
 /**
- * Returns the changes that turn one state into another, in the order of their keys; none for equal states. States are
- * compared in canonical form, as a chain would hold them, but without the bound on their size: a Map as an object, a Set
- * as an array, an Error as its fields, and a marker for a function, a cycle and anything deeper than 256 levels.
+ * Returns the changes that turn one state into another, in the order of their keys; none for equal states.
+ * States are compared in canonical form, as a chain would hold them, but without the bound on their size: a
+ * Map as an object, a Set as an array, an Error as its fields, and a marker for a function, a cycle and
+ * anything deeper than 256 levels.
  */
 export function diffStates(from: unknown, to: unknown): StateChange[] {
 	return diffCanonical(canonicalState(from), canonicalState(to))
@@ -66,7 +68,10 @@ function pathText(path: readonly (string | number)[]): string {
 	return text === '' ? '(state)' : text.replace(/^\./, '')
 }
 
-/** Prepares a state for microdiff: dates and bytes become one unique symbol per value, and maps lose their prototype. */
+/**
+ * Prepares a state for microdiff: dates and bytes become one unique symbol per value, and maps lose their
+ * prototype.
+ */
 function comparable(value: unknown, leaves: Map<string, symbol>): unknown {
 	if (value instanceof Uint8Array) return leaf(`bytes ${Buffer.from(value).toString('base64')}`, leaves)
 	if (value instanceof Date) return leaf(`date ${value.getTime()}`, leaves)

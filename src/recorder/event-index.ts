@@ -7,8 +7,9 @@ interface SeqRange {
 }
 
 /**
- * The index of the events of one session. Every record is an event, except mesh-chain's own. The next session record
- * after a gap tells how many of the absent records were events; without one, all of them count as events.
+ * The index of the events of one session. Every record is an event, except mesh-chain's own. The next session
+ * record after a gap tells how many of the absent records were events; without one, all of them count as
+ * events.
  */
 export class EventIndex {
 	readonly #startSeq: number
@@ -29,7 +30,9 @@ export class EventIndex {
 		this.#gaps.push({ fromSeq, toSeq })
 	}
 
-	/** Adds a record that is not an event; `index`, for a record of the session, is the index of the next event. */
+	/**
+	 * Adds a record that is not an event; `index`, for a record of the session, is the index of the next event.
+	 */
 	addOwn(seq: number, index: number | undefined): void {
 		if (index !== undefined) {
 			this.#explainGaps(this.indexOf(seq) - index)
@@ -57,7 +60,9 @@ export class EventIndex {
 		return seq
 	}
 
-	/** Marks `count` absent records as no events: the newest ones, because nothing tells which ones they were. */
+	/**
+	 * Marks `count` absent records as no events: the newest ones, because nothing tells which ones they were.
+	 */
 	#explainGaps(count: number): void {
 		let left = count
 		const explained: SeqRange[] = []

@@ -1,4 +1,7 @@
-/** Sessions of a loop's history with checkpoints of application state, in bounded memory and in the loop's chain. */
+/**
+ * Sessions of a loop's history with checkpoints of application state, in bounded memory and in the loop's
+ * chain.
+ */
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
 import { show } from '../guard/show.ts'
@@ -27,12 +30,13 @@ export interface RecorderOptions {
 const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 0 })
 
 /**
- * Records what a loop publishes as sessions. At most one session is active; while none is, nothing is recorded, and
- * queries are about the previous one. An event is any record but mesh-chain's own (kinds that start with `$`).
+ * Records what a loop publishes as sessions. At most one session is active; while none is, nothing is
+ * recorded, and queries are about the previous one. An event is any record but mesh-chain's own (kinds that
+ * start with `$`).
  *
- * In memory, a session holds its newest `eventsMax` events, and answers say how many are missing. If the loop has a
- * chain, the chain holds a record for every start, stop and checkpoint between the events: `openSession` finds them
- * there, also after a restart.
+ * In memory, a session holds its newest `eventsMax` events, and answers say how many are missing. If the loop
+ * has a chain, the chain holds a record for every start, stop and checkpoint between the events:
+ * `openSession` finds them there, also after a restart.
  *
  * @example
  * ```ts
@@ -95,7 +99,9 @@ export class Recorder {
 		return id
 	}
 
-	/** Stops the session and returns it; undefined when none is active. Queries about it still work afterwards. */
+	/**
+	 * Stops the session and returns it; undefined when none is active. Queries about it still work afterwards.
+	 */
 	stop(): Session | undefined {
 		const session = this.#known()
 		if (session === undefined || !this.isActive) return undefined
@@ -110,8 +116,10 @@ export class Recorder {
 	/**
 	 * Stores application state as of now, before the next event.
 	 *
-	 * @param state is copied. It must be plain data, at most 1 MiB; what the loop's `transform` removes is in no checkpoint.
-	 * @param options `id` (default: a random UUID; an id that is used twice refers to its first checkpoint) and `label`.
+	 * @param state is copied. It must be plain data, at most 1 MiB; what the loop's `transform` removes is in
+	 * no checkpoint.
+	 * @param options `id` (default: a random UUID; an id that is used twice refers to its first checkpoint) and
+	 * `label`.
 	 * @throws {MeshChainError} `NO_SESSION` when no session is active; `INVALID_STATE`; `INVALID_OPTION`.
 	 */
 	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
@@ -193,8 +201,8 @@ export class Recorder {
 	}
 
 	/**
-	 * Makes an exported session the active one; new events continue its indexes. Events and checkpoints beyond the bounds
-	 * are dropped and counted.
+	 * Makes an exported session the active one; new events continue its indexes. Events and checkpoints beyond
+	 * the bounds are dropped and counted.
 	 *
 	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`; nothing changes then.
 	 */
@@ -220,8 +228,9 @@ export class Recorder {
 	}
 
 	/**
-	 * The session with every record published so far. Records that have not reached this listener, because a listener
-	 * publishes or delivery was cut, are read from the ring; those that have left the ring count as missing.
+	 * The session with every record published so far. Records that have not reached this listener, because a
+	 * listener publishes or delivery was cut, are read from the ring; those that have left the ring count as
+	 * missing.
 	 */
 	#known(): SessionMemory | undefined {
 		const session = this.#session

@@ -5,11 +5,13 @@ import { MeshChainError, messageOf } from '../model/errors.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
 import type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
 
+/** The bounds of a session in memory. */
 export interface SessionBounds {
 	readonly eventsMax: number
 	readonly checkpointsMax: number
 }
 
+/** The newest events and checkpoints of one session. */
 export class SessionMemory {
 	readonly id: string
 	startedMs: number

@@ -1,12 +1,13 @@
 /**
- * The records that sessions leave in a chain, and what they carry. Anyone may have written such a record, for example
- * through an import: it counts as a session record only if every field has its type.
+ * The records that sessions leave in a chain, and what they carry. Anyone may have written such a record, for
+ * example through an import: it counts as a session record only if every field has its type.
  */
 import type { LogRecord } from '../model/record.ts'
 import type { Checkpoint } from './session.ts'
 
 /** The kinds of the records that sessions leave in a chain. */
 export const SESSION_KIND = '$session'
+/** The kind of the record of a checkpoint. */
 export const CHECKPOINT_KIND = '$checkpoint'
 
 interface Recorded {
@@ -30,11 +31,14 @@ export interface CheckpointRecord extends Recorded {
 
 type Raw = { readonly [Name in keyof CheckpointRecord | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 
-/** The data of a session record or a checkpoint; undefined for a record of another origin under the same kind. */
+/**
+ * The data of a session record or a checkpoint; undefined for a record of another origin under the same kind.
+ */
 export function sessionRecordOf(record: LogRecord): SessionRecord | CheckpointRecord | undefined {
 	return record.kind === CHECKPOINT_KIND ? checkpointRecordOf(record) : startOrStopOf(record)
 }
 
+/** The data of a checkpoint; undefined for a record of another origin under the same kind. */
 export function checkpointRecordOf({ data }: LogRecord): CheckpointRecord | undefined {
 	const { recorder, session, id, label = null, eventIndex, state } = (data ?? {}) as Raw
 	if (typeof recorder !== 'string' || typeof session !== 'string' || typeof id !== 'string') return undefined
@@ -56,6 +60,7 @@ export function indexIn(data: SessionRecord | CheckpointRecord): number {
 	return data.action === 'start' ? data.firstIndex : data.nextIndex
 }
 
+/** The checkpoint in a record. */
 export function checkpointOf<S>({ seq, tsMs }: LogRecord, data: CheckpointRecord): Checkpoint<S> {
 	const { id, label, eventIndex, state } = data
 	return { id, label: label ?? undefined, state: state as S, eventIndex, tsMs, seq }

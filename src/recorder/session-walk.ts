@@ -39,7 +39,10 @@ export class SessionWalk {
 		for (const session of this.#open.values()) await this.#unended(session, Number.MAX_SAFE_INTEGER)
 	}
 
-	/** The process died, or the session is active: it ends with its epoch, or before the recorder's next session. */
+	/**
+	 * The process died, or the session is active: it ends with its epoch, or before the recorder's next
+	 * session.
+	 */
 	async #unended(session: OpenSession, toSeq: number): Promise<void> {
 		const endSeq = await lastSeqOfEpoch(this.#chain, session, toSeq)
 		this.sessions.push({ ...session, stoppedMs: undefined, endSeq })

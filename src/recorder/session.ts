@@ -6,16 +6,21 @@ import { isTimeBound, type LogRecord } from '../model/record.ts'
 export interface SessionEvent {
 	/** Position in the session, from 0; it does not change when older events are dropped. */
 	readonly index: number
+	/** The record of the event. */
 	readonly record: LogRecord
 }
 
 /** A named snapshot of application state within a session. */
 export interface Checkpoint<S = unknown> {
+	/** Id of the checkpoint. */
 	readonly id: string
+	/** Label of the checkpoint, if it has one. */
 	readonly label: string | undefined
+	/** The state of the application. */
 	readonly state: S
 	/** Index of the next event. */
 	readonly eventIndex: number
+	/** Time of the checkpoint, in ms since 1970. */
 	readonly tsMs: number
 	/** Seq of its record in the chain; 0 without a chain. */
 	readonly seq: number
@@ -23,23 +28,31 @@ export interface Checkpoint<S = unknown> {
 
 /** Events that answer a query, and how many are missing from the answer. */
 export interface EventSlice {
+	/** The events, in order. */
 	readonly events: readonly SessionEvent[]
 	/**
-	 * Events of the answer that are gone: dropped from memory, or absent from the chain. Exact for a query by index, an
-	 * upper bound for one by time or kind.
+	 * Events of the answer that are gone: dropped from memory, or absent from the chain. Exact for a query by
+	 * index, an upper bound for one by time or kind.
 	 */
 	readonly missing: number
 }
 
 /** A session in a chain. */
 export interface SessionInfo {
+	/** Id of the session. */
 	readonly id: string
+	/** Epoch of the chain in which it was recorded. */
 	readonly epoch: number
 	/** Time of the record that started it; if that is gone, the time of the first record that is left. */
 	readonly startedMs: number
-	/** Time of the record that stopped it; undefined for an active session and after the death of its process. */
+	/**
+	 * Time of the record that stopped it; undefined for an active session and after the death of its process.
+	 */
 	readonly stoppedMs: number | undefined
-	/** Seq of the record that started it. If that is gone: of the record before its first event, as far as known. */
+	/**
+	 * Seq of the record that started it. If that is gone: of the record before its first event, as far as
+	 * known.
+	 */
 	readonly startSeq: number
 	/** Seq of the record that stopped it, or of its last record. */
 	readonly endSeq: number
@@ -49,7 +62,9 @@ export interface SessionInfo {
 
 /** A session as plain data that JSON can hold, for `Recorder.import`. */
 export interface Session {
+	/** Id of the session. */
 	readonly id: string
+	/** Time of its start, in ms since 1970. */
 	readonly startedMs: number
 	/** Null for an active session. */
 	readonly stoppedMs: number | null
@@ -64,8 +79,12 @@ export interface Session {
 		readonly tsMs: number
 		readonly seq: number
 	}[]
-	/** Events of this session that are not in `events`: every index below the next one is in `events` or counted here. */
+	/**
+	 * Events of this session that are not in `events`: every index below the next one is in `events` or counted
+	 * here.
+	 */
 	readonly droppedEvents: number
+	/** Checkpoints of this session that are not in `checkpoints`. */
 	readonly droppedCheckpoints: number
 }
 

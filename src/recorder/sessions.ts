@@ -28,9 +28,9 @@ import {
 import { SessionWalk } from './session-walk.ts'
 
 /**
- * Returns all sessions of a chain, in the order of their starts. Reads their session records only. Records from other
- * chains, after a merge or a replay, are not sessions of this one: a session is found by the seqs and epochs of the chain
- * that it was recorded in.
+ * Returns all sessions of a chain, in the order of their starts. Reads their session records only. Records
+ * from other chains, after a merge or a replay, are not sessions of this one: a session is found by the seqs
+ * and epochs of the chain that it was recorded in.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -44,7 +44,9 @@ export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 	return walk.sessions.sort((a, b) => a.startSeq - b.startSeq)
 }
 
-/** Explains why sessions are not listed: their records came from other chains. Undefined if there are none. */
+/**
+ * Explains why sessions are not listed: their records came from other chains. Undefined if there are none.
+ */
 export async function sessionRecordsFromElsewhere(chain: Chain): Promise<string | undefined> {
 	let count = 0
 	for await (const { record } of sessionRecordsIn(chain)) if (record.origin !== undefined) count++
@@ -94,6 +96,7 @@ interface SliceQuery {
 
 /** One session of a chain, for queries about all of its events. */
 export class ChainSession {
+	/** Which session it is. */
 	readonly info: SessionInfo
 	readonly #chain: Chain
 

@@ -12,23 +12,25 @@ import type { Checkpoint } from './session.ts'
 import { CHECKPOINT_KIND, checkpointOf, checkpointRecordOf } from './session-record.ts'
 
 /**
- * A position in history, or the newest checkpoint with this id; with `session`, the newest one in sessions of that id.
+ * A position in history, or the newest checkpoint with this id; with `session`, the newest one in sessions of
+ * that id.
  *
- * The state at a seq includes that record. The state at a time includes all records up to the last one, by seq, that is
- * not later than that time. Before the first record it is the initial state, after the last one the state at the end.
+ * The state at a seq includes that record. The state at a time includes all records up to the last one, by
+ * seq, that is not later than that time. Before the first record it is the initial state, after the last one
+ * the state at the end.
  */
 export type StatePosition = HistoryPosition | { readonly checkpoint: string; readonly session?: string }
 
 /** How {@link stateAt} makes the state. */
 export interface StateOptions<S> {
 	/**
-	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the next
-	 * state.
+	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the
+	 * next state.
 	 */
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
 	/**
-	 * State before the first record of the chain. The fold gets a copy and may change it; a value that `structuredClone`
-	 * cannot copy faithfully, such as a class instance or a function, is passed as it is.
+	 * State before the first record of the chain. The fold gets a copy and may change it; a value that
+	 * `structuredClone` cannot copy faithfully, such as a class instance or a function, is passed as it is.
 	 */
 	readonly initial: S
 	/** Returns whether a checkpoint holds this state. Default: every checkpoint does. */
@@ -38,8 +40,8 @@ export interface StateOptions<S> {
 }
 
 /**
- * Returns the state at a position: that of the nearest earlier checkpoint, or `initial` without one, with the records
- * since then folded into it. Reads only the checkpoint and those records.
+ * Returns the state at a position: that of the nearest earlier checkpoint, or `initial` without one, with the
+ * records since then folded into it. Reads only the checkpoint and those records.
  *
  * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` when a record is absent.
  *

@@ -1,4 +1,4 @@
-/** A replay with a hand on it: play, pause, change the speed, step, go to any place, again and again. */
+/** A replay under manual control: play, pause, change the speed, step, and seek. */
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { show } from '../guard/show.ts'
@@ -20,16 +20,16 @@ import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
 /**
- * As in a replay. Records go to the target one at a time: `concurrency` and `key` have no meaning here. `limit` counts anew after each seek and each time
- * that a looping player begins again.
+ * Options of a player. Records go to the target one at a time, so `concurrency` and `key` do not apply.
+ * `limit` counts from zero after each seek and each time that a looping player starts again.
  */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
-	/** Begin again when the end is reached. Default false. */
-	loop?: boolean
+	/** Start again at the end. Default: false. */
+	readonly loop?: boolean
 }
 
 /**
- * Plays a window of a chain into a target, by default at the speed of life.
+ * Plays a window of a chain into a target, by default in real time.
  *
  * @example
  * ```ts
@@ -52,22 +52,22 @@ export class Player {
 	readonly #tally: Tally
 	#playing: Promise<ReplaySummary> | undefined
 	#records: AsyncIterator<LogRecord> | undefined
-	/** The record that comes next, once it is known. */
+	/** The next record, once it is known. */
 	#ahead: LogRecord | undefined
-	/** Counts the times that somebody went elsewhere: what was waited for is not wanted then. */
+	/** Counts seeks: a wait that started before one is obsolete. */
 	#visit = 0
 	#from: LogFilter | undefined
 	#until: HistoryPosition | undefined
 	#steps = 0
-	/** Records begun since the player was last told where to begin. */
+	/** Records started since the last seek. */
 	#taken = 0
 	#arrived: (() => void) | undefined
 	#isStopped = false
 	#isEnded = false
 
 	/**
-	 * @param options speed: default 1.
-	 * @throws {MeshChainError} as `replay` does.
+	 * @param options `speed`: default 1.
+	 * @throws {MeshChainError} as `replay`.
 	 */
 	constructor(
 		chain: Chain,
@@ -79,7 +79,10 @@ export class Player {
 		const { loop = false, ...rest } = options
 		for (const name of ['concurrency', 'key', 'stopOnError', 'dryRun']) {
 			if (name in rest)
-				throw new MeshChainError('INVALID_OPTION', `${name} is an option of replay, not of a player`)
+				throw new MeshChainError(
+					'INVALID_OPTION',
+					`${name} is an option of replay, and does not apply to a player`,
+				)
 		}
 		this.#chain = chain
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
@@ -98,7 +101,8 @@ export class Player {
 	}
 
 	/**
-	 * How many times faster than life; may be set at any moment. Infinity: as fast as the target takes records.
+	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. May be set
+	 * at any time.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -111,24 +115,26 @@ export class Player {
 		this.#pacer.speed = checkSpeed('speed', speed)
 	}
 
-	/** The seq of the next record; undefined before it is known, and at the end. */
+	/** Seq of the next record; undefined before it is known, and at the end. */
 	get nextSeq(): number | undefined {
 		return this.#ahead?.seq
 	}
 
+	/** Whether the player is paused. */
 	get isPaused(): boolean {
 		return this.#pacer.isPaused
 	}
 
-	/** Plays, or goes on playing; resolves when the end is reached or {@link stop} is called, to what was done by then. */
+	/** Starts or resumes. Resolves at the end or after {@link stop}, to the summary. */
 	play(): Promise<ReplaySummary> {
 		this.#until = undefined
 		return this.#goOn()
 	}
 
 	/**
-	 * Plays up to a place and pauses there: no record with a later seq, or after that time, is handed over. Resolves there, or at the end of the
-	 * window, also where the player loops. At a place that it has already reached, a player hands nothing over.
+	 * Plays up to a position and pauses there: no record with a later seq, or with a later time, is delivered.
+	 * Resolves there or at the end of the window, also for a looping player. Delivers nothing if the position
+	 * is reached already.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -140,16 +146,19 @@ export class Player {
 		await Promise.race([arrived, this.#goOn()])
 	}
 
+	/** Pauses before the next record. */
 	pause(): void {
 		this.#pacer.pause()
 	}
 
+	/** Continues after a pause, at the same distance from the next record. */
 	resume(): void {
 		this.#pacer.resume()
 	}
 
 	/**
-	 * Hands over the next records at once, whatever their time, and pauses; resolves when that is done or the end is reached.
+	 * Delivers the next records at once, whatever their time, and pauses. Resolves when that is done or the end
+	 * is reached.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -164,8 +173,8 @@ export class Player {
 	}
 
 	/**
-	 * Goes to a place in the window; a player that plays goes on from there, with that record at once. A place before the window is its beginning,
-	 * a place after it its end.
+	 * Moves to a position in the window. A playing player continues there, with that record at once. A position
+	 * before the window is its beginning, one after the window its end.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -178,7 +187,7 @@ export class Player {
 		this.#goTo({ ...query, fromSeq: Math.max(filter.fromSeq, seq) })
 	}
 
-	/** Ends {@link play}; the player cannot be used afterwards, and another `play` ends at once. */
+	/** Ends {@link play}. The player cannot be used afterwards; another `play` ends at once. */
 	stop(): void {
 		this.#isStopped = true
 		this.#delivery.abort()
@@ -187,7 +196,7 @@ export class Player {
 
 	#refuseStopped(what: string): void {
 		if (!this.#isStopped) return
-		throw new MeshChainError('INVALID_USAGE', `the player was stopped: make a new one to ${what}()`)
+		throw new MeshChainError('INVALID_USAGE', `the player was stopped: create a new one to ${what}()`)
 	}
 
 	#goOn(): Promise<ReplaySummary> {
@@ -196,7 +205,7 @@ export class Player {
 		return this.#start()
 	}
 
-	/** Resolves when the steps are done, or the place to play to is reached; whoever waited before is let go. */
+	/** Resolves when the steps are done or the position is reached; releases the previous caller. */
 	#arrival(): Promise<void> {
 		this.#arrived?.()
 		return new Promise((resolve) => {
@@ -210,7 +219,7 @@ export class Player {
 			this.#playing = undefined
 		}
 		this.#playing ??= this.#runUntilAborted()
-		// Who only steps does not wait for the end.
+		// A caller that only steps does not wait for the end.
 		this.#playing.catch(() => {})
 		this.#pacer.wake()
 		return this.#playing
@@ -233,7 +242,9 @@ export class Player {
 		return undefined
 	}
 
-	/** A signal that outlives the player knows of it only while it plays. */
+	/**
+	 * Listens to the signal only while it plays, so that a signal that outlives the player does not retain it.
+	 */
 	async #runUntilAborted(): Promise<ReplaySummary> {
 		const { signal } = this.#options
 		const onAbort = () => this.stop()
@@ -253,13 +264,13 @@ export class Player {
 				const record = this.#taken < this.#options.limit ? await this.#next() : undefined
 				if (visit !== this.#visit) continue
 				if (record === undefined) {
-					// A window in which there is nothing does not begin again.
+					// An empty window would repeat without end.
 					const isEmpty = this.#taken === 0 && this.#from === this.#options.query
 					if (!this.#loops || isEmpty) break
 					await this.#pacer.resumed(() => this.#steps === 0 && visit === this.#visit)
 					if (visit !== this.#visit || this.#isStopped) continue
 					this.#goTo(this.#options.query)
-					// A target that takes everything at once leaves nobody else a turn.
+					// A target that accepts everything synchronously would starve all other work.
 					await new Promise((resolve) => setImmediate(resolve))
 					if (this.#until !== undefined) this.#arrive()
 				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, visit)
@@ -278,7 +289,7 @@ export class Player {
 		return this.#isStopped || this.#delivery.isGone
 	}
 
-	/** The next record lies beyond the place to play to: pauses when the recording has come there. */
+	/** The next record is after the position: pauses when the recording has reached the position. */
 	async #reach(until: HistoryPosition, visit: number): Promise<void> {
 		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
@@ -291,7 +302,7 @@ export class Player {
 		this.#arrived?.()
 	}
 
-	/** Hands a record over when it is due, or stepped to; neither when somebody has gone elsewhere meanwhile. */
+	/** Delivers a record when it is due or stepped to, unless a seek has come first. */
 	async #hand(record: LogRecord, visit: number): Promise<void> {
 		const wanted = this.#tally.forTarget(record)
 		if (wanted === undefined) {
@@ -315,7 +326,7 @@ export class Player {
 
 	#afterStep(record: LogRecord): void {
 		this.#steps--
-		// The time of the recording goes on from where the steps have led.
+		// The recording continues from where the steps have led.
 		this.#pacer.restart(record.tsMs)
 		if (this.#steps === 0) this.#arrived?.()
 	}
@@ -331,7 +342,7 @@ export class Player {
 	}
 }
 
-/** Whether a record comes after the place to play to, if there is one. */
+/** Whether a record comes after the position to play to, if there is one. */
 function isBeyond(record: LogRecord, until: HistoryPosition | undefined): boolean {
 	if (until === undefined) return false
 	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs

@@ -9,14 +9,20 @@ const DETAILS_BYTES_MAX = 16 * 1024
 
 /** How a source is archived. */
 export interface ArchiveOptions {
-	/** How samples are obtained; a policy that matches the name of the source overrides it. Default: `'monitor'`. */
+	/**
+	 * How samples are obtained; a policy that matches the name of the source overrides it. Default:
+	 * `'monitor'`.
+	 */
 	readonly mode?: SampleMode
 	/** Extra fields to attach to each sample, if the source can follow them. At most 256. */
 	readonly fields?: readonly string[]
-	/** Plain data for the code that recreates the source after a restart, such as an address. At most 16 KiB. */
+	/**
+	 * Plain data for the code that recreates the source after a restart, such as an address. At most 16 KiB.
+	 */
 	readonly details?: unknown
 }
 
+/** The options of `archive`, with every default in place. */
 export interface ResolvedArchiveOptions {
 	readonly mode: SampleMode
 	readonly fields: readonly string[]

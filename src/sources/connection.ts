@@ -10,11 +10,13 @@ export type ConnectionState = 'idle' | 'connecting' | 'connected' | 'disconnecte
 
 /** A connection that was lost and came back. Times in ms since 1970. */
 export interface Regained {
+	/** Time of the loss. */
 	readonly lostMs: number
 	/** Time of the first sample after the loss. */
 	readonly regainedMs: number
 }
 
+/** The connection of one source. */
 export class Connection {
 	#state: ConnectionState = 'idle'
 	#sinceMs: number | undefined

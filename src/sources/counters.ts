@@ -14,10 +14,16 @@ export interface DroppedCounts {
 	refused: number
 }
 
-/** The counters of one source: `received` = `stored` + all of `dropped` + samples in the queue or waiting for room in it. */
+/**
+ * The counters of one source: `received` = `stored` + all of `dropped` + samples in the queue or waiting for
+ * room in it.
+ */
 export interface SourceCounts {
+	/** Samples that arrived, valid or not. */
 	received: number
+	/** Samples that the loop took. */
 	stored: number
+	/** Samples that were not stored, by cause. */
 	dropped: DroppedCounts
 	/** `{ $unserializable }` markers in its values, each in place of something that a record cannot hold. */
 	unserializable: number
@@ -27,18 +33,23 @@ export interface SourceCounts {
 	missedScans: number
 	/** Upper estimate of the bytes that the stored samples take in a chain. */
 	storedBytes: number
+	/** Time of the first sample, in ms since 1970. */
 	firstEventMs: number | undefined
+	/** Time of the last sample, in ms since 1970. */
 	lastEventMs: number | undefined
 	/** Connections that were established and then lost. */
 	disconnects: number
+	/** Time of the last lost connection, in ms since 1970. */
 	lastDisconnectMs: number | undefined
 	/** Failed attempts to subscribe, failed reads and lost connections. */
 	transientErrors: number
+	/** Message of the last such failure. */
 	lastError: string | undefined
 	/** Type of the newest value, including a dropped one. */
 	latestType: string | undefined
 }
 
+/** Counters at zero. */
 export function newCounts(): SourceCounts {
 	return {
 		received: 0,
@@ -58,10 +69,12 @@ export function newCounts(): SourceCounts {
 	}
 }
 
+/** A copy that later counts do not change. */
 export function copyOf(counts: SourceCounts): SourceCounts {
 	return { ...counts, dropped: { ...counts.dropped } }
 }
 
+/** Samples that were not stored, for any cause. */
 export function droppedTotal({ dropped }: Pick<SourceCounts, 'dropped'>): number {
 	return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }

@@ -6,7 +6,10 @@ import { MeshChainError } from '../model/errors.ts'
 import type { SourceEntry } from './entry.ts'
 import type { Source } from './source.ts'
 
-/** Recreates a source after a restart. An error is recorded in the status of that source; the others still start. */
+/**
+ * Recreates a source after a restart. An error is recorded in the status of that source; the others still
+ * start.
+ */
 export type CreateSource = (entry: SourceEntry) => Source | Promise<Source>
 
 /**

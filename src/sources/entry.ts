@@ -5,36 +5,49 @@ import { newCounts, type SourceCounts } from './counters.ts'
 import type { CheckMemory } from './sample-checks.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
-/** State of a source. `paused` and `inactive` (stopped) outlive restarts: `restore` starts only active sources. */
+/**
+ * State of a source. `paused` and `inactive` (stopped) outlive restarts: `restore` starts only active
+ * sources.
+ */
 export type SourceState = 'active' | 'paused' | 'inactive'
 
 /** The newest value of a source. Times in ms since 1970. */
 export interface LiveValue {
+	/** The value, in canonical form. */
 	readonly value: unknown
 	/** Time by the source's own clock, if it has one. */
 	readonly tsMs: number
+	/** Time when it was received. */
 	readonly receivedMs: number
 }
 
-/** A source as the registry knows it. A field without a value is undefined here, and absent from the record. */
+/**
+ * A source as the registry knows it. A field without a value is undefined here, and absent from the record.
+ */
 export interface SourceEntry {
+	/** Name of the source. */
 	readonly name: string
 	/** Other names of the source. */
 	readonly aliases: readonly string[]
+	/** How its samples are obtained. */
 	readonly mode: SampleMode
 	/** Name of the policy that decided the mode, if one matched. */
 	readonly policy: string | undefined
+	/** Whether it is archived at present. */
 	readonly state: SourceState
 	/** Extra fields that are attached to each sample. */
 	readonly fields: readonly string[]
 	/** The `details` option of `archive`, for the code that recreates the source after a restart. */
 	readonly details: unknown
+	/** Whether it is connected. */
 	readonly connection: ConnectionState
 	/** Time of the first sample of the present connection. */
 	readonly connectedSinceMs: number | undefined
 	/** Time of a lost connection, until a sample arrives again. */
 	readonly lostMs: number | undefined
+	/** What became of its samples. */
 	readonly counts: Readonly<SourceCounts>
+	/** What the checks of its samples remember. */
 	readonly memory: Readonly<CheckMemory>
 	/** Samples per second that were received between the last two writes of this entry. */
 	readonly rate: number

@@ -11,6 +11,7 @@ import { type MonitorBounds, MonitorTask } from './monitor-task.ts'
 import { readSample } from './read-sample.ts'
 import type { Sample, SampleSink, Source } from './source.ts'
 
+/** The time limits and delays of a monitor. */
 export interface FieldBounds extends MonitorBounds {
 	readonly retryIntervalMs: number
 }
@@ -22,6 +23,7 @@ export interface FieldEvents {
 	abandoned(ms: number): void
 }
 
+/** The extra fields of one source. */
 export class FieldMonitors {
 	readonly #source: string
 	readonly #events: FieldEvents
@@ -47,7 +49,10 @@ export class FieldMonitors {
 		return this.#monitors.size
 	}
 
-	/** Changes the list. A field in both lists is followed without interruption; a new one starts with {@link start}. */
+	/**
+	 * Changes the list. A field in both lists is followed without interruption; a new one starts with {@link
+	 * start}.
+	 */
 	setNames(names: readonly string[]): void {
 		this.#names = names
 		for (const [name, monitor] of this.#monitors) {

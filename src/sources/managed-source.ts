@@ -1,4 +1,7 @@
-/** One source while it is archived: its task, its checks, its connection, its place in the queue, and its counters. */
+/**
+ * One source while it is archived: its task, its checks, its connection, its place in the queue, and its
+ * counters.
+ */
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
 import { settle } from '../guard/promises.ts'
@@ -19,6 +22,7 @@ import type { Sample, SampleSink, Source } from './source.ts'
 
 /** The `data` of a `sample` record. */
 export interface SampleData {
+	/** The value, in canonical form. */
 	readonly value: unknown
 	/** The extra fields, sorted by name; a field without a value so far is left out. */
 	readonly fields?: Readonly<Record<string, unknown>>
@@ -35,8 +39,8 @@ export interface QueuedSample {
 }
 
 /**
- * Which sample is dropped when a source that cannot wait finds no room in the queue: the `'newest'`, which has just
- * arrived, or the `'oldest'` of that source in the queue.
+ * Which sample is dropped when a source that cannot wait finds no room in the queue: the `'newest'`, which
+ * has just arrived, or the `'oldest'` of that source in the queue.
  */
 export type DropPolicy = 'newest' | 'oldest'
 
@@ -55,6 +59,7 @@ export interface Pipeline extends FieldBounds {
 /** Estimate of what a record takes in addition to its data. */
 const ROW_BYTES = 24
 
+/** A source, with everything that the manager knows of it. */
 export class ManagedSource {
 	readonly name: string
 	readonly details: unknown
@@ -114,7 +119,9 @@ export class ManagedSource {
 		return this.#source
 	}
 
-	/** Samples that were received and neither stored nor dropped yet: in the queue, or waiting for room in it. */
+	/**
+	 * Samples that were received and neither stored nor dropped yet: in the queue, or waiting for room in it.
+	 */
 	get queued(): number {
 		return this.share.count + (this.#isWaiting ? 1 : 0)
 	}
@@ -241,7 +248,8 @@ export class ManagedSource {
 
 	#put(sample: Sample, signal: AbortSignal): Promise<void> | undefined {
 		const { queue } = this.#pipeline
-		// A caller that did not wait for the previous sample cannot wait for this one: waiting samples must not pile up.
+		// A caller that did not wait for the previous sample cannot wait for this one: waiting samples must not
+		// pile up.
 		if (this.#isWaiting || queue.hasRoomFor(this.share)) return void this.#push(sample)
 		const queued = this.#receive(sample)
 		if (queued === undefined) return undefined

@@ -24,11 +24,14 @@ import { Policies, type SourcePolicy } from './policies.ts'
 /** Options of a `SourceManager`. */
 export interface SourceManagerOptions {
 	/**
-	 * Path of the chain that holds the registry: which sources are archived, how, and their counters. The chain is
-	 * bounded to some 200,000 records. Default: no registry, and nothing of this survives the process.
+	 * Path of the chain that holds the registry: which sources are archived, how, and their counters. The chain
+	 * is bounded to some 200,000 records. Default: no registry, and nothing of this survives the process.
 	 */
 	readonly registry?: string
-	/** Policies that override the mode passed to `archive`: the one for the exact name, or else the first matching glob. */
+	/**
+	 * Policies that override the mode passed to `archive`: the one for the exact name, or else the first
+	 * matching glob.
+	 */
 	readonly policies?: readonly SourcePolicy[]
 	/** Upper bound of the samples in the queue, for all sources together. Default: 500,000. */
 	readonly queueSamplesMax?: number
@@ -37,31 +40,39 @@ export interface SourceManagerOptions {
 	/** Which sample of a source that cannot wait is dropped when there is no room. Default: `'newest'`. */
 	readonly drop?: DropPolicy
 	/**
-	 * Longest time that a sample stays in the queue before it goes to the loop; a killed process loses its queue.
-	 * Default: 0 ms, until the end of the turn.
+	 * Longest time that a sample stays in the queue before it goes to the loop; a killed process loses its
+	 * queue. Default: 0 ms, until the end of the turn.
 	 */
 	readonly flushIntervalMs?: number
-	/** Interval at which the counters are saved to the registry, and how old they can be after a kill. Default: 10,000 ms. */
+	/**
+	 * Interval at which the counters are saved to the registry, and how old they can be after a kill. Default:
+	 * 10,000 ms.
+	 */
 	readonly saveIntervalMs?: number
 	/** Time limit for a source to subscribe or answer, and for `create` to return one. Default: 10,000 ms. */
 	readonly connectTimeoutMs?: number
-	/** Delay before a failed source is retried. For extra fields it doubles up to a minute. Default: 5,000 ms. */
+	/**
+	 * Delay before a failed source is retried. For extra fields it doubles up to a minute. Default: 5,000 ms.
+	 */
 	readonly retryIntervalMs?: number
 	/** Upper bound of concurrent scans; further ones wait. Default: 1,000. */
 	readonly concurrency?: number
 	/**
-	 * How long to wait for a source that was told to end, and how long `close` waits for an appender that lags. A source
-	 * that takes longer is abandoned: nothing more is taken from it, and its `lastError` says so. Default: 5,000 ms.
+	 * How long to wait for a source that was told to end, and how long `close` waits for an appender that lags.
+	 * A source that takes longer is abandoned: nothing more is taken from it, and its `lastError` says so.
+	 * Default: 5,000 ms.
 	 */
 	readonly closeTimeoutMs?: number
 	/**
-	 * Returns the time in ms since 1970. Default: `Date.now`, which also replaces a reading when this function throws or
-	 * returns no time; the first such failure is reported.
+	 * Returns the time in ms since 1970. Default: `Date.now`, which also replaces a reading when this function
+	 * throws or returns no time; the first such failure is reported.
 	 */
 	readonly clock?: () => number
+	/** The file system of the registry. Default: that of Node. */
 	readonly fs?: FileSystem
 }
 
+/** The options of a `SourceManager`, with every default in place. */
 export interface ResolvedManagerOptions {
 	readonly registry: string | undefined
 	readonly policies: Policies

@@ -1,13 +1,20 @@
-/** Keeps one subscription of a source alive: subscribes, and again after a delay when the subscription fails or ends. */
+/**
+ * Keeps one subscription of a source alive: subscribes, and again after a delay when the subscription fails
+ * or ends.
+ */
 import { hush } from '../guard/hush.ts'
 import { settle, within } from '../guard/promises.ts'
 import type { Backoff } from '../platform/backoff.ts'
 import { wait } from '../platform/wait.ts'
 import type { Sample, SampleSink } from './source.ts'
 
-/** Upper bound of attempts that are over and have not settled. At the bound, no attempt starts until one settles. */
+/**
+ * Upper bound of attempts that are over and have not settled. At the bound, no attempt starts until one
+ * settles.
+ */
 const HANGING_MAX = 8
 
+/** What a monitor tells its source. */
 export interface MonitorEvents {
 	push(sample: Sample): void
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
@@ -19,11 +26,13 @@ export interface MonitorEvents {
 	abandoned(ms: number): void
 }
 
+/** The time limits of a monitor. */
 export interface MonitorBounds {
 	readonly connectTimeoutMs: number
 	readonly closeTimeoutMs: number
 }
 
+/** One subscription, and its renewals. */
 export class MonitorTask {
 	readonly #run: (sink: SampleSink) => Promise<void>
 	readonly #events: MonitorEvents
@@ -64,7 +73,10 @@ export class MonitorTask {
 		}
 	}
 
-	/** Resolves to the reason for its end; never rejects. The cause may be a thenable, which must not be awaited. */
+	/**
+	 * Resolves to the reason for its end; never rejects. The cause may be a thenable, which must not be
+	 * awaited.
+	 */
 	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {
 			const text = `${HANGING_MAX} attempts have not ended; the next one starts when one of them does`

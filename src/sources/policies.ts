@@ -11,9 +11,11 @@ export interface SourcePolicy {
 	readonly name: string
 	/** Name of a source, or a glob: `*` stands for any number of characters, `?` for one. */
 	readonly match: string
+	/** How the samples of those sources are obtained. */
 	readonly mode: SampleMode
 }
 
+/** The policies of a manager. */
 export class Policies {
 	readonly #exact = new Map<string, SourcePolicy>()
 	readonly #globs: { readonly policy: SourcePolicy; readonly pattern: RE2JS }[] = []
@@ -31,7 +33,10 @@ export class Policies {
 		}
 	}
 
-	/** The policy for the exact name, or else the first glob that matches. Takes time linear in the name, for any globs. */
+	/**
+	 * The policy for the exact name, or else the first glob that matches. Takes time linear in the name, for
+	 * any globs.
+	 */
 	find(name: string): SourcePolicy | undefined {
 		return this.#exact.get(name) ?? this.#globs.find(({ pattern }) => pattern.testExact(name))?.policy
 	}

@@ -13,8 +13,8 @@ export interface ReadSample {
 const NOTHING: Sample = Object.freeze({ value: undefined })
 
 /**
- * Reads a sample once. One that cannot be read has no value and is dropped as garbage; its source, which is in the
- * middle of a push, gets no error.
+ * Reads a sample once. One that cannot be read has no value and is dropped as garbage; its source, which is
+ * in the middle of a push, gets no error.
  */
 export function readSample(sample: Sample | null | undefined): ReadSample {
 	return attempt<ReadSample>(() => {

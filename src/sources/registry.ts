@@ -1,15 +1,16 @@
 /**
- * The registry of sources, a chain of its own: each record is one source at that time, and the newest one counts.
+ * The registry of sources, a chain of its own: each record is one source at that time, and the newest one
+ * counts.
  *
- * The chain is bounded, so its old files are removed. A source that was not written for long is written again before
- * its record goes. Each record says from which record on the registry has to be read: a start reads a few records per
- * source, however long the history is.
+ * The chain is bounded, so its old files are removed. A source that was not written for long is written again
+ * before its record goes. Each record says from which record on the registry has to be read: a start reads a
+ * few records per source, however long the history is.
  */
 import type { Chain } from '../chain/chain.ts'
 import { openChain } from '../chain/read/open-chain.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
-import { gapDataOf } from '../model/record.ts'
+import { GAP_KIND, gapDataOf } from '../model/record.ts'
 import type { FileSystem } from '../platform/file-system.ts'
 import { entryFrom, type SourceEntry } from './entry.ts'
 import { modeText } from './source.ts'
@@ -18,11 +19,15 @@ const SOURCE_KIND = 'source'
 const FORGOTTEN_KIND = 'forgotten'
 /** Upper bound of the records that are retained: more than any window. */
 const RECORDS_MAX = 200_000
-/** Every source is written once within a window of twice as many records as there are sources; this is its minimum. */
+/**
+ * Every source is written once within a window of twice as many records as there are sources; this is its
+ * minimum.
+ */
 const WINDOW_RECORDS_MIN = 10_000
 
 /** The contents of a registry. */
 export interface RegistryContents {
+	/** The sources, by name, in the order of their newest records. */
 	readonly entries: ReadonlyMap<string, SourceEntry>
 	/** Seq of the record that each entry comes from. */
 	readonly seqs: ReadonlyMap<string, number>
@@ -53,7 +58,7 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 	for await (const batch of chain.batches({ fromSeq })) {
 		for (const record of batch) {
 			const { kind, daemonId, data } = record
-			if (kind === '$gap') missing += countMissing(data)
+			if (kind === GAP_KIND) missing += countMissing(data)
 			const entry = kind === SOURCE_KIND ? entryFrom(record) : undefined
 			if (entry === undefined && kind !== FORGOTTEN_KIND) continue
 			// Deleted first, so that the map is in the order of the newest records.
@@ -91,6 +96,7 @@ function countMissing(data: unknown): number {
 	return gap === undefined || gap.cause === 'retained' ? 0 : gap.count
 }
 
+/** Writes a registry. */
 export class Registry {
 	readonly #loop: MeshLoop
 	readonly #path: string | undefined
@@ -152,7 +158,9 @@ export class Registry {
 		return oldest
 	}
 
-	/** @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when the saved entries have not reached the OS. */
+	/**
+	 * @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when the saved entries have not reached the OS.
+	 */
 	flush(): void {
 		this.#loop.flush()
 	}

@@ -1,4 +1,7 @@
-/** Checks that a sample can be stored. Remembers the last time and the type for as long as the source is known. */
+/**
+ * Checks that a sample can be stored. Remembers the last time and the type for as long as the source is
+ * known.
+ */
 import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
@@ -14,11 +17,13 @@ export interface CheckMemory {
 	type: string | undefined
 }
 
+/** The result of a check: the type of the value, and why the sample is dropped, if it is. */
 export interface Judged {
 	readonly verdict: CheckVerdict | undefined
 	readonly type: string | undefined
 }
 
+/** The checks of one source. */
 export class SampleChecks {
 	readonly memory: CheckMemory
 
@@ -27,11 +32,11 @@ export class SampleChecks {
 	}
 
 	/**
-	 * @param tsMs by the source's own clock; undefined for a source without one: samples are then in the order of arrival,
-	 * and there is no time to check.
-	 * @param isFirst whether this is the first sample since the source (re)connected. Its time may be long past, because
-	 * many sources send their last value again. No sample may be more than half an hour in the future: it would shut out
-	 * all that follow until then.
+	 * @param tsMs by the source's own clock; undefined for a source without one: samples are then in the order
+	 * of arrival, and there is no time to check.
+	 * @param isFirst whether this is the first sample since the source (re)connected. Its time may be long
+	 * past, because many sources send their last value again. No sample may be more than half an hour in the
+	 * future: it would shut out all that follow until then.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
@@ -55,7 +60,10 @@ export class SampleChecks {
 		return lastMs !== undefined && tsMs < lastMs ? 'order' : undefined
 	}
 
-	/** The earliest time allowed. A last time in the future does not bind a sample that is not: the clock was corrected. */
+	/**
+	 * The earliest time allowed. A last time in the future does not bind a sample that is not: the clock was
+	 * corrected.
+	 */
 	#lastMs(tsMs: number, nowMs: number): number | undefined {
 		const { lastMs } = this.memory
 		return lastMs === undefined || (lastMs > nowMs && tsMs <= nowMs) ? undefined : lastMs

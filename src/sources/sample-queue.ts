@@ -1,10 +1,10 @@
 /**
  * One queue for the samples of all sources: bounded, in the order of arrival, and shared fairly.
  *
- * A source may hold at most 8 times what is free (a dynamic threshold: Choudhury and Hahne, "Dynamic queue length
- * thresholds for shared-memory packet switches", 1998). A source that floods therefore takes at most 8/9 of the queue,
- * however long it floods, and there is always room for the others. The same holds for bytes.
- * Invariant: `count` never exceeds `capacity`.
+ * A source may hold at most 8 times what is free (a dynamic threshold: Choudhury and Hahne, "Dynamic queue
+ * length thresholds for shared-memory packet switches", 1998). A source that floods therefore takes at most
+ * 8/9 of the queue, however long it floods, and there is always room for the others. The same holds for
+ * bytes. Invariant: `count` never exceeds `capacity`.
  */
 
 const SHARE_FACTOR = 8
@@ -29,6 +29,7 @@ interface Entry<T> {
 	younger: Entry<T> | undefined
 }
 
+/** The queue of all sources. */
 export class SampleQueue<T> {
 	readonly capacity: number
 	readonly bytesMax: number
@@ -82,7 +83,10 @@ export class SampleQueue<T> {
 		return share.oldest === undefined ? undefined : this.#take(share.oldest)
 	}
 
-	/** The oldest item of the queue is also the oldest of its share, so the entry is always the first of its share. */
+	/**
+	 * The oldest item of the queue is also the oldest of its share, so the entry is always the first of its
+	 * share.
+	 */
 	#take(entry: Entry<T>): T {
 		const { share, previous, next } = entry
 		if (previous === undefined) this.#first = next

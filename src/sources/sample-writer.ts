@@ -1,6 +1,7 @@
 /**
- * Moves samples from the queue into the loop, in order, and only as fast as its appender accepts them: with a slow or
- * failing appender, samples wait in the queue, which is bounded and counts its losses, and not in the loop's ring.
+ * Moves samples from the queue into the loop, in order, and only as fast as its appender accepts them: with a
+ * slow or failing appender, samples wait in the queue, which is bounded and counts its losses, and not in the
+ * loop's ring.
  */
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { QueuedSample } from './managed-source.ts'
@@ -16,6 +17,7 @@ const TURN_MS = 10
 /** Delay before a loop without room is checked again. */
 const RETRY_MS = 50
 
+/** Writes the samples of a queue into a loop. */
 export class SampleWriter {
 	readonly #loop: MeshLoop
 	readonly #queue: SampleQueue<QueuedSample>
@@ -99,7 +101,10 @@ export class SampleWriter {
 		this.#timer ??= setTimeout(() => this.#flush(), ms).unref()
 	}
 
-	/** How many records the loop can take for certain: records that its appender has not accepted stay in the ring. */
+	/**
+	 * How many records the loop can take for certain: records that its appender has not accepted stay in the
+	 * ring.
+	 */
 	#roomInLoop(): number {
 		const { appender, ring } = this.#loop.stats()
 		if (appender.failing) return 0

@@ -4,7 +4,9 @@ import { hush } from '../guard/hush.ts'
 import { settle } from '../guard/promises.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Upper bound of reads that were given up and have not ended. At the bound, no read starts until one ends. */
+/**
+ * Upper bound of reads that were given up and have not ended. At the bound, no read starts until one ends.
+ */
 const HANGING_MAX = 8
 
 /** What a scan asks of its source, and tells it. */
@@ -16,6 +18,7 @@ export interface ScanEvents {
 	missed(periods: number): void
 }
 
+/** The periodic reads of one source. */
 export class ScanTask {
 	readonly #events: ScanEvents
 	readonly #periodMs: number

@@ -1,5 +1,5 @@
 /** Many producers, one bounded pipeline into a loop. Operators control each source and see what it lost. */
-import pLimit, { type LimitFunction } from 'p-limit'
+import pLimit from 'p-limit'
 import { show } from '../guard/show.ts'
 import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
 import { checkFunction, checkName } from '../model/check.ts'
@@ -19,6 +19,7 @@ import {
 import { Registry } from './registry.ts'
 import { SampleQueue } from './sample-queue.ts'
 import { SampleWriter } from './sample-writer.ts'
+import { SerialByName } from './serial-by-name.ts'
 import { checkSource, type Source } from './source.ts'
 import { type SourceReport, sourceReport } from './source-report.ts'
 import { type SourceStatus, statusOf } from './source-status.ts'
@@ -27,13 +28,14 @@ import { type SourceStatus, statusOf } from './source-status.ts'
 const SAVED_AT_ONCE = 64
 
 /**
- * Archives the samples of many sources. Each sample becomes a record of the loop, of kind `sample`, with the name of
- * the source as `daemonId`, and the value, the extra fields and a regained connection in `data`. For every source, at
- * every moment: received = stored + dropped (by cause) + queued.
+ * Archives the samples of many sources. Each sample becomes a record of the loop, of kind `sample`, with the
+ * name of the source as `daemonId`, and the value, the extra fields and a regained connection in `data`. For
+ * every source, at every moment: received = stored + dropped (by cause) + queued.
  *
- * Samples go through one queue, bounded in number and in bytes; a source that floods leaves room for the others.
- * Samples leave the queue only as fast as the loop's appender accepts them. While a disk is full, the queue fills; then
- * sources that can wait do, and the samples of the others are dropped and counted. Close the manager before its loop.
+ * Samples go through one queue, bounded in number and in bytes; a source that floods leaves room for the
+ * others. Samples leave the queue only as fast as the loop's appender accepts them. While a disk is full, the
+ * queue fills; then sources that can wait do, and the samples of the others are dropped and counted. Close
+ * the manager before its loop.
  *
  * @example
  * ```ts
@@ -57,8 +59,7 @@ export class SourceManager implements AsyncDisposable {
 	readonly #registry: Registry
 	readonly #sources = new Map<string, ManagedSource>()
 	readonly #aliases = new Map<string, string>()
-	/** One operation at a time for each name. */
-	readonly #operations = new Map<string, LimitFunction>()
+	readonly #operations = new SerialByName()
 	/** Names that are being archived at this moment. */
 	readonly #archiving = new Set<string>()
 	readonly #ready: Promise<void>
@@ -68,7 +69,10 @@ export class SourceManager implements AsyncDisposable {
 	#create: CreateSource | undefined
 	#closing: Promise<void> | undefined
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` when another manager has the registry. */
+	/**
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` when another manager has the
+	 * registry.
+	 */
 	constructor(loop: MeshLoop, options: SourceManagerOptions = {}) {
 		checkLoop('a SourceManager needs a loop', loop)
 		this.#options = resolveManagerOptions(options)
@@ -90,11 +94,12 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Archives a source. Resolves when the registry has it and the first attempt has started; a source that cannot be
-	 * reached yet is retried until it can.
+	 * Archives a source. Resolves when the registry has it and the first attempt has started; a source that
+	 * cannot be reached yet is retried until it can.
 	 *
-	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`, `SOURCES_CLOSED`;
-	 * `WRITE_FAILED` or `FLUSH_FAILED` when the registry could not be written: the source is not archived then.
+	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`,
+	 * `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` when the registry could not be written: the source is
+	 * not archived then.
 	 */
 	async archive(name: string, source: Source, options: ArchiveOptions = {}): Promise<void> {
 		checkName('the name of a source', name)
@@ -128,7 +133,9 @@ export class SourceManager implements AsyncDisposable {
 		return this.#change(name, (source) => this.#end(source, 'paused'))
 	}
 
-	/** Stops a source until {@link resume}; does nothing if it does not run. It stays stopped after a restart. */
+	/**
+	 * Stops a source until {@link resume}; does nothing if it does not run. It stays stopped after a restart.
+	 */
 	stop(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'inactive'))
 	}
@@ -154,8 +161,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends a source and removes it from the registry, with its aliases. Given an alias, removes only that alias. Stored
-	 * samples stay in the chain.
+	 * Ends a source and removes it from the registry, with its aliases. Given an alias, removes only that
+	 * alias. Stored samples stay in the chain.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
 	 */
@@ -194,8 +201,8 @@ export class SourceManager implements AsyncDisposable {
 	 * Starts every source that was active before a restart, concurrently.
 	 *
 	 * @param create returns the source of an entry; also used by `resume` later.
-	 * @returns how many were started. A source that could not be has the reason in `failure` of its status and stays
-	 * active: the next `restore` or `resume` tries it again.
+	 * @returns how many were started. A source that could not be has the reason in `failure` of its status and
+	 * stays active: the next `restore` or `resume` tries it again.
 	 */
 	async restore(create: CreateSource): Promise<number> {
 		checkFunction('create', create)
@@ -207,7 +214,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Changes which extra fields are attached to the samples. Fields in both lists are followed without interruption.
+	 * Changes which extra fields are attached to the samples. Fields in both lists are followed without
+	 * interruption.
 	 *
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `INVALID_OPTION`
 	 */
@@ -250,8 +258,8 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends every source, hands the queue to the loop, and writes the registry. Active sources stay active in it, for the
-	 * next start. Idempotent.
+	 * Ends every source, hands the queue to the loop, and writes the registry. Active sources stay active in
+	 * it, for the next start. Idempotent.
 	 *
 	 * @throws {MeshChainError} when the registry cannot be closed.
 	 */
@@ -260,6 +268,7 @@ export class SourceManager implements AsyncDisposable {
 		return this.#closing
 	}
 
+	/** Closes the manager, for `await using`. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close()
 	}
@@ -308,16 +317,10 @@ export class SourceManager implements AsyncDisposable {
 
 	async #exclusively(name: string, operation: () => unknown): Promise<void> {
 		await this.#open()
-		const limit = this.#operations.get(name) ?? pLimit(1)
-		this.#operations.set(name, limit)
-		try {
-			await limit(async () => {
-				await this.#open()
-				await operation()
-			})
-		} finally {
-			if (limit.activeCount + limit.pendingCount === 0) this.#operations.delete(name)
-		}
+		await this.#operations.run(name, async () => {
+			await this.#open()
+			await operation()
+		})
 	}
 
 	async #change(name: string, operation: (source: ManagedSource) => unknown): Promise<void> {

@@ -5,9 +5,13 @@ import type { SourceEntry } from './entry.ts'
 
 /** What an operator needs to know of all sources. Times in ms since 1970. */
 export interface SourceReport {
+	/** Number of sources. */
 	readonly sources: number
+	/** Number of active sources. */
 	readonly active: number
+	/** Names of the paused sources. */
 	readonly paused: readonly string[]
+	/** Names of the stopped sources. */
 	readonly inactive: readonly string[]
 	/** Active sources that have never delivered a sample. */
 	readonly neverConnected: readonly string[]
@@ -19,8 +23,10 @@ export interface SourceReport {
 	readonly rate: number
 	/** Estimate of the bytes that the stored samples take. */
 	readonly storedBytes: number
+	/** Samples received from all sources. */
 	readonly received: number
 	readonly stored: number
+	/** Samples of all sources that were not stored, by cause. */
 	readonly dropped: Readonly<DroppedCounts>
 	/** Sources with dropped samples, most losses first. */
 	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]
@@ -32,6 +38,7 @@ export interface SourceReport {
 	}[]
 }
 
+/** Makes a report of the entries of a registry, as of `nowMs`. */
 export function sourceReport(entries: readonly SourceEntry[], nowMs: number): SourceReport {
 	const active = entries.filter(({ state }) => state === 'active')
 	return {

@@ -8,26 +8,38 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** One value that a source produced. */
 export interface Sample {
 	/**
-	 * Any data. `null` means that there is no value at present; it fits every type. Functions, symbols and `undefined`
-	 * are not values: such a sample is dropped as `type`.
+	 * Any data. `null` means that there is no value at present; it fits every type. Functions, symbols and
+	 * `undefined` are not values: such a sample is dropped as `type`.
 	 */
 	readonly value: unknown
 	/** Time by the source's own clock, in ms since 1970. Default: the time when the sample was received. */
 	readonly tsMs?: number
 }
 
-/** How samples are obtained: `'monitor'`, the source pushes; `{ scanIntervalMs }`, it is read once per interval. */
+/**
+ * How samples are obtained: `'monitor'`, the source pushes; `{ scanIntervalMs }`, it is read once per
+ * interval.
+ */
 export type SampleMode = 'monitor' | { readonly scanIntervalMs: number }
 
-/** Takes the samples of a source that pushes. Each attempt to subscribe has a new one; it takes nothing after its end. */
+/**
+ * Takes the samples of a source that pushes. Each attempt to subscribe has a new one; it takes nothing after
+ * its end.
+ */
 export interface SampleSink {
 	/** Aborted when the source has to end: it was paused, stopped, or took too long to subscribe. */
 	readonly signal: AbortSignal
-	/** Confirms the subscription, as a first sample does. Without either, the attempt ends after `connectTimeoutMs`. */
+	/**
+	 * Confirms the subscription, as a first sample does. Without either, the attempt ends after
+	 * `connectTimeoutMs`.
+	 */
 	opened(): void
 	/** For a source that cannot wait: without room, a sample is dropped by the drop policy, and counted. */
 	push(sample: Sample): void
-	/** For a source that can wait: returns a promise when there is no room, undefined otherwise. One call at a time. */
+	/**
+	 * For a source that can wait: returns a promise when there is no room, undefined otherwise. One call at a
+	 * time.
+	 */
 	put(sample: Sample): Promise<void> | undefined
 	/** Reports a lost connection that the source restores by itself: its next sample shows that it is back. */
 	lost(cause: unknown): void
@@ -36,13 +48,16 @@ export interface SampleSink {
 /** A producer of samples. It has at least one of `monitor` and `read`. */
 export interface Source {
 	/**
-	 * Pushes into the sink until its signal is aborted. Settling earlier, either way, is a lost connection; the method is
-	 * called again after a delay. Settles soon after the signal, with every resource released.
+	 * Pushes into the sink until its signal is aborted. Settling earlier, either way, is a lost connection; the
+	 * method is called again after a delay. Settles soon after the signal, with every resource released.
 	 */
 	monitor?(sink: SampleSink): Promise<void>
 	/** Returns the present value, or a promise of it. An error is counted; the next period reads again. */
 	read?(signal: AbortSignal): unknown
-	/** Like {@link monitor}, for one extra field that is attached to each sample. Not throttled: the newest value counts. */
+	/**
+	 * Like {@link monitor}, for one extra field that is attached to each sample. Not throttled: the newest
+	 * value counts.
+	 */
 	monitorField?(field: string, sink: SampleSink): Promise<void>
 	/** Releases what `read` holds: the source was paused, stopped or forgotten. A later `read` starts anew. */
 	end?(): void
@@ -71,6 +86,7 @@ export function checkSampleMode(mode: unknown): SampleMode {
 	throw invalidOption('mode', mode, `'monitor' or { scanIntervalMs: 1 to ${TIMER_MS_MAX} }`)
 }
 
+/** A mode as text for people. */
 export function modeText(mode: SampleMode): string {
 	return mode === 'monitor' ? 'monitor' : `scan every ${mode.scanIntervalMs} ms`
 }

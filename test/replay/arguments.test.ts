@@ -179,7 +179,7 @@ describe('a player', () => {
 			'stepping when it was stopped',
 			() => stopped().step(),
 			'INVALID_USAGE',
-			'was stopped: make a new one to step()',
+			'was stopped: create a new one to step()',
 		],
 		['seeking when it was stopped', () => stopped().seek({ seq: 1 }), 'INVALID_USAGE', 'to seek()'],
 		[

@@ -1,4 +1,7 @@
-/** A source that listens to a channel of `node:diagnostics_channel`. It cannot wait: publishing is synchronous. */
+/**
+ * A source that listens to a channel of `node:diagnostics_channel`. It cannot wait: publishing is
+ * synchronous.
+ */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { checkName } from '../../model/check.ts'
 import { aborted } from '../../platform/wait.ts'
@@ -6,8 +9,8 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes what is published on a channel. Messages often hold live objects: let `sample` pick the
- * data out of them.
+ * Returns a source that pushes what is published on a channel. Messages often hold live objects: let `sample`
+ * pick the data out of them.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

@@ -8,9 +8,9 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Returns a source that pushes the first argument of an event. An `error`, `close` or `end` of the emitter means that
- * the connection is lost, and the next event that it is back. Errors are only observed: an emitter without a handler of
- * its own for them still throws.
+ * Returns a source that pushes the first argument of an event. An `error`, `close` or `end` of the emitter
+ * means that the connection is lost, and the next event that it is back. Errors are only observed: an emitter
+ * without a handler of its own for them still throws.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

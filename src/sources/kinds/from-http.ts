@@ -19,16 +19,16 @@ export interface HttpOptions {
 	/** Headers of the request. Default: none. */
 	readonly headers?: Readonly<Record<string, string>>
 	/**
-	 * Returns the value in a response body. JSON is parsed, with a bigint for every integer beyond 2^53 − 1; any other
-	 * body is a string. Default: the whole body.
+	 * Returns the value in a response body. JSON is parsed, with a bigint for every integer beyond 2^53 − 1;
+	 * any other body is a string. Default: the whole body.
 	 */
 	readonly value?: (body: unknown) => unknown
 }
 
 /**
- * Returns a source that requests an address with GET. Any status but 2xx is an error, and so is a body of more than
- * 1 MiB, or one with bytes that its charset does not allow. The charset is that of the byte order mark, else of the
- * content type, else UTF-8.
+ * Returns a source that requests an address with GET. Any status but 2xx is an error, and so is a body of
+ * more than 1 MiB, or one with bytes that its charset does not allow. The charset is that of the byte order
+ * mark, else of the content type, else UTF-8.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, for credentials in the address too: they belong in the headers.
  */

@@ -6,7 +6,10 @@ import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './ma
 
 /** Options of `fromNats`. */
 export interface NatsOptions extends MappingOptions<NatsMessage> {
-	/** How to decode the value when there is no `sample`. A message that cannot be decoded is dropped. Default: `'json'`. */
+	/**
+	 * How to decode the value when there is no `sample`. A message that cannot be decoded is dropped. Default:
+	 * `'json'`.
+	 */
 	readonly decode?: 'json' | 'text' | 'bytes'
 	/** Queue group: the server sends each message to one subscriber of the group. */
 	readonly queue?: string
@@ -14,25 +17,31 @@ export interface NatsOptions extends MappingOptions<NatsMessage> {
 
 /** The part of a NATS message that is used here. */
 export interface NatsMessage {
+	/** Subject of the message. */
 	readonly subject: string
+	/** Payload of the message. */
 	readonly data: Uint8Array
+	/** Returns the payload as JSON. */
 	json(): unknown
+	/** Returns the payload as text. */
 	string(): string
 }
 
 /** The part of a NATS connection that is used here, so that this package does not need the types of NATS. */
 export interface NatsConnectionLike {
+	/** Subscribes to a subject. */
 	subscribe(
 		subject: string,
 		options: { callback: (error: Error | null, message: NatsMessage) => void; queue?: string },
 	): { readonly closed: Promise<unknown>; unsubscribe(): void }
+	/** Iterates over the changes of the connection. */
 	status(): AsyncIterable<{ readonly type: string; readonly server?: unknown }>
 }
 
 /**
- * Returns a source that subscribes to a subject, over a connection from `connect` of `@nats-io/transport-node`. The
- * connection stays the caller's; connect with `maxReconnectAttempts: -1`. While the connection is lost, the source is
- * disconnected; the client renews the subscription by itself.
+ * Returns a source that subscribes to a subject, over a connection from `connect` of
+ * `@nats-io/transport-node`. The connection stays the caller's; connect with `maxReconnectAttempts: -1`.
+ * While the connection is lost, the source is disconnected; the client renews the subscription by itself.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

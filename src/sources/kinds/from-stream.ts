@@ -9,8 +9,8 @@ import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
  * Returns a source that pushes the chunks of a stream: its objects, or bytes as they arrive (for lines, use
- * `fromIterable` with `createInterface` of `node:readline`). Waits while the queue is full, and destroys the stream when
- * the source ends.
+ * `fromIterable` with `createInterface` of `node:readline`). Waits while the queue is full, and destroys the
+ * stream when the source ends.
  *
  * @param open returns a new stream for each connection. Its end, or an error, is a lost connection.
  * @throws {MeshChainError} `INVALID_OPTION`

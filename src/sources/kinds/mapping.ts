@@ -4,7 +4,9 @@ import { discard } from '../../guard/promises.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../model/check.ts'
 import type { Sample } from '../source.ts'
 
-/** Returns the sample of an item; undefined to skip the item. An error drops the item, counted under `type`. */
+/**
+ * Returns the sample of an item; undefined to skip the item. An error drops the item, counted under `type`.
+ */
 export type ToSample<T> = (item: T) => Sample | undefined
 
 /** Options that every source with items has. */
@@ -24,6 +26,7 @@ export function checkMapping<T>(
 
 const GARBAGE: Sample = Object.freeze({ value: undefined })
 
+/** The sample of an item; undefined to skip the item. */
 export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
 	if (toSample === undefined) return { value: item }
 	try {

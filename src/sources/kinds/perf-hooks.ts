@@ -1,4 +1,7 @@
-/** The health of this process, as sources to scan: the delay of its event loop, its garbage collection, its memory. */
+/**
+ * The health of this process, as sources to scan: the delay of its event loop, its garbage collection, its
+ * memory.
+ */
 import {
 	constants,
 	createHistogram,
@@ -11,16 +14,20 @@ import type { Source } from '../source.ts'
 
 /** Delays of timers since the last read. */
 export interface EventLoopDelay {
+	/** Mean of the delays. */
 	readonly meanMs: number
+	/** Median of the delays. */
 	readonly p50Ms: number
+	/** 99th percentile of the delays. */
 	readonly p99Ms: number
+	/** Longest delay. */
 	readonly maxMs: number
 }
 
 /**
- * Returns a source of the delays of timers in this process. A loop that was blocked for a second has a `maxMs` of about
- * 1,000, even if it is blocked at the time of the read: the time since the last tick counts too. (Node's
- * `monitorEventLoopDelay` misses a block that starts before its first tick after `reset`.)
+ * Returns a source of the delays of timers in this process. A loop that was blocked for a second has a
+ * `maxMs` of about 1,000, even if it is blocked at the time of the read: the time since the last tick counts
+ * too. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after `reset`.)
  *
  * @param options `resolutionMs`: interval of the timer. Default: 10.
  * @throws {MeshChainError} `INVALID_OPTION`
@@ -68,8 +75,11 @@ function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 
 /** Garbage collections since the last read. */
 export interface GarbageCollection {
+	/** Number of collections. */
 	readonly count: number
+	/** Their total duration. */
 	readonly totalMs: number
+	/** The duration of the longest one. */
 	readonly maxMs: number
 	/** Number of collections by kind. */
 	readonly kinds: {
