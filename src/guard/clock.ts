@@ -13,8 +13,8 @@ export interface SoundClock {
 }
 
 /**
- * Every reading is a number from 0 to the latest time that a `Date` holds; for a clock that throws, gives none, or is asked from within itself,
- * `Date.now` stands in.
+ * Every reading is a number from 0 to the latest time that a `Date` holds; for a clock that throws, gives
+ * none, or is asked from within itself, `Date.now` stands in.
  *
  * @param failed hears of each reading that was none.
  */

@@ -1,9 +1,10 @@
 /**
  * Promises that foreign code hands over and nobody waits for.
  *
- * Invariant: each promise that foreign code returns, throws or resolves with, gives as the reason of a rejection, or holds in a property where no
- * promise is expected, is waited for, or passed to {@link hush} or to `discard`. The functions of this folder do it for everything that
- * they read or refuse; a caller does it for a value that it throws away itself.
+ * Invariant: each promise that foreign code returns, throws or resolves with, gives as the reason of a
+ * rejection, or holds in a property where no promise is expected, is waited for, or passed to {@link hush} or
+ * to `discard`. The functions of this folder do it for everything that they read or refuse; a caller does it
+ * for a value that it throws away itself.
  */
 import { types } from 'node:util'
 
@@ -11,8 +12,8 @@ import { types } from 'node:util'
 const hushed = new WeakSet<object>()
 
 /**
- * Handles a promise of the language that nobody takes, so that its rejection does not end the process; so too where the reason is another one.
- * Anything else is left alone, and never asked for a `then`.
+ * Handles a promise of the language that nobody takes, so that its rejection does not end the process; so too
+ * where the reason is another one. Anything else is left alone, and never asked for a `then`.
  */
 export function hush(value: unknown): void {
 	if (!types.isPromise(value) || hushed.has(value)) return

@@ -4,8 +4,8 @@ import { discard, isThenable, settle, within } from './promises.ts'
 import { methodOf } from './values.ts'
 
 /**
- * The items of anything iterable, for `for await`. As the language does it, but it ends for a thenable that resolves with itself, and a source that
- * does not end when it is told to is left to itself.
+ * The items of anything iterable, for `for await`. As the language does it, but it ends for a thenable that
+ * resolves with itself, and a source that does not end when it is told to is left to itself.
  *
  * @param left is called then.
  */

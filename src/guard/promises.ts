@@ -7,7 +7,9 @@ import { propertyOf } from './values.ts'
 /** How many times in a row a thenable may resolve with another one. */
 const THENABLE_DEPTH_MAX = 32
 
-/** Whether `await` would wait for a value. What does not even let itself be asked is a promise that rejects. */
+/**
+ * Whether `await` would wait for a value. What does not even let itself be asked is a promise that rejects.
+ */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
 	try {
@@ -23,8 +25,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Calls one of two functions, once and in a later microtask, when a value has settled; neither when it never does. As `await` does, but
- * ends for a thenable that resolves with itself. The two must not throw.
+ * Calls one of two functions, once and in a later microtask, when a value has settled; neither when it never
+ * does. As `await` does, but ends for a thenable that resolves with itself. The two must not throw.
  */
 export function follow(
 	value: unknown,
@@ -82,7 +84,10 @@ function adopt(
 	}
 }
 
-/** Looks at what was returned where nothing is expected, so that no promise that rejects is left unhandled: as {@link hush}, and it asks any thenable. */
+/**
+ * Looks at what was returned where nothing is expected, so that no promise that rejects is left unhandled: as
+ * {@link hush}, and it asks any thenable.
+ */
 export function discard(value: unknown): void {
 	if (types.isPromise(value)) hush(value)
 	else if (isThenable(value)) follow(value, ignore, ignore)
@@ -99,7 +104,10 @@ export type Outcome<T> =
 	| { readonly is: 'rejected'; readonly thrown: unknown }
 	| { readonly is: 'late' }
 
-/** Waits for one of our own promises, no longer than so many milliseconds. Keeps the process alive meanwhile; never rejects. */
+/**
+ * Waits for one of our own promises, no longer than so many milliseconds. Keeps the process alive meanwhile;
+ * never rejects.
+ */
 export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> {
 	return new Promise((resolve) => {
 		const timer = setTimeout(() => resolve({ is: 'late' }), Math.min(ms, TIMER_MS_MAX))

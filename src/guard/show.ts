@@ -2,7 +2,10 @@
 import { hush } from './hush.ts'
 import { attempt, tagTextOf, textOf } from './values.ts'
 
-/** A value for an error message: short, on one line, and never throwing. It was refused: a promise is not left unhandled. */
+/**
+ * A value for an error message: short, on one line, and never throwing. It was refused: a promise is not left
+ * unhandled.
+ */
 export function show(value: unknown): string {
 	hush(value)
 	const text = attempt(() => textOfAny(value), typeof value)

@@ -1,9 +1,10 @@
 /**
  * Reads what foreign code gave: what it returned, threw, or put into a property.
  *
- * Foreign code is all code that is not mesh-chain's: appenders, listeners, hooks, clocks, getters, errors, promises, targets, sources. It may give
- * anything: a revoked proxy, a getter that throws, a symbol as an error. Nothing in this folder throws unless it says so, everything in it ends,
- * and what comes out is a plain value of the type that was asked for. Foreign code is called within a `try`, and what it gave is read
+ * Foreign code is all code that is not mesh-chain's: appenders, listeners, hooks, clocks, getters, errors,
+ * promises, targets, sources. It may give anything: a revoked proxy, a getter that throws, a symbol as an
+ * error. Nothing in this folder throws unless it says so, everything in it ends, and what comes out is a
+ * plain value of the type that was asked for. Foreign code is called within a `try`, and what it gave is read
  * through this folder.
  */
 import { types } from 'node:util'
@@ -34,7 +35,10 @@ export function propertyOf(value: unknown, name: string | symbol): unknown {
 	return undefined
 }
 
-/** What an object has itself under a name, where that is a value; undefined for a getter, which may give something else each time. */
+/**
+ * What an object has itself under a name, where that is a value; undefined for a getter, which may give
+ * something else each time.
+ */
 export function ownValueOf(value: object, name: string): unknown {
 	const own = attempt<unknown>(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
 	hush(own)
@@ -65,7 +69,11 @@ export function messageOf(thrown: unknown): string {
 	return text.length <= FOREIGN_TEXT_LENGTH_MAX ? text : `${text.slice(0, FOREIGN_TEXT_LENGTH_MAX - 1)}…`
 }
 
-/** As `String` does, without losing a promise on the way; undefined for what has no text. @throws {unknown} what its own code throws. */
+/**
+ * As `String` does, without losing a promise on the way; undefined for what has no text.
+ *
+ * @throws {unknown} what its own code throws.
+ */
 export function textOf(value: unknown): unknown {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return String(value)
 	const toPrimitive = propertyOf(value, Symbol.toPrimitive)
@@ -77,7 +85,11 @@ export function textOf(value: unknown): unknown {
 	return (typeof text === 'object' && text !== null) || typeof text === 'function' ? undefined : String(text)
 }
 
-/** As `Object.prototype.toString` does, without losing a promise on the way. @throws {unknown} what a getter throws. */
+/**
+ * As `Object.prototype.toString` does, without losing a promise on the way.
+ *
+ * @throws {unknown} what a getter throws.
+ */
 export function tagTextOf(value: object): string {
 	const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
 	hush(tag)

@@ -1,5 +1,6 @@
 /**
- * What every `LogChainAppender` owes a loop, as a suite that any test runner with `describe` and `test` can run.
+ * What every `LogChainAppender` owes a loop, as a suite that any test runner with `describe` and `test` can
+ * run.
  */
 import assert from 'node:assert/strict'
 import type { LogChainAppender } from '../appender.ts'
@@ -21,8 +22,8 @@ export interface ContractOptions<A extends LogChainAppender = LogChainAppender> 
 	/** What the appender holds or has stored, oldest first; may be called when it is closed. */
 	readonly readBack?: (appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>
 	/**
-	 * Makes the appender fail as its medium would, whether by throwing or by falling behind; returns what heals it. Without it
-	 * the failure tests wrap the appender in one that throws.
+	 * Makes the appender fail as its medium would, whether by throwing or by falling behind; returns what heals
+	 * it. Without it the failure tests wrap the appender in one that throws.
 	 */
 	readonly breakMedium?: (appender: A) => () => void
 }

@@ -1,4 +1,7 @@
-/** What every `Source` owes a `SourceManager`, as a suite that any test runner with `describe` and `test` can run. */
+/**
+ * What every `Source` owes a `SourceManager`, as a suite that any test runner with `describe` and `test` can
+ * run.
+ */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import type { Sample, SampleSink, Source } from '../sources/source.ts'
@@ -15,7 +18,8 @@ export interface SourceContractOptions<S extends Source = Source> {
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for one kind of source. `create` makes a fresh one, with its origin there, for every test.
+ * Registers the contract suite for one kind of source. `create` makes a fresh one, with its origin there, for
+ * every test.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  *

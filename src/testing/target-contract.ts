@@ -1,4 +1,7 @@
-/** What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can run. */
+/**
+ * What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can
+ * run.
+ */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
