@@ -1,4 +1,4 @@
-/** The first lines of a file, held back until they say in which form all of it is to be read. */
+/** The first lines of a file, held back until they say in which format all of it is to be read. */
 
 import { discard } from '../guard/promises.ts'
 import { attempt } from '../guard/values.ts'
@@ -28,22 +28,22 @@ export class FormatDetector {
 		// Of one that is too long there is only an end, which nobody reads.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
 		const fields = fieldsIn(bytes)
-		const form = fields === undefined ? undefined : this.#formOf(fields)
-		if (form !== undefined) this.#objects.set(form, (this.#objects.get(form) ?? 0) + 1)
+		const format = fields === undefined ? undefined : this.#formatOf(fields)
+		if (format !== undefined) this.#objects.set(format, (this.#objects.get(format) ?? 0) + 1)
 		this.#held.push({ ...line, bytes })
 		this.#bytes += bytes.length
-		return form === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
+		return format === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
 	}
 
-	/** Undefined where it is none of the forms that there are. */
-	#formOf(fields: JsonFields): LineFormat | undefined {
-		const given = attempt(() => this.#format.formOf(fields), undefined)
-		const form = this.#format.forms.find((each) => each === given)
-		if (form === undefined) discard(given)
-		return form
+	/** Undefined where it is none of the formats that there are. */
+	#formatOf(fields: JsonFields): LineFormat | undefined {
+		const given = attempt(() => this.#format.formatOf(fields), undefined)
+		const format = this.#format.formats.find((each) => each === given)
+		if (format === undefined) discard(given)
+		return format
 	}
 
-	/** No object yet: whatever the form is, what is held is no record. */
+	/** No object yet: whatever the format is, what is held is no record. */
 	get isNone(): boolean {
 		return this.#objects.size === 0
 	}
@@ -56,12 +56,12 @@ export class FormatDetector {
 		return held
 	}
 
-	/** The form of most of the objects so far. */
-	get form(): LineFormat {
-		const { forms, strongest } = this.#format
+	/** The format of most of the objects so far. */
+	get format(): LineFormat {
+		const { formats, strongest } = this.#format
 		if (this.#objects.has(strongest)) return strongest
-		const counted = forms.map((form) => ({ form, objects: this.#objects.get(form) ?? 0 }))
-		return counted.reduce((most, each) => (each.objects > most.objects ? each : most)).form
+		const counted = formats.map((format) => ({ format, objects: this.#objects.get(format) ?? 0 }))
+		return counted.reduce((most, each) => (each.objects > most.objects ? each : most)).format
 	}
 }
 

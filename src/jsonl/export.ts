@@ -16,7 +16,7 @@ export interface ExportSummary {
 	readonly lines: number
 	/** Records that those gaps stand for. */
 	readonly absent: number
-	/** Records that the form has no place for. */
+	/** Records that the format has no place for. */
 	readonly unsupported: number
 }
 
@@ -27,7 +27,7 @@ export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesM
 }
 
 /**
- * Writes the records that match to a new file, one a line. In mesh-chain's own form nothing is lost: `importJsonl` makes a chain of it
+ * Writes the records that match to a new file, one a line. In mesh-chain's own format nothing is lost: `importJsonl` makes a chain of it
  * whose export has the same bytes. The file gets its name once all of it is on disk.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading

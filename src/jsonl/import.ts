@@ -39,7 +39,7 @@ export interface ImportSummary {
 }
 
 export interface ImportOptions {
-	/** Default: mesh-chain's own form. */
+	/** Default: mesh-chain's own format. */
 	format?: LineFormat
 	/** A longer line is skipped and counted. Default 16 MiB. */
 	lineBytesMax?: number
@@ -138,7 +138,7 @@ function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number)
 	if (records > 0 || worst === undefined || worst[1] === 0) return
 	const first = skippedLines.find(({ reason }) => reason === worst[0])
 	const where = first === undefined ? '' : `, the first of them line ${first.line}`
-	const text = `none of the lines is a record (${worst[1]} ${worst[0]}${where}): no chain was made; is it JSON Lines, and of this form?`
+	const text = `none of the lines is a record (${worst[1]} ${worst[0]}${where}): no chain was made; is it JSON Lines, and of this format?`
 	throw new MeshChainError('IMPORT_FAILED', text)
 }
 

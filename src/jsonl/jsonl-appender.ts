@@ -18,7 +18,7 @@ const NEWLINE = 0x0a
 export interface JsonlStats {
 	/** Lines written. */
 	readonly written: number
-	/** Records that the form has no place for: they are in no line. */
+	/** Records that the format has no place for: they are in no line. */
 	readonly unsupported: number
 	/** Writes that failed; the loop tries their records again. */
 	readonly failures: number
@@ -41,7 +41,7 @@ export interface JsonlStats {
  * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the file. Their seqs
  * are independent of each other and may be equal; `nodeId` tells their records apart.
  *
- * In mesh-chain's own form an appender continues what it finds: `nextSeq` follows the last record, and `epoch` is the next one.
+ * In mesh-chain's own format an appender continues what it finds: `nextSeq` follows the last record, and `epoch` is the next one.
  *
  * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of a write, and always
  * before `flush`, `sync` and `close` return. It continues in a new file under the name, or at the new end. A line in a file that was
@@ -92,7 +92,7 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the form failed or gave no line;
+	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the format failed or gave no line;
 	 * `APPENDER_CLOSED` (not retryable).
 	 */
 	append(record: LogRecord): void {
@@ -247,7 +247,7 @@ function lastRecord(
 
 function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
-	// Only the form knows whether its lines bring their own seqs.
+	// Only the format knows whether its lines bring their own seqs.
 	const numbered: LineFormat = {
 		name: 'numbered',
 		write: () => undefined,

@@ -16,7 +16,7 @@ import { recordFormat } from './record-format.ts'
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
 export interface JsonlOptions {
-	/** What an event looks like as JSON. Default: mesh-chain's own form, in which a record loses nothing. */
+	/** What an event looks like as JSON. Default: mesh-chain's own format, in which a record loses nothing. */
 	format?: LineFormat
 	/** A longer line is skipped and counted; memory holds no more of it. Default 16 MiB. */
 	lineBytesMax?: number
@@ -36,8 +36,8 @@ export interface ResolvedJsonlOptions {
 export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions {
 	checkOptionNames(options, ['format', 'lineBytesMax', 'mode', 'fs'])
 	const { format = recordFormat, mode = 0o600, fs = nodeFileSystem } = options
-	if (!attempt(() => isForm(format), false)) {
-		throw invalidOption('format', format, 'a form with read and write, as eventFormat() gives one')
+	if (!attempt(() => isLineFormat(format), false)) {
+		throw invalidOption('format', format, 'a format with read and write, as eventFormat() gives one')
 	}
 	return {
 		format,
@@ -47,7 +47,7 @@ export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions
 	}
 }
 
-function isForm(format: LineFormat): boolean {
+function isLineFormat(format: LineFormat): boolean {
 	if (typeof format.read !== 'function' || typeof format.write !== 'function') return false
-	return !isUndecided(format) || [...format.forms, format.strongest].every(isForm)
+	return !isUndecided(format) || [...format.formats, format.strongest].every(isLineFormat)
 }

@@ -1,4 +1,4 @@
-/** A way to write history as lines of JSON, and to read it back: the shape that every form has. */
+/** A way to write history as lines of JSON, and to read it back: the shape that every format has. */
 
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -20,7 +20,7 @@ export const SKIP_REASONS = [
 	'notText',
 	/** Text that is no JSON object. */
 	'notJson',
-	/** An event that the form does not know. */
+	/** An event that the format does not know. */
 	'unknownKind',
 	/** A field that is needed is missing or of the wrong type. */
 	'invalidField',
@@ -38,7 +38,7 @@ export type FormatReading =
 	| { readonly lines: readonly LogLine[] }
 	| { readonly skipped: SkipReason }
 
-/** Both directions of a form that events have as JSON. */
+/** Both directions of a format that events have as JSON. */
 export interface LineFormat {
 	readonly name: string
 	/**
@@ -47,16 +47,16 @@ export interface LineFormat {
 	 */
 	read(fields: JsonFields, text: string): FormatReading
 	/**
-	 * A record as one line, without its end; undefined where the form has no place for it. If this throws, or returns anything else, an export
+	 * A record as one line, without its end; undefined where the format has no place for it. If this throws, or returns anything else, an export
 	 * fails, and an appender refuses that record for good.
 	 */
 	write(record: LogRecord): string | undefined
 }
 
-/** What a form makes of a line with a field that it needs and that is missing or wrong. */
+/** What a format makes of a line with a field that it needs and that is missing or wrong. */
 export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }
 
-/** What a form makes of an object: always a reading, whatever the form returns or throws. */
+/** What a format makes of an object: always a reading, whatever the format returns or throws. */
 export function readingBy(format: LineFormat, fields: JsonFields, text: string): FormatReading {
 	try {
 		const reading: unknown = format.read(fields, text)
@@ -89,23 +89,23 @@ function isSkipReason(reason: unknown): reason is SkipReason {
 }
 
 /**
- * What a form makes of a record: one line, or undefined.
+ * What a format makes of a record: one line, or undefined.
  *
- * @throws {TypeError} The form threw, or returned anything else.
+ * @throws {TypeError} The format threw, or returned anything else.
  */
 export function lineBy(format: LineFormat, record: LogRecord): string | undefined {
 	let line: unknown
 	try {
 		line = format.write(record)
 	} catch (thrown) {
-		throw new TypeError(`its form failed for the record ${record.seq}: ${messageOf(thrown)}`, {
+		throw new TypeError(`its format failed for the record ${record.seq}: ${messageOf(thrown)}`, {
 			cause: thrown,
 		})
 	}
 	if (line === undefined) return undefined
 	if (typeof line === 'string' && !line.includes('\n')) return line
 	discard(line)
-	throw new TypeError(`its form must write the record ${record.seq} as one line of text, not ${show(line)}`)
+	throw new TypeError(`its format must write the record ${record.seq} as one line of text, not ${show(line)}`)
 }
 
 /** Whether data is a map: has fields of its own to stand beside those of a record. */
@@ -114,16 +114,16 @@ export function isMap(data: unknown): data is JsonFields {
 	return !(data instanceof Date || data instanceof Uint8Array)
 }
 
-/** A form that is one of several: the first lines of a file say which. */
+/** A format that is one of several: the first lines of a file say which. */
 export interface UndecidedFormat extends LineFormat {
-	/** The forms that it may be; where two have as many lines, the earlier one is chosen. */
-	readonly forms: readonly LineFormat[]
+	/** The formats that it may be; where two have as many lines, the earlier one is chosen. */
+	readonly formats: readonly LineFormat[]
 	/** The one that an object looks like. */
-	formOf(fields: JsonFields): LineFormat
-	/** The form that no line of another can outweigh. */
+	formatOf(fields: JsonFields): LineFormat
+	/** The format that no line of another can outweigh. */
 	readonly strongest: LineFormat
 }
 
 export function isUndecided(format: LineFormat): format is UndecidedFormat {
-	return typeof propertyOf(format, 'formOf') === 'function'
+	return typeof propertyOf(format, 'formatOf') === 'function'
 }

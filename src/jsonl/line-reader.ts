@@ -47,7 +47,7 @@ const BOM = '\ufeff'
 
 export class LineReader {
 	#format: LineFormat
-	/** Until the form is decided. */
+	/** Until the format is decided. */
 	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -72,17 +72,17 @@ export class LineReader {
 
 	/** The records of the lines that are complete with these bytes, which are kept and must not change. */
 	*push(bytes: Buffer): Generator<LogRecord> {
-		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inForm(line)
+		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inFormat(line)
 	}
 
 	/** Those of a last line that nothing ends. */
 	*end(): Generator<LogRecord> {
-		for (const line of this.#splitter.end()) yield* this.#inForm(line)
+		for (const line of this.#splitter.end()) yield* this.#inFormat(line)
 		yield* this.#decide()
 	}
 
 	/** The line, once it is known what it is to be read as. */
-	*#inForm(line: ByteLine): Generator<LogRecord> {
+	*#inFormat(line: ByteLine): Generator<LogRecord> {
 		const first = this.#first
 		if (first === undefined) return yield* this.#take(line)
 		if (first.hold(line)) yield* this.#decide()
@@ -93,7 +93,7 @@ export class LineReader {
 		const first = this.#first
 		if (first === undefined) return
 		this.#first = undefined
-		this.#format = first.form
+		this.#format = first.format
 		yield* this.#takeAll(first)
 	}
 
@@ -132,7 +132,7 @@ export class LineReader {
 		}
 	}
 
-	/** What a form gives may be anything, and throw at each look. */
+	/** What a format gives may be anything, and throw at each look. */
 	*#checked<T>(given: T, make: (given: T) => Canonical): Generator<LogRecord> {
 		let made: Canonical
 		try {

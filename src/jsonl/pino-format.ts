@@ -30,7 +30,7 @@ export const pinoFormat: LineFormat = {
 	},
 }
 
-/** Names that a reader of this form gives a meaning to. */
+/** Names that a reader of this format gives a meaning to. */
 const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'message', 'data']
 
 function isTaken(data: Readonly<Record<string, unknown>>): boolean {

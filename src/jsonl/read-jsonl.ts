@@ -30,7 +30,7 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
  * line counts when its object is complete, with or without a newline: what a killed writer left half-way is `torn`. Memory holds one
  * line at a time.
  *
- * A record in mesh-chain's own form has the seq and epoch that it had; others are numbered from 1 as they come.
+ * A record in mesh-chain's own format has the seq and epoch that it had; others are numbered from 1 as they come.
  *
  * @param source a file's path, or bytes as they come: standard input, a socket.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and `INVALID_OPTION` where the

@@ -1,4 +1,4 @@
-/** mesh-chain's own form: the one JSON dialect, in which a record loses nothing. */
+/** mesh-chain's own format: the one JSON dialect, in which a record loses nothing. */
 import { recordFromFields, recordToJson } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'

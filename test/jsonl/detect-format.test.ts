@@ -1,4 +1,4 @@
-/** In which form a file is read that nobody has named one for: its first lines say it, and no odd one among them. */
+/** In which format a file is read that nobody has named one for: its first lines say it, and no odd one among them. */
 import { describe, expect, test } from 'vitest'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
@@ -30,7 +30,7 @@ async function read(lines: readonly string[], { bytes = 1000, end = '\n', lineBy
 
 const identities = (found: readonly LogRecord[]) => found.map(({ epoch, seq }) => [epoch, seq])
 
-describe("mesh-chain's own form is recognised", () => {
+describe("mesh-chain's own format is recognised", () => {
 	const expected = Array.from({ length: 200 }, (_unused, index) => [3, 11 + index])
 
 	test.each([
@@ -64,7 +64,7 @@ describe("mesh-chain's own form is recognised", () => {
 	})
 })
 
-describe('another form is that of most of the first lines', () => {
+describe('another format is that of most of the first lines', () => {
 	test('with odd ones before and among them', async () => {
 		const events = await read([PINO, ...written(records(3)), PINO, ...written(records(100))])
 		expect(events.found.map(({ kind }) => kind)).toEqual(Array(103).fill('beat'))

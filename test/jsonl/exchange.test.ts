@@ -228,7 +228,7 @@ describe('import', () => {
 		])
 	})
 
-	test('of another form numbers the lines, and counts those that are none', async () => {
+	test('of another format numbers the lines, and counts those that are none', async () => {
 		const jsonl = join(temporaryFolder(), 'events.jsonl')
 		writeFileSync(
 			jsonl,
@@ -326,7 +326,7 @@ describe('import', () => {
 })
 
 describe('export', () => {
-	test('takes filters, and counts what the form has no place for', async () => {
+	test('takes filters, and counts what the format has no place for', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 100)
 		await using chain = await openChain(path)

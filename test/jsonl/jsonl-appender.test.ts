@@ -137,7 +137,7 @@ describe('a disk that fails', () => {
 	})
 })
 
-test('records that the form has no place for are counted', async () => {
+test('records that the format has no place for are counted', async () => {
 	const path = newPath()
 	const appender = new JsonlAppender(path, { format: eventFormat({ beat: {} }) })
 	appender.append(record(1, { kind: 'beat' }))

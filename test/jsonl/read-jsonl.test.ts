@@ -126,7 +126,7 @@ describe('the last line', () => {
 	})
 })
 
-describe("mesh-chain's own form", () => {
+describe("mesh-chain's own format", () => {
 	test('gives back every field of a record, numbers and ids that JSON does not know among them', async () => {
 		const all = [
 			record(7, {
@@ -176,7 +176,7 @@ describe("mesh-chain's own form", () => {
 	})
 })
 
-describe('other forms', () => {
+describe('other formats', () => {
 	test("pino's lines keep level, time, message and fields", async () => {
 		const { records } = await read(
 			fileOf('{"level":50,"time":1714200000123,"pid":7,"hostname":"a","msg":"failed","err":{"code":"E1"}}\n'),
@@ -200,7 +200,7 @@ describe('other forms', () => {
 		expect(records).toEqual(some)
 	})
 
-	test('a field that has the name of one of the form goes below data', () => {
+	test('a field that has the name of one of the format goes below data', () => {
 		const line = JSON.parse(pinoFormat.write(record(1, { data: { time: 'noon', msg: 'x' } })) ?? '')
 		expect(line).toEqual({
 			level: 30,
@@ -401,14 +401,14 @@ describe('other forms', () => {
 		])
 	})
 
-	test('what has no place in a form is no line of it', () => {
+	test('what has no place in a format is no line of it', () => {
 		expect(beacons.write(record(1, { kind: 'sample' }))).toBeUndefined()
 		expect(beacons.write(record(1, { kind: '$gap' }))).toBeUndefined()
 		expect(eventFormat().write(record(1, { data: 5 }))).toBeUndefined()
 		expect(eventFormat().write(record(1, { data: { ts: 5 } }))).toBeUndefined()
 	})
 
-	test('an event with a field of the form itself is refused', () => {
+	test('an event with a field of the format itself is refused', () => {
 		expect(() => eventFormat({ x: { ts: 'number' } })).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION' }),
 		)

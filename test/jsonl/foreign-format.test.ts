@@ -1,4 +1,4 @@
-/** A form that somebody gave: what it makes of a line is a record or counted, and what it writes is one line or an error. */
+/** A format that somebody gave: what it makes of a line is a record or counted, and what it writes is one line or an error. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
