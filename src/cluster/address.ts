@@ -1,6 +1,7 @@
 /** Names chains in a stream: `nats://host:4222/stream?node=api-1`. What follows the `?` is a query as in any URL: a `+` in the name of a node is `%2B` there, a blank `%20` or `+`. */
 import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'
+import { isStreamAddress } from './is-stream-address.ts'
 import { checkStreamName } from './stream.ts'
 
 export interface StreamAddress {
@@ -13,11 +14,6 @@ export interface StreamAddress {
 }
 
 const FORM = 'an address such as nats://host:4222/stream or nats://a:4222,b:4222/stream?node=api-1'
-
-/** Whether a text names a stream, and no file. */
-export function isStreamAddress(text: string): boolean {
-	return /^(?:nats|tls):\/\//i.test(text)
-}
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function parseAddress(address: unknown): StreamAddress {

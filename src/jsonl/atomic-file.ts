@@ -42,8 +42,8 @@ export class AtomicFile {
 	}
 
 	/**
-	 * @throws {MeshChainError} `FILE_EXISTS` when somebody made one of that name meanwhile; `EXPORT_FAILED`: nothing is there then, unless
-	 * the message says that the file is.
+	 * @throws {MeshChainError} `FILE_EXISTS` when somebody made one of that name meanwhile; `EXPORT_FAILED`:
+	 * nothing is there then, unless the message says that the file is.
 	 */
 	finish(): void {
 		const { unsynced } = this.#explained(() => {

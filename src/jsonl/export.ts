@@ -27,11 +27,13 @@ export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesM
 }
 
 /**
- * Writes the records that match to a new file, one a line. In mesh-chain's own format nothing is lost: `importJsonl` makes a chain of it
- * whose export has the same bytes. The file gets its name once all of it is on disk.
+ * Writes the records that match to a new file, one a line. In mesh-chain's own format nothing is lost:
+ * `importJsonl` makes a chain of it whose export has the same bytes. The file gets its name once all of it is
+ * on disk.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading
- * the chain throws. Nothing is left behind then, unless the message says that the file is there: only its folder could not be synced.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED`
+ * when it cannot be written, or the signal ended it; what reading the chain throws. Nothing is left behind
+ * then, unless the message says that the file is there: only its folder could not be synced.
  *
  * @example
  * ```ts
@@ -63,7 +65,10 @@ export async function exportJsonl(
 	try {
 		for await (const text of lines) {
 			if (signal?.aborted)
-				throw new MeshChainError('EXPORT_FAILED', `it was interrupted: ${show(path)} was not made`, { path })
+				throw new MeshChainError('EXPORT_FAILED', `the export was interrupted: ${show(path)} was not made`, {
+					path,
+					cause: signal.reason,
+				})
 			file.write(text)
 			discard(onProgress?.(lines.summary))
 		}
@@ -102,7 +107,7 @@ export class LinesOf implements AsyncIterable<string> {
 	}
 
 	#lineOf(record: LogRecord): string {
-		// Those of merged chains, which have an origin, among them.
+		// Also a gap with an origin, of a merged chain.
 		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
 		const line = lineBy(this.#format, record)
 		if (line === undefined) {

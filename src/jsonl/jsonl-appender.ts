@@ -29,8 +29,9 @@ export interface JsonlStats {
 	/** Lines written again in a new file, because their file was removed. */
 	readonly rewritten: number
 	/**
-	 * Lines that were written and are in no file that the appender knows: another program truncated the file or wrote into them before
-	 * the next look, or no file could take them before `close()`. A copy made before the truncation may hold them.
+	 * Lines that were written and are in no file that the appender knows: another program truncated the file or
+	 * wrote into them before the next look, or no file could take them before `close()`. A copy made before the
+	 * truncation may hold them.
 	 */
 	readonly lost: number
 }
@@ -38,15 +39,16 @@ export interface JsonlStats {
 /**
  * Appends to a file of JSON Lines and creates it when it is missing.
  *
- * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the file. Their seqs
- * are independent of each other and may be equal; `nodeId` tells their records apart.
+ * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the
+ * file. Their seqs are independent of each other and may be equal; `nodeId` tells their records apart.
  *
- * In mesh-chain's own format an appender continues what it finds: `nextSeq` follows the last record, and `epoch` is the next one.
+ * In mesh-chain's own format an appender continues what it finds: `nextSeq` follows the last record, and
+ * `epoch` is the next one.
  *
- * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of a write, and always
- * before `flush`, `sync` and `close` return. It continues in a new file under the name, or at the new end. A line in a file that was
- * removed is written again if it was written since the last look. What was truncated since then is counted (`stats().lost`), with one
- * process warning per cause.
+ * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of
+ * a write, and always before `flush`, `sync` and `close` return. It continues in a new file under the name,
+ * or at the new end. A line in a file that was removed is written again if it was written since the last
+ * look. What was truncated since then is counted (`stats().lost`), with one process warning per cause.
  *
  * @example
  * ```ts
@@ -92,8 +94,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the format failed or gave no line;
-	 * `APPENDER_CLOSED` (not retryable).
+	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the format
+	 * failed or gave no line; `APPENDER_CLOSED` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
@@ -141,7 +143,8 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns when every line is in the file that the name leads to, or in one that was renamed, or is counted as lost.
+	 * Returns when every line is in the file that the name leads to, or in one that was renamed, or is counted
+	 * as lost.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`; the lines stay in memory and are tried again.
 	 */
@@ -155,10 +158,12 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal that logrotate sends
-	 * after it has renamed the file. Without the call, the next write notices the rename within 100 ms.
+	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal
+	 * that logrotate sends after it has renamed the file. Without the call, the next write notices the rename
+	 * within 100 ms.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again. `APPENDER_CLOSED` after {@link close}.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again. `APPENDER_CLOSED` after {@link
+	 * close}.
 	 */
 	reopen(): void {
 		if (this.#closing !== undefined)
@@ -186,7 +191,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Syncs and closes the file. Idempotent.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` when lines of a removed file could not be written again and are lost.
+	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` when lines of a removed file could not be written
+	 * again and are lost.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()

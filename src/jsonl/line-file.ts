@@ -1,10 +1,12 @@
 /**
- * A file that this process and others append lines to, and that other programs rename, remove or truncate meanwhile.
+ * A file that this process and others append lines to, and that other programs rename, remove or truncate
+ * meanwhile.
  *
  * Invariants:
  * - A line is one write to a file opened with `O_APPEND`: it never overwrites what another writer wrote.
  * - Nothing is ever truncated. What a short write left is overwritten in place, or ended by a newline.
- * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look finds is
+ * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look
+ *   finds is
  *   written again (the file was removed) or counted as lost (it was truncated or overwritten), never neither.
  */
 import { dirname } from 'node:path'
@@ -36,7 +38,10 @@ const UNSEEN_BYTES_MAX = 1024 * 1024
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
-/** Why lines are in no file: another program truncated the file or wrote into them, or no file could take them. */
+/**
+ * Why lines are in no file: another program truncated the file or wrote into them, or no file could take
+ * them.
+ */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
 /** What became of the file since it was opened. */
@@ -86,7 +91,9 @@ export class LineFile {
 	#timer: NodeJS.Timeout | undefined
 	/** The directory may not have the name of the file on disk yet. */
 	#isNameUnsynced = false
-	/** Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that. */
+	/**
+	 * Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that.
+	 */
 	#syncing: Promise<unknown> = Promise.resolve()
 	/** Settles when the files that were renamed are on disk and closed. */
 	#left: Promise<unknown> = Promise.resolve()
@@ -123,8 +130,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Returns when every line written so far is in the file that the name leads to, or in a file that was renamed, or is counted as
-	 * lost. Throws when that cannot be known, or when the next file cannot be written; then it can be tried again.
+	 * Returns when every line written so far is in the file that the name leads to, or in a file that was
+	 * renamed, or is counted as lost. Throws when that cannot be known, or when the next file cannot be
+	 * written; then it can be tried again.
 	 */
 	look(): void {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
@@ -231,7 +239,10 @@ export class LineFile {
 		this.#unseenBytes++
 	}
 
-	/** Makes a blank line of a part of one at the end of the file. It stays where a line of another writer follows it already. */
+	/**
+	 * Makes a blank line of a part of one at the end of the file. It stays where a line of another writer
+	 * follows it already.
+	 */
 	#blankOut(fd: number, part: Buffer): void {
 		const system = this.#system
 		this.#endsTorn = true
@@ -253,7 +264,9 @@ export class LineFile {
 		}
 	}
 
-	/** Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name. */
+	/**
+	 * Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name.
+	 */
 	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
 			return isSameFile(this.#system.statSync(this.path), ours)
@@ -308,7 +321,9 @@ export class LineFile {
 		return readFully(this.#system, fd, length, this.#seenSize - length).equals(this.#seenEnd)
 	}
 
-	/** How many of the unseen lines are not in the file from `position` on. Memory holds one window of the file. */
+	/**
+	 * How many of the unseen lines are not in the file from `position` on. Memory holds one window of the file.
+	 */
 	#missing(fd: number, position: number): number {
 		const wanted = new Map<string, number>()
 		const longest = Math.max(...this.#unseen.map(({ length }) => length), 8)
@@ -347,7 +362,9 @@ export class LineFile {
 	}
 }
 
-/** The lines that have an end, as text that is the same for the same bytes only; longer ones do not matter. */
+/**
+ * The lines that have an end, as text that is the same for the same bytes only; longer ones do not matter.
+ */
 function* wholeLines(pieces: Iterable<Buffer>, bytesMax: number): Generator<string> {
 	const splitter = new LineSplitter(bytesMax)
 	for (const piece of pieces) {

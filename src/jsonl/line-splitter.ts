@@ -1,6 +1,6 @@
 /**
- * Cuts a stream of bytes into lines, whatever the bytes and however they arrive. A line that is too long comes in parts, so that
- * memory is bounded. Every byte comes out exactly once.
+ * Cuts a stream of bytes into lines, whatever the bytes and however they arrive. A line that is too long
+ * comes in parts, so that memory is bounded. Every byte comes out exactly once.
  */
 
 /** A line, or a part of one, without its end. */
@@ -40,7 +40,10 @@ export class LineSplitter {
 		}
 	}
 
-	/** What is left when the stream has ended: nothing, or a line without its end, of which {@link cut} may have taken all. */
+	/**
+	 * What is left when the stream has ended: nothing, or a line without its end, of which {@link cut} may have
+	 * taken all.
+	 */
 	*end(): Generator<ByteLine> {
 		if (this.#pendingBytes > 0) yield this.#finish(false)
 	}
@@ -58,7 +61,10 @@ export class LineSplitter {
 		)
 	}
 
-	/** What there is of a line that has not ended, as a part of it; its last character stays where it may not be whole. */
+	/**
+	 * What there is of a line that has not ended, as a part of it; its last character stays where it may not be
+	 * whole.
+	 */
 	*cut(): Generator<ByteLine> {
 		const bytes = this.#take()
 		const end = wholeEnd(bytes)
@@ -102,7 +108,10 @@ export class LineSplitter {
 	}
 }
 
-/** The end, or before it where a character begins that is not whole, or a line end of which the second half may follow. */
+/**
+ * The end, or before it where a character begins that is not whole, or a line end of which the second half
+ * may follow.
+ */
 function wholeEnd(bytes: Buffer): number {
 	if (bytes.at(-1) === RETURN) return bytes.length - 1
 	const last = characterStart(bytes, bytes.length - 1)

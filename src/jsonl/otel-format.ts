@@ -1,11 +1,12 @@
 /**
- * Logs of OpenTelemetry as its file exporter writes them: OTLP in JSON, on each line a `resourceLogs` of any number of log records
- * (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
+ * Logs of OpenTelemetry as its file exporter writes them: OTLP in JSON, on each line a `resourceLogs` of any
+ * number of log records (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
  *
- * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and `service.instance.id` of the
- * resource. data: the attributes; what has no place elsewhere is kept below `otel` in it: ids of traces, flags, counts of what was
- * dropped, the resource's other attributes, the scope, and what stands beside these (`resourceLogs`, `scopeLogs`: `schemaUrl`). Where
- * `data` has an `otel` that was read so, it is written where it was.
+ * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and
+ * `service.instance.id` of the resource. data: the attributes; what has no place elsewhere is kept below
+ * `otel` in it: ids of traces, flags, counts of what was dropped, the resource's other attributes, the scope,
+ * and what stands beside these (`resourceLogs`, `scopeLogs`: `schemaUrl`). Where `data` has an `otel` that
+ * was read so, it is written where it was.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
@@ -13,7 +14,8 @@ import { isId, isKind } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { escapeJson } from '../text/escape.ts'
-import { INVALID_FIELD, isMap, type JsonFields, type LineFormat } from './line-format.ts'
+import type { JsonFields } from './json-object.ts'
+import { INVALID_FIELD, isMap, type LineFormat } from './line-format.ts'
 
 const NODE_KEY = 'service.instance.id'
 const DAEMON_KEY = 'service.name'
@@ -40,7 +42,10 @@ export const otelFormat: LineFormat = {
 
 type Values = Record<string, unknown>
 
-/** What reading puts below `otel`. A collector passes over fields that it does not know: others stay attributes, which it keeps. */
+/**
+ * What reading puts below `otel`. A collector passes over fields that it does not know: others stay
+ * attributes, which it keeps.
+ */
 const KEPT = new Set([
 	...['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText', 'eventName'],
 	...['traceId', 'spanId', 'flags', 'droppedAttributesCount', 'attributes', 'attributeList'],
@@ -83,7 +88,10 @@ function logsOf(
 	}
 }
 
-/** The line that a record was read from; undefined where what its data says below `otel` is no such thing, but an application's. */
+/**
+ * The line that a record was read from; undefined where what its data says below `otel` is no such thing, but
+ * an application's.
+ */
 function restored(record: LogRecord): string | undefined {
 	const { data, kind, level, message, tsMs, daemonId, nodeId } = record
 	if (!isMap(data) || !isMap(data['otel'])) return undefined

@@ -21,20 +21,24 @@ export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	readonly skipped: SkippedCounts
 	/** The first hundred of them. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Records of which something did not fit (data above 1 MiB, a message above 262,144 characters): a marker or a note stands for it. */
+	/**
+	 * Records of which something did not fit (data above 1 MiB, a message above 262,144 characters): a marker
+	 * or a note stands for it.
+	 */
 	readonly altered: number
 }
 
 /**
- * The records in JSON Lines, in their order. Blank lines, `#` comments and lines that are no records are skipped and counted. The last
- * line counts when its object is complete, with or without a newline: what a killed writer left half-way is `torn`. Memory holds one
- * line at a time.
+ * The records in JSON Lines, in their order. Blank lines, `#` comments and lines that are no records are
+ * skipped and counted. The last line counts when its object is complete, with or without a newline: what a
+ * killed writer left half-way is `torn`. Memory holds one line at a time.
  *
- * A record in mesh-chain's own format has the seq and epoch that it had; others are numbered from 1 as they come.
+ * A record in mesh-chain's own format has the seq and epoch that it had; others are numbered from 1 as they
+ * come.
  *
  * @param source a file's path, or bytes as they come: standard input, a socket.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and `INVALID_OPTION` where the
- * source gives something other than bytes.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and
+ * `INVALID_OPTION` where the source gives something other than bytes.
  *
  * @example
  * ```ts

@@ -1,4 +1,7 @@
-/** Tells lines that stand at a wrong place from a second history behind, or among, the first: a chain cannot hold both as they were. */
+/**
+ * Tells lines that stand at a wrong place from a second history behind, or among, the first: a chain cannot
+ * hold both as they were.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import { MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
@@ -12,9 +15,11 @@ export class SingleHistory {
 	}
 
 	/**
-	 * A record came whose seq, or epoch, steps back. A line that is there twice, or one at a wrong place, is passed over.
+	 * A record came whose seq, or epoch, steps back. A line that is there twice, or one at a wrong place, is
+	 * passed over.
 	 *
-	 * @throws {MeshChainError} `IMPORT_FAILED` when it is the first one of a history, or goes on where an earlier one of these was.
+	 * @throws {MeshChainError} `IMPORT_FAILED` when it is the first one of a history, or goes on where an
+	 * earlier one of these was.
 	 */
 	steppedBack(record: LogRecord): void {
 		if (isDeepStrictEqual(record, this.#last)) return

@@ -1,4 +1,7 @@
-/** Several sources that never end as one, in the order in which their items come. A source waits until its item is taken. */
+/**
+ * Several sources that never end as one, in the order in which their items come. A source waits until its
+ * item is taken.
+ */
 
 interface Waiting<T> {
 	readonly item: T

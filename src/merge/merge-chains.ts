@@ -3,15 +3,14 @@ import { createHash } from 'node:crypto'
 import { explainedAs } from '../chain/answer.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
-import { readWatermark } from '../chain/files/watermark-file.ts'
 import { RecordIterator } from '../chain/read/record-iterator.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
-import { nodeFileSystem } from '../platform/file-system.ts'
 import { interleave } from './interleave.ts'
+import { lastSeqOf } from './last-seq.ts'
 import { compareMergeCursors, MergeCursor, sortIn } from './merge-cursor.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
 import { SeenRecords } from './seen-records.ts'
@@ -19,24 +18,33 @@ import { SeenRecords } from './seen-records.ts'
 /** As many records are handed out at once, at the most. */
 const BATCH_RECORDS_MAX = 256
 
-/** Several chains, read as one. Its `info` is the sum of theirs: a record that several of them have counts in each. */
+/**
+ * Several chains, read as one. Its `info` is the sum of theirs: a record that several of them have counts in
+ * each.
+ */
 export interface MergedChain extends Chain {
-	/** Records of the latest iteration that more than one of the chains have, and that were left out but for the first time. */
+	/**
+	 * Records of the latest iteration that more than one of the chains have, and that were left out but for the
+	 * first time.
+	 */
 	readonly repeats: number
 }
 
 /**
- * Reads several chains as one: by time, but within each chain always by seq, also where its times step back; records of one time by
- * node, then by chain. Every record says by its `origin` which chain's it was; gaps of the chains among them.
+ * Reads several chains as one: by time, but within each chain always by seq, also where its times step back;
+ * records of one time by node, then by chain. Every record says by its `origin` which chain's it was; gaps of
+ * the chains among them.
  *
- * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are refused. Other filters
- * seek in each chain. `tail` merges what is there, and hands out what comes in the order in which it comes; with `durableOnly` also
- * what lies in a chain that has no watermark beside it. Memory does not grow with the chains. Closing it closes them.
+ * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are
+ * refused. Other filters seek in each chain. `tail` merges what is there, and hands out what comes in the
+ * order in which it comes; with `durableOnly` also what lies in a chain that has no watermark beside it.
+ * Memory does not grow with the chains. Closing it closes them.
  *
- * A record that several of the chains have, a merged chain file and one that it was made of, comes once: its identity is
- * `(chainId, epoch, seq)` of its `origin`. `repeats` counts what was left out.
+ * A record that several of the chains have, a merged chain file and one that it was made of, comes once: its
+ * identity is `(chainId, epoch, seq)` of its `origin`. `repeats` counts what was left out.
  *
- * @param chains at least one; no chain twice. One that was merged itself counts as the chains that it was made of.
+ * @param chains at least one; no chain twice. One that was merged itself counts as the chains that it was
+ * made of.
  * @throws {MeshChainError} `INVALID_OPTION`; while reading what the chains throw.
  *
  * @example
@@ -137,7 +145,7 @@ class Merged implements MergedChain {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
 		if (ended.aborted) return
 		// What is there by now is history; what comes behind it is not.
-		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, durableOnly)))
+		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, { durableOnly })))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
 		const given = this.#anew()
 		let seq = 0
@@ -234,15 +242,6 @@ function originOf({ origin, epoch, seq }: LogRecord, chainId: string): RecordOri
 
 function asMerged(record: LogRecord, origin: RecordOrigin, seq: number): LogRecord {
 	return explainedAs(record, { ...record, seq, epoch: 1, origin })
-}
-
-/** How far the history of a chain goes; with `durableOnly` no further than the mark beside it says that it is on disk. */
-async function lastSeqOf(chain: Chain, durableOnly = false): Promise<number> {
-	const durable = durableOnly
-		? (readWatermark(nodeFileSystem, chain.path, Buffer.from(chain.chainId, 'hex'))?.seq ?? 0)
-		: Number.POSITIVE_INFINITY
-	for await (const { seq } of chain.records({ reverse: true, limit: 1 })) return Math.min(seq, durable)
-	return 0
 }
 
 async function* mapped<A, B>(source: AsyncIterable<A>, change: (item: A) => B): AsyncGenerator<B> {

@@ -7,7 +7,11 @@ import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 /** From the one that says least to the one that says most of what may be missing. */
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
 
-/** The sums over all chains; seqs as a reader of everything counts them, gaps included, and what several chains have once for each; epochs and segments are theirs, one chain after the other; the head is a hash over all heads. */
+/**
+ * The sums over all chains; seqs as a reader of everything counts them, gaps included, and what several
+ * chains have once for each; epochs and segments are theirs, one chain after the other; the head is a hash
+ * over all heads.
+ */
 export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
 	const records = sum(infos.map((info) => info.records))
 	const gaps = sum(infos.map((info) => info.gaps.count))

@@ -1,13 +1,17 @@
 /**
- * What each of several chains has given out, so that none gives what another one has given already: a merged chain beside one that it
- * was made of, or two of them. A chain's own repeats are its own: what somebody replayed into it twice is in it twice.
+ * What each of several chains has given out, so that none gives what another one has given already: a merged
+ * chain beside one that it was made of, or two of them. A chain's own repeats are its own: what somebody
+ * replayed into it twice is in it twice.
  */
 import { GAP_KIND, type LogRecord, type RecordOrigin } from '../model/record.ts'
 import { SeqRanges } from './seq-ranges.ts'
 
 /** Of more chains nothing is remembered: at the worst a record comes twice. */
 const CHAINS_MAX = 10_000
-/** What a chain calls itself. Names that people and imports give stand for different records in different places. */
+/**
+ * What a chain calls itself. Names that people and imports give stand for different records in different
+ * places.
+ */
 const CHAIN_ID = /^[0-9a-f]{32}$/
 
 type Givers = Map<string, SeqRanges>

@@ -1,4 +1,7 @@
-/** Which records of one chain, as spans without a hole: few, however many records, where most of them come in order. */
+/**
+ * Which records of one chain, as spans without a hole: few, however many records, where most of them come in
+ * order.
+ */
 
 interface SeqRange {
 	readonly epoch: number

@@ -86,7 +86,7 @@ describe('a typed pattern', () => {
 	)
 
 	test('that is none says why', () => {
-		expect(() => patternOf('grep', '(a')).toThrow(/--grep is no regular expression: .*group/)
+		expect(() => patternOf('grep', '(a')).toThrow(/--grep is not a regular expression: .*group/)
 	})
 })
 

@@ -152,12 +152,12 @@ test.each([
 		'HEADER_DAMAGED',
 	],
 	['another file', Buffer.from('#!/bin/sh\necho this is a script, and no chain at all\n'), 'NOT_A_CHAIN'],
-])('%s gets a message of its own and status 2 from every command', async (_name, bytes, code) => {
+])('%s gets a message of its own and status 5 from every command', async (_name, bytes, code) => {
 	const path = join(temporaryFolder(), 'file')
 	writeFileSync(path, bytes)
 	for (const command of ['dump', 'info', 'verify']) {
 		const { status, stdout, stderr } = await onTerminal([command, path])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([5, ''])
 		expect(stderr).toContain(`mesh-chain: ${code}: `)
 	}
 })

@@ -317,8 +317,8 @@ test.concurrent.each<[string, 'credentials' | 'a client certificate', () => Reco
 		meshChain(['dump', address]),
 		meshChain(['dump', address], { env: { ...variables, [Object.keys(variables).at(-1)!]: file(WRONG) } }),
 	])
-	expect([refused.status, refused.stderr.trim()]).toEqual([2, expect.stringMatching(told)])
-	expect([unusable.status, unusable.stderr]).toEqual([2, expect.stringContaining('FILE_UNREADABLE')])
+	expect([refused.status, refused.stderr.trim()]).toEqual([5, expect.stringMatching(told)])
+	expect([unusable.status, unusable.stderr]).toEqual([5, expect.stringContaining('FILE_UNREADABLE')])
 	expectNoSecret([sent, refused, unusable])
 })
 

@@ -105,7 +105,7 @@ test('a program whose server froze before it was connected ends when it has said
 	try {
 		frozen.freeze()
 		const { status, stderr } = await meshChain(['dump', `${frozen.url}/mesh`])
-		expect([status, stderr]).toEqual([2, expect.stringContaining('no answer in time')])
+		expect([status, stderr]).toEqual([5, expect.stringContaining('no answer in time')])
 	} finally {
 		await frozen.stop()
 	}

@@ -101,5 +101,5 @@ test('a shell that is not among them is refused with those that are', async () =
 	const { status, stderr } = await meshChain(['completion', 'tcsh'])
 	expect(status).toBe(2)
 	expect(stderr).toContain('bash, zsh, fish')
-	expect((await meshChain(['completion'])).stderr).toContain('One of bash, zsh, fish')
+	expect((await meshChain(['completion'])).stderr).toContain('one of bash, zsh, fish')
 })

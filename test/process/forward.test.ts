@@ -40,12 +40,12 @@ test('--once ends with the reason when the servers refuse', async () => {
 	const path = await chainOf(5)
 	const denied = await meshChain(['forward', path, ...toStream('mute')], as('mute'))
 	expect([denied.status, denied.stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(/^mesh-chain: STREAM_REFUSED: .* Permissions Violation for Publish to "mute\.a/m),
 	])
 	const stranger = await meshChain(['forward', path, ...toStream('mute')], as('mute', 'wrong'))
 	expect([stranger.status, stranger.stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(/^mesh-chain: CLUSTER_UNREACHABLE: .*Authorization Violation/m),
 	])
 })
@@ -54,7 +54,7 @@ test('--once that is interrupted before everything was acknowledged says so and 
 	const path = await chainOf(5)
 	const [none, ...rest] = ['--to', 'nats://127.0.0.1:1/mesh', '--once']
 	for (const [args, status] of [
-		[[none!, ...rest], 2],
+		[[none!, ...rest], 143],
 		[[none!, rest[0]!], 0],
 	] as const) {
 		const child = start(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'forward', path, ...args])
@@ -68,7 +68,7 @@ test('--once that is interrupted before everything was acknowledged says so and 
 		expect(stderr).toMatch(
 			/0 records forwarded in 0 messages, .*; it was failing: cannot use JetStream at nats:\/\/127.0.0.1:1/,
 		)
-		expect(stderr.includes('interrupted before everything was acknowledged')).toBe(status === 2)
+		expect(stderr.includes('interrupted before everything was acknowledged')).toBe(status === 143)
 	}
 })
 
@@ -76,7 +76,7 @@ test('--once forwards every chain that it can, and then says which it cannot', a
 	const paths = [await chainOf(5), join(temporaryFolder(), 'none.chain')]
 	const { status, stderr } = await meshChain(['forward', ...paths, ...toStream('several')], as('admin'))
 	expect([status, stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(/node\.chain: 5 records forwarded in 1 message/),
 	])
 	expect(stderr).toMatch(/^mesh-chain: CHAIN_NOT_FOUND: .*none\.chain/m)

@@ -75,9 +75,9 @@ test('plain lines, JSON lines and pino lines become records, and pass through un
 		Buffer.from(input),
 		'--node',
 		'n1',
-		'-l',
+		'--level',
 		'debug',
-		'-k',
+		'--kind',
 		'out',
 	)
 	expect([status, stdout.toString(), stderr]).toEqual([0, input, ''])
@@ -104,7 +104,7 @@ test('no byte is lost of whatever comes: binary, very long lines, no newline at 
 	expect(status).toBe(0)
 	expect(stdout.equals(input)).toBe(true)
 	expect(stderr).toMatch(
-		/lines recorded; [\d,]+ parts of lines that paused, or are above 64 KiB; [\d,]+ not UTF-8, kept as bytes/,
+		/lines recorded; [\d,]+ parts of lines that paused, or are longer than 64 KiB; [\d,]+ lines? not UTF-8, kept as bytes/,
 	)
 	expect(rebuild(await read(path)).equals(input)).toBe(true)
 })
@@ -273,8 +273,8 @@ test('a reader that goes away ends it quietly, with what was read recorded', asy
 test('mistakes are found before anything is read', async () => {
 	const path = chainPath()
 	for (const options of [
-		[path, '-l', 'loud'],
-		[path, '-k', '$gap'],
+		[path, '--level', 'loud'],
+		[path, '--kind', '$gap'],
 		[path, '--nodes', 'x'],
 		[`${path}.jsonl`],
 	]) {
@@ -288,6 +288,6 @@ test('mistakes are found before anything is read', async () => {
 		`"${process.execPath}" "${CLI}" record "${path}"`,
 		'/dev/null',
 	])
-	expect(inTerminal.stdout).toContain('record reads a program')
+	expect(inTerminal.stdout).toContain('record reads the output of a program')
 	expect(inTerminal.status).toBe(2)
 })

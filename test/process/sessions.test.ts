@@ -8,6 +8,7 @@ import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { meshChain } from '../support/process.ts'
+import { refusedStatus } from '../support/refused-status.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-sessions-'))
@@ -66,7 +67,7 @@ describe('sessions', () => {
 				'first  T to T, seq 2 to 13, 8 events',
 				'  T at-3 item 3 before event 2 #5',
 				'  T at-6 item 6 before event 5 #9',
-				'second  T not stopped, seq 16 to 17, 1 events',
+				'second  T not stopped, seq 16 to 17, 1 event',
 				'',
 			].join('\n'),
 		)
@@ -82,14 +83,14 @@ describe('sessions', () => {
 		const other = join(temporaryFolder(), 'other.chain')
 		await new FileChainAppender(other).close()
 		const merged = join(temporaryFolder(), 'merged.chain')
-		expect((await meshChain(['merge', path, other, '-o', merged])).status).toBe(0)
+		expect((await meshChain(['merge', path, other, '--to', merged])).status).toBe(0)
 		const why =
 			'5 session records came from other chains (merge, replay): list them in the chain they came from\n'
 		const listed = await meshChain(['sessions', merged])
 		expect(listed).toMatchObject({
 			status: 0,
 			stdout: '',
-			stderr: `mesh-chain: the chain holds no session\nmesh-chain: ${why}`,
+			stderr: `mesh-chain: the chain has no session\nmesh-chain: ${why}`,
 		})
 		expect((await meshChain(['dump', merged, '--session', 'first'])).stderr).toContain(why)
 		expect((await meshChain(['dump', merged, '--between', 'at-3', 'at-6'])).stderr).toContain(why)
@@ -127,10 +128,10 @@ describe('sessions', () => {
 			'there is no checkpoint "x": the newest are "at-3", "at-6"',
 		],
 		[['--between', 'at-3'], '--between takes two values: A B'],
-		[['--session', 'first', '-f'], 'a session that is over cannot be followed'],
+		[['--session', 'first', '-f'], '--follow cannot be combined with --session'],
 	])('dump %j says what is wrong', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['dump', path, ...args])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	})
 })
@@ -163,13 +164,11 @@ describe('of a damaged chain', () => {
 			false,
 		])
 		expect(listed.stderr).toMatch(
-			/: \d+ records are absent \(damaged\), and what they said of sessions is not listed/,
+			/: \d+ records are absent \(damaged\); sessions and checkpoints among them are not listed/,
 		)
 		const gone = await meshChain(['dump', damaged, '--between', 'at-500', 'at-1500'])
-		expect([gone.status, gone.stdout]).toEqual([2, ''])
-		expect(gone.stderr).toMatch(
-			/no checkpoint "at-1500".+may be among the records that are absent from seq 1\d+ to 1\d+/,
-		)
+		expect([gone.status, gone.stdout]).toEqual([5, ''])
+		expect(gone.stderr).toMatch(/no checkpoint "at-1500".+may be among the absent records, seq 1\d+ to 1\d+/)
 		const around = await meshChain(['dump', damaged, '--between', 'at-500', 'at-2500'])
 		expect([around.status, around.stdout.split('"$gap"').length]).toEqual([3, 2])
 	})
@@ -197,7 +196,7 @@ describe('state', () => {
 			if (at.startsWith('@')) expect(stderr).toBe('')
 			else
 				expect(stderr).toMatch(
-					new RegExp(`^mesh-chain: ${at} is behind the end: this is the state at seq 17 of `),
+					new RegExp(`^mesh-chain: ${at} is after the end of the chain: this is the state at seq 17 of `),
 				)
 		}
 	})
@@ -208,7 +207,7 @@ describe('state', () => {
 		const args = ['state', path, '--fold', other, '--at', '7']
 		const { status, stderr } = await meshChain(args)
 		expect([status, stderr]).toEqual([
-			2,
+			5,
 			expect.stringContaining('FOLD_FAILED: at seq 6 (kind "item") the fold threw: '),
 		])
 		expect((await meshChain([...args, '--from-start'])).stdout).toBe('[1,3,4,6,7]\n')
@@ -219,21 +218,21 @@ describe('state', () => {
 		['async () => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log") the fold threw: boom'],
 		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
 		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
-		['(state) => state', 'must export the state before the first record', ''],
+		['(state) => state', 'must export the first state', ''],
 	])('with the fold %s says what is wrong', async (source, message, initial = 'export const initial = 0') => {
 		const bad = join(temporaryFolder(), 'bad.mjs')
 		writeFileSync(bad, `${initial}\nexport default ${source}\n`)
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', bad, '--at', '1'])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	})
 
 	test.each([
-		[['--session', 'first'], '--session says whose checkpoint is meant: name one, as in --at @ID'],
-		[['--at', 'at-3'], 'a checkpoint has an @ before it: @at-3'],
+		[['--session', 'first'], '--session is for positions at a checkpoint, such as --at @ID'],
+		[['--at', 'at-3'], 'the ID of a checkpoint begins with @: @at-3'],
 	])('at %j says what is wrong', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	})
 
@@ -258,13 +257,13 @@ describe('state', () => {
 		for (const seq of [1, 4]) appender.append({ ...line, seq, chainPending: false })
 		await appender.close()
 		const refused = await meshChain(['state', holed, '--fold', fold])
-		expect(refused.status).toBe(2)
+		expect(refused.status).toBe(5)
 		expect(refused.stderr).toContain('CHAIN_GAP')
 		expect((await meshChain(['state', holed, '--fold', fold, '--gaps', 'skip'])).stdout).toBe('{"items":2}\n')
 	})
 
 	test.each([
-		[[], '--fold names the module'],
+		[[], '--fold names a module'],
 		[['--fold', '/nowhere/x.mjs'], 'cannot be loaded'],
 		[['--fold', join(import.meta.dirname, '../../package.json')], 'cannot be loaded'],
 	])('with %j says what is wrong', async (args, message) => {

@@ -128,7 +128,7 @@ test('a file that is removed while it is followed ends it with a coded error', a
 	await child.seqs(3)
 	const { unlinkSync } = await import('node:fs')
 	unlinkSync(path)
-	expect(await child.ended).toEqual({ status: 2, signal: null })
+	expect(await child.ended).toEqual({ status: 5, signal: null })
 })
 
 test('--follow and --reverse exclude each other', async () => {
