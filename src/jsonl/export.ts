@@ -1,4 +1,4 @@
-/** From a chain to JSON Lines. */
+/** Writes a chain as JSON Lines. */
 import type { Chain } from '../chain/chain.ts'
 import { checkChain } from '../chain/check-chain.ts'
 import { discard } from '../guard/promises.ts'
@@ -11,29 +11,32 @@ import { AtomicFile } from './atomic-file.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { type LineFormat, lineBy } from './line-format.ts'
 
+/** The result of an export. */
 export interface ExportSummary {
-	/** Lines written: a `$gap` is one too. */
+	/** Lines written, those of gaps included. */
 	readonly lines: number
-	/** Records that those gaps stand for. */
+	/** Records that these gaps stand for. */
 	readonly absent: number
-	/** Records that the format has no place for. */
+	/** Records that the format has no line for. */
 	readonly unsupported: number
 }
 
+/** Options of {@link exportJsonl}: a filter, and the format, mode and file system of the new file. */
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
-	/** Called after each part, with what is done so far. */
-	onProgress?: (summary: ExportSummary) => void
-	signal?: AbortSignal
+	/** Called after each part of the file, with the summary so far. */
+	readonly onProgress?: (summary: ExportSummary) => void
+	/** Ends the export: no file is made. */
+	readonly signal?: AbortSignal
 }
 
 /**
- * Writes the records that match to a new file, one a line. In mesh-chain's own format nothing is lost:
- * `importJsonl` makes a chain of it whose export has the same bytes. The file gets its name once all of it is
- * on disk.
+ * Writes the records that match a filter to a new file, one on each line. In mesh-chain's own format nothing
+ * is lost: `importJsonl` makes a chain of the file whose export has the same bytes. The file appears under
+ * its name once all of it is on disk.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED`
- * when it cannot be written, or the signal ended it; what reading the chain throws. Nothing is left behind
- * then, unless the message says that the file is there: only its folder could not be synced.
+ * when the file cannot be written, or the signal ended the export; the errors of reading the chain. No file
+ * is left then, unless the message says that it exists: only its folder could not be synced.
  *
  * @example
  * ```ts
@@ -81,7 +84,7 @@ export async function exportJsonl(
 	return lines.summary
 }
 
-/** Records as text, some lines at a time, and the count of them. */
+/** Records as text, several lines at a time, with a summary of them. */
 export class LinesOf implements AsyncIterable<string> {
 	readonly #batches: AsyncIterable<readonly LogRecord[]>
 	readonly #format: LineFormat

@@ -11,7 +11,11 @@ const anyEvents = eventFormat()
 /** All formats, as `--format` names them. */
 export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
 
-/** Reads every line in the format of most of the first lines; lines of other loggers count as pino's. One line of mesh-chain's own format decides alone, because an export that is read in another format would lose its seqs and times. */
+/**
+ * Reads every line in the format of most of the first lines; lines of other loggers count as pino's. One line
+ * of mesh-chain's own format decides alone, because an export that is read in another format would lose its
+ * seqs and times.
+ */
 export function detectedFormat(): UndecidedFormat {
 	return {
 		name: 'detected',

@@ -1,4 +1,4 @@
-/** From JSON Lines to a chain. */
+/** Reads JSON Lines into a chain. */
 import { basename } from 'node:path'
 import { ChainBuilder } from '../chain/write/chain-builder.ts'
 import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
@@ -25,7 +25,10 @@ import { SingleHistory } from './single-history.ts'
 
 /** The result of an import. */
 export interface ImportSummary {
-	/** Whether a new chain was made, with the seqs and epochs of the lines. False: they were appended to a chain. */
+	/**
+	 * Whether a new chain was made, with the seqs and epochs of the lines. False: they were appended to a
+	 * chain.
+	 */
 	readonly restored: boolean
 	/** Records imported. */
 	readonly records: number
@@ -37,7 +40,10 @@ export interface ImportSummary {
 	readonly skippedLines: readonly SkippedLine[]
 	/** Records of which a part did not fit, and a marker or a note stands for it. */
 	readonly altered: number
-	/** Records left out of a new chain: duplicates, records in the wrong order, and records that no chain can hold. */
+	/**
+	 * Records left out of a new chain: duplicates, records in the wrong order, and records that no chain can
+	 * hold.
+	 */
 	readonly outOfOrder: number
 }
 
@@ -47,7 +53,10 @@ export interface ImportOptions {
 	readonly format?: LineFormat
 	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
 	readonly lineBytesMax?: number
-	/** Chain id in the origin of appended records that have no origin. Default: the name of the file, or `stdin`. */
+	/**
+	 * Chain id in the origin of appended records that have no origin. Default: the name of the file, or
+	 * `stdin`.
+	 */
 	readonly sourceId?: string
 	/** File mode of a new chain. Default: `0o600`. */
 	readonly mode?: number
@@ -62,18 +71,19 @@ export interface ImportOptions {
 const PROGRESS_RECORDS = 10_000
 
 /**
- * Puts the records of JSON Lines into a chain. A new chain gets them with the seq, epoch, time and origin
- * that they have, what is mesh-chain's own included, and appears once all of it is on disk. To a chain that
- * is there they are appended, with new seqs, and an `origin` that says which ones they were.
+ * Imports JSON Lines into a chain. In a new chain, the records keep their seq, epoch, time and origin, also
+ * those of mesh-chain's own kinds, and the chain appears once all of it is on disk. In an existing chain,
+ * they are appended with new seqs, and their `origin` names the old ones.
  *
- * Lines that are no records are skipped and counted. Where seqs are missing in a new chain, a `$gap` says so.
- * Two histories in one file (`cat a.jsonl b.jsonl`) have the same seqs: no new chain is made of them, since
- * it would lose one of the two.
+ * Lines that are not records are skipped and counted. In a new chain, a `$gap` stands for missing seqs. Two
+ * histories in one file (`cat a.jsonl b.jsonl`) have the same seqs, so no new chain is made of them: it would
+ * lose one of the two.
  *
- * @param source a file's path, or bytes as they come.
+ * @param source path of a file, or a stream of bytes.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the
- * signal ended it, there are two histories, or a record could not be appended: how many were is in the
- * message, and none in a new chain; what opening a chain for writing throws.
+ * signal ended the import, when the file holds two histories, or when a record could not be appended; the
+ * errors of opening a chain for writing. A new chain is not made then. The message says how many records were
+ * appended to an existing one.
  *
  * @example
  * ```ts

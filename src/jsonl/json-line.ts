@@ -1,5 +1,7 @@
 /**
- * Recognises a line of JSON of a logger, such as pino, and makes a log line of it. Nothing of the line is lost: fields without a counterpart in a log line go into `data`, and so does the text where the object does not reproduce it. Pure: knows no streams.
+ * Recognises a line of JSON of a logger, such as pino, and makes a log line of it. Nothing of the line is
+ * lost: fields without a counterpart in a log line go into `data`, and so does the text where the object does
+ * not reproduce it. Pure: knows no streams.
  */
 import { timeOfNumber, timeOfText } from '../model/calendar.ts'
 import { isId, isKind } from '../model/line-check.ts'
@@ -8,7 +10,10 @@ import { type JsonFields, jsonObjectOf } from './json-object.ts'
 
 type Fields = Record<string, unknown>
 
-/** A deeper object stays text, because the depth of `data` is bounded (`DATA_DEPTH_MAX`) and `data` itself is a level. */
+/**
+ * A deeper object stays text, because the depth of `data` is bounded (`DATA_DEPTH_MAX`) and `data` itself is
+ * a level.
+ */
 const DEPTH_MAX = 24
 
 const LEVEL_KEYS = ['level', 'severity', 'lvl', 'loglevel'] as const
@@ -72,7 +77,10 @@ function isDeeper(value: unknown, depth: number): boolean {
 	return depth === 0 || Object.values(value).some((item) => isDeeper(item, depth - 1))
 }
 
-/** Whether the parsed object holds everything in the text: false for duplicate keys, long numbers and odd escapes. */
+/**
+ * Whether the parsed object holds everything in the text: false for duplicate keys, long numbers and odd
+ * escapes.
+ */
 function givesBack(fields: JsonFields, text: string): boolean {
 	const again = JSON.stringify(fields)
 	if (again === text) return true

@@ -1,5 +1,4 @@
-/** The options of reading and writing JSON Lines, checked and in full. */
-
+/** The options of reading and writing JSON Lines, checked and complete. */
 import { attempt } from '../guard/values.ts'
 import {
 	checkFileSystem,
@@ -12,17 +11,19 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
-/** No record of a chain is a longer line of JSON. */
+/** No record of a chain makes a longer line. */
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
+/** Options of reading and writing JSON Lines. */
 export interface JsonlOptions {
-	/** What an event looks like as JSON. Default: mesh-chain's own format, in which a record loses nothing. */
-	format?: LineFormat
-	/** A longer line is skipped and counted; memory holds no more of it. Default 16 MiB. */
-	lineBytesMax?: number
-	/** Of a file that is made. Default `0o600`. */
-	mode?: number
-	fs?: FileSystem
+	/** Format of the lines. Default: `recordFormat`, mesh-chain's own, in which a record loses nothing. */
+	readonly format?: LineFormat
+	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	readonly lineBytesMax?: number
+	/** File mode of a new file. Default: `0o600`. */
+	readonly mode?: number
+	/** File system. Default: that of Node. */
+	readonly fs?: FileSystem
 }
 
 export interface ResolvedJsonlOptions {
@@ -37,7 +38,7 @@ export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions
 	checkOptionNames(options, ['format', 'lineBytesMax', 'mode', 'fs'])
 	const { format = recordFormat, mode = 0o600, fs = nodeFileSystem } = options
 	if (!attempt(() => isLineFormat(format), false)) {
-		throw invalidOption('format', format, 'a format with read and write, as eventFormat() gives one')
+		throw invalidOption('format', format, 'a format with read and write, such as eventFormat()')
 	}
 	return {
 		format,

@@ -1,15 +1,16 @@
 /**
- * A file that this process and others append lines to, and that other programs rename, remove or truncate
- * meanwhile.
+ * A file that this process and others append lines to, while other programs may rename, remove or truncate
+ * it.
  *
  * Invariants:
  * - A line is one write to a file opened with `O_APPEND`: it never overwrites what another writer wrote.
- * - Nothing is ever truncated. What a short write left is overwritten in place, or ended by a newline.
+ * - Nothing is ever truncated. The rest of a short write is overwritten in place, or ended by a newline.
  * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look
  *   finds is
  *   written again (the file was removed) or counted as lost (it was truncated or overwritten), never neither.
  */
 import { dirname } from 'node:path'
+import { CHAIN_LEAD } from '../chain/format/header.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import {
@@ -29,12 +30,10 @@ import {
 import { LineSplitter } from './line-splitter.ts'
 
 const NEWLINE = 0x0a
-/** The first bytes of every chain. */
-const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xaa]), Buffer.from('mesh-chain')])
-/** Longest time and most bytes between two looks. */
+/** Longest time, and most bytes, between two looks. */
 const LOOK_MS = 100
 const UNSEEN_BYTES_MAX = 1024 * 1024
-/** How much of what a look saw the next look compares, to know whether that is still there. */
+/** Number of bytes before the end that the next look compares, to learn whether they are still there. */
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
@@ -44,20 +43,20 @@ const WINDOW_BYTES = 1024 * 1024
  */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
-/** What became of the file since it was opened. */
+/** How often other programs changed the file since it was opened. */
 export interface FileChanges {
 	/** Times the file had been renamed; its lines are still in it. */
 	readonly renamed: number
 	/** Times the file had been removed, or another one was renamed over it. */
 	readonly removed: number
-	/** Times the file had become shorter in place, or other content stood in it. */
+	/** Times the file had become shorter in place, or had other content. */
 	readonly truncated: number
 }
 
-/** Whom a file tells what no caller asked for. */
+/** Receives events of a file that no call reports. */
 export interface LineFileListener {
 	lost(cause: LineLoss, lines: number): void
-	/** A look by timer failed, and is tried again. */
+	/** A look by timer failed, and is retried. */
 	failing(error: unknown): void
 }
 
@@ -66,7 +65,7 @@ export class LineFile {
 	/** Whether the file ended within a line when it was first opened. */
 	readonly foundTorn: boolean
 	readonly changes = { renamed: 0, removed: 0, truncated: 0 }
-	/** Lines that were written again, because their file was removed. */
+	/** Number of lines written again, because their file was removed. */
 	rewritten = 0
 	lost = 0
 	readonly #system: FileSystem
@@ -76,9 +75,9 @@ export class LineFile {
 	/** Where the last look found the end of the file, and the bytes before it. */
 	#seenSize = 0
 	#seenEnd: Buffer = Buffer.alloc(0)
-	/** The file ends within a line, as far as is known. */
+	/** Whether the file ends within a line, as far as known. */
 	#endsTorn = false
-	/** The newline of the last line is not written yet. */
+	/** Whether the newline of the last line is still to be written. */
 	#owesNewline = false
 	/** Lines written since the last look. */
 	#unseen: Buffer[] = []
@@ -86,10 +85,10 @@ export class LineFile {
 	/** Lines whose file was removed: they precede all others in the next file. */
 	#homeless: Buffer[] = []
 	#lookedMs = Number.NEGATIVE_INFINITY
-	/** It was told that a look by timer failed, and none has succeeded since. */
+	/** Whether a failed look by timer was reported, and none has succeeded since. */
 	#isFailing = false
 	#timer: NodeJS.Timeout | undefined
-	/** The directory may not have the name of the file on disk yet. */
+	/** Whether the name of the file may not be on disk yet. */
 	#isNameUnsynced = false
 	/**
 	 * Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that.
@@ -182,7 +181,7 @@ export class LineFile {
 		try {
 			this.look()
 		} catch (error) {
-			// Callers are told by what throws; nobody called this.
+			// A caller would get the error; the timer has none.
 			if (!this.#isFailing) this.#listener.failing(error)
 			this.#isFailing = true
 			this.#lookLater()

@@ -177,7 +177,8 @@ export class LineReader {
 }
 
 /**
- * A record that a chain accepts, made of what a format returned. Each field is read once, because a getter may return something else each time.
+ * A record that a chain accepts, made of what a format returned. Each field is read once, because a getter
+ * may return something else each time.
  *
  * @throws {MeshChainError} `INVALID_LINE`, and what `checkFieldsOfLine` throws.
  */

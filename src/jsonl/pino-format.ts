@@ -1,5 +1,7 @@
 /**
- * The lines of pino, `{"level":30,"time":1714200000123,"msg":…}`. Lines of other JSON loggers are read too: their names and units of level, time and message are recognised (json-line.ts), and nothing of a line is lost.
+ * The lines of pino, `{"level":30,"time":1714200000123,"msg":…}`. Lines of other JSON loggers are read too:
+ * their names and units of level, time and message are recognised (json-line.ts), and nothing of a line is
+ * lost.
  */
 import { toJson } from '../codec/json-dialect.ts'
 import type { LogLevel, LogRecord } from '../model/record.ts'
@@ -16,7 +18,10 @@ export const pinoFormat: LineFormat = {
 		// Nested deeper than data can be: as a text, nothing of it is lost.
 		return { lines: [line ?? { message: text }] }
 	},
-	/** Fields of `data` stand beside the others, as pino puts them; where a name is taken, or data is not a map, below `data`. */
+	/**
+	 * Fields of `data` stand beside the others, as pino puts them; where a name is taken, or data is not a map,
+	 * below `data`.
+	 */
 	write({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord) {
 		const own = {
 			level: NUMBERS[level],

@@ -15,37 +15,33 @@ import { compareMergeCursors, MergeCursor, sortIn } from './merge-cursor.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
 import { SeenRecords } from './seen-records.ts'
 
-/** As many records are handed out at once, at the most. */
+/** Largest batch, in records. */
 const BATCH_RECORDS_MAX = 256
 
 /**
- * Several chains, read as one. Its `info` is the sum of theirs: a record that several of them have counts in
+ * Several chains, read as one. Its `info` is the sum of theirs: a record that several chains hold counts in
  * each.
  */
 export interface MergedChain extends Chain {
-	/**
-	 * Records of the latest iteration that more than one of the chains have, and that were left out but for the
-	 * first time.
-	 */
+	/** Duplicates that the latest iteration left out: records that another chain had already returned. */
 	readonly repeats: number
 }
 
 /**
- * Reads several chains as one: by time, but within each chain always by seq, also where its times step back;
- * records of one time by node, then by chain. Every record says by its `origin` which chain's it was; gaps of
- * the chains among them.
+ * Reads several chains as one history: ordered by time across chains and by seq within each, also where times
+ * step back. Records with the same time are ordered by node, then by chain. The `origin` of every record
+ * names its chain; gaps of the chains are included.
  *
  * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are
- * refused. Other filters seek in each chain. `tail` merges what is there, and hands out what comes in the
- * order in which it comes; with `durableOnly` also what lies in a chain that has no watermark beside it.
- * Memory does not grow with the chains. Closing it closes them.
+ * refused. Other filters seek in each chain. `tail` merges the existing records, and then returns new ones in
+ * the order in which they arrive; with `durableOnly`, records of a chain without a watermark are new ones
+ * too. Memory does not grow with the chains. Closing the merged chain closes them.
  *
- * A record that several of the chains have, a merged chain file and one that it was made of, comes once: its
- * identity is `(chainId, epoch, seq)` of its `origin`. `repeats` counts what was left out.
+ * A record that several chains hold, such as a merged chain and one of its inputs, is returned once: its
+ * identity is `(chainId, epoch, seq)` of its `origin`. `repeats` counts the duplicates.
  *
- * @param chains at least one; no chain twice. One that was merged itself counts as the chains that it was
- * made of.
- * @throws {MeshChainError} `INVALID_OPTION`; while reading what the chains throw.
+ * @param chains at least one, each once. A merged chain counts as its inputs.
+ * @throws {MeshChainError} `INVALID_OPTION`; while reading, the errors of the chains.
  *
  * @example
  * ```ts
@@ -71,7 +67,7 @@ class Merged implements MergedChain {
 	readonly path: string
 	readonly chainId: string
 	readonly chains: readonly Chain[]
-	#given = new SeenRecords()
+	#seen = new SeenRecords()
 
 	constructor(chains: readonly Chain[]) {
 		this.chains = chains
@@ -81,7 +77,7 @@ class Merged implements MergedChain {
 	}
 
 	get repeats(): number {
-		return this.#given.repeats
+		return this.#seen.repeats
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
@@ -90,12 +86,12 @@ class Merged implements MergedChain {
 	}
 
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
-		// Whatever a chain refuses it refuses here.
+		// A chain refuses an invalid query here, rather than at the first record.
 		const sources = this.chains.map((chain) => chain.batches(query))
 		refuseSeqs(query)
 		const { limit, reverse } = query
 		return {
-			[Symbol.asyncIterator]: () => merged(this.#heads(sources), this.#anew(), limit, reverse),
+			[Symbol.asyncIterator]: () => merged(this.#cursors(sources), this.#newSeen(), limit, reverse),
 		}
 	}
 
@@ -127,29 +123,29 @@ class Merged implements MergedChain {
 		return this.close()
 	}
 
-	/** Each iteration knows what it has given out, and only that. */
-	#anew(): SeenRecords {
-		this.#given = new SeenRecords()
-		return this.#given
+	/** Each iteration remembers the records that it returned. */
+	#newSeen(): SeenRecords {
+		this.#seen = new SeenRecords()
+		return this.#seen
 	}
 
-	#heads(sources: readonly AsyncIterable<LogRecord[]>[]): MergeCursor[] {
+	#cursors(sources: readonly AsyncIterable<LogRecord[]>[]): MergeCursor[] {
 		return sources.map((batches, index) => new MergeCursor(this.chains[index]!.chainId, batches))
 	}
 
-	/** @param over aborted when the consumer leaves, and in the end. */
+	/** @param over aborted at the end, and when the consumer stops iterating. */
 	async *#tail(
 		{ signal, pollMs, durableOnly, ...filter }: TailQuery,
 		over: AbortController,
 	): AsyncGenerator<LogRecord[]> {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
 		if (ended.aborted) return
-		// What is there by now is history; what comes behind it is not.
+		// Records up to here are history and are merged; later ones are not.
 		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, { durableOnly })))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
-		const given = this.#anew()
+		const seen = this.#newSeen()
 		let seq = 0
-		for await (const batch of merged(this.#heads(history), given)) {
+		for await (const batch of merged(this.#cursors(history), seen)) {
 			seq += batch.length
 			yield batch
 			if (ended.aborted) return
@@ -166,16 +162,16 @@ class Merged implements MergedChain {
 		})
 		for await (const { record, chainId } of interleave(tails, () => over.abort())) {
 			const origin = originOf(record, chainId)
-			if (!given.isRepeat(chainId, record, origin)) yield [asMerged(record, origin, ++seq)]
+			if (!seen.isRepeat(chainId, record, origin)) yield [asMerged(record, origin, ++seq)]
 			if (ended.aborted) return
 		}
 	}
 }
 
-/** The records of all heads in their order, as many at once as are in memory. */
+/** The records of all cursors in order, in batches of those in memory. */
 async function* merged(
 	all: readonly MergeCursor[],
-	given: SeenRecords,
+	seen: SeenRecords,
 	limit = Number.POSITIVE_INFINITY,
 	reverse = false,
 ): AsyncGenerator<LogRecord[]> {
@@ -185,31 +181,31 @@ async function* merged(
 	let seq = 0
 	let left = limit
 	try {
-		await Promise.all(all.map((head) => head.fill()))
-		const heads = all.filter(({ record }) => record !== undefined).sort(compare)
-		while (heads.length > 0 && left > 0) {
+		await Promise.all(all.map((cursor) => cursor.fill()))
+		const cursors = all.filter(({ record }) => record !== undefined).sort(compare)
+		while (cursors.length > 0 && left > 0) {
 			const batch: LogRecord[] = []
-			let first = heads[0]!
+			let first = cursors[0]!
 			do {
 				const record = first.record!
 				const origin = originOf(record, first.chainId)
-				if (!given.isRepeat(first.chainId, record, origin)) {
+				if (!seen.isRepeat(first.chainId, record, origin)) {
 					if (!isGap(record)) left--
 					batch.push(asMerged(record, origin, ++seq))
 				}
 				first.next()
 				if (first.record === undefined) break
-				sortIn(heads, compare)
-				first = heads[0]!
+				sortIn(cursors, compare)
+				first = cursors[0]!
 			} while (left > 0 && batch.length < BATCH_RECORDS_MAX)
 			if (batch.length > 0) yield batch
 			if (first.record !== undefined || left === 0) continue
 			await first.fill()
-			if (first.record === undefined) heads.shift()
-			else sortIn(heads, compare)
+			if (first.record === undefined) cursors.shift()
+			else sortIn(cursors, compare)
 		}
 	} finally {
-		await Promise.all(all.map((head) => head.close()))
+		await Promise.all(all.map((cursor) => cursor.close()))
 	}
 }
 
@@ -219,7 +215,7 @@ function refuseDoubles(chains: readonly Chain[]): void {
 	for (const { chainId, path } of chains) {
 		const other = paths.get(chainId)
 		if (other !== undefined) {
-			const text = `${show(other)} and ${show(path)} are the same chain: give each chain once`
+			const text = `${show(other)} and ${show(path)} are the same chain: pass each chain once`
 			throw new MeshChainError('INVALID_OPTION', text, { path })
 		}
 		paths.set(chainId, path)
@@ -232,7 +228,7 @@ function refuseSeqs(query: LogFilter): void {
 	if (name === undefined) return
 	throw new MeshChainError(
 		'INVALID_FILTER',
-		`${name} has no meaning for merged chains, which have no common seqs: filter by time, or make one chain of them with mesh-chain merge`,
+		`${name} is not supported for merged chains, which have no common seqs: filter by time, or make one chain of them with mesh-chain merge`,
 	)
 }
 

@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 const chain = { batches: () => (async function* () {})() }
 
 const OPTIONS: readonly (readonly [option: string, value: unknown, message: string])[] = [
-	['format', 'pino', 'format must be a format with read and write, as eventFormat() gives one, not "pino"'],
+	['format', 'pino', 'format must be a format with read and write, such as eventFormat(), not "pino"'],
 	['format', eventFormat, 'format must be a format with read and write'],
 	['mode', '600', 'mode must be file permissions such as 0o600, not "600"'],
 	['fs', {}, 'fs must be a file system such as nodeFileSystem'],
