@@ -12,7 +12,6 @@ export function chainPath(path: string): string {
 	const [, stem] = /^(.*)\.(?:jsonl|ndjson|json)$/i.exec(path) ?? []
 	if (stem === undefined) return path
 	const [chain, lines] = [`${stem}.chain`, path].map(shellWord)
-	throw usage(
-		`this command makes a chain, not JSON Lines: name it ${chain}; mesh-chain export ${chain} --to ${lines} then writes JSON Lines`,
-	)
+	const next = `mesh-chain export ${chain} --to ${lines} then writes JSON Lines`
+	throw usage(`this command makes a chain, not JSON Lines: name it ${chain}; ${next}`)
 }

@@ -80,9 +80,8 @@ function timesOf(invocation: Invocation, nowMs: number): Pick<ChainQuery, 'since
 	const since = optional('since', invocation.text('since'), (text) => parseTime(text, nowMs))
 	const until = optional('until', invocation.text('until'), (text) => parseTime(text, nowMs))
 	if (Number(since.since) > Number(until.until)) {
-		throw usage(
-			`--since ${formatTime(Number(since.since))} is after --until ${formatTime(Number(until.until))}: nothing can match`,
-		)
+		const [from, to] = [Number(since.since), Number(until.until)].map(formatTime)
+		throw usage(`--since ${from} is after --until ${to}: nothing can match`)
 	}
 	return { ...since, ...until }
 }

@@ -22,7 +22,8 @@ export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const length = bytes === 0 ? '' : `, ${counted(bytes, 'byte')}`
 	const compared = expected === undefined ? '' : `; expected ${expected}, found ${found}`
 	const head = paint(SEVERITY_STYLES[severity], severity)
-	return printed`${head} in ${printablePath(path)} at offset ${count(offset)}${length}${range} [${kind}]: ${message}${compared}`
+	const where = printed`${printablePath(path)} at offset ${count(offset)}${length}${range}`
+	return printed`${head} in ${where} [${kind}]: ${message}${compared}`
 }
 
 /** How many findings are in no line, by kind. */

@@ -59,7 +59,7 @@ export function descriptionOf({ help, choices, default: fixed, defaultText = fix
 }
 
 const ADDRESSES =
-	'FILE can be the address of a NATS stream, nats://HOST:4222/STREAM, or with ?node=NODE the chains of one node in it.'
+	'FILE can be the address of a NATS stream: nats://HOST:4222/STREAM, with ?node=NODE for one node of it.'
 
 function exampleLines(examples: Command['examples']): string {
 	const lines = examples.flatMap(([line, does]) => [`  ${line}`, ...wrapped(does, 6)])

@@ -45,9 +45,7 @@ function registryPath(target: string): string {
 	if (!found.isDirectory()) return target
 	const path = join(target, REGISTRY_NAME)
 	if (statSync(path, { throwIfNoEntry: false }) !== undefined) return path
-	throw usage(
-		`${target} holds no ${REGISTRY_NAME}: if the registry of the SourceManager has another name, name the file itself`,
-	)
+	throw usage(`${target} holds no ${REGISTRY_NAME}: if the registry has another name, name the file itself`)
 }
 
 /** Refuses other chains, which would read as an empty registry. */
@@ -94,8 +92,7 @@ export function tellDamage({ path, missing, info }: RegistryFile, { stderr }: Te
 	if (missing === 0 && info.damagedPlaces === 0) return false
 	const what =
 		missing === 0 ? 'a part of it cannot be read' : `${counted(missing, 'record is', 'records are')} absent`
-	stderr.write(
-		printed`mesh-chain: ${path}: ${what}: sources may be missing or out of date; next: mesh-chain verify ${shellWord(path)}\n`,
-	)
+	const next = `mesh-chain verify ${shellWord(path)}`
+	stderr.write(printed`mesh-chain: ${path}: ${what}: sources may be missing or out of date; next: ${next}\n`)
 	return true
 }

@@ -60,9 +60,11 @@ function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printa
 	const kept = keptAt === undefined ? '' : printed`; the original is kept at ${printablePath(keptAt)}`
 	if (action.action === 'cut') {
 		const what = dryRun ? 'would cut' : 'cut'
-		return printed`${paint('yellow', what)} ${unreadable} off the end of ${name}, from offset ${count(offset)}${kept}`
+		const where = printed`off the end of ${name}, from offset ${count(offset)}`
+		return printed`${paint('yellow', what)} ${unreadable} ${where}${kept}`
 	}
 	const what = dryRun ? 'would rewrite' : 'rewrote'
-	const lost = `${unreadable} cannot be read; ${counted(lostRecords, 'record is', 'records are')} lost and marked by a gap`
+	const records = counted(lostRecords, 'record is', 'records are')
+	const lost = `${unreadable} cannot be read; ${records} lost and marked by a gap`
 	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)}: ${lost}${kept}`
 }

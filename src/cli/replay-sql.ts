@@ -172,7 +172,7 @@ function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 	if (url !== undefined) {
 		if (hasPassword(url))
 			throw usage(
-				'--target contains a password, which every user of this machine can see: use PGPASSWORD, ~/.pgpass or --password-file instead',
+				'--target contains a password, which every user of this machine can see: use PGPASSWORD, ~/.pgpass or --password-file',
 			)
 		if (!/^postgres(?:ql)?:\/\//.test(url))
 			throw usage('--target takes a URL such as postgres://user@host:5432/database')
@@ -214,7 +214,8 @@ function passwordIn(path: string): string {
 }
 
 function progressText({ replayed, failures, differences, seq, tsMs }: StatementProgress): Printable {
-	return printed`${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed, at seq ${seq} of ${formatTime(tsMs)}`
+	const counts = `${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed`
+	return printed`${counts}, at seq ${seq} of ${formatTime(tsMs)}`
 }
 
 function statusForReport(report: StatementReport, isLossy: boolean): number {
@@ -231,7 +232,8 @@ function prettyReport(
 ): Printable {
 	const lines = [
 		...listed(report.differed, report.differences, ({ what, expected, actual }) => {
-			return printed`${paint('yellow', 'differed')} in ${what}: ${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+			const values = printed`${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+			return printed`${paint('yellow', 'differed')} in ${what}: ${values}`
 		}),
 		...listed(report.failed, report.failures, ({ error }) => printed`${paint('red', 'failed')}: ${error}`),
 		...listed(

@@ -69,8 +69,9 @@ async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise
 	const text = losses
 		.map(([cause, records]) => `${counted(records, 'record is', 'records are')} absent (${cause})`)
 		.join(', ')
+	const next = `mesh-chain info ${shellWord(file)}`
 	terminal.stderr.write(
-		printed`mesh-chain: ${file}: ${text}; sessions and checkpoints among them are not listed; next: mesh-chain info ${shellWord(file)}\n`,
+		printed`mesh-chain: ${file}: ${text}; sessions and checkpoints among them are not listed; next: ${next}\n`,
 	)
 	return answer
 }
@@ -80,7 +81,8 @@ function shown(
 	paint: Paint,
 ): Printable {
 	const end = stoppedMs === null ? paint('yellow', 'not stopped') : `to ${formatTime(stoppedMs)}`
-	const head = printed`${paint('bold', id)}  ${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}, ${counted(events, 'event')}\n`
+	const span = printed`${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}`
+	const head = printed`${paint('bold', id)}  ${span}, ${counted(events, 'event')}\n`
 	const lines = checkpoints.map(({ id: name, label, eventIndex, tsMs, seq }) => {
 		const text = label === undefined || label === name ? '' : ` ${label}`
 		return printed`  ${formatTime(tsMs)} ${paint('cyan', name)}${text} before event ${count(eventIndex)} #${seq}\n`

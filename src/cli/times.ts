@@ -10,8 +10,10 @@ const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
 /** Shorter numbers are years, or mistakes: seconds have nine digits from 1973 on. */
 const NUMBER = /^\d{9,20}(?:\.\d+)?$/
-const EXAMPLES =
-	'2026-01-31, 2026-01-31T14:05:09Z, 14:05, 14:05:09, now, today, yesterday, -90s, -1h, -2d, or seconds, milliseconds, microseconds or nanoseconds since 1970'
+const EXAMPLES = [
+	...['2026-01-31', '2026-01-31T14:05:09Z', '14:05', '14:05:09', 'now', 'today', 'yesterday'],
+	...['-90s', '-1h', '-2d', 'or seconds, milliseconds, microseconds or nanoseconds since 1970'],
+].join(', ')
 
 /**
  * Milliseconds since 1970 of a time that was typed.

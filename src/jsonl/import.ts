@@ -156,8 +156,8 @@ function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number)
 	if (records > 0 || worst === undefined || worst[1] === 0) return
 	const first = skippedLines.find(({ reason }) => reason === worst[0])
 	const where = first === undefined ? '' : `, the first of them line ${first.line}`
-	const text = `none of the lines is a record (${worst[1]} ${worst[0]}${where}), and no chain was made: check that the file is JSON Lines in this format`
-	throw new MeshChainError('IMPORT_FAILED', text)
+	const what = `none of the lines is a record (${worst[1]} ${worst[0]}${where}), and no chain was made`
+	throw new MeshChainError('IMPORT_FAILED', `${what}: check that the file is JSON Lines in this format`)
 }
 
 function isPushed(builder: ChainBuilder, record: LogRecord, history: SingleHistory): boolean {

@@ -30,9 +30,11 @@ export class SingleHistory {
 
 	#two({ seq, epoch }: LogRecord): MeshChainError {
 		const before = this.#last === undefined ? '' : `seq ${this.#last.seq} of epoch ${this.#last.epoch}`
+		const two = 'the file holds two histories, such as two exports, and no chain was made'
+		const what = `seq ${seq} of epoch ${epoch} follows ${before}: ${two}`
 		return new MeshChainError(
 			'IMPORT_FAILED',
-			`seq ${seq} of epoch ${epoch} follows ${before}: the file holds two histories, such as two exports, and no chain was made. Import each into a chain of its own, and merge them with mesh-chain merge`,
+			`${what}. Import each into a chain of its own, and merge them with mesh-chain merge`,
 		)
 	}
 }

@@ -226,10 +226,9 @@ function refuseDoubles(chains: readonly Chain[]): void {
 function refuseSeqs(query: LogFilter): void {
 	const name = (['afterSeq', 'fromSeq', 'toSeq'] as const).find((key) => query[key] !== undefined)
 	if (name === undefined) return
-	throw new MeshChainError(
-		'INVALID_FILTER',
-		`${name} is not supported for merged chains, which have no common seqs: filter by time, or make one chain of them with mesh-chain merge`,
-	)
+	const advice = 'filter by time, or make one chain of them with mesh-chain merge'
+	const text = `${name} is not supported for merged chains, which have no common seqs: ${advice}`
+	throw new MeshChainError('INVALID_FILTER', text)
 }
 
 function originOf({ origin, epoch, seq }: LogRecord, chainId: string): RecordOrigin {

@@ -231,7 +231,7 @@ function waysToPrint(command: Command, args: readonly string[]): (readonly strin
 }
 
 test.each(COMMANDS.map((command) => [command.name, command] as const))(
-	'%s prints hostile records as text, and no line that is not its own',
+	'%s prints hostile records as text, and only lines of its own',
 	async (name, command) => {
 		for (const file of [own, foreign, damaged, join(folder, NAME)]) {
 			const isWhole = file === own || file === foreign

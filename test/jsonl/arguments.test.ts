@@ -128,7 +128,7 @@ describe('exportJsonl', () => {
 		...each((options) => exportJsonl(chain, '/nowhere/a.jsonl', options), OPTIONS, WATCHED),
 	])
 
-	test('leaves no file where it refuses', async () => {
+	test('leaves no file when it refuses its arguments', async () => {
 		const folder = temporaryFolder()
 		await expect(exportJsonl(chain, join(folder, 'a.jsonl'), wrong({ signal: 1 }))).rejects.toThrow('signal')
 		expect(readdirSync(folder)).toEqual([])

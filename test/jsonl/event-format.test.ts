@@ -1,4 +1,4 @@
-/** The checks of a format of events: what they refuse is in no record and in no line, and is counted. */
+/** The checks of an event format: lines and records that they refuse are left out, and counted. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 const newPath = () => join(temporaryFolder(), 'events.jsonl')
 
-test('a check decides about a line and about a record alike', async () => {
+test('a check decides about lines and records alike', async () => {
 	const even = eventFormat({ tick: { n: (value) => Number(value) % 2 === 0 } })
 	await fc.assert(
 		fc.asyncProperty(fc.array(fc.integer(), { maxLength: 10 }), async (values) => {
@@ -38,7 +38,7 @@ test('a check decides about a line and about a record alike', async () => {
 	)
 })
 
-test('a check that throws, or that answers anything but true, refuses', () => {
+test('a check that throws, or returns anything but true, refuses', () => {
 	const checks = [
 		() => {
 			throw new Error('no')
@@ -52,7 +52,7 @@ test('a check that throws, or that answers anything but true, refuses', () => {
 	}
 })
 
-test('the format of the Channel Access recorder takes addresses and numbers of its protocol only', () => {
+test('the format of the Channel Access recorder accepts only addresses and numbers of its protocol', () => {
 	const beacon = { ts: 1, ev: 'beacon_recv', server: '10.0.0.5:5064', seq: 42, version: 13 }
 	const isTaken = (fields: object) => 'lines' in format.read({ ...beacon, ...fields }, '')
 	expect(isTaken({})).toBe(true)
@@ -76,7 +76,7 @@ test('the format of the Channel Access recorder takes addresses and numbers of i
 	for (const address of wrong) expect([address, isAddress(address)]).toEqual([address, false])
 })
 
-test('integers of any size come back from a line, a record and a chain as they were', async () => {
+test('integers of any size survive a line, a record and a chain', async () => {
 	const integer = fc.oneof(
 		fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
 		fc.bigInt({ min: 2n ** 53n - 3n, max: 2n ** 53n + 3n }),
@@ -116,7 +116,7 @@ test('integers of any size come back from a line, a record and a chain as they w
 	expect(readFileSync(again, 'utf8')).toBe(readFileSync(path, 'utf8'))
 })
 
-test('a time of a record is in the line that it is read from, or the record has no line', () => {
+test('the line of a record has the same time, or the record has no line', () => {
 	const format = eventFormat()
 	const times = fc.oneof(
 		fc.integer({ min: 0, max: 8.64e15 }),

@@ -44,7 +44,7 @@ describe('mesh-chain dump', () => {
 		expect(JSON.parse(lines[9] ?? '')).toMatchObject({ seq: 10, daemonId: { $bigint: '7' }, nodeId: 'n1' })
 	})
 
-	test('for people lets no record drive the terminal, and shows errors with their stack', async () => {
+	test('for people lets no record control the terminal, and shows errors with their stack', async () => {
 		const { stdout } = await meshChain([
 			'dump',
 			await sampleChain(),
@@ -124,7 +124,7 @@ describe('mesh-chain dump', () => {
 		['export', []],
 		['tail', []],
 		['--help', undefined],
-	])('%s says in one line that its output could not be written', async (command, options) => {
+	])('%s reports in one line that its output could not be written', async (command, options) => {
 		const args = options === undefined ? [] : [await sampleChain(), ...options]
 		const full = ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, 'dist/cli/main.js', command, ...args]
 		expect(await run('bash', full)).toMatchObject({
@@ -133,7 +133,7 @@ describe('mesh-chain dump', () => {
 		})
 	})
 
-	test('with --exit-status tells that nothing matched', async () => {
+	test('with --exit-status ends with status 1 where nothing matched', async () => {
 		const { status } = await meshChain(['dump', await sampleChain(), '-k', 'nothing', '--exit-status'])
 		expect(status).toBe(1)
 	})

@@ -23,7 +23,7 @@ async function chainOf(nodeId: string, records: number): Promise<string> {
 
 const lines = (text: string) => text.trim().split('\n')
 
-test('what two nodes forwarded is read with the same commands as their files', async () => {
+test('the forwarded chains of two nodes are read with the same commands as their files', async () => {
 	const paths = [await chainOf('a', 20), await chainOf('b', 20)]
 	const address = `${server.url}/two`
 	const to = ['--to', address, '--subject', 'two', '--once']
@@ -63,7 +63,7 @@ test('what two nodes forwarded is read with the same commands as their files', a
 	expect(JSON.parse(stdout)).toMatchObject({ records: 20, firstSeq: 1, lastSeq: 20, levels: { info: 20 } })
 }, 60_000)
 
-test('whoever follows a stream sees the nodes that come later', async () => {
+test('following a stream shows nodes that begin later', async () => {
 	const [first, second] = [await chainOf('a', 3), await chainOf('b', 4)]
 	const address = `${server.url}/later`
 	const to = ['--to', address, '--subject', 'later', '--once', '--create']
@@ -88,7 +88,7 @@ test('whoever follows a stream sees the nodes that come later', async () => {
 	expect(await ended).toBe(0)
 }, 30_000)
 
-describe('says what is wrong', () => {
+describe('reports errors', () => {
 	const there = () => `${server.url}/nowhere`
 	test.each<[string, () => string[], string]>([
 		['a stream that is not there', () => ['dump', there()], 'STREAM_NOT_FOUND'],

@@ -81,7 +81,7 @@ const lines = (stdout: string): LogRecord[] =>
 const messages = (records: readonly LogRecord[]) => records.map(({ message }) => message)
 
 describe('mesh-chain merge', () => {
-	test('makes one chain of several, by time, whose records say whose they were', async () => {
+	test('makes one chain of several, by time, with the origin of each record', async () => {
 		const { a, b, output, folder } = twoNodes()
 		const { status, stdout, stderr } = await meshChain(['merge', a, b, '--to', output])
 		expect([status, stdout]).toEqual([0, ''])
@@ -95,7 +95,7 @@ describe('mesh-chain merge', () => {
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'cluster.chain'])
 	})
 
-	test('in a pipe prints every record as a line of JSON, the same that a chain would get', async () => {
+	test('in a pipe prints every record as a line of JSON, the same as in a chain', async () => {
 		const { a, b, output } = twoNodes()
 		const { status, stdout, stderr } = await meshChain(['merge', b, a])
 		expect([status, stderr]).toEqual([0, ''])
@@ -117,7 +117,7 @@ describe('mesh-chain merge', () => {
 		expect(found[3]?.origin).toEqual({ chainId: chain.chainId, epoch: 1, seq: 2 })
 	})
 
-	test('of a merged chain and one that it was made of gives each record once, and says so', async () => {
+	test('of a merged chain and one of its inputs writes each record once, and reports it', async () => {
 		const { a, b, output, folder } = twoNodes(3)
 		await meshChain(['merge', a, b, '--to', output])
 		const again = join(folder, 'again.chain')
@@ -181,7 +181,7 @@ describe('mesh-chain merge', () => {
 		expect(found.map(({ seq }) => seq)).toEqual(expected.map((_message, index) => index + 1))
 	})
 
-	test('ends with --strict with status 3 where a loss is among it, on stdout as in a chain; what retention removed is none', async () => {
+	test('with --strict ends with status 3 after a loss, on stdout and in a chain; retention is not a loss', async () => {
 		const { a, b, output, folder } = twoNodes()
 		await appendGap(a, 'retained', START_MS + 1_000)
 		expect((await meshChain(['merge', a, b, '--strict'])).status).toBe(0)
@@ -248,7 +248,7 @@ describe('mesh-chain merge refuses', () => {
 		expect(stderr).toContain(message)
 	}
 
-	test('too few chains, the same one twice, and what is none', async () => {
+	test('too few chains, duplicates, and things other than chains', async () => {
 		const { folder, a, b, output } = twoNodes()
 		await refused([], 'Name two or more chains')
 		await refused([a], 'Name two or more chains')
@@ -263,7 +263,7 @@ describe('mesh-chain merge refuses', () => {
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'foreign'])
 	})
 
-	test('an output that is there, also where it is one of the chains, and changes nothing', async () => {
+	test('an existing output, also one of the inputs, and changes nothing', async () => {
 		const { folder, a, b, output } = twoNodes()
 		writeFileSync(output, 'somebody else')
 		const before = [a, b, output].map((path) => readFileSync(path))
@@ -281,7 +281,7 @@ describe('mesh-chain merge refuses', () => {
 		expect(existsSync(`${output}.lock`)).toBe(false)
 	})
 
-	test('says which chain ends in a torn tail', async () => {
+	test('names the chain that ends in a torn tail', async () => {
 		const { a, b, output } = twoNodes()
 		truncateSync(a, statSync(a).size - 100)
 		const { status, stderr } = await meshChain(['merge', a, b, '--to', output])

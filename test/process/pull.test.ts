@@ -45,7 +45,7 @@ async function twoNodes(records = 1000) {
 	return { address: `${server.url}/${stream}`, paths, into: join(temporaryFolder(), 'deep', 'cluster') }
 }
 
-test('makes the files of all nodes, gets what is new, and they are as they were', async () => {
+test('writes the files of all nodes, adds new records, and the files equal the originals', async () => {
 	const { address, paths, into } = await twoNodes()
 	const first = await meshChain(['pull', address, '--to', into], { env: ACCESS })
 	expect([first.status, first.stdout]).toEqual([0, ''])
@@ -65,7 +65,7 @@ test('makes the files of all nodes, gets what is new, and they are as they were'
 	expect(quiet).toMatchObject({ status: 0, stdout: '', stderr: '' })
 })
 
-test('an interrupted one leaves what came, and the next goes on there', async () => {
+test('an interrupted pull keeps its records, and the next one continues from there', async () => {
 	const { address, paths, into } = await twoNodes(20_000)
 	const child = start(process.execPath, ['dist/cli/main.js', 'pull', address, '--to', into], { env: ACCESS })
 	let stderr = ''
@@ -87,7 +87,7 @@ test('an interrupted one leaves what came, and the next goes on there', async ()
 	}
 })
 
-test('one whose disk is full says so and how much came, and the next goes on there', async () => {
+test('a pull onto a full disk reports the error and its records, and the next one continues from there', async () => {
 	const { address, paths, into } = await twoNodes(20_000)
 	const cli = join(ROOT, 'dist', 'cli', 'main.js')
 	const bounded = [
@@ -114,7 +114,7 @@ test('one whose disk is full says so and how much came, and the next goes on the
 	)
 })
 
-test('refuses what it cannot do, with a code and without a secret', async () => {
+test('reports errors with a code and without a secret', async () => {
 	const { address, paths, into } = await twoNodes(10)
 	const refused = async (args: readonly string[], message: string, env: Record<string, string> = ACCESS) => {
 		const { status, stdout, stderr } = await meshChain(['pull', ...args], { env })

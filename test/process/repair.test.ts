@@ -19,7 +19,7 @@ async function chainOf(count: number): Promise<string> {
 	return path
 }
 
-test('a flipped or overwritten chain: place, kind, records lost, next command; the repair it names makes the status 0', async () => {
+test('a damaged chain: position, kind, records lost, next command; the repair that it names makes the status 0', async () => {
 	const path = await chainOf(50)
 	const bytes = readFileSync(path)
 	writeFileSync(path, bytes.fill(0xc1, 1000, 1010))
@@ -53,7 +53,7 @@ test('a flipped or overwritten chain: place, kind, records lost, next command; t
 	})
 })
 
-test('a chain that was cut: how much was on disk once, and by a head that was kept what is missing', async () => {
+test('a truncated chain: how much was on disk, and with a stored head what is missing', async () => {
 	const path = await chainOf(50)
 	const head = (await meshChain(['info', '--head', path])).stdout.trim()
 	expect(head).toMatch(/^[0-9a-f]{32}:50:[0-9a-f]{64}$/)
@@ -69,7 +69,7 @@ test('a chain that was cut: how much was on disk once, and by a head that was ke
 	expect([wrong.status, wrong.stderr.includes('INVALID_OPTION')]).toEqual([2, true])
 })
 
-test('a chain that somebody edited is named as evidence, and no repair is offered', async () => {
+test('an edited chain is reported as evidence, and no repair is offered', async () => {
 	const path = await chainOf(50)
 	writeFileSync(path, forgeMessage(readFileSync(path), 'message 7 of', 'massage 7 of'))
 	const { status, stdout } = await meshChain(['verify', path])

@@ -32,7 +32,7 @@ async function workOf(): Promise<{ path: string; source: PgConfig; target: PgCon
 const urlOf = ({ user, host, port, database }: PgConfig) => `postgres://${user}@${host}:${port}/${database}`
 const password = { PGPASSWORD: 'a password' }
 
-test('replays into the database that --target names, and says so', async () => {
+test('replays into the database that --target names, and reports it', async () => {
 	const { path, source, target } = await workOf()
 	const ended = await meshChain(['replay-sql', path, '--target', urlOf(target)], { env: password })
 	expect(ended).toMatchObject({ status: 0, stderr: '' })
@@ -86,7 +86,7 @@ test('--compare ends with status 3 when something differs, and lists what, as te
 	})
 })
 
-test('a replay of nothing is not ok: it says that, and why, and ends with status 1', async () => {
+test('a replay of nothing is not ok: it reports the reason, and ends with status 1', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, (pool) => pool.query('select count(*) from t'))
 	const args = ['replay-sql', path, '--target', urlOf(target)]
@@ -130,7 +130,7 @@ test('a target with fewer connections than there were transactions ends it with 
 	expect(stdout).toContain('the target has too few connections: later statements were not replayed\n')
 })
 
-test('the separate options stand in place of what the URL says, and the password comes from a file', async () => {
+test('separate options override the URL, and the password can come from a file', async () => {
 	const { path, source, target } = await workOf()
 	const file = join(temporaryFolder(), 'password')
 	writeFileSync(file, `${target.password}\n`)
@@ -174,7 +174,7 @@ test('a password on the command line is refused with what to do, and is never pr
 		}
 	}
 	const { stderr } = await meshChain(['replay-sql', 'node.chain', '--target', secrets[0]!])
-	expect(stderr).toContain('use PGPASSWORD, ~/.pgpass or --password-file instead')
+	expect(stderr).toContain('use PGPASSWORD, ~/.pgpass or --password-file')
 	const { path, target } = await workOf()
 	const wrong = await meshChain(['replay-sql', path, '--target', urlOf(target)], {
 		env: { PGPASSWORD: 's3cret' },
@@ -186,7 +186,7 @@ test('a password on the command line is refused with what to do, and is never pr
 	expect(wrong.stderr).not.toContain('s3cret')
 })
 
-test('a target that cannot be reached is status 5, also for an empty window; a dry run reaches for none', async () => {
+test('an unreachable target is status 5, also for an empty window; a dry run needs no target', async () => {
 	const { path } = await workOf()
 	const { port, close } = await closedPort()
 	await close()
@@ -202,7 +202,7 @@ test('a target that cannot be reached is status 5, also for an empty window; a d
 	})
 })
 
-test('what its sessions were told before the window is given with the URL', async () => {
+test('session settings from before the window can be given with the URL', async () => {
 	const shop = 'create schema shop; create table shop.t (id int)'
 	const { source, target } = await twoDatabases(postgres, shop)
 	const path = await recorded(

@@ -52,7 +52,7 @@ async function piped(args: readonly string[], input: string) {
 }
 
 describe('replay', () => {
-	test('takes the filters that all commands take, also ids by their text', async () => {
+	test('accepts the filters of all commands, also ids by their text', async () => {
 		const path = await chainOf(some(20))
 		const { stdout, stderr, status } = await meshChain([
 			'replay',
@@ -90,7 +90,7 @@ describe('replay', () => {
 		}
 	})
 
-	test('into a program, whose failure is told', async () => {
+	test('into a program, whose failure is reported', async () => {
 		const path = await chainOf(some(10))
 		const counted = await meshChain(['replay', path, '--to', 'exec:wc -l'])
 		expect([counted.status, counted.stdout.trim()]).toEqual([0, '10'])
@@ -99,7 +99,7 @@ describe('replay', () => {
 		expect(failed.stderr).toContain('TARGET_FAILED: "cat > /dev/null; exit 4" ended with status 4')
 	})
 
-	test('into a program that goes away says where to go on', async () => {
+	test('into a program that goes away names the seq to resume from', async () => {
 		const path = await chainOf(some(50_000))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:head -c 100000 > /dev/null'])
 		expect(status).toBe(5)
@@ -107,7 +107,7 @@ describe('replay', () => {
 	})
 
 	test.each(['lines.jsonl', 'copy.chain'])(
-		'a disk that takes no more of %s ends it with the seq to go on with, and nothing comes twice',
+		'a full disk below %s ends it with the seq to resume from, and no record arrives twice',
 		async (name) => {
 			const path = await chainOf(some(5000))
 			const to = join(temporaryFolder(), name)
@@ -131,7 +131,7 @@ describe('replay', () => {
 		},
 	)
 
-	test('a dry run counts and makes nothing', async () => {
+	test('a dry run counts, and makes no file', async () => {
 		const path = await chainOf(some(10))
 		const to = join(temporaryFolder(), 'copy.chain')
 		const { status, stdout, stderr } = await meshChain(['replay', path, '--to', to, '--dry-run'])
@@ -139,7 +139,7 @@ describe('replay', () => {
 		expect(stderr).toContain('10 records replayed')
 	})
 
-	test('Ctrl-C ends it with a summary and the seq to go on with; that goes on with the rest', async () => {
+	test('Ctrl-C ends it with a summary and the seq to resume from, which replays the rest', async () => {
 		const path = await chainOf(some(1000, 10))
 		const child = start(process.execPath, [CLI, 'replay', path, '--speed', '1'])
 		let stdout = ''
@@ -161,7 +161,7 @@ describe('replay', () => {
 		)
 	})
 
-	test('Ctrl-C reaches a program that is the target too; the summary comes all the same', async () => {
+	test('Ctrl-C reaches a program that is the target too, and the summary is still printed', async () => {
 		const path = await chainOf(some(2000, 5))
 		const folder = temporaryFolder()
 		const read = join(folder, 'read.jsonl')
@@ -181,7 +181,7 @@ describe('replay', () => {
 		expect(stderr).toMatch(/resume with --from-seq \d+\n/)
 	})
 
-	test('follows what is still being written', async () => {
+	test('follows a chain while it is written, and Ctrl-C is then the normal end', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -196,7 +196,7 @@ describe('replay', () => {
 		await appender.close()
 	})
 
-	test('of a file that is not there ends, also with a program as its target', async () => {
+	test('of a missing file ends, also with a program as its target', async () => {
 		const args = ['replay', '/nowhere/x.jsonl', '--format', 'pino', '--to', 'exec:cat']
 		const { status, stderr } = await meshChain(args)
 		expect(status).toBe(5)
@@ -211,7 +211,7 @@ describe('replay', () => {
 		expect([status, stdout.split('\n').length, stderr]).toEqual([0, 2, ''])
 	})
 
-	test('into an output that cannot be written says why, and where to go on', async () => {
+	test('into an output that cannot be written reports the reason and the seq to resume from', async () => {
 		const path = await chainOf(some(5))
 		const { status, stderr } = await piecesOf(`"${process.execPath}" "${CLI}" replay "${path}" > /dev/full`)
 		expect(status).toBe(5)
@@ -230,7 +230,7 @@ describe('replay', () => {
 		expect(stderr).toMatch(/\d+ absent in 1 gap\b/)
 	})
 
-	test('of JSON Lines cannot be followed, and says what can', async () => {
+	test('of JSON Lines cannot be followed, and the message names an alternative', async () => {
 		const path = join(temporaryFolder(), 'some.jsonl')
 		writeFileSync(path, `${recordToJson(record(1))}\n`)
 		const { status, stderr } = await meshChain(['replay', path, '-f'])
@@ -240,14 +240,14 @@ describe('replay', () => {
 		)
 	})
 
-	test('says how many records a program had been given that failed', async () => {
+	test('reports how many records a failed program had received', async () => {
 		const path = await chainOf(some(20))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 3'])
 		expect(status).toBe(5)
 		expect(stderr).toMatch(/TARGET_FAILED: .+ ended with status 3; it had been given 20 records\n/)
 	})
 
-	test('of JSON Lines counts the lines that are none', async () => {
+	test('of JSON Lines counts the lines that are not records', async () => {
 		const path = join(temporaryFolder(), 'some.jsonl')
 		writeFileSync(path, `# by hand\n${recordToJson(record(1))}\nnoise\n${recordToJson(record(2))}`)
 		const { status, stdout, stderr } = await meshChain(['replay', path])
@@ -281,7 +281,7 @@ describe('replay', () => {
 })
 
 describe('export and import', () => {
-	test('there and back is the same, by files and by pipes', async () => {
+	test('an export that is imported again is the same chain, by files and by pipes', async () => {
 		const gap = gapRecord({ fromSeq: 4, toSeq: 5, count: 2, cause: 'evicted' }, { epoch: 1, tsMs: 5 })
 		const path = await chainOf([...some(3), gap, record(6, { data: { big: 2n ** 63n, at: new Date(5) } })])
 		const folder = temporaryFolder()
@@ -301,7 +301,7 @@ describe('export and import', () => {
 		expect(await read(other)).toEqual(await read(path))
 	})
 
-	test('import appends to a chain that is there, with the origin that it is told', async () => {
+	test('import appends to an existing chain, with the origin of --source', async () => {
 		const path = await chainOf(some(2))
 		const lines = join(temporaryFolder(), 'more.jsonl')
 		writeFileSync(lines, `${recordToJson(record(9))}\n`)
@@ -321,7 +321,7 @@ describe('export and import', () => {
 			'otel',
 			'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5000000","eventName":"a"}]}]}]}',
 		],
-	])('a file in the format %s is known by its first lines, and named by --format', async (format, line) => {
+	])('a file in the format %s is detected by its first lines, or named by --format', async (format, line) => {
 		const folder = temporaryFolder()
 		const lines = join(folder, 'some.jsonl')
 		writeFileSync(lines, `\n# a comment\n${line}\n`)
@@ -337,7 +337,7 @@ describe('export and import', () => {
 		)
 	})
 
-	test('export never takes the place of a file, and import says what it needs', async () => {
+	test('export never replaces a file, and import names a missing option', async () => {
 		const path = await chainOf(some(2))
 		const before = readFileSync(path)
 		const exists = await meshChain(['export', path, '--to', path])
@@ -350,7 +350,7 @@ describe('export and import', () => {
 		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
 	})
 
-	test('export takes a limit, with ids by their text too, to a file too', async () => {
+	test('export accepts a limit, also with ids by their text, and to a file', async () => {
 		const path = await chainOf(some(20))
 		const to = join(temporaryFolder(), 'two.jsonl')
 		expect(seqsIn((await meshChain(['export', path, '--node', '7', '-n', '2'])).stdout)).toEqual([2, 4])
@@ -373,7 +373,7 @@ describe('export and import', () => {
 		expect(stderr).toContain('EXPORT_FAILED: the export was interrupted')
 	})
 
-	test('import of something else makes no chain; lines that step back make status 3', async () => {
+	test('import of other data makes no chain; lines that step back cause status 3', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		for (const content of ['plain text\nand more\n', Buffer.from([0x1f, 0x8b, 8, 0, 0x0a, 0xff])]) {
@@ -390,7 +390,7 @@ describe('export and import', () => {
 		expect([status, stderr]).toEqual([3, `mesh-chain: 1 record in ${path}, 1 out of order\n`])
 	})
 
-	test('import of two exports in one file makes no chain, and says what to do', async () => {
+	test('import of two exports in one file makes no chain, and advises what to do', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		const both = join(folder, 'both.jsonl')

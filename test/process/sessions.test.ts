@@ -79,7 +79,7 @@ describe('sessions', () => {
 		expect(JSON.stringify(rows)).not.toContain('"state"')
 	})
 
-	test('those of a chain that was merged or replayed are in the chains they came from, and it says so', async () => {
+	test('sessions of a merged or replayed chain are listed in their own chains, and a message says so', async () => {
 		const other = join(temporaryFolder(), 'other.chain')
 		await new FileChainAppender(other).close()
 		const merged = join(temporaryFolder(), 'merged.chain')
@@ -97,7 +97,7 @@ describe('sessions', () => {
 		expect((await meshChain(['sessions', path])).stderr).toBe('')
 	})
 
-	test('dump takes one, or what lies between two checkpoints, with other filters', async () => {
+	test('dump prints one session, or the records between two checkpoints, with other filters', async () => {
 		expect(itemsIn((await meshChain(['dump', path, '--session', 'first'])).stdout)).toEqual([
 			1, 2, 3, 4, 5, 6, 7, 8,
 		])
@@ -106,7 +106,7 @@ describe('sessions', () => {
 		expect(itemsIn((await meshChain([...between, '-n', '1', '-k', 'item', '-r'])).stdout)).toEqual([5])
 	})
 
-	test('dump unfolds a black box where it stands, and drives no terminal', async () => {
+	test('dump unfolds a black box in place, and its text cannot control the terminal', async () => {
 		const { stdout } = await meshChain(['dump', path, '-o', 'pretty', '-k', '$blackbox'])
 		expect(stdout).toContain('----- black box #15: 8 lines below info: between \\x1b[31m -----\n')
 		expect(stdout.match(/^ {4}\S+ DEBUG adding \{item: \d\}$/gm)).toHaveLength(8)
@@ -129,7 +129,7 @@ describe('sessions', () => {
 		],
 		[['--between', 'at-3'], '--between takes two values: A B'],
 		[['--session', 'first', '-f'], '--follow cannot be combined with --session'],
-	])('dump %j says what is wrong', async (args, message) => {
+	])('dump %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['dump', path, ...args])
 		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
@@ -155,7 +155,7 @@ describe('of a damaged chain', () => {
 		return damaged
 	}
 
-	test('sessions says what is missing, and dump where a checkpoint may be; it shows the gap', async () => {
+	test('sessions reports what is missing, and dump where a missing checkpoint may be; dump shows the gap', async () => {
 		const damaged = await damagedShop()
 		const listed = await meshChain(['sessions', damaged])
 		expect([listed.status, listed.stdout.includes('at-500'), listed.stdout.includes('at-1500')]).toEqual([
@@ -188,7 +188,7 @@ describe('state', () => {
 		expect([status, stderr, JSON.parse(stdout)]).toEqual([0, '', expected])
 	})
 
-	test('of a moment behind the end says which one it is', async () => {
+	test('at a position after the end names the last record', async () => {
 		for (const at of ['99', '2099-01-01', '@at-6']) {
 			const args = ['state', path, '--fold', fold, '--session', 'first', '--at', '@at-3', '--diff', at]
 			const { status, stderr } = await meshChain(args)
@@ -201,7 +201,7 @@ describe('state', () => {
 		}
 	})
 
-	test('of another shape than checkpoints hold is folded from the first record on', async () => {
+	test('of another shape than the states of checkpoints is folded from the first record', async () => {
 		const other = join(temporaryFolder(), 'other.mjs')
 		writeFileSync(other, 'export const initial = []\nexport default (seqs, { seq }) => [...seqs, seq]\n')
 		const args = ['state', path, '--fold', other, '--at', '7']
@@ -219,30 +219,33 @@ describe('state', () => {
 		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
 		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
 		['(state) => state', 'must export the first state', ''],
-	])('with the fold %s says what is wrong', async (source, message, initial = 'export const initial = 0') => {
-		const bad = join(temporaryFolder(), 'bad.mjs')
-		writeFileSync(bad, `${initial}\nexport default ${source}\n`)
-		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', bad, '--at', '1'])
-		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
-		expect(stderr).toContain(message)
-	})
+	])(
+		'with the fold %s fails with the reason',
+		async (source, message, initial = 'export const initial = 0') => {
+			const bad = join(temporaryFolder(), 'bad.mjs')
+			writeFileSync(bad, `${initial}\nexport default ${source}\n`)
+			const { status, stdout, stderr } = await meshChain(['state', path, '--fold', bad, '--at', '1'])
+			expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
+			expect(stderr).toContain(message)
+		},
+	)
 
 	test.each([
 		[['--session', 'first'], '--session is for positions at a checkpoint, such as --at @ID'],
 		[['--at', 'at-3'], 'the ID of a checkpoint begins with @: @at-3'],
-	])('at %j says what is wrong', async (args, message) => {
+	])('at %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
 		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	})
 
-	test('says what changed between two moments', async () => {
+	test('prints what changed between two positions', async () => {
 		const args = ['state', path, '--fold', fold, '--at', '4', '--diff', '6']
 		expect(await meshChain(args)).toMatchObject({ status: 0, stdout: '~ items: 2 -> 3\n' })
 		expect((await meshChain([...args.slice(0, -1), '5'])).stdout).toBe('')
 	})
 
-	test('of a chain with a hole is refused, unless holes are passed over', async () => {
+	test('of a chain with absent records is refused, unless --gaps skip is given', async () => {
 		const holed = join(temporaryFolder(), 'holed.chain')
 		const appender = new FileChainAppender(holed)
 		const line = {
@@ -266,7 +269,7 @@ describe('state', () => {
 		[[], '--fold names a module'],
 		[['--fold', '/nowhere/x.mjs'], 'cannot be loaded'],
 		[['--fold', join(import.meta.dirname, '../../package.json')], 'cannot be loaded'],
-	])('with %j says what is wrong', async (args, message) => {
+	])('with %j is refused with the reason', async (args, message) => {
 		const { status, stderr } = await meshChain(['state', path, ...args])
 		expect(status).toBe(2)
 		expect(stderr).toContain(message)

@@ -52,7 +52,7 @@ async function asked(...args: string[]): Promise<Told> {
 }
 
 describe('of a process that archives', () => {
-	test('status and report tell what is so at present, and afterwards what was so', async () => {
+	test('status and report show the present, and after the end the last state', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -93,7 +93,7 @@ describe('of a process that archives', () => {
 		expect(clock).toMatchObject({ name: 'clock', state: 'active', connection: 'idle', policy: 'often' })
 	})
 
-	test('a killed one is told from a living one, and its connections are those of then', async () => {
+	test('a killed process is told from a live one, and its connections are those of its last save', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -109,7 +109,7 @@ describe('of a process that archives', () => {
 		expect([registry.state, report['silent']]).toEqual(['crashed', []])
 	})
 
-	test('what a killed one was connected to is not so in the next one, which receives nothing', async () => {
+	test('connections of a killed process do not pass to the next one, which receives nothing', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -135,7 +135,7 @@ async function archived(sources: Readonly<Record<string, Source>>): Promise<stri
 	return folder
 }
 
-test('names, aliases and errors from outside drive no terminal', async () => {
+test('names, aliases and errors from outside cannot control the terminal', async () => {
 	const folder = await archived({
 		'\u001b[31mred\n': fromFunction(() => {
 			throw new Error('\u001b]0;title\u0007')
@@ -150,7 +150,7 @@ test('names, aliases and errors from outside drive no terminal', async () => {
 	expect([status, stderr.includes('\u001b')]).toEqual([5, false])
 })
 
-test('a damaged registry is told with status 3, and what is left is shown', async () => {
+test('a damaged registry is reported with status 3, and the rest is shown', async () => {
 	const one = fromFunction(() => 1)
 	const folder = await archived({ first: one, second: one, third: one })
 	const path = join(folder, 'sources.chain')
@@ -168,13 +168,13 @@ test('a damaged registry is told with status 3, and what is left is shown', asyn
 	expect((JSON.parse(stdout) as Told).registry.missing).toBeGreaterThan(0)
 })
 
-test('a registry with nothing in it is fine, and says so', async () => {
+test('an empty registry is status 0, with a message', async () => {
 	const folder = await archived({})
 	const { status, stderr } = await meshChain(['sources', 'status', folder])
 	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry has no source\n'])
 })
 
-test('what is no registry is said, with what to do', async () => {
+test('other files and folders are refused, with advice', async () => {
 	const folder = temporaryFolder()
 	const other = join(folder, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(other))
