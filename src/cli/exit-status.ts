@@ -8,6 +8,7 @@
 import { constants } from 'node:os'
 import { type ErrorCode, MeshChainError } from '../model/errors.ts'
 
+/** The exit statuses by name. */
 export const STATUS = { ok: 0, nothingMatched: 1, usage: 2, notOk: 3, unchecked: 4, failed: 5 } as const
 
 /** What the help calls 128 plus the number of a signal. */

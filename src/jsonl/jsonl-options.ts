@@ -26,6 +26,7 @@ export interface JsonlOptions {
 	readonly fs?: FileSystem
 }
 
+/** The options with their defaults. */
 export interface ResolvedJsonlOptions {
 	readonly format: LineFormat
 	readonly lineBytesMax: number
