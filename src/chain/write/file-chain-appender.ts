@@ -5,10 +5,11 @@
 import type { LogChainAppender } from '../../appender.ts'
 import { show } from '../../guard/show.ts'
 import { LogAppendError, type MeshChainError } from '../../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
 import { type LogRecord, levelIndex } from '../../model/record.ts'
-import { RetryTimer } from '../../outbox/retry-timer.ts'
 import { report, warn } from '../../platform/diagnostics.ts'
 import { isExiting, onExit } from '../../platform/exit-hook.ts'
+import { RetrySchedule } from '../../platform/retry-schedule.ts'
 import { writablePath } from '../files/open-error.ts'
 import {
 	type FileChainOptions,
@@ -76,9 +77,13 @@ export class FileChainAppender implements LogChainAppender {
 	readonly #maintenance: Maintenance
 	readonly #forgetExit: () => void
 	#turnScheduled = false
-	readonly #retry = new RetryTimer(() => {
-		if (this.#closing === undefined) this.#tryAgain()
-	})
+	readonly #retry = new RetrySchedule(
+		() => {
+			if (this.#closing === undefined) this.#tryAgain()
+		},
+		RETRY_MS_MIN,
+		RETRY_MS_MAX,
+	)
 	#failure: MeshChainError | undefined
 	#closing: Promise<void> | undefined
 	#exitCode: number | undefined

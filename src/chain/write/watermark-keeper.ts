@@ -4,17 +4,22 @@
  */
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
-import { RetryTimer } from '../../outbox/retry-timer.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
 import { warn } from '../../platform/diagnostics.ts'
+import { RetrySchedule } from '../../platform/retry-schedule.ts'
 import { type Durable, WatermarkFile, watermarkPathOf } from '../files/watermark-file.ts'
 
 export class WatermarkKeeper {
 	readonly #file: WatermarkFile
 	readonly #path: string
-	readonly #retry = new RetryTimer(() => {
-		this.#file.retry()
-		this.#afterWrite()
-	})
+	readonly #retry = new RetrySchedule(
+		() => {
+			this.#file.retry()
+			this.#afterWrite()
+		},
+		RETRY_MS_MIN,
+		RETRY_MS_MAX,
+	)
 	#isReported = false
 
 	constructor(...[system, chain, writer, before]: ConstructorParameters<typeof WatermarkFile>) {
