@@ -49,7 +49,7 @@ export interface Chain extends AsyncDisposable {
 	 * repeat in between. Ends when `signal` aborts, and when `toSeq` is passed.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`,
-	 * `CHAIN_TRUNCATED` when somebody shortened or rewrote the file, `CHAIN_REPLACED` when its name leads to another chain or to none.
+	 * `CHAIN_TRUNCATED` when the file was shortened or rewritten, `CHAIN_REPLACED` when its name leads to another chain or to none.
 	 */
 	tail(query?: TailQuery): AsyncIterable<LogRecord>
 	/** Returns what is known about the chain. Goes through all of its files once. */

@@ -60,7 +60,7 @@ export function putFirstInPlace(system: FileSystem, temporary: string, path: str
 }
 
 /**
- * The error for a new file that is whole, but whose name may not be on disk. It says that the file is there, so that nobody makes it a
+ * The error for a new file that is whole, but whose name may not be on disk. It says that the file is there, so that it is not made a
  * second time.
  */
 export function unsyncedName(

@@ -87,7 +87,7 @@ function isCopyOf(system: FileSystem, path: string, other: string, bytes: number
 	)
 }
 
-/** Gives a file that stands in the place of the live one another name. */
+/** Renames a file that is in the place of the live one. */
 export function moveAside(system: FileSystem, chainPath: string): void {
 	try {
 		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)

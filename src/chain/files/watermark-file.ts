@@ -85,7 +85,7 @@ export class WatermarkFile {
 	#stat: FileStat | undefined
 	/** The count of the next slot. A slot that was not written whole is written again, so that the other slot stays. */
 	#counter: number
-	/** The file and its name are on disk, so that a power loss can be told by it. */
+	/** The file and its name are on disk, so that a power loss can be recognised by it. */
 	#isOnDisk: boolean
 	/** What could not be written. */
 	#unwritten: Durable | undefined

@@ -29,7 +29,7 @@ export interface ChainFile {
 	readonly end: number | undefined
 	/** The seq with which the next file begins; undefined for the last. */
 	readonly nextFirstSeq: number | undefined
-	/** Another file has stood between this one and the next. */
+	/** A file between this one and the next is missing. */
 	readonly isNextMissing: boolean
 	/** The file, where it is open already: the last one of a listing that is held. */
 	readonly opened?: OpenSegment
@@ -96,7 +96,7 @@ export class ChainFiles {
 	}
 
 	#filesBefore(last: ChainIdentity): ChainFile[] {
-		// Nothing can stand before the first file.
+		// No file precedes the first.
 		if (last.segment === 0) return []
 		// What is sealed after the look at the last file belongs to a later look.
 		const sealed = this.#sealed().filter(({ identity }) => identity.segment < last.segment)
@@ -126,7 +126,7 @@ export class ChainFiles {
 		try {
 			const file = await openFile(path, held.chainPath, held.system)
 			if (file.identity.segment === identity.segment) return file
-			// It was sealed between the two looks: its name leads to the next one by now.
+			// It was sealed between the two looks, and its name leads to the next file now.
 			await held.system.close(file.fd)
 			return await this.open({ identity })
 		} catch (error) {

@@ -36,7 +36,7 @@ export function applyGapRule(batch: LogRecord[], gaps: ResolvedQuery['gaps'], pa
 	})
 }
 
-/** Up to the `count`th record that is no gap, with the gaps before it. */
+/** Up to the `count`th record that is not a gap, with the gaps before it. */
 function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
 	let left = count
 	const last = batch.findIndex((record) => !isGap(record) && --left === 0)

@@ -348,7 +348,7 @@ export class Tail<T> {
 		if (anchor === undefined) {
 			throw new MeshChainError(
 				'CHAIN_TRUNCATED',
-				`${show(path)} was changed under its reader: what stood at offset ${this.#entryOffset} is gone; somebody truncated or rewrote it`,
+				`${show(path)} was changed while it was read: the entry at offset ${this.#entryOffset} is gone; the file was truncated or rewritten`,
 				{ path, offset: size },
 			)
 		}

@@ -74,7 +74,7 @@ function countRows(bytes: Buffer, start: number, end: number, passed: Set<number
 	return rows
 }
 
-/** The rows behind a head of which nothing is sure: as many as fill the frame to its end, wherever the head may end. */
+/** The rows after a header of which nothing is sure: as many as fill the frame to its end, wherever the header may end. */
 function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
 	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
 	const passed = new Set<number>()

@@ -11,7 +11,7 @@ import type { ChainIdentity } from './identity.ts'
 import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-/** Most frames are no longer than this, and so is what is left of one piece when the next one comes. */
+/** Most frames are at most this long, and so is the rest of a piece when the next one arrives. */
 const HEADROOM_BYTES = 32 * 1024
 
 /** Of a piece that holds many small ones. */
@@ -109,7 +109,7 @@ export async function anchorBefore(file: OpenSegment, before: number): Promise<A
 function truncated({ path }: OpenSegment, expected: number, found: number): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
-		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; somebody truncated or rewrote it`,
+		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; it was truncated or rewritten`,
 		{ path, offset: found },
 	)
 }

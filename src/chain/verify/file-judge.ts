@@ -243,7 +243,7 @@ export class FileJudge {
 
 	#repaired({ offset, detail }: Anchor): void {
 		this.wasRepaired = true
-		const text = `${detail} bytes that could not be read stood here before the file was repaired`
+		const text = `${detail} bytes that could not be read were here before the file was repaired`
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 

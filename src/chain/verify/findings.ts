@@ -75,7 +75,7 @@ export class ListedFindings {
 	}
 }
 
-/** Is told of every finding, listed or not. */
+/** Called with every finding, listed or not. */
 export type OnFinding = (finding: VerifyFinding, pathBefore: string | undefined) => void
 
 export class Findings {

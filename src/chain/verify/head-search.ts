@@ -66,19 +66,19 @@ export class HeadSearch {
 		this.#found = { keptFromSeq, breakBelow: this.#lastBreak }
 	}
 
-	tell(findings: Findings, end: EndOfChain): void {
+	report(findings: Findings, end: EndOfChain): void {
 		const head = this.#head
 		if (head === undefined) return
 		if (head.chainId !== this.#first.idHex) {
 			const text = 'this is another chain than the one whose head was kept'
 			const compared = { expected: head.chainId, found: this.#first.idHex }
 			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
-		} else if (this.#found === undefined) this.#tellMissing(findings, head, end)
-		else if (this.#found.breakBelow !== undefined) tellBroken(findings, head, this.#found.breakBelow)
-		else this.#tellRemoved(findings, head, this.#found.keptFromSeq, end)
+		} else if (this.#found === undefined) this.#reportMissing(findings, head, end)
+		else if (this.#found.breakBelow !== undefined) reportBroken(findings, head, this.#found.breakBelow)
+		else this.#reportRemoved(findings, head, this.#found.keptFromSeq, end)
 	}
 
-	#tellMissing(
+	#reportMissing(
 		findings: Findings,
 		head: WantedHead,
 		{ path, offset, lastSeq, keptFromSeq }: EndOfChain,
@@ -111,7 +111,7 @@ export class HeadSearch {
 	}
 
 	/** The head covers what retention had removed until then; what is gone since, it says nothing of. */
-	#tellRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
+	#reportRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
 		const { segment, firstSeq } = this.#first
 		if (segment === 0 || firstSeq <= keptFromSeq) return
 		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
@@ -123,7 +123,7 @@ export class HeadSearch {
 	}
 }
 
-function tellBroken(findings: Findings, head: WantedHead, { path, offset, why }: Break): void {
+function reportBroken(findings: Findings, head: WantedHead, { path, offset, why }: Break): void {
 	const range = { fromSeq: 1, toSeq: head.seq }
 	if (why === 'removedByRetention') {
 		const text =

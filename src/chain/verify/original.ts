@@ -162,7 +162,7 @@ interface ReadableFrame {
 	readonly followsUnreadable: boolean
 }
 
-/** The frames that a repair takes over. */
+/** The frames that a repair keeps. */
 async function* readableFrames(
 	file: OpenSegment,
 	end: number,

@@ -31,7 +31,7 @@ export class StaleTail {
 	}
 
 	/** @param next the first frame of the next file; undefined when it has none. */
-	tell(findings: Findings, next: Frame | undefined): void {
+	report(findings: Findings, next: Frame | undefined): void {
 		const range = this.#range
 		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
 		if (range === undefined && this.#bytes > 0) {

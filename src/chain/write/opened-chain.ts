@@ -16,9 +16,9 @@ export interface ChainRecovery {
 	 * which is now at `sealedAs`.
 	 */
 	readonly action: Exclude<Action, 'refuse'>
-	/** Offset of the first byte that was cut or left behind. */
+	/** Offset of the first byte that was cut, or that stays in the old file only. */
 	readonly offset: number
-	/** Number of bytes that were cut or left behind. */
+	/** Number of those bytes. */
 	readonly bytes: number
 	/** Path of a copy of the bytes that were cut; undefined where nothing was cut. */
 	readonly keptAt: string | undefined
