@@ -55,6 +55,8 @@ interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
 	readonly link: Uint8Array
 }
 
+type NextFileMaking = Seam & SegmentMaking<Placed & { readonly sealedPath: string }>
+
 /** Seals the live file, which must have no bytes pending, puts it on disk, and makes the next one. */
 export function rotateToNewFile(
 	context: SegmentContext,
@@ -67,7 +69,8 @@ export function rotateToNewFile(
 	live.syncNow()
 	const { link, nextSeq, levelCounts } = tail
 	const seam = { end: live.written, link, nextSeq, levelCounts }
-	const made = makeNext(context, livePath, live, seam, {
+	const made = makeNext(context, livePath, live, {
+		...seam,
 		fill: (file) => file.tail.anchor('span', 0),
 		putInPlace: (temporary) =>
 			putNextInPlace(context.system, temporary, livePath.path, live.identity.firstSeq),
@@ -114,7 +117,7 @@ export function moveToNewFile(
 		moveAside(system, livePath.path)
 		return { sealedPath, ...putFirstInPlace(system, temporary, livePath.path) }
 	}
-	return { ...makeNext(context, livePath, live, seam, { fill, putInPlace }), lost, lostUpTo, cause }
+	return { ...makeNext(context, livePath, live, { ...seam, fill, putInPlace }), lost, lostUpTo, cause }
 }
 
 /** The end of what is on disk, or the first unreadable byte after its newest anchor: memory has everything from there on. */
@@ -148,8 +151,7 @@ function makeNext(
 	context: SegmentContext,
 	livePath: LiveFilePath,
 	{ identity, tail }: SegmentFile,
-	{ end, link, nextSeq, levelCounts }: Seam,
-	making: SegmentMaking<Placed & { readonly sealedPath: string }>,
+	{ end, link, nextSeq, levelCounts, fill, putInPlace }: NextFileMaking,
 ): Pick<NextFile, 'file' | 'sealedPath'> {
 	const start = {
 		chainId: identity.id,
@@ -160,7 +162,7 @@ function makeNext(
 		levelCounts,
 		keptFromSeq: tail.keptFromSeq,
 	}
-	const { file, placed } = createSegment(context, livePath, start, making)
+	const { file, placed } = createSegment(context, livePath, start, { fill, putInPlace })
 	if (placed.unsynced !== undefined) file.poisonBy(placed.unsynced)
 	return { file, sealedPath: placed.sealedPath }
 }
