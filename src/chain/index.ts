@@ -1,4 +1,7 @@
-/** What the other folders share of chain/, and the only file of it that they import: lists names, defines nothing. */
+/**
+ * What the other folders share of chain/, and the only file of it that they import: lists names, defines
+ * nothing.
+ */
 export {
 	answerFor,
 	type ChainAnswer,

@@ -1,9 +1,11 @@
 /**
- * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or made later. A writer seals, renames
- * and removes files meanwhile; none of that hides a record or shows one twice.
+ * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or
+ * made later. A writer seals, renames and removes files meanwhile; none of that hides a record or shows one
+ * twice.
  *
- * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the moment it is listed, and
- * of any other one that is gone when it is its turn, the next one says where it ended.
+ * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the
+ * moment it is listed, and of any other one that is gone when it is its turn, the next one says where it
+ * ended.
  */
 import { MeshChainError } from '../../model/errors.ts'
 import {
@@ -116,7 +118,10 @@ export class ChainFiles {
 		return endsRepaired(this.held.system, path, bytes, identity) ? undefined : end
 	}
 
-	/** The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a listing that is held. */
+	/**
+	 * The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a
+	 * listing that is held.
+	 */
 	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenSegment | undefined> {
 		const held = this.held
 		if (opened !== undefined) return opened
@@ -145,7 +150,10 @@ export class ChainFiles {
 		return listSegments(system, chainPath, identity.id)
 	}
 
-	/** The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that has a name, or is held. */
+	/**
+	 * The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that
+	 * has a name, or is held.
+	 */
 	#newest(): OpenSegment {
 		if (this.heldIsLive) return this.held
 		const { chainPath, identity } = this.held

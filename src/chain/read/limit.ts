@@ -1,4 +1,7 @@
-/** What a query still does to batches of records that match: the rule for gaps, and the limit, which does not count gaps. */
+/**
+ * What a query still does to batches of records that match: the rule for gaps, and the limit, which does not
+ * count gaps.
+ */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { type GapData, isGap, type LogRecord } from '../../model/record.ts'

@@ -9,8 +9,8 @@ import { FileChain } from './reader.ts'
 /**
  * Opens a chain for reading, also while a writer has it open.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`, `CHAIN_UNREADABLE`, `NOT_A_CHAIN`,
- * `HEADER_DAMAGED`, `NEWER_VERSION`.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`,
+ * `CHAIN_UNREADABLE`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.
  *
  * @example
  * ```ts

@@ -75,7 +75,10 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 	}
 }
 
-/** Gives an error of the system that happened while a chain was read a code of ours. Any other error stays as it is. */
+/**
+ * Gives an error of the system that happened while a chain was read a code of ours. Any other error stays as
+ * it is.
+ */
 export function asReadError(path: string, error: unknown): unknown {
 	if (error instanceof MeshChainError || systemCode(error) === undefined) return error
 	return unreadable(path, messageOf(error), error)

@@ -1,4 +1,7 @@
-/** Waits while the system lacks a resource (descriptors, memory): longer each time, with one warning, and without giving up. */
+/**
+ * Waits while the system lacks a resource (descriptors, memory): longer each time, with one warning, and
+ * without giving up.
+ */
 
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'

@@ -1,7 +1,8 @@
 /**
- * Finds the stretches of a chain that can hold what a query asks for, in few reads and without an index: from the newest
- * anchor along the jumps (format/anchor.ts). A stretch is passed over only when anchors that verify say that nothing in it can
- * match; where an anchor cannot be read, the part that it describes is read instead.
+ * Finds the stretches of a chain that can hold what a query asks for, in few reads and without an index: from
+ * the newest anchor along the jumps (format/anchor.ts). A stretch is passed over only when anchors that
+ * verify say that nothing in it can match; where an anchor cannot be read, the part that it describes is read
+ * instead.
  *
  * Knows anchors and offsets; reads no frames.
  */
@@ -10,7 +11,10 @@ import { HEADER_BYTES } from '../format/header.ts'
 import { anchorAt, anchorBefore, type OpenSegment } from '../scan/walk.ts'
 import { isWithin, mayHold, type ResolvedQuery } from './query.ts'
 
-/** `[from, to)` of the file: from an anchor, or the end of the header, to the end of a later anchor, or of the file. */
+/**
+ * `[from, to)` of the file: from an anchor, or the end of the header, to the end of a later anchor, or of the
+ * file.
+ */
 export interface Stretch {
 	readonly from: number
 	readonly to: number
@@ -35,7 +39,10 @@ interface Region {
 /** A stretch of fewer spans is read rather than looked into: about half a MiB. */
 const LOOK_SPANS_MIN = 8
 
-/** The stretches of the first `size` bytes of a file that may hold matches: in order, or in reverse span by span. */
+/**
+ * The stretches of the first `size` bytes of a file that may hold matches: in order, or in reverse span by
+ * span.
+ */
 export async function* findStretches(
 	file: OpenSegment,
 	size: number,

@@ -1,6 +1,6 @@
 /**
- * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece; the next piece is read while
- * a group is handled.
+ * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece;
+ * the next piece is read while a group is handled.
  */
 
 import { show } from '../../guard/show.ts'
@@ -26,8 +26,8 @@ export interface OpenSegment extends OpenFile {
 }
 
 /**
- * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the next but one is
- * asked for.
+ * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the
+ * next but one is asked for.
  *
  * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
  */
@@ -63,7 +63,10 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 	}
 }
 
-/** Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is copied. */
+/**
+ * Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is
+ * copied.
+ */
 class PieceBuffers {
 	#held: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
 

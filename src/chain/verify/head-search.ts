@@ -1,13 +1,16 @@
 /**
- * Compares a chain with a head that was kept elsewhere, the only evidence that cannot be changed by writing the files. Invariant: a head is
- * confirmed by one unbroken run of links, each of which was computed and fits, from the anchor that has the head's link back to the
- * beginning of the chain. Nothing else replaces a link, whatever anchors and gaps say.
+ * Compares a chain with a head that was kept elsewhere, the only evidence that cannot be changed by writing
+ * the files. Invariant: a head is confirmed by one unbroken run of links, each of which was computed and
+ * fits, from the anchor that has the head's link back to the beginning of the chain. Nothing else replaces a
+ * link, whatever anchors and gaps say.
  *
- * Only retention excuses missing files, and only those before the first file that is there. Nothing shows whether retention or something
- * else removed them, so the answer is `cannot be checked`, unless the head itself already covered the removal.
+ * Only retention excuses missing files, and only those before the first file that is there. Nothing shows
+ * whether retention or something else removed them, so the answer is `cannot be checked`, unless the head
+ * itself already covered the removal.
  *
- * A file that is removed while the chain is verified breaks the run of links for every later head: the files on both sides of it were not
- * compared. The answer is `cannot be checked` where retention explains it and `not ok` otherwise, never `ok`.
+ * A file that is removed while the chain is verified breaks the run of links for every later head: the files
+ * on both sides of it were not compared. The answer is `cannot be checked` where retention explains it and
+ * `not ok` otherwise, never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -54,7 +57,10 @@ export class HeadSearch {
 		this.#lastBreak = { ...place, why: 'unlinked' }
 	}
 
-	/** The chain now begins with this file: retention has removed everything before it while the chain was verified. */
+	/**
+	 * The chain now begins with this file: retention has removed everything before it while the chain was
+	 * verified.
+	 */
 	beginAnewWith(first: ChainIdentity, place: EntryPosition): void {
 		this.#first = first
 		this.#lastBreak = { ...place, why: 'removedByRetention' }

@@ -1,4 +1,6 @@
-/** What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes. */
+/**
+ * What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes.
+ */
 
 import { basename } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -177,7 +179,10 @@ export class Judge {
 		})
 	}
 
-	/** In a sealed file there is nothing that a crash explains: what it left was dealt with when the next one was begun. */
+	/**
+	 * In a sealed file there is nothing that a crash explains: what it left was dealt with when the next one
+	 * was begun.
+	 */
 	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
 		return verdictOf({
@@ -189,8 +194,8 @@ export class Judge {
 	}
 
 	/**
-	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is compared with the
-	 * one that it replaced, and where that is gone the seam cannot be checked.
+	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is
+	 * compared with the one that it replaced, and where that is gone the seam cannot be checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file

@@ -1,6 +1,7 @@
 /**
- * The end of a sealed file after the offset where the next file took over. After a failed fsync the next file holds the same records; a
- * writer that had lost the chain without knowing it left records that are in no other file.
+ * The end of a sealed file after the offset where the next file took over. After a failed fsync the next file
+ * holds the same records; a writer that had lost the chain without knowing it left records that are in no
+ * other file.
  */
 
 import type { Frame } from '../format/frame.ts'
