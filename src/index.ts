@@ -53,7 +53,9 @@ export { MeshLoop } from './loop/mesh-loop.ts'
 export type { MeshLoopOptions, ScopeFields } from './loop/options.ts'
 export { recordCrashes } from './loop/record-crashes.ts'
 export type { LoopStats, RingStats } from './loop/stats.ts'
+export type { LoopSubscription } from './loop/subscription.ts'
 export { type MergedChain, mergeChains } from './merge/merge-chains.ts'
+export type { Canonical, Unserializable } from './model/canonical-data.ts'
 export {
 	ERROR_CODES,
 	type ErrorCode,
@@ -61,18 +63,35 @@ export {
 	LogAppendError,
 	MeshChainError,
 } from './model/errors.ts'
+export type {
+	ChainRecord,
+	EmitArgs,
+	EmitFields,
+	EventMap,
+	GapRecord,
+	KindFilter,
+	KindOf,
+	LineOf,
+	RecordOf,
+	RecordOrGap,
+} from './model/events.ts'
 export type { LogFilter, TextPattern } from './model/filter.ts'
+export type {
+	CheckpointMark,
+	CrashData,
+	OwnEvents,
+	SessionMark,
+} from './model/own-events.ts'
 export {
-	type EventMap,
-	type Fields,
 	GAP_KIND,
 	type GapCause,
 	type GapData,
-	type Id,
+	type LineFields,
 	LOG_LEVELS,
 	type LogLevel,
 	type LogLine,
 	type LogRecord,
+	type PublisherId,
 	parseLevel,
 	type RecordOrigin,
 } from './model/record.ts'

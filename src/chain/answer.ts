@@ -6,7 +6,9 @@
  * Invariant: the answer is that of the most severe finding. Nothing that a file says of itself (a `repaired`
  * anchor, a `$gap`, a `kept from`) makes another finding less severe.
  */
+
 import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.ts'
+import { processWide } from '../platform/process-wide.ts'
 
 /**
  * How severe a finding is, lightest first. `note`: normal, for example after a crash. `loss`: records are
@@ -65,7 +67,7 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
  * The severity of gaps whose own data does not say it: those that a reader made because the chain does not
  * say why records are missing, and those of a chain that was merged with others.
  */
-const severities = new WeakMap<LogRecord, Severity>()
+const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
 /** Marks a gap as one that nothing in the chain explains. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {

@@ -2,8 +2,9 @@
  * The interfaces that a reader of a chain meets: the chain itself, what is known about it, and what is wrong
  * with it.
  */
+import type { ChainRecord, EventMap, KindFilter, KindOf } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
-import type { LogLevel, LogRecord } from '../model/record.ts'
+import type { LogLevel } from '../model/record.ts'
 import type { ChainAnswer, Severity } from './answer.ts'
 
 /** Which records of a chain to read. Without any condition: all of them. */
@@ -34,8 +35,13 @@ export interface TailQuery extends LogFilter {
 	readonly signal?: AbortSignal
 }
 
-/** A chain opened for reading. Any number of readers may read while one writer writes. */
-export interface Chain extends AsyncDisposable {
+/**
+ * A chain opened for reading. Any number of readers may read while one writer writes.
+ *
+ * `E` is the event map of the loop that wrote it: a filter by `kind` then gives records of that kind, and
+ * gaps.
+ */
+export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	/** Path of the live file; a description for a chain without a file of its own. */
 	readonly path: string
 	/** Id of the chain, in hexadecimal. */
@@ -54,9 +60,11 @@ export interface Chain extends AsyncDisposable {
 	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and
 	 * `CHAIN_TRUNCATED` when the file became shorter.
 	 */
-	records(query?: ChainQuery): AsyncIterable<LogRecord>
+	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
+	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
 	/** The same in arrays, one per frame or part of a frame: faster than {@link records}. */
-	batches(query?: ChainQuery): AsyncIterable<LogRecord[]>
+	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
+	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>
 	/**
 	 * Iterates over the records that match: first those that are there, then new ones, across restarts of the
 	 * writer and without a gap or a repeat in between. Ends when `signal` aborts, and when `toSeq` is passed.
@@ -65,7 +73,8 @@ export interface Chain extends AsyncDisposable {
 	 * `CHAIN_GAP`, `CHAIN_TRUNCATED` when the file was shortened or rewritten, `CHAIN_REPLACED` when its name
 	 * leads to another chain or to none.
 	 */
-	tail(query?: TailQuery): AsyncIterable<LogRecord>
+	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
+	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
 	/** Returns what is known about the chain. Goes through all of its files once. */
 	info(): Promise<ChainInfo>
 	/**

@@ -47,7 +47,7 @@ export async function openAny(file: string, form: string | undefined, terminal: 
 	}
 	const lines = linesFrom(file, form, terminal)
 	return {
-		batches: (query) => matching(lines, query),
+		batches: (query?: LogFilter) => matching(lines, query),
 		get skipped() {
 			return lines.skipped
 		},

@@ -7,7 +7,6 @@
 
 import {
 	GAP_KIND,
-	type Id,
 	isEpoch,
 	isOwnKind,
 	isRecordTime,
@@ -15,6 +14,7 @@ import {
 	isWholeGap,
 	LOG_LEVELS,
 	type LogRecord,
+	type PublisherId,
 	type RecordOrigin,
 } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
@@ -380,7 +380,7 @@ class RowReader {
 		}
 	}
 
-	#id(): Id | null {
+	#id(): PublisherId | null {
 		const lead = this.#byte()
 		if (lead === 0xc0) return null
 		const id = this.#numberBody(lead) ?? this.#textBody(lead)

@@ -13,6 +13,7 @@ import {
 } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
@@ -154,8 +155,7 @@ class Merged implements MergedChain {
 		}
 		const options = {
 			...filter,
-			...(pollMs === undefined ? {} : { pollMs }),
-			...(durableOnly === undefined ? {} : { durableOnly }),
+			...defined({ pollMs, durableOnly }),
 			signal: ended,
 		}
 		const tails = this.chains.map((chain, index) => {

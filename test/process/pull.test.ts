@@ -32,7 +32,7 @@ async function twoNodes(records = 1000) {
 		const forwarder = forwardChain(path, {
 			servers: server.url,
 			stream,
-			subject: stream,
+			subjectPrefix: stream,
 			create: {},
 			messageBytes: 4096,
 			user: 'reader',

@@ -15,8 +15,9 @@ const LAYERS: readonly (readonly string[])[] = [
 	['codec'],
 	['appender.ts'],
 	['model'],
+	['guard'],
 	['platform'],
-	['guard', 'text'],
+	['text'],
 ]
 /** The same within chain/. Its index.ts stands above all of it. */
 const CHAIN_LAYERS: readonly (readonly string[])[] = [

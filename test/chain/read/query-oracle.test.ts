@@ -330,7 +330,7 @@ function cut(
 }
 
 function someQuery(history: readonly LogRecord[], random: Random): ChainQuery {
-	const query: { -readonly [Key in keyof ChainQuery]: ChainQuery[Key] } = {}
+	const query: { -readonly [Name in keyof ChainQuery]: ChainQuery[Name] } = {}
 	const lastSeq = history.at(-1)?.seq ?? 0
 	const near = (value: number, spread: number) => value + below(random, 2 * spread + 1) - spread
 	const center = pick(random, history.length === 0 ? [record(5)] : history)
