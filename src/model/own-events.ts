@@ -3,7 +3,9 @@ import type { GapData, LogLevel, PublisherId } from './record.ts'
 
 /** The `data` of a `$crash`: what a process died of. */
 export interface CrashData {
-	/** The thrown value in canonical form: for an `Error` an object with its name, message, stack and own fields. */
+	/**
+	 * The thrown value in canonical form: for an `Error` an object with its name, message, stack and own fields.
+	 */
 	readonly error?: unknown
 	/** `'uncaughtException'` or `'unhandledRejection'`. */
 	readonly origin: string
