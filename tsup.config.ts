@@ -29,7 +29,8 @@ export default defineConfig({
 		],
 	},
 	splitting: true,
-	sourcemap: true,
+	// Source maps would be two thirds of the package.
+	sourcemap: false,
 	clean: true,
 	async onSuccess() {
 		// So that `npx mesh-chain` runs this build in a clone; without it npx would install and build the folder once more.

@@ -19,6 +19,16 @@ export function meshChain(args: readonly string[], options: RunOptions = {}): Pr
 	return run(process.execPath, [CLI, ...args], options)
 }
 
+/** A program of examples/, by its path in that folder. Not every supported Node runs TypeScript by itself. */
+export function runExample(
+	path: string,
+	args: readonly string[] = [],
+	options: RunOptions = {},
+): Promise<Ended> {
+	const command = ['--import', join(ROOT, 'examples/typescript.mjs'), join(ROOT, 'examples', path), ...args]
+	return run(process.execPath, command, options)
+}
+
 /** A program given as text, which imports `mesh-chain` as a user's does. */
 export function runModule(
 	source: string,
