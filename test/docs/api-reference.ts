@@ -263,7 +263,7 @@ function signature(node: ts.Declaration): string {
 			`const ${node.name.getText()}${node.type === undefined ? ' =' : ':'} ${isShort ? type : '…'}`,
 		)
 	}
-	return fence(dedent(node.getText().replace(/^export /, '')))
+	return fence(node.getText().replace(/^export /, ''))
 }
 
 function withoutBody(node: ts.SignatureDeclaration): string {
@@ -278,12 +278,9 @@ function withoutBody(node: ts.SignatureDeclaration): string {
 	)
 }
 
-/** Lines of a declaration within a class are indented by its tabs. */
+/** A member of a class or an interface is indented by a tab. */
 function dedent(text: string): string {
-	const [first = '', ...rest] = text.split('\n')
-	const indents = rest.filter((line) => line.trim() !== '').map((line) => /^\t*/.exec(line)?.[0].length ?? 0)
-	const least = indents.length === 0 ? 0 : Math.min(...indents)
-	return [first, ...rest.map((line) => line.slice(least))].join('\n')
+	return text.replaceAll(/\n\t/g, '\n')
 }
 
 function fence(text: string): string {

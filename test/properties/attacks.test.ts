@@ -380,7 +380,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	]),
 	[
 		FILES,
-		'delete the oldest file, and claim a kept-from in an anchor behind the head',
+		'delete the oldest file, and claim a kept-from in an anchor after the head',
 		async (made) => {
 			const path = written(made.folder)
 			await append(path, 135)
