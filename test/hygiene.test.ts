@@ -34,8 +34,10 @@ test('README.md can be read in one sitting', () => {
 	expect(readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(200)
 })
 
-describe('docs/errors.md', () => {
-	const headings = [...readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').matchAll(/^### `([A-Z_]+)`/gm)]
+describe('docs/reference/errors.md', () => {
+	const headings = [
+		...readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8').matchAll(/^### `([A-Z_]+)`/gm),
+	]
 	const documented = headings.map(([, code]) => code)
 
 	test('has a heading for every code, and for no other', () => {
