@@ -7,7 +7,7 @@ import { ask } from '../support/databases.ts'
 import { sourceFiles } from '../support/layers.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
-import { ROOT, run, runExample } from '../support/process.ts'
+import { ROOT, run, runExample, TYPESCRIPT } from '../support/process.ts'
 
 // Inside the project, so that `mesh-chain` means this build.
 mkdirSync(join(ROOT, '.tmp'), { recursive: true })
@@ -163,8 +163,7 @@ describe('examples/', () => {
 
 	test('the unit test passes under node:test', async () => {
 		const { status, stdout } = await run(process.execPath, [
-			'--import',
-			join(ROOT, 'examples/typescript.mjs'),
+			...TYPESCRIPT,
 			'--test',
 			'--test-reporter=tap',
 			'examples/unit-test/orders.test.ts',
