@@ -35,16 +35,21 @@ export function proseOf(markdown: string): string {
 export function commentsOf(source: string): string {
 	const file = ts.createSourceFile('source.ts', source, ts.ScriptTarget.Latest)
 	const ranges = new Map<number, ts.CommentRange>()
-	const add = (found: readonly ts.CommentRange[] | undefined) => {
-		for (const range of found ?? []) ranges.set(range.pos, range)
+	// Nested nodes share their ends.
+	const seen = new Set<number>()
+	const add = (position: number) => {
+		if (seen.has(position)) return
+		seen.add(position)
+		const leading = ts.getLeadingCommentRanges(source, position) ?? []
+		const trailing = ts.getTrailingCommentRanges(source, position) ?? []
+		for (const range of [...leading, ...trailing]) ranges.set(range.pos, range)
 	}
 	const visit = (node: ts.Node): void => {
-		add(ts.getLeadingCommentRanges(source, node.pos))
-		add(ts.getTrailingCommentRanges(source, node.end))
+		add(node.pos)
+		add(node.end)
 		ts.forEachChild(node, visit)
 	}
 	visit(file)
-	add(ts.getLeadingCommentRanges(source, file.endOfFileToken.pos))
 	return [...ranges.values()]
 		.map(({ pos, end }) => source.slice(pos, end))
 		.join('\n')

@@ -15,6 +15,19 @@ const rows = readFileSync(join(ROOT, 'docs/glossary.md'), 'utf8')
 			.map((cell) => cell.trim()),
 	)
 
+/** Exports whose names are terms of Node and of the web, and three that get other names. */
+const ELSEWHERE = [
+	'HttpOptions',
+	'NatsOptions',
+	'memoryUsage',
+	'GarbageCollection',
+	'garbageCollection',
+	'WaitOptions',
+	'Place',
+	'Moment',
+	'Unkept',
+]
+
 const ruledOut = rows
 	.filter(([term, , words]) => term !== 'term' && words !== undefined && words !== '')
 	.flatMap(([, , words = '']) => words.split(', '))
@@ -28,6 +41,20 @@ describe('docs/glossary.md', () => {
 			.map(([name = '']) => /^`(.*\/)`$/.exec(name)?.[1])
 			.filter((name) => name !== undefined)
 		expect(entries).toEqual(folders.toSorted())
+	})
+
+	test('has a term in the name of each export', () => {
+		const pages = documents(/^docs\/reference\/api\/.*\.md$/)
+		const names = pages.flatMap(({ text }) =>
+			[...text.matchAll(/^### (\S+)$/gm)].map(([, name = '']) => name),
+		)
+		expect(names.length).toBeGreaterThan(200)
+		const terms = rows.map(([term = '']) => term.toLowerCase()).join(' ')
+		const unknown = names.filter((name) => {
+			const words = name.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []
+			return !words.some((word) => terms.includes(word.toLowerCase().replace(/s$/, '')))
+		})
+		expect(unknown.filter((name) => !ELSEWHERE.includes(name))).toEqual([])
 	})
 
 	test('has each term once', () => {
