@@ -9,6 +9,7 @@ export default defineConfig({
 	entry: [
 		'src/index.ts',
 		'src/cluster/index.ts',
+		'src/consume/index.ts',
 		'src/journal/index.ts',
 		'src/recorder/index.ts',
 		'src/sources/index.ts',
@@ -22,6 +23,7 @@ export default defineConfig({
 		entry: [
 			'src/index.ts',
 			'src/cluster/index.ts',
+			'src/consume/index.ts',
 			'src/journal/index.ts',
 			'src/recorder/index.ts',
 			'src/sources/index.ts',

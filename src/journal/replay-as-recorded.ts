@@ -101,7 +101,7 @@ class AsRecorded {
 	/** Resolves when it is answered, or waits for one that may come behind it. */
 	async #take(statement: Recorded): Promise<void> {
 		const { options, pacer, tally } = this.#replay
-		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(statement.tsMs)
+		if (options.speed !== Number.POSITIVE_INFINITY) await pacer.due(statement.tsMs)
 		if (this.#replay.isOver) return
 		if (statement.data.seq === 1) tally.transaction()
 		if (options.dryRun) return tally.replayed(1)

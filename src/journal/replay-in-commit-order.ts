@@ -51,7 +51,7 @@ class CommitOrder {
 		if (statements.length < count) tally.skip('unknownEnd', count - statements.length)
 		const last = statements.at(-1)
 		if (last === undefined) return
-		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
+		if (options.speed !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
 		if (this.#replay.isOver) return
 		tally.transaction()
 		if (options.dryRun) return tally.replayed(statements.length)

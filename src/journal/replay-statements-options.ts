@@ -54,9 +54,9 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly dryRun?: boolean
 	/** Ends the replay; the transaction that is under way is waited for. */
 	readonly signal?: AbortSignal
-	/** Called about every `progressMs`, default 1,000. */
+	/** Called about every `progressIntervalMs`, default 1,000. */
 	readonly onProgress?: (progress: StatementProgress) => void
-	readonly progressMs?: number
+	readonly progressIntervalMs?: number
 	/** How much is held of transactions that have not ended yet. The largest one is given up where it is more. Default 64 MiB. */
 	readonly openBytesMax?: number
 	/** How many statements each list of the report holds. Default 1,000. */
@@ -64,7 +64,15 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly clock?: ReplayClock
 }
 
-type Shared = 'rate' | 'gapMsMax' | 'retries' | 'stopOnError' | 'dryRun' | 'signal' | 'progressMs' | 'clock'
+type Shared =
+	| 'speed'
+	| 'gapMsMax'
+	| 'retries'
+	| 'stopOnError'
+	| 'dryRun'
+	| 'signal'
+	| 'progressIntervalMs'
+	| 'clock'
 
 export interface ResolvedStatementsOptions extends Pick<ResolvedReplayOptions, Shared> {
 	/** What to ask the chain for. */
@@ -93,7 +101,7 @@ const SHARED_NAMES = [
 	'stopOnError',
 	'dryRun',
 	'signal',
-	'progressMs',
+	'progressIntervalMs',
 	'clock',
 ] as const
 const OWN_NAMES = [

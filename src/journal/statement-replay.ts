@@ -38,7 +38,7 @@ export class StatementReplay {
 		this.#target = target
 		this.options = options
 		this.tally = new StatementTally(options)
-		this.pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
+		this.pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
 	}
 
 	/** Nothing more is begun. */

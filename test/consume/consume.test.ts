@@ -91,7 +91,7 @@ function begin(
 	handler: (record: LogRecord) => unknown,
 	options: ConsumeOptions = {},
 ): Consumer {
-	const consumer = consume(chain, 'mailer', handler, { pollMs: 5, ...options })
+	const consumer = consume(chain, 'mailer', handler, { pollIntervalMs: 5, ...options })
 	onTestFinished(() => consumer.close().catch(() => {}))
 	return consumer
 }
@@ -506,10 +506,10 @@ describe('a handler that fails', () => {
 })
 
 describe('when the cursor is saved', () => {
-	test('after saveRecords records, and not before', async () => {
+	test('after saveIntervalRecords records, and not before', async () => {
 		const { appender, chain, cursorPath } = await newChain(9)
 		const handed = new Handed()
-		const consumer = begin(chain, handed.handle, { saveRecords: 10, saveMs: 600_000 })
+		const consumer = begin(chain, handed.handle, { saveIntervalRecords: 10, saveIntervalMs: 600_000 })
 		await vi.waitFor(() => expect(consumer.cursor.seq).toBe(9), 30_000)
 		expect(consumer.stats().saves).toBe(0)
 		expect(savedSeq(cursorPath)).toBe(0)
@@ -518,14 +518,14 @@ describe('when the cursor is saved', () => {
 		expect(savedSeq(cursorPath)).toBe(10)
 	})
 
-	test('after saveMs, when nothing more comes', async () => {
+	test('after saveIntervalMs, when nothing more comes', async () => {
 		const { chain, cursorPath } = await newChain(3)
-		const consumer = begin(chain, () => {}, { saveMs: 20 })
+		const consumer = begin(chain, () => {}, { saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(consumer.stats().saves).toBeGreaterThan(0), 30_000)
 		await vi.waitFor(() => expect(savedSeq(cursorPath)).toBe(3), 30_000)
 	})
 
-	test('after saveMs also for what came while a save was under way', async () => {
+	test('after saveIntervalMs also for what came while a save was under way', async () => {
 		let letGo = () => {}
 		let syncs = 0
 		const slow: FileSystem = {
@@ -541,7 +541,7 @@ describe('when the cursor is saved', () => {
 		}
 		const { appender, chain, cursorPath } = await newChain(1)
 		const handed = new Handed()
-		const consumer = begin(chain, handed.handle, { fs: slow, saveRecords: 2, saveMs: 20 })
+		const consumer = begin(chain, handed.handle, { fs: slow, saveIntervalRecords: 2, saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(syncs).toBe(2), 30_000)
 		// The second record makes two unsaved ones: it waits for the save under way, which is of the first.
 		append(appender, 1)
@@ -555,7 +555,11 @@ describe('when the cursor is saved', () => {
 		const { appender, chain, cursorPath } = await newChain(0)
 		const disk = new FaultyFileSystem()
 		const handed = new Handed()
-		const consumer = begin(chain, handed.handle, { fs: disk, saveRecords: 5, saveMs: 600_000 })
+		const consumer = begin(chain, handed.handle, {
+			fs: disk,
+			saveIntervalRecords: 5,
+			saveIntervalMs: 600_000,
+		})
 		append(appender, 5)
 		await vi.waitFor(() => expect(consumer.stats().saves).toBe(1), 30_000)
 		disk.failSyncs('EIO')
@@ -565,7 +569,7 @@ describe('when the cursor is saved', () => {
 		const failing = consumer.stats()
 		expect(failing).toMatchObject({ handled: 17, saves: 1 })
 		expect(failing.saveFailures).toBeGreaterThan(0)
-		expect(failing.lastError).toMatch(/^cannot keep .*EIO/)
+		expect(failing.lastError).toMatch(/^cannot save .*EIO/)
 		expect(warnings).toEqual(['MESH_CHAIN_CURSOR_FAILING'])
 		disk.heal()
 		append(appender, 1)
@@ -575,14 +579,18 @@ describe('when the cursor is saved', () => {
 		expect(handed.seqs).toEqual(range(1, 18))
 	})
 
-	test('what a failing disk did not take is saved after saveMs, though nothing more comes', async () => {
+	test('what a failing disk did not take is saved after saveIntervalMs, though nothing more comes', async () => {
 		const { chain, cursorPath } = await newChain(0)
 		const disk = new FaultyFileSystem()
 		const appender = openAppender(join(temporaryFolder(), 'other.chain'))
 		append(appender, 3)
 		const other = await openChain(appender.path)
 		onTestFinished(() => other.close())
-		const consumer = begin(other, () => disk.failWrites('ENOSPC'), { fs: disk, saveMs: 20, cursorPath })
+		const consumer = begin(other, () => disk.failWrites('ENOSPC'), {
+			fs: disk,
+			saveIntervalMs: 20,
+			cursorPath,
+		})
 		await vi.waitFor(() => expect(consumer.stats().saveFailures).toBeGreaterThan(1), 30_000)
 		expect(savedSeq(cursorPath)).toBe(0)
 		disk.heal()
@@ -666,9 +674,10 @@ describe('whose cursor it is', () => {
 		const { path, chain } = await newChain(3)
 		const child = startModule(
 			`
-			import { consume, openChain } from 'mesh-chain'
+			import { openChain } from 'mesh-chain'
+			import { consume } from 'mesh-chain/consume'
 			const chain = await openChain(process.argv.at(-1))
-			consume(chain, 'mailer', ({ seq }) => console.log('seq', seq), { saveRecords: 1 })
+			consume(chain, 'mailer', ({ seq }) => console.log('seq', seq), { saveIntervalRecords: 1 })
 			`,
 			[path],
 		)
@@ -719,9 +728,9 @@ describe('whose cursor it is', () => {
 
 	test('of one line that is damaged the other counts', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
-		await consumed(chain, 3, { saveRecords: 3 })
+		await consumed(chain, 3, { saveIntervalRecords: 3 })
 		append(appender, 3)
-		await consumed(chain, 3, { saveRecords: 3 })
+		await consumed(chain, 3, { saveIntervalRecords: 3 })
 		expect(savedSeq(cursorPath)).toBe(6)
 		const bytes = readFileSync(cursorPath)
 		const newest = bytes.indexOf('"seq":6')
@@ -891,11 +900,11 @@ describe('what is refused at once', () => {
 			['INVALID_OPTION', { toSeq: 3 }],
 			['INVALID_OPTION', { retries: -1 }],
 			['INVALID_OPTION', { retries: 1.5 }],
-			['INVALID_OPTION', { saveRecords: 0 }],
-			['INVALID_OPTION', { saveMs: 0 }],
-			['INVALID_OPTION', { saveMs: 2 ** 31 }],
-			['INVALID_OPTION', { pollMs: 0 }],
-			['INVALID_OPTION', { pollMs: 2 ** 31 }],
+			['INVALID_OPTION', { saveIntervalRecords: 0 }],
+			['INVALID_OPTION', { saveIntervalMs: 0 }],
+			['INVALID_OPTION', { saveIntervalMs: 2 ** 31 }],
+			['INVALID_OPTION', { pollIntervalMs: 0 }],
+			['INVALID_OPTION', { pollIntervalMs: 2 ** 31 }],
 			['INVALID_OPTION', { durableOnly: 'yes' }],
 			['INVALID_OPTION', { cursorPath: 7 }],
 			['INVALID_OPTION', { cursorPath: '' }],

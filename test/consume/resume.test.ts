@@ -244,7 +244,7 @@ async function consumeAll(fs: MemoryFileSystem, count: number) {
 			seen.push(identityOf(each))
 			if (seen.length === count) enough()
 		},
-		{ fs, pollMs: 5 },
+		{ fs, pollIntervalMs: 5 },
 	)
 	const lag = await consumer.lag()
 	mayGoOn()

@@ -87,7 +87,7 @@ test('they are as they would have been published: copied, with context, child fi
 
 describe('what is held is bounded', () => {
 	test('by count', () => {
-		const { loop, boxes, blackBox } = boxed({ lines: 3 })
+		const { loop, boxes, blackBox } = boxed({ linesMax: 3 })
 		for (let n = 0; n < 5000; n++) loop.debug(`${n}`)
 		loop.error('now')
 		expect(boxes()[0]?.lines.map(({ message }) => message)).toEqual(['4997', '4998', '4999'])
@@ -113,7 +113,7 @@ describe('what is held is bounded', () => {
 
 	test('by age', () => {
 		let nowMs = 1000
-		const { loop, boxes } = boxed({ ageMs: 500 }, { clock: () => nowMs })
+		const { loop, boxes } = boxed({ ageMsMax: 500 }, { clock: () => nowMs })
 		loop.debug('old')
 		nowMs = 1400
 		loop.debug('less old')
@@ -125,7 +125,7 @@ describe('what is held is bounded', () => {
 
 	test('by age, which is how long it was held: no time that a line gives itself drops another one', () => {
 		let nowMs = 1_000_000
-		const { loop, boxes, blackBox } = boxed({ ageMs: 500 }, { clock: () => nowMs })
+		const { loop, boxes, blackBox } = boxed({ ageMsMax: 500 }, { clock: () => nowMs })
 		loop.debug('long ago', undefined, { tsMs: 5 })
 		loop.debug('before')
 		loop.debug('from the future', undefined, { tsMs: nowMs + 60_000 })
@@ -147,7 +147,7 @@ describe('what is held is bounded', () => {
 
 describe('what brings it to light', () => {
 	test('a record at a level, or one that a predicate picks', () => {
-		const { loop, boxes } = boxed({ level: null, when: ({ kind }) => kind === 'alarm' })
+		const { loop, boxes } = boxed({ level: 'none', when: ({ kind }) => kind === 'alarm' })
 		loop.debug('a')
 		loop.error('not this')
 		expect(boxes()).toEqual([])
@@ -226,7 +226,7 @@ test('one to a loop, until it is closed; then lines are not looked at any more',
 	expect(blackBox.stats().dropped.closed).toBe(1)
 })
 
-test.each([{ lines: 0 }, { bytes: 10_000_000 }, { ageMs: 0 }, { level: 'loud' }, { size: 5 }])(
+test.each([{ linesMax: 0 }, { bytesMax: 10_000_000 }, { ageMsMax: 0 }, { level: 'loud' }, { size: 5 }])(
 	'options such as %j are refused',
 	(options) => {
 		expect(() => boxed(options as never)).toThrow(expect.objectContaining({ name: 'MeshChainError' }))

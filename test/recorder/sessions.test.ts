@@ -131,7 +131,13 @@ describe('which sessions there are', () => {
 		loop.flush()
 		await using chain = await openChain(path)
 		const session = await openSession(chain, 's')
-		expect(session.info).toMatchObject({ stoppedMs: null, startSeq: 1, endSeq: 3, firstIndex: 0, epoch: 1 })
+		expect(session.info).toMatchObject({
+			stoppedMs: undefined,
+			startSeq: 1,
+			endSeq: 3,
+			firstIndex: 0,
+			epoch: 1,
+		})
 		emit(loop, 2)
 		loop.flush()
 		expect(indexes(await session.eventsSince(0))).toEqual([0, 1])
@@ -171,8 +177,8 @@ describe('which sessions there are', () => {
 		await using chain = await openChain(path)
 		const sessions = await listSessions(chain)
 		expect(sessions.map(({ id, startSeq, endSeq, stoppedMs }) => [id, startSeq, endSeq, stoppedMs])).toEqual([
-			['a', 1, 2, null],
-			['b', 3, 5, null],
+			['a', 1, 2, undefined],
+			['b', 3, 5, undefined],
 		])
 	})
 
@@ -195,7 +201,7 @@ describe('which sessions there are', () => {
 			[0, 1, 2],
 			[0, 1, 2, 3, 4],
 		])
-		expect([first.info.stoppedMs, second.info.stoppedMs]).not.toContain(null)
+		expect([first.info.stoppedMs, second.info.stoppedMs]).not.toContain(undefined)
 		expect([(await first.checkpoints()).length, await second.checkpoints()]).toEqual([1, []])
 	})
 
@@ -279,7 +285,7 @@ describe('a process that is killed', () => {
 		})
 		await using chain = await openChain(path)
 		const sessions = await listSessions(chain)
-		expect(sessions.map(({ id, epoch, stoppedMs }) => [id, epoch, stoppedMs === null])).toEqual([
+		expect(sessions.map(({ id, epoch, stoppedMs }) => [id, epoch, stoppedMs === undefined])).toEqual([
 			['job', 1, true],
 			['job', 2, false],
 		])
@@ -489,7 +495,7 @@ describe('damage', () => {
 		damage(path, '$session')
 		await using chain = await openChain(path)
 		const session = await openSession(chain, 's')
-		expect(session.info.stoppedMs).not.toBeNull()
+		expect(session.info.stoppedMs).toBeDefined()
 		expect(answer(await session.eventsSince(0))).toEqual([[0, 1, 2], 0])
 	})
 })

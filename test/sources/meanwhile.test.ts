@@ -84,7 +84,7 @@ test('close while a resume makes the source', async () => {
 })
 
 test('a sample that waits for room is counted as queued', async () => {
-	const manager = managerOf({ queueCapacity: 1, flushIntervalMs: 60_000 })
+	const manager = managerOf({ queueSamplesMax: 1, flushIntervalMs: 60_000 })
 	async function* values() {
 		yield* [1, 2, 3]
 		await new Promise(() => {})

@@ -12,9 +12,9 @@ import { temporaryFolder } from '../support/temporary.ts'
 const entryOf = (name: string): SourceEntry => ({
 	...newEntry(name, 1),
 	mode: 'monitor',
-	policy: null,
+	policy: undefined,
 	fields: [],
-	details: null,
+	details: undefined,
 })
 const registryPath = () => join(temporaryFolder(), 'registry.chain')
 
@@ -39,7 +39,7 @@ test('10,000 sources are folded in few reads, each as it was written last', asyn
 test('what nobody can make sense of is passed over, and what is of use in it is kept', async () => {
 	const path = registryPath()
 	const loop = new MeshLoop(new FileChainAppender(path))
-	const garbage = [null, 5, 'text', [], {}, { mode: 'push' }, { mode: { scanMs: -1 } }]
+	const garbage = [null, 5, 'text', [], {}, { mode: 'push' }, { mode: { scanIntervalMs: -1 } }]
 	for (const [index, data] of garbage.entries()) loop.publish({ kind: 'source', daemonId: `g${index}`, data })
 	loop.publish({ kind: 'source', daemonId: 7, data: { mode: 'monitor' } })
 	loop.publish({ kind: 'source', data: { mode: 'monitor' } })
@@ -60,8 +60,8 @@ test('what nobody can make sense of is passed over, and what is of use in it is 
 		state: 'inactive',
 		aliases: ['b'],
 		fields: [],
-		counts: { received: 0, stored: 3, lastError: null },
-		memory: { lastMs: null, type: null },
+		counts: { received: 0, stored: 3, lastError: undefined },
+		memory: { lastMs: undefined, type: undefined },
 	})
 })
 

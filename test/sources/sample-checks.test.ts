@@ -18,7 +18,7 @@ function judged(
 	return verdict
 }
 
-const newChecks = () => new SampleChecks({ lastMs: null, type: null })
+const newChecks = () => new SampleChecks({ lastMs: undefined, type: undefined })
 
 test('a sample from the future is dropped from the first one on, and shuts nothing out', () => {
 	const checks = newChecks()
@@ -32,7 +32,7 @@ test('a sample from the future is dropped from the first one on, and shuts nothi
 })
 
 test('a last time in the future, as an earlier life may have kept one, does not hold', () => {
-	const checks = new SampleChecks({ lastMs: NOW + YEARS, type: null })
+	const checks = new SampleChecks({ lastMs: NOW + YEARS, type: undefined })
 	expect(judged(checks, NOW)).toBeUndefined()
 	expect(checks.memory.lastMs).toBe(NOW)
 	expect(judged(checks, NOW - 1)).toBe('order')
@@ -45,10 +45,10 @@ test('whatever times came before, a sample of this moment is stored', () => {
 		fc.constantFrom(undefined, Number.NaN),
 	)
 	const before = fc.array(fc.record({ tsMs: time, isFirst: fc.boolean() }))
-	const mark = fc.option(fc.integer({ min: 0, max: TIME_MAX_MS }))
+	const mark = fc.option(fc.integer({ min: 0, max: TIME_MAX_MS }), { nil: undefined })
 	fc.assert(
 		fc.property(mark, before, fc.nat(HALF_AN_HOUR), (lastMs, samples, laterMs) => {
-			const checks = new SampleChecks({ lastMs, type: null })
+			const checks = new SampleChecks({ lastMs, type: undefined })
 			for (const { tsMs, isFirst } of samples) judged(checks, tsMs, { isFirst })
 			const nowMs = NOW + laterMs
 			expect(judged(checks, nowMs, { nowMs })).toBeUndefined()

@@ -24,7 +24,7 @@ describe('at every moment', () => {
 					const appender = new FullAppender()
 					appender.isFull = false
 					const loop = new MeshLoop(appender)
-					const manager = new SourceManager(loop, { queueCapacity: 20, drop })
+					const manager = new SourceManager(loop, { queueSamplesMax: 20, drop })
 					const source = new ScriptedSource()
 					await manager.archive('a', source)
 					const run: Record<string, () => unknown> = {
@@ -101,7 +101,7 @@ describe('what came in', () => {
 	test('counts its extra fields among the bytes of the queue', async () => {
 		const { manager } = managerOf({ queueBytesMax: 100_000 }, new FullAppender())
 		const source = new ScriptedSource()
-		await manager.archive('a', source, 'monitor', { fields: ['image'] })
+		await manager.archive('a', source, { fields: ['image'] })
 		for (let count = 0; count < 20; count++) {
 			source.field('image').sink.push({ value: new Uint8Array(20_000).fill(count) })
 			source.push(count)
@@ -188,7 +188,7 @@ describe('a registry', () => {
 	test('has one manager at a time', async () => {
 		const path = registryPath()
 		const { manager } = managerOf({ registry: path })
-		await manager.status()
+		await manager.statuses()
 		expect(() => new SourceManager(new MeshLoop(), { registry: path })).toThrow(
 			expect.objectContaining({ code: 'CHAIN_LOCKED' }),
 		)
