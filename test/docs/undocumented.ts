@@ -113,6 +113,7 @@ export const UNDOCUMENTED_OPTIONS: readonly string[] = [
 	'PgTargetOptions.password',
 	'PgTargetOptions.database',
 	'ReplayStatementsOptions.progressMs',
+	'ReplayStatementsOptions.progressIntervalMs',
 	'ReplayStatementsOptions.clock',
 	'ProjectOptions.fs',
 	'HttpOptions.headers',
