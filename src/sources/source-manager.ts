@@ -298,13 +298,10 @@ export class SourceManager implements AsyncDisposable {
 			for (const alias of entry.aliases) this.#aliases.set(alias, entry.name)
 		}
 		if (missing === 0) return
-		warn(
-			'REGISTRY_DAMAGED',
-			`${missing} records of the registry are lost: sources may be missing, or have an older state`,
-		)
+		const text = `${missing} records of the registry are lost: sources may be missing, or have an older state`
+		warn('REGISTRY_DAMAGED', text)
 	}
 
-	/** @throws {MeshChainError} `SOURCES_CLOSED`, and what reading the registry throws. */
 	async #open(): Promise<void> {
 		this.#refuseClosed()
 		await this.#ready
@@ -428,7 +425,6 @@ export class SourceManager implements AsyncDisposable {
 		return this.#aliases.get(name) ?? name
 	}
 
-	/** @throws {MeshChainError} `SOURCE_NOT_FOUND` */
 	#find(name: string): ManagedSource {
 		const source = this.#sources.get(this.#nameOf(name))
 		if (source !== undefined) return source

@@ -118,7 +118,7 @@ function savedSeq(cursorPath: string): number {
 }
 
 describe('what a consumer is handed', () => {
-	test('history first and then what is written, in order, once each and one at a time', async () => {
+	test('history first, then new records, in order, once each and one at a time', async () => {
 		const { appender, chain } = await newChain(500)
 		const handed = new Handed()
 		let underWay = 0
@@ -144,7 +144,7 @@ describe('what a consumer is handed', () => {
 		expect(warnings).toEqual([])
 	})
 
-	test('a second consumer of the name goes on where the first was closed', async () => {
+	test('a second consumer of the name resumes where the first was closed', async () => {
 		const { appender, chain, cursorPath } = await newChain(10)
 		expect((await consumed(chain, 4)).cursor.seq).toBeGreaterThanOrEqual(4)
 		const saved = savedSeq(cursorPath)
@@ -160,7 +160,7 @@ describe('what a consumer is handed', () => {
 		expect(handed.seqs).toEqual([21])
 	})
 
-	test('close waits for the record under way, and hands out no other', async () => {
+	test('close waits for the record in the handler, and passes no other', async () => {
 		const { chain, cursorPath } = await newChain(10)
 		let finish = () => {}
 		const seqs: number[] = []
@@ -220,7 +220,7 @@ describe('what a consumer is handed', () => {
 		expect((await consumed(chain, 2, { from: 'end' })).seqs).toEqual([1, 2])
 	})
 
-	test('a filter passes over records, and yet the cursor moves', async () => {
+	test('a filter skips records, and the cursor still moves', async () => {
 		const { appender, chain, cursorPath } = await newChain(0)
 		for (let index = 0; index < 10; index++) {
 			append(appender, 1, { kind: 'order' })
@@ -237,7 +237,7 @@ describe('what a consumer is handed', () => {
 		expect((await consumed(chain, 1)).seqs).toEqual([31])
 	})
 
-	test('a gap is handed on through every filter, and counted', async () => {
+	test('a gap passes every filter, and is counted', async () => {
 		const { path, appender } = await newChain(0)
 		for (let turn = 0; turn < 30; turn++) append(appender, 10)
 		await appender.close()
@@ -289,7 +289,7 @@ describe('what a consumer is handed', () => {
 describe('a chain that changes', () => {
 	const RETAINING = { rotateRecords: 20, retain: { records: 60 } }
 
-	test('it is followed from file to file while retention removes what was dealt with', async () => {
+	test('it is followed from file to file while retention removes handled records', async () => {
 		const { appender, chain } = await newChain(0, RETAINING)
 		const handed = new Handed()
 		const consumer = begin(chain, handed.handle)
@@ -303,7 +303,7 @@ describe('a chain that changes', () => {
 		expect((await chain.info()).firstSeq).toBeGreaterThan(200)
 	})
 
-	test('what retention removed is one gap, and only what was not dealt with is counted as absent', async () => {
+	test('what retention removed is one gap, and only records that were not handled count as absent', async () => {
 		const { path, appender, chain } = await newChain(10, RETAINING)
 		await appendSynced(appender, 40)
 		const before = await consumed(chain, 50)
@@ -333,7 +333,7 @@ describe('a chain that changes', () => {
 		})
 	})
 
-	test('a gap that was dealt with does not come again', async () => {
+	test('a handled gap is not passed again', async () => {
 		const { path, appender, chain } = await newChain(10, RETAINING)
 		await appender.close()
 		await appendSynced(openAppender(path, RETAINING), 200)
@@ -349,7 +349,7 @@ describe('a chain that changes', () => {
 		expect(stats).toMatchObject({ gaps: 0, setBack: 0 })
 	})
 
-	test('nothing comes again from a chain of which retention has left no record', async () => {
+	test('nothing is passed again from a chain without records after retention', async () => {
 		let nowMs = 1_700_000_000_000
 		const options = { rotateAgeMs: 1_000, retain: { ageMs: 5_000 }, clock: () => nowMs }
 		const { path, appender, chain } = await newChain(10, options)
@@ -374,7 +374,7 @@ describe('a chain that changes', () => {
 		expect(consumer.stats()).toMatchObject({ gaps: 0, absent: 0, setBack: 0 })
 	})
 
-	test('a chain that is closed under it ends it, with what was dealt with saved', async () => {
+	test('closing the chain ends it, with its cursor saved', async () => {
 		const { path, appender, chain, cursorPath } = await newChain(3)
 		const handed = new Handed()
 		const consumer = begin(chain, handed.handle)
@@ -390,7 +390,7 @@ describe('a chain that changes', () => {
 		expect((await consumed(again, 1)).seqs).toEqual([4])
 	})
 
-	test('a chain that was closed before is said to be', async () => {
+	test('a chain that was closed before is reported', async () => {
 		const { chain } = await newChain(3)
 		await chain.close()
 		await expect(begin(chain, () => {}, { from: 'end' }).done).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
@@ -398,7 +398,7 @@ describe('a chain that changes', () => {
 })
 
 describe('a handler that fails', () => {
-	test('is handed the record again until it takes it, and nothing passes by', async () => {
+	test('gets the record again until it accepts it, and no later one', async () => {
 		const { chain } = await newChain(5)
 		const tried: number[] = []
 		const handed = new Handed()
@@ -425,7 +425,7 @@ describe('a handler that fails', () => {
 		expect(warnings).toEqual(['MESH_CHAIN_CONSUMER_FAILING'])
 	})
 
-	test('is asked after 50 ms, then after twice as long, at most after 5 s', async () => {
+	test('is retried after 50 ms, then after twice as long, up to 5 s', async () => {
 		const { chain } = await newChain(1)
 		vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 		let tries = 0
@@ -447,7 +447,7 @@ describe('a handler that fails', () => {
 		}
 	})
 
-	test('ends the consumer when its retries are used up; the cursor stands before the record', async () => {
+	test('ends the consumer when its retries are used up; the cursor stays before the record', async () => {
 		const { path, chain, cursorPath } = await newChain(5)
 		const tried: number[] = []
 		const cause = new Error('no such customer')
@@ -490,7 +490,7 @@ describe('a handler that fails', () => {
 		expect(consumer.stats()).toMatchObject({ handled: 4, failures: 4 })
 	})
 
-	test('does not hold up close: it returns at once, and the record comes again', async () => {
+	test('does not delay close, and the record is handled again', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		// Of these timers none ever fires: whoever waits for one waits for ever.
 		vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -518,14 +518,14 @@ describe('when the cursor is saved', () => {
 		expect(savedSeq(cursorPath)).toBe(10)
 	})
 
-	test('after saveIntervalMs, when nothing more comes', async () => {
+	test('after saveIntervalMs, when no more records come', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const consumer = begin(chain, () => {}, { saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(consumer.stats().saves).toBeGreaterThan(0), 30_000)
 		await vi.waitFor(() => expect(savedSeq(cursorPath)).toBe(3), 30_000)
 	})
 
-	test('after saveIntervalMs also for what came while a save was under way', async () => {
+	test('after saveIntervalMs also for records handled during a save', async () => {
 		let letGo = () => {}
 		let syncs = 0
 		const slow: FileSystem = {
@@ -579,7 +579,7 @@ describe('when the cursor is saved', () => {
 		expect(handed.seqs).toEqual(range(1, 18))
 	})
 
-	test('what a failing disk did not take is saved after saveIntervalMs, though nothing more comes', async () => {
+	test('a failed save is retried after saveIntervalMs, also without more records', async () => {
 		const { chain, cursorPath } = await newChain(0)
 		const disk = new FaultyFileSystem()
 		const appender = openAppender(join(temporaryFolder(), 'other.chain'))
@@ -599,7 +599,7 @@ describe('when the cursor is saved', () => {
 		expect(chain.chainId).not.toBe(other.chainId)
 	})
 
-	test('close says that the cursor could not be saved, and lets go of it all the same', async () => {
+	test('close rejects when the cursor could not be saved, and releases it anyway', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const disk = new FaultyFileSystem()
 		const handed = new Handed()
@@ -611,7 +611,7 @@ describe('when the cursor is saved', () => {
 		expect((await consumed(chain, 3)).seqs).toEqual([1, 2, 3])
 	})
 
-	test('nothing is handed out before a new cursor is on disk', async () => {
+	test('nothing is passed before a new cursor is on disk', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
 		const handed = new Handed()
 		for (let attempt = 0; attempt < 2; attempt++) {
@@ -629,7 +629,7 @@ describe('when the cursor is saved', () => {
 		expect((await consumed(chain, 2, { from: 'end' })).seqs).toEqual([4, 5])
 	})
 
-	test('a new cursor that a full disk took in part begins anew', async () => {
+	test('a new cursor that a full disk cut short starts anew', async () => {
 		const { chain } = await newChain(3)
 		const disk = new FaultyFileSystem()
 		// Enough for the text of the lock, and for a part of the line.
@@ -641,7 +641,7 @@ describe('when the cursor is saved', () => {
 		expect((await consumed(chain, 3)).seqs).toEqual([1, 2, 3])
 	})
 
-	test('a cursor that cannot be opened is said at once', async () => {
+	test('a cursor that cannot be opened is reported at once', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		for (const passing of [0, 1]) {
 			const disk = new FaultyFileSystem()
@@ -655,7 +655,7 @@ describe('when the cursor is saved', () => {
 })
 
 describe('whose cursor it is', () => {
-	test('two consumers of a name do not run at a time', async () => {
+	test('two consumers of a name do not run at the same time', async () => {
 		const { chain } = await newChain(3)
 		const first = begin(chain, () => {})
 		expect(() => begin(chain, () => {})).toThrow(
@@ -695,7 +695,7 @@ describe('whose cursor it is', () => {
 		expect(begin(chain, () => {}).cursor.seq).toBeGreaterThanOrEqual(2)
 	})
 
-	test('a cursor about another chain is refused and left as it is', async () => {
+	test('a cursor of another chain is refused and left as it is', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const { chain: other } = await newChain(5)
 		await consumed(chain, 3)
@@ -711,7 +711,7 @@ describe('whose cursor it is', () => {
 		await begin(chain, () => {}).close()
 	})
 
-	test('one of which neither line can be read is refused and left as it is', async () => {
+	test('a cursor without a readable line is refused and left as it is', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
 		await consumed(chain, 3)
 		append(appender, 3)
@@ -726,7 +726,7 @@ describe('whose cursor it is', () => {
 		expect(readFileSync(cursorPath)).toEqual(bytes)
 	})
 
-	test('of one line that is damaged the other counts', async () => {
+	test('with one damaged line, the other counts', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
 		await consumed(chain, 3, { saveIntervalRecords: 3 })
 		append(appender, 3)
@@ -798,18 +798,18 @@ describe('the lines of a cursor', () => {
 		}
 	})
 
-	test('a bit flipped in the one before costs nothing', async () => {
+	test('a bit flipped in the older line costs nothing', async () => {
 		const bytes = await savedTimes(3)
 		for (let at = LINE_BYTES; at < 2 * LINE_BYTES; at++) expect(foundIn(flipped(bytes, at, 1))).toBe(30)
 	})
 
-	test('a bit flipped in the only one is seen: nobody begins anew for that', async () => {
+	test('a bit flipped in the only line is detected, and the consumer does not start anew', async () => {
 		const bytes = await savedTimes(1)
 		for (let at = 0; at < LINE_BYTES; at++)
 			expect(foundIn(flipped(bytes, at, 1)), `byte ${at}`).toBe('damaged')
 	})
 
-	test('a file that was cut anywhere has the newest save, the one before, or is refused', async () => {
+	test('a file cut anywhere has the newest save, the previous one, or is refused', async () => {
 		for (const saves of [3, 4, 11]) {
 			const bytes = await savedTimes(saves)
 			const newestAt = ((saves - 1) % 2) * LINE_BYTES
@@ -824,7 +824,7 @@ describe('the lines of a cursor', () => {
 		}
 	})
 
-	test('a first one that was never whole is no cursor yet', async () => {
+	test('an incomplete first line is not a cursor yet', async () => {
 		const bytes = await savedTimes(1)
 		for (let length = 0; length < bytes.toString().trimEnd().length; length++) {
 			expect(foundIn(bytes.subarray(0, length)), `${length} bytes`).toBeUndefined()
@@ -833,7 +833,7 @@ describe('the lines of a cursor', () => {
 		expect(foundIn(Buffer.alloc(2 * LINE_BYTES))).toBe('damaged')
 	})
 
-	test('a power loss at any moment leaves the save that was acknowledged, or the one under way', async () => {
+	test('a power loss at any moment leaves the acknowledged save, or the one in flight', async () => {
 		const memory = new MemoryFileSystem()
 		let acknowledged = 0
 		let checks = 0
@@ -856,7 +856,7 @@ describe('the lines of a cursor', () => {
 		expect(checks).toBeGreaterThan(50)
 	})
 
-	test('a save that failed leaves the one before, however often, and the next one counts', async () => {
+	test('failed saves leave the previous one, and the next one counts', async () => {
 		const memory = new MemoryFileSystem()
 		const disk = new FaultyFileSystem(memory)
 		const file = new CursorFile(disk, PATH, ID)
@@ -878,7 +878,7 @@ describe('the lines of a cursor', () => {
 })
 
 describe('what is refused at once', () => {
-	test('a name that cannot be a part of the name of a file', async () => {
+	test('a name that cannot be part of a file name', async () => {
 		const { chain } = await newChain(1)
 		const bad: unknown[] = ['', 'a b', 'a/b', '..', 'ä', 'a\n', 'x'.repeat(65), 7, null, undefined]
 		for (const name of bad) {
@@ -889,7 +889,7 @@ describe('what is refused at once', () => {
 		for (const name of ['a', 'Mailer-2_x', 'x'.repeat(64)]) await consume(chain, name, () => {}).close()
 	})
 
-	test('options that make no sense, with no lock and no file left behind', async () => {
+	test('invalid options, leaving no lock and no file', async () => {
 		const { chain, cursorPath } = await newChain(1)
 		const bad: [string, object | null][] = [
 			['INVALID_OPTION', null],

@@ -46,7 +46,7 @@ async function open(path: string): Promise<Chain> {
 
 const newPath = () => join(temporaryFolder(), 'node.chain')
 
-test('folds what is there and what comes, and goes on where it was, each record once', async () => {
+test('folds existing and new records, and resumes, each record once', async () => {
 	const path = newPath()
 	const appender = write(path, 50)
 	const chain = await open(path)
@@ -75,7 +75,7 @@ test('folds what is there and what comes, and goes on where it was, each record 
 	await appender.close()
 })
 
-test('a killed one has folded each record once when it is started again', async () => {
+test('a killed one has folded each record once after a restart', async () => {
 	const path = newPath()
 	const appender = write(path, 200)
 	for (let round = 0; round < 3; round++) {
@@ -103,7 +103,7 @@ test('a killed one has folded each record once when it is started again', async 
 	await appender.close()
 })
 
-test('what a power loss took is not in it: it is made again', async () => {
+test('it starts again when a power loss took folded records', async () => {
 	const path = newPath()
 	const appender = write(path, 20)
 	await appender.close()
@@ -125,7 +125,7 @@ test('what a power loss took is not in it: it is made again', async () => {
 })
 
 describe('a fold', () => {
-	test('that throws ends it, before that record, which is the first one the next time', async () => {
+	test('that throws ends it before that record, where the next one resumes', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		onTestFinished(() => void vi.restoreAllMocks())
 		const path = newPath()
@@ -146,7 +146,7 @@ describe('a fold', () => {
 		expect(await mended.reached(10)).toMatchObject({ count: 10, sum: sumTo(10) })
 	})
 
-	test('may take its time, and gets nothing of mesh-chain itself; gaps are counted', async () => {
+	test("may be asynchronous, and gets no records of mesh-chain's own; gaps are counted", async () => {
 		const path = newPath()
 		const appender = write(path, 2)
 		appender.append(record(3, { kind: '$checkpoint', data: {} }))
@@ -167,7 +167,7 @@ describe('a fold', () => {
 	})
 })
 
-test('what the chain does not have is counted, over restarts too, until the state is made again', async () => {
+test('absent records are counted, over restarts too, until the state starts again', async () => {
 	const path = newPath()
 	const appender = write(path, 2)
 	appender.append(record(7))
@@ -188,7 +188,7 @@ test('what the chain does not have is counted, over restarts too, until the stat
 })
 
 describe('its snapshot', () => {
-	test('is of one at a time, of its own chain, and never believed when it is damaged', async () => {
+	test('belongs to one projection and one chain, and is never trusted when damaged', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		onTestFinished(() => void vi.restoreAllMocks())
 		const path = newPath()
@@ -213,7 +213,7 @@ describe('its snapshot', () => {
 		})
 	})
 
-	test('that cannot be saved is told of and tried again; without it close rejects', async () => {
+	test('that cannot be saved is reported and retried; without it close rejects', async () => {
 		const warnings: string[] = []
 		vi.spyOn(process, 'emitWarning').mockImplementation((text) => void warnings.push(String(text)))
 		onTestFinished(() => void vi.restoreAllMocks())
@@ -243,7 +243,7 @@ describe('its snapshot', () => {
 	})
 })
 
-test('whoever waits for what a snapshot holds already is told at once', async () => {
+test('reached() resolves at once for a record in the snapshot', async () => {
 	const path = newPath()
 	await write(path, 5).close()
 	const chain = await open(path)
@@ -254,7 +254,7 @@ test('whoever waits for what a snapshot holds already is told at once', async ()
 	expect(await second.reached(5)).toMatchObject({ count: 5 })
 })
 
-test('a state that would not come back as it is ends it; none is saved half-way through a fold', async () => {
+test('a state that is not plain data ends it; none is saved during a fold', async () => {
 	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 	onTestFinished(() => void vi.restoreAllMocks())
 	const path = newPath()
@@ -289,7 +289,7 @@ test('a state that would not come back as it is ends it; none is saved half-way 
 	expect(state).toEqual({ begun: 0, done: 0 })
 })
 
-test('whoever waits for a record that never comes is told when it is closed', async () => {
+test('reached() rejects at close for a record that has not come', async () => {
 	const path = newPath()
 	await write(path, 2).close()
 	const projection = project(await open(path), 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })

@@ -62,7 +62,7 @@ const CHANGES: Record<string, (path: string) => void> = {
 	},
 }
 
-test('a cursor that is removed or replaced under its consumer is written anew, and its lock is taken again', async () => {
+test('a cursor removed or replaced under its consumer is written again, and its lock taken again', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, cursorPath } = await newChain(5)
@@ -92,7 +92,7 @@ test('a cursor that is removed or replaced under its consumer is written anew, a
 	}
 })
 
-test('a consumer whose name another one has taken, its lock removed, saves no more, and says so', async () => {
+test('a consumer that lost its lock to another saves no more, and says so', async () => {
 	const { appender, chain, cursorPath } = await newChain(5)
 	const first = consumer(chain)
 	await first.until(5)
@@ -108,7 +108,7 @@ test('a consumer whose name another one has taken, its lock removed, saves no mo
 	expect(second.consumer.stats().saveFailures).toBe(0)
 })
 
-test('a snapshot that is removed or replaced under its projection is written anew, and its lock is taken again', async () => {
+test('a snapshot removed or replaced under its projection is written again, and its lock taken again', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, snapshotPath } = await newChain(5)
@@ -138,7 +138,7 @@ test('a snapshot that is removed or replaced under its projection is written ane
 	}
 })
 
-test('a projection whose name another one has taken, its lock removed, saves no more, and says so', async () => {
+test('a projection that lost its lock to another saves no more, and says so', async () => {
 	const { appender, chain, snapshotPath } = await newChain(5)
 	const options = { pollIntervalMs: 5, saveIntervalMs: 1, saveIntervalRecords: 1 }
 	const first = project(chain, 'sums', { fold: (sum: number, { seq }) => sum + seq, initial: 0, ...options })

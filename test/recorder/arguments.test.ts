@@ -114,7 +114,7 @@ describe('BlackBox', () => {
 		['with level: 5', () => new BlackBox(loop, wrong({ level: 5 })), 'INVALID_LEVEL', 'no such level'],
 	])
 
-	test('that was refused leaves the loop free for another one', () => {
+	test('that was refused leaves the loop free for another', () => {
 		new BlackBox(loop).close()
 	})
 })
@@ -174,7 +174,7 @@ describe('stateAt', () => {
 		],
 	])
 
-	test('knows the type of a state by the initial one', () => {
+	test('infers the type of the state from the initial one', () => {
 		const orders = () =>
 			stateAt(
 				chain,
@@ -228,7 +228,7 @@ describe('project', () => {
 		expect(existsSync(`${path}.sum.projection.lock`)).toBe(false)
 	})
 
-	test('waits for no seq that is none', async () => {
+	test('refuses to wait for an invalid seq', async () => {
 		const path = join(temporaryFolder(), 'a.chain')
 		await new FileChainAppender(path).close()
 		await using live = await openChain(path)

@@ -62,7 +62,7 @@ describe('what is missing', () => {
 		expect(answer(recorder.eventsBetween(6, 2))).toEqual([[], 0])
 	})
 
-	test('of what an import had lost before nobody knows the times, also when more is dropped later', () => {
+	test('events that an import had lost have unknown times, also when more are dropped later', () => {
 		const loop = ticking()
 		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
@@ -116,7 +116,7 @@ describe('what is missing', () => {
 })
 
 describe('within a delivery', () => {
-	test('a checkpoint stands behind everything that was published before it, delivered or not', () => {
+	test('a checkpoint follows everything published before it, delivered or not', () => {
 		const loop = new MeshLoop(new BufferingAppender())
 		const recorder = new Recorder(loop)
 		let checkpoint: Checkpoint | undefined
@@ -133,7 +133,7 @@ describe('within a delivery', () => {
 		expect(events.map(({ record }) => record.seq).filter((seq) => seq < checkpoint!.seq)).toHaveLength(2)
 	})
 
-	test('a question is answered with what was published before it, each event once and in order', () => {
+	test('a query covers everything published before it, each event once and in order', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -164,7 +164,7 @@ describe('within a delivery', () => {
 		])
 	})
 
-	test('what a listener publishes that hears of the beginning is in the session', () => {
+	test('what a listener publishes when the session starts is in the session', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		loop.once('$session', () => {
@@ -177,7 +177,7 @@ describe('within a delivery', () => {
 		expect(recorder.checkpoints()).toMatchObject([{ id: 'ready', eventIndex: 1 }])
 	})
 
-	test('stop ends the session behind what was published, and nothing comes in later', () => {
+	test('stop ends the session after what was published, and nothing is added later', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		let session: Session | undefined
@@ -193,7 +193,7 @@ describe('within a delivery', () => {
 		expect(datas(recorder.eventsSince(0))).toEqual([0, 1])
 	})
 
-	test('a listener that hears of the end gets an answer without what it publishes', () => {
+	test('a listener of the stop gets a session without what it publishes', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -225,7 +225,7 @@ describe('within a delivery', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('what left the ring before it came by is missing, and counted', () => {
+	test('what left the ring before it was delivered is missing, and counted', () => {
 		const loop = new MeshLoop(undefined, { ringCapacity: 4 })
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -282,7 +282,7 @@ describe('one loop, and several', () => {
 		expect(recorder.checkpoints()[0]?.state).toEqual({ items: 1 })
 	})
 
-	test('behind a closed loop the session is still there, and can be stopped', async () => {
+	test('after the loop is closed the session is still there, and can be stopped', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
@@ -322,7 +322,7 @@ describe('one loop, and several', () => {
 })
 
 describe('a state', () => {
-	test('is copied: what becomes of it later changes no checkpoint', () => {
+	test('is copied: later changes do not change a checkpoint', () => {
 		const recorder = new Recorder(new MeshLoop())
 		recorder.start()
 		const state = { items: [1], at: new Date(0) }
@@ -373,7 +373,7 @@ describe('a state', () => {
 		expect(other.checkpoints().map(({ state }) => state)).toEqual(states)
 	})
 
-	test('is without what a transform takes out of it, in memory as in the chain', () => {
+	test('lacks what a transform removes, in memory as in the chain', () => {
 		const appender = new BufferingAppender()
 		const transform = (line: LogLine) =>
 			line.kind === '$checkpoint'
@@ -500,7 +500,7 @@ describe('import', () => {
 		expect(appender.captured()).toHaveLength(records + 1)
 	})
 
-	test('takes the session that all of these are made of', () => {
+	test('accepts the session that all of these are made of', () => {
 		const recorder = new Recorder(new MeshLoop())
 		recorder.import(exported())
 		expect(answer(recorder.eventsSince(0))).toEqual([[2, 3, 4], 2])
@@ -518,7 +518,7 @@ describe('import', () => {
 		expect(recorder.export()).toMatchObject({ droppedEvents: 5, events })
 	})
 
-	test('of a session beyond the bounds goes on with what is kept', () => {
+	test('of a session beyond the bounds continues with what is kept', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop, { eventsMax: 2, checkpointsMax: 0 })
 		recorder.import(exported())

@@ -110,8 +110,8 @@ describe(`a chain against memory (seed ${SEED})`, () => {
 	})
 })
 
-describe('which sessions there are', () => {
-	test('none, in a chain that nobody recorded; and the error names those that there are', async () => {
+describe('the sessions of a chain', () => {
+	test('none without a recorder; and the error names the existing ones', async () => {
 		const path = newPath()
 		await live(path, (loop) => emit(loop, 3))
 		await using chain = await openChain(path)
@@ -122,7 +122,7 @@ describe('which sessions there are', () => {
 		await expect(openSession(chain, 's')).rejects.toThrow(coded('SESSION_NOT_FOUND'))
 	})
 
-	test('one that is active goes up to what is written by then', async () => {
+	test('an active one extends to the last written record', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop)
@@ -205,7 +205,7 @@ describe('which sessions there are', () => {
 		expect([(await first.checkpoints()).length, await second.checkpoints()]).toEqual([1, []])
 	})
 
-	test('checkpoints of a session with a field of another type are none', async () => {
+	test('a checkpoint with a field of another type does not count', async () => {
 		const path = newPath()
 		const appender = new FileChainAppender(path)
 		const mark = { recorder: 'r', session: 's', id: 'c', label: null, eventIndex: 0, state: 1 }
@@ -227,7 +227,7 @@ describe('which sessions there are', () => {
 		expect(await session.checkpoints()).toMatchObject([{ id: 'c', eventIndex: 0, seq: seq - 1 }])
 	})
 
-	test('marks that came from another chain, and records that only look like marks, are none', async () => {
+	test('records from other chains, and invalid ones of the same kind, do not count', async () => {
 		const path = newPath()
 		const appender = new FileChainAppender(path)
 		const origin = { chainId: 'other', epoch: 1, seq: 1 }
@@ -298,7 +298,7 @@ describe('a process that is killed', () => {
 })
 
 describe('a chain of several files', () => {
-	test('is one to a session', async () => {
+	test('is one chain to a session', async () => {
 		const path = newPath()
 		await live(
 			path,
@@ -339,7 +339,7 @@ describe('a chain of several files', () => {
 		)
 	}
 
-	test('one of which is lost: what was in it is missing, exactly so many, and the rest keeps its indexes', async () => {
+	test('one of which is lost: exactly its events are missing, and the rest keep their indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10 })
 		const before = await exported(path)
@@ -363,7 +363,7 @@ describe('a chain of several files', () => {
 		expect((await session.eventsBetweenCheckpoints('c0', 'c9')).missing).toBe(missing)
 	})
 
-	test('the first of which was retained away: its later marks still tell the session, with the same indexes', async () => {
+	test('the first of which retention removed: later records still define the session, with the same indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10, retain: { records: 45 } })
 		await using chain = await openChain(path)

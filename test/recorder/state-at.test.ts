@@ -170,7 +170,7 @@ describe('moments', () => {
 		[{ tsMs: 25 }, 7],
 		[{ tsMs: 40 }, 7],
 		[{ tsMs: 1e12 }, 7],
-	] as const)('%o is behind the last record by seq that is not later', async (at, lastSeq) => {
+	] as const)('%o is the state after the last record, by seq, that is not later', async (at, lastSeq) => {
 		await using chain = await openChain(await stepping())
 		const expected = [2, 3, 4, 5, 6, 7].filter((seq) => seq <= lastSeq)
 		expect(await stateAt(chain, at, { fold: seqs, initial: [] as readonly number[] })).toEqual(expected)
@@ -233,7 +233,7 @@ describe('checkpoints', () => {
 		return path
 	}
 
-	test('the option says which of them hold this state; records since are folded onto it, and no others', async () => {
+	test('the option selects those that hold this state; only the records since are folded into it', async () => {
 		await using chain = await openChain(await twoStates())
 		const folded: unknown[] = []
 		const count = (sum: number, { data }: LogRecord) => {
@@ -271,7 +271,7 @@ describe('checkpoints', () => {
 		await expect(at('third')).rejects.toThrow(/there is no checkpoint "same" in session "third"/)
 	})
 
-	test('one of them is a moment, by its id: the newest of that id; the difference between two is data', async () => {
+	test('an id stands for the newest checkpoint with it; the difference between two is data', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop)
@@ -299,7 +299,7 @@ describe('checkpoints', () => {
 		})
 	})
 
-	test('the option gets whole checkpoints, newest first, none behind the moment', async () => {
+	test('the option gets whole checkpoints, newest first, none after the position', async () => {
 		await using chain = await openChain(await twoStates())
 		const seen: unknown[] = []
 		const checkpoint: StateOptions<unknown>['checkpoint'] = (each) => {
@@ -323,7 +323,7 @@ describe('checkpoints', () => {
 		expect(await stateAt<unknown>(chain, { seq: 10 }, { fold: never, initial: 0 })).toEqual({ sum: 28 })
 	})
 
-	test('what a checkpoint holds comes back as it was', async () => {
+	test('the state of a checkpoint is restored as it was', async () => {
 		const path = newPath()
 		const state = {
 			at: new Date(3),
@@ -343,7 +343,7 @@ describe('checkpoints', () => {
 		)
 	})
 
-	test('a checkpoint that came from another chain is none of this one', async () => {
+	test('a checkpoint from another chain does not count', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const data = { recorder: 'r', session: 's', id: 'c', label: null, eventIndex: 0, state: 1000 }
@@ -396,7 +396,7 @@ describe('where records are absent', () => {
 		}
 	})
 
-	test('a moment before the first record that is left is not one before the first record', async () => {
+	test('a position before the first record left is not before the first record', async () => {
 		const { chain } = await withoutFile(0)
 		await using _closing = chain
 		await expect(stateAt(chain, { seq: 1 }, { fold, initial: {} })).rejects.toThrow(coded('CHAIN_GAP'))

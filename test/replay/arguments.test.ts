@@ -190,7 +190,7 @@ describe('a player', () => {
 		],
 	])
 
-	test('that was stopped plays nothing, and says so', async () => {
+	test('plays nothing after stop, and says so', async () => {
 		expect(await stopped().play()).toMatchObject({ replayed: 0, ended: 'aborted' })
 	})
 })

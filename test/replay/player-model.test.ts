@@ -129,7 +129,7 @@ async function playerOf({ records, seqs, limit, loop, toSeq, speed }: Setting) {
 	return { chain, clock, handed, player }
 }
 
-test('any moves hand over what the model says', { timeout: 120_000 }, async () => {
+test('any sequence of moves delivers what the model predicts', { timeout: 120_000 }, async () => {
 	await fc.assert(
 		fc.asyncProperty(setting, fc.array(move, { minLength: 1, maxLength: 6 }), async (chosen, moves) => {
 			const model = new Model(chosen)

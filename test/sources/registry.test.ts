@@ -18,7 +18,7 @@ const entryOf = (name: string): SourceEntry => ({
 })
 const registryPath = () => join(temporaryFolder(), 'registry.chain')
 
-test('10,000 sources are folded in few reads, each as it was written last', async () => {
+test('10,000 sources are read in few reads, each as it was written last', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	for (const round of [1, 2]) {
@@ -36,7 +36,7 @@ test('10,000 sources are folded in few reads, each as it was written last', asyn
 	expect(counts.reads).toBeLessThan(200)
 })
 
-test('what nobody can make sense of is passed over, and what is of use in it is kept', async () => {
+test('invalid records are skipped, and valid fields in them are kept', async () => {
 	const path = registryPath()
 	const loop = new MeshLoop(new FileChainAppender(path))
 	const garbage = [null, 5, 'text', [], {}, { mode: 'push' }, { mode: { scanIntervalMs: -1 } }]
@@ -65,7 +65,7 @@ test('what nobody can make sense of is passed over, and what is of use in it is 
 	})
 })
 
-test('a source that was not written within 10,000 records is named, the oldest first, until it is written again', async () => {
+test('a source not written within 10,000 records is ageing, oldest first, until it is written again', async () => {
 	const registry = new Registry(registryPath(), undefined)
 	for (const name of ['quiet', 'still', 'busy']) registry.save(entryOf(name))
 	for (let count = 0; count < 9_997; count++) {
@@ -101,7 +101,7 @@ test('a start reads the newest records of each source, however long the history 
 	await again.close()
 })
 
-test('where damage took the newest record of a source, an older one tells of it', async () => {
+test('if damage took the newest record of a source, an older one counts', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	for (const details of ['the older one', 'the newest one']) {

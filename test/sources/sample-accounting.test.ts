@@ -1,4 +1,4 @@
-/** received = stored + dropped + queued, also where it is easily lost sight of a sample. */
+/** received = stored + dropped + queued, in the cases where a sample is easily lost from sight. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'

@@ -1,4 +1,4 @@
-/** What happens to a source while something else is under way with it. */
+/** Operations on a source while another one is in flight. */
 import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
