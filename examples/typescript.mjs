@@ -7,13 +7,13 @@
 import { readFile } from 'node:fs/promises'
 import { register } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
-import ts from 'typescript'
 
 if (isMainThread && !process.features.typescript) register(import.meta.url)
 
 /** @type {import('node:module').LoadHook} */
 export async function load(url, context, nextLoad) {
 	if (!/^file:.*\.ts$/.test(url)) return nextLoad(url, context)
+	const { default: ts } = await import('typescript')
 	const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
 	const source = await readFile(new URL(url), 'utf8')
 	return {

@@ -101,9 +101,11 @@ describe('examples/', () => {
 		expect(stdout).toMatch(/^ {2}missing {16}0$/m)
 		expect(Number(/seconds +([\d.]+)/.exec(stdout)?.[1])).toBeGreaterThan(0)
 		expect(readdirSync(join(folder, 'demo'))).toContain('node.chain')
-	}, 60_000)
+	}, 120_000)
 
-	test('the bug is found by looking at the state just before the wrong answer', async () => {
+	test('the bug is found by looking at the state just before the wrong answer', {
+		timeout: 120_000,
+	}, async () => {
 		const { status, stdout, stderr } = await runExample('time-travel/run.ts', [join(folder, 'time-travel')])
 		expect([status, stderr]).toEqual([0, ''])
 		// What its README quotes, times left aside.
@@ -118,7 +120,7 @@ describe('examples/', () => {
 		}
 	})
 
-	test('a blocked event loop is found in the vital signs of the process', async () => {
+	test('a blocked event loop is found in the vital signs of the process', { timeout: 120_000 }, async () => {
 		const cwd = join(folder, 'vital-signs')
 		const { status, stdout, stderr } = await runExample('vital-signs/run.ts', [cwd])
 		expect([status, stderr]).toEqual([0, ''])
