@@ -1,15 +1,15 @@
 /** Handles each record of a chain once it is committed, in order, and resumes at its cursor after a crash. */
-import type { Chain } from '../chain/chain.ts'
-import { checkFollowable } from '../chain/check-chain.ts'
-import { Patience } from '../chain/read/patience.ts'
+import { type Chain, checkFollowable, Patience } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { isInstance } from '../guard/values.ts'
 import { checkFunction } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { matches } from '../model/filter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { warn } from '../platform/diagnostics.ts'
 import { wait } from '../platform/wait.ts'
 import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
@@ -198,7 +198,7 @@ class ChainConsumer implements Consumer {
 			const records = this.#chain.tail({
 				afterSeq,
 				durableOnly,
-				...(pollIntervalMs === undefined ? {} : { pollMs: pollIntervalMs }),
+				...defined({ pollMs: pollIntervalMs }),
 				signal: this.#over.signal,
 			})
 			for await (const record of records) {
@@ -225,7 +225,7 @@ class ChainConsumer implements Consumer {
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
 			isStopped: () => this.#over.signal.aborted,
-			sleep: (ms) => this.#sleep(ms),
+			sleep: (ms) => wait(ms, this.#over.signal),
 		})
 		return (await patience.patiently(() => this.#findBeginning())) ?? this.#cursor.seq
 	}
@@ -252,7 +252,7 @@ class ChainConsumer implements Consumer {
 			this.#counts.filtered++
 			return true
 		}
-		let waitMs = RETRY_MS_MIN
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		for (let left = this.#options.retries; ; left--) {
 			try {
 				const result = this.#handler(record)
@@ -267,9 +267,8 @@ class ChainConsumer implements Consumer {
 				if (left === 0) throw this.#givenUp(record, error)
 			}
 			if (this.#over.signal.aborted) return false
-			await this.#sleep(waitMs)
+			await wait(backoff.next(), this.#over.signal)
 			if (this.#over.signal.aborted) return false
-			waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 		}
 		if (isGap(record)) {
 			this.#counts.gaps++
@@ -304,10 +303,6 @@ class ChainConsumer implements Consumer {
 			if (this.#saveError === undefined) warn('CURSOR_FAILING', messageOf(error))
 			this.#saveError = error as MeshChainError
 		}
-	}
-
-	#sleep(ms: number): Promise<void> {
-		return wait(ms, this.#over.signal)
 	}
 
 	#tell(record: LogRecord, error: unknown): void {

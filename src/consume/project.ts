@@ -1,17 +1,19 @@
 /** State that follows a live chain and survives a crash: each record is folded into it exactly once. */
-import type { Chain } from '../chain/chain.ts'
-import { checkFollowable } from '../chain/check-chain.ts'
+import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { codeOf } from '../guard/values.ts'
+import { checkFileOption, checkFileSystem, checkFunction, checkWholeNumber } from '../model/check.ts'
 import {
-	checkFileOption,
-	checkFileSystem,
-	checkFunction,
-	checkOptionNames,
-	checkTimerMs,
-	checkWholeNumber,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	optional,
+	required,
+	timerMs,
+	unchecked,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
@@ -108,38 +110,23 @@ export interface Projection<S> extends AsyncDisposable {
 export function project<S>(chain: Chain, name: string, options: ProjectOptions<S>): Projection<S> {
 	checkFollowable('a projection needs a chain', chain)
 	checkLockName('projection', name)
-	const { path, system, ...resolved } = resolveProjectOptions(chain.path, name, options)
-	const file = new SnapshotFile<S>(system, path, chain.chainId)
-	return new ChainProjection(chain, name, { ...resolved, file })
+	const { fs, path = `${chain.path}.${name}.projection`, ...rest } = PROJECT_OPTIONS.resolve(options)
+	// The rules do not know the type of the state.
+	const { fold, initial } = options
+	const file = new SnapshotFile<S>(fs, path, chain.chainId)
+	return new ChainProjection(chain, name, { ...rest, fold, initial, file })
 }
 
-const NAMES = [
-	'fold',
-	'initial',
-	'saveIntervalRecords',
-	'saveIntervalMs',
-	'pollIntervalMs',
-	'closeTimeoutMs',
-	'path',
-	'fs',
-]
-
-function resolveProjectOptions<S>(chainPath: string, name: string, options: ProjectOptions<S>) {
-	checkOptionNames(options, NAMES)
-	const { fold, initial, saveIntervalRecords = 1000, saveIntervalMs = 1000, pollIntervalMs = 200 } = options
-	const { closeTimeoutMs = DRAIN_TIMEOUT_MS_DEFAULT } = options
-	const { path = `${chainPath}.${name}.projection`, fs = nodeFileSystem } = options
-	return {
-		fold: checkFunction('fold', fold),
-		initial,
-		saveIntervalRecords: checkWholeNumber('saveIntervalRecords', saveIntervalRecords, 1),
-		saveIntervalMs: checkTimerMs('saveIntervalMs', saveIntervalMs),
-		pollIntervalMs: checkTimerMs('pollIntervalMs', pollIntervalMs),
-		closeTimeoutMs: checkTimerMs('closeTimeoutMs', closeTimeoutMs),
-		path: checkFileOption('path', path),
-		system: checkFileSystem('fs', fs),
-	}
-}
+const PROJECT_OPTIONS = defineOptions({
+	fold: required<ProjectOptions<unknown>['fold']>((name, fold) => checkFunction(name, fold as never)),
+	initial: unchecked<unknown>(),
+	saveIntervalRecords: withDefault(1000, wholeNumber(1)),
+	saveIntervalMs: withDefault(1000, timerMs()),
+	pollIntervalMs: withDefault(200, timerMs()),
+	closeTimeoutMs: withDefault(DRAIN_TIMEOUT_MS_DEFAULT, timerMs()),
+	path: optional(checkFileOption),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<ProjectOptions<unknown>>)
 
 interface ResolvedProjectOptions<S> {
 	readonly fold: (state: S, record: LogRecord) => S | Promise<S>

@@ -1,5 +1,5 @@
 /** Where a consumer resumes in a chain that may have lost, in a power loss, records that were handled. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { ConsumerCursor } from './cursor-file.ts'
 import { firstSeqAfterEpoch, lastOf, lastUpTo } from './epoch-end.ts'

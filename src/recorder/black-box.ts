@@ -3,9 +3,12 @@
  * seq and go nowhere until a trigger; then they are written as one record.
  */
 import { discard } from '../guard/promises.ts'
-import { checkLoop, keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
+import { checkLoop, coreOf } from '../loop/core-of.ts'
+import type { MeshLoop } from '../loop/mesh-loop.ts'
+import type { Draft } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
-import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
+import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
+import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
 /** The kind of the records that hold these lines. */
 export const BLACK_BOX_KIND = '$blackbox'
@@ -58,36 +61,6 @@ export interface BlackBoxStats {
 	readonly refused: number
 	/** Number of `$blackbox` records written. */
 	readonly triggers: number
-}
-
-/** One line in a `$blackbox` record. */
-export interface BlackBoxLine {
-	/** Time of the line, in ms since 1970. */
-	readonly tsMs: number
-	/** Level of the line. */
-	readonly level: LogLevel
-	/** Kind of the line. */
-	readonly kind: string
-	/** Message of the line. */
-	readonly message: string
-	/** Data of the line, if it has any. */
-	readonly data?: unknown
-	/** Daemon of the line. */
-	readonly daemonId: Id | null
-	/** Node of the line. */
-	readonly nodeId: Id | null
-}
-
-/** The `data` of a `$blackbox` record. */
-export interface BlackBoxData {
-	/** Message of the record that triggered it, or the argument of `trigger`; at most 200 characters. */
-	readonly reason: string
-	/** Seq of the record that triggered it; null after a call of `trigger`. */
-	readonly bySeq: number | null
-	/** The lines, oldest first. */
-	readonly lines: readonly BlackBoxLine[]
-	/** Lines dropped since the previous `$blackbox` record. */
-	readonly dropped: number
 }
 
 interface Held {
@@ -145,7 +118,7 @@ export class BlackBox {
 			throw invalidOption('bytesMax', options.bytesMax, `at most ${BYTES_MAX}`)
 		this.#levelIndex = level === 'none' ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
 		this.#when = ifGiven('when', when, checkFunction)
-		this.#letGo = keepBelow(loop, (line, bytes) => this.#keep(line, bytes))
+		this.#letGo = coreOf(loop).keepBelow((draft) => this.#keep(draft))
 		loop.on('*', this.#onRecord)
 	}
 
@@ -190,16 +163,16 @@ export class BlackBox {
 		return answer === true
 	}
 
-	#keep(draft: BlackBoxLine | undefined, draftBytes: number): void {
+	#keep(draft: Draft | undefined): void {
 		if (draft === undefined) {
 			this.#counts.refused++
 			return
 		}
-		const { tsMs, level, kind, message, data, daemonId, nodeId } = draft
+		const { tsMs, level, kind, message, data, daemonId, nodeId } = draft.record
 		const line = { tsMs, level, kind, message, ...(data === undefined ? {} : { data }), daemonId, nodeId }
-		const bytes = draftBytes + sizeBeside(line)
+		const bytes = draft.bytes + sizeBeside(line)
 		this.#counts.kept++
-		const sinceMs = nowOf(this.#loop)
+		const sinceMs = coreOf(this.#loop).now()
 		this.#dropAged(sinceMs)
 		this.#held.push({ line, sinceMs, bytes })
 		this.#bytes += bytes
@@ -223,14 +196,14 @@ export class BlackBox {
 	}
 
 	#write(reason: string, bySeq: number | null): LogRecord | undefined {
-		this.#dropAged(nowOf(this.#loop))
+		this.#dropAged(coreOf(this.#loop).now())
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
 		// Before the record is published: lines published during its delivery belong to the next one.
 		this.#forget()
 		const message = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} below ${this.#loop.level}: ${shortReason}`
-		const record = publishOwn(this.#loop, { kind: BLACK_BOX_KIND, level: 'debug', message, data })
+		const record = coreOf(this.#loop).publishOwn({ kind: BLACK_BOX_KIND, level: 'debug', message, data })
 		this.#counts.triggers++
 		if (record === undefined) this.#dropped.closed += lines.length
 		else this.#counts.written += lines.length

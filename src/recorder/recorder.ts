@@ -5,19 +5,15 @@
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
 import { show } from '../guard/show.ts'
-import { checkLoop, type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
+import { checkLoop, coreOf } from '../loop/core-of.ts'
+import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
 import { type Checkpoint, checkTime, type EventSlice, type Session } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
-import {
-	CHECKPOINT_KIND,
-	type CheckpointRecord,
-	checkpointRecordOf,
-	SESSION_KIND,
-	type SessionRecord,
-} from './session-record.ts'
+import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-record.ts'
 
 /** Options of a `Recorder`. */
 export interface RecorderOptions {
@@ -135,7 +131,7 @@ export class Recorder {
 		const { id: name, nextIndex: eventIndex } = session
 		const given = { recorder: this.#id, session: name, id, label: label ?? null, eventIndex, state }
 		const data = canonicalRecord(given)
-		const record = publishOwn(this.#loop, { kind: CHECKPOINT_KIND, message: label ?? id, data })
+		const record = coreOf(this.#loop).publishOwn({ kind: CHECKPOINT_KIND, message: label ?? id, data })
 		const checkpoint: Checkpoint<S> = Object.freeze({
 			id,
 			label,
@@ -249,7 +245,7 @@ export class Recorder {
 
 	#publish(data: SessionRecord): LogRecord | undefined {
 		const message = `session ${data.session}: ${data.action}`
-		return publishOwn(this.#loop, { kind: SESSION_KIND, message, data })
+		return coreOf(this.#loop).publishOwn({ kind: SESSION_KIND, message, data })
 	}
 
 	#refuseActive(what: string): void {

@@ -2,6 +2,7 @@
  * The records that sessions leave in a chain, and what they carry. Anyone may have written such a record, for
  * example through an import: it counts as a session record only if every field has its type.
  */
+import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
 import type { Checkpoint } from './session.ts'
 
@@ -9,25 +10,6 @@ import type { Checkpoint } from './session.ts'
 export const SESSION_KIND = '$session'
 /** The kind of the record of a checkpoint. */
 export const CHECKPOINT_KIND = '$checkpoint'
-
-interface Recorded {
-	/** The recorder that wrote the record; several recorders on one loop have a session each. */
-	readonly recorder: string
-	readonly session: string
-}
-
-/** The `data` of a `$session` record. */
-export type SessionRecord =
-	| (Recorded & { readonly action: 'start'; readonly firstIndex: number })
-	| (Recorded & { readonly action: 'stop'; readonly nextIndex: number })
-
-/** The `data` of a `$checkpoint` record. */
-export interface CheckpointRecord extends Recorded {
-	readonly id: string
-	readonly label: string | null
-	readonly eventIndex: number
-	readonly state: unknown
-}
 
 type Raw = { readonly [Name in keyof CheckpointRecord | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 

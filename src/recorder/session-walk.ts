@@ -1,9 +1,10 @@
 /** From the session records of a chain to its sessions. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { firstSeqAfterEpoch, lastUpTo } from '../consume/epoch-end.ts'
+import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
 import type { SessionInfo } from './session.ts'
-import { type CheckpointRecord, indexIn, type SessionRecord } from './session-record.ts'
+import { indexIn } from './session-record.ts'
 
 type OpenSession = Omit<SessionInfo, 'stoppedMs' | 'endSeq'>
 type StartRecord = SessionRecord & { readonly action: 'start' }

@@ -1,10 +1,10 @@
 /** The sessions of a chain, found by seeks in a chain of any size, also after a restart. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
 import { EventIndex } from './event-index.ts'
 import {
@@ -17,12 +17,10 @@ import {
 } from './session.ts'
 import {
 	CHECKPOINT_KIND,
-	type CheckpointRecord,
 	checkpointOf,
 	checkpointRecordOf,
 	indexIn,
 	SESSION_KIND,
-	type SessionRecord,
 	sessionRecordOf,
 } from './session-record.ts'
 import { SessionWalk } from './session-walk.ts'

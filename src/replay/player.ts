@@ -1,6 +1,5 @@
 /** A replay under manual control: play, pause, change the speed, step, and seek. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'

@@ -6,13 +6,13 @@ import { hush } from '../guard/hush.ts'
 import { discard, follow, isThenable } from '../guard/promises.ts'
 import { attempt, codeOf, isInstance, propertyOf } from '../guard/values.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
-import type { ReplayClock } from './clock.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { callAt, type ReplayClock, waitBy } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
 import type { ReplayTarget, UndeliveredRecords } from './target.ts'
 
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 5000
 /** Number of consecutive time-outs after which a target counts as gone. */
 const TIMEOUTS_MAX = 3
 
@@ -33,11 +33,10 @@ export class TargetWriter {
 	isGone = false
 	/** Which accepted records may not be where they should be: all of them, or those from this seq on. */
 	undeliveredFrom: 'first' | number | undefined
-	#aborted = false
+	readonly #aborted = new AbortController()
 	#timeoutsInRow = 0
 	/** The last record has failed: the next ones are tried once. */
 	#isFailing = false
-	readonly #sleeping = new Set<() => void>()
 
 	constructor(target: ReplayTarget, options: TargetWriterOptions) {
 		this.#target = target
@@ -46,8 +45,7 @@ export class TargetWriter {
 
 	/** Ends all retries. */
 	abort(): void {
-		this.#aborted = true
-		for (const wake of this.#sleeping) wake()
+		this.#aborted.abort()
 	}
 
 	/** Whether the record was delivered; a promise of that if the target returns one, or after a failure. */
@@ -94,9 +92,11 @@ export class TargetWriter {
 		const tries = this.#isFailing ? 0 : this.#options.retries
 		let last = thrown
 		hush(last)
+		const { signal } = this.#aborted
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		for (let retry = 0; retry < tries && !this.#isFinal(last); retry++) {
-			await this.#sleep(Math.min(RETRY_MS_MIN * 2 ** retry, RETRY_MS_MAX))
-			if (this.#aborted) break
+			await waitBy(this.#options.clock, backoff.next(), signal)
+			if (signal.aborted) break
 			this.counts.retries++
 			try {
 				await this.#answer(this.#target.write(record))
@@ -132,7 +132,7 @@ export class TargetWriter {
 	#answer(result: unknown): Promise<unknown> {
 		const { timeoutMs, clock } = this.#options
 		return new Promise((resolve, reject) => {
-			const cancel = this.#atTheLatest(clock.now() + timeoutMs, () => {
+			const cancel = callAt(clock, clock.now() + timeoutMs, () => {
 				this.#timeoutsInRow++
 				const name = propertyOf(this.#target, 'name')
 				const text = `${typeof name === 'string' ? name : 'the target'} did not answer within ${timeoutMs} ms`
@@ -149,31 +149,6 @@ export class TargetWriter {
 					reject(error)
 				},
 			)
-		})
-	}
-
-	/** Checks the clock again: a timer may fire early. */
-	#atTheLatest(deadlineMs: number, callback: () => void): () => void {
-		const { clock } = this.#options
-		let cancel = () => {}
-		const look = () => {
-			const leftMs = deadlineMs - clock.now()
-			if (leftMs <= 0) callback()
-			else cancel = clock.after(leftMs, look)
-		}
-		cancel = clock.after(deadlineMs - clock.now(), look)
-		return () => cancel()
-	}
-
-	#sleep(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const wake = () => {
-				cancel()
-				this.#sleeping.delete(wake)
-				resolve()
-			}
-			const cancel = this.#atTheLatest(this.#options.clock.now() + ms, wake)
-			this.#sleeping.add(wake)
 		})
 	}
 }

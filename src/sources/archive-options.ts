@@ -1,6 +1,12 @@
 /** The options of `SourceManager.archive`, checked and complete. */
 import { canonicalise } from '../codec/canonical.ts'
-import { checkOptionNames, invalidOption } from '../model/check.ts'
+import { invalidOption } from '../model/check.ts'
+import {
+	defineOptions,
+	type OptionRules,
+	type ResolvedOptions,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { NAME_LENGTH_MAX, SOURCE_NAMES_MAX } from '../model/limits.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
@@ -22,20 +28,25 @@ export interface ArchiveOptions {
 	readonly details?: unknown
 }
 
+const ARCHIVE_RULES = {
+	mode: withDefault<SampleMode>('monitor', (_name, mode) => checkSampleMode(mode as SampleMode)),
+	fields: withDefault<readonly string[]>([], (_name, fields) => checkFields(fields)),
+	details: withDefault<unknown>(null, checkDetails),
+} satisfies OptionRules<ArchiveOptions>
+
+const ARCHIVE_OPTIONS = defineOptions(ARCHIVE_RULES)
+
 /** The options of `archive`, with every default in place. */
-export interface ResolvedArchiveOptions {
-	readonly mode: SampleMode
-	readonly fields: readonly string[]
-	readonly details: unknown
+export type ResolvedArchiveOptions = ResolvedOptions<typeof ARCHIVE_RULES>
+
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkArchiveOptions(options: ArchiveOptions): ResolvedArchiveOptions {
+	return ARCHIVE_OPTIONS.resolve(options)
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkArchiveOptions(options: ArchiveOptions): ResolvedArchiveOptions {
-	checkOptionNames(options, ['mode', 'fields', 'details'])
-	const mode = checkSampleMode(options.mode ?? 'monitor')
-	const { value, bytes, markers } = canonicalise(options.details)
-	if (markers === 0 && bytes <= DETAILS_BYTES_MAX)
-		return { mode, fields: checkFields(options.fields ?? []), details: value }
+function checkDetails(_name: string, details: unknown): unknown {
+	const { value, bytes, markers } = canonicalise(details)
+	if (markers === 0 && bytes <= DETAILS_BYTES_MAX) return value
 	const text = `details must be plain data of at most ${DETAILS_BYTES_MAX} bytes: they are kept in the registry`
 	throw new MeshChainError('INVALID_OPTION', text)
 }

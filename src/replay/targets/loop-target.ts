@@ -1,5 +1,6 @@
 /** Replay into a loop: every record is published again, with its own time and its origin. */
-import { checkLoop, type MeshLoop } from '../../loop/mesh-loop.ts'
+import { checkLoop } from '../../loop/core-of.ts'
+import type { MeshLoop } from '../../loop/mesh-loop.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 

@@ -1,5 +1,6 @@
 /** A source that subscribes to a subject of NATS. It cannot wait: the server pushes. */
 import { checkFunction, checkName, checkWord, ifGiven } from '../../model/check.ts'
+import { processWide } from '../../platform/process-wide.ts'
 import { aborted } from '../../platform/wait.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
@@ -96,7 +97,7 @@ async function ended(closed: Promise<unknown>): Promise<void> {
 type Watcher = (cause: Error) => void
 
 /** One reader of statuses per connection, for all its sources. */
-const watchers = new WeakMap<NatsConnectionLike, Set<Watcher>>()
+const watchers = processWide('nats-watchers', () => new WeakMap<NatsConnectionLike, Set<Watcher>>())
 
 function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	let set = watchers.get(connection)
