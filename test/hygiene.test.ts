@@ -31,7 +31,9 @@ test('every test runs: none is skipped, none runs alone, none is still to be wri
 })
 
 describe('docs/reference/errors.md', () => {
-	const headings = [...readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8').matchAll(/^### `([A-Z_]+)`/gm)]
+	const headings = [
+		...readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8').matchAll(/^### `([A-Z_]+)`/gm),
+	]
 	const documented = headings.map(([, code]) => code)
 
 	test('has a heading for every code, and for no other', () => {

@@ -181,7 +181,8 @@ async function closed(connection: NatsConnection | undefined, dial: SocketGuard)
 /** What NATS says, which may be nothing but the name of an error. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
-	if (isDenied(error)) return `${messageOf(error)} (docs/guarantees/cluster.md lists the permissions that are needed)`
+	if (isDenied(error))
+		return `${messageOf(error)} (docs/guarantees/cluster.md lists the permissions that are needed)`
 	const message = messageOf(error)
 	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
 		return 'nobody answers: is JetStream enabled (nats-server -js), and has it a leader?'
