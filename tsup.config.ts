@@ -1,42 +1,52 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 
 const PROGRAM = 'dist/cli/main.js'
 const LINK = 'node_modules/.bin/mesh-chain'
+const LIBRARY = [
+	'src/index.ts',
+	'src/cluster/index.ts',
+	'src/journal/index.ts',
+	'src/recorder/index.ts',
+	'src/sources/index.ts',
+	'src/testing/index.ts',
+]
 
-/** One ESM build: CommonJS users `require()` it, which every supported Node can do. */
-export default defineConfig({
-	entry: [
-		'src/index.ts',
-		'src/cluster/index.ts',
-		'src/journal/index.ts',
-		'src/recorder/index.ts',
-		'src/sources/index.ts',
-		'src/testing/index.ts',
-		'src/cli/main.ts',
-	],
-	format: ['esm'],
+const common: Options = {
 	target: 'node20',
 	platform: 'node',
-	dts: {
-		entry: [
-			'src/index.ts',
-			'src/cluster/index.ts',
-			'src/journal/index.ts',
-			'src/recorder/index.ts',
-			'src/sources/index.ts',
-			'src/testing/index.ts',
-		],
-	},
 	splitting: true,
-	sourcemap: true,
 	clean: true,
-	async onSuccess() {
-		// So that `npx mesh-chain` runs this build in a clone; without it npx would install and build the folder once more.
-		if (process.platform === 'win32') return
-		chmodSync(PROGRAM, 0o755)
-		mkdirSync('node_modules/.bin', { recursive: true })
-		rmSync(LINK, { force: true })
-		symlinkSync(`../../${PROGRAM}`, LINK)
+}
+
+/**
+ * Two builds: ES modules, with the program, in dist; CommonJS in dist/cjs, for projects that cannot `require()` the other one. Its declarations
+ * come from `scripts/commonjs-types.mjs`.
+ */
+export default defineConfig([
+	{
+		...common,
+		entry: [...LIBRARY, 'src/cli/main.ts'],
+		format: ['esm'],
+		dts: { entry: LIBRARY },
+		clean: ['dist/*', '!dist/cjs'],
+		async onSuccess() {
+			// So that `npx mesh-chain` runs this build in a clone; without it npx would install and build the folder once more.
+			if (process.platform === 'win32') return
+			chmodSync(PROGRAM, 0o755)
+			mkdirSync('node_modules/.bin', { recursive: true })
+			rmSync(LINK, { force: true })
+			symlinkSync(`../../${PROGRAM}`, LINK)
+		},
 	},
-})
+	{
+		...common,
+		entry: LIBRARY,
+		outDir: 'dist/cjs',
+		format: ['cjs'],
+		// An ES module alone: `require` of it needs a newer Node than ours.
+		noExternal: ['p-limit'],
+		// import.meta.url
+		shims: true,
+	},
+])

@@ -9,6 +9,7 @@ import { checkWholeNumber, readOption } from './model/check.ts'
 import { isSoundError, LogAppendError, MeshChainError, messageOf } from './model/errors.ts'
 import { EPOCH_MAX, SEQ_MAX } from './model/limits.ts'
 import type { LogRecord } from './model/record.ts'
+import { processWide } from './platform/process-wide.ts'
 
 /** From the least to the most durable. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
@@ -138,7 +139,7 @@ export function checkAppender(appender: unknown): void {
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
-const inUse = new WeakSet<LogChainAppender>()
+const inUse = processWide('appenders-in-use', () => new WeakSet<LogChainAppender>())
 
 /**
  * Marks an appender as owned by one loop or one parent appender.

@@ -3,32 +3,37 @@ export type { Durability, LogChainAppender } from './appender.ts'
 export { BufferingAppender, type BufferingOptions, type WaitOptions } from './appenders/buffering.ts'
 export { NoOpAppender } from './appenders/no-op.ts'
 export { TeeAppender, type TeeChildStats, type TeeOptions, type TeeStats } from './appenders/tee.ts'
-export type {
-	Chain,
-	ChainEndInfo,
-	ChainHead,
-	ChainInfo,
-	ChainQuery,
-	ChainState,
-	EpochInfo,
-	LockHolder,
-	RepairAction,
-	RepairReport,
-	SegmentInfo,
-	TailQuery,
-	VerifyFinding,
-	VerifyFindingKind,
-	VerifyReport,
-} from './chain/chain.ts'
-export { openChain } from './chain/read/open-chain.ts'
-export { formatHead } from './chain/verify/head.ts'
-export { type RepairOptions, repairChain } from './chain/verify/repair.ts'
-export { type VerifyOptions, type VerifyProgress, verifyChain } from './chain/verify/verify.ts'
-export { FileChainAppender, type FileChainStats } from './chain/write/file-chain-appender.ts'
-export type { FileChainOptions, SyncPolicy } from './chain/write/file-chain-options.ts'
-export type { ChainRecovery } from './chain/write/opening.ts'
-export type { RecoveryVerdict } from './chain/write/recovery.ts'
-export type { ChainWriterStats } from './chain/write/writer-stats.ts'
+export {
+	type Chain,
+	type ChainEndInfo,
+	type ChainHead,
+	type ChainInfo,
+	type ChainQuery,
+	type ChainRecovery,
+	type ChainState,
+	type ChainWriterStats,
+	type EpochInfo,
+	FileChainAppender,
+	type FileChainOptions,
+	type FileChainStats,
+	formatHead,
+	type LockHolder,
+	openChain,
+	type RecoveryVerdict,
+	type RepairAction,
+	type RepairOptions,
+	type RepairReport,
+	repairChain,
+	type SegmentInfo,
+	type SyncPolicy,
+	type TailQuery,
+	type VerifyFinding,
+	type VerifyFindingKind,
+	type VerifyOptions,
+	type VerifyProgress,
+	type VerifyReport,
+	verifyChain,
+} from './chain/index.ts'
 export { type Consumer, type ConsumerStats, consume } from './consume/consume.ts'
 export type { ConsumeOptions } from './consume/consume-options.ts'
 export type { ConsumerCursor } from './consume/cursor-file.ts'
@@ -48,7 +53,9 @@ export { MeshLoop } from './loop/mesh-loop.ts'
 export type { MeshLoopOptions, ScopeFields } from './loop/options.ts'
 export { recordCrashes } from './loop/record-crashes.ts'
 export type { LoopStats, RingStats } from './loop/stats.ts'
+export type { LoopSubscription } from './loop/subscription.ts'
 export { type MergedChain, mergeChains } from './merge/merge-chains.ts'
+export type { Canonical, Unserializable } from './model/canonical-data.ts'
 export {
 	ERROR_CODES,
 	type ErrorCode,
@@ -56,18 +63,35 @@ export {
 	LogAppendError,
 	MeshChainError,
 } from './model/errors.ts'
+export type {
+	ChainRecord,
+	EmitArgs,
+	EmitFields,
+	EventMap,
+	GapRecord,
+	KindFilter,
+	KindOf,
+	LineOf,
+	RecordOf,
+	RecordOrGap,
+} from './model/events.ts'
 export type { LogFilter, TextPattern } from './model/filter.ts'
+export type {
+	CheckpointMark,
+	CrashData,
+	OwnEvents,
+	SessionMark,
+} from './model/own-events.ts'
 export {
-	type EventMap,
-	type Fields,
 	GAP_KIND,
 	type GapCause,
 	type GapData,
-	type Id,
+	type LineFields,
 	LOG_LEVELS,
 	type LogLevel,
 	type LogLine,
 	type LogRecord,
+	type PublisherId,
 	parseLevel,
 	type RecordOrigin,
 } from './model/record.ts'

@@ -15,6 +15,16 @@ describe('the check itself', () => {
 		['what lies below importing it', { 'chain/scan/a.ts': "import { b } from '../files/b.ts'" }, /downward/],
 		['a word importing a layer', { 'model/record.ts': "import { b } from '../codec/b.ts'" }, /downward/],
 		[
+			'an inner file of chain/ imported from outside it',
+			{ 'merge/a.ts': "import { b } from '../chain/read/b.ts'" },
+			/only chain\/index\.ts is imported/,
+		],
+		[
+			'a folder of chain/ importing its front door',
+			{ 'chain/read/a.ts': "import { b } from '../index.ts'" },
+			/downward/,
+		],
+		[
 			'a circle',
 			{ 'loop/a.ts': "import { b } from './b.ts'", 'loop/b.ts': "import { a } from './a.ts'" },
 			/circle/,

@@ -270,7 +270,9 @@ async function addStream(connection, name, settings = {}) {
 /** The way of a process that has them all. */
 async function shipped(servers, paths, stream = 'mesh') {
 	const create = { replicas: replicas() }
-	const forwarders = paths.map((path) => forwardChain(path, { servers, stream, subject: stream, create }))
+	const forwarders = paths.map((path) =>
+		forwardChain(path, { servers, stream, subjectPrefix: stream, create }),
+	)
 	await Promise.all(forwarders.map((forwarder) => forwarder.flushed()))
 	const records = forwarders.reduce((sum, forwarder) => sum + forwarder.stats().records, 0)
 	await Promise.all(forwarders.map((forwarder) => forwarder.close()))

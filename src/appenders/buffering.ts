@@ -6,6 +6,7 @@ import { show } from '../guard/show.ts'
 import { attempt } from '../guard/values.ts'
 import { checkOptionNames, checkWholeNumber } from '../model/check.ts'
 import { LogAppendError, MeshChainError } from '../model/errors.ts'
+import type { EventMap, KindFilter, KindOf, RecordOf } from '../model/events.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
 import { BUFFER_CAPACITY_DEFAULT, WAIT_MS_DEFAULT } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
@@ -13,13 +14,13 @@ import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 export interface BufferingOptions {
-	/** Records to hold, default 16,384; 0 acts as 1. */
-	readonly capacity?: number
+	/** Records to hold, a whole number; 0 acts as 1. Default: 16,384. */
+	readonly capacity?: number | undefined
 }
 
 export interface WaitOptions {
-	/** Default 1,000; Infinity waits for ever. */
-	readonly timeoutMs?: number
+	/** Longest wait, 0 to 2,147,483,647 ms; Infinity waits for ever. Default: 1,000 ms. */
+	readonly timeoutMs?: number | undefined
 }
 
 type Predicate = (record: LogRecord) => boolean
@@ -35,7 +36,10 @@ interface Waiter {
 
 /**
  * Holds the newest `capacity` records in memory. At capacity each append drops exactly the oldest and adds one to
- * {@link droppedCount}. Says `durability: 'memory'`.
+ * {@link droppedCount}. Its durability is `memory`.
+ *
+ * `E` is the event map of the loop: a filter by `kind` then gives records of that kind. A loop gives this appender no
+ * gaps, because it never fails.
  *
  * @example
  * ```ts
@@ -47,7 +51,7 @@ interface Waiter {
  * appender.captured({ level: 'info' }) // one record, with the message 'started'
  * ```
  */
-export class BufferingAppender implements LogChainAppender {
+export class BufferingAppender<E extends object = EventMap> implements LogChainAppender {
 	readonly durability: Durability = 'memory'
 	readonly #capacity: number
 	readonly #queue = new RecordQueue(0)
@@ -62,12 +66,12 @@ export class BufferingAppender implements LogChainAppender {
 		this.#capacity = Math.max(1, checkWholeNumber('capacity', options.capacity ?? BUFFER_CAPACITY_DEFAULT, 0))
 	}
 
-	/** The seq of the last record taken over; 0 before the first. */
+	/** Seq of the last record taken; 0 before the first. */
 	get committedSeq(): number {
 		return this.#committedSeq
 	}
 
-	/** How many records made way for newer ones. Never goes down, not even with {@link clear}. */
+	/** Number of records that made way for newer ones. Never decreases, not even with {@link clear}. */
 	get droppedCount(): number {
 		return this.#droppedCount
 	}
@@ -90,10 +94,12 @@ export class BufferingAppender implements LogChainAppender {
 	}
 
 	/**
-	 * A copy of what is held, oldest first; also after {@link close}.
+	 * Returns the records held that match, oldest first; also after {@link close}.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
+	captured<K extends KindOf<E>>(filter: KindFilter<K>): RecordOf<E, K>[]
+	captured(filter?: LogFilter): RecordOf<E>[]
 	captured(filter?: LogFilter): LogRecord[] {
 		const wanted = resolveFilter(filter)
 		const records: LogRecord[] = []
@@ -104,16 +110,18 @@ export class BufferingAppender implements LogChainAppender {
 		return records
 	}
 
-	/** Forgets the records held; they do not count as dropped. */
+	/** Forgets the records held; this does not count them as dropped. */
 	clear(): void {
 		this.#queue.clear()
 	}
 
 	/**
-	 * Resolves with the oldest record held that matches, or else with the first one to arrive that does.
+	 * Resolves with the oldest record held that matches a filter or a function, or else with the next one to arrive.
 	 *
 	 * @throws {MeshChainError} `WAIT_TIMEOUT` when none came in time, `APPENDER_CLOSED` when none can come any more.
 	 */
+	waitFor<K extends KindOf<E>>(filter: KindFilter<K>, options?: WaitOptions): Promise<RecordOf<E, K>>
+	waitFor(match: LogFilter | ((record: RecordOf<E>) => boolean), options?: WaitOptions): Promise<RecordOf<E>>
 	async waitFor(match: LogFilter | Predicate, options: WaitOptions = {}): Promise<LogRecord> {
 		const predicate = toPredicate(match)
 		const timeoutMs = resolveTimeoutMs(options)
@@ -131,7 +139,7 @@ export class BufferingAppender implements LogChainAppender {
 		})
 	}
 
-	/** Idempotent. What is held can still be read; later appends are refused, and whoever waits is told. */
+	/** Idempotent. What is held can still be read; later appends are refused, and pending waits reject. */
 	async close(): Promise<void> {
 		this.#closed = true
 		for (const waiter of this.#waiters) this.#settle(waiter, () => waiter.reject(closedError(waiter.match)))

@@ -25,33 +25,35 @@ import type { OutboxStats } from '../outbox/outbox-stats.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** A `TeeAppender` needs so much longer than its slowest child, to say what became of it. */
+/** What `close` needs beyond its slowest child, to report its outcome. */
 const CLOSE_MARGIN_MS = 500
 
 export interface TeeOptions {
 	/**
-	 * How long `close` waits for a child that answers nothing, in all; then its siblings are closed all the same, and the error names it. A child
-	 * with a `closeTimeoutMs` of its own is waited for so long. Default 3,000 ms.
+	 * Longest wait of `close` for a child that does not answer; its siblings are closed all the same, and the error names
+	 * it. A child with its own `closeTimeoutMs` is waited for that long instead. Whole number from 1. Default: 3,000 ms.
 	 */
-	readonly closeTimeoutMs?: number
+	readonly closeTimeoutMs?: number | undefined
 }
 
+/** The figures of one child of a `TeeAppender`. */
 export interface TeeChildStats extends OutboxStats {
-	/** The child's class; `appender 2` for the second child, where it has none. */
+	/** Class of the child; for the second child without one, `appender 2`. */
 	readonly name: string
 }
 
+/** The figures of a `TeeAppender`. */
 export interface TeeStats {
-	/** Records that at least one child still needs. */
+	/** Records that at least one child still needs, at most 16,384. */
 	readonly queued: number
-	/** In the order the children were given in. */
+	/** One entry for each child, in the order of the constructor. */
 	readonly children: readonly TeeChildStats[]
 }
 
 interface Child {
 	readonly name: string
 	readonly appender: LogChainAppender
-	readonly handover: Outbox
+	readonly outbox: Outbox
 }
 
 /** What went wrong with one child. */
@@ -61,11 +63,11 @@ interface ChildFailure {
 }
 
 /**
- * Gives every record to every child, in order. `append` takes custody and does not throw: a child that fails is retried
- * with a back-off while up to 16,384 records wait for it; what it is behind by more is a counted gap (`overflow`) that
- * the child gets as a `$gap` record when it recovers; what it refuses for good is a gap too (`appendFailed`).
+ * Gives every record to every child, in order. `append` takes each record and does not throw: a child that fails is
+ * retried with a back-off while up to 16,384 records wait for it. Older records become a counted gap (`overflow`), which
+ * the child gets as a `$gap` record when it recovers; so do records that it refuses for good (`appendFailed`).
  *
- * `close` closes the children side by side, and waits for none without a bound.
+ * `close` closes all children at once, and waits for none without a bound.
  *
  * A record is committed when every child has committed it, so {@link durability} is that of the strongest child.
  */
@@ -77,12 +79,12 @@ export class TeeAppender implements LogChainAppender {
 	readonly #queue: RecordQueue
 	readonly #children: readonly Child[]
 	readonly #closeTimeoutMs: number
-	/** Each child is synced as it is closed: one that hangs keeps no other waiting. */
+	/** True: each child is synced as it is closed, so that one that hangs delays no other. */
 	readonly closeSyncs = true
 	#closing: Promise<void> | undefined
 
 	/**
-	 * The appenders belong to this one from here on. Options may come after them.
+	 * @param given the children, which belong to this appender from here on; options may follow them.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION` without any, `APPENDER_IN_USE` when one belongs to another.
 	 */
@@ -97,27 +99,27 @@ export class TeeAppender implements LogChainAppender {
 		this.#children = appenders.map((appender, index) => this.#newChild(appender, index))
 	}
 
-	/** Every child has committed what is up to here. */
+	/** Seq up to which every child has committed. */
 	get committedSeq(): number {
-		return Math.min(...this.#children.map(({ handover }) => handover.committedSeq))
+		return Math.min(...this.#children.map(({ outbox }) => outbox.committedSeq))
 	}
 
-	/** That of the strongest child, which a committed record has reached. */
+	/** The durability of the strongest child: a committed record has reached it. */
 	get durability(): Durability {
 		const ranks = this.#children.map(({ appender }) => DURABILITIES.indexOf(durabilityOf(appender)))
 		return DURABILITIES[Math.max(...ranks)] ?? 'memory'
 	}
 
-	/** Why one of the children cannot commit at present: the first that cannot. */
+	/** The failure of the first child that cannot commit at present. */
 	get failure(): MeshChainError | undefined {
-		for (const { appender, handover } of this.#children) {
-			const failure = failureOf(appender) ?? handover.failure
+		for (const { appender, outbox } of this.#children) {
+			const failure = failureOf(appender) ?? outbox.failure
 			if (failure !== undefined) return failure
 		}
 		return undefined
 	}
 
-	/** The longest that {@link close} takes, unless appends of a child go on settling. */
+	/** Longest duration of {@link close} in milliseconds, unless appends of a child keep settling. */
 	get closeTimeoutMs(): number {
 		const longestMs = this.#children.map(({ appender }) => closeMsMax(appender, this.#closeTimeoutMs))
 		return Math.min(Math.max(...longestMs) + CLOSE_MARGIN_MS, TIMER_MS_MAX)
@@ -128,26 +130,34 @@ export class TeeAppender implements LogChainAppender {
 		this.#refuseWhenClosed(record.seq)
 		this.#makeRoom(1)
 		this.#queue.push(record)
-		for (const { handover } of this.#children) handover.pump()
+		for (const { outbox } of this.#children) outbox.pump()
 		this.#trim()
 	}
 
-	/** All or none for each child that has `appendBatch` itself; the others get the records one by one. */
+	/**
+	 * As {@link append}: all or none for each child that has `appendBatch`; the others get the records one by one.
+	 *
+	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
+	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
 		this.#refuseWhenClosed(records[0]!.seq)
 		this.#makeRoom(records.length)
 		for (const record of records) this.#queue.push(record)
-		for (const { handover } of this.#children) handover.pumpBatch(records.length)
+		for (const { outbox } of this.#children) outbox.pumpBatch(records.length)
 		this.#trim()
 	}
 
-	/** @throws {MeshChainError} `FLUSH_FAILED`, naming the children that cannot, after all were flushed. */
+	/**
+	 * Flushes every child.
+	 *
+	 * @throws {MeshChainError} `FLUSH_FAILED`, naming the children that failed, after all were flushed.
+	 */
 	flush(): void {
 		const failures: ChildFailure[] = []
-		for (const { name, handover } of this.#children) {
+		for (const { name, outbox } of this.#children) {
 			try {
-				handover.flush()
+				outbox.flush()
 			} catch (error) {
 				failures.push({ name, error })
 			}
@@ -156,15 +166,19 @@ export class TeeAppender implements LogChainAppender {
 		this.#throwIfAny(failures, 'FLUSH_FAILED', 'flush')
 	}
 
-	/** @throws {MeshChainError} `SYNC_FAILED`, naming the children that cannot, after all were synced. */
+	/**
+	 * Resolves once every child has synced.
+	 *
+	 * @throws {MeshChainError} `SYNC_FAILED`, naming the children that failed, after all were synced.
+	 */
 	async sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
-		const failures = await this.#forAll((handover) => handover.sync())
+		const failures = await this.#forAll((outbox) => outbox.sync())
 		this.#throwIfAny(failures, 'SYNC_FAILED', 'sync')
 	}
 
 	/**
-	 * Hands over what waits, closes every child. Idempotent.
+	 * Appends what waits, then syncs and closes every child. Idempotent.
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED`, naming the children that failed, after all were closed.
 	 */
@@ -173,56 +187,54 @@ export class TeeAppender implements LogChainAppender {
 		return this.#closing
 	}
 
+	/** Returns the figures of the queue and of each child. */
 	stats(): TeeStats {
-		const children = this.#children.map(({ name, handover }) => Object.freeze({ name, ...handover.stats() }))
+		const children = this.#children.map(({ name, outbox }) => Object.freeze({ name, ...outbox.stats() }))
 		return Object.freeze({ queued: this.#queue.count, children: Object.freeze(children) })
 	}
 
 	#newChild(appender: LogChainAppender, index: number): Child {
-		const announcer = new HealthReporter(this, appender)
-		const handover = new Outbox({
+		const health = new HealthReporter(this, appender)
+		const outbox = new Outbox({
 			appender,
 			queue: this.#queue,
 			nextSeq: this.nextSeq,
 			epoch: this.epoch,
 			clock: () => Date.now(),
 			evictionCause: 'overflow',
-			events: {
-				failing: (error) => announcer.failing(error),
-				recovered: () => announcer.recovered(),
-				lost: (gap, error) => announcer.lost(gap, error),
-				progress: () => this.#trim(),
-			},
+			health,
+			lost: (gap, error) => health.lost(gap, error),
+			progress: () => this.#trim(),
 		})
-		return { name: nameOf(appender, `appender ${index + 1}`), appender, handover }
+		return { name: nameOf(appender, `appender ${index + 1}`), appender, outbox }
 	}
 
-	/** Asks the children once more before one of them loses what it did not take. */
+	/** Tries the children once more before one of them loses what it has not taken. */
 	#makeRoom(count: number): void {
 		if (this.#queue.count + count <= TEE_QUEUE_RECORDS_MAX) return
-		for (const { handover } of this.#children) handover.pump()
+		for (const { outbox } of this.#children) outbox.pump()
 		this.#trim()
 		while (this.#queue.count > 0 && this.#queue.count + count > TEE_QUEUE_RECORDS_MAX) {
-			for (const { handover } of this.#children) handover.evicting(this.#queue.first)
+			for (const { outbox } of this.#children) outbox.evicting(this.#queue.first)
 			this.#queue.shift()
 		}
 	}
 
-	/** Drops what no child needs any more. */
+	/** Drops the records that no child needs. */
 	#trim(): void {
 		let needed = this.#queue.end
-		for (const { handover } of this.#children) needed = Math.min(needed, handover.needed)
+		for (const { outbox } of this.#children) needed = Math.min(needed, outbox.needed)
 		while (this.#queue.first < needed) this.#queue.shift()
 	}
 
 	async #closeAll(): Promise<void> {
-		const failures = await this.#forAll((handover) => handover.close(this.#closeTimeoutMs))
+		const failures = await this.#forAll((outbox) => outbox.close(this.#closeTimeoutMs))
 		this.#queue.clear()
 		this.#throwIfAny(failures, 'CLOSE_FAILED', 'close')
 	}
 
-	async #forAll(act: (handover: Outbox) => Promise<void>): Promise<ChildFailure[]> {
-		const results = await Promise.allSettled(this.#children.map(({ handover }) => act(handover)))
+	async #forAll(act: (outbox: Outbox) => Promise<void>): Promise<ChildFailure[]> {
+		const results = await Promise.allSettled(this.#children.map(({ outbox }) => act(outbox)))
 		this.#trim()
 		return results.flatMap((result, index) =>
 			result.status === 'rejected' ? [{ name: this.#children[index]!.name, error: result.reason }] : [],

@@ -2,19 +2,23 @@
  * The four answers to the question whether a chain is as its writers left it. This file alone decides which one applies:
  * `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive theirs from here.
  *
- * The invariant: the answer is that of the heaviest thing that was noticed. Nothing that a file says of itself (a `repaired`
- * anchor, a `$gap`, a `kept from`) makes something else that was noticed lighter.
+ * Invariant: the answer is that of the most severe finding. Nothing that a file says of itself (a `repaired` anchor, a `$gap`, a
+ * `kept from`) makes another finding less severe.
  */
+
 import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.ts'
+import { processWide } from '../platform/process-wide.ts'
 
 /**
- * How heavy something is that was noticed, lightest first. `note`: normal, after a crash for example. `loss`: records are
- * lost, and the chain itself says so. `unchecked`: nothing is left that could show whether it is right. `damage`: it is wrong.
+ * How severe a finding is, lightest first. `note`: normal, for example after a crash. `loss`: records are lost, and the chain itself says
+ * so. `unchecked`: the evidence that could show whether it is right is gone. `damage`: it is wrong.
  */
 export const SEVERITIES = ['note', 'loss', 'unchecked', 'damage'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
 /**
+ * Whether a chain is as its writers left it.
+ *
  * - `ok`: everything fits.
  * - `ok, records lost`: everything fits, and the chain explains what is missing.
  * - `cannot be checked`: a repair or retention has removed what would be needed, and nothing else is wrong.
@@ -58,26 +62,26 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
 }
 
 /**
- * The severity of gaps whose own data does not say it: of those that a reader made, because records are missing with nothing in the chain that
- * says why, and of those of a chain that is read as a part of several.
+ * The severity of gaps whose own data does not say it: those that a reader made because the chain does not say why records are missing,
+ * and those of a chain that was merged with others.
  */
-const severities = new WeakMap<LogRecord, Severity>()
+const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
-/** Notes that nothing in the chain explains a gap. */
+/** Marks a gap as one that nothing in the chain explains. */
 export function asUnexplained<T extends LogRecord>(gap: T): T {
 	severities.set(gap, 'damage')
 	return gap
 }
 
-/** A gap in another shape, as heavy as it was before. */
+/** Gives a changed gap the severity that it had before. */
 export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T {
 	if (gap.kind === GAP_KIND) severities.set(changed, severityOfRecord(gap))
 	return changed
 }
 
 /**
- * The severity of a `$gap` record; a note for any other record. A `$gap` with an origin that is in a file is an ordinary record: it tells of
- * the chain that it was merged from, and nothing is lost in this one.
+ * The severity of a `$gap` record; `note` for any other record. A `$gap` with an origin in a file is an ordinary record: it belongs to the
+ * chain that it was merged from, and nothing is lost in this one.
  */
 export function severityOfRecord(record: LogRecord): Severity {
 	if (record.kind !== GAP_KIND) return 'note'

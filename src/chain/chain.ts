@@ -1,130 +1,149 @@
-/**
- * The shapes a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it.
- */
+/** The interfaces that a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it. */
+import type { ChainRecord, EventMap, KindFilter, KindOf } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
-import type { LogLevel, LogRecord } from '../model/record.ts'
+import type { LogLevel } from '../model/record.ts'
 import type { ChainAnswer, Severity } from './answer.ts'
 
+/** Which records of a chain to read. Without any condition: all of them. */
 export interface ChainQuery extends LogFilter {
-	/** At most this many records; gaps do not count. */
-	limit?: number
-	/** Newest first. */
-	reverse?: boolean
-	/** What to do where records are absent: hand out a `$gap` record (default), reject with `CHAIN_GAP`, or pass over. */
-	gaps?: 'yield' | 'throw' | 'skip'
+	/** Maximum number of records; gaps do not count. Default: no limit. */
+	readonly limit?: number
+	/** Newest first. Default: false. */
+	readonly reverse?: boolean
+	/** What to do where records are missing: return a `$gap` record (`'yield'`, default), reject with `CHAIN_GAP`, or skip. */
+	readonly gaps?: 'yield' | 'throw' | 'skip'
 }
 
+/** Which records of a chain to follow. Without any condition: all that are there, and all that are written later. */
 export interface TailQuery extends LogFilter {
 	/** As in {@link ChainQuery}. */
-	gaps?: 'yield' | 'throw' | 'skip'
-	/** How often to look when the system gives no hint that the file changed. Default 200 ms. */
-	pollMs?: number
-	/** Only what is known to be on disk, as the watermark beside the chain says; what is merely written comes later. */
-	durableOnly?: boolean
-	signal?: AbortSignal
+	readonly gaps?: 'yield' | 'throw' | 'skip'
+	/** How often to poll when the system gives no hint that the file changed, in milliseconds. Default: 200. */
+	readonly pollMs?: number
+	/** Return a record only once the watermark beside the chain says that it is on disk. Default: false. */
+	readonly durableOnly?: boolean
+	/** Ends the iteration when it aborts. */
+	readonly signal?: AbortSignal
 }
 
-/** A chain opened for reading. Any number of readers may read while one writer writes. */
-export interface Chain extends AsyncDisposable {
+/**
+ * A chain opened for reading. Any number of readers may read while one writer writes.
+ *
+ * `E` is the event map of the loop that wrote it: a filter by `kind` then gives records of that kind, and gaps.
+ */
+export interface Chain<E extends object = EventMap> extends AsyncDisposable {
+	/** Path of the live file; a description for a chain without a file of its own. */
 	readonly path: string
+	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
-	/** Only where it was merged: the chains it was made of. It has no file of its own then, and no seqs that stay. */
+	/** Only in a merged chain: the chains that it was made of. A merged chain has no file of its own, and its seqs can change. */
 	readonly chains?: readonly Chain[]
 	/**
-	 * The records that match, in chain order, up to the end the file had when the iteration began. Memory does not grow with
-	 * the file. By seq and by time in a number of reads that grows with the logarithm of the file, where times step back too;
-	 * what cannot hold a record that matches is not read, and damage in it is not reported (`verifyChain` looks at everything).
+	 * Iterates over the records that match, in chain order, up to the end of the file when the iteration began. Memory does not grow with
+	 * the file. A seq or a time is found in a number of reads that grows with the logarithm of the file, also where times step back. Parts
+	 * that cannot hold a match are not read, and damage in them is not reported (`verifyChain` checks everything).
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and `CHAIN_TRUNCATED` when
 	 * the file became shorter.
 	 */
-	records(query?: ChainQuery): AsyncIterable<LogRecord>
-	/** The same in arrays, one per frame or part of it: the fast way. */
-	batches(query?: ChainQuery): AsyncIterable<LogRecord[]>
+	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
+	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
+	/** The same in arrays, one per frame or part of a frame: faster than {@link records}. */
+	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
+	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>
 	/**
-	 * The records that match: those that are there, and then those that come, across restarts of the writer and without a gap or
-	 * a double at the seam. Ends when `signal` aborts, and when `toSeq` is passed.
+	 * Iterates over the records that match: first those that are there, then new ones, across restarts of the writer and without a gap or a
+	 * repeat in between. Ends when `signal` aborts, and when `toSeq` is passed.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`,
-	 * `CHAIN_TRUNCATED` when somebody shortened or rewrote the file, `CHAIN_REPLACED` when its name leads elsewhere.
+	 * `CHAIN_TRUNCATED` when somebody shortened or rewrote the file, `CHAIN_REPLACED` when its name leads to another chain or to none.
 	 */
-	tail(query?: TailQuery): AsyncIterable<LogRecord>
-	/** What there is to know without reading records: cost of the frame headers. */
+	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
+	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
+	/** Returns what is known about the chain. Goes through all of its files once. */
 	info(): Promise<ChainInfo>
-	/** How the file ends: cost of the last span, whatever the size of the file. */
+	/** Returns how the live file ends. Reads only what follows its newest anchor, whatever the size of the file. */
 	end(): Promise<ChainEndInfo>
-	/** Idempotent. Iterations under way reject with `CHAIN_CLOSED`. */
+	/** Closes the chain. Idempotent. Running iterations reject with `CHAIN_CLOSED`. */
 	close(): Promise<void>
 }
 
 /**
- * How a chain, or one of its epochs, came to its end. `unknown`: it was not closed, and whether a writer has it open cannot be told.
+ * How a chain, or one of its epochs, ended. `closed`: by `close()`. `exited`: with its process, which wrote an exit code. `crashed`: without a
+ * closing anchor. `open`: a writer has it open. `unknown`: it was not closed, and this process cannot tell whether a writer has it open.
  */
 export type ChainState = 'closed' | 'exited' | 'crashed' | 'open' | 'unknown'
 
 /** How a chain file ends. */
 export interface ChainEndInfo {
 	readonly state: ChainState
-	/** With state `exited` only. */
+	/** Exit code of the process, with state `exited` only. */
 	readonly exitCode: number | undefined
-	/** With state `open` only. */
+	/** The process that has the chain open, with state `open` only. */
 	readonly holder: LockHolder | undefined
-	/** With state `unknown` only: why nothing can be told. */
+	/** With state `unknown` only: why the state cannot be told. */
 	readonly unknownBecause?: string
-	/** Bytes behind the last whole entry; normal after a crash, and while a writer is writing. */
+	/** Bytes after the last whole entry; normal after a crash, and while a writer is writing. */
 	readonly tornBytes: number
-	/** Bytes at the end that no killed process leaves. */
+	/** Unreadable bytes at the end that a killed process cannot have left. */
 	readonly damagedBytes: number
 }
 
 /** One writer's opening of the chain. */
 export interface EpochInfo {
+	/** Number of the epoch, from 1. */
 	readonly epoch: number
+	/** Time of the opening, in milliseconds since 1970. */
 	readonly openedMs: number
-	/** Undefined when the epoch holds no records. */
+	/** First and last seq; undefined when the epoch holds no records. */
 	readonly firstSeq: number | undefined
 	readonly lastSeq: number | undefined
 	readonly state: ChainState
-	/** With `exited` only. */
+	/** Exit code of the process, with state `exited` only. */
 	readonly exitCode: number | undefined
-	/** Bytes of torn or damaged tail that this opening cut and kept aside. */
+	/** Bytes at the end of the file that this opening cut and kept aside. */
 	readonly cutBytes: number
 }
 
-/** Who holds the chain open for writing. */
+/** The process that has a chain open for writing. */
 export interface LockHolder {
 	readonly pid: number
 	readonly host: string
+	/** Time of the opening, in milliseconds since 1970. */
 	readonly sinceMs: number
 }
 
 /** One file of a chain. */
 export interface SegmentInfo {
 	readonly path: string
-	/** Which file of the chain it is, from 0. */
+	/** Number of the file within the chain, from 0. */
 	readonly segment: number
 	readonly firstSeq: number
 	readonly bytes: number
 }
 
+/** What is known about a chain. */
 export interface ChainInfo {
 	readonly path: string
 	readonly chainId: string
 	readonly formatVersion: number
-	/** Of the first file that is there; NaN where a stream has nothing of the chain that can be read. */
-	readonly createdMs: number
-	/** Of all files. */
+	/** When the first file that is there was begun; undefined where nothing says it. */
+	readonly createdMs: number | undefined
+	/** Size of all files. */
 	readonly bytes: number
-	/** Oldest first; the last is the live one. */
+	/** Files of the chain, oldest first; the last is the live one. */
 	readonly segments: readonly SegmentInfo[]
+	/** Number of records, without gaps. */
 	readonly records: number
+	/** Seq of the first record; undefined where there is none. */
 	readonly firstSeq: number | undefined
+	/** Seq of the last record or gap; undefined where there is none. */
 	readonly lastSeq: number | undefined
-	/** The earliest and latest time of any record. */
+	/** The earliest and latest time of any record; undefined where there is none. */
 	readonly minTsMs: number | undefined
 	readonly maxTsMs: number | undefined
 	readonly levels: Readonly<Record<LogLevel, number>>
-	/** Gaps in the chain, and the records they stand for; those that retention removed are `byCause.retained`. */
+	/** Number of gaps, and of the records that they stand for; `byCause.retained` counts those that retention removed. */
 	readonly gaps: {
 		readonly count: number
 		readonly records: number
@@ -133,31 +152,31 @@ export interface ChainInfo {
 	readonly epochs: readonly EpochInfo[]
 	readonly state: ChainState
 	readonly exitCode: number | undefined
-	/** With state `crashed` only: records that its last writer could not write when it closed; undefined where nothing says that it did. */
+	/** With state `crashed` only: number of records that the last writer could not write at its close; undefined where no note says so. */
 	readonly unwritten?: number | undefined
-	/** With state `open` only. */
+	/** The process that has the chain open, with state `open` only. */
 	readonly holder: LockHolder | undefined
-	/** With state `unknown` only: why nothing can be told. */
+	/** With state `unknown` only: why the state cannot be told. */
 	readonly unknownBecause?: string
-	/** Bytes behind the last whole frame; normal after a crash. */
+	/** Bytes after the last whole entry; normal after a crash. */
 	readonly tornBytes: number
-	/** Places that cannot be read, with valid frames behind them or in a shape that no crash leaves. */
+	/** Unreadable ranges that valid entries follow, or that no crash leaves. */
 	readonly damagedPlaces: number
 	readonly damagedBytes: number
-	/** What can be said without checking links, so never `cannot be checked`: `verifyChain` checks them. */
+	/** Answer without a check of the hash links, so never `cannot be checked`; `verifyChain` checks them. */
 	readonly answer: ChainAnswer
-	/** Records that are lost by gaps which the chain explains. */
+	/** Number of lost records for which a gap in the chain stands. */
 	readonly recordsLost: number
 	readonly head: ChainHead
 }
 
-/** The newest hash link: kept elsewhere, it makes a later truncation or rewrite detectable. */
+/** The newest hash link of a chain. Kept elsewhere, it makes a later truncation or rewrite detectable. */
 export interface ChainHead {
 	readonly chainId: string
-	/** Which file of the chain it is in, from 0. */
+	/** Number of the file that holds it, from 0. */
 	readonly segment: number
 	readonly epoch: number
-	/** The last record that the link covers; 0 for none. */
+	/** Seq of the last record that the link covers; 0 for none. */
 	readonly seq: number
 	readonly offset: number
 	/** SHA-256, in hexadecimal. */
@@ -165,7 +184,7 @@ export interface ChainHead {
 }
 
 /**
- * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no mark of a clean end.
+ * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no closing anchor.
  * - `damaged`: bytes that cannot be read. `ambiguous`: the same, and nothing can tell it from a power loss.
  * - `truncated`: what was on disk is gone. `missingFile`: a whole file is. `headMissing`: the head kept elsewhere is not there.
  * - `missing`: records are absent with nothing in their place.
@@ -192,8 +211,8 @@ export type VerifyFindingKind =
 	| 'repaired'
 
 /**
- * One thing that `verifyChain` noticed. Severity: `note` is normal, after a crash for example; `loss` is explained by the chain
- * itself; `unchecked` is something that nothing is left to check against; `damage` is wrong.
+ * One thing that `verifyChain` found. Severity: `note` is normal, for example after a crash; `loss` means lost records that the chain
+ * itself explains; `unchecked` means that the evidence is gone; `damage` means that something is wrong.
  */
 export interface VerifyFinding {
 	readonly kind: VerifyFindingKind
@@ -201,7 +220,7 @@ export interface VerifyFinding {
 	readonly path: string
 	readonly offset: number
 	readonly bytes: number
-	/** The records concerned, both inclusive, where they are known. */
+	/** First and last seq of the records concerned; undefined where they are not known. */
 	readonly fromSeq: number | undefined
 	readonly toSeq: number | undefined
 	readonly message: string
@@ -209,12 +228,13 @@ export interface VerifyFinding {
 	readonly found?: string
 }
 
+/** What `verifyChain` comes to. */
 export interface VerifyReport {
 	/** Whether the answer is `ok` or `ok, records lost`. */
 	readonly ok: boolean
 	/** The answer that the heaviest finding gives. */
 	readonly answer: ChainAnswer
-	/** Records that the findings of severity `loss` stand for. */
+	/** Number of records that the findings of severity `loss` stand for. */
 	readonly recordsLost: number
 	readonly records: number
 	readonly frames: number
@@ -222,7 +242,7 @@ export interface VerifyReport {
 	readonly bytes: number
 	/** The first 1,000 of each kind and severity, in the order of the chain. */
 	readonly findings: readonly VerifyFinding[]
-	/** How many more there are that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all of them are listed. */
+	/** Number of findings that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all are listed. */
 	readonly findingsNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
 	readonly head: ChainHead
 }
@@ -235,31 +255,32 @@ export interface RepairAction {
 	 */
 	readonly action: 'cut' | 'rebuild'
 	readonly path: string
-	/** Where the first change is. */
+	/** Offset of the first change. */
 	readonly offset: number
-	/** Bytes that cannot be read. */
+	/** Number of unreadable bytes. */
 	readonly bytes: number
-	/** Records that are lost: a `$gap` says so from now on. */
+	/** Number of lost records; a `$gap` stands for them after the repair. */
 	readonly lostRecords: number
-	/** Where what was there before is kept; undefined before it was done. */
+	/** Path of the bytes or the file that was replaced; undefined in a plan. */
 	readonly keptAt: string | undefined
 }
 
+/** What `repairChain` has done, or would do. */
 export interface RepairReport {
 	readonly path: string
 	readonly dryRun: boolean
 	/** Empty when there was nothing to do. */
 	readonly actions: readonly RepairAction[]
 	/**
-	 * Damage that is left as it is, because a person has to judge it: evidence of a change that somebody made, and files that are gone. The
-	 * first 1,000 of each kind and severity.
+	 * Damage that is left for a person to judge: evidence of a deliberate change, and missing files. The first 1,000 of each kind and
+	 * severity.
 	 */
 	readonly left: readonly VerifyFinding[]
-	/** How many more there are that `left` does not list, by kind. Empty where all of them are listed. */
+	/** Number of findings that `left` does not list, by kind. Empty where all are listed. */
 	readonly leftNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
-	/** Records in the chain: before for a dry run, and afterwards otherwise. */
+	/** Number of records in the chain after the repair; before it in a dry run. */
 	readonly records: number
-	/** What `verifyChain` reports: before for a dry run, and afterwards otherwise. */
+	/** What `verifyChain` reports after the repair; before it in a dry run. */
 	readonly ok: boolean
 	readonly answer: ChainAnswer
 	readonly recordsLost: number

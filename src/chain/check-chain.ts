@@ -1,13 +1,12 @@
-/** Refuses what is no chain before anything is asked of it, and says what would be one. */
-
+/** Refuses what is not a chain before any method of it is called, and says how to get a chain. */
 import { isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { Chain } from './chain.ts'
 
 /**
- * @param wanted who needs a chain, in a message: `a player needs a chain`.
- * @param methods those that will be called: what stands in for a chain needs no others.
+ * @param wanted what needs a chain, in a message: `a player needs a chain`.
+ * @param methods the methods that will be called: a substitute for a chain needs no others.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkChain(wanted: string, chain: unknown, methods: readonly (keyof Chain)[]): void {
@@ -16,7 +15,7 @@ export function checkChain(wanted: string, chain: unknown, methods: readonly (ke
 	throw new MeshChainError('INVALID_OPTION', `${wanted}, not ${whatWasGiven(chain)}`)
 }
 
-/** What stands where a chain should, and how to get a chain from it. */
+/** Says what was given instead of a chain, and how to get a chain from it. */
 export function whatWasGiven(given: unknown): string {
 	if (typeof given === 'string') return `the path ${show(given)}: open it with await openChain(path)`
 	if (isThenable(given)) return 'a promise of one: openChain(path) needs an await'
@@ -24,7 +23,7 @@ export function whatWasGiven(given: unknown): string {
 }
 
 /**
- * A chain whose place can be kept beside its file.
+ * Refuses a chain without a file of its own, beside which a cursor can be kept.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */

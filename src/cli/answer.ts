@@ -1,5 +1,5 @@
 /** The four answers of a chain as a person reads them, and the exit statuses that they end a command with. */
-import type { ChainAnswer } from '../chain/answer.ts'
+import type { ChainAnswer } from '../chain/index.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 import { counted } from './numbers.ts'
 import type { Printable } from './printable.ts'

@@ -1,5 +1,5 @@
 /** `mesh-chain export`: a chain as JSON Lines, for the rest of the world. */
-import { answerFor } from '../chain/answer.ts'
+import { answerFor } from '../chain/index.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'

@@ -1,6 +1,6 @@
 /** The filters that every command shares: their options, and the query and predicate they make. */
-import type { ChainQuery } from '../chain/chain.ts'
-import { type Id, isGap, type LogRecord, parseLevel } from '../model/record.ts'
+import type { ChainQuery } from '../chain/index.ts'
+import { isGap, type LogRecord, type PublisherId, parseLevel } from '../model/record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'
 import { formatTime, parseTime } from './times.ts'
@@ -93,7 +93,7 @@ function kindsOf(invocation: Invocation): Pick<ChainQuery, 'kind'> {
 	return kinds.length === 0 ? {} : { kind: kinds }
 }
 
-function isId(id: Id | null, text: string | undefined): boolean {
+function isId(id: PublisherId | null, text: string | undefined): boolean {
 	return text === undefined || (id !== null && String(id) === text)
 }
 

@@ -1,7 +1,5 @@
 /** What `verify` and `repair` say of a finding, and which command comes next. */
-import type { Severity } from '../chain/answer.ts'
-import type { VerifyFinding, VerifyReport } from '../chain/chain.ts'
-import { EVIDENCE } from '../chain/verify/findings.ts'
+import { EVIDENCE, type Severity, type VerifyFinding, type VerifyReport } from '../chain/index.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { count } from './numbers.ts'
 import { linesOf, type Printable, printablePath, printed } from './printable.ts'

@@ -1,5 +1,6 @@
 /** `mesh-chain forward`: ships chains to a stream of JetStream, and goes on as they grow. */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
+import { aborted } from '../platform/wait.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { count } from './numbers.ts'
 import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './open-source.ts'
@@ -29,7 +30,11 @@ export const forward: Command = {
 	],
 	options: [
 		{ long: 'to', value: 'ADDRESS', help: `nats://host:4222/stream, without a password; ${ACCESS_HELP}` },
-		{ long: 'subject', value: 'PREFIX', help: 'subjects are PREFIX.NODE.CHAIN; mesh unless told' },
+		{
+			long: 'subject-prefix',
+			value: 'PREFIX',
+			help: 'prefix of the subjects PREFIX.NODE.CHAIN. Default: mesh',
+		},
 		{
 			long: 'node',
 			value: 'ID',
@@ -104,14 +109,14 @@ async function optionsOf(invocation: Invocation): Promise<ForwardOptions> {
 	const { servers, stream, nodes, chainIds } = parseAddress(to)
 	if (nodes.length + chainIds.length > 0) throw usage('--to names a stream, and no node or chain in it')
 	const create = settingsOf(invocation)
-	const subject = invocation.text('subject')
+	const subjectPrefix = invocation.text('subject-prefix')
 	const node = invocation.text('node')
 	const linger = invocation.text('linger')
 	return {
 		...accessFrom(process.env),
 		servers,
 		stream,
-		...(subject === undefined ? {} : { subject }),
+		...(subjectPrefix === undefined ? {} : { subjectPrefix }),
 		...(node === undefined ? {} : { node }),
 		...(linger === undefined ? {} : { lingerMs: parseDuration('--linger', linger) }),
 		...(create === undefined ? {} : { create }),
@@ -149,13 +154,6 @@ async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
 function isIncomplete(forwarder: Forwarder): boolean {
 	const { tooLarge, ahead } = forwarder.stats()
 	return tooLarge > 0 || ahead > 0
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		if (signal.aborted) resolve()
-		signal.addEventListener('abort', () => resolve())
-	})
 }
 
 function progressOf(forwarders: readonly Forwarder[]): Printable {

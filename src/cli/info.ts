@@ -1,7 +1,6 @@
 /** `mesh-chain info`: what a chain holds and how it came to its end. */
 import { basename } from 'node:path'
-import type { ChainInfo, EpochInfo } from '../chain/chain.ts'
-import { formatHead } from '../chain/verify/head.ts'
+import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
@@ -86,7 +85,7 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 
 /** In a stream nothing may be there that can be read. */
 function createdText({ createdMs }: ChainInfo): string {
-	return Number.isFinite(createdMs) ? `, created ${formatTime(createdMs)}` : ''
+	return createdMs === undefined ? '' : `, created ${formatTime(createdMs)}`
 }
 
 function damagedText(places: number, file: string): string {

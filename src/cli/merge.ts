@@ -1,7 +1,5 @@
 /** `mesh-chain merge`: the chains of many nodes as one history. */
-import { answerFor } from '../chain/answer.ts'
-import type { Chain } from '../chain/chain.ts'
-import { ChainBuilder } from '../chain/write/chain-builder.ts'
+import { answerFor, type Chain, ChainBuilder } from '../chain/index.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'

@@ -1,6 +1,5 @@
 /** What a command line names: the file of a chain, or chains in a stream of JetStream. */
-import type { Chain, TailQuery } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
+import { type Chain, openChain, type TailQuery } from '../chain/index.ts'
 import type { NatsAccess, TlsFiles } from '../cluster/credentials.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'

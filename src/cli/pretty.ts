@@ -2,8 +2,17 @@
  * Records for people: one line each, what was wrong below it. A record may come from anywhere: each field is of any type here, and whatever is
  * shown is escaped and, below the first line, indented, so that nothing in a record looks like another record.
  */
-import { type Id, isGap, LOG_LEVELS, type LogLevel, type LogRecord, levelIndex } from '../model/record.ts'
-import { BLACK_BOX_KIND, type BlackBoxLine } from '../recorder/black-box.ts'
+
+import type { BlackBoxLine } from '../model/own-events.ts'
+import {
+	isGap,
+	LOG_LEVELS,
+	type LogLevel,
+	type LogRecord,
+	levelIndex,
+	type PublisherId,
+} from '../model/record.ts'
+import { BLACK_BOX_KIND } from '../recorder/black-box.ts'
 import { joined, linesOf, type Printable, printable, printed, together } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 import { formatTime } from './times.ts'
@@ -66,7 +75,7 @@ function heldLine(raw: unknown): BlackBoxLine | undefined {
 	return { tsMs, level, kind, message, ...(data === undefined ? {} : { data }), daemonId, nodeId }
 }
 
-function isShownId(id: unknown): id is Id | null {
+function isShownId(id: unknown): id is PublisherId | null {
 	return id === null || ['string', 'number', 'bigint'].includes(typeof id)
 }
 

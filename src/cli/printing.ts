@@ -1,6 +1,12 @@
 /** Records on their way out: encoded as asked, counted, and what was lost among them remembered. */
-import { answerFor, heavier, type Severity, severityOfRecord } from '../chain/answer.ts'
-import type { Chain, ChainQuery } from '../chain/chain.ts'
+import {
+	answerFor,
+	type Chain,
+	type ChainQuery,
+	heavier,
+	type Severity,
+	severityOfRecord,
+} from '../chain/index.ts'
 import { packDataBorrow } from '../codec/data-packer.ts'
 import { interleave } from '../merge/interleave.ts'
 import { isGap, type LogRecord } from '../model/record.ts'

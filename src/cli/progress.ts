@@ -1,5 +1,5 @@
 /** How far long work has come: one line on stderr, only where a person watches, and gone when the work is done. */
-import type { VerifyProgress } from '../chain/verify/verify.ts'
+import type { VerifyProgress } from '../chain/index.ts'
 import { type Printable, printablePath, printed } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 

@@ -70,14 +70,14 @@ function soFar(records: number): string {
 }
 
 /** What the stream removes by its limits is as it should be; what it has and cannot give is not. */
-function isIncomplete({ unreadable, outOfOrder, otherLives }: PulledChain): boolean {
-	return unreadable > 0 || outOfOrder > 0 || otherLives > 0
+function isIncomplete({ unreadable, outOfOrder, forks }: PulledChain): boolean {
+	return unreadable > 0 || outOfOrder > 0 || forks > 0
 }
 
 function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 	if (isQuiet && !isIncomplete(chain) && chain.superseded === 0) return
 	const { path, records, fromSeq, toSeq, gaps, superseded, supersededPaths } = chain
-	const { unreadable, outOfOrder, otherLives } = chain
+	const { unreadable, outOfOrder, forks } = chain
 	const range = fromSeq === undefined ? '' : ` (seq ${fromSeq} to ${toSeq})`
 	const text = [
 		`${counted(records, 'record')}${range} to ${path}`,
@@ -87,7 +87,7 @@ function tell(chain: PulledChain, isQuiet: boolean, terminal: Terminal): void {
 			: `${count(superseded)} superseded by a later epoch, in ${supersededPaths.join(' and ')}`,
 		unreadable === 0 ? '' : `${counted(unreadable, 'message')} unreadable`,
 		outOfOrder === 0 ? '' : `${counted(outOfOrder, 'record')} out of order`,
-		otherLives === 0 ? '' : `${counted(otherLives, 'subject')} with another life of the chain left out`,
+		forks === 0 ? '' : `${counted(forks, 'subject')} with another fork of the chain left out`,
 	]
 	terminal.stderr.write(printed`mesh-chain: ${joined(text, printed`, `)}\n`)
 }

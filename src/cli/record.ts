@@ -1,7 +1,7 @@
 /** `mesh-chain record`: what a program prints becomes a chain while it passes through. */
 
 import type { Readable } from 'node:stream'
-import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { FileChainAppender } from '../chain/index.ts'
 import { isWellFormed } from '../codec/canonical.ts'
 import { lineOfJson } from '../jsonl/json-line.ts'
 import { type ByteLine, LineSplitter } from '../jsonl/line-splitter.ts'
@@ -9,6 +9,8 @@ import { MeshLoop } from '../loop/mesh-loop.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { checkLine } from '../model/line-check.ts'
 import { type LogLine, parseLevel } from '../model/record.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { wait } from '../platform/wait.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { count } from './numbers.ts'
@@ -216,12 +218,13 @@ class LineRecorder {
 
 	/** Waits for a disk that fails rather than read what it could not keep; the chain itself says on stderr what is wrong. */
 	async #flush(interrupted: AbortSignal): Promise<boolean> {
-		for (let waitMs = RETRY_MS_MIN; !interrupted.aborted; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+		while (!interrupted.aborted) {
 			try {
 				this.#loop.flush()
 				return true
 			} catch {
-				await new Promise((resolve) => setTimeout(resolve, waitMs))
+				await wait(backoff.next(), interrupted)
 			}
 		}
 		return false

@@ -1,7 +1,7 @@
 /** `mesh-chain replay-sql`: journaled statements into another Postgres, and which of them answer differently there. */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { openChain } from '../chain/read/open-chain.ts'
+import { openChain } from '../chain/index.ts'
 import type { PgTargetOptions } from '../journal/pg-target.ts'
 import type { ReplayStatementsOptions } from '../journal/replay-statements-options.ts'
 import type {

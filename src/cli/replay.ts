@@ -1,6 +1,6 @@
 /** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
 import { basename } from 'node:path'
-import { answerFor } from '../chain/answer.ts'
+import { answerFor } from '../chain/index.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { replay as replayInto } from '../replay/replay.ts'

@@ -1,5 +1,5 @@
 /** A chain, or a file of JSON Lines, as one source: what a command line selects of it. */
-import { heavier, type Severity, severityOfRecord } from '../chain/answer.ts'
+import { heavier, type Severity, severityOfRecord } from '../chain/index.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
 import { type JsonlRecords, readJsonl } from '../jsonl/read-jsonl.ts'
@@ -47,7 +47,7 @@ export async function openAny(file: string, form: string | undefined, terminal: 
 	}
 	const lines = linesFrom(file, form, terminal)
 	return {
-		batches: (query) => matching(lines, query),
+		batches: (query?: LogFilter) => matching(lines, query),
 		get skipped() {
 			return lines.skipped
 		},

@@ -1,5 +1,5 @@
 /** The part of a chain that a session, or two of its checkpoints, enclose. */
-import type { Chain, ChainQuery } from '../chain/chain.ts'
+import type { Chain, ChainQuery } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { GAP_KIND, type GapData } from '../model/record.ts'

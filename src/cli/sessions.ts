@@ -1,7 +1,5 @@
 /** `mesh-chain sessions`: the named spans of history that a chain holds. */
-import { type ChainAnswer, severityOfCause } from '../chain/answer.ts'
-import type { Chain } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
+import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, marksFromElsewhere } from '../recorder/sessions.ts'
 import { shellWord } from '../text/shell-word.ts'

@@ -1,5 +1,5 @@
 /** A chain in two parts: what is in it by now, and what comes behind that. The parts of a merged one are merged again, for its seqs are those of one reading. */
-import type { Chain, ChainQuery, TailQuery } from '../chain/chain.ts'
+import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 
 export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain; readonly after: Chain }> {

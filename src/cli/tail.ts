@@ -1,5 +1,5 @@
 /** `mesh-chain tail`: the newest records of a chain, and what comes after them. */
-import type { Chain, ChainQuery } from '../chain/chain.ts'
+import type { Chain, ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { Command } from './command.ts'
 import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'

@@ -1,6 +1,6 @@
 /** Where a command line sends a replay: what `--to` says, made when it is known that something will be sent. */
 import { realpathSync } from 'node:fs'
-import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { FileChainAppender } from '../chain/index.ts'
 import { JsonlAppender } from '../jsonl/jsonl-appender.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'

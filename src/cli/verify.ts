@@ -1,6 +1,5 @@
 /** `mesh-chain verify`: every checksum, seq and link of a chain. */
-import type { VerifyReport } from '../chain/chain.ts'
-import { verifyChain } from '../chain/verify/verify.ts'
+import { type VerifyReport, verifyChain } from '../chain/index.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
 import { adviceFor, findingLine, notListedLines, printLines } from './findings.ts'

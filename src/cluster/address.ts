@@ -1,31 +1,35 @@
-/** Names chains in a stream: `nats://host:4222/stream?node=api-1`. What follows the `?` is a query as in any URL: a `+` in the name of a node is `%2B` there, a blank `%20` or `+`. */
+/**
+ * Parses addresses of chains in a stream: `nats://host:4222/stream?node=api-1`. The query is that of any URL:
+ * write `%2B` for a `+` in the name of a node, and `%20` or `+` for a blank.
+ */
 import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'
 import { checkStreamName } from './stream.ts'
 
+/** A parsed address. */
 export interface StreamAddress {
 	readonly servers: readonly string[]
 	readonly stream: string
-	/** Only chains of these nodes; of all where there is none. */
+	/** Nodes whose chains are named; empty for all nodes. */
 	readonly nodes: readonly string[]
-	/** Only these chains; all where there is none. */
+	/** Chains that are named; empty for all chains. */
 	readonly chainIds: readonly string[]
 }
 
 const FORM = 'an address such as nats://host:4222/stream or nats://a:4222,b:4222/stream?node=api-1'
 
-/** Whether a text names a stream, and no file. */
+/** Returns whether a text is an address of a stream rather than a path. */
 export function isStreamAddress(text: string): boolean {
 	return /^(?:nats|tls):\/\//i.test(text)
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** Parses an address. @throws {MeshChainError} `INVALID_OPTION` */
 export function parseAddress(address: unknown): StreamAddress {
 	if (typeof address !== 'string' || !isStreamAddress(address)) throw invalidOption('address', address, FORM)
 	const [, scheme = '', rest = ''] = /^(nats|tls):\/\/(.*)$/is.exec(address) ?? []
-	const [place = '', query = ''] = splitAt(rest, '?')
-	const [hosts = '', path = ''] = splitAt(place, '/')
-	// What stands before an @ is nobody's to see.
+	const [hostsAndPath = '', query = ''] = splitAt(rest, '?')
+	const [hosts = '', path = ''] = splitAt(hostsAndPath, '/')
+	// Text before an @ may be a password, so no message shows it.
 	if (hosts.includes('@') || path === '')
 		throw invalidOption('address', hosts.includes('@') ? '…' : address, FORM)
 	const stream = decoded(path)
@@ -35,8 +39,11 @@ export function parseAddress(address: unknown): StreamAddress {
 		if (name !== 'node' && name !== 'chain')
 			throw invalidOption('a parameter of the address', name, 'node or chain')
 	return {
-		servers: checkServers(hosts.split(',').map((host) => `${scheme.toLowerCase()}://${host}`)),
-		stream: checkStreamName(stream),
+		servers: checkServers(
+			'servers',
+			hosts.split(',').map((host) => `${scheme.toLowerCase()}://${host}`),
+		),
+		stream: checkStreamName('stream', stream),
 		nodes: params.getAll('node'),
 		chainIds: params.getAll('chain'),
 	}
@@ -50,7 +57,7 @@ function decoded(text: string): string | undefined {
 	}
 }
 
-function splitAt(text: string, mark: string): [string, string] {
-	const at = text.indexOf(mark)
+function splitAt(text: string, separator: string): [string, string] {
+	const at = text.indexOf(separator)
 	return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
 }

@@ -1,6 +1,6 @@
 /**
- * The messages of one chain in a stream, in the order of the chain, whatever subjects they are under: each subject has its
- * own messages in order, and those of several are joined by epoch and seq.
+ * Reads the messages of one chain in a stream, in the order of the chain, under whatever subjects they are.
+ * Each subject has its own messages in order; those of several subjects are merged by epoch and seq.
  */
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
@@ -8,94 +8,107 @@ import { interleave } from '../merge/interleave.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** Places of the stream that a reader that goes backward looks at together, at first. */
-const BACKWARD_PLACES = 64
-/** Messages of several subjects that it looks at together. */
-const BACKWARD_MESSAGES = 32
+/** Stream sequences in the first window of a backward read. */
+const WINDOW_SEQS = 64
+/** Messages of several subjects that a backward read returns at a time. */
+const CHUNK_MESSAGES = 32
 
-/** Where a part of a chain begins. */
+/** Start of a part of a chain. */
 export interface ChainReaderPosition {
-	/** For each subject the place in the stream to read from. */
+	/** Stream sequence to read from, by subject. */
 	readonly from: readonly number[]
-	/** The newest message before it; undefined where nothing of the chain comes before. */
-	readonly before: StreamMessage | undefined
+	/** Newest message before the part; undefined where nothing of the chain precedes it. */
+	readonly previous: StreamMessage | undefined
 }
 
-/** What the stream has of a chain at a moment. */
+/** What the stream has of a chain at one moment. */
 export interface ChainEnd {
-	/** The newest message, also where it was removed after this reader had seen it; undefined where there never was one. */
+	/**
+	 * Newest message, even where it was removed after this reader had seen it; undefined where there never was
+	 * one.
+	 */
 	readonly last: StreamMessage | undefined
-	/** The newest message of each subject that is there. */
+	/** Newest message by subject; undefined where the subject has none. */
 	readonly lasts: readonly (StreamMessage | undefined)[]
 }
 
-/** A subject with another life of the chain: it holds other records under the same epochs and seqs. */
+/** A subject with a fork of the chain: other records under the same epochs and seqs. */
 export interface ForkedChain {
 	readonly subject: string
 	readonly node: string
 	readonly bytes: number
 }
 
+/** Reader of one chain. */
 export class ChainReader {
 	readonly stream: string
 	readonly chainId: string
-	/** Of the oldest subject. */
+	/** Node of the oldest subject. */
 	readonly node: string
-	/** Oldest first; all of one life of the chain. */
+	/** Subjects of one fork of the chain, oldest first. */
 	readonly subjects: readonly SubjectReader[]
-	readonly otherLives: readonly ForkedChain[]
-	/** The newest message that was ever seen. */
+	/** Subjects that hold other forks, which are not read. */
+	readonly forks: readonly ForkedChain[]
+	/** Newest message that was ever seen. */
 	#newest: StreamMessage | undefined
 
-	constructor(subjects: readonly SubjectReader[], otherLives: readonly ForkedChain[] = []) {
+	constructor(subjects: readonly SubjectReader[], forks: readonly ForkedChain[] = []) {
 		const { stream, source } = subjects[0]!
 		this.stream = stream
 		this.chainId = source.chainId
 		this.node = source.node
 		this.subjects = subjects
-		this.otherLives = otherLives
+		this.forks = forks
 	}
 
 	/**
-	 * What is there by now. A message that was seen once and is gone counts: a read has to account for it.
+	 * Returns the current end of the chain. A message that was seen once and has been removed counts, because a
+	 * read has to account for it.
 	 *
-	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` where all messages are gone and none was ever seen.
+	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` where all messages were removed and none was ever seen.
 	 */
 	async end(signal?: AbortSignal): Promise<ChainEnd> {
 		const lasts = await Promise.all(this.subjects.map((subject) => subject.last(signal)))
-		for (const last of lasts) if (last !== undefined && !isBehind(last, this.#newest)) this.#newest = last
+		for (const last of lasts) if (last !== undefined && !endsBefore(last, this.#newest)) this.#newest = last
 		const last = this.#newest
-		if (last === undefined && !signal?.aborted && (await this.#isGone())) throw gone(this)
+		if (last === undefined && !signal?.aborted && (await this.#isEmpty())) throw chainGone(this)
 		return { last, lasts }
 	}
 
-	async #isGone(): Promise<boolean> {
-		return (await Promise.all(this.subjects.map((subject) => subject.isGone()))).every(Boolean)
+	async #isEmpty(): Promise<boolean> {
+		return (await Promise.all(this.subjects.map((subject) => subject.isEmpty()))).every(Boolean)
 	}
 
-	/** @param isBefore whether a message comes before the part that is wanted: true up to some message, false from there on. */
+	/**
+	 * Finds the start of a part.
+	 *
+	 * @param isBefore Returns whether a message precedes the part: true up to some message, and false after it.
+	 */
 	async seek(
 		{ lasts }: ChainEnd,
 		isBefore: (message: StreamMessage) => boolean,
 	): Promise<ChainReaderPosition> {
-		const places = await Promise.all(
+		const positions = await Promise.all(
 			this.subjects.map(async (subject, index) => {
 				const last = lasts[index]
-				return last === undefined ? { from: 1, before: undefined } : subject.seek(last, isBefore)
+				return last === undefined ? { from: 1, previous: undefined } : subject.seek(last, isBefore)
 			}),
 		)
-		let before: StreamMessage | undefined
-		for (const place of places)
-			if (place.before !== undefined && !isBehind(place.before, before)) before = place.before
-		return { from: places.map(({ from }) => from), before }
+		let newest: StreamMessage | undefined
+		for (const { previous } of positions)
+			if (previous !== undefined && !endsBefore(previous, newest)) newest = previous
+		return { from: positions.map(({ from }) => from), previous: newest }
 	}
 
-	/** From the first message on. */
+	/** Start of the chain. */
 	get start(): ChainReaderPosition {
-		return { from: this.subjects.map(() => 1), before: undefined }
+		return { from: this.subjects.map(() => 1), previous: undefined }
 	}
 
-	/** What is there between a place and an end. Whoever reads compares with the end what came. */
+	/**
+	 * Yields the messages between a position and an end that the stream still has. The caller checks what is
+	 * missing.
+	 */
 	read(
 		{ from }: ChainReaderPosition,
 		{ lasts }: ChainEnd,
@@ -104,34 +117,41 @@ export class ChainReader {
 		const ranges = this.subjects.map((subject, index) =>
 			subject.read({ from: from[index]!, to: lasts[index]?.streamSeq ?? 0 }, signal),
 		)
-		return ranges.length === 1 ? ranges[0]! : joined(ranges, (a, b) => compareCursors(startOf(a), startOf(b)))
+		return ranges.length === 1
+			? ranges[0]!
+			: mergeMessages(ranges, (a, b) => compareCursors(startOf(a), startOf(b)))
 	}
 
-	/** The same from the end to the place, some messages at a time, which are in order. */
-	async *readBackward(place: ChainReaderPosition, end: ChainEnd): AsyncGenerator<StreamMessage[]> {
+	/**
+	 * Reads from an end back to a position. Yields some messages at a time; those of one group are in order.
+	 */
+	async *readBackward(position: ChainReaderPosition, end: ChainEnd): AsyncGenerator<StreamMessage[]> {
 		const ranges = this.subjects.map((subject, index) =>
-			windows(subject, place.from[index]!, end.lasts[index]?.streamSeq ?? 0),
+			windowsBackward(subject, position.from[index]!, end.lasts[index]?.streamSeq ?? 0),
 		)
 		if (ranges.length === 1) return yield* ranges[0]!
 		const each = ranges.map(async function* (range) {
 			for await (const window of range) yield* window.toReversed()
 		})
 		let chunk: StreamMessage[] = []
-		for await (const message of joined(each, (a, b) => compareCursors(endOf(b), endOf(a)))) {
+		for await (const message of mergeMessages(each, (a, b) => compareCursors(endOf(b), endOf(a)))) {
 			chunk.push(message)
-			if (chunk.length < BACKWARD_MESSAGES) continue
+			if (chunk.length < CHUNK_MESSAGES) continue
 			yield chunk.reverse()
 			chunk = []
 		}
 		yield chunk.reverse()
 	}
 
-	/** What is there, and then what comes, until the signal aborts; of several subjects in the order in which it comes. */
-	async *follow(place: ChainReaderPosition, signal: AbortSignal): AsyncGenerator<StreamMessage> {
-		let { from } = place
+	/**
+	 * Yields all messages from a position on, and later ones in the order in which they arrive, until the
+	 * signal aborts.
+	 */
+	async *follow(position: ChainReaderPosition, signal: AbortSignal): AsyncGenerator<StreamMessage> {
+		let { from } = position
 		if (this.subjects.length > 1) {
 			const end = await this.end(signal)
-			yield* this.read(place, end, signal)
+			yield* this.read(position, end, signal)
 			from = from.map((each, index) => Math.max(each, (end.lasts[index]?.streamSeq ?? 0) + 1))
 		}
 		const over = new AbortController()
@@ -141,22 +161,26 @@ export class ChainReader {
 	}
 }
 
-/** Windows of a subject, the last one first; the messages of each are in order. */
-async function* windows(subject: SubjectReader, from: number, last: number): AsyncGenerator<StreamMessage[]> {
-	let places = BACKWARD_PLACES
+/** Yields windows of a subject, the last one first; the messages of each window are in order. */
+async function* windowsBackward(
+	subject: SubjectReader,
+	from: number,
+	last: number,
+): AsyncGenerator<StreamMessage[]> {
+	let seqs = WINDOW_SEQS
 	for (let to = last; to >= from; ) {
-		const start = Math.max(from, to - places + 1)
+		const start = Math.max(from, to - seqs + 1)
 		const window: StreamMessage[] = []
 		for await (const message of subject.read({ from: start, to })) window.push(message)
 		yield window
-		// A chain among many has few messages in so many places.
-		if (window.length < BACKWARD_PLACES / 4) places *= 2
+		// Among many chains, one chain has few of these sequences.
+		if (window.length < WINDOW_SEQS / 4) seqs *= 2
 		to = start - 1
 	}
 }
 
-/** Several sequences that are each in order, as one. A message that cannot be read comes as soon as it is met. */
-async function* joined(
+/** Merges sequences that are each in order. A message that cannot be read is yielded as soon as it is met. */
+async function* mergeMessages(
 	sequences: readonly AsyncGenerator<StreamMessage>[],
 	compare: (a: StreamMessage, b: StreamMessage) => number,
 ): AsyncGenerator<StreamMessage> {
@@ -185,29 +209,29 @@ async function* joined(
 
 const UNREADABLE: ConsumerCursor = { epoch: 0, seq: 0 }
 
-/** Of its first record. */
+/** Returns the identity of the first record of a message. */
 export function startOf({ frames: [first] }: StreamMessage): ConsumerCursor {
 	return first === undefined ? UNREADABLE : { epoch: first.epoch, seq: first.baseSeq }
 }
 
-/** Of its last record that can be read. */
+/** Returns the identity of the last record of a message that can be read. */
 export function endOf({ frames }: StreamMessage): ConsumerCursor {
 	const last = frames.at(-1)
 	return last === undefined ? UNREADABLE : { epoch: last.epoch, seq: last.baseSeq + last.rows - 1 }
 }
 
-/** In the order of a chain. */
+/** Compares in the order of a chain: by epoch, then by seq. */
 export function compareCursors(a: ConsumerCursor, b: ConsumerCursor): number {
 	return a.epoch - b.epoch || a.seq - b.seq
 }
 
-function isBehind(message: StreamMessage, other: StreamMessage | undefined): boolean {
+function endsBefore(message: StreamMessage, other: StreamMessage | undefined): boolean {
 	return other !== undefined && compareCursors(endOf(message), endOf(other)) < 0
 }
 
-function gone({ stream, chainId }: ChainReader): MeshChainError {
+function chainGone({ stream, chainId }: ChainReader): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} has no message of the chain ${chainId} any more: its limits or somebody removed them`,
+		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: its limits or a person removed them`,
 	)
 }

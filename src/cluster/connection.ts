@@ -1,31 +1,38 @@
-/** A connection to NATS with what is used of JetStream. What goes wrong is said with a code, and without a secret. */
+/** Connects to NATS and JetStream. Its errors have a code and contain no secret. */
 import { isIPv6 } from 'node:net'
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
 import { invalidOption } from '../model/check.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
-import { type NatsAccess, resolveAccess } from './credentials.ts'
+import { type GivenAccess, resolveAccess } from './credentials.ts'
 import { SocketGuard } from './socket-guard.ts'
 
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
 const REQUEST_MS = 5_000
-/** A server that is frozen or cut off closes no connection: it is left for another one when it answers none of two pings. */
+/**
+ * A frozen or disconnected server closes no connection: after two unanswered pings the client leaves it for
+ * another.
+ */
 const PING_MS = 10_000
 
+/** An open connection. */
 export interface Cluster {
 	readonly connection: NatsConnection
 	readonly manager: JetStreamManager
 	readonly client: JetStreamClient
-	/** Why the servers let it in no more, where they said so. */
+	/** Returns why the servers refuse the connection, where they said so. */
 	refusal(): string | undefined
-	/** Calls it for everything that the servers do not permit, also where nobody waits for an answer. Returns the undo. */
+	/**
+	 * Calls a listener for everything that the servers do not permit. Returns a function that removes the
+	 * listener.
+	 */
 	onDenied(listener: (error: Error) => void): () => void
 	close(): Promise<void>
 }
 
-/** What `connect` is told. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
-export function connectionOptions(servers: readonly string[], access: NatsAccess): ConnectionOptions {
+/** Returns the options of `connect`. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+export function connectionOptions(servers: readonly string[], access: GivenAccess): ConnectionOptions {
 	const resolved = resolveAccess(access)
 	return {
 		...resolved,
@@ -43,7 +50,7 @@ export function connectionOptions(servers: readonly string[], access: NatsAccess
 }
 
 /**
- * Connects, and again for ever once it is connected.
+ * Connects. Once connected, the client reconnects forever.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`
  */
@@ -74,13 +81,16 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
 }
 
 /**
- * @param servers `nats://host:4222`, or `tls://host:4222` where it must be encrypted, one or several of one cluster; without a name or password in them.
+ * Checks the addresses of servers.
+ *
+ * @param servers `nats://host:4222`, or `tls://host:4222` to require encryption: one or several of one
+ * cluster, without a name or password in them.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
-export function checkServers(servers: unknown): string[] {
+export function checkServers(name: string, servers: unknown): string[] {
 	const list = typeof servers === 'string' ? servers.split(',') : servers
 	if (!Array.isArray(list) || list.length === 0)
-		throw invalidOption('servers', servers, 'a URL such as nats://127.0.0.1:4222, or an array of them')
+		throw invalidOption(name, servers, 'a URL such as nats://127.0.0.1:4222, or an array of them')
 	return list.map((server) => serverOf(server))
 }
 
@@ -93,16 +103,19 @@ function serverOf(server: unknown): string {
 	throw invalidOption(
 		'a server',
 		shown,
-		`a URL such as nats://127.0.0.1:4222${text.includes('@') ? '; a name and password are options of their own' : ''}`,
+		`a URL such as nats://127.0.0.1:4222${text.includes('@') ? ' without credentials, which are separate options' : ''}`,
 	)
 }
 
-/** Whoever names a server so sends nothing to it in the clear. */
+/** Returns whether an address requires encryption. */
 function isTls(server: string): boolean {
 	return /^tls:/i.test(server)
 }
 
-/** A connection that was lost, and is refused, tries again for ever: whoever waits for an answer is told only that there is none. */
+/**
+ * Watches a connection for refusals: a lost connection retries forever, and a request only learns that there
+ * is no answer.
+ */
 function watched(
 	connection: NatsConnection,
 	options: ConnectionOptions,
@@ -127,28 +140,32 @@ function watched(
 	}
 }
 
-/** Whether the servers let nobody in with what was given. */
+/** Returns whether the servers refuse the credentials. */
 export function isLockedOut(error: unknown): boolean {
 	return isOf(error, ({ name }) => name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError')
 }
 
-/** What to look at, where the reason does not say it. */
+/** Returns what to check, where the reason does not tell. */
 function adviceOf(error: unknown, options: ConnectionOptions): string {
 	const thrown = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isLockedOut(thrown))
 		return [options.user, options.token, options.authenticator].some((way) => way !== undefined)
-			? ': the user, token, nkey or JWT that was given is unknown to the server, wrong or expired'
-			: ': the server asks for a user, token, nkeyFile or credsFile, and none was given'
+			? ': the given user, token, nkey or JWT is wrong, expired or unknown to the server'
+			: ': the server requires a user, token, nkeyFile or credsFile, and none was given'
 	if (thrown.name === 'TimeoutError' && options.tls)
-		return '; a server that asks for a client certificate says nothing when it gets none that it trusts: are certFile and keyFile right?'
+		return '; a server that requires a client certificate does not answer one that it does not trust: check certFile and keyFile'
 	if (/SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/.test(String(thrown.code)))
 		return ": caFile must hold the authority that signed the server's certificate"
 	if (thrown.code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-		return ' (a server that is named by an IP address is checked as localhost: give its host name)'
+		return ' (a server with an IP address is checked as localhost: use its host name)'
 	return ''
 }
 
-/** Whether the servers do not permit something to this user, which no waiting changes. @param token of the subject; of any unless given. */
+/**
+ * Returns whether the servers do not permit something to this user, so that no waiting helps.
+ *
+ * @param token Text that the subject must contain. Default: any subject.
+ */
 export function isDenied(error: unknown, token = ''): error is Error {
 	return isOf(
 		error,
@@ -178,14 +195,14 @@ async function closed(connection: NatsConnection | undefined, dial: SocketGuard)
 	dial.end()
 }
 
-/** What NATS says, which may be nothing but the name of an error. */
+/** Returns the reason in an error of NATS, which may have nothing but a name. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isDenied(error))
 		return `${messageOf(error)} (docs/guarantees/cluster.md lists the permissions that are needed)`
 	const message = messageOf(error)
 	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
-		return 'nobody answers: is JetStream enabled (nats-server -js), and has it a leader?'
+		return 'no server answers: check that JetStream is enabled (nats-server -js) and has a leader'
 	if (name === 'TimeoutError') return 'no answer in time'
 	return message === '' ? String(name ?? error) : message
 }

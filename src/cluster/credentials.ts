@@ -1,4 +1,4 @@
-/** Where the servers of NATS are, and how one gets in. Secrets come from files or from the caller; they reach no message. */
+/** Credentials for the servers of NATS. Secrets come from files or from the caller, and reach no message. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import {
 	type Authenticator,
@@ -8,55 +8,85 @@ import {
 	type TlsOptions,
 } from '@nats-io/transport-node'
 import { show } from '../guard/show.ts'
-import { checkFileOption, checkName, checkOptionNames, ifGiven, invalidOption } from '../model/check.ts'
+import { checkFileOption, checkName, checkOptionNames, invalidOption } from '../model/check.ts'
+import {
+	defined,
+	defineOptions,
+	type OptionRules,
+	optional,
+	type ResolvedOptions,
+	unchecked,
+} from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
-/** Whoever has no secret gives none: servers may be open. */
+/**
+ * How to authenticate: with `user`, `token`, `credsFile` or `nkeyFile`, or with none of them at an open
+ * server.
+ */
 export interface NatsAccess {
+	/** Name of the user. */
 	readonly user?: string
+	/** Password of the user. */
 	readonly password?: string
+	/** Token. */
 	readonly token?: string
-	/** A file with a JWT and its nkey seed, as `nsc generate creds` writes it. It is read again for each connection. */
+	/** File with a JWT and its nkey seed, as `nsc generate creds` writes it. Read again for each connection. */
 	readonly credsFile?: string
-	/** A file with the nkey seed of a user, as `nk -gen user` writes it. It is read again for each connection. */
+	/** File with the nkey seed of a user, as `nk -gen user` writes it. Read again for each connection. */
 	readonly nkeyFile?: string
-	/** TLS is asked for where a server offers it; with `true` or files, or a server that is named as `tls://…`, a connection without it is refused. */
+	/**
+	 * Whether TLS is required, and its files. A server named `tls://…` requires it too. Default: TLS is used
+	 * where a server offers it.
+	 */
 	readonly tls?: boolean | TlsFiles
 }
 
+/** Files for TLS, in PEM. */
 export interface TlsFiles {
-	/** Certificates of authorities, in the place of those that Node knows. */
+	/** Certificates of authorities. Default: those of Node. */
 	readonly caFile?: string
-	/** The client's own, and its key: both or none. */
+	/** Certificate of the client. Requires `keyFile`. */
 	readonly certFile?: string
+	/** Private key of the client. Requires `certFile`. */
 	readonly keyFile?: string
 }
 
-export const ACCESS_NAMES = ['user', 'password', 'token', 'credsFile', 'nkeyFile', 'tls'] as const
+/** Rules of the credentials, for components that accept them among their own options. */
+export const ACCESS_RULES = {
+	user: optional(checkName),
+	password: optional(checkSecret),
+	token: optional(checkSecret),
+	credsFile: unchecked<string>(),
+	nkeyFile: unchecked<string>(),
+	tls: unchecked<boolean | TlsFiles>(),
+} satisfies OptionRules<NatsAccess>
 
-/** What `connect` of NATS takes for it. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
-export function resolveAccess(access: NatsAccess): ConnectionOptions {
-	const user = ifGiven('user', access.user, checkName)
-	const pass = ifGiven('password', access.password, checkSecret)
-	const token = ifGiven('token', access.token, checkSecret)
-	const ways = [user, token, access.credsFile, access.nkeyFile].filter((way) => way !== undefined)
-	if (ways.length > 1)
-		throw new MeshChainError('INVALID_OPTION', 'one way in: user, token, credsFile or nkeyFile, not several')
-	if (pass !== undefined && user === undefined)
-		throw new MeshChainError('INVALID_OPTION', 'a password needs the user that it is of')
-	const authenticator = fileAuthenticator(access)
-	const tls = tlsOf(access.tls)
-	return {
-		...(user === undefined ? {} : { user }),
-		...(pass === undefined ? {} : { pass }),
-		...(token === undefined ? {} : { token }),
-		...(authenticator === undefined ? {} : { authenticator }),
-		...(tls === undefined ? {} : { tls }),
-	}
+const ACCESS = defineOptions(ACCESS_RULES)
+
+/** Credentials with checked names; the files are checked by {@link resolveAccess}. */
+export type GivenAccess = ResolvedOptions<typeof ACCESS_RULES>
+
+/** Checks the names of credentials that stand alone. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkAccess(access: unknown): GivenAccess {
+	return ACCESS.resolve(access)
 }
 
-/** What the files hold, for an error that names the file and shows nothing of it. */
+/**
+ * Returns the options of NATS for these credentials.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`
+ */
+export function resolveAccess({ user, password: pass, token, ...files }: GivenAccess): ConnectionOptions {
+	const ways = [user, token, files.credsFile, files.nkeyFile].filter((way) => way !== undefined)
+	if (ways.length > 1)
+		throw new MeshChainError('INVALID_OPTION', 'use only one of user, token, credsFile and nkeyFile')
+	if (pass !== undefined && user === undefined)
+		throw new MeshChainError('INVALID_OPTION', 'password requires user')
+	return defined({ user, pass, token, authenticator: fileAuthenticator(files), tls: tlsOf(files.tls) })
+}
+
+/** What a file lacks, for an error that names the file and shows none of its contents. */
 const CONTENTS = {
 	credsFile: 'no JWT of a user with its seed, as nsc generate creds writes them',
 	nkeyFile: 'no seed of a user, which is a line that begins with SU',
@@ -67,17 +97,23 @@ const CONTENTS = {
 
 type AccessFile = keyof typeof CONTENTS
 
-function fileAuthenticator({ credsFile, nkeyFile }: NatsAccess): Authenticator | undefined {
+function fileAuthenticator({
+	credsFile,
+	nkeyFile,
+}: Pick<GivenAccess, 'credsFile' | 'nkeyFile'>): Authenticator | undefined {
 	if (credsFile !== undefined) return renewed('credsFile', credsFile, credsIn)
 	return nkeyFile === undefined ? undefined : renewed('nkeyFile', nkeyFile, nkeyIn)
 }
 
-/** Whoever renews the file need not restart anything; one that cannot be used meanwhile changes nothing. */
+/**
+ * Reads the file again for each connection, so that a renewed file needs no restart; keeps the last one that
+ * could be used.
+ */
 function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
 	const read = () =>
 		foundIn(name, path, (content) => {
 			const found = find(content.toString())
-			// Only when it is asked it says that there is nothing.
+			// The authenticator reports a missing seed only when it is called.
 			found('')
 			return found
 		})
@@ -86,13 +122,13 @@ function renewed(name: AccessFile, path: string, find: (text: string) => Authent
 		try {
 			last = read()
 		} catch {
-			// The servers say what they think of the last one.
+			// The servers judge the last one.
 		}
 		return last(nonce)
 	}
 }
 
-/** The client wants every line ended, and by nothing but a line feed. */
+/** The client requires a line feed after every line, without a carriage return. */
 function credsIn(text: string): Authenticator {
 	return credsAuthenticator(Buffer.from(`${text.replaceAll('\r\n', '\n')}\n`))
 }
@@ -101,7 +137,7 @@ function nkeyIn(text: string): Authenticator {
 	return nkeyAuthenticator(Buffer.from(/^\s*(SU[A-Z2-7]+)\s*$/m.exec(text)?.[1] ?? ''))
 }
 
-function tlsOf(tls: NatsAccess['tls']): TlsOptions | undefined {
+function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	if (tls === undefined || tls === false) return undefined
 	if (tls === true) return {}
 	checkOptionNames(tls, ['caFile', 'certFile', 'keyFile'])
@@ -111,7 +147,7 @@ function tlsOf(tls: NatsAccess['tls']): TlsOptions | undefined {
 	const key = keyFile === undefined ? undefined : foundIn('keyFile', keyFile, createPrivateKey)
 	if (certificate === undefined && key === undefined) return { ...tls }
 	if (certificate === undefined || key === undefined)
-		throw new MeshChainError('INVALID_OPTION', 'certFile and keyFile belong together: give both')
+		throw new MeshChainError('INVALID_OPTION', 'certFile and keyFile require each other: give both')
 	if (!certificate.checkPrivateKey(key))
 		throw new MeshChainError(
 			'INVALID_OPTION',
@@ -120,7 +156,7 @@ function tlsOf(tls: NatsAccess['tls']): TlsOptions | undefined {
 	return { ...tls }
 }
 
-/** TLS takes PEM only, and what is anything else for no certificates, in silence. */
+/** TLS accepts PEM only, and silently ignores anything else. */
 function certificateIn(content: Buffer): X509Certificate {
 	if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(content.toString('latin1')))
 		throw new Error('no PEM')
@@ -133,7 +169,7 @@ function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T
 	try {
 		return find(content)
 	} catch {
-		// What was thrown may show what is in the file.
+		// The thrown error may show the contents of the file.
 		throw new MeshChainError(
 			'FILE_UNREADABLE',
 			`cannot use ${show(path)}, the ${name}: it holds ${CONTENTS[name]}`,
@@ -142,12 +178,12 @@ function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T
 	}
 }
 
-/** A seed, a JWT or PEM. */
+/** Matches a seed, a JWT or PEM. */
 const SECRET = /^\s*(?:S[A-Z2-7]{50,}\s*$|eyJ[\w-]+\.|-----BEGIN )|\n/
 
 function contentOf(name: AccessFile, path: string): Buffer {
 	checkFileOption(name, path)
-	// A file that is not there is named in an error.
+	// The error for a missing file would show its name.
 	if (SECRET.test(path))
 		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not what is in it`)
 	try {

@@ -1,23 +1,28 @@
-/** Chains that come into a stream while it is followed: a node that begins to forward, a service that starts anew with a chain of its own. */
-import type { TailQuery } from '../chain/chain.ts'
+/**
+ * Discovers chains that appear in a stream while it is followed: of a node that begins to forward, or of a
+ * service that restarts with a new chain.
+ */
+import type { TailQuery } from '../chain/index.ts'
 import { interleave } from '../merge/interleave.ts'
 import type { LogRecord } from '../model/record.ts'
+import { wait } from '../platform/wait.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import type { NatsAccess } from './credentials.ts'
+import { checkAccess, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { chainsIn, isNamedBy, type StreamChains } from './open-stream.ts'
 import type { FoundStream } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
 import type { ChainSource } from './subjects.ts'
-import { pause } from './waits.ts'
 
 const LOOK_MS = 2_000
 
 /**
- * The records of all chains that an address names and that are not known, from the first one on; each says by its origin whose it was.
+ * Yields the records of all chains that an address names and that are not known, from the first record of
+ * each. The `origin` of a record tells its chain.
  *
- * @param query with the signal that ends it.
+ * @param known Ids of the chains to leave out.
+ * @param query Query for each chain, with the signal that ends the discovery.
  */
 export async function* discoverChains(
 	address: string,
@@ -27,36 +32,39 @@ export async function* discoverChains(
 ): AsyncGenerator<LogRecord> {
 	const parsed = parseAddress(address)
 	if (parsed.chainIds.length > 0) return
-	const cluster = await openCluster(connectionOptions(parsed.servers, access))
+	const cluster = await openCluster(connectionOptions(parsed.servers, checkAccess(access)))
 	const over = new AbortController()
 	const signal = AbortSignal.any([query.signal, over.signal])
 	try {
-		yield* behind(known)
+		yield* chainsBeyond(known)
 	} finally {
 		over.abort()
 		await cluster.close()
 	}
 
-	/** Those that come next, and with them those that come after them. */
-	async function* behind(before: readonly string[]): AsyncGenerator<LogRecord> {
-		const found = await next(cluster, parsed, before, signal)
-		if (found === undefined) return
-		const tails = found.chains.map((source) => tailOf(found.stream, source))
-		const all = [...before, ...found.chains.map(({ chainId }) => chainId)]
-		yield* interleave([...tails, behind(all)], () => over.abort())
+	/** Follows the next chains that appear, and recursively those that appear after them. */
+	async function* chainsBeyond(knownIds: readonly string[]): AsyncGenerator<LogRecord> {
+		const discovered = await discover(cluster, parsed, knownIds, signal)
+		if (discovered === undefined) return
+		const tails = discovered.chains.map((source) => tailOf(discovered.stream, source))
+		const all = [...knownIds, ...discovered.chains.map(({ chainId }) => chainId)]
+		yield* interleave([...tails, chainsBeyond(all)], () => over.abort())
 	}
 
-	async function* tailOf(name: FoundStream, source: ChainSource): AsyncGenerator<LogRecord> {
-		const stream = await joinSubjects(cluster, name, source)
-		const chain = new StreamChain(address, stream, async () => {})
+	async function* tailOf(stream: FoundStream, source: ChainSource): AsyncGenerator<LogRecord> {
+		const reader = await joinSubjects(cluster, stream, source)
+		const chain = new StreamChain(address, reader, async () => {})
 		const { chainId } = chain
 		for await (const record of chain.tail({ ...query, signal }))
 			yield { ...record, origin: record.origin ?? { chainId, epoch: record.epoch, seq: record.seq } }
 	}
 }
 
-/** None where the signal aborts. Servers that do not answer are asked again: whoever follows waits for them too. */
-async function next(
+/**
+ * Waits until chains appear, through any time without an answer of the servers; undefined once the signal
+ * aborts.
+ */
+async function discover(
 	cluster: Cluster,
 	address: StreamAddress,
 	known: readonly string[],
@@ -68,7 +76,7 @@ async function next(
 			(source) => isNamedBy(address, source) && !known.includes(source.chainId),
 		)
 		if (all !== undefined && chains !== undefined && chains.length > 0) return { ...all, chains }
-		await pause(LOOK_MS, signal)
+		await wait(LOOK_MS, signal)
 	}
 	return undefined
 }

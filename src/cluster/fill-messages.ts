@@ -1,20 +1,26 @@
-/** Puts what waits into messages. */
-import type { MessageBuilder } from './message.ts'
+/** Puts pending records into messages. */
+import type { MessageBuilder } from './message-builder.ts'
 import type { PendingRecords } from './pending-records.ts'
 import type { Publisher } from './publisher.ts'
 
+/** Where records go, and when a batch begins a message. */
+export interface FillOptions {
+	/** Size above which a batch begins a new message, so that it fits. */
+	readonly batchBytes: number
+	readonly builder: MessageBuilder
+	readonly publisher: Publisher
+}
+
 /**
- * Everything from a position on goes into messages, and the full ones of these are sent. A batch is not parted: a message may be longer than others for it.
+ * Puts all records from a position on into messages, and sends the full ones. A batch is never split, so its
+ * message may be longer than others.
  *
- * @param batchBytes above it a batch begins a message of its own, so that it fits.
- * @returns the position behind all of it.
+ * @returns The position after the last record.
  */
 export async function fillMessages(
 	pending: PendingRecords,
 	from: number,
-	batchBytes: number,
-	builder: MessageBuilder,
-	publisher: Publisher,
+	{ batchBytes, builder, publisher }: FillOptions,
 ): Promise<number> {
 	let position = from
 	let batchEnd = -1
@@ -30,7 +36,7 @@ export async function fillMessages(
 	return position
 }
 
-/** What is open in the builder, if anything. */
+/** Sends what the builder holds. */
 export async function publishOpen(builder: MessageBuilder, publisher: Publisher): Promise<void> {
 	for (const message of builder.take()) await publisher.publish(message)
 }

@@ -1,17 +1,17 @@
 /**
- * Tells a chain that was copied and continued twice from one that lost its end. Both lives of a copied chain have its id and
- * use the same epochs and seqs for different records.
+ * Tells a chain that was copied and then continued twice from one that lost its end. Both forks of a copied
+ * chain have its id and use the same epochs and seqs for different records.
  *
- * Invariant: a forwarder publishes behind a message only when the file and the stream agree at the newest place that both
- * of them have. A history is linear, so what agrees there agrees before it.
+ * Invariant: a forwarder publishes after a message only when the file and the stream agree at the newest
+ * position that both have. A history is linear, so two that agree at one position agree before it.
  */
-import type { FileChain } from '../chain/read/reader.ts'
+import type { FileChain } from '../chain/index.ts'
 import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import { compareCursors, endOf, startOf } from './chain-reader.ts'
-import { areOtherRecords } from './join-subjects.ts'
+import { recordsDiffer } from './join-subjects.ts'
 import { recordsOf } from './message.ts'
 import type { LastMessage } from './stream-position.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
@@ -19,37 +19,41 @@ import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 /** @throws {MeshChainError} `CHAIN_FORKED`; what reading the chain and the stream throws. */
 export async function checkNotForked(
 	chain: FileChain,
-	stream: SubjectReader,
+	subject: SubjectReader,
 	last: LastMessage | undefined,
 ): Promise<void> {
-	const newest = last && (await stream.last())
+	const newest = last && (await subject.last())
 	for (let message = newest; message !== undefined; ) {
 		const end = endOf(message)
-		if (await isOther(chain, message)) throw forked(chain, stream, end.seq)
+		if (await differsFromFile(chain, message)) throw forked(chain, subject, end.seq)
 		const common = await lastWithin(chain, end.epoch)
 		if (newest === undefined || common === undefined || compareCursors(common, end) >= 0) return
-		const place = await stream.seek(newest, (each) => compareCursors(endOf(each), common) < 0)
-		const there = await stream.firstFrom(place.from)
+		const position = await subject.seek(newest, (each) => compareCursors(endOf(each), common) < 0)
+		const there = await subject.firstFrom(position.from)
 		if (there !== undefined && compareCursors(startOf(there), common) <= 0) {
-			if (await isOther(chain, there)) throw forked(chain, stream, common.seq)
+			if (await differsFromFile(chain, there)) throw forked(chain, subject, common.seq)
 			return
 		}
 		// The stream has a later epoch where the file has an older one.
-		if (there !== undefined && startOf(there).seq <= common.seq) throw forked(chain, stream, common.seq)
-		// The file has come less far in this epoch than the stream has begun it: older places are what they have in common.
-		message = place.before
+		if (there !== undefined && startOf(there).seq <= common.seq) throw forked(chain, subject, common.seq)
+		// In this epoch the file ends before the first record of the stream: they have only older positions in
+		// common.
+		message = position.previous
 	}
 }
 
-/** Whether the file has something else in the place of a message. In one life a later epoch can take the seqs of an older one, and never the other way round. */
-async function isOther(chain: FileChain, message: StreamMessage): Promise<boolean> {
+/**
+ * Returns whether the file has other records where a message stands. Without a fork, a later epoch can take
+ * the seqs of an older one, but never the reverse.
+ */
+async function differsFromFile(chain: FileChain, message: StreamMessage): Promise<boolean> {
 	const rows = recordsOf(message) ?? []
 	const own = await recordsAt(chain, rows)
 	const bySeq = new Map(rows.filter((row) => !isGap(row)).map((row) => [row.seq, row.epoch]))
-	return own.some(({ epoch, seq }) => epoch < (bySeq.get(seq) ?? 0)) || areOtherRecords(own, rows)
+	return own.some(({ epoch, seq }) => epoch < (bySeq.get(seq) ?? 0)) || recordsDiffer(own, rows)
 }
 
-/** What the file has in the place of records of the stream. */
+/** Returns the records of the file that have the seqs of these records of the stream. */
 async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<LogRecord[]> {
 	const [first, last] = [rows[0], rows.at(-1)]
 	if (first === undefined || last === undefined) return []
@@ -59,7 +63,7 @@ async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<
 	return found
 }
 
-/** The last record of the file that is of this epoch or an older one. */
+/** Returns the last record of the file that has this epoch or an older one. */
 async function lastWithin(chain: FileChain, epoch: number): Promise<LogRecord | undefined> {
 	const newest = await lastUpTo(chain)
 	if (newest === undefined || newest.epoch <= epoch) return newest
@@ -74,7 +78,7 @@ function forked(
 ): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_FORKED',
-		`the stream ${show(stream)} has another record of the chain ${chainId} at seq ${seq}, of the subject ${source.subject}, than ${show(path)}: the chain has two lives, as after a machine or its files were copied. Nothing is forwarded; decide which copy goes on, and give the other service a new chain`,
+		`the chain ${chainId} has a fork: at seq ${seq} the stream ${show(stream)} has another record, under the subject ${source.subject}, than ${show(path)}, because a machine or its files were copied. Nothing is forwarded: decide which copy continues, and give the other service a new chain`,
 		{ path, seq },
 	)
 }

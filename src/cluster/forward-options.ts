@@ -1,93 +1,85 @@
-/** What a forwarder can be told, checked and in full. */
+/** Options of a forwarder. */
 import type { ConnectionOptions } from '@nats-io/transport-node'
+import { checkBoolean, checkFileSystem, checkName, checkPath } from '../model/check.ts'
 import {
-	checkBoolean,
-	checkFileSystem,
-	checkName,
-	checkOptionNames,
-	checkPath,
-	checkTimerMs,
-	checkWholeNumber,
-	ifGiven,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	optional,
+	type ResolvedOptions,
+	required,
+	timerMs,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkServers, connectionOptions } from './connection.ts'
-import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
-import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
+import { ACCESS_RULES, type NatsAccess } from './credentials.ts'
+import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings } from './stream.ts'
 
+/** Options of {@link forwardChain}. */
 export interface ForwardOptions extends NatsAccess {
-	/** `nats://host:4222`, one or several of one cluster. */
+	/** `nats://host:4222`: one server, or several of one cluster. */
 	readonly servers: string | readonly string[]
-	/** The stream that the records go to. Default `'mesh'`. */
+	/** Stream for the records. Default: `'mesh'`. */
 	readonly stream?: string
-	/** What the subjects begin with: `<subject>.<node>.<chain id>`. Default `'mesh'`. */
-	readonly subject?: string
+	/** Prefix of the subjects `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
+	readonly subjectPrefix?: string
 	/**
-	 * The node that the chain is of, in the subject. A chain that the stream has already stays under its subject. Default: that of its first record that names one, and
-	 * `'node'` where none does.
+	 * Node of the chain, for the subject. A chain that the stream has already keeps its subject. Default: the
+	 * node of the first record that names one, and `'node'` where none does.
 	 */
 	readonly node?: string
-	/** Makes the stream where there is none. Default: it has to be there. */
+	/** Settings of a stream to create where there is none. Default: the stream must exist. */
 	readonly create?: StreamSettings
-	/** A message is sent when it holds so much, or nothing more is there at the moment. Default 256 KiB. */
+	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
 	readonly messageBytes?: number
-	/** After a message that was not full, the next one waits so long for more to come: this bounds how many messages a node sends. Default 100 ms. */
+	/**
+	 * Wait for more records after a message that was not full, which bounds the messages that a node sends.
+	 * Default: 100 ms.
+	 */
 	readonly lingerMs?: number
-	/** How often to look for more when the system gives no hint. Default 200 ms. */
+	/** How often to look for new records where the system gives no hint. Default: 200 ms. */
 	readonly pollMs?: number
-	/** How long an answer of the servers is waited for before the records are sent again. Default 5,000 ms. */
+	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number
-	/** Ends, with what they say, when the servers refuse: a full stream, a permission, a password, a stream that was deleted. Default: it goes on trying, as somebody may change that. */
+	/**
+	 * Whether the forwarder ends when the servers refuse: for a full stream, a missing permission, a wrong
+	 * password or a deleted stream. Default: false; it retries, because someone may change that.
+	 */
 	readonly endWhenRefused?: boolean
+	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem
 }
 
-export interface ResolvedForwardOptions {
+const FORWARD_RULES = {
+	...ACCESS_RULES,
+	servers: required(checkServers),
+	stream: withDefault('mesh', checkStreamName),
+	subjectPrefix: withDefault('mesh', checkSubjectPrefix),
+	node: optional(checkName),
+	create: optional(checkSettings),
+	messageBytes: withDefault(256 * 1024, wholeNumber(1024)),
+	lingerMs: withDefault(100, timerMs()),
+	pollMs: withDefault(200, timerMs()),
+	ackTimeoutMs: withDefault(5_000, timerMs()),
+	endWhenRefused: withDefault(false, checkBoolean),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<ForwardOptions>
+
+const FORWARD_OPTIONS = defineOptions(FORWARD_RULES)
+
+/** The options in full. */
+export interface ResolvedForwardOptions extends ResolvedOptions<typeof FORWARD_RULES> {
 	readonly connection: ConnectionOptions
-	readonly stream: string
-	readonly prefix: string
-	readonly node: string | undefined
-	readonly create: StreamSettings | undefined
-	readonly messageBytes: number
-	readonly lingerMs: number
-	readonly pollMs: number
-	readonly ackTimeoutMs: number
-	readonly endWhenRefused: boolean
-	readonly system: FileSystem
 }
 
-const NAMES = [
-	'servers',
-	'stream',
-	'subject',
-	'node',
-	'create',
-	'messageBytes',
-	'lingerMs',
-	'pollMs',
-	'ackTimeoutMs',
-	'endWhenRefused',
-	'fs',
-	...ACCESS_NAMES,
-]
-const MESSAGE_BYTES = 256 * 1024
-
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE` */
+/**
+ * Checks and completes the options.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`
+ */
 export function resolveForwardOptions(path: string, options: ForwardOptions): ResolvedForwardOptions {
 	checkPath('a chain to forward', path)
-	checkOptionNames(options, NAMES)
-	const { stream = 'mesh', subject = 'mesh', messageBytes = MESSAGE_BYTES } = options
-	return {
-		connection: connectionOptions(checkServers(options.servers), options),
-		stream: checkStreamName(stream),
-		prefix: checkPrefix(subject),
-		node: ifGiven('node', options.node, checkName),
-		create: ifGiven('create', options.create, (_name, create) => checkSettings(create)),
-		messageBytes: checkWholeNumber('messageBytes', messageBytes, 1024),
-		lingerMs: checkTimerMs('lingerMs', options.lingerMs ?? 100),
-		pollMs: checkTimerMs('pollMs', options.pollMs ?? 200),
-		ackTimeoutMs: checkTimerMs('ackTimeoutMs', options.ackTimeoutMs ?? 5_000),
-		endWhenRefused: checkBoolean('endWhenRefused', options.endWhenRefused ?? false),
-		system: checkFileSystem('fs', options.fs ?? nodeFileSystem),
-	}
+	const resolved = FORWARD_OPTIONS.resolve(options)
+	return { ...resolved, connection: connectionOptions(resolved.servers, resolved) }
 }

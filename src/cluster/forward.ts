@@ -1,10 +1,9 @@
-/** Ships a chain to a stream: the file stays the truth, the stream gets a copy, and a cluster that is down costs nothing but delay. */
+/**
+ * Forwards a chain to a stream. The file stays the source of truth and the stream gets a copy; a cluster that
+ * is down costs only delay.
+ */
 import { createHash } from 'node:crypto'
-import type { Chain } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
-import { openForReading } from '../chain/read/open-file.ts'
-import { FileChain } from '../chain/read/reader.ts'
-import { rowsOf } from '../chain/scan/frame-rows.ts'
+import { type Chain, FileChain, openChain, openForReading, rowsOf } from '../chain/index.ts'
 import { type ConsumerCursor, CursorFile } from '../consume/cursor-file.ts'
 import { lastOf } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'
@@ -12,77 +11,43 @@ import { show } from '../guard/show.ts'
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { report, warn } from '../platform/diagnostics.ts'
+import { Sleeper, wait } from '../platform/wait.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { checkNotForked } from './fork-check.ts'
 import { type ForwardOptions, type ResolvedForwardOptions, resolveForwardOptions } from './forward-options.ts'
-import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
-import { Publisher, SentElsewhere } from './publisher.ts'
+import type { Forwarder, ForwarderState, ForwarderStats } from './forwarder.ts'
+import type { MessageBuilder, OutgoingMessage } from './message-builder.ts'
+import { openPublisher, PositionTaken, type Publisher } from './publisher.ts'
 import { checkSame, type FoundStream, fitStream, isRefusal } from './stream.ts'
-import { limitsOf, positionOf, positionsIn } from './stream-position.ts'
+import { type LastMessage, positionOf, positionsIn } from './stream-position.ts'
 import { SubjectReader } from './subject-reader.ts'
 import { subjectOf } from './subjects.ts'
-import { pause } from './waits.ts'
-
-export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
-
-export interface ForwarderStats {
-	/** `waiting`: everything that is in the chain is in the stream. */
-	readonly state: ForwarderState
-	/** The last record that the stream is known to have; epoch and seq are 0 when there is none, or it was not asked yet. */
-	readonly acknowledged: ConsumerCursor
-	/** Since this forwarder was made: records, gaps among them, their messages, and bytes of these. */
-	readonly records: number
-	readonly messages: number
-	readonly bytes: number
-	/** Records that no message can hold: a `$gap` stands for each in the stream. */
-	readonly tooLarge: number
-	/** How many seqs the stream was ahead of the file: a power loss took them from it, or it was cut, or replaced by an older copy. */
-	readonly ahead: number
-	/** Times that something failed and was tried again. */
-	readonly failures: number
-	/** Times that it worked again after failing. */
-	readonly recoveries: number
-	/** Times that the stream was asked how far it has come: at each beginning, and after each failure. */
-	readonly resumes: number
-	/** Undefined once something was acknowledged again, or the stream is known to have everything. */
-	readonly lastError: string | undefined
-}
-
-/** A forwarder that is under way. */
-export interface Forwarder extends AsyncDisposable {
-	readonly path: string
-	/** Resolves when it was closed; rejects when it ended by itself. */
-	readonly done: Promise<void>
-	stats(): ForwarderStats
-	/** How many seqs the chain is ahead of what is acknowledged. */
-	lag(): Promise<number>
-	/**
-	 * Resolves when the stream was asked and has everything that is in the chain by now.
-	 *
-	 * @throws {MeshChainError} what `done` rejects with, where the forwarder ends before; `FORWARD_FAILED` where it is closed before.
-	 */
-	flushed(): Promise<void>
-	/** Waits for the message under way, and lets go. Idempotent. @throws {MeshChainError} what `done` rejects with. */
-	close(): Promise<void>
-}
 
 /**
- * Publishes every record of a chain to a stream of JetStream, in order, each once, and goes on as the chain grows. It reads the file: beside the service that
- * writes it, or inside it. A cluster that cannot be reached is tried again for ever, and costs the service nothing.
+ * Publishes every record of a chain to a stream of JetStream, in order and exactly once, and follows the
+ * chain as it grows. The forwarder reads the file, so it can run inside the service that writes the chain or
+ * beside it. It retries a cluster that cannot be reached forever, at no cost to the service.
  *
- * Each message holds many records of the chain and has one subject, `<subject>.<node>.<chain id>`. One message of a chain is under way at a time, and says which
- * one it expects before it: so the stream has them in the order of the chain, whoever was killed. Before anything is sent again, the stream is asked for its last
- * message of the chain; nothing depends on how long the servers remember ids. In a stream with replicas two messages without a body go before, so that nothing older is
- * under way any more. Where the stream has removed all of them by its limits, a cursor beside the chain,
- * `CHAIN.forward-….cursor`, says how far it was. One forwarder of a chain and a stream runs at a time.
+ * Each message holds many records of the chain and has one subject, `<subjectPrefix>.<node>.<chain id>`. One
+ * message of a chain is in flight at a time and names the message that it expects before it, so the stream
+ * keeps the order of the chain whoever is killed. Before anything is sent again, the forwarder asks the
+ * stream for its last message of the chain; nothing depends on how long the servers remember ids. In a stream
+ * with replicas, two messages without a body precede the first one, so that nothing older is in flight. Where
+ * the stream has removed all messages by its limits, a cursor file beside the chain,
+ * `CHAIN.forward-….cursor`, holds the position. One forwarder of a chain and a stream runs at a time.
  *
- * A chain stays under the subject that it has in the stream when its node is renamed. A stream that is deleted is waited for; when it is made again, it gets the chain
- * from its beginning. `MESH_CHAIN_FORWARD_FAILING` says that something fails, and `MESH_CHAIN_FORWARD_RECOVERED` that it works again.
+ * A chain keeps its subject in the stream when its node is renamed. The forwarder waits for a stream that is
+ * deleted; when the stream is created again, the forwarder sends the chain from its beginning. The warnings
+ * `MESH_CHAIN_FORWARD_FAILING` and `MESH_CHAIN_FORWARD_RECOVERED` report the first failure and the recovery.
  *
- * @param path of the chain's file, which has to be there.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with `STREAM_NOT_FOUND` where the stream never was there, `STREAM_UNFIT`, `CURSOR_IN_USE`,
- * `CHAIN_FORKED` where the stream has another life of the chain, as of a cloned machine, and what reading the chain throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where a password or the like is refused.
+ * @param path Path of the chain's file, which must exist.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with
+ * `STREAM_NOT_FOUND` where the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` where
+ * the stream has another fork of the chain, for example of a cloned machine, and what reading the chain
+ * throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where the servers
+ * refuse the credentials.
  *
  * @example
  * ```ts
@@ -95,6 +60,35 @@ export interface Forwarder extends AsyncDisposable {
  */
 export function forwardChain(path: string, options: ForwardOptions): Forwarder {
 	return new ChainForwarder(path, resolveForwardOptions(path, options))
+}
+
+const NOTHING: ConsumerCursor = { epoch: 0, seq: 0 }
+/** Errors that the forwarder retries. */
+const RETRIED_CODES: readonly (ErrorCode | undefined)[] = [
+	'CLUSTER_UNREACHABLE',
+	'STREAM_NOT_FOUND',
+	'STREAM_REPLACED',
+	'STREAM_REFUSED',
+	'CURSOR_FAILED',
+]
+/** Records that are searched for the name of the node. */
+const NODE_RECORDS_MAX = 1000
+/** Shortest time between two saves of the cursor. */
+const SAVE_MS = 1_000
+/** How often a forwarder without anything to send checks that its stream is still the same. */
+const CHECK_STREAM_MS = 10_000
+
+/** A connection's part of a forwarder: from the position in the stream until something fails. */
+interface Sending {
+	readonly cluster: Cluster
+	readonly found: FoundStream
+	readonly builder: MessageBuilder
+	readonly publisher: Publisher
+	readonly file: CursorFile
+	/** Last seq of the file that the stream has. */
+	readonly seq: number
+	/** Whether the stream had no message of the chain, and none was sent yet. */
+	isFirst: boolean
 }
 
 class ChainForwarder implements Forwarder {
@@ -117,11 +111,11 @@ class ChainForwarder implements Forwarder {
 	#cluster: Cluster | undefined
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
-	#lookedMs = Number.NEGATIVE_INFINITY
-	/** Ends {@link #linger}. */
-	#hurry: (() => void) | undefined
+	#checkedMs = Number.NEGATIVE_INFINITY
+	/** Sleeps until more has come together for the next message; woken when someone waits for that message. */
+	readonly #linger = new Sleeper()
 	#state: ForwarderState = 'connecting'
-	/** Undefined until the stream was asked. */
+	/** Last record that the stream has; undefined until the stream was asked. */
 	#acknowledged: ConsumerCursor | undefined
 	#lastError: unknown
 
@@ -129,7 +123,7 @@ class ChainForwarder implements Forwarder {
 		this.path = path
 		this.#options = options
 		this.done = this.#run()
-		// Whoever does not look at it hears of it by the warning.
+		// A caller that does not await `done` sees the warning.
 		this.done.catch(() => {})
 	}
 
@@ -150,7 +144,7 @@ class ChainForwarder implements Forwarder {
 		const wanted = await this.#lastSeq()
 		while (this.#acknowledged === undefined || this.#acknowledged.seq < wanted) {
 			const acknowledged = new Promise<void>((resolve) => this.#waiters.add(resolve))
-			this.#hurry?.()
+			this.#linger.wake()
 			const ended = this.done.then(() => Promise.reject(closedEarly(this.path)))
 			await Promise.race(this.#state === 'closed' ? [ended] : [acknowledged, ended])
 		}
@@ -158,7 +152,7 @@ class ChainForwarder implements Forwarder {
 
 	async close(): Promise<void> {
 		this.#over.abort()
-		this.#hurry?.()
+		this.#linger.wake()
 		await this.done
 	}
 
@@ -171,7 +165,7 @@ class ChainForwarder implements Forwarder {
 	}
 
 	async #lastSeq(): Promise<number> {
-		const chain = await openChain(this.path, { fs: this.#options.system })
+		const chain = await openChain(this.path, { fs: this.#options.fs })
 		try {
 			return (await lastOf(chain))?.seq ?? 0
 		} finally {
@@ -181,8 +175,8 @@ class ChainForwarder implements Forwarder {
 
 	async #run(): Promise<void> {
 		try {
-			this.#chain = new FileChain(await openForReading(this.path, this.#options.system))
-			let waitMs = RETRY_MS_MIN
+			this.#chain = new FileChain(await openForReading(this.path, this.#options.fs))
+			const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 			while (!this.#isOver) {
 				const { messages } = this.#counts
 				try {
@@ -191,9 +185,8 @@ class ChainForwarder implements Forwarder {
 					if (!this.#triesAgain(error)) throw error
 					this.#failed(error)
 				}
-				if (this.#counts.messages > messages) waitMs = RETRY_MS_MIN
-				await pause(waitMs, this.#over.signal)
-				waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+				if (this.#counts.messages > messages) backoff.reset()
+				await wait(backoff.next(), this.#over.signal)
 			}
 		} catch (error) {
 			this.#lastError = error
@@ -208,55 +201,62 @@ class ChainForwarder implements Forwarder {
 		}
 	}
 
-	/** From where the stream is on, for as long as nothing fails. */
+	/** Continues at the position in the stream until something fails or the forwarder is closed. */
 	async #forward(chain: FileChain): Promise<void> {
 		this.#state = 'connecting'
-		const { stream, prefix, create, connection, messageBytes, pollMs } = this.#options
-		this.#cluster ??= await openCluster(connection)
-		const info = await fitStream(this.#cluster, stream, prefix, create)
+		this.#cluster ??= await openCluster(this.#options.connection)
+		const sending = await this.#resume(chain, this.#cluster)
+		await this.#follow(chain, sending)
+		await this.#flush(sending)
+		await sending.file.save(this.#acknowledged ?? NOTHING)
+	}
+
+	/** Asks the stream for the position of the chain, and prepares to send from there. */
+	async #resume(chain: FileChain, cluster: Cluster): Promise<Sending> {
+		const { stream, subjectPrefix: prefix, create, messageBytes, ackTimeoutMs } = this.#options
+		const info = await fitStream(cluster, stream, prefix, create)
 		const node = this.#options.node ?? (await nodeOf(chain))
 		const { chainId } = chain
 		const file = this.#cursorFile(chain, `${stream}@${info.created}`)
 		this.#counts.resumes++
 		const found = { name: stream, created: info.created }
-		const chainIn = { prefix, chainId }
-		const places = await positionsIn(this.#cluster, stream, chainIn)
-		for (const each of places) {
-			const source = { subject: each.subject, node, chainId }
-			await checkNotForked(chain, new SubjectReader(this.#cluster, found, source), each.place.last)
+		const positions = await positionsIn(cluster, stream, { prefix, chainId })
+		for (const { subject, position } of positions) {
+			const source = { subject, node, chainId }
+			await checkNotForked(chain, new SubjectReader(cluster, found, source), position.last)
 		}
 		const wanted = subjectOf(prefix, node, chainId)
-		const [first] = places
+		const [first] = positions
 		const subject = first?.subject ?? wanted
-		const place = first?.place ?? (await positionOf(this.#cluster, stream, wanted, chainId))
-		const { last } = place
-		const builder = new MessageBuilder(
-			chainId,
-			limitsOf(this.#cluster, info, messageBytes),
-			last?.sums ?? NO_SUMS,
+		const position = first?.position ?? (await positionOf(cluster, stream, wanted, chainId))
+		const seq = await this.#resumeAfter(chain, position.last, file)
+		const sender = openPublisher(
+			cluster,
+			{ chainId, subject, info, position },
+			{ stream, messageBytes, ackTimeoutMs, onAcknowledged: (message) => this.#onAcknowledged(message) },
 		)
-		// Without a message there: as far as this forwarder was, or the one before it.
+		return { cluster, found, ...sender, file, seq, isFirst: positions.length === 0 }
+	}
+
+	/** Returns the last seq that need not be sent. */
+	async #resumeAfter(chain: FileChain, last: LastMessage | undefined, file: CursorFile): Promise<number> {
+		// Without a message in the stream, this forwarder or an earlier one knows how far it was.
 		const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING
-		// A power loss may have taken records from the chain that the stream has: others have their seqs now.
-		let seq = await resumeAfter(chain, cursor)
-		if (last !== undefined && seq < last.seq) this.#isBehind(seq, last.seq)
-		// An answer that was lost is made up for.
+		// A power loss may have taken records that the stream has; other records of the chain now have their
+		// seqs.
+		const seq = await resumeAfter(chain, cursor)
+		if (last !== undefined && seq < last.seq) this.#warnThatFileLags(seq, last.seq)
+		// The stream has a message whose acknowledgement was lost.
 		if (last !== undefined && last.seq > (this.#acknowledged?.seq ?? 0)) this.#recovered()
 		this.#acknowledge({ epoch: cursor.epoch, seq })
-		const isReplicated = info.config.num_replicas > 1
-		const publisher = new Publisher(this.#cluster, this.#options, subject, place, isReplicated, (message) =>
-			this.#took(message),
-		)
-		let isFirst = places.length === 0
-		const send = async () => {
-			const messages = builder.take()
-			for (const message of messages) await publisher.publish(message)
-			if (!isFirst || messages.length === 0) return
-			isFirst = false
-			await publisher.settled()
-			// Another forwarder may have begun with the same chain under another name at the same time.
-			if ((await positionsIn(this.#cluster!, stream, chainIn)).length > 1) throw new SentElsewhere()
-		}
+		return seq
+	}
+
+	/** Sends the frames of the file as it grows, until the forwarder is closed. */
+	async #follow(chain: FileChain, sending: Sending): Promise<void> {
+		const { pollMs, lingerMs } = this.#options
+		const { builder } = sending
+		let { seq } = sending
 		for await (const batch of chain.followFrames({ afterSeq: seq, pollMs, signal: this.#over.signal })) {
 			this.#state = 'forwarding'
 			for (const { frame, gap } of batch) {
@@ -264,24 +264,39 @@ class ChainForwarder implements Forwarder {
 				else if (frame.baseSeq > seq) builder.addFrame(frame)
 				else for (const record of rowsOf(frame) ?? []) if (record.seq > seq) builder.add(record)
 				seq = frame === undefined ? gap.seq : frame.baseSeq + frame.rows - 1
-				if (builder.isFull) await send()
+				if (builder.isFull) await this.#send(sending)
 			}
 			if (batch.length > 0) continue
-			await send()
-			await publisher.settled()
-			await this.#save(file)
-			await this.#lookForStream(this.#cluster, found)
+			await this.#flush(sending)
+			await this.#save(sending.file)
+			await this.#checkStream(sending)
 			this.#recovered()
 			this.#state = 'waiting'
 			this.#wake()
-			await this.#linger()
+			if (!this.#isOver) await this.#linger.sleep(lingerMs)
 		}
-		await send()
-		await publisher.settled()
-		await file.save(this.#acknowledged ?? NOTHING)
 	}
 
-	/** Now and then: it counts where the stream has removed everything, and nowhere else. */
+	async #send(sending: Sending): Promise<void> {
+		const { cluster, builder, publisher } = sending
+		const messages = builder.take()
+		for (const message of messages) await publisher.publish(message)
+		if (!sending.isFirst || messages.length === 0) return
+		sending.isFirst = false
+		await publisher.settled()
+		// Another forwarder may have begun with the same chain under another name at the same time.
+		const { stream, subjectPrefix: prefix } = this.#options
+		const positions = await positionsIn(cluster, stream, { prefix, chainId: this.#chain!.chainId })
+		if (positions.length > 1) throw new PositionTaken()
+	}
+
+	/** Sends everything, and waits until it is acknowledged. */
+	async #flush(sending: Sending): Promise<void> {
+		await this.#send(sending)
+		await sending.publisher.settled()
+	}
+
+	/** Saves the cursor now and then: it is needed only after the stream has removed everything. */
 	async #save(file: CursorFile): Promise<void> {
 		const nowMs = performance.now()
 		if (nowMs - this.#savedMs < SAVE_MS) return
@@ -289,28 +304,18 @@ class ChainForwarder implements Forwarder {
 		await file.save(this.#acknowledged ?? NOTHING)
 	}
 
-	/** Now and then: a stream that was made again has nothing of what it had, and nothing else says so while the chain does not grow. */
-	async #lookForStream(cluster: Cluster, found: FoundStream): Promise<void> {
+	/**
+	 * Checks now and then that the stream was not deleted and created again: while the chain does not grow,
+	 * nothing else would tell.
+	 */
+	async #checkStream({ cluster, found }: Sending): Promise<void> {
 		const nowMs = performance.now()
-		if (nowMs - this.#lookedMs < LOOK_MS) return
+		if (nowMs - this.#checkedMs < CHECK_STREAM_MS) return
 		await checkSame(cluster, found)
-		this.#lookedMs = nowMs
+		this.#checkedMs = nowMs
 	}
 
-	/** Until more has come together for the next message, or somebody says that they wait for it. */
-	async #linger(): Promise<void> {
-		if (this.#isOver) return
-		await new Promise<void>((resolve) => {
-			const timer = setTimeout(resolve, this.#options.lingerMs)
-			this.#hurry = () => {
-				clearTimeout(timer)
-				resolve()
-			}
-		})
-		this.#hurry = undefined
-	}
-
-	/** Of this chain in this stream; a stream that was made anew begins anew, also while this runs. */
+	/** Opens the cursor of this chain in this stream; a stream that was created again has a new cursor. */
 	#cursorFile(chain: Chain, stream: string): CursorFile {
 		const name = createHash('sha256').update(stream).digest('hex').slice(0, 12)
 		const path = `${this.path}.forward-${name}.cursor`
@@ -318,16 +323,16 @@ class ChainForwarder implements Forwarder {
 		this.#file?.close()
 		this.#file = undefined
 		this.#acknowledged = undefined
-		this.#file = new CursorFile(this.#options.system, path, chain.chainId, 'forwarder')
+		this.#file = new CursorFile(this.#options.fs, path, chain.chainId, 'forwarder')
 		return this.#file
 	}
 
-	#took(message: OutgoingMessage): void {
+	#onAcknowledged(message: OutgoingMessage): void {
 		this.#counts.messages++
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
 		this.#counts.tooLarge += message.tooLarge
-		// A cursor that cannot be kept has nothing to do with the servers.
+		// An acknowledgement does not tell that the cursor can be saved again.
 		if (codeIn(this.#lastError) !== 'CURSOR_FAILED') this.#recovered()
 		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
 	}
@@ -348,7 +353,7 @@ class ChainForwarder implements Forwarder {
 		if (this.#lastError === undefined) {
 			warn(
 				'FORWARD_FAILING',
-				`cannot forward ${show(this.path)}: ${messageOf(error)}; it tries again, and nothing is lost: the chain has it`,
+				`cannot forward ${show(this.path)}: ${messageOf(error)}; the forwarder retries, and the chain keeps all records`,
 			)
 		}
 		this.#lastError = error
@@ -365,32 +370,23 @@ class ChainForwarder implements Forwarder {
 
 	#triesAgain(error: unknown): boolean {
 		const isAway = codeIn(error) === 'STREAM_NOT_FOUND'
-		// A stream that was there may be made again; one that never was is a wrong name.
+		// A stream that existed may be created again; one that never existed is a wrong name.
 		if (isAway && this.#counts.resumes === 0) return false
 		const isRefused = isAway || isRefusal(error) || this.#cluster?.refusal() !== undefined
 		if (isRefused && this.#options.endWhenRefused) return false
-		return error instanceof SentElsewhere || PASSING.includes(codeIn(error))
+		return error instanceof PositionTaken || RETRIED_CODES.includes(codeIn(error))
 	}
 
-	/** What is in the file by now is in the stream, or will be: what it had, and was forwarded, is in the stream only. */
-	#isBehind(seq: number, streamSeq: number): void {
+	/** Warns that records which were forwarded are no longer in the file, but only in the stream. */
+	#warnThatFileLags(seq: number, streamSeq: number): void {
 		if (this.#counts.ahead > 0) return
 		this.#counts.ahead = streamSeq - seq
 		warn(
 			'CHAIN_BEHIND',
-			`the stream ${show(this.#options.stream)} has records up to seq ${streamSeq} of ${show(this.path)}, and of those the file only the ones up to seq ${seq}: a power loss took the others, or it was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull makes a file of them`,
+			`the stream ${show(this.#options.stream)} has records of ${show(this.path)} up to seq ${streamSeq}, but the file only up to seq ${seq}: a power loss took the others, or the file was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull writes them to a file`,
 		)
 	}
 }
-
-const NOTHING: ConsumerCursor = { epoch: 0, seq: 0 }
-const PASSING: readonly (ErrorCode | undefined)[] = [
-	'CLUSTER_UNREACHABLE',
-	'STREAM_NOT_FOUND',
-	'STREAM_REPLACED',
-	'STREAM_REFUSED',
-	'CURSOR_FAILED',
-]
 
 function codeIn(error: unknown): ErrorCode | undefined {
 	return error instanceof MeshChainError ? error.code : undefined
@@ -404,7 +400,7 @@ function closedEarly(path: string): MeshChainError {
 	)
 }
 
-/** Of the first record that names one. */
+/** Returns the node of the first record that names one. */
 async function nodeOf(chain: Chain): Promise<string> {
 	for await (const batch of chain.batches({ limit: NODE_RECORDS_MAX })) {
 		const named = batch.find((record: LogRecord) => !isGap(record) && record.nodeId !== null)
@@ -412,8 +408,3 @@ async function nodeOf(chain: Chain): Promise<string> {
 	}
 	return 'node'
 }
-
-const NODE_RECORDS_MAX = 1000
-const SAVE_MS = 1_000
-/** How often a forwarder that has nothing to send asks whether its stream is still the same. */
-const LOOK_MS = 10_000

@@ -2,13 +2,9 @@
 
 export { parseAddress, type StreamAddress } from './address.ts'
 export type { NatsAccess, TlsFiles } from './credentials.ts'
-export {
-	type Forwarder,
-	type ForwarderState,
-	type ForwarderStats,
-	forwardChain,
-} from './forward.ts'
+export { forwardChain } from './forward.ts'
 export type { ForwardOptions } from './forward-options.ts'
+export type { Forwarder, ForwarderState, ForwarderStats } from './forwarder.ts'
 export { JetStreamAppender } from './jetstream-appender.ts'
 export type { JetStreamOptions } from './jetstream-options.ts'
 export type { JetStreamStats } from './jetstream-stats.ts'

@@ -1,15 +1,18 @@
-/** The appender whose chain is in a stream only: for services without a disk. */
+/** An appender whose chain exists in a stream only: for services without a disk. */
 import { randomBytes } from 'node:crypto'
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogChainAppender } from '../appender.ts'
-import { checkBatch, missingBefore } from '../chain/write/seq-check.ts'
+import { checkBatch, missingBefore } from '../chain/index.ts'
+import { within } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { asCoded, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN, SLOW_CLOSE_TIMEOUT_MS } from '../model/limits.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
 import { PositionWaiters } from '../outbox/position-waiters.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import { onExit } from '../platform/exit-hook.ts'
+import { Sleeper, wait } from '../platform/wait.ts'
 import { type Cluster, openCluster } from './connection.ts'
 import { fillMessages, publishOpen } from './fill-messages.ts'
 import {
@@ -18,30 +21,35 @@ import {
 	resolveJetStreamOptions,
 } from './jetstream-options.ts'
 import type { JetStreamStats } from './jetstream-stats.ts'
-import { MessageBuilder, NO_SUMS, type OutgoingMessage } from './message.ts'
+import type { OutgoingMessage } from './message-builder.ts'
 import { PendingRecords } from './pending-records.ts'
-import { Publisher } from './publisher.ts'
+import { openPublisher } from './publisher.ts'
 import { fitStream, unreachable } from './stream.ts'
-import { limitsOf, positionOf } from './stream-position.ts'
+import { positionOf } from './stream-position.ts'
 import { subjectOf } from './subjects.ts'
-import { sleep, within } from './waits.ts'
 
 const CHAIN_ID_BYTES = 16
 
 /**
- * Appends to a stream of JetStream, and keeps nothing on a disk. Where there is a disk, a `FileChainAppender` and `forwardChain` lose less: what is not
- * acknowledged yet is in this process only, and dies with it.
+ * Appends to a stream of JetStream, without a disk. Where there is a disk, a `FileChainAppender` with
+ * `forwardChain` loses less: records that are not acknowledged yet exist in this process only, and end with
+ * it.
  *
- * It takes records over at once and sends them behind the service's back, in order and each once, as many in a message as came meanwhile. A record is committed when
- * the servers have acknowledged it; until then it is `chainPending`, and the appender holds it: up to `pendingRecordsMax` and `pendingBytesMax`. With more the loop
- * keeps the newest in its ring, and what it must let go is counted and a `$gap` in the stream.
+ * The appender accepts records at once and sends them in the background, in order and each once; a message
+ * holds the records that arrived since the message before it. A record is committed when the servers have
+ * acknowledged it. Until then it is `chainPending` and the appender holds it, up to `pendingRecordsMax` and
+ * `pendingBytesMax`. Beyond these bounds the loop keeps the newest records in its ring; those that it must
+ * evict are counted and become a `$gap` in the stream.
  *
- * The cluster need not be there, not even at the start: the appender connects again for ever, one process warning says that it cannot, and nothing is thrown. So
- * each appender begins a chain of its own, with a new id and seq 1: where an older chain ended, only the cluster could say. `node` is what a service's chains have in common:
+ * The cluster need not be reachable, not even at the start: the appender retries forever, warns once, and
+ * throws nothing. Therefore each appender begins a new chain, with a new id and seq 1: only the cluster could
+ * tell where an older chain ended. The chains of a service have its `node` in common:
  * `openStream('nats://…/mesh?node=api-1')`.
  *
- * Acknowledged means that the stream has it on as many servers as its replicas make a majority of; with `storage: 'file'` these bring it to their disks when they choose to (`sync_interval`). What
- * is not acknowledged when the process ends is lost: `process.exit()` cannot wait for a network. Await `loop.close()` before. Until then the appender keeps the process alive.
+ * A record is acknowledged when a majority of the stream's replicas have it; with `storage: 'file'` the
+ * servers fsync on their own schedule (`sync_interval`). Records that are not acknowledged when the process
+ * ends are lost, because `process.exit()` cannot wait for a network: await `loop.close()` first. Until then
+ * the appender keeps the process alive.
  *
  * @example
  * ```ts
@@ -57,25 +65,28 @@ const CHAIN_ID_BYTES = 16
 export class JetStreamAppender implements LogChainAppender {
 	readonly chainId = randomBytes(CHAIN_ID_BYTES).toString('hex')
 	readonly epoch = 1
-	/** A process that is killed does not take it along, here or on a server whose stream is in files; a power loss may, where it hits as many servers as have it. */
+	/**
+	 * Committed records survive a kill of this process, and of a server that stores the stream in files. A
+	 * power loss of all servers that have a record may lose it.
+	 */
 	readonly durability = 'os'
-	/** It has bounds of its own: a loop waits for it longer than for others. */
+	/** This appender has bounds of its own, so a loop waits for it longer than for others. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
 	readonly #syncs = new PositionWaiters()
 	readonly #over = new AbortController()
 	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, connections: 0 }
-	/** Whoever waits for a record, or for the end. */
-	readonly #sleepers = new Set<() => void>()
+	/** Wakes what waits for a record, or for the end of the connection. */
+	readonly #waiters = new Set<() => void>()
 	readonly #forgetExit: () => void
 	readonly #ended: Promise<void>
 	#nextSeq = 1
 	#committedSeq = 0
 	#subject: string | undefined
 	#failure: MeshChainError | undefined
-	/** Ends the wait before the next connection. */
-	#cutShort: (() => void) | undefined
+	/** Sleeps before the next connection. */
+	readonly #retrySleep = new Sleeper()
 	#isHurried = false
 	#drained: (() => void) | undefined
 	#silence: NodeJS.Timeout | undefined
@@ -85,9 +96,9 @@ export class JetStreamAppender implements LogChainAppender {
 	#knownLostTo = 0
 
 	/**
-	 * Returns at once, and connects meanwhile.
+	 * Returns at once; connects in the background.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` where a secret's file is not there.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` where the file of a secret cannot be read.
 	 */
 	constructor(options: JetStreamOptions) {
 		this.#options = resolveJetStreamOptions(options)
@@ -100,7 +111,7 @@ export class JetStreamAppender implements LogChainAppender {
 		return this.#nextSeq
 	}
 
-	/** The seq of the last record that is acknowledged; 0 before the first. */
+	/** Seq of the last acknowledged record; 0 before the first one. */
 	get committedSeq(): number {
 		return this.#committedSeq
 	}
@@ -110,36 +121,40 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Takes one record over; it stays in memory until it is acknowledged.
+	 * Accepts one record, which stays in memory until it is acknowledged.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED` (not).
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
+	 * `APPEND_FAILED` (not).
 	 */
 	append(record: LogRecord): void {
 		this.#take([record], false)
 	}
 
 	/**
-	 * Takes all of them over. They go in one message, where the servers take one so large: then all of them are stored or none. Their seqs must follow each other.
+	 * Accepts a batch of consecutive records, which travel in one message where the servers accept one of that
+	 * size: then all of them are stored, or none.
 	 *
-	 * @throws {LogAppendError} as {@link append}; none is taken over then.
+	 * @throws {LogAppendError} as {@link append}; then no record is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length > 0) this.#take(records, true)
 	}
 
 	/**
-	 * Cannot wait for a network: it only says whether everything is acknowledged.
+	 * Checks that everything is acknowledged; it cannot wait for a network.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` where it is not: await `sync()`.
+	 * @throws {MeshChainError} `FLUSH_FAILED` where records are not acknowledged: await `sync()`.
 	 */
 	flush(): void {
 		if (this.#closing === undefined && this.#pending.count > 0) throw this.#pendingError('FLUSH_FAILED')
 	}
 
 	/**
-	 * Resolves when everything taken over before is acknowledged. Where the cluster is away, it is tried once more at once.
+	 * Resolves when every record accepted before this call is acknowledged. Retries at once where the cluster
+	 * is unreachable.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` when that fails, or nothing is acknowledged for `ackTimeoutMs`; the records stay and are tried again.
+	 * @throws {MeshChainError} `SYNC_FAILED` when the retry fails, or when nothing is acknowledged for
+	 * `ackTimeoutMs`; the records stay in memory and are retried.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -151,15 +166,18 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Waits for what is not acknowledged, for `closeMs` at most, and disconnects. Idempotent. A loop's `close()` calls `sync()` before, which has a limit of its own.
+	 * Waits at most `closeMs` for records that are not acknowledged, and disconnects. Idempotent. The `close()`
+	 * of a loop calls `sync()` first, which has a limit of its own.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records were not acknowledged in time; `stats().lostAtClose` counts them.
+	 * @throws {MeshChainError} `CLOSE_FAILED` when records were not acknowledged in time; `stats().lostAtClose`
+	 * counts them.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
 		return this.#closing
 	}
 
+	/** Returns the current counters. */
 	stats(): JetStreamStats {
 		return {
 			chainId: this.chainId,
@@ -179,7 +197,7 @@ export class JetStreamAppender implements LogChainAppender {
 		return this.#over.signal.aborted
 	}
 
-	/** For messages. */
+	/** Name of the stream in messages. */
 	get #name(): string {
 		return `the stream ${show(this.#options.stream)}`
 	}
@@ -201,35 +219,37 @@ export class JetStreamAppender implements LogChainAppender {
 
 	#overflow(seq: number): LogAppendError {
 		const why = this.#failure === undefined ? 'it is slower than the service' : this.#failure.message
-		const text = `${this.#pending.count} records wait for ${this.#name}, and no more can: ${why}`
+		const text = `${this.#pending.count} records wait for ${this.#name}, and no more fit: ${why}`
 		return new LogAppendError(text, { code: 'PENDING_OVERFLOW', seq, cause: this.#failure })
 	}
 
 	#pendingError(code: 'FLUSH_FAILED' | 'SYNC_FAILED' | 'CLOSE_FAILED', thrown?: unknown): MeshChainError {
 		const { count, firstSeq: seq = this.#nextSeq } = this.#pending
 		const cause = thrown ?? this.#failure
-		const why = cause === undefined ? 'they are under way; await sync()' : messageOf(cause)
+		const why = cause === undefined ? 'they are in flight; await sync()' : messageOf(cause)
 		const text = `${count} records from seq ${seq} on are not acknowledged by ${this.#name}: ${why}`
 		return new MeshChainError(code, text, { seq, cause })
 	}
 
-	/** A connection after the other. */
+	/** Uses one connection after the other until the appender is closed. */
 	async #run(): Promise<void> {
-		let waitMs = RETRY_MS_MIN
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		while (!this.#isOver) {
 			try {
 				await this.#connectAndSend()
 			} catch (error) {
-				// It worked meanwhile.
-				if (this.#failure === undefined) waitMs = RETRY_MS_MIN
+				// The connection has worked in between.
+				if (this.#failure === undefined) backoff.reset()
 				if (!this.#isOver) this.#failed(error)
 			}
-			if (!this.#isOver) await this.#pause(waitMs)
-			waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
+			if (!this.#isOver) await this.#pause(backoff.next())
 		}
 	}
 
-	/** Until something fails, or it is over. A connection that has failed once is not used again: a new one may reach another server. */
+	/**
+	 * Sends until something fails or the appender is closed. A failed connection is not reused: a new one may
+	 * reach another server.
+	 */
 	async #connectAndSend(): Promise<void> {
 		const cluster = await openCluster(this.#options.connection)
 		const over = this.#over.signal
@@ -250,50 +270,52 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	async #send(cluster: Cluster): Promise<void> {
-		const { stream, prefix, create, node, messageBytes } = this.#options
+		const { stream, subjectPrefix: prefix, create, node, messageBytes } = this.#options
 		const info = await fitStream(cluster, stream, prefix, create)
 		if (this.#pending.count === 0) this.#recovered()
-		await this.#more(cluster, this.#pending.first)
+		await this.#recordsFrom(cluster, this.#pending.first)
 		if (this.#isOver) return
 		this.#subject ??= subjectOf(prefix, node ?? this.#pending.firstNode() ?? 'node', this.chainId)
 		const { publisher, builder } = await this.#resume(cluster, info, this.#subject)
-		const fill = (from: number) => fillMessages(this.#pending, from, messageBytes, builder, publisher)
+		const target = { batchBytes: messageBytes, builder, publisher }
 		let position = this.#pending.first
-		// What waited here for a connection that is lost must not go on beside the next one.
+		// What waited here on a connection that was lost must not continue beside the next connection.
 		while (!this.#isOver && !cluster.connection.isClosed()) {
-			position = await fill(position)
-			// While a message is under way, more may come for the next one.
+			position = await fillMessages(this.#pending, position, target)
+			// More records may arrive for the next message while one is in flight.
 			await publisher.settled()
-			position = await fill(position)
+			position = await fillMessages(this.#pending, position, target)
 			await publishOpen(builder, publisher)
 			if (position < this.#pending.end) continue
 			await publisher.settled()
-			await this.#more(cluster, position)
+			await this.#recordsFrom(cluster, position)
 		}
 	}
 
-	/** From where the stream is on: what is stored there is not sent again. */
+	/** Continues after the records that the stream has. */
 	async #resume(cluster: Cluster, info: StreamInfo, subject: string) {
-		const { stream, messageBytes } = this.#options
-		const place = await positionOf(cluster, stream, subject, this.chainId)
-		const { last } = place
+		const { stream, messageBytes, ackTimeoutMs } = this.#options
+		const { chainId } = this
+		const position = await positionOf(cluster, stream, subject, chainId)
+		const { last } = position
 		if (last !== undefined) this.#acknowledge(last.seq)
-		const limits = limitsOf(cluster, info, messageBytes)
-		const builder = new MessageBuilder(this.chainId, limits, last?.sums ?? NO_SUMS)
-		const isReplicated = info.config.num_replicas > 1
-		const publisher = new Publisher(cluster, this.#options, subject, place, isReplicated, (message) =>
-			this.#took(message),
+		const sender = openPublisher(
+			cluster,
+			{ chainId, subject, info, position },
+			{ stream, messageBytes, ackTimeoutMs, onAcknowledged: (message) => this.#onAcknowledged(message) },
 		)
 		const next = this.#pending.count === 0 ? undefined : this.#pending.at(this.#pending.first)
 		if (last !== undefined && next !== undefined && last.seq < this.#committedSeq) {
-			// A leader that is new may not show all that it has.
-			await publisher.fenced()
-			builder.add(this.#lostInStream(last.seq + 1, next))
+			// A new leader may not show everything that it has.
+			await sender.publisher.fenced()
+			sender.builder.add(this.#lostInStream(last.seq + 1, next))
 		}
-		return { publisher, builder }
+		return sender
 	}
 
-	/** What was acknowledged and is gone: servers went down before they had it on disk. */
+	/**
+	 * Returns the gap for acknowledged records that are gone: servers went down before they had them on disk.
+	 */
 	#lostInStream(fromSeq: number, next: LogRecord): LogRecord {
 		const toSeq = this.#committedSeq
 		const gap = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause: 'unsynced' } as const
@@ -301,26 +323,26 @@ export class JetStreamAppender implements LogChainAppender {
 			this.#knownLostTo = toSeq
 			this.#lostByServers += gap.count
 			report('gap', { source: this, gap })
-			const text = `${this.#name} has lost ${gap.count} records from seq ${fromSeq} on that its servers had acknowledged`
+			const text = `${this.#name} has lost ${gap.count} acknowledged records from seq ${fromSeq} on`
 			warn('RECORDS_LOST', text)
 		}
 		return gapRecord(gap, next)
 	}
 
-	#took(message: OutgoingMessage): void {
+	#onAcknowledged(message: OutgoingMessage): void {
 		this.#counts.messages++
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
-		if (message.tooLarge > 0) this.#tooLarge(message)
+		if (message.tooLarge > 0) this.#reportTooLarge(message)
 		this.#acknowledge(message.lastSeq)
 		this.#recovered()
 	}
 
-	/** Such a message holds nothing but the gap. */
-	#tooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
+	/** Reports a record that no message can hold. Its message holds nothing but the gap. */
+	#reportTooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
 		report('gap', { source: this, gap: { fromSeq: lastSeq, toSeq: lastSeq, count, cause: 'tooLarge' } })
 		if (this.#counts.tooLarge === 0) {
-			const text = `the record with seq ${lastSeq} is longer than ${this.#name} takes a message, and lost; further ones are only counted`
+			const text = `the record with seq ${lastSeq} is lost: it is longer than the messages that ${this.#name} accepts; further ones are only counted`
 			warn('RECORDS_LOST', text)
 		}
 		this.#counts.tooLarge += count
@@ -330,25 +352,25 @@ export class JetStreamAppender implements LogChainAppender {
 		if (seq <= this.#committedSeq) return
 		this.#committedSeq = seq
 		this.#pending.drop(seq)
-		this.#syncs.handedOver(seq + 1)
+		this.#syncs.reached(seq + 1)
 		this.#watchSilence()
 		if (this.#pending.count === 0) this.#drained?.()
 	}
 
-	/** Resolves when there is something at a position, or the connection is closed. */
-	async #more({ connection }: Cluster, position: number): Promise<void> {
+	/** Resolves when there is a record at a position, or the connection is closed. */
+	async #recordsFrom({ connection }: Cluster, position: number): Promise<void> {
 		while (this.#pending.end <= position && !connection.isClosed()) {
-			await new Promise<void>((resolve) => this.#sleepers.add(resolve))
+			await new Promise<void>((resolve) => this.#waiters.add(resolve))
 		}
 	}
 
 	#wake(): void {
-		if (this.#sleepers.size === 0) return
-		for (const sleeper of this.#sleepers) sleeper()
-		this.#sleepers.clear()
+		if (this.#waiters.size === 0) return
+		for (const sleeper of this.#waiters) sleeper()
+		this.#waiters.clear()
 	}
 
-	/** Whoever waits for a sync is told when it goes on too long without a word from the servers. */
+	/** Fails the waiting syncs when the servers do not answer for too long. */
 	#watchSilence(): void {
 		clearTimeout(this.#silence)
 		if (this.#syncs.count === 0) return
@@ -364,7 +386,7 @@ export class JetStreamAppender implements LogChainAppender {
 		const isNew = this.#failure === undefined
 		this.#counts.failures++
 		this.#failure = error
-		if (isNew) warn('STREAM_FAILING', `${error.message}; the service goes on, records wait in memory`)
+		if (isNew) warn('STREAM_FAILING', `${error.message}; the service continues, and records wait in memory`)
 		report('failing', { source: this, error })
 		this.#syncs.failed(this.#pendingError('SYNC_FAILED', error))
 		this.#watchSilence()
@@ -373,7 +395,7 @@ export class JetStreamAppender implements LogChainAppender {
 	#recovered(): void {
 		if (this.#failure === undefined) return
 		this.#failure = undefined
-		warn('STREAM_RECOVERED', `${this.#name} takes records again`)
+		warn('STREAM_RECOVERED', `${this.#name} accepts records again`)
 		report('recovered', { source: this })
 	}
 
@@ -381,7 +403,7 @@ export class JetStreamAppender implements LogChainAppender {
 		const deadline = performance.now() + this.#options.closeMs
 		this.#hurry()
 		if (this.#pending.count > 0) {
-			await within(this.#options.closeMs, new Promise<void>((resolve) => (this.#drained = resolve)))
+			await within(new Promise<void>((resolve) => (this.#drained = resolve)), this.#options.closeMs)
 		}
 		const reason = this.#failure ?? new Error(`${this.#options.closeMs} ms were not enough`)
 		const error = this.#pending.count > 0 ? this.#pendingError('CLOSE_FAILED', reason) : undefined
@@ -392,13 +414,13 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#over.abort()
 		this.#wake()
 		this.#hurry()
-		// A connection that is being made cannot be called off; it ends by itself.
-		await within(Math.max(0, deadline - performance.now()), this.#ended)
+		// A connection attempt cannot be cancelled; it ends by itself.
+		await within(this.#ended, Math.max(0, deadline - performance.now()))
 		this.#pending.clear()
 		if (error !== undefined) throw error
 	}
 
-	/** What is not acknowledged by now is not waited for. */
+	/** Counts and reports the records that are not acknowledged as lost. */
 	#countLoss(): void {
 		const loss = this.#pending.asLoss()
 		this.#lostAtClose = loss?.count ?? 0
@@ -407,17 +429,16 @@ export class JetStreamAppender implements LogChainAppender {
 		report('gap', { source: this, gap: { fromSeq, toSeq, count, cause } })
 	}
 
-	/** Somebody wants to know now whether it works again. */
+	/** Retries at once, because a caller waits for the outcome. */
 	#hurry(): void {
 		this.#isHurried = true
-		this.#cutShort?.()
+		this.#retrySleep.wake()
 	}
 
-	/** Never shorter than the least: many may be in a hurry. */
+	/** Waits before the next connection; hurried callers do not shorten the shortest wait. */
 	async #pause(ms: number): Promise<void> {
-		await sleep(RETRY_MS_MIN, () => {})
-		if (!this.#isHurried) await sleep(ms - RETRY_MS_MIN, (cutShort) => (this.#cutShort = cutShort))
+		await wait(RETRY_MS_MIN)
+		if (!this.#isHurried) await this.#retrySleep.sleep(ms - RETRY_MS_MIN)
 		this.#isHurried = false
-		this.#cutShort = undefined
 	}
 }

@@ -1,82 +1,73 @@
-/** What a `JetStreamAppender` can be told, checked and in full. */
+/** Options of a `JetStreamAppender`. */
 import type { ConnectionOptions } from '@nats-io/transport-node'
-import { checkName, checkOptionNames, checkTimerMs, checkWholeNumber, ifGiven } from '../model/check.ts'
+import { checkName } from '../model/check.ts'
+import {
+	defineOptions,
+	type OptionRules,
+	optional,
+	type ResolvedOptions,
+	required,
+	timerMs,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { PENDING_BYTES_DEFAULT } from '../model/limits.ts'
 import { checkServers, connectionOptions } from './connection.ts'
-import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
-import { checkPrefix, checkSettings, checkStreamName, type StreamSettings } from './stream.ts'
+import { ACCESS_RULES, type NatsAccess } from './credentials.ts'
+import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings } from './stream.ts'
 
+/** Options of {@link JetStreamAppender}. */
 export interface JetStreamOptions extends NatsAccess {
-	/** `nats://host:4222`, one or several of one cluster. */
+	/** `nats://host:4222`: one server, or several of one cluster. */
 	readonly servers: string | readonly string[]
-	/** The stream that the records go to. Default `'mesh'`. */
+	/** Stream for the records. Default: `'mesh'`. */
 	readonly stream?: string
-	/** What the subject begins with: `<subject>.<node>.<chain id>`. Default `'mesh'`. */
-	readonly subject?: string
-	/** The node in the subject. Default: that of the first record that names one, of those that there are when the first is sent, and else `'node'`. */
+	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
+	readonly subjectPrefix?: string
+	/**
+	 * Node in the subject. Default: the node of the first pending record that names one when the first message
+	 * is sent, and `'node'` where none does.
+	 */
 	readonly node?: string
-	/** Makes the stream where there is none. Default: it has to be there, or comes to be. */
+	/** Settings of a stream to create where there is none. Default: the appender waits for the stream. */
 	readonly create?: StreamSettings
-	/** Records that are held until they are acknowledged. With more, the loop has to keep them. Default 65,536. */
+	/** Records held until they are acknowledged; the loop keeps those beyond. Default: 65,536. */
 	readonly pendingRecordsMax?: number
-	/** The same in bytes, by an estimate. Default 16 MiB. */
+	/** Estimated bytes of the held records. Default: 16 MiB. */
 	readonly pendingBytesMax?: number
-	/** A message holds about so much at most; less where nothing more is there at the moment. Default 256 KiB. */
+	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
 	readonly messageBytes?: number
-	/** How long an answer of the servers is waited for before the records are sent again. Default 5,000 ms. */
+	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number
-	/** How long `close()` waits for what is not acknowledged yet. Default 5,000 ms; 0 does not wait. */
+	/** How long `close()` waits for records that are not acknowledged. Default: 5,000 ms; 0 does not wait. */
 	readonly closeMs?: number
 }
 
-export interface ResolvedJetStreamOptions {
+const JETSTREAM_RULES = {
+	...ACCESS_RULES,
+	servers: required(checkServers),
+	stream: withDefault('mesh', checkStreamName),
+	subjectPrefix: withDefault('mesh', checkSubjectPrefix),
+	node: optional(checkName),
+	create: optional(checkSettings),
+	pendingRecordsMax: withDefault(65_536, wholeNumber(1)),
+	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
+	messageBytes: withDefault(256 * 1024, wholeNumber(1024)),
+	ackTimeoutMs: withDefault(5_000, timerMs()),
+	closeMs: withDefault(5_000, timerMs(0)),
+} satisfies OptionRules<JetStreamOptions>
+
+const JETSTREAM_OPTIONS = defineOptions(JETSTREAM_RULES)
+
+/** The options in full. */
+export interface ResolvedJetStreamOptions extends ResolvedOptions<typeof JETSTREAM_RULES> {
 	readonly connection: ConnectionOptions
-	readonly stream: string
-	readonly prefix: string
-	readonly node: string | undefined
-	readonly create: StreamSettings | undefined
-	readonly pendingRecordsMax: number
-	readonly pendingBytesMax: number
-	readonly messageBytes: number
-	readonly ackTimeoutMs: number
-	readonly closeMs: number
 }
 
-const NAMES = [
-	'servers',
-	'stream',
-	'subject',
-	'node',
-	'create',
-	'pendingRecordsMax',
-	'pendingBytesMax',
-	'messageBytes',
-	'ackTimeoutMs',
-	'closeMs',
-	...ACCESS_NAMES,
-]
-const PENDING_RECORDS = 65_536
-const MESSAGE_BYTES = 256 * 1024
-const ACK_TIMEOUT_MS = 5_000
-const CLOSE_MS = 5_000
-
-/** @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
 export function resolveJetStreamOptions(options: JetStreamOptions): ResolvedJetStreamOptions {
-	checkOptionNames(options, NAMES)
-	const { stream = 'mesh', subject = 'mesh' } = options
-	const { pendingRecordsMax = PENDING_RECORDS, pendingBytesMax = PENDING_BYTES_DEFAULT } = options
-	const { messageBytes = MESSAGE_BYTES, ackTimeoutMs = ACK_TIMEOUT_MS, closeMs = CLOSE_MS } = options
-	return {
-		// A connection that is lost is replaced by a new one, and what waits for an answer on it hears of that at once.
-		connection: { ...connectionOptions(checkServers(options.servers), options), reconnect: false },
-		stream: checkStreamName(stream),
-		prefix: checkPrefix(subject),
-		node: ifGiven('node', options.node, checkName),
-		create: ifGiven('create', options.create, (_name, create) => checkSettings(create)),
-		pendingRecordsMax: checkWholeNumber('pendingRecordsMax', pendingRecordsMax, 1),
-		pendingBytesMax: checkWholeNumber('pendingBytesMax', pendingBytesMax, 1),
-		messageBytes: checkWholeNumber('messageBytes', messageBytes, 1024),
-		ackTimeoutMs: checkTimerMs('ackTimeoutMs', ackTimeoutMs),
-		closeMs: checkTimerMs('closeMs', closeMs, 0),
-	}
+	const resolved = JETSTREAM_OPTIONS.resolve(options)
+	const connection = connectionOptions(resolved.servers, resolved)
+	// A lost connection is replaced by a new one, so that requests on it fail at once.
+	return { ...resolved, connection: { ...connection, reconnect: false } }
 }

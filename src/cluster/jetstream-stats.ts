@@ -1,29 +1,34 @@
-/** What a `JetStreamAppender` did, and how it is. */
+/** Counters and state of a `JetStreamAppender`. */
 export interface JetStreamStats {
 	readonly chainId: string
 	readonly stream: string
-	/** Undefined before anything was sent. */
+	/** Subject of the chain; undefined before anything was sent. */
 	readonly subject: string | undefined
-	/** Every record up to it is acknowledged. */
+	/** Seq up to which every record is acknowledged. */
 	readonly committedSeq: number
-	/** Taken over and not acknowledged. */
+	/** Records that were accepted and are not acknowledged. */
 	readonly pendingRecords: number
-	/** An estimate. */
+	/** Estimated bytes of these records. */
 	readonly pendingBytes: number
-	/** Why nothing can be committed at present. */
+	/** Why nothing can be committed at present; undefined while the appender works. */
 	readonly failure: string | undefined
-	/** Acknowledged: records, gaps among them, their messages, and bytes of these. */
+	/** Records that were acknowledged, gaps included. */
 	readonly records: number
+	/** Messages that were acknowledged. */
 	readonly messages: number
+	/** Bytes of these messages. */
 	readonly bytes: number
-	/** Records that no message can hold: a `$gap` stands for each in the stream. */
+	/** Records that no message can hold: a `$gap` stands for each of them in the stream. */
 	readonly tooLarge: number
-	/** Records that were acknowledged and that the servers have lost, as far as it is known. */
+	/** Acknowledged records that the servers are known to have lost. */
 	readonly lostByServers: number
-	/** Times that something failed and was tried again. */
+	/** Failures that were retried. */
 	readonly failures: number
 	/** Connections that were made. */
 	readonly connections: number
-	/** Records that were not acknowledged when `close()` gave up, or when the process ended. Some of them may be stored all the same. */
+	/**
+	 * Records that were not acknowledged when `close()` gave up, or when the process ended. Some of them may be
+	 * stored nevertheless.
+	 */
 	readonly lostAtClose: number
 }

@@ -1,36 +1,38 @@
-/** The way into a stream for readers. */
-import type { Chain } from '../chain/chain.ts'
+/** Opens the chains of a stream for reading. */
+import type { Chain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
-import { checkOptionNames } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { parseAddress, type StreamAddress } from './address.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
+import { checkAccess, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { type FoundStream, findStream, unreachable } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
 import { type ChainSource, chainsOf } from './subjects.ts'
 
+/** How a stream is opened: the access to the servers. */
 export interface StreamOptions extends NatsAccess {}
 
 /**
- * Opens what was forwarded to a stream, as {@link openChain} opens a file: ranges by seq and time, filters, following, gaps. An address that names one chain, or
- * the one chain of a node, gives that; any other gives the merged history of all of them, as {@link mergeChains} does.
- * A chain whose node was renamed is one chain, whichever of its nodes is named.
+ * Opens the chains that were forwarded to a stream, as {@link openChain} opens a file: ranges by seq and
+ * time, filters, following, gaps. An address that names one chain, or a node with one chain, opens that
+ * chain; any other opens the merged history of all named chains, as {@link mergeChains} does. A chain whose
+ * node was renamed is one chain, whichever of its nodes is named. A chain that is forwarded later is not part
+ * of what is already open.
  *
- * Those are the chains that are there by then: one that comes later is in what is opened later.
+ * A seek by seq or time is a bisection over the messages of the chain: about 20 requests in a long one.
+ * Levels, kinds and texts are filtered in this process. `info` returns what the headers of the first and the
+ * last message say; the servers do not know how the file ends, nor its epochs. Records that are removed from
+ * the stream during a read appear as a `$gap` with the cause `retained`.
  *
- * A seek by seq or time is a bisection over the messages of the chain, some 20 of them in a long one. Levels, kinds and texts are looked for here. `info` knows
- * what the headers of the first and the last message say; how the file ends, and its epochs, the servers do not know.
- *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them; `tls://` where it
- * must be encrypted. A `+` in the name of a node is `%2B`, as in any URL.
- * What is removed from the stream while it is read is a `$gap` with the cause `retained`.
- *
- * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `CHAIN_NOT_FOUND`; while reading
- * `CLUSTER_UNREACHABLE` where the servers do not come back within half a minute, `STREAM_NOT_FOUND` where the stream is deleted,
- * `STREAM_REPLACED` where it is made again, `CHAIN_NOT_FOUND` where a chain is removed before anything of it was read.
+ * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed.
+ * Several servers are separated by commas. `tls://` requires encryption. Write `%2B` for a `+` in the name of
+ * a node, as in any URL.
+ * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`,
+ * `CHAIN_NOT_FOUND`; while reading `CLUSTER_UNREACHABLE` when the servers do not return within 30 seconds,
+ * `STREAM_NOT_FOUND` when the stream is deleted, `STREAM_REPLACED` when it is deleted and created again,
+ * `CHAIN_NOT_FOUND` when a chain is removed before any of it was read.
  *
  * @example
  * ```ts
@@ -42,8 +44,7 @@ export interface StreamOptions extends NatsAccess {}
  */
 export async function openStream(address: string, options: StreamOptions = {}): Promise<Chain> {
 	const parsed = parseAddress(address)
-	checkOptionNames(options, ACCESS_NAMES)
-	const cluster = await openCluster(connectionOptions(parsed.servers, options))
+	const cluster = await openCluster(connectionOptions(parsed.servers, checkAccess(options)))
 	try {
 		const found = await chainsIn(cluster, parsed.stream)
 		const sources = found.chains.filter((source) => isNamedBy(parsed, source))
@@ -52,7 +53,7 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 		const release = async () => {
 			if (--open === 0) await cluster.close()
 		}
-		// An address again: what comes before the first server holds for all of them.
+		// This must be an address again, where the scheme before the first server holds for all servers.
 		const name = `${parsed.servers.map((server, at) => (at === 0 ? server : server.replace(/^\w+:\/\//, ''))).join(',')}/${parsed.stream}`
 		const options = { nodes: parsed.nodes, readTogether: sources.length }
 		const chains = await Promise.all(
@@ -68,7 +69,7 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 	}
 }
 
-/** Whether an address names a chain, by its id and a node of any of its subjects. */
+/** Returns whether an address names a chain: by its id, and by the node of any of its subjects. */
 export function isNamedBy({ nodes, chainIds }: StreamAddress, { chainId, subjects }: ChainSource): boolean {
 	return (
 		(nodes.length === 0 || subjects.some(({ node }) => nodes.includes(node))) &&
@@ -76,12 +77,13 @@ export function isNamedBy({ nodes, chainIds }: StreamAddress, { chainId, subject
 	)
 }
 
+/** A stream, and its chains. */
 export interface StreamChains {
 	readonly stream: FoundStream
 	readonly chains: readonly ChainSource[]
 }
 
-/** All chains of a stream. @throws {MeshChainError} `STREAM_NOT_FOUND`, `CLUSTER_UNREACHABLE` */
+/** Lists all chains of a stream. @throws {MeshChainError} `STREAM_NOT_FOUND`, `CLUSTER_UNREACHABLE` */
 export async function chainsIn(cluster: Cluster, name: string): Promise<StreamChains> {
 	const stream = await findStream(cluster, name)
 	try {
@@ -92,6 +94,7 @@ export async function chainsIn(cluster: Cluster, name: string): Promise<StreamCh
 	}
 }
 
+/** Returns the error for an address that names no chain of the stream. */
 export function noChain({ stream, nodes, chainIds }: StreamAddress): MeshChainError {
 	const wanted = [
 		...nodes.map((node) => `of node ${show(node)}`),

@@ -1,26 +1,26 @@
-/** Records that were taken over and are not acknowledged yet: bounded, and addressed by position. */
-
+/** Holds the records that were accepted and are not acknowledged yet: bounded, and addressed by position. */
 import { RowEncoder } from '../codec/row-encoder.ts'
 import type { LogRecord } from '../model/record.ts'
 import { type Gap, queueRangeOf } from '../outbox/gap-list.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 
-/** What a record takes in memory beside what is in its row; as measured, roughly. */
+/** Memory that a record takes in addition to its row; measured, roughly. */
 const RECORD_BYTES = 256
 
-/** Records that belong together. */
+/** Records that one message must hold together. */
 export interface PendingBatch {
-	/** The position of the last one. */
+	/** Position of the last record. */
 	readonly to: number
 	readonly bytes: number
 }
 
+/** A bounded queue of records. */
 export class PendingRecords {
 	readonly #recordsMax: number
 	readonly #bytesMax: number
 	readonly #queue = new RecordQueue(0)
 	readonly #measure = new RowEncoder()
-	/** By the position of their first record. */
+	/** Batches by the position of their first record. */
 	readonly #batches = new Map<number, PendingBatch>()
 
 	constructor(bounds: { readonly pendingRecordsMax: number; readonly pendingBytesMax: number }) {
@@ -36,28 +36,31 @@ export class PendingRecords {
 		return this.#queue.bytes
 	}
 
-	/** The position of the oldest, and the one that the next will get. */
+	/** Position of the oldest record. */
 	get first(): number {
 		return this.#queue.first
 	}
 
+	/** Position that the next record will get. */
 	get end(): number {
 		return this.#queue.end
 	}
 
-	/** Of the oldest; undefined where there is none. */
+	/** Seq of the oldest record; undefined without one. */
 	get firstSeq(): number | undefined {
 		return this.count === 0 ? undefined : this.at(this.first).seq
 	}
 
+	/** Returns the record at a position. */
 	at(position: number): LogRecord {
 		return this.#queue.at(position)
 	}
 
 	/**
-	 * Takes all of them, or none where they have no room; that is never so where nothing is held.
+	 * Adds all of the records, or none and returns false where they do not fit. Records always fit where none
+	 * is held.
 	 *
-	 * @throws {LogAppendError} not retryable, where one cannot be written.
+	 * @throws {LogAppendError} not retryable, where one cannot be encoded.
 	 */
 	add(records: readonly LogRecord[], isBatch: boolean): boolean {
 		const sizes = records.map((record) => this.#sizeOf(record))
@@ -70,12 +73,12 @@ export class PendingRecords {
 		return true
 	}
 
-	/** The batch that begins at a position. */
+	/** Returns the batch that begins at a position. */
 	batchFrom(position: number): PendingBatch | undefined {
 		return this.#batches.get(position)
 	}
 
-	/** The node that the first record names that names one. */
+	/** Returns the node of the first record that names one. */
 	firstNode(): string | undefined {
 		for (let position = this.first; position < this.end; position++) {
 			const { nodeId } = this.at(position)
@@ -84,7 +87,7 @@ export class PendingRecords {
 		return undefined
 	}
 
-	/** Forgets what is up to this seq. */
+	/** Drops the records up to and including a seq. */
 	drop(seq: number): void {
 		while (this.count > 0 && this.at(this.first).seq <= seq) {
 			this.#batches.delete(this.first)
@@ -92,12 +95,13 @@ export class PendingRecords {
 		}
 	}
 
-	/** All of them, as what is lost; undefined where there is none. */
+	/** Returns the gap that stands for all records when they are lost; undefined without records. */
 	asLoss(): Gap | undefined {
 		if (this.count === 0) return undefined
 		return { ...queueRangeOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }
 	}
 
+	/** Drops all records. */
 	clear(): void {
 		this.#queue.clear()
 		this.#batches.clear()
@@ -108,7 +112,7 @@ export class PendingRecords {
 		return this.count + records <= this.#recordsMax && this.bytes + bytes <= this.#bytesMax
 	}
 
-	/** As its row: so it is known now, and not on the way, that it can be written. */
+	/** Encodes the row, so that a record that cannot be encoded is refused now and not when it is sent. */
 	#sizeOf(record: LogRecord): number {
 		try {
 			this.#measure.encode(record, record.tsMs)

@@ -1,78 +1,123 @@
-/** Sends the messages of a chain, each once and in order: the servers refuse one that does not come behind the one that it should come behind. */
+/**
+ * Sends the messages of a chain in order, each once: the servers refuse a message that does not follow the
+ * one that it expects.
+ */
+import type { StreamInfo } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
 import type { Cluster } from './connection.ts'
-import { isFence, type OutgoingMessage, SUMS_HEADER } from './message.ts'
+import { isFence } from './message.ts'
+import { MessageBuilder, type OutgoingMessage } from './message-builder.ts'
+import { NO_SUMS, SUMS_HEADER } from './message-sums.ts'
 import { codeOf, unreachable } from './stream.ts'
-import { nextOf, type StreamPosition } from './stream-position.ts'
+import { limitsOf, nextOf, type StreamPosition } from './stream-position.ts'
 
-export interface PublisherOptions {
-	readonly stream: string
-	/** How long an answer is waited for. */
-	readonly ackTimeoutMs: number
+/** A chain in a stream, to be continued there. */
+export interface ChainInStream {
+	readonly chainId: string
+	readonly subject: string
+	/** Stream that holds the chain. */
+	readonly info: StreamInfo
+	/** End of the chain in the stream. */
+	readonly position: StreamPosition
 }
 
-/** The server has another message behind which this one should come, or has one under way there: somebody has sent meanwhile. */
+/** How messages are built and sent. */
+export interface PublishOptions {
+	readonly stream: string
+	/** Size at which a message is sent. */
+	readonly messageBytes: number
+	/** How long to wait for an answer. */
+	readonly ackTimeoutMs: number
+	/** Called after each acknowledged message. */
+	readonly onAcknowledged: (message: OutgoingMessage) => void
+}
+
+/** Opens a builder and a publisher that continue a chain at its end in the stream. */
+export function openPublisher(
+	cluster: Cluster,
+	chain: ChainInStream,
+	options: PublishOptions,
+): { readonly builder: MessageBuilder; readonly publisher: Publisher } {
+	const { chainId, info, position } = chain
+	const limits = limitsOf(cluster, info, options.messageBytes)
+	return {
+		builder: new MessageBuilder(chainId, limits, position.last?.sums ?? NO_SUMS),
+		publisher: new Publisher(cluster, chain, options),
+	}
+}
+
+/**
+ * Codes of the servers: another message stands, or is in flight, where this one should follow. Another
+ * program has sent it.
+ */
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
-/** So many messages wait while one is under way: the next one goes the moment that one is answered, and the memory they take is bounded. */
+/**
+ * Messages that wait while one is in flight: the next one is sent as soon as an answer arrives, and memory
+ * stays bounded.
+ */
 const AHEAD = 3
 
 const FENCE = { body: new Uint8Array(0), sums: undefined }
 
+interface PutOptions {
+	readonly msgID?: string
+	/** Whether the message names the sequence that it must follow. Default: true. */
+	readonly expectsLast?: boolean
+}
+
 /**
- * One message at a time is under way. What fails takes those behind it along: each expects the one before it.
+ * Has one message in flight at a time. A failure fails the messages after it too, because each expects the
+ * one before it.
  *
- * Where a stream has replicas, servers of version 2.9 compare what a message expects with what the leader has stored, and never again: a message that is sent once
- * more while the first one is not stored yet would be stored beside it. (Were it refused for its id, it would be worse: a server that is killed has forgotten how many were
- * refused, and stores again what it finds in its log.) So before the first message there go two without a body, the fences. What was accepted before the first one
- * was stored comes before the second one, and nothing older is accepted behind that: when both are stored, the stream shows whether anything was under way.
+ * In a stream with replicas, servers of version 2.9 compare what a message expects with what the leader has
+ * stored, and never again: a message that is repeated while its first copy is not stored yet would be stored
+ * twice. (Refusing it by its id would be worse: a server that is killed forgets how many messages were
+ * refused, and stores again what it finds in its log.) So two messages without a body, the fences, precede
+ * the first message. Whatever was accepted before the first fence was stored stands before the second one,
+ * and nothing older is accepted after it: once both are stored, the stream shows whether anything was in
+ * flight.
  */
 export class Publisher {
 	readonly #cluster: Cluster
-	readonly #options: PublisherOptions
 	readonly #subject: string
-	readonly #took: (message: OutgoingMessage) => void
-	readonly #place: StreamPosition
-	/** What the next message must expect before it. */
+	readonly #options: PublishOptions
+	readonly #position: StreamPosition
+	/** Sequence that the next message must expect. */
 	#expectSeq: number
 	#needsFence: boolean
 	#last: Promise<void> = Promise.resolve()
-	/** Those that are not known to be acknowledged, oldest first. */
+	/** Messages that are not known to be acknowledged, oldest first. */
 	readonly #open: Promise<void>[] = []
 
-	/** @param isReplicated whether the stream is on several servers. */
-	constructor(
-		cluster: Cluster,
-		options: PublisherOptions,
-		subject: string,
-		place: StreamPosition,
-		isReplicated: boolean,
-		took: (message: OutgoingMessage) => void,
-	) {
+	constructor(cluster: Cluster, { subject, info, position }: ChainInStream, options: PublishOptions) {
 		this.#cluster = cluster
-		this.#options = options
 		this.#subject = subject
-		this.#place = place
-		this.#expectSeq = place.expectSeq
-		this.#needsFence = isReplicated
-		this.#took = took
+		this.#options = options
+		this.#position = position
+		this.#expectSeq = position.expectSeq
+		this.#needsFence = info.config.num_replicas > 1
 	}
 
-	/** Resolves when there is room for another one. @throws what any before it failed with. */
+	/** Resolves when there is room for another message. @throws what an earlier message failed with. */
 	async publish(message: OutgoingMessage): Promise<void> {
 		this.#last = this.#last.then(() => this.#send(message))
-		// Whoever comes next hears of it.
+		// The next call throws it.
 		this.#last.catch(() => {})
 		this.#open.push(this.#last)
 		if (this.#open.length > AHEAD) await this.#open.shift()
 	}
 
-	/** Resolves when none is under way. */
+	/** Resolves when no message is in flight. @throws what a message failed with. */
 	settled(): Promise<void> {
 		return this.#last
 	}
 
-	/** Resolves when nothing older is under way, and the place that is known holds. @throws {SentElsewhere} where it does not. */
+	/**
+	 * Resolves when nothing older is in flight and the known position holds.
+	 *
+	 * @throws {PositionTaken} where it does not hold.
+	 */
 	async fenced(): Promise<void> {
 		if (!this.#needsFence) return
 		await this.#answered(() => this.#fence())
@@ -82,47 +127,46 @@ export class Publisher {
 	async #send(message: OutgoingMessage): Promise<void> {
 		await this.fenced()
 		await this.#answered(async () => {
-			// An id that is known, of a message that is not there, is that of one that somebody has deleted.
+			// A known id without its message is that of a message that was deleted.
 			if (await this.#put(message, { msgID: message.id })) await this.#put(message)
 		})
-		this.#took(message)
+		this.#options.onAcknowledged(message)
 	}
 
 	async #answered(ask: () => Promise<void>): Promise<void> {
 		try {
 			await ask()
 		} catch (error) {
-			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new SentElsewhere()
-			throw error instanceof SentElsewhere ? error : unreachable(this.#cluster, this.#options.stream, error)
+			if (WRONG_LAST_SEQUENCE.includes(codeOf(error))) throw new PositionTaken()
+			throw error instanceof PositionTaken ? error : unreachable(this.#cluster, this.#options.stream, error)
 		}
 	}
 
-	/** @throws {SentElsewhere} where records have come behind the place that is known. */
+	/** @throws {PositionTaken} where records stand after the known position. */
 	async #fence(): Promise<void> {
-		await this.#put(FENCE, {}, false)
+		await this.#put(FENCE, { expectsLast: false })
 		await this.#put(FENCE)
-		// A leader that is new may not have all of it yet: it has, once it shows the second fence.
-		for (let seq = this.#place.lastStreamSeq; seq < this.#expectSeq; ) {
+		// A new leader may not have all messages yet; it has them once it shows the second fence.
+		for (let seq = this.#position.lastStreamSeq; seq < this.#expectSeq; ) {
 			const message = await nextOf(this.#cluster, this.#options.stream, this.#subject, seq + 1)
-			if (message === undefined || !isFence(message)) throw new SentElsewhere()
+			if (message === undefined || !isFence(message)) throw new PositionTaken()
 			seq = message.seq
 		}
 	}
 
-	/** @returns whether the servers know its id, and have not stored it. */
+	/** @returns Whether the servers know the id, and have not stored the message. */
 	async #put(
 		{ body, sums }: Pick<OutgoingMessage, 'body' | 'sums'> | typeof FENCE,
-		id: { readonly msgID?: string } = {},
-		expects = true,
+		{ expectsLast = true, ...id }: PutOptions = {},
 	): Promise<boolean> {
 		const { stream: streamName, ackTimeoutMs: timeout } = this.#options
-		// The client adds its own to it.
+		// The client adds headers of its own.
 		const head = headers()
 		if (sums !== undefined) head.set(SUMS_HEADER, JSON.stringify(sums))
 		const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, body, {
 			...id,
 			headers: head,
-			expect: expects ? { streamName, lastSubjectSequence: this.#expectSeq } : { streamName },
+			expect: expectsLast ? { streamName, lastSubjectSequence: this.#expectSeq } : { streamName },
 			timeout,
 			retries: 0,
 		})
@@ -131,9 +175,12 @@ export class Publisher {
 	}
 }
 
-/** What one tried to send, or something else in its place, is there already: an answer was lost, or another forwarder was at work. */
-export class SentElsewhere extends Error {
+/**
+ * The stream holds something else where a message should go: an answer was lost, or another forwarder was at
+ * work.
+ */
+export class PositionTaken extends Error {
 	constructor() {
-		super('the stream has something else in this place by now')
+		super('the stream now has another message at this position')
 	}
 }

@@ -1,26 +1,22 @@
 /**
- * The files that the chains of a stream go to: `<node>.chain`, and `<node>-<first 8 of its id>.chain` for every further chain of that node. A chain that has a file
- * keeps it, whatever else is in the stream by then, and whatever its node is called by then.
+ * Names the files that the chains of a stream go to: `<node>.chain`, and `<node>-<first 8 of its id>.chain`
+ * for every further chain of that node. A chain that has a file keeps it, whatever the stream holds later and
+ * whatever the node is called.
  *
  * Invariant: a folder has one file of a chain.
  */
 import { join } from 'node:path'
-import { identifyFile } from '../chain/files/segments.ts'
+import { identifyAt } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
-import {
-	closeQuietly,
-	exists,
-	type FileSystem,
-	O_NOFOLLOW,
-	O_NONBLOCK,
-	O_RDONLY,
-	systemCode,
-} from '../platform/file-system.ts'
+import { exists, type FileSystem, systemCode } from '../platform/file-system.ts'
 
 const NAME_BYTES_MAX = 180
 
-/** A node as a file may be called everywhere: everything but letters, digits, `-`, `_` and dots within is `%XX`. */
+/**
+ * Returns a node as a portable file name: everything but letters, digits, `-`, `_` and inner dots becomes
+ * `%XX`.
+ */
 export function fileNameOf(node: string): string {
 	const safe = Array.from(Buffer.from(node), (byte, index) => {
 		const character = String.fromCharCode(byte)
@@ -30,18 +26,20 @@ export function fileNameOf(node: string): string {
 	return safe === '' ? '%' : safe.slice(0, NAME_BYTES_MAX)
 }
 
-/** A chain that a file is wanted for. */
+/** A chain that needs a file. */
 export interface NamedChain {
 	readonly chainId: string
-	/** The name of the oldest of its subjects comes first. */
+	/** Nodes of its subjects; that of the oldest subject comes first. */
 	readonly nodes: readonly string[]
 }
 
 /**
- * @param wanted in the order in which they get names.
- * @param idsInStream of all chains that are in the stream.
- * @returns for each a path, or why it has none: `CHAIN_MISMATCH` where its file is one of a chain that the stream does not
- * have; what a file throws that is no chain.
+ * Chooses a file for each chain.
+ *
+ * @param wanted Chains in the order in which they get names.
+ * @param idsInStream Ids of all chains in the stream.
+ * @returns For each chain a path, or why it has none: `CHAIN_MISMATCH` where the file belongs to a chain that
+ * the stream does not have; the error of a file that is not a chain.
  */
 export function pathsOf(
 	system: FileSystem,
@@ -49,7 +47,7 @@ export function pathsOf(
 	wanted: readonly NamedChain[],
 	idsInStream: ReadonlySet<string>,
 ): (string | MeshChainError)[] {
-	/** Of those that get their file only now. */
+	/** Chain ids by path, of the files that this call assigns. */
 	const given = new Map<string, string>()
 	const idAt = (path: string) => given.get(path.toLowerCase()) ?? chainIdAt(system, path)
 	const pulled = pulledChains(system, folder)
@@ -84,7 +82,10 @@ function possiblePaths(folder: string, node: string, chainId: string): [plain: s
 	return [join(folder, `${name}.chain`), join(folder, `${name}-${chainId.slice(0, 8)}.chain`)]
 }
 
-/** The files that were pulled into a folder, by the id of their chain. A file that has a writer of its own is not one of them. */
+/**
+ * Returns the files that were pulled into a folder, by chain id. A file with a writer of its own was not
+ * pulled.
+ */
 function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, string> {
 	const paths = new Map<string, string>()
 	for (const name of system.readdirSync(folder).toSorted()) {
@@ -94,23 +95,21 @@ function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, s
 			const id = chainIdAt(system, path)
 			if (id !== undefined && !paths.has(id)) paths.set(id, path)
 		} catch {
-			// It is no chain: nothing to do with the stream.
+			// A file that is not a chain has nothing to do with the stream.
 		}
 	}
 	return paths
 }
 
 function foreign(path: string, chainId: string, node: string): MeshChainError {
-	const text = `${show(path)} is of the chain ${chainId}, which the stream does not have, and not of the one of node ${show(node)}: it is left as it is; pull into another folder, or move it away`
+	const text = `${show(path)} belongs to the chain ${chainId}, which the stream does not have, and not to that of node ${show(node)}: it is left as it is; pull into another folder, or move it away`
 	return new MeshChainError('CHAIN_MISMATCH', text, { path })
 }
 
-/** Undefined where there is no file. */
+/** Returns the chain id of a file; undefined where there is no file. */
 function chainIdAt(system: FileSystem, path: string): string | undefined {
-	let fd: number | undefined
 	try {
-		fd = system.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-		return identifyFile(system, fd, path).idHex
+		return identifyAt(system, path).idHex
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') return undefined
 		if (error instanceof MeshChainError) throw error
@@ -118,7 +117,5 @@ function chainIdAt(system: FileSystem, path: string): string | undefined {
 			path,
 			cause: error,
 		})
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }

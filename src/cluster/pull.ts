@@ -1,69 +1,81 @@
-/** Back to files: the chains that a stream has, each as a file again. */
+/** Pulls the chains of a stream back into files. */
 import { resolve } from 'node:path'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
+import { checkFileSystem, checkMode, checkPath, checkSignal } from '../model/check.ts'
 import {
-	checkFileSystem,
-	checkFunction,
-	checkMode,
-	checkOptionNames,
-	checkPath,
-	checkSignal,
-	ifGiven,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	optional,
+	optionalFunction,
+	type ResolvedOptions,
+	withDefault,
+} from '../model/define-options.ts'
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import { exists, type FileSystem, nodeFileSystem, systemCode } from '../platform/file-system.ts'
-import { parseAddress } from './address.ts'
+import { parseAddress, type StreamAddress } from './address.ts'
 import type { ChainReader } from './chain-reader.ts'
 import { type Cluster, connectionOptions, openCluster } from './connection.ts'
-import { ACCESS_NAMES, type NatsAccess } from './credentials.ts'
+import { ACCESS_RULES, type NatsAccess } from './credentials.ts'
 import { joinSubjects } from './join-subjects.ts'
 import { chainsIn, isNamedBy, noChain } from './open-stream.ts'
-import { ChainPull, type PulledChain } from './pull-chain.ts'
+import { ChainPull, type PulledChain, type PullTarget } from './pull-chain.ts'
 import { type NamedChain, pathsOf } from './pull-paths.ts'
 
+/** How a stream is pulled. */
 export interface PullOptions extends NatsAccess {
-	/** Of new files. Default `0o600`. */
+	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number
 	/** Called after each message. */
 	readonly onProgress?: (progress: PullProgress) => void
-	/** Ends it behind the message that is under way; what came stays. */
+	/** Ends the pull after the message in progress; what was pulled stays. */
 	readonly signal?: AbortSignal
+	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem
 }
 
+/** Progress of a pull. */
 export interface PullProgress {
-	/** Records that came so far, of all chains. */
+	/** Records pulled so far, of all chains. */
 	readonly records: number
-	/** The chain that is under way: which one, from 1, and of how many. */
+	/** Chain that is being pulled. */
 	readonly chain: PulledChain
+	/** Number of that chain, from 1. */
 	readonly index: number
+	/** Number of chains in all. */
 	readonly chains: number
 }
 
+/** Result of a pull. */
 export interface PullSummary {
-	/** `aborted` by the signal: the next pull goes on where this one ended. */
+	/** `aborted` after an abort of the signal: the next pull continues where this one ended. */
 	readonly ended: 'complete' | 'aborted'
-	/** Those that were begun. */
+	/** Chains that were pulled, in full or in part. */
 	readonly chains: readonly PulledChain[]
-	/** Records that came, of all chains. */
+	/** Records pulled, of all chains. */
 	readonly records: number
 }
 
 /**
- * Makes each chain of a stream a file again: the same records, in seq, epoch, time and origin, under the same chain id. Done again, it gets what is new: where a file
- * ends, that pull goes on, also after it was killed. A file is at every moment a chain that can be read. A chain whose node was renamed has one file, and keeps the one it has.
+ * Makes each chain of a stream a file again: the same records, in seq, epoch, time and origin, under the same
+ * chain id. A later pull continues where each file ends, also after it was killed. A file is a readable chain
+ * at every moment. A chain whose node was renamed has one file, and keeps the one that it has.
  *
- * A chain is in `<node>.chain`, and in `<node>-<first 8 of its id>.chain` where the node has another one that came before; what a file name may not hold is `%XX`.
- * What the stream does not have any more is a `$gap` with the cause `retained`, what cannot be read in it one that is `damaged`. Where a power loss has taken the end
- * of a source that was forwarded already, and the source has used the seqs again, the file has what the source has; what was lost there is beside it, in the chain
- * `<file>.superseded-e<epoch>`, and counted.
+ * A chain goes to `<node>.chain`, or to `<node>-<first 8 of its id>.chain` where the node has an older chain;
+ * characters that a file name cannot hold become `%XX`. Records that the stream no longer has become a `$gap`
+ * with the cause `retained`, and those that cannot be read one with the cause `damaged`. Where a power loss
+ * took the end of a source that had been forwarded, and the source used the seqs again, the file follows the
+ * source; the records that the source lost go to a chain beside it, `<file>.superseded-e<epoch>`, and are
+ * counted.
  *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed; several servers with commas between them.
- * @param folder made where it is not there.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` where the stream has no such
- * chain, or none any more; `CHAIN_MISMATCH` for a file of another chain, or one that somebody has written into, `NOT_A_CHAIN`, `CHAIN_DAMAGED`, `CHAIN_LOCKED`: it is left
- * as it is, and it rejects when the other chains are pulled. `STREAM_REPLACED` where the stream is made again meanwhile.
+ * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed;
+ * several servers are separated by commas.
+ * @param folder Folder for the files; created if missing.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`,
+ * `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` where the stream has no such chain, or no longer has one;
+ * `CHAIN_MISMATCH` for a file of another chain, or one that something else has written into, `NOT_A_CHAIN`,
+ * `CHAIN_DAMAGED`, `CHAIN_LOCKED`: that file is left as it is, and the pull rejects after the other chains
+ * were pulled. `STREAM_REPLACED` where the stream is deleted and created again meanwhile.
  *
  * @example
  * ```ts
@@ -79,59 +91,97 @@ export async function pullStream(
 	options: PullOptions = {},
 ): Promise<PullSummary> {
 	const parsed = parseAddress(address)
-	const { mode = 0o600, onProgress, signal, fs = nodeFileSystem, ...access } = options
-	checkOptionNames(access, ACCESS_NAMES)
-	checkMode('mode', mode)
-	ifGiven('onProgress', onProgress, checkFunction)
-	ifGiven('signal', signal, checkSignal)
-	const system = checkFileSystem('fs', fs)
-	const place = checkFolder(folder, system)
-	const cluster = await openCluster(connectionOptions(parsed.servers, access))
+	const resolved = PULL_OPTIONS.resolve(options)
+	const { mode, fs: system } = resolved
+	const target = { folder: checkFolder(folder, system), system, mode }
+	const cluster = await openCluster(connectionOptions(parsed.servers, resolved))
 	try {
-		const { stream, chains } = await chainsIn(cluster, parsed.stream)
-		const sources = chains.filter((source) => isNamedBy(parsed, source))
-		if (sources.length === 0) throw noChain(parsed)
-		const wanted: ChainReader[] = []
-		for (const source of sources)
-			wanted.push(await joinSubjects(cluster, stream, source, { nodes: parsed.nodes }))
-		const sorted = await byAge(wanted)
-		makeFolder(place, system)
-		const ids = new Set(chains.map(({ chainId }) => chainId))
-		const paths = pathsOf(system, place, sorted.map(namesOf), ids)
-		const pulls: PulledChain[] = []
-		let records = 0
-		let failure: MeshChainError | undefined
-		for (const [index, chainStream] of sorted.entries()) {
-			if (signal?.aborted) break
-			try {
-				const path = paths[index]!
-				if (typeof path !== 'string') throw path
-				const pull = new ChainPull(chainStream, { system, path, mode })
-				for await (const _ of untilAborted(pull.run(), cluster, signal)) {
-					const chain = pull.counts
-					const progress = {
-						records: records + chain.records,
-						chain,
-						index: index + 1,
-						chains: sorted.length,
-					}
-					discard(onProgress?.(progress))
-				}
-				pulls.push(pull.counts)
-				records += pull.counts.records
-			} catch (error) {
-				if (!isOfOneChain(error)) throw error
-				failure ??= error
-			}
-		}
-		if (failure !== undefined) throw failure
-		return { ended: signal?.aborted ? 'aborted' : 'complete', chains: pulls, records }
+		const pulls = await choosePulls(cluster, parsed, target)
+		return await runPulls(cluster, pulls, resolved)
 	} finally {
 		await cluster.close()
 	}
 }
 
-/** Whoever aborts does not wait for servers that do not answer. */
+const PULL_RULES = {
+	...ACCESS_RULES,
+	mode: withDefault(0o600, checkMode),
+	onProgress: optionalFunction<(progress: PullProgress) => void>(),
+	signal: optional(checkSignal),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<PullOptions>
+
+const PULL_OPTIONS = defineOptions(PULL_RULES)
+
+type ResolvedPullOptions = ResolvedOptions<typeof PULL_RULES>
+
+/** Where files go. */
+interface PullTargetFolder {
+	readonly folder: string
+	readonly system: FileSystem
+	readonly mode: number
+}
+
+/** A chain to pull. */
+interface ChosenPull {
+	readonly reader: ChainReader
+	/** File that the chain goes to, or why it has none. */
+	readonly target: PullTarget | MeshChainError
+}
+
+/** Chooses the chains that an address names, and a file for each; creates the folder. */
+async function choosePulls(
+	cluster: Cluster,
+	address: StreamAddress,
+	{ folder, system, mode }: PullTargetFolder,
+): Promise<ChosenPull[]> {
+	const { stream, chains } = await chainsIn(cluster, address.stream)
+	const sources = chains.filter((source) => isNamedBy(address, source))
+	if (sources.length === 0) throw noChain(address)
+	const readers: ChainReader[] = []
+	for (const source of sources)
+		readers.push(await joinSubjects(cluster, stream, source, { nodes: address.nodes }))
+	const sorted = await byAge(readers)
+	makeFolder(folder, system)
+	const idsInStream = new Set(chains.map(({ chainId }) => chainId))
+	const paths = pathsOf(system, folder, sorted.map(namesOf), idsInStream)
+	return sorted.map((reader, index) => {
+		const path = paths[index]!
+		return { reader, target: typeof path === 'string' ? { system, path, mode } : path }
+	})
+}
+
+/** Pulls one chain after the other; a failure of one chain is thrown after the others were pulled. */
+async function runPulls(
+	cluster: Cluster,
+	chosen: readonly ChosenPull[],
+	{ onProgress, signal }: Pick<ResolvedPullOptions, 'onProgress' | 'signal'>,
+): Promise<PullSummary> {
+	const chains: PulledChain[] = []
+	let records = 0
+	let failure: MeshChainError | undefined
+	for (const [index, { reader, target }] of chosen.entries()) {
+		if (signal?.aborted) break
+		try {
+			if (target instanceof MeshChainError) throw target
+			const pull = new ChainPull(reader, target)
+			for await (const _ of untilAborted(pull.run(), cluster, signal)) {
+				const chain = pull.counts
+				const progress = { records: records + chain.records, chain, index: index + 1, chains: chosen.length }
+				discard(onProgress?.(progress))
+			}
+			chains.push(pull.counts)
+			records += pull.counts.records
+		} catch (error) {
+			if (!concernsOneChain(error)) throw error
+			failure ??= error
+		}
+	}
+	if (failure !== undefined) throw failure
+	return { ended: signal?.aborted ? 'aborted' : 'complete', chains, records }
+}
+
+/** Disconnects on an abort, so that it does not wait for servers that do not answer. */
 async function* untilAborted(
 	steps: AsyncGenerator<void>,
 	cluster: Cluster,
@@ -152,37 +202,45 @@ async function* untilAborted(
 	}
 }
 
-/** Whether the other chains can be pulled all the same. */
-function isOfOneChain(error: unknown): error is MeshChainError {
-	return error instanceof MeshChainError && !OF_THE_STREAM.includes(error.code)
-}
-
-const OF_THE_STREAM: readonly ErrorCode[] = [
+/** Errors after which no other chain can be pulled. */
+const STREAM_ERRORS: readonly ErrorCode[] = [
 	'CLUSTER_UNREACHABLE',
 	'STREAM_REFUSED',
 	'STREAM_NOT_FOUND',
 	'STREAM_REPLACED',
 ]
 
+function concernsOneChain(error: unknown): error is MeshChainError {
+	return error instanceof MeshChainError && !STREAM_ERRORS.includes(error.code)
+}
+
 function namesOf({ chainId, subjects }: ChainReader): NamedChain {
 	return { chainId, nodes: subjects.map(({ source }) => source.node) }
 }
 
-/** Of several chains of a node the one that came first has the node's own name. */
-async function byAge(chains: readonly ChainReader[]): Promise<ChainReader[]> {
-	const isShared = ({ node }: ChainReader) => chains.filter((other) => other.node === node).length > 1
-	const aged: { readonly chain: ChainReader; readonly place: number }[] = []
-	for (const chain of chains) {
-		const first = isShared(chain) ? await chain.subjects[0]!.firstFrom(1) : undefined
-		aged.push({ chain, place: first?.streamSeq ?? 0 })
+/** Sorts by node, and the chains of one node by age: the oldest one gets the plain name. */
+async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
+	const isShared = ({ node }: ChainReader) => readers.filter((other) => other.node === node).length > 1
+	const aged: { readonly reader: ChainReader; readonly firstStreamSeq: number }[] = []
+	for (const reader of readers) {
+		const first = isShared(reader) ? await reader.subjects[0]!.firstFrom(1) : undefined
+		aged.push({ reader, firstStreamSeq: first?.streamSeq ?? 0 })
 	}
 	aged.sort((a, b) =>
-		a.chain.node === b.chain.node ? a.place - b.place : a.chain.node < b.chain.node ? -1 : 1,
+		a.reader.node === b.reader.node
+			? a.firstStreamSeq - b.firstStreamSeq
+			: a.reader.node < b.reader.node
+				? -1
+				: 1,
 	)
-	return aged.map(({ chain }) => chain)
+	return aged.map(({ reader }) => reader)
 }
 
-/** Whether a path can be a folder: it is made once it is known that something will be in it. @throws {MeshChainError} `INVALID_PATH` */
+/**
+ * Checks that a path can be a folder, which is created once there is a chain for it.
+ *
+ * @throws {MeshChainError} `INVALID_PATH`
+ */
 function checkFolder(folder: unknown, system: FileSystem): string {
 	const path = resolve(checkPath('a folder', folder))
 	try {
@@ -191,7 +249,9 @@ function checkFolder(folder: unknown, system: FileSystem): string {
 		if (systemCode(error) === 'ENOENT') return path
 		throw noFolder(path, error)
 	}
-	throw new MeshChainError('INVALID_PATH', `${show(path)} is no folder: name one to pull into`, { path })
+	throw new MeshChainError('INVALID_PATH', `${show(path)} is not a folder: name a folder to pull into`, {
+		path,
+	})
 }
 
 function makeFolder(path: string, system: FileSystem): void {

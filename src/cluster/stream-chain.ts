@@ -1,10 +1,18 @@
-/** A chain whose records are in a stream: what a reader of a file can ask, asked of the servers. */
-import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
-import type { Frame } from '../chain/format/frame.ts'
-import { limitBatches } from '../chain/read/limit.ts'
-import { applyGapRule, type ResolvedQuery, resolveQuery } from '../chain/read/query.ts'
-import { RecordIterator } from '../chain/read/record-iterator.ts'
-import { resolveTail } from '../chain/read/tail.ts'
+/** A `Chain` whose records are in a stream: answers the queries of a file's reader by asking the servers. */
+import {
+	applyGapRule,
+	type Chain,
+	type ChainEndInfo,
+	type ChainInfo,
+	type ChainQuery,
+	type Frame,
+	limitBatches,
+	RecordIterator,
+	type ResolvedQuery,
+	resolveQuery,
+	resolveTail,
+	type TailQuery,
+} from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { SeqRanges } from '../merge/seq-ranges.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -12,39 +20,43 @@ import type { LogRecord } from '../model/record.ts'
 import type { ChainReader, ChainReaderPosition } from './chain-reader.ts'
 import { infoOf } from './stream-info.ts'
 import { StreamNotes } from './stream-notes.ts'
-import { Walk } from './stream-walk.ts'
+import { StreamWalk } from './stream-walk.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
+/** A chain in a stream. */
 export class StreamChain implements Chain {
 	readonly path: string
 	readonly chainId: string
-	/** Of its oldest subject. */
+	/** Node of its oldest subject. */
 	readonly node: string
-	readonly #stream: ChainReader
+	readonly #reader: ChainReader
 	readonly #notes: StreamNotes
 	readonly #release: () => Promise<void>
 	readonly #over = new AbortController()
 
-	/** @param release called when it is closed. */
-	constructor(address: string, stream: ChainReader, release: () => Promise<void>) {
-		this.#stream = stream
-		this.#notes = new StreamNotes(stream)
+	/** @param release Called when the chain is closed. */
+	constructor(address: string, reader: ChainReader, release: () => Promise<void>) {
+		this.#reader = reader
+		this.#notes = new StreamNotes(reader)
 		this.#release = release
-		this.chainId = stream.chainId
-		this.node = stream.node
+		this.chainId = reader.chainId
+		this.node = reader.node
 		this.path = `${address}?chain=${this.chainId}`
 	}
 
+	/** See {@link Chain.records}. */
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
 		const batches = this.batches(query)
 		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
 	}
 
+	/** See {@link Chain.batches}. */
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
 		const resolved = resolveQuery(query)
 		return { [Symbol.asyncIterator]: () => this.#batches(resolved) }
 	}
 
+	/** See {@link Chain.tail}. */
 	tail(query: TailQuery = {}): AsyncIterable<LogRecord> {
 		const { query: resolved, signal } = resolveTail(query)
 		return {
@@ -56,20 +68,25 @@ export class StreamChain implements Chain {
 		}
 	}
 
+	/** See {@link Chain.info}: the sums of the first and the last message. */
 	async info(): Promise<ChainInfo> {
 		this.#refuseWhenClosed()
-		return infoOf(this.path, this.#stream, this.#notes)
+		return infoOf(this.path, this.#reader, this.#notes)
 	}
 
-	/** The servers do not know how the file ends: it may go on. What cannot be read is that of the last message, and what was met while it was read. */
+	/**
+	 * The state is always `open`, because the servers do not know how the file ends. Damage is that of the last
+	 * messages, and what reads have met so far.
+	 */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
-		const { lasts } = await this.#stream.end()
-		for (const last of lasts) if (last !== undefined) this.#notes.look(last)
+		const { lasts } = await this.#reader.end()
+		for (const last of lasts) if (last !== undefined) this.#notes.inspect(last)
 		const { damagedBytes } = this.#notes
 		return { state: 'open', exitCode: undefined, holder: undefined, tornBytes: 0, damagedBytes }
 	}
 
+	/** Ends reads in progress and releases the connection. Idempotent. */
 	async close(): Promise<void> {
 		if (this.#over.signal.aborted) return
 		this.#over.abort()
@@ -101,73 +118,76 @@ export class StreamChain implements Chain {
 	}
 
 	async *#forward(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		const end = await this.#stream.end()
+		const end = await this.#reader.end()
 		if (end.last === undefined) return
-		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
-		const walk = this.#walkBehind(place, query)
-		for await (const message of this.#stream.read(place, end)) {
-			const batch = walk.take(message)
+		const position = await this.#reader.seek(end, (message) => !isWanted(query, message))
+		const walk = this.#walkAfter(position, query)
+		for await (const message of this.#reader.read(position, end)) {
+			const batch = walk.recordsIn(message)
 			if (batch.length > 0) yield batch
 			if (walk.isPastEnd) return
 		}
-		const missing = walk.end(end.last)
+		const missing = walk.missingAtEnd(end.last)
 		if (missing.length > 0) yield missing
 	}
 
 	async *#tail(query: ResolvedQuery, signal: AbortSignal): AsyncGenerator<LogRecord[]> {
 		this.#refuseWhenClosed()
-		const end = await this.#stream.end(signal)
-		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
-		const walk = this.#walkBehind(place, query)
-		for await (const message of this.#stream.follow(place, signal)) {
-			const batch = applyGapRule(walk.take(message), query.gaps, this.path)
+		const end = await this.#reader.end(signal)
+		const position = await this.#reader.seek(end, (message) => !isWanted(query, message))
+		const walk = this.#walkAfter(position, query)
+		for await (const message of this.#reader.follow(position, signal)) {
+			const batch = applyGapRule(walk.recordsIn(message), query.gaps, this.path)
 			if (batch.length > 0) yield batch
 			if (walk.isPastEnd) return
 		}
 		this.#refuseWhenClosed()
 	}
 
-	/** Some messages at a time, the last ones first; each time they are read forward and handed out backward. */
+	/** Reads some messages at a time, the last ones first; each group is read forward and returned backward. */
 	async *#backward(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
-		const end = await this.#stream.end()
+		const end = await this.#reader.end()
 		if (end.last === undefined) return
-		const place = await this.#stream.seek(end, (message) => !isWanted(query, message))
-		const given = new SeqRanges()
-		/** The oldest frame that was read; nothing is known yet of what is missing before it. */
+		const position = await this.#reader.seek(end, (message) => !isWanted(query, message))
+		const seen = new SeqRanges()
+		/** Oldest frame that was read; the next group tells what is missing before it. */
 		let oldest: Frame | undefined
-		/** Something that cannot be read stands before it. */
+		/** Whether something unreadable stands before it. */
 		let isDamaged = false
-		const missingBehind = (walk: Walk) =>
-			oldest === undefined ? walk.end(end.last!) : walk.before(oldest, isDamaged)
-		for await (const messages of this.#stream.readBackward(place, end)) {
-			const walk = new Walk(query, { isHead: false, given, notes: this.#notes })
-			const found = messages.flatMap((message) => walk.take(message))
+		const missingAfter = (walk: StreamWalk) =>
+			oldest === undefined ? walk.missingAtEnd(end.last!) : walk.missingBefore(oldest, isDamaged)
+		for await (const messages of this.#reader.readBackward(position, end)) {
+			const walk = new StreamWalk(query, { isFromStart: false, seen, notes: this.#notes })
+			const found = messages.flatMap((message) => walk.recordsIn(message))
 			const at = messages.findIndex(({ frames }) => frames.length > 0)
-			if (at >= 0 || oldest === undefined) found.push(...missingBehind(walk))
+			if (at >= 0 || oldest === undefined) found.push(...missingAfter(walk))
 			if (found.length > 0) yield found.reverse()
 			const first = messages[at] ?? (oldest === undefined ? end.last : undefined)
 			oldest = olderOf(first?.frames[0], oldest)
 			isDamaged = at > 0 || (at < 0 && (isDamaged || messages.length > 0))
 		}
-		const head = missingBehind(this.#walkBehind(place, query, given))
-		if (head.length > 0) yield head.reverse()
+		const missing = missingAfter(this.#walkAfter(position, query, seen))
+		if (missing.length > 0) yield missing.reverse()
 	}
 
-	#walkBehind({ before }: ChainReaderPosition, query: ResolvedQuery, given = new SeqRanges()): Walk {
-		const walk = new Walk(query, { isHead: before === undefined, given, notes: this.#notes })
-		if (before !== undefined) walk.take(before)
+	/**
+	 * Begins a walk with the last message before a position, so that it knows what is missing after that one.
+	 */
+	#walkAfter({ previous }: ChainReaderPosition, query: ResolvedQuery, seen = new SeqRanges()): StreamWalk {
+		const walk = new StreamWalk(query, { isFromStart: previous === undefined, seen, notes: this.#notes })
+		if (previous !== undefined) walk.recordsIn(previous)
 		return walk
 	}
 }
 
-/** Whether a message, or one behind it, can hold a record that is asked for. */
+/** Returns whether a message, or a later one, can hold a requested record. */
 function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamMessage): boolean {
 	const frame = frames.at(-1)
 	if (frame === undefined) return true
 	return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs
 }
 
-/** In the order of the chain; subjects that are joined may have the same records. */
+/** Returns the older frame in the order of the chain; joined subjects may have the same records. */
 function olderOf(a: Frame | undefined, b: Frame | undefined): Frame | undefined {
 	if (a === undefined || b === undefined) return a ?? b
 	return a.epoch - b.epoch || a.baseSeq - b.baseSeq < 0 ? a : b

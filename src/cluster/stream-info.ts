@@ -1,47 +1,57 @@
-/** What is known of a chain in a stream without reading it: from the sums that its first and its last message have. What the stream has removed is not among them. */
-import { answerFor, severityOfCause } from '../chain/answer.ts'
-import type { ChainInfo } from '../chain/chain.ts'
-import type { Frame } from '../chain/format/frame.ts'
-import { firstCovered, rowsOf } from '../chain/scan/frame-rows.ts'
+/**
+ * Collects what is known of a chain in a stream without reading it: the sums of its first and its last
+ * message. Records that the stream has removed are not among them.
+ */
+import {
+	answerFor,
+	type ChainInfo,
+	type Frame,
+	firstCovered,
+	rowsOf,
+	severityOfCause,
+} from '../chain/index.ts'
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 import { type ChainEnd, type ChainReader, compareCursors } from './chain-reader.ts'
-import { joined, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './message.ts'
+import { addSums, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './message-sums.ts'
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** Places of the stream that are looked at together, at first, where the last message says nothing. */
-const PLACES = 64
+/** Stream sequences that are read together, at first, where the last message has no sums. */
+const WINDOW_SEQS = 64
 
 interface Newest {
 	readonly frame: Frame
-	/** Of the chain up to and with it. */
+	/** Sums of the chain up to and including the frame. */
 	readonly sums: Sums
 }
 
-export async function infoOf(path: string, stream: ChainReader, notes: StreamNotes): Promise<ChainInfo> {
-	const end = await stream.end()
-	const { newest, before, first } = await boundsOf(stream, end, notes)
-	const { chainId } = stream
+/** The two ends of a chain in a stream. */
+interface Bounds {
+	readonly newest: Newest | undefined
+	/** First message that can be read. */
+	readonly first: StreamMessage | undefined
+	/** Sums of the messages before it. */
+	readonly before: Sums
+}
+
+/** Collects the `info()` of a chain in a stream. */
+export async function infoOf(path: string, reader: ChainReader, notes: StreamNotes): Promise<ChainInfo> {
+	const { newest, before, first } = await boundsOf(reader, await reader.end(), notes)
+	const { chainId } = reader
 	const sums = newest?.sums ?? NO_SUMS
-	const levels = Object.fromEntries(
-		LOG_LEVELS.map((level, index) => [level, sums.levels[index]! - before.levels[index]!]),
-	) as Record<LogLevel, number>
 	const [firstFrame] = first?.frames ?? []
 	const firstSeq = firstFrame === undefined ? undefined : firstCovered(firstFrame)
 	const lastSeq = newest === undefined ? undefined : newest.frame.baseSeq + newest.frame.rows - 1
 	const removed = firstSeq === undefined ? (lastSeq ?? 0) : firstSeq - 1
-	const byCause = Object.fromEntries(
-		Object.entries(sums.absent).map(([cause, count]) => [cause, count - (before.absent[cause] ?? 0)]),
-	)
-	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
-	const losses = Object.entries(byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
-	const recordsLost = losses.reduce((total, [, count]) => total + count, 0)
+	const byCause = absentByCause(sums, before, removed)
+	const recordsLost = total(byCause, (cause) => severityOfCause(cause) === 'loss')
+	const { damagedPlaces, damagedBytes } = notes
 	return {
 		path,
 		chainId,
 		formatVersion: 1,
-		createdMs: firstFrame?.baseTsMs ?? Number.NaN,
+		createdMs: firstFrame?.baseTsMs,
 		bytes: sums.bytes - before.bytes,
 		segments: [],
 		records: sums.records - before.records,
@@ -49,48 +59,62 @@ export async function infoOf(path: string, stream: ChainReader, notes: StreamNot
 		lastSeq,
 		minTsMs: sums.minTsMs ?? undefined,
 		maxTsMs: sums.maxTsMs ?? undefined,
-		levels,
-		gaps: {
-			count: sums.gaps - before.gaps + (removed > 0 ? 1 : 0),
-			records: Object.values(byCause).reduce((total, count) => total + count, 0),
-			byCause,
-		},
+		levels: levelsBetween(before, sums),
+		gaps: { count: sums.gaps - before.gaps + (removed > 0 ? 1 : 0), records: total(byCause), byCause },
 		epochs: [],
 		state: 'open',
 		exitCode: undefined,
 		holder: undefined,
 		tornBytes: 0,
-		damagedPlaces: notes.damagedPlaces,
-		damagedBytes: notes.damagedBytes,
-		answer: answerFor([notes.damagedPlaces > 0 ? 'damage' : 'note', recordsLost > 0 ? 'loss' : 'note']),
+		damagedPlaces,
+		damagedBytes,
+		answer: answerFor([damagedPlaces > 0 ? 'damage' : 'note', recordsLost > 0 ? 'loss' : 'note']),
 		recordsLost,
 		head: { chainId, segment: 0, epoch: newest?.frame.epoch ?? 0, seq: lastSeq ?? 0, offset: 0, link: '' },
 	}
 }
 
-interface Bounds {
-	readonly newest: Newest | undefined
-	/** The first message that can be read, and the sums of what was before it. */
-	readonly first: StreamMessage | undefined
-	readonly before: Sums
+/** Returns the records that gaps stand for, by cause; those that the stream has removed are `retained`. */
+function absentByCause(sums: Sums, before: Sums, removed: number): Record<string, number> {
+	const byCause = absentBetween(before.absent, sums.absent)
+	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
+	return byCause
 }
 
-async function boundsOf(stream: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
-	const [subject, ...others] = stream.subjects
-	if (others.length > 0) return boundsByReading(stream, end, notes)
+function absentBetween(before: Sums['absent'], sums: Sums['absent']): Record<string, number> {
+	return Object.fromEntries(
+		Object.entries(sums).map(([cause, count]) => [cause, count - (before[cause] ?? 0)]),
+	)
+}
+
+function total(byCause: Readonly<Record<string, number>>, isWanted = (_cause: string) => true): number {
+	return Object.entries(byCause).reduce((sum, [cause, count]) => sum + (isWanted(cause) ? count : 0), 0)
+}
+
+function levelsBetween(before: Sums, sums: Sums): Record<LogLevel, number> {
+	return Object.fromEntries(
+		LOG_LEVELS.map((level, index) => [level, sums.levels[index]! - before.levels[index]!]),
+	) as Record<LogLevel, number>
+}
+
+async function boundsOf(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
+	const [subject, ...others] = reader.subjects
+	if (others.length > 0) return boundsByReading(reader, end, notes)
 	const newest = end.last && (await newestUpTo(subject!, end.last, notes))
 	const first = newest && (await firstReadable(subject!, notes))
-	const before = first === undefined ? (newest?.sums ?? NO_SUMS) : without(first)
+	const before = first === undefined ? (newest?.sums ?? NO_SUMS) : sumsBefore(first)
 	return { newest, first, before }
 }
 
-/** Each subject has sums of its own: they do not say what several have in common. */
-async function boundsByReading(stream: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
+/**
+ * Reads all messages: each subject has its own sums, which do not tell what several subjects have in common.
+ */
+async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
 	let first: StreamMessage | undefined
 	let newest: Newest | undefined
 	let last: ConsumerCursor = { epoch: 0, seq: 0 }
-	for await (const message of stream.read(stream.start, end)) {
-		notes.look(message)
+	for await (const message of reader.read(reader.start, end)) {
+		notes.inspect(message)
 		first ??= message.frames.length > 0 ? message : undefined
 		for (const frame of message.frames) {
 			const { epoch, baseSeq, rows } = frame
@@ -102,7 +126,7 @@ async function boundsByReading(stream: ChainReader, end: ChainEnd, notes: Stream
 			if (fresh.length === 0) continue
 			newest = {
 				frame,
-				sums: joined(newest === undefined || missing === 0 ? before : joined(before, absent), own),
+				sums: addSums(newest === undefined || missing === 0 ? before : addSums(before, absent), own),
 			}
 			last = { epoch, seq: Math.max(last.seq, baseSeq + rows - 1) }
 		}
@@ -110,48 +134,54 @@ async function boundsByReading(stream: ChainReader, end: ChainEnd, notes: Stream
 	return { newest, first, before: NO_SUMS }
 }
 
-/** The newest frame that can be read. Where its message has no sums, they are those of a message before it with what came since. */
+/**
+ * Finds the newest frame that can be read. Where its message has no sums, adds the later records to those of
+ * an earlier message.
+ */
 async function newestUpTo(
-	stream: SubjectReader,
+	subject: SubjectReader,
 	last: StreamMessage,
 	notes: StreamNotes,
 ): Promise<Newest | undefined> {
-	notes.look(last)
+	notes.inspect(last)
 	const [lastFrame, sums] = [last.frames.at(-1), last.sums]
 	if (lastFrame !== undefined && sums !== undefined) return { frame: lastFrame, sums }
 	let frame: Frame | undefined
 	let since = NO_SUMS
-	let places = PLACES
-	for (let to = last.streamSeq; to > 0; to -= places, places *= 2) {
+	let seqs = WINDOW_SEQS
+	for (let to = last.streamSeq; to > 0; to -= seqs, seqs *= 2) {
 		let found: Frame | undefined
 		let known: Sums | undefined
 		let own = NO_SUMS
-		for await (const message of stream.read({ from: Math.max(1, to - places + 1), to })) {
-			notes.look(message)
+		for await (const message of subject.read({ from: Math.max(1, to - seqs + 1), to })) {
+			notes.inspect(message)
 			if (message.frames.length === 0) continue
 			found = message.frames.at(-1)
 			known = message.sums ?? known
-			own = message.sums === undefined ? joined(own, sumsOfMessage(message)) : NO_SUMS
+			own = message.sums === undefined ? addSums(own, sumsOfMessage(message)) : NO_SUMS
 		}
 		frame ??= found
-		since = joined(own, since)
-		if (frame !== undefined && known !== undefined) return { frame, sums: joined(known, since) }
+		since = addSums(own, since)
+		if (frame !== undefined && known !== undefined) return { frame, sums: addSums(known, since) }
 	}
 	return frame && { frame, sums: since }
 }
 
-async function firstReadable(stream: SubjectReader, notes: StreamNotes): Promise<StreamMessage | undefined> {
-	const first = await stream.firstFrom(1)
+async function firstReadable(subject: SubjectReader, notes: StreamNotes): Promise<StreamMessage | undefined> {
+	const first = await subject.firstFrom(1)
 	if (first === undefined || first.frames.length > 0) return first
-	for await (const message of stream.read({ from: first.streamSeq, to: Number.POSITIVE_INFINITY })) {
-		notes.look(message)
+	for await (const message of subject.read({ from: first.streamSeq, to: Number.POSITIVE_INFINITY })) {
+		notes.inspect(message)
 		if (message.frames.length > 0) return message
 	}
 	return undefined
 }
 
-/** The sums before a message. */
-function without(message: StreamMessage): Sums {
+/**
+ * Returns the sums of the messages before a message; what is removed does not change the earliest and latest
+ * times.
+ */
+function sumsBefore(message: StreamMessage): Sums {
 	const { sums } = message
 	if (sums === undefined) return NO_SUMS
 	const own = sumsOfMessage(message)
@@ -160,15 +190,13 @@ function without(message: StreamMessage): Sums {
 		records: sums.records - own.records,
 		levels: sums.levels.map((count, index) => count - own.levels[index]!),
 		gaps: sums.gaps - own.gaps,
-		absent: Object.fromEntries(
-			Object.entries(sums.absent).map(([cause, count]) => [cause, count - (own.absent[cause] ?? 0)]),
-		),
+		absent: absentBetween(own.absent, sums.absent),
 		bytes: sums.bytes - own.bytes,
 	}
 }
 
 function sumsOfMessage({ frames }: StreamMessage): Sums {
-	return frames.map(sumsIfAny).reduce(joined, NO_SUMS)
+	return frames.map(sumsIfAny).reduce(addSums, NO_SUMS)
 }
 
 function sumsIfAny(frame: Frame): Sums {

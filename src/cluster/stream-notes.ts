@@ -1,52 +1,57 @@
-/** What a chain's readers met in the stream that is no part of it, or came before: counted, and said once. */
-
+/**
+ * Counts what the readers of a chain met in its stream that is not part of it, or a repeat; warns once of
+ * each kind.
+ */
 import { show } from '../guard/show.ts'
 import { SeqRanges } from '../merge/seq-ranges.ts'
 import { warn } from '../platform/diagnostics.ts'
 import type { ChainReader } from './chain-reader.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
+/** Notes of the readers of one chain. */
 export class StreamNotes {
-	/** Messages of which something cannot be read, subjects with another life of the chain, and how much of them. */
+	/** Messages that cannot be read to their end, and subjects that hold a fork of the chain. */
 	damagedPlaces = 0
+	/** Bytes of them that cannot be read. */
 	damagedBytes = 0
-	readonly #stream: ChainReader
-	/** Their places: a reader may come by again. */
-	readonly #places = new SeqRanges()
+	readonly #reader: ChainReader
+	/** Stream sequences of damaged messages, because a reader may meet them again. */
+	readonly #damagedSeqs = new SeqRanges()
 	#hasRepeats = false
 
-	constructor(stream: ChainReader) {
-		this.#stream = stream
-		for (const { bytes } of stream.otherLives) {
+	constructor(reader: ChainReader) {
+		this.#reader = reader
+		for (const { bytes } of reader.forks) {
 			this.damagedPlaces++
 			this.damagedBytes += bytes
 		}
 	}
 
-	look(message: StreamMessage): void {
+	/** Counts a message that cannot be read to its end. */
+	inspect(message: StreamMessage): void {
 		const { streamSeq, frames, isWhole, bytes } = message
-		if (isWhole || this.#places.has(0, streamSeq)) return
-		this.#places.add(0, streamSeq)
+		if (isWhole || this.#damagedSeqs.has(0, streamSeq)) return
+		this.#damagedSeqs.add(0, streamSeq)
 		this.damagedPlaces++
 		this.damagedBytes += bytes - frames.reduce((total, { length }) => total + length, 0)
 		if (this.damagedPlaces > 1) return
 		warn(
 			'STREAM_DAMAGED',
-			`${this.#name(message)} cannot be read: it is damaged, or somebody else publishes there; what is missing is a gap, and more of the kind is only counted`,
+			`${this.#name(message)} cannot be read: it is damaged, or another program publishes there; a gap stands for what is missing, and further messages like it are only counted`,
 		)
 	}
 
-	/** A chain under several subjects may have the same records under each of them. */
-	repeat(message: StreamMessage): void {
-		if (this.#hasRepeats || this.#stream.subjects.length > 1) return
+	/** Warns of repeated records under the only subject of a chain; several subjects may share records. */
+	warnOfRepeats(message: StreamMessage): void {
+		if (this.#hasRepeats || this.#reader.subjects.length > 1) return
 		this.#hasRepeats = true
 		warn(
 			'STREAM_REPEATS',
-			`${this.#name(message)} has records that came before: somebody else publishes there; each is given once`,
+			`${this.#name(message)} repeats records of an earlier message: another program publishes there; each record is returned once`,
 		)
 	}
 
 	#name({ streamSeq, subject }: StreamMessage): string {
-		return `message ${streamSeq} of the stream ${show(this.#stream.stream)}, of the subject ${show(subject)},`
+		return `message ${streamSeq} of the stream ${show(this.#reader.stream)}, of the subject ${show(subject)},`
 	}
 }

@@ -1,39 +1,51 @@
-/** Where a chain stands in a stream, and what a message may hold there. */
+/** Finds the end of a chain in a stream, and the size that its messages may have there. */
 import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
-import type { Frame } from '../chain/format/frame.ts'
+import type { Frame } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { Cluster } from './connection.ts'
-import { framesOf, isFence, type MessageLimits, NO_SUMS, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { framesOf, isFence } from './message.ts'
+import type { MessageLimits } from './message-builder.ts'
+import { NO_SUMS, parseSums, SUMS_HEADER, type Sums } from './message-sums.ts'
 import { unreachable } from './stream.ts'
 
-/** Room for the headers and the subject of a message beside its body. */
+/** Room for the headers and the subject of a message. */
 const HEADER_BYTES_MAX = 8 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
-/** How far before the end the last message is looked for at first, and how much further each time. */
+/**
+ * Stream sequences that the search for the last message looks back at first, and the factor by which that
+ * grows.
+ */
 const LOOK_BACK = 64
 const LOOK_BACK_GROWTH = 8
 
+/** Newest message of a chain. */
 export interface LastMessage {
 	readonly frames: readonly Frame[]
-	/** Of its last record. */
+	/** Epoch of its last record. */
 	readonly epoch: number
+	/** Seq of its last record. */
 	readonly seq: number
-	/** Of the chain up to and with it. */
+	/** Sums of the chain up to and including this message. */
 	readonly sums: Sums
 }
 
-/** Where a chain stands in a stream. */
+/** End of a chain in a stream. */
 export interface StreamPosition {
-	/** Undefined where no message of the chain is there. */
+	/** Newest message of the chain; undefined without one. */
 	readonly last: LastMessage | undefined
-	/** Where that one is in the stream; 0 where there is none. */
+	/** Stream sequence of that message; 0 without one. */
 	readonly lastStreamSeq: number
-	/** What a message must expect to come behind all of the chain, as the servers have it when they compare. */
+	/** Sequence that the next message must expect: what the servers compare with. */
 	readonly expectSeq: number
 }
 
-/** @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` where the last message is no part of the chain. */
+/**
+ * Asks for the end of a chain under one subject.
+ *
+ * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` where the last message is not part of the
+ * chain.
+ */
 export async function positionOf(
 	cluster: Cluster,
 	stream: string,
@@ -49,25 +61,25 @@ export async function positionOf(
 	if (frame === undefined || !isWhole) {
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, and is no part of it: find out who else publishes there, and delete that message (nats stream rmm ${stream} ${message.seq})`,
+			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, but is not part of it: find out which program publishes there, and delete that message (nats stream rmm ${stream} ${message.seq})`,
 		)
 	}
-	const sums = sumsOf(message.header?.get(SUMS_HEADER)) ?? NO_SUMS
+	const sums = parseSums(message.header?.get(SUMS_HEADER)) ?? NO_SUMS
 	const last = { frames, epoch: frame.epoch, seq: frame.baseSeq + frame.rows - 1, sums }
 	return { last, lastStreamSeq: message.seq, expectSeq }
 }
 
-/** A subject, and where the chain stands under it. */
+/** A subject, and the end of a chain under it. */
 export interface SubjectAndPosition {
 	readonly subject: string
-	readonly place: StreamPosition
+	readonly position: StreamPosition
 }
 
 /**
- * Where a chain is in a stream: under each subject that it has there, whatever its node is called by now. The one with the
- * newest record comes first: there the chain goes on.
+ * Asks for the end of a chain under each subject that it has in a stream, whatever the current name of its
+ * node is. The subject with the newest record comes first: there the chain continues.
  *
- * @param prefix of the subjects that are looked at.
+ * @param prefix Prefix of the subjects to look at.
  * @throws {MeshChainError} as {@link positionOf}.
  */
 export async function positionsIn(
@@ -80,27 +92,28 @@ export async function positionsIn(
 		.catch((error) => {
 			throw unreachable(cluster, stream, error)
 		})
-	const places: SubjectAndPosition[] = []
+	const positions: SubjectAndPosition[] = []
 	for (const subject of Object.keys(state.subjects ?? {}).toSorted())
-		places.push({ subject, place: await positionOf(cluster, stream, subject, chainId) })
-	return places.sort((a, b) => newestFirst(a.place, b.place))
+		positions.push({ subject, position: await positionOf(cluster, stream, subject, chainId) })
+	return positions.sort((a, b) => newestFirst(a.position, b.position))
 }
 
-/** Of two that have the same, the one that had it first. */
+/** Orders by the last record; among equals, the older message comes first. */
 function newestFirst(a: StreamPosition, b: StreamPosition): number {
 	const [last, other] = [a.last ?? { epoch: 0, seq: 0 }, b.last ?? { epoch: 0, seq: 0 }]
 	return other.epoch - last.epoch || other.seq - last.seq || a.lastStreamSeq - b.lastStreamSeq
 }
 
 interface Newest {
-	/** The newest one with records. */
+	/** Newest message with records. */
 	readonly message: StoredMsg | undefined
+	/** See {@link StreamPosition.expectSeq}. */
 	readonly expectSeq: number
 }
 
 /**
- * The newest message of a subject that holds records. Servers of version 2.9 know none, and compare with 0, where the newest one was deleted: then it is looked for
- * among the others.
+ * Asks for the newest message of a subject that holds records. Where the newest message was deleted, servers
+ * of version 2.9 name none and compare with 0; then the message is searched for.
  *
  * @throws what the client throws.
  */
@@ -112,19 +125,19 @@ export async function newestOf(cluster: Cluster, stream: string, subject: string
 	return { message: await lastBefore(cluster, stream, subject, end), expectSeq: last?.seq ?? 0 }
 }
 
-/** The first message of a subject at a place of the stream or behind it. @throws what the client throws. */
+/** Asks for the first message of a subject at or after a stream sequence. @throws what the client throws. */
 export async function nextOf(
 	{ manager }: Cluster,
 	stream: string,
 	subject: string,
 	from: number,
 ): Promise<StoredMsg | undefined> {
-	// Its type knows one query less than the servers.
+	// The type lacks one query that the servers accept.
 	const query = { seq: Math.max(1, from), next_by_subj: subject } as unknown as LastForMsgRequest
 	return (await manager.streams.getMessage(stream, query)) ?? undefined
 }
 
-/** The same, of those that hold records. @throws what the client throws. */
+/** Asks for the first message with records at or after a stream sequence. @throws what the client throws. */
 export async function nextWithRecords(
 	cluster: Cluster,
 	stream: string,
@@ -137,7 +150,10 @@ export async function nextWithRecords(
 	return message
 }
 
-/** The last message with records before a place: near that mostly, so it is looked for in longer and longer steps, and then between two of them. */
+/**
+ * Searches for the last message with records before a stream sequence. It is usually near, so the search goes
+ * back in growing steps, and then bisects the last one.
+ */
 async function lastBefore(
 	cluster: Cluster,
 	stream: string,
@@ -164,7 +180,7 @@ async function lastBefore(
 	return found
 }
 
-/** What the servers take, and what is wanted. */
+/** Returns the message sizes that the servers accept, with the size that is wanted. */
 export function limitsOf(cluster: Cluster, { config }: StreamInfo, messageBytes: number): MessageLimits {
 	const payloadMax = cluster.connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT
 	const messageMax = config.max_msg_size > 0 ? Math.min(payloadMax, config.max_msg_size) : payloadMax

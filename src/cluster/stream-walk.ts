@@ -1,15 +1,12 @@
 /**
  * Turns the messages of a walk through a stream into the records that match, each once.
  *
- * Invariant: every seq of the walk is in a record or in a gap, from where it begins to the end that was known when it
- * began, whatever was removed from the stream meanwhile. A gap between messages is `retained`: the stream has them no
- * more. It is `damaged` where a message in between could not be read. Such a gap ends with the last seq that was asked
- * for at the latest.
+ * Invariant: every seq from the start of the walk to the end that was known when it began is in a record or
+ * in a gap, whatever is removed from the stream meanwhile. A gap between messages has the cause `retained`:
+ * the stream no longer has them. It has the cause `damaged` where a message in between could not be read.
+ * Such a gap ends at the last requested seq at the latest.
  */
-
-import type { Frame } from '../chain/format/frame.ts'
-import { Collector, inOne, type ResolvedQuery } from '../chain/read/query.ts'
-import { firstCovered } from '../chain/scan/frame-rows.ts'
+import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
 import { matches } from '../model/filter.ts'
 import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'
@@ -17,74 +14,78 @@ import { endOf } from './chain-reader.ts'
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-export interface WalkPosition {
-	/** Nothing of the chain stands before it: what is missing there was removed. */
-	readonly isHead: boolean
-	/** What was handed out already; what the walk hands out is added. */
-	readonly given: SeqRanges
+/** Where a walk stands, and what it shares with others of the same read. */
+export interface WalkContext {
+	/** Whether no message of the chain precedes the walk: everything before it has been removed. */
+	readonly isFromStart: boolean
+	/** Records that were returned already; the walk adds those that it returns. */
+	readonly seen: SeqRanges
 	readonly notes: StreamNotes
 }
 
-export class Walk {
+/** A forward walk over messages of a chain. */
+export class StreamWalk {
 	readonly #query: ResolvedQuery
-	readonly #place: WalkPosition
-	#collector: Collector | undefined
-	/** The message before could not be read, or not to its end. */
+	readonly #context: WalkContext
+	#collector: RecordCollector | undefined
+	/** Whether the previous message could not be read to its end. */
 	#isDamaged = false
 
-	constructor(query: ResolvedQuery, place: WalkPosition) {
+	constructor(query: ResolvedQuery, context: WalkContext) {
 		this.#query = query
-		this.#place = place
+		this.#context = context
 	}
 
+	/** Whether no later message can hold a requested record. */
 	get isPastEnd(): boolean {
 		return this.#collector?.isPastEnd ?? false
 	}
 
-	take(message: StreamMessage): LogRecord[] {
+	/** Returns the matching records of the next message, and the gaps before them. */
+	recordsIn(message: StreamMessage): LogRecord[] {
 		const found: LogRecord[] = []
-		this.#place.notes.look(message)
+		this.#context.notes.inspect(message)
 		const [first] = message.frames
-		if (first !== undefined) for (const gap of this.before(first)) found.push(gap)
+		if (first !== undefined) for (const gap of this.missingBefore(first)) found.push(gap)
 		for (const frame of message.frames) {
 			if (this.isPastEnd) break
-			for (const record of this.#takeFrame(frame, message)) found.push(record)
+			for (const record of this.#newRecordsIn(frame, message)) found.push(record)
 		}
 		this.#isDamaged = !message.isWhole
 		return found
 	}
 
 	/**
-	 * What is missing before a frame: one of this walk, or of one that came behind it.
+	 * Returns the gaps before a frame, which is one of this walk or of the walk after it.
 	 *
-	 * @param isDamaged whether something that could not be read stands before the frame.
+	 * @param isDamaged Whether something unreadable stands before the frame.
 	 */
-	before(frame: Frame, isDamaged = false): LogRecord[] {
+	missingBefore(frame: Frame, isDamaged = false): LogRecord[] {
 		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 
-	/** What is missing up to the end that was known when the walk began. */
-	end(last: StreamMessage): LogRecord[] {
+	/** Returns the gaps up to the end that was known when the walk began. */
+	missingAtEnd(last: StreamMessage): LogRecord[] {
 		const [first] = last.frames
 		const { epoch, seq } = endOf(last)
-		if (first === undefined || this.isPastEnd || this.#place.given.has(epoch, seq)) return []
+		if (first === undefined || this.isPastEnd || this.#context.seen.has(epoch, seq)) return []
 		this.#begin(firstCovered(first))
 		const missing = this.#upTo(seq + 1, first, this.#isDamaged)
 		if (missing.length > 0) return missing
 		// An older epoch has these seqs too.
-		const span = {
+		const range = {
 			fromSeq: first.baseSeq,
 			toSeq: seq,
 			count: seq - first.baseSeq + 1,
 			cause: 'retained' as const,
 		}
-		const gap = gapRecord(span, { epoch, tsMs: first.baseTsMs })
+		const gap = gapRecord(range, { epoch, tsMs: first.baseTsMs })
 		return matches(gap, this.#query) ? [this.#cut(gap, first.baseTsMs)] : []
 	}
 
-	#begin(seq: number): Collector {
-		const firstSeq = this.#place.isHead ? 1 : seq
-		this.#collector ??= new Collector(this.#query, undefined, { firstSeq })
+	#begin(seq: number): RecordCollector {
+		const firstSeq = this.#context.isFromStart ? 1 : seq
+		this.#collector ??= new RecordCollector(this.#query, undefined, { firstSeq })
 		return this.#collector
 	}
 
@@ -93,7 +94,7 @@ export class Walk {
 		return missing.map((gap) => (isGap(gap) ? this.#cut(gap, baseTsMs) : gap))
 	}
 
-	/** A gap that was made of what is missing, up to the last seq that is asked for. */
+	/** Ends a gap for missing records at the last requested seq. */
 	#cut(gap: LogRecord<'$gap', GapData>, tsMs: number): LogRecord {
 		const { fromSeq, toSeq: lastSeq, count, cause } = gap.data as GapData
 		const toSeq = Math.min(lastSeq, this.#query.toSeq)
@@ -103,16 +104,16 @@ export class Walk {
 		)
 	}
 
-	#takeFrame(frame: Frame, message: StreamMessage): readonly LogRecord[] {
-		const { given, notes } = this.#place
+	#newRecordsIn(frame: Frame, message: StreamMessage): readonly LogRecord[] {
+		const { seen, notes } = this.#context
 		const { epoch, baseSeq, rows } = frame
 		let repeats = 0
-		for (let seq = baseSeq; seq < baseSeq + rows; seq++) if (given.has(epoch, seq)) repeats++
-		if (repeats > 0) notes.repeat(message)
+		for (let seq = baseSeq; seq < baseSeq + rows; seq++) if (seen.has(epoch, seq)) repeats++
+		if (repeats > 0) notes.warnOfRepeats(message)
 		if (repeats === rows) return []
 		const found = inOne(this.#collector!.take({ type: 'frame', frame }))
-		const fresh = repeats === 0 ? found : found.filter((record) => !given.has(record.epoch, record.seq))
-		for (let seq = baseSeq; seq < baseSeq + rows; seq++) given.add(epoch, seq)
+		const fresh = repeats === 0 ? found : found.filter((record) => !seen.has(record.epoch, record.seq))
+		for (let seq = baseSeq; seq < baseSeq + rows; seq++) seen.add(epoch, seq)
 		return fresh
 	}
 }

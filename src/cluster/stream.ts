@@ -1,4 +1,7 @@
-/** The stream that chains go to: made on request, and refused where its settings would lose what was acknowledged. */
+/**
+ * The stream that chains go to: created on request, and refused where its settings would lose acknowledged
+ * messages.
+ */
 import {
 	DiscardPolicy,
 	RetentionPolicy,
@@ -7,86 +10,90 @@ import {
 	type StreamInfo,
 } from '@nats-io/jetstream'
 import { show } from '../guard/show.ts'
+import { checkName, invalidOption } from '../model/check.ts'
 import {
-	checkName,
-	checkOptionNames,
-	checkWholeNumber,
-	checkWord,
-	ifGiven,
-	invalidOption,
-} from '../model/check.ts'
+	defined,
+	defineOptions,
+	type OptionRules,
+	oneOf,
+	optional,
+	type ResolvedOptions,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
+import { wait } from '../platform/wait.ts'
 import { type Cluster, isDenied, isLockedOut, reasonOf } from './connection.ts'
-import { pause } from './waits.ts'
 
-/** How a stream is made that is not there. */
+/** Settings of a stream that is created. */
 export interface StreamSettings {
-	/** On so many servers of the cluster. Default: 1. */
+	/** Servers of the cluster that store the stream. Default: 1. */
 	readonly replicas?: number
-	/** Default `'file'`. */
+	/** Where the servers store the stream. Default: `'file'`. */
 	readonly storage?: 'file' | 'memory'
-	/** What is older is removed. Default: nothing is. */
+	/** Age at which messages are removed. Default: no bound. */
 	readonly maxAgeMs?: number
-	/** When it holds more, the oldest is removed. Default: no bound. */
+	/** Size above which the oldest messages are removed. Default: no bound. */
 	readonly maxBytes?: number
-	/** The servers remember ids of messages for so long. Nothing depends on it: what is stored is asked for before anything is sent again. Default 2 minutes. */
+	/**
+	 * How long the servers remember message ids. Nothing depends on it: a forwarder asks for what is stored
+	 * before it sends anything again. Default: 2 minutes.
+	 */
 	readonly duplicateWindowMs?: number
 }
 
-export const STREAM_SETTING_NAMES = [
-	'replicas',
-	'storage',
-	'maxAgeMs',
-	'maxBytes',
-	'duplicateWindowMs',
-] as const
-
 const NS_PER_MS = 1e6
 const DUPLICATE_WINDOW_MS = 120_000
-/** For two seconds in all. */
+
+const SETTINGS_RULES = {
+	replicas: withDefault(1, wholeNumber(1)),
+	storage: withDefault('file', oneOf('file', 'memory')),
+	maxAgeMs: optional(wholeNumber(100)),
+	maxBytes: optional(wholeNumber(1)),
+	duplicateWindowMs: withDefault(DUPLICATE_WINDOW_MS, wholeNumber(100)),
+} satisfies OptionRules<StreamSettings>
+
+const SETTINGS = defineOptions(SETTINGS_RULES)
+
+/** Settings with their defaults. */
+export type ResolvedStreamSettings = ResolvedOptions<typeof SETTINGS_RULES>
+
+/** Attempts, over two seconds in all. */
 const LOOKS = 20
 const LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
-/** A limit of the stream, of its account or of the servers is reached. */
+/** Codes: a limit of the stream, of its account or of the servers is reached. */
 const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
-/** Answers of a cluster that has too few servers or no leader at the moment. */
+/** Codes: the cluster has too few servers or no leader at the moment. */
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkSettings(settings: StreamSettings): StreamSettings {
-	checkOptionNames(settings, STREAM_SETTING_NAMES)
-	ifGiven('replicas', settings.replicas, (name, value) => checkWholeNumber(name, value, 1))
-	ifGiven('storage', settings.storage, (name, value) => checkWord(name, value, ['file', 'memory']))
-	ifGiven('maxAgeMs', settings.maxAgeMs, (name, value) => checkWholeNumber(name, value, 100))
-	ifGiven('maxBytes', settings.maxBytes, (name, value) => checkWholeNumber(name, value, 1))
-	ifGiven('duplicateWindowMs', settings.duplicateWindowMs, (name, value) =>
-		checkWholeNumber(name, value, 100),
-	)
-	return settings
+/** Checks the settings of a stream to create. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkSettings(_name: string, settings: unknown): ResolvedStreamSettings {
+	return SETTINGS.resolve(settings)
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkStreamName(stream: unknown): string {
-	checkName('stream', stream)
+/** Checks the name of a stream. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkStreamName(name: string, stream: unknown): string {
+	checkName(name, stream)
 	if (/^[^\s.*>/\\]+$/.test(stream as string)) return stream as string
-	throw invalidOption('stream', stream, 'a name without blanks, dots, wildcards and slashes')
+	throw invalidOption(name, stream, 'a name without blanks, dots, wildcards and slashes')
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkPrefix(subject: unknown): string {
-	checkName('subject', subject)
-	if (/^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/.test(subject as string)) return subject as string
+/** Checks the prefix of subjects. @throws {MeshChainError} `INVALID_OPTION` */
+export function checkSubjectPrefix(name: string, prefix: unknown): string {
+	checkName(name, prefix)
+	if (/^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/.test(prefix as string)) return prefix as string
 	throw invalidOption(
-		'subject',
-		subject,
+		name,
+		prefix,
 		'a prefix of subjects without blanks and wildcards, such as mesh or prod.mesh',
 	)
 }
 
 /**
- * The stream, fit for chains; made where that is asked for.
+ * Finds a stream and checks that it is fit for chains; creates it where settings are given.
  *
  * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -94,7 +101,7 @@ export async function fitStream(
 	cluster: Cluster,
 	stream: string,
 	prefix: string,
-	create: StreamSettings | undefined,
+	create: ResolvedStreamSettings | undefined,
 ): Promise<StreamInfo> {
 	const info = await led(
 		cluster,
@@ -110,14 +117,15 @@ export async function fitStream(
 }
 
 /**
- * Waits until the stream's leader is known and says the same creation time twice. A stream that is being made has no
- * leader at first and answers no request until then. Its leader may show the time of its own copy for a moment
- * before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in `server/jetstream_cluster.go`).
+ * Waits until the stream's leader is known and returns the same creation time twice. A stream that is being
+ * created has no leader at first and answers no request until then. Its leader may show the time of its own
+ * copy for a moment before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in
+ * `server/jetstream_cluster.go`).
  */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
 	let newest = info
 	for (let left = LOOKS; left > 0 && newest.cluster !== undefined; left--) {
-		await pause(LOOK_MS, undefined)
+		await wait(LOOK_MS)
 		const before = newest
 		newest = (await streamInfo(cluster, stream)) ?? newest
 		if (newest.cluster?.leader && newest.created === before.created) break
@@ -125,13 +133,20 @@ async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<
 	return newest
 }
 
-/** A stream as it was found. A stream that is deleted and made again has the same name and another creation time. */
+/**
+ * A stream as it was found. A stream that is deleted and created again has the same name and another creation
+ * time.
+ */
 export interface FoundStream {
 	readonly name: string
 	readonly created: string
 }
 
-/** @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */
+/**
+ * Finds a stream by name.
+ *
+ * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
+ */
 export async function findStream(cluster: Cluster, name: string): Promise<FoundStream> {
 	const info = await streamInfo(cluster, name)
 	if (info === undefined) throw notFound(name)
@@ -140,11 +155,11 @@ export async function findStream(cluster: Cluster, name: string): Promise<FoundS
 }
 
 /**
- * Resolves when the stream is still the one that was found. Servers of a cluster are asked several times before the
- * answer is no, because some of them may have to catch up.
+ * Resolves when the stream is still the one that was found. Servers of a cluster are asked several times
+ * before the answer is no, because some of them may have to catch up.
  *
- * @throws {MeshChainError} `STREAM_NOT_FOUND` when it was deleted, `STREAM_REPLACED` when it was made again;
- * `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
+ * @throws {MeshChainError} `STREAM_NOT_FOUND` when it was deleted, `STREAM_REPLACED` when it was created
+ * again; `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
  */
 export async function checkSame(cluster: Cluster, { name, created }: FoundStream): Promise<void> {
 	const isAlone = cluster.connection.info?.cluster === undefined
@@ -152,11 +167,15 @@ export async function checkSame(cluster: Cluster, { name, created }: FoundStream
 		const info = await streamInfo(cluster, name)
 		if (info?.created === created) return
 		if (left === 0) throw info === undefined ? notFound(name) : replaced(name)
-		await pause(LOOK_MS, undefined)
+		await wait(LOOK_MS)
 	}
 }
 
-/** Undefined where there is none of the name. @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE` */
+/**
+ * Asks for a stream; returns undefined where there is none of that name.
+ *
+ * @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
+ */
 export async function streamInfo(cluster: Cluster, stream: string): Promise<StreamInfo | undefined> {
 	try {
 		return await cluster.manager.streams.info(stream)
@@ -166,6 +185,7 @@ export async function streamInfo(cluster: Cluster, stream: string): Promise<Stre
 	}
 }
 
+/** Returns the error for a stream that does not exist. */
 export function notFound(stream: string): MeshChainError {
 	return new MeshChainError(
 		'STREAM_NOT_FOUND',
@@ -176,7 +196,7 @@ export function notFound(stream: string): MeshChainError {
 function replaced(stream: string): MeshChainError {
 	return new MeshChainError(
 		'STREAM_REPLACED',
-		`the stream ${show(stream)} was deleted and made again while it was read: open it again`,
+		`the stream ${show(stream)} was deleted and created again while it was read: open it again`,
 	)
 }
 
@@ -184,35 +204,32 @@ async function made(
 	cluster: Cluster,
 	stream: string,
 	prefix: string,
-	create: StreamSettings | undefined,
+	create: ResolvedStreamSettings | undefined,
 ): Promise<StreamInfo> {
 	if (create === undefined) throw notFound(stream)
 	try {
 		return await cluster.manager.streams.add(configOf(stream, prefix, create))
 	} catch (error) {
 		const code = codeOf(error)
-		// Without an answer it may have been made all the same, and by others at the same time.
+		// It may exist nevertheless: the answer was lost, or another program created it at the same time.
 		const there = code === undefined || code === IN_USE ? await streamInfo(cluster, stream) : undefined
 		if (there !== undefined) return there
 		if (code === undefined || INCOMPLETE.includes(code)) throw unreachable(cluster, stream, error)
 		const advice =
-			code === OVERLAP ? `: choose another subject than ${prefix} (--subject), or that stream` : ''
+			code === OVERLAP ? `: choose another prefix than ${prefix} (--subject-prefix), or that stream` : ''
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`the stream ${show(stream)} could not be made: ${reasonOf(error)}${advice}`,
+			`the stream ${show(stream)} could not be created: ${reasonOf(error)}${advice}`,
 			{ cause: error },
 		)
 	}
 }
 
-function configOf(stream: string, prefix: string, settings: StreamSettings) {
-	const {
-		replicas = 1,
-		storage = 'file',
-		maxAgeMs,
-		maxBytes,
-		duplicateWindowMs = DUPLICATE_WINDOW_MS,
-	} = settings
+function configOf(
+	stream: string,
+	prefix: string,
+	{ replicas, storage, maxAgeMs, maxBytes, duplicateWindowMs }: ResolvedStreamSettings,
+) {
 	const window = maxAgeMs === undefined ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)
 	return {
 		name: stream,
@@ -222,19 +239,22 @@ function configOf(stream: string, prefix: string, settings: StreamSettings) {
 		storage: storage === 'file' ? StorageType.File : StorageType.Memory,
 		num_replicas: replicas,
 		duplicate_window: window * NS_PER_MS,
-		...(maxAgeMs === undefined ? {} : { max_age: maxAgeMs * NS_PER_MS }),
-		...(maxBytes === undefined ? {} : { max_bytes: maxBytes }),
+		...defined({ max_age: maxAgeMs === undefined ? undefined : maxAgeMs * NS_PER_MS, max_bytes: maxBytes }),
 	}
 }
 
-/** Each with what to change. */
+/** Returns what is unfit about a stream, each with what to change. */
 function whatIsUnfit(config: StreamConfig, prefix: string): string[] {
 	const unfit: string[] = []
 	if (config.retention !== RetentionPolicy.Limits)
-		unfit.push(`its retention is ${config.retention}, by which what was read is gone: it must be limits`)
+		unfit.push(
+			`its retention is ${config.retention}, which removes messages that were read: it must be limits`,
+		)
 	if (config.max_msgs_per_subject > 0)
-		unfit.push(`max_msgs_per_subject keeps ${config.max_msgs_per_subject} messages of a chain: it must be -1`)
-	if (config.no_ack) unfit.push('no_ack: it must acknowledge')
+		unfit.push(
+			`max_msgs_per_subject keeps only ${config.max_msgs_per_subject} messages of a chain: it must be -1`,
+		)
+	if (config.no_ack) unfit.push('no_ack is set: it must acknowledge messages')
 	if (config.sealed) unfit.push('it is sealed: name another')
 	if (!config.subjects?.some((subject) => covers(subject, prefix)))
 		unfit.push(`its subjects are ${config.subjects?.join(', ') || 'none'}: add ${prefix}.*.*`)
@@ -245,7 +265,7 @@ function whatIsUnfit(config: StreamConfig, prefix: string): string[] {
 
 const MESSAGE_BYTES_MIN = 64 * 1024
 
-/** Whether every `<prefix>.<node>.<chain>` is one of the subject's. */
+/** Returns whether a subject of the stream covers every `<prefix>.<node>.<chain>`. */
 function covers(subject: string, prefix: string): boolean {
 	const wanted = [...prefix.split('.'), '*', '*']
 	const tokens = subject.split('.')
@@ -256,7 +276,12 @@ function covers(subject: string, prefix: string): boolean {
 	return tokens.length === wanted.length
 }
 
-/** @param error of a request that waited for its answer in vain, also where the servers said on the connection why they let nobody in. */
+/**
+ * Returns the error for a request that failed or got no answer.
+ *
+ * @param error What the client threw. Where it does not tell, the message has what the servers said on the
+ * connection.
+ */
 export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
 	const refusal = refusalIn(error)
@@ -271,25 +296,25 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 	)
 }
 
-/** What the servers have said that stays so until somebody changes it, with what to change. */
+/** Returns an answer of the servers that holds until someone changes something, with what to change. */
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))
-		return `takes no more: ${reasonOf(error)}; raise its limits or those of its account, or let it remove the oldest (discard: old)`
+		return `accepts no more messages: ${reasonOf(error)}; raise its limits or those of its account, or let it remove the oldest (discard: old)`
 	return isDenied(error) ? `is closed to this user: ${reasonOf(error)}` : undefined
 }
 
-/** Whether trying again is in vain until somebody changes something: the servers have answered, and refuse. */
+/** Returns whether the servers refuse, so that a retry fails until someone changes something. */
 export function isRefusal(error: unknown): boolean {
 	if (error instanceof MeshChainError && error.code === 'STREAM_REFUSED') return true
 	return isDenied(error) || isLockedOut(error)
 }
 
-/** Whether the servers say that there is no such stream. */
+/** Returns whether the servers say that there is no such stream. */
 export function isNotFound(error: unknown): boolean {
 	return codeOf(error) === NOT_FOUND
 }
 
-/** Of an answer of JetStream's. */
+/** Returns the code of an answer of JetStream. */
 export function codeOf(error: unknown): number | undefined {
 	const { code } = (error ?? {}) as { readonly code?: unknown }
 	return typeof code === 'number' ? code : undefined

@@ -1,60 +1,55 @@
 /**
- * The messages of one subject of a stream, as frames: from any place on to the end it has, or followed. A server that goes
- * away meanwhile is waited for, and reading continues after the last message that was read.
+ * Reads the messages of one subject of a stream, from any position to the end of the subject, or following
+ * it. When a server goes away, the reader waits for it and continues after the last message that it has read.
  *
- * Invariant: all messages are of the stream that was found. What is deleted and made again meanwhile ends the read.
+ * Invariant: all messages are of the stream that was found. A read ends when that stream is deleted and
+ * created again.
  */
-import { AckPolicy, DeliverPolicy, type StoredMsg } from '@nats-io/jetstream'
-import type { Frame } from '../chain/format/frame.ts'
+import type { StoredMsg } from '@nats-io/jetstream'
 import { MeshChainError } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { wait } from '../platform/wait.ts'
 import { type Cluster, isDenied } from './connection.ts'
-import { framesOf, isFence, SUMS_HEADER, type Sums, sumsOf } from './message.ts'
+import { ConsumerSession, type ReadRange } from './consumer-session.ts'
+import { framesOf, type MessageFrames } from './message.ts'
+import { parseSums, SUMS_HEADER, type Sums } from './message-sums.ts'
 import { checkSame, type FoundStream, isNotFound, unreachable } from './stream.ts'
 import { newestOf, nextWithRecords } from './stream-position.ts'
 import type { ChainSubject } from './subjects.ts'
-import { pause } from './waits.ts'
 
 /** A message that was read. */
-export interface StreamMessage {
+export interface StreamMessage extends MessageFrames {
 	readonly subject: string
 	readonly streamSeq: number
-	/** Those that verify. */
-	readonly frames: readonly Frame[]
-	/** Nothing else is in it. */
-	readonly isWhole: boolean
+	/** Sums of the chain up to and including this message; undefined where the message carries none. */
 	readonly sums: Sums | undefined
+	/** Length of the body. */
 	readonly bytes: number
 }
 
-/** Where a part of a subject begins. */
+/** Start of a part of a subject. */
 export interface SubjectPosition {
-	/** The place in the stream of its first message, or one before that. */
+	/** Stream sequence of the first message of the part, or an earlier one after `previous`. */
 	readonly from: number
-	/** The message before it; undefined where there is none. */
-	readonly before: StreamMessage | undefined
+	/** Last message before the part; undefined without one. */
+	readonly previous: StreamMessage | undefined
 }
 
-export interface ReadRange {
-	/** Places in the stream, both inclusive. */
-	readonly from: number
-	readonly to: number
+interface ReadOptions {
+	readonly follows: boolean
+	readonly signal: AbortSignal | undefined
 }
 
-/** What is asked for ahead of what is read, at most, by all that are read together: a server cuts off whom it has 64 MiB for. */
+/**
+ * Bounds of what all readers together request ahead: a server disconnects a client for which it holds 64 MiB.
+ */
 const AHEAD_MESSAGES_MAX = 64
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024
-/** So long a request for messages waits for some before it is made again. */
-const REQUEST_MS = 5_000
-/** After so long without one the server that had to answer may be gone. */
-const SILENCE_MS = 7_000
-/** After so long without one a reader that does not follow asks whether there are any left. */
-const QUIET_MS = 500
-/** A consumer that nobody asks is removed by the servers after so long. */
-const INACTIVE_NS = 60 * 1e9
-/** So long a read that cannot go on is tried again, after longer and longer waits. */
+/** How long a failing read is retried. */
 const PATIENCE_MS = 30_000
 
+/** Reader of one subject. */
 export class SubjectReader {
 	readonly stream: string
 	readonly source: ChainSubject
@@ -62,7 +57,7 @@ export class SubjectReader {
 	readonly #found: FoundStream
 	readonly #readTogether: number
 
-	/** @param readTogether how many there are of which each is read at the same time. */
+	/** @param readTogether Number of subjects that are read at the same time. */
 	constructor(cluster: Cluster, found: FoundStream, source: ChainSubject, readTogether = 1) {
 		this.#cluster = cluster
 		this.#found = found
@@ -72,39 +67,42 @@ export class SubjectReader {
 	}
 
 	/**
-	 * The newest message with records; undefined where there is none, or the signal aborts.
+	 * Returns the newest message with records; undefined where there is none, or the signal aborts.
 	 *
-	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`; so do all others.
+	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`; so do all other
+	 * methods.
 	 */
 	last(signal?: AbortSignal): Promise<StreamMessage | undefined> {
 		const { subject } = this.source
 		return this.#ask(async () => (await newestOf(this.#cluster, this.stream, subject))?.message, signal)
 	}
 
-	/** The first message at a place of the stream or behind it; undefined where there is none. */
+	/** Returns the first message with records at or after a stream sequence; undefined where there is none. */
 	firstFrom(from: number): Promise<StreamMessage | undefined> {
 		const { subject } = this.source
 		return this.#ask(() => nextWithRecords(this.#cluster, this.stream, subject, from), undefined)
 	}
 
-	/** Whether no message is there, not even one without records. */
-	async isGone(): Promise<boolean> {
+	/** Returns whether the subject has no message, not even one without records. */
+	async isEmpty(): Promise<boolean> {
 		const { subject } = this.source
-		const last = this.#cluster.manager.streams.getMessage(this.stream, { last_by_subj: subject })
-		return (
-			(await last.catch((error) => Promise.reject(unreachable(this.#cluster, this.stream, error)))) === null
-		)
+		try {
+			const { streams } = this.#cluster.manager
+			return (await streams.getMessage(this.stream, { last_by_subj: subject })) === null
+		} catch (error) {
+			throw unreachable(this.#cluster, this.stream, error)
+		}
 	}
 
 	/**
-	 * Finds where a part of the subject begins by bisection: some 20 requests in a long one.
+	 * Finds the start of a part by bisection: about 20 requests in a long subject.
 	 *
-	 * @param last the newest message.
-	 * @param isBefore whether a message comes before that part: true up to some message, and false from there on.
+	 * @param last Newest message of the subject.
+	 * @param isBefore Returns whether a message precedes the part: true up to some message, and false after it.
 	 */
 	async seek(last: StreamMessage, isBefore: (message: StreamMessage) => boolean): Promise<SubjectPosition> {
-		if (isBefore(last)) return { from: last.streamSeq + 1, before: last }
-		let before: StreamMessage | undefined
+		if (isBefore(last)) return { from: last.streamSeq + 1, previous: last }
+		let previous: StreamMessage | undefined
 		let low = 1
 		let high = last.streamSeq
 		while (low < high) {
@@ -113,71 +111,72 @@ export class SubjectReader {
 			if (found === undefined || !isBefore(found)) high = middle
 			else {
 				low = found.streamSeq + 1
-				before = found
+				previous = found
 			}
 		}
-		// What comes before the part must not be read again, also where messages went meanwhile.
-		return { from: Math.max(low, high), before }
+		// `previous` must not be read again, even where messages were removed meanwhile.
+		return { from: Math.max(low, high), previous }
 	}
 
-	/** What is there of a range. */
+	/** Yields the messages of a range that the stream still has. */
 	read(range: ReadRange, signal?: AbortSignal): AsyncGenerator<StreamMessage> {
-		return this.#read(range, false, signal)
+		return this.#read(range, { follows: false, signal })
 	}
 
-	/** What is there, and then what comes, until the signal aborts. */
+	/**
+	 * Yields all messages from a stream sequence on, and later ones as they arrive, until the signal aborts.
+	 */
 	follow(from: number, signal: AbortSignal): AsyncGenerator<StreamMessage> {
-		return this.#read({ from, to: Number.POSITIVE_INFINITY }, true, signal)
+		return this.#read({ from, to: Number.POSITIVE_INFINITY }, { follows: true, signal })
 	}
 
-	/** The stream's leader, who has everything that was acknowledged. While there is none it is waited for. */
+	/** Asks the leader of the stream, who has every acknowledged message; waits while there is no leader. */
 	async #ask(
 		ask: () => Promise<StoredMsg | undefined>,
 		signal: AbortSignal | undefined,
 	): Promise<StreamMessage | undefined> {
 		const { connection } = this.#cluster
 		const beganMs = performance.now()
-		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+		while (!signal?.aborted) {
 			try {
 				const message = await ask()
 				if (message === undefined) return undefined
-				return this.#toFrame(message.seq, message.data, message.header?.get(SUMS_HEADER))
+				return this.#messageOf(message.seq, message.data, message.header?.get(SUMS_HEADER))
 			} catch (error) {
 				if (isNotFound(error)) await checkSame(this.#cluster, this.#found)
 				if (isDenied(error) || performance.now() - beganMs > PATIENCE_MS || connection.isClosed())
 					throw unreachable(this.#cluster, this.stream, error)
-				await pause(waitMs, signal)
+				await wait(backoff.next(), signal)
 			}
 		}
 		return undefined
 	}
 
-	async *#read(
-		{ from, to }: ReadRange,
-		follows: boolean,
-		signal: AbortSignal | undefined,
-	): AsyncGenerator<StreamMessage> {
+	async *#read({ from, to }: ReadRange, { follows, signal }: ReadOptions): AsyncGenerator<StreamMessage> {
 		let next = from
 		let cameMs = performance.now()
-		for (let waitMs = RETRY_MS_MIN; !signal?.aborted; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+		while (!signal?.aborted) {
 			if (next > to) return
 			try {
-				for await (const frame of this.#attempt({ from: next, to }, follows, signal)) {
-					next = frame.streamSeq + 1
-					waitMs = RETRY_MS_MIN
-					yield frame
+				for await (const message of this.#session({ from: next, to }, { follows, signal })) {
+					next = message.streamSeq + 1
+					backoff.reset()
+					yield message
 					cameMs = performance.now()
 				}
 			} catch (error) {
 				const isOver = performance.now() - cameMs > PATIENCE_MS || this.#cluster.connection.isClosed()
-				if (isGone(error)) throw error
+				if (isStreamGone(error)) throw error
 				if (isDenied(error) || (isOver && !follows)) throw unreachable(this.#cluster, this.stream, error)
-				await pause(waitMs, signal)
+				await wait(backoff.next(), signal)
 				continue
 			}
 			if (follows) continue
 			if (next > to) return
-			// A consumer is at any of the servers, which may be behind the others: it ends where the leader says so.
+			// The server of a consumer may lag behind the others, so the leader decides whether the range has
+			// ended.
 			const left = await this.firstFrom(next)
 			await checkSame(this.#cluster, this.#found)
 			if (left === undefined || left.streamSeq > to) return
@@ -187,113 +186,31 @@ export class SubjectReader {
 		}
 	}
 
-	/** With a consumer of its own, for as long as that is there. */
-	async *#attempt(
-		{ from, to }: ReadRange,
-		follows: boolean,
-		signal: AbortSignal | undefined,
-	): AsyncGenerator<StreamMessage> {
-		const { manager, client } = this.#cluster
-		const adding = manager.consumers.add(this.stream, {
-			filter_subject: this.source.subject,
-			ack_policy: AckPolicy.None,
-			deliver_policy: DeliverPolicy.StartSequence,
-			opt_start_seq: Math.max(1, from),
-			inactive_threshold: INACTIVE_NS,
-			mem_storage: true,
-			num_replicas: 1,
+	async *#session(range: ReadRange, options: ReadOptions): AsyncGenerator<StreamMessage> {
+		const session = new ConsumerSession(this.#cluster, this.#found, this.source.subject, {
+			...options,
+			range,
+			messagesAhead: this.#messagesAhead,
 		})
-		const made = await adding.catch(async (error) => {
-			if (isNotFound(error)) await checkSame(this.#cluster, this.#found)
-			throw error
-		})
-		let denied: Error | undefined
-		let stop = () => {}
-		const unwatch = this.#cluster.onDenied((error) => {
-			if (!isDenied(error, made.name)) return
-			denied = error
-			stop()
-		})
-		try {
-			// Asked after the consumer is there: so it is one of the stream that was found.
-			await checkSame(this.#cluster, this.#found)
-			if (made.num_pending === 0 && !follows) return
-			const consumer = client.consumers.getConsumerFromInfo(made)
-			let delivered = 0
-			while (!signal?.aborted) {
-				const messages = await consumer.consume({
-					max_messages: this.#ahead,
-					expires: REQUEST_MS,
-					abort_on_missing_resource: true,
-				})
-				stop = () => messages.stop()
-				const before = delivered
-				let isOver = false
-				/** Messages that were to come may have been removed: then the server has nothing left to send. */
-				const lookForEnd = async () => {
-					const known = delivered
-					const state = await consumer.info().catch(() => undefined)
-					if (isOver || delivered !== known) return
-					silence = setTimeout(stop, SILENCE_MS - QUIET_MS)
-					if (state?.num_pending === 0 && state.delivered.consumer_seq === delivered) stop()
-				}
-				const watch = () => (follows ? setTimeout(stop, SILENCE_MS) : setTimeout(lookForEnd, QUIET_MS))
-				let silence = watch()
-				signal?.addEventListener('abort', stop)
-				try {
-					for await (const message of messages) {
-						clearTimeout(silence)
-						// What was on its way when a connection was lost does not come again.
-						if (message.info.deliverySequence !== ++delivered)
-							throw new Error('a message was lost on its way')
-						if (message.seq > to) return
-						const cameMs = performance.now()
-						if (!isFence(message))
-							yield this.#toFrame(message.seq, message.data, message.headers?.get(SUMS_HEADER))
-						if (!follows && (message.info.pending === 0 || message.seq === to)) return
-						// Behind a reader's back the client would ask again and again, for what all comes at once then.
-						if (performance.now() - cameMs > REQUEST_MS) return
-						silence = watch()
-					}
-					// Nothing comes any more: is it still there, and has it come to its end?
-					if (denied !== undefined) throw denied
-					const { num_pending: pending } = await consumer.info()
-					if (pending === 0 && !follows) return
-					if (pending > 0 && delivered === before) throw new Error('it delivers no messages')
-				} finally {
-					isOver = true
-					clearTimeout(silence)
-					signal?.removeEventListener('abort', stop)
-					stop()
-				}
-			}
-		} finally {
-			unwatch()
-			await manager.consumers.delete(this.stream, made.name).catch(() => {})
-		}
+		for await (const message of session.messages())
+			yield this.#messageOf(message.seq, message.data, message.headers?.get(SUMS_HEADER))
 	}
 
-	/** Two at least: one that is read, and one that comes. */
-	get #ahead(): number {
+	/** At least two: one that is being read, and one that is on its way. */
+	get #messagesAhead(): number {
 		const { max_payload: bytesMax = AHEAD_BYTES_MAX } = this.#cluster.connection.info ?? {}
 		const ahead = Math.min(AHEAD_MESSAGES_MAX, AHEAD_BYTES_MAX / bytesMax) / this.#readTogether
 		return Math.max(2, Math.floor(ahead))
 	}
 
-	#toFrame(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamMessage {
+	#messageOf(streamSeq: number, body: Uint8Array, sums: string | undefined): StreamMessage {
 		const { subject, chainId } = this.source
-		return {
-			subject,
-			streamSeq,
-			...framesOf(body, chainId),
-			sums: sumsOf(sums),
-			bytes: body.byteLength,
-		}
+		return { subject, streamSeq, ...framesOf(body, chainId), sums: parseSums(sums), bytes: body.byteLength }
 	}
 }
 
-/** Whether the stream that is read is there no more: no waiting brings it back. */
-function isGone(error: unknown): boolean {
+/** Returns whether the stream no longer exists, so that no waiting helps. */
+function isStreamGone(error: unknown): boolean {
 	return (
 		error instanceof MeshChainError && (error.code === 'STREAM_REPLACED' || error.code === 'STREAM_NOT_FOUND')
 	)

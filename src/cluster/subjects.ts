@@ -1,9 +1,13 @@
 /**
- * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so that the
- * servers keep its order. A chain whose node was renamed may be under several: the chain id says what belongs together.
+ * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so
+ * that the servers keep its order. A chain whose node was renamed may have several subjects; the chain id
+ * connects them.
  */
 
-/** Everything but letters, digits, `-` and `_` as `%XX`: what is left is one token of a subject, whatever the node is called. */
+/**
+ * Returns the name of a node as one token of a subject: everything but letters, digits, `-` and `_` becomes
+ * `%XX`.
+ */
 export function tokenOf(node: string): string {
 	const bytes = [...Buffer.from(node)]
 	const text = bytes.map((byte) => {
@@ -13,6 +17,7 @@ export function tokenOf(node: string): string {
 	return text.length === 0 ? '%' : text.join('')
 }
 
+/** Returns the node that a token names: the inverse of {@link tokenOf}. */
 export function nodeOf(token: string): string {
 	if (token === '%') return ''
 	return Buffer.from(
@@ -21,17 +26,19 @@ export function nodeOf(token: string): string {
 	).toString()
 }
 
+/** Returns the subject of a chain. */
 export function subjectOf(prefix: string, node: string, chainId: string): string {
 	return `${prefix}.${tokenOf(node)}.${chainId}`
 }
 
+/** A subject of a chain, parsed. */
 export interface ChainSubject {
 	readonly subject: string
 	readonly node: string
 	readonly chainId: string
 }
 
-/** Undefined for a subject that is no chain's. */
+/** Parses a subject; returns undefined where it is not one of a chain. */
 export function parseSubject(subject: string): ChainSubject | undefined {
 	const tokens = subject.split('.')
 	const [node, chainId] = tokens.slice(-2)
@@ -39,14 +46,14 @@ export function parseSubject(subject: string): ChainSubject | undefined {
 	return { subject, node: nodeOf(node), chainId: chainId! }
 }
 
-/** A chain of a stream, and every subject that it is under. */
+/** A chain of a stream, with all of its subjects. */
 export interface ChainSource {
 	readonly chainId: string
-	/** At least one. */
+	/** At least one subject. */
 	readonly subjects: readonly ChainSubject[]
 }
 
-/** The chains of these subjects, in the order of the first subject of each. */
+/** Groups subjects by chain, in the order of the first subject of each chain. */
 export function chainsOf(subjects: readonly string[]): ChainSource[] {
 	const byId = new Map<string, ChainSubject[]>()
 	for (const subject of subjects.toSorted()) {

@@ -11,12 +11,12 @@ import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { EPOCH_MAX, SEQ_MAX } from '../model/limits.ts'
 import {
-	type Id,
 	isEpoch,
 	isRecordTime,
 	isSeq,
 	type LogRecord,
 	levelIndex,
+	type PublisherId,
 	type RecordOrigin,
 } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
@@ -148,7 +148,7 @@ function untag(tag: string, field: unknown): unknown {
 	}
 }
 
-function idFrom(name: string, value: unknown): Id | null {
+function idFrom(name: string, value: unknown): PublisherId | null {
 	const id = fromTagged(value ?? null)
 	if (id === null || typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint') return id
 	throw invalid(`${name} (a text, a number or a bigint)`, value)

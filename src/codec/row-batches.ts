@@ -4,7 +4,8 @@
  * Invariant: a batch is given only of a block in which every row is a record; a large one is decoded twice for that, a batch at a time.
  */
 import { isGap, type LogRecord } from '../model/record.ts'
-import { decodeRows, type RowBlock } from './row-decoder.ts'
+import type { RowBlock } from './row-block.ts'
+import { decodeRows } from './row-decoder.ts'
 import { valueEnd } from './structure.ts'
 
 /** A batch is closed when its rows hold this much; a larger single row is one batch. Writers make frames of 16 KiB where they can. */

@@ -7,7 +7,6 @@
 
 import {
 	GAP_KIND,
-	type Id,
 	isEpoch,
 	isOwnKind,
 	isRecordTime,
@@ -15,10 +14,12 @@ import {
 	isWholeGap,
 	LOG_LEVELS,
 	type LogRecord,
+	type PublisherId,
 	type RecordOrigin,
 } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { DataReader, utf8Text } from './data-reader.ts'
+import { NO_BLOCK, type RowBlock } from './row-block.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { valueEnd } from './structure.ts'
 
@@ -26,22 +27,6 @@ import { valueEnd } from './structure.ts'
 const OWN_KINDS = 1 << LOG_LEVELS.length
 /** The highest time delta of a plain row. */
 const PLAIN_DELTA_MAX = 0x7f
-
-/** Where the rows of one frame lie and what they are relative to. */
-export interface RowBlock {
-	readonly bytes: Buffer
-	/** The first row's first byte. */
-	readonly start: number
-	readonly end: number
-	readonly rows: number
-	readonly epoch: number
-	readonly baseSeq: number
-	readonly baseTsMs: number
-	/** A bit for each level that a row has, by its position in `LOG_LEVELS`, and one for kinds that start with `$`. */
-	readonly flags: number
-	/** Every text in the fixed parts is ASCII: the block is decoded once and cut into pieces. */
-	readonly ascii: boolean
-}
 
 /**
  * The rows of a block at or above a level, in order; a block may hold a `$gap` only when all of it is asked for.
@@ -99,18 +84,6 @@ interface SumsUnderWay {
 	readonly levels: number[]
 	minTsMs: number
 	maxTsMs: number
-}
-
-const NO_BLOCK: RowBlock = {
-	bytes: Buffer.alloc(0),
-	start: 0,
-	end: 0,
-	rows: 0,
-	epoch: 0,
-	baseSeq: 0,
-	baseTsMs: 0,
-	flags: 0,
-	ascii: false,
 }
 
 class RowReader {
@@ -407,7 +380,7 @@ class RowReader {
 		}
 	}
 
-	#id(): Id | null {
+	#id(): PublisherId | null {
 		const lead = this.#byte()
 		if (lead === 0xc0) return null
 		const id = this.#numberBody(lead) ?? this.#textBody(lead)

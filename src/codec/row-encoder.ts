@@ -9,7 +9,13 @@
  */
 import { LogAppendError } from '../model/errors.ts'
 import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../model/limits.ts'
-import { type Id, isRecordTime, type LogRecord, levelIndex, type RecordOrigin } from '../model/record.ts'
+import {
+	isRecordTime,
+	type LogRecord,
+	levelIndex,
+	type PublisherId,
+	type RecordOrigin,
+} from '../model/record.ts'
 import { packDataBorrow } from './data-packer.ts'
 import { DEFAULT_KIND, rowColumns } from './row-columns.ts'
 import { RowRope } from './row-rope.ts'
@@ -162,7 +168,7 @@ export class RowEncoder {
 		this.#pos = this.#bytes.writeUIntBE(value, this.#pos + 1, width)
 	}
 
-	#id(id: Id | null): void {
+	#id(id: PublisherId | null): void {
 		if (typeof id === 'string') this.#text(id)
 		else {
 			this.#reserve(9)

@@ -1,16 +1,24 @@
 /** The options of a consumer, checked and in full. */
 
+import { checkBoolean, checkFileOption, checkFileSystem } from '../model/check.ts'
 import {
-	checkBoolean,
-	checkFileOption,
-	checkFileSystem,
-	checkOptionNames,
-	checkTimerMs,
-	checkWholeNumber,
-	checkWord,
-	ifGiven,
-} from '../model/check.ts'
-import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
+	defineOptions,
+	type OptionRules,
+	oneOf,
+	optional,
+	type ResolvedOptions,
+	timerMs,
+	wholeNumber,
+	wholeNumberOrInfinity,
+	withDefault,
+} from '../model/define-options.ts'
+import {
+	FILTER_NAMES,
+	filterIn,
+	type LogFilter,
+	type ResolvedFilter,
+	resolveFilter,
+} from '../model/filter.ts'
 import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkLockName } from './name-lock.ts'
@@ -41,55 +49,42 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	fs?: FileSystem
 }
 
-export interface ResolvedConsumeOptions {
+const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].includes(name))
+
+const CONSUME_RULES = {
+	from: withDefault('start', oneOf('start', 'end')),
+	retries: withDefault(Number.POSITIVE_INFINITY, wholeNumberOrInfinity(0)),
+	saveRecords: withDefault(100, wholeNumber(1)),
+	saveMs: withDefault(1000, timerMs()),
+	durableOnly: withDefault(false, checkBoolean),
+	pollMs: optional(timerMs()),
+	closeTimeoutMs: withDefault(DRAIN_TIMEOUT_MS_DEFAULT, timerMs()),
+	cursorPath: optional(checkFileOption),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<Omit<ConsumeOptions, keyof LogFilter>>
+
+const CONSUME_OPTIONS = defineOptions(CONSUME_RULES, FILTERS)
+
+/** The options in full. */
+export interface ResolvedConsumeOptions
+	extends Omit<ResolvedOptions<typeof CONSUME_RULES>, 'cursorPath' | 'fs'> {
 	readonly filter: ResolvedFilter
-	readonly from: 'start' | 'end'
-	readonly retries: number
-	readonly saveRecords: number
-	readonly saveMs: number
-	readonly durableOnly: boolean
-	readonly pollMs: number | undefined
-	readonly closeTimeoutMs: number
 	readonly cursorPath: string
 	readonly system: FileSystem
 }
 
-const NAMES = [
-	'from',
-	'retries',
-	'saveRecords',
-	'saveMs',
-	'durableOnly',
-	'pollMs',
-	'closeTimeoutMs',
-	'cursorPath',
-	'fs',
-]
-const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].includes(name))
-
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` */
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` */
 export function resolveConsumeOptions(
 	chainPath: string,
 	name: string,
 	options: ConsumeOptions,
 ): ResolvedConsumeOptions {
-	checkOptionNames(options, [...NAMES, ...FILTERS])
+	const { fs: system, cursorPath, ...resolved } = CONSUME_OPTIONS.resolve(options)
 	checkLockName('consumer', name)
-	const { from = 'start', retries = Number.POSITIVE_INFINITY, durableOnly = false } = options
-	const { cursorPath = `${chainPath}.${name}.cursor`, fs = nodeFileSystem } = options
-	const given = FILTERS.filter((filter) => options[filter as keyof ConsumeOptions] !== undefined)
 	return {
-		filter: resolveFilter(
-			Object.fromEntries(given.map((key) => [key, options[key as keyof ConsumeOptions]])),
-		),
-		from: checkWord('from', from, ['start', 'end']),
-		retries: retries === Number.POSITIVE_INFINITY ? retries : checkWholeNumber('retries', retries, 0),
-		saveRecords: checkWholeNumber('saveRecords', options.saveRecords ?? 100, 1),
-		saveMs: checkTimerMs('saveMs', options.saveMs ?? 1000),
-		durableOnly: checkBoolean('durableOnly', durableOnly),
-		pollMs: ifGiven('pollMs', options.pollMs, checkTimerMs),
-		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? DRAIN_TIMEOUT_MS_DEFAULT),
-		cursorPath: checkFileOption('cursorPath', cursorPath),
-		system: checkFileSystem('fs', fs),
+		...resolved,
+		filter: resolveFilter(filterIn(options)),
+		cursorPath: cursorPath ?? `${chainPath}.${name}.cursor`,
+		system,
 	}
 }

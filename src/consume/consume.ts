@@ -1,16 +1,17 @@
 /** Processes each record of a chain once it is committed, in order, and goes on after a crash where it was. */
-import type { Chain } from '../chain/chain.ts'
-import { checkFollowable } from '../chain/check-chain.ts'
-import { Patience } from '../chain/read/patience.ts'
+import { type Chain, checkFollowable, Patience } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { isInstance } from '../guard/values.ts'
 import { checkFunction } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { matches } from '../model/filter.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
+import { Backoff } from '../platform/backoff.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { wait } from '../platform/wait.ts'
 import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions } from './consume-options.ts'
 import { type ConsumerCursor, CursorFile } from './cursor-file.ts'
 import { lastUpTo } from './epoch-end.ts'
@@ -121,7 +122,6 @@ class ChainConsumer implements Consumer {
 	#saveTimer: NodeJS.Timeout | undefined
 	#handlerError: string | undefined
 	#saveError: MeshChainError | undefined
-	#wakeRetry: () => void = () => {}
 	#closing: Promise<void> | undefined
 
 	constructor(
@@ -170,7 +170,6 @@ class ChainConsumer implements Consumer {
 
 	async #close(): Promise<void> {
 		this.#over.abort()
-		this.#wakeRetry()
 		const { closeTimeoutMs } = this.#options
 		const timer = setTimeout(() => this.#answer.abandon(new Overdue()), closeTimeoutMs)
 		await this.done.finally(() => clearTimeout(timer))
@@ -184,7 +183,7 @@ class ChainConsumer implements Consumer {
 			const records = this.#chain.tail({
 				afterSeq,
 				durableOnly,
-				...(pollMs === undefined ? {} : { pollMs }),
+				...defined({ pollMs }),
 				signal: this.#over.signal,
 			})
 			for await (const record of records) {
@@ -210,7 +209,7 @@ class ChainConsumer implements Consumer {
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
 			isStopped: () => this.#over.signal.aborted,
-			sleep: (ms) => this.#sleep(ms),
+			sleep: (ms) => wait(ms, this.#over.signal),
 		})
 		return (await patience.patiently(() => this.#findBeginning())) ?? this.#cursor.seq
 	}
@@ -237,7 +236,7 @@ class ChainConsumer implements Consumer {
 			this.#counts.filtered++
 			return true
 		}
-		let waitMs = RETRY_MS_MIN
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		for (let left = this.#options.retries; ; left--) {
 			try {
 				const result = this.#handler(record)
@@ -252,9 +251,8 @@ class ChainConsumer implements Consumer {
 				if (left === 0) throw this.#givenUp(record, error)
 			}
 			if (this.#over.signal.aborted) return false
-			await this.#sleep(waitMs)
+			await wait(backoff.next(), this.#over.signal)
 			if (this.#over.signal.aborted) return false
-			waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)
 		}
 		if (isGap(record)) {
 			this.#counts.gaps++
@@ -295,16 +293,6 @@ class ChainConsumer implements Consumer {
 			if (this.#saveError === undefined) warn('CURSOR_FAILING', messageOf(error))
 			this.#saveError = error as MeshChainError
 		}
-	}
-
-	#sleep(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const timer = setTimeout(resolve, ms)
-			this.#wakeRetry = () => {
-				clearTimeout(timer)
-				resolve()
-			}
-		})
 	}
 
 	#tell(record: LogRecord, error: unknown): void {

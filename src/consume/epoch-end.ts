@@ -1,5 +1,5 @@
 /** Where an epoch of a chain ends, of which only a reader's look is known. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**

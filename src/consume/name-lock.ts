@@ -1,6 +1,5 @@
 /** Whoever keeps its place in a chain under a name has that name to itself. */
-import { acquireLock, type Lock } from '../chain/files/lock.ts'
-import { readHolder } from '../chain/files/lock-holder.ts'
+import { acquireLock, type Lock, readHolder } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -46,7 +45,7 @@ export class NameLock {
 
 function lockName(system: FileSystem, path: string, what: LockHolder): Lock {
 	try {
-		return acquireLock(system, path, Date.now(), 0)
+		return acquireLock(system, path, { nowMs: Date.now() })
 	} catch (error) {
 		if (!(error instanceof MeshChainError && error.code === 'CHAIN_LOCKED')) throw error
 		const holder = readHolder(system, path)

@@ -1,17 +1,17 @@
 /** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
-import type { Chain } from '../chain/chain.ts'
-import { checkFollowable } from '../chain/check-chain.ts'
+import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { codeOf } from '../guard/values.ts'
+import { checkFileOption, checkFileSystem, checkFunction, checkWholeNumber } from '../model/check.ts'
 import {
-	checkFileOption,
-	checkFileSystem,
-	checkFunction,
-	checkOptionNames,
-	checkTimerMs,
-	checkWholeNumber,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	optional,
+	timerMs,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
@@ -95,25 +95,19 @@ export function project<S>(
 	checkFollowable('a projection needs a chain', chain)
 	checkLockName('projection', name)
 	checkFunction('a fold', fold)
-	const { path, system, ...resolved } = resolveProjectOptions(chain.path, name, options)
-	const file = new SnapshotFile<S>(system, path, chain.chainId)
+	const { fs, path = `${chain.path}.${name}.projection`, ...resolved } = PROJECT_OPTIONS.resolve(options)
+	const file = new SnapshotFile<S>(fs, path, chain.chainId)
 	return new ChainProjection(chain, name, fold, initial, { ...resolved, file })
 }
 
-function resolveProjectOptions(chainPath: string, name: string, options: ProjectOptions) {
-	checkOptionNames(options, ['saveRecords', 'saveMs', 'pollMs', 'closeTimeoutMs', 'path', 'fs'])
-	const { saveRecords = 1000, saveMs = 1000, pollMs = 200 } = options
-	const { closeTimeoutMs = DRAIN_TIMEOUT_MS_DEFAULT } = options
-	const { path = `${chainPath}.${name}.projection`, fs = nodeFileSystem } = options
-	return {
-		saveRecords: checkWholeNumber('saveRecords', saveRecords, 1),
-		saveMs: checkTimerMs('saveMs', saveMs),
-		pollMs: checkTimerMs('pollMs', pollMs),
-		closeTimeoutMs: checkTimerMs('closeTimeoutMs', closeTimeoutMs),
-		path: checkFileOption('path', path),
-		system: checkFileSystem('fs', fs),
-	}
-}
+const PROJECT_OPTIONS = defineOptions({
+	saveRecords: withDefault(1000, wholeNumber(1)),
+	saveMs: withDefault(1000, timerMs()),
+	pollMs: withDefault(200, timerMs()),
+	closeTimeoutMs: withDefault(DRAIN_TIMEOUT_MS_DEFAULT, timerMs()),
+	path: optional(checkFileOption),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<ProjectOptions>)
 
 interface Resolved<S> {
 	readonly saveRecords: number

@@ -1,5 +1,5 @@
 /** Where a consumer goes on in a chain that may have lost, after a power loss, records that it had dealt with. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { ConsumerCursor } from './cursor-file.ts'
 import { firstSeqBehindEpoch, lastOf, lastUpTo } from './epoch-end.ts'

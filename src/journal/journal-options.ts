@@ -1,36 +1,53 @@
-/** What a journal can be told, checked and in full. */
-import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven } from '../model/check.ts'
+/** Options of a journal. */
+import { checkWholeNumber } from '../model/check.ts'
+import {
+	defineOptions,
+	type OptionRules,
+	optionalFunction,
+	type ResolvedOptions,
+	withDefault,
+} from '../model/define-options.ts'
 import type { WireValue } from './statement.ts'
 
-/** The parameters to keep in place of those that were bound; undefined keeps them. What is not in the result is redacted. */
+/**
+ * Returns the parameters to record in place of those that were bound; undefined keeps them. Missing ones are
+ * redacted.
+ */
 export type RedactParams = (
 	text: string,
 	params: readonly WireValue[],
 ) => readonly (WireValue | undefined)[] | undefined
 
+/** Options of {@link journalPg}. */
 export interface JournalOptions {
 	/**
-	 * Looks at each statement before it is recorded: gives the parameters to keep, with undefined for each that nobody may see. A statement that lost
-	 * one can be read, and not be replayed. One that throws redacts them all.
+	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined for
+	 * each secret one. A statement with a redacted parameter can be read but not replayed. When the function
+	 * throws, all parameters are redacted.
 	 */
 	readonly redact?: RedactParams
-	/** A longer text, or parameters that are longer together, is cut, and cannot be replayed. Default 256 KiB, at most 512 KiB. */
+	/**
+	 * Longest text and parameters of a statement together. A longer statement is cut and cannot be replayed.
+	 * Default: 256 KiB; at most 512 KiB.
+	 */
 	readonly statementBytesMax?: number
-}
-
-export interface ResolvedJournalOptions {
-	readonly redact: RedactParams | undefined
-	readonly statementBytesMax: number
 }
 
 const KIB = 1024
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+const JOURNAL_RULES = {
+	redact: optionalFunction<RedactParams>(),
+	statementBytesMax: withDefault(256 * KIB, (name, value) =>
+		Math.min(512 * KIB, checkWholeNumber(name, value, 1)),
+	),
+} satisfies OptionRules<JournalOptions>
+
+const JOURNAL_OPTIONS = defineOptions(JOURNAL_RULES)
+
+/** The options in full. */
+export type ResolvedJournalOptions = ResolvedOptions<typeof JOURNAL_RULES>
+
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
 export function resolveJournalOptions(options: JournalOptions): ResolvedJournalOptions {
-	checkOptionNames(options, ['redact', 'statementBytesMax'])
-	const { statementBytesMax = 256 * KIB } = options
-	return {
-		redact: ifGiven('redact', options.redact, checkFunction),
-		statementBytesMax: Math.min(512 * KIB, checkWholeNumber('statementBytesMax', statementBytesMax, 1)),
-	}
+	return JOURNAL_OPTIONS.resolve(options)
 }

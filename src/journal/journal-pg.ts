@@ -1,10 +1,12 @@
-/** Journals what a service says to Postgres: every statement that goes through a pool or client of node-postgres becomes a record. */
+/** Records every statement that a service sends through a pool or client of node-postgres. */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { show } from '../guard/show.ts'
-import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
+import { checkLoop } from '../loop/core-of.ts'
+import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { processWide } from '../platform/process-wide.ts'
 import { CommitOrder } from './commit-order.ts'
 import { type JournalOptions, type ResolvedJournalOptions, resolveJournalOptions } from './journal-options.ts'
 import { type PgConnection, type PgQuery, PgSession, type SessionHost } from './pg-session.ts'
@@ -40,17 +42,21 @@ interface PgPool {
 /** How node-postgres brings a parameter to the wire; its types leave it out. */
 const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
 
-const journaled = new WeakSet<object>()
+const journaled = processWide('journaled', () => new WeakSet<object>())
 
 /**
- * Records every statement that goes through a pool, or a client, of node-postgres from now on: its text, its parameters as they went over the
- * wire, its transaction and how that ended, rows, a checksum of the result, duration, error. Returns what it was given, which behaves as before:
- * callbacks, promises, cursors, streams, errors and types are node-postgres' own.
+ * Records every later statement of a pool or client of node-postgres: its text, its parameters as they went
+ * over the wire, its transaction and how that ended, rows, a checksum of the result, duration and error.
+ * Returns the same object, which behaves as before: callbacks, promises, cursors, streams, errors and types
+ * are those of node-postgres.
  *
- * A statement is published before whoever asked is told of its result or its error, unless a COMMIT of another connection is on its way, for which it waits: the order of the chain is the order in
- * which transactions took effect, as far as it can be known. What the loop cannot take is counted there; it never reaches the query.
+ * A statement is published before its caller receives the result or error, unless a COMMIT of another
+ * connection is in flight, for which the record waits: the order of the chain is the order in which
+ * transactions took effect, as far as it can be known. A record that the loop refuses is counted there, and
+ * never affects the query.
  *
- * @throws {MeshChainError} `INVALID_OPTION` for what is neither, or is journaled already.
+ * @param poolOrClient A `Pool` or `Client` of `pg`.
+ * @throws {MeshChainError} `INVALID_OPTION` for any other object, or for one that is journaled already.
  *
  * @example
  * ```ts
@@ -69,7 +75,7 @@ export function journalPg<T>(poolOrClient: T, loop: MeshLoop, options: JournalOp
 	const journal = new Journal(loop, resolveJournalOptions(options))
 	if (isClient(poolOrClient)) journal.follow(poolOrClient)
 	else if (isPool(poolOrClient)) journal.followAll(poolOrClient)
-	else throw refused(`a journal is of a Pool or a Client of pg, not ${show(poolOrClient)}`)
+	else throw refused(`a journal needs a Pool or a Client of pg, not ${show(poolOrClient)}`)
 	return poolOrClient
 }
 
@@ -77,7 +83,7 @@ class Journal {
 	readonly #loop: MeshLoop
 	readonly #options: ResolvedJournalOptions
 	readonly #id = randomUUID()
-	/** All of its sessions have one server: what one does may wait for another. */
+	/** Shared by all sessions, because a statement of one session may wait for another session. */
 	readonly #order = new CommitOrder((data) => this.#record(data))
 	#sessions = 0
 	#isBlind = false
@@ -90,7 +96,7 @@ class Journal {
 	followAll(pool: PgPool): void {
 		claim(pool)
 		for (const client of pool._clients ?? []) this.#followNew(client)
-		// Before others that say something to each new client.
+		// Registered before other listeners that may send statements on a new client.
 		pool.prependListener('connect', (client) => this.#followNew(client))
 		const { options } = pool
 		const onConnect = options?.onConnect
@@ -103,17 +109,17 @@ class Journal {
 
 	/** A client that was still connecting when its pool was journaled is seen more than once. */
 	#followNew(client: unknown): void {
-		if (!isClient(client)) this.#tellBlind()
+		if (!isClient(client)) this.#warnBlind()
 		else if (!journaled.has(client)) this.follow(client)
 	}
 
-	/** A client of libpq, say, hands its messages to nobody. */
-	#tellBlind(): void {
+	/** Warns once of clients whose messages cannot be read, such as those of libpq. */
+	#warnBlind(): void {
 		if (this.#isBlind) return
 		this.#isBlind = true
 		warn(
 			'JOURNAL_BLIND',
-			'a pool makes clients that cannot be followed, and nothing that they say is recorded: is it one of pg.native? Use that of pg',
+			'a pool creates clients that cannot be followed, so their statements are not recorded: use a pool of pg, not of pg.native',
 		)
 	}
 
@@ -124,7 +130,7 @@ class Journal {
 			toWire: (values) => values.map((value) => utils.prepareValue(value)),
 			sent: (text) => this.#order.sent(text),
 			recordsErrorsAtOnce: true,
-			record: (data, place) => this.#order.answered(data, place),
+			record: (data, position) => this.#order.answered(data, position),
 		}
 		const status = client.getTransactionStatus?.() ?? undefined
 		const session = new PgSession(`${this.#id}:${++this.#sessions}`, client.connection, host, status)
@@ -172,14 +178,15 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 	})
 	return answer.catch((error) => {
-		// The stack of a socket says nothing to whoever asked.
+		// The stack of a socket callback tells the caller nothing.
 		if (error instanceof Error) Error.captureStackTrace(error)
 		throw error
 	})
 }
 
 function claim(poolOrClient: object): void {
-	if (journaled.has(poolOrClient)) throw refused('this is journaled already, and would be recorded twice')
+	if (journaled.has(poolOrClient))
+		throw refused('this pool or client is journaled already: its statements would be recorded twice')
 	journaled.add(poolOrClient)
 }
 

@@ -1,82 +1,92 @@
 /**
- * One connection of node-postgres while it is journaled: which transaction it is in, by what the server says, and a record for each
- * statement when its answer is complete.
+ * Follows one connection of node-postgres: derives its transactions from the messages of the server, and
+ * makes a record of each statement when its answer is complete.
  *
- * Looks at what a query is when it is submitted (`submit`), and from then on at the messages of the server, which answers in the order in which it was asked.
- * Nothing about queries changes but that they are known, whoever handles their answers.
+ * It reads a query when it is submitted (`submit`), and then the messages of the server, which answers in the
+ * order of the queries. Queries behave as before, whatever handles their answers.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
 
-/** What node-postgres hands to `client.query`, or makes of it. */
+/** A query of node-postgres, as passed to `client.query` or made of its arguments. */
 export interface PgQuery {
 	readonly text?: unknown
 	readonly name?: unknown
 	readonly types?: unknown
 	values?: unknown
-	/** Of node-postgres' own: it asks for so many rows at a time. */
+	/** Rows to fetch at a time; only queries of node-postgres itself have it. */
 	readonly rows?: unknown
-	/** Only node-postgres' own has it. */
+	/** Only queries of node-postgres itself have it. */
 	requiresPreparation?(): boolean
 	handleError?(...args: unknown[]): unknown
-	/** Of a stream of rows (pg-query-stream): it has the text and the values. */
+	/** Cursor of a stream of rows (pg-query-stream), which has the text and the values. */
 	readonly cursor?: unknown
 	submit(connection: unknown): unknown
 }
 
-/** What the server says; each message has some of it. */
+/** A message of the server; each kind has some of these fields. */
 interface WireMessage {
 	readonly status?: string
 	readonly text?: string
 	readonly fields?: readonly unknown[]
 }
 
+/** The part of a connection of node-postgres that a session uses. */
 export interface PgConnection {
 	prependListener(event: string, listener: (message: WireMessage) => void): unknown
-	/** The texts of prepared statements by name: they are given once. */
+	/** Texts of prepared statements by name, because later queries have only the name. */
 	readonly parsedStatements?: Readonly<Record<string, string | undefined>>
 	readonly submittedNamedStatements?: Readonly<Record<string, string | undefined>>
 }
 
-/** What a session needs of its journal. */
+/** The owner of a session: a journal, or a connection to a replay target. */
 export interface SessionHost {
 	clock(): number
-	/** Parameters as they go over the wire. */
+	/** Returns parameters as they go over the wire. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
-	/** The server begins with a statement. Returns its place among all, where that is known before it is answered. */
+	/**
+	 * Called when the server begins with a statement. Returns its position where it is known before the answer.
+	 */
 	sent(text: string): number | undefined
-	/** Whether a statement that failed is recorded as soon as that is certain: before whoever asked is told. Otherwise, once the server is ready again. */
+	/**
+	 * Whether a failed statement is recorded before its caller receives the error, rather than when the server
+	 * is ready again.
+	 */
 	readonly recordsErrorsAtOnce: boolean
-	/** Takes a statement whose answer is complete. */
-	record(data: StatementData, place: number | undefined): void
+	/** Called with each statement whose answer is complete. */
+	record(data: StatementData, position: number | undefined): void
 }
 
-/** What the server says about the connection once it is ready: outside of a transaction, or in one that failed. */
+/** Status of a connection that is ready: outside a transaction, or in a failed one. */
 const IDLE = 'I'
 const FAILED = 'E'
 
+/** Session of one connection. */
 export class PgSession {
 	readonly #id: string
 	readonly #connection: PgConnection
 	readonly #host: SessionHost
 	#tx = 0
 	#seq = 0
-	/** Sent and not answered, in the order in which the server answers: more than one where they are pipelined. */
+	/** Statements in flight, in the order of the answers; several where they are pipelined. */
 	readonly #sent: InFlightStatement[] = []
 	#lostBy: unknown = new Error('Connection terminated')
-	/** By what the server said last. */
+	/** Last status that the server sent. */
 	#status: string
-	/** Tells a caller about an error that was held back. */
-	#tellHeld: (() => void) | undefined
+	/** Delivers an error that was held back to its caller. */
+	#deliverHeld: (() => void) | undefined
 
-	/** @param status of the connection by now. Of a transaction that it is in nobody knows how it began: its first record is not seq 1. */
+	/**
+	 * @param status Status of the connection now. The start of a transaction in progress is unknown, so its
+	 * first record has not seq 1.
+	 */
 	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
 		this.#connection = connection
 		this.#host = host
 		this.#status = status
 		if (status !== IDLE) this.#seq = this.#tx = 1
-		// After the record is made, which is before node-postgres looks: the last one that is prepended comes first.
+		// Prepended first, so called last: after the record is made, and before node-postgres handles the event.
 		for (const event of ['readyForQuery', 'error', 'end'])
 			connection.prependListener(event, () => this.#release())
 		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
@@ -92,32 +102,32 @@ export class PgSession {
 		this.#on('end', () => this.#end())
 	}
 
-	/** From here on the query is seen by this session too. */
+	/** Follows a query from its submission on. */
 	follow(query: PgQuery): void {
 		const session = this
 		const { submit } = query
 		const followed = function (this: PgQuery, connection: unknown): unknown {
-			const flight = session.#take(query)
+			const statement = session.#inFlightOf(query)
 			const refusal = submit.call(this, connection)
-			// One that never went to the server changed nothing there, and has no record.
-			if (!refusal && flight !== undefined) session.#send(flight)
+			// A query that was refused never reached the server, and gets no record.
+			if (!refusal && statement !== undefined) session.#send(statement)
 			return refusal
 		}
 		Object.defineProperty(query, 'submit', { value: followed, configurable: true, writable: true })
 	}
 
-	/** The journal never stands in the way of a query. */
+	/** Listens to messages of the server; an error of the journal never affects a query. */
 	#on(event: string, look: (message: WireMessage) => void): void {
 		this.#connection.prependListener(event, (message) => {
 			try {
 				look(message)
 			} catch {
-				// It is not recorded.
+				// The statement is not recorded.
 			}
 		})
 	}
 
-	#take(query: PgQuery): InFlightStatement | undefined {
+	#inFlightOf(query: PgQuery): InFlightStatement | undefined {
 		try {
 			const source = (query.cursor ?? query) as PgQuery
 			return new InFlightStatement(query, this.#textOf(source), this.#wireOf(source), this.#host.clock())
@@ -132,39 +142,43 @@ export class PgSession {
 		return parsedStatements[String(name)] ?? submittedNamedStatements[String(name)] ?? ''
 	}
 
-	/** Converted once, here: node-postgres leaves texts, bytes and nulls as they are. Undefined for what it cannot convert either: it says so itself. */
+	/**
+	 * Converts parameters once: node-postgres leaves texts, bytes and nulls as they are. Returns undefined for
+	 * parameters that node-postgres cannot convert either, and refuses.
+	 */
 	#wireOf(query: PgQuery): readonly WireValue[] | undefined {
 		if (!Array.isArray(query.values) || query.values.length === 0) return []
 		try {
 			const values = this.#host.toWire(query.values)
 			query.values = values
-			// Its owner may write into a buffer again once it was sent.
+			// The owner of a buffer may reuse it after the query was sent.
 			return values.map((value) => (value instanceof Uint8Array ? Uint8Array.from(value) : value))
 		} catch {
 			return undefined
 		}
 	}
 
-	#send(flight: InFlightStatement): void {
-		if (this.#sent.push(flight) === 1) this.#begin(flight)
+	#send(statement: InFlightStatement): void {
+		if (this.#sent.push(statement) === 1) this.#begin(statement)
 	}
 
-	#begin(flight: InFlightStatement): void {
-		if (!flight.isHollow) flight.place = this.#host.sent(flight.text)
+	#begin(statement: InFlightStatement): void {
+		if (!statement.wasNeverConverted) statement.position = this.#host.sent(statement.text)
 	}
 
 	/**
-	 * Whoever asked is told of the error at once, and may look for the record. Where what comes of the transaction is certain, the record is made
-	 * before that; where only the server knows, the caller waits until it says so: of node-postgres' own queries, which ask for that themselves.
+	 * The caller receives an error at once, and may look for the record then. Where the outcome of the
+	 * transaction is certain, the record is made first. Otherwise the error is held back until the server is
+	 * ready again; this works for queries of node-postgres itself, which ask the server for that.
 	 */
 	#failed(error: unknown): void {
-		const [flight] = this.#sent
-		if (flight === undefined || flight.isRecorded) return
-		flight.error = error
-		if (!this.#host.recordsErrorsAtOnce || flight.isHollow) return
-		const status = isFatal(error) ? 'lost' : flight.statusAfterError(this.#status)
-		if (status !== undefined) this.#finish(flight, status === 'lost' ? undefined : status)
-		else if (flight.isReadyAskedFor) this.#hold(flight.query)
+		const [statement] = this.#sent
+		if (statement === undefined || statement.isRecorded) return
+		statement.error = error
+		if (!this.#host.recordsErrorsAtOnce || statement.wasNeverConverted) return
+		const status = isFatal(error) ? 'lost' : statement.statusAfterError(this.#status)
+		if (status !== undefined) this.#finish(statement, status === 'lost' ? undefined : status)
+		else if (statement.isReadyAskedFor) this.#hold(statement.query)
 	}
 
 	#hold(query: PgQuery): void {
@@ -175,47 +189,51 @@ export class PgSession {
 		handle((...args: unknown[]) => {
 			told ??= args
 		})
-		this.#tellHeld = () => {
+		this.#deliverHeld = () => {
 			handle(handleError)
 			if (told !== undefined) handleError?.apply(query, told)
 		}
 	}
 
 	#release(): void {
-		const tell = this.#tellHeld
-		this.#tellHeld = undefined
+		const tell = this.#deliverHeld
+		this.#deliverHeld = undefined
 		tell?.()
 	}
 
 	#ready(status: string): void {
 		this.#status = status
-		const flight = this.#sent.shift()
-		if (flight === undefined) return
+		const statement = this.#sent.shift()
+		if (statement === undefined) return
 		const [next] = this.#sent
-		if (!flight.isHollow && !flight.isRecorded) this.#finish(flight, status)
+		if (!statement.wasNeverConverted && !statement.isRecorded) this.#finish(statement, status)
 		else if (status === IDLE) this.#seq = 0
 		if (next !== undefined) this.#begin(next)
 	}
 
-	/** What was under way has no answer any more. */
+	/** Records the statements in flight, which will not be answered. */
 	#end(): void {
-		for (const flight of this.#sent.splice(0)) {
-			if (flight.isRecorded) continue
-			flight.error ??= this.#lostBy
-			this.#finish(flight, undefined)
+		for (const statement of this.#sent.splice(0)) {
+			if (statement.isRecorded) continue
+			statement.error ??= this.#lostBy
+			this.#finish(statement, undefined)
 		}
 	}
 
-	/** @param status of the connection behind it; undefined where it was lost. */
-	#finish(flight: InFlightStatement, status: string | undefined): void {
-		flight.isRecorded = true
+	/**
+	 * Records a statement.
+	 *
+	 * @param status Status of the connection after it; undefined where the connection was lost.
+	 */
+	#finish(statement: InFlightStatement, status: string | undefined): void {
+		statement.isRecorded = true
 		if (this.#seq === 0) this.#tx++
 		this.#seq++
-		const isOver = status === IDLE || flight.isFollowedByAnother
-		const end = status === undefined ? 'unknown' : isOver ? flight.end : undefined
+		const isOver = status === IDLE || statement.isFollowedByAnother
+		const end = status === undefined ? 'unknown' : isOver ? statement.end : undefined
 		const at = { session: this.#id, tx: `${this.#id}:${this.#tx}`, seq: this.#seq }
 		if (end !== undefined) this.#seq = 0
-		this.#host.record(flight.toData(at, end, this.#host.clock()), flight.place)
+		this.#host.record(statement.toData(at, end, this.#host.clock()), statement.position)
 	}
 }
 
@@ -225,16 +243,16 @@ interface FieldDescription {
 
 const BEGINS = new Set(['BEGIN', 'START TRANSACTION'])
 const COMMITS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
-/** What may end a transaction, wherever it is in a text. */
+/** Words that may end a transaction, anywhere in a text. */
 const ENDING_WORDS = /\b(?:commit|end|rollback|abort|prepare)\b/i
 
-/** One statement from when it is sent until its answer is complete. */
+/** A statement from when it is sent until its answer is complete. */
 class InFlightStatement {
 	readonly checksum = new ResultChecksum()
 	readonly text: string
 	error: unknown
-	/** Among all statements of the journal, where it is known already. */
-	place: number | undefined
+	/** Position among all statements of the journal, where it is known already. */
+	position: number | undefined
 	readonly query: PgQuery
 	isRecorded = false
 	readonly #params: readonly WireValue[] | undefined
@@ -243,7 +261,7 @@ class InFlightStatement {
 	#isBinary = false
 	#isCopy = false
 	readonly #commands: string[] = []
-	/** By what the server says; a cursor's last answer counts its last rows only. */
+	/** Rows by the server's count; the last answer to a cursor counts its last rows only. */
 	#rows: number | null = null
 
 	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
@@ -253,8 +271,8 @@ class InFlightStatement {
 		this.#startedMs = startedMs
 	}
 
-	/** node-postgres could not convert its parameters, and never had it done. */
-	get isHollow(): boolean {
+	/** Whether node-postgres could not convert the parameters, and therefore never sent the statement. */
+	get wasNeverConverted(): boolean {
 		return this.#params === undefined && this.#commands.length === 0 && this.error === undefined
 	}
 
@@ -263,19 +281,21 @@ class InFlightStatement {
 		this.#isBinary ||= fields.some(({ format }) => format === 'binary')
 	}
 
-	/** The server was asked to say when it is ready again, whatever comes of the error. */
+	/** Whether the server was asked to send when it is ready again, also after an error. */
 	get isReadyAskedFor(): boolean {
 		return typeof this.query.requiresPreparation === 'function' && !this.query.rows
 	}
 
-	/** What the connection is in once the error of this statement is dealt with, by what it was in before; undefined where that is not certain. */
+	/**
+	 * Returns the status of the connection after an error of this statement; undefined where it is not certain.
+	 */
 	statusAfterError(before: string): string | undefined {
 		const isMoved = this.#commands.some(
 			(command) => BEGINS.has(command) || COMMITS.has(command) || command === 'ROLLBACK',
 		)
 		if (isMoved) return undefined
 		if (before === IDLE) return IDLE
-		// A COMMIT that fails ends its transaction. What was prepared under a name may be one.
+		// A failed COMMIT ends its transaction, and a prepared statement may be one.
 		return this.text === '' || ENDING_WORDS.test(this.text) ? undefined : FAILED
 	}
 
@@ -283,7 +303,7 @@ class InFlightStatement {
 		this.#isCopy = true
 	}
 
-	/** @param tag what the server did, and to how many rows: `INSERT 0 3`. */
+	/** @param tag Command tag of the server, with a number of rows: `INSERT 0 3`. */
 	completed(tag: string): void {
 		const [command = tag] = tag.split(/ (?=\d)/)
 		const [count] = /\d+$/.exec(tag) ?? []
@@ -291,7 +311,7 @@ class InFlightStatement {
 		if (count !== undefined) this.#rows = (this.#rows ?? 0) + Number(count)
 	}
 
-	/** A transaction ended, although the connection is in one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	/** Whether a transaction ended and the next one began: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
 	get isFollowedByAnother(): boolean {
 		const last = this.#commands.findLastIndex((command) => /^(?:COMMIT|ROLLBACK)$/.test(command))
 		if (last === -1) return false
@@ -300,8 +320,9 @@ class InFlightStatement {
 	}
 
 	/**
-	 * How the transaction ended, where it did with this statement. A COMMIT of a failed transaction is answered with ROLLBACK. Of a text with several
-	 * statements what it committed stays, whatever comes behind it.
+	 * How the transaction ended, if it ended with this statement. The server answers a COMMIT of a failed
+	 * transaction with ROLLBACK. What a text with several statements committed stays committed, whatever
+	 * follows in the text.
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
@@ -316,7 +337,7 @@ class InFlightStatement {
 		nowMs: number,
 	): StatementData {
 		const { name, types } = this.query
-		// What is seldom there is put in behind the rest: conditional spreads are slow, and this is done for each statement.
+		// Rare fields are added last: conditional spreads are slow, and this runs for each statement.
 		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
 			session: at.session,
 			tx: at.tx,
@@ -339,13 +360,19 @@ class InFlightStatement {
 	}
 }
 
-/** The server ends the connection with it. Its name for that may be in any language; the codes are not. */
+/**
+ * Returns whether the server ends the connection with an error. The severity may be in any language, the code
+ * is not.
+ */
 function isFatal(error: unknown): boolean {
 	const { code, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
 	return /^(?:FATAL|PANIC)$/.test(String(severity)) || /^(?:57P0|08|25P0[345])/.test(String(code))
 }
 
-/** Only the server's errors have a severity: the codes of others, such as `EPIPE`, are not SQLSTATEs. */
+/**
+ * Returns the error of a record. Only errors of the server have a severity; other codes, such as `EPIPE`, are
+ * not SQLSTATEs.
+ */
 function errorOf(error: unknown): NonNullable<StatementData['error']> {
 	const { code, message, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
 	const isState = severity !== undefined && typeof code === 'string'

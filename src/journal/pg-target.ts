@@ -1,73 +1,86 @@
-/** The Postgres that statements are replayed into: where it is, and connections to it that say what each statement did. */
+/**
+ * The Postgres that statements are replayed into, and connections to it that tell what each statement did.
+ */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import {
-	checkIsObject,
-	checkOptionNames,
-	checkText,
-	checkWholeNumber,
-	ifGiven,
-	invalidOption,
-} from '../model/check.ts'
+import { checkIsObject, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
+import { defineOptions, type OptionRules, optional, unchecked } from '../model/define-options.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { type PgConnection, PgSession } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'
 
-/** Where to connect to. What is given beside `url` stands in place of what that says; what nothing says is node-postgres' own: `PGHOST`, `PGPASSWORD`, `~/.pgpass`. */
+/**
+ * Where to connect to. The other options override `url`; node-postgres supplies the rest, from `PGHOST`,
+ * `PGPASSWORD`, `~/.pgpass` and its defaults.
+ */
 export interface PgTargetOptions {
-	/** `postgres://user@host:5432/database` */
+	/** Address: `postgres://user@host:5432/database`. */
 	readonly url?: string
+	/** Host name, or the folder of a socket. */
 	readonly host?: string
+	/** Port. */
 	readonly port?: number
+	/** Name of the user. */
 	readonly user?: string
+	/** Password of the user. */
 	readonly password?: string
+	/** Name of the database. */
 	readonly database?: string
-	/** As `new pg.Client` takes it. */
+	/** TLS settings, as for `new pg.Client`. */
 	readonly ssl?: boolean | object
 }
 
-/** What became of a statement. */
+/** Answer of the target to a statement. */
 export interface Answer {
-	/** Undefined where it was never sent. */
+	/** The statement as executed; undefined where it was never sent. */
 	readonly data: StatementData | undefined
-	/** The connection was lost. */
+	/** Whether the connection was lost. */
 	readonly isLost: boolean
-	/** It was given up, for there was no answer in time: what was asked may still be under way. */
+	/** Whether the connection was closed for lack of an answer; the statement may still be running. */
 	readonly isTimedOut: boolean
-	/** Why, where it was lost. */
+	/** Why the connection was lost. */
 	readonly lostBy: string
 }
 
-const NAMES = ['url', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const
 const PORT_MAX = 65_535
-/** So much later than the server had to end a statement, its connection is given up. */
+/** Grace after the time-out of the server, before the connection is closed. */
 const GRACE_MS = 5000
-/** So long is waited for the server to close a connection. */
+/** How long to wait for the server to close a connection. */
 const CLOSE_MS = 1000
 
+const TARGET_OPTIONS = defineOptions({
+	url: unchecked<string>(),
+	host: optional(checkText),
+	port: optional((name, port) => {
+		const number = checkWholeNumber(name, port, 1)
+		if (number > PORT_MAX) throw invalidOption(name, port, `at most ${PORT_MAX}`)
+		return number
+	}),
+	user: optional(checkText),
+	password: optional(checkText),
+	database: optional(checkText),
+	ssl: optional((name, ssl) => {
+		if (typeof ssl !== 'boolean') checkIsObject(name, ssl)
+		return ssl
+	}),
+} satisfies OptionRules<PgTargetOptions>)
+
+/** The target, which opens connections. */
 export class PgTarget {
 	readonly #config: pg.ClientConfig
 	readonly #timeoutMs: number
 	readonly #connectMs: number
 
 	/**
-	 * @param timeoutMs for one statement.
-	 * @param connectMs until a new connection has answered to its first one.
+	 * @param timeoutMs Time-out of one statement.
+	 * @param connectMs Time until a new connection has answered its first statement.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(target: PgTargetOptions, timeoutMs: number, connectMs: number) {
-		checkOptionNames(target, NAMES)
-		const { url, ssl } = target
-		for (const name of ['host', 'user', 'password', 'database'] as const)
-			ifGiven(name, target[name], checkText)
-		ifGiven('port', target.port, (name, port) => {
-			if (checkWholeNumber(name, port, 1) > PORT_MAX) throw invalidOption(name, port, `at most ${PORT_MAX}`)
-		})
-		if (ssl !== undefined && typeof ssl !== 'boolean') checkIsObject('ssl', ssl)
-		const { url: _url, ...given } = target
+		const { url, ...given } = TARGET_OPTIONS.resolve(target)
 		this.#config = {
 			fallback_application_name: 'mesh-chain',
 			keepAlive: true,
@@ -78,7 +91,11 @@ export class PgTarget {
 		this.#connectMs = connectMs
 	}
 
-	/** @throws {MeshChainError} `TARGET_UNREACHABLE`; its cause has the code `ETIMEDOUT` where nothing was answered in time. */
+	/**
+	 * Opens a connection.
+	 *
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE`; the cause has the code `ETIMEDOUT` after a time-out.
+	 */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
 		const connection = new TargetConnection(client, this.#timeoutMs)
@@ -104,21 +121,24 @@ export class PgTarget {
 	}
 }
 
-/** What `DISCARD ALL` does, by Postgres' own description: that itself can be in no text with anything else, and the timeout has to be set anew behind it. */
+/**
+ * The parts of `DISCARD ALL`, from the manual of Postgres: `DISCARD ALL` itself must be alone in its text,
+ * but the time-out must be set again after it.
+ */
 const DISCARD_ALL =
 	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
-/** One connection. Takes one statement at a time. */
+/** One connection; executes one statement at a time. */
 export class TargetConnection {
 	readonly #client: pg.Client
 	readonly #session: PgSession
 	readonly #timeoutMs: number
-	/** Told by a statement: poolers refuse it where a connection begins. */
+	/** Sets the time-out by a statement, because poolers refuse it as a parameter of the connection. */
 	readonly #setTimeout: string
 	#answered: ((data: StatementData) => void) | undefined
 	#lostBy: string | undefined
 	#isTimedOut = false
-	/** What the server says: `I` outside of a transaction, `T` in one, `E` in one that failed. */
+	/** Status by the server: `I` outside a transaction, `T` within one, `E` within a failed one. */
 	status = 'I'
 
 	constructor(client: pg.Client, timeoutMs: number) {
@@ -140,23 +160,27 @@ export class TargetConnection {
 		})
 	}
 
-	/** Of the server's process. */
+	/** Id of the server's process. */
 	get pid(): number | undefined {
 		return (this.#client as unknown as { readonly processID: number | null }).processID ?? undefined
 	}
 
+	/** Whether the connection was lost. */
 	get isLost(): boolean {
 		return this.#lostBy !== undefined
 	}
 
-	/** Before anything else. */
+	/** Prepares a new connection. */
 	async start(): Promise<void> {
 		const { data, isLost, lostBy } = await this.ask({ text: this.#setTimeout, params: [] })
 		if (isLost) throw new Error(lostBy)
 		if (data?.error !== undefined) throw new Error(data.error.message)
 	}
 
-	/** Never rejects. Where the server does not answer in time, although it was told to, the connection is given up. */
+	/**
+	 * Executes a statement; never rejects. Closes the connection where the server does not answer within its
+	 * time-out.
+	 */
 	async ask(statement: Replayable): Promise<Answer> {
 		if (this.#lostBy !== undefined)
 			return { data: undefined, isLost: true, isTimedOut: false, lostBy: this.#lostBy }
@@ -195,14 +219,19 @@ export class TargetConnection {
 		}
 	}
 
-	/** As it was when it was new. False where that cannot be done. */
+	/** Rolls back the open transaction. */
+	async rollback(): Promise<void> {
+		await this.ask({ text: 'ROLLBACK', params: [] })
+	}
+
+	/** Resets the connection to its initial state; returns false where it cannot. */
 	async clean(): Promise<boolean> {
-		if (this.status !== 'I') await this.ask({ text: 'ROLLBACK', params: [] })
+		if (this.status !== 'I') await this.rollback()
 		const { data, isLost } = await this.ask({ text: `${DISCARD_ALL}; ${this.#setTimeout}`, params: [] })
 		return !isLost && data?.error === undefined
 	}
 
-	/** What is open there is rolled back. */
+	/** Closes the connection; the server rolls back an open transaction. */
 	async close(): Promise<void> {
 		this.#lose('the connection was closed')
 		const late = setTimeout(() => this.destroy(), CLOSE_MS)
@@ -210,7 +239,7 @@ export class TargetConnection {
 		clearTimeout(late)
 	}
 
-	/** Without a word to the server. */
+	/** Closes the socket without telling the server. */
 	destroy(): void {
 		const { connection } = this.#client as unknown as { readonly connection: { readonly stream: Socket } }
 		connection.stream.destroy()
@@ -221,7 +250,9 @@ export class TargetConnection {
 	}
 }
 
-/** As node-postgres reads it, with its own parser. What it says of one that is wrong could name a password. */
+/**
+ * Parses a URL with the parser of node-postgres, whose errors are hidden because they could show a password.
+ */
 function parsed(url: string): pg.ClientConfig {
 	if (typeof url !== 'string' || !/^postgres(?:ql)?:\/\//i.test(url)) throw noUrl(url)
 	try {
@@ -248,11 +279,11 @@ function withoutEmpty(config: object): object {
 	)
 }
 
-/** Where a name has several addresses, none of which answers, Node says it once for each. */
+/** Returns the reason of an error; where a name has several addresses, Node reports one error for each. */
 function reasonOf(error: unknown): string {
 	const [first] = error instanceof AggregateError ? error.errors : []
 	const reason = messageOf(first ?? error)
 	return /client password must be a string|empty password returned/.test(reason)
-		? 'it wants a password, and none was given'
+		? 'the target requires a password, and none was given'
 		: reason
 }

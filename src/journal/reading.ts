@@ -1,37 +1,44 @@
 /**
- * Which statements are known to have read only.
+ * Decides which statements are known to have only read.
  *
- * Invariant: whatever is taken for reading is proved to be, by its tags and by its text: the server was asked for nothing but `SELECT`,
- * `VALUES`, `TABLE`, `SHOW` and what stands around them, with no word that writes or locks, no function but those built in that leave
- * nothing behind, and no name that may stand for more than it says (`Suspects`). What is not proved is no reading, and is taken to have defined
- * whatever it can: only what is proved to define nothing leaves the suspects as they are.
+ * Invariant: a statement counts as a read only where its command tags and its text prove it: it has nothing
+ * but `SELECT`, `VALUES`, `TABLE`, `SHOW` and transaction control, no word that writes or locks, no function
+ * except built-in ones without side effects, and no name that may do more than it shows (`Suspects`). Any
+ * other statement may have defined anything that its kind can define: only a statement that is proved to
+ * define nothing leaves the suspects unchanged.
  *
- * It reads tokens, and knows no grammar: what it does not know, it does not prove.
+ * The proof works on tokens without a grammar: what it does not know, it does not prove.
  */
 import { isSetting } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * What a text can do by a name although it does not say so: views that call functions, functions that have the name of a built-in one, types whose
- * domain has a check that calls one. Told of every statement that is not proved to read, it knows at each place of the recording what may have been
- * defined before it; where that cannot be known by name, everything is suspect from then on.
+ * Names with hidden effects: views that call functions, functions with the name of a built-in one, types
+ * whose domain has a check that calls one. Given every statement that is not proved to read, it knows at each
+ * position of the recording what may have been defined before; where that cannot be known by name, everything
+ * is suspect from then on.
  */
 export class Suspects {
 	readonly #names = new Set<string>()
-	/** Nothing with an expression or a name is known to read only. */
+	/** Whether everything with an expression or a name is suspect. */
 	areEverywhere = false
-	/** Functions of the target's own may define something: whatever is not proved to read may call one, triggers too. */
+	/**
+	 * Whether functions of the target may define something: any statement that is not proved to read may call
+	 * one, also by a trigger.
+	 */
 	functionsMayDefine = false
 
+	/** Adds a name. */
 	add(name: string): void {
 		this.#names.add(comparable(name))
 	}
 
+	/** Returns whether a name is suspect. */
 	has(name: string): boolean {
 		return this.#names.has(comparable(name))
 	}
 
-	/** Takes a statement that is not proved to read, with whatever it may have defined. */
+	/** Learns what a statement that is not proved to read may have defined. */
 	learn({ commands, text }: StatementData): void {
 		if (this.areEverywhere || commands.every((command) => AROUND.has(command))) return
 		this.areEverywhere =
@@ -46,7 +53,7 @@ export class Suspects {
 		if (isNamed || mayMakeTable) this.#addNames(text, isNamed)
 	}
 
-	/** A table has the types of its columns within its own: it is suspect where one of them is. */
+	/** Adds the names of a definition; a table is suspect where the type of a column is. */
 	#addNames(text: string, areAll: boolean): void {
 		const tokens = text === '' ? undefined : tokensOf(text)
 		const names = (tokens ?? [])
@@ -59,41 +66,44 @@ export class Suspects {
 	}
 }
 
-/** The longest names that Postgres keeps have 63 bytes, with the `_` that it puts before those of arrays, maybe more than once. */
+/** Postgres keeps 63 bytes of a name, and puts one or more `_` before the name of an array type. */
 const NAME_BYTES = 60
 
 function comparable(name: string): string {
 	return Buffer.from(name.toLowerCase().replace(/^_+/, '')).toString('latin1', 0, NAME_BYTES)
 }
 
-/** Tables and their indexes call nothing when they are read; a view may be renamed by ALTER TABLE. */
+/**
+ * Reading tables and their indexes calls nothing. ALTER TABLE is missing here because it may rename a view.
+ */
 const PLAIN_DEFINITIONS = new Set(['CREATE TABLE', 'CREATE TABLE AS', 'CREATE INDEX', 'ALTER INDEX'])
 const QUERY_TAGS = new Set(['SELECT', 'EXPLAIN'])
 const ROUTINES = /^(?:CREATE|ALTER) (?:FUNCTION|PROCEDURE|ROUTINE)$/
-/** Of these the text does not name all that calls what was defined. */
+/** Definitions whose text does not name everything that calls them. */
 const UNNAMED = /^(?:CREATE|ALTER) (?:OPERATOR|CAST|EXTENSION|DOMAIN|LANGUAGE)\b/
-/** By themselves: the functions that they call are another matter. */
+/** Commands that define nothing by themselves; the functions that they call may. */
 const DEFINES_NOTHING =
 	/^(?:INSERT|UPDATE|DELETE|MERGE|COPY|CALL|SELECT|EXPLAIN|FETCH|MOVE|(?:DECLARE|CLOSE) CURSOR.*|(?:COMMIT|ROLLBACK|PREPARE|START) (?:PREPARED|TRANSACTION)|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SET CONSTRAINTS|SHOW|RESET|DISCARD.*|LOCK TABLE|TRUNCATE TABLE|NOTIFY|LISTEN|UNLISTEN|PREPARE|DEALLOCATE.*|VACUUM|ANALYZE|REINDEX|CLUSTER|CHECKPOINT|REFRESH MATERIALIZED VIEW|COMMENT|GRANT.*|REVOKE.*|DROP .*)$/
 
 const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
 const AROUND = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET'])
 
-/** Whether what it defines has its name in the text. */
+/** Returns whether a command defines something that its text names. */
 function isDefinition(command: string): boolean {
 	return /^(?:CREATE|ALTER) /.test(command) && !UNNAMED.test(command)
 }
 
-/** What is not Postgres' own has no lower oid. */
+/** Lowest oid of an object that is not part of Postgres. */
 export const OWN_OID_MIN = 16_384
 
+/** Returns whether a statement is proved to have only read. */
 export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 	const { commands, text } = data
 	if (isSetting(data)) return false
-	// A parameter of a domain is checked.
+	// The check of a domain runs for a parameter of its type.
 	if (data.paramTypes?.some((oid) => oid >= OWN_OID_MIN)) return false
 	if (!commands.every((command) => READING.has(command) || AROUND.has(command))) return false
-	// Of a statement that was prepared before it was journaled, the text is not known.
+	// The text of a statement that was prepared before the journal began is not known.
 	if (text === '' && commands.length > 0) return false
 	const tokens = tokensOf(text)
 	return tokens !== undefined && statementsOf(tokens).every((statement) => reads(statement, suspects))
@@ -101,20 +111,20 @@ export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 
 const words = (text: string) => new Set(text.split(/\s+/))
 
-/** What a statement that reads, or one around it, begins with. */
+/** First words of statements that read, and of transaction control. */
 const QUERIES = words('select values table with explain declare (')
 const PLAIN = words('show begin start commit end rollback abort savepoint release fetch move close set')
-/** Words that write, lock, call or hide what they do. */
+/** Words that write, lock, call or hide something. */
 const FORBIDDEN = words(
 	'insert update delete merge into execute prepare call do copy share truncate refresh create drop alter lock nextval setval uescape operator',
 )
-/** What may stand in front of a parenthesis, and can be the name of no function. */
+/** Words that may precede a parenthesis and cannot name a function. */
 const NO_FUNCTIONS = words(
 	`select from where in and or not exists any all some as on using when then else case values union except intersect join having limit
 	offset fetch with lateral distinct array group between like ilike for only order window interval numeric decimal varchar char bit
 	time timestamp timestamptz float dec`,
 )
-/** Built in, and leave nothing behind but what is counted in statistics. */
+/** Built-in functions without side effects, except for statistics. */
 const FUNCTIONS = words(
 	`count sum avg min max string_agg array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg bool_and bool_or every bit_and bit_or
 	stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp percentile_cont percentile_disc mode grouping
@@ -154,11 +164,11 @@ function reads(statement: readonly Token[], suspects: Suspects): boolean {
 	})
 }
 
-/** Whether what a parenthesis follows is no function, or a known one. */
+/** Returns whether the token before a parenthesis is a known function, or not a function at all. */
 function mayStandBefore(statement: readonly Token[], index: number): boolean {
 	const [token, before, qualifier] = [statement[index]!, statement[index - 1], statement[index - 2]]
 	if (index === 0) return true
-	// The names of columns: `… ) t (a, b)`, `… as t (a, b)`, `with t (a, b) as …`. Here too stand `over` and `filter`.
+	// Names of columns: `… ) t (a, b)`, `… as t (a, b)`, `with t (a, b) as …`; also `over` and `filter`.
 	if (before?.text === ')' && !isDistinctOn(statement)) return true
 	if (before?.is === 'name' && /^(?:as|with|recursive)$/.test(before.text)) return true
 	if (token.is === 'quoted') return false
@@ -167,15 +177,15 @@ function mayStandBefore(statement: readonly Token[], index: number): boolean {
 	return FUNCTIONS.has(token.text) || NO_FUNCTIONS.has(token.text)
 }
 
-/** `select distinct on (a) f(b)`: what follows a parenthesis there can be a function. */
+/** Returns whether a statement has `distinct on (a) f(b)`, where a function can follow a parenthesis. */
 function isDistinctOn(statement: readonly Token[]): boolean {
 	return statement.some(({ text }, index) => text === 'distinct' && statement[index + 1]?.text === 'on')
 }
 
 interface Token {
-	/** `other`: strings, numbers, parameters, operators. */
+	/** Kind of the token; `other` is a string, number, parameter or operator. */
 	readonly is: 'name' | 'quoted' | 'other'
-	/** Of names in lower case; of strings nothing. */
+	/** Text; lower case for a name, empty for a string. */
 	readonly text: string
 }
 
@@ -188,16 +198,16 @@ function statementsOf(tokens: readonly Token[]): Token[][] {
 }
 
 const NAME = /[a-z_\x80-\uffff][\w$\x80-\uffff]*/iy
-/** No other blanks: to the server, those of Unicode are parts of names. */
+/** No other blanks: the server treats blanks of Unicode as parts of names. */
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y
 const QUOTED = /"((?:[^"\\]|"")*)"/y
-/** One with a backslash means another thing to a server that is set in another way. */
+/** Without a backslash, whose meaning depends on a setting of the server. */
 const STRING = /'(?:[^'\\]|'')*'/y
 const ESCAPES = /e'(?:[^'\\]|''|\\[\s\S])*'/iy
 const DOLLARS = /\$(?:[a-z_\x80-\uffff][\w\x80-\uffff]*)?\$/iy
 const REST = /\$\d+|\d+(?:\.\d*)?(?:e[+-]?\d+)?|[^\s"'\w]/iy
 
-/** Undefined for what is not read to its end. */
+/** Splits a text into tokens; undefined where a part is unknown. */
 function tokensOf(text: string): Token[] | undefined {
 	const tokens: Token[] = []
 	let at = 0
@@ -237,7 +247,7 @@ function tokensOf(text: string): Token[] | undefined {
 	return tokens
 }
 
-/** Comments lie in one another. -1 where it has no end. */
+/** Returns the end of a comment, which may contain others; -1 without an end. */
 function endOfComment(text: string, begin: number): number {
 	const marks = /\/\*|\*\//g
 	marks.lastIndex = begin

@@ -1,4 +1,4 @@
-/** The part of a statement that a journal keeps: without what is secret, and no longer than a record can be. */
+/** Redacts and cuts a statement: the part that a journal keeps has no secrets and fits into a record. */
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -8,9 +8,10 @@ import type { ResolvedJournalOptions } from './journal-options.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
 const REDACTED = 'redacted, with the parameters that it may quote'
-/** UTF-16 units of the message of an error: one that quotes a whole parameter would go beyond what a record can hold. */
+/** UTF-16 units of an error message: one that quotes a whole parameter could exceed a record. */
 const ERROR_LENGTH_MAX = 16 * 1024
 
+/** Returns the part of a statement to record. */
 export function redactStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
 	return cut(redacted(withShortError(data), options), options.statementBytesMax)
 }
@@ -29,12 +30,14 @@ function redacted(data: StatementData, { redact }: ResolvedJournalOptions): Stat
 	const kept = params.map((param) => (param === undefined ? null : param))
 	if (isWhole) return { ...data, params: kept }
 	const { error } = data
-	// The server quotes values in its messages.
+	// The server quotes values in its error messages.
 	const left = error === undefined ? {} : { error: { ...error, message: REDACTED } }
 	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
 }
 
-/** Whoever cannot say what is secret has everything redacted. Undefined where nothing is. */
+/**
+ * Returns the parameters to keep, or undefined to keep all; a function that fails has all of them redacted.
+ */
 function redactedBy(
 	redact: NonNullable<ResolvedJournalOptions['redact']>,
 	{ text, params }: StatementData,
@@ -43,7 +46,7 @@ function redactedBy(
 		const given: unknown = redact(text, params)
 		if (given === undefined) return undefined
 		discard(given)
-		if (!Array.isArray(given)) throw new TypeError('it must give a list of parameters, or undefined')
+		if (!Array.isArray(given)) throw new TypeError('it must return a list of parameters, or undefined')
 		return params.map((_, index) => wireValueOf(given[index]))
 	} catch (error) {
 		const text = `redact failed, and all parameters of the statement are left out: ${messageOf(error)}`

@@ -1,4 +1,7 @@
-/** Statements as they happened: in the order of the chain, interleaved, with one connection for each session that was recorded. */
+/**
+ * Replays statements as recorded: in the order of the chain, interleaved, with one connection per recorded
+ * session.
+ */
 import type { TargetConnection } from './pg-target.ts'
 import { begins } from './replay-in-commit-order.ts'
 import { concernsSession, SETTINGS_MAX, SessionSettings } from './session-settings.ts'
@@ -9,27 +12,28 @@ import { failed } from './statement-tally.ts'
 import { AFTER_ERROR, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, Transactions } from './transactions.ts'
 
-/** So often it is looked whether a statement waits for a lock: maybe of one that comes behind it. */
+/** How often to check whether a statement waits for a lock, possibly of a later statement. */
 const LOOK_MS = 20
-/** After so long a connection to look on is tried again. */
+/** Time before the connection that looks at locks is retried. */
 const WATCH_RETRY_MS = 1000
-/** So many may wait, and nothing more is read. */
+/** Waiting statements above which nothing more is read. */
 const BLOCKED_MAX = 1000
-/** So many connections are kept for sessions that may go on. */
+/** Connections kept for sessions that may continue. */
 const CONNECTIONS_MAX = 64
 
+/** Replays in the order of the chain. */
 export async function replayAsRecorded(replay: StatementReplay): Promise<void> {
 	await new AsRecorded(replay).run()
 }
 
 class AsRecorded {
 	readonly #replay: StatementReplay
-	/** The least recently used first. */
+	/** Sessions, the least recently used first. */
 	readonly #sessions = new Map<string, Session>()
 	readonly #running = new Set<Promise<void>>()
 	readonly #settings = new SessionSettings()
-	/** What the open transaction of a session told it. */
-	readonly #told = new Map<string, StatementData[]>()
+	/** Statements of the open transaction of a session that concern its settings. */
+	readonly #settingsInOpen = new Map<string, StatementData[]>()
 	readonly #watch: LockWatch
 
 	constructor(replay: StatementReplay) {
@@ -39,7 +43,7 @@ class AsRecorded {
 
 	async run(): Promise<void> {
 		const { tally } = this.#replay
-		/** The transaction that each session is in. */
+		/** The open transaction of each session. */
 		const open = new Map<string, { readonly tx: string; readonly skip: StatementSkipReason | undefined }>()
 		const decisions = new Decisions(this.#replay)
 		try {
@@ -63,28 +67,32 @@ class AsRecorded {
 		const { tally } = this.#replay
 		const isNew = this.#note(data)
 		if (skip !== undefined) {
-			tally.skip(skip, 1)
+			tally.countSkipped(skip, 1)
 			const session = this.#sessions.get(data.session)
 			session?.skipped()
 			if (isNew) session?.toldElsewhere()
 		} else if (data.end === 'unknown') {
-			tally.skip('unknownEnd', 1)
+			tally.countSkipped('unknownEnd', 1)
 			await this.#close(data.session)
-		} else await this.#take(statement)
+		} else await this.#run(statement)
 	}
 
-	/** Returns whether there are settings now that were not there before. */
+	/** Notes settings; returns whether there are new ones. */
 	#note(data: StatementData): boolean {
-		const told = this.#told.get(data.session) ?? []
-		if (concernsSession(data) && told.length < SETTINGS_MAX) this.#told.set(data.session, [...told, data])
+		const told = this.#settingsInOpen.get(data.session) ?? []
+		if (concernsSession(data) && told.length < SETTINGS_MAX)
+			this.#settingsInOpen.set(data.session, [...told, data])
 		if (data.end === undefined) return false
-		const made = this.#told.get(data.session) ?? []
-		this.#told.delete(data.session)
+		const made = this.#settingsInOpen.get(data.session) ?? []
+		this.#settingsInOpen.delete(data.session)
 		if (data.end === 'commit') this.#settings.note(data.session, made)
 		return data.end === 'commit' && made.length > 0
 	}
 
-	/** What waits for something that does not come any more is let go: where the replay is over, transactions are left open. */
+	/**
+	 * Waits for the statements in flight. Where the replay is over, closes sessions whose open transactions get
+	 * no more statements.
+	 */
 	async #ended(): Promise<void> {
 		while (this.#running.size > 0) {
 			if (this.#replay.isOver)
@@ -93,38 +101,44 @@ class AsRecorded {
 		}
 	}
 
-	/** Resolves after a while, too. */
+	/** Resolves when a statement is answered, or after a while. */
 	async #oneAnswered(): Promise<void> {
 		await Promise.race([...this.#running, this.#replay.wait(LOOK_MS)])
 	}
 
-	/** Resolves when it is answered, or waits for one that may come behind it. */
-	async #take(statement: Recorded): Promise<void> {
+	/**
+	 * Replays a statement; resolves when it is answered, or waits for a lock that a later statement may
+	 * release.
+	 */
+	async #run(statement: Recorded): Promise<void> {
 		const { options, pacer, tally } = this.#replay
 		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(statement.tsMs)
 		if (this.#replay.isOver) return
-		if (statement.data.seq === 1) tally.transaction()
-		if (options.dryRun) return tally.replayed(1)
+		if (statement.data.seq === 1) tally.countTransaction()
+		if (options.dryRun) return tally.countReplayed(1)
 		if (this.#sessions.size >= CONNECTIONS_MAX && !this.#sessions.has(statement.data.session))
 			await this.#makeRoom()
 		const session = this.#session(statement.data.session)
-		const answered = session.take(statement)
+		const answered = session.run(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
-		// It is waited for later, maybe behind others.
+		// It is awaited later, possibly after others.
 		running.catch(() => {})
 		await this.#answeredOrBlocked(running, session)
 		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
-	/** Answers came to the service in another order than the server gave them now and then: a commit behind what it let go. */
+	/**
+	 * A statement may wait for a later one, because answers can arrive in another order than the server gave
+	 * them.
+	 */
 	async #answeredOrBlocked(running: Promise<void>, session: Session): Promise<void> {
 		const { options, clock } = this.#replay
 		const begunMs = clock.now()
 		while (this.#running.has(running)) {
 			await Promise.race([running, this.#replay.wait(LOOK_MS)])
 			if (!this.#running.has(running) || (await this.#watch.isBlocked(session.pid))) return
-			// Nor is another connection answered: a pooler has none left for a transaction that begins.
+			// No other connection is answered either: a pooler has none left for a transaction that begins.
 			const isStuck = this.#watch.isSilent && session.isBeginning && this.#holders > 0
 			if (!isStuck || clock.now() - begunMs <= options.connectMs) continue
 			this.#replay.endFull(this.#holders)
@@ -132,7 +146,7 @@ class AsRecorded {
 		}
 	}
 
-	/** So many connections are in transactions that wait for what the chain has next. */
+	/** Connections in transactions that wait for later statements. */
 	get #holders(): number {
 		return [...this.#sessions.values()].filter((session) => session.isWithinTransaction).length
 	}
@@ -145,7 +159,10 @@ class AsRecorded {
 		return session
 	}
 
-	/** Closes the one that was idle for longest, of those that lose nothing by it; then the one that looks at locks. */
+	/**
+	 * Closes the connection that was idle for longest and has no state; else the connection that looks at
+	 * locks.
+	 */
 	readonly #makeRoom: MakeRoom = async () => {
 		for (const [id, session] of this.#sessions)
 			if (session.isIdle && !session.isBound) {
@@ -164,16 +181,16 @@ class AsRecorded {
 	}
 }
 
-/** Tells whether a statement waits for a lock, by what the server says on a connection of its own. */
+/** Asks the server, on a connection of its own, whether a statement waits for a lock. */
 class LockWatch {
 	readonly #replay: StatementReplay
 	readonly #makeRoom: MakeRoom
 	#connection: TargetConnection | undefined
 	#connecting: Promise<void> | undefined
-	/** The target does not answer on a connection of its own. */
+	/** Whether the target does not answer on this connection. */
 	isSilent = false
 	#nextMs = 0
-	/** Not answered yet: a pooler may have no server for it. */
+	/** Question in flight: a pooler may have no server for it. */
 	#asked: { readonly pid: number; readonly sinceMs: number; readonly isBlocked: Promise<boolean> } | undefined
 
 	constructor(replay: StatementReplay, makeRoom: MakeRoom) {
@@ -181,7 +198,7 @@ class LockWatch {
 		this.#makeRoom = makeRoom
 	}
 
-	/** False also while there is no connection to ask on: nobody waits for one. */
+	/** Returns whether a process waits for a lock; false while there is no connection to ask on. */
 	async isBlocked(pid: number | undefined): Promise<boolean> {
 		if (pid === undefined) return false
 		if (this.#connection === undefined || this.#connection.isLost) {
@@ -235,23 +252,26 @@ async function ask(connection: TargetConnection, pid: number): Promise<boolean> 
 }
 
 /**
- * Which transactions are replayed: how one ends is known at its end only. So the chain is read twice, here as far ahead as the end of the
- * transaction that is asked for, and no further: what is held is of those that overlap with it.
+ * Decides which transactions are replayed. How one ends is known at its end only, so the chain is read twice:
+ * here up to the end of the requested transaction, and no further, so that only transactions that overlap
+ * with it are held.
  */
 class Decisions {
 	readonly #transactions: Transactions
 	readonly #statements: ReturnType<StatementReplay['statements']>
-	/** By the record that a transaction begins with. */
+	/** Decisions by the first record of a transaction. */
 	readonly #skips = new Map<number, StatementSkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
 		const { options, tally, suspects } = replay
-		const { unreplayable } = tally
+		const { countUnreplayable: unreplayable } = tally
 		this.#transactions = new Transactions({ ...options, keeps: false, unreplayable, suspects })
-		this.#statements = replay.statements(false)
+		this.#statements = replay.statements({ counts: false })
 	}
 
-	/** Why the transaction that begins with this record is not replayed. */
+	/**
+	 * Returns why the transaction that begins with a record is not replayed; undefined where it is replayed.
+	 */
 	async of(first: number): Promise<StatementSkipReason | undefined> {
 		while (!this.#skips.has(first)) {
 			const { value, done } = await this.#statements.next()
@@ -269,59 +289,59 @@ class Decisions {
 	}
 }
 
-/** What was one connection when it was recorded. */
+/** A session: one connection of the recording. */
 class Session {
 	readonly #replay: StatementReplay
 	#connection: TargetConnection | undefined
 	#last: Promise<void> = Promise.resolve()
 	readonly #settings: () => Iterable<StatementData>
 	readonly #makeRoom: MakeRoom
-	/** There are settings that this connection was not given. */
+	/** Whether there are settings that this connection does not have. */
 	#isUntold = true
-	/** So many statements are under way, or behind one that is. */
+	/** Statements in flight, and those that wait for them. */
 	waiting = 0
-	/** The transaction that it is in; of one that could not be begun nothing is sent. */
+	/** The open transaction; nothing is sent of one that could not be begun. */
 	#current: { readonly tx: string; readonly at: TargetTransaction | undefined } | undefined
-	/** The server is in a transaction that the end of the one before began: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	/** Whether the end of the transaction before began another one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
 	#isChained = false
-	/** There is something on its connection that no other connection has. */
+	/** Whether the connection has state that no other connection has. */
 	isBound = false
 
-	/** @param settings of the session, by now. */
+	/** @param settings Returns the current settings of the session. */
 	constructor(replay: StatementReplay, settings: () => Iterable<StatementData>, makeRoom: MakeRoom) {
 		this.#replay = replay
 		this.#makeRoom = makeRoom
 		this.#settings = settings
 	}
 
-	/** Of the process behind its connection. */
+	/** Id of the server's process. */
 	get pid(): number | undefined {
 		return this.#connection?.pid
 	}
 
-	/** It has a connection, and does nothing there. */
+	/** Whether it has an idle connection. */
 	get isIdle(): boolean {
 		const connection = this.#connection
 		return this.waiting === 0 && connection !== undefined && (connection.isLost || connection.status === 'I')
 	}
 
-	/** It holds a connection in a transaction that waits for what the chain has next. */
+	/** Whether it has a connection in a transaction that waits for later statements. */
 	get isWithinTransaction(): boolean {
 		const connection = this.#connection
 		return this.waiting === 0 && connection !== undefined && !this.isIdle
 	}
 
-	/** Something of it is under way on its connection. */
+	/** Whether it has statements in flight. */
 	get isRunning(): boolean {
 		return this.waiting > 0 && this.#connection !== undefined
 	}
 
-	/** It asked for a transaction, and had no answer yet. */
+	/** Whether it waits for the first answer of a transaction. */
 	get isBeginning(): boolean {
 		return this.waiting > 0 && this.#connection?.isLost === false && this.#connection.status === 'I'
 	}
 
-	take(statement: Recorded): Promise<void> {
+	run(statement: Recorded): Promise<void> {
 		this.waiting++
 		this.#last = this.#last.then(async () => {
 			await this.#replayed(statement)
@@ -330,17 +350,17 @@ class Session {
 		return this.#last
 	}
 
-	/** A transaction of it is not replayed, nor what that began. */
+	/** Notes that a transaction is not replayed, nor one that it began. */
 	skipped(): void {
 		this.#isChained = false
 	}
 
-	/** A transaction that is not replayed made settings. */
+	/** Notes that a transaction which is not replayed made settings. */
 	toldElsewhere(): void {
 		this.#isUntold = true
 	}
 
-	/** What is open there is rolled back. */
+	/** Closes the connection; the server rolls back an open transaction. */
 	async close(): Promise<void> {
 		if (this.#connection !== undefined) await this.#replay.release(this.#connection)
 	}
@@ -354,38 +374,38 @@ class Session {
 			if (this.#current.at === undefined) return
 		}
 		const { tx, at } = this.#current ?? {}
-		if (at === undefined || tx !== data.tx) return tally.take(AFTER_ERROR)
-		const { verdict } = await at.take(statement)
-		tally.take(verdict)
+		if (at === undefined || tx !== data.tx) return tally.count(AFTER_ERROR)
+		const { verdict } = await at.run(statement)
+		tally.count(verdict)
 		if (data.commands.includes('DISCARD ALL')) this.isBound = false
 		this.isBound ||= isBoundToConnection(data)
 		if (data.end !== undefined) this.#isChained = true
 	}
 
-	/** Undefined where it cannot be begun, which is counted. */
+	/** Begins the transaction of a statement; undefined where it cannot be begun, which is counted. */
 	async #begun(statement: Recorded): Promise<TargetTransaction | undefined> {
 		const { tally, options } = this.#replay
 		try {
 			const connection = await this.#connected()
 			if (connection === undefined) {
-				tally.take(failed(statement, null, BOUND_LOST))
+				tally.count(failed(statement, { error: BOUND_LOST }))
 				return undefined
 			}
 			const transaction = new TargetTransaction(connection, options.compare)
 			const within = isWithin(statement)
-			if (connection.status !== 'I' && !(within && this.#isChained)) await connection.ask(ROLLBACK)
+			if (connection.status !== 'I' && !(within && this.#isChained)) await connection.rollback()
 			this.#isChained = false
 			await this.#tell(connection)
 			if (within && connection.status === 'I') await transaction.begin()
 			return transaction
 		} catch (error) {
 			if (!isUnreachable(error)) throw error
-			tally.take(failed(statement, null, error.message))
+			tally.count(failed(statement, { error: error.message }))
 			return undefined
 		}
 	}
 
-	/** Undefined where what it had on its connection was lost with it. */
+	/** Returns the connection; undefined where its state was lost with an earlier connection. */
 	async #connected(): Promise<TargetConnection | undefined> {
 		const before = this.#connection
 		if (before !== undefined && !before.isLost) return before
@@ -404,11 +424,10 @@ class Session {
 	}
 }
 
-const ROLLBACK = { text: 'ROLLBACK', params: [] }
 const BOUND_LOST =
-	'its session lost its connection, and with it what no other has: temporary tables, prepared statements, cursors, locks'
+	'its session lost its connection, and with it temporary tables, prepared statements, cursors or locks'
 
-/** Whether it can be the first of a transaction that the end of another began. */
+/** Returns whether a statement can be the first of a transaction that the end of another one began. */
 function isWithin(statement: Recorded): boolean {
 	if (begins(statement)) return false
 	const { end, commands } = statement.data
@@ -418,7 +437,7 @@ function isWithin(statement: Recorded): boolean {
 const BOUND_COMMANDS = new Set(['PREPARE', 'LISTEN', 'LOAD'])
 const BOUND_WORDS = /\b(?:temp|temporary|pg_temp\w*|with\s+hold|pg_(?:try_)?advisory_lock\w*)\b/i
 
-/** Whether it leaves something behind that ends with the connection, and is no setting: as far as its text says. */
+/** Returns whether a statement, by its text, leaves state on the connection that is not a setting. */
 function isBoundToConnection({ commands, text }: StatementData): boolean {
 	return commands.some((command) => BOUND_COMMANDS.has(command)) || BOUND_WORDS.test(text)
 }

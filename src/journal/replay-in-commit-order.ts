@@ -1,32 +1,33 @@
-/** One transaction after the other, in the order in which they ended, each on a connection that nothing has been done on before. */
+/** Replays one transaction after the other, in the order of their ends, each on a clean connection. */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { SessionSettings } from './session-settings.ts'
-import { isUnreachable, type StatementReplay } from './statement-replay.ts'
+import { isUnreachable, retryBackoff, type StatementReplay } from './statement-replay.ts'
 import { failed, type Verdict } from './statement-tally.ts'
 import { AFTER_ERROR, isUnknown, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
 
-/** What another attempt may well not meet again: a failed serialisation, a deadlock. */
-const PASSING = new Set(['40001', '40P01'])
+/** SQLSTATEs that a retry may avoid: a failed serialization, a deadlock. */
+const RETRIED_STATES = new Set(['40001', '40P01'])
 
+/** Replays in the order of commits. */
 export async function replayInCommitOrder(replay: StatementReplay): Promise<void> {
 	const { options, tally, suspects } = replay
 	const transactions = new Transactions({
 		...options,
 		keeps: true,
-		unreplayable: tally.unreplayable,
+		unreplayable: tally.countUnreplayable,
 		suspects,
 	})
-	const order = new CommitOrder(replay)
+	const order = new CommitOrderReplay(replay)
 	for await (const { record, data } of replay.statements()) {
 		tally.progress(record)
-		for (const transaction of transactions.add(record, data)) await order.take(transaction)
+		for (const transaction of transactions.add(record, data)) await order.replay(transaction)
 	}
 	if (!replay.isOver)
-		for (const { skip, count } of transactions.rest()) if (skip !== undefined) tally.skip(skip, count)
+		for (const { skip, count } of transactions.rest()) if (skip !== undefined) tally.countSkipped(skip, count)
 }
 
-class CommitOrder {
+class CommitOrderReplay {
 	readonly #replay: StatementReplay
 	readonly #settings = new SessionSettings()
 	#connection: TargetConnection | undefined
@@ -35,7 +36,7 @@ class CommitOrder {
 		this.#replay = replay
 	}
 
-	async take(transaction: Transaction): Promise<void> {
+	async replay(transaction: Transaction): Promise<void> {
 		await this.#replayed(transaction)
 		const { session, statements, end } = transaction
 		if (end !== 'commit') return
@@ -46,20 +47,21 @@ class CommitOrder {
 	async #replayed(transaction: Transaction): Promise<void> {
 		const { tally, options, pacer } = this.#replay
 		const { skip, count } = transaction
-		if (skip !== undefined) return tally.skip(skip, count)
+		if (skip !== undefined) return tally.countSkipped(skip, count)
 		const statements = certain(transaction)
-		if (statements.length < count) tally.skip('unknownEnd', count - statements.length)
+		if (statements.length < count) tally.countSkipped('unknownEnd', count - statements.length)
 		const last = statements.at(-1)
 		if (last === undefined) return
 		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
 		if (this.#replay.isOver) return
-		tally.transaction()
-		if (options.dryRun) return tally.replayed(statements.length)
-		for (const verdict of await this.#verdicts(statements)) tally.take(verdict)
+		tally.countTransaction()
+		if (options.dryRun) return tally.countReplayed(statements.length)
+		for (const verdict of await this.#verdicts(statements)) tally.count(verdict)
 	}
 
-	/** Of the last attempt. */
+	/** Replays a transaction, with retries; returns the verdicts of the last attempt. */
 	async #verdicts(statements: readonly Recorded[]): Promise<Verdict[]> {
+		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {
 			const attempt = new Attempt(statements, this.#replay.options.compare)
 			try {
@@ -68,11 +70,14 @@ class CommitOrder {
 				await attempt.run(connection)
 			} catch (error) {
 				if (!isUnreachable(error)) throw error
-				return [failed(statements[0]!, null, error.message), ...statements.slice(1).map(() => AFTER_ERROR)]
+				return [
+					failed(statements[0]!, { error: error.message }),
+					...statements.slice(1).map(() => AFTER_ERROR),
+				]
 			}
 			if (!attempt.mayBeRepeated || tries >= this.#replay.options.retries) return attempt.verdicts
 			this.#replay.tally.retries++
-			await this.#replay.backOff(tries)
+			await this.#replay.backOff(backoff)
 		}
 	}
 
@@ -86,10 +91,10 @@ class CommitOrder {
 	}
 }
 
-/** A transaction on its way, for the first time or again. */
+/** One attempt to replay a transaction. */
 class Attempt {
 	readonly verdicts: Verdict[] = []
-	/** It did not get through, for a reason that may be gone, and nothing of it is there. */
+	/** Whether it failed without any effect, for a reason that may have passed. */
 	mayBeRepeated = false
 	readonly #statements: readonly Recorded[]
 	readonly #compare: boolean
@@ -103,7 +108,7 @@ class Attempt {
 		const transaction = new TargetTransaction(connection, this.#compare)
 		if (needsBegin(this.#statements)) await transaction.begin()
 		for (const statement of this.#statements) {
-			const { verdict, answer } = await transaction.take(statement)
+			const { verdict, answer } = await transaction.run(statement)
 			this.verdicts.push(verdict)
 			if (answer !== undefined) this.#look(statement, answer)
 		}
@@ -115,22 +120,24 @@ class Attempt {
 			return
 		}
 		const code = answer.data?.error?.code
-		if (code != null && PASSING.has(code) && statement.data.error === undefined) this.mayBeRepeated = true
-		// A savepoint that was rolled back to took the error away.
+		if (code != null && RETRIED_STATES.has(code) && statement.data.error === undefined)
+			this.mayBeRepeated = true
+		// A rollback to a savepoint removed the error.
 		if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
 	}
 }
 
-/** What is known to have been answered. */
+/** Returns the statements that are known to have been answered. */
 function certain({ statements, end }: Transaction): readonly Recorded[] {
 	return end === 'unknown' ? statements.slice(0, -1) : statements
 }
 
-/** A transaction that `COMMIT AND CHAIN` began has no BEGIN of its own. */
+/** Returns whether a transaction needs a BEGIN: one that `COMMIT AND CHAIN` began has none of its own. */
 export function needsBegin([first, ...others]: readonly Recorded[]): boolean {
 	return first !== undefined && others.length > 0 && !begins(first)
 }
 
+/** Returns whether a statement begins a transaction. */
 export function begins({ data: { commands, text } }: Recorded): boolean {
 	const [first] = commands
 	return (

@@ -1,6 +1,5 @@
-/** Replays journaled statements into another Postgres, and says which of them answer differently there. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+/** Replays recorded statements into another Postgres, and reports which of them have other answers there. */
+import { type Chain, checkChain } from '../chain/index.ts'
 import { PgTarget, type PgTargetOptions } from './pg-target.ts'
 import { replayAsRecorded } from './replay-as-recorded.ts'
 import { replayInCommitOrder } from './replay-in-commit-order.ts'
@@ -9,17 +8,19 @@ import { StatementReplay } from './statement-replay.ts'
 import type { StatementReport } from './statement-report.ts'
 
 /**
- * Replays what {@link journalPg} recorded into another Postgres: by default whatever committed, one transaction after the other in the order of their
- * commits, each on a clean connection, with the parameters bound as they were. With `compare`, rows, checksums and errors are compared with the
- * recording.
+ * Replays the statements that {@link journalPg} recorded into another Postgres: by default all committed
+ * transactions, one after the other in the order of their commits, each on a clean connection, with the
+ * recorded parameters. With `compare`, rows, checksums and errors are compared with the recording.
  *
- * A statement that fails is counted and listed, and the replay goes on. Where the connection is lost, it is made again and the transaction replayed
- * from its beginning; one that was committing then is not repeated, for nobody can know whether it took effect.
+ * A failed statement is counted and listed, and the replay continues. A lost connection is replaced and the
+ * transaction is replayed from its beginning; a transaction that was committing is not retried, because its
+ * effect is unknown.
  *
- * @param chain what `journalPg` recorded into; anything that can be asked for batches.
- * @returns what happened, also when the signal ended it.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or connected to; `TARGET_UNREACHABLE` where no
- * connection can be made at the beginning, also for an empty window; what the chain throws.
+ * @param chain Chain with the recording; anything with `batches`.
+ * @returns The report, also when the signal ended the replay.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or
+ * connected; `TARGET_UNREACHABLE` where the first connection fails, also for an empty window; what the chain
+ * throws.
  *
  * @example
  * ```ts

@@ -1,14 +1,20 @@
-/** The checksum of a result, whatever the order of its rows: the first 128 bits of the SHA-256 of each row as it came over the wire, added up modulo 2^128. */
+/**
+ * The checksum of a result, independent of the order of its rows: the sum modulo 2^128 of the first 128 bits
+ * of the SHA-256 of each row as it came over the wire.
+ */
 import { hash } from 'node:crypto'
 
 /** A field of a row as it came over the wire. */
 export type WireField = string | Uint8Array | null
 
+/** Sums up the rows of one result. */
 export class ResultChecksum {
+	/** Rows added so far. */
 	rows = 0
 	/** Four 32-bit parts, the lowest first. */
 	readonly #sum = new Uint32Array(4)
 
+	/** Adds a row. */
 	add(fields: readonly WireField[]): void {
 		this.rows++
 		const digest = digestOf(fields)
@@ -20,7 +26,7 @@ export class ResultChecksum {
 		}
 	}
 
-	/** 32 hexadecimal digits. */
+	/** Returns the checksum as 32 hexadecimal digits. */
 	toString(): string {
 		const bytes = Buffer.alloc(16)
 		for (let part = 0; part < 4; part++) bytes.writeUInt32LE(this.#sum[part]!, 4 * part)
@@ -28,11 +34,14 @@ export class ResultChecksum {
 	}
 }
 
-/** All rows go through it, one at a time; it grows to the largest, up to a bound. */
+/** Buffer for one row at a time; grows to the largest row, up to a bound. */
 let scratch = Buffer.allocUnsafe(4096)
 const SCRATCH_MAX = 1024 * 1024
 
-/** Each field with its length, so that no two rows run together to the same bytes. Returns a character for each byte: faster than a buffer. */
+/**
+ * Hashes each field with its length, so that different rows cannot have the same bytes. Returns a character
+ * for each byte, which is faster than a buffer.
+ */
 function digestOf(fields: readonly WireField[]): string {
 	let size = 0
 	// A UTF-16 unit has at most three bytes.

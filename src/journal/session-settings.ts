@@ -1,18 +1,22 @@
-/** What a session was told by `SET` and the like: that holds for all it does afterwards, on whatever connection it is replayed. */
+/**
+ * The settings that sessions made by `SET` and the like, which apply to their later statements on any
+ * connection.
+ */
 import type { StatementData } from './statement.ts'
 
 const SETTING = new Set(['SET', 'RESET', 'DISCARD ALL'])
-/** Of one session; of those that were made last. */
+/** Settings kept for a session: the latest ones. */
 export const SETTINGS_MAX = 100
 const SESSIONS_MAX = 10_000
-/** Longer texts are looked through by no expression. */
+/** Length above which no regular expression searches a text. */
 const TEXT_MAX = 10_000
 
+/** Settings by session. */
 export class SessionSettings {
-	/** The least recently used session first; in each, the latest setting of a name, in their order. */
+	/** Sessions, the least recently used first; in each the latest setting of every name, in order. */
 	readonly #sessions = new Map<string, Map<string, StatementData>>()
 
-	/** Takes a transaction that committed: those of its statements that {@link concernsSession}, at least. */
+	/** Notes a committed transaction, of which `statements` has at least those that {@link concernsSession}. */
 	note(session: string, statements: readonly StatementData[]): void {
 		const made = lasting(statements)
 		if (made.length === 0) return
@@ -28,7 +32,7 @@ export class SessionSettings {
 		dropOldest(this.#sessions, SESSIONS_MAX)
 	}
 
-	/** In the order in which they were made. */
+	/** Returns the settings of a session in the order in which they were made. */
 	of(session: string): Iterable<StatementData> {
 		const settings = this.#sessions.get(session)
 		if (settings === undefined) return []
@@ -42,17 +46,17 @@ export class SessionSettings {
 	}
 }
 
-/** Whether it makes a setting that outlasts its transaction, or says which of those made in it do not. */
+/** Returns whether a statement makes a setting that outlasts its transaction, or undoes one. */
 export function concernsSession(data: StatementData): boolean {
 	return isSetting(data) || savepointOf(data) !== undefined || rolledBackTo(data) !== undefined
 }
 
-/** Whether it makes a setting that outlasts its transaction, where that commits. */
+/** Returns whether a statement makes a setting that outlasts its transaction. */
 export function isSetting(data: StatementData): boolean {
 	return keyOf(data) !== undefined
 }
 
-/** By key: what is left of the settings of a transaction once it has committed. */
+/** Returns the settings of a transaction that remain after its commit, by key. */
 function lasting(statements: readonly StatementData[]): [key: string, StatementData][] {
 	const made: [string, StatementData][] = []
 	const savepoints = new Map<string, number>()
@@ -67,8 +71,9 @@ function lasting(statements: readonly StatementData[]): [key: string, StatementD
 }
 
 /**
- * What the next one of the same key stands in place of. Undefined for what makes no setting, or one for its transaction only. A text that
- * does something else too cannot be done again.
+ * Returns the key of a setting, which a later setting with the same key replaces. Undefined for a statement
+ * that makes none, or one for its transaction only, or that does something else too and therefore cannot be
+ * repeated.
  */
 function keyOf({ commands, text, params, error, unreplayable }: StatementData): string | undefined {
 	if (error !== undefined || unreplayable !== undefined || commands.length === 0) return undefined
@@ -82,7 +87,7 @@ function keyOf({ commands, text, params, error, unreplayable }: StatementData): 
 	return name?.toLowerCase() ?? whole
 }
 
-/** `select set_config(…)`, of one setting or several, and nothing beside it. */
+/** Returns the key of `select set_config(…)` with one or more settings and nothing else. */
 function keyOfCall(text: string, params: StatementData['params']): string | undefined {
 	if (text.length > TEXT_MAX || !/set_config/i.test(text)) return undefined
 	const names: string[] = []

@@ -1,8 +1,11 @@
-/** What both orders of a replay of statements share: the window, connections that come back, and what ends it all. */
-import type { Chain } from '../chain/chain.ts'
+/** What both orders of a replay of statements share: the window, reconnection, and the end. */
+import { setMaxListeners } from 'node:events'
+import type { Chain } from '../chain/index.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
-import type { ReplayClock } from '../replay/clock.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { type ReplayClock, waitBy } from '../replay/clock.ts'
 import { Pacer } from '../replay/pacer.ts'
 import type { PgTarget, TargetConnection } from './pg-target.ts'
 import { Suspects } from './reading.ts'
@@ -13,12 +16,13 @@ import { StatementTally } from './statement-tally.ts'
 import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
-/** Gives a connection back that nothing needs: or says how many are needed, by transactions that wait for what comes next in the chain. */
+/**
+ * Releases a connection that nothing needs, or returns how many are needed by transactions that wait for
+ * later statements.
+ */
 export type MakeRoom = () => Promise<{ readonly isMade: boolean; readonly holders: number }>
 
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 5000
-
+/** State of one replay. */
 export class StatementReplay {
 	readonly options: ResolvedStatementsOptions
 	readonly tally: StatementTally
@@ -31,7 +35,6 @@ export class StatementReplay {
 	readonly #aborted = new AbortController()
 	readonly #closed = new AbortController()
 	#endedBy: MeshChainError | undefined
-	readonly #waiting = new Set<() => void>()
 
 	constructor(chain: Pick<Chain, 'batches'>, target: PgTarget, options: ResolvedStatementsOptions) {
 		this.#chain = chain
@@ -39,9 +42,11 @@ export class StatementReplay {
 		this.options = options
 		this.tally = new StatementTally(options)
 		this.pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
+		// Waits that lost a race keep their listener until their time is over.
+		setMaxListeners(0, this.#aborted.signal)
 	}
 
-	/** Nothing more is begun. */
+	/** Whether nothing more is begun. */
 	get isOver(): boolean {
 		return (
 			this.#aborted.signal.aborted ||
@@ -50,32 +55,41 @@ export class StatementReplay {
 		)
 	}
 
+	/** How the replay ended. */
 	get ending(): StatementReport['ended'] {
 		if (this.#endedBy !== undefined) return this.#endedBy.code === 'TARGET_FULL' ? 'targetFull' : 'targetGone'
 		if (this.options.stopOnError && this.tally.hasFailures) return 'error'
 		return this.#aborted.signal.aborted ? 'aborted' : 'end'
 	}
 
+	/** Ends the replay after the transaction in progress. */
 	abort(): void {
 		this.#aborted.abort()
 		this.pacer.stop()
-		for (const over of this.#waiting) over()
 	}
 
-	/** The statements of the window, in the order of the chain, until it is over. */
-	async *statements(counts = true): AsyncGenerator<{ record: LogRecord; data: StatementData }> {
+	/**
+	 * Yields the statements of the window in the order of the chain, until the replay is over.
+	 *
+	 * @param options.counts Whether gaps and foreign records are counted. Default: true.
+	 */
+	async *statements({
+		counts = true,
+	}: {
+		readonly counts?: boolean
+	} = {}): AsyncGenerator<{ record: LogRecord; data: StatementData }> {
 		for await (const batch of this.#chain.batches(this.options.window)) {
 			for (const record of batch) {
 				if (this.isOver) return
-				if (counts ? this.tally.gap(record) : record.kind !== this.options.window.kind) continue
+				if (counts ? this.tally.countGap(record) : record.kind !== this.options.window.kind) continue
 				const data = statementOf(record)
 				if (data !== undefined) yield { record, data }
-				else if (counts) this.tally.skip('notAStatement', 1)
+				else if (counts) this.tally.countSkipped('notAStatement', 1)
 			}
 		}
 	}
 
-	/** @throws {MeshChainError} `TARGET_UNREACHABLE` */
+	/** Opens the first connection. @throws {MeshChainError} `TARGET_UNREACHABLE` */
 	async connectFirst(): Promise<void> {
 		try {
 			this.#first = await this.#connect()
@@ -85,22 +99,23 @@ export class StatementReplay {
 		}
 	}
 
-	/** What ended it before its end. */
+	/** Error that ended the replay early; undefined without one. */
 	get endedBy(): MeshChainError | undefined {
 		return this.#endedBy
 	}
 
+	/** Clock of the replay. */
 	get clock(): ReplayClock {
 		return this.options.clock
 	}
 
 	/**
-	 * A new connection, tried again with growing waits.
+	 * Opens a connection, with retries.
 	 *
-	 * @param lost the one in whose place it is.
-	 * @param makeRoom called where the target takes no more connections.
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last try, `TARGET_FULL` where the connections that the replay holds itself are all
-	 * that the target has: the replay is over then.
+	 * @param lost Connection that the new one replaces.
+	 * @param makeRoom Called where the target accepts no more connections.
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last try, `TARGET_FULL` where the replay itself
+	 * holds all connections of the target: then the replay is over.
 	 */
 	async connection(lost?: TargetConnection, makeRoom?: MakeRoom): Promise<TargetConnection> {
 		if (lost !== undefined) {
@@ -110,25 +125,26 @@ export class StatementReplay {
 		const first = this.#first
 		this.#first = undefined
 		if (first !== undefined && !first.isLost) return first
+		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {
 			try {
 				return await this.#connect()
 			} catch (error) {
 				const room = isFull(error) || isSilent(error) ? await makeRoom?.() : undefined
 				const isLast = tries >= this.options.retries
-				// Whoever else has connections to a server may give one back. A pooler has said so by its silence.
+				// Other clients of a server may release a connection. A silent pooler has none for anyone.
 				if (room?.isMade === false && room.holders > 0 && (isLast || isSilent(error)))
 					throw this.endFull(room.holders, error)
 				if (isLast || this.#aborted.signal.aborted || this.#endedBy !== undefined) {
 					if (!this.#aborted.signal.aborted && isUnreachable(error)) this.#endedBy ??= error
 					throw error
 				}
-				await this.backOff(tries)
+				await this.backOff(backoff)
 			}
 		}
 	}
 
-	/** A new connection, tried once; or why there is none. */
+	/** Opens a connection without a retry; returns why there is none. */
 	async tryConnection(): Promise<TargetConnection | 'full' | 'silent' | 'unreachable'> {
 		try {
 			return await this.#connect()
@@ -138,41 +154,41 @@ export class StatementReplay {
 		}
 	}
 
-	/** The target has no connection more than those that are in transactions of this replay, which wait for one that has none. */
+	/**
+	 * Ends the replay: all connections of the target are in open transactions of the replay, and another one is
+	 * needed.
+	 */
 	endFull(holders: number, cause?: unknown): MeshChainError {
 		const reason = cause === undefined ? `no answer within ${this.options.connectMs} ms` : messageOf(cause)
 		this.#endedBy ??= new MeshChainError(
 			'TARGET_FULL',
-			`the target gives no more than ${holders} connections, all of which are in transactions that were open at the same time when they were recorded; the next transaction got none (${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of PgBouncer), or replay in the order of commits, which takes one connection`,
+			`the target allows no more than ${holders} connections, all of which are in transactions that were open at the same time when they were recorded; the next transaction got none (${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of PgBouncer), or replay in the order of commits, which takes one connection`,
 			{ cause },
 		)
 		return this.#endedBy
 	}
 
-	/** Waits longer from one try to the next. */
-	backOff(tries: number): Promise<void> {
-		if (this.#aborted.signal.aborted) return Promise.resolve()
-		return this.wait(Math.min(RETRY_MS_MIN * 2 ** tries, RETRY_MS_MAX))
+	/** Waits before the next try; an abort ends the wait. */
+	backOff(backoff: Backoff): Promise<void> {
+		return waitBy(this.clock, backoff.next(), this.#aborted.signal)
 	}
 
-	/** Resolves after this time, or when it is ended. */
+	/**
+	 * Resolves after `ms` milliseconds, or when an abort comes meanwhile. After an abort it waits in full, so
+	 * that a loop that waits for statements in flight does not spin.
+	 */
 	wait(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const over = () => {
-				cancel()
-				this.#waiting.delete(over)
-				resolve()
-			}
-			const cancel = this.options.clock.after(ms, over)
-			this.#waiting.add(over)
-		})
+		const { signal } = this.#aborted
+		return waitBy(this.clock, ms, signal.aborted ? undefined : signal)
 	}
 
+	/** Closes a connection. */
 	async release(connection: TargetConnection): Promise<void> {
 		this.#connections.delete(connection)
 		await connection.close()
 	}
 
+	/** Closes all connections. */
 	async close(): Promise<void> {
 		this.#closed.abort()
 		await Promise.all([...this.#connections].map((connection) => this.release(connection)))
@@ -188,7 +204,12 @@ export class StatementReplay {
 	}
 }
 
-/** What says that there is no connection to the target. */
+/** Returns the waits between two tries to reach the target. */
+export function retryBackoff(): Backoff {
+	return new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+}
+
+/** Returns whether an error says that there is no connection to the target. */
 export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	return (
 		thrown instanceof MeshChainError &&
@@ -196,14 +217,16 @@ export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	)
 }
 
-/** `too_many_connections`, of the server, the database or the role; or a pooler's limit of clients. */
+/** Returns whether the server, the database, the role or a pooler has no connection left. */
 function isFull(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false
 	const { code } = (thrown.cause ?? {}) as { readonly code?: unknown }
 	return code === '53300' || /no more connections allowed/.test(thrown.message)
 }
 
-/** A connection that nothing was answered on in time, or that a pooler gave up as it had no server for it. */
+/**
+ * Returns whether a connection got no answer in time, or was closed by a pooler that had no server for it.
+ */
 function isSilent(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false
 	const { code } = (thrown.cause ?? {}) as { readonly code?: unknown }

@@ -1,52 +1,60 @@
-/** What a replay of statements did. Plain data: `JSON.stringify` keeps all of it. */
+/** Report of a replay of statements: plain JSON data, so absent values are null. */
 import type { ErrorCode } from '../model/errors.ts'
 import type { Unreplayable } from './statement.ts'
 
-/** Which statement: what the record says of it. */
+/** Identifies a statement. */
 export interface StatementPosition {
+	/** Id of its transaction. */
 	readonly tx: string
-	/** Within its transaction. */
+	/** Number within its transaction, from 1. */
 	readonly seq: number
-	/** The record's seq in the chain. */
+	/** Seq of its record in the chain. */
 	readonly recordSeq: number
-	/** Its first 1,000 characters. */
+	/** First 1,000 characters of its text. */
 	readonly text: string
 }
 
-/** A statement that answered otherwise than it did when it was recorded. */
+/** A statement whose answer differs from the recorded one. */
 export interface DifferedStatement extends StatementPosition {
-	/** `rows`: how many. `checksum`: as many, with other contents. `error`: its SQLSTATE, or that there was one. */
+	/**
+	 * What differs. `rows`: their number. `checksum`: their contents. `error`: its SQLSTATE, or whether there
+	 * was one.
+	 */
 	readonly what: 'rows' | 'checksum' | 'error'
 	readonly expected: number | string | null
 	readonly actual: number | string | null
 }
 
-/** A statement that failed, and had not when it was recorded. */
+/** A statement that failed, but had not failed when it was recorded. */
 export interface FailedStatement extends StatementPosition {
-	/** The SQLSTATE, where there is one. */
+	/** SQLSTATE; null without one. */
 	readonly code: string | null
+	/** Message of the error. */
 	readonly error: string
-	/** The connection was lost while it was committing: whether it took effect cannot be known. It was not repeated. */
+	/** Whether the connection was lost during the commit, so that its effect is unknown. It was not retried. */
 	readonly isUnknown: boolean
 }
 
-/** A statement for which its transaction was not replayed. */
+/** A statement because of which its transaction was not replayed. */
 export interface UnreplayableStatement extends StatementPosition {
 	/**
-	 * `tooLarge`: with it, more was held of transactions that are still open than `openBytesMax`. `begunBefore`: a part of its transaction is in
-	 * the text that ended the one before, as in `COMMIT; BEGIN; INSERT …`.
+	 * Why. `tooLarge`: the open transactions together exceeded `openBytesMax`. `begunBefore`: a part of the
+	 * transaction is in the text that ended the transaction before, as in `COMMIT; BEGIN; INSERT …`.
 	 */
 	readonly why: Unreplayable | 'tooLarge' | 'begunBefore'
 }
 
 /**
  * Why statements were not replayed:
- * - `readOnly`: their transaction only read. `filtered`: no statement of their transaction matched the filter.
- * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before that was known.
- * - `unfinished`: their transaction did not end within the window. `incomplete`: statements of it are before the window, or were lost.
- * - `unreplayable`: one of their transaction's is listed as `unreplayable`.
+ * - `readOnly`: their transaction only read. `filtered`: no statement of their transaction matched the
+ *   filter.
+ * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before that was
+ *   known.
+ * - `unfinished`: their transaction did not end within the window. `incomplete`: statements of it precede the
+ *   window or were lost.
+ * - `unreplayable`: a statement of their transaction is listed in `unreplayable`.
  * - `afterError`: an earlier statement of their transaction failed.
- * - `notAStatement`: a record of the kind `sql` that is none of a journal's.
+ * - `notAStatement`: a record of the kind `sql` that no journal made.
  */
 export type StatementSkipReason =
 	| 'readOnly'
@@ -59,52 +67,58 @@ export type StatementSkipReason =
 	| 'afterError'
 	| 'notAStatement'
 
+/** Result of a replay. */
 export interface StatementReport {
-	/** Statements that the target answered as was to be expected; those that differed are among them. */
+	/** Statements that the target executed, with those that differed. */
 	readonly replayed: number
 	/** Transactions of which something was replayed. */
 	readonly transactions: number
-	/** Statements that failed, and had not when they were recorded. */
+	/** Statements that failed, but had not failed when they were recorded. */
 	readonly failures: number
-	/** Of them: those whose effect is not known, because the connection was lost while they were committing. */
+	/** Failures with an unknown effect, because the connection was lost during the commit. */
 	readonly unknown: number
-	/** Statements that answered otherwise; 0 where nothing was compared. */
+	/** Statements with another answer than the recorded one; 0 without `compare`. */
 	readonly differences: number
-	/** Statements for which a transaction was not replayed. */
+	/** Statements because of which a transaction was not replayed. */
 	readonly unreplayables: number
 	/** Statements that were not replayed, by reason. */
 	readonly skipped: Readonly<Partial<Record<StatementSkipReason, number>>>
-	/** Places where the chain says that records are absent, and how many those are. */
+	/** Gaps in the chain, and the records that they stand for. */
 	readonly gaps: { readonly count: number; readonly records: number }
-	/** Transactions that were begun once more, after a lost connection, a deadlock or a failed serialisation. */
+	/** Transactions that were retried after a lost connection, a deadlock or a failed serialization. */
 	readonly retries: number
-	/** Connections that were lost, and made again. */
+	/** Connections that were lost and replaced. */
 	readonly reconnects: number
-	/** The first ones of each, at most `listMax`. */
+	/** First statements that differed, at most `listMax`. */
 	readonly differed: readonly DifferedStatement[]
+	/** First statements that failed, at most `listMax`. */
 	readonly failed: readonly FailedStatement[]
+	/** First unreplayable statements, at most `listMax`. */
 	readonly unreplayable: readonly UnreplayableStatement[]
-	/** `tx <id> seq <n>: <error>` */
+	/** First error, as `tx <id> seq <n>: <error>`; null without one. */
 	readonly firstError: string | null
-	/** The window, in milliseconds since 1970, both inclusive; null where it has no bound. */
+	/** Start of the window in milliseconds since 1970, inclusive; null without a bound. */
 	readonly from: number | null
+	/** End of the window in milliseconds since 1970, inclusive; null without a bound. */
 	readonly to: number | null
 	/**
-	 * `targetGone`: the connection was lost, and `retries` attempts did not bring it back. `targetFull`: as recorded, the target has fewer
-	 * connections than there were open transactions. `error`: with `stopOnError`.
+	 * How the replay ended. `targetGone`: the connection was lost, and `retries` attempts failed. `targetFull`:
+	 * in the mode `asRecorded`, the target allows fewer connections than there were open transactions. `error`:
+	 * with `stopOnError`.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone' | 'targetFull'
-	/** `TARGET_UNREACHABLE` or `TARGET_FULL`, where that ended it; null otherwise. */
+	/** Error `TARGET_UNREACHABLE` or `TARGET_FULL` that ended the replay; null otherwise. */
 	readonly endedBy: { readonly code: ErrorCode; readonly message: string } | null
 	readonly elapsedMs: number
 }
 
-/** What a replay of statements has done so far. */
+/** Progress of a replay. */
 export interface StatementProgress {
 	readonly replayed: number
 	readonly failures: number
 	readonly differences: number
-	/** Of the record that was begun last. */
+	/** Seq of the last record that was begun. */
 	readonly seq: number
+	/** Time of that record. */
 	readonly tsMs: number
 }

@@ -1,5 +1,4 @@
-/** What a replay of statements counts on its way, and how a statement's answer compares with the recorded one. */
-
+/** Counts the results of a replay of statements, and compares answers with the recorded ones. */
 import { discard } from '../guard/promises.ts'
 import type { MeshChainError } from '../model/errors.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
@@ -16,37 +15,50 @@ import type {
 } from './statement-report.ts'
 import type { Recorded } from './transactions.ts'
 
-/** The answer to everything in a transaction after an error. */
+/** SQLSTATE of every statement after an error in a transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 const TEXT_MAX = 1000
 
+/** What became of a statement. */
 export type Verdict =
 	| { readonly is: 'replayed' }
 	| { readonly is: 'afterError' }
 	| { readonly is: 'failed'; readonly failed: FailedStatement }
 	| { readonly is: 'differed'; readonly differed: DifferedStatement }
 
-/** @param isAfterError a statement of the same transaction failed, and had not when it was recorded. */
+/**
+ * Compares an answer with the recording.
+ *
+ * @param options.isAfterError Whether an earlier statement of the transaction failed that had not failed when
+ * it was recorded.
+ */
 export function judge(
 	recorded: Recorded,
 	{ data: actual, isLost, lostBy }: Answer,
 	{ compare, isAfterError }: { readonly compare: boolean; readonly isAfterError: boolean },
 ): Verdict {
 	const { data: expected } = recorded
-	if (isLost || actual === undefined) return failed(recorded, null, lostBy)
+	if (isLost || actual === undefined) return failed(recorded, { error: lostBy })
 	const { error } = actual
 	if (isAfterError && isConsequence(expected, actual)) return { is: 'afterError' }
-	if (error !== undefined && expected.error === undefined) return failed(recorded, error.code, error.message)
+	if (error !== undefined && expected.error === undefined)
+		return failed(recorded, { code: error.code, error: error.message })
 	const difference = compare ? differenceOf(expected, actual) : undefined
 	if (difference === undefined) return { is: 'replayed' }
-	return { is: 'differed', differed: { ...placeOf(recorded), ...difference } }
+	return { is: 'differed', differed: { ...positionOf(recorded), ...difference } }
 }
 
-export function failed(recorded: Recorded, code: string | null, error: string, isUnknown = false): Verdict {
-	return { is: 'failed', failed: { ...placeOf(recorded), code, error, isUnknown } }
+/** Why a statement failed; without a SQLSTATE, and without an effect, unless they are given. */
+type Failure = Pick<FailedStatement, 'error'> & Partial<Pick<FailedStatement, 'code' | 'isUnknown'>>
+
+/** Returns the verdict on a failed statement. */
+export function failed(recorded: Recorded, why: Failure): Verdict {
+	return { is: 'failed', failed: { ...positionOf(recorded), code: null, isUnknown: false, ...why } }
 }
 
-/** Of an error before it: also a `COMMIT` that is answered with `ROLLBACK`. */
+/**
+ * Returns whether an answer follows from an earlier error: also a `COMMIT` that is answered with `ROLLBACK`.
+ */
 function isConsequence(expected: StatementData, actual: StatementData): boolean {
 	if (actual.error !== undefined)
 		return actual.error.code === IN_FAILED_TRANSACTION && expected.error?.code !== IN_FAILED_TRANSACTION
@@ -59,22 +71,23 @@ function differenceOf(
 ): Pick<DifferedStatement, 'what' | 'expected' | 'actual'> | undefined {
 	const [was, is] = [codeOf(expected), codeOf(actual)]
 	if (was !== is) return { what: 'error', expected: was, actual: is }
-	// Of what a cursor did not read to its end, only a part is known.
+	// The rows of a cursor that was not read to its end are only partly known.
 	if (was !== null || expected.commands.length === 0) return undefined
 	if (expected.rows !== actual.rows) return { what: 'rows', expected: expected.rows, actual: actual.rows }
 	if (expected.checksum === actual.checksum) return undefined
 	return { what: 'checksum', expected: expected.checksum, actual: actual.checksum }
 }
 
-/** Null for no error. One without a SQLSTATE is node-postgres' own. */
+/** Returns the SQLSTATE; null without an error. An error without one comes from node-postgres. */
 function codeOf({ error }: StatementData): string | null {
 	return error === undefined ? null : (error.code ?? 'unknown')
 }
 
-function placeOf({ data: { tx, seq, text }, seq: recordSeq }: Recorded): StatementPosition {
+function positionOf({ data: { tx, seq, text }, seq: recordSeq }: Recorded): StatementPosition {
 	return { tx, seq, recordSeq, text: text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text }
 }
 
+/** Counters of a replay. */
 export class StatementTally {
 	readonly #options: ResolvedStatementsOptions
 	readonly #begunMs: number
@@ -102,38 +115,45 @@ export class StatementTally {
 		this.#toldMs = this.#begunMs
 	}
 
+	/** Whether a statement failed. */
 	get hasFailures(): boolean {
 		return this.#counts.failures > 0
 	}
 
-	gap({ kind, data }: LogRecord): boolean {
+	/** Counts a gap; returns whether the record is one. */
+	countGap({ kind, data }: LogRecord): boolean {
 		if (kind !== GAP_KIND) return false
 		this.#gaps.count++
 		this.#gaps.records += gapDataOf(data)?.count ?? 0
 		return true
 	}
 
-	skip(reason: StatementSkipReason, count: number): void {
+	/** Counts statements that are not replayed. */
+	countSkipped(reason: StatementSkipReason, count: number): void {
 		this.#skipped[reason] = (this.#skipped[reason] ?? 0) + count
 	}
 
-	readonly unreplayable = (statement: Recorded, why: UnreplayableStatement['why']): void => {
+	/** Counts a statement because of which its transaction is not replayed. */
+	readonly countUnreplayable = (statement: Recorded, why: UnreplayableStatement['why']): void => {
 		this.#counts.unreplayables++
-		this.#list(this.#unreplayable, { ...placeOf(statement), why })
+		this.#list(this.#unreplayable, { ...positionOf(statement), why })
 	}
 
-	transaction(): void {
+	/** Counts a transaction. */
+	countTransaction(): void {
 		this.#counts.transactions++
 	}
 
-	replayed(count: number): void {
+	/** Counts replayed statements. */
+	countReplayed(count: number): void {
 		this.#counts.replayed += count
 	}
 
-	take(verdict: Verdict): void {
+	/** Counts a verdict. */
+	count(verdict: Verdict): void {
 		switch (verdict.is) {
 			case 'afterError':
-				this.skip('afterError', 1)
+				this.countSkipped('afterError', 1)
 				break
 			case 'failed':
 				this.#fail(verdict.failed)
@@ -148,6 +168,7 @@ export class StatementTally {
 		}
 	}
 
+	/** Reports progress, if it is time. */
 	progress({ seq, tsMs }: Pick<Recorded, 'seq' | 'tsMs'>): void {
 		const { onProgress, progressMs, clock } = this.#options
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
@@ -156,6 +177,7 @@ export class StatementTally {
 		discard(onProgress({ replayed, failures, differences, seq, tsMs }))
 	}
 
+	/** Returns the report. */
 	report(ended: StatementReport['ended'], by: MeshChainError | undefined): StatementReport {
 		const { from, to, clock } = this.#options
 		return {

@@ -1,43 +1,54 @@
-/** What the journal holds of one statement: a record's data. Knows nothing of node-postgres. */
+/** The data of a statement's record. Knows nothing of node-postgres. */
 
-/** The kind of the records that hold statements. */
+/** Kind of the records that hold statements. */
 export const STATEMENT_KIND = 'sql'
 
 /** A bound parameter as it went over the wire: a text, bytes, or NULL. */
 export type WireValue = string | Uint8Array | null
 
-/** Why a statement cannot be replayed: it was longer than the journal takes, a parameter was redacted, or its data did not come as parameters. */
+/**
+ * Why a statement cannot be replayed: it was too long for the journal, a parameter was redacted, or it was a
+ * COPY.
+ */
 export type Unreplayable = 'cut' | 'redacted' | 'copy'
 
 /** How a transaction ended with this statement. */
 export type TransactionEnd = 'commit' | 'rollback' | 'unknown'
 
+/** One statement, as its record holds it. */
 export interface StatementData {
-	/** Of the connection; unique. */
+	/** Unique id of the connection. */
 	readonly session: string
-	/** Of the transaction; unique. A statement outside of one is a transaction of its own. */
+	/** Unique id of the transaction. A statement outside a transaction is a transaction of its own. */
 	readonly tx: string
-	/** From 1 within its transaction. */
+	/** Number within the transaction, from 1. */
 	readonly seq: number
+	/** Text of the statement. */
 	readonly text: string
-	/** Of a prepared statement. */
+	/** Name of a prepared statement. */
 	readonly name?: string
+	/** Bound parameters. */
 	readonly params: readonly WireValue[]
-	/** Oids of the types that were declared for the parameters; 0 for those that the server inferred. Left out where none was declared. */
+	/**
+	 * Oids of the declared types of the parameters; 0 for a type that the server inferred. Absent where none
+	 * was declared.
+	 */
 	readonly paramTypes?: readonly number[]
-	/** What the server says it did: `SELECT`, `INSERT`, `COMMIT`; one for each statement of a text that has several. */
+	/** Command tags of the server, such as `SELECT`, `INSERT`, `COMMIT`: one for each statement in the text. */
 	readonly commands: readonly string[]
-	/** Rows returned or affected; null where the server says none. */
+	/** Rows returned or affected; null where the server tells no number. */
 	readonly rows: number | null
-	/** Of the rows that came back, whatever their order; null where none were described. */
+	/** Checksum of the returned rows, independent of their order; null where the statement returns no rows. */
 	readonly checksum: string | null
-	/** The rows came in the binary format, and so their checksum is of that. */
+	/** Whether the rows came in the binary format, to which the checksum then applies. */
 	readonly binary?: true
+	/** Time of the start, in milliseconds since 1970. */
 	readonly startedMs: number
 	readonly durationMs: number
-	/** In the record that ends its transaction. */
+	/** How the transaction ended; in the record that ends it. */
 	readonly end?: TransactionEnd
-	/** `code` is the SQLSTATE, where there is one. */
+	/** Error of the statement; `code` is the SQLSTATE, or null without one. */
 	readonly error?: { readonly code: string | null; readonly message: string }
+	/** Why the statement cannot be replayed. */
 	readonly unreplayable?: Unreplayable
 }

@@ -1,8 +1,11 @@
-/** One recorded statement on its way to the target, as node-postgres takes it: with the wire's own parameters, and without making rows of the answer unless they are asked for. */
+/**
+ * A query of node-postgres that sends a recorded statement with its parameters as recorded, and builds no
+ * rows of the answer.
+ */
 import type { PgQuery } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
-/** What is used of the connection behind a client of node-postgres. */
+/** The part of a connection of node-postgres that is used. */
 interface WireConnection {
 	readonly stream: { cork(): void; uncork(): void }
 	query(text: string): void
@@ -18,13 +21,14 @@ interface WireConnection {
 	sendCopyFail(why: string): void
 }
 
-/** What of a statement goes to the target. */
+/** The parts of a statement that are sent to the target. */
 export type Replayable = Pick<StatementData, 'text' | 'params'> &
 	Partial<Pick<StatementData, 'name' | 'paramTypes' | 'binary'>> & {
-		/** Is given each row that comes back, as text. */
+		/** Called with each row of the answer, as text. */
 		readonly keep?: (fields: readonly (string | null)[]) => void
 	}
 
+/** Sends one statement. */
 export class TargetQuery implements PgQuery {
 	readonly text: string
 	values: readonly WireValue[]
@@ -35,7 +39,10 @@ export class TargetQuery implements PgQuery {
 	readonly #keep: Replayable['keep']
 	#isSent = false
 
-	/** @param notSent called where the connection was lost before; everything else is known by the session that follows this query. */
+	/**
+	 * @param notSent Called where the connection was lost before; the session that follows this query knows
+	 * everything else.
+	 */
 	constructor(
 		{ text, params, name, paramTypes, binary, keep }: Replayable,
 		notSent: (error: unknown) => void,

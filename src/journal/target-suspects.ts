@@ -1,13 +1,16 @@
-/** Names in the target behind which more may be than a text that reads says. */
+/** Finds the names in the target that may do more than a text that reads shows. */
 import type { TargetConnection } from './pg-target.ts'
 import { OWN_OID_MIN, type Suspects } from './reading.ts'
 
-/** Functions of the database's own, in a language in which functions can write. */
+/** Functions of the database in languages that can write. */
 const ROUTINES = `select p.oid, p.prosrc, l.lanname from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
 	where p.oid >= ${OWN_OID_MIN} and l.lanname not in ('internal', 'c')`
-/** What a function has in its text that defines something, or runs a text that may. */
+/** Words in the text of a function that may define something, or run a text that may. */
 const DEFINING = '[[:<:]](create|alter|import|execute|do(?![[:space:]]+(nothing|update)))[[:>:]]'
-/** Domains with a check, and the types that have one within, of tables and arrays too. The multirange of a range has no column before Postgres 14. */
+/**
+ * Domains with a check, and types that contain one, also of tables and arrays. Ranges have no multirange
+ * before Postgres 14.
+ */
 const CHECKED = `select contypid from pg_catalog.pg_constraint where contypid >= ${OWN_OID_MIN} and contype = 'c'
 	union
 	select t.oid from checked c join pg_catalog.pg_type t on t.oid >= ${OWN_OID_MIN} and (
@@ -27,7 +30,7 @@ const SUSPECTS = `with recursive checked (oid) as (${CHECKED}), routines as (${R
 		or exists (select from pg_catalog.pg_amproc a where a.amproc = r.oid)
 	union select 'defining', '' from routines where lanname not in ('sql', 'plpgsql') or prosrc ~* '${DEFINING}'`
 
-/** Where they cannot be read, everything is suspect. */
+/** Adds the suspect names of the target; where they cannot be read, everything is suspect. */
 export async function addSuspectsOf(connection: TargetConnection, suspects: Suspects): Promise<void> {
 	let functionsMayDefine = false
 	const { data, isLost } = await connection.ask({

@@ -1,4 +1,4 @@
-/** Puts statements together to transactions again, and says of each that has ended whether it can be replayed. */
+/** Groups statements by transaction, and decides whether an ended transaction is replayed. */
 import type { ResolvedFilter } from '../model/filter.ts'
 import { matches } from '../model/filter.ts'
 import type { LogRecord } from '../model/record.ts'
@@ -18,17 +18,21 @@ export interface Recorded {
 export interface Transaction {
 	readonly tx: string
 	readonly session: string
-	/** The seq of the record that it begins with. */
+	/** Seq of its first record. */
 	readonly first: number
-	/** Empty where statements are not kept. Of one that was given up, those that concern its session. */
+	/**
+	 * Its statements; empty where they are not kept. A transaction that is not replayed keeps those that
+	 * concern its session.
+	 */
 	readonly statements: readonly Recorded[]
-	/** How many it has. */
+	/** Number of its statements. */
 	readonly count: number
 	readonly end: TransactionEnd
-	/** Why it is not replayed. */
+	/** Why it is not replayed; undefined where it is replayed. */
 	readonly skip: StatementSkipReason | undefined
 }
 
+/** Options of {@link Transactions}. */
 export interface TransactionsOptions {
 	readonly chosen: ResolvedFilter
 	readonly skipsReads: boolean
@@ -37,7 +41,7 @@ export interface TransactionsOptions {
 	readonly openBytesMax: number
 	/** Whether statements are held until their transaction ends. */
 	readonly keeps: boolean
-	/** Told of each statement for which a transaction is given up. */
+	/** Called with each statement because of which a transaction is not replayed. */
 	readonly unreplayable: (statement: Recorded, why: UnreplayableStatement['why']) => void
 }
 
@@ -46,7 +50,7 @@ interface Open {
 	readonly first: number
 	statements: Recorded[]
 	count: number
-	/** Of its last statement. */
+	/** Number of its last statement. */
 	seq: number
 	bytes: number
 	isWanted: boolean
@@ -54,11 +58,12 @@ interface Open {
 	givenUp: StatementSkipReason | undefined
 }
 
+/** The open transactions of a recording. */
 export class Transactions {
 	readonly #options: TransactionsOptions
-	/** By session: each has one at a time. */
+	/** Open transactions by session: each session has one at a time. */
 	readonly #open = new Map<string, Open>()
-	/** Sessions whose next transaction did something already, in the text that ended the one before. */
+	/** Sessions whose next transaction began in the text that ended the transaction before. */
 	readonly #begunBefore = new Set<string>()
 	#bytes = 0
 
@@ -66,7 +71,10 @@ export class Transactions {
 		this.#options = options
 	}
 
-	/** Takes the next statement. Returns what ended by it: its transaction, and an earlier one of its session that nothing is known of any more. */
+	/**
+	 * Adds the next statement. Returns the transactions that ended with it: its own, and an unfinished earlier
+	 * one of its session.
+	 */
 	add(record: LogRecord, data: StatementData): Transaction[] {
 		const statement = { data, seq: record.seq, tsMs: record.tsMs }
 		const ended: Transaction[] = []
@@ -102,7 +110,7 @@ export class Transactions {
 		return ended
 	}
 
-	/** Those that have not ended. */
+	/** Returns the transactions that have not ended. */
 	rest(): Transaction[] {
 		return [...this.#open].map(([session, open]) => this.#close(session, open, 'unknown', 'unfinished'))
 	}
@@ -157,12 +165,15 @@ export class Transactions {
 const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
 
-/** Whether a text ended a transaction, and then did something in one that it left open: `COMMIT; BEGIN; INSERT …`. */
+/**
+ * Returns whether a text ended a transaction and then did something in the next one: `COMMIT; BEGIN; INSERT
+ * …`.
+ */
 function hasPartOfNext({ commands, text, end }: StatementData): boolean {
 	if (end === undefined || commands.length < 2) return false
-	const behind = commands.slice(commands.findLastIndex((command) => OVER.has(command)) + 1)
-	const isOpen = behind.some((command) => BEGIN.has(command)) || /\band\s+chain\b/i.test(text)
-	return behind.length < commands.length && isOpen && behind.some((command) => !BEGIN.has(command))
+	const later = commands.slice(commands.findLastIndex((command) => OVER.has(command)) + 1)
+	const isOpen = later.some((command) => BEGIN.has(command)) || /\band\s+chain\b/i.test(text)
+	return later.length < commands.length && isOpen && later.some((command) => !BEGIN.has(command))
 }
 
 function newOpen(tx: string, first: number): Open {
@@ -179,7 +190,10 @@ function newOpen(tx: string, first: number): Open {
 	}
 }
 
-/** What a record of the kind `sql` holds, where it is a journal's: everything that is sent, counted or compared is what it should be. */
+/**
+ * Returns the statement in a record of the kind `sql`, or undefined where a field that is sent, counted or
+ * compared is invalid.
+ */
 export function statementOf({ data }: LogRecord): StatementData | undefined {
 	const {
 		session,

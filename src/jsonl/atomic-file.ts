@@ -1,6 +1,6 @@
 /** A file that gets its name once all of it is written and on disk. */
 import { randomBytes } from 'node:crypto'
-import { putFirstInPlace, unsyncedName } from '../chain/files/names.ts'
+import { putFirstInPlace, unsyncedName } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import {

@@ -1,14 +1,14 @@
 /** From a chain to JSON Lines. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
-import { checkFunction, checkOptionNames, checkPath, checkSignal, ifGiven } from '../model/check.ts'
+import { checkPath, checkSignal } from '../model/check.ts'
+import { defineOptions, type OptionRules, optional, optionalFunction } from '../model/define-options.ts'
 import { asCoded, MeshChainError } from '../model/errors.ts'
-import { FILTER_NAMES, type LogFilter } from '../model/filter.ts'
+import { FILTER_NAMES, filterIn, type LogFilter } from '../model/filter.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
 import { AtomicFile } from './atomic-file.ts'
-import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
+import { JSONL_RULES, type JsonlOptions } from './jsonl-options.ts'
 import { type LineFormat, lineBy } from './line-format.ts'
 
 export interface ExportSummary {
@@ -25,6 +25,17 @@ export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesM
 	onProgress?: (summary: ExportSummary) => void
 	signal?: AbortSignal
 }
+
+const { lineBytesMax: _, ...FILE_RULES } = JSONL_RULES
+
+const EXPORT_OPTIONS = defineOptions(
+	{
+		...FILE_RULES,
+		onProgress: optionalFunction<(summary: ExportSummary) => void>(),
+		signal: optional(checkSignal),
+	} satisfies OptionRules<Omit<ExportOptions, keyof LogFilter>>,
+	FILTER_NAMES,
+)
 
 /**
  * Writes the records that match to a new file, one a line. In mesh-chain's own form nothing is lost: `importJsonl` makes a chain of it
@@ -49,17 +60,10 @@ export async function exportJsonl(
 ): Promise<ExportSummary> {
 	checkChain('an export needs a chain', chain, ['batches'])
 	checkPath('the file to export to', path)
-	checkOptionNames(options, ['format', 'mode', 'fs', 'onProgress', 'signal', ...FILTER_NAMES])
-	const { format: formatOption, mode: modeOption, fs, onProgress, signal, ...query } = options
-	const { format, mode, system } = resolveJsonlOptions({
-		...(formatOption === undefined ? {} : { format: formatOption }),
-		...(modeOption === undefined ? {} : { mode: modeOption }),
-		...(fs === undefined ? {} : { fs }),
-	})
-	ifGiven('onProgress', onProgress, checkFunction)
-	ifGiven('signal', signal, checkSignal)
+	const { format, mode, fs, onProgress, signal } = EXPORT_OPTIONS.resolve(options)
+	const query = filterIn(options)
 	const lines = new LinesOf(chain.batches(query), format)
-	const file = new AtomicFile(system, path, mode)
+	const file = new AtomicFile(fs, path, mode)
 	try {
 		for await (const text of lines) {
 			if (signal?.aborted)

@@ -1,7 +1,6 @@
 /** From JSON Lines to a chain. */
 import { basename } from 'node:path'
-import { ChainBuilder } from '../chain/write/chain-builder.ts'
-import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { ChainBuilder, FileChainAppender } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
 import {
 	checkFunction,
@@ -12,6 +11,7 @@ import {
 	checkSignal,
 	ifGiven,
 } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { asCoded, LogAppendError, MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import { exists, type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
@@ -86,11 +86,7 @@ export async function importJsonl(
 	ifGiven('sourceId', sourceId, checkName)
 	ifGiven('onProgress', onProgress, checkFunction)
 	ifGiven('signal', signal, checkSignal)
-	const lines = readJsonl(source, {
-		...(format === undefined ? {} : { format }),
-		...(lineBytesMax === undefined ? {} : { lineBytesMax }),
-		fs,
-	})
+	const lines = readJsonl(source, defined({ format, lineBytesMax, fs }))
 	checkPath('a chain', path)
 	const counts = exists(fs, path)
 		? await append(lines, path, { ...options, sourceId: sourceId ?? sourceIdOf(source), fs })
@@ -106,10 +102,7 @@ async function restore(
 	path: string,
 	{ mode, onProgress, signal, fs }: ImportOptions,
 ): Promise<Counts> {
-	const builder = new ChainBuilder(path, {
-		...(mode === undefined ? {} : { mode }),
-		...(fs === undefined ? {} : { fs }),
-	})
+	const builder = new ChainBuilder(path, defined({ mode, fs }))
 	const history = new SingleHistory()
 	let outOfOrder = 0
 	let absent = 0
@@ -159,12 +152,12 @@ async function append(
 	path: string,
 	{ sourceId = 'import', onProgress, signal, fs }: ImportOptions,
 ): Promise<Counts> {
-	const appender = new FileChainAppender(path, fs === undefined ? {} : { fs })
+	const appender = new FileChainAppender(path, defined({ fs }))
 	try {
 		const summary = await replay(lines, new AppenderTarget(appender), {
 			sourceId,
 			stopOnError: true,
-			...(signal === undefined ? {} : { signal }),
+			...defined({ signal }),
 			...(onProgress === undefined ? {} : { onProgress: ({ replayed }) => onProgress(replayed) }),
 		})
 		const { replayed, gaps, firstError, ended } = summary

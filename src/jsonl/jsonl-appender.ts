@@ -73,7 +73,7 @@ export class JsonlAppender implements LogChainAppender {
 	readonly #toldLosses = new Set<LineLoss>()
 	#closing: Promise<void> | undefined
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. */
+	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNWRITABLE`. */
 	constructor(path: string, options: JsonlOptions = {}) {
 		const { format, lineBytesMax, mode, system } = resolveJsonlOptions(options)
 		this.path = checkPath('a file of JSON Lines', path)

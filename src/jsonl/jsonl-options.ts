@@ -1,13 +1,14 @@
 /** The options of reading and writing JSON Lines, checked and in full. */
 
 import { attempt } from '../guard/values.ts'
+import { checkFileSystem, checkMode, invalidOption } from '../model/check.ts'
 import {
-	checkFileSystem,
-	checkMode,
-	checkOptionNames,
-	checkWholeNumber,
-	invalidOption,
-} from '../model/check.ts'
+	defineOptions,
+	type OptionRules,
+	type ResolvedOptions,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
@@ -25,26 +26,30 @@ export interface JsonlOptions {
 	fs?: FileSystem
 }
 
-export interface ResolvedJsonlOptions {
-	readonly format: LineFormat
-	readonly lineBytesMax: number
-	readonly mode: number
+/** Rules of the options, for components that accept them among their own. */
+export const JSONL_RULES = {
+	format: withDefault(recordFormat, checkFormat),
+	lineBytesMax: withDefault(LINE_BYTES_DEFAULT, wholeNumber(1024)),
+	mode: withDefault(0o600, checkMode),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<JsonlOptions>
+
+const JSONL_OPTIONS = defineOptions(JSONL_RULES)
+
+/** The options in full. */
+export interface ResolvedJsonlOptions extends Omit<ResolvedOptions<typeof JSONL_RULES>, 'fs'> {
 	readonly system: FileSystem
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
 export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions {
-	checkOptionNames(options, ['format', 'lineBytesMax', 'mode', 'fs'])
-	const { format = recordFormat, mode = 0o600, fs = nodeFileSystem } = options
-	if (!attempt(() => isForm(format), false)) {
-		throw invalidOption('format', format, 'a form with read and write, as eventFormat() gives one')
-	}
-	return {
-		format,
-		lineBytesMax: checkWholeNumber('lineBytesMax', options.lineBytesMax ?? LINE_BYTES_DEFAULT, 1024),
-		mode: checkMode('mode', mode),
-		system: checkFileSystem('fs', fs),
-	}
+	const { fs: system, ...resolved } = JSONL_OPTIONS.resolve(options)
+	return { ...resolved, system }
+}
+
+function checkFormat(name: string, format: unknown): LineFormat {
+	if (attempt(() => isForm(format as LineFormat), false)) return format as LineFormat
+	throw invalidOption(name, format, 'a form with read and write, as eventFormat() gives one')
 }
 
 function isForm(format: LineFormat): boolean {

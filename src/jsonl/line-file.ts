@@ -91,7 +91,7 @@ export class LineFile {
 	/** Settles when the files that were renamed are on disk and closed. */
 	#left: Promise<unknown> = Promise.resolve()
 
-	/** @throws {MeshChainError} `FILE_UNREADABLE` */
+	/** @throws {MeshChainError} `FILE_UNWRITABLE` */
 	constructor(system: FileSystem, path: string, mode: number, listener: LineFileListener) {
 		this.#system = system
 		this.path = path
@@ -104,7 +104,7 @@ export class LineFile {
 	/**
 	 * Reads what the file held when it was opened.
 	 *
-	 * @throws {MeshChainError} `FILE_UNREADABLE`; the file is closed then.
+	 * @throws {MeshChainError} `FILE_UNWRITABLE`; the file is closed then.
 	 */
 	read<T>(reading: (fd: number, size: number) => T): T {
 		const fd = this.#openFile()
@@ -374,7 +374,7 @@ function shortWrite(count: number, wanted: number): Error {
 function unwritable(path: string, error: unknown): MeshChainError {
 	const advice =
 		systemCode(error) === 'ELOOP' ? 'it is a symbolic link: name the file itself' : messageOf(error)
-	return new MeshChainError('FILE_UNREADABLE', `cannot open ${show(path)} for writing: ${advice}`, {
+	return new MeshChainError('FILE_UNWRITABLE', `cannot open ${show(path)} for writing: ${advice}`, {
 		path,
 		cause: error,
 	})

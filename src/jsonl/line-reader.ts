@@ -6,7 +6,6 @@ import { discard } from '../guard/promises.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { checkFieldsOfLine, checkLevel } from '../model/line-check.ts'
 import {
-	type Id,
 	isEpoch,
 	isGap,
 	isRecordTime,
@@ -14,6 +13,7 @@ import {
 	isWholeGap,
 	type LogLine,
 	type LogRecord,
+	type PublisherId,
 } from '../model/record.ts'
 import { FormatDetector } from './detect-format.ts'
 import {
@@ -218,6 +218,6 @@ function canonicalRecord(given: LogRecord): Canonical {
 	return { record, isAltered: canonical.markers + canonical.replaced > 0 || record.message !== message }
 }
 
-function canonicalId(id: Id | null | undefined): Id | null {
+function canonicalId(id: PublisherId | null | undefined): PublisherId | null {
 	return typeof id === 'string' ? toWellFormed(id) : (id ?? null)
 }

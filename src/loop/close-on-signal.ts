@@ -1,4 +1,5 @@
 /** Opt-in: a signal that would end the process ends it after the application has drained and its loops are closed. */
+
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { settle } from '../guard/promises.ts'
@@ -7,35 +8,37 @@ import { checkFunction, checkOptionNames, checkTimerMs, ifGiven } from '../model
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { warn } from '../platform/diagnostics.ts'
+import { processWide } from '../platform/process-wide.ts'
 import type { MeshLoop } from './mesh-loop.ts'
 
 export interface CloseOnSignalOptions {
 	/**
-	 * Ends the application: closes servers, waits for requests. The loops stay open until what it returns has settled, so everything that is published
-	 * meanwhile is kept. When it throws or rejects, a warning says so, and the loops are closed all the same.
+	 * Ends the application: closes servers, waits for requests. The loops stay open until its result has settled, so that
+	 * everything published until then is kept. When it throws or rejects, a warning says so, and the loops are closed.
 	 */
-	readonly before?: (signal: NodeJS.Signals) => unknown
+	readonly before?: ((signal: NodeJS.Signals) => unknown) | undefined
 	/**
-	 * How long the loops stay open for `before`, or without it for other listeners of the signal to end the process. Whole number from 1, default
-	 * 10,000 ms.
+	 * Longest time that the loops stay open for `before` or, without it, for other listeners of the signal to end the
+	 * process. Whole number from 1. Default: 10,000 ms.
 	 */
-	readonly drainTimeoutMs?: number
+	readonly drainTimeoutMs?: number | undefined
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
-/** Marks our listeners, of whichever copy of this package: they do not wait for each other to end the process. */
+/** Marks our listeners, in every copy of this package: they do not wait for each other to end the process. */
 const OURS = Symbol.for('mesh-chain:close-on-signal')
 
 /**
  * On SIGTERM or SIGINT closes the loops, then lets the signal take its course: unless others listen to it, the process
- * ends by it, with its exit status (128 and the number of the signal, to a shell).
+ * ends by it, with its exit status (128 plus the number of the signal, to a shell).
  *
- * What the application says while it drains is kept: the loops stay open until `before` has settled. Without `before`, where others listen to the
- * signal, they stay open until those have ended the process or nothing is left to run; ending the process is up to them. Both waits
- * end after `drainTimeoutMs`: then a warning says so, and the loops are closed. A second signal ends the wait for `before`; one that comes while the
- * loops are closing ends the process at once, unless others listen. Calls of this function wait for each other's application.
+ * Records that the application publishes while it drains are kept: the loops stay open until `before` has settled.
+ * Without `before`, where others listen to the signal, the loops stay open until those listeners have ended the process
+ * or nothing is left to run; ending the process is up to them. Both waits end after `drainTimeoutMs`, with a warning;
+ * then the loops are closed. A second signal ends the wait for `before`; a signal during the closing of the loops ends
+ * the process at once, unless others listen. Several calls of this function wait for each other's application.
  *
- * @param given the loops, and after them the options.
+ * @param given the loops, at least one, then optionally the options.
  * @returns the undo.
  * @throws {MeshChainError} `INVALID_OPTION`, also without a loop.
  *
@@ -60,14 +63,14 @@ interface Resolved {
 	readonly drainTimeoutMs: number
 }
 
-/** All that listen. */
-const endings = new Set<Ending>()
+/** All calls that have not been undone. */
+const endings = processWide('signal-endings', () => new Set<Pick<Ending, 'drained'>>())
 
-/** What becomes of some loops when a signal comes. */
+/** One call of {@link closeOnSignal}. */
 class Ending {
 	readonly #options: Resolved
-	/** Settles when the application needs the loops no more; undefined before the first signal. */
-	#drained: Promise<void> | undefined
+	/** Settles when the application no longer needs the loops; undefined before the first signal. */
+	drained: Promise<void> | undefined
 	#isClosing = false
 	/** Ends the wait for `before`. */
 	#hurry: () => void = () => {}
@@ -75,7 +78,7 @@ class Ending {
 	constructor(options: Resolved) {
 		this.#options = options
 		endings.add(this)
-		// First in line: a listener that hears of a signal once is still there to be seen.
+		// First in order: a listener added with `once` can still be seen.
 		for (const signal of SIGNALS) process.prependListener(signal, this.#onSignal)
 	}
 
@@ -87,17 +90,17 @@ class Ending {
 	readonly #onSignal = Object.assign(
 		(signal: NodeJS.Signals): void => {
 			if (this.#isClosing) this.#letGo(signal)
-			else if (this.#drained === undefined) void this.#end(signal)
+			else if (this.drained === undefined) void this.#end(signal)
 			else this.#hurry()
 		},
 		{ [OURS]: true },
 	)
 
 	async #end(signal: NodeJS.Signals): Promise<void> {
-		this.#drained = this.#drain(signal)
-		await this.#drained
-		// The application may speak through the loops of other calls too.
-		await Promise.all([...endings].map((ending) => ending.#drained))
+		this.drained = this.#drain(signal)
+		await this.drained
+		// The application may publish through the loops of other calls too.
+		await Promise.all([...endings].map((ending) => ending.drained))
 		this.#isClosing = true
 		await closeAll(this.#options.loops)
 		// Node prints a warning in a later tick: the signal must not come first.
@@ -105,11 +108,11 @@ class Ending {
 		this.#letGo(signal)
 	}
 
-	/** The signal takes its course, unless others want to hear of it. */
+	/** Lets the signal end the process, unless others listen to it. */
 	#letGo(signal: NodeJS.Signals): void {
 		this.forget()
 		if (process.listenerCount(signal) > 0) return
-		// The kernel does not end the first process of a container by a signal that it sends to itself.
+		// The kernel does not end the first process of a container by a signal from itself.
 		if (process.pid === 1) process.exit(128 + constants.signals[signal])
 		process.kill(process.pid, signal)
 	}

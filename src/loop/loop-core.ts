@@ -1,41 +1,50 @@
 /**
- * What a loop and its children share: the sequence, the ring, the appender, the listeners.
+ * What a loop and its children share: the sequence, the ring, the appender, the listeners. A record enters the ring
+ * first, then the outbox appends it; it stays pending in the ring until the appender has committed it.
  *
- * Invariant: between taking a seq and handing the record to the appender no code of a user runs, so that ring and
- * appender get records in order whatever publishes from within what.
+ * Invariant: between taking a seq and appending the record no code of a user runs, so that ring and appender get
+ * records in order, whatever publishes from within what.
  */
-import { claimAppender, type LogChainAppender, startOf } from '../appender.ts'
+import { claimAppender, durabilityOf, type LogChainAppender, startOf } from '../appender.ts'
 import { within } from '../guard/promises.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
 import { BATCH_BYTES_MAX, BATCH_RECORDS_MAX } from '../model/limits.ts'
 import type { LogLine, LogRecord } from '../model/record.ts'
+import { HealthReporter } from '../outbox/health-reporter.ts'
+import { Outbox } from '../outbox/outbox.ts'
+import type { RecordQueue } from '../outbox/record-queue.ts'
 import { report, warn } from '../platform/diagnostics.ts'
-import { Custody } from './custody.ts'
 import { Hooks } from './hooks.ts'
 import { Listeners } from './listeners.ts'
 import type { ResolvedLoopOptions } from './options.ts'
 import { type Draft, type KeepBelow, RecordBuilder } from './record-builder.ts'
 import { Ring } from './ring.ts'
+import { RingLosses } from './ring-losses.ts'
 import type { Scope } from './scope.ts'
 import { type Counters, type LoopStats, newCounters } from './stats.ts'
 import { Subscription, type SubscriptionHost } from './subscription.ts'
 
 export class LoopCore implements SubscriptionHost {
 	readonly epoch: number
-	readonly delivery: Listeners
-	/** The subscriptions somebody waits on. */
+	readonly listeners: Listeners
+	/** Of the ring. */
+	readonly queue: RecordQueue
+	/** The subscriptions whose consumer waits for a record. */
 	readonly waiting = new Set<Subscription>()
 	readonly #source: object
 	readonly #counters: Counters = newCounters()
 	readonly #hooks: Hooks
-	readonly #intake: RecordBuilder
+	readonly #builder: RecordBuilder
+	readonly #appender: LogChainAppender
 	readonly #ring: Ring
-	readonly #custody: Custody
+	readonly #outbox: Outbox
+	/** Of the outbox. */
+	readonly #losses: RingLosses
 	readonly #closeTimeoutMs: number
 	#lastSeq: number
-	/** A record is being handed over: what the appender publishes meanwhile is announced after it. */
-	#admitting = false
+	/** A record is being appended: what the appender publishes meanwhile is announced after it. */
+	#appending = false
 	readonly #unannounced: LogRecord[] = []
 	#closing: Promise<void> | undefined
 	#saidClosed = false
@@ -47,18 +56,25 @@ export class LoopCore implements SubscriptionHost {
 		this.#source = source
 		this.epoch = epoch
 		this.#lastSeq = nextSeq - 1
-		this.delivery = new Listeners(source, this.#counters, options)
+		this.listeners = new Listeners(source, this.#counters, options)
 		this.#closeTimeoutMs = options.closeTimeoutMs
 		this.#hooks = new Hooks(source, this.#counters, options)
-		this.#intake = new RecordBuilder(this.#hooks, this.#counters, { ...options, epoch })
+		this.#builder = new RecordBuilder(this.#hooks, this.#counters, { ...options, epoch })
+		this.#appender = appender
 		this.#ring = new Ring({ nextSeq, capacity: options.ringCapacity, bytesMax: options.ringBytesMax })
-		this.#custody = new Custody({
+		this.queue = this.#ring.queue
+		const health = new HealthReporter(source, appender)
+		this.#losses = new RingLosses(this.queue, health)
+		this.#outbox = new Outbox({
 			appender,
-			ring: this.#ring,
+			queue: this.queue,
 			nextSeq,
 			epoch,
 			clock: () => this.#hooks.now(),
-			source,
+			evictionCause: 'evicted',
+			health,
+			lost: (gap, error) => this.#losses.add(gap, error),
+			progress: () => {},
 		})
 	}
 
@@ -67,11 +83,7 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	get committedSeq(): number {
-		return this.#custody.committedSeq
-	}
-
-	get queue(): SubscriptionHost['queue'] {
-		return this.#ring.queue
+		return this.#outbox.committedSeq
 	}
 
 	now(): number {
@@ -82,34 +94,33 @@ export class LoopCore implements SubscriptionHost {
 		this.#counters.lagged += count
 	}
 
-	/** Whether a line at this level would be built; counts it when not. For methods that build the line themselves. */
+	/** Whether a line at this level would be built; counts it when not. Asked before the line itself is made. */
 	wants(level: LogRecord['level'], scope: Scope): boolean {
-		return this.#isClosed(scope) || this.#intake.keepsBelow || this.#intake.passes(level, scope)
+		return this.#isClosed(scope) || this.#builder.keepsBelow || this.#builder.passes(level, scope)
 	}
 
 	keepBelow(keep: KeepBelow): () => void {
-		return this.#intake.keepBelow(keep)
+		return this.#builder.keepBelow(keep)
 	}
 
 	publish(line: LogLine, scope: Scope, own = false): LogRecord | undefined {
 		if (this.#isClosed(scope)) return this.#afterClose(line)
-		const draft = own ? this.#intake.draftOwn(line, scope) : this.#intake.draft(line, scope)
+		const draft = own ? this.#builder.draftOwn(line, scope) : this.#builder.draft(line, scope)
 		if (draft === undefined) return undefined
-		const { bytes } = this.#intake
-		this.#custody.makeRoom(1, bytes)
+		this.#makeRoom(1, draft.bytes)
 		// Code of a user, which ran until here, may have closed the loop.
 		if (this.#isClosed(scope)) return this.#afterClose(line)
-		const record = this.#stamp(draft)
-		if (this.#admitting) {
-			this.#custody.accept(record, bytes)
+		const record = this.#push(draft)
+		if (this.#appending) {
+			this.#append()
 			this.#unannounced.push(record)
 			return record
 		}
-		this.#admitting = true
+		this.#appending = true
 		try {
-			this.#custody.accept(record, bytes)
+			this.#append()
 		} finally {
-			this.#admitting = false
+			this.#appending = false
 		}
 		if (this.#unannounced.length > 0) this.#announceAll([record])
 		else this.#announce(record)
@@ -120,27 +131,24 @@ export class LoopCore implements SubscriptionHost {
 		const count = checkIsBatch(lines)
 		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
 		const drafts: Draft[] = []
-		const bytes: number[] = []
 		for (let index = 0; index < count; index++) {
-			const draft = this.#intake.draft(lines[index]!, scope)
-			if (draft === undefined) continue
-			drafts.push(draft)
-			bytes.push(this.#intake.bytes)
+			const draft = this.#builder.draft(lines[index]!, scope)
+			if (draft !== undefined) drafts.push(draft)
 		}
 		if (drafts.length === 0) return []
-		this.#custody.makeRoom(drafts.length, this.#checkedBytes(bytes))
+		this.#makeRoom(drafts.length, this.#checkedBytes(drafts))
 		if (this.#isClosed(scope)) return this.#batchAfterClose(lines)
-		const records = drafts.map((draft) => this.#stamp(draft))
-		if (this.#admitting) {
-			this.#custody.acceptBatch(records, bytes)
+		const records = drafts.map((draft) => this.#push(draft))
+		if (this.#appending) {
+			this.#append(records.length)
 			this.#unannounced.push(...records)
 			return records
 		}
-		this.#admitting = true
+		this.#appending = true
 		try {
-			this.#custody.acceptBatch(records, bytes)
+			this.#append(records.length)
 		} finally {
-			this.#admitting = false
+			this.#appending = false
 		}
 		this.#announceAll(records)
 		return records
@@ -149,10 +157,12 @@ export class LoopCore implements SubscriptionHost {
 	snapshot(filter: LogFilter | undefined): LogRecord[] {
 		const wanted = resolveFilter(filter)
 		const records: LogRecord[] = []
+		const keepsNothing = durabilityOf(this.#appender) === 'none'
 		for (let seq = this.queue.first; seq < this.queue.end; seq++) {
 			const record = this.queue.at(seq)
 			if (!matches(record, wanted)) continue
-			records.push(this.#custody.isPending(seq) ? Object.freeze({ ...record, chainPending: true }) : record)
+			const isPending = !keepsNothing && (seq > this.committedSeq || this.#losses.covers(seq))
+			records.push(isPending ? Object.freeze({ ...record, chainPending: true }) : record)
 		}
 		return records
 	}
@@ -162,11 +172,11 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	flush(): void {
-		this.#custody.flush()
+		this.#outbox.flush()
 	}
 
 	sync(): Promise<void> {
-		return this.#closing ?? this.#custody.sync()
+		return this.#closing ?? this.#outbox.sync()
 	}
 
 	/** As {@link sync}, for a child that closes: waits no longer than `closeTimeoutMs`. */
@@ -180,8 +190,11 @@ export class LoopCore implements SubscriptionHost {
 
 	close(): Promise<void> {
 		if (this.#closing === undefined) {
-			// Closed first, and only then drained: an appender that publishes comes too late.
-			this.#closing = Promise.resolve().then(() => this.#custody.close(this.#closeTimeoutMs))
+			// Closed first, and only then drained: what an appender publishes meanwhile is too late.
+			this.#closing = Promise.resolve().then(() => {
+				this.#losses.report()
+				return this.#outbox.close(this.#closeTimeoutMs)
+			})
 			for (const subscription of [...this.waiting]) void subscription.return()
 		}
 		return this.#closing
@@ -193,7 +206,7 @@ export class LoopCore implements SubscriptionHost {
 			epoch: this.epoch,
 			lastSeq: this.#lastSeq,
 			ring: this.#ring.stats(),
-			appender: this.#custody.stats(),
+			appender: this.#outbox.stats(),
 		})
 	}
 
@@ -201,23 +214,52 @@ export class LoopCore implements SubscriptionHost {
 		return this.#closing !== undefined || scope.closed
 	}
 
-	#stamp(draft: Draft): LogRecord {
+	/**
+	 * Evicts until the ring has room for `records` of `bytes` in total. Called before anything is stamped, because the
+	 * appender, which is tried once more, may publish.
+	 */
+	#makeRoom(records: number, bytes: number): void {
+		const ring = this.#ring
+		if (!ring.isFullFor(records, bytes)) return
+		// Before a record that waits is lost, its appender is tried once more.
+		if (ring.queue.first >= this.#outbox.needed) this.#outbox.pump()
+		this.#losses.evicting = true
+		try {
+			do {
+				this.#outbox.evicting(ring.queue.first)
+				ring.evict()
+			} while (ring.isFullFor(records, bytes))
+		} finally {
+			this.#losses.evicting = false
+		}
+	}
+
+	/** Stamps a record and puts it into the ring, which has room. */
+	#push({ record, bytes }: Draft): LogRecord {
 		this.#lastSeq += 1
 		this.#counters.published += 1
-		draft.seq = this.#lastSeq
-		return Object.freeze(draft)
+		record.seq = this.#lastSeq
+		this.queue.push(Object.freeze(record), bytes)
+		return record
+	}
+
+	/** Appends what is in the ring; the last `batch` records as one. */
+	#append(batch = 0): void {
+		if (batch === 0) this.#outbox.pump()
+		else this.#outbox.pumpBatch(batch)
+		if (this.#losses.hasUnreported) this.#losses.report()
 	}
 
 	#announce(record: LogRecord): void {
 		if (this.waiting.size > 0) this.#wake(record)
-		this.delivery.deliver(record)
+		this.listeners.deliver(record)
 	}
 
-	/** These records, and those that were published while they were handed over: in order, none between. */
+	/** These records, and then those that the appender published while it took them. */
 	#announceAll(records: readonly LogRecord[]): void {
 		const all = this.#unannounced.length === 0 ? records : [...records, ...this.#unannounced.splice(0)]
 		for (const record of all) if (this.waiting.size > 0) this.#wake(record)
-		this.delivery.deliverAll(all)
+		this.listeners.deliverAll(all)
 	}
 
 	#wake(record: LogRecord): void {
@@ -225,12 +267,12 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/** @throws {MeshChainError} `BATCH_TOO_LARGE` */
-	#checkedBytes(sizes: readonly number[]): number {
+	#checkedBytes(drafts: readonly Draft[]): number {
 		let bytes = 0
-		for (const size of sizes) bytes += size
+		for (const draft of drafts) bytes += draft.bytes
 		const { capacity, bytesMax } = this.#ring
-		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && sizes.length <= capacity) return bytes
-		const size = `${sizes.length} records of about ${bytes} bytes`
+		if (bytes <= Math.min(BATCH_BYTES_MAX, bytesMax) && drafts.length <= capacity) return bytes
+		const size = `${drafts.length} records of about ${bytes} bytes`
 		const bound = `at most ${Math.min(capacity, BATCH_RECORDS_MAX)} records and ${Math.min(BATCH_BYTES_MAX, bytesMax)} bytes`
 		throw new MeshChainError('BATCH_TOO_LARGE', `a batch may hold ${bound}, not ${size}`)
 	}

@@ -1,6 +1,6 @@
 /**
  * From a line to a draft: everything about a record but its `seq`. All code of users (context, transform, clock,
- * getters in data) runs in here and may publish itself; that is why nothing is stamped before it is done.
+ * getters in data) runs in here and may publish; that is why no draft has a seq.
  */
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -8,39 +8,42 @@ import { hush } from '../guard/hush.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 import { checkFieldsOfLine, checkIsLine, checkLevel, checkLine } from '../model/line-check.ts'
-import type { Id, LogLevel, LogLine, LogRecord, RecordOrigin } from '../model/record.ts'
+import type { LogLevel, LogLine, LogRecord, PublisherId, RecordOrigin } from '../model/record.ts'
 import { type Hooks, toWholeMs } from './hooks.ts'
 import { inheritLine } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
 import type { Scope } from './scope.ts'
 import type { Counters } from './stats.ts'
 
-/** A record whose `seq` is still 0. */
-export type Draft = { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
+/** A record without its place in history. */
+export interface Draft {
+	/** Complete but for `seq`, which is 0. */
+	readonly record: { -readonly [Name in keyof LogRecord]: LogRecord[Name] }
+	/** An estimate of the memory that the record takes. */
+	readonly bytes: number
+}
 
-/** Gets a line that a level held back, with its size; undefined for one that could not be built, or that `transform` dropped. */
-export type KeepBelow = (draft: Draft | undefined, bytes: number) => void
+/** Gets each line below the level; undefined for one that could not be built, or that `transform` dropped. */
+export type KeepBelow = (draft: Draft | undefined) => void
 
 const KIND_DEFAULT = 'log'
 const LEVEL_DEFAULT = 'info'
 const NO_FIELDS: ScopeFields = Object.freeze({})
-/** What a record takes beside its texts and data. */
+/** The estimate for a record without its message and data. */
 const RECORD_BYTES = 128
 
 export class RecordBuilder {
 	readonly #hooks: Hooks
 	readonly #counters: Counters
-	readonly #nodeId: Id | null
+	readonly #nodeId: PublisherId | null
 	readonly #hasContext: boolean
 	readonly #epoch: number
 	#keep: KeepBelow | undefined
-	/** An estimate of what the record that was drafted last takes in memory. */
-	bytes = 0
 
 	constructor(
 		hooks: Hooks,
 		counters: Counters,
-		options: { readonly nodeId: Id | null; readonly context: unknown; readonly epoch: number },
+		options: { readonly nodeId: PublisherId | null; readonly context: unknown; readonly epoch: number },
 	) {
 		this.#hooks = hooks
 		this.#counters = counters
@@ -50,7 +53,7 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * undefined for a line below the level or one that `transform` dropped, each counted.
+	 * Returns undefined for a line below the level and for one that `transform` dropped, each counted.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`
 	 */
@@ -68,12 +71,12 @@ export class RecordBuilder {
 			: this.#build(full, level, false)
 	}
 
-	/** Somebody wants the lines that a level holds back. */
+	/** Whether lines below the level are kept too. */
 	get keepsBelow(): boolean {
 		return this.#keep !== undefined
 	}
 
-	/** @throws {MeshChainError} `INVALID_USAGE` where somebody keeps them already. */
+	/** Passes on each line below the level; returns the undo. @throws {MeshChainError} `INVALID_USAGE` for the second one. */
 	keepBelow(keep: KeepBelow): () => void {
 		if (this.#keep !== undefined) {
 			throw new MeshChainError('INVALID_USAGE', 'this loop has a black box already: close() that one first')
@@ -84,7 +87,7 @@ export class RecordBuilder {
 		}
 	}
 
-	/** As it would have been; what is wrong with it is not the publisher's to hear of, who did not want it looked at. */
+	/** Builds the record that the line would have been. A mistake in it is not thrown: nobody asked for that line. */
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
 		try {
@@ -96,12 +99,12 @@ export class RecordBuilder {
 			hush(thrown)
 			draft = undefined
 		}
-		keep(draft, this.bytes)
+		keep(draft)
 	}
 
 	/**
-	 * The same for a line of mesh-chain's own: no level holds it back, its kind may start with `$`, and no data but its
-	 * own goes into it. `transform` sees it: secrets stay out of checkpoints and crash records too.
+	 * As {@link draft}, for a line of mesh-chain's own: it has no minimum level, its kind may start with `$`, and it
+	 * inherits no data. `transform` sees it: secrets stay out of checkpoints and crash records too.
 	 */
 	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
 		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
@@ -116,7 +119,7 @@ export class RecordBuilder {
 			: this.#build(full, level, true)
 	}
 
-	/** Whether a level is high enough; counts the line when it is not. */
+	/** Whether a level is at or above the scope's; counts the line when it is not. */
 	passes(level: LogLevel, scope: Scope): boolean {
 		if (checkLevel(level) >= scope.levelIndex) return true
 		this.#counters.belowLevel += 1
@@ -145,7 +148,7 @@ export class RecordBuilder {
 			else if (!this.passes(newLevel, scope)) return undefined
 			return this.#build(result, newLevel, own)
 		} catch (thrown) {
-			// As it was before the transform saw it; what was wrong with it then is the publisher's to hear of.
+			// The line as it was before the transform: a mistake in it is the publisher's, and throws.
 			const before = withDefaults(line, level)
 			checkLine(before, own)
 			this.#hooks.transformFailed(thrown)
@@ -173,14 +176,18 @@ export class RecordBuilder {
 		const tsMs = tsGiven === undefined ? this.#hooks.now() : toWholeMs(tsGiven)
 		const origin = checked === undefined ? undefined : this.#origin(checked)
 		if (data === undefined) {
-			this.bytes = RECORD_BYTES + message.length
-			return newDraft(this.#epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin)
+			return {
+				record: newRecord(this.#epoch, tsMs, level, kind, message, undefined, daemonId, nodeId, origin),
+				bytes: RECORD_BYTES + message.length,
+			}
 		}
 		const canonical = canonicalise(data)
 		this.#counters.unserializable += canonical.markers
 		this.#counters.replacedSurrogates += canonical.replaced
-		this.bytes = RECORD_BYTES + message.length + canonical.bytes
-		return newDraft(this.#epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin)
+		return {
+			record: newRecord(this.#epoch, tsMs, level, kind, message, canonical.value, daemonId, nodeId, origin),
+			bytes: RECORD_BYTES + message.length + canonical.bytes,
+		}
 	}
 
 	#message(message: string): string {
@@ -189,7 +196,7 @@ export class RecordBuilder {
 		return this.#wellFormed(cutMessage(message))
 	}
 
-	#id(id: Id | null): Id | null {
+	#id(id: PublisherId | null): PublisherId | null {
 		return typeof id === 'string' ? this.#wellFormed(id) : id
 	}
 
@@ -204,35 +211,35 @@ export class RecordBuilder {
 	}
 }
 
-/** Only the fields there are, in one order: records of one shape share what V8 knows of it. */
-function newDraft(
+/** Sets only the fields that have a value, always in one order: V8 then shares a few shapes between all records. */
+function newRecord(
 	epoch: number,
 	tsMs: number,
 	level: LogLevel,
 	kind: string,
 	message: string,
 	data: unknown,
-	daemonId: Id | null,
-	nodeId: Id | null,
+	daemonId: PublisherId | null,
+	nodeId: PublisherId | null,
 	origin: RecordOrigin | undefined,
-): Draft {
+): Draft['record'] {
 	if (origin === undefined) {
 		return data === undefined
 			? { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false }
 			: { seq: 0, epoch, tsMs, level, kind, message, data, daemonId, nodeId, chainPending: false }
 	}
-	const draft = { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
-	return data === undefined ? draft : { ...draft, data }
+	const record = { seq: 0, epoch, tsMs, level, kind, message, daemonId, nodeId, chainPending: false, origin }
+	return data === undefined ? record : { ...record, data }
 }
 
-/** A line as a transform sees it: with the defaults that do not depend on the loop. */
+/** A line as a transform sees it: with all defaults but those of the loop. */
 function withDefaults(line: LogLine, level: LogLevel): LogLine {
 	const merged = inheritLine(line, NO_FIELDS, NO_FIELDS)
 	const kind = merged.kind ?? KIND_DEFAULT
 	return { ...merged, kind, level, message: merged.message ?? kind }
 }
 
-/** What is left of a line that could not be transformed: nothing a transform was meant to take out may get through. */
+/** A line whose transform failed, without what the transform might have removed. */
 function withoutPayload(line: LogLine): LogLine {
 	return { ...line, message: line.kind ?? KIND_DEFAULT, data: marker('transform threw') }
 }

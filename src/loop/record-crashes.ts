@@ -1,6 +1,7 @@
 /** Opt-in: the last words of a process that dies of an uncaught exception. */
 import { errorNameOf, messageOf } from '../guard/values.ts'
-import { type MeshLoop, publishOwn } from './mesh-loop.ts'
+import { coreOf } from './core-of.ts'
+import type { MeshLoop } from './mesh-loop.ts'
 
 /** The kind of a record that tells of an uncaught exception. */
 const CRASH_KIND = '$crash'
@@ -12,7 +13,7 @@ const CRASH_KIND = '$crash'
  */
 export function recordCrashes(loop: MeshLoop): () => void {
 	const record = (error: unknown, origin: string) => {
-		publishOwn(loop, {
+		coreOf(loop).publishOwn({
 			kind: CRASH_KIND,
 			level: 'error',
 			message: nameAndMessage(error),

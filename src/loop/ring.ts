@@ -1,6 +1,4 @@
 /** The bounded window of the newest records. A record's position in it is its `seq`. */
-
-import type { LogRecord } from '../model/record.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import type { RingStats } from './stats.ts'
 
@@ -17,7 +15,7 @@ export class Ring {
 		this.bytesMax = options.bytesMax
 	}
 
-	/** Whether the oldest record must go before `records` of `bytes` together come. An empty ring takes any. */
+	/** Whether the oldest record must go before `records` of `bytes` in total fit. An empty ring takes any. */
 	isFullFor(records: number, bytes: number): boolean {
 		const { count } = this.queue
 		return count > 0 && (count + records > this.capacity || this.queue.bytes + bytes > this.bytesMax)
@@ -26,10 +24,6 @@ export class Ring {
 	evict(): void {
 		this.queue.shift()
 		this.#evicted += 1
-	}
-
-	push(record: LogRecord, bytes: number): void {
-		this.queue.push(record, bytes)
 	}
 
 	stats(): RingStats {

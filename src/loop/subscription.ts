@@ -1,8 +1,7 @@
 /**
- * A cursor over the ring for one consumer, who comes by at his own pace. There is no queue: what he has not fetched is in
- * the ring, and what left the ring meanwhile he is told of. The loop knows a subscription only while it waits.
+ * A cursor over the ring for one consumer. It has no queue: what the consumer has not fetched is in the ring, and a
+ * `$gap` record stands for what left the ring first. The loop knows a subscription only while its consumer waits.
  */
-
 import { matches, type ResolvedFilter } from '../model/filter.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
 import type { RecordQueue } from '../outbox/record-queue.ts'
@@ -17,14 +16,21 @@ export interface SubscriptionHost {
 	countLagged(count: number): void
 }
 
+/** The records of a loop, for `for await`. Leaving the loop, or `return`, ends it. */
+export interface LoopSubscription<R = LogRecord> extends AsyncIterator<R, undefined> {
+	next(): Promise<IteratorResult<R, undefined>>
+	return(): Promise<IteratorResult<R, undefined>>
+	[Symbol.asyncIterator](): this
+}
+
 type Result = IteratorResult<LogRecord, undefined>
 
 const DONE: Result = Object.freeze({ done: true, value: undefined })
 
-export class Subscription implements AsyncIterableIterator<LogRecord, undefined> {
+export class Subscription implements LoopSubscription {
 	readonly #host: SubscriptionHost
 	readonly #filter: ResolvedFilter
-	/** Whoever called `next` and waits, in order. */
+	/** The pending calls of `next`, in order. */
 	readonly #callers: ((result: Result) => void)[] = []
 	/** The next seq to look at. */
 	#cursor: number
@@ -52,7 +58,7 @@ export class Subscription implements AsyncIterableIterator<LogRecord, undefined>
 		})
 	}
 
-	/** Lets go; whoever waits is told that it is over. Idempotent. */
+	/** Ends the subscription and its pending calls of `next`. Idempotent. */
 	return(): Promise<Result> {
 		this.#done = true
 		this.#host.waiting.delete(this)
@@ -60,7 +66,7 @@ export class Subscription implements AsyncIterableIterator<LogRecord, undefined>
 		return Promise.resolve(DONE)
 	}
 
-	/** A record was pushed while somebody waits. All before it have been looked at. */
+	/** A record was pushed while the consumer waits, which has seen all before it. */
 	offer(record: LogRecord): void {
 		this.#cursor = record.seq + 1
 		if (matches(record, this.#filter)) this.#callers.shift()?.({ done: false, value: record })
@@ -68,7 +74,7 @@ export class Subscription implements AsyncIterableIterator<LogRecord, undefined>
 		else if (this.#callers.length === 0) this.#host.waiting.delete(this)
 	}
 
-	/** Moves on to the next record that matches; undefined when there is none in the ring. */
+	/** The next record that matches; undefined when there is none in the ring. */
 	#scan(): LogRecord | undefined {
 		const { queue } = this.#host
 		if (this.#cursor < queue.first) {

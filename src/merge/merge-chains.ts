@@ -1,12 +1,19 @@
 /** Several chains as one history. */
 import { createHash } from 'node:crypto'
-import { explainedAs } from '../chain/answer.ts'
-import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
-import { readWatermark } from '../chain/files/watermark-file.ts'
-import { RecordIterator } from '../chain/read/record-iterator.ts'
+import {
+	type Chain,
+	type ChainEndInfo,
+	type ChainInfo,
+	type ChainQuery,
+	checkChain,
+	explainedAs,
+	RecordIterator,
+	readWatermark,
+	type TailQuery,
+} from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
+import { defined } from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
@@ -148,8 +155,7 @@ class Merged implements MergedChain {
 		}
 		const options = {
 			...filter,
-			...(pollMs === undefined ? {} : { pollMs }),
-			...(durableOnly === undefined ? {} : { durableOnly }),
+			...defined({ pollMs, durableOnly }),
 			signal: ended,
 		}
 		const tails = this.chains.map((chain, index) => {

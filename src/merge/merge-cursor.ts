@@ -1,5 +1,5 @@
 /** The next record of each of several chains, and which of them comes first. */
-import type { Id, LogRecord } from '../model/record.ts'
+import type { LogRecord, PublisherId } from '../model/record.ts'
 
 /** One chain that is read, at the record that is its next. */
 export class MergeCursor {
@@ -57,12 +57,12 @@ export function sortIn(heads: MergeCursor[], compare: (a: MergeCursor, b: MergeC
 }
 
 /** None before numbers, numbers before texts. */
-function compareIds(a: Id | null, b: Id | null): number {
+function compareIds(a: PublisherId | null, b: PublisherId | null): number {
 	const byRank = rankOf(a) - rankOf(b)
 	if (byRank !== 0 || a === null || b === null) return byRank
 	return a < b ? -1 : a > b ? 1 : 0
 }
 
-function rankOf(id: Id | null): number {
+function rankOf(id: PublisherId | null): number {
 	return id === null ? 0 : typeof id === 'string' ? 2 : 1
 }

@@ -1,7 +1,6 @@
 /** What is known of several chains, as of one. */
 import { createHash } from 'node:crypto'
-import { heaviestAnswer } from '../chain/answer.ts'
-import type { ChainEndInfo, ChainInfo, ChainState } from '../chain/chain.ts'
+import { type ChainEndInfo, type ChainInfo, type ChainState, heaviestAnswer } from '../chain/index.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 
 /** From the one that says least to the one that says most of what may be missing. */
@@ -65,10 +64,10 @@ function worst(states: readonly ChainState[]): ChainState {
 	return states.reduce((a, b) => (STATES.indexOf(b) > STATES.indexOf(a) ? b : a))
 }
 
-/** Of those that are known. */
-function earliest(times: readonly number[]): number {
-	const known = times.filter(Number.isFinite)
-	return known.length === 0 ? Number.NaN : Math.min(...known)
+/** The earliest of the times that are known. */
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+	const known = times.filter((time) => time !== undefined)
+	return known.length === 0 ? undefined : Math.min(...known)
 }
 
 function sum(values: readonly number[]): number {

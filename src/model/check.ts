@@ -13,17 +13,27 @@ export function invalidOption(name: string, value: unknown, allowed: string): Me
 }
 
 /**
- * Refuses options that are no object or hold a name that is not known: a misspelt option must not pass for a default.
+ * Refuses options that are not an object, or that have an unknown name: a misspelt option must not pass for a
+ * default.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkOptionNames(options: unknown, names: readonly string[]): void {
+	readOptions(options, names)
+}
+
+/**
+ * Reads all options by name, each once; refuses what {@link checkOptionNames} refuses.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function readOptions(options: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
 	checkIsObject('options', options)
 	for (const name of namesOf(options)) {
 		if (names.includes(name)) continue
 		throw new MeshChainError('INVALID_OPTION', `no such option: ${show(name)} (one of ${names.join(', ')})`)
 	}
-	for (const name of names) readOption(name, options, name)
+	return Object.fromEntries(names.map((name) => [name, readOption(name, options, name)]))
 }
 
 function namesOf(options: object): readonly string[] {
@@ -37,9 +47,9 @@ function namesOf(options: object): readonly string[] {
 }
 
 /**
- * A field of what somebody gave, whatever its getter does. No option is a promise.
+ * Reads a field of an object that the caller gave, whatever its getter does. No option may be a promise.
  *
- * @param what it is called in a message.
+ * @param what Name of the field in a message.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function readOption(what: string, given: object, name: string): unknown {

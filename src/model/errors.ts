@@ -5,7 +5,8 @@
  * operation rejects, is counted, and the loop goes on; damage is data (`verifyChain` returns findings).
  */
 
-import { isInstance, messageOf, ownValueOf } from '../guard/values.ts'
+import { types } from 'node:util'
+import { isInstance, messageOf, ownValueOf, propertyOf } from '../guard/values.ts'
 
 export { messageOf }
 
@@ -35,6 +36,7 @@ export const ERROR_CODES = [
 	'CHAIN_NOT_FOUND',
 	'CHAIN_EMPTY',
 	'CHAIN_UNREADABLE',
+	'CHAIN_UNWRITABLE',
 	'CHAIN_CLOSED',
 	'CHAIN_LOCKED',
 	'CHAIN_GAP',
@@ -52,6 +54,7 @@ export const ERROR_CODES = [
 	'NEWER_VERSION',
 	'INVALID_JSON',
 	'FILE_UNREADABLE',
+	'FILE_UNWRITABLE',
 	'FILE_EXISTS',
 	'EXPORT_FAILED',
 	'OUTPUT_FAILED',
@@ -102,6 +105,12 @@ export interface ErrorDetails {
 
 /** What everything in mesh-chain throws or rejects with. Branch on `code`, never on the message. */
 export class MeshChainError extends Error {
+	/** An error of the other build (ES modules, CommonJS) in the same process is an instance too. */
+	static override [Symbol.hasInstance](value: unknown): boolean {
+		// biome-ignore lint/complexity/noThisInStatic: a subclass asks for itself.
+		return isErrorOf(this, value)
+	}
+
 	override name = 'MeshChainError'
 	readonly code: ErrorCode
 	/** The file concerned. */
@@ -127,16 +136,32 @@ export class MeshChainError extends Error {
 export class LogAppendError extends MeshChainError {
 	override name = 'LogAppendError'
 	readonly retryable: boolean
+	/** Why the append failed; the same text as the message. */
 	readonly reason: string
 
 	constructor(
 		reason: string,
 		options: ErrorDetails & { readonly retryable?: boolean; readonly code?: ErrorCode } = {},
 	) {
-		super(options.code ?? 'APPEND_FAILED', `log-chain append failed: ${reason}`, options)
+		super(options.code ?? 'APPEND_FAILED', reason, options)
 		this.reason = reason
 		this.retryable = options.retryable ?? true
 	}
+}
+
+/** What the classes of both builds are known by. */
+const BRANDS = new Map<unknown, symbol>([
+	[MeshChainError, Symbol.for('mesh-chain.MeshChainError')],
+	[LogAppendError, Symbol.for('mesh-chain.LogAppendError')],
+])
+for (const [type, brand] of BRANDS) {
+	Object.defineProperty((type as typeof MeshChainError).prototype, brand, { value: true })
+}
+
+function isErrorOf(type: unknown, value: unknown): boolean {
+	if (Function.prototype[Symbol.hasInstance].call(type, value)) return true
+	const brand = BRANDS.get(type)
+	return brand !== undefined && types.isNativeError(value) && propertyOf(value, brand) === true
 }
 
 /** Whether it is an error with a code whose fields are plain values, so that anyone can read it at any time. */

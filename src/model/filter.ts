@@ -1,14 +1,12 @@
 /**
- * Which records one wants: the same filter for the ring, a captured buffer and a chain. All conditions must hold
- * at once; a `$gap` passes every one of them, because a loss is never filtered away.
+ * Which records are wanted: the same filter for the ring, a captured buffer and a chain. All conditions must hold at
+ * once; a `$gap` passes every one of them, because a loss is never filtered away.
  */
-
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
 import { attempt, isInstance, isList, propertyOf } from '../guard/values.ts'
 import { MeshChainError, messageOf } from './errors.ts'
 import {
-	type Id,
 	isGap,
 	isOwnKind,
 	isTimeBound,
@@ -16,40 +14,43 @@ import {
 	type LogLevel,
 	type LogRecord,
 	levelIndex,
+	type PublisherId,
 } from './record.ts'
 
-/** Anything that says whether a text matches, and keeps no state from one text to the next: a pattern of RE2, for instance. */
+/** Tells whether a text matches, without state from one text to the next. A pattern of RE2 is one. */
 export interface TextPattern {
 	test(text: string): boolean
 }
 
+/** Conditions on records, all of which must hold; a condition that is left out always holds. A gap passes them all. */
 export interface LogFilter {
-	/** At or above. */
-	level?: LogLevel
-	/** Exactly this kind, or one of these; `'$*'` stands for all kinds of mesh-chain's own. */
-	kind?: string | readonly string[]
-	/** Exactly this daemon, type included; a record without one does not match. */
-	daemonId?: Id
-	/** Exactly this node, type included; a record without one does not match. */
-	nodeId?: Id
+	/** At this level or above. */
+	readonly level?: LogLevel | undefined
+	/** This kind, or one of these; `'$*'` stands for all kinds of mesh-chain's own. */
+	readonly kind?: string | readonly string[] | undefined
+	/** This daemon, type included; a record without one does not match. */
+	readonly daemonId?: PublisherId | undefined
+	/** This node, type included; a record without one does not match. */
+	readonly nodeId?: PublisherId | undefined
 	/**
-	 * A text (ignoring case unless it holds a capital) or a pattern to find in the message, in the kind, or in the data: in its JSON on one
-	 * line, as `dump -o ndjson` prints it, and in each of its texts as it is. Of binary data nothing is found, neither bytes nor positions.
+	 * A text or a pattern to find in the message, in the kind, or in the data: in its JSON on one line, as
+	 * `dump -o ndjson` prints it, and in each of its texts. A text without a capital ignores case. Binary data is not
+	 * searched.
 	 *
-	 * A text is found in linear time. How long a pattern takes is up to the program: a RegExp that backtracks, such as `/(a+)+$/`, may block
-	 * the process; a pattern of RE2 does not.
+	 * A text is found in linear time. The time that a pattern takes is up to the pattern: a RegExp that backtracks, such
+	 * as `/(a+)+$/`, may block the process; a pattern of RE2 does not.
 	 */
-	grep?: string | RegExp | TextPattern
-	/** Exclusive. */
-	afterSeq?: number
-	/** Inclusive. */
-	fromSeq?: number
-	/** Inclusive. */
-	toSeq?: number
-	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
-	since?: number | Date
-	/** Inclusive; milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
-	until?: number | Date
+	readonly grep?: string | RegExp | TextPattern | undefined
+	/** First seq, exclusive; whole number from 0. */
+	readonly afterSeq?: number | undefined
+	/** First seq, inclusive; whole number from 0. */
+	readonly fromSeq?: number | undefined
+	/** Last seq, inclusive; whole number from 0. */
+	readonly toSeq?: number | undefined
+	/** Earliest time, inclusive: milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
+	readonly since?: number | Date | undefined
+	/** Latest time, inclusive: milliseconds since 1970, within 8.64e15 of it or infinite, or a Date. */
+	readonly until?: number | Date | undefined
 }
 
 /** A filter checked and in full: nothing below it sees a partial one. */
@@ -59,8 +60,8 @@ export interface ResolvedFilter {
 	readonly kinds: ReadonlySet<string> | undefined
 	/** Any kind of mesh-chain's own will do too. */
 	readonly anyOwnKind: boolean
-	readonly daemonId: Id | undefined
-	readonly nodeId: Id | undefined
+	readonly daemonId: PublisherId | undefined
+	readonly nodeId: PublisherId | undefined
 	readonly grep: TextPattern | undefined
 	readonly fromSeq: number
 	readonly toSeq: number
@@ -125,6 +126,18 @@ function keysOf(filter: LogFilter): readonly string[] {
 			cause: thrown,
 		})
 	}
+}
+
+/** Returns the part of some options that is a filter. */
+export function filterIn<T extends LogFilter>(options: T): Pick<T, keyof T & keyof LogFilter> {
+	return picked(options, FILTER_NAMES as readonly (keyof T & keyof LogFilter)[])
+}
+
+/** Returns the fields of these names that are not undefined. */
+export function picked<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
+	return Object.fromEntries(
+		names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]]),
+	) as Pick<T, K>
 }
 
 /** Whether a record passes a filter. A gap passes where its range touches the wanted one. */
@@ -199,7 +212,7 @@ function resolveKinds(kind: unknown): ReadonlySet<string> | undefined {
 	return new Set(kinds as string[])
 }
 
-function resolveId(key: string, id: unknown): Id | undefined {
+function resolveId(key: string, id: unknown): PublisherId | undefined {
 	if (id === undefined || typeof id === 'string' || typeof id === 'bigint') return id
 	if (typeof id === 'number' && Number.isFinite(id)) return id
 	throw invalid(key, id, 'a string, a finite number or a bigint')

@@ -7,7 +7,15 @@ import { isInstance, isList } from '../guard/values.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
 import { NAME_LENGTH_MAX } from './limits.ts'
-import { type Id, isEpoch, isSeq, LOG_LEVELS, type LogLine, levelIndex, type RecordOrigin } from './record.ts'
+import {
+	isEpoch,
+	isSeq,
+	LOG_LEVELS,
+	type LogLine,
+	levelIndex,
+	type PublisherId,
+	type RecordOrigin,
+} from './record.ts'
 
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
@@ -84,7 +92,7 @@ export function invalidTime(tsMs: unknown): MeshChainError {
 }
 
 /** Whether a value can be a daemon's or a node's id. */
-export function isId(id: unknown): id is Id {
+export function isId(id: unknown): id is PublisherId {
 	if (typeof id === 'string') return id.length <= NAME_LENGTH_MAX
 	if (typeof id === 'number') return Number.isFinite(id)
 	return typeof id === 'bigint' && id >= BIGINT_MIN && id <= BIGINT_MAX

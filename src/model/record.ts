@@ -7,30 +7,32 @@ import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
 import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 
-/** From the least to the most severe. */
+/** All levels, from the least to the most severe. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
+/** How severe a record is. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** A daemon or node id. Its type survives the round trip through a chain: a bigint comes back as that bigint. */
-export type Id = string | number | bigint
+/** The id of a daemon or a node. Its type survives the round trip through a chain: a bigint comes back as that bigint. */
+export type PublisherId = string | number | bigint
 
 /** What a publisher hands in. */
 export interface LogLine<K extends string = string, D = unknown> {
-	/** Default `'log'`. `'*'` and names that start with `$` are refused. */
-	readonly kind?: K
-	/** Default `'info'`. */
-	readonly level?: LogLevel
-	/** Default: the kind. */
-	readonly message?: string
-	/** Copied into canonical form before `publish` returns: later mutation changes nothing. */
-	readonly data?: D
-	readonly daemonId?: Id | null
+	/** 1 to 256 characters. `'*'` and names that start with `$` are refused. Default: `'log'`. */
+	readonly kind?: K | undefined
+	/** Default: `'info'`. */
+	readonly level?: LogLevel | undefined
+	/** At most 262,144 UTF-16 units; a longer message is cut, and counted. Default: the kind. */
+	readonly message?: string | undefined
+	/** Copied into canonical form before `publish` returns: later mutation changes nothing. At most 1 MiB. */
+	readonly data?: D | undefined
+	/** Default: null. */
+	readonly daemonId?: PublisherId | null | undefined
 	/** Default: the loop's. */
-	readonly nodeId?: Id | null
-	/** Milliseconds since 1970 UTC, default the loop's clock; fractions are cut off, before 1970 gives 0. */
-	readonly tsMs?: number
-	/** Set by replay, import and merge: whose record this was. Lets kinds that start with `$` through. */
-	readonly origin?: RecordOrigin
+	readonly nodeId?: PublisherId | null | undefined
+	/** Milliseconds since 1970 UTC; fractions are cut off, before 1970 gives 0. Default: the loop's clock. */
+	readonly tsMs?: number | undefined
+	/** Set by replay, import and merge: the identity of the original record. Allows kinds that start with `$`. */
+	readonly origin?: RecordOrigin | undefined
 }
 
 /** The identity of a record in the chain it came from. */
@@ -40,27 +42,38 @@ export interface RecordOrigin {
 	readonly seq: number
 }
 
-/** One immutable entry of history. */
-export interface LogRecord<K extends string = string, D = unknown> {
+interface RecordFrame<K extends string> {
 	/** From 1, strictly increasing in a chain. */
 	readonly seq: number
-	/** Which opening of the chain wrote it; a record's identity is `(chainId, epoch, seq)`. */
+	/** The opening of the chain that wrote it; a record's identity is `(chainId, epoch, seq)`. */
 	readonly epoch: number
 	/** Whole milliseconds since 1970 UTC. May step back from one record to the next. */
 	readonly tsMs: number
 	readonly level: LogLevel
 	readonly kind: K
 	readonly message: string
-	readonly data?: D
-	readonly daemonId: Id | null
-	readonly nodeId: Id | null
-	/** True only in `snapshot()`: not in the chain, or not yet. */
+	readonly daemonId: PublisherId | null
+	readonly nodeId: PublisherId | null
+	/** True only in `snapshot()`: the appender has not committed it, or never will. */
 	readonly chainPending: boolean
 	/** Only on records that were merged, imported or replayed. */
 	readonly origin?: RecordOrigin
 }
 
-/** Why records are absent. */
+/**
+ * One immutable entry of history.
+ *
+ * `D` is the type of its `data`, in canonical form. A record whose `D` includes undefined may have none.
+ */
+export type LogRecord<K extends string = string, D = unknown> = RecordFrame<K> &
+	([undefined] extends [D] ? { readonly data?: D } : { readonly data: D })
+
+/**
+ * Why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the appender took them; refused
+ * by the appender (`appendFailed`); damaged in the file; never synced (`unsynced`); removed by retention (`retained`);
+ * evicted before a subscription read them (`lagged`); left out of an import (`notImported`); larger than a message of a
+ * stream (`tooLarge`).
+ */
 export type GapCause =
 	| 'evicted'
 	| 'appendFailed'
@@ -84,10 +97,7 @@ export interface GapData {
 export const GAP_KIND = '$gap'
 
 /** Fields that every level method takes beside message and data. */
-export type Fields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
-
-/** What `emit` carries, by kind. */
-export type EventMap = Record<string, unknown>
+export type LineFields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 
 /** Whether a record can have this time: whole milliseconds from 1970 on that a `Date` holds. */
 export function isRecordTime(tsMs: unknown): tsMs is number {
@@ -144,7 +154,7 @@ export function levelIndex(level: unknown): number {
 }
 
 /**
- * Reads a level in any case; `'warning'` is `'warn'`.
+ * Reads a level in any case; `'warning'` is `'warn'`. For texts from outside, such as environment variables.
  *
  * @throws {MeshChainError} `INVALID_LEVEL`, naming the text and the levels there are.
  */

@@ -1,6 +1,6 @@
 /**
- * Appends that were begun, oldest first. Order is the invariant: an append counts as taken over only when all before it
- * are, and after a failure nothing begins until everything under way has settled.
+ * The appends that have begun, oldest first. Order is the invariant: an append counts as taken only when all before it
+ * are, and after a failure nothing begins until everything in flight has settled.
  */
 import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
@@ -8,15 +8,15 @@ import type { Gap, QueueRange } from './gap-list.ts'
 
 /** One call of `append` or `appendBatch`. */
 export interface Append {
-	readonly span: QueueRange
+	readonly range: QueueRange
 	readonly shape: 'record' | 'batch' | 'gap'
 	/** With shape `gap` only. */
 	readonly gap: Gap | undefined
 	outcome: 'waiting' | 'taken' | LogAppendError
 }
 
-export function newAppend(shape: Append['shape'], span: QueueRange, gap?: Gap): Append {
-	return { shape, span, gap, outcome: 'waiting' }
+export function newAppend(shape: Append['shape'], range: QueueRange, gap?: Gap): Append {
+	return { shape, range, gap, outcome: 'waiting' }
 }
 
 export class InFlight {
@@ -42,40 +42,43 @@ export class InFlight {
 		return !this.#broken && this.#appends.length < this.#max
 	}
 
-	/** How many positions of the queue are records under way. */
+	/** The number of positions of the queue whose records are in flight. */
 	get recordPositions(): number {
 		let positions = 0
-		for (const { shape, span } of this.#appends) if (shape !== 'gap') positions += span.to - span.from + 1
+		for (const { shape, range } of this.#appends) if (shape !== 'gap') positions += range.to - range.from + 1
 		return positions
 	}
 
-	/** The records under way, in order. */
-	get recordSpans(): QueueRange[] {
-		return this.#appends.filter(({ shape }) => shape !== 'gap').map(({ span }) => span)
+	/** The records in flight, in order. */
+	get recordRanges(): QueueRange[] {
+		return this.#appends.filter(({ shape }) => shape !== 'gap').map(({ range }) => range)
 	}
 
-	/** How many gaps are under way. */
+	/** The number of gaps in flight. */
 	get gaps(): number {
 		return this.#appends.filter(({ shape }) => shape === 'gap').length
 	}
 
-	begin(append: Append): void {
+	/** Adds an append: one that waits for its outcome, or one that has it. */
+	add(append: Append): void {
 		this.#appends.push(append)
-		this.#waiting += 1
+		if (append.outcome === 'waiting') this.#waiting += 1
+		else if (append.outcome !== 'taken') this.#broken = true
 	}
 
+	/** Gives an append that waits its outcome. */
 	settle(append: Append, outcome: 'taken' | LogAppendError): void {
 		append.outcome = outcome
 		this.#waiting -= 1
 		if (outcome !== 'taken') this.#broken = true
 	}
 
-	/** Takes out the oldest append, if it was taken over. */
+	/** Removes and returns the oldest append, if it was taken. */
 	shiftTaken(): Append | undefined {
 		return this.#appends[0]?.outcome === 'taken' ? this.#appends.shift() : undefined
 	}
 
-	/** After a failure, and once all have settled: takes out the failed append and all that were begun after it. */
+	/** Removes and returns the failed append and all after it, once everything in flight has settled. */
 	takeFailed(): Append[] | undefined {
 		if (!this.#broken || this.#waiting > 0) return undefined
 		this.#broken = false

@@ -1,8 +1,8 @@
-/** Counts what never reached an appender, and remembers whom to tell: a lost record is neither flushed nor synced. */
+/** Counts the records that never reached an appender, until a `flush` or `sync` has thrown for them. */
 import { type ErrorCode, MeshChainError, messageOf } from '../model/errors.ts'
 import type { LostCounts } from './outbox-stats.ts'
 
-/** What neither `flush` nor `sync` has told of yet. */
+/** The losses since the last `flush` or `sync`. */
 interface UntoldLoss {
 	count: number
 	readonly seq: number
@@ -13,7 +13,7 @@ export class LossCounter {
 	readonly #counts = { evicted: 0, overflow: 0, appendFailed: 0, atClose: 0 }
 	#untold: UntoldLoss | undefined
 
-	/** `seq` is the first of them; `cause` is what the appender said, if it said anything. */
+	/** `seq` is the first of the lost records; `cause` is what the appender said, if it said anything. */
 	add(kind: keyof LostCounts, count: number, seq: number, cause: unknown): void {
 		this.#counts[kind] += count
 		if (this.#untold === undefined) this.#untold = { count, seq, cause }
@@ -24,8 +24,8 @@ export class LossCounter {
 		return Object.freeze({ ...this.#counts })
 	}
 
-	/** Throws, once, when there was a loss since the last call. */
-	tell(code: ErrorCode): void {
+	/** Throws when there was a loss since the last call. */
+	throwUntold(code: ErrorCode): void {
 		if (this.#untold === undefined) return
 		const { count, seq, cause } = this.#untold
 		this.#untold = undefined

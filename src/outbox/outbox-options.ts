@@ -1,19 +1,9 @@
-/** What a handover is made of, and what it tells its owner. */
+/** What an outbox is made of. */
 import type { LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap } from './gap-list.ts'
+import type { HealthReporter } from './health-reporter.ts'
 import type { RecordQueue } from './record-queue.ts'
-
-/** What the owner hears, synchronously; it must not throw. */
-export interface OutboxEvents {
-	/** Said once; then comes `recovered` before it is said again. */
-	failing(error: LogAppendError): void
-	recovered(): void
-	/** `error` is what the appender said, if it said anything. */
-	lost(gap: Gap, error: LogAppendError | undefined): void
-	/** Something may have been handed over without a call of the owner. */
-	progress(): void
-}
 
 export interface OutboxOptions {
 	readonly appender: LogChainAppender
@@ -22,7 +12,12 @@ export interface OutboxOptions {
 	readonly epoch: number
 	/** Stamps the `$gap` records. */
 	readonly clock: () => number
-	/** What it is called when the queue drops a record that was not handed over. */
+	/** The cause of a gap where the queue drops a record that the appender has not taken. */
 	readonly evictionCause: 'evicted' | 'overflow'
-	readonly events: OutboxEvents
+	/** Hears once that the appender fails, and once that it has recovered. */
+	readonly health: HealthReporter
+	/** Hears of each loss, synchronously, and must not throw. `error` is what the appender said, if it said anything. */
+	readonly lost: (gap: Gap, error: LogAppendError | undefined) => void
+	/** Called after records may have been taken without a call of the owner; must not throw. */
+	readonly progress: () => void
 }

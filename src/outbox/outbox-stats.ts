@@ -1,41 +1,41 @@
-/** The figures of one handover, as `stats()` shows them. */
+/** The figures of one outbox, as `stats()` shows them. */
 import type { Durability } from '../appender.ts'
 
 /** Records that never reached the appender, by cause. */
 export interface LostCounts {
-	/** The ring needed their place while the appender was failing or slow. */
+	/** Evicted from the ring while the appender was failing or slow. */
 	readonly evicted: number
-	/** The queue of a `TeeAppender` needed their place while this child was failing or slow. */
+	/** Dropped from the queue of a `TeeAppender` while this child was failing or slow. */
 	readonly overflow: number
-	/** The appender refused them for good. */
+	/** Refused by the appender with an error that is not retryable. */
 	readonly appendFailed: number
-	/** They were still pending when the appender was closed. */
+	/** Pending when the appender was closed. */
 	readonly atClose: number
 }
 
-/** What one appender was given, and what became of it. */
+/** What one appender was given, and what became of it: plain counts since the start, except where noted. */
 export interface OutboxStats {
-	/** What the appender promises; `memory` where it does not say. */
+	/** The appender's promise; `memory` where it declares none. */
 	readonly durability: Durability
-	/** Nothing can be committed at present: the last append failed, or the appender says so itself. */
+	/** Whether nothing can be committed at present: the last append failed, or the appender reports a failure. */
 	readonly failing: boolean
-	/** What the appender said last when it failed or refused. */
+	/** Message of the last error with which the appender failed or refused. */
 	readonly lastError: string | undefined
-	/** Records taken over; `$gap` records are not among them. */
+	/** Records taken, without `$gap` records. */
 	readonly appended: number
 	/** Appends that threw or rejected. */
 	readonly failures: number
 	/** Appends made while the appender was failing. */
 	readonly retries: number
-	/** Records that were not taken over yet, those in flight included. */
+	/** Records waiting at present, those in flight included. */
 	readonly pending: number
-	/** Asynchronous appends under way. */
+	/** Asynchronous appends in flight at present. */
 	readonly inFlight: number
-	/** The appender's own `committedSeq`, or the last seq it took over. */
+	/** The appender's own `committedSeq`, or the last seq that it took. */
 	readonly committedSeq: number
 	readonly lost: LostCounts
-	/** `$gap` records taken over. */
+	/** `$gap` records taken. */
 	readonly gapsAppended: number
-	/** Gaps of which the appender holds no `$gap` record: it refused them, or was closed first. */
+	/** Gaps for which the appender has no `$gap` record: it refused them, or was closed first. */
 	readonly gapsUnwritten: number
 }

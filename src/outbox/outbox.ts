@@ -1,17 +1,20 @@
 /**
- * Hands the records of a queue to one appender: in order, each once, kept until the appender has taken it over. The
- * loop has one over its ring; a `TeeAppender` has one for each child.
+ * Appends the records of a queue to one appender: in order, each once, kept until the appender has taken it. A loop
+ * has one over its ring; a `TeeAppender` has one for each child.
  *
- * Invariants: everything before the cursor was handed over, is in flight, or was counted lost; the cursor goes back
- * only after a failure, to the append that failed; a loss is counted when it happens and stays in the gap list until
- * the appender has taken its `$gap` over. Nothing here throws into the publisher.
+ * Invariants: everything before the cursor was taken, is in flight, or was counted lost; the cursor moves back only
+ * after a failure, to the append that failed; a loss is counted when it happens and stays in the gap list until the
+ * appender has taken its `$gap`. Nothing here throws into the publisher. The states of an outbox, and who else retries,
+ * are drawn in docs/explanation/architecture.md.
  */
 import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
 import { follow, isThenable, settle, within } from '../guard/promises.ts'
 import { propertyOf } from '../guard/values.ts'
 import { asCoded, type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { gapRecord } from '../model/record.ts'
 import { onExit } from '../platform/exit-hook.ts'
+import { RetrySchedule } from '../platform/retry-schedule.ts'
 import { closeWithin, flushAppender, syncOf } from './appender-calls.ts'
 import { type Gap, GapList, type QueueRange, queueRangeOf } from './gap-list.ts'
 import { type Append, InFlight, inFlightMaxOf, newAppend } from './in-flight.ts'
@@ -20,36 +23,36 @@ import type { OutboxOptions } from './outbox-options.ts'
 import type { OutboxStats } from './outbox-stats.ts'
 import { PositionWaiters } from './position-waiters.ts'
 import type { RecordQueue } from './record-queue.ts'
-import { RetryTimer } from './retry-timer.ts'
+import { SharedSync } from './shared-sync.ts'
 
 export class Outbox {
 	readonly #appender: LogChainAppender
 	readonly #queue: RecordQueue
 	readonly #options: OutboxOptions
 	readonly #gaps = new GapList()
-	/** Stretches that must be appended as one, in order, and were not begun yet. */
+	/** Ranges that must be appended as one, in order, and have not begun. */
 	readonly #batches: QueueRange[] = []
 	readonly #inFlight: InFlight
 	readonly #waiters = new PositionWaiters()
-	readonly #timer = new RetryTimer(() => this.#retryLater())
+	readonly #retry = new RetrySchedule(() => this.#try(), RETRY_MS_MIN, RETRY_MS_MAX)
 	readonly #losses = new LossCounter()
 	readonly #counts = { appended: 0, failures: 0, retries: 0, gapsAppended: 0, gapsUnwritten: 0 }
 	#cursor: number
 	#committedSeq: number
 	#pumping = false
-	/** Where the append begins that has not returned yet; Infinity when there is none. */
+	/** The first position of the append that has not returned; Infinity when there is none. */
 	#calling = Number.POSITIVE_INFINITY
-	/** The appender has failed since the pump began: whoever calls next tries again. */
+	/** The appender has failed since the pump began: the next call of `pump` tries again. */
 	#stalled = false
 	#closed = false
 	#failure: LogAppendError | undefined
 	#lastError: string | undefined
-	/** Asynchronous appends that have settled, either way. */
+	/** The number of asynchronous appends that have settled, either way. */
 	#answers = 0
-	/** The last `committedSeq` of the appender that can be one. */
+	/** The last valid `committedSeq` of the appender. */
 	#soundCommittedSeq: number
 	#undoExitHook: (() => void) | undefined
-	#lastSync: { readonly appenderSync: Promise<void>; readonly told: Promise<void> } | undefined
+	readonly #sync = new SharedSync()
 
 	constructor(options: OutboxOptions) {
 		this.#options = options
@@ -61,27 +64,27 @@ export class Outbox {
 		this.#inFlight = new InFlight(inFlightMaxOf(options.appender))
 	}
 
-	/** The first position still needed: the owner of the queue may drop what comes before without a loss. */
+	/** The first position still needed: the owner of the queue may drop those before it without a loss. */
 	get needed(): number {
-		return Math.min(this.#inFlight.oldest?.span.from ?? this.#cursor, this.#calling)
+		return Math.min(this.#inFlight.oldest?.range.from ?? this.#cursor, this.#calling)
 	}
 
 	get committedSeq(): number {
 		const seq = committedSeqOf(this.#appender)
 		if (seq === undefined) return this.#committedSeq
-		// What an appender cannot say is not committed any further than it said before.
+		// While the appender gives no valid seq, its last valid one holds.
 		if (!Number.isNaN(seq)) this.#soundCommittedSeq = seq
 		return this.#soundCommittedSeq
 	}
 
-	/** What the last append failed with, while the appender is failing. */
+	/** The error of the last append, while the appender is failing. */
 	get failure(): LogAppendError | undefined {
 		return this.#failure
 	}
 
-	/** Hands over what is in the queue, as far as the appender goes along. */
+	/** Appends what is in the queue, until the appender fails or has no room. */
 	pump(): void {
-		// An appender that publishes comes back here from within its own append: the outer call takes care of it.
+		// An appender that publishes calls this from within its own append: the outer call appends that record too.
 		if (this.#pumping || this.#closed) return
 		this.#pumping = true
 		this.#stalled = false
@@ -95,11 +98,11 @@ export class Outbox {
 			this.#pumping = false
 			this.#calling = Number.POSITIVE_INFINITY
 		}
-		if (this.#waiters.count > 0) this.#waiters.handedOver(this.needed)
-		if (this.#cursor < this.#queue.end || this.#inFlight.count > 0) this.#holdOn()
+		if (this.#waiters.count > 0) this.#waiters.reached(this.needed)
+		if (this.#cursor < this.#queue.end || this.#inFlight.count > 0) this.#retryLater()
 	}
 
-	/** The last `count` records of the queue are to be appended as one, where the appender can; then as {@link pump}. */
+	/** As {@link pump}, with the last `count` records of the queue appended as one where the appender can do so. */
 	pumpBatch(count: number): void {
 		const from = this.#queue.end - count
 		if (propertyOf(this.#appender, 'appendBatch') !== undefined) {
@@ -108,13 +111,13 @@ export class Outbox {
 		this.pump()
 	}
 
-	/** The owner is about to drop this position, the queue's oldest. What was not handed over becomes a gap. */
+	/** The owner is about to drop this position, the queue's oldest. If it has not been appended, it becomes a gap. */
 	evicting(position: number): void {
 		if (position < this.#cursor || this.#gaps.covers(position)) return
-		this.#lose(this.#takeBatchOver(position) ?? this.#spanAt(position), this.#options.evictionCause)
+		this.#lose(this.#shiftBatchAt(position) ?? this.#rangeAt(position), this.#options.evictionCause)
 	}
 
-	/** Resolves once everything that is in the queue now was handed over or lost; rejects with the next failure. */
+	/** Resolves once everything that is in the queue now was taken or lost; rejects with the next failure. */
 	settle(): Promise<void> {
 		this.pump()
 		const { end } = this.#queue
@@ -124,7 +127,7 @@ export class Outbox {
 	}
 
 	/**
-	 * Returns once everything is with the operating system.
+	 * Returns once the operating system has everything.
 	 *
 	 * @throws {MeshChainError} `FLUSH_FAILED` when something still waits, or was lost since the last `flush` or `sync`.
 	 */
@@ -135,7 +138,7 @@ export class Outbox {
 			this.#lastError = messageOf(thrown)
 		})
 		if (this.needed < this.#queue.end) throw this.#pendingError('FLUSH_FAILED')
-		this.#losses.tell('FLUSH_FAILED')
+		this.#losses.throwUntold('FLUSH_FAILED')
 	}
 
 	/**
@@ -146,12 +149,7 @@ export class Outbox {
 	sync(): Promise<void> {
 		this.pump()
 		if (this.needed < this.#queue.end && !this.#closed) return this.#settleAndSync()
-		// Who waits for the same sync of the appender waits for the same promise: most of what a sync costs is promises.
-		const appenderSync = syncOf(this.#appender)
-		if (this.#lastSync?.appenderSync !== appenderSync) {
-			this.#lastSync = { appenderSync, told: this.#tellLossesAfter(appenderSync) }
-		}
-		return this.#lastSync.told
+		return this.#sync.of(syncOf(this.#appender), this.#throwLossesAfter)
 	}
 
 	async #settleAndSync(): Promise<void> {
@@ -160,25 +158,24 @@ export class Outbox {
 		} catch (thrown) {
 			throw this.#pendingError('SYNC_FAILED', thrown)
 		}
-		await this.#tellLossesAfter(syncOf(this.#appender))
+		await this.#throwLossesAfter(syncOf(this.#appender))
 	}
 
-	async #tellLossesAfter(appenderSync: Promise<void>): Promise<void> {
+	readonly #throwLossesAfter = async (appenderSync: Promise<void>): Promise<void> => {
 		try {
 			await settle(appenderSync)
 		} catch (thrown) {
 			throw asCoded(thrown, 'SYNC_FAILED', 'the appender cannot sync')
 		} finally {
-			// An appender may give the same promise for ever; what is lost later has to be told all the same.
-			this.#lastSync = undefined
+			this.#sync.forget()
 		}
-		this.#losses.tell('SYNC_FAILED')
+		this.#losses.throwUntold('SYNC_FAILED')
 	}
 
 	/**
-	 * Waits for what is in flight, tries once to hand over the rest, syncs and closes the appender. What could not be
-	 * handed over is lost and counted. Never waits for a failing appender to recover, and no longer than `timeoutMs` for one that answers
-	 * nothing.
+	 * Waits for what is in flight, tries once to append the rest, syncs and closes the appender. What the appender has
+	 * not taken then is lost and counted. Never waits for a failing appender to recover, and at most `timeoutMs` for one
+	 * that does not answer.
 	 *
 	 * @throws {MeshChainError} the first thing that went wrong, after everything else was done.
 	 */
@@ -219,25 +216,25 @@ export class Outbox {
 		else this.#appendRecord(position)
 	}
 
-	/** The usual case by far: builds nothing as long as the appender simply returns. */
+	/** By far the most frequent case: allocates nothing when the appender simply returns. */
 	#appendRecord(position: number): void {
 		const record = this.#queue.at(position)
 		let result: unknown
-		// Moved first: what the ring evicts while the appender has it is not lost.
+		// Moved first: a record that the ring evicts during this call is not lost.
 		this.#cursor = position + 1
 		try {
 			result = this.#appender.append(record)
 		} catch (thrown) {
-			this.#failedAtOnce(newAppend('record', queueRangeOf(position, [record])), thrown)
+			this.#threw(newAppend('record', queueRangeOf(position, [record])), thrown)
 			return
 		}
 		if (!isThenable(result) && this.#inFlight.count === 0) this.#taken(1, record.seq)
-		else this.#follow(newAppend('record', queueRangeOf(position, [record])), result)
+		else this.#returned(newAppend('record', queueRangeOf(position, [record])), result)
 	}
 
-	#appendBatch(span: QueueRange): void {
-		const append = newAppend('batch', span)
-		this.#begin(append, () => this.#appender.appendBatch!(this.#queue.slice(span.from, span.to)))
+	#appendBatch(range: QueueRange): void {
+		const append = newAppend('batch', range)
+		this.#begin(append, () => this.#appender.appendBatch!(this.#queue.slice(range.from, range.to)))
 	}
 
 	#appendGap(gap: Gap): void {
@@ -249,60 +246,63 @@ export class Outbox {
 
 	#begin(append: Append, call: () => unknown): void {
 		let result: unknown
-		this.#cursor = append.span.to + 1
+		this.#cursor = append.range.to + 1
 		try {
 			result = call()
 		} catch (thrown) {
-			this.#failedAtOnce(append, thrown)
+			this.#threw(append, thrown)
 			return
 		}
-		this.#follow(append, result)
+		this.#returned(append, result)
 	}
 
-	#follow(append: Append, result: unknown): void {
-		this.#inFlight.begin(append)
-		if (!isThenable(result)) {
-			this.#inFlight.settle(append, 'taken')
-			this.#settled()
+	#threw(append: Append, thrown: unknown): void {
+		append.outcome = toAppendError(thrown, append.range.fromSeq)
+		if (this.#inFlight.count === 0) this.#rewind([append])
+		else {
+			this.#inFlight.add(append)
+			this.#advance()
+		}
+	}
+
+	#returned(append: Append, result: unknown): void {
+		if (isThenable(result)) {
+			this.#inFlight.add(append)
+			follow(
+				result,
+				() => this.#settled(append, 'taken'),
+				(thrown) => this.#settled(append, toAppendError(thrown, append.range.fromSeq)),
+			)
 			return
 		}
-		follow(
-			result,
-			() => this.#settledLater(append, 'taken'),
-			(thrown) => this.#settledLater(append, toAppendError(thrown, append.span.fromSeq)),
-		)
+		append.outcome = 'taken'
+		this.#inFlight.add(append)
+		this.#advance()
 	}
 
-	#failedAtOnce(append: Append, thrown: unknown): void {
-		this.#inFlight.begin(append)
-		this.#inFlight.settle(append, toAppendError(thrown, append.span.fromSeq))
-		this.#settled()
-	}
-
-	#retryLater(): void {
-		this.pump()
-		this.#options.events.progress()
-	}
-
-	#settledLater(append: Append, outcome: 'taken' | LogAppendError): void {
-		// It was given up when the appender was closed, and counted.
+	#settled(append: Append, outcome: 'taken' | LogAppendError): void {
+		// It was given up, and counted, when the appender was closed.
 		if (this.#closed) return
 		this.#answers += 1
 		this.#inFlight.settle(append, outcome)
-		if (this.#settled()) this.pump()
-		this.#options.events.progress()
+		if (this.#advance()) this.#try()
+		else this.#options.progress()
+	}
+
+	/** Appends without a call of the owner. */
+	#try(): void {
+		this.pump()
+		this.#options.progress()
 	}
 
 	/** Acts on what has settled; false when the appender failed and has to be left alone for now. */
-	#settled(): boolean {
-		let append = this.#inFlight.shiftTaken()
-		while (append !== undefined) {
-			const { shape, span } = append
+	#advance(): boolean {
+		for (let append = this.#inFlight.shiftTaken(); append; append = this.#inFlight.shiftTaken()) {
+			const { shape, range } = append
 			if (shape === 'gap') this.#counts.gapsAppended += 1
-			this.#taken(shape === 'gap' ? 0 : span.to - span.from + 1, span.toSeq)
-			append = this.#inFlight.shiftTaken()
+			this.#taken(shape === 'gap' ? 0 : range.to - range.from + 1, range.toSeq)
 		}
-		if (this.#waiters.count > 0) this.#waiters.handedOver(this.needed)
+		if (this.#waiters.count > 0) this.#waiters.reached(this.needed)
 		const failed = this.#inFlight.takeFailed()
 		return failed === undefined || this.#rewind(failed)
 	}
@@ -310,78 +310,79 @@ export class Outbox {
 	#taken(records: number, seq: number): void {
 		this.#counts.appended += records
 		this.#committedSeq = seq
-		if (this.#failure !== undefined) this.#answered()
+		if (this.#failure !== undefined) this.#recovered()
 	}
 
-	/** The appender took something over, or refused it for good: either way it does not fail any more. */
-	#answered(): void {
+	/** The appender has taken something, or refused it for good: either way it is not failing. */
+	#recovered(): void {
 		this.#failure = undefined
-		this.#timer.reset()
-		this.#options.events.recovered()
+		this.#retry.reset()
+		this.#options.health.recovered()
 	}
 
-	/** Goes back to the append that failed; false when it is to be tried again, true when it was given up. */
+	/** Returns to the append that failed; false when it is retried later, true when it was given up. */
 	#rewind(appends: readonly Append[]): boolean {
 		const failed = appends[0]!
 		const error = failed.outcome as LogAppendError
 		this.#counts.failures += 1
 		this.#lastError = error.message
 		for (let index = appends.length - 1; index > 0; index--) this.#putBack(appends[index]!)
-		this.#cursor = failed.span.from
-		if (error.retryable) {
-			this.#putBack(failed)
-			this.#fail(error)
-			return false
+		this.#cursor = failed.range.from
+		if (!error.retryable) {
+			this.#giveUp(failed, error)
+			return true
 		}
-		if (failed.shape === 'gap') {
-			this.#counts.gapsUnwritten += 1
-			this.#cursor = failed.span.to + 1
-		} else this.#lose(failed.span, 'appendFailed', error)
-		if (this.#failure !== undefined) this.#answered()
-		return true
-	}
-
-	/** Makes an append that was begun one that is still to come. */
-	#putBack(append: Append): void {
-		const { shape, span, gap, outcome } = append
-		if (gap !== undefined) this.#gaps.insert(gap)
-		else if (span.from < this.#queue.first) {
-			if (outcome !== 'taken') this.#lose(span, this.#options.evictionCause)
-		} else if (shape === 'batch') this.#batches.unshift(span)
-	}
-
-	#fail(error: LogAppendError): void {
-		const healthy = this.#failure === undefined
+		this.#putBack(failed)
+		const wasHealthy = this.#failure === undefined
 		this.#stalled = true
 		this.#failure = error
-		this.#timer.start()
-		this.#waiters.failed(error)
-		if (healthy) this.#options.events.failing(error)
+		this.#retry.start()
+		this.#waiters.failed(error, this.needed)
+		if (wasHealthy) this.#options.health.failing(error)
+		return false
 	}
 
-	#lose(span: QueueRange, cause: 'evicted' | 'overflow' | 'appendFailed', error?: LogAppendError): void {
-		const { from, to, fromSeq, toSeq, count } = span
+	/** The appender refuses this append for good. */
+	#giveUp(failed: Append, error: LogAppendError): void {
+		if (failed.shape === 'gap') {
+			this.#counts.gapsUnwritten += 1
+			this.#cursor = failed.range.to + 1
+		} else this.#lose(failed.range, 'appendFailed', error)
+		if (this.#failure !== undefined) this.#recovered()
+	}
+
+	/** Undoes the start of an append. */
+	#putBack(append: Append): void {
+		const { shape, range, gap, outcome } = append
+		if (gap !== undefined) this.#gaps.insert(gap)
+		else if (range.from < this.#queue.first) {
+			if (outcome !== 'taken') this.#lose(range, this.#options.evictionCause)
+		} else if (shape === 'batch') this.#batches.unshift(range)
+	}
+
+	#lose(range: QueueRange, cause: 'evicted' | 'overflow' | 'appendFailed', error?: LogAppendError): void {
+		const { from, to, fromSeq, toSeq, count } = range
 		const gap = { from, to, fromSeq, toSeq, count, cause }
 		this.#losses.add(cause, count, fromSeq, error ?? this.#failure)
 		this.#gaps.insert(gap)
-		this.#options.events.lost(gap, error)
+		this.#options.lost(gap, error)
 	}
 
-	#spanAt(position: number): QueueRange {
+	#rangeAt(position: number): QueueRange {
 		return queueRangeOf(position, [this.#queue.at(position)])
 	}
 
-	/** Takes the batch that holds this position out of those that wait. */
-	#takeBatchOver(position: number): QueueRange | undefined {
+	/** Removes and returns the waiting batch that holds this position. */
+	#shiftBatchAt(position: number): QueueRange | undefined {
 		const batch = this.#batches[0]
 		return batch !== undefined && batch.from <= position ? this.#batches.shift() : undefined
 	}
 
-	/** Something waits: see to it that it is tried later, and at the latest when the process exits. */
-	#holdOn(): void {
+	/** Records wait: they are tried later, at the latest when the process exits. */
+	#retryLater(): void {
 		this.#undoExitHook ??= onExit('loop', () => this.pump())
-		// More than failed appends and those in flight can only come from an appender that publishes while it appends.
-		if (!this.#stalled && this.#inFlight.hasRoom && !this.#closed) this.#timer.start()
+		// Without a failure and with room left, records wait only where an appender published from its own append.
+		if (!this.#stalled && this.#inFlight.hasRoom && !this.#closed) this.#retry.start()
 	}
 
 	#pendingError(code: ErrorCode, thrown?: unknown): MeshChainError {
@@ -394,17 +395,17 @@ export class Outbox {
 
 	#firstPendingSeq(): number {
 		const oldest = this.#inFlight.oldest
-		if (oldest !== undefined) return oldest.span.fromSeq
+		if (oldest !== undefined) return oldest.range.fromSeq
 		if (this.#gaps.first === this.#cursor) return this.#gaps.peek()!.fromSeq
-		return this.#cursor < this.#queue.end ? this.#spanAt(this.#cursor).fromSeq : this.#committedSeq + 1
+		return this.#cursor < this.#queue.end ? this.#rangeAt(this.#cursor).fromSeq : this.#committedSeq + 1
 	}
 
 	/**
-	 * Waits until everything that was published was handed over, or the appender fails. Gives up, and says so, when no append has settled for
-	 * so long.
+	 * Waits until everything published was taken, or the appender fails. Returns an error when no append has settled
+	 * for `stallMs`.
 	 */
 	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
-		// What is in flight may fail; what comes after it is tried all the same.
+		// What is in flight may fail; the records after it are tried all the same.
 		const first = this.#inFlight.count === 0 || (await this.#settledWithin(stallMs))
 		if (first && (await this.#settledWithin(stallMs))) return undefined
 		return new LogAppendError(`no append has settled for ${stallMs} ms`)
@@ -419,7 +420,7 @@ export class Outbox {
 		}
 	}
 
-	/** No append begins after this, and none that is in flight is waited for. */
+	/** No append begins after this, and no append in flight is waited for. */
 	#stop(keep: (error: MeshChainError) => void, hang: LogAppendError | undefined): void {
 		if (this.needed < this.#queue.end) {
 			const error = this.#pendingError('CLOSE_FAILED', hang)
@@ -429,18 +430,18 @@ export class Outbox {
 		if (this.#pending > 0) this.#loseRest(hang ?? this.#failure)
 		this.#counts.gapsUnwritten += this.#gaps.count + this.#inFlight.gaps
 		this.#closed = true
-		this.#timer.reset()
+		this.#retry.reset()
 		this.#undoExitHook?.()
 	}
 
 	#loseRest(why: LogAppendError | undefined): void {
-		// What is in a gap, at the front, was counted when it was lost.
+		// The gaps at the front were counted when their records were lost.
 		const from = this.#cursor + this.#gaps.positions
 		const rest =
 			from < this.#queue.end ? [queueRangeOf(from, this.#queue.slice(from, this.#queue.end - 1))] : []
-		for (const span of [...this.#inFlight.recordSpans, ...rest]) {
-			this.#losses.add('atClose', span.count, span.fromSeq, why)
-			this.#options.events.lost({ ...span, cause: 'appendFailed' }, why)
+		for (const range of [...this.#inFlight.recordRanges, ...rest]) {
+			this.#losses.add('atClose', range.count, range.fromSeq, why)
+			this.#options.lost({ ...range, cause: 'appendFailed' }, why)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-/** Promises for "everything up to here was handed over". Ends only go up, so the oldest is always first in line. */
+/** Promises for "the appender has taken everything up to here". Ends only increase, so the oldest is always first. */
 
 interface Waiter {
 	readonly end: number
@@ -13,21 +13,23 @@ export class PositionWaiters {
 		return this.#waiters.length
 	}
 
-	/** Resolves once every position before `end` was handed over, rejects at the next failure. */
+	/** Resolves once the appender has taken every position before `end`, rejects at the next failure. */
 	wait(end: number): Promise<void> {
 		return new Promise((resolve, reject) => {
 			this.#waiters.push({ end, resolve, reject })
 		})
 	}
 
-	/** Every position before `end` was handed over. */
-	handedOver(end: number): void {
+	/** The appender has taken every position before `end`. */
+	reached(end: number): void {
 		let count = 0
 		while (count < this.#waiters.length && this.#waiters[count]!.end <= end) count += 1
 		for (const { resolve } of this.#waiters.splice(0, count)) resolve()
 	}
 
-	failed(error: unknown): void {
+	/** An append failed: every wait rejects, but for those before `reached`. */
+	failed(error: unknown, reached = 0): void {
+		if (reached > 0) this.reached(reached)
 		for (const { reject } of this.#waiters.splice(0)) reject(error)
 	}
 }

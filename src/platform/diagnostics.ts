@@ -1,6 +1,6 @@
 /**
- * How mesh-chain speaks of itself: on `node:diagnostics_channel` for programs, and once per change of state with
- * `process.emitWarning` for people. Nothing is ever printed.
+ * How mesh-chain speaks of itself: on `node:diagnostics_channel` for programs, and once per change of state
+ * with `process.emitWarning` for people. Nothing is ever printed.
  */
 import { channel } from 'node:diagnostics_channel'
 import { escapeText } from '../text/escape.ts'
@@ -14,7 +14,10 @@ const channels = {
 	gap: channel('mesh-chain:gap'),
 	/** `{ source, error, record }`: a listener threw or rejected. */
 	listenerError: channel('mesh-chain:listener-error'),
-	/** `{ source, record, bound }`: listeners published from listeners beyond the bound of that name: the record is kept, but not delivered. */
+	/**
+	 * `{ source, record, bound }`: listeners published from listeners beyond the bound of that name: the record
+	 * is kept, but not delivered.
+	 */
 	recursionCut: channel('mesh-chain:recursion-cut'),
 	/** `{ source, line }`: a line was published after close. */
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
@@ -33,8 +36,9 @@ interface Message {
 const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
 
 /**
- * Tells programs that listen. A listener's throw is Node's to report; it never comes back here. What a listener causes the same source to tell
- * on the same channel is not told: one that publishes what it hears would hear of that too, without end.
+ * Tells programs that listen. A listener's throw is Node's to report; it never comes back here. What a
+ * listener causes the same source to tell on the same channel is not told: one that publishes what it hears
+ * would hear of that too, without end.
  */
 export function report(event: keyof typeof channels, message: Message): void {
 	const target = channels[event]
@@ -51,8 +55,8 @@ export function report(event: keyof typeof channels, message: Message): void {
 }
 
 /**
- * Tells people, through Node's own warning, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message is escaped: names and errors
- * in it come from elsewhere.
+ * Tells people, through Node's own warning, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message
+ * is escaped: names and errors in it come from elsewhere.
  */
 export function warn(code: string, message: string): void {
 	try {

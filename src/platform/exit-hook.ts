@@ -1,41 +1,50 @@
 /**
- * One `exit` listener for the whole process (or worker thread), however many loops and chains it holds. Loops come
- * first, so that what they still hold reaches their appenders; chains come after and write it down.
+ * One `exit` listener for the whole process (or worker thread), for any number of loops and chains. Loops run
+ * first, so that their pending records reach the appenders; chains run after them and write the records.
  */
+
+import { processWide } from './process-wide.ts'
 
 type ExitHandler = (exitCode: number) => void
 
-const handlers: { loop: Set<ExitHandler>; chain: Set<ExitHandler> } = { loop: new Set(), chain: new Set() }
-let listening = false
-let exiting = false
+const state = processWide('exit-hook', () => ({
+	handlers: { loop: new Set<ExitHandler>(), chain: new Set<ExitHandler>() },
+	/** The listener of the process, while there is one. */
+	listener: undefined as ((exitCode: number) => void) | undefined,
+	isExiting: false,
+}))
 
-/** Whether the process has begun to exit: from here on nothing queued will run, so everything is done at once. */
+/**
+ * Returns whether the process has begun to exit: nothing queued runs any more, so all work must be
+ * synchronous.
+ */
 export function isExiting(): boolean {
-	return exiting
+	return state.isExiting
 }
 
-/** Runs `handler`, synchronously, when the process exits for whatever reason lets code run. Returns the undo. */
+/** Runs a handler synchronously on every exit that lets code run. Returns a function that removes it. */
 export function onExit(phase: 'loop' | 'chain', handler: ExitHandler): () => void {
-	if (!listening) {
+	if (state.listener === undefined) {
+		state.listener = runHandlers
 		process.on('exit', runHandlers)
-		listening = true
 	}
+	const { handlers } = state
 	handlers[phase].add(handler)
 	return () => {
 		handlers[phase].delete(handler)
-		if (handlers.loop.size + handlers.chain.size > 0 || exiting) return
-		process.off('exit', runHandlers)
-		listening = false
+		if (handlers.loop.size + handlers.chain.size > 0 || state.isExiting) return
+		if (state.listener !== undefined) process.off('exit', state.listener)
+		state.listener = undefined
 	}
 }
 
 function runHandlers(exitCode: number): void {
-	exiting = true
-	for (const handler of [...handlers.loop, ...handlers.chain]) {
+	state.isExiting = true
+	for (const handler of [...state.handlers.loop, ...state.handlers.chain]) {
 		try {
 			handler(exitCode)
 		} catch {
-			// One chain's last failure must not keep the next one from its last words.
+			// A failure of one handler must not stop the others.
 		}
 	}
 }

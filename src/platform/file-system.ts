@@ -1,30 +1,32 @@
 /**
- * Everything a chain asks of the file system, as one port: the only importer of `node:fs` here. Tests pass one that fails on
- * command. The calls mean what those of `node:fs` with the same names mean.
+ * The port to the file system, and the only importer of `node:fs` outside the program. Tests pass one that
+ * fails on command. Each call means what the call of `node:fs` with the same name means.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { dirname } from 'node:path'
 
+/** The part of a file's status that is used. */
 export interface FileStat {
 	readonly size: number
 	readonly ino: number
 	readonly dev: number
 	readonly mode: number
-	/** How many names the file has; 0 when it was removed. */
+	/** Number of names of the file; 0 when it was removed. */
 	readonly nlink: number
 	isFile(): boolean
 	isDirectory(): boolean
 }
 
+/** The calls that are used. */
 export interface FileSystem {
 	openSync(path: string, flags: number, mode?: number): number
 	closeSync(fd: number): void
-	/** May return fewer bytes than asked for; 0 at the end. */
+	/** May return fewer bytes than requested; 0 at the end. */
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
 	/**
-	 * May write fewer bytes than asked for, without an error: always compare. `null` as position is the end of a file that was
-	 * opened with `O_APPEND`, wherever that is when it is written.
+	 * May write fewer bytes than requested, without an error: always compare. The position `null` is the end of
+	 * a file that was opened with `O_APPEND`, at the time of the write.
 	 */
 	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
@@ -36,29 +38,33 @@ export interface FileSystem {
 	renameSync(oldPath: string, newPath: string): void
 	unlinkSync(path: string): void
 	realpathSync(path: string): string
-	/** Makes a directory, and those that it is to be in; does nothing where it is there. Without it, directories have to be there. */
+	/**
+	 * Creates a directory and its parents; does nothing where it exists. Without this call, directories must
+	 * exist.
+	 */
 	mkdirSync?(path: string): void
-	/** The names in a directory, in any order. */
+	/** Returns the names in a directory, in any order. */
 	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
 	/**
-	 * Asks the kernel for the exclusive lock on an open file, which stays until its descriptor is closed, however the process ends.
-	 * `unavailable` where there is no way to ask.
+	 * Takes the exclusive kernel lock on an open file, which holds until the descriptor is closed, however the
+	 * process ends. Returns `unavailable` where the system has no such lock.
 	 */
 	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
-	/** At position -1 a pipe is read on. */
+	/** Reads; position -1 continues a pipe. */
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
 	fstat(fd: number): Promise<FileStat>
 	fdatasync(fd: number): Promise<void>
 	/**
-	 * Calls `hint` when the file may have changed: never sure to, never sure that it has. Returns the undo. Where watching is
-	 * not possible it does nothing.
+	 * Calls `hint` when the file may have changed; a hint may be missing or wrong. Returns a function that ends
+	 * the watch. Does nothing where watching is not possible.
 	 */
 	watch(path: string, hint: () => void): () => void
 }
 
+/** Flags of `open`. */
 export const {
 	O_APPEND,
 	O_CREAT,
@@ -67,12 +73,12 @@ export const {
 	O_RDWR,
 	O_TRUNC,
 	O_WRONLY,
-	// Windows has no such flag, and no such links either.
+	// Windows has neither this flag nor such links.
 	O_NOFOLLOW = 0,
 	O_NONBLOCK = 0,
 } = fs.constants as Partial<typeof fs.constants> & typeof fs.constants
 
-/** The real one. */
+/** File system of Node. */
 export const nodeFileSystem: FileSystem = {
 	openSync: fs.openSync,
 	closeSync: fs.closeSync,
@@ -100,7 +106,10 @@ export const nodeFileSystem: FileSystem = {
 	watch: watchFile,
 }
 
-/** Level by level: Node's own recursion never ends where a file system takes no new names, as in `/proc`. */
+/**
+ * Creates level by level: the recursion of Node never ends on a file system that accepts no new names, such
+ * as `/proc`.
+ */
 function makeDirectory(path: string): void {
 	try {
 		fs.mkdirSync(path)
@@ -113,7 +122,10 @@ function makeDirectory(path: string): void {
 	}
 }
 
-/** Node has no flock; `flock(1)` locks the open file that it inherits from us, and the lock stays with it when `flock` has ended. */
+/**
+ * Node has no flock. `flock(1)` locks the open file that it inherits, and the lock stays with the file after
+ * `flock` has ended.
+ */
 function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 	const { status, error } = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
 	if (error !== undefined) return 'unavailable'
@@ -124,7 +136,7 @@ function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 function watchFile(path: string, hint: () => void): () => void {
 	try {
 		const watcher = fs.watch(path, { persistent: false }, hint)
-		// Out of watches, or a file system without them: polling sees everything too, only later.
+		// The system has no watches left, or none at all: polling finds every change, only later.
 		watcher.on('error', () => watcher.close())
 		return () => watcher.close()
 	} catch {
@@ -138,25 +150,25 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	})
 }
 
-/** Lets go of a descriptor; an error of that says nothing of what was synced before, and there is nothing to do about it. */
+/** Closes a descriptor. An error is ignored: it tells nothing about what was synced before. */
 export function closeQuietly(system: FileSystem, fd: number): void {
 	try {
 		system.closeSync(fd)
 	} catch {
-		// The kernel has let go of it all the same.
+		// The kernel has closed it nevertheless.
 	}
 }
 
 /**
- * Opens a file under one of our names. Invariant: whatever stands there instead, a pipe, a folder, a socket, a device or a link, is
- * answered at once. Every name of ours is opened here.
+ * Opens a file of a chain. Invariant: the call never waits, even where the name leads to a pipe, a folder, a
+ * socket, a device or a link. Every file of a chain is opened here.
  *
- * @throws what the system says, and an error with the code `EFTYPE` for what is no regular file.
+ * @throws the error of the system, and an error with the code `EFTYPE` for anything but a regular file.
  */
 export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
-	// Without O_NONBLOCK, opening a named pipe waits for somebody at its other end.
+	// Without O_NONBLOCK, opening a named pipe waits for its other end.
 	const fd = system.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode)
-	// It was made by this call.
+	// This call has created the file.
 	if ((flags & O_EXCL) !== 0) return fd
 	try {
 		if (system.fstatSync(fd).isFile()) return fd
@@ -167,12 +179,37 @@ export function openOurs(system: FileSystem, path: string, flags: number, mode?:
 	}
 }
 
-/** Whether two looks were at one and the same file, whatever its name. */
+/** An open file, and the file system that it is open in. */
+export interface OpenFile {
+	readonly system: FileSystem
+	readonly fd: number
+}
+
+/** Opens a file as {@link openOurs} does, for as long as `work` takes. @throws what either of them throws. */
+export function withFile<T>(system: FileSystem, path: string, flags: number, work: (file: OpenFile) => T): T {
+	const fd = openOurs(system, path, flags)
+	try {
+		return work({ system, fd })
+	} finally {
+		closeQuietly(system, fd)
+	}
+}
+
+/** Removes a temporary file; one that cannot be removed is untidy, not wrong. */
+export function removeQuietly(system: FileSystem, path: string): void {
+	try {
+		system.unlinkSync(path)
+	} catch {
+		// Its name is no other file's.
+	}
+}
+
+/** Returns whether two statuses are of the same file, whatever its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev
 }
 
-/** Whether a name still leads to a file that was found there before. */
+/** Returns whether a name still leads to the file that was found there before. */
 export function isNamed(system: FileSystem, path: string, file: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	try {
 		return isSameFile(system.statSync(path), file)
@@ -182,26 +219,29 @@ export function isNamed(system: FileSystem, path: string, file: Pick<FileStat, '
 	}
 }
 
-/** The error code of a failed system call, such as `ENOSPC`. */
+/** Returns the error code of a failed system call, such as `ENOSPC`. */
 export function systemCode(error: unknown): string | undefined {
 	return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
 		? error.code
 		: undefined
 }
 
-/** Of a system that is out of something which others give back: descriptors, memory, buffers. */
+/** Codes of a system that is temporarily out of descriptors, memory or buffers. */
 const MOMENTARY = ['EMFILE', 'ENFILE', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS']
 
-/** Whether the same may work in a moment; also of an error that such a failure is the cause of. */
+/** Returns whether a retry may succeed soon; also for an error with such a cause. */
 export function isMomentary(error: unknown): boolean {
 	const cause = error instanceof Error ? error.cause : undefined
 	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
 }
 
-/** What says that no regular file has a name: nothing, a link, a folder, a socket, a pipe, or no folder that it could be in. */
+/**
+ * Codes for a name that leads to no regular file: to nothing, a link, a folder, a socket or a pipe, or
+ * through no folder.
+ */
 export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE']
 
-/** Whether a name leads to anything. */
+/** Returns whether a name leads to anything. */
 export function exists(system: FileSystem, path: string): boolean {
 	try {
 		system.statSync(path)
@@ -212,7 +252,7 @@ export function exists(system: FileSystem, path: string): boolean {
 	}
 }
 
-/** Reads until `length` bytes are there or the file ends; returns what there was. */
+/** Reads `length` bytes, or up to the end of the file. */
 export function readFully(system: FileSystem, fd: number, length: number, position: number): Buffer {
 	const bytes = Buffer.allocUnsafeSlow(length)
 	let done = 0
@@ -224,7 +264,9 @@ export function readFully(system: FileSystem, fd: number, length: number, positi
 	return bytes.subarray(0, done)
 }
 
-/** Writes `bytes[start, end)`, or throws: a count that comes back short is followed by the error that explains it. */
+/**
+ * Writes all of `bytes[start, end)`, or throws: a retry after a short write gets the error that explains it.
+ */
 export function writeFully(
 	system: FileSystem,
 	fd: number,
@@ -241,10 +283,15 @@ export function writeFully(
 	}
 }
 
-/** Of Windows and some network file systems, which cannot sync a directory. Anything else is a real error. */
+/**
+ * Codes of Windows and some network file systems, which cannot sync a directory. Any other code is an error.
+ */
 const NO_DIRECTORY_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR', 'EBADF', 'EPERM', 'EACCES']
 
-/** Makes a new or renamed name in a directory survive a power loss; where directories cannot be synced, nothing. */
+/**
+ * Makes a new or renamed name in a directory survive a power loss. Does nothing where directories cannot be
+ * synced.
+ */
 export function syncDirectory(system: FileSystem, directory: string): void {
 	let fd: number | undefined
 	try {

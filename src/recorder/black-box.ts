@@ -3,9 +3,12 @@
  * nowhere, until something happens. Then they are written as one record.
  */
 import { discard } from '../guard/promises.ts'
-import { checkLoop, keepBelow, type MeshLoop, nowOf, publishOwn } from '../loop/mesh-loop.ts'
+import { checkLoop, coreOf } from '../loop/core-of.ts'
+import type { MeshLoop } from '../loop/mesh-loop.ts'
+import type { Draft } from '../loop/record-builder.ts'
 import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOption } from '../model/check.ts'
-import { type Id, type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
+import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
+import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
 /** The kind of the record that holds them. */
 export const BLACK_BOX_KIND = '$blackbox'
@@ -47,27 +50,6 @@ export interface BlackBoxStats {
 	/** Lines that were none: their kind or level was wrong, or `transform` dropped them. */
 	readonly refused: number
 	readonly triggers: number
-}
-
-/** A line in a `$blackbox` record. */
-export interface BlackBoxLine {
-	readonly tsMs: number
-	readonly level: LogLevel
-	readonly kind: string
-	readonly message: string
-	readonly data?: unknown
-	readonly daemonId: Id | null
-	readonly nodeId: Id | null
-}
-
-/** What a `$blackbox` record carries. */
-export interface BlackBoxData {
-	readonly reason: string
-	/** The seq of the record that triggered it; null where it was asked for. */
-	readonly bySeq: number | null
-	readonly lines: readonly BlackBoxLine[]
-	/** Lines since the record before that are not in it. */
-	readonly dropped: number
 }
 
 interface Held {
@@ -120,7 +102,7 @@ export class BlackBox {
 		if (this.#bounds.bytes > BYTES_MAX) throw invalidOption('bytes', options.bytes, `at most ${BYTES_MAX}`)
 		this.#levelIndex = level === null ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
 		this.#when = ifGiven('when', when, checkFunction)
-		this.#letGo = keepBelow(loop, (line, bytes) => this.#keep(line, bytes))
+		this.#letGo = coreOf(loop).keepBelow((draft) => this.#keep(draft))
 		loop.on('*', this.#onRecord)
 	}
 
@@ -164,16 +146,16 @@ export class BlackBox {
 		return answer === true
 	}
 
-	#keep(draft: BlackBoxLine | undefined, draftBytes: number): void {
+	#keep(draft: Draft | undefined): void {
 		if (draft === undefined) {
 			this.#counts.refused++
 			return
 		}
-		const { tsMs, level, kind, message, data, daemonId, nodeId } = draft
+		const { tsMs, level, kind, message, data, daemonId, nodeId } = draft.record
 		const line = { tsMs, level, kind, message, ...(data === undefined ? {} : { data }), daemonId, nodeId }
-		const bytes = draftBytes + sizeBeside(line)
+		const bytes = draft.bytes + sizeBeside(line)
 		this.#counts.kept++
-		const sinceMs = nowOf(this.#loop)
+		const sinceMs = coreOf(this.#loop).now()
 		this.#dropAged(sinceMs)
 		this.#held.push({ line, sinceMs, bytes })
 		this.#bytes += bytes
@@ -197,14 +179,14 @@ export class BlackBox {
 	}
 
 	#write(reason: string, bySeq: number | null): LogRecord | undefined {
-		this.#dropAged(nowOf(this.#loop))
+		this.#dropAged(coreOf(this.#loop).now())
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
 		// First: what is published while it is delivered is held for the next one.
 		this.#forget()
 		const message = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} below ${this.#loop.level}: ${shortReason}`
-		const record = publishOwn(this.#loop, { kind: BLACK_BOX_KIND, level: 'debug', message, data })
+		const record = coreOf(this.#loop).publishOwn({ kind: BLACK_BOX_KIND, level: 'debug', message, data })
 		this.#counts.triggers++
 		if (record === undefined) this.#dropped.closed += lines.length
 		else this.#counts.written += lines.length

@@ -1,9 +1,10 @@
 /** From the marks of a chain to its sessions. */
-import type { Chain } from '../chain/chain.ts'
+import type { Chain } from '../chain/index.ts'
 import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
+import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
 import { indexIn } from './mark.ts'
-import type { CheckpointMark, SessionInfo, SessionMark } from './session.ts'
+import type { SessionInfo } from './session.ts'
 
 type OpenSession = Omit<SessionInfo, 'stoppedMs' | 'endSeq'>
 type StartMark = SessionMark & { readonly action: 'start' }

@@ -2,8 +2,10 @@
  * What the records say that sessions leave in a chain. Anyone may have written them, with an import for instance: a record is a mark only
  * where each field of the mark has its type.
  */
+
+import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
 import type { LogRecord } from '../model/record.ts'
-import { CHECKPOINT_KIND, type Checkpoint, type CheckpointMark, type SessionMark } from './session.ts'
+import { CHECKPOINT_KIND, type Checkpoint } from './session.ts'
 
 type Raw = { readonly [Name in keyof CheckpointMark | 'action' | 'firstIndex' | 'nextIndex']?: unknown }
 

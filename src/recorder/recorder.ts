@@ -2,20 +2,20 @@
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
 import { show } from '../guard/show.ts'
-import { checkLoop, type MeshLoop, publishOwn } from '../loop/mesh-loop.ts'
+import { checkLoop, coreOf } from '../loop/core-of.ts'
+import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
 import { checkpointMarkOf } from './mark.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
-	type CheckpointMark,
 	checkTime,
 	type EventSlice,
 	SESSION_KIND,
 	type Session,
-	type SessionMark,
 } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
 
@@ -128,7 +128,7 @@ export class Recorder {
 		const { id: name, nextIndex: eventIndex } = session
 		const given = { recorder: this.#id, session: name, id, label: label ?? null, eventIndex, state }
 		const mark = canonicalMark(given)
-		const record = publishOwn(this.#loop, { kind: CHECKPOINT_KIND, message: label ?? id, data: mark })
+		const record = coreOf(this.#loop).publishOwn({ kind: CHECKPOINT_KIND, message: label ?? id, data: mark })
 		const checkpoint: Checkpoint<S> = Object.freeze({
 			id,
 			label,
@@ -240,7 +240,7 @@ export class Recorder {
 
 	#mark(mark: SessionMark): LogRecord | undefined {
 		const message = `session ${mark.session}: ${mark.action}`
-		return publishOwn(this.#loop, { kind: SESSION_KIND, message, data: mark })
+		return coreOf(this.#loop).publishOwn({ kind: SESSION_KIND, message, data: mark })
 	}
 
 	#refuseActive(what: string): void {

@@ -73,25 +73,6 @@ export interface Session {
 	readonly droppedCheckpoints: number
 }
 
-interface Marked {
-	/** Which recorder it was: of several on one loop each has its own session. */
-	readonly recorder: string
-	readonly session: string
-}
-
-/** What `$session` records carry. */
-export type SessionMark =
-	| (Marked & { readonly action: 'start'; readonly firstIndex: number })
-	| (Marked & { readonly action: 'stop'; readonly nextIndex: number })
-
-/** What `$checkpoint` records carry. */
-export interface CheckpointMark extends Marked {
-	readonly id: string
-	readonly label: string | null
-	readonly eventIndex: number
-	readonly state: unknown
-}
-
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkTime(name: string, time: number | Date): number {
 	const ms = time instanceof Date ? time.getTime() : time

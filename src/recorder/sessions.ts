@@ -1,10 +1,10 @@
 /** The sessions that a chain holds: found by seeks, in a chain of any size, also after a restart. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
+import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
 import { EventIndex } from './event-index.ts'
 import { checkpointMarkOf, checkpointOf, indexIn, markOf } from './mark.ts'
@@ -12,14 +12,12 @@ import { MarkWalk } from './mark-walk.ts'
 import {
 	CHECKPOINT_KIND,
 	type Checkpoint,
-	type CheckpointMark,
 	checkTime,
 	type EventSlice,
 	SESSION_KIND,
 	type Session,
 	type SessionEvent,
 	type SessionInfo,
-	type SessionMark,
 } from './session.ts'
 
 /**

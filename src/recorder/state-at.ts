@@ -1,7 +1,6 @@
 /** The state of an application at any moment of its history. */
 
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { isThenable, settle } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'

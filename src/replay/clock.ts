@@ -26,6 +26,32 @@ export const systemClock: ReplayClock = {
 	},
 }
 
+/** Calls back once the clock has reached a time: `after` may call back sooner. Returns a function that cancels it. */
+export function callAt(clock: ReplayClock, atMs: number, callback: () => void): () => void {
+	let cancel = () => {}
+	const look = () => {
+		const leftMs = atMs - clock.now()
+		if (leftMs <= 0) callback()
+		else cancel = clock.after(leftMs, look)
+	}
+	cancel = clock.after(atMs - clock.now(), look)
+	return () => cancel()
+}
+
+/** Resolves after `ms` milliseconds of the clock, or as soon as the signal aborts. */
+export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Promise<void> {
+	return new Promise((resolve) => {
+		if (signal?.aborted) return resolve()
+		const end = () => {
+			cancel()
+			signal?.removeEventListener('abort', end)
+			resolve()
+		}
+		const cancel = callAt(clock, clock.now() + ms, end)
+		signal?.addEventListener('abort', end)
+	})
+}
+
 /**
  * A clock that somebody gave, made sound: it never steps back, and moves by the system's clock where it throws, gives no number, or steps back
  * or more than a day ahead of what was waited for. A wait that cannot be begun is the system's.

@@ -1,6 +1,5 @@
 /** A replay with a hand on it: play, pause, change the speed, step, go to any place, again and again. */
-import type { Chain } from '../chain/chain.ts'
-import { checkChain } from '../chain/check-chain.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'

@@ -1,17 +1,24 @@
 /** The options of a replay, checked and in full. */
 
+import { checkBoolean, checkName, checkSignal, invalidOption } from '../model/check.ts'
 import {
-	checkBoolean,
-	checkFunction,
-	checkName,
-	checkOptionNames,
-	checkSignal,
-	checkWholeNumber,
-	ifGiven,
-	invalidOption,
-} from '../model/check.ts'
+	defineOptions,
+	functionWithDefault,
+	type OptionRules,
+	optional,
+	optionalFunction,
+	type ResolvedOptions,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
-import { FILTER_NAMES, type LogFilter, type ResolvedFilter, resolveFilter } from '../model/filter.ts'
+import {
+	FILTER_NAMES,
+	filterIn,
+	type LogFilter,
+	type ResolvedFilter,
+	resolveFilter,
+} from '../model/filter.ts'
 import type { LogRecord } from '../model/record.ts'
 import { checkClock, type ReplayClock, systemClock } from './clock.ts'
 import type { ReplayProgress } from './replay-summary.ts'
@@ -32,7 +39,7 @@ export interface ReplayOptions extends LogFilter {
 	concurrency?: number
 	/** With `concurrency`, records of one key stay in order. Default: the node and daemon that a record is of. */
 	key?: (record: LogRecord) => unknown
-	/** How often a record that the target did not take is tried again, after 100 ms, 200 ms and so on, at most 5 s. Default 2. */
+	/** How often a record that the target did not take is tried again, after 50 ms, 100 ms and so on, at most 5 s. Default 2. */
 	retries?: number
 	/** How long the target may take over one record. Default 30,000. */
 	timeoutMs?: number
@@ -50,76 +57,43 @@ export interface ReplayOptions extends LogFilter {
 	clock?: ReplayClock
 }
 
-export interface ResolvedReplayOptions {
+const REPLAY_RULES = {
+	limit: withDefault(Number.POSITIVE_INFINITY, wholeNumber(0)),
+	speed: withDefault(Number.POSITIVE_INFINITY, checkSpeed),
+	gapMsMax: optional(checkGap),
+	concurrency: withDefault(1, wholeNumber(1)),
+	key: functionWithDefault<(record: LogRecord) => unknown>(producerOf),
+	retries: withDefault(2, wholeNumber(0)),
+	timeoutMs: withDefault(30_000, wholeNumber(1)),
+	stopOnError: withDefault(false, checkBoolean),
+	dryRun: withDefault(false, checkBoolean),
+	signal: optional(checkSignal),
+	onProgress: optionalFunction<(progress: ReplayProgress) => void>(),
+	progressMs: withDefault(1000, wholeNumber(1)),
+	sourceId: optional(checkName),
+	clock: withDefault(systemClock, (_name, clock) => checkClock(clock as ReplayClock)),
+} satisfies OptionRules<Omit<ReplayOptions, keyof LogFilter>>
+
+const REPLAY_OPTIONS = defineOptions(REPLAY_RULES, FILTER_NAMES)
+
+/** The options in full. */
+export interface ResolvedReplayOptions extends Omit<ResolvedOptions<typeof REPLAY_RULES>, 'speed'> {
 	readonly filter: ResolvedFilter
 	readonly query: LogFilter
-	readonly limit: number
 	readonly rate: number
-	readonly gapMsMax: number | undefined
-	readonly concurrency: number
-	readonly key: (record: LogRecord) => unknown
-	readonly retries: number
-	readonly timeoutMs: number
-	readonly stopOnError: boolean
-	readonly dryRun: boolean
-	readonly signal: AbortSignal | undefined
-	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
-	readonly progressMs: number
-	readonly sourceId: string | undefined
-	readonly clock: ReplayClock
 }
 
-const NAMES = [
-	'limit',
-	'speed',
-	'gapMsMax',
-	'concurrency',
-	'key',
-	'retries',
-	'timeoutMs',
-	'stopOnError',
-	'dryRun',
-	'signal',
-	'onProgress',
-	'progressMs',
-	'sourceId',
-	'clock',
-] as const
-
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, before anything is read. */
+/**
+ * Checks and completes the options, before anything is read.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
+ */
 export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOptions {
-	checkOptionNames(options, [...NAMES, ...FILTER_NAMES])
-	const query = Object.fromEntries(
-		FILTER_NAMES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
-	) as LogFilter
+	const { speed: rate, ...resolved } = REPLAY_OPTIONS.resolve(options)
+	const query = filterIn(options)
 	const filter = resolveFilter(query)
 	refuseInverted(filter)
-	const {
-		limit,
-		speed = 'max',
-		key = producerOf,
-		stopOnError = false,
-		dryRun = false,
-		clock = systemClock,
-	} = options
-	return {
-		filter,
-		query,
-		limit: limit === undefined ? Number.POSITIVE_INFINITY : checkWholeNumber('limit', limit, 0),
-		rate: speed === 'max' ? Number.POSITIVE_INFINITY : checkRate('speed', speed, "'max' or a number above 0"),
-		gapMsMax: ifGiven('gapMsMax', options.gapMsMax, checkGap),
-		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1, 1),
-		key: checkFunction('key', key),
-		retries: checkWholeNumber('retries', options.retries ?? 2, 0),
-		timeoutMs: checkWholeNumber('timeoutMs', options.timeoutMs ?? 30_000, 1),
-		stopOnError: checkBoolean('stopOnError', stopOnError),
-		dryRun: checkBoolean('dryRun', dryRun),
-		signal: ifGiven('signal', options.signal, checkSignal),
-		onProgress: ifGiven('onProgress', options.onProgress, checkFunction),
-		progressMs: checkWholeNumber('progressMs', options.progressMs ?? 1000, 1),
-		sourceId: ifGiven('sourceId', options.sourceId, checkName),
-		clock: checkClock(clock),
-	}
+	return { ...resolved, rate, filter, query }
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
@@ -128,7 +102,11 @@ export function checkRate(name: string, rate: unknown, allowed: string): number 
 	throw invalidOption(name, rate, allowed)
 }
 
-function checkGap(name: string, gapMsMax: number): number {
+function checkSpeed(name: string, speed: unknown): number {
+	return speed === 'max' ? Number.POSITIVE_INFINITY : checkRate(name, speed, "'max' or a number above 0")
+}
+
+function checkGap(name: string, gapMsMax: unknown): number {
 	if (typeof gapMsMax === 'number' && gapMsMax >= 0) return gapMsMax
 	throw invalidOption(name, gapMsMax, 'a number of milliseconds from 0, or Infinity')
 }

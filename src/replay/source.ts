@@ -1,6 +1,5 @@
 /** What a replay reads: a chain, or anything that gives records one by one, as batches. */
-import type { Chain } from '../chain/chain.ts'
-import { whatWasGiven } from '../chain/check-chain.ts'
+import { type Chain, whatWasGiven } from '../chain/index.ts'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'
 import { attempt, propertyOf } from '../guard/values.ts'

@@ -4,13 +4,13 @@ import { hush } from '../guard/hush.ts'
 import { discard, follow, isThenable } from '../guard/promises.ts'
 import { attempt, codeOf, isInstance, propertyOf } from '../guard/values.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
-import type { ReplayClock } from './clock.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { callAt, type ReplayClock, waitBy } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
 import type { ReplayTarget, Unkept } from './target.ts'
 
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 5000
 /** So many times in a row without an answer, and a target is taken for gone. */
 const TIMEOUTS_MAX = 3
 
@@ -29,11 +29,10 @@ export class TargetWriter {
 	isGone = false
 	/** What it took may not be where it should be: all of it, or from this seq on. */
 	unkeptFrom: 'first' | number | undefined
-	#aborted = false
+	readonly #aborted = new AbortController()
 	#timeoutsInRow = 0
 	/** A record has failed and none has arrived since: the next ones are tried once. */
 	#isFailing = false
-	readonly #sleeping = new Set<() => void>()
 
 	constructor(target: ReplayTarget, options: TargetWriterOptions) {
 		this.#target = target
@@ -42,8 +41,7 @@ export class TargetWriter {
 
 	/** Nothing is tried again from now on. */
 	abort(): void {
-		this.#aborted = true
-		for (const wake of this.#sleeping) wake()
+		this.#aborted.abort()
 	}
 
 	/** Whether the record arrived; a promise of it where the target gives one, or has to be asked again. */
@@ -90,9 +88,11 @@ export class TargetWriter {
 		const tries = this.#isFailing ? 0 : this.#options.retries
 		let last = thrown
 		hush(last)
+		const { signal } = this.#aborted
+		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		for (let retry = 0; retry < tries && !this.#isFinal(last); retry++) {
-			await this.#sleep(Math.min(RETRY_MS_MIN * 2 ** retry, RETRY_MS_MAX))
-			if (this.#aborted) break
+			await waitBy(this.#options.clock, backoff.next(), signal)
+			if (signal.aborted) break
 			this.counts.retries++
 			try {
 				await this.#answer(this.#target.write(record))
@@ -128,7 +128,7 @@ export class TargetWriter {
 	#answer(result: unknown): Promise<unknown> {
 		const { timeoutMs, clock } = this.#options
 		return new Promise((resolve, reject) => {
-			const cancel = this.#atTheLatest(clock.now() + timeoutMs, () => {
+			const cancel = callAt(clock, clock.now() + timeoutMs, () => {
 				this.#timeoutsInRow++
 				const name = propertyOf(this.#target, 'name')
 				const text = `${typeof name === 'string' ? name : 'the target'} did not answer within ${timeoutMs} ms`
@@ -145,31 +145,6 @@ export class TargetWriter {
 					reject(error)
 				},
 			)
-		})
-	}
-
-	/** A timer may call sooner than it was told to. */
-	#atTheLatest(deadlineMs: number, callback: () => void): () => void {
-		const { clock } = this.#options
-		let cancel = () => {}
-		const look = () => {
-			const leftMs = deadlineMs - clock.now()
-			if (leftMs <= 0) callback()
-			else cancel = clock.after(leftMs, look)
-		}
-		cancel = clock.after(deadlineMs - clock.now(), look)
-		return () => cancel()
-	}
-
-	#sleep(ms: number): Promise<void> {
-		return new Promise((resolve) => {
-			const wake = () => {
-				cancel()
-				this.#sleeping.delete(wake)
-				resolve()
-			}
-			const cancel = this.#atTheLatest(this.#options.clock.now() + ms, wake)
-			this.#sleeping.add(wake)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 /** What can be told of a source when it is archived, checked and in full. */
 import { canonicalise } from '../codec/canonical.ts'
-import { checkOptionNames, invalidOption } from '../model/check.ts'
+import { invalidOption } from '../model/check.ts'
+import { defineOptions, type OptionRules, withDefault } from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { NAME_LENGTH_MAX, SOURCE_NAMES_MAX } from '../model/limits.ts'
 
@@ -13,12 +14,19 @@ export interface ArchiveOptions {
 	readonly details?: unknown
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+const ARCHIVE_OPTIONS = defineOptions({
+	fields: withDefault<readonly string[]>([], (_name, fields) => checkFields(fields)),
+	details: withDefault<unknown>(null, checkDetails),
+} satisfies OptionRules<ArchiveOptions>)
+
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkArchiveOptions(options: ArchiveOptions): Required<ArchiveOptions> {
-	checkOptionNames(options, ['fields', 'details'])
-	const { value, bytes, markers } = canonicalise(options.details ?? null)
-	if (markers === 0 && bytes <= DETAILS_BYTES_MAX)
-		return { fields: checkFields(options.fields ?? []), details: value }
+	return ARCHIVE_OPTIONS.resolve(options)
+}
+
+function checkDetails(_name: string, details: unknown): unknown {
+	const { value, bytes, markers } = canonicalise(details)
+	if (markers === 0 && bytes <= DETAILS_BYTES_MAX) return value
 	const text = `details must be plain data of at most ${DETAILS_BYTES_MAX} bytes: they are kept in the registry`
 	throw new MeshChainError('INVALID_OPTION', text)
 }

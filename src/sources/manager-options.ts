@@ -1,16 +1,18 @@
 /** What a `SourceManager` can be told, checked and in full. */
 
 import { toldClock } from '../guard/clock.ts'
+import { checkFileOption, checkFileSystem } from '../model/check.ts'
 import {
-	checkFileOption,
-	checkFileSystem,
-	checkFunction,
-	checkOptionNames,
-	checkTimerMs,
-	checkWholeNumber,
-	checkWord,
-	ifGiven,
-} from '../model/check.ts'
+	defineOptions,
+	functionWithDefault,
+	type OptionRules,
+	oneOf,
+	optional,
+	type ResolvedOptions,
+	timerMs,
+	wholeNumber,
+	withDefault,
+} from '../model/define-options.ts'
 import {
 	CONNECT_TIMEOUT_MS_DEFAULT,
 	QUEUE_BYTES_DEFAULT,
@@ -59,57 +61,29 @@ export interface SourceManagerOptions {
 	readonly fs?: FileSystem
 }
 
-export interface ResolvedManagerOptions {
-	readonly registry: string | undefined
-	readonly policies: Policies
-	readonly queueCapacity: number
-	readonly queueBytesMax: number
-	readonly drop: DropPolicy
-	readonly flushIntervalMs: number
-	readonly saveMs: number
-	readonly connectTimeoutMs: number
-	readonly retryMs: number
-	readonly concurrency: number
-	readonly closeTimeoutMs: number
-	readonly clock: () => number
-	readonly fs: FileSystem | undefined
-}
+const MANAGER_RULES = {
+	registry: optional(checkFileOption),
+	policies: (_name, policies) => new Policies((policies ?? []) as readonly SourcePolicy[]),
+	queueCapacity: withDefault(QUEUE_SAMPLES_DEFAULT, wholeNumber(1)),
+	queueBytesMax: withDefault(QUEUE_BYTES_DEFAULT, wholeNumber(1)),
+	drop: withDefault('newest', oneOf('newest', 'oldest')),
+	flushIntervalMs: withDefault(0, timerMs(0)),
+	saveMs: withDefault(10_000, timerMs()),
+	connectTimeoutMs: withDefault(CONNECT_TIMEOUT_MS_DEFAULT, timerMs()),
+	retryMs: withDefault(SOURCE_RETRY_MS_DEFAULT, timerMs()),
+	concurrency: withDefault(1000, wholeNumber(1)),
+	closeTimeoutMs: withDefault(SOURCE_CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
+	clock: functionWithDefault<() => number>(Date.now),
+	fs: optional(checkFileSystem),
+} satisfies OptionRules<SourceManagerOptions>
 
-const NAMES = [
-	'registry',
-	'policies',
-	'queueCapacity',
-	'queueBytesMax',
-	'drop',
-	'flushIntervalMs',
-	'saveMs',
-	'connectTimeoutMs',
-	'retryMs',
-	'concurrency',
-	'closeTimeoutMs',
-	'clock',
-	'fs',
-] as const
+const MANAGER_OPTIONS = defineOptions(MANAGER_RULES)
 
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY` */
+/** The options in full. */
+export type ResolvedManagerOptions = ResolvedOptions<typeof MANAGER_RULES>
+
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY` */
 export function resolveManagerOptions(options: SourceManagerOptions): ResolvedManagerOptions {
-	checkOptionNames(options, NAMES)
-	const { registry, policies = [], drop = 'newest', clock = Date.now, fs } = options
-	const { queueCapacity = QUEUE_SAMPLES_DEFAULT, queueBytesMax = QUEUE_BYTES_DEFAULT } = options
-	const { connectTimeoutMs = CONNECT_TIMEOUT_MS_DEFAULT, retryMs = SOURCE_RETRY_MS_DEFAULT } = options
-	return {
-		registry: ifGiven('registry', registry, checkFileOption),
-		policies: new Policies(policies),
-		queueCapacity: checkWholeNumber('queueCapacity', queueCapacity, 1),
-		queueBytesMax: checkWholeNumber('queueBytesMax', queueBytesMax, 1),
-		drop: checkWord('drop', drop, ['newest', 'oldest']),
-		flushIntervalMs: checkTimerMs('flushIntervalMs', options.flushIntervalMs ?? 0, 0),
-		saveMs: checkTimerMs('saveMs', options.saveMs ?? 10_000),
-		connectTimeoutMs: checkTimerMs('connectTimeoutMs', connectTimeoutMs),
-		retryMs: checkTimerMs('retryMs', retryMs),
-		concurrency: checkWholeNumber('concurrency', options.concurrency ?? 1000, 1),
-		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? SOURCE_CLOSE_TIMEOUT_MS_DEFAULT),
-		clock: toldClock('the clock of a SourceManager', checkFunction('clock', clock)),
-		fs: ifGiven('fs', fs, checkFileSystem),
-	}
+	const resolved = MANAGER_OPTIONS.resolve(options)
+	return { ...resolved, clock: toldClock('the clock of a SourceManager', resolved.clock) }
 }

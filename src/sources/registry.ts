@@ -4,9 +4,7 @@
  * The chain is bounded: old files of it go. So that no source goes with them, one that was not written for long is written again. Each record says
  * from which one on it has to be read: a start reads a few records a source, however long the history is.
  */
-import type { Chain } from '../chain/chain.ts'
-import { openChain } from '../chain/read/open-chain.ts'
-import { FileChainAppender } from '../chain/write/file-chain-appender.ts'
+import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
 import { gapDataOf } from '../model/record.ts'
 import type { FileSystem } from '../platform/file-system.ts'

@@ -1,7 +1,8 @@
 /** Many producers, one bounded pipeline into a loop: operators start, pause, resume and stop each, and see what each one lost. */
 import pLimit, { type LimitFunction } from 'p-limit'
 import { show } from '../guard/show.ts'
-import { checkLoop, type MeshLoop } from '../loop/mesh-loop.ts'
+import { checkLoop } from '../loop/core-of.ts'
+import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkFunction, checkName } from '../model/check.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { SOURCE_NAMES_MAX, SOURCES_MAX } from '../model/limits.ts'

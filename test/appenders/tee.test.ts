@@ -67,7 +67,7 @@ describe('TeeAppender', () => {
 		append(tee, 1, 3)
 		expect(labels(healthy.taken)).toEqual(['1', '2', '3'])
 		expect(tee.committedSeq).toBe(0)
-		expect(tee.failure).toMatchObject({ message: 'log-chain append failed: disk full' })
+		expect(tee.failure).toMatchObject({ message: 'disk full' })
 		expect(tee.stats()).toMatchObject({
 			queued: 3,
 			children: [

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { FileChainAppender, type LogRecord, MeshLoop, openChain, replay } from '../../src/index.ts'
-import { publishOwn } from '../../src/loop/mesh-loop.ts'
+import { coreOf } from '../../src/loop/core-of.ts'
 import {
 	diffStates,
 	type EventSlice,
@@ -252,7 +252,7 @@ describe('Match', () => {
 		const { loop, recorder } = recorderOf()
 		recorder.start()
 		emit(loop, 1)
-		publishOwn(loop, { kind: '$note', message: 'own' })
+		coreOf(loop).publishOwn({ kind: '$note', message: 'own' })
 		recorder.checkpoint('own too')
 		loop.publish({ kind: '$note', origin: { chainId: 'other', epoch: 1, seq: 1 } })
 		emit(loop, 1)

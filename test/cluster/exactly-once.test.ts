@@ -21,7 +21,7 @@ let made = 0
 /** A stream of the test's own. */
 function optionsOf(create: StreamSettings): ForwardOptions & { readonly stream: string } {
 	const stream = `once${++made}`
-	return { servers: server.url, stream, subject: stream, create, pollMs: 10 }
+	return { servers: server.url, stream, subjectPrefix: stream, create, pollMs: 10 }
 }
 
 function newChain() {
@@ -89,7 +89,7 @@ async function holdingNetwork(text: string) {
 	}
 }
 
-test('what a stream has removed by its limits is not sent again', async () => {
+test('records that the stream removed by its limits are not sent again', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({ maxAgeMs: 300 })
 	for (let count = 0; count < 10; count++) loop.info('old')
@@ -111,7 +111,7 @@ test('what a stream has removed by its limits is not sent again', async () => {
 	expect(next.stats().records).toBe(1)
 })
 
-test('a stream that is made anew while a forwarder runs gets everything', async () => {
+test('a stream that is created again while a forwarder runs gets everything', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({})
 	for (let count = 0; count < 10; count++) loop.info('before')
@@ -126,7 +126,7 @@ test('a stream that is made anew while a forwarder runs gets everything', async 
 	expect(await seqsIn(options)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
 })
 
-test('an id that the servers remember is not taken for the record', async () => {
+test('an id that the servers remember does not pass for the record', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({ duplicateWindowMs: 600_000 })
 	loop.info('first')
@@ -144,7 +144,7 @@ test('an id that the servers remember is not taken for the record', async () => 
 	expect(await seqsIn(options)).toEqual([1])
 })
 
-test('two forwarders of one chain that know nothing of each other send each record once', async () => {
+test('two independent forwarders of one chain send each record once', async () => {
 	const { path, loop } = newChain()
 	const options = { ...optionsOf({ duplicateWindowMs: 100 }), messageBytes: 1_024 }
 	loop.info('first')
@@ -162,7 +162,7 @@ test('two forwarders of one chain that know nothing of each other send each reco
 	expect(await seqsIn(options)).toEqual(Array.from({ length: 2_101 }, (_unused, index) => index + 1))
 })
 
-test('a message that was long on its way does not come behind those that were sent meanwhile', async () => {
+test('a delayed message is not stored after later ones', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({ duplicateWindowMs: 100 })
 	const network = await holdingNetwork(`HPUB ${options.stream}.`)

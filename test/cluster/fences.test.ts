@@ -55,7 +55,7 @@ async function storedIn({ streams }: JetStreamManager, stream: string): Promise<
 
 const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
 
-test('what is sent again while a leader can store nothing is stored once, though no id is remembered', async () => {
+test('messages repeated while the leader cannot store are stored once, without remembered ids', async () => {
 	const cluster = await newNatsCluster()
 	await cluster.startAll()
 	const { path, loop } = newChain()
@@ -102,7 +102,7 @@ test('what is sent again while a leader can store nothing is stored once, though
 	expect((await collect(chain.records())).map(({ seq }) => seq)).toEqual([1, 2, 3])
 }, 120_000)
 
-test('nothing to send is no fence, and neither is a stream on one server', async () => {
+test('there is no fence without a message to send, nor on a stream with one replica', async () => {
 	const cluster = await newNatsCluster()
 	await cluster.startAll()
 	const { path, loop } = newChain()
@@ -118,14 +118,14 @@ test('nothing to send is no fence, and neither is a stream on one server', async
 	await forward({ create: { replicas: 3 } })
 	for (let again = 0; again < 3; again++) await forward({})
 	expect((await storedIn(manager, 'mesh')).messages).toEqual(['F', 'F', 1])
-	await forward({ stream: 'one', subject: 'one', create: { replicas: 1 } })
+	await forward({ stream: 'one', subjectPrefix: 'one', create: { replicas: 1 } })
 	expect((await storedIn(manager, 'one')).messages).toEqual([1])
 }, 120_000)
 
 /** A chain of messages with a record each, and fences where a list has them. */
 async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 	const chain = newChain()
-	const options = { servers: server.url, stream, subject: stream, pollMs: 10 }
+	const options = { servers: server.url, stream, subjectPrefix: stream, pollMs: 10 }
 	await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
 	const subject = `${stream}.api-1.${chain.chainId}`
 	for (const message of messages) {
@@ -172,7 +172,7 @@ test.each<[string, ('F' | 'R')[], number[]]>([
 	expect((await collect(copy.records())).map(({ seq }) => seq)).toEqual(all)
 })
 
-test('a reader that follows a stream passes over fences, and goes on', async () => {
+test('a reader that follows a stream skips fences', async () => {
 	const { loop, path, options, address, chainId } = await streamWith('followed', ['R'])
 	await using reader = await openStream(address)
 	const over = new AbortController()

@@ -1,6 +1,6 @@
 /**
- * One chain id in a stream, however many subjects it is under and whoever writes it: a renamed node is one chain, and two
- * lives of a copied chain are never mixed.
+ * One chain id in a stream, however many subjects it has and whoever writes it: a renamed node is one chain, and two forks
+ * of a copied chain are never mixed.
  */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -12,7 +12,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { type ForwardOptions, forwardChain, openStream, pullStream } from '../../src/cluster/index.ts'
-import { framesOf, MessageBuilder, NO_SUMS, recordsOf, SUMS_HEADER } from '../../src/cluster/message.ts'
+import { framesOf, recordsOf } from '../../src/cluster/message.ts'
+import { MessageBuilder } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { isGap, type LogRecord } from '../../src/model/record.ts'
 import { SEED } from '../support/counts.ts'
@@ -33,7 +35,13 @@ function newStream() {
 	const stream = `l${++made}`
 	const into = join(temporaryFolder(), 'pulled')
 	mkdirSync(into)
-	const options: ForwardOptions = { servers: server.url, stream, subject: stream, create: {}, pollMs: 10 }
+	const options: ForwardOptions = {
+		servers: server.url,
+		stream,
+		subjectPrefix: stream,
+		create: {},
+		pollMs: 10,
+	}
 	return { stream, address: `${server.url}/${stream}`, options, into }
 }
 
@@ -131,7 +139,7 @@ function run(fromSeq: number, toSeq: number, epoch = 1, text = 'line'): LogRecor
 
 describe('a node that is renamed', () => {
 	test.each(['by its option', 'by its host name, when the file has retained nothing older'])(
-		'%s stays under the subject that its chain has',
+		'%s keeps the subject of its chain',
 		async (how) => {
 			const { stream, address, options, into } = newStream()
 			const path = join(temporaryFolder(), 'node.chain')
@@ -152,7 +160,7 @@ describe('a node that is renamed', () => {
 describe('a chain under several subjects', () => {
 	const all = run(1, 120)
 
-	test('is one chain for every reader, in the order of its seqs, however its messages are spread over them', async () => {
+	test('is one chain for every reader, in the order of its seqs', async () => {
 		const cut = fc.array(fc.integer({ min: 2, max: 120 }), { minLength: 0, maxLength: 8 })
 		const part = fc.record({ node: fc.constantFrom('alpha', 'beta', 'gamma'), repeats: fc.boolean() })
 		const parts = fc.array(part, { minLength: 9, maxLength: 9 })
@@ -184,7 +192,7 @@ describe('a chain under several subjects', () => {
 				)
 				for (const [node] of subjects) expect(await read(`${address}?node=${node}`)).toEqual(all)
 				const { chains } = await pullStream(address, into)
-				expect(chains).toMatchObject([{ records: 120, gaps: 0, outOfOrder: 0, otherLives: 0 }])
+				expect(chains).toMatchObject([{ records: 120, gaps: 0, outOfOrder: 0, forks: 0 }])
 				expect(await recordsIn(chains[0]!.path)).toEqual(all)
 				const chain = await openStream(address)
 				expect(await chain.info()).toMatchObject({
@@ -200,7 +208,7 @@ describe('a chain under several subjects', () => {
 		)
 	})
 
-	test('is followed, and what comes under either of them is given', async () => {
+	test('is followed under each of them', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 10)])
 		await published(stream, 'beta', [run(11, 20)])
@@ -217,7 +225,7 @@ describe('a chain under several subjects', () => {
 		expect(seqs).toEqual(run(1, 40).map(({ seq }) => seq))
 	})
 
-	test('keeps the file that it was pulled into, also when the subject of that name is gone', async () => {
+	test('keeps its pulled file, also when the subject of that name is gone', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'alpha', [run(1, 10)])
 		await pullStream(address, into)
@@ -229,7 +237,7 @@ describe('a chain under several subjects', () => {
 		expect(await recordsIn(join(into, 'alpha.chain'))).toEqual(run(1, 20))
 	})
 
-	test('with other records of one identity is told as two lives, and the other chains are read', async () => {
+	test('with different records of one identity is reported as a fork, and other chains are read', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(1, 20), run(21, 25, 1, 'another')])
@@ -240,7 +248,7 @@ describe('a chain under several subjects', () => {
 		const own = whole.filter(({ origin }) => origin!.chainId === CHAIN_ID)
 		expect(own.map(({ message }) => message)).toEqual(run(1, 30).map(({ message }) => message))
 		await eventually('it is said', async () => said.includes('MESH_CHAIN_CHAIN_FORKED'))
-		// Each life by its node, and never both.
+		// Each fork by its node, and never both.
 		expect(await read(`${address}?chain=${CHAIN_ID}&node=alpha`)).toEqual(run(1, 30))
 		expect(await read(`${address}?chain=${CHAIN_ID}&node=beta`)).toEqual([
 			...run(1, 20),
@@ -253,11 +261,11 @@ describe('a chain under several subjects', () => {
 		const pull = await meshChain(['pull', address, '-o', into])
 		expect([pull.status, pull.stderr]).toEqual([
 			3,
-			expect.stringContaining('1 subject with another life of the chain left out'),
+			expect.stringContaining('1 subject with another fork of the chain left out'),
 		])
 	})
 
-	test('with two lives that have passed to later epochs at other seqs is told too', async () => {
+	test('with forks that moved to later epochs at different seqs is reported too', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30, 2), run(31, 40, 3)])
 		const another = [run(21, 40, 2, 'another'), run(41, 60, 2, 'another'), run(61, 80, 3, 'another')]
@@ -268,7 +276,7 @@ describe('a chain under several subjects', () => {
 		expect(await read(`${address}?node=beta`)).toEqual([...run(1, 20), ...another.flat()])
 	})
 
-	test('of which a power loss took the end, and whose node was renamed, is one life', async () => {
+	test('has no fork when a power loss took its end and its node was renamed', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(11, 25), run(26, 40, 2)])
@@ -281,7 +289,7 @@ async function pulledPath(address: string, into: string): Promise<string> {
 	return chains.find(({ chainId }) => chainId === CHAIN_ID)!.path
 }
 
-describe('a chain that was copied and goes on twice', () => {
+describe('a chain that was copied and continued twice', () => {
 	/** Of 30 records in two epochs, and a copy of the folder. */
 	async function copied() {
 		const path = join(temporaryFolder(), 'node.chain')
@@ -301,7 +309,7 @@ describe('a chain that was copied and goes on twice', () => {
 		isByEpoch: fc.boolean(),
 	})
 
-	test('is named by the forwarder of the second one, however far each has come, and nothing is mixed', async () => {
+	test('is reported by the second forwarder, however long each copy is, and nothing is mixed', async () => {
 		await fc.assert(
 			fc.asyncProperty(cases, async ({ isForwardedBefore, epochs, counts, isRenamed, isByEpoch }) => {
 				const { stream, options } = newStream()
@@ -343,42 +351,39 @@ describe('a chain that was copied and goes on twice', () => {
 		)
 	})
 
-	test.each([false, true])(
-		'ends one of two forwarders that run at the same time: renamed %s',
-		async (isRenamed) => {
-			const { stream, options } = newStream()
-			const { path, copy } = await copied()
-			await forwarded(path, options)
-			const loops = [path, copy].map((file) => new MeshLoop(new FileChainAppender(file)))
-			for (const loop of loops) onTestFinished(() => loop.close())
-			const forwarders = [
-				forwarderOf(path, options),
-				forwarderOf(copy, isRenamed ? { ...options, node: 'clone' } : options),
-			]
-			const ended = Promise.race(
-				forwarders.map(async ({ done }, index) => done.then(undefined, (error) => ({ index, error }))),
-			)
-			let isOver = false
-			const writing = (async () => {
-				for (let index = 0; !isOver; index++) {
-					for (const [life, loop] of loops.entries()) {
-						loop.info(`life ${life}, ${index}`)
-						loop.flush()
-					}
-					await new Promise((resolve) => setTimeout(resolve, 5))
+	test.each([false, true])('ends one of two concurrent forwarders: renamed %s', async (isRenamed) => {
+		const { stream, options } = newStream()
+		const { path, copy } = await copied()
+		await forwarded(path, options)
+		const loops = [path, copy].map((file) => new MeshLoop(new FileChainAppender(file)))
+		for (const loop of loops) onTestFinished(() => loop.close())
+		const forwarders = [
+			forwarderOf(path, options),
+			forwarderOf(copy, isRenamed ? { ...options, node: 'clone' } : options),
+		]
+		const ended = Promise.race(
+			forwarders.map(async ({ done }, index) => done.then(undefined, (error) => ({ index, error }))),
+		)
+		let isOver = false
+		const writing = (async () => {
+			for (let index = 0; !isOver; index++) {
+				for (const [life, loop] of loops.entries()) {
+					loop.info(`life ${life}, ${index}`)
+					loop.flush()
 				}
-			})()
-			const { index, error } = (await ended) as { index: number; error: unknown }
-			isOver = true
-			await writing
-			expect(error).toMatchObject({ code: 'CHAIN_FORKED' })
-			const other = [path, copy][1 - index]!
-			await forwarders[1 - index]!.flushed()
-			expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(other))
-		},
-	)
+				await new Promise((resolve) => setTimeout(resolve, 5))
+			}
+		})()
+		const { index, error } = (await ended) as { index: number; error: unknown }
+		isOver = true
+		await writing
+		expect(error).toMatchObject({ code: 'CHAIN_FORKED' })
+		const other = [path, copy][1 - index]!
+		await forwarders[1 - index]!.flushed()
+		expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(other))
+	})
 
-	test('is named by the one that begins under a name of its own while the other one does', async () => {
+	test('is reported when two forwarders begin at once under different names', async () => {
 		const { stream, options } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		const loop = new MeshLoop(new FileChainAppender(path))
@@ -391,7 +396,7 @@ describe('a chain that was copied and goes on twice', () => {
 		await expect(forwarder.done).rejects.toMatchObject({ code: 'CHAIN_FORKED' })
 	})
 
-	test('is no fork where one copy only is written: it goes on, and an older one is behind', async () => {
+	test('is not a fork where only one copy is written: that one continues', async () => {
 		const { stream, options } = newStream()
 		const { path, copy } = await copied()
 		await forwarded(path, options)
@@ -405,7 +410,7 @@ describe('a chain that was copied and goes on twice', () => {
 })
 
 describe('a stream that is deleted while a forwarder runs', () => {
-	test('is waited for, and gets everything when it is made again, which is said and counted', async () => {
+	test('is awaited, and gets everything once it is created again, with a warning and a count', async () => {
 		const { stream, options } = newStream()
 		const { create: _create, ...without } = options
 		const path = join(temporaryFolder(), 'node.chain')
@@ -434,7 +439,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		expect(said).toEqual(['MESH_CHAIN_FORWARD_FAILING', 'MESH_CHAIN_FORWARD_RECOVERED'])
 	})
 
-	test('ends the forwarder where it never was there, or where it was told to end', async () => {
+	test('ends the forwarder where it never existed, or with endWhenRefused', async () => {
 		const { stream, options } = newStream()
 		const { create: _create, ...without } = options
 		const path = join(temporaryFolder(), 'node.chain')
@@ -448,7 +453,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		await expect(forwarder.done).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' })
 	})
 
-	test('is noticed when nothing more is written', async () => {
+	test('is noticed while nothing is written', async () => {
 		const { stream, options } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		await write(path, 10, 'all')

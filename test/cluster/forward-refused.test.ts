@@ -45,7 +45,7 @@ afterAll(() => void process.off('warning', warned))
 const as = (user: string) => ({ user, password: 'p' })
 
 function optionsOf(stream: string, user = 'admin'): ForwardOptions {
-	return { servers: server.url, stream, subject: stream, ...as(user), pollMs: 10 }
+	return { servers: server.url, stream, subjectPrefix: stream, ...as(user), pollMs: 10 }
 }
 
 function newChain() {
@@ -65,7 +65,7 @@ function forwarderOf(path: string, options: ForwardOptions) {
 
 const warningsOf = (path: string) => warnings.filter((text) => text.includes(path))
 
-test('a stream that takes no more is said once, for as long as it lasts, and gets everything when it has room', async () => {
+test('a full stream is reported once, and gets everything when it has room', async () => {
 	const { path } = newChain()
 	const stream = { name: 'full', subjects: ['full.*.*'], max_bytes: 150, discard: DiscardPolicy.New }
 	await server.manager.streams.add(stream)
@@ -77,7 +77,7 @@ test('a stream that takes no more is said once, for as long as it lasts, and get
 	})
 	await sleep(50)
 	expect([...said]).toEqual([
-		'the stream "full" takes no more: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
+		'the stream "full" accepts no more messages: maximum bytes exceeded; raise its limits or those of its account, or let it remove the oldest (discard: old)',
 	])
 	expect(warningsOf(path)).toHaveLength(1)
 	await server.manager.streams.update('full', { ...stream, max_bytes: 10_000 })
@@ -91,7 +91,7 @@ test('a stream that takes no more is said once, for as long as it lasts, and get
 	await expect(next.done).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
 })
 
-test('who may not publish is told so once, and ends where that is wanted', async () => {
+test('a missing permission to publish is reported once, and ends the forwarder with endWhenRefused', async () => {
 	const { path } = newChain()
 	await server.manager.streams.add({ name: 'mute', subjects: ['mute.*.*'] })
 	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
@@ -111,7 +111,7 @@ test('who may not publish is told so once, and ends where that is wanted', async
 	})
 })
 
-test('the permissions that the guarantees list are enough to make a stream, to forward, to read, to follow and to pull', async () => {
+test('the permissions in the guarantees suffice to create, forward, read, follow and pull', async () => {
 	const { path, loop } = newChain()
 	const creator = forwarderOf(path, { ...optionsOf('mesh', 'creator'), create: {}, endWhenRefused: true })
 	await creator.flushed()

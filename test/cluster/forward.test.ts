@@ -24,7 +24,7 @@ function newStream(): {
 	return {
 		stream,
 		address: `${server.url}/${stream}`,
-		options: { servers: server.url, stream, subject: stream, create: {} },
+		options: { servers: server.url, stream, subjectPrefix: stream, create: {} },
 	}
 }
 
@@ -64,7 +64,7 @@ async function recordsIn(path: string, query = {}): Promise<LogRecord[]> {
 	return collect(chain.records(query))
 }
 
-test('what is in a chain is in the stream, as it was', async () => {
+test('the stream has the records of the chain unchanged', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -91,7 +91,7 @@ test('what is in a chain is in the stream, as it was', async () => {
 		expect(await recordsOf(address, query)).toEqual(await recordsIn(path, query))
 })
 
-test('a forwarder that follows ships what comes, and another goes on where it ended', async () => {
+test('a forwarder ships new records, and the next one continues where it ended', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -113,7 +113,7 @@ test('a forwarder that follows ships what comes, and another goes on where it en
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('a node that writes all the time sends a message now and then, and nobody who waits for one is kept waiting', async () => {
+test('a busy node sends few messages, but a caller who waits gets one at once', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -148,7 +148,7 @@ test('a node that writes all the time sends a message now and then, and nobody w
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('what is deleted at the end of a chain is sent again, and what is before it is read', async () => {
+test('deleted last messages are sent again, and the messages before them are read', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, stream, options } = newStream()
 	const create = { duplicateWindowMs: 100 }
@@ -174,7 +174,7 @@ test('what is deleted at the end of a chain is sent again, and what is before it
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('nothing is taken for acknowledged before the stream was asked, and a message that is none is named with what to do', async () => {
+test('nothing counts as acknowledged before the stream was asked; a foreign message is named', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, stream, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -198,7 +198,7 @@ test('nothing is taken for acknowledged before the stream was asked, and a messa
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('a gap at the end of a chain is sent once, whoever forwards it', async () => {
+test('a gap at the end of a chain is sent once, by any forwarder', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()
 	const appender = new FileChainAppender(path)
@@ -211,7 +211,7 @@ test('a gap at the end of a chain is sent once, whoever forwards it', async () =
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('a file that has less than the stream is told', async () => {
+test('a file with fewer records than the stream is reported', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { options } = newStream()
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: 'api-1' })
@@ -228,7 +228,7 @@ test('a file that has less than the stream is told', async () => {
 		acknowledged: { seq: lastSeq },
 	})
 	expect((await warning).message).toContain(
-		`records up to seq 100 of ${JSON.stringify(path)}, and of those the file only the ones up to seq ${lastSeq}:`,
+		`records of ${JSON.stringify(path)} up to seq 100, but the file only up to seq ${lastSeq}:`,
 	)
 })
 
@@ -247,6 +247,6 @@ test('a second forwarder of a chain to a stream is refused, and a second stream 
 	})
 	await expect(forwardChain(path, { ...options, stream: 'another' }).flushed()).rejects.toMatchObject({
 		code: 'STREAM_UNFIT',
-		message: `the stream "another" could not be made: subjects overlap with an existing stream: choose another subject than ${stream} (--subject), or that stream`,
+		message: `the stream "another" could not be created: subjects overlap with an existing stream: choose another prefix than ${stream} (--subject-prefix), or that stream`,
 	})
 })

@@ -23,7 +23,7 @@ let made = 0
 /** An appender to a stream of the test's own. */
 function newAppender(options: Partial<JetStreamOptions> = {}): JetStreamAppender {
 	const stream = `s${++made}`
-	return new JetStreamAppender({ servers: shared.url, stream, subject: stream, create: {}, ...options })
+	return new JetStreamAppender({ servers: shared.url, stream, subjectPrefix: stream, create: {}, ...options })
 }
 
 function newLoop(appender: JetStreamAppender, options: MeshLoopOptions = {}): MeshLoop {
@@ -75,7 +75,7 @@ describe('a JetStreamAppender', () => {
 	appenderContract(() => newAppender(), { describe, test }, { readBack: (appender) => stored(appender) })
 })
 
-describe('a JetStreamAppender whose server does not answer for a while', () => {
+describe('a JetStreamAppender whose server does not answer at first', () => {
 	appenderContract(
 		() => newAppender(),
 		{ describe, test },
@@ -89,7 +89,7 @@ describe('a JetStreamAppender whose server does not answer for a while', () => {
 	)
 })
 
-test('what was published is in the stream, as it was', async () => {
+test('the stream has the published records unchanged', async () => {
 	const appender = newAppender()
 	const loop = newLoop(appender, { ringCapacity: 10_000 })
 	for (let index = 0; index < 5_000; index++) {
@@ -118,7 +118,7 @@ test('what was published is in the stream, as it was', async () => {
 	expect(await stored(appender)).toEqual(published)
 })
 
-test('a batch is in one message, longer than others where it has to be', async () => {
+test('a batch is one message, longer than others if necessary', async () => {
 	const appender = newAppender({ messageBytes: 1024 })
 	const loop = newLoop(appender)
 	loop.info('before')
@@ -130,7 +130,7 @@ test('a batch is in one message, longer than others where it has to be', async (
 	expect(await stored(appender)).toHaveLength(501)
 })
 
-test('a server that is killed and comes back, again and again, has everything once and in order', async () => {
+test('a server that is killed repeatedly has everything once and in order', async () => {
 	const server = stoppable()
 	await server.start()
 	const said = warnings()
@@ -168,7 +168,7 @@ test('a server that is killed and comes back, again and again, has everything on
 	expect(recovered).toHaveLength(failing!.length)
 }, 60_000)
 
-test('a server that does not answer is not waited for without end: what it may have is not sent twice', async () => {
+test('the wait for a silent server ends, and what it may have stored is not sent twice', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url(), ackTimeoutMs: 500 })
@@ -190,7 +190,7 @@ test('a server that does not answer is not waited for without end: what it may h
 	])
 }, 60_000)
 
-test('without a server from the start the loop works, and everything arrives when there is one', async () => {
+test('the loop works without a server, and everything arrives once there is one', async () => {
 	const server = stoppable()
 	const said = warnings()
 	const appender = newAppender({ servers: await server.url() })
@@ -211,7 +211,7 @@ test('without a server from the start the loop works, and everything arrives whe
 }, 60_000)
 
 test.each<Partial<JetStreamOptions>>([{ pendingRecordsMax: 20 }, { pendingBytesMax: 20 * 290 }])(
-	'what is held is bounded by %o: the loop keeps the newest, and a gap stands for what it let go',
+	'pending records are bounded by %o: the loop keeps the newest, and a gap stands for the rest',
 	async (bounds) => {
 		const server = stoppable()
 		const appender = newAppender({ servers: await server.url(), ...bounds })
@@ -235,7 +235,7 @@ test.each<Partial<JetStreamOptions>>([{ pendingRecordsMax: 20 }, { pendingBytesM
 	60_000,
 )
 
-test('a close while the server is down ends within its limit, and says what is not stored', async () => {
+test('a close while the server is down ends in time, and tells what is not stored', async () => {
 	const server = stoppable()
 	const appender = newAppender({ servers: await server.url(), closeMs: 300 })
 	const loop = newLoop(appender)
@@ -247,7 +247,7 @@ test('a close while the server is down ends within its limit, and says what is n
 	await expect(appender.close()).rejects.toMatchObject({ code: 'CLOSE_FAILED', seq: 1 })
 })
 
-test('a close while the server hangs ends within its limits too', async () => {
+test('a close while the server hangs ends in time too', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url(), ackTimeoutMs: 500, closeMs: 300 })
@@ -263,7 +263,7 @@ test('a close while the server hangs ends within its limits too', async () => {
 	server.thaw()
 })
 
-test('a close waits for a server that comes back in time', async () => {
+test('a close waits for a server that returns in time', async () => {
 	const server = stoppable()
 	const appender = newAppender({ servers: await server.url(), closeMs: 20_000 })
 	appender.append(record(1))
@@ -274,7 +274,7 @@ test('a close waits for a server that comes back in time', async () => {
 	expect(await stored(appender, await server.url())).toEqual([record(1)])
 }, 60_000)
 
-test('what the servers have lost although they acknowledged it is a gap, and counted', async () => {
+test('acknowledged records that the servers lost are a gap, and counted', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url() })
@@ -303,21 +303,21 @@ test('what the servers have lost although they acknowledged it is a gap, and cou
 	expect(gap).toMatchObject({ kind: '$gap', data: { fromSeq: 2, toSeq: 3, count: 2, cause: 'unsynced' } })
 })
 
-test('a stream that is not there is waited for, and said to be missing', async () => {
+test('a missing stream is awaited and reported', async () => {
 	const stream = `later-${++made}`
-	const appender = newAppender({ stream, subject: stream, create: undefined } as never)
+	const appender = newAppender({ stream, subjectPrefix: stream, create: undefined } as never)
 	const loop = newLoop(appender)
 	loop.info('early')
 	await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', message: /there is no stream/ })
 	expect(appender.failure).toMatchObject({ code: 'STREAM_NOT_FOUND' })
-	const other = newAppender({ stream, subject: stream })
+	const other = newAppender({ stream, subjectPrefix: stream })
 	await until(() => loop.committedSeq === 1)
 	await other.close()
 	await loop.close()
 	expect(await stored(appender)).toHaveLength(1)
 })
 
-test('a record that no message can hold is a gap, counted and told', async () => {
+test('a record that no message can hold is a gap, counted and reported', async () => {
 	const said = warnings()
 	const appender = newAppender()
 	const loop = newLoop(appender)
@@ -348,10 +348,10 @@ test('beside a file that was there before, its chain begins with a gap', async (
 	expect(await stored(appender)).toEqual([expect.objectContaining({ kind: '$gap', seq: 1 }), published])
 })
 
-test('two processes of one node have a chain each', async () => {
+test('two processes of one node have one chain each', async () => {
 	const first = newAppender({ node: 'api 1' })
 	const { stream } = first.stats()
-	const second = newAppender({ stream, subject: stream, node: 'api 1' })
+	const second = newAppender({ stream, subjectPrefix: stream, node: 'api 1' })
 	for (const appender of [first, second]) {
 		appender.append(record(1, { message: appender.chainId }))
 		await appender.sync()
@@ -362,7 +362,7 @@ test('two processes of one node have a chain each', async () => {
 	expect(first.stats().subject).toMatch(/\.api%201\./)
 })
 
-test('a record that cannot be written is refused at once, and one that skips seqs has a gap before it', async () => {
+test('a record that cannot be encoded is refused at once; skipped seqs become a gap', async () => {
 	const appender = newAppender()
 	appender.append(record(1))
 	expect(() => appender.append(record(2, { level: 'loud' as never }))).toThrow(
@@ -379,7 +379,7 @@ test('a record that cannot be written is refused at once, and one that skips seq
 	])
 })
 
-test('a process that exits at once tells programs what it loses', async () => {
+test('a process that exits at once reports what it loses', async () => {
 	const { status, stdout } = await run(process.execPath, [
 		'--input-type=module',
 		'-e',

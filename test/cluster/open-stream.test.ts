@@ -61,7 +61,7 @@ beforeAll(async () => {
 }, 60_000)
 
 describe('permissions', () => {
-	test('those that the docs name are enough to read, to follow and to pull', async () => {
+	test('those in the docs suffice to read, to follow and to pull', async () => {
 		const access = { user: 'reader', password: PASSWORD }
 		const chain = await openStream(address, access)
 		expect(await collect(chain.records())).toHaveLength(10)
@@ -73,7 +73,7 @@ describe('permissions', () => {
 	})
 
 	test.each([...USERS].filter(([, denied]) => denied !== undefined))(
-		'a reader that is denied one ends at once and says which: %s',
+		'a reader without one of them ends at once and names it: %s',
 		async (user, denied) => {
 			const begunMs = performance.now()
 			const access = { user, password: PASSWORD }
@@ -100,7 +100,7 @@ describe('permissions', () => {
 	)
 })
 
-test('a program whose server froze before it was connected ends when it has said so', async () => {
+test('a program whose server froze while connecting reports that and ends', async () => {
 	const frozen = await startNats({ storeDir: temporaryFolder() })
 	try {
 		frozen.freeze()

@@ -19,7 +19,8 @@ import { ChainBuilder } from '../../src/chain/write/chain-builder.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
 import { type ForwardOptions, forwardChain, pullStream } from '../../src/cluster/index.ts'
-import { MessageBuilder, NO_SUMS, SUMS_HEADER } from '../../src/cluster/message.ts'
+import { MessageBuilder } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { gapRecord, isGap, type LogRecord } from '../../src/model/record.ts'
 import { nodeFileSystem } from '../../src/platform/file-system.ts'
@@ -37,7 +38,7 @@ let made = 0
 /** A stream of the test's own, how to forward to it, and a folder to pull into. */
 function newStream() {
 	const stream = `p${++made}`
-	const options: ForwardOptions = { servers: server.url, stream, subject: stream, create: {} }
+	const options: ForwardOptions = { servers: server.url, stream, subjectPrefix: stream, create: {} }
 	const into = join(temporaryFolder(), 'pulled')
 	mkdirSync(into)
 	return { stream, address: `${server.url}/${stream}`, options, into }
@@ -135,7 +136,7 @@ const KINDS_OF_DATA: unknown[] = [
 ]
 
 describe('a pulled chain', () => {
-	test('of each of several nodes has the same records: all kinds of data, epochs, gaps, several files, an origin', async () => {
+	test('of each node has the same records: all kinds of data, epochs, gaps, files, an origin', async () => {
 		const { address, options, into } = newStream()
 		const source = temporaryFolder()
 		const [plain, rotated, odd] = ['plain', 'rotated', 'odd'].map((name) =>
@@ -198,7 +199,7 @@ describe('a pulled chain', () => {
 		expect(readdirSync(into).sort()).toEqual(['%2E.%2Fa%20b%25.chain', 'api-1.chain', 'worker.eu.chain'])
 	})
 
-	test('gets only what is new when it is pulled again, also within an epoch, and is not touched where there is nothing', async () => {
+	test('gets only new records when it is pulled again, and is not touched without any', async () => {
 		const { address, options, into } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		const pulled = join(into, 'api-1.chain')
@@ -227,7 +228,7 @@ describe('a pulled chain', () => {
 		expect(readdirSync(into)).toEqual(['api-1.chain'])
 	})
 
-	test('can be forwarded again: to a new stream, and from there to a file that is the same', async () => {
+	test('can be forwarded to a new stream, and pulled from there into an equal file', async () => {
 		const [first, second] = [newStream(), newStream()]
 		const path = join(temporaryFolder(), 'node.chain')
 		for (let epoch = 0; epoch < 2; epoch++)
@@ -241,7 +242,7 @@ describe('a pulled chain', () => {
 		await expectSame(join(second.into, 'api-1.chain'), path)
 	})
 
-	test('has a gap for what the stream has removed, at its head and where a pull came too late', async () => {
+	test('has a gap for records that the stream removed, at the start and where a pull came too late', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10), run(11, 20), run(21, 30)])
 		await server.manager.streams.purge(stream, { seq: 2 })
@@ -259,7 +260,7 @@ describe('a pulled chain', () => {
 		await expectWhole(head!.path)
 	})
 
-	test('tells what cannot be read in the stream, and what stands there out of order', async () => {
+	test('reports messages that cannot be read, and records out of order', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10)])
 		await server.client.publish(`${stream}.n.${CHAIN_ID}`, 'no frame')
@@ -274,13 +275,13 @@ describe('a pulled chain', () => {
 	})
 })
 
-describe('where a later epoch has used seqs again', () => {
+describe('where a later epoch reused seqs', () => {
 	const lost = [run(1, 60), run(61, 100)]
 	const again = [run(81, 90, 2), run(91, 120, 2), run(121, 130, 3)]
 	const wanted = [...run(1, 80), ...run(81, 120, 2), ...run(121, 130, 3)]
 
 	test.each(['in one pull', 'by a pull after each message'])(
-		'the file follows the source, and what was lost is beside it: %s',
+		'the file follows the source, and the lost records are beside it: %s',
 		async (how) => {
 			const { stream, address, into } = newStream()
 			let superseded = 0
@@ -301,7 +302,7 @@ describe('where a later epoch has used seqs again', () => {
 		},
 	)
 
-	test('all of the file may be superseded, more than once', async () => {
+	test('the whole file may be superseded, more than once', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10), run(1, 5, 2), run(1, 3, 3), run(4, 6, 3)])
 		const [chain] = (await pullStream(address, into)).chains
@@ -311,7 +312,7 @@ describe('where a later epoch has used seqs again', () => {
 		expect(beside).toEqual([run(1, 10), run(1, 5, 2)])
 	})
 
-	test('the file is what it was until the one that follows the source is whole', async () => {
+	test('the file is unchanged until its replacement is whole', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [...lost])
 		await pullStream(address, into)
@@ -333,7 +334,7 @@ describe('where a later epoch has used seqs again', () => {
 		expect(readdirSync(into).sort()).toEqual(['n.chain', 'n.chain.superseded-e2', 'n.chain.superseded-e2-2'])
 	})
 
-	test('a gap of the source supersedes nothing: the file keeps the records that the stream has', async () => {
+	test('a gap of the source supersedes nothing: the file keeps its records', async () => {
 		const { stream, address, into } = newStream()
 		const gap = gapRecord(
 			{ fromSeq: 8, toSeq: 12, count: 5, cause: 'unsynced' },
@@ -352,7 +353,7 @@ describe('where a later epoch has used seqs again', () => {
 describe('several chains of a node', () => {
 	const [first, second, third] = ['a', 'b', 'c'].map((digit) => digit.repeat(32)) as [string, string, string]
 
-	test('have a file each: the one that came first has the name, and each keeps its own', async () => {
+	test('have one file each: the oldest has the plain name, and each keeps its file', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 3)], second)
 		await published(stream, 'n', [run(1, 5)], first)
@@ -375,7 +376,7 @@ describe('several chains of a node', () => {
 		expect(await recordsIn(join(into, 'n.chain'))).toEqual(run(1, 3))
 	})
 
-	test('an address takes those that it names', async () => {
+	test('an address selects the chains that it names', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'm', [run(1, 3)], first)
 		await published(stream, 'n', [run(1, 4)], second)
@@ -387,7 +388,7 @@ describe('several chains of a node', () => {
 	})
 })
 
-describe('a pull that was stopped goes on', () => {
+describe('a pull that was stopped continues', () => {
 	test('when its process was killed, at any moment', async () => {
 		const { address, options, into } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
@@ -444,7 +445,7 @@ describe('a pull that was stopped goes on', () => {
 		expect(readdirSync(into)).toEqual(['n.chain'])
 	})
 
-	test('where a power loss left a hole behind what was synced: what cannot be trusted is kept aside, and comes again', async () => {
+	test('where a power loss left a hole after the synced part: that part is kept aside and pulled again', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700)])
 		const pulled = join(into, 'n.chain')
@@ -459,7 +460,7 @@ describe('a pull that was stopped goes on', () => {
 		expect(readdirSync(into).sort()).toEqual(['n.chain', expect.stringMatching(/^n\.chain\.cut-\d+-/)])
 	})
 
-	test('when it was aborted, and says so', async () => {
+	test('when it was aborted, and tells so', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700)])
 		const over = new AbortController()
@@ -504,7 +505,7 @@ test('an aborted pull does not wait for servers that are gone', async () => {
 })
 
 describe('refused, and everything left as it is', () => {
-	test('a file of the same chain whose last record is another one than the stream has', async () => {
+	test('a file of the same chain whose last record differs from the stream', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])
 		const { chains } = await pullStream(address, into)
@@ -518,7 +519,7 @@ describe('refused, and everything left as it is', () => {
 		expect(readFileSync(path).equals(before)).toBe(true)
 	})
 
-	test('a file of another chain, of no chain, of a writer of its own, and one that somebody wrote into', async () => {
+	test('a file of another chain, of no chain, with its own writer, or changed by another program', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])
 		const pulled = join(into, 'n.chain')
@@ -545,7 +546,7 @@ describe('refused, and everything left as it is', () => {
 		await appender.close()
 	})
 
-	test('a file that was damaged where it was on disk', async () => {
+	test('a file that was damaged in its synced part', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])
 		await pullStream(address, into)
@@ -559,7 +560,7 @@ describe('refused, and everything left as it is', () => {
 		expect(readdirSync(into)).toEqual(['n.chain'])
 	})
 
-	test('a folder that is none, a stream that is not there or empty, an unknown node, a server that does not answer', async () => {
+	test('a path that is not a folder, a missing or empty stream, an unknown node, a silent server', async () => {
 		const { stream, address, into } = newStream()
 		await expect(pullStream(address, into)).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' })
 		await published(stream, 'n', [])

@@ -10,7 +10,8 @@ import { describe, expect, test } from 'vitest'
 import type { Chain } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { openStream, pullStream } from '../../src/cluster/index.ts'
-import { MessageBuilder, NO_SUMS, type OutgoingMessage, SUMS_HEADER } from '../../src/cluster/message.ts'
+import { MessageBuilder, type OutgoingMessage } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { MeshChainError } from '../../src/model/errors.ts'
 import { isGap, type LogRecord } from '../../src/model/record.ts'
 import { SEED } from '../support/counts.ts'
@@ -194,7 +195,7 @@ async function outcomeOf(reading: () => Promise<LogRecord[]>): Promise<LogRecord
 
 describe.each(Object.keys(READERS))('read %s', (reader) => {
 	test.each(Object.keys(REMOVALS))(
-		'%s at any moment: nothing ends early as if it were complete',
+		'%s at any moment: no read ends early as if it were complete',
 		async (removal) => {
 			const arbitrary = [fc.integer({ min: 0, max: RECORDS }), fc.integer({ min: 0, max: 50 })] as const
 			await fc.assert(
@@ -217,34 +218,37 @@ describe.each(Object.keys(READERS))('read %s', (reader) => {
 
 describe.each([false, true])('a part up to a seq, backward: %s', (reverse) => {
 	const removals = Object.keys(REMOVALS).filter((removal) => !removal.startsWith('the stream'))
-	test.each(removals)('%s: each seq of the part is told, and no gap reaches beyond it', async (removal) => {
-		const arbitrary = [
-			fc.integer({ min: 1, max: RECORDS }),
-			fc.integer({ min: 1, max: 20 }),
-			fc.integer({ min: 0, max: 50 }),
-		] as const
-		await fc.assert(
-			fc.asyncProperty(...arbitrary, async (toSeq, moment, at) => {
-				const { stream, address } = await newStream()
-				const remove = () => REMOVALS[removal]!(stream, at)
-				const records = await opened(address + ALONE, (chain) =>
-					collect(removing(chain.records({ toSeq, reverse }), Math.min(moment, toSeq), remove)),
-				)
-				await server.manager.streams.delete(stream)
-				const seqs = account(records)
-				expect(seqs).toHaveLength(toSeq)
-				for (const what of new Set(seqs)) expect(['given', 'retained']).toContain(what)
-				for (const gap of records.filter(isGap)) {
-					const { fromSeq, count } = gap.data!
-					expect([gap.seq, count]).toEqual([gap.data!.toSeq, gap.seq - fromSeq + 1])
-				}
-			}),
-			{ numRuns: 4, seed: SEED, endOnFailure: true },
-		)
-	})
+	test.each(removals)(
+		'%s: every seq of the part is accounted for, and no gap exceeds it',
+		async (removal) => {
+			const arbitrary = [
+				fc.integer({ min: 1, max: RECORDS }),
+				fc.integer({ min: 1, max: 20 }),
+				fc.integer({ min: 0, max: 50 }),
+			] as const
+			await fc.assert(
+				fc.asyncProperty(...arbitrary, async (toSeq, moment, at) => {
+					const { stream, address } = await newStream()
+					const remove = () => REMOVALS[removal]!(stream, at)
+					const records = await opened(address + ALONE, (chain) =>
+						collect(removing(chain.records({ toSeq, reverse }), Math.min(moment, toSeq), remove)),
+					)
+					await server.manager.streams.delete(stream)
+					const seqs = account(records)
+					expect(seqs).toHaveLength(toSeq)
+					for (const what of new Set(seqs)) expect(['given', 'retained']).toContain(what)
+					for (const gap of records.filter(isGap)) {
+						const { fromSeq, count } = gap.data!
+						expect([gap.seq, count]).toEqual([gap.data!.toSeq, gap.seq - fromSeq + 1])
+					}
+				}),
+				{ numRuns: 4, seed: SEED, endOnFailure: true },
+			)
+		},
+	)
 
 	test.each([1, 99, 100, RECORDS - 1, RECORDS])(
-		'all is purged: a gap up to %i and no further',
+		'everything is purged: a gap up to %i and no further',
 		async (toSeq) => {
 			const { stream, address } = await newStream()
 			await opened(address + ALONE, async (chain) => {
@@ -265,7 +269,7 @@ describe('a tail', () => {
 	)
 
 	test.each(outcomes)(
-		'%s: what comes later comes, with a gap before it, or it ends with a code',
+		'%s: later records follow after a gap, or the tail ends with a code',
 		async (removal, ends) => {
 			const { stream, address } = await newStream()
 			const over = new AbortController()
@@ -291,7 +295,7 @@ describe('a tail', () => {
 	)
 })
 
-test('a chain that was seen, and of which nothing is left, is a gap and not an empty chain', async () => {
+test('a chain that was seen and then removed is a gap, not an empty chain', async () => {
 	const { stream, address } = await newStream()
 	await opened(address + ALONE, async (chain) => {
 		expect((await chain.info()).records).toBe(RECORDS)

@@ -1,8 +1,9 @@
 /** What the servers say of a stream that others are making at the same moment. */
 import { expect, test } from 'vitest'
 import type { Cluster } from '../../src/cluster/connection.ts'
-import { fitStream } from '../../src/cluster/stream.ts'
+import { checkSettings, fitStream } from '../../src/cluster/stream.ts'
 
+const SETTINGS = checkSettings('create', {})
 const CONFIG = { retention: 'limits', max_msgs_per_subject: -1, max_msg_size: -1, subjects: ['mesh.*.*'] }
 const LEADERLESS = { config: CONFIG, cluster: { name: 'mesh' } }
 const LED = { config: CONFIG, cluster: { name: 'mesh', leader: 'server-1' } }
@@ -26,29 +27,29 @@ function clusterThatSays(answers: (object | Error)[], added: object | Error): Cl
 const notThere = () => Object.assign(new Error('stream not found'), { code: 10_059 })
 const noAnswer = () => Object.assign(new Error('timeout'), { name: 'TimeoutError' })
 
-test('a stream that has no leader yet is waited for', async () => {
+test('a stream without a leader is awaited', async () => {
 	const cluster = clusterThatSays([LEADERLESS, LEADERLESS, LED], noAnswer())
-	expect(await fitStream(cluster, 'mesh', 'mesh', {})).toBe(LED)
+	expect(await fitStream(cluster, 'mesh', 'mesh', SETTINGS)).toBe(LED)
 })
 
-test('a creation time that the leader says once, before it says that of the stream, is not taken for it', async () => {
+test('a creation time that the leader returns only once is not used', async () => {
 	const [of, own] = ['2026-11-29T19:12:43.457560981Z', '2026-11-29T19:12:43.467239046Z'].map((created) => ({
 		...LED,
 		created,
 	}))
 	const transient = clusterThatSays([own!, of!], noAnswer())
-	expect(await fitStream(transient, 'mesh', 'mesh', {})).toBe(of)
+	expect(await fitStream(transient, 'mesh', 'mesh', SETTINGS)).toBe(of)
 	const leaderless = clusterThatSays([LEADERLESS, own!, of!], noAnswer())
-	expect(await fitStream(leaderless, 'mesh', 'mesh', {})).toBe(of)
+	expect(await fitStream(leaderless, 'mesh', 'mesh', SETTINGS)).toBe(of)
 	const added = clusterThatSays([notThere(), of!], own!)
-	expect(await fitStream(added, 'mesh', 'mesh', {})).toBe(of)
+	expect(await fitStream(added, 'mesh', 'mesh', SETTINGS)).toBe(of)
 })
 
-test('a stream that was made without an answer is found, and one that was not made is said', async () => {
+test('a stream that was created without an answer is found, and a missing one is reported', async () => {
 	const made = clusterThatSays([notThere(), LED], noAnswer())
-	expect(await fitStream(made, 'mesh', 'mesh', {})).toBe(LED)
+	expect(await fitStream(made, 'mesh', 'mesh', SETTINGS)).toBe(LED)
 	const none = clusterThatSays([notThere()], noAnswer())
-	await expect(fitStream(none, 'mesh', 'mesh', {})).rejects.toMatchObject({
+	await expect(fitStream(none, 'mesh', 'mesh', SETTINGS)).rejects.toMatchObject({
 		code: 'CLUSTER_UNREACHABLE',
 		message: 'the stream "mesh" does not answer: no answer in time',
 	})

@@ -3,7 +3,8 @@ import { headers } from '@nats-io/transport-node'
 import { describe, expect, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
 import { openStream } from '../../src/cluster/index.ts'
-import { MessageBuilder, NO_SUMS, SUMS_HEADER, sumsOf } from '../../src/cluster/message.ts'
+import { MessageBuilder } from '../../src/cluster/message-builder.ts'
+import { NO_SUMS, parseSums, SUMS_HEADER } from '../../src/cluster/message-sums.ts'
 import { isGap, type LogRecord } from '../../src/model/record.ts'
 import { natsForFile } from '../support/nats-for-file.ts'
 import { meshChain } from '../support/process.ts'
@@ -88,31 +89,28 @@ describe('messages that cannot be read', () => {
 		['where nothing is missing', [first, GARBAGE, GARBAGE, second], seqs(1, 20), 16],
 		['of another chain', [first, messagesOf([10], OTHER_ID)[0]!, second], seqs(1, 20), 1],
 		['alone', [GARBAGE], [], 8],
-	])(
-		'%s are a gap where records are missing, and told in any case',
-		async (_what, messages, given, bytes) => {
-			const { address, stream } = await streamOf(messages)
-			const found = await readFrom(address)
-			expect(found.given).toEqual(given)
-			expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
-			expect(found.warnings).toEqual([
-				expect.stringMatching(
-					new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
-				),
-			])
-			const backward = await readFrom(address, { reverse: true })
-			expect(backward.given).toEqual(given.toReversed())
-			expect(backward.damagedBytes).toBe(found.damagedBytes)
-		},
-	)
+	])('%s are a gap where records are missing, and always reported', async (_what, messages, given, bytes) => {
+		const { address, stream } = await streamOf(messages)
+		const found = await readFrom(address)
+		expect(found.given).toEqual(given)
+		expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
+		expect(found.warnings).toEqual([
+			expect.stringMatching(
+				new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
+			),
+		])
+		const backward = await readFrom(address, { reverse: true })
+		expect(backward.given).toEqual(given.toReversed())
+		expect(backward.damagedBytes).toBe(found.damagedBytes)
+	})
 
-	test('are gaps for a reader of a part too, wherever it begins', async () => {
+	test('are gaps for a reader of a part too, wherever the part begins', async () => {
 		const { address } = await streamOf([first, half(second), third, half(fourth)])
 		expect((await readFrom(address, { fromSeq: 15 })).given).toEqual(['11-20 damaged', ...seqs(21, 30)])
 		expect((await readFrom(address, { toSeq: 20 })).given).toEqual([...seqs(1, 10), '11-20 damaged'])
 	})
 
-	test('between what is read backward together and what before are gaps', async () => {
+	test('between two groups of a backward read are gaps', async () => {
 		const { publish, address } = await streamOf([first, GARBAGE])
 		for (let index = 0; index < 70; index++) await publish(GARBAGE, OTHER_ID)
 		await publish(third)
@@ -123,7 +121,7 @@ describe('messages that cannot be read', () => {
 		])
 	})
 
-	test('make commands end with status 3, as damage of a file does, and info says how many there are', async () => {
+	test('make commands end with status 3, like damage of a file, and info counts them', async () => {
 		const { address } = await streamOf([first, GARBAGE])
 		const [dump, exported, info, alone] = await Promise.all([
 			meshChain(['dump', address]),
@@ -141,7 +139,7 @@ describe('messages that cannot be read', () => {
 	})
 })
 
-test('nothing is told where nothing was published by others, whatever part is read', async () => {
+test('nothing is reported where no other program published, whatever part is read', async () => {
 	const messages = messagesOf([10, 1, 5, 10])
 	const { address: whole, publish } = await streamOf([])
 	const address = `${whole}?chain=${CHAIN_ID}`
@@ -168,22 +166,19 @@ test('nothing is told where nothing was published by others, whatever part is re
 		}
 })
 
-test.each([false, true])(
-	'records that are published again come once, and are told: reverse %s',
-	async (reverse) => {
-		const [first, second] = messagesOf([10, 10]) as [Message, Message]
-		const { address } = await streamOf([first, second, first, second, first])
-		const { given, damagedBytes, warnings } = await readFrom(address, { reverse })
-		expect(given).toEqual(reverse ? seqs(1, 20).reverse() : seqs(1, 20))
-		expect([damagedBytes, warnings]).toEqual([
-			0,
-			[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* each is given once$/)],
-		])
-	},
-)
+test.each([false, true])('repeated records are returned once, and reported: reverse %s', async (reverse) => {
+	const [first, second] = messagesOf([10, 10]) as [Message, Message]
+	const { address } = await streamOf([first, second, first, second, first])
+	const { given, damagedBytes, warnings } = await readFrom(address, { reverse })
+	expect(given).toEqual(reverse ? seqs(1, 20).reverse() : seqs(1, 20))
+	expect([damagedBytes, warnings]).toEqual([
+		0,
+		[expect.stringMatching(/^MESH_CHAIN_STREAM_REPEATS: message 3 .* each record is returned once$/)],
+	])
+})
 
-describe('what the messages of a chain say of it', () => {
-	test('is theirs where others stand before and behind them', async () => {
+describe('the sums in the messages of a chain', () => {
+	test('are right where other messages stand before and after them', async () => {
 		const [first, second] = messagesOf([10, 300]) as [Message, Message]
 		const { address, publish } = await streamOf([GARBAGE, first, second, ...Array(5).fill(GARBAGE)])
 		for (let index = 0; index < 200; index++) await publish(GARBAGE, OTHER_ID)
@@ -205,8 +200,8 @@ describe('what the messages of a chain say of it', () => {
 		['a negative number', JSON.stringify({ ...NO_SUMS, records: -1 })],
 		['no causes', JSON.stringify({ ...NO_SUMS, absent: null })],
 		['a text', JSON.stringify({ ...NO_SUMS, levels: ['', '', '', '', ''] })],
-	])('is counted where a header is missing or makes no sense: %s', async (_what, sums) => {
-		expect(sumsOf(sums)).toBeUndefined()
+	])('are counted where a header is missing or invalid: %s', async (_what, sums) => {
+		expect(parseSums(sums)).toBeUndefined()
 		const [first, second, third] = messagesOf([10, 10, 5]) as [Message, Message, Message]
 		const foreign = ({ body }: Message) => (sums === undefined ? { body } : { body, sums })
 		for (const messages of [

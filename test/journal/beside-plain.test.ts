@@ -266,7 +266,7 @@ describe('what is recorded', () => {
 		})
 	})
 
-	test('data that is copied in cannot be replayed, and says so', async () => {
+	test('a COPY cannot be replayed, and its record tells so', async () => {
 		const { client, statements } = await connected()
 		await SCENARIOS['what is copied in and out']!(client)
 		expect(statements().map(({ text, rows, unreplayable }) => [text, rows, unreplayable])).toEqual([
@@ -277,7 +277,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('what node-postgres refuses itself never went to the server: it has no record, and ends no transaction', async () => {
+	test('a query that node-postgres refuses has no record, and ends no transaction', async () => {
 		const { client, statements } = await connected()
 		await client.query({ name: 'p', text: 'select 1' })
 		await client.query('begin')
@@ -293,7 +293,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a query that its caller gave up is recorded as the server answered it', async () => {
+	test('an abandoned query is recorded as the server answered it', async () => {
 		const { client, statements } = await connected()
 		await client.query({ text: 'select pg_sleep(0.1)', query_timeout: 20 }).catch(() => {})
 		await client.query('select 1')
@@ -303,7 +303,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('parameters are those that were sent, whatever becomes of their buffers', async () => {
+	test('parameters are recorded as sent, even if their buffers change later', async () => {
 		const { client, statements } = await connected()
 		const values = [Buffer.of(1, 2), Uint8Array.of(3, 4)]
 		const answer = client.query('select $1::bytea, $2::bytea, pg_sleep(0.05)', values)
@@ -312,7 +312,7 @@ describe('what is recorded', () => {
 		expect(statements()[0]?.params).toEqual([Uint8Array.of(1, 2), Uint8Array.of(3, 4)])
 	})
 
-	test('a connection that is lost in a pipeline leaves a record of everything that was on its way', async () => {
+	test('a connection lost in a pipeline leaves a record of everything in flight', async () => {
 		const { client, statements } = await connected({ pipeline: true } as object)
 		const texts = ['begin', 'select pg_sleep(20)', 'select 2', 'commit']
 		const all = texts.map((text) => settled(client.query(text)))
@@ -327,7 +327,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('of a text with several statements what it committed counts, whatever comes behind it', async () => {
+	test('the commits of a text with several statements count, whatever follows in it', async () => {
 		const { client, statements } = await connected()
 		for (const text of [
 			T,
@@ -367,7 +367,7 @@ describe('what is recorded', () => {
 		expect(brief(statements())).toEqual([['SELECT', 'commit', undefined]])
 	})
 
-	test('a transaction in two phases, one that is lost, and what is local to one', async () => {
+	test('a two-phase transaction, a lost one, and settings local to one', async () => {
 		await ask(postgres.config, 'alter system set max_prepared_transactions = 5')
 		await postgres.stop()
 		await postgres.start()
@@ -400,7 +400,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a client that is in a transaction when it is journaled: nobody knows how that began', async () => {
+	test('a client that is journaled within a transaction has no record of its beginning', async () => {
 		const { loop, statements } = recorder()
 		const { client } = await connected({}, false)
 		await client.query('begin')
@@ -415,7 +415,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a pool: also clients that are connecting already, and what is said to each when it is new', async () => {
+	test('a pool includes clients that are connecting already, and the first statements of new ones', async () => {
 		const { loop, statements } = recorder()
 		const onConnect = (client: Any) => client.query("set application_name = 'first'")
 		const pool = new pg.Pool({ ...postgres.config, max: 2, onConnect } as pg.PoolConfig)
@@ -436,7 +436,7 @@ describe('what is recorded', () => {
 		).toEqual(said.flatMap((text) => [text, text]))
 	})
 
-	test('a pool whose clients nobody can follow says so, once', async () => {
+	test('a pool whose clients cannot be followed warns once', async () => {
 		const { loop } = recorder()
 		// As those of pg.native: they have no connection that could be listened to.
 		const pool = Object.assign(new EventEmitter(), { totalCount: 0 })
@@ -458,7 +458,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a text that was redacted is not quoted by an error either, and no error is longer than a record', async () => {
+	test('no error quotes a redacted text, and none is longer than a record', async () => {
 		const { loop, statements } = recorder()
 		const { client } = await connected({}, false)
 		journalPg(client, loop, { redact: (_text, [first]) => (first === 'secret' ? [] : undefined) })

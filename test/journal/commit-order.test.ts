@@ -9,7 +9,7 @@ function ordered() {
 	return { seen, order: new CommitOrder(({ text }) => seen.push(text)) }
 }
 
-test('what was answered while a COMMIT was on its way comes behind it', () => {
+test('statements answered while a COMMIT was in flight follow it', () => {
 	const { seen, order } = ordered()
 	const commit = order.sent('COMMIT')
 	expect(order.sent('update t set n = 2')).toBeUndefined()
@@ -21,14 +21,14 @@ test('what was answered while a COMMIT was on its way comes behind it', () => {
 	expect(seen).toEqual(['commit', 'update', 'end'])
 })
 
-test('what was answered before a COMMIT was sent waits for nothing', () => {
+test('statements answered before a COMMIT was sent do not wait', () => {
 	const { seen, order } = ordered()
 	order.answered(named('insert'))
 	order.sent('commit')
 	expect(seen).toEqual(['insert'])
 })
 
-test('a COMMIT that hangs holds back 1,000 statements and no more', () => {
+test('a hanging COMMIT holds back at most 1,000 statements', () => {
 	const { seen, order } = ordered()
 	const commit = order.sent('commit')
 	for (let n = 0; n < 1500; n++) order.answered(named(String(n)))
@@ -50,7 +50,7 @@ test.each([
 	expect(ordered().order.sent(text) !== undefined).toBe(ends)
 })
 
-test('at exit what is held is published; a journal that holds nothing is not held on to', () => {
+test('held statements are published at exit; an idle journal is not kept alive', () => {
 	const { seen, order } = ordered()
 	const before = process.listenerCount('exit')
 	const commit = order.sent('commit')

@@ -55,7 +55,7 @@ test.each([
 	},
 )
 
-test('through PgBouncer with as many servers as there were transactions, all of them are replayed', async () => {
+test('with as many servers in PgBouncer as transactions, all of them are replayed', async () => {
 	const { path, target } = await recordedTogether(4, true)
 	const pooled = await startPgBouncer(target, 4)
 	const report = await replayStatements(await opened(path), pooled, as)
@@ -63,7 +63,7 @@ test('through PgBouncer with as many servers as there were transactions, all of 
 	expect(await rowsIn(target, 1)).toBe(4)
 })
 
-test('a role that may have fewer connections than there were transactions ends the replay with TARGET_FULL', async () => {
+test('a role with fewer connections than open transactions ends the replay with TARGET_FULL', async () => {
 	const { path, target } = await recordedTogether(4, false)
 	await ask(target, "create role few login password 'few' connection limit 3; grant all on t to few")
 	const few = { ...target, user: 'few', password: 'few' }
@@ -73,7 +73,7 @@ test('a role that may have fewer connections than there were transactions ends t
 	await expect.poll(() => rowsIn(target, 1)).toBe(0)
 })
 
-test('the connection that looks at locks is given up for a transaction: as many as there were are enough', async () => {
+test('the connection that looks at locks is released for a transaction', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, async (pool) => {
 		const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])

@@ -24,7 +24,7 @@ async function journaled(options: JournalOptions = {}) {
 	return { client, statements, last: () => statements().at(-1)!, appender }
 }
 
-test('a statement is recorded with its parameters as they went over the wire, and the answer stays what it was', async () => {
+test('a statement is recorded with its parameters as sent, and its answer is unchanged', async () => {
 	const { client, last } = await journaled()
 	const values = [7, [1, 2, null], { text: 'ü' }, Buffer.of(0, 255), '日本', null, true, new Date(0)]
 	const { rows } = await client.query(
@@ -63,7 +63,7 @@ test('a statement is recorded with its parameters as they went over the wire, an
 	expect(last()).not.toHaveProperty('error')
 })
 
-test('transactions are told apart by what the server says, with how each one ended', async () => {
+test('transactions follow the messages of the server, with the end of each', async () => {
 	const { client, statements } = await journaled()
 	for (const text of [
 		'create temp table t (id int primary key)',
@@ -100,7 +100,7 @@ test('transactions are told apart by what the server says, with how each one end
 	])
 })
 
-test('the checksum of a result does not depend on the order of its rows, and on everything else', async () => {
+test('the checksum of a result depends on everything except the order of its rows', async () => {
 	const { client, statements } = await journaled()
 	const result = (values: string, order: string) =>
 		client.query(`select * from (values ${values}) t(a, b) order by a ${order}`)
@@ -112,7 +112,7 @@ test('the checksum of a result does not depend on the order of its rows, and on 
 	expect(others.map((checksum) => checksum === first)).toEqual([true, false, false])
 })
 
-test('callbacks, cursors, prepared statements and errors are what they were without a journal', async () => {
+test('callbacks, cursors, prepared statements and errors work as without a journal', async () => {
 	const { client, statements } = await journaled()
 	const called = await new Promise((resolve) => {
 		const returned = client.query('select 1 as one', (_error, { rows }) => resolve([rows, returned]))
@@ -137,7 +137,7 @@ test('callbacks, cursors, prepared statements and errors are what they were with
 	])
 })
 
-test('a pool has every client of it journaled, each as a session of its own', async () => {
+test('every client of a pool is journaled as its own session', async () => {
 	const appender = new BufferingAppender()
 	const pool = journalPg(new pg.Pool({ ...postgres.config, max: 3 }), new MeshLoop(appender))
 	await Promise.all(
@@ -150,7 +150,7 @@ test('a pool has every client of it journaled, each as a session of its own', as
 	expect(new Set(statements.map(({ tx }) => tx)).size).toBe(9)
 })
 
-test('a connection that is lost leaves a record that does not know how its transaction ended', async () => {
+test('a lost connection leaves a record with an unknown end of its transaction', async () => {
 	const { client, last } = await journaled()
 	await client.query('begin')
 	await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => {})
@@ -158,7 +158,7 @@ test('a connection that is lost leaves a record that does not know how its trans
 	expect(last()).toMatchObject({ seq: 2, error: { code: '57P01' } })
 })
 
-test('what is secret is left out, and what is too long is cut: neither can be replayed', async () => {
+test('secrets are left out and long texts are cut: neither can be replayed', async () => {
 	const { client, statements } = await journaled({
 		redact: (text, params) => (text.includes('secret') ? [params[0]!, undefined] : undefined),
 		statementBytesMax: 1000,
@@ -173,7 +173,7 @@ test('what is secret is left out, and what is too long is cut: neither can be re
 	])
 })
 
-test('only a pool or a client can be journaled, and once', async () => {
+test('only a pool or a client can be journaled, and only once', async () => {
 	const { client } = await journaled()
 	const loop = new MeshLoop()
 	for (const wrong of [client, {}, null, 'postgres://'])

@@ -25,7 +25,7 @@ test.each([
 	expect(JSON.stringify(kept)).not.toContain('secret')
 })
 
-test('without a redact, and where it gives undefined, all of it is kept', () => {
+test('without redact, or where it returns undefined, everything is kept', () => {
 	for (const redact of [undefined, () => undefined])
 		expect(redactStatement(statement, { redact, statementBytesMax: 1000 } as never)).toEqual(statement)
 })

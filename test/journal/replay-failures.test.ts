@@ -57,7 +57,7 @@ async function connectionsTo(target: PgConfig): Promise<number> {
 const run = (chain: unknown, target: PgConfig, options: ReplayStatementsOptions = {}) =>
 	replayStatements(chain as never, target, options)
 
-test('nothing but what a pooler knows is said where a connection begins, and the timeout holds behind DISCARD ALL too', async () => {
+test('a connection begins with parameters that poolers know, and keeps its timeout after DISCARD ALL', async () => {
 	const { source, target } = await twoDatabases(postgres, T)
 	const path = await recorded(
 		source,
@@ -78,7 +78,7 @@ test('nothing but what a pooler knows is said where a connection begins, and the
 	expect(names.sort()).toEqual(['application_name', 'client_encoding', 'database', 'user'])
 })
 
-test('a server that answers no more is given up a little after the timeout, and what it may still do not begun again', async () => {
+test('a silent server is abandoned soon after the timeout, and its statement is not retried', async () => {
 	const { path, target } = await recordedTransactions(3)
 	const network = await unreliableNetwork(postgres.config)
 	network.freezeAt('insert into t values (1)')
@@ -98,7 +98,7 @@ test('a server that answers no more is given up a little after the timeout, and 
 
 const sum = (counts: object) => Object.values(counts).reduce((total: number, count) => total + count, 0)
 
-test('a target that stays away after bounded attempts is told, and every statement that was begun is counted', async () => {
+test('a target that stays away is reported after some attempts, and every begun statement is counted', async () => {
 	const { path, target } = await recordedTransactions(50)
 	const network = await unreliableNetwork(postgres.config)
 	const report = await run(
@@ -133,7 +133,7 @@ test.each(['commit', 'asRecorded'] as const)(
 	},
 )
 
-test('as recorded, a signal ends a replay in which one waits for a lock that nobody lets go any more', async () => {
+test('as recorded, a signal ends a replay that waits for a lock forever', async () => {
 	const { target } = await twoDatabases(postgres, `${T}; insert into t values (0)`)
 	const abort = new AbortController()
 	let readers = 0
@@ -180,7 +180,7 @@ test.each(['commit', 'asRecorded'] as const)(
 	},
 )
 
-test('a deadlock that is met in the replay only is tried again; what committed is not done twice', async () => {
+test('a deadlock in the replay is retried; committed transactions are not repeated', async () => {
 	const { target } = await twoDatabases(
 		postgres,
 		`${T}; create sequence tries;
@@ -206,7 +206,7 @@ test('a deadlock that is met in the replay only is tried again; what committed i
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 7 }])
 })
 
-test('a target that is read-only, or out of connections, is told, and nothing is left out', async () => {
+test('a read-only target, or one without connections, is reported, and nothing is left out', async () => {
 	const { path, target } = await recordedTransactions(3)
 	await ask(postgres.config, `alter database ${target.database} set default_transaction_read_only = on`)
 	const report = await run(await opened(path), target)
@@ -224,11 +224,11 @@ test('a target that is read-only, or out of connections, is told, and nothing is
 	})
 })
 
-test('why no connection can be made is said so that it can be mended', async () => {
+test('the reason of a failed connection tells what to change', async () => {
 	const { password: _, ...none } = postgres.config
 	const chain = statements()
 	await expect(run(chain, none as PgConfig)).rejects.toThrow(
-		'connect to target: it wants a password, and none was given',
+		'connect to target: the target requires a password, and none was given',
 	)
 	await expect(run(chain, { ...postgres.config, port: 70_000 })).rejects.toMatchObject({
 		code: 'INVALID_OPTION',
@@ -319,7 +319,7 @@ test.each(['commit', 'asRecorded'] as const)(
 	},
 )
 
-test('as recorded, a transaction of which the end is unknown holds no lock for the rest', async () => {
+test('as recorded, a transaction with an unknown end holds no lock for the rest', async () => {
 	const { target } = await twoDatabases(postgres, `${T}; insert into t values (0)`)
 	const update = { text: 'update t set n = n + 1', commands: ['UPDATE'], rows: 1 }
 	const chain = statements(
@@ -334,7 +334,7 @@ test('as recorded, a transaction of which the end is unknown holds no lock for t
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 1 }])
 })
 
-test('as recorded, a target with fewer connections than were recorded gets on with those that it has', async () => {
+test('as recorded, a target with fewer connections than the recording uses those that it has', async () => {
 	const { target } = await twoDatabases(postgres, `${T}; create schema a; create table a.t (n int)`)
 	await ask(target, "create role three login password 'three' connection limit 3")
 	await ask(target, 'grant all on schema a, public to three; grant all on t, a.t to three')
@@ -351,7 +351,7 @@ test('as recorded, a target with fewer connections than were recorded gets on wi
 	expect((await ask(target, 'select count(*)::int as n from a.t')).rows).toEqual([{ n: 6 }])
 })
 
-test('as recorded, of transactions that are left out no more is held than runs beside one', async () => {
+test('as recorded, skipped transactions are held only while they overlap', async () => {
 	const { target } = await twoDatabases(postgres, T)
 	const reached: number[] = []
 	let most = 0

@@ -40,7 +40,7 @@ test('a run of pgbench replays into a copy: every table has the same content, an
 	expect(content['pgbench_history']).toMatch(new RegExp(`^${TRANSACTIONS} `))
 })
 
-test('of a run of pgbench, exactly the statements that saw a row that was changed by hand are reported', async () => {
+test('exactly the statements of pgbench that saw a changed row are reported', async () => {
 	const { source, target } = await twoDatabases(postgres, PGBENCH_TABLES)
 	const path = await recorded(source, (pool) => runPgbench(pool, Math.min(TRANSACTIONS, 200)))
 	const statements = await statementsIn(path)
@@ -65,7 +65,7 @@ test('of a run of pgbench, exactly the statements that saw a row that was change
 
 const ITEMS = 'create table items (id int primary key, name text unique deferrable initially deferred)'
 
-test('a statement that fails is counted, what comes behind it in its transaction is not, and the replay goes on', async () => {
+test('a failed statement is counted, the rest of its transaction is skipped, and the replay continues', async () => {
 	const { source, target } = await twoDatabases(postgres, ITEMS)
 	const path = await recorded(
 		source,
@@ -115,7 +115,7 @@ test('a statement that fails is counted, what comes behind it in its transaction
 	expect(stopped).toMatchObject({ ended: 'error', failures: 1, replayed: 0 })
 })
 
-test('a statement that failed when it was recorded is expected to fail in the same way', async () => {
+test('a statement that failed in the recording is expected to fail in the same way', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int primary key)')
 	const path = await recorded(source, async (pool) => {
 		await pool.query('insert into t values (1)')
@@ -132,7 +132,7 @@ test('a statement that failed when it was recorded is expected to fail in the sa
 	expect(other).toMatchObject({ replayed: 3, failures: 0, differences: 1 })
 })
 
-test('a server that is restarted in the middle loses no transaction, and none comes twice', async () => {
+test('a server restart loses and repeats no transaction', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -176,7 +176,7 @@ test('a target that stays away ends the replay', async () => {
 	expect(await replayStatements(await opened(path), nowhere, { dryRun: true })).toMatchObject({ replayed: 1 })
 })
 
-test('a setting that a session was given outside of a transaction holds for what it did behind it', async () => {
+test('a setting made outside a transaction applies to later statements of its session', async () => {
 	const script = 'create schema shop; create table shop.t (n int)'
 	const { source, target } = await twoDatabases(postgres, script)
 	const path = await recorded(
@@ -193,7 +193,7 @@ test('a setting that a session was given outside of a transaction holds for what
 	expect(report).toMatchObject({ replayed: 4, failures: 0 })
 })
 
-test('each transaction has a connection that nothing was left on', async () => {
+test('each transaction has a clean connection', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const clients = [await pool.connect(), await pool.connect()]
@@ -209,7 +209,7 @@ test('each transaction has a connection that nothing was left on', async () => {
 		})
 })
 
-test('what cannot be replayed as it was is listed, and its transaction left out as a whole', async () => {
+test('an unreplayable statement is listed, and its whole transaction is left out', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int, v text)')
 	const path = await recorded(
 		source,
@@ -249,7 +249,7 @@ test('what cannot be replayed as it was is listed, and its transaction left out 
 		})
 })
 
-test('a transaction that is more than may be held is given up, and those beside it are not', async () => {
+test('a transaction that is too large to hold is left out, and the others are not', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int, v text)')
 	const path = await recorded(source, async (pool) => {
 		const [large, small] = [await pool.connect(), await pool.connect()]
@@ -271,7 +271,7 @@ test('a transaction that is more than may be held is given up, and those beside 
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 1 }])
 })
 
-test('a transaction that is not in the window as a whole is not replayed', async () => {
+test('a transaction that is only partly in the window is not replayed', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -287,7 +287,7 @@ test('a transaction that is not in the window as a whole is not replayed', async
 	}
 })
 
-test('transactions that only read are skipped unless they are compared; what writes by a SELECT is not', async () => {
+test('transactions that only read are skipped without compare; a SELECT that writes is not', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int); create sequence s')
 	const path = await recorded(
 		source,
@@ -310,7 +310,7 @@ test('transactions that only read are skipped unless they are compared; what wri
 	expect(await replayStatements(chain, target, { ...options, reads: 'skip' })).toMatchObject({ replayed: 3 })
 })
 
-test('a cursor that was read to its end is compared, and one that was not is no difference', async () => {
+test('a cursor is compared only where it was read to its end', async () => {
 	const script = 'create table t as select n from generate_series(1, 10) n'
 	const { source, target } = await twoDatabases(postgres, script)
 	const path = await recorded(source, async (pool) => {
@@ -331,7 +331,7 @@ test('a cursor that was read to its end is compared, and one that was not is no 
 	expect(differed).toMatchObject([{ recordSeq: 2, what: 'rows', expected: 10, actual: 9 }])
 })
 
-test('a transaction that COMMIT AND CHAIN began is one too', async () => {
+test('a transaction that COMMIT AND CHAIN began is replayed as one', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -354,7 +354,7 @@ test('a transaction that COMMIT AND CHAIN began is one too', async () => {
 	}
 })
 
-test('as recorded, a statement that waits for one behind it does not hold the replay up for ever', async () => {
+test('as recorded, a statement that waits for a later one does not block the replay', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int); insert into t values (0)')
 	const path = await recorded(source, async (pool) => {
 		const [first, second] = [await pool.connect(), await pool.connect()]
@@ -383,7 +383,7 @@ test('as recorded, a statement that waits for one behind it does not hold the re
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 10 }])
 })
 
-test('a commit that the connection did not survive is told as unknown, and not repeated', async () => {
+test('a commit whose connection was lost is reported as unknown, and not retried', async () => {
 	const script = `create table t (n int);
 		create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.5); return null; end';
 		create constraint trigger slow after insert on t deferrable initially deferred for each row execute function slow()`
@@ -457,7 +457,7 @@ test('as recorded, a run of pgbench replays with eight connections, and no answe
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
 
-test('transactions that wait for one another are replayed in the order in which they took effect', async () => {
+test('transactions that wait for each other are replayed in the order of their effects', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int); insert into t values (1)')
 	const path = await recorded(source, async (pool) => {
 		let left = 500
@@ -478,7 +478,7 @@ test('transactions that wait for one another are replayed in the order in which 
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
 
-test('a transaction that ROLLBACK AND CHAIN began is one too, where what was rolled back is not replayed', async () => {
+test('a transaction that ROLLBACK AND CHAIN began is replayed without the one before', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()

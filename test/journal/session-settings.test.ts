@@ -124,7 +124,7 @@ const heldAfter = (...texts: (string | StatementData)[]) => {
 	return [...settings.of('s')].map(({ text }) => text)
 }
 
-test('of each setting the latest one holds, whatever else was set', () => {
+test('the latest value of each setting applies', () => {
 	const many = Array.from({ length: 500 }, (_, n) => `set app.tenant = 't${n}'`)
 	expect(heldAfter('set a.b = 1', ...many, 'set session A.B to 2', 'set role me')).toEqual([
 		"set app.tenant = 't499'",
@@ -145,7 +145,7 @@ test('of each setting the latest one holds, whatever else was set', () => {
 	expect(heldAfter("select set_config('a.b', nextval('s')::text, false)", 'select 1')).toEqual([])
 })
 
-test('a session that goes on keeps its settings, however many others came and went', () => {
+test('an active session keeps its settings, however many other sessions there are', () => {
 	const settings = new SessionSettings()
 	for (let n = 0; n < 30_000; n++) {
 		settings.note(`s${n}`, [statement('set a.b = 1')])
@@ -155,7 +155,7 @@ test('a session that goes on keeps its settings, however many others came and we
 	expect([...settings.of('s1')]).toEqual([])
 })
 
-test('looking through a text takes no longer than its length', () => {
+test('the search of a text takes linear time', () => {
 	const hostile = [
 		`select set_config(${' '.repeat(9000)}`,
 		`select set_config('a',${",'b'".repeat(2000)}`,

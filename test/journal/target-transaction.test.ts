@@ -41,7 +41,7 @@ function connection(fates: readonly ('done' | 'error' | 'lost' | 'out')[]) {
 	return { of: of as unknown as TargetConnection, sent }
 }
 
-test('nothing is sent once the connection is lost, or in no transaction any more, and one failure is counted', async () => {
+test('nothing is sent after the connection or its transaction is lost, and one failure is counted', async () => {
 	const fate = fc.constantFrom('done', 'error', 'lost', 'out' as const)
 	await fc.assert(
 		fc.asyncProperty(fc.array(fate, { minLength: 3, maxLength: 6 }), fc.boolean(), async (fates, begins) => {
@@ -51,7 +51,7 @@ test('nothing is sent once the connection is lost, or in no transaction any more
 			const verdicts: string[] = []
 			const count = fates.length + 1
 			for (let seq = 1; seq <= count; seq++) {
-				const { verdict } = await transaction.take(statement(seq, seq === count ? 'commit' : undefined))
+				const { verdict } = await transaction.run(statement(seq, seq === count ? 'commit' : undefined))
 				verdicts.push(verdict.is)
 			}
 			const gone = fates.findIndex((is) => is === 'lost' || is === 'out')

@@ -146,7 +146,7 @@ const cases = FAILURES.flatMap((failure) =>
 		.map((way) => ({ ...failure, way })),
 )
 
-test('whoever is told of an error, in whatever way, finds the record of what failed, and how its transaction ended', async () => {
+test('a caller that receives an error finds the record of the statement and of its transaction', async () => {
 	const port = await slowNetwork()
 	let { client, last } = await journaled(port)
 	// One after the other on one connection, in any order: each leaves it as the next one finds it.
@@ -164,7 +164,7 @@ test('whoever is told of an error, in whatever way, finds the record of what fai
 	expect(order.length).toBeGreaterThan(80)
 })
 
-test('a connection that breaks off: whoever is told finds the record', async () => {
+test('a caller whose connection breaks finds the record', async () => {
 	const { client, last } = await journaled(postgres.config.port)
 	const told = client.query('select pg_sleep(60)').catch(() => last())
 	await expect

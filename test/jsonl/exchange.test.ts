@@ -258,7 +258,7 @@ describe('import', () => {
 			const disk = new FaultyFileSystem()
 			disk.fail(name, 'EIO', passing + (name === 'writeSync' ? 1 : 0))
 			await expect(importJsonl(jsonl, path, { fs: disk })).rejects.toMatchObject({
-				code: 'CHAIN_UNREADABLE',
+				code: 'CHAIN_UNWRITABLE',
 				path,
 			})
 			expect(readdirSync(dirname(path))).toEqual([])
@@ -271,7 +271,7 @@ describe('import', () => {
 		const disk = new FaultyFileSystem()
 		disk.fail('fsyncSync', 'EIO')
 		await expect(importJsonl(jsonlOf([record(1)]), path, { fs: disk })).rejects.toMatchObject({
-			code: 'CHAIN_UNREADABLE',
+			code: 'CHAIN_UNWRITABLE',
 			message: expect.stringContaining('is there and whole'),
 		})
 		expect(readdirSync(dirname(path))).toEqual(['node.chain'])

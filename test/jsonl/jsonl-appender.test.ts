@@ -78,7 +78,7 @@ describe('a file', () => {
 		await new FileChainAppender(path).close()
 		const before = readFileSync(path)
 		expect(() => new JsonlAppender(path)).toThrow(
-			expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('is a chain') }),
+			expect.objectContaining({ code: 'FILE_UNWRITABLE', message: expect.stringContaining('is a chain') }),
 		)
 		expect(readFileSync(path)).toEqual(before)
 	})
@@ -88,7 +88,7 @@ describe('a file', () => {
 		symlinkSync('elsewhere', join(folder, 'link.jsonl'))
 		for (const path of [folder, join(folder, 'no', 'x.jsonl'), join(folder, 'link.jsonl')]) {
 			expect(() => new JsonlAppender(path)).toThrow(
-				expect.objectContaining({ code: 'FILE_UNREADABLE', path }),
+				expect.objectContaining({ code: 'FILE_UNWRITABLE', path }),
 			)
 		}
 	})

@@ -194,7 +194,7 @@ describe('a file that another program', () => {
 		const { path, appender } = started()
 		unlinkSync(path)
 		put(path)
-		expect(() => new JsonlAppender(path)).toThrow(expect.objectContaining({ code: 'FILE_UNREADABLE' }))
+		expect(() => new JsonlAppender(path)).toThrow(expect.objectContaining({ code: 'FILE_UNWRITABLE' }))
 		expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
 		expect(() => appender.append(record(4))).toThrow(expect.objectContaining({ retryable: true }))
 		rmSync(path, { recursive: true })

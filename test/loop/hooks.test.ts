@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, test } from 'vitest'
 import { show } from '../../src/guard/show.ts'
-import { MeshLoop, publishOwn } from '../../src/loop/mesh-loop.ts'
+import { coreOf } from '../../src/loop/core-of.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import type { MeshLoopOptions } from '../../src/loop/options.ts'
 import type { LogLine } from '../../src/model/record.ts'
 import { reports, warnings } from './observed.ts'
@@ -187,6 +188,8 @@ describe('transform', () => {
 
 	test('sees what mesh-chain publishes itself, so that secrets stay out of it too', () => {
 		const loop = withTransform((line) => ({ ...line, data: { clean: true } }), 'warn')
-		expect(publishOwn(loop, { kind: '$crash', data: { secret: 1 } })).toMatchObject({ data: { clean: true } })
+		expect(coreOf(loop).publishOwn({ kind: '$crash', data: { secret: 1 } })).toMatchObject({
+			data: { clean: true },
+		})
 	})
 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { BufferingAppender } from '../../src/appenders/buffering.ts'
-import { MeshLoop, publishOwn } from '../../src/loop/mesh-loop.ts'
+import { coreOf } from '../../src/loop/core-of.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import type { LogLine } from '../../src/model/record.ts'
 
 const misuse = (code: string) => expect.objectContaining({ name: 'MeshChainError', code })
@@ -198,7 +199,7 @@ describe('misuse throws at once, and nothing is stamped', () => {
 	test('mesh-chain itself publishes kinds with $, whatever the level', () => {
 		const loop = new MeshLoop(undefined, { level: 'error' })
 		const child = loop.child({ daemonId: 'd', data: { request: 1 } })
-		const record = publishOwn(child, { kind: '$checkpoint', data: { state: 1 } })
+		const record = coreOf(child).publishOwn({ kind: '$checkpoint', data: { state: 1 } })
 		expect(record).toMatchObject({ kind: '$checkpoint', level: 'info', daemonId: 'd', data: { state: 1 } })
 		expect(record?.data).not.toHaveProperty('request')
 	})

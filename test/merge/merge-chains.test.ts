@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { Chain, ChainQuery } from '../../src/chain/chain.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { mergeChains } from '../../src/merge/merge-chains.ts'
-import { type Id, isGap, LOG_LEVELS, type LogRecord } from '../../src/model/record.ts'
+import { isGap, LOG_LEVELS, type LogRecord, type PublisherId } from '../../src/model/record.ts'
 import { countingFileSystem } from '../support/counting-file-system.ts'
 import { randomFrom, SEED } from '../support/counts.ts'
 import { trackedFileSystem } from '../support/open-files.ts'
@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 import { absent, chainIn, type Fields, many, opened, START_MS, write } from './written-chain.ts'
 
 const ROUNDS = 8
-const NODES: readonly (Id | null)[] = [null, 1, 2, 2n, 10n, '1', 'a', 'b']
+const NODES: readonly (PublisherId | null)[] = [null, 1, 2, 2n, 10n, '1', 'a', 'b']
 
 type Random = () => number
 const below = (random: Random, end: number) => Math.floor(random() * end)
@@ -95,13 +95,13 @@ function damage(path: string, random: Random): void {
 }
 
 function someQuery(random: Random): ChainQuery {
-	const query: ChainQuery = {}
+	const query: { -readonly [Name in keyof ChainQuery]: ChainQuery[Name] } = {}
 	if (random() < 0.3) query.level = pick(random, LOG_LEVELS)
 	if (random() < 0.2) query.kind = pick(random, ['order', ['log', 'order'], 'none'])
 	if (random() < 0.3) query.since = START_MS + below(random, 400)
 	if (random() < 0.3) query.until = START_MS + below(random, 600)
 	if (random() < 0.2) query.grep = pick(random, ['message 1', /2\d /])
-	if (random() < 0.2) query.nodeId = pick(random, NODES.slice(1) as Id[])
+	if (random() < 0.2) query.nodeId = pick(random, NODES.slice(1) as PublisherId[])
 	if (random() < 0.2) query.daemonId = pick(random, ['api', 7])
 	if (random() < 0.4) query.limit = pick(random, [0, 1, 10, 256, 300])
 	if (random() < 0.4) query.reverse = true
@@ -162,7 +162,7 @@ describe('the order', () => {
 
 	test('of one time is by node: none, then numbers and bigints by value, then texts', async () => {
 		const folder = temporaryFolder()
-		const sorted: readonly (Id | null)[] = [null, 1, 2n, 10, 11n, 2n ** 63n, '10', '9', 'a', 'b']
+		const sorted: readonly (PublisherId | null)[] = [null, 1, 2n, 10, 11n, 2n ** 63n, '10', '9', 'a', 'b']
 		const shuffled = [8, 3, 0, 6, 9, 1, 7, 4, 2, 5].map((index) => sorted[index]!)
 		const chains: Chain[] = []
 		for (const [index, nodeId] of shuffled.entries()) {
@@ -176,7 +176,7 @@ describe('the order', () => {
 
 	test('of one time and one node is by chain, in whichever order the chains are given', async () => {
 		const folder = temporaryFolder()
-		const nodes: readonly Id[] = [7, 7n, 7, 7n]
+		const nodes: readonly PublisherId[] = [7, 7n, 7, 7n]
 		const chains = await Promise.all(
 			nodes.map((nodeId, index) => chainIn(folder, `chain${index}`, [{ tsMs: START_MS, nodeId }])),
 		)
@@ -472,7 +472,7 @@ describe('what is known of it', () => {
 			bytes,
 			head: { seq: 73, chainId: merged.chainId },
 		})
-		expect(info.createdMs).toBe(Math.min(...infos.map(({ createdMs }) => createdMs)))
+		expect(info.createdMs).toBe(Math.min(...infos.map(({ createdMs }) => createdMs!)))
 		expect(info.segments).toEqual(infos.flatMap(({ segments }) => segments))
 		expect((await collect(merged.records())).at(-1)?.seq).toBe(info.lastSeq)
 		expect(await mergeChains([empty]).info()).toMatchObject({

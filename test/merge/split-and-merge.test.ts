@@ -9,13 +9,13 @@ import { openChain } from '../../src/chain/read/open-chain.ts'
 import { ChainBuilder } from '../../src/chain/write/chain-builder.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { mergeChains } from '../../src/merge/merge-chains.ts'
-import { type Id, LOG_LEVELS, type LogRecord } from '../../src/model/record.ts'
+import { LOG_LEVELS, type LogRecord, type PublisherId } from '../../src/model/record.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const RECORDS = sizeOf('MERGE_RECORDS')
-const NODES: readonly Id[] = ['north', 'south', 1, 2, 3n, 4n, 'east', 'west']
+const NODES: readonly PublisherId[] = ['north', 'south', 1, 2, 3n, 4n, 'east', 'west']
 const START_MS = 1_700_000_000_000
 
 /** The record of a seq, whoever asks and however often. */
@@ -63,7 +63,7 @@ test(`${RECORDS} records split by node and merged are the same records (MESH_CHA
 	const begun = performance.now()
 	await using merged = mergeChains(await Promise.all(paths.map((path) => openChain(path))))
 	const seen = new Uint8Array(RECORDS + 1)
-	const lastSeqs = new Map<Id | null, number>()
+	const lastSeqs = new Map<PublisherId | null, number>()
 	let count = 0
 	for await (const batch of merged.batches()) {
 		for (const { seq, origin, ...fields } of batch) {

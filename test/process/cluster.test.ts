@@ -25,7 +25,7 @@ const lines = (text: string) => text.trim().split('\n')
 test('what two nodes forwarded is read with the same commands as their files', async () => {
 	const paths = [await chainOf('a', 20), await chainOf('b', 20)]
 	const address = `${server.url}/two`
-	const to = ['--to', address, '--subject', 'two', '--once']
+	const to = ['--to', address, '--subject-prefix', 'two', '--once']
 	const missing = await meshChain(['forward', ...paths, ...to])
 	expect([missing.status, missing.stderr]).toEqual([2, expect.stringContaining('STREAM_NOT_FOUND')])
 	const sent = await meshChain(['forward', ...paths, ...to, '--create', '--max-age', '30d'])
@@ -65,7 +65,7 @@ test('what two nodes forwarded is read with the same commands as their files', a
 test('whoever follows a stream sees the nodes that come later', async () => {
 	const [first, second] = [await chainOf('a', 3), await chainOf('b', 4)]
 	const address = `${server.url}/later`
-	const to = ['--to', address, '--subject', 'later', '--once', '--create']
+	const to = ['--to', address, '--subject-prefix', 'later', '--once', '--create']
 	await meshChain(['forward', first, ...to])
 	const child = start(process.execPath, ['dist/cli/main.js', 'tail', address, '-f', '-o', 'ndjson'])
 	let said = ''

@@ -33,7 +33,7 @@ async function chainOf(records: number, text = 'a record'): Promise<string> {
 }
 
 function toStream(stream: string): string[] {
-	return ['--to', `${server.url}/${stream}`, '--subject', stream, '--create', '--once']
+	return ['--to', `${server.url}/${stream}`, '--subject-prefix', stream, '--create', '--once']
 }
 
 test('--once ends with the reason when the servers refuse', async () => {

@@ -32,7 +32,7 @@ async function twoNodes(records = 1000) {
 		const forwarder = forwardChain(path, {
 			servers: server.url,
 			stream,
-			subject: stream,
+			subjectPrefix: stream,
 			create: {},
 			messageBytes: 4096,
 			user: 'reader',
@@ -94,7 +94,7 @@ test('one whose disk is full says so and how much came, and the next goes on the
 	expect([status, stderr]).toEqual([
 		2,
 		expect.stringMatching(
-			/^mesh-chain: [\d,]+ records came so far; the next pull goes on there\nmesh-chain: CHAIN_UNREADABLE: cannot write to .*a\.chain": EFBIG/,
+			/^mesh-chain: [\d,]+ records came so far; the next pull goes on there\nmesh-chain: CHAIN_UNWRITABLE: cannot write to .*a\.chain": EFBIG/,
 		),
 	])
 	expect((await meshChain(['pull', address, '-o', into], { env: ACCESS })).status).toBe(0)

@@ -125,7 +125,7 @@ test('a target with fewer connections than there were transactions ends it with 
 	const { status, stdout } = await meshChain(args, { env: password })
 	expect([status, stdout]).toEqual([
 		2,
-		expect.stringContaining('TARGET_FULL: the target gives no more than 1'),
+		expect.stringContaining('TARGET_FULL: the target allows no more than 1'),
 	])
 	expect(stdout).toContain('the target has too few connections: what comes behind was not replayed\n')
 })

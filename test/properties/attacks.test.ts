@@ -5,7 +5,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { ANCHOR_BYTES } from '../../src/chain/format/anchor.ts'
 import { checksum, entrySeed } from '../../src/chain/format/checksum.ts'
 import { encodeWatermark } from '../../src/chain/format/watermark.ts'
@@ -32,8 +32,9 @@ import { forgeMessage, relink } from '../support/forge.ts'
 import { ROOT } from '../support/process.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 const LIVE = 'node.chain'
 const MARK = 'node.chain.durable'

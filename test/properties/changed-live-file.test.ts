@@ -2,7 +2,7 @@
  * A live file in which somebody changes a byte while its writer runs: a burst that fills several files goes on from what can be read, with
  * what memory holds. No record is lost in silence, whatever the byte.
  */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
@@ -11,11 +11,12 @@ import { randomFrom, SEED } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 97) % 400)}`
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 const BOUNDS: readonly FileChainOptions[] = [
 	{ rotateRecords: 10 },

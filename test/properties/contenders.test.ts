@@ -57,7 +57,7 @@ class Contender {
 		const { system, isPaused } = this.#upTo(wanted)
 		Object.defineProperty(process, 'pid', { ...PID, value: this.pid })
 		try {
-			const lock = acquireLock(system, PATH, 1, 0)
+			const lock = acquireLock(system, PATH, { nowMs: 1 })
 			if (isReleasing) {
 				lock.release(false)
 				if (!isPaused()) this.state = 'gone'

@@ -3,7 +3,7 @@
  * was committed there is lost, and everybody says so: before and after repair and reopening, in any order.
  */
 import { hostname } from 'node:os'
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { ANCHOR_BYTES } from '../../src/chain/format/anchor.ts'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -12,17 +12,18 @@ import { Scanner } from '../../src/chain/scan/scan.ts'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import type { ChainRecovery } from '../../src/chain/write/opening.ts'
+import type { ChainRecovery } from '../../src/chain/write/opened-chain.ts'
 import { type GapData, gapRecord, isGap, type LogRecord } from '../../src/model/record.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const messageOf = (seq: number, epoch: number) => `record ${seq} of ${epoch} ${'x'.repeat((seq * 37) % 90)}`
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 interface Entry {
 	readonly offset: number

@@ -2,7 +2,7 @@
  * RELIABILITY, rows 2, 3, 4, 11 and 14: a file that was cut at every byte, had every bit flipped and every sector replaced, holds bytes of
  * itself, or was changed by somebody on purpose.
  */
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { VerifyFinding } from '../../src/chain/chain.ts'
 import { ANCHOR_BYTES } from '../../src/chain/format/anchor.ts'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
@@ -19,6 +19,7 @@ import { forgeMessage, relink } from '../support/forge.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { checkRecords, checkRecovery, readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 37) % 120)}`
@@ -37,7 +38,7 @@ interface Whole {
 	readonly lastSeq: number
 }
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 async function write(
 	fs: MemoryFileSystem,

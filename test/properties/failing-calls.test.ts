@@ -1,5 +1,5 @@
 /** RELIABILITY, rows 6, 7 and 8: a disk that is full after any byte, syncs that fail at any of them, and any call that fails in any way. */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -9,12 +9,13 @@ import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { checkRecords, checkRecovery, readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 37) % 120)}`
 const line = (seq: number, epoch = 1) => record(seq, { message: messageOf(seq), epoch })
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 test('row 6: a disk that is full after any byte of a frame leaves it out cleanly, and the chain goes on when there is room', async () => {
 	let places = 0

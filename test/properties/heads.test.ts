@@ -2,7 +2,7 @@
  * RELIABILITY, row 14, at random: whatever somebody does to the files of a chain, a head that was kept elsewhere never lets a change at or below
  * it pass, and only what is missing before the first file may be `cannot be checked`.
  */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { formatHead } from '../../src/chain/verify/head.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -14,11 +14,12 @@ import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
 import { RandomAttacker } from '../support/random-attacker.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/c/node.chain'
 const ATTACKS = 300
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 function diskWith(folder: Folder): MemoryFileSystem {
 	const fs = new MemoryFileSystem()

@@ -2,24 +2,25 @@
  * A live file that somebody cuts in place (`copytruncate`), makes grow again, or removes with everything beside it, while its writer runs or
  * when none does: noticed before anything is acknowledged; what memory does not hold any more is a counted gap; the chain goes on.
  */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
 import { MeshChainError } from '../../src/model/errors.ts'
 import { type GapData, isGap } from '../../src/model/record.ts'
+import { nextTurn } from '../support/chains.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { checkRecords, readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const FOLDER = '/chains'
 const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 97) % 400)}`
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 /** Cuts the file of a name, without the writer, and lets it grow again to some size: with zeros, or with a text of somebody's. */
 function cut(fs: MemoryFileSystem, size: number, grownTo: number, text: boolean): void {

@@ -6,13 +6,14 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import type { FileChainOptions } from '../../src/chain/write/file-chain-options.ts'
-import type { ChainRecovery } from '../../src/chain/write/opening.ts'
+import type { ChainRecovery } from '../../src/chain/write/opened-chain.ts'
 import { compare, filesIn } from '../support/compare-with-oracle.ts'
 import { randomFrom, SEED, sizeOf, tellCounts } from '../support/counts.ts'
 import { FaultyFileSystem } from '../support/faulty-file-system.ts'
 import { type CrashPoint, MemoryFileSystem } from '../support/memory-file-system.ts'
 import { checkRecovery } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const EXHAUSTIVE_BITS = sizeOf('POWER_BITS')
@@ -95,7 +96,7 @@ function countVerdicts(): Record<string, number> {
 		const { verdict } = (message as { recovery: ChainRecovery }).recovery
 		counts[verdict] = (counts[verdict] ?? 0) + 1
 	}
-	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+	silenceWarnings()
 	subscribe('mesh-chain:recovery', count)
 	onTestFinished(() => {
 		unsubscribe('mesh-chain:recovery', count)

@@ -1,5 +1,5 @@
 /** RELIABILITY, row 9: random and mutated bytes into everything that opens a file: no crash, no made-up record, bounded time. */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
@@ -17,6 +17,7 @@ import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { readAll } from '../support/oracle.ts'
 import { record } from '../support/records.ts'
 import { cpuMs } from '../support/stalls.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const SIDECAR = `${PATH}.durable`
@@ -24,7 +25,7 @@ const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 37) % 60)
 const random = randomFrom(SEED)
 const below = (bound: number) => Math.floor(random() * bound)
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 async function wholeChain(): Promise<MemoryFileSystem> {
 	const fs = new MemoryFileSystem()

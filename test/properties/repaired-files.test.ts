@@ -2,7 +2,7 @@
  * What `verify` says of damaged and repaired chains, over all places of all files: nobody is accused of what bytes that cannot be
  * read explain, one repair is enough, and afterwards the answer depends on what is left to check the repair against.
  */
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import type { ChainHead, VerifyReport } from '../../src/chain/chain.ts'
 import { ANCHOR_BYTES } from '../../src/chain/format/anchor.ts'
 import { formatHead } from '../../src/chain/verify/head.ts'
@@ -12,11 +12,12 @@ import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
 import { forgeMessage, relink } from '../support/forge.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { record } from '../support/records.ts'
+import { silenceWarnings } from '../support/warnings.ts'
 
 const PATH = '/chains/node.chain'
 const ACCUSATIONS = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
+beforeAll(silenceWarnings)
 
 interface Written {
 	readonly files: ReadonlyMap<string, Buffer>

@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { FileChainAppender, type LogRecord, MeshLoop, openChain, replay } from '../../src/index.ts'
-import { publishOwn } from '../../src/loop/mesh-loop.ts'
+import { coreOf } from '../../src/loop/core-of.ts'
 import {
 	ChainSession,
 	type EventSlice,
@@ -63,7 +63,7 @@ describe(`a chain against memory (seed ${SEED})`, () => {
 				const chance = random()
 				if (chance < 0.5) loop.emit(`kind${below(3)}`, { step, big: BigInt(step) })
 				else if (chance < 0.6) loop.emit('nested', below(3))
-				else if (chance < 0.7) publishOwn(loop, { kind: '$note', data: step })
+				else if (chance < 0.7) coreOf(loop).publishOwn({ kind: '$note', data: step })
 				else if (chance < 0.85) active[below(2)]?.checkpoint({ step }, { id: `c${below(4)}` })
 				else if (chance < 0.9) loop.flush()
 				else if (chance < 0.95 && active.length < 2) {
@@ -455,13 +455,13 @@ describe('damage', () => {
 			emit(loop, 3, 'before')
 			before.checkpoint(3, { id: 'c' })
 			before.stop()
-			for (let index = 0; index < 3; index++) publishOwn(loop, { kind: '$note' })
+			for (let index = 0; index < 3; index++) coreOf(loop).publishOwn({ kind: '$note' })
 			loop.flush()
 			const recorder = new Recorder(loop)
 			recorder.start('victim')
 			loop.flush()
 			emit(loop, 2)
-			publishOwn(loop, { kind: '$note' })
+			coreOf(loop).publishOwn({ kind: '$note' })
 			emit(loop, 2)
 			recorder.checkpoint(4, { id: 'four' })
 			emit(loop, 1)

@@ -4,7 +4,8 @@ import { HEADER_BYTES } from '../../src/chain/format/header.ts'
 import { rowsOf } from '../../src/chain/scan/frame-rows.ts'
 import { identify } from '../../src/chain/scan/identity.ts'
 import { type ScanEntry, Scanner } from '../../src/chain/scan/scan.ts'
-import { type SegmentContext, SegmentFile } from '../../src/chain/write/segment-file.ts'
+import type { SegmentContext } from '../../src/chain/write/segment-context.ts'
+import { SegmentFile } from '../../src/chain/write/segment-file.ts'
 import { startOfFile } from '../../src/chain/write/tail-buffer.ts'
 import { LOG_LEVELS, type LogRecord, levelIndex } from '../../src/model/record.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
@@ -71,7 +72,7 @@ export function rewrite(folder: Folder, name: string, options: Rewriting = {}): 
 	const header = {
 		chainId: identity.id,
 		segment: options.segment ?? identity.segment,
-		createdMs: identity.createdMs,
+		createdMs: identity.createdMs ?? 0,
 		firstSeq,
 		previousEnd: end,
 		previousLink: link,
@@ -86,12 +87,12 @@ export function rewrite(folder: Folder, name: string, options: Rewriting = {}): 
 	const path = `/${name}`
 	const start = startOfFile({ nextSeq: firstSeq, levelCounts, keptFromSeq })
 	const file = SegmentFile.create(context, { path, mode: 0o600 }, header, start)
-	file.span.anchor(header.segment === 0 ? 'opened' : 'span', 0)
+	file.tail.anchor(header.segment === 0 ? 'opened' : 'span', 0)
 	for (const record of options.change?.(recordsIn(bytes)) ?? recordsIn(bytes)) {
-		file.span.push(record)
-		file.span.seal()
+		file.tail.push(record)
+		file.tail.seal()
 	}
-	file.span.anchor(...(options.ends ?? [last.reason, last.detail]))
+	file.tail.anchor(...(options.ends ?? [last.reason, last.detail]))
 	file.write()
 	folder.set(name, system.get(path))
 }

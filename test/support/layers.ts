@@ -15,11 +15,13 @@ const LAYERS: readonly (readonly string[])[] = [
 	['codec'],
 	['appender.ts'],
 	['model'],
+	['guard'],
 	['platform'],
-	['guard', 'text'],
+	['text'],
 ]
-/** The same within a tower. */
+/** The same within chain/. Its index.ts stands above all of it. */
 const CHAIN_LAYERS: readonly (readonly string[])[] = [
+	['index.ts'],
 	['verify'],
 	['read', 'write'],
 	['files'],
@@ -27,6 +29,8 @@ const CHAIN_LAYERS: readonly (readonly string[])[] = [
 	['format'],
 	['.'],
 ]
+/** Folders whose inner files only they themselves import; all others go through this file. */
+const FRONT_DOORS: Readonly<Record<string, string>> = { 'chain/': 'chain/index.ts' }
 /** The only files that may know the streams of a terminal, and its control sequences. */
 const PRINTERS = ['cli/main.ts', 'cli/terminal.ts', 'cli/printable.ts']
 const FILE_LINES_MAX = 450
@@ -51,6 +55,7 @@ export function brokenRules(files: SourceFiles): string[] {
 	for (const [path, text] of files) {
 		const imports = importsOf(path, text)
 		broken.push(...imports.flatMap((target) => wrongDirection(path, target)))
+		broken.push(...imports.flatMap((target) => aroundFrontDoor(path, target)))
 		if (!path.startsWith('cli/') && path !== 'platform/file-system.ts' && /from 'node:fs/.test(text)) {
 			broken.push(`${path} imports node:fs: the file system is behind platform/file-system.ts`)
 		}
@@ -93,6 +98,12 @@ function wrongDirection(path: string, target: string): string[] {
 	if (fromLayer < 0) return [`${path} is in a folder that is no layer`]
 	const isSibling = fromLayer === toLayer && from.split('/')[0] !== to.split('/')[0] && from.includes('/')
 	return toLayer < fromLayer || isSibling ? [`${path} imports ${target}: imports run downward only`] : []
+}
+
+function aroundFrontDoor(path: string, target: string): string[] {
+	const [folder, door] = Object.entries(FRONT_DOORS).find(([folder]) => target.startsWith(folder)) ?? []
+	if (folder === undefined || door === undefined || path.startsWith(folder) || target === door) return []
+	return [`${path} imports ${target}: outside ${folder} only ${door} is imported`]
 }
 
 /** Imports of types alone may go in circles; those of values may not. */

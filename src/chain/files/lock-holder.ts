@@ -4,12 +4,12 @@ import { threadId } from 'node:worker_threads'
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
 import {
-	closeQuietly,
 	type FileSystem,
 	O_RDONLY,
-	openOurs,
+	type OpenFile,
 	readFully,
 	systemCode,
+	withFile,
 } from '../../platform/file-system.ts'
 import type { LockHolder } from '../chain.ts'
 
@@ -18,12 +18,12 @@ const HOLDER_BYTES_MAX = 4096
 /** What the lock file says: the holder, and what tells it from another process with the same pid. */
 export interface HolderText extends LockHolder {
 	readonly threadId: number
-	/** The kernel holds the lock: whoever gets it knows that this holder is gone. */
+	/** The kernel holds the lock: a process that gets it knows that this holder is gone. */
 	readonly kernel: boolean
 	readonly startTime: string | undefined
 	readonly bootId: string | undefined
 	readonly pidNamespace: string | undefined
-	/** Records that its close could not write; only of a holder that has let go. */
+	/** Records that its close could not write. Only a holder that has let go says so. */
 	readonly unwritten?: number
 }
 
@@ -39,26 +39,23 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
 }
 
-/** Why it cannot be told whether a writer has the chain open: its lock is not ours to read. Undefined where that can be told. */
+/** Why this process cannot tell whether a writer has the chain open: it may not read the lock. Undefined where it can tell. */
 export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
-	let fd: number | undefined
+	const path = lockPathOf(chainPath)
 	try {
-		fd = openOurs(system, lockPathOf(chainPath), O_RDONLY)
-		return undefined
+		return withFile(system, path, O_RDONLY, () => undefined)
 	} catch (error) {
-		return systemCode(error) === 'ENOENT' ? undefined : `${show(lockPathOf(chainPath))}: ${messageOf(error)}`
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
+		return systemCode(error) === 'ENOENT' ? undefined : `${show(path)}: ${messageOf(error)}`
 	}
 }
 
-/** How many records the last writer gave up when it could not close the chain; undefined where nothing says that it did. */
+/** Records that the last writer gave up when it could not close the chain; undefined where no note says so. */
 export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
 	const unwritten = readHolderText(system, chainPath)?.unwritten
 	return Number.isSafeInteger(unwritten) ? unwritten : undefined
 }
 
-/** Whether a writer has the chain open, or that cannot be told. */
+/** Whether a writer has the chain open, as far as this process can rule that out. */
 export function mayBeHeld(system: FileSystem, chainPath: string): boolean {
 	return readHolder(system, chainPath) !== undefined || lockObstacle(system, chainPath) !== undefined
 }
@@ -71,22 +68,14 @@ export function isThisThread(system: FileSystem, holder: HolderText): boolean {
 }
 
 export function readHolderText(system: FileSystem, chainPath: string): HolderText | undefined {
-	return readTextAt(system, lockPathOf(chainPath))
-}
-
-function readTextAt(system: FileSystem, path: string): HolderText | undefined {
-	let fd: number | undefined
 	try {
-		fd = openOurs(system, path, O_RDONLY)
-		return readTextIn(system, fd)
+		return withFile(system, lockPathOf(chainPath), O_RDONLY, readTextIn)
 	} catch {
 		return undefined
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
-export function readTextIn(system: FileSystem, fd: number): HolderText | undefined {
+export function readTextIn({ system, fd }: OpenFile): HolderText | undefined {
 	const text = readFully(system, fd, HOLDER_BYTES_MAX, 0).toString()
 	try {
 		const holder: unknown = JSON.parse(text)
@@ -121,7 +110,7 @@ export function ourselves(system: FileSystem, nowMs: number, kernel: boolean): H
 	}
 }
 
-/** For certain. Who has left a note has, though its process may still run. */
+/** Whether a holder has certainly let go. One that left a note has, although its process may still run. */
 export function hasLetGo(system: FileSystem, holder: HolderText): boolean {
 	return holder.unwritten !== undefined || liveness(system, holder) === 'dead'
 }
@@ -142,7 +131,7 @@ function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'u
 	return startTime === holder.startTime ? 'alive' : 'dead'
 }
 
-/** When a process started, in clock ticks since boot: the 22nd field of its stat line, counted behind its name. */
+/** When a process started, in clock ticks since boot: the 22nd field of its stat line, counted after its name. */
 function startTimeOf(system: FileSystem, pid: number): string | undefined {
 	const stat = readText(system, `/proc/${pid}/stat`)
 	return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

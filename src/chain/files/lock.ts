@@ -16,10 +16,13 @@ import {
 	O_CREAT,
 	O_EXCL,
 	O_RDWR,
+	type OpenFile,
 	openOurs,
+	removeQuietly,
 	systemCode,
 	writeFully,
 } from '../../platform/file-system.ts'
+import { NO_HARD_LINKS, temporaryPathOf } from './atomic-rename.ts'
 import {
 	type HolderText,
 	hasLetGo,
@@ -29,29 +32,37 @@ import {
 	readHolderText,
 	readTextIn,
 } from './lock-holder.ts'
-import { NO_HARD_LINKS, temporaryPathOf } from './names.ts'
 
 const ATTEMPTS_MAX = 16
 /** How often to ask again for a lock that another writer has: each time costs about 3 ms. */
 const POLL_MS = 50
 
 /**
- * How the writer before let go: its lock was the kernel's, and the kernel has freed it (`kernel`); its lock was a file, and it is dead
- * as far as can be told (`file`); there was no lock file, so that it closed the chain or somebody removed the file (`none`).
+ * How the previous writer let go. `kernel`: the kernel has freed its lock. `file`: its lock was only a file, and it seems to be dead. `none`:
+ * there was no lock file, so it closed the chain, or the file was removed.
  */
 export type Provenance = 'kernel' | 'file' | 'none'
 
 export interface Lock {
 	readonly provenance: Provenance
-	/** Whether the lock file is still this holder's: nobody has removed it or taken it over. */
+	/** Whether the lock file is still this holder's: it was not removed or taken over. */
 	isHeld(): boolean
 	/**
-	 * Lets go, and removes the lock file; unless a chain was left unclosed: then the file stays, where the kernel had the lock, and
-	 * tells the next writer that the kernel has seen this one go.
+	 * Releases the lock and removes the lock file. After an unclosed chain the file stays, where the kernel had the lock: it tells the next
+	 * writer that the kernel has freed the lock.
 	 *
-	 * @param unwritten how many records a close that failed has given up; the file that stays says so.
+	 * @param unwritten number of records that a failed close has given up; the file that stays says so.
 	 */
 	release(isUnclosed: boolean, unwritten?: number): void
+}
+
+export interface LockOptions {
+	/** The time that the lock file gives for the beginning. */
+	readonly nowMs: number
+	/** How long to wait for another writer. Default: 0. */
+	readonly waitMs?: number
+	/** Permissions of the lock file. Default: `0o600`. */
+	readonly mode?: number
 }
 
 /**
@@ -62,9 +73,7 @@ export interface Lock {
 export function acquireLock(
 	system: FileSystem,
 	chainPath: string,
-	nowMs: number,
-	waitMs: number,
-	mode = 0o600,
+	{ nowMs, waitMs = 0, mode = 0o600 }: LockOptions,
 ): Lock {
 	const deadline = performance.now() + waitMs
 	for (;;) {
@@ -73,13 +82,13 @@ export function acquireLock(
 		const holder = readHolderText(system, chainPath)
 		const isOurs = holder !== undefined && isThisThread(system, holder)
 		const leftMs = deadline - performance.now()
-		// Whoever waits for itself waits for ever.
+		// A thread that waits for itself waits for ever.
 		if (isOurs || leftMs <= 0) throw lockedError(chainPath, holder)
 		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(leftMs, POLL_MS))
 	}
 }
 
-/** The lock, or undefined while somebody else has it. */
+/** The lock; undefined while another holder has it. */
 function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	const lasting: Lasting = { provenance: 'none' }
@@ -109,12 +118,12 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** What a lock file says of the holder before, as long as it is not known. */
+/** What is known of the previous holder so far. */
 interface Lasting {
 	provenance: Provenance
 }
 
-/** A lock file that has no name of others' yet: its text is in it, and the kernel's lock on it where there is one. */
+/** A lock file under a temporary name: its text is in it, and the kernel's lock is on it where there is one. */
 interface Candidate {
 	readonly path: string
 	readonly fd: number
@@ -126,7 +135,7 @@ function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	const fd = openOurs(system, path, O_RDWR | O_CREAT | O_EXCL, mode)
 	try {
 		const text = ourselves(system, nowMs, system.lockSync(fd) === 'taken')
-		writeText(system, fd, text)
+		writeText({ system, fd }, text)
 		return { path, fd, text }
 	} catch (error) {
 		removeQuietly(system, path)
@@ -135,14 +144,14 @@ function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** What has a name that only holders and claimants give. */
+/** A file under a name that only holders and claimants give. */
 interface Found {
 	readonly fd: number
 	readonly holder: HolderText | undefined
 	readonly isHeld: boolean
 }
 
-/** Undefined where nothing has the name. Unless it is held, its descriptor stays open, for {@link removeDead}. */
+/** The file under a name; undefined where there is none. Its descriptor stays open for {@link removeDead}, unless the file is held. */
 function inspect(system: FileSystem, path: string): Found | undefined {
 	let fd: number
 	try {
@@ -154,8 +163,8 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	let isHeld = true
 	try {
 		const outcome = system.lockSync(fd)
-		const holder = outcome === 'held' ? undefined : readTextIn(system, fd)
-		// What the kernel has freed is nobody's; what it never had is so when its holder is dead for certain.
+		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
+		// A lock that the kernel has freed is free; a lock that is only a file is free when its holder is certainly dead.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
 		return { fd, holder, isHeld }
@@ -167,22 +176,22 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 interface Removal {
 	readonly lockPath: string
 	readonly path: string
-	/** The lock file of whoever removes. */
+	/** The lock file of the remover. */
 	readonly ours: string
 }
 
 /**
- * Removes what a dead holder has left under a name, and nothing else. The right to do so is a claim, a second name of the remover's own lock file:
- * one at a time has it, and it is looked at under the claim whether that file still has the name. A claim of somebody who is dead is
- * removed in the same way. Returns false while somebody alive has the claim.
+ * Removes the file that a dead holder has left under a name, and no other file. The right to do so is a claim: a second name of the remover's
+ * own lock file, which only one process can have. Under the claim it is checked that the file still has the name. A claim of a dead process
+ * is removed in the same way. Returns false while a live process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {
-		// Nobody else's file has this number while it is open here.
+		// No other file has this number while this one is open.
 		const claim = `${lockPath}.claim-${system.fstatSync(fd).ino}`
 		if (linkUnlessThere(system, ours, claim)) {
 			try {
-				if (isStillNamed(system, fd, path)) removeIfThere(system, path)
+				if (isStillNamed({ system, fd }, path)) removeIfThere(system, path)
 			} finally {
 				removeIfThere(system, claim)
 			}
@@ -203,11 +212,11 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 		let lock: Lock | undefined
 		try {
 			if (system.lockSync(fd) !== 'taken') return undefined
-			// Otherwise the holder before removed the file between our open and our lock: what we locked has no name any more.
-			if (!isStillNamed(system, fd, path)) continue
-			const before = readTextIn(system, fd)
+			// Otherwise the previous holder removed the file between our open and our lock, and the locked file has no name.
+			if (!isStillNamed({ system, fd }, path)) continue
+			const before = readTextIn({ system, fd })
 			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
-			writeText(system, fd, text)
+			writeText({ system, fd }, text)
 			const provenance = before === undefined ? 'none' : before.kernel ? 'kernel' : 'file'
 			lock = holdLock(system, { path, fd, text }, path, { provenance })
 			return lock
@@ -229,7 +238,7 @@ function linkUnlessThere(system: FileSystem, from: string, to: string): boolean 
 	}
 }
 
-function writeText(system: FileSystem, fd: number, text: HolderText): void {
+function writeText({ system, fd }: OpenFile, text: HolderText): void {
 	try {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
@@ -244,13 +253,13 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 	let held = true
 	return {
 		provenance,
-		isHeld: () => held && isStillNamed(system, fd, path),
+		isHeld: () => held && isStillNamed({ system, fd }, path),
 		release(isUnclosed, unwritten) {
 			if (!held) return
 			held = false
 			try {
-				if (kernel && isUnclosed && unwritten !== undefined) leaveNote(system, fd, text, unwritten)
-				if (!(kernel && isUnclosed) && isStillNamed(system, fd, path)) removeIfThere(system, path)
+				if (kernel && isUnclosed && unwritten !== undefined) leaveNote({ system, fd }, text, unwritten)
+				if (!(kernel && isUnclosed) && isStillNamed({ system, fd }, path)) removeIfThere(system, path)
 			} finally {
 				closeQuietly(system, fd)
 			}
@@ -258,29 +267,20 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 	}
 }
 
-/** In the place of the text, and no longer than that: on a full disk there is no room for more. */
-function leaveNote(system: FileSystem, fd: number, text: HolderText, unwritten: number): void {
+/** Writes the note over the text, no longer than the text: a full disk has no room for more. */
+function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number): void {
 	const { kernel, pid, host, sinceMs } = text
 	const length = JSON.stringify(text).length
 	const note = JSON.stringify({ kernel, pid, host, sinceMs, unwritten }).padEnd(length)
 	try {
 		writeFully(system, fd, Buffer.from(`${note}\n`), 0)
 	} catch {
-		// Whoever looks is told less.
+		// Without the note, readers are told less.
 	}
 }
 
-function isStillNamed(system: FileSystem, fd: number, path: string): boolean {
+function isStillNamed({ system, fd }: OpenFile, path: string): boolean {
 	return isNamed(system, path, system.fstatSync(fd))
-}
-
-/** What stays is untidy, not wrong. */
-function removeQuietly(system: FileSystem, path: string): void {
-	try {
-		system.unlinkSync(path)
-	} catch {
-		// Its name is this thread's alone.
-	}
 }
 
 function removeIfThere(system: FileSystem, path: string): void {

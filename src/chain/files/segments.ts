@@ -5,13 +5,13 @@
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
 import {
-	closeQuietly,
 	type FileSystem,
 	NOT_THERE,
 	O_RDONLY,
-	openOurs,
+	type OpenFile,
 	readFully,
 	systemCode,
+	withFile,
 } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, decodeAnchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
@@ -20,16 +20,21 @@ import { readWatermark } from './watermark-file.ts'
 
 /** The first bytes of a file that say what it is. */
 const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
-/** Where these are damaged: anchors stand more often than this. */
+/** How far an anchor is looked for where these are damaged: anchors are closer than this. */
 const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
-/** @throws {MeshChainError} what `identify` throws. */
-export function identifyFile(system: FileSystem, fd: number, path: string): ChainIdentity {
+/** Which file of which chain an open file is. @throws {MeshChainError} what `identify` throws. */
+export function identifyFile({ system, fd }: OpenFile, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
 	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
-	// Where the first anchor is gone with the header, a later one does not know with which seq the file began; its name may.
+	// Where the first anchor is lost with the header, a later one does not say with which seq the file began; the file name may.
 	const named = firstSeqIn(path)
 	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
+}
+
+/** The same for the file of a name. @throws what the file system throws, too. */
+export function identifyAt(system: FileSystem, path: string): ChainIdentity {
+	return withFile(system, path, O_RDONLY, (file) => identifyFile(file, path))
 }
 
 /** A sealed file of a chain. */
@@ -61,8 +66,8 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 }
 
 /**
- * The sealed files of a chain, oldest first. Files that are no chain, or another one, are passed over; of two with the same place in
- * the chain, the one with the shorter name counts, or that comes first in order. Without an id it is the chain that the mark beside it tells, or the newest.
+ * The sealed files of a chain, oldest first. Files of other chains, or of none, are left out. Of two files with the same segment number
+ * the one with the shorter name counts, or the first in order. Without an id, the chain is the one that the watermark names, or the newest.
  *
  * @throws what the file system throws where a file of that name cannot be read.
  */
@@ -81,20 +86,18 @@ export function listSegments(
 	return sortSegments(found.filter(({ identity }) => id !== undefined && sameId(identity.id, id)))
 }
 
-/** A file whose name says with which seq it begins, as those of sealed files do; another one is a chain of its own. */
+/** A file whose name says with which seq it begins, as that of a sealed file does; any other file is a chain of its own. */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
-	let fd: number | undefined
 	try {
-		fd = openOurs(system, path, O_RDONLY)
-		const stat = system.fstatSync(fd)
-		if (!stat.isFile()) return undefined
-		const identity = identifyFile(system, fd, path)
-		return identity.firstSeq === firstSeqIn(path) ? { path, identity, bytes: stat.size } : undefined
+		return withFile(system, path, O_RDONLY, (file) => {
+			const stat = system.fstatSync(file.fd)
+			if (!stat.isFile()) return undefined
+			const identity = identifyFile(file, path)
+			return identity.firstSeq === firstSeqIn(path) ? { path, identity, bytes: stat.size } : undefined
+		})
 	} catch (error) {
 		if (error instanceof MeshChainError || isGone(error)) return undefined
 		throw error
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
@@ -102,11 +105,11 @@ function firstSeqIn(path: string): number {
 	return Number(/-(\d+)(?:\.\d+)?$/.exec(basename(path, extname(path)))?.[1])
 }
 
-/** Of several chains the newest; one with a mark or a lock of its own is no part of another. */
+/** The newest of several chains. A file with a watermark or a lock of its own is not a part of another chain. */
 function newestWithin(segments: readonly Segment[], names: readonly string[]): Uint8Array | undefined {
 	const isOwn = ({ path }: Segment) =>
 		['.durable', '.lock'].some((sidecar) => names.includes(`${basename(path)}${sidecar}`))
-	const createdMs = ({ identity }: Segment) => identity.createdMs || 0
+	const createdMs = ({ identity }: Segment) => identity.createdMs ?? 0
 	const ours = segments.filter((segment) => !isOwn(segment)).sort((a, b) => createdMs(a) - createdMs(b))
 	return ours.at(-1)?.identity.id
 }
@@ -115,19 +118,15 @@ function newestWithin(segments: readonly Segment[], names: readonly string[]): U
 export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
 	if (firstSeqIn(path) !== identity.firstSeq) return undefined
 	const owner = join(dirname(path), basename(path).replace(/-\d+(?:\.\d+)?(?=(?:\.[^.]*)?$)/, ''))
-	let fd: number | undefined
 	try {
-		fd = openOurs(system, owner, O_RDONLY)
-		const found = identifyFile(system, fd, owner)
+		const found = identifyAt(system, owner)
 		return sameId(found.id, identity.id) && found.segment > identity.segment ? owner : undefined
 	} catch {
 		return undefined
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
-/** Whether a sealed file ends as `repairChain` leaves one: then it counts to its end, whatever the next file says. */
+/** Whether a sealed file ends as `repairChain` leaves it: then all of it counts, whatever the next file says. */
 export function endsRepaired(
 	system: FileSystem,
 	path: string,
@@ -136,20 +135,18 @@ export function endsRepaired(
 ): boolean {
 	const offset = bytes - ANCHOR_BYTES
 	if (offset < HEADER_BYTES) return false
-	let fd: number | undefined
 	try {
-		fd = openOurs(system, path, O_RDONLY)
-		const last = decodeAnchor(readFully(system, fd, ANCHOR_BYTES, offset), 0, offset, idChecksum)
-		return last?.reason === 'repaired'
+		const bytesThere = withFile(system, path, O_RDONLY, ({ fd }) =>
+			readFully(system, fd, ANCHOR_BYTES, offset),
+		)
+		return decodeAnchor(bytesThere, 0, offset, idChecksum)?.reason === 'repaired'
 	} catch (error) {
 		if (isGone(error)) return false
 		throw error
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
-/** Retention may remove a file between the listing and the look into it; a link, a folder or a socket is no segment. */
+/** Retention may remove a file after it was listed. A link, a folder or a socket is not a segment. */
 function isGone(error: unknown): boolean {
 	return NOT_THERE.includes(systemCode(error) ?? '')
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps the durable watermark of a chain beside it: written after each sync that succeeded, read by whoever must know what is
- * on disk and not only written. It only ever says less than is true; a failure to write it is counted, told, and tried again.
+ * Keeps the durable watermark of a chain beside it. It is written after each successful sync, and read by whatever must know what is on
+ * disk and not only written. It never says more than is true; a failed write is counted, reported and retried.
  */
 import { dirname } from 'node:path'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -10,13 +10,12 @@ import {
 	type FileSystem,
 	isNamed,
 	O_CREAT,
-	O_NOFOLLOW,
-	O_NONBLOCK,
 	O_RDONLY,
 	O_RDWR,
 	openOurs,
 	readFully,
 	syncDirectory,
+	withFile,
 	writeFully,
 } from '../../platform/file-system.ts'
 import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
@@ -27,51 +26,53 @@ export function watermarkPathOf(chainPath: string): string {
 	return `${chainPath}.durable`
 }
 
-/** The watermark of a chain, or of whichever chain had this name last; undefined where there is none that verifies. */
+/** The watermark of a chain, or without an id of the chain that last had this path; undefined where none verifies. */
 export function readWatermark(
 	system: FileSystem,
 	chainPath: string,
 	chainId: Uint8Array | undefined,
 ): Watermark | undefined {
-	let fd: number | undefined
 	try {
-		fd = openOurs(system, watermarkPathOf(chainPath), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-		return decodeWatermark(readFully(system, fd, WATERMARK_BYTES, 0), chainId)
+		const path = watermarkPathOf(chainPath)
+		const bytes = withFile(system, path, O_RDONLY, ({ fd }) => readFully(system, fd, WATERMARK_BYTES, 0))
+		return decodeWatermark(bytes, chainId)
 	} catch {
-		// None, or none that may be read: nothing is known to be on disk.
+		// Without a watermark that can be read, nothing is known to be on disk.
 		return undefined
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }
 
 /**
- * Whether a power loss explains that a place of the last file cannot be read: nobody was told that it is on disk, and the machine was booted
- * since the newest anchor before it was written. The same evidence as a writer's (write/recovery.ts).
+ * Whether a power loss explains that the last file cannot be read from `offset` on: nothing has acknowledged these bytes as on disk, and the
+ * machine was booted after the newest anchor before them was written. A writer uses the same evidence (write/recovery.ts).
  */
-export function isUnsyncedPlace(
-	system: FileSystem,
-	chainPath: string,
-	{ id, segment }: { readonly id: Uint8Array; readonly segment: number },
+export function isUnsyncedAt(
+	{ system, chainPath, identity: { id, segment } }: LastFile,
 	offset: number,
 	lastBootId: Uint8Array | undefined,
 ): boolean {
-	const mark = readWatermark(system, chainPath, id)
-	if (mark === undefined || mark.segment > segment) return false
-	if (mark.segment === segment && mark.offset > offset) return false
+	const watermark = readWatermark(system, chainPath, id)
+	if (watermark === undefined || watermark.segment > segment) return false
+	if (watermark.segment === segment && watermark.offset > offset) return false
 	return bootSince(lastBootId, bootId(system)) === 'changed'
 }
 
-/** A count of slots from here on was made by no writer: the file is begun anew while there is room to count on. */
+interface LastFile {
+	readonly system: FileSystem
+	readonly chainPath: string
+	readonly identity: { readonly id: Uint8Array; readonly segment: number }
+}
+
+/** No writer has counted this far. A file with a higher count is begun anew, while there is room to count on. */
 const COUNTER_MAX = SEQ_MAX / 2
 
-/** What a mark says of a segment. */
+/** What a watermark says of a segment. */
 export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
 
 /**
  * One writer's hold on the watermark.
  *
- * Invariant: what is written is in the file of that name, and counts as the newest there: it is looked at before each mark.
+ * Invariant: a watermark is written to the file that has the name, and counts as the newest in it: both are checked before each write.
  */
 export class WatermarkFile {
 	readonly #system: FileSystem
@@ -80,14 +81,14 @@ export class WatermarkFile {
 	readonly #chainId: Uint8Array
 	readonly #writer: { readonly epoch: number; readonly bootId: Uint8Array }
 	#fd: number | undefined
-	/** Of {@link #fd}. */
+	/** What was found when {@link #fd} was opened. */
 	#stat: FileStat | undefined
-	/** Of the next slot; one that was not written whole is written again, so that the other one stays. */
+	/** The count of the next slot. A slot that was not written whole is written again, so that the other slot stays. */
 	#counter: number
-	/** The file, and its name, are on disk: there is a mark to tell a power loss by. */
+	/** The file and its name are on disk, so that a power loss can be told by it. */
 	#isOnDisk: boolean
-	/** What could not be said yet. */
-	#untold: Durable | undefined
+	/** What could not be written. */
+	#unwritten: Durable | undefined
 	#failure: unknown
 	failures = 0
 
@@ -106,52 +107,52 @@ export class WatermarkFile {
 		this.#isOnDisk = before !== undefined
 	}
 
-	/** Why it does not say what it should; undefined when it does. */
+	/** Why the last write failed; undefined after a successful one. */
 	get failure(): unknown {
 		return this.#failure
 	}
 
 	/**
-	 * Says what of a segment is on disk; what came before it is. Never throws: where it fails, what was said last is still true, and
-	 * {@link retry} or the next call says it again.
+	 * Says what of a segment is on disk; everything before it is, too. Never throws: after a failure the previous watermark is still true,
+	 * and {@link retry} or the next call writes again.
 	 */
 	write(durable: Durable): void {
 		try {
 			if (this.#fd !== undefined && !isNamed(this.#system, this.#path, this.#stat!)) this.forget()
 			const fd = this.#fd ?? this.#open()
-			const mark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
-			const { bytes, position } = encodeWatermark(mark)
+			const watermark = { ...this.#writer, ...durable, chainId: this.#chainId, counter: this.#counter }
+			const { bytes, position } = encodeWatermark(watermark)
 			writeFully(this.#system, fd, bytes, position)
 			if (!this.#isOnDisk) this.#putOnDisk(fd)
 			this.#counter++
-			this.#untold = undefined
+			this.#unwritten = undefined
 			this.#failure = undefined
 		} catch (error) {
 			this.failures++
-			this.#untold = durable
+			this.#unwritten = durable
 			this.#failure = error
 			this.#letGo()
 		}
 	}
 
-	/** Says what could not be said before. */
+	/** Writes what could not be written. */
 	retry(): void {
-		if (this.#untold !== undefined) this.write(this.#untold)
+		if (this.#unwritten !== undefined) this.write(this.#unwritten)
 	}
 
-	/** The file was removed: the next mark makes it anew. */
+	/** The file was removed: the next write makes it anew. */
 	forget(): void {
 		this.#letGo()
 		this.#isOnDisk = false
 	}
 
-	/** What could not be said is tried for the last time. */
+	/** Tries for the last time to write what could not be written. */
 	close(): void {
 		this.retry()
 		this.#letGo()
 	}
 
-	/** Opens the file, or makes it: what stands in it may have been put there by others. */
+	/** Opens the file or makes it. Others may have put something into it. */
 	#open(): number {
 		const system = this.#system
 		const fd = openOurs(system, this.#path, O_RDWR | O_CREAT, this.#mode)

@@ -10,13 +10,13 @@
  *   46   rr                     0 opened, 1 span, 2 closed, 3 sealed, 4 repaired
  *   47   92 ce ···· c4 10 ····· epoch, boot id of the machine (zeros where it has none)
  *   71   cb ········            written, milliseconds since 1970
- *   80   cb ········            next seq: that of the first record behind this anchor
+ *   80   cb ········            next seq: that of the first record after this anchor
  *   89   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
  *   135  93 cb cb ff            since the anchor before: earliest time (+Infinity: no records), latest time (-Infinity),
  *                               levels present (bits 0 to 4), a `$gap` is present (5), no kind of mesh-chain's own is (6)
  *   155  cb ········            durable: everything in this file below this offset is on disk
  *   164  cb ········            kept from: the first seq that retention has left
- *   173  96 cb cb cb cb cb ff   offset of the anchor before (0 for the first in the file); how many stand before this one; jump:
+ *   173  96 cb cb cb cb cb ff   offset of the anchor before (0 for the first in the file); how many precede this one; jump:
  *                               the offset of one of them (0 for the first anchor) and, since that one, earliest time, latest
  *                               time, presence as above
  *   220  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close; repaired: bytes
@@ -94,7 +94,7 @@ const TAGS = tagged(ANCHOR_BYTES, [
 const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
 
-/** What there is in a stretch of the chain: enough to tell that it holds nothing one is looking for. */
+/** What a stretch of the chain holds: enough to tell that a query cannot match in it. */
 export interface Extent {
 	/** +Infinity and -Infinity where there are no records. */
 	readonly minTsMs: number
@@ -114,7 +114,7 @@ export const EMPTY_EXTENT: Extent = Object.freeze({
 	presence: PRESENCE_PLAIN,
 })
 
-/** A place that nobody may pass over: a `$gap`, or something that cannot be read. */
+/** The extent of a `$gap` or of something unreadable, which no reader may skip. */
 export const GAP_EXTENT: Extent = Object.freeze({ ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 
 /** What one record adds. */
@@ -135,7 +135,7 @@ export function joinExtents(a: Extent, b: Extent): Extent {
 }
 
 export interface Anchor {
-	/** In the file of its segment. */
+	/** Offset in its file. */
 	readonly offset: number
 	readonly reason: AnchorReason
 	readonly epoch: number
@@ -151,7 +151,7 @@ export interface Anchor {
 	/** The first seq that retention has left. */
 	readonly keptFromSeq: number
 	readonly previousOffset: number
-	/** How many anchors stand before this one. */
+	/** Number of anchors that precede this one. */
 	readonly ordinal: number
 	/** An earlier anchor, which one may jump to; 0 for none. */
 	readonly jumpOffset: number
@@ -223,7 +223,7 @@ export function looksLikeAnchor(bytes: Uint8Array, pos: number): boolean {
 }
 
 /** The bytes that are the same in every anchor: its lead, and what says of which type each field is. */
-const MARKS: ReadonlyMap<number, number> = new Map([
+const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 	...[...LEAD, 0xce].map((byte, index) => [index, byte] as const),
 	...[SEGMENT_AT - 1, EPOCH_AT - 1].map((at) => [at, 0x92] as const),
 	...[SEGMENT_AT, EPOCH_AT].map((at) => [at, 0xce] as const),
@@ -234,26 +234,26 @@ const MARKS: ReadonlyMap<number, number> = new Map([
 	...LOG_LEVELS.map((_level, index) => [LEVELS_AT + 1 + 9 * index, 0xcb] as const),
 	...[0, 1, 2, 3, 4].map((index) => [BACK_AT + 1 + 9 * index, 0xcb] as const),
 ])
-const MARKS_MIN = 8
+const FIXED_BYTES_MIN = 8
 
 /** Whether `bytes[pos, end)` begins with the remains of an anchor: most of what all anchors have in common is in its place. */
 export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): boolean {
 	let expected = 0
 	let found = 0
-	for (const [at, byte] of MARKS) {
+	for (const [at, byte] of FIXED_BYTES) {
 		if (pos + at >= end) continue
 		expected++
 		if (bytes[pos + at] === byte) found++
 	}
-	return found >= MARKS_MIN && found * 2 > expected
+	return found >= FIXED_BYTES_MIN && found * 2 > expected
 }
 
-/** Where the next thing that begins as an anchor does stands at or behind `from`, or -1. */
+/** Position of the next bytes from `from` on that begin as an anchor does, or -1. */
 export function findAnchorLead(bytes: Buffer, from: number): number {
 	return bytes.indexOf(LEAD, from)
 }
 
-/** Where the last thing that begins as an anchor does stands at or before `from`, or -1. */
+/** Position of the last bytes at or before `from` that begin as an anchor does, or -1. */
 export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
 	return from < 0 ? -1 : bytes.lastIndexOf(LEAD, from)
 }
@@ -318,8 +318,8 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
 }
 
 /**
- * Adds to records by level. They stop at the highest count that an anchor can hold: a writer goes on behind whatever the newest one says,
- * and its own must be none that nobody takes.
+ * Adds to the counts of records by level. They stop at the highest count that an anchor can hold: a writer continues after any anchor that
+ * verifies, and must not write one that readers refuse.
  */
 export function addLevelCounts(sums: number[], added: readonly number[]): void {
 	for (let index = 0; index < sums.length; index++)
@@ -327,8 +327,8 @@ export function addLevelCounts(sums: number[], added: readonly number[]): void {
 }
 
 /**
- * Whether its numbers are such as a writer has: a checksum that holds says nothing of who wrote it. What a writer goes on with leaves
- * room for what it writes: places and ordinals are bound by the anchor's own place, which every entry moves on.
+ * Whether its numbers are possible: a checksum that holds does not say who wrote it. The numbers that a writer continues with leave room for
+ * its own: offsets and ordinals are bounded by the anchor's own offset, which every entry raises.
  */
 function isPossible(anchor: Anchor): boolean {
 	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor

@@ -1,7 +1,7 @@
 /**
  * The checksum of frames and anchors: CRC-32 (the one of zlib), seeded with the chain's id, the segment, the entry's own
  * offset and its length. Bytes copied to another place, another file or another chain therefore never verify. It finds
- * accidents; it is no security.
+ * accidents; it gives no security.
  */
 import { crc32 } from 'node:zlib'
 
@@ -14,7 +14,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
 	return crc >>> 0
 })
 
-/** CRC-32 of `bytes[start, end)`, going on from `crc`. */
+/** CRC-32 of `bytes[start, end)`, continued from `crc`. */
 export function checksum(bytes: Uint8Array, start: number, end: number, crc: number): number {
 	if (end - start >= NATIVE_BYTES_MIN) return crc32(bytes.subarray(start, end), crc)
 	return ~advance(~crc, bytes, start, end) >>> 0
@@ -37,7 +37,7 @@ export function identityChecksum(chainId: Uint8Array, segment: number): number {
 }
 
 /**
- * What the checksum at one place of one file starts from: {@link identityChecksum}, given as `idChecksum`, going on over offset
+ * What the checksum at one place of one file starts from: {@link identityChecksum}, given as `idChecksum`, continued over offset
  * (u64) and length (u32), big-endian.
  */
 export function entrySeed(idChecksum: number, offset: number, length: number): number {
@@ -48,7 +48,7 @@ export function entrySeed(idChecksum: number, offset: number, length: number): n
 }
 
 const BLOCK_BYTES = 256
-/** Blocks that are remembered before older ones are let go: two of the longest frames. */
+/** Blocks that are kept before older ones are dropped: two of the longest frames. */
 const BLOCKS_MAX = (32 * 1024 * 1024) / BLOCK_BYTES
 
 /**

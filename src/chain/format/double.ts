@@ -6,7 +6,7 @@ export interface Tags {
 	readonly places: readonly number[]
 }
 
-/** @param runs of such bytes, each behind the place of its first. */
+/** @param runs of such bytes, each after the position of its first. */
 export function tagged(length: number, runs: readonly (readonly number[])[]): Tags {
 	const bytes = Buffer.alloc(length)
 	const places = runs.flatMap(([at = 0, ...run]) => run.map((_byte, index) => at + index))

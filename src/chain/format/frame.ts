@@ -32,7 +32,7 @@ export const FLAG_CONTROL = 1 << 5
 export const FLAG_ASCII = 1 << 6
 export const LEVELS_MASK = (1 << 5) - 1
 
-export interface FrameHead {
+export interface FrameHeader {
 	readonly flags: number
 	readonly epoch: number
 	readonly baseSeq: number
@@ -40,8 +40,8 @@ export interface FrameHead {
 	readonly rows: number
 }
 
-/** A frame that verified: its head, and where its rows are in the bytes it was read from. */
-export interface Frame extends FrameHead {
+/** A frame that verified: its header, and where its rows are in the bytes it was read from. */
+export interface Frame extends FrameHeader {
 	readonly offset: number
 	readonly length: number
 	readonly bytes: Buffer
@@ -63,7 +63,7 @@ export interface EncodedRows {
 export function encodeFrame(
 	target: Buffer,
 	pos: number,
-	frame: FrameHead,
+	frame: FrameHeader,
 	rows: EncodedRows,
 	offset: number,
 	idChecksum: number,
@@ -114,8 +114,8 @@ export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 
 /** Whether at least two of the three bytes that begin every frame are in their places. Needs 7 bytes there. */
 export function resemblesFrame(bytes: Uint8Array, pos: number): boolean {
-	const marks = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
-	return marks.filter((isThere) => isThere).length >= 2
+	const found = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
+	return found.filter((isThere) => isThere).length >= 2
 }
 
 /** The length that the frame at `pos` claims; undefined when no frame can be that long. */
@@ -145,11 +145,11 @@ export function decodeFrame(
 			? checksum(bytes, start, end, seed)
 			: stretches.of(bytes, offset - pos, start, end, seed)
 	if (bytes.readUInt32BE(pos + 7) !== found) return undefined
-	return readFrameHead(bytes, pos, pos + length, offset)
+	return readFrameHeader(bytes, pos, pos + length, offset)
 }
 
-/** The head of a frame whose checksum nobody looked at: what a damaged frame seems to say of itself. */
-export function readFrameHead(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
+/** The header of a frame whose checksum was not checked: what a damaged frame seems to say of itself. */
+export function readFrameHeader(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
 	if (epoch === undefined || !isEpoch(epoch.value)) return undefined

@@ -1,6 +1,6 @@
 /**
  * Which earlier anchor each new one points to, so that a reader reaches any of them in a logarithmic number of reads: the
- * skew-binary list of `format/anchor.ts`. Pure; whoever writes anchors holds one.
+ * skew-binary list of `format/anchor.ts`. Pure; each writer of anchors holds one.
  */
 import { type Anchor, type Extent, joinExtents } from './anchor.ts'
 

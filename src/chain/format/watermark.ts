@@ -57,17 +57,17 @@ export interface Watermark {
 }
 
 /** The bytes of one slot, and where it goes. */
-export function encodeWatermark(mark: Watermark): { bytes: Buffer; position: number } {
+export function encodeWatermark(watermark: Watermark): { bytes: Buffer; position: number } {
 	const bytes = Buffer.from(TAGS.bytes)
-	bytes.set(mark.chainId, BODY_AT + 2)
-	bytes.writeUInt32BE(mark.segment, SEGMENT_AT + 1)
-	bytes.writeUInt32BE(mark.epoch, EPOCH_AT + 1)
-	writeDouble(bytes, COUNTER_AT, mark.counter)
-	writeDouble(bytes, OFFSET_AT, mark.offset)
-	writeDouble(bytes, SEQ_AT, mark.seq)
-	bytes.set(mark.bootId, BOOT_AT + 2)
+	bytes.set(watermark.chainId, BODY_AT + 2)
+	bytes.writeUInt32BE(watermark.segment, SEGMENT_AT + 1)
+	bytes.writeUInt32BE(watermark.epoch, EPOCH_AT + 1)
+	writeDouble(bytes, COUNTER_AT, watermark.counter)
+	writeDouble(bytes, OFFSET_AT, watermark.offset)
+	writeDouble(bytes, SEQ_AT, watermark.seq)
+	bytes.set(watermark.bootId, BOOT_AT + 2)
 	bytes.writeUInt32BE(checksum(bytes, BODY_AT, SLOT_BYTES, 0), CRC_AT + 1)
-	return { bytes, position: (mark.counter % 2) * SLOT_BYTES }
+	return { bytes, position: (watermark.counter % 2) * SLOT_BYTES }
 }
 
 /** The newer of the slots that verify and belong to this chain, or to any; undefined where there is none. */
@@ -84,7 +84,7 @@ function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array | undefined)
 	}
 	const found = Uint8Array.from(bytes.subarray(pos + BODY_AT + 2, pos + SEGMENT_AT))
 	if (chainId !== undefined && Buffer.compare(found, chainId) !== 0) return undefined
-	const mark = {
+	const watermark = {
 		chainId: found,
 		segment: bytes.readUInt32BE(pos + SEGMENT_AT + 1),
 		epoch: bytes.readUInt32BE(pos + EPOCH_AT + 1),
@@ -93,8 +93,8 @@ function decodeSlot(bytes: Buffer, pos: number, chainId: Uint8Array | undefined)
 		seq: readDouble(bytes, pos + SEQ_AT),
 		bootId: Uint8Array.from(bytes.subarray(pos + BOOT_AT + 2, pos + SLOT_BYTES)),
 	}
-	const counts = [mark.counter, mark.offset, mark.seq]
+	const counts = [watermark.counter, watermark.offset, watermark.seq]
 	const isPossible =
-		isEpoch(mark.segment, 0) && isEpoch(mark.epoch, 0) && counts.every((count) => isSeq(count, 0))
-	return isPossible ? mark : undefined
+		isEpoch(watermark.segment, 0) && isEpoch(watermark.epoch, 0) && counts.every((count) => isSeq(count, 0))
+	return isPossible ? watermark : undefined
 }

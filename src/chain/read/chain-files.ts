@@ -1,6 +1,6 @@
 /**
- * The files of a chain as a reader meets them: the one it opened, and those that were sealed before it or have come since. A writer
- * seals, renames and removes them meanwhile; none of that hides a record or shows one twice.
+ * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or made later. A writer seals, renames
+ * and removes files meanwhile; none of that hides a record or shows one twice.
  *
  * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the moment it is listed, and
  * of any other one that is gone when it is its turn, the next one says where it ended.
@@ -17,7 +17,7 @@ import {
 } from '../../platform/file-system.ts'
 import { endsRepaired, identifyFile, listSegments, type Segment, sameId } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
-import type { OpenFile } from '../scan/walk.ts'
+import type { OpenSegment } from '../scan/walk.ts'
 import { openFile } from './open-file.ts'
 
 /** One file of a chain, opened when it is its turn. */
@@ -25,30 +25,30 @@ export interface ChainFile {
 	readonly identity: ChainIdentity
 	/** Where it was when it was listed. */
 	readonly path: string
-	/** How far it counts: what stands behind is superseded by the next file. Undefined for all of it. */
+	/** How far it counts: the next file supersedes the rest. Undefined for all of it. */
 	readonly end: number | undefined
 	/** The seq with which the next file begins; undefined for the last. */
 	readonly nextFirstSeq: number | undefined
 	/** Another file has stood between this one and the next. */
 	readonly isNextMissing: boolean
 	/** The file, where it is open already: the last one of a listing that is held. */
-	readonly opened?: OpenFile
+	readonly opened?: OpenSegment
 }
 
 /** The files of a chain at one moment, oldest first. */
 export interface Listing {
 	readonly files: readonly ChainFile[]
 	/** The last of them, open. */
-	readonly last: OpenFile
+	readonly last: OpenSegment
 }
 
 export class ChainFiles {
 	/** Stays open as long as the chain is read, whatever becomes of its name. */
-	readonly held: OpenFile
+	readonly held: OpenSegment
 	/** The last files of listings that are held. */
-	readonly #kept = new Set<OpenFile>()
+	readonly #kept = new Set<OpenSegment>()
 
-	constructor(held: OpenFile) {
+	constructor(held: OpenSegment) {
 		this.held = held
 	}
 
@@ -72,7 +72,7 @@ export class ChainFiles {
 	}
 
 	/** Lets go of the last file, unless `inUse` is that one: then it is closed like any other. */
-	release({ last }: Pick<Listing, 'last'>, inUse?: OpenFile): void {
+	release({ last }: Pick<Listing, 'last'>, inUse?: OpenSegment): void {
 		this.#kept.delete(last)
 		if (last !== this.held && last !== inUse) closeQuietly(last.system, last.fd)
 	}
@@ -117,7 +117,7 @@ export class ChainFiles {
 	}
 
 	/** The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a listing that is held. */
-	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenFile | undefined> {
+	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenSegment | undefined> {
 		const held = this.held
 		if (opened !== undefined) return opened
 		if (identity.segment === held.identity.segment) return held
@@ -136,7 +136,7 @@ export class ChainFiles {
 	}
 
 	/** Closes a file that {@link open} opened. */
-	async close(file: OpenFile): Promise<void> {
+	async close(file: OpenSegment): Promise<void> {
 		if (file !== this.held && !this.#kept.has(file)) await file.system.close(file.fd)
 	}
 
@@ -146,7 +146,7 @@ export class ChainFiles {
 	}
 
 	/** The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that has a name, or is held. */
-	#newest(): OpenFile {
+	#newest(): OpenSegment {
 		if (this.heldIsLive) return this.held
 		const { chainPath, identity } = this.held
 		const live = this.#openNow(chainPath)
@@ -157,12 +157,12 @@ export class ChainFiles {
 	}
 
 	/** A file of this chain that is newer than the one that is held. */
-	#openNow(path: string): OpenFile | undefined {
+	#openNow(path: string): OpenSegment | undefined {
 		const { system, chainPath, identity } = this.held
 		let fd: number | undefined
 		try {
 			fd = system.openSync(path, O_RDONLY | O_NONBLOCK | (path === chainPath ? 0 : O_NOFOLLOW))
-			const named = identifyFile(system, fd, path)
+			const named = identifyFile({ system, fd }, path)
 			if (sameId(named.id, identity.id) && named.segment > identity.segment) {
 				const file = { system, fd, path, chainPath, identity: named }
 				fd = undefined
@@ -187,6 +187,6 @@ export class ChainFiles {
 	}
 }
 
-function asLast({ identity, path }: OpenFile): ChainFile {
+function asLast({ identity, path }: OpenSegment): ChainFile {
 	return { identity, path, end: undefined, nextFirstSeq: undefined, isNextMissing: false }
 }

@@ -1,31 +1,34 @@
-/** What one file of a chain has that answers a query, with a gap wherever some of it is missing. */
+/**
+ * What one file of a chain has that answers a query, with a gap wherever some of it is missing. seek.ts picks the stretches, collectors.ts the
+ * records in them.
+ */
 import { matches } from '../../model/filter.ts'
-import { isUnsyncedPlace } from '../files/watermark-file.ts'
-import type { ContinuityMark, WalkedFile } from '../scan/continuity.ts'
+import { isUnsyncedAt } from '../files/watermark-file.ts'
+import type { ContinuityState, WalkedFile } from '../scan/continuity.ts'
 import { entryEnd, type ScanEntry } from '../scan/scan.ts'
-import { type OpenFile, walkFile } from '../scan/walk.ts'
+import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { causeOfAbsence, headGap, removedGap } from './missing-files.ts'
-import type { Batches, EntryCollector, ResolvedQuery, View } from './query.ts'
+import type { Batches, EntryCollector, View } from './collectors.ts'
+import { causeOfAbsence, gapBeforeFirst, removedGap } from './missing-files.ts'
+import type { ResolvedQuery } from './query.ts'
 import { findStretches, type Stretch, wholeFile } from './seek.ts'
 
-/** What a walk must know of a file; the watermark is looked at when something cannot be read. */
-export function walkedFile({ system, chainPath, identity }: OpenFile): WalkedFile {
-	const { firstSeq } = identity
+/** What a walk must know of a file. The watermark is read only when something cannot be read. */
+export function walkedFile(file: OpenSegment): WalkedFile {
 	return {
-		firstSeq,
-		isUnsynced: (offset, bootId) => isUnsyncedPlace(system, chainPath, identity, offset, bootId),
+		firstSeq: file.identity.firstSeq,
+		isUnsynced: (offset, bootId) => isUnsyncedAt(file, offset, bootId),
 	}
 }
 
-/** The gap before the first of the files. */
-export async function* missingHead<T>(
+/** The gap before the first file. */
+export async function* missingStart<T>(
 	files: ChainFiles,
 	listed: readonly ChainFile[],
 	query: ResolvedQuery,
 	view: View<T>,
 ): AsyncGenerator<T[]> {
-	const gap = await headGap(files, listed)
+	const gap = await gapBeforeFirst(files, listed)
 	if (gap !== undefined && matches(gap, query)) yield [view.ofGap(gap)]
 }
 
@@ -56,7 +59,7 @@ export async function* matchingIn<T>(
 }
 
 interface ListedStretch {
-	readonly file: OpenFile
+	readonly file: OpenSegment
 	readonly listed: ChainFile
 	readonly stretch: Stretch
 }
@@ -103,16 +106,16 @@ async function missingAfter<T>(
 	return collector.upTo(nextFirstSeq, cause)
 }
 
-/** A part of a stretch, as much as is held in memory while it is turned round. */
+/** A part of a stretch, as much as memory holds while it is reversed. */
 interface Window {
 	readonly from: number
 	readonly to: number
-	/** Where a collector is that has taken everything before it; undefined at the beginning of the stretch. */
-	readonly mark: ContinuityMark | undefined
+	/** State of a collector that has taken everything before it; undefined at the beginning of the stretch. */
+	readonly state: ContinuityState | undefined
 }
 
-/** So much of a stretch is read before it is turned round: most stretches are shorter. */
-const WINDOW_BYTES = 256 * 1024
+/** How much of a stretch is read before it is reversed. Most stretches are shorter. */
+const REVERSED_BYTES = 256 * 1024
 
 async function* backward<T>(
 	files: ChainFiles,
@@ -121,9 +124,9 @@ async function* backward<T>(
 	view: View<T>,
 ): AsyncGenerator<T[]> {
 	const windows = await windowsOf(part, query, view)
-	for (const [index, { from, to, mark }] of [...windows.entries()].reverse()) {
+	for (const [index, { from, to, state }] of [...windows.entries()].reverse()) {
 		const collector = collectorOf(part, query, view)
-		if (mark !== undefined) collector.goOnAt(mark)
+		if (state !== undefined) collector.resumeAt(state)
 		const found: Batches<T>[] = []
 		for await (const entries of walkFile(part.file, from, to)) {
 			for (const entry of entries) if (!collector.isPastEnd) found.push(collector.take(held(entry)))
@@ -139,20 +142,20 @@ async function* backward<T>(
 	}
 }
 
-/** The windows of a stretch, first to last; each ends behind an entry that verifies, so that a walk of it alone meets the same ones. */
+/** The windows of a stretch, first to last. Each ends after an entry that verifies, so that a walk of it alone finds the same entries. */
 async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: View<T>): Promise<Window[]> {
 	const { from, to } = part.stretch
-	if (to - from <= WINDOW_BYTES) return [{ from, to, mark: undefined }]
+	if (to - from <= REVERSED_BYTES) return [{ from, to, state: undefined }]
 	const windows: Window[] = []
 	const collector = collectorOf(part, query, view)
-	let begun: Pick<Window, 'from' | 'mark'> = { from, mark: undefined }
+	let begun: Pick<Window, 'from' | 'state'> = { from, state: undefined }
 	for await (const entries of walkFile(part.file, from, to)) {
 		for (const entry of entries) {
 			collector.pass(entry)
 			const end = entryEnd(entry)
-			if (entry.type !== 'bad' && end - begun.from >= WINDOW_BYTES) {
+			if (entry.type !== 'bad' && end - begun.from >= REVERSED_BYTES) {
 				windows.push({ ...begun, to: end })
-				begun = { from: end, mark: collector.mark() }
+				begun = { from: end, state: collector.state() }
 			}
 			if (collector.isPastEnd) return end > begun.from ? [...windows, { ...begun, to: end }] : windows
 		}
@@ -160,9 +163,9 @@ async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: Vie
 	return [...windows, { ...begun, to }]
 }
 
-/** An entry whose bytes are not overwritten when the walk goes on; what is small is decoded at once and needs none. */
+/** An entry whose bytes stay when the walk continues. A small frame is decoded at once and needs no copy. */
 function held(entry: ScanEntry): ScanEntry {
-	if (entry.type !== 'frame' || entry.frame.length <= WINDOW_BYTES) return entry
+	if (entry.type !== 'frame' || entry.frame.length <= REVERSED_BYTES) return entry
 	const { frame } = entry
 	const start = frame.rowsEnd - frame.length
 	const bytes = Buffer.from(frame.bytes.subarray(start, frame.rowsEnd))

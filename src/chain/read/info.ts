@@ -12,22 +12,22 @@ import { Continuity, unreadableRows } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { ScanEntry } from '../scan/scan.ts'
-import { type OpenFile, walkFile } from '../scan/walk.ts'
+import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
 import { walkedFile } from './file-query.ts'
-import { causeOfAbsence, headGap, removedGap } from './missing-files.ts'
+import { causeOfAbsence, gapBeforeFirst, removedGap } from './missing-files.ts'
 
 export async function gatherInfo(files: ChainFiles): Promise<ChainInfo> {
 	const { system, chainPath } = files.held
 	const walk = new InfoWalk()
 	const listing = files.hold()
 	try {
-		walk.gap(await headGap(files, listing.files))
+		walk.gap(await gapBeforeFirst(files, listing.files))
 		for (const each of listing.files) await walkOne(walk, files, each)
 	} finally {
 		files.release(listing)
 	}
-	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesBehindAnchor
+	const isClosed = walk.lastAnchor?.reason === 'closed' && !walk.framesAfterAnchor
 	if (isClosed) return walk.finish(files.held, undefined, undefined)
 	const info = walk.finish(files.held, readHolder(system, chainPath), lockObstacle(system, chainPath))
 	return info.state === 'crashed' ? { ...info, unwritten: readUnwritten(system, chainPath) } : info
@@ -76,10 +76,10 @@ interface EpochWalk {
 
 class InfoWalk {
 	lastAnchor: Anchor | undefined
-	framesBehindAnchor = false
+	framesAfterAnchor = false
 	#continuity = new Continuity(undefined, { firstSeq: 1 })
 	#identity: ChainIdentity | undefined
-	#createdMs = Number.NaN
+	#createdMs: number | undefined
 	readonly #segments: SegmentInfo[] = []
 	readonly #epochs: EpochWalk[] = []
 	readonly #byCause: Record<string, number> = {}
@@ -97,7 +97,7 @@ class InfoWalk {
 	readonly #severities = new Set<Severity>()
 	#recordsLost = 0
 
-	begin(file: OpenFile, bytes: number, isFollowed: boolean): void {
+	begin(file: OpenSegment, bytes: number, isFollowed: boolean): void {
 		const { identity, path } = file
 		const walked = walkedFile(file)
 		this.#continuity = new Continuity(undefined, { ...walked, isFollowed })
@@ -131,7 +131,7 @@ class InfoWalk {
 	}
 
 	finish(
-		{ chainPath, identity }: OpenFile,
+		{ chainPath, identity }: OpenSegment,
 		holder: ChainInfo['holder'],
 		obstacle: string | undefined,
 	): ChainInfo {
@@ -153,7 +153,7 @@ class InfoWalk {
 			path: chainPath,
 			chainId: identity.idHex,
 			formatVersion: FORMAT_VERSION,
-			createdMs: Number.isNaN(this.#createdMs) ? (epochs[0]?.openedMs ?? 0) : this.#createdMs,
+			createdMs: this.#createdMs ?? epochs[0]?.openedMs,
 			bytes: this.#segments.reduce((sum, { bytes }) => sum + bytes, 0),
 			segments: this.#segments,
 			records: this.#records,
@@ -182,7 +182,7 @@ class InfoWalk {
 	#anchor(anchor: Anchor): void {
 		this.gap(this.#continuity.anchor(anchor))
 		this.lastAnchor = anchor
-		this.framesBehindAnchor = false
+		this.framesAfterAnchor = false
 		const epoch = this.#epochOf(anchor.epoch, anchor.writtenMs)
 		if (anchor.reason === 'opened') {
 			epoch.openedMs = anchor.writtenMs
@@ -193,7 +193,7 @@ class InfoWalk {
 	#frame(frame: Frame): void {
 		const { nextSeq } = this.#continuity
 		this.gap(this.#continuity.frame(frame))
-		this.framesBehindAnchor = true
+		this.framesAfterAnchor = true
 		const epoch = this.#epochOf(frame.epoch, frame.baseTsMs)
 		epoch.closed = undefined
 		const lastSeq = frame.baseSeq + frame.rows - 1

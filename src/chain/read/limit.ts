@@ -1,6 +1,8 @@
-/** Batches of records, cut to what a query asks for: the rule for gaps, and the limit, in which gaps do not count. */
-import { isGap, type LogRecord } from '../../model/record.ts'
-import { applyGapRule, type ResolvedQuery } from './query.ts'
+/** What a query still does to batches of records that match: the rule for gaps, and the limit, which does not count gaps. */
+import { show } from '../../guard/show.ts'
+import { MeshChainError } from '../../model/errors.ts'
+import { type GapData, isGap, type LogRecord } from '../../model/record.ts'
+import type { ResolvedQuery } from './query.ts'
 
 /** @throws {MeshChainError} `CHAIN_GAP` with `gaps: 'throw'`. */
 export async function* limitBatches(
@@ -17,6 +19,21 @@ export async function* limitBatches(
 		if (cut.length > 0) yield cut
 		if (left === 0) return
 	}
+}
+
+/**
+ * Applies the query's rule for gaps to a batch.
+ *
+ * @throws {MeshChainError} `CHAIN_GAP` with `gaps: 'throw'`.
+ */
+export function applyGapRule(batch: LogRecord[], gaps: ResolvedQuery['gaps'], path: string): LogRecord[] {
+	if (gaps === 'yield' || !batch.some(isGap)) return batch
+	if (gaps === 'skip') return batch.filter((record) => !isGap(record))
+	const gap = batch.find(isGap)!
+	throw new MeshChainError('CHAIN_GAP', `${show(path)}: ${gap.message}`, {
+		path,
+		seq: (gap.data as GapData).fromSeq,
+	})
 }
 
 /** Up to the `count`th record that is no gap, with the gaps before it. */

@@ -1,4 +1,4 @@
-/** What is missing where whole files are: at the head of a chain, and where one was removed while it was read. */
+/** The gaps for whole files that are missing: before the first file of a chain, and where a file was removed while the chain was read. */
 import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
 import { asUnexplained } from '../answer.ts'
 import { readHolder } from '../files/lock-holder.ts'
@@ -9,10 +9,10 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 type GapRecord = LogRecord<'$gap', GapData>
 
 /**
- * The records before the first file of a chain: removed by retention where its newest anchor says so, and lost otherwise. A sealed
- * file that is read by itself is only a part, and misses nothing.
+ * The gap before the first file of a chain: its records were removed by retention where the newest anchor says so, and are lost otherwise. A
+ * sealed file that is read by itself is only a part of a chain, and has no such gap.
  */
-export async function headGap(
+export async function gapBeforeFirst(
 	files: ChainFiles,
 	listed: readonly ChainFile[],
 ): Promise<GapRecord | undefined> {
@@ -23,19 +23,19 @@ export async function headGap(
 	return gapOf(1, firstSeq - 1, await causeOfAbsence(files, firstSeq), first)
 }
 
-/** A file that was listed, and gone when it was its turn: removed by retention, where the chain says so. */
+/** The gap for a file that was removed after it was listed: by retention, where the chain says so. */
 export async function removedGap(files: ChainFiles, file: ChainFile): Promise<GapRecord | undefined> {
 	const { identity, nextFirstSeq = 1 } = file
 	if (nextFirstSeq <= identity.firstSeq) return undefined
 	return gapOf(identity.firstSeq, nextFirstSeq - 1, await causeOfAbsence(files, nextFirstSeq), file)
 }
 
-/** Why files are gone that stood before a seq. */
+/** Why the files that held the seqs below `beforeSeq` are gone. */
 export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Promise<'retained' | 'damaged'> {
 	return (await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'
 }
 
-/** The first seq that retention has left, as the newest file says now: it says so before anything is removed. */
+/** The first seq that retention has left, as the newest file says now. It says so before anything is removed. */
 export async function keptFromSeq(files: ChainFiles): Promise<number> {
 	return (await newestAnchor(files))?.keptFromSeq ?? 1
 }
@@ -51,7 +51,7 @@ async function newestAnchor(files: ChainFiles): Promise<Anchor | undefined> {
 	}
 }
 
-/** Whether the name of the chain leads to a file that was sealed and is no writer's: between seal and new name, it is a chain's. */
+/** Whether the path of the chain leads to a sealed file that no writer has. Between the seal and the new name a writer has it. */
 async function isPart(files: ChainFiles): Promise<boolean> {
 	const { system, chainPath } = files.held
 	const isSealed = (await newestAnchor(files))?.reason === 'sealed'
@@ -59,7 +59,7 @@ async function isPart(files: ChainFiles): Promise<boolean> {
 }
 
 function gapOf(fromSeq: number, toSeq: number, cause: GapData['cause'], { identity }: ChainFile): GapRecord {
-	const tsMs = Number.isNaN(identity.createdMs) ? 0 : identity.createdMs
+	const tsMs = identity.createdMs ?? 0
 	const gap = gapRecord({ fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }, { epoch: 1, tsMs })
 	return cause === 'damaged' ? asUnexplained(gap) : gap
 }

@@ -1,13 +1,14 @@
 /** The way into a chain for readers. */
 
 import { checkFileSystem, checkOptionNames } from '../../model/check.ts'
+import type { EventMap } from '../../model/events.ts'
 import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { Chain } from '../chain.ts'
 import { openForReading } from './open-file.ts'
 import { FileChain } from './reader.ts'
 
 /**
- * Opens a chain for reading, also while a writer has it open.
+ * Opens a chain for reading, also while a writer has it open. `E` is the event map of the loop that wrote it.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`, `CHAIN_UNREADABLE`, `NOT_A_CHAIN`,
  * `HEADER_DAMAGED`, `NEWER_VERSION`.
@@ -20,7 +21,12 @@ import { FileChain } from './reader.ts'
  * for await (const record of chain.records({ level: 'error' })) console.log(record.message)
  * ```
  */
-export async function openChain(path: string, options: { fs?: FileSystem } = {}): Promise<Chain> {
+export async function openChain<E extends object = EventMap>(
+	path: string,
+	options: { readonly fs?: FileSystem | undefined } = {},
+): Promise<Chain<E>> {
 	checkOptionNames(options, ['fs'])
-	return new FileChain(await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem)))
+	const file = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
+	const chain: Chain = new FileChain(file)
+	return chain as Chain<E>
 }

@@ -6,14 +6,14 @@ import { type ErrorCode, MeshChainError, messageOf } from '../../model/errors.ts
 import { type FileSystem, O_NONBLOCK, O_RDONLY, systemCode } from '../../platform/file-system.ts'
 import { identifyFile, listSegments, type Segment } from '../files/segments.ts'
 import { readWatermark } from '../files/watermark-file.ts'
-import type { OpenFile } from '../scan/walk.ts'
+import type { OpenSegment } from '../scan/walk.ts'
 
 /**
  * The live file of a chain, or the last sealed one where that is all there is; the caller closes it.
  *
  * @throws {MeshChainError} what `openChain` throws.
  */
-export async function openForReading(path: string, system: FileSystem): Promise<OpenFile> {
+export async function openForReading(path: string, system: FileSystem): Promise<OpenSegment> {
 	const chainPath = resolve(checkPath('a chain', path))
 	try {
 		return await openFile(path, chainPath, system)
@@ -48,13 +48,13 @@ function lastSealed(system: FileSystem, chainPath: string): Segment | undefined 
 }
 
 /** One file of a chain. */
-export async function openFile(path: string, chainPath: string, system: FileSystem): Promise<OpenFile> {
+export async function openFile(path: string, chainPath: string, system: FileSystem): Promise<OpenSegment> {
 	const fd = await openDescriptor(path, system)
 	try {
 		const stat = await system.fstat(fd)
 		if (!stat.isFile())
 			throw unreadable(path, stat.isDirectory() ? 'it is a directory' : 'it is no regular file')
-		return { system, fd, path: resolve(path), chainPath, identity: identifyFile(system, fd, path) }
+		return { system, fd, path: resolve(path), chainPath, identity: identifyFile({ system, fd }, path) }
 	} catch (error) {
 		await system.close(fd)
 		throw error instanceof MeshChainError ? error : unreadable(path, messageOf(error), error)

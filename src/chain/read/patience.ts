@@ -3,6 +3,7 @@
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
+import { Backoff } from '../../platform/backoff.ts'
 import { warn } from '../../platform/diagnostics.ts'
 import { isMomentary } from '../../platform/file-system.ts'
 
@@ -15,7 +16,8 @@ export interface Waiter {
 export class Patience {
 	readonly #path: string
 	readonly #waiter: Waiter
-	#failures = 0
+	readonly #backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+	#isFailing = false
 
 	/** @param path of the chain that cannot be read. */
 	constructor(path: string, waiter: Waiter) {
@@ -40,11 +42,12 @@ export class Patience {
 	/** Waits until it is time to try again after a failure that passes; throws any other one. */
 	async waitOut(error: unknown): Promise<void> {
 		if (!isMomentary(error)) throw error
-		if (this.#failures === 0) {
+		if (!this.#isFailing) {
+			this.#isFailing = true
 			const text = `${show(this.#path)} cannot be read for the moment: ${messageOf(error)}; its reader waits and tries again`
 			warn('READER_WAITING', text)
 		}
-		const ms = Math.min(RETRY_MS_MIN * 2 ** Math.min(this.#failures++, 16), RETRY_MS_MAX)
+		const ms = this.#backoff.next()
 		const untilMs = performance.now() + ms
 		for (let leftMs = ms; leftMs > 0 && !this.#waiter.isStopped(); leftMs = untilMs - performance.now()) {
 			await this.#waiter.sleep(leftMs)
@@ -53,8 +56,9 @@ export class Patience {
 
 	/** Nothing has failed this time. */
 	worked(): void {
-		if (this.#failures === 0) return
-		this.#failures = 0
+		if (!this.#isFailing) return
+		this.#isFailing = false
+		this.#backoff.reset()
 		warn('READER_RECOVERED', `${show(this.#path)} can be read again; nothing was passed over`)
 	}
 }

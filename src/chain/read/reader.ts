@@ -1,33 +1,32 @@
 /**
- * Reads a chain: stretches and frames that cannot match are passed over, rows are decoded a frame at a time, what cannot be
- * read becomes a `$gap`. Never writes, never blocks the writer, and never sees half a frame.
+ * Reads a chain: skips stretches and frames that cannot match, decodes rows a frame at a time, and makes a `$gap` of what cannot be read.
+ * Never writes, never blocks the writer, and never sees half a frame.
  */
-
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { Chain, ChainEndInfo, ChainInfo, ChainQuery, TailQuery } from '../chain.ts'
 import { lockObstacle, readHolder } from '../files/lock-holder.ts'
 import { HEADER_BYTES } from '../format/header.ts'
-import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
+import { anchorBefore, type OpenSegment, walkFile } from '../scan/walk.ts'
 import { ChainFiles } from './chain-files.ts'
-import { matchingIn, missingHead, walkedFile } from './file-query.ts'
-import { FRAMES, type FrameOrGap } from './frames.ts'
+import { FRAMES, type FrameOrGap, RECORDS } from './collectors.ts'
+import { matchingIn, missingStart, walkedFile } from './file-query.ts'
 import { gatherInfo, stateOf } from './info.ts'
-import { limitBatches } from './limit.ts'
+import { applyGapRule, limitBatches } from './limit.ts'
 import { asReadError } from './open-file.ts'
-import { applyGapRule, RECORDS, type ResolvedQuery, resolveQuery } from './query.ts'
-import { RecordIterator } from './record-iterator.ts'
+import { type ResolvedQuery, resolveQuery } from './query.ts'
+import { RecordIterator, recordsOf } from './record-iterator.ts'
 import { resolveTail, Tail } from './tail.ts'
 
 export class FileChain implements Chain {
 	readonly path: string
 	readonly chainId: string
-	readonly #file: OpenFile
+	readonly #file: OpenSegment
 	readonly #files: ChainFiles
 	#closing: Promise<void> | undefined
 
-	constructor(file: OpenFile) {
+	constructor(file: OpenSegment) {
 		this.path = file.chainPath
 		this.chainId = file.identity.idHex
 		this.#file = file
@@ -35,8 +34,7 @@ export class FileChain implements Chain {
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
-		const batches = this.batches(query)
-		return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
+		return recordsOf(this.batches(query))
 	}
 
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
@@ -56,8 +54,9 @@ export class FileChain implements Chain {
 	}
 
 	/**
-	 * What is behind a seq, as it was written, and what comes then; an empty batch says that nothing more is there at the moment. The bytes are overwritten when the next
-	 * but one batch is asked for. Ends when the signal aborts; rejects as {@link tail} does.
+	 * The frames after a seq, as they were written, and those that are written later. An empty batch says that nothing more is there at the
+	 * moment. The bytes of a batch are overwritten when the next but one is asked for. Ends when the signal aborts; rejects as {@link tail}
+	 * does.
 	 */
 	followFrames(query: Pick<TailQuery, 'afterSeq' | 'pollMs' | 'signal'>): AsyncIterable<FrameOrGap[]> {
 		return new Tail(this.#files, resolveTail(query), FRAMES, () => this.#refuseWhenClosed()).batches()
@@ -110,7 +109,7 @@ export class FileChain implements Chain {
 				this.#refuseWhenClosed()
 			}
 		} catch (error) {
-			// A read of a file that was closed meanwhile fails in ways that say less.
+			// The errors of a read from a closed file say less.
 			this.#refuseWhenClosed()
 			throw asReadError(this.path, error)
 		}
@@ -121,13 +120,13 @@ export class FileChain implements Chain {
 		const listing = this.#files.hold()
 		const { files } = listing
 		try {
-			if (!query.reverse) yield* missingHead(this.#files, files, query, RECORDS)
+			if (!query.reverse) yield* missingStart(this.#files, files, query, RECORDS)
 			for (const file of query.reverse ? files.toReversed() : files) {
 				const { identity, nextFirstSeq = Number.POSITIVE_INFINITY } = file
 				if (nextFirstSeq <= query.fromSeq || identity.firstSeq > query.toSeq) continue
 				yield* matchingIn(this.#files, file, query, RECORDS)
 			}
-			if (query.reverse) yield* missingHead(this.#files, files, query, RECORDS)
+			if (query.reverse) yield* missingStart(this.#files, files, query, RECORDS)
 		} finally {
 			this.#files.release(listing)
 		}
@@ -145,7 +144,7 @@ async function* ruledBatches(
 	}
 }
 
-async function endOf(file: OpenFile): Promise<ChainEndInfo> {
+async function endOf(file: OpenSegment): Promise<ChainEndInfo> {
 	const { size } = await file.system.fstat(file.fd)
 	const { isUnsynced } = walkedFile(file)
 	const newest = await anchorBefore(file, size)

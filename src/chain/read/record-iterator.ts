@@ -1,5 +1,10 @@
-/** Batches as single records. Written by hand: most calls find their record in the batch at hand, and an async generator pays for each. */
+/** Batches as single records. Written by hand, because most calls find their record in the current batch and an async generator pays for each. */
 import type { LogRecord } from '../../model/record.ts'
+
+/** The records of batches, one by one; each iteration goes through the batches anew. */
+export function recordsOf(batches: AsyncIterable<LogRecord[]>): AsyncIterable<LogRecord> {
+	return { [Symbol.asyncIterator]: () => new RecordIterator(batches[Symbol.asyncIterator]()) }
+}
 
 export class RecordIterator implements AsyncIterableIterator<LogRecord, undefined> {
 	readonly #batches: AsyncIterator<LogRecord[]>
@@ -7,10 +12,10 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord, undefine
 	#batch: readonly LogRecord[] = []
 	#index = 0
 	#isDone = false
-	/** The batch that is being fetched: calls that come meanwhile wait for it, in order. */
+	/** The batch that is being fetched. Later calls wait for it, in order. */
 	#fetching: Promise<unknown> | undefined
 
-	/** @param onReturn called first when the consumer leaves: batches that may never come must not be waited for. */
+	/** @param onReturn called first when the consumer leaves, so that nothing waits for batches that may never come. */
 	constructor(batches: AsyncIterator<LogRecord[]>, onReturn?: () => void) {
 		this.#batches = batches
 		this.#onReturn = onReturn

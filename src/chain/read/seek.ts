@@ -7,7 +7,7 @@
  */
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
-import { anchorAt, anchorBefore, type OpenFile } from '../scan/walk.ts'
+import { anchorAt, anchorBefore, type OpenSegment } from '../scan/walk.ts'
 import { isWithin, mayHold, type ResolvedQuery } from './query.ts'
 
 /** `[from, to)` of the file: from an anchor (or the header's end), to behind the next one wanted (or the file's end). */
@@ -37,7 +37,7 @@ const LOOK_SPANS_MIN = 8
 
 /** The stretches of the first `size` bytes of a file that may hold matches: in order, or in reverse span by span. */
 export async function* findStretches(
-	file: OpenFile,
+	file: OpenSegment,
 	size: number,
 	query: ResolvedQuery,
 ): AsyncGenerator<Stretch> {
@@ -55,11 +55,11 @@ export async function* findStretches(
 }
 
 class Seeker {
-	readonly #file: OpenFile
+	readonly #file: OpenSegment
 	readonly #query: ResolvedQuery
 	readonly #lookSpansMin: number
 
-	constructor(file: OpenFile, query: ResolvedQuery) {
+	constructor(file: OpenSegment, query: ResolvedQuery) {
 		this.#file = file
 		this.#query = query
 		// What is read in reverse is held until it is turned round.

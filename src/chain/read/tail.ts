@@ -1,29 +1,30 @@
 /**
- * Follows a chain that is being written: its history first, and then whatever comes. Both are one walk from entry to entry and from
- * file to file, so there is no seam between them. Polling is the truth, `fs.watch` only a hint to poll sooner.
+ * Follows a chain that is being written: its history first, then new records. Both are one walk from entry to entry and from file to
+ * file, so there is no seam between them. Polling finds everything; `fs.watch` is only a hint to poll sooner.
  *
- * Invariant: the walk goes on from an entry that stood where it was found; before it goes on, that entry is read again. Where it
- * is gone, the walk goes back to the last anchor that stands, and what was handed out before is not handed out again. Where the system
- * is out of something for a moment, the walk waits where it is.
+ * Invariant: before the walk continues after an entry, it reads that entry again. Where the entry is gone, the walk returns to the last
+ * anchor that is still there, and records that were handed out are not handed out again. Where the system lacks a resource for a moment,
+ * the walk waits where it is.
  */
-
 import { show } from '../../guard/show.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isSameFile, systemCode } from '../../platform/file-system.ts'
+import { Sleeper } from '../../platform/wait.ts'
 import type { TailQuery } from '../chain.ts'
 import { mayBeHeld } from '../files/lock-holder.ts'
 import { readWatermark } from '../files/watermark-file.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { entryEnd, entryStart, type ScanEntry } from '../scan/scan.ts'
-import { anchorBefore, type OpenFile, walkFile } from '../scan/walk.ts'
+import { anchorBefore, type OpenSegment, walkFile } from '../scan/walk.ts'
 import type { ChainFile, ChainFiles } from './chain-files.ts'
-import { matchingIn, missingHead, walkedFile } from './file-query.ts'
+import type { EntryCollector, View } from './collectors.ts'
+import { matchingIn, missingStart, walkedFile } from './file-query.ts'
 import { causeOfAbsence, removedGap } from './missing-files.ts'
 import { asReadError } from './open-file.ts'
 import { Patience } from './patience.ts'
-import { type EntryCollector, type ResolvedQuery, resolveQuery, type View } from './query.ts'
+import { type ResolvedQuery, resolveQuery } from './query.ts'
 import { findStretches, type Stretch } from './seek.ts'
 
 const POLL_MS_DEFAULT = 200
@@ -52,30 +53,30 @@ export function resolveTail(query: TailQuery): ResolvedTail {
 export class Tail<T> {
 	readonly #files: ChainFiles
 	readonly #view: View<T>
-	/** The one that the walk has come to. */
-	#file: OpenFile
+	/** The file that the walk has reached. */
+	#file: OpenSegment
 	readonly #tail: ResolvedTail
-	/** What is left of it, once something was handed out and the walk had to begin again. */
+	/** What is left of the query when the walk had to begin again. */
 	#query: ResolvedQuery
-	/** Everything up to there was handed out, or did not match. */
+	/** Every record up to this seq was handed out or did not match. */
 	#spokenSeq = 0
 	readonly #patience: Patience
 	readonly #refuseWhenClosed: () => void
 	#collector: EntryCollector<T>
-	/** Where the last known entry begins; the beginning of the file when there is none. */
+	/** Offset of the last known entry; of the first entry when none is known. */
 	#entryOffset = HEADER_BYTES
-	/** The offset behind it. */
+	/** End of the last known entry. */
 	#position = HEADER_BYTES
-	/** What was handed out last. */
+	/** Epoch and seq of the last record that was handed out. */
 	#epoch = 0
 	#seq = 0
-	/** How far the file was looked at, valid or not. */
+	/** How far the file was read, valid or not. */
 	#seenEnd = -1
-	/** What its unreadable end may have held was handed out as a gap. */
-	#endWasTold = false
+	/** A gap was handed out for the unreadable end of the file. */
+	#endWasReported = false
 	#stopped = false
 	#hinted = false
-	#wake: (() => void) | undefined
+	readonly #sleeper = new Sleeper()
 	#stopWatching: () => void = () => {}
 
 	constructor(files: ChainFiles, tail: ResolvedTail, view: View<T>, refuseWhenClosed: () => void) {
@@ -87,15 +88,15 @@ export class Tail<T> {
 		const { chainPath } = files.held
 		this.#patience = new Patience(chainPath, {
 			isStopped: () => this.#isStopped,
-			sleep: (ms) => this.#sleep(ms),
+			sleep: (ms) => this.#sleeper.sleep(ms),
 		})
 		this.#refuseWhenClosed = refuseWhenClosed
 		this.#collector = this.#newCollector(undefined)
 	}
 
 	/**
-	 * An empty batch says that nothing more is there at the moment: the next one comes when there may be. Ends when the signal aborts or nothing that could come
-	 * would match; rejects as `Chain.tail` says, but for the query's rule for gaps.
+	 * An empty batch says that nothing more is there at the moment. Ends when the signal aborts or no later record can match; rejects as
+	 * `Chain.tail` says, except that the query's rule for gaps is not applied.
 	 */
 	async *batches(): AsyncGenerator<T[]> {
 		if (this.#isStopped) return
@@ -119,7 +120,7 @@ export class Tail<T> {
 	/** Ends {@link batches}, also while it waits. */
 	stop(): void {
 		this.#stopped = true
-		this.#wake?.()
+		this.#sleeper.wake()
 	}
 
 	get #isStopped(): boolean {
@@ -154,10 +155,10 @@ export class Tail<T> {
 		}
 	}
 
-	/** Everything that has come since the lap before; then a wait, unless another file follows. */
+	/** Everything that was written since the last lap; then a wait, unless another file follows. */
 	async *#lap(): AsyncGenerator<T[]> {
 		this.#hinted = false
-		// What was written before the name was seen to lead elsewhere is still read.
+		// The file is read to its end even when the name leads elsewhere.
 		const next = this.#whatFollows()
 		let isAtEnd = true
 		for await (const batch of this.#newEntries(next?.file?.previousEnd)) {
@@ -166,18 +167,18 @@ export class Tail<T> {
 		}
 		if (!isAtEnd) return
 		if (next?.error !== undefined) throw next.error
-		if (next?.file !== undefined) yield* this.#goOnIn(next.file)
+		if (next?.file !== undefined) yield* this.#continueIn(next.file)
 		else {
 			yield []
 			await this.#wait()
 		}
 	}
 
-	/** Everything before the last anchor, as a reader would have it; from that anchor on, the walk begins. */
+	/** Everything before the last anchor, as a reader hands it out. The walk begins at that anchor. */
 	async *#history(files: readonly ChainFile[]): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const query = this.#query
-		yield* missingHead(this.#files, files, query, this.#view)
+		yield* missingStart(this.#files, files, query, this.#view)
 		if (query.isEverything) {
 			// The last one is open: it is never gone.
 			for (const file of files) {
@@ -206,7 +207,7 @@ export class Tail<T> {
 			if (stretch.isTail) {
 				const { anchor } = stretch
 				if (anchor !== undefined) this.#note(anchor.epoch, anchor.nextSeq - 1)
-				this.#goOnAt(anchor)
+				this.#resumeAt(anchor)
 				return
 			}
 			yield* this.#stretch(stretch)
@@ -227,21 +228,21 @@ export class Tail<T> {
 		}
 	}
 
-	/** Makes a file the one that the walk is in; false when it is gone. */
+	/** Makes a file the one that the walk is in; returns false when it is gone. */
 	async #open(listed: ChainFile): Promise<boolean> {
 		const file = await this.#files.open(listed)
 		if (file === undefined) return false
 		if (file !== this.#file) await this.#files.close(this.#file)
 		this.#file = file
-		this.#endWasTold = false
-		this.#goOnAt(undefined)
+		this.#endWasReported = false
+		this.#resumeAt(undefined)
 		this.#seenEnd = -1
 		this.#watch()
 		return true
 	}
 
-	/** The next file, from its beginning; what is missing before it or has been removed is a gap. */
-	async *#goOnIn(next: FollowingFile): AsyncGenerator<T[]> {
+	/** Continues at the beginning of the next file, with a gap for what is missing before it. */
+	async *#continueIn(next: FollowingFile): AsyncGenerator<T[]> {
 		const { firstSeq } = next.listed.identity
 		const cause = next.isNext ? 'damaged' : await causeOfAbsence(this.#files, firstSeq)
 		const missing = this.#collector.upTo(firstSeq, cause)
@@ -254,13 +255,13 @@ export class Tail<T> {
 		return this.#view.collector(this.#query, anchor, walkedFile(this.#file))
 	}
 
-	#goOnAt(anchor: Anchor | undefined): void {
+	#resumeAt(anchor: Anchor | undefined): void {
 		this.#collector = this.#newCollector(anchor)
 		this.#entryOffset = anchor?.offset ?? HEADER_BYTES
 		this.#position = this.#entryOffset
 	}
 
-	/** What stands behind the last known entry by now: a batch an entry or more, empty where nothing matched. */
+	/** What follows the last known entry now: one or more batches an entry, empty where nothing matched. */
 	async *#newEntries(endMax = Number.POSITIVE_INFINITY): AsyncGenerator<T[]> {
 		this.#refuseWhenClosed()
 		const sizes = await this.#sizes()
@@ -282,7 +283,7 @@ export class Tail<T> {
 				}
 			}
 		} catch (error) {
-			// A writer that opens the chain cuts what the one before it left half-written.
+			// A writer that opens the chain cuts what the previous one left half-written.
 			if (!(error instanceof MeshChainError && error.code === 'CHAIN_TRUNCATED')) throw error
 			this.#seenEnd = -1
 		}
@@ -294,7 +295,7 @@ export class Tail<T> {
 		)
 	}
 
-	/** Whether the walk found the entry it set out from where it was. */
+	/** Whether the walk found the last known entry where it was. */
 	#stillStands(entry: ScanEntry): boolean {
 		return entryStart(entry) >= this.#position
 	}
@@ -317,18 +318,18 @@ export class Tail<T> {
 		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/** Nothing valid stands behind it: an entry that is just being written, or, where nobody writes, an end that cannot be read. */
+	/** Takes a range that nothing valid follows: an entry that is just being written or, without a writer, an unreadable end. */
 	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
-		if (this.#endWasTold || !isWhole || !entry.place.remains.mayHoldRecords) return
+		if (this.#endWasReported || !isWhole || !entry.place.remains.mayHoldRecords) return
 		if (mayBeHeld(system, chainPath)) return
-		this.#endWasTold = true
+		this.#endWasReported = true
 		const batches = this.#collector.take(entry)
 		for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/** Everything up to there was handed out, or did not match. */
+	/** Notes that every record up to this seq was handed out or did not match. */
 	#note(epoch: number, seq: number): void {
 		if (epoch < this.#epoch || (epoch === this.#epoch && seq <= this.#seq)) return
 		this.#epoch = epoch
@@ -339,10 +340,10 @@ export class Tail<T> {
 		return epoch < this.#epoch || (epoch === this.#epoch && baseSeq + rows - 1 <= this.#seq)
 	}
 
-	/** The file became shorter than what was read of it, or something else stands there now. */
+	/** Returns to an anchor after the file was cut below what was read of it, or was written over. */
 	async #goBack(size: number): Promise<void> {
 		const { system, path, chainPath } = this.#file
-		// A writer whose disk fails takes back what it has half-written, and writes the same again; nobody else may.
+		// A writer whose disk fails cuts what it has half-written, and writes the same again. Nothing else may cut the file.
 		const isWriters = size >= HEADER_BYTES && mayBeHeld(system, chainPath)
 		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
 		if (anchor === undefined) {
@@ -352,7 +353,7 @@ export class Tail<T> {
 				{ path, offset: size },
 			)
 		}
-		this.#goOnAt(anchor)
+		this.#resumeAt(anchor)
 		this.#seenEnd = -1
 	}
 
@@ -361,17 +362,17 @@ export class Tail<T> {
 		const { system, fd, chainPath, identity } = this.#file
 		const { size } = await system.fstat(fd)
 		if (!this.#tail.durableOnly) return { size, end: size }
-		const mark = readWatermark(system, chainPath, identity.id)
-		if (mark !== undefined && mark.segment > identity.segment) return { size, end: size }
-		const ours = mark?.segment === identity.segment ? mark.offset : undefined
+		const watermark = readWatermark(system, chainPath, identity.id)
+		if (watermark !== undefined && watermark.segment > identity.segment) return { size, end: size }
+		const ours = watermark?.segment === identity.segment ? watermark.offset : undefined
 		const durable = ours ?? (await anchorBefore(this.#file, size))?.durableOffset ?? 0
 		return { size, end: Math.max(HEADER_BYTES, Math.min(size, durable)) }
 	}
 
-	/** The file behind this one; or what to say when the name of the chain leads to another one by now, or to none. */
+	/** The next file, or an error where the name of the chain leads to another chain or nowhere. Undefined while this file is live. */
 	#whatFollows(): { readonly file?: FollowingFile; readonly error?: MeshChainError } | undefined {
 		const { system, fd, chainPath, identity } = this.#file
-		let what = 'is another file by now'
+		let what = 'is another file now'
 		try {
 			if (isSameFile(system.statSync(chainPath), system.fstatSync(fd))) return undefined
 		} catch (error) {
@@ -388,22 +389,10 @@ export class Tail<T> {
 		return { error: replacedError(chainPath, what) }
 	}
 
-	/** Until something may have changed: the next poll, a hint, or the signal. */
+	/** Waits until something may have changed: the next poll, a hint, or the signal. */
 	async #wait(): Promise<void> {
 		if (this.#hinted || this.#isStopped) return
-		await this.#sleep(this.#tail.pollMs)
-	}
-
-	/** Until then, or a hint, or the end. */
-	async #sleep(ms: number): Promise<void> {
-		await new Promise<void>((resolve) => {
-			const timer = setTimeout(resolve, ms)
-			this.#wake = () => {
-				clearTimeout(timer)
-				resolve()
-			}
-		})
-		this.#wake = undefined
+		await this.#sleeper.sleep(this.#tail.pollMs)
 	}
 
 	#listen(): () => void {
@@ -416,7 +405,7 @@ export class Tail<T> {
 		}
 	}
 
-	/** The file that the name leads to now: a watch does not follow the name to another. */
+	/** Watches the file that has the name now: a watch does not follow the name to another file. */
 	#watch(): void {
 		const { system, chainPath } = this.#file
 		this.#stopWatching()
@@ -425,11 +414,11 @@ export class Tail<T> {
 
 	readonly #hint = (): void => {
 		this.#hinted = true
-		this.#wake?.()
+		this.#sleeper.wake()
 	}
 }
 
-/** What is left of a query once everything before a seq was handed out. */
+/** What is left of a query after everything before a seq was handed out. */
 function from(query: ResolvedQuery, seq: number): ResolvedQuery {
 	return seq <= query.fromSeq ? query : { ...query, fromSeq: seq, isEverything: false }
 }
@@ -439,11 +428,11 @@ function replacedError(path: string, what: string): MeshChainError {
 	return new MeshChainError('CHAIN_REPLACED', text, { path })
 }
 
-/** A file that comes after another. */
+/** A file that follows another. */
 interface FollowingFile {
 	readonly listed: ChainFile
-	/** None stood between the two. */
+	/** No file was between the two. */
 	readonly isNext: boolean
-	/** How far the file before counts. */
+	/** How far the previous file counts. */
 	readonly previousEnd: number | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * Follows the seqs of a chain and says what is missing: turns places that cannot be read into gaps with a range. Explicit `$gap`
- * records in the file explain themselves and are passed over here.
+ * Follows the seqs of a chain and finds what is missing: makes a gap with a range of seqs of each range that cannot be read. A `$gap`
+ * record in the file explains itself and gives no other gap.
  */
 
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -9,22 +9,22 @@ import { asUnexplained } from '../answer.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
 import { firstCovered } from './frame-rows.ts'
-import type { UnreadableRange } from './scan.ts'
+import type { ScanEntry, UnreadableRange } from './scan.ts'
 
-/** What must be known of a file to say what is missing in it. */
+/** What must be known of a file to tell what is missing in it. */
 export interface WalkedFile {
 	readonly firstSeq: number
 	/**
-	 * Whether a power loss explains that what stands at this offset cannot be read, given the boot id of the newest anchor before it. Asked of
-	 * the last file alone: what a crash left in any other one was dealt with when the next one was begun.
+	 * Whether a power loss explains that the bytes at this offset cannot be read, given the boot id in the newest anchor before them. Only
+	 * used for the last file: what a crash left in another file was handled when the next file was begun.
 	 */
 	readonly isUnsynced?: (offset: number, bootId: Uint8Array | undefined) => boolean
-	/** Another file follows: what is missing at the end of this one shows by its first seq. */
+	/** Another file follows, whose first seq shows what is missing at the end of this one. */
 	readonly isFollowed?: boolean
 }
 
-/** Where a walk is between two entries. */
-export interface ContinuityMark {
+/** What a walk knows between two entries. */
+export interface ContinuityState {
 	readonly nextSeq: number
 	readonly epoch: number
 	readonly tsMs: number
@@ -33,16 +33,16 @@ export interface ContinuityMark {
 }
 
 export class Continuity {
-	/** The seq that comes next if nothing is missing. */
+	/** Seq of the next record if none is missing. */
 	nextSeq: number
 	epoch: number
-	/** Of the entry that was met last: a gap has the time of what stands behind it, wherever the walk began. */
+	/** Time of the last entry. A gap has the time of the entry that follows it, wherever the walk began. */
 	#tsMs = 0
-	/** Of the newest anchor. */
+	/** Boot id in the newest anchor. */
 	#bootId: Uint8Array | undefined
 	readonly #isUnsynced: NonNullable<WalkedFile['isUnsynced']>
 	readonly #isFollowed: boolean
-	/** Why the records are absent that are missing before the next entry. */
+	/** Why records that are missing before the next entry are absent. */
 	#cause: GapData['cause'] = 'damaged'
 
 	/** @param anchor where the walk begins; undefined for the beginning of the file. */
@@ -55,7 +55,13 @@ export class Continuity {
 		this.#tsMs = anchor?.writtenMs ?? 0
 	}
 
-	/** The gap before a frame, if one is missing and unexplained; moves past the frame. */
+	/** Moves past an entry; returns the gap before it, or in its place. */
+	entry(entry: ScanEntry): LogRecord<'$gap', GapData> | undefined {
+		if (entry.type === 'frame') return this.frame(entry.frame)
+		return entry.type === 'anchor' ? this.anchor(entry.anchor) : this.bad(entry.place)
+	}
+
+	/** Moves past a frame; returns the gap before it where records are missing without an explanation. */
 	frame(frame: Frame): LogRecord<'$gap', GapData> | undefined {
 		const covered = frame.baseSeq > this.nextSeq ? firstCovered(frame) : frame.baseSeq
 		this.#tsMs = frame.baseTsMs
@@ -66,7 +72,7 @@ export class Continuity {
 		return gap
 	}
 
-	/** The gap before an anchor, if records are missing there; moves past the anchor. */
+	/** Moves past an anchor; returns the gap before it where records are missing. */
 	anchor(anchor: Anchor): LogRecord<'$gap', GapData> | undefined {
 		this.#tsMs = anchor.writtenMs
 		const gap = anchor.nextSeq > this.nextSeq ? this.#gap(anchor.nextSeq - 1) : undefined
@@ -78,36 +84,36 @@ export class Continuity {
 	}
 
 	/**
-	 * The gap that a bad place with nothing behind it stands for. What it held is known only from its own word, if at all; a
-	 * place that held no records (a torn entry was never committed, an anchor has none) gives none.
+	 * Moves past an unreadable range; returns the gap that it stands for where nothing valid follows. Only the range itself says what it
+	 * held. One that held no records gives no gap: a torn entry was never committed, and an anchor has none.
 	 */
 	bad(place: UnreadableRange): LogRecord<'$gap', GapData> | undefined {
 		const isUnsynced = this.isUnsynced(place)
 		if (!place.atEnd) this.#cause = isUnsynced ? 'unsynced' : 'damaged'
 		if (!place.atEnd || this.#isFollowed) return undefined
 		if (isUnsynced) return undefined
-		return this.upTo(seqBehind(place, this.nextSeq))
+		return this.upTo(nextSeqAfter(place, this.nextSeq))
 	}
 
-	/** Whether a power loss explains a bad place that comes next. */
+	/** Whether a power loss explains an unreadable range that comes next. */
 	isUnsynced({ offset }: UnreadableRange): boolean {
 		return !this.#isFollowed && this.#isUnsynced(offset, this.#bootId)
 	}
 
-	/** The gap before the seq that is known to come next, from the file behind this one. */
+	/** The gap before `nextSeq`, the seq with which the next file begins. */
 	upTo(nextSeq: number, cause?: GapData['cause']): LogRecord<'$gap', GapData> | undefined {
 		if (nextSeq <= this.nextSeq) return undefined
 		if (cause !== undefined) this.#cause = cause
 		return this.#gap(nextSeq - 1)
 	}
 
-	/** Everything it knows: a walk of the same file that goes on here has the same gaps. */
-	mark(): ContinuityMark {
+	/** Everything it knows: a walk that resumes from this state finds the same gaps. */
+	state(): ContinuityState {
 		const { nextSeq, epoch } = this
 		return { nextSeq, epoch, tsMs: this.#tsMs, cause: this.#cause, bootId: this.#bootId }
 	}
 
-	goOnAt({ nextSeq, epoch, tsMs, cause, bootId }: ContinuityMark): void {
+	resumeAt({ nextSeq, epoch, tsMs, cause, bootId }: ContinuityState): void {
 		this.nextSeq = nextSeq
 		this.epoch = epoch
 		this.#tsMs = tsMs
@@ -126,22 +132,22 @@ export class Continuity {
 }
 
 /**
- * The seq that comes next behind an unreadable end, which is no unsynced one: what may have been committed there is lost, so that it is
- * at least one more. Writers, readers and repairs ask here, so that all of them skip the same seqs.
+ * The next seq after an unreadable end that no power loss explains. Records may have been committed there, so at least one seq is skipped.
+ * Writers, readers and repairs all use this function, so that they skip the same seqs.
  */
-export function seqBehind({ remains }: UnreadableRange, nextSeq: number): number {
+export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): number {
 	if (!remains.mayHoldRecords) return nextSeq
 	let next = nextSeq
 	for (const frame of remains.frames) {
-		// Where its base seq was damaged, the rows alone count.
+		// Where the base seq is damaged, only the number of rows counts.
 		const jump = firstCovered(frame) === next ? frame.baseSeq - next : 0
 		next += jump + frame.rows
 	}
-	// A header of a higher first seq would be none.
+	// No header can hold a higher first seq.
 	return Math.min(Math.max(next, nextSeq + 1), SEQ_MAX + 1)
 }
 
-/** What stands for a frame whose checksum holds and whose rows are no records: something else than mesh-chain wrote it. */
+/** The gap for a frame that verifies and whose rows are not records: another program wrote it. */
 export function unreadableRows(frame: Frame): LogRecord<'$gap', GapData> {
 	const { baseSeq: fromSeq, rows: count, epoch, baseTsMs: tsMs } = frame
 	const data = { fromSeq, toSeq: fromSeq + count - 1, count, cause: 'damaged' } as const

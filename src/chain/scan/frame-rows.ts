@@ -1,6 +1,7 @@
-/** What the rows of a frame say that verified. Decodes on demand; a frame whose rows are no records has none. */
+/** What the rows of a frame hold that verified: records, the seqs that they cover, and sums. Rows are decoded on demand. */
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
-import { GAP_KIND, type GapData, type LogRecord } from '../../model/record.ts'
+import { GAP_KIND, type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
+import { EMPTY_EXTENT, type Extent, extentOf, joinExtents } from '../format/anchor.ts'
 import { FLAG_ASCII, FLAG_CONTROL, type Frame } from '../format/frame.ts'
 
 /** A frame as its rows are decoded from. */
@@ -19,7 +20,7 @@ export function rowBlockOf(frame: Frame) {
 }
 
 /**
- * The rows of a frame in batches, at or above a level where asked; undefined when its checksum holds and its rows are no records. Those of a
+ * The rows of a frame in batches, at or above a level where asked; undefined when the rows of a verified frame are not records. Those of a
  * large frame are decoded when they are asked for, from the bytes of the frame.
  */
 export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
@@ -47,4 +48,18 @@ export function firstCovered(frame: Frame): number {
 	const first = rowBatchesOf(frame)?.at(0)?.[0]
 	if (first === undefined || first.kind !== GAP_KIND || first.origin !== undefined) return frame.baseSeq
 	return (first.data as GapData).fromSeq
+}
+
+/** What the rows of a frame add to the sums that anchors hold; nothing when they are not records. */
+export function frameSums(frame: Frame): { readonly levelCounts: number[]; readonly extent: Extent } {
+	const levelCounts = LOG_LEVELS.map(() => 0)
+	let extent = EMPTY_EXTENT
+	const batches = rowBatchesOf(frame) ?? []
+	for (let index = 0; index < batches.length; index++) {
+		for (const record of batches.at(index)!) {
+			extent = joinExtents(extent, extentOf(record))
+			if (!isGap(record)) levelCounts[levelIndex(record.level)]! += 1
+		}
+	}
+	return { levelCounts, extent }
 }

@@ -1,4 +1,4 @@
-/** Says which file of which chain the first bytes of a file belong to. No I/O. */
+/** Tells which file of which chain the first bytes of a file belong to. No I/O. */
 import { createHash } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -15,11 +15,11 @@ export interface ChainIdentity {
 	readonly segment: number
 	/** What the checksums in this file start from. */
 	readonly idChecksum: number
-	/** NaN where the header cannot be read. */
-	readonly createdMs: number
+	/** When the file was begun; undefined where the header cannot be read. */
+	readonly createdMs: number | undefined
 	/** The seq of the first record in this file. */
 	readonly firstSeq: number
-	/** How far the file before counts, and the link of it; undefined where the header cannot be read. */
+	/** How far the previous file counts, and its link there; undefined where the header cannot be read. */
 	readonly previous: { readonly end: number; readonly link: Uint8Array } | undefined
 	/** The header does not verify; the first anchor gave the identity. */
 	readonly headerDamaged: boolean
@@ -53,12 +53,12 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 			{ path, offset: 0 },
 		)
 	}
-	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is no mesh-chain file; it is left as it is`, {
+	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it is left as it is`, {
 		path,
 	})
 }
 
-/** A damaged header takes nothing with it: the anchors behind it have the identity of the file too. */
+/** Where the header is damaged, the anchors say the identity of the file, too. */
 function fromFirstAnchor(bytes: Buffer, headerBytes: Buffer): ChainIdentity | undefined {
 	let at = findAnchorLead(bytes, HEADER_BYTES)
 	for (; at >= 0; at = findAnchorLead(bytes, at + 1)) {
@@ -66,7 +66,7 @@ function fromFirstAnchor(bytes: Buffer, headerBytes: Buffer): ChainIdentity | un
 		if (found === undefined) continue
 		const { chainId, segment } = found
 		const firstSeq = segment === 0 ? 1 : firstSeqIn(bytes, chainId, segment)
-		const known = { chainId, segment, createdMs: Number.NaN, firstSeq }
+		const known = { chainId, segment, createdMs: undefined, firstSeq }
 		return { ...identityOf(known, headerBytes), headerDamaged: true, previous: undefined }
 	}
 	return undefined
@@ -83,11 +83,12 @@ function firstSeqIn(bytes: Buffer, chainId: Uint8Array, segment: number): number
 	return 1
 }
 
+/** What is known of a header, which may be damaged. */
+type KnownHeader = Pick<Header, 'chainId' | 'segment' | 'firstSeq'> &
+	Partial<Pick<Header, 'previousEnd' | 'previousLink'>> & { readonly createdMs: number | undefined }
+
 /** The identity of a file that begins with this header. */
-export function identityOf(
-	header: Omit<Header, 'previousEnd' | 'previousLink'> & Partial<Header>,
-	headerBytes: Buffer,
-): ChainIdentity {
+export function identityOf(header: KnownHeader, headerBytes: Buffer): ChainIdentity {
 	const { chainId: id, segment, createdMs, firstSeq, previousEnd = 0, previousLink = NO_LINK } = header
 	return {
 		id,
@@ -102,7 +103,7 @@ export function identityOf(
 	}
 }
 
-/** Before the first file of a chain there is nothing to link to. */
+/** The link of the first file of a chain, which follows nothing. */
 export const NO_LINK = new Uint8Array(32)
 
 /** The link before the first anchor of a file. */

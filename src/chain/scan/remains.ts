@@ -12,12 +12,12 @@ import {
 	FRAME_FIXED_BYTES,
 	FRAME_HEADER_BYTES_MAX,
 	type Frame,
-	readFrameHead,
+	readFrameHeader,
 	resemblesFrame,
 } from '../format/frame.ts'
 
 export interface Remains {
-	/** Frames that seem to have stood there, in order. */
+	/** Frames that seem to have been there, in order. */
 	readonly frames: readonly Frame[]
 	/** Whether records may have been committed there. */
 	readonly mayHoldRecords: boolean
@@ -28,7 +28,7 @@ export const NO_REMAINS: Remains = { frames: [], mayHoldRecords: false }
 /** Of a place of which nothing is known. */
 export const UNKNOWN_REMAINS: Remains = { frames: [], mayHoldRecords: true }
 
-/** What seems to have stood in `bytes[start, end)`, at the end of a file. */
+/** What seems to have been in `bytes[start, end)`, at the end of a file. */
 export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	const frames: Frame[] = []
 	let pos = start
@@ -55,7 +55,7 @@ function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 }
 
 function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
-	const head = readFrameHead(bytes, pos, end, 0)
+	const head = readFrameHeader(bytes, pos, end, 0)
 	const found = findRows(bytes, pos, end)
 	if (head !== undefined) return { ...head, rows: Math.max(head.rows, found?.rows ?? 0) }
 	const unknown = { offset: 0, flags: 0, epoch: 0, baseSeq: 0, baseTsMs: 0 }

@@ -1,9 +1,9 @@
 /**
- * The one frame walker. It is given bytes in pieces of any size and hands out frames, anchors and the places that are
- * neither; it does no I/O and decodes no rows.
+ * The one frame walker. It takes bytes in pieces of any size and returns frames, anchors and the ranges that are neither. It does no I/O
+ * and decodes no rows.
  *
- * Invariants: an entry is handed out only when its checksum verifies at its own offset; after a bad place its length is never
- * trusted, the next entry is searched byte by byte, and every one that verifies is found, whatever stands beside it. A search costs a
+ * Invariants: an entry is handed out only when its checksum verifies at its own offset; after an unreadable range no length in it
+ * is trusted: the next entry is searched byte by byte, and every entry that verifies is found. A search takes a
  * time that grows with the bytes searched and not with the lengths that they claim (`StretchChecksums`), at most about 0.1 µs a byte.
  * Memory is bounded by three frames of the largest size and one piece.
  */
@@ -26,11 +26,11 @@ import {
 } from '../format/frame.ts'
 import { isTorn, NO_REMAINS, type Remains, remainsOf, UNKNOWN_REMAINS } from './remains.ts'
 
-/** Bytes that are no entry. */
+/** Bytes that are not an entry. */
 export interface UnreadableRange {
 	readonly offset: number
 	readonly bytes: number
-	/** Nothing valid stands behind it. */
+	/** Nothing valid follows it. */
 	readonly atEnd: boolean
 	/** It is the beginning of an entry whose rest is missing: what a killed process leaves. Implies `atEnd`. */
 	readonly torn: boolean
@@ -54,9 +54,9 @@ export class Scanner {
 	#base: number
 	#pos = 0
 	#ended = false
-	/** Where the bad place began, in the bytes held; -1 when not searching. */
+	/** Where the unreadable range began, in the bytes held; -1 when not searching. */
 	#badPos = -1
-	/** Bytes of the bad place that were let go because no torn entry is that long. */
+	/** Bytes of the unreadable range that were dropped because no torn entry is that long. */
 	#badDropped = 0
 	/** Of what was searched; made when the first bad place is met. */
 	#stretches: StretchChecksums | undefined
@@ -96,7 +96,7 @@ export class Scanner {
 		this.#ended = true
 	}
 
-	/** The next entry; `more` asks for at least so many bytes, `end` follows {@link end} alone. */
+	/** The next entry. `more` asks for at least that many bytes; `end` only follows {@link end}. */
 	next(): ScanStep {
 		if (this.#badPos >= 0) return this.#search()
 		const available = this.#bytes.length - this.#pos
@@ -142,7 +142,7 @@ export class Scanner {
 		return entry
 	}
 
-	/** Looks for the next valid entry behind a bad place. */
+	/** Looks for the next valid entry after an unreadable range. */
 	#search(): ScanStep {
 		for (;;) {
 			const candidate = this.#nextCandidate()
@@ -219,13 +219,13 @@ export class Scanner {
 	}
 }
 
-/** The offset where an entry, or a bad place, begins. */
+/** The offset where an entry, or an unreadable range, begins. */
 export function entryStart(entry: ScanEntry): number {
 	if (entry.type === 'frame') return entry.frame.offset
 	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
 }
 
-/** The offset behind it. */
+/** The offset where it ends. */
 export function entryEnd(entry: ScanEntry): number {
 	if (entry.type === 'frame') return entry.frame.offset + entry.frame.length
 	return entry.type === 'anchor' ? entry.anchor.offset + ANCHOR_BYTES : entry.place.offset + entry.place.bytes

@@ -1,31 +1,26 @@
 /**
- * Drives the scanner over a file without blocking the event loop: entries come in groups, one group a piece read, and the
- * next piece is under way while a group is looked at.
+ * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece; the next piece is read while
+ * a group is handled.
  */
 
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
-import type { FileSystem } from '../../platform/file-system.ts'
+import type { OpenFile } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, type Anchor, decodeAnchor } from '../format/anchor.ts'
-import { HEADER_BYTES } from '../format/header.ts'
-import { lastAnchorIn } from './chain-end.ts'
 import type { ChainIdentity } from './identity.ts'
+import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-const PIECE_BYTES = 256 * 1024
-const WINDOW_BYTES = 64 * 1024
 /** Most frames are no longer than this, and so is what is left of one piece when the next one comes. */
 const HEADROOM_BYTES = 32 * 1024
 
 /** Of a piece that holds many small ones. */
 const GROUP_ENTRIES_MAX = 4096
 
-/** A file opened for reading, as the walkers need it. */
-export interface OpenFile {
-	readonly system: FileSystem
-	readonly fd: number
-	/** Of this file, and of the live one of its chain. */
+/** A file of a chain, opened for reading. */
+export interface OpenSegment extends OpenFile {
 	readonly path: string
+	/** The path of the chain: that of its live file. */
 	readonly chainPath: string
 	readonly identity: ChainIdentity
 }
@@ -36,7 +31,7 @@ export interface OpenFile {
  *
  * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
  */
-export async function* walkFile(file: OpenFile, from: number, to: number): AsyncGenerator<ScanEntry[]> {
+export async function* walkFile(file: OpenSegment, from: number, to: number): AsyncGenerator<ScanEntry[]> {
 	const scanner = new Scanner(file.identity.idChecksum, from)
 	const buffers = new PieceBuffers()
 	let position = from
@@ -44,7 +39,7 @@ export async function* walkFile(file: OpenFile, from: number, to: number): Async
 	const readNext = (bytes: number): Promise<Buffer> => {
 		wanted = Math.min(Math.max(bytes, PIECE_BYTES), to - position)
 		const piece = readInto(file, buffers.next(wanted), position)
-		// Whoever leaves the walk early does not come back for it.
+		// A walk that is left early never awaits it.
 		piece.catch(() => {})
 		return piece
 	}
@@ -82,19 +77,11 @@ class PieceBuffers {
 }
 
 /** Up to `length` bytes from `position`; fewer only at the end of the file. */
-export function readPiece(
-	file: Pick<OpenFile, 'system' | 'fd'>,
-	length: number,
-	position: number,
-): Promise<Buffer> {
+export function readPiece(file: OpenFile, length: number, position: number): Promise<Buffer> {
 	return readInto(file, Buffer.allocUnsafeSlow(Math.max(0, length)), position)
 }
 
-async function readInto(
-	{ system, fd }: Pick<OpenFile, 'system' | 'fd'>,
-	bytes: Buffer,
-	position: number,
-): Promise<Buffer> {
+async function readInto({ system, fd }: OpenFile, bytes: Buffer, position: number): Promise<Buffer> {
 	let done = 0
 	while (done < bytes.length) {
 		const count = await system.read(fd, bytes, done, bytes.length - done, position + done)
@@ -105,23 +92,21 @@ async function readInto(
 }
 
 /** The anchor at an offset, if there is one. */
-export async function anchorAt(file: OpenFile, offset: number): Promise<Anchor | undefined> {
+export async function anchorAt(file: OpenSegment, offset: number): Promise<Anchor | undefined> {
 	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.identity.idChecksum)
 }
 
-/** The last anchor that ends at or before `end`, searched backwards window by window. */
-export async function anchorBefore(file: OpenFile, end: number): Promise<Anchor | undefined> {
-	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
-		const start = Math.max(HEADER_BYTES, windowEnd - WINDOW_BYTES)
-		const window = await readPiece(file, windowEnd - start, start)
+/** The last anchor that ends at or before an offset. */
+export async function anchorBefore(file: OpenSegment, before: number): Promise<Anchor | undefined> {
+	for (const { start, end } of windowsBefore(before)) {
+		const window = await readPiece(file, end - start, start)
 		const anchor = lastAnchorIn(window, start, file.identity.idChecksum)
 		if (anchor !== undefined) return anchor
-		windowEnd = start === HEADER_BYTES ? start : start + ANCHOR_BYTES - 1
 	}
 	return undefined
 }
 
-function truncated({ path }: OpenFile, expected: number, found: number): MeshChainError {
+function truncated({ path }: OpenSegment, expected: number, found: number): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
 		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; somebody truncated or rewrote it`,

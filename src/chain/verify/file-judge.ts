@@ -21,13 +21,13 @@ import { Continuity } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { headerLink } from '../scan/identity.ts'
 import type { ScanEntry, UnreadableRange } from '../scan/scan.ts'
-import { type OpenFile, readPiece } from '../scan/walk.ts'
+import { type OpenSegment, readPiece } from '../scan/walk.ts'
 import type { RecoveryVerdict } from '../write/recovery.ts'
 import type { Findings, Found, SeqRange } from './findings.ts'
 
 const HASH_PIECE_BYTES = 1024 * 1024
 
-/** What goes on from file to file. */
+/** Sums that continue from file to file. */
 export class Sums {
 	readonly levelCounts = LOG_LEVELS.map(() => 0)
 	/** Whether the counts are those of the whole chain: a lost anchor, or a removed file, leaves them open. */
@@ -49,7 +49,7 @@ interface FileJudgeContext {
 	readonly sums: Sums
 	/** What to call a place that cannot be read. */
 	readonly verdictAt: (place: UnreadableRange, anchor: Anchor | undefined) => RecoveryVerdict
-	/** No later link covers what stands before this offset: the link there does not fit, or cannot be worked out. */
+	/** Called where no later link covers what precedes this offset: the link there does not fit, or cannot be computed. */
 	readonly onBreak: (offset: number) => void
 	/** An anchor, after its link was checked. */
 	readonly onAnchor: (anchor: Anchor) => void
@@ -59,12 +59,12 @@ interface FileJudgeContext {
 export interface FileEnd {
 	/** The link of everything in it up to there. */
 	readonly link: string
-	/** Whether all bytes since the newest anchor could be read: otherwise nobody knows what the link was. */
+	/** Whether all bytes since the newest anchor could be read. Otherwise the link is not known. */
 	readonly isReadable: boolean
 }
 
 export class FileJudge {
-	readonly #file: OpenFile
+	readonly #file: OpenSegment
 	readonly #context: FileJudgeContext
 	readonly #continuity: Continuity
 	#anchor: Anchor | undefined
@@ -73,13 +73,13 @@ export class FileJudge {
 	#extent = EMPTY_EXTENT
 	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
 	#jumps: Jumps | undefined = new Jumps([])
-	#badBehind: UnreadableRange | undefined
-	/** Where an entry is torn that the watermark vouches for. */
+	#rangeBefore: UnreadableRange | undefined
+	/** Offset of a torn entry below the watermark. */
 	missedAt: number | undefined
 	/** A repair has written an anchor in this file. */
 	wasRepaired = false
 
-	constructor(file: OpenFile, context: FileJudgeContext) {
+	constructor(file: OpenSegment, context: FileJudgeContext) {
 		this.#file = file
 		this.#context = context
 		const { firstSeq, headerDamaged } = file.identity
@@ -112,7 +112,7 @@ export class FileJudge {
 		this.#missing(this.#continuity.upTo(nextSeq), offset)
 	}
 
-	/** The file counts up to this offset, behind the newest anchor, and another one follows. */
+	/** How the file ends at this offset, after the newest anchor, where another file follows. */
 	async endAt(end: number): Promise<FileEnd> {
 		const isReadable = !this.#spanIsBroken
 		// What is missing since the newest anchor is in no sum, but in the totals of the anchors of the next file.
@@ -139,7 +139,7 @@ export class FileJudge {
 		const rows = rowsOf(frame)
 		if (rows === undefined) {
 			this.#spanIsBroken = true
-			this.#find('damaged', 'the frame verifies, its rows are no records', { offset, bytes, range })
+			this.#find('damaged', 'the frame verifies, but its rows are not records', { offset, bytes, range })
 			return
 		}
 		for (const record of rows) {
@@ -147,7 +147,7 @@ export class FileJudge {
 		}
 	}
 
-	/** @param fromSeq the first seq that a gap can stand for: those before it are there, or were found to be missing. */
+	/** @param fromSeq the first seq that a gap can stand for. Those before it are there, or were reported as missing. */
 	#record(record: LogRecord, { offset, length: bytes }: Frame, fromSeq: number): void {
 		this.#extent = joinExtents(this.#extent, extentOf(record))
 		if (isGap(record)) {
@@ -171,25 +171,25 @@ export class FileJudge {
 			return
 		}
 		this.#spanIsBroken = true
-		// The watermark tells more of it, at the end of the chain.
+		// The watermark says more about it, at the end of the chain.
 		if (verdict === 'truncated') {
 			this.missedAt = offset
 			return
 		}
 		if (verdict === 'unsyncedTail') {
-			const text = 'writing that a power loss cut short: nobody was told that it is on disk'
+			const text = 'writing that a power loss cut short: it was never acknowledged as on disk'
 			this.#find('unsynced', text, { offset, bytes })
 			return
 		}
 		const gap = this.#continuity.bad(place)
 		if (place.atEnd && !this.#context.isFollowed) this.#lost(place, gap?.data)
-		else this.#badBehind = place
+		else this.#rangeBefore = place
 	}
 
-	/** Reports what is missing before an entry, as the bad place it vanished in where there is one. */
+	/** Reports what is missing before an entry, as the unreadable range where it was, if there is one. */
 	#missing(gap: LogRecord<'$gap', GapData> | undefined, offset: number): void {
-		const place = this.#badBehind
-		this.#badBehind = undefined
+		const place = this.#rangeBefore
+		this.#rangeBefore = undefined
 		if (place !== undefined) this.#lost(place, gap?.data)
 		else if (gap?.data !== undefined) {
 			this.#spanIsBroken = true
@@ -209,7 +209,7 @@ export class FileJudge {
 			const text = `${what}: a power loss came before the disk had them`
 			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
 		} else if (verdict === 'ambiguous') {
-			const text = `${what}; a power loss explains it and damage does: what would tell, the watermark or the boot id, is missing`
+			const text = `${what}; a power loss or damage explains it: the watermark or the boot id that could tell is missing`
 			this.#find('ambiguous', text, { offset, bytes, range })
 		} else this.#find('damaged', what, { offset, bytes, range })
 	}
@@ -247,7 +247,7 @@ export class FileJudge {
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 
-	/** Whether the link fits what stands between the two anchors. */
+	/** Whether the link fits what is between the two anchors. */
 	async #checkLink(anchor: Anchor, bytes: Buffer, before: Anchor | undefined): Promise<boolean> {
 		const { identity } = this.#file
 		const hash = createHash('sha256').update(before?.link ?? headerLink(identity))
@@ -256,11 +256,11 @@ export class FileJudge {
 		const expected = hash.update(anchorLinkBody(bytes)).digest('hex')
 		const found = hex(anchor.link)
 		if (expected === found) return true
-		// The link over bytes that cannot be read is unknown: those were reported, and nobody is accused.
+		// The link over unreadable bytes is not known. They were reported, and prove no change.
 		if (this.#spanIsBroken) return false
 		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
 		const text =
-			'the hash link does not fit what stands before it: something there was changed, and its checksums with it'
+			'the hash link does not fit what precedes it: something there was changed, and its checksums with it'
 		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
 		return false
 	}
@@ -288,7 +288,7 @@ export class FileJudge {
 
 	#compare({ offset }: Anchor, what: string, expected: string, found: string): void {
 		if (expected === found) return
-		const text = `the anchor's ${what} does not fit what stands before it`
+		const text = `the anchor's ${what} does not fit what precedes it`
 		this.#find('wrongAnchor', text, { offset, bytes: ANCHOR_BYTES, expected, found })
 	}
 
@@ -297,7 +297,7 @@ export class FileJudge {
 	}
 }
 
-/** The first seq that a gap says it stands for; its data may be anything. */
+/** The first seq that a gap claims to stand for; its data may be anything. */
 function claimedFromSeq({ data, seq }: LogRecord<'$gap', GapData>): number {
 	const claimed: unknown = data?.fromSeq
 	return typeof claimed === 'number' && claimed <= seq ? claimed : 1

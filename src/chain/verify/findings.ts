@@ -7,7 +7,7 @@
 import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
 import type { VerifyFinding, VerifyFindingKind, VerifyReport } from '../chain.ts'
 
-/** What each kind is, unless told otherwise. */
+/** The default severity of each kind. */
 const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	tornTail: 'note',
 	unsynced: 'note',
@@ -27,7 +27,7 @@ const SEVERITIES: Readonly<Record<VerifyFindingKind, Severity>> = {
 	repaired: 'note',
 }
 
-/** What nobody but a person may judge: a repair leaves it as it is, and the file with it. */
+/** The kinds that only a person may judge: a repair leaves the file with such a finding as it is. */
 export const EVIDENCE: readonly VerifyFindingKind[] = ['brokenLink', 'wrongSeq', 'wrongAnchor', 'headMissing']
 
 export interface SeqRange {

@@ -1,14 +1,13 @@
 /**
- * Compares a chain with a head that was kept elsewhere, which is the only evidence that nobody who can write the files can
- * change. The invariant: a head is borne out by one unbroken run of links, each of which was worked out and fits, from the
- * anchor that has the head's link back to the beginning of the chain. Nothing else takes the place of a link, whatever anchors
- * and gaps say.
+ * Compares a chain with a head that was kept elsewhere, the only evidence that cannot be changed by writing the files. Invariant: a head is
+ * confirmed by one unbroken run of links, each of which was computed and fits, from the anchor that has the head's link back to the
+ * beginning of the chain. Nothing else replaces a link, whatever anchors and gaps say.
  *
- * Retention alone excuses something, and only what really stood before the first file that is there. Whether retention removed
- * it, or somebody else did, nothing shows: that answer is `cannot be checked`, unless the head itself already covered it.
+ * Only retention excuses missing files, and only those before the first file that is there. Nothing shows whether retention or something
+ * else removed them, so the answer is `cannot be checked`, unless the head itself already covered the removal.
  *
- * A file that goes away while the chain is verified breaks the run of links for every later head: nobody compared the files on both
- * sides of it. `cannot be checked` where retention explains it, `not ok` otherwise; never `ok`.
+ * A file that is removed while the chain is verified breaks the run of links for every later head: the files on both sides of it were not
+ * compared. The answer is `cannot be checked` where retention explains it and `not ok` otherwise, never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -44,18 +43,18 @@ export class HeadSearch {
 		this.#first = first
 	}
 
-	/** The first file of those that follow each other: what stood before it is not there. */
+	/** The first file of an unbroken row of files: the files before it are gone. */
 	beginWith(first: ChainIdentity): void {
 		this.#first = first
 		this.#lastBreak = undefined
 	}
 
-	/** No later link covers what stands before this place. */
+	/** No later link covers what precedes this position. */
 	breakAt(place: EntryPosition): void {
 		this.#lastBreak = { ...place, why: 'unlinked' }
 	}
 
-	/** The chain begins with this file by now: retention has removed everything before it while the chain was verified. */
+	/** The chain now begins with this file: retention has removed everything before it while the chain was verified. */
 	beginAnewWith(first: ChainIdentity, place: EntryPosition): void {
 		this.#first = first
 		this.#lastBreak = { ...place, why: 'removedByRetention' }

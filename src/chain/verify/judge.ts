@@ -15,8 +15,8 @@ import { headOf } from '../read/info.ts'
 import { openFile } from '../read/open-file.ts'
 import { NO_LINK } from '../scan/identity.ts'
 import { entryStart, type ScanEntry, type UnreadableRange } from '../scan/scan.ts'
-import type { OpenFile } from '../scan/walk.ts'
-import { markEvidence, type RecoveryVerdict, verdictOf } from '../write/recovery.ts'
+import type { OpenSegment } from '../scan/walk.ts'
+import { type RecoveryVerdict, verdictOf, watermarkEvidence } from '../write/recovery.ts'
 import { type FileEnd, FileJudge, hex, Sums } from './file-judge.ts'
 import { Findings, type Found, type OnFinding } from './findings.ts'
 import type { WantedHead } from './head.ts'
@@ -40,8 +40,8 @@ interface Judged {
 
 interface Wanted {
 	readonly head: WantedHead | undefined
-	/** What was on disk once, as the watermark said before the files were listed. */
-	readonly mark: Watermark | undefined
+	/** The watermark, as it was before the files were listed. */
+	readonly watermark: Watermark | undefined
 	/** The first seq that retention has left: when the verification began, and now. */
 	readonly keptFromSeq: number
 	readonly keptFromSeqNow: () => Promise<number>
@@ -55,32 +55,32 @@ interface Removed {
 }
 
 export class Judge {
-	readonly #held: OpenFile
-	readonly #mark: Watermark | undefined
+	readonly #held: OpenSegment
+	readonly #watermark: Watermark | undefined
 	#keptFromSeq: number
 	readonly #keptFromSeqNow: Wanted['keptFromSeqNow']
 	readonly #bootId: Uint8Array
 	readonly #findings: Findings
 	readonly #sums: Sums
-	#file: OpenFile
+	#file: OpenSegment
 	#size = 0
 	#listed: ChainFile
 	#judge: FileJudge
 	#before: Judged | undefined
 	/** The file before was removed while the chain was verified, and that was told. */
 	#removedBefore: Removed | undefined
-	/** Of this file, and of those before it behind which no frame has come yet. */
+	/** The superseded end of this file, and of earlier files that no frame has followed yet. */
 	#superseded: StaleTail | undefined
 	#untold: StaleTail[] = []
 	readonly #headSearch: HeadSearch
 
-	constructor(held: OpenFile, first: ChainFile, wanted: Wanted) {
-		const { head, mark, keptFromSeq, keptFromSeqNow, onFinding } = wanted
+	constructor(held: OpenSegment, first: ChainFile, wanted: Wanted) {
+		const { head, watermark, keptFromSeq, keptFromSeqNow, onFinding } = wanted
 		this.#findings = new Findings(onFinding)
 		this.#held = held
 		this.#file = held
 		this.#listed = first
-		this.#mark = mark
+		this.#watermark = watermark
 		this.#keptFromSeq = keptFromSeq
 		this.#keptFromSeqNow = keptFromSeqNow
 		this.#headSearch = new HeadSearch(head, first.identity)
@@ -108,8 +108,8 @@ export class Judge {
 		return { path, byRetention }
 	}
 
-	/** A file, which has so many bytes. */
-	async begin(file: OpenFile, size: number, listed: ChainFile): Promise<void> {
+	/** Begins a file of this size. */
+	async begin(file: OpenSegment, size: number, listed: ChainFile): Promise<void> {
 		this.#file = file
 		this.#size = size
 		this.#listed = listed
@@ -117,7 +117,7 @@ export class Judge {
 		this.#judge = this.#newJudge(file, this.#findings)
 		if (this.#before !== undefined) await this.#checkSeam(this.#before)
 		else if (this.#removedBefore === undefined) this.#checkBeginning()
-		else this.#beginBehind(this.#removedBefore)
+		else this.#beginAfter(this.#removedBefore)
 		this.#removedBefore = undefined
 		if (listed.end === undefined || size >= listed.end) return
 		const text = `the file ends ${listed.end - size} bytes before the place where the next one took over`
@@ -138,7 +138,7 @@ export class Judge {
 	async end(): Promise<void> {
 		const { nextFirstSeq, end, identity } = this.#listed
 		if (nextFirstSeq === undefined) {
-			this.#checkMark()
+			this.#checkWatermark()
 			this.#checkClosed()
 			this.#checkLive()
 			return
@@ -146,7 +146,7 @@ export class Judge {
 		if (this.#superseded !== undefined) this.#untold.push(this.#superseded)
 		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
-		// What is missing is in no sum, and in the totals of the anchors behind it.
+		// Missing records are in the totals of later anchors, but not in our sums.
 		if (end !== undefined && this.#size < end) this.#sums.areKnown = false
 		const isThere = end === undefined || this.#size >= end
 		const { path } = this.#file
@@ -166,7 +166,7 @@ export class Judge {
 		return { ...this.#findings.result, records, frames, anchors, bytes, head }
 	}
 
-	#newJudge(file: OpenFile, findings: Findings): FileJudge {
+	#newJudge(file: OpenSegment, findings: Findings): FileJudge {
 		return new FileJudge(file, {
 			findings,
 			isFollowed: this.#listed.nextFirstSeq !== undefined,
@@ -183,18 +183,18 @@ export class Judge {
 		return verdictOf({
 			end: place.torn ? 'fragment' : 'invalid',
 			hole: !place.atEnd,
-			mark: markEvidence(this.#mark, this.#file.identity, place.offset),
+			watermark: watermarkEvidence(this.#watermark, this.#file.identity, place.offset),
 			boot: bootSince(anchor?.bootId, this.#bootId),
 		})
 	}
 
 	/**
 	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is compared with the
-	 * one that it replaced, and where that is gone nobody can check the seam.
+	 * one that it replaced, and where that is gone the seam cannot be checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
-		// Its own sums are without what it lost, those behind it are not.
+		// Its own sums lack what it lost; those of later files do not.
 		if (before.wasRepaired) this.#sums.areKnown = false
 		this.#checkFirstSeq(before)
 		const missing = identity.segment - before.segment - 1
@@ -224,7 +224,7 @@ export class Judge {
 	async #checkBrokenSeam(before: Judged, seam: Seam): Promise<void> {
 		const original = before.wasRepaired ? await this.#checkOriginalOf(before, seam) : 'none'
 		if (original === 'linked') return
-		if (original === 'removed') return this.#beginBehind(await this.#tellRemovedBefore(before))
+		if (original === 'removed') return this.#beginAfter(await this.#tellRemovedBefore(before))
 		this.#break()
 		if (original === 'fits') return
 		const found = hex(seam.link)
@@ -252,7 +252,7 @@ export class Judge {
 		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
 		// A repair has written a gap for them, which is as good as the repair was.
 		const original = await this.#checkOriginalOf(before, undefined)
-		if (original === 'removed') return this.#beginBehind(await this.#tellRemovedBefore(before))
+		if (original === 'removed') return this.#beginAfter(await this.#tellRemovedBefore(before))
 		const isBorneOut = original !== 'none'
 		const text = `${files}, and a repair has written a gap for them${isBorneOut ? '' : `; ${noOriginal(before)}`}`
 		const severity = isBorneOut ? 'note' : 'unchecked'
@@ -261,7 +261,7 @@ export class Judge {
 
 	/** `removed`: the file itself was removed meanwhile. */
 	async #checkOriginalOf({ path }: Judged, seam: Seam | undefined): Promise<OriginalCheck | 'removed'> {
-		let file: OpenFile
+		let file: OpenSegment
 		try {
 			file = await openFile(path, this.#held.chainPath, this.#held.system)
 		} catch (error) {
@@ -289,8 +289,8 @@ export class Judge {
 		this.#headSearch.breakAt({ path: this.#file.path, offset: 0 })
 	}
 
-	/** No link of this file or a later one can be compared with what stood before a removed file. */
-	#beginBehind({ path, byRetention }: Removed): void {
+	/** No link of this file or a later one can be compared with what preceded a removed file. */
+	#beginAfter({ path, byRetention }: Removed): void {
 		const place = { path, offset: 0 }
 		if (byRetention) this.#headSearch.beginAnewWith(this.#file.identity, place)
 		else this.#headSearch.breakAt(place)
@@ -318,18 +318,23 @@ export class Judge {
 		this.#find('missingFile', text, { offset: 0, range, expected: 'segment 0', found: `segment ${segment}` })
 	}
 
-	/** What the watermark vouches for must be there. */
-	#checkMark(): void {
+	/** Everything below the watermark must be there. */
+	#checkWatermark(): void {
 		const { segment } = this.#file.identity
 		const { nextSeq } = this.#judge
-		const evidence = markEvidence(this.#mark, { segment }, this.#judge.missedAt ?? this.#size, nextSeq)
-		if (this.#mark === undefined || evidence !== 'missed') return
-		const { seq, offset } = this.#mark
+		const evidence = watermarkEvidence(
+			this.#watermark,
+			{ segment },
+			this.#judge.missedAt ?? this.#size,
+			nextSeq,
+		)
+		if (this.#watermark === undefined || evidence !== 'missed') return
+		const { seq, offset } = this.#watermark
 		const lastSeq = nextSeq - 1
 		const range = seq > lastSeq ? { fromSeq: lastSeq + 1, toSeq: seq } : undefined
 		const lost = range === undefined ? 'no records are lost' : `${seq - lastSeq} records are lost`
 		const text = `the file is shorter than what was on disk once, or an older one is in its place; ${lost}`
-		const expected = `segment ${this.#mark.segment}, ${offset} bytes`
+		const expected = `segment ${this.#watermark.segment}, ${offset} bytes`
 		const found = `segment ${segment}, ${this.#size} bytes`
 		this.#find('truncated', text, { offset: this.#size, range, expected, found })
 	}

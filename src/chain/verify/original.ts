@@ -2,8 +2,7 @@
  * Compares a repaired file with the one that it replaced, `….before-repair-…`. A repair changes every later link of its file, so
  * the next file does not link to it any more: only the original can show that the repair took nothing away and put nothing in.
  *
- * What the original holds is believed only as far as the next file links to it, and where bytes in it cannot be read, nobody
- * knows what its link was. A head that was kept elsewhere therefore asks for more: see `linked`.
+ * The original is believed only as far as the next file links to it. Where bytes in it cannot be read, its link is not known. A head that was kept elsewhere therefore asks for more: see `linked`.
  */
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -13,7 +12,7 @@ import type { Frame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { openFile } from '../read/open-file.ts'
 import { firstCovered, rowsOf } from '../scan/frame-rows.ts'
-import { type OpenFile, walkFile } from '../scan/walk.ts'
+import { type OpenSegment, walkFile } from '../scan/walk.ts'
 import { FileJudge, Sums } from './file-judge.ts'
 import { EVIDENCE, Findings } from './findings.ts'
 
@@ -38,11 +37,11 @@ const ORIGINALS_MAX = 8
  * @param repaired a file that ends in an anchor of a repair.
  * @param seam undefined where the next file is missing: then no original is linked to.
  */
-export async function checkOriginal(repaired: OpenFile, seam: Seam | undefined): Promise<OriginalCheck> {
+export async function checkOriginal(repaired: OpenSegment, seam: Seam | undefined): Promise<OriginalCheck> {
 	const originals = await openOriginals(repaired)
 	try {
 		// A file that was repaired twice has two originals: the second is itself what a repair made of the first.
-		const reached = new Set<OpenFile>()
+		const reached = new Set<OpenSegment>()
 		const next = [repaired]
 		let isBorneOut = false
 		for (let file = next.pop(); file !== undefined; file = next.pop()) {
@@ -65,10 +64,10 @@ export async function checkOriginal(repaired: OpenFile, seam: Seam | undefined):
 	}
 }
 
-async function openOriginals({ path, chainPath, system, identity }: OpenFile): Promise<OpenFile[]> {
+async function openOriginals({ path, chainPath, system, identity }: OpenSegment): Promise<OpenSegment[]> {
 	const prefix = `${basename(path)}.before-repair-`
 	const names = system.readdirSync(dirname(path)).filter((name) => name.startsWith(prefix))
-	const found: OpenFile[] = []
+	const found: OpenSegment[] = []
 	for (const name of names.sort().slice(0, ORIGINALS_MAX)) {
 		try {
 			const file = await openFile(join(dirname(path), name), chainPath, system)
@@ -76,7 +75,7 @@ async function openOriginals({ path, chainPath, system, identity }: OpenFile): P
 			if (sameId(id, identity.id) && segment === identity.segment) found.push(file)
 			else await system.close(file.fd)
 		} catch (error) {
-			// What cannot be opened, or is no chain, is no original.
+			// A file that cannot be opened, or is not a chain, is not an original.
 			if (!(error instanceof MeshChainError)) throw error
 		}
 	}
@@ -84,7 +83,7 @@ async function openOriginals({ path, chainPath, system, identity }: OpenFile): P
 }
 
 /** How far a file counts that the next one says ended there. */
-async function endOf({ system, fd, path, identity }: OpenFile, seam: Seam | undefined): Promise<number> {
+async function endOf({ system, fd, path, identity }: OpenSegment, seam: Seam | undefined): Promise<number> {
 	const { size } = await system.fstat(fd)
 	if (seam === undefined || size <= seam.end || endsRepaired(system, path, size, identity)) return size
 	return seam.end
@@ -92,7 +91,7 @@ async function endOf({ system, fd, path, identity }: OpenFile, seam: Seam | unde
 
 /** What a judge says of the link of an original up to the seam. */
 async function linkOf(
-	original: OpenFile,
+	original: OpenSegment,
 	seam: Seam | undefined,
 ): Promise<'linked' | 'fits' | 'unknown' | 'changed' | 'differs'> {
 	const findings = new Findings()
@@ -112,7 +111,7 @@ async function linkOf(
 	for await (const entries of walkFile(original, HEADER_BYTES, end)) {
 		for (const entry of entries) await judge.take(entry)
 	}
-	// No repair touches a file that somebody changed.
+	// No repair touches a file with evidence of a deliberate change.
 	const isChanged = findings.hasAny(EVIDENCE)
 	// What a repair has made is not what the next file followed, unless that says so.
 	const isRepair = endsRepaired(original.system, original.path, size, original.identity)
@@ -129,13 +128,17 @@ async function linkOf(
  * Whether a file is what a repair makes of another: the same frames, but for gaps where the other cannot be read. Where the file
  * cannot be read itself, because it was damaged since, there is nothing to compare.
  */
-async function isRepairOf(file: OpenFile, original: OpenFile, seam: Seam | undefined): Promise<boolean> {
+async function isRepairOf(
+	file: OpenSegment,
+	original: OpenSegment,
+	seam: Seam | undefined,
+): Promise<boolean> {
 	const { size } = await file.system.fstat(file.fd)
 	const readable = readableFrames(original, await endOf(original, seam))
 	const next = async () => (await readable.next()).value?.frame
 	try {
 		let expected = await next()
-		for await (const { frame, isBehindBad } of readableFrames(file, size)) {
+		for await (const { frame, followsUnreadable: isBehindBad } of readableFrames(file, size)) {
 			const from = frame === undefined ? Number.POSITIVE_INFINITY : firstCovered(frame)
 			while (isBehindBad && expected !== undefined && expected.baseSeq < from) expected = await next()
 			if (frame === undefined) break
@@ -143,7 +146,7 @@ async function isRepairOf(file: OpenFile, original: OpenFile, seam: Seam | undef
 				expected = await next()
 				continue
 			}
-			// A gap that stands for what could be read leaves a frame of the original that does not come.
+			// A gap in the place of a readable frame leaves that frame of the original unmatched.
 			if (!isGapOfRepair(frame)) return false
 		}
 		return expected === undefined
@@ -155,13 +158,13 @@ async function isRepairOf(file: OpenFile, original: OpenFile, seam: Seam | undef
 interface ReadableFrame {
 	/** Undefined for the end of the file. */
 	readonly frame: Frame | undefined
-	/** Bytes that cannot be read stand before it. */
-	readonly isBehindBad: boolean
+	/** Unreadable bytes precede it. */
+	readonly followsUnreadable: boolean
 }
 
 /** The frames that a repair takes over. */
 async function* readableFrames(
-	file: OpenFile,
+	file: OpenSegment,
 	end: number,
 ): AsyncGenerator<ReadableFrame, undefined, undefined> {
 	let nextSeq = 1
@@ -176,11 +179,11 @@ async function* readableFrames(
 			const { frame } = entry
 			if (frame.baseSeq < nextSeq) continue
 			nextSeq = frame.baseSeq + frame.rows
-			yield { frame, isBehindBad }
+			yield { frame, followsUnreadable: isBehindBad }
 			isBehindBad = false
 		}
 	}
-	yield { frame: undefined, isBehindBad }
+	yield { frame: undefined, followsUnreadable: isBehindBad }
 	return undefined
 }
 
@@ -195,6 +198,6 @@ function isGapOfRepair(frame: Frame): boolean {
 	return only !== undefined && second === undefined && isGap(only) && only.data?.cause === 'damaged'
 }
 
-function sameHeader(a: OpenFile, b: OpenFile): boolean {
+function sameHeader(a: OpenSegment, b: OpenSegment): boolean {
 	return a.identity.headerBytes.equals(b.identity.headerBytes)
 }

@@ -1,6 +1,6 @@
 /**
  * Writes a file of a chain anew: everything before the first place that cannot be read, or where seqs are missing, as it is, byte by byte, and
- * behind it every entry that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old
+ * after it every entry that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old
  * file is kept.
  *
  * Invariant: a verification of the new file finds nothing in it that a repair would make good, so that a second repair has nothing to do.
@@ -9,28 +9,31 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import {
 	closeQuietly,
-	type FileSystem,
 	O_CREAT,
 	O_EXCL,
 	O_RDWR,
+	type OpenFile,
 	openOurs,
-	readFully,
+	removeQuietly,
 	syncDirectory,
 	writeFully,
 } from '../../platform/file-system.ts'
-import { bootId } from '../files/boot-id.ts'
-import { removeQuietly, temporaryPathOf } from '../files/names.ts'
+import { temporaryPathOf } from '../files/atomic-rename.ts'
+import { copyBytes } from '../files/keep-aside.ts'
 import type { Anchor } from '../format/anchor.ts'
 import { encodeHeader, HEADER_BYTES } from '../format/header.ts'
-import { readChainEnd, scanRange } from '../scan/chain-end.ts'
-import { Continuity, seqBehind } from '../scan/continuity.ts'
+import { readChainEnd } from '../scan/chain-end.ts'
+import { Continuity, nextSeqAfter } from '../scan/continuity.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
 import { entryStart, type ScanEntry } from '../scan/scan.ts'
+import { scanRange } from '../scan/scan-range.ts'
 import { EntryCopier } from '../write/copy-entries.ts'
+import { type CopyContext, copyContext } from '../write/segment-context.ts'
 import { SegmentFile } from '../write/segment-file.ts'
 
-const COPY_BYTES = 1024 * 1024
+/** How far the first anchor of a file is looked for: anchors are closer than this. */
+const FIRST_ANCHOR_BYTES_MAX = 1024 * 1024
 
 /** How a file ends that another follows. */
 export interface Previous {
@@ -43,7 +46,7 @@ export interface Previous {
 export interface RebuildSource {
 	readonly chainPath: string
 	readonly path: string
-	readonly fd: number
+	readonly file: OpenFile
 	readonly identity: ChainIdentity
 	/** How far the file counts; undefined for all of it. */
 	readonly end: number | undefined
@@ -63,19 +66,20 @@ export interface Rebuilt {
 	readonly keptAt: string
 	/** Bytes that could not be read. */
 	readonly bytes: number
-	/** Records that a `$gap` stands for from now on. */
+	/** Number of records that a new `$gap` stands for. */
 	readonly lostRecords: number
 	/** The size of the new file, and the seq that comes next. */
 	readonly offset: number
 	readonly nextSeq: number
 }
 
-export function rebuildFile(system: FileSystem, source: RebuildSource): Rebuilt {
+export function rebuildFile(source: RebuildSource): Rebuilt {
+	const { system } = source.file
 	const temporary = temporaryPathOf(source.chainPath)
-	const mode = system.fstatSync(source.fd).mode & 0o777
+	const mode = system.fstatSync(source.file.fd).mode & 0o777
 	const fd = openOurs(system, temporary, O_RDWR | O_CREAT | O_EXCL, mode)
 	try {
-		const rebuild = new Rebuild(system, source, fd)
+		const rebuild = new Rebuild(source, { system, fd })
 		const rebuilt = rebuild.run()
 		system.fsyncSync(fd)
 		source.beforeSwap(rebuild.kept)
@@ -94,73 +98,61 @@ export function rebuildFile(system: FileSystem, source: RebuildSource): Rebuilt 
 }
 
 class Rebuild {
-	readonly #system: FileSystem
 	readonly #source: RebuildSource
 	readonly #end: number
+	readonly #context: CopyContext
+	/** Epoch where the copied entries begin. */
+	readonly #firstEpoch: number
 	readonly #file: SegmentFile
-	readonly #adoption: EntryCopier
+	readonly #copier: EntryCopier
 	/** What the new file has in common with the old one. */
 	readonly kept: { readonly offset: number; readonly nextSeq: number }
 	/** Of the newest anchor of the old file so far. */
 	#bootId: Uint8Array | undefined
 
-	constructor(system: FileSystem, source: RebuildSource, fd: number) {
-		this.#system = system
+	constructor(source: RebuildSource, target: OpenFile) {
 		this.#source = source
-		const { size } = system.fstatSync(source.fd)
+		const { size } = target.system.fstatSync(source.file.fd)
 		this.#end = Math.min(size, source.end ?? size)
 		const keptEnd = this.#firstLoss()
-		const identity = this.#copyStart(fd, keptEnd)
-		const base = readChainEnd(system, fd, keptEnd, identity)
+		const identity = this.#copyStart(target, keptEnd)
+		const base = readChainEnd(target, keptEnd, identity)
 		const { previous } = source
 		const levelCounts = base.anchor === undefined ? previous.levelCounts : base.levelCounts
 		const keptFromSeq = base.anchor?.keptFromSeq ?? previous.keptFromSeq
-		const context = {
-			system,
-			writer: this.#writer(base.epoch || (this.#firstAnchor()?.epoch ?? 1)),
-			counts: { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 },
-			keepUnsynced: false,
-		}
-		this.#file = new SegmentFile(context, fd, identity, { ...base, levelCounts, keptFromSeq })
-		this.#adoption = new EntryCopier(this.#file, 'damaged', true)
+		this.#firstEpoch = Math.max(1, base.epoch || (this.#firstAnchor()?.epoch ?? 1))
+		this.#context = copyContext(target.system, this.#firstEpoch)
+		this.#file = new SegmentFile(this.#context, target, identity, { ...base, levelCounts, keptFromSeq })
+		this.#copier = new EntryCopier(this.#file, 'damaged', true)
 		this.kept = { offset: keptEnd, nextSeq: base.nextSeq }
 		this.#bootId = base.anchor?.bootId
 	}
 
 	run(): Omit<Rebuilt, 'keptAt'> {
-		const { fd, identity, nextSeqMin, isUnsynced, isLive } = this.#source
-		const { span } = this.#file
-		if (identity.headerDamaged) span.anchor('repaired', HEADER_BYTES)
-		let behindEnd = 0
-		scanRange(this.#system, fd, identity.idChecksum, this.kept.offset, this.#end, (entry) => {
-			this.#adoption.take(entry)
+		const { file, identity, nextSeqMin, isUnsynced, isLive } = this.#source
+		const { tail } = this.#file
+		if (identity.headerDamaged) tail.anchor('repaired', HEADER_BYTES)
+		let nextSeqAtEnd = 0
+		scanRange(file, identity.idChecksum, { from: this.kept.offset, to: this.#end }, (entry) => {
+			// Anchors and gaps that are written between the entries of an epoch belong to it.
+			this.#context.writer.epoch = Math.max(this.#firstEpoch, epochOf(entry) ?? this.#copier.epoch)
+			this.#copier.take(entry)
 			if (entry.type === 'anchor') this.#bootId = entry.anchor.bootId
 			if (entry.type !== 'bad' || !entry.place.atEnd || !isLive) return
-			if (!isUnsynced(entry.place.offset, this.#bootId)) behindEnd = seqBehind(entry.place, span.nextSeq)
+			if (!isUnsynced(entry.place.offset, this.#bootId))
+				nextSeqAtEnd = nextSeqAfter(entry.place, tail.nextSeq)
 		})
-		const nextSeq = Math.max(nextSeqMin, behindEnd)
-		const isShort = span.nextSeq < nextSeq
-		this.#adoption.upTo(nextSeq)
+		const nextSeq = Math.max(nextSeqMin, nextSeqAtEnd)
+		const isShort = tail.nextSeq < nextSeq
+		this.#copier.upTo(nextSeq)
 		// A sealed file that ends so counts to its end.
-		if (isShort || !isLive) span.anchor('repaired', 0)
+		if (isShort || !isLive) tail.anchor('repaired', 0)
 		this.#file.write()
 		return {
-			bytes: this.#adoption.unreadableBytes,
-			lostRecords: this.#adoption.lost,
+			bytes: this.#copier.unreadableBytes,
+			lostRecords: this.#copier.lost,
 			offset: this.#file.written,
-			nextSeq: span.nextSeq,
-		}
-	}
-
-	/** Anchors between the entries of an epoch are that epoch's. */
-	#writer(epoch: number) {
-		const adoptedEpoch = () => this.#adoption?.epoch ?? 0
-		return {
-			get epoch() {
-				return Math.max(epoch, adoptedEpoch())
-			},
-			bootId: bootId(this.#system),
-			clock: Date.now,
+			nextSeq: tail.nextSeq,
 		}
 	}
 
@@ -169,26 +161,21 @@ class Rebuild {
 	 * that a verification follows. The end where there is none.
 	 */
 	#firstLoss(): number {
-		const { fd, identity, isLive } = this.#source
+		const { file, identity, isLive } = this.#source
 		if (identity.headerDamaged) return HEADER_BYTES
 		const continuity = new Continuity(undefined, { firstSeq: identity.firstSeq, isFollowed: !isLive })
 		let found = this.#end
-		scanRange(this.#system, fd, identity.idChecksum, HEADER_BYTES, this.#end, (entry) => {
+		scanRange(file, identity.idChecksum, { from: HEADER_BYTES, to: this.#end }, (entry) => {
 			if (entryStart(entry) < found && isLoss(entry, continuity)) found = entryStart(entry)
 		})
 		return found
 	}
 
 	/** Copies what stays as it is; a header that cannot be read is made again. */
-	#copyStart(fd: number, keptEnd: number): ChainIdentity {
-		const { identity } = this.#source
+	#copyStart(target: OpenFile, keptEnd: number): ChainIdentity {
+		const { file, identity } = this.#source
 		if (!identity.headerDamaged) {
-			for (let done = 0; done < keptEnd; ) {
-				const piece = readFully(this.#system, this.#source.fd, Math.min(COPY_BYTES, keptEnd - done), done)
-				if (piece.length === 0) break
-				writeFully(this.#system, fd, piece, done)
-				done += piece.length
-			}
+			copyBytes(file, { offset: 0, bytes: keptEnd }, target.fd)
 			return identity
 		}
 		const { id: chainId, segment, firstSeq } = identity
@@ -196,25 +183,25 @@ class Rebuild {
 		const createdMs = this.#firstAnchor()?.writtenMs ?? 0
 		const header = { chainId, segment, createdMs, firstSeq, previousEnd, previousLink }
 		const bytes = encodeHeader(header)
-		writeFully(this.#system, fd, bytes, 0)
+		writeFully(target.system, target.fd, bytes, 0)
 		return identityOf(header, bytes)
 	}
 
 	#firstAnchor(): Anchor | undefined {
-		const { fd, identity } = this.#source
+		const { file, identity } = this.#source
 		let first: Anchor | undefined
-		scanRange(
-			this.#system,
-			fd,
-			identity.idChecksum,
-			HEADER_BYTES,
-			Math.min(this.#end, COPY_BYTES),
-			(entry) => {
-				if (entry.type === 'anchor') first ??= entry.anchor
-			},
-		)
+		const range = { from: HEADER_BYTES, to: Math.min(this.#end, FIRST_ANCHOR_BYTES_MAX) }
+		scanRange(file, identity.idChecksum, range, (entry) => {
+			if (entry.type === 'anchor') first ??= entry.anchor
+		})
 		return first
 	}
+}
+
+/** The epoch of an entry; undefined for one that cannot be read. */
+function epochOf(entry: ScanEntry): number | undefined {
+	if (entry.type === 'bad') return undefined
+	return entry.type === 'frame' ? entry.frame.epoch : entry.anchor.epoch
 }
 
 /** Whether an entry cannot be read, or seqs are missing before it; the continuity moves past it. */

@@ -1,7 +1,7 @@
 /**
  * What a repair does about the findings of a verification. It is told of every finding, also of those that a report does not list.
  *
- * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with evidence that somebody changed it
+ * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with evidence of a deliberate change
  * is left as it is, and so is the one before where the evidence is that the two do not follow each other: a repair of either would put it away.
  */
 import type { RepairAction, RepairReport, VerifyFinding, VerifyFindingKind } from '../chain.ts'
@@ -21,8 +21,8 @@ export class RepairPlan {
 	/** What is made good unless its file stays as it is, and how many of a kind there are in each file. */
 	readonly #rebuilt = new ListedFindings()
 	readonly #rebuiltIn = new Map<string, CountByKind>()
-	/** Files are missing behind these, for which their rebuilding writes a gap. */
-	readonly #missingBehind = new Map<string, VerifyFinding>()
+	/** Files that missing files follow: rebuilding one writes a gap for the missing ones. */
+	readonly #missingAfter = new Map<string, VerifyFinding>()
 
 	add(finding: VerifyFinding, pathBefore: string | undefined): void {
 		const { kind, severity, path } = finding
@@ -40,7 +40,7 @@ export class RepairPlan {
 		} else if (CUT.includes(kind)) this.#plan(finding, 'cut')
 		else if (kind === 'missingFile' && severity === 'damage') {
 			if (pathBefore === undefined) this.#evidence.add(finding)
-			else this.#missingBehind.set(pathBefore, finding)
+			else this.#missingAfter.set(pathBefore, finding)
 		}
 	}
 
@@ -51,7 +51,7 @@ export class RepairPlan {
 	get left(): Pick<RepairReport, 'left' | 'leftNotListed'> {
 		const isRebuilt = (path: string) => this.#rebuiltIn.has(path) && !this.#untouchable.has(path)
 		const left = this.#rebuilt.all.filter(({ path }) => this.#untouchable.has(path))
-		const missing = [...this.#missingBehind].filter(([path]) => !isRebuilt(path))
+		const missing = [...this.#missingAfter].filter(([path]) => !isRebuilt(path))
 		const leftNotListed: CountByKind = { ...this.#evidence.notListed }
 		for (const path of this.#untouchable) {
 			for (const [kind, count] of Object.entries(this.#rebuiltIn.get(path) ?? {})) {

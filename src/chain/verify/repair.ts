@@ -8,25 +8,28 @@ import { checkOptionNames } from '../../model/check.ts'
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
 import {
-	closeQuietly,
 	type FileSystem,
 	nodeFileSystem,
 	O_RDONLY,
 	O_RDWR,
-	openOurs,
+	type OpenFile,
+	withFile,
 } from '../../platform/file-system.ts'
 import type { RepairAction, RepairReport, VerifyReport } from '../chain.ts'
+import { removeTemporaries } from '../files/atomic-rename.ts'
 import { bootId } from '../files/boot-id.ts'
+import { cutAndKeepAside } from '../files/keep-aside.ts'
 import { acquireLock } from '../files/lock.ts'
-import { keepAside, removeTemporaries, unreadable } from '../files/names.ts'
+import { openError } from '../files/open-error.ts'
 import { identifyFile, listSegments, ownerOf } from '../files/segments.ts'
-import { isUnsyncedPlace, readWatermark, WatermarkFile } from '../files/watermark-file.ts'
+import { isUnsyncedAt, readWatermark, WatermarkFile } from '../files/watermark-file.ts'
 import type { Watermark } from '../format/watermark.ts'
 import { type ChainFile, ChainFiles } from '../read/chain-files.ts'
 import { openForReading } from '../read/open-file.ts'
-import { epochMaxOf, linkUpTo, readChainEnd } from '../scan/chain-end.ts'
+import { epochMaxOf, readChainEnd } from '../scan/chain-end.ts'
 import { NO_LINK } from '../scan/identity.ts'
-import type { OpenFile } from '../scan/walk.ts'
+import { linkUpTo } from '../scan/scan-range.ts'
+import type { OpenSegment } from '../scan/walk.ts'
 import { type Previous, rebuildFile } from './rebuild.ts'
 import { RepairPlan } from './repair-plan.ts'
 import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
@@ -57,7 +60,7 @@ export async function repairChain(path: string, options: RepairOptions = {}): Pr
 		// A writer may have come and gone since.
 		const now = await planFor(path, verifyOptions)
 		const actions = apply(held, now.plan.actions)
-		// What could not be read may have hidden what shows by now.
+		// The unreadable bytes may have hidden other damage.
 		const after = await planFor(path, verifyOptions)
 		return sourceReport(path, dryRun, { actions, ...after.plan.left }, after.report)
 	})
@@ -85,7 +88,7 @@ function sourceReport(
 async function underLock<T>(
 	path: string,
 	system: FileSystem,
-	work: (held: OpenFile) => Promise<T>,
+	work: (held: OpenSegment) => Promise<T>,
 ): Promise<T> {
 	const held = await openForReading(path, system)
 	try {
@@ -95,7 +98,7 @@ async function underLock<T>(
 			throw new MeshChainError('CHAIN_SEALED', text, { path })
 		}
 		const { mode } = system.fstatSync(held.fd)
-		const lock = acquireLock(system, held.chainPath, Date.now(), 0, mode & 0o777)
+		const lock = acquireLock(system, held.chainPath, { nowMs: Date.now(), mode: mode & 0o777 })
 		try {
 			return await work(held)
 		} finally {
@@ -109,83 +112,85 @@ async function underLock<T>(
 	}
 }
 
-function apply(held: OpenFile, planned: readonly RepairAction[]): RepairAction[] {
+function apply(held: OpenSegment, planned: readonly RepairAction[]): RepairAction[] {
 	const { system, chainPath } = held
 	removeTemporaries(system, chainPath)
 	const files = new ChainFiles(held).list()
 	return planned.map((each) => {
-		const fd = openOurs(system, each.path, O_RDWR)
-		try {
-			const { segment } = identifyFile(system, fd, each.path)
+		return withFile(system, each.path, O_RDWR, (file) => {
+			const { segment } = identifyFile(file, each.path)
 			const listed = files.find(({ identity }) => identity.segment === segment)!
-			const repair = new FileRepair(system, chainPath, listed, each, fd)
+			const repair = new FileRepair({ chainPath, file, listed, planned: each })
 			return each.action === 'cut' ? repair.cut() : repair.rebuild()
-		} finally {
-			closeQuietly(system, fd)
-		}
+		})
 	})
+}
+
+interface DamagedFile {
+	readonly chainPath: string
+	readonly file: OpenFile
+	readonly listed: ChainFile
+	readonly planned: RepairAction
 }
 
 class FileRepair {
 	readonly #system: FileSystem
 	readonly #chainPath: string
+	readonly #file: OpenFile
 	readonly #listed: ChainFile
 	readonly #planned: RepairAction
-	readonly #fd: number
 
-	constructor(system: FileSystem, chainPath: string, listed: ChainFile, planned: RepairAction, fd: number) {
-		this.#system = system
+	constructor({ chainPath, file, listed, planned }: DamagedFile) {
+		this.#system = file.system
 		this.#chainPath = chainPath
+		this.#file = file
 		this.#listed = listed
 		this.#planned = planned
-		this.#fd = fd
 	}
 
 	/** The last epoch that can have been opened in the file. */
 	get #epochMax(): number {
-		const { size } = this.#system.fstatSync(this.#fd)
-		return epochMaxOf(readChainEnd(this.#system, this.#fd, size, this.#listed.identity))
+		const { size } = this.#system.fstatSync(this.#file.fd)
+		return epochMaxOf(readChainEnd(this.#file, size, this.#listed.identity))
 	}
 
-	/** Bytes at the end, with nothing valid behind them. */
+	/** Cuts bytes at the end that nothing valid follows. */
 	cut(): RepairAction {
 		const { offset, bytes } = this.#planned
-		const keptAt = keepAside(this.#system, this.#chainPath, this.#fd, offset, bytes)
-		this.#system.ftruncateSync(this.#fd, offset)
-		this.#system.fsyncSync(this.#fd)
+		const keptAt = cutAndKeepAside(this.#chainPath, this.#file, offset, bytes)
 		return { ...this.#planned, keptAt }
 	}
 
 	rebuild(): RepairAction {
 		const { path } = this.#planned
 		const { identity, end, nextFirstSeq } = this.#listed
-		const mark = readWatermark(this.#system, this.#chainPath, identity.id)
+		const watermark = readWatermark(this.#system, this.#chainPath, identity.id)
 		const isLive = nextFirstSeq === undefined
-		const rebuilt = rebuildFile(this.#system, {
+		const rebuilt = rebuildFile({
 			chainPath: this.#chainPath,
 			path,
-			fd: this.#fd,
+			file: this.#file,
 			identity,
 			end,
 			isLive,
 			previous: this.#previous(),
-			// What the mark vouches for was there once.
-			nextSeqMin: nextFirstSeq ?? (mark?.seq ?? 0) + 1,
+			// Everything below the watermark was there once.
+			nextSeqMin: nextFirstSeq ?? (watermark?.seq ?? 0) + 1,
 			isUnsynced: (offset, bootId) =>
-				isUnsyncedPlace(this.#system, this.#chainPath, identity, offset, bootId),
-			// Only the offset: what was there once is not forgotten before a gap says so.
+				isUnsyncedAt({ system: this.#system, chainPath: this.#chainPath, identity }, offset, bootId),
+			// Lowers the offset only: the seq stays until a gap stands for the lost records.
 			beforeSwap: ({ offset }) => {
-				if (isLive && mark !== undefined) this.#tellDurable(mark, offset, mark.seq)
+				if (isLive && watermark !== undefined) this.#writeWatermark(watermark, offset, watermark.seq)
 			},
 		})
 		const { offset, nextSeq } = rebuilt
 		const lowered = readWatermark(this.#system, this.#chainPath, identity.id)
-		if (isLive) this.#tellDurable(lowered, offset, nextSeq - 1)
+		if (isLive) this.#writeWatermark(lowered, offset, nextSeq - 1)
 		const { keptAt, bytes, lostRecords } = rebuilt
 		return { ...this.#planned, bytes, lostRecords, keptAt }
 	}
 
-	/** How far the file before counts, and its link there. */
+	/** How far the previous file counts, and its link there. */
 	#previous(): Previous {
 		const { id, segment } = this.#listed.identity
 		const before = listSegments(this.#system, this.#chainPath, id).find(
@@ -194,38 +199,35 @@ class FileRepair {
 		const none = { end: 0, link: NO_LINK, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 }
 		if (before === undefined) return none
 		const { path, identity, bytes: end } = before
-		const fd = openOurs(this.#system, path, O_RDONLY)
-		try {
-			const { anchor, levelCounts } = readChainEnd(this.#system, fd, end, identity)
-			const link = linkUpTo(this.#system, fd, end, identity, anchor)
+		return withFile(this.#system, path, O_RDONLY, (file) => {
+			const { anchor, levelCounts } = readChainEnd(file, end, identity)
+			const link = linkUpTo(file, end, identity, anchor)
 			return { end, link, levelCounts, keptFromSeq: anchor?.keptFromSeq ?? 1 }
-		} finally {
-			closeQuietly(this.#system, fd)
-		}
+		})
 	}
 
-	/** The mark goes down before what it vouches for is replaced, and up again afterwards. */
-	#tellDurable(before: Watermark | undefined, offset: number, seq: number): void {
+	/** The watermark is lowered before the bytes below it are replaced, and raised again afterwards. */
+	#writeWatermark(before: Watermark | undefined, offset: number, seq: number): void {
 		const { id, segment } = this.#listed.identity
-		// The openings that stood in what cannot be read are known to nobody but the mark from now on.
+		// From now on only the watermark knows of openings that were in the unreadable bytes.
 		const epoch = Math.max(before?.epoch ?? 0, this.#epochMax)
 		const writer = { epoch, bootId: bootId(this.#system) }
-		const mode = this.#system.fstatSync(this.#fd).mode & 0o777
-		const mark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode }, writer, before)
+		const mode = this.#system.fstatSync(this.#file.fd).mode & 0o777
+		const watermark = new WatermarkFile(this.#system, { path: this.#chainPath, id, mode }, writer, before)
 		try {
-			mark.write({ segment, offset, seq })
+			watermark.write({ segment, offset, seq })
 		} finally {
-			mark.close()
+			watermark.close()
 		}
 	}
 }
 
 function asRepairError(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
-	const { message } = unreadable(path, error)
+	const { message } = openError(path, error)
 	return new MeshChainError(
 		'REPAIR_FAILED',
-		`${show(path)} could not be repaired: ${messageOf(error)}; every record that was readable still is, and repairing again goes on (${message})`,
+		`${show(path)} could not be repaired: ${messageOf(error)}; every record that was readable still is, and repairing again continues (${message})`,
 		{ path, cause: error },
 	)
 }

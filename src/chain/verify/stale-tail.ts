@@ -1,6 +1,6 @@
 /**
- * What stands in a sealed file behind the place where the next one took over. After a failed fsync the next file holds the same
- * records; a writer that lost the chain and did not know it left records that are nowhere else.
+ * The end of a sealed file after the offset where the next file took over. After a failed fsync the next file holds the same records; a
+ * writer that had lost the chain without knowing it left records that are in no other file.
  */
 
 import type { Frame } from '../format/frame.ts'
@@ -35,13 +35,13 @@ export class StaleTail {
 		const range = this.#range
 		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
 		if (range === undefined && this.#bytes > 0) {
-			const message = 'bytes that are no part of the chain stand behind the end of this file'
+			const message = 'bytes that are not part of the chain follow the end of this file'
 			findings.add('stray', message, { ...place, severity: 'note' })
 			return
 		}
 		if (range === undefined || (next?.epoch === this.#epoch && next?.baseSeq === range.fromSeq)) {
 			const message =
-				'what stands from here on was written again in the next file, because a sync or a cut had failed'
+				'everything from here on was written again in the next file, because a sync or a cut had failed'
 			findings.add('superseded', message, place)
 			return
 		}

@@ -15,7 +15,7 @@ import type { OnFinding } from './findings.ts'
 import { parseHead } from './head.ts'
 import { Judge } from './judge.ts'
 
-/** How far long work has come. */
+/** How far a verification or a repair has come in one file. */
 export interface VerifyProgress {
 	readonly path: string
 	readonly bytes: number
@@ -42,14 +42,14 @@ export interface VerifyOptions {
  * Memory does not grow with the chain or with what is wrong with it: the report lists the first 1,000 findings of each kind and severity,
  * and counts the others in `findingsNotListed`. The answer and all sums count every finding.
  *
- * @throws {MeshChainError} what `openChain` throws, and `INVALID_OPTION`; damage is no error but a finding.
+ * @throws {MeshChainError} what `openChain` throws, and `INVALID_OPTION`; damage is a finding, not an error.
  */
 export async function verifyChain(path: string, options: VerifyOptions = {}): Promise<VerifyReport> {
 	checkOptionNames(options, ['fs', 'signal', 'head', 'onProgress'])
 	return await examine(path, options)
 }
 
-/** The same, and tells of every finding. */
+/** The same, and calls `onFinding` with every finding, listed or not. */
 export async function examine(
 	path: string,
 	options: VerifyOptions,
@@ -61,12 +61,12 @@ export async function examine(
 	const held = await openForReading(path, checkFileSystem('fs', options.fs ?? nodeFileSystem))
 	try {
 		const files = new ChainFiles(held)
-		// A mark that is read before the files are listed is not ahead of them.
-		const mark = readWatermark(held.system, held.chainPath, held.identity.id)
+		// A watermark that is read before the files are listed is not ahead of them.
+		const watermark = readWatermark(held.system, held.chainPath, held.identity.id)
 		const listing = files.hold()
 		try {
 			const keptFromSeqNow = () => keptFromSeq(files)
-			const wanted = { head, mark, keptFromSeq: await keptFromSeqNow(), keptFromSeqNow, onFinding }
+			const wanted = { head, watermark, keptFromSeq: await keptFromSeqNow(), keptFromSeqNow, onFinding }
 			const judge = new Judge(held, listing.files[0]!, wanted)
 			for (const file of listing.files) await judgeFile(judge, files, file, options)
 			return judge.finish()

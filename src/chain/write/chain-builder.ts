@@ -1,39 +1,38 @@
 /**
- * Writes a whole chain at once, from records that have their seqs and epochs already: all of it gets its name, or nothing does.
+ * Writes a whole chain from records that have their seqs and epochs already. The chain gets its name when all of it is on disk, or never.
  * The lock is held meanwhile, as by any writer.
  */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { LogAppendError, MeshChainError } from '../../model/errors.ts'
 import { GAP_KIND, gapRecord, isGap, LOG_LEVELS, type LogRecord } from '../../model/record.ts'
-import { exists, type FileSystem, nodeFileSystem, systemCode } from '../../platform/file-system.ts'
-import { bootId } from '../files/boot-id.ts'
-import type { Lock } from '../files/lock.ts'
 import {
-	putFirstInPlace,
+	exists,
+	type FileSystem,
+	nodeFileSystem,
 	removeQuietly,
-	removeTemporaries,
-	temporaryPathOf,
-	unreadable,
-	unsyncedName,
-	writablePath,
-} from '../files/names.ts'
+	systemCode,
+} from '../../platform/file-system.ts'
+import { putFirstInPlace, removeTemporaries, temporaryPathOf, unsyncedName } from '../files/atomic-rename.ts'
+import type { Lock } from '../files/lock.ts'
+import { openError, writablePath } from '../files/open-error.ts'
 import { listSegments } from '../files/segments.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import { CHAIN_ID_BYTES } from '../format/header.ts'
 import { NO_LINK } from '../scan/identity.ts'
+import { type CopyContext, copyContext } from './segment-context.ts'
 import { SegmentFile } from './segment-file.ts'
 import { firstSeqCovered } from './seq-check.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** What waits in memory before it is written. */
+/** Bytes wait in memory up to this many, then they are written. */
 const HELD_BYTES_MAX = 256 * 1024
 
 export interface ChainBuilderOptions {
-	/** Permissions of the file. Default `0o600`. */
+	/** Permissions of the file. Default: `0o600`. */
 	readonly mode?: number
-	/** In hexadecimal. Default: one of its own. A copy of records that keep their identity has the id of their chain. */
+	/** Id of the chain, in hexadecimal. Default: a new one. A copy of records that keep their identity has the id of their chain. */
 	readonly chainId?: string
 	readonly fs?: FileSystem
 }
@@ -44,16 +43,17 @@ export class ChainBuilder {
 	readonly #lock: Lock
 	readonly #temporary: string
 	readonly #file: SegmentFile
-	#epoch = 0
+	readonly #context: CopyContext
 	#gapRecords = 0
 	#records = 0
 
-	/** @throws {MeshChainError} `CHAIN_EXISTS`, `CHAIN_LOCKED`, `CHAIN_UNREADABLE`, `INVALID_PATH`. */
+	/** @throws {MeshChainError} `CHAIN_EXISTS`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`. */
 	constructor(path: string, { mode = 0o600, chainId, fs = nodeFileSystem }: ChainBuilderOptions = {}) {
 		this.path = writablePath(path, fs)
 		this.#system = fs
-		this.#lock = takeLock(fs, this.path, Date.now(), 0)
+		this.#lock = takeLock(fs, this.path, { nowMs: Date.now() })
 		this.#temporary = temporaryPathOf(this.path)
+		this.#context = copyContext(fs, 0)
 		try {
 			this.#refuseExisting()
 			removeTemporaries(fs, this.path)
@@ -63,66 +63,66 @@ export class ChainBuilder {
 			)
 		} catch (error) {
 			releaseQuietly(this.#lock)
-			throw unreadable(this.path, error)
+			throw openError(this.path, error)
 		}
 	}
 
-	/** Records so far, gaps not counted. */
+	/** Records so far, without gaps. */
 	get records(): number {
 		return this.#records
 	}
 
-	/** Records that were never given, and that a `$gap` stands for. */
+	/** Records that were not given; a `$gap` stands for them. */
 	get missing(): number {
 		return this.#gapRecords
 	}
 
 	/**
-	 * Takes the record that comes next, with the seq and epoch that it has. Where seqs are missing before it, a `$gap` says so.
+	 * Takes the next record, with the seq and epoch that it has. A `$gap` stands for seqs that are missing before it.
 	 *
-	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when its seq, or its epoch, is not
-	 * behind those before; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
-	 * @throws {MeshChainError} `CHAIN_UNREADABLE` when it cannot be written.
+	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when its seq or its
+	 * epoch steps back; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
+	 * @throws {MeshChainError} `CHAIN_UNWRITABLE` when it cannot be written.
 	 */
 	push(record: LogRecord): void {
-		const { span } = this.#file
+		const { tail } = this.#file
 		const from = firstSeqCovered(record, this.path)
-		if (from < span.nextSeq || record.epoch < this.#epoch) throw this.#outOfOrder(record, from)
-		if (record.epoch > this.#epoch) this.#open(record.epoch)
-		if (from > span.nextSeq) this.#missing(record, from)
-		span.push(record)
-		if (isGap(record)) span.seal()
+		if (from < tail.nextSeq || record.epoch < this.#context.writer.epoch) throw this.#outOfOrder(record, from)
+		if (record.epoch > this.#context.writer.epoch) this.#open(record.epoch)
+		if (from > tail.nextSeq) this.#missing(record, from)
+		tail.push(record)
+		if (isGap(record)) tail.seal()
 		else this.#records++
-		if (span.frameIsFull) span.seal()
+		if (tail.frameIsFull) tail.seal()
 		if (this.#file.pendingBytes >= HELD_BYTES_MAX) this.#write()
 	}
 
 	/**
 	 * Puts everything on disk and gives it its name.
 	 *
-	 * @throws {MeshChainError} `CHAIN_EXISTS` when somebody made a file of that name meanwhile; `CHAIN_UNREADABLE`: nothing is there then,
+	 * @throws {MeshChainError} `CHAIN_EXISTS` when a file of that name was made meanwhile; `CHAIN_UNWRITABLE`: then no file is there,
 	 * unless the message says that the chain is.
 	 */
 	finish(): void {
 		try {
-			if (this.#epoch === 0) this.#open(1)
-			// The mark of the end says how much is on disk: what it says must be true by then.
+			if (this.#context.writer.epoch === 0) this.#open(1)
+			// The closing anchor says how much is on disk, which must be true when it is written.
 			this.#file.write()
 			this.#file.syncNow()
-			this.#file.span.anchor('closed', CLOSED_WITHOUT_EXIT)
+			this.#file.tail.anchor('closed', CLOSED_WITHOUT_EXIT)
 			this.#file.write()
 			this.#file.syncNow()
 			const { unsynced } = putFirstInPlace(this.#system, this.#temporary, this.path)
-			if (unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, unsynced)
+			if (unsynced !== undefined) throw unsyncedName('CHAIN_UNWRITABLE', this.path, unsynced)
 		} catch (error) {
 			if (systemCode(error) === 'EEXIST') throw existing(this.path)
-			throw unreadable(this.path, error)
+			throw openError(this.path, error)
 		} finally {
 			this.discard()
 		}
 	}
 
-	/** Leaves nothing behind. Does nothing after {@link finish}. */
+	/** Removes everything that was written. Does nothing after {@link finish}. */
 	discard(): void {
 		this.#file.close()
 		removeQuietly(this.#system, this.#temporary)
@@ -130,7 +130,7 @@ export class ChainBuilder {
 			// Whole or not there: no chain is left unclosed.
 			this.#lock.release(false)
 		} catch {
-			// The file of a lock that nobody holds is untidy, not wrong.
+			// A lock file that nobody holds is untidy, not wrong.
 		}
 	}
 
@@ -145,44 +145,31 @@ export class ChainBuilder {
 		}
 		const levelCounts = LOG_LEVELS.map(() => 0)
 		const start = startOfFile({ nextSeq: 1, levelCounts, keptFromSeq: 1 })
-		const epoch = () => this.#epoch
-		const context = {
-			system: this.#system,
-			writer: {
-				get epoch() {
-					return epoch()
-				},
-				bootId: bootId(this.#system),
-				clock: Date.now,
-			},
-			counts: { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 },
-			keepUnsynced: false,
-		}
-		return SegmentFile.create(context, { path: this.#temporary, mode }, header, start)
+		return SegmentFile.create(this.#context, { path: this.#temporary, mode }, header, start)
 	}
 
-	/** Every epoch has its opening and its end, as if this writer had opened the chain so often. */
+	/** Begins an epoch. Every epoch has its opening and its end, as if a writer had opened the chain for each. */
 	#open(epoch: number): void {
-		const { span } = this.#file
-		span.seal()
-		if (this.#epoch > 0) span.anchor('closed', CLOSED_WITHOUT_EXIT)
-		this.#epoch = epoch
-		span.anchor('opened', 0)
+		const { tail } = this.#file
+		tail.seal()
+		if (this.#context.writer.epoch > 0) tail.anchor('closed', CLOSED_WITHOUT_EXIT)
+		this.#context.writer.epoch = epoch
+		tail.anchor('opened', 0)
 	}
 
 	#missing(record: LogRecord, from: number): void {
-		const { span } = this.#file
-		const count = from - span.nextSeq
+		const { tail } = this.#file
+		const count = from - tail.nextSeq
 		this.#gapRecords += count
-		span.push(gapRecord({ fromSeq: span.nextSeq, toSeq: from - 1, count, cause: 'notImported' }, record))
-		span.seal()
+		tail.push(gapRecord({ fromSeq: tail.nextSeq, toSeq: from - 1, count, cause: 'notImported' }, record))
+		tail.seal()
 	}
 
 	#write(): void {
 		try {
 			this.#file.write()
 		} catch (error) {
-			throw unreadable(this.path, error)
+			throw openError(this.path, error)
 		}
 	}
 
@@ -192,10 +179,10 @@ export class ChainBuilder {
 	}
 
 	#outOfOrder(record: LogRecord, from: number): LogAppendError {
-		const { nextSeq } = this.#file.span
+		const { nextSeq } = this.#file.tail
 		const text =
-			record.epoch < this.#epoch
-				? `seq ${record.seq} is of epoch ${record.epoch}, behind epoch ${this.#epoch}`
+			record.epoch < this.#context.writer.epoch
+				? `seq ${record.seq} is of epoch ${record.epoch}, after epoch ${this.#context.writer.epoch}`
 				: `${record.kind === GAP_KIND ? `a gap from seq ${from} on` : `seq ${from}`} is not above ${nextSeq - 1}, the last in ${show(this.path)}`
 		return new LogAppendError(text, {
 			code: 'SEQ_NOT_INCREASING',

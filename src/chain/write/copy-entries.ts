@@ -1,25 +1,24 @@
 /**
- * Takes the entries of one file over into another: the frames as they are, at their new place; the marks of openings and ends with
- * them. Records that should stand between them and cannot be read leave a `$gap`.
+ * Copies the entries of one file to the end of another: frames as they are but for their checksums, and the anchors of openings and ends.
+ * A `$gap` stands for records between them that cannot be read.
  */
-
 import { type GapCause, gapRecord } from '../../model/record.ts'
-import type { FileSystem } from '../../platform/file-system.ts'
+import type { OpenFile } from '../../platform/file-system.ts'
 import type { Anchor } from '../format/anchor.ts'
 import type { Frame } from '../format/frame.ts'
-import { scanRange } from '../scan/chain-end.ts'
 import { firstCovered, rowsOf } from '../scan/frame-rows.ts'
 import { type ScanEntry, Scanner } from '../scan/scan.ts'
+import { type ByteRange, scanRange } from '../scan/scan-range.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** What is taken over stays in memory up to here, then it is written. */
+/** Copied bytes wait in memory up to this many, then they are written. */
 const HELD_BYTES_MAX = 1024 * 1024
 
 export class EntryCopier {
 	readonly #target: SegmentFile
 	readonly #cause: GapCause
-	readonly #marksUnreadable: boolean
-	/** Of the entry met last. */
+	readonly #anchorsUnreadable: boolean
+	/** Epoch and time of the last entry. */
 	#at = { epoch: 1, tsMs: 0 }
 	records = 0
 	/** Records that `$gap`s stand for. */
@@ -29,29 +28,24 @@ export class EntryCopier {
 	/** Bytes that could not be read. */
 	unreadableBytes = 0
 
-	/** @param marksUnreadable whether an anchor stands where bytes, or the rows of a frame, could not be read, and says so. */
-	constructor(target: SegmentFile, cause: GapCause, marksUnreadable = false) {
+	/** @param anchorsUnreadable whether an anchor `repaired` is written where bytes, or the rows of a frame, cannot be read. */
+	constructor(target: SegmentFile, cause: GapCause, anchorsUnreadable = false) {
 		this.#target = target
 		this.#cause = cause
-		this.#marksUnreadable = marksUnreadable
+		this.#anchorsUnreadable = anchorsUnreadable
 	}
 
-	/** Of the entry met last. */
+	/** The epoch of the last entry. */
 	get epoch(): number {
 		return this.#at.epoch
 	}
 
-	/** The entries in `[from, to)` of a file. */
-	fromFile(
-		system: FileSystem,
-		source: { readonly fd: number; readonly idChecksum: number },
-		from: number,
-		to: number,
-	): void {
-		scanRange(system, source.fd, source.idChecksum, from, to, (entry) => this.take(entry))
+	/** Copies the entries in a part of a file. */
+	fromFile(source: OpenFile, idChecksum: number, range: ByteRange): void {
+		scanRange(source, idChecksum, range, (entry) => this.take(entry))
 	}
 
-	/** The entries in bytes that stand, or will stand, at `offset` of a file. */
+	/** Copies the entries in bytes whose place in their file is `offset`. */
 	fromMemory(bytes: Buffer, idChecksum: number, offset: number): void {
 		const scanner = new Scanner(idChecksum, offset)
 		scanner.push(bytes)
@@ -68,46 +62,46 @@ export class EntryCopier {
 		if (this.#target.pendingBytes >= HELD_BYTES_MAX) this.#target.write()
 	}
 
-	/** Whatever is missing up to there is a gap. */
+	/** Writes a `$gap` for the records that are missing before `nextSeq`. */
 	upTo(nextSeq: number): void {
-		const { span } = this.#target
-		if (nextSeq <= span.nextSeq) return
+		const { tail } = this.#target
+		if (nextSeq <= tail.nextSeq) return
 		const gap = {
-			fromSeq: span.nextSeq,
+			fromSeq: tail.nextSeq,
 			toSeq: nextSeq - 1,
-			count: nextSeq - span.nextSeq,
+			count: nextSeq - tail.nextSeq,
 			cause: this.#cause,
 		}
 		this.lost += gap.count
 		this.lostUpTo = gap.toSeq
-		span.push(gapRecord(gap, this.#at))
-		span.seal()
+		tail.push(gapRecord(gap, this.#at))
+		tail.seal()
 	}
 
 	#frame(frame: Frame): void {
-		const { span } = this.#target
+		const { tail } = this.#target
 		this.#at = { epoch: frame.epoch, tsMs: frame.baseTsMs }
-		// A file holds each seq once; what steps back is older than what stands there already.
-		if (frame.baseSeq < span.nextSeq) return
+		// A file holds each seq once; a frame that steps back is older than what is there already.
+		if (frame.baseSeq < tail.nextSeq) return
 		this.upTo(firstCovered(frame))
-		if (this.#marksUnreadable && rowsOf(frame) === undefined) {
+		if (this.#anchorsUnreadable && rowsOf(frame) === undefined) {
 			this.#unreadable(frame.length)
 			this.upTo(frame.baseSeq + frame.rows)
 			return
 		}
-		span.adopt(frame)
+		tail.copyFrame(frame)
 		this.records += frame.rows
 	}
 
 	#unreadable(bytes: number): void {
 		this.unreadableBytes += bytes
-		if (this.#marksUnreadable) this.#target.span.anchor('repaired', bytes)
+		if (this.#anchorsUnreadable) this.#target.tail.anchor('repaired', bytes)
 	}
 
 	#anchor(anchor: Anchor): void {
 		this.#at = { epoch: anchor.epoch, tsMs: anchor.writtenMs }
 		this.upTo(anchor.nextSeq)
 		const { reason, detail } = anchor
-		if (reason !== 'span' && reason !== 'sealed') this.#target.span.anchor(reason, detail, anchor)
+		if (reason !== 'span' && reason !== 'sealed') this.#target.tail.anchor(reason, detail, anchor)
 	}
 }

@@ -1,15 +1,16 @@
 /**
- * How every file of a chain comes to be: whole and on disk beside the others first, under its name then.
+ * Makes every file of a chain: first whole and on disk under a temporary name, then under its own.
  *
- * Invariant: nothing in a file counts as on disk before its name is there too.
+ * Invariant: nothing in a file counts as on disk before its name does.
  */
-
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { isEpoch } from '../../model/record.ts'
-import { type Placed, removeQuietly, temporaryPathOf } from '../files/names.ts'
+import { removeQuietly } from '../../platform/file-system.ts'
+import { type Placed, temporaryPathOf } from '../files/atomic-rename.ts'
 import type { Header } from '../format/header.ts'
-import { type SegmentContext, SegmentFile } from './segment-file.ts'
+import type { SegmentContext } from './segment-context.ts'
+import { SegmentFile } from './segment-file.ts'
 import { steadyMs } from './steady-time.ts'
 import { startOfFile, type TailStart } from './tail-buffer.ts'
 
@@ -22,25 +23,27 @@ export interface LiveFilePath {
 /** What a new file begins with. */
 export type FileStart = Omit<Header, 'createdMs'> & Pick<TailStart, 'levelCounts' | 'keptFromSeq'>
 
-/**
- * Whatever throws leaves nothing behind.
- *
- * @param fill puts in what the file has to hold before it gets its name.
- */
+export interface SegmentMaking<P extends Placed> {
+	/** Puts in what the file must hold before it gets its name. */
+	readonly fill: (file: SegmentFile) => void
+	/** Gives the file its name. */
+	readonly putInPlace: (temporary: string) => P
+}
+
+/** After an error no file is left. */
 export function createSegment<P extends Placed>(
 	context: SegmentContext,
-	place: LiveFilePath,
+	live: LiveFilePath,
 	start: FileStart,
-	fill: (file: SegmentFile) => void,
-	putInPlace: (temporary: string) => P,
+	{ fill, putInPlace }: SegmentMaking<P>,
 ): { readonly file: SegmentFile; readonly placed: P } {
 	const { levelCounts, keptFromSeq, ...begin } = start
-	if (!isEpoch(start.segment, 0)) throw exhausted(place.path, 'segment number')
+	if (!isEpoch(start.segment, 0)) throw exhausted(live.path, 'segment number')
 	const header = { ...begin, createdMs: steadyMs(context.writer.clock) }
-	const temporary = temporaryPathOf(place.path)
+	const temporary = temporaryPathOf(live.path)
 	const file = SegmentFile.create(
 		context,
-		{ path: temporary, mode: place.mode },
+		{ path: temporary, mode: live.mode },
 		header,
 		startOfFile({ nextSeq: header.firstSeq, levelCounts, keptFromSeq }),
 	)
@@ -58,7 +61,7 @@ export function createSegment<P extends Placed>(
 	}
 }
 
-/** There is no next one of something that is counted: the file was not made by openings and rotations. */
+/** The error for a number that has no successor. Openings and rotations never get that far; another program wrote the file. */
 export function exhausted(path: string, what: string): MeshChainError {
 	const text = `${show(path)} has the highest ${what} that a chain can have: begin a new chain`
 	return new MeshChainError('CHAIN_EXHAUSTED', text, { path })

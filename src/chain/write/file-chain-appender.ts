@@ -1,6 +1,6 @@
 /**
- * The appender whose chain is a file: decides when the writer writes and syncs, and keeps the service running while
- * the disk does not.
+ * The appender whose chain is a file: decides when the writer (writer.ts) writes and syncs, and retries while the disk fails. Rotation and
+ * retention are due when maintenance.ts says so.
  */
 import type { LogChainAppender } from '../../appender.ts'
 import { show } from '../../guard/show.ts'
@@ -9,49 +9,50 @@ import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../model/limits.ts'
 import { type LogRecord, levelIndex } from '../../model/record.ts'
 import { report, warn } from '../../platform/diagnostics.ts'
 import { isExiting, onExit } from '../../platform/exit-hook.ts'
-import { writablePath } from '../files/names.ts'
+import { RetrySchedule } from '../../platform/retry-schedule.ts'
+import { writablePath } from '../files/open-error.ts'
 import {
 	type FileChainOptions,
 	type ResolvedFileChainOptions,
 	resolveFileChainOptions,
 } from './file-chain-options.ts'
 import { Maintenance } from './maintenance.ts'
-import type { ChainRecovery } from './opening.ts'
+import type { ChainRecovery } from './opened-chain.ts'
 import { recoveryWarning } from './recovery-warning.ts'
 import { Timeout } from './timeout.ts'
 import { ChainWriter } from './writer.ts'
 import { closeError } from './writer-errors.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
-/** With more than this unwritten, the turn's end is not waited for. */
+/** With more than this unwritten, records are written before the end of the turn. */
 const WRITE_BYTES_TARGET = 64 * 1024
 
-/** What a chain's writer did, and how it is. */
+/** What a {@link FileChainAppender} has done since it opened the chain, and its state. */
 export interface FileChainStats extends ChainWriterStats {
 	readonly path: string
 	readonly chainId: string
 	readonly epoch: number
 	readonly durability: 'os' | 'disk'
 	readonly committedSeq: number
-	/** Why nothing can be committed at present. */
+	/** Why nothing can be committed at present; undefined while records can be committed. */
 	readonly failure: string | undefined
-	/** Records that `close()` could not write. */
+	/** Number of records that `close()` could not write. */
 	readonly lostAtClose: number
-	/** Times that a full file could not be replaced by a new one; the chain went on in it. */
+	/** How often a full file could not be replaced by a new one; the chain continued in it. */
 	readonly rotationFailures: number
-	/** Times that `clock` threw or gave no time, and `Date.now` stood in. */
+	/** How often `clock` threw or gave no time, and `Date.now` was used instead. */
 	readonly clockFailures: number
 }
 
 /**
- * Appends to a chain file, opening or creating it at once. One writer a chain; any number of readers meanwhile.
+ * Appends to a chain file; the constructor opens or creates it. A chain has one writer and any number of readers.
  *
- * With `os`, a record is in the kernel's hands before any immediate queued after its `append` runs: from there a killed
- * process does not lose it. `flush()` does so at once; `sync()` and `close()` put it on disk. A normal end, `process.exit()` and
- * an uncaught exception lose nothing.
+ * With `os`, a record is with the kernel before any immediate runs that was queued after its `append`. From then on a killed process
+ * does not lose it. `flush()` writes at once; `sync()` and `close()` put records on disk. A normal end, `process.exit()` and an uncaught
+ * exception lose nothing.
  *
- * When the disk fails after a successful open, records wait in memory up to `pendingBytesMax`, one process warning says so,
- * and the chain goes on when the disk does.
+ * When the disk fails after a successful open, records wait in memory up to `pendingBytesMax`, one process warning says so, and the
+ * appender retries until the disk works again.
  *
  * @example
  * ```ts
@@ -64,19 +65,25 @@ export interface FileChainStats extends ChainWriterStats {
  */
 export class FileChainAppender implements LogChainAppender {
 	readonly path: string
-	/** How long {@link close}, which writes and syncs by itself, waits for the disk, and so how long a loop waits for it. */
+	/** How long {@link close} waits for the disk, in milliseconds. A loop waits as long for it. */
 	readonly closeTimeoutMs: number
 	readonly closeSyncs = true
 	readonly #writer: ChainWriter
 	readonly #options: ResolvedFileChainOptions
-	/** Whether a write is followed by a sync, or by a look at the size of the file, at all. */
+	/** Whether a write may be followed by a sync. */
 	readonly #syncsItself: boolean
+	/** Whether the live file has bounds. */
 	readonly #rotates: boolean
-	readonly #upkeep: Maintenance
+	readonly #maintenance: Maintenance
 	readonly #forgetExit: () => void
 	#turnScheduled = false
-	#retryTimer: NodeJS.Timeout | undefined
-	#retryMs = RETRY_MS_MIN
+	readonly #retry = new RetrySchedule(
+		() => {
+			if (this.#closing === undefined) this.#tryAgain()
+		},
+		RETRY_MS_MIN,
+		RETRY_MS_MAX,
+	)
 	#failure: MeshChainError | undefined
 	#closing: Promise<void> | undefined
 	#exitCode: number | undefined
@@ -86,8 +93,8 @@ export class FileChainAppender implements LogChainAppender {
 
 	/**
 	 * @param path where the chain is; `{pid}` becomes the process id.
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`, `CHAIN_UNREADABLE`,
-	 * `CHAIN_DAMAGED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A file that is no chain is never touched.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`,
+	 * `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A file that is not a chain is never changed.
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
@@ -109,15 +116,15 @@ export class FileChainAppender implements LogChainAppender {
 			retain,
 		})
 		this.#forgetExit = onExit('chain', (exitCode) => this.#onExit(exitCode))
-		this.#tellRecovery(this.#writer.recovery)
-		this.#upkeep = new Maintenance(this.#writer, {
+		this.#reportRecovery(this.#writer.recovery)
+		this.#maintenance = new Maintenance(this.#writer, {
 			rotate,
 			clock,
 			source: this,
 			isOver: () => isExiting() || this.#closing !== undefined,
 			failed: (error) => this.#failed(error),
 		})
-		void this.#upkeep.retain(true)
+		void this.#maintenance.retain(true)
 	}
 
 	get chainId(): string {
@@ -145,7 +152,7 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Takes one record over; it stays in memory until it is written.
+	 * Accepts one record. It stays in memory until it is written.
 	 *
 	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED`,
 	 * `CHAIN_TAKEN_OVER` (not).
@@ -158,9 +165,9 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Takes all of them over as one frame: after a crash all of them are there or none. Their seqs must follow each other.
+	 * Accepts several records as one frame: after a crash all of them are there, or none. Each seq must be one above the previous one.
 	 *
-	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. None is taken over then.
+	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. Then none is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -176,9 +183,9 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Gives everything taken over to the operating system.
+	 * Writes every accepted record.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the records stay and are tried again. `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the records stay in memory and are retried. `CHAIN_TAKEN_OVER`.
 	 */
 	flush(): void {
 		if (this.#closing !== undefined) return
@@ -187,10 +194,10 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves once everything taken over before this call is on disk, at every durability.
+	 * Resolves once every record accepted before this call is on disk, at every durability.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED` or `SYNC_FAILED`; after the latter until the chain has gone on in a new file, which each
-	 * call tries. `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, from then on until the chain continues in a new file, which each call tries;
+	 * `CHAIN_TAKEN_OVER`.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -199,10 +206,10 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Writes what waits, leaves the mark of a clean end, syncs, and lets go of file and lock. Idempotent.
+	 * Writes what waits, writes a closing anchor, syncs, and releases file and lock. Idempotent.
 	 *
 	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered within `closeTimeoutMs`;
-	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is let go of all the same, and `stats().lostAtClose` counts the records that could not
+	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is released all the same, and `stats().lostAtClose` counts the records that could not
 	 * be written.
 	 */
 	close(): Promise<void> {
@@ -219,7 +226,7 @@ export class FileChainAppender implements LogChainAppender {
 			committedSeq: this.committedSeq,
 			failure: this.#failure?.message,
 			lostAtClose: this.#lostAtClose,
-			rotationFailures: this.#upkeep.rotationFailures,
+			rotationFailures: this.#maintenance.rotationFailures,
 			clockFailures: this.#options.clock.failures,
 			...this.#writer.stats(),
 		}
@@ -241,7 +248,7 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	#afterPush(writeThrough: boolean, isFrameFinished: boolean): void {
-		if (isExiting()) this.#lastWords()
+		if (isExiting()) this.#writeOnExit()
 		else if (writeThrough || (isFrameFinished && this.#isWriteDue)) this.#tryWrite()
 		else if (!this.#turnScheduled) {
 			this.#turnScheduled = true
@@ -258,7 +265,7 @@ export class FileChainAppender implements LogChainAppender {
 		if (this.#closing === undefined) this.#tryWrite()
 	}
 
-	/** Whether everything taken over is with the operating system now. */
+	/** Writes; returns whether every accepted record is with the operating system. */
 	#tryWrite(before?: () => void): boolean {
 		try {
 			before?.()
@@ -271,11 +278,11 @@ export class FileChainAppender implements LogChainAppender {
 			this.#recovered()
 			if (this.#syncsItself) this.#syncAsPromised()
 		}
-		if (this.#rotates) this.#upkeep.whenDue()
+		if (this.#rotates) this.#maintenance.whenDue()
 		return true
 	}
 
-	/** Begins the sync that the durability asks for behind a write. */
+	/** Begins the sync that the durability asks for after a write. */
 	#syncAsPromised(): void {
 		const { policy } = this.#options
 		const { writtenSeq, durableSeq, unsyncedBytes } = this.#writer
@@ -285,7 +292,7 @@ export class FileChainAppender implements LogChainAppender {
 			writtenSeq - durableSeq >= policy.everyRecords ||
 			unsyncedBytes >= policy.everyBytes
 		if (isDue)
-			this.#sync().catch(() => {}) // it has been announced, and committedSeq stays where it is
+			this.#sync().catch(() => {}) // it was reported, and committedSeq stays where it is
 		else if (policy.everyMs !== Number.POSITIVE_INFINITY) this.#syncLater(policy.everyMs)
 	}
 
@@ -298,7 +305,7 @@ export class FileChainAppender implements LogChainAppender {
 		this.#policyTimer.unref()
 	}
 
-	/** One promise for all who wait for the same sync of the writer. */
+	/** One promise for all tasks that wait for the same sync of the writer. */
 	#sync(): Promise<void> {
 		const writerSync = this.#writer.sync()
 		if (this.#lastSync?.writerSync !== writerSync) {
@@ -318,20 +325,14 @@ export class FileChainAppender implements LogChainAppender {
 
 	#failed(error: MeshChainError): void {
 		if (this.#failure === undefined) {
-			warn('CHAIN_FAILING', `${error.message}; the service goes on, records wait in memory`)
+			warn('CHAIN_FAILING', `${error.message}; the service continues, records wait in memory`)
 		}
 		this.#failure = error
 		report('failing', { source: this, error })
-		if (error.code === 'CHAIN_TAKEN_OVER' || this.#retryTimer !== undefined) return
-		this.#retryTimer = setTimeout(() => {
-			this.#retryTimer = undefined
-			if (this.#closing === undefined) this.#tryAgain()
-		}, this.#retryMs)
-		this.#retryTimer.unref()
-		this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX)
+		if (error.code !== 'CHAIN_TAKEN_OVER') this.#retry.start()
 	}
 
-	/** What a failed sync has left in doubt goes into a new file, what a failed write has left in memory into the file. */
+	/** Writes again, after a failed sync to a new file. Returns whether everything is written. */
 	#tryAgain(): boolean {
 		let isMoved = true
 		try {
@@ -346,28 +347,26 @@ export class FileChainAppender implements LogChainAppender {
 	#recovered(): void {
 		if (this.#failure === undefined) return
 		this.#failure = undefined
-		this.#retryMs = RETRY_MS_MIN
-		clearTimeout(this.#retryTimer)
-		this.#retryTimer = undefined
+		this.#retry.reset()
 		warn('CHAIN_RECOVERED', `${show(this.path)} can be written again; everything that waited is written`)
 		report('recovered', { source: this })
 	}
 
 	async #close(): Promise<void> {
-		clearTimeout(this.#retryTimer)
+		this.#retry.reset()
 		clearTimeout(this.#policyTimer)
-		this.#upkeep.end()
+		this.#maintenance.end()
 		this.#forgetExit()
 		const timeout = new Timeout(this.closeTimeoutMs)
 		let isClean = false
 		try {
 			this.#writer.move()
-			this.#writer.markClosed(undefined)
+			this.#writer.writeClosingAnchor(undefined)
 			await timeout.orThrow(this.#writer.sync())
 			isClean = true
 		} catch (error) {
 			this.#failure = error as MeshChainError
-			// No sync may still be under way when the file is let go of; and it writes once more.
+			// No sync may be in flight when the file is released. This one also writes once more.
 			if (!timeout.isOver) await timeout.orThrow(this.#writer.sync()).catch(() => {})
 			this.#lostAtClose = this.#writer.pendingRecords
 			const { path } = this
@@ -381,21 +380,21 @@ export class FileChainAppender implements LogChainAppender {
 
 	#onExit(exitCode: number): void {
 		this.#exitCode = exitCode
-		if (this.#closing === undefined) this.#lastWords()
+		if (this.#closing === undefined) this.#writeOnExit()
 	}
 
-	/** The process ends: everything is written now, with a clean-close mark behind it. */
-	#lastWords(): void {
+	/** Writes everything at the end of the process, with a closing anchor. */
+	#writeOnExit(): void {
 		try {
 			this.#writer.write()
-			if (this.#exitCode !== undefined) this.#writer.markClosed(this.#exitCode)
+			if (this.#exitCode !== undefined) this.#writer.writeClosingAnchor(this.#exitCode)
 			if (this.durability === 'disk' || this.#options.policy !== undefined) this.#writer.syncOnExit()
 		} catch (error) {
 			this.#failure = error as MeshChainError
 		}
 	}
 
-	#tellRecovery(recovery: ChainRecovery | undefined): void {
+	#reportRecovery(recovery: ChainRecovery | undefined): void {
 		if (recovery === undefined) return
 		report('recovery', { source: this, recovery })
 		const warning = recoveryWarning(this.path, recovery)

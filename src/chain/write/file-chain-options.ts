@@ -1,18 +1,19 @@
-/** What a `FileChainAppender` can be told, checked and in full. */
-
+/** The options of a `FileChainAppender`, checked and in full. */
 import type { SoundClock } from '../../guard/clock.ts'
 import { toldClock } from '../../guard/clock.ts'
 import { show } from '../../guard/show.ts'
+import { checkFileSystem, checkMode, checkWholeNumber, invalidOption } from '../../model/check.ts'
 import {
-	checkFileSystem,
-	checkFunction,
-	checkMode,
-	checkOptionNames,
-	checkTimerMs,
-	checkWholeNumber,
-	checkWord,
-	invalidOption,
-} from '../../model/check.ts'
+	defineOptions,
+	functionWithDefault,
+	type OptionRules,
+	oneOf,
+	optional,
+	type ResolvedOptions,
+	timerMs,
+	wholeNumber,
+	withDefault,
+} from '../../model/define-options.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { PENDING_BYTES_DEFAULT, ROTATE_BYTES_DEFAULT, SLOW_CLOSE_TIMEOUT_MS } from '../../model/limits.ts'
 import { LOG_LEVELS, type LogLevel, levelIndex } from '../../model/record.ts'
@@ -20,157 +21,166 @@ import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 
-/** How much may be written and not yet on disk: a sync is begun when any of these is reached. */
+/** How much may be written and not yet on disk. A sync begins when any of these bounds is reached; at least one must be given. */
 export interface SyncPolicy {
-	/** 0 and 1 mean every append: the same as `'disk'`. */
+	/** Number of records; 0 and 1 mean the same as `'disk'`. */
 	readonly everyRecords?: number
+	/** Time since the first write that is not on disk, in milliseconds. */
 	readonly everyMs?: number
+	/** Number of bytes. */
 	readonly everyBytes?: number
 }
 
+/** Options of a `FileChainAppender`. */
 export interface FileChainOptions {
 	/**
-	 * What a committed record survives. `'os'` (default): a killed process; records are with the operating system before any
-	 * immediate queued after them runs. `'disk'`: a power loss; each write is followed by an fdatasync, one in flight. A
-	 * {@link SyncPolicy}: as `'os'`, and what a power loss can take is bounded.
+	 * What a committed record survives. `'os'` (default): a killed process; a record is with the operating system before any immediate
+	 * runs that was queued after it. `'disk'`: a power loss; each write is followed by an fdatasync, one in flight. A
+	 * {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can take.
 	 */
 	readonly durability?: 'os' | 'disk' | SyncPolicy
-	/** A record at this level or above is written before `append` returns. Default `'error'`. */
+	/** A record at this level or above is written before `append` returns. Default: `'error'`. */
 	readonly writeThrough?: LogLevel
 	/**
-	 * The live file is sealed, and a new one begun, when it holds about so many bytes, at least 4,096. Default: never, or where
-	 * `retain` is given 64 MiB and at most a quarter of `retain.bytes`.
+	 * Size at which the live file is sealed and a new one begun, in bytes, at least 4,096. Default: no bound; with `retain`, 64 MiB and at
+	 * most a quarter of `retain.bytes`.
 	 */
 	readonly rotateBytes?: number
-	/** The same by records. Default: a quarter of `retain.records`, or never. */
+	/** The same as a number of records. Default: a quarter of `retain.records`, or no bound. */
 	readonly rotateRecords?: number
-	/** The same by the time since the file was begun; looked at when something is written. Default: a quarter of `retain.ageMs`, or never. */
+	/**
+	 * The same as an age of the file, in milliseconds; checked when something is written. Default: a quarter of `retain.ageMs`, or no bound.
+	 */
 	readonly rotateAgeMs?: number
 	/**
-	 * Upper bounds of what is kept: whole sealed files go from the head until all of them hold, or only the live file is left.
-	 * By age a file goes when it was sealed longer ago than `ageMs`. Default: everything is kept.
+	 * Upper bounds of what is kept. The oldest sealed files are removed, whole, until all bounds hold or only the live file is left. A file
+	 * that was sealed longer ago than `ageMs` is removed. Default: everything is kept.
 	 */
 	readonly retain?: { readonly bytes?: number; readonly records?: number; readonly ageMs?: number }
 	/**
-	 * What to do when the end of the chain was damaged: leave the file as it is and go on in a new one (`'rotate'`, default), or throw
+	 * What to do when the end of the chain is damaged: leave the file as it is and continue in a new one (`'rotate'`, default), or throw
 	 * `CHAIN_DAMAGED` (`'refuse'`).
 	 */
 	readonly onDamage?: 'rotate' | 'refuse'
 	/**
-	 * How long the constructor waits, blocking its thread, for another writer to let the chain go: for a service that is replaced by its
-	 * successor. Default 0 ms.
+	 * How long the constructor waits for another writer to close the chain, in milliseconds; it blocks its thread. For a service that
+	 * replaces its predecessor. Default: 0.
 	 */
 	readonly lockWaitMs?: number
-	/** Permissions of files that are created. Default `0o600`. */
+	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number
-	/** Bytes that wait in memory while the disk fails; beyond it appends are refused as retryable. Default 16 MiB. */
+	/** Bytes that may wait in memory while the disk fails; further appends fail as retryable. Default: 16 MiB. */
 	readonly pendingBytesMax?: number
 	/**
-	 * How long `close()` waits for the disk, in milliseconds. After it the file is let go of, and the promise rejects with `CLOSE_FAILED`.
-	 * Default 30,000.
+	 * How long `close()` waits for the disk, in milliseconds. Then it releases the file and rejects with `CLOSE_FAILED`. Default: 30,000.
 	 */
 	readonly closeTimeoutMs?: number
-	/** Times of opening and closing. Default `Date.now`, which also stands in, counted as `clockFailures`, when this throws or gives no time. */
+	/** Clock for openings, closings and retention. Default: `Date.now`, which also replaces, counted as `clockFailures`, a reading that fails. */
 	readonly clock?: () => number
+	/** File system, for tests. Default: the real one. */
 	readonly fs?: FileSystem
 }
 
-/** When a sync is begun; Infinity for never. */
-export type ResolvedPolicy = Required<SyncPolicy>
-
-export interface ResolvedFileChainOptions {
-	readonly durability: 'os' | 'disk'
-	readonly policy: ResolvedPolicy | undefined
-	readonly writeThroughIndex: number
-	readonly rotate: RotationBounds
-	readonly retain: Retention
-	readonly onDamage: 'rotate' | 'refuse'
-	readonly lockWaitMs: number
-	readonly mode: number
-	readonly pendingBytesMax: number
-	readonly closeTimeoutMs: number
-	readonly clock: SoundClock
-	readonly fs: FileSystem
-}
-
-const OPTION_NAMES = [
-	'durability',
-	'writeThrough',
-	'rotateBytes',
-	'rotateRecords',
-	'rotateAgeMs',
-	'retain',
-	'onDamage',
-	'lockWaitMs',
-	'mode',
-	'pendingBytesMax',
-	'closeTimeoutMs',
-	'clock',
-	'fs',
-] as const
-
-const ROTATE_BYTES_MIN = 4096
 const NEVER = Number.POSITIVE_INFINITY
 
-/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL` */
+const SYNC_POLICY_RULES = {
+	everyRecords: withDefault(NEVER, wholeNumber(0)),
+	everyMs: withDefault(NEVER, timerMs()),
+	everyBytes: withDefault(NEVER, wholeNumber(1)),
+} satisfies OptionRules<SyncPolicy>
+
+const SYNC_POLICY = defineOptions(SYNC_POLICY_RULES)
+
+/** When a sync is begun; Infinity for never. */
+export type ResolvedPolicy = ResolvedOptions<typeof SYNC_POLICY_RULES>
+
+interface ResolvedDurability {
+	readonly durability: 'os' | 'disk'
+	readonly policy: ResolvedPolicy | undefined
+}
+
+interface RotateOptions {
+	readonly rotateBytes: number | undefined
+	readonly rotateRecords: number | undefined
+	readonly rotateAgeMs: number | undefined
+}
+
+/** A bound of what is kept. */
+const retained = optional((name, value) => checkWholeNumber(`retain.${name}`, value, 1))
+
+const RETAIN = defineOptions({
+	bytes: retained,
+	records: retained,
+	ageMs: retained,
+} satisfies OptionRules<NonNullable<FileChainOptions['retain']>>)
+
+const ROTATE_BYTES_MIN = 4096
+
+const FILE_CHAIN_RULES = {
+	durability: withDefault({ durability: 'os', policy: undefined }, resolveDurability),
+	writeThrough: withDefault(levelIndex('error'), checkWriteThrough),
+	rotateBytes: optional(wholeNumber(ROTATE_BYTES_MIN)),
+	rotateRecords: optional(wholeNumber(1)),
+	rotateAgeMs: optional(wholeNumber(1)),
+	retain: withDefault(RETAIN.resolve({}), (_name, retain) => RETAIN.resolve(retain)),
+	onDamage: withDefault('rotate', oneOf('rotate', 'refuse')),
+	lockWaitMs: withDefault(0, timerMs(0)),
+	mode: withDefault(0o600, checkMode),
+	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
+	closeTimeoutMs: withDefault(SLOW_CLOSE_TIMEOUT_MS, timerMs()),
+	clock: functionWithDefault<() => number>(Date.now),
+	fs: withDefault(nodeFileSystem, checkFileSystem),
+} satisfies OptionRules<FileChainOptions>
+
+const FILE_CHAIN_OPTIONS = defineOptions(FILE_CHAIN_RULES)
+
+type Derived = 'durability' | 'writeThrough' | 'rotateBytes' | 'rotateRecords' | 'rotateAgeMs' | 'clock'
+
+/** The options in full. */
+export interface ResolvedFileChainOptions
+	extends Omit<ResolvedOptions<typeof FILE_CHAIN_RULES>, Derived>,
+		ResolvedDurability {
+	readonly writeThroughIndex: number
+	readonly rotate: RotationBounds
+	readonly clock: SoundClock
+}
+
+/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL` */
 export function resolveFileChainOptions(options: FileChainOptions): ResolvedFileChainOptions {
-	checkOptionNames(options, OPTION_NAMES)
-	const { onDamage = 'rotate', clock = Date.now, mode = 0o600, fs = nodeFileSystem } = options
-	const retain = resolveRetain(options.retain)
+	const { durability, writeThrough, rotateBytes, rotateRecords, rotateAgeMs, clock, ...resolved } =
+		FILE_CHAIN_OPTIONS.resolve(options)
 	return {
-		...resolveDurability(options.durability ?? 'os'),
-		writeThroughIndex: resolveWriteThrough(options.writeThrough ?? 'error'),
-		rotate: resolveRotate(options, retain),
-		retain,
-		onDamage: checkWord('onDamage', onDamage, ['rotate', 'refuse']),
-		lockWaitMs: checkTimerMs('lockWaitMs', options.lockWaitMs ?? 0, 0),
-		mode: checkMode('mode', mode),
-		pendingBytesMax: checkWholeNumber('pendingBytesMax', options.pendingBytesMax ?? PENDING_BYTES_DEFAULT, 1),
-		closeTimeoutMs: checkTimerMs('closeTimeoutMs', options.closeTimeoutMs ?? SLOW_CLOSE_TIMEOUT_MS),
-		clock: toldClock('the clock of a chain', checkFunction('clock', clock)),
-		fs: checkFileSystem('fs', fs),
+		...resolved,
+		...durability,
+		writeThroughIndex: writeThrough,
+		rotate: resolveRotate({ rotateBytes, rotateRecords, rotateAgeMs }, resolved.retain),
+		clock: toldClock('the clock of a chain', clock),
 	}
 }
 
-function resolveDurability(
-	given: NonNullable<FileChainOptions['durability']>,
-): Pick<ResolvedFileChainOptions, 'durability' | 'policy'> {
+function resolveDurability(name: string, given: unknown): ResolvedDurability {
 	if (given === 'os' || given === 'disk') return { durability: given, policy: undefined }
 	if (typeof given !== 'object' || given === null) {
-		throw invalidOption('durability', given, "'os', 'disk' or { everyRecords, everyMs, everyBytes }")
+		throw invalidOption(name, given, "'os', 'disk' or { everyRecords, everyMs, everyBytes }")
 	}
-	checkOptionNames(given, ['everyRecords', 'everyMs', 'everyBytes'])
-	const { everyRecords, everyMs, everyBytes } = given
-	if (everyRecords === undefined && everyMs === undefined && everyBytes === undefined) {
-		throw invalidOption('durability', '{}', 'one of everyRecords, everyMs and everyBytes at the least')
-	}
-	const policy = {
-		everyRecords: limit('everyRecords', everyRecords, 0),
-		everyMs: everyMs === undefined ? NEVER : checkTimerMs('everyMs', everyMs),
-		everyBytes: limit('everyBytes', everyBytes, 1),
+	const policy = SYNC_POLICY.resolve(given)
+	if (Object.values(policy).every((bound) => bound === NEVER)) {
+		throw invalidOption(name, '{}', 'one of everyRecords, everyMs and everyBytes at the least')
 	}
 	return policy.everyRecords <= 1 ? { durability: 'disk', policy: undefined } : { durability: 'os', policy }
 }
 
-function resolveWriteThrough(level: LogLevel): number {
+function checkWriteThrough(name: string, level: unknown): number {
 	const index = levelIndex(level)
 	if (index >= 0) return index
 	throw new MeshChainError(
 		'INVALID_LEVEL',
-		`writeThrough: no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`,
+		`${name}: no such level: ${show(level)} (one of ${LOG_LEVELS.join(', ')})`,
 	)
 }
 
-function resolveRetain(given: FileChainOptions['retain'] = {}): Retention {
-	checkOptionNames(given, ['bytes', 'records', 'ageMs'])
-	for (const [name, value] of Object.entries(given)) {
-		if (value !== undefined) checkWholeNumber(`retain.${name}`, value, 1)
-	}
-	return { bytes: given.bytes, records: given.records, ageMs: given.ageMs }
-}
-
 function resolveRotate(
-	{ rotateBytes, rotateRecords, rotateAgeMs }: FileChainOptions,
+	{ rotateBytes, rotateRecords, rotateAgeMs }: RotateOptions,
 	retain: Retention,
 ): ResolvedFileChainOptions['rotate'] {
 	const isRetaining = Object.values(retain).some((value) => value !== undefined)
@@ -184,16 +194,12 @@ function resolveRotate(
 		)
 	}
 	return {
-		bytes: limit('rotateBytes', rotateBytes, ROTATE_BYTES_MIN, bytes),
-		records: limit('rotateRecords', rotateRecords, 1, quarter(retain.records)),
-		ageMs: limit('rotateAgeMs', rotateAgeMs, 1, quarter(retain.ageMs)),
+		bytes,
+		records: rotateRecords ?? quarter(retain.records),
+		ageMs: rotateAgeMs ?? quarter(retain.ageMs),
 	}
 }
 
 function quarter(bound: number | undefined): number {
 	return bound === undefined ? NEVER : Math.ceil(bound / 4)
-}
-
-function limit(name: string, value: number | undefined, min: number, otherwise = NEVER): number {
-	return value === undefined ? otherwise : checkWholeNumber(name, value, min)
 }

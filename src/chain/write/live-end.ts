@@ -1,10 +1,10 @@
 /**
- * The end of a chain that grows: the live file, what waits for room in it, and the sealed files before it. Goes on in a new file when it
- * is told to, and by itself where one write would take a file far beyond its bounds. Knows nothing of locks, syncs that are waited for,
- * or time but what it is told.
+ * The end of a chain that grows: the live file, records that wait for room in it, and the sealed files. Makes a new file on request, and by
+ * itself where one write would take a file far beyond its bounds. Knows nothing of locks, of tasks that wait for a sync, and of time beyond
+ * what its methods are given.
  *
  * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of it is in flight, no
- * new file can be made, or it takes the place of one that cannot be trusted. What retention removes, the chain has said before, on disk.
+ * new file can be made, or it replaces a file that cannot be trusted. Retention removes only what the chain, on disk, says is removed.
  */
 
 import { RETRY_MS_MAX } from '../../model/limits.ts'
@@ -12,27 +12,27 @@ import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { Backlog } from './backlog.ts'
 import type { LiveFilePath } from './create-segment.ts'
 import type { LiveFile, Retention } from './retention.ts'
-import { moveToNewFile, type NextFile, rotateToNewFile } from './rotate.ts'
-import type { FileBounds } from './rotation.ts'
+import { type FileBounds, moveToNewFile, type NextFile, rotateToNewFile } from './rotation.ts'
 import { SealedFiles } from './sealed-files.ts'
-import type { SegmentContext, SegmentFile } from './segment-file.ts'
+import type { SegmentContext } from './segment-context.ts'
+import type { SegmentFile } from './segment-file.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 
-/** How many times its bounds a file grows before it is replaced within one write. */
+/** A file that is this many times its bounds is replaced within one write. */
 const OVERFULL_TIMES = 2
-/** How often a full disk makes retention look for what may go. */
+/** How often a full disk makes retention look for files to remove. */
 const MAKE_ROOM_MS = 1_000
 
 export interface LiveEndOptions {
 	readonly system: FileSystem
-	readonly place: LiveFilePath
+	readonly livePath: LiveFilePath
 	readonly rotate: FileBounds
 	readonly retain: Retention
-	/** A time that a clock had before this opening; -Infinity where none is known. */
+	/** A time that a clock showed before this opening; -Infinity where none is known. */
 	readonly seenMs: number
-	/** The live file cannot be read back: {@link LiveEnd.moveOn}. */
+	/** Called when the live file cannot be read back, to call {@link LiveEnd.moveToNewFile}. */
 	readonly onUnreadable: () => void
-	/** A new file has become the live one. */
+	/** Called when a new file has become the live one. */
 	readonly onNext: (file: SegmentFile) => void
 }
 
@@ -40,7 +40,7 @@ export class LiveEnd {
 	readonly #context: SegmentContext
 	readonly #options: LiveEndOptions
 	readonly #sealed: SealedFiles
-	/** Of the files before the live one. */
+	/** Sums over the files before the live one. */
 	readonly #before = {
 		frames: 0,
 		anchors: 0,
@@ -56,11 +56,11 @@ export class LiveEnd {
 	#makeRoomNotBefore = 0
 
 	constructor(context: SegmentContext, file: SegmentFile, options: LiveEndOptions) {
-		const { system, place, retain, seenMs } = options
+		const { system, livePath, retain, seenMs } = options
 		this.#context = context
 		this.#file = file
 		this.#options = options
-		this.#sealed = new SealedFiles(system, place.path, retain, file.identity, seenMs)
+		this.#sealed = new SealedFiles(system, livePath.path, { limits: retain, live: file.identity, seenMs })
 	}
 
 	get file(): SegmentFile {
@@ -69,7 +69,7 @@ export class LiveEnd {
 
 	/** Where records go. */
 	get intake(): TailBuffer {
-		return this.#backlog === undefined ? this.#file.span : this.#backlog.intake
+		return this.#backlog === undefined ? this.#file.tail : this.#backlog.intake
 	}
 
 	/** Bytes that are not with the operating system yet. */
@@ -82,39 +82,39 @@ export class LiveEnd {
 		return this.#file.heldBytes + this.#waitingBytes
 	}
 
-	/** Records that wait for room in the live file, beside those that wait to be written to it. */
+	/** Records that wait for room in the live file, without those that wait to be written to it. */
 	get waitingRecords(): number {
-		return this.intake.nextSeq - this.#file.span.nextSeq
+		return this.intake.nextSeq - this.#file.tail.nextSeq
 	}
 
-	/** What the live file is by now. */
+	/** Size of the live file, its records, and when it began. */
 	get live(): LiveFile {
 		const { written, records, identity } = this.#file
 		return { bytes: written, records, begunMs: identity.createdMs }
 	}
 
-	/** Whether the chain is larger than retention keeps it, and a file could go. */
+	/** Whether the chain is larger than retention allows, and a file can be removed. */
 	get isTooLarge(): boolean {
 		return this.#sealed.exceeds(this.live)
 	}
 
 	get counts() {
 		const { frames, anchors, ...replaced } = this.#before
-		const { span } = this.#file
+		const { tail } = this.#file
 		return {
-			frames: frames + span.frames,
-			anchors: anchors + span.anchors,
+			frames: frames + tail.frames,
+			anchors: anchors + tail.anchors,
 			...replaced,
 			...this.#sealed.removed,
 		}
 	}
 
-	/** Whether the next write may only begin when it is certain that the live file is still there: it syncs that file, or is one of many. */
+	/** Whether the live file must be checked before the next write, because that write syncs the file or is one of many. */
 	get isLookDue(): boolean {
 		return this.#file.isLookDue || !this.#fits
 	}
 
-	/** Gives everything to the operating system. On a full disk what retention allows to go is removed before giving up. */
+	/** Writes everything. On a full disk, removes what retention allows before it gives up. */
 	write(): void {
 		for (;;) {
 			try {
@@ -127,41 +127,41 @@ export class LiveEnd {
 		}
 	}
 
-	/** Seals the live file, which has nothing pending, and goes on in a new one. Not while it is being synced. */
+	/** Seals the live file, which must have nothing pending, and makes the next one. Not while the file is being synced. */
 	rotate(): void {
-		this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#options.place), 'rotations')
+		this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#options.livePath), 'rotations')
 	}
 
-	/** Goes on in a new file with everything that is not on disk. */
-	moveOn(name: 'kept' | 'lost'): NextFile {
-		const next = moveToNewFile(this.#context, this.#file, this.#options.place, name)
+	/** Makes a new file with everything that is not on disk. */
+	moveToNewFile(name: 'kept' | 'lost'): NextFile {
+		const next = moveToNewFile(this.#context, this.#file, this.#options.livePath, name)
 		this.#before[next.cause === 'unsynced' ? 'unsyncedLost' : 'damagedLost'] += next.lost
 		this.#replaceFile(next, name === 'kept' ? 'moves' : 'regained')
 		return next
 	}
 
-	/** Takes the time: what is too old by this look and by the one before may go. */
+	/** Takes a reading of the clock: files that are too old by this and the previous reading may be removed. */
 	look(nowMs: number): void {
 		this.#sealed.look(nowMs)
 	}
 
-	/** Whether more would go if another look agreed with the last one. */
+	/** Whether more files would be removed if another reading of the clock agreed with the last one. */
 	get isUnconfirmed(): boolean {
 		return this.#sealed.isUnconfirmed(this.live)
 	}
 
-	/** Has the next write say from which seq on the chain is kept; returns that, or undefined where nothing may go. */
+	/** Has the next write say the first seq that is kept. Returns that seq, or undefined where nothing is to be removed. */
 	sayWhatIsKept(live = this.live): number | undefined {
 		const keptFromSeq = this.#sealed.keptFromSeq(live)
-		const { span } = this.#file
-		if (keptFromSeq === undefined || span.keptFromSeq >= keptFromSeq) return keptFromSeq
-		span.seal()
-		span.keptFromSeq = keptFromSeq
-		span.anchor('span', 0)
+		const { tail } = this.#file
+		if (keptFromSeq === undefined || tail.keptFromSeq >= keptFromSeq) return keptFromSeq
+		tail.seal()
+		tail.keptFromSeq = keptFromSeq
+		tail.anchor('span', 0)
 		return keptFromSeq
 	}
 
-	/** Removes the files before what the chain says, on disk, to be kept. */
+	/** Removes the files that hold only seqs below `keptFromSeq`, which the chain says on disk. */
 	removeBelow(keptFromSeq: number): void {
 		this.#sealed.removeBelow(keptFromSeq)
 	}
@@ -170,7 +170,7 @@ export class LiveEnd {
 		return this.#backlog === undefined ? 0 : this.#backlog.bytes
 	}
 
-	/** Whether the live file has room for all that waits. */
+	/** Whether the live file has room for everything that waits. */
 	get #fits(): boolean {
 		const { bytes, records } = this.#options.rotate
 		const { written, pendingBytes, records: recordsThen } = this.#file
@@ -186,13 +186,13 @@ export class LiveEnd {
 		return recordsWritten > 0 && (written >= bytes || recordsWritten >= records)
 	}
 
-	/** What the live file may take at once: a frame at a time where its records are counted. */
+	/** Bytes that the live file may take at once; 0, for one frame at a time, where its records are bounded. */
 	get #roomBytes(): number {
 		const { bytes, records } = this.#options.rotate
 		return records === Number.POSITIVE_INFINITY ? Math.max(0, bytes - this.#file.written) : 0
 	}
 
-	/** Writes more than one file has room for: each gets what it may hold, and retention is done between two of them. */
+	/** Writes more than one file has room for. Each file gets what it may hold; retention runs between two files. */
 	#drain(): void {
 		for (;;) {
 			if (this.#backlog === undefined) this.#park()
@@ -204,13 +204,13 @@ export class LiveEnd {
 		this.#backlog = undefined
 	}
 
-	/** Takes out of the live file what is not written. So nothing is parked while a sync is in flight: what it covers was written before. */
+	/** Takes what is not written out of the live file. Not while a sync is in flight, because taking it out needs a sync of its own. */
 	#park(): void {
-		// The kernel tells a failure only once: whoever waits for it already must hear it.
+		// The kernel reports a failure only once: the sync in flight must hear of it.
 		const unwritten = this.#file.isSyncing ? undefined : this.#file.part()
 		if (unwritten === undefined) return
 		if (unwritten === 'unreadable') {
-			// What memory holds is in the next file then.
+			// The next file gets what memory holds.
 			this.#options.onUnreadable()
 			return
 		}
@@ -218,7 +218,7 @@ export class LiveEnd {
 		this.#backlog.putFirst(unwritten)
 	}
 
-	/** Goes on in a new file; in the one that is there, for a while, where that fails for another reason than a full disk. */
+	/** Makes the next file. Where that fails, other than by a full disk, the live file is used for a while longer. */
 	#isReplaced(): boolean {
 		if (performance.now() < this.#rotateNotBefore) return false
 		try {
@@ -231,7 +231,7 @@ export class LiveEnd {
 		}
 	}
 
-	/** Removes at once what is not kept beside a live file of this size; returns whether anything is gone. */
+	/** Removes at once what is not kept beside a live file of this size; returns whether anything was removed. */
 	#retainNow(live: LiveFile): boolean {
 		if (this.#file.isSyncing || this.#sealed.keptFromSeq(live) === undefined) return false
 		this.#park()
@@ -243,7 +243,7 @@ export class LiveEnd {
 		return this.#sealed.removed.removedFiles > removedFiles
 	}
 
-	/** On a full disk: removes what retention would remove once everything that waits is written. */
+	/** Removes, on a full disk, what retention would remove once everything that waits is written. */
 	#makeRoom(): boolean {
 		if (performance.now() < this.#makeRoomNotBefore) return false
 		const { bytes, records, begunMs } = this.live
@@ -260,8 +260,8 @@ export class LiveEnd {
 	#replaceFile(next: NextFile, counter: 'rotations' | 'moves' | 'regained'): void {
 		const { file, sealedPath } = next
 		const old = this.#file
-		this.#before.frames += old.span.frames
-		this.#before.anchors += old.span.anchors
+		this.#before.frames += old.tail.frames
+		this.#before.anchors += old.tail.anchors
 		this.#before[counter]++
 		this.#sealed.add(sealedPath, old, file.identity)
 		this.#file = file

@@ -1,18 +1,10 @@
 /**
- * Whether a writer still has the chain that it opened: a file can be replaced or cut
- * under it, by hand or by another writer.
+ * Checks whether a writer still has the chain that it opened: a person or another writer can replace or cut the live file.
  *
- * Invariant: a live file that has not all that was written to it is a lost one, whatever its size is now.
+ * Invariant: a live file that lacks any byte that was written to it is lost, whatever its size is now.
  */
-import {
-	closeQuietly,
-	type FileSystem,
-	isSameFile,
-	O_RDONLY,
-	openOurs,
-	systemCode,
-} from '../../platform/file-system.ts'
-import { identifyFile, sameId } from '../files/segments.ts'
+import { type FileSystem, isSameFile, systemCode } from '../../platform/file-system.ts'
+import { identifyAt, sameId } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import type { SegmentFile } from './segment-file.ts'
 
@@ -25,17 +17,17 @@ export interface LiveFileLoss {
 		| 'was replaced by hand'
 		| 'was replaced by another chain'
 		| 'was taken over by another writer'
-	/** Records that the writer took over and that are not in the chain. */
+	/** Records that the writer accepted and that are not in the chain. */
 	readonly records: number
 }
 
-/** What became of the live file, unless it is still the writer's own. */
+/** What happened to the live file; undefined while it is still the writer's own. */
 export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile): LiveFileLoss | undefined {
-	const { nextSeq } = ours.span
+	const { nextSeq } = ours.tail
 	const records = nextSeq - ours.identity.firstSeq
 	try {
 		const named = system.statSync(path)
-		const stat = system.fstatSync(ours.fd)
+		const stat = system.fstatSync(ours.handle.fd)
 		if (isSameFile(named, stat)) {
 			return ours.isWhole(stat.size) ? undefined : { what: 'was truncated', records }
 		}
@@ -43,7 +35,7 @@ export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile
 		const code = systemCode(error)
 		if (code === 'ENOENT') return { what: 'was removed', records }
 		if (code === 'ELOOP') return { what: 'was replaced by hand', records }
-		// Whoever cannot look has no proof.
+		// A check that fails proves nothing.
 		return undefined
 	}
 	const elsewhere = chainAt(system, path)
@@ -53,15 +45,11 @@ export function liveFileLoss(system: FileSystem, path: string, ours: SegmentFile
 	return { what: 'was taken over by another writer', records: Math.max(0, nextSeq - elsewhere.firstSeq) }
 }
 
-/** The chain of the file that took our place, if it is one. */
+/** The chain of the file that has the live file's name; undefined where it is not a chain. */
 function chainAt(system: FileSystem, path: string): ChainIdentity | undefined {
-	let fd: number | undefined
 	try {
-		fd = openOurs(system, path, O_RDONLY)
-		return identifyFile(system, fd, path)
+		return identifyAt(system, path)
 	} catch {
 		return undefined
-	} finally {
-		if (fd !== undefined) closeQuietly(system, fd)
 	}
 }

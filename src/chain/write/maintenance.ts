@@ -1,4 +1,4 @@
-/** Keeps a chain within its bounds while it is written: rotates its live file, and has retention done, when either is due. One thing at a time. */
+/** Keeps a chain within its bounds while it is written: rotates its live file and runs retention when they are due, one at a time. */
 import type { MeshChainError } from '../../model/errors.ts'
 import { RETRY_MS_MAX } from '../../model/limits.ts'
 import { report, warn } from '../../platform/diagnostics.ts'
@@ -10,11 +10,11 @@ import type { ChainWriter } from './writer.ts'
 export interface MaintenanceOptions {
 	readonly rotate: RotationBounds
 	readonly clock: () => number
-	/** Whose chain it is, for whoever hears of failures. */
+	/** The appender, for listeners to failures. */
 	readonly source: object
-	/** Nothing may begin any more. */
+	/** Whether nothing may begin any more. */
 	readonly isOver: () => boolean
-	/** Hears of each failure but that of a rotation alone, after which the chain goes on in the file it has. */
+	/** Called with each failure, except that of a rotation alone, after which the chain continues in its live file. */
 	readonly failed: (error: MeshChainError) => void
 }
 
@@ -25,7 +25,7 @@ export class Maintenance {
 	#rotateNotBefore = 0
 	#retainNotBefore = 0
 	#lookTimer: NodeJS.Timeout | undefined
-	/** Files that were full and could not be replaced. */
+	/** How often a full file could not be replaced. */
 	rotationFailures = 0
 
 	constructor(writer: ChainWriter, options: MaintenanceOptions) {
@@ -33,7 +33,7 @@ export class Maintenance {
 		this.#options = options
 	}
 
-	/** Does what is due. The disk is given its time; a write that is far too much for one file has been spread over several by then. */
+	/** Begins what is due, after a write. A write that is far too large for one file was spread over several files already. */
 	whenDue(): void {
 		if (this.#isBusy || this.#options.isOver()) return
 		if (performance.now() < this.#rotateNotBefore) return
@@ -41,7 +41,7 @@ export class Maintenance {
 		else if (this.#writer.isTooLarge && performance.now() >= this.#retainNotBefore) void this.retain(false)
 	}
 
-	/** Has retention done: for the size of the chain, and with a look at the clock for its age too. */
+	/** Runs retention: for the size of the chain and, with a reading of the clock, for its age. */
 	async retain(looks: boolean): Promise<void> {
 		this.#isBusy = true
 		try {
@@ -49,7 +49,7 @@ export class Maintenance {
 			const wasTooLarge = this.#writer.isTooLarge
 			await this.#writer.retain(looks ? steadyMs(this.#options.clock) : undefined)
 			if (looks && this.#writer.isUnconfirmed) this.#lookAgain()
-			// What could not be removed is tried again, and not with each write.
+			// A file that could not be removed is retried, but not with each write.
 			if (wasTooLarge && this.#writer.isTooLarge) this.#retainNotBefore = performance.now() + RETRY_MS_MAX
 		} catch (error) {
 			this.#failed(error as MeshChainError)
@@ -58,7 +58,7 @@ export class Maintenance {
 		}
 	}
 
-	/** Looks at the clock no more. */
+	/** Ends the wait for another reading of the clock. */
 	end(): void {
 		clearTimeout(this.#lookTimer)
 	}
@@ -79,7 +79,7 @@ export class Maintenance {
 		await this.retain(true)
 	}
 
-	/** What only one look at the clock has found too old is looked at again, a moment later. */
+	/** Reads the clock again a moment later, where only one reading has found a file too old. */
 	#lookAgain(): void {
 		clearTimeout(this.#lookTimer)
 		this.#lookTimer = setTimeout(() => {

@@ -1,12 +1,12 @@
-/** What a person is told of a chain that did not end as a writer leaves it. */
+/** The warning about a chain that did not end as a writer leaves it. */
 import { show } from '../../guard/show.ts'
 import { shellWord } from '../../text/shell-word.ts'
-import type { ChainRecovery } from './opening.ts'
+import type { ChainRecovery } from './opened-chain.ts'
 import type { RecoveryVerdict } from './recovery.ts'
 
 const TAKEN_OVER = 'was taken over from a writer that may still run'
 
-/** Of a file that stays as it is; without a text there is nothing to tell. */
+/** What to say of a file that stays as it is; undefined where there is nothing to say. */
 const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	sealed: undefined,
 	clean: TAKEN_OVER,
@@ -18,7 +18,7 @@ const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	ambiguous: 'ends in bytes that a power loss or damage has left; nothing can tell which',
 }
 
-/** A stable code, and what to say; undefined where nothing happened that anybody must know. */
+/** A stable code and a text; undefined where nothing needs a warning. */
 export function recoveryWarning(
 	path: string,
 	{ verdict, action, bytes, keptAt, sealedAs, lostRecords }: ChainRecovery,
@@ -33,11 +33,11 @@ export function recoveryWarning(
 	const what = TEXTS[verdict]
 	if (what === undefined) return undefined
 	if (sealedAs === undefined) {
-		const mark = show(`${path}.durable`)
-		const text = `${name} was removed, emptied or overwritten: ${lostRecords} records that were on disk are lost, and the chain goes on behind them; next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, remove ${mark} too)`
+		const watermark = show(`${path}.durable`)
+		const text = `${name} was removed, emptied or overwritten: ${lostRecords} records that were on disk are lost, and the chain continues after them; next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, remove ${watermark} too)`
 		return { code: 'CHAIN_DAMAGED', text }
 	}
 	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
-	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain goes on in a new file${lost}; next: mesh-chain verify ${shellWord(path)}`
+	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain continues in a new file${lost}; next: mesh-chain verify ${shellWord(path)}`
 	return { code: what === TAKEN_OVER ? 'CHAIN_TAKEN_OVER' : 'CHAIN_DAMAGED', text }
 }

@@ -1,8 +1,9 @@
 /**
- * Writes the file of a chain whose records have their seqs and epochs already, and goes on with it where it ends: a copy that grows. An opening is no
- * new epoch here, as it is for a writer of its own (writer.ts), since epochs are those of the records.
+ * Writes a copy of a chain that grows: records keep their seqs and epochs, and an opening continues where the file ends. Unlike in
+ * writer.ts an opening begins no epoch.
  *
- * Invariants: the name of the file leads to all that was there before, or to more; only whole entries count; whoever holds the lock writes.
+ * Invariants: the name of the file always leads to everything that was committed; only whole entries count; only the holder of the lock
+ * writes.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
@@ -14,52 +15,48 @@ import {
 	type FileSystem,
 	nodeFileSystem,
 	O_RDWR,
+	type OpenFile,
 	openOurs,
+	removeQuietly,
 	syncDirectory,
 	systemCode,
 } from '../../platform/file-system.ts'
 import { shellWord } from '../../text/shell-word.ts'
-import { bootId } from '../files/boot-id.ts'
+import { putFirstInPlace, removeTemporaries, temporaryPathOf, unsyncedName } from '../files/atomic-rename.ts'
+import { cutAndKeepAside, cutOff } from '../files/keep-aside.ts'
 import type { Lock } from '../files/lock.ts'
-import {
-	keepAside,
-	putFirstInPlace,
-	removeQuietly,
-	removeTemporaries,
-	temporaryPathOf,
-	unreadable,
-	unsyncedName,
-	writablePath,
-} from '../files/names.ts'
+import { openError, writablePath } from '../files/open-error.ts'
 import { identifyFile, listSegments } from '../files/segments.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
-import { type ChainEnd, readChainEnd, scanRange } from '../scan/chain-end.ts'
+import { type ChainEnd, readChainEnd } from '../scan/chain-end.ts'
 import { rowsOf } from '../scan/frame-rows.ts'
 import { type ChainIdentity, NO_LINK } from '../scan/identity.ts'
+import { scanRange } from '../scan/scan-range.ts'
 import { createSegment } from './create-segment.ts'
-import { type SegmentContext, SegmentFile } from './segment-file.ts'
+import { type CopyContext, copyContext } from './segment-context.ts'
+import { SegmentFile } from './segment-file.ts'
 import { startOfFile } from './tail-buffer.ts'
 import { releaseQuietly, takeLock } from './writer-lock.ts'
 
-/** What waits in memory before it is written. */
+/** Bytes wait in memory up to this many, then they are written. */
 const HELD_BYTES_MAX = 256 * 1024
-/** So much is written between two syncs: what a power loss can damage, and what an opening looks through. */
+/** Bytes written between two syncs: what a power loss can damage, and what an opening scans. */
 const UNSYNCED_BYTES_MAX = 16 * 1024 * 1024
 
 export interface ReplicaWriterOptions {
-	/** In hexadecimal. */
+	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
-	/** Permissions of a new file. Default `0o600`. */
+	/** Permissions of a new file. Default: `0o600`. */
 	readonly mode?: number
 	readonly fs?: FileSystem
 }
 
-/** Bytes at the end of the file that are no entries, and go before anything else is written. */
+/** Bytes at the end of the file that are not entries, and are cut before anything else is written. */
 interface Cut {
 	readonly offset: number
 	readonly bytes: number
-	/** Only the beginning of an entry: never whole, never anybody's. */
+	/** They are the beginning of an entry, which was never committed. */
 	readonly isTorn: boolean
 }
 
@@ -69,83 +66,70 @@ export class ReplicaWriter {
 	readonly #chainId: string
 	readonly #mode: number
 	readonly #lock: Lock
-	readonly #context: SegmentContext
+	readonly #context: CopyContext
 	#file: SegmentFile | undefined
-	#epoch = 0
 	#cut: Cut | undefined
-	/** The last thing in the file is the mark of a clean end. */
+	/** The last entry of the file is a closing anchor. */
 	#isClosed = true
-	/** This writer's mark stands in the file. */
+	/** This writer's opening anchor is in the file. */
 	#isOpen = false
-	/** Where a file is that has not taken the place of the one before yet. */
+	/** Path of a new file that has not taken the place of the old one yet. */
 	#temporary: string | undefined
 
 	/**
-	 * A file that is not there is made with the first record.
+	 * Opens the file; one that does not exist is made with the first record.
 	 *
 	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file of another chain, or with a writer of its own; `CHAIN_DAMAGED`, `CHAIN_LOCKED`,
-	 * `CHAIN_UNREADABLE`, `INVALID_PATH`, and what a file throws that is no chain. It is left as it is.
+	 * `CHAIN_UNWRITABLE`, `INVALID_PATH`, and what `identify` throws for a file that is not a chain. The file is left as it is.
 	 */
 	constructor(path: string, { chainId, mode = 0o600, fs = nodeFileSystem }: ReplicaWriterOptions) {
 		this.path = writablePath(path, fs)
 		this.#system = fs
 		this.#chainId = chainId
 		this.#mode = mode
-		const epoch = () => this.#epoch
-		this.#context = {
-			system: fs,
-			writer: {
-				get epoch() {
-					return epoch()
-				},
-				bootId: bootId(fs),
-				clock: Date.now,
-			},
-			counts: { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 },
-			keepUnsynced: false,
-		}
-		this.#lock = takeLock(fs, this.path, Date.now(), 0, mode)
+		this.#context = copyContext(fs, 0)
+		this.#lock = takeLock(fs, this.path, { nowMs: Date.now(), mode })
 		try {
 			removeTemporaries(fs, this.path)
 			this.#open()
 		} catch (error) {
 			releaseQuietly(this.#lock)
-			throw unreadable(this.path, error)
+			throw openError(this.path, error)
 		}
 	}
 
-	/** Of the last record, or 0. */
+	/** Epoch of the last record; 0 before the first. */
 	get epoch(): number {
-		return this.#epoch
+		return this.#context.writer.epoch
 	}
 
-	/** The seq that comes next if nothing is missing. */
+	/** Seq of the next record if none is missing. */
 	get nextSeq(): number {
-		return this.#file?.span.nextSeq ?? 1
+		return this.#file?.tail.nextSeq ?? 1
 	}
 
-	/** Since a {@link rewind} nothing was committed: the file is what it was before. */
+	/** Whether nothing was committed since a {@link rewind}: the file is as it was before. */
 	get isRewound(): boolean {
 		return this.#temporary !== undefined
 	}
 
 	/**
-	 * Takes the record that comes next, in its seq and its epoch: whoever calls has seen to that.
+	 * Takes the next record. The caller makes sure that seqs and epochs go up.
 	 *
-	 * @throws {LogAppendError} where no chain can hold it. @throws {MeshChainError} `CHAIN_UNREADABLE`
+	 * @throws {LogAppendError} where no chain can hold it. @throws {MeshChainError} `CHAIN_UNWRITABLE`
 	 */
 	push(record: LogRecord): void {
 		this.#guarded(() => {
 			this.#file ??= this.#create(record.epoch)
 			this.#openEpoch(record.epoch)
-			const { span } = this.#file
-			span.push(record)
-			if (isGap(record) || span.frameIsFull) span.seal()
+			const { tail } = this.#file
+			tail.push(record)
+			if (isGap(record) || tail.frameIsFull) tail.seal()
 			if (this.#file.pendingBytes >= HELD_BYTES_MAX) this.#write()
 		})
 	}
 
-	/** Gives everything to the operating system, and its name to a file that was made anew. @throws {MeshChainError} `CHAIN_UNREADABLE` */
+	/** Writes everything, and gives a file that was made anew its name. @throws {MeshChainError} `CHAIN_UNWRITABLE` */
 	commit(): void {
 		this.#guarded(() => {
 			if (this.#file === undefined || !this.#isOpen) return
@@ -159,11 +143,11 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Goes back to where only what is before a seq is in the chain. The file is made anew beside the one that is there, and takes its place, whole,
-	 * with the next {@link commit}.
+	 * Goes back to where the chain has only the records before a seq. A new file is made beside the old one; the next {@link commit} puts it
+	 * in the place of the old one.
 	 *
-	 * @param gone is given each record that is not in the new file, in order.
-	 * @throws {MeshChainError} `CHAIN_DAMAGED` where not all of the file can be read; `CHAIN_UNREADABLE`. The file is left as it is.
+	 * @param gone called with each record that is not in the new file, in order.
+	 * @throws {MeshChainError} `CHAIN_DAMAGED` where not all of the file can be read; `CHAIN_UNWRITABLE`. The file is left as it is.
 	 */
 	rewind(seq: number, gone: (record: LogRecord) => void): void {
 		this.commit()
@@ -176,10 +160,10 @@ export class ReplicaWriter {
 			this.#file = SegmentFile.create(
 				this.#context,
 				place,
-				this.#header(old.identity.createdMs),
+				this.#header(old.identity.createdMs ?? 0),
 				newFileStart(),
 			)
-			this.#epoch = 0
+			this.#context.writer.epoch = 0
 			this.#isOpen = false
 			this.#isClosed = true
 			try {
@@ -190,15 +174,15 @@ export class ReplicaWriter {
 		})
 	}
 
-	/** Puts everything on disk, with the mark of a clean end. Does nothing where nothing has changed. @throws {MeshChainError} `CHAIN_UNREADABLE` */
+	/** Puts everything on disk, with a closing anchor. Does nothing where nothing has changed. @throws {MeshChainError} `CHAIN_UNWRITABLE` */
 	finish(): void {
 		this.#guarded(() => {
 			if (this.#file === undefined || (!this.#isOpen && this.#isClosed && this.#cut === undefined)) return
-			this.#openEpoch(this.#epoch)
+			this.#openEpoch(this.epoch)
 			this.#write()
-			// What the mark says of the disk must be true by then.
+			// The closing anchor says how much is on disk, which must be true when it is written.
 			this.#file.syncNow()
-			this.#file.span.anchor('closed', CLOSED_WITHOUT_EXIT)
+			this.#file.tail.anchor('closed', CLOSED_WITHOUT_EXIT)
 			this.commit()
 			this.#file.syncNow()
 			this.#isOpen = false
@@ -206,7 +190,7 @@ export class ReplicaWriter {
 		})
 	}
 
-	/** Lets go of the file; what is not committed is not in it. */
+	/** Closes the file; records that are not committed are not in it. */
 	release(): void {
 		this.#file?.close()
 		if (this.#temporary !== undefined) removeQuietly(this.#system, this.#temporary)
@@ -214,50 +198,51 @@ export class ReplicaWriter {
 		try {
 			this.#lock.release(!this.#isClosed)
 		} catch {
-			// The file of a lock that nobody holds is untidy, not wrong.
+			// A lock file that nobody holds is untidy, not wrong.
 		}
 	}
 
 	#open(): void {
-		const fd = this.#openExisting()
-		if (fd === undefined) return
+		const file = this.#openExisting()
+		if (file === undefined) return
 		try {
-			const identity = identifyFile(this.#system, fd, this.path)
+			const identity = identifyFile(file, this.path)
 			this.#refuseForeign(identity)
-			const end = this.#endOf(fd, identity)
+			const end = this.#endOf(file, identity)
 			const { anchor, tail } = end
 			this.#isClosed = anchor?.reason === 'closed' && tail.length === 0 && this.#cut === undefined
-			this.#epoch = Math.max(1, end.epoch)
+			this.#context.writer.epoch = Math.max(1, end.epoch)
 			const start = { ...end, keptFromSeq: anchor?.keptFromSeq ?? 1 }
-			this.#file = new SegmentFile(this.#context, fd, identity, start)
+			this.#file = new SegmentFile(this.#context, file, identity, start)
 		} catch (error) {
-			closeQuietly(this.#system, fd)
+			closeQuietly(file.system, file.fd)
 			throw error
 		}
 	}
 
-	#openExisting(): number | undefined {
+	#openExisting(): OpenFile | undefined {
+		const system = this.#system
 		try {
-			return openOurs(this.#system, this.path, O_RDWR)
+			return { system, fd: openOurs(system, this.path, O_RDWR) }
 		} catch (error) {
 			if (systemCode(error) === 'ENOENT') return undefined
 			throw error
 		}
 	}
 
-	/** Where what can be trusted ends: what is behind the last sync, a kill may have torn, and a power loss may have left holes in. */
-	#endOf(fd: number, identity: ChainIdentity): ChainEnd {
-		const { size } = this.#system.fstatSync(fd)
-		const end = readChainEnd(this.#system, fd, size, identity)
+	/** The end of what can be trusted: after the last sync, a kill may have torn entries, and a power loss may have left holes. */
+	#endOf(file: OpenFile, identity: ChainIdentity): ChainEnd {
+		const { size } = file.system.fstatSync(file.fd)
+		const end = readChainEnd(file, size, identity)
 		const from = Math.max(HEADER_BYTES, end.anchor?.durableOffset ?? 0)
 		if (end.hole !== undefined && end.hole < from) throw this.#damaged(end.hole)
 		let cut: Cut | undefined
-		scanRange(this.#system, fd, identity.idChecksum, from, size, (entry) => {
+		scanRange(file, identity.idChecksum, { from, to: size }, (entry) => {
 			if (entry.type !== 'bad') return
 			cut ??= { offset: entry.place.offset, bytes: size - entry.place.offset, isTorn: entry.place.torn }
 		})
 		this.#cut = cut
-		return cut === undefined ? end : readChainEnd(this.#system, fd, cut.offset, identity)
+		return cut === undefined ? end : readChainEnd(file, cut.offset, identity)
 	}
 
 	#refuseForeign(identity: ChainIdentity): void {
@@ -281,16 +266,19 @@ export class ReplicaWriter {
 	}
 
 	#create(epoch: number): SegmentFile {
-		this.#epoch = epoch
+		this.#context.writer.epoch = epoch
 		const { file } = createSegment(
 			this.#context,
 			{ path: this.path, mode: this.#mode },
 			{ ...this.#header(0), ...newFileStart() },
-			({ span }) => span.anchor('opened', 0),
-			(temporary) => {
-				const placed = putFirstInPlace(this.#system, temporary, this.path)
-				if (placed.unsynced !== undefined) throw unsyncedName('CHAIN_UNREADABLE', this.path, placed.unsynced)
-				return placed
+			{
+				fill: ({ tail }) => tail.anchor('opened', 0),
+				putInPlace: (temporary) => {
+					const placed = putFirstInPlace(this.#system, temporary, this.path)
+					if (placed.unsynced !== undefined)
+						throw unsyncedName('CHAIN_UNWRITABLE', this.path, placed.unsynced)
+					return placed
+				},
 			},
 		)
 		this.#isOpen = true
@@ -309,15 +297,15 @@ export class ReplicaWriter {
 		}
 	}
 
-	/** Every epoch has its opening and its end; an epoch that goes on in another process is opened once more. */
+	/** Begins an epoch. Every epoch has its opening and its end; one that continues in another process is opened once more. */
 	#openEpoch(epoch: number): void {
-		if (this.#isOpen && epoch === this.#epoch) return
-		const { span } = this.#file!
+		if (this.#isOpen && epoch === this.epoch) return
+		const { tail } = this.#file!
 		const cutBytes = this.#takeCut()
-		span.seal()
-		if (epoch !== this.#epoch && !this.#isClosed) span.anchor('closed', CLOSED_WITHOUT_EXIT)
-		this.#epoch = epoch
-		span.anchor('opened', cutBytes)
+		tail.seal()
+		if (epoch !== this.epoch && !this.#isClosed) tail.anchor('closed', CLOSED_WITHOUT_EXIT)
+		this.#context.writer.epoch = epoch
+		tail.anchor('opened', cutBytes)
 		this.#isOpen = true
 		this.#isClosed = false
 	}
@@ -325,17 +313,16 @@ export class ReplicaWriter {
 	#takeCut(): number {
 		if (this.#cut === undefined) return 0
 		const { offset, bytes, isTorn } = this.#cut
-		const { fd } = this.#file!
-		if (!isTorn) keepAside(this.#system, this.path, fd, offset, bytes)
-		this.#system.ftruncateSync(fd, offset)
-		this.#system.fsyncSync(fd)
+		const { handle } = this.#file!
+		if (isTorn) cutOff(handle, offset)
+		else cutAndKeepAside(this.path, handle, offset, bytes)
 		this.#cut = undefined
 		return bytes
 	}
 
 	#copy(old: SegmentFile, end: number, seq: number, gone: (record: LogRecord) => void): void {
 		const { idChecksum } = old.identity
-		scanRange(this.#system, old.fd, idChecksum, HEADER_BYTES, end, (entry) => {
+		scanRange(old.handle, idChecksum, { from: HEADER_BYTES, to: end }, (entry) => {
 			if (entry.type === 'anchor') return
 			const rows = entry.type === 'frame' ? rowsOf(entry.frame) : undefined
 			if (rows === undefined)
@@ -359,8 +346,8 @@ export class ReplicaWriter {
 			work()
 		} catch (error) {
 			if (error instanceof MeshChainError) throw error
-			const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; what came before is in it`
-			throw new MeshChainError('CHAIN_UNREADABLE', text, { path: this.path, cause: error })
+			const text = `cannot write to ${show(this.path)}: ${messageOf(error)}; everything before that is in it`
+			throw new MeshChainError('CHAIN_UNWRITABLE', text, { path: this.path, cause: error })
 		}
 	}
 }
@@ -369,7 +356,7 @@ function newFileStart() {
 	return startOfFile({ nextSeq: 1, levelCounts: LOG_LEVELS.map(() => 0), keptFromSeq: 1 })
 }
 
-/** A gap of what is absent up to a seq. */
+/** The part of a gap up to a seq. */
 function shortened(gap: LogRecord, toSeq: number): LogRecord {
 	const { fromSeq, count, cause } = gap.data as Parameters<typeof gapRecord>[0]
 	return gapRecord({ fromSeq, toSeq, count: Math.min(count, toSeq - fromSeq + 1), cause }, gap)

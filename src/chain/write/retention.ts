@@ -1,14 +1,14 @@
 /**
- * Which sealed files of a chain may go: whole ones, from the head only, as few as it takes. Pure.
+ * Which sealed files of a chain are to be removed: whole files, the oldest first, as few as it takes. Pure.
  *
- * Invariant: no single reading of the clock decides that a file is old. A file begins with such a reading, and one may be years off.
+ * Invariant: no single reading of the clock decides that a file is old. A file begins with such a reading, which may be years off.
  */
 
 /** Upper bounds of what a chain keeps; all of them hold, as far as whole files allow. The live file always stays. */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
-	/** A file goes once it was sealed longer ago than this. */
+	/** A file is removed once it was sealed longer ago than this. */
 	readonly ageMs?: number | undefined
 }
 
@@ -19,14 +19,14 @@ export interface RetainedFile {
 	readonly bytes: number
 	/** From its first seq to the next file's. */
 	readonly records: number
-	/** When its first byte was written, by the clock of its writer; NaN where the header is damaged. */
-	readonly begunMs: number
+	/** When its first byte was written, by the clock of its writer; undefined where the header is damaged. */
+	readonly begunMs: number | undefined
 }
 
 /** The file that is being written. */
 export type LiveFile = Pick<RetainedFile, 'bytes' | 'records' | 'begunMs'>
 
-/** How many files at the head are to be removed, given those that are sealed, oldest first, and the live one. */
+/** How many of the oldest files are to be removed, given the sealed files, oldest first, and the live one. */
 export function countToRemove(
 	sealed: readonly RetainedFile[],
 	live: LiveFile,
@@ -51,11 +51,12 @@ export function countToRemove(
 }
 
 /**
- * When each file but the last was sealed: when the next one began whose time is in order with the others'. A time that is not is one
- * that some clock was wrong about.
+ * When each file but the last was sealed: when the next file began whose time is in order with the others. A time out of order comes from
+ * a clock that was wrong.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
-	const times = [...files.map(({ begunMs }) => begunMs), nowMs]
+	// NaN is in order with no other time.
+	const times = [...files.map(({ begunMs = Number.NaN }) => begunMs), nowMs]
 	const believed = mostInOrder(times)
 	let sealedMs = Number.POSITIVE_INFINITY
 	const sealed: number[] = []
@@ -66,7 +67,7 @@ function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: nu
 	return sealed
 }
 
-/** The indices of as many times as there are of which none is before the one before it; of several such, the later times. */
+/** The indices of the longest sequence of times of which none precedes its predecessor; of several such, the one with the later times. */
 function mostInOrder(times: readonly number[]): ReadonlySet<number> {
 	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())
 	const best: { readonly count: number; readonly before: number }[] = []

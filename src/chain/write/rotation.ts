@@ -1,7 +1,20 @@
-/** When the live file of a chain is full. Pure. */
+/** When the live file of a chain is full, and how the chain continues in a new file: because the live one is full or cannot be trusted. */
+import { LOG_LEVELS } from '../../model/record.ts'
+import { O_RDONLY, withFile } from '../../platform/file-system.ts'
+import { type Placed, putFirstInPlace, putNextInPlace } from '../files/atomic-rename.ts'
+import { moveAside, restoreAsSealed } from '../files/keep-aside.ts'
+import { listSegments } from '../files/segments.ts'
+import { HEADER_BYTES } from '../format/header.ts'
+import { readChainEnd } from '../scan/chain-end.ts'
+import { firstUnreadable, linkUpTo } from '../scan/scan-range.ts'
+import { EntryCopier } from './copy-entries.ts'
+import { createSegment, type LiveFilePath, type SegmentMaking } from './create-segment.ts'
 import type { LiveFile } from './retention.ts'
+import type { SegmentContext } from './segment-context.ts'
+import type { SegmentFile } from './segment-file.ts'
+import type { TailStart } from './tail-buffer.ts'
 
-/** Infinity for never. */
+/** How large a file may grow before it is full; Infinity for no bound. */
 export interface FileBounds {
 	readonly bytes: number
 	readonly records: number
@@ -12,13 +25,142 @@ export interface RotationBounds extends FileBounds {
 }
 
 /**
- * Whether a file is as large as it may be, or as old. One that was begun further from now than that, before or after, is: a clock was
- * wrong then or is now, and a new file too many does no harm.
+ * Whether a file is as large or as old as it may be. A file that was begun in the future is too old as well: the clock was wrong then or
+ * is now, and one file too many does no harm.
  */
 export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () => number): boolean {
 	if (live.bytes >= bounds.bytes || live.records >= bounds.records) return true
 	if (bounds.ageMs === Number.POSITIVE_INFINITY || live.records === 0) return false
 	const nowMs = clock()
-	// Where its beginning is not known, neither is that it is young.
-	return Number.isFinite(nowMs) && !(Math.abs(nowMs - live.begunMs) < bounds.ageMs)
+	if (!Number.isFinite(nowMs)) return false
+	// A file whose beginning is not known may be old.
+	return live.begunMs === undefined || Math.abs(nowMs - live.begunMs) >= bounds.ageMs
+}
+
+export interface NextFile {
+	readonly file: SegmentFile
+	/** Path of the old file. */
+	readonly sealedPath: string
+	/** Records of the old file that can no longer be read. */
+	readonly lost: number
+	/** Seq of the last lost record; 0 for none. */
+	readonly lostUpTo: number
+	/** Why they are lost: no record that is `unsynced` was acknowledged as on disk. */
+	readonly cause: 'unsynced' | 'damaged'
+}
+
+/** Where the old file stops to count, and what a new one continues with. */
+interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
+	readonly end: number
+	readonly link: Uint8Array
+}
+
+/** Seals the live file, which must have no bytes pending, puts it on disk, and makes the next one. */
+export function rotateToNewFile(
+	context: SegmentContext,
+	live: SegmentFile,
+	livePath: LiveFilePath,
+): NextFile {
+	const { tail } = live
+	tail.anchor('sealed', 0)
+	live.write()
+	live.syncNow()
+	const { link, nextSeq, levelCounts } = tail
+	const seam = { end: live.written, link, nextSeq, levelCounts }
+	const made = makeNext(context, livePath, live, seam, {
+		fill: (file) => file.tail.anchor('span', 0),
+		putInPlace: (temporary) =>
+			putNextInPlace(context.system, temporary, livePath.path, live.identity.firstSeq),
+	})
+	return { ...made, lost: 0, lostUpTo: 0, cause: 'unsynced' }
+}
+
+/**
+ * Makes a new file that begins where the live one was last known to be on disk. Everything after that is copied: from memory, and what
+ * memory no longer holds from the file, as far as it still verifies.
+ *
+ * @param name `lost`: the name of the live file leads to no file, or to one that was put there or cut. What counts of the live file then
+ * gets the name of a sealed file, by copy, and the file in its place is kept aside.
+ */
+export function moveToNewFile(
+	context: SegmentContext,
+	live: SegmentFile,
+	livePath: LiveFilePath,
+	name: 'kept' | 'lost',
+): NextFile {
+	const { system } = context
+	const { tail, identity, handle } = live
+	tail.seal()
+	const end = name === 'kept' ? readableEnd(live) : intactEnd(live)
+	const cause = name === 'kept' && end >= live.durableOffset ? 'unsynced' : 'damaged'
+	const base = readChainEnd(handle, end, identity)
+	const levelCounts = base.anchor === undefined ? countsBefore(live, livePath) : base.levelCounts
+	const seam = { ...base, levelCounts, end, link: linkUpTo(handle, end, identity, base.anchor) }
+	let lost = 0
+	let lostUpTo = 0
+	const fill = (file: SegmentFile) => {
+		file.tail.anchor('span', 0, base.anchor)
+		const copier = new EntryCopier(file, cause)
+		const heldFrom = Math.max(end, tail.heldFrom)
+		copier.fromFile(handle, identity.idChecksum, { from: end, to: heldFrom })
+		copier.fromMemory(tail.heldBorrow(heldFrom), identity.idChecksum, heldFrom)
+		copier.upTo(tail.nextSeq)
+		lost = copier.lost
+		lostUpTo = copier.lostUpTo
+	}
+	const putInPlace = (temporary: string) => {
+		if (name === 'kept') return putNextInPlace(system, temporary, livePath.path, identity.firstSeq)
+		const sealedPath = restoreAsSealed(livePath.path, handle, end, identity)
+		moveAside(system, livePath.path)
+		return { sealedPath, ...putFirstInPlace(system, temporary, livePath.path) }
+	}
+	return { ...makeNext(context, livePath, live, seam, { fill, putInPlace }), lost, lostUpTo, cause }
+}
+
+/** The end of what is on disk, or the first unreadable byte after its newest anchor: memory has everything from there on. */
+function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
+	const { end, hole } = readChainEnd(handle, Math.max(HEADER_BYTES, durableOffset), identity)
+	return Math.min(end, hole ?? end)
+}
+
+/** The first byte of what was on disk that cannot be read, or the end of it: the file may have been cut or written over. */
+function intactEnd({ handle, identity, durableOffset }: SegmentFile): number {
+	const size = Math.min(durableOffset, handle.system.fstatSync(handle.fd).size)
+	const end = Math.max(HEADER_BYTES, size)
+	return firstUnreadable(handle, identity.idChecksum, { from: HEADER_BYTES, to: end }) ?? end
+}
+
+/** Records of the chain before a file, by level. */
+function countsBefore(live: SegmentFile, { path }: LiveFilePath): readonly number[] {
+	const { system } = live.handle
+	const none = LOG_LEVELS.map(() => 0)
+	if (live.levelCountsBefore !== undefined) return live.levelCountsBefore
+	const before = listSegments(system, path, live.identity.id).findLast(
+		({ identity }) => identity.segment < live.identity.segment,
+	)
+	if (before === undefined) return none
+	return withFile(system, before.path, O_RDONLY, (file) => {
+		return readChainEnd(file, before.bytes, before.identity).levelCounts
+	})
+}
+
+function makeNext(
+	context: SegmentContext,
+	livePath: LiveFilePath,
+	{ identity, tail }: SegmentFile,
+	{ end, link, nextSeq, levelCounts }: Seam,
+	making: SegmentMaking<Placed & { readonly sealedPath: string }>,
+): Pick<NextFile, 'file' | 'sealedPath'> {
+	const start = {
+		chainId: identity.id,
+		segment: identity.segment + 1,
+		firstSeq: nextSeq,
+		previousEnd: end,
+		previousLink: link,
+		levelCounts,
+		keptFromSeq: tail.keptFromSeq,
+	}
+	const { file, placed } = createSegment(context, livePath, start, making)
+	if (placed.unsynced !== undefined) file.poisonBy(placed.unsynced)
+	return { file, sealedPath: placed.sealedPath }
 }

@@ -1,35 +1,41 @@
-/** The sealed files of a chain that is being written, as retention needs them; not looked at where nothing limits them. */
+/** The sealed files of a chain that is being written, as retention needs them. They are not read where nothing limits them. */
 import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { listSegments } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { countToRemove, type LiveFile, type RetainedFile, type Retention } from './retention.ts'
 import type { SegmentFile } from './segment-file.ts'
 
-/** A reading counts as far as one before it confirms it, give or take this part of `ageMs`. */
+/** A reading of the clock counts as far as an earlier one confirms it, within this part of `ageMs`. */
 const UNCONFIRMED_PART = 1 / 100
-/** How much time must have passed between the two: a clock that is wrong is so for a while. */
+/** The least time between the two readings: a clock that is wrong stays wrong for a while. */
 export const SECOND_LOOK_MS = 500
+
+export interface SealedFilesOptions {
+	readonly limits: Retention
+	readonly live: ChainIdentity
+	/** A time that a clock showed before this opening; -Infinity where none is known. */
+	readonly seenMs: number
+}
 
 export class SealedFiles {
 	readonly #system: FileSystem
 	readonly #limits: Retention
 	#files: RetainedFile[] = []
-	/** Of {@link #files}. */
+	/** Sums over {@link #files}. */
 	#bytes = 0
 	#records = 0
-	/** The look that can confirm a later one, and when that was, by a clock that nobody sets. */
+	/** The reading that can confirm a later one, and when it was taken, by the monotonic clock. */
 	#seenMs: number
 	#seenAt = Number.NEGATIVE_INFINITY
 	#lastMs = Number.NEGATIVE_INFINITY
-	/** The time that two looks agree on. */
+	/** The time that two readings agree on. */
 	#nowMs = Number.NEGATIVE_INFINITY
 	readonly removed = { removedFiles: 0, removedRecords: 0 }
 
-	/** @param seenMs a time that a clock had before this opening; -Infinity where none is known. */
-	constructor(system: FileSystem, chainPath: string, limits: Retention, live: ChainIdentity, seenMs: number) {
+	constructor(system: FileSystem, chainPath: string, { limits, live, seenMs }: SealedFilesOptions) {
 		this.#system = system
 		this.#limits = limits
-		this.#seenMs = Number.isNaN(seenMs) ? Number.NEGATIVE_INFINITY : seenMs
+		this.#seenMs = seenMs
 		if (!this.#isLimited) return
 		const found = listSegments(system, chainPath, live.id).filter(
 			({ identity }) => identity.segment < live.segment,
@@ -48,7 +54,7 @@ export class SealedFiles {
 		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
 	}
 
-	/** Takes the time. That another look must agree before a file is too old keeps one wild reading from removing anything. */
+	/** Takes a reading of the clock. A file is too old only once two readings agree, so that one wild reading removes nothing. */
 	look(nowMs: number): void {
 		const { ageMs } = this.#limits
 		if (ageMs === undefined) return
@@ -64,14 +70,14 @@ export class SealedFiles {
 		this.#seenAt = at
 	}
 
-	/** Whether more would go if another look agreed with the last one. */
+	/** Whether more files would be removed if another reading agreed with the last one. */
 	isUnconfirmed(live: LiveFile): boolean {
 		if (this.#nowMs >= this.#lastMs) return false
 		const countAt = (ms: number) => countToRemove(this.#files, live, this.#limits, ms)
 		return countAt(this.#lastMs) > countAt(this.#nowMs)
 	}
 
-	/** Whether there is more of the chain than its size may be, and a file that can go. */
+	/** Whether the chain is larger than its bounds, and a file can be removed. */
 	exceeds({ bytes, records }: Pick<LiveFile, 'bytes' | 'records'>): boolean {
 		if (this.#files.length === 0) return false
 		const { bytes: bytesMax, records: recordsMax } = this.#limits
@@ -88,7 +94,7 @@ export class SealedFiles {
 		return last && last.firstSeq + last.records
 	}
 
-	/** Removes the files that hold nothing from there on: from the head, and none behind one that cannot be removed now. */
+	/** Removes the files that hold only seqs below `keptFromSeq`, the oldest first; stops at one that cannot be removed now. */
 	removeBelow(keptFromSeq: number): void {
 		for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
 			const { path, firstSeq, records, bytes } = file

@@ -3,58 +3,43 @@
  * Knows nothing of other files, locks or policies.
  *
  * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never written again; a
- * failed write is cut back and leaves everything in memory; memory goes on only where the file can be read up to what was written.
+ * failed write is cut back and leaves everything in memory; records leave memory only where the file can be read up to what was written.
  */
 import { messageOf } from '../../model/errors.ts'
 import {
 	closeQuietly,
-	type FileSystem,
 	O_CREAT,
 	O_EXCL,
 	O_RDWR,
+	type OpenFile,
 	openOurs,
+	removeQuietly,
 	writeFully,
 } from '../../platform/file-system.ts'
-import { removeQuietly } from '../files/names.ts'
 import { encodeHeader, type Header } from '../format/header.ts'
 import { type ChainEnd, readChainEnd } from '../scan/chain-end.ts'
 import { type ChainIdentity, identityOf } from '../scan/identity.ts'
-import { type RowWriter, TailBuffer, type TailStart } from './tail-buffer.ts'
+import type { SegmentContext } from './segment-context.ts'
+import { TailBuffer, type TailStart } from './tail-buffer.ts'
 import { WriteEnds } from './write-ends.ts'
 
-/** What one write takes at the most: the part that is cut back and tried again when it fails. */
+/** The most that one write takes: the part that is cut back and retried when it fails. */
 const WRITE_BYTES_MAX = 256 * 1024
-
-/** What was done to the files of a chain, by all of them together. */
-export interface WriteCounts {
-	writes: number
-	writeFailures: number
-	syncs: number
-	syncFailures: number
-}
-
-export interface SegmentContext {
-	readonly system: FileSystem
-	readonly writer: RowWriter
-	readonly counts: WriteCounts
-	/** Keep in memory what is written and not yet on disk. */
-	readonly keepUnsynced: boolean
-}
 
 /** The end of a file, taken out of it before it was written. */
 export interface Unwritten {
-	readonly span: TailBuffer
-	/** Of the file that its frames were made for. */
+	readonly tail: TailBuffer
+	/** The id checksum of the file that its frames were made for. */
 	readonly idChecksum: number
-	/** Up to this offset it was written, or has been taken over by another file. */
+	/** Everything below this offset was written, or copied to another file. */
 	from: number
 }
 
 export class SegmentFile {
 	readonly identity: ChainIdentity
-	span: TailBuffer
-	readonly fd: number
-	/** Records of the chain before this file, by level; undefined where it was there when it was opened. */
+	tail: TailBuffer
+	readonly handle: OpenFile
+	/** Records of the chain before this file, by level; undefined for a file that this writer did not make. */
 	levelCountsBefore: readonly number[] | undefined
 	readonly #context: SegmentContext
 	#written: number
@@ -62,16 +47,16 @@ export class SegmentFile {
 	#durableSeq: number
 	#syncsInFlight = 0
 	#poison: Error | undefined
-	/** Half-written bytes stand behind what is written, and could not be cut. */
+	/** Half-written bytes follow what is written, and could not be cut. */
 	isUncut = false
 	#closed = false
 	readonly #witnesses = new WriteEnds()
 
-	constructor(context: SegmentContext, fd: number, identity: ChainIdentity, start: TailStart) {
+	constructor(context: SegmentContext, handle: OpenFile, identity: ChainIdentity, start: TailStart) {
 		this.#context = context
-		this.fd = fd
+		this.handle = handle
 		this.identity = identity
-		this.span = new TailBuffer(identity, start, context.writer)
+		this.tail = new TailBuffer(identity, start, context.writer)
 		this.#written = start.end
 		this.#writtenSeq = start.nextSeq - 1
 		this.#durableSeq = start.nextSeq - 1
@@ -89,7 +74,7 @@ export class SegmentFile {
 		try {
 			const bytes = encodeHeader(header)
 			writeFully(system, fd, bytes, 0)
-			const created = new SegmentFile(context, fd, identityOf(header, bytes), start)
+			const created = new SegmentFile(context, { system, fd }, identityOf(header, bytes), start)
 			created.levelCountsBefore = start.levelCounts
 			return created
 		} catch (error) {
@@ -99,7 +84,7 @@ export class SegmentFile {
 		}
 	}
 
-	/** The offset behind what is with the operating system. */
+	/** The end of what the operating system has. */
 	get written(): number {
 		return this.#written
 	}
@@ -111,7 +96,7 @@ export class SegmentFile {
 
 	/** Everything in this file below this offset is on disk. */
 	get durableOffset(): number {
-		return this.span.durableOffset
+		return this.tail.durableOffset
 	}
 
 	/** The last seq below {@link durableOffset}. */
@@ -121,7 +106,7 @@ export class SegmentFile {
 
 	/** Bytes that are not with the operating system yet. */
 	get pendingBytes(): number {
-		return this.span.end - this.#written + this.span.openBytes
+		return this.tail.end - this.#written + this.tail.openBytes
 	}
 
 	/** Bytes that memory must hold until they are written, or on disk where that is what they wait for. */
@@ -132,56 +117,56 @@ export class SegmentFile {
 
 	/** Records in this file. */
 	get records(): number {
-		return this.span.nextSeq - this.identity.firstSeq
+		return this.tail.nextSeq - this.identity.firstSeq
 	}
 
-	/** Enough was written since the last look to look again. */
+	/** Enough was written since the last check to check again. */
 	get isLookDue(): boolean {
 		return this.#witnesses.isLookDue
 	}
 
 	/**
-	 * Whether what was written is still there, in a file that has this size now. Nobody but this writer may cut it, and it never writes below
-	 * its end: so the end of what stood there before each write since the last look tells.
+	 * Whether what was written is still there, in a file that has this size now. Only this writer may cut it, and it never writes below its
+	 * end, so the bytes before the end of each write since the last check tell.
 	 */
 	isWhole(size: number): boolean {
-		return size >= this.#written && this.#witnesses.areIn(this.#context.system, this.fd)
+		return size >= this.#written && this.#witnesses.areIn(this.handle)
 	}
 
-	/** Gives everything finished to the operating system; what failed half-way is taken back. */
+	/** Writes everything that is finished; a write that fails half-way is cut back. */
 	write(): void {
-		// Its descriptor may be another file's by now.
+		// Its descriptor may belong to another file now.
 		if (this.#closed) throw Object.assign(new Error('the file is closed'), { code: 'EBADF' })
-		const { span } = this
-		span.seal()
-		while (this.#written < span.end) this.#writeEntries()
-		span.release(this.#context.keepUnsynced ? Math.min(this.#written, this.durableOffset) : this.#written)
+		const { tail } = this
+		tail.seal()
+		while (this.#written < tail.end) this.#writeEntries()
+		tail.release(this.#context.keepUnsynced ? Math.min(this.#written, this.durableOffset) : this.#written)
 	}
 
 	/**
-	 * Ends the file, on disk, where it is written, and takes the records out of it that are not; undefined where there are none, and
-	 * `unreadable`, with nothing changed, where somebody changed what was written and not all of it can be read back: memory holds what
-	 * is needed to go on elsewhere. Not while {@link isSyncing}.
+	 * Takes the records out that are not written, and puts the rest on disk. Returns undefined where there are none, and `unreadable`, with
+	 * nothing changed, where the file was changed and cannot be read back: memory then holds what a new file needs. Not while
+	 * {@link isSyncing}.
 	 */
 	part(): Unwritten | 'unreadable' | undefined {
-		const { span, identity } = this
-		span.seal()
-		if (span.nextSeq - 1 === this.#writtenSeq) return undefined
-		const { system, writer } = this.#context
-		const end = readChainEnd(system, this.fd, this.#written, identity)
+		const { tail, identity } = this
+		tail.seal()
+		if (tail.nextSeq - 1 === this.#writtenSeq) return undefined
+		const { writer } = this.#context
+		const end = readChainEnd(this.handle, this.#written, identity)
 		if (!this.#isWritten(end)) return 'unreadable'
-		// What memory holds of it goes with the span, and is not needed for what is on disk.
+		// What memory holds of it goes with the tail, and is not needed for what is on disk.
 		this.syncNow()
-		this.span = new TailBuffer(identity, { ...end, keptFromSeq: span.keptFromSeq }, writer)
-		this.span.durableOffset = span.durableOffset
-		this.span.frames = span.frames
-		this.span.anchors = span.anchors
-		// Whoever sets it relies on an anchor that says it.
-		if (end.anchor?.keptFromSeq !== span.keptFromSeq) this.span.anchor('span', 0)
-		return { span, idChecksum: identity.idChecksum, from: this.#written }
+		this.tail = new TailBuffer(identity, { ...end, keptFromSeq: tail.keptFromSeq }, writer)
+		this.tail.durableOffset = tail.durableOffset
+		this.tail.frames = tail.frames
+		this.tail.anchors = tail.anchors
+		// Retention relies on an anchor that says it.
+		if (end.anchor?.keptFromSeq !== tail.keptFromSeq) this.tail.anchor('span', 0)
+		return { tail, idChecksum: identity.idChecksum, from: this.#written }
 	}
 
-	/** A sync has failed, and the kernel may have dropped what it could not write: this file is never asked again. */
+	/** Why a sync has failed: the kernel may have dropped what it could not write, so this file is never synced again. */
 	get poison(): Error | undefined {
 		return this.#poison
 	}
@@ -190,18 +175,18 @@ export class SegmentFile {
 		return this.#syncsInFlight > 0
 	}
 
-	/** Puts what is written on disk; resolves to where that ends. */
+	/** Puts what is written on disk; resolves to the end of it. */
 	async sync(): Promise<{ readonly offset: number; readonly seq: number }> {
 		if (this.#poison !== undefined) throw this.#poison
 		const reached = { offset: this.#written, seq: this.#writtenSeq }
 		this.#syncsInFlight++
 		try {
-			await this.#context.system.fdatasync(this.fd)
+			await this.#context.system.fdatasync(this.handle.fd)
 		} catch (error) {
 			throw this.poisonBy(error)
 		} finally {
 			this.#syncsInFlight--
-			if (this.#closed && this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
+			if (this.#closed && this.#syncsInFlight === 0) closeQuietly(this.handle.system, this.handle.fd)
 		}
 		return reached
 	}
@@ -216,7 +201,7 @@ export class SegmentFile {
 	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
 		try {
-			this.#context.system.fdatasyncSync(this.fd)
+			this.#context.system.fdatasyncSync(this.handle.fd)
 		} catch (error) {
 			throw this.poisonBy(error)
 		}
@@ -236,29 +221,30 @@ export class SegmentFile {
 	/** Everything below `offset`, up to `seq`, is on disk. */
 	acknowledge(offset: number, seq: number): void {
 		this.#context.counts.syncs++
-		this.span.durableOffset = Math.max(this.span.durableOffset, offset)
+		this.tail.durableOffset = Math.max(this.tail.durableOffset, offset)
 		this.#durableSeq = Math.max(this.#durableSeq, seq)
 	}
 
-	/** Lets go of the file; a descriptor that is being synced is closed afterwards, lest its number be another file's by then. */
+	/** Closes the file. A descriptor that is being synced is closed afterwards, because its number could become another file's. */
 	close(): void {
 		if (this.#closed) return
 		this.#closed = true
-		if (this.#syncsInFlight === 0) closeQuietly(this.#context.system, this.fd)
+		if (this.#syncsInFlight === 0) closeQuietly(this.handle.system, this.handle.fd)
 	}
 
-	/** Whether a file that ends so has all that was written to it. */
+	/** Whether a file with this end has everything that was written to it. */
 	#isWritten({ end, nextSeq, hole }: ChainEnd): boolean {
 		return end === this.#written && nextSeq - 1 === this.#writtenSeq && hole === undefined
 	}
 
-	/** Writes some whole entries: what a disk that is nearly full takes stays written. */
+	/** Writes some whole entries: what fits on a disk that is nearly full stays written. */
 	#writeEntries(): void {
-		const { system, counts } = this.#context
+		const { system, fd } = this.handle
+		const { counts } = this.#context
 		const offset = this.#written
-		const { bytes, start, end, lastSeq } = this.span.entriesBorrow(offset, WRITE_BYTES_MAX)
+		const { bytes, start, end, lastSeq } = this.tail.entriesBorrow(offset, WRITE_BYTES_MAX)
 		try {
-			writeFully(system, this.fd, bytes, offset, start, end)
+			writeFully(system, fd, bytes, offset, start, end)
 		} catch (error) {
 			counts.writeFailures++
 			this.#cutBack(offset)
@@ -270,10 +256,10 @@ export class SegmentFile {
 		this.#writtenSeq = Math.max(this.#writtenSeq, lastSeq)
 	}
 
-	/** Takes half-written bytes back. Where that fails too they stay: a reader sees a torn tail. */
+	/** Cuts half-written bytes off. Where that fails too they stay, and a reader sees a torn tail. */
 	#cutBack(offset: number): void {
 		try {
-			this.#context.system.ftruncateSync(this.fd, offset)
+			this.handle.system.ftruncateSync(this.handle.fd, offset)
 		} catch {
 			this.isUncut = true
 		}

@@ -1,11 +1,10 @@
-/** What a chain takes over: records whose seqs go up, with a `$gap` in the place of those that it was never given. */
-
+/** Checks that the seqs of a chain go up, and finds what is missing between them. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError } from '../../model/errors.ts'
 import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../../model/record.ts'
 
 /**
- * The `$gap` that has to stand before a record; undefined where none is missing.
+ * The `$gap` that has to precede a record; undefined where no record is missing.
  *
  * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not say what it stands for. Not retryable.
  */
@@ -37,7 +36,7 @@ export function checkBatch(records: readonly LogRecord[], path: string): void {
 	}
 }
 
-/** The first seq that a record speaks for: a `$gap` covers the absent ones before it. */
+/** The first seq that a record covers: a `$gap` covers the missing ones before its own. */
 export function firstSeqCovered(record: LogRecord, path: string): number {
 	if (!isGap(record)) return record.seq
 	if (isWholeGap(record)) return record.data!.fromSeq

@@ -1,12 +1,10 @@
 /**
- * The bytes of a chain's end in memory: everything since the newest anchor (its hash link needs them) and everything not
- * yet written. Rows go in, frames and anchors come out; no I/O.
+ * The bytes of a chain's end in memory: everything since the newest anchor, whose hash link needs it, and everything that is not yet
+ * written. Records go in, frames and anchors come out; no I/O.
  *
- * Invariant: `base <= min(written, spanStart)` and everything from there to `end` is held.
+ * Invariant: `base <= min(written, spanStart)`, and everything from `base` to `end` is held.
  */
-import { RowEncoder } from '../../codec/row-encoder.ts'
-import { LogAppendError } from '../../model/errors.ts'
-import { isGap, isOwnKind, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
+import { isGap, type LogRecord } from '../../model/record.ts'
 import {
 	ANCHOR_BYTES,
 	type Anchor,
@@ -16,31 +14,17 @@ import {
 	type Extent,
 	encodeAnchor,
 	joinExtents,
-	PRESENCE_GAP,
-	PRESENCE_PLAIN,
 } from '../format/anchor.ts'
-import {
-	claimedLength,
-	encodeFrame,
-	FLAG_ASCII,
-	FLAG_CONTROL,
-	FRAME_BYTES_MAX,
-	FRAME_ROWS_MAX,
-	type Frame,
-	frameBytesMax,
-	looksLikeFrame,
-	readFrameHead,
-	relocateFrame,
-} from '../format/frame.ts'
+import { claimedLength, type Frame, looksLikeFrame, readFrameHeader, relocateFrame } from '../format/frame.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 import { Jumps } from '../format/jumps.ts'
-import { type ChainEnd, frameSums } from '../scan/chain-end.ts'
+import type { ChainEnd } from '../scan/chain-end.ts'
+import { frameSums } from '../scan/frame-rows.ts'
 import { type ChainIdentity, headerLink } from '../scan/identity.ts'
+import { FrameInProgress } from './frame-in-progress.ts'
+import type { RowWriter } from './segment-context.ts'
 
-/** A frame is closed when it holds this much; a larger single record or batch has a larger frame. */
-const FRAME_ROWS_TARGET = 250
-const FRAME_BYTES_TARGET = 16 * 1024
-/** An anchor stands about this often. */
+/** An anchor is written about this often. */
 const SPAN_BYTES_TARGET = 64 * 1024
 
 interface BorrowedEntries {
@@ -51,21 +35,14 @@ interface BorrowedEntries {
 	readonly lastSeq: number
 }
 
-/** Who writes, and when. */
-export interface RowWriter {
-	readonly epoch: number
-	readonly bootId: Uint8Array
-	readonly clock: () => number
-}
-
-/** Where a span begins: at the end of a file, or behind the header of a new one. */
+/** Where a tail begins: at the end of a file, or after the header of a new one. */
 export interface TailStart extends Pick<ChainEnd, 'anchor' | 'tail' | 'end' | 'extent' | 'jumpPath'> {
 	readonly nextSeq: number
 	readonly levelCounts: readonly number[]
 	readonly keptFromSeq: number
 }
 
-/** The start of a new file, which goes on where another ended. */
+/** The start of a new file that continues where another ended. */
 export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 'keptFromSeq'>): TailStart {
 	const { nextSeq, levelCounts, keptFromSeq } = before
 	const nothing = { anchor: undefined, tail: Buffer.alloc(0), extent: EMPTY_EXTENT, jumpPath: [] }
@@ -75,11 +52,12 @@ export function startOfFile(before: Pick<TailStart, 'nextSeq' | 'levelCounts' | 
 export class TailBuffer {
 	readonly #identity: ChainIdentity
 	readonly #writer: RowWriter
-	/** Everything below it is on disk, as far as the next anchor can know. */
+	/** Everything below this offset is on disk, as the next anchor says. */
 	durableOffset: number
 	/** The first seq that retention has left. */
 	keptFromSeq: number
-	readonly #rows = new RowEncoder()
+	/** The open frame. */
+	readonly #frame = new FrameInProgress()
 	#bytes = Buffer.allocUnsafeSlow(2 * SPAN_BYTES_TARGET)
 	#base: number
 	#end: number
@@ -92,15 +70,6 @@ export class TailBuffer {
 	#sealedSeq: number
 	#levelCounts: number[]
 	#extent: Extent
-
-	#frameSeq = 0
-	#frameTsMs = 0
-	#frameRows = 0
-	#frameFlags = 0
-	#frameLevels = new Array<number>(LOG_LEVELS.length).fill(0)
-	#framePresence = PRESENCE_PLAIN
-	#frameMinTsMs = Number.POSITIVE_INFINITY
-	#frameMaxTsMs = Number.NEGATIVE_INFINITY
 
 	frames = 0
 	anchors = 0
@@ -128,12 +97,12 @@ export class TailBuffer {
 		return this.#nextSeq
 	}
 
-	/** The file offset behind the last finished entry. */
+	/** End of the last finished entry, as an offset of the file. */
 	get end(): number {
 		return this.#end
 	}
 
-	/** Records so far in the chain, by level, those of the open frame not counted. */
+	/** Records so far in the chain, by level, without those of the open frame. */
 	get levelCounts(): readonly number[] {
 		return this.#levelCounts
 	}
@@ -145,12 +114,12 @@ export class TailBuffer {
 
 	/** Bytes of rows that are in no frame yet. */
 	get openBytes(): number {
-		return this.#rows.length
+		return this.#frame.bytes
 	}
 
 	/**
-	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at the least one. They
-	 * are `bytes[start, end)`, valid until the next call of any method.
+	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at least one. They are
+	 * `bytes[start, end)`, valid until the next call of any method.
 	 */
 	entriesBorrow(from: number, bytesMax: number): BorrowedEntries {
 		const bytes = this.#bytes
@@ -162,77 +131,55 @@ export class TailBuffer {
 		do {
 			const length = looksLikeFrame(bytes, pos) ? (claimedLength(bytes, pos) ?? 0) : ANCHOR_BYTES
 			if (pos > start && pos + length - start > bytesMax) break
-			const head = readFrameHead(bytes, pos, pos + length, 0)
+			const head = readFrameHeader(bytes, pos, pos + length, 0)
 			if (looksLikeFrame(bytes, pos) && head !== undefined) lastSeq = head.baseSeq + head.rows - 1
 			pos += length
 		} while (pos < end)
 		return { bytes, start, end: pos, lastSeq }
 	}
 
-	/** From this offset on, bytes are held. */
+	/** Offset of the first byte that is held. */
 	get heldFrom(): number {
 		return this.#base
 	}
 
-	/** Everything finished from an offset on that is held; valid until the next call of any method. */
+	/** Everything finished from an offset on, which must be held; valid until the next call of any method. */
 	heldBorrow(from: number): Buffer {
 		return this.#bytes.subarray(from - this.#base, this.#end - this.#base)
 	}
 
 	/** Whether the open frame has the size that frames should have. */
 	get frameIsFull(): boolean {
-		return this.#frameRows >= FRAME_ROWS_TARGET || this.#rows.length >= FRAME_BYTES_TARGET
+		return this.#frame.isFull
 	}
 
 	/**
 	 * Puts one record into the open frame. A `$gap`, whose seq may be ahead, opens a frame of its own.
 	 *
-	 * @throws {LogAppendError} not retryable; nothing is left behind.
+	 * @throws {LogAppendError} not retryable; the record is not in the frame.
 	 */
 	push(record: LogRecord): void {
-		const isJump = record.seq !== this.#nextSeq || isGap(record)
-		if (isJump) this.seal()
-		if (this.#frameRows === FRAME_ROWS_MAX) throw tooLarge(record.seq, `${FRAME_ROWS_MAX} records`)
-		const first = this.#frameRows === 0
-		const baseTsMs = first ? record.tsMs : this.#frameTsMs
-		this.#rows.encode(record, baseTsMs)
-		if (this.#rows.lengthMax > FRAME_BYTES_MAX - 64) throw tooLarge(record.seq, `${FRAME_BYTES_MAX} bytes`)
-		if (first) {
-			this.#frameSeq = record.seq
-			this.#frameTsMs = baseTsMs
-		}
+		if (record.seq !== this.#nextSeq || isGap(record)) this.seal()
+		this.#frame.push(record)
 		this.#nextSeq = record.seq + 1
-		this.#frameRows++
-		this.#count(record)
 	}
 
-	/** Finishes the open frame, and an anchor behind it when one is due. */
+	/** Finishes the open frame, and writes an anchor after it when one is due. */
 	seal(): void {
-		if (this.#frameRows === 0) return
-		const ascii = this.#rows.finish()
-		this.#reserve(frameBytesMax(this.#rows.length))
-		const frame = {
-			flags: this.#frameFlags | (ascii ? FLAG_ASCII : 0),
-			epoch: this.#writer.epoch,
-			baseSeq: this.#frameSeq,
-			baseTsMs: this.#frameTsMs,
-			rows: this.#frameRows,
-		}
+		const frame = this.#frame
+		if (frame.isEmpty) return
+		this.#reserve(frame.finish())
 		const pos = this.#end - this.#base
-		this.#end += encodeFrame(this.#bytes, pos, frame, this.#rows, this.#end, this.#identity.idChecksum)
+		this.#end += frame.encode(this.#bytes, pos, this.#writer.epoch, this.#end, this.#identity.idChecksum)
 		this.frames++
 		this.#sealedSeq = this.#nextSeq - 1
-		this.#sumUp(this.#frameLevels, {
-			minTsMs: this.#frameMinTsMs,
-			maxTsMs: this.#frameMaxTsMs,
-			presence: this.#framePresence,
-		})
-		this.#openFrame()
+		this.#sumUp(frame.levelCounts, frame.extent)
+		frame.clear()
 		this.#anchorWhenDue()
 	}
 
-	/** Takes over a frame of another file, whose seqs must come next: the same bytes, at their new place. The open frame must be empty. */
-	adopt(frame: Frame): void {
+	/** Copies a frame of another file, whose seqs must come next: the same bytes with a new checksum. The open frame must be empty. */
+	copyFrame(frame: Frame): void {
 		this.#reserve(frame.length)
 		const pos = this.#end - this.#base
 		const start = frame.rowsEnd - frame.length
@@ -256,13 +203,13 @@ export class TailBuffer {
 		if (this.#end - this.#spanStart >= SPAN_BYTES_TARGET) this.anchor('span', 0)
 	}
 
-	/** Forgets the open frame, whose records the caller still has: the half of a batch that could not be taken. */
+	/** Discards the open frame: the part of a batch that was taken before a record of it was refused. */
 	discardOpen(): void {
-		if (this.#frameRows > 0) this.#nextSeq = this.#sealedSeq + 1
-		this.#openFrame()
+		if (!this.#frame.isEmpty) this.#nextSeq = this.#sealedSeq + 1
+		this.#frame.clear()
 	}
 
-	/** Writes an anchor behind what is finished. The open frame must be empty. `as` repeats one of another file. */
+	/** Writes an anchor after what is finished. The open frame must be empty. `as` repeats an anchor of another file. */
 	anchor(reason: AnchorReason, detail: number, as?: Pick<Anchor, 'epoch' | 'bootId' | 'writtenMs'>): void {
 		const jumps = reason === 'sealed' ? this.#jumps.seal(this.#end, this.#extent) : undefined
 		const anchor: Omit<Anchor, 'link'> = {
@@ -293,39 +240,12 @@ export class TailBuffer {
 		this.anchors++
 	}
 
-	/** Lets go of bytes that are written and linked. */
+	/** Frees bytes that are written and linked. */
 	release(writtenOffset: number): void {
 		const keepFrom = Math.max(this.#base, Math.min(writtenOffset, this.#spanStart))
 		if (keepFrom === this.#base) return
 		this.#bytes.copyWithin(0, keepFrom - this.#base, this.#end - this.#base)
 		this.#base = keepFrom
-	}
-
-	#openFrame(): void {
-		this.#rows.reset()
-		this.#frameRows = 0
-		this.#frameFlags = 0
-		this.#framePresence = PRESENCE_PLAIN
-		this.#frameLevels.fill(0)
-		this.#frameMinTsMs = Number.POSITIVE_INFINITY
-		this.#frameMaxTsMs = Number.NEGATIVE_INFINITY
-	}
-
-	#count(record: LogRecord): void {
-		const level = levelIndex(record.level)
-		this.#frameFlags |= 1 << level
-		if (isOwnKind(record.kind)) {
-			this.#frameFlags |= FLAG_CONTROL
-			this.#framePresence &= ~PRESENCE_PLAIN
-			if (isGap(record)) {
-				this.#framePresence |= PRESENCE_GAP
-				return
-			}
-		}
-		this.#framePresence |= 1 << level
-		this.#frameLevels[level]! += 1
-		if (record.tsMs < this.#frameMinTsMs) this.#frameMinTsMs = record.tsMs
-		if (record.tsMs > this.#frameMaxTsMs) this.#frameMaxTsMs = record.tsMs
 	}
 
 	#append(bytes: Uint8Array): void {
@@ -341,12 +261,4 @@ export class TailBuffer {
 		this.#bytes.copy(grown, 0, 0, held)
 		this.#bytes = grown
 	}
-}
-
-function tooLarge(seq: number, bound: string): LogAppendError {
-	return new LogAppendError(`a frame holds at most ${bound}`, {
-		code: 'BATCH_TOO_LARGE',
-		retryable: false,
-		seq,
-	})
 }

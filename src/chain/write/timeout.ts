@@ -1,4 +1,4 @@
-/** One bound for several waits, one after the other. */
+/** One time limit for several waits in a row. */
 export class Timeout {
 	#isOver = false
 	readonly #over: Promise<never>
@@ -18,7 +18,7 @@ export class Timeout {
 		return this.#isOver
 	}
 
-	/** What a promise comes to; rejects, with an error that has no code, when the time is up before. */
+	/** Settles as a promise does; rejects with an error without a code when the time is up first. */
 	orThrow<T>(promise: Promise<T>): Promise<T> {
 		return Promise.race([promise, this.#over])
 	}

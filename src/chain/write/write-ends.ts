@@ -1,16 +1,16 @@
 /**
- * The ends of the writes to a file, kept in memory until somebody looks whether they are still there. A file that was cut below its end, and has
- * grown again since, has zeros or somebody else's bytes where the last write before the cut ended: that write's witness tells, and only that one.
+ * The last bytes of each write to a file, kept in memory until a check finds them in the file. Where a file was cut below its end and has
+ * grown again since, the bytes before the cut are zeros or another program's: only the witness of the last write before the cut tells.
  */
-import type { FileSystem } from '../../platform/file-system.ts'
+import type { OpenFile } from '../../platform/file-system.ts'
 
 const WITNESS_BYTES = 4
-/** After so many writes it is time to look, so that little is kept. */
+/** A check is due after this many writes, so that little is kept. */
 const WITNESSES_MAX = 2000
 /** Witnesses that are closer together are read at once. */
 const NEAR_BYTES = 4096
 
-/** Of all files, because a look is never interrupted. */
+/** Shared by all files, because a check is never interrupted. */
 const window = Buffer.allocUnsafeSlow(64 * 1024)
 
 export class WriteEnds {
@@ -18,7 +18,7 @@ export class WriteEnds {
 	#values = new Int32Array(2 * WITNESSES_MAX)
 	#count = 0
 
-	/** Enough was written since the last look to look again. */
+	/** Enough was written since the last check to check again. */
 	get isLookDue(): boolean {
 		return this.#count >= WITNESSES_MAX
 	}
@@ -34,13 +34,13 @@ export class WriteEnds {
 	}
 
 	/** Whether all of them are in the file; then only the newest one is kept. */
-	areIn(system: FileSystem, fd: number): boolean {
+	areIn(file: OpenFile): boolean {
 		const [offsets, values, count] = [this.#offsets, this.#values, this.#count]
 		for (let first = 0; first < count; ) {
 			const start = offsets[first]!
 			const next = this.#endOfWindow(first)
 			const length = offsets[next - 1]! + WITNESS_BYTES - start
-			if (!isRead(system, fd, length, start)) return false
+			if (!isRead(file, length, start)) return false
 			for (; first < next; first++) {
 				if (window.readInt32BE(offsets[first]! - start) !== values[first]) return false
 			}
@@ -73,7 +73,7 @@ export class WriteEnds {
 }
 
 /** Fills the window, as far as it is needed. */
-function isRead(system: FileSystem, fd: number, length: number, position: number): boolean {
+function isRead({ system, fd }: OpenFile, length: number, position: number): boolean {
 	for (let done = 0; done < length; ) {
 		const count = system.readSync(fd, window, done, length - done, position + done)
 		if (count === 0) return false

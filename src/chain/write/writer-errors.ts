@@ -1,10 +1,9 @@
-/** What a writer says when it cannot do its work. An error that says so already stays as it is. */
-
+/** The errors of a writer. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../model/errors.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 
-/** Where a chain stands. */
+/** Where in a chain an error happened. */
 interface At {
 	readonly path: string
 	readonly seq: number
@@ -15,17 +14,17 @@ export function takenOverError(
 	nextSeq: number,
 	{ what, records }: LiveFileLoss,
 ): MeshChainError {
-	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it took over are not in the chain, nor will be what it publishes from now on; stop this process`
+	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it accepted are not in the chain, and later ones will not be; stop this process`
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
 
-/** Records that were written and not in memory any more are gone with what somebody cut off. @param seq the last of them. */
+/** Records that were written and no longer in memory are lost with bytes that were cut or changed. @param seq the last of them. */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
-	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain goes on in a new file`
+	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain continues in a new file`
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }
 
-/** A record that comes after another writer has the chain. */
+/** A record was refused because another writer has the chain. */
 export function refusedError({ path, seq }: At, { message }: MeshChainError): LogAppendError {
 	return new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path, seq })
 }
@@ -36,17 +35,17 @@ export function overflowError({ path, seq }: At, heldBytes: number): LogAppendEr
 }
 
 export function rotationError(path: string, cause: unknown): MeshChainError {
-	const text = `${show(path)} is full and could not be replaced: ${messageOf(cause)}; the chain goes on in the file it has, and will try again`
+	const text = `${show(path)} is full and could not be replaced: ${messageOf(cause)}; the chain continues in that file, and retries`
 	return new MeshChainError('ROTATION_FAILED', text, { path, cause })
 }
 
-/** @param seq the first that may be lost. */
+/** @param seq the first record that may be lost. */
 export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
-	const text = `${show(path)} could not be synced: ${messageOf(cause)}; records from seq ${seq} on may not survive a power loss until the chain has gone on in a new file: look at the disk`
+	const text = `${show(path)} could not be synced: ${messageOf(cause)}; records from seq ${seq} on may not survive a power loss until the chain continues in a new file: check the disk`
 	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
 }
 
-/** @param seq the first that waits. */
+/** @param seq the first record that waits. */
 export function writeError(
 	{ path, seq, offset, waiting }: At & { readonly offset: number; readonly waiting: number },
 	cause: unknown,
@@ -64,11 +63,11 @@ interface ClosedAt {
 	readonly path: string
 	readonly writtenSeq: number
 	readonly durableSeq: number
-	/** Records that were not written. */
+	/** Number of records that were not written. */
 	readonly lost: number
 }
 
-/** What was given up is told by one code, whatever it was given up for. */
+/** The error of a close. Records that were given up always give `CLOSE_FAILED`, whatever the cause. */
 export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
 	const code = cause instanceof MeshChainError ? cause.code : undefined
 	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
@@ -76,7 +75,7 @@ export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cau
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
 	if (code === 'WRITE_FAILED') {
-		const text = `${show(path)} was closed without the mark of a clean end: ${messageOf(cause)}; no record is lost`
+		const text = `${show(path)} was closed without a closing anchor: ${messageOf(cause)}; no record is lost`
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
 	if (code !== undefined) return cause

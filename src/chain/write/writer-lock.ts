@@ -1,28 +1,21 @@
-/** The lock of a chain, as an opening takes it and gives it back. */
-
+/** The lock of a chain that is being written. */
 import { MeshChainError } from '../../model/errors.ts'
 import type { FileSystem } from '../../platform/file-system.ts'
-import { acquireLock, type Lock, type Provenance } from '../files/lock.ts'
-import { unreadable } from '../files/names.ts'
+import { acquireLock, type Lock, type LockOptions, type Provenance } from '../files/lock.ts'
+import { openError } from '../files/open-error.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 import { unlockError } from './writer-errors.ts'
 
-/** @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNREADABLE`. */
-export function takeLock(
-	system: FileSystem,
-	path: string,
-	nowMs: number,
-	waitMs: number,
-	mode?: number,
-): Lock {
+/** @throws {MeshChainError} `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`. */
+export function takeLock(system: FileSystem, path: string, options: LockOptions): Lock {
 	try {
-		return acquireLock(system, path, nowMs, waitMs, mode)
+		return acquireLock(system, path, options)
 	} catch (error) {
-		throw unreadable(path, error)
+		throw openError(path, error)
 	}
 }
 
-/** The lock of a chain that is being written: it is made again where its file was removed. */
+/** The lock of a writer. It is taken again where the lock file was removed. */
 export class WriterLock implements Lock {
 	readonly #system: FileSystem
 	readonly #path: string
@@ -30,11 +23,11 @@ export class WriterLock implements Lock {
 	#lock: Lock
 
 	/** @throws {MeshChainError} as {@link takeLock}. */
-	constructor(system: FileSystem, path: string, mode: number, nowMs: number, waitMs: number) {
+	constructor(system: FileSystem, path: string, options: LockOptions & { readonly mode: number }) {
 		this.#system = system
 		this.#path = path
-		this.#mode = mode
-		this.#lock = takeLock(system, path, nowMs, waitMs, mode)
+		this.#mode = options.mode
+		this.#lock = takeLock(system, path, options)
 	}
 
 	get provenance(): Provenance {
@@ -54,7 +47,7 @@ export class WriterLock implements Lock {
 		}
 	}
 
-	/** Whether nobody else has the chain, whatever became of its live file: a running service outlives `rm`. */
+	/** Whether no other writer has the chain after its live file was lost: a running service outlives `rm`. */
 	outlives({ what }: LiveFileLoss, nowMs: number): boolean {
 		if (what === 'was taken over by another writer') return false
 		if (this.#lock.isHeld()) return true
@@ -63,7 +56,7 @@ export class WriterLock implements Lock {
 
 	#takeAgain(nowMs: number): boolean {
 		try {
-			const lock = acquireLock(this.#system, this.#path, nowMs, 0, this.#mode)
+			const lock = acquireLock(this.#system, this.#path, { nowMs, mode: this.#mode })
 			releaseQuietly(this.#lock)
 			this.#lock = lock
 			return true
@@ -74,11 +67,11 @@ export class WriterLock implements Lock {
 	}
 }
 
-/** After an opening that failed, whose own error says more. Whether the writer before is gone is as well known as it was. */
+/** Releases the lock after an opening that failed, whose own error says more. What is known of the previous writer stays the same. */
 export function releaseQuietly(lock: Lock): void {
 	try {
 		lock.release(lock.provenance === 'kernel')
 	} catch {
-		// The kernel lets go of it with the process at the latest.
+		// The kernel releases it when the process ends, at the latest.
 	}
 }

@@ -1,4 +1,4 @@
-/** What a writer is told, by whoever has checked it. */
+/** The options of a writer, checked by its caller. */
 import type { FileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { FileBounds } from './rotation.ts'
@@ -10,7 +10,7 @@ export interface WriterOptions {
 	readonly clock: () => number
 	readonly onDamage: 'rotate' | 'refuse'
 	readonly lockWaitMs: number
-	/** Committed means on disk: what is not there yet stays in memory too. */
+	/** Records stay in memory until they are on disk. */
 	readonly keepUnsynced: boolean
 	readonly rotate: FileBounds
 	readonly retain: Retention

@@ -1,23 +1,25 @@
 /**
- * The one who writes a chain: puts records into the span of the live file, its bytes into the file, and the file on disk; goes on in
- * a new file when it is told to, or when this one cannot be trusted any more. Synchronous but for `sync` and `retain`; knows nothing
- * of turns, timers or policies (file-chain-appender.ts).
+ * The one writer of a chain: puts records into the tail buffer of the live file, their bytes into the file, and the file on disk. Makes a
+ * new file on request, and where the live file can no longer be trusted. Synchronous but for `sync` and `retain`; knows nothing of turns,
+ * timers or policies (file-chain-appender.ts).
  *
- * Invariants: there is one live file, and only whoever holds the lock writes to it; after a failed fsync nothing that is only in that
+ * Invariants: there is one live file, and only the holder of the lock writes to it; after a failed fsync nothing that is only in that
  * file is acknowledged as on disk.
  */
 import pLimit from 'p-limit'
 import { MeshChainError } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
 import { warn } from '../../platform/diagnostics.ts'
-import { unreadable } from '../files/names.ts'
+import { openError } from '../files/open-error.ts'
 import { CLOSED_WITHOUT_EXIT } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
 import { LiveEnd } from './live-end.ts'
 import { type LiveFileLoss, liveFileLoss } from './live-file-check.ts'
-import { type ChainRecovery, type OpenedChain, openForWriting, seenBefore } from './opening.ts'
+import { type ChainRecovery, type OpenedChain, seenBefore } from './opened-chain.ts'
+import { openForWriting } from './opening.ts'
 import type { LiveFile } from './retention.ts'
-import type { SegmentContext, SegmentFile, WriteCounts } from './segment-file.ts'
+import { newWriteCounts } from './segment-context.ts'
+import type { SegmentFile } from './segment-file.ts'
 import { checkBatch, missingBefore } from './seq-check.ts'
 import type { TailBuffer } from './tail-buffer.ts'
 import { WatermarkKeeper } from './watermark-keeper.ts'
@@ -34,7 +36,7 @@ import { releaseQuietly, WriterLock } from './writer-lock.ts'
 import type { WriterOptions } from './writer-options.ts'
 import type { ChainWriterStats } from './writer-stats.ts'
 
-/** How often a writer looks whether the live file is still its own. */
+/** How often a writer checks whether the live file is still its own. */
 const OWNER_CHECK_MS = 100
 
 export class ChainWriter {
@@ -42,29 +44,27 @@ export class ChainWriter {
 	readonly epoch: number
 	readonly recovery: ChainRecovery | undefined
 	readonly #options: WriterOptions
-	readonly #context: SegmentContext
 	readonly #lock: WriterLock
 	readonly #watermark: WatermarkKeeper
 	readonly #end: LiveEnd
 	readonly #oneSync = pLimit(1)
-	readonly #counts: WriteCounts = { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
+	readonly #counts = newWriteCounts()
 	#queuedSync: Promise<void> | undefined
 	#records = 0
 	#syncFailure: MeshChainError | undefined
 	#takenOver: MeshChainError | undefined
-	/** Records were lost that somebody may wait for: the next sync says so. */
+	/** Records were lost that a task may wait for: the next sync rejects with this error. */
 	#loss: MeshChainError | undefined
 	#strayRecords = 0
 	#ownerCheckedAt = 0
 	#closed = false
 
-	/** Locks, opens or creates, does what recovery decided, and leaves the opening mark on disk. */
+	/** Locks the chain, opens or creates it, recovers its end, and puts the opening anchor on disk. */
 	constructor(path: string, options: WriterOptions) {
 		this.path = path
 		this.#options = options
 		const { system, mode, clock, onDamage, keepUnsynced, rotate, retain } = options
-		this.#lock = new WriterLock(system, path, mode, options.clock(), options.lockWaitMs)
-		let context: SegmentContext | undefined
+		this.#lock = new WriterLock(system, path, { mode, nowMs: clock(), waitMs: options.lockWaitMs })
 		let opened: OpenedChain | undefined
 		try {
 			opened = openForWriting({
@@ -73,30 +73,28 @@ export class ChainWriter {
 				mode,
 				onDamage,
 				provenance: this.#lock.provenance,
-				contextFor: (epoch, bootId) => {
-					context = { system, writer: { epoch, bootId, clock }, counts: this.#counts, keepUnsynced }
-					return context
-				},
+				clock,
+				counts: this.#counts,
+				keepUnsynced,
 			})
-			this.#context = context!
-			this.epoch = opened.epoch
+			const { file, context } = opened
+			this.epoch = context.writer.epoch
 			this.recovery = opened.recovery
-			const { file } = opened
-			this.#end = new LiveEnd(this.#context, file, {
+			this.#end = new LiveEnd(context, file, {
 				system,
-				place: { path, mode },
+				livePath: { path, mode },
 				rotate,
 				retain,
 				seenMs: seenBefore(opened),
-				onUnreadable: () => this.#moveOn('lost', 'was changed'),
+				onUnreadable: () => this.#moveToNewFile('lost', 'was changed'),
 				onNext: (next) => this.#nextFile(next),
 			})
 			const chain = { path, id: file.identity.id, mode }
-			this.#watermark = new WatermarkKeeper(system, chain, this.#context.writer, opened.watermark)
+			this.#watermark = new WatermarkKeeper(system, chain, context.writer, opened.watermark)
 		} catch (error) {
 			opened?.file.close()
 			releaseQuietly(this.#lock)
-			throw unreadable(path, error)
+			throw openError(path, error)
 		}
 		this.#tellDurable()
 	}
@@ -127,7 +125,7 @@ export class ChainWriter {
 		return this.#file.written - this.#file.durableOffset
 	}
 
-	/** Whether another record may be taken over. */
+	/** Whether another record may be accepted. */
 	get hasRoom(): boolean {
 		return this.#end.heldBytes < this.#options.pendingBytesMax
 	}
@@ -141,17 +139,17 @@ export class ChainWriter {
 		return this.#end.live
 	}
 
-	/** Whether the chain is larger than retention keeps it, and a file could go. */
+	/** Whether the chain is larger than retention allows, and a file can be removed. */
 	get isTooLarge(): boolean {
 		return this.#end.isTooLarge
 	}
 
-	/** Whether {@link retain} would remove more if another look at the clock agreed with the last one. */
+	/** Whether {@link retain} would remove more if another reading of the clock agreed with the last one. */
 	get isUnconfirmed(): boolean {
 		return this.#end.isUnconfirmed
 	}
 
-	/** Why nothing in this file can be acknowledged as on disk any more. */
+	/** Why nothing in this file can be acknowledged as on disk; undefined while it can. */
 	get syncFailure(): MeshChainError | undefined {
 		return this.#syncFailure
 	}
@@ -166,59 +164,59 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Takes one record over; the caller has asked whether there is room.
+	 * Accepts one record. The caller has checked that there is room.
 	 *
 	 * @returns whether a frame was finished, and so whether there may be much to write.
 	 * @throws {LogAppendError} `SEQ_NOT_INCREASING`, `APPEND_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	push(record: LogRecord): boolean {
 		if (this.#takenOver !== undefined) this.checkRoom(record.seq)
-		const span = this.#end.intake
-		this.#explain(record, span)
-		span.push(record)
+		const tail = this.#end.intake
+		this.#fillGap(record, tail)
+		tail.push(record)
 		this.#records++
-		const { frameIsFull } = span
-		if (frameIsFull) span.seal()
+		const { frameIsFull } = tail
+		if (frameIsFull) tail.seal()
 		return frameIsFull
 	}
 
-	/** Takes several records, whose seqs follow each other, over as one frame: all of them or none. */
+	/** Accepts several records, whose seqs must follow each other, as one frame: all of them or none. */
 	pushBatch(records: readonly LogRecord[]): void {
 		const first = records[0]
 		if (first === undefined) return
 		if (this.#takenOver !== undefined) this.checkRoom(first.seq)
 		checkBatch(records, this.path)
-		const span = this.#end.intake
-		this.#explain(first, span)
-		span.seal()
+		const tail = this.#end.intake
+		this.#fillGap(first, tail)
+		tail.seal()
 		try {
-			for (const record of records) span.push(record)
-			span.seal()
+			for (const record of records) tail.push(record)
+			tail.seal()
 		} catch (error) {
-			span.discardOpen()
+			tail.discardOpen()
 			throw error
 		}
 		this.#records += records.length
 	}
 
 	/**
-	 * Gives everything taken over to the operating system, in as many files as it takes (live-end.ts).
+	 * Writes every accepted record, to as many files as it takes (live-end.ts).
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and calling again goes on. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; nothing is lost, and the next call continues. `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	write(): void {
 		if (this.#end.isLookDue || performance.now() - this.#ownerCheckedAt > OWNER_CHECK_MS) this.checkOwner()
 		if (this.#takenOver !== undefined) throw this.#takenOver
 		this.#orWriteError(() => {
-			// What half-written bytes stand behind is left as it is.
-			if (this.#file.isUncut) this.#moveOn('kept', 'was changed')
+			// A file that ends in half-written bytes is left as it is.
+			if (this.#file.isUncut) this.#moveToNewFile('kept', 'was changed')
 			this.#end.write()
 		})
 	}
 
 	/**
-	 * Makes sure that the live file is still this writer's. Where its name leads elsewhere and no other writer has the lock, the
-	 * chain goes on in a new file, and what the old one holds is given a name again.
+	 * Makes sure that the live file is still this writer's. Where its name leads elsewhere and no other writer has the lock, the chain
+	 * continues in a new file, and the old file gets a name again.
 	 *
 	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on always; `WRITE_FAILED`, `SYNC_FAILED`.
 	 */
@@ -228,7 +226,7 @@ export class ChainWriter {
 		const stray = liveFileLoss(this.#options.system, this.path, this.#file)
 		if (stray === undefined) return
 		if (this.#orWriteError(() => this.#lock.outlives(stray, this.#options.clock()))) {
-			this.#orWriteError(() => this.#moveOn('lost', stray.what))
+			this.#orWriteError(() => this.#moveToNewFile('lost', stray.what))
 			return
 		}
 		this.#strayRecords = stray.records + this.#end.waitingRecords
@@ -236,26 +234,26 @@ export class ChainWriter {
 		throw this.#takenOver
 	}
 
-	/** Goes on in a new file; what is gone with what happened to the live one is told. */
-	#moveOn(name: 'kept' | 'lost', what: LiveFileLoss['what']): void {
+	/** Continues in a new file; records that are lost with the live one are reported. */
+	#moveToNewFile(name: 'kept' | 'lost', what: LiveFileLoss['what']): void {
 		const { durableSeq } = this.#file
 		if (name === 'lost') this.#watermark.forget()
-		const { lost, lostUpTo, cause } = this.#end.moveOn(name)
+		const { lost, lostUpTo, cause } = this.#end.moveToNewFile(name)
 		if (lost === 0 || cause === 'unsynced') return
 		const loss = cutOffError({ path: this.path, seq: lostUpTo }, what, lost)
 		warn('CHAIN_DAMAGED', loss.message)
 		if (lostUpTo > durableSeq) this.#loss = loss
 	}
 
-	#tellLoss(): void {
+	#reportLoss(): void {
 		const loss = this.#loss
 		this.#loss = undefined
 		if (loss !== undefined) throw loss
 	}
 
 	/**
-	 * Resolves once everything taken over before this call is on disk. One fdatasync is in flight at a time; calls that come
-	 * meanwhile share the next one, and one write before it.
+	 * Resolves once every record accepted before this call is on disk. One fdatasync is in flight at a time; calls during it share the
+	 * next one, and one write before it.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, and from then on until `move` has succeeded: the kernel may have dropped
 	 * the pages, so a retry could bless lost bytes.
@@ -269,8 +267,8 @@ export class ChainWriter {
 	}
 
 	/**
-	 * The same at once, for a process that exits. While an fdatasync is in flight nothing is synced or acknowledged: nobody will hear how it
-	 * ends, and a second one that succeeds could bless the pages that the first one lost.
+	 * The same at once, for a process that exits. While an fdatasync is in flight nothing is synced or acknowledged: its result never
+	 * arrives, and a second one that succeeds could acknowledge pages that the first one lost.
 	 */
 	syncOnExit(): void {
 		if (this.#syncFailure !== undefined) this.move()
@@ -280,7 +278,7 @@ export class ChainWriter {
 		this.#tellDurable()
 	}
 
-	/** Whether an fdatasync is under way. Nobody may ask for another one meanwhile: the kernel tells a failure only once. */
+	/** Whether an fdatasync is in flight. No other one may begin meanwhile: the kernel reports a failure only once. */
 	get isSyncing(): boolean {
 		return this.#file.isSyncing
 	}
@@ -294,9 +292,9 @@ export class ChainWriter {
 	}
 
 	/**
-	 * Goes on in a new file; the live one is sealed and on disk before. Not while {@link isSyncing}.
+	 * Continues in a new file, after the live one is sealed and on disk. Not while {@link isSyncing}.
 	 *
-	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain goes on in the file it has. `WRITE_FAILED`, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `ROTATION_FAILED`; the chain continues in the live file. `WRITE_FAILED`, `SYNC_FAILED`, `CHAIN_TAKEN_OVER`.
 	 */
 	rotate(): void {
 		this.write()
@@ -310,26 +308,26 @@ export class ChainWriter {
 	}
 
 	/**
-	 * After a failed fsync: goes on in a new file, which gets once more everything that was not on disk.
+	 * After a failed fsync: continues in a new file, which gets everything again that was not on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; nothing has changed then.
+	 * @throws {MeshChainError} `SYNC_FAILED`; then nothing has changed.
 	 */
 	move(): void {
 		if (this.#syncFailure === undefined) return
 		this.checkOwner()
-		// A chain that has regained its name has moved by that.
+		// Where the check has found the live file lost, the chain is in a new file already.
 		if (this.#syncFailure === undefined) return
 		try {
-			this.#moveOn('kept', 'was changed')
+			this.#moveToNewFile('kept', 'was changed')
 		} catch (error) {
 			throw this.#syncError(error)
 		}
 	}
 
 	/**
-	 * Removes what retention does not keep, once the chain says on disk that it does.
+	 * Removes what retention does not keep, after the chain says so on disk.
 	 *
-	 * @param nowMs a look at the clock: what is too old by this one and by the one before goes.
+	 * @param nowMs a reading of the clock: files that are too old by this and the previous reading are removed.
 	 */
 	async retain(nowMs?: number): Promise<void> {
 		if (nowMs !== undefined) this.#end.look(nowMs)
@@ -339,14 +337,14 @@ export class ChainWriter {
 		this.#end.removeBelow(keptFromSeq)
 	}
 
-	/** Marks the chain as cleanly closed: by `close()`, or by the end of the process with its exit code. */
-	markClosed(exitCode: number | undefined): void {
+	/** Writes the closing anchor: of `close()`, or of the end of the process with its exit code. */
+	writeClosingAnchor(exitCode: number | undefined): void {
 		this.write()
-		this.#file.span.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
+		this.#file.tail.anchor('closed', exitCode ?? CLOSED_WITHOUT_EXIT)
 		this.write()
 	}
 
-	/** Lets go of the file and the lock. Nothing works afterwards. */
+	/** Closes the file and releases the lock. No other method works afterwards. */
 	close(isClean: boolean): void {
 		if (this.#closed) return
 		this.#closed = true
@@ -389,7 +387,7 @@ export class ChainWriter {
 
 	#nextFile(file: SegmentFile): void {
 		this.#syncFailure = undefined
-		// Its name may not be on disk, and then nothing in it is.
+		// Where its name may not be on disk, nothing in the file counts as on disk.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
 		this.#tellDurable()
 	}
@@ -399,11 +397,11 @@ export class ChainWriter {
 		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
 	}
 
-	/** Puts a `$gap` in the place of records before this one that the chain was never given. */
-	#explain(record: LogRecord, span: TailBuffer): void {
-		const gap = missingBefore(span.nextSeq, record, this.path)
+	/** Writes a `$gap` for records before this one that the chain was never given. */
+	#fillGap(record: LogRecord, tail: TailBuffer): void {
+		const gap = missingBefore(tail.nextSeq, record, this.path)
 		if (gap === undefined) return
-		span.push(gap)
+		tail.push(gap)
 		this.#records++
 	}
 
@@ -412,23 +410,23 @@ export class ChainWriter {
 		this.checkOwner()
 		this.write()
 		const file = this.#file
-		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return this.#tellLoss()
+		if (file.written === file.durableOffset && file.durableSeq === file.writtenSeq) return this.#reportLoss()
 		let reached: Awaited<ReturnType<SegmentFile['sync']>> | undefined
 		try {
 			reached = await file.sync()
 		} catch (error) {
 			if (file === this.#file) throw this.#syncError(error)
 		}
-		// What was cut while it was being synced is not there.
+		// The file may have been cut while it was being synced.
 		if (file === this.#file) this.checkOwner()
 		if (file === this.#file) {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#tellDurable()
 		} else if (this.#syncFailure !== undefined) {
-			// What the file held was put on disk when it was replaced, but the name of the new one may not be there.
+			// The old file was put on disk when it was replaced, but the name of the new one may not be on disk.
 			throw this.#syncFailure
 		}
-		this.#tellLoss()
+		this.#reportLoss()
 	}
 
 	#syncError(error: unknown): MeshChainError {

@@ -1,5 +1,6 @@
 /** Replay into a running bus: every record is published anew, with its own time and the identity that it had. */
-import { checkLoop, type MeshLoop } from '../../loop/mesh-loop.ts'
+import { checkLoop } from '../../loop/core-of.ts'
+import type { MeshLoop } from '../../loop/mesh-loop.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 

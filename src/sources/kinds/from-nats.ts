@@ -1,5 +1,7 @@
 /** A source that is a subject of NATS. It cannot wait: the server sends. */
+
 import { checkFunction, checkName, checkWord, ifGiven } from '../../model/check.ts'
+import { processWide } from '../../platform/process-wide.ts'
 import { aborted } from '../../platform/wait.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
@@ -83,7 +85,7 @@ async function ended(closed: Promise<unknown>): Promise<void> {
 type Watcher = (cause: Error) => void
 
 /** One reader of each connection's statuses, however many sources it has. */
-const watchers = new WeakMap<NatsConnectionLike, Set<Watcher>>()
+const watchers = processWide('nats-watchers', () => new WeakMap<NatsConnectionLike, Set<Watcher>>())
 
 function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	let set = watchers.get(connection)

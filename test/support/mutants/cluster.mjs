@@ -24,8 +24,8 @@ export default [
 	{
 		name: 'cluster: nobody looks what came before a fence',
 		file: 'src/cluster/publisher.ts',
-		from: 'if (message === undefined || !isFence(message)) throw new SentElsewhere()',
-		to: 'if (message === undefined) throw new SentElsewhere()',
+		from: 'if (message === undefined || !isFence(message)) throw new PositionTaken()',
+		to: 'if (message === undefined) throw new PositionTaken()',
 		tests: ['test/cluster/fences.test.ts'],
 	},
 	{
@@ -45,7 +45,7 @@ export default [
 	{
 		name: 'cluster: somebody who waits is kept waiting',
 		file: 'src/cluster/forward.ts',
-		from: '\t\t\tthis.#hurry?.()\n',
+		from: '\t\t\tthis.#linger.wake()\n',
 		to: '',
 		tests: ['test/cluster/forward.test.ts'],
 	},
@@ -84,8 +84,8 @@ export default [
 	{
 		name: 'servers: what was removed at the end of a read is no gap',
 		file: 'src/cluster/stream-chain.ts',
-		from: 'const missing = walk.end(end.last)',
-		to: 'const missing = walk.end({ ...end.last, frames: [] })',
+		from: 'const missing = walk.missingAtEnd(end.last)',
+		to: 'const missing = walk.missingAtEnd({ ...end.last, frames: [] })',
 		tests: ['test/cluster/removed.test.ts'],
 	},
 	{
@@ -98,7 +98,7 @@ export default [
 	{
 		name: 'servers: a pull takes what was removed meanwhile for the end',
 		file: 'src/cluster/pull-chain.ts',
-		from: '\t\tthis.#takeEnd(end.last)\n',
+		from: '\t\tthis.#addMissingEnd(end.last)\n',
 		to: '',
 		tests: ['test/cluster/removed.test.ts'],
 	},
@@ -112,20 +112,20 @@ export default [
 	{
 		name: 'servers: a chain of which nothing is left is an empty one',
 		file: 'src/cluster/chain-reader.ts',
-		from: 'if (last !== undefined && !isBehind(last, this.#newest)) this.#newest = last',
+		from: 'if (last !== undefined && !endsBefore(last, this.#newest)) this.#newest = last',
 		to: 'this.#newest = last',
 		tests: ['test/cluster/removed.test.ts'],
 	},
 	{
 		name: 'servers: a seek ends at the message before what is wanted',
 		file: 'src/cluster/subject-reader.ts',
-		from: 'if (isBefore(last)) return { from: last.streamSeq + 1, before: last }',
+		from: 'if (isBefore(last)) return { from: last.streamSeq + 1, previous: last }',
 		to: '',
 		also: [
 			{
 				file: 'src/cluster/subject-reader.ts',
-				from: 'return { from: Math.max(low, high), before }',
-				to: 'return { from: high, before }',
+				from: 'return { from: Math.max(low, high), previous }',
+				to: 'return { from: high, previous }',
 			},
 		],
 		tests: ['test/cluster/unreadable.test.ts'],
@@ -145,10 +145,10 @@ export default [
 		tests: ['test/cluster/forks.test.ts'],
 	},
 	{
-		name: 'servers: two lives are joined',
+		name: 'servers: two forks are joined',
 		file: 'src/cluster/join-subjects.ts',
-		from: 'if (await isFork(part, own)) others.push(forkOf(part))',
-		to: 'if ((await isFork(part, own)) && own.length < 0) others.push(forkOf(part))',
+		from: 'if (await isFork(part, own)) forks.push(forkOf(part))',
+		to: 'if ((await isFork(part, own)) && own.length < 0) forks.push(forkOf(part))',
 		tests: ['test/cluster/forks.test.ts'],
 	},
 	{
@@ -166,24 +166,24 @@ export default [
 		tests: ['test/cluster/forks.test.ts'],
 	},
 	{
-		name: 'servers: a second life is forwarded behind the first',
+		name: 'servers: a fork is forwarded after the first chain',
 		file: 'src/cluster/fork-check.ts',
-		from: '(bySeq.get(seq) ?? 0)) || areOtherRecords(own, rows)',
+		from: '(bySeq.get(seq) ?? 0)) || recordsDiffer(own, rows)',
 		to: '(bySeq.get(seq) ?? 0))',
 		tests: ['test/cluster/forks.test.ts'],
 	},
 	{
-		name: 'servers: a second life that is behind the first passes for a file that lost its end',
+		name: 'servers: a fork that is shorter than the chain passes for a file that lost its end',
 		file: 'src/cluster/fork-check.ts',
-		from: 'message = place.before',
+		from: 'message = position.previous',
 		to: 'return',
 		tests: ['test/cluster/forks.test.ts'],
 	},
 	{
 		name: 'servers: two that begin a chain under two names do not see each other',
 		file: 'src/cluster/forward.ts',
-		from: 'let isFirst = places.length === 0',
-		to: 'let isFirst = places.length < 0',
+		from: 'isFirst: positions.length === 0',
+		to: 'isFirst: positions.length < 0',
 		tests: ['test/cluster/forks.test.ts'],
 	},
 	{
@@ -196,7 +196,7 @@ export default [
 	{
 		name: 'servers: nobody looks whether the stream was made again',
 		file: 'src/cluster/forward.ts',
-		from: 'await this.#lookForStream(this.#cluster, found)',
+		from: 'await this.#checkStream(sending)',
 		to: '',
 		tests: ['test/cluster/forks.test.ts'],
 	},

@@ -10,7 +10,7 @@ export default [
 	{
 		name: 'journal: a chained transaction is taken for one with its successor',
 		file: 'src/journal/pg-session.ts',
-		from: 'status === IDLE || flight.isFollowedByAnother',
+		from: 'status === IDLE || statement.isFollowedByAnother',
 		to: 'status === IDLE',
 		tests: ['test/journal/journal-pg.test.ts'],
 	},
@@ -101,7 +101,7 @@ export default [
 	{
 		name: 'sql: a caller whose transaction may have ended is told before the server is',
 		file: 'src/journal/pg-session.ts',
-		from: 'else if (flight.isReadyAskedFor) this.#hold(flight.query)',
+		from: 'else if (statement.isReadyAskedFor) this.#hold(statement.query)',
 		to: '',
 		tests: ['test/journal/told-errors.test.ts'],
 	},

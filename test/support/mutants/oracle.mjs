@@ -3,7 +3,7 @@ export default [
 	{
 		name: 'a reader of everything passes over a frame whose flags say that it has no level',
 		file: 'src/chain/read/query.ts',
-		from: 'if (this.#query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true',
+		from: 'if (query.isEverything || (frame.flags & FLAG_CONTROL) !== 0) return true',
 		to: 'if ((frame.flags & FLAG_CONTROL) !== 0) return true',
 		tests: ['test/oracle/format-oracle.test.ts'],
 	},

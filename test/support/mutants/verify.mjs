@@ -110,14 +110,14 @@ export default [
 		file: 'src/chain/verify/findings.ts',
 		from: 'if (listed === LISTED_MAX) {',
 		to: 'if (listed < 0) {',
-		tests: ['test/chain/many-findings.test.ts'],
+		tests: ['test/chain/verify/many-findings.test.ts'],
 	},
 	{
 		name: 'a repair does not hear of findings that are not listed',
 		file: 'src/chain/verify/findings.ts',
 		from: 'this.#onFinding?.(finding, at.pathBefore)',
 		to: 'if (this.#listed.all.at(-1) === finding) this.#onFinding?.(finding, at.pathBefore)',
-		tests: ['test/chain/many-findings.test.ts'],
+		tests: ['test/chain/verify/many-findings.test.ts'],
 	},
 	{
 		name: 'a gap that came with a merge is a loss of the merged chain',

@@ -9,9 +9,9 @@ export default [
 	},
 	{
 		name: 'a writer begins with the seqs that an unreadable end may have held',
-		file: 'src/chain/write/opening.ts',
-		from: 'return isLost ? seqBehind(suffix, nextSeq) : nextSeq',
-		to: 'return isLost ? Math.min(nextSeq, seqBehind(suffix, nextSeq)) : nextSeq',
+		file: 'src/chain/write/resume-chain.ts',
+		from: 'return isLost ? nextSeqAfter(suffix, nextSeq) : nextSeq',
+		to: 'return isLost ? Math.min(nextSeq, nextSeqAfter(suffix, nextSeq)) : nextSeq',
 		tests: ['test/properties/damaged-end.test.ts'],
 	},
 	{
@@ -24,8 +24,8 @@ export default [
 	{
 		name: 'a repair forgets what an unreadable end may have held',
 		file: 'src/chain/verify/rebuild.ts',
-		from: 'const nextSeq = Math.max(nextSeqMin, behindEnd)',
-		to: 'const nextSeq = Math.max(nextSeqMin, 0 * behindEnd)',
+		from: 'const nextSeq = Math.max(nextSeqMin, nextSeqAtEnd)',
+		to: 'const nextSeq = Math.max(nextSeqMin, 0 * nextSeqAtEnd)',
 		tests: ['test/properties/damaged-end.test.ts'],
 	},
 	{
@@ -38,16 +38,16 @@ export default [
 	{
 		name: 'a watermark that could not be written is not written again by itself',
 		file: 'src/chain/write/watermark-keeper.ts',
-		from: '\t\t\tthis.#file.retry()\n',
+		from: '\t\tthis.#file.retry()\n',
 		to: '',
-		tests: ['test/chain/watermark.test.ts'],
+		tests: ['test/chain/files/watermark.test.ts'],
 	},
 	{
 		name: 'a file that is being synced is synced once more at the exit',
 		file: 'src/chain/write/writer.ts',
 		from: 'if (this.isSyncing) return\n',
 		to: '',
-		tests: ['test/chain/watermark.test.ts'],
+		tests: ['test/chain/files/watermark.test.ts'],
 	},
 	{
 		name: 'a live file that was cut and grew again passes for whole',
@@ -80,7 +80,7 @@ export default [
 	{
 		name: 'a chain that was overwritten keeps its service from starting',
 		file: 'src/chain/write/opening.ts',
-		from: "if (isDestroyed && lostMark(options) !== undefined) return 'destroyed'",
+		from: "if (isDestroyed && lostWatermark(options) !== undefined) return 'destroyed'",
 		to: '',
 		tests: ['test/properties/lost-live-file.test.ts'],
 	},
@@ -108,7 +108,7 @@ export default [
 	{
 		name: 'nobody looks under the claim whether the dead lock is still there',
 		file: 'src/chain/files/lock.ts',
-		from: 'if (isStillNamed(system, fd, path)) removeIfThere(system, path)\n\t\t\t} finally',
+		from: 'if (isStillNamed({ system, fd }, path)) removeIfThere(system, path)\n\t\t\t} finally',
 		to: 'removeIfThere(system, path)\n\t\t\t} finally',
 		tests: ['test/properties/contenders.test.ts'],
 	},
@@ -131,7 +131,7 @@ export default [
 				to: 'import { mayBeHeld, readHolder }',
 			},
 		],
-		tests: ['test/chain/tail.test.ts'],
+		tests: ['test/chain/read/tail.test.ts'],
 	},
 	{
 		name: 'memory goes on behind bytes of the live file that cannot be read back',

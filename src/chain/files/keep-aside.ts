@@ -1,0 +1,133 @@
+/** Keeps bytes of a chain that are about to be cut, replaced or lost: by copy under another name beside it. The caller holds the lock. */
+import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
+import {
+	closeQuietly,
+	exists,
+	type FileSystem,
+	O_CREAT,
+	O_EXCL,
+	O_RDONLY,
+	O_WRONLY,
+	type OpenFile,
+	openOurs,
+	readFully,
+	removeQuietly,
+	syncDirectory,
+	systemCode,
+	withFile,
+	writeFully,
+} from '../../platform/file-system.ts'
+import { putFirstInPlace, temporaryPathOf } from './atomic-rename.ts'
+import { segmentPathOf } from './segments.ts'
+
+const COPY_BYTES = 1024 * 1024
+
+/** Copies the bytes from `offset` on to a file beside the chain; returns its path once the copy is on disk. */
+export function keepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
+	const keptAt = `${chainPath}.cut-${offset}-${randomBytes(4).toString('hex')}`
+	copyToNewFile(file, { offset, bytes }, { path: keptAt, mode: 0o600 })
+	syncDirectory(file.system, dirname(chainPath))
+	return keptAt
+}
+
+/** Cuts a file off at `offset`, on disk; the bytes from there on are kept aside. Returns where. */
+export function cutAndKeepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
+	const keptAt = keepAside(chainPath, file, offset, bytes)
+	cutOff(file, offset)
+	return keptAt
+}
+
+/** Cuts a file off at `offset`, on disk. */
+export function cutOff({ system, fd }: OpenFile, offset: number): void {
+	system.ftruncateSync(fd, offset)
+	system.fsyncSync(fd)
+}
+
+/**
+ * Gives the first `bytes` of a file that was removed or cut the name of a sealed file, by copy; returns that name. The header may be lost
+ * with what was cut, so it is written again.
+ */
+export function restoreAsSealed(
+	chainPath: string,
+	file: OpenFile,
+	bytes: number,
+	{ firstSeq, headerBytes }: { readonly firstSeq: number; readonly headerBytes: Uint8Array },
+): string {
+	const { system, fd } = file
+	const temporary = temporaryPathOf(chainPath)
+	const target = { path: temporary, mode: system.fstatSync(fd).mode & 0o777, header: headerBytes }
+	copyToNewFile(file, { offset: 0, bytes }, target)
+	for (let copy = 0; ; copy++) {
+		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
+		if (exists(system, sealedPath)) {
+			// An earlier attempt got this far: only the names were not on disk.
+			if (!isCopyOf(system, sealedPath, temporary, bytes)) continue
+			removeQuietly(system, temporary)
+			syncDirectory(system, dirname(chainPath))
+			return sealedPath
+		}
+		const { unsynced } = putFirstInPlace(system, temporary, sealedPath)
+		if (unsynced !== undefined) throw unsynced
+		return sealedPath
+	}
+}
+
+function isCopyOf(system: FileSystem, path: string, other: string, bytes: number): boolean {
+	if (system.statSync(path).size !== bytes) return false
+	return withFile(system, path, O_RDONLY, ({ fd }) =>
+		withFile(system, other, O_RDONLY, ({ fd: otherFd }) => {
+			for (let done = 0; done < bytes; done += COPY_BYTES) {
+				const length = Math.min(COPY_BYTES, bytes - done)
+				if (!readFully(system, fd, length, done).equals(readFully(system, otherFd, length, done)))
+					return false
+			}
+			return true
+		}),
+	)
+}
+
+/** Gives a file that stands in the place of the live one another name. */
+export function moveAside(system: FileSystem, chainPath: string): void {
+	try {
+		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)
+	} catch (error) {
+		if (systemCode(error) !== 'ENOENT') throw error
+	}
+}
+
+interface Bytes {
+	readonly offset: number
+	readonly bytes: number
+}
+
+interface NewFile {
+	readonly path: string
+	readonly mode: number
+	/** Takes the place of the first bytes. */
+	readonly header?: Uint8Array
+}
+
+function copyToNewFile({ system, fd }: OpenFile, from: Bytes, { path, mode, header }: NewFile): void {
+	const copy = openOurs(system, path, O_WRONLY | O_CREAT | O_EXCL, mode)
+	try {
+		copyBytes({ system, fd }, from, copy)
+		if (header !== undefined) writeFully(system, copy, header, 0)
+		system.fsyncSync(copy)
+	} catch (error) {
+		removeQuietly(system, path)
+		throw error
+	} finally {
+		closeQuietly(system, copy)
+	}
+}
+
+/** Copies bytes of a file to the beginning of another, as many as there are. */
+export function copyBytes({ system, fd }: OpenFile, { offset, bytes }: Bytes, targetFd: number): void {
+	for (let done = 0; done < bytes; ) {
+		const piece = readFully(system, fd, Math.min(COPY_BYTES, bytes - done), offset + done)
+		if (piece.length === 0) return
+		writeFully(system, targetFd, piece, done)
+		done += piece.length
+	}
+}

@@ -1,0 +1,50 @@
+/** The path of a chain that is to be written, and what is said where it cannot be opened. */
+import { basename, dirname, join, resolve } from 'node:path'
+import { show } from '../../guard/show.ts'
+import { checkPath } from '../../model/check.ts'
+import { MeshChainError, messageOf } from '../../model/errors.ts'
+import { type FileSystem, systemCode } from '../../platform/file-system.ts'
+
+const ADVICE: Readonly<Record<string, string>> = {
+	ENOENT: 'the directory does not exist: create it first',
+	ENOTDIR: 'a part of the path is not a directory',
+	EACCES: 'permission denied: this user may not write there',
+	EPERM: 'permission denied: this user may not write there',
+	EISDIR: 'it is a directory: name a file in it',
+	ELOOP: 'it is a symbolic link: name the file itself',
+	EFTYPE: 'it is not a regular file: move it away',
+	ENXIO: 'it is not a regular file: move it away',
+	EROFS: 'the file system is read-only',
+	ENOSPC: 'the disk is full',
+	EMFILE: 'this process has too many files open',
+}
+
+/** Any failure to open a chain for writing, with what to do about it. A {@link MeshChainError} stays as it is. */
+export function openError(path: string, error: unknown): MeshChainError {
+	if (error instanceof MeshChainError) return error
+	const advice = ADVICE[systemCode(error) ?? '']
+	const reason = advice === undefined ? messageOf(error) : `${advice} (${systemCode(error)})`
+	return new MeshChainError('CHAIN_UNWRITABLE', `cannot open ${show(path)} for writing: ${reason}`, {
+		path,
+		cause: error,
+	})
+}
+
+/**
+ * The one path of a chain that is to be written: absolute, with links in its directory followed, because the lock must be the same
+ * whichever way leads there. `{pid}` becomes the process id.
+ *
+ * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` where the directory cannot be reached.
+ */
+export function writablePath(path: unknown, system: FileSystem): string {
+	const absolute = resolve(checkPath('a chain', path).replaceAll('{pid}', String(process.pid)))
+	try {
+		return join(system.realpathSync(dirname(absolute)), basename(absolute))
+	} catch (error) {
+		const reason = systemCode(error) === 'ENOENT' ? 'it does not exist: create it first' : messageOf(error)
+		throw new MeshChainError('CHAIN_UNWRITABLE', `cannot open the directory of ${show(path)}: ${reason}`, {
+			path: absolute,
+			cause: error,
+		})
+	}
+}

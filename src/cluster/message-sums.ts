@@ -1,0 +1,122 @@
+/**
+ * The header `Mesh-Chain-Sums`: each message carries sums over all messages of its chain up to and including
+ * itself, so that a reader knows the totals without reading every message.
+ */
+import { FLAG_CONTROL, type Frame, rowBlockOf, rowsOf } from '../chain/index.ts'
+import { sumRows } from '../codec/row-decoder.ts'
+import {
+	isGap,
+	isGapCause,
+	isRecordTime,
+	isSeq,
+	LOG_LEVELS,
+	type LogRecord,
+	levelIndex,
+} from '../model/record.ts'
+
+/** Sums over the messages of a chain; the header holds them as JSON. */
+export interface Sums {
+	/** Records, without gaps. */
+	readonly records: number
+	/** Records by level, in the order of `LOG_LEVELS`. */
+	readonly levels: readonly number[]
+	/** Earliest `tsMs` of a record; null without records. */
+	readonly minTsMs: number | null
+	/** Latest `tsMs` of a record; null without records. */
+	readonly maxTsMs: number | null
+	/** `$gap` records. */
+	readonly gaps: number
+	/** Records that gaps stand for, by cause. */
+	readonly absent: Readonly<Record<string, number>>
+	/** Bytes of the message bodies. */
+	readonly bytes: number
+}
+
+/** Name of the header. */
+export const SUMS_HEADER = 'Mesh-Chain-Sums'
+
+/** Sums of a chain without messages. */
+export const NO_SUMS: Sums = {
+	records: 0,
+	levels: LOG_LEVELS.map(() => 0),
+	minTsMs: null,
+	maxTsMs: null,
+	gaps: 0,
+	absent: {},
+	bytes: 0,
+}
+
+/** Parses the header; returns undefined where it is missing or not one that mesh-chain wrote. */
+export function parseSums(header: string | undefined): Sums | undefined {
+	try {
+		const sums = JSON.parse(header ?? '') as Sums
+		const { levels, minTsMs, maxTsMs } = sums
+		const counts = [sums.records, sums.gaps, sums.bytes, ...levels, ...Object.values(sums.absent)]
+		const areWhole = counts.every((count) => isSeq(count, 0))
+		const areTimes = [minTsMs, maxTsMs].every((time) => time === null || isRecordTime(time))
+		const areCauses = Object.keys(sums.absent).every(isGapCause)
+		return areWhole && areCauses && areTimes && levels.length === LOG_LEVELS.length ? sums : undefined
+	} catch {
+		return undefined
+	}
+}
+
+/** Returns the sums of one frame. @throws {RangeError} where its rows are not records. */
+export function sumsOfFrame(frame: Frame): Sums {
+	if ((frame.flags & FLAG_CONTROL) !== 0) return sumsOfRecords(rowsOf(frame) ?? [], frame.length)
+	const { levels, minTsMs, maxTsMs } = sumRows(rowBlockOf(frame))
+	return { ...NO_SUMS, records: frame.rows, levels, minTsMs, maxTsMs, bytes: frame.length }
+}
+
+/** Returns the sums of two stretches that do not overlap. */
+export function addSums(a: Sums, b: Sums): Sums {
+	const absent: Record<string, number> = { ...a.absent }
+	for (const [cause, count] of Object.entries(b.absent)) absent[cause] = (absent[cause] ?? 0) + count
+	return {
+		records: a.records + b.records,
+		levels: a.levels.map((count, index) => count + b.levels[index]!),
+		minTsMs: extreme(Math.min, a.minTsMs, b.minTsMs),
+		maxTsMs: extreme(Math.max, a.maxTsMs, b.maxTsMs),
+		gaps: a.gaps + b.gaps,
+		absent,
+		bytes: a.bytes + b.bytes,
+	}
+}
+
+/** Returns the sums of records whose frame has `bytes` bytes. */
+export function sumsOfRecords(records: Iterable<LogRecord>, bytes: number): Sums {
+	const levels = LOG_LEVELS.map(() => 0)
+	const absent: Record<string, number> = {}
+	let [count, gaps] = [0, 0]
+	let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+	for (const record of records) {
+		if (isGap(record)) {
+			gaps++
+			const { cause = 'damaged', count: missing = 0 } = record.data ?? {}
+			absent[cause] = (absent[cause] ?? 0) + missing
+			continue
+		}
+		count++
+		levels[levelIndex(record.level)]! += 1
+		if (record.tsMs < min) min = record.tsMs
+		if (record.tsMs > max) max = record.tsMs
+	}
+	const isNone = count === 0
+	return {
+		records: count,
+		levels,
+		minTsMs: isNone ? null : min,
+		maxTsMs: isNone ? null : max,
+		gaps,
+		absent,
+		bytes,
+	}
+}
+
+function extreme(
+	choose: (a: number, b: number) => number,
+	a: number | null,
+	b: number | null,
+): number | null {
+	return a === null || b === null ? (a ?? b) : choose(a, b)
+}

@@ -1,0 +1,140 @@
+/**
+ * What canonical form makes of a type: `Canonical<T>` is the type of the data of a record that was published with a `T`.
+ * It follows `codec/canonical.ts`, which does it to values; the table of types is in docs/FORMAT.md.
+ */
+
+/** What stands in place of a value that cannot be carried, and why. */
+export interface Unserializable {
+	readonly $unserializable: string
+}
+
+/**
+ * The canonical form of a type:
+ *
+ * - texts, numbers, booleans, bigints and null as they are; a `Date` as a `Date`, a `RegExp` as a text;
+ * - arrays, tuples and sets as arrays, where undefined becomes null; typed arrays as arrays of numbers;
+ * - bytes (`Buffer`, `ArrayBuffer`, `DataView`) as a `Uint8Array`;
+ * - a map as an object where all keys are texts, and otherwise as `{ $map: [[key, value], …] }`;
+ * - any other object, an `Error` and a class instance included, as a plain object of its own enumerable fields. A field
+ *   that is undefined is absent, and so is a method of a class;
+ * - what `toJSON` returns, where a type has it;
+ * - functions, symbols, promises, generators and weak collections as an {@link Unserializable} marker.
+ *
+ * Everything but dates and bytes is frozen. Values that cannot be carried (cycles, invalid dates, data that is too deep or
+ * above 1 MiB) become markers too: that depends on the value, so no type shows it.
+ */
+export type Canonical<T> =
+	IsAny<T> extends true
+		? unknown
+		: T extends void
+			? undefined
+			: T extends Scalar
+				? T
+				: T extends symbol | Callable
+					? Unserializable
+					: T extends object
+						? CanonicalObject<T>
+						: unknown
+
+type IsAny<T> = 0 extends 1 & T ? true : false
+type Scalar = string | number | boolean | bigint | null
+type Callable = ((...args: never) => unknown) | (abstract new (...args: never) => unknown)
+type Bytes = Uint8Array | Uint8ClampedArray | DataView | ArrayBuffer | SharedArrayBuffer
+/** `Headers`, `URLSearchParams` and `FormData`: entries whose keys may be repeated. A map has no `append`. */
+interface EntryList<K, V> {
+	append(...args: never): unknown
+	entries(): Iterable<readonly [K, V]>
+}
+/** Objects that are not data. A map has all methods of a `WeakMap`: it is tested for first. */
+type NotData =
+	| Promise<unknown>
+	| Generator
+	| AsyncGenerator
+	| WeakMap<WeakKey, unknown>
+	| WeakSet<WeakKey>
+	| WeakRef<WeakKey>
+
+/** In the order in which canonical form tests a value. */
+type CanonicalObject<T extends object> = T extends readonly unknown[]
+	? { readonly [I in keyof T]: CanonicalItem<T[I]> }
+	: keyof T extends never
+		? unknown
+		: T extends Error
+			? CanonicalFields<T>
+			: T extends Date
+				? Date
+				: T extends Bytes
+					? Uint8Array
+					: T extends ArrayBufferView & ArrayLike<infer N extends number | bigint>
+						? readonly N[]
+						: T extends EntryList<infer K, infer V>
+							? CanonicalPairs<K, V> | MapPairs<K, V>
+							: T extends ReadonlyMap<infer K, infer V>
+								? CanonicalPairs<K, V>
+								: T extends ReadonlySet<infer V>
+									? readonly CanonicalItem<V>[]
+									: T extends RegExp
+										? string
+										: T extends NotData
+											? Unserializable
+											: CanonicalInstance<T>
+
+type CanonicalInstance<T extends object> = T extends { toJSON(...args: never): infer J }
+	? CanonicalAnswer<J>
+	: T extends { entries(): Iterable<readonly [infer K, infer V]> }
+		? // A class without fields that iterates as a map does.
+			[Exclude<DataKey<T>, 'size'>] extends [never]
+			? CanonicalPairs<K, V> | MapPairs<K, V>
+			: CanonicalFields<T>
+		: CanonicalFields<T>
+
+/** What `toJSON` returned is not asked for its own `toJSON`. */
+type CanonicalAnswer<J> =
+	IsAny<J> extends true
+		? unknown
+		: J extends void
+			? null
+			: J extends { toJSON(...args: never): unknown }
+				? J extends Date | Bytes
+					? Canonical<J>
+					: CanonicalFields<J>
+				: Canonical<J>
+
+/** An element of an array, where undefined is null. */
+type CanonicalItem<V> =
+	IsAny<V> extends true ? unknown : unknown extends V ? unknown : V extends void ? null : Canonical<V>
+
+/** A field that is undefined is absent, and so is a method: it belongs to the class. */
+type MayBeAbsent<V> = undefined extends V ? true : [V] extends [Callable] ? true : false
+type DataKey<T> = keyof { [K in keyof T as K extends symbol ? never : T[K] extends Callable ? never : K]: 0 }
+
+type CanonicalFields<T> = Flat<
+	{
+		readonly [K in keyof T as K extends symbol
+			? never
+			: MayBeAbsent<T[K]> extends true
+				? never
+				: K]: Canonical<T[K]>
+	} & {
+		readonly [K in keyof T as K extends symbol
+			? never
+			: MayBeAbsent<T[K]> extends true
+				? K
+				: never]?: Canonical<Exclude<T[K], undefined>>
+	}
+>
+type Flat<T> = { [K in keyof T]: T[K] } & {}
+
+type CanonicalPairs<K, V> =
+	IsAny<K> extends true
+		? { readonly [key: string]: CanonicalItem<V> } | MapPairs<K, V>
+		: [K] extends [string]
+			? TextPairs<K, V>
+			: [Extract<K, string>] extends [never]
+				? MapPairs<K, V>
+				: TextPairs<string, V> | MapPairs<K, V>
+type TextPairs<K extends string, V> = string extends K
+	? { readonly [key: string]: Canonical<Exclude<V, undefined>> }
+	: { readonly [P in K]?: Canonical<Exclude<V, undefined>> }
+/** An empty map is `{}`, whatever its keys could be. */
+type MapPairs<K, V> = { readonly $map?: readonly (readonly [CanonicalItem<K>, CanonicalItem<V>])[] }

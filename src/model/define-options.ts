@@ -1,0 +1,129 @@
+/**
+ * Defines the options of a component: for each name one rule that checks the value and supplies the default.
+ * The resolved options are complete, frozen and typed by the rules, so that a new option is one rule, its
+ * type and its docstring.
+ *
+ * ```ts
+ * const OPTIONS = defineOptions({
+ * 	stream: withDefault('mesh', checkName),
+ * 	messageBytes: withDefault(256 * 1024, wholeNumber(1024)),
+ * 	signal: optional(checkSignal),
+ * } satisfies OptionRules<ForwardOptions>)
+ * ```
+ */
+import { checkFunction, checkTimerMs, checkWholeNumber, checkWord, readOptions } from './check.ts'
+
+/** Checks a value that was given. @throws {MeshChainError} `INVALID_OPTION` */
+export type Check<T> = (name: string, value: unknown) => T
+
+/** Resolves one option; `value` is undefined where the option was left out. */
+export type OptionRule<T> = (name: string, value: unknown) => T
+
+/**
+ * A rule for each option of an interface: with `satisfies`, a name that is missing or misspelt does not
+ * compile.
+ */
+export type OptionRules<Given> = { readonly [Name in keyof Given]-?: OptionRule<RuleResult<Given[Name]>> }
+
+/** A function keeps its declared type; any other value has the type that its rule returns. */
+type RuleResult<T> = T extends (...args: never) => unknown ? T | undefined : unknown
+
+/** The resolved options of a set of rules. */
+export type ResolvedOptions<Rules> = {
+	readonly [Name in keyof Rules]: Rules[Name] extends OptionRule<infer T> ? T : never
+}
+
+/** Options that were defined by their rules. */
+export interface OptionDefinition<Rules> {
+	/**
+	 * Returns all options, checked and frozen. An explicit `undefined` means the default.
+	 *
+	 * @throws {MeshChainError} `INVALID_OPTION` for an unknown name or a refused value.
+	 */
+	resolve(given: unknown): ResolvedOptions<Rules>
+}
+
+/**
+ * Defines options by their rules.
+ *
+ * @param others Names of further options, which the caller resolves.
+ */
+export function defineOptions<Rules extends Readonly<Record<string, OptionRule<unknown>>>>(
+	rules: Rules,
+	others: readonly string[] = [],
+): OptionDefinition<Rules> {
+	const names = Object.keys(rules)
+	const allowed = [...names, ...others]
+	return {
+		resolve(given) {
+			const values = readOptions(given, allowed)
+			const resolved = Object.fromEntries(names.map((name) => [name, rules[name]!(name, values[name])]))
+			return Object.freeze(resolved) as ResolvedOptions<Rules>
+		},
+	}
+}
+
+/** An option that must be given: its check refuses undefined. */
+export function required<T>(check: Check<T>): OptionRule<T> {
+	return check
+}
+
+/** An option without a default. */
+export function optional<T>(check: Check<T>): OptionRule<T | undefined> {
+	return (name, value) => (value === undefined ? undefined : check(name, value))
+}
+
+/** An option with a default, which is not checked. */
+export function withDefault<T>(otherwise: T, check: Check<T>): OptionRule<T> {
+	return (name, value) => (value === undefined ? otherwise : check(name, value))
+}
+
+/** A function without a default. */
+export function optionalFunction<F extends (...args: never) => unknown>(): OptionRule<F | undefined> {
+	return (name, value) => (value === undefined ? undefined : checkFunction(name, value as F))
+}
+
+/** A function with a default. */
+export function functionWithDefault<F extends (...args: never) => unknown>(otherwise: F): OptionRule<F> {
+	return (name, value) => (value === undefined ? otherwise : checkFunction(name, value as F))
+}
+
+/** A value that is checked elsewhere. */
+export function unchecked<T>(): OptionRule<T | undefined> {
+	return (_name, value) => value as T | undefined
+}
+
+/** Accepts whole numbers within bounds. */
+export function wholeNumber(min: number, max?: number): Check<number> {
+	return (name, value) => checkWholeNumber(name, value, min, max)
+}
+
+/** Accepts whole numbers within a bound, and Infinity. */
+export function wholeNumberOrInfinity(min: number): Check<number> {
+	return (name, value) => (value === Number.POSITIVE_INFINITY ? value : checkWholeNumber(name, value, min))
+}
+
+/** Accepts waits that the timers of Node can do. */
+export function timerMs(min = 1): Check<number> {
+	return (name, value) => checkTimerMs(name, value, min)
+}
+
+/** Accepts one of several words. */
+export function oneOf<W extends string>(...words: readonly W[]): Check<W> {
+	return (name, value) => checkWord(name, value, words)
+}
+
+/** The fields of an object that are not undefined, as exact optional fields. */
+export type Defined<T> = {
+	[Name in keyof T as undefined extends T[Name] ? never : Name]: T[Name]
+} & { [Name in keyof T as undefined extends T[Name] ? Name : never]?: Exclude<T[Name], undefined> }
+
+/**
+ * Returns a copy without the fields that are undefined, for options whose types forbid an explicit
+ * `undefined`.
+ */
+export function defined<T extends object>(fields: T): Defined<T> {
+	return Object.fromEntries(
+		Object.entries(fields).filter(([, value]) => value !== undefined),
+	) as unknown as Defined<T>
+}

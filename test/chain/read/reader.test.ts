@@ -1,0 +1,217 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { ChainQuery } from '../../../src/chain/chain.ts'
+import { HEADER_BYTES } from '../../../src/chain/format/header.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { matches, resolveFilter } from '../../../src/model/filter.ts'
+import { GAP_KIND, gapRecord, LOG_LEVELS, type LogRecord } from '../../../src/model/record.ts'
+import { collect, record } from '../../support/records.ts'
+import { temporaryFolder } from '../../support/temporary.ts'
+
+const RECORDS = 3000
+
+async function query(path: string, wanted: ChainQuery = {}): Promise<LogRecord[]> {
+	const chain = await openChain(path)
+	try {
+		return await collect(chain.records(wanted))
+	} finally {
+		await chain.close()
+	}
+}
+
+/** Several epochs, levels, kinds, times that step back, a gap, and spans enough to have anchors in between. */
+async function variedChain(path: string): Promise<LogRecord[]> {
+	const written: LogRecord[] = []
+	for (let epoch = 1; epoch <= 3; epoch++) {
+		const appender = new FileChainAppender(path)
+		for (let index = 0; index < RECORDS / 3; index++) {
+			const seq = appender.nextSeq
+			const level = LOG_LEVELS[seq % 97 === 0 ? 4 : seq % 4] ?? 'info'
+			const tsMs = 1_700_000_000_000 + (seq % 500 === 0 ? -50_000 : seq * 10)
+			const kind = seq % 5 === 0 ? 'order' : 'log'
+			const item = {
+				...record(seq, { level, tsMs, kind, message: `message ${seq} ${'y'.repeat(seq % 120)}` }),
+				epoch,
+			}
+			const isGap = seq === 1500
+			const gap = gapRecord({ fromSeq: seq, toSeq: seq + 9, count: 10, cause: 'evicted' }, { epoch, tsMs })
+			appender.append(isGap ? gap : item)
+			written.push(isGap ? gap : item)
+			if (seq % 137 === 0) appender.flush()
+		}
+		await appender.close()
+	}
+	return written
+}
+
+describe('reading a chain', () => {
+	let path: string
+	let written: LogRecord[]
+	beforeAll(async () => {
+		const { mkdtempSync, rmSync } = await import('node:fs')
+		const folder = mkdtempSync(join((await import('node:os')).tmpdir(), 'mesh-chain-reader-'))
+		path = join(folder, 'node.chain')
+		written = await variedChain(path)
+		return () => rmSync(folder, { recursive: true })
+	})
+
+	test('gives everything, forwards and backwards, in batches and one by one', async () => {
+		expect(await query(path)).toEqual(written)
+		expect(await query(path, { reverse: true })).toEqual(written.toReversed())
+		const chain = await openChain(path)
+		expect((await collect(chain.batches())).flat()).toEqual(written)
+		await chain.close()
+		expect(await verifyChain(path)).toMatchObject({ ok: true, records: written.length - 1 })
+	})
+
+	test('answers any query as a look at every record would', async () => {
+		const seq = fc.integer({ min: 0, max: RECORDS + 100 })
+		const time = fc.integer({ min: 1_699_999_940_000, max: 1_700_000_040_000 })
+		const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
+		const shape = fc.record({
+			level: optional(fc.constantFrom(...LOG_LEVELS)),
+			kind: optional(fc.constantFrom('log', 'order', 'none')),
+			afterSeq: optional(seq),
+			fromSeq: optional(seq),
+			toSeq: optional(seq),
+			since: optional(time),
+			until: optional(time),
+			grep: optional(fc.constantFrom('message 7', 'MESSAGE', 'yyy')),
+			limit: optional(fc.integer({ min: 0, max: 50 })),
+			reverse: optional(fc.boolean()),
+		})
+		await fc.assert(
+			fc.asyncProperty(shape, async (drawn) => {
+				const wanted = JSON.parse(JSON.stringify(drawn)) as ChainQuery
+				const { limit = Number.POSITIVE_INFINITY, reverse, ...filter } = wanted
+				const resolved = resolveFilter(filter)
+				const matching = written.filter((item) => matches(item, resolved))
+				const ordered = reverse ? matching.toReversed() : matching
+				let left = limit
+				const end = ordered.findIndex((item) => item.kind !== GAP_KIND && left-- === 0)
+				const expected = limit === 0 ? [] : end < 0 ? ordered : ordered.slice(0, end)
+				const found = await query(path, wanted)
+				// Gaps right behind the last record are neither owed nor forbidden.
+				const trim = (items: LogRecord[]) =>
+					items.slice(0, items.findLastIndex((item) => item.kind !== GAP_KIND) + 1)
+				expect(trim(found)).toEqual(trim(expected))
+			}),
+			{ numRuns: 150 },
+		)
+	})
+
+	test('with gaps: throw rejects at the first one, with skip passes over it', async () => {
+		await expect(query(path, { gaps: 'throw' })).rejects.toMatchObject({ code: 'CHAIN_GAP', seq: 1500 })
+		expect(await query(path, { gaps: 'skip' })).toEqual(written.filter((item) => item.kind !== GAP_KIND))
+	})
+
+	test.each([
+		[{ limit: -1 }, 'INVALID_FILTER'],
+		[{ reverse: 'yes' }, 'INVALID_FILTER'],
+		[{ gaps: 'mend' }, 'INVALID_FILTER'],
+		[{ levle: 'warn' }, 'INVALID_FILTER'],
+		[{ level: 'loud' }, 'INVALID_LEVEL'],
+		[{ since: new Date(Number.NaN) }, 'INVALID_FILTER'],
+		[{ fromSeq: 1.5 }, 'INVALID_FILTER'],
+		[{ grep: 5 }, 'INVALID_FILTER'],
+	])('with %o throws a coded error before any work', async (wanted, code) => {
+		const chain = await openChain(path)
+		expect(() => chain.records(wanted as ChainQuery)).toThrow(expect.objectContaining({ code }))
+		await chain.close()
+	})
+
+	test('goes up to the end that the file had, while a writer writes; later ones are for the next reader', async () => {
+		const live = join(temporaryFolder(), 'live.chain')
+		const appender = new FileChainAppender(live)
+		appender.append(record(1))
+		appender.flush()
+		const chain = await openChain(live)
+		expect(await collect(chain.records())).toHaveLength(1)
+		appender.append(record(2))
+		appender.flush()
+		expect(await collect(chain.records())).toHaveLength(2)
+		expect(await chain.end()).toMatchObject({ state: 'open', tornBytes: 0, holder: { pid: process.pid } })
+		await appender.close()
+		expect(await chain.end()).toMatchObject({ state: 'closed' })
+		await chain.close()
+		await chain.close()
+		await expect(collect(chain.records())).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
+	})
+
+	test('damaged in the middle goes on behind the damage, with one gap that says what is missing', async () => {
+		const bytes = readFileSync(path)
+		const folder = temporaryFolder()
+		for (const [start, length] of [
+			[20_000, 1],
+			[60_000, 512],
+			[100_000, 4096],
+			[65_000, 70_000],
+		] as const) {
+			const copy = join(folder, `${start}.chain`)
+			const damaged = Buffer.from(bytes)
+			for (let pos = start; pos < start + length; pos++) damaged[pos] = 0xff - damaged[pos]!
+			writeFileSync(copy, damaged)
+			for (const reverse of [false, true]) {
+				const found = await query(copy, { reverse })
+				const ordered = reverse ? found.toReversed() : found
+				const present = new Set(ordered.filter((item) => item.kind !== GAP_KIND).map((item) => item.seq))
+				const absent = ordered
+					.filter((item) => item.kind === GAP_KIND)
+					.map((item) => item.data as { fromSeq: number; toSeq: number; cause: string })
+					.filter(({ cause }) => cause === 'damaged')
+				expect(absent.length).toBeGreaterThanOrEqual(1)
+				const explained = new Set(absent.flatMap(({ fromSeq, toSeq }) => span(fromSeq, toSeq)))
+				for (const item of written) {
+					const isGap = item.kind === GAP_KIND
+					expect(isGap || present.has(item.seq) !== explained.has(item.seq), `seq ${item.seq}`).toBe(true)
+				}
+			}
+			const report = await verifyChain(copy)
+			expect(report.ok).toBe(false)
+			const located = report.findings.find((finding) => finding.kind === 'damaged')
+			expect(located?.offset).toBeLessThanOrEqual(start)
+			expect((located?.offset ?? 0) + (located?.bytes ?? 0)).toBeGreaterThan(start)
+		}
+	})
+
+	test('without its header still gives everything, and verify says that the header is damaged', async () => {
+		const copy = join(temporaryFolder(), 'beheaded.chain')
+		const bytes = readFileSync(path)
+		bytes.fill(0, 0, HEADER_BYTES)
+		writeFileSync(copy, bytes)
+		expect(await query(copy)).toEqual(written)
+		expect((await verifyChain(copy)).findings[0]).toMatchObject({
+			kind: 'damaged',
+			offset: 0,
+			bytes: HEADER_BYTES,
+		})
+	})
+
+	test('a payload that holds bytes of this same chain is never taken for a frame', async () => {
+		const copy = join(temporaryFolder(), 'nested.chain')
+		const appender = new FileChainAppender(copy)
+		appender.append(record(1))
+		appender.flush()
+		appender.append(record(2, { data: new Uint8Array(readFileSync(copy)) }))
+		appender.flush()
+		appender.append(record(3))
+		await appender.close()
+		const bytes = readFileSync(copy)
+		const payload = bytes.indexOf('mesh-chain', 20)
+		bytes[payload - 40]! ^= 1
+		writeFileSync(copy, bytes)
+		expect((await query(copy)).map((item) => [item.seq, item.kind])).toEqual([
+			[1, 'log'],
+			[2, '$gap'],
+			[3, 'log'],
+		])
+	})
+})
+
+function span(from: number, to: number): number[] {
+	return Array.from({ length: to - from + 1 }, (_unused, index) => from + index)
+}

@@ -1,0 +1,166 @@
+/** What seeking costs, and that its jumps are what they should be. Right answers: query-oracle.test.ts. */
+import { mkdtempSync, openSync, realpathSync, rmSync, statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { EMPTY_EXTENT } from '../../../src/chain/format/anchor.ts'
+import { Jumps } from '../../../src/chain/format/jumps.ts'
+import { openChain } from '../../../src/chain/read/open-chain.ts'
+import { verifyChain } from '../../../src/chain/verify/verify.ts'
+import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
+import { nodeFileSystem } from '../../../src/platform/file-system.ts'
+import { countingFileSystem } from '../../support/counting-file-system.ts'
+import { collect, record } from '../../support/records.ts'
+
+const RECORDS = 400_000
+const START_MS = 1_700_000_000_000
+/** Records of mesh-chain's own. */
+const OWN = [1_234, 250_000, 399_990]
+
+/** `times` says when record number `seq` happened. */
+async function writeChain(path: string, times: (seq: number) => number, records = RECORDS): Promise<void> {
+	const appender = new FileChainAppender(path)
+	for (let seq = appender.nextSeq; seq <= records; seq++) {
+		const level = seq % 50_000 === 0 ? 'error' : 'info'
+		const kind = OWN.includes(seq) ? '$checkpoint' : 'log'
+		appender.append(
+			record(seq, { tsMs: times(seq), level, kind, message: `request ${seq} answered in ${seq % 997} ms` }),
+		)
+		if (seq % 1_000 === 0) await new Promise(setImmediate)
+	}
+	await appender.close()
+}
+
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'mesh-chain-seek-')))
+const monotone = join(folder, 'monotone.chain')
+const stepping = join(folder, 'stepping.chain')
+
+beforeAll(async () => {
+	await writeChain(monotone, (seq) => START_MS + seq)
+	// An hour of clock gone wrong, early, and a step back of a minute now and then.
+	await writeChain(stepping, (seq) =>
+		seq > 20_000 && seq < 20_100 ? START_MS + 1e12 : START_MS + seq - (seq % 7_000 < 20 ? 60_000 : 0),
+	)
+	return () => rmSync(folder, { recursive: true, force: true })
+})
+
+/** A seq in each span at the least. */
+function everywhere(): number[] {
+	return Array.from({ length: 640 }, (_unused, index) => 1 + index * 619)
+}
+
+async function cost(path: string, query: Parameters<Awaited<ReturnType<typeof openChain>>['records']>[0]) {
+	const { system, counts } = countingFileSystem()
+	const chain = await openChain(path, { fs: system })
+	const found = await collect(chain.records(query))
+	await chain.close()
+	return { ...counts, found: found.map(({ seq }) => seq), size: statSync(path).size }
+}
+
+describe('in a chain of some 20 MiB', () => {
+	test("mesh-chain's own records cost a few reads, wherever they are and whatever else there is", async () => {
+		for (const path of [monotone, stepping]) {
+			const all = await cost(path, { kind: '$*' })
+			expect(all.found).toEqual(OWN)
+			expect(all.reads).toBeLessThan(64)
+			expect(all.bytes).toBeLessThan(all.size / 10)
+			const newest = await cost(path, { kind: '$checkpoint', toSeq: 300_000, reverse: true, limit: 1 })
+			expect(newest.found).toEqual([250_000])
+			expect(newest.bytes).toBeLessThan(512 * 1024)
+			expect((await cost(path, { kind: '$session' })).found).toEqual([])
+		}
+	})
+
+	test('one record by seq costs a few reads, wherever it is', async () => {
+		for (const seq of [...everywhere(), RECORDS - 1, RECORDS]) {
+			const { reads, bytes, found } = await cost(monotone, { fromSeq: seq, limit: 1 })
+			expect(found).toEqual([seq])
+			expect(reads).toBeLessThanOrEqual(64)
+			expect(bytes).toBeLessThanOrEqual(2 * 1024 * 1024)
+		}
+	})
+
+	test('a window by time costs a few reads, wherever it is', async () => {
+		for (const seq of [...everywhere(), RECORDS - 5]) {
+			const { reads, bytes, found } = await cost(monotone, {
+				since: START_MS + seq,
+				until: new Date(START_MS + seq + 3),
+			})
+			expect(found).toEqual([seq, seq + 1, seq + 2, seq + 3])
+			expect(reads).toBeLessThanOrEqual(64)
+			expect(bytes).toBeLessThanOrEqual(2 * 1024 * 1024)
+		}
+	})
+
+	test('where the clock stepped, a window still costs a part of the file, and holds what stepped into it', async () => {
+		const { bytes, found, size } = await cost(stepping, {
+			since: START_MS + 300_000,
+			until: START_MS + 300_010,
+		})
+		expect(found).toEqual([...Array(11).keys()].map((index) => 300_000 + index))
+		expect(bytes).toBeLessThan(size / 4)
+		const outliers = await cost(stepping, { since: START_MS + 1e11 })
+		expect(outliers.found).toHaveLength(99)
+		expect(outliers.bytes).toBeLessThan(size / 4)
+	})
+
+	test('rare levels are found without reading what holds none of them', async () => {
+		const { bytes, found, size } = await cost(monotone, { level: 'error' })
+		expect(found).toEqual([50_000, 100_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000])
+		expect(bytes).toBeLessThan(size / 3)
+	})
+
+	test('the newest records, in reverse, cost the end of the file', async () => {
+		const { bytes, found } = await cost(monotone, { reverse: true, limit: 3 })
+		expect(found).toEqual([RECORDS, RECORDS - 1, RECORDS - 2])
+		expect(bytes).toBeLessThanOrEqual(1024 * 1024)
+	})
+
+	test('an anchor on the way that cannot be read costs a detour, no record', async () => {
+		const copy = join(folder, 'hurt.chain')
+		nodeFileSystem.linkSync(monotone, copy)
+		const bytes = nodeFileSystem.readFileSync(monotone)
+		nodeFileSystem.unlinkSync(copy)
+		const anchors: number[] = []
+		for (let at = bytes.indexOf('anchor'); at >= 0; at = bytes.indexOf('anchor', at + 1)) anchors.push(at - 2)
+		const fd = openSync(copy, 'w')
+		for (const at of anchors.slice(anchors.length / 2, anchors.length - 3)) bytes[at + 60]! ^= 1
+		writeSync(fd, bytes)
+		for (const seq of [1, 150_000, 250_000, 399_000]) {
+			expect((await cost(copy, { fromSeq: seq, limit: 1 })).found).toEqual([seq])
+		}
+	})
+})
+
+test('verify compares every jump with what it jumps over', async () => {
+	expect((await verifyChain(monotone)).findings).toEqual([])
+	expect((await verifyChain(stepping)).ok).toBe(true)
+})
+
+test('jumps go on across restarts as if there had been none', async () => {
+	const path = join(folder, 'restarts.chain')
+	for (let epoch = 1; epoch <= 40; epoch++) await writeChain(path, (seq) => START_MS + seq, epoch * 10)
+	const report = await verifyChain(path)
+	expect(report.findings).toEqual([])
+	expect(report.anchors).toBe(80)
+})
+
+test('from any anchor every earlier one is reached in a logarithmic number of steps', () => {
+	const jumps = new Jumps([])
+	const anchors: { ordinal: number; jump: number }[] = []
+	for (let index = 0; index < 20_000; index++) {
+		// The offset of anchor number n is n + 1, so that 0 can stand for none.
+		const { ordinal, jumpOffset } = jumps.next(index + 1, EMPTY_EXTENT)
+		anchors.push({ ordinal, jump: jumpOffset - 1 })
+	}
+	let most = 0
+	for (let target = 0; target < 20_000; target += 7) {
+		let steps = 0
+		for (let at = 19_999; at !== target; steps++) {
+			const { jump } = anchors[at]!
+			at = jump >= target ? jump : at - 1
+		}
+		most = Math.max(most, steps)
+	}
+	expect(most).toBeLessThanOrEqual(3 * Math.ceil(Math.log2(20_000)))
+})

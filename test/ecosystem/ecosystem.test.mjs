@@ -1,0 +1,70 @@
+/** The packed mesh-chain in projects as people have them. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { promisify } from 'node:util'
+
+const runFile = promisify(execFile)
+
+/** @throws with all that the program printed. */
+async function run(...args) {
+	try {
+		return await runFile(...args)
+	} catch (error) {
+		throw new Error(`${error.message}\n${error.stdout}${error.stderr}`)
+	}
+}
+
+const HERE = import.meta.dirname
+const folders = []
+after(() => {
+	for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/** A copy of a project of this folder, beside the same packages. */
+function project(name) {
+	const folder = mkdtempSync(join(HERE, '.tmp-'))
+	folders.push(folder)
+	cpSync(join(HERE, name), folder, { recursive: true })
+	symlinkSync(join(HERE, 'node_modules'), join(folder, 'node_modules'))
+	return folder
+}
+
+const bin = (name) => join(HERE, 'node_modules', '.bin', name)
+
+test('jest in its default mode requires it', async () => {
+	const folder = project('jest')
+	const { stderr } = await run(bin('jest'), ['--rootDir', folder], { cwd: folder })
+	assert.match(stderr, /Tests: +2 passed, 2 total/)
+})
+
+test('a NestJS service in CommonJS, compiled with TypeScript 5.4 and moduleResolution node10, writes a chain', async () => {
+	const folder = project('nest')
+	await run(bin('tsc'), ['-p', folder], { cwd: folder })
+	const { stdout } = await run(process.execPath, ['out/main.js'], { cwd: folder })
+	assert.equal(stdout, 'order.created 17\nclosed\n')
+})
+
+test('webpack bundles it into one file that runs where nothing is installed', async () => {
+	const folder = project('webpack')
+	const elsewhere = mkdtempSync(join(HERE, '.tmp-'))
+	folders.push(elsewhere)
+	await run(process.execPath, ['bundle.cjs', join(elsewhere, 'bundle.cjs')], { cwd: folder })
+	const { stdout } = await run(process.execPath, ['bundle.cjs'], { cwd: elsewhere })
+	assert.equal(stdout, 'hello\n')
+})
+
+for (const [module, moduleResolution, type] of [
+	['Node16', 'Node16', 'module'],
+	['Node16', 'Node16', 'commonjs'],
+	['CommonJS', 'Node10', 'commonjs'],
+])
+	test(`TypeScript 5.4 takes every entry with its peers, libraries checked too: ${moduleResolution}, ${type}`, async () => {
+		const folder = project('types')
+		writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type }))
+		await run(bin('tsc'), ['-p', folder, '--module', module, '--moduleResolution', moduleResolution], {
+			cwd: folder,
+		})
+	})
