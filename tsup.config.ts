@@ -6,6 +6,7 @@ const LINK = 'node_modules/.bin/mesh-chain'
 const LIBRARY = [
 	'src/index.ts',
 	'src/cluster/index.ts',
+	'src/consume/index.ts',
 	'src/journal/index.ts',
 	'src/recorder/index.ts',
 	'src/sources/index.ts',

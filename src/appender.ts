@@ -1,7 +1,4 @@
-/**
- * The seam between the loop and wherever records go next, and the helpers both sides of it share.
- */
-
+/** The contract of an appender, the one interface that users implement, and the helpers that read one. */
 import { hush } from './guard/hush.ts'
 import { show } from './guard/show.ts'
 import { attempt, isInstance, ownValueOf, propertyOf } from './guard/values.ts'
@@ -11,62 +8,73 @@ import { EPOCH_MAX, SEQ_MAX } from './model/limits.ts'
 import type { LogRecord } from './model/record.ts'
 import { processWide } from './platform/process-wide.ts'
 
-/** From the least to the most durable. */
+/** All durabilities, from the least to the most durable. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
-/** What a committed record survives: nothing, nothing but this process, a killed process, a power loss. */
+/**
+ * What a committed record survives: nothing (`none`), as long as its process lives (`memory`), a killed
+ * process (`os`), a power loss (`disk`).
+ */
 export type Durability = (typeof DURABILITIES)[number]
 
 /**
- * Where records go next. `append` takes custody: from then on the appender keeps the record until it is committed
- * or counted lost.
+ * Where the records of a loop go. From `append` on, the appender keeps a record until it is committed or
+ * counted lost.
  *
- * A loop calls it with strictly increasing `seq`, `$gap` records for whatever the loop itself lost included, and
- * with one append at a time. Everything but `append` may be left out: without `committedSeq` a record is committed
- * when `append` returns or resolves; `nextSeq` and `epoch` default to 1.
+ * A loop calls it with strictly increasing `seq`, including `$gap` records for what the loop itself lost, and
+ * with one append at a time. Only `append` is required. `appenderContract` of `mesh-chain/testing` tests an
+ * implementation.
  */
 export interface LogChainAppender {
 	/**
-	 * Takes one record over. Throws or rejects when it cannot; the record then stays with the loop. Any error that is
-	 * not marked `retryable: false` is retried, in order.
+	 * Takes one record. Throws or rejects when it cannot; the record then stays with the loop. Every error is
+	 * retried, in order, but one with `retryable: false`: its record becomes a counted gap.
 	 *
 	 * @throws {LogAppendError}
 	 */
 	append(record: LogRecord): void | Promise<void>
-	/** All of them or none. Without it the loop gives the records one by one. */
+	/** Takes all of the records or none. Without it the loop appends them one by one. */
 	appendBatch?(records: readonly LogRecord[]): void | Promise<void>
-	/** The seq of the first record a loop should stamp. Read once, when the loop is made. */
-	readonly nextSeq?: number
-	/** Which opening of the chain this is. Read once, when the loop is made. */
-	readonly epoch?: number
-	/** Every record up to this seq is committed: it survives what {@link durability} names. */
-	readonly committedSeq?: number
-	readonly durability?: Durability
 	/**
-	 * How many asynchronous appends may be in flight at once, default 1. More than 1 declares the appender idempotent
-	 * and ordered: after a failure the loop sends everything from the failed record on once more.
+	 * Seq of the first record that a loop should stamp, from 1. Read once, when the loop is made. Default: 1.
 	 */
-	readonly inFlightMax?: number
+	readonly nextSeq?: number | undefined
+	/** Number of this opening of the chain, from 1. Read once, when the loop is made. Default: 1. */
+	readonly epoch?: number | undefined
 	/**
-	 * Why nothing can be committed at present; undefined in health. An appender that has it announces its failure and
-	 * its recovery to the process itself, so the loop does not say them again.
+	 * Seq up to which every record is committed: it survives what {@link durability} names. Default: a record is
+	 * committed when `append` returns or resolves.
+	 */
+	readonly committedSeq?: number | undefined
+	/** What a committed record survives. Default: `memory`. */
+	readonly durability?: Durability | undefined
+	/**
+	 * Most asynchronous appends in flight at once, from 1. More than 1 declares the appender idempotent and
+	 * ordered: after a failure the loop repeats everything from the failed record on. Default: 1.
+	 */
+	readonly inFlightMax?: number | undefined
+	/**
+	 * Why nothing can be committed at present; undefined in health. An appender with this property reports its
+	 * failure and its recovery to people itself: the loop does not repeat them.
 	 */
 	readonly failure?: MeshChainError | undefined
-	/** Gives everything taken over to the operating system, or throws. */
+	/** Returns once the operating system has everything taken, or throws. */
 	flush?(): void
-	/** Resolves when everything taken over is on disk. */
+	/** Resolves once everything taken is on disk. */
 	sync?(): Promise<void>
-	/** Commits, syncs and lets go. Idempotent; later appends are refused as not retryable. */
+	/** Commits, syncs and releases everything. Idempotent; later appends are refused as not retryable. */
 	close?(): Promise<void>
-	/** How many milliseconds whoever closes this appender waits for its `sync`, and then for its `close`. Default: the loop's `closeTimeoutMs`. */
-	readonly closeTimeoutMs?: number
-	/** `close` syncs by itself, whatever hangs: `sync` is not called before it. Default false. */
-	readonly closeSyncs?: boolean
+	/**
+	 * Longest wait for `sync`, and then for `close`, in milliseconds. Default: the `closeTimeoutMs` of the loop.
+	 */
+	readonly closeTimeoutMs?: number | undefined
+	/** Whether `close` syncs by itself, so that `sync` is not called before it. Default: false. */
+	readonly closeSyncs?: boolean | undefined
 }
 
 /**
- * Where a loop over this appender starts.
+ * The first seq and the epoch of a loop over this appender.
  *
- * @throws {MeshChainError} `INVALID_OPTION` when the appender names a seq or an epoch that cannot be.
+ * @throws {MeshChainError} `INVALID_OPTION` when the appender declares an invalid one.
  */
 export function startOf(appender: LogChainAppender): { readonly nextSeq: number; readonly epoch: number } {
 	return {
@@ -76,7 +84,7 @@ export function startOf(appender: LogChainAppender): { readonly nextSeq: number;
 }
 
 /**
- * A whole number from 1 that an appender states once; 1 where it states none.
+ * A whole number from 1 that an appender declares once. Default: 1.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, also where it cannot be read.
  */
@@ -89,14 +97,14 @@ export function declaredBy(
 	return checkWholeNumber(what, readOption(what, appender, name) ?? 1, 1, max)
 }
 
-/** Whether an error lets the record be tried again: all do that are not marked otherwise. */
+/** Whether an append is retried after this error: after every one without `retryable: false`. */
 export function isRetryable(error: unknown): boolean {
 	return propertyOf(error, 'retryable') !== false
 }
 
 /**
- * Any thrown value as an append error that can be read at any time: one whose fields are plain is kept, of any other it becomes
- * the cause.
+ * Makes an append error of any thrown value. One whose fields are plain values is kept; any other becomes the
+ * cause.
  */
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 	const isKept =
@@ -107,13 +115,13 @@ export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 	return new LogAppendError(messageOf(thrown), { retryable: isRetryable(thrown), seq, cause: thrown })
 }
 
-/** What an appender promises; `memory` where it does not say. */
+/** The durability that an appender declares. Default: `memory`. */
 export function durabilityOf(appender: LogChainAppender): Durability {
 	const durability = propertyOf(appender, 'durability')
 	return DURABILITIES.find((name) => name === durability) ?? 'memory'
 }
 
-/** The seq that an appender says it has committed; undefined where it says nothing, NaN where it says what cannot be. */
+/** The `committedSeq` of an appender; undefined where it has none, NaN where it is not a seq. */
 export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
 	if (seq === undefined) return undefined
@@ -121,7 +129,7 @@ export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	return typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : Number.NaN
 }
 
-/** Why an appender cannot commit, as far as it says so: also where it cannot even be asked. */
+/** The `failure` of an appender; an error too where reading it throws. */
 export function failureOf(appender: LogChainAppender): MeshChainError | undefined {
 	try {
 		const failure: unknown = appender.failure
@@ -144,7 +152,8 @@ const inUse = processWide('appenders-in-use', () => new WeakSet<LogChainAppender
 /**
  * Marks an appender as owned by one loop or one parent appender.
  *
- * @throws {MeshChainError} `APPENDER_IN_USE` when another owns it, `INVALID_OPTION` when it is no appender.
+ * @throws {MeshChainError} `APPENDER_IN_USE` when another owns it, `INVALID_OPTION` when it is not an
+ * appender.
  */
 export function claimAppender(appender: LogChainAppender): void {
 	checkAppender(appender)

@@ -34,9 +34,6 @@ export {
 	type VerifyReport,
 	verifyChain,
 } from './chain/index.ts'
-export { type Consumer, type ConsumerStats, consume } from './consume/consume.ts'
-export type { ConsumeOptions } from './consume/consume-options.ts'
-export type { ConsumerCursor } from './consume/cursor-file.ts'
 export { type EventFields, eventFormat, type FieldCheck } from './jsonl/event-format.ts'
 export { type ExportOptions, type ExportSummary, exportJsonl } from './jsonl/export.ts'
 export { type ImportOptions, type ImportSummary, importJsonl } from './jsonl/import.ts'
@@ -76,11 +73,12 @@ export type {
 	RecordOrGap,
 } from './model/events.ts'
 export type { LogFilter, TextPattern } from './model/filter.ts'
+export type { HistoryPosition } from './model/history-position.ts'
 export type {
-	CheckpointMark,
+	CheckpointRecord,
 	CrashData,
 	OwnEvents,
-	SessionMark,
+	SessionRecord,
 } from './model/own-events.ts'
 export {
 	GAP_KIND,
@@ -98,12 +96,12 @@ export {
 export type { LostCounts, OutboxStats } from './outbox/outbox-stats.ts'
 export { type FileStat, type FileSystem, nodeFileSystem } from './platform/file-system.ts'
 export { type ReplayClock, systemClock } from './replay/clock.ts'
-export { type Place, Player, type PlayerOptions } from './replay/player.ts'
+export { Player, type PlayerOptions } from './replay/player.ts'
 export { replay } from './replay/replay.ts'
 export type { ReplayOptions } from './replay/replay-options.ts'
 export type { ReplayFailure, ReplayProgress, ReplaySummary } from './replay/replay-summary.ts'
 export type { BatchSource, RecordSource } from './replay/source.ts'
-export type { ReplayTarget, Unkept } from './replay/target.ts'
+export type { ReplayTarget, UndeliveredRecords } from './replay/target.ts'
 export { AppenderTarget } from './replay/targets/appender-target.ts'
 export { LoopTarget } from './replay/targets/loop-target.ts'
 export { ProcessTarget } from './replay/targets/process-target.ts'

@@ -63,7 +63,7 @@ const { seq, data } = JSON.parse(answered.split('\n')[0])
 await show(`dump shop.chain -o pretty --from-seq ${seq}  -n 2`.replace('  ', ' '))
 
 const chain = await openChain(chainPath)
-const before = await stateAt(chain, { seq: seq - 1 }, apply, initial)
+const before = await stateAt(chain, { seq: seq - 1 }, { fold: apply, initial })
 await chain.close()
 console.log(`\nthe cart just before: ${JSON.stringify(before[data.cart])}`)
 

@@ -16,14 +16,14 @@ const REPORT_MS = 300
 const folder = process.argv[2] ?? 'vitals'
 mkdirSync(folder, { recursive: true })
 const loop = new MeshLoop(new FileChainAppender(join(folder, 'samples.chain')), { nodeId: 'shop-1' })
-const vitals = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveMs: 500 })
+const vitals = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveIntervalMs: 500 })
 
 /** Makes a source by its name: for the first start, and for every one after it, which knows them from the registry. */
 const SOURCES = { 'event-loop': eventLoopDelay, gc: garbageCollection, memory: memoryUsage }
 await vitals.restore(({ name }) => SOURCES[name]())
-const known = new Set((await vitals.status()).map(({ name }) => name))
+const known = new Set((await vitals.statuses()).map(({ name }) => name))
 for (const [name, create] of Object.entries(SOURCES))
-	if (!known.has(name)) await vitals.archive(name, create(), { scanMs: PERIOD_MS })
+	if (!known.has(name)) await vitals.archive(name, create(), { mode: { scanIntervalMs: PERIOD_MS } })
 
 const ROUTES = {
 	'/price': () => ({ price: 30 }),

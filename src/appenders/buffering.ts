@@ -1,4 +1,4 @@
-/** An appender for tests: holds the newest records in memory and lets a test ask for them, or wait for one. */
+/** An appender for tests: holds the newest records in memory, and lets a test read them or wait for one. */
 import type { Durability, LogChainAppender } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -27,7 +27,7 @@ type Predicate = (record: LogRecord) => boolean
 
 interface Waiter {
 	readonly predicate: Predicate
-	/** What is waited for, for error messages. */
+	/** The filter or function, for error messages. */
 	readonly match: LogFilter | Predicate
 	readonly resolve: (record: LogRecord) => void
 	readonly reject: (error: unknown) => void
@@ -35,11 +35,11 @@ interface Waiter {
 }
 
 /**
- * Holds the newest `capacity` records in memory. At capacity each append drops exactly the oldest and adds one to
- * {@link droppedCount}. Its durability is `memory`.
+ * Holds the newest `capacity` records in memory. At capacity each append drops exactly the oldest and adds
+ * one to {@link droppedCount}. Its durability is `memory`.
  *
- * `E` is the event map of the loop: a filter by `kind` then gives records of that kind. A loop gives this appender no
- * gaps, because it never fails.
+ * `E` is the event map of the loop: a filter by `kind` then gives records of that kind. A loop gives this
+ * appender no gaps, because it never fails.
  *
  * @example
  * ```ts
@@ -116,9 +116,11 @@ export class BufferingAppender<E extends object = EventMap> implements LogChainA
 	}
 
 	/**
-	 * Resolves with the oldest record held that matches a filter or a function, or else with the next one to arrive.
+	 * Resolves with the oldest record held that matches a filter or a function, or else with the next one to
+	 * arrive.
 	 *
-	 * @throws {MeshChainError} `WAIT_TIMEOUT` when none came in time, `APPENDER_CLOSED` when none can come any more.
+	 * @throws {MeshChainError} `WAIT_TIMEOUT` when none came in time, `APPENDER_CLOSED` when none can come any
+	 * more.
 	 */
 	waitFor<K extends KindOf<E>>(filter: KindFilter<K>, options?: WaitOptions): Promise<RecordOf<E, K>>
 	waitFor(match: LogFilter | ((record: RecordOf<E>) => boolean), options?: WaitOptions): Promise<RecordOf<E>>

@@ -1,8 +1,9 @@
 /**
- * One history into several appenders. All children walk one queue, each with its own cursor, so that one that fails,
- * is slow or hangs does not hold up the others.
+ * One history into several appenders. All children walk one queue, each with its own cursor, so that a child
+ * that fails, is slow or hangs does not delay the others.
  *
- * Invariant: the queue holds what at least one child still needs, and never more than `TEE_QUEUE_RECORDS_MAX`.
+ * Invariant: the queue holds what at least one child still needs, and at most `TEE_QUEUE_RECORDS_MAX`
+ * records.
  */
 import {
 	claimAppender,
@@ -30,8 +31,9 @@ const CLOSE_MARGIN_MS = 500
 
 export interface TeeOptions {
 	/**
-	 * Longest wait of `close` for a child that does not answer; its siblings are closed all the same, and the error names
-	 * it. A child with its own `closeTimeoutMs` is waited for that long instead. Whole number from 1. Default: 3,000 ms.
+	 * Longest wait of `close` for a child that does not answer; its siblings are closed all the same, and the
+	 * error names it. A child with its own `closeTimeoutMs` is waited for that long instead. Whole number from
+	 * 1. Default: 3,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 }
@@ -63,13 +65,15 @@ interface ChildFailure {
 }
 
 /**
- * Gives every record to every child, in order. `append` takes each record and does not throw: a child that fails is
- * retried with a back-off while up to 16,384 records wait for it. Older records become a counted gap (`overflow`), which
- * the child gets as a `$gap` record when it recovers; so do records that it refuses for good (`appendFailed`).
+ * Gives every record to every child, in order. `append` takes each record and does not throw: a child that
+ * fails is retried with a back-off while up to 16,384 records wait for it. Older records become a counted gap
+ * (`overflow`), which the child gets as a `$gap` record when it recovers; so do records that it refuses for
+ * good (`appendFailed`).
  *
  * `close` closes all children at once, and waits for none without a bound.
  *
- * A record is committed when every child has committed it, so {@link durability} is that of the strongest child.
+ * A record is committed when every child has committed it, so {@link durability} is that of the strongest
+ * child.
  */
 export class TeeAppender implements LogChainAppender {
 	/** The highest of the children's. */
@@ -135,7 +139,8 @@ export class TeeAppender implements LogChainAppender {
 	}
 
 	/**
-	 * As {@link append}: all or none for each child that has `appendBatch`; the others get the records one by one.
+	 * As {@link append}: all or none for each child that has `appendBatch`; the others get the records one by
+	 * one.
 	 *
 	 * @throws {LogAppendError} `APPENDER_CLOSED`, not retryable, after {@link close}; nothing else.
 	 */

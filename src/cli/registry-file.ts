@@ -18,7 +18,7 @@ export interface RegistryFile {
 	readonly path: string
 	/** In the order of their names. */
 	readonly entries: readonly SourceEntry[]
-	readonly savedMs: number | null
+	readonly savedMs: number | undefined
 	/** Records that are absent, and not because they grew too old. */
 	readonly missing: number
 	readonly info: ChainInfo
@@ -51,7 +51,7 @@ function registryPath(target: string): string {
 
 /** Any chain can be read as a registry that holds nothing. */
 function refuseOther(path: string, { savedMs, missing }: RegistryContents, { records }: ChainInfo): void {
-	if (savedMs !== null || missing > 0 || records === 0) return
+	if (savedMs !== undefined || missing > 0 || records === 0) return
 	throw usage(`${path} is no registry of sources: name the chain that a SourceManager has as its registry`)
 }
 
@@ -69,7 +69,7 @@ export function toldMs(registry: RegistryFile, nowMs: number): number {
 export function registryHead(registry: RegistryFile, terminal: Terminal, paint: Paint): Printable {
 	const { path, savedMs, info } = registry
 	const asOf =
-		savedMs === null
+		savedMs === undefined
 			? 'nothing was archived yet'
 			: `${formatTime(savedMs)}, ${formatAgo(terminal.now() - savedMs)}`
 	const lines = [
@@ -77,7 +77,7 @@ export function registryHead(registry: RegistryFile, terminal: Terminal, paint: 
 		printed`as of      ${asOf}`,
 		printed`writer     ${stateText(info, paint)}`,
 	]
-	if (!isLive(registry) && savedMs !== null)
+	if (!isLive(registry) && savedMs !== undefined)
 		lines.push(
 			printed`           nobody archives at present: what is said of connections and rates was so then`,
 		)
@@ -88,6 +88,15 @@ export function registryHead(registry: RegistryFile, terminal: Terminal, paint: 
 export function registryFields({ path, savedMs, missing, info }: RegistryFile) {
 	const { state, exitCode = null, holder = null } = info
 	return { path, savedMs, state, exitCode, holder, missing }
+}
+
+/** A copy with null in every field that is not set, so that JSON has all fields. */
+export function withNulls(value: unknown): unknown {
+	if (value === undefined) return null
+	if (Array.isArray(value)) return value.map(withNulls)
+	if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+		return value
+	return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withNulls(field)]))
 }
 
 /** Says on stderr what is missing from the registry; whether anything is. */

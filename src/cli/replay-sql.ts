@@ -92,7 +92,7 @@ export const replaySql: Command = {
 				...options,
 				signal,
 				onProgress,
-				progressMs: 200,
+				progressIntervalMs: 200,
 			})
 			line.end()
 			// What the chain has lost cannot have been replayed, whatever explains it.

@@ -70,7 +70,7 @@ export const replay: Command = {
 			const summary = await replayInto(selected, target, {
 				...options,
 				signal: interrupted,
-				progressMs: 200,
+				progressIntervalMs: 200,
 				onProgress: (progress) => line.show(progressText(progress)),
 			})
 			line.end()

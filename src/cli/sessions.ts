@@ -1,7 +1,7 @@
 /** `mesh-chain sessions`: the named spans of history that a chain holds. */
 import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
-import { ChainSession, listSessions, marksFromElsewhere } from '../recorder/sessions.ts'
+import { ChainSession, listSessions, sessionRecordsFromElsewhere } from '../recorder/sessions.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
@@ -39,11 +39,13 @@ export const sessions: Command = {
 			}
 			const isJson = invocation.text('output') === 'json'
 			const text = isJson
-				? printableJson(`${JSON.stringify(rows)}\n`)
+				? printableJson(
+						`${JSON.stringify(rows.map((row) => ({ ...row, stoppedMs: row.stoppedMs ?? null })))}\n`,
+					)
 				: together(rows.map((row) => shown(row, paint)))
 			await terminal.stdout.write(text)
 			if (rows.length === 0) terminal.stderr.write(printed`mesh-chain: the chain holds no session\n`)
-			const elsewhere = await marksFromElsewhere(chain)
+			const elsewhere = await sessionRecordsFromElsewhere(chain)
 			if (elsewhere !== undefined) terminal.stderr.write(printed`mesh-chain: ${elsewhere}\n`)
 			const answer = await tellLoss(chain, invocation.file, terminal)
 			const isDamaged = await tellEnd(chain, invocation.file, terminal)
@@ -70,7 +72,7 @@ function shown(
 	{ id, startedMs, stoppedMs, startSeq, endSeq, events, checkpoints }: Row,
 	paint: Paint,
 ): Printable {
-	const end = stoppedMs === null ? paint('yellow', 'not stopped') : `to ${formatTime(stoppedMs)}`
+	const end = stoppedMs === undefined ? paint('yellow', 'not stopped') : `to ${formatTime(stoppedMs)}`
 	const head = printed`${paint('bold', id)}  ${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}, ${count(events)} events\n`
 	const lines = checkpoints.map(({ id: name, label, eventIndex, tsMs, seq }) => {
 		const text = label === undefined || label === name ? '' : ` ${label}`

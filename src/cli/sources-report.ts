@@ -75,7 +75,7 @@ const LOST_COLUMNS: readonly Column<SourceReport['lostConnections'][number]>[] =
 	{ head: 'lost', isRight: true, cell: ({ disconnects }) => count(disconnects) },
 	{
 		head: 'last',
-		cell: ({ lastDisconnectMs }) => (lastDisconnectMs === null ? '' : formatTime(lastDisconnectMs)),
+		cell: ({ lastDisconnectMs }) => (lastDisconnectMs === undefined ? '' : formatTime(lastDisconnectMs)),
 	},
 ]
 

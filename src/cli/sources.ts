@@ -16,6 +16,7 @@ import {
 	registryHead,
 	tellDamage,
 	toldMs,
+	withNulls,
 } from './registry-file.ts'
 import { REPORT_OPTIONS } from './report-options.ts'
 import { causesText, prettyReport } from './sources-report.ts'
@@ -51,12 +52,12 @@ export const sources: Command = {
 		if (word === 'status') {
 			const chosen = chosenOf(registry, names)
 			text = isJson
-				? printableJson(`${toJson({ registry: fields, sources: chosen })}\n`)
+				? printableJson(`${toJson(withNulls({ registry: fields, sources: chosen }))}\n`)
 				: printed`${registryHead(registry, terminal, paint)}${prettyStatus(chosen, paint)}`
 		} else {
 			const report = sourceReport(registry.entries, toldMs(registry, terminal.now()))
 			text = isJson
-				? printableJson(`${toJson({ registry: fields, report })}\n`)
+				? printableJson(`${toJson(withNulls({ registry: fields, report }))}\n`)
 				: printed`${registryHead(registry, terminal, paint)}${prettyReport(report, paint)}`
 		}
 		await terminal.stdout.write(text)
@@ -121,8 +122,8 @@ function stateCell({ state }: SourceEntry): Cell {
 
 function connectionCell({ connection, connectedSinceMs, lostMs }: SourceEntry): Cell {
 	if (connection === 'connected')
-		return connectedSinceMs === null ? connection : `${connection} since ${formatTime(connectedSinceMs)}`
-	if (lostMs === null) return connection
+		return connectedSinceMs === undefined ? connection : `${connection} since ${formatTime(connectedSinceMs)}`
+	if (lostMs === undefined) return connection
 	const lost = formatTime(lostMs)
 	return connection === 'disconnected'
 		? ['red', `${connection} since ${lost}`]

@@ -9,7 +9,7 @@ import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
 import { diffStates, formatChanges } from '../recorder/diff-states.ts'
-import { type Moment, type StateOptions, stateAt } from '../recorder/state-at.ts'
+import { type StateOptions, type StatePosition, stateAt } from '../recorder/state-at.ts'
 import { type Command, type Invocation, usage } from './command.ts'
 import { type Printable, printableJson, printableLines, printed } from './printable.ts'
 import { checkpointNamed, sessionOf } from './session-range.ts'
@@ -69,7 +69,7 @@ export const state: Command = {
 			const stateOf = async (text: string | undefined) => {
 				const at = await momentOf(chain, text, invocation, terminal)
 				if (text !== undefined && text !== 'now') await tellBeyond(chain, at, text, terminal)
-				return stateAt(chain, at, fold, initial, options)
+				return stateAt(chain, at, { ...options, fold, initial })
 			}
 			const at = await stateOf(invocation.text('at'))
 			const { stdout } = terminal
@@ -88,7 +88,7 @@ function refuseIdleSession(invocation: Invocation): void {
 	throw usage('--session says whose checkpoint is meant: name one, as in --at @ID')
 }
 
-function stateOptionsOf(invocation: Invocation): StateOptions {
+function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'checkpoint' | 'gaps'> {
 	return {
 		gaps: invocation.text('gaps') === 'skip' ? 'skip' : 'throw',
 		...(invocation.flag('from-start') ? { checkpoint: () => false } : {}),
@@ -96,7 +96,12 @@ function stateOptionsOf(invocation: Invocation): StateOptions {
 }
 
 /** Says on stderr that a chain ends before a moment. */
-async function tellBeyond(chain: Chain, at: Moment, text: string, { stderr }: Terminal): Promise<void> {
+async function tellBeyond(
+	chain: Chain,
+	at: StatePosition,
+	text: string,
+	{ stderr }: Terminal,
+): Promise<void> {
 	for await (const last of chain.records({ reverse: true, limit: 1, gaps: 'skip' })) {
 		const isBeyond = 'seq' in at ? at.seq > last.seq : 'tsMs' in at && at.tsMs > last.tsMs
 		if (!isBeyond) return
@@ -110,7 +115,7 @@ async function momentOf(
 	text: string | undefined,
 	invocation: Invocation,
 	terminal: Terminal,
-): Promise<Moment> {
+): Promise<StatePosition> {
 	if (text === undefined) return { seq: Number.MAX_SAFE_INTEGER }
 	if (/^\d{1,15}$/.test(text)) return { seq: Number(text) }
 	if (!text.startsWith('@')) return { tsMs: timeOf(text, terminal.now()) }

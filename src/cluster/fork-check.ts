@@ -6,7 +6,7 @@
  * position that both have. A history is linear, so two that agree at one position agree before it.
  */
 import type { FileChain } from '../chain/index.ts'
-import { firstSeqBehindEpoch, lastUpTo } from '../consume/epoch-end.ts'
+import { firstSeqAfterEpoch, lastUpTo } from '../consume/epoch-end.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
@@ -67,7 +67,7 @@ async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<
 async function lastWithin(chain: FileChain, epoch: number): Promise<LogRecord | undefined> {
 	const newest = await lastUpTo(chain)
 	if (newest === undefined || newest.epoch <= epoch) return newest
-	const laterSeq = await firstSeqBehindEpoch(chain, epoch, { afterSeq: 0, laterSeq: newest.seq })
+	const laterSeq = await firstSeqAfterEpoch(chain, epoch, { afterSeq: 0, laterSeq: newest.seq })
 	return lastUpTo(chain, laterSeq - 1)
 }
 

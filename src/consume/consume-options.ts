@@ -1,5 +1,4 @@
-/** The options of a consumer, checked and in full. */
-
+/** The options of a consumer, checked and complete. */
 import { checkBoolean, checkFileOption, checkFileSystem } from '../model/check.ts'
 import {
 	defineOptions,
@@ -23,30 +22,37 @@ import { DRAIN_TIMEOUT_MS_DEFAULT } from '../model/limits.ts'
 import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { checkLockName } from './name-lock.ts'
 
+/** Options of {@link consume}: which records it handles, and how. */
 export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' | 'toSeq'> {
-	/** Where a consumer begins that has no cursor yet: with the first record of the chain (default), or behind its last one. */
-	from?: 'start' | 'end'
 	/**
-	 * How often a record is tried again that the handler did not take, after 50 ms, 100 ms and so on, at most 5 s. Then the consumer
-	 * ends with `CONSUMER_FAILED`; it never passes over a record. Default: for ever.
+	 * Where a consumer without a cursor starts: at the first record, or after the last one. Default: `'start'`.
 	 */
-	retries?: number
-	/** The cursor is saved after so many records, default 100: about so many come again after a crash. */
-	saveRecords?: number
-	/** The cursor is saved at the latest after so many milliseconds. Default 1,000. */
-	saveMs?: number
-	/** Only what is known to be on disk. Default false: what is with the operating system. */
-	durableOnly?: boolean
-	/** How often to look for more when the system gives no hint. Default 200 ms. */
-	pollMs?: number
+	readonly from?: 'start' | 'end'
 	/**
-	 * How long `close` waits for the record that the handler has at that moment. Then the consumer ends with `CLOSE_FAILED`, and that record comes again.
-	 * Default 10,000 ms.
+	 * Retries of a record that the handler failed on, after 50 ms, 100 ms and so on up to 5 s. Then the
+	 * consumer ends with `CONSUMER_FAILED`; it never skips a record. Default: no limit.
 	 */
-	closeTimeoutMs?: number
-	/** Where the cursor lies. Default: beside the chain, `CHAIN.NAME.cursor`. */
-	cursorPath?: string
-	fs?: FileSystem
+	readonly retries?: number
+	/**
+	 * Number of records after which the cursor is saved. About as many are handled again after a crash.
+	 * Default: 100.
+	 */
+	readonly saveIntervalRecords?: number
+	/** Longest time before the cursor is saved. Default: 1,000 ms. */
+	readonly saveIntervalMs?: number
+	/** Handle only records that are known to be on disk, and not those that only the OS has. Default: false. */
+	readonly durableOnly?: boolean
+	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
+	readonly pollIntervalMs?: number
+	/**
+	 * How long `close` waits for the record that the handler is working on. Then the consumer ends with
+	 * `CLOSE_FAILED`, and that record is handled again by the next one. Default: 10,000 ms.
+	 */
+	readonly closeTimeoutMs?: number
+	/** Path of the cursor. Default: `CHAIN.NAME.cursor`, beside the chain. */
+	readonly cursorPath?: string
+	/** The file system. Default: that of Node. */
+	readonly fs?: FileSystem
 }
 
 const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].includes(name))
@@ -54,10 +60,10 @@ const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].
 const CONSUME_RULES = {
 	from: withDefault('start', oneOf('start', 'end')),
 	retries: withDefault(Number.POSITIVE_INFINITY, wholeNumberOrInfinity(0)),
-	saveRecords: withDefault(100, wholeNumber(1)),
-	saveMs: withDefault(1000, timerMs()),
+	saveIntervalRecords: withDefault(100, wholeNumber(1)),
+	saveIntervalMs: withDefault(1000, timerMs()),
 	durableOnly: withDefault(false, checkBoolean),
-	pollMs: optional(timerMs()),
+	pollIntervalMs: optional(timerMs()),
 	closeTimeoutMs: withDefault(DRAIN_TIMEOUT_MS_DEFAULT, timerMs()),
 	cursorPath: optional(checkFileOption),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
@@ -65,7 +71,7 @@ const CONSUME_RULES = {
 
 const CONSUME_OPTIONS = defineOptions(CONSUME_RULES, FILTERS)
 
-/** The options in full. */
+/** The options of a consumer, with every default in place. */
 export interface ResolvedConsumeOptions
 	extends Omit<ResolvedOptions<typeof CONSUME_RULES>, 'cursorPath' | 'fs'> {
 	readonly filter: ResolvedFilter

@@ -1,4 +1,4 @@
-/** Processes each record of a chain once it is committed, in order, and goes on after a crash where it was. */
+/** Handles each record of a chain once it is committed, in order, and resumes at its cursor after a crash. */
 import { type Chain, checkFollowable, Patience } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -16,62 +16,78 @@ import { type ConsumeOptions, type ResolvedConsumeOptions, resolveConsumeOptions
 import { type ConsumerCursor, CursorFile } from './cursor-file.ts'
 import { lastUpTo } from './epoch-end.ts'
 import { resumeAfter } from './resume.ts'
+import { SaveSchedule } from './save-schedule.ts'
 
+/** Counters of a consumer. */
 export interface ConsumerStats {
-	/** Records that the handler has dealt with, gaps not counted. */
+	/** Records that the handler accepted, not counting gaps. */
 	readonly handled: number
-	/** Records that the filter passed over. */
+	/** Records that the filter excluded. */
 	readonly filtered: number
-	/** Gaps handed on, and the records behind the cursor that they stand for. */
+	/** Gaps that the handler accepted. */
 	readonly gaps: number
+	/** Absent records that those gaps stand for, after the cursor. */
 	readonly absent: number
-	/** Times that the handler threw or rejected. */
+	/** Errors and rejections of the handler. */
 	readonly failures: number
-	/** Times that the cursor was saved, and that it could not be. */
+	/** Times that the cursor was saved. */
 	readonly saves: number
+	/** Times that the cursor could not be saved. */
 	readonly saveFailures: number
-	/** Seqs that the cursor was set back at the start: a power loss took those records, and others have their seqs. */
+	/**
+	 * Seqs by which the cursor was set back at the start: a power loss took those records, and others reuse
+	 * their seqs.
+	 */
 	readonly setBack: number
-	/** Of the handler or the cursor; undefined once it works again. */
+	/** Message of the latest error of the handler or the cursor; undefined once it works again. */
 	readonly lastError: string | undefined
 }
 
-/** A named reader of a chain that is under way. */
+/** A named reader of a chain that is running. */
 export interface Consumer extends AsyncDisposable {
+	/** Name of the consumer. */
 	readonly name: string
-	/** The last record that was dealt with, in memory; what is on disk may be behind by `saveRecords`. */
+	/** The last record that was handled. The saved cursor may lag by `saveIntervalRecords`. */
 	readonly cursor: ConsumerCursor
-	/** Resolves when the consumer was closed; rejects when it ended by itself. */
+	/** Resolves when the consumer was closed; rejects when it ends because of an error. */
 	readonly done: Promise<void>
-	/** How many seqs the chain is ahead of the cursor. */
+	/** Returns how many seqs the cursor lags behind the end of the chain. */
 	lag(): Promise<number>
+	/** Returns the counters. */
 	stats(): ConsumerStats
 	/**
-	 * Waits for the record under way, at most `closeTimeoutMs`, saves the cursor and lets go of it; the chain stays open. Idempotent.
+	 * Waits up to `closeTimeoutMs` for the record that is being handled, saves the cursor and releases it; the
+	 * chain stays open. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with, `CLOSE_FAILED` when the handler took too long; `CURSOR_FAILED` when the cursor could not be saved.
+	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the handler took too long;
+	 * `CURSOR_FAILED` when the cursor could not be saved.
 	 */
 	close(): Promise<void>
 }
 
 /**
- * Hands each record of a chain to a handler, in order and one at a time: first those that are there, then those that come, each once
- * it is committed. How far it has come is kept on disk beside the chain, so that a consumer of the same name goes on there.
+ * Passes each record of a chain to a handler, in order and one at a time: first the existing ones, then new
+ * ones, each once it is committed. The cursor is saved on disk beside the chain, and a consumer of the same
+ * name resumes there.
  *
- * At least once: after a crash, up to `saveRecords` records come again. Whoever wants each exactly once stores the identity,
- * `(chainId, epoch, seq)`, with the result, in one transaction. A record that the handler does not take is tried again, and nothing
- * comes before it. `$gap`s are handed on too.
+ * Delivery is at least once: after a crash, up to `saveIntervalRecords` records are handled again. For
+ * exactly-once results, store the identity, `(chainId, epoch, seq)`, with the result in one transaction. A
+ * record that the handler fails on is retried, and later records wait. `$gap` records are passed too.
  *
- * @param chain one with a file of its own, no merged one.
- * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. One consumer of a name runs at a time.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`.
+ * @param chain must have a file of its own; a merged chain has none.
+ * @param name of the cursor: 1 to 64 letters, digits, `-` and `_`. At most one consumer of a name runs at a
+ * time.
+ * @param handler may return a promise. An error or a rejection means that the record was not handled.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`,
+ * `CURSOR_DAMAGED`, `CURSOR_FAILED`.
  *
  * @example
  * ```ts
- * import { consume, openChain } from 'mesh-chain'
+ * import { openChain } from 'mesh-chain'
+ * import { consume } from 'mesh-chain/consume'
  *
  * await using chain = await openChain('node.chain')
- * const consumer = consume(chain, 'mailer', async (record) => console.log(record.seq, record.message), { kind: 'order' })
+ * const consumer = consume(chain, 'mailer', async ({ seq, message }) => console.log(seq, message), { kind: 'order' })
  * console.log(await consumer.lag())
  * await consumer.close()
  * ```
@@ -87,7 +103,7 @@ export function consume(
 	return new ChainConsumer(chain, name, checkFunction('a handler', handler), resolved)
 }
 
-/** The handler took too long over its record when the consumer was closed. */
+/** The handler took too long after the consumer was closed. */
 class Overdue extends Error {}
 
 class ChainConsumer implements Consumer {
@@ -99,7 +115,8 @@ class ChainConsumer implements Consumer {
 	readonly #file: CursorFile
 	readonly #over = new AbortController()
 	readonly #answer = new Abandonable()
-	/** The seq behind which it begins; rejects where `done` does. */
+	readonly #schedule: SaveSchedule
+	/** The seq after which the consumer starts; rejects when `done` does. */
 	readonly #beginning: Promise<number>
 	readonly #counts = {
 		handled: 0,
@@ -112,14 +129,11 @@ class ChainConsumer implements Consumer {
 		setBack: 0,
 	}
 	#cursor: ConsumerCursor = { epoch: 0, seq: 0 }
-	/** Records that the saved cursor does not know of. */
+	/** Records since the saved cursor. */
 	#unsaved = 0
-	/** Of those that were dealt with: what the filter passes over costs nothing when it comes again. */
+	/** Handled records at the last save. Filtered records do not count: skipping them again costs nothing. */
 	#savedHandled = 0
 	#saving: Promise<void> | undefined
-	/** Nothing more will be dealt with: what is unsaved is saved once more, and not later. */
-	#isEnding = false
-	#saveTimer: NodeJS.Timeout | undefined
 	#handlerError: string | undefined
 	#saveError: MeshChainError | undefined
 	#closing: Promise<void> | undefined
@@ -135,9 +149,10 @@ class ChainConsumer implements Consumer {
 		this.#handler = handler
 		this.#options = options
 		this.#file = new CursorFile(options.system, options.cursorPath, chain.chainId)
+		this.#schedule = new SaveSchedule(options, () => void this.#save())
 		this.#beginning = this.#begin()
 		this.done = this.#run()
-		// Whoever does not look at it hears of it by the warning.
+		// A caller that ignores `done` learns of the failure through the warning.
 		this.done.catch(() => {})
 	}
 
@@ -179,33 +194,34 @@ class ChainConsumer implements Consumer {
 	async #run(): Promise<void> {
 		try {
 			const afterSeq = await this.#beginning
-			const { durableOnly, pollMs } = this.#options
+			const { durableOnly, pollIntervalMs } = this.#options
 			const records = this.#chain.tail({
 				afterSeq,
 				durableOnly,
-				...defined({ pollMs }),
+				...defined({ pollMs: pollIntervalMs }),
 				signal: this.#over.signal,
 			})
 			for await (const record of records) {
 				if (this.#over.signal.aborted || !(await this.#isDealtWith(record))) break
 				this.#cursor = { epoch: Math.max(record.epoch, this.#cursor.epoch), seq: record.seq }
 				this.#unsaved++
-				if (this.#handled - this.#savedHandled >= this.#options.saveRecords) await this.#save()
-				else this.#saveLater()
+				if (this.#schedule.isDue(this.#handled - this.#savedHandled)) await this.#save()
+				else this.#schedule.later()
 			}
 		} catch (error) {
 			warn('CONSUMER_ENDED', `the consumer ${show(this.name)} has ended: ${messageOf(error)}`)
 			throw error
 		} finally {
-			this.#isEnding = true
-			clearTimeout(this.#saveTimer)
+			this.#schedule.stop()
 			await this.#saving
 			if (this.#unsaved > 0 || !this.#file.isKept) await this.#save()
 			this.#file.close()
 		}
 	}
 
-	/** The seq behind which it begins; on disk before anything is handed out, so that it begins there once. */
+	/**
+	 * The seq after which the consumer starts. It is saved before a record is passed, so that it does not move.
+	 */
 	async #begin(): Promise<number> {
 		const patience = new Patience(this.#chain.path, {
 			isStopped: () => this.#over.signal.aborted,
@@ -224,13 +240,13 @@ class ChainConsumer implements Consumer {
 		return afterSeq
 	}
 
-	/** Where a consumer begins that has no cursor yet. */
+	/** The start of a consumer without a cursor. */
 	async #first(): Promise<ConsumerCursor> {
 		const last = this.#options.from === 'end' ? await lastUpTo(this.#chain) : undefined
 		return { epoch: last?.epoch ?? 0, seq: last?.seq ?? 0 }
 	}
 
-	/** False when it was closed before the handler took the record. */
+	/** False when the consumer was closed before the handler accepted the record. */
 	async #isDealtWith(record: LogRecord): Promise<boolean> {
 		if (!matches(record, this.#options.filter)) {
 			this.#counts.filtered++
@@ -262,21 +278,15 @@ class ChainConsumer implements Consumer {
 		return true
 	}
 
-	/** One at a time; what failed is tried again with the next one. */
+	/** One save at a time. A failed one is retried with the next. */
 	#save(): Promise<void> {
-		clearTimeout(this.#saveTimer)
-		this.#saveTimer = undefined
+		this.#schedule.cancel()
 		this.#saving ??= this.#saveNow().finally(() => {
 			this.#saving = undefined
-			this.#saveLater()
+			// Records were handled during the save, or it failed.
+			if (this.#unsaved > 0) this.#schedule.later()
 		})
 		return this.#saving
-	}
-
-	/** What came while it was saved, or could not be saved, is not left to whatever comes next. */
-	#saveLater(): void {
-		if (this.#unsaved === 0 || this.#isEnding) return
-		this.#saveTimer ??= setTimeout(() => void this.#save(), this.#options.saveMs)
 	}
 
 	async #saveNow(): Promise<void> {
@@ -298,19 +308,19 @@ class ChainConsumer implements Consumer {
 	#tell(record: LogRecord, error: unknown): void {
 		warn(
 			'CONSUMER_FAILING',
-			`the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}; it tries again, and nothing passes by`,
+			`the consumer ${show(this.name)} failed at seq ${record.seq}: ${messageOf(error)}; it retries this record, and later records wait`,
 		)
 	}
 
 	#overdue({ seq }: LogRecord): MeshChainError {
-		const text = `the consumer ${show(this.name)} was closed, and its handler did not end within ${this.#options.closeTimeoutMs} ms: seq ${seq} comes again`
+		const text = `the consumer ${show(this.name)} was closed, and its handler did not finish within ${this.#options.closeTimeoutMs} ms: seq ${seq} will be handled again`
 		return new MeshChainError('CLOSE_FAILED', text, { path: this.#chain.path, seq })
 	}
 
 	#givenUp(record: LogRecord, error: unknown): MeshChainError {
 		return new MeshChainError(
 			'CONSUMER_FAILED',
-			`the consumer ${show(this.name)} has given up at seq ${record.seq}: ${messageOf(error)}`,
+			`the consumer ${show(this.name)} gave up at seq ${record.seq}: ${messageOf(error)}`,
 			{ path: this.#chain.path, seq: record.seq, cause: error },
 		)
 	}

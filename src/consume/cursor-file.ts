@@ -1,8 +1,10 @@
 /**
- * How far a consumer has come in a chain, kept beside it: two lines of 256 bytes, written by turns, each with a checksum. A killed
- * process or a power loss costs at most the line that was being written. One consumer of a name holds it at a time.
+ * The cursor of a consumer, in a file beside the chain: two lines of 256 bytes, written alternately, each
+ * with a checksum. A killed process or a power loss costs at most the line that was being written. At most
+ * one consumer of a name holds the file at a time.
  *
- * Invariant: what was saved stands in the file of that name, and nobody else holds the name: both are looked at before each save.
+ * Invariant: the last saved cursor is in the file of that name, and no one else holds the name. Both are
+ * checked before each save.
  */
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -25,34 +27,40 @@ import {
 import { type LockHolder, NameLock } from './name-lock.ts'
 
 const LINE_BYTES = 256
-/** What the first line begins with that is ever written, and no other. */
+/** Start of the first line that is ever written, and of no other line. */
 const FIRST_LEAD = '{"turn":0,'
 
-/** The last record that was dealt with; epoch and seq are 0 when there was none. */
+/** The last record that was handled; epoch and seq are 0 before the first one. */
 export interface ConsumerCursor {
+	/** Epoch of the record. */
 	readonly epoch: number
+	/** Seq of the record. */
 	readonly seq: number
 }
 
 interface Line extends ConsumerCursor {
 	readonly chainId: string
-	/** How many lines were written before it. */
+	/** Number of lines written before this one. */
 	readonly turn: number
 }
 
+/** The file of one cursor, and the lock of its name. */
 export class CursorFile {
 	readonly path: string
 	readonly #system: FileSystem
 	readonly #chainId: string
 	readonly #lock: NameLock
-	/** Undefined where the file is to be opened again. */
+	/** Undefined when the file has to be opened again. */
 	#fd: number | undefined
-	/** Of {@link #fd}. */
+	/** State of {@link #fd} when it was opened. */
 	#stat: FileStat | undefined
 	#turn = 0
-	/** The name of the file is on disk: whoever made it may have been killed before it was. */
+	/**
+	 * Whether the name of the file is known to be on disk: the process that created it may have been killed
+	 * before.
+	 */
 	#isNamed = false
-	/** What was saved last; undefined in a file that is new. */
+	/** The cursor that the file held; undefined in a new file. */
 	readonly found: ConsumerCursor | undefined
 
 	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `CURSOR_FAILED`. */
@@ -70,7 +78,7 @@ export class CursorFile {
 		}
 	}
 
-	/** Whether what was saved last is still to be found by the name of the file, as far as can be seen. */
+	/** Whether the file of that name still holds the last save, as far as can be seen. */
 	get isKept(): boolean {
 		try {
 			return this.#isOpen
@@ -84,9 +92,10 @@ export class CursorFile {
 	}
 
 	/**
-	 * Puts a cursor on disk; in a new file where that of the name was removed or replaced.
+	 * Saves a cursor on disk. Creates a new file if the old one was removed or replaced.
 	 *
-	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; what was saved before stays.
+	 * @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`, `CURSOR_MISMATCH`, `CURSOR_DAMAGED`; the
+	 * previous save stays.
 	 */
 	async save({ epoch, seq }: ConsumerCursor): Promise<void> {
 		try {
@@ -114,7 +123,7 @@ export class CursorFile {
 		}
 	}
 
-	/** Opens the file, or makes it: what is saved comes behind the newest line in it. */
+	/** Opens or creates the file. The next save follows the newest line in it. */
 	#open(): Line | undefined {
 		this.#letGo()
 		const { path } = this
@@ -146,19 +155,19 @@ function encode({ turn, chainId, epoch, seq }: Line): Buffer {
 	return Buffer.from(`${text.padEnd(LINE_BYTES - 1)}\n`)
 }
 
-/** Of the lines that verify the one written last. */
+/** The newest of the lines with a valid checksum. */
 function newest(bytes: Buffer, path: string): Line | undefined {
 	const lines = [0, LINE_BYTES].map((at) => decode(bytes.subarray(at, at + LINE_BYTES)))
 	const valid = lines.filter((line) => line !== undefined).sort((a, b) => b.turn - a.turn)
 	if (valid.length > 0 || isUnfinished(bytes)) return valid[0]
 	throw new MeshChainError(
 		'CURSOR_DAMAGED',
-		`${show(path)} cannot be read: remove it and the consumer begins at the first record, or put back a copy`,
+		`${show(path)} cannot be read: remove it and the consumer starts at the first record, or put back a copy`,
 		{ path },
 	)
 }
 
-/** A first line that a full disk, a kill or a power loss has cut short: nothing was acknowledged by it. */
+/** A first line that a full disk, a kill or a power loss cut short: it was never acknowledged. */
 function isUnfinished(bytes: Buffer): boolean {
 	if (bytes.every((byte) => byte === 0)) return bytes.length <= LINE_BYTES
 	const text = bytes.subarray(0, FIRST_LEAD.length).toString()
@@ -175,7 +184,7 @@ function decode(bytes: Buffer): Line | undefined {
 	}
 }
 
-/** Far below what a number counts exactly: there are as many turns to come. */
+/** Far below the largest exact number, which leaves as many turns again. */
 function isTurn(turn: unknown): boolean {
 	return isSeq(turn, 0) && turn <= SEQ_MAX / 2
 }
@@ -195,14 +204,14 @@ function locked(system: FileSystem, path: string, holder: LockHolder): NameLock 
 function mismatch(path: string, found: string, expected: string): MeshChainError {
 	return new MeshChainError(
 		'CURSOR_MISMATCH',
-		`${show(path)} is about chain ${found}, and this is chain ${expected}: remove it if the chain was replaced on purpose, and the consumer begins at its first record`,
+		`${show(path)} belongs to chain ${found}, and this is chain ${expected}: if the chain was replaced on purpose, remove it and the consumer starts at the first record`,
 		{ path },
 	)
 }
 
 function failed(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
-	return new MeshChainError('CURSOR_FAILED', `cannot keep ${show(path)}: ${messageOf(error)}`, {
+	return new MeshChainError('CURSOR_FAILED', `cannot save ${show(path)}: ${messageOf(error)}`, {
 		path,
 		cause: error,
 	})

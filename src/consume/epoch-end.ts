@@ -1,14 +1,14 @@
-/** Where an epoch of a chain ends, of which only a reader's look is known. */
+/** Where an epoch of a chain ends, found with a reader. */
 import type { Chain } from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /**
- * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never step back: a bisection by seeks, whose
- * reads grow with the square of the logarithm of the chain.
+ * The seq of the first record of a later epoch, which is in `(afterSeq, laterSeq]`. Epochs never decrease, so
+ * this is a bisection by seeks; its reads grow with the square of the logarithm of the chain.
  *
- * @param laterSeq of a record of a later epoch.
+ * @param range `laterSeq`: seq of a record of a later epoch.
  */
-export async function firstSeqBehindEpoch(
+export async function firstSeqAfterEpoch(
 	chain: Chain,
 	epoch: number,
 	{ afterSeq, laterSeq }: { readonly afterSeq: number; readonly laterSeq: number },
@@ -24,13 +24,13 @@ export async function firstSeqBehindEpoch(
 	return later
 }
 
-/** The last one of a chain, be it a gap that was written and nothing behind it yet. */
+/** The last record of a chain, including a gap at its end. */
 export async function lastOf(chain: Chain): Promise<LogRecord | undefined> {
 	for await (const record of chain.records({ reverse: true, limit: 1 })) return record
 	return undefined
 }
 
-/** The last record that is there up to a seq; of the whole chain unless told. */
+/** The last present record up to a seq. Default: of the whole chain. */
 export async function lastUpTo(
 	chain: Chain,
 	toSeq = Number.MAX_SAFE_INTEGER,

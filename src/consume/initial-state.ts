@@ -2,8 +2,9 @@
 import { isDeepStrictEqual } from 'node:util'
 
 /**
- * A copy of it, so that a fold that changes the state it gets leaves the caller's own as it was. What `structuredClone` would not give
- * back as it is - a function, an instance of a class, an object without a prototype - is no data, and handed on itself.
+ * A copy of the initial state, so that a fold that changes its state does not change the caller's object. A
+ * value that `structuredClone` does not copy faithfully (a function, a class instance, an object without a
+ * prototype) is returned as it is.
  */
 export function copyOfInitial<S>(initial: S): S {
 	try {

@@ -1,4 +1,4 @@
-/** State that follows a live chain, and is there again after a crash: each record is folded into it exactly once. */
+/** State that follows a live chain and survives a crash: each record is folded into it exactly once. */
 import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -8,7 +8,9 @@ import {
 	defineOptions,
 	type OptionRules,
 	optional,
+	required,
 	timerMs,
+	unchecked,
 	wholeNumber,
 	withDefault,
 } from '../model/define-options.ts'
@@ -20,42 +22,60 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { copyOfInitial } from './initial-state.ts'
 import { checkLockName } from './name-lock.ts'
 import { resumeAfter } from './resume.ts'
+import { SaveSchedule } from './save-schedule.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 
-export interface ProjectOptions {
-	/** The state is saved after so many records, default 1,000: as many are folded again after a crash. */
-	saveRecords?: number
-	/** It is saved at the latest after so many milliseconds, default 1,000. */
-	saveMs?: number
-	/** How often to look for more when the system gives no hint. Default 200 ms. */
-	pollMs?: number
+/** How a projection makes its state, and when it saves it. */
+export interface ProjectOptions<S> {
 	/**
-	 * How long `close` waits for a fold that is under way. Then the projection ends with `CLOSE_FAILED`, and goes on from what was saved. Default 10,000 ms.
+	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the
+	 * next state.
 	 */
-	closeTimeoutMs?: number
-	/** Where the snapshot lies. Default: beside the chain, `CHAIN.NAME.projection`. */
-	path?: string
-	fs?: FileSystem
+	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
+	/** State before the first record. The fold gets a copy and may change it. */
+	readonly initial: S
+	/**
+	 * Number of records after which the state is saved. As many are folded again after a crash. Default: 1,000.
+	 */
+	readonly saveIntervalRecords?: number
+	/** Longest time before the state is saved. Default: 1,000 ms. */
+	readonly saveIntervalMs?: number
+	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
+	readonly pollIntervalMs?: number
+	/**
+	 * How long `close` waits for a fold that is running. Then the projection ends with `CLOSE_FAILED`, and the
+	 * next one resumes from the saved state. Default: 10,000 ms.
+	 */
+	readonly closeTimeoutMs?: number
+	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, beside the chain. */
+	readonly path?: string
+	/** The file system. Default: that of Node. */
+	readonly fs?: FileSystem
 }
 
+/** A state that follows a chain, while it is running. */
 export interface Projection<S> extends AsyncDisposable {
+	/** Name of the projection. */
 	readonly name: string
-	/** Behind the last record that was folded. */
+	/** State after the last folded record. */
 	readonly state: S
-	/** That record; 0 for none. */
+	/** Seq of the last folded record; 0 before the first one. */
 	readonly seq: number
-	/** Records that are absent from the chain, and so from the state: since the first record, restarts or not. 0: the state is complete. */
+	/**
+	 * Records absent from the chain, and so from the state, since its first record. 0: the state is complete.
+	 */
 	readonly absent: number
-	/** Resolves when it was closed; rejects when it ended by itself. */
+	/** Resolves when the projection was closed; rejects when it ends because of an error. */
 	readonly done: Promise<void>
 	/**
-	 * Resolves once the record with this seq, or a later one, is folded; rejects when the projection ends before.
+	 * Resolves to the state once the record with this seq, or a later one, is folded.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` when it was closed; what `done` rejects with.
+	 * @throws {MeshChainError} `INVALID_OPTION`; `CONSUMER_FAILED` when the projection was closed earlier; what
+	 * `done` rejects with.
 	 */
 	reached(seq: number): Promise<S>
 	/**
-	 * Waits for a fold that is under way, at most `closeTimeoutMs`, saves the state and lets go. Idempotent.
+	 * Waits up to `closeTimeoutMs` for a running fold, saves the state and releases it. Idempotent.
 	 *
 	 * @throws {MeshChainError} what `done` rejects with; `CLOSE_FAILED` when the fold took too long.
 	 */
@@ -63,56 +83,57 @@ export interface Projection<S> extends AsyncDisposable {
 }
 
 /**
- * Folds every record of a chain but mesh-chain's own into a state, first those that are there, then those that come, and saves state and
- * place together, beside the chain. A projection of the same name goes on there. What was folded from records that a power loss took is not
- * in it: where that happened, it is made again from the first record.
+ * Folds every record of a chain but mesh-chain's own into a state: first the existing ones, then new ones.
+ * State and position are saved together, beside the chain, and a projection of the same name resumes there.
+ * If a power loss took records that were folded, the projection starts again at the first record.
  *
- * @param chain one with a file of its own, no merged one.
- * @param name 1 to 64 letters, digits, `-` and `_`. One projection of a name runs at a time.
- * @param fold what it returns, or resolves to, is the next state, which must be data.
- * @param initial the state before the first record. The fold gets a copy and may change it.
- * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; by `done` also `CURSOR_MISMATCH`, `CURSOR_DAMAGED`,
+ * @param chain must have a file of its own; a merged chain has none.
+ * @param name 1 to 64 letters, digits, `-` and `_`. At most one projection of a name runs at a time.
+ * @throws {MeshChainError} `INVALID_OPTION`, `CURSOR_IN_USE`, `CURSOR_FAILED`; `done` also rejects with
+ * `CURSOR_MISMATCH`, `CURSOR_DAMAGED`, `INVALID_STATE` for a state that is not plain data, and
  * `CONSUMER_FAILED` when `fold` throws.
  *
  * @example
  * ```ts
  * import { openChain } from 'mesh-chain'
- * import { project } from 'mesh-chain/recorder'
+ * import { project } from 'mesh-chain/consume'
  *
  * await using chain = await openChain('node.chain')
- * const orders = project(chain, 'orders', (count, record) => count + (record.kind === 'order' ? 1 : 0), 0)
+ * const orders = project(chain, 'orders', {
+ *   initial: 0,
+ *   fold: (count, record) => count + (record.kind === 'order' ? 1 : 0),
+ * })
  * console.log(orders.state)
  * await orders.close()
  * ```
  */
-export function project<S>(
-	chain: Chain,
-	name: string,
-	fold: (state: S, record: LogRecord) => S | Promise<S>,
-	initial: S,
-	options: ProjectOptions = {},
-): Projection<S> {
+export function project<S>(chain: Chain, name: string, options: ProjectOptions<S>): Projection<S> {
 	checkFollowable('a projection needs a chain', chain)
 	checkLockName('projection', name)
-	checkFunction('a fold', fold)
-	const { fs, path = `${chain.path}.${name}.projection`, ...resolved } = PROJECT_OPTIONS.resolve(options)
+	const { fs, path = `${chain.path}.${name}.projection`, ...rest } = PROJECT_OPTIONS.resolve(options)
+	// The rules do not know the type of the state.
+	const { fold, initial } = options
 	const file = new SnapshotFile<S>(fs, path, chain.chainId)
-	return new ChainProjection(chain, name, fold, initial, { ...resolved, file })
+	return new ChainProjection(chain, name, { ...rest, fold, initial, file })
 }
 
 const PROJECT_OPTIONS = defineOptions({
-	saveRecords: withDefault(1000, wholeNumber(1)),
-	saveMs: withDefault(1000, timerMs()),
-	pollMs: withDefault(200, timerMs()),
+	fold: required<ProjectOptions<unknown>['fold']>((name, fold) => checkFunction(name, fold as never)),
+	initial: unchecked<unknown>(),
+	saveIntervalRecords: withDefault(1000, wholeNumber(1)),
+	saveIntervalMs: withDefault(1000, timerMs()),
+	pollIntervalMs: withDefault(200, timerMs()),
 	closeTimeoutMs: withDefault(DRAIN_TIMEOUT_MS_DEFAULT, timerMs()),
 	path: optional(checkFileOption),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
-} satisfies OptionRules<ProjectOptions>)
+} satisfies OptionRules<ProjectOptions<unknown>>)
 
-interface Resolved<S> {
-	readonly saveRecords: number
-	readonly saveMs: number
-	readonly pollMs: number
+interface ResolvedProjectOptions<S> {
+	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
+	readonly initial: S
+	readonly saveIntervalRecords: number
+	readonly saveIntervalMs: number
+	readonly pollIntervalMs: number
 	readonly closeTimeoutMs: number
 	readonly file: SnapshotFile<S>
 }
@@ -121,8 +142,8 @@ class ChainProjection<S> implements Projection<S> {
 	readonly name: string
 	readonly done: Promise<void>
 	readonly #chain: Chain
-	readonly #fold: (state: S, record: LogRecord) => S | Promise<S>
-	readonly #options: Resolved<S>
+	readonly #options: ResolvedProjectOptions<S>
+	readonly #schedule: SaveSchedule
 	readonly #over = new AbortController()
 	readonly #next = new Abandonable()
 	readonly #waiting = new Set<{ readonly seq: number; readonly resolve: () => void }>()
@@ -131,25 +152,18 @@ class ChainProjection<S> implements Projection<S> {
 	#seq = 0
 	#absent = 0
 	#unsaved = 0
-	#saveTimer: NodeJS.Timeout | undefined
 	#saveError: unknown
 	#isFolding = false
 	#isSaveDue = false
 
-	constructor(
-		chain: Chain,
-		name: string,
-		fold: (state: S, record: LogRecord) => S | Promise<S>,
-		initial: S,
-		options: Resolved<S>,
-	) {
+	constructor(chain: Chain, name: string, options: ResolvedProjectOptions<S>) {
 		this.name = name
 		this.#chain = chain
-		this.#fold = fold
-		this.#state = copyOfInitial(initial)
+		this.#state = copyOfInitial(options.initial)
 		this.#options = options
+		this.#schedule = new SaveSchedule(options, () => this.#save())
 		this.done = this.#run()
-		// Whoever does not look at it hears of it by the warning.
+		// A caller that ignores `done` learns of the failure through the warning.
 		this.done.catch(() => {})
 	}
 
@@ -187,7 +201,7 @@ class ChainProjection<S> implements Projection<S> {
 	async close(): Promise<void> {
 		this.#over.abort()
 		const { closeTimeoutMs } = this.#options
-		const text = `the projection ${show(this.name)} was closed, and its fold did not end within ${closeTimeoutMs} ms`
+		const text = `the projection ${show(this.name)} was closed, and its fold did not finish within ${closeTimeoutMs} ms`
 		const overdue = new MeshChainError('CLOSE_FAILED', text)
 		const timer = setTimeout(() => this.#next.abandon(overdue), closeTimeoutMs)
 		await this.done.finally(() => clearTimeout(timer))
@@ -198,16 +212,16 @@ class ChainProjection<S> implements Projection<S> {
 	}
 
 	async #run(): Promise<void> {
-		const { file, saveRecords, saveMs, pollMs } = this.#options
+		const { file, pollIntervalMs: pollMs } = this.#options
 		try {
 			const afterSeq = await this.#begin()
 			for await (const record of this.#chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) {
-				// A fold that takes its time may have changed the state half-way: it is saved between two records only.
+				// An asynchronous fold may have half changed the state, so it is saved only between two records.
 				this.#isFolding = true
 				await this.#take(record)
 				this.#isFolding = false
-				if (++this.#unsaved >= saveRecords || this.#isSaveDue) this.#save()
-				else this.#saveTimer ??= setTimeout(() => this.#save(), saveMs)
+				if (this.#schedule.isDue(++this.#unsaved) || this.#isSaveDue) this.#save()
+				else this.#schedule.later()
 				if (this.#over.signal.aborted) break
 			}
 			if (this.#unsaved > 0 || !file.isKept) this.#save()
@@ -216,7 +230,7 @@ class ChainProjection<S> implements Projection<S> {
 			warn('CONSUMER_ENDED', `the projection ${show(this.name)} has ended: ${messageOf(error)}`)
 			throw error
 		} finally {
-			clearTimeout(this.#saveTimer)
+			this.#schedule.stop()
 			file.close()
 		}
 	}
@@ -225,7 +239,7 @@ class ChainProjection<S> implements Projection<S> {
 		const found = this.#options.file.read()
 		if (found === undefined) return 0
 		const afterSeq = await resumeAfter(this.#chain, found)
-		// What is in the state never was, as far as the chain goes.
+		// The state includes records that the chain has lost.
 		if (afterSeq < found.seq) return 0
 		this.#state = found.state
 		this.#absent = found.absent
@@ -234,10 +248,10 @@ class ChainProjection<S> implements Projection<S> {
 	}
 
 	async #take(record: LogRecord): Promise<void> {
-		if (isGap(record)) this.#absent += absentBehind(this.#seq, record)
+		if (isGap(record)) this.#absent += absentAfter(this.#seq, record)
 		else if (!isOwnKind(record.kind)) {
 			try {
-				const next = this.#fold(this.#state, record)
+				const next = this.#options.fold(this.#state, record)
 				this.#state = isThenable(next) ? ((await this.#next.wait(next)) as S) : next
 			} catch (error) {
 				if (codeOf(error) === 'CLOSE_FAILED' && this.#over.signal.aborted) throw error
@@ -254,26 +268,25 @@ class ChainProjection<S> implements Projection<S> {
 		for (const waiter of this.#waiting) if (waiter.seq <= seq) waiter.resolve()
 	}
 
-	/** A disk that fails is told of once, and tried again. */
+	/** A failure is reported once, and the save is retried. */
 	#save(): void {
-		clearTimeout(this.#saveTimer)
-		this.#saveTimer = undefined
+		this.#schedule.cancel()
 		this.#isSaveDue = this.#isFolding
 		if (this.#isSaveDue) return
 		try {
-			const place = { epoch: this.#epoch, seq: this.#seq, absent: this.#absent }
-			this.#options.file.write({ ...place, state: this.#state })
+			const position = { epoch: this.#epoch, seq: this.#seq, absent: this.#absent }
+			this.#options.file.write({ ...position, state: this.#state })
 			this.#unsaved = 0
 			this.#saveError = undefined
 		} catch (error) {
 			if (this.#saveError === undefined) warn('CURSOR_FAILING', messageOf(error))
 			this.#saveError = error
-			if (!this.#over.signal.aborted) this.#saveTimer = setTimeout(() => this.#save(), this.#options.saveMs)
+			if (!this.#over.signal.aborted) this.#schedule.later()
 		}
 	}
 }
 
-/** How many records of a gap are behind a seq: it may begin before what was folded already. */
-function absentBehind(seq: number, { data }: LogRecord<'$gap', GapData>): number {
+/** How many records of a gap come after a seq: the gap may start before the last folded record. */
+function absentAfter(seq: number, { data }: LogRecord<'$gap', GapData>): number {
 	return data === undefined ? 0 : Math.max(0, Math.min(data.count, data.toSeq - seq))
 }

@@ -1,12 +1,12 @@
-/** Where a consumer goes on in a chain that may have lost, after a power loss, records that it had dealt with. */
+/** Where a consumer resumes in a chain that may have lost, in a power loss, records that were handled. */
 import type { Chain } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { ConsumerCursor } from './cursor-file.ts'
-import { firstSeqBehindEpoch, lastOf, lastUpTo } from './epoch-end.ts'
+import { firstSeqAfterEpoch, lastOf, lastUpTo } from './epoch-end.ts'
 
 /**
- * The seq behind which everything is new to whoever has dealt with the record at the cursor. Records that were lost are written again
- * by a later epoch under the same seqs: those are new.
+ * The seq after which every record is new to a consumer with this cursor. A later epoch reuses the seqs of
+ * lost records; its records are new.
  */
 export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor): Promise<number> {
 	if (seq === 0) return 0
@@ -14,13 +14,13 @@ export async function resumeAfter(chain: Chain, { epoch, seq }: ConsumerCursor):
 	if (at === undefined) return 0
 	if (isGap(at) && at.data?.cause === 'retained') return Math.min(seq, at.seq)
 	if (at.epoch <= epoch) return Math.min(seq, at.seq)
-	const laterSeq = await firstSeqBehindEpoch(chain, epoch, { afterSeq: 0, laterSeq: at.seq })
-	// Where it is behind the cursor, what was before it is absent, and nothing has come in its place.
+	const laterSeq = await firstSeqAfterEpoch(chain, epoch, { afterSeq: 0, laterSeq: at.seq })
+	// The lost seqs are all after the cursor: what preceded it is absent, and nothing has replaced it.
 	if (laterSeq > seq) return seq
 	return (await lastUpTo(chain, laterSeq - 1))?.seq ?? 0
 }
 
-/** The first record that is there at a seq or behind it. */
+/** The first present record from a seq on. */
 async function firstFrom(chain: Chain, seq: number): Promise<LogRecord | undefined> {
 	for await (const record of chain.records({ fromSeq: seq, limit: 1, gaps: 'skip' })) return record
 	return undefined

@@ -1,4 +1,7 @@
-/** A projection's state and how far it has come, as one file that is always whole: written beside, synced, and put in its place; nobody else holds its name then. */
+/**
+ * The state and position of a projection, in a file that is always complete: written under a temporary name,
+ * synced and renamed. No one else holds its name meanwhile.
+ */
 import { dirname } from 'node:path'
 import { fromJson, toJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
@@ -21,20 +24,22 @@ import {
 } from '../platform/file-system.ts'
 import { NameLock } from './name-lock.ts'
 
+/** What a snapshot holds. */
 export interface Snapshot<S> {
 	readonly epoch: number
 	readonly seq: number
-	/** Records up to there that are not in the state, because the chain does not have them. */
+	/** Records up to that seq that are absent from the chain, and so from the state. */
 	readonly absent: number
 	readonly state: S
 }
 
+/** The file of one projection, and the lock of its name. */
 export class SnapshotFile<S> {
 	readonly path: string
 	readonly #system: FileSystem
 	readonly #chainId: string
 	readonly #lock: NameLock
-	/** Of the file that was found or written last. */
+	/** State of the file that was read or written last. */
 	#stat: FileStat | undefined
 
 	/** @throws {MeshChainError} `CURSOR_IN_USE`, `CURSOR_FAILED`. */
@@ -57,14 +62,18 @@ export class SnapshotFile<S> {
 		}
 		const found = parse(text)
 		if (found === undefined) {
-			const advice = 'remove it, and the projection is made again from the first record'
-			throw new MeshChainError('CURSOR_DAMAGED', `${show(path)} is no snapshot of a projection: ${advice}`, {
-				path,
-			})
+			const advice = 'remove it, and the projection starts again at the first record'
+			throw new MeshChainError(
+				'CURSOR_DAMAGED',
+				`${show(path)} is not a snapshot of a projection: ${advice}`,
+				{
+					path,
+				},
+			)
 		}
 		if (found.chainId === this.#chainId) return found as unknown as Snapshot<S>
-		const text2 = `${show(path)} is about chain ${show(found.chainId)}, and this is chain ${this.#chainId}: remove it if the chain was replaced on purpose`
-		throw new MeshChainError('CURSOR_MISMATCH', text2, { path })
+		const mismatch = `${show(path)} belongs to chain ${show(found.chainId)}, and this is chain ${this.#chainId}: if the chain was replaced on purpose, remove it`
+		throw new MeshChainError('CURSOR_MISMATCH', mismatch, { path })
 	}
 
 	#readText(): string {
@@ -77,19 +86,19 @@ export class SnapshotFile<S> {
 		}
 	}
 
-	/** Whether what was found or written last, if anything, is still to be found by the name of the file, as far as can be seen. */
+	/** Whether the file still holds what was read or written last, if anything, as far as can be seen. */
 	get isKept(): boolean {
 		if (this.#stat === undefined) return true
 		try {
 			const found = this.#system.statSync(this.path)
-			// Nobody holds it open: its number may be that of another file by now.
+			// The file is not held open, so another file may have its inode number by now.
 			return isSameFile(found, this.#stat) && found.size === this.#stat.size
 		} catch {
 			return false
 		}
 	}
 
-	/** @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`; what was written before stays. */
+	/** @throws {MeshChainError} `CURSOR_FAILED`, `CURSOR_IN_USE`; the previous snapshot stays. */
 	write({ epoch, seq, absent, state }: Snapshot<S>): void {
 		const temporary = `${this.path}.tmp`
 		try {
@@ -127,22 +136,22 @@ export class SnapshotFile<S> {
 
 	#failed(error: unknown): MeshChainError {
 		if (error instanceof MeshChainError) return error
-		const text = `cannot keep ${show(this.path)}: ${messageOf(error)}`
+		const text = `cannot save ${show(this.path)}: ${messageOf(error)}`
 		return new MeshChainError('CURSOR_FAILED', text, { path: this.path, cause: error })
 	}
 }
 
 /**
- * A state that comes back as it is.
+ * Checks that a state survives a round trip through JSON.
  *
- * @throws {MeshChainError} `INVALID_STATE` for one that would not: a function, a map, a class of its own.
+ * @throws {MeshChainError} `INVALID_STATE` for one that does not: a function, a map, a class instance.
  */
 function plainState(state: unknown): unknown {
 	if (state === undefined) return null
 	if (!isPlain(state)) {
 		throw new MeshChainError(
 			'INVALID_STATE',
-			'the state of a projection must be plain data: objects, arrays, texts, numbers, bigints, dates and bytes',
+			'the state of a projection must be plain data: objects, arrays, strings, numbers, bigints, dates and bytes',
 		)
 	}
 	return state

@@ -1,22 +1,22 @@
-/** Clocks that foreign code gave. */
+/** Guards the clocks of foreign code. */
 import { warn } from '../platform/diagnostics.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { hush } from './hush.ts'
 import { discard } from './promises.ts'
 import { messageOf } from './values.ts'
 
-/** A clock that somebody gave, of which every reading is a time that a record can have. */
+/** A guarded clock: every reading is a time that a record can have. */
 export interface SoundClock {
 	(): number
-	/** Readings that `Date.now` stood in for. */
+	/** Number of readings that `Date.now` replaced. */
 	readonly failures: number
 }
 
 /**
- * Every reading is a number from 0 to the latest time that a `Date` holds; for a clock that throws, gives none, or is asked from within itself,
- * `Date.now` stands in.
+ * Guards a clock: every reading is a number from 0 to the latest time that a `Date` holds. `Date.now` stands
+ * in for a clock that throws, gives something else, or is called from within itself.
  *
- * @param failed hears of each reading that was none.
+ * @param failed called with each failure.
  */
 export function soundClock(clock: () => unknown, failed: (thrown: unknown) => void): SoundClock {
 	let isAsking = false
@@ -41,12 +41,15 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 	return Object.defineProperty(sound, 'failures', { get: () => failures }) as unknown as SoundClock
 }
 
-/** Whether a value can be the time of a record, once its fraction is cut off and what is before 1970 is 0. */
+/**
+ * Whether a value can become the time of a record: a number, whose fraction is cut off and which is at least
+ * 0.
+ */
 export function isTime(tsMs: unknown): tsMs is number {
 	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS
 }
 
-/** A {@link soundClock} that tells people of its first failure. */
+/** A {@link soundClock} that warns of its first failure. */
 export function toldClock(name: string, clock: () => unknown): SoundClock {
 	let isTold = false
 	return soundClock(clock, (thrown) => {

@@ -1,13 +1,13 @@
-/** Iterates over what foreign code gave. */
+/** Guards the iterables of foreign code. */
 import { hush } from './hush.ts'
 import { discard, isThenable, settle, within } from './promises.ts'
 import { methodOf } from './values.ts'
 
 /**
- * The items of anything iterable, for `for await`. As the language does it, but it ends for a thenable that resolves with itself, and a source that
- * does not end when it is told to is left to itself.
+ * The items of anything iterable, for `for await`. Behaves as the language does, but a thenable that resolves
+ * with itself ends it, and a source whose `return` does not answer in time is abandoned.
  *
- * @param left is called then.
+ * @param left called when the source is abandoned.
  */
 export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	readonly #items: Partial<AsyncIterator<unknown>>
@@ -38,7 +38,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 
 	async next(): Promise<IteratorResult<T, undefined>> {
 		if (this.#isDone) return OVER
-		// What throws, or ends, is not told to end.
+		// A source that throws or ends gets no `return`.
 		this.#isDone = true
 		const given = keptPromise(() => methodOf(this.#items, 'next')?.())
 		if (!this.#isAsync) discard(given)
@@ -68,7 +68,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	}
 }
 
-/** What `act` gives; a promise that it throws goes on as it is, and is handled. */
+/** The result of `act`; a promise that it throws is handled and thrown on. */
 function keptPromise(act: () => unknown): unknown {
 	try {
 		return act()

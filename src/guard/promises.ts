@@ -4,16 +4,19 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { hush, ignore } from './hush.ts'
 import { propertyOf } from './values.ts'
 
-/** How many times in a row a thenable may resolve with another one. */
+/** Number of times in a row that a thenable may resolve with another one. */
 const THENABLE_DEPTH_MAX = 32
 
-/** Whether `await` would wait for a value. What does not even let itself be asked is a promise that rejects. */
+/**
+ * Whether `await` would wait for a value. A value whose `then` cannot be read counts as a promise that
+ * rejects.
+ */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
 	try {
 		const { then } = value as Partial<PromiseLike<unknown>>
 		if (!types.isPromise(then)) return typeof then === 'function'
-		// Whoever resolves with it would lose that one: it is refused.
+		// A resolve with it would leave that promise unhandled: it is refused.
 		hush(then)
 		return true
 	} catch (thrown) {
@@ -23,8 +26,9 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Calls one of two functions, once and in a later microtask, when a value has settled; neither when it never does. As `await` does, but
- * ends for a thenable that resolves with itself. The two must not throw.
+ * Calls one of two functions, once and in a later microtask, when a value has settled; neither when it never
+ * does. Behaves as `await` does, but a thenable that resolves with itself rejects. The two functions must not
+ * throw.
  */
 export function follow(
 	value: unknown,
@@ -39,12 +43,12 @@ export function follow(
 		value.then(fulfilled, failed)
 		return
 	}
-	// It may have a `then` that does not handle what it rejects with.
+	// Its `then` may leave the rejection unhandled.
 	hush(value)
 	queueMicrotask(() => adopt(value, fulfilled, failed, 0))
 }
 
-/** A promise of this very realm with nothing of its own: the usual case, and cheaper. */
+/** Whether a value is a promise of this realm without properties of its own: the usual case, and cheaper. */
 function isPlainPromise(value: unknown): value is Promise<unknown> {
 	if (!types.isPromise(value)) return false
 	return propertyOf(value, 'constructor') === Promise && propertyOf(value, 'then') === Promise.prototype.then
@@ -62,7 +66,7 @@ function adopt(
 	}
 	let isSettled = false
 	const once = (settle: (result: unknown) => void) => (result: unknown) => {
-		// Also what comes a second time.
+		// Also the value of a second call.
 		hush(result)
 		if (isSettled) return
 		isSettled = true
@@ -82,24 +86,29 @@ function adopt(
 	}
 }
 
-/** Looks at what was returned where nothing is expected, so that no promise that rejects is left unhandled: as {@link hush}, and it asks any thenable. */
+/**
+ * Handles a result where none is expected, so that no rejection is left unhandled: as {@link hush}, for
+ * thenables too.
+ */
 export function discard(value: unknown): void {
 	if (types.isPromise(value)) hush(value)
 	else if (isThenable(value)) follow(value, ignore, ignore)
 }
 
-/** A promise of our own for anything that was returned. */
+/** A native promise for any result of foreign code. */
 export function settle(value: unknown): Promise<unknown> {
 	return new Promise((resolve, reject) => follow(value, resolve, reject))
 }
 
-/** What became of a wait. */
+/** The outcome of a wait. */
 export type Outcome<T> =
 	| { readonly is: 'fulfilled'; readonly value: T }
 	| { readonly is: 'rejected'; readonly thrown: unknown }
 	| { readonly is: 'late' }
 
-/** Waits for one of our own promises, no longer than so many milliseconds. Keeps the process alive meanwhile; never rejects. */
+/**
+ * Waits for a native promise, at most `ms` milliseconds. Keeps the process alive until then; never rejects.
+ */
 export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> {
 	return new Promise((resolve) => {
 		const timer = setTimeout(() => resolve({ is: 'late' }), Math.min(ms, TIMER_MS_MAX))
@@ -116,11 +125,13 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 	})
 }
 
-/** A wait for code of others that can be given up from outside, so that closing has an end. One at a time. */
+/**
+ * A wait for foreign code that can be abandoned from outside, so that closing has an end. One wait at a time.
+ */
 export class Abandonable {
 	#abandon: (reason: unknown) => void = () => {}
 
-	/** Settles as the value does, or rejects with the reason that {@link abandon} is given. */
+	/** Settles as the value does, or rejects with the reason given to {@link abandon}. */
 	wait(value: unknown): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			this.#abandon = reject
@@ -128,7 +139,7 @@ export class Abandonable {
 		})
 	}
 
-	/** Ends the wait that is going on, if there is one. */
+	/** Ends the current wait, if there is one. */
 	abandon(reason: unknown): void {
 		this.#abandon(reason)
 	}

@@ -1,8 +1,11 @@
-/** Values in error messages. */
+/** Shows values in error messages. */
 import { hush } from './hush.ts'
 import { attempt, tagTextOf, textOf } from './values.ts'
 
-/** A value for an error message: short, on one line, and never throwing. It was refused: a promise is not left unhandled. */
+/**
+ * The text of a refused value for an error message: at most 80 characters on one line. Never throws. A
+ * promise is handled.
+ */
 export function show(value: unknown): string {
 	hush(value)
 	const text = attempt(() => textOfAny(value), typeof value)

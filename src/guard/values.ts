@@ -1,10 +1,11 @@
 /**
- * Reads what foreign code gave: what it returned, threw, or put into a property.
+ * Reads values of foreign code: its results, errors and properties.
  *
- * Foreign code is all code that is not mesh-chain's: appenders, listeners, hooks, clocks, getters, errors, promises, targets, sources. It may give
- * anything: a revoked proxy, a getter that throws, a symbol as an error. Nothing in this folder throws unless it says so, everything in it ends,
- * and what comes out is a plain value of the type that was asked for. Foreign code is called within a `try`, and what it gave is read
- * through this folder.
+ * Foreign code is all code that is not mesh-chain's: appenders, listeners, hooks, clocks, getters, errors,
+ * promises, targets, sources. Its values may be anything: a revoked proxy, a getter that throws, a symbol as
+ * an error. No function of this folder throws unless it says so, each of them ends, and each returns a plain
+ * value of the requested type. Foreign code is called within a `try`, and its values are read with this
+ * folder.
  */
 import { types } from 'node:util'
 import { hush } from './hush.ts'
@@ -12,7 +13,7 @@ import { hush } from './hush.ts'
 /** UTF-16 units of a text that foreign code gives, such as the message of an error. Longer ones are cut. */
 export const FOREIGN_TEXT_LENGTH_MAX = 8192
 
-/** What `read` gives, or `otherwise` where it throws. */
+/** The result of `read`, or `otherwise` where it throws. */
 export function attempt<T>(read: () => T, otherwise: T): T {
 	try {
 		return read()
@@ -22,7 +23,7 @@ export function attempt<T>(read: () => T, otherwise: T): T {
 	}
 }
 
-/** A property of anything that is no promise; undefined where there is none, or where it cannot be read. */
+/** A property of anything; undefined where it is missing, a promise, or unreadable. */
 export function propertyOf(value: unknown, name: string | symbol): unknown {
 	try {
 		const property = (value as Record<string | symbol, unknown> | null | undefined)?.[name]
@@ -34,19 +35,19 @@ export function propertyOf(value: unknown, name: string | symbol): unknown {
 	return undefined
 }
 
-/** What an object has itself under a name, where that is a value; undefined for a getter, which may give something else each time. */
+/** The value of an own property; undefined for a getter, whose value may change. */
 export function ownValueOf(value: object, name: string): unknown {
 	const own = attempt<unknown>(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
 	hush(own)
 	return own
 }
 
-/** Whether a value is an instance of a class, as far as it lets itself be asked. */
+/** Whether a value is an instance of a class; false where asking throws. */
 export function isInstance<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
 	return attempt(() => value instanceof type, false)
 }
 
-/** Whether a value is an array, also where it does not let itself be asked. */
+/** Whether a value is an array; false where asking throws. */
 export function isList(value: unknown): value is unknown[] {
 	try {
 		return Array.isArray(value)
@@ -55,7 +56,7 @@ export function isList(value: unknown): value is unknown[] {
 	}
 }
 
-/** The text of anything that was thrown. A long one is cut. */
+/** The message of anything thrown. A long one is cut. */
 export function messageOf(thrown: unknown): string {
 	hush(thrown)
 	const text = isInstance(thrown, Error)
@@ -65,7 +66,11 @@ export function messageOf(thrown: unknown): string {
 	return text.length <= FOREIGN_TEXT_LENGTH_MAX ? text : `${text.slice(0, FOREIGN_TEXT_LENGTH_MAX - 1)}…`
 }
 
-/** As `String` does, without losing a promise on the way; undefined for what has no text. @throws {unknown} what its own code throws. */
+/**
+ * As `String`, with promises handled; undefined for a value without a text.
+ *
+ * @throws {unknown} what its own code throws.
+ */
 export function textOf(value: unknown): unknown {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return String(value)
 	const toPrimitive = propertyOf(value, Symbol.toPrimitive)
@@ -77,7 +82,7 @@ export function textOf(value: unknown): unknown {
 	return (typeof text === 'object' && text !== null) || typeof text === 'function' ? undefined : String(text)
 }
 
-/** As `Object.prototype.toString` does, without losing a promise on the way. @throws {unknown} what a getter throws. */
+/** As `Object.prototype.toString`, with promises handled. @throws {unknown} what a getter throws. */
 export function tagTextOf(value: object): string {
 	const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
 	hush(tag)
@@ -85,7 +90,7 @@ export function tagTextOf(value: object): string {
 	return tag === undefined ? Object.prototype.toString.call(value) : '[object Object]'
 }
 
-/** The name of an error; the type of anything else that was thrown. */
+/** The name of an error; the type of anything else thrown. */
 export function errorNameOf(thrown: unknown): string {
 	hush(thrown)
 	if (!isInstance(thrown, Error)) return typeof thrown
@@ -102,7 +107,7 @@ export function codeOf(thrown: unknown): string | undefined {
 /**
  * A method of anything, bound to it; undefined where there is none.
  *
- * @throws {unknown} A `TypeError` for what is no function, and what its getter throws.
+ * @throws {unknown} A `TypeError` where it is not a function, and what its getter throws.
  */
 export function methodOf(
 	value: unknown,

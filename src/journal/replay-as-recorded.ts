@@ -112,7 +112,7 @@ class AsRecorded {
 	 */
 	async #run(statement: Recorded): Promise<void> {
 		const { options, pacer, tally } = this.#replay
-		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(statement.tsMs)
+		if (options.speed !== Number.POSITIVE_INFINITY) await pacer.due(statement.tsMs)
 		if (this.#replay.isOver) return
 		if (statement.data.seq === 1) tally.countTransaction()
 		if (options.dryRun) return tally.countReplayed(1)

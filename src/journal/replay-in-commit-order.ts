@@ -52,7 +52,7 @@ class CommitOrderReplay {
 		if (statements.length < count) tally.countSkipped('unknownEnd', count - statements.length)
 		const last = statements.at(-1)
 		if (last === undefined) return
-		if (options.rate !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
+		if (options.speed !== Number.POSITIVE_INFINITY) await pacer.due(last.tsMs)
 		if (this.#replay.isOver) return
 		tally.countTransaction()
 		if (options.dryRun) return tally.countReplayed(statements.length)

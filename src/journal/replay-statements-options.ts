@@ -73,10 +73,10 @@ export interface ReplayStatementsOptions extends LogFilter {
 	readonly dryRun?: boolean
 	/** Ends the replay after the transaction in progress. */
 	readonly signal?: AbortSignal
-	/** Called about every `progressMs`. */
+	/** Called about once per `progressIntervalMs`. */
 	readonly onProgress?: (progress: StatementProgress) => void
-	/** Time between two calls of `onProgress`. Default: 1,000. */
-	readonly progressMs?: number
+	/** Time between two calls of `onProgress`, in milliseconds. Default: 1,000. */
+	readonly progressIntervalMs?: number
 	/** Bytes held of open transactions. Beyond it, the largest one is not replayed. Default: 64 MiB. */
 	readonly openBytesMax?: number
 	/** Statements in each list of the report. Default: 1,000. */
@@ -96,12 +96,12 @@ const SHARED_NAMES = [
 	'stopOnError',
 	'dryRun',
 	'signal',
-	'progressMs',
+	'progressIntervalMs',
 	'clock',
 ] as const satisfies readonly (keyof ReplayOptions)[]
 
-type Shared = 'rate' | 'gapMsMax' | 'retries' | 'stopOnError' | 'dryRun' | 'signal' | 'progressMs' | 'clock'
 type SharedName = (typeof SHARED_NAMES)[number]
+type Shared = Exclude<SharedName, 'timeoutMs'> | 'retries'
 
 const OWN_RULES = {
 	mode: withDefault('commit', oneOf('commit', 'asRecorded')),

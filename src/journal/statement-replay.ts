@@ -41,7 +41,7 @@ export class StatementReplay {
 		this.#target = target
 		this.options = options
 		this.tally = new StatementTally(options)
-		this.pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
+		this.pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
 		// Waits that lost a race keep their listener until their time is over.
 		setMaxListeners(0, this.#aborted.signal)
 	}

@@ -170,8 +170,8 @@ export class StatementTally {
 
 	/** Reports progress, if it is time. */
 	progress({ seq, tsMs }: Pick<Recorded, 'seq' | 'tsMs'>): void {
-		const { onProgress, progressMs, clock } = this.#options
-		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
+		const { onProgress, progressIntervalMs, clock } = this.#options
+		if (onProgress === undefined || clock.now() - this.#toldMs < progressIntervalMs) return
 		this.#toldMs = clock.now()
 		const { replayed, failures, differences } = this.#counts
 		discard(onProgress({ replayed, failures, differences, seq, tsMs }))

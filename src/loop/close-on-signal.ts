@@ -1,5 +1,7 @@
-/** Opt-in: a signal that would end the process ends it after the application has drained and its loops are closed. */
-
+/**
+ * Opt-in: a signal that would end the process ends it after the application has drained and its loops are
+ * closed.
+ */
 import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { settle } from '../guard/promises.ts'
@@ -13,13 +15,14 @@ import type { MeshLoop } from './mesh-loop.ts'
 
 export interface CloseOnSignalOptions {
 	/**
-	 * Ends the application: closes servers, waits for requests. The loops stay open until its result has settled, so that
-	 * everything published until then is kept. When it throws or rejects, a warning says so, and the loops are closed.
+	 * Ends the application: closes servers, waits for requests. The loops stay open until its result has
+	 * settled, so that everything published until then is kept. When it throws or rejects, a warning says so,
+	 * and the loops are closed.
 	 */
 	readonly before?: ((signal: NodeJS.Signals) => unknown) | undefined
 	/**
-	 * Longest time that the loops stay open for `before` or, without it, for other listeners of the signal to end the
-	 * process. Whole number from 1. Default: 10,000 ms.
+	 * Longest time that the loops stay open for `before` or, without it, for other listeners of the signal to
+	 * end the process. Whole number from 1. Default: 10,000 ms.
 	 */
 	readonly drainTimeoutMs?: number | undefined
 }
@@ -29,14 +32,15 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 const OURS = Symbol.for('mesh-chain:close-on-signal')
 
 /**
- * On SIGTERM or SIGINT closes the loops, then lets the signal take its course: unless others listen to it, the process
- * ends by it, with its exit status (128 plus the number of the signal, to a shell).
+ * On SIGTERM or SIGINT closes the loops, then lets the signal take its course: unless others listen to it,
+ * the process ends by it, with its exit status (128 plus the number of the signal, to a shell).
  *
- * Records that the application publishes while it drains are kept: the loops stay open until `before` has settled.
- * Without `before`, where others listen to the signal, the loops stay open until those listeners have ended the process
- * or nothing is left to run; ending the process is up to them. Both waits end after `drainTimeoutMs`, with a warning;
- * then the loops are closed. A second signal ends the wait for `before`; a signal during the closing of the loops ends
- * the process at once, unless others listen. Several calls of this function wait for each other's application.
+ * Records that the application publishes while it drains are kept: the loops stay open until `before` has
+ * settled. Without `before`, where others listen to the signal, the loops stay open until those listeners
+ * have ended the process or nothing is left to run; ending the process is up to them. Both waits end after
+ * `drainTimeoutMs`, with a warning; then the loops are closed. A second signal ends the wait for `before`; a
+ * signal during the closing of the loops ends the process at once, unless others listen. Several calls of
+ * this function wait for each other's application.
  *
  * @param given the loops, at least one, then optionally the options.
  * @returns the undo.
@@ -150,7 +154,10 @@ function othersListen(signal: NodeJS.Signals): boolean {
 	return process.listeners(signal).some((listener) => !attempt(() => OURS in listener, false))
 }
 
-/** Waits until a promise has resolved, or nothing is left to run in this process; true when it took too long. Keeps no process alive. */
+/**
+ * Waits until a promise has resolved, or nothing is left to run in this process; true when it took too long.
+ * Keeps no process alive.
+ */
 function isLateFor(promise: Promise<void>, ms: number): Promise<boolean> {
 	return new Promise((resolve) => {
 		const end = (isLate: boolean) => {

@@ -1,7 +1,7 @@
 /**
- * What a loop is made of, for mesh-chain's own layers: {@link coreOf} is the one way to it, and not part of the public
- * face. The property has a registered symbol, so that every build and copy of this package in a process accepts the
- * loops of the others.
+ * What a loop is made of, for mesh-chain's own layers: {@link coreOf} is the one way to it, and not part of
+ * the public face. The property has a registered symbol, so that every build and copy of this package in a
+ * process accepts the loops of the others.
  */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -28,16 +28,16 @@ export class ScopedCore {
 	}
 
 	/**
-	 * Publishes a line of mesh-chain's own: its kind may start with `$`, it has no minimum level, and it inherits no data
-	 * from `context` or a child.
+	 * Publishes a line of mesh-chain's own: its kind may start with `$`, it has no minimum level, and it
+	 * inherits no data from `context` or a child.
 	 */
 	publishOwn(line: LogLine): LogRecord | undefined {
 		return this.core.publish(line, this.scope, true)
 	}
 
 	/**
-	 * Passes on the lines below the level, of a loop and its children, as the records that they would have been, without
-	 * a seq. Returns the undo.
+	 * Passes on the lines below the level, of a loop and its children, as the records that they would have been,
+	 * without a seq. Returns the undo.
 	 *
 	 * @throws {MeshChainError} `INVALID_USAGE` for a loop whose lines are kept already.
 	 */

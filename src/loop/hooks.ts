@@ -1,8 +1,8 @@
 /**
- * Calls the functions a user gave: clock, context, transform. Whatever they do, the line goes on; what went wrong is
- * counted, reported, and said once. A hook that publishes is not entered again by the line it publishes.
+ * Calls the functions of a user: clock, context, transform. Whatever they do, the line is published; a
+ * failure is counted, reported, and warned of once. A hook that publishes is not called for the line it
+ * publishes.
  */
-
 import { isTime, type SoundClock, soundClock } from '../guard/clock.ts'
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard, isThenable } from '../guard/promises.ts'
@@ -38,12 +38,12 @@ export class Hooks {
 		return this.#transform !== undefined
 	}
 
-	/** The time: a whole number, not before 1970. */
+	/** The time in whole milliseconds, not before 1970. */
 	now(): number {
 		return this.#clock === undefined ? Date.now() : Math.floor(this.#clock())
 	}
 
-	/** What the context adds; undefined for nothing, and when it is of no use. */
+	/** The fields of the context; undefined for none, and when it fails. */
 	context(): ScopeFields | undefined {
 		const context = this.#context
 		if (context === undefined || this.#running.context) return undefined
@@ -63,9 +63,9 @@ export class Hooks {
 	}
 
 	/**
-	 * What `transform` makes of a line.
+	 * Calls `transform` with a line.
 	 *
-	 * @throws whatever is wrong with it: the caller decides what becomes of the line.
+	 * @throws what it throws, and an error for a result that is not a line: the caller decides about the line.
 	 */
 	transform(line: LogLine): LogLine | null {
 		if (this.#transform === undefined) return line
@@ -104,15 +104,15 @@ export class Hooks {
 	}
 }
 
-/** A time as records have it: whole, and not before 1970. */
+/** A time in whole milliseconds, not before 1970. */
 export function toWholeMs(tsMs: number): number {
 	return tsMs > 0 ? Math.floor(tsMs) : 0
 }
 
 /**
- * The fields that can be merged into a line, each of them read once: what was checked is what is merged.
+ * The fields to merge into a line, each read once: what was checked is what is merged.
  *
- * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, and whatever reading them throws.
+ * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`, and what reading them throws.
  */
 export function ownFields(fields: ScopeFields): ScopeFields {
 	if (typeof fields !== 'object' || fields === null) {

@@ -1,9 +1,12 @@
-/** What a context and a child add to a line. The nearer wins: context, then child, then the line itself. */
+/**
+ * Merges the fields of a context and a child into a line: the line wins over the child, the child over the
+ * context.
+ */
 import { hush } from '../guard/hush.ts'
 import type { LogLine } from '../model/record.ts'
 import type { ScopeFields } from './options.ts'
 
-/** The line with whatever it does not say itself filled in from the child, and then from the context. */
+/** The line, with missing fields from the child, and then from the context. */
 export function inheritLine(line: LogLine, child: ScopeFields, context: ScopeFields): LogLine {
 	const merged: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
 	const { kind, level, message, origin } = line
@@ -44,12 +47,12 @@ function mergeData(own: unknown, child: ScopeFields['data'], context: ScopeField
 		if (isMergeable(own)) return { ...context, ...child, ...own }
 	} catch (thrown) {
 		hush(thrown)
-		// A getter or a proxy that throws: its data stays in one piece, and gets its marker when it is copied.
+		// A getter or a proxy throws: the data is not merged, and gets its marker when it is copied.
 	}
 	return { ...context, ...child, data: own }
 }
 
-/** Whether data has keys of its own to put beside others; what says how to write itself is one value. */
+/** Whether keys of other data can be merged with this data; an object with `toJSON` is one value. */
 function isMergeable(data: unknown): data is Record<string, unknown> {
 	if (!isPlainObject(data)) return false
 	const { toJSON } = data

@@ -1,7 +1,7 @@
 /**
- * Delivers records to listeners, in `seq` order for all of them: what a listener publishes waits until the record it was
- * called with has gone round. eventemitter3 is the registry; each listener is wrapped, because its `emit` stops at the
- * first throw and lets rejections escape.
+ * Delivers records to listeners, in `seq` order for all of them: a record that a listener publishes is
+ * delivered after the current one has reached every listener. eventemitter3 is the registry; each listener is
+ * wrapped, because its `emit` stops at the first throw and lets rejections escape.
  */
 import { EventEmitter } from 'eventemitter3'
 import { hush } from '../guard/hush.ts'
@@ -12,25 +12,25 @@ import type { LogRecord } from '../model/record.ts'
 import { report, warn } from '../platform/diagnostics.ts'
 import type { Counters } from './stats.ts'
 
-/** What a listener returns is not used, but a promise that rejects is caught and counted. */
+/** Its result is not used, but a promise that rejects is caught and counted. */
 export type Listener = (record: LogRecord) => unknown
 
-/** Listeners of this kind hear every record. */
+/** Listeners of this kind get every record. */
 const EVERY_KIND = '*'
 
 interface Waiting {
 	readonly record: LogRecord
-	/** How many listeners are between this record and the one that was published by no listener. */
+	/** Number of listeners between this record and the one that no listener published. */
 	readonly depth: number
 }
 
-/** How far listeners may publish from listeners, for one record that was published by none. */
+/** How far listeners may publish from listeners, for one record that no listener published. */
 export interface NestingBounds {
 	readonly nestedDepthMax: number
 	readonly nestedDeliveriesMax: number
 }
 
-/** Records that were delivered are let go of when the line holds so many. */
+/** Delivered records are released when the waiting list holds this many. */
 const DELIVERED_MAX = 1024
 
 export class Listeners {
@@ -38,13 +38,13 @@ export class Listeners {
 	readonly #bounds: NestingBounds
 	readonly #counters: Counters
 	readonly #registry = new EventEmitter()
-	/** One wrapper a listener, so that `off` finds it again. */
+	/** One wrapper for each listener, so that `off` finds it. */
 	readonly #wrappers = new WeakMap<Listener, Listener>()
 	/** False only when there is no listener at all. */
 	#hasListeners = false
 	#delivering = false
 	#waiting: Waiting[] = []
-	/** Of the record that is going round. */
+	/** Depth of the record that is being delivered. */
 	#depth = 0
 	/** Nested deliveries since the outermost one began. */
 	#nested = 0
@@ -75,7 +75,7 @@ export class Listeners {
 		this.#hasListeners = this.#registry.eventNames().length > 0
 	}
 
-	/** Calls the listeners of the record's kind, then those of `'*'`; within a delivery, puts it in line. */
+	/** Calls the listeners of the record's kind, then those of `'*'`; within a delivery, queues the record. */
 	deliver(record: LogRecord): void {
 		if (!this.#hasListeners) return
 		if (this.#delivering) {
@@ -91,7 +91,10 @@ export class Listeners {
 		}
 	}
 
-	/** The same for records that were published together: nothing that is published meanwhile comes between them. */
+	/**
+	 * As {@link deliver}, for records published together: no record published meanwhile is delivered between
+	 * them.
+	 */
 	deliverAll(records: readonly LogRecord[]): void {
 		if (!this.#hasListeners) return
 		for (const record of records) {
@@ -114,7 +117,7 @@ export class Listeners {
 
 	#drain(): void {
 		try {
-			// The line grows while it is walked.
+			// The list grows while it is walked.
 			for (let index = 0; index < this.#waiting.length; index++) {
 				const { record, depth } = this.#waiting[index]!
 				this.#depth = depth
@@ -195,5 +198,5 @@ export class Listeners {
 
 function checkedKind(kind: unknown): string {
 	if (typeof kind === 'string' && kind !== '') return kind
-	throw new MeshChainError('INVALID_KIND', `one listens to a kind or to '*', not to ${show(kind)}`)
+	throw new MeshChainError('INVALID_KIND', `a listener needs a kind or '*', not ${show(kind)}`)
 }

@@ -1,9 +1,10 @@
 /**
- * What a loop and its children share: the sequence, the ring, the appender, the listeners. A record enters the ring
- * first, then the outbox appends it; it stays pending in the ring until the appender has committed it.
+ * What a loop and its children share: the sequence, the ring, the appender, the listeners. A record enters
+ * the ring first, then the outbox appends it; it stays pending in the ring until the appender has committed
+ * it.
  *
- * Invariant: between taking a seq and appending the record no code of a user runs, so that ring and appender get
- * records in order, whatever publishes from within what.
+ * Invariant: between taking a seq and appending the record no code of a user runs, so that ring and appender
+ * get records in order, whatever publishes from within what.
  */
 import { claimAppender, durabilityOf, type LogChainAppender, startOf } from '../appender.ts'
 import { within } from '../guard/promises.ts'
@@ -215,8 +216,8 @@ export class LoopCore implements SubscriptionHost {
 	}
 
 	/**
-	 * Evicts until the ring has room for `records` of `bytes` in total. Called before anything is stamped, because the
-	 * appender, which is tried once more, may publish.
+	 * Evicts until the ring has room for `records` of `bytes` in total. Called before anything is stamped,
+	 * because the appender, which is tried once more, may publish.
 	 */
 	#makeRoom(records: number, bytes: number): void {
 		const ring = this.#ring

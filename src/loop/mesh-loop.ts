@@ -27,12 +27,13 @@ const NO_FIELDS: LineFields = Object.freeze({})
 /**
  * An event bus whose every event is kept: in a bounded ring for now, and by its appender for ever.
  *
- * Everything that publishes is synchronous. When `publish` returns, the record is stamped, in the ring, and taken by the
- * appender unless earlier records wait for it. No appender, listener or hook that fails throws into a publisher; only
- * misuse does, before anything is stamped.
+ * Everything that publishes is synchronous. When `publish` returns, the record is stamped, in the ring, and
+ * taken by the appender unless earlier records wait for it. No appender, listener or hook that fails throws
+ * into a publisher; only misuse does, before anything is stamped.
  *
- * `E` names the kinds of an application and the type of the data of each, as an interface or a type. Listeners and
- * readers get the {@link Canonical} form of that type. A typed loop passes wherever a plain `MeshLoop` is wanted.
+ * `E` names the kinds of an application and the type of the data of each, as an interface or a type.
+ * Listeners and readers get the {@link Canonical} form of that type. A typed loop passes wherever a plain
+ * `MeshLoop` is wanted.
  *
  * @example
  * ```ts
@@ -60,10 +61,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Publishes one line.
 	 *
-	 * @returns the record; undefined for a line below the level, one that `transform` dropped, and one after close. Each
-	 * has its counter in {@link stats}.
-	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`: misuse,
-	 * found before anything is stamped.
+	 * @returns the record; undefined for a line below the level, one that `transform` dropped, and one after
+	 * close. Each has its counter in {@link stats}.
+	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_LEVEL`, `INVALID_KIND`, `INVALID_ID`, `INVALID_TIME`:
+	 * misuse, found before anything is stamped.
 	 */
 	publish(line: LineOf<E>): LogRecord | undefined {
 		const { core, scope } = coreOf(this)
@@ -71,12 +72,12 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Publishes lines as one: after a crash all of them are in the chain or none, where the appender can do so, and an
-	 * appender that refuses them refuses all.
+	 * Publishes lines as one: after a crash all of them are in the chain or none, where the appender can do so,
+	 * and an appender that refuses them refuses all.
 	 *
 	 * @returns the records, without lines for which {@link publish} would return undefined.
-	 * @throws {MeshChainError} `BATCH_TOO_LARGE` above 1,024 records, 1 MiB or the bounds of the ring, and all errors of
-	 * `publish`; then nothing was stamped.
+	 * @throws {MeshChainError} `BATCH_TOO_LARGE` above 1,024 records, 1 MiB or the bounds of the ring, and all
+	 * errors of `publish`; then nothing was stamped.
 	 */
 	publishBatch(lines: readonly LineOf<E>[]): LogRecord[] {
 		const { core, scope } = coreOf(this)
@@ -104,8 +105,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Publishes a message at level `error`, kind `log`; returns and throws as {@link publish}. A `FileChainAppender` writes
-	 * such a record before this returns.
+	 * Publishes a message at level `error`, kind `log`; returns and throws as {@link publish}. A
+	 * `FileChainAppender` writes such a record before this returns.
 	 */
 	error(message: string, data?: unknown, fields?: LineFields): LogRecord | undefined {
 		return log(this, 'error', message, data, fields)
@@ -125,10 +126,10 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Calls `listener` with each record of a kind, or with every record for `'*'`, from now on and synchronously. The
-	 * listeners of the kind precede those of `'*'`. A record that a listener publishes is delivered after the current
-	 * one, within `nestedDepthMax` and `nestedDeliveriesMax`. A listener that throws or rejects is counted and reported,
-	 * and affects nothing else.
+	 * Calls `listener` with each record of a kind, or with every record for `'*'`, from now on and
+	 * synchronously. The listeners of the kind precede those of `'*'`. A record that a listener publishes is
+	 * delivered after the current one, within `nestedDepthMax` and `nestedDeliveriesMax`. A listener that throws
+	 * or rejects is counted and reported, and affects nothing else.
 	 *
 	 * @throws {MeshChainError} `INVALID_KIND`, `INVALID_USAGE`
 	 */
@@ -164,9 +165,9 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns a loop over the same ring, appender and listeners that adds fields to each line: ids and time where the line
-	 * has none, `data` key by key (data that is not a plain object goes under the key `data`). Its level follows this
-	 * loop's until it is set. Closing it closes only it.
+	 * Returns a loop over the same ring, appender and listeners that adds fields to each line: ids and time
+	 * where the line has none, `data` key by key (data that is not a plain object goes under the key `data`).
+	 * Its level follows this loop's until it is set. Closing it closes only it.
 	 *
 	 * @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
 	 */
@@ -197,8 +198,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the records of the ring that match, oldest first. A record that the appender has not committed, or never
-	 * will, is a copy with `chainPending`.
+	 * Returns the records of the ring that match, oldest first. A record that the appender has not committed, or
+	 * never will, is a copy with `chainPending`.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`
 	 */
@@ -209,9 +210,9 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	}
 
 	/**
-	 * Returns the records published from now on that match, at the consumer's pace. It has no queue: one `$gap` record
-	 * (`lagged`) stands for what left the ring before the consumer fetched it, whatever the filter. Ends when the loop is
-	 * closed and the ring is read.
+	 * Returns the records published from now on that match, at the consumer's pace. It has no queue: one `$gap`
+	 * record (`lagged`) stands for what left the ring before the consumer fetched it, whatever the filter. Ends
+	 * when the loop is closed and the ring is read.
 	 *
 	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, at once.
 	 */
@@ -234,7 +235,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Returns once the operating system has everything published.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED`, with the first `seq` that it does not have; also once after a record was lost.
+	 * @throws {MeshChainError} `FLUSH_FAILED`, with the first `seq` that it does not have; also once after a
+	 * record was lost.
 	 */
 	flush(): void {
 		coreOf(this).core.flush()
@@ -243,19 +245,20 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 	/**
 	 * Resolves once everything published before this call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`, with the first `seq` that is not on disk; also once after a record was lost.
+	 * @throws {MeshChainError} `SYNC_FAILED`, with the first `seq` that is not on disk; also once after a record
+	 * was lost.
 	 */
 	sync(): Promise<void> {
 		return coreOf(this).core.sync()
 	}
 
 	/**
-	 * Appends what is pending, syncs and closes the appender, ends the subscriptions. Never waits for an appender that
-	 * fails, and at most `closeTimeoutMs` for one that does not answer. Idempotent. Lines published afterwards are counted
-	 * and dropped. A child syncs, and closes only itself.
+	 * Appends what is pending, syncs and closes the appender, ends the subscriptions. Never waits for an
+	 * appender that fails, and at most `closeTimeoutMs` for one that does not answer. Idempotent. Lines
+	 * published afterwards are counted and dropped. A child syncs, and closes only itself.
 	 *
-	 * @throws {MeshChainError} the first failure, after everything else was done: `CLOSE_FAILED` when records were lost,
-	 * and the errors of the appender's `sync` and `close`.
+	 * @throws {MeshChainError} the first failure, after everything else was done: `CLOSE_FAILED` when records
+	 * were lost, and the errors of the appender's `sync` and `close`.
 	 */
 	close(): Promise<void> {
 		return coreOf(this).close()
@@ -268,8 +271,8 @@ export class MeshLoop<E extends object = EventMap> implements AsyncDisposable {
 }
 
 /**
- * Publishes a line of a level method. Its fields are set one by one and always all of them: a spread would give each
- * line another shape, and V8 compiles for one.
+ * Publishes a line of a level method. Its fields are set one by one and always all of them: a spread would
+ * give each line another shape, and V8 compiles for one.
  */
 function log(
 	loop: object,

@@ -40,32 +40,39 @@ export interface MeshLoopOptions {
 	readonly level?: LogLevel | undefined
 	/** Most records in the ring. Whole number from 1. Default: 2,048. */
 	readonly ringCapacity?: number | undefined
-	/** Most bytes in the ring, estimated. Whole number from 1, or Infinity. The newest record always stays. Default: Infinity. */
+	/**
+	 * Most bytes in the ring, estimated. Whole number from 1, or Infinity. The newest record always stays.
+	 * Default: Infinity.
+	 */
 	readonly ringBytesMax?: number | undefined
-	/** Milliseconds since 1970 UTC. `Date.now` also stands in when it throws or gives no time. Default: `Date.now`. */
+	/**
+	 * Milliseconds since 1970 UTC. `Date.now` also stands in when it throws or gives no time. Default:
+	 * `Date.now`.
+	 */
 	readonly clock?: (() => number) | undefined
 	/**
-	 * Called for each line at or above the level, to read an `AsyncLocalStorage` for example. When it throws, the line is
-	 * published without it, counted. A child's fields and the line's own win over it.
+	 * Called for each line at or above the level, to read an `AsyncLocalStorage` for example. When it throws,
+	 * the line is published without it, counted. A child's fields and the line's own win over it.
 	 */
 	readonly context?: (() => ScopeFields | undefined) | undefined
 	/**
-	 * Gets each line as it would be published, and returns the line to publish instead: to remove secrets, for example.
-	 * null drops the line, counted; a throw, a promise or something that is not a line removes message and data, counted.
+	 * Gets each line as it would be published, and returns the line to publish instead: to remove secrets, for
+	 * example. null drops the line, counted; a throw, a promise or something that is not a line removes message
+	 * and data, counted.
 	 */
 	readonly transform?: ((line: LogLine) => LogLine | null) | undefined
 	/**
-	 * Most listeners between a record and its first publisher, where listeners publish. A record beyond it is kept and
-	 * counted as `recursionCut`, but no listener gets it. The stack does not grow with it. Whole number from 1.
-	 * Default: 10,000.
+	 * Most listeners between a record and its first publisher, where listeners publish. A record beyond it is
+	 * kept and counted as `recursionCut`, but no listener gets it. The stack does not grow with it. Whole number
+	 * from 1. Default: 10,000.
 	 */
 	readonly nestedDepthMax?: number | undefined
 	/** The same for all deliveries that one outermost `publish` causes. Whole number from 1. Default: 65,536. */
 	readonly nestedDeliveriesMax?: number | undefined
 	/**
-	 * Longest wait of `close` for an appender that does not answer: half of it for its appends in flight, the rest for its
-	 * `sync` and `close`. What is given up is counted, and `close` rejects. An appender with its own `closeTimeoutMs` is
-	 * waited for that long instead. Whole number from 1. Default: 3,000 ms.
+	 * Longest wait of `close` for an appender that does not answer: half of it for its appends in flight, the
+	 * rest for its `sync` and `close`. What is given up is counted, and `close` rejects. An appender with its
+	 * own `closeTimeoutMs` is waited for that long instead. Whole number from 1. Default: 3,000 ms.
 	 */
 	readonly closeTimeoutMs?: number | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * From a line to a draft: everything about a record but its `seq`. All code of users (context, transform, clock,
- * getters in data) runs in here and may publish; that is why no draft has a seq.
+ * From a line to a draft: everything about a record but its `seq`. All code of users (context, transform,
+ * clock, getters in data) runs in here and may publish; that is why no draft has a seq.
  */
 import { canonicalise, isWellFormed, marker, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
@@ -76,7 +76,11 @@ export class RecordBuilder {
 		return this.#keep !== undefined
 	}
 
-	/** Passes on each line below the level; returns the undo. @throws {MeshChainError} `INVALID_USAGE` for the second one. */
+	/**
+	 * Passes on each line below the level; returns the undo.
+	 *
+	 * @throws {MeshChainError} `INVALID_USAGE` for the second one.
+	 */
 	keepBelow(keep: KeepBelow): () => void {
 		if (this.#keep !== undefined) {
 			throw new MeshChainError('INVALID_USAGE', 'this loop has a black box already: close() that one first')
@@ -87,7 +91,10 @@ export class RecordBuilder {
 		}
 	}
 
-	/** Builds the record that the line would have been. A mistake in it is not thrown: nobody asked for that line. */
+	/**
+	 * Builds the record that the line would have been. A mistake in it is not thrown: nobody asked for that
+	 * line.
+	 */
 	#keepBelow(line: LogLine, level: LogLevel, scope: Scope, keep: KeepBelow): void {
 		let draft: Draft | undefined
 		try {
@@ -103,8 +110,8 @@ export class RecordBuilder {
 	}
 
 	/**
-	 * As {@link draft}, for a line of mesh-chain's own: it has no minimum level, its kind may start with `$`, and it
-	 * inherits no data. `transform` sees it: secrets stay out of checkpoints and crash records too.
+	 * As {@link draft}, for a line of mesh-chain's own: it has no minimum level, its kind may start with `$`,
+	 * and it inherits no data. `transform` sees it: secrets stay out of checkpoints and crash records too.
 	 */
 	draftOwn(line: LogLine, scope: Scope): Draft | undefined {
 		const { daemonId, nodeId } = scope.fields ?? NO_FIELDS
@@ -211,7 +218,10 @@ export class RecordBuilder {
 	}
 }
 
-/** Sets only the fields that have a value, always in one order: V8 then shares a few shapes between all records. */
+/**
+ * Sets only the fields that have a value, always in one order: V8 then shares a few shapes between all
+ * records.
+ */
 function newRecord(
 	epoch: number,
 	tsMs: number,

@@ -1,8 +1,9 @@
 /**
- * The losses of a loop's outbox: which records of the ring the appender will never get, and when people hear of them.
+ * The losses of a loop's outbox: which records of the ring the appender will never get, and when people hear
+ * of them.
  *
- * Invariant: nobody is told of a loss while the ring evicts. A program that hears of one may publish, and so cause the
- * next eviction.
+ * Invariant: nobody is told of a loss while the ring evicts. A program that hears of one may publish, and so
+ * cause the next eviction.
  */
 import type { LogAppendError } from '../model/errors.ts'
 import type { Gap } from '../outbox/gap-list.ts'

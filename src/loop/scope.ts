@@ -1,4 +1,4 @@
-/** What a loop and each of its children have of their own: a level, fields, and whether they are open. */
+/** What a loop and each of its children have for themselves: a level, fields, and whether they are open. */
 import { canonicalise } from '../codec/canonical.ts'
 import { checkLevel } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
@@ -6,12 +6,12 @@ import { ownFields } from './hooks.ts'
 import { inheritFields } from './inherited-fields.ts'
 import type { ScopeFields } from './options.ts'
 
-/** Follows the parent. */
+/** The level of the parent holds. */
 const NO_LEVEL = -1
 
 export class Scope {
 	closed = false
-	/** Those of the parent merged in; undefined where there are none. */
+	/** With those of the parent; undefined where there are none. */
 	readonly fields: ScopeFields | undefined
 	readonly #parent: Scope | undefined
 	#ownLevelIndex: number
@@ -28,7 +28,7 @@ export class Scope {
 
 	/** @throws {MeshChainError} `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME` */
 	child(fields: ScopeFields): Scope {
-		// Copied now, so that a later mutation changes nothing here either.
+		// Copied now, so that later mutation of the data changes nothing.
 		const { data, ...rest } = ownFields(fields)
 		const own =
 			data === undefined ? rest : { ...rest, data: canonicalise(data).value as ScopeFields['data'] & {} }

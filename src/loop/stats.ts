@@ -1,54 +1,65 @@
-/** The figures of a loop, as `stats()` shows them. Every loss has its own counter. */
+/** The figures of a loop, as `stats()` returns them. Every loss has its own counter. */
 import type { OutboxStats } from '../outbox/outbox-stats.ts'
 
-/** What happened to lines and records so far, each counted in one place. */
+/** Counts of lines and records since the loop was made; each is counted in one place. */
 export interface LoopCounts {
 	/** Records stamped. */
 	readonly published: number
-	/** Lines below the level: nothing was built for them. */
+	/** Lines below the level; nothing was built for them. */
 	readonly belowLevel: number
-	/** Lines for which `transform` gave null. */
+	/** Lines for which `transform` returned null. */
 	readonly transformDropped: number
-	/** Records without their message and data, because `transform` threw or gave no line. */
+	/**
+	 * Records published without message and data, because `transform` threw or returned something else than a
+	 * line.
+	 */
 	readonly transformErrors: number
-	/** Times that `clock` or `context` threw or gave something of no use. */
+	/** Calls of `clock` or `context` that threw or returned something invalid. */
 	readonly hookErrors: number
-	/** `{ $unserializable }` markers left in data. */
+	/** `{ $unserializable }` markers in published data. */
 	readonly unserializable: number
 	/** Texts in which lone surrogates were replaced. */
 	readonly replacedSurrogates: number
-	/** Messages that were cut. */
+	/** Messages that were cut to 262,144 UTF-16 units. */
 	readonly truncatedMessages: number
-	/** Times that a listener threw or rejected. */
+	/** Calls of listeners that threw or rejected. */
 	readonly listenerErrors: number
-	/** Records that listeners published from listeners beyond `nestedDepthMax` or `nestedDeliveriesMax`: kept, but not delivered. */
+	/**
+	 * Records that listeners published from listeners beyond `nestedDepthMax` or `nestedDeliveriesMax`: kept,
+	 * but not delivered.
+	 */
 	readonly recursionCut: number
-	/** Records that left the ring before a subscription came by, summed over all subscriptions. */
+	/** Records that left the ring before a subscription fetched them, summed over all subscriptions. */
 	readonly lagged: number
 	/** Lines dropped because the loop, or the child they came through, was closed. */
 	readonly publishedAfterClose: number
 }
 
+/** The figures of the ring of a loop. */
 export interface RingStats {
+	/** Records in the ring. */
 	readonly records: number
-	/** An estimate: what the texts and the data of the records take, and a constant for each record. */
+	/** Estimated size of the records: of their messages and data, plus 128 bytes for each. */
 	readonly bytes: number
+	/** The option `ringCapacity`. */
 	readonly capacity: number
-	/** Undefined where there is no bound. */
+	/** The option `ringBytesMax`; undefined where there is no bound. */
 	readonly bytesMax: number | undefined
-	/** Records that made way for newer ones. That is no loss where the appender has them. */
+	/** Records that made way for newer ones. They are not lost where the appender has taken them. */
 	readonly evicted: number
 }
 
+/** All figures of a loop and its children. */
 export interface LoopStats extends LoopCounts {
+	/** The epoch of its records, from the appender. */
 	readonly epoch: number
-	/** The seq of the last record stamped; one less than the appender's `nextSeq` before the first. */
+	/** Seq of the last record stamped; before the first, one less than the appender's `nextSeq`. */
 	readonly lastSeq: number
 	readonly ring: RingStats
 	readonly appender: OutboxStats
 }
 
-/** The counters while they count. */
+/** The counters, mutable. */
 export type Counters = { -readonly [Name in keyof LoopCounts]: number }
 
 export function newCounters(): Counters {

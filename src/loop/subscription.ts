@@ -1,6 +1,7 @@
 /**
- * A cursor over the ring for one consumer. It has no queue: what the consumer has not fetched is in the ring, and a
- * `$gap` record stands for what left the ring first. The loop knows a subscription only while its consumer waits.
+ * A cursor over the ring for one consumer. It has no queue: what the consumer has not fetched is in the ring,
+ * and a `$gap` record stands for what left the ring first. The loop knows a subscription only while its
+ * consumer waits.
  */
 import { matches, type ResolvedFilter } from '../model/filter.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
@@ -47,7 +48,10 @@ export class Subscription implements LoopSubscription {
 		return this
 	}
 
-	/** The next record that matches, or a `$gap` (`lagged`) for those that left the ring first; done once the loop is closed. */
+	/**
+	 * The next record that matches, or a `$gap` (`lagged`) for those that left the ring first; done once the
+	 * loop is closed.
+	 */
 	next(): Promise<Result> {
 		const record = this.#done ? undefined : this.#scan()
 		if (record !== undefined) return Promise.resolve({ done: false, value: record })

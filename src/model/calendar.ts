@@ -1,9 +1,13 @@
 /**
- * Points in time as texts and numbers have them: the one parser for what people type and for lines of JSON. A time that the calendar, or the
- * local clock, does not have is no time: nothing is rolled over into the next day or month, and digits that look like a date are no count.
+ * Points in time as texts and numbers have them: the one parser for what people type and for lines of JSON. A
+ * time that the calendar, or the local clock, does not have is no time: nothing is rolled over into the next
+ * day or month, and digits that look like a date are no count.
  */
 
-/** Years 1 to 9999; `T` or a space; seconds and any fraction, cut to milliseconds, may be left out, and so may the offset: then it is local. */
+/**
+ * Years 1 to 9999; `T` or a space; seconds and any fraction, cut to milliseconds, may be left out, and so may
+ * the offset: then it is local.
+ */
 const DATE_TIME =
 	/^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$/i
 const OFFSET = /^([+-])(\d\d):?(\d\d)?$/
@@ -21,7 +25,10 @@ const NANOSECONDS_MAX = 1e20
 const DECIMAL = /^(\d{1,20})(?:\.(\d+))?$/
 /** `20260131`, `202601311405`, `20260131140509`, `20260131140509123`: whether or not the calendar has it. */
 const COMPACT_DIGITS = new Set([8, 12, 14, 17])
-/** As counts, 12 digits are milliseconds from 1973 to 2001. They look like a date where their year is near, or the calendar has it. */
+/**
+ * As counts, 12 digits are milliseconds from 1973 to 2001. They look like a date where their year is near, or
+ * the calendar has it.
+ */
 const NEAR_YEAR = /^(?:19|20|21)/
 const COMPACT_TIME = /^\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d$/
 
@@ -34,9 +41,10 @@ export interface TimeOfDay {
 }
 
 /**
- * Milliseconds since 1970 of a date with or without a time, as ISO 8601 and RFC 3339 write it: `2026-01-31`, `2026-01-31T14:05:09.123Z`,
- * `2026-01-31 14:05 +02:00`. Undefined for any other text, and for a date, time or offset that does not exist: 30 February, hour 24, second 60, a
- * local time that a change of the clocks leaves out. Of a local time that comes twice it is the first. A date alone is its first moment.
+ * Milliseconds since 1970 of a date with or without a time, as ISO 8601 and RFC 3339 write it: `2026-01-31`,
+ * `2026-01-31T14:05:09.123Z`, `2026-01-31 14:05 +02:00`. Undefined for any other text, and for a date, time
+ * or offset that does not exist: 30 February, hour 24, second 60, a local time that a change of the clocks
+ * leaves out. Of a local time that comes twice it is the first. A date alone is its first moment.
  */
 export function timeOfText(text: string): number | undefined {
 	const [, year, month, day, hours, minutes, seconds, fraction, zone] = DATE_TIME.exec(text) ?? []
@@ -53,9 +61,10 @@ export function timeOfText(text: string): number | undefined {
 }
 
 /**
- * Milliseconds since 1970, cut to whole ones, of a number from 0 in seconds (below 1e11), milliseconds (below 1e14), microseconds (below 1e17) or
- * nanoseconds (below 1e20). Undefined for any other number, and for one whose digits look like a date without separators, with or without a
- * fraction: `20260131`, `202601311405`, `20260131140509.5`.
+ * Milliseconds since 1970, cut to whole ones, of a number from 0 in seconds (below 1e11), milliseconds (below
+ * 1e14), microseconds (below 1e17) or nanoseconds (below 1e20). Undefined for any other number, and for one
+ * whose digits look like a date without separators, with or without a fraction: `20260131`, `202601311405`,
+ * `20260131140509.5`.
  */
 export function timeOfNumber(value: number): number | undefined {
 	// Smaller ones are written with an exponent.
@@ -95,8 +104,8 @@ export function timeOfDay(
 }
 
 /**
- * The first moment of a day, from 1 January as 1, 1; where the clocks leave midnight out, the one after. Undefined for a day that the local
- * calendar leaves out.
+ * The first moment of a day, from 1 January as 1, 1; where the clocks leave midnight out, the one after.
+ * Undefined for a day that the local calendar leaves out.
  */
 export function localMidnight(year: number, month: number, day: number): number | undefined {
 	const date = localDate(year, month, day)

@@ -1,6 +1,7 @@
 /**
- * What canonical form makes of a type: `Canonical<T>` is the type of the data of a record that was published with a `T`.
- * It follows `codec/canonical.ts`, which does it to values; the table of types is in docs/FORMAT.md.
+ * What canonical form makes of a type: `Canonical<T>` is the type of the data of a record that was published
+ * with a `T`. It follows `codec/canonical.ts`, which does it to values; the table of types is in
+ * docs/FORMAT.md.
  */
 
 /** What stands in place of a value that cannot be carried, and why. */
@@ -15,13 +16,13 @@ export interface Unserializable {
  * - arrays, tuples and sets as arrays, where undefined becomes null; typed arrays as arrays of numbers;
  * - bytes (`Buffer`, `ArrayBuffer`, `DataView`) as a `Uint8Array`;
  * - a map as an object where all keys are texts, and otherwise as `{ $map: [[key, value], …] }`;
- * - any other object, an `Error` and a class instance included, as a plain object of its own enumerable fields. A field
- *   that is undefined is absent, and so is a method of a class;
+ * - any other object, an `Error` and a class instance included, as a plain object of its own enumerable
+ *   fields. A field that is undefined is absent, and so is a method of a class;
  * - what `toJSON` returns, where a type has it;
  * - functions, symbols, promises, generators and weak collections as an {@link Unserializable} marker.
  *
- * Everything but dates and bytes is frozen. Values that cannot be carried (cycles, invalid dates, data that is too deep or
- * above 1 MiB) become markers too: that depends on the value, so no type shows it.
+ * Everything but dates and bytes is frozen. Values that cannot be carried (cycles, invalid dates, data that
+ * is too deep or above 1 MiB) become markers too: that depends on the value, so no type shows it.
  */
 export type Canonical<T> =
 	IsAny<T> extends true

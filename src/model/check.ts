@@ -1,4 +1,4 @@
-/** The checks that every `resolve…` of options and every entry point shares. */
+/** The checks that all resolvers of options and all entry points share. */
 import { types } from 'node:util'
 import { show } from '../guard/show.ts'
 import { isInstance, isList, propertyOf } from '../guard/values.ts'
@@ -7,13 +7,13 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { MeshChainError, messageOf } from './errors.ts'
 import { NAME_LENGTH_MAX } from './limits.ts'
 
-/** The error for an option, or another argument, with a value that is not allowed. */
+/** The error for an option or another argument with a value that is not allowed. */
 export function invalidOption(name: string, value: unknown, allowed: string): MeshChainError {
 	return new MeshChainError('INVALID_OPTION', `${name} must be ${allowed}, not ${show(value)}`)
 }
 
 /**
- * Refuses options that are not an object, or that have an unknown name: a misspelt option must not pass for a
+ * Refuses options that are not an object or hold an unknown name: a misspelt option must not pass for a
  * default.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
@@ -71,7 +71,7 @@ export function checkIsObject(name: string, value: unknown): asserts value is ob
 	throw invalidOption(name, value, 'an object')
 }
 
-/** Checks an option that may be left out. */
+/** Checks an option unless it is undefined. */
 export function ifGiven<V, T>(
 	name: string,
 	value: V | undefined,
@@ -92,7 +92,7 @@ export function checkWholeNumber(
 	throw invalidOption(name, value, `a whole number from ${min}${upTo}`)
 }
 
-/** A wait that Node's timers can do. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a wait that fits Node's timers. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkTimerMs(name: string, value: unknown, min = 1): number {
 	const ms = checkWholeNumber(name, value, min)
 	if (ms > TIMER_MS_MAX) throw invalidOption(name, ms, `at most ${TIMER_MS_MAX}`)
@@ -105,7 +105,7 @@ export function checkBoolean(name: string, value: unknown): boolean {
 	throw invalidOption(name, value, 'true or false')
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` for what is none of these words. */
+/** @throws {MeshChainError} `INVALID_OPTION` for anything but one of these words. */
 export function checkWord<W extends string>(name: string, value: unknown, words: readonly W[]): W {
 	if (words.includes(value as W)) return value as W
 	throw invalidOption(name, value, words.map((word) => `'${word}'`).join(' or '))
@@ -130,7 +130,7 @@ export function checkText(name: string, value: unknown): string {
 	throw invalidOption(name, value, 'a non-empty text')
 }
 
-/** A name that goes into records and messages. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a name for records and messages. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkName(name: string, value: unknown): string {
 	if (typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX) return value
 	throw invalidOption(name, value, `a text of 1 to ${NAME_LENGTH_MAX} characters`)
@@ -149,16 +149,16 @@ export function checkFileSystem(name: string, value: unknown): FileSystem {
 	throw invalidOption(name, value, 'a file system such as nodeFileSystem')
 }
 
-/** The path of a file, as an option. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the path of a file, as an option. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkFileOption(name: string, value: unknown): string {
 	if (isPath(value)) return value
 	throw invalidOption(name, value, 'the path of a file')
 }
 
 /**
- * The name of a file that the system can be asked for.
+ * Checks a path that can be passed to the system.
  *
- * @param what it is the path of, in a message.
+ * @param what names the file in a message.
  * @throws {MeshChainError} `INVALID_PATH`
  */
 export function checkPath(what: string, path: unknown): string {

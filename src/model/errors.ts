@@ -2,9 +2,8 @@
  * The one error type and the closed list of its codes. Every code has a heading in `docs/reference/errors.md`.
  *
  * Four kinds, four routes: misuse throws at once; a broken invariant throws and poisons that chain; a failed
- * operation rejects, is counted, and the loop goes on; damage is data (`verifyChain` returns findings).
+ * operation rejects, is counted, and the loop continues; damage is data (`verifyChain` returns findings).
  */
-
 import { types } from 'node:util'
 import { isInstance, messageOf, ownValueOf, propertyOf } from '../guard/values.ts'
 
@@ -93,17 +92,24 @@ export const ERROR_CODES = [
 	'CHAIN_FORKED',
 ] as const
 
+/** The code of an error: stable, unlike its message. */
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
-/** Where an error happened and why; every field is optional. */
+/** Where an error happened, and why. */
 export interface ErrorDetails {
-	readonly path?: string
-	readonly offset?: number
-	readonly seq?: number
+	/** Path of the file. */
+	readonly path?: string | undefined
+	/** Byte position in the file. */
+	readonly offset?: number | undefined
+	/** Seq of the first record concerned. */
+	readonly seq?: number | undefined
+	/** What was thrown first. */
 	readonly cause?: unknown
 }
 
-/** What everything in mesh-chain throws or rejects with. Branch on `code`, never on the message. */
+/**
+ * The error with which everything in mesh-chain throws or rejects. Branch on `code`, never on the message.
+ */
 export class MeshChainError extends Error {
 	/** An error of the other build (ES modules, CommonJS) in the same process is an instance too. */
 	static override [Symbol.hasInstance](value: unknown): boolean {
@@ -112,12 +118,13 @@ export class MeshChainError extends Error {
 	}
 
 	override name = 'MeshChainError'
+	/** One of {@link ERROR_CODES}. */
 	readonly code: ErrorCode
-	/** The file concerned. */
+	/** Path of the file, where one is concerned. */
 	declare readonly path?: string
-	/** The byte position in that file. */
+	/** Byte position in that file. */
 	declare readonly offset?: number
-	/** The first record concerned. */
+	/** Seq of the first record concerned. */
 	declare readonly seq?: number
 
 	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -130,18 +137,22 @@ export class MeshChainError extends Error {
 }
 
 /**
- * An appender could not take a record over. The loop keeps the record when `retryable`, and turns it into a
- * counted gap when not.
+ * An appender could not take a record. The loop keeps the record and retries it when `retryable`, and turns
+ * it into a counted gap otherwise.
  */
 export class LogAppendError extends MeshChainError {
 	override name = 'LogAppendError'
+	/** Default: true. */
 	readonly retryable: boolean
 	/** Why the append failed; the same text as the message. */
 	readonly reason: string
 
 	constructor(
 		reason: string,
-		options: ErrorDetails & { readonly retryable?: boolean; readonly code?: ErrorCode } = {},
+		options: ErrorDetails & {
+			readonly retryable?: boolean | undefined
+			readonly code?: ErrorCode | undefined
+		} = {},
 	) {
 		super(options.code ?? 'APPEND_FAILED', reason, options)
 		this.reason = reason
@@ -164,13 +175,18 @@ function isErrorOf(type: unknown, value: unknown): boolean {
 	return brand !== undefined && types.isNativeError(value) && propertyOf(value, brand) === true
 }
 
-/** Whether it is an error with a code whose fields are plain values, so that anyone can read it at any time. */
+/**
+ * Whether a value is a `MeshChainError` whose fields are plain values, which are safe to read at any time.
+ */
 export function isSoundError(thrown: unknown): thrown is MeshChainError {
 	if (!isInstance(thrown, MeshChainError)) return false
 	return typeof ownValueOf(thrown, 'message') === 'string' && typeof ownValueOf(thrown, 'code') === 'string'
 }
 
-/** Any thrown value as an error with a code: a sound one that has a code is kept, another becomes the cause. */
+/**
+ * Makes an error with a code of any thrown value. A sound `MeshChainError` is kept; any other value becomes
+ * the cause.
+ */
 export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
 	if (isSoundError(thrown)) return thrown
 	return new MeshChainError(code, `${what}: ${messageOf(thrown)}`, { cause: thrown })

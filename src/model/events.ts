@@ -1,6 +1,6 @@
 /**
- * The types of a loop's events. An event map names the kinds of an application and the type of the data of each; what a
- * publisher gives has that type, what a listener or a reader gets has its canonical form.
+ * The types of a loop's events. An event map names the kinds of an application and the type of the data of
+ * each; what a publisher gives has that type, what a listener or a reader gets has its canonical form.
  */
 import type { Canonical } from './canonical-data.ts'
 import type { LogFilter } from './filter.ts'
@@ -8,8 +8,8 @@ import type { OwnEvents } from './own-events.ts'
 import type { GapData, LineFields, LogLevel, LogLine, LogRecord, RecordOrigin } from './record.ts'
 
 /**
- * The event map of a plain loop or chain, which allows every kind; data is unknown. Any other interface or type with
- * texts as keys is an event map too.
+ * The event map of a plain loop or chain, which allows every kind; data is unknown. Any other interface or
+ * type with texts as keys is an event map too.
  */
 // biome-ignore lint/suspicious/noExplicitAny: only any is assignable from every other map, so that typed loops pass as plain ones
 export type EventMap = any
@@ -31,8 +31,8 @@ type DataOf<E, K extends string> = K extends keyof OwnEvents
 		: unknown
 
 /**
- * A record of one of these kinds: a union that narrows by `kind` where there are several. `data` is required where the
- * event map declares data that is never undefined.
+ * A record of one of these kinds: a union that narrows by `kind` where there are several. `data` is required
+ * where the event map declares data that is never undefined.
  */
 export type RecordOf<E, K extends string = KindOf<E>> = string extends K
 	? LogRecord
@@ -68,7 +68,10 @@ export type EmitArgs<D> = [undefined] extends [D]
 	? [data?: D, fields?: EmitFields]
 	: [data: D, fields?: EmitFields]
 
-/** A line for `publish`: of a kind of the event map, with its data; of kind `log`; or one with an `origin`, of any kind. */
+/**
+ * A line for `publish`: of a kind of the event map, with its data; of kind `log`; or one with an `origin`, of
+ * any kind.
+ */
 export type LineOf<E> =
 	IsOpen<E> extends true
 		? LogLine

@@ -1,6 +1,6 @@
 /**
- * Which records are wanted: the same filter for the ring, a captured buffer and a chain. All conditions must hold at
- * once; a `$gap` passes every one of them, because a loss is never filtered away.
+ * Which records are wanted: the same filter for the ring, a captured buffer and a chain. All conditions must
+ * hold at once; a `$gap` passes every one of them, because a loss is never filtered away.
  */
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -22,7 +22,10 @@ export interface TextPattern {
 	test(text: string): boolean
 }
 
-/** Conditions on records, all of which must hold; a condition that is left out always holds. A gap passes them all. */
+/**
+ * Conditions on records, all of which must hold; a condition that is left out always holds. A gap passes them
+ * all.
+ */
 export interface LogFilter {
 	/** At this level or above. */
 	readonly level?: LogLevel | undefined
@@ -33,12 +36,12 @@ export interface LogFilter {
 	/** This node, type included; a record without one does not match. */
 	readonly nodeId?: PublisherId | undefined
 	/**
-	 * A text or a pattern to find in the message, in the kind, or in the data: in its JSON on one line, as
-	 * `dump -o ndjson` prints it, and in each of its texts. A text without a capital ignores case. Binary data is not
+	 * A text or a pattern to find in the message, in the kind, or in the data: in its JSON on one line, as `dump
+	 * -o ndjson` prints it, and in each of its texts. A text without a capital ignores case. Binary data is not
 	 * searched.
 	 *
-	 * A text is found in linear time. The time that a pattern takes is up to the pattern: a RegExp that backtracks, such
-	 * as `/(a+)+$/`, may block the process; a pattern of RE2 does not.
+	 * A text is found in linear time. The time that a pattern takes is up to the pattern: a RegExp that
+	 * backtracks, such as `/(a+)+$/`, may block the process; a pattern of RE2 does not.
 	 */
 	readonly grep?: string | RegExp | TextPattern | undefined
 	/** First seq, exclusive; whole number from 0. */
@@ -88,7 +91,8 @@ export const FILTER_NAMES = [
 /**
  * Checks a filter. Keys that `extraKeys` names belong to the caller and are passed over.
  *
- * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, naming the key, the value and what is allowed.
+ * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, naming the key, the value and what is
+ * allowed.
  */
 export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
 	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
@@ -161,7 +165,10 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 	)
 }
 
-/** Whether a pattern is found in what people see of a record: its message, its kind, the names and values of its data. */
+/**
+ * Whether a pattern is found in what people see of a record: its message, its kind, the names and values of
+ * its data.
+ */
 function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): boolean {
 	if (pattern.test(message) || pattern.test(kind)) return true
 	if (data === undefined) return false
@@ -170,7 +177,8 @@ function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): bo
 }
 
 /**
- * Canonical data as JSON on one line: bigints, infinities and times as they are printed, bytes as an empty text.
+ * Canonical data as JSON on one line: bigints, infinities and times as they are printed, bytes as an empty
+ * text.
  *
  * @param unlike gets the texts that look another way in JSON.
  */

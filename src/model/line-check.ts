@@ -1,5 +1,6 @@
-/** What makes a line misuse. Checks only, and throws at once: nothing is stamped, copied or counted here. */
-
+/**
+ * Refuses lines that are misuse. Only checks, and throws at once: nothing is stamped, copied or counted here.
+ */
 import { isTime } from '../guard/clock.ts'
 import { hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -26,8 +27,9 @@ export function checkLine({ kind, message, daemonId, nodeId, tsMs, origin }: Log
 }
 
 /**
- * Checks everything about a line but its level, which was read before anything else, and its data. `own` lines are mesh-chain's and
- * may have a kind that starts with `$`. One by one, because whoever publishes them must not read them again: a getter may give something else.
+ * Checks all fields of a line but its level and its data. `own` lines are mesh-chain's and may have a kind
+ * that starts with `$`. The fields are separate parameters, because the caller must not read them again: a
+ * getter may change.
  *
  * @returns the origin, each of its fields read once.
  * @throws {MeshChainError} `INVALID_KIND`, `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
@@ -49,13 +51,13 @@ export function checkFieldsOfLine(
 		if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
 		return origin === undefined ? undefined : checkOrigin(origin)
 	} catch (thrown) {
-		// The error names one of them; the others were read too.
+		// The error names one of the fields; promises in the others must not be left unhandled.
 		hushAll(kind, message, daemonId, nodeId, tsMs, origin)
 		throw thrown
 	}
 }
 
-/** @throws {MeshChainError} `INVALID_LINE` for anything that is no object. */
+/** @throws {MeshChainError} `INVALID_LINE` for anything but an object. */
 export function checkIsLine(line: unknown): void {
 	if (typeof line === 'object' && line !== null && !isList(line)) return
 	throw new MeshChainError('INVALID_LINE', `a line must be an object, not ${show(line)}`)

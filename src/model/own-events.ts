@@ -3,49 +3,60 @@ import type { GapData, LogLevel, PublisherId } from './record.ts'
 
 /** The `data` of a `$crash`: what a process died of. */
 export interface CrashData {
-	/** The thrown value in canonical form: for an `Error` an object with its name, message, stack and own fields. */
+	/**
+	 * The thrown value in canonical form: for an `Error` an object with its name, message, stack and own fields.
+	 */
 	readonly error?: unknown
 	/** `'uncaughtException'` or `'unhandledRejection'`. */
 	readonly origin: string
 }
 
-interface Marked {
+interface Recorded {
 	/** Identifies the recorder: each of several recorders on one loop has its own session. */
 	readonly recorder: string
 	readonly session: string
 }
 
 /** The `data` of a `$session`: a recorder began or ended a session. */
-export type SessionMark =
-	| (Marked & { readonly action: 'start'; readonly firstIndex: number })
-	| (Marked & { readonly action: 'stop'; readonly nextIndex: number })
+export type SessionRecord =
+	| (Recorded & { readonly action: 'start'; readonly firstIndex: number })
+	| (Recorded & { readonly action: 'stop'; readonly nextIndex: number })
 
 /** The `data` of a `$checkpoint`: state of an application. */
-export interface CheckpointMark extends Marked {
+export interface CheckpointRecord extends Recorded {
 	readonly id: string
 	readonly label: string | null
 	readonly eventIndex: number
 	readonly state: unknown
 }
 
-/** A line in a `$blackbox` record. */
+/** One line in a `$blackbox` record. */
 export interface BlackBoxLine {
+	/** Time of the line, in ms since 1970. */
 	readonly tsMs: number
+	/** Level of the line. */
 	readonly level: LogLevel
+	/** Kind of the line. */
 	readonly kind: string
+	/** Message of the line. */
 	readonly message: string
+	/** Data of the line, if it has any. */
 	readonly data?: unknown
+	/** Daemon of the line. */
 	readonly daemonId: PublisherId | null
+	/** Node of the line. */
 	readonly nodeId: PublisherId | null
 }
 
-/** The `data` of a `$blackbox`: lines below the level of a loop, written when they were needed. */
+/** The `data` of a `$blackbox` record. */
 export interface BlackBoxData {
+	/** Message of the record that triggered it, or the argument of `trigger`; at most 200 characters. */
 	readonly reason: string
-	/** Seq of the record that caused it; null after a call of `trigger`. */
+	/** Seq of the record that triggered it; null after a call of `trigger`. */
 	readonly bySeq: number | null
+	/** The lines, oldest first. */
 	readonly lines: readonly BlackBoxLine[]
-	/** The number of lines since the last such record that were dropped. */
+	/** Lines dropped since the previous `$blackbox` record. */
 	readonly dropped: number
 }
 
@@ -56,7 +67,7 @@ export interface OwnEvents {
 	/** In a loop only gaps that a replay brings; a reader of a chain and a subscription give their own. */
 	readonly $gap: GapData
 	readonly $crash: CrashData
-	readonly $session: SessionMark
-	readonly $checkpoint: CheckpointMark
+	readonly $session: SessionRecord
+	readonly $checkpoint: CheckpointRecord
 	readonly $blackbox: BlackBoxData
 }

@@ -1,7 +1,4 @@
-/**
- * The words everyone speaks: line, record, level, gap. Shapes only; nothing here does I/O or keeps state.
- */
-
+/** The shapes of lines, records, levels and gaps. Nothing here does I/O or keeps state. */
 import { show } from '../guard/show.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { MeshChainError } from './errors.ts'
@@ -12,7 +9,10 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
 /** How severe a record is. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** The id of a daemon or a node. Its type survives the round trip through a chain: a bigint comes back as that bigint. */
+/**
+ * The id of a daemon or a node. Its type survives the round trip through a chain: a bigint comes back as that
+ * bigint.
+ */
 export type PublisherId = string | number | bigint
 
 /** What a publisher hands in. */
@@ -31,7 +31,9 @@ export interface LogLine<K extends string = string, D = unknown> {
 	readonly nodeId?: PublisherId | null | undefined
 	/** Milliseconds since 1970 UTC; fractions are cut off, before 1970 gives 0. Default: the loop's clock. */
 	readonly tsMs?: number | undefined
-	/** Set by replay, import and merge: the identity of the original record. Allows kinds that start with `$`. */
+	/**
+	 * Set by replay, import and merge: the identity of the original record. Allows kinds that start with `$`.
+	 */
 	readonly origin?: RecordOrigin | undefined
 }
 
@@ -69,10 +71,10 @@ export type LogRecord<K extends string = string, D = unknown> = RecordFrame<K> &
 	([undefined] extends [D] ? { readonly data?: D } : { readonly data: D })
 
 /**
- * Why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the appender took them; refused
- * by the appender (`appendFailed`); damaged in the file; never synced (`unsynced`); removed by retention (`retained`);
- * evicted before a subscription read them (`lagged`); left out of an import (`notImported`); larger than a message of a
- * stream (`tooLarge`).
+ * Why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the appender took
+ * them; refused by the appender (`appendFailed`); damaged in the file; never synced (`unsynced`); removed by
+ * retention (`retained`); evicted before a subscription read them (`lagged`); left out of an import
+ * (`notImported`); larger than a message of a stream (`tooLarge`).
  */
 export type GapCause =
 	| 'evicted'
@@ -85,46 +87,51 @@ export type GapCause =
 	| 'notImported'
 	| 'tooLarge'
 
-/** The `data` of a `$gap`: which records are absent, both ends inclusive, and why. */
+/** The `data` of a `$gap`: which records are absent, and why. */
 export interface GapData {
+	/** Seq of the first absent record. */
 	readonly fromSeq: number
+	/** Seq of the last absent record. */
 	readonly toSeq: number
+	/** Number of absent records: fewer than seqs where some seqs were never given. */
 	readonly count: number
 	readonly cause: GapCause
 }
 
-/** The kind of a record that stands for absent ones. Its `seq` is the gap's `toSeq`; it passes every filter. */
+/**
+ * The kind of a record that stands for absent ones. Its `seq` is the gap's `toSeq`; it passes every filter.
+ */
 export const GAP_KIND = '$gap'
 
-/** Fields that every level method takes beside message and data. */
+/** Fields that every level method takes after message and data. */
 export type LineFields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 
-/** Whether a record can have this time: whole milliseconds from 1970 on that a `Date` holds. */
+/** Whether a record can have this time: whole milliseconds from 1970 on, within the range of a `Date`. */
 export function isRecordTime(tsMs: unknown): tsMs is number {
 	return Number.isInteger(tsMs) && (tsMs as number) >= 0 && (tsMs as number) <= TIME_MAX_MS
 }
 
-/** Whether a value is a time to compare those of records with: one that a `Date` holds, before 1970 too, whole or not. */
+/** Whether a value is a time within the range of a `Date`, before 1970 too, whole or not. */
 export function isPointInTime(ms: unknown): ms is number {
 	return typeof ms === 'number' && Math.abs(ms) <= TIME_MAX_MS
 }
 
-/** Whether a value is a time that a span of time can begin or end with; an infinite one is no bound. */
+/** Whether a value can bound a range of times. An infinite one does not bound it. */
 export function isTimeBound(ms: unknown): ms is number {
 	return isPointInTime(ms) || ms === Number.POSITIVE_INFINITY || ms === Number.NEGATIVE_INFINITY
 }
 
-/** The nearest time that a record can have, of whatever a clock answers. */
+/** The nearest time that a record can have to any reading of a clock. */
 export function toRecordTime(tsMs: number): number {
 	return tsMs > 0 ? Math.min(Math.floor(tsMs), TIME_MAX_MS) : 0
 }
 
-/** Whether a value is a whole number from `min` to the highest seq, offset or count that there is. */
+/** Whether a value is a whole number from `min` to the highest seq, offset or count. */
 export function isSeq(value: unknown, min = 1): value is number {
 	return Number.isInteger(value) && (value as number) >= min && (value as number) <= SEQ_MAX
 }
 
-/** Whether a value is a whole number from `min` to the highest epoch that there is. */
+/** Whether a value is a whole number from `min` to the highest epoch. */
 export function isEpoch(value: unknown, min = 1): value is number {
 	return Number.isInteger(value) && (value as number) >= min && (value as number) <= EPOCH_MAX
 }
@@ -134,9 +141,9 @@ export function isOwnKind(kind: string): boolean {
 	return kind.charCodeAt(0) === 36 /* $ */
 }
 
-/** The position of a level in {@link LOG_LEVELS}, or -1 for anything that is not a level. */
+/** The position of a level in {@link LOG_LEVELS}; -1 for anything else. */
 export function levelIndex(level: unknown): number {
-	// Asked several times a record; a map would hash the name each time.
+	// Called several times a record; a map would hash the name each time.
 	switch (level) {
 		case 'trace':
 			return 0
@@ -156,7 +163,7 @@ export function levelIndex(level: unknown): number {
 /**
  * Reads a level in any case; `'warning'` is `'warn'`. For texts from outside, such as environment variables.
  *
- * @throws {MeshChainError} `INVALID_LEVEL`, naming the text and the levels there are.
+ * @throws {MeshChainError} `INVALID_LEVEL`, naming the text and all levels.
  */
 export function parseLevel(text: string): LogLevel {
 	const name = String(text).trim().toLowerCase()
@@ -183,17 +190,22 @@ export function gapRecord(gap: GapData, at: { epoch: number; tsMs: number }): Lo
 	})
 }
 
-/** Whether a record stands for absent ones of this very chain (a gap that came with a merge is a plain record). */
+/**
+ * Whether a record stands for absent ones of this chain. A gap from another chain, with an `origin`, is a
+ * plain record.
+ */
 export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 	return record.kind === GAP_KIND && record.origin === undefined
 }
 
-/** Whether a gap says what it stands for: a reader must not trust one that does not. */
+/** Whether a gap names the records it stands for: a reader must not trust one that does not. */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
 	return gapDataOf(data)?.toSeq === seq
 }
 
-/** The data of a `$gap`, whoever wrote the record; undefined where it does not say which records are absent, and why. */
+/**
+ * The data of a `$gap` from any writer; undefined where it does not name the absent records and the cause.
+ */
 export function gapDataOf(data: unknown): GapData | undefined {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
 	const isRange = isSeq(fromSeq) && isSeq(toSeq) && fromSeq <= toSeq
@@ -201,7 +213,10 @@ export function gapDataOf(data: unknown): GapData | undefined {
 	return isWhole ? (data as GapData) : undefined
 }
 
-/** Whether a text can be a cause: a word, and none that every object has a property of. Later versions may have more of them. */
+/**
+ * Whether a text can be a cause: a word that is not a property of every object. Later versions may add
+ * causes.
+ */
 export function isGapCause(cause: unknown): cause is string {
 	return typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause) && !(cause in Object.prototype)
 }

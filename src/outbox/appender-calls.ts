@@ -1,4 +1,7 @@
-/** Calls of an appender's `flush`, `sync` and `close`, whatever they give back. Closing waits for nothing without a bound. */
+/**
+ * Calls an appender's `flush`, `sync` and `close`, whatever they return. Closing waits for nothing without a
+ * bound.
+ */
 import type { LogChainAppender } from '../appender.ts'
 import { follow, isThenable, settle, within } from '../guard/promises.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -6,7 +9,8 @@ import { asCoded, MeshChainError } from '../model/errors.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
 /**
- * @param rejected a flush has to be done when it returns: of one that gives a promise nothing but its failure is heard.
+ * @param rejected gets the failure of a flush that returns a promise; it is not waited for, because a flush
+ * is synchronous.
  * @throws {MeshChainError} `FLUSH_FAILED`
  */
 export function flushAppender(appender: LogChainAppender, rejected: (thrown: unknown) => void): void {
@@ -18,7 +22,7 @@ export function flushAppender(appender: LogChainAppender, rejected: (thrown: unk
 	}
 }
 
-/** The appender's own promise, so that one sync that it gives to many is known as one. */
+/** The appender's own promise, so that one sync shared by many calls is recognised. */
 export function syncOf(appender: LogChainAppender): Promise<void> {
 	try {
 		return appender.sync?.() ?? Promise.resolve()
@@ -28,10 +32,10 @@ export function syncOf(appender: LogChainAppender): Promise<void> {
 }
 
 /**
- * Calls `sync` and then `close`, the latter whatever the former does. An appender that says how long to wait for it is waited for so long each time;
- * any other for `timeoutMs` in all, of which the sync gets half.
+ * Calls `sync` and then `close`, also after a failed sync. Waits for the appender's `closeTimeoutMs` each
+ * time; where it has none, for `timeoutMs` in all, of which the sync gets half.
  *
- * @param keep hears of what went wrong, in order.
+ * @param keep gets the failures, in order.
  */
 export async function closeWithin(
 	appender: LogChainAppender,
@@ -47,14 +51,30 @@ export async function closeWithin(
 	await waitFor('close', () => appender.close?.(), patienceMs ?? leftMs, keep)
 }
 
-/** The longest that {@link closeWithin} takes. */
+/** The longest duration of {@link closeWithin}. */
 export function closeMsMax(appender: LogChainAppender, timeoutMs: number): number {
 	return timeoutMs + 2 * (patienceMsOf(appender) ?? 0)
 }
 
+/**
+ * Waits for a promise as long as the number of answers grows at least every `stallMs`. Resolves with whether the
+ * promise has settled.
+ */
+export async function settledUnlessStalled(
+	promise: Promise<void>,
+	answersSoFar: () => number,
+	stallMs: number,
+): Promise<boolean> {
+	for (;;) {
+		const answers = answersSoFar()
+		if ((await within(promise, stallMs)).is !== 'late') return true
+		if (answers === answersSoFar()) return false
+	}
+}
+
 const CODES = { sync: 'SYNC_FAILED', close: 'CLOSE_FAILED' } as const
 
-/** Whether it answered in time, with success or without. */
+/** Resolves with whether the appender answered in time, with success or without. */
 async function waitFor(
 	verb: 'sync' | 'close',
 	act: () => unknown,

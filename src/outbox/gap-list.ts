@@ -1,25 +1,25 @@
 /**
- * Gaps that wait to be appended, in order of position and without overlap. Neighbours of one cause become one gap,
- * so that an appender that fails for long leaves one explanation, not thousands.
+ * Gaps that wait to be appended, in order of position and without overlap. Neighbours of one cause become one
+ * gap, so that a long failure leaves one explanation, not thousands.
  */
 import { type GapCause, isGap, type LogRecord } from '../model/record.ts'
 
-/** A stretch of the queue: its positions and its seqs, both ends inclusive, and the records it stands for. */
+/** A range of the queue: its positions and its seqs, both ends inclusive, and the number of its records. */
 export interface QueueRange {
 	readonly from: number
 	readonly to: number
 	readonly fromSeq: number
 	readonly toSeq: number
-	/** Gaps within the stretch count as the records they stand for. */
+	/** A gap within the range counts as the records it stands for. */
 	readonly count: number
 }
 
-/** A stretch that is lost, and why. */
+/** A range that is lost, and why. */
 export interface Gap extends QueueRange {
 	readonly cause: GapCause
 }
 
-/** The stretch that begins at position `from` and holds these records, at least one. */
+/** The range that begins at position `from` and holds these records, at least one. */
 export function queueRangeOf(from: number, records: readonly LogRecord[]): QueueRange {
 	const first = records[0]!
 	const last = records[records.length - 1]!
@@ -36,12 +36,12 @@ export class GapList {
 		return this.#gaps.length
 	}
 
-	/** Where the first gap begins; Infinity when none waits. */
+	/** The first position of the first gap; Infinity when none waits. */
 	get first(): number {
 		return this.#gaps.length === 0 ? Number.POSITIVE_INFINITY : this.#gaps[0]!.from
 	}
 
-	/** How many positions the waiting gaps stand for. */
+	/** Number of positions in the waiting gaps. */
 	get positions(): number {
 		let positions = 0
 		for (const gap of this.#gaps) positions += gap.to - gap.from + 1
@@ -64,12 +64,12 @@ export class GapList {
 		this.#join(index - 1)
 	}
 
-	/** Takes the first gap out. */
+	/** Removes and returns the first gap. */
 	shift(): Gap | undefined {
 		return this.#gaps.shift()
 	}
 
-	/** Makes one of the gaps at `index` and after it, when they touch and have one cause. */
+	/** Joins the gaps at `index` and `index + 1` when they touch and have one cause. */
 	#join(index: number): void {
 		const left = this.#gaps[index]
 		const right = this.#gaps[index + 1]

@@ -1,6 +1,6 @@
 /**
- * Says what becomes of the records that one appender is given: to programs each time, to people once per change. An
- * appender that shows its own `failure` speaks to people itself.
+ * Reports the health and the losses of one appender: on the diagnostics channels each time, as a warning once
+ * for each change. An appender with a `failure` of its own warns itself.
  */
 import type { LogChainAppender } from '../appender.ts'
 import { propertyOf } from '../guard/values.ts'
@@ -15,7 +15,7 @@ export class HealthReporter {
 	readonly #saidLost = new Set<GapCause>()
 	#saidFailing = false
 
-	/** `source` is who reports: the loop, or the parent appender. */
+	/** `source` is named in reports: the loop, or the parent appender. */
 	constructor(source: object, appender: LogChainAppender) {
 		this.#source = source
 		this.#appender = appender
@@ -35,7 +35,7 @@ export class HealthReporter {
 		warn('APPENDER_RECOVERED', `${nameOf(this.#appender)} takes records again`)
 	}
 
-	/** Each loss is reported; people are told of the first one of its cause. */
+	/** Reports each loss, and warns of the first one of each cause. */
 	lost(gap: GapData, error: LogAppendError | undefined): void {
 		const { fromSeq, toSeq, count, cause } = gap
 		report('gap', { source: this.#source, gap: { fromSeq, toSeq, count, cause } })
@@ -50,7 +50,7 @@ export class HealthReporter {
 	}
 }
 
-/** How people know an appender: by its class, where it has one. */
+/** The name of an appender in messages: its class, where it has one. */
 export function nameOf(appender: LogChainAppender, otherwise = 'the appender'): string {
 	const name = propertyOf(propertyOf(appender, 'constructor'), 'name')
 	return typeof name === 'string' && name !== '' && name !== 'Object'

@@ -1,6 +1,6 @@
 /**
- * The appends that have begun, oldest first. Order is the invariant: an append counts as taken only when all before it
- * are, and after a failure nothing begins until everything in flight has settled.
+ * The appends that have begun, oldest first. Order is the invariant: an append counts as taken only when all
+ * before it are, and after a failure nothing begins until everything in flight has settled.
  */
 import { declaredBy, type LogChainAppender } from '../appender.ts'
 import type { LogAppendError } from '../model/errors.ts'

@@ -16,7 +16,10 @@ export interface OutboxOptions {
 	readonly evictionCause: 'evicted' | 'overflow'
 	/** Hears once that the appender fails, and once that it has recovered. */
 	readonly health: HealthReporter
-	/** Hears of each loss, synchronously, and must not throw. `error` is what the appender said, if it said anything. */
+	/**
+	 * Hears of each loss, synchronously, and must not throw. `error` is what the appender said, if it said
+	 * anything.
+	 */
 	readonly lost: (gap: Gap, error: LogAppendError | undefined) => void
 	/** Called after records may have been taken without a call of the owner; must not throw. */
 	readonly progress: () => void

@@ -17,7 +17,9 @@ export interface LostCounts {
 export interface OutboxStats {
 	/** The appender's promise; `memory` where it declares none. */
 	readonly durability: Durability
-	/** Whether nothing can be committed at present: the last append failed, or the appender reports a failure. */
+	/**
+	 * Whether nothing can be committed at present: the last append failed, or the appender reports a failure.
+	 */
 	readonly failing: boolean
 	/** Message of the last error with which the appender failed or refused. */
 	readonly lastError: string | undefined

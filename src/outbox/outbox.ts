@@ -1,21 +1,21 @@
 /**
- * Appends the records of a queue to one appender: in order, each once, kept until the appender has taken it. A loop
- * has one over its ring; a `TeeAppender` has one for each child.
+ * Appends the records of a queue to one appender: in order, each once, kept until the appender has taken it.
+ * A loop has one over its ring; a `TeeAppender` has one for each child.
  *
- * Invariants: everything before the cursor was taken, is in flight, or was counted lost; the cursor moves back only
- * after a failure, to the append that failed; a loss is counted when it happens and stays in the gap list until the
- * appender has taken its `$gap`. Nothing here throws into the publisher. The states of an outbox, and who else retries,
- * are drawn in docs/explanation/architecture.md.
+ * Invariants: everything before the cursor was taken, is in flight, or was counted lost; the cursor moves
+ * back only after a failure, to the append that failed; a loss is counted when it happens and stays in the
+ * gap list until the appender has taken its `$gap`. Nothing here throws into the publisher. The states of an
+ * outbox, and who else retries, are drawn in docs/explanation/architecture.md.
  */
 import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
-import { follow, isThenable, settle, within } from '../guard/promises.ts'
+import { follow, isThenable, settle } from '../guard/promises.ts'
 import { propertyOf } from '../guard/values.ts'
 import { asCoded, type ErrorCode, LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
 import { gapRecord } from '../model/record.ts'
 import { onExit } from '../platform/exit-hook.ts'
 import { RetrySchedule } from '../platform/retry-schedule.ts'
-import { closeWithin, flushAppender, syncOf } from './appender-calls.ts'
+import { closeWithin, flushAppender, settledUnlessStalled, syncOf } from './appender-calls.ts'
 import { type Gap, GapList, type QueueRange, queueRangeOf } from './gap-list.ts'
 import { type Append, InFlight, inFlightMaxOf, newAppend } from './in-flight.ts'
 import { LossCounter } from './loss-counter.ts'
@@ -102,7 +102,9 @@ export class Outbox {
 		if (this.#cursor < this.#queue.end || this.#inFlight.count > 0) this.#retryLater()
 	}
 
-	/** As {@link pump}, with the last `count` records of the queue appended as one where the appender can do so. */
+	/**
+	 * As {@link pump}, with the last `count` records of the queue appended as one where the appender can do so.
+	 */
 	pumpBatch(count: number): void {
 		const from = this.#queue.end - count
 		if (propertyOf(this.#appender, 'appendBatch') !== undefined) {
@@ -111,7 +113,10 @@ export class Outbox {
 		this.pump()
 	}
 
-	/** The owner is about to drop this position, the queue's oldest. If it has not been appended, it becomes a gap. */
+	/**
+	 * The owner is about to drop this position, the queue's oldest. If it has not been appended, it becomes a
+	 * gap.
+	 */
 	evicting(position: number): void {
 		if (position < this.#cursor || this.#gaps.covers(position)) return
 		this.#lose(this.#shiftBatchAt(position) ?? this.#rangeAt(position), this.#options.evictionCause)
@@ -129,7 +134,8 @@ export class Outbox {
 	/**
 	 * Returns once the operating system has everything.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` when something still waits, or was lost since the last `flush` or `sync`.
+	 * @throws {MeshChainError} `FLUSH_FAILED` when something still waits, or was lost since the last `flush` or
+	 * `sync`.
 	 */
 	flush(): void {
 		if (this.#closed) return
@@ -144,7 +150,8 @@ export class Outbox {
 	/**
 	 * Resolves once everything published before the call is on disk.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` when it cannot be, or something was lost since the last `flush` or `sync`.
+	 * @throws {MeshChainError} `SYNC_FAILED` when it cannot be, or something was lost since the last `flush` or
+	 * `sync`.
 	 */
 	sync(): Promise<void> {
 		this.pump()
@@ -173,9 +180,9 @@ export class Outbox {
 	}
 
 	/**
-	 * Waits for what is in flight, tries once to append the rest, syncs and closes the appender. What the appender has
-	 * not taken then is lost and counted. Never waits for a failing appender to recover, and at most `timeoutMs` for one
-	 * that does not answer.
+	 * Waits for what is in flight, tries once to append the rest, syncs and closes the appender. What the
+	 * appender has not taken then is lost and counted. Never waits for a failing appender to recover, and at
+	 * most `timeoutMs` for one that does not answer.
 	 *
 	 * @throws {MeshChainError} the first thing that went wrong, after everything else was done.
 	 */
@@ -401,8 +408,8 @@ export class Outbox {
 	}
 
 	/**
-	 * Waits until everything published was taken, or the appender fails. Returns an error when no append has settled
-	 * for `stallMs`.
+	 * Waits until everything published was taken, or the appender fails. Returns an error when no append has
+	 * settled for `stallMs`.
 	 */
 	async #drain(stallMs: number): Promise<LogAppendError | undefined> {
 		// What is in flight may fail; the records after it are tried all the same.
@@ -411,13 +418,8 @@ export class Outbox {
 		return new LogAppendError(`no append has settled for ${stallMs} ms`)
 	}
 
-	async #settledWithin(stallMs: number): Promise<boolean> {
-		const settled = this.settle()
-		for (;;) {
-			const answers = this.#answers
-			if ((await within(settled, stallMs)).is !== 'late') return true
-			if (answers === this.#answers) return false
-		}
+	#settledWithin(stallMs: number): Promise<boolean> {
+		return settledUnlessStalled(this.settle(), () => this.#answers, stallMs)
 	}
 
 	/** No append begins after this, and no append in flight is waited for. */

@@ -1,4 +1,7 @@
-/** Promises for "the appender has taken everything up to here". Ends only increase, so the oldest is always first. */
+/**
+ * Promises for "the appender has taken everything up to here". Ends only increase, so the oldest is always
+ * first.
+ */
 
 interface Waiter {
 	readonly end: number

@@ -1,13 +1,14 @@
 /**
- * A queue of records addressed by position: positions go up by one with each push and are never reused, so several
- * cursors can walk one queue. In a loop's ring the position is the `seq`. Grows as needed; whoever owns it bounds it.
+ * A queue of records addressed by position: positions increase by one with each push and are never reused, so
+ * that several cursors can walk one queue. In a loop's ring the position is the `seq`. Grows as needed; its
+ * owner bounds it.
  */
 import type { LogRecord } from '../model/record.ts'
 
 const SLOTS_MIN = 16
 
 export class RecordQueue {
-	/** A power of two of them, so that a mask wraps around. */
+	/** Its length is a power of two, so that a mask wraps around. */
 	#records: (LogRecord | undefined)[] = new Array(SLOTS_MIN).fill(undefined)
 	#sizes: number[] = new Array(SLOTS_MIN).fill(0)
 	#head = 0
@@ -24,7 +25,7 @@ export class RecordQueue {
 		return this.#first
 	}
 
-	/** The position the next record will get. */
+	/** The position of the next record. */
 	get end(): number {
 		return this.#first + this.#count
 	}
@@ -33,7 +34,7 @@ export class RecordQueue {
 		return this.#count
 	}
 
-	/** The sum of what {@link push} was told. */
+	/** The sum of the sizes given to {@link push}. */
 	get bytes(): number {
 		return this.#bytes
 	}
@@ -57,7 +58,7 @@ export class RecordQueue {
 		this.#first += 1
 	}
 
-	/** The record at a position from {@link first} to before {@link end}; any other position is a mistake of the caller. */
+	/** The record at a position from {@link first} to before {@link end}; the caller checks the position. */
 	at(position: number): LogRecord {
 		return this.#records[(this.#head + (position - this.#first)) & (this.#records.length - 1)]!
 	}
@@ -69,7 +70,7 @@ export class RecordQueue {
 		return records
 	}
 
-	/** Forgets all records; positions go on. */
+	/** Forgets all records; positions continue. */
 	clear(): void {
 		while (this.#count > 0) this.shift()
 	}
@@ -81,7 +82,7 @@ export class RecordQueue {
 	}
 }
 
-/** A full ring of slots put straight and doubled. */
+/** A full ring of slots, straightened and doubled. */
 function rotated<T>(slots: readonly T[], head: number, empty: T): T[] {
 	const straight = [...slots.slice(head), ...slots.slice(0, head)]
 	for (let index = slots.length; index > 0; index--) straight.push(empty)

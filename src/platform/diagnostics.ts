@@ -1,29 +1,29 @@
 /**
- * How mesh-chain speaks of itself: on `node:diagnostics_channel` for programs, and once per change of state
- * with `process.emitWarning` for people. Nothing is ever printed.
+ * The diagnostics of mesh-chain: on `node:diagnostics_channel` for programs, and once for each change of
+ * state with `process.emitWarning` for people. Nothing is printed.
  */
 import { channel } from 'node:diagnostics_channel'
 import { escapeText } from '../text/escape.ts'
 
 const channels = {
-	/** `{ source, error }`: a loop or a chain cannot commit any more. */
+	/** `{ source, error }`: a loop or a chain cannot commit at present. */
 	failing: channel('mesh-chain:failing'),
-	/** `{ source }`: it can again. */
+	/** `{ source }`: it can commit again. */
 	recovered: channel('mesh-chain:recovered'),
 	/** `{ source, gap }`: records were lost; `gap` is the `GapData`. */
 	gap: channel('mesh-chain:gap'),
 	/** `{ source, error, record }`: a listener threw or rejected. */
 	listenerError: channel('mesh-chain:listener-error'),
 	/**
-	 * `{ source, record, bound }`: listeners published from listeners beyond the bound of that name: the record
-	 * is kept, but not delivered.
+	 * `{ source, record, bound }`: listeners published from listeners beyond that bound; the record is kept, not
+	 * delivered.
 	 */
 	recursionCut: channel('mesh-chain:recursion-cut'),
 	/** `{ source, line }`: a line was published after close. */
 	publishedAfterClose: channel('mesh-chain:published-after-close'),
-	/** `{ source, error, hook }`: the `context`, `transform` or `clock` a user gave threw. */
+	/** `{ source, error, hook }`: the `context`, `transform` or `clock` of a user failed. */
 	hookError: channel('mesh-chain:hook-error'),
-	/** `{ source, recovery }`: a chain was opened that did not end as a writer leaves it. */
+	/** `{ source, recovery }`: an opened chain did not end as a writer leaves it. */
 	recovery: channel('mesh-chain:recovery'),
 }
 
@@ -32,13 +32,13 @@ interface Message {
 	readonly [name: string]: unknown
 }
 
-/** Those of whom something is being told on a channel at this moment. */
+/** The sources of the messages that a channel is publishing at this moment. */
 const speaking: Partial<Record<keyof typeof channels, Set<object>>> = {}
 
 /**
- * Tells programs that listen. A listener's throw is Node's to report; it never comes back here. What a
- * listener causes the same source to tell on the same channel is not told: one that publishes what it hears
- * would hear of that too, without end.
+ * Publishes a message on a channel. Node reports what a subscriber throws; it does not return here. A message
+ * that a subscriber causes, of the same source and channel, is not published: a subscriber that publishes
+ * records would otherwise cause messages without end.
  */
 export function report(event: keyof typeof channels, message: Message): void {
 	const target = channels[event]
@@ -55,13 +55,13 @@ export function report(event: keyof typeof channels, message: Message): void {
 }
 
 /**
- * Tells people, through Node's own warning, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message
- * is escaped: names and errors in it come from elsewhere.
+ * Emits a warning of Node, which Node prints. `code` is stable: `MESH_CHAIN_…`. The message is escaped,
+ * because names and errors in it come from elsewhere.
  */
 export function warn(code: string, message: string): void {
 	try {
 		process.emitWarning(escapeText(message), { type: 'MeshChainWarning', code: `MESH_CHAIN_${code}` })
 	} catch {
-		// A program may have put something of its own in its place.
+		// A program may have replaced `emitWarning`.
 	}
 }

@@ -1,6 +1,6 @@
 /**
- * A flight recorder for what a loop's level holds back: such lines are kept in a bounded ring of their own, take no seq and go
- * nowhere, until something happens. Then they are written as one record.
+ * A flight recorder for the lines below a loop's level. They are held in a bounded ring of their own, take no
+ * seq and go nowhere until a trigger; then they are written as one record.
  */
 import { discard } from '../guard/promises.ts'
 import { checkLoop, coreOf } from '../loop/core-of.ts'
@@ -10,45 +10,56 @@ import { checkFunction, checkOptionNames, checkWholeNumber, ifGiven, invalidOpti
 import type { BlackBoxData, BlackBoxLine } from '../model/own-events.ts'
 import { type LogLevel, type LogRecord, levelIndex, parseLevel } from '../model/record.ts'
 
-/** The kind of the record that holds them. */
+/** The kind of the records that hold these lines. */
 export const BLACK_BOX_KIND = '$blackbox'
 
-/** What one record can hold, with room for the rest of it. */
+/** What one record can hold, less room for its other fields. */
 const BYTES_MAX = 960 * 1024
 const REASON_LENGTH_MAX = 200
-/** The names of a line's fields, and what heads them. */
+/** Estimate of the field names and headers of a line. */
 const LINE_BYTES = 256
 
+/** Options of a `BlackBox`. */
 export interface BlackBoxOptions {
-	/** Lines held, default 1,000. The oldest go first. */
-	lines?: number
-	/** Bytes held, by an upper estimate, default and at most 960 KiB: what one record can hold. */
-	bytes?: number
-	/** A line is held for so long by the loop's clock, whatever its own time, default 300,000 (five minutes). */
-	ageMs?: number
-	/** A record at this level or above triggers it; null: none does. Default `'error'`, a `$crash` among them. */
-	level?: LogLevel | null
-	/** So does a record for which this is true. */
-	when?: (record: LogRecord) => boolean
+	/** Upper bound of the lines held; the oldest are dropped first. Default: 1,000. */
+	readonly linesMax?: number
+	/**
+	 * Upper bound of the bytes held, by an upper estimate. Default and maximum: 960 KiB, what one record can
+	 * hold.
+	 */
+	readonly bytesMax?: number
+	/** Longest time that a line is held, by the loop's clock. Default: 300,000 (five minutes). */
+	readonly ageMsMax?: number
+	/**
+	 * Level at or above which a record triggers a write; `'none'`: no level does. Default: `'error'`, as of
+	 * `$crash`.
+	 */
+	readonly level?: LogLevel | 'none'
+	/** Returns true for any other record that triggers a write. */
+	readonly when?: (record: LogRecord) => boolean
 }
 
+/** Counters of a `BlackBox`. */
 export interface BlackBoxStats {
+	/** Lines held at present. */
 	readonly held: number
+	/** Upper estimate of the bytes held at present. */
 	readonly bytes: number
-	/** Lines that were kept so far. */
+	/** Lines taken in so far. */
 	readonly kept: number
-	/** Lines that were written to the chain. */
+	/** Lines written to the chain. */
 	readonly written: number
-	/** Lines that went unwritten, by the bound that they were beyond. */
+	/** Lines that were not written, by the bound that they exceeded. */
 	readonly dropped: {
 		readonly lines: number
 		readonly bytes: number
 		readonly age: number
-		/** The loop, or the black box, was closed. */
+		/** The loop or the black box was closed. */
 		readonly closed: number
 	}
-	/** Lines that were none: their kind or level was wrong, or `transform` dropped them. */
+	/** Lines that were not taken in: their kind or level was invalid, or `transform` dropped them. */
 	readonly refused: number
+	/** Number of `$blackbox` records written. */
 	readonly triggers: number
 }
 
@@ -59,8 +70,9 @@ interface Held {
 }
 
 /**
- * The lines below a loop's level, for when they are needed: a service runs at `info`, and its chain holds the minutes before each error at
- * `debug`. A held line is built and copied as a published one is. One to a loop; its children are in it.
+ * Keeps the lines below a loop's level until they are needed: a service runs at `info`, and its chain holds
+ * the minutes before each error at `debug`. A held line is built and copied like a published one. A loop has
+ * at most one black box, which also covers its children. The constructor attaches it to the loop.
  *
  * @example
  * ```ts
@@ -70,51 +82,56 @@ interface Held {
  * const loop = new MeshLoop(new BufferingAppender())
  * const blackBox = new BlackBox(loop)
  * loop.debug('about to divide', { by: 0 })
- * loop.error('divided by zero') // the debug line is in a $blackbox record behind it
+ * loop.error('divided by zero') // the next record is a $blackbox with the debug line
  * console.log(blackBox.stats().written)
  * ```
  */
 export class BlackBox {
 	readonly #loop: MeshLoop
-	readonly #bounds: { readonly lines: number; readonly bytes: number; readonly ageMs: number }
+	readonly #bounds: { readonly linesMax: number; readonly bytesMax: number; readonly ageMsMax: number }
 	readonly #levelIndex: number
 	readonly #when: ((record: LogRecord) => boolean) | undefined
 	readonly #letGo: () => void
 	#held: Held[] = []
-	/** Those before it are gone already. */
+	/** Index of the first line that is still held. */
 	#first = 0
 	#bytes = 0
 	#droppedSince = 0
 	readonly #counts = { kept: 0, written: 0, refused: 0, triggers: 0 }
 	readonly #dropped = { lines: 0, bytes: 0, age: 0, closed: 0 }
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has one. */
+	/**
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`; `INVALID_USAGE` for a loop that has a black
+	 * box.
+	 */
 	constructor(loop: MeshLoop, options: BlackBoxOptions = {}) {
 		checkLoop('a black box needs a loop', loop)
-		checkOptionNames(options, ['lines', 'bytes', 'ageMs', 'level', 'when'])
+		checkOptionNames(options, ['linesMax', 'bytesMax', 'ageMsMax', 'level', 'when'])
 		const { level = 'error', when } = options
 		this.#loop = loop
 		this.#bounds = {
-			lines: checkWholeNumber('lines', options.lines ?? 1000, 1),
-			bytes: checkWholeNumber('bytes', options.bytes ?? BYTES_MAX, 1),
-			ageMs: checkWholeNumber('ageMs', options.ageMs ?? 300_000, 1),
+			linesMax: checkWholeNumber('linesMax', options.linesMax ?? 1000, 1),
+			bytesMax: checkWholeNumber('bytesMax', options.bytesMax ?? BYTES_MAX, 1),
+			ageMsMax: checkWholeNumber('ageMsMax', options.ageMsMax ?? 300_000, 1),
 		}
-		if (this.#bounds.bytes > BYTES_MAX) throw invalidOption('bytes', options.bytes, `at most ${BYTES_MAX}`)
-		this.#levelIndex = level === null ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
+		if (this.#bounds.bytesMax > BYTES_MAX)
+			throw invalidOption('bytesMax', options.bytesMax, `at most ${BYTES_MAX}`)
+		this.#levelIndex = level === 'none' ? Number.POSITIVE_INFINITY : levelIndex(parseLevel(level))
 		this.#when = ifGiven('when', when, checkFunction)
 		this.#letGo = coreOf(loop).keepBelow((draft) => this.#keep(draft))
 		loop.on('*', this.#onRecord)
 	}
 
 	/**
-	 * Writes what is held as one `$blackbox` record, and holds nothing from there.
+	 * Writes the held lines as one `$blackbox` record, and empties the black box.
 	 *
-	 * @returns the record; undefined once the loop is closed.
+	 * @returns the record; undefined after the loop was closed.
 	 */
 	trigger(reason = 'asked for'): LogRecord | undefined {
 		return this.#write(String(reason), null)
 	}
 
+	/** Returns the counters. */
 	stats(): BlackBoxStats {
 		return {
 			held: this.#held.length - this.#first,
@@ -124,7 +141,7 @@ export class BlackBox {
 		}
 	}
 
-	/** Lets go of the loop and of what is held. */
+	/** Detaches from the loop and drops the held lines. */
 	close(): void {
 		this.#letGo()
 		this.#loop.off('*', this.#onRecord)
@@ -139,7 +156,7 @@ export class BlackBox {
 		this.#write(record.message, record.seq)
 	}
 
-	/** A throw is the loop's to count, as of any listener. */
+	/** The loop counts an error thrown by `when`, as by any listener. */
 	#isWanted(record: LogRecord): boolean {
 		const answer: unknown = this.#when?.(record)
 		discard(answer)
@@ -159,12 +176,12 @@ export class BlackBox {
 		this.#dropAged(sinceMs)
 		this.#held.push({ line, sinceMs, bytes })
 		this.#bytes += bytes
-		while (this.#held.length - this.#first > this.#bounds.lines) this.#drop('lines')
-		while (this.#bytes > this.#bounds.bytes) this.#drop('bytes')
+		while (this.#held.length - this.#first > this.#bounds.linesMax) this.#drop('lines')
+		while (this.#bytes > this.#bounds.bytesMax) this.#drop('bytes')
 	}
 
 	#dropAged(nowMs: number): void {
-		const sinceMs = nowMs - this.#bounds.ageMs
+		const sinceMs = nowMs - this.#bounds.ageMsMax
 		while (this.#first < this.#held.length && this.#held[this.#first]!.sinceMs < sinceMs) this.#drop('age')
 	}
 
@@ -183,7 +200,7 @@ export class BlackBox {
 		const lines = this.#held.slice(this.#first).map(({ line }) => line)
 		const shortReason = reason.slice(0, REASON_LENGTH_MAX)
 		const data: BlackBoxData = { reason: shortReason, bySeq, lines, dropped: this.#droppedSince }
-		// First: what is published while it is delivered is held for the next one.
+		// Before the record is published: lines published during its delivery belong to the next one.
 		this.#forget()
 		const message = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} below ${this.#loop.level}: ${shortReason}`
 		const record = coreOf(this.#loop).publishOwn({ kind: BLACK_BOX_KIND, level: 'debug', message, data })
@@ -201,7 +218,7 @@ export class BlackBox {
 	}
 }
 
-/** What a line takes in a record beyond what it took by itself, at three bytes a character. */
+/** Upper estimate of what a line takes in a record in addition to its data, at three bytes per character. */
 function sizeBeside({ kind, message, daemonId, nodeId }: BlackBoxLine): number {
 	const ids = [daemonId, nodeId].map((id) => (typeof id === 'string' ? id.length : 0))
 	return LINE_BYTES + 2 * message.length + 3 * (kind.length + ids[0]! + ids[1]!)

@@ -1,16 +1,18 @@
-/** What changed between two states: as data, and as a text for people. */
+/** The differences between two states, as data and as text. */
 import microdiff from 'microdiff'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
 import { invalidOption } from '../model/check.ts'
 
+/** One difference between two states. */
 export interface StateChange {
+	/** What happened to the value. */
 	readonly type: 'added' | 'removed' | 'changed'
-	/** Keys and array slots from the outside in; empty for the state itself. */
+	/** Keys and array indexes from the outside in; empty for the state itself. */
 	readonly path: readonly (string | number)[]
-	/** Undefined where it was added. */
+	/** Undefined if the value was added. */
 	readonly from: unknown
-	/** Undefined where it was removed. */
+	/** Undefined if the value was removed. */
 	readonly to: unknown
 }
 
@@ -18,9 +20,10 @@ const TYPES = { CREATE: 'added', REMOVE: 'removed', CHANGE: 'changed' } as const
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const
 
 /**
- * The changes that make one state of another, in the order of their keys; none where they are equal. States are compared as a chain would
- * hold them, in canonical form but for the bound on their size: a Map as an object, a Set as an array, an Error as its fields, and a marker
- * for a function, for a value inside itself and for what is deeper than 256.
+ * Returns the changes that turn one state into another, in the order of their keys; none for equal states.
+ * States are compared in canonical form, as a chain would hold them, but without the bound on their size: a
+ * Map as an object, a Set as an array, an Error as its fields, and a marker for a function, a cycle and
+ * anything deeper than 256 levels.
  */
 export function diffStates(from: unknown, to: unknown): StateChange[] {
 	return diffCanonical(canonicalState(from), canonicalState(to))
@@ -39,12 +42,12 @@ function diffCanonical(from: unknown, to: unknown): StateChange[] {
 }
 
 /**
- * A line a change: `~ cart.items[0]: 1 -> 2`. Control characters are escaped.
+ * Formats changes as text, one line for each: `~ cart.items[0]: 1 -> 2`. Control characters are escaped.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function formatChanges(changes: readonly StateChange[]): string {
-	if (!Array.isArray(changes)) throw invalidOption('changes', changes, 'those that diffStates(a, b) gives')
+	if (!Array.isArray(changes)) throw invalidOption('changes', changes, 'an array from diffStates(a, b)')
 	return (changes as readonly StateChange[])
 		.map((change) => `${SIGNS[change.type]} ${pathText(change.path)}: ${valueText(change)}\n`)
 		.join('')
@@ -65,7 +68,10 @@ function pathText(path: readonly (string | number)[]): string {
 	return text === '' ? '(state)' : text.replace(/^\./, '')
 }
 
-/** A canonical state as microdiff compares it rightly: dates and bytes are one value each, equal to nothing else; a map has no keys but its own. */
+/**
+ * Prepares a state for microdiff: dates and bytes become one unique symbol per value, and maps lose their
+ * prototype.
+ */
 function comparable(value: unknown, leaves: Map<string, symbol>): unknown {
 	if (value instanceof Uint8Array) return leaf(`bytes ${Buffer.from(value).toString('base64')}`, leaves)
 	if (value instanceof Date) return leaf(`date ${value.getTime()}`, leaves)

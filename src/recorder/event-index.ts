@@ -1,24 +1,25 @@
-/** Which event of a session stands at which seq. Pure; knows no chain. */
+/** Maps the events of a session to their seqs and back. Knows no chain. */
 
-/** Seqs that are no events, both ends inclusive. */
-interface Stretch {
+/** Seqs that are not events, both ends inclusive. */
+interface SeqRange {
 	readonly fromSeq: number
 	readonly toSeq: number
 }
 
 /**
- * Every record but mesh-chain's own is an event. Of absent records the next mark tells how many were events; where none comes, all of them
- * count as events.
+ * The index of the events of one session. Every record is an event, except mesh-chain's own. The next session
+ * record after a gap tells how many of the absent records were events; without one, all of them count as
+ * events.
  */
 export class EventIndex {
 	readonly #startSeq: number
 	readonly #firstIndex: number
-	/** Rising. */
-	#own: Stretch[] = []
-	/** How many seqs there are in all stretches before each. */
+	/** In ascending order. */
+	#own: SeqRange[] = []
+	/** For each range, the number of seqs in all ranges before it. */
 	#sums: number[] = []
-	/** Those since the last mark. */
-	#gaps: Stretch[] = []
+	/** Gaps since the last session record. */
+	#gaps: SeqRange[] = []
 
 	constructor(startSeq: number, firstIndex: number) {
 		this.#startSeq = startSeq
@@ -29,7 +30,9 @@ export class EventIndex {
 		this.#gaps.push({ fromSeq, toSeq })
 	}
 
-	/** A record that is no event, and for a mark of the session the index of the event behind it. */
+	/**
+	 * Adds a record that is not an event; `index`, for a record of the session, is the index of the next event.
+	 */
 	addOwn(seq: number, index: number | undefined): void {
 		if (index !== undefined) {
 			this.#explainGaps(this.indexOf(seq) - index)
@@ -38,7 +41,7 @@ export class EventIndex {
 		this.#push({ fromSeq: seq, toSeq: seq })
 	}
 
-	/** How many of `[fromSeq, toSeq]` are events. */
+	/** How many seqs of `[fromSeq, toSeq]` are events. */
 	eventsWithin(fromSeq: number, toSeq: number): number {
 		return Math.max(0, this.indexOf(toSeq + 1) - this.indexOf(fromSeq))
 	}
@@ -47,7 +50,7 @@ export class EventIndex {
 		return this.#firstIndex + seq - this.#startSeq - 1 - this.#ownBelow(seq)
 	}
 
-	/** The seq of an event; Infinity for index Infinity. */
+	/** The seq of an event; Infinity for an index of Infinity. */
 	seqOf(index: number): number {
 		let seq = this.#startSeq + 1 + Math.max(0, index - this.#firstIndex)
 		for (const { fromSeq, toSeq } of this.#own) {
@@ -57,10 +60,12 @@ export class EventIndex {
 		return seq
 	}
 
-	/** So many of the absent records were no events: the newest of them, for want of better knowledge. */
+	/**
+	 * Marks `count` absent records as no events: the newest ones, because nothing tells which ones they were.
+	 */
 	#explainGaps(count: number): void {
 		let left = count
-		const explained: Stretch[] = []
+		const explained: SeqRange[] = []
 		for (const { fromSeq, toSeq } of this.#gaps.reverse()) {
 			if (left <= 0) break
 			const taken = Math.min(left, toSeq - fromSeq + 1)
@@ -71,13 +76,13 @@ export class EventIndex {
 		const all = [...this.#own, ...explained].sort((a, b) => a.fromSeq - b.fromSeq)
 		this.#own = []
 		this.#sums = []
-		for (const stretch of all) this.#push(stretch)
+		for (const range of all) this.#push(range)
 	}
 
-	#push(stretch: Stretch): void {
+	#push(range: SeqRange): void {
 		const last = this.#own.at(-1)
 		this.#sums.push(last === undefined ? 0 : this.#sums.at(-1)! + last.toSeq - last.fromSeq + 1)
-		this.#own.push(stretch)
+		this.#own.push(range)
 	}
 
 	#ownBelow(seq: number): number {

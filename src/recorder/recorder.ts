@@ -1,4 +1,7 @@
-/** Named spans of a loop's history, with checkpoints of application state: kept in memory up to a bound, and in the loop's chain. */
+/**
+ * Sessions of a loop's history with checkpoints of application state, in bounded memory and in the loop's
+ * chain.
+ */
 import { randomUUID } from 'node:crypto'
 import { canonicalise } from '../codec/canonical.ts'
 import { show } from '../guard/show.ts'
@@ -6,34 +9,30 @@ import { checkLoop, coreOf } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import { checkOptionNames, checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
-import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
+import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
-import { checkpointMarkOf } from './mark.ts'
-import {
-	CHECKPOINT_KIND,
-	type Checkpoint,
-	checkTime,
-	type EventSlice,
-	SESSION_KIND,
-	type Session,
-} from './session.ts'
+import { type Checkpoint, checkTime, type EventSlice, type Session } from './session.ts'
 import { SessionMemory } from './session-memory.ts'
+import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-record.ts'
 
+/** Options of a `Recorder`. */
 export interface RecorderOptions {
-	/** Events in memory, default 50,000; 0 acts as 1. The oldest go first. */
-	maxEvents?: number
-	/** Checkpoints in memory, default 1,000; 0 acts as 1. The oldest go first. */
-	maxCheckpoints?: number
+	/** Upper bound of the events in memory; the oldest are dropped first. Default: 50,000; 0 acts as 1. */
+	readonly eventsMax?: number
+	/** Upper bound of the checkpoints in memory; the oldest are dropped first. Default: 1,000; 0 acts as 1. */
+	readonly checkpointsMax?: number
 }
 
 const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 0 })
 
 /**
- * Records what a loop publishes as sessions. One is active at a time; while none is, nothing is recorded, and questions are about
- * the one before. An event is any record but mesh-chain's own (kinds that begin with `$`).
+ * Records what a loop publishes as sessions. At most one session is active; while none is, nothing is
+ * recorded, and queries are about the previous one. An event is any record but mesh-chain's own (kinds that
+ * start with `$`).
  *
- * In memory a session holds its newest `maxEvents` events, and answers say how many they miss. Where the loop has a chain the marks of
- * sessions and checkpoints are in it, between the records: `openSession` finds them there, also after a restart.
+ * In memory, a session holds its newest `eventsMax` events, and answers say how many are missing. If the loop
+ * has a chain, the chain holds a record for every start, stop and checkpoint between the events:
+ * `openSession` finds them there, also after a restart.
  *
  * @example
  * ```ts
@@ -52,37 +51,38 @@ const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 
  */
 export class Recorder {
 	readonly #loop: MeshLoop
-	readonly #bounds: { readonly maxEvents: number; readonly maxCheckpoints: number }
-	/** In marks: which recorder wrote them. */
+	readonly #bounds: { readonly eventsMax: number; readonly checkpointsMax: number }
+	/** Identifies this recorder in its session records. */
 	readonly #id = randomUUID()
 	#session: SessionMemory | undefined
-	/** Of the newest record that the session has looked at: each comes once, and in order. */
+	/** Seq of the newest record that the session has processed: each record once, and in order. */
 	#seenSeq = 0
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(loop: MeshLoop, options: RecorderOptions = {}) {
 		checkLoop('a recorder needs a loop', loop)
-		checkOptionNames(options, ['maxEvents', 'maxCheckpoints'])
+		checkOptionNames(options, ['eventsMax', 'checkpointsMax'])
 		this.#loop = loop
 		this.#bounds = {
-			maxEvents: Math.max(1, checkWholeNumber('maxEvents', options.maxEvents ?? 50_000, 0)),
-			maxCheckpoints: Math.max(1, checkWholeNumber('maxCheckpoints', options.maxCheckpoints ?? 1000, 0)),
+			eventsMax: Math.max(1, checkWholeNumber('eventsMax', options.eventsMax ?? 50_000, 0)),
+			checkpointsMax: Math.max(1, checkWholeNumber('checkpointsMax', options.checkpointsMax ?? 1000, 0)),
 		}
 	}
 
+	/** Whether a session is active. */
 	get isActive(): boolean {
-		return this.#session?.stoppedMs === null
+		return this.#session !== undefined && this.#session.stoppedMs === undefined
 	}
 
-	/** How many events memory holds of the session; at most `maxEvents`. 0 before the first session. */
+	/** Number of events of the session in memory, at most `eventsMax`; 0 before the first session. */
 	get eventCount(): number {
 		return this.#known()?.eventCount ?? 0
 	}
 
 	/**
-	 * Begins a session, and forgets what memory holds of the one before.
+	 * Starts a session, and drops the previous one from memory.
 	 *
-	 * @param id one of its own unless given.
+	 * @param id default: a random UUID.
 	 * @returns the id.
 	 * @throws {MeshChainError} `SESSION_ACTIVE`; `INVALID_OPTION`
 	 */
@@ -90,30 +90,33 @@ export class Recorder {
 		this.#refuseActive('start')
 		checkText('the id of a session', id)
 		const session = new SessionMemory({ id, startedMs: Date.now() }, this.#bounds)
-		const marked = this.#begin(session)
-		if (marked !== undefined) session.startedMs = marked.tsMs
+		const published = this.#begin(session)
+		if (published !== undefined) session.startedMs = published.tsMs
 		return id
 	}
 
-	/** Ends the session and returns it; null when none is active. What it holds can still be asked for. */
-	stop(): Session | null {
+	/**
+	 * Stops the session and returns it; undefined when none is active. Queries about it still work afterwards.
+	 */
+	stop(): Session | undefined {
 		const session = this.#known()
-		if (session === undefined || !this.isActive) return null
+		if (session === undefined || !this.isActive) return undefined
 		this.#loop.off('*', this.#onRecord)
 		session.stoppedMs = Date.now()
 		const { id, nextIndex } = session
-		const marked = this.#mark({ action: 'stop', recorder: this.#id, session: id, nextIndex })
-		if (marked !== undefined) session.stoppedMs = marked.tsMs
+		const published = this.#publish({ action: 'stop', recorder: this.#id, session: id, nextIndex })
+		if (published !== undefined) session.stoppedMs = published.tsMs
 		return session.toJSON()
 	}
 
 	/**
-	 * Keeps application state at this moment: before the next event.
+	 * Stores application state as of now, before the next event.
 	 *
-	 * @param state is copied, and must be data throughout, at most 1 MiB of it. What a loop's `transform` takes out of it is in no
-	 * checkpoint.
-	 * @param options an id that is given twice stays with the first; one of its own unless given.
-	 * @throws {MeshChainError} `NO_SESSION` when none is active; `INVALID_STATE`; `INVALID_OPTION`.
+	 * @param state is copied. It must be plain data, at most 1 MiB; what the loop's `transform` removes is in
+	 * no checkpoint.
+	 * @param options `id` (default: a random UUID; an id that is used twice refers to its first checkpoint) and
+	 * `label`.
+	 * @throws {MeshChainError} `NO_SESSION` when no session is active; `INVALID_STATE`; `INVALID_OPTION`.
 	 */
 	checkpoint<S>(state: S, options: { readonly id?: string; readonly label?: string } = {}): Checkpoint<S> {
 		const session = this.#known()
@@ -124,15 +127,15 @@ export class Recorder {
 		const { id = randomUUID(), label } = options
 		checkText('the id of a checkpoint', id)
 		if (label !== undefined && typeof label !== 'string')
-			throw invalidOption('the label of a checkpoint', label, 'a text')
+			throw invalidOption('the label of a checkpoint', label, 'a string')
 		const { id: name, nextIndex: eventIndex } = session
 		const given = { recorder: this.#id, session: name, id, label: label ?? null, eventIndex, state }
-		const mark = canonicalMark(given)
-		const record = coreOf(this.#loop).publishOwn({ kind: CHECKPOINT_KIND, message: label ?? id, data: mark })
+		const data = canonicalRecord(given)
+		const record = coreOf(this.#loop).publishOwn({ kind: CHECKPOINT_KIND, message: label ?? id, data })
 		const checkpoint: Checkpoint<S> = Object.freeze({
 			id,
 			label,
-			state: (record === undefined ? mark.state : stateOf(record)) as S,
+			state: (record === undefined ? data.state : stateOf(record)) as S,
 			eventIndex,
 			tsMs: record?.tsMs ?? Date.now(),
 			seq: record?.seq ?? 0,
@@ -142,7 +145,7 @@ export class Recorder {
 	}
 
 	/**
-	 * The events with this index and above.
+	 * Returns the events from this index on.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -151,7 +154,7 @@ export class Recorder {
 	}
 
 	/**
-	 * The events with a time from `from` to `to`, both inclusive; none when `from` is the later one.
+	 * Returns the events with a time from `from` to `to`, both inclusive; none when `from` is later than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -161,9 +164,9 @@ export class Recorder {
 	}
 
 	/**
-	 * The events from one checkpoint up to another, in whichever order they are named; none between one and itself.
+	 * Returns the events between two checkpoints, in either order; none between a checkpoint and itself.
 	 *
-	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first of them that is missing; `NO_SESSION`.
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first one that is missing; `NO_SESSION`.
 	 */
 	eventsBetweenCheckpoints(a: string, b: string): EventSlice {
 		const session = this.#known()
@@ -174,7 +177,7 @@ export class Recorder {
 	}
 
 	/**
-	 * The events of one kind, in order: what to replay to see how something came about.
+	 * Returns the events of one kind, in order.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -183,20 +186,21 @@ export class Recorder {
 		return this.#known()?.ofKind(kind) ?? NOTHING
 	}
 
+	/** Returns the checkpoints of the session in memory, oldest first. */
 	checkpoints(): readonly Checkpoint[] {
 		return this.#session?.checkpoints ?? []
 	}
 
-	/** What memory holds of the session, which goes on; null when there was none. */
-	export(): Session | null {
-		return this.#known()?.toJSON() ?? null
+	/** Returns what memory holds of the session, which stays active; undefined before the first session. */
+	export(): Session | undefined {
+		return this.#known()?.toJSON()
 	}
 
 	/**
-	 * Makes a session that was exported the active one; its events go on behind its last index. What is beyond the bounds is dropped
-	 * and counted.
+	 * Makes an exported session the active one; new events continue its indexes. Events and checkpoints beyond
+	 * the bounds are dropped and counted.
 	 *
-	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`; nothing has changed then.
+	 * @throws {MeshChainError} `SESSION_ACTIVE`, `INVALID_SESSION`; nothing changes then.
 	 */
 	import(session: Session): void {
 		this.#refuseActive('import')
@@ -212,16 +216,17 @@ export class Recorder {
 
 	#begin(session: SessionMemory): LogRecord | undefined {
 		this.#session = session
-		// A record may still be going round that was published before.
+		// A record published earlier may still be on its way to the listeners.
 		this.#seenSeq = this.#loop.stats().lastSeq
 		this.#loop.on('*', this.#onRecord)
 		const { id, nextIndex: firstIndex } = session
-		return this.#mark({ action: 'start', recorder: this.#id, session: id, firstIndex })
+		return this.#publish({ action: 'start', recorder: this.#id, session: id, firstIndex })
 	}
 
 	/**
-	 * The session with everything that was published so far: where listeners publish, and where delivery to them was cut, the ring has
-	 * what did not come by yet. What is not in the ring any more counts as missing.
+	 * The session with every record published so far. Records that have not reached this listener, because a
+	 * listener publishes or delivery was cut, are read from the ring; those that have left the ring count as
+	 * missing.
 	 */
 	#known(): SessionMemory | undefined {
 		const session = this.#session
@@ -238,9 +243,9 @@ export class Recorder {
 		session.add(record.chainPending ? Object.freeze({ ...record, chainPending: false }) : record)
 	}
 
-	#mark(mark: SessionMark): LogRecord | undefined {
-		const message = `session ${mark.session}: ${mark.action}`
-		return coreOf(this.#loop).publishOwn({ kind: SESSION_KIND, message, data: mark })
+	#publish(data: SessionRecord): LogRecord | undefined {
+		const message = `session ${data.session}: ${data.action}`
+		return coreOf(this.#loop).publishOwn({ kind: SESSION_KIND, message, data })
 	}
 
 	#refuseActive(what: string): void {
@@ -250,18 +255,18 @@ export class Recorder {
 	}
 }
 
-/** The state as it was published: what a transform took out is in no memory either. */
+/** The state as it was published: without what a transform removed. */
 function stateOf(record: LogRecord): unknown {
-	const mark = checkpointMarkOf(record)
-	return mark === undefined ? record.data : mark.state
+	const data = checkpointRecordOf(record)
+	return data === undefined ? record.data : data.state
 }
 
 /** @throws {MeshChainError} `INVALID_STATE` */
-function canonicalMark(mark: CheckpointMark): CheckpointMark {
-	const { value, markers } = canonicalise(mark)
-	if (markers === 0) return value as CheckpointMark
+function canonicalRecord(data: CheckpointRecord): CheckpointRecord {
+	const { value, markers } = canonicalise(data)
+	if (markers === 0) return value as CheckpointRecord
 	throw new MeshChainError(
 		'INVALID_STATE',
-		'a state must be data throughout, less than 1 MiB of it and 31 levels deep: it holds a function, a symbol, a cycle, an object that is no data, or too much',
+		'a state must be plain data, less than 1 MiB and at most 31 levels deep: it holds a function, a symbol, a cycle or another object that is not data, or it is too large',
 	)
 }

@@ -1,29 +1,31 @@
-/** One session in memory: so many events and checkpoints, the newest of them. Knows no loop and no chain. */
+/** One session in memory: the newest events and checkpoints, within bounds. Knows no loop and no chain. */
 import { fromTagged, recordFromFields, recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import { isOwnKind, type LogRecord } from '../model/record.ts'
 import type { Checkpoint, EventSlice, Session, SessionEvent } from './session.ts'
 
+/** The bounds of a session in memory. */
 export interface SessionBounds {
-	readonly maxEvents: number
-	readonly maxCheckpoints: number
+	readonly eventsMax: number
+	readonly checkpointsMax: number
 }
 
+/** The newest events and checkpoints of one session. */
 export class SessionMemory {
 	readonly id: string
 	startedMs: number
-	stoppedMs: number | null = null
+	stoppedMs: number | undefined
 	readonly #bounds: SessionBounds
-	/** By index. Where events are missing, indexes are passed over; slots before the first are empty. */
+	/** By index. Indexes of missing events are skipped; slots before the first event are empty. */
 	#events: (SessionEvent | undefined)[] = []
 	#first = 0
 	#nextIndex = 0
 	#checkpoints: Checkpoint[] = []
 	#droppedCheckpoints = 0
-	/** Events that are missing and whose times nobody knows. */
+	/** Missing events with unknown times. */
 	#lostEvents = 0
-	/** The times of the other ones that are missing. */
+	/** The earliest and latest time of the other missing events. */
 	#droppedMinMs = Number.POSITIVE_INFINITY
 	#droppedMaxMs = Number.NEGATIVE_INFINITY
 
@@ -33,13 +35,13 @@ export class SessionMemory {
 		this.#bounds = bounds
 	}
 
-	/** @throws {MeshChainError} `INVALID_SESSION`, naming what is wrong. */
+	/** @throws {MeshChainError} `INVALID_SESSION`, naming the invalid part. */
 	static from(session: Session, bounds: SessionBounds): SessionMemory {
 		const { id, startedMs, events, checkpoints } = checked(session)
 		const memory = new SessionMemory({ id, startedMs }, bounds)
 		for (const [place, { index, record }] of events.entries()) {
 			if (index < memory.nextIndex)
-				throw invalid(`events[${place}].index must be above the one before, not ${show(index)}`)
+				throw invalid(`events[${place}].index must be higher than the previous one, not ${show(index)}`)
 			memory.lose(index - memory.nextIndex)
 			memory.add(readable(`events[${place}].record`, () => eventFrom(record)))
 		}
@@ -54,7 +56,7 @@ export class SessionMemory {
 		return memory
 	}
 
-	/** Of the event that comes next. */
+	/** Index of the next event. */
 	get nextIndex(): number {
 		return this.#nextIndex
 	}
@@ -69,10 +71,10 @@ export class SessionMemory {
 
 	add(record: LogRecord): void {
 		this.#events.push(Object.freeze({ index: this.#nextIndex++, record }))
-		if (this.eventCount > this.#bounds.maxEvents) this.#dropFirst()
+		if (this.eventCount > this.#bounds.eventsMax) this.#dropFirst()
 	}
 
-	/** So many events that came next are not to be had. */
+	/** Counts the next events as missing. */
 	lose(count: number): void {
 		this.#nextIndex += count
 		this.#lostEvents += count
@@ -80,7 +82,7 @@ export class SessionMemory {
 
 	addCheckpoint(checkpoint: Checkpoint): void {
 		this.#checkpoints.push(checkpoint)
-		if (this.#checkpoints.length <= this.#bounds.maxCheckpoints) return
+		if (this.#checkpoints.length <= this.#bounds.checkpointsMax) return
 		this.#checkpoints.shift()
 		this.#droppedCheckpoints++
 	}
@@ -93,7 +95,7 @@ export class SessionMemory {
 		return { events, missing: end - from - events.length }
 	}
 
-	/** Those with a time in `[fromMs, toMs]`, both inclusive. */
+	/** The events with a time in `[fromMs, toMs]`, both inclusive. */
 	between(fromMs: number, toMs: number): EventSlice {
 		const isTouched = this.#droppedMinMs <= toMs && this.#droppedMaxMs >= fromMs
 		const events = this.#all(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)
@@ -105,7 +107,7 @@ export class SessionMemory {
 		return { events: this.#all((record) => record.kind === kind), missing: this.#droppedEvents }
 	}
 
-	/** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming it. */
+	/** @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the checkpoint. */
 	checkpoint(id: string): Checkpoint {
 		const found = this.#checkpoints.find((each) => each.id === id)
 		if (found !== undefined) return found
@@ -121,7 +123,7 @@ export class SessionMemory {
 		return {
 			id: this.id,
 			startedMs: this.startedMs,
-			stoppedMs: this.stoppedMs,
+			stoppedMs: this.stoppedMs ?? null,
 			events: this.#all(() => true).map(({ index, record }) => ({ index, record: recordToFields(record) })),
 			checkpoints: this.#checkpoints.map(({ id, label = null, state, eventIndex, tsMs, seq }) => ({
 				id,
@@ -150,7 +152,7 @@ export class SessionMemory {
 		this.#first = 0
 	}
 
-	/** Where the first event stands that has this index or a higher one. */
+	/** Slot of the first event with this index or a higher one. */
 	#placeOf(index: number): number {
 		let low = this.#first
 		let high = this.#events.length
@@ -172,7 +174,7 @@ function checked(session: Session): Session {
 	if (typeof session !== 'object' || session === null)
 		throw invalid(`it must be an object, not ${show(session)}`)
 	const { id, startedMs, events, checkpoints, droppedEvents, droppedCheckpoints } = session
-	if (typeof id !== 'string' || id === '') throw invalid(`id must be a text, not ${show(id)}`)
+	if (typeof id !== 'string' || id === '') throw invalid(`id must be a non-empty string, not ${show(id)}`)
 	for (const [name, value] of Object.entries({ startedMs, droppedEvents, droppedCheckpoints })) {
 		if (!isIndex(value)) throw invalid(`${name} must be a whole number from 0, not ${show(value)}`)
 	}
@@ -184,7 +186,7 @@ function checked(session: Session): Session {
 	if (!Array.isArray(checkpoints)) throw invalid('checkpoints must be an array')
 	for (const [place, checkpoint] of checkpoints.entries()) {
 		if (!isCheckpoint(checkpoint)) {
-			throw invalid(`checkpoints[${place}] needs id, eventIndex, tsMs and seq, and a text or null as label`)
+			throw invalid(`checkpoints[${place}] needs id, eventIndex, tsMs and seq, and a string or null as label`)
 		}
 	}
 	return session
@@ -198,7 +200,7 @@ function isCheckpoint(checkpoint: Session['checkpoints'][number] | null | undefi
 
 function eventFrom(fields: unknown): LogRecord {
 	const record = recordFromFields(fields)
-	if (isOwnKind(record.kind)) throw invalid(`a ${record.kind} record is no event`)
+	if (isOwnKind(record.kind)) throw invalid(`a ${record.kind} record is not an event`)
 	return Object.freeze(record)
 }
 
@@ -215,5 +217,5 @@ function isIndex(value: unknown): boolean {
 }
 
 function invalid(what: string): MeshChainError {
-	return new MeshChainError('INVALID_SESSION', `this is no session that was exported: ${what}`)
+	return new MeshChainError('INVALID_SESSION', `not an exported session: ${what}`)
 }

@@ -2,64 +2,75 @@
 import { invalidOption } from '../model/check.ts'
 import { isTimeBound, type LogRecord } from '../model/record.ts'
 
-/** The kinds of the records that sessions leave in a chain. */
-export const SESSION_KIND = '$session'
-export const CHECKPOINT_KIND = '$checkpoint'
-
-/** A record of a session. */
+/** An event of a session. */
 export interface SessionEvent {
-	/** From 0 in its session; goes on when the oldest are dropped. */
+	/** Position in the session, from 0; it does not change when older events are dropped. */
 	readonly index: number
+	/** The record of the event. */
 	readonly record: LogRecord
 }
 
 /** A named snapshot of application state within a session. */
 export interface Checkpoint<S = unknown> {
+	/** Id of the checkpoint. */
 	readonly id: string
+	/** Label of the checkpoint, if it has one. */
 	readonly label: string | undefined
+	/** The state of the application. */
 	readonly state: S
-	/** Of the event that came next. */
+	/** Index of the next event. */
 	readonly eventIndex: number
+	/** Time of the checkpoint, in ms since 1970. */
 	readonly tsMs: number
-	/** Of its own record in the chain; 0 where it is in none. */
+	/** Seq of its record in the chain; 0 without a chain. */
 	readonly seq: number
 }
 
-/** An answer, and how complete it is. */
+/** Events that answer a query, and how many are missing from the answer. */
 export interface EventSlice {
+	/** The events, in order. */
 	readonly events: readonly SessionEvent[]
 	/**
-	 * Events that were asked for and are not there any more: dropped, or absent from the chain. Asked by index so many, asked by time or
-	 * kind at the most so many.
+	 * Events of the answer that are gone: dropped from memory, or absent from the chain. Exact for a query by
+	 * index, an upper bound for one by time or kind.
 	 */
 	readonly missing: number
 }
 
-/** One session of a chain. */
+/** A session in a chain. */
 export interface SessionInfo {
+	/** Id of the session. */
 	readonly id: string
+	/** Epoch of the chain in which it was recorded. */
 	readonly epoch: number
-	/** Where its beginning is gone, the time of the first record that is left. */
+	/** Time of the record that started it; if that is gone, the time of the first record that is left. */
 	readonly startedMs: number
-	/** Null when it is active, or its process died. */
-	readonly stoppedMs: number | null
-	/** Of the record that began it. Where that is gone: what is before its first event, by the count of its next mark. */
+	/**
+	 * Time of the record that stopped it; undefined for an active session and after the death of its process.
+	 */
+	readonly stoppedMs: number | undefined
+	/**
+	 * Seq of the record that started it. If that is gone: of the record before its first event, as far as
+	 * known.
+	 */
 	readonly startSeq: number
-	/** Of the record that ended it, or of the last one that it holds. */
+	/** Seq of the record that stopped it, or of its last record. */
 	readonly endSeq: number
-	/** Index of its first event here: above 0 where it was imported. */
+	/** Index of its first event in this chain; above 0 for an imported session. */
 	readonly firstIndex: number
 }
 
-/** A session as plain data: `JSON.stringify` keeps all of it, and what it makes of it can be imported. */
+/** A session as plain data that JSON can hold, for `Recorder.import`. */
 export interface Session {
+	/** Id of the session. */
 	readonly id: string
+	/** Time of its start, in ms since 1970. */
 	readonly startedMs: number
-	/** Null while it is active. */
+	/** Null for an active session. */
 	readonly stoppedMs: number | null
-	/** Records as the JSON dialect has them, with their index. */
+	/** The events, with their records in the JSON dialect. */
 	readonly events: readonly { readonly index: number; readonly record: Readonly<Record<string, unknown>> }[]
-	/** `state` as the JSON dialect has it. */
+	/** The checkpoints, with their `state` in the JSON dialect. */
 	readonly checkpoints: readonly {
 		readonly id: string
 		readonly label: string | null
@@ -68,14 +79,26 @@ export interface Session {
 		readonly tsMs: number
 		readonly seq: number
 	}[]
-	/** Of this session, and in it no more: of every index below the next one there is an event, or it is counted here. */
+	/**
+	 * Events of this session that are not in `events`: every index below the next one is in `events` or counted
+	 * here.
+	 */
 	readonly droppedEvents: number
+	/** Checkpoints of this session that are not in `checkpoints`. */
 	readonly droppedCheckpoints: number
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/**
+ * A time as milliseconds.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function checkTime(name: string, time: number | Date): number {
 	const ms = time instanceof Date ? time.getTime() : time
 	if (isTimeBound(ms)) return ms
-	throw invalidOption(name, time, 'milliseconds since 1970 that a Date can hold, infinite, or a valid Date')
+	throw invalidOption(
+		name,
+		time,
+		'a valid Date, or milliseconds since 1970 that a Date can hold, or infinite',
+	)
 }

@@ -1,64 +1,72 @@
-/** The sessions that a chain holds: found by seeks, in a chain of any size, also after a restart. */
+/** The sessions of a chain, found by seeks in a chain of any size, also after a restart. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
-import type { CheckpointMark, SessionMark } from '../model/own-events.ts'
+import type { CheckpointRecord, SessionRecord } from '../model/own-events.ts'
 import { type GapData, isGap, isOwnKind, type LogRecord } from '../model/record.ts'
 import { EventIndex } from './event-index.ts'
-import { checkpointMarkOf, checkpointOf, indexIn, markOf } from './mark.ts'
-import { MarkWalk } from './mark-walk.ts'
 import {
-	CHECKPOINT_KIND,
 	type Checkpoint,
 	checkTime,
 	type EventSlice,
-	SESSION_KIND,
 	type Session,
 	type SessionEvent,
 	type SessionInfo,
 } from './session.ts'
+import {
+	CHECKPOINT_KIND,
+	checkpointOf,
+	checkpointRecordOf,
+	indexIn,
+	SESSION_KIND,
+	sessionRecordOf,
+} from './session-record.ts'
+import { SessionWalk } from './session-walk.ts'
 
 /**
- * All sessions of a chain, by their beginnings. Reads their marks only. What came from other chains, by a merge or a replay, is none of its
- * sessions: seqs and epochs, by which a session is found, are those of the chain that it was recorded in.
+ * Returns all sessions of a chain, in the order of their starts. Reads their session records only. Records
+ * from other chains, after a merge or a replay, are not sessions of this one: a session is found by the seqs
+ * and epochs of the chain that it was recorded in.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export async function listSessions(chain: Chain): Promise<SessionInfo[]> {
 	checkChain('a list of sessions needs a chain', chain, ['records'])
-	const walk = new MarkWalk(chain)
-	for await (const { record, mark } of marksIn(chain)) {
-		if (record.origin === undefined) await walk.take(record, mark)
+	const walk = new SessionWalk(chain)
+	for await (const { record, data } of sessionRecordsIn(chain)) {
+		if (record.origin === undefined) await walk.take(record, data)
 	}
 	await walk.end()
 	return walk.sessions.sort((a, b) => a.startSeq - b.startSeq)
 }
 
-/** Why sessions that somebody looks for are not among those of a chain: marks of theirs came from other ones. Undefined where none did. */
-export async function marksFromElsewhere(chain: Chain): Promise<string | undefined> {
+/**
+ * Explains why sessions are not listed: their records came from other chains. Undefined if there are none.
+ */
+export async function sessionRecordsFromElsewhere(chain: Chain): Promise<string | undefined> {
 	let count = 0
-	for await (const { record } of marksIn(chain)) if (record.origin !== undefined) count++
+	for await (const { record } of sessionRecordsIn(chain)) if (record.origin !== undefined) count++
 	if (count === 0) return undefined
 	const came = count === 1 ? '1 session record came' : `${count.toLocaleString('en-US')} session records came`
 	return `${came} from other chains (merge, replay): list them in the chain they came from`
 }
 
-async function* marksIn(
+async function* sessionRecordsIn(
 	chain: Chain,
-): AsyncGenerator<{ readonly record: LogRecord; readonly mark: SessionMark | CheckpointMark }> {
+): AsyncGenerator<{ readonly record: LogRecord; readonly data: SessionRecord | CheckpointRecord }> {
 	for await (const record of chain.records({ kind: [SESSION_KIND, CHECKPOINT_KIND], gaps: 'skip' })) {
-		const mark = markOf(record)
-		if (mark !== undefined) yield { record, mark }
+		const data = sessionRecordOf(record)
+		if (data !== undefined) yield { record, data }
 	}
 }
 
 /**
- * One session of a chain, to ask what a `Recorder` can be asked, of all of its events.
+ * Opens one session of a chain. It answers the queries of a `Recorder`, about all of its events.
  *
- * @param id of several sessions of one id the newest.
- * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming those that there are.
+ * @param id the newest session with this id.
+ * @throws {MeshChainError} `INVALID_OPTION`; `SESSION_NOT_FOUND`, naming the sessions that exist.
  */
 export async function openSession(chain: Chain, id: string): Promise<ChainSession> {
 	checkChain('a session needs a chain', chain, ['records'])
@@ -71,9 +79,9 @@ export async function openSession(chain: Chain, id: string): Promise<ChainSessio
 	throw await sessionNotFound(chain, `there is no session ${show(id)}: ${text}`)
 }
 
-/** The error that says so, and where else to look. */
+/** The error for a missing session, with a hint where else to look. */
 export async function sessionNotFound(chain: Chain, text: string): Promise<MeshChainError> {
-	const elsewhere = await marksFromElsewhere(chain)
+	const elsewhere = await sessionRecordsFromElsewhere(chain)
 	const message = elsewhere === undefined ? text : `${text}; ${elsewhere}`
 	return new MeshChainError('SESSION_NOT_FOUND', message, { path: chain.path })
 }
@@ -84,64 +92,67 @@ interface SliceQuery {
 	readonly kind?: string
 }
 
+/** One session of a chain, for queries about all of its events. */
 export class ChainSession {
+	/** Which session it is. */
 	readonly info: SessionInfo
 	readonly #chain: Chain
 
 	/** @throws {MeshChainError} `INVALID_OPTION` */
 	constructor(chain: Chain, info: SessionInfo) {
 		checkChain('a session needs a chain', chain, ['records'])
-		if (typeof info?.id !== 'string') throw invalidOption('info', info, 'one that listSessions(chain) gives')
+		if (typeof info?.id !== 'string')
+			throw invalidOption('info', info, 'a SessionInfo from listSessions(chain)')
 		this.#chain = chain
 		this.info = info
 	}
 
-	/** Its checkpoints, oldest first. Reads mesh-chain's own records only. */
+	/** Returns its checkpoints, oldest first. Reads only mesh-chain's own records. */
 	async checkpoints(): Promise<Checkpoint[]> {
 		const checkpoints: Checkpoint[] = []
 		const { startSeq: fromSeq, endSeq: toSeq } = this.info
 		for await (const record of this.#chain.records({ kind: CHECKPOINT_KIND, fromSeq, toSeq, gaps: 'skip' })) {
-			const mark = checkpointMarkOf(record)
-			if (mark?.session === this.info.id && record.origin === undefined)
-				checkpoints.push(checkpointOf(record, mark))
+			const data = checkpointRecordOf(record)
+			if (data?.session === this.info.id && record.origin === undefined)
+				checkpoints.push(checkpointOf(record, data))
 		}
 		return checkpoints
 	}
 
-	/** How many events it holds, absent records among them. */
+	/** Returns how many events it has, including absent ones. */
 	async count(): Promise<number> {
 		const { startSeq, endSeq, firstIndex } = this.info
-		return endSeq === startSeq ? 0 : (await this.#places()).indexOf(endSeq + 1) - firstIndex
+		return endSeq === startSeq ? 0 : (await this.#lookup()).indexOf(endSeq + 1) - firstIndex
 	}
 
 	/**
-	 * The events of `[from, to)`, by index, one by one. Where records are absent, indexes are passed over.
+	 * Yields the events of `[from, to)`, by index. Indexes of absent records are skipped.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	async *events(from = 0, to = Number.POSITIVE_INFINITY): AsyncGenerator<SessionEvent> {
 		checkWholeNumber('from', from, 0)
 		if (to !== Number.POSITIVE_INFINITY) checkWholeNumber('to', to, 0)
-		const places = await this.#places()
-		for await (const record of this.#between(places.seqOf(from), places.seqOf(to) - 1)) {
-			if (!isGap(record)) yield { index: places.indexOf(record.seq), record }
+		const lookup = await this.#lookup()
+		for await (const record of this.#between(lookup.seqOf(from), lookup.seqOf(to) - 1)) {
+			if (!isGap(record)) yield { index: lookup.indexOf(record.seq), record }
 		}
 	}
 
 	/**
-	 * The events with this index and above.
+	 * Returns the events from this index on.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	async eventsSince(index: number): Promise<EventSlice> {
 		checkWholeNumber('index', index, 0)
-		const places = await this.#places()
+		const lookup = await this.#lookup()
 		const elsewhere = Math.max(0, this.info.firstIndex - index)
-		return this.#slice({ places, elsewhere, fromSeq: places.seqOf(index) })
+		return this.#slice({ lookup, elsewhere, fromSeq: lookup.seqOf(index) })
 	}
 
 	/**
-	 * The events with a time from `from` to `to`, both inclusive; none when `from` is the later one.
+	 * Returns the events with a time from `from` to `to`, both inclusive; none when `from` is later than `to`.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -152,9 +163,9 @@ export class ChainSession {
 	}
 
 	/**
-	 * The events from one checkpoint up to another, in whichever order they are named; none between one and itself.
+	 * Returns the events between two checkpoints, in either order; none between a checkpoint and itself.
 	 *
-	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first of them that is missing.
+	 * @throws {MeshChainError} `CHECKPOINT_NOT_FOUND`, naming the first one that is missing.
 	 */
 	async eventsBetweenCheckpoints(a: string, b: string): Promise<EventSlice> {
 		const checkpoints = await this.checkpoints()
@@ -169,7 +180,7 @@ export class ChainSession {
 	}
 
 	/**
-	 * The events of one kind, in order.
+	 * Returns the events of one kind, in order.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
@@ -178,7 +189,7 @@ export class ChainSession {
 		return this.#slice({ query: { kind } })
 	}
 
-	/** The whole session as plain data, in memory. */
+	/** Returns the whole session as plain data, in memory. */
 	async export(): Promise<Session> {
 		const { id, startedMs, stoppedMs } = this.info
 		const { events, missing } = await this.#slice({})
@@ -186,7 +197,7 @@ export class ChainSession {
 		return {
 			id,
 			startedMs,
-			stoppedMs,
+			stoppedMs: stoppedMs ?? null,
 			events: events.map(({ index, record }) => ({ index, record: recordToFields(record) })),
 			checkpoints: checkpoints.map(({ label = null, state, ...rest }) => ({
 				...rest,
@@ -198,9 +209,9 @@ export class ChainSession {
 		}
 	}
 
-	/** `elsewhere` counts events that were recorded before the session was imported here. */
+	/** @param wanted `elsewhere` counts the events that were recorded before the session was imported here. */
 	async #slice(wanted: {
-		readonly places?: EventIndex
+		readonly lookup?: EventIndex
 		readonly elsewhere?: number
 		readonly fromSeq?: number
 		readonly toSeq?: number
@@ -208,13 +219,13 @@ export class ChainSession {
 	}): Promise<EventSlice> {
 		const { startSeq, endSeq, firstIndex } = this.info
 		const { fromSeq = 0, toSeq = endSeq, query, elsewhere = firstIndex } = wanted
-		const places = wanted.places ?? (await this.#places())
+		const lookup = wanted.lookup ?? (await this.#lookup())
 		const [from, to] = [Math.max(fromSeq, startSeq + 1), Math.min(toSeq, endSeq)]
 		const events: SessionEvent[] = []
 		let missing = elsewhere
 		for await (const record of this.#between(from, to, query)) {
-			if (isGap(record)) missing += absentWithin(places, record, from, to)
-			else events.push({ index: places.indexOf(record.seq), record })
+			if (isGap(record)) missing += absentWithin(lookup, record, from, to)
+			else events.push({ index: lookup.indexOf(record.seq), record })
 		}
 		return { events, missing }
 	}
@@ -228,34 +239,34 @@ export class ChainSession {
 		}
 	}
 
-	async #places(): Promise<EventIndex> {
+	async #lookup(): Promise<EventIndex> {
 		const { id, startSeq, endSeq, firstIndex } = this.info
-		const places = new EventIndex(startSeq, firstIndex)
+		const lookup = new EventIndex(startSeq, firstIndex)
 		for await (const record of this.#chain.records({ kind: '$*', fromSeq: startSeq + 1, toSeq: endSeq })) {
 			if (isGap(record)) {
-				places.addGap(
+				lookup.addGap(
 					Math.max(record.data?.fromSeq ?? record.seq, startSeq + 1),
 					Math.min(record.seq, endSeq),
 				)
 				continue
 			}
-			const isMark = record.kind === SESSION_KIND || record.kind === CHECKPOINT_KIND
-			const mark = isMark ? markOf(record) : undefined
-			const isOurs = mark?.session === id && record.origin === undefined
-			places.addOwn(record.seq, isOurs ? indexIn(mark) : undefined)
+			const isSessionRecord = record.kind === SESSION_KIND || record.kind === CHECKPOINT_KIND
+			const data = isSessionRecord ? sessionRecordOf(record) : undefined
+			const isOurs = data?.session === id && record.origin === undefined
+			lookup.addOwn(record.seq, isOurs ? indexIn(data) : undefined)
 		}
-		return places
+		return lookup
 	}
 }
 
-/** A gap may reach beyond what was asked for. */
+/** A gap may extend beyond the queried range. */
 function absentWithin(
-	places: EventIndex,
+	lookup: EventIndex,
 	{ data }: LogRecord<'$gap', GapData>,
 	fromSeq: number,
 	toSeq: number,
 ): number {
 	if (data === undefined) return 0
-	const events = places.eventsWithin(Math.max(data.fromSeq, fromSeq), Math.min(data.toSeq, toSeq))
+	const events = lookup.eventsWithin(Math.max(data.fromSeq, fromSeq), Math.min(data.toSeq, toSeq))
 	return Math.min(data.count, events)
 }

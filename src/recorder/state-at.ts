@@ -1,33 +1,48 @@
-/** The state of an application at any moment of its history. */
-
+/** The state of an application at any position of its history. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { isThenable, settle } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { checkFunction, checkOptionNames, checkWord, ifGiven } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
-import { isGap, isOwnKind, isPointInTime, type LogRecord } from '../model/record.ts'
-import { checkpointMarkOf, checkpointOf } from './mark.ts'
-import { CHECKPOINT_KIND, type Checkpoint } from './session.ts'
+import { type HistoryPosition, positionFrom } from '../model/history-position.ts'
+import { isGap, isOwnKind, type LogRecord } from '../model/record.ts'
+import type { Checkpoint } from './session.ts'
+import { CHECKPOINT_KIND, checkpointOf, checkpointRecordOf } from './session-record.ts'
 
-/** A record; a time: then the last record by `seq` that is there and not later; or a checkpoint: the newest one of that id. */
-export type Moment = { readonly seq: number } | { readonly tsMs: number } | { readonly checkpoint: string }
+/**
+ * A position in history, or the newest checkpoint with this id; with `session`, the newest one in sessions of
+ * that id.
+ *
+ * The state at a seq includes that record. The state at a time includes all records up to the last one, by
+ * seq, that is not later than that time. Before the first record it is the initial state, after the last one
+ * the state at the end.
+ */
+export type StatePosition = HistoryPosition | { readonly checkpoint: string; readonly session?: string }
 
-export interface StateOptions {
-	/** Which checkpoints hold this state; default all of them. */
-	checkpoint?: (checkpoint: Checkpoint) => boolean
-	/** Where records are absent that are to be folded: reject with `CHAIN_GAP` (default), or go on without them. */
-	gaps?: 'throw' | 'skip'
+/** How {@link stateAt} makes the state. */
+export interface StateOptions<S> {
+	/**
+	 * Gets each record but mesh-chain's own, in order. What it returns, or what its promise resolves to, is the
+	 * next state.
+	 */
+	readonly fold: (state: S, record: LogRecord) => S | Promise<S>
+	/**
+	 * State before the first record of the chain. The fold gets a copy and may change it; a value that
+	 * `structuredClone` cannot copy faithfully, such as a class instance or a function, is passed as it is.
+	 */
+	readonly initial: S
+	/** Returns whether a checkpoint holds this state. Default: every checkpoint does. */
+	readonly checkpoint?: (checkpoint: Checkpoint) => boolean
+	/** What to do when records are absent: reject with `CHAIN_GAP`, or fold the others. Default: `'throw'`. */
+	readonly gaps?: 'throw' | 'skip'
 }
 
 /**
- * The state behind a record, or behind the last record that is not later than a time: that of the nearest checkpoint before, with the
- * records since folded onto it; from `initial` where there is none. Reads the checkpoint and those records.
+ * Returns the state at a position: that of the nearest earlier checkpoint, or `initial` without one, with the
+ * records since then folded into it. Reads only the checkpoint and those records.
  *
- * @param fold gets each record but mesh-chain's own, in order. What it returns, or resolves to, is the next state.
- * @param initial the state before the first record of the chain. The fold gets a copy and may change it; what `structuredClone` cannot copy as it
- * is, an instance of a class or a function, it gets itself.
- * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` where a record is absent.
+ * @throws {MeshChainError} `INVALID_OPTION`; `CHECKPOINT_NOT_FOUND`; `CHAIN_GAP` when a record is absent.
  *
  * @example
  * ```ts
@@ -35,20 +50,18 @@ export interface StateOptions {
  * import { stateAt } from 'mesh-chain/recorder'
  *
  * await using chain = await openChain('node.chain')
- * const orders = await stateAt(chain, { tsMs: Date.now() }, (count, record) => count + (record.kind === 'order' ? 1 : 0), 0)
- * console.log(orders) // diffStates(a, b) says what changed between two of them
+ * const orders = await stateAt(chain, { tsMs: Date.now() }, {
+ *   initial: 0,
+ *   fold: (count, record) => count + (record.kind === 'order' ? 1 : 0),
+ * })
+ * console.log(orders) // diffStates(a, b) tells what changed between two states
  * ```
  */
-export async function stateAt<S>(
-	chain: Chain,
-	at: Moment,
-	fold: (state: S, record: LogRecord) => S | Promise<S>,
-	initial: S,
-	options: StateOptions = {},
-): Promise<S> {
-	checkOptionNames(options, ['checkpoint', 'gaps'])
+export async function stateAt<S>(chain: Chain, at: StatePosition, options: StateOptions<S>): Promise<S> {
+	checkOptionNames(options, ['fold', 'initial', 'checkpoint', 'gaps'])
 	checkChain('a state needs a chain', chain, ['records', 'batches'])
-	checkFunction('a fold', fold)
+	const { fold, initial } = options
+	checkFunction('fold', fold)
 	const gaps = checkWord('gaps', options.gaps ?? 'throw', ['throw', 'skip'])
 	ifGiven('checkpoint', options.checkpoint, checkFunction)
 	const toSeq = await seqAt(chain, at)
@@ -67,42 +80,51 @@ export async function stateAt<S>(
 	return state
 }
 
-/** The seq that a moment stands for; 0 before the first record. */
-async function seqAt(chain: Chain, at: Moment): Promise<number> {
-	const { seq, tsMs, checkpoint } = (at ?? {}) as { seq?: number; tsMs?: number; checkpoint?: string }
-	const isOne = [seq, tsMs, checkpoint].filter((part) => part !== undefined).length === 1
-	if (isOne && Number.isSafeInteger(seq) && seq! >= 0) return seq!
-	if (isOne && isPointInTime(tsMs)) return seqAtTime(chain, tsMs)
-	if (isOne && typeof checkpoint === 'string') return seqOfCheckpoint(chain, checkpoint)
-	const text = `a moment is { seq } from 0, { tsMs } or { checkpoint }, not ${show(at)} with seq ${show(seq)}, tsMs ${show(tsMs)} and checkpoint ${show(checkpoint)}`
+type Given = { readonly [Name in 'seq' | 'tsMs' | 'checkpoint' | 'session']?: unknown }
+
+/** The seq of the last record up to a position; 0 before the first record. */
+async function seqAt(chain: Chain, at: StatePosition): Promise<number> {
+	const { seq, tsMs, checkpoint, session } = (at ?? {}) as Given
+	const isNamed = checkpoint !== undefined || session !== undefined
+	const position = isNamed ? undefined : positionFrom(at)
+	if (position !== undefined) return 'seq' in position ? position.seq : seqAtTime(chain, position.tsMs)
+	const isOne = seq === undefined && tsMs === undefined
+	const isSession = session === undefined || typeof session === 'string'
+	if (isOne && typeof checkpoint === 'string' && isSession) return seqOfCheckpoint(chain, checkpoint, session)
+	const fields = Object.entries({ seq, tsMs, checkpoint, session }).filter(([, value]) => value !== undefined)
+	const given = fields.map(([name, value]) => `${name} ${show(value)}`).join(', ')
+	const text = `a position is { seq } from 0, { tsMs } or { checkpoint, session? }, not ${given === '' ? show(at) : given}`
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
 async function seqAtTime(chain: Chain, tsMs: number): Promise<number> {
 	for await (const { seq } of chain.records({ until: tsMs, reverse: true, limit: 1, gaps: 'skip' }))
 		return seq
-	// Of what is absent before the first record nobody knows when it was.
+	// The times of records that are absent before the first one are unknown.
 	for await (const first of chain.records({ limit: 1 })) return isGap(first) ? first.seq : 0
 	return 0
 }
 
-async function seqOfCheckpoint(chain: Chain, id: string): Promise<number> {
-	const found = await checkpointBefore(chain, Number.MAX_SAFE_INTEGER, (checkpoint) => checkpoint.id === id)
+async function seqOfCheckpoint(chain: Chain, id: string, session: string | undefined): Promise<number> {
+	const isWanted = (checkpoint: Checkpoint, of: string) =>
+		checkpoint.id === id && (session === undefined || of === session)
+	const found = await checkpointBefore(chain, Number.MAX_SAFE_INTEGER, isWanted)
 	if (found !== undefined) return found.seq
-	const text = `there is no checkpoint ${show(id)} in ${show(chain.path)}`
+	const where = session === undefined ? '' : `session ${show(session)} of `
+	const text = `there is no checkpoint ${show(id)} in ${where}${show(chain.path)}`
 	throw new MeshChainError('CHECKPOINT_NOT_FOUND', text, { path: chain.path })
 }
 
 async function checkpointBefore(
 	chain: Chain,
 	toSeq: number,
-	isWanted: StateOptions['checkpoint'],
+	isWanted: ((checkpoint: Checkpoint, session: string) => boolean) | undefined,
 ): Promise<Checkpoint | undefined> {
 	for await (const record of chain.records({ kind: CHECKPOINT_KIND, toSeq, reverse: true, gaps: 'skip' })) {
-		const mark = checkpointMarkOf(record)
-		if (mark === undefined || record.origin !== undefined) continue
-		const checkpoint = checkpointOf(record, mark)
-		if (isWanted?.(checkpoint) ?? true) return checkpoint
+		const data = checkpointRecordOf(record)
+		if (data === undefined || record.origin !== undefined) continue
+		const checkpoint = checkpointOf(record, data)
+		if (isWanted?.(checkpoint, data.session) ?? true) return checkpoint
 	}
 	return undefined
 }

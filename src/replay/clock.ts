@@ -1,5 +1,4 @@
-/** Time as replay needs it. A test brings its own clock, and nothing waits. */
-
+/** The clock of a replay. A test provides its own, so that nothing really waits. */
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { attempt, propertyOf } from '../guard/values.ts'
@@ -8,16 +7,21 @@ import { CLOCK_STEP_MS_MAX } from '../model/limits.ts'
 import { warn } from '../platform/diagnostics.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
+/** The time that a paced replay follows. */
 export interface ReplayClock {
 	/**
-	 * Milliseconds since any moment. A reading that steps back, or more than a day ahead of what was waited for, is replaced by the progress of the
-	 * system's clock.
+	 * Returns the time in milliseconds, from any origin. A reading that steps back, or is more than a day ahead
+	 * of what was waited for, is replaced by the progress of the system clock.
 	 */
 	now(): number
-	/** Calls back after so many milliseconds, or sooner: whoever waits looks at the time again. Returns how to take that back. */
+	/**
+	 * Calls back after `ms` milliseconds or earlier: the caller checks the time again. Returns a function that
+	 * cancels.
+	 */
 	after(ms: number, callback: () => void): () => void
 }
 
+/** The clock of the system; it is monotonic. */
 export const systemClock: ReplayClock = {
 	now: () => performance.now(),
 	after(ms, callback) {
@@ -53,8 +57,9 @@ export function waitBy(clock: ReplayClock, ms: number, signal?: AbortSignal): Pr
 }
 
 /**
- * A clock that somebody gave, made sound: it never steps back, and moves by the system's clock where it throws, gives no number, or steps back
- * or more than a day ahead of what was waited for. A wait that cannot be begun is the system's.
+ * Makes a given clock safe to use. It never steps back, and follows the system clock while the given one
+ * throws, returns no number, steps back, or is more than a day ahead of what was waited for. If a wait cannot
+ * start, the system's does.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -67,21 +72,22 @@ export function checkClock(clock: ReplayClock): ReplayClock {
 }
 
 /**
- * Its time begins at 0 and moves by what a reading is beyond the one before it. Where that is no progress that a clock makes, it moves as the system's
- * clock has since the last reading: neither one odd reading nor a clock that is set stalls a replay or ends its pacing.
+ * Starts at 0 and advances by the difference between readings, or, if that is not a plausible progress, by
+ * what the system clock has advanced. Neither one odd reading nor an adjusted clock stalls a replay or ends
+ * its pacing.
  */
 function soundReplayClock(clock: ReplayClock): ReplayClock {
 	let isTold = false
 	let nowMs = 0
 	let last: { readonly readingMs: number | undefined; readonly atMs: number } | undefined
-	/** What was waited for since the last reading: a clock that is moved by hand skips it. */
+	/** How long the replay has waited since the last reading: a clock that is moved by hand skips that time. */
 	let waitedMs = 0
 	const failed = () => {
 		if (!isTold)
-			warn('HOOK_FAILED', "the clock of a replay failed, and the system's stands in for odd readings")
+			warn('HOOK_FAILED', 'the clock of a replay failed; the system clock replaces its invalid readings')
 		isTold = true
 	}
-	/** Undefined where this reading or the one before it is none, and where it steps back or far ahead. */
+	/** Undefined if this reading or the previous one is missing, steps back or is far ahead. */
 	const progressTo = (readingMs: number | undefined) => {
 		if (last === undefined) return readingMs === undefined ? undefined : 0
 		if (readingMs === undefined || last.readingMs === undefined) return undefined
@@ -108,7 +114,7 @@ function soundReplayClock(clock: ReplayClock): ReplayClock {
 				if (typeof cancel === 'function') return () => attempt(() => discard(cancel()), undefined)
 				discard(cancel)
 			} catch (thrown) {
-				// Told below.
+				// Reported below.
 				hush(thrown)
 			}
 			failed()

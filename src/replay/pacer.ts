@@ -1,9 +1,10 @@
 /**
- * When each record is due: at its distance from the first one, divided by the rate, measured from one anchor so that nothing
- * drifts. A change of the rate, a pause and a seek set a new anchor; whoever waits is woken and asks again.
+ * Decides when each record is due: at its distance from the first one, divided by the speed, measured from
+ * one anchor so that errors do not add up. A new speed, a pause and a seek set a new anchor; waiting callers
+ * wake up and ask again.
  *
- * The times of a recording are input: one wild reading must neither stop a replay for years nor end its pacing. So no wait between two
- * records is longer than a bound, and the anchor moves by what was not waited for.
+ * The times of a recording are input: one wild reading must neither stop a replay for years nor end its
+ * pacing. The wait between two records is therefore bounded, and the anchor moves by what was not waited for.
  */
 import { CLOCK_JUMP_MS } from '../model/limits.ts'
 import type { ReplayClock } from './clock.ts'
@@ -15,22 +16,27 @@ interface Anchor {
 
 /** Distances between the times of two records that were not waited for in full. */
 export interface Shortened {
+	/** Number of those distances. */
 	readonly count: number
-	/** What was left out of them in all, in milliseconds of the recording. */
+	/** What was left out of them in total, in milliseconds of the recording. */
 	readonly ms: number
 }
 
+/** Waits for the times of a recording. */
 export class Pacer {
 	readonly #clock: ReplayClock
 	readonly #gapMsMax: number | undefined
-	#rate: number
-	/** At `atMs` of the clock the recording is at `tsMs`. */
+	#speed: number
+	/** When the clock is at `atMs`, the recording is at `tsMs`. */
 	#anchor: Anchor | undefined
-	/** The latest time that was asked for since the anchor was set anew. */
+	/** The latest time that was asked for since the anchor was last set. */
 	#newestMs: number | undefined
-	/** Where the recording was before the last distance that was shortened: the next record may show that only one reading was wild. */
+	/** Position before the last shortened distance: the next record may show that one reading was wild. */
 	#beforeJump: { readonly anchor: Anchor; readonly newestMs: number } | undefined
-	/** The last record stepped back by so much, less than an hour: not counted before the next one continues from there. */
+	/**
+	 * Size of the last record's step back, below an hour. It counts only if the next record continues from
+	 * there.
+	 */
 	#steppedBackMs = 0
 	#shortened = { count: 0, ms: 0 }
 	#pausedAt: number | undefined
@@ -38,13 +44,13 @@ export class Pacer {
 	#stopped = false
 
 	/**
-	 * @param rate how many times faster than life; Infinity waits for nothing.
-	 * @param gapMsMax the longest distance between two records, in recorded time, that is waited for; a longer one is shortened to it. Without it
-	 * a distance of an hour or more is not waited for at all.
+	 * @param speed factor; 1 is real time, and Infinity waits for nothing.
+	 * @param gapMsMax longest distance between two records, in recorded time, that is waited for; longer ones
+	 * are shortened to it. Without it, a distance of an hour or more is skipped.
 	 */
-	constructor(clock: ReplayClock, rate: number, gapMsMax?: number) {
+	constructor(clock: ReplayClock, speed: number, gapMsMax?: number) {
 		this.#clock = clock
-		this.#rate = rate
+		this.#speed = speed
 		this.#gapMsMax = gapMsMax
 	}
 
@@ -52,14 +58,14 @@ export class Pacer {
 		return { ...this.#shortened }
 	}
 
-	get rate(): number {
-		return this.#rate
+	get speed(): number {
+		return this.#speed
 	}
 
-	/** From now on so many times faster than life. */
-	set rate(rate: number) {
+	/** Changes the speed from now on. */
+	set speed(speed: number) {
 		const tsMs = this.#position()
-		this.#rate = rate
+		this.#speed = speed
 		this.#anchorAt(tsMs)
 	}
 
@@ -80,28 +86,30 @@ export class Pacer {
 		this.wake()
 	}
 
-	/** It is this time of the recording now; without one, the next record that is asked for is the first one again. */
+	/** Sets the present time of the recording. Without one, the next record is the first one again. */
 	restart(tsMs?: number): void {
 		if (this.#pausedAt !== undefined) this.#pausedAt = this.#clock.now()
 		this.#newestMs = tsMs
 		this.#anchorAt(tsMs)
 	}
 
-	/** Nobody waits any more. */
+	/** Ends all waits. */
 	stop(): void {
 		this.#stopped = true
 		this.wake()
 	}
 
-	/** Lets whoever waits look again. */
+	/** Makes waiting callers check again. */
 	wake(): void {
 		this.#wake?.()
 	}
 
 	/**
-	 * Resolves once a record of this time is due, to how many milliseconds late that is; at once after {@link stop}.
+	 * Resolves when a record of this time is due, to how many milliseconds late that is; at once after {@link
+	 * stop}.
 	 *
-	 * @param waiting is called before each wait with its length in milliseconds, and answers after how many it wants to be called again.
+	 * @param waiting is called before each wait with its length in milliseconds, and returns after how many
+	 * milliseconds it wants the next call.
 	 */
 	async due(
 		tsMs: number,
@@ -127,12 +135,12 @@ export class Pacer {
 		}
 	}
 
-	/** Resolves when there is no pause. */
+	/** Resolves when the pacer is not paused. */
 	async resumed(isStillWanted: () => boolean): Promise<void> {
 		while (this.isPaused && !this.#stopped && isStillWanted()) await this.#wait(Number.POSITIVE_INFINITY)
 	}
 
-	/** Resolves when the recording has come to this time; at once where no record was paced yet. */
+	/** Resolves when the recording has reached this time; at once if no record was paced yet. */
 	async reached(tsMs: number, isStillWanted: () => boolean): Promise<void> {
 		if (this.#anchor === undefined || this.#newestMs === undefined) return
 		const aheadMs = Math.max(0, tsMs - this.#newestMs)
@@ -140,8 +148,9 @@ export class Pacer {
 	}
 
 	/**
-	 * Moves the anchor by what is not waited for. After a step back the recording continues from there, unless the next record returns. A small step
-	 * is counted only then: several clocks may have written by turns.
+	 * Moves the anchor by what is not waited for. After a step back the recording continues from there, unless
+	 * the next record returns. A small step back counts only when the next record does not: several clocks may
+	 * write in turn.
 	 */
 	#shorten(tsMs: number): void {
 		this.#returnTo(tsMs)
@@ -167,7 +176,7 @@ export class Pacer {
 		this.#shortened.ms += Math.abs(leftOutMs)
 	}
 
-	/** Continues where the recording was before a jump, unless that is farther. */
+	/** Continues from the position before a jump, unless that is farther away. */
 	#returnTo(tsMs: number): void {
 		const before = this.#beforeJump
 		if (before === undefined || this.#newestMs === undefined) return
@@ -178,25 +187,25 @@ export class Pacer {
 		this.#steppedBackMs = 0
 	}
 
-	/** How much of a distance between two records is waited for. */
+	/** The part of a distance between two records that is waited for. */
 	#waitedMs(distanceMs: number): number {
 		if (this.#gapMsMax !== undefined) return Math.max(0, Math.min(distanceMs, this.#gapMsMax))
 		return distanceMs >= CLOCK_JUMP_MS ? 0 : Math.max(0, distanceMs)
 	}
 
 	#lateMs(tsMs: number): number {
-		if (this.#rate === Number.POSITIVE_INFINITY) return 0
+		if (this.#speed === Number.POSITIVE_INFINITY) return 0
 		const now = this.#clock.now()
 		this.#anchor ??= { atMs: now, tsMs }
-		const dueMs = this.#anchor.atMs + Math.max(0, tsMs - this.#anchor.tsMs) / this.#rate
+		const dueMs = this.#anchor.atMs + Math.max(0, tsMs - this.#anchor.tsMs) / this.#speed
 		return now - dueMs
 	}
 
-	/** Which time of the recording it is. */
+	/** The present time of the recording. */
 	#position(): number | undefined {
-		if (this.#anchor === undefined || this.#rate === Number.POSITIVE_INFINITY) return undefined
+		if (this.#anchor === undefined || this.#speed === Number.POSITIVE_INFINITY) return undefined
 		const now = this.#pausedAt ?? this.#clock.now()
-		return this.#anchor.tsMs + (now - this.#anchor.atMs) * this.#rate
+		return this.#anchor.tsMs + (now - this.#anchor.atMs) * this.#speed
 	}
 
 	#anchorAt(tsMs: number | undefined): void {

@@ -1,13 +1,14 @@
-/** A replay with a hand on it: play, pause, change the speed, step, go to any place, again and again. */
+/** A replay under manual control: play, pause, change the speed, step, and seek. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
-import { isPointInTime, type LogRecord } from '../model/record.ts'
+import { type HistoryPosition, positionFrom } from '../model/history-position.ts'
+import type { LogRecord } from '../model/record.ts'
 import { Pacer } from './pacer.ts'
 import {
-	checkRate,
+	checkSpeed,
 	type ReplayOptions,
 	type ResolvedReplayOptions,
 	resolveReplayOptions,
@@ -17,20 +18,17 @@ import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
-/** A place in a chain: the record with this seq, or the first one that is not before this time. */
-export type Place = { readonly seq: number } | { readonly tsMs: number }
-
 /**
- * As in a replay. Records go to the target one at a time: `concurrency` and `key` have no meaning here. `limit` counts anew after each seek and each time
- * that a looping player begins again.
+ * Options of a player. Records go to the target one at a time, so `concurrency` and `key` do not apply.
+ * `limit` counts from zero after each seek and each time that a looping player starts again.
  */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
-	/** Begin again when the end is reached. Default false. */
-	loop?: boolean
+	/** Start again at the end. Default: false. */
+	readonly loop?: boolean
 }
 
 /**
- * Plays a window of a chain into a target, by default at the speed of life.
+ * Plays a window of a chain into a target, by default in real time.
  *
  * @example
  * ```ts
@@ -53,22 +51,22 @@ export class Player {
 	readonly #tally: Tally
 	#playing: Promise<ReplaySummary> | undefined
 	#records: AsyncIterator<LogRecord> | undefined
-	/** The record that comes next, once it is known. */
+	/** The next record, once it is known. */
 	#ahead: LogRecord | undefined
-	/** Counts the times that somebody went elsewhere: what was waited for is not wanted then. */
-	#place = 0
+	/** Counts seeks: a wait that started before one is obsolete. */
+	#visit = 0
 	#from: LogFilter | undefined
-	#until: Place | undefined
+	#until: HistoryPosition | undefined
 	#steps = 0
-	/** Records begun since the player was last told where to begin. */
+	/** Records started since the last seek. */
 	#taken = 0
 	#arrived: (() => void) | undefined
 	#isStopped = false
 	#isEnded = false
 
 	/**
-	 * @param options speed: default 1.
-	 * @throws {MeshChainError} as `replay` does.
+	 * @param options `speed`: default 1.
+	 * @throws {MeshChainError} as `replay`.
 	 */
 	constructor(
 		chain: Chain,
@@ -80,15 +78,18 @@ export class Player {
 		const { loop = false, ...rest } = options
 		for (const name of ['concurrency', 'key', 'stopOnError', 'dryRun']) {
 			if (name in rest)
-				throw new MeshChainError('INVALID_OPTION', `${name} is an option of replay, not of a player`)
+				throw new MeshChainError(
+					'INVALID_OPTION',
+					`${name} is an option of replay, and does not apply to a player`,
+				)
 		}
 		this.#chain = chain
 		this.#options = resolveReplayOptions({ speed: 1, ...rest })
 		this.#loops = checkBoolean('loop', loop)
 		this.#from = this.#options.query
-		const { clock, rate, gapMsMax, sourceId = chain.chainId } = this.#options
+		const { clock, speed, gapMsMax, sourceId = chain.chainId } = this.#options
 		const into = asTarget(target)
-		this.#pacer = new Pacer(clock, rate, gapMsMax)
+		this.#pacer = new Pacer(clock, speed, gapMsMax)
 		this.#delivery = new TargetWriter(into, this.#options)
 		this.#tally = new Tally(this.#delivery, {
 			...this.#options,
@@ -99,58 +100,64 @@ export class Player {
 	}
 
 	/**
-	 * How many times faster than life; may be set at any moment. Infinity: as fast as the target takes records.
+	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. May be set
+	 * at any time.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
-	get rate(): number {
-		return this.#pacer.rate
+	get speed(): number | 'max' {
+		const { speed } = this.#pacer
+		return speed === Number.POSITIVE_INFINITY ? 'max' : speed
 	}
 
-	set rate(rate: number) {
-		this.#pacer.rate =
-			rate === Number.POSITIVE_INFINITY ? rate : checkRate('rate', rate, 'a number above 0 or Infinity')
+	set speed(speed: number | 'max') {
+		this.#pacer.speed = checkSpeed('speed', speed)
 	}
 
-	/** The seq of the next record; undefined before it is known, and at the end. */
+	/** Seq of the next record; undefined before it is known, and at the end. */
 	get nextSeq(): number | undefined {
 		return this.#ahead?.seq
 	}
 
+	/** Whether the player is paused. */
 	get isPaused(): boolean {
 		return this.#pacer.isPaused
 	}
 
-	/** Plays, or goes on playing; resolves when the end is reached or {@link stop} is called, to what was done by then. */
+	/** Starts or resumes. Resolves at the end or after {@link stop}, to the summary. */
 	play(): Promise<ReplaySummary> {
 		this.#until = undefined
 		return this.#goOn()
 	}
 
 	/**
-	 * Plays up to a place and pauses there: no record with a later seq, or after that time, is handed over. Resolves there, or at the end of the
-	 * window, also where the player loops. At a place that it has already reached, a player hands nothing over.
+	 * Plays up to a position and pauses there: no record with a later seq, or with a later time, is delivered.
+	 * Resolves there or at the end of the window, also for a looping player. Delivers nothing if the position
+	 * is reached already.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
-	async playUntil(place: Place): Promise<void> {
-		const until = checkPlace(place)
+	async playUntil(position: HistoryPosition): Promise<void> {
+		const until = checkPosition(position)
 		this.#refuseStopped('playUntil')
 		this.#until = until
 		const arrived = this.#arrival()
 		await Promise.race([arrived, this.#goOn()])
 	}
 
+	/** Pauses before the next record. */
 	pause(): void {
 		this.#pacer.pause()
 	}
 
+	/** Continues after a pause, at the same distance from the next record. */
 	resume(): void {
 		this.#pacer.resume()
 	}
 
 	/**
-	 * Hands over the next records at once, whatever their time, and pauses; resolves when that is done or the end is reached.
+	 * Delivers the next records at once, whatever their time, and pauses. Resolves when that is done or the end
+	 * is reached.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
@@ -165,13 +172,13 @@ export class Player {
 	}
 
 	/**
-	 * Goes to a place in the window; a player that plays goes on from there, with that record at once. A place before the window is its beginning,
-	 * a place after it its end.
+	 * Moves to a position in the window. A playing player continues there, with that record at once. A position
+	 * before the window is its beginning, one after the window its end.
 	 *
 	 * @throws {MeshChainError} `INVALID_OPTION`; `INVALID_USAGE` after {@link stop}.
 	 */
-	async seek(place: Place): Promise<void> {
-		const checked = checkPlace(place)
+	async seek(position: HistoryPosition): Promise<void> {
+		const checked = checkPosition(position)
 		this.#refuseStopped('seek')
 		const { query, filter } = this.#options
 		const seq = 'seq' in checked ? checked.seq : await this.#firstSeqSince(checked.tsMs)
@@ -179,7 +186,7 @@ export class Player {
 		this.#goTo({ ...query, fromSeq: Math.max(filter.fromSeq, seq) })
 	}
 
-	/** Ends {@link play}; the player cannot be used afterwards, and another `play` ends at once. */
+	/** Ends {@link play}. The player cannot be used afterwards; another `play` ends at once. */
 	stop(): void {
 		this.#isStopped = true
 		this.#delivery.abort()
@@ -188,7 +195,7 @@ export class Player {
 
 	#refuseStopped(what: string): void {
 		if (!this.#isStopped) return
-		throw new MeshChainError('INVALID_USAGE', `the player was stopped: make a new one to ${what}()`)
+		throw new MeshChainError('INVALID_USAGE', `the player was stopped: create a new one to ${what}()`)
 	}
 
 	#goOn(): Promise<ReplaySummary> {
@@ -197,7 +204,7 @@ export class Player {
 		return this.#start()
 	}
 
-	/** Resolves when the steps are done, or the place to play to is reached; whoever waited before is let go. */
+	/** Resolves when the steps are done or the position is reached; releases the previous caller. */
 	#arrival(): Promise<void> {
 		this.#arrived?.()
 		return new Promise((resolve) => {
@@ -211,7 +218,7 @@ export class Player {
 			this.#playing = undefined
 		}
 		this.#playing ??= this.#runUntilAborted()
-		// Who only steps does not wait for the end.
+		// A caller that only steps does not wait for the end.
 		this.#playing.catch(() => {})
 		this.#pacer.wake()
 		return this.#playing
@@ -221,7 +228,7 @@ export class Player {
 	#goTo(from: LogFilter | undefined): void {
 		this.#from = from
 		this.#taken = 0
-		this.#place++
+		this.#visit++
 		this.#ahead = undefined
 		void this.#records?.return?.()
 		this.#records = undefined
@@ -234,7 +241,9 @@ export class Player {
 		return undefined
 	}
 
-	/** A signal that outlives the player knows of it only while it plays. */
+	/**
+	 * Listens to the signal only while it plays, so that a signal that outlives the player does not retain it.
+	 */
 	async #runUntilAborted(): Promise<ReplaySummary> {
 		const { signal } = this.#options
 		const onAbort = () => this.stop()
@@ -250,21 +259,21 @@ export class Player {
 	async #run(): Promise<ReplaySummary> {
 		try {
 			while (!this.#isOver) {
-				const place = this.#place
+				const visit = this.#visit
 				const record = this.#taken < this.#options.limit ? await this.#next() : undefined
-				if (place !== this.#place) continue
+				if (visit !== this.#visit) continue
 				if (record === undefined) {
-					// A window in which there is nothing does not begin again.
+					// An empty window would repeat without end.
 					const isEmpty = this.#taken === 0 && this.#from === this.#options.query
 					if (!this.#loops || isEmpty) break
-					await this.#pacer.resumed(() => this.#steps === 0 && place === this.#place)
-					if (place !== this.#place || this.#isStopped) continue
+					await this.#pacer.resumed(() => this.#steps === 0 && visit === this.#visit)
+					if (visit !== this.#visit || this.#isStopped) continue
 					this.#goTo(this.#options.query)
-					// A target that takes everything at once leaves nobody else a turn.
+					// A target that accepts everything synchronously would starve all other work.
 					await new Promise((resolve) => setImmediate(resolve))
 					if (this.#until !== undefined) this.#arrive()
-				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, place)
-				else await this.#hand(record, place)
+				} else if (isBeyond(record, this.#until)) await this.#reach(this.#until!, visit)
+				else await this.#hand(record, visit)
 			}
 		} finally {
 			this.#isEnded = true
@@ -279,9 +288,9 @@ export class Player {
 		return this.#isStopped || this.#delivery.isGone
 	}
 
-	/** The next record lies beyond the place to play to: pauses when the recording has come there. */
-	async #reach(until: Place, place: number): Promise<void> {
-		const isStillWanted = () => this.#steps === 0 && place === this.#place && this.#until === until
+	/** The next record is after the position: pauses when the recording has reached the position. */
+	async #reach(until: HistoryPosition, visit: number): Promise<void> {
+		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && this.#until === until
 		if ('tsMs' in until) await this.#pacer.reached(until.tsMs, isStillWanted)
 		if (isStillWanted() && !this.#isStopped) this.#arrive()
 	}
@@ -292,19 +301,19 @@ export class Player {
 		this.#arrived?.()
 	}
 
-	/** Hands a record over when it is due, or stepped to; neither when somebody has gone elsewhere meanwhile. */
-	async #hand(record: LogRecord, place: number): Promise<void> {
+	/** Delivers a record when it is due or stepped to, unless a seek has come first. */
+	async #hand(record: LogRecord, visit: number): Promise<void> {
 		const wanted = this.#tally.forTarget(record)
 		if (wanted === undefined) {
 			this.#ahead = undefined
 			return
 		}
 		this.#tally.next(wanted)
-		const isStillWanted = () => this.#steps === 0 && place === this.#place && !isBeyond(record, this.#until)
+		const isStillWanted = () => this.#steps === 0 && visit === this.#visit && !isBeyond(record, this.#until)
 		const lateMs = await this.#pacer.due(wanted.tsMs, isStillWanted, (waitMs) =>
 			this.#tally.waiting(wanted, waitMs),
 		)
-		if (place !== this.#place || this.#isStopped || isBeyond(record, this.#until)) return
+		if (visit !== this.#visit || this.#isStopped || isBeyond(record, this.#until)) return
 		this.#ahead = undefined
 		this.#taken++
 		this.#tally.begin(wanted, this.#steps > 0 ? 0 : lateMs)
@@ -316,7 +325,7 @@ export class Player {
 
 	#afterStep(record: LogRecord): void {
 		this.#steps--
-		// The time of the recording goes on from where the steps have led.
+		// The recording continues from where the steps have led.
 		this.#pacer.restart(record.tsMs)
 		if (this.#steps === 0) this.#arrived?.()
 	}
@@ -324,26 +333,24 @@ export class Player {
 	async #next(): Promise<LogRecord | undefined> {
 		if (this.#ahead !== undefined) return this.#ahead
 		if (this.#from === undefined) return undefined
-		const place = this.#place
+		const visit = this.#visit
 		this.#records ??= this.#chain.records(this.#from)[Symbol.asyncIterator]()
 		const { value, done } = await this.#records.next()
-		if (place === this.#place && !done) this.#ahead = value
+		if (visit === this.#visit && !done) this.#ahead = value
 		return done ? undefined : value
 	}
 }
 
-/** Whether a record comes after the place to play to, if there is one. */
-function isBeyond(record: LogRecord, until: Place | undefined): boolean {
+/** Whether a record comes after the position to play to, if there is one. */
+function isBeyond(record: LogRecord, until: HistoryPosition | undefined): boolean {
 	if (until === undefined) return false
 	return 'seq' in until ? record.seq > until.seq : record.tsMs > until.tsMs
 }
 
-function checkPlace(place: Place): Place {
-	const { seq, tsMs } = (place ?? {}) as { readonly seq?: number; readonly tsMs?: number }
-	if (tsMs === undefined && Number.isSafeInteger(seq) && seq! >= 0) return { seq: seq! }
-	if (seq === undefined && isPointInTime(tsMs)) return { tsMs }
-	throw new MeshChainError(
-		'INVALID_OPTION',
-		`a place is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? place)}`,
-	)
+function checkPosition(given: HistoryPosition): HistoryPosition {
+	const position = positionFrom(given)
+	if (position !== undefined) return position
+	const { seq, tsMs } = (given ?? {}) as { readonly seq?: unknown; readonly tsMs?: unknown }
+	const text = `a position is { seq } from 0 or { tsMs }, not ${show(seq ?? tsMs ?? given)}`
+	throw new MeshChainError('INVALID_OPTION', text)
 }

@@ -1,5 +1,4 @@
-/** The options of a replay, checked and in full. */
-
+/** The options of a replay, checked and complete. */
 import { checkBoolean, checkName, checkSignal, invalidOption } from '../model/check.ts'
 import {
 	defineOptions,
@@ -23,38 +22,46 @@ import type { LogRecord } from '../model/record.ts'
 import { checkClock, type ReplayClock, systemClock } from './clock.ts'
 import type { ReplayProgress } from './replay-summary.ts'
 
-/** Which records, when, and what becomes of those that the target does not take. */
+/** Which records are replayed, when, and what happens to records that the target does not accept. */
 export interface ReplayOptions extends LogFilter {
-	/** Only so many of the records that match. */
-	limit?: number
-	/** `'max'`: as fast as the target takes them. A number: at so many times the speed of life. Default `'max'`. */
-	speed?: 'max' | number
+	/** Upper bound of the matching records that are replayed. Default: no bound. */
+	readonly limit?: number
 	/**
-	 * The longest distance between two records, in milliseconds of the recording, that a paced replay waits for; a longer one is shortened to it.
-	 * `Infinity` waits for any. Default: less than an hour is waited for in full, and more not at all: the clock was set then, or nothing happened.
-	 * `shortened` of the summary counts them.
+	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. Default:
+	 * `'max'`.
 	 */
-	gapMsMax?: number
-	/** How many records may be with the target at a time. Default 1: all of them in order. */
-	concurrency?: number
-	/** With `concurrency`, records of one key stay in order. Default: the node and daemon that a record is of. */
-	key?: (record: LogRecord) => unknown
-	/** How often a record that the target did not take is tried again, after 50 ms, 100 ms and so on, at most 5 s. Default 2. */
-	retries?: number
-	/** How long the target may take over one record. Default 30,000. */
-	timeoutMs?: number
-	/** End with the first record that failed. Default false. */
-	stopOnError?: boolean
-	/** Do everything but hand records over: count them, at their times. Default false. */
-	dryRun?: boolean
-	/** Ends the replay; what is with the target is waited for. */
-	signal?: AbortSignal
-	/** Called about every `progressMs`, default 1,000, also while a record is waited for. */
-	onProgress?: (progress: ReplayProgress) => void
-	progressMs?: number
-	/** The chain that records without an origin are of, where the source does not say. Default `'replay'`. */
-	sourceId?: string
-	clock?: ReplayClock
+	readonly speed?: 'max' | number
+	/**
+	 * Longest distance between two records, in milliseconds of the recording, that a paced replay waits for;
+	 * longer ones are shortened to it. `Infinity` waits for any distance. Default: distances of an hour or
+	 * more, where the clock was adjusted or nothing happened, are skipped. `shortened` of the summary counts
+	 * them.
+	 */
+	readonly gapMsMax?: number
+	/** Upper bound of records in delivery at a time. Default: 1, which keeps all of them in order. */
+	readonly concurrency?: number
+	/**
+	 * With `concurrency`, records with the same key stay in order. Default: the node and daemon of the record.
+	 */
+	readonly key?: (record: LogRecord) => unknown
+	/** Retries of a failed delivery, after 100 ms, 200 ms and so on up to 5 s. Default: 2. */
+	readonly retries?: number
+	/** Time limit for the delivery of one record. Default: 30,000 ms. */
+	readonly timeoutMs?: number
+	/** End after the first failed record. Default: false. */
+	readonly stopOnError?: boolean
+	/** Deliver nothing: only count the records, at their times. Default: false. */
+	readonly dryRun?: boolean
+	/** Ends the replay, after the deliveries in flight. */
+	readonly signal?: AbortSignal
+	/** Called about once per `progressIntervalMs`, also during a wait. */
+	readonly onProgress?: (progress: ReplayProgress) => void
+	/** Interval of the calls of `onProgress`. Default: 1,000 ms. */
+	readonly progressIntervalMs?: number
+	/** Chain of records without an origin, if the source does not name one. Default: `'replay'`. */
+	readonly sourceId?: string
+	/** The clock. Default: `systemClock`. */
+	readonly clock?: ReplayClock
 }
 
 const REPLAY_RULES = {
@@ -69,41 +76,37 @@ const REPLAY_RULES = {
 	dryRun: withDefault(false, checkBoolean),
 	signal: optional(checkSignal),
 	onProgress: optionalFunction<(progress: ReplayProgress) => void>(),
-	progressMs: withDefault(1000, wholeNumber(1)),
+	progressIntervalMs: withDefault(1000, wholeNumber(1)),
 	sourceId: optional(checkName),
 	clock: withDefault(systemClock, (_name, clock) => checkClock(clock as ReplayClock)),
 } satisfies OptionRules<Omit<ReplayOptions, keyof LogFilter>>
 
 const REPLAY_OPTIONS = defineOptions(REPLAY_RULES, FILTER_NAMES)
 
-/** The options in full. */
-export interface ResolvedReplayOptions extends Omit<ResolvedOptions<typeof REPLAY_RULES>, 'speed'> {
+/** The options of a replay, with every default in place. */
+export interface ResolvedReplayOptions extends ResolvedOptions<typeof REPLAY_RULES> {
 	readonly filter: ResolvedFilter
 	readonly query: LogFilter
-	readonly rate: number
 }
 
-/**
- * Checks and completes the options, before anything is read.
- *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
- */
+/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`, before anything is read. */
 export function resolveReplayOptions(options: ReplayOptions): ResolvedReplayOptions {
-	const { speed: rate, ...resolved } = REPLAY_OPTIONS.resolve(options)
+	const resolved = REPLAY_OPTIONS.resolve(options)
 	const query = filterIn(options)
 	const filter = resolveFilter(query)
 	refuseInverted(filter)
-	return { ...resolved, rate, filter, query }
+	return { ...resolved, filter, query }
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
-export function checkRate(name: string, rate: unknown, allowed: string): number {
-	if (typeof rate === 'number' && Number.isFinite(rate) && rate > 0) return rate
-	throw invalidOption(name, rate, allowed)
-}
-
-function checkSpeed(name: string, speed: unknown): number {
-	return speed === 'max' ? Number.POSITIVE_INFINITY : checkRate(name, speed, "'max' or a number above 0")
+/**
+ * A playback speed as a factor; Infinity for `'max'`.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
+export function checkSpeed(name: string, speed: unknown): number {
+	if (speed === 'max') return Number.POSITIVE_INFINITY
+	if (typeof speed === 'number' && Number.isFinite(speed) && speed > 0) return speed
+	throw invalidOption(name, speed, "'max' or a number above 0")
 }
 
 function checkGap(name: string, gapMsMax: unknown): number {

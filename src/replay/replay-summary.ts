@@ -1,56 +1,69 @@
+/** What a replay reports, during and after it. */
 import type { Shortened } from './pacer.ts'
 
-/** What a replay did. Plain data: `JSON.stringify` keeps all of it. */
-
+/** What a replay did. Plain data: `JSON.stringify` preserves all of it. */
 export interface ReplaySummary {
-	/** Records that the target took. */
+	/** Records that the target accepted. */
 	readonly replayed: number
-	/** Records that it did not take, however often they were tried. */
+	/** Records that the target did not accept, after all retries. */
 	readonly failed: number
-	/** Tries after a first one that failed. */
+	/** Retries of failed deliveries. */
 	readonly retries: number
 	/** Records, or lines of a recording, that were not meant for the target, by reason. */
 	readonly skipped: Readonly<Record<string, number>>
-	/** Places where the source says that records are absent, and how many those are. */
+	/** Gaps in the source, and how many records are absent in them. */
 	readonly gaps: { readonly count: number; readonly records: number }
+	/** The first failure. */
 	readonly firstError: ReplayFailure | undefined
-	/** Of the records that were tried; undefined when there were none. */
+	/** Seq of the first record that was started. */
 	readonly firstSeq: number | undefined
+	/** Seq of the last record that was started. */
 	readonly lastSeq: number | undefined
-	/** The times of the first and the last of them. */
+	/** Time of the first record that was started. */
 	readonly fromMs: number | undefined
+	/** Time of the last record that was started. */
 	readonly toMs: number | undefined
 	/**
-	 * - `end`: the source has no more, or `limit` was reached. `aborted`: the signal. `error`: a record failed, and `stopOnError`.
-	 * - `targetGone`: the target said that it takes no more, did not answer three times in a row, or could not be flushed; an appender
-	 *   could not commit, as on a full disk.
+	 * - `end`: the source has no more records, or `limit` was reached.
+	 * - `aborted`: the signal ended it.
+	 * - `error`: a record failed, with `stopOnError`.
+	 * - `targetGone`: the target reported that it is gone, did not answer three times in a row, or could not be
+	 *   flushed; or an appender could not commit, as on a full disk.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone'
 	/**
-	 * Every record below it was dealt with: where another replay goes on. Where the target could not be flushed, the first one that it
-	 * has not kept; the first one again where it cannot say.
+	 * Seq to resume from: every record below it was handled. If the target could not be flushed, the first
+	 * record that it has not kept; if the target cannot tell, the first record of this replay.
 	 */
 	readonly nextSeq: number | undefined
+	/** Duration of the replay. */
 	readonly elapsedMs: number
-	/** Distances between times that a paced replay did not wait for in full, and what it left out of them in all. */
+	/** Distances in time that a paced replay did not wait for in full. */
 	readonly shortened: Shortened
-	/** By how much the latest record came late; 0 where nothing was paced. */
+	/** Largest delay of a record; 0 without pacing. */
 	readonly lateMsMax: number
 }
 
+/** Why a record was not delivered. */
 export interface ReplayFailure {
+	/** Seq of the record in the source, if known. */
 	readonly seq: number | undefined
+	/** Code of the error, if it has one. */
 	readonly code: string | undefined
+	/** Message of the error. */
 	readonly message: string
 }
 
-/** What a replay has done so far. */
+/** The progress of a replay. */
 export interface ReplayProgress {
+	/** Records that the target accepted so far. */
 	readonly replayed: number
+	/** Records that failed so far. */
 	readonly failed: number
-	/** Of the record that was begun last. */
+	/** Seq of the record that was started last. */
 	readonly seq: number
+	/** Time of the record that was started last. */
 	readonly tsMs: number
-	/** The record that is waited for, and for how many milliseconds; undefined while records come. */
+	/** The record that is waited for, and the length of the wait; absent while records are delivered. */
 	readonly waitsFor?: { readonly seq: number; readonly tsMs: number; readonly waitMs: number }
 }

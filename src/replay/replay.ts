@@ -1,6 +1,6 @@
 /**
- * Hands a window of history to a target: in order, each record at its time or as fast as the target takes them, and with a count of
- * everything that did not arrive.
+ * Delivers a window of history to a target: in order, each record at its time or as fast as the target
+ * accepts them, with a count of everything that was not delivered.
  */
 import pLimit from 'p-limit'
 import { discard, isThenable, type Outcome, within } from '../guard/promises.ts'
@@ -23,22 +23,26 @@ import { Tally } from './tally.ts'
 import { asTarget, type ReplayTarget, wantsGaps } from './target.ts'
 import { TargetWriter } from './target-writer.ts'
 
-/** Records that wait behind others of their key, for each that may be with the target: what is read ahead. */
+/**
+ * Factor of records that are read ahead, for each delivery in flight: they wait for others with the same key.
+ */
 const AHEAD = 16
 
 /**
- * Replays what matches into a target, in the order of the source. Each record keeps its time, and says by its `origin` whose it was,
- * so that whoever gets it can tell replay from life. Gaps are counted, and handed to targets that keep them.
+ * Replays the matching records into a target, in the order of the source. Replayed records keep their time;
+ * their `origin` identifies the source chain, which tells a replay from live records. Gaps are counted, and
+ * passed to targets that keep them.
  *
- * A record that the target does not take is tried again and then counted; the rest goes on unless `stopOnError`. Paced, the first one
- * comes at once, each other one at its distance from that one's time; one that is earlier comes at once, and a target that was slow
- * catches up.
+ * A failed delivery is retried, then counted; the replay continues unless `stopOnError` is set. A paced
+ * replay delivers the first record at once and each other one at its distance from the first. A record with
+ * an earlier time is delivered at once, and a slow target catches up.
  *
- * @param source a chain, which seeks what is wanted, or anything that gives records: an array, a generator, `readJsonl(path)`.
+ * @param source a chain, which seeks the window, or any iterable of records: an array, a generator,
+ * `readJsonl(path)`.
  * @param target is flushed at the end, and never closed.
- * @returns what happened, also when the signal ended it.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read; `REPLAY_FAILED` when the source
- * fails, with the first seq that was not dealt with.
+ * @returns the summary, also after the signal has ended the replay.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read;
+ * `REPLAY_FAILED` when the source fails, with the first seq that was not handled.
  *
  * @example
  * ```ts
@@ -72,7 +76,7 @@ class Replay {
 	constructor(source: BatchSource | RecordSource, target: ReplayTarget, options: ResolvedReplayOptions) {
 		this.#source = source
 		this.#options = options
-		this.#pacer = new Pacer(options.clock, options.rate, options.gapMsMax)
+		this.#pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
 		this.#delivery = new TargetWriter(options.dryRun ? NOWHERE : target, options)
 		const sourceId = options.sourceId ?? chainIdOf(source) ?? 'replay'
 		const keepsGaps = wantsGaps(target)
@@ -108,7 +112,7 @@ class Replay {
 		return this.#aborted || this.#delivery.isGone || isStopped
 	}
 
-	/** Each key is a queue of its own, and so many records are with the target at a time. */
+	/** Delivers up to `concurrency` records at a time, with one queue per key. */
 	async #severalAtATime(): Promise<void> {
 		const { concurrency, key } = this.#options
 		const limit = pLimit(concurrency)
@@ -131,12 +135,12 @@ class Replay {
 			})
 			while (running.size >= concurrency * AHEAD && !this.#isOver) await Promise.race(running)
 		})
-		// Also when the source fails: whoever is told may take the target away.
+		// Also when the source fails: the caller may release the target after the rejection.
 		await each.finally(() => Promise.allSettled(running))
 		await Promise.all(running)
 	}
 
-	/** Every record that is meant for the target, when it is due. */
+	/** Passes on every record that is meant for the target, when it is due. */
 	async #each(take: (record: LogRecord) => void | Promise<void>): Promise<void> {
 		const batches = batchesOf(this.#source, this.#options.query, this.#options.timeoutMs)
 		try {
@@ -148,7 +152,7 @@ class Replay {
 					const wanted = this.#wanted(record)
 					if (wanted === undefined) continue
 					this.#tally.next(wanted)
-					const lateMs = this.#options.rate === Number.POSITIVE_INFINITY ? 0 : await this.#due(wanted)
+					const lateMs = this.#options.speed === Number.POSITIVE_INFINITY ? 0 : await this.#due(wanted)
 					if (this.#isOver) return
 					this.#tally.begin(wanted, lateMs)
 					const taken = take(wanted)
@@ -156,7 +160,7 @@ class Replay {
 				}
 			}
 		} finally {
-			// Whoever waits for more may wait for ever: it is told, not waited for.
+			// A source that waits for more may never answer, so its end is requested, with a time limit.
 			const returned = within(batches.return(undefined), this.#options.timeoutMs)
 			if (!this.#aborted) tellEnd(await returned, this.#options.timeoutMs)
 		}
@@ -170,7 +174,7 @@ class Replay {
 		return this.#isOver || this.#tally.taken >= this.#options.limit
 	}
 
-	/** The next batch; undefined once the replay was ended. */
+	/** The next batch; undefined after the replay was ended. */
 	#next<T>(batches: AsyncIterator<T>): Promise<IteratorResult<T> | undefined> {
 		return new Promise((resolve, reject) => {
 			this.#wakeSource = () => resolve(undefined)
@@ -193,7 +197,7 @@ class Replay {
 
 	#end(record: LogRecord, isThere: boolean): void {
 		if (!isThere) this.#hasError = true
-		// What ends the replay is where the next one begins.
+		// The record that ends the replay is where the next replay starts.
 		if (isThere || !this.#isOver) this.#tally.end(record)
 	}
 
@@ -216,22 +220,22 @@ class Replay {
 	}
 }
 
-/** @throws {unknown} what the source throws as it is told that no more is wanted. */
+/** @throws {unknown} an error of the source when it is told to end. */
 function tellEnd(returned: Outcome<unknown>, timeoutMs: number): void {
 	if (returned.is === 'rejected') throw returned.thrown
 	if (returned.is === 'late') warnLeft(timeoutMs)
 }
 
-/** It is the function `key` that failed, not the source. */
+/** Tells a failure of `key` from one of the source. */
 class KeyFailure extends Error {}
 
-/** @throws {KeyFailure} where the function throws, or gives a promise: each one would be a key of its own. */
+/** @throws {KeyFailure} when `key` throws or returns a promise: every promise would be a key of its own. */
 function keyOf(key: ResolvedReplayOptions['key'], record: LogRecord): unknown {
 	try {
 		const name: unknown = key(record)
 		if (!isThenable(name)) return name
 		discard(name)
-		throw new TypeError('it gave a promise, and must give a value')
+		throw new TypeError('it returned a promise, and must return a value')
 	} catch (thrown) {
 		throw new KeyFailure(messageOf(thrown), { cause: thrown })
 	}
@@ -242,5 +246,5 @@ function chainIdOf(source: BatchSource | RecordSource): string | undefined {
 	return typeof chainId === 'string' ? chainId : undefined
 }
 
-/** Where the records of a dry run go. */
+/** The target of a dry run. */
 const NOWHERE: ReplayTarget = { write: () => {} }

@@ -1,4 +1,4 @@
-/** What a replay reads: a chain, or anything that gives records one by one, as batches. */
+/** What a replay reads, in batches: a chain, or an iterable of records. */
 import { type Chain, whatWasGiven } from '../chain/index.ts'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'
@@ -8,18 +8,19 @@ import type { LogFilter } from '../model/filter.ts'
 import { isRecordTime, type LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
 
-/** What seeks by itself what is asked for: a chain, or what stands in for one. */
+/** A source that seeks the window by itself: a chain, or an object that stands in for one. */
 export interface BatchSource extends Pick<Chain, 'batches'> {
-	/** The chain that its records are of. */
+	/** Id of the chain that the records belong to. */
 	readonly chainId?: string
-	/** Lines that were no records, by reason. */
+	/** Lines that are not records, by reason. */
 	readonly skipped?: Readonly<Record<string, number>>
 }
 
-/** Records one by one, an array of them too. What it knows of itself, a replay takes over. */
+/** An iterable of single records, such as an array. A replay uses its `chainId` and reports its `skipped`. */
 export type RecordSource = (AsyncIterable<LogRecord> | Iterable<LogRecord>) &
 	Pick<BatchSource, 'chainId' | 'skipped'>
 
+/** Whether a source seeks its window by itself. */
 export function isBatchSource(source: BatchSource | RecordSource): source is BatchSource {
 	return typeof propertyOf(source, 'batches') === 'function'
 }
@@ -35,9 +36,10 @@ export function checkSource(source: unknown): void {
 }
 
 /**
- * A chain seeks what is wanted; anything else is read from its beginning.
+ * Reads a source in batches. A chain seeks the window; anything else is read from its beginning.
  *
- * @param timeoutMs how long it may take to end once no more is wanted; one that takes longer is left to itself, with a warning.
+ * @param timeoutMs how long the source may take to end when no more is wanted. A slower one is abandoned,
+ * with a warning.
  */
 export async function* batchesOf(
 	source: BatchSource | RecordSource,
@@ -51,12 +53,13 @@ export async function* batchesOf(
 		for await (const record of new ForeignItems<LogRecord>(source, timeoutMs, left)) yield [checked(record)]
 }
 
-/** One without a time would be waited for without end. */
+/** A record without a time would be waited for without end. */
 function checked(record: LogRecord): LogRecord {
 	if (isRecordTime(propertyOf(record, 'tsMs'))) return record
-	throw new MeshChainError('INVALID_LINE', `a source must give records with a time, not ${show(record)}`)
+	throw new MeshChainError('INVALID_LINE', `a source must yield records with a time, not ${show(record)}`)
 }
 
+/** Warns that a source was abandoned. */
 export function warnLeft(timeoutMs: number): void {
-	warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms: it is left to itself`)
+	warn('SOURCE_LEFT', `the source of a replay did not end within ${timeoutMs} ms: it was abandoned`)
 }

@@ -1,5 +1,4 @@
-/** What a replay counts on its way: which records the target is to see, what became of them, and where another replay goes on. */
-
+/** What a replay counts: which records are meant for the target, what became of them, and where to resume. */
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { messageOf } from '../guard/values.ts'
@@ -10,6 +9,7 @@ import type { Pacer } from './pacer.ts'
 import type { ReplayProgress, ReplaySummary } from './replay-summary.ts'
 import type { TargetWriter } from './target-writer.ts'
 
+/** The options of a replay that concern its counters. */
 export interface TallyOptions {
 	/** The chain of records without an origin. */
 	readonly sourceId: string
@@ -17,9 +17,10 @@ export interface TallyOptions {
 	readonly pacer: Pacer
 	readonly clock: ReplayClock
 	readonly onProgress: ((progress: ReplayProgress) => void) | undefined
-	readonly progressMs: number
+	readonly progressIntervalMs: number
 }
 
+/** The counters of one replay. */
 export class Tally {
 	readonly #options: TallyOptions
 	readonly #delivery: TargetWriter
@@ -33,7 +34,7 @@ export class Tally {
 	#nextSeq: number | undefined
 	#toldMs: number
 	#saidFailing = false
-	/** Records that were begun. */
+	/** Records that were started. */
 	taken = 0
 
 	constructor(delivery: TargetWriter, options: TallyOptions) {
@@ -43,14 +44,17 @@ export class Tally {
 		this.#toldMs = this.#begunMs
 	}
 
-	/** A record that the filter does not let through. */
+	/** Counts a record that the filter excludes. */
 	filtered(): void {
 		this.#filtered++
 	}
 
-	/** A record as the target is to see it, with its identity; undefined for one that is not meant for it. */
+	/**
+	 * A record as the target gets it, with its identity; undefined for a record that is not meant for the
+	 * target.
+	 */
 	forTarget(record: LogRecord): LogRecord | undefined {
-		// Those of merged chains, which have an origin, among them.
+		// Gaps of merged chains have an origin, and are counted too.
 		if (record.kind === GAP_KIND) {
 			this.#gaps.count++
 			this.#gaps.records += gapDataOf(record.data)?.count ?? 0
@@ -61,19 +65,19 @@ export class Tally {
 		return { ...record, origin: { chainId: this.#options.sourceId, epoch, seq } }
 	}
 
-	/** The record that comes next, and may have to wait for its time. */
+	/** Notes the next record, which may have to wait for its time. */
 	next({ seq }: LogRecord): void {
 		this.#nextSeq = seq
 	}
 
-	/** Says what is waited for. Returns after how many milliseconds to ask again. */
+	/** Reports a wait. Returns the milliseconds after which to ask again. */
 	waiting({ seq, tsMs }: LogRecord, waitMs: number): number {
-		const { onProgress, progressMs, clock } = this.#options
+		const { onProgress, progressIntervalMs, clock } = this.#options
 		if (onProgress === undefined || this.#last === undefined) return Number.POSITIVE_INFINITY
 		const silentMs = clock.now() - this.#toldMs
-		if (silentMs < progressMs) return progressMs - silentMs
+		if (silentMs < progressIntervalMs) return progressIntervalMs - silentMs
 		this.#tell(this.#last, { waitsFor: { seq, tsMs, waitMs } })
-		return progressMs
+		return progressIntervalMs
 	}
 
 	begin(record: LogRecord, lateMs: number): void {
@@ -82,8 +86,8 @@ export class Tally {
 		this.#first ??= record
 		this.#last = record
 		this.#outstanding.add(record)
-		const { onProgress, progressMs, clock } = this.#options
-		if (onProgress === undefined || clock.now() - this.#toldMs < progressMs) return
+		const { onProgress, progressIntervalMs, clock } = this.#options
+		if (onProgress === undefined || clock.now() - this.#toldMs < progressIntervalMs) return
 		this.#tell(record)
 	}
 
@@ -101,21 +105,23 @@ export class Tally {
 
 	end(record: LogRecord): void {
 		this.#outstanding.delete(record)
-		// They may end in another order than they began.
+		// Deliveries may end in a different order.
 		this.#nextSeq = Math.max(this.#nextSeq ?? 0, record.seq + 1)
 	}
 
-	/** The first seq that was not dealt with. */
+	/** The first seq that was not handled. */
 	get nextSeq(): number | undefined {
 		const [oldest] = this.#outstanding
 		return oldest?.seq ?? this.#nextSeq
 	}
 
-	/** What the target could not keep has to come again. */
+	/** Where to resume: records that the target could not keep must be delivered again. */
 	get #goOnSeq(): number | undefined {
-		const { unkeptFrom } = this.#delivery
-		if (unkeptFrom === 'first') return this.#first?.seq
-		return unkeptFrom === undefined ? this.nextSeq : Math.min(unkeptFrom, this.nextSeq ?? unkeptFrom)
+		const { undeliveredFrom } = this.#delivery
+		if (undeliveredFrom === 'first') return this.#first?.seq
+		return undeliveredFrom === undefined
+			? this.nextSeq
+			: Math.min(undeliveredFrom, this.nextSeq ?? undeliveredFrom)
 	}
 
 	summary(

@@ -1,4 +1,6 @@
-/** Hands one record after the other to a target: tries again, gives up, and knows when the target is gone. */
+/**
+ * Delivers records to a target, one after the other: retries, gives up, and detects that the target is gone.
+ */
 import { isRetryable } from '../appender.ts'
 import { hush } from '../guard/hush.ts'
 import { discard, follow, isThenable } from '../guard/promises.ts'
@@ -9,29 +11,31 @@ import type { LogRecord } from '../model/record.ts'
 import { Backoff } from '../platform/backoff.ts'
 import { callAt, type ReplayClock, waitBy } from './clock.ts'
 import type { ReplayFailure } from './replay-summary.ts'
-import type { ReplayTarget, Unkept } from './target.ts'
+import type { ReplayTarget, UndeliveredRecords } from './target.ts'
 
-/** So many times in a row without an answer, and a target is taken for gone. */
+/** Number of consecutive time-outs after which a target counts as gone. */
 const TIMEOUTS_MAX = 3
 
+/** The options of a replay that concern deliveries. */
 export interface TargetWriterOptions {
 	readonly retries: number
 	readonly timeoutMs: number
 	readonly clock: ReplayClock
 }
 
+/** Delivers records to one target. */
 export class TargetWriter {
 	readonly #target: ReplayTarget
 	readonly #options: TargetWriterOptions
 	readonly counts = { replayed: 0, failed: 0, retries: 0 }
 	firstError: ReplayFailure | undefined
-	/** The target takes nothing any more. */
+	/** The target takes no more records. */
 	isGone = false
-	/** What it took may not be where it should be: all of it, or from this seq on. */
-	unkeptFrom: 'first' | number | undefined
+	/** Which accepted records may not be where they should be: all of them, or those from this seq on. */
+	undeliveredFrom: 'first' | number | undefined
 	readonly #aborted = new AbortController()
 	#timeoutsInRow = 0
-	/** A record has failed and none has arrived since: the next ones are tried once. */
+	/** The last record has failed: the next ones are tried once. */
 	#isFailing = false
 
 	constructor(target: ReplayTarget, options: TargetWriterOptions) {
@@ -39,12 +43,12 @@ export class TargetWriter {
 		this.#options = options
 	}
 
-	/** Nothing is tried again from now on. */
+	/** Ends all retries. */
 	abort(): void {
 		this.#aborted.abort()
 	}
 
-	/** Whether the record arrived; a promise of it where the target gives one, or has to be asked again. */
+	/** Whether the record was delivered; a promise of that if the target returns one, or after a failure. */
 	deliver(record: LogRecord): boolean | Promise<boolean> {
 		try {
 			const result = this.#target.write(record)
@@ -55,7 +59,7 @@ export class TargetWriter {
 		}
 	}
 
-	/** Everything is where it should be, or that is the first error. */
+	/** Flushes the target. A failure is the first error, and the target counts as gone. */
 	async flush(): Promise<void> {
 		try {
 			const flushed = this.#target.flush?.()
@@ -66,13 +70,13 @@ export class TargetWriter {
 		}
 	}
 
-	/** What the target could not keep has not arrived. Returns the seq of the first of it, where that is known. */
+	/** Counts what the target could not keep as failed. Returns the seq of the first such record, if known. */
 	#takeBack(): number | undefined {
-		const unkept = attempt(() => unkeptOf(this.#target.unkept?.()), undefined)
-		this.unkeptFrom = unkept === undefined ? 'first' : unkept.seq
-		this.counts.replayed -= unkept?.records ?? 0
-		this.counts.failed += unkept?.records ?? 0
-		return unkept?.seq
+		const undelivered = attempt(() => soundUndelivered(this.#target.undelivered?.()), undefined)
+		this.undeliveredFrom = undelivered === undefined ? 'first' : undelivered.seq
+		this.counts.replayed -= undelivered?.records ?? 0
+		this.counts.failed += undelivered?.records ?? 0
+		return undelivered?.seq
 	}
 
 	async #follow(record: LogRecord, result: PromiseLike<unknown>): Promise<boolean> {
@@ -149,7 +153,10 @@ export class TargetWriter {
 	}
 }
 
-/** An appender that would take the record at another time fails as a whole: what is wrong with a record is not retryable. */
+/**
+ * A retryable error of an appender concerns the appender as a whole: an error about one record is not
+ * retryable.
+ */
 function isFailing(thrown: unknown): boolean {
 	return isInstance(thrown, LogAppendError) && isRetryable(thrown)
 }
@@ -158,11 +165,11 @@ function isGoneError(thrown: unknown): boolean {
 	return isInstance(thrown, MeshChainError) && codeOf(thrown) === 'TARGET_GONE'
 }
 
-/** What a target says of itself, where it can be true. */
-function unkeptOf(unkept: Unkept | undefined): Unkept | undefined {
-	if (unkept === undefined) return undefined
-	discard(unkept)
-	const { records, seq } = unkept
+/** What a target reports, if it is plausible. */
+function soundUndelivered(undelivered: UndeliveredRecords | undefined): UndeliveredRecords | undefined {
+	if (undelivered === undefined) return undefined
+	discard(undelivered)
+	const { records, seq } = undelivered
 	hush(records)
 	hush(seq)
 	const isSound =

@@ -1,39 +1,46 @@
-/** Where replay goes: anything that takes one record after the other. */
-
+/** The target of a replay: it takes one record after the other. */
 import { show } from '../guard/show.ts'
 import { attempt, propertyOf } from '../guard/values.ts'
 import { checkFunction, ifGiven, readOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'
 
-/** Records that a target took and could not keep. */
-export interface Unkept {
+/** Records that a target accepted and could not keep. */
+export interface UndeliveredRecords {
+	/** Number of those records. */
 	readonly records: number
-	/** The first of them, by its seq in the source; undefined for none. */
+	/** Seq of the first of them in the source; undefined if there are none. */
 	readonly seq: number | undefined
 }
 
+/** Takes the records of a replay, a recording or a copy. */
 export interface ReplayTarget {
-	/** What it is called in messages. */
+	/** Name of the target in messages. */
 	readonly name?: string
 	/**
-	 * Takes one record. A throw, or a rejection, means that the record has not arrived: it is tried again as often as the replay was
-	 * told to. An error with the code `TARGET_GONE` means that none will arrive any more; so does a `LogAppendError` that is `retryable`
-	 * after the last try.
+	 * Takes one record. An error or a rejection means that the record was not delivered; it is retried as often
+	 * as `retries` allows. An error with the code `TARGET_GONE` means that the target takes no more records,
+	 * and so does a `retryable` `LogAppendError` after the last retry.
 	 */
 	write(record: LogRecord): unknown
-	/** Returns, or resolves, once everything written is where it should be. */
+	/** Returns, or resolves, when every accepted record is where it should be. */
 	flush?(): unknown
-	/** After a flush that failed: what was written and is not where it should be. Unknown where it is left out: it may be all of it. */
-	unkept?(): Unkept | undefined
-	/** Lets go of what the target holds. Called by whoever made it, not by a replay. */
+	/**
+	 * Returns, after a failed flush, what was accepted and is not where it should be. Without it: possibly all
+	 * records.
+	 */
+	undelivered?(): UndeliveredRecords | undefined
+	/** Releases what the target holds. Called by the code that created the target, not by a replay. */
 	close?(): unknown
-	/** Whether it keeps history, and so wants the `$gap`s too; a replay only counts them otherwise. */
+	/**
+	 * Whether the target keeps history, and therefore gets `$gap` records too. Default: false, gaps are only
+	 * counted.
+	 */
 	readonly keepsGaps?: boolean
 }
 
 /**
- * A function, or a target, as a target.
+ * Turns a function into a target, and checks a target.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -48,16 +55,16 @@ export function asTarget(target: ReplayTarget | ((record: LogRecord) => unknown)
 	}
 	throw new MeshChainError(
 		'INVALID_OPTION',
-		`a target is a function or has write(record), not ${show(target)}: new LoopTarget(loop), new AppenderTarget(appender) and new StreamTarget(stream) make one`,
+		`a target is a function or has write(record), not ${show(target)}: use new LoopTarget(loop), new AppenderTarget(appender) or new StreamTarget(stream)`,
 	)
 }
 
-/** Whether a target wants the gaps too; not, where it cannot say so. */
+/** Whether a target wants gaps; false if it cannot tell. */
 export function wantsGaps(target: ReplayTarget): boolean {
 	return propertyOf(target, 'keepsGaps') === true
 }
 
-/** It has a `write` too, which takes something else. */
+/** A Node stream has a `write` too, which takes something else. */
 function isStream(target: object): boolean {
 	return typeof propertyOf(target, 'pipe') === 'function' || attempt(() => 'writableEnded' in target, false)
 }

@@ -1,26 +1,46 @@
-/** What can be told of a source when it is archived, checked and in full. */
+/** The options of `SourceManager.archive`, checked and complete. */
 import { canonicalise } from '../codec/canonical.ts'
 import { invalidOption } from '../model/check.ts'
-import { defineOptions, type OptionRules, withDefault } from '../model/define-options.ts'
+import {
+	defineOptions,
+	type OptionRules,
+	type ResolvedOptions,
+	withDefault,
+} from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { NAME_LENGTH_MAX, SOURCE_NAMES_MAX } from '../model/limits.ts'
+import { checkSampleMode, type SampleMode } from './source.ts'
 
 const DETAILS_BYTES_MAX = 16 * 1024
 
+/** How a source is archived. */
 export interface ArchiveOptions {
-	/** Extra fields to attach to each sample, where the source can follow them. At most 256. */
+	/**
+	 * How samples are obtained; a policy that matches the name of the source overrides it. Default:
+	 * `'monitor'`.
+	 */
+	readonly mode?: SampleMode
+	/** Extra fields to attach to each sample, if the source can follow them. At most 256. */
 	readonly fields?: readonly string[]
-	/** Plain data for whoever makes the source anew after a restart: an address, say. At most 16 KiB. */
+	/**
+	 * Plain data for the code that recreates the source after a restart, such as an address. At most 16 KiB.
+	 */
 	readonly details?: unknown
 }
 
-const ARCHIVE_OPTIONS = defineOptions({
+const ARCHIVE_RULES = {
+	mode: withDefault<SampleMode>('monitor', (_name, mode) => checkSampleMode(mode as SampleMode)),
 	fields: withDefault<readonly string[]>([], (_name, fields) => checkFields(fields)),
 	details: withDefault<unknown>(null, checkDetails),
-} satisfies OptionRules<ArchiveOptions>)
+} satisfies OptionRules<ArchiveOptions>
+
+const ARCHIVE_OPTIONS = defineOptions(ARCHIVE_RULES)
+
+/** The options of `archive`, with every default in place. */
+export type ResolvedArchiveOptions = ResolvedOptions<typeof ARCHIVE_RULES>
 
 /** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
-export function checkArchiveOptions(options: ArchiveOptions): Required<ArchiveOptions> {
+export function checkArchiveOptions(options: ArchiveOptions): ResolvedArchiveOptions {
 	return ARCHIVE_OPTIONS.resolve(options)
 }
 
@@ -31,12 +51,16 @@ function checkDetails(_name: string, details: unknown): unknown {
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
-/** Sorted, each once. @throws {MeshChainError} `INVALID_OPTION` */
+/**
+ * The names of extra fields, sorted and without duplicates.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function checkFields(fields: unknown): readonly string[] {
 	if (Array.isArray(fields) && fields.length <= SOURCE_NAMES_MAX && fields.every(isFieldName)) {
 		return [...new Set<string>(fields)].sort()
 	}
-	const allowed = `an array of at most ${SOURCE_NAMES_MAX} texts of 1 to ${NAME_LENGTH_MAX} characters`
+	const allowed = `an array of at most ${SOURCE_NAMES_MAX} strings of 1 to ${NAME_LENGTH_MAX} characters`
 	throw invalidOption('fields', fields, allowed)
 }
 

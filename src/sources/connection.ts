@@ -1,20 +1,29 @@
-/** Whether a source is there, by what is seen of it: a first sample says that it is. */
+/** Whether a source is connected, judged by what it delivers: a first sample shows that it is. */
 
+/**
+ * - `idle`: the source does not run.
+ * - `connecting`: it was started, and no sample has arrived yet.
+ * - `connected`: samples arrive.
+ * - `disconnected`: the connection was lost; the source is being retried.
+ */
 export type ConnectionState = 'idle' | 'connecting' | 'connected' | 'disconnected'
 
-/** When the connection was lost, and when a sample said that it is back. In ms since 1970. */
+/** A connection that was lost and came back. Times in ms since 1970. */
 export interface Regained {
+	/** Time of the loss. */
 	readonly lostMs: number
+	/** Time of the first sample after the loss. */
 	readonly regainedMs: number
 }
 
+/** The connection of one source. */
 export class Connection {
 	#state: ConnectionState = 'idle'
-	#sinceMs: number | null = null
-	/** Of a loss that no sample has told of yet. */
-	#lostMs: number | null
+	#sinceMs: number | undefined
+	/** Time of a loss that no sample has ended yet. */
+	#lostMs: number | undefined
 
-	constructor(lostMs: number | null = null) {
+	constructor(lostMs?: number) {
 		this.#lostMs = lostMs
 	}
 
@@ -22,47 +31,47 @@ export class Connection {
 		return this.#state
 	}
 
-	/** When the first sample of this connection came; null where there is none. */
-	get sinceMs(): number | null {
+	/** Time of the first sample of this connection; undefined without a connection. */
+	get sinceMs(): number | undefined {
 		return this.#sinceMs
 	}
 
-	get lostMs(): number | null {
+	get lostMs(): number | undefined {
 		return this.#lostMs
 	}
 
-	/** The next sample is the first one of a connection. */
+	/** Whether the next sample is the first one of a connection. */
 	get isFirst(): boolean {
-		return this.#sinceMs === null
+		return this.#sinceMs === undefined
 	}
 
 	connecting(): void {
 		if (this.#state === 'idle') this.#state = 'connecting'
 	}
 
-	/** A sample came. Tells of a connection that was lost before, once. */
+	/** Notes a sample. Returns the loss that it ends, once. */
 	seen(nowMs: number): Regained | undefined {
-		if (this.#sinceMs !== null) return undefined
+		if (this.#sinceMs !== undefined) return undefined
 		this.#state = 'connected'
 		this.#sinceMs = nowMs
-		if (this.#lostMs === null) return undefined
+		if (this.#lostMs === undefined) return undefined
 		const regained = { lostMs: this.#lostMs, regainedMs: nowMs }
-		this.#lostMs = null
+		this.#lostMs = undefined
 		return regained
 	}
 
-	/** Whether there was one to be lost. */
+	/** Notes a loss. Returns whether there was a connection to lose. */
 	lost(nowMs: number): boolean {
 		if (this.#state !== 'connected') return false
 		this.#state = 'disconnected'
-		this.#sinceMs = null
+		this.#sinceMs = undefined
 		this.#lostMs = nowMs
 		return true
 	}
 
-	/** It was ended on purpose, which is no loss. */
+	/** Notes an end on purpose, which is not a loss. */
 	ended(): void {
 		this.#state = 'idle'
-		this.#sinceMs = null
+		this.#sinceMs = undefined
 	}
 }

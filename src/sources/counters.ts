@@ -1,44 +1,55 @@
-/** What became of the samples of one source, each in one counter. They go on through pauses and restarts. */
+/** Counts what became of the samples of one source. The counters continue through pauses and restarts. */
 
 /** Samples that were received and not stored, by cause. */
 export interface DroppedCounts {
-	/** The queue had no room for more of this source. */
+	/** The queue had no room for another sample of this source. */
 	overflow: number
-	/** The source's time was before 1991, or more than 1,800 s off. */
+	/** The sample's own time was before 1991, or more than 1,800 s from the present. */
 	timestamp: number
-	/** Older than one that was stored already. */
+	/** The sample was older than one that is stored already. */
 	order: number
-	/** Of another type than the first one, or no value. */
+	/** The value had a different type from the first one, or was not a value. */
 	type: number
-	/** The loop did not take it: it is closed, or its level or its `transform` keeps samples out. */
+	/** The loop did not take the sample: it is closed, or its level or its `transform` keeps samples out. */
 	refused: number
 }
 
-/** `received` = `stored` + all of `dropped` + what is in the queue, or waits for room in it. */
+/**
+ * The counters of one source: `received` = `stored` + all of `dropped` + samples in the queue or waiting for
+ * room in it.
+ */
 export interface SourceCounts {
+	/** Samples that arrived, valid or not. */
 	received: number
+	/** Samples that the loop took. */
 	stored: number
+	/** Samples that were not stored, by cause. */
 	dropped: DroppedCounts
-	/** `{ $unserializable }` markers left in its values, for what no record can hold. */
+	/** `{ $unserializable }` markers in its values, each in place of something that a record cannot hold. */
 	unserializable: number
-	/** Times that the source had to wait for room. Nothing is lost by that. */
+	/** Times that the source had to wait for room in the queue. Waiting loses nothing. */
 	waits: number
-	/** Periods of a scan that went by while the one before was still being answered, or the process was busy. */
+	/** Periods of a scan without a read: the previous read was still running, or the process was busy. */
 	missedScans: number
-	/** About how many bytes the stored samples take in a chain; rather too many than too few. */
+	/** Upper estimate of the bytes that the stored samples take in a chain. */
 	storedBytes: number
-	firstEventMs: number | null
-	lastEventMs: number | null
-	/** Real losses: a connection that never was, is none. */
+	/** Time of the first sample, in ms since 1970. */
+	firstEventMs: number | undefined
+	/** Time of the last sample, in ms since 1970. */
+	lastEventMs: number | undefined
+	/** Connections that were established and then lost. */
 	disconnects: number
-	lastDisconnectMs: number | null
-	/** Attempts to subscribe, reads and connections that failed. */
+	/** Time of the last lost connection, in ms since 1970. */
+	lastDisconnectMs: number | undefined
+	/** Failed attempts to subscribe, failed reads and lost connections. */
 	transientErrors: number
-	lastError: string | null
-	/** Of the last value, also of one that was dropped. */
-	latestType: string | null
+	/** Message of the last such failure. */
+	lastError: string | undefined
+	/** Type of the newest value, including a dropped one. */
+	latestType: string | undefined
 }
 
+/** Counters at zero. */
 export function newCounts(): SourceCounts {
 	return {
 		received: 0,
@@ -48,20 +59,22 @@ export function newCounts(): SourceCounts {
 		waits: 0,
 		missedScans: 0,
 		storedBytes: 0,
-		firstEventMs: null,
-		lastEventMs: null,
+		firstEventMs: undefined,
+		lastEventMs: undefined,
 		disconnects: 0,
-		lastDisconnectMs: null,
+		lastDisconnectMs: undefined,
 		transientErrors: 0,
-		lastError: null,
-		latestType: null,
+		lastError: undefined,
+		latestType: undefined,
 	}
 }
 
+/** A copy that later counts do not change. */
 export function copyOf(counts: SourceCounts): SourceCounts {
 	return { ...counts, dropped: { ...counts.dropped } }
 }
 
+/** Samples that were not stored, for any cause. */
 export function droppedTotal({ dropped }: Pick<SourceCounts, 'dropped'>): number {
 	return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }

@@ -1,4 +1,4 @@
-/** Makes a source anew after a restart. */
+/** Recreates a source after a restart. */
 
 import { settle, within } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -6,13 +6,20 @@ import { MeshChainError } from '../model/errors.ts'
 import type { SourceEntry } from './entry.ts'
 import type { Source } from './source.ts'
 
-/** Makes a source anew after a restart; whatever it throws is kept with that source, and the others go on. */
+/**
+ * Recreates a source after a restart. An error is recorded in the status of that source; the others still
+ * start.
+ */
 export type CreateSource = (entry: SourceEntry) => Source | Promise<Source>
 
-/** @throws {MeshChainError} `SOURCE_UNAVAILABLE` when it takes too long; and whatever `create` throws. */
+/**
+ * Calls `create`, for at most `ms` milliseconds.
+ *
+ * @throws {MeshChainError} `SOURCE_UNAVAILABLE` when it takes longer; otherwise what `create` throws.
+ */
 export async function createWithin(create: CreateSource, entry: SourceEntry, ms: number): Promise<Source> {
 	const made = await within(settle(create(entry)), ms)
 	if (made.is === 'fulfilled') return made.value as Source
 	if (made.is === 'rejected') throw made.thrown
-	throw new MeshChainError('SOURCE_UNAVAILABLE', `create did not make ${show(entry.name)} within ${ms} ms`)
+	throw new MeshChainError('SOURCE_UNAVAILABLE', `create did not return ${show(entry.name)} within ${ms} ms`)
 }

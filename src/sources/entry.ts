@@ -1,47 +1,61 @@
-/** What the registry knows of a source: what it is, how it is archived, and what became of its samples. */
+/** The registry's entry for a source: what it is, how it is archived, and what became of its samples. */
 import type { LogRecord } from '../model/record.ts'
 import type { ConnectionState } from './connection.ts'
 import { newCounts, type SourceCounts } from './counters.ts'
 import type { CheckMemory } from './sample-checks.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
-/** `inactive`: it was stopped. Only what is active is started by `restore`. */
+/**
+ * State of a source. `paused` and `inactive` (stopped) outlive restarts: `restore` starts only active
+ * sources.
+ */
 export type SourceState = 'active' | 'paused' | 'inactive'
 
 /** The newest value of a source. Times in ms since 1970. */
 export interface LiveValue {
+	/** The value, in canonical form. */
 	readonly value: unknown
-	/** By the source's own clock, where it has one. */
+	/** Time by the source's own clock, if it has one. */
 	readonly tsMs: number
+	/** Time when it was received. */
 	readonly receivedMs: number
 }
 
+/**
+ * A source as the registry knows it. A field without a value is undefined here, and absent from the record.
+ */
 export interface SourceEntry {
+	/** Name of the source. */
 	readonly name: string
-	/** Other names that it goes by. */
+	/** Other names of the source. */
 	readonly aliases: readonly string[]
+	/** How its samples are obtained. */
 	readonly mode: SampleMode
-	/** The policy that decided the mode; null where none matched. */
-	readonly policy: string | null
+	/** Name of the policy that decided the mode, if one matched. */
+	readonly policy: string | undefined
+	/** Whether it is archived at present. */
 	readonly state: SourceState
 	/** Extra fields that are attached to each sample. */
 	readonly fields: readonly string[]
-	/** What was given with `archive`, for whoever makes the source anew after a restart. */
+	/** The `details` option of `archive`, for the code that recreates the source after a restart. */
 	readonly details: unknown
+	/** Whether it is connected. */
 	readonly connection: ConnectionState
-	/** When the first sample of this connection came. */
-	readonly connectedSinceMs: number | null
-	/** The connection was lost then, and no sample has come since. */
-	readonly lostMs: number | null
+	/** Time of the first sample of the present connection. */
+	readonly connectedSinceMs: number | undefined
+	/** Time of a lost connection, until a sample arrives again. */
+	readonly lostMs: number | undefined
+	/** What became of its samples. */
 	readonly counts: Readonly<SourceCounts>
+	/** What the checks of its samples remember. */
 	readonly memory: Readonly<CheckMemory>
-	/** Samples a second that were received, between the last two times that this was written. */
+	/** Samples per second that were received between the last two writes of this entry. */
 	readonly rate: number
-	/** When it was archived first. */
+	/** Time when the source was first archived. */
 	readonly sinceMs: number
 }
 
-/** Of a source that was never archived before. */
+/** The entry of a source that was not archived before. */
 export function newEntry(
 	name: string,
 	nowMs: number,
@@ -51,10 +65,10 @@ export function newEntry(
 		aliases: [],
 		state: 'active',
 		connection: 'idle',
-		connectedSinceMs: null,
-		lostMs: null,
+		connectedSinceMs: undefined,
+		lostMs: undefined,
 		counts: newCounts(),
-		memory: { lastMs: null, type: null },
+		memory: { lastMs: undefined, type: undefined },
 		rate: 0,
 		sinceMs: nowMs,
 	}
@@ -62,7 +76,7 @@ export function newEntry(
 
 type Raw = { readonly [Name in keyof SourceEntry]?: unknown }
 
-/** What a record of the registry says; undefined where it says nothing of use, because somebody else wrote it. */
+/** The entry in a record of the registry; undefined for a record of another origin that holds none. */
 export function entryFrom({ daemonId, data, tsMs }: LogRecord): SourceEntry | undefined {
 	if (typeof daemonId !== 'string' || typeof data !== 'object' || data === null) return undefined
 	const raw = data as Raw
@@ -71,10 +85,10 @@ export function entryFrom({ daemonId, data, tsMs }: LogRecord): SourceEntry | un
 			name: daemonId,
 			aliases: textsOf(raw.aliases),
 			mode: checkSampleMode(raw.mode),
-			policy: typeof raw.policy === 'string' ? raw.policy : null,
+			policy: typeof raw.policy === 'string' ? raw.policy : undefined,
 			state: raw.state === 'active' || raw.state === 'paused' ? raw.state : 'inactive',
 			fields: textsOf(raw.fields),
-			details: raw.details ?? null,
+			details: raw.details,
 			connection: connectionOf(raw.connection),
 			connectedSinceMs: numberOf(raw.connectedSinceMs),
 			lostMs: numberOf(raw.lostMs),
@@ -95,19 +109,19 @@ function countsOf(raw: unknown): SourceCounts {
 	return counts
 }
 
-/** What has the right type; the rest stays as it is. */
+/** Copies the fields of `raw` that have the right type; the others keep their value. */
 function take(into: object, raw: unknown): void {
 	const given = (raw ?? {}) as Record<string, unknown>
 	for (const [name, value] of Object.entries(into)) {
 		const isNumber = typeof value === 'number' || name.endsWith('Ms')
-		const isFit = isNumber ? numberOf(given[name]) !== null : typeof given[name] === 'string'
+		const isFit = isNumber ? numberOf(given[name]) !== undefined : typeof given[name] === 'string'
 		if (isFit && name !== 'dropped') (into as Record<string, unknown>)[name] = given[name]
 	}
 }
 
 function memoryOf(raw: unknown): CheckMemory {
 	const { lastMs, type } = (raw ?? {}) as Partial<Record<keyof CheckMemory, unknown>>
-	return { lastMs: numberOf(lastMs), type: typeof type === 'string' ? type : null }
+	return { lastMs: numberOf(lastMs), type: typeof type === 'string' ? type : undefined }
 }
 
 function connectionOf(raw: unknown): ConnectionState {
@@ -118,6 +132,6 @@ function textsOf(raw: unknown): readonly string[] {
 	return Array.isArray(raw) ? raw.filter((item) => typeof item === 'string') : []
 }
 
-function numberOf(raw: unknown): number | null {
-	return typeof raw === 'number' && Number.isFinite(raw) ? raw : null
+function numberOf(raw: unknown): number | undefined {
+	return typeof raw === 'number' && Number.isFinite(raw) ? raw : undefined
 }

@@ -1,29 +1,32 @@
-/** One source while it is archived: its task, its checks, its connection, its place in the queue, and every counter. */
+/**
+ * One source while it is archived: its task, its checks, its connection, its place in the queue, and its
+ * counters.
+ */
 import type { LimitFunction } from 'p-limit'
 import { canonicalise } from '../codec/canonical.ts'
-import { hush } from '../guard/hush.ts'
 import { settle } from '../guard/promises.ts'
-import { show } from '../guard/show.ts'
-import { attempt, methodOf, propertyOf } from '../guard/values.ts'
+import { methodOf } from '../guard/values.ts'
 import { messageOf } from '../model/errors.ts'
-import { FIELD_RETRY_MS_MAX } from '../model/limits.ts'
 import { Backoff } from '../platform/backoff.ts'
-import { warn } from '../platform/diagnostics.ts'
 import { Connection, type Regained } from './connection.ts'
 import { copyOf, droppedTotal, type SourceCounts } from './counters.ts'
 import type { LiveValue, SourceEntry, SourceState } from './entry.ts'
+import { type FieldBounds, FieldMonitors } from './field-monitors.ts'
 import { MonitorTask } from './monitor-task.ts'
+import { RateMeter } from './rate-meter.ts'
+import { readSample } from './read-sample.ts'
 import { SampleChecks } from './sample-checks.ts'
 import { type SampleQueue, Share } from './sample-queue.ts'
 import { ScanTask } from './scan-task.ts'
 import type { Sample, SampleSink, Source } from './source.ts'
 
-/** What a record holds of a sample. */
+/** The `data` of a `sample` record. */
 export interface SampleData {
+	/** The value, in canonical form. */
 	readonly value: unknown
-	/** The extra fields, sorted by name; those that no value has come of are left out. */
+	/** The extra fields, sorted by name; a field without a value so far is left out. */
 	readonly fields?: Readonly<Record<string, unknown>>
-	/** In the first sample after the connection was lost. */
+	/** Present in the first sample after a lost connection. */
 	readonly connection?: Regained
 }
 
@@ -35,46 +38,28 @@ export interface QueuedSample {
 	readonly bytes: number
 }
 
-/** Which sample gives way when a source that cannot wait has no room left: the one that comes, or its oldest in the queue. */
+/**
+ * Which sample is dropped when a source that cannot wait finds no room in the queue: the `'newest'`, which
+ * has just arrived, or the `'oldest'` of that source in the queue.
+ */
 export type DropPolicy = 'newest' | 'oldest'
 
 /** What all sources share. */
-export interface Pipeline {
+export interface Pipeline extends FieldBounds {
 	readonly queue: SampleQueue<QueuedSample>
 	readonly clock: () => number
 	readonly reads: LimitFunction
-	readonly connectTimeoutMs: number
-	readonly closeTimeoutMs: number
-	readonly retryMs: number
 	readonly drop: DropPolicy
-	/** Something is in the queue. */
+	/** Tells the writer that the queue holds something. */
 	wake(): void
 	/** Resolves when something has left the queue. */
 	room(signal: AbortSignal): Promise<void>
 }
 
-/** What a record takes beside its data; an estimate. */
+/** Estimate of what a record takes in addition to its data. */
 const ROW_BYTES = 24
-/** What stands for something that is no sample: it has no value. */
-const NOTHING: Sample = Object.freeze({ value: undefined })
 
-interface ReadSample {
-	readonly value: unknown
-	readonly tsMs?: number | undefined
-}
-
-/** Reads a sample once. One that cannot be read has no value: it is garbage, and its source, which is in the middle of pushing, does not hear of it. */
-function sampleFrom(sample: Sample | null | undefined): ReadSample {
-	return attempt<ReadSample>(() => {
-		hush(sample)
-		const { value, tsMs }: { value: unknown; tsMs?: number | undefined } = sample ?? NOTHING
-		// Neither can be a promise: what is dropped is not looked at again.
-		hush(value)
-		hush(tsMs)
-		return { value, tsMs }
-	}, NOTHING)
-}
-
+/** A source, with everything that the manager knows of it. */
 export class ManagedSource {
 	readonly name: string
 	readonly details: unknown
@@ -83,28 +68,23 @@ export class ManagedSource {
 	readonly checks: SampleChecks
 	readonly share = new Share<QueuedSample>()
 	mode: SourceEntry['mode']
-	policy: string | null
+	policy: string | undefined
 	state: SourceState
-	/** Why it does not run although it should. */
-	failure: string | null = null
-	live: LiveValue | null = null
-	rate: number
-	/** Other names that it goes by. */
+	/** Why the source does not run although it is active. */
+	failure: string | undefined
+	live: LiveValue | undefined
 	aliases: readonly string[]
-	/** Something has changed since the registry was told. */
+	/** Something has changed since the registry was written. */
 	isUnsaved = false
 	readonly #pipeline: Pipeline
 	readonly #connection: Connection
+	readonly #fields: FieldMonitors
+	readonly #rate: RateMeter
 	#source: Source | undefined
 	#task: MonitorTask | ScanTask | undefined
-	/** By name, sorted. */
-	#fields = new Map<string, FieldMonitor>()
-	#fieldNames: readonly string[]
-	/** Of a connection that came back, until a sample has carried it to the queue. */
+	/** A connection that came back, until a sample carries it to the queue. */
 	#regained: Regained | undefined
 	#isWaiting = false
-	/** When the rate was measured last. */
-	#receivedBefore: number
 
 	constructor(entry: SourceEntry, pipeline: Pipeline) {
 		this.name = entry.name
@@ -113,16 +93,19 @@ export class ManagedSource {
 		this.mode = entry.mode
 		this.policy = entry.policy
 		this.state = entry.state
-		this.rate = entry.rate
 		this.aliases = entry.aliases
 		this.counts = copyOf(entry.counts)
-		// What was in the queue when this was written is not there any more, and nothing says what became of it.
+		// The queue of the process that wrote the entry is lost, and nothing tells what became of it.
 		this.counts.received = this.counts.stored + droppedTotal(this.counts)
-		this.#receivedBefore = this.counts.received
 		this.checks = new SampleChecks({ ...entry.memory })
-		this.#fieldNames = entry.fields
 		this.#pipeline = pipeline
 		this.#connection = new Connection(entry.lostMs)
+		const events = {
+			failed: (error: string) => this.#failed(error),
+			abandoned: (ms: number) => this.#abandoned(ms),
+		}
+		this.#fields = new FieldMonitors(entry.name, entry.fields, events, pipeline)
+		this.#rate = new RateMeter(entry.rate, this.counts.received)
 		// It was connected when its process was killed, and is not now.
 		this.isUnsaved = entry.connection !== 'idle'
 	}
@@ -131,104 +114,92 @@ export class ManagedSource {
 		return this.#task !== undefined
 	}
 
-	/** The source itself; undefined after a restart, before somebody gave it again. */
+	/** The source itself; undefined after a restart until a caller provides it again. */
 	get source(): Source | undefined {
 		return this.#source
 	}
 
-	/** Samples that were received, and neither stored nor dropped yet: in the queue, or waiting for room in it. */
+	/**
+	 * Samples that were received and neither stored nor dropped yet: in the queue, or waiting for room in it.
+	 */
 	get queued(): number {
 		return this.share.count + (this.#isWaiting ? 1 : 0)
 	}
 
-	get fields(): readonly string[] {
-		return this.#fieldNames
-	}
-
-	/** As it outlives the process: what is in the queue may not, and is not received yet. */
+	/** The entry to save. Queued samples count as not received: they may not outlive the process. */
 	toSavedEntry(): SourceEntry {
 		const entry = this.toEntry()
 		return { ...entry, counts: { ...entry.counts, received: entry.counts.received - this.queued } }
 	}
 
 	toEntry(): SourceEntry {
-		const { name, aliases, details, sinceMs, mode, policy, state, rate } = this
+		const { name, aliases, details, sinceMs, mode, policy, state } = this
 		return {
 			name,
 			aliases,
 			mode,
 			policy,
 			state,
-			fields: this.#fieldNames,
+			fields: this.#fields.names,
 			details,
 			connection: this.#connection.state,
 			connectedSinceMs: this.#connection.sinceMs,
 			lostMs: this.#connection.lostMs,
 			counts: copyOf(this.counts),
 			memory: { ...this.checks.memory },
-			rate,
+			rate: this.#rate.rate,
 			sinceMs,
 		}
 	}
 
-	/** Does nothing where it runs already. */
+	/** Starts the source; does nothing while it runs. */
 	start(source: Source): void {
 		if (this.#task !== undefined) return
 		this.#source = source
-		this.failure = null
+		this.failure = undefined
 		this.#connection.connecting()
 		this.isUnsaved = true
-		this.#task = this.mode === 'monitor' ? this.#monitor(source) : this.#scan(source, this.mode.scanMs)
-		for (const name of this.#fieldNames) this.#startField(name)
+		this.#task =
+			this.mode === 'monitor' ? this.#monitor(source) : this.#scan(source, this.mode.scanIntervalMs)
+		this.#fields.start(source)
 	}
 
-	/** Nothing is taken of the source any more from here on; what it gave is still stored. */
+	/** Takes nothing from the source any more; what it has delivered so far is still stored. */
 	async end(): Promise<void> {
-		const ending = [this.#task, ...this.#fields.values()].map((task) => task?.stop())
+		const ending = [this.#task?.stop(), this.#fields.stop()]
 		this.#task = undefined
-		this.#fields.clear()
 		this.#connection.ended()
 		await Promise.all(ending)
 		if (this.#task === undefined) this.#letGo()
 	}
 
-	/** Whatever the source says to that, it is over. */
+	/** Calls the source's own `end`. A failure there is recorded and changes nothing else. */
 	#letGo(): void {
 		const failed = (cause: unknown) => this.#failed(messageOf(cause))
-		// It may throw at once, or reject.
+		// An async function, so that a synchronous throw becomes a rejection too.
 		void (async () => settle(methodOf(this.#source ?? {}, 'end')?.()))().catch(failed)
 	}
 
 	/** @param seconds since the last measurement. */
 	measureRate(seconds: number): void {
-		const rate = (this.counts.received - this.#receivedBefore) / seconds
-		// One that went silent is written once more.
-		if (rate !== this.rate) this.isUnsaved = true
-		this.rate = rate
-		this.#receivedBefore = this.counts.received
+		// A source that falls silent is written once more, with a rate of 0.
+		if (this.#rate.measure(this.counts.received, seconds)) this.isUnsaved = true
 	}
 
-	/** What stays in the list goes on undisturbed. */
+	/** Changes the extra fields. Those that stay in the list are followed without interruption. */
 	setFields(names: readonly string[]): void {
-		this.#fieldNames = names
-		for (const [name, field] of this.#fields) {
-			if (names.includes(name)) continue
-			this.#fields.delete(name)
-			void field.stop()
-		}
-		if (this.#task === undefined) return
-		for (const name of names) if (!this.#fields.has(name)) this.#startField(name)
-		this.#fields = new Map([...this.#fields].sort(([a], [b]) => (a < b ? -1 : 1)))
+		this.#fields.setNames(names)
+		if (this.#task !== undefined) this.#fields.start(this.#source ?? {})
 	}
 
-	/** The loop has it. */
+	/** The loop has stored the sample. */
 	stored(sample: QueuedSample): void {
 		this.counts.stored++
 		this.counts.storedBytes += sample.bytes
 		this.isUnsaved = true
 	}
 
-	/** The loop did not take it. */
+	/** The loop did not take the sample. */
 	refused(): void {
 		this.counts.dropped.refused++
 		this.isUnsaved = true
@@ -243,7 +214,7 @@ export class ManagedSource {
 			failed: (cause: unknown) => this.#lost(cause),
 			abandoned: (ms: number) => this.#abandoned(ms),
 		}
-		return new MonitorTask(run, events, new Backoff(this.#pipeline.retryMs), this.#pipeline)
+		return new MonitorTask(run, events, new Backoff(this.#pipeline.retryIntervalMs), this.#pipeline)
 	}
 
 	#scan(source: Source, periodMs: number): ScanTask {
@@ -260,23 +231,13 @@ export class ManagedSource {
 		return new ScanTask(events, periodMs, connectTimeoutMs, reads)
 	}
 
-	#startField(name: string): void {
-		const source = this.#source ?? {}
-		if (propertyOf(source, 'monitorField') === undefined) return
-		const run = (sink: SampleSink) => settle(methodOf(source, 'monitorField')?.(name, sink)) as Promise<void>
-		const failed = (cause: unknown) => this.#failed(`field ${name}: ${messageOf(cause)}`)
-		const abandoned = (ms: number) => this.#abandoned(ms)
-		const pipeline = this.#pipeline
-		this.#fields.set(name, new FieldMonitor({ source: this.name, name, run, failed, abandoned, pipeline }))
-	}
-
 	#push(sample: Sample): void {
 		const queued = this.#receive(sample)
 		if (queued === undefined) return
 		const { queue } = this.#pipeline
 		while (this.#isWaiting || !queue.hasRoomFor(this.share)) {
 			this.counts.dropped.overflow++
-			// One that waits for room comes before this one.
+			// A sample that already waits for room comes before this one.
 			const isOldest = this.#pipeline.drop === 'oldest' && !this.#isWaiting
 			const oldest = isOldest ? queue.shiftOf(this.share) : undefined
 			if (oldest === undefined) return
@@ -287,7 +248,8 @@ export class ManagedSource {
 
 	#put(sample: Sample, signal: AbortSignal): Promise<void> | undefined {
 		const { queue } = this.#pipeline
-		// Who does not wait for the one before cannot be waited with: nothing may pile up.
+		// A caller that did not wait for the previous sample cannot wait for this one: waiting samples must not
+		// pile up.
 		if (this.#isWaiting || queue.hasRoomFor(this.share)) return void this.#push(sample)
 		const queued = this.#receive(sample)
 		if (queued === undefined) return undefined
@@ -309,7 +271,7 @@ export class ManagedSource {
 
 	/** Counts a sample and checks it; undefined when it is dropped. */
 	#receive(sample: Sample | null | undefined): Received | undefined {
-		const { value, tsMs } = sampleFrom(sample)
+		const { value, tsMs } = readSample(sample)
 		const { counts } = this
 		const nowMs = this.#pipeline.clock()
 		counts.received++
@@ -333,8 +295,8 @@ export class ManagedSource {
 	#enqueue({ value, bytes, type, ownMs, nowMs }: Received): void {
 		this.checks.accept(type, ownMs, nowMs)
 		const data: { -readonly [Name in keyof SampleData]: SampleData[Name] } = { value }
-		if (this.#fields.size > 0) data.fields = this.#fieldValues()
-		const dataBytes = bytes + this.#fieldBytes()
+		if (this.#fields.size > 0) data.fields = this.#fields.values()
+		const dataBytes = bytes + this.#fields.bytes()
 		if (this.#regained !== undefined) data.connection = this.#regained
 		this.#regained = undefined
 		const queued = { source: this, tsMs: ownMs ?? nowMs, data, bytes: dataBytes + ROW_BYTES }
@@ -342,19 +304,8 @@ export class ManagedSource {
 		this.#pipeline.wake()
 	}
 
-	#fieldValues(): Record<string, unknown> {
-		const known = [...this.#fields].filter(([, field]) => field.hasValue)
-		return Object.fromEntries(known.map(([name, field]) => [name, field.value]))
-	}
-
-	#fieldBytes(): number {
-		let bytes = 0
-		for (const [name, field] of this.#fields) bytes += 3 * name.length + field.bytes
-		return bytes
-	}
-
 	#abandoned(ms: number): void {
-		this.#failed(`it was told to end and has not within ${ms} ms: it is left to itself`)
+		this.#failed(`the source did not end within ${ms} ms after it was told to: it was abandoned`)
 	}
 
 	#failed(error: string): void {
@@ -376,54 +327,7 @@ interface Received {
 	readonly value: unknown
 	readonly bytes: number
 	readonly type: string | undefined
+	/** The time by the source's own clock. */
 	readonly ownMs: number | undefined
 	readonly nowMs: number
-}
-
-/** Follows one extra field, and holds its newest value. */
-class FieldMonitor {
-	value: unknown
-	bytes = 0
-	hasValue = false
-	readonly #task: MonitorTask
-
-	constructor(options: {
-		readonly source: string
-		readonly name: string
-		readonly run: (sink: SampleSink) => Promise<void>
-		readonly failed: (cause: unknown) => void
-		readonly abandoned: (ms: number) => void
-		readonly pipeline: Pipeline
-	}) {
-		const { source, name, run, failed, abandoned, pipeline } = options
-		const { retryMs } = pipeline
-		const backoff = new Backoff(retryMs, Math.max(retryMs, FIELD_RETRY_MS_MAX))
-		let isTold = false
-		const take = (sample: Sample | null | undefined) => {
-			const { value, bytes } = canonicalise(sampleFrom(sample).value)
-			this.value = value
-			this.bytes = bytes
-			this.hasValue = true
-			isTold = false
-			backoff.reset()
-		}
-		const events = {
-			push: take,
-			put: (sample: Sample) => void take(sample),
-			lost: failed,
-			abandoned,
-			failed: (cause: unknown, waitMs: number) => {
-				failed(cause)
-				if (isTold || !backoff.isAtMax(waitMs)) return
-				isTold = true
-				const text = `the field ${show(name)} of the source ${show(source)} fails again and again (${messageOf(cause)}); it is tried once in ${waitMs / 1000} s`
-				warn('FIELD_FAILING', text)
-			},
-		}
-		this.#task = new MonitorTask(run, events, backoff, pipeline)
-	}
-
-	stop(): Promise<void> {
-		return this.#task.stop()
-	}
 }

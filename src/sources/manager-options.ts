@@ -1,5 +1,4 @@
-/** What a `SourceManager` can be told, checked and in full. */
-
+/** The options of a `SourceManager`, checked and complete. */
 import { toldClock } from '../guard/clock.ts'
 import { checkFileOption, checkFileSystem } from '../model/check.ts'
 import {
@@ -24,53 +23,67 @@ import type { FileSystem } from '../platform/file-system.ts'
 import type { DropPolicy } from './managed-source.ts'
 import { Policies, type SourcePolicy } from './policies.ts'
 
+/** Options of a `SourceManager`. */
 export interface SourceManagerOptions {
 	/**
-	 * The chain that holds what is archived, how, and with which counters. Without it nothing of that survives the process. It is bounded:
-	 * some 200,000 records.
+	 * Path of the chain that holds the registry: which sources are archived, how, and their counters. The chain
+	 * is bounded to some 200,000 records. Default: no registry, and nothing of this survives the process.
 	 */
 	readonly registry?: string
-	/** Decide over the mode that was asked for: the one for the exact name, or else the first glob that matches. */
+	/**
+	 * Policies that override the mode passed to `archive`: the one for the exact name, or else the first
+	 * matching glob.
+	 */
 	readonly policies?: readonly SourcePolicy[]
-	/** Samples in the queue, of all sources together. Default 500,000. */
-	readonly queueCapacity?: number
-	/** Bytes of samples in the queue. Default 256 MiB. */
+	/** Upper bound of the samples in the queue, for all sources together. Default: 500,000. */
+	readonly queueSamplesMax?: number
+	/** Upper bound of the bytes of samples in the queue. Default: 256 MiB. */
 	readonly queueBytesMax?: number
-	/** Which sample of a source that cannot wait gives way when there is no room: the `'newest'` (default), or its `'oldest'`. */
+	/** Which sample of a source that cannot wait is dropped when there is no room. Default: `'newest'`. */
 	readonly drop?: DropPolicy
 	/**
-	 * How long a sample may wait in the queue before it goes to the loop: a killed process takes what waits with it. Default 0 ms: until the end of
-	 * the turn.
+	 * Longest time that a sample stays in the queue before it goes to the loop; a killed process loses its
+	 * queue. Default: 0 ms, until the end of the turn.
 	 */
 	readonly flushIntervalMs?: number
-	/** How often the counters go to the registry, and after a kill the most that they are behind. Default 10,000 ms. */
-	readonly saveMs?: number
-	/** How long a source may take to subscribe or to answer, and `create` to make one. Default 10,000 ms. */
+	/**
+	 * Interval at which the counters are saved to the registry, and how old they can be after a kill. Default:
+	 * 10,000 ms.
+	 */
+	readonly saveIntervalMs?: number
+	/** Time limit for a source to subscribe or answer, and for `create` to return one. Default: 10,000 ms. */
 	readonly connectTimeoutMs?: number
-	/** When a source that failed is tried again; for extra fields the first wait, doubling up to a minute. Default 5,000 ms. */
-	readonly retryMs?: number
-	/** Scans under way at once; others wait. Default 1,000. */
+	/**
+	 * Delay before a failed source is retried. For extra fields it doubles up to a minute. Default: 5,000 ms.
+	 */
+	readonly retryIntervalMs?: number
+	/** Upper bound of concurrent scans; further ones wait. Default: 1,000. */
 	readonly concurrency?: number
 	/**
-	 * How long a source that was told to end is waited for, and how long `close` waits for an appender that is behind. A source that takes longer is left to itself:
-	 * nothing of it is taken any more, and its `lastError` says so. Default 5,000 ms.
+	 * How long to wait for a source that was told to end, and how long `close` waits for an appender that lags.
+	 * A source that takes longer is abandoned: nothing more is taken from it, and its `lastError` says so.
+	 * Default: 5,000 ms.
 	 */
 	readonly closeTimeoutMs?: number
-	/** Default `Date.now`, which also stands in, told once, when this throws or gives no time. */
+	/**
+	 * Returns the time in ms since 1970. Default: `Date.now`, which also replaces a reading when this function
+	 * throws or returns no time; the first such failure is reported.
+	 */
 	readonly clock?: () => number
+	/** The file system of the registry. Default: that of Node. */
 	readonly fs?: FileSystem
 }
 
 const MANAGER_RULES = {
 	registry: optional(checkFileOption),
 	policies: (_name, policies) => new Policies((policies ?? []) as readonly SourcePolicy[]),
-	queueCapacity: withDefault(QUEUE_SAMPLES_DEFAULT, wholeNumber(1)),
+	queueSamplesMax: withDefault(QUEUE_SAMPLES_DEFAULT, wholeNumber(1)),
 	queueBytesMax: withDefault(QUEUE_BYTES_DEFAULT, wholeNumber(1)),
 	drop: withDefault('newest', oneOf('newest', 'oldest')),
 	flushIntervalMs: withDefault(0, timerMs(0)),
-	saveMs: withDefault(10_000, timerMs()),
+	saveIntervalMs: withDefault(10_000, timerMs()),
 	connectTimeoutMs: withDefault(CONNECT_TIMEOUT_MS_DEFAULT, timerMs()),
-	retryMs: withDefault(SOURCE_RETRY_MS_DEFAULT, timerMs()),
+	retryIntervalMs: withDefault(SOURCE_RETRY_MS_DEFAULT, timerMs()),
 	concurrency: withDefault(1000, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SOURCE_CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
 	clock: functionWithDefault<() => number>(Date.now),

@@ -1,29 +1,38 @@
-/** Keeps one subscription of a source alive: subscribes, and when it fails or ends, once more after a while. */
+/**
+ * Keeps one subscription of a source alive: subscribes, and again after a delay when the subscription fails
+ * or ends.
+ */
 import { hush } from '../guard/hush.ts'
 import { settle, within } from '../guard/promises.ts'
 import type { Backoff } from '../platform/backoff.ts'
 import { wait } from '../platform/wait.ts'
 import type { Sample, SampleSink } from './source.ts'
 
-/** Attempts that are over and have not settled: with so many, none is begun before one of them settles. */
+/**
+ * Upper bound of attempts that are over and have not settled. At the bound, no attempt starts until one
+ * settles.
+ */
 const HANGING_MAX = 8
 
+/** What a monitor tells its source. */
 export interface MonitorEvents {
 	push(sample: Sample): void
 	put(sample: Sample, signal: AbortSignal): Promise<void> | undefined
-	/** The source says that it lost its connection, and goes on trying. */
+	/** The source reports a lost connection, and reconnects by itself. */
 	lost(cause: unknown): void
-	/** The subscription failed or ended; the next attempt comes after `waitMs`. */
+	/** The subscription failed or ended; the next attempt starts after `waitMs`. */
 	failed(cause: unknown, waitMs: number): void
-	/** It was told to end and has not, for so long: it is left to itself. */
+	/** The source was told to end and has not for this time: it is abandoned. */
 	abandoned(ms: number): void
 }
 
+/** The time limits of a monitor. */
 export interface MonitorBounds {
 	readonly connectTimeoutMs: number
 	readonly closeTimeoutMs: number
 }
 
+/** One subscription, and its renewals. */
 export class MonitorTask {
 	readonly #run: (sink: SampleSink) => Promise<void>
 	readonly #events: MonitorEvents
@@ -46,7 +55,7 @@ export class MonitorTask {
 		this.#done = this.#keepOn()
 	}
 
-	/** From here on nothing is taken of the source any more. */
+	/** Ends the subscription; nothing is taken from the source any more. */
 	async stop(): Promise<void> {
 		this.#stop.abort()
 		const { closeTimeoutMs } = this.#bounds
@@ -64,10 +73,13 @@ export class MonitorTask {
 		}
 	}
 
-	/** Resolves with why it is over; never rejects. The cause may be a thenable, which must not be waited for. */
+	/**
+	 * Resolves to the reason for its end; never rejects. The cause may be a thenable, which must not be
+	 * awaited.
+	 */
 	async #attempt(): Promise<{ readonly cause: unknown }> {
 		if (this.#unsettled >= HANGING_MAX) {
-			const text = `${HANGING_MAX} attempts have not ended; there is no other before one of them does`
+			const text = `${HANGING_MAX} attempts have not ended; the next one starts when one of them does`
 			return { cause: new Error(text) }
 		}
 		const attempt = new Attempt(this.#events, this.#bounds.connectTimeoutMs)
@@ -86,7 +98,7 @@ export class MonitorTask {
 		}
 	}
 
-	/** A source may throw at once. */
+	/** An async function, so that a source that throws synchronously causes a rejection. */
 	async #begin(attempt: Attempt): Promise<void> {
 		this.#unsettled++
 		try {
@@ -97,13 +109,13 @@ export class MonitorTask {
 	}
 }
 
-/** The sink of one attempt: once that is over, it takes nothing. */
+/** The sink of one attempt; it takes nothing after the attempt is over. */
 class Attempt implements SampleSink {
 	readonly timedOut: Promise<never>
 	readonly #events: MonitorEvents
 	readonly #over = new AbortController()
 	readonly #timer: NodeJS.Timeout
-	/** As its signal says, which takes long to ask for each sample. */
+	/** Mirrors the signal's `aborted`, which is too slow to read for each sample. */
 	#isOver = false
 
 	constructor(events: MonitorEvents, connectTimeoutMs: number) {
@@ -111,7 +123,7 @@ class Attempt implements SampleSink {
 		const { promise, reject } = withResolvers()
 		this.timedOut = promise
 		this.#timer = setTimeout(() => {
-			reject(new Error(`the source was not subscribed within ${connectTimeoutMs} ms`))
+			reject(new Error(`the source did not subscribe within ${connectTimeoutMs} ms`))
 		}, connectTimeoutMs)
 	}
 
@@ -155,7 +167,7 @@ function withResolvers(): { promise: Promise<never>; reject: (error: Error) => v
 	const promise = new Promise<never>((_resolve, onReject) => {
 		reject = onReject
 	})
-	// Nobody may be waiting any more.
+	// No one may be waiting for it any more.
 	promise.catch(() => {})
 	return { promise, reject }
 }

@@ -1,35 +1,42 @@
-/** Which source is archived how, by its name, whatever whoever archives it asked for. */
+/** Policies decide by the name of a source how it is archived, and override what `archive` was asked for. */
 import { RE2JS } from 're2js'
 import { show } from '../guard/show.ts'
 import { checkName, checkOptionNames } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { checkSampleMode, type SampleMode } from './source.ts'
 
+/** Decides the mode of every source whose name matches. */
 export interface SourcePolicy {
-	/** Of the policy; it is kept with the sources it decided on. */
+	/** Name of the policy; it is recorded with each source that it decides on. */
 	readonly name: string
-	/** A source's whole name, or a glob: `*` for any number of characters, `?` for one. */
+	/** Name of a source, or a glob: `*` stands for any number of characters, `?` for one. */
 	readonly match: string
+	/** How the samples of those sources are obtained. */
 	readonly mode: SampleMode
 }
 
+/** The policies of a manager. */
 export class Policies {
 	readonly #exact = new Map<string, SourcePolicy>()
 	readonly #globs: { readonly policy: SourcePolicy; readonly pattern: RE2JS }[] = []
 
-	/** @throws {MeshChainError} `INVALID_POLICY`, saying which one. */
+	/** @throws {MeshChainError} `INVALID_POLICY`, naming the policy at fault. */
 	constructor(policies: readonly SourcePolicy[]) {
 		if (!Array.isArray(policies)) throw invalid(`policies must be an array, not ${show(policies)}`)
 		const names = new Set<string>()
 		for (const [index, given] of policies.entries()) {
 			const policy = checked(given, index)
-			if (names.has(policy.name)) throw invalid(`policy ${index + 1}: ${show(policy.name)} is there already`)
+			if (names.has(policy.name))
+				throw invalid(`policy ${index + 1}: there is already a policy ${show(policy.name)}`)
 			names.add(policy.name)
 			this.#add(policy)
 		}
 	}
 
-	/** The one for the exact name, or else the first glob that matches. Takes time linear in the name, whatever the globs are. */
+	/**
+	 * The policy for the exact name, or else the first glob that matches. Takes time linear in the name, for
+	 * any globs.
+	 */
 	find(name: string): SourcePolicy | undefined {
 		return this.#exact.get(name) ?? this.#globs.find(({ pattern }) => pattern.testExact(name))?.policy
 	}
@@ -40,7 +47,7 @@ export class Policies {
 	}
 }
 
-/** RE2 never backtracks: a glob of many stars costs what one of them costs. */
+/** RE2 never backtracks: a glob with many stars costs as much as a glob with one. */
 function patternOf(glob: string): RE2JS {
 	const parts = glob
 		.split(/([*?])/)

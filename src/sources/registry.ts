@@ -1,58 +1,65 @@
 /**
- * What is archived, in a chain of its own: each record is one source as it was at that time, and the newest one counts.
+ * The registry of sources, a chain of its own: each record is one source at that time, and the newest one
+ * counts.
  *
- * The chain is bounded: old files of it go. So that no source goes with them, one that was not written for long is written again. Each record says
- * from which one on it has to be read: a start reads a few records a source, however long the history is.
+ * The chain is bounded, so its old files are removed. A source that was not written for long is written again
+ * before its record goes. Each record says from which record on the registry has to be read: a start reads a
+ * few records per source, however long the history is.
  */
 import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
-import { gapDataOf } from '../model/record.ts'
+import { GAP_KIND, gapDataOf } from '../model/record.ts'
 import type { FileSystem } from '../platform/file-system.ts'
 import { entryFrom, type SourceEntry } from './entry.ts'
 import { modeText } from './source.ts'
 
 const SOURCE_KIND = 'source'
 const FORGOTTEN_KIND = 'forgotten'
-/** Records that are kept in all: more than any window. */
+/** Upper bound of the records that are retained: more than any window. */
 const RECORDS_MAX = 200_000
-/** Every source is written once within twice as many records as there are sources, at least so many. */
+/**
+ * Every source is written once within a window of twice as many records as there are sources; this is its
+ * minimum.
+ */
 const WINDOW_RECORDS_MIN = 10_000
 
+/** The contents of a registry. */
 export interface RegistryContents {
+	/** The sources, by name, in the order of their newest records. */
 	readonly entries: ReadonlyMap<string, SourceEntry>
-	/** The seq of the record that each comes from. */
+	/** Seq of the record that each entry comes from. */
 	readonly seqs: ReadonlyMap<string, number>
-	/** When the newest record was written; null for an empty registry. */
-	readonly savedMs: number | null
-	/** Records that damage took: what they said is told by older ones, or by none. */
+	/** Time of the newest record; undefined for an empty registry. */
+	readonly savedMs: number | undefined
+	/** Records that are lost to damage: older records, or none, have their sources. */
 	readonly missing: number
 }
 
 /**
- * Reads a registry, also one that somebody is writing to.
+ * Reads a registry, including one that is being written.
  *
- * @throws {MeshChainError} what `openChain` throws.
+ * @throws {MeshChainError} as `openChain`.
  */
 export async function readRegistry(path: string, fs?: FileSystem): Promise<RegistryContents> {
 	await using chain = await openChain(path, fs === undefined ? {} : { fs })
 	const fromSeq = await firstNeeded(chain)
 	const contents = await readFrom(chain, fromSeq)
-	// What damage took of a source's newest record, an older one may tell.
+	// An older record may hold a source whose newest record is damaged.
 	return contents.missing === 0 || fromSeq === 1 ? contents : await readFrom(chain, 1)
 }
 
 async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents> {
 	const entries = new Map<string, SourceEntry>()
 	const seqs = new Map<string, number>()
-	let savedMs: number | null = null
+	let savedMs: number | undefined
 	let missing = 0
 	for await (const batch of chain.batches({ fromSeq })) {
 		for (const record of batch) {
 			const { kind, daemonId, data } = record
-			if (kind === '$gap') missing += countMissing(data)
+			if (kind === GAP_KIND) missing += countMissing(data)
 			const entry = kind === SOURCE_KIND ? entryFrom(record) : undefined
 			if (entry === undefined && kind !== FORGOTTEN_KIND) continue
-			// The order of the seqs is that of the last records.
+			// Deleted first, so that the map is in the order of the newest records.
 			seqs.delete(daemonId as string)
 			savedMs = record.tsMs
 			if (entry === undefined) {
@@ -66,7 +73,7 @@ async function readFrom(chain: Chain, fromSeq: number): Promise<RegistryContents
 	return { entries, seqs, savedMs, missing }
 }
 
-/** Where to begin, by what the newest record says: from there on every source has its newest record. */
+/** Where to start, by the newest record: from there on, every source has its newest record. */
 async function firstNeeded(chain: Chain): Promise<number> {
 	for await (const { data, seq } of chain.records({
 		kind: [SOURCE_KIND, FORGOTTEN_KIND],
@@ -81,23 +88,23 @@ async function firstNeeded(chain: Chain): Promise<number> {
 	return 1
 }
 
-/** What retention took is in newer records. */
+/** Records that retention removed do not count: their sources are in newer records. */
 function countMissing(data: unknown): number {
 	const gap = gapDataOf(data)
 	return gap === undefined || gap.cause === 'retained' ? 0 : gap.count
 }
 
+/** Writes a registry. */
 export class Registry {
 	readonly #loop: MeshLoop
 	readonly #path: string | undefined
 	readonly #fs: FileSystem | undefined
-	/** Which record each source was written in last, the oldest first. */
+	/** Seq of the newest record of each source, the oldest first. */
 	readonly #seqs = new Map<string, number>()
 
 	/**
-	 * Without a path, nothing survives the process.
-	 *
-	 * @throws {MeshChainError} what `FileChainAppender` throws: `CHAIN_LOCKED` where another manager holds it.
+	 * @param path without it, nothing survives the process.
+	 * @throws {MeshChainError} as `FileChainAppender`: `CHAIN_LOCKED` when another manager uses the registry.
 	 */
 	constructor(path: string | undefined, fs: FileSystem | undefined) {
 		this.#path = path
@@ -107,7 +114,8 @@ export class Registry {
 	}
 
 	async load(): Promise<RegistryContents> {
-		if (this.#path === undefined) return { entries: new Map(), seqs: new Map(), savedMs: null, missing: 0 }
+		if (this.#path === undefined)
+			return { entries: new Map(), seqs: new Map(), savedMs: undefined, missing: 0 }
 		const contents = await readRegistry(this.#path, this.#fs)
 		for (const [name, seq] of contents.seqs) this.#seqs.set(name, seq)
 		return contents
@@ -131,7 +139,7 @@ export class Registry {
 		this.#loop.publish({ kind: FORGOTTEN_KIND, daemonId: name, data: { oldestSeq: this.#oldestSeq } })
 	}
 
-	/** The sources that have to be written again, before the record they are in goes. */
+	/** The sources that must be written again before retention removes their records. */
 	ageing(): string[] {
 		const oldest = this.#loop.stats().lastSeq - Math.max(WINDOW_RECORDS_MIN, 2 * this.#seqs.size)
 		const names: string[] = []
@@ -142,18 +150,20 @@ export class Registry {
 		return names
 	}
 
-	/** Of the records that count; the one that comes next, where there is none. */
+	/** Seq of the oldest record that counts, or of the next record when there is none. */
 	get #oldestSeq(): number {
 		const [oldest = this.#loop.stats().lastSeq + 1] = this.#seqs.values()
 		return oldest
 	}
 
-	/** @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when what was saved is not with the operating system. */
+	/**
+	 * @throws {MeshChainError} `WRITE_FAILED` or `FLUSH_FAILED` when the saved entries have not reached the OS.
+	 */
 	flush(): void {
 		this.#loop.flush()
 	}
 
-	/** @throws {MeshChainError} what `MeshLoop.close` throws. */
+	/** @throws {MeshChainError} as `MeshLoop.close`. */
 	close(): Promise<void> {
 		return this.#loop.close()
 	}

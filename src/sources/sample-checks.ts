@@ -1,24 +1,29 @@
-/** What a sample must be to be stored. Remembers the last time and the type for as long as the source is known. */
+/**
+ * Checks that a sample can be stored. Remembers the last time and the type for as long as the source is
+ * known.
+ */
 import { types } from 'node:util'
 import { SAMPLE_TIME_MIN_MS, SAMPLE_TIME_WINDOW_MS } from '../model/limits.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 
-/** Why a sample that came in was not stored. */
+/** Why a received sample was not stored. */
 export type CheckVerdict = 'timestamp' | 'order' | 'type'
 
-/** What outlives flushes, pauses and restarts. */
+/** What the checks remember through pauses and restarts. */
 export interface CheckMemory {
-	/** Of the last sample stored, by the source's own clock. */
-	lastMs: number | null
-	/** Of the first value that had one. */
-	type: string | null
+	/** Time of the last stored sample, by the source's own clock. */
+	lastMs: number | undefined
+	/** Type of the first value that had one. */
+	type: string | undefined
 }
 
+/** The result of a check: the type of the value, and why the sample is dropped, if it is. */
 export interface Judged {
 	readonly verdict: CheckVerdict | undefined
 	readonly type: string | undefined
 }
 
+/** The checks of one source. */
 export class SampleChecks {
 	readonly memory: CheckMemory
 
@@ -27,16 +32,18 @@ export class SampleChecks {
 	}
 
 	/**
-	 * @param tsMs by the source's own clock; undefined where it has none: then the order is that of arrival, and nothing is to be checked.
-	 * @param isFirst since the source was (re)connected: its time may be long past, because many sources send what they last had. No sample may
-	 * be from further in the future than half an hour: it would shut out all that follow until then.
+	 * @param tsMs by the source's own clock; undefined for a source without one: samples are then in the order
+	 * of arrival, and there is no time to check.
+	 * @param isFirst whether this is the first sample since the source (re)connected. Its time may be long
+	 * past, because many sources send their last value again. No sample may be more than half an hour in the
+	 * future: it would shut out all that follow until then.
 	 */
 	judge(value: unknown, tsMs: unknown, nowMs: number, isFirst: boolean): Judged {
 		const type = typeOf(value)
 		return { type, verdict: this.#judgeTime(tsMs, nowMs, isFirst) ?? this.#judgeType(type) }
 	}
 
-	/** A sample that passed was taken. */
+	/** Remembers a sample that passed. */
 	accept(type: string | undefined, tsMs: number | undefined, nowMs: number): void {
 		if (type !== 'null' && type !== undefined) this.memory.type ??= type
 		if (tsMs === undefined) return
@@ -53,10 +60,13 @@ export class SampleChecks {
 		return lastMs !== undefined && tsMs < lastMs ? 'order' : undefined
 	}
 
-	/** The time that no sample may be before. One in the future does not hold for a sample that is not: the source's clock was set right. */
+	/**
+	 * The earliest time allowed. A last time in the future does not bind a sample that is not: the clock was
+	 * corrected.
+	 */
 	#lastMs(tsMs: number, nowMs: number): number | undefined {
 		const { lastMs } = this.memory
-		return lastMs === null || (lastMs > nowMs && tsMs <= nowMs) ? undefined : lastMs
+		return lastMs === undefined || (lastMs > nowMs && tsMs <= nowMs) ? undefined : lastMs
 	}
 
 	#judgeType(type: string | undefined): CheckVerdict | undefined {
@@ -65,7 +75,7 @@ export class SampleChecks {
 	}
 }
 
-/** The type of a value as sources have them; undefined for what is no value. */
+/** The type of a value, in the words of sources; undefined for something that is not a value. */
 export function typeOf(value: unknown): string | undefined {
 	if (value === null) return 'null'
 	if (typeof value === 'object') return classOf(value)
@@ -73,7 +83,7 @@ export function typeOf(value: unknown): string | undefined {
 }
 
 function classOf(value: object): string | undefined {
-	// A proxy may throw at whoever looks at it.
+	// A proxy may throw when it is inspected.
 	if (types.isProxy(value)) return 'object'
 	if (Array.isArray(value)) return 'array'
 	if (types.isDate(value)) return 'date'

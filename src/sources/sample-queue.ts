@@ -1,16 +1,17 @@
 /**
  * One queue for the samples of all sources: bounded, in the order of arrival, and shared fairly.
  *
- * A source may hold at most 8 times what is free (a dynamic threshold: Choudhury and Hahne, "Dynamic queue length thresholds for
- * shared-memory packet switches", 1998). So one that floods takes 8/9 of the queue and no more, however long it floods, and there is
- * always room for the others. The same holds for bytes. Invariant: `count` never exceeds `capacity`.
+ * A source may hold at most 8 times what is free (a dynamic threshold: Choudhury and Hahne, "Dynamic queue
+ * length thresholds for shared-memory packet switches", 1998). A source that floods therefore takes at most
+ * 8/9 of the queue, however long it floods, and there is always room for the others. The same holds for
+ * bytes. Invariant: `count` never exceeds `capacity`.
  */
 
 const SHARE_FACTOR = 8
-/** What an item takes beside its data. */
+/** Estimate of what an entry takes in addition to its data. */
 const ENTRY_BYTES = 200
 
-/** What one source has in the queue. */
+/** The part of the queue that belongs to one source. */
 export class Share<T> {
 	count = 0
 	bytes = 0
@@ -24,10 +25,11 @@ interface Entry<T> {
 	readonly share: Share<T>
 	previous: Entry<T> | undefined
 	next: Entry<T> | undefined
-	/** Of the same share. */
+	/** The next entry of the same share. */
 	younger: Entry<T> | undefined
 }
 
+/** The queue of all sources. */
 export class SampleQueue<T> {
 	readonly capacity: number
 	readonly bytesMax: number
@@ -49,13 +51,13 @@ export class SampleQueue<T> {
 		return this.#bytes
 	}
 
-	/** One item may go beyond the bytes, as the last one. */
+	/** The last item may exceed the bound on bytes. */
 	hasRoomFor(share: Share<T>): boolean {
 		const isWithinCount = share.count < SHARE_FACTOR * (this.capacity - this.#count)
 		return isWithinCount && share.bytes < SHARE_FACTOR * (this.bytesMax - this.#bytes)
 	}
 
-	/** There is room: {@link hasRoomFor}. */
+	/** Requires {@link hasRoomFor}. */
 	push(share: Share<T>, item: T, dataBytes: number): void {
 		const bytes = dataBytes + ENTRY_BYTES
 		const entry: Entry<T> = { item, bytes, share, previous: this.#last, next: undefined, younger: undefined }
@@ -71,17 +73,20 @@ export class SampleQueue<T> {
 		this.#bytes += bytes
 	}
 
-	/** The oldest of all. */
+	/** Removes the oldest item. */
 	shift(): T | undefined {
 		return this.#first === undefined ? undefined : this.#take(this.#first)
 	}
 
-	/** The oldest of one source, from wherever it stands. */
+	/** Removes the oldest item of one source, wherever it stands. */
 	shiftOf(share: Share<T>): T | undefined {
 		return share.oldest === undefined ? undefined : this.#take(share.oldest)
 	}
 
-	/** The oldest of all is the oldest of its share, so either way it is at the head of its share. */
+	/**
+	 * The oldest item of the queue is also the oldest of its share, so the entry is always the first of its
+	 * share.
+	 */
 	#take(entry: Entry<T>): T {
 		const { share, previous, next } = entry
 		if (previous === undefined) this.#first = next

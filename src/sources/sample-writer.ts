@@ -1,6 +1,7 @@
 /**
- * Brings the samples of the queue into the loop, in order, and never more of them than its appender keeps up with: what waits for a slow or
- * failing appender waits in the queue, which is bounded and counts, and not in the loop's ring.
+ * Moves samples from the queue into the loop, in order, and only as fast as its appender accepts them: with a
+ * slow or failing appender, samples wait in the queue, which is bounded and counts its losses, and not in the
+ * loop's ring.
  */
 import type { MeshLoop } from '../loop/mesh-loop.ts'
 import type { QueuedSample } from './managed-source.ts'
@@ -9,13 +10,14 @@ import type { SampleQueue } from './sample-queue.ts'
 /** The kind of the records that hold samples. */
 export const SAMPLE_KIND = 'sample'
 
-/** Samples that are handed over before it is asked whether the loop takes more. */
+/** Samples that are handed over before the loop's room is checked again. */
 const CHUNK = 1024
-/** How long that goes on before others get a turn. By time: how many turns a busy machine gives is not for the queue to depend on. */
+/** Longest run before other work gets a turn. A time, because a busy machine gives the queue fewer turns. */
 const TURN_MS = 10
-/** How soon a loop is asked again that could not take more. */
+/** Delay before a loop without room is checked again. */
 const RETRY_MS = 50
 
+/** Writes the samples of a queue into a loop. */
 export class SampleWriter {
 	readonly #loop: MeshLoop
 	readonly #queue: SampleQueue<QueuedSample>
@@ -23,7 +25,7 @@ export class SampleWriter {
 	readonly #waiting = new Set<() => void>()
 	#timer: NodeJS.Timeout | undefined
 	#immediate: NodeJS.Immediate | undefined
-	/** The loop could not take more: the timer is there to ask it again. */
+	/** The loop had no room; the timer is set to check it again. */
 	#isRetrying = false
 
 	constructor(loop: MeshLoop, queue: SampleQueue<QueuedSample>, flushIntervalMs: number) {
@@ -32,14 +34,14 @@ export class SampleWriter {
 		this.#flushIntervalMs = flushIntervalMs
 	}
 
-	/** Something is in the queue. */
+	/** Tells the writer that the queue holds something. */
 	wake(): void {
 		const isDue = this.#flushIntervalMs === 0 || this.#queue.count >= CHUNK
 		if (isDue && !this.#isRetrying) this.#immediate ??= setImmediate(() => this.#flush())
 		else this.#later(this.#flushIntervalMs)
 	}
 
-	/** Resolves when something has left the queue, or the signal is aborted. */
+	/** Resolves when something has left the queue, or when the signal is aborted. */
 	room(signal: AbortSignal): Promise<void> {
 		return new Promise((resolve) => {
 			if (signal.aborted) return resolve()
@@ -53,12 +55,12 @@ export class SampleWriter {
 		})
 	}
 
-	/** Everything that is in the queue, whatever the appender says: it is now or never. */
+	/** Writes the whole queue, whether or not the appender keeps up: there is no later chance. */
 	drain(): void {
 		this.#write(Number.POSITIVE_INFINITY)
 	}
 
-	/** Everything that is in the queue, as far as the appender keeps up for so long; then the rest. */
+	/** Writes what the appender accepts within the timeout, then the rest. */
 	async close(timeoutMs: number): Promise<void> {
 		const deadlineMs = performance.now() + timeoutMs
 		while (this.#queue.count > 0 && performance.now() < deadlineMs) {
@@ -81,7 +83,7 @@ export class SampleWriter {
 		else this.#later(RETRY_MS)
 	}
 
-	/** What the loop had room for at the end. */
+	/** Returns the room in the loop at the end. */
 	#writeForATurn(): number {
 		const endMs = performance.now() + TURN_MS
 		let room = this.#roomInLoop()
@@ -95,11 +97,14 @@ export class SampleWriter {
 
 	#later(ms: number): void {
 		if (this.#immediate !== undefined) return
-		// A process that ends before that writes what is left on its way out.
+		// Unref'd: a process that exits earlier writes the rest on its way out.
 		this.#timer ??= setTimeout(() => this.#flush(), ms).unref()
 	}
 
-	/** How many records the loop takes for certain: what its appender has not taken over lies in the ring. */
+	/**
+	 * How many records the loop can take for certain: records that its appender has not accepted stay in the
+	 * ring.
+	 */
 	#roomInLoop(): number {
 		const { appender, ring } = this.#loop.stats()
 		if (appender.failing) return 0

@@ -1,20 +1,24 @@
-/** Asks a source once in a period. The periods are counted from one anchor, so that they do not drift. */
+/** Reads a source once per period. Periods are counted from one anchor, so they do not drift. */
 import type { LimitFunction } from 'p-limit'
 import { hush } from '../guard/hush.ts'
 import { settle } from '../guard/promises.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
-/** Reads that were given up and have not ended: a source with so many is not asked again until one of them ends. */
+/**
+ * Upper bound of reads that were given up and have not ended. At the bound, no read starts until one ends.
+ */
 const HANGING_MAX = 8
 
+/** What a scan asks of its source, and tells it. */
 export interface ScanEvents {
 	read(signal: AbortSignal): unknown
 	value(value: unknown): void
 	failed(cause: unknown): void
-	/** So many periods went by without a question. */
+	/** This many periods passed without a read. */
 	missed(periods: number): void
 }
 
+/** The periodic reads of one source. */
 export class ScanTask {
 	readonly #events: ScanEvents
 	readonly #periodMs: number
@@ -27,7 +31,7 @@ export class ScanTask {
 	#isReading = false
 	#hanging = 0
 
-	/** @param limit how many reads of all sources are under way at once. */
+	/** @param limit bounds the concurrent reads of all sources. */
 	constructor(events: ScanEvents, periodMs: number, timeoutMs: number, limit: LimitFunction) {
 		this.#events = events
 		this.#periodMs = periodMs
@@ -55,7 +59,7 @@ export class ScanTask {
 		this.#arm()
 	}
 
-	/** A timer may call sooner than it was told to, and cannot be told much more than 24 days. */
+	/** A timer may fire early, and takes no more than some 24 days. */
 	#arm(): void {
 		const waitMs = this.#anchorMs + this.#period * this.#periodMs - performance.now()
 		if (waitMs <= 0) this.#timer = setTimeout(() => this.#due(), 0)
@@ -84,7 +88,7 @@ export class ScanTask {
 
 	async #answer(): Promise<unknown> {
 		if (this.#hanging >= HANGING_MAX) {
-			throw new Error(`${HANGING_MAX} reads have not ended; it is not asked again before one of them does`)
+			throw new Error(`${HANGING_MAX} reads have not ended; the next one starts when one of them does`)
 		}
 		const over = new AbortController()
 		const stop = () => over.abort(new Error('the source was stopped'))
@@ -100,7 +104,7 @@ export class ScanTask {
 		}
 	}
 
-	/** A read that does not end with its signal is left to itself, and counted for as long as it hangs. */
+	/** A read that ignores its signal is abandoned, and counted for as long as it hangs. */
 	#readUntil(signal: AbortSignal): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			let isHanging = false
@@ -114,7 +118,7 @@ export class ScanTask {
 				signal.removeEventListener('abort', giveUp)
 				if (isHanging) this.#hanging--
 			}
-			// A source may throw at once.
+			// An async function, so that a source that throws synchronously causes a rejection.
 			const reading = (async () => settle(this.#events.read(signal)))()
 			void reading.then(resolve, reject).then(ended)
 		})

@@ -1,5 +1,5 @@
-/** Many producers, one bounded pipeline into a loop: operators start, pause, resume and stop each, and see what each one lost. */
-import pLimit, { type LimitFunction } from 'p-limit'
+/** Many producers, one bounded pipeline into a loop. Operators control each source and see what it lost. */
+import pLimit from 'p-limit'
 import { show } from '../guard/show.ts'
 import { checkLoop } from '../loop/core-of.ts'
 import type { MeshLoop } from '../loop/mesh-loop.ts'
@@ -20,27 +20,23 @@ import {
 import { Registry } from './registry.ts'
 import { SampleQueue } from './sample-queue.ts'
 import { SampleWriter } from './sample-writer.ts'
-import { checkSampleMode, checkSource, type SampleMode, type Source } from './source.ts'
+import { SerialByName } from './serial-by-name.ts'
+import { checkSource, type Source } from './source.ts'
 import { type SourceReport, sourceReport } from './source-report.ts'
+import { type SourceStatus, statusOf } from './source-status.ts'
 
-/** Entries that go to the registry before others get their turn. */
+/** Entries that are saved to the registry before other work gets a turn. */
 const SAVED_AT_ONCE = 64
 
-/** A source at this moment. */
-export interface SourceStatus extends SourceEntry {
-	/** Samples that were received, and neither stored nor dropped yet: in the queue, or waiting for room in it. */
-	readonly queued: number
-	/** Why it does not run although it is active; null where it does. */
-	readonly failure: string | null
-}
-
 /**
- * Archives what many sources produce: each sample becomes a record of the loop, of kind `sample`, with the source's name as `daemonId` and the
- * value, extra fields and a lost connection in `data`. For every source, at every moment: received = stored + dropped, by cause, + queued.
+ * Archives the samples of many sources. Each sample becomes a record of the loop, of kind `sample`, with the
+ * name of the source as `daemonId`, and the value, the extra fields and a regained connection in `data`. For
+ * every source, at every moment: received = stored + dropped (by cause) + queued.
  *
- * Samples go through one queue, bounded in number and in bytes, in which a source that floods leaves room for the others. They leave it
- * only as fast as the loop's appender takes them: a disk that is full fills the queue; then sources that can wait do, and those that cannot
- * drop, counted. Close it before its loop.
+ * Samples go through one queue, bounded in number and in bytes; a source that floods leaves room for the
+ * others. Samples leave the queue only as fast as the loop's appender accepts them. While a disk is full, the
+ * queue fills; then sources that can wait do, and the samples of the others are dropped and counted. Close
+ * the manager before its loop.
  *
  * @example
  * ```ts
@@ -49,7 +45,8 @@ export interface SourceStatus extends SourceEntry {
  *
  * const loop = new MeshLoop()
  * const manager = new SourceManager(loop)
- * await manager.archive('heap', fromFunction(() => process.memoryUsage().heapUsed), { scanMs: 1000 })
+ * const heap = fromFunction(() => process.memoryUsage().heapUsed)
+ * await manager.archive('heap', heap, { mode: { scanIntervalMs: 1000 } })
  * console.log((await manager.status('heap')).connection)
  * await manager.close()
  * await loop.close()
@@ -63,8 +60,7 @@ export class SourceManager implements AsyncDisposable {
 	readonly #registry: Registry
 	readonly #sources = new Map<string, ManagedSource>()
 	readonly #aliases = new Map<string, string>()
-	/** Operations on one name come one after the other. */
-	readonly #operations = new Map<string, LimitFunction>()
+	readonly #operations = new SerialByName()
 	/** Names that are being archived at this moment. */
 	readonly #archiving = new Set<string>()
 	readonly #ready: Promise<void>
@@ -74,13 +70,16 @@ export class SourceManager implements AsyncDisposable {
 	#create: CreateSource | undefined
 	#closing: Promise<void> | undefined
 
-	/** @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` where another manager has the registry. */
+	/**
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_POLICY`; `CHAIN_LOCKED` when another manager has the
+	 * registry.
+	 */
 	constructor(loop: MeshLoop, options: SourceManagerOptions = {}) {
 		checkLoop('a SourceManager needs a loop', loop)
 		this.#options = resolveManagerOptions(options)
-		const { queueCapacity, queueBytesMax, flushIntervalMs, saveMs, registry, fs } = this.#options
+		const { queueSamplesMax, queueBytesMax, flushIntervalMs, saveIntervalMs, registry, fs } = this.#options
 		this.#registry = new Registry(registry, fs)
-		this.#queue = new SampleQueue(queueCapacity, queueBytesMax)
+		this.#queue = new SampleQueue(queueSamplesMax, queueBytesMax)
 		this.#writer = new SampleWriter(loop, this.#queue, flushIntervalMs)
 		this.#pipeline = {
 			...this.#options,
@@ -91,27 +90,21 @@ export class SourceManager implements AsyncDisposable {
 		}
 		this.#ready = this.#load()
 		this.#ready.catch(() => {})
-		this.#saveTimer = setInterval(() => void this.#saveChanged(), saveMs).unref()
+		this.#saveTimer = setInterval(() => void this.#saveChanged(), saveIntervalMs).unref()
 		this.#undoExit = onExit('loop', () => this.#lastWords())
 	}
 
 	/**
-	 * Archives a source from now on. Resolves when the registry has it and the first attempt is under way: a source that is not there yet is
-	 * tried again until it is.
+	 * Archives a source. Resolves when the registry has it and the first attempt has started; a source that
+	 * cannot be reached yet is retried until it can.
 	 *
-	 * @param mode a policy that matches the name decides instead.
-	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`, `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` when the registry
-	 * could not be written: then it is not archived.
+	 * @throws {MeshChainError} `SOURCE_EXISTS`, `SOURCE_BUSY`, `INVALID_SOURCE`, `INVALID_OPTION`,
+	 * `SOURCES_CLOSED`; `WRITE_FAILED` or `FLUSH_FAILED` when the registry could not be written: the source is
+	 * not archived then.
 	 */
-	async archive(
-		name: string,
-		source: Source,
-		mode: SampleMode = 'monitor',
-		options: ArchiveOptions = {},
-	): Promise<void> {
+	async archive(name: string, source: Source, options: ArchiveOptions = {}): Promise<void> {
 		checkName('the name of a source', name)
-		const asked = checkSampleMode(mode)
-		const { fields, details } = checkArchiveOptions(options)
+		const { mode, fields, details } = checkArchiveOptions(options)
 		if (this.#archiving.has(name)) {
 			throw new MeshChainError('SOURCE_BUSY', `${show(name)}: archive operation already in progress`)
 		}
@@ -120,12 +113,12 @@ export class SourceManager implements AsyncDisposable {
 			await this.#exclusively(name, () => {
 				this.#refuseKnown(name)
 				const policy = this.#options.policies.find(name)
-				const decided = policy?.mode ?? asked
+				const decided = policy?.mode ?? mode
 				checkSource(name, source, decided)
 				const entry = {
 					...newEntry(name, this.#options.clock()),
 					mode: decided,
-					policy: policy?.name ?? null,
+					policy: policy?.name,
 					fields,
 					details,
 				}
@@ -136,20 +129,22 @@ export class SourceManager implements AsyncDisposable {
 		}
 	}
 
-	/** Ends a source for a while; fine when it does not run. It stays paused over restarts. */
+	/** Pauses a source; does nothing if it does not run. It stays paused after a restart. */
 	pause(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'paused'))
 	}
 
-	/** Ends a source until somebody resumes it; fine when it does not run. */
+	/**
+	 * Stops a source until {@link resume}; does nothing if it does not run. It stays stopped after a restart.
+	 */
 	stop(name: string): Promise<void> {
 		return this.#change(name, (source) => this.#end(source, 'inactive'))
 	}
 
 	/**
-	 * Starts a source again; does nothing when it runs.
+	 * Starts a source again; does nothing if it runs.
 	 *
-	 * @param given the source, where this process has not seen it and `restore` has not been called.
+	 * @param given the source. Required if this process has not seen it and `restore` has not been called.
 	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_UNAVAILABLE`, `INVALID_SOURCE`
 	 */
 	resume(name: string, given?: Source): Promise<void> {
@@ -166,7 +161,12 @@ export class SourceManager implements AsyncDisposable {
 		})
 	}
 
-	/** Ends a source and removes it from the registry, with its aliases; an alias alone when that is given. What it stored stays. */
+	/**
+	 * Ends a source and removes it from the registry, with its aliases. Given an alias, removes only that
+	 * alias. Stored samples stay in the chain.
+	 *
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
+	 */
 	async forget(name: string): Promise<void> {
 		await this.#open()
 		await this.#exclusively(this.#nameOf(name), async () => {
@@ -184,9 +184,9 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Gives a source a second name, under which it can be asked for.
+	 * Gives a source another name, which every method accepts.
 	 *
-	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` above 256 of them.
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `SOURCE_EXISTS`; `INVALID_USAGE` for more than 256 aliases.
 	 */
 	async alias(alias: string, name: string): Promise<void> {
 		checkName('an alias', alias)
@@ -199,11 +199,11 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * After a restart: starts every source that was active, side by side.
+	 * Starts every source that was active before a restart, concurrently.
 	 *
-	 * @param create makes the source of an entry; kept for `resume`.
-	 * @returns how many were started. One that could not be has the reason in its status as `failure`, and stays active: the next
-	 * `restore`, or `resume`, tries it again.
+	 * @param create returns the source of an entry; also used by `resume` later.
+	 * @returns how many were started. A source that could not be has the reason in `failure` of its status and
+	 * stays active: the next `restore` or `resume` tries it again.
 	 */
 	async restore(create: CreateSource): Promise<number> {
 		checkFunction('create', create)
@@ -214,27 +214,44 @@ export class SourceManager implements AsyncDisposable {
 		return started.filter(Boolean).length
 	}
 
-	/** Which extra fields are attached to the samples from now on; those that are in both lists go on undisturbed. */
+	/**
+	 * Changes which extra fields are attached to the samples. Fields in both lists are followed without
+	 * interruption.
+	 *
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`, `INVALID_OPTION`
+	 */
 	async updateFields(name: string, fields: readonly string[]): Promise<void> {
 		const checked = checkFields(fields)
 		await this.#change(name, (source) => source.setFields(checked))
 	}
 
-	/** The newest value that passed the checks, in the chain or not yet; null before the first one. */
-	async liveValue(name: string): Promise<LiveValue | null> {
+	/**
+	 * Returns the newest value that passed the checks, stored or not; undefined before the first one.
+	 *
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
+	 */
+	async liveValue(name: string): Promise<LiveValue | undefined> {
 		await this.#open()
 		return this.#find(name).live
 	}
 
-	/** One source, or all of them in the order of their names. */
-	status(name: string): Promise<SourceStatus>
-	status(): Promise<SourceStatus[]>
-	async status(name?: string): Promise<SourceStatus | SourceStatus[]> {
+	/**
+	 * Returns the status of one source, by its name or an alias.
+	 *
+	 * @throws {MeshChainError} `SOURCE_NOT_FOUND`
+	 */
+	async status(name: string): Promise<SourceStatus> {
 		await this.#open()
-		return name === undefined ? this.#statuses() : statusOf(this.#find(name))
+		return statusOf(this.#find(name))
 	}
 
-	/** What needs looking at, and what was lost. */
+	/** Returns the status of every source, in the order of their names. */
+	async statuses(): Promise<SourceStatus[]> {
+		await this.#open()
+		return this.#statuses()
+	}
+
+	/** Returns what needs attention, and what was lost. */
 	async report(): Promise<SourceReport> {
 		await this.#open()
 		this.#measureRates()
@@ -242,16 +259,17 @@ export class SourceManager implements AsyncDisposable {
 	}
 
 	/**
-	 * Ends every source, hands what is in the queue to the loop, and writes the registry. Sources that were active are so after the next start.
-	 * Idempotent.
+	 * Ends every source, hands the queue to the loop, and writes the registry. Active sources stay active in
+	 * it, for the next start. Idempotent.
 	 *
-	 * @throws {MeshChainError} what closing the registry throws.
+	 * @throws {MeshChainError} when the registry cannot be closed.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
 		return this.#closing
 	}
 
+	/** Closes the manager, for `await using`. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close()
 	}
@@ -267,7 +285,7 @@ export class SourceManager implements AsyncDisposable {
 		await this.#registry.close()
 	}
 
-	/** The process exits: what is in the queue is stored, and the registry knows of it. */
+	/** On exit, stores what is in the queue, and saves the counters. */
 	#lastWords(): void {
 		this.#writer.drain()
 		for (const source of this.#sources.values()) if (source.isUnsaved) this.#keep(source)
@@ -281,13 +299,10 @@ export class SourceManager implements AsyncDisposable {
 			for (const alias of entry.aliases) this.#aliases.set(alias, entry.name)
 		}
 		if (missing === 0) return
-		warn(
-			'REGISTRY_DAMAGED',
-			`${missing} records of the registry are lost: sources may be missing, or stand as they were before`,
-		)
+		const text = `${missing} records of the registry are lost: sources may be missing, or have an older state`
+		warn('REGISTRY_DAMAGED', text)
 	}
 
-	/** @throws {MeshChainError} `SOURCES_CLOSED`, and what reading the registry throws. */
 	async #open(): Promise<void> {
 		this.#refuseClosed()
 		await this.#ready
@@ -300,16 +315,10 @@ export class SourceManager implements AsyncDisposable {
 
 	async #exclusively(name: string, operation: () => unknown): Promise<void> {
 		await this.#open()
-		const limit = this.#operations.get(name) ?? pLimit(1)
-		this.#operations.set(name, limit)
-		try {
-			await limit(async () => {
-				await this.#open()
-				await operation()
-			})
-		} finally {
-			if (limit.activeCount + limit.pendingCount === 0) this.#operations.delete(name)
-		}
+		await this.#operations.run(name, async () => {
+			await this.#open()
+			await operation()
+		})
 	}
 
 	async #change(name: string, operation: (source: ManagedSource) => unknown): Promise<void> {
@@ -326,27 +335,27 @@ export class SourceManager implements AsyncDisposable {
 		await source.end()
 	}
 
-	/** The registry first: what is archived is known after a crash too. */
+	/** Writes the registry first: an archived source is known after a crash too. */
 	#add(managed: ManagedSource, source: Source): void {
 		this.#sources.set(managed.name, managed)
 		try {
 			this.#save(managed)
 		} catch (error) {
 			this.#sources.delete(managed.name)
-			// What could not be written now is written when the disk is back.
+			// The record that failed is written once the disk works again; this one revokes it then.
 			this.#registry.forget(managed.name)
 			throw error
 		}
 		managed.start(source)
 	}
 
-	/** Making a source may take its time: the manager may have been closed meanwhile. */
+	/** Creating a source may take time: the manager may have been closed meanwhile. */
 	#start(managed: ManagedSource, source: Source): void {
 		this.#refuseClosed()
 		managed.start(checkSource(managed.name, source, managed.mode))
 	}
 
-	/** Somebody may have paused or forgotten it while it waited for its turn. */
+	/** The source may have been paused or forgotten while it waited for its turn. */
 	async #restart(managed: ManagedSource, create: CreateSource): Promise<boolean> {
 		let isStarted = false
 		try {
@@ -370,7 +379,7 @@ export class SourceManager implements AsyncDisposable {
 		return managed.state === 'active' && !managed.isRunning && this.#sources.get(managed.name) === managed
 	}
 
-	/** However many operations there are between two times that all is saved, no source ages out of the registry. */
+	/** Saves the ageing entries too: however many operations there are, retention removes no source. */
 	#save(source: ManagedSource): void {
 		this.#keep(source)
 		for (const name of this.#registry.ageing()) this.#keepNamed(name)
@@ -382,7 +391,7 @@ export class SourceManager implements AsyncDisposable {
 		if (source !== undefined) this.#keep(source)
 	}
 
-	/** A few at a time: with many sources, others get their turn in between. */
+	/** Saves in batches, so that other work gets a turn with many sources. */
 	async #saveChanged(): Promise<void> {
 		this.#measureRates()
 		const ageing = new Set(this.#registry.ageing())
@@ -400,7 +409,7 @@ export class SourceManager implements AsyncDisposable {
 		this.#registry.save(source.toSavedEntry())
 	}
 
-	/** Over the time since the last measurement, a second of it at the least. */
+	/** Measures over the time since the last measurement, which is at least a second. */
 	#measureRates(): void {
 		const nowMs = performance.now()
 		const seconds = (nowMs - this.#savedAtMs) / 1000
@@ -417,7 +426,6 @@ export class SourceManager implements AsyncDisposable {
 		return this.#aliases.get(name) ?? name
 	}
 
-	/** @throws {MeshChainError} `SOURCE_NOT_FOUND` */
 	#find(name: string): ManagedSource {
 		const source = this.#sources.get(this.#nameOf(name))
 		if (source !== undefined) return source
@@ -436,8 +444,4 @@ export class SourceManager implements AsyncDisposable {
 
 function tooMany(of: string, max: number, things: string): MeshChainError {
 	return new MeshChainError('INVALID_USAGE', `one ${of} has at most ${max} ${things}`)
-}
-
-function statusOf(source: ManagedSource): SourceStatus {
-	return { ...source.toEntry(), queued: source.queued, failure: source.failure }
 }

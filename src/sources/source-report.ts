@@ -1,36 +1,44 @@
-/** What an operator wants to know of all sources: which ones need looking at, and what was lost, by cause. */
+/** The report of all sources for an operator: which ones need attention, and what was lost, by cause. */
 import { SILENT_MS } from '../model/limits.ts'
 import { type DroppedCounts, droppedTotal, newCounts } from './counters.ts'
 import type { SourceEntry } from './entry.ts'
 
+/** What an operator needs to know of all sources. Times in ms since 1970. */
 export interface SourceReport {
+	/** Number of sources. */
 	readonly sources: number
+	/** Number of active sources. */
 	readonly active: number
+	/** Names of the paused sources. */
 	readonly paused: readonly string[]
+	/** Names of the stopped sources. */
 	readonly inactive: readonly string[]
-	/** Active, and no sample ever came. */
+	/** Active sources that have never delivered a sample. */
 	readonly neverConnected: readonly string[]
-	/** Active, and the connection is lost; since when, in ms since 1970. */
+	/** Active sources whose connection is lost. */
 	readonly disconnected: readonly { readonly name: string; readonly lostMs: number }[]
-	/** Active, and nothing has come for an hour. */
+	/** Active sources that have delivered nothing for an hour. */
 	readonly silent: readonly { readonly name: string; readonly lastEventMs: number }[]
-	/** Samples received a second. */
+	/** Samples received per second. */
 	readonly rate: number
-	/** About how many bytes the stored samples take. */
+	/** Estimate of the bytes that the stored samples take. */
 	readonly storedBytes: number
+	/** Samples received from all sources. */
 	readonly received: number
 	readonly stored: number
+	/** Samples of all sources that were not stored, by cause. */
 	readonly dropped: Readonly<DroppedCounts>
-	/** Sources that samples were dropped of, most first. */
+	/** Sources with dropped samples, most losses first. */
 	readonly losses: readonly ({ readonly name: string; readonly total: number } & Readonly<DroppedCounts>)[]
-	/** Sources that lost their connection, most often first. */
+	/** Sources that lost their connection, most losses first. */
 	readonly lostConnections: readonly {
 		readonly name: string
 		readonly disconnects: number
-		readonly lastDisconnectMs: number | null
+		readonly lastDisconnectMs: number | undefined
 	}[]
 }
 
+/** Makes a report of the entries of a registry, as of `nowMs`. */
 export function sourceReport(entries: readonly SourceEntry[], nowMs: number): SourceReport {
 	const active = entries.filter(({ state }) => state === 'active')
 	return {
@@ -38,12 +46,12 @@ export function sourceReport(entries: readonly SourceEntry[], nowMs: number): So
 		active: active.length,
 		paused: namesOf(entries.filter(({ state }) => state === 'paused')),
 		inactive: namesOf(entries.filter(({ state }) => state === 'inactive')),
-		neverConnected: namesOf(active.filter(({ counts }) => counts.firstEventMs === null)),
+		neverConnected: namesOf(active.filter(({ counts }) => counts.firstEventMs === undefined)),
 		disconnected: active
-			.filter(({ lostMs }) => lostMs !== null)
+			.filter(({ lostMs }) => lostMs !== undefined)
 			.map(({ name, lostMs }) => ({ name, lostMs: lostMs! })),
 		silent: active
-			.filter(({ counts }) => counts.lastEventMs !== null && nowMs - counts.lastEventMs >= SILENT_MS)
+			.filter(({ counts }) => counts.lastEventMs !== undefined && nowMs - counts.lastEventMs >= SILENT_MS)
 			.map(({ name, counts }) => ({ name, lastEventMs: counts.lastEventMs! })),
 		rate: sum(active, ({ rate }) => rate),
 		storedBytes: sum(entries, ({ counts }) => counts.storedBytes),

@@ -1,5 +1,4 @@
-/** What a source is: the contract between whatever produces samples and the pipeline. Knows neither queue nor chain. */
-
+/** The contract between a producer of samples and the pipeline. Knows neither queue nor chain. */
 import { show } from '../guard/show.ts'
 import { propertyOf } from '../guard/values.ts'
 import { invalidOption } from '../model/check.ts'
@@ -9,43 +8,58 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** One value that a source produced. */
 export interface Sample {
 	/**
-	 * Any data. `null` means that there is none at present; it is of every type. Functions, symbols and `undefined` are no values: such
-	 * a sample is dropped as `type`.
+	 * Any data. `null` means that there is no value at present; it fits every type. Functions, symbols and
+	 * `undefined` are not values: such a sample is dropped as `type`.
 	 */
 	readonly value: unknown
-	/** When it came about by the source's own clock, in ms since 1970. Default: when it was received. */
+	/** Time by the source's own clock, in ms since 1970. Default: the time when the sample was received. */
 	readonly tsMs?: number
 }
 
-/** How a source is archived: it pushes, or it is asked once in so many milliseconds. */
-export type SampleMode = 'monitor' | { readonly scanMs: number }
+/**
+ * How samples are obtained: `'monitor'`, the source pushes; `{ scanIntervalMs }`, it is read once per
+ * interval.
+ */
+export type SampleMode = 'monitor' | { readonly scanIntervalMs: number }
 
-/** Where a source that pushes puts its samples. Made anew for each attempt to subscribe; one that is over takes nothing any more. */
+/**
+ * Takes the samples of a source that pushes. Each attempt to subscribe has a new one; it takes nothing after
+ * its end.
+ */
 export interface SampleSink {
 	/** Aborted when the source has to end: it was paused, stopped, or took too long to subscribe. */
 	readonly signal: AbortSignal
-	/** The subscription stands. A first sample says the same; without either, the attempt ends after `connectTimeoutMs`. */
+	/**
+	 * Confirms the subscription, as a first sample does. Without either, the attempt ends after
+	 * `connectTimeoutMs`.
+	 */
 	opened(): void
-	/** For a source that cannot wait: where there is no room, a sample is dropped by the source's policy, and counted. */
+	/** For a source that cannot wait: without room, a sample is dropped by the drop policy, and counted. */
 	push(sample: Sample): void
-	/** For a source that can wait: a promise where there is no room, undefined where there was. One at a time. */
+	/**
+	 * For a source that can wait: returns a promise when there is no room, undefined otherwise. One call at a
+	 * time.
+	 */
 	put(sample: Sample): Promise<void> | undefined
-	/** The connection was lost, and the source goes on trying by itself: the next sample says that it is back. */
+	/** Reports a lost connection that the source restores by itself: its next sample shows that it is back. */
 	lost(cause: unknown): void
 }
 
-/** Something out there that produces samples. One of `monitor` and `read` at the least. */
+/** A producer of samples. It has at least one of `monitor` and `read`. */
 export interface Source {
 	/**
-	 * Pushes into the sink until its signal is aborted. Settling before that, either way, is a lost connection, and this is called again
-	 * after a while. Settles soon after the signal, with everything let go.
+	 * Pushes into the sink until its signal is aborted. Settling earlier, either way, is a lost connection; the
+	 * method is called again after a delay. Settles soon after the signal, with every resource released.
 	 */
 	monitor?(sink: SampleSink): Promise<void>
-	/** The value at this moment, or a promise of it. A throw is counted; the next period asks again. */
+	/** Returns the present value, or a promise of it. An error is counted; the next period reads again. */
 	read?(signal: AbortSignal): unknown
-	/** As {@link monitor}, for one of the extra fields that are attached to each sample. Never throttled: its newest value is kept. */
+	/**
+	 * Like {@link monitor}, for one extra field that is attached to each sample. Not throttled: the newest
+	 * value counts.
+	 */
 	monitorField?(field: string, sink: SampleSink): Promise<void>
-	/** It was paused, stopped or forgotten: lets go of what `read` holds. A later `read` begins anew. */
+	/** Releases what `read` holds: the source was paused, stopped or forgotten. A later `read` starts anew. */
 	end?(): void
 }
 
@@ -54,24 +68,25 @@ export function checkSource(name: string, source: unknown, mode: SampleMode): So
 	const monitor = propertyOf(source, 'monitor')
 	const read = propertyOf(source, 'read')
 	if (typeof monitor !== 'function' && typeof read !== 'function') {
-		const text = `a source must be an object with monitor(sink) or read(), such as fromFunction() makes; ${show(name)} was given ${show(source)}`
+		const text = `a source must be an object with monitor(sink) or read(), such as fromFunction() returns; ${show(name)} was given ${show(source)}`
 		throw new MeshChainError('INVALID_SOURCE', text)
 	}
 	const [needed, has] = mode === 'monitor' ? ['monitor(sink)', typeof monitor] : ['read()', typeof read]
 	if (has === 'function') return source as Source
-	const text = `${show(name)} is to be archived by ${modeText(mode)}, and its source has no ${needed}`
+	const text = `the mode of ${show(name)} is ${modeText(mode)}, and its source has no ${needed}`
 	throw new MeshChainError('INVALID_SOURCE', text)
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSampleMode(mode: unknown): SampleMode {
 	if (mode === 'monitor') return mode
-	const { scanMs } = (mode ?? {}) as { readonly scanMs?: unknown }
-	const isPeriod = typeof scanMs === 'number' && scanMs >= 1 && scanMs <= TIMER_MS_MAX
-	if (isPeriod && typeof mode === 'object') return { scanMs }
-	throw invalidOption('a mode', mode, `'monitor' or { scanMs: 1 to ${TIMER_MS_MAX} }`)
+	const { scanIntervalMs } = (mode ?? {}) as { readonly scanIntervalMs?: unknown }
+	const isPeriod = typeof scanIntervalMs === 'number' && scanIntervalMs >= 1 && scanIntervalMs <= TIMER_MS_MAX
+	if (isPeriod && typeof mode === 'object') return { scanIntervalMs }
+	throw invalidOption('mode', mode, `'monitor' or { scanIntervalMs: 1 to ${TIMER_MS_MAX} }`)
 }
 
+/** A mode as text for people. */
 export function modeText(mode: SampleMode): string {
-	return mode === 'monitor' ? 'monitor' : `scan every ${mode.scanMs} ms`
+	return mode === 'monitor' ? 'monitor' : `scan every ${mode.scanIntervalMs} ms`
 }

@@ -1,5 +1,6 @@
 /**
- * What every `LogChainAppender` owes a loop, as a suite that any test runner with `describe` and `test` can run.
+ * What every `LogChainAppender` owes a loop, as a suite that any test runner with `describe` and `test` can
+ * run.
  */
 import assert from 'node:assert/strict'
 import type { LogChainAppender } from '../appender.ts'
@@ -16,23 +17,24 @@ export interface TestFunctions {
 	readonly test: Function
 }
 
-/** What the suite can check only with help. */
+/** Helpers for checks that the suite cannot do alone. */
 export interface ContractOptions<A extends LogChainAppender = LogChainAppender> {
-	/** What the appender holds or has stored, oldest first; may be called when it is closed. */
-	readonly readBack?: (appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>
+	/** Returns what the appender holds or has stored, oldest first; may be called after close. */
+	readonly readBack?: ((appender: A) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
 	/**
-	 * Makes the appender fail as its medium would, whether by throwing or by falling behind; returns what heals it. Without it
-	 * the failure tests wrap the appender in one that throws.
+	 * Makes the appender fail as its medium would, whether by throwing or by falling behind; returns what heals
+	 * it. Without it the failure tests wrap the appender in one that throws.
 	 */
-	readonly breakMedium?: (appender: A) => () => void
+	readonly breakMedium?: ((appender: A) => () => void) | undefined
 }
 
 const DURABILITIES = ['none', 'memory', 'os', 'disk', undefined]
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for one kind of appender. `create` makes a fresh, empty one for every test.
+ * Registers the contract suite for one kind of appender: what a loop requires of every `LogChainAppender`.
  *
+ * @param create makes a fresh, empty appender for every test.
  * @throws {MeshChainError} `INVALID_OPTION`
  *
  * @example
@@ -60,7 +62,7 @@ export function appenderContract<A extends LogChainAppender>(
 	})
 }
 
-/** What every contract needs. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the arguments that all contracts share. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkContract(create: () => unknown, functions: TestFunctions): void {
 	checkFunction('create', create)
 	checkIsObject('the functions of the test runner', functions)

@@ -1,21 +1,26 @@
-/** What every `Source` owes a `SourceManager`, as a suite that any test runner with `describe` and `test` can run. */
+/**
+ * What every `Source` owes a `SourceManager`, as a suite that any test runner with `describe` and `test` can
+ * run.
+ */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import type { Sample, SampleSink, Source } from '../sources/source.ts'
 import { checkContract, type TestFunctions } from './appender-contract.ts'
 
-/** What the suite can check only with help. */
+/** Helpers for checks that the suite cannot do alone. */
 export interface SourceContractOptions<S extends Source = Source> {
-	/** Makes the origin of a monitored source produce one sample; called again until it has come. */
-	readonly produce?: (source: S) => unknown
-	/** How much the source holds of its origin at this moment: listeners, sockets, subscriptions. */
-	readonly held?: (source: S) => number | Promise<number>
+	/** Makes the origin of a monitored source produce one sample; called again until one has arrived. */
+	readonly produce?: ((source: S) => unknown) | undefined
+	/** Counts what the source holds of its origin at this moment: listeners, sockets, subscriptions. */
+	readonly held?: ((source: S) => number | Promise<number>) | undefined
 }
 
 const SETTLE_MS_MAX = 10_000
 
 /**
- * Registers the contract suite for one kind of source. `create` makes a fresh one, with its origin there, for every test.
+ * Registers the contract suite for one kind of source: what a `SourceManager` requires of every `Source`.
+ *
+ * @param create makes a fresh source, whose origin exists, for every test.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  *
@@ -174,7 +179,7 @@ class Suite<S extends Source> {
 		source.end?.()
 	}
 
-	/** Monitors until a sample has come, where one can be made, and ends it. */
+	/** Monitors until a sample has arrived, where one can be produced, and then ends. */
 	async #monitored(source: S): Promise<Sink> {
 		const sink = new Sink()
 		const ended = source.monitor!(sink)
@@ -191,7 +196,7 @@ class Suite<S extends Source> {
 	}
 }
 
-/** Keeps what comes, also what comes too late. */
+/** Keeps every sample, also a late one. */
 class Sink implements SampleSink {
 	readonly samples: Sample[] = []
 	isOpen = false
@@ -216,7 +221,7 @@ class Sink implements SampleSink {
 		this.samples.push(sample)
 	}
 
-	/** A full one has room when it is over, and no sooner. */
+	/** A full sink has room only after its signal. */
 	put(sample: Sample): Promise<void> | undefined {
 		this.samples.push(sample)
 		if (!this.#isFull || this.signal.aborted) return undefined
@@ -232,7 +237,7 @@ class Sink implements SampleSink {
 	}
 }
 
-/** Either way, but in time. */
+/** Requires that a promise settles in time, either way. */
 async function settles(promise: Promise<unknown>): Promise<void> {
 	let timer: NodeJS.Timeout | undefined
 	const late = new Promise((_resolve, reject) => {

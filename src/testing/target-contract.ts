@@ -1,4 +1,7 @@
-/** What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can run. */
+/**
+ * What every `ReplayTarget` owes a replay, as a suite that any test runner with `describe` and `test` can
+ * run.
+ */
 import assert from 'node:assert/strict'
 import { checkFunction, checkOptionNames, ifGiven } from '../model/check.ts'
 import { gapRecord, type LogRecord } from '../model/record.ts'
@@ -8,20 +11,21 @@ import { checkContract, type TestFunctions } from './appender-contract.ts'
 
 type Target = ReplayTarget | ((record: LogRecord) => unknown)
 
-/** What the suite can check only with help. */
+/** Helpers for checks that the suite cannot do alone. */
 export interface TargetContractOptions<T extends Target = Target> {
-	/** What has arrived, oldest first; called when the target was flushed and closed. */
-	readonly readBack?: (target: T) => readonly LogRecord[] | Promise<readonly LogRecord[]>
-	/** Takes the other end of the target away: kills the program, closes the socket. */
-	readonly breakEnd?: (target: T) => unknown
+	/** Returns what has arrived, oldest first; called after the target was flushed and closed. */
+	readonly readBack?: ((target: T) => readonly LogRecord[] | Promise<readonly LogRecord[]>) | undefined
+	/** Breaks the other end of the target: kills the program, closes the socket. */
+	readonly breakEnd?: ((target: T) => unknown) | undefined
 }
 
 const RECORDS = 500
 const SOURCE_ID = 'the-source'
 
 /**
- * Registers the contract suite for one kind of replay target. `create` makes a fresh one for every test.
+ * Registers the contract suite for one kind of replay target: what a replay requires of every `ReplayTarget`.
  *
+ * @param create makes a fresh target for every test.
  * @throws {MeshChainError} `INVALID_OPTION`
  *
  * @example
@@ -139,7 +143,7 @@ class Suite<T extends Target> {
 	}
 }
 
-/** What a target may not change: everything but the place that the record gets. */
+/** The fields that a target may not change: all but seq and epoch. */
 function essence({ tsMs, level, kind, message, data, daemonId, nodeId, origin }: LogRecord) {
 	return { tsMs, level, kind, message, data, daemonId, nodeId, origin }
 }
@@ -156,7 +160,7 @@ function record(seq: number): LogRecord {
 	return {
 		seq,
 		epoch: 3,
-		// Times step back now and then.
+		// Times step back sometimes.
 		tsMs: 1_700_000_000_000 + seq * 10 - (seq % 7) * 100,
 		level: seq % 10 === 0 ? 'error' : 'info',
 		kind: seq % 50 === 0 ? '$checkpoint' : 'order',

@@ -50,12 +50,12 @@ const failing = (text: string): Source => ({ monitor: () => Promise.reject(new E
 
 describe('Match', () => {
 	test('many sources go through one queue of 500,000 samples into one loop', async () => {
-		expect(resolveManagerOptions({}).queueCapacity).toBe(500_000)
-		const { manager, appender, values } = managerOf({ queueCapacity: 500 }, new FullAppender())
+		expect(resolveManagerOptions({}).queueSamplesMax).toBe(500_000)
+		const { manager, appender, values } = managerOf({ queueSamplesMax: 500 }, new FullAppender())
 		const sources = Array.from({ length: 10 }, () => new ScriptedSource())
 		for (const [index, source] of sources.entries()) await manager.archive(`s${index}`, source)
 		for (let count = 0; count < 60; count++) for (const source of sources) source.push(count)
-		const all = await manager.status()
+		const all = await manager.statuses()
 		const queued = all.reduce((sum, status) => sum + status.queued, 0)
 		const dropped = all.reduce((sum, status) => sum + status.counts.dropped.overflow, 0)
 		expect(queued).toBeLessThanOrEqual(500)
@@ -76,7 +76,7 @@ describe('Match', () => {
 			await new Promise((resolve) => setTimeout(resolve, 10))
 			return ++asked
 		}
-		await manager.archive('asked', fromFunction(slow), { scanMs: 100 })
+		await manager.archive('asked', fromFunction(slow), { mode: { scanIntervalMs: 100 } })
 		pushing.push('own', START_MS - 5)
 		pushing.push('none')
 		await pass(250)
@@ -130,14 +130,14 @@ describe('Match', () => {
 			message: expect.stringContaining('archive operation already in progress'),
 		})
 		await first
-		expect((await manager.status()).map(({ name }) => name)).toEqual(['a', 'b'])
+		expect((await manager.statuses()).map(({ name }) => name)).toEqual(['a', 'b'])
 	})
 
 	test('a policy overrides the mode: the one of the exact name, or else the first glob that matches; its name is kept', async () => {
-		const policy = (name: string, match: string, scanMs: number): SourcePolicy => ({
+		const policy = (name: string, match: string, scanIntervalMs: number): SourcePolicy => ({
 			name,
 			match,
-			mode: { scanMs },
+			mode: { scanIntervalMs },
 		})
 		const { manager } = managerOf({
 			policies: [
@@ -149,21 +149,21 @@ describe('Match', () => {
 		})
 		const source = Object.assign(new ScriptedSource(), { read: () => 1 })
 		const decided = async (name: string, mode: SampleMode) => {
-			await manager.archive(name, source, mode)
+			await manager.archive(name, source, { mode })
 			const status = await manager.status(name)
 			return [status.policy, status.mode]
 		}
-		expect(await decided('its', 'monitor')).toEqual(['exact', { scanMs: 3000 }])
-		expect(await decided('itx', 'monitor')).toEqual(['all of it', { scanMs: 1000 }])
-		expect(await decided('x:push', { scanMs: 5 })).toEqual(['pushed', 'monitor'])
-		expect(await decided(':push', { scanMs: 5 })).toEqual([null, { scanMs: 5 }])
+		expect(await decided('its', 'monitor')).toEqual(['exact', { scanIntervalMs: 3000 }])
+		expect(await decided('itx', 'monitor')).toEqual(['all of it', { scanIntervalMs: 1000 }])
+		expect(await decided('x:push', { scanIntervalMs: 5 })).toEqual(['pushed', 'monitor'])
+		expect(await decided(':push', { scanIntervalMs: 5 })).toEqual([undefined, { scanIntervalMs: 5 }])
 	})
 
 	test('a glob is never exponential: thirty stars over a name that almost matches', async () => {
 		const glob = `${'*a'.repeat(30)}b`
-		const { manager } = managerOf({ policies: [{ name: 'stars', match: glob, mode: { scanMs: 1 } }] })
+		const { manager } = managerOf({ policies: [{ name: 'stars', match: glob, mode: { scanIntervalMs: 1 } }] })
 		await manager.archive('a'.repeat(256), new ScriptedSource())
-		expect(await manager.status('a'.repeat(256))).toMatchObject({ policy: null, mode: 'monitor' })
+		expect(await manager.status('a'.repeat(256))).toMatchObject({ policy: undefined, mode: 'monitor' })
 	})
 
 	test('a source that is not subscribed within 10 s has failed', async () => {
@@ -189,7 +189,7 @@ describe('Match', () => {
 		const { sink } = source
 		await manager.pause('a')
 		sink.push({ value: 'late' })
-		expect(await status()).toMatchObject({ state: 'paused', connection: 'idle', connectedSinceMs: null })
+		expect(await status()).toMatchObject({ state: 'paused', connection: 'idle', connectedSinceMs: undefined })
 		expect([sink.signal.aborted, source.ended]).toEqual([true, 1])
 		await manager.pause('a')
 		await manager.stop('a')
@@ -247,7 +247,7 @@ describe('Match', () => {
 		const { open } = registryOf()
 		const before = open().manager
 		for (const name of ['on', 'off', 'bad', 'none', 'paused', 'stopped'])
-			await before.archive(name, new ScriptedSource(), 'monitor', { details: { name } })
+			await before.archive(name, new ScriptedSource(), { details: { name } })
 		await before.alias('nick', 'on')
 		await before.pause('paused')
 		await before.stop('stopped')
@@ -262,7 +262,7 @@ describe('Match', () => {
 		}
 		expect(await manager.restore(create)).toBe(2)
 		expect(made.sort()).toEqual(['bad', 'none', 'off', 'on'])
-		const seen = (await manager.status()).map(({ name, state, connection }) => [name, state, connection])
+		const seen = (await manager.statuses()).map(({ name, state, connection }) => [name, state, connection])
 		expect(seen).toEqual([
 			['bad', 'active', 'idle'],
 			['none', 'active', 'idle'],
@@ -280,22 +280,22 @@ describe('Match', () => {
 		const { source, status, manager } = await archived()
 		const connection = async () => {
 			const { connection, connectedSinceMs } = await status()
-			return [connection, connectedSinceMs === null ? null : connectedSinceMs - START_MS]
+			return [connection, connectedSinceMs === undefined ? undefined : connectedSinceMs - START_MS]
 		}
 		source.sink.opened()
-		expect(await connection()).toEqual(['connecting', null])
+		expect(await connection()).toEqual(['connecting', undefined])
 		await pass(7)
 		source.push(1)
 		await pass(7)
 		source.push(2)
 		expect(await connection()).toEqual(['connected', 7])
 		source.sink.lost(new Error('gone'))
-		expect(await connection()).toEqual(['disconnected', null])
+		expect(await connection()).toEqual(['disconnected', undefined])
 		await pass(6)
 		source.push(3)
 		expect(await connection()).toEqual(['connected', 20])
 		await manager.pause('a')
-		expect(await connection()).toEqual(['idle', null])
+		expect(await connection()).toEqual(['idle', undefined])
 	})
 
 	test('a disconnect counts once per real loss', async () => {
@@ -337,7 +337,7 @@ describe('Match', () => {
 		const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const { manager } = managerOf()
 		const source = new ScriptedSource()
-		await manager.archive('a', source, 'monitor', { fields: ['unit'] })
+		await manager.archive('a', source, { fields: ['unit'] })
 		source.sink.opened()
 		const failsAndWaits = async (seconds: number) => {
 			const before = source.fieldAttempts.length
@@ -428,8 +428,8 @@ describe('Match', () => {
 		})
 	})
 
-	test('each cause has its counter, and what is not set is null', async () => {
-		const { manager, source, status } = await archived({ queueCapacity: 10 }, new FullAppender())
+	test('each cause has its counter, and what is not set is undefined', async () => {
+		const { manager, source, status } = await archived({ queueSamplesMax: 10 }, new FullAppender())
 		expect((await status()).counts).toEqual({
 			received: 0,
 			stored: 0,
@@ -438,21 +438,21 @@ describe('Match', () => {
 			waits: 0,
 			missedScans: 0,
 			storedBytes: 0,
-			firstEventMs: null,
-			lastEventMs: null,
+			firstEventMs: undefined,
+			lastEventMs: undefined,
 			disconnects: 0,
-			lastDisconnectMs: null,
+			lastDisconnectMs: undefined,
 			transientErrors: 0,
-			lastError: null,
-			latestType: null,
+			lastError: undefined,
+			latestType: undefined,
 		})
 		expect(await status()).toMatchObject({
-			connectedSinceMs: null,
-			lostMs: null,
-			policy: null,
-			failure: null,
+			connectedSinceMs: undefined,
+			lostMs: undefined,
+			policy: undefined,
+			failure: undefined,
 		})
-		expect(await manager.liveValue('a')).toBeNull()
+		expect(await manager.liveValue('a')).toBeUndefined()
 		await pass(5)
 		source.push(0, START_MS)
 		source.push(1, START_MS - MONTH_MS)
@@ -498,7 +498,7 @@ describe('Match', () => {
 	test('extra fields are followed beside the value and attached, sorted by name; those that stay in the list go on', async () => {
 		const { manager, samples } = managerOf()
 		const source = new ScriptedSource()
-		await manager.archive('a', source, 'monitor', { fields: ['unit', 'high', 'low', 'high'] })
+		await manager.archive('a', source, { fields: ['unit', 'high', 'low', 'high'] })
 		expect(source.fieldAttempts.map(({ field }) => field)).toEqual(['high', 'low', 'unit'])
 		source.push(1)
 		source.field('unit').sink.push({ value: 'mm' })
@@ -590,7 +590,7 @@ describe('Match', () => {
 
 describe('Beat', () => {
 	test('a wait for room and a drop for want of it have one counter each', async () => {
-		const { appender, source, status, values } = await archived({ queueCapacity: 10 }, new FullAppender())
+		const { appender, source, status, values } = await archived({ queueSamplesMax: 10 }, new FullAppender())
 		for (let value = 0; value < 12; value++) source.push(value)
 		const waiting = source.sink.put({ value: 12 })
 		expect(waiting).toBeInstanceOf(Promise)
@@ -660,7 +660,7 @@ describe('Beat', () => {
 
 	test('a write that fails loses nothing uncounted: the loop counts the failures, the source what was dropped', async () => {
 		const { loop, appender, source, status, values } = await archived(
-			{ queueCapacity: 90 },
+			{ queueSamplesMax: 90 },
 			new FullAppender(),
 		)
 		for (let value = 0; value < 200; value++) {
@@ -742,7 +742,7 @@ describe('Beat', () => {
 		await manager.archive(
 			'scanned',
 			fromFunction(() => new Promise(() => {})),
-			{ scanMs: 1000 },
+			{ mode: { scanIntervalMs: 1000 } },
 		)
 		expect((await manager.status('scanned')).connection).toBe('connecting')
 	})

@@ -35,17 +35,17 @@ function emit(loop: MeshLoop, count: number, kind = 'step'): void {
 const indexes = ({ events }: { readonly events: readonly { readonly index: number }[] }) =>
 	events.map(({ index }) => index)
 
-const throughJson = (session: Session | null) => JSON.parse(JSON.stringify(session)) as Session
+const throughJson = (session: Session | undefined) => JSON.parse(JSON.stringify(session)) as Session
 
 describe('Match', () => {
-	test('one session is active at a time: a second start fails with SESSION_ACTIVE; stop returns the session, or null', () => {
+	test('one session is active at a time: a second start fails with SESSION_ACTIVE; stop returns the session, or undefined', () => {
 		const { loop, recorder } = recorderOf()
-		expect(recorder.stop()).toBeNull()
+		expect(recorder.stop()).toBeUndefined()
 		expect(recorder.start('first')).toBe('first')
 		emit(loop, 1)
 		expect(() => recorder.start('second')).toThrow(expect.objectContaining({ code: 'SESSION_ACTIVE' }))
 		expect(recorder.stop()).toMatchObject({ id: 'first', events: [{ index: 0 }] })
-		expect(recorder.stop()).toBeNull()
+		expect(recorder.stop()).toBeUndefined()
 		expect(recorder.start('second')).toBe('second')
 	})
 
@@ -61,7 +61,7 @@ describe('Match', () => {
 
 	test('how many events memory holds is told', () => {
 		const loop = new MeshLoop()
-		const recorder = new Recorder(loop, { maxEvents: 3 })
+		const recorder = new Recorder(loop, { eventsMax: 3 })
 		expect(recorder.eventCount).toBe(0)
 		recorder.start()
 		for (let count = 1; count <= 5; count++) {
@@ -75,7 +75,7 @@ describe('Match', () => {
 	})
 
 	test('0 acts as 1', () => {
-		const { loop, recorder } = recorderOf({ maxEvents: 0, maxCheckpoints: 0 })
+		const { loop, recorder } = recorderOf({ eventsMax: 0, checkpointsMax: 0 })
 		recorder.start()
 		emit(loop, 3)
 		for (let index = 0; index < 3; index++) recorder.checkpoint(index)
@@ -84,7 +84,7 @@ describe('Match', () => {
 	})
 
 	test('the index of events is from 0, and goes on across eviction', () => {
-		const { loop, recorder } = recorderOf({ maxEvents: 2 })
+		const { loop, recorder } = recorderOf({ eventsMax: 2 })
 		recorder.start()
 		emit(loop, 1)
 		expect(indexes(recorder.eventsSince(0))).toEqual([0])
@@ -97,7 +97,7 @@ describe('Match', () => {
 		emit(loop, 2)
 		expect(recorder.isActive).toBe(false)
 		expect(recorder.eventsSince(0)).toEqual({ events: [], missing: 0 })
-		expect([recorder.checkpoints(), recorder.export()]).toEqual([[], null])
+		expect([recorder.checkpoints(), recorder.export()]).toEqual([[], undefined])
 		recorder.start()
 		emit(loop, 1)
 		recorder.stop()
@@ -318,7 +318,7 @@ describe('Beat', () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		for (const life of ['first', 'second']) {
 			const loop = new MeshLoop(new FileChainAppender(path))
-			const recorder = new Recorder(loop, { maxEvents: 1 })
+			const recorder = new Recorder(loop, { eventsMax: 1 })
 			recorder.start(life)
 			emit(loop, 3)
 			recorder.checkpoint({ life }, { id: 'c' })
@@ -338,7 +338,7 @@ describe('Beat', () => {
 	})
 
 	test('a query that reaches into evicted history says what is missing', () => {
-		const { loop, recorder } = recorderOf({ maxEvents: 3 })
+		const { loop, recorder } = recorderOf({ eventsMax: 3 })
 		recorder.start()
 		emit(loop, 4)
 		recorder.checkpoint(4, { id: 'a' })
@@ -356,7 +356,7 @@ describe('Beat', () => {
 	test('what is asked of a chain is sought: no scan and no clone of the whole history', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const loop = new MeshLoop(new FileChainAppender(path))
-		const recorder = new Recorder(loop, { maxEvents: 10 })
+		const recorder = new Recorder(loop, { eventsMax: 10 })
 		recorder.start('s')
 		for (let index = 0; index < 20_000; index++) {
 			loop.emit('step', { index, text: 'text that takes its place '.repeat(16) })
@@ -381,7 +381,7 @@ describe('Beat', () => {
 		emit(loop, 10)
 		for (let index = 0; index < 5; index++) recorder.checkpoint(index, { id: `c${index}` })
 		const session = recorder.stop()!
-		const small = recorderOf({ maxEvents: 3, maxCheckpoints: 2 }).recorder
+		const small = recorderOf({ eventsMax: 3, checkpointsMax: 2 }).recorder
 		small.import(session)
 		expect([indexes(small.eventsSince(0)), small.eventsSince(0).missing]).toEqual([[7, 8, 9], 7])
 		expect(small.checkpoints().map(({ id }) => id)).toEqual(['c3', 'c4'])
@@ -442,11 +442,11 @@ describe('Beat', () => {
 			folded.push(data)
 			return sum + (data as number)
 		}
-		expect(await stateAt(chain, { seq: seqs[4]! }, fold, 0)).toBe(15)
+		expect(await stateAt(chain, { seq: seqs[4]! }, { fold, initial: 0 })).toBe(15)
 		expect(folded).toEqual([4, 5])
-		expect(await stateAt(chain, { seq: seqs[1]! }, fold, 0)).toBe(3)
-		expect(await stateAt(chain, { tsMs: 10 * seqs[5]! - 1 }, fold, 0)).toBe(15)
-		expect(await stateAt(chain, { tsMs: 10 * seqs[5]! }, fold, 0)).toBe(21)
+		expect(await stateAt(chain, { seq: seqs[1]! }, { fold, initial: 0 })).toBe(3)
+		expect(await stateAt(chain, { tsMs: 10 * seqs[5]! - 1 }, { fold, initial: 0 })).toBe(15)
+		expect(await stateAt(chain, { tsMs: 10 * seqs[5]! }, { fold, initial: 0 })).toBe(21)
 	})
 
 	test('the difference between two checkpoints', () => {

@@ -312,7 +312,7 @@ describe('Beat', () => {
 		const seen: number[] = []
 		const report = await replayed(path, target, {
 			signal: controller.signal,
-			progressMs: 1,
+			progressIntervalMs: 1,
 			speed: 1,
 			onProgress: ({ replayed: count }) => {
 				seen.push(count)

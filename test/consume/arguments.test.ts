@@ -15,9 +15,9 @@ const handle = () => {}
 const OPTIONS: readonly (readonly [option: string, value: unknown, message: string])[] = [
 	['from', 'now', `from must be 'start' or 'end', not "now"`],
 	['retries', '3', 'retries must be a whole number from 0, not "3"'],
-	['saveRecords', 1.5, 'saveRecords must be a whole number from 1, not 1.5'],
-	['saveMs', 2 ** 31, 'saveMs must be at most 2147483647, not 2147483648'],
-	['pollMs', 2 ** 31, 'pollMs must be at most 2147483647, not 2147483648'],
+	['saveIntervalRecords', 1.5, 'saveIntervalRecords must be a whole number from 1, not 1.5'],
+	['saveIntervalMs', 2 ** 31, 'saveIntervalMs must be at most 2147483647, not 2147483648'],
+	['pollIntervalMs', 2 ** 31, 'pollIntervalMs must be at most 2147483647, not 2147483648'],
 	['durableOnly', 1, 'durableOnly must be true or false, not 1'],
 	['cursorPath', '', 'cursorPath must be the path of a file, not ""'],
 	['cursorPath', 'a\0b', 'cursorPath must be the path of a file'],

@@ -91,7 +91,7 @@ function begin(
 	handler: (record: LogRecord) => unknown,
 	options: ConsumeOptions = {},
 ): Consumer {
-	const consumer = consume(chain, 'mailer', handler, { pollMs: 5, ...options })
+	const consumer = consume(chain, 'mailer', handler, { pollIntervalMs: 5, ...options })
 	onTestFinished(() => consumer.close().catch(() => {}))
 	return consumer
 }
@@ -118,7 +118,7 @@ function savedSeq(cursorPath: string): number {
 }
 
 describe('what a consumer is handed', () => {
-	test('history first and then what is written, in order, once each and one at a time', async () => {
+	test('history first, then new records, in order, once each and one at a time', async () => {
 		const { appender, chain } = await newChain(500)
 		const handed = new Handed()
 		let underWay = 0
@@ -144,7 +144,7 @@ describe('what a consumer is handed', () => {
 		expect(warnings).toEqual([])
 	})
 
-	test('a second consumer of the name goes on where the first was closed', async () => {
+	test('a second consumer of the name resumes where the first was closed', async () => {
 		const { appender, chain, cursorPath } = await newChain(10)
 		expect((await consumed(chain, 4)).cursor.seq).toBeGreaterThanOrEqual(4)
 		const saved = savedSeq(cursorPath)
@@ -160,7 +160,7 @@ describe('what a consumer is handed', () => {
 		expect(handed.seqs).toEqual([21])
 	})
 
-	test('close waits for the record under way, and hands out no other', async () => {
+	test('close waits for the record in the handler, and passes no other', async () => {
 		const { chain, cursorPath } = await newChain(10)
 		let finish = () => {}
 		const seqs: number[] = []
@@ -220,7 +220,7 @@ describe('what a consumer is handed', () => {
 		expect((await consumed(chain, 2, { from: 'end' })).seqs).toEqual([1, 2])
 	})
 
-	test('a filter passes over records, and yet the cursor moves', async () => {
+	test('a filter skips records, and the cursor still moves', async () => {
 		const { appender, chain, cursorPath } = await newChain(0)
 		for (let index = 0; index < 10; index++) {
 			append(appender, 1, { kind: 'order' })
@@ -237,7 +237,7 @@ describe('what a consumer is handed', () => {
 		expect((await consumed(chain, 1)).seqs).toEqual([31])
 	})
 
-	test('a gap is handed on through every filter, and counted', async () => {
+	test('a gap passes every filter, and is counted', async () => {
 		const { path, appender } = await newChain(0)
 		for (let turn = 0; turn < 30; turn++) append(appender, 10)
 		await appender.close()
@@ -289,7 +289,7 @@ describe('what a consumer is handed', () => {
 describe('a chain that changes', () => {
 	const RETAINING = { rotateRecords: 20, retain: { records: 60 } }
 
-	test('it is followed from file to file while retention removes what was dealt with', async () => {
+	test('it is followed from file to file while retention removes handled records', async () => {
 		const { appender, chain } = await newChain(0, RETAINING)
 		const handed = new Handed()
 		const consumer = begin(chain, handed.handle)
@@ -303,7 +303,7 @@ describe('a chain that changes', () => {
 		expect((await chain.info()).firstSeq).toBeGreaterThan(200)
 	})
 
-	test('what retention removed is one gap, and only what was not dealt with is counted as absent', async () => {
+	test('what retention removed is one gap, and only records that were not handled count as absent', async () => {
 		const { path, appender, chain } = await newChain(10, RETAINING)
 		await appendSynced(appender, 40)
 		const before = await consumed(chain, 50)
@@ -333,7 +333,7 @@ describe('a chain that changes', () => {
 		})
 	})
 
-	test('a gap that was dealt with does not come again', async () => {
+	test('a handled gap is not passed again', async () => {
 		const { path, appender, chain } = await newChain(10, RETAINING)
 		await appender.close()
 		await appendSynced(openAppender(path, RETAINING), 200)
@@ -349,7 +349,7 @@ describe('a chain that changes', () => {
 		expect(stats).toMatchObject({ gaps: 0, setBack: 0 })
 	})
 
-	test('nothing comes again from a chain of which retention has left no record', async () => {
+	test('nothing is passed again from a chain without records after retention', async () => {
 		let nowMs = 1_700_000_000_000
 		const options = { rotateAgeMs: 1_000, retain: { ageMs: 5_000 }, clock: () => nowMs }
 		const { path, appender, chain } = await newChain(10, options)
@@ -374,7 +374,7 @@ describe('a chain that changes', () => {
 		expect(consumer.stats()).toMatchObject({ gaps: 0, absent: 0, setBack: 0 })
 	})
 
-	test('a chain that is closed under it ends it, with what was dealt with saved', async () => {
+	test('closing the chain ends it, with its cursor saved', async () => {
 		const { path, appender, chain, cursorPath } = await newChain(3)
 		const handed = new Handed()
 		const consumer = begin(chain, handed.handle)
@@ -390,7 +390,7 @@ describe('a chain that changes', () => {
 		expect((await consumed(again, 1)).seqs).toEqual([4])
 	})
 
-	test('a chain that was closed before is said to be', async () => {
+	test('a chain that was closed before is reported', async () => {
 		const { chain } = await newChain(3)
 		await chain.close()
 		await expect(begin(chain, () => {}, { from: 'end' }).done).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
@@ -398,7 +398,7 @@ describe('a chain that changes', () => {
 })
 
 describe('a handler that fails', () => {
-	test('is handed the record again until it takes it, and nothing passes by', async () => {
+	test('gets the record again until it accepts it, and no later one', async () => {
 		const { chain } = await newChain(5)
 		const tried: number[] = []
 		const handed = new Handed()
@@ -425,7 +425,7 @@ describe('a handler that fails', () => {
 		expect(warnings).toEqual(['MESH_CHAIN_CONSUMER_FAILING'])
 	})
 
-	test('is asked after 50 ms, then after twice as long, at most after 5 s', async () => {
+	test('is retried after 50 ms, then after twice as long, up to 5 s', async () => {
 		const { chain } = await newChain(1)
 		vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 		let tries = 0
@@ -447,7 +447,7 @@ describe('a handler that fails', () => {
 		}
 	})
 
-	test('ends the consumer when its retries are used up; the cursor stands before the record', async () => {
+	test('ends the consumer when its retries are used up; the cursor stays before the record', async () => {
 		const { path, chain, cursorPath } = await newChain(5)
 		const tried: number[] = []
 		const cause = new Error('no such customer')
@@ -490,7 +490,7 @@ describe('a handler that fails', () => {
 		expect(consumer.stats()).toMatchObject({ handled: 4, failures: 4 })
 	})
 
-	test('does not hold up close: it returns at once, and the record comes again', async () => {
+	test('does not delay close, and the record is handled again', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		// Of these timers none ever fires: whoever waits for one waits for ever.
 		vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -506,10 +506,10 @@ describe('a handler that fails', () => {
 })
 
 describe('when the cursor is saved', () => {
-	test('after saveRecords records, and not before', async () => {
+	test('after saveIntervalRecords records, and not before', async () => {
 		const { appender, chain, cursorPath } = await newChain(9)
 		const handed = new Handed()
-		const consumer = begin(chain, handed.handle, { saveRecords: 10, saveMs: 600_000 })
+		const consumer = begin(chain, handed.handle, { saveIntervalRecords: 10, saveIntervalMs: 600_000 })
 		await vi.waitFor(() => expect(consumer.cursor.seq).toBe(9), 30_000)
 		expect(consumer.stats().saves).toBe(0)
 		expect(savedSeq(cursorPath)).toBe(0)
@@ -518,14 +518,14 @@ describe('when the cursor is saved', () => {
 		expect(savedSeq(cursorPath)).toBe(10)
 	})
 
-	test('after saveMs, when nothing more comes', async () => {
+	test('after saveIntervalMs, when no more records come', async () => {
 		const { chain, cursorPath } = await newChain(3)
-		const consumer = begin(chain, () => {}, { saveMs: 20 })
+		const consumer = begin(chain, () => {}, { saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(consumer.stats().saves).toBeGreaterThan(0), 30_000)
 		await vi.waitFor(() => expect(savedSeq(cursorPath)).toBe(3), 30_000)
 	})
 
-	test('after saveMs also for what came while a save was under way', async () => {
+	test('after saveIntervalMs also for records handled during a save', async () => {
 		let letGo = () => {}
 		let syncs = 0
 		const slow: FileSystem = {
@@ -541,7 +541,7 @@ describe('when the cursor is saved', () => {
 		}
 		const { appender, chain, cursorPath } = await newChain(1)
 		const handed = new Handed()
-		const consumer = begin(chain, handed.handle, { fs: slow, saveRecords: 2, saveMs: 20 })
+		const consumer = begin(chain, handed.handle, { fs: slow, saveIntervalRecords: 2, saveIntervalMs: 20 })
 		await vi.waitFor(() => expect(syncs).toBe(2), 30_000)
 		// The second record makes two unsaved ones: it waits for the save under way, which is of the first.
 		append(appender, 1)
@@ -555,7 +555,11 @@ describe('when the cursor is saved', () => {
 		const { appender, chain, cursorPath } = await newChain(0)
 		const disk = new FaultyFileSystem()
 		const handed = new Handed()
-		const consumer = begin(chain, handed.handle, { fs: disk, saveRecords: 5, saveMs: 600_000 })
+		const consumer = begin(chain, handed.handle, {
+			fs: disk,
+			saveIntervalRecords: 5,
+			saveIntervalMs: 600_000,
+		})
 		append(appender, 5)
 		await vi.waitFor(() => expect(consumer.stats().saves).toBe(1), 30_000)
 		disk.failSyncs('EIO')
@@ -565,7 +569,7 @@ describe('when the cursor is saved', () => {
 		const failing = consumer.stats()
 		expect(failing).toMatchObject({ handled: 17, saves: 1 })
 		expect(failing.saveFailures).toBeGreaterThan(0)
-		expect(failing.lastError).toMatch(/^cannot keep .*EIO/)
+		expect(failing.lastError).toMatch(/^cannot save .*EIO/)
 		expect(warnings).toEqual(['MESH_CHAIN_CURSOR_FAILING'])
 		disk.heal()
 		append(appender, 1)
@@ -575,14 +579,18 @@ describe('when the cursor is saved', () => {
 		expect(handed.seqs).toEqual(range(1, 18))
 	})
 
-	test('what a failing disk did not take is saved after saveMs, though nothing more comes', async () => {
+	test('a failed save is retried after saveIntervalMs, also without more records', async () => {
 		const { chain, cursorPath } = await newChain(0)
 		const disk = new FaultyFileSystem()
 		const appender = openAppender(join(temporaryFolder(), 'other.chain'))
 		append(appender, 3)
 		const other = await openChain(appender.path)
 		onTestFinished(() => other.close())
-		const consumer = begin(other, () => disk.failWrites('ENOSPC'), { fs: disk, saveMs: 20, cursorPath })
+		const consumer = begin(other, () => disk.failWrites('ENOSPC'), {
+			fs: disk,
+			saveIntervalMs: 20,
+			cursorPath,
+		})
 		await vi.waitFor(() => expect(consumer.stats().saveFailures).toBeGreaterThan(1), 30_000)
 		expect(savedSeq(cursorPath)).toBe(0)
 		disk.heal()
@@ -591,7 +599,7 @@ describe('when the cursor is saved', () => {
 		expect(chain.chainId).not.toBe(other.chainId)
 	})
 
-	test('close says that the cursor could not be saved, and lets go of it all the same', async () => {
+	test('close rejects when the cursor could not be saved, and releases it anyway', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const disk = new FaultyFileSystem()
 		const handed = new Handed()
@@ -603,7 +611,7 @@ describe('when the cursor is saved', () => {
 		expect((await consumed(chain, 3)).seqs).toEqual([1, 2, 3])
 	})
 
-	test('nothing is handed out before a new cursor is on disk', async () => {
+	test('nothing is passed before a new cursor is on disk', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
 		const handed = new Handed()
 		for (let attempt = 0; attempt < 2; attempt++) {
@@ -621,7 +629,7 @@ describe('when the cursor is saved', () => {
 		expect((await consumed(chain, 2, { from: 'end' })).seqs).toEqual([4, 5])
 	})
 
-	test('a new cursor that a full disk took in part begins anew', async () => {
+	test('a new cursor that a full disk cut short starts anew', async () => {
 		const { chain } = await newChain(3)
 		const disk = new FaultyFileSystem()
 		// Enough for the text of the lock, and for a part of the line.
@@ -633,7 +641,7 @@ describe('when the cursor is saved', () => {
 		expect((await consumed(chain, 3)).seqs).toEqual([1, 2, 3])
 	})
 
-	test('a cursor that cannot be opened is said at once', async () => {
+	test('a cursor that cannot be opened is reported at once', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		for (const passing of [0, 1]) {
 			const disk = new FaultyFileSystem()
@@ -647,7 +655,7 @@ describe('when the cursor is saved', () => {
 })
 
 describe('whose cursor it is', () => {
-	test('two consumers of a name do not run at a time', async () => {
+	test('two consumers of a name do not run at the same time', async () => {
 		const { chain } = await newChain(3)
 		const first = begin(chain, () => {})
 		expect(() => begin(chain, () => {})).toThrow(
@@ -666,9 +674,10 @@ describe('whose cursor it is', () => {
 		const { path, chain } = await newChain(3)
 		const child = startModule(
 			`
-			import { consume, openChain } from 'mesh-chain'
+			import { openChain } from 'mesh-chain'
+			import { consume } from 'mesh-chain/consume'
 			const chain = await openChain(process.argv.at(-1))
-			consume(chain, 'mailer', ({ seq }) => console.log('seq', seq), { saveRecords: 1 })
+			consume(chain, 'mailer', ({ seq }) => console.log('seq', seq), { saveIntervalRecords: 1 })
 			`,
 			[path],
 		)
@@ -686,7 +695,7 @@ describe('whose cursor it is', () => {
 		expect(begin(chain, () => {}).cursor.seq).toBeGreaterThanOrEqual(2)
 	})
 
-	test('a cursor about another chain is refused and left as it is', async () => {
+	test('a cursor of another chain is refused and left as it is', async () => {
 		const { chain, cursorPath } = await newChain(3)
 		const { chain: other } = await newChain(5)
 		await consumed(chain, 3)
@@ -702,7 +711,7 @@ describe('whose cursor it is', () => {
 		await begin(chain, () => {}).close()
 	})
 
-	test('one of which neither line can be read is refused and left as it is', async () => {
+	test('a cursor without a readable line is refused and left as it is', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
 		await consumed(chain, 3)
 		append(appender, 3)
@@ -717,11 +726,11 @@ describe('whose cursor it is', () => {
 		expect(readFileSync(cursorPath)).toEqual(bytes)
 	})
 
-	test('of one line that is damaged the other counts', async () => {
+	test('with one damaged line, the other counts', async () => {
 		const { appender, chain, cursorPath } = await newChain(3)
-		await consumed(chain, 3, { saveRecords: 3 })
+		await consumed(chain, 3, { saveIntervalRecords: 3 })
 		append(appender, 3)
-		await consumed(chain, 3, { saveRecords: 3 })
+		await consumed(chain, 3, { saveIntervalRecords: 3 })
 		expect(savedSeq(cursorPath)).toBe(6)
 		const bytes = readFileSync(cursorPath)
 		const newest = bytes.indexOf('"seq":6')
@@ -789,18 +798,18 @@ describe('the lines of a cursor', () => {
 		}
 	})
 
-	test('a bit flipped in the one before costs nothing', async () => {
+	test('a bit flipped in the older line costs nothing', async () => {
 		const bytes = await savedTimes(3)
 		for (let at = LINE_BYTES; at < 2 * LINE_BYTES; at++) expect(foundIn(flipped(bytes, at, 1))).toBe(30)
 	})
 
-	test('a bit flipped in the only one is seen: nobody begins anew for that', async () => {
+	test('a bit flipped in the only line is detected, and the consumer does not start anew', async () => {
 		const bytes = await savedTimes(1)
 		for (let at = 0; at < LINE_BYTES; at++)
 			expect(foundIn(flipped(bytes, at, 1)), `byte ${at}`).toBe('damaged')
 	})
 
-	test('a file that was cut anywhere has the newest save, the one before, or is refused', async () => {
+	test('a file cut anywhere has the newest save, the previous one, or is refused', async () => {
 		for (const saves of [3, 4, 11]) {
 			const bytes = await savedTimes(saves)
 			const newestAt = ((saves - 1) % 2) * LINE_BYTES
@@ -815,7 +824,7 @@ describe('the lines of a cursor', () => {
 		}
 	})
 
-	test('a first one that was never whole is no cursor yet', async () => {
+	test('an incomplete first line is not a cursor yet', async () => {
 		const bytes = await savedTimes(1)
 		for (let length = 0; length < bytes.toString().trimEnd().length; length++) {
 			expect(foundIn(bytes.subarray(0, length)), `${length} bytes`).toBeUndefined()
@@ -824,7 +833,7 @@ describe('the lines of a cursor', () => {
 		expect(foundIn(Buffer.alloc(2 * LINE_BYTES))).toBe('damaged')
 	})
 
-	test('a power loss at any moment leaves the save that was acknowledged, or the one under way', async () => {
+	test('a power loss at any moment leaves the acknowledged save, or the one in flight', async () => {
 		const memory = new MemoryFileSystem()
 		let acknowledged = 0
 		let checks = 0
@@ -847,7 +856,7 @@ describe('the lines of a cursor', () => {
 		expect(checks).toBeGreaterThan(50)
 	})
 
-	test('a save that failed leaves the one before, however often, and the next one counts', async () => {
+	test('failed saves leave the previous one, and the next one counts', async () => {
 		const memory = new MemoryFileSystem()
 		const disk = new FaultyFileSystem(memory)
 		const file = new CursorFile(disk, PATH, ID)
@@ -869,7 +878,7 @@ describe('the lines of a cursor', () => {
 })
 
 describe('what is refused at once', () => {
-	test('a name that cannot be a part of the name of a file', async () => {
+	test('a name that cannot be part of a file name', async () => {
 		const { chain } = await newChain(1)
 		const bad: unknown[] = ['', 'a b', 'a/b', '..', 'ä', 'a\n', 'x'.repeat(65), 7, null, undefined]
 		for (const name of bad) {
@@ -880,7 +889,7 @@ describe('what is refused at once', () => {
 		for (const name of ['a', 'Mailer-2_x', 'x'.repeat(64)]) await consume(chain, name, () => {}).close()
 	})
 
-	test('options that make no sense, with no lock and no file left behind', async () => {
+	test('invalid options, leaving no lock and no file', async () => {
 		const { chain, cursorPath } = await newChain(1)
 		const bad: [string, object | null][] = [
 			['INVALID_OPTION', null],
@@ -891,11 +900,11 @@ describe('what is refused at once', () => {
 			['INVALID_OPTION', { toSeq: 3 }],
 			['INVALID_OPTION', { retries: -1 }],
 			['INVALID_OPTION', { retries: 1.5 }],
-			['INVALID_OPTION', { saveRecords: 0 }],
-			['INVALID_OPTION', { saveMs: 0 }],
-			['INVALID_OPTION', { saveMs: 2 ** 31 }],
-			['INVALID_OPTION', { pollMs: 0 }],
-			['INVALID_OPTION', { pollMs: 2 ** 31 }],
+			['INVALID_OPTION', { saveIntervalRecords: 0 }],
+			['INVALID_OPTION', { saveIntervalMs: 0 }],
+			['INVALID_OPTION', { saveIntervalMs: 2 ** 31 }],
+			['INVALID_OPTION', { pollIntervalMs: 0 }],
+			['INVALID_OPTION', { pollIntervalMs: 2 ** 31 }],
 			['INVALID_OPTION', { durableOnly: 'yes' }],
 			['INVALID_OPTION', { cursorPath: 7 }],
 			['INVALID_OPTION', { cursorPath: '' }],

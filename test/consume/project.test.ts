@@ -46,27 +46,25 @@ async function open(path: string): Promise<Chain> {
 
 const newPath = () => join(temporaryFolder(), 'node.chain')
 
-test('folds what is there and what comes, and goes on where it was, each record once', async () => {
+test('folds existing and new records, and resumes, each record once', async () => {
 	const path = newPath()
 	const appender = write(path, 50)
 	const chain = await open(path)
-	const first = project(chain, 'sums', fold, INITIAL, { pollMs: 5, saveMs: 10 })
+	const first = project(chain, 'sums', { fold, initial: INITIAL, pollIntervalMs: 5, saveIntervalMs: 10 })
 	expect((await first.reached(50)).sum).toBe(sumTo(50))
 	append(appender, 10)
 	expect(await first.reached(60)).toMatchObject({ count: 60, sum: sumTo(60) })
 	await first.close()
 	append(appender, 5)
 	const seen: number[] = []
-	const second = project(
-		chain,
-		'sums',
-		(state: Sums, each) => {
+	const second = project(chain, 'sums', {
+		fold: (state: Sums, each) => {
 			seen.push(each.seq)
 			return fold(state, each)
 		},
-		INITIAL,
-		{ pollMs: 5 },
-	)
+		initial: INITIAL,
+		pollIntervalMs: 5,
+	})
 	expect(await second.reached(65)).toMatchObject({
 		count: 65,
 		sum: sumTo(65),
@@ -77,15 +75,15 @@ test('folds what is there and what comes, and goes on where it was, each record 
 	await appender.close()
 })
 
-test('a killed one has folded each record once when it is started again', async () => {
+test('a killed one has folded each record once after a restart', async () => {
 	const path = newPath()
 	const appender = write(path, 200)
 	for (let round = 0; round < 3; round++) {
 		const child = startModule(
 			`import { openChain } from 'mesh-chain'
-			import { project } from 'mesh-chain/recorder'
+			import { project } from 'mesh-chain/consume'
 			const chain = await openChain(process.argv.at(-1))
-			const p = project(chain, 'sums', (n, { seq }) => n + seq, 0, { saveRecords: 7, pollMs: 5 })
+			const p = project(chain, 'sums', { fold: (n, { seq }) => n + seq, initial: 0, saveIntervalRecords: 7, pollIntervalMs: 5 })
 			await p.reached(${200 + round * 100})
 			console.log('there')
 			setInterval(() => {}, 1000)`,
@@ -96,19 +94,23 @@ test('a killed one has folded each record once when it is started again', async 
 		child.kill('SIGKILL')
 		await new Promise((resolve) => child.once('close', resolve))
 	}
-	await using last = project(await open(path), 'sums', (n: number, { seq }) => n + seq, 0, { pollMs: 5 })
+	await using last = project(await open(path), 'sums', {
+		fold: (n: number, { seq }) => n + seq,
+		initial: 0,
+		pollIntervalMs: 5,
+	})
 	expect(await last.reached(500)).toBe(sumTo(500))
 	await appender.close()
 })
 
-test('what a power loss took is not in it: it is made again', async () => {
+test('it starts again when a power loss took folded records', async () => {
 	const path = newPath()
 	const appender = write(path, 20)
 	await appender.close()
 	copyFileSync(path, `${path}.before`)
 	const more = write(path, 10)
 	await more.close()
-	const first = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+	const first = project(await open(path), 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 	await first.reached(30)
 	await first.close()
 	copyFileSync(`${path}.before`, path)
@@ -117,86 +119,83 @@ test('what a power loss took is not in it: it is made again', async () => {
 	expect(again.nextSeq).toBe(21)
 	again.append(record(21, { epoch: again.epoch + 5 }))
 	await again.close()
-	const second = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+	const second = project(await open(path), 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 	expect(await second.reached(21)).toMatchObject({ count: 21, sum: sumTo(21) })
 	await second.close()
 })
 
 describe('a fold', () => {
-	test('that throws ends it, before that record, which is the first one the next time', async () => {
+	test('that throws ends it before that record, where the next one resumes', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		onTestFinished(() => void vi.restoreAllMocks())
 		const path = newPath()
 		await write(path, 10).close()
-		const broken = project(
-			await open(path),
-			'sums',
-			(state: Sums, each) => {
+		const broken = project(await open(path), 'sums', {
+			fold: (state: Sums, each) => {
 				if (each.seq === 6) throw new Error('no six')
 				return fold(state, each)
 			},
-			INITIAL,
-			{ pollMs: 5, saveRecords: 1 },
-		)
+			initial: INITIAL,
+			pollIntervalMs: 5,
+			saveIntervalRecords: 1,
+		})
 		await expect(broken.reached(10)).rejects.toMatchObject({ code: 'CONSUMER_FAILED', seq: 6 })
 		await expect(broken.close()).rejects.toMatchObject({ code: 'CONSUMER_FAILED' })
 		expect(broken.state.count).toBe(5)
-		await using mended = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+		await using mended = project(await open(path), 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 		expect(await mended.reached(10)).toMatchObject({ count: 10, sum: sumTo(10) })
 	})
 
-	test('may take its time, and gets nothing of mesh-chain itself; gaps are counted', async () => {
+	test("may be asynchronous, and gets no records of mesh-chain's own; gaps are counted", async () => {
 		const path = newPath()
 		const appender = write(path, 2)
 		appender.append(record(3, { kind: '$checkpoint', data: {} }))
 		appender.append(record(7))
 		await appender.close()
 		const kinds: string[] = []
-		await using slow = project(
-			await open(path),
-			'slow',
-			async (count: number, { kind }) => {
+		await using slow = project(await open(path), 'slow', {
+			fold: async (count: number, { kind }) => {
 				await new Promise((resolve) => setImmediate(resolve))
 				kinds.push(kind)
 				return count + 1
 			},
-			0,
-			{ pollMs: 5 },
-		)
+			initial: 0,
+			pollIntervalMs: 5,
+		})
 		expect(await slow.reached(7)).toBe(3)
 		expect([kinds, slow.absent, slow.seq]).toEqual([['log', 'log', 'log'], 3, 7])
 	})
 })
 
-test('what the chain does not have is counted, over restarts too, until the state is made again', async () => {
+test('absent records are counted, over restarts too, until the state starts again', async () => {
 	const path = newPath()
 	const appender = write(path, 2)
 	appender.append(record(7))
 	appender.flush()
 	const chain = await open(path)
 	const seqs = (state: number[], { seq }: { seq: number }) => [...state, seq]
-	const first = project(chain, 'seqs', seqs, [], { pollMs: 5 })
+	const first = project(chain, 'seqs', { fold: seqs, initial: [], pollIntervalMs: 5 })
 	await first.reached(7)
 	await first.close()
 	appender.append(record(10))
 	await appender.close()
-	const second = project(chain, 'seqs', seqs, [], { pollMs: 5 })
+	const second = project(chain, 'seqs', { fold: seqs, initial: [], pollIntervalMs: 5 })
 	expect([await second.reached(10), second.absent]).toEqual([[1, 2, 7, 10], 6])
 	await second.close()
 	rmSync(`${path}.seqs.projection`)
-	await using again = project(chain, 'seqs', seqs, [], { pollMs: 5 })
+	await using again = project(chain, 'seqs', { fold: seqs, initial: [], pollIntervalMs: 5 })
 	expect([await again.reached(10), again.absent]).toEqual([[1, 2, 7, 10], 6])
 })
 
 describe('its snapshot', () => {
-	test('is of one at a time, of its own chain, and never believed when it is damaged', async () => {
+	test('belongs to one projection and one chain, and is never trusted when damaged', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		onTestFinished(() => void vi.restoreAllMocks())
 		const path = newPath()
 		await write(path, 5).close()
 		const chain = await open(path)
-		const first = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
-		expect(() => project(chain, 'sums', fold, INITIAL)).toThrow(
+		const first = project(chain, 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
+		expect(() => project(chain, 'sums', { fold, initial: INITIAL })).toThrow(
 			expect.objectContaining({ code: 'CURSOR_IN_USE' }),
 		)
 		await first.reached(5)
@@ -205,16 +204,16 @@ describe('its snapshot', () => {
 		const text = readFileSync(file, 'utf8')
 		for (const bad of ['', text.slice(0, -3), '5', 'null', text.replace('"seq"', '"sec"')]) {
 			writeFileSync(file, bad)
-			const damaged = project(chain, 'sums', fold, INITIAL)
+			const damaged = project(chain, 'sums', { fold, initial: INITIAL })
 			await expect(damaged.done).rejects.toMatchObject({ code: 'CURSOR_DAMAGED', path: file })
 		}
 		writeFileSync(file, text.replace(chain.chainId, 'another'))
-		await expect(project(chain, 'sums', fold, INITIAL).done).rejects.toMatchObject({
+		await expect(project(chain, 'sums', { fold, initial: INITIAL }).done).rejects.toMatchObject({
 			code: 'CURSOR_MISMATCH',
 		})
 	})
 
-	test('that cannot be saved is told of and tried again; without it close rejects', async () => {
+	test('that cannot be saved is reported and retried; without it close rejects', async () => {
 		const warnings: string[] = []
 		vi.spyOn(process, 'emitWarning').mockImplementation((text) => void warnings.push(String(text)))
 		onTestFinished(() => void vi.restoreAllMocks())
@@ -222,7 +221,13 @@ describe('its snapshot', () => {
 		const appender = write(path, 5)
 		const disk = new FaultyFileSystem()
 		const chain = await open(path)
-		const failing = project(chain, 'sums', fold, INITIAL, { pollMs: 5, saveMs: 5, fs: disk })
+		const failing = project(chain, 'sums', {
+			fold,
+			initial: INITIAL,
+			pollIntervalMs: 5,
+			saveIntervalMs: 5,
+			fs: disk,
+		})
 		disk.fail('renameSync', 'EIO')
 		await failing.reached(5)
 		await vi.waitFor(() => expect(warnings).toHaveLength(1), 30_000)
@@ -232,39 +237,39 @@ describe('its snapshot', () => {
 		append(appender, 1)
 		await failing.reached(6)
 		await expect(failing.close()).rejects.toMatchObject({ code: 'CURSOR_FAILED' })
-		await using next = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+		await using next = project(chain, 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 		expect(await next.reached(6)).toMatchObject({ count: 6 })
 		await appender.close()
 	})
 })
 
-test('whoever waits for what a snapshot holds already is told at once', async () => {
+test('reached() resolves at once for a record in the snapshot', async () => {
 	const path = newPath()
 	await write(path, 5).close()
 	const chain = await open(path)
-	const first = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+	const first = project(chain, 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 	await first.reached(5)
 	await first.close()
-	await using second = project(chain, 'sums', fold, INITIAL, { pollMs: 5 })
+	await using second = project(chain, 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 	expect(await second.reached(5)).toMatchObject({ count: 5 })
 })
 
-test('a state that would not come back as it is ends it; none is saved half-way through a fold', async () => {
+test('a state that is not plain data ends it; none is saved during a fold', async () => {
 	vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 	onTestFinished(() => void vi.restoreAllMocks())
 	const path = newPath()
 	await write(path, 5).close()
 	const chain = await open(path)
-	const odd = project(chain, 'odd', (map: Map<number, number>, { seq }) => map.set(seq, seq), new Map(), {
-		pollMs: 5,
+	const odd = project(chain, 'odd', {
+		fold: (map: Map<number, number>, { seq }) => map.set(seq, seq),
+		initial: new Map(),
+		pollIntervalMs: 5,
 	})
 	await odd.reached(5)
 	await expect(odd.close()).rejects.toMatchObject({ code: 'INVALID_STATE' })
 	const state = { begun: 0, done: 0 }
-	const slow = project(
-		chain,
-		'slow',
-		async (same: typeof state) => {
+	const slow = project(chain, 'slow', {
+		fold: async (same: typeof state) => {
 			same.begun++
 			await new Promise((resolve) => setTimeout(resolve, 20))
 			same.done++
@@ -275,18 +280,19 @@ test('a state that would not come back as it is ends it; none is saved half-way 
 			}
 			return same
 		},
-		state,
-		{ pollMs: 5, saveMs: 1 },
-	)
+		initial: state,
+		pollIntervalMs: 5,
+		saveIntervalMs: 1,
+	})
 	await slow.reached(5)
 	await slow.close()
 	expect(state).toEqual({ begun: 0, done: 0 })
 })
 
-test('whoever waits for a record that never comes is told when it is closed', async () => {
+test('reached() rejects at close for a record that has not come', async () => {
 	const path = newPath()
 	await write(path, 2).close()
-	const projection = project(await open(path), 'sums', fold, INITIAL, { pollMs: 5 })
+	const projection = project(await open(path), 'sums', { fold, initial: INITIAL, pollIntervalMs: 5 })
 	const waiting = expect(projection.reached(99)).rejects.toMatchObject({ code: 'CONSUMER_FAILED' })
 	await projection.reached(2)
 	await projection.close()
@@ -297,13 +303,13 @@ test('whoever waits for a record that never comes is told when it is closed', as
 test.each([
 	['a b', {}],
 	['', {}],
-	['x', { saveMs: 0 }],
+	['x', { saveIntervalMs: 0 }],
 	['x', { every: 5 }],
 ] as const)('a name %j with options %j is refused', async (name, options) => {
 	const path = newPath()
 	await write(path, 1).close()
 	const chain = await open(path)
-	expect(() => project(chain, name, fold, INITIAL, options as never)).toThrow(
+	expect(() => project(chain, name, { fold, initial: INITIAL, ...(options as object) })).toThrow(
 		expect.objectContaining({ code: 'INVALID_OPTION' }),
 	)
 })

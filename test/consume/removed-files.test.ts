@@ -31,9 +31,9 @@ async function newChain(count: number) {
 function consumer(chain: Chain) {
 	const handed: number[] = []
 	const consumer = consume(chain, 'mailer', ({ seq }) => void handed.push(seq), {
-		pollMs: 5,
-		saveMs: 1,
-		saveRecords: 1,
+		pollIntervalMs: 5,
+		saveIntervalMs: 1,
+		saveIntervalRecords: 1,
 	})
 	onTestFinished(() => consumer.close().catch(() => {}))
 	return { consumer, handed, until: (seq: number) => vi.waitUntil(() => handed.at(-1) === seq, 20_000) }
@@ -62,7 +62,7 @@ const CHANGES: Record<string, (path: string) => void> = {
 	},
 }
 
-test('a cursor that is removed or replaced under its consumer is written anew, and its lock is taken again', async () => {
+test('a cursor removed or replaced under its consumer is written again, and its lock taken again', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, cursorPath } = await newChain(5)
@@ -92,7 +92,7 @@ test('a cursor that is removed or replaced under its consumer is written anew, a
 	}
 })
 
-test('a consumer whose name another one has taken, its lock removed, saves no more, and says so', async () => {
+test('a consumer that lost its lock to another saves no more, and says so', async () => {
 	const { appender, chain, cursorPath } = await newChain(5)
 	const first = consumer(chain)
 	await first.until(5)
@@ -108,17 +108,17 @@ test('a consumer whose name another one has taken, its lock removed, saves no mo
 	expect(second.consumer.stats().saveFailures).toBe(0)
 })
 
-test('a snapshot that is removed or replaced under its projection is written anew, and its lock is taken again', async () => {
+test('a snapshot removed or replaced under its projection is written again, and its lock taken again', async () => {
 	for (const [what, change] of Object.entries(CHANGES)) {
 		for (const more of [0, 5]) {
 			const { appender, chain, snapshotPath } = await newChain(5)
-			const options = { pollMs: 5, saveMs: 1, saveRecords: 1 }
+			const options = { pollIntervalMs: 5, saveIntervalMs: 1, saveIntervalRecords: 1 }
 			const folded: number[] = []
 			const fold = (sum: number, { seq }: { seq: number }) => {
 				folded.push(seq)
 				return sum + seq
 			}
-			const first = project(chain, 'sums', fold, 0, options)
+			const first = project(chain, 'sums', { fold, initial: 0, ...options })
 			onTestFinished(() => first.close().catch(() => {}))
 			await first.reached(5)
 			await saved(snapshotPath, 5)
@@ -129,7 +129,7 @@ test('a snapshot that is removed or replaced under its projection is written ane
 			expect([what, existsSync(`${snapshotPath}.lock`)]).toEqual([what, false])
 			folded.length = 0
 			append(appender, 1)
-			const second = project(chain, 'sums', fold, 0, options)
+			const second = project(chain, 'sums', { fold, initial: 0, ...options })
 			await second.reached(6 + more)
 			expect([what, more, folded]).toEqual([what, more, [6 + more]])
 			await second.close()
@@ -138,13 +138,13 @@ test('a snapshot that is removed or replaced under its projection is written ane
 	}
 })
 
-test('a projection whose name another one has taken, its lock removed, saves no more, and says so', async () => {
+test('a projection that lost its lock to another saves no more, and says so', async () => {
 	const { appender, chain, snapshotPath } = await newChain(5)
-	const options = { pollMs: 5, saveMs: 1, saveRecords: 1 }
-	const first = project(chain, 'sums', (sum: number, { seq }) => sum + seq, 0, options)
+	const options = { pollIntervalMs: 5, saveIntervalMs: 1, saveIntervalRecords: 1 }
+	const first = project(chain, 'sums', { fold: (sum: number, { seq }) => sum + seq, initial: 0, ...options })
 	await first.reached(5)
 	unlinkSync(`${snapshotPath}.lock`)
-	const second = project(chain, 'sums', (sum: number, { seq }) => sum + seq, 0, options)
+	const second = project(chain, 'sums', { fold: (sum: number, { seq }) => sum + seq, initial: 0, ...options })
 	append(appender, 5)
 	await first.reached(10)
 	await expect(first.close()).rejects.toMatchObject({ code: 'CURSOR_IN_USE' })

@@ -105,7 +105,7 @@ async function resumeIn(fs: MemoryFileSystem, cursor: ConsumerCursor): Promise<n
 	return after
 }
 
-test('a gap that is the last of a chain does not come again', async () => {
+test('a gap at the end of a chain is not passed again', async () => {
 	const fs = new MemoryFileSystem()
 	const appender = new FileChainAppender(PATH, { fs })
 	append(appender, 5)
@@ -121,7 +121,7 @@ test('a gap that is the last of a chain does not come again', async () => {
 	await appender.close()
 })
 
-test(`nothing new is passed over, and nothing that was dealt with comes again (seed ${SEED})`, async () => {
+test(`nothing new is skipped, and nothing handled is passed again (seed ${SEED})`, async () => {
 	const random = randomFrom(SEED)
 	let setBack = 0
 	let kept = 0
@@ -182,7 +182,7 @@ test('the number of reads grows much slower than the chain', async () => {
 	expect(many).toBeLessThan(5 * few)
 }, 60_000)
 
-test('a consumer is handed what a later epoch wrote in the place of lost records, once', async () => {
+test('a consumer gets what a later epoch wrote in place of lost records, once', async () => {
 	const memory = new MemoryFileSystem()
 	const first = new FileChainAppender(PATH, { fs: memory })
 	append(first, 10)
@@ -207,7 +207,7 @@ test('a consumer is handed what a later epoch wrote in the place of lost records
 	await second.close()
 })
 
-test('also when it was not there while the chain was recovered', async () => {
+test('also when it was not running while the chain was recovered', async () => {
 	const memory = new MemoryFileSystem()
 	const first = new FileChainAppender(PATH, { fs: memory })
 	append(first, 10)
@@ -244,7 +244,7 @@ async function consumeAll(fs: MemoryFileSystem, count: number) {
 			seen.push(identityOf(each))
 			if (seen.length === count) enough()
 		},
-		{ fs, pollMs: 5 },
+		{ fs, pollIntervalMs: 5 },
 	)
 	const lag = await consumer.lag()
 	mayGoOn()

@@ -56,14 +56,18 @@ test('a consumer whose handler never ends is closed within closeTimeoutMs, and s
 	await expect(consumer.close()).rejects.toMatchObject({
 		code: 'CLOSE_FAILED',
 		seq: 1,
-		message: expect.stringMatching(/mailer.*within 30 ms: seq 1 comes again/),
+		message: expect.stringMatching(/mailer.*within 30 ms: seq 1 will be handled again/),
 	})
 	expect(consumer.stats().handled).toBe(0)
 })
 
 test('a projection whose fold never ends is closed within closeTimeoutMs, and says so', async () => {
 	const { call, begun } = endless()
-	const projection = project(await chainOfThree(), 'sum', call as never, 0, { closeTimeoutMs: 30 })
+	const projection = project(await chainOfThree(), 'sum', {
+		fold: call as never,
+		initial: 0,
+		closeTimeoutMs: 30,
+	})
 	projection.done.catch(() => {})
 	await begun
 	await expect(projection.close()).rejects.toMatchObject({
@@ -99,13 +103,13 @@ test('a create that takes too long makes no source: the others are restored, and
 	const loop = new MeshLoop(new BufferingAppender())
 	const good = () => fromFunction(() => 1)
 	const before = new SourceManager(loop, { registry })
-	for (const name of ['slow', 'good']) await before.archive(name, good(), { scanMs: 1000 })
+	for (const name of ['slow', 'good']) await before.archive(name, good(), { mode: { scanIntervalMs: 1000 } })
 	await before.close()
 	const manager = new SourceManager(loop, { registry, connectTimeoutMs: 30 })
 	const create = ({ name }: { readonly name: string }) => (name === 'slow' ? never() : good())
 	expect(await manager.restore(create)).toBe(1)
 	const { failure } = await manager.status('slow')
-	expect(failure).toMatch(/create did not make "slow" within 30 ms/)
+	expect(failure).toMatch(/create did not return "slow" within 30 ms/)
 	await manager.close()
 	await loop.close()
 })

@@ -142,25 +142,26 @@ const withOption = (name: 'clock' | 'context' | 'transform') => async (act: Act)
 }
 
 /** A source that is odd at first, and good afterwards. */
-const withSource = (make: (act: Act) => Source, mode: 'monitor' | { scanMs: number }) => async (act: Act) => {
-	const appender = new BufferingAppender()
-	const loop = new MeshLoop(appender)
-	const manager = new SourceManager(loop, { retryMs: 5, connectTimeoutMs: 20, closeTimeoutMs: 20 })
-	await manager.archive('odd', make(act), mode)
-	await manager.archive(
-		'good',
-		fromFunction(() => 1),
-		{ scanMs: 1 },
-	)
-	await appender.waitFor({ daemonId: 'good' }, { timeoutMs: 30_000 })
-	await turn()
-	await manager.close()
-	for (const status of await Promise.all(['odd', 'good'].map((name) => statusAfterClose(manager, name)))) {
-		const { received, stored, dropped } = status
-		expect(received).toBe(stored + Object.values(dropped).reduce((sum, count) => sum + count, 0))
+const withSource =
+	(make: (act: Act) => Source, mode: 'monitor' | { scanIntervalMs: number }) => async (act: Act) => {
+		const appender = new BufferingAppender()
+		const loop = new MeshLoop(appender)
+		const manager = new SourceManager(loop, { retryIntervalMs: 5, connectTimeoutMs: 20, closeTimeoutMs: 20 })
+		await manager.archive('odd', make(act), { mode })
+		await manager.archive(
+			'good',
+			fromFunction(() => 1),
+			{ mode: { scanIntervalMs: 1 } },
+		)
+		await appender.waitFor({ daemonId: 'good' }, { timeoutMs: 30_000 })
+		await turn()
+		await manager.close()
+		for (const status of await Promise.all(['odd', 'good'].map((name) => statusAfterClose(manager, name)))) {
+			const { received, stored, dropped } = status
+			expect(received).toBe(stored + Object.values(dropped).reduce((sum, count) => sum + count, 0))
+		}
+		await loop.close()
 	}
-	await loop.close()
-}
 
 /** What the manager counted, which it tells nobody any more once it is closed. */
 async function statusAfterClose(manager: SourceManager, name: string) {
@@ -337,7 +338,7 @@ const SEAMS: Readonly<
 		run: async (act) => {
 			const healthy = new BufferingAppender()
 			const loop = new MeshLoop(healthy, { level: 'info' })
-			const box = new BlackBox(loop, { when: act as () => boolean, level: null })
+			const box = new BlackBox(loop, { when: act as () => boolean, level: 'none' })
 			loop.debug('held')
 			loop.info('seen')
 			expect(box.stats().kept).toBe(1)
@@ -347,14 +348,14 @@ const SEAMS: Readonly<
 	'the write of a target': { covers: ['write'], run: replayInto((act) => ({ write: odd(act, undefined) })) },
 	'the flush of a target': { covers: ['flush'], run: replayInto((act) => ({ flush: act })) },
 	'what a target says that it could not keep': {
-		covers: ['unkept'],
-		run: replayInto((act) => ({ flush: () => Promise.reject(new Error('mine')), unkept: act })),
+		covers: ['undelivered'],
+		run: replayInto((act) => ({ flush: () => Promise.reject(new Error('mine')), undelivered: act })),
 	},
 	'the progress of a replay': {
 		covers: ['onProgress'],
 		run: replayInto(
 			() => ({}),
-			(act) => ({ onProgress: act, progressMs: 1, speed: 1000 }),
+			(act) => ({ onProgress: act, progressIntervalMs: 1, speed: 1000 }),
 		),
 	},
 	'the clock of a replay': {
@@ -374,7 +375,7 @@ const SEAMS: Readonly<
 	},
 	'the read of a source': {
 		covers: ['read'],
-		run: withSource((act) => fromFunction(odd(act, 1)), { scanMs: 1 }),
+		run: withSource((act) => fromFunction(odd(act, 1)), { scanIntervalMs: 1 }),
 	},
 	'the monitor of a source': {
 		covers: ['connection.subscribe'],
@@ -440,10 +441,10 @@ const SEAMS: Readonly<
 			),
 	},
 	'the fold of a projection': {
-		covers: ['a fold'],
+		covers: ['fold'],
 		run: (act) =>
 			following(
-				(chain) => project(chain, 'odd', odd(act, 0, 1), 0, CLOSE_MS),
+				(chain) => project(chain, 'odd', { fold: odd(act, 0, 1), initial: 0, ...CLOSE_MS }),
 				() => shortly(new Promise(() => {})),
 			),
 	},
@@ -545,14 +546,18 @@ const SEAMS: Readonly<
 		covers: [],
 		run: async (act) => {
 			const loop = new MeshLoop(new BufferingAppender())
-			const manager = new SourceManager(loop, { retryMs: 5, connectTimeoutMs: 20, closeTimeoutMs: 20 })
+			const manager = new SourceManager(loop, {
+				retryIntervalMs: 5,
+				connectTimeoutMs: 20,
+				closeTimeoutMs: 20,
+			})
 			const sources = [
 				new Proxy({}, { get: act }),
 				getterFor({ read: () => 1 }, 'monitor', act),
 				getterFor({ read: () => 1 }, 'end', act),
 			]
 			for (const [index, source] of sources.entries())
-				await codedOr(manager.archive(`odd ${index}`, source as Source, { scanMs: 1 }))
+				await codedOr(manager.archive(`odd ${index}`, source as Source, { mode: { scanIntervalMs: 1 } }))
 			await turn()
 			await manager.close()
 			await loop.close()
@@ -575,7 +580,7 @@ const SEAMS: Readonly<
 	'the getters of a target': {
 		covers: ['keepsGaps'],
 		run: async (act) => {
-			for (const name of ['keepsGaps', 'name', 'write', 'flush', 'unkept', 'pipe']) {
+			for (const name of ['keepsGaps', 'name', 'write', 'flush', 'undelivered', 'pipe']) {
 				const target = name === 'write' ? {} : { write() {} }
 				await codedOr(
 					replay([record(1)], getterFor(target, name, act) as never, { retries: 0, timeoutMs: 20 }),
@@ -631,7 +636,7 @@ const SEAMS: Readonly<
 				await first.archive(
 					name,
 					fromFunction(() => 1),
-					{ scanMs: 1 },
+					{ mode: { scanIntervalMs: 1 } },
 				)
 			await first.close()
 			const manager = new SourceManager(loop, { registry, connectTimeoutMs: 20, closeTimeoutMs: 20 })

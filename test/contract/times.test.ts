@@ -41,7 +41,8 @@ const TAKERS: Readonly<Record<string, (time: Time) => unknown>> = {
 			player.stop()
 		}
 	},
-	'a moment of a state': (time) => stateAt(chain, { tsMs: Number(time) }, (count) => count + 1, 0),
+	'a moment of a state': (time) =>
+		stateAt(chain, { tsMs: Number(time) }, { fold: (count) => count + 1, initial: 0 }),
 	'events between': (time) => new Recorder(loop).eventsBetween(0, time),
 }
 

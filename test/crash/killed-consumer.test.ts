@@ -31,7 +31,8 @@ const WRITER = `
 /** What it has handled it writes down before the handler returns: a kill cannot take it back. */
 const CONSUMER = `
 	import { openSync, writeSync } from 'node:fs'
-	import { consume, openChain } from 'mesh-chain'
+	import { openChain } from 'mesh-chain'
+	import { consume } from 'mesh-chain/consume'
 	const [path, handledPath] = process.argv.slice(-2)
 	const fd = openSync(handledPath, 'a')
 	const chain = await openChain(path)
@@ -39,7 +40,7 @@ const CONSUMER = `
 		await new Promise((resolve) => setImmediate(resolve))
 		writeSync(fd, epoch + ' ' + seq + ' ' + kind + '\\n')
 		if (kind === 'end') setImmediate(() => consumer.close())
-	}, { saveRecords: ${SAVE_RECORDS}, saveMs: 600_000 })
+	}, { saveIntervalRecords: ${SAVE_RECORDS}, saveIntervalMs: 600_000 })
 	console.log('on')
 	await consumer.done
 	await chain.close()

@@ -106,7 +106,7 @@ test('a target that stays away is reported after some attempts, and every begun 
 		{ ...target, port: network.port },
 		{
 			retries: 2,
-			progressMs: 1,
+			progressIntervalMs: 1,
 			onProgress: ({ replayed }) => {
 				if (replayed >= 30) network.cut()
 			},
@@ -175,7 +175,9 @@ test.each(['commit', 'asRecorded'] as const)(
 		const onProgress = () => {
 			throw thrown
 		}
-		await expect(run(await opened(path), target, { mode, progressMs: 1, onProgress })).rejects.toBe(thrown)
+		await expect(run(await opened(path), target, { mode, progressIntervalMs: 1, onProgress })).rejects.toBe(
+			thrown,
+		)
 		await expect.poll(() => connectionsTo(target)).toBe(0)
 	},
 )

@@ -144,7 +144,7 @@ test('a server restart loses and repeats no transaction', async () => {
 	})
 	let restarted: Promise<void> | undefined
 	const report = await replayStatements(await opened(path), target, {
-		progressMs: 1,
+		progressIntervalMs: 1,
 		onProgress: ({ replayed }) => {
 			// In the middle of a transaction, most likely while it sleeps.
 			if (replayed > 100) restarted ??= sleep(10).then(postgres.stop).then(postgres.start)

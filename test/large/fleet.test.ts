@@ -152,19 +152,22 @@ class Fleet {
 		this.#loop = new MeshLoop(new FileChainAppender(this.chainPath))
 		this.manager = new SourceManager(this.#loop, {
 			registry: this.registryPath,
-			queueCapacity: QUEUE_SAMPLES,
+			queueSamplesMax: QUEUE_SAMPLES,
 			connectTimeoutMs: 1500,
 		})
 	}
 
 	async archive(http: string, nobody: string): Promise<void> {
 		for (const { subject } of this.publishers) {
-			await this.manager.archive(subject, this.#create(subject, subject), 'monitor', { details: subject })
+			await this.manager.archive(subject, this.#create(subject, subject), { details: subject })
 		}
 		for (let index = 0; index < ADDRESSES; index++) {
 			const details = `${answerOf(index) === 'refused' ? nobody : http}/${index}`
 			const name = `http.${index}`
-			await this.manager.archive(name, this.#create(name, details), { scanMs: SCAN_MS }, { details })
+			await this.manager.archive(name, this.#create(name, details), {
+				mode: { scanIntervalMs: SCAN_MS },
+				details,
+			})
 		}
 	}
 
@@ -247,7 +250,7 @@ class Fleet {
 		await this.close()
 		const { entries } = await readRegistry(this.registryPath)
 		this.#open()
-		const known = await this.manager.status()
+		const known = await this.manager.statuses()
 		expect(known.map(({ name, counts }) => [name, counts])).toEqual(
 			known.map(({ name }) => [name, entries.get(name)!.counts]),
 		)

@@ -20,7 +20,7 @@ const TEXT = 'what an order of an ordinary shop has to say for itself '.repeat(M
 test(`the state at random places of ${RECORDS} records is right, and read from at most ${SHARE_MAX * 100} % of the file (seed ${SEED})`, async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { clock: () => 0 })
-	const recorder = new Recorder(loop, { maxEvents: 1 })
+	const recorder = new Recorder(loop, { eventsMax: 1 })
 	recorder.start()
 	const seqs: number[] = []
 	for (let index = 1; index <= RECORDS; index++) {
@@ -43,11 +43,13 @@ test(`the state at random places of ${RECORDS} records is right, and read from a
 		const state = await stateAt(
 			chain,
 			{ seq: seqs[index - 1]! },
-			({ count, sum }, { data }) => {
-				folded++
-				return { count: count + 1, sum: sum + (data as { readonly index: number }).index }
+			{
+				fold: ({ count, sum }, { data }) => {
+					folded++
+					return { count: count + 1, sum: sum + (data as { readonly index: number }).index }
+				},
+				initial: { count: 0, sum: 0 },
 			},
-			{ count: 0, sum: 0 },
 		)
 		expect(state).toEqual({ count: index, sum: sumTo(index) })
 		expect(folded).toBeLessThan(EVERY + 1)

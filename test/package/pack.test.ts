@@ -73,16 +73,18 @@ const USE = `
 test('it is imported in an empty ESM project', async () => {
 	const { stdout } = await must(process.execPath, ['use.mjs'], folder)
 	expect(stdout).toBe('hello a consumer\n')
-	const { stdout: contract } = await must(
-		process.execPath,
-		[
-			'--input-type=module',
-			'-e',
-			"import { appenderContract } from 'mesh-chain/testing'; console.log(typeof appenderContract)",
-		],
-		folder,
-	)
-	expect(contract).toBe('function\n')
+})
+
+test.each([
+	['consume', 'consume'],
+	['consume', 'project'],
+	['recorder', 'stateAt'],
+	['sources', 'SourceManager'],
+	['testing', 'appenderContract'],
+])('mesh-chain/%s exports %s', async (subpath, name) => {
+	const source = `import { ${name} } from 'mesh-chain/${subpath}'; console.log(typeof ${name})`
+	const { stdout } = await must(process.execPath, ['--input-type=module', '-e', source], folder)
+	expect(stdout).toBe('function\n')
 })
 
 test('it is required from CommonJS', async () => {

@@ -11,7 +11,8 @@ const GROWTH_MAX = 1.5 * 1024 * 1024
 const MEETING_IT = `
 	import { setFlagsFromString } from 'node:v8'
 	import { runInNewContext } from 'node:vm'
-	import { BufferingAppender, FileChainAppender, MeshLoop, TeeAppender, consume, openChain, replay } from 'mesh-chain'
+	import { BufferingAppender, FileChainAppender, MeshLoop, TeeAppender, openChain, replay } from 'mesh-chain'
+	import { consume } from 'mesh-chain/consume'
 	setFlagsFromString('--expose-gc')
 	const gc = runInNewContext('gc')
 	const [, path, seam, calls] = process.argv
@@ -62,7 +63,7 @@ const MEETING_IT = `
 	async function consuming() {
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const chain = await openChain(path)
-		consume(chain, 'odd', settled, { retries: 0, pollMs: 1 }).done.catch(() => {})
+		consume(chain, 'odd', settled, { retries: 0, pollIntervalMs: 1 }).done.catch(() => {})
 		return async () => { loop.info('hello') }
 	}
 

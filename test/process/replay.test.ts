@@ -216,7 +216,7 @@ describe('replay', () => {
 		const { status, stderr } = await piecesOf(`"${process.execPath}" "${CLI}" replay "${path}" > /dev/full`)
 		expect(status).toBe(2)
 		expect(stderr).toMatch(
-			/first error at seq 1: stdout takes no more: ENOSPC: .+\n {2}the target takes no more: go on with --from-seq 1\n$/,
+			/first error at seq 1: stdout accepts no more records: ENOSPC: .+\n {2}the target takes no more: go on with --from-seq 1\n$/,
 		)
 	})
 
@@ -244,7 +244,7 @@ describe('replay', () => {
 		const path = await chainOf(some(20))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 3'])
 		expect(status).toBe(2)
-		expect(stderr).toMatch(/TARGET_FAILED: .+ ended with status 3; it had been given 20 records\n/)
+		expect(stderr).toMatch(/TARGET_FAILED: .+ ended with status 3; it had received 20 records\n/)
 	})
 
 	test('of JSON Lines counts the lines that are none', async () => {

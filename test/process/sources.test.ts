@@ -17,8 +17,8 @@ const ARCHIVING = `
 	import { fromFunction, SourceManager } from 'mesh-chain/sources'
 	const folder = process.argv[1]
 	const loop = new MeshLoop(new FileChainAppender(folder + '/samples.chain'))
-	const policies = [{ name: 'often', match: 'clock*', mode: { scanMs: 10 } }]
-	const manager = new SourceManager(loop, { registry: folder + '/sources.chain', saveMs: 50, policies })
+	const policies = [{ name: 'often', match: 'clock*', mode: { scanIntervalMs: 10 } }]
+	const manager = new SourceManager(loop, { registry: folder + '/sources.chain', saveIntervalMs: 50, policies })
 	await manager.archive('clock', fromFunction(() => Date.now()))
 	await manager.alias('time', 'clock')
 	await manager.archive('never', { monitor: (sink) => new Promise((end) => sink.signal.onabort = end) })
@@ -28,8 +28,8 @@ const ARCHIVING = `
 			throw new Error('reset \\x1b[2J by peer')
 		},
 	})
-	await manager.archive('mixed', fromFunction(() => (Date.now() % 2 ? 1 : 'one')), { scanMs: 10 })
-	await manager.archive('held', fromFunction(() => 1), { scanMs: 10 })
+	await manager.archive('mixed', fromFunction(() => (Date.now() % 2 ? 1 : 'one')), { mode: { scanIntervalMs: 10 } })
+	await manager.archive('held', fromFunction(() => 1), { mode: { scanIntervalMs: 10 } })
 	await manager.pause('held')
 	setTimeout(() => console.log('archiving'), 1500)
 	process.on('SIGTERM', async () => {
@@ -116,7 +116,10 @@ describe('of a process that archives', () => {
 		child.kill('SIGKILL')
 		await ended
 		await using loop = new MeshLoop()
-		await using _manager = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveMs: 50 })
+		await using _manager = new SourceManager(loop, {
+			registry: join(folder, 'sources.chain'),
+			saveIntervalMs: 50,
+		})
 		await expect
 			.poll(async () => (await asked('status', folder, 'clock')).sources[0])
 			.toMatchObject({ state: 'active', connection: 'idle', rate: 0 })
@@ -128,7 +131,8 @@ async function archived(sources: Readonly<Record<string, Source>>): Promise<stri
 	const folder = temporaryFolder()
 	const loop = new MeshLoop()
 	const manager = new SourceManager(loop, { registry: join(folder, 'sources.chain') })
-	for (const [name, source] of Object.entries(sources)) await manager.archive(name, source, { scanMs: 1000 })
+	for (const [name, source] of Object.entries(sources))
+		await manager.archive(name, source, { mode: { scanIntervalMs: 1000 } })
 	await manager.close()
 	await loop.close()
 	return folder

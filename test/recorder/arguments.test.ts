@@ -65,10 +65,10 @@ describe('Recorder', () => {
 			'a recorder needs a loop',
 		],
 		[
-			'with maxEvents: "5"',
-			() => new Recorder(loop, wrong({ maxEvents: '5' })),
+			'with eventsMax: "5"',
+			() => new Recorder(loop, wrong({ eventsMax: '5' })),
 			'INVALID_OPTION',
-			'maxEvents must be a whole number from 0',
+			'eventsMax must be a whole number from 0',
 		],
 		[
 			'asked for no kind',
@@ -94,27 +94,27 @@ describe('BlackBox', () => {
 			'when must be a function, not "error"',
 		],
 		[
-			'with lines: "9"',
-			() => new BlackBox(loop, wrong({ lines: '9' })),
+			'with linesMax: "9"',
+			() => new BlackBox(loop, wrong({ linesMax: '9' })),
 			'INVALID_OPTION',
-			'lines must be a whole number from 1',
+			'linesMax must be a whole number from 1',
 		],
 		[
-			'with bytes: 2^30',
-			() => new BlackBox(loop, { bytes: 2 ** 30 }),
+			'with bytesMax: 2^30',
+			() => new BlackBox(loop, { bytesMax: 2 ** 30 }),
 			'INVALID_OPTION',
-			'bytes must be at most 983040',
+			'bytesMax must be at most 983040',
 		],
 		[
-			'with ageMs: true',
-			() => new BlackBox(loop, wrong({ ageMs: true })),
+			'with ageMsMax: true',
+			() => new BlackBox(loop, wrong({ ageMsMax: true })),
 			'INVALID_OPTION',
-			'ageMs must be a whole number from 1',
+			'ageMsMax must be a whole number from 1',
 		],
 		['with level: 5', () => new BlackBox(loop, wrong({ level: 5 })), 'INVALID_LEVEL', 'no such level'],
 	])
 
-	test('that was refused leaves the loop free for another one', () => {
+	test('that was refused leaves the loop free for another', () => {
 		new BlackBox(loop).close()
 	})
 })
@@ -140,74 +140,78 @@ describe('ChainSession', () => {
 			'without a session',
 			() => new ChainSession(chain, wrong()),
 			'INVALID_OPTION',
-			'info must be one that listSessions(chain) gives',
+			'info must be a SessionInfo from listSessions(chain)',
 		],
 	])
 })
 
 describe('stateAt', () => {
 	testRefusals([
-		...eachNoChain((given) => stateAt(given, { seq: 1 }, count, 0)),
+		...eachNoChain((given) => stateAt(given, { seq: 1 }, { fold: count, initial: 0 })),
 		[
 			'without a moment',
-			() => stateAt(chain, wrong(), count, 0),
+			() => stateAt(chain, wrong(), { fold: count, initial: 0 }),
 			'INVALID_OPTION',
-			'a moment is { seq } from 0',
+			'a position is { seq } from 0',
 		],
 		[
 			'without a fold',
-			() => stateAt(chain, { seq: 1 }, wrong(), 0),
+			() => stateAt(chain, { seq: 1 }, { fold: wrong(), initial: 0 }),
 			'INVALID_OPTION',
-			'a fold must be a function, not undefined',
+			'fold must be a function, not undefined',
 		],
 		[
 			'with gaps: "yield"',
-			() => stateAt(chain, { seq: 1 }, count, 0, wrong({ gaps: 'yield' })),
+			() => stateAt(chain, { seq: 1 }, { fold: count, initial: 0, ...wrong({ gaps: 'yield' }) }),
 			'INVALID_OPTION',
 			`gaps must be 'throw' or 'skip', not "yield"`,
 		],
 		[
 			'with checkpoint: "a"',
-			() => stateAt(chain, { seq: 1 }, count, 0, wrong({ checkpoint: 'a' })),
+			() => stateAt(chain, { seq: 1 }, { fold: count, initial: 0, ...wrong({ checkpoint: 'a' }) }),
 			'INVALID_OPTION',
 			'checkpoint must be a function, not "a"',
 		],
 	])
 
-	test('knows the type of a state by the initial one', () => {
+	test('infers the type of the state from the initial one', () => {
 		const orders = () =>
-			stateAt(chain, { tsMs: 5 }, (sum, record) => sum + (record.kind === 'order' ? 1 : 0), 0)
+			stateAt(
+				chain,
+				{ tsMs: 5 },
+				{ fold: (sum, record) => sum + (record.kind === 'order' ? 1 : 0), initial: 0 },
+			)
 		expectTypeOf(orders).returns.resolves.toEqualTypeOf<number>()
 	})
 })
 
 describe('project', () => {
 	const OPTIONS: readonly (readonly [option: string, value: unknown, message: string])[] = [
-		['saveRecords', '5', 'saveRecords must be a whole number from 1, not "5"'],
-		['saveMs', 2 ** 31, 'saveMs must be at most 2147483647, not 2147483648'],
-		['pollMs', 2 ** 31, 'pollMs must be at most 2147483647, not 2147483648'],
-		['pollMs', 0, 'pollMs must be a whole number from 1, not 0'],
+		['saveIntervalRecords', '5', 'saveIntervalRecords must be a whole number from 1, not "5"'],
+		['saveIntervalMs', 2 ** 31, 'saveIntervalMs must be at most 2147483647, not 2147483648'],
+		['pollIntervalMs', 2 ** 31, 'pollIntervalMs must be at most 2147483647, not 2147483648'],
+		['pollIntervalMs', 0, 'pollIntervalMs must be a whole number from 1, not 0'],
 		['path', 7, 'path must be the path of a file, not 7'],
 		['fs', {}, 'fs must be a file system such as nodeFileSystem'],
 	]
 	testRefusals([
-		...eachNoChain((given) => project(given, 'sum', count, 0)),
+		...eachNoChain((given) => project(given, 'sum', { fold: count, initial: 0 })),
 		[
 			'without a name',
-			() => project(chain, wrong(), count, 0),
+			() => project(chain, wrong(), { fold: count, initial: 0 }),
 			'INVALID_OPTION',
 			'the name of a projection must be 1 to 64 letters',
 		],
 		[
 			'without a fold',
-			() => project(chain, 'sum', wrong(), 0),
+			() => project(chain, 'sum', { fold: wrong(), initial: 0 }),
 			'INVALID_OPTION',
-			'a fold must be a function, not undefined',
+			'fold must be a function, not undefined',
 		],
 		...OPTIONS.map(
 			([option, value, message]): Refusal => [
 				`with ${option}: ${String(value)}`,
-				() => project(chain, 'sum', count, 0, wrong({ [option]: value })),
+				() => project(chain, 'sum', { fold: count, initial: 0, ...wrong({ [option]: value }) }),
 				'INVALID_OPTION',
 				message,
 			],
@@ -218,15 +222,17 @@ describe('project', () => {
 		const path = join(temporaryFolder(), 'a.chain')
 		await new FileChainAppender(path).close()
 		await using merged = mergeChains([await openChain(path)])
-		expect(() => project(merged, 'sum', count, 0)).toThrow(/a file of its own.*mesh-chain merge … -o/)
+		expect(() => project(merged, 'sum', { fold: count, initial: 0 })).toThrow(
+			/a file of its own.*mesh-chain merge … -o/,
+		)
 		expect(existsSync(`${path}.sum.projection.lock`)).toBe(false)
 	})
 
-	test('waits for no seq that is none', async () => {
+	test('refuses to wait for an invalid seq', async () => {
 		const path = join(temporaryFolder(), 'a.chain')
 		await new FileChainAppender(path).close()
 		await using live = await openChain(path)
-		await using sum = project(live, 'sum', count, 0)
+		await using sum = project(live, 'sum', { fold: count, initial: 0 })
 		const message = 'seq must be a whole number from 0, not "x"'
 		await expect(sum.reached(wrong('x'))).rejects.toMatchObject({ code: 'INVALID_OPTION', message })
 	})
@@ -238,7 +244,7 @@ describe('formatChanges', () => {
 			'of nothing',
 			() => formatChanges(wrong()),
 			'INVALID_OPTION',
-			'changes must be those that diffStates(a, b) gives, not undefined',
+			'changes must be an array from diffStates(a, b), not undefined',
 		],
 	])
 })

@@ -20,7 +20,7 @@ function boxed(options: BlackBoxOptions = {}, loopOptions: MeshLoopOptions = {})
 	return { appender, loop, blackBox, boxes }
 }
 
-test('lines below the level take no seq and go nowhere, until something happens', () => {
+test('lines below the level take no seq and go nowhere until a trigger', () => {
 	const { appender, loop, boxes, blackBox } = boxed()
 	loop.info('one')
 	loop.debug('two', { n: 2 })
@@ -62,7 +62,7 @@ test('lines below the level take no seq and go nowhere, until something happens'
 	expect(loop.stats().belowLevel).toBe(5)
 })
 
-test('they are as they would have been published: copied, with context, child fields and transform', () => {
+test('held lines are built like published ones: copied, with context, child fields and transform', () => {
 	const { loop, boxes } = boxed(
 		{},
 		{
@@ -88,7 +88,7 @@ test('they are as they would have been published: copied, with context, child fi
 
 describe('what is held is bounded', () => {
 	test('by count', () => {
-		const { loop, boxes, blackBox } = boxed({ lines: 3 })
+		const { loop, boxes, blackBox } = boxed({ linesMax: 3 })
 		for (let n = 0; n < 5000; n++) loop.debug(`${n}`)
 		loop.error('now')
 		expect(boxes()[0]?.lines.map(({ message }) => message)).toEqual(['4997', '4998', '4999'])
@@ -99,7 +99,7 @@ describe('what is held is bounded', () => {
 		expect(boxes()[1]?.dropped).toBe(0)
 	})
 
-	test('by bytes, so that one record can hold all of it, whatever it is', () => {
+	test('by bytes, so that one record can always hold all of it', () => {
 		for (const text of ['x'.repeat(2000), '€'.repeat(2000), '\u0000'.repeat(2000)]) {
 			const { loop, boxes, blackBox } = boxed()
 			for (let n = 0; n < 1000; n++) loop.debug(text, { n, text, nested: [[[text]]] })
@@ -114,7 +114,7 @@ describe('what is held is bounded', () => {
 
 	test('by age', () => {
 		let nowMs = 1000
-		const { loop, boxes } = boxed({ ageMs: 500 }, { clock: () => nowMs })
+		const { loop, boxes } = boxed({ ageMsMax: 500 }, { clock: () => nowMs })
 		loop.debug('old')
 		nowMs = 1400
 		loop.debug('less old')
@@ -124,9 +124,9 @@ describe('what is held is bounded', () => {
 		expect(boxes()[0]).toMatchObject({ dropped: 1, lines: [{ message: 'less old' }, { message: 'new' }] })
 	})
 
-	test('by age, which is how long it was held: no time that a line gives itself drops another one', () => {
+	test('by age, measured from when it was held, whatever time a line has', () => {
 		let nowMs = 1_000_000
-		const { loop, boxes, blackBox } = boxed({ ageMs: 500 }, { clock: () => nowMs })
+		const { loop, boxes, blackBox } = boxed({ ageMsMax: 500 }, { clock: () => nowMs })
 		loop.debug('long ago', undefined, { tsMs: 5 })
 		loop.debug('before')
 		loop.debug('from the future', undefined, { tsMs: nowMs + 60_000 })
@@ -146,9 +146,9 @@ describe('what is held is bounded', () => {
 	})
 })
 
-describe('what brings it to light', () => {
+describe('what triggers a write', () => {
 	test('a record at a level, or one that a predicate picks', () => {
-		const { loop, boxes } = boxed({ level: null, when: ({ kind }) => kind === 'alarm' })
+		const { loop, boxes } = boxed({ level: 'none', when: ({ kind }) => kind === 'alarm' })
 		loop.debug('a')
 		loop.error('not this')
 		expect(boxes()).toEqual([])
@@ -156,7 +156,7 @@ describe('what brings it to light', () => {
 		expect(boxes()).toMatchObject([{ reason: 'alarm', lines: [{ message: 'a' }] }])
 	})
 
-	test('a call, also with nothing held', () => {
+	test('a call, also when nothing is held', () => {
 		const { blackBox, boxes, loop } = boxed()
 		expect(blackBox.trigger('somebody asked')?.kind).toBe('$blackbox')
 		expect(boxes()).toEqual([{ reason: 'somebody asked', bySeq: null, lines: [], dropped: 0 }])
@@ -197,14 +197,14 @@ describe('what brings it to light', () => {
 	})
 })
 
-test('a line that is none is counted, and harms nobody', () => {
+test('an invalid line is counted, and does no harm', () => {
 	const { loop, blackBox } = boxed()
 	expect(() => loop.publish({ level: 'debug', kind: '*' })).not.toThrow()
 	expect(() => loop.publish({ level: 'debug', tsMs: Number.NaN })).not.toThrow()
 	expect(blackBox.stats()).toMatchObject({ held: 0, refused: 2 })
 })
 
-test('one to a loop, until it is closed; then lines are not looked at any more', async () => {
+test('a loop has at most one, and builds no lines for it after close', async () => {
 	const { loop, blackBox, boxes } = boxed()
 	expect(() => new BlackBox(loop)).toThrow(expect.objectContaining({ code: 'INVALID_USAGE' }))
 	loop.debug('held')
@@ -227,7 +227,7 @@ test('one to a loop, until it is closed; then lines are not looked at any more',
 	expect(blackBox.stats().dropped.closed).toBe(1)
 })
 
-test.each([{ lines: 0 }, { bytes: 10_000_000 }, { ageMs: 0 }, { level: 'loud' }, { size: 5 }])(
+test.each([{ linesMax: 0 }, { bytesMax: 10_000_000 }, { ageMsMax: 0 }, { level: 'loud' }, { size: 5 }])(
 	'options such as %j are refused',
 	(options) => {
 		expect(() => boxed(options as never)).toThrow(expect.objectContaining({ name: 'MeshChainError' }))

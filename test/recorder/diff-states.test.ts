@@ -98,7 +98,7 @@ describe('changes', () => {
 		expect(diffStates(from, to)).toEqual(changes)
 	})
 
-	test('several stand in the order of the keys they are at, what is added behind them', () => {
+	test('changes are in the order of their keys, additions last', () => {
 		const changes = diffStates({ b: 1, a: { x: 1 }, gone: 0 }, { fresh: 0, a: { x: 2, y: 3 }, b: 2 })
 		expect(changes.map(({ type, path }) => `${type} ${path.join('.')}`)).toEqual([
 			'changed b',
@@ -126,7 +126,7 @@ describe('changes', () => {
 		expect(diffStates(from, to)).toEqual([])
 	})
 
-	test('neither state is changed, and one value at two places is compared at both', () => {
+	test('neither state is changed, and a value that occurs twice is compared twice', () => {
 		const shared = Object.freeze({ n: 1 })
 		const changes = diffStates(
 			Object.freeze({ a: shared, b: shared }),
@@ -139,7 +139,7 @@ describe('changes', () => {
 describe('as a text', () => {
 	const text = (from: unknown, to: unknown) => formatChanges(diffStates(from, to))
 
-	test('a line a change, with its sign, its path and its values', () => {
+	test('one line for each change, with its sign, its path and its values', () => {
 		expect(text({ cart: { items: [1, 2] }, old: true }, { cart: { items: [1, 3] }, 'new': 'x' })).toBe(
 			'~ cart.items[1]: 2 -> 3\n- old: true\n+ new: "x"\n',
 		)
@@ -165,7 +165,7 @@ describe('as a text', () => {
 		)
 	})
 
-	test('keys that are no names are quoted: numbers, spaces, dots, brackets, nothing', () => {
+	test('keys that are not identifiers are quoted: numbers, spaces, dots, brackets, nothing', () => {
 		const keys = ['0', 'a b', 'a.b', 'a[0]', '', 'naïve', '$x', '(state)', '-']
 		const lines = text({}, Object.fromEntries(keys.map((key) => [key, 1]))).split('\n')
 		expect(lines.slice(0, -1)).toEqual([

@@ -28,7 +28,7 @@ function ticking(): MeshLoop {
 describe('what is missing', () => {
 	test('by index it is exact, on both sides of what was dropped', () => {
 		const loop = ticking()
-		const recorder = new Recorder(loop, { maxEvents: 4 })
+		const recorder = new Recorder(loop, { eventsMax: 4 })
 		recorder.start()
 		emit(loop, 10)
 		expect(answer(recorder.eventsSince(0))).toEqual([[6, 7, 8, 9], 6])
@@ -39,7 +39,7 @@ describe('what is missing', () => {
 
 	test('between checkpoints it is exact, also where all of it is gone', () => {
 		const loop = ticking()
-		const recorder = new Recorder(loop, { maxEvents: 2 })
+		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
 		for (const id of ['a', 'b', 'c']) {
 			recorder.checkpoint(id, { id })
@@ -53,7 +53,7 @@ describe('what is missing', () => {
 
 	test('by time it is none where the times of what was dropped are not touched', () => {
 		const loop = ticking()
-		const recorder = new Recorder(loop, { maxEvents: 2 })
+		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
 		emit(loop, 5) // times 2 to 6; 2 to 4 are dropped
 		expect(answer(recorder.eventsBetween(5, 6))).toEqual([[3, 4], 0])
@@ -62,17 +62,17 @@ describe('what is missing', () => {
 		expect(answer(recorder.eventsBetween(6, 2))).toEqual([[], 0])
 	})
 
-	test('of what an import had lost before nobody knows the times, also when more is dropped later', () => {
+	test('events that an import had lost have unknown times, also when more are dropped later', () => {
 		const loop = ticking()
-		const recorder = new Recorder(loop, { maxEvents: 2 })
+		const recorder = new Recorder(loop, { eventsMax: 2 })
 		recorder.start()
 		emit(loop, 5)
 		const session = recorder.stop()!
-		const other = new Recorder(ticking(), { maxEvents: 2 })
+		const other = new Recorder(ticking(), { eventsMax: 2 })
 		other.import(session)
 		expect(other.eventsBetween(100, 200).missing).toBe(3)
 		const laterLoop = ticking()
-		const later = new Recorder(laterLoop, { maxEvents: 2 })
+		const later = new Recorder(laterLoop, { eventsMax: 2 })
 		later.import(session)
 		for (let tsMs = 50; tsMs < 53; tsMs++) laterLoop.emit('step', tsMs, { tsMs })
 		expect(answer(later.eventsBetween(100, 200))).toEqual([[], 3])
@@ -81,7 +81,7 @@ describe('what is missing', () => {
 
 	test('by kind it is whatever was dropped', () => {
 		const loop = ticking()
-		const recorder = new Recorder(loop, { maxEvents: 3 })
+		const recorder = new Recorder(loop, { eventsMax: 3 })
 		recorder.start()
 		for (let index = 0; index < 3; index++) {
 			loop.emit('a', index)
@@ -92,7 +92,7 @@ describe('what is missing', () => {
 	})
 
 	test('a checkpoint that was dropped is not found, and the error says so', () => {
-		const recorder = new Recorder(ticking(), { maxCheckpoints: 1 })
+		const recorder = new Recorder(ticking(), { checkpointsMax: 1 })
 		recorder.start()
 		recorder.checkpoint(1, { id: 'a' })
 		recorder.checkpoint(2, { id: 'b' })
@@ -101,12 +101,12 @@ describe('what is missing', () => {
 
 	test('memory stays bounded: what is dropped again and again leaves the rest in order', () => {
 		const loop = ticking()
-		for (const maxEvents of [0, 1, 2, 3, 7]) {
-			const recorder = new Recorder(loop, { maxEvents })
+		for (const eventsMax of [0, 1, 2, 3, 7]) {
+			const recorder = new Recorder(loop, { eventsMax })
 			recorder.start()
 			for (let count = 1; count <= 50; count++) {
 				emit(loop, 1)
-				const held = Math.min(count, Math.max(1, maxEvents))
+				const held = Math.min(count, Math.max(1, eventsMax))
 				const { events, missing } = recorder.eventsSince(0)
 				expect([events.length, events.at(-1)?.index, missing]).toEqual([held, count - 1, count - held])
 			}
@@ -116,7 +116,7 @@ describe('what is missing', () => {
 })
 
 describe('within a delivery', () => {
-	test('a checkpoint stands behind everything that was published before it, delivered or not', () => {
+	test('a checkpoint follows everything published before it, delivered or not', () => {
 		const loop = new MeshLoop(new BufferingAppender())
 		const recorder = new Recorder(loop)
 		let checkpoint: Checkpoint | undefined
@@ -133,7 +133,7 @@ describe('within a delivery', () => {
 		expect(events.map(({ record }) => record.seq).filter((seq) => seq < checkpoint!.seq)).toHaveLength(2)
 	})
 
-	test('a question is answered with what was published before it, each event once and in order', () => {
+	test('a query covers everything published before it, each event once and in order', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -164,7 +164,7 @@ describe('within a delivery', () => {
 		])
 	})
 
-	test('what a listener publishes that hears of the beginning is in the session', () => {
+	test('what a listener publishes when the session starts is in the session', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		loop.once('$session', () => {
@@ -177,10 +177,10 @@ describe('within a delivery', () => {
 		expect(recorder.checkpoints()).toMatchObject([{ id: 'ready', eventIndex: 1 }])
 	})
 
-	test('stop ends the session behind what was published, and nothing comes in later', () => {
+	test('stop ends the session after what was published, and nothing is added later', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
-		let session: Session | null = null
+		let session: Session | undefined
 		recorder.start()
 		loop.on('*', (record: LogRecord) => {
 			if (record.kind !== 'end') return
@@ -193,7 +193,7 @@ describe('within a delivery', () => {
 		expect(datas(recorder.eventsSince(0))).toEqual([0, 1])
 	})
 
-	test('a listener that hears of the end gets an answer without what it publishes', () => {
+	test('a listener of the stop gets a session without what it publishes', () => {
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -225,7 +225,7 @@ describe('within a delivery', () => {
 		vi.restoreAllMocks()
 	})
 
-	test('what left the ring before it came by is missing, and counted', () => {
+	test('what left the ring before it was delivered is missing, and counted', () => {
 		const loop = new MeshLoop(undefined, { ringCapacity: 4 })
 		const recorder = new Recorder(loop)
 		recorder.start()
@@ -282,7 +282,7 @@ describe('one loop, and several', () => {
 		expect(recorder.checkpoints()[0]?.state).toEqual({ items: 1 })
 	})
 
-	test('behind a closed loop the session is still there, and can be stopped', async () => {
+	test('after the loop is closed the session is still there, and can be stopped', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const loop = new MeshLoop()
 		const recorder = new Recorder(loop)
@@ -322,7 +322,7 @@ describe('one loop, and several', () => {
 })
 
 describe('a state', () => {
-	test('is copied: what becomes of it later changes no checkpoint', () => {
+	test('is copied: later changes do not change a checkpoint', () => {
 		const recorder = new Recorder(new MeshLoop())
 		recorder.start()
 		const state = { items: [1], at: new Date(0) }
@@ -373,7 +373,7 @@ describe('a state', () => {
 		expect(other.checkpoints().map(({ state }) => state)).toEqual(states)
 	})
 
-	test('is without what a transform takes out of it, in memory as in the chain', () => {
+	test('lacks what a transform removes, in memory as in the chain', () => {
 		const appender = new BufferingAppender()
 		const transform = (line: LogLine) =>
 			line.kind === '$checkpoint'
@@ -393,9 +393,9 @@ describe('a state', () => {
 describe('misuse', () => {
 	test.each([
 		['an unknown option', { maxEvent: 1 }],
-		['a bound below 0', { maxEvents: -1 }],
-		['a bound that is no whole number', { maxCheckpoints: 1.5 }],
-		['a bound without end', { maxEvents: Number.POSITIVE_INFINITY }],
+		['a bound below 0', { eventsMax: -1 }],
+		['a bound that is no whole number', { checkpointsMax: 1.5 }],
+		['a bound without end', { eventsMax: Number.POSITIVE_INFINITY }],
 	])('a recorder refuses %s', (_name, options) => {
 		expect(() => new Recorder(new MeshLoop(), options as RecorderOptions)).toThrow(coded('INVALID_OPTION'))
 	})
@@ -428,7 +428,7 @@ describe('misuse', () => {
 describe('import', () => {
 	const exported = (): Session => {
 		const loop = ticking()
-		const recorder = new Recorder(loop, { maxEvents: 3 })
+		const recorder = new Recorder(loop, { eventsMax: 3 })
 		recorder.start('s')
 		emit(loop, 5)
 		recorder.checkpoint({ at: new Date(1) }, { id: 'c', label: 'l' })
@@ -500,7 +500,7 @@ describe('import', () => {
 		expect(appender.captured()).toHaveLength(records + 1)
 	})
 
-	test('takes the session that all of these are made of', () => {
+	test('accepts the session that all of these are made of', () => {
 		const recorder = new Recorder(new MeshLoop())
 		recorder.import(exported())
 		expect(answer(recorder.eventsSince(0))).toEqual([[2, 3, 4], 2])
@@ -518,9 +518,9 @@ describe('import', () => {
 		expect(recorder.export()).toMatchObject({ droppedEvents: 5, events })
 	})
 
-	test('of a session beyond the bounds goes on with what is kept', () => {
+	test('of a session beyond the bounds continues with what is kept', () => {
 		const loop = new MeshLoop()
-		const recorder = new Recorder(loop, { maxEvents: 2, maxCheckpoints: 0 })
+		const recorder = new Recorder(loop, { eventsMax: 2, checkpointsMax: 0 })
 		recorder.import(exported())
 		emit(loop, 1)
 		expect(answer(recorder.eventsSince(0))).toEqual([[4, 5], 4])

@@ -110,8 +110,8 @@ describe(`a chain against memory (seed ${SEED})`, () => {
 	})
 })
 
-describe('which sessions there are', () => {
-	test('none, in a chain that nobody recorded; and the error names those that there are', async () => {
+describe('the sessions of a chain', () => {
+	test('none without a recorder; and the error names the existing ones', async () => {
 		const path = newPath()
 		await live(path, (loop) => emit(loop, 3))
 		await using chain = await openChain(path)
@@ -122,7 +122,7 @@ describe('which sessions there are', () => {
 		await expect(openSession(chain, 's')).rejects.toThrow(coded('SESSION_NOT_FOUND'))
 	})
 
-	test('one that is active goes up to what is written by then', async () => {
+	test('an active one extends to the last written record', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop)
@@ -131,7 +131,13 @@ describe('which sessions there are', () => {
 		loop.flush()
 		await using chain = await openChain(path)
 		const session = await openSession(chain, 's')
-		expect(session.info).toMatchObject({ stoppedMs: null, startSeq: 1, endSeq: 3, firstIndex: 0, epoch: 1 })
+		expect(session.info).toMatchObject({
+			stoppedMs: undefined,
+			startSeq: 1,
+			endSeq: 3,
+			firstIndex: 0,
+			epoch: 1,
+		})
 		emit(loop, 2)
 		loop.flush()
 		expect(indexes(await session.eventsSince(0))).toEqual([0, 1])
@@ -171,8 +177,8 @@ describe('which sessions there are', () => {
 		await using chain = await openChain(path)
 		const sessions = await listSessions(chain)
 		expect(sessions.map(({ id, startSeq, endSeq, stoppedMs }) => [id, startSeq, endSeq, stoppedMs])).toEqual([
-			['a', 1, 2, null],
-			['b', 3, 5, null],
+			['a', 1, 2, undefined],
+			['b', 3, 5, undefined],
 		])
 	})
 
@@ -195,11 +201,11 @@ describe('which sessions there are', () => {
 			[0, 1, 2],
 			[0, 1, 2, 3, 4],
 		])
-		expect([first.info.stoppedMs, second.info.stoppedMs]).not.toContain(null)
+		expect([first.info.stoppedMs, second.info.stoppedMs]).not.toContain(undefined)
 		expect([(await first.checkpoints()).length, await second.checkpoints()]).toEqual([1, []])
 	})
 
-	test('checkpoints of a session with a field of another type are none', async () => {
+	test('a checkpoint with a field of another type does not count', async () => {
 		const path = newPath()
 		const appender = new FileChainAppender(path)
 		const mark = { recorder: 'r', session: 's', id: 'c', label: null, eventIndex: 0, state: 1 }
@@ -221,7 +227,7 @@ describe('which sessions there are', () => {
 		expect(await session.checkpoints()).toMatchObject([{ id: 'c', eventIndex: 0, seq: seq - 1 }])
 	})
 
-	test('marks that came from another chain, and records that only look like marks, are none', async () => {
+	test('records from other chains, and invalid ones of the same kind, do not count', async () => {
 		const path = newPath()
 		const appender = new FileChainAppender(path)
 		const origin = { chainId: 'other', epoch: 1, seq: 1 }
@@ -279,7 +285,7 @@ describe('a process that is killed', () => {
 		})
 		await using chain = await openChain(path)
 		const sessions = await listSessions(chain)
-		expect(sessions.map(({ id, epoch, stoppedMs }) => [id, epoch, stoppedMs === null])).toEqual([
+		expect(sessions.map(({ id, epoch, stoppedMs }) => [id, epoch, stoppedMs === undefined])).toEqual([
 			['job', 1, true],
 			['job', 2, false],
 		])
@@ -292,7 +298,7 @@ describe('a process that is killed', () => {
 })
 
 describe('a chain of several files', () => {
-	test('is one to a session', async () => {
+	test('is one chain to a session', async () => {
 		const path = newPath()
 		await live(
 			path,
@@ -333,7 +339,7 @@ describe('a chain of several files', () => {
 		)
 	}
 
-	test('one of which is lost: what was in it is missing, exactly so many, and the rest keeps its indexes', async () => {
+	test('one of which is lost: exactly its events are missing, and the rest keep their indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10 })
 		const before = await exported(path)
@@ -357,7 +363,7 @@ describe('a chain of several files', () => {
 		expect((await session.eventsBetweenCheckpoints('c0', 'c9')).missing).toBe(missing)
 	})
 
-	test('the first of which was retained away: its later marks still tell the session, with the same indexes', async () => {
+	test('the first of which retention removed: later records still define the session, with the same indexes', async () => {
 		const path = newPath()
 		await inFiles(path, { rotateRecords: 10, retain: { records: 45 } })
 		await using chain = await openChain(path)
@@ -489,7 +495,7 @@ describe('damage', () => {
 		damage(path, '$session')
 		await using chain = await openChain(path)
 		const session = await openSession(chain, 's')
-		expect(session.info.stoppedMs).not.toBeNull()
+		expect(session.info.stoppedMs).toBeDefined()
 		expect(answer(await session.eventsSince(0))).toEqual([[0, 1, 2], 0])
 	})
 })

@@ -6,9 +6,9 @@ import { type Chain, FileChainAppender, type LogRecord, MeshLoop, openChain } fr
 import {
 	diffStates,
 	formatChanges,
-	type Moment,
 	Recorder,
 	type StateOptions,
+	type StatePosition,
 	stateAt,
 } from '../../src/recorder/index.ts'
 import { countingFileSystem } from '../support/counting-file-system.ts'
@@ -72,11 +72,11 @@ describe(`against a fold from the first record (seed ${SEED})`, () => {
 		const lastSeq = records.at(-1)!.seq
 		for (let question = 0; question < 60; question++) {
 			const seq = Math.floor(random() * (lastSeq + 20))
-			expect(await stateAt(chain, { seq }, fold, {})).toEqual(oracle(seq))
+			expect(await stateAt(chain, { seq }, { fold, initial: {} })).toEqual(oracle(seq))
 			const { tsMs } = records[Math.floor(random() * records.length)]!
 			const at = tsMs + Math.floor(random() * 3) - 1
 			const last = records.findLast((record) => record.tsMs <= at)
-			expect(await stateAt(chain, { tsMs: at }, fold, {})).toEqual(oracle(last?.seq ?? 0))
+			expect(await stateAt(chain, { tsMs: at }, { fold, initial: {} })).toEqual(oracle(last?.seq ?? 0))
 		}
 	})
 
@@ -94,7 +94,7 @@ describe(`against a fold from the first record (seed ${SEED})`, () => {
 			return fold(sums, record)
 		}
 		for (const seq of [1, 150, 333, 600]) {
-			expect(await stateAt(chain, { seq }, slow, {})).toEqual(oracle(seq))
+			expect(await stateAt(chain, { seq }, { fold: slow, initial: {} })).toEqual(oracle(seq))
 		}
 	})
 })
@@ -114,7 +114,7 @@ describe('the state before the first record', () => {
 		await using chain = await chainOf(3)
 		const initial = { seqs: [], kinds: new Map() }
 		for (const seq of [3, 3, 0]) {
-			const state = await stateAt(chain, { seq }, push, initial)
+			const state = await stateAt(chain, { seq }, { fold: push, initial })
 			expect(state.seqs).toEqual([1, 2, 3].slice(0, seq))
 			state.seqs.push(99)
 		}
@@ -131,7 +131,7 @@ describe('the state before the first record', () => {
 		['one that holds a function', { total: 0, add: () => {} }],
 	])('that cannot be copied is handed on itself: %s', async (_name, initial) => {
 		await using chain = await chainOf(3)
-		expect(await stateAt(chain, { seq: 3 }, (state) => state, initial)).toBe(initial)
+		expect(await stateAt(chain, { seq: 3 }, { fold: (state) => state, initial })).toBe(initial)
 	})
 
 	async function chainOf(records: number): Promise<Chain> {
@@ -170,10 +170,10 @@ describe('moments', () => {
 		[{ tsMs: 25 }, 7],
 		[{ tsMs: 40 }, 7],
 		[{ tsMs: 1e12 }, 7],
-	] as const)('%o is behind the last record by seq that is not later', async (at, lastSeq) => {
+	] as const)('%o is the state after the last record, by seq, that is not later', async (at, lastSeq) => {
 		await using chain = await openChain(await stepping())
 		const expected = [2, 3, 4, 5, 6, 7].filter((seq) => seq <= lastSeq)
-		expect(await stateAt(chain, at, seqs, [] as readonly number[])).toEqual(expected)
+		expect(await stateAt(chain, at, { fold: seqs, initial: [] as readonly number[] })).toEqual(expected)
 	})
 
 	test.each([
@@ -188,15 +188,22 @@ describe('moments', () => {
 		['a time without end', { tsMs: Number.POSITIVE_INFINITY }],
 		['a Date', { tsMs: new Date() }],
 		['both', { seq: 1, tsMs: 5 }],
+		['a session without a checkpoint', { session: 's' }],
+		['a session that is a number', { checkpoint: 'c', session: 5 }],
+		['a seq of a session', { seq: 1, session: 's' }],
 	])('%s is refused', async (_name, at) => {
 		await using chain = await openChain(await stepping())
-		await expect(stateAt(chain, at as Moment, seqs, [])).rejects.toThrow(coded('INVALID_OPTION'))
+		await expect(stateAt(chain, at as StatePosition, { fold: seqs, initial: [] })).rejects.toThrow(
+			coded('INVALID_OPTION'),
+		)
 	})
 
 	test('options that are not known are refused', async () => {
 		await using chain = await openChain(await stepping())
-		for (const options of [{ gap: 'skip' }, { gaps: 'yield' }] as unknown as StateOptions[])
-			await expect(stateAt(chain, { seq: 0 }, seqs, [], options)).rejects.toThrow(coded('INVALID_OPTION'))
+		for (const options of [{ gap: 'skip' }, { gaps: 'yield' }] as unknown as { gaps: 'skip' }[])
+			await expect(stateAt(chain, { seq: 0 }, { fold: seqs, initial: [], ...options })).rejects.toThrow(
+				coded('INVALID_OPTION'),
+			)
 	})
 
 	test('a fold that throws rejects with what it threw', async () => {
@@ -205,8 +212,8 @@ describe('moments', () => {
 			if (seq === 4) throw new RangeError('no more')
 			return sum
 		}
-		await expect(stateAt(chain, { seq: 3 }, failing, 1)).resolves.toBe(1)
-		await expect(stateAt(chain, { seq: 5 }, failing, 1)).rejects.toThrow(RangeError)
+		await expect(stateAt(chain, { seq: 3 }, { fold: failing, initial: 1 })).resolves.toBe(1)
+		await expect(stateAt(chain, { seq: 5 }, { fold: failing, initial: 1 })).rejects.toThrow(RangeError)
 	})
 })
 
@@ -226,22 +233,45 @@ describe('checkpoints', () => {
 		return path
 	}
 
-	test('the option says which of them hold this state; records since are folded onto it, and no others', async () => {
+	test('the option selects those that hold this state; only the records since are folded into it', async () => {
 		await using chain = await openChain(await twoStates())
 		const folded: unknown[] = []
 		const count = (sum: number, { data }: LogRecord) => {
 			folded.push(data)
 			return sum + 1
 		}
-		const ofCount: StateOptions = { checkpoint: ({ label }) => label === 'count' }
-		expect(await stateAt(chain, { seq: 99 }, count, 0, ofCount)).toBe(10)
+		const ofCount: Pick<StateOptions<unknown>, 'checkpoint'> = {
+			checkpoint: ({ label }) => label === 'count',
+		}
+		expect(await stateAt(chain, { seq: 99 }, { fold: count, initial: 0, ...ofCount })).toBe(10)
 		expect(folded).toEqual([5, 6, 7, 8, 9, 10])
 		folded.length = 0
-		expect(await stateAt(chain, { seq: 99 }, count, 0, { checkpoint: () => false })).toBe(10)
+		expect(await stateAt(chain, { seq: 99 }, { fold: count, initial: 0, checkpoint: () => false })).toBe(10)
 		expect(folded).toHaveLength(10)
 	})
 
-	test('one of them is a moment, by its id: the newest of that id; the difference between two is data', async () => {
+	test('with a session, the newest checkpoint of that id in it', async () => {
+		const path = newPath()
+		const loop = new MeshLoop(new FileChainAppender(path))
+		const recorder = new Recorder(loop)
+		for (const [session, count] of [
+			['first', 1],
+			['second', 2],
+		] as const) {
+			recorder.start(session)
+			loop.emit('add', count)
+			recorder.checkpoint({ count }, { id: 'same' })
+			recorder.stop()
+		}
+		await loop.close()
+		await using chain = await openChain(path)
+		const at = (session: string) =>
+			stateAt(chain, { checkpoint: 'same', session }, { fold: (state) => state, initial: { count: 0 } })
+		expect([await at('first'), await at('second')]).toEqual([{ count: 1 }, { count: 2 }])
+		await expect(at('third')).rejects.toThrow(/there is no checkpoint "same" in session "third"/)
+	})
+
+	test('an id stands for the newest checkpoint with it; the difference between two is data', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const recorder = new Recorder(loop)
@@ -258,40 +288,42 @@ describe('checkpoints', () => {
 		await loop.close()
 		await using chain = await openChain(path)
 		const add = ({ count }: { count: number }) => ({ count: count + 1 })
-		const at = (checkpoint: string) => stateAt(chain, { checkpoint }, add, { count: 0 })
+		const at = (checkpoint: string) => stateAt(chain, { checkpoint }, { fold: add, initial: { count: 0 } })
 		expect(await at('twice')).toEqual({ count: 3 })
 		expect(formatChanges(diffStates(await at('other'), await at('twice')))).toBe('~ count: 2 -> 3\n')
 		await expect(at('third')).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND', path })
-		await expect(stateAt(chain, { checkpoint: 'twice', seq: 1 }, add, { count: 0 })).rejects.toMatchObject({
+		await expect(
+			stateAt(chain, { checkpoint: 'twice', seq: 1 }, { fold: add, initial: { count: 0 } }),
+		).rejects.toMatchObject({
 			code: 'INVALID_OPTION',
 		})
 	})
 
-	test('the option gets whole checkpoints, newest first, none behind the moment', async () => {
+	test('the option gets whole checkpoints, newest first, none after the position', async () => {
 		await using chain = await openChain(await twoStates())
 		const seen: unknown[] = []
-		const checkpoint: StateOptions['checkpoint'] = (each) => {
+		const checkpoint: StateOptions<unknown>['checkpoint'] = (each) => {
 			seen.push([each.label, each.state, each.eventIndex, each.seq])
 			return false
 		}
-		await stateAt(chain, { seq: 99 }, () => 0, 0, { checkpoint })
+		await stateAt(chain, { seq: 99 }, { fold: () => 0, initial: 0, checkpoint })
 		expect(seen).toEqual([
 			['sum', { sum: 28 }, 7, 10],
 			['count', 4, 4, 6],
 		])
 		seen.length = 0
-		await stateAt(chain, { seq: 9 }, () => 0, 0, { checkpoint })
+		await stateAt(chain, { seq: 9 }, { fold: () => 0, initial: 0, checkpoint })
 		expect(seen).toEqual([['count', 4, 4, 6]])
 	})
 
 	test('at the seq of a checkpoint the state is what it holds', async () => {
 		await using chain = await openChain(await twoStates())
 		const never = () => expect.fail('nothing is to be folded')
-		expect(await stateAt<unknown>(chain, { seq: 6 }, never, 0)).toBe(4)
-		expect(await stateAt<unknown>(chain, { seq: 10 }, never, 0)).toEqual({ sum: 28 })
+		expect(await stateAt<unknown>(chain, { seq: 6 }, { fold: never, initial: 0 })).toBe(4)
+		expect(await stateAt<unknown>(chain, { seq: 10 }, { fold: never, initial: 0 })).toEqual({ sum: 28 })
 	})
 
-	test('what a checkpoint holds comes back as it was', async () => {
+	test('the state of a checkpoint is restored as it was', async () => {
 		const path = newPath()
 		const state = {
 			at: new Date(3),
@@ -306,10 +338,12 @@ describe('checkpoints', () => {
 		recorder.checkpoint(state)
 		await loop.close()
 		await using chain = await openChain(path)
-		expect(await stateAt<unknown>(chain, { seq: 9 }, (same) => same, undefined)).toEqual(state)
+		expect(await stateAt<unknown>(chain, { seq: 9 }, { fold: (same) => same, initial: undefined })).toEqual(
+			state,
+		)
 	})
 
-	test('a checkpoint that came from another chain is none of this one', async () => {
+	test('a checkpoint from another chain does not count', async () => {
 		const path = newPath()
 		const loop = new MeshLoop(new FileChainAppender(path))
 		const data = { recorder: 'r', session: 's', id: 'c', label: null, eventIndex: 0, state: 1000 }
@@ -317,7 +351,9 @@ describe('checkpoints', () => {
 		loop.emit('add', 1)
 		await loop.close()
 		await using chain = await openChain(path)
-		expect(await stateAt(chain, { seq: 9 }, (sum, { data: more }) => sum + (more as number), 0)).toBe(1)
+		expect(
+			await stateAt(chain, { seq: 9 }, { fold: (sum, { data: more }) => sum + (more as number), initial: 0 }),
+		).toBe(1)
 	})
 })
 
@@ -331,18 +367,22 @@ describe('where records are absent', () => {
 		const [lost, next] = [segments[place]!, segments[place + 1]!]
 		return { chain: await openChain(path), fromSeq: lost.firstSeq, toSeq: next.firstSeq - 1 }
 	}
-	const none: StateOptions = { checkpoint: () => false }
+	const none: Pick<StateOptions<unknown>, 'checkpoint'> = { checkpoint: () => false }
 
 	test("'throw' rejects where they are to be folded, and only there", async () => {
 		const { chain, fromSeq, toSeq } = await withoutFile(2)
 		await using _closing = chain
 		const records = await collect(chain.records({ gaps: 'skip' }))
 		const oracle = oracleOf(records)
-		expect(await stateAt(chain, { seq: fromSeq - 1 }, fold, {}, none)).toEqual(oracle(fromSeq - 1))
+		expect(await stateAt(chain, { seq: fromSeq - 1 }, { fold, initial: {}, ...none })).toEqual(
+			oracle(fromSeq - 1),
+		)
 		for (const seq of [fromSeq, fromSeq + 5, toSeq, toSeq + 1])
-			await expect(stateAt(chain, { seq }, fold, {}, none)).rejects.toThrow(coded('CHAIN_GAP'))
+			await expect(stateAt(chain, { seq }, { fold, initial: {}, ...none })).rejects.toThrow(
+				coded('CHAIN_GAP'),
+			)
 		const behind = records.find(({ kind, seq }) => kind === '$checkpoint' && seq > toSeq)!.seq
-		await expect(stateAt(chain, { seq: behind }, fold, {})).resolves.toHaveProperty('lastSeq')
+		await expect(stateAt(chain, { seq: behind }, { fold, initial: {} })).resolves.toHaveProperty('lastSeq')
 	})
 
 	test("'skip' goes on without them", async () => {
@@ -351,18 +391,18 @@ describe('where records are absent', () => {
 		const records = await collect(chain.records({ gaps: 'skip' }))
 		const oracle = oracleOf(records)
 		for (const seq of [fromSeq, toSeq, toSeq + 7]) {
-			const state = await stateAt(chain, { seq }, fold, {}, { ...none, gaps: 'skip' })
+			const state = await stateAt(chain, { seq }, { fold, initial: {}, ...none, gaps: 'skip' })
 			expect(state).toEqual(oracle(seq))
 		}
 	})
 
-	test('a moment before the first record that is left is not one before the first record', async () => {
+	test('a position before the first record left is not before the first record', async () => {
 		const { chain } = await withoutFile(0)
 		await using _closing = chain
-		await expect(stateAt(chain, { seq: 1 }, fold, {})).rejects.toThrow(coded('CHAIN_GAP'))
-		await expect(stateAt(chain, { tsMs: 0 }, fold, {})).rejects.toThrow(coded('CHAIN_GAP'))
-		expect(await stateAt(chain, { tsMs: 0 }, fold, {}, { gaps: 'skip' })).toEqual({})
-		expect(await stateAt(chain, { seq: 0 }, fold, {})).toEqual({})
+		await expect(stateAt(chain, { seq: 1 }, { fold, initial: {} })).rejects.toThrow(coded('CHAIN_GAP'))
+		await expect(stateAt(chain, { tsMs: 0 }, { fold, initial: {} })).rejects.toThrow(coded('CHAIN_GAP'))
+		expect(await stateAt(chain, { tsMs: 0 }, { fold, initial: {}, gaps: 'skip' })).toEqual({})
+		expect(await stateAt(chain, { seq: 0 }, { fold, initial: {} })).toEqual({})
 	})
 })
 
@@ -386,7 +426,7 @@ test('reads the checkpoint and the records since, not what is before', async () 
 		folded++
 		return sum + 1
 	}
-	expect(await stateAt(chain, { seq: 9500 }, count, 0)).toBe(9490)
+	expect(await stateAt(chain, { seq: 9500 }, { fold: count, initial: 0 })).toBe(9490)
 	expect(folded).toBe(490)
 	expect(counts.bytes).toBeLessThan(bytes / 3)
 })

@@ -34,7 +34,7 @@ const OPTIONS: readonly (readonly [option: string, value: unknown, message: stri
 	['timeoutMs', 0, 'timeoutMs must be a whole number from 1, not 0'],
 	['signal', new AbortController(), 'signal must be an AbortSignal, not [object AbortController]'],
 	['onProgress', true, 'onProgress must be a function, not true'],
-	['progressMs', '1s', 'progressMs must be a whole number from 1, not "1s"'],
+	['progressIntervalMs', '1s', 'progressIntervalMs must be a whole number from 1, not "1s"'],
 	['sourceId', '', 'sourceId must be a text of 1 to 256 characters, not ""'],
 	['clock', Date.now, 'clock must be an object with now() and after(ms, callback), such as systemClock'],
 	['clock', { now: Date.now }, 'clock must be an object with now() and after(ms, callback)'],
@@ -149,19 +149,24 @@ describe('a player', () => {
 			],
 		),
 		[
-			'with a rate that is none',
+			'with a speed that is not one',
 			() => {
-				player().rate = wrong('x')
+				player().speed = wrong('x')
 			},
 			'INVALID_OPTION',
-			'rate must be a number above 0 or Infinity, not "x"',
+			'speed must be \'max\' or a number above 0, not "x"',
 		],
-		['sent nowhere', () => player().seek(wrong()), 'INVALID_OPTION', 'a place is { seq } from 0 or { tsMs }'],
+		[
+			'sent nowhere',
+			() => player().seek(wrong()),
+			'INVALID_OPTION',
+			'a position is { seq } from 0 or { tsMs }',
+		],
 		[
 			'sent to a number',
 			() => player().seek(wrong(5)),
 			'INVALID_OPTION',
-			'a place is { seq } from 0 or { tsMs }, not 5',
+			'a position is { seq } from 0 or { tsMs }, not 5',
 		],
 		['playing to a text', () => player().playUntil(wrong({ seq: '5' })), 'INVALID_OPTION', 'not "5"'],
 		[
@@ -174,7 +179,7 @@ describe('a player', () => {
 			'stepping when it was stopped',
 			() => stopped().step(),
 			'INVALID_USAGE',
-			'was stopped: make a new one to step()',
+			'was stopped: create a new one to step()',
 		],
 		['seeking when it was stopped', () => stopped().seek({ seq: 1 }), 'INVALID_USAGE', 'to seek()'],
 		[
@@ -185,7 +190,7 @@ describe('a player', () => {
 		],
 	])
 
-	test('that was stopped plays nothing, and says so', async () => {
+	test('plays nothing after stop, and says so', async () => {
 		expect(await stopped().play()).toMatchObject({ replayed: 0, ended: 'aborted' })
 	})
 })

@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
-import { type Place, Player } from '../../src/replay/player.ts'
+import type { HistoryPosition } from '../../src/model/history-position.ts'
+import { Player } from '../../src/replay/player.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { MemoryFileSystem } from '../support/memory-file-system.ts'
 import { record } from '../support/records.ts'
@@ -24,7 +25,10 @@ interface Setting {
 	readonly speed: 'max' | number
 }
 
-type Move = { readonly until: Place } | { readonly steps: number } | { readonly seek: Place }
+type Move =
+	| { readonly until: HistoryPosition }
+	| { readonly steps: number }
+	| { readonly seek: HistoryPosition }
 
 /** Which seqs each move hands over. */
 class Model {
@@ -72,8 +76,10 @@ class Model {
 }
 
 const timeOf = (seq: number) => T0 + seq * STEP_MS
-const isBefore = (seq: number, place: Place) => ('seq' in place ? seq < place.seq : timeOf(seq) < place.tsMs)
-const isAfter = (seq: number, place: Place) => ('seq' in place ? seq > place.seq : timeOf(seq) > place.tsMs)
+const isBefore = (seq: number, place: HistoryPosition) =>
+	'seq' in place ? seq < place.seq : timeOf(seq) < place.tsMs
+const isAfter = (seq: number, place: HistoryPosition) =>
+	'seq' in place ? seq > place.seq : timeOf(seq) > place.tsMs
 
 const setting: fc.Arbitrary<Setting> = fc.integer({ min: 0, max: 8 }).chain((records) =>
 	fc.record({
@@ -85,7 +91,7 @@ const setting: fc.Arbitrary<Setting> = fc.integer({ min: 0, max: 8 }).chain((rec
 		speed: fc.constantFrom('max' as const, 1, 60),
 	}),
 )
-const place: fc.Arbitrary<Place> = fc.oneof(
+const place: fc.Arbitrary<HistoryPosition> = fc.oneof(
 	fc.record({ seq: fc.integer({ min: 0, max: 11 }) }),
 	fc.record({ tsMs: fc.integer({ min: -2, max: 22 }).map((half) => T0 + (half * STEP_MS) / 2) }),
 )
@@ -123,7 +129,7 @@ async function playerOf({ records, seqs, limit, loop, toSeq, speed }: Setting) {
 	return { chain, clock, handed, player }
 }
 
-test('any moves hand over what the model says', { timeout: 120_000 }, async () => {
+test('any sequence of moves delivers what the model predicts', { timeout: 120_000 }, async () => {
 	await fc.assert(
 		fc.asyncProperty(setting, fc.array(move, { minLength: 1, maxLength: 6 }), async (chosen, moves) => {
 			const model = new Model(chosen)

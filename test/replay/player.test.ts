@@ -27,7 +27,7 @@ async function setUp(records = 10, options: PlayerOptions = {}) {
 	return { player, clock, news }
 }
 
-test('plays at the speed of life to the end', async () => {
+test('plays in real time to the end', async () => {
 	const { player, clock, news } = await setUp(4)
 	const done = player.play()
 	await clock.advance(10_000)
@@ -40,7 +40,7 @@ test('plays at the speed of life to the end', async () => {
 	])
 })
 
-test('a pause stops the time of the recording; what is left of a wait is waited for afterwards', async () => {
+test('a pause stops the time of the recording, and the rest of a wait follows it', async () => {
 	const { player, clock, news } = await setUp(4)
 	void player.play()
 	await clock.advance(1400)
@@ -58,13 +58,13 @@ test('a pause stops the time of the recording; what is left of a wait is waited 
 	])
 })
 
-test('the rate may change while it plays, in the middle of a wait', async () => {
+test('the speed may change while it plays, also during a wait', async () => {
 	const { player, clock, news } = await setUp(10)
 	void player.play()
 	await clock.advance(1500)
-	player.rate = 10
+	player.speed = 10
 	await clock.advance(150)
-	player.rate = 0.5
+	player.speed = 0.5
 	expect(news()).toEqual([
 		[1, 0],
 		[2, 1000],
@@ -73,15 +73,18 @@ test('the rate may change while it plays, in the middle of a wait', async () => 
 	])
 	await clock.advance(2000)
 	expect(news()).toEqual([[5, 3650]])
-	player.rate = Number.POSITIVE_INFINITY
+	player.speed = 'max'
 	await settled()
 	expect(news().map(([seq]) => seq)).toEqual([6, 7, 8, 9, 10])
-	expect(() => {
-		player.rate = -1
-	}).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+	expect(player.speed).toBe('max')
+	for (const speed of [-1, 0, Number.NaN, Number.POSITIVE_INFINITY]) {
+		expect(() => {
+			player.speed = speed
+		}).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+	}
 })
 
-test('steps, and plays on from where they led', async () => {
+test('steps, and continues from there', async () => {
 	const { player, clock, news } = await setUp(10)
 	await player.step()
 	await player.step(3)
@@ -95,7 +98,7 @@ test('steps, and plays on from where they led', async () => {
 	expect(news()).toHaveLength(5)
 })
 
-test('goes anywhere, while it plays and while it does not', async () => {
+test('seeks to any position, playing or not', async () => {
 	const { player, clock, news } = await setUp(10)
 	await player.seek({ seq: 7 })
 	void player.play()
@@ -118,7 +121,7 @@ test('goes anywhere, while it plays and while it does not', async () => {
 	await expect(player.seek({ seq: Number.NaN })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 })
 
-test('plays up to a place and pauses there', async () => {
+test('plays up to a position and pauses there', async () => {
 	const { player, clock, news } = await setUp(10)
 	const there = player.playUntil({ seq: 3 })
 	await clock.advance(60_000)
@@ -135,7 +138,7 @@ test('plays up to a place and pauses there', async () => {
 	expect(news()).toHaveLength(5)
 })
 
-test('at a place that it has reached, or that lies behind it, a player hands nothing over and pauses at once', async () => {
+test('at a position that it has passed, a player delivers nothing and pauses at once', async () => {
 	const { player, clock, news } = await setUp(10)
 	const reached = [
 		[{ seq: 4 }, 3000],
@@ -153,7 +156,7 @@ test('at a place that it has reached, or that lies behind it, a player hands not
 	expect(news().map(([seq]) => seq)).toEqual([1, 2, 3, 4])
 })
 
-test('begins again at the end when told to, and stops', async () => {
+test('with loop it starts again at the end, until it is stopped', async () => {
 	const { player, clock, news } = await setUp(3, { loop: true, fromSeq: 2 })
 	const done = player.play()
 	await clock.advance(2500)
@@ -168,12 +171,12 @@ test('begins again at the end when told to, and stops', async () => {
 	])
 })
 
-test('an empty window ends at once, looped too', async () => {
+test('an empty window ends at once, also with loop', async () => {
 	const { player } = await setUp(3, { loop: true, since: 0, until: 1 })
 	expect(await player.play()).toMatchObject({ replayed: 0, ended: 'end' })
 })
 
-test('how late records came is told', async () => {
+test('the summary has the largest delay', async () => {
 	const { player, clock } = await setUp(5)
 	const done = player.play()
 	await clock.advance(500)
@@ -182,7 +185,7 @@ test('how late records came is told', async () => {
 	expect((await done).lateMsMax).toBe(200)
 })
 
-test('a place that is none, and options that a player has no use for, are refused', async () => {
+test('invalid positions and options that do not apply to a player are refused', async () => {
 	const player = new Player({ records: async function* () {} } as never, () => {})
 	for (const place of [null, {}, { seq: 1.5 }, { seq: -1 }, { tsMs: Number.NaN }, { seq: 1, tsMs: 1 }]) {
 		await expect(player.seek(place as never)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
@@ -194,7 +197,7 @@ test('a place that is none, and options that a player has no use for, are refuse
 	}
 })
 
-test('a signal ends it, and holds on to no player that has ended or never played', async () => {
+test('a signal ends it, and does not retain a player that has ended or never played', async () => {
 	const { signal } = new AbortController()
 	const listeners = () => getEventListeners(signal, 'abort').length
 	const { player, clock } = await setUp(3, { signal })

@@ -41,7 +41,7 @@ function pacedInto(
 	return { seen, done }
 }
 
-test('hands records over in order, counts them, and the summary is plain data', async () => {
+test('delivers records in order and counts them; the summary is plain data', async () => {
 	const seen: number[] = []
 	const summary = await replay(from(five), ({ seq }) => void seen.push(seq))
 	expect(seen).toEqual([1, 2, 3, 4, 5])
@@ -74,7 +74,7 @@ test.each([
 	await expect(replay(from(five), () => {}, options)).rejects.toMatchObject({ code })
 })
 
-test('what the filter holds back is counted; both ends of a window are inclusive', async () => {
+test('filtered records are counted; both ends of a window are inclusive', async () => {
 	const seen: number[] = []
 	const summary = await replay(from(five), ({ seq }) => void seen.push(seq), {
 		since: five[1]!.tsMs,
@@ -87,7 +87,7 @@ test('what the filter holds back is counted; both ends of a window are inclusive
 })
 
 describe('identity', () => {
-	test('a record keeps its time and says whose it was; an origin that it has already stays', async () => {
+	test('a record keeps its time and its origin, or gets one', async () => {
 		const origin = { chainId: 'of another', epoch: 3, seq: 77 }
 		const loop = new MeshLoop(new BufferingAppender())
 		await replay(from([record(4, { epoch: 2 }), record(5, { origin })]), new LoopTarget(loop), {
@@ -125,7 +125,7 @@ describe('into an appender whose disk is full', () => {
 	test.each([
 		['chain', (path: string, fs: FaultyFileSystem) => new FileChainAppender(path, { fs })],
 		['jsonl', (path: string, fs: FaultyFileSystem) => new JsonlAppender(path, { fs })],
-	] as const)('ends where a %s took no more, and counts what it did not keep', async (name, make) => {
+	] as const)('ends where a %s is full, and counts what it did not keep', async (name, make) => {
 		const disk = new FaultyFileSystem()
 		const target = new AppenderTarget(make(join(temporaryFolder(), `x.${name}`), disk))
 		disk.roomBytes = 200_000
@@ -139,7 +139,7 @@ describe('into an appender whose disk is full', () => {
 		await target.close()
 	})
 
-	test('goes on where the disk has room again before the last try', async () => {
+	test('continues when the disk has room again before the last retry', async () => {
 		const disk = new FaultyFileSystem()
 		const target = new AppenderTarget(new JsonlAppender(join(temporaryFolder(), 'x.jsonl'), { fs: disk }))
 		disk.roomBytes = 50_000
@@ -151,7 +151,7 @@ describe('into an appender whose disk is full', () => {
 })
 
 describe('paced', () => {
-	test('the first at once, each other one at its distance from it, whatever the absolute time', async () => {
+	test('delivers the first record at once, each other one at its distance from it', async () => {
 		const clock = new ManualClock()
 		const { seen, done } = pacedInto(clock, at(0, 10, 250, 1000), 1)
 		await clock.advance(5000)
@@ -177,7 +177,7 @@ describe('paced', () => {
 		}
 	})
 
-	test('a time that steps back comes at once, and shifts nothing that follows', async () => {
+	test('a record with an earlier time is delivered at once, and shifts no later one', async () => {
 		const clock = new ManualClock()
 		const { seen, done } = pacedInto(clock, at(0, 500, -300, 100, 800), 1)
 		await clock.advance(5000)
@@ -185,7 +185,7 @@ describe('paced', () => {
 		expect(seen.map(([, ms]) => ms)).toEqual([0, 500, 500, 500, 800])
 	})
 
-	test('a slow target catches up, from one anchor, and how late it was is told', async () => {
+	test('a slow target catches up, from one anchor, and the summary has its delay', async () => {
 		const clock = new ManualClock()
 		const seen: number[] = []
 		const done = replay(
@@ -212,7 +212,7 @@ describe('paced', () => {
 		expect(seen[1]).toEqual([2, days30])
 	})
 
-	test('in real time, within 20 ms and the time that the machine stood still', async () => {
+	test('in real time, within 20 ms plus the time that the machine stood still', async () => {
 		const seen: number[] = []
 		const stalls = watchStalls()
 		const begun = performance.now()
@@ -240,7 +240,7 @@ describe('a target that fails', () => {
 		},
 	})
 
-	test('is tried again, and then the record is counted and the rest goes on', async () => {
+	test('is retried, then the record is counted and the replay continues', async () => {
 		const clock = new ManualClock()
 		const tries = new Map<number, number>()
 		const done = replay(from(five), failing([2, 3], tries), { clock, retries: 2 })
@@ -264,12 +264,12 @@ describe('a target that fails', () => {
 		expect(await done).toMatchObject({ replayed: 5, failed: 0, retries: 2, firstError: undefined })
 	})
 
-	test('ends the replay with stopOnError, which can go on from there', async () => {
+	test('ends the replay with stopOnError, and another can resume there', async () => {
 		const summary = await replay(from(five), failing([3], new Map()), { retries: 0, stopOnError: true })
 		expect(summary).toMatchObject({ replayed: 2, failed: 1, ended: 'error', nextSeq: 3 })
 	})
 
-	test('and hangs is given up on', async () => {
+	test('that hangs is given up', async () => {
 		const clock = new ManualClock()
 		const done = replay(from(five), () => new Promise(() => {}), { clock, retries: 5, timeoutMs: 100 })
 		await clock.advance(60_000)
@@ -282,7 +282,7 @@ describe('a target that fails', () => {
 		})
 	})
 
-	test('and says that it is gone ends the replay', async () => {
+	test('that reports that it is gone ends the replay', async () => {
 		const gone = new MeshChainError('TARGET_GONE', 'it left')
 		const target = ({ seq }: LogRecord) => (seq === 3 ? Promise.reject(gone) : undefined)
 		expect(await replay(from(five), target)).toMatchObject({
@@ -294,7 +294,7 @@ describe('a target that fails', () => {
 		})
 	})
 
-	test('a flush that fails is no success', async () => {
+	test('a failed flush is not a success', async () => {
 		const target = { write() {}, flush: () => Promise.reject(new Error('the disk is full')) }
 		expect(await replay(from(five), target)).toMatchObject({
 			ended: 'targetGone',
@@ -303,7 +303,7 @@ describe('a target that fails', () => {
 	})
 })
 
-test('gaps are counted, and handed only to targets that keep them', async () => {
+test('gaps are counted, and delivered only to targets that keep them', async () => {
 	const gap = gapRecord({ fromSeq: 3, toSeq: 6, count: 4, cause: 'damaged' }, record(6))
 	const records = [record(1), record(2), gap, record(7)]
 	const seen: string[] = []
@@ -314,7 +314,7 @@ test('gaps are counted, and handed only to targets that keep them', async () => 
 	expect(kept).toEqual(['log', 'log', '$gap', 'log'])
 })
 
-test('a dry run reads, filters, paces and counts, and hands nothing over', async () => {
+test('a dry run reads, filters, paces and counts, and delivers nothing', async () => {
 	const clock = new ManualClock()
 	const done = replay(from(at(0, 100)), () => expect.unreachable(), { dryRun: true, speed: 1, clock })
 	await clock.advance(1000)
@@ -322,7 +322,7 @@ test('a dry run reads, filters, paces and counts, and hands nothing over', async
 })
 
 describe('concurrency', () => {
-	test('so many at a time, and those of one key in order', async () => {
+	test('bounds the deliveries in flight, and keeps those of one key in order', async () => {
 		const records = Array.from({ length: 400 }, (_unused, index) =>
 			record(index + 1, { nodeId: `n${index % 7}` }),
 		)
@@ -387,13 +387,13 @@ describe('a signal', () => {
 		}
 	})
 
-	test('that was aborted before lets nothing through', async () => {
+	test('that was aborted before the replay lets nothing through', async () => {
 		const summary = await replay(from(five), () => expect.unreachable(), { signal: AbortSignal.abort() })
 		expect(summary).toMatchObject({ replayed: 0, ended: 'aborted', nextSeq: undefined })
 	})
 })
 
-test('progress is told', async () => {
+test('progress is reported', async () => {
 	const clock = new ManualClock()
 	const told: unknown[] = []
 	const done = replay(from(at(0, 1500, 1600, 3000)), () => {}, {
@@ -410,7 +410,7 @@ test('progress is told', async () => {
 	])
 })
 
-test('a source that fails while several are on their way waits for those', async () => {
+test('a failed source is reported after the deliveries in flight', async () => {
 	let arrived = 0
 	async function* failing() {
 		for (let seq = 1; seq <= 5; seq++) yield record(seq, { nodeId: seq })
@@ -424,7 +424,7 @@ test('a source that fails while several are on their way waits for those', async
 	expect(arrived).toBe(5)
 })
 
-test('what is no source, or no target, is refused before anything is read', async () => {
+test('an invalid source or target is refused before anything is read', async () => {
 	for (const source of ['node.chain', null, {}, Promise.resolve()]) {
 		await expect(replay(source as never, () => {})).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 	}
@@ -447,7 +447,7 @@ test('gaps of merged chains, which have an origin, are counted as gaps', async (
 	expect(seen).toEqual([])
 })
 
-test('a source that fails is an error that says how far it came', async () => {
+test('the error for a failed source says how far the replay came', async () => {
 	async function* breaking() {
 		yield record(1)
 		yield record(2)

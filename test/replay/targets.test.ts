@@ -19,7 +19,7 @@ async function* some(count: number): AsyncGenerator<LogRecord> {
 const linesOf = (text: string) => text.trim().split('\n').map(recordFromJson)
 
 describe('a stream', () => {
-	test('gets a line of JSON a record, which says all that the record does', async () => {
+	test('gets one line of JSON for each record, with all of its fields', async () => {
 		const stream = new PassThrough()
 		const chunks: Buffer[] = []
 		stream.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -34,7 +34,7 @@ describe('a stream', () => {
 		})
 	})
 
-	test('that is not read is waited for, and memory does not fill', async () => {
+	test('that is not read is waited for, and memory stays bounded', async () => {
 		const stream = new PassThrough({ highWaterMark: 4096 })
 		const controller = new AbortController()
 		let read = 0
@@ -53,7 +53,7 @@ describe('a stream', () => {
 		expect(read).toBeLessThan(50)
 	})
 
-	test('that is destroyed ends the replay, with where to go on', async () => {
+	test('that is destroyed ends the replay, with the seq to resume from', async () => {
 		const stream = new PassThrough()
 		let seen = 0
 		stream.on('data', () => {
@@ -76,7 +76,7 @@ describe('a program', () => {
 		)
 	})
 
-	test('that ends early ends the replay; that it failed is told by close', async () => {
+	test('that exits early ends the replay, and close reports its failure', async () => {
 		const target = new ProcessTarget('head -c 20000 > /dev/null; exit 3')
 		const summary = await replay(some(5000), target)
 		expect(summary).toMatchObject({ ended: 'targetGone', firstError: { code: 'TARGET_GONE' } })
@@ -87,7 +87,7 @@ describe('a program', () => {
 		})
 	})
 
-	test('that does not exist is told by close', async () => {
+	test('that does not exist is reported by close', async () => {
 		const target = new ProcessTarget('no-such-program-here 2> /dev/null')
 		await replay(some(5000), target)
 		await expect(target.close()).rejects.toMatchObject({ code: 'TARGET_FAILED' })
@@ -113,7 +113,7 @@ describe('an appender', () => {
 	const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
 	const atOnce = { concurrency: 4, key: ({ seq }: LogRecord) => seq }
 
-	test('gets one record at a time and in order, however many a replay has under way', async () => {
+	test('gets one record at a time and in order, with any concurrency', async () => {
 		const appender = slowAppender()
 		const summary = await replay(some(20), new AppenderTarget(appender), atOnce)
 		expect(summary).toMatchObject({ replayed: 20, failed: 0 })
@@ -122,7 +122,7 @@ describe('an appender', () => {
 		expect(appender.taken.map(({ origin }) => origin?.seq)).toEqual(upTo(20))
 	})
 
-	test('that refuses one gets the next one with its seq, and loses none', async () => {
+	test('that refuses a record gets the next one with its seq, and loses none', async () => {
 		const appender = slowAppender([5, 6, 11])
 		const summary = await replay(some(20), new AppenderTarget(appender), atOnce)
 		expect(summary).toMatchObject({ replayed: 20, failed: 0, retries: 3 })

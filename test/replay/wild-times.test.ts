@@ -40,7 +40,7 @@ test.each([
 	expect(found).toMatchObject({ replayed: times.length, waits, shortened: { count: shortened } })
 })
 
-test('a bound of its own shortens what is longer, at any speed; what was left out is told', async () => {
+test('gapMsMax shortens longer distances at any speed, and the summary counts them', async () => {
 	const times = [T0, T0 + 300, T0 + 5300, T0 + 5400, T0 + 5400 + 10 * DAY_MS, T0 + 5500 + 10 * DAY_MS]
 	const { waits, shortened } = await waitsOf(times, { gapMsMax: 1000, speed: 2 })
 	expect(waits).toEqual([150, 500, 50, 500, 50])
@@ -55,7 +55,7 @@ test('a bound of its own shortens what is longer, at any speed; what was left ou
 	}
 })
 
-test('of any times at all each record comes, in order, and none is waited for longer than the bound', async () => {
+test('with any times, each record is delivered, in order, and no wait exceeds the bound', async () => {
 	const step = fc.oneof(
 		{ weight: 4, arbitrary: fc.integer({ min: -2000, max: 5000 }) },
 		{ weight: 1, arbitrary: fc.integer({ min: -T0, max: TIME_MAX_MS - T0 }) },

@@ -50,10 +50,10 @@ test.each([
 })
 
 test.each([
-	['text/plain', Buffer.of(0x63, 0xe9), /\/meter sends what is not utf-8/],
-	['text/plain; charset=nonsense', 'a', /\/meter sends what is not nonsense/],
-	['application/json', '{"a":', /\/meter sends what is not JSON: .+/],
-	['application/json', '', /\/meter sends what is not JSON: .+/],
+	['text/plain', Buffer.of(0x63, 0xe9), /the body from \S+\/meter is not utf-8/],
+	['text/plain; charset=nonsense', 'a', /the body from \S+\/meter is not nonsense/],
+	['application/json', '{"a":', /the body from \S+\/meter is not JSON: .+/],
+	['application/json', '', /the body from \S+\/meter is not JSON: .+/],
 ] as const)('a body of %s that is not that is an error', async (contentType, body, message) => {
 	await expect(served(contentType, body)).rejects.toThrow(message)
 })

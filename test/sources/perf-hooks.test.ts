@@ -16,7 +16,7 @@ function delays() {
 	return { read, end: () => source.end?.() }
 }
 
-test('a block is told once, also when it began right behind a question', async () => {
+test('a block is reported once, also when it starts right after a read', async () => {
 	const { read, end } = delays()
 	for (let round = 0; round < 10; round++) {
 		await sleep(25)
@@ -33,7 +33,7 @@ test('a block is told once, also when it began right behind a question', async (
 	end()
 })
 
-test('a block is told where the question comes some time behind it', async () => {
+test('a block is reported when the read comes some time after it', async () => {
 	const { read, end } = delays()
 	for (let round = 0; round < 5; round++) {
 		await sleep(round)
@@ -48,7 +48,7 @@ test('a block is told where the question comes some time behind it', async () =>
 	end()
 })
 
-test('nothing of an earlier life is left', async () => {
+test('nothing is left from before end()', async () => {
 	const { read, end } = delays()
 	block()
 	end()

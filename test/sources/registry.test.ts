@@ -12,13 +12,13 @@ import { temporaryFolder } from '../support/temporary.ts'
 const entryOf = (name: string): SourceEntry => ({
 	...newEntry(name, 1),
 	mode: 'monitor',
-	policy: null,
+	policy: undefined,
 	fields: [],
-	details: null,
+	details: undefined,
 })
 const registryPath = () => join(temporaryFolder(), 'registry.chain')
 
-test('10,000 sources are folded in few reads, each as it was written last', async () => {
+test('10,000 sources are read in few reads, each as it was written last', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	for (const round of [1, 2]) {
@@ -36,10 +36,10 @@ test('10,000 sources are folded in few reads, each as it was written last', asyn
 	expect(counts.reads).toBeLessThan(200)
 })
 
-test('what nobody can make sense of is passed over, and what is of use in it is kept', async () => {
+test('invalid records are skipped, and valid fields in them are kept', async () => {
 	const path = registryPath()
 	const loop = new MeshLoop(new FileChainAppender(path))
-	const garbage = [null, 5, 'text', [], {}, { mode: 'push' }, { mode: { scanMs: -1 } }]
+	const garbage = [null, 5, 'text', [], {}, { mode: 'push' }, { mode: { scanIntervalMs: -1 } }]
 	for (const [index, data] of garbage.entries()) loop.publish({ kind: 'source', daemonId: `g${index}`, data })
 	loop.publish({ kind: 'source', daemonId: 7, data: { mode: 'monitor' } })
 	loop.publish({ kind: 'source', data: { mode: 'monitor' } })
@@ -60,12 +60,12 @@ test('what nobody can make sense of is passed over, and what is of use in it is 
 		state: 'inactive',
 		aliases: ['b'],
 		fields: [],
-		counts: { received: 0, stored: 3, lastError: null },
-		memory: { lastMs: null, type: null },
+		counts: { received: 0, stored: 3, lastError: undefined },
+		memory: { lastMs: undefined, type: undefined },
 	})
 })
 
-test('a source that was not written within 10,000 records is named, the oldest first, until it is written again', async () => {
+test('a source not written within 10,000 records is ageing, oldest first, until it is written again', async () => {
 	const registry = new Registry(registryPath(), undefined)
 	for (const name of ['quiet', 'still', 'busy']) registry.save(entryOf(name))
 	for (let count = 0; count < 9_997; count++) {
@@ -101,7 +101,7 @@ test('a start reads the newest records of each source, however long the history 
 	await again.close()
 })
 
-test('where damage took the newest record of a source, an older one tells of it', async () => {
+test('if damage took the newest record of a source, an older one counts', async () => {
 	const path = registryPath()
 	const registry = new Registry(path, undefined)
 	for (const details of ['the older one', 'the newest one']) {

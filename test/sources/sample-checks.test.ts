@@ -18,7 +18,7 @@ function judged(
 	return verdict
 }
 
-const newChecks = () => new SampleChecks({ lastMs: null, type: null })
+const newChecks = () => new SampleChecks({ lastMs: undefined, type: undefined })
 
 test('a sample from the future is dropped from the first one on, and shuts nothing out', () => {
 	const checks = newChecks()
@@ -31,24 +31,24 @@ test('a sample from the future is dropped from the first one on, and shuts nothi
 	expect(judged(checks, NOW - 1)).toBe('order')
 })
 
-test('a last time in the future, as an earlier life may have kept one, does not hold', () => {
-	const checks = new SampleChecks({ lastMs: NOW + YEARS, type: null })
+test('a last time in the future, left by an earlier process, does not bind', () => {
+	const checks = new SampleChecks({ lastMs: NOW + YEARS, type: undefined })
 	expect(judged(checks, NOW)).toBeUndefined()
 	expect(checks.memory.lastMs).toBe(NOW)
 	expect(judged(checks, NOW - 1)).toBe('order')
 })
 
-test('whatever times came before, a sample of this moment is stored', () => {
+test('after any times, a sample of the present moment is stored', () => {
 	const time = fc.oneof(
 		fc.integer({ min: -2 * HALF_AN_HOUR, max: 2 * HALF_AN_HOUR }).map((ms) => NOW + ms),
 		fc.integer({ min: -TIME_MAX_MS, max: TIME_MAX_MS }),
 		fc.constantFrom(undefined, Number.NaN),
 	)
 	const before = fc.array(fc.record({ tsMs: time, isFirst: fc.boolean() }))
-	const mark = fc.option(fc.integer({ min: 0, max: TIME_MAX_MS }))
+	const mark = fc.option(fc.integer({ min: 0, max: TIME_MAX_MS }), { nil: undefined })
 	fc.assert(
 		fc.property(mark, before, fc.nat(HALF_AN_HOUR), (lastMs, samples, laterMs) => {
-			const checks = new SampleChecks({ lastMs, type: null })
+			const checks = new SampleChecks({ lastMs, type: undefined })
 			for (const { tsMs, isFirst } of samples) judged(checks, tsMs, { isFirst })
 			const nowMs = NOW + laterMs
 			expect(judged(checks, nowMs, { nowMs })).toBeUndefined()
@@ -63,25 +63,25 @@ test('a first sample of a clock that is years behind is kept, and shuts nothing 
 	expect(judged(checks, NOW - 1)).toBe('order')
 })
 
-test('a time that is none is dropped, also in the first sample', () => {
+test('a sample with an invalid time is dropped, also the first one', () => {
 	for (const tsMs of [Number.NaN, Number.POSITIVE_INFINITY, 9e15, '2026' as never, null as never])
 		expect(judged(newChecks(), tsMs, { isFirst: true })).toBe('timestamp')
 })
 
-test('what has no time of its own is never out of order, whatever the clock does', () => {
+test('a sample without a time of its own is never out of order', () => {
 	const checks = newChecks()
 	expect(judged(checks, undefined)).toBeUndefined()
 	expect(judged(checks, undefined, { nowMs: NOW - YEARS })).toBeUndefined()
 })
 
-test('null is of every type and decides on none', () => {
+test('null fits every type and sets none', () => {
 	const checks = newChecks()
 	for (const value of [null, 1, null, 2]) expect(judged(checks, NOW, { value })).toBeUndefined()
 	expect(judged(checks, NOW, { value: 'text' })).toBe('type')
 	expect(checks.memory.type).toBe('number')
 })
 
-test('values have the type that they are stored with', () => {
+test('the type of a value is that of its canonical form', () => {
 	const typed = [
 		1,
 		'a',

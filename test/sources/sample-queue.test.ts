@@ -5,7 +5,7 @@ import { SampleQueue, Share } from '../../src/sources/sample-queue.ts'
 const LARGE = Number.MAX_SAFE_INTEGER
 
 describe('a queue of samples', () => {
-	test('is never above its capacity, and first in is first out, of all and of each source', () => {
+	test('never exceeds its capacity, and is first in, first out, in total and for each source', () => {
 		const step = fc.tuple(fc.constantFrom('push', 'push', 'shift', 'shiftOf'), fc.nat(4))
 		fc.assert(
 			fc.property(fc.array(step, { maxLength: 400 }), fc.integer({ min: 1, max: 60 }), (steps, capacity) => {

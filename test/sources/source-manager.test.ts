@@ -24,7 +24,7 @@ describe('at every moment', () => {
 					const appender = new FullAppender()
 					appender.isFull = false
 					const loop = new MeshLoop(appender)
-					const manager = new SourceManager(loop, { queueCapacity: 20, drop })
+					const manager = new SourceManager(loop, { queueSamplesMax: 20, drop })
 					const source = new ScriptedSource()
 					await manager.archive('a', source)
 					const run: Record<string, () => unknown> = {
@@ -60,7 +60,7 @@ describe('at every moment', () => {
 })
 
 describe('what came in', () => {
-	test('is stored as it was, whatever becomes of the object', async () => {
+	test('is stored as it was, whatever happens to the object later', async () => {
 		const { manager, values } = managerOf()
 		const source = new ScriptedSource()
 		await manager.archive('a', source)
@@ -72,7 +72,7 @@ describe('what came in', () => {
 		expect((await manager.status('a')).counts.unserializable).toBe(1)
 	})
 
-	test('is counted and never thrown back, also where it is no sample at all', async () => {
+	test('is counted and never causes a throw, also when it is not a sample', async () => {
 		const { manager } = managerOf()
 		const source = new ScriptedSource()
 		await manager.archive('a', source)
@@ -84,7 +84,7 @@ describe('what came in', () => {
 		expect((await manager.status('a')).counts).toMatchObject({ received: 5, stored: 1, dropped: { type: 4 } })
 	})
 
-	test('goes into a loop whose ring holds a single record', async () => {
+	test('fits through a loop whose ring holds a single record', async () => {
 		const appender = new FullAppender()
 		appender.isFull = false
 		const loop = new MeshLoop(appender, { ringCapacity: 1 })
@@ -101,7 +101,7 @@ describe('what came in', () => {
 	test('counts its extra fields among the bytes of the queue', async () => {
 		const { manager } = managerOf({ queueBytesMax: 100_000 }, new FullAppender())
 		const source = new ScriptedSource()
-		await manager.archive('a', source, 'monitor', { fields: ['image'] })
+		await manager.archive('a', source, { fields: ['image'] })
 		for (let count = 0; count < 20; count++) {
 			source.field('image').sink.push({ value: new Uint8Array(20_000).fill(count) })
 			source.push(count)
@@ -158,7 +158,7 @@ describe('an operation', () => {
 			},
 		],
 		['rejects', () => Promise.reject(new Error('stuck'))],
-	])('ends also where the source %s as it lets go, and that is noted', async (_how, end) => {
+	])('ends also when end() of the source %s, and records the failure', async (_how, end) => {
 		const { manager } = managerOf()
 		const source = Object.assign(new ScriptedSource(), { end }) as Source
 		await manager.archive('a', source)
@@ -168,7 +168,7 @@ describe('an operation', () => {
 		await manager.close()
 	})
 
-	test('a source that could not be put into the registry is not archived, now or after a restart', async () => {
+	test('a source that could not be written to the registry is not archived, now or after a restart', async () => {
 		const fs = new FaultyFileSystem()
 		const path = registryPath()
 		const { manager } = managerOf({ registry: path, fs })
@@ -188,13 +188,13 @@ describe('a registry', () => {
 	test('has one manager at a time', async () => {
 		const path = registryPath()
 		const { manager } = managerOf({ registry: path })
-		await manager.status()
+		await manager.statuses()
 		expect(() => new SourceManager(new MeshLoop(), { registry: path })).toThrow(
 			expect.objectContaining({ code: 'CHAIN_LOCKED' }),
 		)
 	})
 
-	test('has nothing received that a kill would take: what is queued is not in it yet', async () => {
+	test('does not count queued samples as received: a kill would lose them', async () => {
 		const path = registryPath()
 		const { manager } = managerOf({ registry: path }, new FullAppender())
 		const source = new ScriptedSource()

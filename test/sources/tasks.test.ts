@@ -44,7 +44,7 @@ describe('a scan', () => {
 		expect([seen.values.length, seen.missed]).toEqual([10, 10])
 	})
 
-	test('gives up on an answer that does not come, and no longer asks a source of which eight hang', async () => {
+	test('gives up a read without an answer, and reads no more while eight of them hang', async () => {
 		let asked = 0
 		const { seen } = scanOf(() => {
 			asked++
@@ -70,7 +70,7 @@ describe('a scan', () => {
 		expect(seen).toEqual({ values: [], failed: [], missed: 0 })
 	})
 
-	test('asks no more sources at once than the limit says', async () => {
+	test('has no more reads in flight than the limit allows', async () => {
 		let [atOnce, most] = [0, 0]
 		const limit = pLimit(2)
 		for (let source = 0; source < 5; source++) {
@@ -91,7 +91,7 @@ describe('a scan', () => {
 })
 
 describe('a subscription', () => {
-	test('of which eight attempts hang is not tried again before one of them ends', async () => {
+	test('with eight hanging attempts is not retried before one of them ends', async () => {
 		const ends: (() => void)[] = []
 		const failed: string[] = []
 		const events = {

@@ -1,4 +1,7 @@
-/** `Canonical<T>` is what canonical form makes of a `T`: `npm run types` checks the types, the tests check the values. */
+/**
+ * `Canonical<T>` is what canonical form makes of a `T`: `npm run types` checks the types, the tests check the
+ * values.
+ */
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { canonicalise } from '../../src/codec/canonical.ts'
 import type { Canonical, Unserializable } from '../../src/model/canonical-data.ts'

@@ -3,20 +3,23 @@ import { checkAppender, committedSeqOf, failureOf, type LogChainAppender, startO
 import { isThenable, settle } from '../../guard/promises.ts'
 import { LogAppendError, messageOf } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
-import type { ReplayTarget, Unkept } from '../target.ts'
+import type { ReplayTarget, UndeliveredRecords } from '../target.ts'
 
+/** Appends the records of a replay to an appender. Nothing else may append to it meanwhile. */
 export class AppenderTarget implements ReplayTarget {
+	/** Name of the target in messages. */
 	readonly name = 'the appender'
+	/** An appender keeps history. */
 	readonly keepsGaps = true
 	readonly #appender: LogChainAppender
 	#seq: number
-	/** Settles with the last append that is under way or waits; never rejects. */
+	/** Settles with the last append in flight or in the queue; never rejects. */
 	#last: Promise<void> | undefined
-	/** What the appender has not committed yet, oldest first, by the seqs in the source. */
+	/** Seqs, in the source, of the records that the appender has not committed yet, oldest first. */
 	readonly #uncommitted: number[] = []
 
 	/**
-	 * @param appender nobody else may append to meanwhile.
+	 * @param appender receives all records of the replay.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(appender: LogChainAppender) {
@@ -26,8 +29,8 @@ export class AppenderTarget implements ReplayTarget {
 	}
 
 	/**
-	 * Appends the record with the next seq and the appender's epoch; what it was before, its `origin` says. An appender is promised
-	 * one append at a time: with a replay's `concurrency` the others wait here, in the order in which they came.
+	 * Appends the record with the appender's next seq and epoch; `origin` keeps its identity. One append at a
+	 * time is in flight: with a replay's `concurrency`, the others wait here in the order of their calls.
 	 */
 	write(record: LogRecord): void | Promise<void> {
 		if (this.#last !== undefined) return this.#inTurn(this.#last.then(() => this.#append(record)))
@@ -35,7 +38,8 @@ export class AppenderTarget implements ReplayTarget {
 		if (appended !== undefined) return this.#inTurn(appended)
 	}
 
-	unkept(): Unkept | undefined {
+	/** Returns what the appender has accepted and not committed. */
+	undelivered(): UndeliveredRecords | undefined {
 		if (committedSeqOf(this.#appender) === undefined) return undefined
 		this.#forgetCommitted()
 		const seqs = this.#uncommitted
@@ -45,15 +49,17 @@ export class AppenderTarget implements ReplayTarget {
 		}
 	}
 
+	/** Syncs the appender. */
 	async flush(): Promise<void> {
 		await settle(this.#appender.sync?.())
 	}
 
+	/** Closes the appender. */
 	async close(): Promise<void> {
 		await settle(this.#appender.close?.())
 	}
 
-	/** A seq is used up by a record that was taken, and by no other. */
+	/** Only an accepted record uses up a seq. */
 	#append(record: LogRecord): undefined | Promise<void> {
 		this.#refuseWhenFailing(record)
 		const seq = this.#seq + 1
@@ -76,7 +82,7 @@ export class AppenderTarget implements ReplayTarget {
 		return appending
 	}
 
-	/** An appender that takes records over while it cannot commit them would take over all of the rest. */
+	/** A failing appender that accepts records would take all the rest. */
 	#refuseWhenFailing({ seq }: LogRecord): void {
 		const failure = failureOf(this.#appender)
 		if (failure === undefined) return

@@ -1,16 +1,19 @@
-/** Replay into a running bus: every record is published anew, with its own time and the identity that it had. */
+/** Replay into a loop: every record is published again, with its own time and its origin. */
 import { checkLoop } from '../../loop/core-of.ts'
 import type { MeshLoop } from '../../loop/mesh-loop.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 
+/** Publishes the records of a replay in a loop. */
 export class LoopTarget implements ReplayTarget {
+	/** Name of the target in messages. */
 	readonly name = 'the loop'
+	/** A loop keeps history. */
 	readonly keepsGaps = true
 	readonly #loop: MeshLoop
 
 	/**
-	 * @param loop gets each record as a line of its own: a new seq, and the record's `origin`.
+	 * @param loop gets each record as a line: with a new seq, and with the record's `origin`.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(loop: MeshLoop) {
@@ -18,6 +21,7 @@ export class LoopTarget implements ReplayTarget {
 		this.#loop = loop
 	}
 
+	/** Publishes the record. */
 	write({ kind, level, message, data, daemonId, nodeId, tsMs, origin }: LogRecord): void {
 		this.#loop.publish({
 			kind,
@@ -31,7 +35,7 @@ export class LoopTarget implements ReplayTarget {
 		})
 	}
 
-	/** @throws {MeshChainError} what `loop.sync` throws. */
+	/** @throws {MeshChainError} as `MeshLoop.sync`. */
 	flush(): Promise<void> {
 		return this.#loop.sync()
 	}

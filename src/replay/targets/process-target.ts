@@ -8,8 +8,11 @@ import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 import { StreamTarget } from './stream-target.ts'
 
+/** Writes the records of a replay to the standard input of a program. */
 export class ProcessTarget implements ReplayTarget {
+	/** Name of the target in messages: its command. */
 	readonly name: string
+	/** A program may keep history. */
 	readonly keepsGaps = true
 	readonly #child: ChildProcess
 	readonly #stdin: StreamTarget
@@ -18,7 +21,7 @@ export class ProcessTarget implements ReplayTarget {
 	#given = 0
 
 	/**
-	 * @param command run by the shell at once; its output goes where this process's does.
+	 * @param command is started at once, by the shell. Its output goes where the output of this process goes.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(command: string) {
@@ -35,15 +38,16 @@ export class ProcessTarget implements ReplayTarget {
 		this.#ended = this.#watch()
 	}
 
+	/** Resolves when the pipe has taken the record. */
 	async write(record: LogRecord): Promise<void> {
 		await this.#stdin.write(record)
 		this.#given++
 	}
 
 	/**
-	 * Ends the program's input, and resolves once it has ended.
+	 * Closes the program's input, and resolves when the program has exited.
 	 *
-	 * @throws {MeshChainError} `TARGET_FAILED` when it did not end with status 0.
+	 * @throws {MeshChainError} `TARGET_FAILED` when it did not exit with status 0.
 	 */
 	async close(): Promise<void> {
 		this.#child.stdin!.end()
@@ -53,9 +57,9 @@ export class ProcessTarget implements ReplayTarget {
 		}
 	}
 
-	/** What it has read of them, only the program knows. */
+	/** How many of them the program has read is unknown. */
 	#afterHowMany(): string {
-		return `; it had been given ${this.#given} ${this.#given === 1 ? 'record' : 'records'}`
+		return `; it had received ${this.#given} ${this.#given === 1 ? 'record' : 'records'}`
 	}
 
 	async #watch(): Promise<void> {

@@ -1,4 +1,4 @@
-/** Replay into a stream, as JSON Lines: standard output, a socket, what a process reads. */
+/** Replay into a stream, as JSON Lines: standard output, a socket, the input of a process. */
 import type { Writable } from 'node:stream'
 import { recordToJson } from '../../codec/json-dialect.ts'
 import { checkFunction, checkName, checkOptionNames, invalidOption } from '../../model/check.ts'
@@ -6,15 +6,19 @@ import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { LogRecord } from '../../model/record.ts'
 import type { ReplayTarget } from '../target.ts'
 
+/** Writes the records of a replay to a stream. */
 export class StreamTarget implements ReplayTarget {
+	/** Name of the target in messages. */
 	readonly name: string
+	/** A stream may keep history. */
 	readonly keepsGaps = true
 	readonly #stream: Writable
 	readonly #format: (record: LogRecord) => string
 	#gone: MeshChainError | undefined
 
 	/**
-	 * @param options `name` is what it is called in messages; `format` gives a record as text, its line end with it, by default one line of JSON.
+	 * @param options `name`: the name in messages. `format`: returns a record as text with its line end;
+	 * default: one line of JSON.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(
@@ -33,7 +37,7 @@ export class StreamTarget implements ReplayTarget {
 		stream.once('close', () => this.#lose('it was closed'))
 	}
 
-	/** Resolves once the stream has passed the record on. */
+	/** Resolves when the stream has passed the record on. */
 	write(record: LogRecord): Promise<void> {
 		return new Promise((resolve, reject) => {
 			if (this.#gone !== undefined) reject(this.#gone)
@@ -46,7 +50,7 @@ export class StreamTarget implements ReplayTarget {
 	}
 
 	#lose(why: string): MeshChainError {
-		this.#gone ??= new MeshChainError('TARGET_GONE', `${this.name} takes no more: ${why}`)
+		this.#gone ??= new MeshChainError('TARGET_GONE', `${this.name} accepts no more records: ${why}`)
 		return this.#gone
 	}
 }

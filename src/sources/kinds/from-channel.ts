@@ -1,11 +1,19 @@
-/** A source that is a channel of `node:diagnostics_channel`. It cannot wait: publishing is synchronous. */
+/**
+ * A source that listens to a channel of `node:diagnostics_channel`. It cannot wait: publishing is
+ * synchronous.
+ */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { checkName } from '../../model/check.ts'
 import { aborted } from '../../platform/wait.ts'
 import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
-/** Monitors what is published on a channel. Messages often hold live objects: let `sample` pick out what is data. */
+/**
+ * Returns a source that pushes what is published on a channel. Messages often hold live objects: let `sample`
+ * pick the data out of them.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function fromChannel<T = unknown>(name: string | symbol, options: MappingOptions<T> = {}): Source {
 	const toSample = checkMapping(options)
 	if (typeof name !== 'symbol') checkName('the name of a channel', name)

@@ -1,4 +1,4 @@
-/** A source that is an event of an EventEmitter. It cannot wait: an emitter emits. */
+/** A source that listens to an event of an EventEmitter. It cannot wait: `emit` is synchronous. */
 import { type EventEmitter, errorMonitor } from 'node:events'
 import { discard } from '../../guard/promises.ts'
 import { attempt } from '../../guard/values.ts'
@@ -8,8 +8,11 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Monitors one event; the item is its first argument. An `error`, `close` or `end` of the emitter says that the connection is lost, and the next
- * event that it is back. Errors are only looked at: whoever handles them does so as before.
+ * Returns a source that pushes the first argument of an event. An `error`, `close` or `end` of the emitter
+ * means that the connection is lost, and the next event that it is back. Errors are only observed: an emitter
+ * without a handler of its own for them still throws.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromEmitter<T = unknown>(
 	emitter: Pick<EventEmitter, 'on' | 'off'>,
@@ -39,7 +42,7 @@ export function fromEmitter<T = unknown>(
 				sink.opened()
 				await aborted(sink.signal)
 			} finally {
-				// Each of them, whatever the emitter says to another one: the next attempt adds its own.
+				// Every listener, even if the emitter throws at one: the next attempt adds its own.
 				for (const [name, listener] of listeners)
 					attempt(() => discard(emitter.off(name, listener)), undefined)
 			}

@@ -1,31 +1,36 @@
-/** A source that is asked over HTTP. */
+/** A source that sends a GET request. */
 import { parseExactJson } from '../../codec/exact-json.ts'
 import { checkFunction, checkIsObject, checkOptionNames, invalidOption } from '../../model/check.ts'
 import { MeshChainError, messageOf } from '../../model/errors.ts'
 import type { Source } from '../source.ts'
 
-/** More than a record can hold. */
+/** Above what a record can hold. */
 const BODY_BYTES_MAX = 1024 * 1024
 
-/** They decide before the content type does, as in browsers. */
+/** Byte order marks override the content type, as in browsers. */
 const BYTE_ORDER_MARKS = [
 	[[0xef, 0xbb, 0xbf], 'utf-8'],
 	[[0xff, 0xfe], 'utf-16le'],
 	[[0xfe, 0xff], 'utf-16be'],
 ] as const
 
+/** Options of `fromHttp`. */
 export interface HttpOptions {
+	/** Headers of the request. Default: none. */
 	readonly headers?: Readonly<Record<string, string>>
 	/**
-	 * The value in a response's body: parsed where it is JSON, with a bigint for each integer beyond 2^53 − 1, and a text otherwise. Default: all
-	 * of it.
+	 * Returns the value in a response body. JSON is parsed, with a bigint for every integer beyond 2^53 − 1;
+	 * any other body is a string. Default: the whole body.
 	 */
 	readonly value?: (body: unknown) => unknown
 }
 
 /**
- * Scans an address with GET. Any status but 2xx is an error, and so is a body above 1 MiB or one that its charset (by byte order mark, by the
- * content type, or UTF-8) does not allow.
+ * Returns a source that requests an address with GET. Any status but 2xx is an error, and so is a body of
+ * more than 1 MiB, or one with bytes that its charset does not allow. The charset is that of the byte order
+ * mark, else of the content type, else UTF-8.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`, for credentials in the address too: they belong in the headers.
  */
 export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	checkOptionNames(options, ['headers', 'value'])
@@ -45,7 +50,7 @@ export function fromHttp(url: string | URL, options: HttpOptions = {}): Source {
 	}
 }
 
-/** @throws {Error} which says why: what `fetch` throws leaves that to its cause. */
+/** @throws {Error} with the reason in its message; `fetch` has it only in the cause of its error. */
 async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	try {
 		return await fetch(address, init)
@@ -55,23 +60,23 @@ async function answerOf(address: URL, init: RequestInit): Promise<Response> {
 	}
 }
 
-/** The innermost reason. Where several addresses were tried, that of the first. */
+/** The message of the innermost cause; of several addresses that were tried, that of the first. */
 function causeOf(error: unknown): string {
 	const { cause, errors } = error as { readonly cause?: unknown; readonly errors?: readonly unknown[] }
 	const inner = cause ?? errors?.[0]
 	return inner === undefined ? messageOf(error) : causeOf(inner)
 }
 
-/** @throws {Error} for bytes that the charset does not have, and for a charset that Node does not. */
+/** @throws {Error} for bytes that are invalid in the charset, and for a charset that Node does not know. */
 function decoded(bytes: Uint8Array, contentType: string, address: URL): string {
 	const named = /charset\s*=\s*"?([^\s";]+)/i.exec(contentType)?.[1]
 	const charset =
 		BYTE_ORDER_MARKS.find(([mark]) => mark.every((byte, at) => bytes[at] === byte))?.[1] ?? named
 	try {
-		// It leaves out a byte order mark.
+		// The decoder removes a byte order mark.
 		return new TextDecoder(charset ?? 'utf-8', { fatal: true }).decode(bytes)
 	} catch (error) {
-		throw new Error(`${shown(address)} sends what is not ${charset ?? 'utf-8'}: ${messageOf(error)}`, {
+		throw new Error(`the body from ${shown(address)} is not ${charset ?? 'utf-8'}: ${messageOf(error)}`, {
 			cause: error,
 		})
 	}
@@ -81,18 +86,21 @@ function parsed(text: string, address: URL): unknown {
 	try {
 		return parseExactJson(text)
 	} catch (error) {
-		throw new Error(`${shown(address)} sends what is not JSON: ${messageOf(error)}`, { cause: error })
+		throw new Error(`the body from ${shown(address)} is not JSON: ${messageOf(error)}`, { cause: error })
 	}
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */
 function addressOf(url: string | URL): URL {
-	if (!URL.canParse(String(url))) throw invalidOption('url', url, 'the address of a page')
+	if (!URL.canParse(String(url))) throw invalidOption('url', url, 'a URL')
 	const address = new URL(url)
-	if (!/^https?:$/.test(address.protocol)) throw invalidOption('url', url, 'an address of http or https')
-	// Errors tell the address, and are kept.
+	if (!/^https?:$/.test(address.protocol)) throw invalidOption('url', url, 'an http or https URL')
+	// Error messages include the address, and are stored.
 	if (address.username === '' && address.password === '') return address
-	throw new MeshChainError('INVALID_OPTION', `${shown(address)}: a name and password belong into the headers`)
+	throw new MeshChainError(
+		'INVALID_OPTION',
+		`${shown(address)}: the user name and password belong in the headers`,
+	)
 }
 
 async function bodyOf(response: Response): Promise<Uint8Array> {
@@ -101,13 +109,13 @@ async function bodyOf(response: Response): Promise<Uint8Array> {
 	for await (const chunk of response.body ?? []) {
 		bytes += chunk.length
 		if (bytes > BODY_BYTES_MAX)
-			throw new Error(`${shown(new URL(response.url))} sends more than ${BODY_BYTES_MAX} bytes`)
+			throw new Error(`the body from ${shown(new URL(response.url))} has more than ${BODY_BYTES_MAX} bytes`)
 		chunks.push(chunk)
 	}
 	return Buffer.concat(chunks)
 }
 
-/** Without what may be secret in it. */
+/** The address without its query and credentials, which may be secret. */
 function shown({ origin, pathname }: URL): string {
 	return origin + pathname
 }

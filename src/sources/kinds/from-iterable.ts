@@ -1,5 +1,4 @@
-/** A source that is an async iterable, and can wait: it is not asked for more than the queue takes. */
-
+/** A source that is an async iterable. It can wait: it is asked for an item only when the queue has room. */
 import { hushAll } from '../../guard/hush.ts'
 import { discard, follow as onceSettled, settle } from '../../guard/promises.ts'
 import { attempt, methodOf } from '../../guard/values.ts'
@@ -8,9 +7,10 @@ import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 
 /**
- * Monitors what an iterable yields. Waits with it while the queue is full.
+ * Returns a source that pushes the items of an async iterable, and waits while the queue is full.
  *
- * @param open gives a fresh one for each connection. Its end, or a throw, is a lost connection.
+ * @param open returns a new iterable for each connection. Its end, or an error, is a lost connection.
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromIterable<T>(
 	open: (signal: AbortSignal) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
@@ -29,10 +29,10 @@ export function fromIterable<T>(
 	}
 }
 
-/** How long one iterable may go on before others get their turn. */
+/** Longest run of one iterable before other work gets a turn. */
 const TURN_MS = 5
 
-/** An iterator that waits for its next item cannot be told to stop: it is left behind. */
+/** An iterator that waits for its next item cannot be interrupted: it is abandoned. */
 async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T> | undefined): Promise<void> {
 	let stopWaiting = () => {}
 	let turnMs = performance.now()
@@ -50,7 +50,7 @@ async function follow<T>(items: unknown, sink: SampleSink, toSample: ToSample<T>
 			const sample = sampleOf(value, toSample)
 			if (sample !== undefined) await sink.put(sample)
 			if (performance.now() - turnMs < TURN_MS) continue
-			// What always has a next item ready would keep everything else from running.
+			// An iterable that always has a next item would starve everything else.
 			await new Promise((resolve) => setImmediate(resolve))
 			turnMs = performance.now()
 		}

@@ -1,38 +1,50 @@
-/** A source that is a subject of NATS. It cannot wait: the server sends. */
-
+/** A source that subscribes to a subject of NATS. It cannot wait: the server pushes. */
 import { checkFunction, checkName, checkWord, ifGiven } from '../../model/check.ts'
 import { processWide } from '../../platform/process-wide.ts'
 import { aborted } from '../../platform/wait.ts'
 import type { SampleSink, Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf, type ToSample } from './mapping.ts'
 
+/** Options of `fromNats`. */
 export interface NatsOptions extends MappingOptions<NatsMessage> {
-	/** What the value is made of where no `sample` is given. Default `'json'`; what cannot be parsed is garbage. */
+	/**
+	 * How to decode the value when there is no `sample`. A message that cannot be decoded is dropped. Default:
+	 * `'json'`.
+	 */
 	readonly decode?: 'json' | 'text' | 'bytes'
-	/** Servers divide the messages among the subscribers of one queue group. */
+	/** Queue group: the server sends each message to one subscriber of the group. */
 	readonly queue?: string
 }
 
-/** What is used of a message. */
+/** The part of a NATS message that is used here. */
 export interface NatsMessage {
+	/** Subject of the message. */
 	readonly subject: string
+	/** Payload of the message. */
 	readonly data: Uint8Array
+	/** Returns the payload as JSON. */
 	json(): unknown
+	/** Returns the payload as text. */
 	string(): string
 }
 
-/** What is used of a connection: written out, so that who has no NATS needs no types of it. */
+/** The part of a NATS connection that is used here, so that this package does not need the types of NATS. */
 export interface NatsConnectionLike {
+	/** Subscribes to a subject. */
 	subscribe(
 		subject: string,
 		options: { callback: (error: Error | null, message: NatsMessage) => void; queue?: string },
 	): { readonly closed: Promise<unknown>; unsubscribe(): void }
+	/** Iterates over the changes of the connection. */
 	status(): AsyncIterable<{ readonly type: string; readonly server?: unknown }>
 }
 
 /**
- * Monitors a subject over a connection that was made by `connect` of `@nats-io/transport-node` and stays its owner's; give that
- * `maxReconnectAttempts: -1`. While the connection is lost the source is disconnected; the client subscribes again by itself.
+ * Returns a source that subscribes to a subject, over a connection from `connect` of
+ * `@nats-io/transport-node`. The connection stays the caller's; connect with `maxReconnectAttempts: -1`.
+ * While the connection is lost, the source is disconnected; the client renews the subscription by itself.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromNats(connection: NatsConnectionLike, subject: string, options: NatsOptions = {}): Source {
 	const sample = checkMapping(options, ['decode', 'queue'])
@@ -77,14 +89,14 @@ function take(
 	else if (sample !== undefined) sink.push(sample)
 }
 
-/** A subscription that is refused says so as it closes. */
+/** A subscription that the server refuses resolves `closed` to the error. */
 async function ended(closed: Promise<unknown>): Promise<void> {
 	throw (await closed) ?? new Error('the subscription was closed')
 }
 
 type Watcher = (cause: Error) => void
 
-/** One reader of each connection's statuses, however many sources it has. */
+/** One reader of statuses per connection, for all its sources. */
 const watchers = processWide('nats-watchers', () => new WeakMap<NatsConnectionLike, Set<Watcher>>())
 
 function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
@@ -92,7 +104,7 @@ function watch(connection: NatsConnectionLike, watcher: Watcher): () => void {
 	if (set === undefined) {
 		set = new Set()
 		watchers.set(connection, set)
-		// A connection that tells nothing of itself is still one.
+		// A connection whose statuses cannot be read still delivers messages.
 		tell(connection, set).catch(() => {})
 	}
 	set.add(watcher)

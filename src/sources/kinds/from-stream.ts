@@ -1,4 +1,4 @@
-/** A source that is a Node stream, and can wait: what is not taken stays with whoever writes into it. */
+/** A source that is a Node stream. It can wait: a paused stream holds its writer back. */
 import { finished, type Readable } from 'node:stream'
 import { settle } from '../../guard/promises.ts'
 import { attempt, methodOf } from '../../guard/values.ts'
@@ -8,10 +8,12 @@ import type { Source } from '../source.ts'
 import { checkMapping, type MappingOptions, sampleOf } from './mapping.ts'
 
 /**
- * Monitors the chunks of a stream: its objects, or bytes as they come (a `createInterface` of `node:readline` in `fromIterable` gives lines).
- * Waits with it while the queue is full, and destroys it when the source ends.
+ * Returns a source that pushes the chunks of a stream: its objects, or bytes as they arrive (for lines, use
+ * `fromIterable` with `createInterface` of `node:readline`). Waits while the queue is full, and destroys the
+ * stream when the source ends.
  *
- * @param open gives a fresh stream for each connection. Its end, or an error, is a lost connection.
+ * @param open returns a new stream for each connection. Its end, or an error, is a lost connection.
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function fromStream<T = unknown>(
 	open: (signal: AbortSignal) => Readable | Promise<Readable>,
@@ -22,7 +24,7 @@ export function fromStream<T = unknown>(
 	return {
 		async monitor(sink) {
 			const stream = (await settle(open(sink.signal))) as Readable
-			// It may have been aborted while it was opened.
+			// Attached after opening, during which the signal may have been aborted.
 			void aborted(sink.signal).then(() => attempt(() => void methodOf(stream, 'destroy')?.(), undefined))
 			sink.opened()
 			methodOf(stream, 'on')?.('data', (given: unknown) => {

@@ -1,15 +1,17 @@
-/** From what an origin delivers to a sample. */
-
+/** Turns an item of an origin into a sample. */
 import { hush } from '../../guard/hush.ts'
 import { discard } from '../../guard/promises.ts'
 import { checkFunction, checkOptionNames, ifGiven } from '../../model/check.ts'
 import type { Sample } from '../source.ts'
 
-/** Undefined for what is no sample and is to be passed over. A throw counts the item as garbage: received, and dropped as `type`. */
+/**
+ * Returns the sample of an item; undefined to skip the item. An error drops the item, counted under `type`.
+ */
 export type ToSample<T> = (item: T) => Sample | undefined
 
+/** Options that every source with items has. */
 export interface MappingOptions<T> {
-	/** Default: the item is the value, and its time is when it was received. */
+	/** Returns the sample of an item. Default: the item is the value, with the time when it was received. */
 	readonly sample?: ToSample<T>
 }
 
@@ -24,6 +26,7 @@ export function checkMapping<T>(
 
 const GARBAGE: Sample = Object.freeze({ value: undefined })
 
+/** The sample of an item; undefined to skip the item. */
 export function sampleOf<T>(item: T, toSample: ToSample<T> | undefined): Sample | undefined {
 	if (toSample === undefined) return { value: item }
 	try {

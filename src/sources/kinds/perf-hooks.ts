@@ -1,4 +1,7 @@
-/** The health of this process, as sources to scan: how late its event loop is, its garbage collection, its memory. */
+/**
+ * The health of this process, as sources to scan: the delay of its event loop, its garbage collection, its
+ * memory.
+ */
 import {
 	constants,
 	createHistogram,
@@ -9,19 +12,25 @@ import {
 import { checkOptionNames, checkTimerMs } from '../../model/check.ts'
 import type { Source } from '../source.ts'
 
-/** Milliseconds that timers were late since the last time it was asked. */
+/** Delays of timers since the last read. */
 export interface EventLoopDelay {
+	/** Mean of the delays. */
 	readonly meanMs: number
+	/** Median of the delays. */
 	readonly p50Ms: number
+	/** 99th percentile of the delays. */
 	readonly p99Ms: number
+	/** Longest delay. */
 	readonly maxMs: number
 }
 
 /**
- * How late timers of this process are; a loop that was blocked for a second shows as a `maxMs` of about 1,000, whenever that was: the time since the last
- * tick is looked at too. (`monitorEventLoopDelay` does not see a block that begins before its first tick behind `reset`.)
+ * Returns a source of the delays of timers in this process. A loop that was blocked for a second has a
+ * `maxMs` of about 1,000, even if it is blocked at the time of the read: the time since the last tick counts
+ * too. (Node's `monitorEventLoopDelay` misses a block that starts before its first tick after `reset`.)
  *
- * @param options `resolutionMs`: a timer ticks so often. Default 10.
+ * @param options `resolutionMs`: interval of the timer. Default: 10.
+ * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function eventLoopDelay(options: { readonly resolutionMs?: number } = {}): Source {
 	checkOptionNames(options, ['resolutionMs'])
@@ -52,7 +61,7 @@ export function eventLoopDelay(options: { readonly resolutionMs?: number } = {})
 	}
 }
 
-/** The histogram holds ns, and none of 0. */
+/** The histogram counts in ns, and takes no 0. */
 function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	if (histogram.count === 0) return { meanMs: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }
 	const ms = (ns: number) => Math.round(ns / 1e3) / 1e3
@@ -64,12 +73,15 @@ function delayOf(histogram: RecordableHistogram): EventLoopDelay {
 	}
 }
 
-/** Garbage collections since the last time it was asked. */
+/** Garbage collections since the last read. */
 export interface GarbageCollection {
+	/** Number of collections. */
 	readonly count: number
+	/** Their total duration. */
 	readonly totalMs: number
+	/** The duration of the longest one. */
 	readonly maxMs: number
-	/** Collections by kind. */
+	/** Number of collections by kind. */
 	readonly kinds: {
 		readonly minor: number
 		readonly major: number
@@ -85,7 +97,7 @@ const KINDS = [
 	['weak', constants.NODE_PERFORMANCE_GC_WEAKCB],
 ] as const
 
-/** How often and how long the garbage collector of this process ran. */
+/** Returns a source of how often and how long the garbage collector of this process ran. */
 export function garbageCollection(): Source {
 	let observer: PerformanceObserver | undefined
 	let seen = newCollections()
@@ -130,7 +142,7 @@ function newCollections() {
 	}
 }
 
-/** What `process.memoryUsage()` says, in bytes. */
+/** Returns a source of what `process.memoryUsage()` reports, in bytes. */
 export function memoryUsage(): Source {
 	return { read: () => ({ ...process.memoryUsage() }) }
 }

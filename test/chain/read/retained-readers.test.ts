@@ -160,7 +160,7 @@ test('a consumer is told of what it missed, and goes on', async () => {
 			found.push(each)
 			if (found.length % 5 === 0) await between()
 		}
-		const consumer = consume(chain, 'slow', handler, { pollMs: 2 })
+		const consumer = consume(chain, 'slow', handler, { pollIntervalMs: 2 })
 		await consumer.lag()
 		busy.bursts = []
 		await busy.write(30)

@@ -34,7 +34,7 @@ for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 			await using chain = await openChain(path, { fs })
 			fs.fail(call, code)
 			const handled: number[] = []
-			const consumer = consume(chain, 'patient', ({ seq }) => void handled.push(seq), { pollMs: 2 })
+			const consumer = consume(chain, 'patient', ({ seq }) => void handled.push(seq), { pollIntervalMs: 2 })
 			const tailed: number[] = []
 			const tail = (async () => {
 				for await (const { seq } of chain.tail({ pollMs: 2, toSeq: 40 })) tailed.push(seq)

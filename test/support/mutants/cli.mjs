@@ -30,7 +30,7 @@ export default [
 	},
 	{
 		name: 'a mark of a session is believed to have the right types',
-		file: 'src/recorder/mark.ts',
+		file: 'src/recorder/session-record.ts',
 		from: "if (!(typeof label === 'string' || label === null) || !isIndex(eventIndex)) return undefined",
 		to: 'if (isIndex(label)) return undefined',
 		tests: ['test/recorder/sessions.test.ts'],

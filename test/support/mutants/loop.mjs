@@ -37,9 +37,9 @@ export default [
 	},
 	{
 		name: 'loop: closing waits for a hanging append without a bound',
-		file: 'src/outbox/outbox.ts',
-		from: 'if (answers === this.#answers) return false',
-		to: 'if (answers !== this.#answers) return false',
+		file: 'src/outbox/appender-calls.ts',
+		from: 'if (answers === answersSoFar()) return false',
+		to: 'if (answers !== answersSoFar()) return false',
 		tests: ['test/process/signals.test.ts'],
 	},
 	{

@@ -38,8 +38,8 @@ export default [
 	{
 		name: 'replay: the limit of a player counts on after a seek',
 		file: 'src/replay/player.ts',
-		from: '\t\tthis.#taken = 0\n\t\tthis.#place++',
-		to: '\t\tthis.#place++',
+		from: '\t\tthis.#taken = 0\n\t\tthis.#visit++',
+		to: '\t\tthis.#visit++',
 		tests: ['test/replay/player-model.test.ts'],
 	},
 ]

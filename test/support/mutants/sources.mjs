@@ -10,8 +10,8 @@ export default [
 	{
 		name: 'sources: a sample that gives way is not counted',
 		file: 'src/sources/managed-source.ts',
-		from: '\t\t\tthis.counts.dropped.overflow++\n\t\t\t// One',
-		to: '\t\t\t// One',
+		from: '\t\t\tthis.counts.dropped.overflow++\n\t\t\t// A sample',
+		to: '\t\t\t// A sample',
 		tests: ['test/sources'],
 	},
 	{

@@ -1,4 +1,4 @@
-/** received = stored + dropped + queued, also where it is easily lost sight of a sample. */
+/** received = stored + dropped + queued, in the cases where a sample is easily lost from sight. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 test('a sample that waits for room is queued', async () => {
 	await using loop = new MeshLoop()
-	await using manager = new SourceManager(loop, { queueCapacity: 1, flushIntervalMs: 60_000 })
+	await using manager = new SourceManager(loop, { queueSamplesMax: 1, flushIntervalMs: 60_000 })
 	await manager.archive('pump', {
 		async monitor(sink: SampleSink) {
 			while (!sink.signal.aborted) await sink.put({ value: 1 })

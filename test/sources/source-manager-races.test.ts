@@ -1,4 +1,4 @@
-/** What happens to a source while something else is under way with it. */
+/** Operations on a source while another one is in flight. */
 import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -84,7 +84,7 @@ test('close while a resume makes the source', async () => {
 })
 
 test('a sample that waits for room is counted as queued', async () => {
-	const manager = managerOf({ queueCapacity: 1, flushIntervalMs: 60_000 })
+	const manager = managerOf({ queueSamplesMax: 1, flushIntervalMs: 60_000 })
 	async function* values() {
 		yield* [1, 2, 3]
 		await new Promise(() => {})

@@ -1,0 +1,5 @@
+/** `mesh-chain/consume`: lists names, defines nothing. */
+export { type Consumer, type ConsumerStats, consume } from './consume.ts'
+export type { ConsumeOptions } from './consume-options.ts'
+export type { ConsumerCursor } from './cursor-file.ts'
+export { type Projection, type ProjectOptions, project } from './project.ts'

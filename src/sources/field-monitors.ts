@@ -1,0 +1,159 @@
+/** Follows the extra fields of a source and holds the newest value of each. */
+import { canonicalise } from '../codec/canonical.ts'
+import { settle } from '../guard/promises.ts'
+import { show } from '../guard/show.ts'
+import { methodOf, propertyOf } from '../guard/values.ts'
+import { messageOf } from '../model/errors.ts'
+import { FIELD_RETRY_MS_MAX } from '../model/limits.ts'
+import { Backoff } from '../platform/backoff.ts'
+import { warn } from '../platform/diagnostics.ts'
+import { type MonitorBounds, MonitorTask } from './monitor-task.ts'
+import { readSample } from './read-sample.ts'
+import type { Sample, SampleSink, Source } from './source.ts'
+
+/** The time limits and delays of a monitor. */
+export interface FieldBounds extends MonitorBounds {
+	readonly retryIntervalMs: number
+}
+
+/** What the source of the fields is told. */
+export interface FieldEvents {
+	failed(error: string): void
+	/** A monitor did not end within this time after it was told to. */
+	abandoned(ms: number): void
+}
+
+/** The extra fields of one source. */
+export class FieldMonitors {
+	readonly #source: string
+	readonly #events: FieldEvents
+	readonly #bounds: FieldBounds
+	#names: readonly string[]
+	/** By name, in the order of the names. */
+	#monitors = new Map<string, FieldMonitor>()
+
+	/** @param source the name of the source, for messages. */
+	constructor(source: string, names: readonly string[], events: FieldEvents, bounds: FieldBounds) {
+		this.#source = source
+		this.#names = names
+		this.#events = events
+		this.#bounds = bounds
+	}
+
+	get names(): readonly string[] {
+		return this.#names
+	}
+
+	/** How many fields are followed at present. */
+	get size(): number {
+		return this.#monitors.size
+	}
+
+	/**
+	 * Changes the list. A field in both lists is followed without interruption; a new one starts with {@link
+	 * start}.
+	 */
+	setNames(names: readonly string[]): void {
+		this.#names = names
+		for (const [name, monitor] of this.#monitors) {
+			if (names.includes(name)) continue
+			this.#monitors.delete(name)
+			void monitor.stop()
+		}
+	}
+
+	/** Follows every field of the list that is not followed yet, if the source can follow fields. */
+	start(source: Source): void {
+		for (const name of this.#names) if (!this.#monitors.has(name)) this.#startOne(source, name)
+		this.#monitors = new Map([...this.#monitors].sort(([a], [b]) => (a < b ? -1 : 1)))
+	}
+
+	async stop(): Promise<void> {
+		const stopping = [...this.#monitors.values()].map((monitor) => monitor.stop())
+		this.#monitors.clear()
+		await Promise.all(stopping)
+	}
+
+	/** The newest value of every field that has one. */
+	values(): Record<string, unknown> {
+		const known = [...this.#monitors].filter(([, monitor]) => monitor.hasValue)
+		return Object.fromEntries(known.map(([name, monitor]) => [name, monitor.value]))
+	}
+
+	/** Upper estimate of the bytes that {@link values} takes in a record. */
+	bytes(): number {
+		let bytes = 0
+		for (const [name, monitor] of this.#monitors) bytes += 3 * name.length + monitor.bytes
+		return bytes
+	}
+
+	#startOne(source: Source, name: string): void {
+		if (propertyOf(source, 'monitorField') === undefined) return
+		const run = (sink: SampleSink) => settle(methodOf(source, 'monitorField')?.(name, sink)) as Promise<void>
+		const options = { source: this.#source, name, run, events: this.#events, bounds: this.#bounds }
+		this.#monitors.set(name, new FieldMonitor(options))
+	}
+}
+
+interface FieldMonitorOptions {
+	readonly source: string
+	readonly name: string
+	readonly run: (sink: SampleSink) => Promise<void>
+	readonly events: FieldEvents
+	readonly bounds: FieldBounds
+}
+
+/** Follows one extra field. */
+class FieldMonitor {
+	value: unknown
+	bytes = 0
+	hasValue = false
+	readonly #options: FieldMonitorOptions
+	readonly #backoff: Backoff
+	readonly #task: MonitorTask
+	#hasWarned = false
+
+	constructor(options: FieldMonitorOptions) {
+		this.#options = options
+		const { run, events, bounds } = options
+		const { retryIntervalMs } = bounds
+		this.#backoff = new Backoff(retryIntervalMs, Math.max(retryIntervalMs, FIELD_RETRY_MS_MAX))
+		const monitorEvents = {
+			push: (sample: Sample) => this.#take(sample),
+			put: (sample: Sample) => void this.#take(sample),
+			lost: (cause: unknown) => this.#failed(cause),
+			abandoned: (ms: number) => events.abandoned(ms),
+			failed: (cause: unknown, waitMs: number) => {
+				this.#failed(cause)
+				this.#warnOnce(cause, waitMs)
+			},
+		}
+		this.#task = new MonitorTask(run, monitorEvents, this.#backoff, bounds)
+	}
+
+	stop(): Promise<void> {
+		return this.#task.stop()
+	}
+
+	#take(sample: Sample | null | undefined): void {
+		const { value, bytes } = canonicalise(readSample(sample).value)
+		this.value = value
+		this.bytes = bytes
+		this.hasValue = true
+		this.#hasWarned = false
+		this.#backoff.reset()
+	}
+
+	#failed(cause: unknown): void {
+		this.#options.events.failed(`field ${this.#options.name}: ${messageOf(cause)}`)
+	}
+
+	/** Once the waits have grown to their maximum, and again only after the field has worked in between. */
+	#warnOnce(cause: unknown, waitMs: number): void {
+		if (this.#hasWarned || !this.#backoff.isAtMax(waitMs)) return
+		this.#hasWarned = true
+		const { name, source } = this.#options
+		const text = `the field ${show(name)} of the source ${show(source)} keeps failing (${messageOf(cause)}); it is retried every ${waitMs / 1000} s`
+		warn('FIELD_FAILING', text)
+	}
+}

@@ -1,0 +1,25 @@
+/** Measures how many samples per second a source delivers. */
+
+export class RateMeter {
+	/** Samples per second between the last two measurements. */
+	rate: number
+	#countBefore: number
+
+	/**
+	 * @param rate the rate that was measured before a restart.
+	 * @param count samples received so far.
+	 */
+	constructor(rate: number, count: number) {
+		this.rate = rate
+		this.#countBefore = count
+	}
+
+	/** Measures again, `seconds` after the last time. Returns whether the rate has changed. */
+	measure(count: number, seconds: number): boolean {
+		const rate = (count - this.#countBefore) / seconds
+		const isChanged = rate !== this.rate
+		this.rate = rate
+		this.#countBefore = count
+		return isChanged
+	}
+}

@@ -1,0 +1,28 @@
+/** Reads what a source hands over: code of others, whose getters may throw. */
+import { hush } from '../guard/hush.ts'
+import { attempt } from '../guard/values.ts'
+import type { Sample } from './source.ts'
+
+/** A sample as it was read, once. */
+export interface ReadSample {
+	readonly value: unknown
+	readonly tsMs?: number | undefined
+}
+
+/** Stands for anything that is not a sample: it has no value. */
+const NOTHING: Sample = Object.freeze({ value: undefined })
+
+/**
+ * Reads a sample once. One that cannot be read has no value and is dropped as garbage; its source, which is
+ * in the middle of a push, gets no error.
+ */
+export function readSample(sample: Sample | null | undefined): ReadSample {
+	return attempt<ReadSample>(() => {
+		hush(sample)
+		const { value, tsMs }: { value: unknown; tsMs?: number | undefined } = sample ?? NOTHING
+		// Neither may be a promise, and the promise of a dropped sample would reject unhandled.
+		hush(value)
+		hush(tsMs)
+		return { value, tsMs }
+	}, NOTHING)
+}

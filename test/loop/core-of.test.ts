@@ -1,0 +1,46 @@
+/** A loop of one build of this package is a loop for every other build in the same process. */
+import { expect, test } from 'vitest'
+import { BufferingAppender } from '../../src/appenders/buffering.ts'
+import { checkLoop, coreOf } from '../../src/loop/core-of.ts'
+import { MeshLoop } from '../../src/loop/mesh-loop.ts'
+import { recordCrashes } from '../../src/loop/record-crashes.ts'
+import { BlackBox } from '../../src/recorder/black-box.ts'
+import { Recorder } from '../../src/recorder/recorder.ts'
+
+/** The built package: its classes are others than those of src. */
+const built: typeof import('../../src/index.ts') = await import('../../dist/index.js' as string)
+
+test('a recorder, a black box and recordCrashes take the loop of another build, and its children', () => {
+	const appender = new BufferingAppender()
+	const loop: MeshLoop = new built.MeshLoop(appender, { level: 'info' })
+	expect(loop).not.toBeInstanceOf(MeshLoop)
+	const recorder = new Recorder(loop.child({ daemonId: 'a' }))
+	const blackBox = new BlackBox(loop)
+	recorder.start('one')
+	recorder.checkpoint({ items: 1 }, { id: 'first' })
+	loop.debug('below the level')
+	blackBox.trigger()
+	recordCrashes(loop)()
+	recorder.stop()
+	expect(appender.captured().map(({ kind }) => kind)).toEqual([
+		'$session',
+		'$checkpoint',
+		'$blackbox',
+		'$session',
+	])
+	expect(appender.captured({ kind: '$blackbox' })[0]?.data.lines[0]?.message).toBe('below the level')
+})
+
+test('what leads to the insides of a loop is not seen from outside', () => {
+	const loop = new MeshLoop()
+	expect(Object.keys(loop)).toEqual([])
+	expect({ ...loop }).toEqual({})
+	expect(coreOf(loop.child({})).core).toBe(coreOf(loop).core)
+})
+
+test('only a loop is one', () => {
+	for (const given of [undefined, null, {}, 'loop', MeshLoop, { publish() {}, close() {} }]) {
+		expect(() => checkLoop('this test needs a loop', given)).toThrow('this test needs a loop, not ')
+	}
+	checkLoop('this test needs a loop', new MeshLoop().child({}))
+})
