@@ -39,3 +39,17 @@ test('the docs name only options, methods and fields that the source has', () =>
 	)
 	expect(unknown).toEqual([])
 })
+
+test('the docs name only options that the program has', () => {
+	const known = new Set(
+		sources.flatMap(({ text }) => [...text.matchAll(/\blong: '([\w-]+)'/g)].map(([, name]) => name)),
+	)
+	const unknown = docs.flatMap(({ path, codes }) =>
+		codes
+			.filter((code) => !/^(?:node|npm|npx vitest|git) /.test(code))
+			.flatMap((code) => code.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [])
+			.filter((option) => !known.has(option.slice(2)) && !['--help', '--version'].includes(option))
+			.map((option) => `${path}: ${option}`),
+	)
+	expect(unknown).toEqual([])
+})

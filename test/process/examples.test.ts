@@ -82,7 +82,7 @@ describe('README.md', () => {
 		},
 	)
 
-	test('says what its examples print', async () => {
+	test('shows the output of its examples', async () => {
 		const printed = await Promise.all(readme.map(async (code) => (await runExample(code, 'printed')).stdout))
 		const claims = readme.map((code) =>
 			[...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, claim]) => claim),
@@ -112,7 +112,7 @@ describe('README.md', () => {
 })
 
 describe('the database traffic of README.md', () => {
-	test('is replayed into another database, and answers as it says', async () => {
+	test('is replayed into another database, with the results that it shows', async () => {
 		const cwd = mkdtempSync(join(folder, 'traffic-'))
 		const text = readFileSync(join(ROOT, 'README.md'), 'utf8')
 		const code = readme.find((example) => example.includes('journalPg'))
@@ -156,7 +156,7 @@ describe('docstrings', () => {
 		fenced(text.replaceAll(/^\s*\* ?/gm, ''), 'ts').map((code) => [path, code] as const),
 	)
 
-	test('there are some, and each is fenced', () => {
+	test('there are examples, and each is fenced', () => {
 		expect(examples.length).toBeGreaterThanOrEqual(4)
 		const tags = [...sourceFiles(join(ROOT, 'src')).values()].join('').match(/@example/g)
 		expect(tags).toHaveLength(examples.length)
