@@ -1,4 +1,4 @@
-/** What the other folders share of chain/, and the only file of it that they import: lists names, defines nothing. */
+/** What other folders share of chain/: the only file of it that they import. Lists names. */
 export {
 	answerFor,
 	type ChainAnswer,

@@ -6,6 +6,7 @@ import { STATUS } from './exit-status.ts'
 import type { Printable } from './printable.ts'
 import type { Paint, Style } from './terminal.ts'
 
+/** The option that makes explained losses a status of their own. */
 export const STRICT_OPTION: OptionSpec = {
 	long: 'strict',
 	help: 'exit with status 3 also where the chain explains lost records',

@@ -5,6 +5,7 @@ import { MeshChainError } from '../model/errors.ts'
 import type { StatusText } from './exit-status.ts'
 import type { Terminal } from './terminal.ts'
 
+/** One option of a command. */
 export interface OptionSpec {
 	readonly long: string
 	readonly short?: string
@@ -18,7 +19,7 @@ export interface OptionSpec {
 	readonly choices?: readonly string[]
 	/** The value where the option is not given. */
 	readonly default?: string
-	/** What the help says of the default where it is no fixed value. */
+	/** What the help says of the default where it is not a fixed value. */
 	readonly defaultText?: string
 	/** A noun phrase, or an imperative for a switch. The help adds the choices and the default. */
 	readonly help: string
@@ -27,6 +28,7 @@ export interface OptionSpec {
 /** Names of environment variables, and what they hold. */
 export type EnvironmentVariable = readonly [names: string, meaning: string]
 
+/** One command of the program. */
 export interface Command {
 	readonly name: string
 	readonly summary: string

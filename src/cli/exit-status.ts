@@ -1,6 +1,7 @@
 /** Exit statuses: what each one means, and how a command, an error or an interruption arrives at one. */
 import { constants } from 'node:os'
 
+/** The exit statuses by name. */
 export const STATUS = { ok: 0, nothingMatched: 1, failed: 2, notOk: 3, unchecked: 4 } as const
 
 /** What the help calls 128 plus the number of a signal. */

@@ -5,6 +5,7 @@ import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'
 import { formatTime, parseTime } from './times.ts'
 
+/** The options of all filters. */
 export const FILTER_OPTIONS: readonly OptionSpec[] = [
 	{
 		long: 'since',

@@ -14,6 +14,7 @@ const SEVERITY_STYLES: Readonly<Record<Severity, Style>> = {
 	damage: 'red',
 }
 
+/** A finding on one line: severity, position, kind and message. */
 export function findingLine(finding: VerifyFinding, paint: Paint): Printable {
 	const { kind, severity, path, offset, bytes, fromSeq, toSeq, message, expected, found } = finding
 	const range = fromSeq === undefined ? '' : `, seq ${fromSeq} to ${toSeq}`

@@ -38,7 +38,7 @@ export const importCommand: Command = {
 		},
 	],
 	statuses: statusTexts({
-		ok: 'the records were imported; lines that are no records were counted and skipped',
+		ok: 'the records were imported; other lines were counted and skipped',
 		notOk: 'some lines were out of order, and left out',
 		failed: 'FILE cannot be read, holds no record, or the chain cannot be written',
 		interrupted: 'interrupted: no new chain was made, or appended records stay in the chain',

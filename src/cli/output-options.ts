@@ -4,6 +4,7 @@ import { type Paint, paintFor, type Terminal } from './terminal.ts'
 
 const COLORS = ['auto', 'always', 'never'] as const
 
+/** The option that turns colours on or off. */
 export const COLOR_OPTION = {
 	long: 'color',
 	value: 'WHEN',

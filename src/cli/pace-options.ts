@@ -2,6 +2,7 @@
 import { parseDuration } from './amounts.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 
+/** The option of the playback speed. */
 export const SPEED_OPTION: OptionSpec = {
 	long: 'speed',
 	value: 'FACTOR',
@@ -9,6 +10,7 @@ export const SPEED_OPTION: OptionSpec = {
 	help: 'playback speed: 1 is real time, 10 is ten times as fast, max is without waiting',
 }
 
+/** The option that bounds silences. */
 export const GAP_OPTION: OptionSpec = {
 	long: 'gap-max',
 	value: 'DURATION',

@@ -23,6 +23,7 @@ import { prettyRecord } from './pretty.ts'
 import { Printable, printableRecord, printed, together } from './printable.ts'
 import type { Output, Terminal } from './terminal.ts'
 
+/** The option that follows a chain. */
 export const FOLLOW_OPTION: OptionSpec = {
 	long: 'follow',
 	short: 'f',
@@ -56,6 +57,7 @@ export const PRINT_STATUSES = statusTexts({
 /** Text for people and programs, or bytes for programs only. */
 type Encode = (record: LogRecord) => Printable | Uint8Array
 
+/** Prints selected records on stdout, and counts them. */
 export class Printer {
 	readonly #encode: Encode
 	readonly #output: Output

@@ -14,6 +14,7 @@ import { formatAgo, formatTime } from './times.ts'
 
 const REGISTRY_NAME = 'sources.chain'
 
+/** A registry that was read from its file. */
 export interface RegistryFile {
 	readonly path: string
 	/** Sorted by name. */

@@ -12,6 +12,7 @@ import type { Selection } from './filters.ts'
 import { openHistory } from './open-source.ts'
 import type { Terminal } from './terminal.ts'
 
+/** The option that names a JSON Lines format. */
 export const FORMAT_OPTION = {
 	long: 'format',
 	value: 'FORMAT',
@@ -36,7 +37,7 @@ export interface OpenedSource extends BatchSource {
 	close(): Promise<void>
 }
 
-/** Opens a chain, or JSON Lines where the file is no chain, where a format is given, and for stdin (`-`). */
+/** Opens a chain, or JSON Lines where the file is not a chain, where a format is given, and for stdin (`-`). */
 export async function openAny(
 	file: string,
 	format: LineFormat | undefined,

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../recorder/session.ts'
 import { ChainSession, listSessions, openSession, sessionNotFound } from '../recorder/sessions.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 
+/** The options that select a part of a chain by its sessions. */
 export const SESSION_OPTIONS: readonly OptionSpec[] = [
 	{ long: 'session', value: 'ID', help: 'records of a session: the newest with this ID' },
 	{

@@ -10,6 +10,7 @@ import { formatTime } from './times.ts'
 /** Names and table rows in the pretty report; `-o json` has all of them. */
 const SHOWN_MAX = 20
 
+/** The report as text: totals, sources that need attention, and tables of losses. */
 export function prettyReport(report: SourceReport, paint: Paint): Printable {
 	const lines = sectionsOf(report, paint).flatMap(([name, text]) =>
 		text === '' ? [] : [printed`${paint('bold', name.padEnd(15))} ${text}\n`],

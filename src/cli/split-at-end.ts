@@ -6,6 +6,7 @@ import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
 import { lastSeqOf } from '../merge/last-seq.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 
+/** Splits a chain at its present end. */
 export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain; readonly after: Chain }> {
 	const chains = chain.chains ?? [chain]
 	const lasts = await Promise.all(chains.map((one) => lastSeqOf(one)))

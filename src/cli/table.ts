@@ -5,6 +5,7 @@ import type { Paint, Style } from './terminal.ts'
 /** A value, or one in a colour. */
 export type Cell = string | Printable | readonly [style: Style, value: string]
 
+/** One column of a table. */
 export interface Column<Row> {
 	readonly head: string
 	/** Whether the cells are aligned to the right, as figures are. */

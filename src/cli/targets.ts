@@ -9,6 +9,7 @@ import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { textFormat } from './printing.ts'
 import type { Terminal } from './terminal.ts'
 
+/** The option that names the target of a replay. */
 export const TO_OPTION: OptionSpec = {
 	long: 'to',
 	value: 'TARGET',

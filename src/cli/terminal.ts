@@ -30,11 +30,13 @@ export interface Surroundings {
 	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
 }
 
+/** The world around a command. */
 export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
 	readonly stdout: Output
 	readonly stderr: Messages
 }
 
+/** The terminal of a command, made of the surroundings of the program. */
 export function terminalOf(surroundings: Surroundings): Terminal {
 	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
 	return {
@@ -141,6 +143,7 @@ const STYLES = {
 	green: [32, 39],
 	cyan: [36, 39],
 } as const
+/** A colour or a weight of text. */
 export type Style = keyof typeof STYLES
 
 /** Decides on colour: the option first, then `NO_COLOR`, `FORCE_COLOR`, then whether stdout is a terminal. */

@@ -10,6 +10,7 @@ const LINES_MAX = 64
 
 const NOTHING = Buffer.alloc(0)
 
+/** Holds lines until their objects decide the format. */
 export class FormatDetector {
 	readonly #format: UndecidedFormat
 	readonly #bytesMax: number

@@ -60,6 +60,7 @@ export interface LineFileListener {
 	failing(error: unknown): void
 }
 
+/** Appends lines, and looks regularly whether they are still in a file with a name. */
 export class LineFile {
 	readonly path: string
 	/** Whether the file ended within a line when it was first opened. */

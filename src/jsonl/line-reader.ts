@@ -45,6 +45,7 @@ interface Canonical {
 
 const BOM = '\ufeff'
 
+/** Turns bytes into records, and reports each line that is not a record. */
 export class LineReader {
 	#format: LineFormat
 	/** Undefined once the format is decided. */

@@ -17,6 +17,7 @@ export interface ByteLine {
 const NEWLINE = 0x0a
 const RETURN = 0x0d
 
+/** Holds the unfinished line between two pieces of a stream. */
 export class LineSplitter {
 	readonly #bytesMax: number
 	#pending: Buffer[] = []

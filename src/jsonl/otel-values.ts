@@ -2,6 +2,7 @@
 import type { JsonFields } from './json-object.ts'
 import { isMap } from './line-format.ts'
 
+/** Fields that are being collected. */
 export type Values = Record<string, unknown>
 
 /** What an `AnyValue` holds; undefined for an empty one. */
@@ -55,6 +56,7 @@ export function isDoubled(attributes: unknown, map: Values): boolean {
 	return list.length !== Object.keys(map).length || list.some(({ key }) => typeof key !== 'string')
 }
 
+/** Whether an object has no fields. */
 export function isEmpty(fields: JsonFields): boolean {
 	return Object.keys(fields).length === 0
 }

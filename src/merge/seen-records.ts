@@ -12,6 +12,7 @@ const CHAIN_ID = /^[0-9a-f]{32}$/
 
 type Returned = Map<string, SeqRanges>
 
+/** Remembers, for each chain, which chains returned its records. */
 export class SeenRecords {
 	readonly #returned = new Map<string, Returned | undefined>()
 	/** Records that another chain returned before. */

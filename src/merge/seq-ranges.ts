@@ -9,6 +9,7 @@ interface SeqRange {
 /** Beyond this number, the half that lies farthest from the latest record is forgotten. */
 const RANGES_MAX = 4096
 
+/** A bounded set of `(epoch, seq)`, kept as ranges. */
 export class SeqRanges {
 	#ranges: SeqRange[] = []
 

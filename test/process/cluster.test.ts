@@ -123,6 +123,11 @@ describe('reports errors', () => {
 			'--retain takes a duration such as',
 		],
 		[
+			'two durations to keep',
+			() => ['forward', 'a.chain', '--to', there(), '--create', '--retain', '1d', '--retain', '2d'],
+			'--retain takes at most one duration and one size, not 1d and 2d',
+		],
+		[
 			'a chain that is not there',
 			() => ['forward', 'none.chain', '--to', there(), '--create'],
 			'CHAIN_NOT_FOUND',

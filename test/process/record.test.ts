@@ -274,6 +274,7 @@ test('mistakes are found before anything is read', async () => {
 	const path = chainPath()
 	for (const options of [
 		[path, '--level', 'loud'],
+		[path, '-l', 'info'],
 		[path, '--kind', '$gap'],
 		[path, '--nodes', 'x'],
 		[`${path}.jsonl`],
