@@ -6,6 +6,7 @@
  * an output was not.
  */
 import { constants } from 'node:os'
+import { isInstance, propertyOf } from '../guard/values.ts'
 import { type ErrorCode, MeshChainError } from '../model/errors.ts'
 
 /** The exit statuses by name. */
@@ -50,6 +51,9 @@ export function statusTexts(meanings: {
 	return all.flatMap(([status, text]) => (text === undefined ? [] : [[status, text] as const]))
 }
 
+/** How far an interruption is searched among the causes of an error. */
+const CAUSES_MAX = 8
+
 /** Codes of errors that a command line causes, before anything is opened. */
 const USAGE_CODES: readonly ErrorCode[] = [
 	'INVALID_USAGE',
@@ -85,7 +89,11 @@ export function interruptedStatus({ reason }: AbortSignal): number {
 
 /** The status of a command that threw. */
 export function statusOf(error: unknown): number {
-	for (let cause = error; cause instanceof Error; cause = cause.cause)
-		if (cause instanceof Interruption) return cause.status
-	return error instanceof MeshChainError && USAGE_CODES.includes(error.code) ? STATUS.usage : STATUS.failed
+	// An error of a user's module may have any cause, also a circular one.
+	let cause = error
+	for (let depth = 0; depth < CAUSES_MAX; depth++) {
+		if (isInstance(cause, Interruption)) return cause.status
+		cause = propertyOf(cause, 'cause')
+	}
+	return isInstance(error, MeshChainError) && USAGE_CODES.includes(error.code) ? STATUS.usage : STATUS.failed
 }
