@@ -1,17 +1,19 @@
 /**
- * The four answers to the question whether a chain is as its writers left it. This file alone decides which one applies:
- * `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive theirs from here.
+ * The four answers to the question whether a chain is as its writers left it. This file alone decides which
+ * one applies: `verifyChain`, `repairChain`, `Chain.info` and the exit statuses of the commands derive theirs
+ * from here.
  *
- * Invariant: the answer is that of the most severe finding. Nothing that a file says of itself (a `repaired` anchor, a `$gap`, a
- * `kept from`) makes another finding less severe.
+ * Invariant: the answer is that of the most severe finding. Nothing that a file says of itself (a `repaired`
+ * anchor, a `$gap`, a `kept from`) makes another finding less severe.
  */
 
 import { GAP_KIND, type GapData, isGap, type LogRecord } from '../model/record.ts'
 import { processWide } from '../platform/process-wide.ts'
 
 /**
- * How severe a finding is, lightest first. `note`: normal, for example after a crash. `loss`: records are lost, and the chain itself says
- * so. `unchecked`: the evidence that could show whether it is right is gone. `damage`: it is wrong.
+ * How severe a finding is, lightest first. `note`: normal, for example after a crash. `loss`: records are
+ * lost, and the chain itself says so. `unchecked`: the evidence that could show whether it is right is gone.
+ * `damage`: it is wrong.
  */
 export const SEVERITIES = ['note', 'loss', 'unchecked', 'damage'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -62,8 +64,8 @@ export function severityOfCause(cause: unknown): 'note' | 'loss' {
 }
 
 /**
- * The severity of gaps whose own data does not say it: those that a reader made because the chain does not say why records are missing,
- * and those of a chain that was merged with others.
+ * The severity of gaps whose own data does not say it: those that a reader made because the chain does not
+ * say why records are missing, and those of a chain that was merged with others.
  */
 const severities = processWide('gap-severities', () => new WeakMap<LogRecord, Severity>())
 
@@ -80,8 +82,8 @@ export function explainedAs<T extends LogRecord>(gap: LogRecord, changed: T): T 
 }
 
 /**
- * The severity of a `$gap` record; `note` for any other record. A `$gap` with an origin in a file is an ordinary record: it belongs to the
- * chain that it was merged from, and nothing is lost in this one.
+ * The severity of a `$gap` record; `note` for any other record. A `$gap` with an origin in a file is an
+ * ordinary record: it belongs to the chain that it was merged from, and nothing is lost in this one.
  */
 export function severityOfRecord(record: LogRecord): Severity {
 	if (record.kind !== GAP_KIND) return 'note'

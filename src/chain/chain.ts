@@ -1,4 +1,7 @@
-/** The interfaces that a reader of a chain meets: the chain itself, what is known about it, and what is wrong with it. */
+/**
+ * The interfaces that a reader of a chain meets: the chain itself, what is known about it, and what is wrong
+ * with it.
+ */
 import type { ChainRecord, EventMap, KindFilter, KindOf } from '../model/events.ts'
 import type { LogFilter } from '../model/filter.ts'
 import type { LogLevel } from '../model/record.ts'
@@ -10,11 +13,17 @@ export interface ChainQuery extends LogFilter {
 	readonly limit?: number
 	/** Newest first. Default: false. */
 	readonly reverse?: boolean
-	/** What to do where records are missing: return a `$gap` record (`'yield'`, default), reject with `CHAIN_GAP`, or skip. */
+	/**
+	 * What to do where records are missing: return a `$gap` record (`'yield'`, default), reject with
+	 * `CHAIN_GAP`, or skip.
+	 */
 	readonly gaps?: 'yield' | 'throw' | 'skip'
 }
 
-/** Which records of a chain to follow. Without any condition: all that are there, and all that are written later. */
+/**
+ * Which records of a chain to follow. Without any condition: all that are there, and all that are written
+ * later.
+ */
 export interface TailQuery extends LogFilter {
 	/** As in {@link ChainQuery}. */
 	readonly gaps?: 'yield' | 'throw' | 'skip'
@@ -29,22 +38,27 @@ export interface TailQuery extends LogFilter {
 /**
  * A chain opened for reading. Any number of readers may read while one writer writes.
  *
- * `E` is the event map of the loop that wrote it: a filter by `kind` then gives records of that kind, and gaps.
+ * `E` is the event map of the loop that wrote it: a filter by `kind` then gives records of that kind, and
+ * gaps.
  */
 export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	/** Path of the live file; a description for a chain without a file of its own. */
 	readonly path: string
 	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
-	/** Only in a merged chain: the chains that it was made of. A merged chain has no file of its own, and its seqs can change. */
+	/**
+	 * Only in a merged chain: the chains that it was made of. A merged chain has no file of its own, and its
+	 * seqs can change.
+	 */
 	readonly chains?: readonly Chain[]
 	/**
-	 * Iterates over the records that match, in chain order, up to the end of the file when the iteration began. Memory does not grow with
-	 * the file. A seq or a time is found in a number of reads that grows with the logarithm of the file, also where times step back. Parts
-	 * that cannot hold a match are not read, and damage in them is not reported (`verifyChain` checks everything).
+	 * Iterates over the records that match, in chain order, up to the end of the file when the iteration began.
+	 * Memory does not grow with the file. A seq or a time is found in a number of reads that grows with the
+	 * logarithm of the file, also where times step back. Parts that cannot hold a match are not read, and
+	 * damage in them is not reported (`verifyChain` checks everything).
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and `CHAIN_TRUNCATED` when
-	 * the file became shorter.
+	 * @throws {MeshChainError} `INVALID_FILTER` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`, and
+	 * `CHAIN_TRUNCATED` when the file became shorter.
 	 */
 	records<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	records(query?: ChainQuery): AsyncIterable<ChainRecord<E>>
@@ -52,25 +66,29 @@ export interface Chain<E extends object = EventMap> extends AsyncDisposable {
 	batches<K extends KindOf<E>>(query: ChainQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>[]>
 	batches(query?: ChainQuery): AsyncIterable<ChainRecord<E>[]>
 	/**
-	 * Iterates over the records that match: first those that are there, then new ones, across restarts of the writer and without a gap or a
-	 * repeat in between. Ends when `signal` aborts, and when `toSeq` is passed.
+	 * Iterates over the records that match: first those that are there, then new ones, across restarts of the
+	 * writer and without a gap or a repeat in between. Ends when `signal` aborts, and when `toSeq` is passed.
 	 *
-	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`, `CHAIN_GAP`,
-	 * `CHAIN_TRUNCATED` when somebody shortened or rewrote the file, `CHAIN_REPLACED` when its name leads to another chain or to none.
+	 * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_OPTION` at once; while iterating `CHAIN_CLOSED`,
+	 * `CHAIN_GAP`, `CHAIN_TRUNCATED` when the file was shortened or rewritten, `CHAIN_REPLACED` when its name
+	 * leads to another chain or to none.
 	 */
 	tail<K extends KindOf<E>>(query: TailQuery & KindFilter<K>): AsyncIterable<ChainRecord<E, K>>
 	tail(query?: TailQuery): AsyncIterable<ChainRecord<E>>
 	/** Returns what is known about the chain. Goes through all of its files once. */
 	info(): Promise<ChainInfo>
-	/** Returns how the live file ends. Reads only what follows its newest anchor, whatever the size of the file. */
+	/**
+	 * Returns how the live file ends. Reads only what follows its newest anchor, whatever the size of the file.
+	 */
 	end(): Promise<ChainEndInfo>
 	/** Closes the chain. Idempotent. Running iterations reject with `CHAIN_CLOSED`. */
 	close(): Promise<void>
 }
 
 /**
- * How a chain, or one of its epochs, ended. `closed`: by `close()`. `exited`: with its process, which wrote an exit code. `crashed`: without a
- * closing anchor. `open`: a writer has it open. `unknown`: it was not closed, and this process cannot tell whether a writer has it open.
+ * How a chain, or one of its epochs, ended. `closed`: by `close()`. `exited`: with its process, which wrote
+ * an exit code. `crashed`: without a closing anchor. `open`: a writer has it open. `unknown`: it was not
+ * closed, and this process cannot tell whether a writer has it open.
  */
 export type ChainState = 'closed' | 'exited' | 'crashed' | 'open' | 'unknown'
 
@@ -143,7 +161,10 @@ export interface ChainInfo {
 	readonly minTsMs: number | undefined
 	readonly maxTsMs: number | undefined
 	readonly levels: Readonly<Record<LogLevel, number>>
-	/** Number of gaps, and of the records that they stand for; `byCause.retained` counts those that retention removed. */
+	/**
+	 * Number of gaps, and of the records that they stand for; `byCause.retained` counts those that retention
+	 * removed.
+	 */
 	readonly gaps: {
 		readonly count: number
 		readonly records: number
@@ -152,7 +173,10 @@ export interface ChainInfo {
 	readonly epochs: readonly EpochInfo[]
 	readonly state: ChainState
 	readonly exitCode: number | undefined
-	/** With state `crashed` only: number of records that the last writer could not write at its close; undefined where no note says so. */
+	/**
+	 * With state `crashed` only: number of records that the last writer could not write at its close; undefined
+	 * where no note says so.
+	 */
 	readonly unwritten?: number | undefined
 	/** The process that has the chain open, with state `open` only. */
 	readonly holder: LockHolder | undefined
@@ -184,13 +208,16 @@ export interface ChainHead {
 }
 
 /**
- * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no closing anchor.
+ * - `tornTail`: what a killed writer left. `unsynced`: what a power loss left. `notClosed`: there is no
+ *   closing anchor.
  * - `damaged`: bytes that cannot be read. `ambiguous`: the same, and nothing can tell it from a power loss.
- * - `truncated`: what was on disk is gone. `missingFile`: a whole file is. `headMissing`: the head kept elsewhere is not there.
+ * - `truncated`: what was on disk is gone. `missingFile`: a whole file is. `headMissing`: the head kept
+ *   elsewhere is not there.
  * - `missing`: records are absent with nothing in their place.
  * - `brokenLink`, `wrongSeq`, `wrongAnchor`: everything verifies by itself, and does not fit together.
- * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file. `stray`: written by a
- *   writer that had lost the chain. `repaired`: what `repairChain` did, and what cannot be checked for that reason.
+ * - `gap`: records whose absence the chain itself explains. `superseded`: written again in the next file.
+ *   `stray`: written by a writer that had lost the chain. `repaired`: what `repairChain` did, and what cannot
+ *   be checked for that reason.
  */
 export type VerifyFindingKind =
 	| 'tornTail'
@@ -211,8 +238,9 @@ export type VerifyFindingKind =
 	| 'repaired'
 
 /**
- * One thing that `verifyChain` found. Severity: `note` is normal, for example after a crash; `loss` means lost records that the chain
- * itself explains; `unchecked` means that the evidence is gone; `damage` means that something is wrong.
+ * One thing that `verifyChain` found. Severity: `note` is normal, for example after a crash; `loss` means
+ * lost records that the chain itself explains; `unchecked` means that the evidence is gone; `damage` means
+ * that something is wrong.
  */
 export interface VerifyFinding {
 	readonly kind: VerifyFindingKind
@@ -242,7 +270,10 @@ export interface VerifyReport {
 	readonly bytes: number
 	/** The first 1,000 of each kind and severity, in the order of the chain. */
 	readonly findings: readonly VerifyFinding[]
-	/** Number of findings that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all are listed. */
+	/**
+	 * Number of findings that `findings` does not list, by kind: `{ damaged: 23456 }`. Empty where all are
+	 * listed.
+	 */
 	readonly findingsNotListed: Readonly<Partial<Record<VerifyFindingKind, number>>>
 	readonly head: ChainHead
 }
@@ -250,8 +281,8 @@ export interface VerifyReport {
 /** What `repairChain` does, or would do, to one file. */
 export interface RepairAction {
 	/**
-	 * `cut`: the bytes at the end are cut off. `rebuild`: the file is written anew with everything that can be read, and a `$gap` for
-	 * everything that is missing.
+	 * `cut`: the bytes at the end are cut off. `rebuild`: the file is written anew with everything that can be
+	 * read, and a `$gap` for everything that is missing.
 	 */
 	readonly action: 'cut' | 'rebuild'
 	readonly path: string
@@ -272,8 +303,8 @@ export interface RepairReport {
 	/** Empty when there was nothing to do. */
 	readonly actions: readonly RepairAction[]
 	/**
-	 * Damage that is left for a person to judge: evidence of a deliberate change, and missing files. The first 1,000 of each kind and
-	 * severity.
+	 * Damage that is left for a person to judge: evidence of a deliberate change, and missing files. The first
+	 * 1,000 of each kind and severity.
 	 */
 	readonly left: readonly VerifyFinding[]
 	/** Number of findings that `left` does not list, by kind. Empty where all are listed. */

@@ -1,4 +1,4 @@
-/** What the other folders share of chain/, and the only file of it that they import: lists names, defines nothing. */
+/** What other folders share of chain/: the only file of it that they import. Lists names. */
 export {
 	answerFor,
 	type ChainAnswer,
@@ -45,6 +45,7 @@ export {
 	looksLikeFrame,
 	relocateFrame,
 } from './format/frame.ts'
+export { CHAIN_LEAD } from './format/header.ts'
 export { inOne, RecordCollector } from './read/collectors.ts'
 export { applyGapRule, limitBatches } from './read/limit.ts'
 export { openChain } from './read/open-chain.ts'

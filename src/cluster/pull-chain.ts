@@ -103,7 +103,7 @@ export class ChainPull {
 	 * whole and has a clean end whatever stops it.
 	 *
 	 * @throws {MeshChainError} `CHAIN_MISMATCH` where the file differs from the stream; `CLUSTER_UNREACHABLE`,
-	 * `CHAIN_UNREADABLE`.
+	 * `CHAIN_UNREADABLE`, `CHAIN_UNWRITABLE`.
 	 */
 	async *run(): AsyncGenerator<void> {
 		try {

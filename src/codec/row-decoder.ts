@@ -31,7 +31,7 @@ const PLAIN_DELTA_MAX = 0x7f
 /**
  * The rows of a block at or above a level, in order; a block may hold a `$gap` only when all of it is asked for.
  *
- * @throws {RangeError} when the bytes are no rows: a frame whose checksum holds but whose writer was not ours.
+ * @throws {RangeError} when the bytes are not rows: the checksum of the frame holds, but another program wrote it.
  */
 export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	try {
@@ -139,7 +139,7 @@ class RowReader {
 		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
 		const bytes = this.#bytes
 		let pos = this.#pos
-		// What lies behind the block's end, or the buffer's, is caught below: no plain row ends there.
+		// A row that runs past the end of the block, or of the buffer, is caught below: no plain row ends there.
 		const columns = bytes[pos]! - 0x90
 		const dTs = bytes[pos + 1]!
 		const levelIndex = bytes[pos + 2]!
@@ -212,7 +212,7 @@ class RowReader {
 	}
 
 	/**
-	 * Passes over rows, `rowsMax` at most, as long as they lie less than 128 whole milliseconds behind the first one, as nearly all do: with one position
+	 * Skips rows, `rowsMax` at most, while they are less than 128 whole milliseconds after the first one, as nearly all are: with one position
 	 * in a local variable. Any other row, and one that makes no sense, is left to {@link sumRow}.
 	 *
 	 * @returns how many they were.
@@ -225,7 +225,7 @@ class RowReader {
 		let pos = this.#pos
 		let rows = 0
 		for (; rows < rowsMax; rows++) {
-			// Whoever gets behind the block's end, or the buffer's, does not come back to it: the rows do not end where they should.
+			// A position past the end of the block, or of the buffer, never gets back to it: the rows do not end where they should.
 			const columns = bytes[pos]! - 0x90
 			const dTs = bytes[pos + 1]!
 			const levelIndex = bytes[pos + 2]!
@@ -284,7 +284,7 @@ class RowReader {
 		}
 	}
 
-	/** Texts in rows that are not plain were looked at one by one: their bytes are no part of the comparison at the end. */
+	/** Texts in rows that are not plain were checked one by one: their bytes are not part of the comparison at the end. */
 	#countOthers(): void {
 		if (this.#takesPlain) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
 		this.#otherStart = -1

@@ -29,7 +29,7 @@ export class RowEncoder {
 	#bytes = Buffer.allocUnsafeSlow(64 * 1024)
 	#pos = 0
 	#ascii = true
-	/** Rows behind those in {@link #bytes}; all of them relative to {@link #ropeTsMs}. */
+	/** Rows after those in {@link #bytes}; all of them relative to {@link #ropeTsMs}. */
 	readonly #rope = new RowRope()
 	#ropeTsMs = 0
 
@@ -62,7 +62,7 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Appends the row of one record. Throws, and leaves nothing behind, when its data cannot be packed, or no reader would take the record.
+	 * Appends the row of one record. Throws, and appends nothing, when its data cannot be packed, or no reader would accept the record.
 	 *
 	 * @throws {LogAppendError} not retryable: `CHAIN_EXHAUSTED` for a seq above `SEQ_MAX`.
 	 */

@@ -18,7 +18,7 @@ const ROW_STARTS = Array.from({ length: 7 }, (_unused, columns) =>
 const TEXT_HEADERS = Array.from({ length: TEXT_LENGTH_MAX + 1 }, (_unused, length) =>
 	length < 32 ? String.fromCharCode(0xa0 | length) : String.fromCharCode(0xd9, length),
 )
-/** `LOG_MIDDLES[level][message.length]`: what stands between `dTs` and the message of a record of the default kind. */
+/** `LOG_MIDDLES[level][message.length]`: what is between `dTs` and the message of a record of the default kind. */
 const LOG_MIDDLES = LOG_LEVELS.map((_level, index) =>
 	TEXT_HEADERS.map((header) => String.fromCharCode(index) + NIL + header),
 )
@@ -29,7 +29,7 @@ export class RowRope {
 	#highBytes = 0
 	#nodeId: string | undefined
 	#nodeIdText = ''
-	/** What is in the rope, for whoever has to encode it otherwise: the first {@link count}. */
+	/** The records in the rope, to be encoded in another way: the first {@link count}. */
 	readonly records: LogRecord[] = []
 	count = 0
 
@@ -66,7 +66,7 @@ export class RowRope {
 		return true
 	}
 
-	/** The node id as it stands in a row: most often the one before. */
+	/** The node id as it is in a row: most often the previous one. */
 	#nodeText(nodeId: string): string {
 		if (nodeId === this.#nodeId) return this.#nodeIdText
 		this.#nodeId = nodeId

@@ -5,16 +5,16 @@
 
 /** The value's structure needs bytes beyond the end. */
 export const RUNS_PAST_END = -1
-/** The bytes are no MessagePack (the one unused lead byte, 0xc1). */
+/** The bytes are not MessagePack (the one unused lead byte, 0xc1). */
 export const NOT_MSGPACK = -2
 
-/** Bytes behind the lead byte of the fixed-size types 0xc0 to 0xdf; -1 where the size must be read. */
+/** Bytes after the lead byte of the fixed-size types 0xc0 to 0xdf; -1 where the size must be read. */
 const FIXED_BYTES = Int8Array.from([
 	0, -2, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1,
 	-1,
 ])
 
-/** The position behind the value at `start`, or {@link RUNS_PAST_END} or {@link NOT_MSGPACK}. */
+/** The end of the value at `start`, or {@link RUNS_PAST_END} or {@link NOT_MSGPACK}. */
 export function valueEnd(bytes: Uint8Array, start: number, end: number): number {
 	let pos = start
 	for (let values = 1; values > 0; values--) {

@@ -324,7 +324,7 @@ describe('where a later epoch reused seqs', () => {
 			},
 		}
 		await expect(pullStream(address, into, { fs: failing })).rejects.toMatchObject({
-			code: 'CHAIN_UNREADABLE',
+			code: 'CHAIN_UNWRITABLE',
 		})
 		expect(await recordsIn(join(into, 'n.chain'))).toEqual(run(1, 100))
 		await expectWhole(join(into, 'n.chain'))

@@ -72,7 +72,7 @@ describe('docstrings', () => {
 		fenced(text.replaceAll(/^\s*\* ?/gm, ''), 'ts').map((code) => [path, code] as const),
 	)
 
-	test('there are some, and each is fenced', () => {
+	test('there are examples, and each is fenced', () => {
 		expect(examples.length).toBeGreaterThanOrEqual(4)
 		const tags = [...sourceFiles(join(ROOT, 'src')).values()].join('').match(/@example/g)
 		expect(tags).toHaveLength(examples.length)

@@ -169,7 +169,7 @@ test('a chain that was cut when no writer had it open does not keep the service 
 	}
 })
 
-test('whatever of its files is removed under a running service, it goes on in a new file, and what is gone is a counted gap', async () => {
+test('whatever of its files is removed under a running service, it continues in a new file, and what is gone is a counted gap', async () => {
 	for (const options of OPTIONS) {
 		for (const kept of [[], ['.lock'], ['.durable'], ['-1.chain'], ['node.chain']]) {
 			const fs = new MemoryFileSystem()

@@ -1,6 +1,6 @@
 /**
- * How a new file of a chain gets its name: whole, and never in the place of a file that belongs there. The name of the live file always
- * leads to a file. The caller holds the lock.
+ * How a new file of a chain gets its name: whole, and never in the place of a file that belongs there. The
+ * name of the live file always leads to a file. The caller holds the lock.
  */
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
@@ -47,7 +47,9 @@ export interface Placed {
 	readonly unsynced: unknown
 }
 
-/** Gives a temporary file its name. A file that has got this name meanwhile stays, where there are hard links. */
+/**
+ * Gives a temporary file its name. A file that has got this name meanwhile stays, where there are hard links.
+ */
 export function putFirstInPlace(system: FileSystem, temporary: string, path: string): Placed {
 	try {
 		system.linkSync(temporary, path)
@@ -60,8 +62,8 @@ export function putFirstInPlace(system: FileSystem, temporary: string, path: str
 }
 
 /**
- * The error for a new file that is whole, but whose name may not be on disk. It says that the file is there, so that nobody makes it a
- * second time.
+ * The error for a new file that is whole, but whose name may not be on disk. It says that the file is there,
+ * so that it is not made a second time.
  */
 export function unsyncedName(
 	code: 'CHAIN_UNWRITABLE' | 'EXPORT_FAILED',
@@ -82,8 +84,8 @@ function syncedNames(system: FileSystem, path: string): Placed {
 }
 
 /**
- * Gives the live file the name of a sealed one, and a new file the name of the live one. After a failure in between, both names
- * lead to files that belong there, and a second call finishes the work.
+ * Gives the live file the name of a sealed one, and a new file the name of the live one. After a failure in
+ * between, both names lead to files that belong there, and a second call finishes the work.
  *
  * @returns also the path of the file that was live.
  */
@@ -94,7 +96,8 @@ export function putNextInPlace(
 	firstSeq: number,
 ): Placed & { readonly sealedPath: string } {
 	const sealedPath = keepName(system, chainPath, firstSeq)
-	// If the new name reached the disk before this one, a power loss would leave the sealed file without a name.
+	// If the new name reached the disk before this one, a power loss would leave the sealed file without a
+	// name.
 	syncDirectory(system, dirname(chainPath))
 	system.renameSync(temporary, chainPath)
 	return { sealedPath, ...syncedNames(system, chainPath) }
@@ -111,7 +114,8 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 				if (isNameOf(system, sealedPath, chainPath)) return sealedPath
 			} else if (!NO_HARD_LINKS.includes(systemCode(error) ?? '')) throw error
 			else if (!exists(system, sealedPath)) {
-				// Without hard links the name of the live file is free for a moment; a crash there is found when it is opened.
+				// Without hard links the name of the live file is free for a moment; a crash there is found when it
+				// is opened.
 				system.renameSync(chainPath, sealedPath)
 				return sealedPath
 			}

@@ -1,4 +1,7 @@
-/** Keeps bytes of a chain that are about to be cut, replaced or lost: by copy under another name beside it. The caller holds the lock. */
+/**
+ * Keeps bytes of a chain that are about to be cut, replaced or lost: by copy under another name beside it.
+ * The caller holds the lock.
+ */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import {
@@ -23,7 +26,9 @@ import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024
 
-/** Copies the bytes from `offset` on to a file beside the chain; returns its path once the copy is on disk. */
+/**
+ * Copies the bytes from `offset` on to a file beside the chain; returns its path once the copy is on disk.
+ */
 export function keepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = `${chainPath}.cut-${offset}-${randomBytes(4).toString('hex')}`
 	copyToNewFile(file, { offset, bytes }, { path: keptAt, mode: 0o600 })
@@ -45,8 +50,8 @@ export function cutOff({ system, fd }: OpenFile, offset: number): void {
 }
 
 /**
- * Gives the first `bytes` of a file that was removed or cut the name of a sealed file, by copy; returns that name. The header may be lost
- * with what was cut, so it is written again.
+ * Gives the first `bytes` of a file that was removed or cut the name of a sealed file, by copy; returns that
+ * name. The header may be lost with what was cut, so it is written again.
  */
 export function restoreAsSealed(
 	chainPath: string,
@@ -87,7 +92,7 @@ function isCopyOf(system: FileSystem, path: string, other: string, bytes: number
 	)
 }
 
-/** Gives a file that stands in the place of the live one another name. */
+/** Renames a file that is in the place of the live one. */
 export function moveAside(system: FileSystem, chainPath: string): void {
 	try {
 		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)

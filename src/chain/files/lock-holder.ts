@@ -39,7 +39,10 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 	return { pid: holder.pid, host: holder.host, sinceMs: holder.sinceMs }
 }
 
-/** Why this process cannot tell whether a writer has the chain open: it may not read the lock. Undefined where it can tell. */
+/**
+ * Why this process cannot tell whether a writer has the chain open: it may not read the lock. Undefined where
+ * it can tell.
+ */
 export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
 	const path = lockPathOf(chainPath)
 	try {
@@ -49,7 +52,9 @@ export function lockObstacle(system: FileSystem, chainPath: string): string | un
 	}
 }
 
-/** Records that the last writer gave up when it could not close the chain; undefined where no note says so. */
+/**
+ * Records that the last writer gave up when it could not close the chain; undefined where no note says so.
+ */
 export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
 	const unwritten = readHolderText(system, chainPath)?.unwritten
 	return Number.isSafeInteger(unwritten) ? unwritten : undefined
@@ -115,7 +120,10 @@ export function hasLetGo(system: FileSystem, holder: HolderText): boolean {
 	return holder.unwritten !== undefined || liveness(system, holder) === 'dead'
 }
 
-/** Whether the process that a lock file names still runs. `unknown`: another host or container, or no way to tell. */
+/**
+ * Whether the process that a lock file names still runs. `unknown`: another host or container, or no way to
+ * tell.
+ */
 function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {
 	const us = ourselves(system, 0, holder.kernel)
 	if (holder.host !== us.host) return 'unknown'
@@ -131,7 +139,9 @@ function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'u
 	return startTime === holder.startTime ? 'alive' : 'dead'
 }
 
-/** When a process started, in clock ticks since boot: the 22nd field of its stat line, counted after its name. */
+/**
+ * When a process started, in clock ticks since boot: the 22nd field of its stat line, counted after its name.
+ */
 function startTimeOf(system: FileSystem, pid: number): string | undefined {
 	const stat = readText(system, `/proc/${pid}/stat`)
 	return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

@@ -1,10 +1,11 @@
 /**
- * One writer a chain. The lock is the kernel's where `flock(1)` can give it to us: it holds while its owner is
- * stopped and is freed when the owner dies. Elsewhere it is a file that names its owner, and what cannot be decided is
- * refused. Either way the file's text says who holds it.
+ * One writer a chain. The lock is the kernel's where `flock(1)` can give it to us: it holds while its owner
+ * is stopped and is freed when the owner dies. Elsewhere it is a file that names its owner, and what cannot
+ * be decided is refused. Either way the file's text says who holds it.
  *
- * Invariants: a lock file gets its name when its text and the kernel's lock are on it, and only where no file has that name; a
- * name is taken from a file only by its holder, or by the one claimant who has found that holder dead. So there are never two holders.
+ * Invariants: a lock file gets its name when its text and the kernel's lock are on it, and only where no file
+ * has that name; a name is taken from a file only by its holder, or by the one claimant who has found that
+ * holder dead. So there are never two holders.
  */
 
 import { show } from '../../guard/show.ts'
@@ -38,8 +39,8 @@ const ATTEMPTS_MAX = 16
 const POLL_MS = 50
 
 /**
- * How the previous writer let go. `kernel`: the kernel has freed its lock. `file`: its lock was only a file, and it seems to be dead. `none`:
- * there was no lock file, so it closed the chain, or the file was removed.
+ * How the previous writer let go. `kernel`: the kernel has freed its lock. `file`: its lock was only a file,
+ * and it seems to be dead. `none`: there was no lock file, so it closed the chain, or the file was removed.
  */
 export type Provenance = 'kernel' | 'file' | 'none'
 
@@ -48,8 +49,8 @@ export interface Lock {
 	/** Whether the lock file is still this holder's: it was not removed or taken over. */
 	isHeld(): boolean
 	/**
-	 * Releases the lock and removes the lock file. After an unclosed chain the file stays, where the kernel had the lock: it tells the next
-	 * writer that the kernel has freed the lock.
+	 * Releases the lock and removes the lock file. After an unclosed chain the file stays, where the kernel had
+	 * the lock: it tells the next writer that the kernel has freed the lock.
 	 *
 	 * @param unwritten number of records that a failed close has given up; the file that stays says so.
 	 */
@@ -66,7 +67,8 @@ export interface LockOptions {
 }
 
 /**
- * Takes the lock of a chain, waiting up to `waitMs` for another writer to let it go. The thread is blocked meanwhile.
+ * Takes the lock of a chain, waiting up to `waitMs` for another writer to let it go. The thread is blocked
+ * meanwhile.
  *
  * @throws {MeshChainError} `CHAIN_LOCKED`, naming the holder.
  */
@@ -123,7 +125,9 @@ interface Lasting {
 	provenance: Provenance
 }
 
-/** A lock file under a temporary name: its text is in it, and the kernel's lock is on it where there is one. */
+/**
+ * A lock file under a temporary name: its text is in it, and the kernel's lock is on it where there is one.
+ */
 interface Candidate {
 	readonly path: string
 	readonly fd: number
@@ -151,7 +155,10 @@ interface Found {
 	readonly isHeld: boolean
 }
 
-/** The file under a name; undefined where there is none. Its descriptor stays open for {@link removeDead}, unless the file is held. */
+/**
+ * The file under a name; undefined where there is none. Its descriptor stays open for {@link removeDead},
+ * unless the file is held.
+ */
 function inspect(system: FileSystem, path: string): Found | undefined {
 	let fd: number
 	try {
@@ -164,7 +171,8 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	try {
 		const outcome = system.lockSync(fd)
 		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
-		// A lock that the kernel has freed is free; a lock that is only a file is free when its holder is certainly dead.
+		// A lock that the kernel has freed is free; a lock that is only a file is free when its holder is
+		// certainly dead.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
 		return { fd, holder, isHeld }
@@ -181,9 +189,10 @@ interface Removal {
 }
 
 /**
- * Removes the file that a dead holder has left under a name, and no other file. The right to do so is a claim: a second name of the remover's
- * own lock file, which only one process can have. Under the claim it is checked that the file still has the name. A claim of a dead process
- * is removed in the same way. Returns false while a live process has the claim.
+ * Removes the file that a dead holder has left under a name, and no other file. The right to do so is a
+ * claim: a second name of the remover's own lock file, which only one process can have. Under the claim it is
+ * checked that the file still has the name. A claim of a dead process is removed in the same way. Returns
+ * false while a live process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {
@@ -212,7 +221,8 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 		let lock: Lock | undefined
 		try {
 			if (system.lockSync(fd) !== 'taken') return undefined
-			// Otherwise the previous holder removed the file between our open and our lock, and the locked file has no name.
+			// Otherwise the previous holder removed the file between our open and our lock, and the locked file has
+			// no name.
 			if (!isStillNamed({ system, fd }, path)) continue
 			const before = readTextIn({ system, fd })
 			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
@@ -243,7 +253,8 @@ function writeText({ system, fd }: OpenFile, text: HolderText): void {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
-		// On a full disk the kernel's lock still holds; only its text is missing. A lock that is a file is nothing without it.
+		// On a full disk the kernel's lock still holds; only its text is missing. A lock that is a file is
+		// nothing without it.
 		if (systemCode(error) !== 'ENOSPC' || !text.kernel) throw error
 	}
 }

@@ -19,7 +19,9 @@ const ADVICE: Readonly<Record<string, string>> = {
 	EMFILE: 'this process has too many files open',
 }
 
-/** Any failure to open a chain for writing, with what to do about it. A {@link MeshChainError} stays as it is. */
+/**
+ * Any failure to open a chain for writing, with what to do about it. A {@link MeshChainError} stays as it is.
+ */
 export function openError(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
 	const advice = ADVICE[systemCode(error) ?? '']
@@ -31,8 +33,8 @@ export function openError(path: string, error: unknown): MeshChainError {
 }
 
 /**
- * The one path of a chain that is to be written: absolute, with links in its directory followed, because the lock must be the same
- * whichever way leads there. `{pid}` becomes the process id.
+ * The one path of a chain that is to be written: absolute, with links in its directory followed, because the
+ * lock must be the same whichever way leads there. `{pid}` becomes the process id.
  *
  * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` where the directory cannot be reached.
  */

@@ -1,6 +1,7 @@
 /**
- * The files of a chain: `node.chain`, the live one, and beside it those that were sealed before it, as `node-<first seq>.chain`.
- * Which of the files with such names belong to a chain, and in which order, their headers say.
+ * The files of a chain: `node.chain`, the live one, and beside it those that were sealed before it, as
+ * `node-<first seq>.chain`. Which of the files with such names belong to a chain, and in which order, their
+ * headers say.
  */
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -27,7 +28,8 @@ const IDENTITY_SEARCH_BYTES = 1024 * 1024
 export function identifyFile({ system, fd }: OpenFile, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
 	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
-	// Where the first anchor is lost with the header, a later one does not say with which seq the file began; the file name may.
+	// Where the first anchor is lost with the header, a later one does not say with which seq the file began;
+	// the file name may.
 	const named = firstSeqIn(path)
 	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
 }
@@ -44,7 +46,9 @@ export interface Segment {
 	readonly bytes: number
 }
 
-/** Where a file of a chain is kept once it is sealed. `copy` tells files apart that begin with the same seq. */
+/**
+ * Where a file of a chain is kept once it is sealed. `copy` tells files apart that begin with the same seq.
+ */
 export function segmentPathOf(chainPath: string, firstSeq: number, copy = 0): string {
 	const extension = extname(chainPath)
 	const stem = basename(chainPath, extension)
@@ -66,8 +70,9 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 }
 
 /**
- * The sealed files of a chain, oldest first. Files of other chains, or of none, are left out. Of two files with the same segment number
- * the one with the shorter name counts, or the first in order. Without an id, the chain is the one that the watermark names, or the newest.
+ * The sealed files of a chain, oldest first. Files of other chains, or of none, are left out. Of two files
+ * with the same segment number the one with the shorter name counts, or the first in order. Without an id,
+ * the chain is the one that the watermark names, or the newest.
  *
  * @throws what the file system throws where a file of that name cannot be read.
  */
@@ -86,7 +91,10 @@ export function listSegments(
 	return sortSegments(found.filter(({ identity }) => id !== undefined && sameId(identity.id, id)))
 }
 
-/** A file whose name says with which seq it begins, as that of a sealed file does; any other file is a chain of its own. */
+/**
+ * A file whose name says with which seq it begins, as that of a sealed file does; any other file is a chain
+ * of its own.
+ */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	try {
 		return withFile(system, path, O_RDONLY, (file) => {
@@ -105,7 +113,9 @@ function firstSeqIn(path: string): number {
 	return Number(/-(\d+)(?:\.\d+)?$/.exec(basename(path, extname(path)))?.[1])
 }
 
-/** The newest of several chains. A file with a watermark or a lock of its own is not a part of another chain. */
+/**
+ * The newest of several chains. A file with a watermark or a lock of its own is not a part of another chain.
+ */
 function newestWithin(segments: readonly Segment[], names: readonly string[]): Uint8Array | undefined {
 	const isOwn = ({ path }: Segment) =>
 		['.durable', '.lock'].some((sidecar) => names.includes(`${basename(path)}${sidecar}`))
@@ -114,7 +124,10 @@ function newestWithin(segments: readonly Segment[], names: readonly string[]): U
 	return ours.at(-1)?.identity.id
 }
 
-/** The path of the chain that a sealed file is of, by its name and the file there; undefined for a chain of its own. */
+/**
+ * The path of the chain that a sealed file is of, by its name and the file there; undefined for a chain of
+ * its own.
+ */
 export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
 	if (firstSeqIn(path) !== identity.firstSeq) return undefined
 	const owner = join(dirname(path), basename(path).replace(/-\d+(?:\.\d+)?(?=(?:\.[^.]*)?$)/, ''))
@@ -126,7 +139,9 @@ export function ownerOf(system: FileSystem, path: string, identity: ChainIdentit
 	}
 }
 
-/** Whether a sealed file ends as `repairChain` leaves it: then all of it counts, whatever the next file says. */
+/**
+ * Whether a sealed file ends as `repairChain` leaves it: then all of it counts, whatever the next file says.
+ */
 export function endsRepaired(
 	system: FileSystem,
 	path: string,

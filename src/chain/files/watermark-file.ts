@@ -1,6 +1,7 @@
 /**
- * Keeps the durable watermark of a chain beside it. It is written after each successful sync, and read by whatever must know what is on
- * disk and not only written. It never says more than is true; a failed write is counted, reported and retried.
+ * Keeps the durable watermark of a chain beside it. It is written after each successful sync, and read by
+ * whatever must know what is on disk and not only written. It never says more than is true; a failed write is
+ * counted, reported and retried.
  */
 import { dirname } from 'node:path'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -26,7 +27,10 @@ export function watermarkPathOf(chainPath: string): string {
 	return `${chainPath}.durable`
 }
 
-/** The watermark of a chain, or without an id of the chain that last had this path; undefined where none verifies. */
+/**
+ * The watermark of a chain, or without an id of the chain that last had this path; undefined where none
+ * verifies.
+ */
 export function readWatermark(
 	system: FileSystem,
 	chainPath: string,
@@ -43,8 +47,9 @@ export function readWatermark(
 }
 
 /**
- * Whether a power loss explains that the last file cannot be read from `offset` on: nothing has acknowledged these bytes as on disk, and the
- * machine was booted after the newest anchor before them was written. A writer uses the same evidence (write/recovery.ts).
+ * Whether a power loss explains that the last file cannot be read from `offset` on: nothing has acknowledged
+ * these bytes as on disk, and the machine was booted after the newest anchor before them was written. A
+ * writer uses the same evidence (write/recovery.ts).
  */
 export function isUnsyncedAt(
 	{ system, chainPath, identity: { id, segment } }: LastFile,
@@ -63,7 +68,9 @@ interface LastFile {
 	readonly identity: { readonly id: Uint8Array; readonly segment: number }
 }
 
-/** No writer has counted this far. A file with a higher count is begun anew, while there is room to count on. */
+/**
+ * No writer has counted this far. A file with a higher count is begun anew, while there is room to count on.
+ */
 const COUNTER_MAX = SEQ_MAX / 2
 
 /** What a watermark says of a segment. */
@@ -72,7 +79,8 @@ export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
 /**
  * One writer's hold on the watermark.
  *
- * Invariant: a watermark is written to the file that has the name, and counts as the newest in it: both are checked before each write.
+ * Invariant: a watermark is written to the file that has the name, and counts as the newest in it: both are
+ * checked before each write.
  */
 export class WatermarkFile {
 	readonly #system: FileSystem
@@ -83,9 +91,12 @@ export class WatermarkFile {
 	#fd: number | undefined
 	/** What was found when {@link #fd} was opened. */
 	#stat: FileStat | undefined
-	/** The count of the next slot. A slot that was not written whole is written again, so that the other slot stays. */
+	/**
+	 * The count of the next slot. A slot that was not written whole is written again, so that the other slot
+	 * stays.
+	 */
 	#counter: number
-	/** The file and its name are on disk, so that a power loss can be told by it. */
+	/** The file and its name are on disk, so that a power loss can be recognised by it. */
 	#isOnDisk: boolean
 	/** What could not be written. */
 	#unwritten: Durable | undefined
@@ -113,8 +124,8 @@ export class WatermarkFile {
 	}
 
 	/**
-	 * Says what of a segment is on disk; everything before it is, too. Never throws: after a failure the previous watermark is still true,
-	 * and {@link retry} or the next call writes again.
+	 * Says what of a segment is on disk; everything before it is, too. Never throws: after a failure the
+	 * previous watermark is still true, and {@link retry} or the next call writes again.
 	 */
 	write(durable: Durable): void {
 		try {

@@ -1,9 +1,11 @@
 /**
- * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or made later. A writer seals, renames
- * and removes files meanwhile; none of that hides a record or shows one twice.
+ * The files of a chain as a reader finds them: the one it opened, and those that were sealed before it or
+ * made later. A writer seals, renames and removes files meanwhile; none of that hides a record or shows one
+ * twice.
  *
- * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the moment it is listed, and
- * of any other one that is gone when it is its turn, the next one says where it ended.
+ * Invariant: a walk over files that were listed can always be finished. The last of them stays open from the
+ * moment it is listed, and of any other one that is gone when it is its turn, the next one says where it
+ * ended.
  */
 import { MeshChainError } from '../../model/errors.ts'
 import {
@@ -29,7 +31,7 @@ export interface ChainFile {
 	readonly end: number | undefined
 	/** The seq with which the next file begins; undefined for the last. */
 	readonly nextFirstSeq: number | undefined
-	/** Another file has stood between this one and the next. */
+	/** A file between this one and the next is missing. */
 	readonly isNextMissing: boolean
 	/** The file, where it is open already: the last one of a listing that is held. */
 	readonly opened?: OpenSegment
@@ -96,7 +98,7 @@ export class ChainFiles {
 	}
 
 	#filesBefore(last: ChainIdentity): ChainFile[] {
-		// Nothing can stand before the first file.
+		// No file precedes the first.
 		if (last.segment === 0) return []
 		// What is sealed after the look at the last file belongs to a later look.
 		const sealed = this.#sealed().filter(({ identity }) => identity.segment < last.segment)
@@ -116,7 +118,10 @@ export class ChainFiles {
 		return endsRepaired(this.held.system, path, bytes, identity) ? undefined : end
 	}
 
-	/** The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a listing that is held. */
+	/**
+	 * The file, open; undefined when retention has removed it meanwhile, which cannot be with the last one of a
+	 * listing that is held.
+	 */
 	async open({ identity, opened }: Pick<ChainFile, 'identity' | 'opened'>): Promise<OpenSegment | undefined> {
 		const held = this.held
 		if (opened !== undefined) return opened
@@ -126,7 +131,7 @@ export class ChainFiles {
 		try {
 			const file = await openFile(path, held.chainPath, held.system)
 			if (file.identity.segment === identity.segment) return file
-			// It was sealed between the two looks: its name leads to the next one by now.
+			// It was sealed between the two looks, and its name leads to the next file now.
 			await held.system.close(file.fd)
 			return await this.open({ identity })
 		} catch (error) {
@@ -145,7 +150,10 @@ export class ChainFiles {
 		return listSegments(system, chainPath, identity.id)
 	}
 
-	/** The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that has a name, or is held. */
+	/**
+	 * The file that the name of the chain leads to, if it is one of this chain; otherwise the newest one that
+	 * has a name, or is held.
+	 */
 	#newest(): OpenSegment {
 		if (this.heldIsLive) return this.held
 		const { chainPath, identity } = this.held

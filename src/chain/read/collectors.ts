@@ -1,6 +1,6 @@
 /**
- * Turn the entries of a walk into what a reader is handed: records, or frames as they are, with a gap wherever some are missing. Which of them a
- * query wants, query.ts and `matches` decide.
+ * Turn the entries of a walk into what a reader is handed: records, or frames as they are, with a gap
+ * wherever some are missing. Which of them a query wants, query.ts and `matches` decide.
  */
 import { matches } from '../../model/filter.ts'
 import type { GapData, LogRecord } from '../../model/record.ts'
@@ -45,7 +45,10 @@ export abstract class EntryCollector<T> {
 		this.#continuity = new Continuity(anchor, file)
 	}
 
-	/** What an entry comes to, as far as it matches. The rows of a large frame are decoded a batch at a time, when they are asked for. */
+	/**
+	 * What an entry comes to, as far as it matches. The rows of a large frame are decoded a batch at a time,
+	 * when they are asked for.
+	 */
 	abstract take(entry: ScanEntry): Batches<T>
 
 	protected abstract ofGap(gap: LogRecord): T
@@ -57,7 +60,10 @@ export abstract class EntryCollector<T> {
 		return this.#continuity.entry(entry)
 	}
 
-	/** What it knows now: another collector of the same file that resumes from this state takes the next entries as this one would. */
+	/**
+	 * What it knows now: another collector of the same file that resumes from this state takes the next entries
+	 * as this one would.
+	 */
 	state(): ContinuityState {
 		return this.#continuity.state()
 	}
@@ -121,7 +127,10 @@ export class RecordCollector extends EntryCollector<LogRecord> {
 	}
 }
 
-/** A frame as it was written, verified and not decoded, or a gap. A frame with the first seq that is wanted may hold records before it. */
+/**
+ * A frame as it was written, verified and not decoded, or a gap. A frame with the first seq that is wanted
+ * may hold records before it.
+ */
 export type FrameOrGap =
 	| { readonly frame: Frame; readonly gap?: undefined }
 	| { readonly frame?: undefined; readonly gap: LogRecord }

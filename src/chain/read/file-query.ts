@@ -1,6 +1,6 @@
 /**
- * What one file of a chain has that answers a query, with a gap wherever some of it is missing. seek.ts picks the stretches, collectors.ts the
- * records in them.
+ * What one file of a chain has that answers a query, with a gap wherever some of it is missing. seek.ts picks
+ * the stretches, collectors.ts the records in them.
  */
 import { matches } from '../../model/filter.ts'
 import { isUnsyncedAt } from '../files/watermark-file.ts'
@@ -142,7 +142,10 @@ async function* backward<T>(
 	}
 }
 
-/** The windows of a stretch, first to last. Each ends after an entry that verifies, so that a walk of it alone finds the same entries. */
+/**
+ * The windows of a stretch, first to last. Each ends after an entry that verifies, so that a walk of it alone
+ * finds the same entries.
+ */
 async function windowsOf<T>(part: ListedStretch, query: ResolvedQuery, view: View<T>): Promise<Window[]> {
 	const { from, to } = part.stretch
 	if (to - from <= REVERSED_BYTES) return [{ from, to, state: undefined }]

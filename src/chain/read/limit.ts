@@ -1,4 +1,7 @@
-/** What a query still does to batches of records that match: the rule for gaps, and the limit, which does not count gaps. */
+/**
+ * What a query still does to batches of records that match: the rule for gaps, and the limit, which does not
+ * count gaps.
+ */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
 import { type GapData, isGap, type LogRecord } from '../../model/record.ts'
@@ -36,7 +39,7 @@ export function applyGapRule(batch: LogRecord[], gaps: ResolvedQuery['gaps'], pa
 	})
 }
 
-/** Up to the `count`th record that is no gap, with the gaps before it. */
+/** Up to the `count`th record that is not a gap, with the gaps before it. */
 function firstRecords(batch: LogRecord[], count: number): LogRecord[] {
 	let left = count
 	const last = batch.findIndex((record) => !isGap(record) && --left === 0)

@@ -1,4 +1,7 @@
-/** The gaps for whole files that are missing: before the first file of a chain, and where a file was removed while the chain was read. */
+/**
+ * The gaps for whole files that are missing: before the first file of a chain, and where a file was removed
+ * while the chain was read.
+ */
 import { type GapData, gapRecord, type LogRecord } from '../../model/record.ts'
 import { asUnexplained } from '../answer.ts'
 import { readHolder } from '../files/lock-holder.ts'
@@ -9,8 +12,9 @@ import type { ChainFile, ChainFiles } from './chain-files.ts'
 type GapRecord = LogRecord<'$gap', GapData>
 
 /**
- * The gap before the first file of a chain: its records were removed by retention where the newest anchor says so, and are lost otherwise. A
- * sealed file that is read by itself is only a part of a chain, and has no such gap.
+ * The gap before the first file of a chain: its records were removed by retention where the newest anchor
+ * says so, and are lost otherwise. A sealed file that is read by itself is only a part of a chain, and has no
+ * such gap.
  */
 export async function gapBeforeFirst(
 	files: ChainFiles,
@@ -35,7 +39,9 @@ export async function causeOfAbsence(files: ChainFiles, beforeSeq: number): Prom
 	return (await keptFromSeq(files)) >= beforeSeq ? 'retained' : 'damaged'
 }
 
-/** The first seq that retention has left, as the newest file says now. It says so before anything is removed. */
+/**
+ * The first seq that retention has left, as the newest file says now. It says so before anything is removed.
+ */
 export async function keptFromSeq(files: ChainFiles): Promise<number> {
 	return (await newestAnchor(files))?.keptFromSeq ?? 1
 }
@@ -51,7 +57,10 @@ async function newestAnchor(files: ChainFiles): Promise<Anchor | undefined> {
 	}
 }
 
-/** Whether the path of the chain leads to a sealed file that no writer has. Between the seal and the new name a writer has it. */
+/**
+ * Whether the path of the chain leads to a sealed file that no writer has. Between the seal and the new name
+ * a writer has it.
+ */
 async function isPart(files: ChainFiles): Promise<boolean> {
 	const { system, chainPath } = files.held
 	const isSealed = (await newestAnchor(files))?.reason === 'sealed'

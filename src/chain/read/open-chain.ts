@@ -10,8 +10,8 @@ import { FileChain } from './reader.ts'
 /**
  * Opens a chain for reading, also while a writer has it open. `E` is the event map of the loop that wrote it.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`, `CHAIN_UNREADABLE`, `NOT_A_CHAIN`,
- * `HEADER_DAMAGED`, `NEWER_VERSION`.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `CHAIN_NOT_FOUND`, `CHAIN_EMPTY`,
+ * `CHAIN_UNREADABLE`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`.
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-/** Opens the files of chains for reading, says whose they are, refuses what is no chain. */
+/** Opens the files of chains for reading, identifies them, and refuses files that are not chains. */
 import { resolve } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { checkPath } from '../../model/check.ts'
@@ -9,7 +9,7 @@ import { readWatermark } from '../files/watermark-file.ts'
 import type { OpenSegment } from '../scan/walk.ts'
 
 /**
- * The live file of a chain, or the last sealed one where that is all there is; the caller closes it.
+ * Opens the live file of a chain, or the last sealed one where there is no live file; the caller closes it.
  *
  * @throws {MeshChainError} what `openChain` throws.
  */
@@ -28,12 +28,12 @@ export async function openForReading(path: string, system: FileSystem): Promise<
 
 const NO_LIVE_FILE: readonly ErrorCode[] = ['CHAIN_NOT_FOUND', 'CHAIN_EMPTY']
 
-/** What the mark beside a file that is gone or empty says of it. */
+/** The error for a file that is gone or empty, with what the watermark beside it says. */
 function withWhatWasThere(error: MeshChainError, system: FileSystem, chainPath: string): MeshChainError {
-	const mark = readWatermark(system, chainPath, undefined)
-	if (mark === undefined || mark.seq === 0) return error
+	const watermark = readWatermark(system, chainPath, undefined)
+	if (watermark === undefined || watermark.seq === 0) return error
 	const what = error.code === 'CHAIN_EMPTY' ? 'was emptied' : 'was removed'
-	const text = `${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} says that its records up to seq ${mark.seq} were on disk; put it back from a copy`
+	const text = `${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} says that its records up to seq ${watermark.seq} were on disk; put it back from a copy`
 	return new MeshChainError(error.code, text, { path: chainPath, seq: 1, cause: error })
 }
 
@@ -41,19 +41,19 @@ function lastSealed(system: FileSystem, chainPath: string): Segment | undefined 
 	try {
 		return listSegments(system, chainPath, undefined).at(-1)
 	} catch (error) {
-		// There is no such directory either.
+		// The directory does not exist either.
 		if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
 		throw asReadError(chainPath, error)
 	}
 }
 
-/** One file of a chain. */
+/** Opens one file of a chain; the caller closes it. */
 export async function openFile(path: string, chainPath: string, system: FileSystem): Promise<OpenSegment> {
 	const fd = await openDescriptor(path, system)
 	try {
 		const stat = await system.fstat(fd)
 		if (!stat.isFile())
-			throw unreadable(path, stat.isDirectory() ? 'it is a directory' : 'it is no regular file')
+			throw unreadable(path, stat.isDirectory() ? 'it is a directory' : 'it is not a regular file')
 		return { system, fd, path: resolve(path), chainPath, identity: identifyFile({ system, fd }, path) }
 	} catch (error) {
 		await system.close(fd)
@@ -63,7 +63,7 @@ export async function openFile(path: string, chainPath: string, system: FileSyst
 
 async function openDescriptor(path: string, system: FileSystem): Promise<number> {
 	try {
-		// Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
+		// Without O_NONBLOCK, opening a named pipe would wait for a writer.
 		return await system.open(path, O_RDONLY | O_NONBLOCK)
 	} catch (error) {
 		if (systemCode(error) === 'ENOENT') {
@@ -75,7 +75,10 @@ async function openDescriptor(path: string, system: FileSystem): Promise<number>
 	}
 }
 
-/** What failed while a chain was read, with a code of ours; what is no error of the system stays as it is. */
+/**
+ * Gives an error of the system that happened while a chain was read a code of ours. Any other error stays as
+ * it is.
+ */
 export function asReadError(path: string, error: unknown): unknown {
 	if (error instanceof MeshChainError || systemCode(error) === undefined) return error
 	return unreadable(path, messageOf(error), error)

@@ -1,4 +1,7 @@
-/** Waiting for a system that is out of something for a moment (descriptors, memory): longer each time, told once, and never given up. */
+/**
+ * Waits while the system lacks a resource (descriptors, memory): longer each time, with one warning, and
+ * without giving up.
+ */
 
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'

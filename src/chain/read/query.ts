@@ -1,7 +1,7 @@
 /**
- * What a reader is asked for, checked and in full, and which parts of a chain can answer it. This file decides for stretches of a file and for
- * frames; `matches` (model/filter.ts) decides for records, collectors.ts applies both to the entries of a walk, and limit.ts applies the limit
- * and the rule for gaps.
+ * What a reader is asked for, checked and in full, and which parts of a chain can answer it. This file
+ * decides for stretches of a file and for frames; `matches` (model/filter.ts) decides for records,
+ * collectors.ts applies both to the entries of a walk, and limit.ts applies the limit and the rule for gaps.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -41,7 +41,8 @@ export function resolveQuery(query: ChainQuery, extraKeys: readonly string[] = [
 		throw invalidQuery('gaps', gaps, "'yield', 'throw' or 'skip'")
 	}
 	const levelsWanted = (LEVELS_MASK << filter.levelIndexMin) & LEVELS_MASK
-	// Listed one by one: what a spread makes has a new shape each time, and V8 compiles the readers for one shape.
+	// Listed one by one: what a spread makes has a new shape each time, and V8 compiles the readers for one
+	// shape.
 	return {
 		levelIndexMin: filter.levelIndexMin,
 		kinds: filter.kinds,

@@ -1,6 +1,6 @@
 /**
- * Reads a chain: skips stretches and frames that cannot match, decodes rows a frame at a time, and makes a `$gap` of what cannot be read.
- * Never writes, never blocks the writer, and never sees half a frame.
+ * Reads a chain: skips stretches and frames that cannot match, decodes rows a frame at a time, and makes a
+ * `$gap` of what cannot be read. Never writes, never blocks the writer, and never sees half a frame.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -54,9 +54,9 @@ export class FileChain implements Chain {
 	}
 
 	/**
-	 * The frames after a seq, as they were written, and those that are written later. An empty batch says that nothing more is there at the
-	 * moment. The bytes of a batch are overwritten when the next but one is asked for. Ends when the signal aborts; rejects as {@link tail}
-	 * does.
+	 * The frames after a seq, as they were written, and those that are written later. An empty batch says that
+	 * nothing more is there at the moment. The bytes of a batch are overwritten when the next but one is asked
+	 * for. Ends when the signal aborts; rejects as {@link tail} does.
 	 */
 	followFrames(query: Pick<TailQuery, 'afterSeq' | 'pollMs' | 'signal'>): AsyncIterable<FrameOrGap[]> {
 		return new Tail(this.#files, resolveTail(query), FRAMES, () => this.#refuseWhenClosed()).batches()

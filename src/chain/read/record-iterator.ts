@@ -1,4 +1,7 @@
-/** Batches as single records. Written by hand, because most calls find their record in the current batch and an async generator pays for each. */
+/**
+ * Batches as single records. Written by hand, because most calls find their record in the current batch and
+ * an async generator pays for each.
+ */
 import type { LogRecord } from '../../model/record.ts'
 
 /** The records of batches, one by one; each iteration goes through the batches anew. */
@@ -15,7 +18,10 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord, undefine
 	/** The batch that is being fetched. Later calls wait for it, in order. */
 	#fetching: Promise<unknown> | undefined
 
-	/** @param onReturn called first when the consumer leaves, so that nothing waits for batches that may never come. */
+	/**
+	 * @param onReturn called first when the consumer leaves, so that nothing waits for batches that may never
+	 * come.
+	 */
 	constructor(batches: AsyncIterator<LogRecord[]>, onReturn?: () => void) {
 		this.#batches = batches
 		this.#onReturn = onReturn

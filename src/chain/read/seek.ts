@@ -1,7 +1,8 @@
 /**
- * Finds the stretches of a chain that can hold what a query asks for, in few reads and without an index: from the newest
- * anchor along the jumps (format/anchor.ts). A stretch is passed over only when anchors that verify say that nothing in it can
- * match; where an anchor cannot be read, what it would have told about is read instead.
+ * Finds the stretches of a chain that can hold what a query asks for, in few reads and without an index: from
+ * the newest anchor along the jumps (format/anchor.ts). A stretch is passed over only when anchors that
+ * verify say that nothing in it can match; where an anchor cannot be read, the part that it describes is read
+ * instead.
  *
  * Knows anchors and offsets; reads no frames.
  */
@@ -10,13 +11,16 @@ import { HEADER_BYTES } from '../format/header.ts'
 import { anchorAt, anchorBefore, type OpenSegment } from '../scan/walk.ts'
 import { isWithin, mayHold, type ResolvedQuery } from './query.ts'
 
-/** `[from, to)` of the file: from an anchor (or the header's end), to behind the next one wanted (or the file's end). */
+/**
+ * `[from, to)` of the file: from an anchor, or the end of the header, to the end of a later anchor, or of the
+ * file.
+ */
 export interface Stretch {
 	readonly from: number
 	readonly to: number
 	/** The anchor at `from`; undefined at the beginning of the file. */
 	readonly anchor: Anchor | undefined
-	/** Nothing stands behind it. */
+	/** It ends where the file ends. */
 	readonly isTail: boolean
 }
 
@@ -35,7 +39,10 @@ interface Region {
 /** A stretch of fewer spans is read rather than looked into: about half a MiB. */
 const LOOK_SPANS_MIN = 8
 
-/** The stretches of the first `size` bytes of a file that may hold matches: in order, or in reverse span by span. */
+/**
+ * The stretches of the first `size` bytes of a file that may hold matches: in order, or in reverse span by
+ * span.
+ */
 export async function* findStretches(
 	file: OpenSegment,
 	size: number,
@@ -62,7 +69,7 @@ class Seeker {
 	constructor(file: OpenSegment, query: ResolvedQuery) {
 		this.#file = file
 		this.#query = query
-		// What is read in reverse is held until it is turned round.
+		// What is read in reverse is held in memory until it is reversed.
 		this.#lookSpansMin = query.reverse ? 2 : LOOK_SPANS_MIN
 	}
 
@@ -123,7 +130,7 @@ function extentOf({ upper, lower }: Region) {
 }
 
 function stretchOf({ upper, lower }: Region): Stretch {
-	// With the anchor behind it, which says what a bad place at its end held.
+	// With the next anchor, which says what an unreadable range at the end held.
 	return {
 		from: lower?.offset ?? HEADER_BYTES,
 		to: upper.offset + ANCHOR_BYTES,

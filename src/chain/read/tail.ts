@@ -1,10 +1,11 @@
 /**
- * Follows a chain that is being written: its history first, then new records. Both are one walk from entry to entry and from file to
- * file, so there is no seam between them. Polling finds everything; `fs.watch` is only a hint to poll sooner.
+ * Follows a chain that is being written: its history first, then new records. Both are one walk from entry to
+ * entry and from file to file, so there is no seam between them. Polling finds everything; `fs.watch` is only
+ * a hint to poll sooner.
  *
- * Invariant: before the walk continues after an entry, it reads that entry again. Where the entry is gone, the walk returns to the last
- * anchor that is still there, and records that were handed out are not handed out again. Where the system lacks a resource for a moment,
- * the walk waits where it is.
+ * Invariant: before the walk continues after an entry, it reads that entry again. Where the entry is gone,
+ * the walk returns to the last anchor that is still there, and records that were handed out are not handed
+ * out again. Where the system lacks a resource for a moment, the walk waits where it is.
  */
 import { show } from '../../guard/show.ts'
 import { checkBoolean, checkSignal, checkTimerMs, ifGiven } from '../../model/check.ts'
@@ -95,8 +96,8 @@ export class Tail<T> {
 	}
 
 	/**
-	 * An empty batch says that nothing more is there at the moment. Ends when the signal aborts or no later record can match; rejects as
-	 * `Chain.tail` says, except that the query's rule for gaps is not applied.
+	 * An empty batch says that nothing more is there at the moment. Ends when the signal aborts or no later
+	 * record can match; rejects as `Chain.tail` says, except that the query's rule for gaps is not applied.
 	 */
 	async *batches(): AsyncGenerator<T[]> {
 		if (this.#isStopped) return
@@ -318,7 +319,10 @@ export class Tail<T> {
 		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/** Takes a range that nothing valid follows: an entry that is just being written or, without a writer, an unreadable end. */
+	/**
+	 * Takes a range that nothing valid follows: an entry that is just being written or, without a writer, an
+	 * unreadable end.
+	 */
 	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath
@@ -343,13 +347,14 @@ export class Tail<T> {
 	/** Returns to an anchor after the file was cut below what was read of it, or was written over. */
 	async #goBack(size: number): Promise<void> {
 		const { system, path, chainPath } = this.#file
-		// A writer whose disk fails cuts what it has half-written, and writes the same again. Nothing else may cut the file.
+		// A writer whose disk fails cuts what it has half-written, and writes the same again. Nothing else may
+		// cut the file.
 		const isWriters = size >= HEADER_BYTES && mayBeHeld(system, chainPath)
 		const anchor = isWriters ? await anchorBefore(this.#file, Math.min(size, this.#entryOffset)) : undefined
 		if (anchor === undefined) {
 			throw new MeshChainError(
 				'CHAIN_TRUNCATED',
-				`${show(path)} was changed under its reader: what stood at offset ${this.#entryOffset} is gone; somebody truncated or rewrote it`,
+				`${show(path)} was changed while it was read: the entry at offset ${this.#entryOffset} is gone; the file was truncated or rewritten`,
 				{ path, offset: size },
 			)
 		}
@@ -369,7 +374,10 @@ export class Tail<T> {
 		return { size, end: Math.max(HEADER_BYTES, Math.min(size, durable)) }
 	}
 
-	/** The next file, or an error where the name of the chain leads to another chain or nowhere. Undefined while this file is live. */
+	/**
+	 * The next file, or an error where the name of the chain leads to another chain or nowhere. Undefined while
+	 * this file is live.
+	 */
 	#whatFollows(): { readonly file?: FollowingFile; readonly error?: MeshChainError } | undefined {
 		const { system, fd, chainPath, identity } = this.#file
 		let what = 'is another file now'

@@ -1,6 +1,6 @@
 /**
- * Reads how a file ends, synchronously, for writers and repairs: from its newest anchor on, whatever its size. Decides nothing (recovery.ts
- * does) and never writes.
+ * Reads how a file ends, synchronously, for writers and repairs: from its newest anchor on, whatever its
+ * size. Decides nothing (recovery.ts does) and never writes.
  */
 import { EPOCH_MAX } from '../../model/limits.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -70,7 +70,10 @@ export function readChainEnd(file: OpenFile, size: number, identity: ChainIdenti
 	}
 }
 
-/** The highest epoch that can have been opened in a file: what was opened in an unreadable end is lost with it. */
+/**
+ * The highest epoch that can have been opened in a file: what was opened in an unreadable end is lost with
+ * it.
+ */
 export function epochMaxOf({ epoch, suffix }: Pick<ChainEnd, 'epoch' | 'suffix'>): number {
 	const lost = suffix === undefined || suffix.torn ? 0 : Math.floor(suffix.bytes / ANCHOR_BYTES)
 	return Math.min(epoch + lost, EPOCH_MAX)

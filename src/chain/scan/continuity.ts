@@ -1,6 +1,6 @@
 /**
- * Follows the seqs of a chain and finds what is missing: makes a gap with a range of seqs of each range that cannot be read. A `$gap`
- * record in the file explains itself and gives no other gap.
+ * Follows the seqs of a chain and finds what is missing: makes a gap with a range of seqs of each range that
+ * cannot be read. A `$gap` record in the file explains itself and gives no other gap.
  */
 
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -15,8 +15,9 @@ import type { ScanEntry, UnreadableRange } from './scan.ts'
 export interface WalkedFile {
 	readonly firstSeq: number
 	/**
-	 * Whether a power loss explains that the bytes at this offset cannot be read, given the boot id in the newest anchor before them. Only
-	 * used for the last file: what a crash left in another file was handled when the next file was begun.
+	 * Whether a power loss explains that the bytes at this offset cannot be read, given the boot id in the
+	 * newest anchor before them. Only used for the last file: what a crash left in another file was handled
+	 * when the next file was begun.
 	 */
 	readonly isUnsynced?: (offset: number, bootId: Uint8Array | undefined) => boolean
 	/** Another file follows, whose first seq shows what is missing at the end of this one. */
@@ -84,8 +85,9 @@ export class Continuity {
 	}
 
 	/**
-	 * Moves past an unreadable range; returns the gap that it stands for where nothing valid follows. Only the range itself says what it
-	 * held. One that held no records gives no gap: a torn entry was never committed, and an anchor has none.
+	 * Moves past an unreadable range; returns the gap that it stands for where nothing valid follows. Only the
+	 * range itself says what it held. One that held no records gives no gap: a torn entry was never committed,
+	 * and an anchor has none.
 	 */
 	bad(place: UnreadableRange): LogRecord<'$gap', GapData> | undefined {
 		const isUnsynced = this.isUnsynced(place)
@@ -132,8 +134,9 @@ export class Continuity {
 }
 
 /**
- * The next seq after an unreadable end that no power loss explains. Records may have been committed there, so at least one seq is skipped.
- * Writers, readers and repairs all use this function, so that they skip the same seqs.
+ * The next seq after an unreadable end that no power loss explains. Records may have been committed there, so
+ * at least one seq is skipped. Writers, readers and repairs all use this function, so that they skip the same
+ * seqs.
  */
 export function nextSeqAfter({ remains }: UnreadableRange, nextSeq: number): number {
 	if (!remains.mayHoldRecords) return nextSeq

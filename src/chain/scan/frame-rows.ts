@@ -1,4 +1,7 @@
-/** What the rows of a frame hold that verified: records, the seqs that they cover, and sums. Rows are decoded on demand. */
+/**
+ * What the rows of a frame hold that verified: records, the seqs that they cover, and sums. Rows are decoded
+ * on demand.
+ */
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { GAP_KIND, type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
 import { EMPTY_EXTENT, type Extent, extentOf, joinExtents } from '../format/anchor.ts'
@@ -20,8 +23,9 @@ export function rowBlockOf(frame: Frame) {
 }
 
 /**
- * The rows of a frame in batches, at or above a level where asked; undefined when the rows of a verified frame are not records. Those of a
- * large frame are decoded when they are asked for, from the bytes of the frame.
+ * The rows of a frame in batches, at or above a level where asked; undefined when the rows of a verified
+ * frame are not records. Those of a large frame are decoded when they are asked for, from the bytes of the
+ * frame.
  */
 export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
 	try {

@@ -30,8 +30,8 @@ export interface ChainIdentity {
 /**
  * @param bytes the first bytes of the file, at least a header and an anchor where it has them.
  * @param more more of them, asked for when neither of the two can be read.
- * @throws {MeshChainError} `CHAIN_EMPTY` for an empty file or part of a header, `NOT_A_CHAIN`, `HEADER_DAMAGED`,
- * `NEWER_VERSION`.
+ * @throws {MeshChainError} `CHAIN_EMPTY` for an empty file or part of a header, `NOT_A_CHAIN`,
+ * `HEADER_DAMAGED`, `NEWER_VERSION`.
  */
 export function identify(bytes: Buffer, path: string, more: () => Buffer = () => bytes): ChainIdentity {
 	const headerBytes = Buffer.from(bytes.subarray(0, HEADER_BYTES))

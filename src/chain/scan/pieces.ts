@@ -7,7 +7,10 @@ export const PIECE_BYTES = 256 * 1024
 /** What a search for an anchor reads at once. Anchors are rarely further apart. */
 const WINDOW_BYTES = 64 * 1024
 
-/** The windows of a file below `end`, the last one first. Each overlaps the next by an anchor less one byte, so that none is cut in two. */
+/**
+ * The windows of a file below `end`, the last one first. Each overlaps the next by an anchor less one byte,
+ * so that none is cut in two.
+ */
 export function* windowsBefore(end: number): Generator<{ readonly start: number; readonly end: number }> {
 	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
 		const start = Math.max(HEADER_BYTES, windowEnd - WINDOW_BYTES)

@@ -1,8 +1,10 @@
 /**
- * What bytes at the end of a file that do not verify seem to have been. Nothing of it is verified: it only bounds what is lost.
+ * What bytes at the end of a file that do not verify seem to have been. Nothing of it is verified: it only
+ * bounds what is lost.
  *
- * Invariants: an unreadable end stands for at least one record, unless it is a torn entry or the remains of anchors alone. Where the head
- * of a frame and its rows say how many there were, the higher number counts: a seq too many is skipped, none is given twice.
+ * Invariants: an unreadable end stands for at least one record, unless it is a torn entry or the remains of
+ * anchors alone. Where the head of a frame and its rows say how many there were, the higher number counts: a
+ * seq too many is skipped, none is given twice.
  */
 import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
 import { ANCHOR_BYTES, resemblesAnchor } from '../format/anchor.ts'
@@ -74,7 +76,10 @@ function countRows(bytes: Buffer, start: number, end: number, passed: Set<number
 	return rows
 }
 
-/** The rows behind a head of which nothing is sure: as many as fill the frame to its end, wherever the head may end. */
+/**
+ * The rows after a header of which nothing is sure: as many as fill the frame to its end, wherever the header
+ * may end.
+ */
 function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
 	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
 	const passed = new Set<number>()
@@ -89,8 +94,8 @@ function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsSta
 }
 
 /**
- * Whether `bytes[start, end)` is the beginning of an entry and nothing else. Both witnesses must agree, the length where it is
- * there and the structure: a flipped bit upsets one of them, never both.
+ * Whether `bytes[start, end)` is the beginning of an entry and nothing else. Both witnesses must agree, the
+ * length where it is there and the structure: a flipped bit upsets one of them, never both.
  */
 export function isTorn(bytes: Buffer, start: number, end: number): boolean {
 	const available = end - start

@@ -1,4 +1,7 @@
-/** Goes through a part of a file synchronously, for writers and repairs. Readers walk asynchronously (walk.ts). */
+/**
+ * Goes through a part of a file synchronously, for writers and repairs. Readers walk asynchronously
+ * (walk.ts).
+ */
 import { createHash } from 'node:crypto'
 import { type OpenFile, readFully } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
@@ -45,8 +48,8 @@ export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteR
 }
 
 /**
- * The link of everything in a file up to `to`: that of its newest anchor where this one ends there, and otherwise the SHA-256 of that
- * link and the bytes that follow the anchor.
+ * The link of everything in a file up to `to`: that of its newest anchor where this one ends there, and
+ * otherwise the SHA-256 of that link and the bytes that follow the anchor.
  */
 export function linkUpTo(
 	file: OpenFile,

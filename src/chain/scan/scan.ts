@@ -1,11 +1,12 @@
 /**
- * The one frame walker. It takes bytes in pieces of any size and returns frames, anchors and the ranges that are neither. It does no I/O
- * and decodes no rows.
+ * The one frame walker. It takes bytes in pieces of any size and returns frames, anchors and the ranges that
+ * are neither. It does no I/O and decodes no rows.
  *
- * Invariants: an entry is handed out only when its checksum verifies at its own offset; after an unreadable range no length in it
- * is trusted: the next entry is searched byte by byte, and every entry that verifies is found. A search takes a
- * time that grows with the bytes searched and not with the lengths that they claim (`StretchChecksums`), at most about 0.1 µs a byte.
- * Memory is bounded by three frames of the largest size and one piece.
+ * Invariants: an entry is handed out only when its checksum verifies at its own offset; after an unreadable
+ * range no length in it is trusted: the next entry is searched byte by byte, and every entry that verifies is
+ * found. A search takes a time that grows with the bytes searched and not with the lengths that they claim
+ * (`StretchChecksums`), at most about 0.1 µs a byte. Memory is bounded by three frames of the largest size
+ * and one piece.
  */
 import {
 	ANCHOR_BYTES,
@@ -62,7 +63,10 @@ export class Scanner {
 	#stretches: StretchChecksums | undefined
 	/** Bytes of frames that did not verify where one should stand. */
 	#checkedInVain = 0
-	/** Offset of the next thing that begins as an anchor does, found ahead of the search; and how far was looked for it. */
+	/**
+	 * Offset of the next thing that begins as an anchor does, found ahead of the search; and how far was looked
+	 * for it.
+	 */
 	#anchorOffset = -1
 	#anchorsSoughtTo = 0
 
@@ -72,9 +76,11 @@ export class Scanner {
 	}
 
 	/**
-	 * The next piece of the file; it is kept, not copied, and must not change before the one after it is pushed.
+	 * The next piece of the file; it is kept, not copied, and must not change before the one after it is
+	 * pushed.
 	 *
-	 * @param headroom bytes before the piece, in the same memory, that are free for what is left of the pieces before it.
+	 * @param headroom bytes before the piece, in the same memory, that are free for what is left of the pieces
+	 * before it.
 	 */
 	push(piece: Buffer, headroom = 0): void {
 		const keepFrom = this.#badPos >= 0 ? this.#badPos : this.#pos

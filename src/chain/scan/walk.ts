@@ -1,6 +1,6 @@
 /**
- * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece; the next piece is read while
- * a group is handled.
+ * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece;
+ * the next piece is read while a group is handled.
  */
 
 import { show } from '../../guard/show.ts'
@@ -11,7 +11,7 @@ import type { ChainIdentity } from './identity.ts'
 import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-/** Most frames are no longer than this, and so is what is left of one piece when the next one comes. */
+/** Most frames are at most this long, and so is the rest of a piece when the next one arrives. */
 const HEADROOM_BYTES = 32 * 1024
 
 /** Of a piece that holds many small ones. */
@@ -26,8 +26,8 @@ export interface OpenSegment extends OpenFile {
 }
 
 /**
- * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the next but one is
- * asked for.
+ * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the
+ * next but one is asked for.
  *
  * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
  */
@@ -63,7 +63,10 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 	}
 }
 
-/** Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is copied. */
+/**
+ * Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is
+ * copied.
+ */
 class PieceBuffers {
 	#held: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
 
@@ -109,7 +112,7 @@ export async function anchorBefore(file: OpenSegment, before: number): Promise<A
 function truncated({ path }: OpenSegment, expected: number, found: number): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
-		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; somebody truncated or rewrote it`,
+		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; it was truncated or rewritten`,
 		{ path, offset: found },
 	)
 }

@@ -49,7 +49,10 @@ interface FileJudgeContext {
 	readonly sums: Sums
 	/** What to call a place that cannot be read. */
 	readonly verdictAt: (place: UnreadableRange, anchor: Anchor | undefined) => RecoveryVerdict
-	/** Called where no later link covers what precedes this offset: the link there does not fit, or cannot be computed. */
+	/**
+	 * Called where no later link covers what precedes this offset: the link there does not fit, or cannot be
+	 * computed.
+	 */
 	readonly onBreak: (offset: number) => void
 	/** An anchor, after its link was checked. */
 	readonly onAnchor: (anchor: Anchor) => void
@@ -68,10 +71,15 @@ export class FileJudge {
 	readonly #context: FileJudgeContext
 	readonly #continuity: Continuity
 	#anchor: Anchor | undefined
-	/** Since the newest anchor: something could not be read, so its span cannot be compared with what was read. */
+	/**
+	 * Since the newest anchor: something could not be read, so its span cannot be compared with what was read.
+	 */
 	#spanIsBroken: boolean
 	#extent = EMPTY_EXTENT
-	/** What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is open. */
+	/**
+	 * What the anchors' jumps must be; undefined once an anchor was missing, because what they could be then is
+	 * open.
+	 */
 	#jumps: Jumps | undefined = new Jumps([])
 	#rangeBefore: UnreadableRange | undefined
 	/** Offset of a torn entry below the watermark. */
@@ -115,7 +123,8 @@ export class FileJudge {
 	/** How the file ends at this offset, after the newest anchor, where another file follows. */
 	async endAt(end: number): Promise<FileEnd> {
 		const isReadable = !this.#spanIsBroken
-		// What is missing since the newest anchor is in no sum, but in the totals of the anchors of the next file.
+		// What is missing since the newest anchor is in no sum, but in the totals of the anchors of the next
+		// file.
 		if (!isReadable) this.#context.sums.areKnown = false
 		const link = this.#anchor?.link ?? headerLink(this.#file.identity)
 		const from = this.#anchor === undefined ? HEADER_BYTES : this.#anchor.offset + ANCHOR_BYTES
@@ -147,7 +156,10 @@ export class FileJudge {
 		}
 	}
 
-	/** @param fromSeq the first seq that a gap can stand for. Those before it are there, or were reported as missing. */
+	/**
+	 * @param fromSeq the first seq that a gap can stand for. Those before it are there, or were reported as
+	 * missing.
+	 */
 	#record(record: LogRecord, { offset, length: bytes }: Frame, fromSeq: number): void {
 		this.#extent = joinExtents(this.#extent, extentOf(record))
 		if (isGap(record)) {
@@ -243,7 +255,7 @@ export class FileJudge {
 
 	#repaired({ offset, detail }: Anchor): void {
 		this.wasRepaired = true
-		const text = `${detail} bytes that could not be read stood here before the file was repaired`
+		const text = `${detail} bytes that could not be read were here before the file was repaired`
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 
@@ -312,7 +324,10 @@ export function hex(bytes: Uint8Array): string {
 	return Buffer.from(bytes).toString('hex')
 }
 
-/** An extent as the writer of another one would have put it: one that does not know {@link PRESENCE_PLAIN} never sets it. */
+/**
+ * An extent as the writer of another one would have put it: one that does not know {@link PRESENCE_PLAIN}
+ * never sets it.
+ */
 function asWritten(extent: Extent, { presence }: Extent): Extent {
 	if ((presence & PRESENCE_PLAIN) !== 0) return extent
 	return { ...extent, presence: extent.presence & ~PRESENCE_PLAIN }

@@ -1,8 +1,9 @@
 /**
  * What a verification has found so far, and what it comes to.
  *
- * Invariant: memory does not grow with the number of findings, which a damaged or forged file can make as large as it likes. Every finding
- * counts for the answer and the sums; the first {@link LISTED_MAX} of each kind and severity are listed.
+ * Invariant: memory does not grow with the number of findings, which a damaged or forged file can make as
+ * large as it likes. Every finding counts for the answer and the sums; the first {@link LISTED_MAX} of each
+ * kind and severity are listed.
  */
 import { answerFor, heavier, isOk, type Severity } from '../answer.ts'
 import type { VerifyFinding, VerifyFindingKind, VerifyReport } from '../chain.ts'
@@ -75,7 +76,7 @@ export class ListedFindings {
 	}
 }
 
-/** Is told of every finding, listed or not. */
+/** Called with every finding, listed or not. */
 export type OnFinding = (finding: VerifyFinding, pathBefore: string | undefined) => void
 
 export class Findings {

@@ -1,13 +1,16 @@
 /**
- * Compares a chain with a head that was kept elsewhere, the only evidence that cannot be changed by writing the files. Invariant: a head is
- * confirmed by one unbroken run of links, each of which was computed and fits, from the anchor that has the head's link back to the
- * beginning of the chain. Nothing else replaces a link, whatever anchors and gaps say.
+ * Compares a chain with a head that was kept elsewhere, the only evidence that cannot be changed by writing
+ * the files. Invariant: a head is confirmed by one unbroken run of links, each of which was computed and
+ * fits, from the anchor that has the head's link back to the beginning of the chain. Nothing else replaces a
+ * link, whatever anchors and gaps say.
  *
- * Only retention excuses missing files, and only those before the first file that is there. Nothing shows whether retention or something
- * else removed them, so the answer is `cannot be checked`, unless the head itself already covered the removal.
+ * Only retention excuses missing files, and only those before the first file that is there. Nothing shows
+ * whether retention or something else removed them, so the answer is `cannot be checked`, unless the head
+ * itself already covered the removal.
  *
- * A file that is removed while the chain is verified breaks the run of links for every later head: the files on both sides of it were not
- * compared. The answer is `cannot be checked` where retention explains it and `not ok` otherwise, never `ok`.
+ * A file that is removed while the chain is verified breaks the run of links for every later head: the files
+ * on both sides of it were not compared. The answer is `cannot be checked` where retention explains it and
+ * `not ok` otherwise, never `ok`.
  */
 import type { Anchor } from '../format/anchor.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -54,7 +57,10 @@ export class HeadSearch {
 		this.#lastBreak = { ...place, why: 'unlinked' }
 	}
 
-	/** The chain now begins with this file: retention has removed everything before it while the chain was verified. */
+	/**
+	 * The chain now begins with this file: retention has removed everything before it while the chain was
+	 * verified.
+	 */
 	beginAnewWith(first: ChainIdentity, place: EntryPosition): void {
 		this.#first = first
 		this.#lastBreak = { ...place, why: 'removedByRetention' }
@@ -66,19 +72,19 @@ export class HeadSearch {
 		this.#found = { keptFromSeq, breakBelow: this.#lastBreak }
 	}
 
-	tell(findings: Findings, end: EndOfChain): void {
+	report(findings: Findings, end: EndOfChain): void {
 		const head = this.#head
 		if (head === undefined) return
 		if (head.chainId !== this.#first.idHex) {
 			const text = 'this is another chain than the one whose head was kept'
 			const compared = { expected: head.chainId, found: this.#first.idHex }
 			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
-		} else if (this.#found === undefined) this.#tellMissing(findings, head, end)
-		else if (this.#found.breakBelow !== undefined) tellBroken(findings, head, this.#found.breakBelow)
-		else this.#tellRemoved(findings, head, this.#found.keptFromSeq, end)
+		} else if (this.#found === undefined) this.#reportMissing(findings, head, end)
+		else if (this.#found.breakBelow !== undefined) reportBroken(findings, head, this.#found.breakBelow)
+		else this.#reportRemoved(findings, head, this.#found.keptFromSeq, end)
 	}
 
-	#tellMissing(
+	#reportMissing(
 		findings: Findings,
 		head: WantedHead,
 		{ path, offset, lastSeq, keptFromSeq }: EndOfChain,
@@ -111,7 +117,7 @@ export class HeadSearch {
 	}
 
 	/** The head covers what retention had removed until then; what is gone since, it says nothing of. */
-	#tellRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
+	#reportRemoved(findings: Findings, head: WantedHead, keptFromSeq: number, end: EndOfChain): void {
 		const { segment, firstSeq } = this.#first
 		if (segment === 0 || firstSeq <= keptFromSeq) return
 		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
@@ -123,7 +129,7 @@ export class HeadSearch {
 	}
 }
 
-function tellBroken(findings: Findings, head: WantedHead, { path, offset, why }: Break): void {
+function reportBroken(findings: Findings, head: WantedHead, { path, offset, why }: Break): void {
 	const range = { fromSeq: 1, toSeq: head.seq }
 	if (why === 'removedByRetention') {
 		const text =

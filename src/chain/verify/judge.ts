@@ -1,4 +1,6 @@
-/** What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes. */
+/**
+ * What a verification finds in a chain: in each of its files (file-judge.ts), and between them. Never writes.
+ */
 
 import { basename } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -71,7 +73,7 @@ export class Judge {
 	#removedBefore: Removed | undefined
 	/** The superseded end of this file, and of earlier files that no frame has followed yet. */
 	#superseded: StaleTail | undefined
-	#untold: StaleTail[] = []
+	#unreported: StaleTail[] = []
 	readonly #headSearch: HeadSearch
 
 	constructor(held: OpenSegment, first: ChainFile, wanted: Wanted) {
@@ -92,11 +94,11 @@ export class Judge {
 	/** A file that has been removed since the files were listed. */
 	async removed({ identity, path, nextFirstSeq = identity.firstSeq }: ChainFile): Promise<void> {
 		this.#before = undefined
-		this.#removedBefore = await this.#tellRemoved(path, identity.firstSeq, nextFirstSeq)
+		this.#removedBefore = await this.#reportRemoved(path, identity.firstSeq, nextFirstSeq)
 	}
 
 	/** The file has the seqs from `firstSeq` to the one before `nextFirstSeq`. */
-	async #tellRemoved(path: string, firstSeq: number, nextFirstSeq: number): Promise<Removed> {
+	async #reportRemoved(path: string, firstSeq: number, nextFirstSeq: number): Promise<Removed> {
 		this.#keptFromSeq = Math.max(this.#keptFromSeq, await this.#keptFromSeqNow())
 		this.#sums.areKnown = false
 		const range = { fromSeq: firstSeq, toSeq: nextFirstSeq - 1 }
@@ -130,7 +132,7 @@ export class Judge {
 			this.#superseded.take(entry)
 			return
 		}
-		if (entry.type === 'frame') this.#tellSuperseded(entry.frame)
+		if (entry.type === 'frame') this.#reportSuperseded(entry.frame)
 		await this.#judge.take(entry)
 	}
 
@@ -143,7 +145,7 @@ export class Judge {
 			this.#checkLive()
 			return
 		}
-		if (this.#superseded !== undefined) this.#untold.push(this.#superseded)
+		if (this.#superseded !== undefined) this.#unreported.push(this.#superseded)
 		this.#superseded = undefined
 		this.#judge.upTo(nextFirstSeq, Math.min(end ?? this.#size, this.#size))
 		// Missing records are in the totals of later anchors, but not in our sums.
@@ -159,7 +161,7 @@ export class Judge {
 
 	/** The end of the chain. */
 	finish(): VerifyReport {
-		this.#tellSuperseded(undefined)
+		this.#reportSuperseded(undefined)
 		this.#checkHead()
 		const { records, frames, anchors, bytes } = this.#sums
 		const head = headOf(this.#file.identity, this.#judge.anchor)
@@ -177,7 +179,10 @@ export class Judge {
 		})
 	}
 
-	/** In a sealed file there is nothing that a crash explains: what it left was dealt with when the next one was begun. */
+	/**
+	 * In a sealed file there is nothing that a crash explains: what it left was dealt with when the next one
+	 * was begun.
+	 */
 	#verdictAt(place: UnreadableRange, anchor: Anchor | undefined): RecoveryVerdict {
 		if (this.#listed.nextFirstSeq !== undefined) return 'damaged'
 		return verdictOf({
@@ -189,8 +194,8 @@ export class Judge {
 	}
 
 	/**
-	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is compared with the
-	 * one that it replaced, and where that is gone the seam cannot be checked.
+	 * Whether this file follows the one before. What a repair says of itself explains nothing here: its file is
+	 * compared with the one that it replaced, and where that is gone the seam cannot be checked.
 	 */
 	async #checkSeam(before: Judged): Promise<void> {
 		const { identity } = this.#file
@@ -224,7 +229,7 @@ export class Judge {
 	async #checkBrokenSeam(before: Judged, seam: Seam): Promise<void> {
 		const original = before.wasRepaired ? await this.#checkOriginalOf(before, seam) : 'none'
 		if (original === 'linked') return
-		if (original === 'removed') return this.#beginAfter(await this.#tellRemovedBefore(before))
+		if (original === 'removed') return this.#beginAfter(await this.#reportRemovedBefore(before))
 		this.#break()
 		if (original === 'fits') return
 		const found = hex(seam.link)
@@ -252,7 +257,7 @@ export class Judge {
 		if (!before.endsRepaired) return this.#find('missingFile', files, { offset: 0, pathBefore, ...compared })
 		// A repair has written a gap for them, which is as good as the repair was.
 		const original = await this.#checkOriginalOf(before, undefined)
-		if (original === 'removed') return this.#beginAfter(await this.#tellRemovedBefore(before))
+		if (original === 'removed') return this.#beginAfter(await this.#reportRemovedBefore(before))
 		const isBorneOut = original !== 'none'
 		const text = `${files}, and a repair has written a gap for them${isBorneOut ? '' : `; ${noOriginal(before)}`}`
 		const severity = isBorneOut ? 'note' : 'unchecked'
@@ -275,8 +280,8 @@ export class Judge {
 		}
 	}
 
-	#tellRemovedBefore({ path, firstSeq }: Judged): Promise<Removed> {
-		return this.#tellRemoved(path, firstSeq, this.#file.identity.firstSeq)
+	#reportRemovedBefore({ path, firstSeq }: Judged): Promise<Removed> {
+		return this.#reportRemoved(path, firstSeq, this.#file.identity.firstSeq)
 	}
 
 	#brokenLink(text: string, { path: pathBefore, end }: Judged, found: string): void {
@@ -370,16 +375,16 @@ export class Judge {
 
 	#checkHead(): void {
 		const end = { path: this.#file.path, offset: this.#size }
-		this.#headSearch.tell(this.#findings, {
+		this.#headSearch.report(this.#findings, {
 			...end,
 			lastSeq: this.#judge.nextSeq - 1,
 			keptFromSeq: this.#keptFromSeq,
 		})
 	}
 
-	#tellSuperseded(next: Frame | undefined): void {
-		for (const superseded of this.#untold) superseded.tell(this.#findings, next)
-		this.#untold = []
+	#reportSuperseded(next: Frame | undefined): void {
+		for (const superseded of this.#unreported) superseded.report(this.#findings, next)
+		this.#unreported = []
 	}
 
 	#find(kind: VerifyFindingKind, message: string, at: Omit<Found, 'path'>): void {

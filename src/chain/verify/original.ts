@@ -1,8 +1,10 @@
 /**
- * Compares a repaired file with the one that it replaced, `….before-repair-…`. A repair changes every later link of its file, so
- * the next file does not link to it any more: only the original can show that the repair took nothing away and put nothing in.
+ * Compares a repaired file with the one that it replaced, `….before-repair-…`. A repair changes every later
+ * link of its file, so the next file does not link to it any more: only the original can show that the repair
+ * took nothing away and put nothing in.
  *
- * The original is believed only as far as the next file links to it. Where bytes in it cannot be read, its link is not known. A head that was kept elsewhere therefore asks for more: see `linked`.
+ * The original is believed only as far as the next file links to it. Where bytes in it cannot be read, its
+ * link is not known. A head that was kept elsewhere therefore asks for more: see `linked`.
  */
 import { basename, dirname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -23,14 +25,19 @@ export interface Seam {
 }
 
 /**
- * - `linked`: the repaired file is what a repair makes of its original, and every link of the original was worked out and fits.
+ * - `linked`: the repaired file is what a repair makes of its original, and every link of the original was
+ *   worked out and fits.
  * - `fits`: the same, but for links of the original over bytes that cannot be read.
- * - `differs`: the next file links to an original, and that one was changed, or the repaired file is not what a repair makes of it.
+ * - `differs`: the next file links to an original, and that one was changed, or the repaired file is not what
+ *   a repair makes of it.
  * - `none`: there is no original that the next file links to.
  */
 export type OriginalCheck = 'linked' | 'fits' | 'differs' | 'none'
 
-/** A file is repaired a few times at most; more files of such a name were put there to keep a verification busy. */
+/**
+ * A file is repaired a few times at most; more files of such a name were put there to keep a verification
+ * busy.
+ */
 const ORIGINALS_MAX = 8
 
 /**
@@ -125,8 +132,8 @@ async function linkOf(
 }
 
 /**
- * Whether a file is what a repair makes of another: the same frames, but for gaps where the other cannot be read. Where the file
- * cannot be read itself, because it was damaged since, there is nothing to compare.
+ * Whether a file is what a repair makes of another: the same frames, but for gaps where the other cannot be
+ * read. Where the file cannot be read itself, because it was damaged since, there is nothing to compare.
  */
 async function isRepairOf(
 	file: OpenSegment,
@@ -162,7 +169,7 @@ interface ReadableFrame {
 	readonly followsUnreadable: boolean
 }
 
-/** The frames that a repair takes over. */
+/** The frames that a repair keeps. */
 async function* readableFrames(
 	file: OpenSegment,
 	end: number,

@@ -1,9 +1,10 @@
 /**
- * Writes a file of a chain anew: everything before the first place that cannot be read, or where seqs are missing, as it is, byte by byte, and
- * after it every entry that verifies, with a `$gap` for what is missing and an anchor that says how many bytes could not be read. The old
- * file is kept.
+ * Writes a file of a chain anew: everything before the first place that cannot be read, or where seqs are
+ * missing, as it is, byte by byte, and after it every entry that verifies, with a `$gap` for what is missing
+ * and an anchor that says how many bytes could not be read. The old file is kept.
  *
- * Invariant: a verification of the new file finds nothing in it that a repair would make good, so that a second repair has nothing to do.
+ * Invariant: a verification of the new file finds nothing in it that a repair would make good, so that a
+ * second repair has nothing to do.
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -55,9 +56,15 @@ export interface RebuildSource {
 	readonly previous: Previous
 	/** The seq that comes next is at least this one: everything up to there was in the file once. */
 	readonly nextSeqMin: number
-	/** Whether a place that cannot be read is what a power loss has left, given the boot id of the newest anchor before it. */
+	/**
+	 * Whether a place that cannot be read is what a power loss has left, given the boot id of the newest anchor
+	 * before it.
+	 */
 	readonly isUnsynced: (offset: number, bootId: Uint8Array | undefined) => boolean
-	/** Called when the new file is on disk and before it takes the old one's place, with what both have in common. */
+	/**
+	 * Called when the new file is on disk and before it takes the old one's place, with what both have in
+	 * common.
+	 */
 	readonly beforeSwap: (kept: { readonly offset: number; readonly nextSeq: number }) => void
 }
 
@@ -157,8 +164,8 @@ class Rebuild {
 	}
 
 	/**
-	 * The offset of the first entry that does not stay as it is: one that cannot be read, or one before which seqs are missing, by the rule
-	 * that a verification follows. The end where there is none.
+	 * The offset of the first entry that does not stay as it is: one that cannot be read, or one before which
+	 * seqs are missing, by the rule that a verification follows. The end where there is none.
 	 */
 	#firstLoss(): number {
 		const { file, identity, isLive } = this.#source

@@ -1,8 +1,10 @@
 /**
- * What a repair does about the findings of a verification. It is told of every finding, also of those that a report does not list.
+ * What a repair does about the findings of a verification. It gets every finding, also those that a report
+ * does not list.
  *
- * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with evidence of a deliberate change
- * is left as it is, and so is the one before where the evidence is that the two do not follow each other: a repair of either would put it away.
+ * Invariant: each damage is either made good, once and for all, or left for a person and named. A file with
+ * evidence of a deliberate change is left as it is, and so is the one before where the evidence is that the
+ * two do not follow each other: a repair of either would put it away.
  */
 import type { RepairAction, RepairReport, VerifyFinding, VerifyFindingKind } from '../chain.ts'
 import { type CountByKind, EVIDENCE, ListedFindings } from './findings.ts'

@@ -1,6 +1,7 @@
 /**
- * Puts a damaged chain right: plans, keeps aside what it is about to change, then applies. Everything that can be read stays; what is
- * missing gets a `$gap` in its place. What somebody changed on purpose is left as evidence.
+ * Puts a damaged chain right: plans, keeps aside what it is about to change, then applies. Everything that
+ * can be read stays; what is missing gets a `$gap` in its place. What somebody changed on purpose is left as
+ * evidence.
  */
 
 import { show } from '../../guard/show.ts'
@@ -43,10 +44,11 @@ export interface RepairOptions {
 }
 
 /**
- * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the middle leaves every record
- * readable, and repairing again finishes the work.
+ * Repairs a chain that no writer has open. A second run finds nothing to do. A process that is killed in the
+ * middle leaves every record readable, and repairing again finishes the work.
  *
- * @throws {MeshChainError} what `openChain` throws; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` when the disk does not go along.
+ * @throws {MeshChainError} what `openChain` throws; `CHAIN_LOCKED`; `CHAIN_SEALED`; `REPAIR_FAILED` when the
+ * disk does not go along.
  */
 export async function repairChain(path: string, options: RepairOptions = {}): Promise<RepairReport> {
 	checkOptionNames(options, ['dryRun', 'onProgress', 'fs'])

@@ -1,6 +1,7 @@
 /**
- * The end of a sealed file after the offset where the next file took over. After a failed fsync the next file holds the same records; a
- * writer that had lost the chain without knowing it left records that are in no other file.
+ * The end of a sealed file after the offset where the next file took over. After a failed fsync the next file
+ * holds the same records; a writer that had lost the chain without knowing it left records that are in no
+ * other file.
  */
 
 import type { Frame } from '../format/frame.ts'
@@ -31,7 +32,7 @@ export class StaleTail {
 	}
 
 	/** @param next the first frame of the next file; undefined when it has none. */
-	tell(findings: Findings, next: Frame | undefined): void {
+	report(findings: Findings, next: Frame | undefined): void {
 		const range = this.#range
 		const place = { path: this.#path, offset: this.#offset, bytes: this.#bytes, range }
 		if (range === undefined && this.#bytes > 0) {

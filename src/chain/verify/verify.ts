@@ -1,4 +1,6 @@
-/** Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file. */
+/**
+ * Judges a whole chain and never writes: every checksum, every row, every seq, every link, file after file.
+ */
 
 import { discard } from '../../guard/promises.ts'
 import { checkFileSystem, checkFunction, checkOptionNames, checkSignal, ifGiven } from '../../model/check.ts'
@@ -27,8 +29,8 @@ export interface VerifyOptions {
 	/** Stops early; the promise rejects with the signal's reason. */
 	readonly signal?: AbortSignal
 	/**
-	 * A head that was kept elsewhere, as `formatHead` and `mesh-chain info --head` give it: the chain must still hold it. It makes a
-	 * truncation or a rewriting of what came before it detectable.
+	 * A head that was kept elsewhere, as `formatHead` and `mesh-chain info --head` give it: the chain must
+	 * still hold it. It makes a truncation or a rewriting of what came before it detectable.
 	 */
 	readonly head?: string
 	/** Called for every piece that was looked at. */
@@ -36,11 +38,12 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads a chain from end to end and reports everything that is not as a writer leaves it. `ok` is false for any damage, and
- * true for a torn tail or for gaps that explain themselves.
+ * Reads a chain from end to end and reports everything that is not as a writer leaves it. `ok` is false for
+ * any damage, and true for a torn tail or for gaps that explain themselves.
  *
- * Memory does not grow with the chain or with what is wrong with it: the report lists the first 1,000 findings of each kind and severity,
- * and counts the others in `findingsNotListed`. The answer and all sums count every finding.
+ * Memory does not grow with the chain or with what is wrong with it: the report lists the first 1,000
+ * findings of each kind and severity, and counts the others in `findingsNotListed`. The answer and all sums
+ * count every finding.
  *
  * @throws {MeshChainError} what `openChain` throws, and `INVALID_OPTION`; damage is a finding, not an error.
  */
@@ -91,7 +94,8 @@ async function judgeFile(
 	try {
 		const { size } = await file.system.fstat(file.fd)
 		await judge.begin(file, size, listed)
-		// What the next file says does not count is walked by itself: an entry that reaches into it is none, as for a reader.
+		// What the next file says does not count is walked by itself: an entry that reaches into it is none, as
+		// for a reader.
 		const end = Math.max(HEADER_BYTES, Math.min(size, listed.end ?? size))
 		for (const [from, to] of [
 			[HEADER_BYTES, end],

@@ -1,6 +1,6 @@
 /**
- * What waits in memory while the live file is full: frames that were made for a file that they were not written to, and later records.
- * Each file that has room takes some of them, in order.
+ * What waits in memory while the live file is full: frames that were made for a file that they were not
+ * written to, and later records. Each file that has room takes some of them, in order.
  */
 import { EntryCopier } from './copy-entries.ts'
 import type { SegmentFile, Unwritten } from './segment-file.ts'

@@ -1,4 +1,7 @@
-/** Begins a chain of which no file is there: a new one, or one whose files are lost and whose watermark is left. */
+/**
+ * Begins a chain of which no file is there: a new one, or one whose files are lost and whose watermark is
+ * left.
+ */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -49,13 +52,19 @@ function beginChain(
 	return { file, context }
 }
 
-/** The watermark of a chain whose records were on disk and whose files are gone; undefined where there is none. */
+/**
+ * The watermark of a chain whose records were on disk and whose files are gone; undefined where there is
+ * none.
+ */
 export function lostWatermark({ system, path }: OpeningOptions): Watermark | undefined {
 	const watermark = readWatermark(system, path, undefined)
 	return watermark !== undefined && watermark.seq > 0 ? watermark : undefined
 }
 
-/** @throws {MeshChainError} `CHAIN_DAMAGED` where a watermark says that records were on disk which are gone with their file. */
+/**
+ * @throws {MeshChainError} `CHAIN_DAMAGED` where a watermark says that records were on disk which are gone
+ * with their file.
+ */
 export function refuseLost(options: OpeningOptions): void {
 	const { path } = options
 	const watermark = lostWatermark(options)

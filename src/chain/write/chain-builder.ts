@@ -1,6 +1,6 @@
 /**
- * Writes a whole chain from records that have their seqs and epochs already. The chain gets its name when all of it is on disk, or never.
- * The lock is held meanwhile, as by any writer.
+ * Writes a whole chain from records that have their seqs and epochs already. The chain gets its name when all
+ * of it is on disk, or never. The lock is held meanwhile, as by any writer.
  */
 import { randomBytes } from 'node:crypto'
 import { show } from '../../guard/show.ts'
@@ -32,7 +32,10 @@ const HELD_BYTES_MAX = 256 * 1024
 export interface ChainBuilderOptions {
 	/** Permissions of the file. Default: `0o600`. */
 	readonly mode?: number
-	/** Id of the chain, in hexadecimal. Default: a new one. A copy of records that keep their identity has the id of their chain. */
+	/**
+	 * Id of the chain, in hexadecimal. Default: a new one. A copy of records that keep their identity has the
+	 * id of their chain.
+	 */
 	readonly chainId?: string
 	readonly fs?: FileSystem
 }
@@ -78,10 +81,11 @@ export class ChainBuilder {
 	}
 
 	/**
-	 * Takes the next record, with the seq and epoch that it has. A `$gap` stands for seqs that are missing before it.
+	 * Takes the next record, with the seq and epoch that it has. A `$gap` stands for seqs that are missing
+	 * before it.
 	 *
-	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when its seq or its
-	 * epoch steps back; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
+	 * @throws {LogAppendError} not retryable, and the record is not in the chain: `SEQ_NOT_INCREASING` when its
+	 * seq or its epoch steps back; `APPEND_FAILED`, `BATCH_TOO_LARGE` when no chain can hold it.
 	 * @throws {MeshChainError} `CHAIN_UNWRITABLE` when it cannot be written.
 	 */
 	push(record: LogRecord): void {
@@ -100,8 +104,8 @@ export class ChainBuilder {
 	/**
 	 * Puts everything on disk and gives it its name.
 	 *
-	 * @throws {MeshChainError} `CHAIN_EXISTS` when a file of that name was made meanwhile; `CHAIN_UNWRITABLE`: then no file is there,
-	 * unless the message says that the chain is.
+	 * @throws {MeshChainError} `CHAIN_EXISTS` when a file of that name was made meanwhile; `CHAIN_UNWRITABLE`:
+	 * then no file is there, unless the message says that the chain is.
 	 */
 	finish(): void {
 		try {
@@ -148,7 +152,9 @@ export class ChainBuilder {
 		return SegmentFile.create(this.#context, { path: this.#temporary, mode }, header, start)
 	}
 
-	/** Begins an epoch. Every epoch has its opening and its end, as if a writer had opened the chain for each. */
+	/**
+	 * Begins an epoch. Every epoch has its opening and its end, as if a writer had opened the chain for each.
+	 */
 	#open(epoch: number): void {
 		const { tail } = this.#file
 		tail.seal()

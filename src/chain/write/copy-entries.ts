@@ -1,6 +1,6 @@
 /**
- * Copies the entries of one file to the end of another: frames as they are but for their checksums, and the anchors of openings and ends.
- * A `$gap` stands for records between them that cannot be read.
+ * Copies the entries of one file to the end of another: frames as they are but for their checksums, and the
+ * anchors of openings and ends. A `$gap` stands for records between them that cannot be read.
  */
 import { type GapCause, gapRecord } from '../../model/record.ts'
 import type { OpenFile } from '../../platform/file-system.ts'
@@ -28,7 +28,10 @@ export class EntryCopier {
 	/** Bytes that could not be read. */
 	unreadableBytes = 0
 
-	/** @param anchorsUnreadable whether an anchor `repaired` is written where bytes, or the rows of a frame, cannot be read. */
+	/**
+	 * @param anchorsUnreadable whether an anchor `repaired` is written where bytes, or the rows of a frame,
+	 * cannot be read.
+	 */
 	constructor(target: SegmentFile, cause: GapCause, anchorsUnreadable = false) {
 		this.#target = target
 		this.#cause = cause

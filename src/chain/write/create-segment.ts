@@ -61,7 +61,10 @@ export function createSegment<P extends Placed>(
 	}
 }
 
-/** The error for a number that has no successor. Openings and rotations never get that far; another program wrote the file. */
+/**
+ * The error for a number that has no successor. Openings and rotations never get that far; another program
+ * wrote the file.
+ */
 export function exhausted(path: string, what: string): MeshChainError {
 	const text = `${show(path)} has the highest ${what} that a chain can have: begin a new chain`
 	return new MeshChainError('CHAIN_EXHAUSTED', text, { path })

@@ -1,6 +1,6 @@
 /**
- * The appender whose chain is a file: decides when the writer (writer.ts) writes and syncs, and retries while the disk fails. Rotation and
- * retention are due when maintenance.ts says so.
+ * The appender whose chain is a file: decides when the writer (writer.ts) writes and syncs, and retries while
+ * the disk fails. Rotation and retention are due when maintenance.ts says so.
  */
 import type { LogChainAppender } from '../../appender.ts'
 import { show } from '../../guard/show.ts'
@@ -45,14 +45,15 @@ export interface FileChainStats extends ChainWriterStats {
 }
 
 /**
- * Appends to a chain file; the constructor opens or creates it. A chain has one writer and any number of readers.
+ * Appends to a chain file; the constructor opens or creates it. A chain has one writer and any number of
+ * readers.
  *
- * With `os`, a record is with the kernel before any immediate runs that was queued after its `append`. From then on a killed process
- * does not lose it. `flush()` writes at once; `sync()` and `close()` put records on disk. A normal end, `process.exit()` and an uncaught
- * exception lose nothing.
+ * With `os`, a record is with the kernel before any immediate runs that was queued after its `append`. From
+ * then on a killed process does not lose it. `flush()` writes at once; `sync()` and `close()` put records on
+ * disk. A normal end, `process.exit()` and an uncaught exception lose nothing.
  *
- * When the disk fails after a successful open, records wait in memory up to `pendingBytesMax`, one process warning says so, and the
- * appender retries until the disk works again.
+ * When the disk fails after a successful open, records wait in memory up to `pendingBytesMax`, one process
+ * warning says so, and the appender retries until the disk works again.
  *
  * @example
  * ```ts
@@ -93,8 +94,9 @@ export class FileChainAppender implements LogChainAppender {
 
 	/**
 	 * @param path where the chain is; `{pid}` becomes the process id.
-	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`,
-	 * `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A file that is not a chain is never changed.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_LEVEL`, `INVALID_PATH`, `CHAIN_LOCKED`,
+	 * `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`, `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`. A
+	 * file that is not a chain is never changed.
 	 */
 	constructor(path: string, options: FileChainOptions = {}) {
 		this.#options = resolveFileChainOptions(options)
@@ -154,8 +156,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Accepts one record. It stays in memory until it is written.
 	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`, `APPEND_FAILED`,
-	 * `CHAIN_TAKEN_OVER` (not).
+	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
+	 * `APPEND_FAILED`, `CHAIN_TAKEN_OVER` (not).
 	 */
 	append(record: LogRecord): void {
 		this.#refuseWhenClosed(record.seq)
@@ -165,9 +167,11 @@ export class FileChainAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Accepts several records as one frame: after a crash all of them are there, or none. Each seq must be one above the previous one.
+	 * Accepts several records as one frame: after a crash all of them are there, or none. Each seq must be one
+	 * above the previous one.
 	 *
-	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. Then none is accepted.
+	 * @throws {LogAppendError} as {@link append}; `BATCH_TOO_LARGE` above 65,535 records or 16 MiB. Then none
+	 * is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length === 0) return
@@ -196,8 +200,8 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Resolves once every record accepted before this call is on disk, at every durability.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, from then on until the chain continues in a new file, which each call tries;
-	 * `CHAIN_TAKEN_OVER`.
+	 * @throws {MeshChainError} `WRITE_FAILED`; `SYNC_FAILED`, from then on until the chain continues in a new
+	 * file, which each call tries; `CHAIN_TAKEN_OVER`.
 	 */
 	sync(): Promise<void> {
 		if (this.#closing !== undefined) return this.#closing
@@ -208,9 +212,9 @@ export class FileChainAppender implements LogChainAppender {
 	/**
 	 * Writes what waits, writes a closing anchor, syncs, and releases file and lock. Idempotent.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered within `closeTimeoutMs`;
-	 * `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is released all the same, and `stats().lostAtClose` counts the records that could not
-	 * be written.
+	 * @throws {MeshChainError} `CLOSE_FAILED` when records could not be written, or the disk has not answered
+	 * within `closeTimeoutMs`; `SYNC_FAILED`, `CHAIN_TAKEN_OVER`. The file is released all the same, and
+	 * `stats().lostAtClose` counts the records that could not be written.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()

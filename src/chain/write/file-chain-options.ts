@@ -21,7 +21,10 @@ import { type FileSystem, nodeFileSystem } from '../../platform/file-system.ts'
 import type { Retention } from './retention.ts'
 import type { RotationBounds } from './rotation.ts'
 
-/** How much may be written and not yet on disk. A sync begins when any of these bounds is reached; at least one must be given. */
+/**
+ * How much may be written and not yet on disk. A sync begins when any of these bounds is reached; at least
+ * one must be given.
+ */
 export interface SyncPolicy {
 	/** Number of records; 0 and 1 mean the same as `'disk'`. */
 	readonly everyRecords?: number
@@ -34,48 +37,57 @@ export interface SyncPolicy {
 /** Options of a `FileChainAppender`. */
 export interface FileChainOptions {
 	/**
-	 * What a committed record survives. `'os'` (default): a killed process; a record is with the operating system before any immediate
-	 * runs that was queued after it. `'disk'`: a power loss; each write is followed by an fdatasync, one in flight. A
-	 * {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can take.
+	 * What a committed record survives. `'os'` (default): a killed process; a record is with the operating
+	 * system before any immediate runs that was queued after it. `'disk'`: a power loss; each write is followed
+	 * by an fdatasync, one in flight. A {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can
+	 * take.
 	 */
 	readonly durability?: 'os' | 'disk' | SyncPolicy
 	/** A record at this level or above is written before `append` returns. Default: `'error'`. */
 	readonly writeThrough?: LogLevel
 	/**
-	 * Size at which the live file is sealed and a new one begun, in bytes, at least 4,096. Default: no bound; with `retain`, 64 MiB and at
-	 * most a quarter of `retain.bytes`.
+	 * Size at which the live file is sealed and a new one begun, in bytes, at least 4,096. Default: no bound;
+	 * with `retain`, 64 MiB and at most a quarter of `retain.bytes`.
 	 */
 	readonly rotateBytes?: number
 	/** The same as a number of records. Default: a quarter of `retain.records`, or no bound. */
 	readonly rotateRecords?: number
 	/**
-	 * The same as an age of the file, in milliseconds; checked when something is written. Default: a quarter of `retain.ageMs`, or no bound.
+	 * The same as an age of the file, in milliseconds; checked when something is written. Default: a quarter of
+	 * `retain.ageMs`, or no bound.
 	 */
 	readonly rotateAgeMs?: number
 	/**
-	 * Upper bounds of what is kept. The oldest sealed files are removed, whole, until all bounds hold or only the live file is left. A file
-	 * that was sealed longer ago than `ageMs` is removed. Default: everything is kept.
+	 * Upper bounds of what is kept. The oldest sealed files are removed, whole, until all bounds hold or only
+	 * the live file is left. A file that was sealed longer ago than `ageMs` is removed. Default: everything is
+	 * kept.
 	 */
 	readonly retain?: { readonly bytes?: number; readonly records?: number; readonly ageMs?: number }
 	/**
-	 * What to do when the end of the chain is damaged: leave the file as it is and continue in a new one (`'rotate'`, default), or throw
-	 * `CHAIN_DAMAGED` (`'refuse'`).
+	 * What to do when the end of the chain is damaged: leave the file as it is and continue in a new one
+	 * (`'rotate'`, default), or throw `CHAIN_DAMAGED` (`'refuse'`).
 	 */
 	readonly onDamage?: 'rotate' | 'refuse'
 	/**
-	 * How long the constructor waits for another writer to close the chain, in milliseconds; it blocks its thread. For a service that
-	 * replaces its predecessor. Default: 0.
+	 * How long the constructor waits for another writer to close the chain, in milliseconds; it blocks its
+	 * thread. For a service that replaces its predecessor. Default: 0.
 	 */
 	readonly lockWaitMs?: number
 	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number
-	/** Bytes that may wait in memory while the disk fails; further appends fail as retryable. Default: 16 MiB. */
+	/**
+	 * Bytes that may wait in memory while the disk fails; further appends fail as retryable. Default: 16 MiB.
+	 */
 	readonly pendingBytesMax?: number
 	/**
-	 * How long `close()` waits for the disk, in milliseconds. Then it releases the file and rejects with `CLOSE_FAILED`. Default: 30,000.
+	 * How long `close()` waits for the disk, in milliseconds. Then it releases the file and rejects with
+	 * `CLOSE_FAILED`. Default: 30,000.
 	 */
 	readonly closeTimeoutMs?: number
-	/** Clock for openings, closings and retention. Default: `Date.now`, which also replaces, counted as `clockFailures`, a reading that fails. */
+	/**
+	 * Clock for openings, closings and retention. Default: `Date.now`, which also replaces, counted as
+	 * `clockFailures`, a reading that fails.
+	 */
 	readonly clock?: () => number
 	/** File system, for tests. Default: the real one. */
 	readonly fs?: FileSystem

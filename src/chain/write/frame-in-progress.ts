@@ -1,4 +1,7 @@
-/** The frame that records go into until it is finished: their rows, and what the frame's header and the next anchor say of them. No I/O. */
+/**
+ * The frame that records go into until it is finished: their rows, and what the frame's header and the next
+ * anchor say of them. No I/O.
+ */
 import { RowEncoder } from '../../codec/row-encoder.ts'
 import { LogAppendError } from '../../model/errors.ts'
 import { isGap, isOwnKind, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'

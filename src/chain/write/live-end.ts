@@ -1,10 +1,11 @@
 /**
- * The end of a chain that grows: the live file, records that wait for room in it, and the sealed files. Makes a new file on request, and by
- * itself where one write would take a file far beyond its bounds. Knows nothing of locks, of tasks that wait for a sync, and of time beyond
- * what its methods are given.
+ * The end of a chain that grows: the live file, records that wait for room in it, and the sealed files. Makes
+ * a new file on request, and by itself where one write would take a file far beyond its bounds. Knows nothing
+ * of locks, of tasks that wait for a sync, and of time beyond what its methods are given.
  *
- * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a sync of it is in flight, no
- * new file can be made, or it replaces a file that cannot be trusted. Retention removes only what the chain, on disk, says is removed.
+ * Invariants: no file grows beyond {@link OVERFULL_TIMES} times its bounds by more than a frame, unless a
+ * sync of it is in flight, no new file can be made, or it replaces a file that cannot be trusted. Retention
+ * removes only what the chain, on disk, says is removed.
  */
 
 import { RETRY_MS_MAX } from '../../model/limits.ts'
@@ -109,7 +110,10 @@ export class LiveEnd {
 		}
 	}
 
-	/** Whether the live file must be checked before the next write, because that write syncs the file or is one of many. */
+	/**
+	 * Whether the live file must be checked before the next write, because that write syncs the file or is one
+	 * of many.
+	 */
 	get isLookDue(): boolean {
 		return this.#file.isLookDue || !this.#fits
 	}
@@ -127,7 +131,10 @@ export class LiveEnd {
 		}
 	}
 
-	/** Seals the live file, which must have nothing pending, and makes the next one. Not while the file is being synced. */
+	/**
+	 * Seals the live file, which must have nothing pending, and makes the next one. Not while the file is being
+	 * synced.
+	 */
 	rotate(): void {
 		this.#replaceFile(rotateToNewFile(this.#context, this.#file, this.#options.livePath), 'rotations')
 	}
@@ -150,7 +157,10 @@ export class LiveEnd {
 		return this.#sealed.isUnconfirmed(this.live)
 	}
 
-	/** Has the next write say the first seq that is kept. Returns that seq, or undefined where nothing is to be removed. */
+	/**
+	 * Has the next write say the first seq that is kept. Returns that seq, or undefined where nothing is to be
+	 * removed.
+	 */
 	sayWhatIsKept(live = this.live): number | undefined {
 		const keptFromSeq = this.#sealed.keptFromSeq(live)
 		const { tail } = this.#file
@@ -192,7 +202,10 @@ export class LiveEnd {
 		return records === Number.POSITIVE_INFINITY ? Math.max(0, bytes - this.#file.written) : 0
 	}
 
-	/** Writes more than one file has room for. Each file gets what it may hold; retention runs between two files. */
+	/**
+	 * Writes more than one file has room for. Each file gets what it may hold; retention runs between two
+	 * files.
+	 */
 	#drain(): void {
 		for (;;) {
 			if (this.#backlog === undefined) this.#park()
@@ -204,7 +217,10 @@ export class LiveEnd {
 		this.#backlog = undefined
 	}
 
-	/** Takes what is not written out of the live file. Not while a sync is in flight, because taking it out needs a sync of its own. */
+	/**
+	 * Takes what is not written out of the live file. Not while a sync is in flight, because taking it out
+	 * needs a sync of its own.
+	 */
 	#park(): void {
 		// The kernel reports a failure only once: the sync in flight must hear of it.
 		const unwritten = this.#file.isSyncing ? undefined : this.#file.part()
@@ -218,7 +234,10 @@ export class LiveEnd {
 		this.#backlog.putFirst(unwritten)
 	}
 
-	/** Makes the next file. Where that fails, other than by a full disk, the live file is used for a while longer. */
+	/**
+	 * Makes the next file. Where that fails, other than by a full disk, the live file is used for a while
+	 * longer.
+	 */
 	#isReplaced(): boolean {
 		if (performance.now() < this.#rotateNotBefore) return false
 		try {
@@ -231,7 +250,9 @@ export class LiveEnd {
 		}
 	}
 
-	/** Removes at once what is not kept beside a live file of this size; returns whether anything was removed. */
+	/**
+	 * Removes at once what is not kept beside a live file of this size; returns whether anything was removed.
+	 */
 	#retainNow(live: LiveFile): boolean {
 		if (this.#file.isSyncing || this.#sealed.keptFromSeq(live) === undefined) return false
 		this.#park()

@@ -1,5 +1,6 @@
 /**
- * Checks whether a writer still has the chain that it opened: a person or another writer can replace or cut the live file.
+ * Checks whether a writer still has the chain that it opened: a person or another writer can replace or cut
+ * the live file.
  *
  * Invariant: a live file that lacks any byte that was written to it is lost, whatever its size is now.
  */

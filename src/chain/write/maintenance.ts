@@ -1,4 +1,7 @@
-/** Keeps a chain within its bounds while it is written: rotates its live file and runs retention when they are due, one at a time. */
+/**
+ * Keeps a chain within its bounds while it is written: rotates its live file and runs retention when they are
+ * due, one at a time.
+ */
 import type { MeshChainError } from '../../model/errors.ts'
 import { RETRY_MS_MAX } from '../../model/limits.ts'
 import { report, warn } from '../../platform/diagnostics.ts'
@@ -14,7 +17,10 @@ export interface MaintenanceOptions {
 	readonly source: object
 	/** Whether nothing may begin any more. */
 	readonly isOver: () => boolean
-	/** Called with each failure, except that of a rotation alone, after which the chain continues in its live file. */
+	/**
+	 * Called with each failure, except that of a rotation alone, after which the chain continues in its live
+	 * file.
+	 */
 	readonly failed: (error: MeshChainError) => void
 }
 
@@ -33,7 +39,10 @@ export class Maintenance {
 		this.#options = options
 	}
 
-	/** Begins what is due, after a write. A write that is far too large for one file was spread over several files already. */
+	/**
+	 * Begins what is due, after a write. A write that is far too large for one file was spread over several
+	 * files already.
+	 */
 	whenDue(): void {
 		if (this.#isBusy || this.#options.isOver()) return
 		if (performance.now() < this.#rotateNotBefore) return

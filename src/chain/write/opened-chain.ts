@@ -12,13 +12,13 @@ export interface ChainRecovery {
 	/** How the end of the file was judged. */
 	readonly verdict: RecoveryVerdict
 	/**
-	 * `append`: nothing was changed. `cut`: the bytes were cut off, and are kept at `keptAt`. `next`, `move`: they stay in the old file,
-	 * which is now at `sealedAs`.
+	 * `append`: nothing was changed. `cut`: the bytes were cut off, and are kept at `keptAt`. `next`, `move`:
+	 * they stay in the old file, which is now at `sealedAs`.
 	 */
 	readonly action: Exclude<Action, 'refuse'>
-	/** Offset of the first byte that was cut or left behind. */
+	/** Offset of the first byte that was cut, or that stays in the old file only. */
 	readonly offset: number
-	/** Number of bytes that were cut or left behind. */
+	/** Number of those bytes. */
 	readonly bytes: number
 	/** Path of a copy of the bytes that were cut; undefined where nothing was cut. */
 	readonly keptAt: string | undefined

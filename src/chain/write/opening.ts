@@ -1,6 +1,7 @@
 /**
- * Opens a chain for writing, or creates it. resume-chain.ts handles a file that is there, begin-chain.ts a chain without any. The caller
- * holds the lock. After an error no byte of the chain has changed; only a torn tail may have been kept aside.
+ * Opens a chain for writing, or creates it. resume-chain.ts handles a file that is there, begin-chain.ts a
+ * chain without any. The caller holds the lock. After an error no byte of the chain has changed; only a torn
+ * tail may have been kept aside.
  */
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -21,8 +22,8 @@ import type { OpenedChain, OpeningOptions } from './opened-chain.ts'
 import { ChainResumption } from './resume-chain.ts'
 
 /**
- * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNWRITABLE`, `CHAIN_DAMAGED`, `CHAIN_SEALED`,
- * `CHAIN_EXHAUSTED`.
+ * @throws {MeshChainError} `NOT_A_CHAIN`, `HEADER_DAMAGED`, `NEWER_VERSION`, `CHAIN_UNWRITABLE`,
+ * `CHAIN_DAMAGED`, `CHAIN_SEALED`, `CHAIN_EXHAUSTED`.
  */
 export function openForWriting(options: OpeningOptions): OpenedChain {
 	const { system, path } = options
@@ -41,8 +42,9 @@ export function openForWriting(options: OpeningOptions): OpenedChain {
 }
 
 /**
- * The live file; undefined when there is none. A file that is empty or holds a part of a header is copied aside and removed. A file that is
- * no chain any more although the watermark beside it says that it was one is moved aside.
+ * The live file; undefined when there is none. A file that is empty or holds a part of a header is copied
+ * aside and removed. A file that is no chain any more although the watermark beside it says that it was one
+ * is moved aside.
  */
 function openLiveFile(options: OpeningOptions): OpenFile | undefined {
 	const { system, path, onDamage } = options
@@ -87,7 +89,10 @@ function stateOf(options: OpeningOptions, file: OpenFile): 'whole' | 'unfinished
 	}
 }
 
-/** Continues the chain whose sealed files are there, or the one that the watermark names; creates a chain where there is neither. */
+/**
+ * Continues the chain whose sealed files are there, or the one that the watermark names; creates a chain
+ * where there is neither.
+ */
 function openWithoutLiveFile(options: OpeningOptions): OpenedChain {
 	const { system, path } = options
 	try {
@@ -104,7 +109,10 @@ function openWithoutLiveFile(options: OpeningOptions): OpenedChain {
 	}
 }
 
-/** @throws {MeshChainError} `CHAIN_SEALED` for a sealed file of a chain: records written to it would not be part of the chain. */
+/**
+ * @throws {MeshChainError} `CHAIN_SEALED` for a sealed file of a chain: records written to it would not be
+ * part of the chain.
+ */
 function refuseSealed({ system, path }: OpeningOptions, file: OpenFile): void {
 	const owner = ownerOf(system, path, identifyFile(file, path))
 	if (owner === undefined) return

@@ -1,10 +1,10 @@
 /**
- * Decides what becomes of the end of a chain when a writer opens it: two tables, by evidence alone. Pure; resume-chain.ts carries the
- * decision out.
+ * Decides what becomes of the end of a chain when a writer opens it: two tables, by evidence alone. Pure;
+ * resume-chain.ts carries the decision out.
  *
- * First rule: bytes that a valid entry follows anywhere are never cut. Only a suffix without any valid entry after it may be cut, and
- * only where a killed process or a power loss explains it; it is kept aside first. Everything else stays as it is, and the writer
- * continues in a new file.
+ * First rule: bytes that a valid entry follows anywhere are never cut. Only a suffix without any valid entry
+ * after it may be cut, and only where a killed process or a power loss explains it; it is kept aside first.
+ * Everything else stays as it is, and the writer continues in a new file.
  *
  * Every possible evidence meets exactly one row of each table (test/chain/write/recovery.test.ts).
  */
@@ -13,19 +13,25 @@ import type { Watermark } from '../format/watermark.ts'
 /** What can be seen of the end of a file. */
 export interface Evidence {
 	/**
-	 * `whole`: the last byte ends an entry. `sealed`: that entry is an anchor which says that another file follows. `fragment`: the beginning
-	 * of an entry whose rest is missing. `invalid`: bytes that are neither.
+	 * `whole`: the last byte ends an entry. `sealed`: that entry is an anchor which says that another file
+	 * follows. `fragment`: the beginning of an entry whose rest is missing. `invalid`: bytes that are neither.
 	 */
 	readonly end: 'whole' | 'sealed' | 'fragment' | 'invalid'
 	/** Unreadable bytes that valid entries follow. */
 	readonly hole: boolean
-	/** The watermark: everything below it is there (`reached`), or the file ends or cannot be read below it (`missed`). */
+	/**
+	 * The watermark: everything below it is there (`reached`), or the file ends or cannot be read below it
+	 * (`missed`).
+	 */
 	readonly watermark: 'none' | 'reached' | 'missed'
 	/** Whether the machine was booted after the file was last written, as far as can be told. */
 	readonly boot: 'same' | 'changed' | 'unknown'
 }
 
-/** Whether everything below the watermark is in a file that can be read up to `validEnd` and holds the seqs below `nextSeq`. */
+/**
+ * Whether everything below the watermark is in a file that can be read up to `validEnd` and holds the seqs
+ * below `nextSeq`.
+ */
 export function watermarkEvidence(
 	watermark: Watermark | undefined,
 	{ segment }: { readonly segment: number },
@@ -42,7 +48,8 @@ export function watermarkEvidence(
  *
  * - `clean`: nothing is wrong. `sealed`: nothing is wrong, and another file follows.
  * - `torn`: the writer was killed during a write; nothing in it was ever committed.
- * - `unsyncedTail`, `unsyncedHole`: the machine stopped before the bytes were on disk; none was acknowledged as on disk.
+ * - `unsyncedTail`, `unsyncedHole`: the machine stopped before the bytes were on disk; none was acknowledged
+ *   as on disk.
  * - `truncated`: what was on disk is no longer in the file.
  * - `damaged`: bytes were changed.
  * - `ambiguous`: a power loss or damage explains it; the watermark or the boot id that could tell is missing.
@@ -83,8 +90,8 @@ export const VERDICTS: readonly Row<Evidence, RecoveryVerdict>[] = [
 export interface Situation {
 	readonly verdict: RecoveryVerdict
 	/**
-	 * `sole`: no other process can be writing this file. `takenOver`: the previous writer was judged dead, or its lock was removed, without
-	 * proof from the kernel; it may resume.
+	 * `sole`: no other process can be writing this file. `takenOver`: the previous writer was judged dead, or
+	 * its lock was removed, without proof from the kernel; it may resume.
 	 */
 	readonly writer: 'sole' | 'takenOver'
 	readonly onDamage: 'rotate' | 'refuse'
@@ -93,7 +100,8 @@ export interface Situation {
 /**
  * - `append`: continue in this file. `cut`: keep the suffix aside, cut it, and continue.
  * - `next`: leave this file as it is and continue in a new one.
- * - `move`: continue in a new file that begins where the hole does, with a copy of the entries that follow it.
+ * - `move`: continue in a new file that begins where the hole does, with a copy of the entries that follow
+ *   it.
  * - `refuse`: open nothing.
  */
 export type Action = 'append' | 'cut' | 'next' | 'move' | 'refuse'

@@ -1,9 +1,9 @@
 /**
- * Writes a copy of a chain that grows: records keep their seqs and epochs, and an opening continues where the file ends. Unlike in
- * writer.ts an opening begins no epoch.
+ * Writes a copy of a chain that grows: records keep their seqs and epochs, and an opening continues where the
+ * file ends. Unlike in writer.ts an opening begins no epoch.
  *
- * Invariants: the name of the file always leads to everything that was committed; only whole entries count; only the holder of the lock
- * writes.
+ * Invariants: the name of the file always leads to everything that was committed; only whole entries count;
+ * only the holder of the lock writes.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
@@ -79,8 +79,9 @@ export class ReplicaWriter {
 	/**
 	 * Opens the file; one that does not exist is made with the first record.
 	 *
-	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file of another chain, or with a writer of its own; `CHAIN_DAMAGED`, `CHAIN_LOCKED`,
-	 * `CHAIN_UNWRITABLE`, `INVALID_PATH`, and what `identify` throws for a file that is not a chain. The file is left as it is.
+	 * @throws {MeshChainError} `CHAIN_MISMATCH` for a file of another chain, or with a writer of its own;
+	 * `CHAIN_DAMAGED`, `CHAIN_LOCKED`, `CHAIN_UNWRITABLE`, `INVALID_PATH`, and what `identify` throws for a
+	 * file that is not a chain. The file is left as it is.
 	 */
 	constructor(path: string, { chainId, mode = 0o600, fs = nodeFileSystem }: ReplicaWriterOptions) {
 		this.path = writablePath(path, fs)
@@ -129,7 +130,10 @@ export class ReplicaWriter {
 		})
 	}
 
-	/** Writes everything, and gives a file that was made anew its name. @throws {MeshChainError} `CHAIN_UNWRITABLE` */
+	/**
+	 * Writes everything, and gives a file that was made anew its name. @throws {MeshChainError}
+	 * `CHAIN_UNWRITABLE`
+	 */
 	commit(): void {
 		this.#guarded(() => {
 			if (this.#file === undefined || !this.#isOpen) return
@@ -143,11 +147,12 @@ export class ReplicaWriter {
 	}
 
 	/**
-	 * Goes back to where the chain has only the records before a seq. A new file is made beside the old one; the next {@link commit} puts it
-	 * in the place of the old one.
+	 * Goes back to where the chain has only the records before a seq. A new file is made beside the old one;
+	 * the next {@link commit} puts it in the place of the old one.
 	 *
 	 * @param gone called with each record that is not in the new file, in order.
-	 * @throws {MeshChainError} `CHAIN_DAMAGED` where not all of the file can be read; `CHAIN_UNWRITABLE`. The file is left as it is.
+	 * @throws {MeshChainError} `CHAIN_DAMAGED` where not all of the file can be read; `CHAIN_UNWRITABLE`. The
+	 * file is left as it is.
 	 */
 	rewind(seq: number, gone: (record: LogRecord) => void): void {
 		this.commit()
@@ -174,7 +179,10 @@ export class ReplicaWriter {
 		})
 	}
 
-	/** Puts everything on disk, with a closing anchor. Does nothing where nothing has changed. @throws {MeshChainError} `CHAIN_UNWRITABLE` */
+	/**
+	 * Puts everything on disk, with a closing anchor. Does nothing where nothing has changed. @throws
+	 * {MeshChainError} `CHAIN_UNWRITABLE`
+	 */
 	finish(): void {
 		this.#guarded(() => {
 			if (this.#file === undefined || (!this.#isOpen && this.#isClosed && this.#cut === undefined)) return
@@ -230,7 +238,10 @@ export class ReplicaWriter {
 		}
 	}
 
-	/** The end of what can be trusted: after the last sync, a kill may have torn entries, and a power loss may have left holes. */
+	/**
+	 * The end of what can be trusted: after the last sync, a kill may have torn entries, and a power loss may
+	 * have left holes.
+	 */
 	#endOf(file: OpenFile, identity: ChainIdentity): ChainEnd {
 		const { size } = file.system.fstatSync(file.fd)
 		const end = readChainEnd(file, size, identity)
@@ -297,7 +308,10 @@ export class ReplicaWriter {
 		}
 	}
 
-	/** Begins an epoch. Every epoch has its opening and its end; one that continues in another process is opened once more. */
+	/**
+	 * Begins an epoch. Every epoch has its opening and its end; one that continues in another process is opened
+	 * once more.
+	 */
 	#openEpoch(epoch: number): void {
 		if (this.#isOpen && epoch === this.epoch) return
 		const { tail } = this.#file!

@@ -1,6 +1,6 @@
 /**
- * Continues a chain after its newest file: reads how that file ends, asks recovery.ts what becomes of it, and does that. The new records
- * go to the same file or to a new one.
+ * Continues a chain after its newest file: reads how that file ends, asks recovery.ts what becomes of it, and
+ * does that. The new records go to the same file or to a new one.
  */
 import { dirname } from 'node:path'
 import { show } from '../../guard/show.ts'
@@ -38,7 +38,9 @@ export class ChainResumption {
 	readonly #watermark: Watermark | undefined
 	readonly #context: SegmentContext
 
-	/** @param file the newest file of the chain; the caller closes it, unless it is the file that comes back. */
+	/**
+	 * @param file the newest file of the chain; the caller closes it, unless it is the file that comes back.
+	 */
 	constructor(options: OpeningOptions, file: OpenFile) {
 		const { system, path } = options
 		this.#options = options
@@ -47,7 +49,8 @@ export class ChainResumption {
 		this.#identity = identifyFile(file, path)
 		this.#end = readChainEnd(file, this.#size, this.#identity)
 		this.#watermark = readWatermark(system, path, this.#identity.id)
-		// An epoch may be lost with its records. The watermark knows its number; without one, the lost bytes bound how many there were.
+		// An epoch may be lost with its records. The watermark knows its number; without one, the lost bytes
+		// bound how many there were.
 		const known = this.#watermark?.epoch ?? epochMaxOf(this.#end)
 		this.#context = contextOf(options, epochAfter(Math.max(this.#end.epoch, known), path))
 		this.#hole = this.#firstHole()
@@ -64,7 +67,10 @@ export class ChainResumption {
 		return this.#inNewFile(verdict, action, path)
 	}
 
-	/** Continues after the last sealed file where the live one is gone. The sealed file stays as it is, whatever its end. */
+	/**
+	 * Continues after the last sealed file where the live one is gone. The sealed file stays as it is, whatever
+	 * its end.
+	 */
 	afterSealedFile(): OpenedChain {
 		const verdict = verdictOf(this.#evidence)
 		const { onDamage } = this.#options
@@ -72,7 +78,10 @@ export class ChainResumption {
 		return this.#inNewFile(verdict, 'next', undefined)
 	}
 
-	/** A power loss leaves holes anywhere after the watermark, before the newest anchor too. Other holes are only looked for after that anchor. */
+	/**
+	 * A power loss leaves holes anywhere after the watermark, before the newest anchor too. Other holes are
+	 * only looked for after that anchor.
+	 */
 	#firstHole(): number | undefined {
 		const { anchor, hole } = this.#end
 		const watermark = this.#watermark
@@ -107,7 +116,10 @@ export class ChainResumption {
 		return anchor?.reason === reason && tail.length === 0 && suffix === undefined
 	}
 
-	/** Whether the previous writer may still run: it may, unless the kernel, a closing anchor or a boot shows that it is gone. */
+	/**
+	 * Whether the previous writer may still run: it may, unless the kernel, a closing anchor or a boot shows
+	 * that it is gone.
+	 */
 	get #writer(): 'sole' | 'takenOver' {
 		const { provenance } = this.#options
 		if (provenance === 'kernel') return 'sole'

@@ -1,10 +1,14 @@
 /**
  * Which sealed files of a chain are to be removed: whole files, the oldest first, as few as it takes. Pure.
  *
- * Invariant: no single reading of the clock decides that a file is old. A file begins with such a reading, which may be years off.
+ * Invariant: no single reading of the clock decides that a file is old. A file begins with such a reading,
+ * which may be years off.
  */
 
-/** Upper bounds of what a chain keeps; all of them hold, as far as whole files allow. The live file always stays. */
+/**
+ * Upper bounds of what a chain keeps; all of them hold, as far as whole files allow. The live file always
+ * stays.
+ */
 export interface Retention {
 	readonly bytes?: number | undefined
 	readonly records?: number | undefined
@@ -51,8 +55,8 @@ export function countToRemove(
 }
 
 /**
- * When each file but the last was sealed: when the next file began whose time is in order with the others. A time out of order comes from
- * a clock that was wrong.
+ * When each file but the last was sealed: when the next file began whose time is in order with the others. A
+ * time out of order comes from a clock that was wrong.
  */
 function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: number): number[] {
 	// NaN is in order with no other time.
@@ -67,7 +71,10 @@ function sealingTimes(files: readonly Pick<RetainedFile, 'begunMs'>[], nowMs: nu
 	return sealed
 }
 
-/** The indices of the longest sequence of times of which none precedes its predecessor; of several such, the one with the later times. */
+/**
+ * The indices of the longest sequence of times of which none precedes its predecessor; of several such, the
+ * one with the later times.
+ */
 function mostInOrder(times: readonly number[]): ReadonlySet<number> {
 	if (times.every((ms, index) => index === 0 || times[index - 1]! <= ms)) return new Set(times.keys())
 	const best: { readonly count: number; readonly before: number }[] = []

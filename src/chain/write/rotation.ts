@@ -1,4 +1,7 @@
-/** When the live file of a chain is full, and how the chain continues in a new file: because the live one is full or cannot be trusted. */
+/**
+ * When the live file of a chain is full, and how the chain continues in a new file: because the live one is
+ * full or cannot be trusted.
+ */
 import { LOG_LEVELS } from '../../model/record.ts'
 import { O_RDONLY, withFile } from '../../platform/file-system.ts'
 import { type Placed, putFirstInPlace, putNextInPlace } from '../files/atomic-rename.ts'
@@ -25,8 +28,8 @@ export interface RotationBounds extends FileBounds {
 }
 
 /**
- * Whether a file is as large or as old as it may be. A file that was begun in the future is too old as well: the clock was wrong then or
- * is now, and one file too many does no harm.
+ * Whether a file is as large or as old as it may be. A file that was begun in the future is too old as well:
+ * the clock was wrong then or is now, and one file too many does no harm.
  */
 export function isRotationDue(bounds: RotationBounds, live: LiveFile, clock: () => number): boolean {
 	if (live.bytes >= bounds.bytes || live.records >= bounds.records) return true
@@ -55,6 +58,8 @@ interface Seam extends Pick<TailStart, 'nextSeq' | 'levelCounts'> {
 	readonly link: Uint8Array
 }
 
+type NextFileMaking = Seam & SegmentMaking<Placed & { readonly sealedPath: string }>
+
 /** Seals the live file, which must have no bytes pending, puts it on disk, and makes the next one. */
 export function rotateToNewFile(
 	context: SegmentContext,
@@ -67,7 +72,8 @@ export function rotateToNewFile(
 	live.syncNow()
 	const { link, nextSeq, levelCounts } = tail
 	const seam = { end: live.written, link, nextSeq, levelCounts }
-	const made = makeNext(context, livePath, live, seam, {
+	const made = makeNext(context, livePath, live, {
+		...seam,
 		fill: (file) => file.tail.anchor('span', 0),
 		putInPlace: (temporary) =>
 			putNextInPlace(context.system, temporary, livePath.path, live.identity.firstSeq),
@@ -76,11 +82,12 @@ export function rotateToNewFile(
 }
 
 /**
- * Makes a new file that begins where the live one was last known to be on disk. Everything after that is copied: from memory, and what
- * memory no longer holds from the file, as far as it still verifies.
+ * Makes a new file that begins where the live one was last known to be on disk. Everything after that is
+ * copied: from memory, and what memory no longer holds from the file, as far as it still verifies.
  *
- * @param name `lost`: the name of the live file leads to no file, or to one that was put there or cut. What counts of the live file then
- * gets the name of a sealed file, by copy, and the file in its place is kept aside.
+ * @param name `lost`: the name of the live file leads to no file, or to one that was put there or cut. What
+ * counts of the live file then gets the name of a sealed file, by copy, and the file in its place is kept
+ * aside.
  */
 export function moveToNewFile(
 	context: SegmentContext,
@@ -114,16 +121,22 @@ export function moveToNewFile(
 		moveAside(system, livePath.path)
 		return { sealedPath, ...putFirstInPlace(system, temporary, livePath.path) }
 	}
-	return { ...makeNext(context, livePath, live, seam, { fill, putInPlace }), lost, lostUpTo, cause }
+	return { ...makeNext(context, livePath, live, { ...seam, fill, putInPlace }), lost, lostUpTo, cause }
 }
 
-/** The end of what is on disk, or the first unreadable byte after its newest anchor: memory has everything from there on. */
+/**
+ * The end of what is on disk, or the first unreadable byte after its newest anchor: memory has everything
+ * from there on.
+ */
 function readableEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const { end, hole } = readChainEnd(handle, Math.max(HEADER_BYTES, durableOffset), identity)
 	return Math.min(end, hole ?? end)
 }
 
-/** The first byte of what was on disk that cannot be read, or the end of it: the file may have been cut or written over. */
+/**
+ * The first byte of what was on disk that cannot be read, or the end of it: the file may have been cut or
+ * written over.
+ */
 function intactEnd({ handle, identity, durableOffset }: SegmentFile): number {
 	const size = Math.min(durableOffset, handle.system.fstatSync(handle.fd).size)
 	const end = Math.max(HEADER_BYTES, size)
@@ -148,8 +161,7 @@ function makeNext(
 	context: SegmentContext,
 	livePath: LiveFilePath,
 	{ identity, tail }: SegmentFile,
-	{ end, link, nextSeq, levelCounts }: Seam,
-	making: SegmentMaking<Placed & { readonly sealedPath: string }>,
+	{ end, link, nextSeq, levelCounts, fill, putInPlace }: NextFileMaking,
 ): Pick<NextFile, 'file' | 'sealedPath'> {
 	const start = {
 		chainId: identity.id,
@@ -160,7 +172,7 @@ function makeNext(
 		levelCounts,
 		keptFromSeq: tail.keptFromSeq,
 	}
-	const { file, placed } = createSegment(context, livePath, start, making)
+	const { file, placed } = createSegment(context, livePath, start, { fill, putInPlace })
 	if (placed.unsynced !== undefined) file.poisonBy(placed.unsynced)
 	return { file, sealedPath: placed.sealedPath }
 }

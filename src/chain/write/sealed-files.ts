@@ -1,4 +1,7 @@
-/** The sealed files of a chain that is being written, as retention needs them. They are not read where nothing limits them. */
+/**
+ * The sealed files of a chain that is being written, as retention needs them. They are not read where nothing
+ * limits them.
+ */
 import { type FileSystem, systemCode } from '../../platform/file-system.ts'
 import { listSegments } from '../files/segments.ts'
 import type { ChainIdentity } from '../scan/identity.ts'
@@ -54,7 +57,10 @@ export class SealedFiles {
 		if (this.#isLimited) this.#push(fileOf(path, identity, written, next))
 	}
 
-	/** Takes a reading of the clock. A file is too old only once two readings agree, so that one wild reading removes nothing. */
+	/**
+	 * Takes a reading of the clock. A file is too old only once two readings agree, so that one wild reading
+	 * removes nothing.
+	 */
 	look(nowMs: number): void {
 		const { ageMs } = this.#limits
 		if (ageMs === undefined) return
@@ -94,7 +100,10 @@ export class SealedFiles {
 		return last && last.firstSeq + last.records
 	}
 
-	/** Removes the files that hold only seqs below `keptFromSeq`, the oldest first; stops at one that cannot be removed now. */
+	/**
+	 * Removes the files that hold only seqs below `keptFromSeq`, the oldest first; stops at one that cannot be
+	 * removed now.
+	 */
 	removeBelow(keptFromSeq: number): void {
 		for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
 			const { path, firstSeq, records, bytes } = file

@@ -29,7 +29,10 @@ export function newWriteCounts(): WriteCounts {
 	return { writes: 0, writeFailures: 0, syncs: 0, syncFailures: 0 }
 }
 
-/** The context of a file whose records have their epochs already: the one who writes sets `writer.epoch` as they change. */
+/**
+ * The context of a file whose records have their epochs already: the one who writes sets `writer.epoch` as
+ * they change.
+ */
 export interface CopyContext extends SegmentContext {
 	readonly writer: RowWriter & { epoch: number }
 }

@@ -1,9 +1,10 @@
 /**
- * One file of a chain while it is being appended to: which of its bytes are in memory, with the operating system, and on disk.
- * Knows nothing of other files, locks or policies.
+ * One file of a chain while it is being appended to: which of its bytes are in memory, with the operating
+ * system, and on disk. Knows nothing of other files, locks or policies.
  *
- * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never written again; a
- * failed write is cut back and leaves everything in memory; records leave memory only where the file can be read up to what was written.
+ * Invariants: bytes are written at their own offset and in order; what was acknowledged as written is never
+ * written again; a failed write is cut back and leaves everything in memory; records leave memory only where
+ * the file can be read up to what was written.
  */
 import { messageOf } from '../../model/errors.ts'
 import {
@@ -126,8 +127,8 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Whether what was written is still there, in a file that has this size now. Only this writer may cut it, and it never writes below its
-	 * end, so the bytes before the end of each write since the last check tell.
+	 * Whether what was written is still there, in a file that has this size now. Only this writer may cut it,
+	 * and it never writes below its end, so the bytes before the end of each write since the last check tell.
 	 */
 	isWhole(size: number): boolean {
 		return size >= this.#written && this.#witnesses.areIn(this.handle)
@@ -144,9 +145,9 @@ export class SegmentFile {
 	}
 
 	/**
-	 * Takes the records out that are not written, and puts the rest on disk. Returns undefined where there are none, and `unreadable`, with
-	 * nothing changed, where the file was changed and cannot be read back: memory then holds what a new file needs. Not while
-	 * {@link isSyncing}.
+	 * Takes the records out that are not written, and puts the rest on disk. Returns undefined where there are
+	 * none, and `unreadable`, with nothing changed, where the file was changed and cannot be read back: memory
+	 * then holds what a new file needs. Not while {@link isSyncing}.
 	 */
 	part(): Unwritten | 'unreadable' | undefined {
 		const { tail, identity } = this
@@ -166,7 +167,10 @@ export class SegmentFile {
 		return { tail, idChecksum: identity.idChecksum, from: this.#written }
 	}
 
-	/** Why a sync has failed: the kernel may have dropped what it could not write, so this file is never synced again. */
+	/**
+	 * Why a sync has failed: the kernel may have dropped what it could not write, so this file is never synced
+	 * again.
+	 */
 	get poison(): Error | undefined {
 		return this.#poison
 	}
@@ -197,7 +201,9 @@ export class SegmentFile {
 		this.acknowledgeWritten()
 	}
 
-	/** Puts what is written on disk, and acknowledges nothing of it: the name of a new file is not there yet. */
+	/**
+	 * Puts what is written on disk, and acknowledges nothing of it: the name of a new file is not there yet.
+	 */
 	putOnDisk(): void {
 		if (this.#poison !== undefined) throw this.#poison
 		try {
@@ -225,7 +231,10 @@ export class SegmentFile {
 		this.#durableSeq = Math.max(this.#durableSeq, seq)
 	}
 
-	/** Closes the file. A descriptor that is being synced is closed afterwards, because its number could become another file's. */
+	/**
+	 * Closes the file. A descriptor that is being synced is closed afterwards, because its number could become
+	 * another file's.
+	 */
 	close(): void {
 		if (this.#closed) return
 		this.#closed = true

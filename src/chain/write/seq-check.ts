@@ -6,7 +6,8 @@ import { type GapData, gapRecord, isGap, isWholeGap, type LogRecord } from '../.
 /**
  * The `$gap` that has to precede a record; undefined where no record is missing.
  *
- * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not say what it stands for. Not retryable.
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING`; `APPEND_FAILED` for a `$gap` that does not say what it
+ * stands for. Not retryable.
  */
 export function missingBefore(nextSeq: number, record: LogRecord, path: string): LogRecord | undefined {
 	const { seq } = record
@@ -25,7 +26,10 @@ export function missingBefore(nextSeq: number, record: LogRecord, path: string):
 	return gapRecord(gap, record)
 }
 
-/** @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each record has the seq after the one before. Not retryable. */
+/**
+ * @throws {LogAppendError} `SEQ_NOT_INCREASING` unless each record has the seq after the one before. Not
+ * retryable.
+ */
 export function checkBatch(records: readonly LogRecord[], path: string): void {
 	const first = records[0]!.seq
 	for (const [index, record] of records.entries()) {

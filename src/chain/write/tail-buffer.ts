@@ -1,6 +1,6 @@
 /**
- * The bytes of a chain's end in memory: everything since the newest anchor, whose hash link needs it, and everything that is not yet
- * written. Records go in, frames and anchors come out; no I/O.
+ * The bytes of a chain's end in memory: everything since the newest anchor, whose hash link needs it, and
+ * everything that is not yet written. Records go in, frames and anchors come out; no I/O.
  *
  * Invariant: `base <= min(written, spanStart)`, and everything from `base` to `end` is held.
  */
@@ -118,8 +118,8 @@ export class TailBuffer {
 	}
 
 	/**
-	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at least one. They are
-	 * `bytes[start, end)`, valid until the next call of any method.
+	 * Finished entries from the offset of one on: all of them, or as many whole ones as `bytesMax` allows, at
+	 * least one. They are `bytes[start, end)`, valid until the next call of any method.
 	 */
 	entriesBorrow(from: number, bytesMax: number): BorrowedEntries {
 		const bytes = this.#bytes
@@ -178,7 +178,10 @@ export class TailBuffer {
 		this.#anchorWhenDue()
 	}
 
-	/** Copies a frame of another file, whose seqs must come next: the same bytes with a new checksum. The open frame must be empty. */
+	/**
+	 * Copies a frame of another file, whose seqs must come next: the same bytes with a new checksum. The open
+	 * frame must be empty.
+	 */
 	copyFrame(frame: Frame): void {
 		this.#reserve(frame.length)
 		const pos = this.#end - this.#base
@@ -209,7 +212,10 @@ export class TailBuffer {
 		this.#frame.clear()
 	}
 
-	/** Writes an anchor after what is finished. The open frame must be empty. `as` repeats an anchor of another file. */
+	/**
+	 * Writes an anchor after what is finished. The open frame must be empty. `as` repeats an anchor of another
+	 * file.
+	 */
 	anchor(reason: AnchorReason, detail: number, as?: Pick<Anchor, 'epoch' | 'bootId' | 'writtenMs'>): void {
 		const jumps = reason === 'sealed' ? this.#jumps.seal(this.#end, this.#extent) : undefined
 		const anchor: Omit<Anchor, 'link'> = {

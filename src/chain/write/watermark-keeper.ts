@@ -1,6 +1,6 @@
 /**
- * Keeps the watermark of a chain that is being written up to date. A failed write is counted, reported once, and retried by a timer, so
- * that no reader waits for the next record.
+ * Keeps the watermark of a chain that is being written up to date. A failed write is counted, reported once,
+ * and retried by a timer, so that no reader waits for the next record.
  */
 import { show } from '../../guard/show.ts'
 import { messageOf } from '../../model/errors.ts'

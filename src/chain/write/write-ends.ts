@@ -1,6 +1,7 @@
 /**
- * The last bytes of each write to a file, kept in memory until a check finds them in the file. Where a file was cut below its end and has
- * grown again since, the bytes before the cut are zeros or another program's: only the witness of the last write before the cut tells.
+ * The last bytes of each write to a file, kept in memory until a check finds them in the file. Where a file
+ * was cut below its end and has grown again since, the bytes before the cut are zeros or another program's:
+ * only the witness of the last write before the cut tells.
  */
 import type { OpenFile } from '../../platform/file-system.ts'
 
@@ -23,7 +24,10 @@ export class WriteEnds {
 		return this.#count >= WITNESSES_MAX
 	}
 
-	/** The last bytes before `end`, which are `shift` further on in the file. The last one that is not 0 counts: a hole in a file reads as zeros. */
+	/**
+	 * The last bytes before `end`, which are `shift` further on in the file. The last one that is not 0 counts:
+	 * a hole in a file reads as zeros.
+	 */
 	add(bytes: Buffer, end: number, shift: number): void {
 		if (this.#count === this.#offsets.length) this.#grow()
 		let at = end

@@ -18,7 +18,10 @@ export function takenOverError(
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
 
-/** Records that were written and no longer in memory are lost with bytes that were cut or changed. @param seq the last of them. */
+/**
+ * Records that were written and no longer in memory are lost with bytes that were cut or changed. @param seq
+ * the last of them.
+ */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
 	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain continues in a new file`
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })

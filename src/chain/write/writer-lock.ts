@@ -67,7 +67,10 @@ export class WriterLock implements Lock {
 	}
 }
 
-/** Releases the lock after an opening that failed, whose own error says more. What is known of the previous writer stays the same. */
+/**
+ * Releases the lock after an opening that failed, whose own error says more. What is known of the previous
+ * writer stays the same.
+ */
 export function releaseQuietly(lock: Lock): void {
 	try {
 		lock.release(lock.provenance === 'kernel')

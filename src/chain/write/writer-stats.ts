@@ -22,7 +22,10 @@ export interface ChainWriterStats {
 	/** Number of failed writes and syncs. */
 	readonly writeFailures: number
 	readonly syncFailures: number
-	/** How often the watermark beside the chain (`….durable`) could not be written. It is retried; until then it says less than is true. */
+	/**
+	 * How often the watermark beside the chain (`….durable`) could not be written. It is retried; until then it
+	 * says less than is true.
+	 */
 	readonly watermarkFailures: number
 	/** Seq of the last record that is with the operating system. */
 	readonly writtenSeq: number
@@ -32,11 +35,17 @@ export interface ChainWriterStats {
 	readonly rotations: number
 	/** How often it did so because an fsync had failed, or half-written bytes could not be cut. */
 	readonly moves: number
-	/** How often it did so because the live file had been removed, replaced, cut or changed. What it held was given a name again. */
+	/**
+	 * How often it did so because the live file had been removed, replaced, cut or changed. What it held was
+	 * given a name again.
+	 */
 	readonly regained: number
 	/** Number of records that could not be read back after a failed fsync; a `$gap` stands for them. */
 	readonly unsyncedLost: number
-	/** Number of records that were cut out of the live file, or changed in it, and were no longer in memory; a `$gap` stands for them. */
+	/**
+	 * Number of records that were cut out of the live file, or changed in it, and were no longer in memory; a
+	 * `$gap` stands for them.
+	 */
 	readonly damagedLost: number
 	/** Number of files and records that retention has removed since this opening. */
 	readonly removedFiles: number

@@ -96,7 +96,7 @@ export class ChainWriter {
 			releaseQuietly(this.#lock)
 			throw openError(path, error)
 		}
-		this.#tellDurable()
+		this.#writeWatermark()
 	}
 
 	get identity(): ChainIdentity {
@@ -275,7 +275,7 @@ export class ChainWriter {
 		else this.checkOwner()
 		if (this.isSyncing) return
 		this.#file.syncNow()
-		this.#tellDurable()
+		this.#writeWatermark()
 	}
 
 	/** Whether an fdatasync is in flight. No other one may begin meanwhile: the kernel reports a failure only once. */
@@ -389,10 +389,10 @@ export class ChainWriter {
 		this.#syncFailure = undefined
 		// Where its name may not be on disk, nothing in the file counts as on disk.
 		if (file.poison !== undefined) throw this.#syncError(file.poison)
-		this.#tellDurable()
+		this.#writeWatermark()
 	}
 
-	#tellDurable(): void {
+	#writeWatermark(): void {
 		const { identity, durableOffset, durableSeq } = this.#file
 		this.#watermark.write({ segment: identity.segment, offset: durableOffset, seq: durableSeq })
 	}
@@ -421,7 +421,7 @@ export class ChainWriter {
 		if (file === this.#file) this.checkOwner()
 		if (file === this.#file) {
 			file.acknowledge(reached!.offset, reached!.seq)
-			this.#tellDurable()
+			this.#writeWatermark()
 		} else if (this.#syncFailure !== undefined) {
 			// The old file was put on disk when it was replaced, but the name of the new one may not be on disk.
 			throw this.#syncFailure

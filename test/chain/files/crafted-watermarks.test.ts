@@ -1,5 +1,5 @@
 /**
- * Anchors and marks whose checksums hold and whose numbers are as high as they can be: a writer that goes on behind them writes nothing that
+ * Anchors and watermarks whose checksums hold and whose numbers are as high as they can be: a writer that continues after them writes nothing that
  * nobody can read, acknowledges nothing that is not there, and gives no seq twice.
  */
 import { beforeAll, expect, test } from 'vitest'
@@ -48,7 +48,7 @@ async function live(fs: MemoryFileSystem, options: object, written: Map<number, 
 	await appender.close()
 }
 
-test('a writer that goes on behind an anchor of the highest numbers acknowledges only what every reader finds', async () => {
+test('a writer that continues after an anchor of the highest numbers acknowledges only what every reader finds', async () => {
 	for (const options of [{}, { rotateRecords: 2 }, { durability: 'disk' }]) {
 		for (const reason of [SPAN, CLOSED]) {
 			for (const [name, fields] of numbers()) {

@@ -29,7 +29,7 @@ function failingMarks(failing: number, times: number, half: boolean): FileSystem
 	}
 }
 
-test('a mark that cannot be written is counted, told once and written again, and a durableOnly tail catches up by itself', async () => {
+test('a watermark that cannot be written is counted, told once and written again, and a durableOnly tail catches up by itself', async () => {
 	const warned = heardWarnings()
 	let failures = 0
 	for (const failing of [1, 2, 3, 4]) {
@@ -64,7 +64,7 @@ test('a mark that cannot be written is counted, told once and written again, and
 	expect(new Set(warned.map(({ code }) => code))).toEqual(new Set(['MESH_CHAIN_WATERMARK_FAILING']))
 }, 120_000)
 
-test('a mark that is removed or replaced under its writer is written anew by the next sync, whatever stands at its name', async () => {
+test('a watermark that is removed or replaced under its writer is written anew by the next sync, whatever stands at its name', async () => {
 	const folder = '/chains'
 	const path = `${folder}/node.chain`
 	const changes: Record<string, (fs: MemoryFileSystem, before: Buffer) => void> = {

@@ -142,7 +142,7 @@ describe('reading a chain', () => {
 		await expect(collect(chain.records())).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
 	})
 
-	test('damaged in the middle goes on behind the damage, with one gap that says what is missing', async () => {
+	test('damaged in the middle continues after the damage, with one gap that says what is missing', async () => {
 		const bytes = readFileSync(path)
 		const folder = temporaryFolder()
 		for (const [start, length] of [

@@ -177,7 +177,7 @@ describe('rotation', () => {
 		expect(seqs(await read(other))).toEqual(range(1, 5))
 	})
 
-	test('that fails is counted and said, and the chain goes on in the file it has', async () => {
+	test('that fails is counted and said, and the chain continues in its live file', async () => {
 		const path = newChainPath()
 		const { FaultyFileSystem } = await import('../../support/faulty-file-system.ts')
 		const disk = new FaultyFileSystem()
@@ -342,7 +342,7 @@ describe('a damaged end', () => {
 		return { path, size: bytes.length }
 	}
 
-	test('stays as it is, and the chain goes on in a new file behind a gap', async () => {
+	test('stays as it is, and the chain continues in a new file after a gap', async () => {
 		const { path, size } = await damaged()
 		const bytes = readFileSync(path)
 		const appender = new FileChainAppender(path)

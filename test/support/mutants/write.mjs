@@ -38,7 +38,7 @@ export default [
 	{
 		name: 'a watermark that could not be written is not written again by itself',
 		file: 'src/chain/write/watermark-keeper.ts',
-		from: '\t\tthis.#file.retry()\n',
+		from: '\t\t\tthis.#file.retry()\n',
 		to: '',
 		tests: ['test/chain/files/watermark.test.ts'],
 	},

@@ -1,17 +1,21 @@
-/** `--speed`: how fast a replay goes. */
+/** Options of the pace of a replay. */
+import { parseDuration } from './amounts.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
-import { parseDuration } from './times.ts'
 
+/** The option of the playback speed. */
 export const SPEED_OPTION: OptionSpec = {
 	long: 'speed',
 	value: 'FACTOR',
-	help: '1 is real time, 10 ten times as fast, max as fast as the target takes it, which it is unless told',
+	default: 'max',
+	help: 'playback speed: 1 is real time, 10 is ten times as fast, max is without waiting',
 }
 
+/** The option that bounds silences. */
 export const GAP_OPTION: OptionSpec = {
 	long: 'gap-max',
 	value: 'DURATION',
-	help: 'wait no longer than this for the next record: 5s, 10m; default: silences of less than an hour',
+	defaultText: 'silences of an hour or more are skipped',
+	help: 'longest silence of the recording, such as 5s or 10m; a longer one is shortened to it',
 }
 
 /** @throws {MeshChainError} `INVALID_USAGE` */
@@ -22,7 +26,7 @@ export function gapOf(invocation: Invocation): { gapMsMax?: number } {
 
 /** @throws {MeshChainError} `INVALID_USAGE` */
 export function speedOf(invocation: Invocation): 'max' | number {
-	const text = invocation.text('speed') ?? 'max'
+	const text = invocation.text(SPEED_OPTION.long) ?? 'max'
 	if (text === 'max') return text
 	const speed = Number(text)
 	if (/^\d*\.?\d+$/.test(text) && speed > 0) return speed

@@ -1,4 +1,4 @@
-/** A form that somebody gave: what it makes of a line is a record or counted, and what it writes is one line or an error. */
+/** A user's format: what it reads is a record or counted, and what it writes is one line or an error. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -37,7 +37,7 @@ test.each([
 		() => ({ lines: [Object.defineProperty({}, 'kind', { get: throws })] }),
 		'invalidField',
 	],
-])('%s in place of a reading is counted', async (_name, read, reason) => {
+])('%s instead of a reading is counted', async (_name, read, reason) => {
 	const format = { ...recordFormat, read } as unknown as LineFormat
 	const reading = readJsonl(lines(3), { format })
 	for await (const _ of reading) expect.unreachable('there is no record')
@@ -50,7 +50,7 @@ test.each([
 	await expect(importJsonl(lines(3), path, { format })).rejects.toMatchObject({ code: 'IMPORT_FAILED' })
 })
 
-test('a record has the fields of a record and no others, each read once', async () => {
+test('a record has only the fields of a record, each read once', async () => {
 	let reads = 0
 	// biome-ignore lint/suspicious/noThenProperty: that is what is tested.
 	const given = Object.defineProperty({ ...record(7), then: throws, more: 1 }, 'message', {
@@ -68,7 +68,7 @@ test.each([
 	['a promise', () => Promise.reject(new Error('mine'))],
 	['a throw', throws],
 	['null', () => null],
-])('%s in place of a line is an error that is not tried again', async (_name, write) => {
+])('%s instead of a line is an error that is not retried', async (_name, write) => {
 	const path = join(temporaryFolder(), 'node.jsonl')
 	let isOdd = true
 	const format = {
