@@ -31,10 +31,7 @@ function stepsOf(code: string): readonly { command: string; shown: string }[] {
 
 /** A line `…` stands for any lines. */
 function expectShown(command: string, printed: string, shown: string): void {
-	if (!shown.includes('…\n')) {
-		expect([command, printed]).toEqual([command, shown])
-		return
-	}
+	if (!shown.includes('…\n')) expect([command, printed]).toEqual([command, shown])
 	const pieces = shown.split('…\n')
 	let at = 0
 	for (const piece of pieces) {
