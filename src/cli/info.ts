@@ -1,6 +1,6 @@
 /** `mesh-chain info`: what a chain holds and how it came to its end. */
 import { basename } from 'node:path'
-import { formatHead, type ChainInfo, type EpochInfo } from '../chain/index.ts'
+import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'

@@ -1,5 +1,5 @@
 /** `mesh-chain merge`: the chains of many nodes as one history. */
-import { ChainBuilder, answerFor, type Chain } from '../chain/index.ts'
+import { answerFor, type Chain, ChainBuilder } from '../chain/index.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'

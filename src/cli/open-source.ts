@@ -1,5 +1,5 @@
 /** What a command line names: the file of a chain, or chains in a stream of JetStream. */
-import { openChain, type Chain, type TailQuery } from '../chain/index.ts'
+import { type Chain, openChain, type TailQuery } from '../chain/index.ts'
 import type { NatsAccess, TlsFiles } from '../cluster/credentials.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import type { LogRecord } from '../model/record.ts'

@@ -1,5 +1,12 @@
 /** Records on their way out: encoded as asked, counted, and what was lost among them remembered. */
-import { answerFor, heavier, severityOfRecord, type Chain, type ChainQuery, type Severity } from '../chain/index.ts'
+import {
+	answerFor,
+	type Chain,
+	type ChainQuery,
+	heavier,
+	type Severity,
+	severityOfRecord,
+} from '../chain/index.ts'
 import { packDataBorrow } from '../codec/data-packer.ts'
 import { interleave } from '../merge/interleave.ts'
 import { isGap, type LogRecord } from '../model/record.ts'

@@ -1,7 +1,7 @@
 /** The registry that `mesh-chain sources` is about: found, read, and told how it came to be as it is. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { openChain, type ChainInfo } from '../chain/index.ts'
+import { type ChainInfo, openChain } from '../chain/index.ts'
 import type { SourceEntry } from '../sources/entry.ts'
 import { type RegistryContents, readRegistry } from '../sources/registry.ts'
 import { shellWord } from '../text/shell-word.ts'

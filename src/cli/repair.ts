@@ -1,5 +1,5 @@
 /** `mesh-chain repair`: puts a damaged chain right, keeping what it changes. */
-import { repairChain, type RepairAction, type RepairReport } from '../chain/index.ts'
+import { type RepairAction, type RepairReport, repairChain } from '../chain/index.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'

@@ -1,5 +1,5 @@
 /** A chain, or a file of JSON Lines, as one source: what a command line selects of it. */
-import { heavier, severityOfRecord, type Severity } from '../chain/index.ts'
+import { heavier, type Severity, severityOfRecord } from '../chain/index.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
 import { type JsonlRecords, readJsonl } from '../jsonl/read-jsonl.ts'

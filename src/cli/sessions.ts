@@ -1,5 +1,5 @@
 /** `mesh-chain sessions`: the named spans of history that a chain holds. */
-import { openChain, severityOfCause, type Chain, type ChainAnswer } from '../chain/index.ts'
+import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, sessionRecordsFromElsewhere } from '../recorder/sessions.ts'
 import { shellWord } from '../text/shell-word.ts'

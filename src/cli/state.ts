@@ -1,7 +1,7 @@
 /** `mesh-chain state`: what an application knew at a moment, and what changed up to another. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { openChain, type Chain } from '../chain/index.ts'
+import { type Chain, openChain } from '../chain/index.ts'
 import { canonicalState } from '../codec/canonical.ts'
 import { toJson } from '../codec/json-dialect.ts'
 import { isThenable } from '../guard/promises.ts'

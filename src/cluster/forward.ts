@@ -3,7 +3,7 @@
  * is down costs only delay.
  */
 import { createHash } from 'node:crypto'
-import { FileChain, openChain, openForReading, rowsOf, type Chain } from '../chain/index.ts'
+import { type Chain, FileChain, openChain, openForReading, rowsOf } from '../chain/index.ts'
 import { type ConsumerCursor, CursorFile } from '../consume/cursor-file.ts'
 import { lastOf } from '../consume/epoch-end.ts'
 import { resumeAfter } from '../consume/resume.ts'

@@ -1,5 +1,14 @@
 /** Builds the messages of one chain from its frames or records. */
-import { FLAG_ASCII, FLAG_CONTROL, encodeFrame, frameBytesMax, identityChecksum, relocateFrame, rowsOf, type Frame } from '../chain/index.ts'
+import {
+	encodeFrame,
+	FLAG_ASCII,
+	FLAG_CONTROL,
+	type Frame,
+	frameBytesMax,
+	identityChecksum,
+	relocateFrame,
+	rowsOf,
+} from '../chain/index.ts'
 import { RowEncoder } from '../codec/row-encoder.ts'
 import { type GapCause, gapRecord, isGap, isOwnKind, type LogRecord, levelIndex } from '../model/record.ts'
 import { addSums, type Sums, sumsOfFrame, sumsOfRecords } from './message-sums.ts'

@@ -2,7 +2,7 @@
  * The header `Mesh-Chain-Sums`: each message carries sums over all messages of its chain up to and including
  * itself, so that a reader knows the totals without reading every message.
  */
-import { FLAG_CONTROL, rowBlockOf, rowsOf, type Frame } from '../chain/index.ts'
+import { FLAG_CONTROL, type Frame, rowBlockOf, rowsOf } from '../chain/index.ts'
 import { sumRows } from '../codec/row-decoder.ts'
 import {
 	isGap,

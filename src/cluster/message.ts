@@ -3,7 +3,15 @@
  * in its order. Their checksums are those of frames in the chain's first file, at the offset that they have
  * in the message.
  */
-import { FRAME_FIXED_BYTES, claimedLength, decodeFrame, identityChecksum, looksLikeFrame, rowsOf, type Frame } from '../chain/index.ts'
+import {
+	claimedLength,
+	decodeFrame,
+	FRAME_FIXED_BYTES,
+	type Frame,
+	identityChecksum,
+	looksLikeFrame,
+	rowsOf,
+} from '../chain/index.ts'
 import type { LogRecord } from '../model/record.ts'
 
 /** The frames of one message. */

@@ -4,7 +4,7 @@
  * bisection finds the first message after that record.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { ChainBuilder, ReplicaWriter, firstCovered, openChain } from '../chain/index.ts'
+import { ChainBuilder, firstCovered, openChain, ReplicaWriter } from '../chain/index.ts'
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'

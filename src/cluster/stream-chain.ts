@@ -1,5 +1,18 @@
 /** A `Chain` whose records are in a stream: answers the queries of a file's reader by asking the servers. */
-import { RecordIterator, applyGapRule, limitBatches, resolveQuery, resolveTail, type Chain, type ChainEndInfo, type ChainInfo, type ChainQuery, type Frame, type ResolvedQuery, type TailQuery } from '../chain/index.ts'
+import {
+	applyGapRule,
+	type Chain,
+	type ChainEndInfo,
+	type ChainInfo,
+	type ChainQuery,
+	type Frame,
+	limitBatches,
+	RecordIterator,
+	type ResolvedQuery,
+	resolveQuery,
+	resolveTail,
+	type TailQuery,
+} from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { SeqRanges } from '../merge/seq-ranges.ts'
 import { MeshChainError } from '../model/errors.ts'

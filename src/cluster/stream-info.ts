@@ -2,7 +2,14 @@
  * Collects what is known of a chain in a stream without reading it: the sums of its first and its last
  * message. Records that the stream has removed are not among them.
  */
-import { answerFor, firstCovered, rowsOf, severityOfCause, type ChainInfo, type Frame } from '../chain/index.ts'
+import {
+	answerFor,
+	type ChainInfo,
+	type Frame,
+	firstCovered,
+	rowsOf,
+	severityOfCause,
+} from '../chain/index.ts'
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 import { type ChainEnd, type ChainReader, compareCursors } from './chain-reader.ts'

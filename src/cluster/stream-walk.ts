@@ -6,7 +6,7 @@
  * the stream no longer has them. It has the cause `damaged` where a message in between could not be read.
  * Such a gap ends at the last requested seq at the latest.
  */
-import { RecordCollector, firstCovered, inOne, type Frame, type ResolvedQuery } from '../chain/index.ts'
+import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
 import { matches } from '../model/filter.ts'
 import { type GapData, gapRecord, isGap, type LogRecord } from '../model/record.ts'

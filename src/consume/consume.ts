@@ -1,5 +1,5 @@
 /** Handles each record of a chain once it is committed, in order, and resumes at its cursor after a crash. */
-import { Patience, checkFollowable, type Chain } from '../chain/index.ts'
+import { type Chain, checkFollowable, Patience } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { isInstance } from '../guard/values.ts'

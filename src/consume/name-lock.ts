@@ -1,5 +1,5 @@
 /** The lock of a name under which a position in a chain is saved. */
-import { acquireLock, readHolder, type Lock } from '../chain/index.ts'
+import { acquireLock, type Lock, readHolder } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'

@@ -1,5 +1,5 @@
 /** State that follows a live chain and survives a crash: each record is folded into it exactly once. */
-import { checkFollowable, type Chain } from '../chain/index.ts'
+import { type Chain, checkFollowable } from '../chain/index.ts'
 import { Abandonable, isThenable } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { codeOf } from '../guard/values.ts'

@@ -1,5 +1,5 @@
 /** Replays recorded statements into another Postgres, and reports which of them have other answers there. */
-import { checkChain, type Chain } from '../chain/index.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { PgTarget, type PgTargetOptions } from './pg-target.ts'
 import { replayAsRecorded } from './replay-as-recorded.ts'
 import { replayInCommitOrder } from './replay-in-commit-order.ts'

@@ -1,5 +1,5 @@
 /** From a chain to JSON Lines. */
-import { checkChain, type Chain } from '../chain/index.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { checkPath, checkSignal } from '../model/check.ts'

@@ -1,6 +1,16 @@
 /** Several chains as one history. */
 import { createHash } from 'node:crypto'
-import { RecordIterator, checkChain, explainedAs, readWatermark, type Chain, type ChainEndInfo, type ChainInfo, type ChainQuery, type TailQuery } from '../chain/index.ts'
+import {
+	type Chain,
+	type ChainEndInfo,
+	type ChainInfo,
+	type ChainQuery,
+	checkChain,
+	explainedAs,
+	RecordIterator,
+	readWatermark,
+	type TailQuery,
+} from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { invalidOption } from '../model/check.ts'
 import { defined } from '../model/define-options.ts'

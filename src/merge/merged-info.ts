@@ -1,6 +1,6 @@
 /** What is known of several chains, as of one. */
 import { createHash } from 'node:crypto'
-import { heaviestAnswer, type ChainEndInfo, type ChainInfo, type ChainState } from '../chain/index.ts'
+import { type ChainEndInfo, type ChainInfo, type ChainState, heaviestAnswer } from '../chain/index.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 
 /** From the one that says least to the one that says most of what may be missing. */

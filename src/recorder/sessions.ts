@@ -1,5 +1,5 @@
 /** The sessions of a chain, found by seeks in a chain of any size, also after a restart. */
-import { checkChain, type Chain } from '../chain/index.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { recordToFields, toTagged } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { checkText, checkWholeNumber, invalidOption } from '../model/check.ts'

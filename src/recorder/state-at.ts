@@ -1,5 +1,5 @@
 /** The state of an application at any position of its history. */
-import { checkChain, type Chain } from '../chain/index.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { copyOfInitial } from '../consume/initial-state.ts'
 import { isThenable, settle } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'

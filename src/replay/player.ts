@@ -1,5 +1,5 @@
 /** A replay under manual control: play, pause, change the speed, step, and seek. */
-import { checkChain, type Chain } from '../chain/index.ts'
+import { type Chain, checkChain } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { checkBoolean, checkIsObject, checkWholeNumber } from '../model/check.ts'
 import { MeshChainError } from '../model/errors.ts'

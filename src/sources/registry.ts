@@ -6,7 +6,7 @@
  * before its record goes. Each record says from which record on the registry has to be read: a start reads a
  * few records per source, however long the history is.
  */
-import { FileChainAppender, openChain, type Chain } from '../chain/index.ts'
+import { type Chain, FileChainAppender, openChain } from '../chain/index.ts'
 import { MeshLoop } from '../loop/mesh-loop.ts'
 import { GAP_KIND, gapDataOf } from '../model/record.ts'
 import type { FileSystem } from '../platform/file-system.ts'
