@@ -1,4 +1,4 @@
-/** What a record costs, stage by stage, beside the limits of the machine: the figures of docs/performance.md. */
+/** What a record costs, stage by stage, beside the limits of the machine: the figures of docs/explanation/performance.md. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

@@ -45,6 +45,7 @@ export {
 	looksLikeFrame,
 	relocateFrame,
 } from './format/frame.ts'
+export { CHAIN_LEAD } from './format/header.ts'
 export { inOne, RecordCollector } from './read/collectors.ts'
 export { applyGapRule, limitBatches } from './read/limit.ts'
 export { openChain } from './read/open-chain.ts'

@@ -1,20 +1,30 @@
-/** The four answers of a chain as a person reads them, and the exit statuses that they end a command with. */
+/** The four answers about a chain, as text and as exit statuses. */
 import type { ChainAnswer } from '../chain/index.ts'
+import { counted } from '../text/numbers.ts'
 import type { Invocation, OptionSpec } from './command.ts'
-import { counted } from './numbers.ts'
+import { STATUS } from './exit-status.ts'
 import type { Printable } from './printable.ts'
-import { type Paint, STATUS, type Style } from './terminal.ts'
+import type { Paint, Style } from './terminal.ts'
 
+/** The option that makes explained losses a status of their own. */
 export const STRICT_OPTION: OptionSpec = {
 	long: 'strict',
-	help: 'end with status 3 also where records are lost and the chain explains it',
+	help: 'exit with status 3 also where the chain explains lost records',
 }
 
-/** The exit status of a command that has read a chain. */
+/** The exit status of a command that read a chain, and found this answer. */
 export function statusFor(answer: ChainAnswer, invocation: Invocation): number {
-	if (answer === 'not ok') return STATUS.damage
+	if (answer === 'not ok') return STATUS.notOk
 	if (answer === 'cannot be checked') return STATUS.unchecked
-	return answer === 'ok, records lost' && invocation.flag('strict') ? STATUS.damage : STATUS.fine
+	return answer === 'ok, records lost' && invocation.flag('strict') ? STATUS.notOk : STATUS.ok
+}
+
+/** What the statuses of `verify` and `repair` mean. */
+export const CHECK_STATUSES = {
+	ok: 'ok; also where the chain explains which records are lost',
+	notOk: 'not ok: damaged, incomplete or changed; with --strict, also where records are lost',
+	unchecked: 'cannot be checked: a repair or retention removed what the check needs',
+	failed: 'the chain cannot be read or written, or stdout cannot be written',
 }
 
 const STYLES: Readonly<Record<ChainAnswer, Style>> = {
@@ -24,7 +34,7 @@ const STYLES: Readonly<Record<ChainAnswer, Style>> = {
 	'not ok': 'red',
 }
 
-/** The answer, with the number of lost records in its place. */
+/** The answer with the number of lost records in it. */
 export function answerText(
 	{ answer, recordsLost }: { readonly answer: ChainAnswer; readonly recordsLost: number },
 	paint: Paint,

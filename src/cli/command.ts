@@ -1,39 +1,51 @@
-/**
- * What a command is: one entry of the table from which parsing and help derive.
- */
+/** A command: one entry of the table from which parsing, checks, help and completion derive. */
 import { parseArgs } from 'node:util'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
+import type { StatusText } from './exit-status.ts'
 import type { Terminal } from './terminal.ts'
 
+/** One option of a command. */
 export interface OptionSpec {
 	readonly long: string
 	readonly short?: string
-	/** What the value is called in the help; without it the option is a switch. */
+	/** The name of the value in the help. An option without it is a switch. */
 	readonly value?: string
-	/** May be given more than once. */
+	/** Whether the option can be given more than once. */
 	readonly multiple?: boolean
-	/** Takes two values, one behind the other. */
+	/** Whether the option takes two values, one after the other. */
 	readonly pair?: boolean
-	/** The only values there are; the first is the default. */
+	/** All values that the option takes. */
 	readonly choices?: readonly string[]
+	/** The value where the option is not given. */
+	readonly default?: string
+	/** What the help says of the default where it is not a fixed value. */
+	readonly defaultText?: string
+	/** A noun phrase, or an imperative for a switch. The help adds the choices and the default. */
 	readonly help: string
 }
 
+/** Names of environment variables, and what they hold. */
+export type EnvironmentVariable = readonly [names: string, meaning: string]
+
+/** One command of the program. */
 export interface Command {
 	readonly name: string
 	readonly summary: string
 	/** What follows the name, such as `FILE [options]`. */
 	readonly usage: string
-	/** Its FILE may be the address of a stream. */
+	/** Whether its FILE can be the address of a stream. */
 	readonly takesAddresses?: boolean
-	/** The words one of which follows the name, where it is no file. */
+	/** The words one of which follows the name, where that is not a file. */
 	readonly words?: readonly string[]
-	/** Behind that word come files. */
+	/** Whether files follow that word. */
 	readonly filesFollow?: boolean
 	/** Command lines that work as they are, each with what it does. */
 	readonly examples: readonly (readonly [line: string, does: string])[]
 	readonly options: readonly OptionSpec[]
+	/** The variables that the command reads, beside those of colour. */
+	readonly environment?: readonly EnvironmentVariable[]
+	readonly statuses: readonly StatusText[]
 	/** Resolves to the exit status. */
 	run(invocation: Invocation, terminal: Terminal): Promise<number>
 }
@@ -52,15 +64,15 @@ export class Invocation {
 		for (const option of command.options) this.#checkChoice(option)
 	}
 
-	/** The one file the command is about. */
+	/** The one file that the command works on. */
 	get file(): string {
 		const [file, ...more] = this.#files
 		if (file === undefined) {
-			const { words } = this.#command
+			const { name, words } = this.#command
 			throw usage(
 				words === undefined
-					? 'which file? Name one chain, such as node.chain'
-					: `which? One of ${words.join(', ')}`,
+					? `which file? ${name} works on one, such as node.chain`
+					: `which one? ${name} takes one of ${words.join(', ')}`,
 			)
 		}
 		if (more.length > 0)
@@ -73,16 +85,25 @@ export class Invocation {
 		return this.#files
 	}
 
+	/** The value of an option, or its default. */
 	text(long: string): string | undefined {
 		const value = this.#values[long]
-		return typeof value === 'string' ? value : undefined
+		if (typeof value === 'string') return value
+		return this.#command.options.find((option) => option.long === long)?.default
 	}
 
+	/** The values of an option that can be given more than once. */
 	texts(long: string): readonly string[] {
 		const value = this.#values[long]
 		return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 	}
 
+	/** Whether the command line has the option. */
+	isGiven(long: string): boolean {
+		return this.#values[long] !== undefined
+	}
+
+	/** Whether a switch is on. */
 	flag(long: string): boolean {
 		return this.#values[long] === true
 	}
@@ -103,12 +124,12 @@ export class Invocation {
 	}
 }
 
-/** A mistake in the command line: status 2, nothing was done. */
+/** A mistake in the command line: the command ends with status 2, and nothing was done. */
 export function usage(message: string): MeshChainError {
 	return new MeshChainError('INVALID_USAGE', message)
 }
 
-/** The nearest of the known names, where one is near enough to be meant. */
+/** The known name that was probably meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
 	const ranked = known.map((candidate) => ({ candidate, steps: editSteps(name, candidate) }))
 	ranked.sort((a, b) => a.steps - b.steps)
@@ -136,7 +157,7 @@ function parseFor(command: Command, argv: readonly string[]) {
 	}
 }
 
-/** `-S -1h` as `--since=-1h`: a value may begin with a dash. */
+/** Joins each option with its value, `-S -1h` to `--since=-1h`, because a value can begin with a dash. */
 function joinValues(command: Command, argv: readonly string[]): string[] {
 	const joined: string[] = []
 	for (let index = 0; index < argv.length; index++) {

@@ -1,4 +1,4 @@
-/** The table of all commands: parsing, help and completion derive from it. */
+/** The table of all commands. */
 import type { Command } from './command.ts'
 import { completionOf } from './completion.ts'
 import { dump } from './dump.ts'

@@ -1,12 +1,11 @@
-/** Completion scripts as text: what the table of commands says, in the words of each shell. */
+/** Completion scripts as text, made from the table of commands. */
 import type { Command, OptionSpec } from './command.ts'
+import { allOptions } from './help.ts'
 
-const HELP: OptionSpec = { long: 'help', short: 'h', help: 'this text' }
-
-/** bash: one function that looks at the word before and the command. */
+/** bash: one function that looks at the command and at the word before the one to complete. */
 export function bashScript(commands: readonly Command[]): string {
 	const values = commands.flatMap((command) =>
-		optionsOf(command)
+		allOptions(command)
 			.filter(({ value }) => value !== undefined)
 			.map((option) => {
 				const names = namesOf(option).map((name) => `'${command.name} ${name}'`)
@@ -18,7 +17,7 @@ export function bashScript(commands: readonly Command[]): string {
 			}),
 	)
 	const options = commands.map(
-		(command) => `\t\t\t${command.name}) words='${optionsOf(command).flatMap(namesOf).join(' ')}' ;;`,
+		(command) => `\t\t\t${command.name}) words='${allOptions(command).flatMap(namesOf).join(' ')}' ;;`,
 	)
 	const words = commands
 		.filter((command) => command.words !== undefined)
@@ -53,11 +52,11 @@ complete -o filenames -F _mesh_chain mesh-chain
 `
 }
 
-/** zsh: \`_arguments\`, a command at a time. */
+/** zsh: one call of `_arguments` for each command. */
 export function zshScript(commands: readonly Command[]): string {
 	const list = commands.map(({ name, summary }) => `\t\t${quoted(`${name}:${summary}`)}`)
 	const cases = commands.map((command) => {
-		const specs = optionsOf(command).map(zshSpec)
+		const specs = allOptions(command).map(zshSpec)
 		const words = command.words === undefined ? [] : [`1:word:(${command.words.join(' ')})`]
 		const files = command.words === undefined || command.filesFollow ? ['*:file:_files'] : []
 		return `\t\t${command.name}) _arguments ${[...specs, ...[...words, ...files].map(quoted)].join(' ')} ;;`
@@ -86,14 +85,14 @@ fi
 `
 }
 
-/** fish: a line an option. */
+/** fish: one line for each option. */
 export function fishScript(commands: readonly Command[]): string {
 	const lines = commands.flatMap((command) => {
 		const seen = `complete -c mesh-chain -n '__fish_seen_subcommand_from ${command.name}'`
 		return [
 			`complete -c mesh-chain -f -n __fish_use_subcommand -a ${command.name} -d ${quoted(command.summary)}`,
 			...fishWords(command),
-			...optionsOf(command).map((option) => {
+			...allOptions(command).map((option) => {
 				const short = option.short === undefined ? '' : ` -s ${option.short}`
 				const takes = option.value === undefined ? '' : ' -x'
 				const choices = option.choices === undefined ? '' : ` -a '${option.choices.join(' ')}'`
@@ -111,10 +110,6 @@ function fishWords({ name, words, filesFollow }: Command): string[] {
 	return [`complete -c mesh-chain -n '${when}' -f -a '${list}'`]
 }
 
-function optionsOf(command: Command): readonly OptionSpec[] {
-	return [...command.options, HELP]
-}
-
 function namesOf({ long, short }: OptionSpec): string[] {
 	return short === undefined ? [`--${long}`] : [`-${short}`, `--${long}`]
 }
@@ -128,7 +123,7 @@ function zshSpec(option: OptionSpec): string {
 	return names.map((name) => quoted(`${many}${name}${help}${value}`)).join(' ')
 }
 
-/** For any of the three shells. */
+/** A word that each of the three shells takes as it is. */
 function quoted(text: string): string {
 	return `'${text.replaceAll("'", "'\\''")}'`
 }

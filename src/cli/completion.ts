@@ -1,12 +1,12 @@
-/** `mesh-chain completion`: scripts for shells, made from the one table of commands. */
+/** `mesh-chain completion`: completion scripts for shells. */
 import { type Command, usage } from './command.ts'
 import { bashScript, fishScript, zshScript } from './completion-scripts.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
 import { printableLines } from './printable.ts'
-import { STATUS } from './terminal.ts'
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const
 
-/** @param commands read when the script is made, because this command is one of them. */
+/** @param commands called when a script is made, because this command is one of them. */
 export function completionOf(commands: () => readonly Command[]): Command {
 	return {
 		name: 'completion',
@@ -14,11 +14,18 @@ export function completionOf(commands: () => readonly Command[]): Command {
 		usage: 'SHELL',
 		words: Object.keys(SCRIPTS),
 		examples: [
-			['source <(mesh-chain completion bash)', 'for this shell; put it into ~/.bashrc to keep it'],
-			['mesh-chain completion zsh > "$fpath[1]/_mesh-chain"', 'for zsh'],
-			['mesh-chain completion fish > ~/.config/fish/completions/mesh-chain.fish', 'for fish'],
+			[
+				'source <(mesh-chain completion bash)',
+				'enables completion in this shell; in ~/.bashrc, in every bash',
+			],
+			['mesh-chain completion zsh > "$fpath[1]/_mesh-chain"', 'installs completion for zsh'],
+			[
+				'mesh-chain completion fish > ~/.config/fish/completions/mesh-chain.fish',
+				'installs completion for fish',
+			],
 		],
 		options: [],
+		statuses: statusTexts({ ok: 'the script was printed', failed: 'stdout cannot be written' }),
 		async run(invocation, terminal) {
 			const shell = invocation.file
 			if (!Object.hasOwn(SCRIPTS, shell)) {
@@ -26,7 +33,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
 			}
 			const script = SCRIPTS[shell as keyof typeof SCRIPTS]
 			await terminal.stdout.write(printableLines(script(commands())))
-			return STATUS.fine
+			return STATUS.ok
 		},
 	}
 }

@@ -1,11 +1,12 @@
 /** `mesh-chain dump`: the records of a chain, for people or for programs. */
 import { type Command, usage } from './command.ts'
+import { STATUS } from './exit-status.ts'
 import { FILTER_OPTIONS, selectionOf } from './filters.ts'
+import { NATS_VARIABLES } from './nats-env.ts'
 import { openHistory } from './open-source.ts'
-import { PRINT_OPTIONS, Printer } from './printing.ts'
+import { PRINT_OPTIONS, PRINT_STATUSES, Printer } from './printing.ts'
 import { SESSION_OPTIONS, withinSession } from './session-range.ts'
 import { splitAtEnd } from './split-at-end.ts'
-import { STATUS } from './terminal.ts'
 
 export const dump: Command = {
 	name: 'dump',
@@ -13,28 +14,31 @@ export const dump: Command = {
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
-		['mesh-chain dump node.chain', 'everything, oldest first'],
-		['mesh-chain dump node.chain -l warn -S -1h', 'warnings and errors of the last hour'],
-		['mesh-chain dump node.chain -k order.created,order.failed -g u-17', 'two kinds, of one user'],
-		['mesh-chain dump node.chain -r -n 20', 'the last 20 records, newest first'],
+		['mesh-chain dump node.chain', 'prints all records, oldest first'],
+		['mesh-chain dump node.chain -l warn -S -1h', 'prints warnings and errors of the last hour'],
+		[
+			'mesh-chain dump node.chain -k order.created,order.failed -g u-17',
+			'prints records of two kinds that mention one user',
+		],
+		['mesh-chain dump node.chain -r -n 20', 'prints the last 20 records, newest first'],
 		[
 			'mesh-chain dump node.chain -o ndjson | jq \'select(.level == "error")\'',
-			'JSON lines for another program',
+			'passes records to another program as JSON Lines',
 		],
 	],
 	options: [...FILTER_OPTIONS, ...SESSION_OPTIONS, ...PRINT_OPTIONS],
+	environment: NATS_VARIABLES,
+	statuses: PRINT_STATUSES,
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const selection = selectionOf(invocation, terminal.now())
 		const follows = invocation.flag('follow')
-		if (follows && selection.query.reverse) {
-			throw usage('--follow goes forward and --reverse backward: choose one')
-		}
-		if (follows && (invocation.text('session') !== undefined || invocation.texts('between').length > 0)) {
-			throw usage('a session that is over cannot be followed: leave out --follow')
-		}
+		if (follows && selection.query.reverse)
+			throw usage('--follow needs the oldest record first, --reverse the newest: choose one')
+		if (follows && (invocation.isGiven('session') || invocation.isGiven('between')))
+			throw usage('--follow cannot be combined with --session or --between: a part of the past does not grow')
 		const printer = new Printer(invocation, terminal, selection, selection.limit)
-		const chain = await openHistory(file)
+		const chain = await openHistory(file, terminal)
 		try {
 			const query = await withinSession(chain, invocation, selection.query)
 			if (!follows) {
@@ -44,7 +48,7 @@ export const dump: Command = {
 			const interrupted = terminal.interrupted()
 			const { before, after } = await splitAtEnd(chain)
 			await printer.printAll(before, query, interrupted)
-			return printer.isDone ? STATUS.fine : await printer.follow(after, interrupted)
+			return printer.isDone ? STATUS.ok : await printer.follow(after, interrupted)
 		} finally {
 			await chain.close()
 		}

@@ -1,16 +1,19 @@
-/** `mesh-chain export`: a chain as JSON Lines, for the rest of the world. */
+/** `mesh-chain export`: a chain as JSON Lines. */
 import { answerFor } from '../chain/index.ts'
 import { type ExportSummary, exportJsonl, LinesOf } from '../jsonl/export.ts'
+import { recordFormat } from '../jsonl/record-format.ts'
+import { counted } from '../text/numbers.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
-import { FILTER_OPTIONS, selectionOf } from './filters.ts'
-import { count } from './numbers.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
+import { filtersWithout, selectionOf } from './filters.ts'
+import { NATS_VARIABLES } from './nats-env.ts'
 import { openHistory } from './open-source.ts'
 import { joined, type Printable, printableJson, printed } from './printable.ts'
 import { tellEnd } from './printing.ts'
 import { StatusLine } from './progress.ts'
-import { FORM_OPTION, formNamed, Selected } from './selected-source.ts'
-import { STATUS, type Terminal } from './terminal.ts'
+import { FORMAT_OPTION, formatOf, SelectedSource } from './selected-source.ts'
+import type { Terminal } from './terminal.ts'
 
 export const exportCommand: Command = {
 	name: 'export',
@@ -18,28 +21,38 @@ export const exportCommand: Command = {
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
-		['mesh-chain export node.chain -o node.jsonl', 'nothing is lost: import makes a chain of it again'],
-		['mesh-chain export node.chain --form pino | pino-pretty', 'as pino writes it'],
 		[
-			'mesh-chain export node.chain --form otel -S today -o today.jsonl',
-			"as OpenTelemetry's collector reads it",
+			'mesh-chain export node.chain --to node.jsonl',
+			'writes a file that import turns into the same chain again',
+		],
+		['mesh-chain export node.chain --format pino | pino-pretty', 'writes the lines that pino would write'],
+		[
+			'mesh-chain export node.chain --format otel -S today --to today.jsonl',
+			'writes the records of today as the OpenTelemetry collector reads them',
 		],
 	],
 	options: [
-		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
-		{ long: 'output', short: 'o', value: 'PATH', help: 'a file that is not there yet; stdout unless told' },
-		{ ...FORM_OPTION, help: 'mesh-chain (unless told), events, pino, otel' },
+		...filtersWithout('reverse'),
+		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of a new file' },
+		{ ...FORMAT_OPTION, default: recordFormat.name },
 		STRICT_OPTION,
 	],
+	environment: NATS_VARIABLES,
+	statuses: statusTexts({
+		ok: 'the records were written; also where the chain explains which are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		failed: 'the chain or stream cannot be read, or the lines cannot be written',
+		interrupted: 'interrupted: no file was made (--to)',
+	}),
 	async run(invocation, terminal) {
 		const selection = selectionOf(invocation, terminal.now())
 		if (selection.limit === 0) throw usage('-n 0 exports nothing')
-		const format = formNamed(invocation.text('form') ?? 'mesh-chain')
-		const path = invocation.text('output')
-		const chain = await openHistory(invocation.file)
+		const format = formatOf(invocation) ?? recordFormat
+		const path = invocation.text('to')
+		const chain = await openHistory(invocation.file, terminal)
 		const line = new StatusLine(terminal)
 		try {
-			const selected = new Selected(chain, selection, chain.chainId)
+			const selected = new SelectedSource(chain, selection, chain.chainId)
 			const { reverse: _reverse, gaps: _gaps, limit: _limit, ...query } = selection.query
 			const summary =
 				path === undefined
@@ -48,12 +61,12 @@ export const exportCommand: Command = {
 							...query,
 							format,
 							signal: terminal.interrupted(),
-							onProgress: ({ lines }) => line.show(printed`${count(lines)} lines`),
+							onProgress: ({ lines }) => line.show(printed`${counted(lines, 'line')}`),
 						})
 			line.end()
-			if (summary === undefined) return STATUS.fine
+			if (summary === undefined) return STATUS.ok
 			if (path !== undefined || summary.unsupported > 0)
-				terminal.stderr.write(printed`mesh-chain: ${told(summary, path)}\n`)
+				terminal.stderr.write(printed`mesh-chain: ${summaryText(summary, path)}\n`)
 			const isDamaged = await tellEnd(chain, invocation.file, terminal)
 			return statusFor(answerFor([isDamaged ? 'damage' : selected.severity]), invocation)
 		} finally {
@@ -63,7 +76,7 @@ export const exportCommand: Command = {
 	},
 }
 
-/** Undefined when nobody reads any more. */
+/** Undefined when the reader of stdout is gone. */
 async function toStdout(lines: LinesOf, terminal: Terminal): Promise<ExportSummary | undefined> {
 	for await (const text of lines) {
 		await terminal.stdout.write(printableJson(text))
@@ -72,11 +85,13 @@ async function toStdout(lines: LinesOf, terminal: Terminal): Promise<ExportSumma
 	return lines.summary
 }
 
-function told({ lines, absent, unsupported }: ExportSummary, path: string | undefined): Printable {
+function summaryText({ lines, absent, unsupported }: ExportSummary, path: string | undefined): Printable {
 	const parts = [
-		`${count(lines)} lines written${path === undefined ? '' : ` to ${path}`}`,
-		absent === 0 ? '' : `${count(absent)} records absent`,
-		unsupported === 0 ? '' : `${count(unsupported)} records have no place in this form`,
+		`${counted(lines, 'line')} written${path === undefined ? '' : ` to ${path}`}`,
+		absent === 0 ? '' : `${counted(absent, 'record')} absent`,
+		unsupported === 0
+			? ''
+			: `${counted(unsupported, 'record')} left out, because the format has no line for them`,
 	]
 	return joined(parts, printed`, `)
 }

@@ -1,46 +1,55 @@
-/** The filters that every command shares: their options, and the query and predicate they make. */
+/** The filters that commands share: their options, and the query and the predicate that they make. */
 import type { ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord, type PublisherId, parseLevel } from '../model/record.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { patternOf } from './pattern.ts'
 import { formatTime, parseTime } from './times.ts'
 
+/** The options of all filters. */
 export const FILTER_OPTIONS: readonly OptionSpec[] = [
 	{
 		long: 'since',
 		short: 'S',
 		value: 'TIME',
-		help: 'from this time on: 14:05, today, -1h, 2026-01-31T14:05:09Z',
+		help: 'start of the time range: 14:05, today, -1h, 2026-01-31T14:05:09Z',
 	},
-	{ long: 'until', short: 'U', value: 'TIME', help: 'up to this time, inclusive' },
+	{ long: 'until', short: 'U', value: 'TIME', help: 'end of the time range, inclusive' },
 	{
 		long: 'level',
 		short: 'l',
 		value: 'LEVEL',
-		help: 'at this level or above: trace, debug, info, warn, error',
+		help: 'lowest level: trace, debug, info, warn, error',
 	},
 	{
 		long: 'kind',
 		short: 'k',
 		value: 'KIND',
 		multiple: true,
-		help: 'of this kind; repeat it, or separate with commas',
+		help: 'kinds of records, separated by commas; repeatable',
 	},
-	{ long: 'daemon', value: 'ID', help: 'of this daemon' },
-	{ long: 'node', value: 'ID', help: 'of this node' },
+	{ long: 'daemon', value: 'ID', help: 'ID of the daemon' },
+	{ long: 'node', value: 'ID', help: 'ID of the node' },
 	{
 		long: 'grep',
 		short: 'g',
 		value: 'PATTERN',
-		help: 'with this regular expression in message, kind or data (names and values, no bytes); ignores case unless it has a capital',
+		help: 'regular expression to find in message, kind or data; ignores case unless it has a capital letter',
 	},
-	{ long: 'from-seq', value: 'SEQ', help: 'from this seq on' },
-	{ long: 'to-seq', value: 'SEQ', help: 'up to this seq, inclusive' },
-	{ long: 'limit', short: 'n', value: 'COUNT', help: 'at most so many records' },
-	{ long: 'reverse', short: 'r', help: 'newest first' },
+	{ long: 'from-seq', value: 'SEQ', help: 'first seq' },
+	{ long: 'to-seq', value: 'SEQ', help: 'last seq, inclusive' },
+	{ long: 'limit', short: 'n', value: 'COUNT', help: 'maximum number of records' },
+	{ long: 'reverse', short: 'r', help: 'start with the newest record' },
 ]
 
-/** What to ask a chain for, and what it cannot be asked: ids are compared by their text, 7 like 7n like "7". */
+/** The filters of a command for which some of them make no sense. */
+export function filtersWithout(...names: readonly string[]): readonly OptionSpec[] {
+	return FILTER_OPTIONS.filter(({ long }) => !names.includes(long))
+}
+
+/**
+ * A query for a chain, and a predicate for what a query cannot say: ids are compared as text, 7 like 7n like
+ * "7".
+ */
 export interface Selection {
 	readonly query: ChainQuery
 	readonly limit: number
@@ -72,9 +81,8 @@ function timesOf(invocation: Invocation, nowMs: number): Pick<ChainQuery, 'since
 	const since = optional('since', invocation.text('since'), (text) => parseTime(text, nowMs))
 	const until = optional('until', invocation.text('until'), (text) => parseTime(text, nowMs))
 	if (Number(since.since) > Number(until.until)) {
-		throw usage(
-			`--since ${formatTime(Number(since.since))} is after --until ${formatTime(Number(until.until))}: nothing can match`,
-		)
+		const [from, to] = [Number(since.since), Number(until.until)].map(formatTime)
+		throw usage(`--since ${from} is after --until ${to}: nothing can match`)
 	}
 	return { ...since, ...until }
 }

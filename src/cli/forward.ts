@@ -1,77 +1,108 @@
-/** `mesh-chain forward`: ships chains to a stream of JetStream, and goes on as they grow. */
+/** `mesh-chain forward`: sends chains to a JetStream stream, and new records as they are written. */
 import type { Forwarder, ForwardOptions, StreamSettings } from '../cluster/index.ts'
+import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { aborted } from '../platform/wait.ts'
-import { type Command, type Invocation, usage } from './command.ts'
-import { count } from './numbers.ts'
-import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './open-source.ts'
-import { type Printable, printablePath, printed } from './printable.ts'
+import { count, counted } from '../text/numbers.ts'
+import { parseDuration, parseRetention } from './amounts.ts'
+import { type Command, type Invocation, type OptionSpec, usage } from './command.ts'
+import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
+import { NATS_VARIABLE_NAMES, NATS_VARIABLES, natsAccess } from './nats-env.ts'
+import { loadCluster } from './open-source.ts'
+import { joined, type Printable, printablePath, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
-import { STATUS, type Terminal } from './terminal.ts'
-import { parseDuration } from './times.ts'
+import type { Terminal } from './terminal.ts'
 
 const SHOW_MS = 200
-/** Only with --create: of a stream that is there nothing is changed. */
-const SETTINGS = ['replicas', 'storage', 'max-age', 'max-bytes', 'duplicate-window'] as const
+/** The options of a stream that `--create` makes. An existing stream is never changed. */
+const CREATE_OPTIONS = [
+	{
+		long: 'replicas',
+		value: 'COUNT',
+		defaultText: '1',
+		help: 'with --create: number of servers that store the stream',
+	},
+	{
+		long: 'storage',
+		value: 'STORAGE',
+		choices: ['file', 'memory'],
+		defaultText: 'file',
+		help: 'with --create: storage of the stream',
+	},
+	{
+		long: 'retain',
+		value: 'LIMIT',
+		multiple: true,
+		defaultText: 'everything',
+		help: 'with --create: how much the stream keeps, by age (30d) or size (10GiB); repeatable',
+	},
+	{
+		long: 'duplicate-window',
+		value: 'DURATION',
+		defaultText: '2m',
+		help: 'with --create: how long the stream remembers message IDs',
+	},
+] as const satisfies readonly OptionSpec[]
 
 export const forward: Command = {
 	name: 'forward',
-	summary: 'ship chains to a stream of NATS JetStream',
+	summary: 'send chains to a NATS JetStream stream',
 	usage: 'FILE... --to nats://HOST/STREAM [options]',
 	examples: [
 		[
 			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh',
-			'what is there, and what comes, until Ctrl-C',
+			'sends the whole chain, and new records until Ctrl-C',
 		],
 		[
-			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --create --replicas 3',
-			'the stream is made where it is not there',
+			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --create --replicas 3 --retain 30d',
+			'also makes the stream if it is missing',
 		],
-		['mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --once', 'what is there by now'],
+		[
+			'mesh-chain forward node.chain --to nats://127.0.0.1:4222/mesh --once',
+			'sends everything written so far, and exits',
+		],
 	],
 	options: [
-		{ long: 'to', value: 'ADDRESS', help: `nats://host:4222/stream, without a password; ${ACCESS_HELP}` },
+		{ long: 'to', value: 'ADDRESS', help: 'address of the stream, nats://HOST:4222/STREAM' },
 		{
 			long: 'subject-prefix',
 			value: 'PREFIX',
-			help: 'prefix of the subjects PREFIX.NODE.CHAIN. Default: mesh',
+			defaultText: 'mesh',
+			help: 'first part of the subjects, PREFIX.NODE.CHAIN',
 		},
 		{
 			long: 'node',
 			value: 'ID',
-			help: 'the node that the chain is of; what its first record says unless told',
+			defaultText: 'the node of its first record',
+			help: 'ID of the node that wrote the chain',
 		},
 		{
 			long: 'once',
-			help: 'end when what is there by now is acknowledged, or the servers refuse it; else one chain that cannot be forwarded ends all',
+			help: 'exit once everything written so far is acknowledged or refused',
 		},
 		{
 			long: 'linger',
-			value: 'TIME',
-			help: 'after a message that was not full wait so long for more; 100ms unless told',
+			value: 'DURATION',
+			defaultText: '100ms',
+			help: 'wait for more records after a message that was not full',
 		},
-		{ long: 'create', help: 'make the stream where there is none' },
-		{ long: 'replicas', value: 'COUNT', help: 'with --create: on so many servers; 1 unless told' },
-		{ long: 'storage', value: 'WHERE', choices: ['file', 'memory'], help: 'with --create: file or memory' },
-		{
-			long: 'max-age',
-			value: 'TIME',
-			help: 'with --create: what is older is removed, 30d for instance; nothing unless told',
-		},
-		{ long: 'max-bytes', value: 'COUNT', help: 'with --create: the oldest is removed where there is more' },
-		{
-			long: 'duplicate-window',
-			value: 'TIME',
-			help: 'with --create: how long ids are remembered; 2m unless told',
-		},
+		{ long: 'create', help: 'create the stream if it is missing' },
+		...CREATE_OPTIONS,
 	],
+	environment: NATS_VARIABLES,
+	statuses: statusTexts({
+		ok: 'everything was acknowledged; or interrupted, without --once',
+		notOk: 'a record was too large for a message, or the stream is ahead of the file',
+		failed: 'a file cannot be read, or the stream cannot be written',
+		interrupted: 'interrupted before everything was acknowledged (--once)',
+	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
 		if (files.length === 0) throw usage('which chains? Name one or more, such as node.chain')
-		if (files.some(isStreamAddress)) throw usage('forward takes files; the stream is named with --to')
-		const node = invocation.text('node')
-		if (node !== undefined && files.length > 1) throw usage('--node is of one chain: forward them one by one')
+		if (files.some(isStreamAddress)) throw usage('forward takes files: name the stream with --to')
+		if (invocation.isGiven('node') && files.length > 1)
+			throw usage('--node names the node of one chain: forward the chains one by one')
 		const once = invocation.flag('once')
-		const options = { ...(await optionsOf(invocation)), endWhenRefused: once }
+		const options = { ...(await optionsOf(invocation, terminal)), endWhenRefused: once }
 		const { forwardChain } = await loadCluster()
 		const interrupted = terminal.interrupted()
 		const forwarders = files.map((file) => forwardChain(file, options))
@@ -90,30 +121,30 @@ export const forward: Command = {
 		}
 		if (once && isInterrupted) {
 			terminal.stderr.write(
-				printed`mesh-chain: interrupted before everything was acknowledged; the next forward goes on there\n`,
+				printed`mesh-chain: interrupted before everything was acknowledged; the next forward continues from there\n`,
 			)
-			return STATUS.usage
+			return interruptedStatus(interrupted)
 		}
-		return forwarders.some(isIncomplete) ? STATUS.damage : STATUS.fine
+		return forwarders.some(isIncomplete) ? STATUS.notOk : STATUS.ok
 	},
 }
 
-async function optionsOf(invocation: Invocation): Promise<ForwardOptions> {
+async function optionsOf(invocation: Invocation, { env }: Terminal): Promise<ForwardOptions> {
 	const to = invocation.text('to')
-	if (to === undefined) throw usage('which stream? --to nats://127.0.0.1:4222/mesh names it')
+	if (to === undefined) throw usage('which stream? Name one with --to, such as nats://127.0.0.1:4222/mesh')
 	if (/^[^/]*\/\/[^/]*@/.test(to))
 		throw usage(
-			`--to has a name or password in it, which the list of processes shows to everyone: ${ACCESS_HELP}`,
+			`--to contains a user name or a password, which every user of this machine can see: use ${NATS_VARIABLE_NAMES}`,
 		)
 	const { parseAddress } = await loadCluster()
 	const { servers, stream, nodes, chainIds } = parseAddress(to)
-	if (nodes.length + chainIds.length > 0) throw usage('--to names a stream, and no node or chain in it')
+	if (nodes.length + chainIds.length > 0) throw usage('--to names a stream, without a node or a chain')
 	const create = settingsOf(invocation)
 	const subjectPrefix = invocation.text('subject-prefix')
 	const node = invocation.text('node')
 	const linger = invocation.text('linger')
 	return {
-		...accessFrom(process.env),
+		...natsAccess(env),
 		servers,
 		stream,
 		...(subjectPrefix === undefined ? {} : { subjectPrefix }),
@@ -125,32 +156,34 @@ async function optionsOf(invocation: Invocation): Promise<ForwardOptions> {
 
 function settingsOf(invocation: Invocation): StreamSettings | undefined {
 	if (!invocation.flag('create')) {
-		const given = SETTINGS.find((name) => invocation.text(name) !== undefined)
-		if (given !== undefined) throw usage(`--${given} is for a stream that is made: add --create`)
+		const given = CREATE_OPTIONS.find(({ long }) => invocation.isGiven(long))
+		if (given !== undefined) throw usage(`--${given.long} applies to a new stream only: add --create`)
 		return undefined
 	}
-	const [replicas, maxBytes] = [invocation.count('replicas'), invocation.count('max-bytes')]
+	const replicas = invocation.count('replicas')
 	const storage = invocation.text('storage') as StreamSettings['storage']
-	const [maxAgeMs, duplicateWindowMs] = ['max-age', 'duplicate-window'].map((name) => {
-		const text = invocation.text(name)
-		return text === undefined ? undefined : parseDuration(`--${name}`, text)
-	})
+	const { ageMs, bytes } = parseRetention('--retain', invocation.texts('retain'))
+	const duplicateWindow = invocation.text('duplicate-window')
 	return {
 		...(replicas === undefined ? {} : { replicas }),
 		...(storage === undefined ? {} : { storage }),
-		...(maxAgeMs === undefined ? {} : { maxAgeMs }),
-		...(maxBytes === undefined ? {} : { maxBytes }),
-		...(duplicateWindowMs === undefined ? {} : { duplicateWindowMs }),
+		...(ageMs === undefined ? {} : { maxAgeMs: ageMs }),
+		...(bytes === undefined ? {} : { maxBytes: bytes }),
+		...(duplicateWindow === undefined
+			? {}
+			: { duplicateWindowMs: parseDuration('--duplicate-window', duplicateWindow) }),
 	}
 }
 
-/** Each to its end, whatever becomes of the others. */
+/** Waits for all of them, and then throws the first failure. */
 async function allFlushed(forwarders: readonly Forwarder[]): Promise<void> {
 	const ends = await Promise.allSettled(forwarders.map((forwarder) => forwarder.flushed()))
 	for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
-/** The stream lacks what no message can hold, the file what the stream has. */
+/**
+ * Whether the stream lacks records that no message can hold, or the file lacks records that the stream has.
+ */
 function isIncomplete(forwarder: Forwarder): boolean {
 	const { tooLarge, ahead } = forwarder.stats()
 	return tooLarge > 0 || ahead > 0
@@ -162,17 +195,20 @@ function progressOf(forwarders: readonly Forwarder[]): Printable {
 	const failing = all.find(({ lastError }) => lastError !== undefined)
 	const states = new Set(all.map(({ state }) => state))
 	const what = failing === undefined ? [...states].join(', ') : failing.lastError
-	return printed`${count(records)} records forwarded, ${what}`
+	return printed`${counted(records, 'record')} forwarded, ${what}`
 }
 
 function tell(forwarders: readonly Forwarder[], terminal: Terminal): void {
 	for (const forwarder of forwarders) {
 		const { records, messages, acknowledged, tooLarge, ahead, lastError } = forwarder.stats()
-		const lost = tooLarge === 0 ? '' : `, ${count(tooLarge)} of them only as a gap: too large for a message`
-		const behind = ahead === 0 ? '' : `, the stream was ${count(ahead)} seqs ahead of the file`
+		const notes = [
+			`${counted(records, 'record')} forwarded in ${counted(messages, 'message')}`,
+			`acknowledged up to seq ${acknowledged.seq}`,
+			tooLarge === 0 ? '' : `${count(tooLarge)} of them only as a gap: too large for a message`,
+			ahead === 0 ? '' : `the stream was ${counted(ahead, 'seq')} ahead of the file`,
+		]
 		const failing = lastError === undefined ? '' : `; it was failing: ${lastError}`
-		terminal.stderr.write(
-			printed`mesh-chain: ${printablePath(forwarder.path)}: ${count(records)} records forwarded in ${count(messages)} ${messages === 1 ? 'message' : 'messages'}, acknowledged up to seq ${acknowledged.seq}${lost}${behind}${failing}\n`,
-		)
+		const text = joined(notes, printed`, `)
+		terminal.stderr.write(printed`mesh-chain: ${printablePath(forwarder.path)}: ${text}${failing}\n`)
 	}
 }

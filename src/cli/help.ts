@@ -1,59 +1,106 @@
 /** Help, examples first, made from the table of commands. */
 import type { Command, OptionSpec } from './command.ts'
-import { ACCESS_HELP } from './open-source.ts'
+import { STATUS_TABLE, type StatusText } from './exit-status.ts'
 
-const ADDRESSES = `
-  FILE may be the address of a stream of NATS: nats://HOST:4222/STREAM, of one node with ?node=NODE behind it;
-  ${ACCESS_HELP}`
-
-const STATUSES = `Exit status
-  0  ok, also after a torn tail; ok, N records lost, where the chain explains the loss
-  1  nothing matched (dump --exit-status)
-  2  wrong usage, or a file or stream cannot be read or written
-  3  not ok: damage, or something was changed; with --strict also where records are lost; statements that did not go as recorded (replay-sql)
-  4  cannot be checked: a repair or retention has removed what would be needed (verify, repair)`
+const WIDTH = 100
+const OPTION_COLUMN = 28
+const VARIABLE_COLUMN = 28
+const STATUS_COLUMN = 9
+const HELP_OPTION: OptionSpec = { long: 'help', short: 'h', help: 'show this help' }
 
 /** All commands at a glance. */
 export function overview(commands: readonly Command[]): string {
 	const examples = commands.flatMap(({ examples: [first] }) => (first === undefined ? [] : [first]))
-	const list = commands.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`)
+	const column = 4 + Math.max(...commands.map(({ name }) => name.length))
 	return `${exampleLines(examples)}
 
 Usage
   mesh-chain COMMAND FILE [options]
+  mesh-chain COMMAND --help       options and exit statuses of one command
+  mesh-chain --version            version of mesh-chain
 
 Commands
-${list.join('\n')}
+${commands.map(({ name, summary }) => entry(name, summary, column)).join('\n')}
 
-  mesh-chain COMMAND --help shows a command's options.
-
-${STATUSES}
+${statusLines(STATUS_TABLE)}
 `
 }
 
 /** One command in full. */
 export function helpOf(command: Command): string {
-	const options = [...command.options, { long: 'help', short: 'h', help: 'this text' }]
-	return `${exampleLines(command.examples)}
-
-Usage
-  mesh-chain ${command.name} ${command.usage}
-  ${command.summary}${command.takesAddresses ? ADDRESSES : ''}
-
-Options
-${options.map(optionLine).join('\n')}
-
-${STATUSES}
-`
+	const { name, usage, summary, takesAddresses, environment = [] } = command
+	const sections = [
+		exampleLines(command.examples),
+		['Usage', `  mesh-chain ${name} ${usage}`, '', ...wrapped(sentence(summary), 2)].join('\n'),
+		...(takesAddresses ? [wrapped(ADDRESSES, 2).join('\n')] : []),
+		['Options', ...allOptions(command).map(optionLine)].join('\n'),
+		...(environment.length === 0
+			? []
+			: [
+					[
+						'Environment',
+						...environment.map(([names, meaning]) => entry(names, meaning, VARIABLE_COLUMN)),
+					].join('\n'),
+				]),
+		statusLines(command.statuses),
+	]
+	return `${sections.join('\n\n')}\n`
 }
 
+/** The options of a command, with those that every command has. */
+export function allOptions(command: Command): readonly OptionSpec[] {
+	return [...command.options, HELP_OPTION]
+}
+
+/** The description of an option: what it is, the values it takes, and the default. */
+export function descriptionOf({ help, choices, default: fixed, defaultText = fixed }: OptionSpec): string {
+	const values = choices === undefined ? '' : `: ${choices.join(', ')}`
+	return `${help}${values}${defaultText === undefined ? '' : `. Default: ${defaultText}`}`
+}
+
+const ADDRESSES =
+	'FILE can be the address of a NATS stream: nats://HOST:4222/STREAM, with ?node=NODE for one node of it.'
+
 function exampleLines(examples: Command['examples']): string {
-	const lines = examples.flatMap(([line, does]) => [`  ${line}`, `      ${does}`])
+	const lines = examples.flatMap(([line, does]) => [`  ${line}`, ...wrapped(does, 6)])
 	return ['Examples', ...lines].join('\n')
 }
 
 function optionLine(option: OptionSpec): string {
 	const short = option.short === undefined ? '    ' : `-${option.short}, `
 	const value = option.value === undefined ? '' : ` ${option.value}`
-	return `  ${`${short}--${option.long}${value}`.padEnd(24)} ${option.help}`
+	return entry(`${short}--${option.long}${value}`, descriptionOf(option), OPTION_COLUMN)
+}
+
+function statusLines(statuses: readonly StatusText[]): string {
+	return [
+		'Exit status',
+		...statuses.map(([status, text]) => entry(String(status), text, STATUS_COLUMN)),
+	].join('\n')
+}
+
+/** A name, and a text beside it that begins at the column, or below it where the name is too long. */
+function entry(name: string, text: string, column: number): string {
+	const [first = '', ...rest] = wrapped(text, column)
+	const head = `  ${name}`
+	if (head.length + 1 > column) return [head, first, ...rest].join('\n')
+	return [head.padEnd(column) + first.slice(column), ...rest].join('\n')
+}
+
+/** The lines of a text, each after as many spaces. */
+function wrapped(text: string, indent: number): string[] {
+	const lines: string[] = []
+	let line = ''
+	for (const word of text.split(' ')) {
+		if (line !== '' && indent + line.length + 1 + word.length > WIDTH) {
+			lines.push(line)
+			line = ''
+		}
+		line = line === '' ? word : `${line} ${word}`
+	}
+	return [...lines, line].map((each) => ' '.repeat(indent) + each)
+}
+
+function sentence(text: string): string {
+	return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 }

@@ -1,71 +1,80 @@
-/** `mesh-chain import`: JSON Lines as a chain, or at the end of one. */
-
+/** `mesh-chain import`: JSON Lines as a new chain, or appended to a chain. */
 import { detectedFormat } from '../jsonl/formats.ts'
 import { type ImportSummary, importJsonl } from '../jsonl/import.ts'
+import { count, counted } from '../text/numbers.ts'
+import { chainPath } from './chain-path.ts'
 import { type Command, usage } from './command.ts'
-import { count } from './numbers.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
 import { joined, type Printable, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
-import { FORM_OPTION, formNamed } from './selected-source.ts'
-import { chainNamed } from './targets.ts'
-import { STATUS } from './terminal.ts'
+import { formatOf, READ_FORMAT_OPTION } from './selected-source.ts'
 
 export const importCommand: Command = {
 	name: 'import',
-	summary: 'make a chain of JSON Lines, or append them to one',
-	usage: 'FILE -o CHAIN [options]',
+	summary: 'make a chain of JSON Lines, or append them to a chain',
+	usage: 'FILE --to CHAIN [options]',
 	examples: [
-		['mesh-chain import node.jsonl -o copy.chain', 'every record as it was: seq, epoch, time and origin'],
-		['mesh-chain import events.jsonl --form events -o events.chain', "an event recorder's ts and ev lines"],
-		['zcat old.log.gz | mesh-chain import - -o node.chain', 'from stdin; appended where the chain is there'],
+		[
+			'mesh-chain import node.jsonl --to copy.chain',
+			'restores every record of an export: seq, epoch, time and origin',
+		],
+		[
+			'mesh-chain import events.jsonl --format events --to events.chain',
+			'reads the ts and ev lines of an event recorder',
+		],
+		[
+			'zcat old.log.gz | mesh-chain import - --to node.chain',
+			'reads stdin, and appends where the chain exists',
+		],
 	],
 	options: [
-		{
-			long: 'output',
-			short: 'o',
-			value: 'PATH',
-			help: 'the chain: made where it is not there, appended to otherwise',
-		},
-		FORM_OPTION,
+		{ long: 'to', value: 'CHAIN', help: 'path of the chain: a new one, or one to append to' },
+		READ_FORMAT_OPTION,
 		{
 			long: 'source',
 			value: 'NAME',
-			help: 'what appended records say they were of: the name of FILE unless told',
+			defaultText: 'the name of FILE',
+			help: 'name of the source, which appended records carry as their origin',
 		},
 	],
+	statuses: statusTexts({
+		ok: 'the records were imported; other lines were counted and skipped',
+		notOk: 'some lines were out of order, and left out',
+		failed: 'FILE cannot be read, holds no record, or the chain cannot be written',
+		interrupted: 'interrupted: no new chain was made, or appended records stay in the chain',
+	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
-		const path = invocation.text('output')
-		const form = invocation.text('form')
+		const path = invocation.text('to')
 		const sourceId = invocation.text('source')
-		if (path === undefined) throw usage('-o names the chain, as in -o node.chain')
-		chainNamed(path)
+		if (path === undefined) throw usage('--to names the chain, as in --to node.chain')
+		chainPath(path)
 		const line = new StatusLine(terminal)
 		const interrupted = terminal.interrupted()
 		if (file === '-') interrupted.addEventListener('abort', () => terminal.stdin.destroy())
 		const summary = await importJsonl(file === '-' ? terminal.stdin : file, path, {
-			format: form === undefined ? detectedFormat() : formNamed(form),
+			format: formatOf(invocation) ?? detectedFormat(),
 			...(sourceId === undefined ? {} : { sourceId }),
-			onProgress: (records) => line.show(printed`${count(records)} records`),
+			onProgress: (records) => line.show(printed`${counted(records, 'record')}`),
 			signal: interrupted,
 		}).finally(() => line.end())
-		terminal.stderr.write(printed`mesh-chain: ${told(summary, path)}\n`)
-		return summary.outOfOrder > 0 ? STATUS.damage : STATUS.fine
+		terminal.stderr.write(printed`mesh-chain: ${summaryText(summary, path)}\n`)
+		return summary.outOfOrder > 0 ? STATUS.notOk : STATUS.ok
 	},
 }
 
-function told(
+function summaryText(
 	{ restored, records, absent, altered, skipped, skippedLines, outOfOrder }: ImportSummary,
 	path: string,
 ): Printable {
 	const [first] = skippedLines
 	const parts = [
-		`${count(records)} records ${restored ? 'in' : 'appended to'} ${path}`,
+		`${counted(records, 'record')} ${restored ? 'in' : 'appended to'} ${path}`,
 		absent === 0 ? '' : `${count(absent)} absent`,
-		altered === 0 ? '' : `${count(altered)} did not fit whole`,
+		altered === 0 ? '' : `${count(altered)} too large to fit, and shortened`,
 		outOfOrder === 0 ? '' : `${count(outOfOrder)} out of order`,
 		...Object.entries(skipped).map(([reason, lines]) =>
-			lines === 0 ? '' : `${count(lines)} lines skipped (${reason})`,
+			lines === 0 ? '' : `${counted(lines, 'line')} skipped (${reason})`,
 		),
 		first === undefined ? '' : `the first of them line ${count(first.line)}`,
 	]

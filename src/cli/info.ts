@@ -1,14 +1,17 @@
-/** `mesh-chain info`: what a chain holds and how it came to its end. */
+/** `mesh-chain info`: what a chain holds and how it ended. */
 import { basename } from 'node:path'
 import { type ChainInfo, type EpochInfo, formatHead } from '../chain/index.ts'
+import { isStreamAddress } from '../cluster/is-stream-address.ts'
+import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, usage } from './command.ts'
-import { bytes, count, counted } from './numbers.ts'
-import { isStreamAddress, openHistory } from './open-source.ts'
+import { statusTexts } from './exit-status.ts'
+import { NATS_VARIABLES } from './nats-env.ts'
+import { openHistory } from './open-source.ts'
+import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { linesOf, type Printable, printableJson, printablePath, printed } from './printable.ts'
-import { REPORT_OPTIONS } from './report-options.ts'
-import { type Paint, paintFor } from './terminal.ts'
+import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 const EPOCHS_SHOWN_MAX = 20
@@ -19,31 +22,40 @@ export const info: Command = {
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
-		['mesh-chain info node.chain', 'records, times, openings, and whether the last writer closed it'],
-		['mesh-chain info node.chain -o json | jq .state', 'the same for a program'],
+		[
+			'mesh-chain info node.chain',
+			'shows records, times and openings, and whether the last writer closed the chain',
+		],
+		['mesh-chain info node.chain -o json | jq .state', 'prints one field of the same report'],
 	],
 	options: [
 		{
 			long: 'head',
-			help: 'print the newest link alone: kept elsewhere, verify --head makes a truncation detectable',
+			help: 'print only the newest link: kept elsewhere, it lets verify --head detect a truncation',
 		},
 		STRICT_OPTION,
 		...REPORT_OPTIONS,
 	],
+	environment: NATS_VARIABLES,
+	statuses: statusTexts({
+		ok: 'ok; also where the chain explains which records are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		failed: 'the file or stream cannot be read, or stdout cannot be written',
+	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
-		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
-		const chain = await openHistory(file)
+		const paint = paintOf(invocation, terminal)
+		const chain = await openHistory(file, terminal)
 		try {
 			const found = await chain.info()
 			if (invocation.flag('head') && found.head.link === '') {
 				throw usage(
-					'there is no head to keep: a stream has none, and a file has one only where an anchor can be read',
+					'there is no head to keep: a stream has no head, and a file only where one of its anchors is readable',
 				)
 			}
 			const text = invocation.flag('head')
 				? printed`${formatHead(found.head)}\n`
-				: invocation.text('output') === 'json'
+				: isJson(invocation)
 					? printableJson(`${JSON.stringify(found)}\n`)
 					: prettyInfo(found, file, paint)
 			await terminal.stdout.write(text)
@@ -78,12 +90,12 @@ function prettyInfo(found: ChainInfo, file: string, paint: Paint): Printable {
 	const lines = rows.flatMap(([name, text]) =>
 		text === undefined ? [] : [printed`${paint('bold', name.padEnd(10))} ${text}`],
 	)
-	// The path of a merged stream is one address for each of its chains.
+	// The path of a merged stream would list one address for each of its chains.
 	const path = isStreamAddress(file) ? file : found.path
 	return linesOf([paint('bold', printablePath(path)), ...lines, ...epochLines(found, paint)])
 }
 
-/** In a stream nothing may be there that can be read. */
+/** The text is empty for a stream in which no message is readable. */
 function createdText({ createdMs }: ChainInfo): string {
 	return createdMs === undefined ? '' : `, created ${formatTime(createdMs)}`
 }
@@ -100,7 +112,7 @@ export function stateText(found: ChainInfo, paint: Paint): Printable {
 	if (state === 'exited') return paint(exitCode === 0 ? 'green' : 'yellow', `exited with ${exitCode}`)
 	if (state === 'crashed') return paint('red', howItCrashed(unwritten))
 	if (state === 'unknown') {
-		return paint('yellow', `not closed; whether a writer has it open cannot be told (${unknownBecause})`)
+		return paint('yellow', `not closed; whether a writer has it open is unknown (${unknownBecause})`)
 	}
 	const by = holder ? ` by process ${holder.pid} on ${holder.host} since ${formatTime(holder.sinceMs)}` : ''
 	return paint('cyan', `open${by}`)
@@ -108,9 +120,8 @@ export function stateText(found: ChainInfo, paint: Paint): Printable {
 
 function howItCrashed(unwritten: number | undefined): string {
 	if (unwritten === undefined) return 'crashed: its last writer was killed or lost power'
-	const lost =
-		unwritten === 0 ? '' : `, and gave up ${counted(unwritten, 'record')} that could not be written`
-	return `not closed: the close of its last writer failed${lost}`
+	const lost = unwritten === 0 ? '' : `, and ${counted(unwritten, 'record')} could not be written`
+	return `not closed: its last writer failed to close it${lost}`
 }
 
 function recordsText({ records, firstSeq, lastSeq }: ChainInfo): string {
@@ -123,7 +134,7 @@ function timesText({ minTsMs, maxTsMs }: ChainInfo): string | undefined {
 }
 
 function sizeText(found: ChainInfo): string {
-	const each = found.records === 0 ? '' : `, ${(found.bytes / found.records).toFixed(1)} bytes a record`
+	const each = found.records === 0 ? '' : `, ${(found.bytes / found.records).toFixed(1)} bytes per record`
 	return `${bytes(found.bytes)}${each}`
 }
 
@@ -143,17 +154,17 @@ function gapsText({ gaps }: ChainInfo, paint: Paint): Printable | undefined {
 }
 
 function epochLines({ epochs, path }: ChainInfo, paint: Paint): (string | Printable)[] {
-	// A stream does not know them.
+	// A stream has no openings.
 	if (epochs.length === 0 && isStreamAddress(path)) return []
 	const shown = epochs.slice(-EPOCHS_SHOWN_MAX)
 	const left = epochs.length - shown.length
-	const more = left === 0 ? [] : [paint('dim', `  … and ${count(left)} earlier ones`)]
+	const more = left === 0 ? [] : [paint('dim', `  … and ${counted(left, 'earlier one')}`)]
 	return [paint('bold', `openings   ${count(epochs.length)}`), ...more, ...shown.map(epochLine)]
 }
 
 function epochLine(epoch: EpochInfo): string {
 	const range = epoch.firstSeq === undefined ? 'no records' : `seq ${epoch.firstSeq} to ${epoch.lastSeq}`
 	const end = epoch.state === 'exited' ? `exited with ${epoch.exitCode}` : epoch.state
-	const cut = epoch.cutBytes === 0 ? '' : `, ${bytes(epoch.cutBytes)} of tail cut when it opened`
+	const cut = epoch.cutBytes === 0 ? '' : `, ${bytes(epoch.cutBytes)} cut from the tail on opening`
 	return `  ${String(epoch.epoch).padStart(4)}  ${formatTime(epoch.openedMs)}  ${range}, ${end}${cut}`
 }

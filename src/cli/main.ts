@@ -1,22 +1,23 @@
 #!/usr/bin/env node
 /** The program `mesh-chain`. */
 import { isatty } from 'node:tty'
-import { failureText, run } from './run.ts'
-import { STATUS } from './terminal.ts'
+import { Interruption, STATUS } from './exit-status.ts'
+import { failureText } from './failure.ts'
+import { run } from './run.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-// Where nobody can be told, the exit status says it.
+// A message that cannot be written must not end the command: its exit status still tells the result.
 process.stderr.on('error', () => {})
 
-// What Node would print of it by itself is not escaped.
+// Node would print the error unescaped.
 process.on('uncaughtException', (error) => {
 	process.stderr.write(String(failureText(error)))
-	process.exit(STATUS.usage)
+	process.exit(STATUS.failed)
 })
 
 process.exitCode = await run(process.argv.slice(2), {
-	// Opened by whoever reads it: a command that does not must not wait for it.
+	// The first access opens stdin: a command that does not read it must not wait for it.
 	get stdin() {
 		return process.stdin
 	},
@@ -38,7 +39,7 @@ function interrupted({ sigintsPassed } = { sigintsPassed: 0 }): AbortSignal {
 	const abort = (signal: NodeJS.Signals) => {
 		if (signal === 'SIGINT' && left-- > 0) return
 		for (const name of SIGNALS) process.off(name, abort)
-		controller.abort()
+		controller.abort(new Interruption(signal))
 	}
 	for (const name of SIGNALS) process.on(name, abort)
 	return controller.signal

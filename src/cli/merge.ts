@@ -1,22 +1,22 @@
 /** `mesh-chain merge`: the chains of many nodes as one history. */
 import { answerFor, type Chain, ChainBuilder } from '../chain/index.ts'
+import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
+import { count, counted } from '../text/numbers.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
+import { chainPath } from './chain-path.ts'
 import { type Command, usage } from './command.ts'
-import { FILTER_OPTIONS, selectionOf } from './filters.ts'
-import { count, counted } from './numbers.ts'
-import { isStreamAddress, openHistory } from './open-source.ts'
+import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
+import { filtersWithout, selectionOf } from './filters.ts'
+import { NATS_VARIABLES } from './nats-env.ts'
+import { openHistory } from './open-source.ts'
+import { COLOR_OPTION } from './output-options.ts'
 import { printed, together } from './printable.ts'
 import { tellEnd, textFormat } from './printing.ts'
 import { StatusLine } from './progress.ts'
-import { COLOR_OPTION } from './report-options.ts'
-import { Selected } from './selected-source.ts'
-import { chainNamed } from './targets.ts'
-import { STATUS, type Terminal } from './terminal.ts'
-
-/** Merged chains have no common seqs, and history goes forward. */
-const WITHOUT = ['from-seq', 'to-seq', 'reverse']
+import { SelectedSource } from './selected-source.ts'
+import type { Terminal } from './terminal.ts'
 
 export const merge: Command = {
 	name: 'merge',
@@ -25,38 +25,53 @@ export const merge: Command = {
 	takesAddresses: true,
 	examples: [
 		[
-			'mesh-chain merge a.chain b.chain -o cluster.chain',
-			'by time; each record says by its origin whose it was',
+			'mesh-chain merge a.chain b.chain --to cluster.chain',
+			'makes one chain, ordered by time; the origin of each record names its chain',
 		],
-		['mesh-chain merge node-*.chain -l warn -S -1h', 'what went wrong anywhere in the last hour'],
+		[
+			'mesh-chain merge node-*.chain -l warn -S -1h',
+			'prints the warnings and errors of all nodes in the last hour',
+		],
 	],
 	options: [
-		...FILTER_OPTIONS.filter(({ long }) => !WITHOUT.includes(long)),
-		{ long: 'output', short: 'o', value: 'PATH', help: 'a chain that is not there yet; stdout unless told' },
+		// Merged chains have no common seqs, and a merge runs forward.
+		...filtersWithout('from-seq', 'to-seq', 'reverse'),
+		{ long: 'to', value: 'PATH', defaultText: 'stdout', help: 'path of a new chain' },
 		STRICT_OPTION,
 		COLOR_OPTION,
 	],
+	environment: NATS_VARIABLES,
+	statuses: statusTexts({
+		ok: 'the chains were merged; also where a chain explains which records are lost',
+		notOk: 'a part of a chain is damaged or missing; with --strict, also where records are lost',
+		failed: 'a chain or stream cannot be read, or the merged records cannot be written',
+		interrupted: 'interrupted: no chain was made (--to)',
+	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
 		if (files.length < 2 && !files.some(isStreamAddress))
-			throw usage('which files? Name two chains or more, such as a.chain b.chain')
+			throw usage('which files? Name two or more chains, such as a.chain b.chain')
 		const selection = selectionOf(invocation, terminal.now())
-		const path = invocation.text('output')
-		if (path !== undefined) chainNamed(path)
-		const chains = await openAll(files)
+		const path = invocation.text('to')
+		if (path !== undefined) chainPath(path)
+		const chains = await openAll(files, terminal)
 		try {
 			const merged = mergeChains(chains)
 			const { reverse: _reverse, limit: _limit, ...query } = selection.query
-			const selected = new Selected(merged, selection, merged.chainId)
+			const selected = new SelectedSource(merged, selection, merged.chainId)
 			const batches = selected.batches(query)
 			if (path === undefined) {
 				const format = textFormat(invocation, terminal)
 				for await (const batch of batches) {
 					await terminal.stdout.write(together(batch.map(format)))
-					if (terminal.stdout.isClosed) return STATUS.fine
+					if (terminal.stdout.isClosed) return STATUS.ok
 				}
-			} else if (!(await build(batches, path, merged.chains?.length ?? 1, terminal))) return STATUS.usage
-			if (merged.repeats > 0) terminal.stderr.write(printed`mesh-chain: ${repeated(merged.repeats)}\n`)
+			} else {
+				const interrupted = terminal.interrupted()
+				const isBuilt = await build(batches, path, merged.chains?.length ?? 1, terminal, interrupted)
+				if (!isBuilt) return interruptedStatus(interrupted)
+			}
+			if (merged.repeats > 0) terminal.stderr.write(printed`mesh-chain: ${repeatsText(merged.repeats)}\n`)
 			for (const [index, chain] of chains.entries()) {
 				if (await tellEnd(chain, files[index]!, terminal)) selected.severity = 'damage'
 			}
@@ -67,15 +82,14 @@ export const merge: Command = {
 	},
 }
 
-function repeated(repeats: number): string {
-	const records = repeats === 1 ? '1 record was' : `${count(repeats)} records were`
-	return `${records} in more than one of the chains, and given once`
+function repeatsText(repeats: number): string {
+	return `${counted(repeats, 'record is', 'records are')} in more than one of the chains, and written once`
 }
 
-async function openAll(files: readonly string[]): Promise<Chain[]> {
+async function openAll(files: readonly string[], terminal: Terminal): Promise<Chain[]> {
 	const chains: Chain[] = []
 	try {
-		for (const file of files) chains.push(await openHistory(file))
+		for (const file of files) chains.push(await openHistory(file, terminal))
 	} catch (error) {
 		await Promise.all(chains.map((chain) => chain.close()))
 		throw error
@@ -83,14 +97,14 @@ async function openAll(files: readonly string[]): Promise<Chain[]> {
 	return chains
 }
 
-/** Whether the chain was made: an interruption leaves nothing. */
+/** Returns false when it was interrupted: no chain was made then. */
 async function build(
 	batches: AsyncIterable<readonly LogRecord[]>,
 	path: string,
 	chains: number,
 	terminal: Terminal,
+	interrupted: AbortSignal,
 ): Promise<boolean> {
-	const interrupted = terminal.interrupted()
 	const builder = new ChainBuilder(path)
 	const line = new StatusLine(terminal)
 	let seq = 0
@@ -107,7 +121,7 @@ async function build(
 				gaps.count++
 				gaps.records += gapDataOf(record.data)?.count ?? 0
 			}
-			line.show(printed`${count(seq - gaps.count)} records`)
+			line.show(printed`${counted(seq - gaps.count, 'record')}`)
 		}
 		builder.finish()
 	} finally {

@@ -1,6 +1,7 @@
 /**
- * Records for people: one line each, what was wrong below it. A record may come from anywhere: each field is of any type here, and whatever is
- * shown is escaped and, below the first line, indented, so that nothing in a record looks like another record.
+ * Records for people: one line each, with errors and long data below it. A record may come from anywhere, so
+ * its fields can have any type here. All text is escaped, and indented below the first line, so that no
+ * record can imitate another one.
  */
 
 import type { BlackBoxLine } from '../model/own-events.ts'
@@ -17,12 +18,12 @@ import { joined, linesOf, type Printable, printable, printed, together } from '.
 import type { Paint, Style } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Data that fits behind its message; longer data goes below it. */
+/** Longest data that is shown after the message; longer data is shown below it. */
 const INLINE_LENGTH_MAX = 100
 const BYTES_SHOWN_MAX = 16
 const DEPTH_SHOWN_MAX = 32
 const SPACE = printed` `
-/** Of a line that was never published. */
+/** Stands for the seq of a line that was never published. */
 const NO_SEQ = 0
 
 const LEVEL_STYLES: Readonly<Record<LogLevel, Style>> = {
@@ -45,18 +46,21 @@ export function prettyRecord(record: LogRecord, paint: Paint): Printable {
 	return printed`${line}\n${below.indented()}`
 }
 
-/** The lines of a black box, each as the record that it would have been, between two rules. */
+/** The lines of a black box between two rules, each as the record that it would have become. */
 function prettyBlackBox(record: LogRecord, lines: readonly BlackBoxLine[], paint: Paint): Printable {
 	const { dropped } = record.data as { readonly dropped?: unknown }
 	const before =
-		Number.isSafeInteger(dropped) && dropped !== 0 ? printed`, ${dropped} before them dropped` : ''
+		Number.isSafeInteger(dropped) && dropped !== 0 ? printed`, ${dropped} earlier ones dropped` : ''
 	const head = paint('cyan', printed`----- black box #${record.seq}: ${record.message}${before} -----`)
 	const { data: _data, ...rest } = record
 	const shown = lines.map((line) => prettyRecord({ ...rest, ...line, seq: NO_SEQ }, paint).indented())
 	return printed`${head}\n${together(shown)}${paint('cyan', '----- end of black box -----')}\n`
 }
 
-/** What is held in a record of a black box; undefined for any other record, and where a line is none that a black box holds. */
+/**
+ * The lines in a record of a black box; undefined for any other record, and where one of the lines is
+ * malformed.
+ */
 function heldLines({ kind, data }: LogRecord): readonly BlackBoxLine[] | undefined {
 	if (kind !== BLACK_BOX_KIND) return undefined
 	const { lines } = (data ?? {}) as { readonly lines?: unknown }
@@ -79,7 +83,7 @@ function isShownId(id: unknown): id is PublisherId | null {
 	return id === null || ['string', 'number', 'bigint'].includes(typeof id)
 }
 
-/** A canonical value on one line, in the notation of JavaScript. */
+/** A canonical value on one line, in JavaScript notation. */
 export function inspectInline(value: unknown, depth = 0): string {
 	if (typeof value === 'string') return JSON.stringify(value)
 	if (typeof value === 'bigint') return `${value}n`
@@ -125,7 +129,7 @@ function prettyData(data: unknown, paint: Paint): { inline: Printable; below: Pr
 	return { inline: nothing, below: together([fieldLines(data, paint), ...errors]) }
 }
 
-/** The top fields of large data, one a line. */
+/** The fields of large data, one on each line. */
 function fieldLines(data: unknown, paint: Paint): Printable {
 	const isMap = typeof data === 'object' && data !== null && !Array.isArray(data)
 	if (!isMap || data instanceof Uint8Array || data instanceof Date)
@@ -143,7 +147,7 @@ interface ErrorData {
 	readonly cause?: unknown
 }
 
-/** Canonical data that was an error. */
+/** The canonical form of an error. */
 function isError(value: unknown): value is ErrorData {
 	const error = value as Partial<ErrorData> | null
 	return typeof error === 'object' && typeof error?.message === 'string' && typeof error.stack === 'string'
@@ -159,7 +163,7 @@ function errorsIn(data: unknown): ErrorData[] {
 	return Object.values(data).filter(isError)
 }
 
-/** An error with its stack, its own fields and what caused it. */
+/** An error with its stack, its own fields and its cause. */
 function prettyError(error: ErrorData, paint: Paint, depth = 0): Printable {
 	const [first = '', ...frames] = error.stack.split('\n')
 	const isTitled = first.includes(error.message.split('\n')[0] ?? '')

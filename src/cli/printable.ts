@@ -1,16 +1,17 @@
 /**
- * The one way to a terminal. `Output` and `Messages` take a {@link Printable} only, and only the functions of this file make one: each
- * escapes what it is given, whatever its type, so that no text of a record, a file name or a server drives the terminal or begins a
- * line of its own. What is not escaped is text in the source (the literal parts of {@link printed}) and our colours.
+ * The only way to a terminal. `Output` and `Messages` take a {@link Printable}, and only the functions of
+ * this file make one. Each function escapes its values, whatever their type, so that no text of a record, a
+ * file name or a server can control the terminal or begin a line of its own. Only text in the source (the
+ * literal parts of {@link printed}) and the colours of this program are not escaped.
  */
 import { isAbsolute, relative } from 'node:path'
 import { recordToJson } from '../codec/json-dialect.ts'
 import type { LogRecord } from '../model/record.ts'
 import { escapeJson, escapeText } from '../text/escape.ts'
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: our own colours
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of this program
 const COLOR = /\x1b\[\d+m/g
-/** Two units, one character. */
+/** A surrogate pair is one character. */
 const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
 
 let make: (text: string) => Printable
@@ -31,7 +32,7 @@ export class Printable {
 		return this.#text === ''
 	}
 
-	/** In characters, without colours. */
+	/** The number of characters, without colours. */
 	get width(): number {
 		const bare = this.#text.replace(COLOR, '')
 		return bare.length - (bare.match(PAIR)?.length ?? 0)
@@ -49,7 +50,7 @@ export class Printable {
 		return make(this.#text.trimEnd())
 	}
 
-	/** With four spaces before each of its lines. */
+	/** The text with four spaces before each line. */
 	indented(): Printable {
 		return make(this.#text.replaceAll(/^(?=.)/gm, '    '))
 	}
@@ -64,51 +65,55 @@ export function printable(value: unknown): Printable {
 	return value instanceof Printable ? value : make(escapeText(textOf(value)))
 }
 
-/** A text of ours with values in it, each made {@link printable}: `` printed`${file}: ${count} records\n` ``. */
+/**
+ * A literal text with values in it, each made {@link printable}: `` printed`${file}: ${count} records\n` ``.
+ */
 export function printed(literals: TemplateStringsArray, ...values: readonly unknown[]): Printable {
 	let text = literals[0] ?? ''
 	for (const [index, value] of values.entries()) text += `${printable(value)}${literals[index + 1]}`
 	return make(text)
 }
 
-/** Those that are not empty, with a text of ours between them. */
+/** The values that are not empty, with a separator between them. */
 export function joined(values: readonly unknown[], separator: Printable): Printable {
 	const texts = values.map(printable).filter(({ isEmpty }) => !isEmpty)
 	return make(texts.join(String(separator)))
 }
 
-/** Each on a line of its own. */
+/** The values, each on a line of its own. */
 export function linesOf(values: readonly unknown[]): Printable {
 	return make(values.map((value) => `${printable(value)}\n`).join(''))
 }
 
-/** One after the other. */
+/** The texts, one after the other. */
 export function together(values: readonly Printable[]): Printable {
 	return make(values.join(''))
 }
 
-/** A text of ours that is made elsewhere, of several lines: line breaks and tabs stay. */
+/** A text of several lines that this program made: line breaks and tabs stay. */
 export function printableLines(text: string): Printable {
 	return make(text.replaceAll(/[^\n\t]+/g, escapeText))
 }
 
-/** JSON, which stays the value that it is. Line breaks between tokens stay. */
+/** JSON, escaped without a change of its value. Line breaks between tokens stay. */
 export function printableJson(json: string): Printable {
 	return make(escapeJson(json))
 }
 
-/** A record as one line of JSON, in the dialect that escapes by itself. */
+/** A record as one line of JSON; the dialect escapes by itself. */
 export function printableRecord(record: LogRecord): Printable {
 	return make(`${recordToJson(record)}\n`)
 }
 
-/** Text in a colour or weight, by the numbers of the terminal for its begin and its end. */
+/** Text in a colour or weight, given by the codes that begin and end it. */
 export function colored([begin, end]: readonly [number, number], value: unknown): Printable {
 	const text = printable(value)
 	return text.isEmpty ? text : make(`\x1b[${begin}m${text}\x1b[${end}m`)
 }
 
-/** A path as the user would type it: from the current folder, where it is below that. An address stays as it is. */
+/**
+ * A path as the user would type it: relative where it is below the current folder. An address stays as it is.
+ */
 export function printablePath(path: string): Printable {
 	if (/^\w+:\/\//.test(path)) return printable(path)
 	const fromHere = relative(process.cwd(), path)

@@ -1,4 +1,4 @@
-/** Records on their way out: encoded as asked, counted, and what was lost among them remembered. */
+/** Prints records: encodes and counts them, and keeps the severity of the losses among them. */
 import {
 	answerFor,
 	type Chain,
@@ -7,19 +7,28 @@ import {
 	type Severity,
 	severityOfRecord,
 } from '../chain/index.ts'
+import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import { packDataBorrow } from '../codec/data-packer.ts'
 import { interleave } from '../merge/interleave.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
+import { bytes } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
 import type { Selection } from './filters.ts'
-import { bytes } from './numbers.ts'
-import { isStreamAddress, newcomersTo } from './open-source.ts'
+import { newChainsOf } from './open-source.ts'
+import { COLOR_OPTION, paintOf } from './output-options.ts'
 import { prettyRecord } from './pretty.ts'
 import { Printable, printableRecord, printed, together } from './printable.ts'
-import { COLOR_OPTION } from './report-options.ts'
-import { type Output, paintFor, STATUS, type Terminal } from './terminal.ts'
+import type { Output, Terminal } from './terminal.ts'
+
+/** The option that follows a chain. */
+export const FOLLOW_OPTION: OptionSpec = {
+	long: 'follow',
+	short: 'f',
+	help: 'continue with new records until interrupted',
+}
 
 /** The options of every command that prints records. */
 export const PRINT_OPTIONS: readonly OptionSpec[] = [
@@ -28,17 +37,27 @@ export const PRINT_OPTIONS: readonly OptionSpec[] = [
 		short: 'o',
 		value: 'FORMAT',
 		choices: ['pretty', 'ndjson', 'msgpack'],
-		help: 'pretty (on a terminal), ndjson (in a pipe), msgpack',
+		defaultText: 'pretty on a terminal, ndjson otherwise',
+		help: 'output format',
 	},
-	{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
-	{ long: 'exit-status', help: 'end with status 1 when nothing matched' },
+	FOLLOW_OPTION,
+	{ long: 'exit-status', help: 'exit with status 1 where no record matches' },
 	STRICT_OPTION,
 	COLOR_OPTION,
 ]
 
+/** The exit statuses of every command that prints records. */
+export const PRINT_STATUSES = statusTexts({
+	ok: 'the records were printed; also after a torn tail, and where the chain explains which are lost',
+	nothingMatched: 'no record matched (--exit-status)',
+	notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+	failed: 'the file or stream cannot be read, or stdout cannot be written',
+})
+
 /** Text for people and programs, or bytes for programs only. */
 type Encode = (record: LogRecord) => Printable | Uint8Array
 
+/** Prints selected records on stdout, and counts them. */
 export class Printer {
 	readonly #encode: Encode
 	readonly #output: Output
@@ -49,7 +68,7 @@ export class Printer {
 	#matched = 0
 	#severity: Severity = 'note'
 
-	/** @throws {MeshChainError} `INVALID_USAGE` for a format that does not go where stdout leads. */
+	/** @throws {MeshChainError} `INVALID_USAGE` for MessagePack on a terminal. */
 	constructor(invocation: Invocation, terminal: Terminal, selection: Selection, limit: number) {
 		this.#encode = encoderOf(invocation, terminal)
 		this.#output = terminal.stdout
@@ -59,12 +78,12 @@ export class Printer {
 		this.#left = limit
 	}
 
-	/** Nothing more is wanted: the limit is reached, or nobody reads any more. */
+	/** Whether the limit is reached, or the reader of stdout is gone. */
 	get isDone(): boolean {
 		return this.#left === 0 || this.#output.isClosed
 	}
 
-	/** Prints those that are selected, up to the limit. */
+	/** Prints the selected ones of some records, up to the limit. */
 	async print(records: readonly LogRecord[]): Promise<void> {
 		const chosen: LogRecord[] = []
 		for (const record of records) {
@@ -85,7 +104,7 @@ export class Printer {
 		else await this.#output.pass(Buffer.concat(encoded as readonly Uint8Array[]))
 	}
 
-	/** Prints what a chain holds, until the limit or the signal. */
+	/** Prints the records of a chain, until the limit or the signal. */
 	async printAll(chain: Chain, query: ChainQuery, signal?: AbortSignal): Promise<void> {
 		if (this.isDone) return
 		for await (const batch of chain.batches(query)) {
@@ -94,12 +113,12 @@ export class Printer {
 		}
 	}
 
-	/** Prints what comes, until the limit or the signal. */
+	/** Prints new records, until the limit or the signal. */
 	async follow(chain: Chain, signal: AbortSignal): Promise<number> {
 		const { limit: _limit, reverse: _reverse, ...query } = this.#selection.query
 		const over = new AbortController()
 		const asked = { ...query, signal: AbortSignal.any([signal, over.signal]) }
-		const tails = [chain.tail(asked), await newcomersTo(this.#invocation.file, chain, asked)]
+		const tails = [chain.tail(asked), await newChainsOf(this.#invocation.file, chain, asked, this.#terminal)]
 		for await (const record of interleave(tails, () => over.abort())) {
 			await this.print([record])
 			if (this.isDone) break
@@ -111,21 +130,21 @@ export class Printer {
 		return statusFor(answerFor([this.#severity]), this.#invocation)
 	}
 
-	/** Says how the chain ends, and gives the exit status. */
+	/** Tells how the chain ends, and gives the exit status. */
 	async finish(chain: Chain): Promise<number> {
-		if (this.#output.isClosed) return STATUS.fine
+		if (this.#output.isClosed) return STATUS.ok
 		if (await tellEnd(chain, this.#invocation.file, this.#terminal)) this.#severity = 'damage'
-		if (this.#status !== STATUS.fine) return this.#status
-		return this.#matched === 0 && this.#invocation.flag('exit-status') ? STATUS.nothingMatched : STATUS.fine
+		if (this.#status !== STATUS.ok) return this.#status
+		return this.#matched === 0 && this.#invocation.flag('exit-status') ? STATUS.nothingMatched : STATUS.ok
 	}
 }
 
-/** Says on stderr how the file ends, where that needs saying; whether it ends in damage. */
+/** Tells on stderr where a file ends in a torn tail or in damage. Returns whether it ends in damage. */
 export async function tellEnd(chain: Chain, file: string, terminal: Terminal): Promise<boolean> {
 	const end = await chain.end()
 	if (end.tornBytes > 0 && end.state !== 'open') {
 		terminal.stderr.write(
-			printed`mesh-chain: ${file}: ${bytes(end.tornBytes)} of a torn tail passed over (normal after a crash)\n`,
+			printed`mesh-chain: ${file}: ${bytes(end.tornBytes)} of a torn tail skipped (normal after a crash)\n`,
 		)
 	}
 	if (end.damagedBytes > 0) {
@@ -143,7 +162,7 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	if (format === 'msgpack') {
 		if (terminal.stdoutIsTerminal) {
 			throw usage(
-				'msgpack is not for a terminal: send it to a file or a program, as in -o msgpack > records.msgpack',
+				'msgpack is not for a terminal: write it to a file or a program, as in -o msgpack > records.msgpack',
 			)
 		}
 		return ({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))
@@ -151,13 +170,13 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	return prettyFormat(invocation, terminal)
 }
 
-/** Records as text: for people on a terminal, JSON Lines for programs. */
+/** Records as text: pretty on a terminal, JSON Lines otherwise. */
 export function textFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => Printable {
 	if (terminal.stdoutIsTerminal) return prettyFormat(invocation, terminal)
 	return printableRecord
 }
 
 function prettyFormat(invocation: Invocation, terminal: Terminal): (record: LogRecord) => Printable {
-	const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+	const paint = paintOf(invocation, terminal)
 	return (record) => prettyRecord(record, paint)
 }

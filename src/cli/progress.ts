@@ -1,11 +1,11 @@
-/** How far long work has come: one line on stderr, only where a person watches, and gone when the work is done. */
+/** Progress of long work: one line on stderr, on a terminal only, and removed when the work is done. */
 import type { VerifyProgress } from '../chain/index.ts'
 import { type Printable, printablePath, printed } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 
-const EVERY_MS = 100
+const INTERVAL_MS = 100
 
-/** One line that is written over and over. */
+/** One line that is rewritten. */
 export class StatusLine {
 	readonly #terminal: Terminal
 	#shownAt: number
@@ -18,7 +18,7 @@ export class StatusLine {
 
 	show(text: Printable): void {
 		const now = this.#terminal.now()
-		if (!this.#terminal.stderrIsTerminal || now - this.#shownAt < EVERY_MS) return
+		if (!this.#terminal.stderrIsTerminal || now - this.#shownAt < INTERVAL_MS) return
 		this.#shownAt = now
 		this.#isShown = true
 		this.#terminal.stderr.rewriteLine(text)
@@ -30,7 +30,7 @@ export class StatusLine {
 	}
 }
 
-/** The same for work whose size is known. */
+/** A status line for work of a known size. */
 export class ProgressLine {
 	readonly #line: StatusLine
 

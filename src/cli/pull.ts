@@ -1,50 +1,56 @@
-/** `mesh-chain pull`: the chains of a stream as files again. */
+/** `mesh-chain pull`: the chains of a NATS stream as files. */
+import { isStreamAddress } from '../cluster/is-stream-address.ts'
 import type { PulledChain } from '../cluster/pull-chain.ts'
+import { count, counted } from '../text/numbers.ts'
 import { type Command, usage } from './command.ts'
-import { count, counted } from './numbers.ts'
-import { ACCESS_HELP, accessFrom, isStreamAddress, loadCluster } from './open-source.ts'
+import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
+import { NATS_VARIABLES, natsAccess } from './nats-env.ts'
+import { loadCluster } from './open-source.ts'
 import { joined, printablePath, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
-import { STATUS, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 export const pull: Command = {
 	name: 'pull',
-	summary: 'make the chains of a stream of NATS files again',
-	usage: 'ADDRESS -o FOLDER [options]',
+	summary: 'copy the chains of a NATS stream into files',
+	usage: 'ADDRESS --to FOLDER [options]',
 	examples: [
 		[
-			'mesh-chain pull nats://127.0.0.1:4222/mesh -o cluster',
-			'each node in a file of its own, cluster/NODE.chain; again, and only what is new comes',
+			'mesh-chain pull nats://127.0.0.1:4222/mesh --to cluster',
+			'writes the chain of each node to cluster/NODE.chain; the next pull adds only new records',
 		],
 		[
-			"mesh-chain pull 'nats://127.0.0.1:4222/mesh?node=api-1' -o cluster -q",
-			'one node, and nothing is said',
+			"mesh-chain pull 'nats://127.0.0.1:4222/mesh?node=api-1' --to cluster -q",
+			'pulls the chain of one node, and reports problems only',
 		],
 	],
 	options: [
-		{
-			long: 'output',
-			short: 'o',
-			value: 'FOLDER',
-			help: `where the chains are, or will be: made where it is not there; ${ACCESS_HELP}`,
-		},
-		{ long: 'quiet', short: 'q', help: 'say nothing of what went well' },
+		{ long: 'to', value: 'FOLDER', help: 'folder of the chains, created if missing' },
+		{ long: 'quiet', short: 'q', help: 'report problems only' },
 	],
+	environment: NATS_VARIABLES,
+	statuses: statusTexts({
+		ok: 'the files hold what the stream holds',
+		notOk: 'messages of the stream are unreadable or out of order, or a subject holds a second chain',
+		failed: 'the stream cannot be read, or a file cannot be written',
+		interrupted: 'interrupted: the next pull continues from there',
+	}),
 	async run(invocation, terminal) {
 		const { files } = invocation
 		const [address, ...more] = files
-		const folder = invocation.text('output')
+		const folder = invocation.text('to')
 		if (address === undefined || more.length > 0 || !isStreamAddress(address))
 			throw usage('which stream? Name one, such as nats://127.0.0.1:4222/mesh')
-		if (folder === undefined) throw usage('-o names the folder, as in -o cluster')
+		if (folder === undefined) throw usage('--to names the folder, as in --to cluster')
 		const { pullStream } = await loadCluster()
 		const line = new StatusLine(terminal)
-		let came = 0
+		const interrupted = terminal.interrupted()
+		let pulled = 0
 		const summary = await pullStream(address, folder, {
-			...accessFrom(terminal.env),
-			signal: terminal.interrupted(),
+			...natsAccess(terminal.env),
+			signal: interrupted,
 			onProgress: ({ records, chain, index, chains }) => {
-				came = records
+				pulled = records
 				line.show(
 					printed`${counted(records, 'record')}, chain ${index} of ${chains}: ${printablePath(chain.path)}`,
 				)
@@ -52,24 +58,24 @@ export const pull: Command = {
 		})
 			.finally(() => line.end())
 			.catch((error) => {
-				if (came > 0) terminal.stderr.write(printed`mesh-chain: ${soFar(came)}\n`)
+				if (pulled > 0) terminal.stderr.write(printed`mesh-chain: ${soFarText(pulled)}\n`)
 				throw error
 			})
 		const isQuiet = invocation.flag('quiet')
 		for (const chain of summary.chains) tell(chain, isQuiet, terminal)
 		if (summary.ended === 'aborted') {
-			terminal.stderr.write(printed`mesh-chain: interrupted: ${soFar(summary.records)}\n`)
-			return STATUS.usage
+			terminal.stderr.write(printed`mesh-chain: interrupted: ${soFarText(summary.records)}\n`)
+			return interruptedStatus(interrupted)
 		}
-		return summary.chains.some(isIncomplete) ? STATUS.damage : STATUS.fine
+		return summary.chains.some(isIncomplete) ? STATUS.notOk : STATUS.ok
 	},
 }
 
-function soFar(records: number): string {
-	return `${counted(records, 'record')} came so far; the next pull goes on there`
+function soFarText(records: number): string {
+	return `${counted(records, 'record')} pulled so far; the next pull continues from there`
 }
 
-/** What the stream removes by its limits is as it should be; what it has and cannot give is not. */
+/** Records that the limits of the stream removed make a file no less complete. */
 function isIncomplete({ unreadable, outOfOrder, forks }: PulledChain): boolean {
 	return unreadable > 0 || outOfOrder > 0 || forks > 0
 }

@@ -1,4 +1,4 @@
-/** `mesh-chain record`: what a program prints becomes a chain while it passes through. */
+/** `mesh-chain record`: records the output of a program as a chain, and passes it on. */
 
 import type { Readable } from 'node:stream'
 import { FileChainAppender } from '../chain/index.ts'
@@ -11,49 +11,54 @@ import { checkLine } from '../model/line-check.ts'
 import { type LogLine, parseLevel } from '../model/record.ts'
 import { Backoff } from '../platform/backoff.ts'
 import { wait } from '../platform/wait.ts'
+import { counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
+import { chainPath } from './chain-path.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { count } from './numbers.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
 import { printed } from './printable.ts'
-import { chainNamed } from './targets.ts'
-import { type Output, STATUS } from './terminal.ts'
+import type { Output } from './terminal.ts'
 
-/** A longer line becomes several records. */
+/** Longest line that becomes one record. */
 const PART_BYTES_MAX = 64 * 1024
-/** A line that has not ended is passed on, and recorded as a part, when nothing came for so long: it may be a prompt. */
+/** Silence after which an unfinished line is recorded as a part and passed on: it may be a prompt. */
 const SILENCE_MS = 100
-/** No more lines wait in the loop than its ring holds. */
+/** Lines between two flushes: the ring of the loop must hold them. */
 const LINES_PER_FLUSH = 1_000
-/** Nobody looks into this loop's ring: it need not hold two thousand parts. */
+/** Nothing reads the ring of this loop, so it can be small. */
 const RING_BYTES_MAX = 1024 * 1024
 
 export const record: Command = {
 	name: 'record',
-	summary: 'record what a program prints, and pass it on',
+	summary: 'record the output of a program, and pass it on',
 	usage: 'FILE [options]',
 	examples: [
-		['node app.js | mesh-chain record node.chain', 'the output passes through, each line becomes a record'],
-		['node app.js 2>&1 | mesh-chain record node.chain -q', 'stderr too, and nothing on the terminal'],
+		['node app.js | mesh-chain record node.chain', 'records each line of the output, and prints it too'],
+		['node app.js 2>&1 | mesh-chain record node.chain -q', 'records stderr too, and prints nothing'],
 		[
 			'node app.js | mesh-chain record node.chain | pino-pretty',
-			'pino and JSON lines keep level, time and fields',
+			'records level, time and fields of the lines of pino, and formats them for the terminal',
 		],
 	],
 	options: [
-		{ long: 'quiet', short: 'q', help: 'do not pass the output on' },
-		{ long: 'level', short: 'l', value: 'LEVEL', help: 'level of lines that name none: info unless told' },
-		{ long: 'kind', short: 'k', value: 'KIND', help: 'kind of lines that name none' },
-		{ long: 'daemon', value: 'ID', help: 'daemon of lines that name none' },
-		{ long: 'node', value: 'ID', help: 'node of lines that name none' },
+		{ long: 'quiet', short: 'q', help: 'print nothing' },
+		{ long: 'level', value: 'LEVEL', defaultText: 'info', help: 'level of lines without one' },
+		{ long: 'kind', value: 'KIND', defaultText: 'log', help: 'kind of lines without one' },
+		{ long: 'daemon', value: 'ID', help: 'daemon ID of lines without one' },
+		{ long: 'node', value: 'ID', help: 'node ID of lines without one' },
 	],
+	statuses: statusTexts({
+		ok: 'all input was recorded; also where it ended by a signal',
+		failed: 'the chain or stdout cannot be written',
+	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const defaults = defaultsOf(invocation)
 		if (terminal.stdinIsTerminal) {
-			throw usage(`record reads a program's output: node app.js | mesh-chain record ${shellWord(file)}`)
+			throw usage(`record reads the output of a program: node app.js | mesh-chain record ${shellWord(file)}`)
 		}
-		const recorder = new LineRecorder(openLoop(chainNamed(file)), defaults)
-		// A Ctrl-C reaches the whole pipeline: the program's last words still have to come.
+		const recorder = new LineRecorder(openLoop(chainPath(file)), defaults)
+		// A Ctrl-C reaches the whole pipeline: the program may still print its last lines.
 		const interrupted = terminal.interrupted({ sigintsPassed: 1 })
 		const passing = invocation.flag('quiet') ? undefined : terminal.stdout
 		let isRead = true
@@ -66,7 +71,7 @@ export const record: Command = {
 		if (isRead && (terminal.stderrIsTerminal || recorder.isOdd)) {
 			terminal.stderr.write(printed`mesh-chain: ${file}: ${recorder.summary()}\n`)
 		}
-		return STATUS.fine
+		return STATUS.ok
 	},
 }
 
@@ -74,7 +79,7 @@ function openLoop(file: string): MeshLoop {
 	return new MeshLoop(new FileChainAppender(file), { ringBytesMax: RING_BYTES_MAX })
 }
 
-/** Passes on what is in the chain. False when it ended because nobody reads that. */
+/** Records the input, and passes on what is in the chain. Returns false when the reader of stdout is gone. */
 async function recordAll(
 	recorder: LineRecorder,
 	stdin: Readable,
@@ -87,7 +92,7 @@ async function recordAll(
 	try {
 		for (;;) {
 			const next = chunks.next()
-			// Nobody waits for a line that is not passed on.
+			// Only a line that is passed on can be a prompt that somebody waits for.
 			const isWaiting = passing !== undefined && recorder.isWithinLine
 			let step = isWaiting ? await orSilence(next) : await next
 			if (step === undefined) {
@@ -101,7 +106,7 @@ async function recordAll(
 			if (passing?.isClosed) return false
 		}
 	} catch (error) {
-		// Destroyed by us: whatever was read is recorded.
+		// The interruption destroyed stdin. Everything read before it is recorded.
 		if (!interrupted.aborted) throw error
 	} finally {
 		interrupted.removeEventListener('abort', stop)
@@ -110,7 +115,7 @@ async function recordAll(
 	return true
 }
 
-/** Undefined after a while in which nothing came. */
+/** Resolves to undefined after a silence. */
 async function orSilence<T>(next: Promise<T>): Promise<T | undefined> {
 	let timer: NodeJS.Timeout | undefined
 	const silence = new Promise<undefined>((resolve) => {
@@ -134,14 +139,16 @@ function defaultsOf(invocation: Invocation): LogLine {
 	return defaults
 }
 
-/** Bytes to records. {@link takeRecorded} gives the bytes back once the records made of them are with the operating system. */
+/**
+ * Makes records of bytes. {@link takeRecorded} returns the bytes once the operating system has their records.
+ */
 class LineRecorder {
 	readonly #loop: MeshLoop
 	readonly #defaults: LogLine
 	readonly #splitter = new LineSplitter(PART_BYTES_MAX)
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 	readonly #counts = { lines: 0, parts: 0, binary: 0, unterminated: 0 }
-	/** Bytes that were not given back yet, some of which are in no record yet. */
+	/** Bytes not returned yet, some of them not in a record yet. */
 	#received: Buffer[] = []
 	#recordedBytes = 0
 
@@ -150,13 +157,13 @@ class LineRecorder {
 		this.#defaults = defaults
 	}
 
-	/** Something in the input that the user may want to know of. */
+	/** Whether the input has something that the user may want to know. */
 	get isOdd(): boolean {
 		const { parts, binary, unterminated } = this.#counts
 		return parts + binary + unterminated > 0
 	}
 
-	/** The input stands within a line that may be for a person, such as a prompt: a line of JSON is none. */
+	/** Whether the input ends within a line that may be a prompt: a line of JSON is not. */
 	get isWithinLine(): boolean {
 		return this.#splitter.pendingBytes > 0 && !this.#splitter.pendingIsJson
 	}
@@ -166,12 +173,12 @@ class LineRecorder {
 		await this.#publishAll(this.#splitter.push(bytes), interrupted)
 	}
 
-	/** Records what there is of a line, as a part of it. */
+	/** Records the unfinished line as a part. */
 	async cutLine(interrupted: AbortSignal): Promise<void> {
 		await this.#publishAll(this.#splitter.cut(), interrupted)
 	}
 
-	/** Bytes that are in the chain, in order, each once. */
+	/** Returns the bytes that are in the chain, in order, each of them once. */
 	takeRecorded(): Buffer {
 		const bytes = Buffer.concat(this.#received)
 		const recorded = bytes.subarray(0, this.#recordedBytes)
@@ -209,14 +216,14 @@ class LineRecorder {
 		const odd = [
 			parts === 0
 				? ''
-				: `${count(parts)} parts of lines that paused, or are above ${PART_BYTES_MAX / 1024} KiB`,
-			binary === 0 ? '' : `${count(binary)} not UTF-8, kept as bytes`,
-			unterminated === 0 ? '' : 'the last one without a newline',
+				: `${counted(parts, 'part')} of lines that paused, or are longer than ${PART_BYTES_MAX / 1024} KiB`,
+			binary === 0 ? '' : `${counted(binary, 'line')} not UTF-8, kept as bytes`,
+			unterminated === 0 ? '' : 'the last line without a newline',
 		].filter(Boolean)
-		return `${count(lines)} lines recorded${odd.length === 0 ? '' : `; ${odd.join('; ')}`}`
+		return `${counted(lines, 'line')} recorded${odd.length === 0 ? '' : `; ${odd.join('; ')}`}`
 	}
 
-	/** Waits for a disk that fails rather than read what it could not keep; the chain itself says on stderr what is wrong. */
+	/** Waits while the disk fails, rather than read more than it can keep. The chain itself warns on stderr. */
 	async #flush(interrupted: AbortSignal): Promise<boolean> {
 		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		while (!interrupted.aborted) {

@@ -1,32 +1,33 @@
-/** The registry that `mesh-chain sources` is about: found, read, and told how it came to be as it is. */
+/** The registry that `mesh-chain sources` reads: where it is, what it holds, and whether it is complete. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainInfo, openChain } from '../chain/index.ts'
 import type { SourceEntry } from '../sources/entry.ts'
 import { type RegistryContents, readRegistry } from '../sources/registry.ts'
+import { counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { usage } from './command.ts'
 import { stateText } from './info.ts'
-import { count } from './numbers.ts'
 import { linesOf, type Printable, printablePath, printed } from './printable.ts'
 import type { Paint, Terminal } from './terminal.ts'
 import { formatAgo, formatTime } from './times.ts'
 
 const REGISTRY_NAME = 'sources.chain'
 
+/** A registry that was read from its file. */
 export interface RegistryFile {
 	readonly path: string
-	/** In the order of their names. */
+	/** Sorted by name. */
 	readonly entries: readonly SourceEntry[]
 	readonly savedMs: number | undefined
-	/** Records that are absent, and not because they grew too old. */
+	/** Number of absent records, without those that retention removed. */
 	readonly missing: number
 	readonly info: ChainInfo
 }
 
 /**
  * @param target the folder that holds the registry, or the registry itself.
- * @throws {MeshChainError} `INVALID_USAGE` where there is none, and what `openChain` throws.
+ * @throws {MeshChainError} `INVALID_USAGE` where there is no registry, and what `openChain` throws.
  */
 export async function readRegistryFile(target: string): Promise<RegistryFile> {
 	const path = registryPath(target)
@@ -40,37 +41,35 @@ export async function readRegistryFile(target: string): Promise<RegistryFile> {
 
 function registryPath(target: string): string {
 	const found = statSync(target, { throwIfNoEntry: false })
-	if (found === undefined) throw usage(`there is no folder, and no registry, ${target}: is the path right?`)
+	if (found === undefined) throw usage(`there is neither a folder nor a registry ${target}: check the path`)
 	if (!found.isDirectory()) return target
 	const path = join(target, REGISTRY_NAME)
 	if (statSync(path, { throwIfNoEntry: false }) !== undefined) return path
-	throw usage(
-		`${target} holds no registry: new SourceManager(loop, { registry: '${path}' }) makes one; one of another name is named itself`,
-	)
+	throw usage(`${target} holds no ${REGISTRY_NAME}: if the registry has another name, name the file itself`)
 }
 
-/** Any chain can be read as a registry that holds nothing. */
+/** Refuses other chains, which would read as an empty registry. */
 function refuseOther(path: string, { savedMs, missing }: RegistryContents, { records }: ChainInfo): void {
 	if (savedMs !== undefined || missing > 0 || records === 0) return
-	throw usage(`${path} is no registry of sources: name the chain that a SourceManager has as its registry`)
+	throw usage(`${path} is not a registry: name the chain that a SourceManager uses as its registry`)
 }
 
-/** Somebody is writing it, so what it says of connections and rates holds now. */
+/** Whether its writer is alive, so that its connections and rates are current. */
 export function isLive({ info }: RegistryFile): boolean {
 	return info.state === 'open'
 }
 
-/** The moment that the registry tells of. */
-export function toldMs(registry: RegistryFile, nowMs: number): number {
+/** The time that the registry describes. */
+export function asOfMs(registry: RegistryFile, nowMs: number): number {
 	return isLive(registry) ? nowMs : (registry.savedMs ?? nowMs)
 }
 
-/** What stands above each report. */
+/** The lines above each report. */
 export function registryHead(registry: RegistryFile, terminal: Terminal, paint: Paint): Printable {
 	const { path, savedMs, info } = registry
 	const asOf =
 		savedMs === undefined
-			? 'nothing was archived yet'
+			? 'nothing archived yet'
 			: `${formatTime(savedMs)}, ${formatAgo(terminal.now() - savedMs)}`
 	const lines = [
 		paint('bold', printablePath(path)),
@@ -78,13 +77,11 @@ export function registryHead(registry: RegistryFile, terminal: Terminal, paint: 
 		printed`writer     ${stateText(info, paint)}`,
 	]
 	if (!isLive(registry) && savedMs !== undefined)
-		lines.push(
-			printed`           nobody archives at present: what is said of connections and rates was so then`,
-		)
+		lines.push(printed`           no writer at present: connections and rates are those of that time`)
 	return printed`${linesOf(lines)}\n`
 }
 
-/** The same for a program. */
+/** The fields of the same lines, for JSON. */
 export function registryFields({ path, savedMs, missing, info }: RegistryFile) {
 	const { state, exitCode = null, holder = null } = info
 	return { path, savedMs, state, exitCode, holder, missing }
@@ -99,12 +96,12 @@ export function withNulls(value: unknown): unknown {
 	return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withNulls(field)]))
 }
 
-/** Says on stderr what is missing from the registry; whether anything is. */
+/** Tells on stderr what is missing from the registry. Returns whether anything is. */
 export function tellDamage({ path, missing, info }: RegistryFile, { stderr }: Terminal): boolean {
 	if (missing === 0 && info.damagedPlaces === 0) return false
-	const what = missing === 0 ? 'a part of it cannot be read' : `${count(missing)} of its records are absent`
-	stderr.write(
-		printed`mesh-chain: ${path}: ${what}: sources may be missing, or stand as they were before; next: mesh-chain verify ${shellWord(path)}\n`,
-	)
+	const what =
+		missing === 0 ? 'a part of it cannot be read' : `${counted(missing, 'record is', 'records are')} absent`
+	const next = `mesh-chain verify ${shellWord(path)}`
+	stderr.write(printed`mesh-chain: ${path}: ${what}: sources may be missing or out of date; next: ${next}\n`)
 	return true
 }

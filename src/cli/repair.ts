@@ -1,38 +1,36 @@
-/** `mesh-chain repair`: puts a damaged chain right, keeping what it changes. */
+/** `mesh-chain repair`: repairs a damaged chain, and keeps a copy of each file that it changes. */
 import { type RepairAction, type RepairReport, repairChain } from '../chain/index.ts'
+import { bytes, count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
-import { answerText, STRICT_OPTION, statusFor } from './answer.ts'
+import { answerText, CHECK_STATUSES, STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
+import { statusTexts } from './exit-status.ts'
 import { findingLine, notListedLines, printLines } from './findings.ts'
-import { bytes, count } from './numbers.ts'
+import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printableJson, printablePath, printed } from './printable.ts'
 import { ProgressLine } from './progress.ts'
-import { REPORT_OPTIONS } from './report-options.ts'
-import { type Paint, paintFor } from './terminal.ts'
+import type { Paint } from './terminal.ts'
 
 export const repair: Command = {
 	name: 'repair',
-	summary: 'put a damaged chain right, keeping what is changed',
+	summary: 'repair a damaged chain, and keep the files that change',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain repair --dry-run node.chain', 'what would be done; nothing is changed'],
-		['mesh-chain repair node.chain', 'do it: files that change are kept beside the chain'],
+		['mesh-chain repair --dry-run node.chain', 'tells what a repair would do, and changes nothing'],
+		['mesh-chain repair node.chain', 'repairs the chain, and keeps a copy of each changed file beside it'],
 	],
-	options: [
-		{ long: 'dry-run', short: 'n', help: 'only say what would be done' },
-		STRICT_OPTION,
-		...REPORT_OPTIONS,
-	],
+	options: [{ long: 'dry-run', help: 'only tell what a repair would do' }, STRICT_OPTION, ...REPORT_OPTIONS],
+	statuses: statusTexts(CHECK_STATUSES),
 	async run(invocation, terminal) {
 		const { file } = invocation
-		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const paint = paintOf(invocation, terminal)
 		const progress = new ProgressLine(terminal)
 		const dryRun = invocation.flag('dry-run')
 		const report = await repairChain(file, { dryRun, onProgress: progress.show }).finally(() =>
 			progress.end(),
 		)
 		const { stdout } = terminal
-		if (invocation.text('output') === 'json') await stdout.write(printableJson(`${JSON.stringify(report)}\n`))
+		if (isJson(invocation)) await stdout.write(printableJson(`${JSON.stringify(report)}\n`))
 		else await printLines(stdout, prettyReport(file, report, paint))
 		return statusFor(report.answer, invocation)
 	},
@@ -41,14 +39,14 @@ export const repair: Command = {
 function prettyReport(file: string, report: RepairReport, paint: Paint): Printable[] {
 	const lines = report.actions.map((action) => actionLine(action, report.dryRun, paint))
 	lines.push(...report.left.map((finding) => printed`left as evidence: ${findingLine(finding, paint)}`))
-	lines.push(...notListedLines(report.leftNotListed, 'findings left as evidence'))
+	lines.push(...notListedLines(report.leftNotListed, ' left as evidence'))
 	const answer = answerText(report, paint)
 	if (report.dryRun) {
-		lines.push(printed`${file}: ${answer}: ${count(report.records)} records; nothing was changed`)
+		lines.push(printed`${file}: ${answer}: ${counted(report.records, 'record')}; nothing was changed`)
 		if (report.actions.length > 0) lines.push(printed`next: mesh-chain repair ${shellWord(file)}`)
 	} else {
 		const done = report.actions.length === 0 ? 'nothing to repair' : 'repaired'
-		lines.push(printed`${file}: ${done}; ${answer}: ${count(report.records)} records`)
+		lines.push(printed`${file}: ${done}; ${answer}: ${counted(report.records, 'record')}`)
 		if (!report.ok) lines.push(printed`next: mesh-chain verify ${shellWord(file)}`)
 	}
 	return lines
@@ -58,12 +56,14 @@ function actionLine(action: RepairAction, dryRun: boolean, paint: Paint): Printa
 	const { path, offset, lostRecords, keptAt } = action
 	const name = printablePath(path)
 	const unreadable = bytes(action.bytes)
-	const kept = keptAt === undefined ? '' : printed`; what was there is kept at ${printablePath(keptAt)}`
+	const kept = keptAt === undefined ? '' : printed`; the original is kept at ${printablePath(keptAt)}`
 	if (action.action === 'cut') {
 		const what = dryRun ? 'would cut' : 'cut'
-		return printed`${paint('yellow', what)} ${unreadable} off the end of ${name}, from offset ${count(offset)} on${kept}`
+		const where = printed`off the end of ${name}, from offset ${count(offset)}`
+		return printed`${paint('yellow', what)} ${unreadable} ${where}${kept}`
 	}
-	const what = dryRun ? 'would write anew' : 'wrote anew'
-	const lost = `${unreadable} cannot be read, ${count(lostRecords)} ${lostRecords === 1 ? 'record is' : 'records are'} lost and a gap says so`
-	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)} on: ${lost}${kept}`
+	const what = dryRun ? 'would rewrite' : 'rewrote'
+	const records = counted(lostRecords, 'record is', 'records are')
+	const lost = `${unreadable} cannot be read; ${records} lost and marked by a gap`
+	return printed`${paint('yellow', what)} ${name} from offset ${count(offset)}: ${lost}${kept}`
 }

@@ -1,4 +1,4 @@
-/** `mesh-chain replay-sql`: journaled statements into another Postgres, and which of them answer differently there. */
+/** `mesh-chain replay-sql`: replays journaled statements into another Postgres, and compares the results. */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { openChain } from '../chain/index.ts'
@@ -11,80 +11,104 @@ import type {
 	StatementSkipReason,
 } from '../journal/statement-report.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
+import { count, counted } from '../text/numbers.ts'
+import { parseDuration } from './amounts.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
-import { count } from './numbers.ts'
+import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
+import { filtersWithout, type Selection, selectionOf } from './filters.ts'
+import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
+import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './pace-options.ts'
 import { linesOf, type Printable, printableJson, printed } from './printable.ts'
 import { StatusLine } from './progress.ts'
-import { REPORT_OPTIONS } from './report-options.ts'
-import { Selected } from './selected-source.ts'
-import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
-import { type Paint, paintFor, STATUS } from './terminal.ts'
-import { formatTime, parseDuration } from './times.ts'
+import { SelectedSource } from './selected-source.ts'
+import type { Paint } from './terminal.ts'
+import { formatTime } from './times.ts'
 
-const NOT_HERE = ['reverse', 'limit', 'kind']
-/** So many of each list are shown to people. */
+/** Entries of each list in the pretty report. */
 const SHOWN_MAX = 20
 
 export const replaySql: Command = {
 	name: 'replay-sql',
-	summary: 'replay journaled SQL into another Postgres, and compare',
+	summary: 'replay journaled SQL into another Postgres, and compare the results',
 	usage: 'FILE --target URL [options]',
 	examples: [
 		[
 			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target postgres://mesh@staging/shop --compare',
-			'an hour of it into another database: what answers differently there?',
+			'replays one hour into another database, and tells which statements answer differently',
 		],
 		[
 			"mesh-chain replay-sql node.chain -S 10:00 --target 'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
-			'with a setting that its sessions were given before 10:00',
+			'sets the search path that the sessions had been given before 10:00',
 		],
-		['mesh-chain replay-sql node.chain --dry-run', 'only count what would be replayed'],
+		['mesh-chain replay-sql node.chain --dry-run', 'counts the statements that a replay would send'],
 	],
 	options: [
-		{ long: 'target', value: 'URL', help: 'postgres://user@host:5432/database, without a password' },
-		{ long: 'host', value: 'HOST', help: 'these stand in place of what the URL says' },
-		{ long: 'port', value: 'PORT', help: 'of the target' },
-		{ long: 'user', value: 'USER', help: 'of the target' },
-		{ long: 'database', value: 'NAME', help: 'of the target' },
+		{
+			long: 'target',
+			value: 'URL',
+			help: 'target database, postgres://USER@HOST:5432/DATABASE, without a password',
+		},
+		{ long: 'host', value: 'HOST', help: 'host of the target, instead of the one in the URL' },
+		{ long: 'port', value: 'PORT', help: 'port of the target, instead of the one in the URL' },
+		{ long: 'user', value: 'USER', help: 'user of the target, instead of the one in the URL' },
+		{ long: 'database', value: 'NAME', help: 'database of the target, instead of the one in the URL' },
 		{
 			long: 'password-file',
 			value: 'FILE',
-			help: 'a file that holds the password; PGPASSWORD and ~/.pgpass are read too',
+			defaultText: 'PGPASSWORD, or ~/.pgpass',
+			help: 'file with the password of the target',
 		},
-		...FILTER_OPTIONS.filter(({ long }) => !NOT_HERE.includes(long)),
-		{ long: 'compare', help: 'compare rows, checksums and errors with the recording, reads included' },
+		...filtersWithout('reverse', 'limit', 'kind'),
+		{
+			long: 'compare',
+			help: 'compare rows, checksums and errors with the recording, and replay reads too',
+		},
 		{
 			long: 'mode',
 			value: 'MODE',
 			choices: ['commit', 'as-recorded'],
-			help: 'commit: one transaction after the other; as-recorded: interleaved as they were',
+			default: 'commit',
+			help: 'one transaction after the other, or interleaved as recorded',
 		},
-		{ long: 'include-rolled-back', help: 'replay what was rolled back too' },
+		{ long: 'include-rolled-back', help: 'replay rolled-back transactions too' },
 		SPEED_OPTION,
 		GAP_OPTION,
 		{
 			long: 'connect-timeout',
 			value: 'DURATION',
-			help: 'how long a new connection may take, such as 30s: 10s; as-recorded, also how long one may be lacking',
+			defaultText: '10s',
+			help: 'longest time for a new connection; with --mode as-recorded also the longest wait for a free one',
 		},
-		{ long: 'retries', value: 'COUNT', help: 'how often a lost connection is tried to be made again: 10' },
-		{ long: 'stop-on-error', help: 'end after the first transaction that failed' },
-		{ long: 'dry-run', help: 'connect to nothing: only count' },
+		{
+			long: 'retries',
+			value: 'COUNT',
+			defaultText: '10',
+			help: 'number of attempts to restore a lost connection',
+		},
+		{ long: 'stop-on-error', help: 'stop after the first transaction that failed' },
+		{ long: 'dry-run', help: 'only count the statements, without a connection' },
 		...REPORT_OPTIONS,
 	],
+	environment: [['PGPASSWORD', 'password of the target']],
+	statuses: statusTexts({
+		ok: 'every statement was replayed, and with --compare answered as recorded',
+		nothingMatched: 'no statement was replayed',
+		notOk: 'a statement failed, answered differently or is not replayable, or the chain lost records',
+		failed: 'the chain cannot be read, the target is unreachable, or the replay ended early',
+		interrupted: 'interrupted: later statements were not replayed',
+	}),
 	async run(invocation, terminal) {
 		for (const name of invocation.files)
-			if (name.includes('://')) throw usage('which database to replay into is named with --target')
+			if (name.includes('://')) throw usage('FILE is a chain: name the database to replay into with --target')
 		const { file } = invocation
 		const selection = selectionOf(invocation, terminal.now())
 		const options = optionsOf(invocation, selection)
 		const target = targetOf(invocation, options.dryRun === true)
-		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const paint = paintOf(invocation, terminal)
 		const replayStatements = await loadReplay()
 		const signal = terminal.interrupted()
 		const chain = await openChain(file)
-		const selected = new Selected(chain, selection, basename(file))
+		const selected = new SelectedSource(chain, selection, basename(file))
 		const line = new StatusLine(terminal)
 		try {
 			const onProgress = (progress: StatementProgress) => line.show(progressText(progress))
@@ -95,14 +119,14 @@ export const replaySql: Command = {
 				progressIntervalMs: 200,
 			})
 			line.end()
-			// What the chain has lost cannot have been replayed, whatever explains it.
+			// Records that the chain lost cannot have been replayed, even where it explains the loss.
 			const isLossy = selected.severity !== 'note'
-			const isJson = invocation.text('output') === 'json'
-			const text = isJson
+			const text = isJson(invocation)
 				? printableJson(`${JSON.stringify(report)}\n`)
-				: prettyReport(report, paint, isLossy, options.dryRun === true)
+				: prettyReport(report, paint, { isLossy, isDryRun: options.dryRun === true })
 			await terminal.stdout.write(text)
-			return statusOf(report, isLossy)
+			if (report.ended === 'aborted') return interruptedStatus(signal)
+			return statusForReport(report, isLossy)
 		} finally {
 			line.end()
 			await chain.close()
@@ -110,7 +134,7 @@ export const replaySql: Command = {
 	},
 }
 
-/** What needs node-postgres is loaded here only: everything else works without it. */
+/** Loads what needs node-postgres, which is an optional dependency. */
 async function loadReplay() {
 	try {
 		return (await import('../journal/replay-statements.ts')).replayStatements
@@ -142,13 +166,13 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 	}
 }
 
-/** No message of this says what was given: it may be a secret. */
+/** No message repeats a value, because it may be a secret. */
 function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 	const url = invocation.text('target')
 	if (url !== undefined) {
 		if (hasPassword(url))
 			throw usage(
-				'--target has a password in it, which the list of processes shows to everyone: leave it out, and set PGPASSWORD, put it into ~/.pgpass, or name a file that holds it with --password-file',
+				'--target contains a password, which every user of this machine can see: use PGPASSWORD, ~/.pgpass or --password-file',
 			)
 		if (!/^postgres(?:ql)?:\/\//.test(url))
 			throw usage('--target takes a URL such as postgres://user@host:5432/database')
@@ -167,7 +191,7 @@ function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 		Object.entries(given).filter(([, value]) => value !== undefined && value !== ''),
 	)
 	if (Object.keys(target).length === 0 && !isDryRun)
-		throw usage('replay into which database? --target postgres://user@host/database names it')
+		throw usage('which database? Name one with --target, such as postgres://user@host/database')
 	const path = invocation.text('password-file')
 	return path === undefined ? target : { ...target, password: passwordIn(path) }
 }
@@ -186,24 +210,30 @@ function passwordIn(path: string): string {
 	}
 	const password = text.replace(/\r?\n$/, '')
 	if (password !== '') return password
-	throw usage(`--password-file names a file with nothing in it: ${path}`)
+	throw usage(`--password-file names an empty file: ${path}`)
 }
 
 function progressText({ replayed, failures, differences, seq, tsMs }: StatementProgress): Printable {
-	return printed`${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed, at seq ${seq} of ${formatTime(tsMs)}`
+	const counts = `${count(replayed)} replayed, ${count(failures)} failed, ${count(differences)} differed`
+	return printed`${counts}, at seq ${seq} of ${formatTime(tsMs)}`
 }
 
-function statusOf(report: StatementReport, isLossy: boolean): number {
-	if (report.ended === 'aborted' || report.endedBy !== null) return STATUS.usage
+function statusForReport(report: StatementReport, isLossy: boolean): number {
+	if (report.endedBy !== null) return STATUS.failed
 	const { failures, differences, unreplayables } = report
-	if (failures + differences + unreplayables > 0 || isLossy) return STATUS.damage
-	return report.replayed === 0 ? STATUS.nothingMatched : STATUS.fine
+	if (failures + differences + unreplayables > 0 || isLossy) return STATUS.notOk
+	return report.replayed === 0 ? STATUS.nothingMatched : STATUS.ok
 }
 
-function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, isDryRun: boolean): Printable {
+function prettyReport(
+	report: StatementReport,
+	paint: Paint,
+	{ isLossy, isDryRun }: { readonly isLossy: boolean; readonly isDryRun: boolean },
+): Printable {
 	const lines = [
 		...listed(report.differed, report.differences, ({ what, expected, actual }) => {
-			return printed`${paint('yellow', 'differed')} in ${what}: ${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+			const values = printed`${expected ?? 'none'} was recorded, ${actual ?? 'none'} now`
+			return printed`${paint('yellow', 'differed')} in ${what}: ${values}`
 		}),
 		...listed(report.failed, report.failures, ({ error }) => printed`${paint('red', 'failed')}: ${error}`),
 		...listed(
@@ -216,14 +246,14 @@ function prettyReport(report: StatementReport, paint: Paint, isLossy: boolean, i
 	if (report.firstError !== null) lines.push(printed`  first error: ${report.firstError}`)
 	if (report.endedBy !== null) lines.push(printed`  ${report.endedBy.code}: ${report.endedBy.message}`)
 	if (report.ended !== 'end')
-		lines.push(printed`  ${ENDINGS[report.ended]}: what comes behind was not replayed`)
+		lines.push(printed`  ${ENDINGS[report.ended]}: later statements were not replayed`)
 	return linesOf(lines)
 }
 
 const ENDINGS = {
 	aborted: 'interrupted',
 	error: 'stopped by the error',
-	targetGone: 'the target does not come back',
+	targetGone: 'the target did not come back',
 	targetFull: 'the target has too few connections',
 } as const
 
@@ -238,15 +268,15 @@ function verdictOf(
 }
 
 const REASONS: Readonly<Record<StatementSkipReason, string>> = {
-	readOnly: 'only reading',
+	readOnly: 'read-only',
 	filtered: 'filtered out',
 	rolledBack: 'rolled back',
-	unknownEnd: 'recorded without their end',
-	unfinished: 'not ended within the window',
-	incomplete: 'begun before the window, or lost in part',
+	unknownEnd: 'recorded without an end',
+	unfinished: 'not finished within the window',
+	incomplete: 'begun before the window, or partly lost',
 	unreplayable: 'not replayable',
-	afterError: 'behind a failed one',
-	notAStatement: 'damaged, or no statement of a journal',
+	afterError: 'after a failed one',
+	notAStatement: 'damaged, or not a journaled statement',
 }
 
 function summaryOf(report: StatementReport, isDryRun: boolean): string {
@@ -254,17 +284,17 @@ function summaryOf(report: StatementReport, isDryRun: boolean): string {
 	const seconds = (report.elapsedMs / 1000).toFixed(1)
 	const done = isDryRun ? 'would be replayed' : `replayed in ${seconds} s`
 	return [
-		`${count(replayed)} ${replayed === 1 ? 'statement' : 'statements'} of ${count(transactions)} ${transactions === 1 ? 'transaction' : 'transactions'} ${done}`,
+		`${counted(replayed, 'statement')} of ${counted(transactions, 'transaction')} ${done}`,
 		failures === 0 ? '' : `${count(failures)} failed`,
-		unknown === 0 ? '' : `${count(unknown)} of them perhaps not`,
+		unknown === 0 ? '' : `${count(unknown)} of them uncertain`,
 		differences === 0 ? '' : `${count(differences)} differed`,
 		unreplayables === 0 ? '' : `${count(unreplayables)} not replayable`,
 		...Object.entries(report.skipped).map(
 			([reason, statements]) => `${count(statements)} skipped (${REASONS[reason as StatementSkipReason]})`,
 		),
-		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
-		report.retries === 0 ? '' : `${count(report.retries)} retries`,
-		report.reconnects === 0 ? '' : `${count(report.reconnects)} reconnects`,
+		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${counted(gaps.count, 'gap')}`,
+		report.retries === 0 ? '' : counted(report.retries, 'retry', 'retries'),
+		report.reconnects === 0 ? '' : counted(report.reconnects, 'reconnect'),
 	]
 		.filter(Boolean)
 		.join(', ')

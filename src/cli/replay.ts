@@ -1,4 +1,7 @@
-/** `mesh-chain replay`: a window of history into a program, another chain, a file, or on stdout; in real time or any other. */
+/**
+ * `mesh-chain replay`: a window of history into a program, a chain, a file or stdout, in real time or at
+ * another speed.
+ */
 import { basename } from 'node:path'
 import { answerFor } from '../chain/index.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -8,52 +11,76 @@ import type { ReplayOptions } from '../replay/replay-options.ts'
 import type { ReplayProgress, ReplaySummary } from '../replay/replay-summary.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
+import { count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import { type Command, type Invocation, usage } from './command.ts'
-import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
-import { count } from './numbers.ts'
+import { interruptedStatus, STATUS, statusTexts } from './exit-status.ts'
+import { failureText } from './failure.ts'
+import { filtersWithout, type Selection, selectionOf } from './filters.ts'
+import { NATS_VARIABLES } from './nats-env.ts'
 import { openHistory } from './open-source.ts'
+import { COLOR_OPTION } from './output-options.ts'
+import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './pace-options.ts'
 import { joined, type Printable, printed } from './printable.ts'
+import { FOLLOW_OPTION } from './printing.ts'
 import { StatusLine } from './progress.ts'
-import { COLOR_OPTION } from './report-options.ts'
-import { FORM_OPTION, type Opened, openAny, Selected } from './selected-source.ts'
-import { GAP_OPTION, gapOf, SPEED_OPTION, speedOf } from './speed.ts'
+import {
+	formatOf,
+	type OpenedSource,
+	openAny,
+	READ_FORMAT_OPTION,
+	SelectedSource,
+} from './selected-source.ts'
 import { TO_OPTION, targetOf } from './targets.ts'
-import { STATUS, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 export const replay: Command = {
 	name: 'replay',
-	summary: 'replay records at their own pace, or any other',
+	summary: 'replay records into a program, a chain or a file, at any speed',
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
-		['mesh-chain replay node.chain --speed 1 -S 14:00 -U 14:05', 'five minutes as they went, on stdout'],
+		[
+			'mesh-chain replay node.chain --speed 1 -S 14:00 -U 14:05',
+			'prints the records of five minutes in real time',
+		],
 		[
 			"mesh-chain replay node.chain --speed 10 --to 'exec:node check.js'",
-			'into a program, ten times as fast',
+			'passes the records to a program, ten times as fast as they were written',
 		],
-		['mesh-chain replay node.chain -l warn --to warnings.chain', 'a part of it into another chain'],
-		['mesh-chain replay recorded.jsonl --dry-run', 'only count what would be replayed'],
+		[
+			'mesh-chain replay node.chain -l warn --to warnings.chain',
+			'appends warnings and errors to another chain',
+		],
+		['mesh-chain replay recorded.jsonl --dry-run', 'counts the records that a replay would deliver'],
 	],
 	options: [
-		...FILTER_OPTIONS.filter(({ long }) => long !== 'reverse'),
+		...filtersWithout('reverse'),
 		TO_OPTION,
 		SPEED_OPTION,
 		GAP_OPTION,
-		{ long: 'follow', short: 'f', help: 'go on with what is written from now on, until interrupted' },
+		FOLLOW_OPTION,
 		{
 			long: 'retries',
 			value: 'COUNT',
-			help: 'how often a record is tried again that the target did not take: 2',
+			defaultText: '2',
+			help: 'number of retries for a record that the target did not accept',
 		},
-		{ long: 'stop-on-error', help: 'end with the first record that the target did not take' },
-		{ long: 'dry-run', help: 'hand nothing over: only count' },
-		FORM_OPTION,
+		{ long: 'stop-on-error', help: 'stop at the first record that the target did not accept' },
+		{ long: 'dry-run', help: 'only count the records, and deliver nothing' },
+		READ_FORMAT_OPTION,
 		STRICT_OPTION,
 		COLOR_OPTION,
 	],
+	environment: NATS_VARIABLES,
+	statuses: statusTexts({
+		ok: 'every record was delivered; also where the chain explains which are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		failed: 'the source cannot be read, a record was not delivered, or the target failed',
+		interrupted: 'interrupted, without --follow: the summary names the --from-seq to resume from',
+	}),
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const selection = selectionOf(invocation, terminal.now())
@@ -61,7 +88,7 @@ export const replay: Command = {
 		const makeTarget = targetOf(invocation, terminal)
 		const interrupted = terminal.interrupted()
 		const opened = await openSource(invocation, terminal, interrupted)
-		const selected = new Selected(opened, selection, basename(file))
+		const selected = new SelectedSource(opened, selection, basename(file))
 		const line = new StatusLine(terminal)
 		let target: ReplayTarget = { write: () => {} }
 		let isClosed = false
@@ -74,16 +101,24 @@ export const replay: Command = {
 				onProgress: (progress) => line.show(progressText(progress)),
 			})
 			line.end()
-			// A reader like head has what it wanted.
-			if (terminal.stdout.isClosed) return STATUS.fine
-			// First: a Ctrl-C ends a program that is the target too, which is then an error of its own.
-			const status = tell(summary, selected, invocation, terminal)
+			if (terminal.stdout.isClosed) return STATUS.ok
+			tell(summary, terminal)
 			isClosed = true
-			await close(target, summary)
-			return status
+			try {
+				await close(target, summary)
+			} catch (error) {
+				// A Ctrl-C reaches a program that is the target too.
+				if (!interrupted.aborted) throw error
+				terminal.stderr.write(failureText(error))
+				return interruptedStatus(interrupted)
+			}
+			const isWanted = invocation.flag('follow') && summary.ended === 'aborted'
+			if (interrupted.aborted && summary.ended !== 'end' && !isWanted) return interruptedStatus(interrupted)
+			if (summary.failed > 0 || (summary.ended !== 'end' && !isWanted)) return STATUS.failed
+			return statusFor(answerFor([selected.severity]), invocation)
 		} finally {
 			line.end()
-			// What ended it says more than what closing says then.
+			// An error that ended the replay says more than a failure to close.
 			if (!isClosed) await Promise.resolve(target.close?.()).catch(() => {})
 			await opened.close()
 		}
@@ -104,13 +139,17 @@ function optionsOf(invocation: Invocation, { query, limit }: Selection): ReplayO
 	}
 }
 
-/** What is written from now on too, where that is asked for. */
-async function openSource(invocation: Invocation, terminal: Terminal, signal: AbortSignal): Promise<Opened> {
+/** Opens the source, with new records too where the command line asks for them. */
+async function openSource(
+	invocation: Invocation,
+	terminal: Terminal,
+	signal: AbortSignal,
+): Promise<OpenedSource> {
 	const { file } = invocation
-	const form = invocation.text('form')
-	if (!invocation.flag('follow')) return openAny(file, form, terminal)
-	if (file === '-' || form !== undefined) throw noFollowing(file)
-	const chain = await openHistory(file).catch((error) => {
+	const format = formatOf(invocation)
+	if (!invocation.flag('follow')) return openAny(file, format, terminal)
+	if (file === '-' || format !== undefined) throw noFollowing(file)
+	const chain = await openHistory(file, terminal).catch((error) => {
 		throw error instanceof MeshChainError && error.code === 'NOT_A_CHAIN' ? noFollowing(file) : error
 	})
 	return {
@@ -135,7 +174,10 @@ function progressText({ replayed, failed, seq, tsMs, waitsFor }: ReplayProgress)
 	return printed`${done}, waiting ${wait} for seq ${waitsFor.seq} of ${formatTime(waitsFor.tsMs)}`
 }
 
-/** A file that takes no more cannot be closed as it should be either, which is no news; how a program ended is. */
+/**
+ * Closes the target. A file that failed before fails to close too, which tells nothing new; how a program
+ * ended does.
+ */
 async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<void> {
 	try {
 		await target.close?.()
@@ -144,23 +186,18 @@ async function close(target: ReplayTarget, { ended }: ReplaySummary): Promise<vo
 	}
 }
 
-/** Says on stderr what happened, and where to go on. */
-function tell(
-	summary: ReplaySummary,
-	selected: Selected,
-	invocation: Invocation,
-	terminal: Terminal,
-): number {
+/** Tells on stderr what happened, and where to resume. */
+function tell(summary: ReplaySummary, terminal: Terminal): void {
 	const { replayed, failed, ended, firstError, nextSeq, gaps, shortened, lateMsMax } = summary
 	const notes = [
-		`${count(replayed)} ${replayed === 1 ? 'record' : 'records'} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
+		`${counted(replayed, 'record')} replayed in ${(summary.elapsedMs / 1000).toFixed(1)} s`,
 		failed === 0 ? '' : `${count(failed)} failed`,
 		...Object.entries(summary.skipped).map(([reason, lines]) =>
 			lines === 0 ? '' : `${count(lines)} skipped (${reason})`,
 		),
-		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${count(gaps.count)} gaps`,
-		shortened.count === 0 ? '' : `${count(shortened.count)} long gaps in time not waited for in full`,
-		lateMsMax < 1 ? '' : `at the most ${count(Math.round(lateMsMax))} ms late`,
+		gaps.count === 0 ? '' : `${count(gaps.records)} absent in ${counted(gaps.count, 'gap')}`,
+		shortened.count === 0 ? '' : `${counted(shortened.count, 'long silence')} shortened`,
+		lateMsMax < 1 ? '' : `at most ${count(Math.round(lateMsMax))} ms late`,
 	]
 	terminal.stderr.write(printed`mesh-chain: ${joined(notes, printed`, `)}\n`)
 	if (firstError !== undefined) {
@@ -168,9 +205,7 @@ function tell(
 		terminal.stderr.write(printed`  first error${where}: ${firstError.message}\n`)
 	}
 	if (ended !== 'end' && nextSeq !== undefined) {
-		const why = { aborted: 'interrupted', error: 'stopped', targetGone: 'the target takes no more' }[ended]
-		terminal.stderr.write(printed`  ${why}: go on with --from-seq ${nextSeq}\n`)
+		const why = { aborted: 'interrupted', error: 'stopped', targetGone: 'the target is gone' }[ended]
+		terminal.stderr.write(printed`  ${why}: resume with --from-seq ${nextSeq}\n`)
 	}
-	if (failed > 0 || ended !== 'end') return STATUS.usage
-	return statusFor(answerFor([selected.severity]), invocation)
 }

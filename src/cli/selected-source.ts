@@ -1,4 +1,4 @@
-/** A chain, or a file of JSON Lines, as one source: what a command line selects of it. */
+/** A chain or a file of JSON Lines as one source, and the part of it that a command line selects. */
 import { heavier, type Severity, severityOfRecord } from '../chain/index.ts'
 import { detectedFormat, FORMATS } from '../jsonl/formats.ts'
 import type { LineFormat } from '../jsonl/line-format.ts'
@@ -7,45 +7,50 @@ import { MeshChainError } from '../model/errors.ts'
 import { type LogFilter, matches, resolveFilter } from '../model/filter.ts'
 import { GAP_KIND, type LogRecord } from '../model/record.ts'
 import type { BatchSource } from '../replay/source.ts'
-import { type OptionSpec, usage } from './command.ts'
+import type { Invocation, OptionSpec } from './command.ts'
 import type { Selection } from './filters.ts'
 import { openHistory } from './open-source.ts'
 import type { Terminal } from './terminal.ts'
 
-export const FORM_OPTION: OptionSpec = {
-	long: 'form',
-	value: 'FORM',
-	help: `form of JSON Lines: ${FORMATS.map(({ name }) => name).join(', ')}; read as most of their first 64 lines look unless told`,
+/** The option that names a JSON Lines format. */
+export const FORMAT_OPTION = {
+	long: 'format',
+	value: 'FORMAT',
+	choices: FORMATS.map(({ name }) => name),
+	help: 'JSON Lines format',
+} as const satisfies OptionSpec
+
+/** The option of commands that read JSON Lines. */
+export const READ_FORMAT_OPTION: OptionSpec = {
+	...FORMAT_OPTION,
+	defaultText: 'detected from the first 64 lines',
 }
 
-/** @throws {MeshChainError} `INVALID_USAGE` */
-export function formNamed(name: string): LineFormat {
-	const format = FORMATS.find((each) => each.name === name)
-	if (format !== undefined) return format
-	throw usage(`--form is one of ${FORMATS.map((each) => each.name).join(', ')}, not ${JSON.stringify(name)}`)
+/** The format that `--format` names. */
+export function formatOf(invocation: Invocation): LineFormat | undefined {
+	const name = invocation.text(FORMAT_OPTION.long)
+	return FORMATS.find((format) => format.name === name)
 }
 
-/** JSON Lines of a file, or of stdin where that is named `-`. */
-export function linesFrom(file: string, form: string | undefined, terminal: Terminal): JsonlRecords {
-	const format = form === undefined ? detectedFormat() : formNamed(form)
-	return readJsonl(file === '-' ? terminal.stdin : file, { format })
-}
-
-/** Something that can be asked for batches of records. */
-export interface Opened extends BatchSource {
+/** A source that a command opened and must close. */
+export interface OpenedSource extends BatchSource {
 	close(): Promise<void>
 }
 
-/** A chain where the file is one, and JSON Lines otherwise. */
-export async function openAny(file: string, form: string | undefined, terminal: Terminal): Promise<Opened> {
-	if (file !== '-' && form === undefined) {
+/** Opens a chain, or JSON Lines where the file is not a chain, where a format is given, and for stdin (`-`). */
+export async function openAny(
+	file: string,
+	format: LineFormat | undefined,
+	terminal: Terminal,
+): Promise<OpenedSource> {
+	if (file !== '-' && format === undefined) {
 		try {
-			return await openHistory(file)
+			return await openHistory(file, terminal)
 		} catch (error) {
 			if (!(error instanceof MeshChainError && error.code === 'NOT_A_CHAIN')) throw error
 		}
 	}
-	const lines = linesFrom(file, form, terminal)
+	const lines = readJsonl(file === '-' ? terminal.stdin : file, { format: format ?? detectedFormat() })
 	return {
 		batches: (query?: LogFilter) => matching(lines, query),
 		get skipped() {
@@ -60,15 +65,15 @@ async function* matching(lines: JsonlRecords, query: LogFilter = {}): AsyncGener
 	for await (const record of lines) if (matches(record, filter)) yield [record]
 }
 
-/** What a command line selects of a source, and how whole that is. */
-export class Selected implements BatchSource {
+/** The records of a source that a command line selects, and the severity of the losses among them. */
+export class SelectedSource implements BatchSource {
 	readonly chainId: string
 	readonly #source: BatchSource
 	readonly #selection: Selection
-	/** The severity of the heaviest gap among it. */
+	/** The severity of the heaviest gap so far. */
 	severity: Severity = 'note'
 
-	/** @param name stands for the chain where the source does not say which one it is. */
+	/** @param name stands for the chain id of a source without one. */
 	constructor(source: BatchSource, selection: Selection, name: string) {
 		this.#source = source
 		this.#selection = selection
@@ -79,7 +84,10 @@ export class Selected implements BatchSource {
 		return this.#source.skipped ?? {}
 	}
 
-	/** Up to the limit, in which gaps do not count; those of merged chains, which have an origin, are gaps too. */
+	/**
+	 * Up to the limit, which gaps do not count against. Gaps of merged chains, which have an origin, are gaps
+	 * too.
+	 */
 	async *batches(query: LogFilter = {}): AsyncGenerator<LogRecord[]> {
 		let left = this.#selection.limit
 		if (left === 0) return

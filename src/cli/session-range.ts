@@ -1,4 +1,4 @@
-/** The part of a chain that a session, or two of its checkpoints, enclose. */
+/** The part of a chain that a session encloses, or two of its checkpoints. */
 import type { Chain, ChainQuery } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -7,17 +7,18 @@ import type { Checkpoint } from '../recorder/session.ts'
 import { ChainSession, listSessions, openSession, sessionNotFound } from '../recorder/sessions.ts'
 import type { Invocation, OptionSpec } from './command.ts'
 
+/** The options that select a part of a chain by its sessions. */
 export const SESSION_OPTIONS: readonly OptionSpec[] = [
-	{ long: 'session', value: 'ID', help: 'of this session, or the newest one of this id' },
+	{ long: 'session', value: 'ID', help: 'records of a session: the newest with this ID' },
 	{
 		long: 'between',
 		value: 'A B',
 		pair: true,
-		help: 'between two checkpoints, of the newest session unless --session names one',
+		help: 'records between two checkpoints of the session, or of the newest session',
 	},
 ]
 
-/** The query, within what `--session` and `--between` name. */
+/** The query, narrowed to the session and the checkpoints that `--session` and `--between` name. */
 export async function withinSession(
 	chain: Chain,
 	invocation: Invocation,
@@ -34,7 +35,7 @@ export async function withinSession(
 	return narrowed(query, Math.min(first.seq, second.seq), Math.max(first.seq, second.seq))
 }
 
-/** The session of an id, or the newest one. */
+/** The session with an id, or the newest one. */
 export async function sessionOf(chain: Chain, id: string | undefined): Promise<ChainSession> {
 	if (id !== undefined) return openSession(chain, id)
 	const newest = (await listSessions(chain)).at(-1)
@@ -56,11 +57,11 @@ export async function checkpointNamed(session: ChainSession, id: string, chain: 
 	})
 }
 
-/** Where what was asked for may be, when records of a session are gone. */
+/** Tells that a checkpoint may be among records of the session that are absent. */
 async function absentIn({ info: { startSeq, endSeq } }: ChainSession, chain: Chain): Promise<string> {
 	for await (const { seq, data } of chain.records({ kind: GAP_KIND, fromSeq: startSeq, toSeq: endSeq })) {
 		const { fromSeq = seq, toSeq = seq } = (data ?? {}) as Partial<GapData>
-		return `; it may be among the records that are absent from seq ${fromSeq} to ${toSeq}: --from-seq and --to-seq show what is around them`
+		return `; it may be among the absent records, seq ${fromSeq} to ${toSeq}: --from-seq and --to-seq show those around them`
 	}
 	return ''
 }

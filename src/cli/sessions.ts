@@ -1,15 +1,16 @@
-/** `mesh-chain sessions`: the named spans of history that a chain holds. */
+/** `mesh-chain sessions`: the sessions in a chain, and their checkpoints. */
 import { type Chain, type ChainAnswer, openChain, severityOfCause } from '../chain/index.ts'
 import type { Checkpoint, SessionInfo } from '../recorder/session.ts'
 import { ChainSession, listSessions, sessionRecordsFromElsewhere } from '../recorder/sessions.ts'
+import { count, counted } from '../text/numbers.ts'
 import { shellWord } from '../text/shell-word.ts'
 import { STRICT_OPTION, statusFor } from './answer.ts'
 import type { Command } from './command.ts'
-import { count } from './numbers.ts'
+import { statusTexts } from './exit-status.ts'
+import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printableJson, printed, together } from './printable.ts'
 import { tellEnd } from './printing.ts'
-import { REPORT_OPTIONS } from './report-options.ts'
-import { type Paint, paintFor, type Terminal } from './terminal.ts'
+import type { Paint, Terminal } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 interface Row extends SessionInfo {
@@ -22,13 +23,18 @@ export const sessions: Command = {
 	summary: 'list the sessions of a chain, and their checkpoints',
 	usage: 'FILE [options]',
 	examples: [
-		['mesh-chain sessions node.chain', 'when each began and ended, and its checkpoints'],
-		['mesh-chain dump node.chain --session checkout', 'the records of one'],
-		['mesh-chain dump node.chain --between before after', 'what came between two checkpoints'],
+		['mesh-chain sessions node.chain', 'lists the sessions with start, end and checkpoints'],
+		['mesh-chain dump node.chain --session checkout', 'prints the records of one session'],
+		['mesh-chain dump node.chain --between before after', 'prints the records between two checkpoints'],
 	],
 	options: [STRICT_OPTION, ...REPORT_OPTIONS],
+	statuses: statusTexts({
+		ok: 'the sessions were listed; also where the chain explains which records are lost',
+		notOk: 'a part of the chain is damaged or missing; with --strict, also where records are lost',
+		failed: 'the chain cannot be read, or stdout cannot be written',
+	}),
 	async run(invocation, terminal) {
-		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
+		const paint = paintOf(invocation, terminal)
 		const chain = await openChain(invocation.file)
 		try {
 			const rows: Row[] = []
@@ -37,14 +43,13 @@ export const sessions: Command = {
 				const checkpoints = (await session.checkpoints()).map(({ state: _state, ...rest }) => rest)
 				rows.push({ ...info, events: await session.count(), checkpoints })
 			}
-			const isJson = invocation.text('output') === 'json'
-			const text = isJson
+			const text = isJson(invocation)
 				? printableJson(
 						`${JSON.stringify(rows.map((row) => ({ ...row, stoppedMs: row.stoppedMs ?? null })))}\n`,
 					)
 				: together(rows.map((row) => shown(row, paint)))
 			await terminal.stdout.write(text)
-			if (rows.length === 0) terminal.stderr.write(printed`mesh-chain: the chain holds no session\n`)
+			if (rows.length === 0) terminal.stderr.write(printed`mesh-chain: the chain has no session\n`)
 			const elsewhere = await sessionRecordsFromElsewhere(chain)
 			if (elsewhere !== undefined) terminal.stderr.write(printed`mesh-chain: ${elsewhere}\n`)
 			const answer = await tellLoss(chain, invocation.file, terminal)
@@ -56,14 +61,17 @@ export const sessions: Command = {
 	},
 }
 
-/** Says on stderr what is missing from the chain, and so may be from the list. */
+/** Tells on stderr which records are missing from the chain: they may have been about sessions. */
 async function tellLoss(chain: Chain, file: string, terminal: Terminal): Promise<ChainAnswer> {
 	const { gaps, answer } = await chain.info()
 	const losses = Object.entries(gaps.byCause).filter(([cause]) => severityOfCause(cause) === 'loss')
 	if (losses.length === 0) return answer
-	const text = losses.map(([cause, records]) => `${count(records)} records are absent (${cause})`).join(', ')
+	const text = losses
+		.map(([cause, records]) => `${counted(records, 'record is', 'records are')} absent (${cause})`)
+		.join(', ')
+	const next = `mesh-chain info ${shellWord(file)}`
 	terminal.stderr.write(
-		printed`mesh-chain: ${file}: ${text}, and what they said of sessions is not listed; next: mesh-chain info ${shellWord(file)}\n`,
+		printed`mesh-chain: ${file}: ${text}; sessions and checkpoints among them are not listed; next: ${next}\n`,
 	)
 	return answer
 }
@@ -73,7 +81,8 @@ function shown(
 	paint: Paint,
 ): Printable {
 	const end = stoppedMs === undefined ? paint('yellow', 'not stopped') : `to ${formatTime(stoppedMs)}`
-	const head = printed`${paint('bold', id)}  ${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}, ${count(events)} events\n`
+	const span = printed`${formatTime(startedMs)} ${end}, seq ${startSeq} to ${endSeq}`
+	const head = printed`${paint('bold', id)}  ${span}, ${counted(events, 'event')}\n`
 	const lines = checkpoints.map(({ id: name, label, eventIndex, tsMs, seq }) => {
 		const text = label === undefined || label === name ? '' : ` ${label}`
 		return printed`  ${formatTime(tsMs)} ${paint('cyan', name)}${text} before event ${count(eventIndex)} #${seq}\n`

@@ -1,15 +1,16 @@
 /** The report of `mesh-chain sources report`, for people. */
 import { type DroppedCounts, droppedTotal } from '../sources/counters.ts'
 import type { SourceReport } from '../sources/source-report.ts'
-import { bytes, count } from './numbers.ts'
+import { bytes, count } from '../text/numbers.ts'
 import { joined, type Printable, printed, together } from './printable.ts'
 import { type Column, table } from './table.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Names, and lines of a table, that are shown; `-o json` has all of them. */
+/** Names and table rows in the pretty report; `-o json` has all of them. */
 const SHOWN_MAX = 20
 
+/** The report as text: totals, sources that need attention, and tables of losses. */
 export function prettyReport(report: SourceReport, paint: Paint): Printable {
 	const lines = sectionsOf(report, paint).flatMap(([name, text]) =>
 		text === '' ? [] : [printed`${paint('bold', name.padEnd(15))} ${text}\n`],
@@ -22,7 +23,7 @@ export function prettyReport(report: SourceReport, paint: Paint): Printable {
 	return joined(parts, printed`\n`)
 }
 
-/** Those that are not 0, such as `overflow 3, type 1`. */
+/** The causes with their counts, such as `overflow 3, type 1`. */
 export function causesText(dropped: Readonly<DroppedCounts>): string {
 	const causes = Object.entries(dropped).filter(([, samples]) => samples > 0)
 	return causes.map(([cause, samples]) => `${cause} ${count(samples)}`).join(', ')
@@ -34,7 +35,7 @@ function sectionsOf(report: SourceReport, paint: Paint): (readonly [string, stri
 	const warn = (names: readonly string[]) => (names.length === 0 ? '' : paint('yellow', listOf(names)))
 	return [
 		['sources', `${count(report.sources)}, ${count(report.active)} of them active`],
-		['rate', `${report.rate.toFixed(1)} samples a second`],
+		['rate', `${report.rate.toFixed(1)} samples per second`],
 		['received', `${count(report.received)}, ${count(report.stored)} stored`],
 		['storage', `about ${bytes(report.storedBytes)}`],
 		['paused', listOf(report.paused)],

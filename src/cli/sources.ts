@@ -1,4 +1,6 @@
-/** `mesh-chain sources`: what is archived and how it goes, from the registry, also while a manager writes it. */
+/**
+ * `mesh-chain sources`: what is archived and how it goes, from the registry, also while a manager writes it.
+ */
 import { toJson } from '../codec/json-dialect.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError } from '../model/errors.ts'
@@ -6,77 +8,89 @@ import { droppedTotal } from '../sources/counters.ts'
 import type { SourceEntry } from '../sources/entry.ts'
 import { modeText } from '../sources/source.ts'
 import { sourceReport } from '../sources/source-report.ts'
+import { count } from '../text/numbers.ts'
 import { type Command, nearest, usage } from './command.ts'
-import { count } from './numbers.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
+import { isJson, paintOf, REPORT_OPTIONS } from './output-options.ts'
 import { type Printable, printableJson, printed } from './printable.ts'
 import {
+	asOfMs,
 	type RegistryFile,
 	readRegistryFile,
 	registryFields,
 	registryHead,
 	tellDamage,
-	toldMs,
 	withNulls,
 } from './registry-file.ts'
-import { REPORT_OPTIONS } from './report-options.ts'
 import { causesText, prettyReport } from './sources-report.ts'
 import { type Cell, type Column, table } from './table.ts'
-import { type Paint, paintFor, STATUS } from './terminal.ts'
+import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
 const WORDS = ['status', 'report'] as const
 
 export const sources: Command = {
 	name: 'sources',
-	summary: 'show what a SourceManager archives, and what it lost',
+	summary: 'show the sources that a SourceManager archives, and their losses',
 	usage: 'status DIR [NAME...] | report DIR [options]',
 	words: WORDS,
 	filesFollow: true,
 	examples: [
-		['mesh-chain sources status vitals', 'a line for each source of the registry vitals/sources.chain'],
-		['mesh-chain sources status vitals event-loop', 'of one'],
-		['mesh-chain sources report vitals', 'what needs looking at: silent, disconnected, dropped'],
+		[
+			'mesh-chain sources status vitals',
+			'prints a line for each source of the registry vitals/sources.chain',
+		],
+		['mesh-chain sources status vitals event-loop', 'prints the line of one source'],
+		[
+			'mesh-chain sources report vitals',
+			'prints totals, and the sources that are silent, disconnected or lost samples',
+		],
 	],
 	options: REPORT_OPTIONS,
+	statuses: statusTexts({
+		ok: 'the registry was read',
+		notOk: 'a part of the registry is damaged or missing',
+		failed: 'the registry cannot be read, or has no such source',
+	}),
 	async run(invocation, terminal) {
 		const [word, target, ...names] = invocation.files
 		checkWord(word)
 		if (target === undefined)
-			throw usage(`which folder? Name the one that holds the registry, as in ${word} vitals`)
-		if (word === 'report' && names.length > 0) throw usage('report is about all sources: status takes names')
-		const paint = paintFor(invocation.text('color') ?? 'auto', terminal)
-		const isJson = invocation.text('output') === 'json'
+			throw usage(`which folder? Name the one with the registry, as in ${word} vitals`)
+		if (word === 'report' && names.length > 0)
+			throw usage('report covers all sources: only status takes names')
+		const paint = paintOf(invocation, terminal)
 		const registry = await readRegistryFile(target)
 		const fields = registryFields(registry)
 		let text: Printable
 		if (word === 'status') {
 			const chosen = chosenOf(registry, names)
-			text = isJson
+			text = isJson(invocation)
 				? printableJson(`${toJson(withNulls({ registry: fields, sources: chosen }))}\n`)
 				: printed`${registryHead(registry, terminal, paint)}${prettyStatus(chosen, paint)}`
 		} else {
-			const report = sourceReport(registry.entries, toldMs(registry, terminal.now()))
-			text = isJson
+			const report = sourceReport(registry.entries, asOfMs(registry, terminal.now()))
+			text = isJson(invocation)
 				? printableJson(`${toJson(withNulls({ registry: fields, report }))}\n`)
 				: printed`${registryHead(registry, terminal, paint)}${prettyReport(report, paint)}`
 		}
 		await terminal.stdout.write(text)
 		if (registry.entries.length === 0)
-			terminal.stderr.write(printed`mesh-chain: the registry holds no source\n`)
-		return tellDamage(registry, terminal) ? STATUS.damage : STATUS.fine
+			terminal.stderr.write(printed`mesh-chain: the registry has no source\n`)
+		return tellDamage(registry, terminal) ? STATUS.notOk : STATUS.ok
 	},
 }
 
 function checkWord(word: string | undefined): asserts word is (typeof WORDS)[number] {
-	if (word === undefined) throw usage(`which? One of ${WORDS.join(', ')}`)
+	if (word === undefined) throw usage(`which one? sources takes one of ${WORDS.join(', ')}`)
 	if ((WORDS as readonly string[]).includes(word)) return
 	const meant = nearest(word, WORDS)
 	throw usage(
-		`sources ${show(word)}: ${meant === undefined ? `it is ${WORDS.join(' or ')}` : `did you mean ${meant}?`}`,
+		`sources ${show(word)}: ${meant === undefined ? `use ${WORDS.join(' or ')}` : `did you mean ${meant}?`}`,
 	)
 }
 
-/** Those that are named, by name or alias; all where none is. */
+/** The sources with these names or aliases; all sources where there are no names. */
 function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly SourceEntry[] {
 	if (names.length === 0) return entries
 	return names.map((name) => {
@@ -86,8 +100,8 @@ function chosenOf({ entries }: RegistryFile, names: readonly string[]): readonly
 		const known = entries.flatMap((entry) => [entry.name, ...entry.aliases])
 		const meant = nearest(name, known)
 		const hint =
-			meant === undefined ? 'status without a name shows those that are' : `did you mean ${show(meant)}?`
-		throw new MeshChainError('SOURCE_NOT_FOUND', `no source is archived as ${show(name)}; ${hint}`)
+			meant === undefined ? 'status without a name shows all sources' : `did you mean ${show(meant)}?`
+		throw new MeshChainError('SOURCE_NOT_FOUND', `no source is archived under ${show(name)}; ${hint}`)
 	})
 }
 
@@ -107,7 +121,7 @@ const COLUMNS: readonly Column<SourceEntry>[] = [
 	},
 	{ head: 'waits', isRight: true, cell: ({ counts }) => positive(counts.waits) },
 	{ head: 'missed scans', isRight: true, cell: ({ counts }) => positive(counts.missedScans) },
-	{ head: 'a second', isRight: true, cell: ({ rate }) => rate.toFixed(1) },
+	{ head: 'per second', isRight: true, cell: ({ rate }) => rate.toFixed(1) },
 	{ head: 'type', cell: ({ counts }) => counts.latestType ?? '' },
 	{ head: 'last error', cell: ({ counts }) => counts.lastError ?? '' },
 ]

@@ -1,10 +1,15 @@
-/** A chain in two parts: what is in it by now, and what comes behind that. The parts of a merged one are merged again, for its seqs are those of one reading. */
+/**
+ * A chain in two parts: the records that it holds now, and the records written later. The parts of a merged
+ * chain are merged again, because its seqs number one reading.
+ */
 import type { Chain, ChainQuery, TailQuery } from '../chain/index.ts'
+import { lastSeqOf } from '../merge/last-seq.ts'
 import { mergeChains } from '../merge/merge-chains.ts'
 
+/** Splits a chain at its present end. */
 export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain; readonly after: Chain }> {
 	const chains = chain.chains ?? [chain]
-	const lasts = await Promise.all(chains.map(lastSeqOf))
+	const lasts = await Promise.all(chains.map((one) => lastSeqOf(one)))
 	const joined = (parts: readonly Chain[]) => (chain.chains === undefined ? parts[0]! : mergeChains(parts))
 	return {
 		before: joined(chains.map((one, index) => new Part(one, 0, lasts[index]!))),
@@ -12,13 +17,7 @@ export async function splitAtEnd(chain: Chain): Promise<{ readonly before: Chain
 	}
 }
 
-/** The seq at the end of what is written by now; 0 for none. */
-async function lastSeqOf(chain: Chain): Promise<number> {
-	for await (const [newest] of chain.batches({ reverse: true, limit: 1 })) return newest?.seq ?? 0
-	return 0
-}
-
-/** The records of a chain behind one seq and up to another. */
+/** The records of a chain after one seq, up to another. */
 class Part implements Chain {
 	readonly path: string
 	readonly chainId: string

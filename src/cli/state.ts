@@ -1,4 +1,4 @@
-/** `mesh-chain state`: what an application knew at a moment, and what changed up to another. */
+/** `mesh-chain state`: the state of an application at a position, and the changes up to another position. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Chain, openChain } from '../chain/index.ts'
@@ -11,12 +11,13 @@ import type { LogRecord } from '../model/record.ts'
 import { diffStates, formatChanges } from '../recorder/diff-states.ts'
 import { type StateOptions, type StatePosition, stateAt } from '../recorder/state-at.ts'
 import { type Command, type Invocation, usage } from './command.ts'
+import { STATUS, statusTexts } from './exit-status.ts'
 import { type Printable, printableJson, printableLines, printed } from './printable.ts'
 import { checkpointNamed, sessionOf } from './session-range.ts'
-import { STATUS, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 import { formatTime, parseTime } from './times.ts'
 
-/** What a module that `--fold` names exports. */
+/** The exports of a module that `--fold` names. */
 interface Reducer {
 	readonly fold: (state: unknown, record: LogRecord) => unknown
 	readonly initial: unknown
@@ -24,41 +25,65 @@ interface Reducer {
 
 export const state: Command = {
 	name: 'state',
-	summary: 'fold a chain into the state at a moment',
+	summary: 'compute the state of an application from a chain',
 	usage: 'FILE --fold MODULE [options]',
 	examples: [
-		['mesh-chain state node.chain --fold ./cart.mjs', 'the state at the end'],
-		['mesh-chain state node.chain --fold ./cart.mjs --at 4117', 'behind the record with this seq'],
-		['mesh-chain state node.chain --fold ./cart.mjs --at 14:05 --diff 14:06', 'what changed in that minute'],
-		['mesh-chain state node.chain --fold ./cart.mjs --at @before --diff @after', 'between two checkpoints'],
+		['mesh-chain state node.chain --fold ./cart.mjs', 'prints the state at the end of the chain'],
+		[
+			'mesh-chain state node.chain --fold ./cart.mjs --at 4117',
+			'prints the state after the record with this seq',
+		],
+		[
+			'mesh-chain state node.chain --fold ./cart.mjs --at 14:05 --diff 14:06',
+			'prints what changed in one minute',
+		],
+		[
+			'mesh-chain state node.chain --fold ./cart.mjs --at @before --diff @after',
+			'prints what changed between two checkpoints',
+		],
 	],
 	options: [
 		{
 			long: 'fold',
 			value: 'MODULE',
-			help: 'exports (state, record) => state as default, and the state before the first record as initial',
+			help: 'ES module: its default export is a function (state, record) => state, and initial the first state',
 		},
-		{ long: 'at', value: 'MOMENT', help: 'a seq, a time, or @ID of a checkpoint; the end unless told' },
+		{
+			long: 'at',
+			value: 'POSITION',
+			defaultText: 'the end of the chain',
+			help: 'position of the state: a seq, a time, or @ID of a checkpoint',
+		},
 		{
 			long: 'diff',
-			value: 'MOMENT',
-			help: 'print what changed from --at up to here, + added - removed ~ changed',
+			value: 'POSITION',
+			help: 'changes from --at up to this position: + added, - removed, ~ changed',
 		},
-		{ long: 'session', value: 'ID', help: 'whose checkpoints are meant; the newest session unless told' },
+		{
+			long: 'session',
+			value: 'ID',
+			defaultText: 'the newest session',
+			help: 'session of the checkpoints',
+		},
 		{
 			long: 'from-start',
-			help: 'fold from the first record on, whatever checkpoints hold: for a state of another shape than theirs',
+			help: 'start at the first record, without the states of checkpoints',
 		},
 		{
 			long: 'gaps',
 			value: 'WHAT',
 			choices: ['throw', 'skip'],
-			help: 'where records are absent: throw, or skip',
+			default: 'throw',
+			help: 'reaction to absent records',
 		},
 	],
+	statuses: statusTexts({
+		ok: 'the state or the changes were printed',
+		failed: 'the chain cannot be read, records are absent, or the fold failed',
+	}),
 	async run(invocation, terminal) {
 		const path = invocation.text('fold')
-		if (path === undefined) throw usage('--fold names the module that folds, as in --fold ./cart.mjs')
+		if (path === undefined) throw usage('--fold names a module, as in --fold ./cart.mjs')
 		const { file } = invocation
 		const diff = invocation.text('diff')
 		refuseIdleSession(invocation)
@@ -75,7 +100,7 @@ export const state: Command = {
 			const { stdout } = terminal
 			if (diff === undefined) await stdout.write(shown(at, terminal))
 			else await stdout.write(printableLines(formatChanges(diffStates(at, await stateOf(diff)))))
-			return STATUS.fine
+			return STATUS.ok
 		} finally {
 			await chain.close()
 		}
@@ -85,7 +110,7 @@ export const state: Command = {
 function refuseIdleSession(invocation: Invocation): void {
 	const moments = [invocation.text('at'), invocation.text('diff')]
 	if (invocation.text('session') === undefined || moments.some((text) => text?.startsWith('@'))) return
-	throw usage('--session says whose checkpoint is meant: name one, as in --at @ID')
+	throw usage('--session is for positions at a checkpoint, such as --at @ID')
 }
 
 function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'checkpoint' | 'gaps'> {
@@ -95,7 +120,7 @@ function stateOptionsOf(invocation: Invocation): Pick<StateOptions<unknown>, 'ch
 	}
 }
 
-/** Says on stderr that a chain ends before a moment. */
+/** Tells on stderr that a position is beyond the end of the chain. */
 async function tellBeyond(
 	chain: Chain,
 	at: StatePosition,
@@ -106,7 +131,7 @@ async function tellBeyond(
 		const isBeyond = 'seq' in at ? at.seq > last.seq : 'tsMs' in at && at.tsMs > last.tsMs
 		if (!isBeyond) return
 		const end = `seq ${last.seq} of ${formatTime(last.tsMs)}`
-		stderr.write(printed`mesh-chain: ${text} is behind the end: this is the state at ${end}, the last\n`)
+		stderr.write(printed`mesh-chain: ${text} is after the end of the chain: this is the state at ${end}\n`)
 	}
 }
 
@@ -127,7 +152,7 @@ function timeOf(text: string, nowMs: number): number {
 	try {
 		return parseTime(text, nowMs)
 	} catch (error) {
-		const others = `a seq is a number, such as 4117; a checkpoint has an @ before it: @${text}`
+		const others = `a seq is a number, such as 4117, and the ID of a checkpoint begins with @: @${text}`
 		throw new MeshChainError('INVALID_TIME', `${messageOf(error)}; ${others}`, { cause: error })
 	}
 }
@@ -140,15 +165,15 @@ async function load(path: string): Promise<Reducer> {
 		throw usage(`--fold ${path} cannot be loaded: ${messageOf(error)}`)
 	}
 	if (typeof module.default !== 'function') {
-		throw usage(`--fold ${path} must export a function (state, record) => state as default`)
+		throw usage(`--fold ${path} must have a default export that is a function (state, record) => state`)
 	}
 	if (module.initial === undefined) {
-		throw usage(`--fold ${path} must export the state before the first record: export const initial = {}`)
+		throw usage(`--fold ${path} must export the first state, as in: export const initial = {}`)
 	}
 	return { fold: checked(module.default as Reducer['fold']), initial: module.initial }
 }
 
-/** A fold that says at which record it failed. */
+/** A fold whose errors name the record. */
 function checked(fold: Reducer['fold']): Reducer['fold'] {
 	return (state, record) => {
 		const failed = (error: unknown) => foldFailed(record, `threw: ${messageOf(error)}`, error)
@@ -170,7 +195,7 @@ function checked(fold: Reducer['fold']): Reducer['fold'] {
 
 function defined(state: unknown, record: LogRecord): unknown {
 	if (state !== undefined) return state
-	throw foldFailed(record, 'returned undefined: return the state, also where it stays as it is')
+	throw foldFailed(record, 'returned undefined: return the state even where it does not change')
 }
 
 function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): MeshChainError {
@@ -180,7 +205,7 @@ function foldFailed({ seq, kind }: LogRecord, what: string, cause?: unknown): Me
 	})
 }
 
-/** As it would be in a chain: what a reducer keeps in classes, maps and sets shows as plain data. */
+/** The state as a chain would hold it: classes, maps and sets show as plain data. */
 function shown(value: unknown, { stdoutIsTerminal }: Terminal): Printable {
 	const line = toJson(canonicalState(value))
 	return printableJson(`${stdoutIsTerminal ? JSON.stringify(JSON.parse(line), undefined, 2) : line}\n`)

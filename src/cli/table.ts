@@ -5,14 +5,15 @@ import type { Paint, Style } from './terminal.ts'
 /** A value, or one in a colour. */
 export type Cell = string | Printable | readonly [style: Style, value: string]
 
+/** One column of a table. */
 export interface Column<Row> {
 	readonly head: string
-	/** Figures stand to the right. */
+	/** Whether the cells are aligned to the right, as figures are. */
 	readonly isRight?: boolean
 	readonly cell: (row: Row) => Cell
 }
 
-/** A heading and a line a row. Columns with nothing in them are left out. */
+/** A heading, and a line for each row. Empty columns are left out. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint): Printable {
 	const shown = columns
 		.map(({ head, isRight = false, cell }) => ({

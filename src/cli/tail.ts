@@ -1,10 +1,11 @@
-/** `mesh-chain tail`: the newest records of a chain, and what comes after them. */
+/** `mesh-chain tail`: the newest records of a chain, and new ones as they are written. */
 import type { Chain, ChainQuery } from '../chain/index.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { Command } from './command.ts'
-import { FILTER_OPTIONS, type Selection, selectionOf } from './filters.ts'
+import { filtersWithout, type Selection, selectionOf } from './filters.ts'
+import { NATS_VARIABLES } from './nats-env.ts'
 import { openHistory } from './open-source.ts'
-import { PRINT_OPTIONS, Printer } from './printing.ts'
+import { PRINT_OPTIONS, PRINT_STATUSES, Printer } from './printing.ts'
 import { splitAtEnd } from './split-at-end.ts'
 
 const RECORDS_DEFAULT = 10
@@ -15,35 +16,41 @@ export const tail: Command = {
 	usage: 'FILE [options]',
 	takesAddresses: true,
 	examples: [
-		['mesh-chain tail node.chain', `the last ${RECORDS_DEFAULT} records`],
+		['mesh-chain tail node.chain', `prints the last ${RECORDS_DEFAULT} records`],
 		[
 			'mesh-chain tail node.chain -f -l warn',
-			'the last warnings and errors, and whatever comes, until Ctrl-C',
+			'prints the last warnings and errors, and new ones until Ctrl-C',
 		],
-		['mesh-chain tail node.chain -f -n 0 -o ndjson | jq .message', 'only what comes, for another program'],
+		[
+			'mesh-chain tail node.chain -f -n 0 -o ndjson | jq .message',
+			'passes only new records to another program',
+		],
 	],
 	options: [
-		...FILTER_OPTIONS.filter(({ long }) => long !== 'limit' && long !== 'reverse'),
+		...filtersWithout('limit', 'reverse'),
 		{
 			long: 'limit',
 			short: 'n',
 			value: 'COUNT',
-			help: `so many of the newest, ${RECORDS_DEFAULT} unless told`,
+			default: String(RECORDS_DEFAULT),
+			help: 'number of newest records',
 		},
 		...PRINT_OPTIONS,
 	],
+	environment: NATS_VARIABLES,
+	statuses: PRINT_STATUSES,
 	async run(invocation, terminal) {
 		const { file } = invocation
 		const selection = selectionOf(invocation, terminal.now())
 		const count = invocation.count('limit') ?? RECORDS_DEFAULT
 		const printer = new Printer(invocation, terminal, selection, Number.POSITIVE_INFINITY)
-		// Before anything is printed: whoever has seen the newest records may press Ctrl-C.
+		// Before anything is printed: a user who has seen the newest records may press Ctrl-C at once.
 		const interrupted = invocation.flag('follow') ? terminal.interrupted() : undefined
-		const chain = await openHistory(file)
+		const chain = await openHistory(file, terminal)
 		try {
 			const { before, after } = await splitAtEnd(chain)
 			const newest = await newestRecords(before, selection.query, selection, count)
-			// Those of a merged history have the seqs of a reading, which was backward.
+			// The seqs of a merged history number one reading of it, and this reading ran backward.
 			await printer.print(
 				before.chains ? newest.map((record, index) => ({ ...record, seq: index + 1 })) : newest,
 			)
@@ -55,7 +62,7 @@ export const tail: Command = {
 	},
 }
 
-/** The last `count` records that are selected, oldest first, with the gaps between them. */
+/** The last `count` selected records, oldest first, with the gaps between them. */
 async function newestRecords(
 	chain: Chain,
 	query: ChainQuery,

@@ -1,19 +1,20 @@
-/** Where a command line sends a replay: what `--to` says, made when it is known that something will be sent. */
+/** The target of a replay, as `--to` names it. It is made only once something is to be sent. */
 import { realpathSync } from 'node:fs'
 import { FileChainAppender } from '../chain/index.ts'
 import { JsonlAppender } from '../jsonl/jsonl-appender.ts'
 import type { ReplayTarget } from '../replay/target.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'
 import { ProcessTarget } from '../replay/targets/process-target.ts'
-import { shellWord } from '../text/shell-word.ts'
 import { type Invocation, type OptionSpec, usage } from './command.ts'
 import { textFormat } from './printing.ts'
 import type { Terminal } from './terminal.ts'
 
+/** The option that names the target of a replay. */
 export const TO_OPTION: OptionSpec = {
 	long: 'to',
 	value: 'TARGET',
-	help: 'exec:COMMAND, FILE.chain, FILE.jsonl, or - for stdout, which it is unless told',
+	defaultText: '- (stdout)',
+	help: 'target: exec:COMMAND, FILE.chain, FILE.jsonl or -',
 }
 
 /** @returns a function that makes the target. */
@@ -29,20 +30,6 @@ export function targetOf(invocation: Invocation, terminal: Terminal): () => Repl
 	if (/\.(?:jsonl|ndjson)$/.test(to)) return () => new AppenderTarget(new JsonlAppender(to))
 	if (to.endsWith('.chain')) return () => new AppenderTarget(new FileChainAppender(to))
 	throw usage(`--to is exec:COMMAND, FILE.chain, FILE.jsonl or -, not ${JSON.stringify(to)}`)
-}
-
-/**
- * The name of a chain that a command makes.
- *
- * @throws {MeshChainError} `INVALID_USAGE` for a name that says JSON: whoever reads it later would take it for that.
- */
-export function chainNamed(path: string): string {
-	const [, stem] = /^(.*)\.(?:jsonl|ndjson|json)$/i.exec(path) ?? []
-	if (stem === undefined) return path
-	const [chain, lines] = [`${stem}.chain`, path].map(shellWord)
-	throw usage(
-		`this makes a chain, which is not JSON: name it ${chain}, and then mesh-chain export ${chain} -o ${lines} for JSON Lines`,
-	)
 }
 
 function isSameFile(a: string, b: string): boolean {

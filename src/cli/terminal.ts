@@ -1,6 +1,7 @@
 /**
- * What a command sees of the world around it: input, two outputs, the environment and the time. Output respects back-pressure, and a reader
- * that went away ends it quietly. Text that goes out is {@link Printable}: the compiler refuses any other.
+ * What a command sees of the world around it: input, two outputs, the environment and the time. Output
+ * respects back-pressure, and ends quietly when its reader is gone. Text is printed as {@link Printable}
+ * only: the compiler refuses any other.
  */
 import type { Readable, Writable } from 'node:stream'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -10,7 +11,7 @@ import type { ReplayTarget } from '../replay/target.ts'
 import { StreamTarget } from '../replay/targets/stream-target.ts'
 import { colored, type Printable, printable } from './printable.ts'
 
-/** What a program is given. Commands get a {@link Terminal} of it. */
+/** The world around a program, as Node gives it. Commands see it as a {@link Terminal}. */
 export interface Surroundings {
 	readonly stdin: Readable
 	readonly stdinIsTerminal: boolean
@@ -21,21 +22,25 @@ export interface Surroundings {
 	readonly env: Readonly<Record<string, string | undefined>>
 	readonly now: () => number
 	/**
-	 * From this call on, the first SIGINT, SIGTERM or SIGHUP aborts the signal instead of ending the process; the next one ends
-	 * it. So many SIGINTs before it are passed over.
+	 * From this call on, the first SIGINT, SIGTERM or SIGHUP aborts the signal instead of ending the process,
+	 * and the next one ends it. The reason of the abort is an `Interruption`.
+	 *
+	 * @param options `sigintsPassed`: how many SIGINTs are ignored before the first that counts.
 	 */
 	readonly interrupted: (options?: { readonly sigintsPassed: number }) => AbortSignal
 }
 
+/** The world around a command. */
 export interface Terminal extends Omit<Surroundings, 'stdout' | 'stderr'> {
 	readonly stdout: Output
 	readonly stderr: Messages
 }
 
+/** The terminal of a command, made of the surroundings of the program. */
 export function terminalOf(surroundings: Surroundings): Terminal {
 	const { stdout, stderr, stdoutIsTerminal, stderrIsTerminal, env, now, interrupted } = surroundings
 	return {
-		// Opened by whoever reads it: a command that does not must not wait for it.
+		// The first access opens stdin: a command that does not read it must not wait for it.
 		get stdin() {
 			return surroundings.stdin
 		},
@@ -52,7 +57,7 @@ export function terminalOf(surroundings: Surroundings): Terminal {
 	}
 }
 
-/** What people are told beside the output of a command. */
+/** Messages for people, on stderr. */
 export class Messages {
 	readonly #stream: Writable
 
@@ -64,7 +69,7 @@ export class Messages {
 		this.#stream.write(String(text))
 	}
 
-	/** In place of what the last line says. */
+	/** Replaces the text of the last line. */
 	rewriteLine(text: Printable): void {
 		this.#stream.write(`\r\x1b[K${text}`)
 	}
@@ -84,13 +89,13 @@ export class Output {
 		stream.on('error', (error) => this.#fail(error))
 	}
 
-	/** Nobody reads any more: stop. */
+	/** Whether the reader is gone. Writes do nothing from then on. */
 	get isClosed(): boolean {
 		return systemCode(this.#failure) === 'EPIPE'
 	}
 
 	/**
-	 * Resolves when it is passed on, or nobody is left to read it.
+	 * Resolves when the text was passed on, or its reader is gone.
 	 *
 	 * @throws {MeshChainError} `OUTPUT_FAILED`, as on a full disk.
 	 */
@@ -98,12 +103,12 @@ export class Output {
 		return this.#write(String(text))
 	}
 
-	/** The same for bytes that are not ours to change: what a recorded program prints, or records for another program. */
+	/** Writes bytes unchanged: the output of a recorded program, or records for another program. */
 	pass(bytes: Uint8Array): Promise<void> {
 		return this.#write(bytes)
 	}
 
-	/** Replayed records, as text. */
+	/** A target that writes replayed records as text. */
 	replayTarget(format: (record: LogRecord) => Printable): ReplayTarget {
 		return new StreamTarget(this.#stream, { name: 'stdout', format: (record) => String(format(record)) })
 	}
@@ -121,13 +126,13 @@ export class Output {
 		throw new MeshChainError('OUTPUT_FAILED', text, { cause: this.#failure })
 	}
 
-	/** The first one has the reason. */
+	/** Keeps the first error: it has the reason. */
 	#fail(error: Error): void {
 		this.#failure ??= error
 	}
 }
 
-/** Makes a value printable, and paints it where there is colour. */
+/** Makes a value printable, and colours it where colours are on. */
 export type Paint = (style: Style, value: unknown) => Printable
 
 const STYLES = {
@@ -138,10 +143,11 @@ const STYLES = {
 	green: [32, 39],
 	cyan: [36, 39],
 } as const
+/** A colour or a weight of text. */
 export type Style = keyof typeof STYLES
 
 /** Decides on colour: the option first, then `NO_COLOR`, `FORCE_COLOR`, then whether stdout is a terminal. */
-export function paintFor(color: string, terminal: Terminal): Paint {
+export function paintFor(color: 'auto' | 'always' | 'never', terminal: Terminal): Paint {
 	return wantsColor(color, terminal)
 		? (style, value) => colored(STYLES[style], value)
 		: (_style, value) => printable(value)
@@ -154,6 +160,3 @@ function wantsColor(color: string, { env, stdoutIsTerminal }: Terminal): boolean
 	if (forced !== undefined) return forced !== '0' && forced !== 'false'
 	return stdoutIsTerminal && env['TERM'] !== 'dumb'
 }
-
-/** How a command ends. */
-export const STATUS = { fine: 0, nothingMatched: 1, usage: 2, damage: 3, unchecked: 4 } as const

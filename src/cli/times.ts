@@ -1,56 +1,37 @@
 /** Points in time as people type them, in the local time zone. */
-
 import { show } from '../guard/show.ts'
 import { localMidnight, localTime, timeOfDay, timeOfDecimal, timeOfText } from '../model/calendar.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { isPointInTime } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
+import { DURATION_UNITS } from './amounts.ts'
 
-const UNIT_MS: Readonly<Record<string, number>> = {
-	ms: 1,
-	s: 1000,
-	m: 60_000,
-	h: 3_600_000,
-	d: 86_400_000,
-	w: 604_800_000,
-}
 const RELATIVE = /^-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const CLOCK = /^(\d?\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?$/
-/** Shorter numbers are years, or mistakes; with nine digits, seconds begin in 1973. */
+/** Shorter numbers are years, or mistakes: seconds have nine digits from 1973 on. */
 const NUMBER = /^\d{9,20}(?:\.\d+)?$/
-const FORMS =
-	'2026-01-31, 2026-01-31T14:05:09Z, 14:05, 14:05:09, now, today, yesterday, -90s, -1h, -2d, or seconds, milliseconds, microseconds or nanoseconds since 1970'
+const EXAMPLES = [
+	...['2026-01-31', '2026-01-31T14:05:09Z', '14:05', '14:05:09', 'now', 'today', 'yesterday'],
+	...['-90s', '-1h', '-2d', 'or seconds, milliseconds, microseconds or nanoseconds since 1970'],
+].join(', ')
 
 /**
- * Milliseconds since 1970 of what was typed.
+ * Milliseconds since 1970 of a time that was typed.
  *
- * @throws {MeshChainError} `INVALID_TIME`, listing the forms there are, for any other text, a time that does not exist, and digits that
- * look like a date.
+ * @throws {MeshChainError} `INVALID_TIME`, with examples, for any other text, for a time that does not exist,
+ * and for digits that look like a date.
  */
 export function parseTime(text: string, nowMs: number): number {
 	const trimmed = text.trim()
 	const ms =
 		fromNow(trimmed, nowMs) ?? fromClock(trimmed, nowMs) ?? fromNumber(trimmed) ?? timeOfText(trimmed)
 	if (isPointInTime(ms)) return ms
-	throw new MeshChainError('INVALID_TIME', `no such time: ${show(text)} (${FORMS})`)
+	throw new MeshChainError('INVALID_TIME', `no such time: ${show(text)} (${EXAMPLES})`)
 }
 
 /**
- * Milliseconds of a length of time: `90s`, `2m`, `30d`.
- *
- * @throws {MeshChainError} `INVALID_USAGE`
+ * A local time with its offset, as it can be typed again. A time that no calendar has is shown as a number.
  */
-export function parseDuration(option: string, text: string): number {
-	const [, amount, unit = ''] = RELATIVE.exec(`-${text.trim()}`) ?? []
-	const ms = Math.round(Number(amount) * (UNIT_MS[unit] ?? Number.NaN))
-	if (ms <= TIME_MAX_MS) return ms
-	throw new MeshChainError(
-		'INVALID_USAGE',
-		`${option} takes a length of time such as 90s, 2m, 12h or 30d, not ${show(text)}`,
-	)
-}
-
-/** A time as it is shown and can be typed again: local, with its offset. Of what no calendar has, the number. */
 export function formatTime(tsMs: number): string {
 	if (!(Math.abs(tsMs) <= TIME_MAX_MS)) return String(tsMs)
 	const offsetMinutes = -new Date(tsMs).getTimezoneOffset()
@@ -61,9 +42,9 @@ export function formatTime(tsMs: number): string {
 	return `${iso.slice(0, -1)}${offsetMinutes < 0 ? '-' : '+'}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`
 }
 
-/** How long ago something was, in the largest unit that fits. */
+/** An age in the largest unit that fits: `3 min ago`. */
 export function formatAgo(ms: number): string {
-	const units = Object.entries(UNIT_MS).filter(([unit]) => unit !== 'ms' && unit !== 'w')
+	const units = Object.entries(DURATION_UNITS).filter(([unit]) => unit !== 'ms' && unit !== 'w')
 	const [unit = 's', unitMs = 1000] = units.findLast(([, size]) => ms >= size) ?? []
 	return `${Math.max(0, Math.floor(ms / unitMs))} ${unit === 'm' ? 'min' : unit} ago`
 }
@@ -73,10 +54,12 @@ function fromNow(text: string, nowMs: number): number | undefined {
 	if (text === 'today') return midnight(nowMs)
 	if (text === 'yesterday') return midnight(midnight(nowMs) - 1)
 	const [, amount, unit] = RELATIVE.exec(text) ?? []
-	return amount === undefined ? undefined : nowMs - Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
+	return amount === undefined
+		? undefined
+		: nowMs - Number(amount) * (DURATION_UNITS[unit ?? ''] ?? Number.NaN)
 }
 
-/** The first moment of the day that a time is on. */
+/** The first moment of the day that a time belongs to. */
 function midnight(tsMs: number): number {
 	const date = new Date(tsMs)
 	return localMidnight(date.getFullYear(), date.getMonth() + 1, date.getDate()) ?? tsMs

@@ -4,6 +4,7 @@
  */
 import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'
+import { isStreamAddress } from './is-stream-address.ts'
 import { checkStreamName } from './stream.ts'
 
 /** A parsed address. */
@@ -18,12 +19,7 @@ export interface StreamAddress {
 
 const FORM = 'an address such as nats://host:4222/stream or nats://a:4222,b:4222/stream?node=api-1'
 
-/** Returns whether a text is an address of a stream rather than a path. */
-export function isStreamAddress(text: string): boolean {
-	return /^(?:nats|tls):\/\//i.test(text)
-}
-
-/** Parses an address. @throws {MeshChainError} `INVALID_OPTION` */
+/** @throws {MeshChainError} `INVALID_OPTION` */
 export function parseAddress(address: unknown): StreamAddress {
 	if (typeof address !== 'string' || !isStreamAddress(address)) throw invalidOption('address', address, FORM)
 	const [, scheme = '', rest = ''] = /^(nats|tls):\/\/(.*)$/is.exec(address) ?? []

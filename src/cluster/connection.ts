@@ -198,7 +198,8 @@ async function closed(connection: NatsConnection | undefined, dial: SocketGuard)
 /** Returns the reason in an error of NATS, which may have nothing but a name. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
-	if (isDenied(error)) return `${messageOf(error)} (docs/guarantees.md lists the permissions that are needed)`
+	if (isDenied(error))
+		return `${messageOf(error)} (docs/guarantees/cluster.md lists the permissions that are needed)`
 	const message = messageOf(error)
 	if (name === 'NoRespondersError' || name === 'JetStreamNotEnabled' || code === 503)
 		return 'no server answers: check that JetStream is enabled (nats-server -js) and has a leader'

@@ -1,7 +1,7 @@
 /**
  * MessagePack rows back to records: the mirror of `row-encoder.ts`, which has the layout. Never reads beyond the end it is given.
  *
- * Invariant: what it gives out is a record as a loop makes them (docs/FORMAT.md, "What a reader takes for damage"); one row that is not makes
+ * Invariant: what it gives out is a record as a loop makes them (docs/FORMAT.md, "What a reader treats as damage"); one row that is not makes
  * the whole block malformed. A caller that skips rows by level does not hear of what is wrong inside those.
  */
 

@@ -1,4 +1,4 @@
-/** A file that gets its name once all of it is written and on disk. */
+/** A new file that appears under its name once all of it is on disk. */
 import { randomBytes } from 'node:crypto'
 import { putFirstInPlace, unsyncedName } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -15,6 +15,7 @@ import {
 	writeFully,
 } from '../platform/file-system.ts'
 
+/** Written under a temporary name, and linked to its own name at the end. */
 export class AtomicFile {
 	readonly #system: FileSystem
 	readonly #path: string
@@ -42,8 +43,8 @@ export class AtomicFile {
 	}
 
 	/**
-	 * @throws {MeshChainError} `FILE_EXISTS` when somebody made one of that name meanwhile; `EXPORT_FAILED`: nothing is there then, unless
-	 * the message says that the file is.
+	 * @throws {MeshChainError} `FILE_EXISTS` when another file took the name meanwhile; `EXPORT_FAILED`: there
+	 * is no file then, unless the message says that it exists.
 	 */
 	finish(): void {
 		const { unsynced } = this.#explained(() => {
@@ -53,7 +54,7 @@ export class AtomicFile {
 		if (unsynced !== undefined) throw unsyncedName('EXPORT_FAILED', this.#path, unsynced)
 	}
 
-	/** Leaves nothing behind but what was finished. */
+	/** Removes the file unless it was finished. */
 	discard(): void {
 		if (!this.#isOpen) return
 		this.#isOpen = false
@@ -61,7 +62,7 @@ export class AtomicFile {
 		try {
 			this.#system.unlinkSync(this.#temporary)
 		} catch {
-			// It was finished.
+			// The file was finished and has its name.
 		}
 	}
 

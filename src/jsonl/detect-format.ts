@@ -1,15 +1,16 @@
-/** The first lines of a file, held back until they say in which form all of it is to be read. */
-
+/** Detects the format of a file: holds its first lines back until they decide. */
 import { discard } from '../guard/promises.ts'
 import { attempt } from '../guard/values.ts'
-import type { JsonFields, LineFormat, UndecidedFormat } from './line-format.ts'
+import { type JsonFields, jsonObjectOf } from './json-object.ts'
+import type { LineFormat, UndecidedFormat } from './line-format.ts'
 import type { ByteLine } from './line-splitter.ts'
 
-/** So many lines, from the first object on, decide. */
+/** Number of lines, from the first object on, that decide. */
 const LINES_MAX = 64
 
 const NOTHING = Buffer.alloc(0)
 
+/** Holds lines until their objects decide the format. */
 export class FormatDetector {
 	readonly #format: UndecidedFormat
 	readonly #bytesMax: number
@@ -17,38 +18,38 @@ export class FormatDetector {
 	#held: ByteLine[] = []
 	#bytes = 0
 
-	/** @param bytesMax as many bytes of lines are held, and one line more. */
+	/** @param bytesMax how many bytes of lines are held, beside the latest line. */
 	constructor(format: UndecidedFormat, bytesMax: number) {
 		this.#format = format
 		this.#bytesMax = bytesMax
 	}
 
-	/** Whether these are enough to decide. */
+	/** Holds a line. Returns whether the lines are enough to decide. */
 	hold(line: ByteLine): boolean {
-		// Of one that is too long there is only an end, which nobody reads.
+		// Only the end of a line that is too long is here, and nothing reads it.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
-		const fields = fieldsIn(bytes)
-		const form = fields === undefined ? undefined : this.#formOf(fields)
-		if (form !== undefined) this.#objects.set(form, (this.#objects.get(form) ?? 0) + 1)
+		const fields = jsonObjectOf(bytes.toString().trim())
+		const format = fields === undefined ? undefined : this.#formatOf(fields)
+		if (format !== undefined) this.#objects.set(format, (this.#objects.get(format) ?? 0) + 1)
 		this.#held.push({ ...line, bytes })
 		this.#bytes += bytes.length
-		return form === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
+		return format === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
 	}
 
-	/** Undefined where it is none of the forms that there are. */
-	#formOf(fields: JsonFields): LineFormat | undefined {
-		const given = attempt(() => this.#format.formOf(fields), undefined)
-		const form = this.#format.forms.find((each) => each === given)
-		if (form === undefined) discard(given)
-		return form
+	/** The candidate that an object looks like; undefined where the format returns something else. */
+	#formatOf(fields: JsonFields): LineFormat | undefined {
+		const given = attempt(() => this.#format.formatOf(fields), undefined)
+		const format = this.#format.formats.find((each) => each === given)
+		if (format === undefined) discard(given)
+		return format
 	}
 
-	/** No object yet: whatever the form is, what is held is no record. */
+	/** Whether no line held an object so far, so that none of them is a record in any format. */
 	get isNone(): boolean {
 		return this.#objects.size === 0
 	}
 
-	/** What was held, which is held no longer. */
+	/** Hands out the lines. */
 	take(): readonly ByteLine[] {
 		const held = this.#held
 		this.#held = []
@@ -56,21 +57,11 @@ export class FormatDetector {
 		return held
 	}
 
-	/** The form of most of the objects so far. */
-	get form(): LineFormat {
-		const { forms, strongest } = this.#format
+	/** The format of most of the objects so far. */
+	get format(): LineFormat {
+		const { formats, strongest } = this.#format
 		if (this.#objects.has(strongest)) return strongest
-		const counted = forms.map((form) => ({ form, objects: this.#objects.get(form) ?? 0 }))
-		return counted.reduce((most, each) => (each.objects > most.objects ? each : most)).form
-	}
-}
-
-function fieldsIn(bytes: Buffer): JsonFields | undefined {
-	const text = bytes.toString().trim()
-	if (!text.startsWith('{')) return undefined
-	try {
-		return JSON.parse(text) as JsonFields
-	} catch {
-		return undefined
+		const counted = formats.map((format) => ({ format, objects: this.#objects.get(format) ?? 0 }))
+		return counted.reduce((most, each) => (each.objects > most.objects ? each : most)).format
 	}
 }

@@ -1,8 +1,8 @@
 /**
- * The form of the Channel Access event recorder (epics-ca-rs): `{"ts":1714200000.123,"ev":"beacon_recv",…}`, with `ts` in seconds and
- * three decimals, and the fields of the event beside them. Integers of any size are kept: beyond 2^53 − 1 they are bigints in a record.
+ * The format of the Channel Access event recorder (epics-ca-rs):
+ * `{"ts":1714200000.123,"ev":"beacon_recv",…}`. `ts` is in seconds with three decimals, and the fields of the
+ * event stand beside the two. Integers of any size are kept: beyond 2^53 − 1 they are bigints in a record.
  */
-
 import { exactJsonOf, exactly } from '../codec/exact-json.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -13,24 +13,29 @@ import type { LogRecord } from '../model/record.ts'
 import { escapeJson } from '../text/escape.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
-/** Whether a field's value is what it has to be; an integer beyond 2^53 − 1 is a bigint. One that throws says no. */
+/**
+ * Whether the value of a field is valid. An integer beyond 2^53 − 1 is a bigint. A check that throws means
+ * false.
+ */
 export type FieldCheck = (value: unknown) => boolean
 
-/** The fields that an event must have, with the type of each or a check of its value. */
+/** The required fields of an event, each with its type or a check of its value. */
 export type EventFields = Readonly<Record<string, (typeof FIELD_TYPES)[number] | FieldCheck>>
 
 const TAKEN = ['ts', 'ev']
 const FIELD_TYPES = ['string', 'number', 'boolean'] as const
 
 /**
- * A form with the events of an application. The kind of a record is its `ev`, its data the other fields. `ts` is in seconds; milliseconds,
- * microseconds and nanoseconds are read too, by their size. Lines with a `ts` that is no time are skipped as `invalidField`; a record with a time
- * that would be read as another one, such as those from the year 5138 on, has no line. Integers have any size: beyond 2^53 − 1 they are bigints in
- * data, and the type `number` takes both.
+ * A format for the events of an application. The kind of a record is its `ev`, and its data are the other
+ * fields. `ts` is in seconds; milliseconds, microseconds and nanoseconds are recognised by their size. Lines
+ * with an invalid `ts` are skipped as `invalidField`. A record with a time that would be read as another one,
+ * such as those after the year 5137, has no line. Integers have any size: beyond 2^53 − 1 they are bigints in
+ * data, and the type `number` accepts both.
  *
- * @param events by name, with the fields that each must have: a type, or a function that checks the value. Lines with another `ev`, and lines of which a
- * field is missing or wrong, are skipped and counted; records like that have no line. Undefined takes any event with any fields.
- * @throws {MeshChainError} `INVALID_OPTION` for a field that the form itself has, or of a type that is none.
+ * @param events the events by name, each with its required fields: a type, or a function that checks the
+ * value. Lines with another `ev`, and lines with a missing or wrong field, are skipped and counted; such
+ * records have no line. Default: any event with any fields.
+ * @throws {MeshChainError} `INVALID_OPTION` for a field named `ts` or `ev`, and for an unknown type.
  *
  * @example
  * ```ts
@@ -70,12 +75,12 @@ export function eventFormat(events?: Readonly<Record<string, EventFields>>): Lin
 }
 
 function checkEvents(events: Readonly<Record<string, EventFields>>): void {
-	checkIsObject('the events of a form', events)
+	checkIsObject('the events of a format', events)
 	for (const [kind, fields] of Object.entries(events)) {
 		checkIsObject(`the fields of the event ${show(kind)}`, fields)
 		for (const [name, type] of Object.entries(fields)) {
 			if (TAKEN.includes(name)) {
-				const text = `an event cannot have a field ${show(name)}: the form has it`
+				const text = `an event cannot have a field ${show(name)}: the format has it`
 				throw new MeshChainError('INVALID_OPTION', text)
 			}
 			if (typeof type !== 'function') checkWord(`the type of ${kind}.${name}`, type, FIELD_TYPES)
@@ -99,7 +104,7 @@ function isOf(type: EventFields[string], value: unknown): boolean {
 	}
 }
 
-/** What JSON has no type for, as readers of such a form expect it. */
+/** A value that JSON has no type for, as readers of this format expect it. */
 function plain(value: unknown): unknown {
 	return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
 }

@@ -1,4 +1,4 @@
-/** From a chain to JSON Lines. */
+/** Writes a chain as JSON Lines. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
@@ -11,19 +11,22 @@ import { AtomicFile } from './atomic-file.ts'
 import { JSONL_RULES, type JsonlOptions } from './jsonl-options.ts'
 import { type LineFormat, lineBy } from './line-format.ts'
 
+/** The result of an export. */
 export interface ExportSummary {
-	/** Lines written: a `$gap` is one too. */
+	/** Lines written, those of gaps included. */
 	readonly lines: number
-	/** Records that those gaps stand for. */
+	/** Records that these gaps stand for. */
 	readonly absent: number
-	/** Records that the form has no place for. */
+	/** Records that the format has no line for. */
 	readonly unsupported: number
 }
 
+/** Options of {@link exportJsonl}: a filter, and the format, mode and file system of the new file. */
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
-	/** Called after each part, with what is done so far. */
-	onProgress?: (summary: ExportSummary) => void
-	signal?: AbortSignal
+	/** Called after each part of the file, with the summary so far. */
+	readonly onProgress?: (summary: ExportSummary) => void
+	/** Ends the export: no file is made. */
+	readonly signal?: AbortSignal
 }
 
 const { lineBytesMax: _, ...FILE_RULES } = JSONL_RULES
@@ -38,11 +41,13 @@ const EXPORT_OPTIONS = defineOptions(
 )
 
 /**
- * Writes the records that match to a new file, one a line. In mesh-chain's own form nothing is lost: `importJsonl` makes a chain of it
- * whose export has the same bytes. The file gets its name once all of it is on disk.
+ * Writes the records that match a filter to a new file, one on each line. In mesh-chain's own format nothing
+ * is lost: `importJsonl` makes a chain of the file whose export has the same bytes. The file appears under
+ * its name once all of it is on disk.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED` when it cannot be written, or the signal ended it; what reading
- * the chain throws. Nothing is left behind then, unless the message says that the file is there: only its folder could not be synced.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED`
+ * when the file cannot be written, or the signal ended the export; the errors of reading the chain. No file
+ * is left then, unless the message says that it exists: only its folder could not be synced.
  *
  * @example
  * ```ts
@@ -67,7 +72,10 @@ export async function exportJsonl(
 	try {
 		for await (const text of lines) {
 			if (signal?.aborted)
-				throw new MeshChainError('EXPORT_FAILED', `it was interrupted: ${show(path)} was not made`, { path })
+				throw new MeshChainError('EXPORT_FAILED', `the export was interrupted: ${show(path)} was not made`, {
+					path,
+					cause: signal.reason,
+				})
 			file.write(text)
 			discard(onProgress?.(lines.summary))
 		}
@@ -80,7 +88,7 @@ export async function exportJsonl(
 	return lines.summary
 }
 
-/** Records as text, some lines at a time, and the count of them. */
+/** Records as text, several lines at a time, with a summary of them. */
 export class LinesOf implements AsyncIterable<string> {
 	readonly #batches: AsyncIterable<readonly LogRecord[]>
 	readonly #format: LineFormat
@@ -106,7 +114,7 @@ export class LinesOf implements AsyncIterable<string> {
 	}
 
 	#lineOf(record: LogRecord): string {
-		// Those of merged chains, which have an origin, among them.
+		// Also a gap with an origin, of a merged chain.
 		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
 		const line = lineBy(this.#format, record)
 		if (line === undefined) {

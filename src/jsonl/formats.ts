@@ -1,31 +1,34 @@
-/** The forms there are, by name, and how to tell which one a line has. */
+/** The list of all formats, and the detection of one from the first lines of a file. */
 import { eventFormat } from './event-format.ts'
-import type { JsonFields, LineFormat, UndecidedFormat } from './line-format.ts'
+import type { JsonFields } from './json-object.ts'
+import type { LineFormat, UndecidedFormat } from './line-format.ts'
 import { otelFormat } from './otel-format.ts'
 import { pinoFormat } from './pino-format.ts'
 import { recordFormat } from './record-format.ts'
 
 const anyEvents = eventFormat()
 
+/** All formats, as `--format` names them. */
 export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
 
 /**
- * Reads every line in the form that most of the first ones have; other loggers' lines in pino's. Lines of mesh-chain's own form
- * decide alone: read in another one, the seqs and times of a whole export would be lost.
+ * Reads every line in the format of most of the first lines; lines of other loggers count as pino's. One line
+ * of mesh-chain's own format decides alone, because an export that is read in another format would lose its
+ * seqs and times.
  */
 export function detectedFormat(): UndecidedFormat {
 	return {
 		name: 'detected',
-		// pino's takes any object: it is behind those that say more of a line.
-		forms: [recordFormat, otelFormat, anyEvents, pinoFormat],
+		// pino's format accepts any object, so it comes after the formats that are more specific.
+		formats: [recordFormat, otelFormat, anyEvents, pinoFormat],
 		strongest: recordFormat,
-		formOf,
-		read: (fields, text) => formOf(fields).read(fields, text),
+		formatOf,
+		read: (fields, text) => formatOf(fields).read(fields, text),
 		write: recordFormat.write,
 	}
 }
 
-function formOf(fields: JsonFields): LineFormat {
+function formatOf(fields: JsonFields): LineFormat {
 	if ('resourceLogs' in fields) return otelFormat
 	if (['seq', 'epoch', 'tsMs'].every((name) => typeof fields[name] === 'number')) return recordFormat
 	return typeof fields['ev'] === 'string' && typeof fields['ts'] === 'number' ? anyEvents : pinoFormat

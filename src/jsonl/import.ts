@@ -1,4 +1,4 @@
-/** From JSON Lines to a chain. */
+/** Reads JSON Lines into a chain. */
 import { basename } from 'node:path'
 import { ChainBuilder, FileChainAppender } from '../chain/index.ts'
 import { discard } from '../guard/promises.ts'
@@ -17,55 +17,73 @@ import { isGap, type LogRecord } from '../model/record.ts'
 import { exists, type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { replay } from '../replay/replay.ts'
 import { AppenderTarget } from '../replay/targets/appender-target.ts'
+import { counted } from '../text/numbers.ts'
 import type { LineFormat } from './line-format.ts'
 import type { SkippedCounts, SkippedLine } from './line-reader.ts'
 import { type JsonlRecords, readJsonl } from './read-jsonl.ts'
 import { SingleHistory } from './single-history.ts'
 
+/** The result of an import. */
 export interface ImportSummary {
-	/** Whether a new chain was made, of records as they were; otherwise they were appended to one. */
+	/**
+	 * Whether a new chain was made, with the seqs and epochs of the lines. False: they were appended to a
+	 * chain.
+	 */
 	readonly restored: boolean
+	/** Records imported. */
 	readonly records: number
-	/** Records that the lines say are absent, and those of which there was no line. */
+	/** Records that gaps among the lines stand for, and records without a line. */
 	readonly absent: number
-	/** Lines that were no records, by reason. */
+	/** Lines that are not records, by reason. */
 	readonly skipped: SkippedCounts
-	/** The first hundred of them. */
+	/** The first hundred of the skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Records of which something did not fit: a marker or a note stands for it. */
+	/** Records of which a part did not fit, and a marker or a note stands for it. */
 	readonly altered: number
-	/** Records of a new chain that stood twice or at a wrong place among the lines, or that no chain can hold: they are not in it. */
+	/**
+	 * Records left out of a new chain: duplicates, records in the wrong order, and records that no chain can
+	 * hold.
+	 */
 	readonly outOfOrder: number
 }
 
+/** Options of {@link importJsonl}. */
 export interface ImportOptions {
-	/** Default: mesh-chain's own form. */
-	format?: LineFormat
-	/** A longer line is skipped and counted. Default 16 MiB. */
-	lineBytesMax?: number
-	/** The chain that records which are appended were of, where they do not say. Default: the name of the file. */
-	sourceId?: string
-	/** Of a new chain. Default `0o600`. */
-	mode?: number
-	/** Called now and then. */
-	onProgress?: (records: number) => void
-	signal?: AbortSignal
-	fs?: FileSystem
+	/** Format of the lines. Default: `recordFormat`. */
+	readonly format?: LineFormat
+	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	readonly lineBytesMax?: number
+	/**
+	 * Chain id in the origin of appended records that have no origin. Default: the name of the file, or
+	 * `stdin`.
+	 */
+	readonly sourceId?: string
+	/** File mode of a new chain. Default: `0o600`. */
+	readonly mode?: number
+	/** Called now and then with the number of records so far. */
+	readonly onProgress?: (records: number) => void
+	/** Ends the import: a new chain is not made, appended records stay. */
+	readonly signal?: AbortSignal
+	/** File system. Default: that of Node. */
+	readonly fs?: FileSystem
 }
 
 const PROGRESS_RECORDS = 10_000
 
 /**
- * Puts the records of JSON Lines into a chain. A new chain gets them with the seq, epoch, time and origin that they have, what is
- * mesh-chain's own included, and appears once all of it is on disk. To a chain that is there they are appended, with new seqs, and an
- * `origin` that says which ones they were.
+ * Imports JSON Lines into a chain. In a new chain, the records keep their seq, epoch, time and origin, also
+ * those of mesh-chain's own kinds, and the chain appears once all of it is on disk. In an existing chain,
+ * they are appended with new seqs, and their `origin` names the old ones.
  *
- * Lines that are no records are skipped and counted. Where seqs are missing in a new chain, a `$gap` says so. Two histories in one file
- * (`cat a.jsonl b.jsonl`) have the same seqs: no new chain is made of them, since it would lose one of the two.
+ * Lines that are not records are skipped and counted. In a new chain, a `$gap` stands for missing seqs. Two
+ * histories in one file (`cat a.jsonl b.jsonl`) have the same seqs, so no new chain is made of them: it would
+ * lose one of the two.
  *
- * @param source a file's path, or bytes as they come.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the signal ended it, there are two histories, or a record could not be
- * appended: how many were is in the message, and none in a new chain; what opening a chain for writing throws.
+ * @param source path of a file, or a stream of bytes.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the
+ * signal ended the import, when the file holds two histories, or when a record could not be appended; the
+ * errors of opening a chain for writing. A new chain is not made then. The message says how many records were
+ * appended to an existing one.
  *
  * @example
  * ```ts
@@ -116,23 +134,23 @@ async function restore(
 		refuseNothing(lines, builder.records + absent)
 		builder.finish()
 	} catch (error) {
-		// Whoever gave the signal may have taken the source away too.
-		throw signal?.aborted ? stopped(builder.records, 'the chain was not made') : coded(error)
+		// The owner of the signal may have destroyed the source too.
+		throw signal?.aborted ? stopped(builder.records, 'the chain was not made', signal) : coded(error)
 	} finally {
 		builder.discard()
 	}
 	return { restored: true, records: builder.records, absent: absent + builder.missing, outOfOrder }
 }
 
-/** A file of something else is no empty chain. */
+/** A file without a record is not JSON Lines, rather than an empty chain. */
 function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number): void {
 	const { blank: _blank, comment: _comment, ...bad } = skipped
 	const [worst] = Object.entries(bad).sort(([, a], [, b]) => b - a)
 	if (records > 0 || worst === undefined || worst[1] === 0) return
 	const first = skippedLines.find(({ reason }) => reason === worst[0])
 	const where = first === undefined ? '' : `, the first of them line ${first.line}`
-	const text = `none of the lines is a record (${worst[1]} ${worst[0]}${where}): no chain was made; is it JSON Lines, and of this form?`
-	throw new MeshChainError('IMPORT_FAILED', text)
+	const what = `none of the lines is a record (${worst[1]} ${worst[0]}${where}), and no chain was made`
+	throw new MeshChainError('IMPORT_FAILED', `${what}: check that the file is JSON Lines in this format`)
 }
 
 function isPushed(builder: ChainBuilder, record: LogRecord, history: SingleHistory): boolean {
@@ -161,21 +179,21 @@ async function append(
 			...(onProgress === undefined ? {} : { onProgress: ({ replayed }) => onProgress(replayed) }),
 		})
 		const { replayed, gaps, firstError, ended } = summary
-		if (ended === 'aborted') throw stopped(replayed, 'and are in the chain')
+		if (ended === 'aborted') throw stopped(replayed, 'they are in the chain', signal)
 		if (firstError !== undefined) {
-			const text = `${firstError.message}; ${replayed} records were appended before it`
+			const text = `${firstError.message}; ${counted(replayed, 'record was', 'records were')} appended before it`
 			throw new MeshChainError('IMPORT_FAILED', text, { path })
 		}
 		await appender.close()
 		return { restored: false, records: replayed - gaps.count, absent: gaps.records, outOfOrder: 0 }
 	} catch (error) {
-		// What ended the import says more than that the end could not be written either.
+		// The error that ended the import says more than a failure to close.
 		await appender.close().catch(() => {})
 		throw coded(error)
 	}
 }
 
-/** What is wrong with the source itself is said as the source says it. */
+/** An error of the source keeps its own code. */
 function coded(error: unknown): MeshChainError {
 	const isReplay = error instanceof MeshChainError && error.code === 'REPLAY_FAILED'
 	return asCoded(
@@ -185,8 +203,9 @@ function coded(error: unknown): MeshChainError {
 	)
 }
 
-function stopped(records: number, what: string): MeshChainError {
-	return new MeshChainError('IMPORT_FAILED', `it was interrupted: ${records} records came so far, ${what}`)
+function stopped(records: number, what: string, signal: AbortSignal | undefined): MeshChainError {
+	const text = `the import was interrupted after ${counted(records, 'record')}: ${what}`
+	return new MeshChainError('IMPORT_FAILED', text, { cause: signal?.reason })
 }
 
 function sourceIdOf(source: string | AsyncIterable<Uint8Array>): string {

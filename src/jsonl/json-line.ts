@@ -1,16 +1,19 @@
 /**
- * Recognises a line of JSON that a logger wrote, pino's among them, and makes a log line of it. Nothing of the line is lost: what
- * has no place in a log line goes into `data`, and where the object does not give the text back, the text goes there too.
- * Pure; knows no streams.
+ * Recognises a line of JSON of a logger, such as pino, and makes a log line of it. Nothing of the line is
+ * lost: fields without a counterpart in a log line go into `data`, and so does the text where the object does
+ * not reproduce it. Pure: knows no streams.
  */
-
 import { timeOfNumber, timeOfText } from '../model/calendar.ts'
 import { isId, isKind } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine } from '../model/record.ts'
+import { type JsonFields, jsonObjectOf } from './json-object.ts'
 
 type Fields = Record<string, unknown>
 
-/** Deeper ones are left as text: what goes into `data` has a bound (`DATA_DEPTH_MAX`), and `data` itself takes a level. */
+/**
+ * A deeper object stays text, because the depth of `data` is bounded (`DATA_DEPTH_MAX`) and `data` itself is
+ * a level.
+ */
 const DEPTH_MAX = 24
 
 const LEVEL_KEYS = ['level', 'severity', 'lvl', 'loglevel'] as const
@@ -32,7 +35,7 @@ const LEVEL_NAMES: ReadonlyMap<string, LogLevel> = new Map([
 	['panic', 'error'],
 ])
 
-/** pino's numbers, and those of bunyan. */
+/** The level numbers of pino and bunyan. */
 const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 	[50, 'error'],
 	[40, 'warn'],
@@ -41,12 +44,12 @@ const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 	[10, 'trace'],
 ]
 
-/** A longer text that is not as it would be written is kept beside what it says. */
+/** A longer text that JSON.stringify would write in another way is kept beside its fields. */
 const COMPARED_LENGTH_MAX = 256 * 1024
 
-/** The log line that a text holds as a JSON object; undefined when it holds none. */
+/** The log line of a text that is a JSON object; undefined for any other text. */
 export function lineOfJson(text: string): LogLine | undefined {
-	const fields = parseObject(text)
+	const fields = jsonObjectOf(text)
 	if (fields === undefined || isDeeper(fields, DEPTH_MAX)) return undefined
 	const rest: Fields = { ...fields }
 	const line: { -readonly [Name in keyof LogLine]: LogLine[Name] } = {}
@@ -57,7 +60,7 @@ export function lineOfJson(text: string): LogLine | undefined {
 	const kind = takeKind(rest)
 	if (kind !== undefined) line.kind = kind
 	const message = takeText(rest, MESSAGE_KEYS)
-	// A kind stands for its message; without either there is none.
+	// A kind is its own message. Without a kind, the message is empty.
 	if (message !== undefined || kind === undefined) line.message = message ?? ''
 	for (const key of ['daemonId', 'nodeId'] as const) {
 		const id = rest[key]
@@ -69,28 +72,19 @@ export function lineOfJson(text: string): LogLine | undefined {
 	return Object.keys(rest).length === 0 ? line : { ...line, data: rest }
 }
 
-function parseObject(text: string): Fields | undefined {
-	if (!/^\s*\{/.test(text)) return undefined
-	try {
-		const value: unknown = JSON.parse(text)
-		return typeof value === 'object' && value !== null && !Array.isArray(value)
-			? (value as Fields)
-			: undefined
-	} catch {
-		return undefined
-	}
-}
-
 function isDeeper(value: unknown, depth: number): boolean {
 	if (typeof value !== 'object' || value === null) return false
 	return depth === 0 || Object.values(value).some((item) => isDeeper(item, depth - 1))
 }
 
-/** Whether the parsed object says all that the text said: not so for doubled keys, long numbers, odd escapes. */
-function givesBack(fields: Fields, text: string): boolean {
+/**
+ * Whether the parsed object holds everything in the text: false for duplicate keys, long numbers and odd
+ * escapes.
+ */
+function givesBack(fields: JsonFields, text: string): boolean {
 	const again = JSON.stringify(fields)
 	if (again === text) return true
-	// The engine's stack is not made for more.
+	// A longer text could overflow the stack of the regular expression.
 	if (text.length > COMPARED_LENGTH_MAX) return false
 	return again === text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, '$1')
 }
@@ -111,7 +105,7 @@ function takeLevel(rest: Fields): LogLevel | undefined {
 		if (typeof value === 'string') {
 			const level = LEVEL_NAMES.get(value.toLowerCase())
 			if (level === undefined) continue
-			// What the level's name does not tell, such as FATAL, stays.
+			// A name that says more than the level, such as FATAL, stays.
 			if (level === value.toLowerCase() || value.toLowerCase() === 'warning') delete rest[key]
 			return level
 		}
@@ -135,7 +129,7 @@ function takeTime(rest: Fields): number | undefined {
 	return undefined
 }
 
-/** A date alone is no time of a line. */
+/** A date without a time of day is not the time of a line. */
 function timeOf(value: unknown): number | undefined {
 	if (typeof value === 'number') return timeOfNumber(value)
 	return typeof value === 'string' && value.includes(':') ? timeOfText(value) : undefined

@@ -1,4 +1,4 @@
-/** Records as JSON Lines: each one a line, written by one call before `append` returns. */
+/** An appender for JSON Lines: each record is one line, written with one call before `append` returns. */
 import type { LogChainAppender } from '../appender.ts'
 import { show } from '../guard/show.ts'
 import { checkPath } from '../model/check.ts'
@@ -8,6 +8,7 @@ import type { LogRecord } from '../model/record.ts'
 import { warn } from '../platform/diagnostics.ts'
 import { onExit } from '../platform/exit-hook.ts'
 import { type FileSystem, readFully } from '../platform/file-system.ts'
+import { counted } from '../text/numbers.ts'
 import { type JsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { type FileChanges, LineFile, type LineLoss } from './line-file.ts'
 import { type LineFormat, lineBy, readingBy } from './line-format.ts'
@@ -15,12 +16,13 @@ import { LineReader } from './line-reader.ts'
 
 const NEWLINE = 0x0a
 
+/** Counters of a {@link JsonlAppender}. */
 export interface JsonlStats {
 	/** Lines written. */
 	readonly written: number
-	/** Records that the form has no place for: they are in no line. */
+	/** Records that the format has no line for. */
 	readonly unsupported: number
-	/** Writes that failed; the loop tries their records again. */
+	/** Failed writes; the loop retries their records. */
 	readonly failures: number
 	/** Whether the file ended within a line when it was opened. */
 	readonly foundTorn: boolean
@@ -29,8 +31,9 @@ export interface JsonlStats {
 	/** Lines written again in a new file, because their file was removed. */
 	readonly rewritten: number
 	/**
-	 * Lines that were written and are in no file that the appender knows: another program truncated the file or wrote into them before
-	 * the next look, or no file could take them before `close()`. A copy made before the truncation may hold them.
+	 * Lines that were written and are in no file that the appender knows: another program truncated the file or
+	 * wrote into them before the next look, or no file could take them before `close()`. A copy made before the
+	 * truncation may hold them.
 	 */
 	readonly lost: number
 }
@@ -38,15 +41,16 @@ export interface JsonlStats {
 /**
  * Appends to a file of JSON Lines and creates it when it is missing.
  *
- * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the file. Their seqs
- * are independent of each other and may be equal; `nodeId` tells their records apart.
+ * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the
+ * file. Their seqs are independent of each other and may be equal; `nodeId` tells their records apart.
  *
- * In mesh-chain's own form an appender continues what it finds: `nextSeq` follows the last record, and `epoch` is the next one.
+ * In mesh-chain's own format an appender continues what it finds: `nextSeq` follows the last record, and
+ * `epoch` is the next one.
  *
- * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of a write, and always
- * before `flush`, `sync` and `close` return. It continues in a new file under the name, or at the new end. A line in a file that was
- * removed is written again if it was written since the last look. What was truncated since then is counted (`stats().lost`), with one
- * process warning per cause.
+ * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of
+ * a write, and always before `flush`, `sync` and `close` return. It continues in a new file under the name,
+ * or at the new end. A line in a file that was removed is written again if it was written since the last
+ * look. What was truncated since then is counted (`stats().lost`), with one process warning per cause.
  *
  * @example
  * ```ts
@@ -62,7 +66,7 @@ export interface JsonlStats {
 export class JsonlAppender implements LogChainAppender {
 	readonly path: string
 	readonly durability = 'os'
-	/** A disk may be slow: a loop waits for it longer than for others. */
+	/** A disk may be slow, so a loop waits longer for it than for other appenders. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
@@ -92,8 +96,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when it could not be written, and not when the form failed or gave no line;
-	 * `APPENDER_CLOSED` (not retryable).
+	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when the line could not be written, and not retryable
+	 * when the format failed; `APPENDER_CLOSED` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
@@ -141,7 +145,8 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns when every line is in the file that the name leads to, or in one that was renamed, or is counted as lost.
+	 * Returns when every line is in the file that the name leads to, or in one that was renamed, or is counted
+	 * as lost.
 	 *
 	 * @throws {MeshChainError} `WRITE_FAILED`; the lines stay in memory and are tried again.
 	 */
@@ -155,10 +160,12 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal that logrotate sends
-	 * after it has renamed the file. Without the call, the next write notices the rename within 100 ms.
+	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal
+	 * that logrotate sends after it has renamed the file. Without the call, the next write notices the rename
+	 * within 100 ms.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again. `APPENDER_CLOSED` after {@link close}.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again. `APPENDER_CLOSED` after {@link
+	 * close}.
 	 */
 	reopen(): void {
 		if (this.#closing !== undefined)
@@ -186,7 +193,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Syncs and closes the file. Idempotent.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` when lines of a removed file could not be written again and are lost.
+	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` when lines of a removed file could not be written
+	 * again and are lost.
 	 */
 	close(): Promise<void> {
 		this.#closing ??= this.#close()
@@ -202,7 +210,11 @@ export class JsonlAppender implements LogChainAppender {
 		const { lost } = this.#file
 		await this.#file.close()
 		if (this.#file.lost > lost) {
-			throw this.#error('CLOSE_FAILED', `${this.#file.lost - lost} lines are lost: cannot write`, failure)
+			throw this.#error(
+				'CLOSE_FAILED',
+				`${counted(this.#file.lost - lost, 'line is', 'lines are')} lost: cannot write`,
+				failure,
+			)
 		}
 		if (failure !== undefined) throw failure
 	}
@@ -215,7 +227,7 @@ export class JsonlAppender implements LogChainAppender {
 	#tellLost(cause: LineLoss, lines: number): void {
 		if (this.#toldLosses.has(cause)) return
 		this.#toldLosses.add(cause)
-		const what = `${show(this.path)}: ${lines} ${lines === 1 ? 'line is' : 'lines are'} lost`
+		const what = `${show(this.path)}: ${counted(lines, 'line is', 'lines are')} lost`
 		warn('LINES_LOST', `${what}, ${LOSS_TEXTS[cause]}; further losses of this kind are only counted`)
 	}
 }
@@ -227,7 +239,7 @@ const LOSS_TEXTS: Readonly<Record<LineLoss, string>> = {
 	close: 'because their file was removed and no new one could take them before close',
 }
 
-/** The record of the last line that is one, among those at the end of a file. */
+/** The last record in a file. */
 function lastRecord(
 	system: FileSystem,
 	fd: number,
@@ -238,7 +250,7 @@ function lastRecord(
 	for (let length = 64 * 1024; ; length = Math.min(length * 8, 2 * lineBytesMax)) {
 		const start = Math.max(0, size - length)
 		const bytes = readFully(system, fd, size - start, start)
-		// The line before the first newline may have begun earlier.
+		// The first line may have begun before this piece.
 		const whole = start === 0 ? bytes : bytes.subarray(bytes.indexOf(NEWLINE) + 1)
 		const last = lastOf(whole, format, lineBytesMax)
 		if (last !== undefined || start === 0 || length === 2 * lineBytesMax) return last
@@ -247,7 +259,7 @@ function lastRecord(
 
 function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
-	// Only the form knows whether its lines bring their own seqs.
+	// Only the format knows whether its lines have seqs of their own.
 	const numbered: LineFormat = {
 		name: 'numbered',
 		write: () => undefined,

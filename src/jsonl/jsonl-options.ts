@@ -1,5 +1,4 @@
-/** The options of reading and writing JSON Lines, checked and in full. */
-
+/** The options of reading and writing JSON Lines, checked and complete. */
 import { attempt } from '../guard/values.ts'
 import { checkFileSystem, checkMode, invalidOption } from '../model/check.ts'
 import {
@@ -13,17 +12,19 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
-/** No record of a chain is a longer line of JSON. */
+/** No record of a chain makes a longer line. */
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
+/** Options of reading and writing JSON Lines. */
 export interface JsonlOptions {
-	/** What an event looks like as JSON. Default: mesh-chain's own form, in which a record loses nothing. */
-	format?: LineFormat
-	/** A longer line is skipped and counted; memory holds no more of it. Default 16 MiB. */
-	lineBytesMax?: number
-	/** Of a file that is made. Default `0o600`. */
-	mode?: number
-	fs?: FileSystem
+	/** Format of the lines. Default: `recordFormat`, mesh-chain's own, in which a record loses nothing. */
+	readonly format?: LineFormat
+	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	readonly lineBytesMax?: number
+	/** File mode of a new file. Default: `0o600`. */
+	readonly mode?: number
+	/** File system. Default: that of Node. */
+	readonly fs?: FileSystem
 }
 
 /** Rules of the options, for components that accept them among their own. */
@@ -48,11 +49,11 @@ export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions
 }
 
 function checkFormat(name: string, format: unknown): LineFormat {
-	if (attempt(() => isForm(format as LineFormat), false)) return format as LineFormat
-	throw invalidOption(name, format, 'a form with read and write, as eventFormat() gives one')
+	if (attempt(() => isLineFormat(format as LineFormat), false)) return format as LineFormat
+	throw invalidOption(name, format, 'a format with read and write, such as eventFormat()')
 }
 
-function isForm(format: LineFormat): boolean {
+function isLineFormat(format: LineFormat): boolean {
 	if (typeof format.read !== 'function' || typeof format.write !== 'function') return false
-	return !isUndecided(format) || [...format.forms, format.strongest].every(isForm)
+	return !isUndecided(format) || [...format.formats, format.strongest].every(isLineFormat)
 }

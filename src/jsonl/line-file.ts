@@ -1,13 +1,16 @@
 /**
- * A file that this process and others append lines to, and that other programs rename, remove or truncate meanwhile.
+ * A file that this process and others append lines to, while other programs may rename, remove or truncate
+ * it.
  *
  * Invariants:
  * - A line is one write to a file opened with `O_APPEND`: it never overwrites what another writer wrote.
- * - Nothing is ever truncated. What a short write left is overwritten in place, or ended by a newline.
- * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look finds is
+ * - Nothing is ever truncated. The rest of a short write is overwritten in place, or ended by a newline.
+ * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look
+ *   finds is
  *   written again (the file was removed) or counted as lost (it was truncated or overwritten), never neither.
  */
 import { dirname } from 'node:path'
+import { CHAIN_LEAD } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
 import {
@@ -27,41 +30,43 @@ import {
 import { LineSplitter } from './line-splitter.ts'
 
 const NEWLINE = 0x0a
-/** The first bytes of every chain. */
-const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xaa]), Buffer.from('mesh-chain')])
-/** Longest time and most bytes between two looks. */
+/** Longest time, and most bytes, between two looks. */
 const LOOK_MS = 100
 const UNSEEN_BYTES_MAX = 1024 * 1024
-/** How much of what a look saw the next look compares, to know whether that is still there. */
+/** Number of bytes before the end that the next look compares, to learn whether they are still there. */
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
-/** Why lines are in no file: another program truncated the file or wrote into them, or no file could take them. */
+/**
+ * Why lines are in no file: another program truncated the file or wrote into them, or no file could take
+ * them.
+ */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
-/** What became of the file since it was opened. */
+/** How often other programs changed the file since it was opened. */
 export interface FileChanges {
 	/** Times the file had been renamed; its lines are still in it. */
 	readonly renamed: number
 	/** Times the file had been removed, or another one was renamed over it. */
 	readonly removed: number
-	/** Times the file had become shorter in place, or other content stood in it. */
+	/** Times the file had become shorter in place, or had other content. */
 	readonly truncated: number
 }
 
-/** Whom a file tells what no caller asked for. */
+/** Receives events of a file that no call reports. */
 export interface LineFileListener {
 	lost(cause: LineLoss, lines: number): void
-	/** A look by timer failed, and is tried again. */
+	/** A look by timer failed, and is retried. */
 	failing(error: unknown): void
 }
 
+/** Appends lines, and looks regularly whether they are still in a file with a name. */
 export class LineFile {
 	readonly path: string
 	/** Whether the file ended within a line when it was first opened. */
 	readonly foundTorn: boolean
 	readonly changes = { renamed: 0, removed: 0, truncated: 0 }
-	/** Lines that were written again, because their file was removed. */
+	/** Number of lines written again, because their file was removed. */
 	rewritten = 0
 	lost = 0
 	readonly #system: FileSystem
@@ -71,9 +76,9 @@ export class LineFile {
 	/** Where the last look found the end of the file, and the bytes before it. */
 	#seenSize = 0
 	#seenEnd: Buffer = Buffer.alloc(0)
-	/** The file ends within a line, as far as is known. */
+	/** Whether the file ends within a line, as far as known. */
 	#endsTorn = false
-	/** The newline of the last line is not written yet. */
+	/** Whether the newline of the last line is still to be written. */
 	#owesNewline = false
 	/** Lines written since the last look. */
 	#unseen: Buffer[] = []
@@ -81,12 +86,14 @@ export class LineFile {
 	/** Lines whose file was removed: they precede all others in the next file. */
 	#homeless: Buffer[] = []
 	#lookedMs = Number.NEGATIVE_INFINITY
-	/** It was told that a look by timer failed, and none has succeeded since. */
+	/** Whether a failed look by timer was reported, and none has succeeded since. */
 	#isFailing = false
 	#timer: NodeJS.Timeout | undefined
-	/** The directory may not have the name of the file on disk yet. */
+	/** Whether the name of the file may not be on disk yet. */
 	#isNameUnsynced = false
-	/** Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that. */
+	/**
+	 * Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that.
+	 */
 	#syncing: Promise<unknown> = Promise.resolve()
 	/** Settles when the files that were renamed are on disk and closed. */
 	#left: Promise<unknown> = Promise.resolve()
@@ -123,8 +130,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Returns when every line written so far is in the file that the name leads to, or in a file that was renamed, or is counted as
-	 * lost. Throws when that cannot be known, or when the next file cannot be written; then it can be tried again.
+	 * Returns when every line written so far is in the file that the name leads to, or in a file that was
+	 * renamed, or is counted as lost. Throws when that cannot be known, or when the next file cannot be
+	 * written; then it can be tried again.
 	 */
 	look(): void {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
@@ -174,7 +182,7 @@ export class LineFile {
 		try {
 			this.look()
 		} catch (error) {
-			// Callers are told by what throws; nobody called this.
+			// A caller would get the error; the timer has none.
 			if (!this.#isFailing) this.#listener.failing(error)
 			this.#isFailing = true
 			this.#lookLater()
@@ -231,7 +239,10 @@ export class LineFile {
 		this.#unseenBytes++
 	}
 
-	/** Makes a blank line of a part of one at the end of the file. It stays where a line of another writer follows it already. */
+	/**
+	 * Makes a blank line of a part of one at the end of the file. It stays where a line of another writer
+	 * follows it already.
+	 */
 	#blankOut(fd: number, part: Buffer): void {
 		const system = this.#system
 		this.#endsTorn = true
@@ -253,7 +264,9 @@ export class LineFile {
 		}
 	}
 
-	/** Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name. */
+	/**
+	 * Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name.
+	 */
 	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
 			return isSameFile(this.#system.statSync(this.path), ours)
@@ -308,7 +321,9 @@ export class LineFile {
 		return readFully(this.#system, fd, length, this.#seenSize - length).equals(this.#seenEnd)
 	}
 
-	/** How many of the unseen lines are not in the file from `position` on. Memory holds one window of the file. */
+	/**
+	 * How many of the unseen lines are not in the file from `position` on. Memory holds one window of the file.
+	 */
 	#missing(fd: number, position: number): number {
 		const wanted = new Map<string, number>()
 		const longest = Math.max(...this.#unseen.map(({ length }) => length), 8)
@@ -347,7 +362,9 @@ export class LineFile {
 	}
 }
 
-/** The lines that have an end, as text that is the same for the same bytes only; longer ones do not matter. */
+/**
+ * The lines that have an end, as text that is the same for the same bytes only; longer ones do not matter.
+ */
 function* wholeLines(pieces: Iterable<Buffer>, bytesMax: number): Generator<string> {
 	const splitter = new LineSplitter(bytesMax)
 	for (const piece of pieces) {

@@ -1,62 +1,68 @@
-/** A way to write history as lines of JSON, and to read it back: the shape that every form has. */
+/** The contract of a JSON Lines format: how it reads a line, and how it writes a record. */
 
 import { hush, hushAll } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
 import { show } from '../guard/show.ts'
 import { messageOf, propertyOf } from '../guard/values.ts'
 import type { LogLine, LogRecord } from '../model/record.ts'
+import type { JsonFields } from './json-object.ts'
 
-/** Why a line of a file is no record. */
+/** The reasons why a line is not a record. */
 export const SKIP_REASONS = [
-	/** Nothing in it. */
+	/** An empty line. */
 	'blank',
-	/** It begins with `#`. */
+	/** A line that begins with `#`. */
 	'comment',
-	/** The last line, which ends before its object does: its writer was killed, or still writes. */
+	/** An incomplete last line: its writer was killed, or is still writing. */
 	'torn',
-	/** Longer than a line may be. */
+	/** A line above `lineBytesMax`. */
 	'tooLong',
-	/** Bytes that are no UTF-8. */
+	/** Bytes that are not UTF-8. */
 	'notText',
-	/** Text that is no JSON object. */
+	/** Text that is not a JSON object. */
 	'notJson',
-	/** An event that the form does not know. */
+	/** An event that the format does not know. */
 	'unknownKind',
-	/** A field that is needed is missing or of the wrong type. */
+	/** A required field is missing, or has a wrong value. */
 	'invalidField',
 ] as const
+/** Why a line is not a record. */
 export type SkipReason = (typeof SKIP_REASONS)[number]
 
-export type JsonFields = Readonly<Record<string, unknown>>
-
 /**
- * - `record`: with the seq and epoch that it had.
- * - `lines`: what gets them from its place in the file.
+ * What a format makes of one line.
+ *
+ * - `record`: a record with its own seq and epoch.
+ * - `lines`: log lines, which get seq and epoch from their position in the file.
+ * - `skipped`: why the line is not a record.
  */
 export type FormatReading =
 	| { readonly record: LogRecord }
 	| { readonly lines: readonly LogLine[] }
 	| { readonly skipped: SkipReason }
 
-/** Both directions of a form that events have as JSON. */
+/** A JSON Lines format: reads lines, and writes records. */
 export interface LineFormat {
+	/** Name of the format, as in `--format`. */
 	readonly name: string
 	/**
-	 * What an object says; keys that are not known are passed over. `text` is the line that it was read from. A line for which this throws, or
-	 * returns anything other than a reading, is skipped as `invalidField`.
+	 * Reads an object; unknown keys are ignored. A line on which this throws, or returns anything other than a
+	 * reading, is skipped as `invalidField`.
+	 *
+	 * @param text the line that the object was parsed from.
 	 */
 	read(fields: JsonFields, text: string): FormatReading
 	/**
-	 * A record as one line, without its end; undefined where the form has no place for it. If this throws, or returns anything else, an export
-	 * fails, and an appender refuses that record for good.
+	 * Writes a record as one line, without a line end; undefined where the format has no line for it. If this
+	 * throws, or returns anything else, an export fails, and an appender refuses the record for good.
 	 */
 	write(record: LogRecord): string | undefined
 }
 
-/** What a form makes of a line with a field that it needs and that is missing or wrong. */
+/** The reading of a line with a required field that is missing or wrong. */
 export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }
 
-/** What a form makes of an object: always a reading, whatever the form returns or throws. */
+/** What a format makes of an object: always a valid reading, whatever the format returns or throws. */
 export function readingBy(format: LineFormat, fields: JsonFields, text: string): FormatReading {
 	try {
 		const reading: unknown = format.read(fields, text)
@@ -67,13 +73,13 @@ export function readingBy(format: LineFormat, fields: JsonFields, text: string):
 		if (isSkipReason(skipped)) return { skipped }
 		discard(reading)
 	} catch (thrown) {
-		// Also one that is nested as deep as no record is.
+		// Also a RangeError, of an object that is nested too deep.
 		hush(thrown)
 	}
 	return INVALID_FIELD
 }
 
-/** Without the iterator of the list, which need not end. */
+/** The elements of a list, without its iterator, which need not end. */
 function elementsOf(lines: readonly LogLine[]): readonly LogLine[] {
 	const elements: LogLine[] = []
 	for (let index = 0; index < lines.length; index++) {
@@ -89,41 +95,42 @@ function isSkipReason(reason: unknown): reason is SkipReason {
 }
 
 /**
- * What a form makes of a record: one line, or undefined.
+ * What a format makes of a record: one line, or undefined.
  *
- * @throws {TypeError} The form threw, or returned anything else.
+ * @throws {TypeError} The format threw, or returned something else.
  */
 export function lineBy(format: LineFormat, record: LogRecord): string | undefined {
 	let line: unknown
 	try {
 		line = format.write(record)
 	} catch (thrown) {
-		throw new TypeError(`its form failed for the record ${record.seq}: ${messageOf(thrown)}`, {
+		throw new TypeError(`its format failed on the record ${record.seq}: ${messageOf(thrown)}`, {
 			cause: thrown,
 		})
 	}
 	if (line === undefined) return undefined
 	if (typeof line === 'string' && !line.includes('\n')) return line
 	discard(line)
-	throw new TypeError(`its form must write the record ${record.seq} as one line of text, not ${show(line)}`)
+	throw new TypeError(`its format must write the record ${record.seq} as one line of text, not ${show(line)}`)
 }
 
-/** Whether data is a map: has fields of its own to stand beside those of a record. */
+/** Whether data is a map, whose fields can stand beside those of a record. */
 export function isMap(data: unknown): data is JsonFields {
 	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
 	return !(data instanceof Date || data instanceof Uint8Array)
 }
 
-/** A form that is one of several: the first lines of a file say which. */
+/** A format that is one of several: the first lines of a file decide. */
 export interface UndecidedFormat extends LineFormat {
-	/** The forms that it may be; where two have as many lines, the earlier one is chosen. */
-	readonly forms: readonly LineFormat[]
-	/** The one that an object looks like. */
-	formOf(fields: JsonFields): LineFormat
-	/** The form that no line of another can outweigh. */
+	/** The candidates. Of two with the same number of lines, the earlier one is chosen. */
+	readonly formats: readonly LineFormat[]
+	/** The candidate that an object looks like. */
+	formatOf(fields: JsonFields): LineFormat
+	/** The candidate that one line decides for, whatever the others are. */
 	readonly strongest: LineFormat
 }
 
+/** Whether a format is one of several. */
 export function isUndecided(format: LineFormat): format is UndecidedFormat {
-	return typeof propertyOf(format, 'formOf') === 'function'
+	return typeof propertyOf(format, 'formatOf') === 'function'
 }

@@ -1,4 +1,4 @@
-/** From the bytes of a file to records: what each line is, and what becomes of one that is none. Pure; knows no files. */
+/** Reads the bytes of a file as records, and counts the lines that are not records. Pure: knows no files. */
 import { canonicalise, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush, hushAll } from '../guard/hush.ts'
@@ -16,10 +16,10 @@ import {
 	type PublisherId,
 } from '../model/record.ts'
 import { FormatDetector } from './detect-format.ts'
+import { jsonObjectOf } from './json-object.ts'
 import {
 	type FormatReading,
 	isUndecided,
-	type JsonFields,
 	type LineFormat,
 	readingBy,
 	SKIP_REASONS,
@@ -27,27 +27,28 @@ import {
 } from './line-format.ts'
 import { type ByteLine, LineSplitter } from './line-splitter.ts'
 
-/** How many lines were no records, by reason. */
+/** Number of lines that are not records, by reason. */
 export type SkippedCounts = Readonly<Record<SkipReason, number>>
 
-/** A line that was no record. */
+/** A line that is not a record. */
 export interface SkippedLine {
-	/** From 1. */
+	/** Number of the line, from 1. */
 	readonly line: number
 	readonly reason: SkipReason
 }
 
 interface Canonical {
 	readonly record: LogRecord
-	/** Something of it did not fit. */
+	/** Whether a part of it did not fit. */
 	readonly isAltered: boolean
 }
 
 const BOM = '\ufeff'
 
+/** Turns bytes into records, and reports each line that is not a record. */
 export class LineReader {
 	#format: LineFormat
-	/** Until the form is decided. */
+	/** Undefined once the format is decided. */
 	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -55,9 +56,9 @@ export class LineReader {
 	#line = 0
 	#seq = 0
 	#tsMs = 0
-	/** Records of which something did not fit, and a marker or a note stands for it. */
+	/** Records of which a part did not fit, and a marker or a note stands for it. */
 	altered = 0
-	/** Changed as lines are read. */
+	/** Changes as lines are read. */
 	readonly skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0])) as Record<
 		SkipReason,
 		number
@@ -70,19 +71,19 @@ export class LineReader {
 		this.#onSkip = onSkip
 	}
 
-	/** The records of the lines that are complete with these bytes, which are kept and must not change. */
+	/** The records of the lines that these bytes complete. The bytes are kept and must not change. */
 	*push(bytes: Buffer): Generator<LogRecord> {
-		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inForm(line)
+		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inFormat(line)
 	}
 
-	/** Those of a last line that nothing ends. */
+	/** The records of a last line without a line end. */
 	*end(): Generator<LogRecord> {
-		for (const line of this.#splitter.end()) yield* this.#inForm(line)
+		for (const line of this.#splitter.end()) yield* this.#inFormat(line)
 		yield* this.#decide()
 	}
 
-	/** The line, once it is known what it is to be read as. */
-	*#inForm(line: ByteLine): Generator<LogRecord> {
+	/** The records of a line, once its format is decided. */
+	*#inFormat(line: ByteLine): Generator<LogRecord> {
 		const first = this.#first
 		if (first === undefined) return yield* this.#take(line)
 		if (first.hold(line)) yield* this.#decide()
@@ -93,7 +94,7 @@ export class LineReader {
 		const first = this.#first
 		if (first === undefined) return
 		this.#first = undefined
-		this.#format = first.form
+		this.#format = first.format
 		yield* this.#takeAll(first)
 	}
 
@@ -118,7 +119,7 @@ export class LineReader {
 		if (text === undefined) return { skipped: 'notText' }
 		if (text === '') return { skipped: 'blank' }
 		if (text.startsWith('#')) return { skipped: 'comment' }
-		const fields = fieldsOf(text)
+		const fields = jsonObjectOf(text)
 		if (fields === undefined) return { skipped: 'notJson' }
 		return readingBy(this.#format, fields, text)
 	}
@@ -132,7 +133,7 @@ export class LineReader {
 		}
 	}
 
-	/** What a form gives may be anything, and throw at each look. */
+	/** What a format returns may be anything, and may throw at each access. */
 	*#checked<T>(given: T, make: (given: T) => Canonical): Generator<LogRecord> {
 		let made: Canonical
 		try {
@@ -147,7 +148,7 @@ export class LineReader {
 		yield made.record
 	}
 
-	/** A line becomes a record by its place; one without a time has that of the record before it. */
+	/** A line gets its seq from its position, and without a time that of the record before it. */
 	#stamped(line: LogLine): Canonical {
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
 		const { daemonId = null, nodeId = null } = line
@@ -176,17 +177,9 @@ export class LineReader {
 	}
 }
 
-function fieldsOf(text: string): JsonFields | undefined {
-	if (!text.startsWith('{')) return undefined
-	try {
-		return JSON.parse(text) as JsonFields
-	} catch {
-		return undefined
-	}
-}
-
 /**
- * A record that a chain takes as it is, whoever made it of the line. Each field is read once: a getter may give something else each time.
+ * A record that a chain accepts, made of what a format returned. Each field is read once, because a getter
+ * may return something else each time.
  *
  * @throws {MeshChainError} `INVALID_LINE`, and what `checkFieldsOfLine` throws.
  */

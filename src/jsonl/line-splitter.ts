@@ -1,34 +1,35 @@
 /**
- * Cuts a stream of bytes into lines, whatever the bytes and however they arrive. A line that is too long comes in parts, so that
- * memory is bounded. Every byte comes out exactly once.
+ * Cuts a stream of bytes into lines, whatever the bytes and however they are chunked. A line that is too long
+ * is handed out in parts, so that memory is bounded. Every byte is handed out exactly once.
  */
 
 /** A line, or a part of one, without its end. */
 export interface ByteLine {
 	readonly bytes: Buffer
-	/** `''` where it goes on in the next part, or the stream ended within it. */
+	/** Empty where the next part continues the line, or the stream ended within it. */
 	readonly end: '\n' | '\r\n' | ''
-	/** From 1 for the parts of a line that was too long; 0 for a line in one piece. */
+	/** Number of the part, from 1; 0 for a line in one piece. */
 	readonly part: number
-	/** Nothing of this line follows. */
+	/** Whether this is the end of the line. */
 	readonly isLast: boolean
 }
 
 const NEWLINE = 0x0a
 const RETURN = 0x0d
 
+/** Holds the unfinished line between two pieces of a stream. */
 export class LineSplitter {
 	readonly #bytesMax: number
 	#pending: Buffer[] = []
 	#pendingBytes = 0
 	#part = 0
 
-	/** @param bytesMax the longest piece that is handed out, at least 8. */
+	/** @param bytesMax longest piece that is handed out, at least 8. */
 	constructor(bytesMax: number) {
 		this.#bytesMax = bytesMax
 	}
 
-	/** The lines and parts that are complete with these bytes, which are kept and must not change. */
+	/** The lines and parts that these bytes complete. The bytes are kept and must not change. */
 	*push(bytes: Buffer): Generator<ByteLine> {
 		for (let start = 0; start < bytes.length; ) {
 			const newline = bytes.indexOf(NEWLINE, start)
@@ -40,17 +41,20 @@ export class LineSplitter {
 		}
 	}
 
-	/** What is left when the stream has ended: nothing, or a line without its end, of which {@link cut} may have taken all. */
+	/**
+	 * The rest at the end of the stream: nothing, or an unfinished line, of which {@link cut} may have taken
+	 * all bytes.
+	 */
 	*end(): Generator<ByteLine> {
 		if (this.#pendingBytes > 0) yield this.#finish(false)
 	}
 
-	/** Bytes that were not handed out yet. */
+	/** Number of bytes not handed out yet. */
 	get pendingBytes(): number {
 		return this.#pendingBytes
 	}
 
-	/** What was not handed out begins a line as JSON does. */
+	/** Whether the bytes not handed out yet begin a line, and with a brace. */
 	get pendingIsJson(): boolean {
 		return (
 			this.#part === 0 &&
@@ -58,7 +62,7 @@ export class LineSplitter {
 		)
 	}
 
-	/** What there is of a line that has not ended, as a part of it; its last character stays where it may not be whole. */
+	/** Hands out the unfinished line as a part. Its last character stays where it may be incomplete. */
 	*cut(): Generator<ByteLine> {
 		const bytes = this.#take()
 		const end = wholeEnd(bytes)
@@ -72,7 +76,7 @@ export class LineSplitter {
 		this.#pendingBytes += bytes.length
 	}
 
-	/** Hands out what cannot wait, and always leaves something for the last part. */
+	/** Hands out parts of a line that is too long, and always leaves something for the last part. */
 	*#parts(): Generator<ByteLine> {
 		if (this.#pendingBytes <= this.#bytesMax) return
 		const bytes = this.#take()
@@ -102,7 +106,7 @@ export class LineSplitter {
 	}
 }
 
-/** The end, or before it where a character begins that is not whole, or a line end of which the second half may follow. */
+/** The length without an incomplete character, and without half of a line end. */
 function wholeEnd(bytes: Buffer): number {
 	if (bytes.at(-1) === RETURN) return bytes.length - 1
 	const last = characterStart(bytes, bytes.length - 1)
@@ -111,7 +115,7 @@ function wholeEnd(bytes: Buffer): number {
 	return last + length > bytes.length ? last : bytes.length
 }
 
-/** `at`, or up to three bytes before it, so that no UTF-8 character is cut. */
+/** The nearest position at or before `at` that does not cut a UTF-8 character. */
 function characterStart(bytes: Buffer, at: number): number {
 	for (let start = at; start > at - 4; start--) if ((bytes[start]! & 0xc0) !== 0x80) return start
 	return at

@@ -1,11 +1,12 @@
 /**
- * Logs of OpenTelemetry as its file exporter writes them: OTLP in JSON, on each line a `resourceLogs` of any number of log records
- * (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
+ * Logs of OpenTelemetry as its file exporter writes them: OTLP in JSON, on each line a `resourceLogs` of any
+ * number of log records (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
  *
- * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and `service.instance.id` of the
- * resource. data: the attributes; what has no place elsewhere is kept below `otel` in it: ids of traces, flags, counts of what was
- * dropped, the resource's other attributes, the scope, and what stands beside these (`resourceLogs`, `scopeLogs`: `schemaUrl`). Where
- * `data` has an `otel` that was read so, it is written where it was.
+ * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and
+ * `service.instance.id` of the resource. data: the attributes. Everything else is kept below `otel` in
+ * `data`: ids of traces, flags, counts of dropped attributes, the other attributes of the resource, the
+ * scope, and the fields beside these (`resourceLogs`, `scopeLogs`: `schemaUrl`). A record whose `data` has
+ * such an `otel` is written as it was read.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
@@ -13,14 +14,32 @@ import { isId, isKind } from '../model/line-check.ts'
 import { LOG_LEVELS, type LogLevel, type LogLine, type LogRecord, levelIndex } from '../model/record.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { escapeJson } from '../text/escape.ts'
-import { INVALID_FIELD, isMap, type JsonFields, type LineFormat } from './line-format.ts'
+import type { JsonFields } from './json-object.ts'
+import { INVALID_FIELD, isMap, type LineFormat } from './line-format.ts'
+import {
+	anyValueOf,
+	attributesOf,
+	contentOf,
+	fieldsOf,
+	isDoubled,
+	isEmpty,
+	mapOf,
+	objectsIn,
+	type Values,
+} from './otel-values.ts'
 
 const NODE_KEY = 'service.instance.id'
 const DAEMON_KEY = 'service.name'
 const NS_PER_MS = 1_000_000n
-/** Each level has four numbers, error those above too: 1 is trace, 5 debug, 9 info, 13 warn, 17 error. */
+/**
+ * Each level has four numbers, and error all higher ones too: 1 is trace, 5 debug, 9 info, 13 warn, 17 error.
+ */
 const NUMBERS_A_LEVEL = 4
 
+/**
+ * Logs of OpenTelemetry, as its file exporter writes them. A line can hold several records; everything in it
+ * is kept.
+ */
 export const otelFormat: LineFormat = {
 	name: 'otel',
 	read({ resourceLogs }) {
@@ -38,16 +57,17 @@ export const otelFormat: LineFormat = {
 	},
 }
 
-type Values = Record<string, unknown>
-
-/** What reading puts below `otel`. A collector passes over fields that it does not know: others stay attributes, which it keeps. */
+/**
+ * The names that reading puts below `otel`. Any other field stays an attribute, because a collector drops
+ * fields that it does not know.
+ */
 const KEPT = new Set([
 	...['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText', 'eventName'],
 	...['traceId', 'spanId', 'flags', 'droppedAttributesCount', 'attributes', 'attributeList'],
 	...['resource', 'resourceLogs', 'scope', 'scopeLogs'],
 ])
 
-/** A line of one record. `kept` is what was below `otel` in its data. */
+/** The line of one record. `kept` is the part below `otel` in its data. */
 function logsOf(
 	{ kind, level, message, tsMs, daemonId, nodeId }: LogRecord,
 	data: unknown,
@@ -83,7 +103,10 @@ function logsOf(
 	}
 }
 
-/** The line that a record was read from; undefined where what its data says below `otel` is no such thing, but an application's. */
+/**
+ * The line that a record was read from; undefined where the part below `otel` in its data is an application's
+ * own.
+ */
 function restored(record: LogRecord): string | undefined {
 	const { data, kind, level, message, tsMs, daemonId, nodeId } = record
 	if (!isMap(data) || !isMap(data['otel'])) return undefined
@@ -101,18 +124,18 @@ function restored(record: LogRecord): string | undefined {
 		const again = { kind: 'log', tsMs: undefined, daemonId: null, nodeId: null, ...line }
 		return isDeepStrictEqual(again, { kind, level, message, tsMs, daemonId, nodeId, data }) ? text : undefined
 	} catch {
-		// It holds what JSON does not.
+		// It holds a value that JSON has no type for.
 		return undefined
 	}
 }
 
 interface Surroundings {
-	/** Its attributes. */
+	/** The attributes of the resource. */
 	readonly resource: Values
 	readonly rest: Values
 }
 
-/** What stands around a record, without what has a place of its own. */
+/** What stands around a log record, without the fields that a log line has itself. */
 function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surroundings {
 	const { resource: given, ...resourceRest } = resourceLogs
 	const { scope, ...scopeRest } = scopeLogs
@@ -131,32 +154,61 @@ function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surround
 	}
 }
 
-function lineOf(record: JsonFields, { resource, rest: around }: Surroundings): LogLine {
+/** One log record as a log line. Without a time of its own, the line gets that of the record before it. */
+function lineOf(record: JsonFields, around: Surroundings): LogLine {
+	const { eventName, body, severityNumber } = record
+	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node } = around.resource
+	const tsNs = nanosecondsOf(isTimed(record) ? record['timeUnixNano'] : record['observedTimeUnixNano'])
+	const level = levelOf(severityNumber)
+	const kind = isKind(eventName) ? eventName : undefined
+	const content = contentOf(body)
+	const data = dataOf(record, content, keptOf(record, { tsNs, level, kind }, around))
+	return {
+		...(tsNs === undefined ? {} : { tsMs: Number(tsNs / NS_PER_MS) }),
+		level,
+		...(kind === undefined ? {} : { kind }),
+		message: typeof content === 'string' ? content : content === undefined ? (kind ?? '') : toJson(content),
+		...(isId(daemon) ? { daemonId: daemon } : {}),
+		...(isId(node) ? { nodeId: node } : {}),
+		...(isEmpty(data) ? {} : { data }),
+	}
+}
+
+/** Fields of a log line that were taken from a log record. */
+interface Taken {
+	readonly tsNs: bigint | undefined
+	readonly level: LogLevel
+	readonly kind: string | undefined
+}
+
+/**
+ * Everything of a log record, but its body and its attributes, that the fields of the log line do not say.
+ */
+function keptOf(
+	record: JsonFields,
+	{ tsNs, level, kind }: Taken,
+	{ resource, rest: around }: Surroundings,
+): Values {
 	const {
 		timeUnixNano,
 		observedTimeUnixNano,
 		severityNumber,
 		severityText,
 		eventName,
-		body,
-		attributes,
+		body: _body,
+		attributes: _attributes,
 		...rest
 	} = record
-	const isTimed = Number(timeUnixNano ?? 0) > 0
-	const tsNs = nanosecondsOf(isTimed ? timeUnixNano : observedTimeUnixNano)
-	const level = levelOf(severityNumber)
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node, ...others } = resource
 	const resourceRest = {
 		...(daemon === undefined || isId(daemon) ? {} : { [DAEMON_KEY]: daemon }),
 		...(node === undefined || isId(node) ? {} : { [NODE_KEY]: node }),
 		...others,
 	}
-	const content = contentOf(body)
-	const kind = isKind(eventName) ? eventName : undefined
-	const kept: Values = {
+	return {
 		...(eventName === undefined || kind !== undefined ? {} : { eventName }),
 		...exactTime(tsNs, timeUnixNano),
-		...(isTimed && observedTimeUnixNano !== undefined ? { observedTimeUnixNano } : {}),
+		...(isTimed(record) && observedTimeUnixNano !== undefined ? { observedTimeUnixNano } : {}),
 		...(severityNumber === undefined || severityNumber === 1 + NUMBERS_A_LEVEL * levelIndex(level)
 			? {}
 			: { severityNumber }),
@@ -165,35 +217,35 @@ function lineOf(record: JsonFields, { resource, rest: around }: Surroundings): L
 		...(isEmpty(resourceRest) ? {} : { resource: resourceRest }),
 		...around,
 	}
+}
+
+/** The attributes with what was kept below `otel`, and with a body that is not a text. */
+function dataOf({ attributes }: JsonFields, content: unknown, kept: Values): Values {
 	const map = mapOf(attributes)
-	const { otel: clashing, body: clashingBody, ...attributesRest } = map
-	if (isDoubled(attributes, map)) kept['attributeList'] = attributes
+	const { otel, body, ...others } = map
+	const hasBody = content !== undefined && typeof content !== 'string'
 	const clashes = {
-		...(clashing === undefined ? {} : { otel: clashing }),
-		...(clashingBody === undefined || content === undefined || typeof content === 'string'
-			? {}
-			: { body: clashingBody }),
+		...(otel === undefined ? {} : { otel }),
+		...(body === undefined || !hasBody ? {} : { body }),
 	}
-	if (Object.keys(clashes).length > 0) kept['attributes'] = clashes
-	const data = {
-		...attributesRest,
-		...(clashingBody === undefined || 'body' in clashes ? {} : { body: clashingBody }),
-		...(content === undefined || typeof content === 'string' ? {} : { body: content }),
-		...(Object.keys(kept).length === 0 ? {} : { otel: kept }),
+	const below = {
+		...kept,
+		...(isDoubled(attributes, map) ? { attributeList: attributes } : {}),
+		...(isEmpty(clashes) ? {} : { attributes: clashes }),
 	}
 	return {
-		// Without a time of its own it has that of the record before it.
-		...(tsNs === undefined ? {} : { tsMs: Number(tsNs / NS_PER_MS) }),
-		level,
-		...(kind === undefined ? {} : { kind }),
-		message: typeof content === 'string' ? content : content === undefined ? (kind ?? '') : toJson(content),
-		...(isId(daemon) ? { daemonId: daemon } : {}),
-		...(isId(node) ? { nodeId: node } : {}),
-		...(Object.keys(data).length === 0 ? {} : { data }),
+		...others,
+		...(body === undefined || hasBody ? {} : { body }),
+		...(hasBody ? { body: content } : {}),
+		...(isEmpty(below) ? {} : { otel: below }),
 	}
 }
 
-/** A time that milliseconds cannot say, or that is none. */
+function isTimed({ timeUnixNano }: JsonFields): boolean {
+	return Number(timeUnixNano ?? 0) > 0
+}
+
+/** A time that is not in whole milliseconds, or is invalid. */
 function exactTime(tsNs: bigint | undefined, given: unknown): Values {
 	if (tsNs === undefined) return Number(given ?? 0) === 0 ? {} : { timeUnixNano: given }
 	return tsNs % NS_PER_MS === 0n ? {} : { timeUnixNano: String(tsNs) }
@@ -210,64 +262,4 @@ function nanosecondsOf(value: unknown): bigint | undefined {
 	if (!isWritten) return undefined
 	const nanoseconds = BigInt(value as string | number)
 	return nanoseconds >= 0n && nanoseconds / NS_PER_MS <= BigInt(TIME_MAX_MS) ? nanoseconds : undefined
-}
-
-/** What an `AnyValue` holds; undefined for an empty one. */
-function contentOf(value: unknown): unknown {
-	const any = fieldsOf(value)
-	if ('stringValue' in any) return any['stringValue']
-	if ('boolValue' in any) return any['boolValue']
-	if ('doubleValue' in any) return Number(any['doubleValue'])
-	if ('intValue' in any) return integerOf(any['intValue'])
-	if ('bytesValue' in any) return Uint8Array.from(Buffer.from(String(any['bytesValue']), 'base64'))
-	if ('arrayValue' in any) return objectsIn(fieldsOf(any['arrayValue'])['values']).map(contentOf)
-	if ('kvlistValue' in any) return mapOf(fieldsOf(any['kvlistValue'])['values'])
-	// Of a kind that is not known here: as it is.
-	return isEmpty(any) ? undefined : any
-}
-
-/** A number where that holds it, and a bigint beyond. */
-function integerOf(value: unknown): number | bigint {
-	const number = Number(value)
-	if (Number.isSafeInteger(number) || typeof value !== 'string' || !/^-?\d+$/.test(value)) return number
-	return BigInt(value)
-}
-
-function anyValueOf(value: unknown): JsonFields {
-	if (typeof value === 'string') return { stringValue: value }
-	if (typeof value === 'boolean') return { boolValue: value }
-	if (typeof value === 'bigint') return { intValue: String(value) }
-	if (Number.isSafeInteger(value)) return { intValue: String(value) }
-	if (typeof value === 'number') return { doubleValue: Number.isFinite(value) ? value : String(value) }
-	if (value instanceof Uint8Array) return { bytesValue: Buffer.from(value).toString('base64') }
-	if (value instanceof Date) return { stringValue: value.toISOString() }
-	if (Array.isArray(value)) return { arrayValue: { values: value.map(anyValueOf) } }
-	return isMap(value) ? { kvlistValue: { values: attributesOf(value) } } : {}
-}
-
-function attributesOf(fields: JsonFields): readonly JsonFields[] {
-	return Object.entries(fields).map(([key, value]) => ({ key, value: anyValueOf(value) }))
-}
-
-function mapOf(attributes: unknown): Values {
-	const entries = objectsIn(attributes).map(({ key, value }) => [String(key), contentOf(value) ?? null])
-	return Object.fromEntries(entries) as Values
-}
-
-/** Some of a list have one name, or none: a map does not say it all. */
-function isDoubled(attributes: unknown, map: Values): boolean {
-	const list = objectsIn(attributes)
-	return list.length !== Object.keys(map).length || list.some(({ key }) => typeof key !== 'string')
-}
-
-function isEmpty(fields: JsonFields): boolean {
-	return Object.keys(fields).length === 0
-}
-
-function objectsIn(value: unknown): readonly JsonFields[] {
-	return Array.isArray(value) ? value.map(fieldsOf) : []
-}
-
-function fieldsOf(value: unknown): JsonFields {
-	return typeof value === 'object' && value !== null ? (value as JsonFields) : {}
 }

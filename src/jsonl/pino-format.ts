@@ -1,6 +1,7 @@
 /**
- * pino's lines, `{"level":30,"time":1714200000123,"msg":…}`. Reading takes what other loggers write as JSON too: names and units of
- * level, time and message are recognised (json-line.ts), and nothing of a line is lost.
+ * The lines of pino, `{"level":30,"time":1714200000123,"msg":…}`. Lines of other JSON loggers are read too:
+ * their names and units of level, time and message are recognised (json-line.ts), and nothing of a line is
+ * lost.
  */
 import { toJson } from '../codec/json-dialect.ts'
 import type { LogLevel, LogRecord } from '../model/record.ts'
@@ -9,14 +10,18 @@ import { isMap, type LineFormat } from './line-format.ts'
 
 const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
 
+/** Lines as pino writes them. Reads the lines of other JSON loggers too, and loses nothing of them. */
 export const pinoFormat: LineFormat = {
 	name: 'pino',
 	read(_fields, text) {
 		const line = lineOfJson(text)
-		// Deeper than data may be: as a text nothing of it is lost.
+		// Nested deeper than data can be: as a text, nothing of it is lost.
 		return { lines: [line ?? { message: text }] }
 	},
-	/** Fields of `data` stand beside the others, as pino puts them; where a name is taken, or data is no map, below `data`. */
+	/**
+	 * Fields of `data` stand beside the others, as pino puts them; where a name is taken, or data is not a map,
+	 * below `data`.
+	 */
 	write({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord) {
 		const own = {
 			level: NUMBERS[level],
@@ -30,7 +35,7 @@ export const pinoFormat: LineFormat = {
 	},
 }
 
-/** Names that a reader of this form gives a meaning to. */
+/** Names that have a meaning to readers of this format. */
 const TAKEN = ['level', 'time', 'kind', 'event', 'daemonId', 'nodeId', 'msg', 'message', 'data']
 
 function isTaken(data: Readonly<Record<string, unknown>>): boolean {

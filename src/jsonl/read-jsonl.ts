@@ -1,4 +1,4 @@
-/** Reads a file of JSON Lines as records, whatever else is in it. */
+/** Reads JSON Lines as records, and skips all other lines. */
 import { types } from 'node:util'
 import { ForeignItems } from '../guard/items.ts'
 import { show } from '../guard/show.ts'
@@ -11,30 +11,37 @@ import { closeQuietly, type FileSystem, O_RDONLY, systemCode } from '../platform
 import { type JsonlOptions, type ResolvedJsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { LineReader, type SkippedCounts, type SkippedLine } from './line-reader.ts'
 
-/** What is read at once. */
+/** Bytes of one read. */
 const READ_BYTES = 256 * 1024
-/** Lines that are remembered by their number. */
+/** Number of skipped lines that are listed. */
 const SKIPPED_LINES_MAX = 100
 
-/** The records in JSON Lines. Each iteration reads a file anew; the counts are of the latest one. */
+/**
+ * The records in JSON Lines. Each iteration reads a file from its start; the counts are those of the latest
+ * iteration.
+ */
 export interface JsonlRecords extends AsyncIterable<LogRecord> {
+	/** Number of skipped lines, by reason. */
 	readonly skipped: SkippedCounts
-	/** The first hundred of them. */
+	/** The first hundred of the skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Records of which something did not fit (data above 1 MiB, a message above 262,144 characters): a marker or a note stands for it. */
+	/**
+	 * Records of which a part did not fit (data above 1 MiB, a message above 262,144 characters), and a marker
+	 * or a note stands for it.
+	 */
 	readonly altered: number
 }
 
 /**
- * The records in JSON Lines, in their order. Blank lines, `#` comments and lines that are no records are skipped and counted. The last
- * line counts when its object is complete, with or without a newline: what a killed writer left half-way is `torn`. Memory holds one
- * line at a time.
+ * Reads JSON Lines as records, in their order. Blank lines, `#` comments and lines that are not records are
+ * skipped and counted. A last line without a newline is read if its object is complete; the half line of a
+ * killed writer is `torn`. Memory holds one line at a time.
  *
- * A record in mesh-chain's own form has the seq and epoch that it had; others are numbered from 1 as they come.
+ * A record in mesh-chain's own format keeps its seq and epoch; records in other formats are numbered from 1.
  *
- * @param source a file's path, or bytes as they come: standard input, a socket.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and `INVALID_OPTION` where the
- * source gives something other than bytes.
+ * @param source path of a file, or a stream of bytes, such as standard input or a socket.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and
+ * `INVALID_OPTION` where the source yields something other than bytes.
  *
  * @example
  * ```ts
@@ -108,15 +115,15 @@ class JsonlReading implements JsonlRecords {
 
 function given(source: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
 	return new ForeignItems(source, CLOSE_TIMEOUT_MS_DEFAULT, () => {
-		const text = `the source of JSON Lines did not end within ${CLOSE_TIMEOUT_MS_DEFAULT} ms: it is left to itself`
+		const text = `the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, and is not waited for`
 		warn('SOURCE_LEFT', text)
 	})
 }
 
-/** A stream that was told an encoding gives texts. */
+/** A stream with an encoding yields texts. */
 function checkBytes(bytes: unknown): asserts bytes is Uint8Array {
 	if (types.isUint8Array(bytes)) return
-	throw invalidOption('what the source of JSON Lines gives', bytes, 'bytes: set no encoding on a stream')
+	throw invalidOption('an item of the source of JSON Lines', bytes, 'bytes: set no encoding on a stream')
 }
 
 async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer> {
@@ -142,7 +149,7 @@ async function* bytesOf(system: FileSystem, path: string): AsyncGenerator<Buffer
 	}
 }
 
-/** A piece in memory of its own: lines that it begins are kept. */
+/** Reads into new memory, because unfinished lines of a piece are kept. */
 async function readPiece(system: FileSystem, fd: number, position: number): Promise<Buffer> {
 	const bytes = Buffer.allocUnsafeSlow(READ_BYTES)
 	const count = await system.read(fd, bytes, 0, bytes.length, position)

@@ -1,8 +1,9 @@
-/** mesh-chain's own form: the one JSON dialect, in which a record loses nothing. */
+/** mesh-chain's own format: records in the JSON dialect, without any loss. */
 import { recordFromFields, recordToJson } from '../codec/json-dialect.ts'
 import { MeshChainError } from '../model/errors.ts'
 import { INVALID_FIELD, type LineFormat } from './line-format.ts'
 
+/** mesh-chain's own format: a record keeps everything, its seq, epoch and origin included. */
 export const recordFormat: LineFormat = {
 	name: 'mesh-chain',
 	read(fields) {

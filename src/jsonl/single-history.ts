@@ -1,8 +1,12 @@
-/** Tells lines that stand at a wrong place from a second history behind, or among, the first: a chain cannot hold both as they were. */
+/**
+ * Tells lines in the wrong order from a second history in the same file: a chain cannot hold two histories
+ * unchanged.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import { MeshChainError } from '../model/errors.ts'
 import { isGap, type LogRecord } from '../model/record.ts'
 
+/** Follows the records of an import, and refuses a second history. */
 export class SingleHistory {
 	#last: LogRecord | undefined
 	#odd: LogRecord | undefined
@@ -12,22 +16,26 @@ export class SingleHistory {
 	}
 
 	/**
-	 * A record came whose seq, or epoch, steps back. A line that is there twice, or one at a wrong place, is passed over.
+	 * Handles a record whose seq or epoch steps back. A duplicate line and a line in the wrong order are
+	 * ignored.
 	 *
-	 * @throws {MeshChainError} `IMPORT_FAILED` when it is the first one of a history, or goes on where an earlier one of these was.
+	 * @throws {MeshChainError} `IMPORT_FAILED` when the record is the first of a history, or continues an
+	 * earlier record that stepped back.
 	 */
 	steppedBack(record: LogRecord): void {
 		if (isDeepStrictEqual(record, this.#last)) return
-		if (beginsAt(record) === 1 || (this.#odd !== undefined && isBehind(record, this.#odd)))
+		if (beginsAt(record) === 1 || (this.#odd !== undefined && continues(record, this.#odd)))
 			throw this.#two(record)
 		this.#odd = record
 	}
 
 	#two({ seq, epoch }: LogRecord): MeshChainError {
 		const before = this.#last === undefined ? '' : `seq ${this.#last.seq} of epoch ${this.#last.epoch}`
+		const two = 'the file holds two histories, such as two exports, and no chain was made'
+		const what = `seq ${seq} of epoch ${epoch} follows ${before}: ${two}`
 		return new MeshChainError(
 			'IMPORT_FAILED',
-			`seq ${seq} of epoch ${epoch} comes behind ${before}: these are two histories, such as two exports in one file, and no chain was made; import each into a chain of its own, and make one of them with mesh-chain merge`,
+			`${what}. Import each into a chain of its own, and merge them with mesh-chain merge`,
 		)
 	}
 }
@@ -36,6 +44,6 @@ function beginsAt(record: LogRecord): number {
 	return isGap(record) ? (record.data?.fromSeq ?? record.seq) : record.seq
 }
 
-function isBehind(record: LogRecord, other: LogRecord): boolean {
+function continues(record: LogRecord, other: LogRecord): boolean {
 	return record.epoch >= other.epoch && record.seq > other.seq
 }

@@ -1,4 +1,7 @@
-/** Several sources that never end as one, in the order in which their items come. A source waits until its item is taken. */
+/**
+ * Interleaves several endless sources in the order in which their items arrive. A source waits until its item
+ * is taken.
+ */
 
 interface Waiting<T> {
 	readonly item: T
@@ -6,9 +9,9 @@ interface Waiting<T> {
 }
 
 /**
- * The first failure of a source ends it, behind what waits by then.
+ * The first failure of a source ends it, after the items that are waiting by then.
  *
- * @param stop called in the end: lets sources end that wait. Only then are all of them over.
+ * @param stop called at the end. It must end the sources that still wait: all of them are awaited.
  */
 export async function* interleave<T>(
 	sources: readonly AsyncIterable<T>[],
@@ -30,7 +33,7 @@ export async function* interleave<T>(
 			}
 		} catch (thrown) {
 			failure ??= { thrown }
-			// What the others still have would come before it for ever.
+			// Otherwise items of the other sources could delay the failure for ever.
 			isOver = true
 		} finally {
 			running--

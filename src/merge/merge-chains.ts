@@ -8,7 +8,6 @@ import {
 	checkChain,
 	explainedAs,
 	RecordIterator,
-	readWatermark,
 	type TailQuery,
 } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -17,34 +16,39 @@ import { defined } from '../model/define-options.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { LogFilter } from '../model/filter.ts'
 import { isGap, type LogRecord, type RecordOrigin } from '../model/record.ts'
-import { nodeFileSystem } from '../platform/file-system.ts'
 import { interleave } from './interleave.ts'
+import { lastSeqOf } from './last-seq.ts'
 import { compareMergeCursors, MergeCursor, sortIn } from './merge-cursor.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
 import { SeenRecords } from './seen-records.ts'
 
-/** As many records are handed out at once, at the most. */
+/** Largest batch, in records. */
 const BATCH_RECORDS_MAX = 256
 
-/** Several chains, read as one. Its `info` is the sum of theirs: a record that several of them have counts in each. */
+/**
+ * Several chains, read as one. Its `info` is the sum of theirs: a record that several chains hold counts in
+ * each.
+ */
 export interface MergedChain extends Chain {
-	/** Records of the latest iteration that more than one of the chains have, and that were left out but for the first time. */
+	/** Duplicates that the latest iteration left out: records that another chain had already returned. */
 	readonly repeats: number
 }
 
 /**
- * Reads several chains as one: by time, but within each chain always by seq, also where its times step back; records of one time by
- * node, then by chain. Every record says by its `origin` which chain's it was; gaps of the chains among them.
+ * Reads several chains as one history: ordered by time across chains and by seq within each, also where times
+ * step back. Records with the same time are ordered by node, then by chain. The `origin` of every record
+ * names its chain; gaps of the chains are included.
  *
- * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are refused. Other filters
- * seek in each chain. `tail` merges what is there, and hands out what comes in the order in which it comes; with `durableOnly` also
- * what lies in a chain that has no watermark beside it. Memory does not grow with the chains. Closing it closes them.
+ * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are
+ * refused. Other filters seek in each chain. `tail` merges the existing records, and then returns new ones in
+ * the order in which they arrive; with `durableOnly`, records of a chain without a watermark are new ones
+ * too. Memory does not grow with the chains. Closing the merged chain closes them.
  *
- * A record that several of the chains have, a merged chain file and one that it was made of, comes once: its identity is
- * `(chainId, epoch, seq)` of its `origin`. `repeats` counts what was left out.
+ * A record that several chains hold, such as a merged chain and one of its inputs, is returned once: its
+ * identity is `(chainId, epoch, seq)` of its `origin`. `repeats` counts the duplicates.
  *
- * @param chains at least one; no chain twice. One that was merged itself counts as the chains that it was made of.
- * @throws {MeshChainError} `INVALID_OPTION`; while reading what the chains throw.
+ * @param chains at least one, each once. A merged chain counts as its inputs.
+ * @throws {MeshChainError} `INVALID_OPTION`; while reading, the errors of the chains.
  *
  * @example
  * ```ts
@@ -70,7 +74,7 @@ class Merged implements MergedChain {
 	readonly path: string
 	readonly chainId: string
 	readonly chains: readonly Chain[]
-	#given = new SeenRecords()
+	#seen = new SeenRecords()
 
 	constructor(chains: readonly Chain[]) {
 		this.chains = chains
@@ -80,7 +84,7 @@ class Merged implements MergedChain {
 	}
 
 	get repeats(): number {
-		return this.#given.repeats
+		return this.#seen.repeats
 	}
 
 	records(query: ChainQuery = {}): AsyncIterable<LogRecord> {
@@ -89,12 +93,12 @@ class Merged implements MergedChain {
 	}
 
 	batches(query: ChainQuery = {}): AsyncIterable<LogRecord[]> {
-		// Whatever a chain refuses it refuses here.
+		// A chain refuses an invalid query here, rather than at the first record.
 		const sources = this.chains.map((chain) => chain.batches(query))
 		refuseSeqs(query)
 		const { limit, reverse } = query
 		return {
-			[Symbol.asyncIterator]: () => merged(this.#heads(sources), this.#anew(), limit, reverse),
+			[Symbol.asyncIterator]: () => merged(this.#cursors(sources), this.#newSeen(), limit, reverse),
 		}
 	}
 
@@ -126,29 +130,29 @@ class Merged implements MergedChain {
 		return this.close()
 	}
 
-	/** Each iteration knows what it has given out, and only that. */
-	#anew(): SeenRecords {
-		this.#given = new SeenRecords()
-		return this.#given
+	/** Each iteration remembers the records that it returned. */
+	#newSeen(): SeenRecords {
+		this.#seen = new SeenRecords()
+		return this.#seen
 	}
 
-	#heads(sources: readonly AsyncIterable<LogRecord[]>[]): MergeCursor[] {
+	#cursors(sources: readonly AsyncIterable<LogRecord[]>[]): MergeCursor[] {
 		return sources.map((batches, index) => new MergeCursor(this.chains[index]!.chainId, batches))
 	}
 
-	/** @param over aborted when the consumer leaves, and in the end. */
+	/** @param over aborted at the end, and when the consumer stops iterating. */
 	async *#tail(
 		{ signal, pollMs, durableOnly, ...filter }: TailQuery,
 		over: AbortController,
 	): AsyncGenerator<LogRecord[]> {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
 		if (ended.aborted) return
-		// What is there by now is history; what comes behind it is not.
-		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, durableOnly)))
+		// Records up to here are history and are merged; later ones are not.
+		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, { durableOnly })))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
-		const given = this.#anew()
+		const seen = this.#newSeen()
 		let seq = 0
-		for await (const batch of merged(this.#heads(history), given)) {
+		for await (const batch of merged(this.#cursors(history), seen)) {
 			seq += batch.length
 			yield batch
 			if (ended.aborted) return
@@ -164,16 +168,16 @@ class Merged implements MergedChain {
 		})
 		for await (const { record, chainId } of interleave(tails, () => over.abort())) {
 			const origin = originOf(record, chainId)
-			if (!given.isRepeat(chainId, record, origin)) yield [asMerged(record, origin, ++seq)]
+			if (!seen.isRepeat(chainId, record, origin)) yield [asMerged(record, origin, ++seq)]
 			if (ended.aborted) return
 		}
 	}
 }
 
-/** The records of all heads in their order, as many at once as are in memory. */
+/** The records of all cursors in order, in batches of those in memory. */
 async function* merged(
 	all: readonly MergeCursor[],
-	given: SeenRecords,
+	seen: SeenRecords,
 	limit = Number.POSITIVE_INFINITY,
 	reverse = false,
 ): AsyncGenerator<LogRecord[]> {
@@ -183,31 +187,31 @@ async function* merged(
 	let seq = 0
 	let left = limit
 	try {
-		await Promise.all(all.map((head) => head.fill()))
-		const heads = all.filter(({ record }) => record !== undefined).sort(compare)
-		while (heads.length > 0 && left > 0) {
+		await Promise.all(all.map((cursor) => cursor.fill()))
+		const cursors = all.filter(({ record }) => record !== undefined).sort(compare)
+		while (cursors.length > 0 && left > 0) {
 			const batch: LogRecord[] = []
-			let first = heads[0]!
+			let first = cursors[0]!
 			do {
 				const record = first.record!
 				const origin = originOf(record, first.chainId)
-				if (!given.isRepeat(first.chainId, record, origin)) {
+				if (!seen.isRepeat(first.chainId, record, origin)) {
 					if (!isGap(record)) left--
 					batch.push(asMerged(record, origin, ++seq))
 				}
 				first.next()
 				if (first.record === undefined) break
-				sortIn(heads, compare)
-				first = heads[0]!
+				sortIn(cursors, compare)
+				first = cursors[0]!
 			} while (left > 0 && batch.length < BATCH_RECORDS_MAX)
 			if (batch.length > 0) yield batch
 			if (first.record !== undefined || left === 0) continue
 			await first.fill()
-			if (first.record === undefined) heads.shift()
-			else sortIn(heads, compare)
+			if (first.record === undefined) cursors.shift()
+			else sortIn(cursors, compare)
 		}
 	} finally {
-		await Promise.all(all.map((head) => head.close()))
+		await Promise.all(all.map((cursor) => cursor.close()))
 	}
 }
 
@@ -217,7 +221,7 @@ function refuseDoubles(chains: readonly Chain[]): void {
 	for (const { chainId, path } of chains) {
 		const other = paths.get(chainId)
 		if (other !== undefined) {
-			const text = `${show(other)} and ${show(path)} are the same chain: give each chain once`
+			const text = `${show(other)} and ${show(path)} are the same chain: pass each chain once`
 			throw new MeshChainError('INVALID_OPTION', text, { path })
 		}
 		paths.set(chainId, path)
@@ -228,10 +232,9 @@ function refuseDoubles(chains: readonly Chain[]): void {
 function refuseSeqs(query: LogFilter): void {
 	const name = (['afterSeq', 'fromSeq', 'toSeq'] as const).find((key) => query[key] !== undefined)
 	if (name === undefined) return
-	throw new MeshChainError(
-		'INVALID_FILTER',
-		`${name} has no meaning for merged chains, which have no common seqs: filter by time, or make one chain of them with mesh-chain merge`,
-	)
+	const advice = 'filter by time, or make one chain of them with mesh-chain merge'
+	const text = `${name} is not supported for merged chains, which have no common seqs: ${advice}`
+	throw new MeshChainError('INVALID_FILTER', text)
 }
 
 function originOf({ origin, epoch, seq }: LogRecord, chainId: string): RecordOrigin {
@@ -240,15 +243,6 @@ function originOf({ origin, epoch, seq }: LogRecord, chainId: string): RecordOri
 
 function asMerged(record: LogRecord, origin: RecordOrigin, seq: number): LogRecord {
 	return explainedAs(record, { ...record, seq, epoch: 1, origin })
-}
-
-/** How far the history of a chain goes; with `durableOnly` no further than the mark beside it says that it is on disk. */
-async function lastSeqOf(chain: Chain, durableOnly = false): Promise<number> {
-	const durable = durableOnly
-		? (readWatermark(nodeFileSystem, chain.path, Buffer.from(chain.chainId, 'hex'))?.seq ?? 0)
-		: Number.POSITIVE_INFINITY
-	for await (const { seq } of chain.records({ reverse: true, limit: 1 })) return Math.min(seq, durable)
-	return 0
 }
 
 async function* mapped<A, B>(source: AsyncIterable<A>, change: (item: A) => B): AsyncGenerator<B> {

@@ -1,7 +1,7 @@
-/** The next record of each of several chains, and which of them comes first. */
+/** A cursor over each of several chains, and their order. */
 import type { LogRecord, PublisherId } from '../model/record.ts'
 
-/** One chain that is read, at the record that is its next. */
+/** The position in one chain of a merge: its next record. */
 export class MergeCursor {
 	readonly chainId: string
 	readonly #batches: AsyncIterator<LogRecord[]>
@@ -18,12 +18,12 @@ export class MergeCursor {
 		return this.#batch[this.#index]
 	}
 
-	/** The one after it may be in memory no longer: {@link fill} then. */
+	/** Moves to the next record. Call {@link fill} where it is not in memory. */
 	next(): void {
 		this.#index++
 	}
 
-	/** Reads on, where there is more. */
+	/** Reads the next batch where no record is in memory. */
 	async fill(): Promise<void> {
 		while (this.record === undefined) {
 			const step = await this.#batches.next()
@@ -38,7 +38,7 @@ export class MergeCursor {
 	}
 }
 
-/** Below 0 when the record of `a` comes first: by time, then by node, then by chain. */
+/** Negative where the record of `a` comes first: by time, then by node, then by chain. */
 export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	const [first, second] = [a.record!, b.record!]
 	return (
@@ -48,15 +48,15 @@ export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	)
 }
 
-/** Puts the first of heads that are in order but for it where it belongs: most often it stays. */
-export function sortIn(heads: MergeCursor[], compare: (a: MergeCursor, b: MergeCursor) => number): void {
-	const head = heads[0]!
+/** Moves the first cursor to its position among the others, which are in order. Most often it stays. */
+export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: MergeCursor) => number): void {
+	const first = cursors[0]!
 	let at = 0
-	for (; at + 1 < heads.length && compare(head, heads[at + 1]!) > 0; at++) heads[at] = heads[at + 1]!
-	heads[at] = head
+	for (; at + 1 < cursors.length && compare(first, cursors[at + 1]!) > 0; at++) cursors[at] = cursors[at + 1]!
+	cursors[at] = first
 }
 
-/** None before numbers, numbers before texts. */
+/** The order of ids: no id, numbers, texts. */
 function compareIds(a: PublisherId | null, b: PublisherId | null): number {
 	const byRank = rankOf(a) - rankOf(b)
 	if (byRank !== 0 || a === null || b === null) return byRank

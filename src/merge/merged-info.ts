@@ -1,12 +1,15 @@
-/** What is known of several chains, as of one. */
+/** The info and the end of several chains as those of one. */
 import { createHash } from 'node:crypto'
 import { type ChainEndInfo, type ChainInfo, type ChainState, heaviestAnswer } from '../chain/index.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 
-/** From the one that says least to the one that says most of what may be missing. */
+/** States by how much may be missing, least first. */
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
 
-/** The sums over all chains; seqs as a reader of everything counts them, gaps included, and what several chains have once for each; epochs and segments are theirs, one chain after the other; the head is a hash over all heads. */
+/**
+ * The sums over all chains. Seqs count all records and gaps, and a record that several chains hold counts in
+ * each. Epochs and segments are listed one chain after the other, and the head is a hash over all heads.
+ */
 export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
 	const records = sum(infos.map((info) => info.records))
 	const gaps = sum(infos.map((info) => info.gaps.count))
@@ -50,6 +53,7 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 	}
 }
 
+/** How several chains end: the state that may miss the most, and the sums of unreadable bytes. */
 export function mergedEnd(ends: readonly ChainEndInfo[]): ChainEndInfo {
 	return {
 		state: worst(ends.map(({ state }) => state)),
@@ -64,7 +68,7 @@ function worst(states: readonly ChainState[]): ChainState {
 	return states.reduce((a, b) => (STATES.indexOf(b) > STATES.indexOf(a) ? b : a))
 }
 
-/** The earliest of the times that are known. */
+/** The earliest known time. */
 function earliest(times: readonly (number | undefined)[]): number | undefined {
 	const known = times.filter((time) => time !== undefined)
 	return known.length === 0 ? undefined : Math.min(...known)

@@ -1,48 +1,49 @@
 /**
- * What each of several chains has given out, so that none gives what another one has given already: a merged chain beside one that it
- * was made of, or two of them. A chain's own repeats are its own: what somebody replayed into it twice is in it twice.
+ * The records that each chain of a merge has returned, so that no record is returned by two chains, such as a
+ * merged chain and one of its inputs. A record that one chain holds twice is returned twice.
  */
 import { GAP_KIND, type LogRecord, type RecordOrigin } from '../model/record.ts'
 import { SeqRanges } from './seq-ranges.ts'
 
-/** Of more chains nothing is remembered: at the worst a record comes twice. */
+/** Number of chains that are remembered. Beyond it, a record may be returned twice. */
 const CHAINS_MAX = 10_000
-/** What a chain calls itself. Names that people and imports give stand for different records in different places. */
+/** A chain id. Names of imports stand for different records in different chains, so they are not compared. */
 const CHAIN_ID = /^[0-9a-f]{32}$/
 
-type Givers = Map<string, SeqRanges>
+type Returned = Map<string, SeqRanges>
 
+/** Remembers, for each chain, which chains returned its records. */
 export class SeenRecords {
-	readonly #givers = new Map<string, Givers | undefined>()
-	/** Records that were given before by another chain. */
+	readonly #returned = new Map<string, Returned | undefined>()
+	/** Records that another chain returned before. */
 	repeats = 0
 
-	/** Whether another chain than `by` has given it; `by` has otherwise. */
+	/** Whether a chain other than `by` has returned the record; otherwise it counts as returned by `by`. */
 	isRepeat(by: string, { kind }: LogRecord, { chainId, epoch, seq }: RecordOrigin): boolean {
-		// A gap does not stand for the record of the same seq, which another chain may still have.
-		const givers = this.#giversOf(kind === GAP_KIND ? `${chainId}${GAP_KIND}` : chainId, chainId)
-		if (givers === undefined) return false
-		for (const [giver, spans] of givers) {
-			if (giver === by || !spans.has(epoch, seq)) continue
+		// A gap is not the record with the same seq, which another chain may still hold.
+		const returned = this.#returnedOf(kind === GAP_KIND ? `${chainId}${GAP_KIND}` : chainId, chainId)
+		if (returned === undefined) return false
+		for (const [chain, ranges] of returned) {
+			if (chain === by || !ranges.has(epoch, seq)) continue
 			this.repeats++
 			return true
 		}
-		spansOf(givers, by).add(epoch, seq)
+		rangesOf(returned, by).add(epoch, seq)
 		return false
 	}
 
-	#giversOf(name: string, chainId: string): Givers | undefined {
-		const known = this.#givers.get(name)
-		if (known !== undefined || this.#givers.has(name)) return known
-		if (this.#givers.size >= CHAINS_MAX) this.#givers.clear()
-		const givers: Givers | undefined = CHAIN_ID.test(chainId) ? new Map() : undefined
-		this.#givers.set(name, givers)
-		return givers
+	#returnedOf(name: string, chainId: string): Returned | undefined {
+		const known = this.#returned.get(name)
+		if (known !== undefined || this.#returned.has(name)) return known
+		if (this.#returned.size >= CHAINS_MAX) this.#returned.clear()
+		const returned: Returned | undefined = CHAIN_ID.test(chainId) ? new Map() : undefined
+		this.#returned.set(name, returned)
+		return returned
 	}
 }
 
-function spansOf(givers: Givers, by: string): SeqRanges {
-	const spans = givers.get(by) ?? new SeqRanges()
-	givers.set(by, spans)
-	return spans
+function rangesOf(returned: Returned, by: string): SeqRanges {
+	const ranges = returned.get(by) ?? new SeqRanges()
+	returned.set(by, ranges)
+	return ranges
 }

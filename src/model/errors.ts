@@ -1,5 +1,5 @@
 /**
- * The one error type and the closed list of its codes. Every code has a heading in `docs/errors.md`.
+ * The one error type and the closed list of its codes. Every code has a heading in `docs/reference/errors.md`.
  *
  * Four kinds, four routes: misuse throws at once; a broken invariant throws and poisons that chain; a failed
  * operation rejects, is counted, and the loop continues; damage is data (`verifyChain` returns findings).
@@ -9,7 +9,7 @@ import { isInstance, messageOf, ownValueOf, propertyOf } from '../guard/values.t
 
 export { messageOf }
 
-/** Every code a {@link MeshChainError} can carry. `docs/errors.md` says what to do about each. */
+/** Every code a {@link MeshChainError} can carry. `docs/reference/errors.md` says what to do about each. */
 export const ERROR_CODES = [
 	'INVALID_OPTION',
 	'INVALID_LEVEL',

@@ -5,7 +5,8 @@
  * Invariants: everything before the cursor was taken, is in flight, or was counted lost; the cursor moves
  * back only after a failure, to the append that failed; a loss is counted when it happens and stays in the
  * gap list until the appender has taken its `$gap`. Nothing here throws into the publisher. The states of an
- * outbox, and who else retries, are drawn in docs/architecture.md.
+ * outbox, and who else retries, are drawn in
+ * docs/explanation/architecture.md.
  */
 import { committedSeqOf, durabilityOf, failureOf, type LogChainAppender, toAppendError } from '../appender.ts'
 import { follow, isThenable, settle } from '../guard/promises.ts'

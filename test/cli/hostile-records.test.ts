@@ -168,18 +168,18 @@ const VARIANTS: Readonly<Record<string, (file: string) => readonly (readonly str
 		[file, '--target', EVIL],
 	],
 	export: (file) => [
-		[file, '--form', 'otel'],
-		[file, '--form', 'pino'],
-		[file, '--form', 'events'],
-		[file, '-o', `${file}.${Math.random()}`],
+		[file, '--format', 'otel'],
+		[file, '--format', 'pino'],
+		[file, '--format', 'events'],
+		[file, '--to', `${file}.${Math.random()}`],
 	],
-	import: () => [[lines, '-o', `${own}.${Math.random()}`]],
+	import: () => [[lines, '--to', `${own}.${Math.random()}`]],
 	merge: (file) => [
 		[file, foreign],
-		[file, foreign, '-o', `${own}.${Math.random()}`],
+		[file, foreign, '--to', `${own}.${Math.random()}`],
 	],
 	forward: (file) => [[file, '--to', `nats://${EVIL}/${EVIL}`]],
-	pull: () => [[`nats://${EVIL}/${EVIL}`, '-o', EVIL]],
+	pull: () => [[`nats://${EVIL}/${EVIL}`, '--to', EVIL]],
 	state: (file) => [
 		[file, '--fold', fold],
 		[file, '--fold', fold, '--at', '1', '--diff', '200', '--gaps', 'skip'],
@@ -231,7 +231,7 @@ function waysToPrint(command: Command, args: readonly string[]): (readonly strin
 }
 
 test.each(COMMANDS.map((command) => [command.name, command] as const))(
-	'%s prints hostile records as text, and no line that is not its own',
+	'%s prints hostile records as text, and only lines of its own',
 	async (name, command) => {
 		for (const file of [own, foreign, damaged, join(folder, NAME)]) {
 			const isWhole = file === own || file === foreign

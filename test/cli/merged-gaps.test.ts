@@ -40,14 +40,14 @@ test.each([
 	'odd',
 	null,
 	{ cause: 5 },
-])('of one with an origin and the data %j nothing is lost', async (data) => {
+])('a gap with an origin and the data %j is not a loss', async (data) => {
 	const path = chainWith({ origin, data })
 	for (const command of COMMANDS) {
 		expect([command, await statusOf([...command, path, '--strict'])]).toEqual([command, 0])
 	}
 })
 
-test('of one without an origin records are lost', async () => {
+test('a gap without an origin is a loss', async () => {
 	const path = chainWith({ data: { fromSeq: 2, toSeq: 4, count: 3, cause: 'evicted' } }, { baseSeq: 4 })
 	for (const command of COMMANDS) {
 		expect([command, await statusOf([...command, path])]).toEqual([command, 0])

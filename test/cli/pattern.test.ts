@@ -26,7 +26,7 @@ const patterns = fc.letrec<{ part: string; whole: string }>((tie) => ({
 
 describe('a typed pattern', () => {
 	// A RegExp would be at some of these until the machine is scrapped.
-	test('takes linear time, whatever it is and whatever the text', () => {
+	test('takes linear time with any pattern and any text', () => {
 		// First, for a RegExp would not come back from what follows.
 		expect(patternOf('grep', '(a+)+$')).not.toBeInstanceOf(RegExp)
 		const texts = [
@@ -85,16 +85,16 @@ describe('a typed pattern', () => {
 		},
 	)
 
-	test('that is none says why', () => {
-		expect(() => patternOf('grep', '(a')).toThrow(/--grep is no regular expression: .*group/)
+	test('that is invalid is refused with the reason', () => {
+		expect(() => patternOf('grep', '(a')).toThrow(/--grep is not a regular expression: .*group/)
 	})
 })
 
-describe('what a pattern is looked for in', () => {
+describe('the text that a pattern searches', () => {
 	const found = (data: unknown, grep: string | RegExp) =>
 		matches(record(1, { message: '', kind: '-', data }), resolveFilter({ grep }))
 
-	test('nothing of binary data: neither its bytes, nor their positions, nor how it is written', () => {
+	test('excludes binary data: its bytes, their positions and their notation', () => {
 		fc.assert(
 			fc.property(
 				fc.uint8Array({ maxLength: 600 }),
@@ -133,7 +133,7 @@ describe('what a pattern is looked for in', () => {
 		expect(found(data, grep)).toBe(false)
 	})
 
-	test('a program may bring a pattern of its own kind', () => {
+	test('a program can use a pattern of its own kind', () => {
 		const filter = resolveFilter({ grep: { test: (text) => text.endsWith('!') } })
 		expect([matches(record(1, { message: 'a!' }), filter), matches(record(1), filter)]).toEqual([true, false])
 	})

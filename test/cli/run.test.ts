@@ -52,7 +52,7 @@ test.each([
 	['overflow', 3],
 	['retained', 0],
 ] as const)(
-	'a gap because of %s stands out, passes every filter, and makes the status 0, or %i with --strict',
+	'a gap because of %s stands out, passes every filter, and leads to status 0, or %i with --strict',
 	async (cause, status) => {
 		const gap = gapRecord({ fromSeq: 2, toSeq: 4, count: 3, cause }, { epoch: 1, tsMs: 1_700_000_000_000 })
 		const path = await chainOf(record(1), gap, record(5))
@@ -81,14 +81,14 @@ test('info --head prints no head that verify would not take', async () => {
 	expect(stderr).toContain('there is no head to keep')
 })
 
-test('$unserializable markers are shown and are no loss', async () => {
+test('$unserializable markers are shown, and do not count as a loss', async () => {
 	const path = await chainOf(record(1, { data: { f: { $unserializable: 'function' } } }))
 	const { status, stdout } = await onTerminal(['dump', path, '--color', 'never'])
 	expect(status).toBe(0)
 	expect(stdout).toContain('{f: {$unserializable: "function"}}')
 })
 
-test('long data goes below its message, a field a line, and the causes of an error below it', async () => {
+test('long data is shown below its message, one field on each line, with the causes of an error below it', async () => {
 	const cause = {
 		name: 'Error',
 		message: 'socket closed',
@@ -119,7 +119,7 @@ test('long data goes below its message, a field a line, and the causes of an err
 	])
 })
 
-test('whatever stands in a record, only our own line breaks reach the terminal', async () => {
+test('only line breaks of the program reach the terminal, whatever a record contains', async () => {
 	const evil = '\u001b]0;owned\u0007\r\n\u009b2J\u202e\u2028'
 	const path = await chainOf(
 		record(1, {

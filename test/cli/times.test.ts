@@ -42,7 +42,7 @@ for (const [tz, offset] of [
 			expect(parseTime(text, now())).toBe(expected())
 		})
 
-		test('what is shown can be typed again', () => {
+		test('a time that is shown can be typed again', () => {
 			const shown = formatTime(now())
 			expect(shown).toBe(`2026-01-15T14:30:20.500${offset}`)
 			expect(parseTime(shown, 0)).toBe(now())
@@ -51,7 +51,7 @@ for (const [tz, offset] of [
 }
 
 test.each(['', 'soon', '25:00', '12:60', '2026-02-30', '2026-13-01', '-1y', '12', '2026-01-01T99:00'])(
-	'%j is refused, with the forms there are',
+	'%j is refused, with examples',
 	(text) => {
 		expect(() => parseTime(text, 0)).toThrow(
 			expect.objectContaining({ code: 'INVALID_TIME', message: expect.stringContaining('14:05') }),

@@ -258,7 +258,7 @@ describe('a chain under several subjects', () => {
 		expect([dump.status, dump.stdout.trim().split('\n').length]).toEqual([3, 37])
 		expect(dump.stderr).toContain('CHAIN_FORKED')
 		expect(await recordsIn(await pulledPath(address, into))).toEqual(run(1, 30))
-		const pull = await meshChain(['pull', address, '-o', into])
+		const pull = await meshChain(['pull', address, '--to', into])
 		expect([pull.status, pull.stderr]).toEqual([
 			3,
 			expect.stringContaining('1 subject with another fork of the chain left out'),

@@ -11,7 +11,7 @@ import { natsForFile } from '../support/nats-for-file.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** As docs/guarantees.md has them, for a stream `mesh` and the subject `mesh`. */
+/** As docs/guarantees/cluster.md has them, for a stream `mesh` and the subject `mesh`. */
 const FORWARDER = ['mesh.*.*', '$JS.API.INFO', '$JS.API.STREAM.INFO.mesh', '$JS.API.STREAM.MSG.GET.mesh']
 const CREATOR = [...FORWARDER, '$JS.API.STREAM.CREATE.mesh']
 const READER = [
@@ -97,7 +97,7 @@ test('a missing permission to publish is reported once, and ends the forwarder w
 	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
 	await eventually('it has tried', async () => forwarder.stats().failures >= 3)
 	expect(forwarder.stats().lastError).toMatch(
-		/^the stream "mute" is closed to this user: Permissions Violation for Publish to "mute\.api-1\..*" \(docs\/guarantees\.md lists the permissions that are needed\)$/,
+		/^the stream "mute" is closed to this user: Permissions Violation for Publish to "mute\.api-1\..*" \(docs\/guarantees\/cluster\.md lists the permissions that are needed\)$/,
 	)
 	expect(warningsOf(path)).toHaveLength(1)
 	await forwarder.close()

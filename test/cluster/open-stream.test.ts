@@ -13,7 +13,7 @@ import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const PASSWORD = 'a password'
-/** What docs/errors.md says that a reader needs. */
+/** What docs/guarantees/cluster.md says that a reader needs. */
 const NEEDED = [
 	'$JS.API.INFO',
 	'$JS.API.STREAM.INFO.*',
@@ -81,7 +81,7 @@ describe('permissions', () => {
 				code: user === 'noInfo' ? 'CLUSTER_UNREACHABLE' : 'STREAM_REFUSED',
 				message: expect.stringMatching(
 					new RegExp(
-						`Publish to "${denied!.slice(0, -1).replaceAll(/[$.]/g, '\\$&')}.*docs/guarantees.md lists`,
+						`Publish to "${denied!.slice(0, -1).replaceAll(/[$.]/g, '\\$&')}.*docs/guarantees/cluster.md lists`,
 					),
 				),
 			}

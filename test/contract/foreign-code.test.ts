@@ -255,7 +255,7 @@ async function* oneBatch() {
 	yield [record(1), record(2), record(3)]
 }
 
-/** What a form may make of a line: all of it odd, or a part. */
+/** What a format may make of a line: all of it odd, or a part. */
 const READINGS: readonly ((act: Act) => unknown)[] = [
 	(act) => act(),
 	(act) => ({ skipped: act() }),
@@ -649,7 +649,7 @@ const SEAMS: Readonly<
 			await loop.close()
 		},
 	},
-	'the read of a form': {
+	'the read of a format': {
 		covers: ['format.read'],
 		run: withReading(async (format) => {
 			const lines = readJsonl(bytesOf(LINES), { format })
@@ -663,7 +663,7 @@ const SEAMS: Readonly<
 			return records + sum(lines.skipped)
 		}),
 	},
-	'the read of a form, in an import and at the end of a file': {
+	'the read of a format, in an import and at the end of a file': {
 		covers: ['format.read'],
 		run: async (act) => {
 			const odd = [READINGS[0]!, READINGS[2]!, READINGS[4]!]
@@ -685,17 +685,17 @@ const SEAMS: Readonly<
 			await appender.close()
 		},
 	},
-	'the formOf of a form': {
-		covers: ['format.formOf'],
+	'the formatOf of a format': {
+		covers: ['format.formatOf'],
 		run: async (act) => {
-			const formOf = act as UndecidedFormat['formOf']
-			const format = { ...recordFormat, forms: [recordFormat], strongest: recordFormat, formOf }
+			const formatOf = act as UndecidedFormat['formatOf']
+			const format = { ...recordFormat, formats: [recordFormat], strongest: recordFormat, formatOf }
 			const seqs: number[] = []
 			for await (const { seq } of readJsonl(bytesOf(LINES), { format })) seqs.push(seq)
 			expect(seqs).toEqual([1, 2, 3, 4])
 		},
 	},
-	'the write of a form': {
+	'the write of a format': {
 		covers: ['format.write'],
 		run: async (act) => {
 			const path = join(temporaryFolder(), 'node.jsonl')

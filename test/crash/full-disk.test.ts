@@ -55,7 +55,7 @@ test('a service outlives a full disk: every record is in the chain afterwards, a
 test('a volume of the documented size is filled and freed 100 times: the chain goes on by itself, and every loss is counted', async () => {
 	const retainBytes = 256 * 1024
 	const rotateBytes = retainBytes / 4
-	// As docs/guarantees.md has it.
+	// As docs/guarantees/files.md has it.
 	const disk = smallDisk(retainBytes + 4 * rotateBytes + 1024 * 1024)
 	const path = join(disk, 'node.chain')
 	const ballast = join(disk, 'ballast')

@@ -15,8 +15,8 @@ import { temporaryFolder } from '../support/temporary.ts'
 const chain = { batches: () => (async function* () {})() }
 
 const OPTIONS: readonly (readonly [option: string, value: unknown, message: string])[] = [
-	['format', 'pino', 'format must be a form with read and write, as eventFormat() gives one, not "pino"'],
-	['format', eventFormat, 'format must be a form with read and write'],
+	['format', 'pino', 'format must be a format with read and write, such as eventFormat(), not "pino"'],
+	['format', eventFormat, 'format must be a format with read and write'],
 	['mode', '600', 'mode must be file permissions such as 0o600, not "600"'],
 	['fs', {}, 'fs must be a file system such as nodeFileSystem'],
 ]
@@ -128,7 +128,7 @@ describe('exportJsonl', () => {
 		...each((options) => exportJsonl(chain, '/nowhere/a.jsonl', options), OPTIONS, WATCHED),
 	])
 
-	test('leaves no file where it refuses', async () => {
+	test('leaves no file when it refuses its arguments', async () => {
 		const folder = temporaryFolder()
 		await expect(exportJsonl(chain, join(folder, 'a.jsonl'), wrong({ signal: 1 }))).rejects.toThrow('signal')
 		expect(readdirSync(folder)).toEqual([])
@@ -141,13 +141,13 @@ describe('eventFormat', () => {
 			'of a number',
 			() => eventFormat(wrong(5)),
 			'INVALID_OPTION',
-			'the events of a form must be an object, not 5',
+			'the events of a format must be an object, not 5',
 		],
 		[
 			'of names',
 			() => eventFormat(wrong(['order'])),
 			'INVALID_OPTION',
-			'the events of a form must be an object',
+			'the events of a format must be an object',
 		],
 		[
 			'of fields that are none',
@@ -162,10 +162,10 @@ describe('eventFormat', () => {
 			`the type of order.at must be 'string' or 'number' or 'boolean', not "date"`,
 		],
 		[
-			'of a field that the form has',
+			'of a field that the format has',
 			() => eventFormat({ order: { ts: 'number' } }),
 			'INVALID_OPTION',
-			'the form has it',
+			'the format has it',
 		],
 	])
 })

@@ -1,4 +1,4 @@
-/** In which form a file is read that nobody has named one for: its first lines say it, and no odd one among them. */
+/** The format of a file without --format: most of its first lines decide, whatever the odd ones are. */
 import { describe, expect, test } from 'vitest'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
@@ -30,7 +30,7 @@ async function read(lines: readonly string[], { bytes = 1000, end = '\n', lineBy
 
 const identities = (found: readonly LogRecord[]) => found.map(({ epoch, seq }) => [epoch, seq])
 
-describe("mesh-chain's own form is recognised", () => {
+describe("mesh-chain's own format is recognised", () => {
 	const expected = Array.from({ length: 200 }, (_unused, index) => [3, 11 + index])
 
 	test.each([
@@ -49,12 +49,12 @@ describe("mesh-chain's own form is recognised", () => {
 		}
 	})
 
-	test('also as the last line, which nothing ends', async () => {
+	test('as the last line, without a line end', async () => {
 		const { found } = await read([PINO, ...own(11, 1)], { end: '' })
 		expect(identities(found)).toEqual([[3, 11]])
 	})
 
-	test('at once: nothing is held back of a pipe that has it', async () => {
+	test('at once, so that no line of a pipe is held back', async () => {
 		async function* pipe(): AsyncGenerator<Uint8Array> {
 			yield Buffer.from(`${own(11, 1)[0]}\n`)
 			await new Promise(() => {})
@@ -64,8 +64,8 @@ describe("mesh-chain's own form is recognised", () => {
 	})
 })
 
-describe('another form is that of most of the first lines', () => {
-	test('with odd ones before and among them', async () => {
+describe('another format is chosen by most of the first lines', () => {
+	test('with other lines before and among them', async () => {
 		const events = await read([PINO, ...written(records(3)), PINO, ...written(records(100))])
 		expect(events.found.map(({ kind }) => kind)).toEqual(Array(103).fill('beat'))
 		expect(events.skipped.invalidField).toBe(2)
@@ -79,20 +79,20 @@ describe('another form is that of most of the first lines', () => {
 		expect(found[0]?.data).toMatchObject({ ev: 'beat' })
 	})
 
-	test('and what comes behind the first 64 lines does not change it', async () => {
+	test('and lines after the first 64 do not change it', async () => {
 		const { found, skipped } = await read([...Array(64).fill(PINO), ...own(1, 3)])
 		expect(found).toHaveLength(67)
 		expect(identities(found).at(-1)).toEqual([1, 67])
 		expect(skipped.invalidField).toBe(0)
 	})
 
-	test('nor does what comes behind more bytes than the longest line has: no more are held', async () => {
+	test('nor do lines after more bytes than the longest line can have: no more are held', async () => {
 		const long = `{"msg":"${'x'.repeat(900)}"}`
 		expect((await read([long, long, long, ...own(1, 1)], { lineBytesMax: 1024 })).found).toHaveLength(4)
 		expect((await read([long, ...own(1, 1)], { lineBytesMax: 1024 })).found).toHaveLength(1)
 	})
 
-	test('of nothing there is nothing', async () => {
+	test('without lines there are no records', async () => {
 		expect((await read(['', '# nothing'])).found).toEqual([])
 	})
 })

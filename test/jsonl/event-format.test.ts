@@ -1,9 +1,9 @@
-/** The checks of a form of events: what they refuse is in no record and in no line, and is counted. */
+/** The checks of an event format: lines and records that they refuse are left out, and counted. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { format, isAddress } from '../../examples/channel-access/events.mjs'
+import { format, isAddress } from '../../examples/channel-access/events.ts'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
 import { exportJsonl } from '../../src/jsonl/export.ts'
@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 const newPath = () => join(temporaryFolder(), 'events.jsonl')
 
-test('a check decides about a line and about a record alike', async () => {
+test('a check decides about lines and records alike', async () => {
 	const even = eventFormat({ tick: { n: (value) => Number(value) % 2 === 0 } })
 	await fc.assert(
 		fc.asyncProperty(fc.array(fc.integer(), { maxLength: 10 }), async (values) => {
@@ -38,7 +38,7 @@ test('a check decides about a line and about a record alike', async () => {
 	)
 })
 
-test('a check that throws, or that answers anything but true, refuses', () => {
+test('a check that throws, or returns anything but true, refuses', () => {
 	const checks = [
 		() => {
 			throw new Error('no')
@@ -52,7 +52,7 @@ test('a check that throws, or that answers anything but true, refuses', () => {
 	}
 })
 
-test('the form of the Channel Access recorder takes addresses and numbers of its protocol only', () => {
+test('the format of the Channel Access recorder accepts only addresses and numbers of its protocol', () => {
 	const beacon = { ts: 1, ev: 'beacon_recv', server: '10.0.0.5:5064', seq: 42, version: 13 }
 	const isTaken = (fields: object) => 'lines' in format.read({ ...beacon, ...fields }, '')
 	expect(isTaken({})).toBe(true)
@@ -76,7 +76,7 @@ test('the form of the Channel Access recorder takes addresses and numbers of its
 	for (const address of wrong) expect([address, isAddress(address)]).toEqual([address, false])
 })
 
-test('integers of any size come back from a line, a record and a chain as they were', async () => {
+test('integers of any size survive a line, a record and a chain', async () => {
 	const integer = fc.oneof(
 		fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
 		fc.bigInt({ min: 2n ** 53n - 3n, max: 2n ** 53n + 3n }),
@@ -85,7 +85,7 @@ test('integers of any size come back from a line, a record and a chain as they w
 		fc.string(),
 		fc.constantFrom('bigint:5', '_bigint:9007199254740993', '9007199254740993'),
 	)
-	const form = eventFormat({ s: { n: 'number' } })
+	const format = eventFormat({ s: { n: 'number' } })
 	await fc.assert(
 		fc.asyncProperty(fc.array(integer, { minLength: 1, maxLength: 5 }), text, async (integers, beside) => {
 			const lines = integers
@@ -93,13 +93,13 @@ test('integers of any size come back from a line, a record and a chain as they w
 				.join('')
 			const path = newPath()
 			writeFileSync(path, lines)
-			const records = await collect(readJsonl(path, { format: form }))
+			const records = await collect(readJsonl(path, { format }))
 			const exact = (n: bigint) => (Number.isSafeInteger(Number(n)) ? Number(n) : n)
 			expect(records.map(({ data }) => data)).toEqual(
 				integers.map((n) => ({ n: exact(n), in: [{ n: exact(n) }], t: beside })),
 			)
 			for (const [index, each] of records.entries()) {
-				const line = form.write(each) ?? ''
+				const line = format.write(each) ?? ''
 				expect(line).toContain(`"n":${integers[index]},"in":[{"n":${integers[index]}}]`)
 				expect(JSON.parse(line).t).toBe(beside)
 			}
@@ -116,8 +116,8 @@ test('integers of any size come back from a line, a record and a chain as they w
 	expect(readFileSync(again, 'utf8')).toBe(readFileSync(path, 'utf8'))
 })
 
-test('a time of a record is in the line that it is read from, or the record has no line', () => {
-	const form = eventFormat()
+test('the line of a record has the same time, or the record has no line', () => {
+	const format = eventFormat()
 	const times = fc.oneof(
 		fc.integer({ min: 0, max: 8.64e15 }),
 		fc.integer({ min: 0, max: 1e14 }),
@@ -125,17 +125,17 @@ test('a time of a record is in the line that it is read from, or the record has 
 	)
 	fc.assert(
 		fc.property(times, (tsMs) => {
-			const line = form.write(record(1, { kind: 'a', tsMs }))
+			const line = format.write(record(1, { kind: 'a', tsMs }))
 			if (line === undefined) {
 				expect(tsMs >= 1e14 || String(Math.floor(tsMs / 1000)).length === 8).toBe(true)
 				return
 			}
-			expect(form.read(JSON.parse(line), line)).toMatchObject({ lines: [{ kind: 'a', tsMs }] })
+			expect(format.read(JSON.parse(line), line)).toMatchObject({ lines: [{ kind: 'a', tsMs }] })
 		}),
 		{ numRuns: 3000 },
 	)
 	for (const ts of [-1, 1e20, 20_260_131_140_509, '1772323200', null, true])
-		expect(form.read({ ts, ev: 'a' }, '')).toEqual({ skipped: 'invalidField' })
+		expect(format.read({ ts, ev: 'a' }, '')).toEqual({ skipped: 'invalidField' })
 	for (const ts of [1_772_323_200, 1_772_323_200_000, 1_772_323_200_000_000])
-		expect(form.read({ ts, ev: 'a' }, '')).toEqual({ lines: [{ kind: 'a', tsMs: 1_772_323_200_000 }] })
+		expect(format.read({ ts, ev: 'a' }, '')).toEqual({ lines: [{ kind: 'a', tsMs: 1_772_323_200_000 }] })
 })

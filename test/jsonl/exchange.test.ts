@@ -77,7 +77,7 @@ describe('exported, imported and exported again, a chain has the same bytes', ()
 		])
 	})
 
-	test('with gaps, and with records of mesh-chain itself', async () => {
+	test("with gaps, and with records of mesh-chain's own kinds", async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -91,7 +91,7 @@ describe('exported, imported and exported again, a chain has the same bytes', ()
 		expect(await read(copy)).toEqual(await read(path))
 	})
 
-	test('when its first files are gone, by retention or otherwise', async () => {
+	test('when its first files are missing, by retention or otherwise', async () => {
 		for (const isRetention of [true, false]) {
 			const path = join(temporaryFolder(), 'node.chain')
 			await writeLife(path, 4000, { rotateBytes: 40_000 })
@@ -107,7 +107,7 @@ describe('exported, imported and exported again, a chain has the same bytes', ()
 		}
 	})
 
-	test('when a place in the middle cannot be read', async () => {
+	test('when a part in the middle cannot be read', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 2000)
 		const bytes = readFileSync(path)
@@ -133,7 +133,7 @@ describe('import', () => {
 		return path
 	}
 
-	test('of a part says what is missing, once', async () => {
+	test('of a part records what is missing, once', async () => {
 		const jsonl = jsonlOf([record(5, { epoch: 2 }), record(6, { epoch: 2 }), record(9, { epoch: 3 })])
 		const path = join(temporaryFolder(), 'node.chain')
 		expect(await importJsonl(jsonl, path)).toMatchObject({
@@ -154,7 +154,7 @@ describe('import', () => {
 		expect((await verifyChain(path)).ok).toBe(true)
 	})
 
-	test('passes over a line that is there twice, or at a wrong place, and counts it', async () => {
+	test('skips and counts a duplicate line, and a line in the wrong order', async () => {
 		const jsonl = jsonlOf([
 			record(1, { epoch: 2 }),
 			record(1, { epoch: 2 }),
@@ -196,7 +196,7 @@ describe('import', () => {
 		expect(await importJsonl(jsonl, path)).toMatchObject({ records: 50, outOfOrder: 0 })
 	})
 
-	test('into a chain that is there on a disk that fills up says why, and how many records came', async () => {
+	test('into an existing chain on a full disk reports the reason, and the number of records appended', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const path = join(temporaryFolder(), 'node.chain')
 		const lines = `${path}.jsonl`
@@ -211,7 +211,7 @@ describe('import', () => {
 		})
 	})
 
-	test('into a chain that is there appends, and each record says which one it was', async () => {
+	test('into an existing chain appends, and the origin of each record names the old one', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 3)
 		const jsonl = jsonlOf([
@@ -228,7 +228,7 @@ describe('import', () => {
 		])
 	})
 
-	test('of another form numbers the lines, and counts those that are none', async () => {
+	test('of another format numbers the records, and counts lines that are not records', async () => {
 		const jsonl = join(temporaryFolder(), 'events.jsonl')
 		writeFileSync(
 			jsonl,
@@ -243,7 +243,7 @@ describe('import', () => {
 		])
 	})
 
-	test('leaves nothing behind when it fails, at whichever call', async () => {
+	test('leaves no file when any call of the file system fails', async () => {
 		const jsonl = jsonlOf(
 			Array.from({ length: 3000 }, (_unused, index) => record(index + 1, { data: 'x'.repeat(200) })),
 		)
@@ -266,7 +266,7 @@ describe('import', () => {
 		}
 	})
 
-	test('says that the chain is there when only its folder could not be synced', async () => {
+	test('reports that the chain exists when only its folder could not be synced', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const disk = new FaultyFileSystem()
 		disk.fail('fsyncSync', 'EIO')
@@ -278,7 +278,7 @@ describe('import', () => {
 		expect(await read(path)).toHaveLength(1)
 	})
 
-	test('counts what did not fit, says what is wrong as the source does, and takes no impossible epoch', async () => {
+	test('counts records that did not fit, keeps the error of the source, and refuses an impossible epoch', async () => {
 		const folder = temporaryFolder()
 		const big = join(folder, 'big.jsonl')
 		writeFileSync(
@@ -315,7 +315,7 @@ describe('import', () => {
 		expect(existsSync(path)).toBe(false)
 	})
 
-	test('makes no chain where parts of one lie, or while somebody else makes it', async () => {
+	test('makes no chain beside parts of one, or while another process makes it', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 2000, { rotateBytes: 20_000 })
 		const live = `${path}.away`
@@ -326,7 +326,7 @@ describe('import', () => {
 })
 
 describe('export', () => {
-	test('takes filters, and counts what the form has no place for', async () => {
+	test('accepts filters, and counts records that the format has no line for', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 100)
 		await using chain = await openChain(path)
@@ -340,7 +340,7 @@ describe('export', () => {
 		})
 	})
 
-	test('never takes the place of a file, and leaves nothing behind when it fails', async () => {
+	test('never replaces a file, and leaves no file when it fails', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 100)
 		await using chain = await openChain(path)
@@ -357,7 +357,7 @@ describe('export', () => {
 		}
 	})
 
-	test('says that the file is there when only its folder could not be synced', async () => {
+	test('reports that the file exists when only its folder could not be synced', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 100)
 		await using chain = await openChain(path)
@@ -372,7 +372,7 @@ describe('export', () => {
 		expect(readFileSync(to, 'utf8').split('\n')).toHaveLength(101)
 	})
 
-	test('is done when only the name that it had before is left', async () => {
+	test('succeeds when only its temporary name could not be removed', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 10)
 		await using chain = await openChain(path)

@@ -82,11 +82,11 @@ test.each([
 	'{a:1}',
 	'{"a":1}{"b":2}',
 	`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`,
-])('%j is no log line', (text) => {
+])('%j is not a log line', (text) => {
 	expect(lineOfJson(text)).toBeUndefined()
 })
 
-test('whatever the object, nothing of it is lost: the record gives it back, or its text', () => {
+test('nothing of any object is lost: the record reproduces it, or holds its text', () => {
 	const loop = new MeshLoop()
 	fc.assert(
 		fc.property(fc.json(), fc.boolean(), (json, spaced) => {

@@ -15,7 +15,7 @@ const newPath = () => join(temporaryFolder(), 'node.jsonl')
 const linesIn = (path: string) => readFileSync(path, 'utf8').split('\n')
 
 describe('a file', () => {
-	test('is made for its owner only, and each line is in it when append returns', async () => {
+	test('is readable by its owner only, and has each line when append returns', async () => {
 		const path = newPath()
 		const appender = new JsonlAppender(path)
 		appender.append(record(1))
@@ -24,7 +24,7 @@ describe('a file', () => {
 		await appender.close()
 	})
 
-	test('goes on where it ended, across any number of writers', async () => {
+	test('continues where it ended, with any number of writers', async () => {
 		const path = newPath()
 		for (let run = 1; run <= 3; run++) {
 			const loop = new MeshLoop(new JsonlAppender(path))
@@ -43,14 +43,14 @@ describe('a file', () => {
 		])
 	})
 
-	test('that ends in long lines which are no records still gives its last seq', () => {
+	test('that ends in long lines without records still yields its last seq', () => {
 		const path = newPath()
 		new JsonlAppender(path).append(record(41, { epoch: 6 }))
 		appendFileSync(path, `${'x'.repeat(200_000)}\n# the end\n`)
 		expect(new JsonlAppender(path)).toMatchObject({ nextSeq: 42, epoch: 7 })
 	})
 
-	test('that ends within a line never has two lines glued together, wherever it was cut', async () => {
+	test('that ends within a line never joins two lines, wherever it was cut', async () => {
 		const path = newPath()
 		const first = new JsonlAppender(path)
 		first.append(record(1))
@@ -73,7 +73,7 @@ describe('a file', () => {
 		}
 	})
 
-	test('that is a chain is refused, and not touched', async () => {
+	test('that is a chain is refused, and not changed', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await new FileChainAppender(path).close()
 		const before = readFileSync(path)
@@ -83,7 +83,7 @@ describe('a file', () => {
 		expect(readFileSync(path)).toEqual(before)
 	})
 
-	test('that cannot be opened is named, with why', () => {
+	test('that cannot be opened is named, with the reason', () => {
 		const folder = temporaryFolder()
 		symlinkSync('elsewhere', join(folder, 'link.jsonl'))
 		for (const path of [folder, join(folder, 'no', 'x.jsonl'), join(folder, 'link.jsonl')]) {
@@ -95,7 +95,7 @@ describe('a file', () => {
 })
 
 describe('a disk that fails', () => {
-	test('leaves no half line, and what could not be written is written when it can be', async () => {
+	test('leaves no half line, and later writes the line that it could not write', async () => {
 		const path = newPath()
 		const disk = new FaultyFileSystem()
 		const loop = new MeshLoop(new JsonlAppender(path, { fs: disk }))
@@ -114,7 +114,7 @@ describe('a disk that fails', () => {
 		])
 	})
 
-	test('that does not even take a blank over half a line leaves it torn, and the next one is whole', async () => {
+	test('that cannot even blank out half a line leaves it torn, and the next line is whole', async () => {
 		const path = newPath()
 		const disk = new FaultyFileSystem()
 		const appender = new JsonlAppender(path, { fs: disk })
@@ -129,7 +129,7 @@ describe('a disk that fails', () => {
 		expect(lines.skipped.notJson).toBe(1)
 	})
 
-	test('whose sync fails says so', async () => {
+	test('whose sync fails reports it', async () => {
 		const disk = new FaultyFileSystem()
 		const appender = new JsonlAppender(newPath(), { fs: disk })
 		disk.fail('fdatasync', 'EIO')
@@ -137,7 +137,7 @@ describe('a disk that fails', () => {
 	})
 })
 
-test('records that the form has no place for are counted', async () => {
+test('records that the format has no line for are counted', async () => {
 	const path = newPath()
 	const appender = new JsonlAppender(path, { format: eventFormat({ beat: {} }) })
 	appender.append(record(1, { kind: 'beat' }))

@@ -151,7 +151,7 @@ describe('a file that another program', () => {
 		await appender.close()
 	})
 
-	test('removed is noticed when nothing is appended any more, and while the folder is missing it is told once', async () => {
+	test('removed is noticed without further appends, and a missing folder is reported once', async () => {
 		const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const folder = join(temporaryFolder(), 'logs')
 		mkdirSync(folder)
@@ -171,7 +171,7 @@ describe('a file that another program', () => {
 		expect(warned).toHaveBeenCalledOnce()
 	})
 
-	test('removed for good is told by close, with a count', async () => {
+	test('removed for good is reported by close, with a count', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const folder = join(temporaryFolder(), 'logs')
 		mkdirSync(folder)
@@ -189,7 +189,7 @@ describe('a file that another program', () => {
 		['a device', (path) => symlinkSync('/dev/null', path)],
 		['a chain', (path) => copyFileSync(chainFile(), path)],
 	]
-	test.each(obstacles)('replaced by %s waits until that is gone, and touches nothing', async (_what, put) => {
+	test.each(obstacles)('replaced by %s waits until that is gone, and changes nothing', async (_what, put) => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const { path, appender } = started()
 		unlinkSync(path)
@@ -203,7 +203,7 @@ describe('a file that another program', () => {
 		expect(await seqsIn(path)).toEqual([1, 2, 3, 4])
 	})
 
-	test('renamed is on disk too when sync resolves, and let go of', async () => {
+	test('renamed is on disk too when sync resolves, and is closed', async () => {
 		const disk = new FaultyFileSystem()
 		const { path, appender } = started({ fs: disk })
 		renameSync(path, `${path}.1`)
@@ -222,7 +222,7 @@ function chainFile(): string {
 	return path
 }
 
-test('processes that append to one file overwrite nothing of each other', async () => {
+test('processes that append to one file never overwrite each other', async () => {
 	const path = join(temporaryFolder(), 'node.jsonl')
 	const program = `
 		import { JsonlAppender, MeshLoop } from 'mesh-chain'
@@ -267,7 +267,7 @@ test('a short write leaves a blank line, and the next line of another writer is 
 	expect(lines.skipped).toMatchObject({ blank: 1, notJson: 0 })
 })
 
-test('a line is found in a file that was truncated and then grew beyond what was seen of it', async () => {
+test('a line is found in a file that was truncated and then outgrew its last known size', async () => {
 	const { path, appender } = started()
 	appender.flush()
 	truncateSync(path)
@@ -304,7 +304,7 @@ describe('whatever happens to the file', () => {
 		{ weight: 1, arbitrary: fc.record({ type: fc.constant('truncate' as const), keep: fc.nat(1000) }) },
 	)
 
-	test('a line is readable exactly once and whole, or counted, or was seen in a file that somebody then removed or truncated', () => {
+	test('a line is readable once and whole, or counted, or was in a file that was removed or truncated later', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		vi.spyOn(performance, 'now').mockReturnValue(1) // looks are steps
 		fc.assert(

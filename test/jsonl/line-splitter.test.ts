@@ -13,7 +13,7 @@ const odd = fc.array(
 	{ maxLength: 60 },
 )
 
-test('every byte comes out once, however the stream is cut', () => {
+test('every byte is handed out once, however the stream is chunked', () => {
 	fc.assert(
 		fc.property(fc.array(odd, { maxLength: 8 }), fc.integer({ min: 8, max: 20 }), (chunks, bytesMax) => {
 			const lines = split(

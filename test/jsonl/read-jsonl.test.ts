@@ -71,7 +71,7 @@ describe('lines', () => {
 		expect(found.skippedLines[0]?.line).toBe(2)
 	})
 
-	test('are trimmed, in any spelling of JSON, with keys in any order and more of them', async () => {
+	test('are trimmed, with any spelling of JSON, any order of keys, and additional keys', async () => {
 		const { records, skipped } = await read(
 			fileOf(
 				'\ufeff  { "peer" : "\\u0061\\"b", "other": [1], "ev":"client_connect" , "ts" : 1714200000.123 }  \r\n',
@@ -83,7 +83,7 @@ describe('lines', () => {
 		expect(records[0]?.data).toEqual({ peer: 'a"b', other: [1] })
 	})
 
-	test('that are too long are counted, and no more memory is taken than for the longest that may be', async () => {
+	test('that are too long are counted, and take no more memory than the longest allowed line', async () => {
 		const path = fileOf(first)
 		const piece = Buffer.alloc(1024 * 1024, 'x')
 		for (let mib = 0; mib < 192; mib++) appendFileSync(path, piece)
@@ -95,7 +95,7 @@ describe('lines', () => {
 		expect(lines.skippedLines).toEqual([{ line: 2, reason: 'tooLong' }])
 	})
 
-	test('that cannot be read are remembered up to a hundred, and all counted', async () => {
+	test('that cannot be read are listed up to a hundred, and all counted', async () => {
 		const { skipped, skippedLines } = await read(fileOf('x\n'.repeat(5000)))
 		expect(skipped).toEqual({ notJson: 5000 })
 		expect(skippedLines).toHaveLength(100)
@@ -126,8 +126,8 @@ describe('the last line', () => {
 	})
 })
 
-describe("mesh-chain's own form", () => {
-	test('gives back every field of a record, numbers and ids that JSON does not know among them', async () => {
+describe("mesh-chain's own format", () => {
+	test('restores every field of a record, also numbers and ids that JSON does not have', async () => {
 		const all = [
 			record(7, {
 				epoch: 3,
@@ -176,7 +176,7 @@ describe("mesh-chain's own form", () => {
 	})
 })
 
-describe('other forms', () => {
+describe('other formats', () => {
 	test("pino's lines keep level, time, message and fields", async () => {
 		const { records } = await read(
 			fileOf('{"level":50,"time":1714200000123,"pid":7,"hostname":"a","msg":"failed","err":{"code":"E1"}}\n'),
@@ -200,7 +200,7 @@ describe('other forms', () => {
 		expect(records).toEqual(some)
 	})
 
-	test('a field that has the name of one of the form goes below data', () => {
+	test('a field with a name of the format goes below data', () => {
 		const line = JSON.parse(pinoFormat.write(record(1, { data: { time: 'noon', msg: 'x' } })) ?? '')
 		expect(line).toEqual({
 			level: 30,
@@ -401,21 +401,21 @@ describe('other forms', () => {
 		])
 	})
 
-	test('what has no place in a form is no line of it', () => {
+	test('a record without a counterpart in a format has no line', () => {
 		expect(beacons.write(record(1, { kind: 'sample' }))).toBeUndefined()
 		expect(beacons.write(record(1, { kind: '$gap' }))).toBeUndefined()
 		expect(eventFormat().write(record(1, { data: 5 }))).toBeUndefined()
 		expect(eventFormat().write(record(1, { data: { ts: 5 } }))).toBeUndefined()
 	})
 
-	test('an event with a field of the form itself is refused', () => {
+	test('an event with a field named like one of the format is refused', () => {
 		expect(() => eventFormat({ x: { ts: 'number' } })).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION' }),
 		)
 	})
 })
 
-test('a pipe is read as a file is', async () => {
+test('a pipe is read like a file', async () => {
 	const path = join(temporaryFolder(), 'pipe')
 	execFileSync('mkfifo', [path])
 	const reading = collect(readJsonl(path))
@@ -441,7 +441,7 @@ test("a record of OpenTelemetry's without a time has that of the one before it, 
 	])
 })
 
-test('attributes that have the names of ours are kept beside them', async () => {
+test('attributes with names of mesh-chain are kept beside its own', async () => {
 	const attributes = [
 		{ key: 'otel', value: { stringValue: 'mine' } },
 		{ key: 'body', value: { stringValue: 'mine too' } },
@@ -455,14 +455,14 @@ test('attributes that have the names of ours are kept beside them', async () => 
 })
 
 describe('bad calls', () => {
-	test('a file that is not there is named when it is read', async () => {
+	test('a missing file is named when it is read', async () => {
 		await expect(collect(readJsonl('/nowhere/x.jsonl'))).rejects.toMatchObject({
 			code: 'FILE_UNREADABLE',
 			message: 'cannot read "/nowhere/x.jsonl": there is no such file',
 		})
 	})
 
-	test('a folder is no file', async () => {
+	test('a folder is refused', async () => {
 		await expect(collect(readJsonl(temporaryFolder()))).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
 	})
 

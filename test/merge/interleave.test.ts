@@ -29,7 +29,7 @@ function silent() {
 	return { state, stop, items: { [Symbol.asyncIterator]: () => ({ next }) } as AsyncIterable<string> }
 }
 
-test('items come in the order of each source, no source is forgotten, and none runs ahead', async () => {
+test('items keep the order of each source, and no source is starved or runs ahead', async () => {
 	const [a, b] = [endless('a'), endless('b')]
 	const found: string[] = []
 	for await (const item of interleave([a.items, b.items], () => {})) {
@@ -44,7 +44,7 @@ test('items come in the order of each source, no source is forgotten, and none r
 	}
 })
 
-test('it ends when all sources have', async () => {
+test('it ends when all sources have ended ended', async () => {
 	async function* few(name: string) {
 		yield `${name}1`
 		yield `${name}2`
@@ -54,7 +54,7 @@ test('it ends when all sources have', async () => {
 	expect(found.toSorted()).toEqual(['a1', 'a2', 'b1', 'b2', 'c1', 'c2'])
 })
 
-test('the failure of one ends it, also where the others always have something', async () => {
+test('the failure of one source ends it, also where the others always have items', async () => {
 	const others = [endless('a'), endless('b'), silent()] as const
 	async function* failing() {
 		yield 'f1'
@@ -75,7 +75,7 @@ test('the failure of one ends it, also where the others always have something', 
 	expect(others.map(({ state }) => state.isClosed)).toEqual([true, true, true])
 })
 
-test('once it was left every source is closed, that whose item came last and those that wait among them', async () => {
+test('when the consumer stops, every source is closed, also the waiting ones', async () => {
 	for (const taken of [1, 2, 7]) {
 		const [a, b, c] = [endless('a'), endless('b'), silent()]
 		let count = 0

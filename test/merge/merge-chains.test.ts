@@ -117,7 +117,7 @@ function expectSame(found: readonly LogRecord[], expected: readonly LogRecord[])
 const messages = (records: readonly LogRecord[]) => records.map(({ message }) => message)
 
 describe(`random chains (MESH_CHAIN_SEED=${SEED})`, () => {
-	test('merged read as the least head of all, for any query', async () => {
+	test('merged read in the order of their least next record, for any query', async () => {
 		const random = randomFrom(SEED)
 		let compared = 0
 		let gaps = 0
@@ -147,7 +147,7 @@ describe(`random chains (MESH_CHAIN_SEED=${SEED})`, () => {
 })
 
 describe('the order', () => {
-	test('is that of the times between chains, and that of the seqs within one, also where its times step back', async () => {
+	test('is by time across chains, and by seq within each, also where times step back', async () => {
 		const folder = temporaryFolder()
 		const at = (name: string, ...times: number[]) =>
 			chainIn(
@@ -160,7 +160,7 @@ describe('the order', () => {
 		expect(messages(await collect(merged.records()))).toEqual(expected)
 	})
 
-	test('of one time is by node: none, then numbers and bigints by value, then texts', async () => {
+	test('of one time is by node: no node, then numbers and bigints by value, then texts', async () => {
 		const folder = temporaryFolder()
 		const sorted: readonly (PublisherId | null)[] = [null, 1, 2n, 10, 11n, 2n ** 63n, '10', '9', 'a', 'b']
 		const shuffled = [8, 3, 0, 6, 9, 1, 7, 4, 2, 5].map((index) => sorted[index]!)
@@ -174,7 +174,7 @@ describe('the order', () => {
 		expect(reversed.map(({ nodeId }) => nodeId)).toEqual(sorted.toReversed())
 	})
 
-	test('of one time and one node is by chain, in whichever order the chains are given', async () => {
+	test('of one time and one node is by chain, in any order of the arguments', async () => {
 		const folder = temporaryFolder()
 		const nodes: readonly PublisherId[] = [7, 7n, 7, 7n]
 		const chains = await Promise.all(
@@ -189,7 +189,7 @@ describe('the order', () => {
 })
 
 describe('every record', () => {
-	test('says whose it was, or keeps what it says already, and has a new seq and epoch', async () => {
+	test('names its chain as its origin, or keeps its origin, and has a new seq and epoch', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'a.chain')
 		const origin = { chainId: 'elsewhere', epoch: 4, seq: 44 }
@@ -211,7 +211,7 @@ describe('every record', () => {
 		expect(found[3]?.data).toEqual({ order: 7n })
 	})
 
-	test('is counted from 1 in each iteration, also of what was asked for once', async () => {
+	test('is numbered from 1 in each iteration, also of one iterable', async () => {
 		const folder = temporaryFolder()
 		const merged = mergeChains([
 			await chainIn(folder, 'a', many(5, 2)),
@@ -241,7 +241,7 @@ describe('gaps', () => {
 		return { a, b, merged: mergeChains([a, b]) }
 	}
 
-	test('of each chain are among the records and say whose they are; no filter takes them away', async () => {
+	test('of each chain are among the records with their origin, and no filter removes them', async () => {
 		const { a, merged } = await setUp()
 		const found = await collect(merged.records())
 		expect(found.map(({ kind }) => kind)).toEqual(['log', 'log', '$gap', 'log', 'log', 'log'])
@@ -260,7 +260,7 @@ describe('gaps', () => {
 		expect(await collect(merged.records({ limit: 0 }))).toEqual([])
 	})
 
-	test('are passed over or thrown where that is asked for', async () => {
+	test('are skipped or thrown on request', async () => {
 		const { a, merged } = await setUp()
 		const skipped = await collect(merged.records({ gaps: 'skip' }))
 		expect(skipped.map(({ seq, kind }) => [seq, kind])).toEqual([1, 2, 3, 4, 5].map((seq) => [seq, 'log']))
@@ -270,7 +270,7 @@ describe('gaps', () => {
 		})
 	})
 
-	test('stand for what is damaged in the middle of one chain; the others lose nothing', async () => {
+	test('stand for damage in the middle of one chain; the others lose nothing', async () => {
 		const folder = temporaryFolder()
 		const path = await write(join(folder, 'a.chain'), many(3_000, 2, { nodeId: 'a' }))
 		const bytes = readFileSync(path)
@@ -288,7 +288,7 @@ describe('gaps', () => {
 })
 
 describe('chains of any kind', () => {
-	test('an empty one among them adds nothing, and one alone is itself', async () => {
+	test('an empty chain adds nothing, and one chain alone keeps its order', async () => {
 		const folder = temporaryFolder()
 		const [a, empty] = [await chainIn(folder, 'a', many(3, 1)), await chainIn(folder, 'empty', [])]
 		expect(messages(await collect(mergeChains([empty, a]).records()))).toEqual([' 1', ' 2', ' 3'])
@@ -309,7 +309,7 @@ describe('chains of any kind', () => {
 		)
 	})
 
-	test('that were merged already are merged as the chains that they were made of', async () => {
+	test('that were merged before are merged as their inputs', async () => {
 		const folder = temporaryFolder()
 		const chains = await Promise.all(
 			['a', 'b', 'c'].map((name) => chainIn(folder, name, [...many(5, 2), absent(2), ...many(5, 3)])),
@@ -333,8 +333,8 @@ describe('chains of any kind', () => {
 	})
 })
 
-describe('what makes no sense is refused at once', () => {
-	test('chains that are none, too few, or the same', async () => {
+describe('invalid arguments are refused at once', () => {
+	test('things other than chains, too few chains, and duplicates', async () => {
 		const folder = temporaryFolder()
 		const a = await chainIn(folder, 'a', many(3, 1))
 		const again = await opened(join(folder, 'a.chain'))
@@ -346,7 +346,7 @@ describe('what makes no sense is refused at once', () => {
 		expect(() => mergeChains([a, again])).toThrow(/a\.chain" and .*a\.chain" are the same chain/)
 	})
 
-	test('filters by seq, and what any chain refuses', async () => {
+	test('filters by seq, and everything that a chain refuses', async () => {
 		const merged = mergeChains([await chainIn(temporaryFolder(), 'a', many(3, 1))])
 		const refused = (query: object, code = 'INVALID_FILTER') => {
 			for (const ask of [() => merged.records(query), () => merged.batches(query)]) {
@@ -365,8 +365,8 @@ describe('what makes no sense is refused at once', () => {
 	})
 })
 
-describe('what it holds', () => {
-	test('no file stays open behind an iteration that was broken off, or that failed', async () => {
+describe('resources', () => {
+	test('no file stays open after an iteration that was stopped, or failed', async () => {
 		const folder = temporaryFolder()
 		const { system, open } = trackedFileSystem()
 		const options = { rotateRecords: 20, fs: system }
@@ -392,7 +392,7 @@ describe('what it holds', () => {
 		expect(open.size).toBe(0)
 	})
 
-	test('nothing can be read once it is closed, and closing ends what is being read', async () => {
+	test('a closed merge cannot be read, and closing ends a read in progress', async () => {
 		const folder = temporaryFolder()
 		const merged = mergeChains([
 			await chainIn(folder, 'a', many(2_000, 1)),
@@ -416,7 +416,7 @@ describe('what it holds', () => {
 		}
 	})
 
-	test('no more than a piece of each chain is read before it is asked for more', async () => {
+	test('no more than one piece of each chain is read ahead', async () => {
 		const folder = temporaryFolder()
 		const { system, counts } = countingFileSystem()
 		const fields = { message: 'x'.repeat(1_000) }
@@ -436,7 +436,7 @@ describe('what it holds', () => {
 		await batches.return?.()
 	})
 
-	test('records come many at once, also where the chains take turns', async () => {
+	test('batches hold many records, also where the chains alternate', async () => {
 		const folder = temporaryFolder()
 		const chains = await Promise.all(
 			['a', 'b', 'c', 'd'].map((name) => chainIn(folder, name, many(1_000, 1))),
@@ -448,8 +448,8 @@ describe('what it holds', () => {
 	})
 })
 
-describe('what is known of it', () => {
-	test('is the sum of what is known of each', async () => {
+describe('info and end', () => {
+	test('info is the sum of the infos of all chains', async () => {
 		const folder = temporaryFolder()
 		const a = await chainIn(folder, 'a', [...many(10, 1, { level: 'warn' }), absent(4), ...many(2, 1)])
 		const b = await chainIn(folder, 'b', many(60, 7), { rotateRecords: 20 })
@@ -483,7 +483,7 @@ describe('what is known of it', () => {
 		expect((await mergeChains([b, empty, a]).info()).head.seq).toBe(73)
 	})
 
-	test('its end is the worst of all, and its head changes with each of theirs', async () => {
+	test('the end is the worst of all ends, and the head changes with each head', async () => {
 		const folder = temporaryFolder()
 		const a = await chainIn(folder, 'a', many(10, 1))
 		const path = await write(join(folder, 'b.chain'), many(10, 1))

@@ -75,7 +75,7 @@ function expectEach(found: readonly LogRecord[], nodes: readonly Node[], firstSe
 
 const messages = (records: readonly LogRecord[]) => records.map(({ message }) => message)
 
-test('history comes first and by time, then what several writers write, each record once', async () => {
+test('history comes first and by time, then new records of several writers, each once', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b', 'c'].map((name) => node(folder, name))
 	for (const { write } of nodes) write(1_000)
@@ -92,7 +92,7 @@ test('history comes first and by time, then what several writers write, each rec
 	expectEach([...history, ...(await take(tail, 5))].slice(-5), [], 3_003)
 })
 
-test(`none is lost at the seam, whenever the writers write and rotate (MESH_CHAIN_SEED=${SEED})`, async () => {
+test(`no record is lost at the seam, whenever the writers write and rotate (MESH_CHAIN_SEED=${SEED})`, async () => {
 	const random = randomFrom(SEED)
 	for (let round = 0; round < 5; round++) {
 		const folder = temporaryFolder()
@@ -114,7 +114,7 @@ test(`none is lost at the seam, whenever the writers write and rotate (MESH_CHAI
 	}
 }, 60_000)
 
-test('filters hold for history and for what comes', async () => {
+test('filters apply to history and to new records', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	const [a, b] = nodes as [Node, Node]
@@ -129,7 +129,7 @@ test('filters hold for history and for what comes', async () => {
 	expect(messages(await take(tail, 1))).toEqual(['b 302'])
 })
 
-test('with durableOnly a record comes when it is on disk, and not before', async () => {
+test('with durableOnly a record is returned once it is on disk, and not before', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	const [a, b] = nodes as [Node, Node]
@@ -147,7 +147,7 @@ test('with durableOnly a record comes when it is on disk, and not before', async
 	expectEach([...first, ...(await next), ...last], nodes)
 })
 
-test('with durableOnly what was on disk by then is merged by time, and a chain without a mark is read all the same', async () => {
+test('with durableOnly, records on disk are merged by time, and a chain without a watermark is read too', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	for (const { write, appender } of nodes) {
@@ -213,7 +213,7 @@ test('return ends it while a next is waiting, and leaves no file open', async ()
 	expect(open.size).toBe(2)
 })
 
-test('breaking it off, in the history or behind it, leaves no file open', async () => {
+test('stopping it, within the history or after it, leaves no file open', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	for (const { write } of nodes) write(600)
@@ -254,7 +254,7 @@ test('the error of one chain ends it with that error, however busy the others ar
 	expect(open.size).toBe(3)
 }, 60_000)
 
-test('a chain that is closed under it, or all of them, is said to be', async () => {
+test('closing one chain or all of them during a tail is reported', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	for (const { write } of nodes) write(1)
@@ -274,7 +274,7 @@ test('a chain that is closed under it, or all of them, is said to be', async () 
 	await next
 })
 
-test('options that make no sense are refused at once', async () => {
+test('invalid options are refused at once', async () => {
 	const merged = await mergedOf([node(temporaryFolder(), 'a')])
 	const refused = (query: object, code: string) =>
 		expect(() => merged.tail(query as TailQuery), JSON.stringify(query)).toThrow(

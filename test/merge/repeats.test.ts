@@ -34,7 +34,7 @@ async function twoChains() {
 	return { folder, a, b, both: await file(join(folder, 'both.chain'), [a, b]) }
 }
 
-test('a merged chain and one that it was made of give each record once, and count the others', async () => {
+test('a merged chain and one of its inputs return each record once, and count the duplicates', async () => {
 	const { a, b, both } = await twoChains()
 	const expected = await merged([a, b])
 	expect(expected.repeats).toBe(0)
@@ -49,7 +49,7 @@ test('a merged chain and one that it was made of give each record once, and coun
 	}
 })
 
-test('with a limit, in reverse, with a filter, and each iteration anew', async () => {
+test('with a limit, in reverse, with a filter, and in each iteration again', async () => {
 	const { a, b, both } = await twoChains()
 	for (const query of [{ limit: 300 }, { reverse: true }, { reverse: true, limit: 9 }, { nodeId: 'b' }]) {
 		const expected = await merged([a, b], query)
@@ -60,7 +60,7 @@ test('with a limit, in reverse, with a filter, and each iteration anew', async (
 	}
 })
 
-test('in a tail too, of what was there and of what comes', async () => {
+test('in a tail too, for history and for new records', async () => {
 	const { a, b, both } = await twoChains()
 	const over = new AbortController()
 	onTestFinished(() => over.abort())
@@ -73,7 +73,7 @@ test('in a tail too, of what was there and of what comes', async () => {
 	expect(new Set(identities(found)).size).toBe(1400)
 })
 
-test('what one chain has twice, and what only a name tells apart, is not left out', async () => {
+test('a record that one chain holds twice, or that only a name identifies, is not left out', async () => {
 	const folder = temporaryFolder()
 	const chainId = 'a'.repeat(32)
 	const replayed = (id: string, seqs: readonly number[]) =>
@@ -88,7 +88,7 @@ test('what one chain has twice, and what only a name tells apart, is not left ou
 	expect(await merged([here, there])).toMatchObject({ found: { length: 4 }, repeats: 0 })
 })
 
-test('the gap of a chain that has lost records does not stand for those that another one still has', async () => {
+test('a gap of one chain does not replace the records that another chain still has', async () => {
 	const folder = temporaryFolder()
 	const chainId = 'b'.repeat(32)
 	const origin = { chainId, epoch: 1, seq: 3 }
@@ -122,7 +122,7 @@ test(`times that step back, and parts of merged chains, lose nothing (MESH_CHAIN
 	}
 })
 
-test(`spans know what was added, in any order, and forget only what is far (MESH_CHAIN_SEED=${SEED})`, () => {
+test(`ranges contain the added seqs, in any order, and forget only distant ones (MESH_CHAIN_SEED=${SEED})`, () => {
 	const random = randomFrom(SEED)
 	const spans = new SeqRanges()
 	const added = new Set<string>()

@@ -1,7 +1,7 @@
 /**
  * A reader, a verifier and a forger of chain files that import nothing of src, so that a mistake cannot be in
- * both. The reader and the verifier were written from docs/FORMAT.md, docs/verification.md and
- * docs/guarantees.md, by somebody who had not seen src. Where that author still had to ask, FORMAT.md was
+ * both. The reader and the verifier were written from docs/FORMAT.md, docs/explanation/verification.md and
+ * docs/guarantees/, by somebody who had not seen src. Where that author still had to ask, FORMAT.md was
  * given the answer, and the code follows that text; a rule that changes is changed there first. Where the
  * two readers differ, one of them or FORMAT.md is wrong. The forger writes whatever one asks for, and the
  * mutators change it.

@@ -44,7 +44,7 @@ describe('mesh-chain dump', () => {
 		expect(JSON.parse(lines[9] ?? '')).toMatchObject({ seq: 10, daemonId: { $bigint: '7' }, nodeId: 'n1' })
 	})
 
-	test('for people lets no record drive the terminal, and shows errors with their stack', async () => {
+	test('for people lets no record control the terminal, and shows errors with their stack', async () => {
 		const { stdout } = await meshChain([
 			'dump',
 			await sampleChain(),
@@ -65,7 +65,7 @@ describe('mesh-chain dump', () => {
 		[['-k', 'order.failed,nothing'], 4],
 		[['--daemon', '7'], 36],
 		[['--node', 'n1', '-n', '5'], 5],
-		[['-g', 'message 1\\d$'], 10 - 1 + 1 - 1 + 1],
+		[['-g', 'message 1\\d$'], 10],
 		[['-g', 'FAILED'], 0],
 		[['--from-seq', '391'], 10],
 		[['--to-seq', '3'], 3],
@@ -124,7 +124,7 @@ describe('mesh-chain dump', () => {
 		['export', []],
 		['tail', []],
 		['--help', undefined],
-	])('%s says in one line that its output could not be written', async (command, options) => {
+	])('%s reports in one line that its output could not be written', async (command, options) => {
 		const args = options === undefined ? [] : [await sampleChain(), ...options]
 		const full = ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, 'dist/cli/main.js', command, ...args]
 		expect(await run('bash', full)).toMatchObject({
@@ -133,7 +133,7 @@ describe('mesh-chain dump', () => {
 		})
 	})
 
-	test('with --exit-status tells that nothing matched', async () => {
+	test('with --exit-status ends with status 1 where nothing matched', async () => {
 		const { status } = await meshChain(['dump', await sampleChain(), '-k', 'nothing', '--exit-status'])
 		expect(status).toBe(1)
 	})
@@ -144,7 +144,7 @@ describe('mesh-chain dump', () => {
 		truncateSync(path, whole.length - 3)
 		const torn = await meshChain(['dump', path])
 		expect(torn.status).toBe(0)
-		expect(torn.stderr).toContain('torn tail passed over (normal after a crash)')
+		expect(torn.stderr).toContain('torn tail skipped (normal after a crash)')
 		whole[2000]! ^= 1
 		writeFileSync(path, whole)
 		const damaged = await meshChain(['dump', path])
@@ -192,16 +192,23 @@ describe('bad input', () => {
 		['an unknown option', () => ['dump', path, '--sinc', '1'], 'did you mean --since?'],
 		['no file', () => ['dump'], 'which file?'],
 		['two files', () => ['dump', path, path], 'one file at a time'],
-		['a missing file', () => ['dump', `${path}.none`], 'CHAIN_NOT_FOUND'],
-		['a foreign file', () => ['dump', foreign], 'NOT_A_CHAIN'],
-		['a folder', () => ['dump', ROOT], 'it is a directory'],
 		['a level that is none', () => ['dump', path, '-l', 'loud'], 'trace, debug, info, warn, error'],
 		['a time that is none', () => ['dump', path, '-S', 'soonish'], 'INVALID_TIME'],
 		['times the wrong way round', () => ['dump', path, '-S', '-1h', '-U', '-2h'], 'nothing can match'],
-		['a pattern that is none', () => ['dump', path, '-g', '('], 'no regular expression'],
+		['a pattern that is none', () => ['dump', path, '-g', '('], 'not a regular expression'],
 		['a count that is none', () => ['dump', path, '-n', 'ten'], 'a whole number from 0'],
 		['a format that is none', () => ['dump', path, '-o', 'xml'], 'pretty, ndjson, msgpack'],
 		['an option without its value', () => ['dump', path, '-S'], '-S takes a value'],
+	])('%s ends with status 2, one clear message and nothing on stdout', async (_name, args, message) => {
+		const { status, stdout, stderr } = await meshChain(args())
+		expect([status, stdout]).toEqual([2, ''])
+		expect(stderr).toContain(message)
+	})
+
+	test.each([
+		['a missing file', () => ['dump', `${path}.none`], 'CHAIN_NOT_FOUND'],
+		['a foreign file', () => ['dump', foreign], 'NOT_A_CHAIN'],
+		['a folder', () => ['dump', ROOT], 'it is a directory'],
 	])('%s ends with status 2, one clear message and nothing on stdout', async (_name, args, message) => {
 		const { status, stdout, stderr } = await meshChain(args())
 		expect([status, stdout]).toEqual([2, ''])

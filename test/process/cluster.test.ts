@@ -7,6 +7,7 @@ import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { natsForFile } from '../support/nats-for-file.ts'
 import { startNats } from '../support/nats-server.ts'
 import { meshChain, start } from '../support/process.ts'
+import { refusedStatus } from '../support/refused-status.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const server = natsForFile()
@@ -22,20 +23,20 @@ async function chainOf(nodeId: string, records: number): Promise<string> {
 
 const lines = (text: string) => text.trim().split('\n')
 
-test('what two nodes forwarded is read with the same commands as their files', async () => {
+test('the forwarded chains of two nodes are read with the same commands as their files', async () => {
 	const paths = [await chainOf('a', 20), await chainOf('b', 20)]
 	const address = `${server.url}/two`
 	const to = ['--to', address, '--subject-prefix', 'two', '--once']
 	const missing = await meshChain(['forward', ...paths, ...to])
 	expect([missing.status, missing.stderr]).toEqual([2, expect.stringContaining('STREAM_NOT_FOUND')])
-	const sent = await meshChain(['forward', ...paths, ...to, '--create', '--max-age', '30d'])
+	const sent = await meshChain(['forward', ...paths, ...to, '--create', '--retain', '30d'])
 	expect([sent.status, sent.stdout]).toEqual([0, ''])
 	expect(lines(sent.stderr)).toHaveLength(2)
 	expect(sent.stderr).toMatch(/a\.chain: 20 records forwarded in 1 message, acknowledged up to seq 20$/m)
 
 	const unknown = await meshChain(['dump', `${address}?chain=zz`])
 	expect([unknown.status, unknown.stderr]).toEqual([
-		2,
+		5,
 		'mesh-chain: CHAIN_NOT_FOUND: the stream "two" has no chain with the id "zz": is it forwarded there?\n',
 	])
 
@@ -46,7 +47,7 @@ test('what two nodes forwarded is read with the same commands as their files', a
 	expect(one).toEqual(await dumpOf(paths[1]!))
 	const merged = await meshChain(['merge', ...paths])
 	expect(await dumpOf(address)).toEqual(lines(merged.stdout))
-	const asMerge = await meshChain(['merge', address, '-o', join(temporaryFolder(), 'all.chain')])
+	const asMerge = await meshChain(['merge', address, '--to', join(temporaryFolder(), 'all.chain')])
 	expect([asMerge.status, asMerge.stderr]).toEqual([0, expect.stringContaining('40 records of 2 chains')])
 	const exported = await meshChain(['export', `${address}?node=a`])
 	expect(exported.stdout).toBe((await meshChain(['export', paths[0]!])).stdout)
@@ -62,7 +63,7 @@ test('what two nodes forwarded is read with the same commands as their files', a
 	expect(JSON.parse(stdout)).toMatchObject({ records: 20, firstSeq: 1, lastSeq: 20, levels: { info: 20 } })
 }, 60_000)
 
-test('whoever follows a stream sees the nodes that come later', async () => {
+test('following a stream shows nodes that begin later', async () => {
 	const [first, second] = [await chainOf('a', 3), await chainOf('b', 4)]
 	const address = `${server.url}/later`
 	const to = ['--to', address, '--subject-prefix', 'later', '--once', '--create']
@@ -87,7 +88,7 @@ test('whoever follows a stream sees the nodes that come later', async () => {
 	expect(await ended).toBe(0)
 }, 30_000)
 
-describe('says what is wrong', () => {
+describe('reports errors', () => {
 	const there = () => `${server.url}/nowhere`
 	test.each<[string, () => string[], string]>([
 		['a stream that is not there', () => ['dump', there()], 'STREAM_NOT_FOUND'],
@@ -118,8 +119,13 @@ describe('says what is wrong', () => {
 		],
 		[
 			'a length of time',
-			() => ['forward', 'a.chain', '--to', there(), '--create', '--max-age', 'long'],
-			'--max-age takes a length of time',
+			() => ['forward', 'a.chain', '--to', there(), '--create', '--retain', 'long'],
+			'--retain takes a duration such as',
+		],
+		[
+			'two durations to keep',
+			() => ['forward', 'a.chain', '--to', there(), '--create', '--retain', '1d', '--retain', '2d'],
+			'--retain takes at most one duration and one size, not 1d and 2d',
 		],
 		[
 			'a chain that is not there',
@@ -128,7 +134,7 @@ describe('says what is wrong', () => {
 		],
 	])('%s', async (_what, args, message) => {
 		const { status, stderr, stdout } = await meshChain(args())
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 		expect(stderr).not.toMatch(/secret|\n {4}at /)
 	})
@@ -148,7 +154,7 @@ test.each([
 			const address = `${guarded.url}/mesh`
 			const refused = await meshChain(['dump', address])
 			expect([refused.status, refused.stderr]).toEqual([
-				2,
+				5,
 				expect.stringMatching(/CLUSTER_UNREACHABLE.*[Aa]uthorization/),
 			])
 			const sent = await meshChain(['forward', path, '--to', address, '--create', '--once'], { env })

@@ -97,9 +97,9 @@ test('zsh completes commands, options and choices', async () => {
 	expect(await inZsh(cwd, 'mesh-chain sources status no')).toContain('node.chain')
 }, 60_000)
 
-test('a shell that is not among them is refused with those that are', async () => {
+test('an unknown shell is refused with the list of shells', async () => {
 	const { status, stderr } = await meshChain(['completion', 'tcsh'])
 	expect(status).toBe(2)
 	expect(stderr).toContain('bash, zsh, fish')
-	expect((await meshChain(['completion'])).stderr).toContain('One of bash, zsh, fish')
+	expect((await meshChain(['completion'])).stderr).toContain('one of bash, zsh, fish')
 })

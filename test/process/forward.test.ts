@@ -40,21 +40,21 @@ test('--once ends with the reason when the servers refuse', async () => {
 	const path = await chainOf(5)
 	const denied = await meshChain(['forward', path, ...toStream('mute')], as('mute'))
 	expect([denied.status, denied.stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(/^mesh-chain: STREAM_REFUSED: .* Permissions Violation for Publish to "mute\.a/m),
 	])
 	const stranger = await meshChain(['forward', path, ...toStream('mute')], as('mute', 'wrong'))
 	expect([stranger.status, stranger.stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(/^mesh-chain: CLUSTER_UNREACHABLE: .*Authorization Violation/m),
 	])
 })
 
-test('--once that is interrupted before everything was acknowledged says so and why; without it, that is the way to end', async () => {
+test('--once reports an interruption before everything was acknowledged; without it, that is the normal end', async () => {
 	const path = await chainOf(5)
 	const [none, ...rest] = ['--to', 'nats://127.0.0.1:1/mesh', '--once']
 	for (const [args, status] of [
-		[[none!, ...rest], 2],
+		[[none!, ...rest], 143],
 		[[none!, rest[0]!], 0],
 	] as const) {
 		const child = start(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'forward', path, ...args])
@@ -68,21 +68,21 @@ test('--once that is interrupted before everything was acknowledged says so and 
 		expect(stderr).toMatch(
 			/0 records forwarded in 0 messages, .*; it was failing: cannot use JetStream at nats:\/\/127.0.0.1:1/,
 		)
-		expect(stderr.includes('interrupted before everything was acknowledged')).toBe(status === 2)
+		expect(stderr.includes('interrupted before everything was acknowledged')).toBe(status === 143)
 	}
 })
 
-test('--once forwards every chain that it can, and then says which it cannot', async () => {
+test('--once forwards every chain that it can, and then names the one that it cannot', async () => {
 	const paths = [await chainOf(5), join(temporaryFolder(), 'none.chain')]
 	const { status, stderr } = await meshChain(['forward', ...paths, ...toStream('several')], as('admin'))
 	expect([status, stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(/node\.chain: 5 records forwarded in 1 message/),
 	])
 	expect(stderr).toMatch(/^mesh-chain: CHAIN_NOT_FOUND: .*none\.chain/m)
 })
 
-test('--once tells records that no message can hold, and a stream that is ahead of the file, by its status', async () => {
+test('--once ends with status 3 after records too large for a message, and where the stream is ahead of the file', async () => {
 	const large = await chainOf(
 		2,
 		Array.from({ length: 200_000 }, () => Math.random().toString(36)[2]).join(''),

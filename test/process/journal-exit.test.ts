@@ -27,7 +27,7 @@ const ENDING = `
 	for (const { connection } of pool._clients) connection.stream.unref()
 `
 
-test('what waits behind a COMMIT that is on its way is in the chain when the process ends', async () => {
+test('statements that wait for a COMMIT in flight are in the chain when the process ends', async () => {
 	const postgres = await startPostgres()
 	try {
 		for (const [ending, status] of [

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, watch, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { basename, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -13,6 +14,7 @@ import { nodeFileSystem } from '../../src/platform/file-system.ts'
 import { readAll } from '../support/oracle.ts'
 import { meshChain, ROOT, run, start } from '../support/process.ts'
 import { record } from '../support/records.ts'
+import { refusedStatus } from '../support/refused-status.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const START_MS = 1_700_000_000_000
@@ -51,10 +53,10 @@ test.each(['x.jsonl', 'x.ndjson', 'X.JSON'])('a chain is not made under the name
 		['merge', a, b],
 		['import', jsonl],
 	]) {
-		const { status, stderr } = await meshChain([...args, '-o', path])
+		const { status, stderr } = await meshChain([...args, '--to', path])
 		expect(status).toBe(2)
 		expect(stderr).toContain(
-			`.chain, and then mesh-chain export ${path.replace(/\.\w+$/, '.chain')} -o ${path} for`,
+			`.chain; mesh-chain export ${path.replace(/\.\w+$/, '.chain')} --to ${path} then writes`,
 		)
 		expect(existsSync(path)).toBe(false)
 	}
@@ -79,9 +81,9 @@ const lines = (stdout: string): LogRecord[] =>
 const messages = (records: readonly LogRecord[]) => records.map(({ message }) => message)
 
 describe('mesh-chain merge', () => {
-	test('makes one chain of several, by time, whose records say whose they were', async () => {
+	test('makes one chain of several, by time, with the origin of each record', async () => {
 		const { a, b, output, folder } = twoNodes()
-		const { status, stdout, stderr } = await meshChain(['merge', a, b, '-o', output])
+		const { status, stdout, stderr } = await meshChain(['merge', a, b, '--to', output])
 		expect([status, stdout]).toEqual([0, ''])
 		expect(stderr).toBe(`mesh-chain: 10 records of 2 chains in ${output}\n`)
 		const found = await readAll(output, nodeFileSystem)
@@ -93,18 +95,18 @@ describe('mesh-chain merge', () => {
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'cluster.chain'])
 	})
 
-	test('in a pipe prints every record as a line of JSON, the same that a chain would get', async () => {
+	test('in a pipe prints every record as a line of JSON, the same as in a chain', async () => {
 		const { a, b, output } = twoNodes()
 		const { status, stdout, stderr } = await meshChain(['merge', b, a])
 		expect([status, stderr]).toEqual([0, ''])
-		await meshChain(['merge', a, b, '-o', output])
+		await meshChain(['merge', a, b, '--to', output])
 		expect((await meshChain(['dump', output])).stdout).toBe(stdout)
 		expect(lines(stdout)).toHaveLength(10)
 	})
 
 	test('merged again with another keeps the first origins', async () => {
 		const { a, b, output, folder } = twoNodes(3)
-		await meshChain(['merge', a, b, '-o', output])
+		await meshChain(['merge', a, b, '--to', output])
 		const c = join(folder, 'c.chain')
 		const builder = new ChainBuilder(c)
 		builder.push(record(1, { tsMs: START_MS, message: 'c 1' }))
@@ -115,14 +117,14 @@ describe('mesh-chain merge', () => {
 		expect(found[3]?.origin).toEqual({ chainId: chain.chainId, epoch: 1, seq: 2 })
 	})
 
-	test('of a merged chain and one that it was made of gives each record once, and says so', async () => {
+	test('of a merged chain and one of its inputs writes each record once, and reports it', async () => {
 		const { a, b, output, folder } = twoNodes(3)
-		await meshChain(['merge', a, b, '-o', output])
+		await meshChain(['merge', a, b, '--to', output])
 		const again = join(folder, 'again.chain')
-		const made = await meshChain(['merge', output, a, '-o', again])
+		const made = await meshChain(['merge', output, a, '--to', again])
 		expect(made.status).toBe(0)
 		expect(made.stderr).toContain(
-			'mesh-chain: 3 records were in more than one of the chains, and given once\n',
+			'mesh-chain: 3 records are in more than one of the chains, and written once\n',
 		)
 		expect(messages(await readAll(again, nodeFileSystem))).toEqual(
 			messages(await readAll(output, nodeFileSystem)),
@@ -170,7 +172,7 @@ describe('mesh-chain merge', () => {
 		const { a, b, output } = twoNodes()
 		const [printed, made] = await Promise.all([
 			meshChain(['merge', a, b, ...filter]),
-			meshChain(['merge', a, b, ...filter, '-o', output]),
+			meshChain(['merge', a, b, ...filter, '--to', output]),
 		])
 		expect([printed.status, printed.stderr, made.status]).toEqual([0, '', 0])
 		expect(messages(lines(printed.stdout))).toEqual(expected)
@@ -179,7 +181,7 @@ describe('mesh-chain merge', () => {
 		expect(found.map(({ seq }) => seq)).toEqual(expected.map((_message, index) => index + 1))
 	})
 
-	test('ends with --strict with status 3 where a loss is among it, on stdout as in a chain; what retention removed is none', async () => {
+	test('with --strict ends with status 3 after a loss, on stdout and in a chain; retention is not a loss', async () => {
 		const { a, b, output, folder } = twoNodes()
 		await appendGap(a, 'retained', START_MS + 1_000)
 		expect((await meshChain(['merge', a, b, '--strict'])).status).toBe(0)
@@ -193,7 +195,7 @@ describe('mesh-chain merge', () => {
 			{ ...gap, cause: 'retained' },
 			{ ...gap, cause: 'evicted' },
 		])
-		const made = await meshChain(['merge', a, b, '-o', output, '--strict'])
+		const made = await meshChain(['merge', a, b, '--to', output, '--strict'])
 		expect(made.status).toBe(3)
 		expect(messages(await readAll(output, nodeFileSystem))).toEqual(messages(found))
 		expect((await verifyChain(output)).ok).toBe(true)
@@ -224,7 +226,7 @@ describe('mesh-chain merge', () => {
 				})
 				onTestFinished(() => watcher.close())
 			})
-			const child = start(process.execPath, [PROGRAM, 'merge', a, b, '-o', output])
+			const child = start(process.execPath, [PROGRAM, 'merge', a, b, '--to', output])
 			let stderr = ''
 			child.stderr!.on('data', (piece: Buffer) => {
 				stderr += piece.toString()
@@ -232,7 +234,8 @@ describe('mesh-chain merge', () => {
 			await begun
 			child.kill(signal)
 			const [status] = await once(child, 'close')
-			expect([status, stderr]).toEqual([2, `mesh-chain: interrupted: ${output} was not made\n`])
+			const expected = 128 + constants.signals[signal]
+			expect([status, stderr]).toEqual([expected, `mesh-chain: interrupted: ${output} was not made\n`])
 			expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain'])
 		},
 	)
@@ -241,48 +244,48 @@ describe('mesh-chain merge', () => {
 describe('mesh-chain merge refuses', () => {
 	const refused = async (args: readonly string[], message: string) => {
 		const { status, stdout, stderr } = await meshChain(['merge', ...args])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	}
 
-	test('too few chains, the same one twice, and what is none', async () => {
+	test('too few chains, duplicates, and things other than chains', async () => {
 		const { folder, a, b, output } = twoNodes()
-		await refused([], 'Name two chains or more')
-		await refused([a], 'Name two chains or more')
-		await refused([a, '-o', output], 'Name two chains or more')
-		await refused([a, b, a, '-o', output], 'the same chain')
-		await refused([a, join(folder, 'none.chain'), '-o', output], 'CHAIN_NOT_FOUND')
+		await refused([], 'Name two or more chains')
+		await refused([a], 'Name two or more chains')
+		await refused([a, '--to', output], 'Name two or more chains')
+		await refused([a, b, a, '--to', output], 'the same chain')
+		await refused([a, join(folder, 'none.chain'), '--to', output], 'CHAIN_NOT_FOUND')
 		writeFileSync(join(folder, 'foreign'), 'no chain at all, but long enough to hold a header')
-		await refused([a, join(folder, 'foreign'), '-o', output], 'NOT_A_CHAIN')
+		await refused([a, join(folder, 'foreign'), '--to', output], 'NOT_A_CHAIN')
 		await refused([a, b, '--from-seq', '3'], 'no option --from-seq')
 		await refused([a, b, '--reverse'], 'no option --reverse')
 		await refused([a, b, '-l', 'loud'], 'INVALID_LEVEL')
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'foreign'])
 	})
 
-	test('an output that is there, also where it is one of the chains, and changes nothing', async () => {
+	test('an existing output, also one of the inputs, and changes nothing', async () => {
 		const { folder, a, b, output } = twoNodes()
 		writeFileSync(output, 'somebody else')
 		const before = [a, b, output].map((path) => readFileSync(path))
-		for (const path of [output, a]) await refused([a, b, '-o', path], 'CHAIN_EXISTS')
+		for (const path of [output, a]) await refused([a, b, '--to', path], 'CHAIN_EXISTS')
 		expect([a, b, output].map((path) => readFileSync(path))).toEqual(before)
 		expect(readdirSync(folder).sort()).toEqual(['a.chain', 'b.chain', 'cluster.chain'])
-		await refused([a, b, '-o', join(folder, 'none', 'cluster.chain')], 'create it first')
+		await refused([a, b, '--to', join(folder, 'none', 'cluster.chain')], 'create it first')
 	})
 
 	test('an output that a writer has open', async () => {
 		const { a, b, output } = twoNodes()
 		const appender = new FileChainAppender(output)
-		await refused([a, b, '-o', output], 'CHAIN_LOCKED')
+		await refused([a, b, '--to', output], 'CHAIN_LOCKED')
 		await appender.close()
 		expect(existsSync(`${output}.lock`)).toBe(false)
 	})
 
-	test('says which chain ends in a torn tail', async () => {
+	test('names the chain that ends in a torn tail', async () => {
 		const { a, b, output } = twoNodes()
 		truncateSync(a, statSync(a).size - 100)
-		const { status, stderr } = await meshChain(['merge', a, b, '-o', output])
+		const { status, stderr } = await meshChain(['merge', a, b, '--to', output])
 		expect(status).toBe(0)
-		expect(stderr).toContain(`${a}: 163 bytes of a torn tail passed over`)
+		expect(stderr).toContain(`${a}: 163 bytes of a torn tail skipped`)
 	})
 })

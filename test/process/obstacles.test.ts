@@ -53,7 +53,7 @@ const EVERYTHING = `
 	console.log(JSON.stringify({ done, odd }))
 `
 
-test('whatever stands in the way under a name of ours is answered at once, with a code or by going on', async () => {
+test('any obstacle under a name of mesh-chain is answered at once, with a code or by continuing', async () => {
 	const folder = temporaryFolder()
 	const { stdout, stderr } = await runModule(EVERYTHING, [folder])
 	const { done, odd } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
@@ -62,7 +62,7 @@ test('whatever stands in the way under a name of ours is answered at once, with 
 	expect(readFileSync(join(folder, 'precious'), 'utf8')).toBe('precious')
 }, 180_000)
 
-test('a lock that this user may not read makes nobody dead: the state is unknown, and says why', async () => {
+test('a lock that this user may not read leaves the state unknown, with the reason', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = new FileChainAppender(path)
 	appender.append(record(1))
@@ -83,7 +83,7 @@ test('a lock that this user may not read makes nobody dead: the state is unknown
 	await appender.close()
 })
 
-test('a repair says that the live file is missing', async () => {
+test('a repair reports that the live file is missing', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = new FileChainAppender(path, { rotateRecords: 2 })
 	for (let seq = 1; seq <= 5; seq++) {
@@ -97,7 +97,7 @@ test('a repair says that the live file is missing', async () => {
 	expect([ok, left.map(({ kind }) => kind)]).toEqual([false, expect.arrayContaining(['missingFile'])])
 })
 
-test('a healthy writer is not called dead by another user: with the mode of the chain it is seen, and otherwise nothing can be told', async () => {
+test('another user never takes a live writer for dead: either the mode shows it, or the state is unknown', async () => {
 	if (process.getuid?.() !== 0) return
 	const main = join(import.meta.dirname, '../../dist/cli/main.js')
 	for (const [mode, lockMode, expected] of [

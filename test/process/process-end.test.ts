@@ -59,7 +59,7 @@ test('a normal end without close loses nothing, and nothing keeps the process al
 	expect(info).toMatchObject({ state: 'exited', exitCode: 0 })
 })
 
-test('what is published while the process exits is written through, before and after our own exit hook', async () => {
+test('records published during exit are written through, before and after the exit hook of mesh-chain', async () => {
 	const { messages, info } = await endOf(`
 		process.on('exit', () => loop.info('late'))
 		process.prependListener('exit', () => loop.info('early'))
@@ -70,13 +70,13 @@ test('what is published while the process exits is written through, before and a
 	expect(info).toMatchObject({ state: 'exited', exitCode: 4 })
 })
 
-test('an explicit close says closed, also when the process then exits with an error', async () => {
+test('an explicit close leaves the state closed, also when the process then exits with an error', async () => {
 	const { messages, info } = await endOf(`loop.info('only'); await loop.close(); process.exit(9)`)
 	expect(messages).toEqual(['only'])
 	expect(info).toMatchObject({ state: 'closed', exitCode: undefined })
 })
 
-test('many chains of one process all get their last words (matches: several chains of one kind per node)', async () => {
+test('many chains of one process all get their last records (matches: several chains of one kind per node)', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const source = `
 		const audit = new MeshLoop(new FileChainAppender(path + '.audit'))
@@ -87,7 +87,7 @@ test('many chains of one process all get their last words (matches: several chai
 	expect((await look(`${path}.audit`)).messages).toEqual(['audit'])
 })
 
-test('recordCrashes leaves the error that the process died of', async () => {
+test('recordCrashes records the error that ended the process', async () => {
 	const { kinds, info, ended } = await endOf(
 		`recordCrashes(loop); loop.info('x'); throw new TypeError('bug')`,
 	)
@@ -108,7 +108,7 @@ test('closeOnSignal closes the chain and lets the signal take its course', async
 	expect(info.state).toBe('closed')
 })
 
-test('a signal that nobody handles is as hard as kill -9: what was written is there, and the chain says crashed', async () => {
+test('an unhandled signal is like kill -9: written records are there, and the state is crashed', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { signal } = await runModule(
 		`${OPEN} loop.error('written'); process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 9)`,
@@ -153,7 +153,7 @@ test('a worker thread that ends loses nothing; a second writer in another thread
 	})
 })
 
-test('info says open, and by whom, while the writer lives', async () => {
+test('info shows the state open, and the writer, while the writer is alive', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const source = `${OPEN}
 		const { openChain } = await import('mesh-chain')

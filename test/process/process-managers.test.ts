@@ -39,7 +39,7 @@ test('under cluster each worker has a chain of its own, named by its pid', async
 	expect(told.sort()).toEqual(['of worker 1', 'of worker 2', 'of worker 3'])
 })
 
-test('under node --watch each start is an opening of one chain, and each one before was closed', async () => {
+test('under node --watch each start is an opening of one chain, and all earlier ones are closed', async () => {
 	// Inside the project, so that `mesh-chain` means this build.
 	mkdirSync(join(ROOT, '.tmp'), { recursive: true })
 	const folder = mkdtempSync(join(ROOT, '.tmp', 'watched-'))

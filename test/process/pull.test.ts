@@ -8,6 +8,7 @@ import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { freePort } from '../support/free-port.ts'
 import { natsForFile } from '../support/nats-for-file.ts'
 import { meshChain, ROOT, run, start } from '../support/process.ts'
+import { refusedStatus } from '../support/refused-status.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const SECRET = 'not-to-be-shown'
@@ -44,9 +45,9 @@ async function twoNodes(records = 1000) {
 	return { address: `${server.url}/${stream}`, paths, into: join(temporaryFolder(), 'deep', 'cluster') }
 }
 
-test('makes the files of all nodes, gets what is new, and they are as they were', async () => {
+test('writes the files of all nodes, adds new records, and the files equal the originals', async () => {
 	const { address, paths, into } = await twoNodes()
-	const first = await meshChain(['pull', address, '-o', into], { env: ACCESS })
+	const first = await meshChain(['pull', address, '--to', into], { env: ACCESS })
 	expect([first.status, first.stdout]).toEqual([0, ''])
 	const told = ['a', 'b'].map(
 		(node) => `mesh-chain: 1,000 records (seq 1 to 1000) to ${join(into, `${node}.chain`)}\n`,
@@ -58,15 +59,15 @@ test('makes the files of all nodes, gets what is new, and they are as they were'
 		expect((await meshChain(['verify', pulled])).status).toBe(0)
 		expect((await meshChain(['dump', pulled])).stdout).toBe((await meshChain(['dump', path])).stdout)
 	}
-	const second = await meshChain(['pull', `${address}?node=b`, '-o', into], { env: ACCESS })
+	const second = await meshChain(['pull', `${address}?node=b`, '--to', into], { env: ACCESS })
 	expect([second.status, second.stderr]).toEqual([0, `mesh-chain: 0 records to ${join(into, 'b.chain')}\n`])
-	const quiet = await meshChain(['pull', address, '-q', '-o', into], { env: ACCESS })
+	const quiet = await meshChain(['pull', address, '-q', '--to', into], { env: ACCESS })
 	expect(quiet).toMatchObject({ status: 0, stdout: '', stderr: '' })
 })
 
-test('an interrupted one leaves what came, and the next goes on there', async () => {
+test('an interrupted pull keeps its records, and the next one continues from there', async () => {
 	const { address, paths, into } = await twoNodes(20_000)
-	const child = start(process.execPath, ['dist/cli/main.js', 'pull', address, '-o', into], { env: ACCESS })
+	const child = start(process.execPath, ['dist/cli/main.js', 'pull', address, '--to', into], { env: ACCESS })
 	let stderr = ''
 	child.stderr!.on('data', (piece: Buffer) => {
 		stderr += piece.toString()
@@ -74,56 +75,66 @@ test('an interrupted one leaves what came, and the next goes on there', async ()
 	const ended = new Promise((resolve) => child.once('close', resolve))
 	while (!existsSync(join(into, 'a.chain'))) await new Promise((resolve) => setTimeout(resolve, 1))
 	child.kill('SIGINT')
-	expect(await ended).toBe(2)
+	expect(await ended).toBe(130)
 	expect(stderr).toMatch(
-		/mesh-chain: interrupted: [\d,]+ records came so far; the next pull goes on there\n$/,
+		/mesh-chain: interrupted: [\d,]+ records pulled so far; the next pull continues from there\n$/,
 	)
 	expect((await meshChain(['verify', join(into, 'a.chain')])).status).toBe(0)
-	expect((await meshChain(['pull', address, '-o', into], { env: ACCESS })).status).toBe(0)
+	expect((await meshChain(['pull', address, '--to', into], { env: ACCESS })).status).toBe(0)
 	for (const [index, path] of paths.entries()) {
 		const pulled = join(into, index === 0 ? 'a.chain' : 'b.chain')
 		expect((await meshChain(['dump', pulled])).stdout).toBe((await meshChain(['dump', path])).stdout)
 	}
 })
 
-test('one whose disk is full says so and how much came, and the next goes on there', async () => {
+test('a pull onto a full disk reports the error and its records, and the next one continues from there', async () => {
 	const { address, paths, into } = await twoNodes(20_000)
 	const cli = join(ROOT, 'dist', 'cli', 'main.js')
-	const bounded = ['-c', 'ulimit -f 256; exec "$@"', '--', process.execPath, cli, 'pull', address, '-o', into]
+	const bounded = [
+		'-c',
+		'ulimit -f 256; exec "$@"',
+		'--',
+		process.execPath,
+		cli,
+		'pull',
+		address,
+		'--to',
+		into,
+	]
 	const { status, stderr } = await run('bash', bounded, { env: ACCESS })
 	expect([status, stderr]).toEqual([
-		2,
+		5,
 		expect.stringMatching(
-			/^mesh-chain: [\d,]+ records came so far; the next pull goes on there\nmesh-chain: CHAIN_UNWRITABLE: cannot write to .*a\.chain": EFBIG/,
+			/^mesh-chain: [\d,]+ records pulled so far; the next pull continues from there\nmesh-chain: CHAIN_UNWRITABLE: cannot write to .*a\.chain": EFBIG/,
 		),
 	])
-	expect((await meshChain(['pull', address, '-o', into], { env: ACCESS })).status).toBe(0)
+	expect((await meshChain(['pull', address, '--to', into], { env: ACCESS })).status).toBe(0)
 	expect((await meshChain(['dump', join(into, 'a.chain')])).stdout).toBe(
 		(await meshChain(['dump', paths[0]!])).stdout,
 	)
 })
 
-test('refuses what it cannot do, with a code and without a secret', async () => {
+test('reports errors with a code and without a secret', async () => {
 	const { address, paths, into } = await twoNodes(10)
 	const refused = async (args: readonly string[], message: string, env: Record<string, string> = ACCESS) => {
 		const { status, stdout, stderr } = await meshChain(['pull', ...args], { env })
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 		expect(stderr).not.toContain(SECRET)
 	}
 	await refused([], 'which stream?')
-	await refused(['node.chain', '-o', into], 'which stream?')
-	await refused([address], '-o names the folder')
-	await refused([address, '-o', paths[0]!], 'INVALID_PATH')
-	await refused([address, '-o', '/proc/nothing/can/be/here'], 'INVALID_PATH')
-	await refused([address, '-o', into], 'CLUSTER_UNREACHABLE', {})
-	await refused([`nats://127.0.0.1:${await freePort()}/none`, '-o', into], 'CLUSTER_UNREACHABLE')
-	await refused([`${server.url}/none`, '-o', into], 'STREAM_NOT_FOUND')
-	await refused([`${address}?node=c`, '-o', into], 'CHAIN_NOT_FOUND')
+	await refused(['node.chain', '--to', into], 'which stream?')
+	await refused([address], '--to names the folder')
+	await refused([address, '--to', paths[0]!], 'INVALID_PATH')
+	await refused([address, '--to', '/proc/nothing/can/be/here'], 'INVALID_PATH')
+	await refused([address, '--to', into], 'CLUSTER_UNREACHABLE', {})
+	await refused([`nats://127.0.0.1:${await freePort()}/none`, '--to', into], 'CLUSTER_UNREACHABLE')
+	await refused([`${server.url}/none`, '--to', into], 'STREAM_NOT_FOUND')
+	await refused([`${address}?node=c`, '--to', into], 'CHAIN_NOT_FOUND')
 	expect(existsSync(into)).toBe(false)
 	mkdirSync(into, { recursive: true })
 	writeFileSync(join(into, 'a.chain'), 'this is no chain at all, but long enough to hold the header of one')
-	await refused([address, '-o', into], 'NOT_A_CHAIN')
+	await refused([address, '--to', into], 'NOT_A_CHAIN')
 	expect(readFileSync(join(into, 'a.chain'), 'utf8')).toContain('this is no chain')
 	// The others are pulled all the same.
 	expect(readdirSync(into).sort()).toEqual(['a.chain', 'b.chain'])

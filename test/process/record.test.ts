@@ -75,9 +75,9 @@ test('plain lines, JSON lines and pino lines become records, and pass through un
 		Buffer.from(input),
 		'--node',
 		'n1',
-		'-l',
+		'--level',
 		'debug',
-		'-k',
+		'--kind',
 		'out',
 	)
 	expect([status, stdout.toString(), stderr]).toEqual([0, input, ''])
@@ -91,7 +91,7 @@ test('plain lines, JSON lines and pino lines become records, and pass through un
 	expect(JSON.parse((await meshChain(['info', path, '-o', 'json'])).stdout).state).toBe('closed')
 })
 
-test('no byte is lost of whatever comes: binary, very long lines, no newline at the end', async () => {
+test('no byte of any input is lost: binary, very long lines, no newline at the end', async () => {
 	const long = Buffer.from('é'.repeat(300_000))
 	const input = Buffer.concat([
 		randomBytes(300_000),
@@ -104,7 +104,7 @@ test('no byte is lost of whatever comes: binary, very long lines, no newline at 
 	expect(status).toBe(0)
 	expect(stdout.equals(input)).toBe(true)
 	expect(stderr).toMatch(
-		/lines recorded; [\d,]+ parts of lines that paused, or are above 64 KiB; [\d,]+ not UTF-8, kept as bytes/,
+		/lines recorded; [\d,]+ parts of lines that paused, or are longer than 64 KiB; [\d,]+ lines? not UTF-8, kept as bytes/,
 	)
 	expect(rebuild(await read(path)).equals(input)).toBe(true)
 })
@@ -129,7 +129,7 @@ test('a line of 64 MiB takes no more memory than a short one', async () => {
 	expect(characters).toBe(64 << 20)
 })
 
-test('Ctrl-C does not end it before the program has said its last words', async () => {
+test('Ctrl-C does not end it before the program has printed its last lines', async () => {
 	const path = chainPath()
 	const { child, ended, passedOn } = start([path])
 	child.stdin.write('before\n')
@@ -182,7 +182,7 @@ test('killed with SIGKILL, every line that was passed on is in the chain', async
 	expect(recorded.slice(0, lines.length)).toEqual(lines)
 })
 
-test('a line is in the file by the time it is passed on, not a turn later', async () => {
+test('a line is in the file when it is passed on, not a turn later', async () => {
 	const path = chainPath()
 	// Looks into the file at each write to stdout, before it is done.
 	const spy = `
@@ -202,7 +202,7 @@ test('a line is in the file by the time it is passed on, not a turn later', asyn
 	expect([status, stderr, stdout.toString()]).toEqual([0, '', lines])
 })
 
-test('a line that has not ended is passed on after a silence, and is in the chain by then', async () => {
+test('an unfinished line is recorded and passed on after a silence', async () => {
 	const path = chainPath()
 	const { child, ended, passedOn } = start([path])
 	const pieces = ['whole\npassword: ', 'again', ': ', 'ü'.slice(0, 1), '\nnext\r', '\n', 'last']
@@ -260,7 +260,7 @@ test.each([
 	expect((await read(path)).map(({ message, data }) => [message, data])).toEqual([['a message', undefined]])
 })
 
-test('a reader that goes away ends it quietly, with what was read recorded', async () => {
+test('a reader that goes away ends it quietly, and everything read is recorded', async () => {
 	const path = chainPath()
 	const pipeline = `seq 1 200000 | "$0" "$1" record "$2" | head -n 3`
 	const { status, stdout, stderr } = await run('bash', ['-c', pipeline, process.execPath, CLI, path])
@@ -273,8 +273,9 @@ test('a reader that goes away ends it quietly, with what was read recorded', asy
 test('mistakes are found before anything is read', async () => {
 	const path = chainPath()
 	for (const options of [
-		[path, '-l', 'loud'],
-		[path, '-k', '$gap'],
+		[path, '--level', 'loud'],
+		[path, '-l', 'info'],
+		[path, '--kind', '$gap'],
 		[path, '--nodes', 'x'],
 		[`${path}.jsonl`],
 	]) {
@@ -288,6 +289,6 @@ test('mistakes are found before anything is read', async () => {
 		`"${process.execPath}" "${CLI}" record "${path}"`,
 		'/dev/null',
 	])
-	expect(inTerminal.stdout).toContain('record reads a program')
+	expect(inTerminal.stdout).toContain('record reads the output of a program')
 	expect(inTerminal.status).toBe(2)
 })

@@ -19,7 +19,7 @@ async function chainOf(count: number): Promise<string> {
 	return path
 }
 
-test('a flipped or overwritten chain: place, kind, records lost, next command; the repair it names makes the status 0', async () => {
+test('a damaged chain: position, kind, records lost, next command; the repair that it names makes the status 0', async () => {
 	const path = await chainOf(50)
 	const bytes = readFileSync(path)
 	writeFileSync(path, bytes.fill(0xc1, 1000, 1010))
@@ -35,9 +35,7 @@ test('a flipped or overwritten chain: place, kind, records lost, next command; t
 	expect(readFileSync(path)).toEqual(bytes)
 	const repaired = await meshChain(['repair', path])
 	expect(repaired.status).toBe(0)
-	expect(repaired.stdout).toMatch(
-		/wrote anew .* 1 record is lost and a gap says so; what was there is kept at /,
-	)
+	expect(repaired.stdout).toMatch(/rewrote .* 1 record is lost and marked by a gap; the original is kept at /)
 	const again = await meshChain(['repair', path, '-o', 'json'])
 	expect(JSON.parse(again.stdout)).toMatchObject({ actions: [], ok: true, records: 49 })
 	// Nothing is damaged any more: a loss that is explained is an answer of its own, the same from every command.
@@ -55,7 +53,7 @@ test('a flipped or overwritten chain: place, kind, records lost, next command; t
 	})
 })
 
-test('a chain that was cut: how much was on disk once, and by a head that was kept what is missing', async () => {
+test('a truncated chain: how much was on disk, and with a stored head what is missing', async () => {
 	const path = await chainOf(50)
 	const head = (await meshChain(['info', '--head', path])).stdout.trim()
 	expect(head).toMatch(/^[0-9a-f]{32}:50:[0-9a-f]{64}$/)
@@ -71,13 +69,13 @@ test('a chain that was cut: how much was on disk once, and by a head that was ke
 	expect([wrong.status, wrong.stderr.includes('INVALID_OPTION')]).toEqual([2, true])
 })
 
-test('a chain that somebody edited is named as evidence, and no repair is offered', async () => {
+test('an edited chain is reported as evidence, and no repair is offered', async () => {
 	const path = await chainOf(50)
 	writeFileSync(path, forgeMessage(readFileSync(path), 'message 7 of', 'massage 7 of'))
 	const { status, stdout } = await meshChain(['verify', path])
 	expect(status).toBe(3)
 	expect(stdout).toMatch(/damage in .* \[brokenLink\]/)
-	expect(stdout).toContain('somebody changed this chain')
+	expect(stdout).toContain('this chain was changed')
 	expect(stdout).not.toContain('next: mesh-chain repair')
 	const repair = await meshChain(['repair', path])
 	expect([repair.status, repair.stdout.includes('left as evidence')]).toEqual([3, true])

@@ -32,12 +32,12 @@ async function workOf(): Promise<{ path: string; source: PgConfig; target: PgCon
 const urlOf = ({ user, host, port, database }: PgConfig) => `postgres://${user}@${host}:${port}/${database}`
 const password = { PGPASSWORD: 'a password' }
 
-test('replays into the database that --target names, and says so', async () => {
+test('replays into the database that --target names, and reports it', async () => {
 	const { path, source, target } = await workOf()
 	const ended = await meshChain(['replay-sql', path, '--target', urlOf(target)], { env: password })
 	expect(ended).toMatchObject({ status: 0, stderr: '' })
 	expect(ended.stdout).toMatch(
-		/^ok: 4 statements of 4 transactions replayed in [\d.]+ s, 1 skipped \(only reading\)\n$/,
+		/^ok: 4 statements of 4 transactions replayed in [\d.]+ s, 1 skipped \(read-only\)\n$/,
 	)
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
@@ -86,14 +86,14 @@ test('--compare ends with status 3 when something differs, and lists what, as te
 	})
 })
 
-test('a replay of nothing is not ok: it says that, and why, and ends with status 1', async () => {
+test('a replay of nothing is not ok: it reports the reason, and ends with status 1', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, (pool) => pool.query('select count(*) from t'))
 	const args = ['replay-sql', path, '--target', urlOf(target)]
 	const ended = await meshChain(args, { env: password })
 	expect(ended.status).toBe(1)
 	expect(ended.stdout).toMatch(
-		/^NOTHING REPLAYED: 0 statements of 0 transactions replayed in \S+ s, 1 skipped \(only reading\)\n$/,
+		/^NOTHING REPLAYED: 0 statements of 0 transactions replayed in \S+ s, 1 skipped \(read-only\)\n$/,
 	)
 	expect(await meshChain([...args, '--dry-run'])).toMatchObject({ status: 1 })
 	expect(await meshChain([...args, '-o', 'json'], { env: password })).toMatchObject({ status: 1 })
@@ -127,10 +127,10 @@ test('a target with fewer connections than there were transactions ends it with 
 		2,
 		expect.stringContaining('TARGET_FULL: the target allows no more than 1'),
 	])
-	expect(stdout).toContain('the target has too few connections: what comes behind was not replayed\n')
+	expect(stdout).toContain('the target has too few connections: later statements were not replayed\n')
 })
 
-test('the separate options stand in place of what the URL says, and the password comes from a file', async () => {
+test('separate options override the URL, and the password can come from a file', async () => {
 	const { path, source, target } = await workOf()
 	const file = join(temporaryFolder(), 'password')
 	writeFileSync(file, `${target.password}\n`)
@@ -174,9 +174,7 @@ test('a password on the command line is refused with what to do, and is never pr
 		}
 	}
 	const { stderr } = await meshChain(['replay-sql', 'node.chain', '--target', secrets[0]!])
-	expect(stderr).toContain(
-		'set PGPASSWORD, put it into ~/.pgpass, or name a file that holds it with --password-file',
-	)
+	expect(stderr).toContain('use PGPASSWORD, ~/.pgpass or --password-file')
 	const { path, target } = await workOf()
 	const wrong = await meshChain(['replay-sql', path, '--target', urlOf(target)], {
 		env: { PGPASSWORD: 's3cret' },
@@ -188,7 +186,7 @@ test('a password on the command line is refused with what to do, and is never pr
 	expect(wrong.stderr).not.toContain('s3cret')
 })
 
-test('a target that cannot be reached is status 2, also for an empty window; a dry run reaches for none', async () => {
+test('an unreachable target is status 2, also for an empty window; a dry run needs no target', async () => {
 	const { path } = await workOf()
 	const { port, close } = await closedPort()
 	await close()
@@ -200,11 +198,11 @@ test('a target that cannot be reached is status 2, also for an empty window; a d
 	const dry = await meshChain(['replay-sql', path, '--dry-run'])
 	expect(dry).toMatchObject({
 		status: 0,
-		stdout: 'ok: 4 statements of 4 transactions would be replayed, 1 skipped (only reading)\n',
+		stdout: 'ok: 4 statements of 4 transactions would be replayed, 1 skipped (read-only)\n',
 	})
 })
 
-test('what its sessions were told before the window is given with the URL', async () => {
+test('session settings from before the window can be given with the URL', async () => {
 	const shop = 'create schema shop; create table shop.t (id int)'
 	const { source, target } = await twoDatabases(postgres, shop)
 	const path = await recorded(
@@ -225,7 +223,7 @@ test('what its sessions were told before the window is given with the URL', asyn
 })
 
 test.each([
-	[['node.chain'], 'replay into which database?'],
+	[['node.chain'], 'which database?'],
 	[['node.chain', '--target', 'mysql://host/db'], '--target takes a URL such as postgres://'],
 	[['node.chain', '--host', 'h', '--port', '70000'], '--port takes a number from 1 to 65535'],
 	[['node.chain', '--host', 'h', '--password-file', '/nonexistent/file'], '--password-file cannot be read'],

@@ -52,7 +52,7 @@ async function piped(args: readonly string[], input: string) {
 }
 
 describe('replay', () => {
-	test('takes the filters that all commands take, also ids by their text', async () => {
+	test('accepts the filters of all commands, also ids by their text', async () => {
 		const path = await chainOf(some(20))
 		const { stdout, stderr, status } = await meshChain([
 			'replay',
@@ -90,7 +90,7 @@ describe('replay', () => {
 		}
 	})
 
-	test('into a program, whose failure is told', async () => {
+	test('into a program, whose failure is reported', async () => {
 		const path = await chainOf(some(10))
 		const counted = await meshChain(['replay', path, '--to', 'exec:wc -l'])
 		expect([counted.status, counted.stdout.trim()]).toEqual([0, '10'])
@@ -99,15 +99,15 @@ describe('replay', () => {
 		expect(failed.stderr).toContain('TARGET_FAILED: "cat > /dev/null; exit 4" ended with status 4')
 	})
 
-	test('into a program that goes away says where to go on', async () => {
+	test('into a program that goes away names the seq to resume from', async () => {
 		const path = await chainOf(some(50_000))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:head -c 100000 > /dev/null'])
 		expect(status).toBe(2)
-		expect(stderr).toMatch(/the target takes no more: go on with --from-seq \d+\n/)
+		expect(stderr).toMatch(/the target is gone: resume with --from-seq \d+\n/)
 	})
 
 	test.each(['lines.jsonl', 'copy.chain'])(
-		'a disk that takes no more of %s ends it with the seq to go on with, and nothing comes twice',
+		'a full disk below %s ends it with the seq to resume from, and no record arrives twice',
 		async (name) => {
 			const path = await chainOf(some(5000))
 			const to = join(temporaryFolder(), name)
@@ -115,7 +115,7 @@ describe('replay', () => {
 			const { status, stderr } = await run('bash', full)
 			expect(status).toBe(2)
 			const [, replayed = '', next = ''] =
-				/ ([\d,]+) records replayed in \S+ s, [\d,]+ failed\n.+EFBIG.+\n {2}the target takes no more: go on with --from-seq (\d+)\n$/.exec(
+				/ ([\d,]+) records replayed in \S+ s, [\d,]+ failed\n.+EFBIG.+\n {2}the target is gone: resume with --from-seq (\d+)\n$/.exec(
 					stderr,
 				) ?? []
 			expect(Number(replayed.replace(',', ''))).toBe(Number(next) - 1)
@@ -131,7 +131,7 @@ describe('replay', () => {
 		},
 	)
 
-	test('a dry run counts and makes nothing', async () => {
+	test('a dry run counts, and makes no file', async () => {
 		const path = await chainOf(some(10))
 		const to = join(temporaryFolder(), 'copy.chain')
 		const { status, stdout, stderr } = await meshChain(['replay', path, '--to', to, '--dry-run'])
@@ -139,7 +139,7 @@ describe('replay', () => {
 		expect(stderr).toContain('10 records replayed')
 	})
 
-	test('Ctrl-C ends it with a summary and the seq to go on with; that goes on with the rest', async () => {
+	test('Ctrl-C ends it with a summary and the seq to resume from, which replays the rest', async () => {
 		const path = await chainOf(some(1000, 10))
 		const child = start(process.execPath, [CLI, 'replay', path, '--speed', '1'])
 		let stdout = ''
@@ -153,15 +153,15 @@ describe('replay', () => {
 		await says(child, '\n', 5)
 		child.kill('SIGINT')
 		const [status] = await once(child, 'close')
-		expect(status).toBe(2)
-		const [, next] = /interrupted: go on with --from-seq (\d+)\n/.exec(stderr) ?? []
+		expect(status).toBe(130)
+		const [, next] = /interrupted: resume with --from-seq (\d+)\n/.exec(stderr) ?? []
 		const rest = await meshChain(['replay', path, '--from-seq', next ?? ''])
 		expect([...seqsIn(stdout), ...seqsIn(rest.stdout)]).toEqual(
 			Array.from({ length: 1000 }, (_unused, index) => index + 1),
 		)
 	})
 
-	test('Ctrl-C reaches a program that is the target too; the summary comes all the same', async () => {
+	test('Ctrl-C reaches a program that is the target too, and the summary is still printed', async () => {
 		const path = await chainOf(some(2000, 5))
 		const folder = temporaryFolder()
 		const read = join(folder, 'read.jsonl')
@@ -176,12 +176,12 @@ describe('replay', () => {
 		}
 		process.kill(-child.pid!, 'SIGINT')
 		const [status] = await once(child, 'close')
-		expect(status).toBe(2)
+		expect(status).toBe(130)
 		expect(stderr).toMatch(/records replayed in/)
-		expect(stderr).toMatch(/go on with --from-seq \d+\n/)
+		expect(stderr).toMatch(/resume with --from-seq \d+\n/)
 	})
 
-	test('follows what is still being written', async () => {
+	test('follows a chain while it is written, and Ctrl-C is then the normal end', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -192,12 +192,12 @@ describe('replay', () => {
 		appender.flush()
 		await says(child, '"message 2"')
 		child.kill('SIGINT')
-		await once(child, 'close')
+		expect(await once(child, 'close')).toEqual([0, null])
 		await appender.close()
 	})
 
-	test('of a file that is not there ends, also with a program as its target', async () => {
-		const args = ['replay', '/nowhere/x.jsonl', '--form', 'pino', '--to', 'exec:cat']
+	test('of a missing file ends, also with a program as its target', async () => {
+		const args = ['replay', '/nowhere/x.jsonl', '--format', 'pino', '--to', 'exec:cat']
 		const { status, stderr } = await meshChain(args)
 		expect(status).toBe(2)
 		expect(stderr).toContain('there is no such file')
@@ -211,12 +211,12 @@ describe('replay', () => {
 		expect([status, stdout.split('\n').length, stderr]).toEqual([0, 2, ''])
 	})
 
-	test('into an output that cannot be written says why, and where to go on', async () => {
+	test('into an output that cannot be written reports the reason and the seq to resume from', async () => {
 		const path = await chainOf(some(5))
 		const { status, stderr } = await piecesOf(`"${process.execPath}" "${CLI}" replay "${path}" > /dev/full`)
 		expect(status).toBe(2)
 		expect(stderr).toMatch(
-			/first error at seq 1: stdout accepts no more records: ENOSPC: .+\n {2}the target takes no more: go on with --from-seq 1\n$/,
+			/first error at seq 1: stdout accepts no more records: ENOSPC: .+\n {2}the target is gone: resume with --from-seq 1\n$/,
 		)
 	})
 
@@ -227,10 +227,10 @@ describe('replay', () => {
 		writeFileSync(path, bytes)
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null'])
 		expect(status).toBe(3)
-		expect(stderr).toMatch(/\d+ absent in 1 gaps/)
+		expect(stderr).toMatch(/\d+ absent in 1 gap\b/)
 	})
 
-	test('of JSON Lines cannot be followed, and says what can', async () => {
+	test('of JSON Lines cannot be followed, and the message names an alternative', async () => {
 		const path = join(temporaryFolder(), 'some.jsonl')
 		writeFileSync(path, `${recordToJson(record(1))}\n`)
 		const { status, stderr } = await meshChain(['replay', path, '-f'])
@@ -240,14 +240,14 @@ describe('replay', () => {
 		)
 	})
 
-	test('says how many records a program had been given that failed', async () => {
+	test('reports how many records a failed program had received', async () => {
 		const path = await chainOf(some(20))
 		const { status, stderr } = await meshChain(['replay', path, '--to', 'exec:cat > /dev/null; exit 3'])
 		expect(status).toBe(2)
 		expect(stderr).toMatch(/TARGET_FAILED: .+ ended with status 3; it had received 20 records\n/)
 	})
 
-	test('of JSON Lines counts the lines that are none', async () => {
+	test('of JSON Lines counts the lines that are not records', async () => {
 		const path = join(temporaryFolder(), 'some.jsonl')
 		writeFileSync(path, `# by hand\n${recordToJson(record(1))}\nnoise\n${recordToJson(record(2))}`)
 		const { status, stdout, stderr } = await meshChain(['replay', path])
@@ -262,8 +262,8 @@ describe('replay', () => {
 		[['--to', 'x.txt'], '--to is exec:COMMAND, FILE.chain, FILE.jsonl or -'],
 		[['--to', 'exec: '], '--to exec: takes a command'],
 		[['--from-seq', '9', '--to-seq', '3'], 'nothing can match'],
-		[['--follow', '--form', 'pino'], '--follow needs a chain'],
-		[['--form', 'xml'], '--form is one of mesh-chain, events, pino, otel'],
+		[['--follow', '--format', 'pino'], '--follow needs a chain'],
+		[['--format', 'xml'], '--format is one of mesh-chain, events, pino, otel'],
 	])('%j is refused before anything is done', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['replay', await chainOf(some(3)), ...args])
 		expect([status, stdout]).toEqual([2, ''])
@@ -281,32 +281,32 @@ describe('replay', () => {
 })
 
 describe('export and import', () => {
-	test('there and back is the same, by files and by pipes', async () => {
+	test('an export that is imported again is the same chain, by files and by pipes', async () => {
 		const gap = gapRecord({ fromSeq: 4, toSeq: 5, count: 2, cause: 'evicted' }, { epoch: 1, tsMs: 5 })
 		const path = await chainOf([...some(3), gap, record(6, { data: { big: 2n ** 63n, at: new Date(5) } })])
 		const folder = temporaryFolder()
 		const [lines, copy] = [join(folder, 'node.jsonl'), join(folder, 'copy.chain')]
-		const exported = await meshChain(['export', path, '-o', lines])
+		const exported = await meshChain(['export', path, '--to', lines])
 		expect(exported.status).toBe(0)
 		expect(exported.stderr).toContain('5 lines written to')
 		expect((await meshChain(['export', path, '--strict'])).status).toBe(3)
-		const imported = await meshChain(['import', lines, '-o', copy])
+		const imported = await meshChain(['import', lines, '--to', copy])
 		expect([imported.status, imported.stderr]).toEqual([0, `mesh-chain: 4 records in ${copy}, 2 absent\n`])
 		expect((await meshChain(['export', copy])).stdout).toBe(readFileSync(lines, 'utf8'))
 		expect(await read(copy)).toEqual(await read(path))
 		const other = join(folder, 'other.chain')
-		expect(await piped(['import', '-', '-o', other], readFileSync(lines, 'utf8'))).toMatchObject({
+		expect(await piped(['import', '-', '--to', other], readFileSync(lines, 'utf8'))).toMatchObject({
 			status: 0,
 		})
 		expect(await read(other)).toEqual(await read(path))
 	})
 
-	test('import appends to a chain that is there, with the origin that it is told', async () => {
+	test('import appends to an existing chain, with the origin of --source', async () => {
 		const path = await chainOf(some(2))
 		const lines = join(temporaryFolder(), 'more.jsonl')
 		writeFileSync(lines, `${recordToJson(record(9))}\n`)
-		const { status, stderr } = await meshChain(['import', lines, '-o', path, '--source', 'elsewhere'])
-		expect([status, stderr]).toEqual([0, `mesh-chain: 1 records appended to ${path}\n`])
+		const { status, stderr } = await meshChain(['import', lines, '--to', path, '--source', 'elsewhere'])
+		expect([status, stderr]).toEqual([0, `mesh-chain: 1 record appended to ${path}\n`])
 		expect((await read(path)).at(-1)).toMatchObject({
 			seq: 3,
 			origin: { chainId: 'elsewhere', epoch: 1, seq: 9 },
@@ -321,47 +321,47 @@ describe('export and import', () => {
 			'otel',
 			'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5000000","eventName":"a"}]}]}]}',
 		],
-	])('a file in the form %s is known by its first lines, and named by --form', async (form, line) => {
+	])('a file in the format %s is detected by its first lines, or named by --format', async (format, line) => {
 		const folder = temporaryFolder()
 		const lines = join(folder, 'some.jsonl')
 		writeFileSync(lines, `\n# a comment\n${line}\n`)
-		for (const args of [[], ['--form', form]]) {
+		for (const args of [[], ['--format', format]]) {
 			const path = join(folder, `${args.length}.chain`)
-			expect(await meshChain(['import', lines, '-o', path, ...args])).toMatchObject({ status: 0 })
+			expect(await meshChain(['import', lines, '--to', path, ...args])).toMatchObject({ status: 0 })
 			expect(await read(path)).toMatchObject([{ seq: 1, kind: 'a' }])
 		}
-		const { stdout, status } = await meshChain(['export', join(folder, '0.chain'), '--form', form])
+		const { stdout, status } = await meshChain(['export', join(folder, '0.chain'), '--format', format])
 		expect(status).toBe(0)
 		expect(Object.keys(JSON.parse(stdout))).toEqual(
 			expect.arrayContaining(Object.keys(JSON.parse(line)).slice(0, 1)),
 		)
 	})
 
-	test('export never takes the place of a file, and import says what it needs', async () => {
+	test('export never replaces a file, and import names a missing option', async () => {
 		const path = await chainOf(some(2))
 		const before = readFileSync(path)
-		const exists = await meshChain(['export', path, '-o', path])
+		const exists = await meshChain(['export', path, '--to', path])
 		expect(exists.status).toBe(2)
 		expect(exists.stderr).toContain('FILE_EXISTS')
 		expect(readFileSync(path)).toEqual(before)
-		expect((await meshChain(['import', path])).stderr).toContain('-o names the chain')
+		expect((await meshChain(['import', path])).stderr).toContain('--to names the chain')
 		expect(
-			(await meshChain(['import', '/nowhere/x.jsonl', '-o', join(temporaryFolder(), 'x.chain')])).stderr,
+			(await meshChain(['import', '/nowhere/x.jsonl', '--to', join(temporaryFolder(), 'x.chain')])).stderr,
 		).toContain('FILE_UNREADABLE: cannot read "/nowhere/x.jsonl": there is no such file')
 	})
 
-	test('export takes a limit, with ids by their text too, to a file too', async () => {
+	test('export accepts a limit, also with ids by their text, and to a file', async () => {
 		const path = await chainOf(some(20))
 		const to = join(temporaryFolder(), 'two.jsonl')
 		expect(seqsIn((await meshChain(['export', path, '--node', '7', '-n', '2'])).stdout)).toEqual([2, 4])
-		expect((await meshChain(['export', path, '-n', '2', '-o', to])).status).toBe(0)
+		expect((await meshChain(['export', path, '-n', '2', '--to', to])).status).toBe(0)
 		expect(seqsIn(readFileSync(to, 'utf8'))).toEqual([1, 2])
 	})
 
 	test('an export that is interrupted leaves no file', async () => {
 		const path = await chainOf(some(300_000))
 		const folder = temporaryFolder()
-		const child = start(process.execPath, [CLI, 'export', path, '-o', join(folder, 'node.jsonl')])
+		const child = start(process.execPath, [CLI, 'export', path, '--to', join(folder, 'node.jsonl')])
 		let stderr = ''
 		child.stderr!.on('data', (piece: Buffer) => {
 			stderr += piece.toString()
@@ -369,34 +369,34 @@ describe('export and import', () => {
 		while (readdirSync(folder).length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
 		child.kill('SIGINT')
 		const [status] = await once(child, 'close')
-		expect([status, readdirSync(folder)]).toEqual([2, []])
-		expect(stderr).toContain('EXPORT_FAILED: it was interrupted')
+		expect([status, readdirSync(folder)]).toEqual([130, []])
+		expect(stderr).toContain('EXPORT_FAILED: the export was interrupted')
 	})
 
-	test('import of something else makes no chain; lines that step back make status 3', async () => {
+	test('import of other data makes no chain; lines that step back cause status 3', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		for (const content of ['plain text\nand more\n', Buffer.from([0x1f, 0x8b, 8, 0, 0x0a, 0xff])]) {
 			const file = join(folder, 'some.jsonl')
 			writeFileSync(file, content)
-			const { status, stderr } = await meshChain(['import', file, '-o', path])
+			const { status, stderr } = await meshChain(['import', file, '--to', path])
 			expect(status).toBe(2)
 			expect(stderr).toContain('IMPORT_FAILED: none of the lines is a record')
 			expect(existsSync(path)).toBe(false)
 		}
 		const twice = join(folder, 'twice.jsonl')
 		writeFileSync(twice, `${recordToJson(record(1))}\n`.repeat(2))
-		const { status, stderr } = await meshChain(['import', twice, '-o', path])
-		expect([status, stderr]).toEqual([3, `mesh-chain: 1 records in ${path}, 1 out of order\n`])
+		const { status, stderr } = await meshChain(['import', twice, '--to', path])
+		expect([status, stderr]).toEqual([3, `mesh-chain: 1 record in ${path}, 1 out of order\n`])
 	})
 
-	test('import of two exports in one file makes no chain, and says what to do', async () => {
+	test('import of two exports in one file makes no chain, and advises what to do', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
 		const both = join(folder, 'both.jsonl')
 		const [a, b] = ['a', 'b'].map((message) => `${recordToJson(record(1, { message }))}\n`)
 		writeFileSync(both, `${a}${b}`)
-		const { status, stderr } = await meshChain(['import', both, '-o', path])
+		const { status, stderr } = await meshChain(['import', both, '--to', path])
 		expect([status, existsSync(path)]).toEqual([2, false])
 		expect(stderr).toContain('two histories')
 	})
@@ -404,7 +404,7 @@ describe('export and import', () => {
 	test('an import that is interrupted while it waits for more leaves no chain', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'node.chain')
-		const child = spawn(process.execPath, [CLI, 'import', '-', '-o', path], {
+		const child = spawn(process.execPath, [CLI, 'import', '-', '--to', path], {
 			stdio: ['pipe', 'pipe', 'pipe'],
 		})
 		let stderr = ''
@@ -415,7 +415,7 @@ describe('export and import', () => {
 		while (readdirSync(folder).length === 0) await new Promise((resolve) => child.stdin.write(line, resolve))
 		child.kill('SIGINT')
 		const [status] = await once(child, 'close')
-		expect(status).toBe(2)
+		expect(status).toBe(130)
 		expect(stderr).toContain('IMPORT_FAILED')
 		expect(readdirSync(folder)).toEqual([])
 	})

@@ -8,6 +8,7 @@ import { MeshLoop } from '../../src/loop/mesh-loop.ts'
 import { BlackBox } from '../../src/recorder/black-box.ts'
 import { Recorder } from '../../src/recorder/recorder.ts'
 import { meshChain } from '../support/process.ts'
+import { refusedStatus } from '../support/refused-status.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-sessions-'))
@@ -66,7 +67,7 @@ describe('sessions', () => {
 				'first  T to T, seq 2 to 13, 8 events',
 				'  T at-3 item 3 before event 2 #5',
 				'  T at-6 item 6 before event 5 #9',
-				'second  T not stopped, seq 16 to 17, 1 events',
+				'second  T not stopped, seq 16 to 17, 1 event',
 				'',
 			].join('\n'),
 		)
@@ -78,25 +79,25 @@ describe('sessions', () => {
 		expect(JSON.stringify(rows)).not.toContain('"state"')
 	})
 
-	test('those of a chain that was merged or replayed are in the chains they came from, and it says so', async () => {
+	test('sessions of a merged or replayed chain are listed in their own chains, and a message says so', async () => {
 		const other = join(temporaryFolder(), 'other.chain')
 		await new FileChainAppender(other).close()
 		const merged = join(temporaryFolder(), 'merged.chain')
-		expect((await meshChain(['merge', path, other, '-o', merged])).status).toBe(0)
+		expect((await meshChain(['merge', path, other, '--to', merged])).status).toBe(0)
 		const why =
 			'5 session records came from other chains (merge, replay): list them in the chain they came from\n'
 		const listed = await meshChain(['sessions', merged])
 		expect(listed).toMatchObject({
 			status: 0,
 			stdout: '',
-			stderr: `mesh-chain: the chain holds no session\nmesh-chain: ${why}`,
+			stderr: `mesh-chain: the chain has no session\nmesh-chain: ${why}`,
 		})
 		expect((await meshChain(['dump', merged, '--session', 'first'])).stderr).toContain(why)
 		expect((await meshChain(['dump', merged, '--between', 'at-3', 'at-6'])).stderr).toContain(why)
 		expect((await meshChain(['sessions', path])).stderr).toBe('')
 	})
 
-	test('dump takes one, or what lies between two checkpoints, with other filters', async () => {
+	test('dump prints one session, or the records between two checkpoints, with other filters', async () => {
 		expect(itemsIn((await meshChain(['dump', path, '--session', 'first'])).stdout)).toEqual([
 			1, 2, 3, 4, 5, 6, 7, 8,
 		])
@@ -105,7 +106,7 @@ describe('sessions', () => {
 		expect(itemsIn((await meshChain([...between, '-n', '1', '-k', 'item', '-r'])).stdout)).toEqual([5])
 	})
 
-	test('dump unfolds a black box where it stands, and drives no terminal', async () => {
+	test('dump unfolds a black box in place, and its text cannot control the terminal', async () => {
 		const { stdout } = await meshChain(['dump', path, '-o', 'pretty', '-k', '$blackbox'])
 		expect(stdout).toContain('----- black box #15: 8 lines below info: between \\x1b[31m -----\n')
 		expect(stdout.match(/^ {4}\S+ DEBUG adding \{item: \d\}$/gm)).toHaveLength(8)
@@ -127,10 +128,10 @@ describe('sessions', () => {
 			'there is no checkpoint "x": the newest are "at-3", "at-6"',
 		],
 		[['--between', 'at-3'], '--between takes two values: A B'],
-		[['--session', 'first', '-f'], 'a session that is over cannot be followed'],
-	])('dump %j says what is wrong', async (args, message) => {
+		[['--session', 'first', '-f'], '--follow cannot be combined with --session'],
+	])('dump %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['dump', path, ...args])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	})
 })
@@ -154,7 +155,7 @@ describe('of a damaged chain', () => {
 		return damaged
 	}
 
-	test('sessions says what is missing, and dump where a checkpoint may be; it shows the gap', async () => {
+	test('sessions reports what is missing, and dump where a missing checkpoint may be; dump shows the gap', async () => {
 		const damaged = await damagedShop()
 		const listed = await meshChain(['sessions', damaged])
 		expect([listed.status, listed.stdout.includes('at-500'), listed.stdout.includes('at-1500')]).toEqual([
@@ -163,13 +164,11 @@ describe('of a damaged chain', () => {
 			false,
 		])
 		expect(listed.stderr).toMatch(
-			/: \d+ records are absent \(damaged\), and what they said of sessions is not listed/,
+			/: \d+ records are absent \(damaged\); sessions and checkpoints among them are not listed/,
 		)
 		const gone = await meshChain(['dump', damaged, '--between', 'at-500', 'at-1500'])
 		expect([gone.status, gone.stdout]).toEqual([2, ''])
-		expect(gone.stderr).toMatch(
-			/no checkpoint "at-1500".+may be among the records that are absent from seq 1\d+ to 1\d+/,
-		)
+		expect(gone.stderr).toMatch(/no checkpoint "at-1500".+may be among the absent records, seq 1\d+ to 1\d+/)
 		const around = await meshChain(['dump', damaged, '--between', 'at-500', 'at-2500'])
 		expect([around.status, around.stdout.split('"$gap"').length]).toEqual([3, 2])
 	})
@@ -189,7 +188,7 @@ describe('state', () => {
 		expect([status, stderr, JSON.parse(stdout)]).toEqual([0, '', expected])
 	})
 
-	test('of a moment behind the end says which one it is', async () => {
+	test('at a position after the end names the last record', async () => {
 		for (const at of ['99', '2099-01-01', '@at-6']) {
 			const args = ['state', path, '--fold', fold, '--session', 'first', '--at', '@at-3', '--diff', at]
 			const { status, stderr } = await meshChain(args)
@@ -197,18 +196,18 @@ describe('state', () => {
 			if (at.startsWith('@')) expect(stderr).toBe('')
 			else
 				expect(stderr).toMatch(
-					new RegExp(`^mesh-chain: ${at} is behind the end: this is the state at seq 17 of `),
+					new RegExp(`^mesh-chain: ${at} is after the end of the chain: this is the state at seq 17 of `),
 				)
 		}
 	})
 
-	test('of another shape than checkpoints hold is folded from the first record on', async () => {
+	test('of another shape than the states of checkpoints is folded from the first record', async () => {
 		const other = join(temporaryFolder(), 'other.mjs')
 		writeFileSync(other, 'export const initial = []\nexport default (seqs, { seq }) => [...seqs, seq]\n')
 		const args = ['state', path, '--fold', other, '--at', '7']
 		const { status, stderr } = await meshChain(args)
 		expect([status, stderr]).toEqual([
-			2,
+			5,
 			expect.stringContaining('FOLD_FAILED: at seq 6 (kind "item") the fold threw: '),
 		])
 		expect((await meshChain([...args, '--from-start'])).stdout).toBe('[1,3,4,6,7]\n')
@@ -219,31 +218,34 @@ describe('state', () => {
 		['async () => { throw new Error("boom") }', 'FOLD_FAILED: at seq 1 (kind "log") the fold threw: boom'],
 		['() => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
 		['async () => {}', 'FOLD_FAILED: at seq 1 (kind "log") the fold returned undefined'],
-		['(state) => state', 'must export the state before the first record', ''],
-	])('with the fold %s says what is wrong', async (source, message, initial = 'export const initial = 0') => {
-		const bad = join(temporaryFolder(), 'bad.mjs')
-		writeFileSync(bad, `${initial}\nexport default ${source}\n`)
-		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', bad, '--at', '1'])
-		expect([status, stdout]).toEqual([2, ''])
-		expect(stderr).toContain(message)
-	})
+		['(state) => state', 'must export the first state', ''],
+	])(
+		'with the fold %s fails with the reason',
+		async (source, message, initial = 'export const initial = 0') => {
+			const bad = join(temporaryFolder(), 'bad.mjs')
+			writeFileSync(bad, `${initial}\nexport default ${source}\n`)
+			const { status, stdout, stderr } = await meshChain(['state', path, '--fold', bad, '--at', '1'])
+			expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
+			expect(stderr).toContain(message)
+		},
+	)
 
 	test.each([
-		[['--session', 'first'], '--session says whose checkpoint is meant: name one, as in --at @ID'],
-		[['--at', 'at-3'], 'a checkpoint has an @ before it: @at-3'],
-	])('at %j says what is wrong', async (args, message) => {
+		[['--session', 'first'], '--session is for positions at a checkpoint, such as --at @ID'],
+		[['--at', 'at-3'], 'the ID of a checkpoint begins with @: @at-3'],
+	])('at %j is refused with the reason', async (args, message) => {
 		const { status, stdout, stderr } = await meshChain(['state', path, '--fold', fold, ...args])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	})
 
-	test('says what changed between two moments', async () => {
+	test('prints what changed between two positions', async () => {
 		const args = ['state', path, '--fold', fold, '--at', '4', '--diff', '6']
 		expect(await meshChain(args)).toMatchObject({ status: 0, stdout: '~ items: 2 -> 3\n' })
 		expect((await meshChain([...args.slice(0, -1), '5'])).stdout).toBe('')
 	})
 
-	test('of a chain with a hole is refused, unless holes are passed over', async () => {
+	test('of a chain with absent records is refused, unless --gaps skip is given', async () => {
 		const holed = join(temporaryFolder(), 'holed.chain')
 		const appender = new FileChainAppender(holed)
 		const line = {
@@ -264,10 +266,10 @@ describe('state', () => {
 	})
 
 	test.each([
-		[[], '--fold names the module'],
+		[[], '--fold names a module'],
 		[['--fold', '/nowhere/x.mjs'], 'cannot be loaded'],
 		[['--fold', join(import.meta.dirname, '../../package.json')], 'cannot be loaded'],
-	])('with %j says what is wrong', async (args, message) => {
+	])('with %j is refused with the reason', async (args, message) => {
 		const { status, stderr } = await meshChain(['state', path, ...args])
 		expect(status).toBe(2)
 		expect(stderr).toContain(message)

@@ -26,7 +26,7 @@ test.each([
 	['exit', 3],
 	['throw', 1],
 	['return', 0],
-])('%s: what was in the queue is in the chain, and the counters say so', async (ending, status) => {
+])('%s: queued samples are in the chain, and the counters agree', async (ending, status) => {
 	const folder = temporaryFolder()
 	expect((await runModule(ENDING, [folder, ending])).status).toBe(status)
 	await using chain = await openChain(join(folder, 'samples.chain'))

@@ -9,6 +9,7 @@ import { fromFunction } from '../../src/sources/kinds/from-function.ts'
 import type { Source } from '../../src/sources/source.ts'
 import { SourceManager } from '../../src/sources/source-manager.ts'
 import { meshChain, says, startModule } from '../support/process.ts'
+import { refusedStatus } from '../support/refused-status.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 /** Archives in a process of its own until stdin would end it; says so once the registry has counted something. */
@@ -51,7 +52,7 @@ async function asked(...args: string[]): Promise<Told> {
 }
 
 describe('of a process that archives', () => {
-	test('status and report tell what is so at present, and afterwards what was so', async () => {
+	test('status and report show the present, and after the end the last state', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -86,13 +87,13 @@ describe('of a process that archives', () => {
 		await ended
 		const after = await meshChain(['sources', 'report', folder])
 		expect([after.status, after.stderr]).toEqual([0, ''])
-		expect(after.stdout).toContain('writer     closed\n           nobody archives at present: ')
+		expect(after.stdout).toContain('writer     closed\n           no writer at present: ')
 		expect(after.stdout).toMatch(/^received +(\d+), \d+ stored$/m)
 		const [clock] = (await asked('status', folder, 'time')).sources
 		expect(clock).toMatchObject({ name: 'clock', state: 'active', connection: 'idle', policy: 'often' })
 	})
 
-	test('a killed one is told from a living one, and its connections are those of then', async () => {
+	test('a killed process is told from a live one, and its connections are those of its last save', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -102,13 +103,13 @@ describe('of a process that archives', () => {
 		const { status, stdout } = await meshChain(['sources', 'status', folder, 'clock'])
 		expect(status).toBe(0)
 		expect(stdout).toContain('writer     crashed: its last writer was killed or lost power\n')
-		expect(stdout).toContain('nobody archives at present: what is said of connections and rates was so then')
+		expect(stdout).toContain('no writer at present: connections and rates are those of that time')
 		expect(stdout).toMatch(/^clock = time .* connected since /m)
 		const { registry, report } = await asked('report', folder)
 		expect([registry.state, report['silent']]).toEqual(['crashed', []])
 	})
 
-	test('what a killed one was connected to is not so in the next one, which receives nothing', async () => {
+	test('connections of a killed process do not pass to the next one, which receives nothing', async () => {
 		const folder = temporaryFolder()
 		const child = startModule(ARCHIVING, [folder])
 		await says(child, 'archiving')
@@ -138,7 +139,7 @@ async function archived(sources: Readonly<Record<string, Source>>): Promise<stri
 	return folder
 }
 
-test('names, aliases and errors from outside drive no terminal', async () => {
+test('names, aliases and errors from outside cannot control the terminal', async () => {
 	const folder = await archived({
 		'\u001b[31mred\n': fromFunction(() => {
 			throw new Error('\u001b]0;title\u0007')
@@ -153,7 +154,7 @@ test('names, aliases and errors from outside drive no terminal', async () => {
 	expect([status, stderr.includes('\u001b')]).toEqual([2, false])
 })
 
-test('a damaged registry is told with status 3, and what is left is shown', async () => {
+test('a damaged registry is reported with status 3, and the rest is shown', async () => {
 	const one = fromFunction(() => 1)
 	const folder = await archived({ first: one, second: one, third: one })
 	const path = join(folder, 'sources.chain')
@@ -164,20 +165,20 @@ test('a damaged registry is told with status 3, and what is left is shown', asyn
 		const { status, stdout, stderr } = await meshChain(['sources', word, folder])
 		expect([status, stdout.includes('sources.chain')]).toEqual([3, true])
 		expect(stderr).toMatch(
-			/: \d+ of its records are absent: sources may be missing, or stand as they were before; next: mesh-chain verify /,
+			/: \d+ records are absent: sources may be missing or out of date; next: mesh-chain verify /,
 		)
 	}
 	const { stdout } = await meshChain(['sources', 'status', folder, '-o', 'json'])
 	expect((JSON.parse(stdout) as Told).registry.missing).toBeGreaterThan(0)
 })
 
-test('a registry with nothing in it is fine, and says so', async () => {
+test('an empty registry is status 0, with a message', async () => {
 	const folder = await archived({})
 	const { status, stderr } = await meshChain(['sources', 'status', folder])
-	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry holds no source\n'])
+	expect([status, stderr]).toEqual([0, 'mesh-chain: the registry has no source\n'])
 })
 
-test('what is no registry is said, with what to do', async () => {
+test('other files and folders are refused, with advice', async () => {
 	const folder = temporaryFolder()
 	const other = join(folder, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(other))
@@ -186,18 +187,18 @@ test('what is no registry is said, with what to do', async () => {
 	mkdirSync(join(folder, 'empty'))
 	const full = await archived({ pump: fromFunction(() => 1) })
 	const cases: readonly (readonly [readonly string[], string])[] = [
-		[[], 'which? One of status, report'],
+		[[], 'which one? sources takes one of status, report'],
 		[['stats', folder], 'did you mean status?'],
 		[['status'], 'which folder?'],
-		[['status', join(folder, 'nowhere')], 'is the path right?'],
-		[['status', join(folder, 'empty')], `holds no registry: new SourceManager(loop, { registry: '`],
-		[['report', other], 'is no registry of sources'],
-		[['report', full, 'pump'], 'report is about all sources'],
-		[['status', full, 'pumq'], 'SOURCE_NOT_FOUND: no source is archived as "pumq"; did you mean "pump"?'],
+		[['status', join(folder, 'nowhere')], 'check the path'],
+		[['status', join(folder, 'empty')], 'holds no sources.chain'],
+		[['report', other], 'is not a registry'],
+		[['report', full, 'pump'], 'report covers all sources'],
+		[['status', full, 'pumq'], 'SOURCE_NOT_FOUND: no source is archived under "pumq"; did you mean "pump"?'],
 	]
 	for (const [args, message] of cases) {
 		const { status, stdout, stderr } = await meshChain(['sources', ...args])
-		expect([status, stdout]).toEqual([2, ''])
+		expect([status, stdout]).toEqual([refusedStatus(stderr), ''])
 		expect(stderr).toContain(message)
 	}
 })

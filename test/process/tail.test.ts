@@ -92,7 +92,7 @@ test.each(['tail', 'dump'])(
 	},
 )
 
-test('tail -f -n 0 prints only what comes, and only what is asked for', async () => {
+test('tail -f -n 0 prints only new records, and only matching ones', async () => {
 	const { path, loop } = openLoop()
 	publish(loop, 1, 50)
 	const follower = start('tail', path, '-f', '-n', '0', '-l', 'warn')

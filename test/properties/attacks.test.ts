@@ -1,5 +1,5 @@
 /**
- * RELIABILITY, row 14: what somebody can write × what he does × what each command answers. The table is in docs/verification.md;
+ * RELIABILITY, row 14: what somebody can write × what he does × what each command answers. The table is in docs/explanation/verification.md;
  * each of its cells is tried here, on real files and with the real commands, so that it cannot say what is not so.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -381,7 +381,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 	]),
 	[
 		FILES,
-		'delete the oldest file, and claim a kept-from in an anchor behind the head',
+		'delete the oldest file, and claim a kept-from in an anchor after the head',
 		async (made) => {
 			const path = written(made.folder)
 			await append(path, 135)
@@ -446,7 +446,7 @@ const asRow = (name: readonly string[]) => name.join(' | ')
 
 /** The rows of the table in the docs: who, what, and what each command answers. */
 const TABLE: ReadonlyMap<string, readonly string[]> = new Map(
-	readFileSync(join(ROOT, 'docs/verification.md'), 'utf8')
+	readFileSync(join(ROOT, 'docs/explanation/verification.md'), 'utf8')
 		.split(/^\| Can write .*\n.*\n/m)[1]!
 		.split('\n\n')[0]!
 		.split('\n')

@@ -246,7 +246,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		const other = await chain()
 		const forged = other.fs.get(PATH)
 		other.fs.put(PATH, relink(forgeMessage(forged, `message ${seq} `, `massage ${seq} `)))
-		// In the live file alone nothing tells, as docs/guarantees.md says; only a head that was kept elsewhere does.
+		// In the live file alone nothing tells, as docs/guarantees/integrity.md says; only a head that was kept elsewhere does.
 		expect((await verifyChain(PATH, { fs: other.fs })).ok).toBe(true)
 		const { findings } = await verifyChain(PATH, { fs: other.fs, head: other.head })
 		expect(findings.at(-1)).toMatchObject({ kind: 'headMissing', severity: 'damage' })

@@ -29,8 +29,9 @@ export const CHAIN_ID_BYTES = 16
 export const LINK_BYTES = 32
 
 const NAME = Buffer.from('mesh-chain')
-const LEAD = Buffer.concat([Buffer.from([0x99, 0xa0 | NAME.length]), NAME])
-const VERSION_AT = LEAD.length
+/** The first bytes of every file of a chain, in every version. */
+export const CHAIN_LEAD = Buffer.concat([Buffer.from([0x99, 0xa0 | NAME.length]), NAME])
+const VERSION_AT = CHAIN_LEAD.length
 const ID_AT = VERSION_AT + 1
 const SEGMENT_AT = ID_AT + 2 + CHAIN_ID_BYTES
 const CREATED_AT = SEGMENT_AT + 5
@@ -41,7 +42,7 @@ const CRC_AT = PREVIOUS_LINK_AT + 2 + LINK_BYTES
 const VERSION_MAX = 127
 /** Every byte of a header of this version that is the same in all of them. */
 const TAGS = tagged(HEADER_BYTES, [
-	[0, ...LEAD, FORMAT_VERSION],
+	[0, ...CHAIN_LEAD, FORMAT_VERSION],
 	[ID_AT, 0xc4, CHAIN_ID_BYTES],
 	[SEGMENT_AT, 0xce],
 	[CREATED_AT, 0xcb],
@@ -122,17 +123,20 @@ function refuseNewer(bytes: Buffer, path: string): void {
 
 /** The name alone: how many values the header holds may differ from version to version. */
 function isNamed(bytes: Buffer): boolean {
-	return bytes.length >= LEAD.length && bytes.subarray(1, LEAD.length).equals(LEAD.subarray(1))
+	return (
+		bytes.length >= CHAIN_LEAD.length && bytes.subarray(1, CHAIN_LEAD.length).equals(CHAIN_LEAD.subarray(1))
+	)
 }
 
 function isPrefix(bytes: Buffer): boolean {
-	const lead = Math.min(bytes.length, LEAD.length)
-	return bytes.subarray(0, lead).equals(LEAD.subarray(0, lead))
+	const lead = Math.min(bytes.length, CHAIN_LEAD.length)
+	return bytes.subarray(0, lead).equals(CHAIN_LEAD.subarray(0, lead))
 }
 
 /** Of a header of this version; its place is another one in others. */
 function crcHolds(bytes: Buffer): boolean {
-	if (bytes[0] !== LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce) return false
+	if (bytes[0] !== CHAIN_LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce)
+		return false
 	return bytes.readUInt32BE(CRC_AT + 1) === checksum(bytes, 0, CRC_AT, 0)
 }
 

@@ -272,7 +272,7 @@ async function everyCommand(path: string): Promise<void> {
 		['dump', path, '-l', 'error', '-o', 'pretty'],
 		['tail', path, '-n', '2', '-o', 'pretty'],
 		['info', path],
-		['export', path, '-o', `${path}.jsonl`],
+		['export', path, '--to', `${path}.jsonl`],
 		['state', path, '--fold', fold, '--gaps', 'skip'],
 		['sessions', path],
 	]

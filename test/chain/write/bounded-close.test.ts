@@ -109,7 +109,9 @@ test('a close that could not write is told by its own code, and by info and veri
 	const info = await chain.info()
 	await chain.close()
 	expect(info).toMatchObject({ state: 'crashed', lastSeq: 2, unwritten: 7 })
-	expect(String(stateText(info, plain))).toMatch(/close of its last writer failed, and gave up 7 records/)
+	expect(String(stateText(info, plain))).toMatch(
+		/its last writer failed to close it, and 7 records could not be written/,
+	)
 	const { findings } = await verifyChain(path, { fs })
 	expect(findings).toMatchObject([{ kind: 'notClosed', message: /its close failed/ }])
 	const next = new FileChainAppender(path, { fs })

@@ -9,7 +9,7 @@ import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 const PATH = '/disk/node.chain'
 const RETAIN_BYTES = 256 * 1024
 const ROTATE_BYTES = RETAIN_BYTES / 4
-/** As docs/guarantees.md has it. */
+/** As docs/guarantees/files.md has it. */
 const VOLUME_BYTES = RETAIN_BYTES + 4 * ROTATE_BYTES + 1024 * 1024
 
 const step = fc.record({

@@ -133,4 +133,18 @@ export default [
 		to: 'let step = isWaiting && recorder.isOdd ? await orSilence(next) : await next',
 		tests: ['test/process/record.test.ts'],
 	},
+	{
+		name: 'an error that an interruption caused counts as a failure',
+		file: 'src/cli/exit-status.ts',
+		from: 'if (cause instanceof Interruption) return cause.status',
+		to: 'if (cause instanceof Interruption) break',
+		tests: ['test/cli/exit-status.test.ts'],
+	},
+	{
+		name: 'several durations, or several sizes, are taken for one',
+		file: 'src/cli/amounts.ts',
+		from: 'if (Object.keys(retention).length === texts.length) return retention',
+		to: 'if (texts.length >= 0) return retention',
+		tests: ['test/cli/amounts.test.ts'],
+	},
 ]

@@ -108,8 +108,8 @@ export default [
 	{
 		name: 'sql: a replay of nothing is ok',
 		file: 'src/cli/replay-sql.ts',
-		from: 'return report.replayed === 0 ? STATUS.nothingMatched : STATUS.fine',
-		to: 'return STATUS.fine',
+		from: 'return report.replayed === 0 ? STATUS.nothingMatched : STATUS.ok',
+		to: 'return STATUS.ok',
 		tests: ['test/process/replay-sql.test.ts'],
 	},
 	{

@@ -64,18 +64,18 @@ export default [
 		tests: ['test/loop/hooks.test.ts'],
 	},
 	{
-		name: 'loop: a reading of a form is passed on as it is',
+		name: 'loop: a reading of a format is passed on as it is',
 		file: 'src/jsonl/line-format.ts',
 		from: 'if (isSkipReason(skipped)) return { skipped }',
 		to: 'if (skipped !== undefined) return { skipped: skipped as SkipReason }',
-		tests: ['test/jsonl/foreign-form.test.ts'],
+		tests: ['test/jsonl/foreign-format.test.ts'],
 	},
 	{
-		name: 'loop: what a form writes is passed on as it is',
+		name: 'loop: what a format writes is passed on as it is',
 		file: 'src/jsonl/line-format.ts',
 		from: "if (typeof line === 'string' && !line.includes('\\n')) return line",
 		to: "if (typeof line === 'string') return line",
-		tests: ['test/jsonl/foreign-form.test.ts'],
+		tests: ['test/jsonl/foreign-format.test.ts'],
 	},
 	{
 		name: 'loop: the end of a source is waited for without a bound',

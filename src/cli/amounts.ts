@@ -1,0 +1,78 @@
+/** Amounts as people type them: durations (`90s`, `30d`) and sizes (`512MiB`, `10GB`). */
+import { show } from '../guard/show.ts'
+import { TIME_MAX_MS } from '../platform/time-limits.ts'
+import { usage } from './command.ts'
+
+/** Milliseconds of each unit of a duration, shortest first. */
+export const DURATION_UNITS: Readonly<Record<string, number>> = {
+	ms: 1,
+	s: 1000,
+	m: 60_000,
+	h: 3_600_000,
+	d: 86_400_000,
+	w: 604_800_000,
+}
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+	B: 1,
+	kB: 1e3,
+	MB: 1e6,
+	GB: 1e9,
+	TB: 1e12,
+	KiB: 2 ** 10,
+	MiB: 2 ** 20,
+	GiB: 2 ** 30,
+	TiB: 2 ** 40,
+}
+const AMOUNT = /^(\d+(?:\.\d+)?) ?([a-zA-Z]+)$/
+const DURATIONS = 'a duration such as 90s, 2m, 12h or 30d'
+const SIZES = 'a size such as 512MiB or 10GB'
+
+/**
+ * Milliseconds of a duration: a number and `ms`, `s`, `m`, `h`, `d` or `w`.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE`
+ */
+export function parseDuration(option: string, text: string): number {
+	const ms = durationOf(text)
+	if (ms !== undefined) return ms
+	throw usage(`${option} takes ${DURATIONS}, not ${show(text)}`)
+}
+
+/** How much to keep: no more than this age, and no more than this many bytes. */
+export interface Retention {
+	readonly ageMs?: number
+	readonly bytes?: number
+}
+
+/**
+ * What the values of an option say together: at most one duration and one size.
+ *
+ * @throws {MeshChainError} `INVALID_USAGE`
+ */
+export function parseRetention(option: string, texts: readonly string[]): Retention {
+	const amounts = texts.map((text) => {
+		const ageMs = durationOf(text)
+		const bytes = sizeOf(text)
+		if (ageMs !== undefined) return { ageMs }
+		if (bytes !== undefined && bytes > 0) return { bytes }
+		throw usage(`${option} takes ${DURATIONS}, or ${SIZES}, not ${show(text)}`)
+	})
+	const retention: Retention = Object.assign({}, ...amounts)
+	if (Object.keys(retention).length === texts.length) return retention
+	throw usage(`${option} takes at most one duration and one size, not ${texts.join(' and ')}`)
+}
+
+function durationOf(text: string): number | undefined {
+	const ms = amountOf(text, DURATION_UNITS)
+	return ms !== undefined && ms <= TIME_MAX_MS ? ms : undefined
+}
+
+function sizeOf(text: string): number | undefined {
+	const bytes = amountOf(text, SIZE_UNITS)
+	return Number.isSafeInteger(bytes) ? bytes : undefined
+}
+
+function amountOf(text: string, units: Readonly<Record<string, number>>): number | undefined {
+	const [, amount, unit = ''] = AMOUNT.exec(text.trim()) ?? []
+	return Object.hasOwn(units, unit) ? Math.round(Number(amount) * units[unit]!) : undefined
+}

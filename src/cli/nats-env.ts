@@ -1,0 +1,41 @@
+/** Access to NATS from the environment, by the variables of the program `nats`: no secret is an argument. */
+import type { NatsAccess, TlsFiles } from '../cluster/credentials.ts'
+import type { EnvironmentVariable } from './command.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The variables, as the help of a command lists them. */
+export const NATS_VARIABLES: readonly EnvironmentVariable[] = [
+	['NATS_USER, NATS_PASSWORD', 'user name and password'],
+	['NATS_TOKEN', 'token'],
+	['NATS_CREDS', 'path of a credentials file'],
+	['NATS_NKEY', 'path of a file with an NKey seed'],
+	['NATS_CA', 'path of a CA file for the certificate of the server (TLS)'],
+	['NATS_CERT, NATS_KEY', 'paths of the certificate and the key of the client (TLS)'],
+]
+
+/** The names of the variables, for a message. */
+export const NATS_VARIABLE_NAMES = NATS_VARIABLES.map(([names]) => names).join(', ')
+
+/** Access as the environment describes it. An empty variable counts as unset. */
+export function natsAccess(environment: Environment): NatsAccess {
+	const { NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CA, NATS_CERT, NATS_KEY } =
+		environment
+	const tls: TlsFiles = nonEmpty({ caFile: NATS_CA, certFile: NATS_CERT, keyFile: NATS_KEY })
+	return {
+		...nonEmpty({
+			user: NATS_USER,
+			password: NATS_PASSWORD,
+			token: NATS_TOKEN,
+			credsFile: NATS_CREDS,
+			nkeyFile: NATS_NKEY,
+		}),
+		...(Object.keys(tls).length === 0 ? {} : { tls }),
+	}
+}
+
+function nonEmpty(values: Environment): Record<string, string> {
+	return Object.fromEntries(
+		Object.entries(values).filter((entry): entry is [string, string] => Boolean(entry[1])),
+	)
+}

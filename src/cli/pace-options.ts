@@ -1,0 +1,34 @@
+/** Options of the pace of a replay. */
+import { parseDuration } from './amounts.ts'
+import { type Invocation, type OptionSpec, usage } from './command.ts'
+
+/** The option of the playback speed. */
+export const SPEED_OPTION: OptionSpec = {
+	long: 'speed',
+	value: 'FACTOR',
+	default: 'max',
+	help: 'playback speed: 1 is real time, 10 is ten times as fast, max is without waiting',
+}
+
+/** The option that bounds silences. */
+export const GAP_OPTION: OptionSpec = {
+	long: 'gap-max',
+	value: 'DURATION',
+	defaultText: 'silences of an hour or more are skipped',
+	help: 'longest silence of the recording, such as 5s or 10m; a longer one is shortened to it',
+}
+
+/** @throws {MeshChainError} `INVALID_USAGE` */
+export function gapOf(invocation: Invocation): { gapMsMax?: number } {
+	const text = invocation.text(GAP_OPTION.long)
+	return text === undefined ? {} : { gapMsMax: parseDuration(`--${GAP_OPTION.long}`, text) }
+}
+
+/** @throws {MeshChainError} `INVALID_USAGE` */
+export function speedOf(invocation: Invocation): 'max' | number {
+	const text = invocation.text(SPEED_OPTION.long) ?? 'max'
+	if (text === 'max') return text
+	const speed = Number(text)
+	if (/^\d*\.?\d+$/.test(text) && speed > 0) return speed
+	throw usage(`--speed takes max or a number above 0, such as 1 or 0.5, not ${JSON.stringify(text)}`)
+}

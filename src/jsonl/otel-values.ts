@@ -1,0 +1,72 @@
+/** The values of OpenTelemetry in JSON (`AnyValue`, attributes), and what they hold. */
+import type { JsonFields } from './json-object.ts'
+import { isMap } from './line-format.ts'
+
+/** Fields that are being collected. */
+export type Values = Record<string, unknown>
+
+/** What an `AnyValue` holds; undefined for an empty one. */
+export function contentOf(value: unknown): unknown {
+	const any = fieldsOf(value)
+	if ('stringValue' in any) return any['stringValue']
+	if ('boolValue' in any) return any['boolValue']
+	if ('doubleValue' in any) return Number(any['doubleValue'])
+	if ('intValue' in any) return integerOf(any['intValue'])
+	if ('bytesValue' in any) return Uint8Array.from(Buffer.from(String(any['bytesValue']), 'base64'))
+	if ('arrayValue' in any) return objectsIn(fieldsOf(any['arrayValue'])['values']).map(contentOf)
+	if ('kvlistValue' in any) return mapOf(fieldsOf(any['kvlistValue'])['values'])
+	// A kind of value that is not known here stays as it is.
+	return isEmpty(any) ? undefined : any
+}
+
+/** A number where that is exact, and a bigint beyond. */
+function integerOf(value: unknown): number | bigint {
+	const number = Number(value)
+	if (Number.isSafeInteger(number) || typeof value !== 'string' || !/^-?\d+$/.test(value)) return number
+	return BigInt(value)
+}
+
+/** The `AnyValue` that holds a value. */
+export function anyValueOf(value: unknown): JsonFields {
+	if (typeof value === 'string') return { stringValue: value }
+	if (typeof value === 'boolean') return { boolValue: value }
+	if (typeof value === 'bigint') return { intValue: String(value) }
+	if (Number.isSafeInteger(value)) return { intValue: String(value) }
+	if (typeof value === 'number') return { doubleValue: Number.isFinite(value) ? value : String(value) }
+	if (value instanceof Uint8Array) return { bytesValue: Buffer.from(value).toString('base64') }
+	if (value instanceof Date) return { stringValue: value.toISOString() }
+	if (Array.isArray(value)) return { arrayValue: { values: value.map(anyValueOf) } }
+	return isMap(value) ? { kvlistValue: { values: attributesOf(value) } } : {}
+}
+
+/** A list of attributes, one for each field. */
+export function attributesOf(fields: JsonFields): readonly JsonFields[] {
+	return Object.entries(fields).map(([key, value]) => ({ key, value: anyValueOf(value) }))
+}
+
+/** The attributes of a list as a map. */
+export function mapOf(attributes: unknown): Values {
+	const entries = objectsIn(attributes).map(({ key, value }) => [String(key), contentOf(value) ?? null])
+	return Object.fromEntries(entries) as Values
+}
+
+/** Whether a map loses some of the attributes in a list: several have the same key, or one has none. */
+export function isDoubled(attributes: unknown, map: Values): boolean {
+	const list = objectsIn(attributes)
+	return list.length !== Object.keys(map).length || list.some(({ key }) => typeof key !== 'string')
+}
+
+/** Whether an object has no fields. */
+export function isEmpty(fields: JsonFields): boolean {
+	return Object.keys(fields).length === 0
+}
+
+/** The elements of a list, each as an object; none where the value is not a list. */
+export function objectsIn(value: unknown): readonly JsonFields[] {
+	return Array.isArray(value) ? value.map(fieldsOf) : []
+}
+
+/** The fields of an object; none where the value is not an object. */
+export function fieldsOf(value: unknown): JsonFields {
+	return typeof value === 'object' && value !== null ? (value as JsonFields) : {}
+}

@@ -1,0 +1,27 @@
+import { constants } from 'node:os'
+import { expect, test } from 'vitest'
+import { Interruption, interruptedStatus, statusOf } from '../../src/cli/exit-status.ts'
+import { ERROR_CODES, MeshChainError } from '../../src/model/errors.ts'
+
+test('an error of any code, and anything else that is thrown, ends with status 2', () => {
+	for (const code of ERROR_CODES) expect(statusOf(new MeshChainError(code, 'x'))).toBe(2)
+	for (const thrown of [new Error('x'), 'x', undefined, null, { code: 'INVALID_USAGE' }])
+		expect(statusOf(thrown)).toBe(2)
+})
+
+test.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
+	'an interruption by %s is told as a shell tells it',
+	(signal) => {
+		const status = 128 + constants.signals[signal]
+		const interruption = new Interruption(signal)
+		expect(interruptedStatus(AbortSignal.abort(interruption))).toBe(status)
+		const caused = new MeshChainError('EXPORT_FAILED', 'x', {
+			cause: new Error('y', { cause: interruption }),
+		})
+		expect(statusOf(caused)).toBe(status)
+	},
+)
+
+test('an abort without a signal counts as Ctrl-C', () => {
+	expect(interruptedStatus(AbortSignal.abort())).toBe(130)
+})

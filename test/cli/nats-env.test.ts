@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { NATS_VARIABLES, natsAccess } from '../../src/cli/nats-env.ts'
+
+const NAMES = NATS_VARIABLES.flatMap(([names]) => names.split(', '))
+
+test('every variable that the help lists gives one part of the access', () => {
+	expect(natsAccess(Object.fromEntries(NAMES.map((name) => [name, name])))).toEqual({
+		user: 'NATS_USER',
+		password: 'NATS_PASSWORD',
+		token: 'NATS_TOKEN',
+		credsFile: 'NATS_CREDS',
+		nkeyFile: 'NATS_NKEY',
+		tls: { caFile: 'NATS_CA', certFile: 'NATS_CERT', keyFile: 'NATS_KEY' },
+	})
+})
+
+test('an empty variable counts as unset, and without variables there is no TLS', () => {
+	expect(natsAccess({})).toEqual({})
+	expect(natsAccess(Object.fromEntries(NAMES.map((name) => [name, ''])))).toEqual({})
+	expect(natsAccess({ NATS_TOKEN: 't', PATH: '/bin' })).toEqual({ token: 't' })
+})

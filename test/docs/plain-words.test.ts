@@ -1,0 +1,92 @@
+/**
+ * The docs are plain technical English: phrases that a native writer would not use are rare, and lines end by column 110.
+ * Pages that are generated from docstrings and help are as good as those.
+ */
+import { describe, expect, test } from 'vitest'
+import { commentsOf, type Document, documents, proseOf } from './documents.ts'
+
+/** In 1,000 words. A phrase has its right uses too, so a few are no fault. */
+const DOCS_MAX = 3
+/** What comments may not exceed until they are rewritten; then it is that of the docs. */
+const COMMENTS_MAX = 13
+const COLUMNS = 110
+
+/** Odd, with what stands in its place. */
+const PHRASES: readonly (readonly [phrase: RegExp, instead: string])[] = [
+	[/\bbehind\b/gi, 'after'],
+	[/\b(?:go|goes|going|went|gone) on\b/gi, 'continue, resume'],
+	[/\bunless (?:it is )?told\b/gi, 'default: …'],
+	[/\b(?:whoever|whosoever|somebody)\b/gi, 'a role, or the caller'],
+	[/\bby now\b/gi, 'now, or the time meant'],
+	[/\bso (?:many|long|few)\b(?! (?:as|that)\b)/gi, 'the number, or until then'],
+	[/\bunder way\b/gi, 'in flight, in progress'],
+	[/\bat the (?:most|least)\b/gi, 'at most, at least'],
+	[/\b(?:what|those that|all that) comes?\b/gi, 'later …, the next …'],
+	[/\bcomes? (?:again|once)\b/gi, 'is delivered again, is returned once'],
+	[/(?<!\bthere )\b(?:is|are|was|were) no\b(?! (?:longer|more)\b)/gi, 'is not a'],
+	[/\b(?:is|are|was|were) told\b/gi, 'gets, reports'],
+	[/\bby turns\b/gi, 'in turn'],
+	[/\bpass(?:es|ed|ing)? over\b/gi, 'skip'],
+	[/\bhand(?:s|ed|ing)? (?:on|out)\b/gi, 'pass, deliver, return'],
+	[/\bput(?:s|ting)? (?:it|them|\w+ \w+) right\b/gi, 'repair'],
+	[/\bin the place of\b/gi, 'instead of'],
+]
+
+const DOCS =
+	/^(?:docs\/(?!reference\/(?:api\/|cli\.md)).*|examples\/.*|README|CONTRIBUTING|SECURITY|CHANGELOG)\.md$/
+
+/** Each use of an odd phrase, with the document, the words around it, and what to write. */
+function oddPhrases(documents: readonly Document[]): string[] {
+	return documents.flatMap(({ path, text }) => {
+		const flat = text.replaceAll(/\s+/g, ' ')
+		return PHRASES.flatMap(([phrase, instead]) =>
+			[...flat.matchAll(phrase)].map(
+				({ index, 0: found }) =>
+					`${path}: …${flat.slice(Math.max(0, index - 30), index + found.length + 20)}…: ${instead}`,
+			),
+		)
+	})
+}
+
+function wordsIn(documents: readonly Document[]): number {
+	return documents.reduce(
+		(sum, { text }) => sum + text.split(/\s+/).filter((word) => /\w/.test(word)).length,
+		0,
+	)
+}
+
+/** Lines that are too long, but for those that cannot be broken: tables, code, headings, addresses. */
+function longLines({ path, text }: Document): string[] {
+	const prose = text.replaceAll(/^[ \t]*```[\s\S]*?^[ \t]*```/gm, (fence) =>
+		'\n'.repeat(fence.split('\n').length - 1),
+	)
+	return prose
+		.split('\n')
+		.flatMap((line, index) =>
+			line.length > COLUMNS && !/^(?:\||#| {4})|https?:/.test(line) ? [`${path}:${index + 1}: ${line}`] : [],
+		)
+}
+
+describe('the docs', () => {
+	const docs = documents(DOCS)
+
+	test(`have at most ${DOCS_MAX} odd phrases in 1,000 words`, () => {
+		const prose = docs.map(({ path, text }) => ({ path, text: proseOf(text) }))
+		const odd = oddPhrases(prose)
+		expect((1000 * odd.length) / wordsIn(prose), odd.join('\n')).toBeLessThanOrEqual(DOCS_MAX)
+	})
+
+	test(`have lines of at most ${COLUMNS} columns`, () => {
+		expect(docs.flatMap(longLines)).toEqual([])
+	})
+})
+
+test('comments of src/ and test/ do not get odder', () => {
+	const comments = documents(/^(?:src|test)\/.*\.ts$/).map(({ path, text }) => ({
+		path,
+		text: commentsOf(text),
+	}))
+	const odd = oddPhrases(comments)
+	const rate = (1000 * odd.length) / wordsIn(comments)
+	expect(rate, `${odd.length} odd phrases`).toBeLessThanOrEqual(COMMENTS_MAX)
+})
