@@ -17,6 +17,8 @@ const common: Options = {
 	target: 'node20',
 	platform: 'node',
 	splitting: true,
+	// Source maps would be two thirds of the package.
+	sourcemap: false,
 	clean: true,
 }
 

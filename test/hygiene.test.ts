@@ -30,6 +30,10 @@ test('every test runs: none is skipped, none runs alone, none is still to be wri
 	expect(linesThatMatch(/\b(test|describe|it)\.(s[k]ip|o[n]ly|t[o]do|f[a]ils)\b/, tests)).toEqual([])
 })
 
+test('README.md can be read in one sitting', () => {
+	expect(readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(200)
+})
+
 describe('docs/reference/errors.md', () => {
 	const headings = [
 		...readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8').matchAll(/^### `([A-Z_]+)`/gm),

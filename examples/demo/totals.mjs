@@ -1,4 +1,7 @@
-/** What orders were worth: reads records as JSON Lines on stdin, as `mesh-chain replay --to exec:…` writes them. */
+/**
+ * Shows a replay target in another program: adds up orders that it reads as JSON Lines on stdin, as
+ * `mesh-chain replay --to exec:…` writes them.
+ */
 import { createInterface } from 'node:readline'
 
 let orders = 0
@@ -12,4 +15,4 @@ for await (const line of createInterface({ input: process.stdin })) {
 	total += data.total
 }
 const seconds = ((performance.now() - firstMs) / 1000).toFixed(1)
-console.log(`${orders} orders, worth ${total.toFixed(2)}, came within ${seconds} s`)
+console.log(`${orders} orders, worth ${total.toFixed(2)}, received in ${seconds} s`)

@@ -18,7 +18,7 @@ import {
 	replay,
 } from '../../src/index.ts'
 import { ManualClock } from '../support/manual-clock.ts'
-import { meshChain, ROOT, run } from '../support/process.ts'
+import { meshChain, runExample } from '../support/process.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
@@ -288,11 +288,10 @@ describe('Beat', () => {
 
 	test('the three kinds ship as a typed example: real sockets, recorded, exported, imported, replayed', async () => {
 		const folder = temporaryFolder()
-		const example = join(ROOT, 'examples', 'channel-access', 'run.mjs')
-		const { status, stdout, stderr } = await run(process.execPath, [example, folder])
+		const { status, stdout, stderr } = await runExample('channel-access/run.ts', [folder])
 		expect([status, stderr]).toEqual([0, ''])
 		expect(stdout).toMatch(
-			/events recorded {3}18\nlines written {5}18\nrecords read back 18\nreplayed {10}18, /,
+			/events recorded {3}18\nlines written {5}18\nrecords read back 18\nreplayed {10}18 at the original pace, /,
 		)
 		const lines = readFileSync(join(folder, 'recorded.jsonl'), 'utf8').trim().split('\n')
 		expect(lines[0]).toMatch(

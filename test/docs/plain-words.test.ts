@@ -32,7 +32,8 @@ const PHRASES: readonly (readonly [phrase: RegExp, instead: string])[] = [
 	[/\bin the place of\b/gi, 'instead of'],
 ]
 
-const DOCS = /^(?:docs\/(?!reference\/(?:api\/|cli\.md)).*|CHANGELOG)\.md$/
+const DOCS =
+	/^(?:docs\/(?!reference\/(?:api\/|cli\.md)).*|examples\/.*|README|CONTRIBUTING|SECURITY|CHANGELOG)\.md$/
 
 /** Each use of an odd phrase, with the document, the words around it, and what to write. */
 function oddPhrases(documents: readonly Document[]): string[] {

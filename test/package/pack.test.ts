@@ -1,10 +1,13 @@
 /** The package as its users get it: packed, installed elsewhere, imported, required, typed. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { build } from 'esbuild'
-import { beforeAll, expect, test } from 'vitest'
-import { type Ended, ROOT, run } from '../support/process.ts'
+import { beforeAll, expect, test, vi } from 'vitest'
+import { freePort } from '../support/free-port.ts'
+import { linksOf } from '../support/pages.ts'
+import { type Ended, ROOT, run, start } from '../support/process.ts'
 
 let folder: string
 let tarball: string
@@ -45,11 +48,19 @@ test('it holds what is meant to be in it and runs no install script', async () =
 	expect(files).toContain('package/LICENSE')
 	expect(
 		files.filter(
-			(path) => !/^package\/(dist\/|docs\/|package\.json|README\.md|LICENSE|CHANGELOG\.md)/.test(path),
+			(path) =>
+				!/^package\/(dist\/|docs\/|examples\/|bench\/results\/full\.|test\/interop\/read_chain\.py|package\.json|LICENSE|\w+\.md)/.test(
+					path,
+				),
 		),
 	).toEqual([])
+	// They are two thirds of a build, and no user has asked for one.
+	expect(files.filter((path) => path.endsWith('.map'))).toEqual([])
+	expect(files.filter((path) => /\.chain|node_modules/.test(path))).toEqual([])
 	const manifest = JSON.parse(readFileSync(join(folder, 'node_modules/mesh-chain/package.json'), 'utf8'))
-	expect(Object.keys(manifest.scripts ?? {}).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([])
+	expect(
+		Object.keys(manifest.scripts ?? {}).filter((name) => /^((pre|post)?install|prepare)$/.test(name)),
+	).toEqual([])
 	expect(Object.keys(manifest.dependencies).toSorted()).toEqual([
 		'eventemitter3',
 		'microdiff',
@@ -90,6 +101,50 @@ test.each([
 test('it is required from CommonJS', async () => {
 	const { stdout } = await must(process.execPath, ['use.cjs'], folder)
 	expect(stdout).toBe('hello a consumer\n')
+})
+
+test('the links of its pages lead to files that are in it', async () => {
+	const { stdout } = await must('tar', ['-tzf', tarball], folder)
+	const files = new Set(stdout.trim().split('\n'))
+	const broken = [...files]
+		.filter((path) => path.endsWith('.md'))
+		.flatMap((path) =>
+			linksOf(readFileSync(join(folder, 'node_modules/mesh-chain', path.slice('package/'.length)), 'utf8'))
+				.filter((target) => !/^(?:\w+:|#)/.test(target))
+				.map((target) => normalize(join(dirname(path), target.split('#')[0] ?? '')))
+				.filter((target) => !files.has(target))
+				.map((target) => `${path}: ${target}`),
+		)
+	expect(broken).toEqual([])
+})
+
+test('the Fastify example runs against it: an answered order is in the chain, and SIGTERM closes it', {
+	timeout: 240_000,
+}, async () => {
+	const example = join(folder, 'fastify')
+	cpSync(join(ROOT, 'examples/fastify'), example, {
+		recursive: true,
+		filter: (path) => !path.includes('node_modules'),
+	})
+	const manifest = readFileSync(join(example, 'package.json'), 'utf8')
+	writeFileSync(join(example, 'package.json'), manifest.replace('file:../..', `file:${tarball}`))
+	await must('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], example)
+	await must('npx', ['esbuild', 'service.ts', '--outfile=service.mjs', '--log-level=error'], example)
+
+	const port = await freePort()
+	const service = start(process.execPath, ['service.mjs'], { cwd: example, env: { PORT: String(port) } })
+	const url = `http://127.0.0.1:${port}/orders?amount=12`
+	const answer = await vi.waitFor(() => fetch(url, { method: 'POST' }), { timeout: 30_000, interval: 100 })
+	expect([answer.status, await answer.json()]).toEqual([201, { accepted: 12 }])
+	const ended = once(service, 'exit')
+	service.kill('SIGTERM')
+	expect(await ended).toEqual([null, 'SIGTERM'])
+
+	const chain = ['--no-install', 'mesh-chain']
+	const { stdout } = await must('npx', [...chain, 'dump', 'orders.chain', '-k', 'order.accepted'], example)
+	expect(JSON.parse(stdout)).toMatchObject({ data: { amount: 12, requestId: expect.any(String) } })
+	const { stdout: info } = await must('npx', [...chain, 'info', 'orders.chain', '-o', 'json'], example)
+	expect(JSON.parse(info)).toMatchObject({ state: 'closed' })
 })
 
 test('its program runs where it is installed', async () => {

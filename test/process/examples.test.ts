@@ -1,6 +1,4 @@
-/** Every example that a reader might copy runs as it stands: README, docstrings, examples/. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+/** The examples of docstrings and of examples/ run as they stand. The code of README.md and docs/: test/docs/code-blocks.test.ts. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
@@ -9,7 +7,7 @@ import { ask } from '../support/databases.ts'
 import { sourceFiles } from '../support/layers.ts'
 import { type NatsServer, startNats } from '../support/nats-server.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
-import { ROOT, run } from '../support/process.ts'
+import { ROOT, run, runExample, TYPESCRIPT } from '../support/process.ts'
 
 // Inside the project, so that `mesh-chain` means this build.
 mkdirSync(join(ROOT, '.tmp'), { recursive: true })
@@ -40,7 +38,7 @@ function fenced(text: string, language: string): string[] {
 	return [...blocks].map(([, code]) => code ?? '')
 }
 
-async function runExample(code: string, name: string) {
+async function runDocstring(code: string, name: string) {
 	const cwd = mkdtempSync(join(folder, 'run-'))
 	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
 	const there = code.replaceAll('nats://127.0.0.1:4222', nats.url)
@@ -51,92 +49,10 @@ async function runExample(code: string, name: string) {
 	})
 }
 
-/** Runs what follows a chain until it has printed something. */
-async function runUntilCtrlC(args: readonly string[], cwd: string) {
-	const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
-	let stderr = ''
-	child.stderr.on('data', (piece: Buffer) => {
-		stderr += piece.toString()
-	})
-	const ended = once(child, 'close')
-	await once(child.stdout.resume(), 'data')
-	child.kill('SIGINT')
-	const [status] = await ended
-	return { status, stderr }
-}
-
 /** What mesh-chain says of failures that the example is about, or of a tail that a kill tore. */
 function withoutWarnings(stderr: string): string {
 	return stderr.replaceAll(/^.*(MESH_CHAIN_|trace-warnings).*\n/gm, '')
 }
-
-const readme = fenced(readFileSync(join(ROOT, 'README.md'), 'utf8'), 'js')
-
-describe('README.md', () => {
-	test.each(readme.map((code, index) => [index + 1, code] as const))(
-		'example %i runs',
-		async (index, code) => {
-			const { status, stderr } = await runExample(code, `readme-${index}`)
-			expect(stderr.replace('alert: order.failed\n', '')).toBe('')
-			expect(status).toBe(0)
-		},
-	)
-
-	test('shows the output of its examples', async () => {
-		const printed = await Promise.all(readme.map(async (code) => (await runExample(code, 'printed')).stdout))
-		const claims = readme.map((code) =>
-			[...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, claim]) => claim),
-		)
-		expect(claims.flat().length).toBeGreaterThan(3)
-		for (const [index, lines] of claims.entries()) {
-			for (const line of lines) expect(printed[index]?.split('\n')).toContain(line)
-		}
-	})
-
-	test('names only command lines that work', async () => {
-		const cwd = mkdtempSync(join(folder, 'lines-'))
-		await run(process.execPath, [join(ROOT, 'examples/demo/run.mjs'), cwd])
-		const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^npx mesh-chain ([^#|\n]*)/gm)
-		for (const [, line] of lines) {
-			const words = (line ?? '').match(/'[^']*'|\S+/g) ?? []
-			const args = [join(ROOT, 'dist/cli/main.js'), ...words.map((word) => word.replaceAll("'", ''))]
-			const ended = args.includes('-f') ? runUntilCtrlC(args, cwd) : run(process.execPath, args, { cwd })
-			const { status, stderr } = await ended
-			// Some say what they did.
-			expect([status, stderr.replace(/^mesh-chain: [\d,]+ (?:records|lines) .*\n$/, '')], line).toEqual([
-				0,
-				'',
-			])
-		}
-	}, 60_000)
-})
-
-describe('the database traffic of README.md', () => {
-	test('is replayed into another database, with the results that it shows', async () => {
-		const cwd = mkdtempSync(join(folder, 'traffic-'))
-		const text = readFileSync(join(ROOT, 'README.md'), 'utf8')
-		const code = readme.find((example) => example.includes('journalPg'))
-		writeFileSync(join(cwd, 'shop.mjs'), code ?? '')
-		const served = await run(process.execPath, ['shop.mjs'], { cwd, env: await newDatabase('shop') })
-		expect([served.status, served.stderr]).toEqual([0, ''])
-
-		const env = await newDatabase('staging')
-		const [, quoted = ''] = /^```\n(\$ npx mesh-chain replay-sql[\s\S]*?)^```/m.exec(text) ?? []
-		const steps = quoted.split(/^\$ npx mesh-chain /m).slice(1)
-		// Times and ids differ.
-		const plain = (output: string) =>
-			output.replaceAll(/[\d.]+ s\b/g, '0 s').replaceAll(/tx \S+:1:/g, 'tx s:1:')
-		const statuses: (number | null)[] = []
-		for (const step of steps) {
-			const [line = '', ...said] = step.trim().split('\n')
-			const args = [join(ROOT, 'dist/cli/main.js'), ...line.split(' ')]
-			const { status, stdout, stderr } = await run(process.execPath, args, { cwd, env })
-			expect([plain(stdout).trim(), stderr]).toEqual([plain(said.join('\n')), ''])
-			statuses.push(status)
-		}
-		expect(statuses).toEqual([0, 3])
-	})
-})
 
 /** What was forwarded from another node before. */
 const FORWARDED = `
@@ -172,27 +88,25 @@ describe('docstrings', () => {
 			...(code.includes('nats://') ? [FORWARDED] : []),
 			code,
 		].join('\n')
-		const { status, stderr } = await runExample(source, path.replaceAll(/\W/g, '-'))
+		const { status, stderr } = await runDocstring(source, path.replaceAll(/\W/g, '-'))
 		expect([status, withoutWarnings(stderr)]).toEqual([0, ''])
 	})
 })
 
 describe('examples/', () => {
 	test('the demo loses no answered request across a SIGKILL', async () => {
-		const { status, stdout, stderr } = await run(process.execPath, [
-			join(ROOT, 'examples/demo/run.mjs'),
-			join(folder, 'demo'),
-		])
+		const { status, stdout, stderr } = await runExample('demo/run.ts', [join(folder, 'demo')])
 		expect(withoutWarnings(stderr)).toBe('')
 		expect(status).toBe(0)
 		expect(stdout).toMatch(/^ {2}missing {16}0$/m)
 		expect(Number(/seconds +([\d.]+)/.exec(stdout)?.[1])).toBeGreaterThan(0)
 		expect(readdirSync(join(folder, 'demo'))).toContain('node.chain')
-	}, 60_000)
+	}, 120_000)
 
-	test('the bug is found by looking at the state just before the wrong answer', async () => {
-		const args = [join(ROOT, 'examples/time-travel/run.mjs'), join(folder, 'time-travel')]
-		const { status, stdout, stderr } = await run(process.execPath, args)
+	test('the bug is found by looking at the state just before the wrong answer', {
+		timeout: 120_000,
+	}, async () => {
+		const { status, stdout, stderr } = await runExample('time-travel/run.ts', [join(folder, 'time-travel')])
 		expect([status, stderr]).toEqual([0, ''])
 		// What its README quotes, times left aside.
 		const readme = readFileSync(join(ROOT, 'examples/time-travel/README.md'), 'utf8')
@@ -206,12 +120,9 @@ describe('examples/', () => {
 		}
 	})
 
-	test('a blocked event loop is found in the vital signs of the process', async () => {
+	test('a blocked event loop is found in the vital signs of the process', { timeout: 120_000 }, async () => {
 		const cwd = join(folder, 'vital-signs')
-		const { status, stdout, stderr } = await run(process.execPath, [
-			join(ROOT, 'examples/vital-signs/run.mjs'),
-			cwd,
-		])
+		const { status, stdout, stderr } = await runExample('vital-signs/run.ts', [cwd])
 		expect([status, stderr]).toEqual([0, ''])
 		// What its README quotes, figures left aside.
 		const plain = (text: string) =>
@@ -254,9 +165,10 @@ describe('examples/', () => {
 
 	test('the unit test passes under node:test', async () => {
 		const { status, stdout } = await run(process.execPath, [
+			...TYPESCRIPT,
 			'--test',
 			'--test-reporter=tap',
-			'examples/unit-test/orders.test.mjs',
+			'examples/unit-test/orders.test.ts',
 		])
 		expect([status, stdout]).toEqual([0, expect.stringContaining('# pass 2\n')])
 	})

@@ -19,6 +19,22 @@ export function meshChain(args: readonly string[], options: RunOptions = {}): Pr
 	return run(process.execPath, [CLI, ...args], options)
 }
 
+/** For programs in TypeScript: Node 20 does not run it by itself, and Node 22 warns that it does. */
+export const TYPESCRIPT = [
+	'--disable-warning=ExperimentalWarning',
+	'--import',
+	join(ROOT, 'examples/typescript.mjs'),
+]
+
+/** A program of examples/, by its path in that folder. */
+export function runExample(
+	path: string,
+	args: readonly string[] = [],
+	options: RunOptions = {},
+): Promise<Ended> {
+	return run(process.execPath, [...TYPESCRIPT, join(ROOT, 'examples', path), ...args], options)
+}
+
 /** A program given as text, which imports `mesh-chain` as a user's does. */
 export function runModule(
 	source: string,

@@ -1,14 +1,22 @@
 /**
- * A small HTTP service that records its own health: how late its event loop is, its garbage collection, its memory. One of its routes has
- * a bug: it blocks the event loop.
+ * Shows a service that archives its own health: event loop delay, garbage collection, memory. So a stall can be explained later.
  *
- *   node examples/vital-signs/service.mjs vitals
+ * One of its routes has a bug: it blocks the event loop.
+ *
+ *   node --import ./examples/typescript.mjs examples/vital-signs/service.ts vitals
  */
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { FileChainAppender, MeshLoop } from 'mesh-chain'
-import { eventLoopDelay, garbageCollection, memoryUsage, SourceManager } from 'mesh-chain/sources'
+import {
+	eventLoopDelay,
+	garbageCollection,
+	memoryUsage,
+	type Source,
+	SourceManager,
+} from 'mesh-chain/sources'
 
 const PERIOD_MS = 100
 const REPORT_MS = 300
@@ -18,17 +26,21 @@ mkdirSync(folder, { recursive: true })
 const loop = new MeshLoop(new FileChainAppender(join(folder, 'samples.chain')), { nodeId: 'shop-1' })
 const vitals = new SourceManager(loop, { registry: join(folder, 'sources.chain'), saveIntervalMs: 500 })
 
-/** Makes a source by its name: for the first start, and for every one after it, which knows them from the registry. */
-const SOURCES = { 'event-loop': eventLoopDelay, gc: garbageCollection, memory: memoryUsage }
-await vitals.restore(({ name }) => SOURCES[name]())
+/** Creates a source by its name: on the first start from this table, later for each name in the registry. */
+const SOURCES: Record<string, () => Source> = {
+	'event-loop': eventLoopDelay,
+	gc: garbageCollection,
+	memory: memoryUsage,
+}
+await vitals.restore(({ name }) => SOURCES[name]!())
 const known = new Set((await vitals.statuses()).map(({ name }) => name))
 for (const [name, create] of Object.entries(SOURCES))
 	if (!known.has(name)) await vitals.archive(name, create(), { mode: { scanIntervalMs: PERIOD_MS } })
 
-const ROUTES = {
+const ROUTES: Record<string, () => unknown> = {
 	'/price': () => ({ price: 30 }),
 	'/report': () => {
-		// Synchronous work, as a large JSON.parse or a careless regular expression would be.
+		// Synchronous work, such as a large JSON.parse or a careless regular expression.
 		const endMs = performance.now() + REPORT_MS
 		while (performance.now() < endMs) JSON.parse('{"total": 90}')
 		return { total: 90 }
@@ -41,8 +53,8 @@ const server = createServer((request, response) => {
 	else loop.emit('request', { url: request.url })
 	response.end(JSON.stringify(answer?.() ?? null))
 })
-server.listen(0, '127.0.0.1', () => process.send?.({ port: server.address().port }))
-process.on('disconnect', () => process.exit(1)) // the driver is gone
+server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+process.on('disconnect', () => process.exit(1)) // The program that started this one is gone.
 process.on('SIGTERM', async () => {
 	await vitals.close()
 	await loop.close()

@@ -1,8 +1,12 @@
 /**
- * Now and then a service answers late, and no request of its own is slow. This runs it and finds the moment from its vital signs alone:
- * README.md beside it goes through it step by step.
+ * Shows how to find a blocked event loop in what a service archived about itself: prices are sometimes late, and no request is slow
+ * by itself.
  *
- *   node examples/vital-signs/run.mjs [FOLDER]      leaves vitals/ in FOLDER (default: here)
+ * Runs the service, then the steps that README.md in this folder explains.
+ *
+ *   node --import ./examples/typescript.mjs examples/vital-signs/run.ts [FOLDER]
+ *
+ * Leaves vitals/ in FOLDER. Default: the current folder.
  */
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,21 +22,21 @@ const SLOW_MS = 200
 const WINDOW_MS = 200
 
 const cwd = resolve(process.argv[2] ?? '.')
-const program = fileURLToPath(import.meta.resolve('mesh-chain')).replace(/index\.js$/, 'cli/main.js')
-const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+const program = fileURLToPath(new URL('./dist/cli/main.js', import.meta.resolve('mesh-chain/package.json')))
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 mkdirSync(cwd, { recursive: true })
 rmSync(join(cwd, 'vitals'), { recursive: true, force: true })
 
-/** Customers who ask for prices, and once, in the middle, somebody who wants a report. Gives the slowest answer of a price. */
-async function traffic(port) {
-	const answers = []
-	const ask = async (path) => {
+/** Asks for prices, and once, in the middle, for a report. Returns the time of the slowest price. */
+async function traffic(port: number): Promise<number> {
+	const answers: Promise<number>[] = []
+	const ask = async (path: string) => {
 		const startMs = performance.now()
 		await (await fetch(`http://127.0.0.1:${port}${path}`)).json()
 		return performance.now() - startMs
 	}
-	await ask('/price') // the first one sets connections up
+	await ask('/price') // The first request sets up the connection.
 	for (let request = 0; request < REQUESTS; request++) {
 		if (request === REQUESTS / 2) ask('/report').catch(() => {})
 		answers.push(ask('/price'))
@@ -42,7 +46,7 @@ async function traffic(port) {
 }
 
 /** Runs a real command line and shows what it really prints. */
-async function show(commandLine) {
+async function show(commandLine: string): Promise<void> {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
 	const { stdout, stderr } = await promisify(execFile)(
 		process.execPath,
@@ -50,10 +54,14 @@ async function show(commandLine) {
 		{ cwd },
 	)
 	process.stdout.write(stdout + stderr)
-	return stdout
 }
 
-async function records(commandLine) {
+interface Shown {
+	readonly tsMs: number
+	readonly data: { readonly url: string; readonly value: { readonly maxMs: number } }
+}
+
+async function records(commandLine: string): Promise<Shown[]> {
 	const { stdout } = await promisify(execFile)(process.execPath, [program, ...commandLine.split(' ')], {
 		cwd,
 	})
@@ -63,10 +71,10 @@ async function records(commandLine) {
 		.map((line) => JSON.parse(line))
 }
 
-const service = fork(here('service.mjs'), [join(cwd, 'vitals')], {
+const service = fork(here('service.ts'), [join(cwd, 'vitals')], {
 	stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
 })
-const [{ port }] = await once(service, 'message')
+const [{ port }] = (await once(service, 'message')) as [{ port: number }]
 const slowestMs = await traffic(port)
 console.log(`${REQUESTS} prices were asked for; the slowest answer took ${Math.round(slowestMs)} ms`)
 await show('sources status vitals')
@@ -76,22 +84,23 @@ await exited
 
 await show('sources report vitals')
 
-const time = (tsMs) => new Date(tsMs).toISOString()
+const time = (tsMs: number) => new Date(tsMs).toISOString()
 const delays = await records('dump vitals/samples.chain -o ndjson --daemon event-loop')
 const requests = await records('dump vitals/samples.chain -o ndjson -k request')
 const spikes = delays
 	.filter(({ data }) => data.value.maxMs >= SLOW_MS)
 	.toSorted((a, b) => b.data.value.maxMs - a.data.value.maxMs)
 
-/**
- * The request that blocked the event loop is the one after which nothing was heard for longest. It began at most `maxMs` before the block ended,
- * and the next scan, or the one after it, says how long that was.
- */
-const around = ({ tsMs, data }) => ({ fromMs: Math.floor(tsMs - data.value.maxMs) - WINDOW_MS, toMs: tsMs })
-function blockedBy(spike) {
+/** A block of `maxMs` ended before the scan that measured it, so the request that caused it lies in this window. */
+const around = ({ tsMs, data }: Shown) => ({
+	fromMs: Math.floor(tsMs - data.value.maxMs) - WINDOW_MS,
+	toMs: tsMs,
+})
+/** The request that was followed by the longest silence. */
+function blockedBy(spike: Shown): Shown | undefined {
 	const { fromMs, toMs } = around(spike)
 	const began = requests.filter(({ tsMs }) => tsMs >= fromMs && tsMs <= toMs)
-	const silenceMs = (at) => (began[at + 1]?.tsMs ?? toMs) - began[at].tsMs
+	const silenceMs = (at: number) => (began[at + 1]?.tsMs ?? toMs) - (began[at]?.tsMs ?? toMs)
 	const longest = began.reduce((best, _, at) => (silenceMs(at) > silenceMs(best) ? at : best), 0)
 	return began[longest]
 }

@@ -1,10 +1,12 @@
 /**
- * A small shop with a bug in it: its carts are in memory, and every change of them is published. A session records them, with a
- * checkpoint of all carts now and then.
+ * Shows a service that records every change of its state, with checkpoints, so that its state at any moment can be computed later.
  *
- *   node examples/time-travel/service.mjs shop.chain
+ * It is a small shop with a bug in it. Its carts are in memory.
+ *
+ *   node --import ./examples/typescript.mjs examples/time-travel/service.ts shop.chain
  */
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { FileChainAppender, MeshLoop } from 'mesh-chain'
 import { BlackBox, Recorder } from 'mesh-chain/recorder'
 import apply, { initial } from './carts.mjs'
@@ -16,23 +18,25 @@ const loop = new MeshLoop(new FileChainAppender(process.argv[2] ?? 'shop.chain')
 	level: 'info',
 })
 const recorder = new Recorder(loop)
-new BlackBox(loop, { level: 'warn' }) // what a level of info holds back is in the chain where something is odd
+// Debug lines, which the level holds back, are written when a warning or an error is.
+new BlackBox(loop, { level: 'warn' })
 recorder.start('sale')
 
 let carts = initial
 let changes = 0
 
-/** What changes a cart is published first, and then folded in: the chain can do the same later. */
-function change(kind, data) {
+/** A change is published first and then folded into the carts: the same fold gives the same carts from the chain later. */
+function change(kind: string, data: Record<string, unknown>) {
 	if (changes++ % EVENTS_PER_CHECKPOINT === 0) recorder.checkpoint(carts, { id: `after-${changes - 1}` })
-	carts = apply(carts, loop.emit(kind, data))
+	const record = loop.emit(kind, data)
+	if (record !== undefined) carts = apply(carts, record)
 }
 
-const ROUTES = {
+const ROUTES: Record<string, (query: Record<string, string>) => unknown> = {
 	'/add': ({ cart, price }) => change('item.added', { cart, price: Number(price) }),
 	'/coupon': ({ cart, percent }) => change('coupon.applied', { cart, percent: Number(percent) }),
 	'/total': ({ cart }) => {
-		const { items, coupons } = carts[cart]
+		const { items, coupons } = carts[cart!]!
 		loop.debug('pricing', { cart, items: items.length, coupons: coupons.length })
 		const sum = items.reduce((total, price) => total + price, 0)
 		const total = coupons.reduce((left, percent) => left * (1 - percent / 100), sum)
@@ -51,8 +55,8 @@ const server = createServer((request, response) => {
 	loop.flush()
 	response.end(JSON.stringify(answer ?? null))
 })
-server.listen(0, '127.0.0.1', () => process.send?.({ port: server.address().port }))
-process.on('disconnect', () => process.exit(1)) // the driver is gone
+server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+process.on('disconnect', () => process.exit(1)) // The program that started this one is gone.
 process.on('SIGTERM', async () => {
 	recorder.stop()
 	await loop.close()

@@ -1,8 +1,11 @@
 /**
- * A customer was charged too little. This runs the shop that did it, and finds out why from its chain alone: README.md beside it goes
- * through it step by step.
+ * Shows how to find a bug after the process is gone: a customer was charged too little, and only the chain is left.
  *
- *   node examples/time-travel/run.mjs [FOLDER]      leaves shop.chain in FOLDER (default: here)
+ * Runs the shop, then the steps that README.md in this folder explains.
+ *
+ *   node --import ./examples/typescript.mjs examples/time-travel/run.ts [FOLDER]
+ *
+ * Leaves shop.chain in FOLDER. Default: the current folder.
  */
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,28 +21,28 @@ const CARTS = 12
 
 const folder = resolve(process.argv[2] ?? '.')
 const chainPath = join(folder, 'shop.chain')
-const program = fileURLToPath(import.meta.resolve('mesh-chain')).replace(/index\.js$/, 'cli/main.js')
-const here = (name) => fileURLToPath(new URL(name, import.meta.url))
+const program = fileURLToPath(new URL('./dist/cli/main.js', import.meta.resolve('mesh-chain/package.json')))
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const foldPath = relative(process.cwd(), here('carts.mjs'))
 
 mkdirSync(folder, { recursive: true })
 for (const name of readdirSync(folder)) if (name.startsWith('shop.chain')) rmSync(join(folder, name))
 
-/** What every customer does; the client of one of them tries again when an answer takes too long. */
-async function shop(port) {
-	const ask = async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).json()
+/** What every customer does. The client of one of them sends a request again because its answer takes too long. */
+async function shop(port: number): Promise<Map<string, number>> {
+	const ask = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).json()
 	for (let cart = 1; cart <= CARTS; cart++) {
 		for (const price of [30, 50, 20]) await ask(`/add?cart=c${cart}&price=${price}`)
 		await ask(`/coupon?cart=c${cart}&percent=10`)
 		if (cart === 7) await ask(`/coupon?cart=c${cart}&percent=10`)
 	}
-	const totals = new Map()
-	for (let cart = 1; cart <= CARTS; cart++) totals.set(`c${cart}`, await ask(`/total?cart=c${cart}`))
+	const totals = new Map<string, number>()
+	for (let cart = 1; cart <= CARTS; cart++) totals.set(`c${cart}`, Number(await ask(`/total?cart=c${cart}`)))
 	return totals
 }
 
 /** Runs a real command line and shows what it really prints. */
-async function show(commandLine) {
+async function show(commandLine: string): Promise<string> {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
 	const args = commandLine.split(' ').map((word) => (word === 'shop.chain' ? chainPath : word))
 	const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args])
@@ -47,8 +50,8 @@ async function show(commandLine) {
 	return stdout
 }
 
-const service = fork(here('service.mjs'), [chainPath], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-const [{ port }] = await once(service, 'message')
+const service = fork(here('service.ts'), [chainPath], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+const [{ port }] = (await once(service, 'message')) as [{ port: number }]
 const totals = await shop(port)
 const exited = once(service, 'exit')
 service.kill('SIGTERM')
@@ -59,7 +62,7 @@ for (const [cart, total] of totals)
 
 await show('sessions shop.chain')
 const answered = await show('dump shop.chain -o ndjson -k total.answered -l warn')
-const { seq, data } = JSON.parse(answered.split('\n')[0])
+const { seq, data } = JSON.parse(answered.split('\n')[0] ?? '')
 await show(`dump shop.chain -o pretty --from-seq ${seq}  -n 2`.replace('  ', ' '))
 
 const chain = await openChain(chainPath)
@@ -74,10 +77,10 @@ const [, second] = changes
 	.map((line) => JSON.parse(line))
 await show(`state shop.chain --fold ${foldPath} --at ${second.seq - 1} --diff ${second.seq}`)
 
-const isFound = before[data.cart].coupons.length === 2 && data.cart === 'c7'
+const isFound = before[data.cart]?.coupons.length === 2 && data.cart === 'c7'
 console.log(
 	isFound
-		? '\nthe coupon was applied twice: a request that was tried again is not recognised'
+		? '\nthe coupon was applied twice: the service does not recognise a repeated request'
 		: '\nnot found',
 )
 if (!isFound) process.exitCode = 1

@@ -1,16 +1,18 @@
-// @ts-check
-/** Records what happens on a Channel Access network: beacons on a UDP socket, and clients of a TCP server. */
+/** Shows how to record a network protocol: beacons on a UDP socket and clients of a TCP server become events. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
-import { readBeacon } from './events.mjs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { MeshLoop } from 'mesh-chain'
+import { type ChannelAccessEvents, readBeacon } from './events.ts'
 
-/**
- * Listens on loopback, on ports that are free, until it is closed.
- *
- * @param {import('mesh-chain').MeshLoop<import('./events.mjs').ChannelAccessEvents>} loop
- */
-export async function startRecorder(loop) {
+export interface NetworkRecorder {
+	readonly beaconPort: number
+	readonly serverPort: number
+	close(): Promise<void>
+}
+
+/** Listens on free ports of the loopback interface until it is closed. */
+export async function startRecorder(loop: MeshLoop<ChannelAccessEvents>): Promise<NetworkRecorder> {
 	const beacons = createSocket('udp4')
 	beacons.on('message', (bytes, sender) => {
 		const beacon = readBeacon(bytes, sender)
@@ -19,8 +21,7 @@ export async function startRecorder(loop) {
 	beacons.bind(0, '127.0.0.1')
 	await once(beacons, 'listening')
 
-	/** @type {Set<import('node:net').Socket>} */
-	const clients = new Set()
+	const clients = new Set<Socket>()
 	const server = createServer((client) => {
 		const peer = `${client.remoteAddress}:${client.remotePort}`
 		clients.add(client)
@@ -37,7 +38,7 @@ export async function startRecorder(loop) {
 
 	return {
 		beaconPort: beacons.address().port,
-		serverPort: /** @type {import('node:net').AddressInfo} */ (server.address()).port,
+		serverPort: (server.address() as AddressInfo).port,
 		async close() {
 			beacons.close()
 			for (const client of clients) client.destroy()

@@ -1,9 +1,10 @@
-// @ts-check
 /**
- * An event recorder from end to end: beacons and clients are recorded on real sockets, written in the form of the recorder that this
- * one stands in for, read back from it, and replayed at their own pace.
+ * Shows an event recorder from end to end: record on real sockets, export in another recorder's format, import again, replay at the
+ * original pace.
  *
- *   node examples/channel-access/run.mjs [FOLDER]      leaves recorded.chain, recorded.jsonl and again.chain in FOLDER (default: here)
+ *   node --import ./examples/typescript.mjs examples/channel-access/run.ts [FOLDER]
+ *
+ * Leaves recorded.chain, recorded.jsonl and again.chain in FOLDER. Default: the current folder.
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -12,8 +13,8 @@ import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJsonl, FileChainAppender, importJsonl, MeshLoop, openChain, replay } from 'mesh-chain'
-import { format, writeBeacon } from './events.mjs'
-import { startRecorder } from './recorder.mjs'
+import { type ChannelAccessEvents, format, writeBeacon } from './events.ts'
+import { startRecorder } from './recorder.ts'
 
 const BEACONS = 12
 const BEACON_MS = 60
@@ -28,8 +29,7 @@ const again = join(folder, 'again.chain')
 mkdirSync(folder, { recursive: true })
 for (const name of readdirSync(folder)) if (/^(?:recorded|again)\./.test(name)) rmSync(join(folder, name))
 
-/** @param {number} port */
-async function sendBeacons(port) {
+async function sendBeacons(port: number): Promise<void> {
 	const socket = createSocket('udp4')
 	for (let seq = 0; seq < BEACONS; seq++) {
 		socket.send(writeBeacon({ port: 5064, seq, version: 13 }), port, '127.0.0.1')
@@ -38,8 +38,7 @@ async function sendBeacons(port) {
 	socket.close()
 }
 
-/** @param {number} port */
-async function comeAndGo(port) {
+async function connectClients(port: number): Promise<void> {
 	for (let left = CLIENTS; left > 0; left--) {
 		const client = connect(port, '127.0.0.1')
 		await once(client, 'connect')
@@ -49,10 +48,9 @@ async function comeAndGo(port) {
 	}
 }
 
-/** @type {MeshLoop<import('./events.mjs').ChannelAccessEvents>} */
-const loop = new MeshLoop(new FileChainAppender(recorded))
+const loop = new MeshLoop<ChannelAccessEvents>(new FileChainAppender(recorded))
 const recorder = await startRecorder(loop)
-await Promise.all([sendBeacons(recorder.beaconPort), comeAndGo(recorder.serverPort)])
+await Promise.all([sendBeacons(recorder.beaconPort), connectClients(recorder.serverPort)])
 await sleep(BEACON_MS)
 await recorder.close()
 await loop.close()
@@ -64,12 +62,11 @@ await chain.close()
 const imported = await importJsonl(lines, again, { format })
 
 const copy = await openChain(again)
-/** @type {string[]} */
-const printed = []
+const printed: string[] = []
 const replayed = await replay(
 	copy,
 	({ kind, tsMs, data }) => {
-		const { server, seq, peer } = /** @type {{ server?: string, seq?: number, peer?: string }} */ (data)
+		const { server, seq, peer } = data as { server?: string; seq?: number; peer?: string }
 		const what = kind === 'beacon_recv' ? `${server} beacon ${seq}` : peer
 		printed.push(kind)
 		console.log(`${new Date(tsMs).toISOString().slice(11, 23)}  ${kind.padEnd(18)} ${what}`)
@@ -78,13 +75,12 @@ const replayed = await replay(
 )
 await copy.close()
 
-/** @param {string} kind */
-const count = (kind) => printed.filter((each) => each === kind).length
+const count = (kind: string) => printed.filter((each) => each === kind).length
 console.log(`
 events recorded   ${records}
 lines written     ${exported.lines}
 records read back ${imported.records}
-replayed          ${replayed.replayed}, each at its time, at the most ${Math.ceil(replayed.lateMsMax)} ms late`)
+replayed          ${replayed.replayed} at the original pace, at most ${Math.ceil(replayed.lateMsMax)} ms late`)
 const isAll = [exported.lines, imported.records, replayed.replayed].every((each) => each === records)
 const isRight =
 	count('beacon_recv') === BEACONS &&

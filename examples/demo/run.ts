@@ -1,10 +1,15 @@
 /**
- * The main job, end to end: a real HTTP service under real load is killed with SIGKILL, started again on the same chain and
- * stopped; then its chain is opened, and every request that a client saw answered must be in it.
+ * Shows that a SIGKILL loses no answered request: the reason to use a chain at all.
  *
- *   node examples/demo/run.mjs [FOLDER]      leaves node.chain in FOLDER (default: here)
+ * A real HTTP service under real load is killed, started again on the same chain and stopped. Then its chain is opened, and every request
+ * that a client saw answered must be in it.
+ *
+ *   npm run demo                                                     in a clone; builds first
+ *   node --import ./examples/typescript.mjs examples/demo/run.ts [FOLDER]
+ *
+ * Leaves node.chain in FOLDER. Default: the current folder.
  */
-import { execFile, fork } from 'node:child_process'
+import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -15,26 +20,27 @@ import { promisify } from 'node:util'
 import { openChain } from 'mesh-chain'
 
 const CLIENTS = 8
-const LOAD_MS = [2500, 1500]
+const LOAD_MS = { SIGKILL: 2500, SIGTERM: 1500 }
 
 const folder = resolve(process.argv[2] ?? '.')
 const chainPath = join(folder, 'node.chain')
 const shownPath = relative(process.cwd(), chainPath) || 'node.chain'
-const program = fileURLToPath(import.meta.resolve('mesh-chain')).replace(/index\.js$/, 'cli/main.js')
+const program = fileURLToPath(new URL('./dist/cli/main.js', import.meta.resolve('mesh-chain/package.json')))
 const totalsPath = relative(process.cwd(), fileURLToPath(new URL('totals.mjs', import.meta.url)))
-const servicePath = fileURLToPath(new URL('service.mjs', import.meta.url))
+const servicePath = fileURLToPath(new URL('service.ts', import.meta.url))
 
-const answered = []
+const answered: string[] = []
 let sent = 0
 let random = 12345
 
-function startService() {
+async function startService(): Promise<{ child: ChildProcess; port: number }> {
 	const child = fork(servicePath, [chainPath], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-	return once(child, 'message').then(([{ port }]) => ({ child, port }))
+	const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+	return { child, port }
 }
 
-/** One client after the other request, until it is told to stop or the service is gone. */
-async function client(port, agent, load) {
+/** One client: one request after the other, until the load stops or the service is gone. */
+async function client(port: number, agent: Agent, load: { readonly stopped: boolean }): Promise<void> {
 	while (!load.stopped) {
 		const id = `r${++sent}`
 		random = (random * 1103515245 + 12345) % 2 ** 31
@@ -45,7 +51,7 @@ async function client(port, agent, load) {
 	}
 }
 
-function order(port, agent, id, amount) {
+function order(port: number, agent: Agent, id: string, amount: number): Promise<number | undefined> {
 	return new Promise((done, failed) => {
 		const call = request(
 			{
@@ -66,14 +72,14 @@ function order(port, agent, id, amount) {
 	})
 }
 
-/** Loads the service for a while and ends it with a signal, in the middle of the load or after it. */
-async function life(number, signal) {
+/** Loads the service for a while, then ends it with a signal: SIGKILL in the middle of the load, SIGTERM after it. */
+async function life(number: number, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
 	const { child, port } = await startService()
 	const before = answered.length
 	const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS })
 	const load = { stopped: false }
 	const clients = Array.from({ length: CLIENTS }, () => client(port, agent, load))
-	await sleep(LOAD_MS[number - 1])
+	await sleep(LOAD_MS[signal])
 	if (signal !== 'SIGKILL') {
 		load.stopped = true
 		await Promise.all(clients)
@@ -86,14 +92,14 @@ async function life(number, signal) {
 	console.log(`life ${number}: ${answered.length - before} requests answered, then ${signal}`)
 }
 
-async function idsInChain() {
-	const ids = new Set()
+async function idsInChain(): Promise<{ ids: Set<unknown>; records: number }> {
+	const ids = new Set<unknown>()
 	let records = 0
 	const chain = await openChain(chainPath)
 	for await (const batch of chain.batches()) {
 		for (const { kind, data } of batch) {
 			records++
-			if (kind.startsWith('order.')) ids.add(data.requestId)
+			if (kind.startsWith('order.')) ids.add((data as { requestId: string }).requestId)
 		}
 	}
 	await chain.close()
@@ -101,10 +107,10 @@ async function idsInChain() {
 }
 
 /** Runs a real command line and shows what it really prints. */
-async function show(commandLine) {
+async function show(commandLine: string): Promise<void> {
 	console.log(`\n$ npx mesh-chain ${commandLine}`)
-	const words = commandLine.match(/'[^']*'|\S+/g).map((word) => word.replaceAll("'", ''))
-	const args = words.map((word) => (word === 'node.chain' ? chainPath : word))
+	const words = commandLine.match(/'[^']*'|\S+/g) ?? []
+	const args = words.map((word) => (word === 'node.chain' ? chainPath : word.replaceAll("'", '')))
 	const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], {
 		maxBuffer: 1 << 24,
 	})

@@ -1,14 +1,15 @@
 /**
- * A small order service that records what it does: every event goes through a MeshLoop into a chain file, and no request is
- * answered before its record is with the operating system.
+ * Shows a service that answers a request only when its records have reached the operating system: after that, a SIGKILL does
+ * not lose them.
  *
- *   node examples/demo/service.mjs node.chain
+ *   node --import ./examples/typescript.mjs examples/demo/service.ts node.chain
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { closeOnSignal, FileChainAppender, MeshLoop, recordCrashes } from 'mesh-chain'
 
-const requests = new AsyncLocalStorage()
+const requests = new AsyncLocalStorage<{ data: { requestId: string } }>()
 const loop = new MeshLoop(new FileChainAppender(process.argv[2] ?? 'node.chain'), {
 	nodeId: 'demo-1',
 	level: 'debug',
@@ -17,15 +18,15 @@ const loop = new MeshLoop(new FileChainAppender(process.argv[2] ?? 'node.chain')
 recordCrashes(loop)
 
 const server = createServer((request, response) => {
-	const id = request.headers['x-request-id'] ?? 'none'
+	const id = String(request.headers['x-request-id'] ?? 'none')
 	requests.run({ data: { requestId: id } }, () => {
 		const status = handle(new URL(request.url ?? '/', 'http://localhost'))
-		loop.flush() // from here on a kill -9 does not lose it, so the client may be told
+		loop.flush()
 		response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ id }))
 	})
 })
 
-function handle(url) {
+function handle(url: URL): number {
 	const amount = Number(url.searchParams.get('amount'))
 	loop.debug('pricing', { amount })
 	if (amount > 950) {
@@ -38,9 +39,9 @@ function handle(url) {
 }
 
 server.listen(0, '127.0.0.1', () => {
-	const { port } = server.address()
+	const { port } = server.address() as AddressInfo
 	loop.info('listening', { port, pid: process.pid })
 	process.send?.({ port })
 })
-process.on('disconnect', () => process.exit(1)) // the driver is gone
+process.on('disconnect', () => process.exit(1)) // The program that started this one is gone.
 closeOnSignal(loop)

@@ -1,0 +1,11 @@
+/** Shows a module that publishes what it does, and does not care where the records go: so a test can pass a loop in memory. */
+import type { MeshLoop } from 'mesh-chain'
+
+export function acceptOrder(loop: MeshLoop, order: { id: number; amount?: number }): boolean {
+	if (order.amount === undefined || order.amount <= 0) {
+		loop.emit('order.refused', { id: order.id, reason: 'no amount' }, { level: 'warn' })
+		return false
+	}
+	loop.emit('order.accepted', { id: order.id, amount: order.amount })
+	return true
+}

@@ -1,0 +1,222 @@
+/**
+ * The code of README.md and docs/ runs as it stands.
+ *
+ * The JavaScript of a page runs in the order of the page, in a folder that holds the chain of the demo; so do the lines of its shell blocks
+ * that call mesh-chain. A block marked `excerpt` is only parsed.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ask } from '../support/databases.ts'
+import { type NatsServer, startNats } from '../support/nats-server.ts'
+import { type Fence, fencesOf, markdownFiles, readPage } from '../support/pages.ts'
+import { type Postgres, startPostgres } from '../support/postgres.ts'
+import { ROOT, run, runExample } from '../support/process.ts'
+
+// Inside the project, so that `mesh-chain` means this build.
+mkdirSync(join(ROOT, '.tmp'), { recursive: true })
+const folder = mkdtempSync(join(ROOT, '.tmp', 'pages-'))
+const demo = join(folder, 'demo')
+const bin = join(folder, 'bin')
+let postgres: Postgres
+let nats: NatsServer
+
+beforeAll(async () => {
+	// As `npx mesh-chain`, in a tenth of the time.
+	mkdirSync(bin)
+	const npx = `#!/bin/sh\nshift\nexec '${process.execPath}' '${join(ROOT, 'dist/cli/main.js')}' "$@"\n`
+	writeFileSync(join(bin, 'npx'), npx, { mode: 0o755 })
+	await runExample('demo/run.ts', [demo])
+	postgres = await startPostgres()
+	nats = await startNats({ storeDir: join(folder, 'nats') })
+}, 180_000)
+afterAll(async () => {
+	await postgres.remove()
+	await nats.stop()
+	rmSync(folder, { recursive: true, force: true })
+})
+
+let databases = 0
+
+/** An empty database, named by the variables of node-postgres. */
+async function newDatabase(name = `pages_${++databases}`): Promise<Record<string, string>> {
+	await ask(postgres.config, `create database ${name}`)
+	const { host, port, user, password } = postgres.config
+	return { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: name }
+}
+
+/** A folder that holds what the demo leaves. */
+function newFolder(): string {
+	const cwd = mkdtempSync(join(folder, 'page-'))
+	cpSync(demo, cwd, { recursive: true })
+	return cwd
+}
+
+const isJavaScript = ({ language }: Fence) => language === 'js' || language === 'ts'
+const isWhole = ({ words }: Fence) => !words.includes('excerpt')
+
+/** Errors of syntax, with their place in the page. */
+function syntaxErrors({ code, language, line }: Fence): string[] {
+	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, allowJs: true }
+	const fileName = `block.m${language}`
+	const { diagnostics = [] } = ts.transpileModule(code, {
+		compilerOptions: options,
+		fileName,
+		reportDiagnostics: true,
+	})
+	return diagnostics.map(({ messageText }) => `line ${line}: ${String(messageText)}`)
+}
+
+/** A first line such as `// log.mjs` names the file, for other blocks that import it. */
+async function runProgram({ code }: Fence, name: string, cwd: string) {
+	const [, given = `${name}.mjs`] = /^\/\/ (\S+\.mjs)\n/.exec(code) ?? []
+	const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
+	const there = code.replaceAll('nats://127.0.0.1:4222', nats.url)
+	writeFileSync(join(cwd, given), ts.transpileModule(there, { compilerOptions: options }).outputText)
+	const env = code.includes('new pg.') ? await newDatabase() : {}
+	return run(process.execPath, [given], { cwd, env })
+}
+
+/** What the comments of `console.log` say that it prints. */
+function claimsOf({ code }: Fence): string[] {
+	return [...code.matchAll(/console\.(?:log|error)\(.*\) \/\/ (.*)$/gm)].map(([, claim]) => claim ?? '')
+}
+
+/** The warnings of failures that an example is about. */
+function withoutWarnings(stderr: string): string {
+	return stderr.replaceAll(/^.*(MESH_CHAIN_|trace-warnings).*\n/gm, '')
+}
+
+/** The lines of a shell block that call mesh-chain, without what follows in a pipe. */
+function commandLines({ code }: Fence): string[] {
+	const lines = code
+		.replaceAll('\\\n', ' ')
+		.split('\n')
+		.map((line) => line.replace(/ +# .*$/, ''))
+	return lines
+		.filter((line) => /(?:^|\| )npx mesh-chain /.test(line))
+		.map((line) => line.replace(/^(npx mesh-chain (?:'[^']*'|[^'|])*) \| .*$/, '$1'))
+}
+
+/** Runs a line in a shell; one that follows a chain is interrupted like by Ctrl-C. */
+async function runLine(line: string, cwd: string) {
+	const there = line.replaceAll('nats://127.0.0.1:4222', nats.url)
+	const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` }
+	const command = there.startsWith('npx ') ? `exec ${there}` : there
+	const child = spawn('bash', ['-c', command], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+	let stderr = ''
+	child.stderr.on('data', (piece: Buffer) => {
+		stderr += piece.toString()
+	})
+	child.stdout.resume()
+	const ended = once(child, 'close')
+	if (/ -f\b/.test(line)) {
+		// One that matches nothing prints nothing.
+		await Promise.race([once(child.stdout, 'data'), new Promise((resolve) => setTimeout(resolve, 3000))])
+		child.kill('SIGINT')
+	}
+	const [status] = await ended
+	return { status, stderr }
+}
+
+async function runLines(fence: Fence, cwd: string): Promise<void> {
+	for (const line of commandLines(fence)) {
+		const { status, stderr } = await runLine(line, cwd)
+		// Some say what they did.
+		expect([line, status, stderr.replaceAll(/^mesh-chain: (?:\S+: )?[\d,]+ \w+ .*\n/gm, '')]).toEqual([
+			line,
+			0,
+			'',
+		])
+	}
+}
+
+const readme = fencesOf(readPage('README.md'))
+
+describe('README.md', () => {
+	const programs = readme.filter(isJavaScript)
+
+	test.each(programs.map((fence, index) => [index + 1, fence] as const))(
+		'example %i runs',
+		async (index, fence) => {
+			const cwd = mkdtempSync(join(folder, 'run-'))
+			const { status, stderr } = await runProgram(fence, `readme-${index}`, cwd)
+			expect(stderr.replace('alert: order.failed\n', '')).toBe('')
+			expect(status).toBe(0)
+		},
+	)
+
+	test('says what its examples print', async () => {
+		const claims = programs.flatMap(claimsOf)
+		expect(claims.length).toBeGreaterThan(0)
+		for (const fence of programs) {
+			const { stdout } = await runProgram(fence, 'printed', mkdtempSync(join(folder, 'run-')))
+			for (const claim of claimsOf(fence)) expect(stdout.split('\n')).toContain(claim)
+		}
+	})
+
+	test('names only command lines that work', async () => {
+		const cwd = newFolder()
+		for (const fence of readme) if (fence.language === 'sh') await runLines(fence, cwd)
+	}, 120_000)
+})
+
+describe('docs/', () => {
+	const pages = markdownFiles().filter((path) => path.startsWith('docs/') && path !== 'docs/tutorial.md')
+	const withCode = pages
+		.map((path) => [path, fencesOf(readPage(path))] as const)
+		.filter(([, fences]) => fences.some((fence) => isJavaScript(fence) || fence.language === 'sh'))
+
+	test.each(withCode)('the code of %s parses', async (_path, fences) => {
+		expect(fences.filter(isJavaScript).flatMap(syntaxErrors)).toEqual([])
+		for (const { language, code } of fences) {
+			if (language === 'sh')
+				expect(await run('bash', ['-n', '-c', code])).toMatchObject({ status: 0, stderr: '' })
+		}
+	})
+
+	test.each(withCode)(
+		'the code of %s runs, and prints what it says',
+		{ timeout: 180_000 },
+		async (path, fences) => {
+			const cwd = newFolder()
+			for (const fence of fences.filter(isWhole)) {
+				if (fence.language === 'sh') await runLines(fence, cwd)
+				if (!isJavaScript(fence)) continue
+				const { status, stdout, stderr } = await runProgram(fence, `line-${fence.line}`, cwd)
+				expect([path, fence.line, status, withoutWarnings(stderr)]).toEqual([path, fence.line, 0, ''])
+				for (const claim of claimsOf(fence)) expect(stdout.split('\n')).toContain(claim)
+			}
+		},
+	)
+})
+
+describe('the database traffic of docs/how-to/sql.md', () => {
+	test('is replayed into another database, and answers as it says', async () => {
+		const cwd = mkdtempSync(join(folder, 'traffic-'))
+		const fences = fencesOf(readPage('docs/how-to/sql.md'))
+		const program = fences.find(({ code }) => code.includes('pool.query'))
+		writeFileSync(join(cwd, 'shop.mjs'), program?.code ?? '')
+		const served = await run(process.execPath, ['shop.mjs'], { cwd, env: await newDatabase('shop') })
+		expect([served.status, served.stderr]).toEqual([0, ''])
+
+		const env = await newDatabase('staging')
+		const quoted = fences.find(({ code }) => code.startsWith('$ npx mesh-chain replay-sql'))?.code ?? ''
+		const steps = quoted.split(/^\$ npx mesh-chain /m).slice(1)
+		// Times and ids differ.
+		const plain = (output: string) =>
+			output.replaceAll(/[\d.]+ s\b/g, '0 s').replaceAll(/tx \S+:1:/g, 'tx s:1:')
+		const statuses: (number | null)[] = []
+		for (const step of steps) {
+			const [line = '', ...said] = step.trim().split('\n')
+			const args = [join(ROOT, 'dist/cli/main.js'), ...line.split(' ')]
+			const { status, stdout, stderr } = await run(process.execPath, args, { cwd, env })
+			expect([plain(stdout).trim(), stderr]).toEqual([plain(said.join('\n')), ''])
+			statuses.push(status)
+		}
+		expect(statuses).toEqual([0, 3])
+	})
+})
