@@ -2,13 +2,14 @@
 import { expect, test } from 'vitest'
 import { documents } from './documents.ts'
 
-/** Names of JavaScript, Node, Postgres and file formats. */
+/** Names of JavaScript, Kubernetes and NATS. */
 const FOREIGN = [
 	'hasOwnProperty',
 	'isPrototypeOf',
 	'propertyIsEnumerable',
 	'toLocaleString',
 	'processClusteredInboundMsg',
+	'terminationGracePeriodSeconds',
 ]
 
 const sources = documents(/^(?:src|test|bench|examples)\/.*\.m?[jt]s$/)
@@ -48,7 +49,7 @@ test('the docs name only options that the program has', () => {
 		codes
 			.filter((code) => !/^(?:node|npm|npx vitest|git) /.test(code))
 			.flatMap((code) => code.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [])
-			.filter((option) => !known.has(option.slice(2)) && !['--help', '--version'].includes(option))
+			.filter((option) => !known.has(option.slice(2)) && !['--help', '--version', '--init'].includes(option))
 			.map((option) => `${path}: ${option}`),
 	)
 	expect(unknown).toEqual([])
