@@ -10,14 +10,14 @@ import type { ChainAnswer, Severity } from './answer.ts'
 /** Which records of a chain to read. Without any condition: all of them. */
 export interface ChainQuery extends LogFilter {
 	/** Maximum number of records; gaps do not count. Default: no limit. */
-	readonly limit?: number
+	readonly limit?: number | undefined
 	/** Newest first. Default: false. */
-	readonly reverse?: boolean
+	readonly reverse?: boolean | undefined
 	/**
 	 * What to do where records are missing: return a `$gap` record (`'yield'`, default), reject with
 	 * `CHAIN_GAP`, or skip.
 	 */
-	readonly gaps?: 'yield' | 'throw' | 'skip'
+	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
 }
 
 /**
@@ -26,13 +26,13 @@ export interface ChainQuery extends LogFilter {
  */
 export interface TailQuery extends LogFilter {
 	/** As in {@link ChainQuery}. */
-	readonly gaps?: 'yield' | 'throw' | 'skip'
+	readonly gaps?: 'yield' | 'throw' | 'skip' | undefined
 	/** How often to poll when the system gives no hint that the file changed, in milliseconds. Default: 200. */
-	readonly pollMs?: number
+	readonly pollIntervalMs?: number | undefined
 	/** Return a record only once the watermark beside the chain says that it is on disk. Default: false. */
-	readonly durableOnly?: boolean
+	readonly durableOnly?: boolean | undefined
 	/** Ends the iteration when it aborts. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 }
 
 /**

@@ -21,34 +21,34 @@ export interface ForwardOptions extends NatsAccess {
 	/** `nats://host:4222`: one server, or several of one cluster. */
 	readonly servers: string | readonly string[]
 	/** Stream for the records. Default: `'mesh'`. */
-	readonly stream?: string
+	readonly stream?: string | undefined
 	/** Prefix of the subjects `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
-	readonly subjectPrefix?: string
+	readonly subjectPrefix?: string | undefined
 	/**
 	 * Node of the chain, for the subject. A chain that the stream has already keeps its subject. Default: the
 	 * node of the first record that names one, and `'node'` where none does.
 	 */
-	readonly node?: string
+	readonly node?: string | undefined
 	/** Settings of a stream to create where there is none. Default: the stream must exist. */
-	readonly create?: StreamSettings
+	readonly create?: StreamSettings | undefined
 	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
-	readonly messageBytes?: number
+	readonly messageBytes?: number | undefined
 	/**
 	 * Wait for more records after a message that was not full, which bounds the messages that a node sends.
 	 * Default: 100 ms.
 	 */
-	readonly lingerMs?: number
+	readonly lingerMs?: number | undefined
 	/** How often to look for new records where the system gives no hint. Default: 200 ms. */
-	readonly pollMs?: number
+	readonly pollIntervalMs?: number | undefined
 	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
-	readonly ackTimeoutMs?: number
+	readonly ackTimeoutMs?: number | undefined
 	/**
 	 * Whether the forwarder ends when the servers refuse: for a full stream, a missing permission, a wrong
 	 * password or a deleted stream. Default: false; it retries, because someone may change that.
 	 */
-	readonly endWhenRefused?: boolean
+	readonly endWhenRefused?: boolean | undefined
 	/** File system. Default: that of Node. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 const FORWARD_RULES = {
@@ -60,7 +60,7 @@ const FORWARD_RULES = {
 	create: optional(checkSettings),
 	messageBytes: withDefault(256 * 1024, wholeNumber(1024)),
 	lingerMs: withDefault(100, timerMs()),
-	pollMs: withDefault(200, timerMs()),
+	pollIntervalMs: withDefault(200, timerMs()),
 	ackTimeoutMs: withDefault(5_000, timerMs()),
 	endWhenRefused: withDefault(false, checkBoolean),
 	fs: withDefault(nodeFileSystem, checkFileSystem),

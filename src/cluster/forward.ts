@@ -254,10 +254,14 @@ class ChainForwarder implements Forwarder {
 
 	/** Sends the frames of the file as it grows, until the forwarder is closed. */
 	async #follow(chain: FileChain, sending: Sending): Promise<void> {
-		const { pollMs, lingerMs } = this.#options
+		const { pollIntervalMs, lingerMs } = this.#options
 		const { builder } = sending
 		let { seq } = sending
-		for await (const batch of chain.followFrames({ afterSeq: seq, pollMs, signal: this.#over.signal })) {
+		for await (const batch of chain.followFrames({
+			afterSeq: seq,
+			pollIntervalMs,
+			signal: this.#over.signal,
+		})) {
 			this.#state = 'forwarding'
 			for (const { frame, gap } of batch) {
 				if (frame === undefined) builder.add(gap)

@@ -21,26 +21,26 @@ export interface JetStreamOptions extends NatsAccess {
 	/** `nats://host:4222`: one server, or several of one cluster. */
 	readonly servers: string | readonly string[]
 	/** Stream for the records. Default: `'mesh'`. */
-	readonly stream?: string
+	readonly stream?: string | undefined
 	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
-	readonly subjectPrefix?: string
+	readonly subjectPrefix?: string | undefined
 	/**
 	 * Node in the subject. Default: the node of the first pending record that names one when the first message
 	 * is sent, and `'node'` where none does.
 	 */
-	readonly node?: string
+	readonly node?: string | undefined
 	/** Settings of a stream to create where there is none. Default: the appender waits for the stream. */
-	readonly create?: StreamSettings
+	readonly create?: StreamSettings | undefined
 	/** Records held until they are acknowledged; the loop keeps those beyond. Default: 65,536. */
-	readonly pendingRecordsMax?: number
+	readonly pendingRecordsMax?: number | undefined
 	/** Estimated bytes of the held records. Default: 16 MiB. */
-	readonly pendingBytesMax?: number
+	readonly pendingBytesMax?: number | undefined
 	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
-	readonly messageBytes?: number
+	readonly messageBytes?: number | undefined
 	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
-	readonly ackTimeoutMs?: number
+	readonly ackTimeoutMs?: number | undefined
 	/** How long `close()` waits for records that are not acknowledged. Default: 5,000 ms; 0 does not wait. */
-	readonly closeMs?: number
+	readonly closeMs?: number | undefined
 }
 
 const JETSTREAM_RULES = {

@@ -19,9 +19,9 @@ import type { ChainSource } from './subjects.ts'
 /** How the subjects of a chain are joined. */
 export interface JoinOptions {
 	/** Nodes whose fork is read where there are several. Default: the fork that is oldest in the stream. */
-	readonly nodes?: readonly string[]
+	readonly nodes?: readonly string[] | undefined
 	/** Number of chains that are read at the same time. Default: 1. */
-	readonly readTogether?: number
+	readonly readTogether?: number | undefined
 }
 
 interface Part {

@@ -25,13 +25,13 @@ import { type NamedChain, pathsOf } from './pull-paths.ts'
 /** How a stream is pulled. */
 export interface PullOptions extends NatsAccess {
 	/** Permissions of new files. Default: `0o600`. */
-	readonly mode?: number
+	readonly mode?: number | undefined
 	/** Called after each message. */
-	readonly onProgress?: (progress: PullProgress) => void
+	readonly onProgress?: ((progress: PullProgress) => void) | undefined
 	/** Ends the pull after the message in progress; what was pulled stays. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 	/** File system. Default: that of Node. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 /** Progress of a pull. */

@@ -27,32 +27,32 @@ export interface ConsumeOptions extends Omit<LogFilter, 'afterSeq' | 'fromSeq' |
 	/**
 	 * Where a consumer without a cursor starts: at the first record, or after the last one. Default: `'start'`.
 	 */
-	readonly from?: 'start' | 'end'
+	readonly from?: 'start' | 'end' | undefined
 	/**
 	 * Retries of a record that the handler failed on, after 50 ms, 100 ms and so on up to 5 s. Then the
 	 * consumer ends with `CONSUMER_FAILED`; it never skips a record. Default: no limit.
 	 */
-	readonly retries?: number
+	readonly retries?: number | undefined
 	/**
 	 * Number of records after which the cursor is saved. About as many are handled again after a crash.
 	 * Default: 100.
 	 */
-	readonly saveIntervalRecords?: number
+	readonly saveIntervalRecords?: number | undefined
 	/** Longest time before the cursor is saved. Default: 1,000 ms. */
-	readonly saveIntervalMs?: number
+	readonly saveIntervalMs?: number | undefined
 	/** Handle only records that are known to be on disk, and not those that only the OS has. Default: false. */
-	readonly durableOnly?: boolean
+	readonly durableOnly?: boolean | undefined
 	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
-	readonly pollIntervalMs?: number
+	readonly pollIntervalMs?: number | undefined
 	/**
 	 * How long `close` waits for the record that the handler is working on. Then the consumer ends with
 	 * `CLOSE_FAILED`, and that record is handled again by the next one. Default: 10,000 ms.
 	 */
-	readonly closeTimeoutMs?: number
+	readonly closeTimeoutMs?: number | undefined
 	/** Path of the cursor. Default: `CHAIN.NAME.cursor`, beside the chain. */
-	readonly cursorPath?: string
+	readonly cursorPath?: string | undefined
 	/** The file system. Default: that of Node. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 const FILTERS = FILTER_NAMES.filter((name) => !['afterSeq', 'fromSeq', 'toSeq'].includes(name))

@@ -198,7 +198,7 @@ class ChainConsumer implements Consumer {
 			const records = this.#chain.tail({
 				afterSeq,
 				durableOnly,
-				...defined({ pollMs: pollIntervalMs }),
+				...defined({ pollIntervalMs }),
 				signal: this.#over.signal,
 			})
 			for await (const record of records) {

@@ -37,20 +37,20 @@ export interface ProjectOptions<S> {
 	/**
 	 * Number of records after which the state is saved. As many are folded again after a crash. Default: 1,000.
 	 */
-	readonly saveIntervalRecords?: number
+	readonly saveIntervalRecords?: number | undefined
 	/** Longest time before the state is saved. Default: 1,000 ms. */
-	readonly saveIntervalMs?: number
+	readonly saveIntervalMs?: number | undefined
 	/** Interval of looking for new records when the system reports no change. Default: 200 ms. */
-	readonly pollIntervalMs?: number
+	readonly pollIntervalMs?: number | undefined
 	/**
 	 * How long `close` waits for a fold that is running. Then the projection ends with `CLOSE_FAILED`, and the
 	 * next one resumes from the saved state. Default: 10,000 ms.
 	 */
-	readonly closeTimeoutMs?: number
+	readonly closeTimeoutMs?: number | undefined
 	/** Path of the snapshot. Default: `CHAIN.NAME.projection`, beside the chain. */
-	readonly path?: string
+	readonly path?: string | undefined
 	/** The file system. Default: that of Node. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 /** A state that follows a chain, while it is running. */
@@ -212,10 +212,10 @@ class ChainProjection<S> implements Projection<S> {
 	}
 
 	async #run(): Promise<void> {
-		const { file, pollIntervalMs: pollMs } = this.#options
+		const { file, pollIntervalMs } = this.#options
 		try {
 			const afterSeq = await this.#begin()
-			for await (const record of this.#chain.tail({ afterSeq, pollMs, signal: this.#over.signal })) {
+			for await (const record of this.#chain.tail({ afterSeq, pollIntervalMs, signal: this.#over.signal })) {
 				// An asynchronous fold may have half changed the state, so it is saved only between two records.
 				this.#isFolding = true
 				await this.#take(record)

@@ -25,12 +25,12 @@ export interface JournalOptions {
 	 * each secret one. A statement with a redacted parameter can be read but not replayed. When the function
 	 * throws, all parameters are redacted.
 	 */
-	readonly redact?: RedactParams
+	readonly redact?: RedactParams | undefined
 	/**
 	 * Longest text and parameters of a statement together. A longer statement is cut and cannot be replayed.
 	 * Default: 256 KiB; at most 512 KiB.
 	 */
-	readonly statementBytesMax?: number
+	readonly statementBytesMax?: number | undefined
 }
 
 const KIB = 1024

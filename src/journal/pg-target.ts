@@ -18,19 +18,19 @@ import { type Replayable, TargetQuery } from './target-query.ts'
  */
 export interface PgTargetOptions {
 	/** Address: `postgres://user@host:5432/database`. */
-	readonly url?: string
+	readonly url?: string | undefined
 	/** Host name, or the folder of a socket. */
-	readonly host?: string
+	readonly host?: string | undefined
 	/** Port. */
-	readonly port?: number
+	readonly port?: number | undefined
 	/** Name of the user. */
-	readonly user?: string
+	readonly user?: string | undefined
 	/** Password of the user. */
-	readonly password?: string
+	readonly password?: string | undefined
 	/** Name of the database. */
-	readonly database?: string
+	readonly database?: string | undefined
 	/** TLS settings, as for `new pg.Client`. */
-	readonly ssl?: boolean | object
+	readonly ssl?: boolean | object | undefined
 }
 
 /** Answer of the target to a statement. */

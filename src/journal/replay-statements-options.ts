@@ -37,52 +37,52 @@ export interface ReplayStatementsOptions extends LogFilter {
 	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection per
 	 *   recorded session.
 	 */
-	readonly mode?: 'commit' | 'asRecorded'
+	readonly mode?: 'commit' | 'asRecorded' | undefined
 	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
-	readonly compare?: boolean
+	readonly compare?: boolean | undefined
 	/**
 	 * Whether transactions that only read are replayed. Default: `'compare'` with `compare`, and `'skip'`
 	 * otherwise.
 	 */
-	readonly reads?: 'skip' | 'compare'
+	readonly reads?: 'skip' | 'compare' | undefined
 	/** Whether to replay transactions that were rolled back too. Default: false. */
-	readonly includeRolledBack?: boolean
+	readonly includeRolledBack?: boolean | undefined
 	/** Speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target answers. Default: `'max'`. */
-	readonly speed?: 'max' | number
+	readonly speed?: 'max' | number | undefined
 	/**
 	 * Longest pause between two transactions or statements, in milliseconds of the recording. Default: as for
 	 * `replay`.
 	 */
-	readonly gapMsMax?: number
+	readonly gapMsMax?: number | undefined
 	/**
 	 * Retries of a lost connection and of a transaction, after 50 ms, 100 ms and so on, at most 5 s. Default:
 	 * 10.
 	 */
-	readonly retries?: number
+	readonly retries?: number | undefined
 	/** Time-out of one statement, also set on the target. Default: 600,000. */
-	readonly timeoutMs?: number
+	readonly timeoutMs?: number | undefined
 	/**
 	 * Time until a new connection has answered, in milliseconds. Default: 10,000. In the mode `asRecorded` also
 	 * the time that a transaction may wait to begin while the target answers on no other connection, because a
 	 * pooler has none left.
 	 */
-	readonly connectMs?: number
+	readonly connectMs?: number | undefined
 	/** Whether to end after the first transaction with a failed statement. Default: false. */
-	readonly stopOnError?: boolean
+	readonly stopOnError?: boolean | undefined
 	/** Whether to only read and count, without connecting to the target. Default: false. */
-	readonly dryRun?: boolean
+	readonly dryRun?: boolean | undefined
 	/** Ends the replay after the transaction in progress. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 	/** Called about once per `progressIntervalMs`. */
-	readonly onProgress?: (progress: StatementProgress) => void
+	readonly onProgress?: ((progress: StatementProgress) => void) | undefined
 	/** Time between two calls of `onProgress`, in milliseconds. Default: 1,000. */
-	readonly progressIntervalMs?: number
+	readonly progressIntervalMs?: number | undefined
 	/** Bytes held of open transactions. Beyond it, the largest one is not replayed. Default: 64 MiB. */
-	readonly openBytesMax?: number
+	readonly openBytesMax?: number | undefined
 	/** Statements in each list of the report. Default: 1,000. */
-	readonly listMax?: number
+	readonly listMax?: number | undefined
 	/** Clock. Default: that of the system. */
-	readonly clock?: ReplayClock
+	readonly clock?: ReplayClock | undefined
 }
 
 const MIB = 1024 * 1024

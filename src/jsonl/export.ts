@@ -24,9 +24,9 @@ export interface ExportSummary {
 /** Options of {@link exportJsonl}: a filter, and the format, mode and file system of the new file. */
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
 	/** Called after each part of the file, with the summary so far. */
-	readonly onProgress?: (summary: ExportSummary) => void
+	readonly onProgress?: ((summary: ExportSummary) => void) | undefined
 	/** Ends the export: no file is made. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 }
 
 const { lineBytesMax: _, ...FILE_RULES } = JSONL_RULES

@@ -50,22 +50,22 @@ export interface ImportSummary {
 /** Options of {@link importJsonl}. */
 export interface ImportOptions {
 	/** Format of the lines. Default: `recordFormat`. */
-	readonly format?: LineFormat
+	readonly format?: LineFormat | undefined
 	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
-	readonly lineBytesMax?: number
+	readonly lineBytesMax?: number | undefined
 	/**
 	 * Chain id in the origin of appended records that have no origin. Default: the name of the file, or
 	 * `stdin`.
 	 */
-	readonly sourceId?: string
+	readonly sourceId?: string | undefined
 	/** File mode of a new chain. Default: `0o600`. */
-	readonly mode?: number
+	readonly mode?: number | undefined
 	/** Called now and then with the number of records so far. */
-	readonly onProgress?: (records: number) => void
+	readonly onProgress?: ((records: number) => void) | undefined
 	/** Ends the import: a new chain is not made, appended records stay. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 	/** File system. Default: that of Node. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 const PROGRESS_RECORDS = 10_000

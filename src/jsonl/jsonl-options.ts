@@ -18,13 +18,13 @@ const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 /** Options of reading and writing JSON Lines. */
 export interface JsonlOptions {
 	/** Format of the lines. Default: `recordFormat`, mesh-chain's own, in which a record loses nothing. */
-	readonly format?: LineFormat
+	readonly format?: LineFormat | undefined
 	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
-	readonly lineBytesMax?: number
+	readonly lineBytesMax?: number | undefined
 	/** File mode of a new file. Default: `0o600`. */
-	readonly mode?: number
+	readonly mode?: number | undefined
 	/** File system. Default: that of Node. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 /** Rules of the options, for components that accept them among their own. */

@@ -142,7 +142,7 @@ class Merged implements MergedChain {
 
 	/** @param over aborted at the end, and when the consumer stops iterating. */
 	async *#tail(
-		{ signal, pollMs, durableOnly, ...filter }: TailQuery,
+		{ signal, pollIntervalMs, durableOnly, ...filter }: TailQuery,
 		over: AbortController,
 	): AsyncGenerator<LogRecord[]> {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
@@ -159,7 +159,7 @@ class Merged implements MergedChain {
 		}
 		const options = {
 			...filter,
-			...defined({ pollMs, durableOnly }),
+			...defined({ pollIntervalMs, durableOnly }),
 			signal: ended,
 		}
 		const tails = this.chains.map((chain, index) => {

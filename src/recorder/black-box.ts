@@ -22,21 +22,21 @@ const LINE_BYTES = 256
 /** Options of a `BlackBox`. */
 export interface BlackBoxOptions {
 	/** Upper bound of the lines held; the oldest are dropped first. Default: 1,000. */
-	readonly linesMax?: number
+	readonly linesMax?: number | undefined
 	/**
 	 * Upper bound of the bytes held, by an upper estimate. Default and maximum: 960 KiB, what one record can
 	 * hold.
 	 */
-	readonly bytesMax?: number
+	readonly bytesMax?: number | undefined
 	/** Longest time that a line is held, by the loop's clock. Default: 300,000 (five minutes). */
-	readonly ageMsMax?: number
+	readonly ageMsMax?: number | undefined
 	/**
 	 * Level at or above which a record triggers a write; `'none'`: no level does. Default: `'error'`, as of
 	 * `$crash`.
 	 */
-	readonly level?: LogLevel | 'none'
+	readonly level?: LogLevel | 'none' | undefined
 	/** Returns true for any other record that triggers a write. */
-	readonly when?: (record: LogRecord) => boolean
+	readonly when?: ((record: LogRecord) => boolean) | undefined
 }
 
 /** Counters of a `BlackBox`. */

@@ -18,9 +18,9 @@ import { CHECKPOINT_KIND, checkpointRecordOf, SESSION_KIND } from './session-rec
 /** Options of a `Recorder`. */
 export interface RecorderOptions {
 	/** Upper bound of the events in memory; the oldest are dropped first. Default: 50,000; 0 acts as 1. */
-	readonly eventsMax?: number
+	readonly eventsMax?: number | undefined
 	/** Upper bound of the checkpoints in memory; the oldest are dropped first. Default: 1,000; 0 acts as 1. */
-	readonly checkpointsMax?: number
+	readonly checkpointsMax?: number | undefined
 }
 
 const NOTHING: EventSlice = Object.freeze({ events: Object.freeze([]), missing: 0 })

@@ -33,9 +33,9 @@ export interface StateOptions<S> {
 	 */
 	readonly initial: S
 	/** Returns whether a checkpoint holds this state. Default: every checkpoint does. */
-	readonly checkpoint?: (checkpoint: Checkpoint) => boolean
+	readonly checkpoint?: ((checkpoint: Checkpoint) => boolean) | undefined
 	/** What to do when records are absent: reject with `CHAIN_GAP`, or fold the others. Default: `'throw'`. */
-	readonly gaps?: 'throw' | 'skip'
+	readonly gaps?: 'throw' | 'skip' | undefined
 }
 
 /**

@@ -24,7 +24,7 @@ import { TargetWriter } from './target-writer.ts'
  */
 export interface PlayerOptions extends Omit<ReplayOptions, 'concurrency' | 'key' | 'stopOnError' | 'dryRun'> {
 	/** Start again at the end. Default: false. */
-	readonly loop?: boolean
+	readonly loop?: boolean | undefined
 }
 
 /**

@@ -25,43 +25,43 @@ import type { ReplayProgress } from './replay-summary.ts'
 /** Which records are replayed, when, and what happens to records that the target does not accept. */
 export interface ReplayOptions extends LogFilter {
 	/** Upper bound of the matching records that are replayed. Default: no bound. */
-	readonly limit?: number
+	readonly limit?: number | undefined
 	/**
 	 * Playback speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target accepts records. Default:
 	 * `'max'`.
 	 */
-	readonly speed?: 'max' | number
+	readonly speed?: 'max' | number | undefined
 	/**
 	 * Longest distance between two records, in milliseconds of the recording, that a paced replay waits for;
 	 * longer ones are shortened to it. `Infinity` waits for any distance. Default: distances of an hour or
 	 * more, where the clock was adjusted or nothing happened, are skipped. `shortened` of the summary counts
 	 * them.
 	 */
-	readonly gapMsMax?: number
+	readonly gapMsMax?: number | undefined
 	/** Upper bound of records in delivery at a time. Default: 1, which keeps all of them in order. */
-	readonly concurrency?: number
+	readonly concurrency?: number | undefined
 	/**
 	 * With `concurrency`, records with the same key stay in order. Default: the node and daemon of the record.
 	 */
-	readonly key?: (record: LogRecord) => unknown
+	readonly key?: ((record: LogRecord) => unknown) | undefined
 	/** Retries of a failed delivery, after 100 ms, 200 ms and so on up to 5 s. Default: 2. */
-	readonly retries?: number
+	readonly retries?: number | undefined
 	/** Time limit for the delivery of one record. Default: 30,000 ms. */
-	readonly timeoutMs?: number
+	readonly timeoutMs?: number | undefined
 	/** End after the first failed record. Default: false. */
-	readonly stopOnError?: boolean
+	readonly stopOnError?: boolean | undefined
 	/** Deliver nothing: only count the records, at their times. Default: false. */
-	readonly dryRun?: boolean
+	readonly dryRun?: boolean | undefined
 	/** Ends the replay, after the deliveries in flight. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 	/** Called about once per `progressIntervalMs`, also during a wait. */
-	readonly onProgress?: (progress: ReplayProgress) => void
+	readonly onProgress?: ((progress: ReplayProgress) => void) | undefined
 	/** Interval of the calls of `onProgress`. Default: 1,000 ms. */
-	readonly progressIntervalMs?: number
+	readonly progressIntervalMs?: number | undefined
 	/** Chain of records without an origin, if the source does not name one. Default: `'replay'`. */
-	readonly sourceId?: string
+	readonly sourceId?: string | undefined
 	/** The clock. Default: `systemClock`. */
-	readonly clock?: ReplayClock
+	readonly clock?: ReplayClock | undefined
 }
 
 const REPLAY_RULES = {

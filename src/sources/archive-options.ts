@@ -19,9 +19,9 @@ export interface ArchiveOptions {
 	 * How samples are obtained; a policy that matches the name of the source overrides it. Default:
 	 * `'monitor'`.
 	 */
-	readonly mode?: SampleMode
+	readonly mode?: SampleMode | undefined
 	/** Extra fields to attach to each sample, if the source can follow them. At most 256. */
-	readonly fields?: readonly string[]
+	readonly fields?: readonly string[] | undefined
 	/**
 	 * Plain data for the code that recreates the source after a restart, such as an address. At most 16 KiB.
 	 */

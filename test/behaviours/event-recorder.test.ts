@@ -266,7 +266,7 @@ describe('Beat', () => {
 		expect(seen).toEqual([2])
 		const controller = new AbortController()
 		const followed: number[] = []
-		const done = replay(chain.tail({ signal: controller.signal, pollMs: 5 }), ({ seq }) => {
+		const done = replay(chain.tail({ signal: controller.signal, pollIntervalMs: 5 }), ({ seq }) => {
 			followed.push(seq)
 			if (seq === 2) appender.append(record(3))
 			if (seq === 3) controller.abort()

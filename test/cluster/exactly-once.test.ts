@@ -21,7 +21,7 @@ let made = 0
 /** A stream of the test's own. */
 function optionsOf(create: StreamSettings): ForwardOptions & { readonly stream: string } {
 	const stream = `once${++made}`
-	return { servers: server.url, stream, subjectPrefix: stream, create, pollMs: 10 }
+	return { servers: server.url, stream, subjectPrefix: stream, create, pollIntervalMs: 10 }
 }
 
 function newChain() {

@@ -66,7 +66,11 @@ test('messages repeated while the leader cannot store are stored once, without r
 	await setUp.flushed()
 	await setUp.close()
 	const leader = await cluster.leaderOf('mesh')
-	const forwarder = forwardChain(path, { servers: cluster.urls[leader]!, pollMs: 10, ackTimeoutMs: 1_000 })
+	const forwarder = forwardChain(path, {
+		servers: cluster.urls[leader]!,
+		pollIntervalMs: 10,
+		ackTimeoutMs: 1_000,
+	})
 	onTestFinished(() => forwarder.close())
 	const direct = new JetStreamAppender({ servers: cluster.urls[leader]!, node: 'direct', ackTimeoutMs: 500 })
 	const service = new MeshLoop(direct)
@@ -125,7 +129,7 @@ test('there is no fence without a message to send, nor on a stream with one repl
 /** A chain of messages with a record each, and fences where a list has them. */
 async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 	const chain = newChain()
-	const options = { servers: server.url, stream, subjectPrefix: stream, pollMs: 10 }
+	const options = { servers: server.url, stream, subjectPrefix: stream, pollIntervalMs: 10 }
 	await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] })
 	const subject = `${stream}.api-1.${chain.chainId}`
 	for (const message of messages) {

@@ -40,7 +40,7 @@ function newStream() {
 		stream,
 		subjectPrefix: stream,
 		create: {},
-		pollMs: 10,
+		pollIntervalMs: 10,
 	}
 	return { stream, address: `${server.url}/${stream}`, options, into }
 }

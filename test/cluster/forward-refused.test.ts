@@ -45,7 +45,7 @@ afterAll(() => void process.off('warning', warned))
 const as = (user: string) => ({ user, password: 'p' })
 
 function optionsOf(stream: string, user = 'admin'): ForwardOptions {
-	return { servers: server.url, stream, subjectPrefix: stream, ...as(user), pollMs: 10 }
+	return { servers: server.url, stream, subjectPrefix: stream, ...as(user), pollIntervalMs: 10 }
 }
 
 function newChain() {

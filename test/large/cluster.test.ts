@@ -152,7 +152,7 @@ class Fleet {
 			servers: cluster.urls,
 			stream: STREAM,
 			create: { replicas: 3, duplicateWindowMs: DUPLICATE_WINDOW_MS },
-			pollMs: 20,
+			pollIntervalMs: 20,
 			// Something is under way nearly always.
 			lingerMs: 1,
 			// A server that goes takes acknowledgements with it.

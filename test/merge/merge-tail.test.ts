@@ -15,7 +15,7 @@ import { trackedFileSystem } from '../support/open-files.ts'
 import { record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-const FAST = { pollMs: 5 }
+const FAST = { pollIntervalMs: 5 }
 const START_MS = 1_700_000_000_000
 
 interface Node {
@@ -185,7 +185,7 @@ test('a signal ends it before it begins, within the history, and while it waits'
 	expect(seen).toBeLessThan(1_000)
 
 	const stop = new AbortController()
-	const tail = follow(merged, { signal: stop.signal, pollMs: 60_000 })
+	const tail = follow(merged, { signal: stop.signal, pollIntervalMs: 60_000 })
 	await take(tail, 4_000)
 	const waiting = tail.next()
 	stop.abort()
@@ -205,7 +205,7 @@ test('return ends it while a next is waiting, and leaves no file open', async ()
 			await new Promise((resolve) => setImmediate(resolve))
 		}
 	}
-	const tail = follow(merged, { pollMs: 60_000 })
+	const tail = follow(merged, { pollIntervalMs: 60_000 })
 	await take(tail, 120)
 	const waiting = tail.next()
 	expect((await tail.return?.())?.done).toBe(true)
@@ -281,7 +281,7 @@ test('invalid options are refused at once', async () => {
 			expect.objectContaining({ code }),
 		)
 	for (const name of ['afterSeq', 'fromSeq', 'toSeq']) refused({ [name]: 1 }, 'INVALID_FILTER')
-	refused({ pollMs: 0 }, 'INVALID_OPTION')
+	refused({ pollIntervalMs: 0 }, 'INVALID_OPTION')
 	refused({ durableOnly: 1 }, 'INVALID_OPTION')
 	refused({ signal: {} }, 'INVALID_OPTION')
 	refused({ limit: 3 }, 'INVALID_FILTER')

@@ -110,7 +110,7 @@ async function look(fs: MemoryFileSystem): Promise<Seen> {
 	const stop = new AbortController()
 	const followed: LogRecord[] = []
 	const limit = setTimeout(() => stop.abort(), 5000)
-	for await (const each of chain.tail({ signal: stop.signal, pollMs: 1 })) {
+	for await (const each of chain.tail({ signal: stop.signal, pollIntervalMs: 1 })) {
 		followed.push(each)
 		if (followed.length === all.length) stop.abort()
 	}

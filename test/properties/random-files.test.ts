@@ -104,7 +104,7 @@ test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files (seed ${SEED})`
 			const stop = new AbortController()
 			const timer = setTimeout(() => stop.abort(), 10)
 			let last = 0
-			for await (const { seq } of chain.tail({ signal: stop.signal, pollMs: 1 })) {
+			for await (const { seq } of chain.tail({ signal: stop.signal, pollIntervalMs: 1 })) {
 				last = seq
 				if (last >= (found.at(-1)?.seq ?? 0)) stop.abort()
 			}

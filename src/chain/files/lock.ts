@@ -61,9 +61,9 @@ export interface LockOptions {
 	/** The time that the lock file gives for the beginning. */
 	readonly nowMs: number
 	/** How long to wait for another writer. Default: 0. */
-	readonly waitMs?: number
+	readonly waitMs?: number | undefined
 	/** Permissions of the lock file. Default: `0o600`. */
-	readonly mode?: number
+	readonly mode?: number | undefined
 }
 
 /**

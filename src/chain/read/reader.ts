@@ -58,7 +58,9 @@ export class FileChain implements Chain {
 	 * nothing more is there at the moment. The bytes of a batch are overwritten when the next but one is asked
 	 * for. Ends when the signal aborts; rejects as {@link tail} does.
 	 */
-	followFrames(query: Pick<TailQuery, 'afterSeq' | 'pollMs' | 'signal'>): AsyncIterable<FrameOrGap[]> {
+	followFrames(
+		query: Pick<TailQuery, 'afterSeq' | 'pollIntervalMs' | 'signal'>,
+	): AsyncIterable<FrameOrGap[]> {
 		return new Tail(this.#files, resolveTail(query), FRAMES, () => this.#refuseWhenClosed()).batches()
 	}
 

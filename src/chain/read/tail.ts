@@ -29,11 +29,11 @@ import { type ResolvedQuery, resolveQuery } from './query.ts'
 import { findStretches, type Stretch } from './seek.ts'
 
 const POLL_MS_DEFAULT = 200
-const TAIL_KEYS = ['pollMs', 'durableOnly', 'signal'] as const
+const TAIL_KEYS = ['pollIntervalMs', 'durableOnly', 'signal'] as const
 
 export interface ResolvedTail {
 	readonly query: ResolvedQuery
-	readonly pollMs: number
+	readonly pollIntervalMs: number
 	readonly durableOnly: boolean
 	readonly signal: AbortSignal | undefined
 }
@@ -41,14 +41,14 @@ export interface ResolvedTail {
 /** @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, `INVALID_OPTION` */
 export function resolveTail(query: TailQuery): ResolvedTail {
 	const resolved = resolveQuery(query, TAIL_KEYS)
-	const { pollMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
-	checkTimerMs('pollMs', pollMs)
+	const { pollIntervalMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
+	checkTimerMs('pollIntervalMs', pollIntervalMs)
 	checkBoolean('durableOnly', durableOnly)
 	ifGiven('signal', signal, checkSignal)
 	if (resolved.reverse || resolved.limit !== Number.POSITIVE_INFINITY) {
 		throw new MeshChainError('INVALID_FILTER', 'a tail has no end, so it takes neither reverse nor limit')
 	}
-	return { query: resolved, pollMs, durableOnly, signal }
+	return { query: resolved, pollIntervalMs, durableOnly, signal }
 }
 
 export class Tail<T> {
@@ -400,7 +400,7 @@ export class Tail<T> {
 	/** Waits until something may have changed: the next poll, a hint, or the signal. */
 	async #wait(): Promise<void> {
 		if (this.#hinted || this.#isStopped) return
-		await this.#sleeper.sleep(this.#tail.pollMs)
+		await this.#sleeper.sleep(this.#tail.pollIntervalMs)
 	}
 
 	#listen(): () => void {

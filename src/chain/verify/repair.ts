@@ -37,10 +37,10 @@ import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
 
 export interface RepairOptions {
 	/** Only say what would be done. Default false. */
-	readonly dryRun?: boolean
+	readonly dryRun?: boolean | undefined
 	/** Called for every piece that was looked at. */
-	readonly onProgress?: (progress: VerifyProgress) => void
-	readonly fs?: FileSystem
+	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
+	readonly fs?: FileSystem | undefined
 }
 
 /**

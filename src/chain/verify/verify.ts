@@ -25,16 +25,16 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions {
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 	/** Stops early; the promise rejects with the signal's reason. */
-	readonly signal?: AbortSignal
+	readonly signal?: AbortSignal | undefined
 	/**
 	 * A head that was kept elsewhere, as `formatHead` and `mesh-chain info --head` give it: the chain must
 	 * still hold it. It makes a truncation or a rewriting of what came before it detectable.
 	 */
-	readonly head?: string
+	readonly head?: string | undefined
 	/** Called for every piece that was looked at. */
-	readonly onProgress?: (progress: VerifyProgress) => void
+	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 }
 
 /**

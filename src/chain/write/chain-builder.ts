@@ -31,13 +31,13 @@ const HELD_BYTES_MAX = 256 * 1024
 
 export interface ChainBuilderOptions {
 	/** Permissions of the file. Default: `0o600`. */
-	readonly mode?: number
+	readonly mode?: number | undefined
 	/**
 	 * Id of the chain, in hexadecimal. Default: a new one. A copy of records that keep their identity has the
 	 * id of their chain.
 	 */
-	readonly chainId?: string
-	readonly fs?: FileSystem
+	readonly chainId?: string | undefined
+	readonly fs?: FileSystem | undefined
 }
 
 export class ChainBuilder {

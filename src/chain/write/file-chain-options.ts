@@ -42,55 +42,61 @@ export interface FileChainOptions {
 	 * by an fdatasync, one in flight. A {@link SyncPolicy}: as `'os'`, with a bound on what a power loss can
 	 * take.
 	 */
-	readonly durability?: 'os' | 'disk' | SyncPolicy
+	readonly durability?: 'os' | 'disk' | SyncPolicy | undefined
 	/** A record at this level or above is written before `append` returns. Default: `'error'`. */
-	readonly writeThrough?: LogLevel
+	readonly writeThrough?: LogLevel | undefined
 	/**
 	 * Size at which the live file is sealed and a new one begun, in bytes, at least 4,096. Default: no bound;
 	 * with `retain`, 64 MiB and at most a quarter of `retain.bytes`.
 	 */
-	readonly rotateBytes?: number
+	readonly rotateBytes?: number | undefined
 	/** The same as a number of records. Default: a quarter of `retain.records`, or no bound. */
-	readonly rotateRecords?: number
+	readonly rotateRecords?: number | undefined
 	/**
 	 * The same as an age of the file, in milliseconds; checked when something is written. Default: a quarter of
 	 * `retain.ageMs`, or no bound.
 	 */
-	readonly rotateAgeMs?: number
+	readonly rotateAgeMs?: number | undefined
 	/**
 	 * Upper bounds of what is kept. The oldest sealed files are removed, whole, until all bounds hold or only
 	 * the live file is left. A file that was sealed longer ago than `ageMs` is removed. Default: everything is
 	 * kept.
 	 */
-	readonly retain?: { readonly bytes?: number; readonly records?: number; readonly ageMs?: number }
+	readonly retain?:
+		| {
+				readonly bytes?: number | undefined
+				readonly records?: number | undefined
+				readonly ageMs?: number | undefined
+		  }
+		| undefined
 	/**
 	 * What to do when the end of the chain is damaged: leave the file as it is and continue in a new one
 	 * (`'rotate'`, default), or throw `CHAIN_DAMAGED` (`'refuse'`).
 	 */
-	readonly onDamage?: 'rotate' | 'refuse'
+	readonly onDamage?: 'rotate' | 'refuse' | undefined
 	/**
 	 * How long the constructor waits for another writer to close the chain, in milliseconds; it blocks its
 	 * thread. For a service that replaces its predecessor. Default: 0.
 	 */
-	readonly lockWaitMs?: number
+	readonly lockWaitMs?: number | undefined
 	/** Permissions of new files. Default: `0o600`. */
-	readonly mode?: number
+	readonly mode?: number | undefined
 	/**
 	 * Bytes that may wait in memory while the disk fails; further appends fail as retryable. Default: 16 MiB.
 	 */
-	readonly pendingBytesMax?: number
+	readonly pendingBytesMax?: number | undefined
 	/**
 	 * How long `close()` waits for the disk, in milliseconds. Then it releases the file and rejects with
 	 * `CLOSE_FAILED`. Default: 30,000.
 	 */
-	readonly closeTimeoutMs?: number
+	readonly closeTimeoutMs?: number | undefined
 	/**
 	 * Clock for openings, closings and retention. Default: `Date.now`, which also replaces, counted as
 	 * `clockFailures`, a reading that fails.
 	 */
-	readonly clock?: () => number
+	readonly clock?: (() => number) | undefined
 	/** File system, for tests. Default: the real one. */
-	readonly fs?: FileSystem
+	readonly fs?: FileSystem | undefined
 }
 
 const NEVER = Number.POSITIVE_INFINITY

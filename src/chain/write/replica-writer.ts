@@ -48,8 +48,8 @@ export interface ReplicaWriterOptions {
 	/** Id of the chain, in hexadecimal. */
 	readonly chainId: string
 	/** Permissions of a new file. Default: `0o600`. */
-	readonly mode?: number
-	readonly fs?: FileSystem
+	readonly mode?: number | undefined
+	readonly fs?: FileSystem | undefined
 }
 
 /** Bytes at the end of the file that are not entries, and are cut before anything else is written. */

@@ -17,12 +17,12 @@ const BYTE_ORDER_MARKS = [
 /** Options of `fromHttp`. */
 export interface HttpOptions {
 	/** Headers of the request. Default: none. */
-	readonly headers?: Readonly<Record<string, string>>
+	readonly headers?: Readonly<Record<string, string>> | undefined
 	/**
 	 * Returns the value in a response body. JSON is parsed, with a bigint for every integer beyond 2^53 − 1;
 	 * any other body is a string. Default: the whole body.
 	 */
-	readonly value?: (body: unknown) => unknown
+	readonly value?: ((body: unknown) => unknown) | undefined
 }
 
 /**

@@ -11,9 +11,9 @@ export interface NatsOptions extends MappingOptions<NatsMessage> {
 	 * How to decode the value when there is no `sample`. A message that cannot be decoded is dropped. Default:
 	 * `'json'`.
 	 */
-	readonly decode?: 'json' | 'text' | 'bytes'
+	readonly decode?: 'json' | 'text' | 'bytes' | undefined
 	/** Queue group: the server sends each message to one subscriber of the group. */
-	readonly queue?: string
+	readonly queue?: string | undefined
 }
 
 /** The part of a NATS message that is used here. */

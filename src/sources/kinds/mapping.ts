@@ -12,7 +12,7 @@ export type ToSample<T> = (item: T) => Sample | undefined
 /** Options that every source with items has. */
 export interface MappingOptions<T> {
 	/** Returns the sample of an item. Default: the item is the value, with the time when it was received. */
-	readonly sample?: ToSample<T>
+	readonly sample?: ToSample<T> | undefined
 }
 
 /** @throws {MeshChainError} `INVALID_OPTION` */

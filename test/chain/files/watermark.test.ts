@@ -48,7 +48,7 @@ test('a watermark that cannot be written is counted, told once and written again
 				const chain = await openChain(path)
 				const seen: number[] = []
 				// Nothing more is published: only the writer's own retry brings the last ones.
-				for await (const { seq } of chain.tail({ durableOnly: true, pollMs: 5 })) {
+				for await (const { seq } of chain.tail({ durableOnly: true, pollIntervalMs: 5 })) {
 					seen.push(seq)
 					if (seq === 3) break
 				}

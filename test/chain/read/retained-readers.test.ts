@@ -128,7 +128,7 @@ for (const [kind, query] of [
 			const found: LogRecord[] = []
 			await busy.write(3)
 			let toSeq = Number.POSITIVE_INFINITY
-			for await (const each of chain.tail({ ...query, pollMs: 2 })) {
+			for await (const each of chain.tail({ ...query, pollIntervalMs: 2 })) {
 				found.push(each)
 				if (found.length < 20) {
 					await between()

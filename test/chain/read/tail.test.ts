@@ -11,7 +11,7 @@ import { newChainPath, range } from '../../support/chains.ts'
 import { FaultyFileSystem } from '../../support/faulty-file-system.ts'
 import { record } from '../../support/records.ts'
 
-const FAST = { pollMs: 5 }
+const FAST = { pollIntervalMs: 5 }
 
 function openAppender(path: string, options?: FileChainOptions): FileChainAppender {
 	const appender = new FileChainAppender(path, options)
@@ -155,7 +155,7 @@ test('a signal ends it, also while it waits and before it begins', async () => {
 	append(openAppender(path), 3)
 	const chain = await openReader(path)
 	const stop = new AbortController()
-	const tail = follow(chain, { signal: stop.signal, pollMs: 60_000 })
+	const tail = follow(chain, { signal: stop.signal, pollIntervalMs: 60_000 })
 	expect(await take(tail, 3)).toEqual([1, 2, 3])
 	const waiting = tail.next()
 	stop.abort()
@@ -166,7 +166,7 @@ test('a signal ends it, also while it waits and before it begins', async () => {
 test('return ends it while a next is waiting', async () => {
 	const path = newChainPath()
 	append(openAppender(path), 1)
-	const tail = follow(await openReader(path), { pollMs: 60_000 })
+	const tail = follow(await openReader(path), { pollIntervalMs: 60_000 })
 	expect(await take(tail, 1)).toEqual([1])
 	const waiting = tail.next()
 	expect((await tail.return?.())?.done).toBe(true)
@@ -274,8 +274,8 @@ test('options that make no sense are refused at once', async () => {
 		expect(() => chain.tail(query as TailQuery), JSON.stringify(query)).toThrow(
 			expect.objectContaining({ code }),
 		)
-	bad({ pollMs: 0 }, 'INVALID_OPTION')
-	bad({ pollMs: 2 ** 31 }, 'INVALID_OPTION')
+	bad({ pollIntervalMs: 0 }, 'INVALID_OPTION')
+	bad({ pollIntervalMs: 2 ** 31 }, 'INVALID_OPTION')
 	bad({ durableOnly: 1 }, 'INVALID_OPTION')
 	bad({ signal: {} }, 'INVALID_OPTION')
 	bad({ limit: 3 }, 'INVALID_FILTER')

@@ -37,7 +37,7 @@ for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 			const consumer = consume(chain, 'patient', ({ seq }) => void handled.push(seq), { pollIntervalMs: 2 })
 			const tailed: number[] = []
 			const tail = (async () => {
-				for await (const { seq } of chain.tail({ pollMs: 2, toSeq: 40 })) tailed.push(seq)
+				for await (const { seq } of chain.tail({ pollIntervalMs: 2, toSeq: 40 })) tailed.push(seq)
 			})()
 			await expect
 				.poll(() => told.map(({ code }) => code), { timeout: 20_000 })

@@ -165,7 +165,7 @@ describe('the chain', () => {
 		const stop = new AbortController()
 		const seqs: number[] = []
 		const timer = setTimeout(() => stop.abort(), 10_000)
-		for await (const { seq } of chain.tail({ durableOnly: true, signal: stop.signal, pollMs: 5 })) {
+		for await (const { seq } of chain.tail({ durableOnly: true, signal: stop.signal, pollIntervalMs: 5 })) {
 			if (seqs.push(seq) === 3_000) break
 		}
 		clearTimeout(timer)

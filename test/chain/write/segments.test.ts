@@ -294,7 +294,7 @@ describe('a tail', () => {
 		const stop = new AbortController()
 		const found: number[] = []
 		const following = (async () => {
-			for await (const { seq } of chain.tail({ signal: stop.signal, pollMs: 5 })) found.push(seq)
+			for await (const { seq } of chain.tail({ signal: stop.signal, pollIntervalMs: 5 })) found.push(seq)
 		})()
 		for (let seq = 26; seq <= 120; seq++) {
 			appender.append(record(seq))
@@ -316,7 +316,12 @@ describe('a tail', () => {
 		const chain = await openChain(path)
 		const found: number[] = []
 		const following = (async () => {
-			for await (const { seq } of chain.tail({ fromSeq: 13, toSeq: 80, durableOnly: true, pollMs: 5 }))
+			for await (const { seq } of chain.tail({
+				fromSeq: 13,
+				toSeq: 80,
+				durableOnly: true,
+				pollIntervalMs: 5,
+			}))
 				found.push(seq)
 		})()
 		for (let seq = 46; seq <= 90; seq++) {
