@@ -13,11 +13,13 @@ import type { LogRecord } from '../model/record.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 
+/** Options of a `BufferingAppender`. */
 export interface BufferingOptions {
 	/** Records to hold, a whole number; 0 acts as 1. Default: 16,384. */
 	readonly capacity?: number | undefined
 }
 
+/** Options of `waitFor` of a `BufferingAppender`. */
 export interface WaitOptions {
 	/** Longest wait, 0 to 2,147,483,647 ms; Infinity waits for ever. Default: 1,000 ms. */
 	readonly timeoutMs?: number | undefined

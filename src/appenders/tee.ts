@@ -29,6 +29,7 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 /** What `close` needs beyond its slowest child, to report its outcome. */
 const CLOSE_MARGIN_MS = 500
 
+/** Options of a `TeeAppender`. */
 export interface TeeOptions {
 	/**
 	 * Longest wait of `close` for a child that does not answer; its siblings are closed all the same, and the

@@ -19,7 +19,11 @@ export interface StreamAddress {
 
 const FORM = 'an address such as nats://host:4222/stream or nats://a:4222,b:4222/stream?node=api-1'
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/**
+ * Parses the address of a stream, such as `nats://host:4222/stream?node=api-1`.
+ *
+ * @throws {MeshChainError} `INVALID_OPTION`
+ */
 export function parseAddress(address: unknown): StreamAddress {
 	if (typeof address !== 'string' || !isStreamAddress(address)) throw invalidOption('address', address, FORM)
 	const [, scheme = '', rest = ''] = /^(nats|tls):\/\/(.*)$/is.exec(address) ?? []

@@ -13,6 +13,7 @@ import { warn } from '../platform/diagnostics.ts'
 import { processWide } from '../platform/process-wide.ts'
 import type { MeshLoop } from './mesh-loop.ts'
 
+/** Options of `closeOnSignal`. */
 export interface CloseOnSignalOptions {
 	/**
 	 * Ends the application: closes servers, waits for requests. The loops stay open until its result has

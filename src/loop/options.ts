@@ -30,6 +30,7 @@ export interface ScopeFields extends LineFields {
 	readonly data?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** Options of a `MeshLoop`. */
 export interface MeshLoopOptions {
 	/** The `nodeId` of every line that does not bring its own. Default: null. */
 	readonly nodeId?: PublisherId | null | undefined

@@ -3,7 +3,7 @@
  * The resolved options are complete, frozen and typed by the rules, so that a new option is one rule, its
  * type and its docstring.
  *
- * ```ts
+ * ```
  * const OPTIONS = defineOptions({
  * 	stream: withDefault('mesh', checkName),
  * 	messageBytes: withDefault(256 * 1024, wholeNumber(1024)),

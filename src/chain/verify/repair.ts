@@ -35,11 +35,13 @@ import { type Previous, rebuildFile } from './rebuild.ts'
 import { RepairPlan } from './repair-plan.ts'
 import { examine, type VerifyOptions, type VerifyProgress } from './verify.ts'
 
+/** Options of `repairChain`. */
 export interface RepairOptions {
 	/** Only say what would be done. Default false. */
 	readonly dryRun?: boolean | undefined
 	/** Called for every piece that was looked at. */
 	readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
+	/** The file system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 

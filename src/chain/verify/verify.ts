@@ -24,7 +24,9 @@ export interface VerifyProgress {
 	readonly ofBytes: number
 }
 
+/** Options of `verifyChain`. */
 export interface VerifyOptions {
+	/** The file system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 	/** Stops early; the promise rejects with the signal's reason. */
 	readonly signal?: AbortSignal | undefined
