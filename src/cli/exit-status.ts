@@ -1,5 +1,6 @@
 /** Exit statuses: what each one means, and how a command, an error or an interruption arrives at one. */
 import { constants } from 'node:os'
+import { isInstance, propertyOf } from '../guard/values.ts'
 
 /** The exit statuses by name. */
 export const STATUS = { ok: 0, nothingMatched: 1, failed: 2, notOk: 3, unchecked: 4 } as const
@@ -41,6 +42,9 @@ export function statusTexts(meanings: {
 	return all.flatMap(([status, text]) => (text === undefined ? [] : [[status, text] as const]))
 }
 
+/** How far an interruption is searched among the causes of an error. */
+const CAUSES_MAX = 8
+
 /** Why a command was told to stop: the signal that its process received. */
 export class Interruption extends Error {
 	override readonly name = 'AbortError'
@@ -64,7 +68,11 @@ export function interruptedStatus({ reason }: AbortSignal): number {
 
 /** The status of a command that threw. */
 export function statusOf(error: unknown): number {
-	for (let cause = error; cause instanceof Error; cause = cause.cause)
-		if (cause instanceof Interruption) return cause.status
+	// An error of a user's module may have any cause, also a circular one.
+	let cause = error
+	for (let depth = 0; depth < CAUSES_MAX; depth++) {
+		if (isInstance(cause, Interruption)) return cause.status
+		cause = propertyOf(cause, 'cause')
+	}
 	return STATUS.failed
 }

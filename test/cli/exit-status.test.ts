@@ -22,6 +22,22 @@ test.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)(
 	},
 )
 
+test('an error with a circular or a hostile cause is a failure', () => {
+	const circular = new Error('x')
+	circular.cause = circular
+	const hostile = Object.defineProperty(new Error('x'), 'cause', {
+		get() {
+			throw new Error('no')
+		},
+	})
+	const proxy = new Proxy(new Error('x'), {
+		getPrototypeOf() {
+			throw new Error('no')
+		},
+	})
+	for (const thrown of [circular, hostile, proxy]) expect(statusOf(thrown)).toBe(STATUS.failed)
+})
+
 test('an abort without a signal counts as Ctrl-C', () => {
 	expect(interruptedStatus(AbortSignal.abort())).toBe(130)
 })

@@ -15,7 +15,7 @@ const rows = readFileSync(join(ROOT, 'docs/glossary.md'), 'utf8')
 			.map((cell) => cell.trim()),
 	)
 
-/** Exports whose names are terms of Node and of the web, and three that get other names. */
+/** Exports whose names are terms of Node and of the web. */
 const ELSEWHERE = [
 	'HttpOptions',
 	'NatsOptions',
@@ -23,9 +23,6 @@ const ELSEWHERE = [
 	'GarbageCollection',
 	'garbageCollection',
 	'WaitOptions',
-	'Place',
-	'Moment',
-	'Unkept',
 ]
 
 const ruledOut = rows

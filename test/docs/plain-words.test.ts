@@ -8,7 +8,7 @@ import { commentsOf, type Document, documents, proseOf } from './documents.ts'
 /** In 1,000 words. A phrase has its right uses too, so a few are no fault. */
 const DOCS_MAX = 3
 /** What comments may not exceed until they are rewritten; then it is that of the docs. */
-const COMMENTS_MAX = 13
+const COMMENTS_MAX = 4
 const COLUMNS = 110
 
 /** Odd, with what stands in its place. */

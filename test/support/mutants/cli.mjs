@@ -136,8 +136,8 @@ export default [
 	{
 		name: 'an error that an interruption caused counts as a failure',
 		file: 'src/cli/exit-status.ts',
-		from: 'if (cause instanceof Interruption) return cause.status',
-		to: 'if (cause instanceof Interruption) break',
+		from: 'if (isInstance(cause, Interruption)) return cause.status',
+		to: 'if (isInstance(cause, Interruption)) break',
 		tests: ['test/cli/exit-status.test.ts'],
 	},
 	{
