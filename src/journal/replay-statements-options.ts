@@ -55,7 +55,7 @@ export interface ReplayStatementsOptions extends LogFilter {
 	 */
 	readonly gapMsMax?: number | undefined
 	/**
-	 * Retries of a lost connection and of a transaction, after 50 ms, 100 ms and so on, at most 5 s. Default:
+	 * Retries of a lost connection and of a transaction, after 100 ms, 200 ms and so on, at most 5 s. Default:
 	 * 10.
 	 */
 	readonly retries?: number | undefined

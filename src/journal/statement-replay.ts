@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Chain } from '../chain/index.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
+import { REPLAY_RETRY_MS_MIN, RETRY_MS_MAX } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
 import { Backoff } from '../platform/backoff.ts'
 import { type ReplayClock, waitBy } from '../replay/clock.ts'
@@ -206,7 +206,7 @@ export class StatementReplay {
 
 /** Returns the waits between two tries to reach the target. */
 export function retryBackoff(): Backoff {
-	return new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+	return new Backoff(REPLAY_RETRY_MS_MIN, RETRY_MS_MAX)
 }
 
 /** Returns whether an error says that there is no connection to the target. */

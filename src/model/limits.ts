@@ -69,6 +69,8 @@ export const DRAIN_TIMEOUT_MS_DEFAULT = 10_000
 /** First and longest wait before a failed append or write is retried. */
 export const RETRY_MS_MIN = 50
 export const RETRY_MS_MAX = 5_000
+/** First wait of a replay before it retries. Longer than {@link RETRY_MS_MIN}: an appender that fails retries by itself first. */
+export const REPLAY_RETRY_MS_MIN = 100
 
 /** Unwritten bytes a `FileChainAppender` holds while its disk fails. */
 export const PENDING_BYTES_DEFAULT = 16 * MIB

@@ -6,7 +6,7 @@ import { hush } from '../guard/hush.ts'
 import { discard, follow, isThenable } from '../guard/promises.ts'
 import { attempt, codeOf, isInstance, propertyOf } from '../guard/values.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../model/errors.ts'
-import { RETRY_MS_MAX, RETRY_MS_MIN } from '../model/limits.ts'
+import { REPLAY_RETRY_MS_MIN, RETRY_MS_MAX } from '../model/limits.ts'
 import type { LogRecord } from '../model/record.ts'
 import { Backoff } from '../platform/backoff.ts'
 import { callAt, type ReplayClock, waitBy } from './clock.ts'
@@ -93,7 +93,7 @@ export class TargetWriter {
 		let last = thrown
 		hush(last)
 		const { signal } = this.#aborted
-		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
+		const backoff = new Backoff(REPLAY_RETRY_MS_MIN, RETRY_MS_MAX)
 		for (let retry = 0; retry < tries && !this.#isFinal(last); retry++) {
 			await waitBy(this.#options.clock, backoff.next(), signal)
 			if (signal.aborted) break

@@ -1,9 +1,8 @@
 /** The options of a `SourceManager`, checked and complete. */
 import { toldClock } from '../guard/clock.ts'
-import { checkFileOption, checkFileSystem } from '../model/check.ts'
+import { checkFileOption, checkFileSystem, checkFunction } from '../model/check.ts'
 import {
 	defineOptions,
-	functionWithDefault,
 	type OptionRules,
 	oneOf,
 	optional,
@@ -86,7 +85,8 @@ const MANAGER_RULES = {
 	retryIntervalMs: withDefault(SOURCE_RETRY_MS_DEFAULT, timerMs()),
 	concurrency: withDefault(1000, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SOURCE_CLOSE_TIMEOUT_MS_DEFAULT, timerMs()),
-	clock: functionWithDefault<() => number>(Date.now),
+	// The default is read at each resolve: tests may have replaced Date.
+	clock: (name, clock) => checkFunction(name, (clock ?? Date.now) as () => number),
 	fs: optional(checkFileSystem),
 } satisfies OptionRules<SourceManagerOptions>
 

@@ -102,7 +102,7 @@ test('another user never takes a live writer for dead: either the mode shows it,
 	const main = join(import.meta.dirname, '../../dist/cli/main.js')
 	for (const [mode, lockMode, expected] of [
 		[0o644, undefined, /open by process/],
-		[0o644, 0o600, /cannot be told/],
+		[0o644, 0o600, /whether a writer has it open is unknown/],
 	] as const) {
 		const folder = temporaryFolder()
 		chmodSync(folder, 0o755)

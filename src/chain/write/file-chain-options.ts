@@ -2,10 +2,15 @@
 import type { SoundClock } from '../../guard/clock.ts'
 import { toldClock } from '../../guard/clock.ts'
 import { show } from '../../guard/show.ts'
-import { checkFileSystem, checkMode, checkWholeNumber, invalidOption } from '../../model/check.ts'
+import {
+	checkFileSystem,
+	checkFunction,
+	checkMode,
+	checkWholeNumber,
+	invalidOption,
+} from '../../model/check.ts'
 import {
 	defineOptions,
-	functionWithDefault,
 	type OptionRules,
 	oneOf,
 	optional,
@@ -146,7 +151,8 @@ const FILE_CHAIN_RULES = {
 	mode: withDefault(0o600, checkMode),
 	pendingBytesMax: withDefault(PENDING_BYTES_DEFAULT, wholeNumber(1)),
 	closeTimeoutMs: withDefault(SLOW_CLOSE_TIMEOUT_MS, timerMs()),
-	clock: functionWithDefault<() => number>(Date.now),
+	// The default is read at each resolve: tests may have replaced Date.
+	clock: (name, clock) => checkFunction(name, (clock ?? Date.now) as () => number),
 	fs: withDefault(nodeFileSystem, checkFileSystem),
 } satisfies OptionRules<FileChainOptions>
 
