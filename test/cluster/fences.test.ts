@@ -1,8 +1,7 @@
 /** The messages without records that a forwarder sends before others: nothing older than they are is stored beside those, and whoever reads passes over them. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import type { JetStreamManager } from '@nats-io/jetstream'
 import { expect, onTestFinished, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { FileChainAppender } from '../../src/chain/write/file-chain-appender.ts'
@@ -16,7 +15,7 @@ import {
 import { framesOf, isFence, recordsOf } from '../../src/cluster/message.ts'
 import { parseSubject } from '../../src/cluster/subjects.ts'
 import { MeshLoop } from '../../src/loop/mesh-loop.ts'
-import { eventually, newNatsCluster } from '../support/nats-cluster.ts'
+import { eventually, type NatsCluster, newNatsCluster } from '../support/nats-cluster.ts'
 import { natsForFile } from '../support/nats-for-file.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
@@ -51,6 +50,12 @@ async function storedIn({ streams }: JetStreamManager, stream: string): Promise<
 		stored.messages.push(records.length || 'F')
 	}
 	return stored
+}
+
+/** The same of a cluster, in which a request fails while there is an election. */
+async function storedInCluster(cluster: NatsCluster, stream: string): Promise<Stored> {
+	const manager = await cluster.manager()
+	return eventually(`${stream} can be read`, () => storedIn(manager, stream))
 }
 
 const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
@@ -93,18 +98,18 @@ test('messages repeated while the leader cannot store are stored once, without r
 	await forwarder.flushed()
 	await eventually('all is acknowledged', async () => direct.committedSeq === 2)
 
-	const connection = await connect({ servers: cluster.urls })
-	onTestFinished(() => connection.close())
-	const manager = await jetstreamManager(connection)
-	const { seqs, messages } = await storedIn(manager, 'mesh')
+	const { seqs, messages } = await storedInCluster(cluster, 'mesh')
 	expect(seqs.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2, 3])
 	// Two before each first message, and those that were sent meanwhile.
 	expect(messages.filter((each) => each === 'F').length).toBeGreaterThan(6)
 
 	const address = `${cluster.address}/mesh?node=api-1`
-	await using chain = await openStream(address)
-	expect((await collect(chain.records())).map(({ seq }) => seq)).toEqual([1, 2, 3])
-}, 120_000)
+	const seqsRead = await eventually('the stream can be read', async () => {
+		await using chain = await openStream(address)
+		return (await collect(chain.records())).map(({ seq }) => seq)
+	})
+	expect(seqsRead).toEqual([1, 2, 3])
+}, 300_000)
 
 test('there is no fence without a message to send, nor on a stream with one replica', async () => {
 	const cluster = await newNatsCluster()
@@ -112,18 +117,15 @@ test('there is no fence without a message to send, nor on a stream with one repl
 	const { path, loop } = newChain()
 	loop.info('first')
 	loop.flush()
-	const connection = await connect({ servers: cluster.urls })
-	onTestFinished(() => connection.close())
-	const manager = await jetstreamManager(connection)
 	const forward = async (options: Partial<ForwardOptions>) => {
 		await using forwarder = forwardChain(path, { servers: cluster.urls, ...options })
 		await forwarder.flushed()
 	}
 	await forward({ create: { replicas: 3 } })
 	for (let again = 0; again < 3; again++) await forward({})
-	expect((await storedIn(manager, 'mesh')).messages).toEqual(['F', 'F', 1])
+	expect((await storedInCluster(cluster, 'mesh')).messages).toEqual(['F', 'F', 1])
 	await forward({ stream: 'one', subjectPrefix: 'one', create: { replicas: 1 } })
-	expect((await storedIn(manager, 'one')).messages).toEqual([1])
+	expect((await storedInCluster(cluster, 'one')).messages).toEqual([1])
 }, 120_000)
 
 /** A chain of messages with a record each, and fences where a list has them. */

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { onTestFinished } from 'vitest'
 import { freePort } from './free-port.ts'
@@ -134,6 +134,24 @@ export class NatsCluster {
 
 	async stop(): Promise<void> {
 		await Promise.all(this.#ports.map((_ports, index) => this.kill(index)))
+	}
+
+	/**
+	 * The plain client, once JetStream answers: after servers were killed or frozen, it has no leader until an election is over. A request may
+	 * still fail after that, so a test asks through `eventually`. Its connection is closed when the test ends.
+	 */
+	manager(): Promise<JetStreamManager> {
+		return eventually('JetStream answers', async () => {
+			const connection = await connect({ servers: this.urls, timeout: ASK_MS })
+			try {
+				const manager = await jetstreamManager(connection, { timeout: ASK_MS })
+				onTestFinished(() => connection.close())
+				return manager
+			} catch (error) {
+				await connection.close()
+				throw error
+			}
+		})
 	}
 
 	/** What the servers say of a stream, whichever of them is there. */
