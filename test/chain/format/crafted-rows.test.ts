@@ -1,4 +1,7 @@
-/** Frames whose checksums hold and whose rows somebody made by hand: what a reader takes and what it takes for damage; nothing ever throws. */
+/**
+ * Frames with valid checksums and hand-made rows: which of them a reader accepts and which count as damage.
+ * Nothing ever throws.
+ */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { PassThrough, Writable } from 'node:stream'
 import fc from 'fast-check'
@@ -57,7 +60,7 @@ const gap = (fields: { fromSeq: number; toSeq: number; count: number; cause: str
 		...[fields.toSeq, text('count'), fields.count, text('cause'), text(fields.cause)],
 	)
 
-/** Rows that are records, and the data, message or id that they have. */
+/** Rows that are records, with their data, message or id. */
 const taken: Record<string, readonly [ForgedFrame, Partial<LogRecord>]> = {
 	'a map whose size has 32 bits': [{ rows: withData(bytes(0xdf, u32(1), text('a'), 1)) }, { data: { a: 1 } }],
 	'a text whose length has 32 bits': [{ rows: withData(bytes(0xdb, u32(1), 'a')) }, { data: 'a' }],
@@ -98,7 +101,7 @@ const taken: Record<string, readonly [ForgedFrame, Partial<LogRecord>]> = {
 	'the highest epoch': [{ rows: bytes(0x92, 0, 2), epoch: EPOCH_MAX }, { epoch: EPOCH_MAX }],
 }
 
-/** Rows that are no records. */
+/** Rows that are not records. */
 const damage: Record<string, ForgedFrame> = {
 	'arrays nested 65 deep': { rows: withData(nested(65)) },
 	'a key that is a number': { rows: withData(map(bytes(1), NIL)) },
@@ -216,8 +219,8 @@ async function readAll(path: string): Promise<LogRecord[]> {
 	}
 }
 
-describe('a frame whose checksum holds', () => {
-	test.each(Object.entries(taken))('is taken with %s', async (_name, [frame, fields]) => {
+describe('a frame with a valid checksum', () => {
+	test.each(Object.entries(taken))('is accepted with %s', async (_name, [frame, fields]) => {
 		const path = fileOf(frame)
 		const found = await readAll(path)
 		expect(found.map(({ kind }) => kind)).toEqual(['log', 'log', 'log'])
@@ -243,7 +246,7 @@ describe('a frame whose checksum holds', () => {
 		},
 	)
 
-	test('is damage with seqs above the highest', async () => {
+	test('is damage with seqs above the maximum', async () => {
 		for (const baseSeq of [SEQ_MAX + 1, 2 ** 53 - 1]) {
 			const path = newChainPath()
 			writeFileSync(path, forgeFrames([good('first'), { ...good('high'), baseSeq }]))
@@ -256,10 +259,10 @@ describe('a frame whose checksum holds', () => {
 const FOLD =
 	'export const initial = {}; export default (state, record) => ({ count: (state?.count ?? 0) + 1, last: record.data ?? null })'
 
-/** The commands that read all of a chain: each answers as `verify` does. */
+/** The commands that read a whole chain. Each gives the same answer as `verify`. */
 const SAYS_ALL = ['dump', 'info', 'export']
 
-/** Everything that prints, reads or folds: none fails, whatever the file holds. */
+/** Runs every command that prints, reads or folds. None fails, whatever the file contains. */
 async function everyCommand(path: string): Promise<void> {
 	const wanted = (await verifyChain(path)).answer === 'not ok' ? 3 : 0
 	const fold = `${path}.mjs`
@@ -304,7 +307,7 @@ async function outcomeOf(
 		stdoutIsTerminal: false,
 		env: {},
 		now: () => FORGED_TS_MS,
-		// A tail has no end of its own.
+		// A tail never ends by itself.
 		interrupted: () => (args[0] === 'tail' ? AbortSignal.abort() : new AbortController().signal),
 	})
 	return { status, stderr }
@@ -376,7 +379,7 @@ const oddFrame = fc
 		baseTsMs,
 	}))
 
-test('whatever the rows of a frame are, every reader gives records that there can be, and no command fails', async () => {
+test('whatever the rows of a frame, readers return only possible records and no command fails', async () => {
 	const path = newChainPath()
 	let runs = 0
 	await fc.assert(
