@@ -1,4 +1,4 @@
-/** A real file system that is really full: a small tmpfs, mounted by the test. */
+/** A real full file system: a small tmpfs, mounted by the test. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ function smallDisk(bytes: number): string {
 	return disk
 }
 
-test('a service outlives a full disk: every record is in the chain afterwards, and the file is whole', async () => {
+test('a service survives a full disk: afterwards the chain has every record and the file is whole', async () => {
 	const disk = smallDisk(512 * 1024)
 	const path = join(disk, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path))
@@ -52,10 +52,10 @@ test('a service outlives a full disk: every record is in the chain afterwards, a
 	tellCounts(6, 'a real full disk', { published: published + 1, 'in the chain': found.length, lost: 0 })
 })
 
-test('a volume of the documented size is filled and freed 100 times: the chain goes on by itself, and every loss is counted', async () => {
+test('on a volume filled and freed 100 times, the chain resumes by itself and counts every loss', async () => {
 	const retainBytes = 256 * 1024
 	const rotateBytes = retainBytes / 4
-	// As docs/guarantees/files.md has it.
+	// The size in docs/guarantees/files.md.
 	const disk = smallDisk(retainBytes + 4 * rotateBytes + 1024 * 1024)
 	const path = join(disk, 'node.chain')
 	const ballast = join(disk, 'ballast')
