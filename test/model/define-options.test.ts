@@ -67,12 +67,12 @@ describe('defined options', () => {
 		expect(Object.isFrozen(resolved)).toBe(true)
 	})
 
-	test('take an explicit undefined for the default', () => {
+	test('take an explicit undefined as the default', () => {
 		const given = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, undefined]))
 		expect(OPTIONS.resolve({ ...given, name: 'a' })).toEqual(DEFAULTS)
 	})
 
-	test('keep what was given', () => {
+	test('keep given values', () => {
 		const given = {
 			name: 'b',
 			count: 10,
@@ -112,7 +112,7 @@ describe('defined options', () => {
 		)
 	})
 
-	test('are read once each, and a getter that throws has a code', () => {
+	test('are read once each, and a getter that throws leads to a coded error', () => {
 		let reads = 0
 		OPTIONS.resolve({
 			name: 'a',
@@ -132,6 +132,6 @@ describe('defined options', () => {
 	})
 })
 
-test('defined fields are those that are not undefined', () => {
+test('defined returns the fields that are not undefined', () => {
 	expect(Object.keys(defined({ a: 1, b: undefined, c: null, d: false }))).toEqual(['a', 'c', 'd'])
 })
