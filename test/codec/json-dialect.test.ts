@@ -38,7 +38,7 @@ describe('the JSON dialect', () => {
 		['no record', '[1]'],
 		['a seq of 0', recordToJson(record(1)).replace('"seq":1', '"seq":0')],
 		['an unknown level', recordToJson(record(1)).replace('info', 'loud')],
-		['a tag that is none', recordToJson(record(1, { data: 5n })).replace('"5"', '"five"')],
+		['an invalid tag', recordToJson(record(1, { data: 5n })).replace('"5"', '"five"')],
 	])('refuses %s with the reason', (_name, text) => {
 		expect(() => recordFromJson(text)).toThrow(expect.objectContaining({ code: 'INVALID_JSON' }))
 	})

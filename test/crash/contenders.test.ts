@@ -161,7 +161,7 @@ test('of two containers with the same pid on a shared volume, only one has the c
 	const { status, stderr } = await run('unshare', [...CONTAINER.slice(1), 'true'])
 	if (status !== 0) {
 		throw new Error(
-			`this test makes pid namespaces and may not: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+			`this test is not allowed to create pid namespaces: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
 		)
 	}
 	for (const kernel of [true, false]) {

@@ -18,7 +18,7 @@ function smallDisk(bytes: number): string {
 	const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', disk])
 	if (status !== 0) {
 		throw new Error(
-			`this test mounts a small disk and may not: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+			`this test is not allowed to mount a small disk: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
 		)
 	}
 	onTestFinished(() => void spawnSync('umount', ['-l', disk]))

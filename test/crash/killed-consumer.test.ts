@@ -98,10 +98,11 @@ test(`${KILLS} killed consumers handle every record in order, few of them twice 
 		handled = Math.max(handled, first - 1 + lines.length)
 	}
 	expect(handled).toBe(expected.length)
-	expect(interrupted, 'most were killed before they began: this tested less than it says').toBeGreaterThan(
-		KILLS / 2,
-	)
-	expect(repeats, 'no kill took a cursor: this tested less than it says').toBeGreaterThan(0)
+	expect(
+		interrupted,
+		'most were killed before they began: the test covered less than intended',
+	).toBeGreaterThan(KILLS / 2)
+	expect(repeats, 'no kill hit a cursor: the test covered less than intended').toBeGreaterThan(0)
 	tellCounts(0, `killed consumers (seed ${SEED})`, {
 		kills: KILLS,
 		records: handled,

@@ -78,7 +78,7 @@ test(`${ROUNDS} SIGKILLs under load lose no record covered by the guarantee of o
 	await chain.close()
 	for (const seq of acknowledged) expect(seq).toBeLessThan(expected)
 	expect(await verifyChain(path)).toMatchObject({ ok: true, records: expected - 1 })
-	expect(tornTails, 'no kill tore a write: this tested less than it says').toBeGreaterThan(0)
+	expect(tornTails, 'no kill tore a write: the test covered less than intended').toBeGreaterThan(0)
 	const counts = { kills: acknowledged.length, 'torn tails': tornTails, records: expected - 1 }
 	tellCounts(1, `SIGKILL at random moments (seed ${SEED})`, { ...counts, 'acknowledged and lost': 0 })
 })

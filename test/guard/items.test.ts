@@ -35,7 +35,7 @@ test('items are the same as with for await, for synchronous and asynchronous sou
 test.each([
 	['its step', { next: () => endless }],
 	['its item', { next: async () => ({ done: false, value: endless }) }],
-	['a step of nothing', { next: async () => null }],
+	['an empty step', { next: async () => null }],
 	['no next', {}],
 ])('a source that returns an endless thenable or nothing ends with an error: %s', async (_name, iterator) => {
 	await expect(collected(source(iterator))).rejects.toThrow(TypeError)
@@ -64,7 +64,7 @@ test('return is called on a source at most once, and never after it has ended or
 
 test.each([
 	['hangs', () => new Promise(() => {}), 1],
-	['gives a thenable without end', () => endless, 0],
+	['returns an endless thenable', () => endless, 0],
 	[
 		'throws',
 		() => {

@@ -34,7 +34,7 @@ async function contend(path: string, env: Record<string, string> = {}) {
 // A PATH without flock(1) simulates a system without it.
 for (const [name, env] of [
 	['with the kernel holding the lock', {}],
-	['where there is no flock', { PATH: '/nowhere' }],
+	['without flock', { PATH: '/nowhere' }],
 ] as const) {
 	test(`${name}, a live holder keeps its lock, even when stopped, and a dead one blocks nobody`, async () => {
 		const path = newChainPath()

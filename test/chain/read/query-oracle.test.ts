@@ -176,7 +176,7 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 		}),
 	],
 	[
-		'several files, one of them gone and another one hurt',
+		'several files, one missing and another damaged',
 		async (path, random) => {
 			const history = await write(path, 2_500, {
 				times: stepping,
@@ -239,7 +239,7 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 		},
 	],
 	[
-		'a header destroyed, and no anchor but the first',
+		'a destroyed header, and only the first anchor',
 		async (path, random) => {
 			const history = await write(path, 300, { random })
 			return hurt(path, history, (bytes) => {
@@ -258,7 +258,7 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 		},
 	],
 	[
-		'records larger than what is read at once',
+		'records larger than one read',
 		async (path, random) => {
 			const appender = new FileChainAppender(path)
 			const history: LogRecord[] = []

@@ -49,7 +49,7 @@ const hostile: Record<string, Buffer> = {
 	'arrays nested four million deep': forgeChain(
 		rowWith(Buffer.concat([filled(4 * MIB, 0x91), Buffer.from([0xc0])])),
 	),
-	'arrays nested deeper than any writer does': forgeChain(
+	'arrays nested deeper than by any writer': forgeChain(
 		rowWith(Buffer.concat([filled(65, 0x91), Buffer.from([0xc0])])),
 	),
 	'maps nested half a million deep': forgeChain(
@@ -63,17 +63,17 @@ const hostile: Record<string, Buffer> = {
 		rowWith(Buffer.concat([Buffer.from([0xdd, ...u32(8 * MIB)]), filled(8 * MIB, 0xc0)])),
 	),
 	'an integer of five megabytes': forgeChain(rowWith(ext(0x42, filled(5 * MIB, 0x7f)))),
-	'an extension that is not ours': forgeChain(rowWith(ext(0x74, filled(64, 1)))),
-	'records by reference, as msgpackr has them': forgeChain(
+	'an unknown extension': forgeChain(rowWith(ext(0x74, filled(64, 1)))),
+	'the record extension of msgpackr': forgeChain(
 		rowWith(Buffer.from([0xd4, 0x72, 0x40, 0x91, 0xa1, 0x61, 0x01])),
 	),
-	'65,535 rows where there is one': forgeChain(
+	'a count of 65,535 for one row': forgeChain(
 		Buffer.concat([rowWith(Buffer.from([0xc0])), filled(200_000, 0x01)]),
 		65_535,
 	),
-	'one row where there are two': forgeChain(Buffer.from([0x92, 0, 2, 0x92, 0, 2]), 1),
+	'a count of one for two rows': forgeChain(Buffer.from([0x92, 0, 2, 0x92, 0, 2]), 1),
 	'a row of nine columns': forgeChain(Buffer.from([0x99, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0])),
-	'a gap that does not say what it stands for': forgeChain(
+	'a gap without range and cause': forgeChain(
 		Buffer.from([0x93, 0, 2, 0xa4, ...Buffer.from('$gap')]),
 		1,
 		0b1_00100,
@@ -112,13 +112,13 @@ describe('a file with valid checksums', () => {
 	test('takes no more memory than documented, whatever it claims', { timeout: 180_000 }, async () => {
 		const worst = {
 			...hostile,
-			'as many nils as data may hold': forgeChain(
+			'the maximum number of nils in data': forgeChain(
 				rowWith(Buffer.concat([Buffer.from([0xdd, ...u32(4 * MIB - 16)]), filled(4 * MIB - 16, 0xc0)])),
 			),
-			'as many keys as data may hold': forgeChain(rowWith(manyKeys())),
-			'a frame of empty bytes in each of three rows': forgeFrames([emptyBytes(), emptyBytes()]),
-			'a frame of empty bytes as many as one data may hold': forgeFrames([emptyBytes(2 ** 18 - 1)]),
-			'rows of three bytes, and no anchor among a million of them': forgeFrames(
+			'the maximum number of keys in data': forgeChain(rowWith(manyKeys())),
+			'three rows of empty bytes': forgeFrames([emptyBytes(), emptyBytes()]),
+			'the maximum number of empty bytes in one data': forgeFrames([emptyBytes(2 ** 18 - 1)]),
+			'a million rows of three bytes without an anchor': forgeFrames(
 				Array.from({ length: 18 }, () => ({
 					rows: Buffer.alloc(180_000, Buffer.from([0x92, 0, 2])),
 					count: 60_000,

@@ -376,7 +376,7 @@ describe('one writer per chain', () => {
 
 describe('bad input', () => {
 	test.each([
-		['a path that is no text', () => new FileChainAppender(5 as never), 'INVALID_PATH'],
+		['a path that is not a text', () => new FileChainAppender(5 as never), 'INVALID_PATH'],
 		['an empty path', () => new FileChainAppender(''), 'INVALID_PATH'],
 		[
 			'a folder that does not exist',
@@ -385,16 +385,16 @@ describe('bad input', () => {
 		],
 		['an unknown option', () => new FileChainAppender('x', { colour: 1 } as never), 'INVALID_OPTION'],
 		[
-			'a durability that is none',
+			'an unknown durability',
 			() => new FileChainAppender('x', { durability: 'tape' as never }),
 			'INVALID_OPTION',
 		],
 		[
-			'a level that is none',
+			'an unknown level',
 			() => new FileChainAppender('x', { writeThrough: 'loud' as never }),
 			'INVALID_LEVEL',
 		],
-		['no room for anything', () => new FileChainAppender('x', { pendingBytesMax: 0 }), 'INVALID_OPTION'],
+		['a buffer without room', () => new FileChainAppender('x', { pendingBytesMax: 0 }), 'INVALID_OPTION'],
 	])('%s gets a coded error', (_name, open, code) => {
 		expect(open).toThrow(expect.objectContaining({ code }))
 	})

@@ -276,11 +276,11 @@ describe('retention', () => {
 	test.each([
 		['a rotateBytes above retain.bytes', { rotateBytes: 10_000, retain: { bytes: 5_000 } }],
 		['an unknown bound', { retain: { days: 3 } }],
-		['a bound of nothing', { retain: { bytes: 0 } }],
+		['a bound of zero', { retain: { bytes: 0 } }],
 		['an empty policy', { durability: {} }],
 		['an unknown policy', { durability: { everyDay: 1 } }],
-		['another rule for damage', { onDamage: 'ignore' }],
-		['a wait that no timer can do', { lockWaitMs: 2 ** 31 }],
+		['an unknown rule for damage', { onDamage: 'ignore' }],
+		['a wait beyond the range of timers', { lockWaitMs: 2 ** 31 }],
 		['a tiny file', { rotateBytes: 100 }],
 	])('refuses %s', (_name, options) => {
 		expect(() => new FileChainAppender(newChainPath(), options as FileChainOptions)).toThrow(
