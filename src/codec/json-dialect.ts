@@ -167,7 +167,7 @@ function parse(text: string): unknown {
 	try {
 		return JSON.parse(text)
 	} catch (error) {
-		throw new MeshChainError('INVALID_JSON', `this is no JSON: ${messageOf(error)}`, { cause: error })
+		throw new MeshChainError('INVALID_JSON', `invalid JSON: ${messageOf(error)}`, { cause: error })
 	}
 }
 

@@ -33,7 +33,8 @@ export function rowBatches(block: RowBlock, levelIndexMin = 0): RowBatches {
 	const parts = cut(block)
 	for (const [index, part] of parts.entries()) {
 		const [first] = decodeRows(part, levelIndexMin)
-		if (index > 0 && first !== undefined && isGap(first)) throw new RangeError('a $gap that opens no frame')
+		if (index > 0 && first !== undefined && isGap(first))
+			throw new RangeError('a $gap that is not at the head of its frame')
 	}
 	return {
 		length: parts.length,

@@ -211,7 +211,7 @@ class RowReader {
 		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#readData()
 		// Readers rely on the data of a gap, so an impossible gap is refused.
 		if (kind === GAP_KIND && origin === undefined && (index > 0 || !isWholeGap({ seq: record.seq, data }))) {
-			throw this.#malformed('a $gap that opens its frame and says what it stands for')
+			throw this.#malformed('a $gap at the head of its frame with a valid range')
 		}
 		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
@@ -257,7 +257,7 @@ class RowReader {
 		if (rows > 0) {
 			sums.minTsMs = Math.min(sums.minTsMs, baseTsMs + dTsMin)
 			sums.maxTsMs = Math.max(sums.maxTsMs, baseTsMs + dTsMax)
-			if (!isRecordTime(sums.maxTsMs)) throw this.#malformed('a time that a record can have')
+			if (!isRecordTime(sums.maxTsMs)) throw this.#malformed('a valid time')
 		}
 		return rows
 	}
@@ -285,10 +285,10 @@ class RowReader {
 	expectEnd(): void {
 		const { end, start, flags } = this.#block
 		if (this.#pos !== end) throw this.#malformed('the end of the frame')
-		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags that tell of every level and kind')
+		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags for every level and kind')
 		if (this.#otherStart >= 0) this.#countOthers()
 		if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {
-			throw this.#malformed('texts that are ASCII, as the flags say')
+			throw this.#malformed('only ASCII texts, as the flags claim')
 		}
 	}
 
@@ -313,7 +313,7 @@ class RowReader {
 	#time(): number {
 		const tsMs = this.#block.baseTsMs + this.#number()
 		if (isRecordTime(tsMs)) return tsMs
-		throw this.#malformed('a time that a record can have')
+		throw this.#malformed('a valid time')
 	}
 
 	#levelIndex(): number {
@@ -351,7 +351,7 @@ class RowReader {
 		const text = utf8Text(this.#bytes, start, start + length, this.#text, this.#block.start)
 		if (text === undefined) throw this.#malformed('UTF-8')
 		// Only an ASCII text has as many units as bytes.
-		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags say')
+		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags claim')
 		return text
 	}
 
@@ -392,17 +392,17 @@ class RowReader {
 		const lead = this.#byte()
 		if (lead === 0xc0) return null
 		const id = this.#numberBody(lead) ?? this.#textBody(lead)
-		if (typeof id === 'number' && !Number.isFinite(id)) throw this.#malformed('a number that is finite')
+		if (typeof id === 'number' && !Number.isFinite(id)) throw this.#malformed('a finite number')
 		return id
 	}
 
 	#origin(): RecordOrigin | undefined {
 		const lead = this.#byte()
 		if (lead === 0xc0) return undefined
-		if (lead !== 0x93) throw this.#malformed('an origin of three')
+		if (lead !== 0x93) throw this.#malformed('an origin with three fields')
 		const origin = { chainId: this.#textBody(this.#byte()), epoch: this.#number(), seq: this.#number() }
 		if (isEpoch(origin.epoch, 0) && isSeq(origin.seq, 0)) return origin
-		throw this.#malformed('an origin that there can be')
+		throw this.#malformed('a valid origin')
 	}
 
 	#readData(): unknown {

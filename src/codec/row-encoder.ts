@@ -258,8 +258,8 @@ export class RowEncoder {
  */
 function noRecord({ seq, tsMs }: LogRecord): LogAppendError {
 	if (!(seq <= SEQ_MAX)) {
-		const text = `seq ${seq} is above ${SEQ_MAX}, the highest that a chain holds: begin a new chain`
+		const text = `seq ${seq} is above ${SEQ_MAX}, the highest seq of a chain: begin a new chain`
 		return new LogAppendError(text, { code: 'CHAIN_EXHAUSTED', retryable: false, seq })
 	}
-	return new LogAppendError(`${tsMs} is no time that a record can have`, { retryable: false, seq })
+	return new LogAppendError(`${tsMs} is not a valid time of a record`, { retryable: false, seq })
 }

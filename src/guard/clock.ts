@@ -28,7 +28,7 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 			const tsMs = clock()
 			if (isTime(tsMs)) return Math.max(0, tsMs)
 			discard(tsMs)
-			throw new TypeError(`a clock must give milliseconds since 1970, not ${messageOf(tsMs)}`)
+			throw new TypeError(`a clock must return milliseconds since 1970, not ${messageOf(tsMs)}`)
 		} catch (thrown) {
 			hush(thrown)
 			failures++
@@ -57,7 +57,7 @@ export function toldClock(name: string, clock: () => unknown): SoundClock {
 		isTold = true
 		warn(
 			'HOOK_FAILED',
-			`${name} failed, and Date.now stands in; further failures are only counted: ${messageOf(thrown)}`,
+			`${name} failed and is replaced by Date.now; further failures are only counted: ${messageOf(thrown)}`,
 		)
 	})
 }

@@ -24,7 +24,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 		const open = asynchronous ?? synchronous
 		hush(asynchronous)
 		hush(synchronous)
-		if (typeof open !== 'function') throw new TypeError('what was given cannot be iterated')
+		if (typeof open !== 'function') throw new TypeError('the source is not iterable')
 		this.#isAsync = open === asynchronous
 		this.#items = keptPromise(() => Reflect.apply(open, source, [])) as Partial<AsyncIterator<unknown>>
 		discard(this.#items)
@@ -43,7 +43,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 		const given = keptPromise(() => methodOf(this.#items, 'next')?.())
 		if (!this.#isAsync) discard(given)
 		const step = (this.#isAsync ? await settle(given) : given) as IteratorResult<unknown> | null
-		if (typeof step !== 'object' || step === null) throw new TypeError('an iterator must give objects')
+		if (typeof step !== 'object' || step === null) throw new TypeError('an iterator must return objects')
 		const { done, value } = step
 		hush(done)
 		if (done) {

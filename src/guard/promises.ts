@@ -74,7 +74,7 @@ function adopt(
 	}
 	const resolved = once((result) => {
 		if (depth < THENABLE_DEPTH_MAX) queueMicrotask(() => adopt(result, fulfilled, rejected, depth + 1))
-		else rejected(new TypeError('a thenable resolves with thenables without end'))
+		else rejected(new TypeError('a thenable resolves with other thenables without end'))
 	})
 	const failed = once(rejected)
 	try {

@@ -61,7 +61,7 @@ export function readOption(what: string, given: object, name: string): unknown {
 			cause: thrown,
 		})
 	}
-	if (types.isPromise(value)) throw invalidOption(what, value, 'a value, which is there at once')
+	if (types.isPromise(value)) throw invalidOption(what, value, 'a value that is available at once')
 	return value
 }
 

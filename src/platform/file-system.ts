@@ -280,7 +280,7 @@ export function writeFully(
 	let done = start
 	while (done < end) {
 		const count = system.writeSync(fd, bytes, done, end - done, position + done - start)
-		if (count === 0) throw Object.assign(new Error('the write took no bytes'), { code: 'EIO' })
+		if (count === 0) throw Object.assign(new Error('the write accepted no bytes'), { code: 'EIO' })
 		done += count
 	}
 }

@@ -105,7 +105,7 @@ describe('defined options', () => {
 		[{ name: 'a', onEnd: 1 }, 'onEnd must be a function, not 1'],
 		[{ name: 'a', clock: null }, 'clock must be a function, not null'],
 		[{ name: 'a', label: '' }, 'label must be a text of 1 to 256 characters, not ""'],
-		[{ name: 'a', extra: Promise.resolve() }, 'extra must be a value, which is there at once'],
+		[{ name: 'a', extra: Promise.resolve() }, 'extra must be a value that is available at once'],
 	])('refuse %j', (given, message) => {
 		expect(() => OPTIONS.resolve(given)).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),

@@ -51,11 +51,11 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	if (reading.kind === 'damaged') {
 		throw new MeshChainError(
 			'HEADER_DAMAGED',
-			`${show(path)} begins as a chain does, but neither its header nor an anchor near it can be read`,
+			`${show(path)} begins like a chain, but neither its header nor an anchor near it can be read`,
 			{ path, offset: 0 },
 		)
 	}
-	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it is left as it is`, {
+	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it stays unchanged`, {
 		path,
 	})
 }
