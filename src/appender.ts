@@ -150,7 +150,9 @@ export function failureOf(appender: LogChainAppender): MeshChainError | undefine
 /** Checks that a value has the shape of an appender. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkAppender(appender: unknown): void {
 	if (typeof appender === 'object' && typeof propertyOf(appender, 'append') === 'function') return
-	const text = `an appender must be an object with an append(record) method, not ${show(appender)}: new FileChainAppender(path) is one`
+	const text =
+		`an appender must be an object with an append(record) method, not ${show(appender)}: ` +
+		'new FileChainAppender(path) is one'
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 

@@ -80,7 +80,8 @@ export function checkId(name: string, id: unknown): void {
 	if (id === undefined || id === null || isId(id)) return
 	throw new MeshChainError(
 		'INVALID_ID',
-		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, a finite number, a bigint of 64 bits or null, not ${show(id)}`,
+		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, ` +
+			`a finite number, a bigint of 64 bits or null, not ${show(id)}`,
 	)
 }
 

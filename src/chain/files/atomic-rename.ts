@@ -71,7 +71,9 @@ export function unsyncedName(
 	path: string,
 	unsynced: unknown,
 ): MeshChainError {
-	const text = `${show(path)} exists and is complete, but its folder could not be synced (${messageOf(unsynced)}): until it is, a power loss may remove the name`
+	const text =
+		`${show(path)} exists and is complete, but its folder could not be synced ` +
+		`(${messageOf(unsynced)}): until it is, a power loss may remove the name`
 	return new MeshChainError(code, text, { path, cause: unsynced })
 }
 

@@ -313,7 +313,9 @@ function lockedError(chainPath: string, holder: HolderText | undefined): MeshCha
 		: 'another process'
 	return new MeshChainError(
 		'CHAIN_LOCKED',
-		`${show(chainPath)} is open for writing by ${by}: give this writer another path ('{pid}' in a path becomes the process id), stop the other one, or, if it is certain that none runs, remove ${show(lockPath)}`,
+		`${show(chainPath)} is open for writing by ${by}: ` +
+			"give this writer another path ('{pid}' in a path becomes the process id), " +
+			`stop the other one, or, if it is certain that none runs, remove ${show(lockPath)}`,
 		{ path: chainPath },
 	)
 }

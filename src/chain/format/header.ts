@@ -121,7 +121,8 @@ function refuseNewer(bytes: Buffer, path: string): void {
 	if (bytes.length >= HEADER_BYTES && crcHolds(withVersion(bytes, FORMAT_VERSION))) return
 	throw new MeshChainError(
 		'NEWER_VERSION',
-		`${show(path)} has chain format ${version}; this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
+		`${show(path)} has chain format ${version}; ` +
+			`this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
 		{ path },
 	)
 }

@@ -42,7 +42,8 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	if (reading.kind === 'prefix') {
 		throw new MeshChainError(
 			'CHAIN_EMPTY',
-			`${show(path)} holds ${bytes.length === 0 ? 'nothing' : 'only the beginning of a header'}: no writer has finished creating it`,
+			`${show(path)} holds ${bytes.length === 0 ? 'nothing' : 'only the beginning of a header'}: ` +
+				'no writer has finished creating it',
 			{ path },
 		)
 	}

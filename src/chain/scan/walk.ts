@@ -112,7 +112,8 @@ export async function anchorBefore(file: OpenSegment, before: number): Promise<A
 function truncated({ path }: OpenSegment, expected: number, found: number): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
-		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; it was truncated or rewritten`,
+		`${show(path)} became shorter while it was read: ` +
+			`${found} bytes where there were ${expected}; it was truncated or rewritten`,
 		{ path, offset: found },
 	)
 }
