@@ -16,7 +16,7 @@ export function counted(value: number, one: string, many = `${one}s`): string {
 	return `${count(value)} ${value === 1 ? one : many}`
 }
 
-/** Formats a size, rounded and exact: `1.5 KiB (1,536 bytes)`. */
+/** Formats a size, both rounded and exact: `1.5 KiB (1,536 bytes)`. */
 export function bytes(value: number): string {
 	const exact = counted(value, 'byte')
 	let scaled = value

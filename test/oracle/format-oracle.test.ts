@@ -43,7 +43,7 @@ class Answers {
 	}
 }
 
-test('the oracle imports nothing of mesh-chain', () => {
+test('the oracle imports nothing from mesh-chain', () => {
 	const source = readFileSync(join(import.meta.dirname, 'format-oracle.mjs'), 'utf8')
 	const imports = [...source.matchAll(/\bfrom\s+'([^']+)'|\b(?:import|require)\s*\(\s*([^)]*)\)/g)]
 	const names = imports.map(([, name, computed]) => name ?? computed)
