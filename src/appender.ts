@@ -1,4 +1,6 @@
-/** The contract of an appender, the one interface that users implement, and the helpers that read one. */
+/**
+ * The contract of an appender, the one interface that users implement, and helpers that read its properties.
+ */
 import { hush } from './guard/hush.ts'
 import { show } from './guard/show.ts'
 import { attempt, isInstance, ownValueOf, propertyOf } from './guard/values.ts'
@@ -11,70 +13,75 @@ import { processWide } from './platform/process-wide.ts'
 /** All durabilities, from the least to the most durable. */
 export const DURABILITIES = ['none', 'memory', 'os', 'disk'] as const
 /**
- * What a committed record survives: nothing (`none`), as long as its process lives (`memory`), a killed
- * process (`os`), a power loss (`disk`).
+ * What a committed record survives: nothing (`none`), anything but the end of its process (`memory`), a
+ * killed process (`os`), or a power loss (`disk`).
  */
 export type Durability = (typeof DURABILITIES)[number]
 
 /**
- * Where the records of a loop go. From `append` on, the appender keeps a record until it is committed or
- * counted lost.
+ * Receives the records of a loop. Once `append` is called, the appender keeps the record until it is
+ * committed or counted as lost.
  *
- * A loop calls it with strictly increasing `seq`, including `$gap` records for what the loop itself lost, and
- * with one append at a time. Only `append` is required. `appenderContract` of `mesh-chain/testing` tests an
- * implementation.
+ * A loop appends records in strictly increasing `seq`, one append at a time. A `$gap` record replaces records
+ * that the loop itself lost. Only `append` is required. To test an implementation, run `appenderContract` of
+ * `mesh-chain/testing`.
  */
 export interface LogChainAppender {
 	/**
-	 * Takes one record. Throws or rejects when it cannot; the record then stays with the loop. Every error is
-	 * retried, in order, but one with `retryable: false`: its record becomes a counted gap.
+	 * Takes one record, or throws or rejects. After an error the record stays in the loop, which retries the
+	 * append in order. A record whose error has `retryable: false` is not retried: it becomes a counted gap.
 	 *
 	 * @throws {LogAppendError}
 	 */
 	append(record: LogRecord): void | Promise<void>
-	/** Takes all of the records or none. Without it the loop appends them one by one. */
+	/** Takes all of the records or none. Without this method the loop appends records one by one. */
 	appendBatch?(records: readonly LogRecord[]): void | Promise<void>
 	/**
-	 * Seq of the first record that a loop should stamp, from 1. Read once, when the loop is made. Default: 1.
+	 * Seq of the first record that the loop stamps, from 1. Read once, when the loop is created. Default: 1.
 	 */
 	readonly nextSeq?: number | undefined
-	/** Number of this opening of the chain, from 1. Read once, when the loop is made. Default: 1. */
+	/** Number of this opening of the chain, from 1. Read once, when the loop is created. Default: 1. */
 	readonly epoch?: number | undefined
 	/**
-	 * Seq up to which every record is committed: it survives what {@link durability} names. Default: a record is
-	 * committed when `append` returns or resolves.
+	 * Seq up to which every record is committed, that is, survives what {@link durability} promises. Default:
+	 * a record is committed when `append` returns or resolves.
 	 */
 	readonly committedSeq?: number | undefined
 	/** What a committed record survives. Default: `memory`. */
 	readonly durability?: Durability | undefined
 	/**
-	 * Most asynchronous appends in flight at once, from 1. More than 1 declares the appender idempotent and
-	 * ordered: after a failure the loop repeats everything from the failed record on. Default: 1.
+	 * Maximum number of asynchronous appends in flight, from 1. A value above 1 declares the appender
+	 * idempotent and ordered: after a failure the loop repeats the failed record and every later one.
+	 * Default: 1.
 	 */
 	readonly inFlightMax?: number | undefined
 	/**
-	 * Why nothing can be committed at present; undefined in health. An appender with this property reports its
-	 * failure and its recovery to people itself: the loop does not repeat them.
+	 * Reason why nothing can be committed at present; undefined when the appender works. An appender with
+	 * this property reports its own failure and recovery to people; the loop does not repeat these reports.
 	 */
 	readonly failure?: MeshChainError | undefined
-	/** Returns once the operating system has everything taken, or throws. */
+	/** Returns once every record taken has reached the operating system, or throws. */
 	flush?(): void
-	/** Resolves once everything taken is on disk. */
+	/** Resolves once every record taken is on disk. */
 	sync?(): Promise<void>
-	/** Commits, syncs and releases everything. Idempotent; later appends are refused as not retryable. */
+	/**
+	 * Commits and syncs every record, and releases all resources. Idempotent. Later appends fail with
+	 * `retryable: false`.
+	 */
 	close?(): Promise<void>
 	/**
-	 * Longest wait for `sync`, and then for `close`, in milliseconds. Default: the `closeTimeoutMs` of the loop.
+	 * Longest wait for `sync`, and then for `close`, in milliseconds. Default: the `closeTimeoutMs` of the
+	 * loop.
 	 */
 	readonly closeTimeoutMs?: number | undefined
-	/** Whether `close` syncs by itself, so that `sync` is not called before it. Default: false. */
+	/** Whether `close` syncs. If true, the loop does not call `sync` before it. Default: false. */
 	readonly closeSyncs?: boolean | undefined
 }
 
 /**
- * The first seq and the epoch of a loop over this appender.
+ * Returns the first seq and the epoch of a loop over this appender.
  *
- * @throws {MeshChainError} `INVALID_OPTION` when the appender declares an invalid one.
+ * @throws {MeshChainError} `INVALID_OPTION` when the appender declares an invalid value.
  */
 export function startOf(appender: LogChainAppender): { readonly nextSeq: number; readonly epoch: number } {
 	return {
@@ -84,9 +91,9 @@ export function startOf(appender: LogChainAppender): { readonly nextSeq: number;
 }
 
 /**
- * A whole number from 1 that an appender declares once. Default: 1.
+ * Returns a whole number from 1 that an appender declares. Default: 1.
  *
- * @throws {MeshChainError} `INVALID_OPTION`, also where it cannot be read.
+ * @throws {MeshChainError} `INVALID_OPTION` when the value is invalid or cannot be read.
  */
 export function declaredBy(
 	appender: LogChainAppender,
@@ -97,14 +104,14 @@ export function declaredBy(
 	return checkWholeNumber(what, readOption(what, appender, name) ?? 1, 1, max)
 }
 
-/** Whether an append is retried after this error: after every one without `retryable: false`. */
+/** Returns whether an append is retried after this error: true unless the error has `retryable: false`. */
 export function isRetryable(error: unknown): boolean {
 	return propertyOf(error, 'retryable') !== false
 }
 
 /**
- * Makes an append error of any thrown value. One whose fields are plain values is kept; any other becomes the
- * cause.
+ * Converts any thrown value to a `LogAppendError`. A `LogAppendError` whose fields are plain values is
+ * returned as it is; any other value becomes the cause.
  */
 export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 	const isKept =
@@ -115,13 +122,13 @@ export function toAppendError(thrown: unknown, seq: number): LogAppendError {
 	return new LogAppendError(messageOf(thrown), { retryable: isRetryable(thrown), seq, cause: thrown })
 }
 
-/** The durability that an appender declares. Default: `memory`. */
+/** Returns the durability that an appender declares. Default: `memory`. */
 export function durabilityOf(appender: LogChainAppender): Durability {
 	const durability = propertyOf(appender, 'durability')
 	return DURABILITIES.find((name) => name === durability) ?? 'memory'
 }
 
-/** The `committedSeq` of an appender; undefined where it has none, NaN where it is not a seq. */
+/** Returns the `committedSeq` of an appender; undefined when it has none, NaN when the value is not a seq. */
 export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	const seq: unknown = attempt(() => appender.committedSeq, Number.NaN)
 	if (seq === undefined) return undefined
@@ -129,7 +136,7 @@ export function committedSeqOf(appender: LogChainAppender): number | undefined {
 	return typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : Number.NaN
 }
 
-/** The `failure` of an appender; an error too where reading it throws. */
+/** Returns the `failure` of an appender, or the error that reading it throws. */
 export function failureOf(appender: LogChainAppender): MeshChainError | undefined {
 	try {
 		const failure: unknown = appender.failure
@@ -140,10 +147,12 @@ export function failureOf(appender: LogChainAppender): MeshChainError | undefine
 	}
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks that a value has the shape of an appender. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkAppender(appender: unknown): void {
 	if (typeof appender === 'object' && typeof propertyOf(appender, 'append') === 'function') return
-	const text = `an appender must be an object with an append(record) method, not ${show(appender)}: new FileChainAppender(path) is one`
+	const text =
+		`an appender must be an object with an append(record) method, not ${show(appender)}: ` +
+		'new FileChainAppender(path) is one'
 	throw new MeshChainError('INVALID_OPTION', text)
 }
 
@@ -152,8 +161,8 @@ const inUse = processWide('appenders-in-use', () => new WeakSet<LogChainAppender
 /**
  * Marks an appender as owned by one loop or one parent appender.
  *
- * @throws {MeshChainError} `APPENDER_IN_USE` when another owns it, `INVALID_OPTION` when it is not an
- * appender.
+ * @throws {MeshChainError} `APPENDER_IN_USE` when the appender already has an owner, `INVALID_OPTION` when
+ * the value is not an appender.
  */
 export function claimAppender(appender: LogChainAppender): void {
 	checkAppender(appender)

@@ -1,14 +1,17 @@
 /**
- * Brings `data` into its one canonical form, by copy: what ring, listeners, appenders and chain hold is the same, and no later
- * mutation changes it. Never throws and never changes what it is given; what cannot be carried leaves a marker,
- * `{ $unserializable: reason }`, in its place. The table of types is in `docs/FORMAT.md`.
+ * Copies `data` into canonical form. Ring, listeners, appenders and chain all hold the same value, and no
+ * later mutation changes it. Never throws and never changes its input. A value that cannot be kept is
+ * replaced by a marker, `{ $unserializable: reason }`. The table of types is in `docs/FORMAT.md`.
  */
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
 import { errorNameOf, propertyOf } from '../guard/values.ts'
 import { DATA_BYTES_MAX, DATA_DEPTH_MAX, STATE_DEPTH_MAX } from '../model/limits.ts'
 
-/** The reasons a marker gives; `'threw'` is followed by the name of what was thrown, `'no fields: '` by that of the class. */
+/**
+ * The reasons in markers. `'threw'` is followed by the name of the thrown value, `'no fields: '` by the name
+ * of the class.
+ */
 export const MARKER_REASONS = [
 	'function',
 	'symbol',
@@ -22,38 +25,47 @@ export const MARKER_REASONS = [
 ] as const
 
 export interface Canonical {
-	/** Frozen but for dates and bytes, which cannot be; undefined only for undefined. */
+	/**
+	 * Canonical copy. Frozen, except for dates and bytes, which cannot be frozen. Undefined only for
+	 * undefined.
+	 */
 	readonly value: unknown
-	/** An upper bound of its size as MessagePack. */
+	/** Upper bound of the size as MessagePack. */
 	readonly bytes: number
-	/** How many markers it holds. */
+	/** Number of markers in the copy. */
 	readonly markers: number
-	/** How many texts and keys had lone surrogates replaced. */
+	/** Number of texts and keys in which lone surrogates were replaced. */
 	readonly replaced: number
 }
 
 const NOTHING: Canonical = Object.freeze({ value: undefined, bytes: 0, markers: 0, replaced: 0 })
 
-/** What an error says of itself, enumerable or not. */
+/** Fields of an error that are copied, enumerable or not. */
 const ERROR_FIELDS: readonly string[] = ['name', 'message', 'stack', 'cause', 'errors']
 
-/** Classes whose instances are lists of entries, in which a key may be repeated. A subclass has fields beside them, which are not taken. */
+/**
+ * Classes whose instances are lists of entries with repeatable keys. The additional fields of a subclass are
+ * not copied.
+ */
 const ENTRY_LISTS: readonly string[] = ['Headers', 'URLSearchParams', 'FormData']
-/** Items that are asked of an iterator that is not the language's own, where no size ends it sooner: there may be no end to them. */
+/**
+ * Maximum number of items requested from an iterator that is not built in, if no size limit applies sooner:
+ * the iterator may never end.
+ */
 const ENTRIES_MAX = 2 ** 20
-/** Iterators that have as many items as what they were made of. */
+/** Built-in iterators, which have as many items as their collection. */
 const FINITE: readonly unknown[] = [Map.prototype[Symbol.iterator], Set.prototype[Symbol.iterator]]
 
-/** Bytes that head any value: lead byte and size. */
+/** Bytes before the content of any value: lead byte and size. */
 const HEAD_BYTES = 5
 const SCALAR_BYTES = 9
 const BYTES_PER_UNIT_MAX = 3
-/** What a marker takes; kept in reserve so that the last one always fits. */
+/** Size of a marker. Kept in reserve, so that the last marker always fits. */
 const MARKER_BYTES = 64
-/** Of these, what the reason does not take. */
+/** Size of a marker without the reason. */
 const MARKER_HEAD_BYTES = 24
 
-/** The canonical copy of any value, with what it took. */
+/** Returns the canonical copy of any value, with its size and counts. */
 export function canonicalise(value: unknown): Canonical {
 	if (value === undefined) return NOTHING
 	const copier = new Copier(DATA_BYTES_MAX, DATA_DEPTH_MAX)
@@ -61,28 +73,33 @@ export function canonicalise(value: unknown): Canonical {
 	return { value: copy, bytes: copier.bytes, markers: copier.markers, replaced: copier.replaced }
 }
 
-/** The same of a state, which is to be looked at and goes into no record: of any size, and so deep that no recursion over it overflows. */
+/**
+ * Returns the canonical copy of a state that is only inspected and not recorded. It may have any size; its
+ * depth is limited so that recursion over it does not overflow.
+ */
 export function canonicalState(state: unknown): unknown {
 	return state === undefined
 		? undefined
 		: new Copier(Number.POSITIVE_INFINITY, STATE_DEPTH_MAX).copy(state, 0)
 }
 
-/** The marker that stands for what could not be carried. */
+/** Returns a marker that replaces a value that cannot be kept. */
 export function marker(reason: string): { readonly $unserializable: string } {
 	return Object.freeze({ $unserializable: reason })
 }
 
-/** One canonicalisation. Getters and `toJSON` may start another meanwhile: nothing is shared between two. */
+/**
+ * One canonicalisation. Getters and `toJSON` may start another one meanwhile, so instances share no state.
+ */
 class Copier {
 	bytes = 0
 	markers = 0
 	replaced = 0
-	/** The containers we are inside of, outermost first. */
+	/** The containers around the current value, outermost first. */
 	readonly #path: object[] = []
-	/** The last number that made a key another one. */
+	/** Last number that was appended to rename a key. */
 	#renamed = 1
-	/** Lists of items, and objects made of them, that are not all that there was. */
+	/** Incomplete lists of items, and objects made from them. */
 	#cut: WeakSet<object> | undefined
 	readonly #bytesMax: number
 	readonly #depthMax: number
@@ -145,7 +162,7 @@ class Copier {
 		}
 		const toJson = (value as { toJSON?: unknown }).toJSON
 		if (typeof toJson === 'object') hush(toJson)
-		// What toJSON answers is taken as it is: it is not asked again, so it cannot answer for ever.
+		// The result of toJSON is used directly. Its own toJSON is not called, so the calls always end.
 		if (typeof toJson === 'function') return this.#answer(toJson.call(value, ''), value, depth)
 		return this.#anyFields(value, depth)
 	}
@@ -158,7 +175,7 @@ class Copier {
 		return this.#knownType(answer, depth) ?? this.#anyFields(answer, depth)
 	}
 
-	/** The types of the language that have a form of their own; undefined for any other. */
+	/** Copies built-in types that have a form of their own; undefined for any other value. */
 	#knownType(value: object, depth: number): unknown {
 		if (types.isNativeError(value) || value instanceof Error) return this.#error(value as Error, depth)
 		if (types.isDate(value)) return this.#date(value)
@@ -181,7 +198,10 @@ class Copier {
 		return undefined
 	}
 
-	/** Its own enumerable fields. What has none that are set, and is no plain object, keeps what it is elsewhere: it is no empty one. */
+	/**
+	 * Copies the own enumerable fields. An object without set fields that is not a plain object keeps its
+	 * state elsewhere, so it becomes a marker instead of an empty object.
+	 */
 	#anyFields(value: object, depth: number): unknown {
 		const keys = Object.keys(value)
 		const fields = keys.length === 0 ? undefined : this.#named(value, keys, depth)
@@ -195,10 +215,10 @@ class Copier {
 	}
 
 	/**
-	 * The items of what iterates, as far as they can fit: what is copied of them is full no later than that. So the work has a bound, however many
-	 * there are.
+	 * Returns the items of an iterable, as far as they can fit into the copy. The copy is full by then, so
+	 * the work is bounded, however many items there are.
 	 *
-	 * @param bytesOf no more than what the copy of an item takes.
+	 * @param bytesOf Returns a lower bound of the size of an item's copy.
 	 */
 	#itemsOf<T>(source: object, read: (item: unknown) => T, bytesOf: (item: T) => number): readonly T[] {
 		const items: T[] = []
@@ -222,7 +242,10 @@ class Copier {
 		return this.#itemsOf(source, entryOf, leastBytesOfEntry)
 	}
 
-	/** What a class iterates over as a Map does. It may have no end, and then the first of its entries say nothing. */
+	/**
+	 * Copies the entries of a class that iterates like a Map. An endless iteration becomes a marker, because
+	 * its first entries mean nothing.
+	 */
 	#entries(source: object, depth: number): unknown {
 		const entries = this.#entriesOf(source)
 		return this.#cut?.has(entries) ? this.#marker('too large') : this.#pairs(entries, depth)
@@ -232,7 +255,7 @@ class Copier {
 		this.bytes += HEAD_BYTES
 		const copy: unknown[] = []
 		const { length: given } = source
-		// That of a proxy may be anything.
+		// The length of a proxy may be anything.
 		const length = typeof given === 'number' ? given : 0
 		hush(given)
 		let isCut = this.#cut?.has(source) ?? false
@@ -275,7 +298,10 @@ class Copier {
 		if (value !== undefined) copy[this.#key(key, copy, source)] = value
 	}
 
-	/** One property, its getter's throw kept to itself. A property that is undefined is absent, an element is null. */
+	/**
+	 * Copies one property; an error of its getter affects only this property. Undefined properties are
+	 * omitted; undefined elements become null.
+	 */
 	#safely(source: object, key: string | number, depth: number, isField = false): unknown {
 		let value: unknown
 		try {
@@ -292,9 +318,9 @@ class Copier {
 		return this.#named(error, [...fields, ...others], depth)
 	}
 
-	/** A plain object where all keys are different texts, and a list of pairs otherwise. */
+	/** Returns a plain object if all keys are different texts, otherwise a list of pairs. */
 	#pairs(entries: readonly (readonly [unknown, unknown])[], depth: number): unknown {
-		// Not an object literal: a key may be `__proto__`.
+		// An object without a prototype, because a key may be `__proto__`.
 		const named: Record<string, unknown> = Object.create(null)
 		for (const [key, value] of entries) {
 			if (typeof key !== 'string' || key in named) return this.#fields({ $map: entries }, depth)
@@ -345,7 +371,10 @@ class Copier {
 		return this.#wellFormed(text)
 	}
 
-	/** What a key is called in the copy: another name for one that cannot be carried as it is, and no two the same. */
+	/**
+	 * Returns the name of a key in the copy: a different one if the key cannot be kept, and always a unique
+	 * one.
+	 */
 	#key(key: string, copy: object, source: object): string {
 		const carried = this.#carried(key)
 		const name = carried === key ? key : this.#freeName(carried, copy, source)
@@ -353,14 +382,19 @@ class Copier {
 		return name
 	}
 
-	/** A name, numbered where a field of the source or of its copy has it already. No number is tried twice, however many keys are alike. */
+	/**
+	 * Returns a name, numbered if a field of the source or of its copy already has it. No number is tried
+	 * twice, however many keys are alike.
+	 */
 	#freeName(name: string, copy: object, source: object): string {
 		let free = name
 		while (Object.hasOwn(source, free) || Object.hasOwn(copy, free)) free = `${name}${++this.#renamed}`
 		return free
 	}
 
-	/** `__proto__` is what no reader of MessagePack in JavaScript will make a key. */
+	/**
+	 * Returns a key that readers accept: no reader of MessagePack in JavaScript creates a key `__proto__`.
+	 */
 	#carried(key: string): string {
 		return key === '__proto__' ? '__proto_' : this.#wellFormed(key)
 	}
@@ -375,7 +409,7 @@ class Copier {
 		return this.bytes + bytes > this.#bytesMax
 	}
 
-	/** @param left what the marker stands for: nobody else looks at it. */
+	/** @param left The replaced value: nothing else handles it. */
 	#marker(reason: string, left?: unknown): unknown {
 		hush(left)
 		this.markers++
@@ -384,18 +418,18 @@ class Copier {
 	}
 }
 
-// Node has both since 20; the language's library types that we compile against do not.
+// Node has both methods since 20; the TypeScript library that we compile against does not declare them.
 interface WellFormedString {
 	isWellFormed(): boolean
 	toWellFormed(): string
 }
 
-/** Whether a text has no lone surrogates. */
+/** Returns whether a text has no lone surrogates. */
 export function isWellFormed(text: string): boolean {
 	return (text as unknown as WellFormedString).isWellFormed()
 }
 
-/** A text with lone surrogates replaced by U+FFFD: what UTF-8 can carry. */
+/** Replaces lone surrogates in a text by U+FFFD, so that UTF-8 can encode it. */
 export function toWellFormed(text: string): string {
 	return (text as unknown as WellFormedString).toWellFormed()
 }
@@ -404,7 +438,7 @@ function nameOf(thrown: unknown): string {
 	return toWellFormed(errorNameOf(thrown).slice(0, 40))
 }
 
-/** No more than what a copy takes. */
+/** Returns a lower bound of the size of a value's copy. */
 function leastBytes(value: unknown): number {
 	if (typeof value === 'string') return Math.min(HEAD_BYTES + value.length, MARKER_BYTES)
 	return typeof value === 'number' ? SCALAR_BYTES : 1
@@ -424,17 +458,20 @@ function hasAny(fields: object): boolean {
 	return false
 }
 
-/** Whether an empty object of this kind is an object and no more: also one of another realm, or of a prototype that has nothing to give. */
+/**
+ * Returns whether an empty object of this kind is really empty: a plain object of any realm, or an object
+ * whose prototype has no properties to read.
+ */
 function isPlain(value: object): boolean {
 	const prototype: unknown = Object.getPrototypeOf(value)
 	if (typeof prototype !== 'object' || prototype === null) return true
 	if (Object.getPrototypeOf(prototype) !== null) return false
 	const isRoot = Object.hasOwn(prototype, 'isPrototypeOf') || Reflect.ownKeys(prototype).length === 0
-	// `Math` and the like have a name and nothing that can be listed.
+	// `Math` and similar objects have a tag but no enumerable fields.
 	return isRoot && tagOf(value) === undefined
 }
 
-/** The name that `Object.prototype.toString` has for it, where its class gives one. */
+/** Returns the name that `Object.prototype.toString` shows, if the class defines one. */
 function tagOf(value: object): string | undefined {
 	const tag = propertyOf(value, Symbol.toStringTag)
 	return typeof tag === 'string' ? tag : undefined

@@ -1,9 +1,11 @@
 /**
- * MessagePack back to the canonical value of one record's `data`: the mirror of `data-packer.ts`, in one walk that checks what it decodes.
+ * Decodes MessagePack to the canonical value of one record's `data`: the inverse of `data-packer.ts`. Decodes
+ * and checks in one walk.
  *
- * Invariants: it gives a value in canonical form (docs/FORMAT.md has the rules) or undefined, and never throws; a map has the keys that the
- * bytes have and no others, whatever they are called; it recurses at most {@link PACKED_DEPTH_MAX} deep, and makes at most
- * {@link DATA_OBJECTS_MAX} texts, maps, arrays, bytes, dates and integers beyond 32 bits, whatever the bytes promise.
+ * Invariants: the result is a value in canonical form (see docs/FORMAT.md) or undefined; the reader never
+ * throws. A map has exactly the keys in the bytes, whatever their names. The reader recurses at most
+ * {@link PACKED_DEPTH_MAX} deep, and creates at most {@link DATA_OBJECTS_MAX} texts, maps, arrays, bytes,
+ * dates and integers beyond 32 bits, whatever the bytes claim.
  */
 import { isUtf8 } from 'node:buffer'
 import { DATA_OBJECTS_MAX, PACKED_DATA_BYTES_MAX, PACKED_DEPTH_MAX } from '../model/limits.ts'
@@ -12,7 +14,7 @@ import { TIME_MAX_MS } from '../platform/time-limits.ts'
 const EXT_BIGINT = 0x42
 const EXT_TIMESTAMP = 0xff
 const NO_BYTES = Buffer.alloc(0)
-/** What no canonical value is: the bytes are not in canonical form. */
+/** Result for bytes that are not in canonical form. */
 const BAD = Symbol('not canonical')
 
 export class DataReader {
@@ -24,9 +26,9 @@ export class DataReader {
 	#objectsLeft = 0
 
 	/**
-	 * Reads from other bytes from now on.
+	 * Switches the reader to other bytes.
 	 *
-	 * @param text `bytes` from `textStart` on as latin1, where the caller has that already.
+	 * @param text `bytes` from `textStart` as latin1, if the caller already has it.
 	 */
 	open(bytes: Buffer, text?: string, textStart = 0): void {
 		this.#bytes = bytes
@@ -34,17 +36,20 @@ export class DataReader {
 		this.#textStart = textStart
 	}
 
-	/** Holds no bytes any longer. */
+	/** Releases the bytes. */
 	close(): void {
 		this.open(NO_BYTES)
 	}
 
-	/** The position after the value that {@link read} decoded last. */
+	/** Position after the value that {@link read} decoded last. */
 	get end(): number {
 		return this.#pos
 	}
 
-	/** The value at `start`, no byte of which is at or after `rowsEnd`; undefined where the bytes are not one in canonical form. */
+	/**
+	 * Decodes the value at `start`, which must end by `rowsEnd`. Returns undefined if the bytes are not a
+	 * value in canonical form.
+	 */
 	read(start: number, rowsEnd: number): unknown {
 		this.#pos = start
 		this.#end = Math.min(rowsEnd, start + PACKED_DATA_BYTES_MAX)
@@ -117,12 +122,12 @@ export class DataReader {
 			case 0xdf:
 				return this.#map(this.#size(2 << (lead - 0xde)), depth)
 			default:
-				// 0xc1 means nothing, and no writer makes a float32.
+				// 0xc1 has no meaning, and no writer creates a float32.
 				return BAD
 		}
 	}
 
-	/** Where `count` bytes begin that the value owns; -1 where it does not have them. */
+	/** Advances over `count` bytes of the value and returns their start; -1 if there are too few. */
 	#take(count: number): number {
 		const start = this.#pos
 		if (start + count > this.#end) return -1
@@ -130,7 +135,7 @@ export class DataReader {
 		return start
 	}
 
-	/** An unsigned integer of 1, 2 or 4 bytes; -1 where they are not there. */
+	/** Reads an unsigned integer of 1, 2 or 4 bytes; -1 if they are missing. */
 	#size(width: number): number {
 		const at = this.#take(width)
 		if (at < 0) return -1
@@ -232,18 +237,21 @@ export class DataReader {
 			seconds = Number(bytes.readBigInt64BE(at + 4))
 		} else return BAD
 		const ms = seconds * 1000 + nanoseconds / 1e6
-		// A Date holds whole milliseconds.
+		// A Date can only hold whole milliseconds.
 		return Number.isInteger(ms) && nanoseconds < 1e9 && Math.abs(ms) <= TIME_MAX_MS ? new Date(ms) : BAD
 	}
 
-	/** Two's complement, big-endian. */
+	/** Reads a big-endian integer in two's complement. */
 	#bigint(at: number, length: number): bigint {
 		const value = BigInt(`0x${this.#bytes.toString('hex', at, at + length)}`)
 		return this.#bytes[at]! < 0x80 ? value : value - (1n << BigInt(8 * length))
 	}
 }
 
-/** Keys that were met last, by a hash of them: V8 must find each text that was just made among all property names, one from here it knows. */
+/**
+ * Recent keys by hash. V8 must look up each newly created text among all property names; a text from this
+ * cache needs no lookup.
+ */
 const KEYS: (string | undefined)[] = new Array<string | undefined>(1024).fill(undefined)
 
 function isTextAt(bytes: Buffer, at: number, text: string): boolean {
@@ -253,13 +261,14 @@ function isTextAt(bytes: Buffer, at: number, text: string): boolean {
 	return true
 }
 
-/** Below this a loop over the bytes beats a call into native code. */
+/** Length below which a loop over the bytes is faster than a native call. */
 const LOOP_LENGTH_MAX = 48
 
 /**
- * The text in `bytes[start, end)`; undefined where they are not UTF-8.
+ * Decodes the text in `bytes[start, end)`; undefined if the bytes are not UTF-8.
  *
- * @param latin1 the bytes from `latin1Start` on, a character each, where the caller has that: pieces of it cost less than native calls.
+ * @param latin1 The bytes from `latin1Start`, one character per byte, if the caller has them: slices of it
+ * cost less than native calls.
  */
 export function utf8Text(
 	bytes: Buffer,
@@ -278,6 +287,6 @@ export function utf8Text(
 		}
 	}
 	const text = bytes.toString('utf8', start, end)
-	// What is not UTF-8 becomes U+FFFD, which a text may hold as well.
+	// Invalid UTF-8 becomes U+FFFD, but a valid text may contain U+FFFD as well.
 	return text.includes('\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }

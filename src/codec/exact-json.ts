@@ -1,13 +1,13 @@
-/** JSON of other programs: what is read is what was written, integers of any size too. */
+/** Reads and writes JSON of other programs without loss, including integers of any size. */
 
-/** Sixteen digits in a row: without them no integer is beyond what a number holds. */
+/** Sixteen digits in a row. Without them, every integer is exact as a number. */
 const LONG = /\d{16}/
-/** What may hold digits. */
+/** The tokens that may contain digits. */
 const TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 const LONG_INTEGER = /^-?\d{16,}$/
 
 /**
- * As `JSON.parse`, but an integer beyond 2^53 − 1 becomes a bigint.
+ * Works like `JSON.parse`, but an integer beyond 2^53 − 1 becomes a bigint.
  *
  * @throws {SyntaxError}
  */
@@ -16,8 +16,9 @@ export function parseExactJson(source: string): unknown {
 }
 
 /**
- * What `JSON.parse` made of a source, with bigints for the integers beyond 2^53 − 1. Node 20 does not tell a reviver how a number was written,
- * so these are put into texts first, with a mark that is nowhere else in the source.
+ * Returns a parsed value with bigints for integers beyond 2^53 − 1. Node 20 does not pass the source text of
+ * a number to a reviver, so these integers are first put into texts with a mark that occurs nowhere else in
+ * the source.
  */
 export function exactly<T>(value: T, source: string): T {
 	if (!LONG.test(source)) return value
@@ -35,9 +36,9 @@ export function exactly<T>(value: T, source: string): T {
 }
 
 /**
- * As `JSON.stringify`, but a bigint becomes an integer.
+ * Works like `JSON.stringify`, but a bigint becomes an integer.
  *
- * @param replace gives what stands in place of any other value.
+ * @param replace Returns the replacement of any other value.
  */
 export function exactJsonOf(value: object, replace: (value: unknown) => unknown): string {
 	let isMarked = false
@@ -53,7 +54,7 @@ export function exactJsonOf(value: object, replace: (value: unknown) => unknown)
 	return textWith(mark).replaceAll(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1')
 }
 
-/** A text that is nowhere in another one. */
+/** Returns a mark that does not occur in the text. */
 function markFor(text: string): string {
 	let mark = 'bigint:'
 	while (text.includes(mark)) mark = `_${mark}`

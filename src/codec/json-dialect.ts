@@ -1,10 +1,11 @@
 /**
- * Records and canonical data as JSON, without loss and back again: the one dialect of every place that speaks JSON.
+ * Converts records and canonical data to JSON and back without loss. All JSON of mesh-chain uses this
+ * dialect.
  *
  *   { "$bigint": "5" }   { "$bytes": "AQI=" }   { "$date": "2026-01-01T00:00:00.000Z" }   { "$number": "NaN" }
  *
- * A map of one key that looks like one of these has one more `$` put before it. Control characters, and all others that must not
- * reach a terminal (`escape.ts`), are always written as `\uXXXX`.
+ * In a map whose only key looks like one of these, the key gets one more leading `$`. Control characters, and
+ * all others that must not reach a terminal (`escape.ts`), are always written as `\uXXXX`.
  */
 
 import { show } from '../guard/show.ts'
@@ -24,13 +25,13 @@ import { escapeJson } from '../text/escape.ts'
 
 const TAG = /^\$+(?:bigint|bytes|date|number)$/
 
-/** A canonical value as one line of JSON; undefined as `null`. */
+/** Converts a canonical value to one line of JSON; undefined becomes `null`. */
 export function toJson(value: unknown): string {
 	return escapeJson(JSON.stringify(toTagged(value)) ?? 'null')
 }
 
 /**
- * The canonical value that {@link toJson} wrote.
+ * Returns the canonical value that {@link toJson} wrote.
  *
  * @throws {MeshChainError} `INVALID_JSON`.
  */
@@ -38,12 +39,12 @@ export function fromJson(text: string): unknown {
 	return fromTagged(parse(text))
 }
 
-/** One record as one line of JSON, its fields always in the same order. */
+/** Converts one record to one line of JSON. The order of the fields is fixed. */
 export function recordToJson(record: LogRecord): string {
 	return escapeJson(JSON.stringify(recordToFields(record)))
 }
 
-/** The same as what `JSON.parse` makes of that line. */
+/** Converts one record to the object that `JSON.parse` returns for its line. */
 export function recordToFields(record: LogRecord): Record<string, unknown> {
 	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
 	return {
@@ -61,15 +62,15 @@ export function recordToFields(record: LogRecord): Record<string, unknown> {
 }
 
 /**
- * The record that {@link recordToJson} wrote.
+ * Returns the record that {@link recordToJson} wrote.
  *
- * @throws {MeshChainError} `INVALID_JSON`, naming the field that is missing or wrong.
+ * @throws {MeshChainError} `INVALID_JSON`, with the missing or invalid field.
  */
 export function recordFromJson(text: string): LogRecord {
 	return recordFromFields(parse(text))
 }
 
-/** The same from what the line was parsed to. */
+/** Returns the record for the parsed form of a line. */
 export function recordFromFields(fields: unknown): LogRecord {
 	if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
 		throw invalid('a record', fields)
@@ -98,7 +99,7 @@ export function recordFromFields(fields: unknown): LogRecord {
 	}
 }
 
-/** A canonical value as plain JSON data: what JSON has no type for is tagged. */
+/** Converts a canonical value to plain JSON data: values without a JSON type are tagged. */
 export function toTagged(value: unknown): unknown {
 	if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
 	if (typeof value === 'bigint') return { $bigint: value.toString() }
@@ -114,7 +115,7 @@ export function toTagged(value: unknown): unknown {
 }
 
 /**
- * What {@link toTagged} was given.
+ * Returns the value that {@link toTagged} converted.
  *
  * @throws {MeshChainError} `INVALID_JSON`.
  */
@@ -166,7 +167,7 @@ function parse(text: string): unknown {
 	try {
 		return JSON.parse(text)
 	} catch (error) {
-		throw new MeshChainError('INVALID_JSON', `this is no JSON: ${messageOf(error)}`, { cause: error })
+		throw new MeshChainError('INVALID_JSON', `invalid JSON: ${messageOf(error)}`, { cause: error })
 	}
 }
 

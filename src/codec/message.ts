@@ -1,10 +1,13 @@
-/** A message in its one form: no longer than a record may carry. */
+/** Limits messages to the length that a record may have. */
 import { MESSAGE_LENGTH_MAX } from '../model/limits.ts'
 
-/** Room for what is said at the end of a message that was cut. */
+/** Room for the note at the end of a cut message. */
 const CUT_NOTE_LENGTH_MAX = 40
 
-/** A message that is too long, cut to `MESSAGE_LENGTH_MAX` with a note of how much is missing, never within a pair. */
+/**
+ * Cuts a message that is too long to `MESSAGE_LENGTH_MAX`, with a note of the missing length. Never cuts
+ * within a surrogate pair.
+ */
 export function cutMessage(message: string): string {
 	if (message.length <= MESSAGE_LENGTH_MAX) return message
 	let length = MESSAGE_LENGTH_MAX - CUT_NOTE_LENGTH_MAX

@@ -1,26 +1,31 @@
 /**
- * The rows of a block in batches that are decoded when they are asked for: what a block takes in memory is bounded, whatever its rows hold.
+ * The rows of a block in batches that are decoded on demand. The memory for a block is bounded, whatever its
+ * rows contain.
  *
- * Invariant: a batch is given only of a block in which every row is a record; a large one is decoded twice for that, a batch at a time.
+ * Invariant: batches exist only for a block in which every row is a record. For this check a large block is
+ * decoded twice, one batch at a time.
  */
 import { isGap, type LogRecord } from '../model/record.ts'
 import type { RowBlock } from './row-block.ts'
 import { decodeRows } from './row-decoder.ts'
 import { valueEnd } from './structure.ts'
 
-/** A batch is closed when its rows hold this much; a larger single row is one batch. Writers make frames of 16 KiB where they can. */
+/**
+ * A batch is closed when its rows reach this size; a larger single row is one batch. Writers create frames of
+ * 16 KiB if possible.
+ */
 const BATCH_BYTES_TARGET = 256 * 1024
 
-/** Batches in order; each call of `at` may decode anew. */
+/** Batches in order. Each call of `at` may decode again. */
 export interface RowBatches {
 	readonly length: number
 	at(index: number): LogRecord[] | undefined
 }
 
 /**
- * The rows of a block at or above a level.
+ * Returns the rows of a block at or above a level, in batches.
  *
- * @throws {RangeError} as {@link decodeRows}
+ * @throws {RangeError} The same errors as {@link decodeRows}.
  */
 export function rowBatches(block: RowBlock, levelIndexMin = 0): RowBatches {
 	if (block.rows === 1 || block.end - block.start <= BATCH_BYTES_TARGET)
@@ -28,7 +33,8 @@ export function rowBatches(block: RowBlock, levelIndexMin = 0): RowBatches {
 	const parts = cut(block)
 	for (const [index, part] of parts.entries()) {
 		const [first] = decodeRows(part, levelIndexMin)
-		if (index > 0 && first !== undefined && isGap(first)) throw new RangeError('a $gap that opens no frame')
+		if (index > 0 && first !== undefined && isGap(first))
+			throw new RangeError('a $gap that is not at the head of its frame')
 	}
 	return {
 		length: parts.length,
@@ -45,7 +51,7 @@ function cut(block: RowBlock): RowBlock[] {
 		pos = valueEnd(bytes, pos, end)
 		if (pos < 0) throw new RangeError(`expected ${block.rows} rows, found ${rows - 1}`)
 		if (pos - start < BATCH_BYTES_TARGET && rows < block.rows) continue
-		// What follows the last row is that part's to complain of.
+		// The last part reports any bytes after the last row.
 		const partEnd = rows === block.rows ? end : pos
 		parts.push({ ...block, start, end: partEnd, rows: rows - before, baseSeq: baseSeq + before })
 		start = pos

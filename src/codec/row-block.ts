@@ -1,21 +1,24 @@
-/** The rows of one frame, as they are decoded. */
-/** Where the rows are, and what they are relative to. */
+/** The rows of one frame, as input of the decoder. */
+/** The place of the rows, and the bases of their seqs and times. */
 export interface RowBlock {
 	readonly bytes: Buffer
-	/** The first row's first byte. */
+	/** Position of the first byte of the first row. */
 	readonly start: number
 	readonly end: number
 	readonly rows: number
 	readonly epoch: number
 	readonly baseSeq: number
 	readonly baseTsMs: number
-	/** A bit for each level that a row has, by its position in `LOG_LEVELS`, and one for kinds that start with `$`. */
+	/**
+	 * A bit for each level present, by its position in `LOG_LEVELS`, and one bit for kinds that start with
+	 * `$`.
+	 */
 	readonly flags: number
-	/** Every text in the fixed parts is ASCII: the block is decoded once and cut into pieces. */
+	/** Whether every text in the fixed parts is ASCII. Then the block is decoded once and sliced. */
 	readonly ascii: boolean
 }
 
-/** No rows. */
+/** A block without rows. */
 export const NO_BLOCK: RowBlock = {
 	bytes: Buffer.alloc(0),
 	start: 0,

@@ -1,13 +1,18 @@
-/** Which columns a row has: the one thing that encoders and the decoder must agree on beside the bytes. */
+/**
+ * Determines which columns a row has. Encoders and the decoder must agree on this in addition to the bytes.
+ */
 import type { LogRecord } from '../model/record.ts'
 
-/** The kind that a row leaves out. */
+/** The kind that a row omits. */
 export const DEFAULT_KIND = 'log'
 
 export const ROW_COLUMNS_MIN = 2
 export const ROW_COLUMNS_MAX = 8
 
-/** How many columns a row needs: trailing defaults are left out, and eight says that there is data. */
+/**
+ * Returns how many columns a row needs: trailing defaults are omitted, and eight columns mean that there is
+ * data.
+ */
 export function rowColumns(record: LogRecord): number {
 	if (record.data !== undefined) return ROW_COLUMNS_MAX
 	if (record.origin !== undefined) return 7

@@ -1,8 +1,10 @@
 /**
- * MessagePack rows back to records: the mirror of `row-encoder.ts`, which has the layout. Never reads beyond the end it is given.
+ * Decodes MessagePack rows to records: the inverse of `row-encoder.ts`, which describes the layout. Never
+ * reads beyond the given end.
  *
- * Invariant: what it gives out is a record as a loop makes them (docs/FORMAT.md, "What a reader treats as damage"); one row that is not makes
- * the whole block malformed. A caller that skips rows by level does not hear of what is wrong inside those.
+ * Invariant: every decoded record is one that a loop could have created (docs/FORMAT.md, "What a reader
+ * treats as damage"). One invalid row makes the whole block malformed. Errors inside rows that a caller skips
+ * by level are not detected.
  */
 
 import {
@@ -23,15 +25,17 @@ import { NO_BLOCK, type RowBlock } from './row-block.ts'
 import { DEFAULT_KIND, ROW_COLUMNS_MAX, ROW_COLUMNS_MIN } from './row-columns.ts'
 import { valueEnd } from './structure.ts'
 
-/** The flag of a block that holds kinds that start with `$`; lower bits stand for levels. */
+/** The flag of a block with kinds that start with `$`; lower bits stand for levels. */
 const OWN_KINDS = 1 << LOG_LEVELS.length
 /** The highest time delta of a plain row. */
 const PLAIN_DELTA_MAX = 0x7f
 
 /**
- * The rows of a block at or above a level, in order; a block may hold a `$gap` only when all of it is asked for.
+ * Decodes the rows of a block at or above a level, in order. With a level filter, the block must not contain
+ * a `$gap`.
  *
- * @throws {RangeError} when the bytes are not rows: the checksum of the frame holds, but another program wrote it.
+ * @throws {RangeError} If the bytes are not rows: the checksum of the frame is valid, but another program
+ * wrote it.
  */
 export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	try {
@@ -48,7 +52,7 @@ export function decodeRows(block: RowBlock, levelIndexMin = 0): LogRecord[] {
 	}
 }
 
-/** What the rows of a block say of level and time. */
+/** Sums over the levels and times of the rows of a block. */
 export interface RowSums {
 	readonly levels: number[]
 	readonly minTsMs: number
@@ -56,7 +60,7 @@ export interface RowSums {
 }
 
 /**
- * Sums over rows of which none is a `$gap`, without making records of them.
+ * Sums up rows without decoding records. No row may be a `$gap`.
  *
  * @throws {RangeError} as {@link decodeRows}
  */
@@ -67,7 +71,7 @@ export function sumRows(block: RowBlock): RowSums {
 		maxTsMs: Number.NEGATIVE_INFINITY,
 	}
 	try {
-		// No text is made of the bytes.
+		// Summing needs no texts.
 		reader.open({ ...block, ascii: false }, 0)
 		for (let row = 0; row < block.rows; ) {
 			row += reader.sumPlainRows(block.rows - row, sums)
@@ -92,20 +96,20 @@ class RowReader {
 	#bytes = NO_BLOCK.bytes
 	#text: string | undefined
 	#levelIndexMin = 0
-	/** Plain rows may be believed to have times that a record can have. */
+	/** Whether the times of plain rows are certainly valid, so that plain rows can be taken. */
 	#takesPlain = false
 	#pos = 0
-	/** Flags that the rows so far need. */
+	/** Flags that the rows so far require. */
 	#flags = 0
-	/** Bytes above 0x7f that plain rows have because of their headers: any more of them are in texts. */
+	/** Number of bytes above 0x7f in the headers of plain rows. Any further such bytes are in texts. */
 	#highBytes = 0
-	/** Where the rows since the last plain one begin; -1 where there are none. */
+	/** Start of the rows since the last plain row; -1 if there are none. */
 	#otherStart = -1
 
 	/**
 	 * Begins with the first row of a block.
 	 *
-	 * @throws {RangeError} when the base of all times is none.
+	 * @throws {RangeError} If the base time is not a valid time.
 	 */
 	open(block: RowBlock, levelIndexMin: number): void {
 		this.#block = block
@@ -121,7 +125,7 @@ class RowReader {
 		this.#takesPlain = this.#text !== undefined && block.baseTsMs <= TIME_MAX_MS - PLAIN_DELTA_MAX
 	}
 
-	/** Holds nothing of the block any longer. */
+	/** Releases the block. */
 	close(): void {
 		this.#block = NO_BLOCK
 		this.#bytes = NO_BLOCK.bytes
@@ -130,8 +134,9 @@ class RowReader {
 	}
 
 	/**
-	 * The next row if it is a plain one, as nearly all are: an ASCII text as message, the default kind, ids that are short texts or nil. It is
-	 * decoded with one position in a local variable; undefined, and nothing done, for any other row.
+	 * Decodes the next row if it is plain, as nearly all rows are: an ASCII message, the default kind, ids
+	 * that are short texts or nil. The position is kept in one local variable. Returns undefined for any
+	 * other row, without side effects.
 	 */
 	plainRow(index: number): LogRecord | undefined {
 		if (!this.#takesPlain) return undefined
@@ -139,7 +144,8 @@ class RowReader {
 		const { baseSeq, baseTsMs, epoch, start: base, end } = this.#block
 		const bytes = this.#bytes
 		let pos = this.#pos
-		// A row that runs past the end of the block, or of the buffer, is caught below: no plain row ends there.
+		// A row that runs past the end of the block or buffer is detected below, because no plain row ends
+		// there.
 		const columns = bytes[pos]! - 0x90
 		const dTs = bytes[pos + 1]!
 		const levelIndex = bytes[pos + 2]!
@@ -158,7 +164,7 @@ class RowReader {
 		if (this.#otherStart >= 0) this.#countOthers()
 		this.#pos = nodeEnd
 		this.#flags |= 1 << levelIndex
-		// The heads of the row, the kind and the texts, and the length of a long one.
+		// Counts the heads of row, kind and texts, and the length byte of a long text.
 		this.#highBytes += columns - 1 + (length >> 7)
 		return {
 			seq: baseSeq + index,
@@ -173,7 +179,7 @@ class RowReader {
 		}
 	}
 
-	/** The next row; undefined when it is below the level. */
+	/** Decodes the next row; undefined if it is below the level. */
 	row(index: number): LogRecord | undefined {
 		const { baseSeq, epoch } = this.#block
 		if (this.#otherStart < 0) this.#otherStart = this.#pos
@@ -203,19 +209,20 @@ class RowReader {
 			chainPending: false,
 		}
 		const data = columns < ROW_COLUMNS_MAX ? undefined : this.#readData()
-		// Readers rely on what a gap says, so one that cannot be true is none.
+		// Readers rely on the data of a gap, so an impossible gap is refused.
 		if (kind === GAP_KIND && origin === undefined && (index > 0 || !isWholeGap({ seq: record.seq, data }))) {
-			throw this.#malformed('a $gap that opens its frame and says what it stands for')
+			throw this.#malformed('a $gap at the head of its frame with a valid range')
 		}
 		if (columns < ROW_COLUMNS_MAX) return origin === undefined ? record : { ...record, origin }
 		return origin === undefined ? { ...record, data } : { ...record, data, origin }
 	}
 
 	/**
-	 * Skips rows, `rowsMax` at most, while they are less than 128 whole milliseconds after the first one, as nearly all are: with one position
-	 * in a local variable. Any other row, and one that makes no sense, is left to {@link sumRow}.
+	 * Skips at most `rowsMax` rows while they are less than 128 whole milliseconds after the first row, as
+	 * nearly all rows are. The position is kept in one local variable. Any other or invalid row is left to
+	 * {@link sumRow}.
 	 *
-	 * @returns how many they were.
+	 * @returns The number of skipped rows.
 	 */
 	sumPlainRows(rowsMax: number, sums: SumsUnderWay): number {
 		const bytes = this.#bytes
@@ -225,7 +232,8 @@ class RowReader {
 		let pos = this.#pos
 		let rows = 0
 		for (; rows < rowsMax; rows++) {
-			// A position past the end of the block, or of the buffer, never gets back to it: the rows do not end where they should.
+			// A position past the end of the block or buffer never moves back, so the rows do not end at the
+			// expected place.
 			const columns = bytes[pos]! - 0x90
 			const dTs = bytes[pos + 1]!
 			const levelIndex = bytes[pos + 2]!
@@ -249,7 +257,7 @@ class RowReader {
 		if (rows > 0) {
 			sums.minTsMs = Math.min(sums.minTsMs, baseTsMs + dTsMin)
 			sums.maxTsMs = Math.max(sums.maxTsMs, baseTsMs + dTsMax)
-			if (!isRecordTime(sums.maxTsMs)) throw this.#malformed('a time that a record can have')
+			if (!isRecordTime(sums.maxTsMs)) throw this.#malformed('a valid time')
 		}
 		return rows
 	}
@@ -264,7 +272,7 @@ class RowReader {
 		this.#skip(columns - ROW_COLUMNS_MIN)
 	}
 
-	/** Passes over columns without making anything of them. */
+	/** Skips columns without decoding them. */
 	#skip(columns: number): void {
 		for (let left = columns; left > 0; left--) {
 			const end = valueEnd(this.#bytes, this.#pos, this.#block.end)
@@ -273,24 +281,24 @@ class RowReader {
 		}
 	}
 
-	/** Checks what can only be said of all rows together. */
+	/** Runs the checks that need all rows. */
 	expectEnd(): void {
 		const { end, start, flags } = this.#block
 		if (this.#pos !== end) throw this.#malformed('the end of the frame')
-		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags that tell of every level and kind')
+		if ((this.#flags & ~flags) !== 0) throw this.#malformed('flags for every level and kind')
 		if (this.#otherStart >= 0) this.#countOthers()
 		if (this.#takesPlain && this.#highBytes !== this.#highBytesIn(start, end)) {
-			throw this.#malformed('texts that are ASCII, as the flags say')
+			throw this.#malformed('only ASCII texts, as the flags claim')
 		}
 	}
 
-	/** Texts in rows that are not plain were checked one by one: their bytes are not part of the comparison at the end. */
+	/** Excludes the bytes of other rows from the final comparison: their texts were checked one by one. */
 	#countOthers(): void {
 		if (this.#takesPlain) this.#highBytes += this.#highBytesIn(this.#otherStart, this.#pos)
 		this.#otherStart = -1
 	}
 
-	/** How many bytes above 0x7f there are: each takes two as UTF-8. */
+	/** Counts the bytes above 0x7f: each takes two bytes as UTF-8. */
 	#highBytesIn(start: number, end: number): number {
 		const base = this.#block.start
 		return Buffer.byteLength(this.#text!.substring(start - base, end - base)) - (end - start)
@@ -305,7 +313,7 @@ class RowReader {
 	#time(): number {
 		const tsMs = this.#block.baseTsMs + this.#number()
 		if (isRecordTime(tsMs)) return tsMs
-		throw this.#malformed('a time that a record can have')
+		throw this.#malformed('a valid time')
 	}
 
 	#levelIndex(): number {
@@ -342,8 +350,8 @@ class RowReader {
 		const start = this.#take(length)
 		const text = utf8Text(this.#bytes, start, start + length, this.#text, this.#block.start)
 		if (text === undefined) throw this.#malformed('UTF-8')
-		// A text of ASCII has as many units as bytes, and no other has.
-		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags say')
+		// Only an ASCII text has as many units as bytes.
+		if (this.#text !== undefined && text.length !== length) throw this.#malformed('ASCII, as the flags claim')
 		return text
 	}
 
@@ -384,17 +392,17 @@ class RowReader {
 		const lead = this.#byte()
 		if (lead === 0xc0) return null
 		const id = this.#numberBody(lead) ?? this.#textBody(lead)
-		if (typeof id === 'number' && !Number.isFinite(id)) throw this.#malformed('a number that is finite')
+		if (typeof id === 'number' && !Number.isFinite(id)) throw this.#malformed('a finite number')
 		return id
 	}
 
 	#origin(): RecordOrigin | undefined {
 		const lead = this.#byte()
 		if (lead === 0xc0) return undefined
-		if (lead !== 0x93) throw this.#malformed('an origin of three')
+		if (lead !== 0x93) throw this.#malformed('an origin with three fields')
 		const origin = { chainId: this.#textBody(this.#byte()), epoch: this.#number(), seq: this.#number() }
 		if (isEpoch(origin.epoch, 0) && isSeq(origin.seq, 0)) return origin
-		throw this.#malformed('an origin that there can be')
+		throw this.#malformed('a valid origin')
 	}
 
 	#readData(): unknown {
@@ -410,12 +418,13 @@ class RowReader {
 }
 
 /**
- * The one reader, for a block at a time: nothing that it calls reads another. A frame may hold a single row, and V8 throws away what it has
- * compiled for a class when a garbage collection finds no instance of it.
+ * The only reader, for one block at a time: nothing that it calls reads another block. It is kept because a
+ * frame may hold a single row, and V8 discards the compiled code of a class when a garbage collection finds
+ * no instance.
  */
 const reader = new RowReader()
 
-/** Where a text of 1 to 31 bytes, or a nil, ends; -1 for anything else. */
+/** Returns the end of a text of 1 to 31 bytes or of a nil; -1 for anything else. */
 function shortTextEnd(bytes: Buffer, pos: number): number {
 	const lead = bytes[pos]!
 	if (lead === 0xc0) return pos + 1

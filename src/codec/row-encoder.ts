@@ -1,11 +1,12 @@
 /**
- * Records to MessagePack rows, one after the other into one growing buffer:
+ * Encodes records as MessagePack rows, one after another into one growing buffer:
  *
- *   [dTs, level, kind | nil, message | nil, daemonId, nodeId, origin, data]
+ * [dTs, level, kind | nil, message | nil, daemonId, nodeId, origin, data]
  *
- * `dTs` is relative to a base the caller names; `kind` nil is `'log'`, `message` nil is the kind; trailing nils are left
- * out, except that a row of eight always has `data`, be it nil. `seq` and `epoch` are not in the row: the frame around
- * it knows them. The fixed part is written by hand, `data` by msgpackr.
+ * `dTs` is relative to a base that the caller passes. A nil `kind` means `'log'`, a nil `message` means the
+ * kind. Trailing nils are omitted, but a row of eight columns always has `data`, even if it is nil. `seq` and
+ * `epoch` are not in the row: they follow from the frame. The fixed part is written by hand, `data` by
+ * msgpackr.
  */
 import { LogAppendError } from '../model/errors.ts'
 import { PACKED_DATA_BYTES_MAX, SEQ_MAX } from '../model/limits.ts'
@@ -22,34 +23,34 @@ import { RowRope } from './row-rope.ts'
 
 const FIXED_PART_BYTES_MAX = 64
 const BYTES_PER_UNIT_MAX = 3
-/** Below this a loop over the characters beats a call into native code. */
+/** Length below which a loop over the characters is faster than a native call. */
 const LOOP_LENGTH_MAX = 16
 
 export class RowEncoder {
 	#bytes = Buffer.allocUnsafeSlow(64 * 1024)
 	#pos = 0
 	#ascii = true
-	/** Rows after those in {@link #bytes}; all of them relative to {@link #ropeTsMs}. */
+	/** Rows that follow the rows in {@link #bytes}, all relative to {@link #ropeTsMs}. */
 	readonly #rope = new RowRope()
 	#ropeTsMs = 0
 
-	/** Bytes since the last {@link reset}; an estimate from below until {@link finish}. */
+	/** Number of bytes since the last {@link reset}; a lower bound until {@link finish}. */
 	get length(): number {
 		return this.#pos + this.#rope.length
 	}
 
-	/** No fewer than {@link finish} will make {@link length}. */
+	/** Upper bound of the {@link length} after {@link finish}. */
 	get lengthMax(): number {
 		return this.#pos + this.#rope.length * BYTES_PER_UNIT_MAX
 	}
 
-	/** Makes {@link length} exact; returns whether every text in the fixed parts of all rows is ASCII. */
+	/** Makes {@link length} exact. Returns whether every text in the fixed parts of all rows is ASCII. */
 	finish(): boolean {
 		if (this.#rope.length > 0 && (this.#pos > 0 || !this.#rope.isAscii())) this.#writeRope()
 		return this.#ascii
 	}
 
-	/** Writes all rows since the last {@link reset} to `target[pos…]`. {@link finish} comes first. */
+	/** Writes all rows since the last {@link reset} to `target[pos…]`. Call {@link finish} first. */
 	copyTo(target: Buffer, pos: number): void {
 		if (this.#pos > 0) this.#bytes.copy(target, pos, 0, this.#pos)
 		else this.#rope.copyTo(target, pos)
@@ -62,9 +63,10 @@ export class RowEncoder {
 	}
 
 	/**
-	 * Appends the row of one record. Throws, and appends nothing, when its data cannot be packed, or no reader would accept the record.
+	 * Appends the row of one record. If the data cannot be packed or no reader would accept the record,
+	 * throws and appends nothing.
 	 *
-	 * @throws {LogAppendError} not retryable: `CHAIN_EXHAUSTED` for a seq above `SEQ_MAX`.
+	 * @throws {LogAppendError} Not retryable; `CHAIN_EXHAUSTED` for a seq above `SEQ_MAX`.
 	 */
 	encode(record: LogRecord, baseTsMs: number): void {
 		if (!(record.seq <= SEQ_MAX && isRecordTime(record.tsMs))) throw noRecord(record)
@@ -128,7 +130,10 @@ export class RowEncoder {
 		this.#pos += this.#bytes.write(text, this.#pos, 'utf8')
 	}
 
-	/** Writes a short text character by character; false, with nothing written, when one is not ASCII. */
+	/**
+	 * Writes a short text character by character. Returns false and writes nothing if a character is not
+	 * ASCII.
+	 */
 	#shortAscii(text: string): boolean {
 		const { length } = text
 		const start = this.#pos
@@ -147,7 +152,10 @@ export class RowEncoder {
 		return true
 	}
 
-	/** Writes a text as if it were ASCII; false, with nothing written, when the bytes are more than its characters. */
+	/**
+	 * Writes a text as if it were ASCII. Returns false and writes nothing if it has more bytes than
+	 * characters.
+	 */
 	#longAscii(text: string): boolean {
 		const start = this.#pos
 		this.#textHeader(text.length)
@@ -178,7 +186,10 @@ export class RowEncoder {
 		}
 	}
 
-	/** A whole number of up to 32 bits as such, any other as a float64: a number in every language. */
+	/**
+	 * Writes a whole number of up to 32 bits as an integer and any other number as a float64, which is a
+	 * number in every language.
+	 */
 	#number(value: number): void {
 		if (value >= 0 && value < 0x80 && value === (value | 0) && !Object.is(value, -0)) {
 			this.#bytes[this.#pos++] = value
@@ -198,7 +209,7 @@ export class RowEncoder {
 		}
 	}
 
-	/** Always 64 bits wide: that is how a reader tells it from a number. */
+	/** Writes a bigint, always 64 bits wide, so that readers can distinguish it from a number. */
 	#bigint(value: bigint): void {
 		this.#bytes[this.#pos] = value < 0n ? 0xd3 : 0xcf
 		this.#pos =
@@ -241,11 +252,14 @@ export class RowEncoder {
 	}
 }
 
-/** What no reader takes for a record: its seq is above the highest one, or its time is none. */
+/**
+ * Creates the error for a record that no reader accepts: its seq is above the maximum, or its time is
+ * invalid.
+ */
 function noRecord({ seq, tsMs }: LogRecord): LogAppendError {
 	if (!(seq <= SEQ_MAX)) {
-		const text = `seq ${seq} is above ${SEQ_MAX}, the highest that a chain holds: begin a new chain`
+		const text = `seq ${seq} is above ${SEQ_MAX}, the highest seq of a chain: begin a new chain`
 		return new LogAppendError(text, { code: 'CHAIN_EXHAUSTED', retryable: false, seq })
 	}
-	return new LogAppendError(`${tsMs} is no time that a record can have`, { retryable: false, seq })
+	return new LogAppendError(`${tsMs} is not a valid time of a record`, { retryable: false, seq })
 }

@@ -1,6 +1,7 @@
 /**
- * Walks MessagePack without decoding it: where a value ends, and whether its counts can be believed. Allocates
- * nothing and does not recurse, so hostile nesting or lengths cost no more than the bytes that are there.
+ * Walks MessagePack without decoding it: finds the end of a value and checks whether its counts are
+ * plausible. Allocates nothing and does not recurse, so hostile nesting or lengths cost no more than the
+ * bytes present.
  */
 
 /** The value's structure needs bytes beyond the end. */
@@ -8,13 +9,13 @@ export const RUNS_PAST_END = -1
 /** The bytes are not MessagePack (the one unused lead byte, 0xc1). */
 export const NOT_MSGPACK = -2
 
-/** Bytes after the lead byte of the fixed-size types 0xc0 to 0xdf; -1 where the size must be read. */
+/** Bytes after the lead byte of the fixed-size types 0xc0 to 0xdf; -1 if the size must be read. */
 const FIXED_BYTES = Int8Array.from([
 	0, -2, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1,
 	-1,
 ])
 
-/** The end of the value at `start`, or {@link RUNS_PAST_END} or {@link NOT_MSGPACK}. */
+/** Returns the end of the value at `start`, or {@link RUNS_PAST_END} or {@link NOT_MSGPACK}. */
 export function valueEnd(bytes: Uint8Array, start: number, end: number): number {
 	let pos = start
 	for (let values = 1; values > 0; values--) {
@@ -37,13 +38,13 @@ export function valueEnd(bytes: Uint8Array, start: number, end: number): number 
 				else pos += size + (lead >= 0xc7 && lead <= 0xc9 ? 1 : 0)
 			}
 		}
-		// Every value that is still owed takes at least one byte.
+		// Every missing value takes at least one byte.
 		if (pos + values - 1 > end) return RUNS_PAST_END
 	}
 	return pos
 }
 
-/** How many bytes hold the size of a bin, ext, str, array or map. */
+/** Returns how many bytes hold the size of a bin, ext, str, array or map. */
 function sizeWidth(lead: number): 1 | 2 | 4 {
 	switch (lead) {
 		case 0xc4: // bin 8

@@ -1,4 +1,4 @@
-/** Guards the clocks of foreign code. */
+/** Guards clocks that foreign code supplies. */
 import { warn } from '../platform/diagnostics.ts'
 import { TIME_MAX_MS } from '../platform/time-limits.ts'
 import { hush } from './hush.ts'
@@ -13,10 +13,10 @@ export interface SoundClock {
 }
 
 /**
- * Guards a clock: every reading is a number from 0 to the latest time that a `Date` holds. `Date.now` stands
- * in for a clock that throws, gives something else, or is called from within itself.
+ * Guards a clock: every reading is a number from 0 to the latest time that a `Date` can hold. When the clock
+ * throws, returns anything else or calls itself, `Date.now` gives the reading.
  *
- * @param failed called with each failure.
+ * @param failed Called with each failure.
  */
 export function soundClock(clock: () => unknown, failed: (thrown: unknown) => void): SoundClock {
 	let isAsking = false
@@ -28,7 +28,7 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 			const tsMs = clock()
 			if (isTime(tsMs)) return Math.max(0, tsMs)
 			discard(tsMs)
-			throw new TypeError(`a clock must give milliseconds since 1970, not ${messageOf(tsMs)}`)
+			throw new TypeError(`a clock must return milliseconds since 1970, not ${messageOf(tsMs)}`)
 		} catch (thrown) {
 			hush(thrown)
 			failures++
@@ -42,14 +42,14 @@ export function soundClock(clock: () => unknown, failed: (thrown: unknown) => vo
 }
 
 /**
- * Whether a value can become the time of a record: a number, whose fraction is cut off and which is at least
- * 0.
+ * Returns whether a value can become the time of a record: a number up to the latest time that a `Date` can
+ * hold. Callers cut off fractions and raise negative numbers to 0.
  */
 export function isTime(tsMs: unknown): tsMs is number {
 	return typeof tsMs === 'number' && tsMs <= TIME_MAX_MS
 }
 
-/** A {@link soundClock} that warns of its first failure. */
+/** Returns a {@link soundClock} that warns about its first failure. */
 export function toldClock(name: string, clock: () => unknown): SoundClock {
 	let isTold = false
 	return soundClock(clock, (thrown) => {
@@ -57,7 +57,7 @@ export function toldClock(name: string, clock: () => unknown): SoundClock {
 		isTold = true
 		warn(
 			'HOOK_FAILED',
-			`${name} failed, and Date.now stands in; further failures are only counted: ${messageOf(thrown)}`,
+			`${name} failed and is replaced by Date.now; further failures are only counted: ${messageOf(thrown)}`,
 		)
 	})
 }

@@ -1,32 +1,33 @@
 /**
- * Handles promises of foreign code that nothing waits for.
+ * Handles promises of foreign code that nothing awaits.
  *
- * Invariant: each promise that foreign code returns, throws, resolves or rejects with, or holds in a property
- * where no promise is expected, is waited for, or passed to {@link hush} or `discard`. The functions of this
- * folder do so for everything that they read or refuse; a caller does so for a value that it discards itself.
+ * Invariant: every promise that foreign code returns, throws, resolves with, rejects with, or holds in a
+ * property where no promise is expected, is awaited or passed to {@link hush} or `discard`. The functions of
+ * this folder do this for every value that they read or refuse. A caller does it for a value that it
+ * discards.
  */
 import { types } from 'node:util'
 
-/** Promises that are handled: one that rejects with itself is not followed without end. */
+/** Promises already handled. Prevents an endless loop over a promise that rejects with itself. */
 const hushed = new WeakSet<object>()
 
 /**
- * Handles a native promise that nothing waits for, so that its rejection does not end the process, and so its
- * reason where that is another promise. Anything else is left alone; its `then` is not read.
+ * Handles a native promise that nothing awaits, so that its rejection does not end the process. A rejection
+ * reason that is itself a promise is handled too. Any other value is ignored; its `then` is not read.
  */
 export function hush(value: unknown): void {
 	if (!types.isPromise(value) || hushed.has(value)) return
 	hushed.add(value)
 	try {
-		// Its own `then` may be anything.
+		// The promise may have a `then` of its own.
 		Promise.prototype.then.call(value, ignore, hush)
 	} catch (thrown) {
-		// Its constructor cannot be read, or makes no promises.
+		// The promise's constructor cannot be read, or does not create promises.
 		hush(thrown)
 	}
 }
 
-/** As {@link hush}, for several values, some of which may be in use. */
+/** Applies {@link hush} to several values, some of which may be in use. */
 export function hushAll(...values: readonly unknown[]): void {
 	for (const value of values) hush(value)
 }

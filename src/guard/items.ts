@@ -1,13 +1,13 @@
-/** Guards the iterables of foreign code. */
+/** Guards iterables that foreign code supplies. */
 import { hush } from './hush.ts'
 import { discard, isThenable, settle, within } from './promises.ts'
 import { methodOf } from './values.ts'
 
 /**
- * The items of anything iterable, for `for await`. Behaves as the language does, but a thenable that resolves
- * with itself ends it, and a source whose `return` does not answer in time is abandoned.
+ * The items of any iterable, for `for await`. Follows the language, with two exceptions: a thenable that
+ * resolves with itself ends the iteration, and a source whose `return` does not settle in time is abandoned.
  *
- * @param left called when the source is abandoned.
+ * @param left Called when the source is abandoned.
  */
 export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	readonly #items: Partial<AsyncIterator<unknown>>
@@ -16,7 +16,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	readonly #left: () => void
 	#isDone = false
 
-	/** @throws {unknown} what the source throws, and a `TypeError` for one that cannot be iterated. */
+	/** @throws {unknown} Any error of the source, or a `TypeError` when the source cannot be iterated. */
 	constructor(source: unknown, closeTimeoutMs: number, left: () => void) {
 		const { [Symbol.asyncIterator]: asynchronous, [Symbol.iterator]: synchronous } = source as {
 			readonly [name: symbol]: unknown
@@ -24,7 +24,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 		const open = asynchronous ?? synchronous
 		hush(asynchronous)
 		hush(synchronous)
-		if (typeof open !== 'function') throw new TypeError('what was given cannot be iterated')
+		if (typeof open !== 'function') throw new TypeError('the source is not iterable')
 		this.#isAsync = open === asynchronous
 		this.#items = keptPromise(() => Reflect.apply(open, source, [])) as Partial<AsyncIterator<unknown>>
 		discard(this.#items)
@@ -38,12 +38,12 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 
 	async next(): Promise<IteratorResult<T, undefined>> {
 		if (this.#isDone) return OVER
-		// A source that throws or ends gets no `return`.
+		// The iterator calls no `return` on a source that has thrown or ended.
 		this.#isDone = true
 		const given = keptPromise(() => methodOf(this.#items, 'next')?.())
 		if (!this.#isAsync) discard(given)
 		const step = (this.#isAsync ? await settle(given) : given) as IteratorResult<unknown> | null
-		if (typeof step !== 'object' || step === null) throw new TypeError('an iterator must give objects')
+		if (typeof step !== 'object' || step === null) throw new TypeError('an iterator must return objects')
 		const { done, value } = step
 		hush(done)
 		if (done) {
@@ -68,7 +68,7 @@ export class ForeignItems<T> implements AsyncIterableIterator<T, undefined> {
 	}
 }
 
-/** The result of `act`; a promise that it throws is handled and thrown on. */
+/** Returns the result of `act`. A promise that `act` throws is handled, then rethrown. */
 function keptPromise(act: () => unknown): unknown {
 	try {
 		return act()

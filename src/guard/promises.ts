@@ -1,22 +1,22 @@
-/** Waits for promises and thenables of foreign code, which may settle twice, never, or with themselves. */
+/** Waits for promises and thenables of foreign code. These may settle twice, never, or with themselves. */
 import { types } from 'node:util'
 import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { hush, ignore } from './hush.ts'
 import { propertyOf } from './values.ts'
 
-/** Number of times in a row that a thenable may resolve with another one. */
+/** Maximum number of times in a row that a thenable may resolve with another thenable. */
 const THENABLE_DEPTH_MAX = 32
 
 /**
- * Whether `await` would wait for a value. A value whose `then` cannot be read counts as a promise that
- * rejects.
+ * Returns whether `await` would wait for a value. A value whose `then` cannot be read counts as a promise
+ * that rejects.
  */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
 	try {
 		const { then } = value as Partial<PromiseLike<unknown>>
 		if (!types.isPromise(then)) return typeof then === 'function'
-		// A resolve with it would leave that promise unhandled: it is refused.
+		// Resolving with this value would leave that promise unhandled, so callers refuse the value.
 		hush(then)
 		return true
 	} catch (thrown) {
@@ -26,9 +26,9 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Calls one of two functions, once and in a later microtask, when a value has settled; neither when it never
- * does. Behaves as `await` does, but a thenable that resolves with itself rejects. The two functions must not
- * throw.
+ * Calls one of two functions, once and in a later microtask, when a value settles. Calls neither if the value
+ * never settles. Follows `await`, except that a thenable that resolves with itself rejects. The two functions
+ * must not throw.
  */
 export function follow(
 	value: unknown,
@@ -43,12 +43,12 @@ export function follow(
 		value.then(fulfilled, failed)
 		return
 	}
-	// Its `then` may leave the rejection unhandled.
+	// The value's `then` may leave the rejection unhandled.
 	hush(value)
 	queueMicrotask(() => adopt(value, fulfilled, failed, 0))
 }
 
-/** Whether a value is a promise of this realm without properties of its own: the usual case, and cheaper. */
+/** Returns whether a value is an unmodified promise of this realm: the usual and cheaper case. */
 function isPlainPromise(value: unknown): value is Promise<unknown> {
 	if (!types.isPromise(value)) return false
 	return propertyOf(value, 'constructor') === Promise && propertyOf(value, 'then') === Promise.prototype.then
@@ -66,7 +66,7 @@ function adopt(
 	}
 	let isSettled = false
 	const once = (settle: (result: unknown) => void) => (result: unknown) => {
-		// Also the value of a second call.
+		// Handles the value of a second call, too.
 		hush(result)
 		if (isSettled) return
 		isSettled = true
@@ -74,7 +74,7 @@ function adopt(
 	}
 	const resolved = once((result) => {
 		if (depth < THENABLE_DEPTH_MAX) queueMicrotask(() => adopt(result, fulfilled, rejected, depth + 1))
-		else rejected(new TypeError('a thenable resolves with thenables without end'))
+		else rejected(new TypeError('a thenable resolves with other thenables without end'))
 	})
 	const failed = once(rejected)
 	try {
@@ -87,7 +87,7 @@ function adopt(
 }
 
 /**
- * Handles a result where none is expected, so that no rejection is left unhandled: as {@link hush}, for
+ * Handles a result that is not expected, so that no rejection stays unhandled. Like {@link hush}, but for
  * thenables too.
  */
 export function discard(value: unknown): void {
@@ -95,7 +95,7 @@ export function discard(value: unknown): void {
 	else if (isThenable(value)) follow(value, ignore, ignore)
 }
 
-/** A native promise for any result of foreign code. */
+/** Returns a native promise for any result of foreign code. */
 export function settle(value: unknown): Promise<unknown> {
 	return new Promise((resolve, reject) => follow(value, resolve, reject))
 }
@@ -107,7 +107,7 @@ export type Outcome<T> =
 	| { readonly is: 'late' }
 
 /**
- * Waits for a native promise, at most `ms` milliseconds. Keeps the process alive until then; never rejects.
+ * Waits for a native promise for at most `ms` milliseconds. Keeps the process alive meanwhile. Never rejects.
  */
 export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> {
 	return new Promise((resolve) => {
@@ -125,13 +125,11 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Outcome<T>> 
 	})
 }
 
-/**
- * A wait for foreign code that can be abandoned from outside, so that closing has an end. One wait at a time.
- */
+/** A wait for foreign code that the caller can abandon, so that closing always ends. One wait at a time. */
 export class Abandonable {
 	#abandon: (reason: unknown) => void = () => {}
 
-	/** Settles as the value does, or rejects with the reason given to {@link abandon}. */
+	/** Settles like the value, or rejects with the reason passed to {@link abandon}. */
 	wait(value: unknown): Promise<unknown> {
 		return new Promise((resolve, reject) => {
 			this.#abandon = reject
@@ -139,7 +137,7 @@ export class Abandonable {
 		})
 	}
 
-	/** Ends the current wait, if there is one. */
+	/** Ends the current wait, if any. */
 	abandon(reason: unknown): void {
 		this.#abandon(reason)
 	}

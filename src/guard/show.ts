@@ -3,8 +3,8 @@ import { hush } from './hush.ts'
 import { attempt, tagTextOf, textOf } from './values.ts'
 
 /**
- * The text of a refused value for an error message: at most 80 characters on one line. Never throws. A
- * promise is handled.
+ * Formats a refused value for an error message: one line of at most 80 characters. Never throws. Handles
+ * promises.
  */
 export function show(value: unknown): string {
 	hush(value)

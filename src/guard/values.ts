@@ -1,19 +1,22 @@
 /**
  * Reads values of foreign code: its results, errors and properties.
  *
- * Foreign code is all code that is not mesh-chain's: appenders, listeners, hooks, clocks, getters, errors,
+ * Foreign code is all code outside mesh-chain: appenders, listeners, hooks, clocks, getters, errors,
  * promises, targets, sources. Its values may be anything: a revoked proxy, a getter that throws, a symbol as
- * an error. No function of this folder throws unless it says so, each of them ends, and each returns a plain
- * value of the requested type. Foreign code is called within a `try`, and its values are read with this
- * folder.
+ * an error. Every function of this folder terminates and returns a plain value of the requested type. None
+ * throws unless its docstring documents it. Callers call foreign code within a `try` and read its values with
+ * this folder.
  */
 import { types } from 'node:util'
 import { hush } from './hush.ts'
 
-/** UTF-16 units of a text that foreign code gives, such as the message of an error. Longer ones are cut. */
+/**
+ * Maximum length of a text from foreign code, such as the message of an error, in UTF-16 units. Longer texts
+ * are cut.
+ */
 export const FOREIGN_TEXT_LENGTH_MAX = 8192
 
-/** The result of `read`, or `otherwise` where it throws. */
+/** Returns the result of `read`, or `otherwise` when `read` throws. */
 export function attempt<T>(read: () => T, otherwise: T): T {
 	try {
 		return read()
@@ -23,7 +26,7 @@ export function attempt<T>(read: () => T, otherwise: T): T {
 	}
 }
 
-/** A property of anything; undefined where it is missing, a promise, or unreadable. */
+/** Returns a property of any value; undefined when the property is missing, a promise, or unreadable. */
 export function propertyOf(value: unknown, name: string | symbol): unknown {
 	try {
 		const property = (value as Record<string | symbol, unknown> | null | undefined)?.[name]
@@ -35,19 +38,19 @@ export function propertyOf(value: unknown, name: string | symbol): unknown {
 	return undefined
 }
 
-/** The value of an own property; undefined for a getter, whose value may change. */
+/** Returns the value of an own property; undefined for a getter, because its value may change. */
 export function ownValueOf(value: object, name: string): unknown {
 	const own = attempt<unknown>(() => Object.getOwnPropertyDescriptor(value, name)?.value, undefined)
 	hush(own)
 	return own
 }
 
-/** Whether a value is an instance of a class; false where asking throws. */
+/** Returns whether a value is an instance of a class; false when the check throws. */
 export function isInstance<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
 	return attempt(() => value instanceof type, false)
 }
 
-/** Whether a value is an array; false where asking throws. */
+/** Returns whether a value is an array; false when the check throws. */
 export function isList(value: unknown): value is unknown[] {
 	try {
 		return Array.isArray(value)
@@ -56,7 +59,7 @@ export function isList(value: unknown): value is unknown[] {
 	}
 }
 
-/** The message of anything thrown. A long one is cut. */
+/** Returns the message of any thrown value. Long messages are cut. */
 export function messageOf(thrown: unknown): string {
 	hush(thrown)
 	const text = isInstance(thrown, Error)
@@ -67,9 +70,9 @@ export function messageOf(thrown: unknown): string {
 }
 
 /**
- * As `String`, with promises handled; undefined for a value without a text.
+ * Converts a value like `String` and handles promises. Returns undefined for a value without a text.
  *
- * @throws {unknown} what its own code throws.
+ * @throws {unknown} Any error of the value's own code.
  */
 export function textOf(value: unknown): unknown {
 	if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return String(value)
@@ -82,7 +85,7 @@ export function textOf(value: unknown): unknown {
 	return (typeof text === 'object' && text !== null) || typeof text === 'function' ? undefined : String(text)
 }
 
-/** As `Object.prototype.toString`, with promises handled. @throws {unknown} what a getter throws. */
+/** Works like `Object.prototype.toString` and handles promises. @throws {unknown} Any error of a getter. */
 export function tagTextOf(value: object): string {
 	const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
 	hush(tag)
@@ -90,7 +93,7 @@ export function tagTextOf(value: object): string {
 	return tag === undefined ? Object.prototype.toString.call(value) : '[object Object]'
 }
 
-/** The name of an error; the type of anything else thrown. */
+/** Returns the name of an error, or the type of any other thrown value. */
 export function errorNameOf(thrown: unknown): string {
 	hush(thrown)
 	if (!isInstance(thrown, Error)) return typeof thrown
@@ -98,16 +101,16 @@ export function errorNameOf(thrown: unknown): string {
 	return typeof name === 'string' && name !== '' ? name.slice(0, FOREIGN_TEXT_LENGTH_MAX) : 'Error'
 }
 
-/** The `code` of an error, where it is a text. */
+/** Returns the `code` of an error if it is a text. */
 export function codeOf(thrown: unknown): string | undefined {
 	const code = propertyOf(thrown, 'code')
 	return typeof code === 'string' ? code.slice(0, FOREIGN_TEXT_LENGTH_MAX) : undefined
 }
 
 /**
- * A method of anything, bound to it; undefined where there is none.
+ * Returns a method of any value, bound to that value; undefined when the method is missing.
  *
- * @throws {unknown} A `TypeError` where it is not a function, and what its getter throws.
+ * @throws {unknown} A `TypeError` when the property is not a function, or any error of its getter.
  */
 export function methodOf(
 	value: unknown,

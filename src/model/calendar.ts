@@ -1,12 +1,12 @@
 /**
- * Points in time as texts and numbers have them: the one parser for what people type and for lines of JSON. A
- * time that the calendar, or the local clock, does not have is no time: nothing is rolled over into the next
- * day or month, and digits that look like a date are no count.
+ * Parses points in time from texts and numbers. The only parser for times that people type and for times in
+ * lines of JSON. A time that does not exist in the calendar or on the local clock is refused: it never rolls
+ * over into the next day or month. Digits that look like a date are never read as a count.
  */
 
 /**
- * Years 1 to 9999; `T` or a space; seconds and any fraction, cut to milliseconds, may be left out, and so may
- * the offset: then it is local.
+ * Years 1 to 9999, then `T` or a space. Seconds, fraction and offset are optional. A fraction is cut to
+ * milliseconds; a time without an offset is local.
  */
 const DATE_TIME =
 	/^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$/i
@@ -23,16 +23,19 @@ const MICROSECONDS_MAX = 1e17
 const NANOSECONDS_MAX = 1e20
 
 const DECIMAL = /^(\d{1,20})(?:\.(\d+))?$/
-/** `20260131`, `202601311405`, `20260131140509`, `20260131140509123`: whether or not the calendar has it. */
+/**
+ * `20260131`, `202601311405`, `20260131140509`, `20260131140509123`, whether or not the calendar has that
+ * date.
+ */
 const COMPACT_DIGITS = new Set([8, 12, 14, 17])
 /**
- * As counts, 12 digits are milliseconds from 1973 to 2001. They look like a date where their year is near, or
- * the calendar has it.
+ * Read as a count, 12 digits are milliseconds from 1973 to 2001. They look like a date when their year is
+ * near or the calendar has the date.
  */
 const NEAR_YEAR = /^(?:19|20|21)/
 const COMPACT_TIME = /^\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d$/
 
-/** A time of day, checked to be one. */
+/** A valid time of day. */
 export interface TimeOfDay {
 	readonly hours: number
 	readonly minutes: number
@@ -41,10 +44,11 @@ export interface TimeOfDay {
 }
 
 /**
- * Milliseconds since 1970 of a date with or without a time, as ISO 8601 and RFC 3339 write it: `2026-01-31`,
- * `2026-01-31T14:05:09.123Z`, `2026-01-31 14:05 +02:00`. Undefined for any other text, and for a date, time
- * or offset that does not exist: 30 February, hour 24, second 60, a local time that a change of the clocks
- * leaves out. Of a local time that comes twice it is the first. A date alone is its first moment.
+ * Parses a date with or without a time in the notation of ISO 8601 and RFC 3339: `2026-01-31`,
+ * `2026-01-31T14:05:09.123Z`, `2026-01-31 14:05 +02:00`. Returns milliseconds since 1970. Returns undefined
+ * for any other text, and for a date, time or offset that does not exist: 30 February, hour 24, second 60, a
+ * local time that a change of the clocks skips. A local time that occurs twice means the first occurrence. A
+ * date alone means its first moment.
  */
 export function timeOfText(text: string): number | undefined {
 	const [, year, month, day, hours, minutes, seconds, fraction, zone] = DATE_TIME.exec(text) ?? []
@@ -61,17 +65,17 @@ export function timeOfText(text: string): number | undefined {
 }
 
 /**
- * Milliseconds since 1970, cut to whole ones, of a number from 0 in seconds (below 1e11), milliseconds (below
- * 1e14), microseconds (below 1e17) or nanoseconds (below 1e20). Undefined for any other number, and for one
- * whose digits look like a date without separators, with or without a fraction: `20260131`, `202601311405`,
- * `20260131140509.5`.
+ * Converts a number from 0 in seconds (below 1e11), milliseconds (below 1e14), microseconds (below 1e17) or
+ * nanoseconds (below 1e20) to whole milliseconds since 1970. Returns undefined for any other number, and for
+ * a number whose digits look like a date without separators, with or without a fraction: `20260131`,
+ * `202601311405`, `20260131140509.5`.
  */
 export function timeOfNumber(value: number): number | undefined {
-	// Smaller ones are written with an exponent.
+	// `String` writes smaller numbers with an exponent.
 	return value >= 0 && value < 1e-3 ? 0 : timeOfDecimal(String(value))
 }
 
-/** As {@link timeOfNumber}, of a number as it is written, without a sign or an exponent. */
+/** Works like {@link timeOfNumber} for a number in decimal notation, without a sign or an exponent. */
 export function timeOfDecimal(text: string): number | undefined {
 	const [, digits, fraction = ''] = DECIMAL.exec(text) ?? []
 	if (digits === undefined || looksLikeDate(digits)) return undefined
@@ -87,7 +91,7 @@ function looksLikeDate(digits: string): boolean {
 	return digits.length !== 12 || NEAR_YEAR.test(digits) || COMPACT_TIME.test(digits)
 }
 
-/** Undefined where there is no such time of day. */
+/** Returns a time of day; undefined when it does not exist. */
 export function timeOfDay(
 	hoursText: string,
 	minutesText = '0',
@@ -104,15 +108,15 @@ export function timeOfDay(
 }
 
 /**
- * The first moment of a day, from 1 January as 1, 1; where the clocks leave midnight out, the one after.
- * Undefined for a day that the local calendar leaves out.
+ * Returns the first moment of a day; 1 January is 1, 1. When the clocks skip midnight, this is the first
+ * moment after it. Returns undefined for a day that the local calendar skips.
  */
 export function localMidnight(year: number, month: number, day: number): number | undefined {
 	const date = localDate(year, month, day)
 	return isOn(date, year, month, day) ? date.getTime() : undefined
 }
 
-/** Undefined where the clocks, or the local calendar, leave this time out. */
+/** Returns a local time; undefined when the clocks or the local calendar skip it. */
 export function localTime(year: number, month: number, day: number, time: TimeOfDay): number | undefined {
 	const { hours, minutes, seconds, milliseconds } = time
 	const date = localDate(year, month, day)
@@ -129,14 +133,14 @@ function isOn(date: Date, year: number, month: number, day: number): boolean {
 	return date.getFullYear() === year && date.getMonth() === month - 1 && date.getDate() === day
 }
 
-/** Years below 100 are those years. */
+/** Creates a local date. A year below 100 means that year, not one of the 20th century. */
 function localDate(year: number, month: number, day: number): Date {
 	const date = new Date(2000, 0, 1)
 	date.setFullYear(year, month - 1, day)
 	return date
 }
 
-/** Undefined for a day that no year has. */
+/** Returns midnight UTC of a day; undefined when the day does not exist in that year. */
 function utcMidnight(year: number, month: number, day: number): number | undefined {
 	const date = new Date(0)
 	date.setUTCFullYear(year, month - 1, day)

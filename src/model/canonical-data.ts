@@ -1,10 +1,9 @@
 /**
- * What canonical form makes of a type: `Canonical<T>` is the type of the data of a record that was published
- * with a `T`. It follows `codec/canonical.ts`, which does it to values; the table of types is in
- * docs/FORMAT.md.
+ * Canonical form at the type level: `Canonical<T>` is the type of a record's data after a `T` was published.
+ * It mirrors `codec/canonical.ts`, which converts values. The table of types is in docs/FORMAT.md.
  */
 
-/** What stands in place of a value that cannot be carried, and why. */
+/** A marker: replaces a value that cannot be kept, and gives the reason. */
 export interface Unserializable {
 	readonly $unserializable: string
 }
@@ -12,17 +11,17 @@ export interface Unserializable {
 /**
  * The canonical form of a type:
  *
- * - texts, numbers, booleans, bigints and null as they are; a `Date` as a `Date`, a `RegExp` as a text;
- * - arrays, tuples and sets as arrays, where undefined becomes null; typed arrays as arrays of numbers;
+ * - texts, numbers, booleans, bigints and null unchanged; a `Date` as a `Date`, a `RegExp` as a text;
+ * - arrays, tuples and sets as arrays, with null for undefined; typed arrays as arrays of numbers;
  * - bytes (`Buffer`, `ArrayBuffer`, `DataView`) as a `Uint8Array`;
- * - a map as an object where all keys are texts, and otherwise as `{ $map: [[key, value], …] }`;
- * - any other object, an `Error` and a class instance included, as a plain object of its own enumerable
- *   fields. A field that is undefined is absent, and so is a method of a class;
- * - what `toJSON` returns, where a type has it;
+ * - a map as an object if all keys are texts, otherwise as `{ $map: [[key, value], …] }`;
+ * - any other object, including an `Error` and a class instance, as a plain object of its own enumerable
+ *   fields; undefined fields and methods of a class are omitted;
+ * - a type with `toJSON` as the result of that method;
  * - functions, symbols, promises, generators and weak collections as an {@link Unserializable} marker.
  *
- * Everything but dates and bytes is frozen. Values that cannot be carried (cycles, invalid dates, data that
- * is too deep or above 1 MiB) become markers too: that depends on the value, so no type shows it.
+ * Everything except dates and bytes is frozen. Cycles, invalid dates, and data that is too deep or above 1
+ * MiB become markers, too. This depends on the value, so the type does not show it.
  */
 export type Canonical<T> =
 	IsAny<T> extends true
@@ -46,7 +45,7 @@ interface EntryList<K, V> {
 	append(...args: never): unknown
 	entries(): Iterable<readonly [K, V]>
 }
-/** Objects that are not data. A map has all methods of a `WeakMap`: it is tested for first. */
+/** Objects that are not data. A map has all methods of a `WeakMap`, so maps are tested first. */
 type NotData =
 	| Promise<unknown>
 	| Generator
@@ -55,7 +54,7 @@ type NotData =
 	| WeakSet<WeakKey>
 	| WeakRef<WeakKey>
 
-/** In the order in which canonical form tests a value. */
+/** The conditions are in the order in which canonical form tests a value. */
 type CanonicalObject<T extends object> = T extends readonly unknown[]
 	? { readonly [I in keyof T]: CanonicalItem<T[I]> }
 	: keyof T extends never
@@ -83,13 +82,13 @@ type CanonicalObject<T extends object> = T extends readonly unknown[]
 type CanonicalInstance<T extends object> = T extends { toJSON(...args: never): infer J }
 	? CanonicalAnswer<J>
 	: T extends { entries(): Iterable<readonly [infer K, infer V]> }
-		? // A class without fields that iterates as a map does.
+		? // A class without fields that iterates like a map.
 			[Exclude<DataKey<T>, 'size'>] extends [never]
 			? CanonicalPairs<K, V> | MapPairs<K, V>
 			: CanonicalFields<T>
 		: CanonicalFields<T>
 
-/** What `toJSON` returned is not asked for its own `toJSON`. */
+/** The `toJSON` of a value that `toJSON` returned is not called. */
 type CanonicalAnswer<J> =
 	IsAny<J> extends true
 		? unknown
@@ -101,11 +100,11 @@ type CanonicalAnswer<J> =
 					: CanonicalFields<J>
 				: Canonical<J>
 
-/** An element of an array, where undefined is null. */
+/** An element of an array. Undefined becomes null. */
 type CanonicalItem<V> =
 	IsAny<V> extends true ? unknown : unknown extends V ? unknown : V extends void ? null : Canonical<V>
 
-/** A field that is undefined is absent, and so is a method: it belongs to the class. */
+/** Undefined fields are omitted. So are methods, because they belong to the class. */
 type MayBeAbsent<V> = undefined extends V ? true : [V] extends [Callable] ? true : false
 type DataKey<T> = keyof { [K in keyof T as K extends symbol ? never : T[K] extends Callable ? never : K]: 0 }
 
@@ -137,5 +136,5 @@ type CanonicalPairs<K, V> =
 type TextPairs<K extends string, V> = string extends K
 	? { readonly [key: string]: Canonical<Exclude<V, undefined>> }
 	: { readonly [P in K]?: Canonical<Exclude<V, undefined>> }
-/** An empty map is `{}`, whatever its keys could be. */
+/** An empty map is `{}`, whatever the type of its keys. */
 type MapPairs<K, V> = { readonly $map?: readonly (readonly [CanonicalItem<K>, CanonicalItem<V>])[] }

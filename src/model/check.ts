@@ -7,14 +7,14 @@ import { TIMER_MS_MAX } from '../platform/time-limits.ts'
 import { MeshChainError, messageOf } from './errors.ts'
 import { NAME_LENGTH_MAX } from './limits.ts'
 
-/** The error for an option or another argument with a value that is not allowed. */
+/** Creates the error for an option or argument whose value is not allowed. */
 export function invalidOption(name: string, value: unknown, allowed: string): MeshChainError {
 	return new MeshChainError('INVALID_OPTION', `${name} must be ${allowed}, not ${show(value)}`)
 }
 
 /**
- * Refuses options that are not an object or hold an unknown name: a misspelt option must not pass for a
- * default.
+ * Refuses options that are not an object or that contain an unknown name. A misspelt option must not silently
+ * become a default.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -23,7 +23,7 @@ export function checkOptionNames(options: unknown, names: readonly string[]): vo
 }
 
 /**
- * Reads all options by name, each once; refuses what {@link checkOptionNames} refuses.
+ * Reads all options by name, each once. Refuses the same values as {@link checkOptionNames}.
  *
  * @throws {MeshChainError} `INVALID_OPTION`
  */
@@ -47,7 +47,7 @@ function namesOf(options: object): readonly string[] {
 }
 
 /**
- * Reads a field of an object that the caller gave, whatever its getter does. No option may be a promise.
+ * Reads a field of an object from the caller, even if its getter throws. No option may be a promise.
  *
  * @param what Name of the field in a message.
  * @throws {MeshChainError} `INVALID_OPTION`
@@ -61,7 +61,7 @@ export function readOption(what: string, given: object, name: string): unknown {
 			cause: thrown,
 		})
 	}
-	if (types.isPromise(value)) throw invalidOption(what, value, 'a value, which is there at once')
+	if (types.isPromise(value)) throw invalidOption(what, value, 'a value that is available at once')
 	return value
 }
 
@@ -80,7 +80,7 @@ export function ifGiven<V, T>(
 	return value === undefined ? undefined : check(name, value)
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` for anything but a whole number from `min` to `max`. */
+/** Checks that a value is a whole number from `min` to `max`. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkWholeNumber(
 	name: string,
 	value: unknown,
@@ -92,7 +92,7 @@ export function checkWholeNumber(
 	throw invalidOption(name, value, `a whole number from ${min}${upTo}`)
 }
 
-/** Checks a wait that fits Node's timers. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks that a wait fits Node's timers. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkTimerMs(name: string, value: unknown, min = 1): number {
 	const ms = checkWholeNumber(name, value, min)
 	if (ms > TIMER_MS_MAX) throw invalidOption(name, ms, `at most ${TIMER_MS_MAX}`)
@@ -105,7 +105,7 @@ export function checkBoolean(name: string, value: unknown): boolean {
 	throw invalidOption(name, value, 'true or false')
 }
 
-/** @throws {MeshChainError} `INVALID_OPTION` for anything but one of these words. */
+/** Checks that a value is one of these words. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkWord<W extends string>(name: string, value: unknown, words: readonly W[]): W {
 	if (words.includes(value as W)) return value as W
 	throw invalidOption(name, value, words.map((word) => `'${word}'`).join(' or '))
@@ -156,9 +156,9 @@ export function checkFileOption(name: string, value: unknown): string {
 }
 
 /**
- * Checks a path that can be passed to the system.
+ * Checks that a path can be passed to the system.
  *
- * @param what names the file in a message.
+ * @param what Name of the file in a message.
  * @throws {MeshChainError} `INVALID_PATH`
  */
 export function checkPath(what: string, path: unknown): string {

@@ -1,5 +1,6 @@
 /**
- * Defines the options of a component: for each name one rule that checks the value and supplies the default.
+ * Defines the options of a component. Each name has one rule, which checks the value and supplies the
+ * default.
  * The resolved options are complete, frozen and typed by the rules, so that a new option is one rule, its
  * type and its docstring.
  *
@@ -13,19 +14,19 @@
  */
 import { checkFunction, checkTimerMs, checkWholeNumber, checkWord, readOptions } from './check.ts'
 
-/** Checks a value that was given. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks a value that the caller gave. @throws {MeshChainError} `INVALID_OPTION` */
 export type Check<T> = (name: string, value: unknown) => T
 
-/** Resolves one option; `value` is undefined where the option was left out. */
+/** Resolves one option; `value` is undefined when the option is omitted. */
 export type OptionRule<T> = (name: string, value: unknown) => T
 
-/**
- * A rule for each option of an interface: with `satisfies`, a name that is missing or misspelt does not
- * compile.
- */
+/** A rule for each option of an interface. With `satisfies`, a missing or misspelt name does not compile. */
 export type OptionRules<Given> = { readonly [Name in keyof Given]-?: OptionRule<RuleResult<Given[Name]>> }
 
-/** A function keeps its declared type; any other value has the type that its rule returns. */
+/**
+ * The type of a resolved option. A function keeps its declared type; any other value has the return type of
+ * its rule.
+ */
 type RuleResult<T> = T extends (...args: never) => unknown ? T | undefined : unknown
 
 /** The resolved options of a set of rules. */
@@ -33,7 +34,7 @@ export type ResolvedOptions<Rules> = {
 	readonly [Name in keyof Rules]: Rules[Name] extends OptionRule<infer T> ? T : never
 }
 
-/** Options that were defined by their rules. */
+/** Options defined by their rules. */
 export interface OptionDefinition<Rules> {
 	/**
 	 * Returns all options, checked and frozen. An explicit `undefined` means the default.
@@ -63,32 +64,32 @@ export function defineOptions<Rules extends Readonly<Record<string, OptionRule<u
 	}
 }
 
-/** An option that must be given: its check refuses undefined. */
+/** Defines a required option: its check refuses undefined. */
 export function required<T>(check: Check<T>): OptionRule<T> {
 	return check
 }
 
-/** An option without a default. */
+/** Defines an option without a default. */
 export function optional<T>(check: Check<T>): OptionRule<T | undefined> {
 	return (name, value) => (value === undefined ? undefined : check(name, value))
 }
 
-/** An option with a default, which is not checked. */
+/** Defines an option with a default. The default is not checked. */
 export function withDefault<T>(otherwise: T, check: Check<T>): OptionRule<T> {
 	return (name, value) => (value === undefined ? otherwise : check(name, value))
 }
 
-/** A function without a default. */
+/** Defines a function option without a default. */
 export function optionalFunction<F extends (...args: never) => unknown>(): OptionRule<F | undefined> {
 	return (name, value) => (value === undefined ? undefined : checkFunction(name, value as F))
 }
 
-/** A function with a default. */
+/** Defines a function option with a default. */
 export function functionWithDefault<F extends (...args: never) => unknown>(otherwise: F): OptionRule<F> {
 	return (name, value) => (value === undefined ? otherwise : checkFunction(name, value as F))
 }
 
-/** A value that is checked elsewhere. */
+/** Defines an option that is checked elsewhere. */
 export function unchecked<T>(): OptionRule<T | undefined> {
 	return (_name, value) => value as T | undefined
 }
@@ -103,7 +104,7 @@ export function wholeNumberOrInfinity(min: number): Check<number> {
 	return (name, value) => (value === Number.POSITIVE_INFINITY ? value : checkWholeNumber(name, value, min))
 }
 
-/** Accepts waits that the timers of Node can do. */
+/** Accepts waits that fit Node's timers. */
 export function timerMs(min = 1): Check<number> {
 	return (name, value) => checkTimerMs(name, value, min)
 }
@@ -113,15 +114,12 @@ export function oneOf<W extends string>(...words: readonly W[]): Check<W> {
 	return (name, value) => checkWord(name, value, words)
 }
 
-/** The fields of an object that are not undefined, as exact optional fields. */
+/** An object type whose fields are exact optional fields, without undefined. */
 export type Defined<T> = {
 	[Name in keyof T as undefined extends T[Name] ? never : Name]: T[Name]
 } & { [Name in keyof T as undefined extends T[Name] ? Name : never]?: Exclude<T[Name], undefined> }
 
-/**
- * Returns a copy without the fields that are undefined, for options whose types forbid an explicit
- * `undefined`.
- */
+/** Returns a copy without undefined fields, for options whose types forbid an explicit `undefined`. */
 export function defined<T extends object>(fields: T): Defined<T> {
 	return Object.fromEntries(
 		Object.entries(fields).filter(([, value]) => value !== undefined),

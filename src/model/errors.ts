@@ -1,15 +1,17 @@
 /**
- * The one error type and the closed list of its codes. Every code has a heading in `docs/reference/errors.md`.
+ * The one error type and the closed list of its codes. Every code has a heading in
+ * `docs/reference/errors.md`.
  *
- * Four kinds, four routes: misuse throws at once; a broken invariant throws and poisons that chain; a failed
- * operation rejects, is counted, and the loop continues; damage is data (`verifyChain` returns findings).
+ * There are four kinds of failure. Misuse throws at once. A broken invariant throws and poisons that chain. A
+ * failed operation rejects and is counted, and the loop continues. Damage is data: `verifyChain` returns
+ * findings.
  */
 import { types } from 'node:util'
 import { isInstance, messageOf, ownValueOf, propertyOf } from '../guard/values.ts'
 
 export { messageOf }
 
-/** Every code a {@link MeshChainError} can carry. `docs/reference/errors.md` says what to do about each. */
+/** Every code a {@link MeshChainError} can have. `docs/reference/errors.md` describes how to handle each. */
 export const ERROR_CODES = [
 	'INVALID_OPTION',
 	'INVALID_LEVEL',
@@ -95,23 +97,23 @@ export const ERROR_CODES = [
 /** The code of an error: stable, unlike its message. */
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
-/** Where an error happened, and why. */
+/** Location and cause of an error. */
 export interface ErrorDetails {
 	/** Path of the file. */
 	readonly path?: string | undefined
 	/** Byte position in the file. */
 	readonly offset?: number | undefined
-	/** Seq of the first record concerned. */
+	/** Seq of the first record affected. */
 	readonly seq?: number | undefined
-	/** What was thrown first. */
+	/** Original thrown value. */
 	readonly cause?: unknown
 }
 
 /**
- * The error with which everything in mesh-chain throws or rejects. Branch on `code`, never on the message.
+ * The error that every function of mesh-chain throws or rejects with. Branch on `code`, never on the message.
  */
 export class MeshChainError extends Error {
-	/** An error of the other build (ES modules, CommonJS) in the same process is an instance too. */
+	/** Accepts errors of the other build (ES modules or CommonJS) in the same process as instances. */
 	static override [Symbol.hasInstance](value: unknown): boolean {
 		// biome-ignore lint/complexity/noThisInStatic: a subclass asks for itself.
 		return isErrorOf(this, value)
@@ -120,11 +122,11 @@ export class MeshChainError extends Error {
 	override name = 'MeshChainError'
 	/** One of {@link ERROR_CODES}. */
 	readonly code: ErrorCode
-	/** Path of the file, where one is concerned. */
+	/** Path of the file, if the error is about a file. */
 	declare readonly path?: string
 	/** Byte position in that file. */
 	declare readonly offset?: number
-	/** Seq of the first record concerned. */
+	/** Seq of the first record affected. */
 	declare readonly seq?: number
 
 	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -137,14 +139,14 @@ export class MeshChainError extends Error {
 }
 
 /**
- * An appender could not take a record. The loop keeps the record and retries it when `retryable`, and turns
- * it into a counted gap otherwise.
+ * Thrown when an appender cannot take a record. If `retryable`, the loop keeps the record and retries it.
+ * Otherwise the loop turns it into a counted gap.
  */
 export class LogAppendError extends MeshChainError {
 	override name = 'LogAppendError'
-	/** Default: true. */
+	/** Whether the loop retries the append. Default: true. */
 	readonly retryable: boolean
-	/** Why the append failed; the same text as the message. */
+	/** Reason why the append failed; same text as the message. */
 	readonly reason: string
 
 	constructor(
@@ -160,7 +162,7 @@ export class LogAppendError extends MeshChainError {
 	}
 }
 
-/** What the classes of both builds are known by. */
+/** Brands by which the classes of both builds recognise each other's errors. */
 const BRANDS = new Map<unknown, symbol>([
 	[MeshChainError, Symbol.for('mesh-chain.MeshChainError')],
 	[LogAppendError, Symbol.for('mesh-chain.LogAppendError')],
@@ -175,17 +177,15 @@ function isErrorOf(type: unknown, value: unknown): boolean {
 	return brand !== undefined && types.isNativeError(value) && propertyOf(value, brand) === true
 }
 
-/**
- * Whether a value is a `MeshChainError` whose fields are plain values, which are safe to read at any time.
- */
+/** Returns whether a value is a `MeshChainError` whose fields are plain values and therefore safe to read. */
 export function isSoundError(thrown: unknown): thrown is MeshChainError {
 	if (!isInstance(thrown, MeshChainError)) return false
 	return typeof ownValueOf(thrown, 'message') === 'string' && typeof ownValueOf(thrown, 'code') === 'string'
 }
 
 /**
- * Makes an error with a code of any thrown value. A sound `MeshChainError` is kept; any other value becomes
- * the cause.
+ * Converts any thrown value to an error with a code. A sound `MeshChainError` is returned as it is; any other
+ * value becomes the cause.
  */
 export function asCoded(thrown: unknown, code: ErrorCode, what: string): MeshChainError {
 	if (isSoundError(thrown)) return thrown

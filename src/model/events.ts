@@ -1,6 +1,6 @@
 /**
- * The types of a loop's events. An event map names the kinds of an application and the type of the data of
- * each; what a publisher gives has that type, what a listener or a reader gets has its canonical form.
+ * The types of a loop's events. An event map lists the kinds of an application with the type of their data.
+ * Publishers pass data of that type; listeners and readers receive its canonical form.
  */
 import type { Canonical } from './canonical-data.ts'
 import type { LogFilter } from './filter.ts'
@@ -8,8 +8,8 @@ import type { OwnEvents } from './own-events.ts'
 import type { GapData, LineFields, LogLevel, LogLine, LogRecord, RecordOrigin } from './record.ts'
 
 /**
- * The event map of a plain loop or chain, which allows every kind; data is unknown. Any other interface or
- * type with texts as keys is an event map too.
+ * The event map of an untyped loop or chain: allows every kind, with data of type unknown. Any other
+ * interface or type with texts as keys can be an event map.
  */
 // biome-ignore lint/suspicious/noExplicitAny: only any is assignable from every other map, so that typed loops pass as plain ones
 export type EventMap = any
@@ -17,7 +17,7 @@ export type EventMap = any
 /** Whether an event map allows every kind. */
 type IsOpen<E> = string extends keyof E ? true : false
 
-/** The kinds that a loop with this event map knows: its own, and those of mesh-chain. */
+/** The kinds of a loop with this event map: those of the map and those of mesh-chain. */
 export type KindOf<E> = (keyof E & string) | keyof OwnEvents
 
 type DataOf<E, K extends string> = K extends keyof OwnEvents
@@ -31,8 +31,8 @@ type DataOf<E, K extends string> = K extends keyof OwnEvents
 		: unknown
 
 /**
- * A record of one of these kinds: a union that narrows by `kind` where there are several. `data` is required
- * where the event map declares data that is never undefined.
+ * A record of one of these kinds: with several kinds, a union that narrows by `kind`. `data` is required if
+ * the event map declares data that is never undefined.
  */
 export type RecordOf<E, K extends string = KindOf<E>> = string extends K
 	? LogRecord
@@ -40,37 +40,36 @@ export type RecordOf<E, K extends string = KindOf<E>> = string extends K
 		? LogRecord<K, DataOf<E, K>>
 		: never
 
-/** The record that stands for absent ones. Readers give it whatever the filter. */
+/** The record that replaces absent records. Readers return it regardless of the filter. */
 export type GapRecord = LogRecord<'$gap', GapData>
 
 /** A record of one of these kinds, or a gap. */
 export type RecordOrGap<E, K extends string = KindOf<E>> = RecordOf<E, K> | GapRecord
 
-/** A record of a chain: one of these kinds or a gap; any record where the event map allows every kind. */
+/** A record of a chain: one of these kinds or a gap; any record if the event map allows every kind. */
 export type ChainRecord<E, K extends string = KindOf<E>> =
 	IsOpen<E> extends true ? LogRecord : RecordOrGap<E, K>
 
-/** A filter that names the kinds it wants. */
+/** A filter with an explicit kind or kinds. */
 export interface KindFilter<K extends string> extends LogFilter {
 	readonly kind: K | readonly K[]
 }
 
-/** What the third argument of `emit` sets. */
+/** Fields that the third argument of `emit` sets. */
 export interface EmitFields extends LineFields {
-	/** Default: `'info'`. */
+	/** Level of the record. Default: `'info'`. */
 	readonly level?: LogLevel | undefined
-	/** Default: the kind. */
+	/** Message of the record. Default: the kind. */
 	readonly message?: string | undefined
 }
 
-/** The arguments of `emit` after the kind: data may be left out where it may be undefined. */
+/** The arguments of `emit` after the kind. Data may be omitted if its type includes undefined. */
 export type EmitArgs<D> = [undefined] extends [D]
 	? [data?: D, fields?: EmitFields]
 	: [data: D, fields?: EmitFields]
 
 /**
- * A line for `publish`: of a kind of the event map, with its data; of kind `log`; or one with an `origin`, of
- * any kind.
+ * A line for `publish`: a kind of the event map with its data, the kind `log`, or any kind with an `origin`.
  */
 export type LineOf<E> =
 	IsOpen<E> extends true

@@ -1,6 +1,6 @@
 /**
- * Which records are wanted: the same filter for the ring, a captured buffer and a chain. All conditions must
- * hold at once; a `$gap` passes every one of them, because a loss is never filtered away.
+ * Selects records: the same filter for the ring, a captured buffer and a chain. All conditions must hold. A
+ * `$gap` passes every condition, because a loss must never be hidden.
  */
 import { hush, hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -17,31 +17,28 @@ import {
 	type PublisherId,
 } from './record.ts'
 
-/** Tells whether a text matches, without state from one text to the next. A pattern of RE2 is one. */
+/** Tests whether a text matches and keeps no state between texts. A pattern of RE2 has this shape. */
 export interface TextPattern {
 	test(text: string): boolean
 }
 
-/**
- * Conditions on records, all of which must hold; a condition that is left out always holds. A gap passes them
- * all.
- */
+/** Conditions on records. All must hold; an omitted condition always holds. A gap passes all of them. */
 export interface LogFilter {
-	/** At this level or above. */
+	/** Lowest level, inclusive. */
 	readonly level?: LogLevel | undefined
-	/** This kind, or one of these; `'$*'` stands for all kinds of mesh-chain's own. */
+	/** Accepted kind or kinds; `'$*'` stands for all kinds of mesh-chain's own. */
 	readonly kind?: string | readonly string[] | undefined
-	/** This daemon, type included; a record without one does not match. */
+	/** Id of the daemon, compared with its type. A record without a daemon id does not match. */
 	readonly daemonId?: PublisherId | undefined
-	/** This node, type included; a record without one does not match. */
+	/** Id of the node, compared with its type. A record without a node id does not match. */
 	readonly nodeId?: PublisherId | undefined
 	/**
-	 * A text or a pattern to find in the message, in the kind, or in the data: in its JSON on one line, as `dump
-	 * -o ndjson` prints it, and in each of its texts. A text without a capital ignores case. Binary data is not
-	 * searched.
+	 * Text or pattern to find in the message, the kind or the data. Data is searched as JSON on one line, as
+	 * `dump -o ndjson` prints it, and in each of its texts. A text without a capital letter ignores case.
+	 * Binary data is not searched.
 	 *
-	 * A text is found in linear time. The time that a pattern takes is up to the pattern: a RegExp that
-	 * backtracks, such as `/(a+)+$/`, may block the process; a pattern of RE2 does not.
+	 * A text is found in linear time. The time of a pattern depends on the pattern: a RegExp that backtracks,
+	 * such as `/(a+)+$/`, can block the process; a pattern of RE2 cannot.
 	 */
 	readonly grep?: string | RegExp | TextPattern | undefined
 	/** First seq, exclusive; whole number from 0. */
@@ -56,12 +53,12 @@ export interface LogFilter {
 	readonly until?: number | Date | undefined
 }
 
-/** A filter checked and in full: nothing below it sees a partial one. */
+/** A checked and complete filter. The lower layers never see a partial filter. */
 export interface ResolvedFilter {
-	/** Position in `LOG_LEVELS`; 0 lets all through. */
+	/** Lowest level as a position in `LOG_LEVELS`; 0 accepts all levels. */
 	readonly levelIndexMin: number
 	readonly kinds: ReadonlySet<string> | undefined
-	/** Any kind of mesh-chain's own will do too. */
+	/** Whether every kind of mesh-chain's own matches, too. */
 	readonly anyOwnKind: boolean
 	readonly daemonId: PublisherId | undefined
 	readonly nodeId: PublisherId | undefined
@@ -89,10 +86,10 @@ export const FILTER_NAMES = [
 ] as const
 
 /**
- * Checks a filter. Keys that `extraKeys` names belong to the caller and are passed over.
+ * Checks a filter. Keys listed in `extraKeys` belong to the caller and are ignored.
  *
- * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, naming the key, the value and what is
- * allowed.
+ * @throws {MeshChainError} `INVALID_FILTER` or `INVALID_LEVEL`, with the key, the value and the allowed
+ * values.
  */
 export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string[] = []): ResolvedFilter {
 	if (typeof filter !== 'object' || filter === null) throw invalid('filter', filter, 'an object')
@@ -120,7 +117,7 @@ export function resolveFilter(filter: LogFilter = {}, extraKeys: readonly string
 	}
 }
 
-/** The keys of a filter, each of which can be read. @throws {MeshChainError} `INVALID_FILTER` */
+/** Returns the keys of a filter after reading each once. @throws {MeshChainError} `INVALID_FILTER` */
 function keysOf(filter: LogFilter): readonly string[] {
 	try {
 		for (const name of FILTER_NAMES) hush(filter[name])
@@ -144,7 +141,7 @@ export function picked<T extends object, K extends keyof T>(from: T, names: read
 	) as Pick<T, K>
 }
 
-/** Whether a record passes a filter. A gap passes where its range touches the wanted one. */
+/** Returns whether a record passes a filter. A gap passes if its range overlaps the range of the filter. */
 export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 	if (isGap(record)) {
 		const fromSeq = record.data?.fromSeq ?? record.seq
@@ -166,8 +163,8 @@ export function matches(record: LogRecord, filter: ResolvedFilter): boolean {
 }
 
 /**
- * Whether a pattern is found in what people see of a record: its message, its kind, the names and values of
- * its data.
+ * Returns whether a pattern occurs in the visible parts of a record: message, kind, names and values of the
+ * data.
  */
 function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): boolean {
 	if (pattern.test(message) || pattern.test(kind)) return true
@@ -177,10 +174,10 @@ function isFoundIn({ message, kind, data }: LogRecord, pattern: TextPattern): bo
 }
 
 /**
- * Canonical data as JSON on one line: bigints, infinities and times as they are printed, bytes as an empty
- * text.
+ * Converts canonical data to JSON on one line: bigints, infinities and times in their printed form, bytes as
+ * an empty text.
  *
- * @param unlike gets the texts that look another way in JSON.
+ * @param unlike Receives the texts whose JSON form differs.
  */
 function searchText(value: unknown, unlike: string[]): string {
 	if (typeof value === 'string') return quoted(value, unlike)
@@ -226,7 +223,7 @@ function resolveId(key: string, id: unknown): PublisherId | undefined {
 	throw invalid(key, id, 'a string, a finite number or a bigint')
 }
 
-/** A pattern without a capital finds both cases. */
+/** Returns whether a search for this pattern ignores case: true if it has no capital letter. */
 export function ignoresCase(pattern: string): boolean {
 	return !/\p{Lu}/u.test(pattern)
 }
@@ -235,7 +232,7 @@ function resolveGrep(grep: unknown): TextPattern | undefined {
 	if (grep === undefined) return undefined
 	if (typeof grep === 'string')
 		return new RegExp(grep.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'), ignoresCase(grep) ? 'i' : '')
-	// A global or sticky pattern remembers where it stopped: every other match would be missed.
+	// A global or sticky pattern keeps its last index, so every other match would be missed.
 	if (isInstance(grep, RegExp)) return new RegExp(grep.source, grep.flags.replace(/[gy]/g, ''))
 	if (typeof propertyOf(grep, 'test') === 'function') return grep as TextPattern
 	throw invalid('grep', grep, 'a text or a RegExp')

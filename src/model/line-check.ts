@@ -1,6 +1,4 @@
-/**
- * Refuses lines that are misuse. Only checks, and throws at once: nothing is stamped, copied or counted here.
- */
+/** Refuses invalid lines. Only checks and throws at once; stamps, copies and counts nothing. */
 import { isTime } from '../guard/clock.ts'
 import { hushAll } from '../guard/hush.ts'
 import { show } from '../guard/show.ts'
@@ -21,17 +19,17 @@ import {
 const BIGINT_MIN = -(2n ** 63n)
 const BIGINT_MAX = 2n ** 64n - 1n
 
-/** @throws {MeshChainError} as {@link checkFieldsOfLine}. */
+/** Checks a line. @throws {MeshChainError} The same errors as {@link checkFieldsOfLine}. */
 export function checkLine({ kind, message, daemonId, nodeId, tsMs, origin }: LogLine, own: boolean): void {
 	checkFieldsOfLine(kind, message, daemonId, nodeId, tsMs, origin, own)
 }
 
 /**
- * Checks all fields of a line but its level and its data. `own` lines are mesh-chain's and may have a kind
- * that starts with `$`. The fields are separate parameters, because the caller must not read them again: a
- * getter may change.
+ * Checks all fields of a line except level and data. `own` lines belong to mesh-chain and may have a kind
+ * that starts with `$`. The fields are separate parameters, because the caller must read each only once: the
+ * value of a getter may change.
  *
- * @returns the origin, each of its fields read once.
+ * @returns The origin, with each of its fields read once.
  * @throws {MeshChainError} `INVALID_KIND`, `INVALID_LINE`, `INVALID_ID`, `INVALID_TIME`
  */
 export function checkFieldsOfLine(
@@ -51,19 +49,19 @@ export function checkFieldsOfLine(
 		if (tsMs !== undefined && !isTime(tsMs)) throw invalidTime(tsMs)
 		return origin === undefined ? undefined : checkOrigin(origin)
 	} catch (thrown) {
-		// The error names one of the fields; promises in the others must not be left unhandled.
+		// The error is about one field; promises in the other fields must not stay unhandled.
 		hushAll(kind, message, daemonId, nodeId, tsMs, origin)
 		throw thrown
 	}
 }
 
-/** @throws {MeshChainError} `INVALID_LINE` for anything but an object. */
+/** Checks that a line is an object. @throws {MeshChainError} `INVALID_LINE` */
 export function checkIsLine(line: unknown): void {
 	if (typeof line === 'object' && line !== null && !isList(line)) return
 	throw new MeshChainError('INVALID_LINE', `a line must be an object, not ${show(line)}`)
 }
 
-/** @throws {MeshChainError} `INVALID_LEVEL` */
+/** Checks a level and returns its position. @throws {MeshChainError} `INVALID_LEVEL` */
 export function checkLevel(level: unknown): number {
 	const index = levelIndex(level)
 	if (index < 0) throw invalidLevel(level)
@@ -77,12 +75,13 @@ export function invalidLevel(level: unknown): MeshChainError {
 	)
 }
 
-/** @throws {MeshChainError} `INVALID_ID`, naming the field. */
+/** Checks an id. @throws {MeshChainError} `INVALID_ID`, with the name of the field. */
 export function checkId(name: string, id: unknown): void {
 	if (id === undefined || id === null || isId(id)) return
 	throw new MeshChainError(
 		'INVALID_ID',
-		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, a finite number, a bigint of 64 bits or null, not ${show(id)}`,
+		`${name} must be a string of at most ${NAME_LENGTH_MAX} characters, ` +
+			`a finite number, a bigint of 64 bits or null, not ${show(id)}`,
 	)
 }
 
@@ -93,14 +92,14 @@ export function invalidTime(tsMs: unknown): MeshChainError {
 	)
 }
 
-/** Whether a value can be a daemon's or a node's id. */
+/** Returns whether a value can be the id of a daemon or a node. */
 export function isId(id: unknown): id is PublisherId {
 	if (typeof id === 'string') return id.length <= NAME_LENGTH_MAX
 	if (typeof id === 'number') return Number.isFinite(id)
 	return typeof id === 'bigint' && id >= BIGINT_MIN && id <= BIGINT_MAX
 }
 
-/** Whether a publisher may use this kind. */
+/** Returns whether a publisher may use this kind. */
 export function isKind(kind: unknown): kind is string {
 	return (
 		typeof kind === 'string' && kind !== '' && kind.length <= NAME_LENGTH_MAX && !/^(?:\*$|\$)/.test(kind)

@@ -1,10 +1,11 @@
-/** The kinds of mesh-chain's own, and what their records carry. */
+/** The kinds of mesh-chain's own and the data of their records. */
 import type { GapData, LogLevel, PublisherId } from './record.ts'
 
-/** The `data` of a `$crash`: what a process died of. */
+/** The `data` of a `$crash`: why a process died. */
 export interface CrashData {
 	/**
-	 * The thrown value in canonical form: for an `Error` an object with its name, message, stack and own fields.
+	 * Thrown value in canonical form: an `Error` becomes an object with its name, message, stack and own
+	 * fields.
 	 */
 	readonly error?: unknown
 	/** `'uncaughtException'` or `'unhandledRejection'`. */
@@ -12,12 +13,12 @@ export interface CrashData {
 }
 
 interface Recorded {
-	/** Identifies the recorder: each of several recorders on one loop has its own session. */
+	/** Id of the recorder. Several recorders on one loop each have their own session. */
 	readonly recorder: string
 	readonly session: string
 }
 
-/** The `data` of a `$session`: a recorder began or ended a session. */
+/** The `data` of a `$session`: the start or stop of a session. */
 export type SessionRecord =
 	| (Recorded & { readonly action: 'start'; readonly firstIndex: number })
 	| (Recorded & { readonly action: 'stop'; readonly nextIndex: number })
@@ -60,11 +61,14 @@ export interface BlackBoxData {
 	readonly dropped: number
 }
 
-/** Kinds that every loop knows, with the `data` of their records. */
+/** Kinds that exist in every loop, with the `data` of their records. */
 export interface OwnEvents {
-	/** What the level methods publish. */
+	/** Records of the level methods. */
 	readonly log: unknown
-	/** In a loop only gaps that a replay brings; a reader of a chain and a subscription give their own. */
+	/**
+	 * In a loop, only gaps that a replay delivers. Readers of a chain and subscriptions return gaps of their
+	 * own.
+	 */
 	readonly $gap: GapData
 	readonly $crash: CrashData
 	readonly $session: SessionRecord

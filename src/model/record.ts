@@ -6,38 +6,48 @@ import { EPOCH_MAX, SEQ_MAX } from './limits.ts'
 
 /** All levels, from the least to the most severe. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
-/** How severe a record is. */
+/** The severity of a record. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /**
- * The id of a daemon or a node. Its type survives the round trip through a chain: a bigint comes back as that
- * bigint.
+ * The id of a daemon or a node. Its type survives the round trip through a chain: a bigint is read back as
+ * the same bigint.
  */
 export type PublisherId = string | number | bigint
 
-/** What a publisher hands in. */
+/** The fields that a publisher passes to `publish`. */
 export interface LogLine<K extends string = string, D = unknown> {
-	/** 1 to 256 characters. `'*'` and names that start with `$` are refused. Default: `'log'`. */
+	/**
+	 * Kind of the record, 1 to 256 characters. `'*'` and names that start with `$` are refused. Default:
+	 * `'log'`.
+	 */
 	readonly kind?: K | undefined
-	/** Default: `'info'`. */
+	/** Level of the record. Default: `'info'`. */
 	readonly level?: LogLevel | undefined
-	/** At most 262,144 UTF-16 units; a longer message is cut, and counted. Default: the kind. */
+	/** Message of at most 262,144 UTF-16 units. A longer message is cut and counted. Default: the kind. */
 	readonly message?: string | undefined
-	/** Copied into canonical form before `publish` returns: later mutation changes nothing. At most 1 MiB. */
+	/**
+	 * Payload of at most 1 MiB. It is copied into canonical form before `publish` returns, so later mutation
+	 * has no effect.
+	 */
 	readonly data?: D | undefined
-	/** Default: null. */
+	/** Id of the daemon. Default: null. */
 	readonly daemonId?: PublisherId | null | undefined
-	/** Default: the loop's. */
+	/** Id of the node. Default: the node id of the loop. */
 	readonly nodeId?: PublisherId | null | undefined
-	/** Milliseconds since 1970 UTC; fractions are cut off, before 1970 gives 0. Default: the loop's clock. */
+	/**
+	 * Time in milliseconds since 1970 UTC. Fractions are cut off; a time before 1970 becomes 0. Default: the
+	 * loop's clock.
+	 */
 	readonly tsMs?: number | undefined
 	/**
-	 * Set by replay, import and merge: the identity of the original record. Allows kinds that start with `$`.
+	 * Identity of the original record, set by replay, import and merge. A line with an origin may have a kind
+	 * that starts with `$`.
 	 */
 	readonly origin?: RecordOrigin | undefined
 }
 
-/** The identity of a record in the chain it came from. */
+/** The identity of a record in its original chain. */
 export interface RecordOrigin {
 	readonly chainId: string
 	readonly epoch: number
@@ -45,36 +55,39 @@ export interface RecordOrigin {
 }
 
 interface RecordFrame<K extends string> {
-	/** From 1, strictly increasing in a chain. */
+	/** Number of the record in its chain: from 1, strictly increasing. */
 	readonly seq: number
-	/** The opening of the chain that wrote it; a record's identity is `(chainId, epoch, seq)`. */
+	/**
+	 * Number of the opening of the chain that wrote the record. A record's identity is `(chainId, epoch,
+	 * seq)`.
+	 */
 	readonly epoch: number
-	/** Whole milliseconds since 1970 UTC. May step back from one record to the next. */
+	/** Time in whole milliseconds since 1970 UTC. May step back from one record to the next. */
 	readonly tsMs: number
 	readonly level: LogLevel
 	readonly kind: K
 	readonly message: string
 	readonly daemonId: PublisherId | null
 	readonly nodeId: PublisherId | null
-	/** True only in `snapshot()`: the appender has not committed it, or never will. */
+	/** Whether the appender has not committed the record, or never will. True only in `snapshot()`. */
 	readonly chainPending: boolean
-	/** Only on records that were merged, imported or replayed. */
+	/** Identity of the original record. Present only on merged, imported or replayed records. */
 	readonly origin?: RecordOrigin
 }
 
 /**
  * One immutable entry of history.
  *
- * `D` is the type of its `data`, in canonical form. A record whose `D` includes undefined may have none.
+ * `D` is the type of its `data` in canonical form. `data` is optional if `D` includes undefined.
  */
 export type LogRecord<K extends string = string, D = unknown> = RecordFrame<K> &
 	([undefined] extends [D] ? { readonly data?: D } : { readonly data: D })
 
 /**
- * Why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the appender took
- * them; refused by the appender (`appendFailed`); damaged in the file; never synced (`unsynced`); removed by
- * retention (`retained`); evicted before a subscription read them (`lagged`); left out of an import
- * (`notImported`); larger than a message of a stream (`tooLarge`).
+ * The reason why records are absent: evicted from a ring (`evicted`) or a queue (`overflow`) before the
+ * appender took them; refused by the appender (`appendFailed`); damaged in the file; never synced
+ * (`unsynced`); removed by retention (`retained`); evicted before a subscription read them (`lagged`); left
+ * out of an import (`notImported`); larger than a message of a stream (`tooLarge`).
  */
 export type GapCause =
 	| 'evicted'
@@ -87,63 +100,68 @@ export type GapCause =
 	| 'notImported'
 	| 'tooLarge'
 
-/** The `data` of a `$gap`: which records are absent, and why. */
+/** The `data` of a `$gap`: the range of absent records and the cause. */
 export interface GapData {
 	/** Seq of the first absent record. */
 	readonly fromSeq: number
 	/** Seq of the last absent record. */
 	readonly toSeq: number
-	/** Number of absent records: fewer than seqs where some seqs were never given. */
+	/** Number of absent records. Lower than the number of seqs if some seqs were never assigned. */
 	readonly count: number
 	readonly cause: GapCause
 }
 
 /**
- * The kind of a record that stands for absent ones. Its `seq` is the gap's `toSeq`; it passes every filter.
+ * The kind of a record that replaces absent records. Its `seq` is the gap's `toSeq`. It passes every filter.
  */
 export const GAP_KIND = '$gap'
 
-/** Fields that every level method takes after message and data. */
+/** Fields that every level method accepts after message and data. */
 export type LineFields = Pick<LogLine, 'daemonId' | 'nodeId' | 'tsMs'>
 
-/** Whether a record can have this time: whole milliseconds from 1970 on, within the range of a `Date`. */
+/**
+ * Returns whether a record can have this time: whole milliseconds since 1970, within the range of a `Date`.
+ */
 export function isRecordTime(tsMs: unknown): tsMs is number {
 	return Number.isInteger(tsMs) && (tsMs as number) >= 0 && (tsMs as number) <= TIME_MAX_MS
 }
 
-/** Whether a value is a time within the range of a `Date`, before 1970 too, whole or not. */
+/**
+ * Returns whether a value is a time within the range of a `Date`. Fractions and times before 1970 are
+ * allowed.
+ */
 export function isPointInTime(ms: unknown): ms is number {
 	return typeof ms === 'number' && Math.abs(ms) <= TIME_MAX_MS
 }
 
-/** Whether a value can bound a range of times. An infinite one does not bound it. */
+/** Returns whether a value can bound a range of times. An infinite value means no bound. */
 export function isTimeBound(ms: unknown): ms is number {
 	return isPointInTime(ms) || ms === Number.POSITIVE_INFINITY || ms === Number.NEGATIVE_INFINITY
 }
 
-/** The nearest time that a record can have to any reading of a clock. */
+/** Converts any reading of a clock to the nearest time that a record can have. */
 export function toRecordTime(tsMs: number): number {
 	return tsMs > 0 ? Math.min(Math.floor(tsMs), TIME_MAX_MS) : 0
 }
 
-/** Whether a value is a whole number from `min` to the highest seq, offset or count. */
+/** Returns whether a value is a whole number from `min` to the highest seq, offset or count. */
 export function isSeq(value: unknown, min = 1): value is number {
 	return Number.isInteger(value) && (value as number) >= min && (value as number) <= SEQ_MAX
 }
 
-/** Whether a value is a whole number from `min` to the highest epoch. */
+/** Returns whether a value is a whole number from `min` to the highest epoch. */
 export function isEpoch(value: unknown, min = 1): value is number {
 	return Number.isInteger(value) && (value as number) >= min && (value as number) <= EPOCH_MAX
 }
 
-/** Whether a kind is one of mesh-chain's own. */
+/** Returns whether a kind is one of mesh-chain's own. */
 export function isOwnKind(kind: string): boolean {
 	return kind.charCodeAt(0) === 36 /* $ */
 }
 
-/** The position of a level in {@link LOG_LEVELS}; -1 for anything else. */
+/** Returns the position of a level in {@link LOG_LEVELS}; -1 for anything else. */
 export function levelIndex(level: unknown): number {
-	// Called several times a record; a map would hash the name each time.
+	// This function runs several times per record, and a map would hash the name each time.
 	switch (level) {
 		case 'trace':
 			return 0
@@ -161,9 +179,10 @@ export function levelIndex(level: unknown): number {
 }
 
 /**
- * Reads a level in any case; `'warning'` is `'warn'`. For texts from outside, such as environment variables.
+ * Parses a level in upper or lower case; `'warning'` means `'warn'`. For external texts such as environment
+ * variables.
  *
- * @throws {MeshChainError} `INVALID_LEVEL`, naming the text and all levels.
+ * @throws {MeshChainError} `INVALID_LEVEL`, with the text and all levels.
  */
 export function parseLevel(text: string): LogLevel {
 	const name = String(text).trim().toLowerCase()
@@ -172,7 +191,7 @@ export function parseLevel(text: string): LogLevel {
 	throw new MeshChainError('INVALID_LEVEL', `no such level: ${show(text)} (one of ${LOG_LEVELS.join(', ')})`)
 }
 
-/** Builds the record that stands for absent ones. */
+/** Builds the record that replaces absent records. */
 export function gapRecord(gap: GapData, at: { epoch: number; tsMs: number }): LogRecord<'$gap', GapData> {
 	const { fromSeq, toSeq, count, cause } = gap
 	const range = fromSeq === toSeq ? `seq ${fromSeq}` : `seq ${fromSeq} to ${toSeq}`
@@ -191,20 +210,20 @@ export function gapRecord(gap: GapData, at: { epoch: number; tsMs: number }): Lo
 }
 
 /**
- * Whether a record stands for absent ones of this chain. A gap from another chain, with an `origin`, is a
- * plain record.
+ * Returns whether a record replaces absent records of this chain. A gap from another chain has an `origin`
+ * and counts as a plain record.
  */
 export function isGap(record: LogRecord): record is LogRecord<'$gap', GapData> {
 	return record.kind === GAP_KIND && record.origin === undefined
 }
 
-/** Whether a gap names the records it stands for: a reader must not trust one that does not. */
+/** Returns whether a gap has a valid range of absent records. Readers must not trust a gap without one. */
 export function isWholeGap({ seq, data }: Pick<LogRecord, 'seq' | 'data'>): boolean {
 	return gapDataOf(data)?.toSeq === seq
 }
 
 /**
- * The data of a `$gap` from any writer; undefined where it does not name the absent records and the cause.
+ * Returns the data of a `$gap` from any writer; undefined when the absent records or the cause are missing.
  */
 export function gapDataOf(data: unknown): GapData | undefined {
 	const { fromSeq, toSeq, count, cause } = (data ?? {}) as Partial<GapData>
@@ -214,8 +233,8 @@ export function gapDataOf(data: unknown): GapData | undefined {
 }
 
 /**
- * Whether a text can be a cause: a word that is not a property of every object. Later versions may add
- * causes.
+ * Returns whether a text can be a cause: a word that is not a property of every object. Later versions may
+ * add causes.
  */
 export function isGapCause(cause: unknown): cause is string {
 	return typeof cause === 'string' && /^[a-zA-Z]{1,40}$/.test(cause) && !(cause in Object.prototype)

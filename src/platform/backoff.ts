@@ -1,4 +1,4 @@
-/** How long to wait before the next attempt: doubling from the first wait to the longest. */
+/** Waits between attempts, which double from the first wait to the longest. */
 export class Backoff {
 	readonly #minMs: number
 	readonly #maxMs: number

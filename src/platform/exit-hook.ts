@@ -9,20 +9,23 @@ type ExitHandler = (exitCode: number) => void
 
 const state = processWide('exit-hook', () => ({
 	handlers: { loop: new Set<ExitHandler>(), chain: new Set<ExitHandler>() },
-	/** The listener of the process, while there is one. */
+	/** The registered listener of the process, if any. */
 	listener: undefined as ((exitCode: number) => void) | undefined,
 	isExiting: false,
 }))
 
 /**
- * Returns whether the process has begun to exit: nothing queued runs any more, so all work must be
+ * Returns whether the process has begun to exit. Queued work no longer runs then, so all work must be
  * synchronous.
  */
 export function isExiting(): boolean {
 	return state.isExiting
 }
 
-/** Runs a handler synchronously on every exit that lets code run. Returns a function that removes it. */
+/**
+ * Registers a handler that runs synchronously on every exit that allows code to run. Returns a function that
+ * removes the handler.
+ */
 export function onExit(phase: 'loop' | 'chain', handler: ExitHandler): () => void {
 	if (state.listener === undefined) {
 		state.listener = runHandlers
@@ -44,7 +47,7 @@ function runHandlers(exitCode: number): void {
 		try {
 			handler(exitCode)
 		} catch {
-			// A failure of one handler must not stop the others.
+			// An error of one handler must not stop the others.
 		}
 	}
 }

@@ -1,32 +1,32 @@
 /**
- * The port to the file system, and the only importer of `node:fs` outside the program. Tests pass one that
- * fails on command. Each call means what the call of `node:fs` with the same name means.
+ * The port to the file system, and the only importer of `node:fs` outside the CLI. Tests inject a file system
+ * that fails on command. Each call has the meaning of the `node:fs` call with the same name.
  */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { dirname } from 'node:path'
 
-/** The part of a file's status that is used. */
+/** The fields of a file's status that mesh-chain uses. */
 export interface FileStat {
 	readonly size: number
 	readonly ino: number
 	readonly dev: number
 	readonly mode: number
-	/** Number of names of the file; 0 when it was removed. */
+	/** Number of names of the file; 0 after its removal. */
 	readonly nlink: number
 	isFile(): boolean
 	isDirectory(): boolean
 }
 
-/** The calls that are used. */
+/** The file system calls that mesh-chain uses. */
 export interface FileSystem {
 	openSync(path: string, flags: number, mode?: number): number
 	closeSync(fd: number): void
-	/** May return fewer bytes than requested; 0 at the end. */
+	/** Reads bytes. May return fewer bytes than requested; returns 0 at the end. */
 	readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
 	/**
-	 * May write fewer bytes than requested, without an error: always compare. The position `null` is the end of
-	 * a file that was opened with `O_APPEND`, at the time of the write.
+	 * Writes bytes. May write fewer bytes than requested without an error, so callers always compare. The
+	 * position `null` means the end of the file at the time of the write; it requires `O_APPEND`.
 	 */
 	writeSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number
 	fstatSync(fd: number): FileStat
@@ -39,27 +39,27 @@ export interface FileSystem {
 	unlinkSync(path: string): void
 	realpathSync(path: string): string
 	/**
-	 * Creates a directory and its parents; does nothing where it exists. Without this call, directories must
-	 * exist.
+	 * Creates a directory and its parents; does nothing if the directory exists. Without this call,
+	 * directories must exist.
 	 */
 	mkdirSync?(path: string): void
 	/** Returns the names in a directory, in any order. */
 	readdirSync(path: string): string[]
 	readFileSync(path: string): Buffer
 	/**
-	 * Takes the exclusive kernel lock on an open file, which holds until the descriptor is closed, however the
-	 * process ends. Returns `unavailable` where the system has no such lock.
+	 * Takes the exclusive kernel lock on an open file. The lock lasts until the descriptor is closed, however
+	 * the process ends. Returns `unavailable` if the system has no such lock.
 	 */
 	lockSync(fd: number): 'taken' | 'held' | 'unavailable'
 	open(path: string, flags: number): Promise<number>
 	close(fd: number): Promise<void>
-	/** Reads; position -1 continues a pipe. */
+	/** Reads bytes. Position -1 continues a pipe. */
 	read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
 	fstat(fd: number): Promise<FileStat>
 	fdatasync(fd: number): Promise<void>
 	/**
-	 * Calls `hint` when the file may have changed; a hint may be missing or wrong. Returns a function that ends
-	 * the watch. Does nothing where watching is not possible.
+	 * Calls `hint` when the file may have changed. Hints may be missing or wrong. Returns a function that
+	 * ends the watch. Does nothing if watching is not possible.
 	 */
 	watch(path: string, hint: () => void): () => void
 }
@@ -73,12 +73,12 @@ export const {
 	O_RDWR,
 	O_TRUNC,
 	O_WRONLY,
-	// Windows has neither this flag nor such links.
+	// Windows defines neither of these flags.
 	O_NOFOLLOW = 0,
 	O_NONBLOCK = 0,
 } = fs.constants as Partial<typeof fs.constants> & typeof fs.constants
 
-/** File system of Node. */
+/** The file system of Node. */
 export const nodeFileSystem: FileSystem = {
 	openSync: fs.openSync,
 	closeSync: fs.closeSync,
@@ -107,8 +107,8 @@ export const nodeFileSystem: FileSystem = {
 }
 
 /**
- * Creates level by level: the recursion of Node never ends on a file system that accepts no new names, such
- * as `/proc`.
+ * Creates a directory level by level. Node's own recursion never ends on a file system that accepts no new
+ * names, such as `/proc`.
  */
 function makeDirectory(path: string): void {
 	try {
@@ -123,8 +123,8 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * Node has no flock. `flock(1)` locks the open file that it inherits, and the lock stays with the file after
- * `flock` has ended.
+ * Takes the kernel lock. Node has no flock call, but `flock(1)` locks the open file that it inherits, and the
+ * lock stays on the file after `flock` exits.
  */
 function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 	const { status, error } = spawnSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
@@ -136,7 +136,8 @@ function lockFile(fd: number): 'taken' | 'held' | 'unavailable' {
 function watchFile(path: string, hint: () => void): () => void {
 	try {
 		const watcher = fs.watch(path, { persistent: false }, hint)
-		// The system has no watches left, or none at all: polling finds every change, only later.
+		// The system has no watches left or does not support them. Polling still finds every change, only
+		// later.
 		watcher.on('error', () => watcher.close())
 		return () => watcher.close()
 	} catch {
@@ -150,20 +151,20 @@ function callback<T>(start: (done: (error: Error | null, value?: T) => void) => 
 	})
 }
 
-/** Closes a descriptor. An error is ignored: it tells nothing about what was synced before. */
+/** Closes a descriptor. Errors are ignored: they say nothing about earlier syncs. */
 export function closeQuietly(system: FileSystem, fd: number): void {
 	try {
 		system.closeSync(fd)
 	} catch {
-		// The kernel has closed it nevertheless.
+		// The kernel closes the descriptor despite the error.
 	}
 }
 
 /**
- * Opens a file of a chain. Invariant: the call never waits, even where the name leads to a pipe, a folder, a
- * socket, a device or a link. Every file of a chain is opened here.
+ * Opens a file of a chain. Every file of a chain is opened here. Invariant: the call never waits, even if the
+ * name leads to a pipe, a folder, a socket, a device or a link.
  *
- * @throws the error of the system, and an error with the code `EFTYPE` for anything but a regular file.
+ * @throws The error of the system, or an error with the code `EFTYPE` for anything except a regular file.
  */
 export function openOurs(system: FileSystem, path: string, flags: number, mode?: number): number {
 	// Without O_NONBLOCK, opening a named pipe waits for its other end.
@@ -179,13 +180,13 @@ export function openOurs(system: FileSystem, path: string, flags: number, mode?:
 	}
 }
 
-/** An open file, and the file system that it is open in. */
+/** An open file and its file system. */
 export interface OpenFile {
 	readonly system: FileSystem
 	readonly fd: number
 }
 
-/** Opens a file as {@link openOurs} does, for as long as `work` takes. @throws what either of them throws. */
+/** Opens a file like {@link openOurs}, runs `work`, and closes the file. @throws Any error of either. */
 export function withFile<T>(system: FileSystem, path: string, flags: number, work: (file: OpenFile) => T): T {
 	const fd = openOurs(system, path, flags)
 	try {
@@ -195,21 +196,21 @@ export function withFile<T>(system: FileSystem, path: string, flags: number, wor
 	}
 }
 
-/** Removes a temporary file; one that cannot be removed is untidy, not wrong. */
+/** Removes a temporary file. Errors are ignored: a leftover is untidy, but harmless. */
 export function removeQuietly(system: FileSystem, path: string): void {
 	try {
 		system.unlinkSync(path)
 	} catch {
-		// Its name is no other file's.
+		// No other file uses this name.
 	}
 }
 
-/** Returns whether two statuses are of the same file, whatever its name. */
+/** Returns whether two statuses belong to the same file, regardless of its name. */
 export function isSameFile(a: Pick<FileStat, 'ino' | 'dev'>, b: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	return a.ino === b.ino && a.dev === b.dev
 }
 
-/** Returns whether a name still leads to the file that was found there before. */
+/** Returns whether a name still leads to the same file as before. */
 export function isNamed(system: FileSystem, path: string, file: Pick<FileStat, 'ino' | 'dev'>): boolean {
 	try {
 		return isSameFile(system.statSync(path), file)
@@ -229,19 +230,19 @@ export function systemCode(error: unknown): string | undefined {
 /** Codes of a system that is temporarily out of descriptors, memory or buffers. */
 const MOMENTARY = ['EMFILE', 'ENFILE', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS']
 
-/** Returns whether a retry may succeed soon; also for an error with such a cause. */
+/** Returns whether a retry may succeed soon. The cause of the error is checked, too. */
 export function isMomentary(error: unknown): boolean {
 	const cause = error instanceof Error ? error.cause : undefined
 	return [error, cause].some((each) => MOMENTARY.includes(systemCode(each) ?? ''))
 }
 
 /**
- * Codes for a name that leads to no regular file: to nothing, a link, a folder, a socket or a pipe, or
- * through no folder.
+ * Codes for a name that does not lead to a regular file: nothing, a link, a folder, a socket or a pipe, or a
+ * path through something that is not a folder.
  */
 export const NOT_THERE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE']
 
-/** Returns whether a name leads to anything. */
+/** Returns whether a name exists. */
 export function exists(system: FileSystem, path: string): boolean {
 	try {
 		system.statSync(path)
@@ -265,7 +266,8 @@ export function readFully(system: FileSystem, fd: number, length: number, positi
 }
 
 /**
- * Writes all of `bytes[start, end)`, or throws: a retry after a short write gets the error that explains it.
+ * Writes all of `bytes[start, end)` or throws. After a short write, the next attempt yields the error that
+ * explains it.
  */
 export function writeFully(
 	system: FileSystem,
@@ -278,19 +280,20 @@ export function writeFully(
 	let done = start
 	while (done < end) {
 		const count = system.writeSync(fd, bytes, done, end - done, position + done - start)
-		if (count === 0) throw Object.assign(new Error('the write took no bytes'), { code: 'EIO' })
+		if (count === 0) throw Object.assign(new Error('the write accepted no bytes'), { code: 'EIO' })
 		done += count
 	}
 }
 
 /**
- * Codes of Windows and some network file systems, which cannot sync a directory. Any other code is an error.
+ * Error codes of systems that cannot sync a directory: Windows and some network file systems. Any other code
+ * is an error.
  */
 const NO_DIRECTORY_SYNC = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR', 'EBADF', 'EPERM', 'EACCES']
 
 /**
- * Makes a new or renamed name in a directory survive a power loss. Does nothing where directories cannot be
- * synced.
+ * Syncs a directory, so that a new or renamed name survives a power loss. Does nothing on systems that cannot
+ * sync directories.
  */
 export function syncDirectory(system: FileSystem, directory: string): void {
 	let fd: number | undefined

@@ -1,12 +1,14 @@
 /**
- * State that exists once per process or worker thread, even where a process loads both builds of mesh-chain, the ES modules and the CommonJS one.
+ * State that exists once per process or worker thread, even if a process loads both builds of mesh-chain (ES
+ * modules and CommonJS).
  *
- * Invariant: what is kept here uses no `#private` members across builds, because each build has its own classes.
+ * Invariant: shared state is never used through `#private` members of another build, because each build has
+ * its own classes.
  */
 
 const KEY = Symbol.for('mesh-chain.process-wide.1')
 
-/** Returns what the first caller with this name created. */
+/** Returns the value that the first caller with this name created. */
 export function processWide<T>(name: string, create: () => T): T {
 	const holder = globalThis as { [KEY]?: Map<string, unknown> }
 	holder[KEY] ??= new Map()

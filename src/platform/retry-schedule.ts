@@ -1,4 +1,4 @@
-/** When a failed operation is tried again: after a wait that doubles with each failure. */
+/** Schedules the retries of a failed operation. The wait doubles with each failure. */
 import { Backoff } from './backoff.ts'
 
 /** One timer with a back-off. It never keeps a process alive. */
@@ -7,13 +7,13 @@ export class RetrySchedule {
 	readonly #backoff: Backoff
 	#timer: NodeJS.Timeout | undefined
 
-	/** @param retry called when a wait ends; the waits are from `minMs` to `maxMs` long. */
+	/** @param retry Called when a wait ends. Waits last from `minMs` to `maxMs`. */
 	constructor(retry: () => void, minMs: number, maxMs: number) {
 		this.#retry = retry
 		this.#backoff = new Backoff(minMs, maxMs)
 	}
 
-	/** Begins a wait, twice as long as the last one. During a wait this does nothing. */
+	/** Begins a wait, twice as long as the previous one. Does nothing during a wait. */
 	start(): void {
 		if (this.#timer !== undefined) return
 		this.#timer = setTimeout(() => {
@@ -23,7 +23,7 @@ export class RetrySchedule {
 		this.#timer.unref()
 	}
 
-	/** Ends the wait without a retry; the next one is the shortest again. */
+	/** Ends the wait without a retry. The next wait is the shortest again. */
 	reset(): void {
 		clearTimeout(this.#timer)
 		this.#timer = undefined

@@ -1,6 +1,6 @@
 /**
- * Waits that end early. They use the global `setTimeout`, not `node:timers/promises`: an aborted wait
- * resolves instead of rejecting, and fake timers apply to it.
+ * Waits that can end early. They use the global `setTimeout` instead of `node:timers/promises`, so that an
+ * aborted wait resolves instead of rejecting and fake timers apply.
  */
 
 /** Resolves after `ms` milliseconds, or as soon as the signal aborts. */
@@ -25,11 +25,11 @@ export function aborted(signal: AbortSignal): Promise<void> {
 	})
 }
 
-/** A sleep that others can end. One at a time. */
+/** A sleep that other code can end. One sleep at a time. */
 export class Sleeper {
 	#wake: (() => void) | undefined
 
-	/** Resolves after `ms` milliseconds, or with the next {@link wake}. */
+	/** Resolves after `ms` milliseconds or at the next {@link wake}, whichever is earlier. */
 	async sleep(ms: number): Promise<void> {
 		await new Promise<void>((resolve) => {
 			const timer = setTimeout(resolve, ms)
@@ -41,7 +41,7 @@ export class Sleeper {
 		this.#wake = undefined
 	}
 
-	/** Ends the sleep in progress, if there is one. */
+	/** Ends the sleep in progress, if any. */
 	wake(): void {
 		this.#wake?.()
 	}

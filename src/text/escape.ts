@@ -1,15 +1,21 @@
 /**
- * The characters that must not reach a terminal as they are, and the two ways to write them out: in text for people, and in JSON.
- * Everything that prints or warns goes through here: the program by `cli/printable.ts`, warnings by `diagnostics.ts`, JSON by `codec/`.
+ * Escapes characters that must not reach a terminal, in text for people and in JSON. Everything that prints
+ * or warns uses this module: the CLI through `cli/printable.ts`, warnings through `diagnostics.ts`, JSON
+ * through `codec/`.
  *
- * - Controls (C0, DEL, C1) move the cursor, colour the screen, set titles.
- * - Format characters (bidi marks, embeddings and isolates, zero-width characters, tags, interlinear annotations) reorder or hide text.
- * - Other characters that Unicode says to show as nothing, line and paragraph separators, and surrogates without a partner.
+ * - Control characters (C0, DEL, C1) move the cursor, colour the screen or set titles.
+ * - Format characters (bidi marks, embeddings and isolates, zero-width characters, tags, interlinear
+ *   annotations) reorder or hide text.
+ * - Also escaped: other characters that Unicode defines as invisible, line and paragraph separators, lone
+ *   surrogates.
  */
 
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]`
 
-/** Invisible characters that belong to the spelling: they join the parts of an emoji, and letters of some scripts. */
+/**
+ * Invisible characters that are part of the spelling: they join the parts of an emoji or the letters of some
+ * scripts.
+ */
 const SPELLING = [
 	String.raw`(?<=\p{Emoji})\ufe0f`,
 	String.raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`,
@@ -19,16 +25,22 @@ const SPELLING = [
 ].join('|')
 
 const IN_TEXT = new RegExp(`(${SPELLING})|${UNSAFE}`, 'gu')
-/** A line break between tokens stays: within a string, JSON never has one. */
+/** Line breaks stay: JSON has them only between tokens, never within a string. */
 const IN_JSON = new RegExp(UNSAFE.replace(String.raw`\p{Cc}`, String.raw`\x00-\x09\x0b-\x1f\x7f-\x9f`), 'gu')
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** The text on one line, unsafe characters as `\n`, `\x1b`, `\u202e`, `\u{e0041}`. A text that is safe stays as it is. */
+/**
+ * Returns the text on one line, with unsafe characters as `
+ * `, `\x1b`, `\u202e`, `\u{e0041}`. Safe texts are unchanged.
+ */
 export function escapeText(text: string): string {
 	return text.replace(IN_TEXT, (char, spelling?: string) => spelling ?? NAMED[char] ?? hex(char))
 }
 
-/** JSON with unsafe characters as `\uXXXX`: the same value, and nothing that drives a terminal or breaks a line. */
+/**
+ * Escapes unsafe characters in JSON as `\uXXXX`. The value stays the same, and nothing controls a terminal or
+ * breaks a line.
+ */
 export function escapeJson(json: string): string {
 	return json.replace(IN_JSON, (char) => {
 		let escaped = ''

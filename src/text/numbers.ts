@@ -1,22 +1,22 @@
-/** Figures in texts for people. */
+/** Formats numbers in texts for people. */
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const
 
-/** A number with thousands separators: `2,000`. */
+/** Formats a number with thousands separators: `2,000`. */
 export function count(value: number): string {
 	return value.toLocaleString('en-US')
 }
 
 /**
- * A number and what it counts: `1 record`, `2,000 records`.
+ * Formats a number with its noun: `1 record`, `2,000 records`.
  *
- * @param many the plural, where it is not the singular with an `s`.
+ * @param many The plural. Default: the singular with an `s`.
  */
 export function counted(value: number, one: string, many = `${one}s`): string {
 	return `${count(value)} ${value === 1 ? one : many}`
 }
 
-/** A size, short and exact: `1.5 KiB (1,536 bytes)`. */
+/** Formats a size, both rounded and exact: `1.5 KiB (1,536 bytes)`. */
 export function bytes(value: number): string {
 	const exact = counted(value, 'byte')
 	let scaled = value

@@ -1,4 +1,7 @@
-/** Data with keys that some library looks for: it is the same in the ring, the chain, an export, an import and a replay. */
+/**
+ * Data with keys that some library reads. It is the same in the ring, the chain, an export, an import and a
+ * replay.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -16,7 +19,10 @@ import { LoopTarget } from '../../src/replay/targets/loop-target.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** What msgpackr, JSON, promises, inspectors, mongo, lodash and the language itself ask of a value, and what mesh-chain uses itself. */
+/**
+ * Keys that msgpackr, JSON, promises, inspectors, mongo, lodash, the language itself and mesh-chain read from
+ * a value.
+ */
 const ASKED_FOR = [
 	...Object.getOwnPropertyNames(Object.prototype),
 	...Object.getOwnPropertyNames(Array.prototype),
@@ -80,7 +86,7 @@ const { value: anyData } = fc.letrec<{ value: unknown }>((tie) => ({
 		fc.array(tie('value'), { maxLength: 4 }),
 		fc
 			.array(fc.tuple(key, tie('value')), { maxLength: 6 })
-			// As JSON.parse makes them: every key is the object's own.
+			// Objects as JSON.parse creates them: every key is an own property.
 			.map((entries) => Object.fromEntries(entries)),
 	),
 }))
@@ -142,7 +148,7 @@ test('a value is packed by its structure alone, and its packed form is read as t
 		}),
 		{ numRuns: 3_000 },
 	)
-	// More keys than a map of 16 bits has room for, and still within the bound of a record's data.
+	// More keys than fit a map with a 16-bit count, but still within the bound of a record's data.
 	const letter = (index: number) => String.fromCharCode(0x41 + (index % 50))
 	const keyOf = (index: number) => letter(index) + letter(index / 50) + letter(index / 2500)
 	const wide = Object.fromEntries(Array.from({ length: 66_000 }, (_unused, index) => [keyOf(index), null]))
@@ -151,7 +157,7 @@ test('a value is packed by its structure alone, and its packed form is read as t
 	expect(unpack(Buffer.from(packDataBorrow(value)))).toEqual(value)
 })
 
-test('one record with such keys among the lines of a batch takes no other with it', async () => {
+test('one record with such keys in a batch does not affect the others', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path))
 	const odd = JSON.parse('{"constructor":"x","toJSON":"y","hasOwnProperty":1,"then":0}')
@@ -160,7 +166,7 @@ test('one record with such keys among the lines of a batch takes no other with i
 	const chain = await openChain(path)
 	expect((await collect(chain.records())).map(({ message }) => message)).toEqual(['good 1', 'odd', 'good 2'])
 	await chain.close()
-	// JSON as it comes from outside.
+	// External JSON.
 	const line =
 		'{"seq":1,"epoch":1,"tsMs":1,"level":"info","kind":"log","message":"m","data":{"__proto__":{"x":1}}'
 	writeFileSync(`${path}.jsonl`, `${line},"daemonId":null,"nodeId":null}\n`)

@@ -28,7 +28,7 @@ describe('the canonical form', () => {
 	})
 
 	test.each(CANONICAL_ROWS)(
-		'of %s survives MessagePack, ours and any other, and the JSON dialect',
+		'of %s survives MessagePack, in our codec and others, and the JSON dialect',
 		(_name, given) => {
 			const { value, bytes } = canonicalise(given)
 			const packed = Uint8Array.from(packDataBorrow(value))
@@ -38,7 +38,7 @@ describe('the canonical form', () => {
 		},
 	)
 
-	test('of plain values reads the same in a reader of MessagePack that knows nothing of us', () => {
+	test('of plain values is decoded equally by an independent MessagePack reader', () => {
 		const given = { a: [1, 'x', true, null, 2.5], b: { c: 5n }, when: new Date(5) }
 		const packed = new Packr({ useRecords: false }).pack(given)
 		const { value } = canonicalise(given)
@@ -46,7 +46,7 @@ describe('the canonical form', () => {
 		expect(new Unpackr({ useRecords: false }).unpack(packDataBorrow(value) as Buffer)).toEqual(given)
 	})
 
-	test('is frozen, and later mutation of what was handed in changes nothing', () => {
+	test('is frozen, and later mutation of the input has no effect', () => {
 		const given = { list: [1], bytes: Uint8Array.from([1]), when: new Date(1) }
 		const value = canonicalise(given).value as typeof given
 		given.list.push(2)
@@ -56,7 +56,7 @@ describe('the canonical form', () => {
 		expect(Object.isFrozen(value) && Object.isFrozen(value.list)).toBe(true)
 	})
 
-	test('of what is too deep or too large ends in a marker, quickly, and the rest stays', () => {
+	test('of a value that is too deep or too large soon ends in a marker, and the rest stays', () => {
 		let deep: unknown = 1
 		for (let level = 0; level < 100; level++) deep = [deep]
 		expect(JSON.stringify(canonicalise(deep).value)).toContain('too deep')
@@ -68,7 +68,7 @@ describe('the canonical form', () => {
 		expect(canonicalise(large).bytes).toBeLessThan(2_000_000)
 	})
 
-	test('of an error that is too large says so', () => {
+	test('of an error that is too large has a marker with that reason', () => {
 		const { value, markers } = canonicalise(Object.assign(new Error('big'), Array(100_000).fill(1)))
 		expect(value).toMatchObject({ message: 'big', ...marker('too large') })
 		expect(markers).toBe(1)
@@ -81,7 +81,7 @@ describe('the canonical form', () => {
 		})
 	})
 
-	test('never throws, is a fixed point, and survives MessagePack and JSON, whatever is handed in', () => {
+	test('of any input never throws, is a fixed point, and survives MessagePack and JSON', () => {
 		const anything = fc.anything({
 			withBigInt: true,
 			withBoxedValues: true,
@@ -107,13 +107,13 @@ describe('the canonical form', () => {
 		)
 	})
 
-	test('of an object whose every question throws is a marker', () => {
+	test('of an object that throws on every access is a marker', () => {
 		const hostile = new Proxy({}, { get: failure, ownKeys: failure, getPrototypeOf: failure, has: failure })
 		expect(canonicalise({ hostile }).value).toEqual({ hostile: marker('threw TypeError') })
 	})
 })
 
-/** Of the platform, each a class whose instances keep what they are in private. */
+/** Platform classes whose instances keep their state private. */
 const WITHOUT_FIELDS: readonly object[] = [
 	...[new Blob(['a']), new File(['a'], 'a.txt'), new Request('http://localhost/'), new Response('a')],
 	...[new AbortController(), AbortSignal.abort(), new Event('a'), new EventTarget(), new CustomEvent('a')],
@@ -131,7 +131,7 @@ const WITHOUT_FIELDS: readonly object[] = [
 ]
 
 test.each(WITHOUT_FIELDS.map((given) => [Object.prototype.toString.call(given), given] as const))(
-	'%s is a marker that names its class, and counted',
+	'%s becomes a counted marker with the name of its class',
 	(_name, given) => {
 		const { value, markers, bytes } = canonicalise({ given })
 		expect(value).toEqual({ given: { $unserializable: expect.stringMatching(/^no fields: \w/) } })
@@ -140,7 +140,7 @@ test.each(WITHOUT_FIELDS.map((given) => [Object.prototype.toString.call(given), 
 	},
 )
 
-test('a class whose entries have no end, or no pairs, is a marker', () => {
+test('a class whose entries are endless or not pairs becomes a marker', () => {
 	class Endless {
 		*entries() {
 			for (;;) yield ['a', 1]
@@ -157,8 +157,8 @@ test('a class whose entries have no end, or no pairs, is a marker', () => {
 	expect(canonicalise(new Odd()).value).toEqual(marker('threw TypeError'))
 })
 
-test('keys that all become the same one are told apart in time that grows with their number', () => {
-	// Of lone surrogates: as many different keys as fit, which a parser of JSON makes of what comes from outside.
+test('keys with the same canonical form are made unique in linear time', () => {
+	// Keys of lone surrogates: as many different keys as fit. A JSON parser creates them from external input.
 	const lone = (unit: number) => String.fromCharCode(0xd800 + unit)
 	const keys = Array.from(
 		{ length: 20_000 },
@@ -169,7 +169,7 @@ test('keys that all become the same one are told apart in time that grows with t
 	expect(new Set(Object.values(value as object)).size).toBe(20_000)
 }, 10_000)
 
-test('a Map, a Set or a list of entries of any size takes bounded work, and says that it was cut', () => {
+test('a Map, a Set or a list of entries of any size takes bounded work and is marked as cut', () => {
 	class Endless extends Map {
 		override *[Symbol.iterator](): Generator<[string, number], undefined> {
 			for (;;) yield ['a', 1]
@@ -197,7 +197,7 @@ test('a Map, a Set or a list of entries of any size takes bounded work, and says
 	expect(asked).toBeLessThan(200_000)
 })
 
-test('a Map and a Set that just fit are whole', () => {
+test('a Map and a Set that just fit are complete', () => {
 	const map = new Map(Array.from({ length: 30_000 }, (_, index) => [`k${index}`, index]))
 	expect(canonicalise(map)).toMatchObject({ markers: 0, value: Object.fromEntries(map) })
 	const set = new Set(Array.from({ length: 100_000 }, (_, index) => index))

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { parseExactJson } from '../../src/codec/exact-json.ts'
 import { cpuMs } from '../support/stalls.ts'
 
-/** JSON with every bigint as its digits. */
+/** Writes JSON with every bigint as digits. */
 function written(value: unknown): string {
 	if (typeof value === 'bigint') return String(value)
 	if (Array.isArray(value)) return `[${value.map(written).join(', ')}]`
@@ -12,7 +12,7 @@ function written(value: unknown): string {
 	return `{ ${fields.join(',')} }`
 }
 
-/** As it is to be read: a number where a number holds it. */
+/** Returns the expected value: a number if a number can hold it exactly. */
 function wanted(value: unknown): unknown {
 	if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value
 	if (Array.isArray(value)) return value.map(wanted)
@@ -36,7 +36,7 @@ const { value } = fc.letrec((tie) => ({
 	),
 }))
 
-test('what is read is what was written', () => {
+test('JSON is read back exactly as written', () => {
 	fc.assert(
 		fc.property(value, (each) => {
 			expect(parseExactJson(written(each))).toEqual(wanted(each))
@@ -44,7 +44,7 @@ test('what is read is what was written', () => {
 	)
 })
 
-test('fractions and exponents are numbers, and what is no JSON throws', () => {
+test('fractions and exponents are numbers, and invalid JSON throws', () => {
 	const numbers = ['12345678901234567890.5', '1234567890123456e3', '0.12345678901234567890', '-1E-20']
 	expect(parseExactJson(`[${numbers}, 12345678901234567890]`)).toEqual([
 		...numbers.map(Number),
@@ -54,7 +54,7 @@ test('fractions and exponents are numbers, and what is no JSON throws', () => {
 		expect(() => parseExactJson(wrong)).toThrow(SyntaxError)
 })
 
-test('long texts and many digits take no longer than they are long', () => {
+test('long texts and many digits take linear time', () => {
 	const long = `["${'\\\\'.repeat(500_000)}", "${'9'.repeat(500_000)}", ${'12345678901234567890,'.repeat(20_000)}0]`
 	const begun = cpuMs()
 	expect(parseExactJson(long)).toHaveLength(20_003)

@@ -3,7 +3,7 @@ import { fromJson, recordFromJson, recordToJson, toJson } from '../../src/codec/
 import { record } from '../support/records.ts'
 
 describe('the JSON dialect', () => {
-	test('tags what JSON has no form for', () => {
+	test('tags values that JSON cannot express', () => {
 		const value = { big: 5n, bytes: Uint8Array.from([1, 2]), when: new Date(0), not: Number.NaN }
 		expect(toJson(value)).toBe(
 			'{"big":{"$bigint":"5"},"bytes":{"$bytes":"AQI="},"when":{"$date":"1970-01-01T00:00:00.000Z"},"not":{"$number":"NaN"}}',
@@ -16,11 +16,11 @@ describe('the JSON dialect', () => {
 		[{ $bytes: { $bytes: 'AQI=' } }],
 		[{ $bigint: 1, other: 2 }],
 		[{ $other: 1 }],
-	])('gives back data that only looks like a tag: %o', (value) => {
+	])('preserves data that only looks like a tag: %o', (value) => {
 		expect(fromJson(toJson(value))).toEqual(value)
 	})
 
-	test('carries a whole record on one line, and back', () => {
+	test('converts a whole record to one line and back', () => {
 		const original = record(5, {
 			daemonId: 7n,
 			nodeId: 'n\u001b[31m\n\u009b\u2028\u202e',
@@ -38,8 +38,8 @@ describe('the JSON dialect', () => {
 		['no record', '[1]'],
 		['a seq of 0', recordToJson(record(1)).replace('"seq":1', '"seq":0')],
 		['an unknown level', recordToJson(record(1)).replace('info', 'loud')],
-		['a tag that is none', recordToJson(record(1, { data: 5n })).replace('"5"', '"five"')],
-	])('refuses %s, and says what is wrong', (_name, text) => {
+		['an invalid tag', recordToJson(record(1, { data: 5n })).replace('"5"', '"five"')],
+	])('refuses %s with the reason', (_name, text) => {
 		expect(() => recordFromJson(text)).toThrow(expect.objectContaining({ code: 'INVALID_JSON' }))
 	})
 })

@@ -1,4 +1,4 @@
-/** Rows against an encoder that knows nothing of them, and back through the decoder. */
+/** Rows compared with a general encoder, and decoded again. */
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import { expect, test } from 'vitest'
@@ -18,7 +18,7 @@ const text = fc.oneof(
 	fc.string({ unit: 'grapheme', maxLength: 140 }),
 	fc.constantFrom('', 'log', 'é', '\u0080', 'ÿ'.repeat(127), 'x'.repeat(127), 'x'.repeat(128), '\ufffd'),
 )
-/** Where MessagePack changes from one width to the next. */
+/** Values at which MessagePack changes the width. */
 const EDGES = [
 	0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
 ]
@@ -45,7 +45,7 @@ const record = fc.record({
 	chainPending: fc.constant(false),
 })
 
-/** A row by a general encoder: what `docs/FORMAT.md` says, written down once more. */
+/** Encodes a row with a general encoder: an independent implementation of `docs/FORMAT.md`. */
 function referenceRow({ tsMs, level, kind, message, daemonId, nodeId }: LogRecord): Buffer {
 	const row: unknown[] = [tsMs - BASE_TS_MS, levelIndex(level), kind === 'log' ? null : kind]
 	row.push(message === kind ? null : message, daemonId, nodeId)
@@ -66,7 +66,7 @@ function finished(encoder: RowEncoder) {
 	return { bytes, ascii }
 }
 
-test('rows are, byte for byte, what a general MessagePack encoder makes of them', () => {
+test('rows equal, byte for byte, the output of a general MessagePack encoder', () => {
 	fc.assert(
 		fc.property(fc.array(record, { minLength: 1, maxLength: 30 }), (records) => {
 			expect(encodeAll(records).bytes.toString('hex')).toBe(
@@ -77,7 +77,7 @@ test('rows are, byte for byte, what a general MessagePack encoder makes of them'
 	)
 })
 
-test('rows come back as the records they were, with and without the ASCII shortcut', () => {
+test('rows are decoded to the original records, with and without the ASCII shortcut', () => {
 	fc.assert(
 		fc.property(fc.array(record, { minLength: 1, maxLength: 30 }), (records) => {
 			const { bytes, ascii } = encodeAll(records)
@@ -104,7 +104,7 @@ test('rows come back as the records they were, with and without the ASCII shortc
 	)
 })
 
-test('sums over rows are those of their records, wherever the rows are cut none are made up', () => {
+test('sums over rows equal those of their records, and cut rows never yield sums', () => {
 	const withData = fc.record({
 		each: record,
 		data: fc.oneof(fc.constant(undefined), fc.jsonValue({ maxDepth: 2 })),
@@ -136,7 +136,7 @@ test('sums over rows are those of their records, wherever the rows are cut none 
 	)
 })
 
-test('one text that is not ASCII among plain rows changes no other row', () => {
+test('one non-ASCII text among plain rows changes no other row', () => {
 	const plain = (message: string): LogRecord => ({
 		seq: 1,
 		epoch: 1,
@@ -148,7 +148,8 @@ test('one text that is not ASCII among plain rows changes no other row', () => {
 		nodeId: 'node-1',
 		chainPending: false,
 	})
-	// The last one is as long in characters as its UTF-8 is in bytes elsewhere: only a count of bytes tells.
+	// Some texts have as many characters as others have bytes in UTF-8, so only a count of bytes reveals
+	// them.
 	for (const odd of ['naïve', 'ÿ', '\u0080', '€', '👍', '\uffff']) {
 		const records = [plain('before'), plain(odd), plain('after'), { ...plain('x'), daemonId: odd }]
 		expect(encodeAll(records).bytes).toEqual(Buffer.concat(records.map(referenceRow)))
@@ -156,7 +157,7 @@ test('one text that is not ASCII among plain rows changes no other row', () => {
 	}
 })
 
-test('a record that cannot be packed leaves nothing behind, and the rows around it stand', () => {
+test('a record that cannot be packed leaves no bytes, and the rows around it are intact', () => {
 	const encoder = new RowEncoder()
 	const good = { ...fc.sample(record, { numRuns: 1, seed: 1 })[0]!, message: 'good', kind: 'log' }
 	const cyclic: { self?: unknown } = {}
@@ -174,7 +175,7 @@ test('a record that cannot be packed leaves nothing behind, and the rows around 
 	expect(bytes).toEqual(Buffer.concat([single, single]))
 })
 
-test('rows are read alike whatever was read before them, whole or malformed', () => {
+test('rows are decoded equally after any earlier rows, valid or malformed', () => {
 	const row = fc.record({
 		each: record,
 		data: fc.oneof(fc.constant(undefined), fc.jsonValue({ maxDepth: 2 })),
@@ -190,7 +191,7 @@ test('rows are read alike whatever was read before them, whole or malformed', ()
 					return data === undefined ? numbered : { ...numbered, data: canonicalise(data).value }
 				})
 				const { bytes, ascii } = encodeAll(records)
-				// No flag more than these rows need: one that is left over from other rows is too many.
+				// Exactly the flags that these rows need: a flag left over from other rows is an error.
 				const flags = records.reduce((sum, { kind, level }) => {
 					return sum | (1 << levelIndex(level)) | (kind.startsWith('$') ? 1 << LOG_LEVELS.length : 0)
 				}, 0)

@@ -1,6 +1,6 @@
 /**
- * RELIABILITY, row 13: sixteen processes want one chain, the one that has it is killed or stopped, its lock is taken away by force, its
- * pid is another process's by now, and two worker threads have the same.
+ * RELIABILITY, row 13: sixteen processes compete for one chain. Its holder is killed or stopped, its lock is
+ * removed by force, its pid is reused by another process or shared by two worker threads.
  */
 import { once } from 'node:events'
 import { readdirSync, rmSync } from 'node:fs'
@@ -18,7 +18,10 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 const CONTENDERS = 16
 
-/** Opens the chain, when `go` says so on its stdin or at once, appends one record of its own, syncs, and closes or stays. */
+/**
+ * Opens the chain, at once or on a signal on its stdin, appends one record of its own, syncs, and closes or
+ * stays.
+ */
 const CONTENDER = `
 	import { FileChainAppender } from 'mesh-chain'
 	const [path, name, then, waitMs] = process.argv.slice(-4)
@@ -61,7 +64,7 @@ async function startHolder(path: string, options: RunOptions = {}) {
 	return { child, told: JSON.parse(String(first)) as Told }
 }
 
-test('of sixteen contenders one at a time has the chain; a killed holder blocks nobody, a stopped one is not robbed', async () => {
+test('sixteen contenders: one holder at a time; a killed one blocks nobody, a stopped one stays', async () => {
 	const rounds = sizeOf('CONTENTIONS')
 	let won = 0
 	let refused = 0
@@ -82,7 +85,7 @@ test('of sixteen contenders one at a time has the chain; a killed holder blocks 
 		for (const { code } of all) if (code !== undefined) expect(code).toBe('CHAIN_LOCKED')
 		if (kind === 'killed') expect(winners.length).toBeGreaterThan(0)
 		else expect(winners).toEqual([])
-		// Each that had it had it alone: its own seq and its own epoch.
+		// Each holder had the chain alone: its own seq and its own epoch.
 		const seqs = winners.map(({ seq }) => seq!).sort((a, b) => a - b)
 		expect(seqs).toEqual(winners.map((_unused, index) => index + 2))
 		expect(new Set(winners.map(({ epoch }) => epoch)).size).toBe(winners.length)
@@ -102,7 +105,7 @@ test('of sixteen contenders one at a time has the chain; a killed holder blocks 
 	})
 }, 7_200_000)
 
-test('sixteen that wait have it one after the other', async () => {
+test('sixteen waiting writers get the chain one after another', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const all = await Promise.all(
 		Array.from({ length: CONTENDERS }, (_unused, index) => contend(path, `contender ${index}`, 60_000)),
@@ -112,7 +115,7 @@ test('sixteen that wait have it one after the other', async () => {
 	expect((await verifyChain(path)).findings).toEqual([])
 }, 120_000)
 
-test('a stopped holder whose lock is taken away by force is told when it wakes up, and harms nothing', async () => {
+test('a stopped holder whose lock is removed by force learns it on waking, and harms nothing', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { child } = await startHolder(path)
 	child.kill('SIGSTOP')
@@ -128,10 +131,10 @@ test('a stopped holder whose lock is taken away by force is told when it wakes u
 	expect((await verifyChain(path)).ok).toBe(true)
 }, 60_000)
 
-// What a lock file says of a holder, where there is no kernel to ask.
+// Simulates a system without flock, where only the text of the lock file identifies a holder.
 const NO_FLOCK = { PATH: '/nowhere' }
 
-test('without flock, a pid that is another process by now blocks nobody, and one that cannot be judged is not robbed', async () => {
+test('without flock, a reused pid blocks nobody, and a holder of unknown state keeps its lock', async () => {
 	for (const [holder, isFree] of [
 		[{ pid: process.pid, startTime: '1' }, true],
 		[{ pid: 2 ** 22 - 1, startTime: '1' }, true],
@@ -145,19 +148,20 @@ test('without flock, a pid that is another process by now blocks nobody, and one
 		leaveLock(path, { kernel: false, host: hostname(), bootId, pidNamespace, ...holder })
 		const told = await contend(path, 'the next', 0, { env: NO_FLOCK })
 		expect([holder, told.code]).toEqual([holder, isFree ? undefined : 'CHAIN_LOCKED'])
-		// Nobody but the kernel can say for certain that a holder will not wake up: its file is not written to again.
+		// Only the kernel can prove that a holder will never wake up. Without that proof its file is not
+		// written to again.
 		if (isFree) expect(told).toMatchObject({ segment: 1 })
 	}
 }, 60_000)
 
-/** As in containers: each has a process 1 of its own, and sees no process of the other. */
+/** Simulates containers: each has its own process 1 and sees no process of the other. */
 const CONTAINER = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']
 
-test('of two containers that share a volume one has the chain, and both have the same pid', async () => {
+test('of two containers with the same pid on a shared volume, only one has the chain', async () => {
 	const { status, stderr } = await run('unshare', [...CONTAINER.slice(1), 'true'])
 	if (status !== 0) {
 		throw new Error(
-			`this test makes pid namespaces and may not: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+			`this test is not allowed to create pid namespaces: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
 		)
 	}
 	for (const kernel of [true, false]) {
@@ -170,13 +174,14 @@ test('of two containers that share a volume one has the chain, and both have the
 		const closed = once(child, 'close')
 		child.kill('SIGKILL')
 		await closed
-		// The kernel frees what a dead container held. A file that it left does not say whether it is dead.
+		// The kernel frees the lock of a dead container. A leftover lock file alone does not show that the
+		// holder is dead.
 		expect((await contend(path, 'the next', 0, { within })).code).toBe(kernel ? undefined : 'CHAIN_LOCKED')
 		expect(await readAll(path, nodeFileSystem)).toHaveLength(kernel ? 2 : 1)
 	}
 }, 60_000)
 
-test('a holder without the kernel is not robbed by one that has it, and two worker threads are two', async () => {
+test('a holder without flock keeps its lock against one with it; worker threads are separate', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { stdout, stderr } = await runModule(
 		`

@@ -1,4 +1,4 @@
-/** A real file system that is really full: a small tmpfs, mounted by the test. */
+/** A real full file system: a small tmpfs, mounted by the test. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,14 +18,14 @@ function smallDisk(bytes: number): string {
 	const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', disk])
 	if (status !== 0) {
 		throw new Error(
-			`this test mounts a small disk and may not: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
+			`this test is not allowed to mount a small disk: ${stderr}\ntype: sudo -E npm test (or run it as root in a container with --cap-add SYS_ADMIN)`,
 		)
 	}
 	onTestFinished(() => void spawnSync('umount', ['-l', disk]))
 	return disk
 }
 
-test('a service outlives a full disk: every record is in the chain afterwards, and the file is whole', async () => {
+test('a service survives a full disk: afterwards the chain has every record and the file is whole', async () => {
 	const disk = smallDisk(512 * 1024)
 	const path = join(disk, 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path))
@@ -52,10 +52,10 @@ test('a service outlives a full disk: every record is in the chain afterwards, a
 	tellCounts(6, 'a real full disk', { published: published + 1, 'in the chain': found.length, lost: 0 })
 })
 
-test('a volume of the documented size is filled and freed 100 times: the chain goes on by itself, and every loss is counted', async () => {
+test('on a volume filled and freed 100 times, the chain resumes by itself and counts every loss', async () => {
 	const retainBytes = 256 * 1024
 	const rotateBytes = retainBytes / 4
-	// As docs/guarantees/files.md has it.
+	// The size in docs/guarantees/files.md.
 	const disk = smallDisk(retainBytes + 4 * rotateBytes + 1024 * 1024)
 	const path = join(disk, 'node.chain')
 	const ballast = join(disk, 'ballast')

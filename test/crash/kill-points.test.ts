@@ -1,6 +1,6 @@
 /**
- * RELIABILITY, row 1: a real process kills itself with SIGKILL at a named point, before, within or behind any call to the file system:
- * while it opens, writes a frame, rotates, moves after a failed fsync, and repairs.
+ * RELIABILITY, row 1: a real process kills itself with SIGKILL before, within or after any call to the file
+ * system: while it opens, writes a frame, rotates, moves after a failed fsync, or repairs.
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,8 +21,8 @@ import { temporaryFolder } from '../support/temporary.ts'
 const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 97) % 400)}`
 
 /**
- * Does what `task` says with a file system whose call number `killAt`, counted from the moment the task begins, is the process's last:
- * a write is done by half first. Tells on stdout what is acknowledged.
+ * Runs `task` with a file system that kills the process at call number `killAt`, counted from the start of
+ * the task. A write is half done first. Prints on stdout what is acknowledged.
  */
 const VICTIM = `
 	import { writeSync } from 'node:fs'
@@ -92,17 +92,17 @@ async function runVictim(path: string, task: string, killAt: number): Promise<En
 	return { isDone, acknowledged: Math.max(0, ...told.filter((line) => line !== 'done').map(Number)) }
 }
 
-/** Every call in `npm run test:soak`; every so many in `npm test`. */
+/** Interval between the calls that are killed: 1 in `npm run test:soak`, larger in `npm test`. */
 const STEP = sizeOf('KILL_STEP')
 
 for (const task of ['open', 'frame', 'disk', 'rotate', 'move']) {
-	test(`killed at each call while it does ${task}, a writer loses nothing that it acknowledged`, async () => {
+	test(`killed at any call during ${task}, a writer loses nothing that it acknowledged`, async () => {
 		let kills = 0
 		let torn = 0
 		for (let killAt = 0; ; killAt += STEP) {
 			const folder = temporaryFolder()
 			const path = join(folder, 'node.chain')
-			// A life before this one, so that opening has something to recover.
+			// An earlier run, so that opening has something to recover.
 			const before = new FileChainAppender(path)
 			for (let seq = 1; seq <= 10; seq++) before.append(record(seq, { message: messageOf(seq) }))
 			await before.close()
@@ -127,7 +127,7 @@ for (const task of ['open', 'frame', 'disk', 'rotate', 'move']) {
 	})
 }
 
-test('killed at each call of a repair, a chain loses no record, and repairing again finishes the work', async () => {
+test('a repair killed at any call loses no record, and another repair finishes the work', async () => {
 	const folder = temporaryFolder()
 	const whole = join(folder, 'node.chain')
 	const appender = new FileChainAppender(whole, { rotateRecords: 100 })

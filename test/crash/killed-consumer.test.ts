@@ -1,4 +1,7 @@
-/** A consumer that is killed again and again while a chain is written: every record is handled, and few of them twice. */
+/**
+ * A consumer that is killed repeatedly while a chain is written. Every record is handled, and few are handled
+ * twice.
+ */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 const KILLS = sizeOf('CONSUMER_KILLS')
 const SAVE_RECORDS = 200
 
-/** Writes until it is told to end, and closes the chain behind a last record. */
+/** Writes until it is told to end, then closes the chain after a last record. */
 const WRITER = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	const loop = new MeshLoop(new FileChainAppender(process.argv.at(-1), { rotateBytes: 100_000 }))
@@ -28,7 +31,7 @@ const WRITER = `
 	console.log('open')
 `
 
-/** What it has handled it writes down before the handler returns: a kill cannot take it back. */
+/** The handler records each handled seq before it returns, so a kill cannot undo it. */
 const CONSUMER = `
 	import { openSync, writeSync } from 'node:fs'
 	import { openChain } from 'mesh-chain'
@@ -46,7 +49,7 @@ const CONSUMER = `
 	await chain.close()
 `
 
-test(`${KILLS} consumers that are killed handle every record in order, few of them twice (seed ${SEED})`, async () => {
+test(`${KILLS} killed consumers handle every record in order, few of them twice (seed ${SEED})`, async () => {
 	const folder = temporaryFolder()
 	const path = join(folder, 'node.chain')
 	const random = randomFrom(SEED)
@@ -84,7 +87,7 @@ test(`${KILLS} consumers that are killed handle every record in order, few of th
 			.slice(0, -1)
 		if (lines.length === 0) continue
 		const first = Number(lines[0]!.split(' ')[1])
-		// As many as were not saved come again, and what follows them is not passed over.
+		// Records after the last saved cursor are repeated, and no later record is skipped.
 		const repeated = handled + 1 - first
 		expect(repeated, `skipped before life ${life}`).toBeGreaterThanOrEqual(0)
 		expect(repeated, `repeated in life ${life}`).toBeLessThanOrEqual(SAVE_RECORDS)
@@ -95,10 +98,11 @@ test(`${KILLS} consumers that are killed handle every record in order, few of th
 		handled = Math.max(handled, first - 1 + lines.length)
 	}
 	expect(handled).toBe(expected.length)
-	expect(interrupted, 'most were killed before they began: this tested less than it says').toBeGreaterThan(
-		KILLS / 2,
-	)
-	expect(repeats, 'no kill took a cursor: this tested less than it says').toBeGreaterThan(0)
+	expect(
+		interrupted,
+		'most were killed before they began: the test covered less than intended',
+	).toBeGreaterThan(KILLS / 2)
+	expect(repeats, 'no kill hit a cursor: the test covered less than intended').toBeGreaterThan(0)
 	tellCounts(0, `killed consumers (seed ${SEED})`, {
 		kills: KILLS,
 		records: handled,

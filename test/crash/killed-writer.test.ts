@@ -1,4 +1,4 @@
-/** RELIABILITY in the small: a writer under load is killed again and again on one chain. */
+/** RELIABILITY on a small scale: a writer under load is killed repeatedly on one chain. */
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,8 +13,9 @@ import { temporaryFolder } from '../support/temporary.ts'
 const ROUNDS = sizeOf('KILLS')
 
 /**
- * Publishes turn after turn and acknowledges on stdout, in an immediate queued after them, what the guarantee of `os` covers
- * by then; in every third turn by `flush()` instead. Large records keep it within its writes, where a kill tears them.
+ * Publishes turn after turn. A later immediate acknowledges on stdout what the guarantee of `os` covers at
+ * that point; every third turn uses `flush()` instead. Large records make long writes, so that kills tear
+ * them.
  */
 const WRITER = `
 	import { writeSync } from 'node:fs'
@@ -41,12 +42,12 @@ const WRITER = `
 	turn()
 `
 
-test(`${ROUNDS} rounds of SIGKILL under load lose no record that the guarantee of os covers (seed ${SEED})`, async () => {
+test(`${ROUNDS} SIGKILLs under load lose no record covered by the guarantee of os (seed ${SEED})`, async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const random = randomFrom(SEED)
 	const acknowledged: number[] = []
 	let tornTails = 0
-	// A kill seldom hits a write: go on until one did, or it becomes plain that none will.
+	// A kill seldom hits a write: continue until one does, or until it becomes unlikely.
 	for (let round = 0; round < ROUNDS || (tornTails === 0 && round < 4 * ROUNDS); round++) {
 		const child = startModule(WRITER, [path, round % 2 === 0 ? 'small' : 'large'])
 		let output = ''
@@ -59,7 +60,7 @@ test(`${ROUNDS} rounds of SIGKILL under load lose no record that the guarantee o
 		const closed = once(child, 'close')
 		child.kill('SIGKILL')
 		await closed
-		// The last line may be cut short: only whole ones were acknowledged.
+		// The last line may be cut short: only whole lines count as acknowledged.
 		const last = Number(output.slice(0, output.lastIndexOf('\n')).split('\n').at(-1))
 		expect(last).toBeGreaterThan(0)
 		acknowledged.push(last)
@@ -77,7 +78,7 @@ test(`${ROUNDS} rounds of SIGKILL under load lose no record that the guarantee o
 	await chain.close()
 	for (const seq of acknowledged) expect(seq).toBeLessThan(expected)
 	expect(await verifyChain(path)).toMatchObject({ ok: true, records: expected - 1 })
-	expect(tornTails, 'no kill tore a write: this tested less than it says').toBeGreaterThan(0)
+	expect(tornTails, 'no kill tore a write: the test covered less than intended').toBeGreaterThan(0)
 	const counts = { kills: acknowledged.length, 'torn tails': tornTails, records: expected - 1 }
 	tellCounts(1, `SIGKILL at random moments (seed ${SEED})`, { ...counts, 'acknowledged and lost': 0 })
 })

@@ -1,6 +1,6 @@
 /**
- * A large chain: seeking in it costs little, and neither writing nor reading it takes more memory than a small one. A quarter of a
- * GiB unless MESH_CHAIN_LARGE_MIB says otherwise; `npm run test:soak` takes the whole.
+ * A large chain: seeking is cheap, and writing and reading take no more memory than for a small chain.
+ * MESH_CHAIN_LARGE_MIB sets the size, default: a quarter of a GiB. `npm run test:soak` uses the full size.
  */
 import { mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ const SMALL_BYTES = 32 * MIB
 const START_MS = 1_700_000_000_000
 const GROWTH_BYTES_MAX = 32 * MIB
 
-/** Publishes until the file has a size; says how many records that took and how much memory. */
+/** Publishes until the file has a given size, then prints the number of records and the memory used. */
 const WRITER = `
 	import { FileChainAppender, MeshLoop } from 'mesh-chain'
 	const [, path, bytes] = process.argv
@@ -38,7 +38,7 @@ const WRITER = `
 	console.log(JSON.stringify({ records: index, maxRssBytes: process.resourceUsage().maxRSS * 1024 }))
 `
 
-/** The program itself, with its memory on the last line of stderr. */
+/** Runs the CLI and prints its memory on the last line of stderr. */
 const MEASURED = `
 	process.on('exit', () => process.stderr.write(String(process.resourceUsage().maxRSS * 1024)))
 	process.argv.splice(1, 0, 'mesh-chain')
@@ -71,11 +71,11 @@ async function cost(query: ChainQuery) {
 }
 
 describe(`a chain of ${LARGE_BYTES / MIB} MiB`, () => {
-	test('has the size it should', () => {
+	test('has the expected size', () => {
 		expect(statSync(large).size).toBeGreaterThanOrEqual(LARGE_BYTES)
 	})
 
-	test('finds by seq and by time in at most 64 reads and 2 MiB, wherever it is', async () => {
+	test('finds any record by seq or time in at most 64 reads and 2 MiB', async () => {
 		const { records } = written.large
 		for (const seq of [1, 2, Math.floor(records / 3), Math.floor(records / 2), records - 10_000, records]) {
 			for (const query of [{ fromSeq: seq }, { since: START_MS + seq }]) {
@@ -87,7 +87,7 @@ describe(`a chain of ${LARGE_BYTES / MIB} MiB`, () => {
 		}
 	})
 
-	test('gives its newest records, and its first ones to `head`, without reading the rest', async () => {
+	test('returns its newest records, and its first ones to `head`, without reading the rest', async () => {
 		const { records } = written.large
 		const newest = await cost({ reverse: true, limit: 5 })
 		expect(newest.seqs[0]).toBe(records)
@@ -108,7 +108,7 @@ describe(`a chain of ${LARGE_BYTES / MIB} MiB`, () => {
 		expect((await meshChain(['dump', large, '-S', since])).stdout.trimEnd().split('\n')).toHaveLength(3)
 	})
 
-	test('takes no more memory to write or to dump than a small one', async () => {
+	test('takes no more memory to write or dump than a small one', async () => {
 		expect(written.large.maxRssBytes - written.small.maxRssBytes).toBeLessThanOrEqual(GROWTH_BYTES_MAX)
 		const memoryOf = async (path: string) => {
 			const { status, stderr } = await run('bash', [

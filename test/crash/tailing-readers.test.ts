@@ -1,6 +1,6 @@
 /**
- * RELIABILITY, row 12: eight processes follow a chain whose writer rotates, is killed and started again: each sees what is in the chain, once
- * and in order.
+ * RELIABILITY, row 12: eight processes follow a chain whose writer rotates, is killed and restarted. Each
+ * sees every record of the chain once and in order.
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { startModule } from '../support/process.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const READERS = 8
-/** Each life of the writer but the last ends by SIGKILL. */
+/** Number of runs of the writer. Each run except the last ends by SIGKILL. */
 const LIVES = 4
 const LIFE_MS = (sizeOf('TAIL_SECONDS') * 1000) / LIVES
 
@@ -52,7 +52,7 @@ const READER = `
 	console.log(JSON.stringify({ records, gaps, doubles, hash: hash.digest('hex') }))
 `
 
-test('eight tailing readers see every record of a writer that is killed and restarted, once', async () => {
+test('eight tailing readers see every record of a killed and restarted writer once', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	let writer = startModule(WRITER, [path, 'false'])
 	await once(writer.stdout!, 'data')

@@ -1,8 +1,8 @@
-/** What the golden files are made with: the public face, and the one record that a user cannot publish. */
+/** The API that creates the golden files: the public names, and the one record that a user cannot publish. */
 export { FileChainAppender, MeshLoop, nodeFileSystem, repairChain } from 'mesh-chain'
 export { Recorder } from 'mesh-chain/recorder'
 
-/** A gap of so many records before what comes next. */
+/** Returns a gap of `count` records before the next record. */
 export function gapRecordForGoldens({ nextSeq, epoch }, count) {
 	const toSeq = nextSeq + count - 1
 	return {

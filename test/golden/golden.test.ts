@@ -1,4 +1,7 @@
-/** RELIABILITY, row 15: files of every version and kind, kept for ever, give the same records, findings and next seq as on the day they were made. */
+/**
+ * RELIABILITY, row 15: files of every version and kind, kept forever, yield the same records, findings and
+ * next seq as when they were created.
+ */
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test, vi } from 'vitest'
@@ -57,7 +60,8 @@ test.each(GOLDENS)('%s', async (name) => {
 		expect([foreign.status, foreign.stderr]).toEqual([0, ''])
 		expect(lines(foreign.stdout).filter(isRecord)).toEqual(expected.filter(isRecord))
 	} else {
-		// A damaged length makes the rest look torn to so short a reader: it stops there, and makes nothing up.
+		// To this short reader, a damaged length makes the rest look torn: it stops there and invents
+		// nothing.
 		const seen = lines(foreign.stdout).filter(isRecord)
 		expect(seen).toEqual(expected.filter(isRecord).slice(0, seen.length))
 		expect(seen.length).toBeLessThan(expected.filter(isRecord).length)

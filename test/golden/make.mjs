@@ -1,6 +1,7 @@
 /**
- * How the golden files of version 1 were made. They are kept for ever: whoever changes the format makes new ones in a folder of their own, and
- * the old ones must still be read. Makes only what is not there: `npm run build && node test/golden/make.mjs`.
+ * Creates the golden files of version 1. They are kept forever: a change of the format adds new files in a
+ * separate folder, and the old files must stay readable. Creates only missing files: `npm run build && node
+ * test/golden/make.mjs`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -174,7 +175,7 @@ GOLDENS['repaired-sealed'] = async (path) => {
 	for (const { keptAt } of actions) rmSync(keptAt)
 }
 
-/** What the program says of it today is what every later one must say. */
+/** The current output of the CLI is the expected output of every later version. */
 function keepExpected(folder) {
 	const run = (...args) => spawnSync('node', ['dist/cli/main.js', ...args], { encoding: 'utf8' }).stdout
 	const path = join(folder, 'node.chain')

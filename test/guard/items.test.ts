@@ -1,4 +1,4 @@
-/** Iterables and errors of others: what is read of them is plain, and ends. */
+/** Iterables and errors of foreign code: reads yield plain values and always end. */
 import { expect, test } from 'vitest'
 import { ForeignItems } from '../../src/guard/items.ts'
 import { within } from '../../src/guard/promises.ts'
@@ -23,7 +23,7 @@ async function* generated() {
 	yield 2
 }
 
-test('items come as they do with for await, from what is asynchronous or not', async () => {
+test('items are the same as with for await, for synchronous and asynchronous sources', async () => {
 	expect(await collected(generated())).toEqual([1, 2])
 	expect(await collected([1, Promise.resolve(2), new Set([3])])).toEqual([1, 2, new Set([3])])
 	expect(await collected('ab')).toEqual(['a', 'b'])
@@ -35,20 +35,17 @@ test('items come as they do with for await, from what is asynchronous or not', a
 test.each([
 	['its step', { next: () => endless }],
 	['its item', { next: async () => ({ done: false, value: endless }) }],
-	['a step of nothing', { next: async () => null }],
+	['an empty step', { next: async () => null }],
 	['no next', {}],
-])(
-	'a source that gives a thenable without end, or nothing, ends with an error: %s',
-	async (_name, iterator) => {
-		await expect(collected(source(iterator))).rejects.toThrow(TypeError)
-	},
-)
+])('a source that returns an endless thenable or nothing ends with an error: %s', async (_name, iterator) => {
+	await expect(collected(source(iterator))).rejects.toThrow(TypeError)
+})
 
-test('a thenable among the items of a list ends with an error too', async () => {
+test('an endless thenable among the items of a list ends with an error', async () => {
 	await expect(collected([endless])).rejects.toThrow('without end')
 })
 
-test('a source is told to end once, and never after it has ended or failed', async () => {
+test('return is called on a source at most once, and never after it has ended or failed', async () => {
 	const told: string[] = []
 	const returning = (name: string, next: () => Promise<unknown>) => ({
 		next,
@@ -67,7 +64,7 @@ test('a source is told to end once, and never after it has ended or failed', asy
 
 test.each([
 	['hangs', () => new Promise(() => {}), 1],
-	['gives a thenable without end', () => endless, 0],
+	['returns an endless thenable', () => endless, 0],
 	[
 		'throws',
 		() => {
@@ -75,7 +72,7 @@ test.each([
 		},
 		0,
 	],
-])('a source whose return %s does not keep whoever leaves it', async (_name, end, left) => {
+])('a source whose return %s does not block the consumer', async (_name, end, left) => {
 	let timesLeft = 0
 	const next = async () => ({ done: false, value: 1 })
 	const items = new ForeignItems(source({ next, return: end }), 10, () => void timesLeft++)
@@ -85,7 +82,7 @@ test.each([
 	expect(await items.next()).toEqual({ value: undefined, done: true })
 })
 
-test('only an error whose fields are plain is passed on as it is', () => {
+test('only an error with plain fields is passed on unchanged', () => {
 	const sound = new MeshChainError('WRITE_FAILED', 'full')
 	expect(asCoded(sound, 'EXPORT_FAILED', 'no')).toBe(sound)
 	expect(isSoundError(new LogAppendError('full'))).toBe(true)

@@ -1,4 +1,7 @@
-/** The door for what code of others gives back: every function in it × everything odd. Nothing throws, and everything ends. */
+/**
+ * The guard for results of foreign code: every function × every odd value. Nothing throws, and everything
+ * ends.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isTime, soundClock } from '../../src/guard/clock.ts'
 import { Abandonable, discard, follow, isThenable, settle, within } from '../../src/guard/promises.ts'
@@ -16,15 +19,18 @@ import { ODDITIES } from '../support/oddities.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** Oddities that stay silent for ever: nothing that waits for them settles. */
+/** Odd values that never settle. */
 const NEVER = ['a promise that never settles', 'a thenable that never settles']
 
-/** A text that is not too long. What was odd is never given to `expect`, which would look at it itself. */
+/**
+ * Returns whether a value is a text that is not too long. Odd values are never passed to `expect`, which
+ * would read them itself.
+ */
 function isShortText(value: unknown): boolean {
 	return typeof value === 'string' && value.length <= FOREIGN_TEXT_LENGTH_MAX
 }
 
-describe('what code of others gives back', () => {
+describe('a result of foreign code', () => {
 	const unhandled: unknown[] = []
 	const note = () => void unhandled.push('one')
 	beforeEach(() => {
@@ -54,7 +60,7 @@ describe('what code of others gives back', () => {
 		).toBe('otherwise')
 	})
 
-	test.each(Object.keys(ODDITIES))('is waited for once, later, and never without end: %s', async (name) => {
+	test.each(Object.keys(ODDITIES))('is awaited once, later, and never endlessly: %s', async (name) => {
 		let answers = 0
 		let isLater = false
 		const answered = () => {
@@ -68,7 +74,7 @@ describe('what code of others gives back', () => {
 		expect(answers).toBe(NEVER.includes(name) ? 0 : 1)
 	})
 
-	test.each(Object.keys(ODDITIES))('is waited for within a bound, and can be given up: %s', async (name) => {
+	test.each(Object.keys(ODDITIES))('is awaited within a bound, and can be abandoned: %s', async (name) => {
 		const outcome = await within(settle(ODDITIES[name]!()), 5)
 		const wait = new Abandonable()
 		const waited = within(wait.wait(ODDITIES[name]!()), 60_000)
@@ -80,7 +86,7 @@ describe('what code of others gives back', () => {
 		)
 	})
 
-	test.each(Object.keys(ODDITIES))('is the time only where it is one: %s', (name) => {
+	test.each(Object.keys(ODDITIES))('is used as a time only if it is one: %s', (name) => {
 		let failures = 0
 		const failed = () => void failures++
 		for (const clock of [
@@ -96,7 +102,7 @@ describe('what code of others gives back', () => {
 	})
 })
 
-test('a clock that asks itself the time gets the time of the system', () => {
+test('a clock that calls itself gets the time of the system', () => {
 	const clock = soundClock(
 		() => (clock as () => number)() + 1,
 		() => expect.unreachable(),
@@ -105,7 +111,7 @@ test('a clock that asks itself the time gets the time of the system', () => {
 	expect(clock.failures).toBe(0)
 })
 
-test('readings of a clock that are no time are counted', () => {
+test('invalid readings of a clock are counted', () => {
 	const readings = [5, Number.NaN, 1e300, -1, '7', 8]
 	const clock = soundClock(
 		() => readings.shift(),

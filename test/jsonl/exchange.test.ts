@@ -272,7 +272,7 @@ describe('import', () => {
 		disk.fail('fsyncSync', 'EIO')
 		await expect(importJsonl(jsonlOf([record(1)]), path, { fs: disk })).rejects.toMatchObject({
 			code: 'CHAIN_UNWRITABLE',
-			message: expect.stringContaining('is there and whole'),
+			message: expect.stringContaining('exists and is complete'),
 		})
 		expect(readdirSync(dirname(path))).toEqual(['node.chain'])
 		expect(await read(path)).toHaveLength(1)
@@ -366,7 +366,7 @@ describe('export', () => {
 		disk.fail('fsyncSync', 'EIO', 1)
 		await expect(exportJsonl(chain, to, { fs: disk })).rejects.toMatchObject({
 			code: 'EXPORT_FAILED',
-			message: expect.stringContaining('is there and whole'),
+			message: expect.stringContaining('exists and is complete'),
 		})
 		expect(readdirSync(dirname(to))).toEqual(['out.jsonl'])
 		expect(readFileSync(to, 'utf8').split('\n')).toHaveLength(101)

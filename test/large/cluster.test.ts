@@ -1,7 +1,8 @@
 /**
- * A cluster of three servers that holds three copies of a stream, and 8 nodes that forward to it. A server, the stream's leader, forwarders and writers are killed
- * and come back. At the end each record of each chain is in the stream once, in its order, and nothing else is, on each of the servers; `pull` makes the files again; and `mesh-chain dump`
- * with nothing but the address prints the history of all nodes.
+ * A cluster of three servers with three copies of a stream, and 8 nodes that forward to it. A server, the
+ * stream's leader, forwarders and writers are killed and restarted. At the end the stream has each record of
+ * each chain once, in order, and nothing else, on every server. `pull` recreates the files, and `mesh-chain
+ * dump` with only the address prints the history of all nodes.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,12 +26,12 @@ import { temporaryFolder } from '../support/temporary.ts'
 const ROUNDS = sizeOf('CLUSTER_ROUNDS')
 const NODES = 8
 const STREAM = 'mesh'
-/** The servers remember ids for so long, and one forwarder stays away for longer. */
+/** How long the servers remember message ids. One forwarder stays away longer. */
 const DUPLICATE_WINDOW_MS = 1_000
 const AWAY_MS = 2 * DUPLICATE_WINDOW_MS
-/** Some time-outs of acknowledgements. */
+/** A few timeouts of acknowledgements. */
 const FROZEN_MS = 3_500
-/** So many messages of a chain are progress. */
+/** Number of messages of a chain that count as progress. */
 const MORE = 3
 
 /** Writes until it is told to end. */
@@ -51,7 +52,7 @@ const WRITER = `
 	console.log('open')
 `
 
-/** Forwards until it is told that nothing more comes. */
+/** Forwards until it is told that no more records follow. */
 const FORWARDER = `
 	import { forwardChain } from 'mesh-chain/cluster'
 	const [path, options] = process.argv.slice(-2)
@@ -65,7 +66,7 @@ const FORWARDER = `
 	await forwarder.done
 `
 
-/** A process that can be killed and started anew. */
+/** A process that can be killed and restarted. */
 class Program {
 	kills = 0
 	said = ''
@@ -82,7 +83,7 @@ class Program {
 		return this.#child !== undefined
 	}
 
-	/** Resolves when it is under way. */
+	/** Resolves when the process is running. */
 	async start(): Promise<void> {
 		this.said = ''
 		const child = startModule(this.#source, this.#args)
@@ -97,7 +98,7 @@ class Program {
 		})
 	}
 
-	/** Wherever it is. */
+	/** Kills the process at an arbitrary point. */
 	async kill(): Promise<void> {
 		expect(await this.#end('SIGKILL')).toEqual([null, 'SIGKILL'])
 		this.kills++
@@ -110,7 +111,7 @@ class Program {
 	async #end(signal: NodeJS.Signals): Promise<unknown[]> {
 		const child = this.#child!
 		this.#child = undefined
-		// It may have ended by itself, which it must not.
+		// The process must not have ended by itself.
 		if (child.exitCode !== null) throw new Error(this.said)
 		const closed = once(child, 'close')
 		child.kill(signal)
@@ -123,7 +124,7 @@ class Node {
 	readonly path: string
 	readonly writer: Program
 	readonly forwarder: Program
-	/** When its forwarder was killed that stays away. */
+	/** Time at which the forwarder that stays away was killed. */
 	awaySinceMs = 0
 
 	constructor(folder: string, index: number, options: ForwardOptions) {
@@ -153,23 +154,23 @@ class Fleet {
 			stream: STREAM,
 			create: { replicas: 3, duplicateWindowMs: DUPLICATE_WINDOW_MS },
 			pollIntervalMs: 20,
-			// Something is under way nearly always.
+			// Some message is nearly always in flight.
 			lingerMs: 1,
-			// A server that goes takes acknowledgements with it.
+			// A killed server loses acknowledgements.
 			ackTimeoutMs: 1_000,
 		}
 		const folder = temporaryFolder()
 		this.nodes = Array.from({ length: NODES }, (_unused, index) => new Node(folder, index, options))
 	}
 
-	/** Messages by node. */
+	/** Returns the number of messages by node. */
 	async #messages(): Promise<ReadonlyMap<string, number>> {
 		const { state } = await this.cluster.info(STREAM)
 		const counts = Object.entries(state.subjects ?? {})
 		return new Map(counts.map(([subject, count]) => [parseSubject(subject)!.node, count]))
 	}
 
-	/** Resolves when each node that has a writer and a forwarder has sent some more. */
+	/** Resolves when each node with a writer and a forwarder has sent more messages. */
 	async progress(): Promise<void> {
 		const before = await eventually('the stream is there', () => this.#messages())
 		const busy = this.nodes.filter(({ writer, forwarder }) => writer.isRunning && forwarder.isRunning)
@@ -182,7 +183,7 @@ class Fleet {
 		})
 	}
 
-	/** A server is killed, then some of the others' processes, and all come back. */
+	/** Kills a server, then some other processes, and restarts all of them. */
 	async storm(server: number): Promise<void> {
 		await sleep(this.#random() * 300)
 		await this.cluster.kill(server)
@@ -196,7 +197,10 @@ class Fleet {
 		await this.#comeBack()
 	}
 
-	/** The leader alone can store nothing: what is sent meanwhile is not acknowledged, is sent again, and may be stored in the end. */
+	/**
+	 * Leaves the leader alone, so that it cannot store anything. Messages sent meanwhile are not
+	 * acknowledged, are sent again, and may be stored in the end.
+	 */
 	async standstill(): Promise<void> {
 		const leader = await this.cluster.leaderOf(STREAM)
 		const others = [0, 1, 2].filter((index) => index !== leader)
@@ -207,7 +211,7 @@ class Fleet {
 		await this.cluster.current(STREAM)
 	}
 
-	/** Three forwarders and a writer, each at a moment of its own, and at once again. */
+	/** Kills three forwarders and a writer at separate moments and restarts them at once. */
 	async killSome(): Promise<void> {
 		const some = [...this.nodes]
 			.filter(({ forwarder }) => forwarder.isRunning)
@@ -224,7 +228,7 @@ class Fleet {
 		)
 	}
 
-	/** One forwarder goes for longer than the servers remember what it sent. */
+	/** Stops one forwarder for longer than the servers remember its message ids. */
 	async goAway(): Promise<void> {
 		const node = this.nodes[Math.floor(this.#random() * NODES)]!
 		await node.forwarder.kill()
@@ -240,10 +244,10 @@ class Fleet {
 	}
 }
 
-/** The records of each message, by subject. */
+/** Records of each message, by subject. */
 type Messages = ReadonlyMap<string, readonly (readonly LogRecord[])[]>
 
-/** All of the stream that holds records, one message after the other, as the plain client has it. */
+/** Returns all messages of the stream that contain records, in order, as a plain client reads them. */
 async function messagesIn(cluster: NatsCluster): Promise<Messages> {
 	const bySubject = new Map<string, LogRecord[][]>()
 	const connection = await connect({ servers: cluster.urls })
@@ -265,18 +269,18 @@ async function messagesIn(cluster: NatsCluster): Promise<Messages> {
 	return bySubject
 }
 
-/** What there is of a node at the end. */
+/** The final state of a node. */
 interface End {
 	readonly name: string
-	/** In its file. */
+	/** Records in the node's file. */
 	readonly written: readonly LogRecord[]
-	/** In the stream, by message. */
+	/** Records in the stream, by message. */
 	readonly sent: readonly (readonly LogRecord[])[]
-	/** As `openStream` has it. */
+	/** Records from `openStream`. */
 	readonly read: readonly LogRecord[]
-	/** In the file that `pullStream` made. */
+	/** Records in the file from `pullStream`. */
 	readonly pulled: readonly LogRecord[]
-	/** Files beside its chain. */
+	/** Number of cursor files next to the chain. */
 	readonly cursors: number
 }
 
@@ -308,7 +312,7 @@ interface Account {
 	readonly outOfOrder: number
 }
 
-/** What became of the records of a file. */
+/** Returns what became of the records of a file. */
 function accountOf(written: readonly LogRecord[], sent: readonly LogRecord[]): Account {
 	const idOf = ({ epoch, seq }: LogRecord) => `${epoch} ${seq}`
 	const ids = new Set(sent.map(idOf))
@@ -320,10 +324,10 @@ function accountOf(written: readonly LogRecord[], sent: readonly LogRecord[]): A
 	}
 }
 
-test(`8 nodes forward to a cluster that is killed, and so are they: each record is in the stream once and in order (seed ${SEED})`, async () => {
+test(`8 killed nodes, a killed cluster: the stream has each record once, in order (seed ${SEED})`, async () => {
 	const cluster = await newNatsCluster()
 	const fleet = new Fleet(cluster)
-	// Who forwards may be there before the servers are.
+	// Forwarders may start before the servers.
 	await Promise.all([cluster.startAll(), ...fleet.nodes.map((node) => node.start())])
 	await fleet.progress()
 	for (let round = 0; round < ROUNDS; round++) {
@@ -361,16 +365,16 @@ test(`8 nodes forward to a cluster that is killed, and so are they: each record 
 		'out of order': sum(({ outOfOrder }) => outOfOrder),
 	})
 	expect(messages.size).toBe(NODES)
-	// Each server has the same.
+	// All servers have the same messages.
 	expect(others).toEqual([messages, messages])
 	for (const { name, written, sent, read, pulled, cursors } of ends) {
-		// Each message goes on where the one before it ended.
+		// Each message continues where the previous one ended.
 		for (const [index, [first]] of sent.entries())
 			expect([name, first!.seq]).toEqual([name, 1 + (sent[index - 1]?.at(-1)?.seq ?? 0)])
 		expect(sent.flat()).toEqual(written)
 		expect(read).toEqual(written)
 		expect(pulled).toEqual(written)
-		// To the forwarders it was the same stream all along.
+		// The forwarders saw the same stream all along.
 		expect([name, cursors]).toEqual([name, 1])
 	}
 

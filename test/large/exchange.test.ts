@@ -1,4 +1,4 @@
-/** A long chain exported, imported into a new one, and exported again: identical bytes. */
+/** A long chain is exported, imported into a new chain, and exported again. The bytes are identical. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ async function hashOf(path: string): Promise<string> {
 	return hash.digest('hex')
 }
 
-test('exported, imported and exported again, a long chain has the same bytes', async () => {
+test('a long chain exported, imported and exported again yields the same bytes', async () => {
 	const records = sizeOf('EXCHANGE_RECORDS')
 	const folder = temporaryFolder()
 	const [path, copy] = [join(folder, 'node.chain'), join(folder, 'copy.chain')]

@@ -1,6 +1,7 @@
 /**
- * A fleet: 150 subjects of a real nats-server that is killed and comes back, and 50 addresses of a real HTTP server of which some fail, hang or
- * are not there. Every sample that came is in the chain or in a counter, also over restarts of the manager.
+ * A fleet: 150 subjects of a real nats-server that is killed and restarted, and 50 addresses of a real HTTP
+ * server, some of which fail, hang or are missing. Every received sample is in the chain or in a counter,
+ * also across restarts of the manager.
  */
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
@@ -29,25 +30,27 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 const SUBJECTS = 150
 const ADDRESSES = 50
-/** Each carries a third of the subjects. */
+/** Number of connections. Each has a third of the subjects. */
 const CONNECTIONS = 3
 const QUIET_ROUNDS = 20
 const SCAN_MS = 100
-/** Small enough for the flood to fill it, large enough for what the others have in one turn of a busy machine. */
+/**
+ * Small enough for the flood to fill it, large enough for the other samples of one turn on a busy machine.
+ */
 const QUEUE_SAMPLES = 20_000
-/** Messages that one source publishes at once when it floods. */
+/** Number of messages that a flooding source publishes at once. */
 const FLOOD = 60_000
 const FLOOD_MAX = 8 * FLOOD
 const DAY_MS = 86_400_000
 
 type Kind = 'flood' | 'clock years off' | 'garbage' | 'changing type' | 'own clock' | 'plain'
 
-/** What is published under one subject. The sequence number is the value, or in it. */
+/** Publishes under one subject. The sequence number is the value or part of it. */
 class Publisher {
 	readonly kind: Kind
 	readonly subject: string
 	seq = 0
-	/** Of the quiet phases, and fit to be stored: none of them may be missing. */
+	/** Valid samples of the quiet phases. None of them may be missing. */
 	readonly owed: number[] = []
 	readonly #encoder = new TextEncoder()
 
@@ -56,7 +59,10 @@ class Publisher {
 		this.subject = `fleet.${index}`
 	}
 
-	/** One in two of what is garbage, or of another type. */
+	/**
+	 * Returns whether a sample is valid. For some subjects every second sample is garbage or has another
+	 * type.
+	 */
 	isGood(seq: number): boolean {
 		return seq % 2 === 1 || (this.kind !== 'garbage' && this.kind !== 'changing type')
 	}
@@ -94,7 +100,7 @@ function answerOf(index: number): Answer {
 	return (['500', 'hangs', 'flaps', 'refused'] as const)[index % 4]!
 }
 
-/** Addresses on one server; each counts what it answered with 200. */
+/** Starts addresses on one server. Each counts its responses with status 200. */
 async function startAddresses(): Promise<{ readonly url: string; readonly answered: readonly number[] }> {
 	const asked = new Array<number>(ADDRESSES).fill(0)
 	const answered = new Array<number>(ADDRESSES).fill(0)
@@ -117,7 +123,7 @@ async function startAddresses(): Promise<{ readonly url: string; readonly answer
 	return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answered }
 }
 
-/** What one source has in the chain. */
+/** A sample of one source in the chain. */
 interface Stored {
 	readonly tsMs: number
 	readonly data: SampleData
@@ -128,7 +134,10 @@ class Fleet {
 	readonly #folder = temporaryFolder()
 	readonly chainPath = join(this.#folder, 'node.chain')
 	readonly registryPath = join(this.#folder, 'registry.chain')
-	/** From before each kill until all were connected again: a loss is seen when what came before it has been read. */
+	/**
+	 * Periods from before each kill until all sources were connected again. A loss is noticed only after
+	 * earlier data was read.
+	 */
 	readonly outages: { readonly fromMs: number; readonly untilMs: number }[] = []
 	readonly #receivers: readonly NatsConnection[]
 	readonly #sender: NatsConnection
@@ -143,7 +152,7 @@ class Fleet {
 		this.#open()
 	}
 
-	/** Messages that the server has passed on to the sources. */
+	/** Number of messages that the server has delivered to the sources. */
 	get delivered(): number {
 		return this.#receivers.reduce((sum, connection) => sum + connection.stats().inMsgs, 0)
 	}
@@ -178,7 +187,7 @@ class Fleet {
 		return fromNats(this.#receivers[index % CONNECTIONS]!, details, isOwn ? { sample: withClock } : {})
 	}
 
-	/** The server has passed on all that was published before, and the sources have it. */
+	/** Resolves when the server has delivered every earlier message and the sources have received them. */
 	async #settled(): Promise<void> {
 		for (const connection of [this.#sender, ...this.#receivers]) await flushed(connection)
 	}
@@ -188,7 +197,7 @@ class Fleet {
 		return statuses.map(({ counts }) => counts.received)
 	}
 
-	/** Nothing is in the way: each source receives what the server was given, message by message. */
+	/** A phase without disturbance: each source receives every message that the server received. */
 	async quiet(): Promise<void> {
 		await this.#settled()
 		const before = await this.#received()
@@ -202,7 +211,7 @@ class Fleet {
 		)
 	}
 
-	/** The server is killed while all publish and one floods, and comes back. */
+	/** Kills the server while all sources publish and one floods, and restarts it. */
 	async storm(): Promise<void> {
 		let isOver = false
 		const publishing = (async () => {
@@ -225,7 +234,9 @@ class Fleet {
 		await this.#settled()
 	}
 
-	/** Until more has come at once than the queue holds: how much that is, is the machine's. */
+	/**
+	 * Floods until more samples arrive at once than the queue can hold. The number depends on the machine.
+	 */
 	async #flood(): Promise<void> {
 		const dropped = async () => (await this.manager.status('fleet.0')).counts.dropped.overflow
 		const before = await dropped()
@@ -235,7 +246,9 @@ class Fleet {
 		}
 	}
 
-	/** Each address has answered, failed or hung as it does: how long that takes depends on the machine. */
+	/**
+	 * Resolves when each address has answered, failed or hung as intended. The time depends on the machine.
+	 */
 	async addressesSeen(): Promise<void> {
 		const unseen = async () => {
 			const kinds = Array.from({ length: ADDRESSES }, (_unused, index) => answerOf(index))
@@ -245,7 +258,7 @@ class Fleet {
 		await expect.poll(unseen, { timeout: 60_000, interval: 100 }).toEqual([])
 	}
 
-	/** Counters go on where they were. */
+	/** Restarts the manager. Counters continue. */
 	async restart(): Promise<void> {
 		await this.close()
 		const { entries } = await readRegistry(this.registryPath)
@@ -265,7 +278,7 @@ class Fleet {
 		await this.#loop.close()
 	}
 
-	/** What is in the chain, by source. */
+	/** Returns the samples in the chain, by source. */
 	async stored(): Promise<ReadonlyMap<string, readonly Stored[]>> {
 		const stored = new Map<string, Stored[]>()
 		await using chain = await openChain(this.chainPath)
@@ -288,13 +301,13 @@ async function flushed(connection: NatsConnection): Promise<void> {
 		try {
 			return await connection.flush()
 		} catch {
-			// The connection was lost while it waited.
+			// The connection was lost during the wait.
 			await pause(20)
 		}
 	}
 }
 
-/** Every sample is in the chain, or in the counter of why it is not. */
+/** Checks that every sample is in the chain or in the counter for its cause. */
 function checkAccount(name: string, counts: SourceCounts, stored: readonly Stored[]): void {
 	expect([name, counts.received]).toEqual([name, counts.stored + droppedTotal(counts)])
 	expect([name, stored.length]).toEqual([name, counts.stored])
@@ -320,7 +333,7 @@ function checkSubject(
 	checkOutages(subject, stored, fleet)
 }
 
-/** The first sample after a loss tells of it, and no other one. */
+/** Checks that the first sample after a loss reports it, and no other sample does. */
 function checkOutages(subject: string, stored: readonly Stored[], { outages }: Fleet): void {
 	const told = stored.flatMap(({ data: { connection } }) => connection ?? [])
 	const places = told.map(({ lostMs, regainedMs }) =>
@@ -334,7 +347,10 @@ function checkOutages(subject: string, stored: readonly Stored[], { outages }: F
 	}
 }
 
-/** Whether what an address does is in its counters. Between two losses a sample was stored that tells of the first. */
+/**
+ * Returns whether the behaviour of an address shows in its counters. Between two losses there is a sample
+ * that reports the first.
+ */
 function hasShown(kind: Answer, counts: SourceCounts): boolean {
 	if (kind === 'ok') return counts.received > 0
 	if (kind === 'flaps') return counts.disconnects > 1
@@ -357,12 +373,12 @@ function checkAddress(
 	if (!hasValues) return
 	expect(counts.received).toBeLessThanOrEqual(answered)
 	const told = stored.filter(({ data }) => data.connection !== undefined).length
-	// A loss that was the last thing that happened is not told of yet.
+	// A loss at the very end is not reported yet.
 	expect([name, counts.disconnects - told <= 1 && told <= counts.disconnects]).toEqual([name, true])
 	if (kind === 'flaps') expect(told).toBeGreaterThan(0)
 }
 
-test('200 sources over a server that is killed: each sample is stored once or counted', async () => {
+test('200 sources over a killed server: each sample is stored once or counted', async () => {
 	const nats = await startNats()
 	onTestFinished(nats.stop)
 	const connections: NatsConnection[] = []

@@ -1,4 +1,4 @@
-/** A recording replayed in real time, and ten times as fast, by the clock of the machine. */
+/** A recording replayed in real time and at 10×, with the clock of the machine. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -12,7 +12,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 const LATE_MS_MAX = 20
 const STEP_MS = 5
 
-test('the last event comes within 20 ms of its time, and of the time the machine stood still, at both speeds', async () => {
+test('the last event is within 20 ms of its time, plus stalls of the machine, at both speeds', async () => {
 	const seconds = sizeOf('REPLAY_SECONDS')
 	const path = join(temporaryFolder(), 'node.chain')
 	const appender = new FileChainAppender(path)

@@ -1,4 +1,7 @@
-/** The state at any moment of a long chain: what it costs is the distance to a checkpoint, not the size of the chain. */
+/**
+ * The state at any moment of a long chain. Its cost depends on the distance to a checkpoint, not on the size
+ * of the chain.
+ */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -14,10 +17,10 @@ const RECORDS = sizeOf('STATE_RECORDS')
 const EVERY = Math.ceil(RECORDS / 100)
 const PLACES = 40
 const SHARE_MAX = 0.02
-/** A few spans of 64 KiB are read whatever is asked: a percent of the file is more than those at either size. */
+/** Any query reads a few spans of 64 KiB. One percent of the file is more than that at either size. */
 const TEXT = 'what an order of an ordinary shop has to say for itself '.repeat(Math.ceil(1_400_000 / RECORDS))
 
-test(`the state at random places of ${RECORDS} records is right, and read from at most ${SHARE_MAX * 100} % of the file (seed ${SEED})`, async () => {
+test(`the state at any of ${RECORDS} records needs at most ${SHARE_MAX * 100} % of the file (seed ${SEED})`, async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const loop = new MeshLoop(new FileChainAppender(path), { clock: () => 0 })
 	const recorder = new Recorder(loop, { eventsMax: 1 })

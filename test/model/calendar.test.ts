@@ -20,7 +20,7 @@ function daysIn(year: number, month: number): number {
 	return [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1] ?? 0
 }
 
-/** Around every edge, on both sides. */
+/** Values around every edge, on both sides. */
 const parts = fc.record({
 	year: fc.oneof(
 		fc.constantFrom(0, 1, 99, 1900, 1969, 1970, 2000, 2024, 2026, 9999),
@@ -39,7 +39,7 @@ const parts = fc.record({
 	separator: fc.constantFrom('T', ' ', 't'),
 })
 
-test('a time is the one that the calendar has, or none: by an oracle of its own', () => {
+test('a time is parsed exactly if the calendar has it, by comparison with an oracle', () => {
 	fc.assert(
 		fc.property(parts, ({ year, month, day, hours, minutes, seconds, fraction, offset, separator }) => {
 			const zoneText =
@@ -64,7 +64,7 @@ test('a time is the one that the calendar has, or none: by an oracle of its own'
 			if (expected === undefined)
 				expect(() => parseTime(text, 0)).toThrow(expect.objectContaining({ code: 'INVALID_TIME' }))
 			else expect(parseTime(text, 0)).toBe(expected)
-			// A line of JSON has the same times, but none before 1970.
+			// A line of JSON accepts the same times, except times before 1970.
 			const line = lineOfJson(JSON.stringify({ time: text, msg: 'm' }))
 			expect(line?.tsMs).toBe(expected !== undefined && expected >= 0 ? expected : undefined)
 			if (line?.tsMs === undefined) expect(line?.data).toEqual({ time: text })
@@ -73,7 +73,7 @@ test('a time is the one that the calendar has, or none: by an oracle of its own'
 	)
 })
 
-/** By the rule as the docs have it: digits that look like a date are no count, in any unit. */
+/** The documented rule: digits that look like a date are not a count, in any unit. */
 function looksLikeDate(digits: string): boolean {
 	if ([8, 14, 17].includes(digits.length)) return true
 	if (digits.length !== 12) return false
@@ -93,7 +93,7 @@ const timeOfEvent = (value: string) => {
 	return 'lines' in reading ? reading.lines[0]?.tsMs : undefined
 }
 
-test('a number is a time in the unit that its size says, cut to milliseconds, and the same typed as in a line', () => {
+test('a number is a time in the unit that fits its size, the same if typed or in a line', () => {
 	const units = [1, 1e3, 1e6, 1e9]
 	fc.assert(
 		fc.property(
@@ -109,7 +109,7 @@ test('a number is a time in the unit that its size says, cut to milliseconds, an
 				if (expected === undefined)
 					expect(() => parseTime(text, 0)).toThrow(expect.objectContaining({ code: 'INVALID_TIME' }))
 				else expect(parseTime(text, 0)).toBe(expected)
-				// More digits than a number holds are another number.
+				// Digits beyond the precision of a number mean another number.
 				if (Number(text) > 1e13 && text !== digits) return
 				expect(timeOfNumber(Number(text)), text).toBe(expected)
 				expect(lineOfJson(`{"time":${text},"msg":""}`)?.tsMs).toBe(expected)
@@ -124,7 +124,7 @@ test('a number is a time in the unit that its size says, cut to milliseconds, an
 	expect([timeOfNumber(1.9999), timeOfNumber(1_772_323_200_123_999)]).toEqual([1999, 1_772_323_200_123])
 })
 
-test('digits like a date without separators are no time, whether or not the calendar has it', () => {
+test('digits like a date without separators are refused, whether or not the date exists', () => {
 	const digits = fc
 		.tuple(
 			fc.integer({ min: 1900, max: 2199 }),
@@ -186,7 +186,7 @@ test.each([
 	'0000-01-01',
 	'31.01.2026',
 	'2026-02-29',
-])('%s is no time that can be typed', (text) => {
+])('%s is refused as a typed time', (text) => {
 	expect(() => parseTime(text, 1_700_000_000_000)).toThrow(expect.objectContaining({ code: 'INVALID_TIME' }))
 })
 
@@ -209,7 +209,7 @@ describe('where the clocks change', () => {
 	beforeAll(() => setZone('Europe/Berlin'))
 	afterAll(() => setZone(zone))
 
-	test('a local time that is left out is none, one that comes twice is the first', () => {
+	test('a skipped local time is refused, a repeated one means the first', () => {
 		expect(timeOfText('2026-03-29T01:59')).toBe(Date.UTC(2026, 2, 29, 0, 59))
 		expect(timeOfText('2026-03-29T02:30')).toBeUndefined()
 		expect(timeOfText('2026-03-29T03:00')).toBe(Date.UTC(2026, 2, 29, 1))
@@ -223,13 +223,13 @@ describe('where the clocks change', () => {
 		expect(parseTime('today', Date.UTC(2026, 8, 6, 12))).toBe(Date.UTC(2026, 8, 6, 4))
 	})
 
-	/** Days and times that a zone left out altogether, and how long it did. */
+	/** Days and times that a zone skipped altogether, and for how long. */
 	test.each([
 		['Pacific/Apia', 2011, 12, 30],
 		['Pacific/Kwajalein', 1993, 8, 21],
 		['Pacific/Fakaofo', 2011, 12, 30],
 		['Pacific/Enderbury', 1994, 12, 31],
-	])('in %s the day %i-%i-%i is none, at no time of it', (name, year, month, day) => {
+	])('in %s the day %i-%i-%i is refused at any time of day', (name, year, month, day) => {
 		setZone(name)
 		const date = `${year}-${pad(month)}-${pad(day)}`
 		expect(timeOfText(date)).toBeUndefined()
@@ -242,7 +242,7 @@ describe('where the clocks change', () => {
 		expect(parseTime('yesterday', dayAfter)).toBe(new Date(year, month - 1, day - 1).getTime())
 	})
 
-	test('a local time is what the clocks show at that moment, or none: in every zone, around every change', () => {
+	test('a local time is what the clocks show, or refused: in every zone, around every change', () => {
 		const zones = [
 			'Europe/Berlin',
 			'America/Santiago',
@@ -258,7 +258,7 @@ describe('where the clocks change', () => {
 				fc.integer({ min: 0, max: 366 * 48 }),
 				(name, year, halfHours) => {
 					setZone(name)
-					// Not all of these exist there.
+					// Some of these times do not exist in the zone.
 					const text = new Date(Date.UTC(year, 0, 1) + halfHours * 1_800_000).toISOString().slice(0, 19)
 					const ms = timeOfText(text)
 					const shown = (tsMs: number) => {

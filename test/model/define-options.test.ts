@@ -67,12 +67,12 @@ describe('defined options', () => {
 		expect(Object.isFrozen(resolved)).toBe(true)
 	})
 
-	test('take an explicit undefined for the default', () => {
+	test('take an explicit undefined as the default', () => {
 		const given = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, undefined]))
 		expect(OPTIONS.resolve({ ...given, name: 'a' })).toEqual(DEFAULTS)
 	})
 
-	test('keep what was given', () => {
+	test('keep given values', () => {
 		const given = {
 			name: 'b',
 			count: 10,
@@ -105,14 +105,14 @@ describe('defined options', () => {
 		[{ name: 'a', onEnd: 1 }, 'onEnd must be a function, not 1'],
 		[{ name: 'a', clock: null }, 'clock must be a function, not null'],
 		[{ name: 'a', label: '' }, 'label must be a text of 1 to 256 characters, not ""'],
-		[{ name: 'a', extra: Promise.resolve() }, 'extra must be a value, which is there at once'],
+		[{ name: 'a', extra: Promise.resolve() }, 'extra must be a value that is available at once'],
 	])('refuse %j', (given, message) => {
 		expect(() => OPTIONS.resolve(given)).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),
 		)
 	})
 
-	test('are read once each, and a getter that throws has a code', () => {
+	test('are read once each, and a getter that throws leads to a coded error', () => {
 		let reads = 0
 		OPTIONS.resolve({
 			name: 'a',
@@ -132,6 +132,6 @@ describe('defined options', () => {
 	})
 })
 
-test('defined fields are those that are not undefined', () => {
+test('defined returns the fields that are not undefined', () => {
 	expect(Object.keys(defined({ a: 1, b: undefined, c: null, d: false }))).toEqual(['a', 'c', 'd'])
 })

@@ -1,4 +1,4 @@
-/** A position in history, with the same meaning for a player and for a state. */
+/** A position in history means the same for a player and for a state. */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
@@ -9,7 +9,7 @@ import { stateAt } from '../../src/recorder/state-at.ts'
 import { Player } from '../../src/replay/player.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-describe('what describes a position', () => {
+describe('values that describe a position', () => {
 	test.each([
 		[{ seq: 0 }, { seq: 0 }],
 		[{ seq: 7, tsMs: undefined, more: 1 }, { seq: 7 }],

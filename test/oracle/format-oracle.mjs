@@ -1,13 +1,12 @@
 /**
- * A reader, a verifier and a forger of chain files that import nothing of src, so that a mistake cannot be in
- * both. The reader and the verifier were written from docs/FORMAT.md, docs/explanation/verification.md and
- * docs/guarantees/, by somebody who had not seen src. Where that author still had to ask, FORMAT.md was
- * given the answer, and the code follows that text; a rule that changes is changed there first. Where the
- * two readers differ, one of them or FORMAT.md is wrong. The forger writes whatever one asks for, and the
- * mutators change it.
+ * A reader, a verifier and a forger of chain files that import nothing from src, so that no mistake can be in
+ * both. Reader and verifier were written from docs/FORMAT.md, docs/explanation/verification.md and
+ * docs/guarantees/, by an author who had not seen src. If that author had a question, the answer went into
+ * FORMAT.md, and the code follows that text. A change of a rule begins in FORMAT.md. If the two readers
+ * differ, one of them or FORMAT.md is wrong. The forger writes arbitrary files, and the mutators change them.
  *
- * The reader and the verifier never throw on the bytes of a file, and their work and their memory grow with
- * the number of these bytes, whatever they claim. `verify` throws where the head that it is given is none.
+ * Reader and verifier never throw because of the bytes of a file. Their work and memory grow with the number
+ * of bytes, whatever the bytes claim. `verify` throws if the given head is invalid.
  */
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
@@ -34,7 +33,7 @@ const DATA_DEPTH_MAX = 64
 const DATA_OBJECTS_MAX = 262_144
 const ORIGINALS_MAX = 8
 const CAUSES_WITHOUT_LOSS = new Set(['retained', 'notImported', 'lagged'])
-/** Texts of letters that are no cause of a gap */
+/** Words that cannot be the cause of a gap */
 const CAUSES_RESERVED =
 	/^(constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString|toString|valueOf)$/
 /** A head as text: chain id, last seq and link */
@@ -53,8 +52,8 @@ const ANCHOR_BYTES = fixedBytes(`
 const SLOT_BYTES = fixedBytes('0:98 1:a7+durable 9:ce 14:c410 32:ce 37:ce 42:cb 51:cb 60:cb 69:c410')
 
 /**
- * @param {string} text stretches of fixed bytes: offset, hex digits, and a text behind them
- * @returns {[number, number][]} place and value of each byte
+ * @param {string} text stretches of fixed bytes: offset, hex digits, and an optional text after them
+ * @returns {[number, number][]} offset and value of each byte
  */
 function fixedBytes(text) {
 	const stretches = [...text.matchAll(/(\d+):([0-9a-f]+)(?:\+(\S+))?/g)]
@@ -64,7 +63,7 @@ function fixedBytes(text) {
 	})
 }
 
-/** Whether the bytes from an offset on have the fixed bytes, as far as they go up to the end */
+/** Returns whether the bytes from an offset match the fixed bytes, as far as they go up to the end */
 function hasFixedBytes(bytes, offset, end, fixed) {
 	return fixed.every(([place, byte]) => offset + place >= end || bytes[offset + place] === byte)
 }
@@ -84,7 +83,7 @@ export function sha256(...parts) {
 	return hash.digest()
 }
 
-/** @returns {string} 32 hex digits, or '' where the id is absent, zeros or no id */
+/** @returns {string} 32 hex digits, or '' if the id is absent, zeros or invalid */
 function readBootId(text) {
 	const hex = String(text ?? '')
 		.replaceAll('-', '')
@@ -93,7 +92,7 @@ function readBootId(text) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// CRC-32 of any stretch of a file, in a time that does not grow with its length
+// CRC-32 of any stretch of a file, in constant time
 // ---------------------------------------------------------------------------------------------------------
 
 const CRC_POLYNOMIAL = 0xedb88320
@@ -104,7 +103,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
 	return value
 })
 
-/** The product of two polynomials modulo that of the CRC; the highest bit is x^0 */
+/** Returns the product of two polynomials modulo that of the CRC; the highest bit is x^0 */
 function multiply(a, b) {
 	let product = 0
 	for (let mask = 0x80000000; mask !== 0; mask >>>= 1) {
@@ -120,12 +119,12 @@ while (2 ** CRC_POWERS.length <= FRAME_LENGTH_MAX) {
 	CRC_POWERS.push(multiply(CRC_POWERS.at(-1), CRC_POWERS.at(-1)))
 }
 
-/** CRC_SHIFTS[n] has the product of that power and each byte of a CRC, the lowest byte first */
+/** CRC_SHIFTS[n] contains the products of that power and each byte of a CRC, lowest byte first */
 const CRC_SHIFTS = CRC_POWERS.map((power) =>
 	Uint32Array.from({ length: 1024 }, (_, index) => multiply(power, (index & 0xff) << (8 * (index >>> 8)))),
 )
 
-/** What a CRC becomes when `length` bytes stand behind what it is of, less the CRC of those */
+/** Returns a CRC after `length` further bytes, without the CRC of those bytes */
 function shiftCrc(crc, length) {
 	for (let bit = 0; length >>> bit !== 0; bit++) {
 		if (((length >>> bit) & 1) === 0) continue
@@ -147,7 +146,7 @@ function prefixCrcs(bytes) {
 	return prefixes
 }
 
-/** The CRC from which that of an entry starts: of chain id, segment, offset and length */
+/** Returns the start of an entry's CRC: the CRC of chain id, segment, offset and length */
 function seedOf(id, segment, offset, length) {
 	const seed = Buffer.alloc(32)
 	id.copy(seed, 0)
@@ -161,7 +160,7 @@ function seedOf(id, segment, offset, length) {
 // Rows
 // ---------------------------------------------------------------------------------------------------------
 
-/** Thrown, and always caught, where a row breaks a rule */
+/** Thrown, and always caught, if a row breaks a rule */
 const BROKEN = new Error('a row breaks a rule')
 
 function check(condition) {
@@ -195,7 +194,7 @@ class RowReader {
 		return this.bytes.readUIntBE(this.take(length), length)
 	}
 
-	/** @returns {string | undefined} a text, where the value with this first byte is one */
+	/** @returns {string | undefined} a text, if the value with this first byte is one */
 	textOf(lead) {
 		let length
 		if (lead >= 0xa0 && lead <= 0xbf) length = lead - 0xa0
@@ -206,7 +205,7 @@ class RowReader {
 		return this.bytes.toString('utf8', offset, offset + length)
 	}
 
-	/** @returns {number | bigint | undefined} a number, where this first byte begins one; no float32 */
+	/** @returns {number | bigint | undefined} a number, if this first byte begins one; no float32 */
 	numberOf(lead) {
 		if (lead <= 0x7f) return lead
 		if (lead >= 0xe0) return lead - 0x100
@@ -301,7 +300,7 @@ class RowReader {
 		check(++this.objects <= DATA_OBJECTS_MAX)
 	}
 
-	/** One value of `data`; a map or an array in it is the depth-th around its own values */
+	/** Reads one value of `data`; a map or an array in it has nesting level `depth` */
 	value(depth) {
 		const lead = this.byte()
 		if (lead === 0xc0) return null
@@ -379,7 +378,7 @@ class RowReader {
 	}
 }
 
-/** Whether a record is a `$gap` without origin */
+/** Returns whether a record is a `$gap` without origin */
 function isGap(record) {
 	return record.kind === GAP && record.origin === null
 }
@@ -418,9 +417,9 @@ function readRow(reader, head, index) {
 }
 
 /**
- * Reads the rows of a frame, one after the other.
- * @param {(record: object) => void} see is given each record up to the first row that breaks a rule
- * @returns {boolean} whether all rows keep the rules
+ * Reads the rows of a frame, one after another.
+ * @param {(record: object) => void} see receives each record up to the first row that breaks a rule
+ * @returns {boolean} whether all rows follow the rules
  */
 function readRows(bytes, head, see) {
 	const reader = new RowReader(bytes, head.rowsOffset, head.end, (head.flags & 0x40) !== 0)
@@ -434,12 +433,12 @@ function readRows(bytes, head, see) {
 	}
 }
 
-/** @returns {object} what no rows hold together */
+/** @returns {object} the sums of no rows */
 function emptySum() {
 	return { gap: null, counts: [0, 0, 0, 0, 0], earliest: Infinity, latest: -Infinity, hasDollar: false }
 }
 
-/** Adds a record to what the rows before it hold together */
+/** Adds a record to the sums of earlier rows */
 function addRecord(sum, record) {
 	if (record.kind.startsWith('$')) sum.hasDollar = true
 	if (isGap(record)) {
@@ -452,7 +451,7 @@ function addRecord(sum, record) {
 	}
 }
 
-/** @returns {object | null} what the rows of a frame hold together, or null where one breaks a rule */
+/** @returns {object | null} the sums of the rows of a frame, or null if a row breaks a rule */
 function sumRows(bytes, head) {
 	const sum = emptySum()
 	return readRows(bytes, head, (record) => addRecord(sum, record)) ? sum : null
@@ -462,7 +461,7 @@ function sumRows(bytes, head) {
 // Entries
 // ---------------------------------------------------------------------------------------------------------
 
-/** A number of the head of a frame: fixint, cc, cd, ce or float64 (cb); NaN for anything else */
+/** Reads a number of the head of a frame: fixint, cc, cd, ce or float64 (cb); NaN for anything else */
 function headNumber(bytes, offset, end) {
 	const lead = bytes[offset]
 	const length = lead <= 0x7f ? 0 : { 203: 8, 204: 1, 205: 2, 206: 4 }[lead]
@@ -516,8 +515,8 @@ function readFrameHead(bytes, offset, limit) {
 }
 
 /**
- * @returns {object | null} the frame at a place, where its head and checksum hold: `rows` is null where its
- * rows break a rule, `firstSeq` the first seq that it stands for
+ * @returns {object | null} the frame at an offset, if its head and checksum are valid: `rows` is null if its
+ * rows break a rule, `firstSeq` is the first seq that it covers
  */
 function readFrame(file, offset, limit) {
 	const { bytes } = file
@@ -537,7 +536,7 @@ function readFrame(file, offset, limit) {
 	return { type: 'frame', ...head, rows, firstSeq: rows?.gap?.fromSeq ?? head.baseSeq }
 }
 
-/** @returns {object | null} the anchor at a place, where it verifies with its own id and segment */
+/** @returns {object | null} the anchor at an offset, if it verifies with its own id and segment */
 function readOwnAnchor(bytes, offset, limit) {
 	if (offset + ANCHOR_LENGTH > limit || bytes[offset] !== 0x9f) return null
 	if (!hasFixedBytes(bytes, offset, limit, ANCHOR_BYTES)) return null
@@ -590,7 +589,7 @@ function readOwnAnchor(bytes, offset, limit) {
 	return isValid ? anchor : null
 }
 
-/** @returns {object | null} the anchor at a place, where it verifies and is of the file */
+/** @returns {object | null} the anchor at an offset, if it verifies and belongs to the file */
 function readAnchor(file, offset, limit) {
 	const anchor = readOwnAnchor(file.bytes, offset, limit)
 	return anchor !== null && anchor.segment === file.segment && anchor.id.equals(file.id) ? anchor : null
@@ -604,8 +603,8 @@ function readEntry(file, offset, limit) {
 }
 
 /**
- * The entries from an offset up to a limit: frames, anchors, and stretches of damage between them.
- * An entry that reaches beyond the limit is none.
+ * Returns the entries from an offset up to a limit: frames, anchors, and stretches of damage between them. An
+ * entry that extends beyond the limit does not count.
  */
 function scan(file, from, limit) {
 	const entries = []
@@ -626,7 +625,7 @@ function scan(file, from, limit) {
 	return entries
 }
 
-/** Whether one MessagePack value begins at an offset, is well-formed so far, and runs past the end */
+/** Returns whether one MessagePack value begins at an offset, is well-formed so far, and runs past the end */
 function runsPastEnd(bytes, offset, end) {
 	let values = 1
 	while (values > 0) {
@@ -660,7 +659,9 @@ function runsPastEnd(bytes, offset, end) {
 	return false
 }
 
-/** Whether all bytes from an offset to the end of the file are the beginning of a frame or an anchor */
+/**
+ * Returns whether the bytes from an offset to the end of the file are the beginning of a frame or an anchor
+ */
 function isTorn(bytes, offset) {
 	const end = bytes.length
 	const length = end - offset
@@ -682,7 +683,7 @@ function isTorn(bytes, offset) {
 // Files
 // ---------------------------------------------------------------------------------------------------------
 
-/** @returns {object | null} the header, where it verifies with this version */
+/** @returns {object | null} the header, if it verifies with this version */
 function readHeader(bytes) {
 	if (bytes.length < HEADER_LENGTH || bytes[12] !== 1) return null
 	if (!hasFixedBytes(bytes, 0, HEADER_LENGTH, HEADER_BYTES)) return null
@@ -704,7 +705,7 @@ function readHeader(bytes) {
 	return isValid ? header : null
 }
 
-/** Whether a file never held a record */
+/** Returns whether a file never contained a record */
 function isEmptyFile(bytes) {
 	return (
 		bytes.length < HEADER_LENGTH &&
@@ -713,7 +714,7 @@ function isEmptyFile(bytes) {
 	)
 }
 
-/** Whether a later version of the format has written a file */
+/** Returns whether a file has a later version of the format */
 function isLaterVersion(bytes) {
 	if (bytes.length < 13 || bytes[12] < 2 || bytes[12] > 127) return false
 	if (bytes[1] !== 0xaa || bytes.toString('latin1', 2, 12) !== 'mesh-chain') return false
@@ -722,7 +723,7 @@ function isLaterVersion(bytes) {
 	return readHeader(asFirst) === null
 }
 
-/** @returns {number} the first seq that a name says; NaN where it says none */
+/** @returns {number} the first seq in a file name; NaN if there is none */
 function seqOfName(name, base) {
 	if (!name.startsWith(`${base}-`) || !name.endsWith('.chain')) return NaN
 	const match = /^([1-9]\d{0,15})(?:\.[1-9]\d{0,15})?$/.exec(name.slice(base.length + 1, -'.chain'.length))
@@ -730,8 +731,8 @@ function seqOfName(name, base) {
 }
 
 /**
- * One file of a chain: what its header says, or its first anchor where the header does not verify.
- * @returns {object | string} the file, or why it is refused
+ * Opens one file of a chain by its header, or by its first anchor if the header does not verify.
+ * @returns {object | string} the file, or the reason for refusal
  */
 function openFile({ name, bytes: given }) {
 	const bytes = asBuffer(given)
@@ -758,19 +759,19 @@ function openFile({ name, bytes: given }) {
 	return file
 }
 
-/** All entries of a file, up to its end */
+/** Returns all entries of a file */
 function entriesOf(file) {
 	file.all ??= scan(file, HEADER_LENGTH, file.bytes.length)
 	return file.all
 }
 
-/** Whether the last bytes of a file are an anchor with the reason repaired */
+/** Returns whether the last bytes of a file are an anchor with the reason repaired */
 function endsRepaired(file) {
 	const offset = file.bytes.length - ANCHOR_LENGTH
 	return offset >= HEADER_LENGTH && readAnchor(file, offset, file.bytes.length)?.reason === REPAIRED
 }
 
-/** Finds the entries of a file that count, given the file behind it: undefined where that is missing */
+/** Finds the entries of a file that count, given the next file, or undefined if that is missing */
 function setLimit(file, next) {
 	const isFollowed = next !== undefined && next.header !== null && next.segment === file.segment + 1
 	const isToEnd = !isFollowed || endsRepaired(file)
@@ -780,7 +781,7 @@ function setLimit(file, next) {
 	file.newest = file.entries.findLast((entry) => entry.type === 'anchor')
 }
 
-/** @returns {object[]} the slots of the watermark that verify, that which counts first */
+/** @returns {object[]} the slots of the watermark that verify, the one that counts first */
 function readSlots(given) {
 	if (given === undefined) return []
 	const bytes = asBuffer(given.bytes)
@@ -868,7 +869,7 @@ function openChain(given, options) {
 	return chain
 }
 
-/** Whether retention explains that everything before a seq is gone */
+/** Returns whether retention explains that everything before a seq is gone */
 function isRetained({ keptFrom }, seq) {
 	return seq > 1 && keptFrom >= seq
 }
@@ -877,13 +878,13 @@ function isRetained({ keptFrom }, seq) {
 // Reading
 // ---------------------------------------------------------------------------------------------------------
 
-/** Whether the watermark is above a place */
+/** Returns whether the watermark is above a place */
 function isBelowMark(mark, segment, offset) {
 	return mark !== null && (mark.segment > segment || (mark.segment === segment && mark.offset > offset))
 }
 
 /**
- * Whether a power loss explains damaged bytes of the last file.
+ * Returns whether a power loss explains damaged bytes of the last file.
  * @param {object | null} newest the newest anchor before them in that file
  */
 function isPowerLoss({ mark, bootId }, file, offset, newest) {
@@ -907,12 +908,12 @@ function madeGap(fromSeq, toSeq, epoch, cause) {
 	}
 }
 
-/** The text of a head: chain id, last seq and link of an anchor */
+/** Returns the text of a head: chain id, last seq and link of an anchor */
 function formatHead(anchor) {
 	return `${anchor.id.toString('hex')}:${anchor.nextSeq - 1}:${anchor.link.toString('hex')}`
 }
 
-/** Reads all records of a chain, with a gap wherever seqs are missing */
+/** Reads all records of a chain, with gaps for missing seqs */
 export function readChain(files, options = {}) {
 	const chain = openChain(files, options)
 	const chainId = chain.refused === '' ? chain.id.toString('hex') : null
@@ -924,7 +925,7 @@ export function readChain(files, options = {}) {
 	const isPart = first === last && first.name === chain.liveName && first.newest?.reason === SEALED
 	let epoch = 0
 	let next = isPart ? first.firstSeq : 1
-	/** Puts a gap before a seq, where some are missing there */
+	/** Puts a gap before a seq if seqs are missing there */
 	const fill = (seq, cause) => {
 		if (seq > next) records.push(madeGap(next, seq - 1, epoch, cause))
 		next = Math.max(next, seq)
@@ -934,7 +935,7 @@ export function readChain(files, options = {}) {
 		fill(file.firstSeq, isBehindMissing && isRetained(chain, file.firstSeq) ? 'retained' : 'damaged')
 		next = file.firstSeq
 		let newest = null
-		/** The cause of what is missing at the next entry */
+		/** The cause for records missing before the next entry */
 		let cause = 'damaged'
 		for (const entry of file.entries) {
 			if (entry.type === 'damage') {
@@ -964,16 +965,18 @@ export function readChain(files, options = {}) {
 // Verification of one file
 // ---------------------------------------------------------------------------------------------------------
 
-/** Earliest time, latest time and presence of the stretches before each anchor of a file */
+/** Earliest times, latest times and presence of the stretches before each anchor of a file */
 class Stretches {
 	constructor() {
 		this.count = 0
-		/** Stretches whose earliest time is lower, or latest time higher, than those of all behind them */
+		/**
+		 * Stretches whose earliest time is lower, or latest time higher, than those of all later stretches
+		 */
 		this.minima = []
 		this.maxima = []
-		/** The last stretch that has each bit of the presence */
+		/** For each bit of the presence, the last stretch with that bit */
 		this.lastWith = new Array(6).fill(-1)
-		/** The last stretch with a `$` kind, or whose anchor leaves bit 6 unset */
+		/** The last stretch with a `$` kind, or with an anchor that leaves bit 6 unset */
 		this.lastWithDollar = -1
 		this.begin()
 	}
@@ -985,7 +988,7 @@ class Stretches {
 		this.hasDollar = false
 	}
 
-	/** @param {object} rows what the rows of a frame hold together */
+	/** @param {object} rows the sums of the rows of a frame */
 	addRows(rows) {
 		this.earliest = Math.min(this.earliest, rows.earliest)
 		this.latest = Math.max(this.latest, rows.latest)
@@ -1003,7 +1006,7 @@ class Stretches {
 
 	/**
 	 * Ends the stretch before an anchor.
-	 * @param {number} said the presence that the anchor says
+	 * @param {number} said the presence in the anchor
 	 */
 	end(said) {
 		const index = this.count++
@@ -1016,7 +1019,7 @@ class Stretches {
 		this.begin()
 	}
 
-	/** What stands in the stretches from the index-th on */
+	/** Returns the extent of the stretches from an index */
 	since(index) {
 		let presence = 0
 		for (let bit = 0; bit < 6; bit++) if (this.lastWith[bit] >= index) presence |= 1 << bit
@@ -1025,7 +1028,7 @@ class Stretches {
 	}
 }
 
-/** The value of the first item whose index is not below one, by halving */
+/** Returns the value of the first item whose index is not below a bound, by binary search */
 function valueFrom(items, index) {
 	let low = 0
 	let high = items.length - 1
@@ -1037,7 +1040,7 @@ function valueFrom(items, index) {
 	return items[low].value
 }
 
-/** Whether an anchor says what stands there; bit 6 may be unset in any case */
+/** Returns whether the extent in an anchor is correct; bit 6 may always be unset */
 function isSameExtent(said, found) {
 	return (
 		said.earliest === found.earliest &&
@@ -1047,7 +1050,7 @@ function isSameExtent(said, found) {
 	)
 }
 
-/** The anchor that the jump of one leads to, given the jumps of the earlier ones; -1 for the first */
+/** Returns the target of an anchor's jump, given the jumps of earlier anchors; -1 for the first */
 function jumpOf(ordinal, reason, jumps) {
 	if (ordinal === 0) return -1
 	if (reason === SEALED) return 0
@@ -1057,7 +1060,7 @@ function jumpOf(ordinal, reason, jumps) {
 	return before - target === target - jumps[target] ? jumps[target] : before
 }
 
-/** The link of an anchor, given that before it and where the anchor before (or the header) ends */
+/** Returns the link of an anchor, given the previous link and the end of the previous anchor (or header) */
 function linkOf(bytes, link, from, anchor) {
 	const { offset } = anchor
 	return sha256(link, bytes.subarray(from, offset), bytes.subarray(offset + 13, offset + 229))
@@ -1065,9 +1068,9 @@ function linkOf(bytes, link, from, anchor) {
 
 /**
  * Verifies the entries of one file that count.
- * @param {number[] | null} startCounts the counts at its beginning, where they are known
+ * @param {number[] | null} startCounts the counts at its beginning, if known
  * @param {(severity: string, code: string, offset: number, lost?: number) => void} report
- * @param {(anchor: object, isFit: boolean) => void} seeAnchor is given whether the link of each anchor fits
+ * @param {(anchor: object, isFit: boolean) => void} seeAnchor receives whether the link of each anchor fits
  */
 function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 	const { bytes } = file
@@ -1079,15 +1082,15 @@ function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 	let newest = null
 	let link = sha256(bytes.subarray(0, HEADER_LENGTH))
 	let linkEnd = HEADER_LENGTH
-	/** Whether something cannot be read or is missing since the newest anchor */
+	/** Whether something has been unreadable or missing since the newest anchor */
 	let isUnknown = file.header === null
 	let isOrdinalKnown = true
 	let hasRepaired = false
 	let doLinksFit = true
-	/** The damaged bytes directly before, and whether a power loss explains them */
+	/** The damaged bytes directly before the entry, and whether a power loss explains them */
 	let damage = null
 
-	/** Judges that seqs from `next` to `seq` are missing before an entry */
+	/** Judges missing seqs from `next` to `seq` before an entry */
 	const pass = (seq, offset) => {
 		const missing = Math.max(0, seq - next)
 		if (missing > 0) isUnknown = true
@@ -1116,7 +1119,7 @@ function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 		next = Math.max(next, frame.lastSeq + 1)
 	}
 
-	/** Whether ordinal and jump of an anchor are those of what stands before it */
+	/** Returns whether ordinal and jump of an anchor fit the preceding entries */
 	const isPlaced = (anchor, ordinal) => {
 		const target = jumps[ordinal]
 		return (
@@ -1126,7 +1129,7 @@ function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 		)
 	}
 
-	/** Whether the sums of an anchor are those of what stands before it */
+	/** Returns whether the sums of an anchor fit the preceding entries */
 	const areSumsRight = (anchor, ordinal) => {
 		return (
 			anchor.nextSeq === next &&
@@ -1178,7 +1181,7 @@ function verifyFile(chain, file, startCounts, isLast, report, seeAnchor) {
 	return { next, counts, link, linkEnd, isUnknown, hasRepaired, doLinksFit, hasDamageAtEnd }
 }
 
-/** Whether the link with which a later file continues a file is that of its bytes up to its limit */
+/** Returns whether the previous link in a later file is the link of this file's bytes up to its limit */
 function isLinkedFrom(file, result, previousLink) {
 	if (file.isCut) return false
 	const between = file.bytes.subarray(result.linkEnd, file.limit)
@@ -1190,15 +1193,15 @@ function isLinkedFrom(file, result, previousLink) {
 // Repairs
 // ---------------------------------------------------------------------------------------------------------
 
-/** Whether a frame is a single `$gap` with the cause `damaged` */
+/** Returns whether a frame is a single `$gap` with the cause `damaged` */
 function isRepairGap({ rowCount, rows }) {
 	return rowCount === 1 && rows.gap?.cause === 'damaged'
 }
 
 /**
- * The frames among the entries of a file that can be read, without those that step back.
- * `key` stands for everything that two copies of a frame have in common; `isBehindHole` says that something
- * between it and the frame before cannot be read.
+ * Lists the readable frames of a file, without frames that step back. `key` identifies everything that two
+ * copies of a frame have in common. `isBehindHole` means that something between the frame and the previous
+ * one is unreadable.
  * @returns {{ frames: { frame: object, key: string, isBehindHole: boolean }[], hasHoleAtEnd: boolean }}
  */
 function listFrames({ bytes }, entries) {
@@ -1220,10 +1223,10 @@ function listFrames({ bytes }, entries) {
 }
 
 /**
- * Whether a file takes an original over: it has each readable frame of it, in order, and nothing else but
- * gaps. Where the file cannot be read itself, frames of the original may be missing.
+ * Returns whether a file takes over an original: it has every readable frame of the original, in order, and
+ * otherwise only gaps. In unreadable places of the file, frames of the original may be missing.
  * @param {ReturnType<typeof listFrames>} own the frames of the file
- * @param {ReturnType<typeof listFrames>} original those of the original
+ * @param {ReturnType<typeof listFrames>} original the frames of the original
  */
 function isTakenOver(own, original) {
 	let place = 0
@@ -1235,7 +1238,7 @@ function isTakenOver(own, original) {
 	return own.hasHoleAtEnd || place === original.frames.length
 }
 
-/** @returns {Map<string, object[]>} the files that repairs kept, by the name of the repaired one */
+/** @returns {Map<string, object[]>} the originals that repairs kept, by the name of the repaired file */
 function groupOriginals(byName) {
 	const groups = new Map()
 	for (const name of [...byName.keys()].sort()) {
@@ -1250,9 +1253,9 @@ function groupOriginals(byName) {
 }
 
 /**
- * What an original is to the file that a repair made of it.
- * @param {object | undefined} next the file behind, where that is not missing
- * @param {object} result what its verification gave
+ * Classifies an original relative to the repaired file.
+ * @param {object | undefined} next the next file, if it is not missing
+ * @param {object} result the result of its verification
  * @param {boolean} isChanged whether links or sums are wrong or seqs step back
  * @returns {'step' | 'changed' | 'linked' | 'possible'}
  */
@@ -1265,7 +1268,7 @@ function classOf(original, next, result, isChanged, isLinked) {
 	return original.isCut || result.isUnknown ? 'possible' : 'step'
 }
 
-/** The files that a repair may have kept of a file, each verified by itself */
+/** Returns the files that may be originals of a repaired file, each verified by itself */
 function findOriginals(chain, file, next) {
 	chain.originals ??= groupOriginals(chain.byName)
 	const originals = []
@@ -1288,7 +1291,7 @@ function findOriginals(chain, file, next) {
 	return originals
 }
 
-/** The linked and possible originals that a file takes over, itself or through other originals */
+/** Returns the linked and possible originals that a file takes over, directly or through other originals */
 function takenOver(file, originals) {
 	const reached = new Set()
 	const found = []
@@ -1306,7 +1309,7 @@ function takenOver(file, originals) {
 
 /**
  * Judges a file with a repaired anchor to which the next file does not link. Without a next file there is no
- * link to compare: a file is missing there.
+ * link to compare, because a file is missing there.
  * @returns {{ judgement: 'fits' | 'wrong' | 'none', isHeadKept: boolean }}
  */
 function judgeRepair(chain, file, next) {
@@ -1324,7 +1327,7 @@ function judgeRepair(chain, file, next) {
 // Verification of a chain
 // ---------------------------------------------------------------------------------------------------------
 
-/** @returns {(object | null)[]} for each file, the first frame that counts in the files behind it */
+/** @returns {(object | null)[]} for each file, the first frame that counts in the later files */
 function firstFramesBehind(files) {
 	const frames = new Array(files.length).fill(null)
 	for (let index = files.length - 2; index >= 0; index--) {
@@ -1335,8 +1338,9 @@ function firstFramesBehind(files) {
 }
 
 /**
- * Superseded frames of a file that another one follows: a loss, unless the files behind have them again.
- * @param {object | null} again the first frame that counts in the files behind
+ * Reports superseded frames of a file that is not the last: a loss, unless later files contain the frames
+ * again.
+ * @param {object | null} again the first frame that counts in the later files
  */
 function reportSuperseded(file, again, report) {
 	if (file.limit >= file.bytes.length) return
@@ -1350,7 +1354,8 @@ function reportSuperseded(file, again, report) {
 }
 
 /**
- * Whether a chain is a sealed file that is verified by its own name, beside the live file of its chain.
+ * Returns whether a chain is a sealed file that is verified by its own name, next to the live file of its
+ * chain.
  * @returns {boolean}
  */
 function isSealedPart({ base, liveName, files, byName }) {
@@ -1380,7 +1385,7 @@ export function verify(files, options = {}) {
 			findings.push({ severity, code, file: name, offset })
 			if (severity === 'loss') lost += count
 		}
-	/** The anchors of the head, each with whether nothing breaks the links before it */
+	/** The anchors of the head, each with whether the links before it are intact */
 	const headAnchors = []
 	let isBroken = false
 	const framesBehind = firstFramesBehind(chain.files)
@@ -1415,7 +1420,7 @@ export function verify(files, options = {}) {
 	return { refused: '', answer: ANSWERS[heaviest], lost, findings }
 }
 
-/** Judges how a file leads to the one behind it */
+/** Judges the transition from a file to the next one */
 function judgeSeam(chain, index, result, report) {
 	const file = chain.files[index]
 	const behind = chain.files[index + 1]
@@ -1457,7 +1462,7 @@ function reportEnds(chain, next, isPart, reportIn) {
 
 /**
  * @returns {{ text: string, id: string, seq: number }} a head
- * @throws {Error} where the text is none
+ * @throws {Error} if the text is not a head
  */
 function readHead(text) {
 	const match = typeof text === 'string' ? HEAD_TEXT.exec(text) : null
@@ -1468,7 +1473,7 @@ function readHead(text) {
 
 /**
  * @param {{ anchor: object, isBroken: boolean }[]} found the anchors of the head
- * @returns {string | null} the severity of what a head shows, or null where it is borne out
+ * @returns {string | null} the severity of the finding about a head, or null if the head is confirmed
  */
 function judgeHead(chain, head, found) {
 	const [first] = chain.files
@@ -1486,20 +1491,20 @@ function judgeHead(chain, head, found) {
 // The forger: MessagePack
 // ---------------------------------------------------------------------------------------------------------
 
-/** Bytes that the encoder writes as they are, in the place of a value. */
+/** Bytes that the encoder writes unchanged in place of a value. */
 class Raw {
 	constructor(bytes) {
 		this.bytes = asBuffer(bytes)
 	}
 }
 
-/** A field that nobody knows is a mistake of whoever forges: without it the file would be an honest one. */
+/** Refuses unknown fields: a misspelt field would silently produce a valid file. */
 function refuseUnknown(fields, known) {
 	const unknown = Object.keys(fields).filter((name) => !known.includes(name))
 	if (unknown.length > 0) throw new Error(`the forger knows no ${unknown.join(', ')}`)
 }
 
-/** A first byte and a number of 1, 2 or 4 bytes behind it. */
+/** Returns a first byte followed by a number of 1, 2 or 4 bytes. */
 function headBytes(first, width, value) {
 	const bytes = Buffer.alloc(1 + width)
 	bytes[0] = first
@@ -1508,7 +1513,8 @@ function headBytes(first, width, value) {
 }
 
 /**
- * The shortest head of a text, a bin, an array or a map; `firsts` are the first bytes for 1, 2 and 4 bytes.
+ * Returns the shortest head of a text, a bin, an array or a map; `firsts` are the first bytes for 1, 2 and 4
+ * bytes.
  */
 function lengthHead(length, fixed, fixedLimit, firsts) {
 	if (length < fixedLimit) return Buffer.from([fixed + length])
@@ -1517,7 +1523,7 @@ function lengthHead(length, fixed, fixedLimit, firsts) {
 	return headBytes(firsts[2], 4, length)
 }
 
-/** A float64. */
+/** Encodes a float64. */
 function float64(value) {
 	const bytes = Buffer.alloc(9)
 	bytes[0] = 0xcb
@@ -1576,7 +1582,7 @@ function encodeDate(value) {
 	return encodeExtension(-1, bytes)
 }
 
-/** An extension of any type, in the shortest form. */
+/** Encodes an extension of any type in the shortest form. */
 function encodeExtension(type, bytes) {
 	const fixed = { 1: 0xd4, 2: 0xd5, 4: 0xd6, 8: 0xd7, 16: 0xd8 }[bytes.length]
 	const head = fixed ? Buffer.from([fixed]) : lengthHead(bytes.length, 0, 0, [0xc7, 0xc8, 0xc9])
@@ -1584,8 +1590,8 @@ function encodeExtension(type, bytes) {
 }
 
 /**
- * Encodes a value as FORMAT.md's table says: integers up to 32 bits short, other numbers as float64, bigints
- * of 64 bits wide. A `Map` gives a map with keys of any type, a `Raw` its bytes.
+ * Encodes a value by the table in FORMAT.md: integers of up to 32 bits in short form, other numbers as
+ * float64, bigints with 64 bits. A `Map` becomes a map with keys of any type, a `Raw` its bytes.
  */
 function encode(value) {
 	const parts = []
@@ -1619,7 +1625,7 @@ function encodeInto(parts, value) {
 	}
 }
 
-/** A text that is the same for equal records. */
+/** Returns a text that is identical for equal records. */
 export function recordKey(record) {
 	const { seq, epoch, tsMs, level, kind, message, daemonId, nodeId, origin } = record
 	const ids = [daemonId, nodeId].map((id) => (typeof id === 'bigint' ? { bigint: `${id}` } : id))
@@ -1631,7 +1637,7 @@ export function recordKey(record) {
 // The forger: files and chains
 // ---------------------------------------------------------------------------------------------------------
 
-/** An integer from 0 to below `limit`. */
+/** Returns an integer from 0 to below `limit`. */
 function below(random, limit) {
 	return Math.floor(random() * limit)
 }
@@ -1646,7 +1652,7 @@ function randomBytes(random, length) {
 	return bytes
 }
 
-/** Writes the fixed bytes, and numbers of 8 and of 4 bytes by their offsets. */
+/** Writes the fixed bytes, and numbers of 8 and 4 bytes at their offsets. */
 function put(bytes, fixed, doubles, words) {
 	for (const [offset, byte] of fixed) bytes[offset] = byte
 	for (const [offset, value] of Object.entries(doubles)) bytes.writeDoubleBE(value, Number(offset))
@@ -1654,7 +1660,7 @@ function put(bytes, fixed, doubles, words) {
 	return bytes
 }
 
-/** The 102 bytes of a header. `fields.crc` overrides the checksum. */
+/** Encodes the 102 bytes of a header. `fields.crc` overrides the checksum. */
 function encodeHeader(fields) {
 	const { created, firstSeq, previousEnd, segment } = fields
 	const doubles = { 37: created, 46: firstSeq, 55: previousEnd }
@@ -1666,7 +1672,7 @@ function encodeHeader(fields) {
 	return bytes
 }
 
-/** The 263 bytes of an anchor, with a link of zeros and a checksum of 0 unless these are given. */
+/** Encodes the 263 bytes of an anchor. Default: a link of zeros and a checksum of 0. */
 function encodeAnchor(fields) {
 	const { counts, since, jumpSince } = fields
 	const doubles = {
@@ -1700,7 +1706,7 @@ function encodeAnchor(fields) {
 	return bytes
 }
 
-/** The 87 bytes of a watermark slot. */
+/** Encodes the 87 bytes of a watermark slot. */
 function encodeSlot(fields) {
 	const doubles = { 43: fields.count, 52: fields.offset, 61: fields.seq }
 	const words = { 33: fields.segment, 38: fields.epoch }
@@ -1711,7 +1717,10 @@ function encodeSlot(fields) {
 	return bytes
 }
 
-/** A record as a row: nils at the end are left out, `log` as kind and the kind as message are nil. */
+/**
+ * Encodes a record as a row: trailing nils are omitted; the kind `log`, and a message equal to the kind, are
+ * nil.
+ */
 function rowOf(record, baseTime) {
 	const kind = record.kind === undefined || record.kind === 'log' ? null : record.kind
 	const message = record.message === undefined || record.message === (kind ?? 'log') ? null : record.message
@@ -1723,7 +1732,7 @@ function rowOf(record, baseTime) {
 	return row
 }
 
-/** Whether all texts in the fixed columns of a row are ASCII. */
+/** Returns whether all texts in the fixed columns of a row are ASCII. */
 function isAscii(row) {
 	return [...row.slice(0, 6), row[6]?.[0]].every(
 		(text) => typeof text !== 'string' || !/[^\0-\x7f]/.test(text),
@@ -1731,8 +1740,8 @@ function isAscii(row) {
 }
 
 /**
- * What a frame holds behind its checksum. `fields` are `epoch`, `baseSeq`, `baseTime`, `records`; `rows`
- * (encoded as they are), `flags` and `raw` (the bytes themselves) override.
+ * Encodes the part of a frame after its checksum. `fields` are `epoch`, `baseSeq`, `baseTime`, `records`;
+ * `rows` (encoded unchanged), `flags` and `raw` (the bytes themselves) override.
  */
 function encodeFrameBody(fields) {
 	if (fields.raw) return asBuffer(fields.raw)
@@ -1747,7 +1756,7 @@ function encodeFrameBody(fields) {
 	return Buffer.concat(parts.map((part) => encode(part)))
 }
 
-/** A whole frame around the body, for its place. `crc` and `length` override. */
+/** Encodes a whole frame around the body, for its offset. `crc` and `length` override. */
 function encodeFrame(body, id, segment, offset, { crc, length } = {}) {
 	const size = length ?? body.length + 11
 	const sum = crc ?? crc32(body, seedOf(id, segment, offset, size))
@@ -1755,8 +1764,8 @@ function encodeFrame(body, id, segment, offset, { crc, length } = {}) {
 }
 
 /**
- * Builds one file. What it writes fits by default: place, checksums, links, counts, times, jumps. It goes on
- * from `carry`, the state at the previous end of the file before.
+ * Builds one file. By default everything fits: offset, checksums, links, counts, times, jumps. It continues
+ * from `carry`, the state at the previous end of the previous file.
  */
 class FileForge {
 	constructor(header, carry = null) {
@@ -1801,14 +1810,14 @@ class FileForge {
 		return this.parts[0]
 	}
 
-	/** Bytes as they are, seen by nothing but the link. */
+	/** Writes bytes unchanged. Only the link covers them. */
 	raw(bytes) {
 		return this.push(bytes)
 	}
 
 	/**
-	 * A frame of records. `baseSeq` is the next seq unless `fields` override it; `fields.crc` and
-	 * `fields.length` override the rest.
+	 * Writes a frame of records. Default for `baseSeq`: the next seq. `fields.crc` and `fields.length`
+	 * override the computed values.
 	 */
 	frame(records, fields = {}) {
 		const baseSeq = fields.baseSeq ?? this.nextSeq
@@ -1824,14 +1833,14 @@ class FileForge {
 		return offset
 	}
 
-	/** A frame that a `$gap` record opens: it stands for what is absent up to `toSeq`. */
+	/** Writes a frame with a leading `$gap` record that covers the absent records up to `toSeq`. */
 	gap(toSeq, cause, { fromSeq = this.nextSeq, level = 3, records = [], ...fields } = {}) {
 		const data = { fromSeq, toSeq, count: toSeq - fromSeq + 1, cause }
 		const record = { tsMs: this.clock, level, kind: GAP, data }
 		return this.frame([record, ...records], { ...fields, baseSeq: toSeq })
 	}
 
-	/** An anchor. Any of its fields can be overridden, `link` and `crc` among them. */
+	/** Writes an anchor. Any of its fields can be overridden, including `link` and `crc`. */
 	anchor(reason, fields = {}) {
 		const offset = this.length
 		const ordinal = this.offsets.length
@@ -1876,7 +1885,7 @@ class FileForge {
 		return offset
 	}
 
-	/** The state that the next file goes on from, when everything so far counts. */
+	/** Returns the state that the next file continues from, if everything so far counts. */
 	carry() {
 		const { segment, id, nextSeq, epoch, bootId, keptFrom, clock, counts, length } = this
 		const between = this.bytes().subarray(this.linkedTo)
@@ -1886,7 +1895,7 @@ class FileForge {
 	}
 }
 
-/** Builds a chain of several files from nothing. */
+/** Builds a chain of several files from scratch. */
 export class Forge {
 	/** `options`: `name`, `id`, `created`, `firstSeq`, `epoch`, `bootId`, and `header` (overrides). */
 	constructor(options = {}) {
@@ -1922,8 +1931,9 @@ export class Forge {
 	}
 
 	/**
-	 * Seals the file and begins another. `options`: `unsealed` (no sealing anchor), `superseded` (writes to the
-	 * file what is behind its previous end), `header`, `reason` and `anchor` (of the new file's first anchor).
+	 * Seals the file and begins another. `options`: `unsealed` (no sealing anchor), `superseded` (writes
+	 * bytes to the file after its previous end), `header`, `reason` and `anchor` (of the new file's first
+	 * anchor).
 	 */
 	seal(options = {}) {
 		if (!options.unsealed) this.anchor(SEALED, options.sealing)
@@ -1942,7 +1952,7 @@ export class Forge {
 		this.slots.push(encodeSlot({ ...slot, ...place, ...fields }))
 	}
 
-	/** The files of the folder. */
+	/** Returns the files of the folder. */
 	files() {
 		const files = []
 		const taken = new Set()
@@ -1963,7 +1973,7 @@ export class Forge {
 	}
 }
 
-/** Records as an application may publish them. */
+/** Returns a record as an application may publish it. */
 function randomRecord(random, tsMs) {
 	const record = {
 		tsMs,
@@ -1983,8 +1993,8 @@ function randomRecord(random, tsMs) {
 }
 
 /**
- * A chain as a writer may leave it. `options`: `files`, `frames` (in each file), `rows` (at most, in a
- * frame), and those of `Forge`. It has gaps, epochs, superseded bytes and a watermark now and then.
+ * Returns a chain as a writer may leave it. `options`: `files`, `frames` (in each file), `rows` (maximum in a
+ * frame), and those of `Forge`. Some chains have gaps, epochs, superseded bytes or a watermark.
  */
 export function forgeChain(random, options = {}) {
 	const forge = new Forge({ id: randomBytes(random, 16), ...options })
@@ -2021,13 +2031,13 @@ export function forgeChain(random, options = {}) {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Taking a chain apart and putting it together again
+// Taking a chain apart and reassembling it
 // ---------------------------------------------------------------------------------------------------------
 
 /**
- * A chain as a model: `{ files, others }`; each file has `name`, `header`, `items` and `counted` (how many
- * items stand before the next file's previous end). An item is a frame (`records`, `body`), an anchor, or
- * raw.
+ * Converts a chain to a model, `{ files, others }`. Each file has `name`, `header`, `items` and `counted`
+ * (the number of items before the next file's previous end). An item is a frame (`records`, `body`), an
+ * anchor, or raw.
  */
 function explode(files) {
 	const chain = openChain(files, {})
@@ -2057,21 +2067,21 @@ function itemOf(whole, entry) {
 	return { type, epoch, baseSeq, baseTime, flags, records, bytes, body: bytes.subarray(11) }
 }
 
-/** Fields of an anchor that stay whatever is computed anew. */
+/** Fields of an anchor that are never recomputed. */
 const KEPT = ['epoch', 'bootId', 'written', 'keptFrom', 'last']
-/** Those that say what stands before it, and where. */
+/** Fields of an anchor that describe the preceding entries and their offsets. */
 const SUMS = ['nextSeq', 'counts', 'since', 'durable', 'previous', 'ordinal', 'jump', 'jumpSince']
 
-/** The fields of these names, as far as they are there. */
+/** Returns the fields with these names, if present. */
 function only(item, names) {
 	return Object.fromEntries(Object.entries(item).filter(([name]) => names.includes(name)))
 }
 
 /**
- * Puts a model together. `checksums` (true): entries get right checksums for their places; otherwise each
- * keeps the one it had. `links` (true): anchors' links, previous ends and previous links are computed anew.
- * `recount` (true): so are counts, times, presence, next seqs, offsets and jumps. An item's `force` has the
- * last word on its fields.
+ * Assembles a model. `checksums` (true): entries get correct checksums for their offsets; otherwise each
+ * keeps its old checksum. `links` (true): the links of anchors, previous ends and previous links are
+ * recomputed. `recount` (true): counts, times, presence, next seqs, offsets and jumps are recomputed. An
+ * item's `force` overrides its fields.
  */
 function assemble(model, { checksums = true, links = true, recount = true } = {}) {
 	const files = []
@@ -2097,7 +2107,7 @@ function assemble(model, { checksums = true, links = true, recount = true } = {}
 	return [...files, ...model.others]
 }
 
-/** The counts that the first anchor of the first file has. */
+/** Returns the counts in the first anchor of the first file. */
 function firstCounts(file) {
 	return file.items.find((item) => item.type === 'anchor')?.counts ?? [0, 0, 0, 0, 0]
 }
@@ -2125,17 +2135,17 @@ function assembleItem(forge, item, { checksums, links, recount }) {
 // Mutators
 // ---------------------------------------------------------------------------------------------------------
 
-/** The same files with their own memory. */
+/** Returns copies of the files. */
 function copyFiles(files) {
 	return files.map((file) => ({ name: file.name, bytes: Buffer.from(file.bytes) }))
 }
 
-/** What a mutator answers that found nothing to change. */
+/** Returns the result of a mutator that found nothing to change. */
 function unchanged(files) {
 	return { files: copyFiles(files), what: 'nothing to change' }
 }
 
-/** How a mutator that rebuilds the chain does so, unless its caller says. */
+/** Chooses how a mutator rebuilds the chain, unless the caller specifies it. */
 function howTo(random, options = {}) {
 	return {
 		checksums: options.checksums ?? random() < 0.9,
@@ -2149,7 +2159,7 @@ function sayHow(how) {
 	return words.length === 0 ? 'nothing recomputed' : `${words.join(', ')} recomputed`
 }
 
-/** All items of a type that count, with their files. */
+/** Returns all items of a type that count, with their files. */
 function places(model, type, test = () => true) {
 	const found = []
 	for (const file of model.files) {
@@ -2160,7 +2170,7 @@ function places(model, type, test = () => true) {
 	return found
 }
 
-/** Rebuilds after an edit of the model; where there is nothing to edit, nothing changes. */
+/** Rebuilds after an edit of the model. Without anything to edit, nothing changes. */
 function edited(files, random, options, edit) {
 	const model = explode(files)
 	const how = howTo(random, options)
@@ -2170,7 +2180,7 @@ function edited(files, random, options, edit) {
 	return { files: assemble(model, how), what: `${what}; ${sayHow(how)}` }
 }
 
-/** A frame item of records. */
+/** Returns a frame item with records. */
 function frameItem(epoch, baseSeq, records, fields = {}) {
 	return {
 		type: 'frame',
@@ -2193,7 +2203,7 @@ function removeItem(file, index) {
 	if (index < file.counted) file.counted -= 1
 }
 
-/** Gives the records of all frames behind a place the seqs that follow. */
+/** Renumbers the records of all frames after a place. */
 function renumber(model, from, by) {
 	for (const { item } of places(model, 'frame', (one) => one.baseSeq >= from)) {
 		item.baseSeq += by
@@ -2218,7 +2228,7 @@ const ODD_VALUES = [
 	['data nested 100,000 deep', (row) => ({ ...row, 7: new Raw(Buffer.alloc(100_000, 0x91)) })],
 	['an unknown extension', (row) => ({ ...row, 7: new Raw(encodeExtension(5, Buffer.alloc(4))) })],
 	['a date out of range', (row) => ({ ...row, 7: new Raw(encodeExtension(-1, Buffer.alloc(12, 0x7f))) })],
-	['a key that is no text', (row) => ({ ...row, 7: new Map([[1, 2]]) })],
+	['a key that is not a text', (row) => ({ ...row, 7: new Map([[1, 2]]) })],
 	['an array that claims 4 billion', (row) => ({ ...row, 7: new Raw(Buffer.from('ddffffffff', 'hex')) })],
 	['a bin that claims 4 GiB', (row) => ({ ...row, 7: new Raw(Buffer.from('c6ffffffff', 'hex')) })],
 	['c1', (row) => ({ ...row, 7: new Raw(Buffer.from('c1', 'hex')) })],
@@ -2228,12 +2238,12 @@ const ODD_VALUES = [
 	['no column', () => ({})],
 ]
 
-/** An array in an array, `depth` deep, as bytes. */
+/** Returns nested arrays, `depth` deep, as bytes. */
 function nested(depth) {
 	return new Raw(Buffer.concat([Buffer.alloc(depth - 1, 0x91), Buffer.from([0x90])]))
 }
 
-/** A row of columns by number; those between that are not there are nil. */
+/** Returns a row of columns by number; absent columns in between are nil. */
 function rowOfColumns(columns) {
 	const last = Math.max(-1, ...Object.keys(columns).map(Number))
 	return Array.from({ length: last + 1 }, (_, index) => columns[index] ?? null)
@@ -2260,7 +2270,7 @@ const ANCHOR_EDITS = {
 	ownOffset: (_, item) => item.offset + 1,
 }
 
-/** Other times or another presence. */
+/** Returns an extent with other times or another presence. */
 function otherExtent(random, { earliest, latest, presence }) {
 	return pick(random, [
 		{ earliest: Number.isFinite(earliest) ? earliest - 1 : 0, latest, presence },
@@ -2269,7 +2279,7 @@ function otherExtent(random, { earliest, latest, presence }) {
 	])
 }
 
-/** A file of the chain, a stretch of whole bytes in it, and the file with other bytes there. */
+/** Overwrites a stretch of bytes in a file of the chain. */
 function overwritten(files, random, options, name, make) {
 	const copies = copyFiles(files)
 	const usable = copies.filter((file) => file.bytes.length > 0 && !file.name.endsWith('.durable'))
@@ -2283,9 +2293,9 @@ function overwritten(files, random, options, name, make) {
 }
 
 /**
- * The mutators. Each takes `(files, random, options?)` and answers `{ files, what }`; the files handed in
- * stay as they are. Those that rebuild the chain take `checksums`, `links` and `recount` (see `assemble`);
- * left out, the random function chooses.
+ * The mutators. Each takes `(files, random, options?)` and returns `{ files, what }`; the given files stay
+ * unchanged. Mutators that rebuild the chain accept `checksums`, `links` and `recount` (see `assemble`).
+ * Default: the random function chooses.
  */
 export const mutators = {
 	/** Edits one column of one record. */
@@ -2321,7 +2331,7 @@ export const mutators = {
 		})
 	},
 
-	/** Deletes one record in a frame; the seqs behind it move down. */
+	/** Deletes one record in a frame; later seqs move down. */
 	deleteRecord(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const place = pick(
@@ -2356,7 +2366,7 @@ export const mutators = {
 		})
 	},
 
-	/** Swaps two frames of a file; `renumber` swaps their seqs too where they have as many rows. */
+	/** Swaps two frames of a file; `renumber` also swaps their seqs if they have the same number of rows. */
 	reorderFrames(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const first = pick(random, places(model, 'frame'))
@@ -2379,7 +2389,7 @@ export const mutators = {
 		})
 	},
 
-	/** Puts a frame of another chain, `options.from` (files), in the place of one. */
+	/** Replaces a frame by a frame of another chain, `options.from` (files). */
 	splice(files, random, options = {}) {
 		const other = explode(options.from ?? forgeChain(random).files())
 		return edited(files, random, options, (model) => {
@@ -2394,7 +2404,7 @@ export const mutators = {
 		})
 	},
 
-	/** Puts a whole file of another chain in the place of one. */
+	/** Replaces a file by a file of another chain. */
 	spliceFile(files, random, options = {}) {
 		const from = options.from ?? forgeChain(random).files()
 		const copies = copyFiles(files)
@@ -2411,7 +2421,7 @@ export const mutators = {
 		return { files: copies, what: `put another chain's file in the place of ${file.name}` }
 	},
 
-	/** Cuts a file somewhere. */
+	/** Cuts a file at a random offset. */
 	truncate(files, random, options = {}) {
 		const copies = copyFiles(files)
 		const usable = copies.filter((file) => file.bytes.length > 0 && file.name.endsWith('.chain'))
@@ -2423,8 +2433,8 @@ export const mutators = {
 	},
 
 	/**
-	 * Rolls the chain back to an anchor, as an old backup does: later files go, the one it is in is live
-	 * again.
+	 * Rolls the chain back to an anchor, like an old backup: later files are removed, and the file with the
+	 * anchor is live again.
 	 */
 	rollBack(files, random, options = {}) {
 		const model = explode(files)
@@ -2452,7 +2462,7 @@ export const mutators = {
 		return overwritten(files, random, options, 'garbage', (length) => randomBytes(random, length))
 	},
 
-	/** Overwrites a sector with what stands, or stood, elsewhere. */
+	/** Overwrites a sector with bytes from another place or an earlier time. */
 	staleSector(files, random, options) {
 		return overwritten(files, random, options, 'stale bytes', (length, file) => {
 			const from = below(random, file.bytes.length)
@@ -2478,7 +2488,7 @@ export const mutators = {
 		return { files: last.files, what: `flipped bits at ${where.join(', ')}` }
 	},
 
-	/** Rewrites every record behind a point, with everything recomputed: a forgery without a flaw. */
+	/** Rewrites every record after a point and recomputes everything: a perfect forgery. */
 	rewriteAfter(files, random, options = {}) {
 		const all = { checksums: true, links: true, recount: true, ...options }
 		return edited(files, random, all, (model) => {
@@ -2495,7 +2505,7 @@ export const mutators = {
 		})
 	},
 
-	/** Edits a file and ends it in a `repaired` anchor, as if it had been damaged; the other files stay. */
+	/** Edits a file and ends it with a `repaired` anchor, as after damage; the other files stay. */
 	putRepaired(files, random, options = {}) {
 		const model = explode(files)
 		const usable = model.files.filter(
@@ -2530,7 +2540,7 @@ export const mutators = {
 		return { files: copies, what }
 	},
 
-	/** Removes files from the head; the newest anchor says that retention did. */
+	/** Removes files from the beginning; the newest anchor claims that retention did it. */
 	claimKeptFrom(files, random, options = {}) {
 		const model = explode(files)
 		const usable = model.files.length > 1 && model.files.every((file) => file.header !== null)
@@ -2557,7 +2567,7 @@ export const mutators = {
 		}
 	},
 
-	/** Puts a `$gap` in the place of a frame. */
+	/** Replaces a frame by a `$gap`. */
 	insertGap(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const place = pick(random, places(model, 'frame'))
@@ -2573,7 +2583,7 @@ export const mutators = {
 		})
 	},
 
-	/** Puts an odd row in the place of one: wrong types, too deep, out of range. */
+	/** Replaces a row by an invalid one: wrong types, too deep, out of range. */
 	oddRow(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const place = pick(random, places(model, 'frame'))
@@ -2590,7 +2600,7 @@ export const mutators = {
 		})
 	},
 
-	/** Sets the fields of a frame's head to what does not fit. */
+	/** Sets fields of a frame's head to wrong values. */
 	oddFrame(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const place = pick(random, places(model, 'frame'))
@@ -2616,7 +2626,7 @@ export const mutators = {
 		})
 	},
 
-	/** Sets a field of an anchor to what does not fit. */
+	/** Sets a field of an anchor to a wrong value. */
 	editAnchor(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const place = pick(random, places(model, 'anchor'))
@@ -2638,7 +2648,7 @@ export const mutators = {
 		})
 	},
 
-	/** Sets a field of a header to what does not fit. */
+	/** Sets a field of a header to a wrong value. */
 	editHeader(files, random, options = {}) {
 		return edited(files, random, options, (model) => {
 			const file = pick(random, model.files)
@@ -2705,7 +2715,7 @@ export const mutators = {
 	},
 }
 
-/** Applies a mutator that the random function chooses, of all or of `options.only` (names). */
+/** Applies a random mutator, from all or from `options.only` (names). */
 export function mutate(files, random, options = {}) {
 	const name = pick(random, options.only ?? Object.keys(mutators))
 	return { mutator: name, ...mutators[name](files, random, options.with ?? {}) }

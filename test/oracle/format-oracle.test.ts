@@ -1,7 +1,8 @@
 /**
- * RELIABILITY, row 14: the oracle of this folder was written by somebody who had docs/FORMAT.md and nothing else. It and mesh-chain find the
- * same records, gaps and answers in whatever files there are: golden ones, those of real writers, closed, killed or without power, and files that
- * were changed or made on purpose. A difference is a fault of one of them, or of FORMAT.md.
+ * RELIABILITY, row 14: the oracle in this folder was written from the documents alone, without src. It and
+ * mesh-chain must find the same records, gaps and answers in all files: golden files, files of real writers
+ * (closed, killed or after a power loss), and files that were changed or forged. A difference is a mistake in
+ * one of them or in FORMAT.md.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +31,7 @@ beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {
 
 const headsOf = (files: readonly NamedFile[]) => readChain(files).heads.map(({ text }) => text)
 
-/** How often which answer was given, over all heads. */
+/** Counts each answer over all heads. */
 class Answers {
 	readonly counts: Record<string, number> = {}
 
@@ -42,7 +43,7 @@ class Answers {
 	}
 }
 
-test('the oracle imports nothing of mesh-chain', () => {
+test('the oracle imports nothing from mesh-chain', () => {
 	const source = readFileSync(join(import.meta.dirname, 'format-oracle.mjs'), 'utf8')
 	const imports = [...source.matchAll(/\bfrom\s+'([^']+)'|\b(?:import|require)\s*\(\s*([^)]*)\)/g)]
 	const names = imports.map(([, name, computed]) => name ?? computed)
@@ -50,7 +51,7 @@ test('the oracle imports nothing of mesh-chain', () => {
 	expect(names.filter((name) => !name?.startsWith('node:'))).toEqual([])
 })
 
-test('the golden files, with every head that they ever had, before and after the next boot', async () => {
+test('agree on the golden files with every head, before and after the next boot', async () => {
 	const chains = goldenChains()
 	expect(chains.length).toBeGreaterThan(10)
 	for (const { name, files } of chains) {
@@ -59,7 +60,7 @@ test('the golden files, with every head that they ever had, before and after the
 	}
 })
 
-test(`chains of real writers with every head, and files that were made on purpose (seed ${SEED})`, async () => {
+test(`agree on chains of real writers with every head, and on forged files (seed ${SEED})`, async () => {
 	const random = randomFrom(SEED)
 	for (const { name, files } of await writtenChains(random)) {
 		const [answer] = await compare(`${name}, seed ${SEED}`, files, headsOf(files))
@@ -70,7 +71,7 @@ test(`chains of real writers with every head, and files that were made on purpos
 	}
 })
 
-test(`what kills and power losses leave, and what the next writer makes of it (seed ${SEED})`, async () => {
+test(`agree after kills and power losses, before and after the next writer (seed ${SEED})`, async () => {
 	const counts = new Answers()
 	const found = await crashes(randomFrom(SEED), 30)
 	for (const { name, files, boot } of found) {
@@ -83,7 +84,7 @@ test(`what kills and power losses leave, and what the next writer makes of it (s
 	})
 })
 
-describe('files in which mesh-chain and the oracle once found different things', () => {
+describe('files on which mesh-chain and the oracle once differed', () => {
 	const line = (message: string) => ({ tsMs: 1_700_000_000_000, level: 2, message })
 	const forged = () => {
 		const forge = new Forge()
@@ -92,14 +93,14 @@ describe('files in which mesh-chain and the oracle once found different things',
 		return forge
 	}
 
-	test('the flags of a frame say that it has no level at all: its record is not left out without a word', async () => {
+	test('the flags of a frame claim that it has no level: its record is not silently omitted', async () => {
 		const forge = forged()
 		forge.frame([line('fourth')], { flags: 64 })
 		forge.anchor(CLOSED)
 		expect(await compare('no level', forge.files())).toEqual(['not ok, 0'])
 	})
 
-	test('a file begins with a seq that the file before has', async () => {
+	test('a file begins with a seq that is also in the previous file', async () => {
 		const forge = forged()
 		forge.seal({ header: { firstSeq: 2 }, anchor: { nextSeq: 2 } })
 		forge.file.nextSeq = 2
@@ -108,7 +109,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('a seq again', forge.files())).toEqual(['not ok, 0'])
 	})
 
-	test('a file counts up to the middle of a frame', async () => {
+	test('a file counts only up to the middle of a frame', async () => {
 		const forge = forged()
 		const { link, linkedTo } = forge.file
 		const previousEnd = forge.frame([line('fourth')]) + 20
@@ -118,7 +119,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('half a frame', forge.files())).toEqual(['not ok, 0'])
 	})
 
-	test('what looks like a torn tail stands where the watermark vouches for an anchor', async () => {
+	test('apparently torn bytes are at a place where the watermark vouches for an anchor', async () => {
 		const forge = forged()
 		forge.watermark({ offset: forge.file.length + 263 })
 		forge.file.raw(Buffer.from('97ce000fffffce0000000000000000dd00ffffff', 'hex'))
@@ -126,7 +127,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('a torn anchor', forge.files())).toEqual(['not ok, 0'])
 	})
 
-	test('a gap repeats seqs that are there: those are not lost', async () => {
+	test('a gap covers seqs that are present: those are not lost', async () => {
 		const forge = forged()
 		const data = { fromSeq: 2, toSeq: 9, count: 8, cause: 'evicted' }
 		forge.frame([{ ...line('absent'), level: 3, kind: '$gap', data }], { baseSeq: 9 })
@@ -134,7 +135,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('seqs again in a gap', forge.files())).toEqual(['ok, records lost, 6'])
 	})
 
-	test('a power loss explains what is missing at its place, and nothing behind it', async () => {
+	test('a power loss explains what is missing at its place, and nothing after it', async () => {
 		const forge = forged()
 		forge.watermark({ offset: forge.file.length, bootId: Buffer.alloc(16, 9) })
 		forge.file.raw(Buffer.alloc(30))
@@ -147,7 +148,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		])
 	})
 
-	test('a power loss explains nothing once the newest anchor is of this boot, whatever the watermark says', async () => {
+	test('a power loss explains nothing if the newest anchor is from this boot', async () => {
 		const forge = forged()
 		forge.anchor(SPAN, { bootId: Buffer.from('00000000000040008000000000000002', 'hex') })
 		forge.watermark({ offset: forge.file.length, bootId: Buffer.alloc(16, 9) })
@@ -158,7 +159,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('an older watermark', files, [], 3)).toEqual(['ok, records lost, 1'])
 	})
 
-	test('a power loss explains nothing in a file that another one follows', async () => {
+	test('a power loss explains nothing in a file that is not the last', async () => {
 		const forge = forged()
 		forge.watermark({ offset: forge.file.length })
 		forge.file.raw(Buffer.alloc(30))
@@ -170,7 +171,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(made).toMatchObject([{ data: { fromSeq: 4, toSeq: 4, cause: 'damaged' } }])
 	})
 
-	test('the first file begins with a later seq than 1', async () => {
+	test('the first file begins with a seq above 1', async () => {
 		const forge = new Forge({ firstSeq: 5 })
 		forge.file.nextSeq = 5
 		forge.frame([line('fifth')])
@@ -178,7 +179,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('from seq 5', forge.files())).toEqual(['not ok, 0'])
 	})
 
-	test('a file whose header and first anchor are damaged begins with what its first frame stands for', async () => {
+	test('a file without its header and first anchor begins with the first seq of its first frame', async () => {
 		const forge = forged()
 		forge.seal()
 		const first = forge.file.length - 263
@@ -193,7 +194,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		])
 	})
 
-	test('superseded frames of two files, of which only those of the first are there again', async () => {
+	test('of superseded frames in two files, only those of the first file are there again', async () => {
 		const forge = forged()
 		forge.seal({ superseded: (file: Forge['file']) => file.frame([line('fourth')]) })
 		forge.seal({ superseded: (file: Forge['file']) => file.frame([line('another')], { baseSeq: 9 }) })
@@ -202,7 +203,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('two files', forge.files())).toEqual(['ok, records lost, 1'])
 	})
 
-	/** The first of two files, as a repair may have written it: other frames under the same header. */
+	/** Returns the first of two files as a repair may have written it: other frames under the same header. */
 	const rewritten = (fill: (forge: Forge) => void) => {
 		const forge = new Forge()
 		fill(forge)
@@ -220,7 +221,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		return { files: [{ ...sealed!, bytes: repaired }, live!, ...kept], heads: headsOf([sealed!, live!]) }
 	}
 
-	test('the next file links to one original, and the repaired file takes another one over: no head holds', async () => {
+	test('the next file links to one original, the repaired file takes over another: no head holds', async () => {
 		const { whole, repaired } = rewritten((forge) => {
 			forge.frame([line('first'), line('second')])
 			forge.gap(3, 'evicted')
@@ -230,7 +231,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect([answer, ...ofHeads]).toEqual(['ok, records lost, 1', 'not ok, 1'])
 	})
 
-	test('a repaired file takes two originals over, to the second of which the next file links: heads hold', async () => {
+	test('a repaired file takes over two originals, and the next file links to the second: heads hold', async () => {
 		const { repaired } = rewritten((forge) => {
 			forge.frame([line('first'), line('second')])
 			forge.frame([line('third')])
@@ -239,7 +240,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect(await compare('a shorter original', files, heads.slice(-1))).toEqual(['ok, 0', 'ok, 0'])
 	})
 
-	test('an anchor that says a wrong offset of the one before breaks the links, also behind what cannot be read', async () => {
+	test('an anchor with a wrong offset of the previous one breaks the links, even after damage', async () => {
 		const forge = forged()
 		forge.watermark()
 		forge.file.raw(Buffer.alloc(30))
@@ -249,7 +250,7 @@ describe('files in which mesh-chain and the oracle once found different things',
 		expect([answer, ofHead]).toEqual(['ok, records lost, 0', 'not ok, 0'])
 	})
 
-	test('a head of a chain of which one sealed file is looked at, by its name', async () => {
+	test('one sealed file is verified by its name against a head of its chain', async () => {
 		const forge = forged()
 		forge.seal()
 		forge.frame([line('fourth')])
@@ -270,8 +271,8 @@ describe('files in which mesh-chain and the oracle once found different things',
 		}
 	})
 
-	test('a key counts as a value of its data, whether or not it was met before', async () => {
-		// Fewer maps than the bound, and more with their keys.
+	test('a key counts as a value of its data, even if it occurred before', async () => {
+		// Fewer maps than the bound, but more together with their keys.
 		const maps = Buffer.alloc(140_000 * 4)
 		for (let at = 0; at < maps.length; at += 4) maps.set([0x81, 0xa1, 0x6b, 0xc0], at)
 		const array = Buffer.from('dd00000000', 'hex')
@@ -304,12 +305,12 @@ test(`${FILES} changed and forged files (seed ${SEED})`, async () => {
 }, 7_200_000)
 
 interface ChangedChain extends NamedChain {
-	/** Kept elsewhere before anything was changed. */
+	/** Heads stored elsewhere before any change. */
 	readonly heads: readonly string[]
 	readonly boot: number
 }
 
-/** A chain that somebody, or a disk, has changed once or several times. */
+/** Returns a chain after one or several changes, as by an attacker or a disk. */
 async function changedChain(bases: readonly NamedChain[], seed: number): Promise<ChangedChain> {
 	const random = randomFrom(seed)
 	const below = (bound: number) => Math.floor(random() * bound)
@@ -341,7 +342,7 @@ async function changedChain(bases: readonly NamedChain[], seed: number): Promise
 	return { name: said.join('; '), files, heads, boot: 1 + below(2) }
 }
 
-/** Bytes that were cut out, moved, doubled, or put in. */
+/** Cuts out, moves, duplicates or inserts bytes. */
 function scrambled(bytes: Uint8Array, below: (bound: number) => number): Buffer {
 	const whole = Buffer.from(bytes)
 	const at = below(whole.length + 1)

@@ -1,4 +1,4 @@
-/** Chains that real writers leave, as files: what the comparison with the oracle begins with. */
+/** Files of chains from real writers: the input for the comparison with the oracle. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { repairChain } from '../../src/chain/verify/repair.ts'
@@ -39,7 +39,7 @@ export function goldenChains(): NamedChain[] {
 const CAUSES: readonly GapCause[] = ['evicted', 'notImported', 'lagged', 'overflow', 'retained', 'unsynced']
 const KINDS = ['log', 'log', 'metric', '$mark', 'gruß', '']
 const IDS = ['daemon', null, 4711, 2n ** 40n, -5n, 'dämon', 0.5]
-/** Values that the rows below do not have. */
+/** Values that the rows below do not contain. */
 const VALUES = [
 	undefined,
 	null,
@@ -52,7 +52,7 @@ const VALUES = [
 	{},
 ]
 
-/** A record of any shape. */
+/** Returns a record of any shape. */
 function recordAt(seq: number, epoch: number, random: () => number): LogRecord {
 	const oneOf = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!
 	const values = [...VALUES, ...CANONICAL_ROWS.map(([, given]) => given)]
@@ -74,7 +74,7 @@ interface Life {
 	readonly options: FileChainOptions
 	readonly openings: number
 	readonly records: number
-	/** Every so many records a sync fails. */
+	/** Interval between failing syncs, in records. */
 	readonly failsSyncs?: number
 }
 
@@ -92,7 +92,7 @@ const LIVES: Readonly<Record<string, Life>> = {
 	},
 }
 
-/** Lives one life; `onMoment` is called behind every operation that changes something on the disk. */
+/** Runs one writer; `onMoment` is called after every operation that changes the disk. */
 async function live(
 	{ options, openings, records, failsSyncs }: Life,
 	random: () => number,
@@ -123,7 +123,7 @@ async function live(
 	return memory
 }
 
-/** Chains that were closed, of every kind. */
+/** Returns closed chains of every kind. */
 export async function writtenChains(random: () => number): Promise<NamedChain[]> {
 	const chains: NamedChain[] = []
 	for (const [name, life] of Object.entries(LIVES)) {
@@ -133,11 +133,14 @@ export async function writtenChains(random: () => number): Promise<NamedChain[]>
 }
 
 export interface Crash extends NamedChain {
-	/** Which boot of the machine finds it. */
+	/** Boot of the machine at which the files are read. */
 	readonly boot: number
 }
 
-/** What kills and power losses leave of such chains, `count` of each kind, and what the next writer makes of that. */
+/**
+ * Returns the result of kills and power losses on such chains, `count` of each kind, before and after the
+ * next writer.
+ */
 export async function crashes(random: () => number, count: number): Promise<Crash[]> {
 	const found: Crash[] = []
 	for (const [name, life] of Object.entries(LIVES)) {
@@ -160,7 +163,7 @@ export async function crashes(random: () => number, count: number): Promise<Cras
 	return found
 }
 
-/** Files that were made on purpose, and what a repair makes of damaged ones. */
+/** Returns forged files, and damaged files after a repair. */
 export async function madeChains(random: () => number): Promise<NamedChain[]> {
 	const rotated = await live(LIVES['rotation']!, random)
 	const [sealed] = rotated.paths.filter((path) => /node-\d+\.chain$/.test(path))

@@ -4,7 +4,7 @@ import { RetrySchedule } from '../../src/platform/retry-schedule.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-/** Starts the schedule again with each retry, and returns how long each wait was. */
+/** Restarts the schedule at each retry, and returns the length of each wait. */
 function waitsOf(count: number, minMs: number, maxMs: number): number[] {
 	const waits: number[] = []
 	let sinceMs = Date.now()
@@ -26,7 +26,7 @@ test('the waits double from the shortest to the longest', () => {
 	expect(waitsOf(6, 50, 300)).toEqual([50, 100, 200, 300, 300, 300])
 })
 
-test('a start during a wait changes nothing', () => {
+test('a start during a wait has no effect', () => {
 	const retry = vi.fn()
 	const schedule = new RetrySchedule(retry, 50, 300)
 	schedule.start()

@@ -10,7 +10,7 @@ afterEach(() => {
 	vi.useRealTimers()
 })
 
-/** Whether a promise has resolved. */
+/** Tracks whether a promise has resolved. */
 function watch(promise: Promise<void>): { isDone: boolean } {
 	const watched = { isDone: false }
 	void promise.then(() => {
@@ -36,7 +36,7 @@ test('a wait ends as soon as its signal aborts, and leaves no timer', async () =
 	expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a wait with a signal that has aborted ends at once', async () => {
+test('a wait with an aborted signal ends at once', async () => {
 	const waiting = watch(wait(1_000, AbortSignal.abort()))
 	const ended = watch(aborted(AbortSignal.abort()))
 	await vi.advanceTimersByTimeAsync(0)
@@ -59,7 +59,7 @@ test('a sleeper sleeps until its time is over or it is woken', async () => {
 	expect(second.isDone).toBe(true)
 })
 
-test('a back-off doubles up to its longest wait, and begins again after a success', () => {
+test('a back-off doubles up to its longest wait, and restarts after a success', () => {
 	const backoff = new Backoff(50, 300)
 	expect([backoff.next(), backoff.next(), backoff.next(), backoff.next(), backoff.next()]).toEqual([
 		50, 100, 200, 300, 300,

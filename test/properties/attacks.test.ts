@@ -1,6 +1,7 @@
 /**
- * RELIABILITY, row 14: what somebody can write × what he does × what each command answers. The table is in docs/explanation/verification.md;
- * each of its cells is tried here, on real files and with the real commands, so that it cannot say what is not so.
+ * RELIABILITY, row 14: what an attacker can write × what the attacker does × the answer of each command. The
+ * table is in docs/explanation/verification.md. Each of its cells is tested here on real files with the real
+ * commands, so that the table stays true.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,9 +44,9 @@ const LAST_SEQ = 130
 
 interface Scene {
 	readonly folder: Folder
-	/** Kept elsewhere when the chain was as it should be. */
+	/** Head stored elsewhere while the chain was intact. */
 	readonly head: string
-	/** The same folder as it was when 60 records were in it. */
+	/** The same folder when it contained 60 records. */
 	readonly older: Folder
 }
 
@@ -83,7 +84,7 @@ async function scene(): Promise<Scene> {
 	return { folder: made, older, head: await headOf(path) }
 }
 
-/** What somebody does; where the scene is another one, he gives it. */
+/** An attack. Returns the scene if it differs from the given one. */
 type Deed = (scene: Scene) => unknown
 
 const edited = (records: readonly LogRecord[]) =>
@@ -104,7 +105,7 @@ const swapped = (records: readonly LogRecord[]) => {
 	const [a, b] = [records[2]!, records[3]!]
 	return records.map((each) => (each === a ? { ...b, seq: a.seq } : each === b ? { ...a, seq: b.seq } : each))
 }
-/** A `$gap` for everything up to the live file. */
+/** Adds a `$gap` for everything up to the live file. */
 const andGapUpTo = (toSeq: number, cause: GapData['cause']) => (records: readonly LogRecord[]) => {
 	const last = records.at(-1)!
 	const gap = { fromSeq: last.seq + 1, toSeq, count: toSeq - last.seq, cause }
@@ -120,13 +121,13 @@ function flip(bytes: Buffer): Buffer {
 	return bytes
 }
 
-/** Cuts behind the third record of a file, at the end of an entry. */
+/** Cuts after the third record of a file, at the end of an entry. */
 function cut(bytes: Buffer): Buffer {
 	const frame = entriesOf(bytes).filter(({ type }) => type === 'frame')[2]!
 	return frame.type === 'frame' ? bytes.subarray(0, frame.frame.offset + frame.frame.length) : bytes
 }
 
-/** Puts a link into the last anchor, and works out its checksum. */
+/** Writes a link into the last anchor and recomputes its checksum. */
 function withLink(bytes: Buffer, link: Uint8Array): Buffer {
 	const { offset } = lastAnchor(bytes)!
 	Buffer.from(link).copy(bytes, offset + ANCHOR_BYTES - 32)
@@ -140,14 +141,14 @@ function sealAnchor(bytes: Buffer, offset: number): Buffer {
 	return bytes
 }
 
-/** Lets the last anchor claim what retention has left, with its link and its checksum. */
+/** Makes the last anchor claim what retention has left, and recomputes its link and checksum. */
 function claimKeptFrom(bytes: Buffer, seq: number): Buffer {
 	const { offset } = lastAnchor(bytes)!
 	bytes.writeDoubleBE(seq, offset + 165)
 	return relink(sealAnchor(bytes, offset))
 }
 
-/** Makes the watermark say what the files hold. */
+/** Makes the watermark match the files. */
 function lowerMark(folder: Folder, offset = folder.get(LIVE)!.length): void {
 	const bytes = folder.get(LIVE)!
 	const { id, segment } = identify(bytes, LIVE)
@@ -435,7 +436,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 		({ folder }) => {
 			rewrite(folder, LIVE, { bootId: Buffer.alloc(16, 9) })
 			const { length } = cut(folder.get(LIVE)!)
-			// Between two anchors, of which only the first is left.
+			// Cut between two anchors, so that only the first is left.
 			lowerMark(folder, length)
 			changed(folder, LIVE, (bytes) => Buffer.concat([bytes.subarray(0, length), Buffer.alloc(40, 0xc1)]))
 		},
@@ -444,7 +445,7 @@ const DEEDS: readonly (readonly [who: string, what: string, deed: Deed])[] = [
 
 const asRow = (name: readonly string[]) => name.join(' | ')
 
-/** The rows of the table in the docs: who, what, and what each command answers. */
+/** The rows of the table in the docs: attacker, attack, and the answer of each command. */
 const TABLE: ReadonlyMap<string, readonly string[]> = new Map(
 	readFileSync(join(ROOT, 'docs/explanation/verification.md'), 'utf8')
 		.split(/^\| Can write .*\n.*\n/m)[1]!
@@ -484,7 +485,7 @@ const STATUSES: Readonly<Record<string, readonly [status: number, strict: number
 	'not ok': [3, 3],
 }
 
-/** What a command answers: by its statuses, and in its JSON and its text where it has them. */
+/** Returns the answer of a command: its status, and its JSON and text if any. */
 async function answerOf(...args: string[]): Promise<string> {
 	const statuses = [(await command(args)).status, (await command([...args, '--strict'])).status]
 	const answer = Object.keys(STATUSES).find((name) => `${STATUSES[name]}` === `${statuses}`)
@@ -520,13 +521,13 @@ test('the table in the docs has a row for each attack, and no other', () => {
 test.each(DEEDS)('%s: %s', async (who, what, deed) => {
 	const answers = await answersTo(deed)
 	expect(answers).toEqual(TABLE.get(asRow([who, what])))
-	// Against a head that was kept elsewhere, nothing that somebody did at or below it passes.
+	// With a head stored elsewhere, no change at or below it passes.
 	const [, withHead = ''] = answers
 	if (who !== NOBODY && what !== 'the watermark') expect(['not ok', 'cannot be checked']).toContain(withHead)
 	tellCounts(14, `${who}: ${what}`, { verify: answers[0]!, 'verify --head': withHead })
 })
 
-test('each answer is in the table', () => {
+test('the table contains every answer', () => {
 	const answers = new Set([...TABLE.values()].flat())
 	expect([...answers].sort()).toEqual(Object.keys(STATUSES).sort())
 })

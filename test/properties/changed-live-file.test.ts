@@ -1,6 +1,6 @@
 /**
- * A live file in which somebody changes a byte while its writer runs: a burst that fills several files goes on from what can be read, with
- * what memory holds. No record is lost in silence, whatever the byte.
+ * Another process changes a byte in the live file of a running writer. A burst that fills several files then
+ * continues from the readable part and from memory. Whatever the byte, no record is lost silently.
  */
 import { beforeAll, expect, test } from 'vitest'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
@@ -32,7 +32,7 @@ function change(fs: MemoryFileSystem, at: number, bit: number): void {
 	fs.closeSync(fd)
 }
 
-test('a bit that flips anywhere in the live file before a burst loses nothing that is not counted and shown as a gap', async () => {
+test('with a bit flipped in the live file before a burst, every loss is counted and a gap', async () => {
 	const random = randomFrom(SEED)
 	let moved = 0
 	for (const bounds of BOUNDS) {
@@ -64,7 +64,7 @@ test('a bit that flips anywhere in the live file before a burst loses nothing th
 					expect([what, given.at(-1)!.seq, appender.stats().committedSeq]).toEqual([what, 60, 60])
 					const absent = gaps.reduce((sum, { count }) => sum + count, 0)
 					expect([what, given.length + absent, unsyncedLost]).toEqual([what, 60, 0])
-					// All of it was in memory still: it is in the new file.
+					// All of it was still in memory, so it is in the new file.
 					expect([what, absent, damagedLost]).toEqual([what, 0, 0])
 					expect(found.map((each) => each.seq)).toEqual(
 						Array.from({ length: 60 }, (_each, index) => index + 1),

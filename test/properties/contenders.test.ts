@@ -1,6 +1,7 @@
 /**
- * Contenders for one lock, in any interleaving of their calls to the file system. Each is run again from its beginning for each step: what it
- * has been told before is told again, one call more is done, and the rest never happens.
+ * Contenders for one lock, in any interleaving of their calls to the file system. For each step a contender
+ * runs again from the beginning: earlier results are replayed, one more call is done, and the rest never
+ * happens.
  */
 import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vitest'
 import { acquireLock } from '../../src/chain/files/lock.ts'
@@ -10,7 +11,7 @@ import { MemoryFileSystem } from '../support/memory-file-system.ts'
 const PATH = '/disk/node.chain'
 const SCHEDULES = 600
 const STEPS_MAX = 2000
-/** Of three processes, which can ask the kernel. */
+/** For three processes, which of them have the kernel lock available. */
 const KERNELS = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => [1, 2, 4].map((bit) => (bits & bit) !== 0)) as [
 	boolean,
 	boolean,
@@ -19,7 +20,7 @@ const KERNELS = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => [1, 2, 4].map((bit) => (b
 
 const PID = Object.getOwnPropertyDescriptor(process, 'pid')!
 
-/** What a process says of another one, to the contender that has a turn. */
+/** The implementation of process.kill for the contender whose turn it is. */
 let kill: (pid: number) => unknown = signal
 
 function signal(pid: number): true {
@@ -27,7 +28,7 @@ function signal(pid: number): true {
 	throw Object.assign(new Error('no such process'), { code: 'ESRCH' })
 }
 
-/** Which pids the processes have that still run. */
+/** Pids of the processes that still run. */
 const running = new Set<number>()
 
 type State = 'trying' | 'holding' | 'releasing' | 'refused' | 'dead' | 'gone'
@@ -35,7 +36,7 @@ type State = 'trying' | 'holding' | 'releasing' | 'refused' | 'dead' | 'gone'
 class Contender {
 	readonly pid: number
 	state: State = 'trying'
-	/** The call that it did last. */
+	/** Name of its last call. */
 	last = ''
 	readonly #disk: MemoryFileSystem
 	readonly #hasKernel: boolean
@@ -49,7 +50,7 @@ class Contender {
 		running.add(pid)
 	}
 
-	/** One call more. */
+	/** Runs one more call. */
 	step(): void {
 		if (this.state === 'holding') this.state = 'releasing'
 		const isReleasing = this.state === 'releasing'
@@ -76,7 +77,7 @@ class Contender {
 		this.state = 'dead'
 	}
 
-	/** The disk as it was told about up to now, and one call more. */
+	/** Returns a file system that replays the results so far and then does one more call. */
 	#upTo(wanted: number): { readonly system: FileSystem; readonly isPaused: () => boolean } {
 		let done = 0
 		let paused = false
@@ -123,7 +124,7 @@ class Contender {
 	}
 }
 
-/** The same name each time that a contender is run again. */
+/** Gives the same name each time that a contender runs again. */
 function named(value: unknown): unknown {
 	return typeof value === 'string' ? value.replace(/-[0-9a-f]{8}\.tmp$/, '-0.tmp') : value
 }
@@ -135,7 +136,7 @@ function replayed(name: string, args: unknown[], value: unknown): unknown {
 	return length
 }
 
-/** Numbers in [0, 1), the same for the same seed. */
+/** Returns numbers in [0, 1), the same sequence for the same seed. */
 function seeded(seed: number): () => number {
 	let state = seed
 	return () => {
@@ -146,7 +147,10 @@ function seeded(seed: number): () => number {
 	}
 }
 
-/** Two or three that contend for the lock of one that has died, some of them without the kernel; some die at any moment. */
+/**
+ * Two or three contenders for the lock of a dead holder, some of them without the kernel lock. Some die at
+ * any moment.
+ */
 function play(seed: number): { readonly holders: number; readonly crashes: number } {
 	const random = seeded(seed)
 	const chance = (share: number) => random() < share
@@ -166,7 +170,7 @@ function play(seed: number): { readonly holders: number; readonly crashes: numbe
 	for (let step = 0; step < STEPS_MAX; step++) {
 		const active = all.filter(({ state }) => ['trying', 'holding', 'releasing'].includes(state))
 		if (active.length === 0) break
-		// Most races need one that has just looked and stands still while the others come far.
+		// Most races need a contender that has just looked and pauses while the others advance.
 		const hasLooked = ['statSync', 'readSync'].includes(one.last)
 		if (turns-- <= 0 || (hasLooked && chance(0.2)) || !active.includes(one)) {
 			one = active[Math.floor(random() * active.length)]!
@@ -183,14 +187,14 @@ function play(seed: number): { readonly holders: number; readonly crashes: numbe
 		expect(holding.length, `never two holders (seed ${seed})`).toBeLessThan(2)
 	}
 	for (const each of all) each.die()
-	// Whatever they have left blocks nobody.
+	// Nothing that they left blocks the next contender.
 	const last = contender()
 	run(last)
 	expect(last.state, `a dead holder does not block for ever (seed ${seed})`).toBe('holding')
 	return { holders, crashes }
 }
 
-/** What a holder that was killed has left. */
+/** Returns a disk with the leftovers of a killed holder. */
 function afterKilledHolder(hasKernel: boolean): MemoryFileSystem {
 	running.clear()
 	const disk = new MemoryFileSystem()
@@ -213,7 +217,7 @@ afterEach(() => {
 	Object.defineProperty(process, 'pid', PID)
 })
 
-test('a contender that stands still at any call, while another one comes and takes the lock of a dead holder, does not rob it', () => {
+test('a contender that pauses at any call does not steal the lock another took meanwhile', () => {
 	for (const [ofKilled, ofFirst, ofSecond] of KERNELS) {
 		for (let steps = 0, isOver = false; !isOver; steps++) {
 			for (const dies of [false, true]) {
@@ -233,7 +237,7 @@ test('a contender that stands still at any call, while another one comes and tak
 	}
 })
 
-test('contenders for the lock of a dead holder, in any interleaving and with crashes, are never two holders, and block nobody', () => {
+test('contenders for the lock of a dead holder never yield two holders, and block nobody', () => {
 	let holders = 0
 	let crashes = 0
 	for (let seed = 1; seed <= SCHEDULES; seed++) {

@@ -1,6 +1,7 @@
 /**
- * The end of a file that cannot be read any more: a flipped bit, a sector, garbage over the last entries of a writer that was killed. What
- * was committed there is lost, and everybody says so: before and after repair and reopening, in any order.
+ * An unreadable end of a file: a flipped bit, a bad sector, or garbage over the last entries of a killed
+ * writer. The records committed there are lost, and every reader reports it, before and after repair and
+ * reopening, in any order.
  */
 import { hostname } from 'node:os'
 import { beforeAll, expect, test } from 'vitest'
@@ -28,13 +29,15 @@ beforeAll(silenceWarnings)
 interface Entry {
 	readonly offset: number
 	readonly end: number
-	/** The seqs that it speaks for; none for an anchor. */
+	/** Seqs that the entry covers; none for an anchor. */
 	readonly seqs: readonly number[]
-	/** Some of them are those of a gap, and known from nothing else. */
+	/** Whether some of the seqs are only known from a gap. */
 	readonly hasGap: boolean
 }
 
-/** Some epochs of records, flushed a few at a time, absent ones among them; the last writer was killed. */
+/**
+ * Writes several epochs of records, flushed a few at a time, some of them absent. The last writer was killed.
+ */
 async function killedChain(random: () => number, keepsMark: boolean): Promise<MemoryFileSystem> {
 	const fs = new MemoryFileSystem()
 	const below = (bound: number) => Math.floor(random() * bound)
@@ -59,7 +62,7 @@ async function killedChain(random: () => number, keepsMark: boolean): Promise<Me
 		}
 	}
 	const killed = fs.crashPoint('kill').afterKill()
-	// The pid in the lock file is this process's, which still runs.
+	// The original pid in the lock file is the pid of this running process.
 	const holder = { kernel: true, pid: 2 ** 22, host: hostname(), sinceMs: 0, threadId: 0 }
 	killed.put(`${PATH}.lock`, Buffer.from(JSON.stringify(holder)))
 	if (!keepsMark) killed.unlinkSync(`${PATH}.durable`)
@@ -88,12 +91,12 @@ function entriesOf(bytes: Buffer): Entry[] {
 
 interface Seen {
 	readonly records: readonly LogRecord[]
-	/** Every seq that a gap stands for. */
+	/** Every seq covered by a gap. */
 	readonly absent: ReadonlySet<number>
 	readonly lastGap: GapData | undefined
 }
 
-/** Reads, by every way there is, and expects all of them to agree. */
+/** Reads in every way and checks that all results agree. */
 async function look(fs: MemoryFileSystem): Promise<Seen> {
 	const all = await readAll(PATH, fs)
 	const gaps = all.filter((each) => isGap(each)).map(({ data }) => data as GapData)
@@ -125,7 +128,7 @@ async function look(fs: MemoryFileSystem): Promise<Seen> {
 	return { records: all.filter((each) => !isGap(each)), absent, lastGap: gaps.at(-1) }
 }
 
-/** One more writer, which appends one record and closes. */
+/** Runs one more writer, which appends one record and closes. */
 async function reopen(fs: MemoryFileSystem): Promise<ChainRecovery | undefined> {
 	const appender = new FileChainAppender(PATH, { fs })
 	const { nextSeq: seq, epoch } = appender
@@ -142,7 +145,7 @@ const ORDERS = [
 	['reopen', 'reopen', 'repair'],
 ]
 
-/** Damages a copy of a killed chain, and looks at it in every order of repair and reopening. */
+/** Damages a copy of a killed chain and checks it in every order of repair and reopening. */
 async function survive(
 	killed: MemoryFileSystem,
 	damaged: Buffer,
@@ -170,10 +173,10 @@ async function survive(
 					expect(recovery?.lostRecords).toBeGreaterThan(0)
 			}
 			const after = await look(fs)
-			// The mark may know more than what is left of the file.
+			// The watermark may cover more than the rest of the file.
 			if (!fs.paths.includes(`${PATH}.durable`) || isExact) expect(after.absent).toEqual(before.absent)
 			for (const seq of before.absent) expect([seq, after.absent.has(seq)]).toEqual([seq, true])
-			// No identity is given twice: what was committed is what it was, and what came later is new.
+			// No identity is assigned twice: committed records are unchanged, and later records are new.
 			const identities = new Set(committed.map(({ epoch, seq }) => `${epoch} ${seq}`))
 			for (const { epoch, seq, message } of after.records) {
 				expect(message).toBe(messageOf(seq, epoch))
@@ -190,7 +193,7 @@ async function survive(
 	}
 }
 
-test('a flipped bit in the last frame loses exactly the records of that frame, which no writer gives again', async () => {
+test('a flipped bit in the last frame loses exactly its records, and no seq is reused', async () => {
 	const random = randomFrom(SEED)
 	let flips = 0
 	for (let round = 0; round < sizeOf('END_DAMAGES') / 40; round++) {
@@ -214,7 +217,7 @@ test('a flipped bit in the last frame loses exactly the records of that frame, w
 	tellCounts(3, 'a bit flipped in the last frame', { flips, 'seqs given again': 0 })
 }, 600_000)
 
-test('a flipped bit in a large last frame, wherever it is, has no writer give one of its seqs again', async () => {
+test('after a flipped bit anywhere in a large last frame, no seq of it is reused', async () => {
 	const written = new MemoryFileSystem()
 	const appender = new FileChainAppender(PATH, { fs: written })
 	const bin = new Uint8Array([0x97, 0xce, 0, 0, 0, 40, 0x91, 0x92])
@@ -249,7 +252,7 @@ test('a flipped bit in a large last frame, wherever it is, has no writer give on
 	}
 }, 120_000)
 
-test('garbage, zeros or old bytes over the last entries lose at least one record, and no identity is given again', async () => {
+test('overwritten last entries lose at least one record, and no identity is reused', async () => {
 	const random = randomFrom(SEED + 1)
 	let damages = 0
 	for (let round = 0; round < sizeOf('END_DAMAGES') / 5; round++) {
@@ -275,7 +278,7 @@ test('garbage, zeros or old bytes over the last entries lose at least one record
 	tellCounts(4, 'the last entries overwritten', { damages, 'identities given again': 0 })
 }, 600_000)
 
-test('a damaged mark at the end is no loss of records, and neither is a torn entry', async () => {
+test('neither a damaged anchor at the end nor a torn entry loses a record', async () => {
 	for (let at = 0; at < ANCHOR_BYTES; at += 5) {
 		const fs = new MemoryFileSystem()
 		const appender = new FileChainAppender(PATH, { fs })

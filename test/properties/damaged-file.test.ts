@@ -1,6 +1,6 @@
 /**
- * RELIABILITY, rows 2, 3, 4, 11 and 14: a file that was cut at every byte, had every bit flipped and every sector replaced, holds bytes of
- * itself, or was changed by somebody on purpose.
+ * RELIABILITY, rows 2, 3, 4, 11 and 14: a file cut at every byte, with every bit flipped, with every sector
+ * replaced, with bytes of itself in its records, or changed deliberately.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { VerifyFinding } from '../../src/chain/chain.ts'
@@ -27,7 +27,7 @@ const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 37) % 120
 interface Entry {
 	readonly offset: number
 	readonly end: number
-	/** The seqs it holds; empty for an anchor. */
+	/** First seq in the entry; the range is empty for an anchor. */
 	readonly fromSeq: number
 	readonly toSeq: number
 }
@@ -80,7 +80,7 @@ async function wholeChain(bytesMin: number): Promise<Whole> {
 	return { bytes, entries, lastSeq }
 }
 
-/** A machine on which this file stands, without a watermark; booted once more than the file has seen, or not. */
+/** Returns a machine with this file and no watermark, booted again since the file was written or not. */
 function diskWith(bytes: Uint8Array, boot = 1): MemoryFileSystem {
 	const fs = new MemoryFileSystem(boot)
 	fs.put(PATH, bytes)
@@ -89,7 +89,7 @@ function diskWith(bytes: Uint8Array, boot = 1): MemoryFileSystem {
 
 const worst = (findings: readonly VerifyFinding[]) => findings.find(({ severity }) => severity === 'damage')
 
-test('row 2: cut at every byte, exactly the longest prefix of whole frames is there, and the rest is a torn tail', async () => {
+test('row 2: a cut at any byte leaves the longest prefix of whole frames and a torn tail', async () => {
 	const { bytes, entries } = await wholeChain(64 * 1024)
 	const step = sizeOf('CUT_STEP')
 	let cuts = 0
@@ -116,7 +116,7 @@ test('row 2: cut at every byte, exactly the longest prefix of whole frames is th
 	tellCounts(2, 'cut at every byte', { cuts, 'torn tails': torn, 'wrong prefixes': 0 })
 }, 7_200_000)
 
-test('row 3: every flipped bit is detected and located, and takes nothing outside its frame', async () => {
+test('row 3: every flipped bit is detected and located, and affects only its own frame', async () => {
 	const { bytes, entries, lastSeq } = await wholeChain(16 * 1024)
 	const step = sizeOf('FLIP_STEP')
 	let flips = 0
@@ -145,14 +145,14 @@ test('row 3: every flipped bit is detected and located, and takes nothing outsid
 	})
 }, 7_200_000)
 
-test('row 4: every sector zeroed, filled with garbage, or stale is detected, and the rest stays readable', async () => {
+test('row 4: every zeroed, garbage or stale sector is detected, and the rest stays readable', async () => {
 	const { bytes, entries, lastSeq } = await wholeChain(64 * 1024)
 	const other = (await wholeChain(64 * 1024)).bytes
 	const garbage = Buffer.from(Array.from({ length: 4096 }, (_unused, index) => (index * 167 + 13) & 0xff))
 	let sectors = 0
 	for (const size of [512, 4096]) {
 		for (let start = 0; start < bytes.length; start += size) {
-			// What a sector held before: another file's bytes, or its own beginning and nothing behind.
+			// Old content of a sector: bytes of another file, or its own beginning and nothing after it.
 			const older = Buffer.alloc(size)
 			bytes.copy(older, 0, start, start + (size >> 2))
 			for (const stale of [
@@ -180,7 +180,7 @@ test('row 4: every sector zeroed, filled with garbage, or stale is detected, and
 	tellCounts(4, 'every sector replaced', { sectors, undetected: 0, 'records lost elsewhere': 0 })
 }, 600_000)
 
-test('row 11: bytes of the chain within a record of the chain are never taken for frames', async () => {
+test('row 11: bytes of the chain within one of its records are never mistaken for frames', async () => {
 	const fs = new MemoryFileSystem()
 	const appender = new FileChainAppender(PATH, { fs })
 	for (let seq = 1; seq <= 60; seq++) {
@@ -206,8 +206,8 @@ test('row 11: bytes of the chain within a record of the chain are never taken fo
 	tellCounts(11, 'bytes of the chain in its records', { 'damaged places': damaged, 'false frames': 0 })
 })
 
-describe('row 14: what somebody changed on purpose', () => {
-	/** What was done to a chain, and whether verify, or a head that was kept elsewhere, told. */
+describe('row 14: deliberate changes', () => {
+	/** Changes to a chain, and whether verify or a head stored elsewhere revealed them. */
 	const told: Record<string, string> = {}
 	afterAll(() => tellCounts(14, 'what somebody changed', told))
 
@@ -221,7 +221,7 @@ describe('row 14: what somebody changed on purpose', () => {
 	const sealed = (fs: MemoryFileSystem) =>
 		fs.paths.filter((path) => /node-\d/.test(path)).sort((a, b) => a.length - b.length || a.localeCompare(b))
 
-	test('an edited record whose checksum was worked out again is found by its link, also in a sealed file', async () => {
+	test('an edited record with a new checksum is found by its link, also in a sealed file', async () => {
 		const { fs } = await chain()
 		const path = sealed(fs)[0] ?? PATH
 		fs.put(path, forgeMessage(fs.get(path), 'message 7 ', 'massage 7 '))
@@ -230,7 +230,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		told['edited'] = 'brokenLink'
 	})
 
-	test('the same with every link of that file worked out again does not fit the next file, or a stored head', async () => {
+	test('an edit with all links of the file recomputed does not fit the next file or a stored head', async () => {
 		const { fs, head } = await chain()
 		const [path] = sealed(fs)
 		if (path !== undefined) {
@@ -246,7 +246,8 @@ describe('row 14: what somebody changed on purpose', () => {
 		const other = await chain()
 		const forged = other.fs.get(PATH)
 		other.fs.put(PATH, relink(forgeMessage(forged, `message ${seq} `, `massage ${seq} `)))
-		// In the live file alone nothing tells, as docs/guarantees/integrity.md says; only a head that was kept elsewhere does.
+		// In the live file alone nothing reveals it (docs/guarantees/integrity.md); only a head stored
+		// elsewhere does.
 		expect((await verifyChain(PATH, { fs: other.fs })).ok).toBe(true)
 		const { findings } = await verifyChain(PATH, { fs: other.fs, head: other.head })
 		expect(findings.at(-1)).toMatchObject({ kind: 'headMissing', severity: 'damage' })
@@ -254,7 +255,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		told['the live file written anew'] = 'by a stored head alone'
 	})
 
-	test('a deleted, a doubled and two swapped frames are found', async () => {
+	test('deleted, duplicated and swapped frames are found', async () => {
 		const { bytes, entries } = await wholeChain(4000)
 		const frames = entries.filter(({ toSeq }) => toSeq > 0)
 		const [a, b] = [frames[3]!, frames[4]!]
@@ -273,7 +274,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		}
 	})
 
-	test('a frame of another chain, or of another file of the same, does not pass', async () => {
+	test('a frame of another chain or of another file of the same chain is refused', async () => {
 		const { fs } = await chain()
 		const [path] = sealed(fs)
 		const from = fs.get(path!)
@@ -285,7 +286,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		told['spliced'] = worst(findings)!.kind
 	})
 
-	test('a truncation at an anchor is told by the watermark, and without it by a stored head alone', async () => {
+	test('a truncation at an anchor is found by the watermark, otherwise only by a stored head', async () => {
 		const { bytes, entries } = await wholeChain(70_000)
 		const anchor = entries.findLast(({ toSeq, end }) => toSeq === 0 && end < bytes.length)!
 		const fs = new MemoryFileSystem()
@@ -304,7 +305,7 @@ describe('row 14: what somebody changed on purpose', () => {
 		told['cut at an anchor'] = 'truncated, without the mark by a stored head alone'
 	})
 
-	test('an older copy in the place of the live file is told by the watermark', async () => {
+	test('an older copy in place of the live file is found by the watermark', async () => {
 		const fs = new MemoryFileSystem()
 		await write(fs, 2000)
 		const old = fs.get(PATH)
@@ -323,7 +324,7 @@ describe('row 14: what somebody changed on purpose', () => {
 	})
 })
 
-test('a chain with damage of any kind is recovered by the next writer, which goes on', async () => {
+test('after any damage, the next writer recovers the chain and continues', async () => {
 	const { bytes, lastSeq } = await wholeChain(9000)
 	for (let at = 0; at < bytes.length; at += 173) {
 		const copy = Buffer.from(bytes)

@@ -1,4 +1,7 @@
-/** RELIABILITY, rows 6, 7 and 8: a disk that is full after any byte, syncs that fail at any of them, and any call that fails in any way. */
+/**
+ * RELIABILITY, rows 6, 7 and 8: a disk that is full after any byte, a failure of any sync, and a failure of
+ * any call in any way.
+ */
 import { beforeAll, expect, test } from 'vitest'
 import { repairChain } from '../../src/chain/verify/repair.ts'
 import { verifyChain } from '../../src/chain/verify/verify.ts'
@@ -17,7 +20,7 @@ const line = (seq: number, epoch = 1) => record(seq, { message: messageOf(seq), 
 
 beforeAll(silenceWarnings)
 
-test('row 6: a disk that is full after any byte of a frame leaves it out cleanly, and the chain goes on when there is room', async () => {
+test('row 6: a disk full after any byte of a frame omits it cleanly; the chain resumes with room', async () => {
 	let places = 0
 	for (let room = 0; room < 400; room++) {
 		const memory = new MemoryFileSystem()
@@ -49,7 +52,7 @@ test('row 6: a disk that is full after any byte of a frame leaves it out cleanly
 	tellCounts(6, 'no room after each byte of a frame', { places, lost: 0 })
 })
 
-test('row 7: whichever fdatasync fails, its waiters reject, nothing is acknowledged on that file again, and the chain moves', async () => {
+test('row 7: after any failed fdatasync, waiters reject, the file is abandoned, the chain moves', async () => {
 	const failures = sizeOf('SYNC_FAILURES')
 	for (let failing = 1; failing <= failures; failing++) {
 		const memory = new MemoryFileSystem()
@@ -70,7 +73,7 @@ test('row 7: whichever fdatasync fails, its waiters reject, nothing is acknowled
 				expect(error).toMatchObject({ code: 'SYNC_FAILED' })
 				expect(appender.committedSeq).toBe(acknowledged)
 				expect(appender.stats().segment).toBe(segment)
-				// Whatever the disk says later, that file is not asked again.
+				// Even after the disk recovers, that file is not synced again.
 				disk.heal()
 			}
 		}
@@ -85,7 +88,7 @@ test('row 7: whichever fdatasync fails, its waiters reject, nothing is acknowled
 	tellCounts(7, 'failing fdatasyncs', { failures, 'acknowledged and lost': 0, moves: failures })
 }, 600_000)
 
-/** Opens, appends, rotates, syncs, closes and opens again; says what was acknowledged, and every error met. */
+/** Opens, appends, rotates, syncs, closes and opens again. Returns what was acknowledged and every error. */
 async function live(
 	fs: FaultyFileSystem,
 ): Promise<{ acknowledged: number; published: number; errors: unknown[] }> {
@@ -122,7 +125,7 @@ async function live(
 }
 
 test.each(['EIO', 'EAGAIN', 'EMFILE', 'EROFS', 'EACCES', 'ENOSPC'])(
-	'row 8: %s from any one call of a writer hangs nothing, acknowledges nothing falsely, and is a coded error',
+	'row 8: %s from any one call of a writer is a coded error, without hang or false promise',
 	async (code) => {
 		const counting = new FaultyFileSystem(new MemoryFileSystem())
 		await live(counting)
@@ -148,7 +151,7 @@ test.each(['EIO', 'EAGAIN', 'EMFILE', 'EROFS', 'EACCES', 'ENOSPC'])(
 	600_000,
 )
 
-test('row 8: readers, verification and repair meet the same with coded errors, and a repair loses nothing by it', async () => {
+test('row 8: readers, verification and repair answer with coded errors, and repair loses nothing', async () => {
 	const whole = new MemoryFileSystem()
 	const appender = new FileChainAppender(PATH, { fs: whole, rotateRecords: 30 })
 	for (let seq = 1; seq <= 90; seq++) {
@@ -183,7 +186,7 @@ test('row 8: readers, verification and repair meet the same with coded errors, a
 	tellCounts(8, 'EIO from each call of reading, verify, repair', { calls, errors, 'records lost': 0 })
 }, 600_000)
 
-test('row 8: whatever call fails beside a sync that does, what is committed is there after a power loss at once', async () => {
+test('row 8: with a failed sync and any other failure, committed records survive a power loss', async () => {
 	let calls = 1
 	let committed = 0
 	for (let index = 0; index < calls; index++) {

@@ -1,6 +1,6 @@
 /**
- * RELIABILITY, row 14, at random: whatever somebody does to the files of a chain, a head that was kept elsewhere never lets a change at or below
- * it pass, and only what is missing before the first file may be `cannot be checked`.
+ * RELIABILITY, row 14, at random: whatever is done to the files of a chain, a head stored elsewhere reveals
+ * every change at or below it. Only what is missing before the first file may be `cannot be checked`.
  */
 import { beforeAll, expect, test } from 'vitest'
 import { formatHead } from '../../src/chain/verify/head.ts'
@@ -62,7 +62,7 @@ async function writtenChain(): Promise<{ folder: Folder; older: Folder; heads: K
 
 const shown = ({ seq, message, epoch, tsMs }: LogRecord) => `${seq} ${epoch} ${tsMs} ${message}`
 
-test('no change at or below a head passes, whatever the files say of themselves', async () => {
+test('no change at or below a head passes, whatever the files claim', async () => {
 	const { folder, older, heads } = await writtenChain()
 	const written = chainFiles(folder).flatMap((name) => recordsIn(folder.get(name)!))
 	const counts = {
@@ -83,7 +83,7 @@ test('no change at or below a head passes, whatever the files say of themselves'
 		try {
 			found = (await readAll(PATH, fs)).map(shown)
 		} catch {
-			// What cannot be opened answers nothing.
+			// A chain that cannot be opened gives no answer.
 			continue
 		}
 		for (const { seq, text } of heads) {
@@ -100,7 +100,7 @@ test('no change at or below a head passes, whatever the files say of themselves'
 				counts['not ok']++
 				continue
 			}
-			// Only what stood before the first file is excused: what is there is as it was.
+			// Only what was before the first file is excused. The existing records must be unchanged.
 			counts['cannot be checked']++
 			const rest = below.filter((each) => !each.includes('absent')).join()
 			expect([what, expected.join().endsWith(rest)]).toEqual([what, true])

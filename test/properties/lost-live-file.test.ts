@@ -1,6 +1,7 @@
 /**
- * A live file that somebody cuts in place (`copytruncate`), makes grow again, or removes with everything beside it, while its writer runs or
- * when none does: noticed before anything is acknowledged; what memory does not hold any more is a counted gap; the chain goes on.
+ * A live file is cut in place (`copytruncate`), extended again, or removed with everything next to it, with
+ * or without a running writer. The writer notices this before it acknowledges anything. Records that are no
+ * longer in memory become a counted gap, and the chain continues.
  */
 import { beforeAll, expect, test } from 'vitest'
 import { HEADER_BYTES } from '../../src/chain/format/header.ts'
@@ -22,7 +23,9 @@ const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 97) % 400
 
 beforeAll(silenceWarnings)
 
-/** Cuts the file of a name, without the writer, and lets it grow again to some size: with zeros, or with a text of somebody's. */
+/**
+ * Cuts a file behind the writer's back and extends it again to some size with zeros or with a foreign text.
+ */
 function cut(fs: MemoryFileSystem, size: number, grownTo: number, text: boolean): void {
 	const fd = fs.openSync(PATH, 2)
 	fs.ftruncateSync(fd, size)
@@ -33,7 +36,10 @@ function cut(fs: MemoryFileSystem, size: number, grownTo: number, text: boolean)
 	fs.closeSync(fd)
 }
 
-/** Every record is there or in a gap, the chain opens again, and verifies with nothing unexplained. */
+/**
+ * Checks that every record is there or in a gap, and that the chain opens again and verifies without an
+ * unexplained finding.
+ */
 async function expectWhole(fs: MemoryFileSystem, lastSeq: number, acknowledged: number): Promise<number> {
 	const found = await readAll(PATH, fs)
 	const { absent } = checkRecords(found, { acknowledged, published: lastSeq, fs, messageOf })
@@ -51,7 +57,7 @@ const OPTIONS: readonly FileChainOptions[] = [
 	{ durability: { everyRecords: 7 } },
 ]
 
-test('a live file that is cut in place, at any moment and to any size, is left, and nothing in it is acknowledged that is not there', async () => {
+test('a live file cut at any moment to any size is abandoned, with no false acknowledgement', async () => {
 	const random = randomFrom(SEED)
 	const below = (bound: number) => Math.floor(random() * bound)
 	let lost = 0
@@ -61,7 +67,7 @@ test('a live file that is cut in place, at any moment and to any size, is left, 
 		const options = OPTIONS[round % OPTIONS.length]!
 		const appender = new FileChainAppender(PATH, { ...options, fs })
 		let seq = 0
-		/** What `sync` said to be on disk since the file was cut, and was not in a gap by then. */
+		/** Seq that `sync` declared to be on disk since the cut, outside of gaps at that time. */
 		let synced = 0
 		let reported = 0
 		const append = async (records: number) => {
@@ -94,7 +100,7 @@ test('a live file that is cut in place, at any moment and to any size, is left, 
 		const { damagedLost } = appender.stats()
 		try {
 			expect(gaps.reduce((sum, { count }) => sum + count, 0)).toBe(damagedLost)
-			// What was lost and not on disk before was said to whoever waited for it.
+			// Waiters were informed of every loss of records that had not been on disk.
 			const isTold = gaps.every(({ toSeq }) => toSeq <= Math.max(durableSeq, before)) && damagedLost >= 0
 			expect(isTold && (damagedLost === 0 || reported > 0 || gaps.at(-1)!.toSeq <= durableSeq)).toBe(true)
 			if (!isSame) expect(appender.stats().segment).toBeGreaterThanOrEqual(0)
@@ -113,7 +119,7 @@ test('a live file that is cut in place, at any moment and to any size, is left, 
 	tellCounts(6, 'a live file cut in place', { cuts: rounds, 'counted as lost': lost, 'lost in silence': 0 })
 }, 600_000)
 
-test('records that were cut off before any sync are told to whoever syncs next, once', async () => {
+test('records cut off before any sync are reported once, by the next sync', async () => {
 	let told = 0
 	for (const records of [1, 100, 1_000, 5_000]) {
 		for (const share of [0, 0.3, 0.9]) {
@@ -145,7 +151,7 @@ test('records that were cut off before any sync are told to whoever syncs next, 
 	expect(told).toBeGreaterThan(0)
 })
 
-test('a chain that was cut when no writer had it open does not keep the service from starting: a coded recovery, counted', async () => {
+test('a chain cut without a writer does not stop the service from starting; it is counted', async () => {
 	for (const to of [0, 1, 50, HEADER_BYTES, 200, 364, 365, 500, 900]) {
 		for (const then of ['nothing', 'zeros', 'text'] as const) {
 			const fs = new MemoryFileSystem()
@@ -169,7 +175,7 @@ test('a chain that was cut when no writer had it open does not keep the service 
 	}
 })
 
-test('whatever of its files is removed under a running service, it continues in a new file, and what is gone is a counted gap', async () => {
+test('after removal of any files, a running service continues in a new file with a counted gap', async () => {
 	for (const options of OPTIONS) {
 		for (const kept of [[], ['.lock'], ['.durable'], ['-1.chain'], ['node.chain']]) {
 			const fs = new MemoryFileSystem()

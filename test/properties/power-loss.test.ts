@@ -1,6 +1,7 @@
 /**
- * RELIABILITY in a model: at every single operation of a writer the process is killed, and the power is lost with every subset of the
- * unsynced sectors, sizes and names kept, as far as these can be counted, and random ones beyond.
+ * RELIABILITY in a model: at every single operation of a writer, the process is killed, or the power is lost
+ * with every subset of unsynced sectors, sizes and names kept. If there are too many subsets, random ones are
+ * used.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -21,13 +22,16 @@ const messageOf = (seq: number) => `message ${seq} ${'x'.repeat((seq * 97) % 400
 
 interface Moment {
 	readonly point: CrashPoint
-	/** What was acknowledged as on disk, what as with the operating system, and what was published by then. */
+	/**
+	 * Seqs up to which records were acknowledged as on disk, acknowledged as with the operating system, and
+	 * published.
+	 */
 	readonly durable: number
 	readonly written: number
 	readonly published: number
 }
 
-/** Every moment in the life of a chain: two openings, syncs, rotations, a failed sync. */
+/** Returns every moment in the life of a chain: two openings, syncs, rotations, a failed sync. */
 async function momentsOf(options: FileChainOptions, syncEvery: number): Promise<Moment[]> {
 	const memory = new MemoryFileSystem()
 	const disk = new FaultyFileSystem(memory)
@@ -63,7 +67,10 @@ async function momentsOf(options: FileChainOptions, syncEvery: number): Promise<
 	return moments
 }
 
-/** Of those that are looked at closely, one in so many is compared with the oracle, which takes longer than all the rest. */
+/**
+ * Interval between comparisons with the oracle among the closely checked states. A comparison takes longer
+ * than all other checks.
+ */
 const COMPARE_STEP = 8
 let looks = 0
 
@@ -89,7 +96,7 @@ async function survive(
 	}
 }
 
-/** What the recoveries say they found, and no warnings of it. */
+/** Counts the verdicts of recoveries, without warnings. */
 function countVerdicts(): Record<string, number> {
 	const counts: Record<string, number> = {}
 	const count = (message: unknown) => {

@@ -1,4 +1,7 @@
-/** RELIABILITY, row 9: random and mutated bytes into everything that opens a file: no crash, no made-up record, bounded time. */
+/**
+ * RELIABILITY, row 9: random and mutated bytes for everything that opens a file. No crash, no invented
+ * record, bounded time.
+ */
 import { beforeAll, expect, test } from 'vitest'
 import { openChain } from '../../src/chain/read/open-chain.ts'
 import { repairChain } from '../../src/chain/verify/repair.ts'
@@ -151,7 +154,7 @@ const FORMS: readonly (readonly [form: LineFormat, line: (seq: number) => string
 	[otelFormat, (seq) => otelFormat.write(record(seq, { data: { nested: { list: [seq, 'x', 0.5] } } }))],
 ]
 
-test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files of JSON Lines into import (seed ${SEED})`, async () => {
+test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated JSON Lines files for import (seed ${SEED})`, async () => {
 	const counts = { files: 0, refused: 0, records: 0, skipped: 0 }
 	let slowestMs = 0
 	for (; counts.files < sizeOf('RANDOM_INPUTS'); counts.files++) {
@@ -165,7 +168,7 @@ test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files of JSON Lines i
 		fs.put('/chains/lines.jsonl', bytes)
 		const begun = cpuMs()
 		const summary = await importJsonl('/chains/lines.jsonl', PATH, { format, fs }).catch((error) => {
-			// No line of it is a record.
+			// No line is a record.
 			if (error instanceof MeshChainError && error.code === 'IMPORT_FAILED') return undefined
 			throw error
 		})
@@ -180,7 +183,7 @@ test(`row 9: ${sizeOf('RANDOM_INPUTS')} random and mutated files of JSON Lines i
 		const lines = bytes.toString('latin1').split('\n')
 		const isLastEmpty = lines.at(-1) === ''
 		const skipped = Object.values(summary.skipped).reduce((sum, count) => sum + count, 0)
-		// A line of OpenTelemetry's holds any number of records; each other one is one, or is counted.
+		// A line of OpenTelemetry contains any number of records. Any other line is one record or is counted.
 		const count = lines.length - (isLastEmpty ? 1 : 0)
 		if (format !== otelFormat) expect(summary.records + skipped + summary.outOfOrder).toBe(count)
 		counts.records += summary.records

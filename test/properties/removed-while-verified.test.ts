@@ -1,6 +1,6 @@
 /**
- * Files that go away while the chain is verified, at every step of the verification. Whatever is removed and whenever, a head that was
- * kept elsewhere is `ok` only where everything below it was read and fits.
+ * Files are removed during a verification, at every step. Whatever is removed and whenever, a head stored
+ * elsewhere is `ok` only if everything below it was read and fits.
  */
 import { expect, test } from 'vitest'
 import { formatHead } from '../../src/chain/verify/head.ts'
@@ -15,7 +15,7 @@ const FILES = ['node-1.chain', 'node-41.chain', 'node-81.chain'] as const
 const LAST_SEQ = 130
 const REMOVED = [[0], [1], [2], [0, 1], [1, 2], [0, 1, 2]] as const
 
-/** Where an anchor says that retention let everything before the last file go. */
+/** Position of an anchor that claims that retention removed everything before the last file. */
 type Claim = 'nowhere' | 'above the head' | 'at the head'
 
 function forged(claim: Claim, editedSeq = 0) {
@@ -71,13 +71,13 @@ function remove(fs: MemoryFileSystem, names: readonly string[]): void {
 }
 
 test.each<Claim>(['nowhere', 'above the head', 'at the head'])(
-	'files removed at each step of a verification, where retention is told %s',
+	'files removed at each step of a verification, with retention claimed %s',
 	async (claim) => {
 		const { head, files } = forged(claim)
 		const edited = [forged(claim, 10).files[0]!, ...files.slice(1)]
 		for (const isEdited of [false, true]) {
 			for (const indexes of REMOVED) {
-				// What retention removed before the head was kept needs not be as it was.
+				// Files that retention removed before the head was stored may have been changed.
 				if (isEdited && claim === 'at the head' && indexes[0] === 0) continue
 				const names = indexes.map((index) => FILES[index])
 				let steps = 1
@@ -92,7 +92,7 @@ test.each<Claim>(['nowhere', 'above the head', 'at the head'])(
 					if (claim !== 'nowhere') allowed.push('cannot be checked')
 					if (!isEdited && !isSeen) allowed.push('ok')
 					expect([where, answer, allowed.includes(answer)]).toEqual([where, answer, true])
-					// Retention takes files from the head only: then nothing accuses anybody.
+					// Retention only removes files from the beginning, and then no finding accuses anyone.
 					if (claim === 'nowhere' || indexes[0] !== 0 || isEdited) continue
 					expect([where, answer]).not.toEqual([where, 'not ok'])
 				}
@@ -102,7 +102,7 @@ test.each<Claim>(['nowhere', 'above the head', 'at the head'])(
 	},
 )
 
-test('a repaired file that is removed before it is compared with its original', async () => {
+test('a repaired file removed before the comparison with its original', async () => {
 	const { files } = forged('above the head')
 	const hurt = Buffer.from(files[1]!.bytes)
 	hurt[hurt.length - 400]! ^= 1

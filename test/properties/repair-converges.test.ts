@@ -1,6 +1,7 @@
 /**
- * Whatever is wrong with a chain, one repair is enough: a second one finds nothing to do, changes nothing and keeps no further copy. What a
- * repair leaves for a person to judge it names, and it leaves those files as they are.
+ * One repair is enough, whatever is wrong with a chain: a second repair finds nothing to do, changes nothing
+ * and keeps no further copy. A repair names everything that a person must judge, and leaves those files
+ * unchanged.
  */
 import { expect, test } from 'vitest'
 import type { RepairReport } from '../../src/chain/chain.ts'
@@ -46,7 +47,7 @@ async function expectConverges(what: string, files: readonly NamedFile[]): Promi
 	return first
 }
 
-test(`${CHAINS} forged chains, changed in every way that the oracle knows (seed ${SEED})`, async () => {
+test(`one repair is enough for ${CHAINS} forged and changed chains (seed ${SEED})`, async () => {
 	const counts: Record<string, number> = { chains: CHAINS, 'nothing to do': 0, repaired: 0, refused: 0 }
 	for (let index = 0; index < CHAINS; index++) {
 		const random = randomFrom(SEED + index)
@@ -69,7 +70,7 @@ test(`${CHAINS} forged chains, changed in every way that the oracle knows (seed 
 	tellCounts(9, `repairs of forged chains, each done twice (seed ${SEED})`, counts)
 }, 600_000)
 
-test('seqs that are missing before any entry of any file, under links that fit', async () => {
+test('one repair is enough for missing seqs before any entry, with correct links', async () => {
 	const entry = (forge: Forge, index: number) =>
 		index % 3 === 2 ? forge.anchor(SPAN) : forge.frame([{ tsMs: 1, level: 2, message: `record ${index}` }])
 	for (let at = 1; at < 18; at++) {
@@ -85,7 +86,7 @@ test('seqs that are missing before any entry of any file, under links that fit',
 	}
 })
 
-test('a file that does not follow the one before is evidence in both', async () => {
+test('a file that does not fit the previous one is evidence in both', async () => {
 	const forge = new Forge()
 	for (let seq = 1; seq <= 9; seq++) {
 		forge.frame([{ tsMs: seq, level: 2, message: `record ${seq}` }])

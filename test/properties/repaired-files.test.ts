@@ -1,6 +1,7 @@
 /**
- * What `verify` says of damaged and repaired chains, over all places of all files: nobody is accused of what bytes that cannot be
- * read explain, one repair is enough, and afterwards the answer depends on what is left to check the repair against.
+ * The answers of `verify` for damaged and repaired chains, over all places of all files. Nobody is accused if
+ * unreadable bytes explain a finding. One repair is enough, and afterwards the answer depends on the
+ * originals that are left for comparison.
  */
 import { beforeAll, expect, test } from 'vitest'
 import type { ChainHead, VerifyReport } from '../../src/chain/chain.ts'
@@ -21,14 +22,14 @@ beforeAll(silenceWarnings)
 
 interface Written {
 	readonly files: ReadonlyMap<string, Buffer>
-	/** Sealed files oldest first, then the live one. */
+	/** Paths of the sealed files, oldest first, then of the live file. */
 	readonly paths: readonly string[]
-	/** A head for each time that the chain was closed. */
+	/** Heads, one for each close of the chain. */
 	readonly heads: readonly ChainHead[]
 	readonly lastSeq: number
 }
 
-/** Several files, with several openings in each. */
+/** Writes several files with several openings in each. */
 async function writtenChain(): Promise<Written> {
 	const fs = new MemoryFileSystem()
 	const heads: ChainHead[] = []
@@ -88,7 +89,7 @@ async function expectRepairable(fs: MemoryFileSystem, what: string): Promise<voi
 	expect([what, (await repairChain(PATH, { fs })).actions]).toEqual([what, []])
 }
 
-test('a damaged place anywhere accuses nobody, and one repair makes the chain ok, with a count of what is lost', async () => {
+test('damage anywhere accuses nobody, and one repair makes the chain ok with a counted loss', async () => {
 	const written = await writtenChain()
 	for (const path of written.paths) {
 		const size = written.files.get(path)!.length
@@ -102,7 +103,7 @@ test('a damaged place anywhere accuses nobody, and one repair makes the chain ok
 	}
 })
 
-test('two damaged neighbours accuse nobody either, and need one repair', async () => {
+test('damage in two neighbouring files accuses nobody, and needs one repair', async () => {
 	const written = await writtenChain()
 	for (const [index, path] of written.paths.slice(0, -1).entries()) {
 		const next = written.paths[index + 1]!
@@ -118,7 +119,7 @@ test('two damaged neighbours accuse nobody either, and need one repair', async (
 	}
 })
 
-test('a head kept before the damage holds where nothing at or below it is hurt, before and after a repair, and is not ok elsewhere', async () => {
+test('an older head holds exactly if nothing at or below it is damaged, also after repair', async () => {
 	const written = await writtenChain()
 	let [intact, hurt] = [0, 0]
 	for (const [segment, path] of written.paths.entries()) {
@@ -146,7 +147,7 @@ test('a head kept before the damage holds where nothing at or below it is hurt, 
 	expect(hurt).toBeGreaterThan(50)
 })
 
-test('a repair whose original is gone cannot be checked where another file follows, and one that was changed is not ok', async () => {
+test('a followed repair without its original cannot be checked; a changed one is not ok', async () => {
 	const written = await writtenChain()
 	for (const path of written.paths) {
 		const isLive = path === PATH
@@ -162,16 +163,16 @@ test('a repair whose original is gone cannot be checked where another file follo
 		expect([path, alone.answer]).toEqual([path, isLive ? 'ok, records lost' : 'cannot be checked'])
 		expect((await repairChain(PATH, { fs })).answer).toBe(alone.answer)
 		if (isLive) continue
-		// The original as it is beside a file that a repair would not have made of it.
+		// The unchanged original, next to a file that a repair would not have created from it.
 		whole.put(path, relink(forgeMessage(whole.get(path), `message ${firstSeq} `, `massage ${firstSeq} `)))
 		expect([path, (await verifyChain(PATH, { fs: whole })).answer]).toEqual([path, 'not ok'])
-		// An original that is another file is none.
+		// A different file does not count as an original.
 		fs.put(original!, written.files.get(written.paths.at(-1)!)!)
 		expect([path, (await verifyChain(PATH, { fs })).answer]).toEqual([path, 'cannot be checked'])
 	}
 })
 
-test('an original that was changed, and that the next file links to, is not ok', async () => {
+test('a changed original to which the next file links is not ok', async () => {
 	const written = await writtenChain()
 	const path = written.paths[1]!
 	const fs = diskWith(written)
@@ -190,7 +191,7 @@ test.each([
 	['longer', 5],
 	['shorter', 900],
 ])(
-	'a file that was repaired twice, and became %s, is borne out by both of its originals, and by neither alone',
+	'a file repaired twice that became %s is confirmed only by both originals together',
 	async (how, bytes) => {
 		const written = await writtenChain()
 		const path = written.paths[1]!
@@ -215,7 +216,7 @@ test.each([
 	},
 )
 
-test('a repaired file that is damaged anywhere, with the next file or without, accuses nobody, and one repair is enough', async () => {
+test('damage in a repaired file, with or without the next file, accuses nobody; one repair suffices', async () => {
 	const written = await writtenChain()
 	const path = written.paths[1]!
 	const next = written.paths[2]!
@@ -223,7 +224,7 @@ test('a repaired file that is damaged anywhere, with the next file or without, a
 	damageRecord(repaired, path, firstSeqOf(path) + 2)
 	await repairChain(PATH, { fs: repaired })
 	const files = new Map(repaired.paths.map((each) => [each, repaired.get(each)]))
-	// The last anchor says that the file counts to its end, whatever the next one says.
+	// The last anchor declares that the file counts to its end, whatever the next file says.
 	for (let at = 0; at < files.get(path)!.length - ANCHOR_BYTES - 30; at += 41) {
 		for (const nextAt of [undefined, 30, 700]) {
 			const fs = diskWith({ ...written, files })
@@ -234,7 +235,7 @@ test('a repaired file that is damaged anywhere, with the next file or without, a
 	}
 })
 
-test('damage that a file had when the next one was begun is covered by later links: heads hold over its repair', async () => {
+test('later links cover damage from before the next file: heads hold after its repair', async () => {
 	const fs = new MemoryFileSystem()
 	const first = new FileChainAppender(PATH, { fs })
 	for (let seq = 1; seq <= 20; seq++) {

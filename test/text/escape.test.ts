@@ -8,7 +8,7 @@ import { warn } from '../../src/platform/diagnostics.ts'
 import { escapeJson, escapeText } from '../../src/text/escape.ts'
 
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/u
-/** Every character that is asked about by name, and around it. */
+/** Characters that the rules name, and their neighbours. */
 const CHARACTERS = [
 	...Array.from({ length: 0xa1 }, (_unused, code) => String.fromCharCode(code)),
 	...'\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202e\u2060\u2066\u2069\u206f\u3164\ufe0e\ufeff\ufff9\ufffb',
@@ -22,11 +22,11 @@ const CHARACTERS = [
 ]
 const texts = fc.array(fc.constantFrom(...CHARACTERS), { maxLength: 20 }).map((chars) => chars.join(''))
 
-test('no unsafe character is left in a text, and what is safe stays as it is', () => {
+test('no unsafe character is left in a text, and safe characters are unchanged', () => {
 	fc.assert(
 		fc.property(fc.oneof(texts, fc.string({ unit: 'binary' })), (text) => {
 			const escaped = escapeText(text)
-			// What belongs to the spelling of an emoji or a word may stay: of the rest nothing.
+			// Characters that are part of the spelling of an emoji or a word may stay, all others not.
 			expect(escaped.replaceAll(/(?<=\p{Emoji})\ufe0f|[\u200c\u200d]/gu, '')).not.toMatch(UNSAFE)
 			expect(escapeText(escaped)).toBe(escaped)
 			if (!UNSAFE.test(text)) expect(escaped).toBe(text)
@@ -56,7 +56,7 @@ test('JSON is escaped to the same value', () => {
 	)
 })
 
-test('whatever is printed is one safe line of each text of ours, of any type', () => {
+test('a printed value of any type is one safe line', () => {
 	const thrower = {
 		toString: () => {
 			throw new Error('no')
@@ -80,7 +80,7 @@ test('whatever is printed is one safe line of each text of ours, of any type', (
 	expect(String(printableLines('a\n\tb\u001b\r'))).toBe('a\n\tb\\x1b\\r')
 })
 
-test('only these functions make what can be printed, and colours come through once', () => {
+test('only these functions create printable text, and colours pass through once', () => {
 	const red = paintFor('always', {} as Terminal)('red', 'a\u001b[0m')
 	expect(String(printed`${red}!`)).toBe('\u001b[31ma\\x1b[0m\u001b[39m!')
 	expect([red.width, red.padEnd(9).width, printable('').isEmpty]).toEqual([8, 9, true])

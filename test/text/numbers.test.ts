@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { bytes, count, counted } from '../../src/text/numbers.ts'
 
-test('a number and what it counts agree', () => {
+test('a number and its noun agree', () => {
 	expect([0, 1, 2, 2000].map((value) => counted(value, 'record'))).toEqual([
 		'0 records',
 		'1 record',
@@ -15,7 +15,7 @@ test('a number and what it counts agree', () => {
 	expect(count(1234567)).toBe('1,234,567')
 })
 
-test('a size is short and exact', () => {
+test('a size is shown rounded and exact', () => {
 	expect([0, 1, 1023, 1536, 3 * 2 ** 40].map(bytes)).toEqual([
 		'0 bytes',
 		'1 byte',

@@ -20,20 +20,20 @@ const names = fc
 	.array(fc.constantFrom(...SPECIAL), { minLength: 1, maxLength: 12 })
 	.map((chars) => chars.join(''))
 
-/** What a shell makes of words: a program gets them as they are. */
+/** Returns the words that a program receives from a shell. */
 function asShellReads(words: readonly string[]): string[] {
 	const script = `printf '%s\\0' ${words.join(' ')}`
 	return execFileSync('sh', ['-c', script], { encoding: 'utf8' }).split('\0').slice(0, -1)
 }
 
-test('a shell makes the same name again, and the word is one safe line', () => {
+test('a shell turns the word back into the name, and the word is one safe line', () => {
 	fc.assert(
 		fc.property(fc.array(names, { minLength: 20, maxLength: 40 }), (list) => {
 			const words = list.map(shellWord)
-			// The joiner between two pictures is part of how they are written.
+			// The joiner between two emoji is part of their spelling.
 			const joined = words.map((word) => word.replace(/(?<=🙂)\u200d(?=🙂)/gu, ''))
 			for (const word of joined) expect(word).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
-			// A name that begins like an option is given with the folder it is in.
+			// A name that begins like an option gets a leading folder.
 			const expected = list.map((name) => (name.startsWith('-') && name !== '-' ? `./${name}` : name))
 			expect(asShellReads(words)).toEqual(expected)
 		}),

@@ -1,6 +1,6 @@
 /**
- * How a new file of a chain gets its name: whole, and never in the place of a file that belongs there. The
- * name of the live file always leads to a file. The caller holds the lock.
+ * Gives new files of a chain their names. A file gets its name only when it is complete, and never replaces a
+ * file that belongs there. The name of the live file always leads to a file. The caller holds the lock.
  */
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
@@ -16,15 +16,15 @@ import {
 } from '../../platform/file-system.ts'
 import { segmentPathOf } from './segments.ts'
 
-/** What a file system without hard links answers. */
+/** Error codes of file systems without hard links. */
 export const NO_HARD_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
 
-/** A name beside a chain that no other file has, for a file that is not finished. */
+/** Returns an unused path next to a chain, for an unfinished file. */
 export function temporaryPathOf(chainPath: string): string {
 	return `${chainPath}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`
 }
 
-/** Removes the temporary files of writers that died. They stay where the directory cannot be read. */
+/** Removes the temporary files of dead writers. The files stay if the directory cannot be read. */
 export function removeTemporaries(system: FileSystem, chainPath: string): void {
 	const stem = basename(chainPath)
 	for (const name of namesIn(system, dirname(chainPath))) {
@@ -41,14 +41,15 @@ function namesIn(system: FileSystem, directory: string): string[] {
 	}
 }
 
-/** A file has its name. */
+/** The result of giving a file its name. */
 export interface Placed {
-	/** Why its name may not be on disk; undefined when it is. */
+	/** Reason why the name may not be on disk; undefined if it is. */
 	readonly unsynced: unknown
 }
 
 /**
- * Gives a temporary file its name. A file that has got this name meanwhile stays, where there are hard links.
+ * Gives a temporary file its name. On file systems with hard links, a file that got this name meanwhile is
+ * not replaced.
  */
 export function putFirstInPlace(system: FileSystem, temporary: string, path: string): Placed {
 	try {
@@ -62,15 +63,17 @@ export function putFirstInPlace(system: FileSystem, temporary: string, path: str
 }
 
 /**
- * The error for a new file that is whole, but whose name may not be on disk. It says that the file is there,
- * so that it is not made a second time.
+ * Creates the error for a new file that is complete, but whose name may not be on disk. The message states
+ * that the file exists, so that nobody creates it again.
  */
 export function unsyncedName(
 	code: 'CHAIN_UNWRITABLE' | 'EXPORT_FAILED',
 	path: string,
 	unsynced: unknown,
 ): MeshChainError {
-	const text = `${show(path)} is there and whole, but its folder could not be synced (${messageOf(unsynced)}): until the system has done so, a power loss may take its name away`
+	const text =
+		`${show(path)} exists and is complete, but its folder could not be synced ` +
+		`(${messageOf(unsynced)}): until it is, a power loss may remove the name`
 	return new MeshChainError(code, text, { path, cause: unsynced })
 }
 
@@ -84,10 +87,10 @@ function syncedNames(system: FileSystem, path: string): Placed {
 }
 
 /**
- * Gives the live file the name of a sealed one, and a new file the name of the live one. After a failure in
- * between, both names lead to files that belong there, and a second call finishes the work.
+ * Renames the live file to a sealed file, and a new file to the live file. After a failure in between, both
+ * names still lead to the right files, and a second call finishes the work.
  *
- * @returns also the path of the file that was live.
+ * @returns Also the path of the file that was live.
  */
 export function putNextInPlace(
 	system: FileSystem,
@@ -96,8 +99,8 @@ export function putNextInPlace(
 	firstSeq: number,
 ): Placed & { readonly sealedPath: string } {
 	const sealedPath = keepName(system, chainPath, firstSeq)
-	// If the new name reached the disk before this one, a power loss would leave the sealed file without a
-	// name.
+	// If the new name of the live file reached the disk first, a power loss would leave the sealed file
+	// without a name.
 	syncDirectory(system, dirname(chainPath))
 	system.renameSync(temporary, chainPath)
 	return { sealedPath, ...syncedNames(system, chainPath) }
@@ -114,8 +117,8 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 				if (isNameOf(system, sealedPath, chainPath)) return sealedPath
 			} else if (!NO_HARD_LINKS.includes(systemCode(error) ?? '')) throw error
 			else if (!exists(system, sealedPath)) {
-				// Without hard links the name of the live file is free for a moment; a crash there is found when it
-				// is opened.
+				// Without hard links, the name of the live file is free for a moment. The next opening
+				// detects a crash at that point.
 				system.renameSync(chainPath, sealedPath)
 				return sealedPath
 			}
@@ -123,7 +126,7 @@ function keepName(system: FileSystem, chainPath: string, firstSeq: number): stri
 	}
 }
 
-/** Whether two names lead to one file; a link to nowhere leads to none. */
+/** Returns whether two names lead to the same file. A dangling link leads to no file. */
 function isNameOf(system: FileSystem, name: string, path: string): boolean {
 	const file = system.statSync(path)
 	try {

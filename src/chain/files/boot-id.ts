@@ -1,9 +1,9 @@
-/** Which boot of the machine this is: what was not synced before the last one may be gone. */
+/** Identifies the current boot of the machine. Unsynced bytes from before the last boot may be lost. */
 import type { FileSystem } from '../../platform/file-system.ts'
 
 const UNKNOWN = new Uint8Array(16)
 
-/** 16 bytes; zeros where the system has no such id. */
+/** Returns the boot id, 16 bytes; zeros if the system has none. */
 export function bootId(system: FileSystem): Uint8Array {
 	try {
 		const text = system.readFileSync('/proc/sys/kernel/random/boot_id').toString().trim()
@@ -14,7 +14,7 @@ export function bootId(system: FileSystem): Uint8Array {
 	}
 }
 
-/** Whether the machine was booted between two of these. */
+/** Returns whether the machine was booted between two boot ids. */
 export function bootSince(last: Uint8Array | undefined, now: Uint8Array): 'same' | 'changed' | 'unknown' {
 	if (last === undefined || isUnknown(last) || isUnknown(now)) return 'unknown'
 	return Buffer.compare(last, now) === 0 ? 'same' : 'changed'

@@ -1,6 +1,6 @@
 /**
- * Keeps bytes of a chain that are about to be cut, replaced or lost: by copy under another name beside it.
- * The caller holds the lock.
+ * Saves bytes of a chain that are about to be cut, replaced or lost: copies them to another file next to the
+ * chain. The caller holds the lock.
  */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
@@ -26,9 +26,7 @@ import { segmentPathOf } from './segments.ts'
 
 const COPY_BYTES = 1024 * 1024
 
-/**
- * Copies the bytes from `offset` on to a file beside the chain; returns its path once the copy is on disk.
- */
+/** Copies the bytes from `offset` to a file next to the chain. Returns its path once the copy is on disk. */
 export function keepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = `${chainPath}.cut-${offset}-${randomBytes(4).toString('hex')}`
 	copyToNewFile(file, { offset, bytes }, { path: keptAt, mode: 0o600 })
@@ -36,22 +34,25 @@ export function keepAside(chainPath: string, file: OpenFile, offset: number, byt
 	return keptAt
 }
 
-/** Cuts a file off at `offset`, on disk; the bytes from there on are kept aside. Returns where. */
+/**
+ * Truncates a file at `offset`, on disk, and saves the bytes after it in another file. Returns the path of
+ * that file.
+ */
 export function cutAndKeepAside(chainPath: string, file: OpenFile, offset: number, bytes: number): string {
 	const keptAt = keepAside(chainPath, file, offset, bytes)
 	cutOff(file, offset)
 	return keptAt
 }
 
-/** Cuts a file off at `offset`, on disk. */
+/** Truncates a file at `offset`, on disk. */
 export function cutOff({ system, fd }: OpenFile, offset: number): void {
 	system.ftruncateSync(fd, offset)
 	system.fsyncSync(fd)
 }
 
 /**
- * Gives the first `bytes` of a file that was removed or cut the name of a sealed file, by copy; returns that
- * name. The header may be lost with what was cut, so it is written again.
+ * Copies the first `bytes` of a removed or truncated file to a new sealed file, and returns its path. The
+ * header is written again, because it may have been cut off.
  */
 export function restoreAsSealed(
 	chainPath: string,
@@ -66,7 +67,7 @@ export function restoreAsSealed(
 	for (let copy = 0; ; copy++) {
 		const sealedPath = segmentPathOf(chainPath, firstSeq, copy)
 		if (exists(system, sealedPath)) {
-			// An earlier attempt got this far: only the names were not on disk.
+			// An earlier attempt created this copy, and only its name was not on disk.
 			if (!isCopyOf(system, sealedPath, temporary, bytes)) continue
 			removeQuietly(system, temporary)
 			syncDirectory(system, dirname(chainPath))
@@ -92,7 +93,7 @@ function isCopyOf(system: FileSystem, path: string, other: string, bytes: number
 	)
 }
 
-/** Renames a file that is in the place of the live one. */
+/** Renames a file that occupies the name of the live file. */
 export function moveAside(system: FileSystem, chainPath: string): void {
 	try {
 		system.renameSync(chainPath, `${chainPath}.replaced-${randomBytes(4).toString('hex')}`)
@@ -109,7 +110,7 @@ interface Bytes {
 interface NewFile {
 	readonly path: string
 	readonly mode: number
-	/** Takes the place of the first bytes. */
+	/** Replacement for the first bytes. */
 	readonly header?: Uint8Array
 }
 
@@ -127,7 +128,7 @@ function copyToNewFile({ system, fd }: OpenFile, from: Bytes, { path, mode, head
 	}
 }
 
-/** Copies bytes of a file to the beginning of another, as many as there are. */
+/** Copies bytes of a file to the beginning of another file, up to the end of the source. */
 export function copyBytes({ system, fd }: OpenFile, { offset, bytes }: Bytes, targetFd: number): void {
 	for (let done = 0; done < bytes; ) {
 		const piece = readFully(system, fd, Math.min(COPY_BYTES, bytes - done), offset + done)

@@ -1,4 +1,4 @@
-/** What a lock file says of its holder, and whether that one still runs. Never writes. */
+/** Reads from a lock file who its holder is, and finds out whether that process still runs. Never writes. */
 import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
 import { show } from '../../guard/show.ts'
@@ -15,24 +15,33 @@ import type { LockHolder } from '../chain.ts'
 
 const HOLDER_BYTES_MAX = 4096
 
-/** What the lock file says: the holder, and what tells it from another process with the same pid. */
+/**
+ * The content of a lock file: the holder, and details that distinguish it from another process with the same
+ * pid.
+ */
 export interface HolderText extends LockHolder {
 	readonly threadId: number
-	/** The kernel holds the lock: a process that gets it knows that this holder is gone. */
+	/**
+	 * Whether the lock is a kernel lock. A process that gets a kernel lock has proof that this holder is
+	 * gone.
+	 */
 	readonly kernel: boolean
 	readonly startTime: string | undefined
 	readonly bootId: string | undefined
 	readonly pidNamespace: string | undefined
-	/** Records that its close could not write. Only a holder that has let go says so. */
+	/**
+	 * Number of records that the holder's close could not write. Only present after the holder released the
+	 * lock.
+	 */
 	readonly unwritten?: number
 }
 
-/** Where the lock of a chain lies. */
+/** Returns the path of a chain's lock file. */
 export function lockPathOf(chainPath: string): string {
 	return `${chainPath}.lock`
 }
 
-/** The live process that holds a chain open for writing, as far as this process can tell. */
+/** Returns the live process that has a chain open for writing, as far as this process can tell. */
 export function readHolder(system: FileSystem, chainPath: string): LockHolder | undefined {
 	const holder = readHolderText(system, chainPath)
 	if (holder === undefined || hasLetGo(system, holder)) return undefined
@@ -40,8 +49,8 @@ export function readHolder(system: FileSystem, chainPath: string): LockHolder | 
 }
 
 /**
- * Why this process cannot tell whether a writer has the chain open: it may not read the lock. Undefined where
- * it can tell.
+ * Returns why this process cannot tell whether a writer has the chain open, for example missing permission to
+ * read the lock. Undefined if it can tell.
  */
 export function lockObstacle(system: FileSystem, chainPath: string): string | undefined {
 	const path = lockPathOf(chainPath)
@@ -53,14 +62,15 @@ export function lockObstacle(system: FileSystem, chainPath: string): string | un
 }
 
 /**
- * Records that the last writer gave up when it could not close the chain; undefined where no note says so.
+ * Returns the number of records that the last writer gave up when it could not close the chain; undefined
+ * without such a note.
  */
 export function readUnwritten(system: FileSystem, chainPath: string): number | undefined {
 	const unwritten = readHolderText(system, chainPath)?.unwritten
 	return Number.isSafeInteger(unwritten) ? unwritten : undefined
 }
 
-/** Whether a writer has the chain open, as far as this process can rule that out. */
+/** Returns false only if this process can rule out that a writer has the chain open. */
 export function mayBeHeld(system: FileSystem, chainPath: string): boolean {
 	return readHolder(system, chainPath) !== undefined || lockObstacle(system, chainPath) !== undefined
 }
@@ -115,14 +125,17 @@ export function ourselves(system: FileSystem, nowMs: number, kernel: boolean): H
 	}
 }
 
-/** Whether a holder has certainly let go. One that left a note has, although its process may still run. */
+/**
+ * Returns whether a holder has certainly released the lock. A holder that left a note has, even if its
+ * process still runs.
+ */
 export function hasLetGo(system: FileSystem, holder: HolderText): boolean {
 	return holder.unwritten !== undefined || liveness(system, holder) === 'dead'
 }
 
 /**
- * Whether the process that a lock file names still runs. `unknown`: another host or container, or no way to
- * tell.
+ * Returns whether the process in a lock file still runs. `unknown` means another host or container, or no way
+ * to tell.
  */
 function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'unknown' {
 	const us = ourselves(system, 0, holder.kernel)
@@ -140,7 +153,8 @@ function liveness(system: FileSystem, holder: HolderText): 'alive' | 'dead' | 'u
 }
 
 /**
- * When a process started, in clock ticks since boot: the 22nd field of its stat line, counted after its name.
+ * Returns the start time of a process in clock ticks since boot: the 22nd field of its stat line. Fields are
+ * counted after the name, because the name may contain spaces.
  */
 function startTimeOf(system: FileSystem, pid: number): string | undefined {
 	const stat = readText(system, `/proc/${pid}/stat`)

@@ -1,11 +1,11 @@
 /**
- * One writer a chain. The lock is the kernel's where `flock(1)` can give it to us: it holds while its owner
- * is stopped and is freed when the owner dies. Elsewhere it is a file that names its owner, and what cannot
- * be decided is refused. Either way the file's text says who holds it.
+ * Ensures one writer per chain. The lock is a kernel lock where `flock(1)` is available: it holds while its
+ * owner is stopped and is freed when the owner dies. Elsewhere it is a file that names its owner; if the
+ * state of the owner is unclear, the lock is refused. In both cases the file's text names the holder.
  *
- * Invariants: a lock file gets its name when its text and the kernel's lock are on it, and only where no file
- * has that name; a name is taken from a file only by its holder, or by the one claimant who has found that
- * holder dead. So there are never two holders.
+ * Invariants: a lock file gets its name only after its text is written and the kernel lock is taken, and only
+ * if no file has that name. A name is removed from a file only by its holder, or by the one claimant that has
+ * found the holder dead. Therefore there are never two holders.
  */
 
 import { show } from '../../guard/show.ts'
@@ -35,42 +35,43 @@ import {
 } from './lock-holder.ts'
 
 const ATTEMPTS_MAX = 16
-/** How often to ask again for a lock that another writer has: each time costs about 3 ms. */
+/** Interval between attempts to get a lock that another writer has. Each attempt costs about 3 ms. */
 const POLL_MS = 50
 
 /**
- * How the previous writer let go. `kernel`: the kernel has freed its lock. `file`: its lock was only a file,
- * and it seems to be dead. `none`: there was no lock file, so it closed the chain, or the file was removed.
+ * How the previous writer released the lock. `kernel`: the kernel freed its lock. `file`: its lock was only a
+ * file, and the writer seems to be dead. `none`: there was no lock file, so the writer closed the chain, or
+ * someone removed the file.
  */
 export type Provenance = 'kernel' | 'file' | 'none'
 
 export interface Lock {
 	readonly provenance: Provenance
-	/** Whether the lock file is still this holder's: it was not removed or taken over. */
+	/** Returns whether the lock file still belongs to this holder: it was not removed or taken over. */
 	isHeld(): boolean
 	/**
-	 * Releases the lock and removes the lock file. After an unclosed chain the file stays, where the kernel had
-	 * the lock: it tells the next writer that the kernel has freed the lock.
+	 * Releases the lock and removes the lock file. If the chain is unclosed and the lock is a kernel lock,
+	 * the file stays: it shows the next writer that the kernel has freed the lock.
 	 *
-	 * @param unwritten number of records that a failed close has given up; the file that stays says so.
+	 * @param unwritten Number of records that a failed close gave up. It is noted in the remaining file.
 	 */
 	release(isUnclosed: boolean, unwritten?: number): void
 }
 
 export interface LockOptions {
-	/** The time that the lock file gives for the beginning. */
+	/** Start time to write into the lock file. */
 	readonly nowMs: number
-	/** How long to wait for another writer. Default: 0. */
+	/** Longest wait for another writer. Default: 0. */
 	readonly waitMs?: number | undefined
 	/** Permissions of the lock file. Default: `0o600`. */
 	readonly mode?: number | undefined
 }
 
 /**
- * Takes the lock of a chain, waiting up to `waitMs` for another writer to let it go. The thread is blocked
+ * Takes the lock of a chain. Waits up to `waitMs` for another writer to release it, and blocks the thread
  * meanwhile.
  *
- * @throws {MeshChainError} `CHAIN_LOCKED`, naming the holder.
+ * @throws {MeshChainError} `CHAIN_LOCKED`, with the holder.
  */
 export function acquireLock(
 	system: FileSystem,
@@ -84,13 +85,13 @@ export function acquireLock(
 		const holder = readHolderText(system, chainPath)
 		const isOurs = holder !== undefined && isThisThread(system, holder)
 		const leftMs = deadline - performance.now()
-		// A thread that waits for itself waits for ever.
+		// A thread that waits for itself would wait forever.
 		if (isOurs || leftMs <= 0) throw lockedError(chainPath, holder)
 		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(leftMs, POLL_MS))
 	}
 }
 
-/** The lock; undefined while another holder has it. */
+/** Returns the lock; undefined while another holder has it. */
 function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: number): Lock | undefined {
 	const path = lockPathOf(chainPath)
 	const lasting: Lasting = { provenance: 'none' }
@@ -120,14 +121,12 @@ function tryLock(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** What is known of the previous holder so far. */
+/** Findings about the previous holder so far. */
 interface Lasting {
 	provenance: Provenance
 }
 
-/**
- * A lock file under a temporary name: its text is in it, and the kernel's lock is on it where there is one.
- */
+/** A lock file under a temporary name. Its text is written, and the kernel lock is taken where available. */
 interface Candidate {
 	readonly path: string
 	readonly fd: number
@@ -148,7 +147,7 @@ function prepare(system: FileSystem, chainPath: string, nowMs: number, mode: num
 	}
 }
 
-/** A file under a name that only holders and claimants give. */
+/** A file under a name that only holders and claimants create. */
 interface Found {
 	readonly fd: number
 	readonly holder: HolderText | undefined
@@ -156,8 +155,8 @@ interface Found {
 }
 
 /**
- * The file under a name; undefined where there is none. Its descriptor stays open for {@link removeDead},
- * unless the file is held.
+ * Returns the file under a name; undefined if there is none. The descriptor stays open for
+ * {@link removeDead}, unless the file is held.
  */
 function inspect(system: FileSystem, path: string): Found | undefined {
 	let fd: number
@@ -171,8 +170,8 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 	try {
 		const outcome = system.lockSync(fd)
 		const holder = outcome === 'held' ? undefined : readTextIn({ system, fd })
-		// A lock that the kernel has freed is free; a lock that is only a file is free when its holder is
-		// certainly dead.
+		// A kernel lock is free when the kernel has freed it. A lock that is only a file is free when its
+		// holder is certainly dead.
 		const isFree = holder === undefined || (outcome === 'taken' && holder.kernel) || hasLetGo(system, holder)
 		isHeld = outcome === 'held' || !isFree
 		return { fd, holder, isHeld }
@@ -184,19 +183,19 @@ function inspect(system: FileSystem, path: string): Found | undefined {
 interface Removal {
 	readonly lockPath: string
 	readonly path: string
-	/** The lock file of the remover. */
+	/** Path of the remover's own lock file. */
 	readonly ours: string
 }
 
 /**
- * Removes the file that a dead holder has left under a name, and no other file. The right to do so is a
- * claim: a second name of the remover's own lock file, which only one process can have. Under the claim it is
- * checked that the file still has the name. A claim of a dead process is removed in the same way. Returns
- * false while a live process has the claim.
+ * Removes the file that a dead holder left under a name, and no other file. The remover first needs a claim:
+ * a second name for its own lock file, which only one process can have. With the claim, it checks again that
+ * the file still has the name. The claim of a dead process is removed in the same way. Returns false while a
+ * live process has the claim.
  */
 function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd }: Found): boolean {
 	try {
-		// No other file has this number while this one is open.
+		// No other file can have this inode number while this one is open.
 		const claim = `${lockPath}.claim-${system.fstatSync(fd).ino}`
 		if (linkUnlessThere(system, ours, claim)) {
 			try {
@@ -214,15 +213,14 @@ function removeDead(system: FileSystem, { lockPath, path, ours }: Removal, { fd 
 	}
 }
 
-/** Where no file can have two names: the kernel's lock on the one that is there, or is made. */
+/** Takes the kernel lock on the existing or newly created file. For file systems without hard links. */
 function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: number): Lock | undefined {
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const fd = openOurs(system, path, O_RDWR | O_CREAT, mode)
 		let lock: Lock | undefined
 		try {
 			if (system.lockSync(fd) !== 'taken') return undefined
-			// Otherwise the previous holder removed the file between our open and our lock, and the locked file has
-			// no name.
+			// If the name is gone, the previous holder removed the file between the open and the lock.
 			if (!isStillNamed({ system, fd }, path)) continue
 			const before = readTextIn({ system, fd })
 			if (before !== undefined && !before.kernel && !hasLetGo(system, before)) return undefined
@@ -237,7 +235,10 @@ function lockInPlace(system: FileSystem, path: string, text: HolderText, mode: n
 	return undefined
 }
 
-/** Whether the name is given; not where another file has it, or ours was swept away as a leftover. */
+/**
+ * Links a file to a name. Returns false if another file has the name, or if the file was removed as a
+ * leftover.
+ */
 function linkUnlessThere(system: FileSystem, from: string, to: string): boolean {
 	try {
 		system.linkSync(from, to)
@@ -253,8 +254,8 @@ function writeText({ system, fd }: OpenFile, text: HolderText): void {
 		system.ftruncateSync(fd, 0)
 		writeFully(system, fd, Buffer.from(`${JSON.stringify(text)}\n`), 0)
 	} catch (error) {
-		// On a full disk the kernel's lock still holds; only its text is missing. A lock that is a file is
-		// nothing without it.
+		// On a full disk a kernel lock still holds, and only the text is missing. A lock that is only a file
+		// does not work without its text.
 		if (systemCode(error) !== 'ENOSPC' || !text.kernel) throw error
 	}
 }
@@ -278,7 +279,10 @@ function holdLock(system: FileSystem, { fd, text }: Candidate, path: string, { p
 	}
 }
 
-/** Writes the note over the text, no longer than the text: a full disk has no room for more. */
+/**
+ * Overwrites the text with the note. The note is no longer than the text, because a full disk has no room for
+ * more.
+ */
 function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number): void {
 	const { kernel, pid, host, sinceMs } = text
 	const length = JSON.stringify(text).length
@@ -286,7 +290,7 @@ function leaveNote({ system, fd }: OpenFile, text: HolderText, unwritten: number
 	try {
 		writeFully(system, fd, Buffer.from(`${note}\n`), 0)
 	} catch {
-		// Without the note, readers are told less.
+		// Without the note, readers get fewer details.
 	}
 }
 
@@ -309,7 +313,9 @@ function lockedError(chainPath: string, holder: HolderText | undefined): MeshCha
 		: 'another process'
 	return new MeshChainError(
 		'CHAIN_LOCKED',
-		`${show(chainPath)} is open for writing by ${by}: give this writer another path ('{pid}' in a path becomes the process id), stop the other one, or, if it is certain that none runs, remove ${show(lockPath)}`,
+		`${show(chainPath)} is open for writing by ${by}: ` +
+			"give this writer another path ('{pid}' in a path becomes the process id), " +
+			`stop the other one, or, if it is certain that none runs, remove ${show(lockPath)}`,
 		{ path: chainPath },
 	)
 }

@@ -1,4 +1,4 @@
-/** The path of a chain that is to be written, and what is said where it cannot be opened. */
+/** Resolves the path of a chain for writing, and explains why a chain cannot be opened. */
 import { basename, dirname, join, resolve } from 'node:path'
 import { show } from '../../guard/show.ts'
 import { checkPath } from '../../model/check.ts'
@@ -20,7 +20,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 }
 
 /**
- * Any failure to open a chain for writing, with what to do about it. A {@link MeshChainError} stays as it is.
+ * Converts any failure to open a chain for writing to an error with advice. A {@link MeshChainError} is
+ * returned as it is.
  */
 export function openError(path: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -33,10 +34,10 @@ export function openError(path: string, error: unknown): MeshChainError {
 }
 
 /**
- * The one path of a chain that is to be written: absolute, with links in its directory followed, because the
- * lock must be the same whichever way leads there. `{pid}` becomes the process id.
+ * Returns the canonical path of a chain for writing: absolute, with links in its directory resolved, so that
+ * every path to a chain leads to the same lock. `{pid}` becomes the process id.
  *
- * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` where the directory cannot be reached.
+ * @throws {MeshChainError} `INVALID_PATH`; `CHAIN_UNWRITABLE` if the directory cannot be reached.
  */
 export function writablePath(path: unknown, system: FileSystem): string {
 	const absolute = resolve(checkPath('a chain', path).replaceAll('{pid}', String(process.pid)))

@@ -1,7 +1,6 @@
 /**
- * The files of a chain: `node.chain`, the live one, and beside it those that were sealed before it, as
- * `node-<first seq>.chain`. Which of the files with such names belong to a chain, and in which order, their
- * headers say.
+ * The files of a chain: the live file `node.chain`, and next to it the sealed files `node-<first seq>.chain`.
+ * The headers, not the names, determine which files belong to a chain and in which order.
  */
 import { basename, dirname, extname, join } from 'node:path'
 import { MeshChainError } from '../../model/errors.ts'
@@ -19,22 +18,25 @@ import { HEADER_BYTES } from '../format/header.ts'
 import { type ChainIdentity, identify } from '../scan/identity.ts'
 import { readWatermark } from './watermark-file.ts'
 
-/** The first bytes of a file that say what it is. */
+/** Number of bytes at the beginning of a file that identify it. */
 const IDENTITY_BYTES = HEADER_BYTES + ANCHOR_BYTES
-/** How far an anchor is looked for where these are damaged: anchors are closer than this. */
+/** Range of the search for an anchor if these bytes are damaged. Anchors are closer together than this. */
 const IDENTITY_SEARCH_BYTES = 1024 * 1024
 
-/** Which file of which chain an open file is. @throws {MeshChainError} what `identify` throws. */
+/**
+ * Returns the identity of an open file: its chain and segment. @throws {MeshChainError} Any error of
+ * `identify`.
+ */
 export function identifyFile({ system, fd }: OpenFile, path: string): ChainIdentity {
 	const first = readFully(system, fd, IDENTITY_BYTES, 0)
 	const identity = identify(first, path, () => readFully(system, fd, IDENTITY_SEARCH_BYTES, 0))
-	// Where the first anchor is lost with the header, a later one does not say with which seq the file began;
-	// the file name may.
+	// If both header and first anchor are lost, a later anchor does not contain the first seq of the file.
+	// The file name may.
 	const named = firstSeqIn(path)
 	return identity.headerDamaged && named < identity.firstSeq ? { ...identity, firstSeq: named } : identity
 }
 
-/** The same for the file of a name. @throws what the file system throws, too. */
+/** Returns the identity of the file at a path. @throws Also any error of the file system. */
 export function identifyAt(system: FileSystem, path: string): ChainIdentity {
 	return withFile(system, path, O_RDONLY, (file) => identifyFile(file, path))
 }
@@ -46,16 +48,14 @@ export interface Segment {
 	readonly bytes: number
 }
 
-/**
- * Where a file of a chain is kept once it is sealed. `copy` tells files apart that begin with the same seq.
- */
+/** Returns the path of a sealed file. `copy` distinguishes files that begin with the same seq. */
 export function segmentPathOf(chainPath: string, firstSeq: number, copy = 0): string {
 	const extension = extname(chainPath)
 	const stem = basename(chainPath, extension)
 	return join(dirname(chainPath), `${stem}-${firstSeq}${copy === 0 ? '' : `.${copy}`}${extension}`)
 }
 
-/** The paths beside a chain whose names are those of sealed files. */
+/** Returns the paths next to a chain that are named like sealed files. */
 function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 	const extension = extname(chainPath)
 	const stem = basename(chainPath, extension)
@@ -70,11 +70,11 @@ function candidatePaths(chainPath: string, names: readonly string[]): string[] {
 }
 
 /**
- * The sealed files of a chain, oldest first. Files of other chains, or of none, are left out. Of two files
- * with the same segment number the one with the shorter name counts, or the first in order. Without an id,
- * the chain is the one that the watermark names, or the newest.
+ * Lists the sealed files of a chain, oldest first. Skips files of other chains and files that are no chain.
+ * If two files have the same segment number, the one with the shorter name counts, or the first in order.
+ * Without an id, the chain is the one in the watermark, or the newest.
  *
- * @throws what the file system throws where a file of that name cannot be read.
+ * @throws Any error of the file system if a file with such a name cannot be read.
  */
 export function listSegments(
 	system: FileSystem,
@@ -91,10 +91,7 @@ export function listSegments(
 	return sortSegments(found.filter(({ identity }) => id !== undefined && sameId(identity.id, id)))
 }
 
-/**
- * A file whose name says with which seq it begins, as that of a sealed file does; any other file is a chain
- * of its own.
- */
+/** Reads a sealed file: its name contains the first seq. Any other file is a chain of its own. */
 function readSegment(system: FileSystem, path: string): Segment | undefined {
 	try {
 		return withFile(system, path, O_RDONLY, (file) => {
@@ -114,7 +111,8 @@ function firstSeqIn(path: string): number {
 }
 
 /**
- * The newest of several chains. A file with a watermark or a lock of its own is not a part of another chain.
+ * Returns the id of the newest of several chains. A file with its own watermark or lock is not part of
+ * another chain.
  */
 function newestWithin(segments: readonly Segment[], names: readonly string[]): Uint8Array | undefined {
 	const isOwn = ({ path }: Segment) =>
@@ -125,8 +123,8 @@ function newestWithin(segments: readonly Segment[], names: readonly string[]): U
 }
 
 /**
- * The path of the chain that a sealed file is of, by its name and the file there; undefined for a chain of
- * its own.
+ * Returns the path of the chain that a sealed file belongs to, from its name and the file at that path.
+ * Undefined for a chain of its own.
  */
 export function ownerOf(system: FileSystem, path: string, identity: ChainIdentity): string | undefined {
 	if (firstSeqIn(path) !== identity.firstSeq) return undefined
@@ -140,7 +138,8 @@ export function ownerOf(system: FileSystem, path: string, identity: ChainIdentit
 }
 
 /**
- * Whether a sealed file ends as `repairChain` leaves it: then all of it counts, whatever the next file says.
+ * Returns whether a sealed file ends like a file from `repairChain`. All of such a file counts, whatever the
+ * next file says.
  */
 export function endsRepaired(
 	system: FileSystem,
@@ -161,7 +160,10 @@ export function endsRepaired(
 	}
 }
 
-/** Retention may remove a file after it was listed. A link, a folder or a socket is not a segment. */
+/**
+ * Returns whether a listed file is no longer a segment. Retention may remove a file after it was listed; a
+ * link, a folder or a socket is not a segment.
+ */
 function isGone(error: unknown): boolean {
 	return NOT_THERE.includes(systemCode(error) ?? '')
 }

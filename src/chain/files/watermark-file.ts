@@ -1,7 +1,7 @@
 /**
- * Keeps the durable watermark of a chain beside it. It is written after each successful sync, and read by
- * whatever must know what is on disk and not only written. It never says more than is true; a failed write is
- * counted, reported and retried.
+ * Keeps the durable watermark of a chain in a file next to it. The watermark is written after each successful
+ * sync. Readers use it to distinguish bytes on disk from bytes that are only written. It never claims more
+ * than is true. A failed write is counted, reported and retried.
  */
 import { dirname } from 'node:path'
 import { SEQ_MAX } from '../../model/limits.ts'
@@ -22,14 +22,14 @@ import {
 import { decodeWatermark, encodeWatermark, WATERMARK_BYTES, type Watermark } from '../format/watermark.ts'
 import { bootId, bootSince } from './boot-id.ts'
 
-/** Where the watermark of a chain lies. */
+/** Returns the path of a chain's watermark. */
 export function watermarkPathOf(chainPath: string): string {
 	return `${chainPath}.durable`
 }
 
 /**
- * The watermark of a chain, or without an id of the chain that last had this path; undefined where none
- * verifies.
+ * Returns the watermark of a chain; without an id, of the chain that last had this path. Undefined if no
+ * watermark verifies.
  */
 export function readWatermark(
 	system: FileSystem,
@@ -41,15 +41,15 @@ export function readWatermark(
 		const bytes = withFile(system, path, O_RDONLY, ({ fd }) => readFully(system, fd, WATERMARK_BYTES, 0))
 		return decodeWatermark(bytes, chainId)
 	} catch {
-		// Without a watermark that can be read, nothing is known to be on disk.
+		// Without a readable watermark, nothing is known to be on disk.
 		return undefined
 	}
 }
 
 /**
- * Whether a power loss explains that the last file cannot be read from `offset` on: nothing has acknowledged
- * these bytes as on disk, and the machine was booted after the newest anchor before them was written. A
- * writer uses the same evidence (write/recovery.ts).
+ * Returns whether a power loss explains that the last file is unreadable from `offset`: nothing has
+ * acknowledged these bytes as on disk, and the machine was booted after the newest anchor before them was
+ * written. Writers use the same evidence (write/recovery.ts).
  */
 export function isUnsyncedAt(
 	{ system, chainPath, identity: { id, segment } }: LastFile,
@@ -69,17 +69,18 @@ interface LastFile {
 }
 
 /**
- * No writer has counted this far. A file with a higher count is begun anew, while there is room to count on.
+ * No writer ever reaches this count. A file with a higher count is replaced while there is still room to
+ * count.
  */
 const COUNTER_MAX = SEQ_MAX / 2
 
-/** What a watermark says of a segment. */
+/** The statement of a watermark about a segment. */
 export type Durable = Pick<Watermark, 'segment' | 'offset' | 'seq'>
 
 /**
  * One writer's hold on the watermark.
  *
- * Invariant: a watermark is written to the file that has the name, and counts as the newest in it: both are
+ * Invariant: a watermark is written to the file that has the name, and becomes the newest in it. Both are
  * checked before each write.
  */
 export class WatermarkFile {
@@ -89,16 +90,15 @@ export class WatermarkFile {
 	readonly #chainId: Uint8Array
 	readonly #writer: { readonly epoch: number; readonly bootId: Uint8Array }
 	#fd: number | undefined
-	/** What was found when {@link #fd} was opened. */
+	/** Status of the file when {@link #fd} was opened. */
 	#stat: FileStat | undefined
 	/**
-	 * The count of the next slot. A slot that was not written whole is written again, so that the other slot
-	 * stays.
+	 * Count of the next slot. A partly written slot is written again, so that the other slot stays intact.
 	 */
 	#counter: number
-	/** The file and its name are on disk, so that a power loss can be recognised by it. */
+	/** Whether the file and its name are on disk. Only then can the watermark reveal a power loss. */
 	#isOnDisk: boolean
-	/** What could not be written. */
+	/** Watermark that could not be written. */
 	#unwritten: Durable | undefined
 	#failure: unknown
 	failures = 0
@@ -118,14 +118,14 @@ export class WatermarkFile {
 		this.#isOnDisk = before !== undefined
 	}
 
-	/** Why the last write failed; undefined after a successful one. */
+	/** Reason why the last write failed; undefined after a success. */
 	get failure(): unknown {
 		return this.#failure
 	}
 
 	/**
-	 * Says what of a segment is on disk; everything before it is, too. Never throws: after a failure the
-	 * previous watermark is still true, and {@link retry} or the next call writes again.
+	 * Records how much of a segment is on disk. Everything before it is on disk, too. Never throws: after a
+	 * failure the previous watermark is still true, and {@link retry} or the next call writes again.
 	 */
 	write(durable: Durable): void {
 		try {
@@ -146,24 +146,24 @@ export class WatermarkFile {
 		}
 	}
 
-	/** Writes what could not be written. */
+	/** Writes the watermark that could not be written. */
 	retry(): void {
 		if (this.#unwritten !== undefined) this.write(this.#unwritten)
 	}
 
-	/** The file was removed: the next write makes it anew. */
+	/** Forgets a removed file; the next write creates it again. */
 	forget(): void {
 		this.#letGo()
 		this.#isOnDisk = false
 	}
 
-	/** Tries for the last time to write what could not be written. */
+	/** Makes a last attempt to write a pending watermark, and closes the file. */
 	close(): void {
 		this.retry()
 		this.#letGo()
 	}
 
-	/** Opens the file or makes it. Others may have put something into it. */
+	/** Opens or creates the file. Other programs may have written to it. */
 	#open(): number {
 		const system = this.#system
 		const fd = openOurs(system, this.#path, O_RDWR | O_CREAT, this.#mode)

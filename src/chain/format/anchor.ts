@@ -1,6 +1,6 @@
 /**
- * Anchors: where a file and an epoch open, about every 64 KiB, and where they close. Index point, hash link and durable
- * watermark in one, of one fixed size. Bytes in, bytes out, no I/O.
+ * Anchors: at the opening of a file and of an epoch, about every 64 KiB, and at the close. Each is index
+ * point, hash link and durable watermark in one, with a fixed size. Bytes in, bytes out, no I/O.
  *
  *   0    9f                     array of 15
  *   1    a6 "anchor"
@@ -12,11 +12,11 @@
  *   71   cb ········            written, milliseconds since 1970
  *   80   cb ········            next seq: that of the first record after this anchor
  *   89   95 5 × cb ········     records so far in the chain: trace, debug, info, warn, error
- *   135  93 cb cb ff            since the anchor before: earliest time (+Infinity: no records), latest time (-Infinity),
- *                               levels present (bits 0 to 4), a `$gap` is present (5), no kind of mesh-chain's own is (6)
+ *   135  93 cb cb ff            since the previous anchor: earliest time (+Infinity: no records), latest time (-Infinity),
+ *                               levels present (bits 0 to 4), a `$gap` is present (5), all kinds are the application's (6)
  *   155  cb ········            durable: everything in this file below this offset is on disk
  *   164  cb ········            kept from: the first seq that retention has left
- *   173  96 cb cb cb cb cb ff   offset of the anchor before (0 for the first in the file); how many precede this one; jump:
+ *   173  96 cb cb cb cb cb ff   offset of the previous anchor (0 for the first in the file); how many precede this one; jump:
  *                               the offset of one of them (0 for the first anchor) and, since that one, earliest time, latest
  *                               time, presence as above
  *   220  cb ········            opened: bytes of tail that were cut; closed: exit code, -1 for an ordinary close; repaired: bytes
@@ -24,9 +24,10 @@
  *   229  c4 20 ················ link: SHA-256 of (the link before, all bytes between the two anchors, bytes 13 to 228 here)
  *   263
  *
- * The jumps are those of a skew-binary list: from any anchor, following jumps and steps back reaches any earlier one in a
- * number of reads that grows with the logarithm of their number (Myers, "An applicative random-access stack", 1983). That of
- * a sealing anchor, the last of its file, leads to the first: it tells what there is in the whole file.
+ * The jumps form a skew-binary list: from any anchor, a reader that follows jumps and single steps back
+ * reaches any earlier anchor in a number of reads that grows with the logarithm of their number (Myers, "An
+ * applicative random-access stack", 1983). The jump of a sealing anchor, the last of its file, leads to the
+ * first anchor, so it covers the whole file.
  * The link before the first anchor is the SHA-256 of the header.
  */
 import { createHash } from 'node:crypto'
@@ -69,7 +70,7 @@ const BACK_AT = KEPT_FROM_AT + 9
 const DETAIL_AT = BACK_AT + 1 + 5 * 9 + 1
 const LINK_AT = DETAIL_AT + 9
 
-/** Every byte of an anchor that is the same in all of them. */
+/** The bytes that are identical in all anchors. */
 const TAGS = tagged(ANCHOR_BYTES, [
 	[0, ...LEAD, 0xce],
 	[BODY_AT, 0xc4, CHAIN_ID_BYTES],
@@ -94,18 +95,23 @@ const TAGS = tagged(ANCHOR_BYTES, [
 const REASONS = ['opened', 'span', 'closed', 'sealed', 'repaired'] as const
 export type AnchorReason = (typeof REASONS)[number]
 
-/** What a stretch of the chain holds: enough to tell that a query cannot match in it. */
+/** A summary of a stretch of the chain: enough to decide that a query cannot match in it. */
 export interface Extent {
-	/** +Infinity and -Infinity where there are no records. */
+	/** Earliest and latest time; +Infinity and -Infinity without records. */
 	readonly minTsMs: number
 	readonly maxTsMs: number
-	/** A bit for each level, by its position in `LOG_LEVELS`, {@link PRESENCE_GAP} and {@link PRESENCE_PLAIN}. */
+	/**
+	 * Bits for each level, by its position in `LOG_LEVELS`, {@link PRESENCE_GAP} and {@link PRESENCE_PLAIN}.
+	 */
 	readonly presence: number
 }
 
-/** A `$gap`, or something that cannot be read. */
+/** The stretch contains a `$gap` or unreadable bytes. */
 export const PRESENCE_GAP = 1 << 5
-/** No record has a kind of mesh-chain's own. Not set by a writer that does not know it: then there may be one. */
+/**
+ * No record has a kind of mesh-chain's own. A writer without support for this bit does not set it, so such a
+ * record may be present without it.
+ */
 export const PRESENCE_PLAIN = 1 << 6
 
 export const EMPTY_EXTENT: Extent = Object.freeze({
@@ -114,10 +120,10 @@ export const EMPTY_EXTENT: Extent = Object.freeze({
 	presence: PRESENCE_PLAIN,
 })
 
-/** The extent of a `$gap` or of something unreadable, which no reader may skip. */
+/** The extent of a `$gap` or of unreadable bytes, which no reader may skip. */
 export const GAP_EXTENT: Extent = Object.freeze({ ...EMPTY_EXTENT, presence: PRESENCE_GAP })
 
-/** What one record adds. */
+/** Returns the extent of one record. */
 export function extentOf(record: LogRecord): Extent {
 	if (isGap(record)) return GAP_EXTENT
 	const { tsMs, kind, level } = record
@@ -125,7 +131,7 @@ export function extentOf(record: LogRecord): Extent {
 	return { minTsMs: tsMs, maxTsMs: tsMs, presence: isOwnKind(kind) ? presence : presence | PRESENCE_PLAIN }
 }
 
-/** The extent of two stretches together. */
+/** Returns the extent of two stretches together. */
 export function joinExtents(a: Extent, b: Extent): Extent {
 	return {
 		minTsMs: Math.min(a.minTsMs, b.minTsMs),
@@ -135,43 +141,46 @@ export function joinExtents(a: Extent, b: Extent): Extent {
 }
 
 export interface Anchor {
-	/** Offset in its file. */
+	/** Offset of the anchor in its file. */
 	readonly offset: number
 	readonly reason: AnchorReason
 	readonly epoch: number
-	/** Which boot of the machine wrote it. */
+	/** Id of the boot during which the anchor was written. */
 	readonly bootId: Uint8Array
 	readonly writtenMs: number
 	readonly nextSeq: number
-	/** Records so far in the chain, by level, in the order of `LOG_LEVELS`. */
+	/** Number of records in the chain so far, by level, in the order of `LOG_LEVELS`. */
 	readonly levelCounts: readonly number[]
-	/** The records since the anchor before. */
+	/** Extent of the records since the previous anchor. */
 	readonly span: Extent
 	readonly durableOffset: number
-	/** The first seq that retention has left. */
+	/** First seq that retention has left. */
 	readonly keptFromSeq: number
 	readonly previousOffset: number
 	/** Number of anchors that precede this one. */
 	readonly ordinal: number
-	/** An earlier anchor, which one may jump to; 0 for none. */
+	/** Offset of an earlier anchor to jump to; 0 for none. */
 	readonly jumpOffset: number
-	/** The records since that one. */
+	/** Extent of the records since that anchor. */
 	readonly jump: Extent
-	/** Opened: bytes of tail that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}. Repaired: unreadable bytes. */
+	/**
+	 * Opened: number of tail bytes that were cut. Closed: the exit code, or {@link CLOSED_WITHOUT_EXIT}.
+	 * Repaired: number of unreadable bytes.
+	 */
 	readonly detail: number
 	readonly link: Uint8Array
 }
 
-/** The `detail` of an anchor that `close()` wrote, and not the end of the process. */
+/** The `detail` of an anchor that `close()` wrote, not the exit of the process. */
 export const CLOSED_WITHOUT_EXIT = -1
 
-/** What an anchor covers, for its link: the link before it and every byte between the two. */
+/** The input of an anchor's link: the previous link and every byte between the two anchors. */
 export interface LinkedSpan {
 	readonly previousLink: Uint8Array
 	readonly bytes: Uint8Array
 }
 
-/** The bytes of an anchor, its link and checksum worked out. */
+/** Encodes an anchor and computes its link and checksum. */
 export function encodeAnchor(
 	chain: { readonly id: Uint8Array; readonly segment: number; readonly idChecksum: number },
 	anchor: Omit<Anchor, 'link'>,
@@ -202,7 +211,7 @@ export function encodeAnchor(
 	return bytes
 }
 
-/** The link that the anchor in `bytes` must carry when it follows `span`. */
+/** Returns the link that the anchor in `bytes` must have after `span`. */
 function anchorLink(bytes: Uint8Array, span: LinkedSpan): Uint8Array {
 	return createHash('sha256')
 		.update(span.previousLink)
@@ -211,18 +220,18 @@ function anchorLink(bytes: Uint8Array, span: LinkedSpan): Uint8Array {
 		.digest()
 }
 
-/** The part of an anchor's own bytes that its link covers. */
+/** Returns the part of an anchor's own bytes that its link covers. */
 export function anchorLinkBody(bytes: Uint8Array): Uint8Array {
 	return bytes.subarray(BODY_AT, LINK_AT)
 }
 
-/** Whether the bytes at `pos` begin as an anchor does; the rest may be missing or wrong. */
+/** Returns whether the bytes at `pos` begin like an anchor; the rest may be missing or wrong. */
 export function looksLikeAnchor(bytes: Uint8Array, pos: number): boolean {
 	for (let index = 0; index < LEAD.length; index++) if (bytes[pos + index] !== LEAD[index]) return false
 	return true
 }
 
-/** The bytes that are the same in every anchor: its lead, and what says of which type each field is. */
+/** The bytes that are identical in every anchor: its lead and the type byte of each field. */
 const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 	...[...LEAD, 0xce].map((byte, index) => [index, byte] as const),
 	...[SEGMENT_AT - 1, EPOCH_AT - 1].map((at) => [at, 0x92] as const),
@@ -236,7 +245,10 @@ const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 ])
 const FIXED_BYTES_MIN = 8
 
-/** Whether `bytes[pos, end)` begins with the remains of an anchor: most of what all anchors have in common is in its place. */
+/**
+ * Returns whether `bytes[pos, end)` begins with the remains of an anchor: most of the bytes common to all
+ * anchors are in place.
+ */
 export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): boolean {
 	let expected = 0
 	let found = 0
@@ -248,19 +260,19 @@ export function resemblesAnchor(bytes: Uint8Array, pos: number, end: number): bo
 	return found >= FIXED_BYTES_MIN && found * 2 > expected
 }
 
-/** Position of the next bytes from `from` on that begin as an anchor does, or -1. */
+/** Returns the position of the next bytes at or after `from` that begin like an anchor, or -1. */
 export function findAnchorLead(bytes: Buffer, from: number): number {
 	return bytes.indexOf(LEAD, from)
 }
 
-/** Position of the last bytes at or before `from` that begin as an anchor does, or -1. */
+/** Returns the position of the last bytes at or before `from` that begin like an anchor, or -1. */
 export function findAnchorLeadBackward(bytes: Buffer, from: number): number {
 	return from < 0 ? -1 : bytes.lastIndexOf(LEAD, from)
 }
 
 /**
- * Chain id and segment of an anchor that verifies by itself at `offset`: what gives a file with a damaged header its identity
- * back.
+ * Returns chain id and segment of an anchor that verifies at `offset` by itself. Identifies a file with a
+ * damaged header.
  */
 export function anchorIdentity(
 	bytes: Buffer,
@@ -274,7 +286,7 @@ export function anchorIdentity(
 	return anchor && isEpoch(segment, 0) ? { chainId, segment, anchor } : undefined
 }
 
-/** The anchor at `pos`, which is `offset` in the file; undefined when it does not verify there. */
+/** Decodes the anchor at `pos`, which is `offset` in the file; undefined if it does not verify there. */
 export function decodeAnchor(
 	bytes: Buffer,
 	pos: number,
@@ -318,8 +330,8 @@ function readFields(bytes: Buffer, pos: number, offset: number, reason: AnchorRe
 }
 
 /**
- * Adds to the counts of records by level. They stop at the highest count that an anchor can hold: a writer continues after any anchor that
- * verifies, and must not write one that readers refuse.
+ * Adds to the counts of records by level. The counts stop at the highest value that an anchor can hold: a
+ * writer continues after any anchor that verifies, and must not write an anchor that readers refuse.
  */
 export function addLevelCounts(sums: number[], added: readonly number[]): void {
 	for (let index = 0; index < sums.length; index++)
@@ -327,8 +339,9 @@ export function addLevelCounts(sums: number[], added: readonly number[]): void {
 }
 
 /**
- * Whether its numbers are possible: a checksum that holds does not say who wrote it. The numbers that a writer continues with leave room for
- * its own: offsets and ordinals are bounded by the anchor's own offset, which every entry raises.
+ * Returns whether the numbers of an anchor are possible: a valid checksum does not prove who wrote the
+ * anchor. The bounds leave room for the numbers that a writer continues with: offsets and ordinals are
+ * bounded by the anchor's own offset, which every entry raises.
  */
 function isPossible(anchor: Anchor): boolean {
 	const { writtenMs, nextSeq, keptFromSeq, previousOffset, jumpOffset, offset, detail } = anchor

@@ -1,11 +1,13 @@
 /**
- * The checksum of frames and anchors: CRC-32 (the one of zlib), seeded with the chain's id, the segment, the entry's own
- * offset and its length. Bytes copied to another place, another file or another chain therefore never verify. It finds
- * accidents; it gives no security.
+ * The checksum of frames and anchors: CRC-32 (as in zlib), seeded with the chain's id, the segment, the
+ * entry's own offset and its length. Therefore bytes copied to another place, file or chain never verify. The
+ * checksum detects accidents; it provides no security.
  */
 import { crc32 } from 'node:zlib'
 
-/** From here on the native function is faster than the table (350 ns a call against 1.3 ns a byte). */
+/**
+ * Length from which the native function is faster than the table (350 ns per call against 1.3 ns per byte).
+ */
 const NATIVE_BYTES_MIN = 256
 
 const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
@@ -14,13 +16,13 @@ const TABLE = Uint32Array.from({ length: 256 }, (_unused, byte) => {
 	return crc >>> 0
 })
 
-/** CRC-32 of `bytes[start, end)`, continued from `crc`. */
+/** Computes the CRC-32 of `bytes[start, end)`, continued from `crc`. */
 export function checksum(bytes: Uint8Array, start: number, end: number, crc: number): number {
 	if (end - start >= NATIVE_BYTES_MIN) return crc32(bytes.subarray(start, end), crc)
 	return ~advance(~crc, bytes, start, end) >>> 0
 }
 
-/** The state of a CRC-32 after some more bytes. */
+/** Returns the state of a CRC-32 after more bytes. */
 function advance(state: number, bytes: Uint8Array, start: number, end: number): number {
 	let next = state
 	for (let pos = start; pos < end; pos++) next = (next >>> 8) ^ TABLE[(next ^ bytes[pos]!) & 0xff]!
@@ -30,15 +32,18 @@ function advance(state: number, bytes: Uint8Array, start: number, end: number): 
 const place = new Uint8Array(12)
 const placeView = new DataView(place.buffer)
 
-/** What every checksum in one file starts from: the CRC-32 of chain id (16 bytes) and segment (u32), big-endian. */
+/**
+ * Returns the common start of all checksums in one file: the CRC-32 of chain id (16 bytes) and segment (u32),
+ * big-endian.
+ */
 export function identityChecksum(chainId: Uint8Array, segment: number): number {
 	placeView.setUint32(0, segment)
 	return checksum(place, 0, 4, checksum(chainId, 0, chainId.length, 0))
 }
 
 /**
- * What the checksum at one place of one file starts from: {@link identityChecksum}, given as `idChecksum`, continued over offset
- * (u64) and length (u32), big-endian.
+ * Returns the start of the checksum at one place of a file: {@link identityChecksum}, passed as `idChecksum`,
+ * continued over offset (u64) and length (u32), big-endian.
  */
 export function entrySeed(idChecksum: number, offset: number, length: number): number {
 	placeView.setUint32(0, Math.floor(offset / 0x1_0000_0000))
@@ -48,23 +53,24 @@ export function entrySeed(idChecksum: number, offset: number, length: number): n
 }
 
 const BLOCK_BYTES = 256
-/** Blocks that are kept before older ones are dropped: two of the longest frames. */
+/** Number of blocks kept before older blocks are dropped: two frames of maximum length. */
 const BLOCKS_MAX = (32 * 1024 * 1024) / BLOCK_BYTES
 
 /**
- * Checksums of overlapping stretches of one file, each in a time that does not grow with its length: about that of 512 bytes. For a search
- * among bytes that may promise, at every position, an entry of the greatest length.
+ * Computes checksums of overlapping stretches of one file, each in constant time: about the time of 512
+ * bytes. Used to search bytes that may claim an entry of maximum length at every position.
  *
- * CRC-32 is linear: `state(a to c) = state(0 to c) ^ zeros(state(0 to b) ^ state(a to b))`, where `zeros` appends as many zero bytes as
- * there are from `b` to `c`. States are kept at the boundaries of blocks; what is left at both ends is worked out.
+ * CRC-32 is linear: `state(a to c) = state(0 to c) ^ zeros(state(0 to b) ^ state(a to b))`, where `zeros`
+ * appends as many zero bytes as lie between `b` and `c`. States are kept at block boundaries; the remainders
+ * at both ends are computed.
  */
 export class StretchChecksums {
-	/** The boundary, as a number of blocks from the beginning of the file, that the first state belongs to. */
+	/** Boundary of the first state, as a number of blocks from the beginning of the file. */
 	#first = 0
 	#count = 0
 	#states = new Uint32Array(1024)
 
-	/** As {@link checksum}, for bytes of which the first is at `base` of the file. */
+	/** Computes the same as {@link checksum} for bytes whose first byte is at `base` in the file. */
 	of(bytes: Uint8Array, base: number, start: number, end: number, crc: number): number {
 		const from = Math.ceil((base + start) / BLOCK_BYTES)
 		const to = Math.floor((base + end) / BLOCK_BYTES)
@@ -105,7 +111,7 @@ export class StretchChecksums {
 	}
 }
 
-/** `ZEROS[n]`: what 2^n blocks of zero bytes make of a state, by each of its four bytes. */
+/** `ZEROS[n]`: the effect of 2^n blocks of zero bytes on a state, for each of its four bytes. */
 const ZEROS: Uint32Array[] = []
 
 function appendZeros(state: number, blocks: number): number {

@@ -1,12 +1,12 @@
-/** What entries of fixed fields are made of: the bytes that are the same in all of them, and float64s of nine bytes, tag and value. */
+/** The parts of entries with fixed fields: constant bytes, and float64s of nine bytes (tag and value). */
 
-/** The bytes of an entry that never change, and where they stand. */
+/** The constant bytes of an entry and their positions. */
 export interface Tags {
 	readonly bytes: Buffer
 	readonly places: readonly number[]
 }
 
-/** @param runs of such bytes, each after the position of its first. */
+/** @param runs Runs of constant bytes, each preceded by the position of its first byte. */
 export function tagged(length: number, runs: readonly (readonly number[])[]): Tags {
 	const bytes = Buffer.alloc(length)
 	const places = runs.flatMap(([at = 0, ...run]) => run.map((_byte, index) => at + index))
@@ -14,7 +14,7 @@ export function tagged(length: number, runs: readonly (readonly number[])[]): Ta
 	return { bytes, places }
 }
 
-/** Whether the entry at `pos`, all of which is there, has them. */
+/** Returns whether a complete entry at `pos` has these bytes. */
 export function hasTags(bytes: Uint8Array, pos: number, tags: Tags): boolean {
 	for (const place of tags.places) if (bytes[pos + place] !== tags.bytes[place]) return false
 	return true

@@ -3,19 +3,19 @@
  *
  *   0    97                array of 7
  *   1    ce ····           length of the whole frame in bytes
- *   6    ce ····           CRC-32 of everything from byte 11 on, seeded (checksum.ts)
+ *   6    ce ····           CRC-32 of everything from byte 11, seeded (checksum.ts)
  *   11   ff                flags: levels present (bits 0 to 4), a `$` kind is present (5), texts are all ASCII (6)
  *   12   epoch             unsigned integer, as short as it can be
  *        base seq          seq of the first row; each row is one more than the row before it
  *        base time         float64, milliseconds since 1970; each row's time is relative to it
  *        rows              array of rows (codec/row-encoder.ts)
  *
- * A `$gap` opens its frame: there, and nowhere else, base seq is more than one above the record before.
+ * A `$gap` is the first row of its frame. Only there may base seq be more than one above the previous record.
  */
 import { isEpoch, isRecordTime, isSeq } from '../../model/record.ts'
 import { checksum, entrySeed, type StretchChecksums } from './checksum.ts'
 
-/** Array, length, checksum and flags: what is at a fixed place. */
+/** The fields at fixed places: array, length, checksum and flags. */
 export const FRAME_FIXED_BYTES = 12
 /** The longest header: fixed part, epoch, seq beyond 32 bits, time, row count. */
 export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
@@ -23,9 +23,9 @@ export const FRAME_HEADER_BYTES_MAX = FRAME_FIXED_BYTES + 5 + 9 + 9 + 5
 const TIME_AND_ROWS_BYTES_MIN = 9 + 1 + 3
 /** The shortest frame that can hold a row. */
 export const FRAME_BYTES_MIN = FRAME_FIXED_BYTES + 1 + 1 + TIME_AND_ROWS_BYTES_MIN
-/** What the count of a frame's rows can say. */
+/** Maximum number of rows in a frame. */
 export const FRAME_ROWS_MAX = 0xffff
-/** No reader believes a longer frame, no writer makes one. */
+/** Maximum length of a frame, for readers and writers. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 export const FLAG_CONTROL = 1 << 5
@@ -40,7 +40,7 @@ export interface FrameHeader {
 	readonly rows: number
 }
 
-/** A frame that verified: its header, and where its rows are in the bytes it was read from. */
+/** A verified frame: its header, and the place of its rows in the bytes that were read. */
 export interface Frame extends FrameHeader {
 	readonly offset: number
 	readonly length: number
@@ -49,16 +49,16 @@ export interface Frame extends FrameHeader {
 	readonly rowsEnd: number
 }
 
-/** Rows of a known length that write themselves to where they belong. */
+/** Encoded rows of known length that can copy themselves to a buffer. */
 export interface EncodedRows {
 	readonly length: number
 	copyTo(target: Buffer, pos: number): void
 }
 
 /**
- * Writes a frame to `target[pos…]`, which must have room for {@link frameBytesMax}; returns its length.
+ * Writes a frame to `target[pos…]`, which must have room for {@link frameBytesMax}. Returns its length.
  *
- * @param offset of the frame in the file; the checksum depends on it, and on the chain's id.
+ * @param offset Offset of the frame in the file. The checksum depends on it and on the chain's id.
  */
 export function encodeFrame(
 	target: Buffer,
@@ -85,7 +85,10 @@ export function encodeFrame(
 	return length
 }
 
-/** Makes a frame that was copied to `target[pos, pos + length)` one of another place: only its checksum knows where it is. */
+/**
+ * Adapts a frame that was copied to `target[pos, pos + length)` to its new place. Only its checksum depends
+ * on the place.
+ */
 export function relocateFrame(
 	target: Buffer,
 	pos: number,
@@ -97,12 +100,12 @@ export function relocateFrame(
 	target.writeUInt32BE(checksum(target, pos + 11, pos + length, seed), pos + 7)
 }
 
-/** How much room {@link encodeFrame} may need. */
+/** Returns the room that {@link encodeFrame} may need. */
 export function frameBytesMax(rowsBytes: number): number {
 	return FRAME_HEADER_BYTES_MAX + rowsBytes
 }
 
-/** Whether the bytes at `pos` begin as a frame does. Needs 12 bytes there. */
+/** Returns whether the bytes at `pos` begin like a frame. Needs 12 bytes there. */
 export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	return (
 		bytes[pos] === 0x97 &&
@@ -112,22 +115,25 @@ export function looksLikeFrame(bytes: Uint8Array, pos: number): boolean {
 	)
 }
 
-/** Whether at least two of the three bytes that begin every frame are in their places. Needs 7 bytes there. */
+/**
+ * Returns whether at least two of the three bytes that begin every frame are in place. Needs 7 bytes there.
+ */
 export function resemblesFrame(bytes: Uint8Array, pos: number): boolean {
 	const found = [bytes[pos] === 0x97, bytes[pos + 1] === 0xce, bytes[pos + 6] === 0xce]
 	return found.filter((isThere) => isThere).length >= 2
 }
 
-/** The length that the frame at `pos` claims; undefined when no frame can be that long. */
+/** Returns the length that the frame at `pos` claims; undefined if no frame can be that long. */
 export function claimedLength(bytes: Buffer, pos: number): number | undefined {
 	const length = bytes.readUInt32BE(pos + 2)
 	return length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX ? length : undefined
 }
 
 /**
- * The frame of `length` bytes at `pos`, which is `offset` in the file; undefined when it does not verify there.
+ * Decodes the frame of `length` bytes at `pos`, which is `offset` in the file; undefined if it does not
+ * verify there.
  *
- * @param stretches where many frames that overlap are looked at.
+ * @param stretches Passed when many overlapping frames are checked.
  */
 export function decodeFrame(
 	bytes: Buffer,
@@ -148,7 +154,7 @@ export function decodeFrame(
 	return readFrameHeader(bytes, pos, pos + length, offset)
 }
 
-/** The header of a frame whose checksum was not checked: what a damaged frame seems to say of itself. */
+/** Reads the header of a frame without checking the checksum, for frames that may be damaged. */
 export function readFrameHeader(bytes: Buffer, pos: number, end: number, offset: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN) return undefined
 	const epoch = readUint(bytes, pos + FRAME_FIXED_BYTES)
@@ -207,7 +213,7 @@ interface ReadValue {
 	readonly end: number
 }
 
-/** A whole number from 0 at `pos`; the caller has checked that there are bytes enough. */
+/** Reads a whole number from 0 at `pos`. The caller has checked that enough bytes are there. */
 function readUint(bytes: Buffer, pos: number): ReadValue | undefined {
 	const lead = bytes[pos]!
 	if (lead < 0x80) return { value: lead, end: pos + 1 }

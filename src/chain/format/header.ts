@@ -2,18 +2,18 @@
  * The first 102 bytes of every file of a chain. Bytes in, bytes out, no I/O.
  *
  *   0   99                      array of 9
- *   1   aa "mesh-chain"         what this file is
+ *   1   aa "mesh-chain"         name of the format
  *   12  vv                      format version, 0 to 127
  *   13  c4 10 ················  chain id, 16 random bytes
- *   31  ce ····                 segment: which file of the chain this is, from 0
+ *   31  ce ····                 segment: number of the file in the chain, from 0
  *   36  cb ········             created, milliseconds since 1970
- *   45  cb ········             first seq: that of the first record in this file
- *   54  cb ········             previous end: how far the file before counts; 0 in the first
- *   63  c4 20 ················  previous link: of everything in the file before up to there; zeros in the first
+ *   45  cb ········             first seq: seq of the first record in this file
+ *   54  cb ········             previous end: how far the previous file counts; 0 in the first
+ *   63  c4 20 ················  previous link: of everything in the previous file up to there; zeros in the first
  *   97  ce ····                 CRC-32 of bytes 0 to 96
  *
- * Name and version stay where they are in every later version, so that an older reader can tell a newer file from a damaged
- * one.
+ * Name and version keep their places in every later version, so that an older reader can distinguish a newer
+ * file from a damaged one.
  */
 
 import { show } from '../../guard/show.ts'
@@ -40,7 +40,7 @@ const PREVIOUS_END_AT = FIRST_SEQ_AT + 9
 const PREVIOUS_LINK_AT = PREVIOUS_END_AT + 9
 const CRC_AT = PREVIOUS_LINK_AT + 2 + LINK_BYTES
 const VERSION_MAX = 127
-/** Every byte of a header of this version that is the same in all of them. */
+/** The bytes that are identical in all headers of this version. */
 const TAGS = tagged(HEADER_BYTES, [
 	[0, ...CHAIN_LEAD, FORMAT_VERSION],
 	[ID_AT, 0xc4, CHAIN_ID_BYTES],
@@ -54,14 +54,14 @@ const TAGS = tagged(HEADER_BYTES, [
 
 export interface Header {
 	readonly chainId: Uint8Array
-	/** Which file of the chain this is, from 0. */
+	/** Number of this file in the chain, from 0. */
 	readonly segment: number
 	readonly createdMs: number
-	/** The seq of the first record in this file. */
+	/** Seq of the first record in this file. */
 	readonly firstSeq: number
-	/** How far the file before counts; 0 in the first. */
+	/** Offset up to which the previous file counts; 0 in the first. */
 	readonly previousEnd: number
-	/** Of everything in the file before up to {@link previousEnd}; zeros in the first. */
+	/** Link of everything in the previous file up to {@link previousEnd}; zeros in the first. */
 	readonly previousLink: Uint8Array
 }
 
@@ -77,13 +77,16 @@ export function encodeHeader(header: Header): Buffer {
 	return bytes
 }
 
-/** What the first bytes of a file say: a header, part of one (`prefix`), one that was damaged, or something else. */
+/**
+ * The content of the first bytes of a file: a header, part of a header (`prefix`), a damaged header, or
+ * something else.
+ */
 export type HeaderReading =
 	| { readonly kind: 'header'; readonly header: Header }
 	| { readonly kind: 'prefix' | 'damaged' | 'foreign' }
 
 /**
- * Reads the first bytes of a file, all of it when it is shorter than a header.
+ * Reads a header from the first bytes of a file: all its bytes, if the file is shorter than a header.
  *
  * @throws {MeshChainError} `NEWER_VERSION`.
  */
@@ -103,7 +106,9 @@ export function readHeader(bytes: Buffer, path: string): HeaderReading {
 	return isPossible(header) ? { kind: 'header', header } : { kind: 'damaged' }
 }
 
-/** Whether its numbers are such as a writer has: a checksum that holds says nothing of who wrote it. */
+/**
+ * Returns whether the numbers of a header are possible: a valid checksum does not prove who wrote the header.
+ */
 function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): boolean {
 	const isTime = createdMs >= 0 && createdMs <= TIME_MAX_MS
 	return isTime && isEpoch(segment, 0) && isSeq(firstSeq - 1, 0) && isSeq(previousEnd, 0)
@@ -112,16 +117,17 @@ function isPossible({ segment, createdMs, firstSeq, previousEnd }: Header): bool
 function refuseNewer(bytes: Buffer, path: string): void {
 	const version = bytes[VERSION_AT] ?? 0
 	if (!isNamed(bytes) || version <= FORMAT_VERSION || version > VERSION_MAX) return
-	// One flipped bit makes no newer version.
+	// A single flipped bit does not mean a newer version.
 	if (bytes.length >= HEADER_BYTES && crcHolds(withVersion(bytes, FORMAT_VERSION))) return
 	throw new MeshChainError(
 		'NEWER_VERSION',
-		`${show(path)} has chain format ${version}; this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
+		`${show(path)} has chain format ${version}; ` +
+			`this mesh-chain reads format ${FORMAT_VERSION}: update mesh-chain`,
 		{ path },
 	)
 }
 
-/** The name alone: how many values the header holds may differ from version to version. */
+/** Compares only the name: the number of values in the header may differ between versions. */
 function isNamed(bytes: Buffer): boolean {
 	return (
 		bytes.length >= CHAIN_LEAD.length && bytes.subarray(1, CHAIN_LEAD.length).equals(CHAIN_LEAD.subarray(1))
@@ -133,7 +139,7 @@ function isPrefix(bytes: Buffer): boolean {
 	return bytes.subarray(0, lead).equals(CHAIN_LEAD.subarray(0, lead))
 }
 
-/** Of a header of this version; its place is another one in others. */
+/** Checks the checksum of a header of this version; other versions have it at another place. */
 function crcHolds(bytes: Buffer): boolean {
 	if (bytes[0] !== CHAIN_LEAD[0] || bytes[VERSION_AT] !== FORMAT_VERSION || bytes[CRC_AT] !== 0xce)
 		return false

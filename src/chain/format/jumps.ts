@@ -1,21 +1,25 @@
 /**
- * Which earlier anchor each new one points to, so that a reader reaches any of them in a logarithmic number of reads: the
- * skew-binary list of `format/anchor.ts`. Pure; each writer of anchors holds one.
+ * Chooses the earlier anchor that each new anchor points to, so that a reader reaches any anchor in a
+ * logarithmic number of reads: the skew-binary list of `format/anchor.ts`. No I/O; each writer of anchors has
+ * one instance.
  */
 import { type Anchor, type Extent, joinExtents } from './anchor.ts'
 
 type JumpFields = Pick<Anchor, 'offset' | 'ordinal' | 'jump'>
 
 export class Jumps {
-	/** The newest anchor, the one it points to, the one that points to, and so on. */
+	/** The newest anchor, the anchor that it points to, and so on. */
 	#path: readonly JumpFields[]
 
-	/** `path` may end early, where an anchor cannot be read: jumps over that place are then shorter. */
+	/**
+	 * Starts from a path of jumps. `path` may end early at an unreadable anchor; jumps over that place are
+	 * then shorter.
+	 */
 	constructor(path: readonly JumpFields[]) {
 		this.#path = path
 	}
 
-	/** Takes in the next anchor, which closes `span`, and says where it points. */
+	/** Adds the next anchor, which closes `span`, and returns where it points. */
 	next(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
 		const [previous, second, third] = this.#path
 		const ordinal = previous === undefined ? 0 : previous.ordinal + 1
@@ -28,7 +32,10 @@ export class Jumps {
 		return this.#take({ offset, ordinal, jump }, rest)
 	}
 
-	/** The same for the anchor that seals a file: it points to the first, or as far back as can be read. */
+	/**
+	 * Adds the anchor that seals a file. It points to the first anchor, or as far back as anchors can be
+	 * read.
+	 */
 	seal(offset: number, span: Extent): Pick<Anchor, 'ordinal' | 'jumpOffset' | 'jump'> {
 		const [previous] = this.#path
 		const ordinal = previous === undefined ? 0 : previous.ordinal + 1
@@ -42,7 +49,7 @@ export class Jumps {
 	}
 }
 
-/** Whether the newest two jumps are of the same length, so that the next one goes over both. */
+/** Returns whether the newest two jumps have the same length, so that the next jump spans both. */
 function isBalanced(first: JumpFields, second: JumpFields, third: JumpFields): boolean {
 	return first.ordinal - second.ordinal === second.ordinal - third.ordinal
 }

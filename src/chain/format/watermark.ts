@@ -1,6 +1,6 @@
 /**
- * The durable watermark: how far a chain is on disk, beside the chain in `<chain>.durable`. Two slots that are written in
- * turn, so that one of them is whole whatever happens. Bytes in, bytes out, no I/O.
+ * The durable watermark: how far a chain is on disk, next to the chain in `<chain>.durable`. Two slots are
+ * written alternately, so that one of them is always intact. Bytes in, bytes out, no I/O.
  *
  *   0    98               array of 8
  *   1    a7 "durable"
@@ -8,7 +8,7 @@
  *   14   c4 10 ·········  chain id
  *   32   ce ····          segment
  *   37   ce ····          epoch
- *   42   cb ········      how many slots were written before this one; the higher slot counts
+ *   42   cb ········      how many slots were written before this one; the highest slot counts
  *   51   cb ········      durable: everything in that segment's file below this offset is on disk, and all files before it
  *   60   cb ········      the last seq below it
  *   69   c4 10 ·········  boot id of the machine that synced; zeros where it has none
@@ -34,7 +34,7 @@ const OFFSET_AT = COUNTER_AT + 9
 const SEQ_AT = OFFSET_AT + 9
 const BOOT_AT = SEQ_AT + 9
 
-/** Every byte of a slot that is the same in all of them. */
+/** The bytes that are identical in all slots. */
 const TAGS = tagged(SLOT_BYTES, [
 	[0, ...LEAD, 0xce],
 	[BODY_AT, 0xc4, CHAIN_ID_BYTES],
@@ -56,7 +56,7 @@ export interface Watermark {
 	readonly bootId: Uint8Array
 }
 
-/** The bytes of one slot, and where it goes. */
+/** Encodes one slot, and returns its bytes and position. */
 export function encodeWatermark(watermark: Watermark): { bytes: Buffer; position: number } {
 	const bytes = Buffer.from(TAGS.bytes)
 	bytes.set(watermark.chainId, BODY_AT + 2)
@@ -70,7 +70,10 @@ export function encodeWatermark(watermark: Watermark): { bytes: Buffer; position
 	return { bytes, position: (watermark.counter % 2) * SLOT_BYTES }
 }
 
-/** The newer of the slots that verify and belong to this chain, or to any; undefined where there is none. */
+/**
+ * Returns the newest slot that verifies and belongs to this chain, or without an id to any chain; undefined
+ * if there is none.
+ */
 export function decodeWatermark(bytes: Buffer, chainId: Uint8Array | undefined): Watermark | undefined {
 	const [first, second] = [decodeSlot(bytes, 0, chainId), decodeSlot(bytes, SLOT_BYTES, chainId)]
 	if (first === undefined || second === undefined) return first ?? second

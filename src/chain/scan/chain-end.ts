@@ -1,6 +1,6 @@
 /**
- * Reads how a file ends, synchronously, for writers and repairs: from its newest anchor on, whatever its
- * size. Decides nothing (recovery.ts does) and never writes.
+ * Reads the end of a file synchronously, for writers and repairs: everything from its newest anchor, whatever
+ * the size. Makes no decisions (recovery.ts does) and never writes.
  */
 import { EPOCH_MAX } from '../../model/limits.ts'
 import { LOG_LEVELS } from '../../model/record.ts'
@@ -23,27 +23,27 @@ import { lastAnchorIn, windowsBefore } from './pieces.ts'
 import type { ScanEntry, UnreadableRange } from './scan.ts'
 import { scanRange } from './scan-range.ts'
 
-/** No writer leaves more without an anchor. */
+/** Longest tail that a writer leaves without an anchor. */
 const TAIL_BYTES_MAX = 2 * FRAME_BYTES_MAX
 
-/** The end of a file: what a writer must know to continue after it. */
+/** The end of a file, with everything that a writer needs to continue after it. */
 export interface ChainEnd {
 	readonly epoch: number
 	readonly nextSeq: number
 	readonly levelCounts: number[]
-	/** The newest anchor; undefined when the file has none that verifies. */
+	/** Newest anchor; undefined if no anchor in the file verifies. */
 	readonly anchor: Anchor | undefined
-	/** The valid bytes after the newest anchor, or after the header. */
+	/** Valid bytes after the newest anchor, or after the header. */
 	readonly tail: Buffer
 	/** Offset of the end of the tail. */
 	readonly end: number
 	/** Extent of the records in the tail. */
 	readonly extent: Extent
-	/** The newest anchor, the one it points to, and so on, as far as they can be read. */
+	/** Newest anchor, the anchor that it points to, and so on, as far as they can be read. */
 	readonly jumpPath: readonly Anchor[]
-	/** Offset of the first unreadable range in the tail that valid entries follow. */
+	/** Offset of the first unreadable range in the tail that is followed by valid entries. */
 	readonly hole: number | undefined
-	/** The unreadable range at the end of the file. */
+	/** Unreadable range at the end of the file. */
 	readonly suffix: UnreadableRange | undefined
 }
 
@@ -71,7 +71,7 @@ export function readChainEnd(file: OpenFile, size: number, identity: ChainIdenti
 }
 
 /**
- * The highest epoch that can have been opened in a file: what was opened in an unreadable end is lost with
+ * Returns the highest epoch that may have been opened in a file: openings in an unreadable end are lost with
  * it.
  */
 export function epochMaxOf({ epoch, suffix }: Pick<ChainEnd, 'epoch' | 'suffix'>): number {
@@ -88,14 +88,14 @@ function readJumpPath(
 	for (let anchor = newest; anchor !== undefined; ) {
 		path.push(anchor)
 		const { jumpOffset } = anchor
-		// An anchor that verifies and points forward was written by something else than mesh-chain.
+		// An anchor that verifies but points forward was not written by mesh-chain.
 		if (jumpOffset === 0 || jumpOffset >= anchor.offset) break
 		anchor = decodeAnchor(readFully(system, fd, ANCHOR_BYTES, jumpOffset), 0, jumpOffset, idChecksum)
 	}
 	return path
 }
 
-/** The last anchor that ends at or before an offset. */
+/** Returns the last anchor that ends at or before an offset. */
 function findAnchorBefore(file: OpenFile, before: number, idChecksum: number): Anchor | undefined {
 	for (const { start, end } of windowsBefore(before)) {
 		const window = readFully(file.system, file.fd, end - start, start)
@@ -105,7 +105,7 @@ function findAnchorBefore(file: OpenFile, before: number, idChecksum: number): A
 	return undefined
 }
 
-/** Gathers what the entries after the newest anchor say. */
+/** Collects the state from the entries after the newest anchor. */
 class EndWalk {
 	readonly levelCounts: number[]
 	nextSeq: number
@@ -139,7 +139,7 @@ class EndWalk {
 			return
 		}
 		this.hole ??= place.offset
-		// Its content is not known, so that no reader may skip the span because of what is known of the rest.
+		// The content of this range is unknown, so no reader may skip the span.
 		this.extent = joinExtents(this.extent, GAP_EXTENT)
 	}
 }

@@ -1,13 +1,10 @@
-/**
- * What the rows of a frame hold that verified: records, the seqs that they cover, and sums. Rows are decoded
- * on demand.
- */
+/** Reads the rows of a verified frame: records, covered seqs and sums. Rows are decoded on demand. */
 import { type RowBatches, rowBatches } from '../../codec/row-batches.ts'
 import { GAP_KIND, type GapData, isGap, LOG_LEVELS, type LogRecord, levelIndex } from '../../model/record.ts'
 import { EMPTY_EXTENT, type Extent, extentOf, joinExtents } from '../format/anchor.ts'
 import { FLAG_ASCII, FLAG_CONTROL, type Frame } from '../format/frame.ts'
 
-/** A frame as its rows are decoded from. */
+/** Returns the block of rows of a frame, for decoding. */
 export function rowBlockOf(frame: Frame) {
 	return {
 		bytes: frame.bytes,
@@ -23,9 +20,8 @@ export function rowBlockOf(frame: Frame) {
 }
 
 /**
- * The rows of a frame in batches, at or above a level where asked; undefined when the rows of a verified
- * frame are not records. Those of a large frame are decoded when they are asked for, from the bytes of the
- * frame.
+ * Returns the rows of a frame in batches, optionally only those at or above a level. Returns undefined if the
+ * rows are not records. Rows of a large frame are decoded on demand from the bytes of the frame.
  */
 export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | undefined {
 	try {
@@ -35,7 +31,7 @@ export function rowBatchesOf(frame: Frame, levelIndexMin = 0): RowBatches | unde
 	}
 }
 
-/** The same one by one. */
+/** Returns the rows of a frame one by one; undefined if the rows are not records. */
 export function rowsOf(frame: Frame): Iterable<LogRecord> | undefined {
 	const batches = rowBatchesOf(frame)
 	if (batches === undefined) return undefined
@@ -46,7 +42,7 @@ function* inBatches(batches: RowBatches): Generator<LogRecord> {
 	for (let index = 0; index < batches.length; index++) yield* batches.at(index)!
 }
 
-/** The first seq a frame speaks for: a `$gap` at its head covers the absent ones before it. */
+/** Returns the first seq that a frame covers: a `$gap` at its head also covers the absent seqs before it. */
 export function firstCovered(frame: Frame): number {
 	if ((frame.flags & FLAG_CONTROL) === 0) return frame.baseSeq
 	const first = rowBatchesOf(frame)?.at(0)?.[0]
@@ -54,7 +50,7 @@ export function firstCovered(frame: Frame): number {
 	return (first.data as GapData).fromSeq
 }
 
-/** What the rows of a frame add to the sums that anchors hold; nothing when they are not records. */
+/** Returns what the rows of a frame add to the sums in anchors; nothing if the rows are not records. */
 export function frameSums(frame: Frame): { readonly levelCounts: number[]; readonly extent: Extent } {
 	const levelCounts = LOG_LEVELS.map(() => 0)
 	let extent = EMPTY_EXTENT

@@ -1,4 +1,4 @@
-/** Tells which file of which chain the first bytes of a file belong to. No I/O. */
+/** Identifies a file by its first bytes: the chain and the segment. No I/O. */
 import { createHash } from 'node:crypto'
 import { show } from '../../guard/show.ts'
 import { MeshChainError } from '../../model/errors.ts'
@@ -11,25 +11,27 @@ import { Scanner } from './scan.ts'
 export interface ChainIdentity {
 	readonly id: Uint8Array
 	readonly idHex: string
-	/** Which file of the chain this is, from 0. */
+	/** Number of this file in the chain, from 0. */
 	readonly segment: number
-	/** What the checksums in this file start from. */
+	/** Start of all checksums in this file. */
 	readonly idChecksum: number
-	/** When the file was begun; undefined where the header cannot be read. */
+	/** Creation time of the file; undefined if the header cannot be read. */
 	readonly createdMs: number | undefined
-	/** The seq of the first record in this file. */
+	/** Seq of the first record in this file. */
 	readonly firstSeq: number
-	/** How far the previous file counts, and its link there; undefined where the header cannot be read. */
+	/**
+	 * End up to which the previous file counts, and its link there; undefined if the header cannot be read.
+	 */
 	readonly previous: { readonly end: number; readonly link: Uint8Array } | undefined
-	/** The header does not verify; the first anchor gave the identity. */
+	/** Whether the header does not verify and an anchor supplied the identity. */
 	readonly headerDamaged: boolean
-	/** The bytes that the first link covers. */
+	/** Bytes that the first link covers. */
 	readonly headerBytes: Buffer
 }
 
 /**
- * @param bytes the first bytes of the file, at least a header and an anchor where it has them.
- * @param more more of them, asked for when neither of the two can be read.
+ * @param bytes First bytes of the file: at least a header and an anchor, if the file is that long.
+ * @param more Supplies more bytes, if neither header nor anchor can be read.
  * @throws {MeshChainError} `CHAIN_EMPTY` for an empty file or part of a header, `NOT_A_CHAIN`,
  * `HEADER_DAMAGED`, `NEWER_VERSION`.
  */
@@ -40,7 +42,8 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	if (reading.kind === 'prefix') {
 		throw new MeshChainError(
 			'CHAIN_EMPTY',
-			`${show(path)} holds ${bytes.length === 0 ? 'nothing' : 'only the beginning of a header'}: no writer has finished creating it`,
+			`${show(path)} holds ${bytes.length === 0 ? 'nothing' : 'only the beginning of a header'}: ` +
+				'no writer has finished creating it',
 			{ path },
 		)
 	}
@@ -49,16 +52,16 @@ export function identify(bytes: Buffer, path: string, more: () => Buffer = () =>
 	if (reading.kind === 'damaged') {
 		throw new MeshChainError(
 			'HEADER_DAMAGED',
-			`${show(path)} begins as a chain does, but neither its header nor an anchor near it can be read`,
+			`${show(path)} begins like a chain, but neither its header nor an anchor near it can be read`,
 			{ path, offset: 0 },
 		)
 	}
-	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it is left as it is`, {
+	throw new MeshChainError('NOT_A_CHAIN', `${show(path)} is not a mesh-chain file; it stays unchanged`, {
 		path,
 	})
 }
 
-/** Where the header is damaged, the anchors say the identity of the file, too. */
+/** Takes the identity from an anchor if the header is damaged. */
 function fromFirstAnchor(bytes: Buffer, headerBytes: Buffer): ChainIdentity | undefined {
 	let at = findAnchorLead(bytes, HEADER_BYTES)
 	for (; at >= 0; at = findAnchorLead(bytes, at + 1)) {
@@ -83,11 +86,11 @@ function firstSeqIn(bytes: Buffer, chainId: Uint8Array, segment: number): number
 	return 1
 }
 
-/** What is known of a header, which may be damaged. */
+/** The known fields of a header that may be damaged. */
 type KnownHeader = Pick<Header, 'chainId' | 'segment' | 'firstSeq'> &
 	Partial<Pick<Header, 'previousEnd' | 'previousLink'>> & { readonly createdMs: number | undefined }
 
-/** The identity of a file that begins with this header. */
+/** Returns the identity of a file that begins with this header. */
 export function identityOf(header: KnownHeader, headerBytes: Buffer): ChainIdentity {
 	const { chainId: id, segment, createdMs, firstSeq, previousEnd = 0, previousLink = NO_LINK } = header
 	return {
@@ -103,10 +106,10 @@ export function identityOf(header: KnownHeader, headerBytes: Buffer): ChainIdent
 	}
 }
 
-/** The link of the first file of a chain, which follows nothing. */
+/** The previous link of the first file of a chain. */
 export const NO_LINK = new Uint8Array(32)
 
-/** The link before the first anchor of a file. */
+/** Returns the link before the first anchor of a file. */
 export function headerLink({ headerBytes }: Pick<ChainIdentity, 'headerBytes'>): Uint8Array {
 	return createHash('sha256').update(headerBytes).digest()
 }

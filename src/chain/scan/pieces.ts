@@ -1,15 +1,15 @@
-/** How much of a file is read at once, and how anchors are searched backwards. No I/O. */
+/** Sizes of reads, and the backward search for anchors. No I/O. */
 import { ANCHOR_BYTES, type Anchor, decodeAnchor, findAnchorLeadBackward } from '../format/anchor.ts'
 import { HEADER_BYTES } from '../format/header.ts'
 
-/** What a walk reads at once. */
+/** Number of bytes that a walk reads at once. */
 export const PIECE_BYTES = 256 * 1024
-/** What a search for an anchor reads at once. Anchors are rarely further apart. */
+/** Number of bytes that a search for an anchor reads at once. Anchors are rarely further apart. */
 const WINDOW_BYTES = 64 * 1024
 
 /**
- * The windows of a file below `end`, the last one first. Each overlaps the next by an anchor less one byte,
- * so that none is cut in two.
+ * Yields the windows of a file below `end`, the last window first. Each overlaps the next by one byte less
+ * than an anchor, so that no anchor is cut in two.
  */
 export function* windowsBefore(end: number): Generator<{ readonly start: number; readonly end: number }> {
 	for (let windowEnd = end; windowEnd > HEADER_BYTES; ) {
@@ -19,7 +19,7 @@ export function* windowsBefore(end: number): Generator<{ readonly start: number;
 	}
 }
 
-/** The last anchor that verifies within a window that begins at `offset` of the file. */
+/** Returns the last anchor that verifies within a window. The window begins at `offset` in the file. */
 export function lastAnchorIn(window: Buffer, offset: number, idChecksum: number): Anchor | undefined {
 	let pos = findAnchorLeadBackward(window, window.length - ANCHOR_BYTES)
 	while (pos >= 0) {

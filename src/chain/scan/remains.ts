@@ -1,10 +1,10 @@
 /**
- * What bytes at the end of a file that do not verify seem to have been. Nothing of it is verified: it only
- * bounds what is lost.
+ * Guesses what unverifiable bytes at the end of a file were. Nothing here is verified; the result only bounds
+ * the loss.
  *
- * Invariants: an unreadable end stands for at least one record, unless it is a torn entry or the remains of
- * anchors alone. Where the head of a frame and its rows say how many there were, the higher number counts: a
- * seq too many is skipped, none is given twice.
+ * Invariants: an unreadable end counts as at least one record, unless it is a torn entry or consists only of
+ * the remains of anchors. If the head of a frame and its rows give different numbers of records, the higher
+ * number counts: better to skip a seq too many than to assign one twice.
  */
 import { RUNS_PAST_END, valueEnd } from '../../codec/structure.ts'
 import { ANCHOR_BYTES, resemblesAnchor } from '../format/anchor.ts'
@@ -19,18 +19,18 @@ import {
 } from '../format/frame.ts'
 
 export interface Remains {
-	/** Frames that seem to have been there, in order. */
+	/** Frames that were probably there, in order. */
 	readonly frames: readonly Frame[]
-	/** Whether records may have been committed there. */
+	/** Whether the bytes may have contained committed records. */
 	readonly mayHoldRecords: boolean
 }
 
-/** Of a place that held no records, or of which it does not matter. */
+/** The remains of a place without records, or for which records do not matter. */
 export const NO_REMAINS: Remains = { frames: [], mayHoldRecords: false }
-/** Of a place of which nothing is known. */
+/** The remains of a place about which nothing is known. */
 export const UNKNOWN_REMAINS: Remains = { frames: [], mayHoldRecords: true }
 
-/** What seems to have been in `bytes[start, end)`, at the end of a file. */
+/** Returns what was probably in `bytes[start, end)`, at the end of a file. */
 export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	const frames: Frame[] = []
 	let pos = start
@@ -48,7 +48,7 @@ export function remainsOf(bytes: Buffer, start: number, end: number): Remains {
 	return { frames, mayHoldRecords: !isExplained || frames.length > 0 }
 }
 
-/** A frame of which one field of the head, or any of the rows, may be wrong. */
+/** Reads a frame in which one field of the head, or any of the rows, may be wrong. */
 function frameAt(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	if (end - pos < FRAME_BYTES_MIN || !resemblesFrame(bytes, pos)) return undefined
 	const claimed = claimedLength(bytes, pos)
@@ -64,7 +64,7 @@ function frameUpTo(bytes: Buffer, pos: number, end: number): Frame | undefined {
 	return found && { ...unknown, length: end - pos, bytes, ...found, rowsEnd: end }
 }
 
-/** How many rows, which are arrays, fill `bytes[start, end)` exactly; 0 where anything else does. */
+/** Returns how many rows (arrays) fill `bytes[start, end)` exactly; 0 if anything else is there. */
 function countRows(bytes: Buffer, start: number, end: number, passed: Set<number>, last: number): number {
 	let rows = 0
 	for (let pos = start; pos < end; rows++) {
@@ -77,15 +77,15 @@ function countRows(bytes: Buffer, start: number, end: number, passed: Set<number
 }
 
 /**
- * The rows after a header of which nothing is sure: as many as fill the frame to its end, wherever the header
- * may end.
+ * Finds the rows after a header without a reliable field: as many rows as fill the frame to its end, wherever
+ * the header ends.
  */
 function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsStart' | 'rows'> | undefined {
 	let found: Pick<Frame, 'rowsStart' | 'rows'> | undefined
 	const passed = new Set<number>()
 	const last = Math.min(pos + FRAME_HEADER_BYTES_MAX, end)
 	for (let rowsStart = pos + FRAME_FIXED_BYTES; rowsStart <= last; rowsStart++) {
-		// From there on there are fewer than from where it was passed.
+		// A start that an earlier count already passed yields fewer rows than that count.
 		if (passed.has(rowsStart)) continue
 		const rows = countRows(bytes, rowsStart, end, passed, last)
 		if (rows > (found?.rows ?? 0)) found = { rowsStart, rows }
@@ -94,8 +94,8 @@ function findRows(bytes: Buffer, pos: number, end: number): Pick<Frame, 'rowsSta
 }
 
 /**
- * Whether `bytes[start, end)` is the beginning of an entry and nothing else. Both witnesses must agree, the
- * length where it is there and the structure: a flipped bit upsets one of them, never both.
+ * Returns whether `bytes[start, end)` is the beginning of an entry and nothing else. Both the length, if
+ * present, and the structure must confirm it: a flipped bit breaks one of them, never both.
  */
 export function isTorn(bytes: Buffer, start: number, end: number): boolean {
 	const available = end - start

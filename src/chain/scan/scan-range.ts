@@ -1,7 +1,4 @@
-/**
- * Goes through a part of a file synchronously, for writers and repairs. Readers walk asynchronously
- * (walk.ts).
- */
+/** Scans a part of a file synchronously, for writers and repairs. Readers walk asynchronously (walk.ts). */
 import { createHash } from 'node:crypto'
 import { type OpenFile, readFully } from '../../platform/file-system.ts'
 import { ANCHOR_BYTES, type Anchor } from '../format/anchor.ts'
@@ -16,7 +13,7 @@ export interface ByteRange {
 	readonly to: number
 }
 
-/** Calls `take` with each entry and each unreadable range of a part of a file, in order. */
+/** Calls `take` for each entry and each unreadable range in a part of a file, in order. */
 export function scanRange(
 	file: OpenFile,
 	idChecksum: number,
@@ -38,7 +35,9 @@ export function scanRange(
 	}
 }
 
-/** The offset of the first unreadable range in a part of a file; undefined where all of it can be read. */
+/**
+ * Returns the offset of the first unreadable range in a part of a file; undefined if all of it can be read.
+ */
 export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteRange): number | undefined {
 	let first: number | undefined
 	scanRange(file, idChecksum, range, (entry) => {
@@ -48,8 +47,8 @@ export function firstUnreadable(file: OpenFile, idChecksum: number, range: ByteR
 }
 
 /**
- * The link of everything in a file up to `to`: that of its newest anchor where this one ends there, and
- * otherwise the SHA-256 of that link and the bytes that follow the anchor.
+ * Returns the link of everything in a file up to `to`: the link of the newest anchor if the anchor ends
+ * there, otherwise the SHA-256 of that link and the bytes after the anchor.
  */
 export function linkUpTo(
 	file: OpenFile,

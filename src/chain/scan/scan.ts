@@ -1,12 +1,12 @@
 /**
- * The one frame walker. It takes bytes in pieces of any size and returns frames, anchors and the ranges that
- * are neither. It does no I/O and decodes no rows.
+ * The only scanner of files. It takes bytes in pieces of any size and returns frames, anchors and unreadable
+ * ranges. It does no I/O and decodes no rows.
  *
- * Invariants: an entry is handed out only when its checksum verifies at its own offset; after an unreadable
- * range no length in it is trusted: the next entry is searched byte by byte, and every entry that verifies is
- * found. A search takes a time that grows with the bytes searched and not with the lengths that they claim
- * (`StretchChecksums`), at most about 0.1 µs a byte. Memory is bounded by three frames of the largest size
- * and one piece.
+ * Invariants: an entry is returned only if its checksum verifies at its own offset. No length in an
+ * unreadable range is trusted: the next entry is searched byte by byte, and every entry that verifies is
+ * found. The time of a search depends on the bytes searched, not on the lengths that they claim
+ * (`StretchChecksums`): at most about 0.1 µs per byte. Memory is bounded by three frames of maximum size and
+ * one piece.
  */
 import {
 	ANCHOR_BYTES,
@@ -31,11 +31,14 @@ import { isTorn, NO_REMAINS, type Remains, remainsOf, UNKNOWN_REMAINS } from './
 export interface UnreadableRange {
 	readonly offset: number
 	readonly bytes: number
-	/** Nothing valid follows it. */
+	/** Whether nothing valid follows the range. */
 	readonly atEnd: boolean
-	/** It is the beginning of an entry whose rest is missing: what a killed process leaves. Implies `atEnd`. */
+	/**
+	 * Whether the range is the beginning of an entry whose rest is missing, as a killed process leaves it.
+	 * Implies `atEnd`.
+	 */
 	readonly torn: boolean
-	/** What it seems to have been; looked at only at the end of a file. */
+	/** Probable former content of the range; only determined at the end of a file. */
 	readonly remains: Remains
 }
 
@@ -55,17 +58,17 @@ export class Scanner {
 	#base: number
 	#pos = 0
 	#ended = false
-	/** Where the unreadable range began, in the bytes held; -1 when not searching. */
+	/** Beginning of the unreadable range in the bytes held; -1 when not searching. */
 	#badPos = -1
-	/** Bytes of the unreadable range that were dropped because no torn entry is that long. */
+	/** Number of bytes of the unreadable range that were discarded because no torn entry is that long. */
 	#badDropped = 0
-	/** Of what was searched; made when the first bad place is met. */
+	/** Checksums of the bytes searched; created at the first unreadable place. */
 	#stretches: StretchChecksums | undefined
-	/** Bytes of frames that did not verify where one should stand. */
+	/** Number of bytes of frames that failed to verify where an entry was expected. */
 	#checkedInVain = 0
 	/**
-	 * Offset of the next thing that begins as an anchor does, found ahead of the search; and how far was looked
-	 * for it.
+	 * Offset of the next bytes that begin like an anchor, found ahead of the search, and the end of that
+	 * look-ahead.
 	 */
 	#anchorOffset = -1
 	#anchorsSoughtTo = 0
@@ -76,11 +79,11 @@ export class Scanner {
 	}
 
 	/**
-	 * The next piece of the file; it is kept, not copied, and must not change before the one after it is
-	 * pushed.
+	 * Pushes the next piece of the file. The piece is kept without a copy and must not change before the next
+	 * push.
 	 *
-	 * @param headroom bytes before the piece, in the same memory, that are free for what is left of the pieces
-	 * before it.
+	 * @param headroom Number of free bytes before the piece, in the same memory, for the rest of earlier
+	 * pieces.
 	 */
 	push(piece: Buffer, headroom = 0): void {
 		const keepFrom = this.#badPos >= 0 ? this.#badPos : this.#pos
@@ -97,12 +100,15 @@ export class Scanner {
 		if (this.#badPos >= 0) this.#badPos = 0
 	}
 
-	/** There are no more pieces. */
+	/** Declares that there are no more pieces. */
 	end(): void {
 		this.#ended = true
 	}
 
-	/** The next entry. `more` asks for at least that many bytes; `end` only follows {@link end}. */
+	/**
+	 * Returns the next step. `more` asks for at least that many bytes; `end` is only returned after
+	 * {@link end}.
+	 */
 	next(): ScanStep {
 		if (this.#badPos >= 0) return this.#search()
 		const available = this.#bytes.length - this.#pos
@@ -116,7 +122,10 @@ export class Scanner {
 		return this.#search()
 	}
 
-	/** The valid entry at `pos`, how many more bytes it takes to tell, or undefined when there is none. */
+	/**
+	 * Returns the valid entry at `pos`, the number of further bytes needed to decide, or undefined if there
+	 * is no entry.
+	 */
 	#entryAt(pos: number): ScanEntry | number | undefined {
 		const bytes = this.#bytes
 		const available = bytes.length - pos
@@ -148,7 +157,7 @@ export class Scanner {
 		return entry
 	}
 
-	/** Looks for the next valid entry after an unreadable range. */
+	/** Searches for the next valid entry after an unreadable range. */
 	#search(): ScanStep {
 		for (;;) {
 			const candidate = this.#nextCandidate()
@@ -159,19 +168,19 @@ export class Scanner {
 			if (found !== undefined) return this.#leaveBad(false)
 			this.#pos++
 		}
-		// A lead may straddle the end of what is here.
+		// A lead may straddle the end of the bytes held.
 		this.#pos = Math.max(this.#pos, this.#bytes.length - (FRAME_FIXED_BYTES - 1))
 		if (!this.#ended) return this.#wantMore(1)
 		this.#pos = this.#bytes.length
 		return this.#leaveBad(true)
 	}
 
-	/** The next position where an entry may begin; -1 where there is none in the bytes held. */
+	/** Returns the next position where an entry may begin; -1 if there is none in the bytes held. */
 	#nextCandidate(): number {
 		const bytes = this.#bytes
 		const anchor = this.#nextAnchorLead()
 		const end = anchor < 0 ? bytes.length : anchor
-		// Not indexOf: among bytes that are all this one, a native call a byte would be most of the time.
+		// A loop instead of indexOf: in a run of this byte, one native call per byte would dominate the time.
 		for (let pos = this.#pos; pos < end; pos++) {
 			if (bytes[pos] !== 0x97) continue
 			const partial = bytes.length - pos < FRAME_FIXED_BYTES
@@ -180,7 +189,10 @@ export class Scanner {
 		return anchor
 	}
 
-	/** Looked for once in all bytes, however many frames may begin before it. */
+	/**
+	 * Finds the next lead of an anchor. Each byte is searched once, however many frames may begin before the
+	 * lead.
+	 */
 	#nextAnchorLead(): number {
 		const offset = this.#base + this.#pos
 		if (this.#anchorOffset < offset) {
@@ -194,7 +206,7 @@ export class Scanner {
 	}
 
 	#wantMore(bytes: number): ScanStep {
-		// Longer than any frame, so no torn one: what was searched need not be kept.
+		// The range is longer than any frame and therefore not torn, so the searched bytes need not be kept.
 		if (this.#pos - this.#badPos > FRAME_BYTES_MAX) {
 			this.#badDropped += this.#pos - this.#badPos
 			this.#badPos = this.#pos
@@ -225,13 +237,13 @@ export class Scanner {
 	}
 }
 
-/** The offset where an entry, or an unreadable range, begins. */
+/** Returns the offset where an entry or an unreadable range begins. */
 export function entryStart(entry: ScanEntry): number {
 	if (entry.type === 'frame') return entry.frame.offset
 	return entry.type === 'anchor' ? entry.anchor.offset : entry.place.offset
 }
 
-/** The offset where it ends. */
+/** Returns the offset where an entry or an unreadable range ends. */
 export function entryEnd(entry: ScanEntry): number {
 	if (entry.type === 'frame') return entry.frame.offset + entry.frame.length
 	return entry.type === 'anchor' ? entry.anchor.offset + ANCHOR_BYTES : entry.place.offset + entry.place.bytes

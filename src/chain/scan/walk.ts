@@ -1,6 +1,6 @@
 /**
- * Drives the scanner over a file without blocking the event loop. Entries come in groups, one for each piece;
- * the next piece is read while a group is handled.
+ * Drives the scanner over a file without blocking the event loop. Each piece yields groups of entries; the
+ * next piece is read while a group is handled.
  */
 
 import { show } from '../../guard/show.ts'
@@ -11,25 +11,25 @@ import type { ChainIdentity } from './identity.ts'
 import { lastAnchorIn, PIECE_BYTES, windowsBefore } from './pieces.ts'
 import { type ScanEntry, Scanner } from './scan.ts'
 
-/** Most frames are at most this long, and so is the rest of a piece when the next one arrives. */
+/** Room for the rest of the previous piece. Most frames are at most this long. */
 const HEADROOM_BYTES = 32 * 1024
 
-/** Of a piece that holds many small ones. */
+/** Maximum number of entries in a group, for pieces with many small entries. */
 const GROUP_ENTRIES_MAX = 4096
 
-/** A file of a chain, opened for reading. */
+/** A file of a chain, open for reading. */
 export interface OpenSegment extends OpenFile {
 	readonly path: string
-	/** The path of the chain: that of its live file. */
+	/** Path of the chain, that is, of its live file. */
 	readonly chainPath: string
 	readonly identity: ChainIdentity
 }
 
 /**
- * The entries in `[from, to)` of a file, in order, in groups. The bytes of a group are overwritten once the
- * next but one is asked for.
+ * Yields the entries in `[from, to)` of a file, in order, in groups. The bytes of a group stay valid until
+ * the group after the next is requested.
  *
- * @throws {MeshChainError} `CHAIN_TRUNCATED` when the file ends before `to`.
+ * @throws {MeshChainError} `CHAIN_TRUNCATED` if the file ends before `to`.
  */
 export async function* walkFile(file: OpenSegment, from: number, to: number): AsyncGenerator<ScanEntry[]> {
 	const scanner = new Scanner(file.identity.idChecksum, from)
@@ -39,7 +39,7 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 	const readNext = (bytes: number): Promise<Buffer> => {
 		wanted = Math.min(Math.max(bytes, PIECE_BYTES), to - position)
 		const piece = readInto(file, buffers.next(wanted), position)
-		// A walk that is left early never awaits it.
+		// A walk that ends early never awaits this promise.
 		piece.catch(() => {})
 		return piece
 	}
@@ -64,7 +64,7 @@ export async function* walkFile(file: OpenSegment, from: number, to: number): As
 }
 
 /**
- * Two buffers by turns, each with room before the piece for what is left of the one before: nothing else is
+ * Two alternating buffers. Each has room before the piece for the rest of the previous piece; nothing else is
  * copied.
  */
 class PieceBuffers {
@@ -79,7 +79,7 @@ class PieceBuffers {
 	}
 }
 
-/** Up to `length` bytes from `position`; fewer only at the end of the file. */
+/** Reads `length` bytes from `position`; fewer only at the end of the file. */
 export function readPiece(file: OpenFile, length: number, position: number): Promise<Buffer> {
 	return readInto(file, Buffer.allocUnsafeSlow(Math.max(0, length)), position)
 }
@@ -94,12 +94,12 @@ async function readInto({ system, fd }: OpenFile, bytes: Buffer, position: numbe
 	return bytes.subarray(0, done)
 }
 
-/** The anchor at an offset, if there is one. */
+/** Returns the anchor at an offset, if any. */
 export async function anchorAt(file: OpenSegment, offset: number): Promise<Anchor | undefined> {
 	return decodeAnchor(await readPiece(file, ANCHOR_BYTES, offset), 0, offset, file.identity.idChecksum)
 }
 
-/** The last anchor that ends at or before an offset. */
+/** Returns the last anchor that ends at or before an offset. */
 export async function anchorBefore(file: OpenSegment, before: number): Promise<Anchor | undefined> {
 	for (const { start, end } of windowsBefore(before)) {
 		const window = await readPiece(file, end - start, start)
@@ -112,7 +112,8 @@ export async function anchorBefore(file: OpenSegment, before: number): Promise<A
 function truncated({ path }: OpenSegment, expected: number, found: number): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_TRUNCATED',
-		`${show(path)} became shorter while it was read: ${found} bytes where there were ${expected}; it was truncated or rewritten`,
+		`${show(path)} became shorter while it was read: ` +
+			`${found} bytes where there were ${expected}; it was truncated or rewritten`,
 		{ path, offset: found },
 	)
 }

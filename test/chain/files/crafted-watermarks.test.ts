@@ -1,6 +1,6 @@
 /**
- * Anchors and watermarks whose checksums hold and whose numbers are as high as they can be: a writer that continues after them writes nothing that
- * nobody can read, acknowledges nothing that is not there, and gives no seq twice.
+ * Anchors and watermarks with valid checksums and the highest possible numbers. A writer that continues after
+ * them writes nothing unreadable, acknowledges no missing record, and assigns no seq twice.
  */
 import { beforeAll, expect, test } from 'vitest'
 import { readWatermark } from '../../../src/chain/files/watermark-file.ts'
@@ -48,7 +48,7 @@ async function live(fs: MemoryFileSystem, options: object, written: Map<number, 
 	await appender.close()
 }
 
-test('a writer that continues after an anchor of the highest numbers acknowledges only what every reader finds', async () => {
+test('a writer after an anchor with the highest numbers acknowledges only what readers find', async () => {
 	for (const options of [{}, { rotateRecords: 2 }, { durability: 'disk' }]) {
 		for (const reason of [SPAN, CLOSED]) {
 			for (const [name, fields] of numbers()) {
@@ -64,7 +64,7 @@ test('a writer that continues after an anchor of the highest numbers acknowledge
 					await live(fs, options, written, life)
 					const given = (await readAll(PATH, fs)).filter((each) => !isGap(each))
 					expect([what, given.map(({ seq, message }) => [seq, message])]).toEqual([what, [...written]])
-					// Nothing is wrong that was not wrong before.
+					// There are no new findings.
 					const { findings } = await verifyChain(PATH, { fs })
 					const places = new Set(before.map(({ offset }) => offset))
 					const news = findings.filter(({ offset }) => !places.has(offset))
@@ -75,7 +75,7 @@ test('a writer that continues after an anchor of the highest numbers acknowledge
 	}
 }, 120_000)
 
-test('a watermark of the highest count is begun anew, and says what is on disk from then on', async () => {
+test('a watermark with the highest count is replaced, and then shows what is on disk', async () => {
 	for (const counter of [...HIGH, SEQ_MAX - 2]) {
 		const fs = new MemoryFileSystem()
 		const written = new Map<number, string>()

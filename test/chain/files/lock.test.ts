@@ -31,12 +31,12 @@ async function contend(path: string, env: Record<string, string> = {}) {
 	return JSON.parse(stdout)
 }
 
-// A PATH without flock(1): what a system that lacks it looks like.
+// A PATH without flock(1) simulates a system without it.
 for (const [name, env] of [
 	['with the kernel holding the lock', {}],
-	['where there is no flock', { PATH: '/nowhere' }],
+	['without flock', { PATH: '/nowhere' }],
 ] as const) {
-	test(`${name}, a live holder is not robbed, also when stopped, and a dead one blocks nobody`, async () => {
+	test(`${name}, a live holder keeps its lock, even when stopped, and a dead one blocks nobody`, async () => {
 		const path = newChainPath()
 		const holder = startModule(HOLDER, [path])
 		if (holder.stdout) await once(holder.stdout, 'data')
@@ -56,7 +56,7 @@ for (const [name, env] of [
 	})
 }
 
-test('where there is no flock, a holder on another host is not judged dead, and the message says what settles it', async () => {
+test('without flock, a holder on another host is not judged dead, and the message gives advice', async () => {
 	const path = newChainPath()
 	leaveLock(path, { kernel: false, pid: 1, host: 'elsewhere' })
 	const refused = await contend(path, { PATH: '/nowhere' })
@@ -67,7 +67,7 @@ test('where there is no flock, a holder on another host is not judged dead, and 
 	expect(refused.message).toContain(`remove "${path}.lock"`)
 })
 
-test('an attempt that fails leaves no lock file', () => {
+test('a failed attempt leaves no lock file', () => {
 	const folder = temporaryFolder()
 	for (const call of ['lockSync', 'ftruncateSync'] as const) {
 		const system = new FaultyFileSystem()
@@ -77,7 +77,7 @@ test('an attempt that fails leaves no lock file', () => {
 	}
 })
 
-test('where a file can have one name only, the kernel holds the lock of the file that has it', async () => {
+test('on a file system without hard links, the kernel locks the file in place', async () => {
 	const path = newChainPath()
 	const linkSync = () => {
 		throw Object.assign(new Error('EPERM: link'), { code: 'EPERM' })

@@ -12,7 +12,10 @@ import { heardWarnings } from '../../support/warnings.ts'
 
 const SLOT_BYTES = WATERMARK_BYTES / 2
 
-/** A disk that refuses so many writes of the mark, the first of them that one; each refused one may be half-done. */
+/**
+ * A disk that refuses `times` writes of the watermark, starting with write number `failing`. A refused write
+ * may be half done.
+ */
 function failingMarks(failing: number, times: number, half: boolean): FileSystem {
 	let marks = 0
 	return {
@@ -29,7 +32,7 @@ function failingMarks(failing: number, times: number, half: boolean): FileSystem
 	}
 }
 
-test('a watermark that cannot be written is counted, told once and written again, and a durableOnly tail catches up by itself', async () => {
+test('a failed watermark write is counted, reported once and retried; durableOnly tails catch up', async () => {
 	const warned = heardWarnings()
 	let failures = 0
 	for (const failing of [1, 2, 3, 4]) {
@@ -42,12 +45,12 @@ test('a watermark that cannot be written is counted, told once and written again
 				for (let seq = 1; seq <= 3; seq++) {
 					appender.append(record(seq))
 					await appender.sync()
-					// What the mark says is never more than what is so, and never less than it said before.
+					// The watermark never claims more than is true, and never less than before.
 					expect(readWatermark(nodeFileSystem, path, undefined)?.seq ?? 0).toBeLessThanOrEqual(seq)
 				}
 				const chain = await openChain(path)
 				const seen: number[] = []
-				// Nothing more is published: only the writer's own retry brings the last ones.
+				// Nothing more is published, so only the writer's own retry delivers the last records.
 				for await (const { seq } of chain.tail({ durableOnly: true, pollIntervalMs: 5 })) {
 					seen.push(seq)
 					if (seq === 3) break
@@ -64,7 +67,7 @@ test('a watermark that cannot be written is counted, told once and written again
 	expect(new Set(warned.map(({ code }) => code))).toEqual(new Set(['MESH_CHAIN_WATERMARK_FAILING']))
 }, 120_000)
 
-test('a watermark that is removed or replaced under its writer is written anew by the next sync, whatever stands at its name', async () => {
+test('a watermark that is removed or replaced under its writer is created again by the next sync', async () => {
 	const folder = '/chains'
 	const path = `${folder}/node.chain`
 	const changes: Record<string, (fs: MemoryFileSystem, before: Buffer) => void> = {
@@ -102,7 +105,7 @@ test('a watermark that is removed or replaced under its writer is written anew b
 				}
 				change(fs, before)
 				await appender.close()
-				// The mark of the end is synced too.
+				// The watermark at the close is synced, too.
 				expect([what, readWatermark(fs, path, undefined)?.seq]).toEqual([what, seq])
 				expect(appender.stats().watermarkFailures).toBe(0)
 			}
@@ -110,7 +113,7 @@ test('a watermark that is removed or replaced under its writer is written anew b
 	}
 })
 
-test('a process that exits while an fdatasync is in flight does not ask for a second one on that file', async () => {
+test('a process that exits during an fdatasync does not start a second one on that file', async () => {
 	const path = newChainPath()
 	const { stdout, stderr } = await runModule(
 		`
@@ -141,6 +144,6 @@ test('a process that exits while an fdatasync is in flight does not ask for a se
 	expect(await chain.end()).toMatchObject({ state: 'exited', exitCode: 0 })
 	const { lastSeq } = await chain.info()
 	await chain.close()
-	// Everything is with the operating system; the mark says no more than what is known.
+	// All records have reached the OS; the watermark claims no more than is known.
 	expect([lastSeq, readWatermark(nodeFileSystem, path, undefined)?.seq]).toEqual([2, 0])
 })

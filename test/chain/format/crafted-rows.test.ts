@@ -1,4 +1,7 @@
-/** Frames whose checksums hold and whose rows somebody made by hand: what a reader takes and what it takes for damage; nothing ever throws. */
+/**
+ * Frames with valid checksums and hand-made rows: which of them a reader accepts and which count as damage.
+ * Nothing ever throws.
+ */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { PassThrough, Writable } from 'node:stream'
 import fc from 'fast-check'
@@ -57,56 +60,53 @@ const gap = (fields: { fromSeq: number; toSeq: number; count: number; cause: str
 		...[fields.toSeq, text('count'), fields.count, text('cause'), text(fields.cause)],
 	)
 
-/** Rows that are records, and the data, message or id that they have. */
+/** Rows that are records, with their data, message or id. */
 const taken: Record<string, readonly [ForgedFrame, Partial<LogRecord>]> = {
 	'a map whose size has 32 bits': [{ rows: withData(bytes(0xdf, u32(1), text('a'), 1)) }, { data: { a: 1 } }],
 	'a text whose length has 32 bits': [{ rows: withData(bytes(0xdb, u32(1), 'a')) }, { data: 'a' }],
-	'a number in more bytes than it needs': [{ rows: withData(bytes(0xce, u32(5))) }, { data: 5 }],
+	'a number in more bytes than needed': [{ rows: withData(bytes(0xce, u32(5))) }, { data: 5 }],
 	'a whole number as float64': [{ rows: withData(float(5)) }, { data: 5 }],
 	'−0, which is 0': [{ rows: withData(float(-0)) }, { data: 0 }],
-	'an int64 that 8 bits would hold': [{ rows: withData(wide(5n)) }, { data: 5n }],
-	'a uint64 that an int64 would hold': [{ rows: withData(wide(5n, 0xcf)) }, { data: 5n }],
-	'a wide integer that 64 bits would hold': [{ rows: withData(bytes(0xc7, 1, 0x42, 5)) }, { data: 5n }],
+	'an int64 that fits 8 bits': [{ rows: withData(wide(5n)) }, { data: 5n }],
+	'a uint64 that fits an int64': [{ rows: withData(wide(5n, 0xcf)) }, { data: 5n }],
+	'a wide integer that fits 64 bits': [{ rows: withData(bytes(0xc7, 1, 0x42, 5)) }, { data: 5n }],
 	'a wide integer as fixext': [{ rows: withData(bytes(0xd4, 0x42, 0xff)) }, { data: -1n }],
 	'a timestamp of 96 bits before 1970': [
 		{ rows: withData(bytes(0xc7, 12, 0xff, u32(500_000_000), wide(-2n).subarray(1))) },
 		{ data: new Date(-1500) },
 	],
 	'arrays nested 64 deep': [{ rows: withData(nested(64)) }, {}],
-	'bytes that are empty': [{ rows: withData(bytes(0xc4, 0)) }, { data: new Uint8Array(0) }],
-	'keys that objects have names for': [
+	'empty bytes': [{ rows: withData(bytes(0xc4, 0)) }, { data: new Uint8Array(0) }],
+	'keys with names of object properties': [
 		{ rows: withData(map(text('constructor'), NIL, text('toJSON'), bytes(1))) },
 		{ data: { constructor: null, toJSON: 1 } },
 	],
 	'an empty key': [{ rows: withData(map(text(''), NIL)) }, { data: { '': null } }],
-	'a text that holds U+FFFD': [{ rows: withData(text('\ufffd')) }, { data: '\ufffd' }],
-	'trailing columns that are nil': [
-		{ rows: bytes(0x97, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0) },
-		{ message: 'log' },
-	],
-	'data that is nil': [{ rows: withData(NIL) }, { data: null }],
-	'a message that is no ASCII': [{ rows: bytes(0x94, 0, 2, 0xc0, text('é')) }, { message: 'é' }],
+	'a text that contains U+FFFD': [{ rows: withData(text('\ufffd')) }, { data: '\ufffd' }],
+	'trailing nil columns': [{ rows: bytes(0x97, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0) }, { message: 'log' }],
+	'nil data': [{ rows: withData(NIL) }, { data: null }],
+	'a non-ASCII message': [{ rows: bytes(0x94, 0, 2, 0xc0, text('é')) }, { message: 'é' }],
 	'an id of 64 bits': [{ rows: bytes(0x95, 0, 2, 0xc0, 0xc0, wide(7n)) }, { daemonId: 7n }],
 	'an id that is a float64': [{ rows: bytes(0x95, 0, 2, 0xc0, 0xc0, float(1.5)) }, { daemonId: 1.5 }],
 	'a time before the base': [{ rows: bytes(0x92, 0xff, 2) }, { tsMs: FORGED_TS_MS - 1 }],
-	'a fraction of a base that the row completes': [
+	'a fractional base time that the row completes': [
 		{ rows: bytes(0x92, float(3), 2) },
 		{ tsMs: FORGED_TS_MS + 3 },
 	],
-	'more flags than rows need': [{ rows: bytes(0x92, 0, 2), flags: 0b111111 }, { level: 'info' }],
+	'more flags than needed': [{ rows: bytes(0x92, 0, 2), flags: 0b111111 }, { level: 'info' }],
 	'the highest time': [{ rows: bytes(0x92, 0, 2), baseTsMs: TIME_MAX_MS }, { tsMs: TIME_MAX_MS }],
 	'the highest epoch': [{ rows: bytes(0x92, 0, 2), epoch: EPOCH_MAX }, { epoch: EPOCH_MAX }],
 }
 
-/** Rows that are no records. */
+/** Rows that are not records. */
 const damage: Record<string, ForgedFrame> = {
 	'arrays nested 65 deep': { rows: withData(nested(65)) },
 	'a key that is a number': { rows: withData(map(bytes(1), NIL)) },
 	'a key that is nil': { rows: withData(map(NIL, NIL)) },
 	'a key that is bytes': { rows: withData(map(bytes(0xc4, 1, 0x61), NIL)) },
 	'a key that is a map': { rows: withData(map(bytes(0x80), NIL)) },
-	'a key that is there twice': { rows: withData(map(text('a'), NIL, text('a'), NIL)) },
-	'a key that is there twice, written otherwise': {
+	'a repeated key': { rows: withData(map(text('a'), NIL, text('a'), NIL)) },
+	'a repeated key in another encoding': {
 		rows: withData(map(text('a'), NIL, bytes(0xd9, 1, 'a'), NIL)),
 	},
 	'the key __proto__': { rows: withData(map(text('__proto__'), bytes(0x80))) },
@@ -115,36 +115,36 @@ const damage: Record<string, ForgedFrame> = {
 	'a long text that is not UTF-8': { rows: withData(text(bytes(Buffer.alloc(100, 0x61), 0x80))) },
 	'a text with a surrogate': { rows: withData(bytes(0xa3, 0xed, 0xa0, 0x80)) },
 	'a float32': { rows: withData(bytes(0xca, u32(0x3f800000))) },
-	'the byte that means nothing': { rows: withData(bytes(0xc1)) },
-	'undefined, as some have it': { rows: withData(bytes(0xd4, 0, 0)) },
+	'the unused lead byte': { rows: withData(bytes(0xc1)) },
+	'undefined, as some encoders write it': { rows: withData(bytes(0xd4, 0, 0)) },
 	'a timestamp of one byte': { rows: withData(bytes(0xd4, 0xff, 1)) },
 	'a timestamp of 16 bytes': { rows: withData(bytes(0xd8, 0xff, Buffer.alloc(16))) },
-	'a timestamp with a part of a millisecond': { rows: withData(bytes(0xd7, 0xff, u32(4), u32(1))) },
-	'a timestamp of more nanoseconds than a second has': {
+	'a timestamp with a fraction of a millisecond': { rows: withData(bytes(0xd7, 0xff, u32(4), u32(1))) },
+	'a timestamp with more nanoseconds than a second': {
 		rows: withData(bytes(0xd7, 0xff, u32(0xffff_fffc), u32(1))),
 	},
-	'a timestamp that no Date has': {
+	'a timestamp beyond the range of a Date': {
 		rows: withData(bytes(0xc7, 12, 0xff, u32(0), wide(2n ** 62n).subarray(1))),
 	},
 	'a wide integer of no bytes': { rows: withData(bytes(0xc7, 0, 0x42)) },
-	'an extension that is not ours': { rows: withData(bytes(0xd4, 0x74, 1)) },
-	'an extension that ends behind the frame': { rows: withData(bytes(0xc9, u32(0xffff_ffff), 0x42)) },
-	'more bytes behind the data': { rows: withData(bytes(0x01, 0x01)) },
-	'fewer rows than there are': { rows: bytes(0x92, 0, 2, 0x92, 0, 2), count: 1 },
-	'more rows than there are': { rows: bytes(0x92, 0, 2, 0x00, 0x00, 0x00), count: 2 },
+	'an unknown extension': { rows: withData(bytes(0xd4, 0x74, 1)) },
+	'an extension that ends after the frame': { rows: withData(bytes(0xc9, u32(0xffff_ffff), 0x42)) },
+	'further bytes after the data': { rows: withData(bytes(0x01, 0x01)) },
+	'a row count that is too low': { rows: bytes(0x92, 0, 2, 0x92, 0, 2), count: 1 },
+	'a row count that is too high': { rows: bytes(0x92, 0, 2, 0x00, 0x00, 0x00), count: 2 },
 	'a row that is a map': { rows: bytes(0x81, 0, 2) },
 	'a row whose size has 16 bits': { rows: bytes(0xdc, 0, 2, 0, 2) },
 	'a row of one column': { rows: bytes(0x91, 0, 0xc0) },
 	'a level of 5': { rows: bytes(0x92, 0, 5) },
 	'a level in two bytes': { rows: bytes(0x92, 0, 0xcc, 2) },
-	'a level that is negative': { rows: bytes(0x92, 0, 0xff) },
+	'a negative level': { rows: bytes(0x92, 0, 0xff) },
 	'a time that is nil': { rows: bytes(0x92, 0xc0, 2) },
 	'a time of 64 bits': { rows: bytes(0x92, wide(1n), 2) },
 	'a time that is NaN': { rows: bytes(0x92, float(Number.NaN), 2) },
 	'a time that is infinite': { rows: bytes(0x92, float(Infinity), 2) },
 	'a time before 1970': { rows: bytes(0x92, float(-2e12), 2) },
-	'a time that no Date has': { rows: bytes(0x92, float(9e15), 2) },
-	'a time that is not whole': { rows: bytes(0x92, float(0.5), 2) },
+	'a time beyond the range of a Date': { rows: bytes(0x92, float(9e15), 2) },
+	'a fractional time': { rows: bytes(0x92, float(0.5), 2) },
 	'a kind that is a number': { rows: bytes(0x93, 0, 2, 7) },
 	'a kind that is not UTF-8': { rows: bytes(0x93, 0, 2, 0xa1, 0xff) },
 	'a message that is bytes': { rows: bytes(0x94, 0, 2, 0xc0, 0xc4, 1, 0x61) },
@@ -155,23 +155,23 @@ const damage: Record<string, ForgedFrame> = {
 	'an origin whose seq is too high': {
 		rows: bytes(0x97, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0x93, text('c'), 1, float(SEQ_MAX + 1)),
 	},
-	'an origin whose seq is not whole': {
+	'an origin with a fractional seq': {
 		rows: bytes(0x97, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0x93, text('c'), 1, float(1.5)),
 	},
 	'an origin whose epoch is 64 bits wide': {
 		rows: bytes(0x97, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0x93, text('c'), wide(1n), 1),
 	},
-	'flags without its level': { rows: bytes(0x92, 0, 2), flags: 0b1000 },
+	'flags without the level of a row': { rows: bytes(0x92, 0, 2), flags: 0b1000 },
 	'flags without a kind of mesh-chain’s own': { rows: bytes(0x93, 0, 2, text('$own')), flags: 0b100 },
-	'flags that say ASCII of a plain row that is not': {
+	'the ASCII flag and a plain row that is not ASCII': {
 		rows: bytes(0x94, 0, 2, 0xc0, text('é')),
 		flags: 0b1000100,
 	},
-	'flags that say ASCII of an id that is not': {
+	'the ASCII flag and an id that is not ASCII': {
 		rows: bytes(0x95, 0, 2, 0xc0, 0xc0, text('é')),
 		flags: 0b1000100,
 	},
-	'flags that say ASCII of a row with data that is not': {
+	'the ASCII flag and a row with data that is not ASCII': {
 		rows: bytes(0x98, 0, 2, 0xc0, text('é'), 0xc0, 0xc0, 0xc0, 0xc0),
 		flags: 0b1000100,
 	},
@@ -179,24 +179,24 @@ const damage: Record<string, ForgedFrame> = {
 		rows: gap({ fromSeq: 1, toSeq: 9, count: 9, cause: 'damaged' }),
 		flags: 0b101000,
 	},
-	'a gap that stands for more than its range': {
+	'a gap with a count above its range': {
 		rows: gap({ fromSeq: 2, toSeq: 2, count: 2, cause: 'damaged' }),
 		flags: 0b101000,
 	},
-	'a gap whose cause every object has a property of': {
+	'a gap whose cause is a property of every object': {
 		rows: gap({ fromSeq: 2, toSeq: 2, count: 1, cause: 'constructor' }),
 		flags: 0b101000,
 	},
-	'a gap that opens no frame': {
+	'a gap that is not the first row': {
 		rows: bytes(0x92, 0, 2, gap({ fromSeq: 3, toSeq: 3, count: 1, cause: 'damaged' })),
 		count: 2,
 		flags: 0b101100,
 	},
 	'a base time that is NaN': { rows: bytes(0x92, 0, 2), baseTsMs: Number.NaN },
-	'a base time that no Date has': { rows: bytes(0x92, 0, 2), baseTsMs: 1e300 },
-	'a base time that is not whole': { rows: bytes(0x92, float(0.5), 2), baseTsMs: FORGED_TS_MS + 0.5 },
+	'a base time beyond the range of a Date': { rows: bytes(0x92, 0, 2), baseTsMs: 1e300 },
+	'a fractional base time': { rows: bytes(0x92, float(0.5), 2), baseTsMs: FORGED_TS_MS + 0.5 },
 	'an epoch of 0': { rows: bytes(0x92, 0, 2), epoch: 0 },
-	'an epoch above the highest': { rows: bytes(0x92, 0, 2), epoch: EPOCH_MAX + 1 },
+	'an epoch above the maximum': { rows: bytes(0x92, 0, 2), epoch: EPOCH_MAX + 1 },
 }
 
 const good = (message: string): ForgedFrame => ({ rows: bytes(0x94, 0, 2, 0xc0, text(message)) })
@@ -216,8 +216,8 @@ async function readAll(path: string): Promise<LogRecord[]> {
 	}
 }
 
-describe('a frame whose checksum holds', () => {
-	test.each(Object.entries(taken))('is taken with %s', async (_name, [frame, fields]) => {
+describe('a frame with a valid checksum', () => {
+	test.each(Object.entries(taken))('is accepted with %s', async (_name, [frame, fields]) => {
 		const path = fileOf(frame)
 		const found = await readAll(path)
 		expect(found.map(({ kind }) => kind)).toEqual(['log', 'log', 'log'])
@@ -243,7 +243,7 @@ describe('a frame whose checksum holds', () => {
 		},
 	)
 
-	test('is damage with seqs above the highest', async () => {
+	test('is damage with seqs above the maximum', async () => {
 		for (const baseSeq of [SEQ_MAX + 1, 2 ** 53 - 1]) {
 			const path = newChainPath()
 			writeFileSync(path, forgeFrames([good('first'), { ...good('high'), baseSeq }]))
@@ -256,10 +256,10 @@ describe('a frame whose checksum holds', () => {
 const FOLD =
 	'export const initial = {}; export default (state, record) => ({ count: (state?.count ?? 0) + 1, last: record.data ?? null })'
 
-/** The commands that read all of a chain: each answers as `verify` does. */
+/** The commands that read a whole chain. Each gives the same answer as `verify`. */
 const SAYS_ALL = ['dump', 'info', 'export']
 
-/** Everything that prints, reads or folds: none fails, whatever the file holds. */
+/** Runs every command that prints, reads or folds. None fails, whatever the file contains. */
 async function everyCommand(path: string): Promise<void> {
 	const wanted = (await verifyChain(path)).answer === 'not ok' ? 3 : 0
 	const fold = `${path}.mjs`
@@ -304,7 +304,7 @@ async function outcomeOf(
 		stdoutIsTerminal: false,
 		env: {},
 		now: () => FORGED_TS_MS,
-		// A tail has no end of its own.
+		// A tail never ends by itself.
 		interrupted: () => (args[0] === 'tail' ? AbortSignal.abort() : new AbortController().signal),
 	})
 	return { status, stderr }
@@ -376,7 +376,7 @@ const oddFrame = fc
 		baseTsMs,
 	}))
 
-test('whatever the rows of a frame are, every reader gives records that there can be, and no command fails', async () => {
+test('whatever the rows of a frame, readers return only possible records and no command fails', async () => {
 	const path = newChainPath()
 	let runs = 0
 	await fc.assert(

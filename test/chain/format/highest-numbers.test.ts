@@ -1,4 +1,7 @@
-/** Seqs, epochs, times and offsets have a highest value with room above it: nothing above it is read, accepted or written. */
+/**
+ * Seqs, epochs, times and offsets have a maximum with room above it. Nothing above the maximum is read,
+ * accepted or written.
+ */
 import { createHash } from 'node:crypto'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
@@ -18,7 +21,7 @@ import { TIME_MAX_MS } from '../../../src/platform/time-limits.ts'
 import { newChainPath } from '../../support/chains.ts'
 import { collect, record } from '../../support/records.ts'
 
-/** Numbers that no field of a count, a seq or an offset can have. */
+/** Numbers that are invalid as a count, a seq or an offset. */
 const NO_COUNTS = [SEQ_MAX + 2, 2 ** 53, 1e300, -2, 0.5, Number.NaN, Number.POSITIVE_INFINITY]
 const NO_TIMES = [TIME_MAX_MS + 1, -1, Number.NaN, Number.POSITIVE_INFINITY]
 
@@ -28,7 +31,7 @@ async function importedAt(fields: { seq?: number; epoch?: number; tsMs?: number 
 	return { path, summary: await importJsonl(`${path}.jsonl`, path) }
 }
 
-test('a line of JSON with a seq, an epoch or a time above the highest is no record', async () => {
+test('a line of JSON with a seq, an epoch or a time above the maximum is not a record', async () => {
 	for (const fields of [
 		...[SEQ_MAX + 1, 2 ** 53 - 2, 2 ** 53, 1e300, 0, 1.5].map((seq) => ({ seq })),
 		...[EPOCH_MAX + 1, 2 ** 32 - 1, 2 ** 32, 0, 1.5].map((epoch) => ({ epoch })),
@@ -50,13 +53,13 @@ test('a line of JSON with a seq, an epoch or a time above the highest is no reco
 	await chain.close()
 })
 
-test('a writer at the highest seq refuses what comes, with a code and counted; publish goes on, and the file does not grow', async () => {
+test('a writer at the highest seq refuses and counts records; publish works and the file stays', async () => {
 	const { path } = await importedAt({ seq: SEQ_MAX - 1 })
 	const loop = new MeshLoop(new FileChainAppender(path))
 	const seqs = Array.from({ length: 1000 }, () => loop.info('x')!.seq)
 	expect(new Set(seqs).size).toBe(1000)
 	expect(seqs[0]).toBe(SEQ_MAX)
-	// It says what was lost, as for any other record that an appender refuses for good.
+	// The error reports the loss, as for any other record that an appender refuses for good.
 	expect(() => loop.flush()).toThrow(
 		expect.objectContaining({
 			seq: SEQ_MAX + 1,
@@ -76,7 +79,7 @@ test('a writer at the highest seq refuses what comes, with a code and counted; p
 	await appender.close()
 })
 
-test('a chain with the highest epoch is not opened for writing again, and stays as it is', async () => {
+test('a chain with the highest epoch is not opened for writing again and stays unchanged', async () => {
 	const { path } = await importedAt({ epoch: EPOCH_MAX })
 	const before = readFileSync(path)
 	expect(() => new FileChainAppender(path)).toThrow(
@@ -85,7 +88,7 @@ test('a chain with the highest epoch is not opened for writing again, and stays 
 	expect(readFileSync(path).equals(before)).toBe(true)
 })
 
-test('what comes from code of others is held to the same bounds', async () => {
+test('values from foreign code have the same bounds', async () => {
 	const appender = { nextSeq: SEQ_MAX + 2, epoch: 1, append: () => {} }
 	expect(() => new MeshLoop(appender)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
 	expect(() => new MeshLoop({ ...appender, nextSeq: 1, epoch: EPOCH_MAX + 1 })).toThrow(
@@ -129,7 +132,7 @@ const ANCHOR: Omit<Anchor, 'link'> = {
 	detail: 0,
 }
 
-test('an anchor whose checksum holds and whose numbers no writer has is none', () => {
+test('an anchor with a valid checksum and impossible numbers is not an anchor', () => {
 	const idChecksum = identityChecksum(ID, 0)
 	const decoded = (fields: Partial<Anchor>, odd = (_bytes: Buffer) => {}) => {
 		const span = { previousLink: Buffer.alloc(32), bytes: Buffer.alloc(0) }
@@ -155,13 +158,13 @@ test('an anchor whose checksum holds and whose numbers no writer has is none', (
 	expect(decoded({ jumpOffset: ANCHOR.offset })).toBeUndefined()
 	expect(decoded({ detail: 0.5 })).toBeUndefined()
 	expect(decoded({ span: { ...EMPTY_EXTENT, minTsMs: Number.NaN } })).toBeUndefined()
-	// A clock that answers something odd makes no anchor that cannot be read.
+	// A clock with odd readings never leads to an unreadable anchor.
 	for (const time of NO_TIMES)
 		expect(decoded({ writtenMs: time })?.writtenMs).toBeLessThanOrEqual(TIME_MAX_MS)
 	expect(decoded({}, (bytes) => (bytes[13] = 0xc5))).toBeUndefined()
 })
 
-test('a header or a slot of the watermark whose checksum holds and whose numbers no writer has is damaged', () => {
+test('a header or a watermark slot with a valid checksum and impossible numbers is damaged', () => {
 	const header: Header = {
 		chainId: ID,
 		segment: 0,
@@ -199,7 +202,7 @@ test('a header or a slot of the watermark whose checksum holds and whose numbers
 	expect(found({ segment: EPOCH_MAX + 1 })).toBeUndefined()
 })
 
-test('a cursor above the highest seq is damaged, whatever its sum says', async () => {
+test('a cursor above the highest seq is damaged, even with a valid checksum', async () => {
 	const { path } = await importedAt({})
 	const chain = await openChain(path)
 	const line = (turn: number, seq: number) => {

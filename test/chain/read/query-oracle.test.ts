@@ -1,6 +1,6 @@
 /**
- * Ten thousand random queries on chains in every condition, against an oracle that filters the whole history one record after the
- * other. MESH_CHAIN_SEED repeats a run, MESH_CHAIN_QUERIES makes it longer.
+ * Ten thousand random queries on chains in every condition, compared with an oracle that filters the whole
+ * history record by record. MESH_CHAIN_SEED repeats a run, MESH_CHAIN_QUERIES sets its length.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -17,10 +17,10 @@ import { collect, record } from '../../support/records.ts'
 const SEED = Number(process.env['MESH_CHAIN_SEED'] ?? Date.now() % 2 ** 31)
 const QUERIES = sizeOf('QUERIES')
 const START_MS = 1_700_000_000_000
-/** An anchor stands about every 64 of them. */
+/** There is an anchor about every 64 of them. */
 const FILLER = 'x'.repeat(1_000)
 
-/** Mulberry32: a number from 0 to 1 each time, the same ones for the same seed. */
+/** Mulberry32: returns numbers from 0 to 1, the same sequence for the same seed. */
 function randomOf(seed: number): () => number {
 	let state = seed >>> 0
 	return () => {
@@ -37,7 +37,7 @@ const pick = <T>(random: Random, items: readonly T[]): T => items[below(random, 
 
 interface Written {
 	readonly path: string
-	/** What a reader of everything must see. */
+	/** The records that an unfiltered reader must return. */
 	readonly history: readonly LogRecord[]
 }
 
@@ -50,7 +50,7 @@ const stepping: Times = (seq, random) => {
 	return START_MS + Math.floor(seq / 7) * 70 - (seq % 400 < 30 ? 60_000 : 0)
 }
 
-/** Levels come in bursts, as they do in life. */
+/** Levels occur in bursts, as in practice. */
 function levelOf(seq: number, random: Random) {
 	if (seq % 900 < 12) return pick(random, ['warn', 'error'] as const)
 	return random() < 0.002 ? 'error' : pick(random, ['trace', 'debug', 'info', 'info'] as const)
@@ -70,7 +70,7 @@ function someRecord(seq: number, epoch: number, times: Times, random: Random): L
 	})
 }
 
-/** @param gapEvery a `$gap` about every so many records. */
+/** @param gapEvery Average number of records from one `$gap` to the next. */
 async function write(
 	path: string,
 	count: number,
@@ -109,7 +109,7 @@ async function write(
 			appender.append(written.at(-1)!)
 		}
 		if (random() < 0.05) appender.flush()
-		// A file is sealed once it is synced: waiting for that makes the count of files the same on any machine.
+		// A file is sealed once it is synced. The wait makes the number of files the same on any machine.
 		if (rotateBytes !== undefined && random() < 0.02) await appender.sync()
 	}
 	await appender.close()
@@ -123,7 +123,7 @@ async function readAll(path: string): Promise<LogRecord[]> {
 	return all
 }
 
-/** The same chain with some of it overwritten; the history is what a walk from end to end sees of it. */
+/** Returns the same chain with some bytes overwritten. Its history is what a walk from end to end sees. */
 async function hurt(
 	path: string,
 	history: readonly LogRecord[],
@@ -176,7 +176,7 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 		}),
 	],
 	[
-		'several files, one of them gone and another one hurt',
+		'several files, one missing and another damaged',
 		async (path, random) => {
 			const history = await write(path, 2_500, {
 				times: stepping,
@@ -239,7 +239,7 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 		},
 	],
 	[
-		'a header destroyed, and no anchor but the first',
+		'a destroyed header, and only the first anchor',
 		async (path, random) => {
 			const history = await write(path, 300, { random })
 			return hurt(path, history, (bytes) => {
@@ -258,7 +258,7 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 		},
 	],
 	[
-		'records larger than what is read at once',
+		'records larger than one read',
 		async (path, random) => {
 			const appender = new FileChainAppender(path)
 			const history: LogRecord[] = []
@@ -274,13 +274,13 @@ const CONDITIONS: readonly (readonly [string, (path: string, random: Random) => 
 	],
 ]
 
-/** `[from, to)` of so many bytes, behind the header and the first anchor. */
+/** Returns a range `[from, to)` of `length` bytes after the header and the first anchor. */
 function placeIn(bytes: Buffer, random: Random, length: number): [number, number] {
 	const from = 300 + below(random, Math.max(1, bytes.length - 300 - length))
 	return [from, from + length]
 }
 
-/** The rules of `LogFilter` and `ChainQuery`, written down once more. */
+/** An independent implementation of the rules of `LogFilter` and `ChainQuery`. */
 function answer(history: readonly LogRecord[], query: ChainQuery): LogRecord[] {
 	const {
 		level,
@@ -313,7 +313,7 @@ function answer(history: readonly LogRecord[], query: ChainQuery): LogRecord[] {
 	return query.reverse ? found.reverse() : found
 }
 
-/** Up to the limit, without gaps where they are not wanted. */
+/** Applies the limit and the option for gaps. */
 function cut(
 	found: readonly LogRecord[],
 	{ limit = Number.POSITIVE_INFINITY, gaps }: ChainQuery,
@@ -365,14 +365,14 @@ function isDamage({ kind, data }: LogRecord): boolean {
 	return kind === '$gap' && (data as GapData).cause === 'damaged'
 }
 
-/** A matcher takes its time over thousands of records: it is asked only for what to say. */
+/** A matcher is slow for thousands of records, so it is only called to format a difference. */
 function expectSame(found: readonly LogRecord[], expected: readonly LogRecord[]): void {
 	if (!isDeepStrictEqual(found, expected)) expect(found).toEqual(expected)
 }
 
 /**
- * A level, a time or a kind of mesh-chain's own may lead past damage: the anchors around it say that it cannot have held what is asked for. Everything else is
- * compared as it is.
+ * A query by level, time or a kind of mesh-chain's own may skip damage if the anchors around it exclude a
+ * match. All other queries are compared exactly.
  */
 function check(found: readonly LogRecord[], history: readonly LogRecord[], query: ChainQuery): void {
 	const whole = answer(history, query)
@@ -396,7 +396,7 @@ function check(found: readonly LogRecord[], history: readonly LogRecord[], query
 
 describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 	test.each(CONDITIONS)(
-		'%s: a chain answers as its whole history does',
+		'%s: a query on a chain gives the same result as a filter over its whole history',
 		async (name, make) => {
 			const random = randomOf(SEED ^ name.length)
 			const { path, history } = await make(newChainPath(), random)
@@ -419,7 +419,7 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 		1_200_000,
 	)
 
-	test('a chain that is being written answers with what was there when the iteration began', async () => {
+	test('a query on a live chain returns what was there when the iteration began', async () => {
 		const random = randomOf(SEED)
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
@@ -440,7 +440,7 @@ describe(`random queries (MESH_CHAIN_SEED=${SEED})`, () => {
 			let writes = 0
 			for await (const batch of chain.batches(query)) {
 				found.push(...batch)
-				// A write a batch would double the batches with each query.
+				// One write per batch would double the number of batches with each query.
 				if (writes++ < 10) append(below(random, 5))
 			}
 			check(found, before, query)

@@ -23,7 +23,10 @@ async function query(path: string, wanted: ChainQuery = {}): Promise<LogRecord[]
 	}
 }
 
-/** Several epochs, levels, kinds, times that step back, a gap, and spans enough to have anchors in between. */
+/**
+ * Writes a chain with several epochs, levels and kinds, times that step back, a gap, and enough spans for
+ * inner anchors.
+ */
 async function variedChain(path: string): Promise<LogRecord[]> {
 	const written: LogRecord[] = []
 	for (let epoch = 1; epoch <= 3; epoch++) {
@@ -59,7 +62,7 @@ describe('reading a chain', () => {
 		return () => rmSync(folder, { recursive: true })
 	})
 
-	test('gives everything, forwards and backwards, in batches and one by one', async () => {
+	test('returns every record, forwards and backwards, in batches and one by one', async () => {
 		expect(await query(path)).toEqual(written)
 		expect(await query(path, { reverse: true })).toEqual(written.toReversed())
 		const chain = await openChain(path)
@@ -68,7 +71,7 @@ describe('reading a chain', () => {
 		expect(await verifyChain(path)).toMatchObject({ ok: true, records: written.length - 1 })
 	})
 
-	test('answers any query as a look at every record would', async () => {
+	test('gives the same result for any query as a check of every record', async () => {
 		const seq = fc.integer({ min: 0, max: RECORDS + 100 })
 		const time = fc.integer({ min: 1_699_999_940_000, max: 1_700_000_040_000 })
 		const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
@@ -95,7 +98,7 @@ describe('reading a chain', () => {
 				const end = ordered.findIndex((item) => item.kind !== GAP_KIND && left-- === 0)
 				const expected = limit === 0 ? [] : end < 0 ? ordered : ordered.slice(0, end)
 				const found = await query(path, wanted)
-				// Gaps right behind the last record are neither owed nor forbidden.
+				// Gaps directly after the last record are optional.
 				const trim = (items: LogRecord[]) =>
 					items.slice(0, items.findLastIndex((item) => item.kind !== GAP_KIND) + 1)
 				expect(trim(found)).toEqual(trim(expected))
@@ -104,7 +107,7 @@ describe('reading a chain', () => {
 		)
 	})
 
-	test('with gaps: throw rejects at the first one, with skip passes over it', async () => {
+	test('rejects at the first gap with gaps: throw, and passes over it with skip', async () => {
 		await expect(query(path, { gaps: 'throw' })).rejects.toMatchObject({ code: 'CHAIN_GAP', seq: 1500 })
 		expect(await query(path, { gaps: 'skip' })).toEqual(written.filter((item) => item.kind !== GAP_KIND))
 	})
@@ -124,7 +127,7 @@ describe('reading a chain', () => {
 		await chain.close()
 	})
 
-	test('goes up to the end that the file had, while a writer writes; later ones are for the next reader', async () => {
+	test('ends where the file ended at the start, although a writer continues', async () => {
 		const live = join(temporaryFolder(), 'live.chain')
 		const appender = new FileChainAppender(live)
 		appender.append(record(1))
@@ -142,7 +145,7 @@ describe('reading a chain', () => {
 		await expect(collect(chain.records())).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
 	})
 
-	test('damaged in the middle continues after the damage, with one gap that says what is missing', async () => {
+	test('continues after damage in the middle, with one gap for what is missing', async () => {
 		const bytes = readFileSync(path)
 		const folder = temporaryFolder()
 		for (const [start, length] of [
@@ -178,7 +181,7 @@ describe('reading a chain', () => {
 		}
 	})
 
-	test('without its header still gives everything, and verify says that the header is damaged', async () => {
+	test('returns everything without the header, and verify reports the damaged header', async () => {
 		const copy = join(temporaryFolder(), 'beheaded.chain')
 		const bytes = readFileSync(path)
 		bytes.fill(0, 0, HEADER_BYTES)
@@ -191,7 +194,7 @@ describe('reading a chain', () => {
 		})
 	})
 
-	test('a payload that holds bytes of this same chain is never taken for a frame', async () => {
+	test('never mistakes a payload with bytes of the same chain for a frame', async () => {
 		const copy = join(temporaryFolder(), 'nested.chain')
 		const appender = new FileChainAppender(copy)
 		appender.append(record(1))

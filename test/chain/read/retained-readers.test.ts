@@ -12,11 +12,14 @@ import { record } from '../../support/records.ts'
 
 const BOUNDS = { rotateRecords: 10, retain: { records: 40 } }
 
-/** A writer that goes on when it is told to, and a file system that tells it to while a reader is in the middle of a call. */
+/**
+ * A writer that continues on command, and a file system that gives the command in the middle of a reader's
+ * call.
+ */
 class BusyChain {
 	readonly path = newChainPath()
 	readonly appender = new FileChainAppender(this.path, BOUNDS)
-	/** Records that come with each of the next calls of the reader; none when it is used up. */
+	/** Number of records to write during each of the reader's next calls; none once the list is empty. */
 	bursts: number[] = []
 	calls = 0
 
@@ -27,14 +30,14 @@ class BusyChain {
 			if (index % 5 === 4) await this.appender.sync()
 		}
 		await this.appender.sync()
-		// The rotation that is due now, and the retention behind it.
+		// Lets the due rotation and the following retention happen.
 		for (let turn = 0; turn < 3; turn++) {
 			await new Promise((resolve) => setImmediate(resolve))
 			await this.appender.sync()
 		}
 	}
 
-	/** Between two calls of a reader anything may happen: here it happens during each of those that take time. */
+	/** A file system for the reader. Writes happen during each of its asynchronous calls. */
 	get system(): FileSystem {
 		const meanwhile = async <T>(work: () => Promise<T>): Promise<T> => {
 			this.calls++
@@ -51,7 +54,7 @@ class BusyChain {
 	}
 }
 
-/** What a record speaks for; only the own word of a gap is wider than its seq. */
+/** Returns the range of seqs that a record covers. Only a gap covers more than its own seq. */
 function spanOf(each: LogRecord): readonly [number, number] {
 	if (!isGap(each)) return [each.seq, each.seq]
 	const { fromSeq, toSeq, cause } = each.data as GapData
@@ -59,7 +62,7 @@ function spanOf(each: LogRecord): readonly [number, number] {
 	return [fromSeq, toSeq]
 }
 
-/** Fails unless the records speak for each seq up to `toSeq` at the least, in order, and once. */
+/** Fails unless the records cover each seq up to at least `toSeq`, in order and once. */
 function expectWhole(found: readonly LogRecord[], toSeq: number): void {
 	let next = 1
 	for (const each of found) {
@@ -73,7 +76,10 @@ function expectWhole(found: readonly LogRecord[], toSeq: number): void {
 const burst = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(120) })
 const bursts = fc.array(burst, { maxLength: 40 })
 
-/** Runs a reader of one kind against a writer whose bursts come at any of the reader's calls, or between two of its records. */
+/**
+ * Runs a reader of one kind against a writer whose bursts happen during any call of the reader or between two
+ * of its records.
+ */
 async function overtaken(
 	read: (chain: Chain, busy: BusyChain, between: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
@@ -94,7 +100,7 @@ async function overtaken(
 	await fc.assert(property, { numRuns: 8 })
 }
 
-test('records, in order, end at nothing that retention does', async () => {
+test('retention never ends an iteration over records in order', async () => {
 	await overtaken(async (chain, busy, between) => {
 		const toSeq = busy.appender.nextSeq - 1
 		const found: LogRecord[] = []
@@ -106,7 +112,7 @@ test('records, in order, end at nothing that retention does', async () => {
 	})
 }, 120_000)
 
-test('batches, newest first, leave nothing out that was there when they began', async () => {
+test('batches, newest first, omit nothing that was there at the start', async () => {
 	await overtaken(async (chain, busy, between) => {
 		const toSeq = busy.appender.nextSeq - 1
 		const found: LogRecord[] = []
@@ -123,7 +129,7 @@ for (const [kind, query] of [
 	['what a filter passes', { level: 'warn' }],
 	['what is on disk', { durableOnly: true }],
 ] as const) {
-	test(`a tail of ${kind} goes on however far it is behind`, async () => {
+	test(`a tail of ${kind} continues, however far it lags`, async () => {
 		await overtaken(async (chain, busy, between) => {
 			const found: LogRecord[] = []
 			await busy.write(3)
@@ -132,7 +138,7 @@ for (const [kind, query] of [
 				found.push(each)
 				if (found.length < 20) {
 					await between()
-					// Three in a row: one of them passes.
+					// Three in a row, one of which passes.
 					await busy.write(3)
 				} else if (toSeq === Number.POSITIVE_INFINITY) {
 					busy.bursts = []
@@ -153,7 +159,7 @@ for (const [kind, query] of [
 	}, 120_000)
 }
 
-test('a consumer is told of what it missed, and goes on', async () => {
+test('a consumer receives a gap for missed records and continues', async () => {
 	await overtaken(async (chain, busy, between) => {
 		const found: LogRecord[] = []
 		const handler = async (each: LogRecord) => {
@@ -171,7 +177,7 @@ test('a consumer is told of what it missed, and goes on', async () => {
 	})
 }, 120_000)
 
-test('info counts what was removed as retained, and verify finds no damage', async () => {
+test('info counts removed records as retained, and verify finds no damage', async () => {
 	await overtaken(async (chain, busy) => {
 		const toSeq = busy.appender.nextSeq - 1
 		const { gaps, records, lastSeq } = await chain.info()

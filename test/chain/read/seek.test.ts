@@ -1,4 +1,6 @@
-/** What seeking costs, and that its jumps are what they should be. Right answers: query-oracle.test.ts. */
+/**
+ * The cost of seeking, and the correctness of jumps. For the correctness of answers see query-oracle.test.ts.
+ */
 import { mkdtempSync, openSync, realpathSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,10 +16,10 @@ import { collect, record } from '../../support/records.ts'
 
 const RECORDS = 400_000
 const START_MS = 1_700_000_000_000
-/** Records of mesh-chain's own. */
+/** Seqs of records of mesh-chain's own. */
 const OWN = [1_234, 250_000, 399_990]
 
-/** `times` says when record number `seq` happened. */
+/** `times` returns the time of record number `seq`. */
 async function writeChain(path: string, times: (seq: number) => number, records = RECORDS): Promise<void> {
 	const appender = new FileChainAppender(path)
 	for (let seq = appender.nextSeq; seq <= records; seq++) {
@@ -37,14 +39,14 @@ const stepping = join(folder, 'stepping.chain')
 
 beforeAll(async () => {
 	await writeChain(monotone, (seq) => START_MS + seq)
-	// An hour of clock gone wrong, early, and a step back of a minute now and then.
+	// The clock is wrong for an hour early on, and steps back a minute now and then.
 	await writeChain(stepping, (seq) =>
 		seq > 20_000 && seq < 20_100 ? START_MS + 1e12 : START_MS + seq - (seq % 7_000 < 20 ? 60_000 : 0),
 	)
 	return () => rmSync(folder, { recursive: true, force: true })
 })
 
-/** A seq in each span at the least. */
+/** Returns at least one seq in each span. */
 function everywhere(): number[] {
 	return Array.from({ length: 640 }, (_unused, index) => 1 + index * 619)
 }
@@ -58,7 +60,7 @@ async function cost(path: string, query: Parameters<Awaited<ReturnType<typeof op
 }
 
 describe('in a chain of some 20 MiB', () => {
-	test("mesh-chain's own records cost a few reads, wherever they are and whatever else there is", async () => {
+	test("a query for mesh-chain's own records takes a few reads, wherever they are", async () => {
 		for (const path of [monotone, stepping]) {
 			const all = await cost(path, { kind: '$*' })
 			expect(all.found).toEqual(OWN)
@@ -71,7 +73,7 @@ describe('in a chain of some 20 MiB', () => {
 		}
 	})
 
-	test('one record by seq costs a few reads, wherever it is', async () => {
+	test('a query for one record by seq takes a few reads, wherever it is', async () => {
 		for (const seq of [...everywhere(), RECORDS - 1, RECORDS]) {
 			const { reads, bytes, found } = await cost(monotone, { fromSeq: seq, limit: 1 })
 			expect(found).toEqual([seq])
@@ -80,7 +82,7 @@ describe('in a chain of some 20 MiB', () => {
 		}
 	})
 
-	test('a window by time costs a few reads, wherever it is', async () => {
+	test('a query for a window by time takes a few reads, wherever it is', async () => {
 		for (const seq of [...everywhere(), RECORDS - 5]) {
 			const { reads, bytes, found } = await cost(monotone, {
 				since: START_MS + seq,
@@ -92,7 +94,7 @@ describe('in a chain of some 20 MiB', () => {
 		}
 	})
 
-	test('where the clock stepped, a window still costs a part of the file, and holds what stepped into it', async () => {
+	test('after clock steps, a window reads part of the file and includes what stepped into it', async () => {
 		const { bytes, found, size } = await cost(stepping, {
 			since: START_MS + 300_000,
 			until: START_MS + 300_010,
@@ -104,19 +106,19 @@ describe('in a chain of some 20 MiB', () => {
 		expect(outliers.bytes).toBeLessThan(size / 4)
 	})
 
-	test('rare levels are found without reading what holds none of them', async () => {
+	test('a query for rare levels skips spans without them', async () => {
 		const { bytes, found, size } = await cost(monotone, { level: 'error' })
 		expect(found).toEqual([50_000, 100_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000])
 		expect(bytes).toBeLessThan(size / 3)
 	})
 
-	test('the newest records, in reverse, cost the end of the file', async () => {
+	test('a reverse query for the newest records reads only the end of the file', async () => {
 		const { bytes, found } = await cost(monotone, { reverse: true, limit: 3 })
 		expect(found).toEqual([RECORDS, RECORDS - 1, RECORDS - 2])
 		expect(bytes).toBeLessThanOrEqual(1024 * 1024)
 	})
 
-	test('an anchor on the way that cannot be read costs a detour, no record', async () => {
+	test('an unreadable anchor on the way causes a detour but loses no record', async () => {
 		const copy = join(folder, 'hurt.chain')
 		nodeFileSystem.linkSync(monotone, copy)
 		const bytes = nodeFileSystem.readFileSync(monotone)
@@ -132,12 +134,12 @@ describe('in a chain of some 20 MiB', () => {
 	})
 })
 
-test('verify compares every jump with what it jumps over', async () => {
+test('verify compares every jump with the span that it covers', async () => {
 	expect((await verifyChain(monotone)).findings).toEqual([])
 	expect((await verifyChain(stepping)).ok).toBe(true)
 })
 
-test('jumps go on across restarts as if there had been none', async () => {
+test('jumps continue across restarts as if there were none', async () => {
 	const path = join(folder, 'restarts.chain')
 	for (let epoch = 1; epoch <= 40; epoch++) await writeChain(path, (seq) => START_MS + seq, epoch * 10)
 	const report = await verifyChain(path)
@@ -145,11 +147,11 @@ test('jumps go on across restarts as if there had been none', async () => {
 	expect(report.anchors).toBe(80)
 })
 
-test('from any anchor every earlier one is reached in a logarithmic number of steps', () => {
+test('every earlier anchor is reached from any anchor in a logarithmic number of steps', () => {
 	const jumps = new Jumps([])
 	const anchors: { ordinal: number; jump: number }[] = []
 	for (let index = 0; index < 20_000; index++) {
-		// The offset of anchor number n is n + 1, so that 0 can stand for none.
+		// The offset of anchor number n is n + 1, because 0 means none.
 		const { ordinal, jumpOffset } = jumps.next(index + 1, EMPTY_EXTENT)
 		anchors.push({ ordinal, jump: jumpOffset - 1 })
 	}

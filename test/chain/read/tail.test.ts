@@ -1,4 +1,4 @@
-/** Following a chain that is being written, from within one process. Several processes: test/process/tail.test.ts. */
+/** Tails of a live chain within one process. For several processes see test/process/tail.test.ts. */
 import { appendFileSync, readFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Chain, TailQuery } from '../../../src/chain/chain.ts'
@@ -32,7 +32,7 @@ function append(appender: FileChainAppender, count: number, fields: Partial<LogR
 	appender.flush()
 }
 
-/** The seqs of the next `count` records. */
+/** Returns the seqs of the next `count` records. */
 async function take(tail: AsyncIterator<LogRecord>, count: number): Promise<number[]> {
 	const seqs: number[] = []
 	while (seqs.length < count) {
@@ -49,7 +49,7 @@ function follow(chain: Chain, query: TailQuery = {}): AsyncIterator<LogRecord> {
 	return tail
 }
 
-test('history comes first, and then what is written, with no seam', async () => {
+test('a tail returns history first and then new records, without a seam', async () => {
 	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 5_000)
@@ -77,7 +77,7 @@ test('a tail from a seq, a time or a level skips the history that does not match
 	expect(await take(byLevel, 1)).toEqual([20_001])
 })
 
-test('a tail with an upper seq ends when it is passed', async () => {
+test('a tail with an upper seq ends when it passes that seq', async () => {
 	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 3_000)
@@ -92,7 +92,7 @@ test('a tail with an upper seq ends when it is passed', async () => {
 	expect((await live.next()).done).toBe(true)
 })
 
-test('it goes on across restarts of the writer, a torn tail that is cut included', async () => {
+test('a tail continues across restarts of the writer, even if a torn tail is cut', async () => {
 	const path = newChainPath()
 	let appender = openAppender(path)
 	append(appender, 100)
@@ -101,7 +101,7 @@ test('it goes on across restarts of the writer, a torn tail that is cut included
 	for (let restart = 0; restart < 3; restart++) {
 		const from = appender.nextSeq
 		await appender.close()
-		// What a writer leaves that is killed in the middle of a frame: its first bytes.
+		// A writer killed in the middle of a frame leaves its first bytes.
 		const whole = nodeFileSystem.readFileSync(path)
 		writeFileSync(path, Buffer.concat([whole, Buffer.from([0x97, 0xce, 0, 0, 0x40, 0, 0xce, 1, 2])]))
 		appender = openAppender(path)
@@ -110,7 +110,7 @@ test('it goes on across restarts of the writer, a torn tail that is cut included
 	}
 })
 
-test('records of a write that fails halfway and is repeated come once', async () => {
+test('a tail returns the records of a failed and repeated write once', async () => {
 	const path = newChainPath()
 	const system = new FaultyFileSystem()
 	const appender = openAppender(path, { fs: system })
@@ -121,7 +121,7 @@ test('records of a write that fails halfway and is repeated come once', async ()
 		appender.append(record(appender.nextSeq))
 		if (left === 1_000) system.roomBytes = 20_000
 	}
-	// What was half-written stays, as it does for as long as the disk takes nothing.
+	// The half-written bytes stay, as on a disk that refuses all changes.
 	system.failTruncates('EIO')
 	expect(() => appender.flush()).toThrow(/ENOSPC/)
 	const first = await take(tail, 1)
@@ -131,7 +131,7 @@ test('records of a write that fails halfway and is repeated come once', async ()
 	expect([...first, ...(await take(tail, 2_004))]).toEqual(range(11, 2_015))
 })
 
-test('with durableOnly a record comes when it is on disk, and not before', async () => {
+test('a durableOnly tail returns a record once it is on disk, not earlier', async () => {
 	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 10)
@@ -150,7 +150,7 @@ test('with durableOnly a record comes when it is on disk, and not before', async
 	expect(await take(again, 1)).toEqual([15])
 })
 
-test('a signal ends it, also while it waits and before it begins', async () => {
+test('a signal ends a tail, also while it waits and before it begins', async () => {
 	const path = newChainPath()
 	append(openAppender(path), 3)
 	const chain = await openReader(path)
@@ -163,7 +163,7 @@ test('a signal ends it, also while it waits and before it begins', async () => {
 	expect((await follow(chain, { signal: stop.signal }).next()).done).toBe(true)
 })
 
-test('return ends it while a next is waiting', async () => {
+test('return ends a tail while next is waiting', async () => {
 	const path = newChainPath()
 	append(openAppender(path), 1)
 	const tail = follow(await openReader(path), { pollIntervalMs: 60_000 })
@@ -173,7 +173,7 @@ test('return ends it while a next is waiting', async () => {
 	expect((await waiting).done).toBe(true)
 })
 
-test('a chain that is closed under it is said to be', async () => {
+test('a tail reports that the chain was closed', async () => {
 	const path = newChainPath()
 	append(openAppender(path), 1)
 	const chain = await openChain(path)
@@ -184,7 +184,7 @@ test('a chain that is closed under it is said to be', async () => {
 	await waiting
 })
 
-test('a file that is removed or replaced is read to its end, and then said to be', async () => {
+test('a tail reads a removed or replaced file to its end, then reports it', async () => {
 	for (const change of ['remove', 'replace'] as const) {
 		const path = newChainPath()
 		const appender = openAppender(path)
@@ -202,7 +202,7 @@ test('a file that is removed or replaced is read to its end, and then said to be
 	}
 })
 
-test('a file that is cut back where the lock cannot be read may be a writer that writes the same again', async () => {
+test('with an unreadable lock, a cut file is taken for a writer that writes the same again', async () => {
 	const path = newChainPath()
 	const appender = openAppender(path)
 	append(appender, 5)
@@ -232,7 +232,7 @@ test('a file that is cut back where the lock cannot be read may be a writer that
 	expect(await next).toEqual([11])
 })
 
-test('a file that is cut under it is said to be', async () => {
+test('a tail reports a file that is cut', async () => {
 	for (const left of [0, 20, 4_000]) {
 		const path = newChainPath()
 		const appender = openAppender(path)
@@ -245,7 +245,7 @@ test('a file that is cut under it is said to be', async () => {
 	}
 })
 
-test('damage in the middle shows as a gap, and one that is being written does not', async () => {
+test('damage in the middle becomes a gap, and a frame still being written does not', async () => {
 	const path = newChainPath()
 	const appender = openAppender(path)
 	for (let turn = 0; turn < 30; turn++) append(appender, 10)
@@ -266,7 +266,7 @@ test('damage in the middle shows as a gap, and one that is being written does no
 	await expect(take(strict, 300)).rejects.toMatchObject({ code: 'CHAIN_GAP' })
 })
 
-test('options that make no sense are refused at once', async () => {
+test('invalid options are refused at once', async () => {
 	const path = newChainPath()
 	append(openAppender(path), 1)
 	const chain = await openReader(path)

@@ -50,7 +50,7 @@ function describeEntry(entry: ScanEntry): string {
 	return `bad ${entry.place.offset} ${entry.place.bytes} ${entry.place.torn}`
 }
 
-test('the pieces that a file comes in make no difference, down to one byte', () => {
+test('the size of the pieces makes no difference, down to one byte', () => {
 	const whole = scan(chain, chain.length)
 	expect(whole).toHaveLength(42)
 	for (const pieceBytes of [1, 2, 7, 188, 4096]) expect(scan(chain, pieceBytes)).toEqual(whole)
@@ -62,7 +62,7 @@ test('the pieces that a file comes in make no difference, down to one byte', () 
 	for (const pieceBytes of [1, 3, 64]) expect(scan(broken, pieceBytes)).toEqual(found)
 })
 
-test('whatever the bytes, it ends, invents nothing, and covers every byte once', () => {
+test('for any bytes, the scan ends, invents nothing, and covers every byte once', () => {
 	const genuine = new Set(scan(chain, chain.length))
 	const mutation = fc.array(fc.tuple(fc.nat(chain.length - 1), fc.integer({ min: 0, max: 255 })), {
 		maxLength: 30,
@@ -84,16 +84,17 @@ test('whatever the bytes, it ends, invents nothing, and covers every byte once',
 	)
 })
 
-test('bytes made to look like frames cost bounded time', () => {
+test('bytes that imitate frames take bounded time', () => {
 	const hostile = Buffer.alloc(2_000_000)
 	for (let pos = 0; pos + 12 < hostile.length; pos += 12) {
 		hostile.set([0x97, 0xce, 0, 0x0f, 0x42, 0x40, 0xce, 1, 2, 3, 4, 0x10], pos)
 	}
-	// Without its budget the search would checksum a megabyte for every twelve bytes, and outlast the test.
+	// Without its budget, the search would checksum a megabyte for every twelve bytes and exceed the time
+	// limit.
 	expect(scan(hostile, 65_536)).toHaveLength(1)
 })
 
-test('the structure walk never believes a count that the bytes cannot hold', () => {
+test('the structure walk rejects a count that the bytes cannot hold', () => {
 	fc.assert(
 		fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
 			const end = valueEnd(bytes, 0, bytes.length)

@@ -1,4 +1,7 @@
-/** The search for the next entry after a place that cannot be read: it finds every one, whatever stands beside it, in a time that is bounded. */
+/**
+ * The search for the next entry after an unreadable place. It finds every entry, whatever the bytes around
+ * it, in bounded time.
+ */
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -21,7 +24,7 @@ import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 import { collect, record } from '../../support/records.ts'
 import { cpuMs } from '../../support/stalls.ts'
 
-test('checksums of stretches are those that zlib works out, in whatever order they are asked for', () => {
+test('checksums of stretches equal those of zlib, in any order of requests', () => {
 	const bytes = fc.sample(fc.uint8Array({ minLength: 40_000, maxLength: 40_000 }), {
 		numRuns: 1,
 		seed: 1,
@@ -44,7 +47,7 @@ test('checksums of stretches are those that zlib works out, in whatever order th
 	)
 })
 
-/** What a search meets that was made to keep it busy. */
+/** Bytes made to keep a search busy. */
 const head = fc
 	.tuple(fc.oneof(fc.constant(FRAME_BYTES_MAX), fc.nat(70_000), fc.nat()), fc.nat(), fc.nat(127))
 	.map(([length, crc, flags]) => {
@@ -77,11 +80,11 @@ const padding = fc
 interface Entry {
 	readonly offset: number
 	readonly length: number
-	/** Of its records. */
+	/** Seqs of the records in the entry. */
 	readonly seqs: readonly number[]
 }
 
-/** Every entry, as written. */
+/** Returns every entry, as written. */
 function entriesOf(file: Buffer): Entry[] {
 	const { idChecksum } = identify(file, 'test')
 	const found: Entry[] = []
@@ -97,7 +100,7 @@ function entriesOf(file: Buffer): Entry[] {
 	return found
 }
 
-test('whatever stands beside one flipped bit, everything outside the entry that it hit is read, also by a writer after a reboot', async () => {
+test('a flipped bit affects only its own entry, also for a writer after a reboot', async () => {
 	await fc.assert(
 		fc.asyncProperty(
 			fc.array(padding, { minLength: 1, maxLength: 6 }),
@@ -116,7 +119,8 @@ test('whatever stands beside one flipped bit, everything outside the entry that 
 					append(bytes)
 				}
 				for (let more = 0; more < 5; more++) append()
-				// Nothing was synced but the beginning: after a reboot, all of it may be what a power loss left.
+				// Only the beginning was synced, so after a reboot everything else may be the result of a
+				// power loss.
 				const after = new MemoryFileSystem(2)
 				const file = system.get('/data/node.chain')
 				const entries = entriesOf(file)
@@ -139,13 +143,13 @@ test('whatever stands beside one flipped bit, everything outside the entry that 
 	)
 }, 120_000)
 
-test('a search among nothing but heads of the longest frames ends in a time that grows with their bytes', () => {
+test('a search among heads of the longest frames takes time in proportion to the bytes', () => {
 	const longest = Buffer.from([0x97, 0xce, 1, 0, 0, 0, 0xce, 1, 2, 3, 4, 0])
 	const heads = Buffer.alloc(20 * 1024 * 1024, longest)
 	const started = cpuMs()
 	const found = [...scanned(Buffer.concat([Buffer.alloc(HEADER_BYTES), heads]), 1)]
 	expect(found).toMatchObject([{ type: 'bad', place: { bytes: heads.length, atEnd: true } }])
-	// Each checksum worked out by itself would be 10 TB: an hour. This takes seconds.
+	// Separate checksums would cover 10 TB and take an hour. This takes seconds.
 	expect(cpuMs() - started).toBeLessThan(60_000)
 }, 120_000)
 

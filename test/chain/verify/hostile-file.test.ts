@@ -1,4 +1,7 @@
-/** Files made to hurt: their checksums hold, their lengths, counts and nesting are lies. They cost little and are told of. */
+/**
+ * Hostile files: their checksums are valid, but their lengths, counts and nesting are false. Reading them is
+ * cheap, and verification reports them.
+ */
 import {
 	closeSync,
 	openSync,
@@ -23,7 +26,7 @@ import { runModule } from '../../support/process.ts'
 import { collect, record } from '../../support/records.ts'
 
 const MIB = 1024 * 1024
-/** A row of eight columns up to its data: level info, everything else nil. */
+/** A row of eight columns without its data: level info, everything else nil. */
 const ROW_BEFORE_DATA = [0x98, 0x00, 0x02, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0]
 
 function rowWith(data: Uint8Array): Buffer {
@@ -41,12 +44,12 @@ const filled = (bytes: number, value: number) => new Uint8Array(bytes).fill(valu
 const ext = (type: number, bytes: Uint8Array) =>
 	Buffer.concat([Buffer.from([0xc9, ...u32(bytes.length), type]), bytes])
 
-/** Each is the bytes of a file, in which nothing can be read. */
+/** The bytes of files in which nothing can be read. */
 const hostile: Record<string, Buffer> = {
 	'arrays nested four million deep': forgeChain(
 		rowWith(Buffer.concat([filled(4 * MIB, 0x91), Buffer.from([0xc0])])),
 	),
-	'arrays nested deeper than any writer does': forgeChain(
+	'arrays nested deeper than by any writer': forgeChain(
 		rowWith(Buffer.concat([filled(65, 0x91), Buffer.from([0xc0])])),
 	),
 	'maps nested half a million deep': forgeChain(
@@ -60,17 +63,17 @@ const hostile: Record<string, Buffer> = {
 		rowWith(Buffer.concat([Buffer.from([0xdd, ...u32(8 * MIB)]), filled(8 * MIB, 0xc0)])),
 	),
 	'an integer of five megabytes': forgeChain(rowWith(ext(0x42, filled(5 * MIB, 0x7f)))),
-	'an extension that is not ours': forgeChain(rowWith(ext(0x74, filled(64, 1)))),
-	'records by reference, as msgpackr has them': forgeChain(
+	'an unknown extension': forgeChain(rowWith(ext(0x74, filled(64, 1)))),
+	'the record extension of msgpackr': forgeChain(
 		rowWith(Buffer.from([0xd4, 0x72, 0x40, 0x91, 0xa1, 0x61, 0x01])),
 	),
-	'65,535 rows where there is one': forgeChain(
+	'a count of 65,535 for one row': forgeChain(
 		Buffer.concat([rowWith(Buffer.from([0xc0])), filled(200_000, 0x01)]),
 		65_535,
 	),
-	'one row where there are two': forgeChain(Buffer.from([0x92, 0, 2, 0x92, 0, 2]), 1),
+	'a count of one for two rows': forgeChain(Buffer.from([0x92, 0, 2, 0x92, 0, 2]), 1),
 	'a row of nine columns': forgeChain(Buffer.from([0x99, 0, 2, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0])),
-	'a gap that does not say what it stands for': forgeChain(
+	'a gap without range and cause': forgeChain(
 		Buffer.from([0x93, 0, 2, 0xa4, ...Buffer.from('$gap')]),
 		1,
 		0b1_00100,
@@ -84,9 +87,9 @@ const hostile: Record<string, Buffer> = {
 	),
 }
 
-describe('a file whose checksums hold', () => {
+describe('a file with valid checksums', () => {
 	test.each(Object.entries(hostile))(
-		'with %s gives a gap and a finding, and is repaired',
+		'with %s yields a gap and a finding, and can be repaired',
 		async (_name, bytes) => {
 			const path = chainFile(bytes)
 			const chain = await openChain(path)
@@ -106,16 +109,16 @@ describe('a file whose checksums hold', () => {
 		},
 	)
 
-	test('takes no more memory than is said, whatever it claims', { timeout: 180_000 }, async () => {
+	test('takes no more memory than documented, whatever it claims', { timeout: 180_000 }, async () => {
 		const worst = {
 			...hostile,
-			'as many nils as data may hold': forgeChain(
+			'the maximum number of nils in data': forgeChain(
 				rowWith(Buffer.concat([Buffer.from([0xdd, ...u32(4 * MIB - 16)]), filled(4 * MIB - 16, 0xc0)])),
 			),
-			'as many keys as data may hold': forgeChain(rowWith(manyKeys())),
-			'a frame of empty bytes in each of three rows': forgeFrames([emptyBytes(), emptyBytes()]),
-			'a frame of empty bytes as many as one data may hold': forgeFrames([emptyBytes(2 ** 18 - 1)]),
-			'rows of three bytes, and no anchor among a million of them': forgeFrames(
+			'the maximum number of keys in data': forgeChain(rowWith(manyKeys())),
+			'three rows of empty bytes': forgeFrames([emptyBytes(), emptyBytes()]),
+			'the maximum number of empty bytes in one data': forgeFrames([emptyBytes(2 ** 18 - 1)]),
+			'a million rows of three bytes without an anchor': forgeFrames(
 				Array.from({ length: 18 }, () => ({
 					rows: Buffer.alloc(180_000, Buffer.from([0x92, 0, 2])),
 					count: 60_000,
@@ -150,7 +153,7 @@ describe('a file whose checksums hold', () => {
 		})
 	})
 
-	test('and whose rows are random bytes never throws what has no code, and pollutes nothing', async () => {
+	test('and random bytes as rows causes only coded errors and pollutes nothing', async () => {
 		const path = chainFile(Buffer.alloc(0))
 		await fc.assert(
 			fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 60 }), fc.boolean(), async (data, isRow) => {
@@ -168,7 +171,7 @@ describe('a file whose checksums hold', () => {
 		expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
 	})
 
-	test('and whose data has the key __proto__ leaves every prototype alone', async () => {
+	test('and data with the key __proto__ leaves every prototype alone', async () => {
 		const proto = Buffer.concat([
 			Buffer.from([0x81, 0xa9]),
 			Buffer.from('__proto__'),
@@ -184,7 +187,7 @@ describe('a file whose checksums hold', () => {
 	})
 })
 
-/** Rows whose data is an array of nothing but empty bytes: two of its bytes are an object in memory. */
+/** Rows whose data is an array of empty bytes: every two bytes become an object in memory. */
 function emptyBytes(count = 2 * MIB - 32): ForgedFrame {
 	const row = rowWith(
 		Buffer.concat([Buffer.from([0xdd, ...u32(count)]), Buffer.alloc(2 * count, Buffer.from([0xc4, 0]))]),
@@ -192,7 +195,7 @@ function emptyBytes(count = 2 * MIB - 32): ForgedFrame {
 	return { rows: Buffer.concat([row, row, row]), count: 3 }
 }
 
-/** A map with a million different keys of three bytes. */
+/** Returns a map with a million different keys of three bytes. */
 function manyKeys(): Buffer {
 	const keys = 800_000
 	const map = Buffer.alloc(5 + keys * 5)
@@ -231,7 +234,7 @@ describe('a file that changes under a reader', () => {
 		return messages
 	}
 
-	test('by becoming shorter is said to have done so', async () => {
+	test('by becoming shorter is reported as truncated', async () => {
 		const path = await chainOf('mine')
 		await expect(readWhile(path, () => truncateSync(path, statSync(path).size >> 1))).rejects.toMatchObject({
 			code: 'CHAIN_TRUNCATED',
@@ -240,7 +243,7 @@ describe('a file that changes under a reader', () => {
 		})
 	})
 
-	test('by being removed or replaced is read to its end all the same: the reader has it open', async () => {
+	test('by removal or replacement is still read to its end, because the reader has it open', async () => {
 		const path = await chainOf('mine')
 		expect(await readWhile(path, () => unlinkSync(path))).toHaveLength(RECORDS)
 		const other = await chainOf('mine')
@@ -249,7 +252,7 @@ describe('a file that changes under a reader', () => {
 		expect(messages.filter((message) => message.startsWith('mine'))).toHaveLength(RECORDS)
 	})
 
-	test('by being written over with another chain gives gaps, and none of its records', async () => {
+	test('by being overwritten with another chain yields gaps and none of its records', async () => {
 		const path = await chainOf('mine')
 		const theirs = readFileSync(await chainOf('theirs'))
 		const messages = await readWhile(path, () => {

@@ -1,4 +1,7 @@
-/** Files with more wrong in them than a report lists: every finding counts, the first 1,000 of a kind are listed, and the others are counted. */
+/**
+ * Files with more findings than a report lists. Every finding counts: the first 1,000 of a kind are listed,
+ * the others only counted.
+ */
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +17,7 @@ const COUNT = 2500
 const LISTED = 1000
 const one = [{ tsMs: 1, level: 2 }]
 
-/** Each puts one more of a kind into the file. */
+/** Functions that each add one more finding of a kind to the file. */
 const MAKERS: Readonly<Partial<Record<VerifyFindingKind, (forge: Forge, index: number) => void>>> = {
 	ambiguous: (forge) => {
 		forge.file.raw(Buffer.from([0xc1]))
@@ -35,33 +38,36 @@ function written(forge: Forge): string {
 	return join(folder, 'node.chain')
 }
 
-test.each(Object.keys(MAKERS) as VerifyFindingKind[])('%s, more often than a report lists', async (kind) => {
-	const forge = new Forge()
-	forge.frame(one)
-	for (let index = 0; index < COUNT; index++) MAKERS[kind]!(forge, index)
-	forge.anchor(CLOSED)
-	// The totals of the last one do not fit either.
-	const total = kind === 'wrongAnchor' ? COUNT + 1 : COUNT
-	const path = written(forge)
-	const report = await verifyChain(path)
-	const listed = report.findings.filter((finding) => finding.kind === kind).length
-	expect(listed).toBeGreaterThanOrEqual(LISTED)
-	expect(listed + (report.findingsNotListed[kind] ?? 0)).toBe(total)
-	expect(report.findings.length).toBeLessThanOrEqual(3 * LISTED)
-	expect(report.recordsLost).toBe(kind === 'gap' ? 2 * COUNT : 0)
-	expect(report.records).toBe(1 + (['ambiguous', 'wrongSeq', 'missing'].includes(kind) ? COUNT : 0))
-	const plan = await repairChain(path, { dryRun: true })
-	if (['ambiguous', 'damaged', 'missing'].includes(kind)) {
-		const lostRecords = { ambiguous: 0, damaged: COUNT, missing: 2 * COUNT }[kind as string]
-		expect([plan.actions.length, plan.actions[0]?.lostRecords]).toEqual([1, lostRecords])
-	} else expect(plan.actions).toEqual([])
-	if (['wrongSeq', 'wrongAnchor', 'brokenLink'].includes(kind)) {
-		expect(plan.left.filter((finding) => finding.kind === kind).length).toBe(LISTED)
-		expect(plan.leftNotListed[kind]).toBe(total - LISTED)
-	}
-})
+test.each(Object.keys(MAKERS) as VerifyFindingKind[])(
+	'%s is counted beyond the number that a report lists',
+	async (kind) => {
+		const forge = new Forge()
+		forge.frame(one)
+		for (let index = 0; index < COUNT; index++) MAKERS[kind]!(forge, index)
+		forge.anchor(CLOSED)
+		// The totals of the last anchor do not fit, either.
+		const total = kind === 'wrongAnchor' ? COUNT + 1 : COUNT
+		const path = written(forge)
+		const report = await verifyChain(path)
+		const listed = report.findings.filter((finding) => finding.kind === kind).length
+		expect(listed).toBeGreaterThanOrEqual(LISTED)
+		expect(listed + (report.findingsNotListed[kind] ?? 0)).toBe(total)
+		expect(report.findings.length).toBeLessThanOrEqual(3 * LISTED)
+		expect(report.recordsLost).toBe(kind === 'gap' ? 2 * COUNT : 0)
+		expect(report.records).toBe(1 + (['ambiguous', 'wrongSeq', 'missing'].includes(kind) ? COUNT : 0))
+		const plan = await repairChain(path, { dryRun: true })
+		if (['ambiguous', 'damaged', 'missing'].includes(kind)) {
+			const lostRecords = { ambiguous: 0, damaged: COUNT, missing: 2 * COUNT }[kind as string]
+			expect([plan.actions.length, plan.actions[0]?.lostRecords]).toEqual([1, lostRecords])
+		} else expect(plan.actions).toEqual([])
+		if (['wrongSeq', 'wrongAnchor', 'brokenLink'].includes(kind)) {
+			expect(plan.left.filter((finding) => finding.kind === kind).length).toBe(LISTED)
+			expect(plan.leftNotListed[kind]).toBe(total - LISTED)
+		}
+	},
+)
 
-/** So many of a kind in the sealed file that none of the live one is listed. */
+/** Creates so many findings of a kind in the sealed file that none of the live file is listed. */
 function twoFiles(kind: 'damaged' | 'wrongSeq'): string {
 	const forge = new Forge()
 	forge.frame(one)
@@ -75,7 +81,7 @@ function twoFiles(kind: 'damaged' | 'wrongSeq'): string {
 	return written(forge)
 }
 
-test('a repair acts on findings that are not listed, and leaves files for them', async () => {
+test('a repair acts on unlisted findings, and leaves files because of them', async () => {
 	const damaged = twoFiles('damaged')
 	const repaired = await repairChain(damaged)
 	expect(repaired.actions.map(({ path }) => path.endsWith('node.chain'))).toEqual([false, true])
@@ -88,7 +94,7 @@ test('a repair acts on findings that are not listed, and leaves files for them',
 	expect(left.left.filter(({ kind }) => kind === 'damaged').length).toBe(2)
 })
 
-test('the commands say how many findings are not listed, as text and as JSON', async () => {
+test('the commands print the number of unlisted findings, as text and as JSON', async () => {
 	const path = twoFiles('wrongSeq')
 	const { findingsNotListed } = await verifyChain(path)
 	const more = findingsNotListed.wrongSeq
@@ -104,7 +110,7 @@ test('the commands say how many findings are not listed, as text and as JSON', a
 	expect(planned).toContain(`${more} more findings left as evidence of the kind [wrongSeq] not listed`)
 })
 
-test('a gap with a message of a megabyte gives a finding with its beginning', async () => {
+test('a gap with a message of a megabyte yields a finding with the beginning of it', async () => {
 	const forge = new Forge()
 	const data = { fromSeq: 1, toSeq: 1, count: 1, cause: 'evicted' }
 	forge.frame([{ tsMs: 1, level: 3, kind: '$gap', message: 'x'.repeat(2 ** 20), data }])

@@ -56,7 +56,10 @@ const filesOf = (path: string) =>
 		readdirSync(dirname(path)).map((name) => [name, readFileSync(join(dirname(path), name), 'latin1')]),
 	)
 
-/** Everything is there or in a gap, verify agrees, appending works, and a second repair changes nothing. */
+/**
+ * Checks that everything is there or in a gap, verify agrees, appending works, and a second repair changes
+ * nothing.
+ */
 async function expectWhole(path: string, lastSeq: number): Promise<{ records: number; lost: number }> {
 	const found = await read(path)
 	const gaps = found.filter(({ kind }) => kind === '$gap').map(({ data }) => data as GapData)
@@ -75,7 +78,7 @@ async function expectWhole(path: string, lastSeq: number): Promise<{ records: nu
 	return { records: found.length - gaps.length, lost }
 }
 
-test('a chain that is whole needs nothing, and gets nothing', async () => {
+test('a repair of a whole chain changes nothing', async () => {
 	const path = await chainOf(20)
 	const before = filesOf(path)
 	expect(await repairChain(path)).toEqual({
@@ -92,7 +95,7 @@ test('a chain that is whole needs nothing, and gets nothing', async () => {
 	expect(filesOf(path)).toEqual(before)
 })
 
-test('a dry run says what would be done and writes nothing', async () => {
+test('a dry run reports the steps and writes nothing', async () => {
 	const path = await chainOf(200)
 	damage(path, 5000)
 	const before = filesOf(path)
@@ -107,7 +110,7 @@ test('a dry run says what would be done and writes nothing', async () => {
 })
 
 describe('damage', () => {
-	test('in the middle becomes a gap that the chain explains itself; the old file is kept; older heads still hold', async () => {
+	test('in the middle becomes a $gap record; the old file is kept and older heads still hold', async () => {
 		const path = await chainOf(1000)
 		const head = formatHead({ ...(await verifyChain(path)).head })
 		const early = await (async () => {
@@ -173,7 +176,7 @@ describe('damage', () => {
 		expect(await expectWhole(path, 300)).toEqual({ records: 300, lost: 0 })
 	})
 
-	test('that a truncation did is said to be lost: up to the watermark, no seq is given again', async () => {
+	test('by truncation is reported as lost: up to the watermark, no seq is assigned again', async () => {
 		const path = await chainOf(100)
 		truncateSync(path, 9000)
 		leaveLock(path)
@@ -182,7 +185,7 @@ describe('damage', () => {
 		expect(lost).toBeGreaterThan(30)
 	})
 
-	test('of a whole file that is gone is explained by a gap in the one before', async () => {
+	test('of a whole missing file is explained by a gap in the previous file', async () => {
 		const path = await chainOf(300, { rotateBytes: 16_384 })
 		const names = readdirSync(dirname(path))
 			.filter((name) => /^node-\d/.test(name))
@@ -195,7 +198,7 @@ describe('damage', () => {
 	})
 })
 
-test('a torn tail is kept aside and cut', async () => {
+test('a torn tail is saved and cut', async () => {
 	const path = await chainOf(10)
 	const whole = readFileSync(path)
 	leaveAsKilled(path, whole.subarray(0, whole.length - 100))
@@ -208,7 +211,7 @@ test('a torn tail is kept aside and cut', async () => {
 	await expectWhole(path, 10)
 })
 
-test('what somebody changed on purpose is left as evidence', async () => {
+test('a deliberate change is left as evidence', async () => {
 	const path = await chainOf(10)
 	writeFileSync(path, forgeMessage(readFileSync(path), 'message 3', 'massage 3'))
 	const before = filesOf(path)
@@ -217,7 +220,7 @@ test('what somebody changed on purpose is left as evidence', async () => {
 	expect(filesOf(path)).toEqual(before)
 })
 
-test('a chain that a writer has open is refused, and so is a disk that does not go along', async () => {
+test('a repair fails with a code if a writer has the chain open or the disk fails', async () => {
 	const path = await chainOf(200)
 	damage(path, 5000)
 	const writer = new FileChainAppender(path)
@@ -244,7 +247,7 @@ test('symbolic links are not followed', async () => {
 	expect(readFileSync(path)).toEqual(before)
 })
 
-test('a writer that came and went since the look at it loses nothing by a repair', async () => {
+test('a repair loses nothing of a writer that ran between analysis and repair', async () => {
 	for (const options of ['{}', '{ rotateRecords: 100 }']) {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)

@@ -1,4 +1,4 @@
-/** A backlog that is larger than a file may be, written at once: over several files, with retention between two of them. */
+/** A backlog larger than a file, written at once: over several files, with retention between files. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openChain } from '../../../src/chain/read/open-chain.ts'
@@ -29,7 +29,7 @@ function filled(options: FileChainOptions, count: number, bytes: number) {
 const sizesOf = (fs: MemoryFileSystem) =>
 	fs.paths.filter((path) => path.endsWith('.chain')).map((path) => fs.get(path).length)
 
-test('every record is there once, in files within their bounds, whatever the sizes', async () => {
+test('every record is there once, and files stay within their bounds, whatever the sizes', async () => {
 	const sizes = fc.record({
 		count: fc.integer({ min: 1, max: 3_000 }),
 		bytes: fc.nat(500),
@@ -54,7 +54,7 @@ test('every record is there once, in files within their bounds, whatever the siz
 	await fc.assert(property, { numRuns: 40 })
 }, 120_000)
 
-test('while a sync is in flight, nothing asks for another one of that file, and its failure is heard', async () => {
+test('no second sync of a file starts while one is in flight, and its failure is noticed', async () => {
 	const disk = new MemoryFileSystem()
 	const inFlight = new Set<number>()
 	const twice: number[] = []
@@ -102,7 +102,7 @@ test('while a sync is in flight, nothing asks for another one of that file, and 
 	).toEqual([])
 })
 
-test('by records too, as far as frames allow', async () => {
+test('with rotateRecords, a backlog fills files up to the bound, as far as frames allow', async () => {
 	const { fs, appender } = filled({ rotateRecords: 300 }, 5_000, 10)
 	fs.capacity = Number.POSITIVE_INFINITY
 	appender.flush()
@@ -111,7 +111,7 @@ test('by records too, as far as frames allow', async () => {
 	expect((await verifyChain(PATH, { fs })).findings).toEqual([])
 })
 
-test('a backlog of more than retention keeps never takes the chain beyond what it keeps by more than a file', async () => {
+test('a backlog larger than retention keeps exceeds the bound by at most one file', async () => {
 	const { fs, appender } = filled({ retain: { bytes: RETAIN_BYTES } }, 10_000, 100)
 	fs.capacity = Number.POSITIVE_INFINITY
 	let most = 0
@@ -128,14 +128,14 @@ test('a backlog of more than retention keeps never takes the chain beyond what i
 	expect((await verifyChain(PATH, { fs })).ok).toBe(true)
 })
 
-test('on a volume that stays full the oldest files make room for what waits', async () => {
+test('on a volume that stays full, the oldest files make room for waiting records', async () => {
 	const { fs, appender, append } = filled({ retain: { bytes: RETAIN_BYTES } }, 2, 100)
 	fs.capacity = Number.POSITIVE_INFINITY
 	for (let turn = 0; turn < 30; turn++) {
 		append(100)
 		await appender.sync()
 	}
-	// Somebody has taken all but a little of the rest, for good.
+	// Other data permanently occupies all but a little of the rest.
 	fs.capacity = fs.usedBytes + 8192
 	const before = appender.stats().removedFiles
 	append(1_000)

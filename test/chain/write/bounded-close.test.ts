@@ -24,7 +24,7 @@ async function grow(appender: FileChainAppender, count: number): Promise<void> {
 
 for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 	for (const call of ['open', 'openSync', 'read', 'fstat', 'readdirSync', 'statSync'] as const) {
-		test(`a tail and a consumer wait while ${call} fails with ${code}, say so, and miss nothing`, async () => {
+		test(`a tail and a consumer wait while ${call} fails with ${code}, report it, and miss nothing`, async () => {
 			const told = heardWarnings()
 			const path = newChainPath()
 			const appender = new FileChainAppender(path, { rotateRecords: 5 })
@@ -58,7 +58,7 @@ for (const code of ['EMFILE', 'ENFILE', 'EAGAIN']) {
 	}
 }
 
-test('a tail that waits for descriptors ends at once when its signal aborts', async () => {
+test('a tail waiting for descriptors ends at once when its signal aborts', async () => {
 	const told = heardWarnings()
 	const path = newChainPath()
 	const appender = new FileChainAppender(path)
@@ -77,7 +77,7 @@ test('a tail that waits for descriptors ends at once when its signal aborts', as
 	await appender.close()
 })
 
-test('close waits for its disk within closeTimeoutMs, and says what may be lost', async () => {
+test('close waits for the disk up to closeTimeoutMs, and reports what may be lost', async () => {
 	let isHung = false
 	const fs = {
 		...nodeFileSystem,
@@ -95,7 +95,7 @@ test('close waits for its disk within closeTimeoutMs, and says what may be lost'
 	expect(appender.stats().lostAtClose).toBe(0)
 })
 
-test('a close that could not write is told by its own code, and by info and verify, until the chain is opened again', async () => {
+test('a failed close has its own code, and info and verify show it until the next opening', async () => {
 	const path = '/disk/node.chain'
 	const fs = new MemoryFileSystem()
 	const appender = new FileChainAppender(path, { fs })

@@ -1,4 +1,4 @@
-/** Whole chains made at once: all of one gets its name, or nothing does. */
+/** Whole chains built at once: either the complete chain gets its name, or nothing does. */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -32,8 +32,8 @@ const some = (count: number, fields: Partial<LogRecord> = {}) =>
 
 const besides = (path: string) => readdirSync(join(path, '..')).filter((name) => name !== 'copy.chain')
 
-describe('what is given', () => {
-	test('is there as it was: seqs, epochs, times, ids, data and origins', async () => {
+describe('the given history', () => {
+	test('is kept unchanged: seqs, epochs, times, ids, data and origins', async () => {
 		const path = newChainPath('copy.chain')
 		const records = [
 			record(1, { nodeId: 7n, daemonId: 'api', data: { a: [1n, new Date(5), Uint8Array.from([1])] } }),
@@ -57,7 +57,7 @@ describe('what is given', () => {
 		expect(statSync(path).mode & 0o777).toBe(0o600)
 	})
 
-	test('has a $gap where seqs are missing, at the beginning too, beside those that came with it', async () => {
+	test('has a $gap for missing seqs, also at the beginning, in addition to its own gaps', async () => {
 		const path = newChainPath('copy.chain')
 		const gap = gapRecord({ fromSeq: 12, toSeq: 14, count: 3, cause: 'evicted' }, { epoch: 1, tsMs: 3 })
 		const late = gapRecord({ fromSeq: 21, toSeq: 22, count: 2, cause: 'damaged' }, { epoch: 2, tsMs: 4 })
@@ -86,7 +86,7 @@ describe('what is given', () => {
 		expect([builder.records, builder.missing]).toEqual([4, 13])
 	})
 
-	test('is refused where it steps back, and what comes after it is not', async () => {
+	test('is refused at a step back, and later records are accepted', async () => {
 		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path)
 		const refused = (...records: LogRecord[]) => {
@@ -120,7 +120,7 @@ describe('what is given', () => {
 		expect((await verifyChain(path)).findings).toEqual([])
 	})
 
-	test('and cannot be held by any chain is refused alone', async () => {
+	test('loses only the records that no chain can hold', async () => {
 		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path)
 		builder.push(record(1))
@@ -140,8 +140,8 @@ describe('what is given', () => {
 	})
 })
 
-describe('the chain', () => {
-	test('verifies without a finding, of nothing, of little and of much, and a writer goes on in it', async () => {
+describe('the built chain', () => {
+	test('verifies without a finding, empty, small or large, and a writer continues it', async () => {
 		for (const count of [0, 1, 20_000]) {
 			const path = newChainPath('copy.chain')
 			build(path, some(count, { message: 'x'.repeat(50) }))
@@ -158,7 +158,7 @@ describe('the chain', () => {
 		}
 	})
 
-	test('is on disk with everything in it, and says so to whoever asks only for that', async () => {
+	test('is on disk completely, also for readers with durableOnly', async () => {
 		const path = newChainPath('copy.chain')
 		build(path, some(3_000))
 		await using chain = await openChain(path)
@@ -172,20 +172,20 @@ describe('the chain', () => {
 		expect(seqs).toHaveLength(3_000)
 	})
 
-	test('survives a power loss in whole once it is finished', async () => {
+	test('survives a power loss completely once it is finished', async () => {
 		const memory = new MemoryFileSystem()
 		const disk = new FaultyFileSystem(memory)
 		build('/chains/copy.chain', some(2_000), disk)
 		const after = memory.crashPoint('finished').afterKill()
 		expect(await readAll('/chains/copy.chain', after)).toHaveLength(2_000)
 		const names = disk.calls.map(({ name }) => name)
-		// Bytes first, then the name, then the directory that holds it.
+		// The order is bytes, then name, then directory.
 		expect(names.lastIndexOf('writeSync')).toBeLessThan(names.lastIndexOf('fdatasyncSync'))
 		expect(names.lastIndexOf('fdatasyncSync')).toBeLessThan(names.lastIndexOf('linkSync'))
 		expect(names.lastIndexOf('linkSync')).toBeLessThan(names.lastIndexOf('fsyncSync'))
 	})
 
-	test('does not appear before it is finished, and not at all where it is discarded', async () => {
+	test('does not appear before it is finished, and never if it is discarded', async () => {
 		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path, { mode: 0o640 })
 		for (const each of some(20_000)) builder.push(each)
@@ -205,11 +205,11 @@ describe('the chain', () => {
 	})
 })
 
-describe('a name that is taken', () => {
+describe('a name in use', () => {
 	const refused = (path: string, code: string) =>
 		expect(() => new ChainBuilder(path)).toThrow(expect.objectContaining({ code, path }))
 
-	test('by a chain, by sealed files or by a mark of one is refused, and nothing changes', async () => {
+	test('by a chain, its sealed files or its watermark is refused, and nothing changes', async () => {
 		const path = newChainPath('copy.chain')
 		const appender = new FileChainAppender(path, { rotateRecords: 10 })
 		for (let seq = 1; seq <= 25; seq++) {
@@ -238,7 +238,7 @@ describe('a name that is taken', () => {
 		expect(await readAll(path, nodeFileSystem)).toHaveLength(1)
 	})
 
-	test('by anything else is refused as well', () => {
+	test('by anything else is refused, too', () => {
 		const path = newChainPath('copy.chain')
 		writeFileSync(path, '')
 		refused(path, 'CHAIN_EXISTS')
@@ -249,7 +249,7 @@ describe('a name that is taken', () => {
 		expect(() => new ChainBuilder('')).toThrow(expect.objectContaining({ code: 'INVALID_PATH' }))
 	})
 
-	test('by a file that came while it was made is left to it', async () => {
+	test('by a file that appeared meanwhile is left to that file', async () => {
 		const path = newChainPath('copy.chain')
 		const builder = new ChainBuilder(path)
 		builder.push(record(1))
@@ -258,11 +258,11 @@ describe('a name that is taken', () => {
 		expect([readFileSync(path, 'utf8'), besides(path)]).toEqual(['somebody else', []])
 	})
 
-	test('is locked while a writer has it, and while one is made of that name', async () => {
+	test('by a writer or another builder is refused as locked', async () => {
 		const path = newChainPath('copy.chain')
 		const appender = new FileChainAppender(path)
 		refused(path, 'CHAIN_LOCKED')
-		// A writer whose file was taken away from under it.
+		// A writer whose file was renamed meanwhile.
 		renameSync(path, `${path}.old`)
 		refused(path, 'CHAIN_LOCKED')
 		await appender.close().catch(() => {})
@@ -276,18 +276,18 @@ describe('a name that is taken', () => {
 	})
 })
 
-describe('whatever fails', () => {
+describe('any failure', () => {
 	const PATH = '/chains/copy.chain'
-	// More than is held in memory, so that it is written in several pieces.
+	// More data than fits in memory buffers, so that it is written in several pieces.
 	const records = some(12, { message: 'x'.repeat(60_000) })
 
 	test.each(['EIO', 'ENOSPC', 'EACCES', 'EMFILE'])(
-		'%s of any one call leaves no chain or a whole one, nothing besides it, and a coded error',
+		'%s of any one call leaves a whole chain or none, no other file, and a coded error',
 		async (code) => {
 			const counting = new FaultyFileSystem(new MemoryFileSystem())
 			build(PATH, records, counting)
 			const calls = counting.calls.length
-			// A lock that could not be taken or let go of is nobody's; only its file may stay.
+			// A lock that could not be taken or released has no holder; only its file may stay.
 			const locked = counting.calls.findIndex(({ name, path }) => name === 'statSync' && path === PATH)
 			const unlocking = counting.calls.findLastIndex(({ name }) => name === 'fstatSync')
 			expect(calls).toBeGreaterThan(20)
@@ -306,7 +306,7 @@ describe('whatever fails', () => {
 				const what = `${code} from call ${index}, ${call?.name} ${call?.path ?? ''}`
 				if (thrown !== undefined) expect(thrown, what).toBeInstanceOf(MeshChainError)
 				const names = memory.readdirSync('/chains')
-				// Whoever cannot remove a file leaves it.
+				// A file that cannot be removed stays.
 				const isOfLock = index < locked || index >= unlocking
 				const stays = isOfLock ? 'copy.chain.lock' : call?.name === 'unlinkSync' ? basename(call.path!) : ''
 				expect(
@@ -321,7 +321,7 @@ describe('whatever fails', () => {
 				} else {
 					outcomes.none++
 					expect(thrown, what).toBeDefined()
-					// What failed once goes well the next time.
+					// The next attempt succeeds.
 					build(PATH, records.slice(0, 2), memory)
 					expect(memory.readdirSync('/chains'), what).toEqual(['copy.chain'])
 				}
@@ -331,7 +331,7 @@ describe('whatever fails', () => {
 		},
 	)
 
-	test('a disk that is full after any part of it leaves nothing', () => {
+	test('through a full disk after any part leaves nothing', () => {
 		for (let room = 0; room < 800_000; room += 50_000) {
 			const memory = new MemoryFileSystem()
 			const disk = new FaultyFileSystem(memory)
@@ -349,7 +349,7 @@ describe('whatever fails', () => {
 		}
 	})
 
-	test('a process killed in the middle leaves no chain, and the next one clears away what it left', async () => {
+	test('through a kill in the middle leaves no chain, and the next build removes the leftovers', async () => {
 		const path = newChainPath('copy.chain')
 		const line =
 			"{ epoch: 1, tsMs: 1, level: 'info', kind: 'log', message: 'x', daemonId: null, nodeId: null }"

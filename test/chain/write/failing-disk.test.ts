@@ -24,7 +24,7 @@ async function messages(path: string): Promise<string[]> {
 	return found.map((item) => item.message)
 }
 
-test('a full disk after opening leaves the service running; records wait, one warning says so, and the chain resumes', async () => {
+test('on a full disk the service runs, records wait, one warning appears, and the chain resumes', async () => {
 	const { disk, path, warnings, appender } = setUp()
 	const loop = new MeshLoop(appender)
 	loop.info('before')
@@ -49,7 +49,7 @@ test('a full disk after opening leaves the service running; records wait, one wa
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('an idle service resumes by itself when the disk does', async () => {
+test('an idle service resumes by itself when the disk recovers', async () => {
 	const { disk, appender } = setUp()
 	disk.failWrites('EIO')
 	appender.append(record(1))
@@ -60,7 +60,7 @@ test('an idle service resumes by itself when the disk does', async () => {
 	await appender.close()
 })
 
-test('a write that comes back short at any byte is cut back, said to have failed, and done again', async () => {
+test('a short write at any byte is cut back, reported as failed, and repeated', async () => {
 	const { disk, path, appender } = setUp()
 	let seq = 0
 	const sizeBefore = () => readFileSync(path).length
@@ -79,7 +79,7 @@ test('a write that comes back short at any byte is cut back, said to have failed
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('when half a frame cannot be cut back either, that file is sealed and the chain goes on in a new one', async () => {
+test('if half a frame cannot be cut back, the file is sealed and the chain continues in a new one', async () => {
 	const { disk, path, appender } = setUp()
 	disk.roomBytes = 20
 	disk.failTruncates('EIO')
@@ -95,7 +95,7 @@ test('when half a frame cannot be cut back either, that file is sealed and the c
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('what waits is bounded: beyond pendingBytesMax the loop keeps records, and what its ring lets go is a counted gap', async () => {
+test('beyond pendingBytesMax records stay in the loop, and evicted ones become a counted gap', async () => {
 	const { disk, path, appender } = setUp({ pendingBytesMax: 2000 })
 	const loop = new MeshLoop(appender, { ringCapacity: 10 })
 	disk.failWrites('ENOSPC')
@@ -118,7 +118,7 @@ test('what waits is bounded: beyond pendingBytesMax the loop keeps records, and 
 	expect(await verifyChain(path)).toMatchObject({ ok: true })
 })
 
-test('a disk that is nearly full keeps the whole frames it took, and the rest waits', async () => {
+test('a nearly full disk keeps the whole frames written, and the rest waits', async () => {
 	const { disk, path, appender } = setUp()
 	disk.failWrites('ENOSPC')
 	for (let seq = 1; seq <= 2000; seq++) appender.append(record(seq, { message: 'x'.repeat(1000) }))
@@ -135,7 +135,7 @@ test('a disk that is nearly full keeps the whole frames it took, and the rest wa
 	expect((await verifyChain(path)).findings).toEqual([])
 })
 
-test('with disk, committed means on disk, and sync waits for it', async () => {
+test('with durability disk, committed means on disk, and sync waits for it', async () => {
 	const { disk, appender } = setUp({ durability: 'disk' })
 	appender.append(record(1))
 	appender.flush()
@@ -148,7 +148,7 @@ test('with disk, committed means on disk, and sync waits for it', async () => {
 	await appender.close()
 })
 
-test('with os, sync and close put everything on disk all the same', async () => {
+test('with durability os, sync and close still put everything on disk', async () => {
 	const { disk, appender } = setUp()
 	const before = disk.syncs
 	appender.append(record(1))
@@ -159,7 +159,7 @@ test('with os, sync and close put everything on disk all the same', async () => 
 	expect(disk.syncs - before).toBe(2)
 })
 
-test('tasks that wait for the disk together share its writes and its syncs', async () => {
+test('tasks that wait for the disk at the same time share writes and syncs', async () => {
 	const { appender } = setUp()
 	const loop = new MeshLoop(appender)
 	const { writes } = appender.stats()
@@ -176,7 +176,7 @@ test('tasks that wait for the disk together share its writes and its syncs', asy
 	await loop.close()
 })
 
-test('a sync that ends well says nothing of a write that failed meanwhile', async () => {
+test('a successful sync does not hide a write that failed meanwhile', async () => {
 	const { disk, appender } = setUp()
 	appender.append(record(1))
 	const synced = appender.sync()
@@ -193,7 +193,7 @@ test('a sync that ends well says nothing of a write that failed meanwhile', asyn
 	await appender.close()
 })
 
-test('a failed fsync rejects whoever waits, is never tried again on that file, and the chain goes on in a new one', async () => {
+test('a failed fsync rejects its waiters, is never retried on that file, and the chain moves', async () => {
 	const { disk, path, appender } = setUp({ durability: 'disk' })
 	appender.append(record(1))
 	await appender.sync()
@@ -214,7 +214,7 @@ test('a failed fsync rejects whoever waits, is never tried again on that file, a
 	expect(report.ok).toBe(true)
 })
 
-test("while every fsync fails nothing is acknowledged as on disk and no files pile up; records are in the kernel's hands", async () => {
+test('while every fsync fails, nothing is acknowledged as on disk and no files pile up', async () => {
 	const { disk, path, appender } = setUp({ durability: 'disk' })
 	disk.failSyncs('EIO')
 	for (let seq = 1; seq <= 20; seq++) {
@@ -231,7 +231,7 @@ test("while every fsync fails nothing is acknowledged as on disk and no files pi
 	expect(await messages(path)).toHaveLength(20)
 })
 
-test('with os, what was never on disk is read back from the file after a failed fsync, and goes into the new one', async () => {
+test('with os, unsynced records are read back after a failed fsync and written to the new file', async () => {
 	const { disk, path, appender } = setUp()
 	for (let seq = 1; seq <= 5000; seq++) appender.append(record(seq, { message: 'x'.repeat(200) }))
 	await nextTurn()
@@ -246,7 +246,7 @@ test('with os, what was never on disk is read back from the file after a failed 
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('what cannot be read back after a failed fsync is a counted gap in its place', async () => {
+test('records that cannot be read back after a failed fsync become a counted gap', async () => {
 	const { disk, path, appender } = setUp()
 	for (let seq = 1; seq <= 1000; seq++) {
 		appender.append(record(seq, { message: 'x'.repeat(100) }))
@@ -254,7 +254,7 @@ test('what cannot be read back after a failed fsync is a counted gap in its plac
 	}
 	disk.failSyncs('EIO')
 	await expect(appender.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED' })
-	// What a kernel does that drops the pages: the bytes are not what was written any more.
+	// Simulates a kernel that drops the pages: the bytes are no longer those that were written.
 	const bytes = readFileSync(path)
 	writeFileSync(path, bytes.fill(0, 1500, 1600))
 	disk.heal()
@@ -271,7 +271,7 @@ test('what cannot be read back after a failed fsync is a counted gap in its plac
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('who waits for a sync is told when the chain went on in a new file meanwhile whose name may not be on disk', async () => {
+test('a sync rejects if the chain moved to a new file whose name may not be on disk', async () => {
 	const { disk, path, appender } = setUp()
 	appender.append(record(1))
 	appender.flush()
@@ -284,7 +284,7 @@ test('who waits for a sync is told when the chain went on in a new file meanwhil
 	appender.append(record(2))
 	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'WRITE_FAILED' }))
 	disk.heal()
-	// The sealed name reaches the disk, the new one does not.
+	// The name of the sealed file reaches the disk, the new name does not.
 	disk.fail('fsyncSync', 'EIO', 1)
 	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'SYNC_FAILED' }))
 	await expect(waiting).rejects.toMatchObject({ code: 'SYNC_FAILED' })
@@ -297,7 +297,7 @@ test('who waits for a sync is told when the chain went on in a new file meanwhil
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('a live file that was removed while its syncs fail is not trusted either: what was not on disk is taken from memory', async () => {
+test('after removal of a live file with failing syncs, unsynced records are taken from memory', async () => {
 	const { disk, path, appender } = setUp({ durability: 'disk' })
 	appender.append(record(1))
 	await appender.sync()
@@ -316,12 +316,12 @@ test('a live file that was removed while its syncs fail is not trusted either: w
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('a removed live file whose new name may not be on disk is no other writer: the chain goes on', async () => {
+test('a restored live file whose name may not be on disk does not stop the chain', async () => {
 	const { disk, path, appender } = setUp()
 	appender.append(record(1))
 	appender.flush()
 	rmSync(path)
-	// The copy of what was written, its name, and then the name of the live file.
+	// The order is the copy of the written bytes, its name, and then the name of the live file.
 	disk.fail('fsyncSync', 'EIO', 2)
 	expect(() => appender.flush()).toThrow(expect.objectContaining({ code: 'SYNC_FAILED' }))
 	disk.heal()
@@ -333,7 +333,7 @@ test('a removed live file whose new name may not be on disk is no other writer: 
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('a sync that fails after a rotation was begun is told: no other one may have been asked for meanwhile', async () => {
+test('a sync that fails after the start of a rotation is reported', async () => {
 	const { disk, path, appender } = setUp({ rotateRecords: 10 })
 	appender.append(record(1))
 	appender.flush()
@@ -353,10 +353,10 @@ test('a sync that fails after a rotation was begun is told: no other one may hav
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('a sync that fails while retention writes itself down is told, and the chain moves', async () => {
+test('a sync that fails while retention is recorded is reported, and the chain moves', async () => {
 	const { disk, path, appender, warnings } = setUp({ rotateRecords: 10, retain: { records: 5 } })
 	for (let seq = 1; seq <= 10; seq++) appender.append(record(seq))
-	// The sync before the rotation passes, the one behind retention does not.
+	// The sync before the rotation succeeds, the sync after retention fails.
 	disk.fail('fdatasync', 'EIO', 1)
 	appender.flush()
 	await expect.poll(() => appender.failure?.code).toBe('SYNC_FAILED')
@@ -368,7 +368,7 @@ test('a sync that fails while retention writes itself down is told, and the chai
 })
 
 test.each(['EMFILE', 'ENOSPC'])(
-	'a directory that cannot be synced for %s is no directory that never can',
+	'a directory sync that fails with %s is an error, not a missing feature',
 	async (code) => {
 		const { disk, path, appender } = setUp({ rotateRecords: 5 })
 		for (let seq = 1; seq <= 5; seq++) appender.append(record(seq))
@@ -382,7 +382,7 @@ test.each(['EMFILE', 'ENOSPC'])(
 	},
 )
 
-test('what the system says of the lock file has a code of ours', async () => {
+test('errors of the system about the lock file have a code', async () => {
 	const { disk, path, appender } = setUp()
 	rmSync(path)
 	disk.fail('fstatSync', 'EIO')
@@ -393,7 +393,7 @@ test('what the system says of the lock file has a code of ours', async () => {
 	expect(await messages(path)).toEqual(['message 1'])
 })
 
-test('a close that cannot write says how many records are lost, and lets go of the chain', async () => {
+test('a close that cannot write reports the number of lost records and releases the chain', async () => {
 	const { disk, path, appender } = setUp()
 	disk.failWrites('ENOSPC')
 	appender.append(record(1))
@@ -405,7 +405,7 @@ test('a close that cannot write says how many records are lost, and lets go of t
 })
 
 test.each(['EACCES', 'EMFILE', 'ENOSPC'])(
-	'a constructor that meets %s throws a coded error and leaves no lock',
+	'a constructor that fails with %s throws a coded error and leaves no lock',
 	(code) => {
 		const disk = new FaultyFileSystem()
 		const path = newChainPath()

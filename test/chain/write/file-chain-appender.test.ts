@@ -36,8 +36,8 @@ async function writeChain(path: string, count: number, from = 1): Promise<void> 
 	await appender.close()
 }
 
-describe('what is appended', () => {
-	test('comes back as it was, field by field and type by type', async () => {
+describe('an appended record', () => {
+	test('is read back unchanged, field by field and type by type', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const written = [
@@ -63,7 +63,7 @@ describe('what is appended', () => {
 		expect(await readAll(path)).toEqual(written)
 	})
 
-	test('comes back also as the shortest frame there is', async () => {
+	test('is read back from the shortest possible frame, too', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const shortest = record(1, { message: 'log', tsMs: 0 })
@@ -73,7 +73,7 @@ describe('what is appended', () => {
 		expect(await verifyChain(path)).toMatchObject({ ok: true, records: 1 })
 	})
 
-	test('is with the operating system before any immediate queued after it runs', async () => {
+	test('reaches the operating system before any immediate that is queued later', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -84,7 +84,7 @@ describe('what is appended', () => {
 		await appender.close()
 	})
 
-	test('at the level of writeThrough is written before append returns, below it is not', async () => {
+	test('at the level of writeThrough is written before append returns, below it later', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path, { writeThrough: 'warn' })
 		appender.append(record(1, { level: 'info' }))
@@ -95,14 +95,14 @@ describe('what is appended', () => {
 		await appender.close()
 	})
 
-	test('fills a buffer that is written at once, without waiting for the end of the turn', async () => {
+	test('that fills the buffer is written at once, before the end of the turn', async () => {
 		const appender = new FileChainAppender(newChainPath())
 		for (let seq = 1; seq <= 4000; seq++) appender.append(record(seq))
 		expect(appender.committedSeq).toBeGreaterThan(2000)
 		await appender.close()
 	})
 
-	test('as a batch is one frame, and an empty batch is nothing', async () => {
+	test('in a batch shares one frame, and an empty batch writes nothing', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.appendBatch([])
@@ -113,7 +113,7 @@ describe('what is appended', () => {
 		expect(await readAll(path)).toEqual(batch)
 	})
 
-	test('as a batch that cannot be packed leaves nothing behind', async () => {
+	test('in a batch that cannot be packed leaves nothing in the file', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -126,7 +126,7 @@ describe('what is appended', () => {
 		expect((await readAll(path)).map((item) => item.message)).toEqual(['message 1', 'again'])
 	})
 
-	test('with a seq that does not increase is refused for good, and the chain goes on', async () => {
+	test('with a seq that does not increase is refused for good, and the chain continues', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -138,7 +138,7 @@ describe('what is appended', () => {
 		expect(await readAll(path)).toHaveLength(2)
 	})
 
-	test('with seqs left out shows them as a gap that is written in the chain', async () => {
+	test('after skipped seqs is preceded by a gap that is written in the chain', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		appender.append(record(1))
@@ -154,8 +154,8 @@ describe('what is appended', () => {
 	})
 })
 
-describe('a chain that is opened again', () => {
-	test('goes on after its last seq, in a new epoch (beats: seq restarts at 1 on each boot)', async () => {
+describe('a reopened chain', () => {
+	test('continues after its last seq, in a new epoch (not: seq restarts at 1 on each boot)', async () => {
 		const path = newChainPath()
 		await writeChain(path, 3)
 		const appender = new FileChainAppender(path)
@@ -171,7 +171,7 @@ describe('a chain that is opened again', () => {
 		expect(await verifyChain(path)).toMatchObject({ ok: true, records: 4, findings: [] })
 	})
 
-	test('with a torn tail keeps it aside, cuts it, says so once, and goes on in the same file', async () => {
+	test('with a torn tail saves it, cuts it, reports it once, and continues in the same file', async () => {
 		const path = newChainPath()
 		await writeChain(path, 3)
 		const whole = readFileSync(path)
@@ -206,7 +206,7 @@ describe('a chain that is opened again', () => {
 		expect((await verifyChain(path)).ok).toBe(true)
 	})
 
-	test('cut at every byte gives the longest whole prefix, and a second opening changes nothing before it', async () => {
+	test('cut at any byte keeps the longest whole prefix, and a second opening leaves that alone', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 12; seq++) {
@@ -247,7 +247,7 @@ describe('a chain that is opened again', () => {
 		expect(statSync(path).size).toBeGreaterThan(size)
 	})
 
-	test('whose file is empty or ends within its header, with nothing that was ever on disk, is begun anew', async () => {
+	test('with an empty file or part of a header, and nothing ever on disk, begins again', async () => {
 		const path = newChainPath()
 		for (const [bytes, kept] of [
 			[20, 1],
@@ -264,7 +264,7 @@ describe('a chain that is opened again', () => {
 	})
 
 	test.each(['emptied', 'cut within its header', 'removed'])(
-		'that was %s after it had been on disk is not taken for a new one',
+		'that was %s after it had been on disk is not mistaken for a new one',
 		async (what) => {
 			const path = newChainPath()
 			await writeChain(path, 20)
@@ -297,14 +297,14 @@ describe('a chain that is opened again', () => {
 				false,
 				expect.objectContaining({ kind: 'missingFile', fromSeq: 1, toSeq: 20 }),
 			])
-			// A copy of it that turns up is part of the chain again.
+			// A reappearing copy is part of the chain again.
 			writeFileSync(path.replace('node.chain', 'node-1.chain'), copy)
 			expect((await verifyChain(path)).ok).toBe(true)
 			expect(await readAll(path)).toHaveLength(21)
 		},
 	)
 
-	test('with a named pipe in the place of its mark hangs nobody', async () => {
+	test('with a named pipe in the place of its watermark does not hang', async () => {
 		const path = newChainPath()
 		await writeChain(path, 3)
 		rmSync(`${path}.durable`)
@@ -314,7 +314,7 @@ describe('a chain that is opened again', () => {
 		expect(await readAll(path)).toHaveLength(4)
 	})
 
-	test('takes a batch as one frame or not at all', async () => {
+	test('writes a batch as one frame or not at all', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		const many = Array.from({ length: 70_000 }, (_unused, index) => record(index + 1))
@@ -328,7 +328,7 @@ describe('a chain that is opened again', () => {
 		expect(await readAll(path)).toHaveLength(1000)
 	})
 
-	test('refuses a gap that does not say what it stands for', async () => {
+	test('refuses a gap without a valid range and cause', async () => {
 		const appender = new FileChainAppender(newChainPath())
 		for (const data of [undefined, { fromSeq: 1 }, { fromSeq: 5, toSeq: 1, count: 1, cause: 'evicted' }]) {
 			expect(() =>
@@ -339,8 +339,8 @@ describe('a chain that is opened again', () => {
 	})
 })
 
-describe('one writer a chain', () => {
-	test('a second writer is refused and told who the first one is', async () => {
+describe('one writer per chain', () => {
+	test('a second writer is refused, and its error names the first', async () => {
 		const path = newChainPath()
 		const first = new FileChainAppender(path)
 		expect(() => new FileChainAppender(path)).toThrow(
@@ -356,7 +356,7 @@ describe('one writer a chain', () => {
 		expect(await readAll(path)).toHaveLength(2)
 	})
 
-	test('the way to the file does not matter', async () => {
+	test('the lock is the same for every path to the file', async () => {
 		const folder = temporaryFolder()
 		symlinkSync(folder, join(folder, 'alias'))
 		const first = new FileChainAppender(join(folder, 'node.chain'))
@@ -376,7 +376,7 @@ describe('one writer a chain', () => {
 
 describe('bad input', () => {
 	test.each([
-		['a path that is no text', () => new FileChainAppender(5 as never), 'INVALID_PATH'],
+		['a path that is not a text', () => new FileChainAppender(5 as never), 'INVALID_PATH'],
 		['an empty path', () => new FileChainAppender(''), 'INVALID_PATH'],
 		[
 			'a folder that does not exist',
@@ -385,21 +385,21 @@ describe('bad input', () => {
 		],
 		['an unknown option', () => new FileChainAppender('x', { colour: 1 } as never), 'INVALID_OPTION'],
 		[
-			'a durability that is none',
+			'an unknown durability',
 			() => new FileChainAppender('x', { durability: 'tape' as never }),
 			'INVALID_OPTION',
 		],
 		[
-			'a level that is none',
+			'an unknown level',
 			() => new FileChainAppender('x', { writeThrough: 'loud' as never }),
 			'INVALID_LEVEL',
 		],
-		['no room for anything', () => new FileChainAppender('x', { pendingBytesMax: 0 }), 'INVALID_OPTION'],
+		['a buffer without room', () => new FileChainAppender('x', { pendingBytesMax: 0 }), 'INVALID_OPTION'],
 	])('%s gets a coded error', (_name, open, code) => {
 		expect(open).toThrow(expect.objectContaining({ code }))
 	})
 
-	test('a file that is no chain is never touched', () => {
+	test('a file that is not a chain is never touched', () => {
 		const path = newChainPath()
 		const text = 'dear diary, '.repeat(30)
 		writeFileSync(path, text)
@@ -408,20 +408,20 @@ describe('bad input', () => {
 		expect(existsSync(`${path}.lock`)).toBe(false)
 	})
 
-	test('a chain of a newer format says so and is never touched', async () => {
+	test('a chain of a newer format is reported as such and never touched', async () => {
 		const path = newChainPath()
 		await writeChain(path, 1)
 		const bytes = readFileSync(path)
 		bytes[12] = 9
 		writeFileSync(path, bytes)
-		// One flipped byte alone is damage: the checksum still fits the version we know.
+		// One flipped byte alone is damage, because the checksum still fits the known version.
 		expect(() => new FileChainAppender(path)).not.toThrow()
 		bytes.fill(7, 30, 400)
 		writeFileSync(path, bytes)
 		await expect(openChain(path)).rejects.toMatchObject({ code: 'NEWER_VERSION' })
 	})
 
-	test('appending after close is refused for good; closing and syncing again do nothing', async () => {
+	test('append after close is refused for good; another close or sync does nothing', async () => {
 		const appender = new FileChainAppender(newChainPath())
 		await appender.close()
 		expect(() => appender.append(record(1))).toThrow(
@@ -433,9 +433,9 @@ describe('bad input', () => {
 	})
 })
 
-describe('a chain in the strict sense', () => {
-	// Every one of them: test/properties/damaged-file.test.ts, in memory.
-	test('a flipped bit of a real file is found and no record outside its frame is lost', async () => {
+describe('the integrity of a chain', () => {
+	// For every bit, in memory, see test/properties/damaged-file.test.ts.
+	test('a flipped bit in a real file is found, and no record outside its frame is lost', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path)
 		for (let seq = 1; seq <= 6; seq++) {
@@ -451,7 +451,7 @@ describe('a chain in the strict sense', () => {
 			writeFileSync(copy, flipped)
 			const outcome = await verifyChain(copy).catch((error: unknown) => error)
 			if (outcome instanceof Error) {
-				// Only the header can make a file unrecognisable, and only by its name or version.
+				// Only name or version in the header can make a file unrecognisable.
 				expect(bit >> 3, String(outcome)).toBeLessThan(13)
 				continue
 			}
@@ -461,7 +461,7 @@ describe('a chain in the strict sense', () => {
 		}
 	})
 
-	test('an edit with its checksums worked out again breaks the link', async () => {
+	test('an edit with new checksums breaks the link', async () => {
 		const path = newChainPath()
 		await writeChain(path, 3)
 		const forged = join(temporaryFolder(), 'forged.chain')

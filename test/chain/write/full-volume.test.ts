@@ -1,4 +1,7 @@
-/** A volume of the size that the docs name, which others fill and free at random: bounds hold, and the chain goes on by itself. */
+/**
+ * A volume of the documented size, which other programs fill and free at random. Bounds hold, and the chain
+ * resumes by itself.
+ */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FileChainAppender } from '../../../src/chain/write/file-chain-appender.ts'
@@ -9,17 +12,17 @@ import { MemoryFileSystem } from '../../support/memory-file-system.ts'
 const PATH = '/disk/node.chain'
 const RETAIN_BYTES = 256 * 1024
 const ROTATE_BYTES = RETAIN_BYTES / 4
-/** As docs/guarantees/files.md has it. */
+/** The size in docs/guarantees/files.md. */
 const VOLUME_BYTES = RETAIN_BYTES + 4 * ROTATE_BYTES + 1024 * 1024
 
 const step = fc.record({
-	/** What is left for the chain while the volume is filled; undefined for all of it. */
+	/** Room for the chain while the volume is filled; undefined for all of it. */
 	roomBytes: fc.option(fc.nat(100_000), { nil: undefined }),
 	bursts: fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 3 }),
 	bytes: fc.nat(400),
 })
 
-test('100 fillings and freeings of a volume of the documented size: every loss is counted, and no bound is passed', async () => {
+test('a volume filled and freed 100 times: every loss is counted, and no bound is exceeded', async () => {
 	const scenario = fc.array(step, { minLength: 100, maxLength: 100 })
 	const property = fc.asyncProperty(scenario, async (steps) => {
 		const fs = new MemoryFileSystem()

@@ -9,7 +9,7 @@ import {
 	verdictOf,
 } from '../../../src/chain/write/recovery.ts'
 
-/** Every combination of the values that each input can have. */
+/** Returns every combination of the possible values of each input. */
 function combinations<T extends object>(values: { [K in keyof T]: readonly T[K][] }): T[] {
 	return Object.entries(values).reduce<T[]>(
 		(all, [key, choices]) =>
@@ -33,19 +33,19 @@ const SITUATIONS = combinations<Situation>({
 })
 
 describe('the decision tables', () => {
-	test(`every one of ${EVIDENCE.length} combinations of evidence meets exactly one row`, () => {
+	test(`every one of ${EVIDENCE.length} combinations of evidence matches exactly one row`, () => {
 		expect(EVIDENCE).toHaveLength(72)
 		for (const each of EVIDENCE) expect([each, rowsFor(VERDICTS, each).length]).toEqual([each, 1])
 		for (const row of VERDICTS) expect(EVIDENCE.some((each) => rowsFor(VERDICTS, each)[0] === row)).toBe(true)
 	})
 
-	test(`every one of ${SITUATIONS.length} situations meets exactly one row`, () => {
+	test(`every one of ${SITUATIONS.length} situations matches exactly one row`, () => {
 		expect(SITUATIONS).toHaveLength(32)
 		for (const each of SITUATIONS) expect([each, rowsFor(ACTIONS, each).length]).toEqual([each, 1])
 		for (const row of ACTIONS) expect(SITUATIONS.some((each) => rowsFor(ACTIONS, each)[0] === row)).toBe(true)
 	})
 
-	test('bytes with a valid entry behind them are never cut', () => {
+	test('bytes followed by a valid entry are never cut', () => {
 		for (const each of EVIDENCE.filter(({ hole }) => hole)) {
 			for (const writer of ['sole', 'takenOver'] as const) {
 				for (const onDamage of ['rotate', 'refuse'] as const) {
@@ -55,20 +55,20 @@ describe('the decision tables', () => {
 		}
 	})
 
-	test('only what a killed process or a power loss explains is cut, and only by who is alone', () => {
+	test('only the result of a kill or a power loss is cut, and only by a sole writer', () => {
 		for (const each of SITUATIONS.filter((situation) => actionFor(situation) === 'cut')) {
 			expect(each.writer).toBe('sole')
 			expect(['torn', 'unsyncedTail']).toContain(each.verdict)
 		}
 	})
 
-	test('nothing below the durable mark passes for torn, unsynced or clean', () => {
+	test('nothing below the durable watermark counts as torn, unsynced or clean', () => {
 		for (const each of EVIDENCE.filter(({ watermark }) => watermark === 'missed')) {
 			expect(['truncated', 'damaged']).toContain(verdictOf(each))
 		}
 	})
 
-	test('a file that another writer may still write to is never written to', () => {
+	test('a file to which another writer may still write is never written to', () => {
 		for (const each of SITUATIONS.filter(({ writer }) => writer === 'takenOver')) {
 			expect(['append', 'cut']).not.toContain(actionFor(each))
 		}

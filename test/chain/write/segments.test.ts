@@ -21,7 +21,10 @@ import { newChainPath, nextTurn, range } from '../../support/chains.ts'
 import { leaveLock } from '../../support/killed.ts'
 import { collect, record } from '../../support/records.ts'
 
-/** Appends records up to `lastSeq`, one a write, with a sync after each `every`, so that rotations come when they are due. */
+/**
+ * Appends records up to `lastSeq`, one per write, with a sync after every `every` records, so that due
+ * rotations happen.
+ */
 async function write(
 	path: string,
 	lastSeq: number,
@@ -66,7 +69,7 @@ describe('rotation', () => {
 	test.each([
 		['bytes', { rotateBytes: 4096 }],
 		['records', { rotateRecords: 30 }],
-	])('by %s: the chain with its sealed files reads, seeks and verifies as one', async (_name, options) => {
+	])('by %s: the chain with its sealed files is read, sought and verified as one', async (_name, options) => {
 		const path = newChainPath()
 		await writeAndClose(path, 120, options)
 		const names = segmentNames(path)
@@ -105,7 +108,7 @@ describe('rotation', () => {
 		)
 	})
 
-	test('by age happens with the first write after it', async () => {
+	test('by age happens at the first write after the limit', async () => {
 		const path = newChainPath()
 		let nowMs = 1_000_000
 		const appender = await write(path, 3, { rotateAgeMs: 60_000, clock: () => nowMs })
@@ -118,11 +121,11 @@ describe('rotation', () => {
 		expect(seqs(await read(path))).toEqual([1, 2, 3, 4])
 	})
 
-	test('goes on over restarts, and an opening that finds a sealed live file begins the next', async () => {
+	test('continues across restarts, and an opening with a sealed live file begins the next', async () => {
 		const path = newChainPath()
 		for (const last of [50, 100, 150]) await writeAndClose(path, last, { rotateRecords: 20 })
 		expect(seqs(await read(path))).toEqual(range(1, 150))
-		// What a crash leaves between the two steps of a rotation: both names lead to the sealed file.
+		// A crash between the two steps of a rotation leaves both names on the sealed file.
 		const last = segmentNames(path)
 			.sort((a, b) => Number(a.slice(5, -6)) - Number(b.slice(5, -6)))
 			.at(-1)!
@@ -138,7 +141,7 @@ describe('rotation', () => {
 		await appender.close()
 	})
 
-	test('a service that never lets a turn end is made to rotate at twice the size', async () => {
+	test('a service whose turn never ends is forced to rotate at twice the size', async () => {
 		const path = newChainPath()
 		const appender = new FileChainAppender(path, { rotateBytes: 65_536 })
 		for (let seq = 1; seq <= 5000; seq++) appender.append(record(seq, { message: 'x'.repeat(100) }))
@@ -148,14 +151,14 @@ describe('rotation', () => {
 		expect((await verifyChain(path)).findings).toEqual([])
 	})
 
-	test('the live name without its file: sealed files alone are read, and a writer goes on behind them', async () => {
+	test('without a live file the sealed files are read, and a writer continues after them', async () => {
 		const path = newChainPath()
 		await writeAndClose(path, 100, { rotateRecords: 30 })
 		rmSync(path)
 		const kept = await read(path)
 		expect(seqs(kept.filter(({ kind }) => kind !== '$gap'))).toEqual(range(1, kept.at(-1)!.seq))
 		const appender = new FileChainAppender(path)
-		// The watermark still knows what was on disk: no seq is given twice.
+		// The watermark still records what was on disk, so no seq is assigned twice.
 		expect(appender.nextSeq).toBe(101)
 		appender.append(record(101))
 		await appender.close()
@@ -166,7 +169,7 @@ describe('rotation', () => {
 		expect((await verifyChain(path)).ok).toBe(false)
 	})
 
-	test('a foreign file with the name of a segment is no part of the chain, and is not touched', async () => {
+	test('a foreign file with the name of a segment is not part of the chain, and stays untouched', async () => {
 		const path = newChainPath()
 		const other = join(dirname(path), 'node-31.chain')
 		await writeAndClose(other, 5)
@@ -177,7 +180,7 @@ describe('rotation', () => {
 		expect(seqs(await read(other))).toEqual(range(1, 5))
 	})
 
-	test('that fails is counted and said, and the chain continues in its live file', async () => {
+	test('that fails is counted and reported, and the chain continues in its live file', async () => {
 		const path = newChainPath()
 		const { FaultyFileSystem } = await import('../../support/faulty-file-system.ts')
 		const disk = new FaultyFileSystem()
@@ -198,7 +201,7 @@ describe('rotation', () => {
 })
 
 describe('retention', () => {
-	test('removes whole files from the head, and what it removed shows as such', async () => {
+	test('removes whole files from the beginning, and readers see a gap with the cause retained', async () => {
 		const path = newChainPath()
 		const appender = await write(path, 200, { rotateRecords: 20, retain: { records: 60 } })
 		expect(appender.stats().removedFiles).toBeGreaterThan(3)
@@ -214,7 +217,7 @@ describe('retention', () => {
 		expect(report.findings).toMatchObject([{ kind: 'gap', severity: 'note', fromSeq: 1, toSeq: gap!.seq }])
 	})
 
-	test('by age drops what is strictly older', async () => {
+	test('by age removes strictly older files', async () => {
 		const path = newChainPath()
 		let nowMs = 1_000_000
 		const options = { rotateRecords: 10, retain: { ageMs: 5_000 }, clock: () => nowMs }
@@ -252,7 +255,7 @@ describe('retention', () => {
 		expect((await read(path)).at(-1)?.seq).toBe(400)
 	})
 
-	test('a reader that is behind finds a gap where files were removed under it', async () => {
+	test('gives a lagging reader a gap in place of removed files', async () => {
 		const path = newChainPath()
 		const appender = await write(path, 100, { rotateRecords: 10 })
 		const chain = await openChain(path)
@@ -273,11 +276,11 @@ describe('retention', () => {
 	test.each([
 		['a rotateBytes above retain.bytes', { rotateBytes: 10_000, retain: { bytes: 5_000 } }],
 		['an unknown bound', { retain: { days: 3 } }],
-		['a bound of nothing', { retain: { bytes: 0 } }],
+		['a bound of zero', { retain: { bytes: 0 } }],
 		['an empty policy', { durability: {} }],
 		['an unknown policy', { durability: { everyDay: 1 } }],
-		['another rule for damage', { onDamage: 'ignore' }],
-		['a wait that no timer can do', { lockWaitMs: 2 ** 31 }],
+		['an unknown rule for damage', { onDamage: 'ignore' }],
+		['a wait beyond the range of timers', { lockWaitMs: 2 ** 31 }],
 		['a tiny file', { rotateBytes: 100 }],
 	])('refuses %s', (_name, options) => {
 		expect(() => new FileChainAppender(newChainPath(), options as FileChainOptions)).toThrow(
@@ -287,7 +290,7 @@ describe('retention', () => {
 })
 
 describe('a tail', () => {
-	test('follows rotations without a gap or a double', async () => {
+	test('follows rotations without a gap or a repeat', async () => {
 		const path = newChainPath()
 		const appender = await write(path, 25, { rotateRecords: 10 })
 		const chain = await openChain(path)
@@ -310,7 +313,7 @@ describe('a tail', () => {
 		expect(appender.stats().rotations).toBeGreaterThan(8)
 	})
 
-	test('from a seq on, and durable only, goes over rotations too', async () => {
+	test('from a seq, with durableOnly, follows rotations, too', async () => {
 		const path = newChainPath()
 		const appender = await write(path, 45, { rotateRecords: 10 })
 		const chain = await openChain(path)
@@ -347,7 +350,7 @@ describe('a damaged end', () => {
 		return { path, size: bytes.length }
 	}
 
-	test('stays as it is, and the chain continues in a new file after a gap', async () => {
+	test('stays unchanged, and the chain continues in a new file after a gap', async () => {
 		const { path, size } = await damaged()
 		const bytes = readFileSync(path)
 		const appender = new FileChainAppender(path)
@@ -366,7 +369,7 @@ describe('a damaged end', () => {
 		expect(findings[0]!.offset + findings[0]!.bytes).toBe(size)
 	})
 
-	test('is refused where that was asked for, with the command that comes next, and nothing changes', async () => {
+	test('is refused if so configured, with the next command to run, and nothing changes', async () => {
 		const { path } = await damaged()
 		const bytes = readFileSync(path)
 		expect(() => new FileChainAppender(path, { onDamage: 'refuse' })).toThrow(
@@ -379,7 +382,7 @@ describe('a damaged end', () => {
 		expect(segmentNames(path)).toEqual([])
 	})
 
-	test('below what was on disk once is truncated, not torn: seqs are not given again', async () => {
+	test('below the watermark is truncated, not torn: no seq is assigned again', async () => {
 		const path = newChainPath()
 		await writeAndClose(path, 20)
 		truncateSync(path, 800)
@@ -395,7 +398,7 @@ describe('a damaged end', () => {
 	})
 })
 
-test('a writer whose chain is taken over by force is told, and dirties only what is sealed already', async () => {
+test('a writer whose chain is taken over by force learns it, and changes only the sealed file', async () => {
 	const path = newChainPath()
 	const late = await write(path, 10)
 	rmSync(`${path}.lock`)
@@ -414,9 +417,9 @@ test('a writer whose chain is taken over by force is told, and dirties only what
 	expect((await verifyChain(path)).ok).toBe(true)
 })
 
-test('what a late writer wrote behind the seal is found, counted, and no part of the chain', async () => {
+test('records written after the seal are found, counted, and not part of the chain', async () => {
 	const path = newChainPath()
-	// Time stands still: the late writer is within the moment in which it does not look again.
+	// Time stands still, so the late writer is within the interval in which it does not check again.
 	const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now())
 	const late = await write(path, 10)
 	rmSync(`${path}.lock`)
@@ -432,7 +435,7 @@ test('what a late writer wrote behind the seal is found, counted, and no part of
 	expect(findings).toMatchObject([{ kind: 'stray', severity: 'loss', fromSeq: 11, toSeq: 11 }])
 })
 
-test('a live file that is removed or replaced by hand takes nothing with it: what it held gets a name again', async () => {
+test('removal or replacement of the live file loses nothing: its content gets a new name', async () => {
 	for (const replacement of [undefined, 'somebody saved an edited copy']) {
 		const path = newChainPath()
 		const appender = await write(path, 10)
@@ -453,7 +456,7 @@ describe('other chains in the same folder', () => {
 	const workerPath = (path: string, pid: number) => path.replace('node.chain', `node-${pid}.chain`)
 
 	test.each([1, 4711])(
-		'a chain whose name ends in a number, %i, is one of its own, open or closed',
+		'a chain whose name ends in a number, %i, is separate, open or closed',
 		async (pid) => {
 			const path = newChainPath()
 			const worker = await write(workerPath(path, pid), 30)
@@ -471,7 +474,7 @@ describe('other chains in the same folder', () => {
 		},
 	)
 
-	test('a copy of another chain, with nothing beside it, is not taken over for its name', async () => {
+	test('a copy of another chain is not taken over because of its name', async () => {
 		const path = newChainPath()
 		const other = await write(workerPath(path, 4711), 5)
 		await other.close()
@@ -481,7 +484,7 @@ describe('other chains in the same folder', () => {
 		await main.close()
 	})
 
-	test('a live file that is gone is looked for among its own, whatever else lies there', async () => {
+	test('without a live file, a writer continues its own chain, whatever else is in the folder', async () => {
 		const path = newChainPath()
 		const main = await write(path, 40, { rotateRecords: 10 })
 		await main.close()
@@ -496,7 +499,7 @@ describe('other chains in the same folder', () => {
 	})
 })
 
-test('a sealed file is no chain to write to or to repair, and verifies as the part that it is', async () => {
+test('a sealed file alone cannot be written or repaired, and is verified as a part', async () => {
 	const path = newChainPath()
 	const main = await write(path, 40, { rotateRecords: 10 })
 	await main.close()
@@ -511,7 +514,7 @@ test('a sealed file is no chain to write to or to repair, and verifies as the pa
 	expect((await repairChain(path)).ok).toBe(true)
 })
 
-test('a sealed file whose beginning is gone, header and first anchor with it, is still that file', async () => {
+test('a sealed file without its header and first anchor is still recognised', async () => {
 	const path = newChainPath()
 	await (await write(path, 3000, { rotateRecords: 1000 })).close()
 	const sealed = sealedFiles(path)[1]!
@@ -527,7 +530,7 @@ test('a sealed file whose beginning is gone, header and first anchor with it, is
 	expect(seqs(await read(path, { fromSeq: 2001 }))).toEqual(range(2001, 3000))
 })
 
-test('bytes that somebody put behind a sealed file are told as what they are', async () => {
+test('bytes appended to a sealed file are reported as such', async () => {
 	const path = newChainPath()
 	await (await write(path, 40, { rotateRecords: 10 })).close()
 	appendFileSync(sealedFiles(path)[0]!, Buffer.alloc(500, 0x5a))
@@ -538,7 +541,7 @@ test('bytes that somebody put behind a sealed file are told as what they are', a
 	])
 })
 
-test('a sealed file that was cut short is said to be that, and nobody is accused', async () => {
+test('a truncated sealed file is reported as truncated, not as tampering', async () => {
 	const path = newChainPath()
 	await (await write(path, 400, { rotateRecords: 100 })).close()
 	truncateSync(sealedFiles(path)[1]!, 2000)
@@ -550,7 +553,7 @@ test('a sealed file that was cut short is said to be that, and nobody is accused
 	expect((await repairChain(path)).actions).toEqual([])
 })
 
-test('with a rotation that is due, so many records a turn make one file, not two', async () => {
+test('a due rotation with many records in one turn creates one file, not two', async () => {
 	const path = newChainPath()
 	const appender = new FileChainAppender(path, { rotateRecords: 10 })
 	for (let seq = 1; seq <= 25; seq++) appender.append(record(seq))

@@ -13,7 +13,7 @@ function open(durability: 'os' | 'disk' | SyncPolicy) {
 	return { disk, appender, syncs: () => disk.syncs - before }
 }
 
-/** One record a turn, and time enough for a sync behind each. */
+/** Appends one record per turn, with enough time for a sync after each. */
 async function append(appender: FileChainAppender, count: number): Promise<void> {
 	for (let left = count; left > 0; left--) {
 		appender.append(record(appender.nextSeq, { message: 'x'.repeat(100) }))
@@ -32,11 +32,11 @@ test('os never syncs by itself', async () => {
 })
 
 test.each([['disk'], [{ everyRecords: 0 }], [{ everyRecords: 1 }]] as const)(
-	'%o syncs behind every append, and committed means on disk',
+	'%o syncs after every append, and committed means on disk',
 	async (durability) => {
 		const { appender, syncs } = open(durability)
 		expect(appender.durability).toBe('disk')
-		// One after the other: what comes while a sync is under way shares the next one.
+		// One after another, because records during a sync share the next one.
 		for (let seq = 1; seq <= 10; seq++) {
 			await append(appender, 1)
 			await expect.poll(() => appender.committedSeq).toBe(seq)
@@ -46,7 +46,7 @@ test.each([['disk'], [{ everyRecords: 0 }], [{ everyRecords: 1 }]] as const)(
 	},
 )
 
-test('every so many records: no more than that are ever unsynced, and committed means written', async () => {
+test('with a bound by records, no more are ever unsynced, and committed means written', async () => {
 	const { appender, syncs } = open({ everyRecords: 5 })
 	expect(appender.durability).toBe('os')
 	await append(appender, 4)
@@ -61,18 +61,18 @@ test('every so many records: no more than that are ever unsynced, and committed 
 	await appender.close()
 })
 
-test('every so many bytes', async () => {
+test('with a bound by bytes, the chain is synced in time', async () => {
 	const { appender, syncs } = open({ everyBytes: 1000 })
 	await append(appender, 6)
 	expect(syncs()).toBe(0)
 	await append(appender, 4)
 	await expect.poll(() => appender.stats().durableSeq).toBeGreaterThan(6)
-	// What came while a slow disk synced may need a second one.
+	// Records during a slow sync may need a second sync.
 	expect([1, 2]).toContain(syncs())
 	await appender.close()
 })
 
-test('every so many milliseconds, or bytes, whichever comes first; an idle chain is not synced again', async () => {
+test('with bounds by time and bytes, the first one applies; an idle chain is not synced again', async () => {
 	vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 	try {
 		const { appender, syncs } = open({ everyMs: 500, everyBytes: 1_000_000 })
@@ -93,7 +93,7 @@ test('every so many milliseconds, or bytes, whichever comes first; an idle chain
 	}
 })
 
-test('a failed sync of a policy moves the chain by itself, without a call', async () => {
+test('a failed sync of a policy moves the chain without any call', async () => {
 	silenceWarnings()
 	const { disk, appender } = open({ everyRecords: 3 })
 	disk.failSyncs('EIO')

@@ -11,7 +11,10 @@ const HOUR = 3_600_000
 const START = Date.UTC(2026, 5, 1)
 const WILD = [0, Date.UTC(1999, 0, 1), Date.UTC(2038, 0, 19), Date.UTC(2099, 0, 1), 8.64e15]
 
-/** Writes a record at each time, and lets what follows from it happen; a restart before every `every`th. */
+/**
+ * Writes a record at each time and lets due rotations and retention happen. Restarts before every `every`th
+ * record.
+ */
 async function writeAt(
 	times: readonly number[],
 	options: FileChainOptions,
@@ -45,7 +48,7 @@ async function writeAt(
 
 const hours = (count: number) => Array.from({ length: count }, (_unused, index) => START + index * HOUR)
 
-/** Hours, with wild readings among them, never two in a row. */
+/** Hours with single wild readings in between, never two in a row. */
 const spiked = fc
 	.array(fc.option(fc.constantFrom(...WILD), { freq: 3 }), { minLength: 8, maxLength: 24 })
 	.map((wild) =>
@@ -54,14 +57,14 @@ const spiked = fc
 		),
 	)
 
-test('a file that was begun by a clock that was wrong is rotated by its age all the same', async () => {
+test('a file begun under a wrong clock is still rotated by age', async () => {
 	for (const wild of WILD) {
 		const { files } = await writeAt([wild, ...hours(8)], { rotateAgeMs: HOUR })
 		expect(files).toBeGreaterThanOrEqual(8)
 	}
 })
 
-test('one wild reading after another removes nothing that is younger than ageMs, across restarts too', async () => {
+test('repeated wild readings remove nothing younger than ageMs, even across restarts', async () => {
 	const property = fc.asyncProperty(spiked, fc.integer({ min: 2, max: 9 }), async (times, every) => {
 		const options = { rotateAgeMs: HOUR, retain: { ageMs: 100 * HOUR } }
 		const { records, files, retained } = await writeAt(times, options, every)
@@ -71,7 +74,7 @@ test('one wild reading after another removes nothing that is younger than ageMs,
 	await fc.assert(property, { numRuns: 12 })
 }, 120_000)
 
-test('a clock that is wrong for one call, and any one, removes nothing', async () => {
+test('a clock that is wrong for any single call removes nothing', async () => {
 	const property = fc.asyncProperty(fc.nat(60), fc.constantFrom(...WILD), async (at, wild) => {
 		let calls = 0
 		let now = START
@@ -86,12 +89,12 @@ test('a clock that is wrong for one call, and any one, removes nothing', async (
 	await fc.assert(property, { numRuns: 12 })
 }, 120_000)
 
-test('what is older than ageMs goes, whichever clock was wrong meanwhile', async () => {
+test('files older than ageMs are removed, even if a clock was wrong meanwhile', async () => {
 	const property = fc.asyncProperty(spiked, async (times) => {
 		const options = { rotateAgeMs: HOUR, retain: { ageMs: 2 * HOUR } }
 		const all = [...times, ...hours(30).slice(times.length)]
 		const settled = async (appender: FileChainAppender) => {
-			// Another look at the clock, a while after the last one, is needed for it.
+			// This needs another reading of the clock, some time after the last one.
 			const kept = () => all.length - appender.stats().removedRecords
 			await expect.poll(kept, { timeout: 20_000 }).toBeLessThanOrEqual(6)
 		}
@@ -101,7 +104,7 @@ test('what is older than ageMs goes, whichever clock was wrong meanwhile', async
 	await fc.assert(property, { numRuns: 5 })
 }, 120_000)
 
-test('of any files, one wrong beginning makes none go that would not go without it, but for the one that it is of', () => {
+test('one wrong file time never makes retention remove more files', () => {
 	const file = fc.record({ hours: fc.integer({ min: 1, max: 20 }) })
 	const property = fc.property(
 		fc.array(file, { minLength: 3, maxLength: 12 }),
@@ -119,7 +122,7 @@ test('of any files, one wrong beginning makes none go that would not go without 
 				countToRemove(all.slice(0, -1), all.at(-1)!, { ageMs: ageHours * HOUR }, nowMs)
 			const wrong = right.map((each, at) => (at === index % right.length ? { ...each, begunMs: wild } : each))
 			expect(count(wrong)).toBeLessThanOrEqual(count(right))
-			// No more than the files beside the wrong one are kept for longer.
+			// At most the files next to the wrong one are kept longer.
 			expect(count(wrong)).toBeGreaterThanOrEqual(count(right) - 2)
 		},
 	)

@@ -59,8 +59,8 @@ export default [
 	{
 		name: 'the count of a write is not looked at',
 		file: 'src/platform/file-system.ts',
-		from: '\t\tdone += count\n\t}\n}\n\n/**\n * Codes of Windows',
-		to: '\t\tdone = end\n\t}\n}\n\n/**\n * Codes of Windows',
+		from: '\t\tdone += count\n\t}\n}\n\n/**\n * Error codes of',
+		to: '\t\tdone = end\n\t}\n}\n\n/**\n * Error codes of',
 		tests: ['test/properties/failing-calls.test.ts', 'test/chain/write/failing-disk.test.ts'],
 	},
 	{
