@@ -78,7 +78,7 @@ export class MessageBuilder {
 		return this.#done.length > 0 || this.#length + this.#rows.length >= this.#limits.targetBytes
 	}
 
-	/** Adds a record. @throws {LogAppendError} where no frame can hold it. */
+	/** Adds a record. @throws {LogAppendError} If no frame can hold it. */
 	add(record: LogRecord): void {
 		const previous = this.#run.at(-1)
 		const follows = previous?.epoch === record.epoch && previous.seq + 1 === record.seq && !isGap(record)
