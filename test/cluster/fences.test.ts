@@ -1,4 +1,7 @@
-/** The messages without records that a forwarder sends before others: nothing older than they are is stored beside those, and whoever reads passes over them. */
+/**
+ * The messages without records that a forwarder sends first: no older message is stored after them, and
+ * readers skip them.
+ */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
@@ -32,13 +35,13 @@ function newChain() {
 }
 
 interface Stored {
-	/** Of the records, in the order of the stream. */
+	/** Seqs of the records, in stream order. */
 	readonly seqs: number[]
-	/** Where there was a fence, `F`, where there was not, how many records. */
+	/** One item for each message: `F` for a fence, otherwise the number of records. */
 	readonly messages: (number | 'F')[]
 }
 
-/** As the plain client has it. */
+/** Reads the stream with the plain client. */
 async function storedIn({ streams }: JetStreamManager, stream: string): Promise<Stored> {
 	const stored: Stored = { seqs: [], messages: [] }
 	const { state } = await streams.info(stream)
@@ -55,7 +58,7 @@ async function storedIn({ streams }: JetStreamManager, stream: string): Promise<
 
 const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
 
-test('messages repeated while the leader cannot store are stored once, without remembered ids', async () => {
+test('messages repeated while the leader cannot store are stored once, even without ids', async () => {
 	const cluster = await newNatsCluster()
 	await cluster.startAll()
 	const { path, loop } = newChain()
@@ -86,7 +89,7 @@ test('messages repeated while the leader cannot store are stored once, without r
 	loop.flush()
 	await eventually('they were sent again', async () => forwarder.stats().failures >= 3)
 	await eventually('and this one', async () => direct.stats().failures >= 1)
-	// What is under way is stored between the look at the stream and the fences.
+	// Messages in flight are stored between the request for the position and the fences.
 	const { resumes } = forwarder.stats()
 	await eventually('the stream was looked at again', async () => forwarder.stats().resumes > resumes)
 	for (const index of others) cluster.thaw(index)
@@ -98,7 +101,7 @@ test('messages repeated while the leader cannot store are stored once, without r
 	const manager = await jetstreamManager(connection)
 	const { seqs, messages } = await storedIn(manager, 'mesh')
 	expect(seqs.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2, 3])
-	// Two before each first message, and those that were sent meanwhile.
+	// Two before each first message, and further ones sent meanwhile.
 	expect(messages.filter((each) => each === 'F').length).toBeGreaterThan(6)
 
 	const address = `${cluster.address}/mesh?node=api-1`
@@ -106,7 +109,7 @@ test('messages repeated while the leader cannot store are stored once, without r
 	expect((await collect(chain.records())).map(({ seq }) => seq)).toEqual([1, 2, 3])
 }, 120_000)
 
-test('there is no fence without a message to send, nor on a stream with one replica', async () => {
+test('no fence is sent without a message, or to a stream with one replica', async () => {
 	const cluster = await newNatsCluster()
 	await cluster.startAll()
 	const { path, loop } = newChain()
@@ -126,7 +129,7 @@ test('there is no fence without a message to send, nor on a stream with one repl
 	expect((await storedIn(manager, 'one')).messages).toEqual([1])
 }, 120_000)
 
-/** A chain of messages with a record each, and fences where a list has them. */
+/** Creates a chain of messages with one record each, and fences as listed. */
 async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 	const chain = newChain()
 	const options = { servers: server.url, stream, subjectPrefix: stream, pollIntervalMs: 10 }
@@ -170,7 +173,7 @@ test.each<[string, ('F' | 'R')[], number[]]>([
 	const all = upTo(messages.filter((message) => message === 'R').length + 1)
 	expect((await storedIn(server.manager, stream)).seqs).toEqual(all)
 
-	// It goes on in the file that was made of what was there before.
+	// The pull continues in the file created from the earlier messages.
 	expect(await pullStream(address, pulled)).toMatchObject({ records: all.length - kept.length })
 	await using copy = await openChain(join(pulled, 'api-1.chain'))
 	expect((await collect(copy.records())).map(({ seq }) => seq)).toEqual(all)

@@ -20,7 +20,7 @@ const shared = natsForFile()
 
 let made = 0
 
-/** An appender to a stream of the test's own. */
+/** An appender with its own stream. */
 function newAppender(options: Partial<JetStreamOptions> = {}): JetStreamAppender {
 	const stream = `s${++made}`
 	return new JetStreamAppender({ servers: shared.url, stream, subjectPrefix: stream, create: {}, ...options })
@@ -32,7 +32,7 @@ function newLoop(appender: JetStreamAppender, options: MeshLoopOptions = {}): Me
 	return loop
 }
 
-/** Whoever keeps what it has is started anew on the same port. */
+/** A server that can be stopped and restarted on the same port with its data. */
 function stoppable() {
 	const storeDir = temporaryFolder()
 	const port = freePort()
@@ -118,7 +118,7 @@ test('the stream has the published records unchanged', async () => {
 	expect(await stored(appender)).toEqual(published)
 })
 
-test('a batch is one message, longer than others if necessary', async () => {
+test('a batch is one message, even if that exceeds the usual size', async () => {
 	const appender = newAppender({ messageBytes: 1024 })
 	const loop = newLoop(appender)
 	loop.info('before')
@@ -130,7 +130,7 @@ test('a batch is one message, longer than others if necessary', async () => {
 	expect(await stored(appender)).toHaveLength(501)
 })
 
-test('a server that is killed repeatedly has everything once and in order', async () => {
+test('a server that is killed repeatedly has every record once and in order', async () => {
 	const server = stoppable()
 	await server.start()
 	const said = warnings()
@@ -168,7 +168,7 @@ test('a server that is killed repeatedly has everything once and in order', asyn
 	expect(recovered).toHaveLength(failing!.length)
 }, 60_000)
 
-test('the wait for a silent server ends, and what it may have stored is not sent twice', async () => {
+test('the wait for a silent server ends, and records it may have stored are not sent twice', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url(), ackTimeoutMs: 500 })
@@ -190,7 +190,7 @@ test('the wait for a silent server ends, and what it may have stored is not sent
 	])
 }, 60_000)
 
-test('the loop works without a server, and everything arrives once there is one', async () => {
+test('the loop works without a server, and all records arrive once there is one', async () => {
 	const server = stoppable()
 	const said = warnings()
 	const appender = newAppender({ servers: await server.url() })
@@ -235,7 +235,7 @@ test.each<Partial<JetStreamOptions>>([{ pendingRecordsMax: 20 }, { pendingBytesM
 	60_000,
 )
 
-test('a close while the server is down ends in time, and tells what is not stored', async () => {
+test('close() ends in time while the server is down, and reports the unstored records', async () => {
 	const server = stoppable()
 	const appender = newAppender({ servers: await server.url(), closeMs: 300 })
 	const loop = newLoop(appender)
@@ -247,7 +247,7 @@ test('a close while the server is down ends in time, and tells what is not store
 	await expect(appender.close()).rejects.toMatchObject({ code: 'CLOSE_FAILED', seq: 1 })
 })
 
-test('a close while the server hangs ends in time too', async () => {
+test('close() ends in time while the server hangs', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url(), ackTimeoutMs: 500, closeMs: 300 })
@@ -263,7 +263,7 @@ test('a close while the server hangs ends in time too', async () => {
 	server.thaw()
 })
 
-test('a close waits for a server that returns in time', async () => {
+test('close() waits for a server that returns in time', async () => {
 	const server = stoppable()
 	const appender = newAppender({ servers: await server.url(), closeMs: 20_000 })
 	appender.append(record(1))
@@ -274,7 +274,7 @@ test('a close waits for a server that returns in time', async () => {
 	expect(await stored(appender, await server.url())).toEqual([record(1)])
 }, 60_000)
 
-test('acknowledged records that the servers lost are a gap, and counted', async () => {
+test('acknowledged records that the servers lost become a gap and are counted', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url() })
@@ -282,7 +282,7 @@ test('acknowledged records that the servers lost are a gap, and counted', async 
 	const said = warnings()
 	loop.info('kept')
 	await loop.sync()
-	// What a power loss leaves of a server that had not synced yet.
+	// Simulates what a power loss leaves of a server that had not synced.
 	await server.kill()
 	const before = join(temporaryFolder(), 'store')
 	cpSync(server.storeDir, before, { recursive: true })
@@ -317,7 +317,7 @@ test('a missing stream is awaited and reported', async () => {
 	expect(await stored(appender)).toHaveLength(1)
 })
 
-test('a record that no message can hold is a gap, counted and reported', async () => {
+test('a record too large for any message becomes a gap and is counted and reported', async () => {
 	const said = warnings()
 	const appender = newAppender()
 	const loop = newLoop(appender)
@@ -335,7 +335,7 @@ test('a record that no message can hold is a gap, counted and reported', async (
 	])
 })
 
-test('beside a file that was there before, its chain begins with a gap', async () => {
+test('next to an existing file in a Tee, its chain begins with a gap', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const earlier = new MeshLoop(new FileChainAppender(path))
 	earlier.info('earlier')
@@ -348,7 +348,7 @@ test('beside a file that was there before, its chain begins with a gap', async (
 	expect(await stored(appender)).toEqual([expect.objectContaining({ kind: '$gap', seq: 1 }), published])
 })
 
-test('two processes of one node have one chain each', async () => {
+test('two processes on one node each have their own chain', async () => {
 	const first = newAppender({ node: 'api 1' })
 	const { stream } = first.stats()
 	const second = newAppender({ stream, subjectPrefix: stream, node: 'api 1' })
@@ -379,7 +379,7 @@ test('a record that cannot be encoded is refused at once; skipped seqs become a 
 	])
 })
 
-test('a process that exits at once reports what it loses', async () => {
+test('a process that exits at once reports the lost records', async () => {
 	const { status, stdout } = await run(process.execPath, [
 		'--input-type=module',
 		'-e',
