@@ -1,4 +1,7 @@
-/** What reading, writing, importing and exporting JSON Lines refuse at once, and what they are told instead. */
+/**
+ * Arguments that reading, writing, importing and exporting JSON Lines refuse at once, and the resulting
+ * errors.
+ */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
