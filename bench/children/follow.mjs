@@ -1,6 +1,7 @@
 /**
- * Follows a chain that another process writes, and compares when a record was published with when it is seen here: both
- * clocks are the machine's monotonic one. Run with the job as its argument; runs itself again as the writer.
+ * Follows a chain that another process writes, and compares the time at which a record was published with the
+ * time at which it is seen here. Both clocks are the machine's monotonic one. Takes the job as its argument,
+ * and starts itself again as the writer.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** The same work many times over: throughput and memory at a small and at a large count, in one process. */
+/** Repeats the same work: measures throughput and memory at a small and at a large count, in one process. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { FileChainAppender, MeshLoop, openChain } from '../../dist/index.js'
@@ -27,7 +27,7 @@ process.stdout.write(
 	})}\n`,
 )
 
-/** The most resident memory while something is done, in MiB. */
+/** Returns the peak resident memory during some work, in MiB. */
 async function withMemory(work) {
 	let most = 0
 	const rate = await work(() => {
