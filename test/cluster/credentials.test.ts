@@ -234,7 +234,7 @@ test.concurrent('a forwarder warns when its access is revoked, and continues onc
 		running.push(await serverFor(users(WRONG), first.port, storeDir))
 		loop.info('second')
 		await loop.close()
-		await until('it says why', () => GIVEN.test(forwarder.stats().lastError ?? ''))
+		await until('it reports the reason', () => GIVEN.test(forwarder.stats().lastError ?? ''))
 		expect(warnings.filter((warning) => warning.includes(path))).toEqual([
 			expect.stringContaining('Authorization Violation: the given user'),
 		])
@@ -443,7 +443,9 @@ test('a client that requires TLS never connects without it', async () => {
 		const encrypted = at(server).replace('nats:', 'TLS:')
 		await expect(openStream(`${encrypted}/mesh`)).rejects.toThrow("server does not support 'tls'")
 		const forwarder = forwardChain(await chainOf(1), { servers: encrypted, create: {} })
-		await until('it says why', () => /does not support 'tls'/.test(forwarder.stats().lastError ?? ''))
+		await until('it reports the reason', () =>
+			/does not support 'tls'/.test(forwarder.stats().lastError ?? ''),
+		)
 		await forwarder.close()
 	} finally {
 		await server.stop()

@@ -150,11 +150,15 @@ async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 test.each<[string, ('F' | 'R')[], number[]]>([
 	['before the first record', ['F', 'F', 'R', 'R'], []],
 	['between records', ['R', 'F', 'F', 'R', 'F', 'R'], []],
-	['behind the last one', ['R', 'R', 'F', 'F'], []],
-	['more than is looked back at once', ['R', ...Array.from({ length: 150 }, () => 'F' as const)], []],
+	['after the last one', ['R', 'R', 'F', 'F'], []],
+	[
+		'more than one step of the backward search covers',
+		['R', ...Array.from({ length: 150 }, () => 'F' as const)],
+		[],
+	],
 	['alone', ['F', 'F'], []],
-	['of which the last one was deleted', ['R', 'F', 'R', 'F', 'F'], [5]],
-	['behind a record that was deleted', ['R', 'R', 'F'], [2]],
+	['with the last one deleted', ['R', 'F', 'R', 'F', 'F'], [5]],
+	['after a deleted record', ['R', 'R', 'F'], [2]],
 ])('fences %s are passed over', async (what, messages, deleted) => {
 	const stream = what.replaceAll(' ', '-')
 	const { path, loop, options, address } = await streamWith(stream, messages)

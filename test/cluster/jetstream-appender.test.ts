@@ -405,19 +405,19 @@ testRefusals([
 	['no options', () => new JetStreamAppender(wrong()), 'INVALID_OPTION', 'options must be an object'],
 	['no servers', () => new JetStreamAppender(wrong({})), 'INVALID_OPTION', 'servers must be a URL'],
 	[
-		'an option that there is not',
+		'an unknown option',
 		() => new JetStreamAppender(wrong({ servers, chainId: 'a' })),
 		'INVALID_OPTION',
 		'no such option: "chainId"',
 	],
 	[
-		'no room at all',
+		'no space',
 		() => new JetStreamAppender({ servers, pendingRecordsMax: 0 }),
 		'INVALID_OPTION',
 		'pendingRecordsMax must be a whole number from 1',
 	],
 	[
-		'a close before now',
+		'a negative close time',
 		() => new JetStreamAppender({ servers, closeMs: -1 }),
 		'INVALID_OPTION',
 		'closeMs must be a whole number from 0',

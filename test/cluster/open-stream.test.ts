@@ -73,7 +73,7 @@ describe('permissions', () => {
 	})
 
 	test.each([...USERS].filter(([, denied]) => denied !== undefined))(
-		'a reader without one of them ends at once and names it: %s',
+		'a reader that lacks one ends at once and names it: %s',
 		async (user, denied) => {
 			const begunMs = performance.now()
 			const access = { user, password: PASSWORD }

@@ -71,7 +71,7 @@ const REMOVALS: Readonly<Record<string, (stream: string, at: number) => Promise<
 	'the subject is purged': (stream) =>
 		server.manager.streams.purge(stream, { filter: `${stream}.n.${CHAIN_ID}` }),
 	'everything is purged': (stream) => server.manager.streams.purge(stream),
-	'what is before a place is purged': (stream, at) => server.manager.streams.purge(stream, { seq: at }),
+	'everything before a position is purged': (stream, at) => server.manager.streams.purge(stream, { seq: at }),
 	'all but some are purged': (stream, at) => server.manager.streams.purge(stream, { keep: at }),
 	'a limit discards the oldest': (stream, at) =>
 		server.manager.streams.update(stream, { max_msgs: Math.max(1, at) }),
@@ -80,11 +80,11 @@ const REMOVALS: Readonly<Record<string, (stream: string, at: number) => Promise<
 		for (let seq = 50; seq > at; seq--) await server.manager.streams.deleteMessage(stream, seq)
 	},
 	'the stream is deleted': (stream) => server.manager.streams.delete(stream),
-	'the stream is made again': async (stream) => {
+	'the stream is created again': async (stream) => {
 		await server.manager.streams.delete(stream)
 		await makeStream(stream)
 	},
-	'the stream is made again and filled': async (stream, at) => {
+	'the stream is created again and filled': async (stream, at) => {
 		await server.manager.streams.delete(stream)
 		await makeStream(stream)
 		await publish(stream, FIRST.slice(0, Math.max(1, at)))

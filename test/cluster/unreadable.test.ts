@@ -86,25 +86,28 @@ describe('messages that cannot be read', () => {
 
 	test.each<[string, Message[], (string | number)[], number]>([
 		['in between', [first, half(second), third], [...seqs(1, 10), '11-20 damaged', ...seqs(21, 30)], 1],
-		['at the head', [GARBAGE, second], ['1-10 damaged', ...seqs(11, 20)], 8],
+		['at the start', [GARBAGE, second], ['1-10 damaged', ...seqs(11, 20)], 8],
 		['at the end', [first, GARBAGE], seqs(1, 10), 8],
-		['where nothing is missing', [first, GARBAGE, GARBAGE, second], seqs(1, 20), 16],
+		['with nothing missing', [first, GARBAGE, GARBAGE, second], seqs(1, 20), 16],
 		['of another chain', [first, messagesOf([10], OTHER_ID)[0]!, second], seqs(1, 20), 1],
 		['alone', [GARBAGE], [], 8],
-	])('%s are a gap where records are missing, and always reported', async (_what, messages, given, bytes) => {
-		const { address, stream } = await streamOf(messages)
-		const found = await readFrom(address)
-		expect(found.given).toEqual(given)
-		expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
-		expect(found.warnings).toEqual([
-			expect.stringMatching(
-				new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
-			),
-		])
-		const backward = await readFrom(address, { reverse: true })
-		expect(backward.given).toEqual(given.toReversed())
-		expect(backward.damagedBytes).toBe(found.damagedBytes)
-	})
+	])(
+		'%s become a gap if records are missing, and are always reported',
+		async (_what, messages, given, bytes) => {
+			const { address, stream } = await streamOf(messages)
+			const found = await readFrom(address)
+			expect(found.given).toEqual(given)
+			expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
+			expect(found.warnings).toEqual([
+				expect.stringMatching(
+					new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
+				),
+			])
+			const backward = await readFrom(address, { reverse: true })
+			expect(backward.given).toEqual(given.toReversed())
+			expect(backward.damagedBytes).toBe(found.damagedBytes)
+		},
+	)
 
 	test('are gaps even for a reader of a part, wherever the part begins', async () => {
 		const { address } = await streamOf([first, half(second), third, half(fourth)])

@@ -14,11 +14,11 @@ const statement = {
 
 test.each([
 	['throws', () => expect.unreachable('mine')],
-	['gives a promise', async () => ['secret', 'other']],
-	['gives a text', () => 'secret'],
-	['gives null', () => null],
-	['gives a list of what is no parameter', () => [5, {}]],
-	['gives an empty list', () => []],
+	['returns a promise', async () => ['secret', 'other']],
+	['returns a text', () => 'secret'],
+	['returns null', () => null],
+	['returns a list of invalid parameters', () => [5, {}]],
+	['returns an empty list', () => []],
 ])('if redact %s, every parameter and any message that may quote one are left out', (_name, redact) => {
 	const kept = redactStatement(statement, { redact, statementBytesMax: 1000 } as never)
 	expect(kept).toMatchObject({ params: [null, null], unreplayable: 'redacted' })

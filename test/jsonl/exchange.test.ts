@@ -175,12 +175,12 @@ describe('import', () => {
 	test.each([
 		['two exports', [...seqs(1, 20), ...seqs(1, 30, { message: 'other' })]],
 		['the same one twice', [...seqs(1, 20), ...seqs(1, 20)]],
-		['two of one record', [record(1), record(1, { message: 'other' })]],
-		['one that begins with what retention removed', [...seqs(1, 20), retained(5), ...seqs(6, 30)]],
+		['two records with one identity', [record(1), record(1, { message: 'other' })]],
+		['a second one whose first records retention removed', [...seqs(1, 20), retained(5), ...seqs(6, 30)]],
 		['parts of two', [...seqs(10, 20), ...seqs(15, 40, { message: 'other' })]],
-		['lines of two writers in turns', seqs(30, 40).flatMap((each, index) => [each, record(5 + index)])],
-		['one of later lives', [...seqs(1, 20, { epoch: 3 }), ...seqs(21, 30, { epoch: 1 })]],
-	])('refuses two histories in one file, %s, and makes no chain', async (_name, records) => {
+		['alternating lines of two writers', seqs(30, 40).flatMap((each, index) => [each, record(5 + index)])],
+		['one of a later epoch', [...seqs(1, 20, { epoch: 3 }), ...seqs(21, 30, { epoch: 1 })]],
+	])('refuses two histories in one file, %s, and creates no chain', async (_name, records) => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await expect(importJsonl(jsonlOf(records), path)).rejects.toMatchObject({
 			code: 'IMPORT_FAILED',

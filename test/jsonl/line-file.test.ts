@@ -102,13 +102,13 @@ describe('a file that another program', () => {
 			stats: { rewritten: 0, lost: 2, changes: { ...nothing, truncated: 1 } },
 		},
 		{
-			title: 'truncated and filled again with something longer',
+			title: 'truncated and refilled with something longer',
 			change: (path) => writeFileSync(path, `# ${'x'.repeat(5000)}\n`),
 			seqs: [4, 5, 6],
 			stats: { rewritten: 0, lost: 3 },
 		},
 		{
-			title: 'truncated and filled again with as many bytes of something else',
+			title: 'truncated and refilled with the same number of other bytes',
 			change: (path) => writeFileSync(path, `#${'x'.repeat(readFileSync(path).length - 2)}\n`),
 			seqs: [4, 5, 6],
 			stats: { rewritten: 0, lost: 3 },
@@ -125,7 +125,7 @@ describe('a file that another program', () => {
 		for (const told of ['flush', 'reopen', 'sync', 'close'] as const) {
 			test(`${title} is noticed before ${told} returns`, async () => {
 				const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-				vi.spyOn(performance, 'now').mockReturnValue(1) // no look but the one of the call
+				vi.spyOn(performance, 'now').mockReturnValue(1) // no look except the one of the call
 				const { path, appender } = started()
 				change(path)
 				for (const seq of [4, 5, 6]) appender.append(record(seq))

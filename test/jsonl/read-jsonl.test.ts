@@ -37,22 +37,22 @@ describe('lines', () => {
 	test.each([
 		['nothing in it', '\n  \t\n\r\n', { blank: 3 }],
 		['comments', '# made by hand\n  # too\n', { comment: 2 }],
-		['events that are not known', '{"ts":1,"ev":"sample"}\n{"ts":1,"ev":"toString"}\n', { unknownKind: 2 }],
-		['a field that is missing', '{"ts":1,"ev":"client_connect"}\n', { invalidField: 1 }],
+		['unknown events', '{"ts":1,"ev":"sample"}\n{"ts":1,"ev":"toString"}\n', { unknownKind: 2 }],
+		['a missing field', '{"ts":1,"ev":"client_connect"}\n', { invalidField: 1 }],
 		['a field of the wrong type', '{"ts":1,"ev":"client_connect","peer":5}\n', { invalidField: 1 }],
-		[
-			'a field that is inherited',
-			'{"ts":1,"ev":"client_connect","__proto__":{"peer":"x"}}\n',
-			{ invalidField: 1 },
-		],
+		['an inherited field', '{"ts":1,"ev":"client_connect","__proto__":{"peer":"x"}}\n', { invalidField: 1 }],
 		[
 			'no time',
 			'{"ev":"client_connect","peer":"x"}\n{"ts":"1","ev":"client_connect","peer":"x"}\n',
 			{ invalidField: 2 },
 		],
-		['a time beyond all dates', '{"ts":1e300,"ev":"client_connect","peer":"x"}\n', { invalidField: 1 }],
+		[
+			'a time beyond the range of dates',
+			'{"ts":1e300,"ev":"client_connect","peer":"x"}\n',
+			{ invalidField: 1 },
+		],
 		['no objects', '5\n[1]\n"x"\nnull\nhello\n', { notJson: 5 }],
-		['half an object in the middle', '{"ts":1,"ev":"client_con\n', { notJson: 1 }],
+		['a partial object in the middle', '{"ts":1,"ev":"client_con\n', { notJson: 1 }],
 		['two objects glued together', '{"ts":1,"ev":"a"}{"ts":1,"ev":"b"}\n', { notJson: 1 }],
 		['no UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d, 0x0a]), { notText: 1 }],
 		[
