@@ -234,6 +234,6 @@ function endsBefore(message: StreamMessage, other: StreamMessage | undefined): b
 function chainGone({ stream, chainId }: ChainReader): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: its limits or a person removed them`,
+		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: they were removed by its limits or by a user`,
 	)
 }

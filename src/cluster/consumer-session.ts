@@ -128,7 +128,7 @@ export class ConsumerSession {
 				clearTimeout(this.#silence)
 				// A message that was in transit when a connection was lost is not delivered again.
 				if (message.info.deliverySequence !== ++this.#delivered)
-					throw new Error('a message was lost on its way')
+					throw new Error('a message was lost in transit')
 				if (message.seq > this.#options.range.to) return true
 				const cameMs = performance.now()
 				if (!isFence(message)) yield message
@@ -157,7 +157,7 @@ export class ConsumerSession {
 		if (this.#denied !== undefined) throw this.#denied
 		const { num_pending: pending } = await consumer.info()
 		if (pending === 0 && !this.#options.follows) return true
-		if (pending > 0 && !hasDelivered) throw new Error('it delivers no messages')
+		if (pending > 0 && !hasDelivered) throw new Error('the consumer delivers no messages')
 		return false
 	}
 

@@ -158,7 +158,7 @@ function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	if (!certificate.checkPrivateKey(key))
 		throw new MeshChainError(
 			'INVALID_OPTION',
-			`the key in ${show(keyFile)}, the keyFile, is not that of the certificate in ${show(certFile)}, the certFile`,
+			`the key in ${show(keyFile)}, the keyFile, does not belong to the certificate in ${show(certFile)}, the certFile`,
 		)
 	return { ...tls }
 }
@@ -192,7 +192,7 @@ function contentOf(name: AccessFile, path: string): Buffer {
 	checkFileOption(name, path)
 	// The error for a missing file would show the given text.
 	if (SECRET.test(path))
-		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not what is in it`)
+		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not its contents`)
 	try {
 		return nodeFileSystem.readFileSync(path)
 	} catch (error) {

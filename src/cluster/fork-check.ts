@@ -82,7 +82,7 @@ function forked(
 ): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork: at seq ${seq} the stream ${show(stream)} has another record, under the subject ${source.subject}, than ${show(path)}, because a machine or its files were copied. Nothing is forwarded: decide which copy continues, and give the other service a new chain`,
+		`the chain ${chainId} has a fork: at seq ${seq}, the record in the stream ${show(stream)} (subject ${source.subject}) differs from the one in ${show(path)}, because a machine or its files were copied. Nothing is forwarded: decide which copy continues, and give the other service a new chain`,
 		{ path, seq },
 	)
 }

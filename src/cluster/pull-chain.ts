@@ -201,7 +201,7 @@ export class ChainPull {
 		}
 		throw new MeshChainError(
 			'CHAIN_MISMATCH',
-			`${show(path)} has another record at seq ${record.seq} than the stream, or none: something else has written into it; it is left as it is`,
+			`${show(path)} has a different record at seq ${record.seq} than the stream, or none: another program has written to it; it is left unchanged`,
 			{ path, seq: record.seq },
 		)
 	}

@@ -80,7 +80,7 @@ function checkEvents(events: Readonly<Record<string, EventFields>>): void {
 		checkIsObject(`the fields of the event ${show(kind)}`, fields)
 		for (const [name, type] of Object.entries(fields)) {
 			if (TAKEN.includes(name)) {
-				const text = `an event cannot have a field ${show(name)}: the format has it`
+				const text = `an event cannot have a field ${show(name)}: the format uses it`
 				throw new MeshChainError('INVALID_OPTION', text)
 			}
 			if (typeof type !== 'function') checkWord(`the type of ${kind}.${name}`, type, FIELD_TYPES)

@@ -261,7 +261,7 @@ test.concurrent.each(WAYS)(
 				expect(error).toBeInstanceOf(MeshChainError)
 				expect([error.code, error.message]).toEqual(['CLUSTER_UNREACHABLE', expect.stringMatching(message)])
 				expect(error.message).toContain(at(server))
-				await until('the forwarder says what is wrong', () => forwarder.stats().lastError !== undefined)
+				await until('the forwarder reports the problem', () => forwarder.stats().lastError !== undefined)
 				const { state, records, lastError } = forwarder.stats()
 				expect([state, records, lastError]).toEqual(['connecting', 0, expect.stringMatching(message)])
 				await until('it warns', () => warnings.some((warning) => warning.includes(path)))
@@ -292,7 +292,7 @@ test.concurrent.each(['an nkey', 'credentials'] as const)(
 			await until('it is refused', () => forwarder.stats().failures >= 2)
 			rmSync(path)
 			const { failures } = forwarder.stats()
-			await until('it goes on without the file', () => forwarder.stats().failures >= failures + 2)
+			await until('it continues without the file', () => forwarder.stats().failures >= failures + 2)
 			expect(forwarder.stats().lastError).toMatch(GIVEN)
 			file(right, path)
 			await forwarder.flushed()
@@ -314,7 +314,7 @@ test.concurrent.each<[string, 'credentials' | 'a client certificate', () => Reco
 		() => ({ NATS_CA: authority.caFile, NATS_CERT: client.certFile, NATS_KEY: client.keyFile }),
 		NOT_TRUSTED,
 	],
-])('the program gets in by %s, and shows nothing of it', async (_what, way, env, told) => {
+])('the program authenticates with %s without showing it', async (_what, way, env, told) => {
 	const address = `${at(servers.get(way)!)}/program`
 	const to = ['--to', address, '--subject-prefix', 'program', '--create', '--once']
 	const [path, variables] = [await chainOf(5), env()]
@@ -412,7 +412,7 @@ test.each(FILES)(
 		for (const secret of [nkey().seed, creds(), creds().split('\n')[1]!, pem(client.secret)]) {
 			const error = (await outcome(() => openStream('nats://localhost:1/mesh', access(secret)))) as Error
 			expect(error).toMatchObject({ code: 'INVALID_OPTION' })
-			expect(error.message).toMatch(/must be the path of a file, not what is in it$/)
+			expect(error.message).toMatch(/must be the path of a file, not its contents$/)
 			expectNoSecret(error)
 		}
 	},
@@ -424,9 +424,9 @@ test.each<[string, () => NatsAccess, string]>([
 	[
 		'the key of another certificate',
 		() => ({ tls: { certFile: client.certFile, keyFile: stranger.keyFile } }),
-		'stranger.key", the keyFile, is not that of the certificate',
+		'stranger.key", the keyFile, does not belong to the certificate',
 	],
-])('%s is refused before anybody is asked', async (_what, access, message) => {
+])('%s is refused before any server is contacted', async (_what, access, message) => {
 	const error = (await outcome(() => openStream('nats://localhost:1/mesh', access()))) as Error
 	expect(error).toMatchObject({ code: 'INVALID_OPTION', message: expect.stringContaining(message) })
 	expectNoSecret(error)

@@ -159,7 +159,7 @@ test.each<[string, ('F' | 'R')[], number[]]>([
 	['alone', ['F', 'F'], []],
 	['with the last one deleted', ['R', 'F', 'R', 'F', 'F'], [5]],
 	['after a deleted record', ['R', 'R', 'F'], [2]],
-])('fences %s are passed over', async (what, messages, deleted) => {
+])('fences %s are skipped', async (what, messages, deleted) => {
 	const stream = what.replaceAll(' ', '-')
 	const { path, loop, options, address } = await streamWith(stream, messages)
 	for (const seq of deleted) await server.manager.streams.deleteMessage(stream, seq)

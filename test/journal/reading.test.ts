@@ -180,9 +180,12 @@ describe('by its text', () => {
 		['select * into w from trusted', ['SELECT']],
 		["select 'a\\b' as x into w from t", ['SELECT']],
 		['create type w as (x int)', ['CREATE TYPE']],
-	])('after what may have defined anything, nothing is proved that may use it: %s', (text, commands) => {
-		expect(isProvedAfter(text, commands, false)).toBe(false)
-	})
+	])(
+		'after a statement that may have defined anything, no possible use of it is proved: %s',
+		(text, commands) => {
+			expect(isProvedAfter(text, commands, false)).toBe(false)
+		},
+	)
 
 	const HARMLESS: readonly [string, readonly string[]][] = [
 		['select pay(1)', ['SELECT']],

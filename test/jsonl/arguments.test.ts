@@ -165,10 +165,10 @@ describe('eventFormat', () => {
 			`the type of order.at must be 'string' or 'number' or 'boolean', not "date"`,
 		],
 		[
-			'of a field that the format has',
+			'of a field name that the format uses',
 			() => eventFormat({ order: { ts: 'number' } }),
 			'INVALID_OPTION',
-			'the format has it',
+			'the format uses it',
 		],
 	])
 })
