@@ -90,18 +90,18 @@ function readArguments(args) {
 				runs: text('3'),
 			},
 		})
-		if (positionals.length !== 1) throw new Error('one other checkout is compared with this one')
+		if (positionals.length !== 1) throw new Error('name one other checkout to compare with')
 		for (const [name, allowed] of Object.entries({ work: WORKS, record: SHAPES }))
 			for (const value of values[name])
-				if (!allowed.includes(value)) throw new Error(`--${name}: there is no ${value}`)
+				if (!allowed.includes(value)) throw new Error(`--${name}: unknown value ${value}`)
 		const number = (name, value) => {
-			if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} takes a number from 1, not ${value}`)
+			if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} requires a number from 1, not ${value}`)
 			return Number(value)
 		}
 		const turns = values.turn.map((value) => number('turn', value))
 		const [records, runs] = ['records', 'runs'].map((name) => number(name, values[name]))
 		const seconds = Number(values.seconds)
-		if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not ${values.seconds}`)
+		if (!(seconds > 0)) throw new Error(`--seconds requires a number above 0, not ${values.seconds}`)
 		const combinations = values.work.flatMap((work) =>
 			values.record.flatMap((record) => turns.map((turn) => ({ work, record, turn }))),
 		)

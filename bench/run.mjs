@@ -94,7 +94,7 @@ function runWorks(wanted, { mode, only, store }) {
  */
 function merged(stored, { machine, works: measured }) {
 	if (stored.machine.cpu !== machine.cpu || stored.machine.node !== machine.node)
-		throw new Error('the stored results are of another processor or another Node: run all benches')
+		throw new Error('the stored results are from another processor or Node version: run all benches')
 	const byName = new Map([...stored.works, ...measured].map((work) => [work.name, work]))
 	return { ...stored, works: works.flatMap(({ name }) => byName.get(name) ?? []) }
 }

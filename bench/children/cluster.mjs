@@ -229,7 +229,8 @@ async function serve(servers) {
 	const elapsedMs = performance.now() - start
 	const { user, system } = process.cpuUsage(before)
 	const isReached = forwarder !== undefined && forwarder.stats().records > 0
-	if (forwarder !== undefined && isReached !== job.isUp) throw new Error('not the forwarder that was wanted')
+	if (forwarder !== undefined && isReached !== job.isUp)
+		throw new Error('the forwarder is not in the requested state')
 	await forwarder?.close()
 	await loop.close()
 	return {

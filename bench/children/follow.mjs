@@ -40,7 +40,7 @@ async function follow() {
 	const lateMs = new Float64Array(job.records)
 	let seen = 0
 	for await (const { seq, message } of chain.tail()) {
-		if (seq !== ++seen) throw new Error(`record ${seq} was seen where ${seen} was expected`)
+		if (seq !== ++seen) throw new Error(`saw record ${seq} instead of ${seen}`)
 		lateMs[seen - 1] = Number(process.hrtime.bigint() - BigInt(message.split(' ')[2])) / 1e6
 		if (seen === job.records) break
 	}

@@ -61,7 +61,7 @@ async function read(records, sample, limit) {
 	const start = performance.now()
 	let found = 0
 	for await (const record of chain.records({ limit })) {
-		if (record.seq !== ++found) throw new Error(`record ${record.seq} stands where ${found} was expected`)
+		if (record.seq !== ++found) throw new Error(`found record ${record.seq} instead of ${found}`)
 		if (found % 20_000 === 0) sample()
 	}
 	const elapsedMs = performance.now() - start

@@ -94,7 +94,7 @@ async function checkChain(queries) {
 	let records = 0
 	for await (const batch of chain.batches({ kind: 'sql' })) records += batch.length
 	await chain.close()
-	if (records !== queries) throw new Error(`${queries} queries were asked, and the chain holds ${records}`)
+	if (records !== queries) throw new Error(`${queries} queries were sent, and the chain holds ${records}`)
 }
 
 function freePort() {

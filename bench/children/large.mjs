@@ -90,7 +90,7 @@ async function scan() {
 	let next = 1
 	for await (const batch of chain.batches()) {
 		for (const { seq } of batch) {
-			if (seq !== next) throw new Error(`record ${seq} stands where ${next} was expected`)
+			if (seq !== next) throw new Error(`found record ${seq} instead of ${next}`)
 			next++
 		}
 	}
@@ -110,6 +110,6 @@ async function reopen() {
 	await loop.flush()
 	const ms = performance.now() - start
 	if (loop.committedSeq <= job.records)
-		throw new Error(`went on at ${loop.lastSeq}, behind ${job.records} records`)
+		throw new Error(`continued at ${loop.lastSeq} after ${job.records} records`)
 	return { ms }
 }

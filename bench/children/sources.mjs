@@ -128,7 +128,7 @@ async function openManagerWay() {
 					`of ${offered} samples ${received} were received, ${stored} stored and ${dropped} dropped`,
 				)
 			if (dropped === 0 && (await readBack(stored)) !== stored)
-				throw new Error('the counters say more than the chain holds')
+				throw new Error('the counters exceed the records in the chain')
 			return { stored, dropped }
 		},
 	}

@@ -73,7 +73,7 @@ async function publish(appender, { level = 'trace', listener = false, data, turn
 	const elapsedMs = performance.now() - start
 	const bytes = appender.stats?.().bytes ?? 0
 	await loop.close()
-	if (listener && heard !== records) throw new Error(`${heard} of ${records} records were heard`)
+	if (listener && heard !== records) throw new Error(`${heard} of ${records} records reached the listener`)
 	return { ns: (elapsedMs * 1e6) / records, bytesPerRecord: bytes / records }
 }
 

@@ -76,7 +76,7 @@ export class Tally {
 			expected.otherFields++
 		}
 		for (const [name, value] of Object.entries(expected)) {
-			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} where ${value} were written`)
+			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} instead of ${value}`)
 		}
 	}
 }
@@ -99,8 +99,7 @@ export class ContentCheck {
 		const got = [seq, level, daemonId, nodeId, message]
 		const expected = [index + 1, this.#levelOf(index), daemonOf(index), NODE_ID, messageOf(index)]
 		for (const [at, value] of expected.entries()) {
-			if (got[at] !== value)
-				throw new Error(`record ${index + 1}: read ${got[at]} where ${value} was written`)
+			if (got[at] !== value) throw new Error(`record ${index + 1}: read ${got[at]} instead of ${value}`)
 		}
 		if (!(tsMs >= this.#sinceMs && tsMs <= this.#untilMs)) {
 			throw new Error(`record ${index + 1}: its time ${tsMs} lies outside the run`)

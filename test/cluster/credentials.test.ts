@@ -179,7 +179,7 @@ function forwarderTo(server: NatsServer, path: string, access: NatsAccess): Forw
 async function until(what: string, is: () => boolean): Promise<void> {
 	const deadline = Date.now() + 30_000
 	while (!is()) {
-		if (Date.now() > deadline) throw new Error(`in vain: ${what}`)
+		if (Date.now() > deadline) throw new Error(`timed out: ${what}`)
 		await sleep(10)
 	}
 }

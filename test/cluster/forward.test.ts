@@ -136,7 +136,7 @@ test('a busy node sends few messages, but sends one at once if a caller waits', 
 	const patient = forwardChain(path, { ...options, lingerMs: 600_000 })
 	await patient.flushed()
 	for (let index = 0; index < 3; index++) {
-		loop.info('somebody waits')
+		loop.info('a caller waits')
 		loop.flush()
 		await patient.flushed()
 	}

@@ -176,17 +176,17 @@ test('the wait for a silent server ends, and records it may have stored are not 
 	loop.info('before')
 	await until(() => loop.committedSeq === 1)
 	server.freeze()
-	loop.info('under way')
+	loop.info('in flight')
 	await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 2 })
-	loop.info('behind it')
+	loop.info('after it')
 	await until(() => appender.failure !== undefined)
 	server.thaw()
 	await until(() => appender.committedSeq === 3)
 	await loop.close()
 	expect((await stored(appender, await server.url())).map(({ message }) => message)).toEqual([
 		'before',
-		'under way',
-		'behind it',
+		'in flight',
+		'after it',
 	])
 }, 60_000)
 
@@ -293,13 +293,13 @@ test('acknowledged records that the servers lost become a gap and are counted', 
 	rmSync(server.storeDir, { recursive: true })
 	cpSync(before, server.storeDir, { recursive: true })
 	await server.start()
-	loop.info('behind them')
+	loop.info('after them')
 	await until(() => loop.committedSeq === 4)
 	await loop.close()
 	expect(appender.stats().lostByServers).toBe(2)
 	expect(said).toContain('MESH_CHAIN_RECORDS_LOST')
 	const [first, gap, last] = await stored(appender, await server.url())
-	expect([first?.message, last?.message]).toEqual(['kept', 'behind them'])
+	expect([first?.message, last?.message]).toEqual(['kept', 'after them'])
 	expect(gap).toMatchObject({ kind: '$gap', data: { fromSeq: 2, toSeq: 3, count: 2, cause: 'unsynced' } })
 })
 
@@ -323,7 +323,7 @@ test('a record too large for any message becomes a gap and is counted and report
 	const loop = newLoop(appender)
 	loop.info('before')
 	loop.info('large', { text: 'x'.repeat(1_041_000) })
-	loop.info('behind')
+	loop.info('after')
 	await loop.sync()
 	await loop.close()
 	expect(appender.stats()).toMatchObject({ tooLarge: 1, committedSeq: 3 })
@@ -331,7 +331,7 @@ test('a record too large for any message becomes a gap and is counted and report
 	expect(await stored(appender)).toMatchObject([
 		{ message: 'before' },
 		{ kind: '$gap', data: { fromSeq: 2, toSeq: 2, cause: 'tooLarge' } },
-		{ message: 'behind' },
+		{ message: 'after' },
 	])
 })
 

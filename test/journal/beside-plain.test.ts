@@ -153,7 +153,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		}
 		return settled(client.query({ text: 'select 1 as a', types: { getTypeParser: () => parse } }))
 	},
-	'prepared statements, also of a name that is taken': async (client) => [
+	'prepared statements, even under a name in use': async (client) => [
 		await settled(client.query({ name: 'p', text: 'select $1::int as n', values: [1] })),
 		await settled(client.query({ name: 'p', values: [2] })),
 		await settled(client.query({ name: 'p', text: 'select 3' })),
@@ -170,7 +170,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 			await settled(client.query('commit')),
 		]
 	},
-	'query events, and callbacks in every place': async (client) => {
+	'query events, and callbacks in every position': async (client) => {
 		const seen: unknown[] = []
 		const query = client.query(new pg.Query('select 1 as a'))
 		query.on('row', (row: unknown) => seen.push(row))
@@ -183,7 +183,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		})
 		return seen
 	},
-	'what is copied in and out': async (client) => {
+	'copying in and out': async (client) => {
 		await client.query(T)
 		const given = copyIn('copy t from stdin', ['1\ta', '2\tb'])
 		client.query(given)
@@ -203,7 +203,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		const { channel, payload } = (await heard) as Any
 		return { channel, payload }
 	},
-	'a query that is cancelled, and what comes behind it': async (client) => {
+	'a cancelled query and later ones': async (client) => {
 		const long = settled(client.query('select pg_sleep(20)'))
 		await ask(postgres.config, 'select pg_sleep(0.1), pg_cancel_backend($1)', [client.processID])
 		return [await long, await settled(client.query('select 1 as a'))]
@@ -212,7 +212,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		await settled(client.query({ text: 'select pg_sleep(0.2)', query_timeout: 20 })),
 		await settled(client.query('select 1 as a')),
 	],
-	'a query behind the end': async (client) => {
+	'a query after the end': async (client) => {
 		await client.end()
 		return settled(client.query('select 1'))
 	},
@@ -271,7 +271,7 @@ describe('recording', () => {
 
 	test('a COPY cannot be replayed, and its record states that', async () => {
 		const { client, statements } = await connected()
-		await SCENARIOS['what is copied in and out']!(client)
+		await SCENARIOS['copying in and out']!(client)
 		expect(statements().map(({ text, rows, unreplayable }) => [text, rows, unreplayable])).toEqual([
 			[T, null, undefined],
 			['copy t from stdin', 2, 'copy'],

@@ -30,7 +30,7 @@ const SHAPES: Record<string, (label: string) => { texts: string[]; rows: number 
 		rows: 2,
 	}),
 	'one text without BEGIN': (label) => ({ texts: [`${insert(label, 1)}; ${insert(label, 2)}`], rows: 2 }),
-	'begun in a text, and gone on with': (label) => ({
+	'begun in one text, then continued': (label) => ({
 		texts: [`begin; ${insert(label, 1)}`, insert(label, 2), `${insert(label, 3)}; commit`],
 		rows: 3,
 	}),

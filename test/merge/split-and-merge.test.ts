@@ -71,7 +71,7 @@ test(`${RECORDS} records split by node and merged are unchanged (MESH_CHAIN_SEED
 			if (seq !== ++count) expect.fail(`seq ${seq} stands where ${count} should`)
 			const { seq: was } = origin!
 			const before = lastSeqs.get(fields.nodeId) ?? 0
-			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} comes behind its seq ${before}`)
+			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} follows its seq ${before}`)
 			lastSeqs.set(fields.nodeId, was)
 			if (seen[was] !== 0) expect.fail(`seq ${was} comes twice, or is none`)
 			seen[was] = 1
