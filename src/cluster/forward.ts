@@ -55,7 +55,10 @@ import { subjectOf } from './subjects.ts'
  * ```ts
  * import { forwardChain } from 'mesh-chain/cluster'
  *
- * await using forwarder = forwardChain('node.chain', { servers: 'nats://127.0.0.1:4222', create: { replicas: 1 } })
+ * await using forwarder = forwardChain('node.chain', {
+ *   servers: 'nats://127.0.0.1:4222',
+ *   create: { replicas: 1 },
+ * })
  * await forwarder.flushed()
  * console.log(forwarder.stats().acknowledged.seq)
  * ```

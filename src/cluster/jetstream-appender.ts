@@ -56,7 +56,8 @@ const CHAIN_ID_BYTES = 16
  * import { MeshLoop } from 'mesh-chain'
  * import { JetStreamAppender } from 'mesh-chain/cluster'
  *
- * const loop = new MeshLoop(new JetStreamAppender({ servers: 'nats://127.0.0.1:4222', create: {} }), { nodeId: 'api-1' })
+ * const appender = new JetStreamAppender({ servers: 'nats://127.0.0.1:4222', create: {} })
+ * const loop = new MeshLoop(appender, { nodeId: 'api-1' })
  * loop.info('listening', { port: 8080 })
  * await loop.sync()
  * await loop.close()

@@ -58,7 +58,8 @@ export interface MergedChain extends Chain {
  * import { mergeChains, openChain } from 'mesh-chain'
  *
  * await using all = mergeChains([await openChain('a.chain'), await openChain('b.chain')])
- * for await (const record of all.records({ level: 'warn' })) console.log(record.origin?.chainId, record.message)
+ * for await (const { origin, message } of all.records({ level: 'warn' }))
+ *   console.log(origin?.chainId, message)
  * ```
  */
 export function mergeChains(chains: readonly Chain[]): MergedChain {
