@@ -234,6 +234,7 @@ function endsBefore(message: StreamMessage, other: StreamMessage | undefined): b
 function chainGone({ stream, chainId }: ChainReader): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: they were removed by its limits or by a user`,
+		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: they were removed ` +
+			'by its limits or by a user',
 	)
 }

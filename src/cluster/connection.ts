@@ -153,7 +153,10 @@ function adviceOf(error: unknown, options: ConnectionOptions): string {
 			? ': the given user, token, nkey or JWT is wrong, expired or unknown to the server'
 			: ': the server requires a user, token, nkeyFile or credsFile, and none was given'
 	if (thrown.name === 'TimeoutError' && options.tls)
-		return '; a server that requires a client certificate does not answer clients that it does not trust: check certFile and keyFile'
+		return (
+			'; a server that requires a client certificate does not answer clients that it does not trust: ' +
+			'check certFile and keyFile'
+		)
 	if (/SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/.test(String(thrown.code)))
 		return ": caFile must hold the authority that signed the server's certificate"
 	if (thrown.code === 'ERR_TLS_CERT_ALTNAME_INVALID')

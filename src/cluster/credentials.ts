@@ -158,7 +158,8 @@ function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	if (!certificate.checkPrivateKey(key))
 		throw new MeshChainError(
 			'INVALID_OPTION',
-			`the key in ${show(keyFile)}, the keyFile, does not belong to the certificate in ${show(certFile)}, the certFile`,
+			`the key in ${show(keyFile)}, the keyFile, does not belong to the certificate in ` +
+				`${show(certFile)}, the certFile`,
 		)
 	return { ...tls }
 }

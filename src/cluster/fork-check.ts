@@ -82,7 +82,10 @@ function forked(
 ): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork: at seq ${seq}, the record in the stream ${show(stream)} (subject ${source.subject}) differs from the one in ${show(path)}, because a machine or its files were copied. Nothing is forwarded: decide which copy continues, and give the other service a new chain`,
+		`the chain ${chainId} has a fork: at seq ${seq}, the record in the stream ${show(stream)} ` +
+			`(subject ${source.subject}) differs from the one in ${show(path)}, because a machine or its ` +
+			'files were copied. Nothing is forwarded: decide which copy continues, and give the other ' +
+			'service a new chain',
 		{ path, seq },
 	)
 }

@@ -367,7 +367,8 @@ class ChainForwarder implements Forwarder {
 		if (this.#lastError === undefined) {
 			warn(
 				'FORWARD_FAILING',
-				`cannot forward ${show(this.path)}: ${messageOf(error)}; the forwarder retries, and the chain keeps all records`,
+				`cannot forward ${show(this.path)}: ${messageOf(error)}; the forwarder retries, and the ` +
+					'chain keeps all records',
 			)
 		}
 		this.#lastError = error
@@ -397,7 +398,10 @@ class ChainForwarder implements Forwarder {
 		this.#counts.ahead = streamSeq - seq
 		warn(
 			'CHAIN_BEHIND',
-			`the stream ${show(this.#options.stream)} has records of ${show(this.path)} up to seq ${streamSeq}, but the file only up to seq ${seq}: a power loss took the others, or the file was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull writes them to a file`,
+			`the stream ${show(this.#options.stream)} has records of ${show(this.path)} up to seq ` +
+				`${streamSeq}, but the file only up to seq ${seq}: a power loss took the others, or the file ` +
+				'was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull writes ' +
+				'them to a file',
 		)
 	}
 }

@@ -344,7 +344,9 @@ export class JetStreamAppender implements LogChainAppender {
 	#reportTooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
 		report('gap', { source: this, gap: { fromSeq: lastSeq, toSeq: lastSeq, count, cause: 'tooLarge' } })
 		if (this.#counts.tooLarge === 0) {
-			const text = `the record with seq ${lastSeq} is lost: it is longer than the messages that ${this.#name} accepts; further ones are only counted`
+			const text =
+				`the record with seq ${lastSeq} is lost: it is longer than the messages that ` +
+				`${this.#name} accepts; further ones are only counted`
 			warn('RECORDS_LOST', text)
 		}
 		this.#counts.tooLarge += count

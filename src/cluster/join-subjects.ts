@@ -67,7 +67,9 @@ function warnOf({ subject, node }: ForkedChain, { stream, chainId, subjects }: C
 	const own = subjects.map(({ source }) => show(source.subject)).join(' and ')
 	warn(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has other records under the same seqs than ${own}, because a machine or its files were copied; it is left out, and ?chain=${chainId}&node=${encodeURIComponent(node)} reads it`,
+		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has other ` +
+			`records under the same seqs than ${own}, because a machine or its files were copied; it is left ` +
+			`out, and ?chain=${chainId}&node=${encodeURIComponent(node)} reads it`,
 	)
 }
 

@@ -201,7 +201,8 @@ export class ChainPull {
 		}
 		throw new MeshChainError(
 			'CHAIN_MISMATCH',
-			`${show(path)} has a different record at seq ${record.seq} than the stream, or none: another program has written to it; it is left unchanged`,
+			`${show(path)} has a different record at seq ${record.seq} than the stream, or none: another ` +
+				'program has written to it; it is left unchanged',
 			{ path, seq: record.seq },
 		)
 	}

@@ -101,7 +101,9 @@ function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, s
 }
 
 function foreign(path: string, chainId: string, node: string): MeshChainError {
-	const text = `${show(path)} belongs to the chain ${chainId}, which is not in the stream, and not to the chain of node ${show(node)}: it is left unchanged; pull into another folder, or move it away`
+	const text =
+		`${show(path)} belongs to the chain ${chainId}, which is not in the stream, and not to the chain ` +
+		`of node ${show(node)}: it is left unchanged; pull into another folder, or move it away`
 	return new MeshChainError('CHAIN_MISMATCH', text, { path })
 }
 

@@ -37,7 +37,8 @@ export class StreamNotes {
 		if (this.damagedPlaces > 1) return
 		warn(
 			'STREAM_DAMAGED',
-			`${this.#name(message)} cannot be read: it is damaged, or another program publishes there; a gap stands for what is missing, and further messages like it are only counted`,
+			`${this.#name(message)} cannot be read: it is damaged, or another program publishes there; a ` +
+				'gap stands for what is missing, and further messages like it are only counted',
 		)
 	}
 
@@ -47,7 +48,8 @@ export class StreamNotes {
 		this.#hasRepeats = true
 		warn(
 			'STREAM_REPEATS',
-			`${this.#name(message)} repeats records of an earlier message: another program publishes there; each record is returned once`,
+			`${this.#name(message)} repeats records of an earlier message: another program publishes ` +
+				'there; each record is returned once',
 		)
 	}
 

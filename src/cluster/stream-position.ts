@@ -60,7 +60,9 @@ export async function positionOf(
 	if (frame === undefined || !isWhole) {
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, but is not part of it: find out which program publishes there, and delete that message (nats stream rmm ${stream} ${message.seq})`,
+			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ` +
+				`${subject}, but is not part of it: find out which program publishes there, and delete that ` +
+				`message (nats stream rmm ${stream} ${message.seq})`,
 		)
 	}
 	const sums = parseSums(message.header?.get(SUMS_HEADER)) ?? NO_SUMS

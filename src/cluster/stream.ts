@@ -188,7 +188,8 @@ export async function streamInfo(cluster: Cluster, stream: string): Promise<Stre
 export function notFound(stream: string): MeshChainError {
 	return new MeshChainError(
 		'STREAM_NOT_FOUND',
-		`there is no stream ${show(stream)}: create it with forwardChain(path, { create: {} }) or mesh-chain forward --create`,
+		`there is no stream ${show(stream)}: create it with forwardChain(path, { create: {} }) or ` +
+			'mesh-chain forward --create',
 	)
 }
 
@@ -298,7 +299,10 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 /** Returns a lasting refusal from the servers, with the change that would end it. */
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))
-		return `accepts no more messages: ${reasonOf(error)}; raise its limits or those of its account, or let it remove the oldest (discard: old)`
+		return (
+			`accepts no more messages: ${reasonOf(error)}; raise its limits or those of its account, ` +
+			'or let it remove the oldest (discard: old)'
+		)
 	return isDenied(error) ? `is closed to this user: ${reasonOf(error)}` : undefined
 }
 

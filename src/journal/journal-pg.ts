@@ -122,7 +122,8 @@ class Journal {
 		this.#isBlind = true
 		warn(
 			'JOURNAL_BLIND',
-			'a pool creates clients that cannot be followed, so their statements are not recorded: use a pool of pg, not of pg.native',
+			'a pool creates clients that cannot be followed, so their statements are not recorded: use a ' +
+				'pool of pg, not of pg.native',
 		)
 	}
 

@@ -127,7 +127,8 @@ export class PgTarget {
  * its text, but the timeout must be set again after it.
  */
 const DISCARD_ALL =
-	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
+	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT ' +
+	'pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
 /** A connection, which executes one statement at a time. */
 export class TargetConnection {

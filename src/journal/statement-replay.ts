@@ -163,7 +163,10 @@ export class StatementReplay {
 		const reason = cause === undefined ? `no answer within ${this.options.connectMs} ms` : messageOf(cause)
 		this.#endedBy ??= new MeshChainError(
 			'TARGET_FULL',
-			`the target allows no more than ${holders} connections, all of which are in transactions that were open at the same time when they were recorded; the next transaction got none (${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of PgBouncer), or replay in the order of commits, which takes one connection`,
+			`the target allows no more than ${holders} connections, all of which are in transactions ` +
+				'that were open at the same time when they were recorded; the next transaction got none ' +
+				`(${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of ` +
+				'PgBouncer), or replay in the order of commits, which takes one connection',
 			{ cause },
 		)
 		return this.#endedBy

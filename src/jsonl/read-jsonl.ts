@@ -115,7 +115,9 @@ class JsonlReading implements JsonlRecords {
 
 function given(source: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
 	return new ForeignItems(source, CLOSE_TIMEOUT_MS_DEFAULT, () => {
-		const text = `the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, and is not waited for any longer`
+		const text =
+			`the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, and is not ` +
+			'waited for any longer'
 		warn('SOURCE_LEFT', text)
 	})
 }
