@@ -1,4 +1,4 @@
-"""Reads the files of a chain, oldest first, following docs/FORMAT.md: checks all checksums and links, prints records as JSON."""
+"""Reads the files of a chain, oldest first (docs/FORMAT.md). Checks checksums and links, prints JSON."""
 import base64, datetime, hashlib, json, math, re, struct, sys, zlib
 import msgpack
 LEVELS, TAG = ['trace', 'debug', 'info', 'warn', 'error'], re.compile(r'^\$+(bigint|bytes|date|number)$')

@@ -68,12 +68,12 @@ test(`${RECORDS} records split by node and merged are unchanged (MESH_CHAIN_SEED
 	let count = 0
 	for await (const batch of merged.batches()) {
 		for (const { seq, origin, ...fields } of batch) {
-			if (seq !== ++count) expect.fail(`seq ${seq} stands where ${count} should`)
+			if (seq !== ++count) expect.fail(`seq ${seq} appears instead of ${count}`)
 			const { seq: was } = origin!
 			const before = lastSeqs.get(fields.nodeId) ?? 0
 			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} follows its seq ${before}`)
 			lastSeqs.set(fields.nodeId, was)
-			if (seen[was] !== 0) expect.fail(`seq ${was} comes twice, or is none`)
+			if (seen[was] !== 0) expect.fail(`seq ${was} appears twice, or is not in the history`)
 			seen[was] = 1
 			const { seq: _seq, ...expected } = recordOf(was)
 			if (!isDeepStrictEqual(fields, expected)) expect(fields).toEqual(expected)
