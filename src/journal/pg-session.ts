@@ -71,7 +71,7 @@ export class PgSession {
 	#lostBy: unknown = new Error('Connection terminated')
 	/** Last status received from the server. */
 	#status: string
-	/** Passes an error that was held back to its caller. */
+	/** Delivers a held error to its caller. */
 	#deliverHeld: (() => void) | undefined
 
 	/**

@@ -71,7 +71,7 @@ test(`${RECORDS} records split by node and merged are unchanged (MESH_CHAIN_SEED
 			if (seq !== ++count) expect.fail(`seq ${seq} appears instead of ${count}`)
 			const { seq: was } = origin!
 			const before = lastSeqs.get(fields.nodeId) ?? 0
-			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} follows its seq ${before}`)
+			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} is returned after its seq ${before}`)
 			lastSeqs.set(fields.nodeId, was)
 			if (seen[was] !== 0) expect.fail(`seq ${was} appears twice, or is not in the history`)
 			seen[was] = 1
