@@ -1,12 +1,17 @@
 /**
- * What a change costs: two builds of mesh-chain do the same work by turns, on a machine whose speed changes from minute to minute.
+ * The cost of a change: two builds of mesh-chain do the same work in alternation, because the speed of a
+ * machine changes from minute to minute.
  *
- *   node bench/compare.mjs OTHER_CHECKOUT [--work NAME …] [--record SHAPE …] [--turn N …] [--records N] [--seconds N] [--runs N]
+ * ```
+ * node bench/compare.mjs OTHER_CHECKOUT [--work NAME …] [--record SHAPE …] [--turn N …] [--records N] [--seconds N] [--runs N]
+ * ```
  *
- * Both checkouts must be built. Options may be given several times; default: every work with every record, 1,000, 10 and 1 a turn.
+ * Both checkouts must be built. Options can be repeated. Default: every work with every record, and 1,000, 10
+ * and 1 records per turn.
  *
- * The rule for noise: a run is two processes, in each of which another build is loaded first, and the median of their rounds; of three runs the
- * median counts. A median above 1.05 is a loss, and the status is 1.
+ * The rule against noise: a run is two processes, each of which loads a different build first, and its result
+ * is the median of their rounds. The median of three runs counts. A median above 1.05 is a loss and sets exit
+ * status 1.
  */
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -47,7 +52,7 @@ function isFine(combination) {
 	return ratio <= LOSS_ABOVE
 }
 
-/** Which build is loaded first makes a difference of some percent, so each is it once. */
+/** The build that is loaded first differs by a few percent, so each build is first once. */
 function runOf(combination) {
 	const { roots, records, seconds } = wanted
 	const job = { name: nameOf(combination), ...combination, records, seconds }
@@ -60,7 +65,7 @@ function runOf(combination) {
 	}
 }
 
-/** The geometric one: that of a ratio and its inverse is 1. */
+/** Geometric mean, so that a ratio and its inverse average to 1. */
 function mean(a, b) {
 	return Math.sqrt(a * b)
 }
@@ -85,18 +90,18 @@ function readArguments(args) {
 				runs: text('3'),
 			},
 		})
-		if (positionals.length !== 1) throw new Error('one other checkout is compared with this one')
+		if (positionals.length !== 1) throw new Error('name one other checkout to compare with')
 		for (const [name, allowed] of Object.entries({ work: WORKS, record: SHAPES }))
 			for (const value of values[name])
-				if (!allowed.includes(value)) throw new Error(`--${name}: there is no ${value}`)
+				if (!allowed.includes(value)) throw new Error(`--${name}: unknown value ${value}`)
 		const number = (name, value) => {
-			if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} takes a number from 1, not ${value}`)
+			if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} requires a number from 1, not ${value}`)
 			return Number(value)
 		}
 		const turns = values.turn.map((value) => number('turn', value))
 		const [records, runs] = ['records', 'runs'].map((name) => number(name, values[name]))
 		const seconds = Number(values.seconds)
-		if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not ${values.seconds}`)
+		if (!(seconds > 0)) throw new Error(`--seconds requires a number above 0, not ${values.seconds}`)
 		const combinations = values.work.flatMap((work) =>
 			values.record.flatMap((record) => turns.map((turn) => ({ work, record, turn }))),
 		)

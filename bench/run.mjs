@@ -1,15 +1,16 @@
 /**
- * `npm run bench`: mesh-chain and its peers, side by side on this machine.
+ * `npm run bench`: compares mesh-chain with its peers on this machine.
  *
- * Method. Only ratios count: absolute figures do not carry from machine to machine, nor from hour to hour. Each
- * measurement is a process of its own (children/) that warms up, collects garbage and then runs once; the contenders
- * take turns round by round, and a ratio is taken within a round. Medians, with their spread.
+ * Method. Only ratios count: absolute figures differ between machines, and from hour to hour. Each
+ * measurement is a separate process (children/) that warms up, collects garbage and then runs once. The
+ * contenders alternate round by round, and a ratio is taken within a round. Results are medians, with their
+ * spread.
  *
- * A turn is what is published between two immediates. At its end every contender's file survives `kill -9`, and there the
- * clock stops; each contender is first killed at the end of a turn to show it. Closing is timed apart, because mesh-chain and
- * SQLite sync to disk there and pino does not. Each peer runs at its fastest setting that keeps this promise; msgpackr alone
- * keeps none, and is the yardstick of encoding. Afterwards everything is read back, counted and compared, field by field,
- * outside the time.
+ * A turn is everything published between two immediates. At its end every contender's file survives `kill
+ * -9`, and the clock stops. Each contender is first killed at the end of a turn to prove that. Closing is
+ * timed separately, because mesh-chain and SQLite sync to disk there and pino does not. Each peer uses its
+ * fastest setting that keeps this promise. Only msgpackr keeps no promise; it is the yardstick for encoding.
+ * Afterwards, outside the measured time, everything is read back, counted and compared field by field.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,7 +25,7 @@ import { works } from './works/index.mjs'
 
 const RESULTS = join(import.meta.dirname, 'results')
 
-/** The contenders that need nothing but what the library itself depends on. */
+/** Contenders that need only the dependencies of the library itself. */
 const WITHOUT_PEERS = ['mesh-chain', 'msgpackr']
 
 try {
@@ -72,7 +73,7 @@ function runWorks(wanted, { mode, only, store }) {
 		works: wanted.map((work) => ({ name: work.name, ...runWork(work, { mode, takesPart }) })),
 	}
 	progress('')
-	// So little work says nothing about the targets.
+	// Too little work to judge the targets.
 	const text = markdown(
 		smoke ? { ...results, works: results.works.map((work) => ({ ...work, checks: [] })) } : results,
 	)
@@ -87,18 +88,18 @@ function runWorks(wanted, { mode, only, store }) {
 }
 
 /**
- * The stored results with some works measured anew.
+ * Returns the stored results with some works measured again.
  *
- * @throws when they are of another machine, because one table is of one machine
+ * @throws If the results are from another machine, because one table covers one machine.
  */
 function merged(stored, { machine, works: measured }) {
 	if (stored.machine.cpu !== machine.cpu || stored.machine.node !== machine.node)
-		throw new Error('the stored results are of another processor or another Node: run all benches')
+		throw new Error('the stored results are from another processor or Node version: run all benches')
 	const byName = new Map([...stored.works, ...measured].map((work) => [work.name, work]))
 	return { ...stored, works: works.flatMap(({ name }) => byName.get(name) ?? []) }
 }
 
-/** Table and picture, from nothing but the figures. */
+/** Draws the table and the picture from the figures alone. */
 function draw(results) {
 	const { mode } = results
 	writeFileSync(join(RESULTS, `${mode}.md`), markdown(results))
@@ -115,7 +116,7 @@ function runWork(work, size) {
 	}
 }
 
-/** One line on the terminal, overwritten; nothing where nobody watches. */
+/** Prints one line that is overwritten; prints nothing if the output is not a terminal. */
 function progress(text) {
 	if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
 }

@@ -1,4 +1,7 @@
-/** The declarations of the CommonJS build: those of the ES modules, in files that TypeScript takes for CommonJS (`.d.cts`). Part of `npm run build`. */
+/**
+ * The declarations of the CommonJS build: those of the ES modules, in files that TypeScript treats as
+ * CommonJS (`.d.cts`). Part of `npm run build`.
+ */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 

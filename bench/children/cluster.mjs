@@ -1,7 +1,8 @@
 /**
- * What it costs to ship a chain to JetStream and to read it back, beside the bare client of NATS with the very same messages; and what a service pays whose
- * cluster is down. The server is a real one, started here on loopback. One job a process; prints one line of JSON. What is in the stream afterwards is
- * counted, outside the time.
+ * The cost of sending a chain to JetStream and reading it back, compared with the bare NATS client and
+ * identical messages, and the cost to a service while its cluster is down. Uses a real server, started here
+ * on loopback. Runs one job per process and prints one line of JSON. Afterwards, outside the measured time,
+ * the stream's contents are counted.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,15 +18,18 @@ import { FileChainAppender, MeshLoop } from '../../dist/index.js'
 import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 
 const TURN = 1000
-/** Messages that the bare client asks for ahead: so much that it never waits, and less than a server cuts it off for. */
+/**
+ * Messages that the bare client requests ahead: enough that it never waits, and fewer than the limit at which
+ * a server disconnects it.
+ */
 const ASKED_AHEAD = 64
 const SMALL_UNDER_WAY = 256
-/** The first one is not measured: it warms up. Each has a stream or a folder of its own. */
+/** The first run is not measured, because it warms up. Each run has its own stream or folder. */
 const RUNS = ['warm', 'measured']
 const HOUR_NS = 3600 * 1e9
 const FORWARDERS_MAX = 8
 const MIB = 1024 * 1024
-/** Of the times in /proc: `getconf CLK_TCK`. */
+/** Ticks per second in the times of /proc: `getconf CLK_TCK`. */
 const TICKS_PER_SECOND = 100
 
 const job = JSON.parse(process.argv[2])
@@ -33,7 +37,7 @@ const kinds = { forward, publishBare, small, many, openStream: readBack, pull, c
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 process.exit()
 
-/** Everything that is in the chains, until it is acknowledged. */
+/** Forwards all records of the chains until they are acknowledged. */
 async function forward() {
 	const paths = await written()
 	return withServers(async (servers) => {
@@ -44,14 +48,14 @@ async function forward() {
 	})
 }
 
-/** The same messages, so many of them under way. */
+/** Publishes the same messages, with a given number in flight. */
 async function publishBare() {
 	const paths = await written()
 	return withServers(async (servers) => {
 		await shipped(servers, paths)
 		const bodies = []
 		const connection = await connect({ servers })
-		// A stream with replicas has messages that hold nothing.
+		// In a stream with replicas, some messages are empty.
 		await eachBody(connection, (body) => body.length > 0 && bodies.push(body))
 		for (const name of RUNS) await addStream(connection, name)
 		const client = jetstream(connection)
@@ -76,7 +80,7 @@ async function publishBare() {
 	})
 }
 
-/** What many nodes send that have little to say: a message of 1 KiB each, one node after the other. */
+/** Simulates many nodes with little data: one message of 1 KiB each, one node after another. */
 async function small() {
 	return withServers(async (servers, pids) => {
 		const connection = await connect({ servers })
@@ -98,7 +102,10 @@ async function small() {
 	})
 }
 
-/** So many chains with a little in each: how long until the first record of all of them is there, and until the last. */
+/**
+ * Forwards many chains with few records each: measures the time until the first record of each chain is
+ * stored, and until the last.
+ */
 async function many() {
 	const paths = await written()
 	return withServers(async (servers) => {
@@ -148,7 +155,7 @@ async function readAll(address) {
 	return { records, firstMs }
 }
 
-/** What processes have used of it so far, as /proc has it. */
+/** Returns the processor time that processes have used so far, according to /proc. */
 function processorMs(pids) {
 	const ticksOf = (pid) => {
 		const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ')
@@ -173,7 +180,7 @@ async function readBack() {
 	)
 }
 
-/** Back to a file. */
+/** Pulls the stream into files. */
 async function pull() {
 	return withShipped((servers) =>
 		rateOf(async (name) => {
@@ -183,7 +190,7 @@ async function pull() {
 	)
 }
 
-/** The same messages; what is in them is looked at with msgpackr, or not at all. */
+/** Reads the same messages, decoding them with msgpackr or not at all. */
 async function consumeBare() {
 	return withShipped((servers) =>
 		rateOf(async () => {
@@ -202,7 +209,9 @@ async function consumeBare() {
 	)
 }
 
-/** A service that publishes so many records a second; the forwarder inside, if there is one, reaches its server or nobody. */
+/**
+ * Runs a service that publishes at a given rate. Its forwarder, if any, either reaches the server or cannot.
+ */
 async function service() {
 	return job.isUp ? withServers(([url]) => serve(url)) : serve(`nats://127.0.0.1:${await freePort()}`)
 }
@@ -220,7 +229,8 @@ async function serve(servers) {
 	const elapsedMs = performance.now() - start
 	const { user, system } = process.cpuUsage(before)
 	const isReached = forwarder !== undefined && forwarder.stats().records > 0
-	if (forwarder !== undefined && isReached !== job.isUp) throw new Error('not the forwarder that was wanted')
+	if (forwarder !== undefined && isReached !== job.isUp)
+		throw new Error('the forwarder is not in the requested state')
 	await forwarder?.close()
 	await loop.close()
 	return {
@@ -267,7 +277,7 @@ async function addStream(connection, name, settings = {}) {
 	return manager
 }
 
-/** The way of a process that has them all. */
+/** Forwards all chains from one process. */
 async function shipped(servers, paths, stream = 'mesh') {
 	const create = { replicas: replicas() }
 	const forwarders = paths.map((path) =>
@@ -295,7 +305,7 @@ async function rateOf(run) {
 	return { recordsPerSecond: (job.records / (performance.now() - start)) * 1000 }
 }
 
-/** All messages of the stream, by the client's own fast way. */
+/** Reads all messages of the stream with the client's fastest method. */
 async function eachBody(connection, take) {
 	const manager = await jetstreamManager(connection)
 	const { state } = await manager.streams.info('mesh')
@@ -308,7 +318,7 @@ async function eachBody(connection, take) {
 	}
 }
 
-/** One server, or a cluster of some. */
+/** Starts one server, or a cluster of several. */
 async function withServers(work) {
 	const count = replicas()
 	const ports = await Promise.all(Array.from({ length: count }, freePort))
@@ -348,7 +358,7 @@ async function withServers(work) {
 	}
 }
 
-/** Each answers, and knows of a leader. */
+/** Waits until each server answers and has a leader. */
 async function ready(urls) {
 	for (const servers of urls) {
 		for (let left = 500; ; left--) {

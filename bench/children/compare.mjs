@@ -1,6 +1,7 @@
 /**
- * Two builds of mesh-chain do one work by turns, in one process: both meet the same weather. Prints, as one line of JSON, the nanoseconds a
- * record that each took, and their ratio, which is taken within each round.
+ * Two builds of mesh-chain do one work in alternation, in one process, so that both run under the same
+ * conditions. Prints one line of JSON: the nanoseconds per record for each build, and their ratio, which is
+ * taken within each round.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +17,7 @@ const { roots, work, record, turn, records, seconds } = JSON.parse(process.argv[
 const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-compare-'))
 const given = lines(record, records)
 
-/** By work, what one build does in a round; each checks that it did it. */
+/** For each work, what one build does in a round; each checks its result. */
 const WORKS = {
 	async append({ FileChainAppender, MeshLoop }, path) {
 		const appender = new FileChainAppender(path)

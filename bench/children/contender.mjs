@@ -1,6 +1,7 @@
 /**
- * One measurement of one contender, in a process of its own: warm up, collect garbage, run, check what came out, print one
- * line of JSON. Run by `lib/processes.mjs` with `--expose-gc` and the job as its argument.
+ * One measurement of one contender, in a separate process: warms up, collects garbage, runs, checks the
+ * result, and prints one line of JSON. `lib/processes.mjs` runs it with `--expose-gc` and the job as its
+ * argument.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +14,10 @@ const contender = await import(`../contenders/${job.contender}.mjs`)
 const levelOf = levels(job.errors, job.records)
 const startedMs = Date.now()
 
-/** Readers come to their speed late, the fast ones after the most passes: V8 compiles what has run for long. */
+/**
+ * Readers reach full speed late, and fast readers need the most passes, because V8 compiles code that has run
+ * for long.
+ */
 const WARM_UP_READS_MIN = 3
 
 const kinds = {
@@ -27,8 +31,9 @@ const kinds = {
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 
 /**
- * The first records warm up, in the same file as the others, as in a service that has been running for a while. The clock stops when the last
- * turn has ended: from there on a killed process loses nothing. Closing is timed apart.
+ * The first records warm up, in the same file as the others, as in a service that has been running for a
+ * while. The clock stops when the last turn has ended: from then on, a killed process loses nothing. Closing
+ * is timed separately.
  */
 async function measureAppend() {
 	const path = fileIn('measured')
@@ -63,12 +68,12 @@ async function appendAll(appender, lines, from, to) {
 	}
 }
 
-/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
 function appendTurn(appender, lines, from, to) {
 	for (let index = from; index < to; index++) appender.append(index, lines[index], levelOf(index))
 }
 
-/** Never closes: whoever reads the file afterwards sees what the promise is worth. */
+/** Never closes, so reading the file afterwards shows whether the promise was kept. */
 async function appendUntilKilled() {
 	await appendAll(await contender.openAppender(job.path, job), messages(job.records), 0, job.records)
 	process.kill(process.pid, 'SIGKILL')
@@ -86,7 +91,7 @@ async function readBack(path, sinceMs, records = job.records) {
 	check.check(records)
 }
 
-/** Opening and closing are part of it. */
+/** The measured time includes opening and closing. */
 async function measureRead() {
 	const result = await measureReader(contender.readers[job.reader], () => true)
 	await readBack(job.path, 0)
@@ -116,7 +121,7 @@ async function measureReader(read, wanted) {
 	return { recordsPerSecond: (job.records / ms) * 1000, ms }
 }
 
-/** Records that are on the disk, with whoever wrote them told so. */
+/** Writes records that are on disk, where each writer is notified. */
 async function measureAcknowledged() {
 	const path = fileIn('measured')
 	const lines = messages(job.records)

@@ -1,6 +1,7 @@
 /**
- * What a service's event loop feels: a timer every millisecond publishes a part of a steady load and times each publish; how
- * late the timer comes is the pause that everybody else sees; how long each call of the appender takes is the chain's part.
+ * Effects on a service's event loop. A timer fires every millisecond, publishes part of a steady load, and
+ * times each publish. The delay of the timer is the pause that all other code sees; the duration of each
+ * appender call is the chain's share.
  */
 import { join } from 'node:path'
 import { FileChainAppender, MeshLoop, NoOpAppender } from '../../dist/index.js'

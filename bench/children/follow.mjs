@@ -1,6 +1,7 @@
 /**
- * Follows a chain that another process writes, and compares when a record was published with when it is seen here: both
- * clocks are the machine's monotonic one. Run with the job as its argument; runs itself again as the writer.
+ * Follows a chain that another process writes, and compares the time at which a record was published with the
+ * time at which it is seen here. Both clocks are the machine's monotonic one. Takes the job as its argument,
+ * and starts itself again as the writer.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -39,7 +40,7 @@ async function follow() {
 	const lateMs = new Float64Array(job.records)
 	let seen = 0
 	for await (const { seq, message } of chain.tail()) {
-		if (seq !== ++seen) throw new Error(`record ${seq} was seen where ${seen} was expected`)
+		if (seq !== ++seen) throw new Error(`saw record ${seq} instead of ${seen}`)
 		lateMs[seen - 1] = Number(process.hrtime.bigint() - BigInt(message.split(' ')[2])) / 1e6
 		if (seen === job.records) break
 	}

@@ -1,4 +1,4 @@
-/** The same work many times over: throughput and memory at a small and at a large count, in one process. */
+/** Repeats the same work: measures throughput and memory at a small and at a large count, in one process. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { FileChainAppender, MeshLoop, openChain } from '../../dist/index.js'
@@ -27,7 +27,7 @@ process.stdout.write(
 	})}\n`,
 )
 
-/** The most resident memory while something is done, in MiB. */
+/** Returns the peak resident memory during some work, in MiB. */
 async function withMemory(work) {
 	let most = 0
 	const rate = await work(() => {
@@ -61,7 +61,7 @@ async function read(records, sample, limit) {
 	const start = performance.now()
 	let found = 0
 	for await (const record of chain.records({ limit })) {
-		if (record.seq !== ++found) throw new Error(`record ${record.seq} stands where ${found} was expected`)
+		if (record.seq !== ++found) throw new Error(`found record ${record.seq} instead of ${found}`)
 		if (found % 20_000 === 0) sample()
 	}
 	const elapsedMs = performance.now() - start

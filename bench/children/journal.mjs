@@ -1,7 +1,8 @@
 /**
- * Queries through node-postgres, with and without a journal, over a pool whose clients each ask one after the other. The server is a real one, which
- * this process starts; it is another process, and its processor time is not counted. One job a process; prints one line of JSON. Afterwards the chain
- * is read back: it holds each query once.
+ * Queries through node-postgres, with and without a journal, over a pool whose clients each send one query
+ * after another. Uses a real server, which this process starts as a separate process; its processor time is
+ * not counted. Runs one job per process and prints one line of JSON. Afterwards the chain is read back: it
+ * must hold each query once.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -18,7 +19,7 @@ const job = JSON.parse(process.argv[2])
 const path = join(job.folder, 'node.chain')
 const user = 'bench'
 const port = await freePort()
-// As root the server runs as another user, who has to get there.
+// Under root, the server runs as another user, who needs access to the folder.
 const folder = mkdtempSync(join(tmpdir(), 'mesh-chain-pg-'))
 chmodSync(folder, 0o755)
 const server = new EmbeddedPostgres({
@@ -70,7 +71,7 @@ async function measure() {
 	}
 }
 
-/** Nine of ten look at a row, each tenth changes one. */
+/** Nine of ten queries read a row, and every tenth changes one. */
 async function ask(pool, queries) {
 	let left = queries
 	const client = async () => {
@@ -93,7 +94,7 @@ async function checkChain(queries) {
 	let records = 0
 	for await (const batch of chain.batches({ kind: 'sql' })) records += batch.length
 	await chain.close()
-	if (records !== queries) throw new Error(`${queries} queries were asked, and the chain holds ${records}`)
+	if (records !== queries) throw new Error(`${queries} queries were sent, and the chain holds ${records}`)
 }
 
 function freePort() {

@@ -1,4 +1,7 @@
-/** A large chain that a killed writer left: written, sought, scanned, opened again. One job a process; prints one line of JSON. */
+/**
+ * A large chain that a killed writer left: it is written, sought, scanned and reopened. Runs one job per
+ * process and prints one line of JSON.
+ */
 import { writeSync } from 'node:fs'
 import { FileChainAppender, MeshLoop, nodeFileSystem, openChain } from '../../dist/index.js'
 import { summary } from '../lib/statistics.mjs'
@@ -24,7 +27,7 @@ function print(result) {
 	writeSync(1, `${JSON.stringify(result)}\n`)
 }
 
-/** Times are those of the seqs, one millisecond apart, so that both kinds of seeking have the same right answer. */
+/** Times follow the seqs, one millisecond apart, so that both kinds of seek have the same correct answer. */
 async function write() {
 	const appender = new FileChainAppender(job.path)
 	let tsMs = START_MS
@@ -44,7 +47,7 @@ async function write() {
 	return { records: index }
 }
 
-/** Each position in a chain opened for it alone; the first of them warms up. */
+/** Seeks each position in a newly opened chain; the first seek warms up. */
 async function seek(queryOf) {
 	const costs = []
 	for (let position = -5; position < POSITIONS; position++) {
@@ -87,7 +90,7 @@ async function scan() {
 	let next = 1
 	for await (const batch of chain.batches()) {
 		for (const { seq } of batch) {
-			if (seq !== next) throw new Error(`record ${seq} stands where ${next} was expected`)
+			if (seq !== next) throw new Error(`found record ${seq} instead of ${next}`)
 			next++
 		}
 	}
@@ -96,7 +99,9 @@ async function scan() {
 	return { ms: performance.now() - start, recordsPerSecond: next / ((performance.now() - start) / 1000) }
 }
 
-/** From the start until a first new record is with the kernel; then this writer is killed too. */
+/**
+ * Measures from the start until a first new record has reached the kernel; then this writer is killed too.
+ */
 async function reopen() {
 	const start = performance.now()
 	const appender = new FileChainAppender(job.path)
@@ -105,6 +110,6 @@ async function reopen() {
 	await loop.flush()
 	const ms = performance.now() - start
 	if (loop.committedSeq <= job.records)
-		throw new Error(`went on at ${loop.lastSeq}, behind ${job.records} records`)
+		throw new Error(`continued at ${loop.lastSeq} after ${job.records} records`)
 	return { ms }
 }

@@ -1,6 +1,7 @@
 /**
- * Samples of many sources on their way into a chain: through a SourceManager, by publishing each of them, or nowhere. One job a process; prints
- * one line of JSON. What the chain holds afterwards is compared, sample by sample, outside the time.
+ * Samples from many sources on their way into a chain: through a SourceManager, by publishing each of them,
+ * or to nowhere. Runs one job per process and prints one line of JSON. Afterwards, outside the measured time,
+ * the chain's contents are compared sample by sample.
  */
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ const names = Array.from({ length: job.sources }, (_unused, index) => `source-${
 const kinds = { paced, fast, prepare, restore }
 process.stdout.write(`${JSON.stringify(await kinds[job.kind]())}\n`)
 
-/** Every so many milliseconds what is due by then, of all sources in turn. */
+/** At fixed intervals, offers the samples that are due, from all sources in turn. */
 async function paced() {
 	const way = await openWay()
 	let offered = await pace(way, 0, job.warmUpMs)
@@ -63,7 +64,7 @@ async function pace(way, from, ms) {
 	return from + count
 }
 
-/** A thousand samples a turn, one turn after the other. */
+/** Offers a thousand samples per turn, one turn after another. */
 async function fast() {
 	const way = await openWay()
 	const total = job.warmUpSamples + job.samples
@@ -87,7 +88,7 @@ function openWay() {
 	return { manager: openManagerWay, publish: openPublishWay, nowhere: openNowhere }[job.way]()
 }
 
-/** Nothing but what offers: what the others cost on top of it is theirs. */
+/** Offers samples and discards them: the baseline cost of the other variants. */
 async function openNowhere() {
 	const emitters = names.map(() => new EventEmitter())
 	const offer = (index) => emitters[index % job.sources].emit('sample', index)
@@ -127,13 +128,13 @@ async function openManagerWay() {
 					`of ${offered} samples ${received} were received, ${stored} stored and ${dropped} dropped`,
 				)
 			if (dropped === 0 && (await readBack(stored)) !== stored)
-				throw new Error('the counters say more than the chain holds')
+				throw new Error('the counters exceed the records in the chain')
 			return { stored, dropped }
 		},
 	}
 }
 
-/** Of all counters, as they are when the registry is opened again. */
+/** Returns the sum of all counters, as they are when the registry is reopened. */
 async function totals() {
 	const loop = new MeshLoop()
 	const manager = new SourceManager(loop, { registry })
@@ -143,7 +144,7 @@ async function totals() {
 	return { received, stored, dropped: Object.values(dropped).reduce((sum, count) => sum + count, 0) }
 }
 
-/** @throws when the chain does not hold these samples in this order */
+/** @throws If the chain does not hold these samples in this order. */
 async function readBack(expected) {
 	const chain = await openChain(path)
 	let found = 0
@@ -157,7 +158,7 @@ async function readBack(expected) {
 	return found
 }
 
-/** A registry in which each source stands as often as its manager was closed. */
+/** Writes a registry in which each source appears once for every close of its manager. */
 async function prepare() {
 	for (let left = job.closings; left > 0; left--) {
 		const loop = new MeshLoop()
@@ -172,7 +173,7 @@ async function prepare() {
 	return {}
 }
 
-/** From nothing until every source runs; then each of them gives a sample. */
+/** Measures the time from an empty process until every source runs; then each source gives a sample. */
 async function restore() {
 	const emitters = new Map(names.map((name) => [name, new EventEmitter()]))
 	const loop = new MeshLoop(new FileChainAppender(path))

@@ -1,6 +1,6 @@
 /**
- * One stage of a record's way, in a process of its own: nanoseconds a record, or what a limit of the machine amounts to. Each
- * stage adds one thing to another; `works/stages.mjs` takes the differences.
+ * One stage in the processing of a record, in a separate process: nanoseconds per record, or a limit of the
+ * machine. Each stage adds one step to another; `works/stages.mjs` takes the differences.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
@@ -11,20 +11,20 @@ import { daemonOf, messages, NODE_ID } from '../lib/workload.mjs'
 
 const { stage, records, folder } = JSON.parse(process.argv[2])
 const TURN = 1_000
-/** The size of one write, and of what one anchor links. */
+/** Size of one write, and of the data that one anchor links. */
 const CHUNK_BYTES = 64 * 1024
-/** What a service puts into a record, small. */
+/** Small data, as in a typical service. */
 const DATA = { user: 'u-17', ms: 12.5, ok: true }
 const WARM_UPS = 4
 
 const path = join(folder, 'node.chain')
 const lines = messages(records)
 const fields = Array.from({ length: 8 }, (_unused, index) => ({ daemonId: daemonOf(index) }))
-/** Takes large writes and does nothing with them: what is left is the work before the write. */
+/** Accepts large writes and discards them, so that only the work before the write remains. */
 const nowhere = {
 	...nodeFileSystem,
 	writeSync(fd, bytes, offset, length, position) {
-		// Only the end of a large write: the writer looks whether its file still has that.
+		// Writes only the end of a large write, because the writer checks that its file still has it.
 		const skipped = Math.max(0, length - 4096)
 		return (
 			skipped + nodeFileSystem.writeSync(fd, bytes, offset + skipped, length - skipped, position + skipped)
@@ -73,11 +73,11 @@ async function publish(appender, { level = 'trace', listener = false, data, turn
 	const elapsedMs = performance.now() - start
 	const bytes = appender.stats?.().bytes ?? 0
 	await loop.close()
-	if (listener && heard !== records) throw new Error(`${heard} of ${records} records were heard`)
+	if (listener && heard !== records) throw new Error(`${heard} of ${records} records reached the listener`)
 	return { ns: (elapsedMs * 1e6) / records, bytesPerRecord: bytes / records }
 }
 
-/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
 function publishTurn(loop, data, from, to) {
 	for (let index = from; index < to; index++) loop.info(lines[index], data, fields[index % 8])
 }

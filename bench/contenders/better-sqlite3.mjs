@@ -1,10 +1,13 @@
-/** SQLite with a write-ahead log: one prepared insert, one transaction a turn, what it commits survives a killed process. */
+/**
+ * SQLite with a write-ahead log: one prepared insert and one transaction per turn; committed data survives a
+ * killed process.
+ */
 import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'records.sqlite'
-/** By level name, as numbers that sort. */
+/** Level names as numbers that sort. */
 const NUMBERS = { info: 2, warn: 3, error: 4 }
 const NAMES = ['', '', 'info', 'warn', 'error']
 
@@ -29,7 +32,7 @@ export function openAppender(path, { turn }) {
 	const commit = database.prepare('COMMIT')
 	return {
 		append(index, message, level) {
-			// A lone insert is its own transaction, and faster than one between BEGIN and COMMIT.
+			// A single insert is its own transaction, and faster than one between BEGIN and COMMIT.
 			if (turn > 1 && !database.inTransaction) begin.run()
 			insert(index, message, level)
 		},
@@ -42,7 +45,7 @@ export function openAppender(path, { turn }) {
 	}
 }
 
-/** One transaction a record, on the disk when `run` of the statement returns. */
+/** One transaction per record, which is on disk when `run` of the statement returns. */
 export function openAcknowledged(path) {
 	const { database, insert } = create(path, 'FULL')
 	return {

@@ -1,4 +1,7 @@
-/** LevelDB: one chained batch a turn, values packed by msgpackr, no compression. Of the settings tried this was the fastest. */
+/**
+ * LevelDB: one chained batch per turn, values packed by msgpackr, no compression. The fastest of the settings
+ * tried.
+ */
 import { ClassicLevel } from 'classic-level'
 import { Packr } from 'msgpackr'
 import { bytesUnder } from '../lib/files.mjs'

@@ -1,4 +1,4 @@
-/** event-storage: one commit a turn, then a flush, without which a killed process loses the turn. */
+/** event-storage: one commit per turn, then a flush, without which a killed process loses the turn. */
 import EventStore from 'event-storage'
 import { bytesUnder } from '../lib/files.mjs'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'

@@ -1,4 +1,6 @@
-/** What one does without a library to know that a record is on the disk: write a line, sync, go on with the next. */
+/**
+ * The way to ensure without a library that a record is on disk: write a line, sync, continue with the next.
+ */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 import { readers as ndjsonReaders } from './pino.mjs'

@@ -1,4 +1,4 @@
-/** Hypercore, the signed append-only log: one batch a turn, blocks packed by msgpackr. */
+/** Hypercore, the signed append-only log: one batch per turn, blocks packed by msgpackr. */
 import Hypercore from 'hypercore'
 import { Packr } from 'msgpackr'
 import { bytesUnder } from '../lib/files.mjs'

@@ -1,6 +1,7 @@
 /**
- * LMDB: one synchronous transaction a turn, values in MessagePack. `noSync` because this promise asks for the kernel, not the
- * disk. Of the settings tried (put with and without append, batched by event turns, writable map) this was the fastest.
+ * LMDB: one synchronous transaction per turn, values in MessagePack. Uses `noSync`, because the promise
+ * covers the kernel, not the disk. The fastest of the settings tried (put with and without append, batched by
+ * event turns, writable map).
  */
 import { open } from 'lmdb'
 import { bytesUnder } from '../lib/files.mjs'
@@ -43,7 +44,7 @@ export const readers = {
 	},
 }
 
-/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
 function addAll(range, sink) {
 	for (const { value } of range) {
 		const [seq, tsMs, level, daemonId, nodeId, message] = value

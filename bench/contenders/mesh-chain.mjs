@@ -1,11 +1,11 @@
-/** Ours: a loop with its ring, and a chain file. */
+/** mesh-chain: a loop with its ring, and a chain file. */
 import { statSync } from 'node:fs'
 import { FileChainAppender, MeshLoop, openChain } from '../../dist/index.js'
 import { daemonOf, NODE_ID } from '../lib/workload.mjs'
 
 export const fileName = 'node.chain'
 
-/** The turn's end needs no call: the chain is with the kernel before the immediate that ends it. */
+/** The end of a turn needs no call: the data reaches the kernel before the immediate that ends the turn. */
 export function openAppender(path) {
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	return {
@@ -22,7 +22,7 @@ function append(loop, index, message, level) {
 	else loop.error(message, undefined, fields)
 }
 
-/** Many tasks at once, each publishing one record and waiting until the disk has it, again and again. */
+/** Many concurrent tasks; each repeatedly publishes one record and waits until it is on disk. */
 export function openAcknowledged(path, { tasks }) {
 	const loop = new MeshLoop(new FileChainAppender(path), { nodeId: NODE_ID })
 	return {
@@ -51,7 +51,7 @@ async function batches(path, sink, query) {
 	await chain.close()
 }
 
-/** A function of its own, because V8 runs a loop inside an `async` function much slower. */
+/** A separate function, because V8 runs a loop inside an `async` function much more slowly. */
 function addAll(batch, sink) {
 	for (const record of batch) {
 		sink.add(record.seq, record.tsMs, record.level, record.daemonId, record.nodeId, record.message)

@@ -1,6 +1,7 @@
 /**
- * Bare msgpackr on row arrays, in memory: writes nothing and so promises nothing. It is the yardstick of encoding and
- * decoding alone. What it packed is not kept while the clock runs, which spares it the garbage collector.
+ * Bare msgpackr on row arrays, in memory. It writes nothing and so keeps no promise; it is the yardstick for
+ * encoding and decoding. Packed data is not kept while the clock runs, which spares msgpackr the garbage
+ * collector.
  */
 import { Packr } from 'msgpackr'
 import { daemonOf, levels, messages, NODE_ID } from '../lib/workload.mjs'
@@ -31,7 +32,7 @@ export function bytesOf() {
 
 let packed = []
 
-/** What `unpack` reads, kept in memory: packed in the child that reads it. */
+/** Data for `unpack`, kept in memory: packed in the child that reads it. */
 export function prepareRead(count) {
 	const levelOf = levels()
 	packed = messages(count).map((message, index) =>

@@ -1,11 +1,12 @@
 /**
- * pino to a file, synchronously, in the settings that keep the promise; which is fastest depends on the turn.
+ * pino to a file, synchronously, with the settings that keep the promise; which one is fastest depends on the
+ * turn.
  *
- * - `sync`: each line is written at once.
- * - `flushSync`: 4 KiB are gathered before a write, and the rest is written at the turn's end. sonic-boom also syncs the file
- *   to disk there.
- * - `flush`: the same without that sync. pino documents `flush` as fire and forget; with `sync: true` it writes before it
- *   returns.
+ * - `sync`: each line is written immediately.
+ * - `flushSync`: 4 KiB are collected before a write, and the rest is written at the end of the turn. There,
+ *   sonic-boom also syncs the file to disk.
+ * - `flush`: the same without that sync. pino documents `flush` as fire and forget; with `sync: true` it
+ *   writes before it returns.
  */
 import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -70,7 +71,7 @@ async function readline(path, add) {
 	for await (const line of lines) add(JSON.parse(line))
 }
 
-/** The same by `'line'` events, which spares the iterator its queue. */
+/** The same with `'line'` events, which avoids the iterator's queue. */
 async function readlineEvents(path, add) {
 	const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
 	await new Promise((resolve, reject) => {
@@ -90,7 +91,7 @@ async function throughSplit2(path, add) {
 	})
 }
 
-/** What one would write by hand to beat them: large synchronous reads, split at newlines. */
+/** A hand-written reader to beat them: large synchronous reads, split at newlines. */
 function byHand(path, add) {
 	const fd = openSync(path)
 	const chunk = Buffer.allocUnsafe(CHUNK_BYTES)

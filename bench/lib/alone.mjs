@@ -1,14 +1,14 @@
-/** Two benches at once measure each other, so the second one is refused. */
+/** Two concurrent benches would disturb each other, so the second one is refused. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const MARK = join(import.meta.dirname, '..', '.running')
 
-/** @throws when another bench of this folder is running */
+/** @throws If another bench of this folder is running. */
 export function alone(work) {
 	const other = runningProcess()
 	if (other !== undefined)
-		throw new Error(`another bench is running (process ${other}); two at once measure each other`)
+		throw new Error(`another bench is running (process ${other}); concurrent benches disturb each other`)
 	writeFileSync(MARK, String(process.pid))
 	try {
 		return work()

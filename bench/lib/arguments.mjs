@@ -4,15 +4,15 @@ import { parseArgs } from 'node:util'
 export const USAGE = `usage: npm run bench -- [--quick | --smoke] [--only NAME [--store]]
        npm run bench -- --draw
 
-  --quick      small, in under a minute
-  --smoke      each bench once, tiny, without the peers: shows that it runs, measures nothing
-  --only NAME  the benches whose name contains NAME; writes no results
-  --store      puts what --only measured, in full, into the stored results, in the place of what they had of it
-  --draw       measures nothing: makes table and picture again from the stored figures
+  --quick      a small run of less than a minute
+  --smoke      each bench once, tiny, without the peers: checks that it runs, measures nothing
+  --only NAME  only the benches whose name contains NAME; writes no results
+  --store      with --only, in full: replaces the stored results of these benches
+  --draw       redraws table and picture from the stored figures, measures nothing
   --help       this text
 `
 
-/** @throws what `parseArgs` throws: an error whose message is for the user */
+/** @throws Errors of `parseArgs`, whose messages are for the user. */
 export function readArguments(args) {
 	const { values } = parseArgs({
 		args,
@@ -27,7 +27,7 @@ export function readArguments(args) {
 	})
 	if (values.quick && values.smoke) throw new Error('--quick and --smoke exclude each other')
 	if (values.store && (values.only === undefined || values.quick || values.smoke))
-		throw new Error('--store goes with --only, and with neither --quick nor --smoke')
+		throw new Error('--store requires --only, and excludes --quick and --smoke')
 	const mode = values.quick ? 'quick' : values.smoke ? 'smoke' : 'full'
 	const { only, store, draw, help } = values
 	return { mode, only, store, draw, help }

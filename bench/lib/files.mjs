@@ -1,4 +1,4 @@
-/** Sizes of what contenders wrote: a file, or a folder of files. */
+/** Sizes of the contenders' output: a file, or a folder of files. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 

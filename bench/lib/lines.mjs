@@ -1,4 +1,7 @@
-/** What services publish, by shape. Each line follows from its index, and is made before the clock starts. */
+/**
+ * Typical lines of services, by shape. Each line is determined by its index, and created before the clock
+ * starts.
+ */
 import { daemonOf, messages, NODE_ID } from './workload.mjs'
 
 const METHODS = ['GET', 'PUT', 'POST', 'DELETE']
@@ -6,9 +9,9 @@ const PLANS = ['free', 'pro', 'team']
 const WIDE_FIELDS = 24
 
 const DATA = {
-	/** No data. */
+	/** Without data. */
 	plain: () => undefined,
-	/** What an HTTP service says of a request. */
+	/** The log line of an HTTP request. */
 	request: (index) => ({
 		requestId: `r-${index}`,
 		method: METHODS[index % METHODS.length],

@@ -1,4 +1,4 @@
-/** Where figures come from: enough to judge them by, and nothing that names the host or its folders. */
+/** The origin of the figures: enough to judge them, without names of the host or its folders. */
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, cpus, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
@@ -23,12 +23,12 @@ export function machine() {
 	}
 }
 
-/** The versions of what is compared, as installed. */
+/** Returns the installed versions of the contenders. */
 export function versions(contenders) {
 	return Object.fromEntries([...new Set(contenders)].map((name) => [name, versionOf(name)]))
 }
 
-/** Manifests are read as files: not every package exports its own. */
+/** Reads manifests as files, because not every package exports its own. */
 function versionOf(name) {
 	const root = join(import.meta.dirname, '..', '..')
 	const folders = [join(root, 'bench', 'node_modules', name), join(root, 'node_modules', name)]

@@ -1,11 +1,14 @@
-/** The programs mesh-chain is compared with: installed into bench/ when a run first needs them, as its lock file says. */
+/**
+ * The programs that mesh-chain is compared with. They are installed into bench/ when a run first needs them,
+ * in the versions of its lock file.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const BENCH = join(import.meta.dirname, '..')
 
-/** @throws when the install fails */
+/** @throws If the installation fails. */
 export function installPeers() {
 	const { dependencies } = readJson('package.json')
 	if (Object.keys(dependencies).every(isInstalled) && loads('better-sqlite3')) return
@@ -25,7 +28,7 @@ function isInstalled(name) {
 	return readJson(`${path}/package.json`).version === readJson('package-lock.json').packages[path].version
 }
 
-/** What was compiled for another version of Node has to be compiled again. */
+/** Modules compiled for another version of Node must be compiled again. */
 function loads(name) {
 	const open = `new (require(${JSON.stringify(name)}))(':memory:')`
 	return spawnSync(process.execPath, ['-e', open], { cwd: BENCH, stdio: 'ignore' }).status === 0

@@ -1,4 +1,6 @@
-/** The results as a picture: records a second of each contender, as bars, for the works that people ask about first. */
+/**
+ * The results as a picture: bars with the records per second of each contender, for the most relevant works.
+ */
 
 const SHOWN = [
 	'append/turn=1000/durability=os',
@@ -12,7 +14,7 @@ const VALUE_WIDTH = 110
 const ROW_HEIGHT = 22
 const TITLE_HEIGHT = 44
 
-/** An SVG drawing that reads on a light and on a dark page. */
+/** Returns an SVG drawing that is readable on light and dark pages. */
 export function svg({ machine, works }) {
 	const shown = works.filter(({ name }) => SHOWN.includes(name))
 	const parts = []

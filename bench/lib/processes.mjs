@@ -1,16 +1,17 @@
-/** Measurements in processes of their own: none inherits another's compiled code, heap or open files. */
+/** Measurements in separate processes: none inherits another's compiled code, heap or open files. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** No measurement takes nearly as long: one that does hangs. */
+/** A measurement that takes this long hangs. */
 const LONGEST_MS = 180_000
 
 const CHILDREN = join(import.meta.dirname, '..', 'children')
 
 /**
  * Runs `children/NAME.mjs` with a job, and returns the line of JSON that it printed.
- * @throws when it fails, or when what it read back is not what it wrote
+ *
+ * @throws If it fails, or if the data it read back differs from the data it wrote.
  */
 export function runChild(name, job) {
 	const { status, signal, stdout, stderr } = spawn(name, job)
@@ -18,7 +19,7 @@ export function runChild(name, job) {
 	throw new Error(`${job.name ?? name} failed (${signal ?? `status ${status}`}):\n${stderr}`)
 }
 
-/** Runs one that kills itself at the end of its work; returns what it printed before, if anything. */
+/** Runs a child that kills itself at the end of its work. Returns its output, if any. */
 export function runUntilKilled(name, job) {
 	const { signal, stdout, stderr } = spawn(name, job)
 	if (signal !== 'SIGKILL') throw new Error(`${job.name ?? name} ended before it was killed: ${stderr}`)

@@ -1,10 +1,13 @@
-/** Results as Markdown tables that also read well as plain text: first every target and what became of it, then the works. */
+/**
+ * Results as Markdown tables that are also readable as plain text: first every target and its result, then
+ * the works.
+ */
 
 import { settings } from './settings.mjs'
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 
-/** The columns of a work's table, in order: title and digits. A figure has a column where a contender has it. */
+/** The columns of a work's table, in order: title and digits. A figure has a column if a contender has it. */
 const COLUMNS = {
 	recordsPerSecond: ['records/s', 0],
 	readRecordsPerSecond: ['read, records/s', 0],

@@ -1,10 +1,13 @@
-/** Rounds, in which the contenders take turns; each begins with another one, so that none always comes after the same. */
+/**
+ * Rounds, in which the contenders alternate. Each round begins with another contender, so that none always
+ * follows the same one.
+ */
 import { check, summary } from './statistics.mjs'
 
 /**
- * @param entries what is measured: `{ name }` and whatever `measure` needs
- * @param measure called once a round and entry; returns the figures
- * @returns by name, the figures of each round
+ * @param entries Items to measure: `{ name }` and the fields that `measure` needs.
+ * @param measure Called once per round and entry; returns the figures.
+ * @returns The figures of each round, by name.
  */
 export function rounds(entries, count, progress, measure) {
 	const measured = new Map(entries.map(({ name }) => [name, []]))
@@ -22,7 +25,9 @@ function rotated(list, by) {
 	return [...list.slice(at), ...list.slice(0, at)]
 }
 
-/** What a work's rounds come to: each contender's figures, and the checks whose contenders took part. */
+/**
+ * Returns the result of a work's rounds: each contender's figures, and the checks whose contenders took part.
+ */
 export function outcome(measured, checks) {
 	return {
 		contenders: [...measured].map(([name, runs]) => ({ name, figures: figuresOf(runs) })),

@@ -1,4 +1,7 @@
-/** How each peer is set: the fastest of what was tried that survives `kill -9` once a turn has ended. Its contender has the details. */
+/**
+ * The settings of each peer: the fastest of those tried that survive `kill -9` at the end of a turn. See its
+ * contender for details.
+ */
 export const settings = {
 	'mesh-chain': '`FileChainAppender` as it comes, durability `os`',
 	'pino sync': '`sync: true`, each line written at once',

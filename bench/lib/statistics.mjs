@@ -1,6 +1,9 @@
-/** Medians with their spread. A ratio is taken within a round, where both sides met the same weather. */
+/**
+ * Medians with their spread. A ratio is taken within a round, in which both sides run under the same
+ * conditions.
+ */
 
-/** Median, least and greatest of some figures; `spread` is their distance as a part of the median. */
+/** Returns the median, minimum and maximum of some figures; `spread` is the range relative to the median. */
 export function summary(figures) {
 	const sorted = figures.toSorted((a, b) => a - b)
 	const half = sorted.length >> 1
@@ -9,16 +12,17 @@ export function summary(figures) {
 	return { median, min, max, spread: median === 0 ? 0 : (max - min) / median }
 }
 
-/** The value that a part `share` of the sorted figures does not exceed. */
+/** Returns the value that a part `share` of the sorted figures does not exceed. */
 export function percentile(sorted, share) {
 	return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
 }
 
 /**
- * One figure against its target. With `peers` it is a ratio, taken round by round to the best of them: how many times faster
- * where `atLeast` is asked, how large a part where `atMost` is. Without, it is the figure itself.
+ * Checks one figure against its target. With `peers`, the figure is a ratio, taken round by round to the best
+ * of them: how many times faster with `atLeast`, how large a part with `atMost`. Without `peers`, it is the
+ * figure itself.
  *
- * @param wanted `figure` names what is compared; `peerFigure` what of the peers, where that differs
+ * @param wanted `figure` names the compared figure; `peerFigure` that of the peers, if different.
  */
 export function check(wanted, measured) {
 	const { ours, peers, label, figure, peerFigure = figure, atLeast, atMost, what } = wanted

@@ -1,7 +1,7 @@
 /**
- * The one record that every contender writes: seq, time, level, daemon id, node id, and a message of 40 to 60
- * characters that differs from record to record. Everything follows from the index, so that what was read back can be
- * checked without keeping what was written.
+ * The record that every contender writes: seq, time, level, daemon id, node id, and a message of 40 to 60
+ * characters that differs from record to record. The index determines everything, so data that was read back
+ * can be checked without keeping a copy of the written data.
  */
 
 export const NODE_ID = 'node-1'
@@ -11,13 +11,15 @@ export function daemonOf(index) {
 	return DAEMONS[index % DAEMONS.length]
 }
 
-/** One in ten is a warning. */
+/** One record in ten is a warning. */
 function usualLevelOf(index) {
 	return index % 10 === 9 ? 'warn' : 'info'
 }
 
 /**
- * The level of each record: as usual, or with one in a thousand at `error`, in ten bursts or spread evenly.
+ * Returns the level of each record: the usual one, or with one in a thousand at `error`, in ten bursts or
+ * spread evenly.
+ *
  * @param errors undefined, `bursts` or `spread`
  */
 export function levels(errors, count) {
@@ -37,8 +39,8 @@ function messageOf(index) {
 }
 
 /**
- * Made before the clock starts, and flat: a string that was just concatenated is flattened by whoever encodes it first,
- * which would be measured as the encoder's work.
+ * Creates flat strings before the clock starts. A string that was just concatenated is flattened by its first
+ * encoder, and that would be measured as the encoder's work.
  */
 export function messages(count) {
 	return Array.from({ length: count }, (_unused, index) =>
@@ -46,7 +48,7 @@ export function messages(count) {
 	)
 }
 
-/** Counts while a reader is timed; every field is an argument, so none can be left undecoded. */
+/** Counts while a reader is timed. Every field is an argument, so the reader must decode all of them. */
 export class Tally {
 	count = 0
 	seqSum = 0
@@ -61,8 +63,8 @@ export class Tally {
 	}
 
 	/**
-	 * @param wanted which records of the workload should have been read: `(index) => boolean`
-	 * @throws when what was tallied cannot be these
+	 * @param wanted Which records of the workload should have been read: `(index) => boolean`
+	 * @throws If the tally does not match these records.
 	 */
 	check(count, wanted = () => true) {
 		const expected = { count: 0, seqSum: 0, messageChars: 0, otherFields: 0 }
@@ -74,7 +76,7 @@ export class Tally {
 			expected.otherFields++
 		}
 		for (const [name, value] of Object.entries(expected)) {
-			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} where ${value} were written`)
+			if (this[name] !== value) throw new Error(`read back ${name} ${this[name]} instead of ${value}`)
 		}
 	}
 }
@@ -97,15 +99,14 @@ export class ContentCheck {
 		const got = [seq, level, daemonId, nodeId, message]
 		const expected = [index + 1, this.#levelOf(index), daemonOf(index), NODE_ID, messageOf(index)]
 		for (const [at, value] of expected.entries()) {
-			if (got[at] !== value)
-				throw new Error(`record ${index + 1}: read ${got[at]} where ${value} was written`)
+			if (got[at] !== value) throw new Error(`record ${index + 1}: read ${got[at]} instead of ${value}`)
 		}
 		if (!(tsMs >= this.#sinceMs && tsMs <= this.#untilMs)) {
 			throw new Error(`record ${index + 1}: its time ${tsMs} lies outside the run`)
 		}
 	}
 
-	/** @throws when there were more or fewer */
+	/** @throws If there were more or fewer. */
 	check(count) {
 		if (this.#index !== count) throw new Error(`read back ${this.#index} of ${count} records`)
 	}

@@ -1,4 +1,7 @@
-/** Appending, by the records published in a turn. What counts ends when a killed process would lose nothing of it. */
+/**
+ * Appending, by the number of records per turn. The measured time ends when a killed process would lose
+ * nothing.
+ */
 import { join } from 'node:path'
 import { emptyFolder, runChild, runUntilKilled } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
@@ -11,7 +14,7 @@ const LMDB = { name: 'lmdb', contender: 'lmdb' }
 const LEVEL = { name: 'classic-level', contender: 'classic-level' }
 const HYPERCORE = { name: 'hypercore', contender: 'hypercore', part: 10 }
 const EVENT_STORAGE = { name: 'event-storage', contender: 'event-storage' }
-/** Writes nothing and so promises nothing: the yardstick of encoding. */
+/** Writes nothing and so keeps no promise: the yardstick for encoding. */
 const PACK = { name: 'msgpackr', contender: 'msgpackr', inMemory: true }
 
 function pino(setting) {
@@ -73,7 +76,7 @@ function run({ turn, contenders, checks }, size, folder, progress) {
 	return { records: size.records, rounds: size.rounds, ...outcome(measured, checks) }
 }
 
-/** Who cannot show that a killed process loses nothing once its turn has ended is not compared. */
+/** Excludes a contender that cannot prove that a killed process loses nothing after a turn. */
 function checkPromise(entry, turn, folder, progress) {
 	if (entry.inMemory) return
 	progress(`killing ${entry.name}`)

@@ -1,4 +1,7 @@
-/** Shipping chains to JetStream and reading them back, beside the bare client with the same messages; and a cluster that is down for the whole life of a service. */
+/**
+ * Sending chains to JetStream and reading them back, compared with the bare client and the same messages; and
+ * a cluster that is down for the whole life of a service.
+ */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -44,7 +47,7 @@ const MANY_SIZES = {
 	smoke: { rounds: 1, chains: 8, records: 80 },
 }
 
-/** One in order, as a chain has to be; and with nothing to wait for. */
+/** One message at a time in order, as a chain requires; and without waiting. */
 const ONE = 'the client alone, one at a time'
 const MANY = 'the client alone, 64 under way'
 const READ = 'the client alone'

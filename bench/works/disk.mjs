@@ -1,4 +1,4 @@
-/** Records that are on the disk, with whoever wrote them told so: group commit against a sync a record. */
+/** Records on disk, with each writer notified: group commit compared with one sync per record. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

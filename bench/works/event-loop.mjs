@@ -1,4 +1,4 @@
-/** What the event loop of a service feels at 100,000 records a second, synced to the disk ten times a second. */
+/** Effects on a service's event loop at 100,000 records per second, synced to disk ten times per second. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

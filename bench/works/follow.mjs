@@ -1,4 +1,4 @@
-/** Following from another process: how long after its publishing a record is seen, each once and in order. */
+/** Following from another process: the delay until a published record is seen, each once and in order. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

@@ -1,4 +1,4 @@
-/** Ten million records cost what a hundred thousand do, and take no more memory. */
+/** Ten million records cost as much per record as a hundred thousand, and use no more memory. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

@@ -1,6 +1,7 @@
 /**
- * Everything that is measured. Each work has a name, its contenders, and `run(size, folder, progress)`, where `size` says
- * the mode and who takes part; it returns counts, each contender's figures, and the checks against the targets.
+ * All works that are measured. Each has a name, its contenders, and `run(size, folder, progress)`, where
+ * `size` holds the mode and the participants. It returns counts, each contender's figures, and the checks
+ * against the targets.
  */
 import { appends } from './append.mjs'
 import { clusters } from './cluster.mjs'

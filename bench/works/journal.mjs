@@ -1,4 +1,7 @@
-/** What it costs a service that its database traffic is recorded: the same queries through node-postgres, with a journal and without. */
+/**
+ * The cost to a service of recording its database traffic: the same queries through node-postgres, with and
+ * without a journal.
+ */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

@@ -1,4 +1,6 @@
-/** A chain of 1 GiB whose writer was killed: what seeking and opening again cost, beside reading it all. */
+/**
+ * A chain of 1 GiB whose writer was killed: the cost of seeking and reopening, compared with reading it all.
+ */
 import { join } from 'node:path'
 import { runChild, runUntilKilled } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'

@@ -1,4 +1,4 @@
-/** Reading: everything back as objects, or only the few that matter. */
+/** Reading: all records as objects, or only a few matching ones. */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -22,7 +22,7 @@ const WAYS = [
 	['better-sqlite3', 'iterate'],
 ]
 
-/** Never the fastest at NDJSON, so that finding can do without them. */
+/** Never the fastest at NDJSON, so they are left out of the search. */
 const SLOW_WAYS = ['readline events', 'split2']
 
 const everything = {
@@ -52,7 +52,7 @@ const everything = {
 	},
 }
 
-/** One record in a thousand is at `error`; the others have to be passed over. */
+/** One record in a thousand is at `error`; the others must be skipped. */
 function find(errors, atLeast) {
 	return {
 		name: `read/errors=${errors}`,
@@ -96,7 +96,7 @@ function work({ name, kind, errors, contenders, checks, sizes }) {
 	}
 }
 
-/** What the readers read: written once, by the contender that the file belongs to. */
+/** Writes the files for the readers once, each by the contender of its format. */
 function writeFiles(entries, { errors, recordsOf }, folder, progress) {
 	const paths = new Map()
 	for (const { contender, part } of entries) {

@@ -1,4 +1,7 @@
-/** Many sources: what the pipeline of a SourceManager costs beside publishing, whether it loses anything, and how soon a fleet is back. */
+/**
+ * Many sources: the cost of a SourceManager's pipeline compared with publishing, whether it loses anything,
+ * and how quickly a fleet is restored.
+ */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 

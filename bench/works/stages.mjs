@@ -1,4 +1,7 @@
-/** What a record costs, stage by stage, beside the limits of the machine: the figures of docs/explanation/performance.md. */
+/**
+ * The cost of a record, stage by stage, compared with the limits of the machine: the figures of
+ * docs/explanation/performance.md.
+ */
 import { emptyFolder, runChild } from '../lib/processes.mjs'
 import { outcome, rounds } from '../lib/rounds.mjs'
 
@@ -23,7 +26,10 @@ const STAGES = [
 	'errors',
 ].map((name) => ({ name, contender: 'mesh-chain' }))
 
-/** Each row of the table: how it follows from the stages of one round, in nanoseconds a record unless the name says otherwise. */
+/**
+ * Rows of the table: how each is derived from the stages of one round, in nanoseconds per record unless its
+ * name gives another unit.
+ */
 const ROWS = {
 	'a line below the level': ({ belowLevel }) => belowLevel.ns,
 	clock: ({ clock }) => clock.ns,

@@ -1,6 +1,6 @@
 /**
- * Parses addresses of chains in a stream: `nats://host:4222/stream?node=api-1`. The query is that of any URL:
- * write `%2B` for a `+` in the name of a node, and `%20` or `+` for a blank.
+ * Parses addresses of chains in a stream: `nats://host:4222/stream?node=api-1`. The query follows the usual
+ * URL rules: write `%2B` for a `+` in a node name, and `%20` or `+` for a blank.
  */
 import { invalidOption } from '../model/check.ts'
 import { checkServers } from './connection.ts'
@@ -11,9 +11,9 @@ import { checkStreamName } from './stream.ts'
 export interface StreamAddress {
 	readonly servers: readonly string[]
 	readonly stream: string
-	/** Nodes whose chains are named; empty for all nodes. */
+	/** Nodes in the address; empty for all nodes. */
 	readonly nodes: readonly string[]
-	/** Chains that are named; empty for all chains. */
+	/** Chain ids in the address; empty for all chains. */
 	readonly chainIds: readonly string[]
 }
 
@@ -29,7 +29,7 @@ export function parseAddress(address: unknown): StreamAddress {
 	const [, scheme = '', rest = ''] = /^(nats|tls):\/\/(.*)$/is.exec(address) ?? []
 	const [hostsAndPath = '', query = ''] = splitAt(rest, '?')
 	const [hosts = '', path = ''] = splitAt(hostsAndPath, '/')
-	// Text before an @ may be a password, so no message shows it.
+	// Text before an @ may be a password, so no message may show it.
 	if (hosts.includes('@') || path === '')
 		throw invalidOption('address', hosts.includes('@') ? '…' : address, FORM)
 	const stream = decoded(path)

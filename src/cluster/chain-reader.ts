@@ -1,6 +1,6 @@
 /**
- * Reads the messages of one chain in a stream, in the order of the chain, under whatever subjects they are.
- * Each subject has its own messages in order; those of several subjects are merged by epoch and seq.
+ * Reads the messages of one chain in a stream, in the order of the chain, from all subjects that hold it. The
+ * messages of each subject are in order; those of several subjects are merged by epoch and seq.
  */
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 import { show } from '../guard/show.ts'
@@ -8,38 +8,38 @@ import { interleave } from '../merge/interleave.ts'
 import { MeshChainError } from '../model/errors.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** Stream sequences in the first window of a backward read. */
+/** Number of stream sequences in the first window of a backward read. */
 const WINDOW_SEQS = 64
-/** Messages of several subjects that a backward read returns at a time. */
+/** Number of messages that a backward read over several subjects returns at a time. */
 const CHUNK_MESSAGES = 32
 
-/** Start of a part of a chain. */
+/** The start of a part of a chain. */
 export interface ChainReaderPosition {
 	/** Stream sequence to read from, by subject. */
 	readonly from: readonly number[]
-	/** Newest message before the part; undefined where nothing of the chain precedes it. */
+	/** Newest message before the part; undefined if no message of the chain precedes it. */
 	readonly previous: StreamMessage | undefined
 }
 
-/** What the stream has of a chain at one moment. */
+/** The end of a chain in the stream at one moment. */
 export interface ChainEnd {
 	/**
-	 * Newest message, even where it was removed after this reader had seen it; undefined where there never was
-	 * one.
+	 * Newest message, even if it was removed after this reader had seen it; undefined if there never was a
+	 * message.
 	 */
 	readonly last: StreamMessage | undefined
-	/** Newest message by subject; undefined where the subject has none. */
+	/** Newest message of each subject; undefined if the subject has none. */
 	readonly lasts: readonly (StreamMessage | undefined)[]
 }
 
-/** A subject with a fork of the chain: other records under the same epochs and seqs. */
+/** A subject with a fork of the chain: different records under the same epochs and seqs. */
 export interface ForkedChain {
 	readonly subject: string
 	readonly node: string
 	readonly bytes: number
 }
 
-/** Reader of one chain. */
+/** A reader of one chain. */
 export class ChainReader {
 	readonly stream: string
 	readonly chainId: string
@@ -49,7 +49,7 @@ export class ChainReader {
 	readonly subjects: readonly SubjectReader[]
 	/** Subjects that hold other forks, which are not read. */
 	readonly forks: readonly ForkedChain[]
-	/** Newest message that was ever seen. */
+	/** Newest message ever seen. */
 	#newest: StreamMessage | undefined
 
 	constructor(subjects: readonly SubjectReader[], forks: readonly ForkedChain[] = []) {
@@ -62,10 +62,10 @@ export class ChainReader {
 	}
 
 	/**
-	 * Returns the current end of the chain. A message that was seen once and has been removed counts, because a
-	 * read has to account for it.
+	 * Returns the current end of the chain. A message that this reader saw and that has since been removed
+	 * counts, because a read must account for it.
 	 *
-	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` where all messages were removed and none was ever seen.
+	 * @throws {MeshChainError} `CHAIN_NOT_FOUND` if all messages were removed and this reader never saw one.
 	 */
 	async end(signal?: AbortSignal): Promise<ChainEnd> {
 		const lasts = await Promise.all(this.subjects.map((subject) => subject.last(signal)))
@@ -82,7 +82,8 @@ export class ChainReader {
 	/**
 	 * Finds the start of a part.
 	 *
-	 * @param isBefore Returns whether a message precedes the part: true up to some message, and false after it.
+	 * @param isBefore Returns whether a message precedes the part: true for all messages up to some point,
+	 * false after it.
 	 */
 	async seek(
 		{ lasts }: ChainEnd,
@@ -100,14 +101,14 @@ export class ChainReader {
 		return { from: positions.map(({ from }) => from), previous: newest }
 	}
 
-	/** Start of the chain. */
+	/** The start of the chain. */
 	get start(): ChainReaderPosition {
 		return { from: this.subjects.map(() => 1), previous: undefined }
 	}
 
 	/**
-	 * Yields the messages between a position and an end that the stream still has. The caller checks what is
-	 * missing.
+	 * Yields the messages between a position and an end that the stream still has. The caller checks for
+	 * missing ones.
 	 */
 	read(
 		{ from }: ChainReaderPosition,
@@ -123,7 +124,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Reads from an end back to a position. Yields some messages at a time; those of one group are in order.
+	 * Reads backward from an end to a position. Yields groups of messages; the messages within a group are in
+	 * order.
 	 */
 	async *readBackward(position: ChainReaderPosition, end: ChainEnd): AsyncGenerator<StreamMessage[]> {
 		const ranges = this.subjects.map((subject, index) =>
@@ -144,8 +146,8 @@ export class ChainReader {
 	}
 
 	/**
-	 * Yields all messages from a position on, and later ones in the order in which they arrive, until the
-	 * signal aborts.
+	 * Yields all messages from a position, then later ones in the order of their arrival, until the signal
+	 * aborts.
 	 */
 	async *follow(position: ChainReaderPosition, signal: AbortSignal): AsyncGenerator<StreamMessage> {
 		let { from } = position
@@ -161,7 +163,7 @@ export class ChainReader {
 	}
 }
 
-/** Yields windows of a subject, the last one first; the messages of each window are in order. */
+/** Yields windows of a subject, last window first; the messages within a window are in order. */
 async function* windowsBackward(
 	subject: SubjectReader,
 	from: number,
@@ -173,13 +175,13 @@ async function* windowsBackward(
 		const window: StreamMessage[] = []
 		for await (const message of subject.read({ from: start, to })) window.push(message)
 		yield window
-		// Among many chains, one chain has few of these sequences.
+		// If the stream holds many chains, few of these sequences belong to this chain.
 		if (window.length < WINDOW_SEQS / 4) seqs *= 2
 		to = start - 1
 	}
 }
 
-/** Merges sequences that are each in order. A message that cannot be read is yielded as soon as it is met. */
+/** Merges ordered sequences. A message that cannot be read is yielded as soon as it is reached. */
 async function* mergeMessages(
 	sequences: readonly AsyncGenerator<StreamMessage>[],
 	compare: (a: StreamMessage, b: StreamMessage) => number,
@@ -214,13 +216,13 @@ export function startOf({ frames: [first] }: StreamMessage): ConsumerCursor {
 	return first === undefined ? UNREADABLE : { epoch: first.epoch, seq: first.baseSeq }
 }
 
-/** Returns the identity of the last record of a message that can be read. */
+/** Returns the identity of the last readable record of a message. */
 export function endOf({ frames }: StreamMessage): ConsumerCursor {
 	const last = frames.at(-1)
 	return last === undefined ? UNREADABLE : { epoch: last.epoch, seq: last.baseSeq + last.rows - 1 }
 }
 
-/** Compares in the order of a chain: by epoch, then by seq. */
+/** Compares by chain order: by epoch, then by seq. */
 export function compareCursors(a: ConsumerCursor, b: ConsumerCursor): number {
 	return a.epoch - b.epoch || a.seq - b.seq
 }
@@ -232,6 +234,7 @@ function endsBefore(message: StreamMessage, other: StreamMessage | undefined): b
 function chainGone({ stream, chainId }: ChainReader): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_NOT_FOUND',
-		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: its limits or a person removed them`,
+		`the stream ${show(stream)} no longer has any message of the chain ${chainId}: they were removed ` +
+			'by its limits or by a user',
 	)
 }

@@ -1,4 +1,4 @@
-/** Connects to NATS and JetStream. Its errors have a code and contain no secret. */
+/** Connects to NATS and JetStream. Errors have a code and contain no secrets. */
 import { isIPv6 } from 'node:net'
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
@@ -11,8 +11,8 @@ const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
 const REQUEST_MS = 5_000
 /**
- * A frozen or disconnected server closes no connection: after two unanswered pings the client leaves it for
- * another.
+ * A frozen or disconnected server does not close its connections. After two unanswered pings, the client
+ * switches to another server.
  */
 const PING_MS = 10_000
 
@@ -21,11 +21,11 @@ export interface Cluster {
 	readonly connection: NatsConnection
 	readonly manager: JetStreamManager
 	readonly client: JetStreamClient
-	/** Returns why the servers refuse the connection, where they said so. */
+	/** Returns the reason why the servers refuse the connection, if they gave one. */
 	refusal(): string | undefined
 	/**
-	 * Calls a listener for everything that the servers do not permit. Returns a function that removes the
-	 * listener.
+	 * Calls a listener for every permission violation that the servers report. Returns a function that
+	 * removes the listener.
 	 */
 	onDenied(listener: (error: Error) => void): () => void
 	close(): Promise<void>
@@ -50,7 +50,7 @@ export function connectionOptions(servers: readonly string[], access: GivenAcces
 }
 
 /**
- * Connects. Once connected, the client reconnects forever.
+ * Connects to the servers. A connected client reconnects forever.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`
  */
@@ -81,10 +81,10 @@ export async function openCluster(options: ConnectionOptions): Promise<Cluster> 
 }
 
 /**
- * Checks the addresses of servers.
+ * Checks server addresses.
  *
- * @param servers `nats://host:4222`, or `tls://host:4222` to require encryption: one or several of one
- * cluster, without a name or password in them.
+ * @param servers `nats://host:4222`, or `tls://host:4222` to require encryption: one or more servers of one
+ * cluster, without a user name or password in the URLs.
  * @throws {MeshChainError} `INVALID_OPTION`
  */
 export function checkServers(name: string, servers: unknown): string[] {
@@ -107,14 +107,14 @@ function serverOf(server: unknown): string {
 	)
 }
 
-/** Returns whether an address requires encryption. */
+/** Returns whether a server address requires encryption. */
 function isTls(server: string): boolean {
 	return /^tls:/i.test(server)
 }
 
 /**
- * Watches a connection for refusals: a lost connection retries forever, and a request only learns that there
- * is no answer.
+ * Watches a connection for refusals. A lost connection retries forever, and a request learns only that no
+ * answer arrives.
  */
 function watched(
 	connection: NatsConnection,
@@ -145,7 +145,7 @@ export function isLockedOut(error: unknown): boolean {
 	return isOf(error, ({ name }) => name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError')
 }
 
-/** Returns what to check, where the reason does not tell. */
+/** Returns advice on what to check, if the reason alone does not help. */
 function adviceOf(error: unknown, options: ConnectionOptions): string {
 	const thrown = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isLockedOut(thrown))
@@ -153,7 +153,10 @@ function adviceOf(error: unknown, options: ConnectionOptions): string {
 			? ': the given user, token, nkey or JWT is wrong, expired or unknown to the server'
 			: ': the server requires a user, token, nkeyFile or credsFile, and none was given'
 	if (thrown.name === 'TimeoutError' && options.tls)
-		return '; a server that requires a client certificate does not answer one that it does not trust: check certFile and keyFile'
+		return (
+			'; a server that requires a client certificate does not answer clients that it does not trust: ' +
+			'check certFile and keyFile'
+		)
 	if (/SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/.test(String(thrown.code)))
 		return ": caFile must hold the authority that signed the server's certificate"
 	if (thrown.code === 'ERR_TLS_CERT_ALTNAME_INVALID')
@@ -162,7 +165,7 @@ function adviceOf(error: unknown, options: ConnectionOptions): string {
 }
 
 /**
- * Returns whether the servers do not permit something to this user, so that no waiting helps.
+ * Returns whether the servers deny this user a permission, so that waiting does not help.
  *
  * @param token Text that the subject must contain. Default: any subject.
  */
@@ -173,7 +176,7 @@ export function isDenied(error: unknown, token = ''): error is Error {
 	)
 }
 
-/** An error of the client of NATS, or the cause of one. */
+/** An error from the NATS client, or the cause of one. */
 interface ClientError {
 	readonly name?: unknown
 	readonly subject?: unknown
@@ -195,7 +198,7 @@ async function closed(connection: NatsConnection | undefined, dial: SocketGuard)
 	dial.end()
 }
 
-/** Returns the reason in an error of NATS, which may have nothing but a name. */
+/** Returns the reason in a NATS error, which may have only a name. */
 export function reasonOf(error: unknown): string {
 	const { name, code } = (error ?? {}) as { readonly name?: unknown; readonly code?: unknown }
 	if (isDenied(error))

@@ -1,7 +1,7 @@
 /**
  * One consumer of a subject, from its creation on the servers to its removal. It delivers the messages of a
- * range in order and ends with the range, or when the server that has to deliver may be gone. It never
- * resumes: the reader opens another session after the last message that it has.
+ * range in order. It ends with the range, or when the server that must deliver may be gone. A session never
+ * resumes: the reader opens another one after the last message that it received.
  */
 import {
 	AckPolicy,
@@ -15,30 +15,30 @@ import { type Cluster, isDenied } from './connection.ts'
 import { isFence } from './message.ts'
 import { checkSame, type FoundStream, isNotFound } from './stream.ts'
 
-/** A range of stream sequences, both inclusive. */
+/** A range of stream sequences, inclusive at both ends. */
 export interface ReadRange {
 	readonly from: number
 	readonly to: number
 }
 
-/** What a session reads, and how. */
+/** The range of a session, and how to read it. */
 export interface SessionOptions {
 	readonly range: ReadRange
 	/** Whether the session waits for messages that are published later. */
 	readonly follows: boolean
-	/** Messages to request ahead of the one that is being read. */
+	/** Number of messages to request ahead of the current one. */
 	readonly messagesAhead: number
-	/** Ends the session. */
+	/** Signal that ends the session. */
 	readonly signal: AbortSignal | undefined
 }
 
-/** How long a request for messages waits before it is made again. */
+/** Time after which a request for messages is repeated. */
 const REQUEST_MS = 5_000
-/** After this silence the server that had to answer may be gone. */
+/** Silence after which the server that must answer may be gone. */
 const SILENCE_MS = 7_000
-/** After this silence a session that does not follow asks whether any messages are left. */
+/** Silence after which a session that does not follow checks whether any messages are left. */
 const QUIET_MS = 500
-/** The servers remove a consumer that nobody has asked for this long. */
+/** Time without a request after which the servers remove a consumer. */
 const INACTIVE_NS = 60 * 1e9
 
 /** A consumer on the servers, used once. */
@@ -47,11 +47,11 @@ export class ConsumerSession {
 	readonly #found: FoundStream
 	readonly #subject: string
 	readonly #options: SessionOptions
-	/** Messages delivered so far, by the count of the servers. */
+	/** Number of messages delivered so far, as the servers count them. */
 	#delivered = 0
-	/** What the servers did not permit to this consumer. */
+	/** Permission that the servers denied to this consumer. */
 	#denied: Error | undefined
-	/** Messages of the request in progress. */
+	/** Messages of the current request. */
 	#messages: ConsumerMessages | undefined
 	#silence: NodeJS.Timeout | undefined
 
@@ -65,7 +65,7 @@ export class ConsumerSession {
 	/**
 	 * Yields the messages with records, in order.
 	 *
-	 * @throws what the client throws; an `Error` where a message was lost on its way.
+	 * @throws Errors from the client; an `Error` if a message was lost in transit.
 	 */
 	async *messages(): AsyncGenerator<JsMsg> {
 		const { manager, client } = this.#cluster
@@ -76,7 +76,7 @@ export class ConsumerSession {
 			this.#stop()
 		})
 		try {
-			// Checked after the consumer exists, so that the consumer is one of the stream that was found.
+			// Checked once the consumer exists, which ensures that it belongs to the stream that was found.
 			await checkSame(this.#cluster, this.#found)
 			if (info.num_pending === 0 && !this.#options.follows) return
 			const consumer = client.consumers.getConsumerFromInfo(info)
@@ -111,7 +111,7 @@ export class ConsumerSession {
 		})
 	}
 
-	/** Yields messages until the server falls silent; returns whether the session has ended before that. */
+	/** Yields messages until the server falls silent. Returns whether the session ended before that. */
 	async *#consume(consumer: Consumer): AsyncGenerator<JsMsg, boolean> {
 		const { messagesAhead, signal } = this.#options
 		const messages = await consumer.consume({
@@ -126,14 +126,15 @@ export class ConsumerSession {
 		try {
 			for await (const message of messages) {
 				clearTimeout(this.#silence)
-				// A message that was on its way when a connection was lost is not delivered again.
+				// A message that was in transit when a connection was lost is not delivered again.
 				if (message.info.deliverySequence !== ++this.#delivered)
-					throw new Error('a message was lost on its way')
+					throw new Error('a message was lost in transit')
 				if (message.seq > this.#options.range.to) return true
 				const cameMs = performance.now()
 				if (!isFence(message)) yield message
 				if (this.#isLast(message)) return true
-				// While the caller is busy, the client would repeat its request, and all answers would come at once.
+				// While the caller is busy, the client would repeat its request, and all answers would arrive
+				// at once.
 				if (performance.now() - cameMs > REQUEST_MS) return true
 				this.#watchSilence(consumer, messages)
 			}
@@ -151,12 +152,12 @@ export class ConsumerSession {
 		return !follows && (info.pending === 0 || seq === range.to)
 	}
 
-	/** Asks, after a silence, whether the consumer still exists and has delivered everything. */
+	/** Checks, after a silence, whether the consumer still exists and has delivered everything. */
 	async #isComplete(consumer: Consumer, hasDelivered: boolean): Promise<boolean> {
 		if (this.#denied !== undefined) throw this.#denied
 		const { num_pending: pending } = await consumer.info()
 		if (pending === 0 && !this.#options.follows) return true
-		if (pending > 0 && !hasDelivered) throw new Error('it delivers no messages')
+		if (pending > 0 && !hasDelivered) throw new Error('the consumer delivers no messages')
 		return false
 	}
 
@@ -167,8 +168,7 @@ export class ConsumerSession {
 	}
 
 	/**
-	 * Stops when the server has nothing left to send, because pending messages have been removed from the
-	 * stream.
+	 * Stops when the server has nothing left to send because pending messages were removed from the stream.
 	 */
 	async #stopAtEnd(consumer: Consumer, messages: ConsumerMessages): Promise<void> {
 		const known = this.#delivered

@@ -1,4 +1,4 @@
-/** Credentials for the servers of NATS. Secrets come from files or from the caller, and reach no message. */
+/** Credentials for NATS servers. Secrets come from files or from the caller, and never appear in messages. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import {
 	type Authenticator,
@@ -21,38 +21,40 @@ import { MeshChainError, messageOf } from '../model/errors.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
 /**
- * How to authenticate: with `user`, `token`, `credsFile` or `nkeyFile`, or with none of them at an open
- * server.
+ * How to authenticate: with one of `user`, `token`, `credsFile` and `nkeyFile`, or with none of them if the
+ * server requires no authentication.
  */
 export interface NatsAccess {
-	/** Name of the user. */
+	/** User name. */
 	readonly user?: string
 	/** Password of the user. */
 	readonly password?: string
-	/** Token. */
+	/** Authentication token. */
 	readonly token?: string
-	/** File with a JWT and its nkey seed, as `nsc generate creds` writes it. Read again for each connection. */
+	/**
+	 * File with a JWT and its nkey seed, in the format of `nsc generate creds`. Reread for each connection.
+	 */
 	readonly credsFile?: string
-	/** File with the nkey seed of a user, as `nk -gen user` writes it. Read again for each connection. */
+	/** File with a user's nkey seed, in the format of `nk -gen user`. Reread for each connection. */
 	readonly nkeyFile?: string
 	/**
-	 * Whether TLS is required, and its files. A server named `tls://…` requires it too. Default: TLS is used
-	 * where a server offers it.
+	 * Whether TLS is required, and its files. A `tls://…` server also requires TLS. Default: TLS is used if
+	 * the server offers it.
 	 */
 	readonly tls?: boolean | TlsFiles
 }
 
-/** Files for TLS, in PEM. */
+/** TLS files in PEM format. */
 export interface TlsFiles {
-	/** Certificates of authorities. Default: those of Node. */
+	/** Certificates of the trusted authorities. Default: those of Node. */
 	readonly caFile?: string
-	/** Certificate of the client. Requires `keyFile`. */
+	/** Client certificate. Requires `keyFile`. */
 	readonly certFile?: string
-	/** Private key of the client. Requires `certFile`. */
+	/** Private key of the client certificate. Requires `certFile`. */
 	readonly keyFile?: string
 }
 
-/** Rules of the credentials, for components that accept them among their own options. */
+/** Option rules of the credentials, for components that accept them among their own options. */
 export const ACCESS_RULES = {
 	user: optional(checkName),
 	password: optional(checkSecret),
@@ -64,16 +66,19 @@ export const ACCESS_RULES = {
 
 const ACCESS = defineOptions(ACCESS_RULES)
 
-/** Credentials with checked names; the files are checked by {@link resolveAccess}. */
+/** Credentials with checked names. {@link resolveAccess} checks the files. */
 export type GivenAccess = ResolvedOptions<typeof ACCESS_RULES>
 
-/** Checks the names of credentials that stand alone. @throws {MeshChainError} `INVALID_OPTION` */
+/**
+ * Checks the names of credentials that are not part of other options. @throws {MeshChainError}
+ * `INVALID_OPTION`
+ */
 export function checkAccess(access: unknown): GivenAccess {
 	return ACCESS.resolve(access)
 }
 
 /**
- * Returns the options of NATS for these credentials.
+ * Returns the NATS options for these credentials.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`
  */
@@ -86,7 +91,7 @@ export function resolveAccess({ user, password: pass, token, ...files }: GivenAc
 	return defined({ user, pass, token, authenticator: fileAuthenticator(files), tls: tlsOf(files.tls) })
 }
 
-/** What a file lacks, for an error that names the file and shows none of its contents. */
+/** What a file lacks, for an error that names the file without showing its contents. */
 const CONTENTS = {
 	credsFile: 'no JWT of a user with its seed, as nsc generate creds writes them',
 	nkeyFile: 'no seed of a user, which is a line that begins with SU',
@@ -106,8 +111,8 @@ function fileAuthenticator({
 }
 
 /**
- * Reads the file again for each connection, so that a renewed file needs no restart; keeps the last one that
- * could be used.
+ * Rereads the file for each connection, so that a renewed file needs no restart. Keeps the last usable
+ * contents.
  */
 function renewed(name: AccessFile, path: string, find: (text: string) => Authenticator): Authenticator {
 	const read = () =>
@@ -122,13 +127,15 @@ function renewed(name: AccessFile, path: string, find: (text: string) => Authent
 		try {
 			last = read()
 		} catch {
-			// The servers judge the last one.
+			// The server decides whether the last usable contents are still valid.
 		}
 		return last(nonce)
 	}
 }
 
-/** The client requires a line feed after every line, without a carriage return. */
+/**
+ * Parses a credentials file. The client requires a line feed, without a carriage return, after every line.
+ */
 function credsIn(text: string): Authenticator {
 	return credsAuthenticator(Buffer.from(`${text.replaceAll('\r\n', '\n')}\n`))
 }
@@ -151,12 +158,13 @@ function tlsOf(tls: GivenAccess['tls']): TlsOptions | undefined {
 	if (!certificate.checkPrivateKey(key))
 		throw new MeshChainError(
 			'INVALID_OPTION',
-			`the key in ${show(keyFile)}, the keyFile, is not that of the certificate in ${show(certFile)}, the certFile`,
+			`the key in ${show(keyFile)}, the keyFile, does not belong to the certificate in ` +
+				`${show(certFile)}, the certFile`,
 		)
 	return { ...tls }
 }
 
-/** TLS accepts PEM only, and silently ignores anything else. */
+/** Parses a certificate. TLS accepts only PEM and silently ignores anything else. */
 function certificateIn(content: Buffer): X509Certificate {
 	if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(content.toString('latin1')))
 		throw new Error('no PEM')
@@ -169,7 +177,7 @@ function foundIn<T>(name: AccessFile, path: string, find: (content: Buffer) => T
 	try {
 		return find(content)
 	} catch {
-		// The thrown error may show the contents of the file.
+		// The original error may show the contents of the file.
 		throw new MeshChainError(
 			'FILE_UNREADABLE',
 			`cannot use ${show(path)}, the ${name}: it holds ${CONTENTS[name]}`,
@@ -183,9 +191,9 @@ const SECRET = /^\s*(?:S[A-Z2-7]{50,}\s*$|eyJ[\w-]+\.|-----BEGIN )|\n/
 
 function contentOf(name: AccessFile, path: string): Buffer {
 	checkFileOption(name, path)
-	// The error for a missing file would show its name.
+	// The error for a missing file would show the given text.
 	if (SECRET.test(path))
-		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not what is in it`)
+		throw new MeshChainError('INVALID_OPTION', `${name} must be the path of a file, not its contents`)
 	try {
 		return nodeFileSystem.readFileSync(path)
 	} catch (error) {

@@ -1,6 +1,6 @@
 /**
- * Discovers chains that appear in a stream while it is followed: of a node that begins to forward, or of a
- * service that restarts with a new chain.
+ * Discovers chains that appear in a stream while it is followed: from a node that starts to forward, or from
+ * a service that restarts with a new chain.
  */
 import type { TailQuery } from '../chain/index.ts'
 import { interleave } from '../merge/interleave.ts'
@@ -18,8 +18,8 @@ import type { ChainSource } from './subjects.ts'
 const LOOK_MS = 2_000
 
 /**
- * Yields the records of all chains that an address names and that are not known, from the first record of
- * each. The `origin` of a record tells its chain.
+ * Yields the records of all unknown chains that match an address, from the first record of each. The `origin`
+ * of a record identifies its chain.
  *
  * @param known Ids of the chains to leave out.
  * @param query Query for each chain, with the signal that ends the discovery.
@@ -42,7 +42,7 @@ export async function* discoverChains(
 		await cluster.close()
 	}
 
-	/** Follows the next chains that appear, and recursively those that appear after them. */
+	/** Follows the next chains that appear, and recursively the chains that appear after them. */
 	async function* chainsBeyond(knownIds: readonly string[]): AsyncGenerator<LogRecord> {
 		const discovered = await discover(cluster, parsed, knownIds, signal)
 		if (discovered === undefined) return
@@ -61,8 +61,7 @@ export async function* discoverChains(
 }
 
 /**
- * Waits until chains appear, through any time without an answer of the servers; undefined once the signal
- * aborts.
+ * Waits until chains appear, even while the servers do not answer. Returns undefined once the signal aborts.
  */
 async function discover(
 	cluster: Cluster,

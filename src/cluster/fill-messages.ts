@@ -1,18 +1,18 @@
-/** Puts pending records into messages. */
+/** Fills messages with pending records. */
 import type { MessageBuilder } from './message-builder.ts'
 import type { PendingRecords } from './pending-records.ts'
 import type { Publisher } from './publisher.ts'
 
-/** Where records go, and when a batch begins a message. */
+/** The destination of the records, and when a batch starts a new message. */
 export interface FillOptions {
-	/** Size above which a batch begins a new message, so that it fits. */
+	/** Size above which a batch starts a new message in order to fit. */
 	readonly batchBytes: number
 	readonly builder: MessageBuilder
 	readonly publisher: Publisher
 }
 
 /**
- * Puts all records from a position on into messages, and sends the full ones. A batch is never split, so its
+ * Adds all records from a position to messages, and sends the full messages. A batch is never split, so its
  * message may be longer than others.
  *
  * @returns The position after the last record.
@@ -36,7 +36,7 @@ export async function fillMessages(
 	return position
 }
 
-/** Sends what the builder holds. */
+/** Sends the contents of the builder. */
 export async function publishOpen(builder: MessageBuilder, publisher: Publisher): Promise<void> {
 	for (const message of builder.take()) await publisher.publish(message)
 }

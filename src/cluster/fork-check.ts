@@ -1,9 +1,9 @@
 /**
- * Tells a chain that was copied and then continued twice from one that lost its end. Both forks of a copied
- * chain have its id and use the same epochs and seqs for different records.
+ * Distinguishes a chain that was copied and then continued twice from one that lost its end. Both forks of a
+ * copied chain have the same id, and use the same epochs and seqs for different records.
  *
- * Invariant: a forwarder publishes after a message only when the file and the stream agree at the newest
- * position that both have. A history is linear, so two that agree at one position agree before it.
+ * Invariant: a forwarder publishes after a message only if the file and the stream agree at the newest
+ * position that both have. A history is linear, so two that agree at one position also agree before it.
  */
 import type { FileChain } from '../chain/index.ts'
 import { firstSeqAfterEpoch, lastUpTo } from '../consume/epoch-end.ts'
@@ -16,7 +16,11 @@ import { recordsOf } from './message.ts'
 import type { LastMessage } from './stream-position.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** @throws {MeshChainError} `CHAIN_FORKED`; what reading the chain and the stream throws. */
+/**
+ * Checks that the file and the stream hold the same fork.
+ *
+ * @throws {MeshChainError} `CHAIN_FORKED`; errors from reading the chain and the stream.
+ */
 export async function checkNotForked(
 	chain: FileChain,
 	subject: SubjectReader,
@@ -34,17 +38,17 @@ export async function checkNotForked(
 			if (await differsFromFile(chain, there)) throw forked(chain, subject, common.seq)
 			return
 		}
-		// The stream has a later epoch where the file has an older one.
+		// The stream has a later epoch at a seq where the file has an older one.
 		if (there !== undefined && startOf(there).seq <= common.seq) throw forked(chain, subject, common.seq)
-		// In this epoch the file ends before the first record of the stream: they have only older positions in
-		// common.
+		// In this epoch, the file ends before the first record of the stream. They share only older
+		// positions.
 		message = position.previous
 	}
 }
 
 /**
- * Returns whether the file has other records where a message stands. Without a fork, a later epoch can take
- * the seqs of an older one, but never the reverse.
+ * Returns whether the file has different records at the position of a message. Without a fork, a later epoch
+ * can reuse the seqs of an older one, but never the reverse.
  */
 async function differsFromFile(chain: FileChain, message: StreamMessage): Promise<boolean> {
 	const rows = recordsOf(message) ?? []
@@ -53,7 +57,7 @@ async function differsFromFile(chain: FileChain, message: StreamMessage): Promis
 	return own.some(({ epoch, seq }) => epoch < (bySeq.get(seq) ?? 0)) || recordsDiffer(own, rows)
 }
 
-/** Returns the records of the file that have the seqs of these records of the stream. */
+/** Returns the records of the file that have the same seqs as these records of the stream. */
 async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<LogRecord[]> {
 	const [first, last] = [rows[0], rows.at(-1)]
 	if (first === undefined || last === undefined) return []
@@ -63,7 +67,7 @@ async function recordsAt(chain: FileChain, rows: readonly LogRecord[]): Promise<
 	return found
 }
 
-/** Returns the last record of the file that has this epoch or an older one. */
+/** Returns the last record of the file in this epoch or an older one. */
 async function lastWithin(chain: FileChain, epoch: number): Promise<LogRecord | undefined> {
 	const newest = await lastUpTo(chain)
 	if (newest === undefined || newest.epoch <= epoch) return newest
@@ -78,7 +82,10 @@ function forked(
 ): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork: at seq ${seq} the stream ${show(stream)} has another record, under the subject ${source.subject}, than ${show(path)}, because a machine or its files were copied. Nothing is forwarded: decide which copy continues, and give the other service a new chain`,
+		`the chain ${chainId} has a fork: at seq ${seq}, the record in the stream ${show(stream)} ` +
+			`(subject ${source.subject}) differs from the one in ${show(path)}, because a machine or its ` +
+			'files were copied. Nothing is forwarded: decide which copy continues, and give the other ' +
+			'service a new chain',
 		{ path, seq },
 	)
 }

@@ -18,33 +18,33 @@ import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings
 
 /** Options of {@link forwardChain}. */
 export interface ForwardOptions extends NatsAccess {
-	/** `nats://host:4222`: one server, or several of one cluster. */
+	/** Servers: `nats://host:4222`, one or more of one cluster. */
 	readonly servers: string | readonly string[]
 	/** Stream for the records. Default: `'mesh'`. */
 	readonly stream?: string | undefined
 	/** Prefix of the subjects `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string | undefined
 	/**
-	 * Node of the chain, for the subject. A chain that the stream has already keeps its subject. Default: the
-	 * node of the first record that names one, and `'node'` where none does.
+	 * Node of the chain in the subject. A chain that is already in the stream keeps its subject. Default: the
+	 * node of the first record that names one, otherwise `'node'`.
 	 */
 	readonly node?: string | undefined
-	/** Settings of a stream to create where there is none. Default: the stream must exist. */
+	/** Settings for creating the stream if it does not exist. Default: the stream must exist. */
 	readonly create?: StreamSettings | undefined
-	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
+	/** Size at which a message is sent. It is sent earlier if there are no more records. Default: 256 KiB. */
 	readonly messageBytes?: number | undefined
 	/**
-	 * Wait for more records after a message that was not full, which bounds the messages that a node sends.
-	 * Default: 100 ms.
+	 * Time to wait for more records after a message that was not full. It limits the number of messages that
+	 * a node sends. Default: 100 ms.
 	 */
 	readonly lingerMs?: number | undefined
-	/** How often to look for new records where the system gives no hint. Default: 200 ms. */
+	/** Interval at which to check for new records if the system gives no notification. Default: 200 ms. */
 	readonly pollIntervalMs?: number | undefined
-	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
+	/** Time to wait for an answer from the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number | undefined
 	/**
-	 * Whether the forwarder ends when the servers refuse: for a full stream, a missing permission, a wrong
-	 * password or a deleted stream. Default: false; it retries, because someone may change that.
+	 * Whether the forwarder ends when the servers refuse it because of a full stream, a missing permission, a
+	 * wrong password or a deleted stream. Default: false; it retries, because someone may fix the cause.
 	 */
 	readonly endWhenRefused?: boolean | undefined
 	/** File system. Default: that of Node. */
@@ -68,13 +68,13 @@ const FORWARD_RULES = {
 
 const FORWARD_OPTIONS = defineOptions(FORWARD_RULES)
 
-/** The options in full. */
+/** Forwarder options with all defaults applied. */
 export interface ResolvedForwardOptions extends ResolvedOptions<typeof FORWARD_RULES> {
 	readonly connection: ConnectionOptions
 }
 
 /**
- * Checks and completes the options.
+ * Validates the options and applies the defaults.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`
  */

@@ -1,6 +1,6 @@
 /**
- * Forwards a chain to a stream. The file stays the source of truth and the stream gets a copy; a cluster that
- * is down costs only delay.
+ * Forwards a chain to a stream. The file remains the source of truth, and the stream gets a copy. A cluster
+ * that is down causes only delay.
  */
 import { createHash } from 'node:crypto'
 import { type Chain, FileChain, openChain, openForReading, rowsOf } from '../chain/index.ts'
@@ -26,34 +26,39 @@ import { SubjectReader } from './subject-reader.ts'
 import { subjectOf } from './subjects.ts'
 
 /**
- * Publishes every record of a chain to a stream of JetStream, in order and exactly once, and follows the
- * chain as it grows. The forwarder reads the file, so it can run inside the service that writes the chain or
- * beside it. It retries a cluster that cannot be reached forever, at no cost to the service.
+ * Publishes every record of a chain to a JetStream stream, in order and exactly once, and follows the chain
+ * as it grows. The forwarder reads the file, so it can run inside the service that writes the chain or in a
+ * separate process. If the cluster is unreachable, the forwarder retries forever without slowing the service
+ * down.
  *
  * Each message holds many records of the chain and has one subject, `<subjectPrefix>.<node>.<chain id>`. One
- * message of a chain is in flight at a time and names the message that it expects before it, so the stream
- * keeps the order of the chain whoever is killed. Before anything is sent again, the forwarder asks the
- * stream for its last message of the chain; nothing depends on how long the servers remember ids. In a stream
- * with replicas, two messages without a body precede the first one, so that nothing older is in flight. Where
- * the stream has removed all messages by its limits, a cursor file beside the chain,
- * `CHAIN.forward-….cursor`, holds the position. One forwarder of a chain and a stream runs at a time.
+ * message of a chain is in flight at a time, and each states which message must precede it. The stream
+ * therefore keeps the order of the chain, whichever process is killed. Before it sends anything again, the
+ * forwarder asks the stream for the last message of the chain; nothing depends on how long the servers
+ * remember message ids. In a stream with replicas, two messages without a body precede the first message, to
+ * ensure that nothing older is in flight. If the stream has removed all messages because of its limits, a
+ * cursor file next to the chain, `CHAIN.forward-….cursor`, holds the position. Each pair of chain and stream
+ * has at most one running forwarder.
  *
  * A chain keeps its subject in the stream when its node is renamed. The forwarder waits for a stream that is
- * deleted; when the stream is created again, the forwarder sends the chain from its beginning. The warnings
+ * deleted. When the stream is created again, it sends the chain from the beginning. The warnings
  * `MESH_CHAIN_FORWARD_FAILING` and `MESH_CHAIN_FORWARD_RECOVERED` report the first failure and the recovery.
  *
- * @param path Path of the chain's file, which must exist.
+ * @param path Path of the chain file, which must exist.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`. `done` rejects with
- * `STREAM_NOT_FOUND` where the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` where
- * the stream has another fork of the chain, for example of a cloned machine, and what reading the chain
- * throws; with `endWhenRefused` also with `STREAM_REFUSED`, and `CLUSTER_UNREACHABLE` where the servers
- * refuse the credentials.
+ * `STREAM_NOT_FOUND` if the stream never existed, `STREAM_UNFIT`, `CURSOR_IN_USE`, `CHAIN_FORKED` if the
+ * stream holds another fork of the chain (for example of a cloned machine), and errors from reading the
+ * chain. With `endWhenRefused`, it also rejects with `STREAM_REFUSED`, and with `CLUSTER_UNREACHABLE` if the
+ * servers refuse the credentials.
  *
  * @example
  * ```ts
  * import { forwardChain } from 'mesh-chain/cluster'
  *
- * await using forwarder = forwardChain('node.chain', { servers: 'nats://127.0.0.1:4222', create: { replicas: 1 } })
+ * await using forwarder = forwardChain('node.chain', {
+ *   servers: 'nats://127.0.0.1:4222',
+ *   create: { replicas: 1 },
+ * })
  * await forwarder.flushed()
  * console.log(forwarder.stats().acknowledged.seq)
  * ```
@@ -71,23 +76,25 @@ const RETRIED_CODES: readonly (ErrorCode | undefined)[] = [
 	'STREAM_REFUSED',
 	'CURSOR_FAILED',
 ]
-/** Records that are searched for the name of the node. */
+/** Number of records searched for the name of the node. */
 const NODE_RECORDS_MAX = 1000
-/** Shortest time between two saves of the cursor. */
+/** Minimum time between two saves of the cursor. */
 const SAVE_MS = 1_000
-/** How often a forwarder without anything to send checks that its stream is still the same. */
+/** Interval at which an idle forwarder checks that its stream has not been replaced. */
 const CHECK_STREAM_MS = 10_000
 
-/** A connection's part of a forwarder: from the position in the stream until something fails. */
+/**
+ * The part of a forwarder that uses one connection: from the position in the stream until something fails.
+ */
 interface Sending {
 	readonly cluster: Cluster
 	readonly found: FoundStream
 	readonly builder: MessageBuilder
 	readonly publisher: Publisher
 	readonly file: CursorFile
-	/** Last seq of the file that the stream has. */
+	/** Last seq of the file that is in the stream. */
 	readonly seq: number
-	/** Whether the stream had no message of the chain, and none was sent yet. */
+	/** Whether the stream had no message of the chain, and none has been sent yet. */
 	isFirst: boolean
 }
 
@@ -112,10 +119,13 @@ class ChainForwarder implements Forwarder {
 	#file: CursorFile | undefined
 	#savedMs = Number.NEGATIVE_INFINITY
 	#checkedMs = Number.NEGATIVE_INFINITY
-	/** Sleeps until more has come together for the next message; woken when someone waits for that message. */
+	/**
+	 * Sleeps until more records are available for the next message; woken when a caller waits for that
+	 * message.
+	 */
 	readonly #linger = new Sleeper()
 	#state: ForwarderState = 'connecting'
-	/** Last record that the stream has; undefined until the stream was asked. */
+	/** Last record in the stream; undefined until the stream has been asked. */
 	#acknowledged: ConsumerCursor | undefined
 	#lastError: unknown
 
@@ -123,7 +133,7 @@ class ChainForwarder implements Forwarder {
 		this.path = path
 		this.#options = options
 		this.done = this.#run()
-		// A caller that does not await `done` sees the warning.
+		// A caller that does not await `done` still sees the warning.
 		this.done.catch(() => {})
 	}
 
@@ -201,7 +211,7 @@ class ChainForwarder implements Forwarder {
 		}
 	}
 
-	/** Continues at the position in the stream until something fails or the forwarder is closed. */
+	/** Continues from the position in the stream until something fails or the forwarder is closed. */
 	async #forward(chain: FileChain): Promise<void> {
 		this.#state = 'connecting'
 		this.#cluster ??= await openCluster(this.#options.connection)
@@ -238,11 +248,11 @@ class ChainForwarder implements Forwarder {
 		return { cluster, found, ...sender, file, seq, isFirst: positions.length === 0 }
 	}
 
-	/** Returns the last seq that need not be sent. */
+	/** Returns the last seq that does not need to be sent. */
 	async #resumeAfter(chain: FileChain, last: LastMessage | undefined, file: CursorFile): Promise<number> {
-		// Without a message in the stream, this forwarder or an earlier one knows how far it was.
+		// If the stream has no message, this forwarder or an earlier one may have noted the position.
 		const cursor = last ?? this.#acknowledged ?? file.found ?? NOTHING
-		// A power loss may have taken records that the stream has; other records of the chain now have their
+		// A power loss may have removed records that the stream has; other records of the chain now use their
 		// seqs.
 		const seq = await resumeAfter(chain, cursor)
 		if (last !== undefined && seq < last.seq) this.#warnThatFileLags(seq, last.seq)
@@ -288,7 +298,7 @@ class ChainForwarder implements Forwarder {
 		if (!sending.isFirst || messages.length === 0) return
 		sending.isFirst = false
 		await publisher.settled()
-		// Another forwarder may have begun with the same chain under another name at the same time.
+		// Another forwarder may have started with the same chain under another name at the same time.
 		const { stream, subjectPrefix: prefix } = this.#options
 		const positions = await positionsIn(cluster, stream, { prefix, chainId: this.#chain!.chainId })
 		if (positions.length > 1) throw new PositionTaken()
@@ -300,7 +310,7 @@ class ChainForwarder implements Forwarder {
 		await sending.publisher.settled()
 	}
 
-	/** Saves the cursor now and then: it is needed only after the stream has removed everything. */
+	/** Saves the cursor from time to time: it is needed only after the stream has removed everything. */
 	async #save(file: CursorFile): Promise<void> {
 		const nowMs = performance.now()
 		if (nowMs - this.#savedMs < SAVE_MS) return
@@ -309,8 +319,8 @@ class ChainForwarder implements Forwarder {
 	}
 
 	/**
-	 * Checks now and then that the stream was not deleted and created again: while the chain does not grow,
-	 * nothing else would tell.
+	 * Checks from time to time that the stream was not deleted and created again. While the chain does not
+	 * grow, nothing else would detect that.
 	 */
 	async #checkStream({ cluster, found }: Sending): Promise<void> {
 		const nowMs = performance.now()
@@ -319,7 +329,7 @@ class ChainForwarder implements Forwarder {
 		this.#checkedMs = nowMs
 	}
 
-	/** Opens the cursor of this chain in this stream; a stream that was created again has a new cursor. */
+	/** Opens the cursor of this chain in this stream. A stream that was created again has a new cursor. */
 	#cursorFile(chain: Chain, stream: string): CursorFile {
 		const name = createHash('sha256').update(stream).digest('hex').slice(0, 12)
 		const path = `${this.path}.forward-${name}.cursor`
@@ -336,7 +346,7 @@ class ChainForwarder implements Forwarder {
 		this.#counts.records += message.records
 		this.#counts.bytes += message.body.length
 		this.#counts.tooLarge += message.tooLarge
-		// An acknowledgement does not tell that the cursor can be saved again.
+		// An acknowledgement does not mean that the cursor can be saved again.
 		if (codeIn(this.#lastError) !== 'CURSOR_FAILED') this.#recovered()
 		this.#acknowledge({ epoch: message.epoch, seq: message.lastSeq })
 	}
@@ -357,7 +367,8 @@ class ChainForwarder implements Forwarder {
 		if (this.#lastError === undefined) {
 			warn(
 				'FORWARD_FAILING',
-				`cannot forward ${show(this.path)}: ${messageOf(error)}; the forwarder retries, and the chain keeps all records`,
+				`cannot forward ${show(this.path)}: ${messageOf(error)}; the forwarder retries, and the ` +
+					'chain keeps all records',
 			)
 		}
 		this.#lastError = error
@@ -374,20 +385,23 @@ class ChainForwarder implements Forwarder {
 
 	#triesAgain(error: unknown): boolean {
 		const isAway = codeIn(error) === 'STREAM_NOT_FOUND'
-		// A stream that existed may be created again; one that never existed is a wrong name.
+		// A stream that existed may be created again. If it never existed, its name is wrong.
 		if (isAway && this.#counts.resumes === 0) return false
 		const isRefused = isAway || isRefusal(error) || this.#cluster?.refusal() !== undefined
 		if (isRefused && this.#options.endWhenRefused) return false
 		return error instanceof PositionTaken || RETRIED_CODES.includes(codeIn(error))
 	}
 
-	/** Warns that records which were forwarded are no longer in the file, but only in the stream. */
+	/** Warns that records were forwarded and are no longer in the file, only in the stream. */
 	#warnThatFileLags(seq: number, streamSeq: number): void {
 		if (this.#counts.ahead > 0) return
 		this.#counts.ahead = streamSeq - seq
 		warn(
 			'CHAIN_BEHIND',
-			`the stream ${show(this.#options.stream)} has records of ${show(this.path)} up to seq ${streamSeq}, but the file only up to seq ${seq}: a power loss took the others, or the file was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull writes them to a file`,
+			`the stream ${show(this.#options.stream)} has records of ${show(this.path)} up to seq ` +
+				`${streamSeq}, but the file only up to seq ${seq}: a power loss took the others, or the file ` +
+				'was cut or replaced by an older copy; the stream keeps them, and mesh-chain pull writes ' +
+				'them to a file',
 		)
 	}
 }

@@ -1,35 +1,35 @@
-/** A running forwarder, as its caller sees it. */
+/** The interface of a running forwarder. */
 import type { ConsumerCursor } from '../consume/cursor-file.ts'
 
-/** State of a forwarder; `waiting` means that the stream has everything that is in the chain. */
+/** State of a forwarder; `waiting` means that the stream has every record of the chain. */
 export type ForwarderState = 'connecting' | 'forwarding' | 'waiting' | 'closed'
 
-/** Counters of a forwarder since it was started. */
+/** Counters of a forwarder since its start. */
 export interface ForwarderStats {
 	readonly state: ForwarderState
 	/**
-	 * Last record that the stream is known to have; epoch and seq are 0 without one, and before the stream was
-	 * asked.
+	 * Last record that is known to be in the stream; epoch and seq are 0 if there is none, and before the
+	 * stream was asked.
 	 */
 	readonly acknowledged: ConsumerCursor
-	/** Records that were acknowledged, gaps included. */
+	/** Number of acknowledged records, including gaps. */
 	readonly records: number
-	/** Messages that were acknowledged. */
+	/** Number of acknowledged messages. */
 	readonly messages: number
-	/** Bytes of these messages. */
+	/** Total bytes of these messages. */
 	readonly bytes: number
-	/** Records that no message can hold: a `$gap` stands for each of them in the stream. */
+	/** Number of records too large for any message; in the stream, a `$gap` stands for each. */
 	readonly tooLarge: number
 	/**
-	 * Seqs by which the stream was ahead of the file: a power loss took them, or the file was cut or replaced
-	 * by an older copy.
+	 * Number of seqs by which the stream was ahead of the file: a power loss removed the records, or the file
+	 * was cut or replaced by an older copy.
 	 */
 	readonly ahead: number
-	/** Failures that were retried. */
+	/** Number of failures that were retried. */
 	readonly failures: number
-	/** Recoveries from failures. */
+	/** Number of recoveries from failures. */
 	readonly recoveries: number
-	/** Requests for the position in the stream: one at each start, and one after each failure. */
+	/** Number of requests for the position in the stream: one at each start, and one after each failure. */
 	readonly resumes: number
 	/**
 	 * Message of the last failure; undefined once something was acknowledged, or the stream is known to have
@@ -41,23 +41,23 @@ export interface ForwarderStats {
 /** A running forwarder. */
 export interface Forwarder extends AsyncDisposable {
 	readonly path: string
-	/** Resolves when the forwarder was closed; rejects when it ended by itself. */
+	/** Resolves when the forwarder is closed; rejects if it ends by itself. */
 	readonly done: Promise<void>
 	/** Returns the current counters. */
 	stats(): ForwarderStats
-	/** Returns the number of seqs by which the chain is ahead of what is acknowledged. */
+	/** Returns the number of seqs in the chain after the last acknowledged one. */
 	lag(): Promise<number>
 	/**
 	 * Resolves when the stream was asked and has everything that is in the chain at the time of the call.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with, when the forwarder ends first; `FORWARD_FAILED` when
-	 * it is closed first.
+	 * @throws {MeshChainError} The error of `done` if the forwarder ends first; `FORWARD_FAILED` if it is
+	 * closed first.
 	 */
 	flushed(): Promise<void>
 	/**
 	 * Waits for the message in flight and disconnects. Idempotent.
 	 *
-	 * @throws {MeshChainError} what `done` rejects with.
+	 * @throws {MeshChainError} The error of `done`.
 	 */
 	close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** `mesh-chain/cluster`: lists names, defines nothing. */
+/** `mesh-chain/cluster`: only lists names. */
 
 export { parseAddress, type StreamAddress } from './address.ts'
 export type { NatsAccess, TlsFiles } from './credentials.ts'

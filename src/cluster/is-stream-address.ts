@@ -1,6 +1,8 @@
-/** Tells addresses of streams from paths. It needs no NATS client, so that every command can ask it. */
+/**
+ * Distinguishes stream addresses from paths. It does not load the NATS client, so every command can use it.
+ */
 
-/** Whether a name is the address of a stream rather than a path. */
+/** Returns whether a name is a stream address rather than a path. */
 export function isStreamAddress(name: string): boolean {
 	return /^(?:nats|tls):\/\//i.test(name)
 }

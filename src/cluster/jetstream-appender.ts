@@ -1,4 +1,4 @@
-/** An appender whose chain exists in a stream only: for services without a disk. */
+/** An appender whose chain exists only in a stream, for services without a disk. */
 import { randomBytes } from 'node:crypto'
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { LogChainAppender } from '../appender.ts'
@@ -31,24 +31,24 @@ import { subjectOf } from './subjects.ts'
 const CHAIN_ID_BYTES = 16
 
 /**
- * Appends to a stream of JetStream, without a disk. Where there is a disk, a `FileChainAppender` with
- * `forwardChain` loses less: records that are not acknowledged yet exist in this process only, and end with
- * it.
+ * Appends to a JetStream stream, without a disk. On a machine with a disk, a `FileChainAppender` with
+ * `forwardChain` loses less: records that are not yet acknowledged exist only in this process, and are lost
+ * when it ends.
  *
- * The appender accepts records at once and sends them in the background, in order and each once; a message
- * holds the records that arrived since the message before it. A record is committed when the servers have
- * acknowledged it. Until then it is `chainPending` and the appender holds it, up to `pendingRecordsMax` and
- * `pendingBytesMax`. Beyond these bounds the loop keeps the newest records in its ring; those that it must
- * evict are counted and become a `$gap` in the stream.
+ * The appender accepts records immediately and sends them in the background, in order and exactly once. A
+ * message holds the records that arrived since the previous message. A record is committed when the servers
+ * have acknowledged it. Until then it is `chainPending` and the appender holds it, up to `pendingRecordsMax`
+ * and `pendingBytesMax`. Beyond these limits, the loop keeps the newest records in its ring. Records that it
+ * must evict are counted and become a `$gap` in the stream.
  *
- * The cluster need not be reachable, not even at the start: the appender retries forever, warns once, and
- * throws nothing. Therefore each appender begins a new chain, with a new id and seq 1: only the cluster could
- * tell where an older chain ended. The chains of a service have its `node` in common:
+ * The cluster may be unreachable, even at the start: the appender retries forever, warns once, and throws
+ * nothing. Therefore each appender begins a new chain, with a new id and seq 1, because only the cluster
+ * knows where an older chain ended. The chains of a service share its `node`:
  * `openStream('nats://…/mesh?node=api-1')`.
  *
  * A record is acknowledged when a majority of the stream's replicas have it; with `storage: 'file'` the
  * servers fsync on their own schedule (`sync_interval`). Records that are not acknowledged when the process
- * ends are lost, because `process.exit()` cannot wait for a network: await `loop.close()` first. Until then
+ * ends are lost, because `process.exit()` cannot wait for a network: await `loop.close()` first. Until then,
  * the appender keeps the process alive.
  *
  * @example
@@ -56,7 +56,8 @@ const CHAIN_ID_BYTES = 16
  * import { MeshLoop } from 'mesh-chain'
  * import { JetStreamAppender } from 'mesh-chain/cluster'
  *
- * const loop = new MeshLoop(new JetStreamAppender({ servers: 'nats://127.0.0.1:4222', create: {} }), { nodeId: 'api-1' })
+ * const appender = new JetStreamAppender({ servers: 'nats://127.0.0.1:4222', create: {} })
+ * const loop = new MeshLoop(appender, { nodeId: 'api-1' })
  * loop.info('listening', { port: 8080 })
  * await loop.sync()
  * await loop.close()
@@ -66,18 +67,18 @@ export class JetStreamAppender implements LogChainAppender {
 	readonly chainId = randomBytes(CHAIN_ID_BYTES).toString('hex')
 	readonly epoch = 1
 	/**
-	 * Committed records survive a kill of this process, and of a server that stores the stream in files. A
-	 * power loss of all servers that have a record may lose it.
+	 * Committed records survive a kill of this process, and a kill of a server that stores the stream in
+	 * files. A power loss of all servers that hold a record may lose it.
 	 */
 	readonly durability = 'os'
-	/** This appender has bounds of its own, so a loop waits for it longer than for others. */
+	/** This appender has limits of its own, so a loop waits longer for it than for others. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly #options: ResolvedJetStreamOptions
 	readonly #pending: PendingRecords
 	readonly #syncs = new PositionWaiters()
 	readonly #over = new AbortController()
 	readonly #counts = { records: 0, messages: 0, bytes: 0, tooLarge: 0, failures: 0, connections: 0 }
-	/** Wakes what waits for a record, or for the end of the connection. */
+	/** Wakes callers that wait for a record, or for the end of the connection. */
 	readonly #waiters = new Set<() => void>()
 	readonly #forgetExit: () => void
 	readonly #ended: Promise<void>
@@ -96,9 +97,9 @@ export class JetStreamAppender implements LogChainAppender {
 	#knownLostTo = 0
 
 	/**
-	 * Returns at once; connects in the background.
+	 * Returns immediately and connects in the background.
 	 *
-	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` where the file of a secret cannot be read.
+	 * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` if the file of a secret cannot be read.
 	 */
 	constructor(options: JetStreamOptions) {
 		this.#options = resolveJetStreamOptions(options)
@@ -124,17 +125,17 @@ export class JetStreamAppender implements LogChainAppender {
 	 * Accepts one record, which stays in memory until it is acknowledged.
 	 *
 	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable); `APPENDER_CLOSED`, `SEQ_NOT_INCREASING`,
-	 * `APPEND_FAILED` (not).
+	 * `APPEND_FAILED` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		this.#take([record], false)
 	}
 
 	/**
-	 * Accepts a batch of consecutive records, which travel in one message where the servers accept one of that
-	 * size: then all of them are stored, or none.
+	 * Accepts a batch of consecutive records. They share one message if the servers accept a message of that
+	 * size; then either all of them are stored, or none.
 	 *
-	 * @throws {LogAppendError} as {@link append}; then no record is accepted.
+	 * @throws {LogAppendError} As for {@link append}; then no record is accepted.
 	 */
 	appendBatch(records: readonly LogRecord[]): void {
 		if (records.length > 0) this.#take(records, true)
@@ -143,17 +144,17 @@ export class JetStreamAppender implements LogChainAppender {
 	/**
 	 * Checks that everything is acknowledged; it cannot wait for a network.
 	 *
-	 * @throws {MeshChainError} `FLUSH_FAILED` where records are not acknowledged: await `sync()`.
+	 * @throws {MeshChainError} `FLUSH_FAILED` if records are not acknowledged: await `sync()`.
 	 */
 	flush(): void {
 		if (this.#closing === undefined && this.#pending.count > 0) throw this.#pendingError('FLUSH_FAILED')
 	}
 
 	/**
-	 * Resolves when every record accepted before this call is acknowledged. Retries at once where the cluster
-	 * is unreachable.
+	 * Resolves when every record accepted before this call is acknowledged. If the cluster is unreachable,
+	 * retries immediately.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED` when the retry fails, or when nothing is acknowledged for
+	 * @throws {MeshChainError} `SYNC_FAILED` if the retry fails, or if nothing is acknowledged for
 	 * `ackTimeoutMs`; the records stay in memory and are retried.
 	 */
 	sync(): Promise<void> {
@@ -166,10 +167,10 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Waits at most `closeMs` for records that are not acknowledged, and disconnects. Idempotent. The `close()`
-	 * of a loop calls `sync()` first, which has a limit of its own.
+	 * Waits at most `closeMs` for records that are not acknowledged, and disconnects. Idempotent. The
+	 * `close()` of a loop calls `sync()` first, which has its own limit.
 	 *
-	 * @throws {MeshChainError} `CLOSE_FAILED` when records were not acknowledged in time; `stats().lostAtClose`
+	 * @throws {MeshChainError} `CLOSE_FAILED` if records were not acknowledged in time; `stats().lostAtClose`
 	 * counts them.
 	 */
 	close(): Promise<void> {
@@ -197,7 +198,7 @@ export class JetStreamAppender implements LogChainAppender {
 		return this.#over.signal.aborted
 	}
 
-	/** Name of the stream in messages. */
+	/** Name of the stream for use in messages. */
 	get #name(): string {
 		return `the stream ${show(this.#options.stream)}`
 	}
@@ -231,14 +232,14 @@ export class JetStreamAppender implements LogChainAppender {
 		return new MeshChainError(code, text, { seq, cause })
 	}
 
-	/** Uses one connection after the other until the appender is closed. */
+	/** Uses one connection after another until the appender is closed. */
 	async #run(): Promise<void> {
 		const backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX)
 		while (!this.#isOver) {
 			try {
 				await this.#connectAndSend()
 			} catch (error) {
-				// The connection has worked in between.
+				// The connection has worked in the meantime.
 				if (this.#failure === undefined) backoff.reset()
 				if (!this.#isOver) this.#failed(error)
 			}
@@ -247,8 +248,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Sends until something fails or the appender is closed. A failed connection is not reused: a new one may
-	 * reach another server.
+	 * Sends until something fails or the appender is closed. A failed connection is not reused, because a new
+	 * one may reach another server.
 	 */
 	async #connectAndSend(): Promise<void> {
 		const cluster = await openCluster(this.#options.connection)
@@ -279,7 +280,7 @@ export class JetStreamAppender implements LogChainAppender {
 		const { publisher, builder } = await this.#resume(cluster, info, this.#subject)
 		const target = { batchBytes: messageBytes, builder, publisher }
 		let position = this.#pending.first
-		// What waited here on a connection that was lost must not continue beside the next connection.
+		// Code that waited on a lost connection must not continue alongside the next connection.
 		while (!this.#isOver && !cluster.connection.isClosed()) {
 			position = await fillMessages(this.#pending, position, target)
 			// More records may arrive for the next message while one is in flight.
@@ -292,7 +293,7 @@ export class JetStreamAppender implements LogChainAppender {
 		}
 	}
 
-	/** Continues after the records that the stream has. */
+	/** Continues after the records that are already in the stream. */
 	async #resume(cluster: Cluster, info: StreamInfo, subject: string) {
 		const { stream, messageBytes, ackTimeoutMs } = this.#options
 		const { chainId } = this
@@ -306,7 +307,7 @@ export class JetStreamAppender implements LogChainAppender {
 		)
 		const next = this.#pending.count === 0 ? undefined : this.#pending.at(this.#pending.first)
 		if (last !== undefined && next !== undefined && last.seq < this.#committedSeq) {
-			// A new leader may not show everything that it has.
+			// A new leader may not yet show all messages that it has.
 			await sender.publisher.fenced()
 			sender.builder.add(this.#lostInStream(last.seq + 1, next))
 		}
@@ -314,7 +315,8 @@ export class JetStreamAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns the gap for acknowledged records that are gone: servers went down before they had them on disk.
+	 * Returns the gap for acknowledged records that are gone because servers went down before they wrote them
+	 * to disk.
 	 */
 	#lostInStream(fromSeq: number, next: LogRecord): LogRecord {
 		const toSeq = this.#committedSeq
@@ -338,11 +340,13 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#recovered()
 	}
 
-	/** Reports a record that no message can hold. Its message holds nothing but the gap. */
+	/** Reports a record that is too large for any message. Its message holds only the gap. */
 	#reportTooLarge({ lastSeq, tooLarge: count }: OutgoingMessage): void {
 		report('gap', { source: this, gap: { fromSeq: lastSeq, toSeq: lastSeq, count, cause: 'tooLarge' } })
 		if (this.#counts.tooLarge === 0) {
-			const text = `the record with seq ${lastSeq} is lost: it is longer than the messages that ${this.#name} accepts; further ones are only counted`
+			const text =
+				`the record with seq ${lastSeq} is lost: it is longer than the messages that ` +
+				`${this.#name} accepts; further ones are only counted`
 			warn('RECORDS_LOST', text)
 		}
 		this.#counts.tooLarge += count
@@ -357,7 +361,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (this.#pending.count === 0) this.#drained?.()
 	}
 
-	/** Resolves when there is a record at a position, or the connection is closed. */
+	/** Resolves when there is a record at a position, or when the connection is closed. */
 	async #recordsFrom({ connection }: Cluster, position: number): Promise<void> {
 		while (this.#pending.end <= position && !connection.isClosed()) {
 			await new Promise<void>((resolve) => this.#waiters.add(resolve))
@@ -370,7 +374,7 @@ export class JetStreamAppender implements LogChainAppender {
 		this.#waiters.clear()
 	}
 
-	/** Fails the waiting syncs when the servers do not answer for too long. */
+	/** Fails the waiting syncs if the servers do not answer for too long. */
 	#watchSilence(): void {
 		clearTimeout(this.#silence)
 		if (this.#syncs.count === 0) return
@@ -420,7 +424,7 @@ export class JetStreamAppender implements LogChainAppender {
 		if (error !== undefined) throw error
 	}
 
-	/** Counts and reports the records that are not acknowledged as lost. */
+	/** Counts and reports the unacknowledged records as lost. */
 	#countLoss(): void {
 		const loss = this.#pending.asLoss()
 		this.#lostAtClose = loss?.count ?? 0
@@ -429,13 +433,16 @@ export class JetStreamAppender implements LogChainAppender {
 		report('gap', { source: this, gap: { fromSeq, toSeq, count, cause } })
 	}
 
-	/** Retries at once, because a caller waits for the outcome. */
+	/** Retries immediately, because a caller waits for the outcome. */
 	#hurry(): void {
 		this.#isHurried = true
 		this.#retrySleep.wake()
 	}
 
-	/** Waits before the next connection; hurried callers do not shorten the shortest wait. */
+	/**
+	 * Waits before the next connection. A caller that waits for the outcome cannot shorten the wait below its
+	 * minimum.
+	 */
 	async #pause(ms: number): Promise<void> {
 		await wait(RETRY_MS_MIN)
 		if (!this.#isHurried) await this.#retrySleep.sleep(ms - RETRY_MS_MIN)

@@ -18,28 +18,31 @@ import { checkSettings, checkStreamName, checkSubjectPrefix, type StreamSettings
 
 /** Options of {@link JetStreamAppender}. */
 export interface JetStreamOptions extends NatsAccess {
-	/** `nats://host:4222`: one server, or several of one cluster. */
+	/** Servers: `nats://host:4222`, one or more of one cluster. */
 	readonly servers: string | readonly string[]
 	/** Stream for the records. Default: `'mesh'`. */
 	readonly stream?: string | undefined
 	/** Prefix of the subject `<subjectPrefix>.<node>.<chain id>`. Default: `'mesh'`. */
 	readonly subjectPrefix?: string | undefined
 	/**
-	 * Node in the subject. Default: the node of the first pending record that names one when the first message
-	 * is sent, and `'node'` where none does.
+	 * Node in the subject. Default: the node of the first pending record that names one when the first
+	 * message is sent, otherwise `'node'`.
 	 */
 	readonly node?: string | undefined
-	/** Settings of a stream to create where there is none. Default: the appender waits for the stream. */
+	/** Settings for creating the stream if it does not exist. Default: the appender waits for the stream. */
 	readonly create?: StreamSettings | undefined
-	/** Records held until they are acknowledged; the loop keeps those beyond. Default: 65,536. */
+	/**
+	 * Maximum number of records held until they are acknowledged; the loop keeps further records. Default:
+	 * 65,536.
+	 */
 	readonly pendingRecordsMax?: number | undefined
-	/** Estimated bytes of the held records. Default: 16 MiB. */
+	/** Maximum size of the held records, in estimated bytes. Default: 16 MiB. */
 	readonly pendingBytesMax?: number | undefined
-	/** Size at which a message is sent; sooner where there are no more records. Default: 256 KiB. */
+	/** Size at which a message is sent. It is sent earlier if there are no more records. Default: 256 KiB. */
 	readonly messageBytes?: number | undefined
-	/** How long to wait for an answer of the servers before records are sent again. Default: 5,000 ms. */
+	/** Time to wait for an answer from the servers before records are sent again. Default: 5,000 ms. */
 	readonly ackTimeoutMs?: number | undefined
-	/** How long `close()` waits for records that are not acknowledged. Default: 5,000 ms; 0 does not wait. */
+	/** Time that `close()` waits for unacknowledged records. Default: 5,000 ms; 0 does not wait. */
 	readonly closeMs?: number | undefined
 }
 
@@ -59,15 +62,18 @@ const JETSTREAM_RULES = {
 
 const JETSTREAM_OPTIONS = defineOptions(JETSTREAM_RULES)
 
-/** The options in full. */
+/** Appender options with all defaults applied. */
 export interface ResolvedJetStreamOptions extends ResolvedOptions<typeof JETSTREAM_RULES> {
 	readonly connection: ConnectionOptions
 }
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE` */
+/**
+ * Validates the options and applies the defaults. @throws {MeshChainError} `INVALID_OPTION`,
+ * `FILE_UNREADABLE`
+ */
 export function resolveJetStreamOptions(options: JetStreamOptions): ResolvedJetStreamOptions {
 	const resolved = JETSTREAM_OPTIONS.resolve(options)
 	const connection = connectionOptions(resolved.servers, resolved)
-	// A lost connection is replaced by a new one, so that requests on it fail at once.
+	// A lost connection is replaced by a new one, so that requests on it fail immediately.
 	return { ...resolved, connection: { ...connection, reconnect: false } }
 }

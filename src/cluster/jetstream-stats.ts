@@ -6,29 +6,29 @@ export interface JetStreamStats {
 	readonly subject: string | undefined
 	/** Seq up to which every record is acknowledged. */
 	readonly committedSeq: number
-	/** Records that were accepted and are not acknowledged. */
+	/** Number of records that were accepted and are not acknowledged. */
 	readonly pendingRecords: number
 	/** Estimated bytes of these records. */
 	readonly pendingBytes: number
-	/** Why nothing can be committed at present; undefined while the appender works. */
+	/** Why records cannot be committed at present; undefined while the appender works. */
 	readonly failure: string | undefined
-	/** Records that were acknowledged, gaps included. */
+	/** Number of acknowledged records, including gaps. */
 	readonly records: number
-	/** Messages that were acknowledged. */
+	/** Number of acknowledged messages. */
 	readonly messages: number
-	/** Bytes of these messages. */
+	/** Total bytes of these messages. */
 	readonly bytes: number
-	/** Records that no message can hold: a `$gap` stands for each of them in the stream. */
+	/** Number of records too large for any message; in the stream, a `$gap` stands for each. */
 	readonly tooLarge: number
-	/** Acknowledged records that the servers are known to have lost. */
+	/** Number of acknowledged records that the servers are known to have lost. */
 	readonly lostByServers: number
-	/** Failures that were retried. */
+	/** Number of failures that were retried. */
 	readonly failures: number
-	/** Connections that were made. */
+	/** Number of connections made. */
 	readonly connections: number
 	/**
-	 * Records that were not acknowledged when `close()` gave up, or when the process ended. Some of them may be
-	 * stored nevertheless.
+	 * Number of records that were not acknowledged when `close()` gave up, or when the process ended. Some of
+	 * them may nevertheless be stored.
 	 */
 	readonly lostAtClose: number
 }

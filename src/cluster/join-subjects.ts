@@ -1,9 +1,9 @@
 /**
- * Joins the subjects of one chain that hold the same fork of it. A chain that was copied and then continued
- * by two writers has two forks, which use the same epochs and seqs for different records.
+ * Joins the subjects that hold the same fork of a chain. A chain that was copied and then continued by two
+ * writers has two forks, which use the same epochs and seqs for different records.
  *
- * Invariant: joined subjects have no two different records of one identity at the newest position that they
- * have in common. Every fork is linear, so forks that agree there agree before it.
+ * Invariant: at the newest position that joined subjects share, they do not have two different records of one
+ * identity. Every fork is linear, so forks that agree there also agree before it.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { show } from '../guard/show.ts'
@@ -16,9 +16,9 @@ import type { FoundStream } from './stream.ts'
 import { type StreamMessage, SubjectReader } from './subject-reader.ts'
 import type { ChainSource } from './subjects.ts'
 
-/** How the subjects of a chain are joined. */
+/** Options for joining the subjects of a chain. */
 export interface JoinOptions {
-	/** Nodes whose fork is read where there are several. Default: the fork that is oldest in the stream. */
+	/** Nodes whose fork is read if there are several. Default: the oldest fork in the stream. */
 	readonly nodes?: readonly string[] | undefined
 	/** Number of chains that are read at the same time. Default: 1. */
 	readonly readTogether?: number | undefined
@@ -26,13 +26,13 @@ export interface JoinOptions {
 
 interface Part {
 	readonly subject: SubjectReader
-	/** Stream sequence of its first message; infinite without one. */
+	/** Stream sequence of the subject's first message; infinite if there is none. */
 	readonly firstStreamSeq: number
 	readonly last: StreamMessage | undefined
 }
 
 /**
- * Opens a reader of the subjects of a chain that hold one fork, and warns of the others.
+ * Opens a reader for the subjects that hold one fork of a chain, and warns about the other forks.
  *
  * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`
  */
@@ -67,7 +67,9 @@ function warnOf({ subject, node }: ForkedChain, { stream, chainId, subjects }: C
 	const own = subjects.map(({ source }) => show(source.subject)).join(' and ')
 	warn(
 		'CHAIN_FORKED',
-		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has other records under the same seqs than ${own}, because a machine or its files were copied; it is left out, and ?chain=${chainId}&node=${encodeURIComponent(node)} reads it`,
+		`the chain ${chainId} has a fork in the stream ${show(stream)}: ${show(subject)} has other ` +
+			`records under the same seqs than ${own}, because a machine or its files were copied; it is left ` +
+			`out, and ?chain=${chainId}&node=${encodeURIComponent(node)} reads it`,
 	)
 }
 
@@ -85,7 +87,7 @@ async function isFork(part: Part, own: readonly Part[]): Promise<boolean> {
 async function conflict(a: Part, b: Part): Promise<boolean> {
 	if (a.last === undefined || b.last === undefined) return false
 	const [shorter, longer] = compareCursors(endOf(a.last), endOf(b.last)) <= 0 ? [a, b] : [b, a]
-	// Where one of them moved to a later epoch earlier, they have only older positions in common.
+	// If one subject moved to a later epoch earlier, the two share only older positions.
 	for (let here = shorter.last; here !== undefined; ) {
 		const there = await messageAt(longer, here)
 		const before = there && (await messageAt(shorter, there))
@@ -99,7 +101,8 @@ async function conflict(a: Part, b: Part): Promise<boolean> {
 }
 
 /**
- * Returns the message of a part that has the last record of another message, or else the message before it.
+ * Returns the message of a part that contains the last record of another message, or otherwise the message
+ * before it.
  */
 async function messageAt({ subject, last }: Part, at: StreamMessage): Promise<StreamMessage | undefined> {
 	const wanted = endOf(at)
@@ -119,8 +122,8 @@ function messagesDiffer(a: StreamMessage, b: StreamMessage): boolean {
 }
 
 /**
- * Returns whether two stretches of a chain have different records of one identity. Gaps are not compared:
- * what a gap stands for depends on the records before it.
+ * Returns whether two stretches of a chain have different records of one identity. Gaps are not compared,
+ * because the records that a gap stands for depend on the records before it.
  */
 export function recordsDiffer(a: readonly LogRecord[], b: readonly LogRecord[]): boolean {
 	return a.some((record) => {

@@ -13,31 +13,31 @@ import { RowEncoder } from '../codec/row-encoder.ts'
 import { type GapCause, gapRecord, isGap, isOwnKind, type LogRecord, levelIndex } from '../model/record.ts'
 import { addSums, type Sums, sumsOfFrame, sumsOfRecords } from './message-sums.ts'
 
-/** Sizes of messages. */
+/** Size limits of messages. */
 export interface MessageLimits {
 	/** Size at which a message is sent. */
 	readonly targetBytes: number
-	/** Longest body that the servers accept. */
+	/** Maximum length of a body that the servers accept. */
 	readonly bytesMax: number
 }
 
-/** A message that is ready to be sent. */
+/** A message ready to be sent. */
 export interface OutgoingMessage {
 	readonly body: Buffer
-	/** Id of the message: `chainId:epoch:seq` of its first record. */
+	/** Message id: `chainId:epoch:seq` of the first record. */
 	readonly id: string
 	/** Epoch of the last record. */
 	readonly epoch: number
 	readonly lastSeq: number
-	/** Records in the message, gaps included. */
+	/** Number of records in the message, including gaps. */
 	readonly records: number
-	/** Records that no message can hold; a gap stands for each. */
+	/** Number of records too large for any message; a gap stands for each. */
 	readonly tooLarge: number
 	/** Sums over the chain's messages up to and including this one. */
 	readonly sums: Sums
 }
 
-/** Bounds of a frame that is built from records. */
+/** Limits of a frame that is built from records. */
 const RUN_ROWS_MAX = 250
 const RUN_BYTES_MAX = 16 * 1024
 
@@ -64,7 +64,7 @@ export class MessageBuilder {
 	/** Full messages, oldest first. */
 	#done: OutgoingMessage[] = []
 
-	/** @param sums Sums over the messages of the chain that exist already. */
+	/** @param sums Sums over the existing messages of the chain. */
 	constructor(chainId: string, limits: MessageLimits, sums: Sums) {
 		this.#chainId = chainId
 		this.#idChecksum = identityChecksum(Buffer.from(chainId, 'hex'), 0)
@@ -78,7 +78,7 @@ export class MessageBuilder {
 		return this.#done.length > 0 || this.#length + this.#rows.length >= this.#limits.targetBytes
 	}
 
-	/** Adds a record. @throws {LogAppendError} where no frame can hold it. */
+	/** Adds a record. @throws {LogAppendError} If no frame can hold it. */
 	add(record: LogRecord): void {
 		const previous = this.#run.at(-1)
 		const follows = previous?.epoch === record.epoch && previous.seq + 1 === record.seq && !isGap(record)
@@ -87,7 +87,7 @@ export class MessageBuilder {
 		this.#run.push(record)
 	}
 
-	/** Adds a copy of a frame. A frame whose rows are not records becomes a gap. */
+	/** Adds a copy of a frame. If its rows are not records, a gap replaces it. */
 	addFrame(frame: Frame): void {
 		this.#seal()
 		if (frame.length > this.#limits.bytesMax) {
@@ -118,8 +118,8 @@ export class MessageBuilder {
 	}
 
 	/**
-	 * Makes a frame of the run. A run that is longer than a message is split; a single record that is longer
-	 * becomes a gap.
+	 * Builds a frame from the run. A run that is longer than a message is split; a single record that is
+	 * longer than a message becomes a gap.
 	 */
 	#seal(): void {
 		const run = this.#run
@@ -161,7 +161,7 @@ export class MessageBuilder {
 		this.#seal()
 	}
 
-	/** Makes room for a frame at the end of the open message, or at the start of the next one. */
+	/** Reserves space for a frame at the end of the open message, or at the start of the next one. */
 	#reserve(length: number): void {
 		if (this.#length > 0 && this.#length + length > this.#limits.bytesMax) this.#finish()
 		if (this.#length + length <= this.#body.length) return

@@ -1,6 +1,6 @@
 /**
- * The header `Mesh-Chain-Sums`: each message carries sums over all messages of its chain up to and including
- * itself, so that a reader knows the totals without reading every message.
+ * The header `Mesh-Chain-Sums`. Each message carries sums over all messages of its chain up to and including
+ * itself, so a reader gets the totals without reading every message.
  */
 import { FLAG_CONTROL, type Frame, rowBlockOf, rowsOf } from '../chain/index.ts'
 import { sumRows } from '../codec/row-decoder.ts'
@@ -14,21 +14,21 @@ import {
 	levelIndex,
 } from '../model/record.ts'
 
-/** Sums over the messages of a chain; the header holds them as JSON. */
+/** Sums over the messages of a chain, as JSON in the header. */
 export interface Sums {
-	/** Records, without gaps. */
+	/** Number of records, without gaps. */
 	readonly records: number
-	/** Records by level, in the order of `LOG_LEVELS`. */
+	/** Number of records by level, in the order of `LOG_LEVELS`. */
 	readonly levels: readonly number[]
 	/** Earliest `tsMs` of a record; null without records. */
 	readonly minTsMs: number | null
 	/** Latest `tsMs` of a record; null without records. */
 	readonly maxTsMs: number | null
-	/** `$gap` records. */
+	/** Number of `$gap` records. */
 	readonly gaps: number
-	/** Records that gaps stand for, by cause. */
+	/** Number of records that gaps stand for, by cause. */
 	readonly absent: Readonly<Record<string, number>>
-	/** Bytes of the message bodies. */
+	/** Total bytes of the message bodies. */
 	readonly bytes: number
 }
 
@@ -46,7 +46,7 @@ export const NO_SUMS: Sums = {
 	bytes: 0,
 }
 
-/** Parses the header; returns undefined where it is missing or not one that mesh-chain wrote. */
+/** Parses the header; returns undefined if it is missing or was not written by mesh-chain. */
 export function parseSums(header: string | undefined): Sums | undefined {
 	try {
 		const sums = JSON.parse(header ?? '') as Sums
@@ -61,14 +61,14 @@ export function parseSums(header: string | undefined): Sums | undefined {
 	}
 }
 
-/** Returns the sums of one frame. @throws {RangeError} where its rows are not records. */
+/** Returns the sums of one frame. @throws {RangeError} If its rows are not records. */
 export function sumsOfFrame(frame: Frame): Sums {
 	if ((frame.flags & FLAG_CONTROL) !== 0) return sumsOfRecords(rowsOf(frame) ?? [], frame.length)
 	const { levels, minTsMs, maxTsMs } = sumRows(rowBlockOf(frame))
 	return { ...NO_SUMS, records: frame.rows, levels, minTsMs, maxTsMs, bytes: frame.length }
 }
 
-/** Returns the sums of two stretches that do not overlap. */
+/** Returns the combined sums of two stretches that do not overlap. */
 export function addSums(a: Sums, b: Sums): Sums {
 	const absent: Record<string, number> = { ...a.absent }
 	for (const [cause, count] of Object.entries(b.absent)) absent[cause] = (absent[cause] ?? 0) + count

@@ -1,7 +1,7 @@
 /**
- * Reads the messages of a stream. The body of a message holds frames as in a chain file, all of one chain and
- * in its order. Their checksums are those of frames in the chain's first file, at the offset that they have
- * in the message.
+ * Reads the messages of a stream. The body of a message holds frames as in a chain file, all from one chain
+ * and in its order. Their checksums are computed as if the frames were in the chain's first file, at their
+ * offset in the message.
  */
 import {
 	claimedLength,
@@ -18,12 +18,13 @@ import type { LogRecord } from '../model/record.ts'
 export interface MessageFrames {
 	/** Frames up to the first one that does not verify. */
 	readonly frames: readonly Frame[]
-	/** Whether the message holds nothing else. */
+	/** Whether the message contains nothing else. */
 	readonly isWhole: boolean
 }
 
 /**
- * Returns whether a message is a fence: it has no body. A `Publisher` sends fences before its first message.
+ * Returns whether a message is a fence, which has no body. A `Publisher` sends fences before its first
+ * message.
  */
 export function isFence({ data }: { readonly data: Uint8Array }): boolean {
 	return data.length === 0
@@ -46,7 +47,7 @@ export function framesOf(body: Uint8Array, chainId: string): MessageFrames {
 	return { frames, isWhole: at === bytes.length && frames.length > 0 }
 }
 
-/** Returns all records of a message, or undefined where not all of it can be read. */
+/** Returns all records of a message; undefined if part of it cannot be read. */
 export function recordsOf({ frames, isWhole }: MessageFrames): LogRecord[] | undefined {
 	const records: LogRecord[] = []
 	for (const frame of frames) {

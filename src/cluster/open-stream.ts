@@ -11,28 +11,28 @@ import { type FoundStream, findStream, unreachable } from './stream.ts'
 import { StreamChain } from './stream-chain.ts'
 import { type ChainSource, chainsOf } from './subjects.ts'
 
-/** How a stream is opened: the access to the servers. */
+/** Options for opening a stream: access to the servers. */
 export interface StreamOptions extends NatsAccess {}
 
 /**
- * Opens the chains that were forwarded to a stream, as {@link openChain} opens a file: ranges by seq and
- * time, filters, following, gaps. An address that names one chain, or a node with one chain, opens that
- * chain; any other opens the merged history of all named chains, as {@link mergeChains} does. A chain whose
- * node was renamed is one chain, whichever of its nodes is named. A chain that is forwarded later is not part
- * of what is already open.
+ * Opens the chains that were forwarded to a stream, as {@link openChain} opens a file: with ranges by seq and
+ * time, filters, following and gaps. An address that names one chain, or a node with one chain, opens that
+ * chain. Any other address opens the merged history of all matching chains, as {@link mergeChains} does. A
+ * chain whose node was renamed is one chain, whichever of its nodes is named. A chain that is forwarded later
+ * is not part of a history that is already open.
  *
- * A seek by seq or time is a bisection over the messages of the chain: about 20 requests in a long one.
- * Levels, kinds and texts are filtered in this process. `info` returns what the headers of the first and the
- * last message say; the servers do not know how the file ends, nor its epochs. Records that are removed from
- * the stream during a read appear as a `$gap` with the cause `retained`.
+ * A seek by seq or time is a bisection over the messages of the chain: about 20 requests in a long chain.
+ * Levels, kinds and texts are filtered in this process. `info` combines the headers of the first and the last
+ * message. The servers do not know how the file ends, nor its epochs. Records that are removed from the
+ * stream during a read appear as a `$gap` with the cause `retained`.
  *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed.
- * Several servers are separated by commas. `tls://` requires encryption. Write `%2B` for a `+` in the name of
- * a node, as in any URL.
+ * @param address `nats://host:4222/stream`, with any number of `node=api-1` or `chain=<id>` in its query.
+ * Several servers are separated by commas. `tls://` requires encryption. Write `%2B` for a `+` in a node
+ * name, as in any URL.
  * @throws {MeshChainError} `INVALID_OPTION`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`,
- * `CHAIN_NOT_FOUND`; while reading `CLUSTER_UNREACHABLE` when the servers do not return within 30 seconds,
- * `STREAM_NOT_FOUND` when the stream is deleted, `STREAM_REPLACED` when it is deleted and created again,
- * `CHAIN_NOT_FOUND` when a chain is removed before any of it was read.
+ * `CHAIN_NOT_FOUND`; while reading, `CLUSTER_UNREACHABLE` if the servers do not return within 30 seconds,
+ * `STREAM_NOT_FOUND` if the stream is deleted, `STREAM_REPLACED` if it is deleted and created again,
+ * `CHAIN_NOT_FOUND` if a chain is removed before any of it was read.
  *
  * @example
  * ```ts
@@ -53,7 +53,7 @@ export async function openStream(address: string, options: StreamOptions = {}): 
 		const release = async () => {
 			if (--open === 0) await cluster.close()
 		}
-		// This must be an address again, where the scheme before the first server holds for all servers.
+		// The name must be an address again; the scheme before the first server applies to all servers.
 		const name = `${parsed.servers.map((server, at) => (at === 0 ? server : server.replace(/^\w+:\/\//, ''))).join(',')}/${parsed.stream}`
 		const options = { nodes: parsed.nodes, readTogether: sources.length }
 		const chains = await Promise.all(
@@ -77,7 +77,7 @@ export function isNamedBy({ nodes, chainIds }: StreamAddress, { chainId, subject
 	)
 }
 
-/** A stream, and its chains. */
+/** A stream and its chains. */
 export interface StreamChains {
 	readonly stream: FoundStream
 	readonly chains: readonly ChainSource[]

@@ -1,13 +1,13 @@
-/** Holds the records that were accepted and are not acknowledged yet: bounded, and addressed by position. */
+/** Holds the records that were accepted and are not yet acknowledged: bounded, and addressed by position. */
 import { RowEncoder } from '../codec/row-encoder.ts'
 import type { LogRecord } from '../model/record.ts'
 import { type Gap, queueRangeOf } from '../outbox/gap-list.ts'
 import { RecordQueue } from '../outbox/record-queue.ts'
 
-/** Memory that a record takes in addition to its row; measured, roughly. */
+/** Memory that a record uses in addition to its row, as roughly measured. */
 const RECORD_BYTES = 256
 
-/** Records that one message must hold together. */
+/** Records that must share one message. */
 export interface PendingBatch {
 	/** Position of the last record. */
 	readonly to: number
@@ -41,7 +41,7 @@ export class PendingRecords {
 		return this.#queue.first
 	}
 
-	/** Position that the next record will get. */
+	/** Position of the next record to be added. */
 	get end(): number {
 		return this.#queue.end
 	}
@@ -57,10 +57,10 @@ export class PendingRecords {
 	}
 
 	/**
-	 * Adds all of the records, or none and returns false where they do not fit. Records always fit where none
-	 * is held.
+	 * Adds all of the records. If they do not fit, adds none and returns false. Records always fit if the
+	 * queue is empty.
 	 *
-	 * @throws {LogAppendError} not retryable, where one cannot be encoded.
+	 * @throws {LogAppendError} Not retryable, if a record cannot be encoded.
 	 */
 	add(records: readonly LogRecord[], isBatch: boolean): boolean {
 		const sizes = records.map((record) => this.#sizeOf(record))
@@ -95,7 +95,7 @@ export class PendingRecords {
 		}
 	}
 
-	/** Returns the gap that stands for all records when they are lost; undefined without records. */
+	/** Returns the gap that stands for all held records if they are lost; undefined without records. */
 	asLoss(): Gap | undefined {
 		if (this.count === 0) return undefined
 		return { ...queueRangeOf(this.first, this.#queue.slice(this.first, this.end - 1)), cause: 'appendFailed' }
@@ -112,7 +112,9 @@ export class PendingRecords {
 		return this.count + records <= this.#recordsMax && this.bytes + bytes <= this.#bytesMax
 	}
 
-	/** Encodes the row, so that a record that cannot be encoded is refused now and not when it is sent. */
+	/**
+	 * Encodes the row, so that a record that cannot be encoded is refused now rather than when it is sent.
+	 */
 	#sizeOf(record: LogRecord): number {
 		try {
 			this.#measure.encode(record, record.tsMs)

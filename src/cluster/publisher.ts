@@ -1,6 +1,6 @@
 /**
- * Sends the messages of a chain in order, each once: the servers refuse a message that does not follow the
- * one that it expects.
+ * Sends the messages of a chain in order and exactly once: the servers refuse a message that does not follow
+ * the one that it expects.
  */
 import type { StreamInfo } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
@@ -11,22 +11,22 @@ import { NO_SUMS, SUMS_HEADER } from './message-sums.ts'
 import { codeOf, unreachable } from './stream.ts'
 import { limitsOf, nextOf, type StreamPosition } from './stream-position.ts'
 
-/** A chain in a stream, to be continued there. */
+/** A chain in a stream, at the position where publishing continues. */
 export interface ChainInStream {
 	readonly chainId: string
 	readonly subject: string
-	/** Stream that holds the chain. */
+	/** Info of the stream that holds the chain. */
 	readonly info: StreamInfo
 	/** End of the chain in the stream. */
 	readonly position: StreamPosition
 }
 
-/** How messages are built and sent. */
+/** How to build and send messages. */
 export interface PublishOptions {
 	readonly stream: string
 	/** Size at which a message is sent. */
 	readonly messageBytes: number
-	/** How long to wait for an answer. */
+	/** Time to wait for an answer. */
 	readonly ackTimeoutMs: number
 	/** Called after each acknowledged message. */
 	readonly onAcknowledged: (message: OutgoingMessage) => void
@@ -47,14 +47,14 @@ export function openPublisher(
 }
 
 /**
- * Codes of the servers: another message stands, or is in flight, where this one should follow. Another
- * program has sent it.
+ * Server codes that mean: another message, sent by another program, is stored or in flight at the position of
+ * this one.
  */
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10_071, 10_164]
 
 /**
- * Messages that wait while one is in flight: the next one is sent as soon as an answer arrives, and memory
- * stays bounded.
+ * Number of messages that wait while one is in flight. The next one is sent as soon as an answer arrives, and
+ * memory stays bounded.
  */
 const AHEAD = 3
 
@@ -62,20 +62,20 @@ const FENCE = { body: new Uint8Array(0), sums: undefined }
 
 interface PutOptions {
 	readonly msgID?: string
-	/** Whether the message names the sequence that it must follow. Default: true. */
+	/** Whether the message states the sequence that it must follow. Default: true. */
 	readonly expectsLast?: boolean
 }
 
 /**
- * Has one message in flight at a time. A failure fails the messages after it too, because each expects the
- * one before it.
+ * Has one message in flight at a time. If it fails, the later messages fail too, because each expects the
+ * previous one.
  *
- * In a stream with replicas, servers of version 2.9 compare what a message expects with what the leader has
- * stored, and never again: a message that is repeated while its first copy is not stored yet would be stored
- * twice. (Refusing it by its id would be worse: a server that is killed forgets how many messages were
+ * In a stream with replicas, servers of version 2.9 compare the sequence that a message expects with what the
+ * leader has stored, and never again. A message that is repeated before its first copy is stored would be
+ * stored twice. (Refusing it by its id would be worse: a server that is killed forgets how many messages were
  * refused, and stores again what it finds in its log.) So two messages without a body, the fences, precede
- * the first message. Whatever was accepted before the first fence was stored stands before the second one,
- * and nothing older is accepted after it: once both are stored, the stream shows whether anything was in
+ * the first message. Any message accepted before the first fence was stored precedes the second fence, and
+ * nothing older is accepted after that. Once both fences are stored, the stream shows whether anything was in
  * flight.
  */
 export class Publisher {
@@ -99,7 +99,7 @@ export class Publisher {
 		this.#needsFence = info.config.num_replicas > 1
 	}
 
-	/** Resolves when there is room for another message. @throws what an earlier message failed with. */
+	/** Resolves when there is room for another message. @throws The error of an earlier message. */
 	async publish(message: OutgoingMessage): Promise<void> {
 		this.#last = this.#last.then(() => this.#send(message))
 		// The next call throws it.
@@ -108,15 +108,15 @@ export class Publisher {
 		if (this.#open.length > AHEAD) await this.#open.shift()
 	}
 
-	/** Resolves when no message is in flight. @throws what a message failed with. */
+	/** Resolves when no message is in flight. @throws The error of a message. */
 	settled(): Promise<void> {
 		return this.#last
 	}
 
 	/**
-	 * Resolves when nothing older is in flight and the known position holds.
+	 * Resolves when nothing older is in flight and the known position is still the end of the chain.
 	 *
-	 * @throws {PositionTaken} where it does not hold.
+	 * @throws {PositionTaken} If other records follow the known position.
 	 */
 	async fenced(): Promise<void> {
 		if (!this.#needsFence) return
@@ -127,7 +127,7 @@ export class Publisher {
 	async #send(message: OutgoingMessage): Promise<void> {
 		await this.fenced()
 		await this.#answered(async () => {
-			// A known id without its message is that of a message that was deleted.
+			// If the id is known but its message does not exist, the message was deleted.
 			if (await this.#put(message, { msgID: message.id })) await this.#put(message)
 		})
 		this.#options.onAcknowledged(message)
@@ -142,7 +142,7 @@ export class Publisher {
 		}
 	}
 
-	/** @throws {PositionTaken} where records stand after the known position. */
+	/** @throws {PositionTaken} If records follow the known position. */
 	async #fence(): Promise<void> {
 		await this.#put(FENCE, { expectsLast: false })
 		await this.#put(FENCE)
@@ -154,13 +154,13 @@ export class Publisher {
 		}
 	}
 
-	/** @returns Whether the servers know the id, and have not stored the message. */
+	/** @returns Whether the servers recognised the id and therefore did not store the message. */
 	async #put(
 		{ body, sums }: Pick<OutgoingMessage, 'body' | 'sums'> | typeof FENCE,
 		{ expectsLast = true, ...id }: PutOptions = {},
 	): Promise<boolean> {
 		const { stream: streamName, ackTimeoutMs: timeout } = this.#options
-		// The client adds headers of its own.
+		// The client adds its own headers.
 		const head = headers()
 		if (sums !== undefined) head.set(SUMS_HEADER, JSON.stringify(sums))
 		const { seq, duplicate } = await this.#cluster.client.publish(this.#subject, body, {
@@ -176,8 +176,8 @@ export class Publisher {
 }
 
 /**
- * The stream holds something else where a message should go: an answer was lost, or another forwarder was at
- * work.
+ * The stream has another message at the position of this one: an answer was lost, or another forwarder was
+ * active.
  */
 export class PositionTaken extends Error {
 	constructor() {

@@ -1,7 +1,7 @@
 /**
- * Pulls one chain of a stream into a file. The last record of the file tells where to continue, so there is
- * no cursor that could disagree. The messages of a chain are in the stream by epoch and then by seq, so a
- * bisection finds the first message after that record.
+ * Pulls one chain of a stream into a file. The last record of the file determines where to continue, so there
+ * is no cursor that could disagree with the file. The messages of a chain are ordered by epoch and then by
+ * seq, so a bisection finds the first message after that record.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { ChainBuilder, firstCovered, openChain, ReplicaWriter } from '../chain/index.ts'
@@ -14,34 +14,41 @@ import { type ChainReader, compareCursors, endOf } from './chain-reader.ts'
 import { recordsOf } from './message.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-/** Result of the pull of one chain. The counts are those of this pull. */
+/** The result of pulling one chain. Its counts cover this pull only. */
 export interface PulledChain {
 	readonly node: string
 	readonly chainId: string
 	readonly path: string
-	/** Records pulled, without gaps. */
+	/** Number of records pulled, without gaps. */
 	readonly records: number
-	/** First seq that was pulled, gaps included; undefined where nothing was. */
+	/** First seq that was pulled, including gaps; undefined if nothing was pulled. */
 	readonly fromSeq: number | undefined
-	/** Last seq that was pulled, gaps included; undefined where nothing was. */
+	/** Last seq that was pulled, including gaps; undefined if nothing was pulled. */
 	readonly toSeq: number | undefined
 	/**
-	 * `$gap`s that were pulled, or that stand for records which the stream lacks or no longer has (`retained`).
+	 * Number of `$gap` records that were pulled, or that stand for records which the stream lacks or no
+	 * longer has (`retained`).
 	 */
 	readonly gaps: number
-	/** Records removed from the file because a later epoch has their seqs; `supersededPaths` has them. */
+	/**
+	 * Number of records removed from the file because a later epoch has their seqs; `supersededPaths` holds
+	 * them.
+	 */
 	readonly superseded: number
-	/** Chains with the superseded records. */
+	/** Paths of the chains with the superseded records. */
 	readonly supersededPaths: readonly string[]
-	/** Messages that cannot be read, or are not part of the chain. */
+	/** Number of messages that cannot be read, or are not part of the chain. */
 	readonly unreadable: number
-	/** Records that follow later ones in the stream, and are left out. */
+	/** Number of records that follow later ones in the stream and are left out. */
 	readonly outOfOrder: number
-	/** Subjects that hold another fork of the chain, for example of a copied machine; they are left out. */
+	/**
+	 * Number of subjects that hold another fork of the chain, for example of a copied machine; they are left
+	 * out.
+	 */
 	readonly forks: number
 }
 
-/** File that a chain is pulled into. */
+/** The file that a chain is pulled into. */
 export interface PullTarget {
 	readonly system: FileSystem
 	readonly path: string
@@ -58,18 +65,19 @@ export class ChainPull {
 	readonly #target: PullTarget
 	readonly #replica: ReplicaWriter
 	readonly #counts: Counts
-	/** Last record that the file had when this pull began. */
+	/** Last record in the file when this pull began. */
 	readonly #found: ConsumerCursor
 	#seen = NOWHERE
 	/**
-	 * Last message that the file has as a whole, and whether the end of the file was compared with the stream.
+	 * Last message that is entirely in the file, and whether the end of the file was compared with the
+	 * stream.
 	 */
 	#previous: StreamMessage | undefined
 	#isChecked = false
-	/** Whether the message before could not be read. */
+	/** Whether the previous message could not be read. */
 	#isDamaged = false
 
-	/** @throws {MeshChainError} what `ReplicaWriter` throws. */
+	/** @throws {MeshChainError} As for `ReplicaWriter`. */
 	constructor(reader: ChainReader, target: PullTarget) {
 		const { node, chainId } = reader
 		this.#reader = reader
@@ -93,16 +101,16 @@ export class ChainPull {
 		}
 	}
 
-	/** Result so far. */
+	/** Counts so far. */
 	get counts(): PulledChain {
 		return { ...this.#counts }
 	}
 
 	/**
-	 * Pulls everything that is in the stream now; yields after each message, where it can be left. The file is
-	 * whole and has a clean end whatever stops it.
+	 * Pulls everything that is in the stream now. Yields after each message, where the caller may stop.
+	 * Whatever stops the pull, the file is intact and ends cleanly.
 	 *
-	 * @throws {MeshChainError} `CHAIN_MISMATCH` where the file differs from the stream; `CLUSTER_UNREACHABLE`,
+	 * @throws {MeshChainError} `CHAIN_MISMATCH` if the file differs from the stream; `CLUSTER_UNREACHABLE`,
 	 * `CHAIN_UNREADABLE`, `CHAIN_UNWRITABLE`.
 	 */
 	async *run(): AsyncGenerator<void> {
@@ -110,7 +118,7 @@ export class ChainPull {
 			yield* this.#run()
 		} finally {
 			try {
-				// The file from before the rewind is better than one without its superseded records.
+				// The file as it was before the rewind is better than one without its superseded records.
 				if (!this.#replica.isRewound) this.#replica.finish()
 			} finally {
 				this.#replica.release()
@@ -144,12 +152,12 @@ export class ChainPull {
 		this.#addMissingEnd(end.last)
 	}
 
-	/** Returns whether the file has all of a message. */
+	/** Returns whether all of a message is in the file. */
 	#isInFile(message: StreamMessage): boolean {
 		return message.frames.length > 0 && compareCursors(endOf(message), this.#found) < 0
 	}
 
-	/** Adds a gap for records that the stream had when the pull began, and that were removed meanwhile. */
+	/** Adds a gap for records that were in the stream when the pull began and have been removed since. */
 	#addMissingEnd(last: StreamMessage): void {
 		const { seq: toSeq, epoch } = endOf(last)
 		const { nextSeq: fromSeq } = this.#replica
@@ -160,9 +168,9 @@ export class ChainPull {
 	}
 
 	/**
-	 * Compares the end of the file with the stream, once. Where a message has the last record of the file, that
-	 * record is compared; otherwise the last record that should be in the file, because something else may have
-	 * written after it, in another epoch.
+	 * Compares the end of the file with the stream, once. If a message contains the last record of the file,
+	 * that record is compared. Otherwise the last record that should be in the file is compared, because
+	 * another program may have written after it, in another epoch.
 	 */
 	async #checkOnce(rows: readonly LogRecord[]): Promise<void> {
 		if (this.#isChecked || compareCursors(rows.at(-1)!, this.#found) < 0) return
@@ -172,7 +180,7 @@ export class ChainPull {
 		if (last !== undefined) await this.#compareWith(last)
 	}
 
-	/** Compares the end of the file with the stream when there is nothing to pull. */
+	/** Compares the end of the file with the stream if there is nothing to pull. */
 	async #checkAt({ seq }: ConsumerCursor, message: StreamMessage): Promise<void> {
 		const record = recordsOf(message)?.findLast((each) => each.seq === seq)
 		if (record !== undefined) await this.#compareWith(record)
@@ -185,7 +193,7 @@ export class ChainPull {
 		try {
 			let own: LogRecord | undefined
 			for await (const each of chain.records({ fromSeq: record.seq, toSeq: record.seq })) own = each
-			// What a gap stands for depends on the records before it.
+			// The records that a gap stands for depend on the records before it.
 			const isSame = own !== undefined && (isGap(own) || isGap(record) || isDeepStrictEqual(own, record))
 			if (isSame) return
 		} finally {
@@ -193,14 +201,15 @@ export class ChainPull {
 		}
 		throw new MeshChainError(
 			'CHAIN_MISMATCH',
-			`${show(path)} has another record at seq ${record.seq} than the stream, or none: something else has written into it; it is left as it is`,
+			`${show(path)} has a different record at seq ${record.seq} than the stream, or none: another ` +
+				'program has written to it; it is left unchanged',
 			{ path, seq: record.seq },
 		)
 	}
 
 	#add(record: LogRecord, message: StreamMessage): void {
 		if (compareCursors(record, this.#seen) <= 0) {
-			// Joined subjects may have the same records.
+			// Joined subjects may share records.
 			if (this.#reader.subjects.length === 1) this.#counts.outOfOrder++
 			return
 		}
@@ -208,7 +217,7 @@ export class ChainPull {
 		if (compareCursors(record, this.#found) <= 0) return
 		const { nextSeq } = this.#replica
 		if (record.seq < nextSeq) {
-			// Records in the file are worth more than a gap for them.
+			// Records in the file are more valuable than a gap in their place.
 			if (isGap(record)) return
 			this.#supersede(record)
 		}
@@ -239,8 +248,8 @@ export class ChainPull {
 
 	/**
 	 * Follows a source that lost the end of its file in a power loss after that end had been forwarded, and
-	 * whose next epoch used the seqs again. The lost records go to a chain of their own beside the file, under
-	 * their old identity.
+	 * whose next epoch reused the seqs. The lost records are moved to a separate chain next to the file,
+	 * under their old identity.
 	 */
 	#supersede({ seq, epoch }: LogRecord): void {
 		const { path, system, mode } = this.#target
@@ -265,7 +274,7 @@ function freeName(system: FileSystem, path: string): string {
 	for (let copy = 2; ; copy++) if (!exists(system, `${path}-${copy}`)) return `${path}-${copy}`
 }
 
-/** Returns the part of a gap from a seq on. */
+/** Returns the part of a gap from a given seq. */
 function gapFrom(gap: LogRecord<'$gap', GapData>, nextSeq: number): LogRecord {
 	const { fromSeq, toSeq, count, cause } = gap.data!
 	if (fromSeq >= nextSeq) return gap

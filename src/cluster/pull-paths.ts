@@ -1,9 +1,9 @@
 /**
- * Names the files that the chains of a stream go to: `<node>.chain`, and `<node>-<first 8 of its id>.chain`
- * for every further chain of that node. A chain that has a file keeps it, whatever the stream holds later and
- * whatever the node is called.
+ * Names the files for the chains of a stream: `<node>.chain`, and `<node>-<first 8 of its id>.chain` for
+ * every further chain of that node. A chain that has a file keeps it, even if the stream or the name of the
+ * node changes later.
  *
- * Invariant: a folder has one file of a chain.
+ * Invariant: a folder holds at most one file of a chain.
  */
 import { join } from 'node:path'
 import { identifyAt } from '../chain/index.ts'
@@ -14,7 +14,7 @@ import { exists, type FileSystem, systemCode } from '../platform/file-system.ts'
 const NAME_BYTES_MAX = 180
 
 /**
- * Returns a node as a portable file name: everything but letters, digits, `-`, `_` and inner dots becomes
+ * Returns a portable file name for a node: everything except letters, digits, `-`, `_` and inner dots becomes
  * `%XX`.
  */
 export function fileNameOf(node: string): string {
@@ -29,7 +29,7 @@ export function fileNameOf(node: string): string {
 /** A chain that needs a file. */
 export interface NamedChain {
 	readonly chainId: string
-	/** Nodes of its subjects; that of the oldest subject comes first. */
+	/** Nodes of the chain's subjects; the node of the oldest subject is first. */
 	readonly nodes: readonly string[]
 }
 
@@ -38,8 +38,8 @@ export interface NamedChain {
  *
  * @param wanted Chains in the order in which they get names.
  * @param idsInStream Ids of all chains in the stream.
- * @returns For each chain a path, or why it has none: `CHAIN_MISMATCH` where the file belongs to a chain that
- * the stream does not have; the error of a file that is not a chain.
+ * @returns For each chain, a path or an error: `CHAIN_MISMATCH` if the file belongs to a chain that is not in
+ * the stream; the error of a file that is not a chain.
  */
 export function pathsOf(
 	system: FileSystem,
@@ -47,7 +47,7 @@ export function pathsOf(
 	wanted: readonly NamedChain[],
 	idsInStream: ReadonlySet<string>,
 ): (string | MeshChainError)[] {
-	/** Chain ids by path, of the files that this call assigns. */
+	/** Chain ids of the files that this call assigns, by path. */
 	const given = new Map<string, string>()
 	const idAt = (path: string) => given.get(path.toLowerCase()) ?? chainIdAt(system, path)
 	const pulled = pulledChains(system, folder)
@@ -83,8 +83,7 @@ function possiblePaths(folder: string, node: string, chainId: string): [plain: s
 }
 
 /**
- * Returns the files that were pulled into a folder, by chain id. A file with a writer of its own was not
- * pulled.
+ * Returns the files that were pulled into a folder, by chain id. A file with its own writer was not pulled.
  */
 function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, string> {
 	const paths = new Map<string, string>()
@@ -95,18 +94,20 @@ function pulledChains(system: FileSystem, folder: string): ReadonlyMap<string, s
 			const id = chainIdAt(system, path)
 			if (id !== undefined && !paths.has(id)) paths.set(id, path)
 		} catch {
-			// A file that is not a chain has nothing to do with the stream.
+			// A file that is not a chain does not belong to the stream.
 		}
 	}
 	return paths
 }
 
 function foreign(path: string, chainId: string, node: string): MeshChainError {
-	const text = `${show(path)} belongs to the chain ${chainId}, which the stream does not have, and not to that of node ${show(node)}: it is left as it is; pull into another folder, or move it away`
+	const text =
+		`${show(path)} belongs to the chain ${chainId}, which is not in the stream, and not to the chain ` +
+		`of node ${show(node)}: it is left unchanged; pull into another folder, or move it away`
 	return new MeshChainError('CHAIN_MISMATCH', text, { path })
 }
 
-/** Returns the chain id of a file; undefined where there is no file. */
+/** Returns the chain id of a file; undefined if there is no file. */
 function chainIdAt(system: FileSystem, path: string): string | undefined {
 	try {
 		return identifyAt(system, path).idHex

@@ -22,60 +22,60 @@ import { chainsIn, isNamedBy, noChain } from './open-stream.ts'
 import { ChainPull, type PulledChain, type PullTarget } from './pull-chain.ts'
 import { type NamedChain, pathsOf } from './pull-paths.ts'
 
-/** How a stream is pulled. */
+/** Options for pulling a stream. */
 export interface PullOptions extends NatsAccess {
 	/** Permissions of new files. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/** Called after each message. */
 	readonly onProgress?: ((progress: PullProgress) => void) | undefined
-	/** Ends the pull after the message in progress; what was pulled stays. */
+	/** Signal that ends the pull after the message in progress; pulled records stay. */
 	readonly signal?: AbortSignal | undefined
 	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
-/** Progress of a pull. */
+/** The progress of a pull. */
 export interface PullProgress {
-	/** Records pulled so far, of all chains. */
+	/** Number of records pulled so far, from all chains. */
 	readonly records: number
 	/** Chain that is being pulled. */
 	readonly chain: PulledChain
 	/** Number of that chain, from 1. */
 	readonly index: number
-	/** Number of chains in all. */
+	/** Total number of chains. */
 	readonly chains: number
 }
 
-/** Result of a pull. */
+/** The result of a pull. */
 export interface PullSummary {
-	/** `aborted` after an abort of the signal: the next pull continues where this one ended. */
+	/** `aborted` after the signal aborted; the next pull continues where this one ended. */
 	readonly ended: 'complete' | 'aborted'
 	/** Chains that were pulled, in full or in part. */
 	readonly chains: readonly PulledChain[]
-	/** Records pulled, of all chains. */
+	/** Number of records pulled, from all chains. */
 	readonly records: number
 }
 
 /**
- * Makes each chain of a stream a file again: the same records, in seq, epoch, time and origin, under the same
- * chain id. A later pull continues where each file ends, also after it was killed. A file is a readable chain
- * at every moment. A chain whose node was renamed has one file, and keeps the one that it has.
+ * Turns each chain of a stream into a file again: the same records, in seq, epoch, time and origin, under the
+ * same chain id. A later pull continues where each file ends, even after a pull that was killed. A file is a
+ * readable chain at every moment. A chain whose node was renamed has one file, and keeps its existing one.
  *
- * A chain goes to `<node>.chain`, or to `<node>-<first 8 of its id>.chain` where the node has an older chain;
- * characters that a file name cannot hold become `%XX`. Records that the stream no longer has become a `$gap`
- * with the cause `retained`, and those that cannot be read one with the cause `damaged`. Where a power loss
- * took the end of a source that had been forwarded, and the source used the seqs again, the file follows the
- * source; the records that the source lost go to a chain beside it, `<file>.superseded-e<epoch>`, and are
- * counted.
+ * A chain goes to `<node>.chain`, or to `<node>-<first 8 of its id>.chain` if the node has an older chain.
+ * Characters that a file name cannot contain become `%XX`. Records that the stream no longer has become a
+ * `$gap` with the cause `retained`; records that cannot be read become one with the cause `damaged`. A power
+ * loss can remove the end of a source that had been forwarded. If the source then reuses the seqs, the file
+ * follows the source. The records that the source lost go to a separate chain, `<file>.superseded-e<epoch>`,
+ * and are counted.
  *
- * @param address `nats://host:4222/stream`, with `?node=api-1` or `?chain=<id>`, each as often as needed;
+ * @param address `nats://host:4222/stream`, with any number of `node=api-1` or `chain=<id>` in its query;
  * several servers are separated by commas.
  * @param folder Folder for the files; created if missing.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `FILE_UNREADABLE`, `CLUSTER_UNREACHABLE`,
- * `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` where the stream has no such chain, or no longer has one;
- * `CHAIN_MISMATCH` for a file of another chain, or one that something else has written into, `NOT_A_CHAIN`,
- * `CHAIN_DAMAGED`, `CHAIN_LOCKED`: that file is left as it is, and the pull rejects after the other chains
- * were pulled. `STREAM_REPLACED` where the stream is deleted and created again meanwhile.
+ * `STREAM_NOT_FOUND`; `CHAIN_NOT_FOUND` if the stream does not have such a chain, or no longer has one;
+ * `CHAIN_MISMATCH` for a file of another chain, or one that another program has written to, `NOT_A_CHAIN`,
+ * `CHAIN_DAMAGED`, `CHAIN_LOCKED`: that file is left unchanged, and the pull rejects after it has pulled the
+ * other chains. `STREAM_REPLACED` if the stream is deleted and created again meanwhile.
  *
  * @example
  * ```ts
@@ -115,7 +115,7 @@ const PULL_OPTIONS = defineOptions(PULL_RULES)
 
 type ResolvedPullOptions = ResolvedOptions<typeof PULL_RULES>
 
-/** Where files go. */
+/** Folder for pulled files. */
 interface PullTargetFolder {
 	readonly folder: string
 	readonly system: FileSystem
@@ -125,7 +125,7 @@ interface PullTargetFolder {
 /** A chain to pull. */
 interface ChosenPull {
 	readonly reader: ChainReader
-	/** File that the chain goes to, or why it has none. */
+	/** File for the chain, or the error if it has none. */
 	readonly target: PullTarget | MeshChainError
 }
 
@@ -151,7 +151,7 @@ async function choosePulls(
 	})
 }
 
-/** Pulls one chain after the other; a failure of one chain is thrown after the others were pulled. */
+/** Pulls one chain after another. The failure of a chain is thrown after the others were pulled. */
 async function runPulls(
 	cluster: Cluster,
 	chosen: readonly ChosenPull[],
@@ -181,7 +181,7 @@ async function runPulls(
 	return { ended: signal?.aborted ? 'aborted' : 'complete', chains, records }
 }
 
-/** Disconnects on an abort, so that it does not wait for servers that do not answer. */
+/** Disconnects on an abort, so that the abort does not wait for servers that do not answer. */
 async function* untilAborted(
 	steps: AsyncGenerator<void>,
 	cluster: Cluster,
@@ -218,7 +218,7 @@ function namesOf({ chainId, subjects }: ChainReader): NamedChain {
 	return { chainId, nodes: subjects.map(({ source }) => source.node) }
 }
 
-/** Sorts by node, and the chains of one node by age: the oldest one gets the plain name. */
+/** Sorts by node, and the chains of one node by age: the oldest chain gets the plain name. */
 async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
 	const isShared = ({ node }: ChainReader) => readers.filter((other) => other.node === node).length > 1
 	const aged: { readonly reader: ChainReader; readonly firstStreamSeq: number }[] = []
@@ -237,7 +237,7 @@ async function byAge(readers: readonly ChainReader[]): Promise<ChainReader[]> {
 }
 
 /**
- * Checks that a path can be a folder, which is created once there is a chain for it.
+ * Checks that a path can be a folder. The folder is created once there is a chain for it.
  *
  * @throws {MeshChainError} `INVALID_PATH`
  */

@@ -1,4 +1,6 @@
-/** A `Chain` whose records are in a stream: answers the queries of a file's reader by asking the servers. */
+/**
+ * A `Chain` whose records are in a stream: answers the same queries as a file reader by asking the servers.
+ */
 import {
 	applyGapRule,
 	type Chain,
@@ -27,7 +29,7 @@ import type { StreamMessage } from './subject-reader.ts'
 export class StreamChain implements Chain {
 	readonly path: string
 	readonly chainId: string
-	/** Node of its oldest subject. */
+	/** Node of the chain's oldest subject. */
 	readonly node: string
 	readonly #reader: ChainReader
 	readonly #notes: StreamNotes
@@ -75,8 +77,8 @@ export class StreamChain implements Chain {
 	}
 
 	/**
-	 * The state is always `open`, because the servers do not know how the file ends. Damage is that of the last
-	 * messages, and what reads have met so far.
+	 * Returns the end of the chain. The state is always `open`, because the servers do not know how the file
+	 * ends. The damage covers the last messages and everything that reads have encountered so far.
 	 */
 	async end(): Promise<ChainEndInfo> {
 		this.#refuseWhenClosed()
@@ -144,15 +146,15 @@ export class StreamChain implements Chain {
 		this.#refuseWhenClosed()
 	}
 
-	/** Reads some messages at a time, the last ones first; each group is read forward and returned backward. */
+	/** Reads groups of messages, last group first. Each group is read forward and returned backward. */
 	async *#backward(query: ResolvedQuery): AsyncGenerator<LogRecord[]> {
 		const end = await this.#reader.end()
 		if (end.last === undefined) return
 		const position = await this.#reader.seek(end, (message) => !isWanted(query, message))
 		const seen = new SeqRanges()
-		/** Oldest frame that was read; the next group tells what is missing before it. */
+		/** Oldest frame that was read; the next group reveals what is missing before it. */
 		let oldest: Frame | undefined
-		/** Whether something unreadable stands before it. */
+		/** Whether something unreadable precedes that frame. */
 		let isDamaged = false
 		const missingAfter = (walk: StreamWalk) =>
 			oldest === undefined ? walk.missingAtEnd(end.last!) : walk.missingBefore(oldest, isDamaged)
@@ -171,7 +173,8 @@ export class StreamChain implements Chain {
 	}
 
 	/**
-	 * Begins a walk with the last message before a position, so that it knows what is missing after that one.
+	 * Starts a walk from the last message before a position, so that records missing after that message are
+	 * detected.
 	 */
 	#walkAfter({ previous }: ChainReaderPosition, query: ResolvedQuery, seen = new SeqRanges()): StreamWalk {
 		const walk = new StreamWalk(query, { isFromStart: previous === undefined, seen, notes: this.#notes })
@@ -187,7 +190,7 @@ function isWanted({ fromSeq, sinceMs }: ResolvedQuery, { frames, sums }: StreamM
 	return frame.baseSeq + frame.rows > fromSeq && (sums?.maxTsMs ?? Number.POSITIVE_INFINITY) >= sinceMs
 }
 
-/** Returns the older frame in the order of the chain; joined subjects may have the same records. */
+/** Returns the older frame in chain order; joined subjects may share records. */
 function olderOf(a: Frame | undefined, b: Frame | undefined): Frame | undefined {
 	if (a === undefined || b === undefined) return a ?? b
 	return a.epoch - b.epoch || a.baseSeq - b.baseSeq < 0 ? a : b

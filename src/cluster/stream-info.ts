@@ -1,6 +1,6 @@
 /**
- * Collects what is known of a chain in a stream without reading it: the sums of its first and its last
- * message. Records that the stream has removed are not among them.
+ * Collects what can be known about a chain in a stream without reading it: the sums of its first and its last
+ * message. Records that the stream has removed are not included.
  */
 import {
 	answerFor,
@@ -17,7 +17,7 @@ import { addSums, NO_SUMS, type Sums, sumsOfFrame, sumsOfRecords } from './messa
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamMessage, SubjectReader } from './subject-reader.ts'
 
-/** Stream sequences that are read together, at first, where the last message has no sums. */
+/** Initial number of stream sequences that are read together if the last message has no sums. */
 const WINDOW_SEQS = 64
 
 interface Newest {
@@ -29,9 +29,9 @@ interface Newest {
 /** The two ends of a chain in a stream. */
 interface Bounds {
 	readonly newest: Newest | undefined
-	/** First message that can be read. */
+	/** First readable message. */
 	readonly first: StreamMessage | undefined
-	/** Sums of the messages before it. */
+	/** Sums of the messages before the first one. */
 	readonly before: Sums
 }
 
@@ -74,7 +74,10 @@ export async function infoOf(path: string, reader: ChainReader, notes: StreamNot
 	}
 }
 
-/** Returns the records that gaps stand for, by cause; those that the stream has removed are `retained`. */
+/**
+ * Returns the number of records that gaps stand for, by cause. Records that the stream has removed are
+ * `retained`.
+ */
 function absentByCause(sums: Sums, before: Sums, removed: number): Record<string, number> {
 	const byCause = absentBetween(before.absent, sums.absent)
 	if (removed > 0) byCause['retained'] = (byCause['retained'] ?? 0) + removed
@@ -107,7 +110,7 @@ async function boundsOf(reader: ChainReader, end: ChainEnd, notes: StreamNotes):
 }
 
 /**
- * Reads all messages: each subject has its own sums, which do not tell what several subjects have in common.
+ * Reads all messages: each subject has its own sums, which do not show what several subjects have in common.
  */
 async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: StreamNotes): Promise<Bounds> {
 	let first: StreamMessage | undefined
@@ -135,8 +138,8 @@ async function boundsByReading(reader: ChainReader, end: ChainEnd, notes: Stream
 }
 
 /**
- * Finds the newest frame that can be read. Where its message has no sums, adds the later records to those of
- * an earlier message.
+ * Finds the newest readable frame. If its message has no sums, adds the later records to the sums of an
+ * earlier message.
  */
 async function newestUpTo(
 	subject: SubjectReader,
@@ -178,7 +181,7 @@ async function firstReadable(subject: SubjectReader, notes: StreamNotes): Promis
 }
 
 /**
- * Returns the sums of the messages before a message; what is removed does not change the earliest and latest
+ * Returns the sums of the messages before a message. Removed messages do not change the earliest and latest
  * times.
  */
 function sumsBefore(message: StreamMessage): Sums {

@@ -1,5 +1,5 @@
 /**
- * Counts what the readers of a chain met in its stream that is not part of it, or a repeat; warns once of
+ * Counts messages in a chain's stream that are not part of the chain or that repeat records. Warns once about
  * each kind.
  */
 import { show } from '../guard/show.ts'
@@ -8,14 +8,14 @@ import { warn } from '../platform/diagnostics.ts'
 import type { ChainReader } from './chain-reader.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-/** Notes of the readers of one chain. */
+/** The notes of all readers of one chain. */
 export class StreamNotes {
-	/** Messages that cannot be read to their end, and subjects that hold a fork of the chain. */
+	/** Number of messages that cannot be read to their end, and of subjects that hold a fork of the chain. */
 	damagedPlaces = 0
-	/** Bytes of them that cannot be read. */
+	/** Number of their bytes that cannot be read. */
 	damagedBytes = 0
 	readonly #reader: ChainReader
-	/** Stream sequences of damaged messages, because a reader may meet them again. */
+	/** Stream sequences of damaged messages, because a reader may encounter them again. */
 	readonly #damagedSeqs = new SeqRanges()
 	#hasRepeats = false
 
@@ -37,7 +37,8 @@ export class StreamNotes {
 		if (this.damagedPlaces > 1) return
 		warn(
 			'STREAM_DAMAGED',
-			`${this.#name(message)} cannot be read: it is damaged, or another program publishes there; a gap stands for what is missing, and further messages like it are only counted`,
+			`${this.#name(message)} cannot be read: it is damaged, or another program publishes there; a ` +
+				'gap stands for what is missing, and further messages like it are only counted',
 		)
 	}
 
@@ -47,7 +48,8 @@ export class StreamNotes {
 		this.#hasRepeats = true
 		warn(
 			'STREAM_REPEATS',
-			`${this.#name(message)} repeats records of an earlier message: another program publishes there; each record is returned once`,
+			`${this.#name(message)} repeats records of an earlier message: another program publishes ` +
+				'there; each record is returned once',
 		)
 	}
 

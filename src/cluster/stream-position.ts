@@ -1,4 +1,4 @@
-/** Finds the end of a chain in a stream, and the size that its messages may have there. */
+/** Finds the end of a chain in a stream, and the maximum size of its messages there. */
 import type { LastForMsgRequest, StoredMsg, StreamInfo } from '@nats-io/jetstream'
 import type { Frame } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -9,41 +9,40 @@ import type { MessageLimits } from './message-builder.ts'
 import { NO_SUMS, parseSums, SUMS_HEADER, type Sums } from './message-sums.ts'
 import { unreachable } from './stream.ts'
 
-/** Room for the headers and the subject of a message. */
+/** Space for the headers and the subject of a message. */
 const HEADER_BYTES_MAX = 8 * 1024
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
 /**
- * Stream sequences that the search for the last message looks back at first, and the factor by which that
- * grows.
+ * Number of stream sequences in the first step of the backward search, and the factor by which steps grow.
  */
 const LOOK_BACK = 64
 const LOOK_BACK_GROWTH = 8
 
-/** Newest message of a chain. */
+/** The newest message of a chain. */
 export interface LastMessage {
 	readonly frames: readonly Frame[]
-	/** Epoch of its last record. */
+	/** Epoch of the message's last record. */
 	readonly epoch: number
-	/** Seq of its last record. */
+	/** Seq of the message's last record. */
 	readonly seq: number
 	/** Sums of the chain up to and including this message. */
 	readonly sums: Sums
 }
 
-/** End of a chain in a stream. */
+/** The end of a chain in a stream. */
 export interface StreamPosition {
 	/** Newest message of the chain; undefined without one. */
 	readonly last: LastMessage | undefined
 	/** Stream sequence of that message; 0 without one. */
 	readonly lastStreamSeq: number
-	/** Sequence that the next message must expect: what the servers compare with. */
+	/** Sequence that the next message must expect: the one that the servers compare with. */
 	readonly expectSeq: number
 }
 
 /**
  * Asks for the end of a chain under one subject.
  *
- * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` where the last message is not part of the
+ * @throws {MeshChainError} `CLUSTER_UNREACHABLE`; `STREAM_UNFIT` if the last message is not part of the
  * chain.
  */
 export async function positionOf(
@@ -61,7 +60,9 @@ export async function positionOf(
 	if (frame === undefined || !isWhole) {
 		throw new MeshChainError(
 			'STREAM_UNFIT',
-			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ${subject}, but is not part of it: find out which program publishes there, and delete that message (nats stream rmm ${stream} ${message.seq})`,
+			`message ${message.seq} of the stream ${show(stream)} has the subject of this chain, ` +
+				`${subject}, but is not part of it: find out which program publishes there, and delete that ` +
+				`message (nats stream rmm ${stream} ${message.seq})`,
 		)
 	}
 	const sums = parseSums(message.header?.get(SUMS_HEADER)) ?? NO_SUMS
@@ -76,11 +77,11 @@ export interface SubjectAndPosition {
 }
 
 /**
- * Asks for the end of a chain under each subject that it has in a stream, whatever the current name of its
- * node is. The subject with the newest record comes first: there the chain continues.
+ * Asks for the end of a chain under each of its subjects in a stream, including those with former names of
+ * its node. The subject with the newest record is first: the chain continues there.
  *
  * @param prefix Prefix of the subjects to look at.
- * @throws {MeshChainError} as {@link positionOf}.
+ * @throws {MeshChainError} As for {@link positionOf}.
  */
 export async function positionsIn(
 	cluster: Cluster,
@@ -98,7 +99,7 @@ export async function positionsIn(
 	return positions.sort((a, b) => newestFirst(a.position, b.position))
 }
 
-/** Orders by the last record; among equals, the older message comes first. */
+/** Orders by last record; among equals, the older message is first. */
 function newestFirst(a: StreamPosition, b: StreamPosition): number {
 	const [last, other] = [a.last ?? { epoch: 0, seq: 0 }, b.last ?? { epoch: 0, seq: 0 }]
 	return other.epoch - last.epoch || other.seq - last.seq || a.lastStreamSeq - b.lastStreamSeq
@@ -112,10 +113,10 @@ interface Newest {
 }
 
 /**
- * Asks for the newest message of a subject that holds records. Where the newest message was deleted, servers
- * of version 2.9 name none and compare with 0; then the message is searched for.
+ * Asks for the newest message with records under a subject. If the newest message was deleted, servers of
+ * version 2.9 name none and compare with 0; then the message is searched for.
  *
- * @throws what the client throws.
+ * @throws Errors from the client.
  */
 export async function newestOf(cluster: Cluster, stream: string, subject: string): Promise<Newest> {
 	const { streams } = cluster.manager
@@ -125,7 +126,7 @@ export async function newestOf(cluster: Cluster, stream: string, subject: string
 	return { message: await lastBefore(cluster, stream, subject, end), expectSeq: last?.seq ?? 0 }
 }
 
-/** Asks for the first message of a subject at or after a stream sequence. @throws what the client throws. */
+/** Asks for the first message of a subject at or after a stream sequence. @throws Errors from the client. */
 export async function nextOf(
 	{ manager }: Cluster,
 	stream: string,
@@ -137,7 +138,7 @@ export async function nextOf(
 	return (await manager.streams.getMessage(stream, query)) ?? undefined
 }
 
-/** Asks for the first message with records at or after a stream sequence. @throws what the client throws. */
+/** Asks for the first message with records at or after a stream sequence. @throws Errors from the client. */
 export async function nextWithRecords(
 	cluster: Cluster,
 	stream: string,
@@ -151,8 +152,8 @@ export async function nextWithRecords(
 }
 
 /**
- * Searches for the last message with records before a stream sequence. It is usually near, so the search goes
- * back in growing steps, and then bisects the last one.
+ * Searches for the last message with records before a stream sequence. It is usually near, so the search
+ * moves back in growing steps, and then bisects the last step.
  */
 async function lastBefore(
 	cluster: Cluster,
@@ -180,7 +181,7 @@ async function lastBefore(
 	return found
 }
 
-/** Returns the message sizes that the servers accept, with the size that is wanted. */
+/** Returns the limits on message size: the server's maximum and the requested size. */
 export function limitsOf(cluster: Cluster, { config }: StreamInfo, messageBytes: number): MessageLimits {
 	const payloadMax = cluster.connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT
 	const messageMax = config.max_msg_size > 0 ? Math.min(payloadMax, config.max_msg_size) : payloadMax

@@ -1,10 +1,10 @@
 /**
- * Turns the messages of a walk through a stream into the records that match, each once.
+ * Turns the messages of a walk through a stream into the matching records, each once.
  *
- * Invariant: every seq from the start of the walk to the end that was known when it began is in a record or
- * in a gap, whatever is removed from the stream meanwhile. A gap between messages has the cause `retained`:
- * the stream no longer has them. It has the cause `damaged` where a message in between could not be read.
- * Such a gap ends at the last requested seq at the latest.
+ * Invariant: every seq from the start of the walk to the end known at its start is in a record or in a gap,
+ * no matter what is removed from the stream meanwhile. A gap between messages has the cause `retained`: the
+ * stream no longer has them. If a message in between could not be read, the cause is `damaged`. Such a gap
+ * ends at the last requested seq at the latest.
  */
 import { type Frame, firstCovered, inOne, RecordCollector, type ResolvedQuery } from '../chain/index.ts'
 import type { SeqRanges } from '../merge/seq-ranges.ts'
@@ -14,16 +14,16 @@ import { endOf } from './chain-reader.ts'
 import type { StreamNotes } from './stream-notes.ts'
 import type { StreamMessage } from './subject-reader.ts'
 
-/** Where a walk stands, and what it shares with others of the same read. */
+/** The context of a walk, and the state that it shares with other walks of the same read. */
 export interface WalkContext {
-	/** Whether no message of the chain precedes the walk: everything before it has been removed. */
+	/** Whether no existing message of the chain precedes the walk; any earlier ones have been removed. */
 	readonly isFromStart: boolean
-	/** Records that were returned already; the walk adds those that it returns. */
+	/** Records that were already returned; the walk adds the records that it returns. */
 	readonly seen: SeqRanges
 	readonly notes: StreamNotes
 }
 
-/** A forward walk over messages of a chain. */
+/** A forward walk over the messages of a chain. */
 export class StreamWalk {
 	readonly #query: ResolvedQuery
 	readonly #context: WalkContext
@@ -56,15 +56,15 @@ export class StreamWalk {
 	}
 
 	/**
-	 * Returns the gaps before a frame, which is one of this walk or of the walk after it.
+	 * Returns the gaps before a frame that belongs to this walk or to the next one.
 	 *
-	 * @param isDamaged Whether something unreadable stands before the frame.
+	 * @param isDamaged Whether something unreadable precedes the frame.
 	 */
 	missingBefore(frame: Frame, isDamaged = false): LogRecord[] {
 		return this.#upTo(firstCovered(frame), frame, this.#isDamaged || isDamaged)
 	}
 
-	/** Returns the gaps up to the end that was known when the walk began. */
+	/** Returns the gaps up to the end known at the start of the walk. */
 	missingAtEnd(last: StreamMessage): LogRecord[] {
 		const [first] = last.frames
 		const { epoch, seq } = endOf(last)
@@ -72,7 +72,7 @@ export class StreamWalk {
 		this.#begin(firstCovered(first))
 		const missing = this.#upTo(seq + 1, first, this.#isDamaged)
 		if (missing.length > 0) return missing
-		// An older epoch has these seqs too.
+		// An older epoch also has these seqs.
 		const range = {
 			fromSeq: first.baseSeq,
 			toSeq: seq,

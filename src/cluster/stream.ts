@@ -1,6 +1,5 @@
 /**
- * The stream that chains go to: created on request, and refused where its settings would lose acknowledged
- * messages.
+ * The stream for chains: created on request, and refused if its settings would lose acknowledged messages.
  */
 import {
 	DiscardPolicy,
@@ -25,18 +24,18 @@ import { MeshChainError } from '../model/errors.ts'
 import { wait } from '../platform/wait.ts'
 import { type Cluster, isDenied, isLockedOut, reasonOf } from './connection.ts'
 
-/** Settings of a stream that is created. */
+/** Settings of a new stream. */
 export interface StreamSettings {
-	/** Servers of the cluster that store the stream. Default: 1. */
+	/** Number of servers that store the stream. Default: 1. */
 	readonly replicas?: number
-	/** Where the servers store the stream. Default: `'file'`. */
+	/** Storage that the servers use for the stream. Default: `'file'`. */
 	readonly storage?: 'file' | 'memory'
-	/** Age at which messages are removed. Default: no bound. */
+	/** Age at which messages are removed. Default: unlimited. */
 	readonly maxAgeMs?: number
-	/** Size above which the oldest messages are removed. Default: no bound. */
+	/** Size above which the oldest messages are removed. Default: unlimited. */
 	readonly maxBytes?: number
 	/**
-	 * How long the servers remember message ids. Nothing depends on it: a forwarder asks for what is stored
+	 * Time for which the servers remember message ids. Nothing depends on it: a forwarder asks what is stored
 	 * before it sends anything again. Default: 2 minutes.
 	 */
 	readonly duplicateWindowMs?: number
@@ -55,18 +54,18 @@ const SETTINGS_RULES = {
 
 const SETTINGS = defineOptions(SETTINGS_RULES)
 
-/** Settings with their defaults. */
+/** Stream settings with all defaults applied. */
 export type ResolvedStreamSettings = ResolvedOptions<typeof SETTINGS_RULES>
 
-/** Attempts, over two seconds in all. */
+/** Number of attempts, within two seconds in total. */
 const LOOKS = 20
 const LOOK_MS = 100
 const NOT_FOUND = 10_059
 const IN_USE = 10_058
 const OVERLAP = 10_065
-/** Codes: a limit of the stream, of its account or of the servers is reached. */
+/** Server codes: a limit of the stream, its account or the servers is reached. */
 const FULL: readonly (number | undefined)[] = [10_077, 10_047, 10_028, 10_002]
-/** Codes: the cluster has too few servers or no leader at the moment. */
+/** Server codes: the cluster currently has too few servers or no leader. */
 const INCOMPLETE: readonly (number | undefined)[] = [10_005, 10_006, 10_008, 10_009]
 
 /** Checks the settings of a stream to create. @throws {MeshChainError} `INVALID_OPTION` */
@@ -81,7 +80,7 @@ export function checkStreamName(name: string, stream: unknown): string {
 	throw invalidOption(name, stream, 'a name without blanks, dots, wildcards and slashes')
 }
 
-/** Checks the prefix of subjects. @throws {MeshChainError} `INVALID_OPTION` */
+/** Checks the subject prefix. @throws {MeshChainError} `INVALID_OPTION` */
 export function checkSubjectPrefix(name: string, prefix: unknown): string {
 	checkName(name, prefix)
 	if (/^[^\s.*>$][^\s.*>]*(?:\.[^\s.*>]+)*$/.test(prefix as string)) return prefix as string
@@ -93,7 +92,7 @@ export function checkSubjectPrefix(name: string, prefix: unknown): string {
 }
 
 /**
- * Finds a stream and checks that it is fit for chains; creates it where settings are given.
+ * Finds a stream and checks that it is fit for chains; creates it if settings are given.
  *
  * @throws {MeshChainError} `STREAM_NOT_FOUND`, `STREAM_UNFIT`, `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -118,8 +117,8 @@ export async function fitStream(
 
 /**
  * Waits until the stream's leader is known and returns the same creation time twice. A stream that is being
- * created has no leader at first and answers no request until then. Its leader may show the time of its own
- * copy for a moment before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in
+ * created has no leader at first, and until then answers no request. Its leader may briefly show the time of
+ * its own copy before it shows the time of the stream (nats-server 2.9, `setCreatedTime` in
  * `server/jetstream_cluster.go`).
  */
 async function led(cluster: Cluster, stream: string, info: StreamInfo): Promise<StreamInfo> {
@@ -155,11 +154,11 @@ export async function findStream(cluster: Cluster, name: string): Promise<FoundS
 }
 
 /**
- * Resolves when the stream is still the one that was found. Servers of a cluster are asked several times
+ * Resolves if the stream is still the one that was found. The servers of a cluster are asked several times
  * before the answer is no, because some of them may have to catch up.
  *
- * @throws {MeshChainError} `STREAM_NOT_FOUND` when it was deleted, `STREAM_REPLACED` when it was created
- * again; `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
+ * @throws {MeshChainError} `STREAM_NOT_FOUND` if it was deleted, `STREAM_REPLACED` if it was created again;
+ * `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`.
  */
 export async function checkSame(cluster: Cluster, { name, created }: FoundStream): Promise<void> {
 	const isAlone = cluster.connection.info?.cluster === undefined
@@ -172,7 +171,7 @@ export async function checkSame(cluster: Cluster, { name, created }: FoundStream
 }
 
 /**
- * Asks for a stream; returns undefined where there is none of that name.
+ * Asks for a stream; returns undefined if there is none of that name.
  *
  * @throws {MeshChainError} `STREAM_REFUSED`, `CLUSTER_UNREACHABLE`
  */
@@ -189,7 +188,8 @@ export async function streamInfo(cluster: Cluster, stream: string): Promise<Stre
 export function notFound(stream: string): MeshChainError {
 	return new MeshChainError(
 		'STREAM_NOT_FOUND',
-		`there is no stream ${show(stream)}: create it with forwardChain(path, { create: {} }) or mesh-chain forward --create`,
+		`there is no stream ${show(stream)}: create it with forwardChain(path, { create: {} }) or ` +
+			'mesh-chain forward --create',
 	)
 }
 
@@ -243,7 +243,7 @@ function configOf(
 	}
 }
 
-/** Returns what is unfit about a stream, each with what to change. */
+/** Returns the reasons why a stream is unfit, each with the required change. */
 function whatIsUnfit(config: StreamConfig, prefix: string): string[] {
 	const unfit: string[] = []
 	if (config.retention !== RetentionPolicy.Limits)
@@ -279,8 +279,8 @@ function covers(subject: string, prefix: string): boolean {
 /**
  * Returns the error for a request that failed or got no answer.
  *
- * @param error What the client threw. Where it does not tell, the message has what the servers said on the
- * connection.
+ * @param error Error from the client. If it gives no reason, the message contains what the servers reported
+ * on the connection.
  */
 export function unreachable(cluster: Cluster, stream: string, error: unknown): MeshChainError {
 	if (error instanceof MeshChainError) return error
@@ -296,10 +296,13 @@ export function unreachable(cluster: Cluster, stream: string, error: unknown): M
 	)
 }
 
-/** Returns an answer of the servers that holds until someone changes something, with what to change. */
+/** Returns a lasting refusal from the servers, with the change that would end it. */
 function refusalIn(error: unknown): string | undefined {
 	if (FULL.includes(codeOf(error)))
-		return `accepts no more messages: ${reasonOf(error)}; raise its limits or those of its account, or let it remove the oldest (discard: old)`
+		return (
+			`accepts no more messages: ${reasonOf(error)}; raise its limits or those of its account, ` +
+			'or let it remove the oldest (discard: old)'
+		)
 	return isDenied(error) ? `is closed to this user: ${reasonOf(error)}` : undefined
 }
 
@@ -309,12 +312,12 @@ export function isRefusal(error: unknown): boolean {
 	return isDenied(error) || isLockedOut(error)
 }
 
-/** Returns whether the servers say that there is no such stream. */
+/** Returns whether the servers report that the stream does not exist. */
 export function isNotFound(error: unknown): boolean {
 	return codeOf(error) === NOT_FOUND
 }
 
-/** Returns the code of an answer of JetStream. */
+/** Returns the code of a JetStream answer. */
 export function codeOf(error: unknown): number | undefined {
 	const { code } = (error ?? {}) as { readonly code?: unknown }
 	return typeof code === 'number' ? code : undefined

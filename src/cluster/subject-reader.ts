@@ -1,8 +1,9 @@
 /**
- * Reads the messages of one subject of a stream, from any position to the end of the subject, or following
- * it. When a server goes away, the reader waits for it and continues after the last message that it has read.
+ * Reads the messages of one subject of a stream from any position, either to the end of the subject or
+ * following it. If a server goes away, the reader waits for it and continues after the last message that it
+ * has read.
  *
- * Invariant: all messages are of the stream that was found. A read ends when that stream is deleted and
+ * Invariant: all messages belong to the stream that was found. A read ends if that stream is deleted and
  * created again.
  */
 import type { StoredMsg } from '@nats-io/jetstream'
@@ -22,13 +23,13 @@ import type { ChainSubject } from './subjects.ts'
 export interface StreamMessage extends MessageFrames {
 	readonly subject: string
 	readonly streamSeq: number
-	/** Sums of the chain up to and including this message; undefined where the message carries none. */
+	/** Sums of the chain up to and including this message; undefined if the message has none. */
 	readonly sums: Sums | undefined
 	/** Length of the body. */
 	readonly bytes: number
 }
 
-/** Start of a part of a subject. */
+/** The start of a part of a subject. */
 export interface SubjectPosition {
 	/** Stream sequence of the first message of the part, or an earlier one after `previous`. */
 	readonly from: number
@@ -42,14 +43,15 @@ interface ReadOptions {
 }
 
 /**
- * Bounds of what all readers together request ahead: a server disconnects a client for which it holds 64 MiB.
+ * Limits for what all readers together request ahead: a server disconnects a client once 64 MiB are pending
+ * for it.
  */
 const AHEAD_MESSAGES_MAX = 64
 const AHEAD_BYTES_MAX = 32 * 1024 * 1024
-/** How long a failing read is retried. */
+/** Time for which a failing read is retried. */
 const PATIENCE_MS = 30_000
 
-/** Reader of one subject. */
+/** A reader of one subject. */
 export class SubjectReader {
 	readonly stream: string
 	readonly source: ChainSubject
@@ -67,9 +69,9 @@ export class SubjectReader {
 	}
 
 	/**
-	 * Returns the newest message with records; undefined where there is none, or the signal aborts.
+	 * Returns the newest message with records; undefined if there is none, or if the signal aborts.
 	 *
-	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`; so do all other
+	 * @throws {MeshChainError} `CLUSTER_UNREACHABLE`, `STREAM_NOT_FOUND`, `STREAM_REPLACED`, like all other
 	 * methods.
 	 */
 	last(signal?: AbortSignal): Promise<StreamMessage | undefined> {
@@ -77,7 +79,7 @@ export class SubjectReader {
 		return this.#ask(async () => (await newestOf(this.#cluster, this.stream, subject))?.message, signal)
 	}
 
-	/** Returns the first message with records at or after a stream sequence; undefined where there is none. */
+	/** Returns the first message with records at or after a stream sequence; undefined if there is none. */
 	firstFrom(from: number): Promise<StreamMessage | undefined> {
 		const { subject } = this.source
 		return this.#ask(() => nextWithRecords(this.#cluster, this.stream, subject, from), undefined)
@@ -98,7 +100,8 @@ export class SubjectReader {
 	 * Finds the start of a part by bisection: about 20 requests in a long subject.
 	 *
 	 * @param last Newest message of the subject.
-	 * @param isBefore Returns whether a message precedes the part: true up to some message, and false after it.
+	 * @param isBefore Returns whether a message precedes the part: true for all messages up to some point,
+	 * false after it.
 	 */
 	async seek(last: StreamMessage, isBefore: (message: StreamMessage) => boolean): Promise<SubjectPosition> {
 		if (isBefore(last)) return { from: last.streamSeq + 1, previous: last }
@@ -114,7 +117,7 @@ export class SubjectReader {
 				previous = found
 			}
 		}
-		// `previous` must not be read again, even where messages were removed meanwhile.
+		// `previous` must not be read again, even if messages were removed meanwhile.
 		return { from: Math.max(low, high), previous }
 	}
 
@@ -124,13 +127,15 @@ export class SubjectReader {
 	}
 
 	/**
-	 * Yields all messages from a stream sequence on, and later ones as they arrive, until the signal aborts.
+	 * Yields all messages from a stream sequence, then later ones as they arrive, until the signal aborts.
 	 */
 	follow(from: number, signal: AbortSignal): AsyncGenerator<StreamMessage> {
 		return this.#read({ from, to: Number.POSITIVE_INFINITY }, { follows: true, signal })
 	}
 
-	/** Asks the leader of the stream, who has every acknowledged message; waits while there is no leader. */
+	/**
+	 * Asks the leader of the stream, which has every acknowledged message; waits while there is no leader.
+	 */
 	async #ask(
 		ask: () => Promise<StoredMsg | undefined>,
 		signal: AbortSignal | undefined,
@@ -196,7 +201,7 @@ export class SubjectReader {
 			yield this.#messageOf(message.seq, message.data, message.headers?.get(SUMS_HEADER))
 	}
 
-	/** At least two: one that is being read, and one that is on its way. */
+	/** At least two: one that is being read, and one in transit. */
 	get #messagesAhead(): number {
 		const { max_payload: bytesMax = AHEAD_BYTES_MAX } = this.#cluster.connection.info ?? {}
 		const ahead = Math.min(AHEAD_MESSAGES_MAX, AHEAD_BYTES_MAX / bytesMax) / this.#readTogether
@@ -209,7 +214,7 @@ export class SubjectReader {
 	}
 }
 
-/** Returns whether the stream no longer exists, so that no waiting helps. */
+/** Returns whether the stream no longer exists, so that waiting does not help. */
 function isStreamGone(error: unknown): boolean {
 	return (
 		error instanceof MeshChainError && (error.code === 'STREAM_REPLACED' || error.code === 'STREAM_NOT_FOUND')

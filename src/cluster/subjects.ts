@@ -1,11 +1,11 @@
 /**
  * The subjects of a stream: `<prefix>.<node>.<chain id>`. A forwarder publishes a chain under one subject, so
- * that the servers keep its order. A chain whose node was renamed may have several subjects; the chain id
- * connects them.
+ * that the servers keep its order. A chain whose node was renamed may have several subjects, which share the
+ * chain id.
  */
 
 /**
- * Returns the name of a node as one token of a subject: everything but letters, digits, `-` and `_` becomes
+ * Returns a node name as one token of a subject: everything except letters, digits, `-` and `_` becomes
  * `%XX`.
  */
 export function tokenOf(node: string): string {
@@ -31,14 +31,14 @@ export function subjectOf(prefix: string, node: string, chainId: string): string
 	return `${prefix}.${tokenOf(node)}.${chainId}`
 }
 
-/** A subject of a chain, parsed. */
+/** A parsed subject of a chain. */
 export interface ChainSubject {
 	readonly subject: string
 	readonly node: string
 	readonly chainId: string
 }
 
-/** Parses a subject; returns undefined where it is not one of a chain. */
+/** Parses a subject; returns undefined if it is not the subject of a chain. */
 export function parseSubject(subject: string): ChainSubject | undefined {
 	const tokens = subject.split('.')
 	const [node, chainId] = tokens.slice(-2)
@@ -49,7 +49,7 @@ export function parseSubject(subject: string): ChainSubject | undefined {
 /** A chain of a stream, with all of its subjects. */
 export interface ChainSource {
 	readonly chainId: string
-	/** At least one subject. */
+	/** Subjects of the chain, at least one. */
 	readonly subjects: readonly ChainSubject[]
 }
 

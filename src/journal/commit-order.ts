@@ -1,30 +1,31 @@
 /**
- * Brings statements into the order in which the server executed them, as far as the client can know it.
- * Answers alone do not tell: a commit releases its locks before it is answered, and the answers of others may
- * arrive first. But a transaction that waited for a lock was answered, and sent its own COMMIT, after the
- * first COMMIT was sent. So a statement that ends a transaction counts from when it was sent, and every other
- * one from when it was answered; each waits for the statements in flight that precede it.
+ * Orders statements as the server executed them, as far as the client can know.
+ *
+ * The order of the answers is not enough: a commit releases its locks before it is answered, and answers to
+ * other sessions may arrive first. But a transaction that waited for a lock was answered, and sent its own
+ * COMMIT, after the first COMMIT was sent. So a statement that ends a transaction is ordered by when it was
+ * sent, and any other statement by when it was answered. Each waits for the statements in flight that precede
+ * it.
  */
 import { onExit } from '../platform/exit-hook.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Matches after blanks and comments. Each part can match in one way only, so that long texts cost no
- * backtracking.
+ * Skips leading blanks and comments. Each part matches in only one way, so long texts cause no backtracking.
  */
 const ENDS = /^(?:[\s;]|--[^\n]*\n|\/\*[^*]*\*+(?:[^/*][^*]*\*+)*\/)*(?:commit|end|rollback|abort)\b/i
-/** Longest blanks and comments before the word. */
+/** Longest leading blanks and comments that are searched. */
 const BEFORE_END_MAX = 10_000
-/** Statements that a hanging commit holds back. */
+/** Number of statements that one unanswered commit can hold back. */
 const HELD_MAX = 1000
 
 /** Orders the statements of all sessions of a journal. */
 export class CommitOrder {
 	readonly #publish: (data: StatementData) => void
 	#last = 0
-	/** Positions of statements in flight that may end a transaction, in order. */
+	/** Positions of the statements in flight that may end a transaction, in order. */
 	readonly #ending = new Set<number>()
-	/** Answered statements, by position. */
+	/** Answered statements, ordered by position. */
 	readonly #held: { readonly position: number; readonly data: StatementData }[] = []
 	#undoExit: (() => void) | undefined
 
@@ -32,22 +33,22 @@ export class CommitOrder {
 		this.#publish = publish
 	}
 
-	/** Records that a statement was sent. Returns its position where it is known already. */
+	/** Notes that a statement was sent. Returns its position, if it is already known. */
 	sent(text: string): number | undefined {
 		if (!ENDS.test(text.slice(0, BEFORE_END_MAX))) return undefined
 		this.#ending.add(++this.#last)
 		return this.#last
 	}
 
-	/** Takes an answered statement. @param position Position that `sent` returned for it. */
+	/** Accepts an answered statement. @param position The position that `sent` returned for it. */
 	answered(data: StatementData, position: number = ++this.#last): void {
 		this.#ending.delete(position)
 		const before = this.#held.findLastIndex((held) => held.position < position)
 		this.#held.splice(before + 1, 0, { position, data })
 		const [first = Number.POSITIVE_INFINITY] = this.#ending
 		this.#release(first)
-		// The hook exists only while statements are held, so that the process does not keep journals that have
-		// ended.
+		// The hook exists only while statements are held, so that it does not keep finished journals in
+		// memory.
 		if (this.#held.length > 0)
 			this.#undoExit ??= onExit('loop', () => this.#release(Number.POSITIVE_INFINITY))
 		else {
@@ -56,7 +57,7 @@ export class CommitOrder {
 		}
 	}
 
-	/** Publishes the statements up to a position. */
+	/** Publishes the held statements up to a position. */
 	#release(first: number): void {
 		for (let [next] = this.#held; next !== undefined; [next] = this.#held) {
 			if (next.position > first && this.#held.length <= HELD_MAX) return

@@ -1,4 +1,4 @@
-/** `mesh-chain/journal`: lists names, defines nothing. */
+/** `mesh-chain/journal`: only lists names. */
 export type { JournalOptions, RedactParams } from './journal-options.ts'
 export { journalPg } from './journal-pg.ts'
 export type { PgTargetOptions } from './pg-target.ts'

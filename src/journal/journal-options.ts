@@ -10,8 +10,8 @@ import {
 import type { WireValue } from './statement.ts'
 
 /**
- * Returns the parameters to record in place of those that were bound; undefined keeps them. Missing ones are
- * redacted.
+ * Returns the parameters to record instead of the bound ones, or undefined to keep them. Missing parameters
+ * are redacted.
  */
 export type RedactParams = (
 	text: string,
@@ -21,14 +21,14 @@ export type RedactParams = (
 /** Options of {@link journalPg}. */
 export interface JournalOptions {
 	/**
-	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined for
-	 * each secret one. A statement with a redacted parameter can be read but not replayed. When the function
-	 * throws, all parameters are redacted.
+	 * Called for each statement before it is recorded. Returns the parameters to record, with undefined in
+	 * place of each secret. A statement with a redacted parameter can be read but not replayed. If the
+	 * function throws, all parameters are redacted.
 	 */
 	readonly redact?: RedactParams | undefined
 	/**
-	 * Longest text and parameters of a statement together. A longer statement is cut and cannot be replayed.
-	 * Default: 256 KiB; at most 512 KiB.
+	 * Maximum size of a statement's text and parameters together. A longer statement is cut and cannot be
+	 * replayed. Default: 256 KiB; at most 512 KiB.
 	 */
 	readonly statementBytesMax?: number | undefined
 }
@@ -44,10 +44,10 @@ const JOURNAL_RULES = {
 
 const JOURNAL_OPTIONS = defineOptions(JOURNAL_RULES)
 
-/** The options in full. */
+/** Journal options with all defaults applied. */
 export type ResolvedJournalOptions = ResolvedOptions<typeof JOURNAL_RULES>
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
+/** Validates the options and applies the defaults. @throws {MeshChainError} `INVALID_OPTION` */
 export function resolveJournalOptions(options: JournalOptions): ResolvedJournalOptions {
 	return JOURNAL_OPTIONS.resolve(options)
 }

@@ -20,18 +20,18 @@ interface MadeQuery extends PgQuery {
 	query_timeout?: unknown
 }
 
-/** What is used of a client of node-postgres. */
+/** The parts of a node-postgres client that a journal uses. */
 interface PgClient {
 	readonly connection: PgConnection
-	/** As it was configured. */
+	/** Promise constructor from the client's configuration. */
 	readonly _Promise?: PromiseConstructor
-	/** Newer versions have it. */
+	/** Present in newer versions only. */
 	getTransactionStatus?(): string | null
 	query(...args: unknown[]): unknown
 	readonly constructor: { readonly Query?: new (...args: unknown[]) => MadeQuery }
 }
 
-/** What is used of a pool. */
+/** The parts of a pool that a journal uses. */
 interface PgPool {
 	prependListener(event: 'connect', listener: (client: PgClient) => void): unknown
 	readonly totalCount: number
@@ -39,24 +39,24 @@ interface PgPool {
 	readonly _clients?: readonly unknown[]
 }
 
-/** How node-postgres brings a parameter to the wire; its types leave it out. */
+/** Converts a parameter for the wire as node-postgres does; missing from its types. */
 const { utils } = pg as unknown as { readonly utils: { prepareValue(value: unknown): WireValue } }
 
 const journaled = processWide('journaled', () => new WeakSet<object>())
 
 /**
- * Records every later statement of a pool or client of node-postgres: its text, its parameters as they went
- * over the wire, its transaction and how that ended, rows, a checksum of the result, duration and error.
- * Returns the same object, which behaves as before: callbacks, promises, cursors, streams, errors and types
- * are those of node-postgres.
+ * Records every later statement of a node-postgres pool or client: its text, its parameters as sent over the
+ * wire, its transaction and how that ended, the number of rows, a checksum of the result, the duration and
+ * the error. Returns the same object, whose behaviour does not change: callbacks, promises, cursors, streams,
+ * errors and types are those of node-postgres.
  *
- * A statement is published before its caller receives the result or error, unless a COMMIT of another
- * connection is in flight, for which the record waits: the order of the chain is the order in which
- * transactions took effect, as far as it can be known. A record that the loop refuses is counted there, and
- * never affects the query.
+ * A statement is published before its caller receives the result or error, unless a COMMIT on another
+ * connection is in flight; then the record waits for that COMMIT. The order of the chain is therefore the
+ * order in which the transactions took effect, as far as it can be known. A record that the loop refuses is
+ * counted there and never affects the query.
  *
  * @param poolOrClient A `Pool` or `Client` of `pg`.
- * @throws {MeshChainError} `INVALID_OPTION` for any other object, or for one that is journaled already.
+ * @throws {MeshChainError} `INVALID_OPTION` for any other object, or for one that is already journaled.
  *
  * @example
  * ```ts
@@ -83,7 +83,7 @@ class Journal {
 	readonly #loop: MeshLoop
 	readonly #options: ResolvedJournalOptions
 	readonly #id = randomUUID()
-	/** Shared by all sessions, because a statement of one session may wait for another session. */
+	/** Shared by all sessions, because a statement of one session may have to wait for another session. */
 	readonly #order = new CommitOrder((data) => this.#record(data))
 	#sessions = 0
 	#isBlind = false
@@ -96,7 +96,7 @@ class Journal {
 	followAll(pool: PgPool): void {
 		claim(pool)
 		for (const client of pool._clients ?? []) this.#followNew(client)
-		// Registered before other listeners that may send statements on a new client.
+		// Registered before other listeners, which may send statements on a new client.
 		pool.prependListener('connect', (client) => this.#followNew(client))
 		const { options } = pool
 		const onConnect = options?.onConnect
@@ -107,19 +107,23 @@ class Journal {
 		}
 	}
 
-	/** A client that was still connecting when its pool was journaled is seen more than once. */
+	/**
+	 * Follows a client once: a client that was connecting when its pool was journaled is reported more than
+	 * once.
+	 */
 	#followNew(client: unknown): void {
 		if (!isClient(client)) this.#warnBlind()
 		else if (!journaled.has(client)) this.follow(client)
 	}
 
-	/** Warns once of clients whose messages cannot be read, such as those of libpq. */
+	/** Warns once about clients whose messages cannot be read, such as those of libpq. */
 	#warnBlind(): void {
 		if (this.#isBlind) return
 		this.#isBlind = true
 		warn(
 			'JOURNAL_BLIND',
-			'a pool creates clients that cannot be followed, so their statements are not recorded: use a pool of pg, not of pg.native',
+			'a pool creates clients that cannot be followed, so their statements are not recorded: use a ' +
+				'pool of pg, not of pg.native',
 		)
 	}
 
@@ -163,7 +167,10 @@ class Journal {
 	}
 }
 
-/** As `client.query` does with a query that it makes itself: calls back, or promises. */
+/**
+ * Sends a query and answers by callback or promise, as `client.query` does for a query that it creates
+ * itself.
+ */
 function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config: unknown): unknown {
 	const { query_timeout } = config as MadeQuery
 	if (query_timeout !== undefined) made.query_timeout = query_timeout
@@ -178,7 +185,7 @@ function ask(client: PgClient, query: PgClient['query'], made: MadeQuery, config
 		query.call(client, made)
 	})
 	return answer.catch((error) => {
-		// The stack of a socket callback tells the caller nothing.
+		// The stack of a socket callback does not help the caller.
 		if (error instanceof Error) Error.captureStackTrace(error)
 		throw error
 	})

@@ -1,40 +1,40 @@
 /**
- * Follows one connection of node-postgres: derives its transactions from the messages of the server, and
- * makes a record of each statement when its answer is complete.
+ * Follows one node-postgres connection: derives its transactions from the server's messages, and records each
+ * statement when its answer is complete.
  *
- * It reads a query when it is submitted (`submit`), and then the messages of the server, which answers in the
- * order of the queries. Queries behave as before, whatever handles their answers.
+ * A session reads a query when it is submitted (`submit`), and then the server's messages, which arrive in
+ * the order of the queries. Queries behave as before, no matter what handles their answers.
  */
 import { ResultChecksum, type WireField } from './result-checksum.ts'
 import type { StatementData, TransactionEnd, WireValue } from './statement.ts'
 
-/** A query of node-postgres, as passed to `client.query` or made of its arguments. */
+/** A node-postgres query, passed to `client.query` or created from its arguments. */
 export interface PgQuery {
 	readonly text?: unknown
 	readonly name?: unknown
 	readonly types?: unknown
 	values?: unknown
-	/** Rows to fetch at a time; only queries of node-postgres itself have it. */
+	/** Number of rows to fetch at a time; only node-postgres's own queries have it. */
 	readonly rows?: unknown
-	/** Only queries of node-postgres itself have it. */
+	/** Only node-postgres's own queries have it. */
 	requiresPreparation?(): boolean
 	handleError?(...args: unknown[]): unknown
-	/** Cursor of a stream of rows (pg-query-stream), which has the text and the values. */
+	/** Cursor of a row stream (pg-query-stream), which holds the text and the values. */
 	readonly cursor?: unknown
 	submit(connection: unknown): unknown
 }
 
-/** A message of the server; each kind has some of these fields. */
+/** A message from the server; each kind has some of these fields. */
 interface WireMessage {
 	readonly status?: string
 	readonly text?: string
 	readonly fields?: readonly unknown[]
 }
 
-/** The part of a connection of node-postgres that a session uses. */
+/** The parts of a node-postgres connection that a session uses. */
 export interface PgConnection {
 	prependListener(event: string, listener: (message: WireMessage) => void): unknown
-	/** Texts of prepared statements by name, because later queries have only the name. */
+	/** Texts of prepared statements by name; later queries contain only the name. */
 	readonly parsedStatements?: Readonly<Record<string, string | undefined>>
 	readonly submittedNamedStatements?: Readonly<Record<string, string | undefined>>
 }
@@ -42,43 +42,41 @@ export interface PgConnection {
 /** The owner of a session: a journal, or a connection to a replay target. */
 export interface SessionHost {
 	clock(): number
-	/** Returns parameters as they go over the wire. */
+	/** Converts parameters to their form on the wire. */
 	toWire(values: readonly unknown[]): readonly WireValue[]
-	/**
-	 * Called when the server begins with a statement. Returns its position where it is known before the answer.
-	 */
+	/** Called when the server starts a statement. Returns its position, if it is known before the answer. */
 	sent(text: string): number | undefined
 	/**
-	 * Whether a failed statement is recorded before its caller receives the error, rather than when the server
-	 * is ready again.
+	 * Whether a failed statement is recorded before its caller receives the error. Otherwise it is recorded
+	 * when the server is ready again.
 	 */
 	readonly recordsErrorsAtOnce: boolean
 	/** Called with each statement whose answer is complete. */
 	record(data: StatementData, position: number | undefined): void
 }
 
-/** Status of a connection that is ready: outside a transaction, or in a failed one. */
+/** Status of a ready connection: outside a transaction, or in a failed one. */
 const IDLE = 'I'
 const FAILED = 'E'
 
-/** Session of one connection. */
+/** The session of one connection. */
 export class PgSession {
 	readonly #id: string
 	readonly #connection: PgConnection
 	readonly #host: SessionHost
 	#tx = 0
 	#seq = 0
-	/** Statements in flight, in the order of the answers; several where they are pipelined. */
+	/** Statements in flight, in the order of their answers; more than one if they are pipelined. */
 	readonly #sent: InFlightStatement[] = []
 	#lostBy: unknown = new Error('Connection terminated')
-	/** Last status that the server sent. */
+	/** Last status received from the server. */
 	#status: string
-	/** Delivers an error that was held back to its caller. */
+	/** Delivers a held error to its caller. */
 	#deliverHeld: (() => void) | undefined
 
 	/**
-	 * @param status Status of the connection now. The start of a transaction in progress is unknown, so its
-	 * first record has not seq 1.
+	 * @param status Current status of the connection. If a transaction is in progress, its start is unknown,
+	 * so its first record does not have seq 1.
 	 */
 	constructor(id: string, connection: PgConnection, host: SessionHost, status: string = IDLE) {
 		this.#id = id
@@ -86,7 +84,8 @@ export class PgSession {
 		this.#host = host
 		this.#status = status
 		if (status !== IDLE) this.#seq = this.#tx = 1
-		// Prepended first, so called last: after the record is made, and before node-postgres handles the event.
+		// Prepended first, so called last: after the record is created, and before node-postgres handles the
+		// event.
 		for (const event of ['readyForQuery', 'error', 'end'])
 			connection.prependListener(event, () => this.#release())
 		this.#on('rowDescription', ({ fields = [] }) => this.#sent[0]?.described(fields as FieldDescription[]))
@@ -102,21 +101,21 @@ export class PgSession {
 		this.#on('end', () => this.#end())
 	}
 
-	/** Follows a query from its submission on. */
+	/** Follows a query from when it is submitted. */
 	follow(query: PgQuery): void {
 		const session = this
 		const { submit } = query
 		const followed = function (this: PgQuery, connection: unknown): unknown {
 			const statement = session.#inFlightOf(query)
 			const refusal = submit.call(this, connection)
-			// A query that was refused never reached the server, and gets no record.
+			// A refused query never reached the server and gets no record.
 			if (!refusal && statement !== undefined) session.#send(statement)
 			return refusal
 		}
 		Object.defineProperty(query, 'submit', { value: followed, configurable: true, writable: true })
 	}
 
-	/** Listens to messages of the server; an error of the journal never affects a query. */
+	/** Listens for server messages; an error in the journal never affects a query. */
 	#on(event: string, look: (message: WireMessage) => void): void {
 		this.#connection.prependListener(event, (message) => {
 			try {
@@ -143,15 +142,15 @@ export class PgSession {
 	}
 
 	/**
-	 * Converts parameters once: node-postgres leaves texts, bytes and nulls as they are. Returns undefined for
-	 * parameters that node-postgres cannot convert either, and refuses.
+	 * Converts the parameters once: node-postgres then leaves texts, bytes and nulls unchanged. Returns
+	 * undefined for parameters that node-postgres cannot convert either and therefore refuses.
 	 */
 	#wireOf(query: PgQuery): readonly WireValue[] | undefined {
 		if (!Array.isArray(query.values) || query.values.length === 0) return []
 		try {
 			const values = this.#host.toWire(query.values)
 			query.values = values
-			// The owner of a buffer may reuse it after the query was sent.
+			// The owner of a buffer may reuse it after the query is sent.
 			return values.map((value) => (value instanceof Uint8Array ? Uint8Array.from(value) : value))
 		} catch {
 			return undefined
@@ -167,9 +166,10 @@ export class PgSession {
 	}
 
 	/**
-	 * The caller receives an error at once, and may look for the record then. Where the outcome of the
-	 * transaction is certain, the record is made first. Otherwise the error is held back until the server is
-	 * ready again; this works for queries of node-postgres itself, which ask the server for that.
+	 * Records a failed statement. The caller receives an error at once and may then look for the record. If
+	 * the outcome of the transaction is certain, the record is created first. Otherwise the error is held
+	 * back until the server is ready again. That works for node-postgres's own queries, which ask the server
+	 * to report it.
 	 */
 	#failed(error: unknown): void {
 		const [statement] = this.#sent
@@ -211,7 +211,7 @@ export class PgSession {
 		if (next !== undefined) this.#begin(next)
 	}
 
-	/** Records the statements in flight, which will not be answered. */
+	/** Records the statements in flight, which will get no answer. */
 	#end(): void {
 		for (const statement of this.#sent.splice(0)) {
 			if (statement.isRecorded) continue
@@ -223,7 +223,7 @@ export class PgSession {
 	/**
 	 * Records a statement.
 	 *
-	 * @param status Status of the connection after it; undefined where the connection was lost.
+	 * @param status Status of the connection after the statement; undefined if the connection was lost.
 	 */
 	#finish(statement: InFlightStatement, status: string | undefined): void {
 		statement.isRecorded = true
@@ -251,7 +251,7 @@ class InFlightStatement {
 	readonly checksum = new ResultChecksum()
 	readonly text: string
 	error: unknown
-	/** Position among all statements of the journal, where it is known already. */
+	/** Position among all statements of the journal, if it is already known. */
 	position: number | undefined
 	readonly query: PgQuery
 	isRecorded = false
@@ -261,7 +261,7 @@ class InFlightStatement {
 	#isBinary = false
 	#isCopy = false
 	readonly #commands: string[] = []
-	/** Rows by the server's count; the last answer to a cursor counts its last rows only. */
+	/** Number of rows reported by the server. For a cursor, the last answer counts only its last rows. */
 	#rows: number | null = null
 
 	constructor(query: PgQuery, text: string, params: readonly WireValue[] | undefined, startedMs: number) {
@@ -271,7 +271,7 @@ class InFlightStatement {
 		this.#startedMs = startedMs
 	}
 
-	/** Whether node-postgres could not convert the parameters, and therefore never sent the statement. */
+	/** Whether node-postgres could not convert the parameters and so never sent the statement. */
 	get wasNeverConverted(): boolean {
 		return this.#params === undefined && this.#commands.length === 0 && this.error === undefined
 	}
@@ -281,21 +281,19 @@ class InFlightStatement {
 		this.#isBinary ||= fields.some(({ format }) => format === 'binary')
 	}
 
-	/** Whether the server was asked to send when it is ready again, also after an error. */
+	/** Whether the server was asked to report when it is ready again, even after an error. */
 	get isReadyAskedFor(): boolean {
 		return typeof this.query.requiresPreparation === 'function' && !this.query.rows
 	}
 
-	/**
-	 * Returns the status of the connection after an error of this statement; undefined where it is not certain.
-	 */
+	/** Returns the connection's status after this statement failed; undefined if it is not certain. */
 	statusAfterError(before: string): string | undefined {
 		const isMoved = this.#commands.some(
 			(command) => BEGINS.has(command) || COMMITS.has(command) || command === 'ROLLBACK',
 		)
 		if (isMoved) return undefined
 		if (before === IDLE) return IDLE
-		// A failed COMMIT ends its transaction, and a prepared statement may be one.
+		// A failed COMMIT ends its transaction, and a prepared statement may be a COMMIT.
 		return this.text === '' || ENDING_WORDS.test(this.text) ? undefined : FAILED
 	}
 
@@ -303,7 +301,7 @@ class InFlightStatement {
 		this.#isCopy = true
 	}
 
-	/** @param tag Command tag of the server, with a number of rows: `INSERT 0 3`. */
+	/** @param tag Command tag from the server, including the number of rows: `INSERT 0 3`. */
 	completed(tag: string): void {
 		const [command = tag] = tag.split(/ (?=\d)/)
 		const [count] = /\d+$/.exec(tag) ?? []
@@ -311,7 +309,9 @@ class InFlightStatement {
 		if (count !== undefined) this.#rows = (this.#rows ?? 0) + Number(count)
 	}
 
-	/** Whether a transaction ended and the next one began: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	/**
+	 * Whether the statement ended a transaction and began the next one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`.
+	 */
 	get isFollowedByAnother(): boolean {
 		const last = this.#commands.findLastIndex((command) => /^(?:COMMIT|ROLLBACK)$/.test(command))
 		if (last === -1) return false
@@ -320,9 +320,9 @@ class InFlightStatement {
 	}
 
 	/**
-	 * How the transaction ended, if it ended with this statement. The server answers a COMMIT of a failed
-	 * transaction with ROLLBACK. What a text with several statements committed stays committed, whatever
-	 * follows in the text.
+	 * How this statement ended its transaction, if it did. The server answers the COMMIT of a failed
+	 * transaction with ROLLBACK. In a text with several statements, a commit is final, whatever follows it in
+	 * the text.
 	 */
 	get end(): TransactionEnd {
 		if (this.#commands.some((command) => COMMITS.has(command))) return 'commit'
@@ -337,7 +337,7 @@ class InFlightStatement {
 		nowMs: number,
 	): StatementData {
 		const { name, types } = this.query
-		// Rare fields are added last: conditional spreads are slow, and this runs for each statement.
+		// Rare fields are added last: conditional spreads are slow, and this code runs for each statement.
 		const data: { -readonly [Name in keyof StatementData]: StatementData[Name] } = {
 			session: at.session,
 			tx: at.tx,
@@ -361,8 +361,7 @@ class InFlightStatement {
 }
 
 /**
- * Returns whether the server ends the connection with an error. The severity may be in any language, the code
- * is not.
+ * Returns whether the server ends the connection after an error. The severity is localised; the code is not.
  */
 function isFatal(error: unknown): boolean {
 	const { code, severity } = (error ?? {}) as Readonly<Record<string, unknown>>
@@ -370,8 +369,8 @@ function isFatal(error: unknown): boolean {
 }
 
 /**
- * Returns the error of a record. Only errors of the server have a severity; other codes, such as `EPIPE`, are
- * not SQLSTATEs.
+ * Returns the error to record. Only server errors have a severity; other codes, such as `EPIPE`, are not
+ * SQLSTATEs.
  */
 function errorOf(error: unknown): NonNullable<StatementData['error']> {
 	const { code, message, severity } = (error ?? {}) as Readonly<Record<string, unknown>>

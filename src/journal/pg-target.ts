@@ -1,5 +1,6 @@
 /**
- * The Postgres that statements are replayed into, and connections to it that tell what each statement did.
+ * The Postgres server that statements are replayed into, and connections to it that report what each
+ * statement did.
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
@@ -13,42 +14,42 @@ import type { StatementData, WireValue } from './statement.ts'
 import { type Replayable, TargetQuery } from './target-query.ts'
 
 /**
- * Where to connect to. The other options override `url`; node-postgres supplies the rest, from `PGHOST`,
- * `PGPASSWORD`, `~/.pgpass` and its defaults.
+ * Connection settings of the target. The other options override `url`. node-postgres supplies the missing
+ * ones from `PGHOST`, `PGPASSWORD`, `~/.pgpass` and its own defaults.
  */
 export interface PgTargetOptions {
-	/** Address: `postgres://user@host:5432/database`. */
+	/** URL: `postgres://user@host:5432/database`. */
 	readonly url?: string | undefined
-	/** Host name, or the folder of a socket. */
+	/** Host name, or the folder of a Unix socket. */
 	readonly host?: string | undefined
 	/** Port. */
 	readonly port?: number | undefined
-	/** Name of the user. */
+	/** User name. */
 	readonly user?: string | undefined
 	/** Password of the user. */
 	readonly password?: string | undefined
-	/** Name of the database. */
+	/** Database name. */
 	readonly database?: string | undefined
 	/** TLS settings, as for `new pg.Client`. */
 	readonly ssl?: boolean | object | undefined
 }
 
-/** Answer of the target to a statement. */
+/** The target's answer to a statement. */
 export interface Answer {
-	/** The statement as executed; undefined where it was never sent. */
+	/** The statement as executed; undefined if it was never sent. */
 	readonly data: StatementData | undefined
 	/** Whether the connection was lost. */
 	readonly isLost: boolean
-	/** Whether the connection was closed for lack of an answer; the statement may still be running. */
+	/** Whether the connection was closed because no answer arrived. The statement may still be running. */
 	readonly isTimedOut: boolean
-	/** Why the connection was lost. */
+	/** Reason for the loss of the connection. */
 	readonly lostBy: string
 }
 
 const PORT_MAX = 65_535
-/** Grace after the time-out of the server, before the connection is closed. */
+/** Time allowed after the server's timeout, before the connection is closed. */
 const GRACE_MS = 5000
-/** How long to wait for the server to close a connection. */
+/** Time to wait for the server to close a connection. */
 const CLOSE_MS = 1000
 
 const TARGET_OPTIONS = defineOptions({
@@ -68,15 +69,15 @@ const TARGET_OPTIONS = defineOptions({
 	}),
 } satisfies OptionRules<PgTargetOptions>)
 
-/** The target, which opens connections. */
+/** The target of a replay; opens connections to it. */
 export class PgTarget {
 	readonly #config: pg.ClientConfig
 	readonly #timeoutMs: number
 	readonly #connectMs: number
 
 	/**
-	 * @param timeoutMs Time-out of one statement.
-	 * @param connectMs Time until a new connection has answered its first statement.
+	 * @param timeoutMs Timeout of one statement.
+	 * @param connectMs Time until a new connection must answer its first statement.
 	 * @throws {MeshChainError} `INVALID_OPTION`
 	 */
 	constructor(target: PgTargetOptions, timeoutMs: number, connectMs: number) {
@@ -94,7 +95,7 @@ export class PgTarget {
 	/**
 	 * Opens a connection.
 	 *
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE`; the cause has the code `ETIMEDOUT` after a time-out.
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE`; after a timeout, the code of the cause is `ETIMEDOUT`.
 	 */
 	async connect(signal: AbortSignal): Promise<TargetConnection> {
 		const client = new pg.Client(this.#config)
@@ -122,23 +123,24 @@ export class PgTarget {
 }
 
 /**
- * The parts of `DISCARD ALL`, from the manual of Postgres: `DISCARD ALL` itself must be alone in its text,
- * but the time-out must be set again after it.
+ * The parts of `DISCARD ALL`, from the Postgres manual. `DISCARD ALL` itself must be the only statement in
+ * its text, but the timeout must be set again after it.
  */
 const DISCARD_ALL =
-	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
+	'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT ' +
+	'pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
-/** One connection; executes one statement at a time. */
+/** A connection, which executes one statement at a time. */
 export class TargetConnection {
 	readonly #client: pg.Client
 	readonly #session: PgSession
 	readonly #timeoutMs: number
-	/** Sets the time-out by a statement, because poolers refuse it as a parameter of the connection. */
+	/** Statement that sets the timeout; poolers refuse the timeout as a connection parameter. */
 	readonly #setTimeout: string
 	#answered: ((data: StatementData) => void) | undefined
 	#lostBy: string | undefined
 	#isTimedOut = false
-	/** Status by the server: `I` outside a transaction, `T` within one, `E` within a failed one. */
+	/** Status reported by the server: `I` outside a transaction, `T` inside one, `E` inside a failed one. */
 	status = 'I'
 
 	constructor(client: pg.Client, timeoutMs: number) {
@@ -160,7 +162,7 @@ export class TargetConnection {
 		})
 	}
 
-	/** Id of the server's process. */
+	/** Process id of the server backend. */
 	get pid(): number | undefined {
 		return (this.#client as unknown as { readonly processID: number | null }).processID ?? undefined
 	}
@@ -178,8 +180,7 @@ export class TargetConnection {
 	}
 
 	/**
-	 * Executes a statement; never rejects. Closes the connection where the server does not answer within its
-	 * time-out.
+	 * Executes a statement and never rejects. If the server does not answer in time, closes the connection.
 	 */
 	async ask(statement: Replayable): Promise<Answer> {
 		if (this.#lostBy !== undefined)
@@ -224,14 +225,14 @@ export class TargetConnection {
 		await this.ask({ text: 'ROLLBACK', params: [] })
 	}
 
-	/** Resets the connection to its initial state; returns false where it cannot. */
+	/** Resets the connection to its initial state. Returns false if that fails. */
 	async clean(): Promise<boolean> {
 		if (this.status !== 'I') await this.rollback()
 		const { data, isLost } = await this.ask({ text: `${DISCARD_ALL}; ${this.#setTimeout}`, params: [] })
 		return !isLost && data?.error === undefined
 	}
 
-	/** Closes the connection; the server rolls back an open transaction. */
+	/** Closes the connection; the server rolls back any open transaction. */
 	async close(): Promise<void> {
 		this.#lose('the connection was closed')
 		const late = setTimeout(() => this.destroy(), CLOSE_MS)
@@ -239,7 +240,7 @@ export class TargetConnection {
 		clearTimeout(late)
 	}
 
-	/** Closes the socket without telling the server. */
+	/** Closes the socket without notifying the server. */
 	destroy(): void {
 		const { connection } = this.#client as unknown as { readonly connection: { readonly stream: Socket } }
 		connection.stream.destroy()
@@ -250,9 +251,7 @@ export class TargetConnection {
 	}
 }
 
-/**
- * Parses a URL with the parser of node-postgres, whose errors are hidden because they could show a password.
- */
+/** Parses a URL with the node-postgres parser. Hides the parser's errors, which could show a password. */
 function parsed(url: string): pg.ClientConfig {
 	if (typeof url !== 'string' || !/^postgres(?:ql)?:\/\//i.test(url)) throw noUrl(url)
 	try {
@@ -279,7 +278,7 @@ function withoutEmpty(config: object): object {
 	)
 }
 
-/** Returns the reason of an error; where a name has several addresses, Node reports one error for each. */
+/** Returns the reason for an error; if a name has several addresses, Node reports one error for each. */
 function reasonOf(error: unknown): string {
 	const [first] = error instanceof AggregateError ? error.errors : []
 	const reason = messageOf(first ?? error)

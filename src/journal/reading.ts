@@ -1,30 +1,30 @@
 /**
- * Decides which statements are known to have only read.
+ * Decides which statements are proved to be read-only.
  *
- * Invariant: a statement counts as a read only where its command tags and its text prove it: it has nothing
- * but `SELECT`, `VALUES`, `TABLE`, `SHOW` and transaction control, no word that writes or locks, no function
- * except built-in ones without side effects, and no name that may do more than it shows (`Suspects`). Any
- * other statement may have defined anything that its kind can define: only a statement that is proved to
- * define nothing leaves the suspects unchanged.
+ * Invariant: a statement counts as a read only if its command tags and its text prove it. It may contain only
+ * `SELECT`, `VALUES`, `TABLE`, `SHOW` and transaction control. It contains no word that writes or locks, no
+ * function except built-in ones without side effects, and no name that may have hidden effects (`Suspects`).
+ * Any other statement may have defined anything that its kind of statement can define: only a statement that
+ * is proved to define nothing leaves the suspects unchanged.
  *
- * The proof works on tokens without a grammar: what it does not know, it does not prove.
+ * The proof uses tokens without a grammar: it never accepts a construct that it does not recognise.
  */
 import { isSetting } from './session-settings.ts'
 import type { StatementData } from './statement.ts'
 
 /**
- * Names with hidden effects: views that call functions, functions with the name of a built-in one, types
- * whose domain has a check that calls one. Given every statement that is not proved to read, it knows at each
- * position of the recording what may have been defined before; where that cannot be known by name, everything
- * is suspect from then on.
+ * Names with hidden effects: views that call functions, functions named like a built-in one, and types whose
+ * domain has a check that calls a function. The set learns from every statement that is not proved to be a
+ * read, so it covers what may have been defined before each position of the recording. If the names cannot be
+ * known, everything is suspect from then on.
  */
 export class Suspects {
 	readonly #names = new Set<string>()
-	/** Whether everything with an expression or a name is suspect. */
+	/** Whether every name and every expression is suspect. */
 	areEverywhere = false
 	/**
-	 * Whether functions of the target may define something: any statement that is not proved to read may call
-	 * one, also by a trigger.
+	 * Whether functions of the target may define something. Any statement that is not proved to be a read may
+	 * call one, for example through a trigger.
 	 */
 	functionsMayDefine = false
 
@@ -38,7 +38,7 @@ export class Suspects {
 		return this.#names.has(comparable(name))
 	}
 
-	/** Learns what a statement that is not proved to read may have defined. */
+	/** Adds what a statement may have defined. Called for statements that are not proved to be reads. */
 	learn({ commands, text }: StatementData): void {
 		if (this.areEverywhere || commands.every((command) => AROUND.has(command))) return
 		this.areEverywhere =
@@ -46,27 +46,27 @@ export class Suspects {
 			!commands.every((command) => isDefinition(command) || DEFINES_NOTHING.test(command))
 		this.functionsMayDefine ||= commands.some((command) => ROUTINES.test(command))
 		const isNamed = commands.some((command) => isDefinition(command) && !PLAIN_DEFINITIONS.has(command))
-		// `CREATE TABLE … AS` and `SELECT … INTO` say that they are a `SELECT`.
+		// The command tag of `CREATE TABLE … AS` and `SELECT … INTO` is `SELECT`.
 		const mayMakeTable =
 			commands.some((command) => PLAIN_DEFINITIONS.has(command) || QUERY_TAGS.has(command)) &&
 			(text === '' || /create|into/i.test(text))
 		if (isNamed || mayMakeTable) this.#addNames(text, isNamed)
 	}
 
-	/** Adds the names of a definition; a table is suspect where the type of a column is. */
+	/** Adds the names in a definition; a table is suspect if the type of one of its columns is. */
 	#addNames(text: string, areAll: boolean): void {
 		const tokens = text === '' ? undefined : tokensOf(text)
 		const names = (tokens ?? [])
 			.filter(({ is, text: name }) => is !== 'other' && !QUERIES.has(name) && !NO_FUNCTIONS.has(name))
 			.map(({ text: name }) => name)
-		// Ranges have multiranges, of another name; what is executed is in another text.
+		// Ranges create multiranges with another name; executed code is in another text.
 		const hidesNames = names.includes(areAll ? 'range' : 'execute')
 		if (tokens === undefined || hidesNames) this.areEverywhere = true
 		if (areAll || names.some((name) => this.has(name))) for (const name of names) this.add(name)
 	}
 }
 
-/** Postgres keeps 63 bytes of a name, and puts one or more `_` before the name of an array type. */
+/** Postgres keeps 63 bytes of a name and prefixes the name of an array type with one or more `_`. */
 const NAME_BYTES = 60
 
 function comparable(name: string): string {
@@ -74,36 +74,37 @@ function comparable(name: string): string {
 }
 
 /**
- * Reading tables and their indexes calls nothing. ALTER TABLE is missing here because it may rename a view.
+ * Definitions of tables and indexes, which call nothing when they are read. ALTER TABLE is excluded because
+ * it may rename a view.
  */
 const PLAIN_DEFINITIONS = new Set(['CREATE TABLE', 'CREATE TABLE AS', 'CREATE INDEX', 'ALTER INDEX'])
 const QUERY_TAGS = new Set(['SELECT', 'EXPLAIN'])
 const ROUTINES = /^(?:CREATE|ALTER) (?:FUNCTION|PROCEDURE|ROUTINE)$/
-/** Definitions whose text does not name everything that calls them. */
+/** Definitions whose text does not name everything that can call them. */
 const UNNAMED = /^(?:CREATE|ALTER) (?:OPERATOR|CAST|EXTENSION|DOMAIN|LANGUAGE)\b/
-/** Commands that define nothing by themselves; the functions that they call may. */
+/** Commands that define nothing themselves; functions that they call may. */
 const DEFINES_NOTHING =
 	/^(?:INSERT|UPDATE|DELETE|MERGE|COPY|CALL|SELECT|EXPLAIN|FETCH|MOVE|(?:DECLARE|CLOSE) CURSOR.*|(?:COMMIT|ROLLBACK|PREPARE|START) (?:PREPARED|TRANSACTION)|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SET CONSTRAINTS|SHOW|RESET|DISCARD.*|LOCK TABLE|TRUNCATE TABLE|NOTIFY|LISTEN|UNLISTEN|PREPARE|DEALLOCATE.*|VACUUM|ANALYZE|REINDEX|CLUSTER|CHECKPOINT|REFRESH MATERIALIZED VIEW|COMMENT|GRANT.*|REVOKE.*|DROP .*)$/
 
 const READING = new Set(['SELECT', 'SHOW', 'EXPLAIN', 'FETCH', 'DECLARE CURSOR', 'CLOSE CURSOR', 'MOVE'])
 const AROUND = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET'])
 
-/** Returns whether a command defines something that its text names. */
+/** Returns whether a command defines something that is named in its text. */
 function isDefinition(command: string): boolean {
 	return /^(?:CREATE|ALTER) /.test(command) && !UNNAMED.test(command)
 }
 
-/** Lowest oid of an object that is not part of Postgres. */
+/** Lowest oid of an object that is not built into Postgres. */
 export const OWN_OID_MIN = 16_384
 
-/** Returns whether a statement is proved to have only read. */
+/** Returns whether a statement is proved to be a read. */
 export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 	const { commands, text } = data
 	if (isSetting(data)) return false
-	// The check of a domain runs for a parameter of its type.
+	// A parameter whose type is a domain runs the check of that domain.
 	if (data.paramTypes?.some((oid) => oid >= OWN_OID_MIN)) return false
 	if (!commands.every((command) => READING.has(command) || AROUND.has(command))) return false
-	// The text of a statement that was prepared before the journal began is not known.
+	// The text of a statement that was prepared before the journal began is unknown.
 	if (text === '' && commands.length > 0) return false
 	const tokens = tokensOf(text)
 	return tokens !== undefined && statementsOf(tokens).every((statement) => reads(statement, suspects))
@@ -111,20 +112,20 @@ export function isProvedRead(data: StatementData, suspects: Suspects): boolean {
 
 const words = (text: string) => new Set(text.split(/\s+/))
 
-/** First words of statements that read, and of transaction control. */
+/** First words of statements that only read, and of transaction control. */
 const QUERIES = words('select values table with explain declare (')
 const PLAIN = words('show begin start commit end rollback abort savepoint release fetch move close set')
 /** Words that write, lock, call or hide something. */
 const FORBIDDEN = words(
 	'insert update delete merge into execute prepare call do copy share truncate refresh create drop alter lock nextval setval uescape operator',
 )
-/** Words that may precede a parenthesis and cannot name a function. */
+/** Words that may precede a parenthesis but cannot be function names. */
 const NO_FUNCTIONS = words(
 	`select from where in and or not exists any all some as on using when then else case values union except intersect join having limit
 	offset fetch with lateral distinct array group between like ilike for only order window interval numeric decimal varchar char bit
 	time timestamp timestamptz float dec`,
 )
-/** Built-in functions without side effects, except for statistics. */
+/** Built-in functions without side effects other than statistics. */
 const FUNCTIONS = words(
 	`count sum avg min max string_agg array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg bool_and bool_or every bit_and bit_or
 	stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp percentile_cont percentile_disc mode grouping
@@ -164,11 +165,11 @@ function reads(statement: readonly Token[], suspects: Suspects): boolean {
 	})
 }
 
-/** Returns whether the token before a parenthesis is a known function, or not a function at all. */
+/** Returns whether the token before a parenthesis is a known function, or no function. */
 function mayStandBefore(statement: readonly Token[], index: number): boolean {
 	const [token, before, qualifier] = [statement[index]!, statement[index - 1], statement[index - 2]]
 	if (index === 0) return true
-	// Names of columns: `… ) t (a, b)`, `… as t (a, b)`, `with t (a, b) as …`; also `over` and `filter`.
+	// Column names: `… ) t (a, b)`, `… as t (a, b)`, `with t (a, b) as …`; also `over` and `filter`.
 	if (before?.text === ')' && !isDistinctOn(statement)) return true
 	if (before?.is === 'name' && /^(?:as|with|recursive)$/.test(before.text)) return true
 	if (token.is === 'quoted') return false
@@ -177,7 +178,9 @@ function mayStandBefore(statement: readonly Token[], index: number): boolean {
 	return FUNCTIONS.has(token.text) || NO_FUNCTIONS.has(token.text)
 }
 
-/** Returns whether a statement has `distinct on (a) f(b)`, where a function can follow a parenthesis. */
+/**
+ * Returns whether a statement contains `distinct on (a) f(b)`, in which a function can follow a parenthesis.
+ */
 function isDistinctOn(statement: readonly Token[]): boolean {
 	return statement.some(({ text }, index) => text === 'distinct' && statement[index + 1]?.text === 'on')
 }
@@ -185,7 +188,7 @@ function isDistinctOn(statement: readonly Token[]): boolean {
 interface Token {
 	/** Kind of the token; `other` is a string, number, parameter or operator. */
 	readonly is: 'name' | 'quoted' | 'other'
-	/** Text; lower case for a name, empty for a string. */
+	/** Text of the token: lower case for a name, empty for a string. */
 	readonly text: string
 }
 
@@ -198,16 +201,16 @@ function statementsOf(tokens: readonly Token[]): Token[][] {
 }
 
 const NAME = /[a-z_\x80-\uffff][\w$\x80-\uffff]*/iy
-/** No other blanks: the server treats blanks of Unicode as parts of names. */
+/** No other blanks: the server treats Unicode blanks as parts of names. */
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y
 const QUOTED = /"((?:[^"\\]|"")*)"/y
-/** Without a backslash, whose meaning depends on a setting of the server. */
+/** Excludes backslashes, whose meaning depends on a server setting. */
 const STRING = /'(?:[^'\\]|'')*'/y
 const ESCAPES = /e'(?:[^'\\]|''|\\[\s\S])*'/iy
 const DOLLARS = /\$(?:[a-z_\x80-\uffff][\w\x80-\uffff]*)?\$/iy
 const REST = /\$\d+|\d+(?:\.\d*)?(?:e[+-]?\d+)?|[^\s"'\w]/iy
 
-/** Splits a text into tokens; undefined where a part is unknown. */
+/** Splits a text into tokens. Returns undefined if it contains an unknown part. */
 function tokensOf(text: string): Token[] | undefined {
 	const tokens: Token[] = []
 	let at = 0
@@ -247,7 +250,7 @@ function tokensOf(text: string): Token[] | undefined {
 	return tokens
 }
 
-/** Returns the end of a comment, which may contain others; -1 without an end. */
+/** Returns the end of a comment, which may contain nested comments, or -1 if the comment does not end. */
 function endOfComment(text: string, begin: number): number {
 	const marks = /\/\*|\*\//g
 	marks.lastIndex = begin

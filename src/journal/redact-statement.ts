@@ -1,4 +1,4 @@
-/** Redacts and cuts a statement: the part that a journal keeps has no secrets and fits into a record. */
+/** Redacts and cuts a statement, so that the recorded part contains no secrets and fits in a record. */
 import { types } from 'node:util'
 import { hush } from '../guard/hush.ts'
 import { discard } from '../guard/promises.ts'
@@ -8,10 +8,13 @@ import type { ResolvedJournalOptions } from './journal-options.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
 const REDACTED = 'redacted, with the parameters that it may quote'
-/** UTF-16 units of an error message: one that quotes a whole parameter could exceed a record. */
+/**
+ * Maximum length of an error message, in UTF-16 units. A message that quotes a whole parameter could exceed
+ * the record limit.
+ */
 const ERROR_LENGTH_MAX = 16 * 1024
 
-/** Returns the part of a statement to record. */
+/** Returns the part of a statement that is recorded. */
 export function redactStatement(data: StatementData, options: ResolvedJournalOptions): StatementData {
 	return cut(redacted(withShortError(data), options), options.statementBytesMax)
 }
@@ -35,9 +38,7 @@ function redacted(data: StatementData, { redact }: ResolvedJournalOptions): Stat
 	return { ...data, params: kept, ...left, unreplayable: 'redacted' }
 }
 
-/**
- * Returns the parameters to keep, or undefined to keep all; a function that fails has all of them redacted.
- */
+/** Returns the parameters to record, or undefined to keep all. If the function fails, all are redacted. */
 function redactedBy(
 	redact: NonNullable<ResolvedJournalOptions['redact']>,
 	{ text, params }: StatementData,

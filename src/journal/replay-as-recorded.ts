@@ -12,13 +12,16 @@ import { failed } from './statement-tally.ts'
 import { AFTER_ERROR, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, Transactions } from './transactions.ts'
 
-/** How often to check whether a statement waits for a lock, possibly of a later statement. */
+/**
+ * Interval at which the replay checks whether a statement waits for a lock, possibly one held by a later
+ * statement.
+ */
 const LOOK_MS = 20
-/** Time before the connection that looks at locks is retried. */
+/** Delay before the connection that checks for locks is retried. */
 const WATCH_RETRY_MS = 1000
-/** Waiting statements above which nothing more is read. */
+/** Number of waiting statements above which reading pauses. */
 const BLOCKED_MAX = 1000
-/** Connections kept for sessions that may continue. */
+/** Number of connections kept for sessions that may continue. */
 const CONNECTIONS_MAX = 64
 
 /** Replays in the order of the chain. */
@@ -32,7 +35,7 @@ class AsRecorded {
 	readonly #sessions = new Map<string, Session>()
 	readonly #running = new Set<Promise<void>>()
 	readonly #settings = new SessionSettings()
-	/** Statements of the open transaction of a session that concern its settings. */
+	/** Statements of each session's open transaction that concern its settings. */
 	readonly #settingsInOpen = new Map<string, StatementData[]>()
 	readonly #watch: LockWatch
 
@@ -77,7 +80,7 @@ class AsRecorded {
 		} else await this.#run(statement)
 	}
 
-	/** Notes settings; returns whether there are new ones. */
+	/** Notes the settings in a statement; returns whether there are new ones. */
 	#note(data: StatementData): boolean {
 		const told = this.#settingsInOpen.get(data.session) ?? []
 		if (concernsSession(data) && told.length < SETTINGS_MAX)
@@ -90,7 +93,7 @@ class AsRecorded {
 	}
 
 	/**
-	 * Waits for the statements in flight. Where the replay is over, closes sessions whose open transactions get
+	 * Waits for the statements in flight. If the replay is over, closes sessions whose open transactions get
 	 * no more statements.
 	 */
 	async #ended(): Promise<void> {
@@ -107,8 +110,8 @@ class AsRecorded {
 	}
 
 	/**
-	 * Replays a statement; resolves when it is answered, or waits for a lock that a later statement may
-	 * release.
+	 * Replays a statement. Resolves when it is answered, or when it waits for a lock that a later statement
+	 * may release.
 	 */
 	async #run(statement: Recorded): Promise<void> {
 		const { options, pacer, tally } = this.#replay
@@ -122,15 +125,15 @@ class AsRecorded {
 		const answered = session.run(statement)
 		const running = answered.finally(() => this.#running.delete(running))
 		this.#running.add(running)
-		// It is awaited later, possibly after others.
+		// It is awaited later, possibly after other statements.
 		running.catch(() => {})
 		await this.#answeredOrBlocked(running, session)
 		while (this.#running.size >= BLOCKED_MAX && !this.#replay.isOver) await this.#oneAnswered()
 	}
 
 	/**
-	 * A statement may wait for a later one, because answers can arrive in another order than the server gave
-	 * them.
+	 * Resolves when a statement is answered or blocked. It may wait for a later statement, because answers
+	 * can arrive in a different order than the server sent them.
 	 */
 	async #answeredOrBlocked(running: Promise<void>, session: Session): Promise<void> {
 		const { options, clock } = this.#replay
@@ -138,7 +141,8 @@ class AsRecorded {
 		while (this.#running.has(running)) {
 			await Promise.race([running, this.#replay.wait(LOOK_MS)])
 			if (!this.#running.has(running) || (await this.#watch.isBlocked(session.pid))) return
-			// No other connection is answered either: a pooler has none left for a transaction that begins.
+			// If no other connection is answered either, a pooler has no connection left for a transaction
+			// that begins.
 			const isStuck = this.#watch.isSilent && session.isBeginning && this.#holders > 0
 			if (!isStuck || clock.now() - begunMs <= options.connectMs) continue
 			this.#replay.endFull(this.#holders)
@@ -146,7 +150,7 @@ class AsRecorded {
 		}
 	}
 
-	/** Connections in transactions that wait for later statements. */
+	/** Number of connections whose transactions wait for later statements. */
 	get #holders(): number {
 		return [...this.#sessions.values()].filter((session) => session.isWithinTransaction).length
 	}
@@ -160,7 +164,7 @@ class AsRecorded {
 	}
 
 	/**
-	 * Closes the connection that was idle for longest and has no state; else the connection that looks at
+	 * Closes the stateless connection that has been idle longest, or else the connection that checks for
 	 * locks.
 	 */
 	readonly #makeRoom: MakeRoom = async () => {
@@ -181,7 +185,7 @@ class AsRecorded {
 	}
 }
 
-/** Asks the server, on a connection of its own, whether a statement waits for a lock. */
+/** Asks the server, on a separate connection, whether a statement waits for a lock. */
 class LockWatch {
 	readonly #replay: StatementReplay
 	readonly #makeRoom: MakeRoom
@@ -190,7 +194,7 @@ class LockWatch {
 	/** Whether the target does not answer on this connection. */
 	isSilent = false
 	#nextMs = 0
-	/** Question in flight: a pooler may have no server for it. */
+	/** Question in flight; a pooler may have no server for it. */
 	#asked: { readonly pid: number; readonly sinceMs: number; readonly isBlocked: Promise<boolean> } | undefined
 
 	constructor(replay: StatementReplay, makeRoom: MakeRoom) {
@@ -222,7 +226,10 @@ class LockWatch {
 		return isBlocked && asked.pid === pid
 	}
 
-	/** Closes its connection for a while, because a transaction gets none; returns whether it had one. */
+	/**
+	 * Closes this connection for a while, because a transaction cannot get one. Returns whether there was
+	 * one.
+	 */
 	async giveUp(): Promise<boolean> {
 		const connection = this.#connection
 		if (connection === undefined) return false
@@ -252,14 +259,14 @@ async function ask(connection: TargetConnection, pid: number): Promise<boolean> 
 }
 
 /**
- * Decides which transactions are replayed. How one ends is known at its end only, so the chain is read twice:
- * here up to the end of the requested transaction, and no further, so that only transactions that overlap
- * with it are held.
+ * Decides which transactions are replayed. How a transaction ends is known only at its end, so the chain is
+ * read twice. This reader advances only to the end of the requested transaction, so it holds only the
+ * transactions that overlap with it.
  */
 class Decisions {
 	readonly #transactions: Transactions
 	readonly #statements: ReturnType<StatementReplay['statements']>
-	/** Decisions by the first record of a transaction. */
+	/** Decisions, keyed by the seq of the transaction's first record. */
 	readonly #skips = new Map<number, StatementSkipReason | undefined>()
 
 	constructor(replay: StatementReplay) {
@@ -269,9 +276,7 @@ class Decisions {
 		this.#statements = replay.statements({ counts: false })
 	}
 
-	/**
-	 * Returns why the transaction that begins with a record is not replayed; undefined where it is replayed.
-	 */
+	/** Returns why the transaction that begins with a record is not replayed; undefined if it is replayed. */
 	async of(first: number): Promise<StatementSkipReason | undefined> {
 		while (!this.#skips.has(first)) {
 			const { value, done } = await this.#statements.next()
@@ -289,20 +294,20 @@ class Decisions {
 	}
 }
 
-/** A session: one connection of the recording. */
+/** A session of the recording: one recorded connection. */
 class Session {
 	readonly #replay: StatementReplay
 	#connection: TargetConnection | undefined
 	#last: Promise<void> = Promise.resolve()
 	readonly #settings: () => Iterable<StatementData>
 	readonly #makeRoom: MakeRoom
-	/** Whether there are settings that this connection does not have. */
+	/** Whether some settings have not been applied to this connection. */
 	#isUntold = true
-	/** Statements in flight, and those that wait for them. */
+	/** Number of statements in flight or waiting for one. */
 	waiting = 0
-	/** The open transaction; nothing is sent of one that could not be begun. */
+	/** The open transaction. If it could not be begun, none of its statements are sent. */
 	#current: { readonly tx: string; readonly at: TargetTransaction | undefined } | undefined
-	/** Whether the end of the transaction before began another one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
+	/** Whether the end of the previous transaction began another one: `COMMIT AND CHAIN`, `COMMIT; BEGIN`. */
 	#isChained = false
 	/** Whether the connection has state that no other connection has. */
 	isBound = false
@@ -314,29 +319,29 @@ class Session {
 		this.#settings = settings
 	}
 
-	/** Id of the server's process. */
+	/** Process id of the server backend. */
 	get pid(): number | undefined {
 		return this.#connection?.pid
 	}
 
-	/** Whether it has an idle connection. */
+	/** Whether the session has an idle connection. */
 	get isIdle(): boolean {
 		const connection = this.#connection
 		return this.waiting === 0 && connection !== undefined && (connection.isLost || connection.status === 'I')
 	}
 
-	/** Whether it has a connection in a transaction that waits for later statements. */
+	/** Whether the session has a connection in a transaction that waits for later statements. */
 	get isWithinTransaction(): boolean {
 		const connection = this.#connection
 		return this.waiting === 0 && connection !== undefined && !this.isIdle
 	}
 
-	/** Whether it has statements in flight. */
+	/** Whether the session has statements in flight. */
 	get isRunning(): boolean {
 		return this.waiting > 0 && this.#connection !== undefined
 	}
 
-	/** Whether it waits for the first answer of a transaction. */
+	/** Whether the session waits for the first answer of a transaction. */
 	get isBeginning(): boolean {
 		return this.waiting > 0 && this.#connection?.isLost === false && this.#connection.status === 'I'
 	}
@@ -350,17 +355,17 @@ class Session {
 		return this.#last
 	}
 
-	/** Notes that a transaction is not replayed, nor one that it began. */
+	/** Notes that a transaction is not replayed, and neither is one that it began. */
 	skipped(): void {
 		this.#isChained = false
 	}
 
-	/** Notes that a transaction which is not replayed made settings. */
+	/** Notes that a transaction that is not replayed changed settings. */
 	toldElsewhere(): void {
 		this.#isUntold = true
 	}
 
-	/** Closes the connection; the server rolls back an open transaction. */
+	/** Closes the connection; the server rolls back any open transaction. */
 	async close(): Promise<void> {
 		if (this.#connection !== undefined) await this.#replay.release(this.#connection)
 	}
@@ -382,7 +387,7 @@ class Session {
 		if (data.end !== undefined) this.#isChained = true
 	}
 
-	/** Begins the transaction of a statement; undefined where it cannot be begun, which is counted. */
+	/** Begins the transaction of a statement. Returns undefined if it cannot begin; that is counted. */
 	async #begun(statement: Recorded): Promise<TargetTransaction | undefined> {
 		const { tally, options } = this.#replay
 		try {
@@ -405,7 +410,7 @@ class Session {
 		}
 	}
 
-	/** Returns the connection; undefined where its state was lost with an earlier connection. */
+	/** Returns the connection; undefined if its state was lost with an earlier connection. */
 	async #connected(): Promise<TargetConnection | undefined> {
 		const before = this.#connection
 		if (before !== undefined && !before.isLost) return before
@@ -427,7 +432,7 @@ class Session {
 const BOUND_LOST =
 	'its session lost its connection, and with it temporary tables, prepared statements, cursors or locks'
 
-/** Returns whether a statement can be the first of a transaction that the end of another one began. */
+/** Returns whether a statement can be the first in a transaction that the end of another one began. */
 function isWithin(statement: Recorded): boolean {
 	if (begins(statement)) return false
 	const { end, commands } = statement.data
@@ -437,7 +442,7 @@ function isWithin(statement: Recorded): boolean {
 const BOUND_COMMANDS = new Set(['PREPARE', 'LISTEN', 'LOAD'])
 const BOUND_WORDS = /\b(?:temp|temporary|pg_temp\w*|with\s+hold|pg_(?:try_)?advisory_lock\w*)\b/i
 
-/** Returns whether a statement, by its text, leaves state on the connection that is not a setting. */
+/** Returns whether a statement's text leaves state on the connection other than a setting. */
 function isBoundToConnection({ commands, text }: StatementData): boolean {
 	return commands.some((command) => BOUND_COMMANDS.has(command)) || BOUND_WORDS.test(text)
 }

@@ -1,4 +1,4 @@
-/** Replays one transaction after the other, in the order of their ends, each on a clean connection. */
+/** Replays one transaction after another, in the order in which they ended, each on a clean connection. */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { SessionSettings } from './session-settings.ts'
 import { isUnreachable, retryBackoff, type StatementReplay } from './statement-replay.ts'
@@ -6,10 +6,10 @@ import { failed, type Verdict } from './statement-tally.ts'
 import { AFTER_ERROR, isUnknown, TargetTransaction } from './target-transaction.ts'
 import { type Recorded, type Transaction, Transactions } from './transactions.ts'
 
-/** SQLSTATEs that a retry may avoid: a failed serialization, a deadlock. */
+/** SQLSTATEs for which a retry may succeed: a failed serialization, a deadlock. */
 const RETRIED_STATES = new Set(['40001', '40P01'])
 
-/** Replays in the order of commits. */
+/** Replays in commit order. */
 export async function replayInCommitOrder(replay: StatementReplay): Promise<void> {
 	const { options, tally, suspects } = replay
 	const transactions = new Transactions({
@@ -59,7 +59,7 @@ class CommitOrderReplay {
 		for (const verdict of await this.#verdicts(statements)) tally.count(verdict)
 	}
 
-	/** Replays a transaction, with retries; returns the verdicts of the last attempt. */
+	/** Replays a transaction, with retries. Returns the verdicts of the last attempt. */
 	async #verdicts(statements: readonly Recorded[]): Promise<Verdict[]> {
 		const backoff = retryBackoff()
 		for (let tries = 0; ; tries++) {
@@ -94,7 +94,7 @@ class CommitOrderReplay {
 /** One attempt to replay a transaction. */
 class Attempt {
 	readonly verdicts: Verdict[] = []
-	/** Whether it failed without any effect, for a reason that may have passed. */
+	/** Whether the attempt had no effect and failed for a reason that may be temporary. */
 	mayBeRepeated = false
 	readonly #statements: readonly Recorded[]
 	readonly #compare: boolean
@@ -122,17 +122,17 @@ class Attempt {
 		const code = answer.data?.error?.code
 		if (code != null && RETRIED_STATES.has(code) && statement.data.error === undefined)
 			this.mayBeRepeated = true
-		// A rollback to a savepoint removed the error.
+		// A rollback to a savepoint cleared the error.
 		if (answer.data?.commands.includes('COMMIT')) this.mayBeRepeated = false
 	}
 }
 
-/** Returns the statements that are known to have been answered. */
+/** Returns the statements that are certain to have been answered. */
 function certain({ statements, end }: Transaction): readonly Recorded[] {
 	return end === 'unknown' ? statements.slice(0, -1) : statements
 }
 
-/** Returns whether a transaction needs a BEGIN: one that `COMMIT AND CHAIN` began has none of its own. */
+/** Returns whether a transaction needs a BEGIN: one begun by `COMMIT AND CHAIN` has none of its own. */
 export function needsBegin([first, ...others]: readonly Recorded[]): boolean {
 	return first !== undefined && others.length > 0 && !begins(first)
 }

@@ -1,4 +1,4 @@
-/** Options of a replay of statements. */
+/** Options for replaying statements. */
 import { checkBoolean, checkTimerMs } from '../model/check.ts'
 import {
 	defineOptions,
@@ -24,16 +24,16 @@ import type { StatementProgress } from './statement-report.ts'
 
 /**
  * Options of {@link replayStatements}. The window (`since`, `until`, `fromSeq`, `toSeq`, `afterSeq`) selects
- * the records to read; a transaction must lie in it as a whole. All other conditions select transactions:
- * those with a matching statement.
+ * the records to read; only transactions that lie entirely within it are replayed. All other conditions
+ * select transactions that contain a matching statement.
  *
- * Settings that a session made before the window (`SET search_path = …`, as a pool does when it connects) are
- * not known: give them to the target by `ALTER ROLE … SET`, or by `options` in its URL.
+ * Settings that a session made before the window are not known, for example `SET search_path = …` from a pool
+ * that connects. Set them on the target with `ALTER ROLE … SET`, or with `options` in its URL.
  */
 export interface ReplayStatementsOptions extends LogFilter {
 	/**
 	 * Order of the replay. Default: `'commit'`.
-	 * - `commit`: one transaction after the other, in the order of their commits, each on a clean connection.
+	 * - `commit`: one transaction after another, in commit order, each on a clean connection.
 	 * - `asRecorded`: statements in the order of the chain, interleaved as recorded, with one connection per
 	 *   recorded session.
 	 */
@@ -41,53 +41,55 @@ export interface ReplayStatementsOptions extends LogFilter {
 	/** Whether to compare rows, checksums and errors with the recording. Default: false. */
 	readonly compare?: boolean | undefined
 	/**
-	 * Whether transactions that only read are replayed. Default: `'compare'` with `compare`, and `'skip'`
-	 * otherwise.
+	 * Whether to replay transactions that only read. Default: `'compare'` with `compare`, otherwise `'skip'`.
 	 */
 	readonly reads?: 'skip' | 'compare' | undefined
-	/** Whether to replay transactions that were rolled back too. Default: false. */
+	/** Whether to also replay transactions that were rolled back. Default: false. */
 	readonly includeRolledBack?: boolean | undefined
-	/** Speed: 1 is real time, 10 is 10×, `'max'` is as fast as the target answers. Default: `'max'`. */
+	/** Playback speed: 1 = real time, 10 = 10×, `'max'` = unthrottled. Default: `'max'`. */
 	readonly speed?: 'max' | number | undefined
 	/**
-	 * Longest pause between two transactions or statements, in milliseconds of the recording. Default: as for
+	 * Longest pause between two transactions or statements, in milliseconds of recorded time. Default: as for
 	 * `replay`.
 	 */
 	readonly gapMsMax?: number | undefined
 	/**
-	 * Retries of a lost connection and of a transaction, after 100 ms, 200 ms and so on, at most 5 s. Default:
-	 * 10.
+	 * Number of retries for a lost connection and for a transaction, after 100 ms, 200 ms and so on, at most
+	 * 5 s. Default: 10.
 	 */
 	readonly retries?: number | undefined
-	/** Time-out of one statement, also set on the target. Default: 600,000. */
+	/** Timeout of one statement in milliseconds, also set on the target. Default: 600,000. */
 	readonly timeoutMs?: number | undefined
 	/**
-	 * Time until a new connection has answered, in milliseconds. Default: 10,000. In the mode `asRecorded` also
-	 * the time that a transaction may wait to begin while the target answers on no other connection, because a
+	 * Time until a new connection must answer, in milliseconds. Default: 10,000. In `asRecorded` mode it is
+	 * also how long a transaction may wait to begin while the target answers on no other connection because a
 	 * pooler has none left.
 	 */
 	readonly connectMs?: number | undefined
-	/** Whether to end after the first transaction with a failed statement. Default: false. */
+	/** Whether to stop after the first transaction with a failed statement. Default: false. */
 	readonly stopOnError?: boolean | undefined
 	/** Whether to only read and count, without connecting to the target. Default: false. */
 	readonly dryRun?: boolean | undefined
 	/** Ends the replay after the transaction in progress. */
 	readonly signal?: AbortSignal | undefined
-	/** Called about once per `progressIntervalMs`. */
+	/** Called about once every `progressIntervalMs`. */
 	readonly onProgress?: ((progress: StatementProgress) => void) | undefined
 	/** Time between two calls of `onProgress`, in milliseconds. Default: 1,000. */
 	readonly progressIntervalMs?: number | undefined
-	/** Bytes held of open transactions. Beyond it, the largest one is not replayed. Default: 64 MiB. */
+	/**
+	 * Memory limit for open transactions, in bytes. Beyond it, the largest one is not replayed. Default: 64
+	 * MiB.
+	 */
 	readonly openBytesMax?: number | undefined
-	/** Statements in each list of the report. Default: 1,000. */
+	/** Maximum number of statements in each list of the report. Default: 1,000. */
 	readonly listMax?: number | undefined
-	/** Clock. Default: that of the system. */
+	/** Clock. Default: the system clock. */
 	readonly clock?: ReplayClock | undefined
 }
 
 const MIB = 1024 * 1024
 
-/** Options that a replay of records has too. */
+/** Options shared with a replay of records. */
 const SHARED_NAMES = [
 	'speed',
 	'gapMsMax',
@@ -118,11 +120,11 @@ const OWN_OPTIONS = defineOptions(OWN_RULES, [...SHARED_NAMES, ...FILTER_NAMES])
 
 const WINDOW_NAMES = ['since', 'until', 'fromSeq', 'toSeq', 'afterSeq'] as const
 
-/** The options in full. */
+/** Replay options with all defaults applied. */
 export interface ResolvedStatementsOptions
 	extends Pick<ResolvedReplayOptions, Shared>,
 		Omit<ResolvedOptions<typeof OWN_RULES>, 'reads'> {
-	/** Query for the chain. */
+	/** Query that reads the window of the chain. */
 	readonly window: LogFilter
 	/** Filter that selects transactions. */
 	readonly chosen: ResolvedFilter
@@ -133,7 +135,7 @@ export interface ResolvedStatementsOptions
 }
 
 /**
- * Checks and completes the options, before anything is read or connected.
+ * Validates the options and applies the defaults, before anything is read or connected.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL`
  */

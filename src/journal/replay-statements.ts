@@ -1,4 +1,4 @@
-/** Replays recorded statements into another Postgres, and reports which of them have other answers there. */
+/** Replays recorded statements into another Postgres server and reports which answers differ. */
 import { type Chain, checkChain } from '../chain/index.ts'
 import { PgTarget, type PgTargetOptions } from './pg-target.ts'
 import { replayAsRecorded } from './replay-as-recorded.ts'
@@ -8,19 +8,19 @@ import { StatementReplay } from './statement-replay.ts'
 import type { StatementReport } from './statement-report.ts'
 
 /**
- * Replays the statements that {@link journalPg} recorded into another Postgres: by default all committed
- * transactions, one after the other in the order of their commits, each on a clean connection, with the
- * recorded parameters. With `compare`, rows, checksums and errors are compared with the recording.
+ * Replays the statements that {@link journalPg} recorded into another Postgres server. By default, all
+ * committed transactions are replayed with the recorded parameters, one after another in commit order, each
+ * on a clean connection. With `compare`, rows, checksums and errors are compared with the recording.
  *
  * A failed statement is counted and listed, and the replay continues. A lost connection is replaced and the
- * transaction is replayed from its beginning; a transaction that was committing is not retried, because its
+ * transaction is replayed from its beginning. A transaction that was committing is not retried, because its
  * effect is unknown.
  *
- * @param chain Chain with the recording; anything with `batches`.
- * @returns The report, also when the signal ended the replay.
+ * @param chain Chain with the recording; any object with `batches`.
+ * @returns The report, even if the signal ended the replay.
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_FILTER`, `INVALID_LEVEL` before anything is read or
- * connected; `TARGET_UNREACHABLE` where the first connection fails, also for an empty window; what the chain
- * throws.
+ * connected; `TARGET_UNREACHABLE` if the first connection fails, even for an empty window; errors from
+ * reading the chain.
  *
  * @example
  * ```ts
@@ -29,9 +29,9 @@ import type { StatementReport } from './statement-report.ts'
  *
  * const chain = await openChain('node.chain')
  * const staging = { url: 'postgres://mesh@staging/shop' }
- * const wouldBe = await replayStatements(chain, staging, { dryRun: true }) // connects to nothing
+ * const wouldBe = await replayStatements(chain, staging, { dryRun: true }) // does not connect
  * console.log(wouldBe.replayed, wouldBe.skipped)
- * // await replayStatements(chain, staging, { compare: true }) does it, and says what answered differently
+ * // await replayStatements(chain, staging, { compare: true }) replays them and reports different answers
  * await chain.close()
  * ```
  */

@@ -1,22 +1,25 @@
 /**
- * The settings that sessions made by `SET` and the like, which apply to their later statements on any
- * connection.
+ * The settings that sessions made with `SET` and similar statements. They apply to the session's later
+ * statements on any connection.
  */
 import type { StatementData } from './statement.ts'
 
 const SETTING = new Set(['SET', 'RESET', 'DISCARD ALL'])
-/** Settings kept for a session: the latest ones. */
+/** Maximum number of settings kept for a session: the latest ones. */
 export const SETTINGS_MAX = 100
 const SESSIONS_MAX = 10_000
-/** Length above which no regular expression searches a text. */
+/** Texts above this length are not searched with regular expressions. */
 const TEXT_MAX = 10_000
 
 /** Settings by session. */
 export class SessionSettings {
-	/** Sessions, the least recently used first; in each the latest setting of every name, in order. */
+	/** Sessions, least recently used first; each holds the latest setting of every name, in order. */
 	readonly #sessions = new Map<string, Map<string, StatementData>>()
 
-	/** Notes a committed transaction, of which `statements` has at least those that {@link concernsSession}. */
+	/**
+	 * Notes a committed transaction. `statements` must contain at least those for which
+	 * {@link concernsSession} is true.
+	 */
 	note(session: string, statements: readonly StatementData[]): void {
 		const made = lasting(statements)
 		if (made.length === 0) return
@@ -46,7 +49,7 @@ export class SessionSettings {
 	}
 }
 
-/** Returns whether a statement makes a setting that outlasts its transaction, or undoes one. */
+/** Returns whether a statement makes, or undoes, a setting that outlasts its transaction. */
 export function concernsSession(data: StatementData): boolean {
 	return isSetting(data) || savepointOf(data) !== undefined || rolledBackTo(data) !== undefined
 }
@@ -71,9 +74,9 @@ function lasting(statements: readonly StatementData[]): [key: string, StatementD
 }
 
 /**
- * Returns the key of a setting, which a later setting with the same key replaces. Undefined for a statement
- * that makes none, or one for its transaction only, or that does something else too and therefore cannot be
- * repeated.
+ * Returns the key of a setting; a later setting with the same key replaces it. Returns undefined for a
+ * statement that makes no setting, that makes one for its transaction only, or that has another effect and so
+ * cannot be repeated.
  */
 function keyOf({ commands, text, params, error, unreplayable }: StatementData): string | undefined {
 	if (error !== undefined || unreplayable !== undefined || commands.length === 0) return undefined
@@ -87,7 +90,7 @@ function keyOf({ commands, text, params, error, unreplayable }: StatementData): 
 	return name?.toLowerCase() ?? whole
 }
 
-/** Returns the key of `select set_config(…)` with one or more settings and nothing else. */
+/** Returns the key of a `select set_config(…)` with one or more settings and nothing else. */
 function keyOfCall(text: string, params: StatementData['params']): string | undefined {
 	if (text.length > TEXT_MAX || !/set_config/i.test(text)) return undefined
 	const names: string[] = []

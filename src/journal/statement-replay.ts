@@ -1,4 +1,4 @@
-/** What both orders of a replay of statements share: the window, reconnection, and the end. */
+/** The shared parts of both replay orders: the window, reconnection, and the end of the replay. */
 import { setMaxListeners } from 'node:events'
 import type { Chain } from '../chain/index.ts'
 import { MeshChainError, messageOf } from '../model/errors.ts'
@@ -17,12 +17,12 @@ import { addSuspectsOf } from './target-suspects.ts'
 import { statementOf } from './transactions.ts'
 
 /**
- * Releases a connection that nothing needs, or returns how many are needed by transactions that wait for
+ * Releases a connection that is no longer needed, or returns how many are held by transactions that wait for
  * later statements.
  */
 export type MakeRoom = () => Promise<{ readonly isMade: boolean; readonly holders: number }>
 
-/** State of one replay. */
+/** The state of one replay. */
 export class StatementReplay {
 	readonly options: ResolvedStatementsOptions
 	readonly tally: StatementTally
@@ -42,11 +42,11 @@ export class StatementReplay {
 		this.options = options
 		this.tally = new StatementTally(options)
 		this.pacer = new Pacer(options.clock, options.speed, options.gapMsMax)
-		// Waits that lost a race keep their listener until their time is over.
+		// A wait that lost a race keeps its listener until its time has passed.
 		setMaxListeners(0, this.#aborted.signal)
 	}
 
-	/** Whether nothing more is begun. */
+	/** Whether no more statements are started. */
 	get isOver(): boolean {
 		return (
 			this.#aborted.signal.aborted ||
@@ -69,7 +69,7 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Yields the statements of the window in the order of the chain, until the replay is over.
+	 * Yields the statements of the window in chain order, until the replay is over.
 	 *
 	 * @param options.counts Whether gaps and foreign records are counted. Default: true.
 	 */
@@ -99,12 +99,12 @@ export class StatementReplay {
 		}
 	}
 
-	/** Error that ended the replay early; undefined without one. */
+	/** The error that ended the replay early; undefined if there is none. */
 	get endedBy(): MeshChainError | undefined {
 		return this.#endedBy
 	}
 
-	/** Clock of the replay. */
+	/** The clock of the replay. */
 	get clock(): ReplayClock {
 		return this.options.clock
 	}
@@ -112,10 +112,10 @@ export class StatementReplay {
 	/**
 	 * Opens a connection, with retries.
 	 *
-	 * @param lost Connection that the new one replaces.
-	 * @param makeRoom Called where the target accepts no more connections.
-	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last try, `TARGET_FULL` where the replay itself
-	 * holds all connections of the target: then the replay is over.
+	 * @param lost The connection that the new one replaces.
+	 * @param makeRoom Called if the target accepts no more connections.
+	 * @throws {MeshChainError} `TARGET_UNREACHABLE` after the last attempt; `TARGET_FULL` if the replay
+	 * itself holds all of the target's connections, which ends the replay.
 	 */
 	async connection(lost?: TargetConnection, makeRoom?: MakeRoom): Promise<TargetConnection> {
 		if (lost !== undefined) {
@@ -132,7 +132,8 @@ export class StatementReplay {
 			} catch (error) {
 				const room = isFull(error) || isSilent(error) ? await makeRoom?.() : undefined
 				const isLast = tries >= this.options.retries
-				// Other clients of a server may release a connection. A silent pooler has none for anyone.
+				// Other clients of a server may release a connection. A silent pooler has none for any
+				// client.
 				if (room?.isMade === false && room.holders > 0 && (isLast || isSilent(error)))
 					throw this.endFull(room.holders, error)
 				if (isLast || this.#aborted.signal.aborted || this.#endedBy !== undefined) {
@@ -144,7 +145,7 @@ export class StatementReplay {
 		}
 	}
 
-	/** Opens a connection without a retry; returns why there is none. */
+	/** Tries once to open a connection; returns the reason if that fails. */
 	async tryConnection(): Promise<TargetConnection | 'full' | 'silent' | 'unreachable'> {
 		try {
 			return await this.#connect()
@@ -155,27 +156,30 @@ export class StatementReplay {
 	}
 
 	/**
-	 * Ends the replay: all connections of the target are in open transactions of the replay, and another one is
-	 * needed.
+	 * Ends the replay: another connection is needed, but all of the target's connections are in open
+	 * transactions of the replay.
 	 */
 	endFull(holders: number, cause?: unknown): MeshChainError {
 		const reason = cause === undefined ? `no answer within ${this.options.connectMs} ms` : messageOf(cause)
 		this.#endedBy ??= new MeshChainError(
 			'TARGET_FULL',
-			`the target allows no more than ${holders} connections, all of which are in transactions that were open at the same time when they were recorded; the next transaction got none (${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of PgBouncer), or replay in the order of commits, which takes one connection`,
+			`the target allows no more than ${holders} connections, all of which are in transactions ` +
+				'that were open at the same time when they were recorded; the next transaction got none ' +
+				`(${reason}). Raise its limit (max_connections, CONNECTION LIMIT, default_pool_size of ` +
+				'PgBouncer), or replay in the order of commits, which takes one connection',
 			{ cause },
 		)
 		return this.#endedBy
 	}
 
-	/** Waits before the next try; an abort ends the wait. */
+	/** Waits before the next attempt; an abort ends the wait. */
 	backOff(backoff: Backoff): Promise<void> {
 		return waitBy(this.clock, backoff.next(), this.#aborted.signal)
 	}
 
 	/**
-	 * Resolves after `ms` milliseconds, or when an abort comes meanwhile. After an abort it waits in full, so
-	 * that a loop that waits for statements in flight does not spin.
+	 * Resolves after `ms` milliseconds, or when the replay is aborted meanwhile. If it is already aborted,
+	 * waits the full time, so that a loop that waits for statements in flight does not spin.
 	 */
 	wait(ms: number): Promise<void> {
 		const { signal } = this.#aborted
@@ -204,12 +208,12 @@ export class StatementReplay {
 	}
 }
 
-/** Returns the waits between two tries to reach the target. */
+/** Returns the delays between attempts to reach the target. */
 export function retryBackoff(): Backoff {
 	return new Backoff(REPLAY_RETRY_MS_MIN, RETRY_MS_MAX)
 }
 
-/** Returns whether an error says that there is no connection to the target. */
+/** Returns whether an error means that the target cannot be reached. */
 export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	return (
 		thrown instanceof MeshChainError &&
@@ -217,7 +221,7 @@ export function isUnreachable(thrown: unknown): thrown is MeshChainError {
 	)
 }
 
-/** Returns whether the server, the database, the role or a pooler has no connection left. */
+/** Returns whether the server, the database, the role or a pooler has no free connection. */
 function isFull(thrown: unknown): boolean {
 	if (!isUnreachable(thrown)) return false
 	const { code } = (thrown.cause ?? {}) as { readonly code?: unknown }

@@ -1,45 +1,48 @@
-/** Report of a replay of statements: plain JSON data, so absent values are null. */
+/** The report of a statement replay. It is plain JSON data, so absent values are null. */
 import type { ErrorCode } from '../model/errors.ts'
 import type { Unreplayable } from './statement.ts'
 
-/** Identifies a statement. */
+/** The position of a statement in the recording. */
 export interface StatementPosition {
-	/** Id of its transaction. */
+	/** Id of the statement's transaction. */
 	readonly tx: string
-	/** Number within its transaction, from 1. */
+	/** Number of the statement within its transaction, from 1. */
 	readonly seq: number
-	/** Seq of its record in the chain. */
+	/** Seq of the statement's record in the chain. */
 	readonly recordSeq: number
-	/** First 1,000 characters of its text. */
+	/** First 1,000 characters of the statement's text. */
 	readonly text: string
 }
 
-/** A statement whose answer differs from the recorded one. */
+/** A statement whose answer differs from the recording. */
 export interface DifferedStatement extends StatementPosition {
 	/**
-	 * What differs. `rows`: their number. `checksum`: their contents. `error`: its SQLSTATE, or whether there
-	 * was one.
+	 * The part that differs. `rows`: the number of rows. `checksum`: their contents. `error`: the SQLSTATE,
+	 * or whether there was an error.
 	 */
 	readonly what: 'rows' | 'checksum' | 'error'
 	readonly expected: number | string | null
 	readonly actual: number | string | null
 }
 
-/** A statement that failed, but had not failed when it was recorded. */
+/** A statement that failed in the replay but not in the recording. */
 export interface FailedStatement extends StatementPosition {
-	/** SQLSTATE; null without one. */
+	/** SQLSTATE; null if the error has none. */
 	readonly code: string | null
-	/** Message of the error. */
+	/** Error message. */
 	readonly error: string
-	/** Whether the connection was lost during the commit, so that its effect is unknown. It was not retried. */
+	/**
+	 * Whether the connection was lost during the commit, so that the effect is unknown. Such a commit is not
+	 * retried.
+	 */
 	readonly isUnknown: boolean
 }
 
-/** A statement because of which its transaction was not replayed. */
+/** A statement that prevented the replay of its transaction. */
 export interface UnreplayableStatement extends StatementPosition {
 	/**
-	 * Why. `tooLarge`: the open transactions together exceeded `openBytesMax`. `begunBefore`: a part of the
-	 * transaction is in the text that ended the transaction before, as in `COMMIT; BEGIN; INSERT …`.
+	 * The reason. `tooLarge`: the open transactions together exceeded `openBytesMax`. `begunBefore`: part of
+	 * the transaction is in the text that ended the previous one, as in `COMMIT; BEGIN; INSERT …`.
 	 */
 	readonly why: Unreplayable | 'tooLarge' | 'begunBefore'
 }
@@ -48,13 +51,13 @@ export interface UnreplayableStatement extends StatementPosition {
  * Why statements were not replayed:
  * - `readOnly`: their transaction only read. `filtered`: no statement of their transaction matched the
  *   filter.
- * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before that was
- *   known.
- * - `unfinished`: their transaction did not end within the window. `incomplete`: statements of it precede the
- *   window or were lost.
+ * - `rolledBack`, `unknownEnd`: their transaction did not commit, or the connection was lost before the
+ *   outcome was known.
+ * - `unfinished`: their transaction did not end within the window. `incomplete`: some of its statements
+ *   precede the window or were lost.
  * - `unreplayable`: a statement of their transaction is listed in `unreplayable`.
  * - `afterError`: an earlier statement of their transaction failed.
- * - `notAStatement`: a record of the kind `sql` that no journal made.
+ * - `notAStatement`: a record of kind `sql` that no journal wrote.
  */
 export type StatementSkipReason =
 	| 'readOnly'
@@ -67,57 +70,57 @@ export type StatementSkipReason =
 	| 'afterError'
 	| 'notAStatement'
 
-/** Result of a replay. */
+/** The result of a statement replay. */
 export interface StatementReport {
-	/** Statements that the target executed, with those that differed. */
+	/** Number of statements that the target executed, including those whose answers differed. */
 	readonly replayed: number
-	/** Transactions of which something was replayed. */
+	/** Number of transactions with at least one replayed statement. */
 	readonly transactions: number
-	/** Statements that failed, but had not failed when they were recorded. */
+	/** Number of statements that failed in the replay but not in the recording. */
 	readonly failures: number
-	/** Failures with an unknown effect, because the connection was lost during the commit. */
+	/** Number of failures with an unknown effect, because the connection was lost during the commit. */
 	readonly unknown: number
-	/** Statements with another answer than the recorded one; 0 without `compare`. */
+	/** Number of statements whose answer differs from the recording; 0 without `compare`. */
 	readonly differences: number
-	/** Statements because of which a transaction was not replayed. */
+	/** Number of statements that prevented the replay of a transaction. */
 	readonly unreplayables: number
-	/** Statements that were not replayed, by reason. */
+	/** Number of statements that were not replayed, by reason. */
 	readonly skipped: Readonly<Partial<Record<StatementSkipReason, number>>>
-	/** Gaps in the chain, and the records that they stand for. */
+	/** Gaps in the chain, and the number of records that they stand for. */
 	readonly gaps: { readonly count: number; readonly records: number }
-	/** Transactions that were retried after a lost connection, a deadlock or a failed serialization. */
+	/** Number of transactions retried after a lost connection, a deadlock or a failed serialization. */
 	readonly retries: number
-	/** Connections that were lost and replaced. */
+	/** Number of connections that were lost and replaced. */
 	readonly reconnects: number
-	/** First statements that differed, at most `listMax`. */
+	/** First statements whose answers differed, at most `listMax`. */
 	readonly differed: readonly DifferedStatement[]
 	/** First statements that failed, at most `listMax`. */
 	readonly failed: readonly FailedStatement[]
 	/** First unreplayable statements, at most `listMax`. */
 	readonly unreplayable: readonly UnreplayableStatement[]
-	/** First error, as `tx <id> seq <n>: <error>`; null without one. */
+	/** First error, as `tx <id> seq <n>: <error>`; null if there is none. */
 	readonly firstError: string | null
-	/** Start of the window in milliseconds since 1970, inclusive; null without a bound. */
+	/** Start of the window in milliseconds since 1970, inclusive; null if unbounded. */
 	readonly from: number | null
-	/** End of the window in milliseconds since 1970, inclusive; null without a bound. */
+	/** End of the window in milliseconds since 1970, inclusive; null if unbounded. */
 	readonly to: number | null
 	/**
-	 * How the replay ended. `targetGone`: the connection was lost, and `retries` attempts failed. `targetFull`:
-	 * in the mode `asRecorded`, the target allows fewer connections than there were open transactions. `error`:
-	 * with `stopOnError`.
+	 * How the replay ended. `targetGone`: the connection was lost, and `retries` attempts failed.
+	 * `targetFull`: in `asRecorded` mode, the target allows fewer connections than there were open
+	 * transactions. `error`: a statement failed and `stopOnError` is set.
 	 */
 	readonly ended: 'end' | 'aborted' | 'error' | 'targetGone' | 'targetFull'
-	/** Error `TARGET_UNREACHABLE` or `TARGET_FULL` that ended the replay; null otherwise. */
+	/** The error `TARGET_UNREACHABLE` or `TARGET_FULL` that ended the replay; otherwise null. */
 	readonly endedBy: { readonly code: ErrorCode; readonly message: string } | null
 	readonly elapsedMs: number
 }
 
-/** Progress of a replay. */
+/** The progress of a statement replay. */
 export interface StatementProgress {
 	readonly replayed: number
 	readonly failures: number
 	readonly differences: number
-	/** Seq of the last record that was begun. */
+	/** Seq of the last record that was started. */
 	readonly seq: number
 	/** Time of that record. */
 	readonly tsMs: number

@@ -1,4 +1,4 @@
-/** Counts the results of a replay of statements, and compares answers with the recorded ones. */
+/** Counts the results of a statement replay, and compares answers with the recording. */
 import { discard } from '../guard/promises.ts'
 import type { MeshChainError } from '../model/errors.ts'
 import { GAP_KIND, gapDataOf, type LogRecord } from '../model/record.ts'
@@ -15,11 +15,11 @@ import type {
 } from './statement-report.ts'
 import type { Recorded } from './transactions.ts'
 
-/** SQLSTATE of every statement after an error in a transaction. */
+/** SQLSTATE of every statement that follows an error within a transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 const TEXT_MAX = 1000
 
-/** What became of a statement. */
+/** The outcome of a statement. */
 export type Verdict =
 	| { readonly is: 'replayed' }
 	| { readonly is: 'afterError' }
@@ -29,8 +29,8 @@ export type Verdict =
 /**
  * Compares an answer with the recording.
  *
- * @param options.isAfterError Whether an earlier statement of the transaction failed that had not failed when
- * it was recorded.
+ * @param options.isAfterError Whether an earlier statement of the transaction failed in the replay but not in
+ * the recording.
  */
 export function judge(
 	recorded: Recorded,
@@ -48,7 +48,7 @@ export function judge(
 	return { is: 'differed', differed: { ...positionOf(recorded), ...difference } }
 }
 
-/** Why a statement failed; without a SQLSTATE, and without an effect, unless they are given. */
+/** Details of a failed statement. By default, it has no SQLSTATE and no effect. */
 type Failure = Pick<FailedStatement, 'error'> & Partial<Pick<FailedStatement, 'code' | 'isUnknown'>>
 
 /** Returns the verdict on a failed statement. */
@@ -57,7 +57,8 @@ export function failed(recorded: Recorded, why: Failure): Verdict {
 }
 
 /**
- * Returns whether an answer follows from an earlier error: also a `COMMIT` that is answered with `ROLLBACK`.
+ * Returns whether an answer follows from an earlier error, such as a `COMMIT` that is answered with
+ * `ROLLBACK`.
  */
 function isConsequence(expected: StatementData, actual: StatementData): boolean {
 	if (actual.error !== undefined)
@@ -71,14 +72,14 @@ function differenceOf(
 ): Pick<DifferedStatement, 'what' | 'expected' | 'actual'> | undefined {
 	const [was, is] = [codeOf(expected), codeOf(actual)]
 	if (was !== is) return { what: 'error', expected: was, actual: is }
-	// The rows of a cursor that was not read to its end are only partly known.
+	// The rows of a cursor that was not read to its end are known only in part.
 	if (was !== null || expected.commands.length === 0) return undefined
 	if (expected.rows !== actual.rows) return { what: 'rows', expected: expected.rows, actual: actual.rows }
 	if (expected.checksum === actual.checksum) return undefined
 	return { what: 'checksum', expected: expected.checksum, actual: actual.checksum }
 }
 
-/** Returns the SQLSTATE; null without an error. An error without one comes from node-postgres. */
+/** Returns the SQLSTATE, or null without an error. An error without a SQLSTATE comes from node-postgres. */
 function codeOf({ error }: StatementData): string | null {
 	return error === undefined ? null : (error.code ?? 'unknown')
 }
@@ -87,7 +88,7 @@ function positionOf({ data: { tx, seq, text }, seq: recordSeq }: Recorded): Stat
 	return { tx, seq, recordSeq, text: text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text }
 }
 
-/** Counters of a replay. */
+/** The counters of a replay. */
 export class StatementTally {
 	readonly #options: ResolvedStatementsOptions
 	readonly #begunMs: number
@@ -133,7 +134,7 @@ export class StatementTally {
 		this.#skipped[reason] = (this.#skipped[reason] ?? 0) + count
 	}
 
-	/** Counts a statement because of which its transaction is not replayed. */
+	/** Counts a statement that prevented the replay of its transaction. */
 	readonly countUnreplayable = (statement: Recorded, why: UnreplayableStatement['why']): void => {
 		this.#counts.unreplayables++
 		this.#list(this.#unreplayable, { ...positionOf(statement), why })
@@ -168,7 +169,7 @@ export class StatementTally {
 		}
 	}
 
-	/** Reports progress, if it is time. */
+	/** Reports progress if the interval has passed. */
 	progress({ seq, tsMs }: Pick<Recorded, 'seq' | 'tsMs'>): void {
 		const { onProgress, progressIntervalMs, clock } = this.#options
 		if (onProgress === undefined || clock.now() - this.#toldMs < progressIntervalMs) return

@@ -1,11 +1,11 @@
 /**
- * A query of node-postgres that sends a recorded statement with its parameters as recorded, and builds no
- * rows of the answer.
+ * A node-postgres query that sends a recorded statement with its recorded parameters, and builds no result
+ * rows.
  */
 import type { PgQuery } from './pg-session.ts'
 import type { StatementData, WireValue } from './statement.ts'
 
-/** The part of a connection of node-postgres that is used. */
+/** The parts of a node-postgres connection that this query uses. */
 interface WireConnection {
 	readonly stream: { cork(): void; uncork(): void }
 	query(text: string): void
@@ -40,8 +40,8 @@ export class TargetQuery implements PgQuery {
 	#isSent = false
 
 	/**
-	 * @param notSent Called where the connection was lost before; the session that follows this query knows
-	 * everything else.
+	 * @param notSent Called if the connection was lost before the statement was sent; the session that
+	 * follows this query reports everything else.
 	 */
 	constructor(
 		{ text, params, name, paramTypes, binary, keep }: Replayable,

@@ -1,15 +1,15 @@
-/** Finds the names in the target that may do more than a text that reads shows. */
+/** Finds the names in the target whose use may have effects that the text of a read does not show. */
 import type { TargetConnection } from './pg-target.ts'
 import { OWN_OID_MIN, type Suspects } from './reading.ts'
 
-/** Functions of the database in languages that can write. */
+/** User-defined functions in languages that can write. */
 const ROUTINES = `select p.oid, p.prosrc, l.lanname from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
 	where p.oid >= ${OWN_OID_MIN} and l.lanname not in ('internal', 'c')`
-/** Words in the text of a function that may define something, or run a text that may. */
+/** Words in a function's text that may define something, or run a text that may. */
 const DEFINING = '[[:<:]](create|alter|import|execute|do(?![[:space:]]+(nothing|update)))[[:>:]]'
 /**
- * Domains with a check, and types that contain one, also of tables and arrays. Ranges have no multirange
- * before Postgres 14.
+ * Domains with a check, and types that contain one, including those of tables and arrays. Ranges have no
+ * multirange before Postgres 14.
  */
 const CHECKED = `select contypid from pg_catalog.pg_constraint where contypid >= ${OWN_OID_MIN} and contype = 'c'
 	union
@@ -30,7 +30,7 @@ const SUSPECTS = `with recursive checked (oid) as (${CHECKED}), routines as (${R
 		or exists (select from pg_catalog.pg_amproc a where a.amproc = r.oid)
 	union select 'defining', '' from routines where lanname not in ('sql', 'plpgsql') or prosrc ~* '${DEFINING}'`
 
-/** Adds the suspect names of the target; where they cannot be read, everything is suspect. */
+/** Adds the suspect names of the target. If they cannot be read, everything is suspect. */
 export async function addSuspectsOf(connection: TargetConnection, suspects: Suspects): Promise<void> {
 	let functionsMayDefine = false
 	const { data, isLost } = await connection.ask({

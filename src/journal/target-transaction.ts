@@ -1,22 +1,22 @@
 /**
- * Replays one recorded transaction into the target, in either order of a replay.
+ * Replays one recorded transaction into the target, in either replay order.
  *
- * Invariant: all effects of the transaction happen in one transaction of one connection. A statement after
- * the first one is sent only while that connection exists and is still in the transaction of the first
- * statement. Otherwise the transaction has failed: the failure is counted, and nothing more of it is sent.
+ * Invariant: all effects of the transaction occur in one transaction on one connection. Each statement after
+ * the first is sent only while that connection exists and is still in the transaction of the first statement.
+ * Otherwise the transaction has failed: the failure is counted, and no more of its statements are sent.
  */
 import type { Answer, TargetConnection } from './pg-target.ts'
 import { failed, judge, type Verdict } from './statement-tally.ts'
 import type { Recorded } from './transactions.ts'
 
-/** Verdict on a statement after a failed one of its transaction. */
+/** Verdict on a statement that follows a failed one in its transaction. */
 export const AFTER_ERROR: Verdict = { is: 'afterError' }
 const BEGIN = { text: 'BEGIN', params: [] }
 
-/** Result of one statement. */
+/** The result of one statement. */
 export interface StatementResult {
 	readonly verdict: Verdict
-	/** Answer of the target; undefined where the statement was not sent. */
+	/** The target's answer; undefined if the statement was not sent. */
 	readonly answer: Answer | undefined
 }
 
@@ -24,9 +24,9 @@ export interface StatementResult {
 export class TargetTransaction {
 	readonly #connection: TargetConnection
 	readonly #compare: boolean
-	/** Whether the server is in this transaction, unless something went wrong. */
+	/** Whether the server is in this transaction, provided that nothing has failed. */
 	#isBegun = false
-	/** Whether a statement failed that had not failed when it was recorded. */
+	/** Whether a statement failed in the replay but not in the recording. */
 	#isAfterError = false
 	/** Whether no more statements are sent. */
 	#isOver = false
@@ -64,7 +64,7 @@ export class TargetTransaction {
 
 const NOT_OPEN = 'its transaction was no longer open on the target, and it was not sent'
 
-/** Returns whether the target may or may not have committed the last statement. */
+/** Returns whether it is unknown if the target committed the last statement. */
 export function isUnknown({ data: { end } }: Recorded, { data, isLost }: Answer): boolean {
 	return isLost && data !== undefined && end !== undefined
 }

@@ -18,17 +18,17 @@ export interface Recorded {
 export interface Transaction {
 	readonly tx: string
 	readonly session: string
-	/** Seq of its first record. */
+	/** Seq of the transaction's first record. */
 	readonly first: number
 	/**
-	 * Its statements; empty where they are not kept. A transaction that is not replayed keeps those that
-	 * concern its session.
+	 * Statements of the transaction; empty if they are not kept. A transaction that is not replayed keeps the
+	 * statements that concern its session.
 	 */
 	readonly statements: readonly Recorded[]
-	/** Number of its statements. */
+	/** Number of statements in the transaction. */
 	readonly count: number
 	readonly end: TransactionEnd
-	/** Why it is not replayed; undefined where it is replayed. */
+	/** Why the transaction is not replayed; undefined if it is replayed. */
 	readonly skip: StatementSkipReason | undefined
 }
 
@@ -41,7 +41,7 @@ export interface TransactionsOptions {
 	readonly openBytesMax: number
 	/** Whether statements are held until their transaction ends. */
 	readonly keeps: boolean
-	/** Called with each statement because of which a transaction is not replayed. */
+	/** Called with each statement that prevents the replay of its transaction. */
 	readonly unreplayable: (statement: Recorded, why: UnreplayableStatement['why']) => void
 }
 
@@ -50,7 +50,7 @@ interface Open {
 	readonly first: number
 	statements: Recorded[]
 	count: number
-	/** Number of its last statement. */
+	/** Number of the last statement. */
 	seq: number
 	bytes: number
 	isWanted: boolean
@@ -63,7 +63,7 @@ export class Transactions {
 	readonly #options: TransactionsOptions
 	/** Open transactions by session: each session has one at a time. */
 	readonly #open = new Map<string, Open>()
-	/** Sessions whose next transaction began in the text that ended the transaction before. */
+	/** Sessions whose next transaction began in the text that ended the previous one. */
 	readonly #begunBefore = new Set<string>()
 	#bytes = 0
 
@@ -72,8 +72,8 @@ export class Transactions {
 	}
 
 	/**
-	 * Adds the next statement. Returns the transactions that ended with it: its own, and an unfinished earlier
-	 * one of its session.
+	 * Adds the next statement. Returns the transactions that ended with it: its own, and any unfinished
+	 * earlier one of the same session.
 	 */
 	add(record: LogRecord, data: StatementData): Transaction[] {
 		const statement = { data, seq: record.seq, tsMs: record.tsMs }
@@ -165,10 +165,7 @@ export class Transactions {
 const OVER = new Set(['COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 const BEGIN = new Set(['BEGIN', 'START TRANSACTION'])
 
-/**
- * Returns whether a text ended a transaction and then did something in the next one: `COMMIT; BEGIN; INSERT
- * …`.
- */
+/** Returns whether a text ended a transaction and then acted in the next one: `COMMIT; BEGIN; INSERT …`. */
 function hasPartOfNext({ commands, text, end }: StatementData): boolean {
 	if (end === undefined || commands.length < 2) return false
 	const later = commands.slice(commands.findLastIndex((command) => OVER.has(command)) + 1)
@@ -191,8 +188,8 @@ function newOpen(tx: string, first: number): Open {
 }
 
 /**
- * Returns the statement in a record of the kind `sql`, or undefined where a field that is sent, counted or
- * compared is invalid.
+ * Returns the statement in a record of kind `sql`; undefined if a field that is sent, counted or compared is
+ * invalid.
  */
 export function statementOf({ data }: LogRecord): StatementData | undefined {
 	const {

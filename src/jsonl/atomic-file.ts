@@ -1,4 +1,4 @@
-/** A new file that appears under its name once all of it is on disk. */
+/** A new file that appears under its name only when all of it is on disk. */
 import { randomBytes } from 'node:crypto'
 import { putFirstInPlace, unsyncedName } from '../chain/index.ts'
 import { show } from '../guard/show.ts'
@@ -15,7 +15,7 @@ import {
 	writeFully,
 } from '../platform/file-system.ts'
 
-/** Written under a temporary name, and linked to its own name at the end. */
+/** A file that is written under a temporary name and linked to its final name at the end. */
 export class AtomicFile {
 	readonly #system: FileSystem
 	readonly #path: string
@@ -43,8 +43,10 @@ export class AtomicFile {
 	}
 
 	/**
-	 * @throws {MeshChainError} `FILE_EXISTS` when another file took the name meanwhile; `EXPORT_FAILED`: there
-	 * is no file then, unless the message says that it exists.
+	 * Syncs the file and puts it under its final name.
+	 *
+	 * @throws {MeshChainError} `FILE_EXISTS` if another file took the name meanwhile; `EXPORT_FAILED`: then
+	 * there is no file, unless the message states that it exists.
 	 */
 	finish(): void {
 		const { unsynced } = this.#explained(() => {
@@ -54,7 +56,7 @@ export class AtomicFile {
 		if (unsynced !== undefined) throw unsyncedName('EXPORT_FAILED', this.#path, unsynced)
 	}
 
-	/** Removes the file unless it was finished. */
+	/** Removes the temporary file, unless it was finished. */
 	discard(): void {
 		if (!this.#isOpen) return
 		this.#isOpen = false
@@ -62,7 +64,7 @@ export class AtomicFile {
 		try {
 			this.#system.unlinkSync(this.#temporary)
 		} catch {
-			// The file was finished and has its name.
+			// The file was finished and has its final name.
 		}
 	}
 

@@ -1,11 +1,11 @@
-/** Detects the format of a file: holds its first lines back until they decide. */
+/** Detects the format of a file: holds its first lines until they decide. */
 import { discard } from '../guard/promises.ts'
 import { attempt } from '../guard/values.ts'
 import { type JsonFields, jsonObjectOf } from './json-object.ts'
 import type { LineFormat, UndecidedFormat } from './line-format.ts'
 import type { ByteLine } from './line-splitter.ts'
 
-/** Number of lines, from the first object on, that decide. */
+/** Maximum number of lines that are held, starting with the first object. */
 const LINES_MAX = 64
 
 const NOTHING = Buffer.alloc(0)
@@ -18,15 +18,15 @@ export class FormatDetector {
 	#held: ByteLine[] = []
 	#bytes = 0
 
-	/** @param bytesMax how many bytes of lines are held, beside the latest line. */
+	/** @param bytesMax Maximum size of the held lines, without the latest one. */
 	constructor(format: UndecidedFormat, bytesMax: number) {
 		this.#format = format
 		this.#bytesMax = bytesMax
 	}
 
-	/** Holds a line. Returns whether the lines are enough to decide. */
+	/** Holds a line. Returns whether the held lines are enough to decide. */
 	hold(line: ByteLine): boolean {
-		// Only the end of a line that is too long is here, and nothing reads it.
+		// Only the end of an overlong line is available here, and it is not read.
 		const { bytes } = line.part > 0 ? { bytes: NOTHING } : line
 		const fields = jsonObjectOf(bytes.toString().trim())
 		const format = fields === undefined ? undefined : this.#formatOf(fields)
@@ -36,7 +36,7 @@ export class FormatDetector {
 		return format === this.#format.strongest || this.#held.length >= LINES_MAX || this.#bytes > this.#bytesMax
 	}
 
-	/** The candidate that an object looks like; undefined where the format returns something else. */
+	/** Returns the candidate that an object looks like; undefined if the format returns something else. */
 	#formatOf(fields: JsonFields): LineFormat | undefined {
 		const given = attempt(() => this.#format.formatOf(fields), undefined)
 		const format = this.#format.formats.find((each) => each === given)
@@ -44,12 +44,12 @@ export class FormatDetector {
 		return format
 	}
 
-	/** Whether no line held an object so far, so that none of them is a record in any format. */
+	/** Whether no line has held an object so far, so that none of them is a record in any format. */
 	get isNone(): boolean {
 		return this.#objects.size === 0
 	}
 
-	/** Hands out the lines. */
+	/** Returns the held lines and forgets them. */
 	take(): readonly ByteLine[] {
 		const held = this.#held
 		this.#held = []

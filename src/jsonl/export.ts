@@ -13,11 +13,11 @@ import { type LineFormat, lineBy } from './line-format.ts'
 
 /** The result of an export. */
 export interface ExportSummary {
-	/** Lines written, those of gaps included. */
+	/** Number of lines written, including those of gaps. */
 	readonly lines: number
-	/** Records that these gaps stand for. */
+	/** Number of records that these gaps stand for. */
 	readonly absent: number
-	/** Records that the format has no line for. */
+	/** Number of records that the format cannot represent as a line. */
 	readonly unsupported: number
 }
 
@@ -25,7 +25,7 @@ export interface ExportSummary {
 export interface ExportOptions extends LogFilter, Omit<JsonlOptions, 'lineBytesMax'> {
 	/** Called after each part of the file, with the summary so far. */
 	readonly onProgress?: ((summary: ExportSummary) => void) | undefined
-	/** Ends the export: no file is made. */
+	/** Signal that ends the export; then no file is created. */
 	readonly signal?: AbortSignal | undefined
 }
 
@@ -41,13 +41,13 @@ const EXPORT_OPTIONS = defineOptions(
 )
 
 /**
- * Writes the records that match a filter to a new file, one on each line. In mesh-chain's own format nothing
- * is lost: `importJsonl` makes a chain of the file whose export has the same bytes. The file appears under
- * its name once all of it is on disk.
+ * Writes the records that match a filter to a new file, one per line. mesh-chain's own format loses nothing:
+ * `importJsonl` turns the file into a chain whose export has the same bytes. The file appears under its name
+ * only when all of it is on disk.
  *
  * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`, `INVALID_FILTER`; `FILE_EXISTS`; `EXPORT_FAILED`
- * when the file cannot be written, or the signal ended the export; the errors of reading the chain. No file
- * is left then, unless the message says that it exists: only its folder could not be synced.
+ * if the file cannot be written or the signal ended the export; errors from reading the chain. Then no file
+ * is left, unless the message states that it exists: in that case only its folder could not be synced.
  *
  * @example
  * ```ts
@@ -88,7 +88,7 @@ export async function exportJsonl(
 	return lines.summary
 }
 
-/** Records as text, several lines at a time, with a summary of them. */
+/** Records as text, several lines at a time, with a summary. */
 export class LinesOf implements AsyncIterable<string> {
 	readonly #batches: AsyncIterable<readonly LogRecord[]>
 	readonly #format: LineFormat
@@ -114,7 +114,7 @@ export class LinesOf implements AsyncIterable<string> {
 	}
 
 	#lineOf(record: LogRecord): string {
-		// Also a gap with an origin, of a merged chain.
+		// Includes gaps with an origin, from a merged chain.
 		if (record.kind === GAP_KIND) this.#absent += gapDataOf(record.data)?.count ?? 0
 		const line = lineBy(this.#format, record)
 		if (line === undefined) {

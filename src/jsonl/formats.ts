@@ -1,4 +1,4 @@
-/** The list of all formats, and the detection of one from the first lines of a file. */
+/** The list of all formats, and the detection of the format from the first lines of a file. */
 import { eventFormat } from './event-format.ts'
 import type { JsonFields } from './json-object.ts'
 import type { LineFormat, UndecidedFormat } from './line-format.ts'
@@ -8,18 +8,18 @@ import { recordFormat } from './record-format.ts'
 
 const anyEvents = eventFormat()
 
-/** All formats, as `--format` names them. */
+/** All formats, named as for `--format`. */
 export const FORMATS: readonly LineFormat[] = [recordFormat, anyEvents, pinoFormat, otelFormat]
 
 /**
- * Reads every line in the format of most of the first lines; lines of other loggers count as pino's. One line
- * of mesh-chain's own format decides alone, because an export that is read in another format would lose its
- * seqs and times.
+ * Returns a format that reads every line in the format of most of the first lines; lines of other loggers
+ * count as pino's. A single line in mesh-chain's own format decides alone, because reading an export in
+ * another format would lose its seqs and times.
  */
 export function detectedFormat(): UndecidedFormat {
 	return {
 		name: 'detected',
-		// pino's format accepts any object, so it comes after the formats that are more specific.
+		// pino's format accepts any object, so it follows the more specific formats.
 		formats: [recordFormat, otelFormat, anyEvents, pinoFormat],
 		strongest: recordFormat,
 		formatOf,

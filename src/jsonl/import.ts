@@ -26,23 +26,23 @@ import { SingleHistory } from './single-history.ts'
 /** The result of an import. */
 export interface ImportSummary {
 	/**
-	 * Whether a new chain was made, with the seqs and epochs of the lines. False: they were appended to a
-	 * chain.
+	 * Whether a new chain was created, with the seqs and epochs of the lines. If false, the records were
+	 * appended to an existing chain.
 	 */
 	readonly restored: boolean
-	/** Records imported. */
+	/** Number of records imported. */
 	readonly records: number
-	/** Records that gaps among the lines stand for, and records without a line. */
+	/** Number of records that gaps among the lines stand for, and of records without a line. */
 	readonly absent: number
-	/** Lines that are not records, by reason. */
+	/** Number of lines that are not records, by reason. */
 	readonly skipped: SkippedCounts
-	/** The first hundred of the skipped lines. */
+	/** The first hundred skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
-	/** Records of which a part did not fit, and a marker or a note stands for it. */
+	/** Number of records with a part that did not fit; a marker or a note replaces the part. */
 	readonly altered: number
 	/**
-	 * Records left out of a new chain: duplicates, records in the wrong order, and records that no chain can
-	 * hold.
+	 * Number of records left out of a new chain: duplicates, records in the wrong order, and records that no
+	 * chain can hold.
 	 */
 	readonly outOfOrder: number
 }
@@ -51,18 +51,15 @@ export interface ImportSummary {
 export interface ImportOptions {
 	/** Format of the lines. Default: `recordFormat`. */
 	readonly format?: LineFormat | undefined
-	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	/** Maximum line length in bytes; longer lines are skipped and counted. Default: 16 MiB. */
 	readonly lineBytesMax?: number | undefined
-	/**
-	 * Chain id in the origin of appended records that have no origin. Default: the name of the file, or
-	 * `stdin`.
-	 */
+	/** Chain id in the origin of appended records that have no origin. Default: the file name, or `stdin`. */
 	readonly sourceId?: string | undefined
-	/** File mode of a new chain. Default: `0o600`. */
+	/** Permissions of a new chain. Default: `0o600`. */
 	readonly mode?: number | undefined
-	/** Called now and then with the number of records so far. */
+	/** Called from time to time with the number of records so far. */
 	readonly onProgress?: ((records: number) => void) | undefined
-	/** Ends the import: a new chain is not made, appended records stay. */
+	/** Signal that ends the import. A new chain is then not created; appended records stay. */
 	readonly signal?: AbortSignal | undefined
 	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
@@ -71,18 +68,18 @@ export interface ImportOptions {
 const PROGRESS_RECORDS = 10_000
 
 /**
- * Imports JSON Lines into a chain. In a new chain, the records keep their seq, epoch, time and origin, also
- * those of mesh-chain's own kinds, and the chain appears once all of it is on disk. In an existing chain,
- * they are appended with new seqs, and their `origin` names the old ones.
+ * Imports JSON Lines into a chain. In a new chain, the records keep their seq, epoch, time and origin,
+ * including records of mesh-chain's own kinds, and the chain appears only when all of it is on disk. In an
+ * existing chain, the records are appended with new seqs, and their `origin` holds the old ones.
  *
  * Lines that are not records are skipped and counted. In a new chain, a `$gap` stands for missing seqs. Two
- * histories in one file (`cat a.jsonl b.jsonl`) have the same seqs, so no new chain is made of them: it would
- * lose one of the two.
+ * histories in one file (`cat a.jsonl b.jsonl`) use the same seqs. No new chain is created from them, because
+ * it would lose one of the two.
  *
- * @param source path of a file, or a stream of bytes.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` when the
- * signal ended the import, when the file holds two histories, or when a record could not be appended; the
- * errors of opening a chain for writing. A new chain is not made then. The message says how many records were
+ * @param source Path of a file, or a stream of bytes.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH`; `FILE_UNREADABLE`; `IMPORT_FAILED` if the signal
+ * ended the import, if the file holds two histories, or if a record could not be appended; errors from
+ * opening a chain for writing. Then no new chain is created. The message states how many records were
  * appended to an existing one.
  *
  * @example
@@ -134,7 +131,7 @@ async function restore(
 		refuseNothing(lines, builder.records + absent)
 		builder.finish()
 	} catch (error) {
-		// The owner of the signal may have destroyed the source too.
+		// The owner of the signal may also have destroyed the source.
 		throw signal?.aborted ? stopped(builder.records, 'the chain was not made', signal) : coded(error)
 	} finally {
 		builder.discard()
@@ -142,7 +139,7 @@ async function restore(
 	return { restored: true, records: builder.records, absent: absent + builder.missing, outOfOrder }
 }
 
-/** A file without a record is not JSON Lines, rather than an empty chain. */
+/** Refuses a file without any record: it is not JSON Lines, rather than an empty chain. */
 function refuseNothing({ skipped, skippedLines }: JsonlRecords, records: number): void {
 	const { blank: _blank, comment: _comment, ...bad } = skipped
 	const [worst] = Object.entries(bad).sort(([, a], [, b]) => b - a)
@@ -187,13 +184,13 @@ async function append(
 		await appender.close()
 		return { restored: false, records: replayed - gaps.count, absent: gaps.records, outOfOrder: 0 }
 	} catch (error) {
-		// The error that ended the import says more than a failure to close.
+		// The error that ended the import is more useful than a failure to close.
 		await appender.close().catch(() => {})
 		throw coded(error)
 	}
 }
 
-/** An error of the source keeps its own code. */
+/** Returns the error with a code; an error of the source keeps its own code. */
 function coded(error: unknown): MeshChainError {
 	const isReplay = error instanceof MeshChainError && error.code === 'REPLAY_FAILED'
 	return asCoded(

@@ -1,7 +1,7 @@
 /**
- * Recognises a line of JSON of a logger, such as pino, and makes a log line of it. Nothing of the line is
- * lost: fields without a counterpart in a log line go into `data`, and so does the text where the object does
- * not reproduce it. Pure: knows no streams.
+ * Recognises a JSON line of a logger, such as pino, and converts it to a log line. Nothing in the line is
+ * lost: fields without a counterpart in a log line go into `data`. The original text is kept there too if the
+ * object does not reproduce it. Pure: independent of streams.
  */
 import { timeOfNumber, timeOfText } from '../model/calendar.ts'
 import { isId, isKind } from '../model/line-check.ts'
@@ -11,8 +11,8 @@ import { type JsonFields, jsonObjectOf } from './json-object.ts'
 type Fields = Record<string, unknown>
 
 /**
- * A deeper object stays text, because the depth of `data` is bounded (`DATA_DEPTH_MAX`) and `data` itself is
- * a level.
+ * Maximum depth of an object. A deeper one stays text, because the depth of `data` is limited
+ * (`DATA_DEPTH_MAX`) and `data` itself is one level.
  */
 const DEPTH_MAX = 24
 
@@ -35,7 +35,7 @@ const LEVEL_NAMES: ReadonlyMap<string, LogLevel> = new Map([
 	['panic', 'error'],
 ])
 
-/** The level numbers of pino and bunyan. */
+/** Level numbers of pino and bunyan. */
 const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 	[50, 'error'],
 	[40, 'warn'],
@@ -44,10 +44,13 @@ const PINO_LEVELS: readonly (readonly [number, LogLevel])[] = [
 	[10, 'trace'],
 ]
 
-/** A longer text that JSON.stringify would write in another way is kept beside its fields. */
+/**
+ * Maximum length of a text that is compared with its object. A longer text that JSON.stringify would write
+ * differently is kept next to its fields.
+ */
 const COMPARED_LENGTH_MAX = 256 * 1024
 
-/** The log line of a text that is a JSON object; undefined for any other text. */
+/** Returns the log line for a text that is a JSON object; undefined for any other text. */
 export function lineOfJson(text: string): LogLine | undefined {
 	const fields = jsonObjectOf(text)
 	if (fields === undefined || isDeeper(fields, DEPTH_MAX)) return undefined
@@ -60,7 +63,7 @@ export function lineOfJson(text: string): LogLine | undefined {
 	const kind = takeKind(rest)
 	if (kind !== undefined) line.kind = kind
 	const message = takeText(rest, MESSAGE_KEYS)
-	// A kind is its own message. Without a kind, the message is empty.
+	// A kind alone is also the message. Without a kind, the message is empty.
 	if (message !== undefined || kind === undefined) line.message = message ?? ''
 	for (const key of ['daemonId', 'nodeId'] as const) {
 		const id = rest[key]
@@ -78,8 +81,8 @@ function isDeeper(value: unknown, depth: number): boolean {
 }
 
 /**
- * Whether the parsed object holds everything in the text: false for duplicate keys, long numbers and odd
- * escapes.
+ * Returns whether the parsed object holds everything in the text: false for duplicate keys, long numbers and
+ * unusual escapes.
  */
 function givesBack(fields: JsonFields, text: string): boolean {
 	const again = JSON.stringify(fields)
@@ -105,7 +108,7 @@ function takeLevel(rest: Fields): LogLevel | undefined {
 		if (typeof value === 'string') {
 			const level = LEVEL_NAMES.get(value.toLowerCase())
 			if (level === undefined) continue
-			// A name that says more than the level, such as FATAL, stays.
+			// A level name that is more specific than the level, such as FATAL, is kept.
 			if (level === value.toLowerCase() || value.toLowerCase() === 'warning') delete rest[key]
 			return level
 		}
@@ -129,7 +132,7 @@ function takeTime(rest: Fields): number | undefined {
 	return undefined
 }
 
-/** A date without a time of day is not the time of a line. */
+/** Returns the time of a value. A date without a time of day is not a line's time. */
 function timeOf(value: unknown): number | undefined {
 	if (typeof value === 'number') return timeOfNumber(value)
 	return typeof value === 'string' && value.includes(':') ? timeOfText(value) : undefined

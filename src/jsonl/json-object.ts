@@ -1,9 +1,9 @@
-/** Text that holds one JSON object, and nothing else. */
+/** Parses text that holds one JSON object and nothing else. */
 
 /** The fields of an object. */
 export type JsonFields = Readonly<Record<string, unknown>>
 
-/** The fields of the object that a text holds; undefined where it holds none. */
+/** Returns the fields of the object in a text; undefined if the text does not hold one. */
 export function jsonObjectOf(text: string): JsonFields | undefined {
 	if (!/^\s*\{/.test(text)) return undefined
 	try {

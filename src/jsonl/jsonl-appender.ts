@@ -1,4 +1,4 @@
-/** An appender for JSON Lines: each record is one line, written with one call before `append` returns. */
+/** An appender for JSON Lines. Each record is one line, written with one call before `append` returns. */
 import type { LogChainAppender } from '../appender.ts'
 import { show } from '../guard/show.ts'
 import { checkPath } from '../model/check.ts'
@@ -18,39 +18,38 @@ const NEWLINE = 0x0a
 
 /** Counters of a {@link JsonlAppender}. */
 export interface JsonlStats {
-	/** Lines written. */
+	/** Number of lines written. */
 	readonly written: number
-	/** Records that the format has no line for. */
+	/** Number of records that the format cannot represent as a line. */
 	readonly unsupported: number
-	/** Failed writes; the loop retries their records. */
+	/** Number of failed writes; the loop retries their records. */
 	readonly failures: number
-	/** Whether the file ended within a line when it was opened. */
+	/** Whether the file ended in the middle of a line when it was opened. */
 	readonly foundTorn: boolean
 	/** How often other programs renamed, removed or truncated the file. */
 	readonly changes: FileChanges
-	/** Lines written again in a new file, because their file was removed. */
+	/** Number of lines written again to a new file because their file was removed. */
 	readonly rewritten: number
 	/**
-	 * Lines that were written and are in no file that the appender knows: another program truncated the file or
-	 * wrote into them before the next look, or no file could take them before `close()`. A copy made before the
-	 * truncation may hold them.
+	 * Number of lines that were written but are in no file known to the appender. Another program truncated
+	 * the file or overwrote them before the next check, or no file accepted them before `close()`. A copy
+	 * made before the truncation may hold them.
 	 */
 	readonly lost: number
 }
 
 /**
- * Appends to a file of JSON Lines and creates it when it is missing.
+ * Appends to a JSON Lines file, and creates it if it is missing.
  *
  * Any number of processes may append to one file, as with `>>`: each line is one write at the end of the
- * file. Their seqs are independent of each other and may be equal; `nodeId` tells their records apart.
- *
- * In mesh-chain's own format an appender continues what it finds: `nextSeq` follows the last record, and
+ * file. Their seqs are independent of each other and may be equal; `nodeId` distinguishes their records. In
+ * mesh-chain's own format, an appender continues the existing history: `nextSeq` follows the last record, and
  * `epoch` is the next one.
  *
- * Other programs may rename, remove, replace or truncate the file. The appender notices that within 100 ms of
- * a write, and always before `flush`, `sync` and `close` return. It continues in a new file under the name,
- * or at the new end. A line in a file that was removed is written again if it was written since the last
- * look. What was truncated since then is counted (`stats().lost`), with one process warning per cause.
+ * Other programs may rename, remove, replace or truncate the file. The appender detects this within 100 ms of
+ * a write, and always before `flush`, `sync` and `close` return. It continues in a new file under the same
+ * name, or at the new end. If a file is removed, lines written since the last check are written again. If it
+ * is truncated, lines lost since then are counted (`stats().lost`), with one process warning per cause.
  *
  * @example
  * ```ts
@@ -66,7 +65,7 @@ export interface JsonlStats {
 export class JsonlAppender implements LogChainAppender {
 	readonly path: string
 	readonly durability = 'os'
-	/** A disk may be slow, so a loop waits longer for it than for other appenders. */
+	/** A disk may be slow, so a loop waits longer for this appender than for others. */
 	readonly closeTimeoutMs = SLOW_CLOSE_TIMEOUT_MS
 	readonly nextSeq: number
 	readonly epoch: number
@@ -96,8 +95,8 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Writes one line.
 	 *
-	 * @throws {LogAppendError} `APPEND_FAILED`, retryable when the line could not be written, and not retryable
-	 * when the format failed; `APPENDER_CLOSED` (not retryable).
+	 * @throws {LogAppendError} `APPEND_FAILED`: retryable if the line could not be written, not retryable if
+	 * the format failed; `APPENDER_CLOSED` (not retryable).
 	 */
 	append(record: LogRecord): void {
 		if (this.#closing !== undefined) {
@@ -145,10 +144,10 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Returns when every line is in the file that the name leads to, or in one that was renamed, or is counted
-	 * as lost.
+	 * Returns when every line is in the file under the current name or in a renamed file, or is counted as
+	 * lost.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the lines stay in memory and are tried again.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the lines stay in memory and are retried.
 	 */
 	flush(): void {
 		if (this.#closing !== undefined) return
@@ -160,12 +159,11 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Continues in the file that the name leads to, which is created when it is missing. Call it on the signal
-	 * that logrotate sends after it has renamed the file. Without the call, the next write notices the rename
+	 * Continues in the file under the current name, which is created if it is missing. Call it on the signal
+	 * that logrotate sends after it has renamed the file. Without the call, the next write detects the rename
 	 * within 100 ms.
 	 *
-	 * @throws {MeshChainError} `WRITE_FAILED`; the next write tries again. `APPENDER_CLOSED` after {@link
-	 * close}.
+	 * @throws {MeshChainError} `WRITE_FAILED`; the next write retries. `APPENDER_CLOSED` after {@link close}.
 	 */
 	reopen(): void {
 		if (this.#closing !== undefined)
@@ -174,7 +172,8 @@ export class JsonlAppender implements LogChainAppender {
 	}
 
 	/**
-	 * Resolves when every line written before this call is on disk, also in files that were renamed meanwhile.
+	 * Resolves when every line written before this call is on disk, including lines in files that were
+	 * renamed meanwhile.
 	 *
 	 * @throws {MeshChainError} `SYNC_FAILED`.
 	 */
@@ -193,7 +192,7 @@ export class JsonlAppender implements LogChainAppender {
 	/**
 	 * Syncs and closes the file. Idempotent.
 	 *
-	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` when lines of a removed file could not be written
+	 * @throws {MeshChainError} `SYNC_FAILED`; `CLOSE_FAILED` if lines of a removed file could not be written
 	 * again and are lost.
 	 */
 	close(): Promise<void> {
@@ -239,7 +238,7 @@ const LOSS_TEXTS: Readonly<Record<LineLoss, string>> = {
 	close: 'because their file was removed and no new one could take them before close',
 }
 
-/** The last record in a file. */
+/** Returns the last record in a file. */
 function lastRecord(
 	system: FileSystem,
 	fd: number,
@@ -259,7 +258,7 @@ function lastRecord(
 
 function lastOf(bytes: Buffer, format: LineFormat, lineBytesMax: number) {
 	let last: LogRecord | undefined
-	// Only the format knows whether its lines have seqs of their own.
+	// Only the format knows whether its lines have their own seqs.
 	const numbered: LineFormat = {
 		name: 'numbered',
 		write: () => undefined,

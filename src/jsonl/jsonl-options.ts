@@ -1,4 +1,4 @@
-/** The options of reading and writing JSON Lines, checked and complete. */
+/** The options for reading and writing JSON Lines. */
 import { attempt } from '../guard/values.ts'
 import { checkFileSystem, checkMode, invalidOption } from '../model/check.ts'
 import {
@@ -12,22 +12,22 @@ import { type FileSystem, nodeFileSystem } from '../platform/file-system.ts'
 import { isUndecided, type LineFormat } from './line-format.ts'
 import { recordFormat } from './record-format.ts'
 
-/** No record of a chain makes a longer line. */
+/** No record of a chain produces a longer line. */
 const LINE_BYTES_DEFAULT = 16 * 1024 * 1024
 
-/** Options of reading and writing JSON Lines. */
+/** Options for reading and writing JSON Lines. */
 export interface JsonlOptions {
-	/** Format of the lines. Default: `recordFormat`, mesh-chain's own, in which a record loses nothing. */
+	/** Format of the lines. Default: `recordFormat`, mesh-chain's own lossless format. */
 	readonly format?: LineFormat | undefined
-	/** Longest line, in bytes; longer lines are skipped and counted. Default: 16 MiB. */
+	/** Maximum line length in bytes; longer lines are skipped and counted. Default: 16 MiB. */
 	readonly lineBytesMax?: number | undefined
-	/** File mode of a new file. Default: `0o600`. */
+	/** Permissions of a new file. Default: `0o600`. */
 	readonly mode?: number | undefined
 	/** File system. Default: that of Node. */
 	readonly fs?: FileSystem | undefined
 }
 
-/** Rules of the options, for components that accept them among their own. */
+/** Option rules, for components that accept these options among their own. */
 export const JSONL_RULES = {
 	format: withDefault(recordFormat, checkFormat),
 	lineBytesMax: withDefault(LINE_BYTES_DEFAULT, wholeNumber(1024)),
@@ -37,12 +37,12 @@ export const JSONL_RULES = {
 
 const JSONL_OPTIONS = defineOptions(JSONL_RULES)
 
-/** The options in full. */
+/** JSON Lines options with all defaults applied. */
 export interface ResolvedJsonlOptions extends Omit<ResolvedOptions<typeof JSONL_RULES>, 'fs'> {
 	readonly system: FileSystem
 }
 
-/** Checks and completes the options. @throws {MeshChainError} `INVALID_OPTION` */
+/** Validates the options and applies the defaults. @throws {MeshChainError} `INVALID_OPTION` */
 export function resolveJsonlOptions(options: JsonlOptions): ResolvedJsonlOptions {
 	const { fs: system, ...resolved } = JSONL_OPTIONS.resolve(options)
 	return { ...resolved, system }

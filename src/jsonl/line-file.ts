@@ -3,11 +3,11 @@
  * it.
  *
  * Invariants:
- * - A line is one write to a file opened with `O_APPEND`: it never overwrites what another writer wrote.
+ * - A line is one write to a file opened with `O_APPEND`: it never overwrites the output of another writer.
  * - Nothing is ever truncated. The rest of a short write is overwritten in place, or ended by a newline.
- * - A line stays in memory until a look has found it whole in a file that has a name. A line that no look
- *   finds is
- *   written again (the file was removed) or counted as lost (it was truncated or overwritten), never neither.
+ * - A line stays in memory until a look has found all of it in a file that has a name. If no look finds a
+ *   line, it is either written again (the file was removed) or counted as lost (it was truncated or
+ *   overwritten).
  */
 import { dirname } from 'node:path'
 import { CHAIN_LEAD } from '../chain/index.ts'
@@ -30,72 +30,72 @@ import {
 import { LineSplitter } from './line-splitter.ts'
 
 const NEWLINE = 0x0a
-/** Longest time, and most bytes, between two looks. */
+/** Maximum time, and maximum number of bytes, between two looks. */
 const LOOK_MS = 100
 const UNSEEN_BYTES_MAX = 1024 * 1024
-/** Number of bytes before the end that the next look compares, to learn whether they are still there. */
+/** Number of bytes before the end that the next look compares, to check that they are still there. */
 const SEEN_BYTES = 256
 const WINDOW_BYTES = 1024 * 1024
 
 /**
- * Why lines are in no file: another program truncated the file or wrote into them, or no file could take
- * them.
+ * Why lines are in no file: another program truncated the file or overwrote them, or no file accepted them.
  */
 export type LineLoss = 'truncated' | 'overwritten' | 'close'
 
-/** How often other programs changed the file since it was opened. */
+/** How often other programs have changed the file since it was opened. */
 export interface FileChanges {
-	/** Times the file had been renamed; its lines are still in it. */
+	/** Number of times the file was renamed; its lines are still in it. */
 	readonly renamed: number
-	/** Times the file had been removed, or another one was renamed over it. */
+	/** Number of times the file was removed, or another file was renamed over it. */
 	readonly removed: number
-	/** Times the file had become shorter in place, or had other content. */
+	/** Number of times the file became shorter in place, or had other content. */
 	readonly truncated: number
 }
 
-/** Receives events of a file that no call reports. */
+/** Receives file events that no call reports. */
 export interface LineFileListener {
 	lost(cause: LineLoss, lines: number): void
-	/** A look by timer failed, and is retried. */
+	/** Called when a look by the timer fails; the look is retried. */
 	failing(error: unknown): void
 }
 
-/** Appends lines, and looks regularly whether they are still in a file with a name. */
+/** Appends lines, and regularly looks whether they are still in a file with a name. */
 export class LineFile {
 	readonly path: string
-	/** Whether the file ended within a line when it was first opened. */
+	/** Whether the file ended in the middle of a line when it was first opened. */
 	readonly foundTorn: boolean
 	readonly changes = { renamed: 0, removed: 0, truncated: 0 }
-	/** Number of lines written again, because their file was removed. */
+	/** Number of lines written again because their file was removed. */
 	rewritten = 0
 	lost = 0
 	readonly #system: FileSystem
 	readonly #mode: number
 	readonly #listener: LineFileListener
 	#fd: number | undefined
-	/** Where the last look found the end of the file, and the bytes before it. */
+	/** End of the file at the last look, and the bytes before it. */
 	#seenSize = 0
 	#seenEnd: Buffer = Buffer.alloc(0)
-	/** Whether the file ends within a line, as far as known. */
+	/** Whether the file ends in the middle of a line, as far as known. */
 	#endsTorn = false
-	/** Whether the newline of the last line is still to be written. */
+	/** Whether the newline of the last line must still be written. */
 	#owesNewline = false
 	/** Lines written since the last look. */
 	#unseen: Buffer[] = []
 	#unseenBytes = 0
-	/** Lines whose file was removed: they precede all others in the next file. */
+	/** Lines whose file was removed; in the next file, they precede all others. */
 	#homeless: Buffer[] = []
 	#lookedMs = Number.NEGATIVE_INFINITY
-	/** Whether a failed look by timer was reported, and none has succeeded since. */
+	/** Whether a failed look by the timer was reported and no look has succeeded since. */
 	#isFailing = false
 	#timer: NodeJS.Timeout | undefined
-	/** Whether the name of the file may not be on disk yet. */
+	/** Whether the name of the file may not yet be on disk. */
 	#isNameUnsynced = false
 	/**
-	 * Settles when no sync of the open file is in flight, and never rejects: a file is not closed before that.
+	 * Settles when no sync of the open file is in flight, and never rejects. A file is not closed before
+	 * that.
 	 */
 	#syncing: Promise<unknown> = Promise.resolve()
-	/** Settles when the files that were renamed are on disk and closed. */
+	/** Settles when the renamed files are on disk and closed. */
 	#left: Promise<unknown> = Promise.resolve()
 
 	/** @throws {MeshChainError} `FILE_UNWRITABLE` */
@@ -109,9 +109,9 @@ export class LineFile {
 	}
 
 	/**
-	 * Reads what the file held when it was opened.
+	 * Reads the contents that the file had when it was opened.
 	 *
-	 * @throws {MeshChainError} `FILE_UNWRITABLE`; the file is closed then.
+	 * @throws {MeshChainError} `FILE_UNWRITABLE`; then the file is closed.
 	 */
 	read<T>(reading: (fd: number, size: number) => T): T {
 		const fd = this.#openFile()
@@ -123,16 +123,16 @@ export class LineFile {
 		}
 	}
 
-	/** Writes one line with one call. Throws when it is not in the file; then it can be tried again. */
+	/** Writes one line with one call. If it throws, the line is not in the file and can be retried. */
 	append(text: string): void {
 		if (performance.now() - this.#lookedMs >= LOOK_MS || this.#unseenBytes >= UNSEEN_BYTES_MAX) this.look()
 		this.#write(Buffer.from(`${this.#endsTorn ? '\n' : ''}${text}\n`))
 	}
 
 	/**
-	 * Returns when every line written so far is in the file that the name leads to, or in a file that was
-	 * renamed, or is counted as lost. Throws when that cannot be known, or when the next file cannot be
-	 * written; then it can be tried again.
+	 * Returns when every line written so far is in the file under the current name or in a renamed file, or
+	 * is counted as lost. Throws if that cannot be determined, or if the next file cannot be written; then it
+	 * can be retried.
 	 */
 	look(): void {
 		this.#lookedMs = Number.NEGATIVE_INFINITY
@@ -154,7 +154,7 @@ export class LineFile {
 		this.#isFailing = false
 	}
 
-	/** Resolves when every line written before this call is on disk, except those counted as lost. */
+	/** Resolves when every line written before this call is on disk, except lines counted as lost. */
 	async sync(): Promise<void> {
 		this.look()
 		const synced = this.#system.fdatasync(this.#openFile())
@@ -168,7 +168,7 @@ export class LineFile {
 		this.#isNameUnsynced = false
 	}
 
-	/** Closes the file. Lines that no file could take are lost. */
+	/** Closes the file. Lines that no file accepted are lost. */
 	async close(): Promise<void> {
 		clearTimeout(this.#timer)
 		if (this.#homeless.length > 0) this.#lose('close', this.#homeless.length)
@@ -182,7 +182,7 @@ export class LineFile {
 		try {
 			this.look()
 		} catch (error) {
-			// A caller would get the error; the timer has none.
+			// A caller would receive the error; the timer has no caller.
 			if (!this.#isFailing) this.#listener.failing(error)
 			this.#isFailing = true
 			this.#lookLater()
@@ -193,7 +193,7 @@ export class LineFile {
 		this.#timer ??= setTimeout(this.#onTimer, LOOK_MS).unref()
 	}
 
-	/** Opens the file for reading too: looks compare what is in it. */
+	/** Opens the file for reading too, because looks compare its contents. */
 	#openFile(): number {
 		if (this.#fd !== undefined) return this.#fd
 		const system = this.#system
@@ -219,10 +219,10 @@ export class LineFile {
 		const count = this.#system.writeSync(fd, bytes, 0, bytes.length, null)
 		if (count === 0) throw shortWrite(count, bytes.length)
 		const isWhole = count === bytes.length
-		// All but its newline: readers take it for a line, so it must not be written again.
+		// Only its newline is missing: readers accept it as a line, so it must not be written again.
 		this.#owesNewline = count === bytes.length - 1
 		if (!isWhole && !this.#owesNewline) {
-			// A second call for the rest could come after a line of another writer.
+			// A second call for the rest could write after another writer's line.
 			this.#blankOut(fd, bytes.subarray(0, count))
 			throw shortWrite(count, bytes.length)
 		}
@@ -240,8 +240,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Makes a blank line of a part of one at the end of the file. It stays where a line of another writer
-	 * follows it already.
+	 * Turns a partial line at the end of the file into a blank one. If another writer's line already follows,
+	 * the partial line stays.
 	 */
 	#blankOut(fd: number, part: Buffer): void {
 		const system = this.#system
@@ -265,7 +265,8 @@ export class LineFile {
 	}
 
 	/**
-	 * Whether the name leads to the open file, or, where it cannot be followed, whether the file has any name.
+	 * Returns whether the name leads to the open file. If the name cannot be followed, returns whether the
+	 * file has any name.
 	 */
 	#isNamed(fd: number, ours: FileStat): boolean {
 		try {
@@ -276,7 +277,7 @@ export class LineFile {
 		}
 	}
 
-	/** Leaves a file that the name does not lead to any more. */
+	/** Leaves a file that the name no longer leads to. */
 	#leave(fd: number): void {
 		const { nlink, size } = this.#system.fstatSync(fd)
 		const isKept = nlink > 0
@@ -296,7 +297,7 @@ export class LineFile {
 		this.#left.catch(() => {})
 	}
 
-	/** Looks for the unseen lines in the file, and counts those that are not in it. */
+	/** Looks for the unseen lines in the file, and counts the missing ones. */
 	#confirm(fd: number, size: number): void {
 		if (size === this.#seenSize && this.#unseen.length === 0) return
 		const isOnlyOurs = this.#isOnlyOurs(fd, size)
@@ -309,7 +310,7 @@ export class LineFile {
 		if (missing > 0) this.#lose(isCut ? 'truncated' : 'overwritten', missing)
 	}
 
-	/** Whether the unseen lines, and nothing else, follow what the last look saw. Cheap: the common case. */
+	/** Returns whether only the unseen lines follow the end at the last look. This common case is cheap. */
 	#isOnlyOurs(fd: number, size: number): boolean {
 		if (size !== this.#seenSize + this.#unseenBytes) return false
 		const found = readFully(this.#system, fd, this.#unseenBytes, this.#seenSize)
@@ -322,7 +323,8 @@ export class LineFile {
 	}
 
 	/**
-	 * How many of the unseen lines are not in the file from `position` on. Memory holds one window of the file.
+	 * Returns how many of the unseen lines are missing from the file after `position`. Memory holds one
+	 * window of the file.
 	 */
 	#missing(fd: number, position: number): number {
 		const wanted = new Map<string, number>()
@@ -362,9 +364,7 @@ export class LineFile {
 	}
 }
 
-/**
- * The lines that have an end, as text that is the same for the same bytes only; longer ones do not matter.
- */
+/** Yields the complete lines as text that is equal only for equal bytes; longer lines do not matter. */
 function* wholeLines(pieces: Iterable<Buffer>, bytesMax: number): Generator<string> {
 	const splitter = new LineSplitter(bytesMax)
 	for (const piece of pieces) {

@@ -7,34 +7,34 @@ import { messageOf, propertyOf } from '../guard/values.ts'
 import type { LogLine, LogRecord } from '../model/record.ts'
 import type { JsonFields } from './json-object.ts'
 
-/** The reasons why a line is not a record. */
+/** Reasons why a line is not a record. */
 export const SKIP_REASONS = [
 	/** An empty line. */
 	'blank',
 	/** A line that begins with `#`. */
 	'comment',
-	/** An incomplete last line: its writer was killed, or is still writing. */
+	/** An incomplete last line: its writer was killed or is still writing. */
 	'torn',
-	/** A line above `lineBytesMax`. */
+	/** A line longer than `lineBytesMax`. */
 	'tooLong',
 	/** Bytes that are not UTF-8. */
 	'notText',
 	/** Text that is not a JSON object. */
 	'notJson',
-	/** An event that the format does not know. */
+	/** An event that is unknown to the format. */
 	'unknownKind',
-	/** A required field is missing, or has a wrong value. */
+	/** A required field that is missing or has an invalid value. */
 	'invalidField',
 ] as const
 /** Why a line is not a record. */
 export type SkipReason = (typeof SKIP_REASONS)[number]
 
 /**
- * What a format makes of one line.
+ * The result of reading one line.
  *
  * - `record`: a record with its own seq and epoch.
  * - `lines`: log lines, which get seq and epoch from their position in the file.
- * - `skipped`: why the line is not a record.
+ * - `skipped`: the reason why the line is not a record.
  */
 export type FormatReading =
 	| { readonly record: LogRecord }
@@ -43,26 +43,27 @@ export type FormatReading =
 
 /** A JSON Lines format: reads lines, and writes records. */
 export interface LineFormat {
-	/** Name of the format, as in `--format`. */
+	/** Name of the format, as for `--format`. */
 	readonly name: string
 	/**
-	 * Reads an object; unknown keys are ignored. A line on which this throws, or returns anything other than a
-	 * reading, is skipped as `invalidField`.
+	 * Reads an object and ignores unknown keys. If it throws, or returns anything other than a reading, the
+	 * line is skipped as `invalidField`.
 	 *
-	 * @param text the line that the object was parsed from.
+	 * @param text The line that the object was parsed from.
 	 */
 	read(fields: JsonFields, text: string): FormatReading
 	/**
-	 * Writes a record as one line, without a line end; undefined where the format has no line for it. If this
-	 * throws, or returns anything else, an export fails, and an appender refuses the record for good.
+	 * Writes a record as one line, without a line end. Returns undefined if the format cannot represent the
+	 * record as a line. If it throws or returns anything else, an export fails, and an appender refuses the
+	 * record permanently.
 	 */
 	write(record: LogRecord): string | undefined
 }
 
-/** The reading of a line with a required field that is missing or wrong. */
+/** The reading of a line with a missing or invalid required field. */
 export const INVALID_FIELD: FormatReading = { skipped: 'invalidField' }
 
-/** What a format makes of an object: always a valid reading, whatever the format returns or throws. */
+/** Reads an object in a format. Always returns a valid reading, whatever the format returns or throws. */
 export function readingBy(format: LineFormat, fields: JsonFields, text: string): FormatReading {
 	try {
 		const reading: unknown = format.read(fields, text)
@@ -73,13 +74,13 @@ export function readingBy(format: LineFormat, fields: JsonFields, text: string):
 		if (isSkipReason(skipped)) return { skipped }
 		discard(reading)
 	} catch (thrown) {
-		// Also a RangeError, of an object that is nested too deep.
+		// Includes a RangeError from an object that is nested too deeply.
 		hush(thrown)
 	}
 	return INVALID_FIELD
 }
 
-/** The elements of a list, without its iterator, which need not end. */
+/** Returns the elements of a list without using its iterator, which may be endless. */
 function elementsOf(lines: readonly LogLine[]): readonly LogLine[] {
 	const elements: LogLine[] = []
 	for (let index = 0; index < lines.length; index++) {
@@ -95,9 +96,9 @@ function isSkipReason(reason: unknown): reason is SkipReason {
 }
 
 /**
- * What a format makes of a record: one line, or undefined.
+ * Writes a record in a format: one line, or undefined.
  *
- * @throws {TypeError} The format threw, or returned something else.
+ * @throws {TypeError} If the format threw, or returned something else.
  */
 export function lineBy(format: LineFormat, record: LogRecord): string | undefined {
 	let line: unknown
@@ -114,23 +115,23 @@ export function lineBy(format: LineFormat, record: LogRecord): string | undefine
 	throw new TypeError(`its format must write the record ${record.seq} as one line of text, not ${show(line)}`)
 }
 
-/** Whether data is a map, whose fields can stand beside those of a record. */
+/** Returns whether data is a map, whose fields can be placed next to those of a record. */
 export function isMap(data: unknown): data is JsonFields {
 	if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
 	return !(data instanceof Date || data instanceof Uint8Array)
 }
 
-/** A format that is one of several: the first lines of a file decide. */
+/** A format that stands for several: the first lines of a file decide. */
 export interface UndecidedFormat extends LineFormat {
-	/** The candidates. Of two with the same number of lines, the earlier one is chosen. */
+	/** Candidates. If two match the same number of lines, the earlier one is chosen. */
 	readonly formats: readonly LineFormat[]
-	/** The candidate that an object looks like. */
+	/** Returns the candidate that an object looks like. */
 	formatOf(fields: JsonFields): LineFormat
-	/** The candidate that one line decides for, whatever the others are. */
+	/** Candidate that a single matching line selects, regardless of the other lines. */
 	readonly strongest: LineFormat
 }
 
-/** Whether a format is one of several. */
+/** Returns whether a format stands for several. */
 export function isUndecided(format: LineFormat): format is UndecidedFormat {
 	return typeof propertyOf(format, 'formatOf') === 'function'
 }

@@ -1,4 +1,6 @@
-/** Reads the bytes of a file as records, and counts the lines that are not records. Pure: knows no files. */
+/**
+ * Reads the bytes of a file as records, and counts lines that are not records. Pure: independent of files.
+ */
 import { canonicalise, toWellFormed } from '../codec/canonical.ts'
 import { cutMessage } from '../codec/message.ts'
 import { hush, hushAll } from '../guard/hush.ts'
@@ -32,14 +34,14 @@ export type SkippedCounts = Readonly<Record<SkipReason, number>>
 
 /** A line that is not a record. */
 export interface SkippedLine {
-	/** Number of the line, from 1. */
+	/** Line number, from 1. */
 	readonly line: number
 	readonly reason: SkipReason
 }
 
 interface Canonical {
 	readonly record: LogRecord
-	/** Whether a part of it did not fit. */
+	/** Whether a part of the record did not fit. */
 	readonly isAltered: boolean
 }
 
@@ -48,7 +50,7 @@ const BOM = '\ufeff'
 /** Turns bytes into records, and reports each line that is not a record. */
 export class LineReader {
 	#format: LineFormat
-	/** Undefined once the format is decided. */
+	/** Detector of the format; undefined once the format is decided. */
 	#first: FormatDetector | undefined
 	readonly #splitter: LineSplitter
 	readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -56,9 +58,9 @@ export class LineReader {
 	#line = 0
 	#seq = 0
 	#tsMs = 0
-	/** Records of which a part did not fit, and a marker or a note stands for it. */
+	/** Number of records with a part that did not fit; a marker or a note replaces the part. */
 	altered = 0
-	/** Changes as lines are read. */
+	/** Number of skipped lines by reason, updated as lines are read. */
 	readonly skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0])) as Record<
 		SkipReason,
 		number
@@ -71,18 +73,18 @@ export class LineReader {
 		this.#onSkip = onSkip
 	}
 
-	/** The records of the lines that these bytes complete. The bytes are kept and must not change. */
+	/** Yields the records of the lines that these bytes complete. The bytes are kept and must not change. */
 	*push(bytes: Buffer): Generator<LogRecord> {
 		for (const line of this.#splitter.push(bytes)) if (line.isLast) yield* this.#inFormat(line)
 	}
 
-	/** The records of a last line without a line end. */
+	/** Yields the records of a last line without a line end. */
 	*end(): Generator<LogRecord> {
 		for (const line of this.#splitter.end()) yield* this.#inFormat(line)
 		yield* this.#decide()
 	}
 
-	/** The records of a line, once its format is decided. */
+	/** Yields the records of a line, once its format is decided. */
 	*#inFormat(line: ByteLine): Generator<LogRecord> {
 		const first = this.#first
 		if (first === undefined) return yield* this.#take(line)
@@ -133,7 +135,10 @@ export class LineReader {
 		}
 	}
 
-	/** What a format returns may be anything, and may throw at each access. */
+	/**
+	 * Yields the record that a format returned. The returned value may be anything, and may throw at each
+	 * access.
+	 */
 	*#checked<T>(given: T, make: (given: T) => Canonical): Generator<LogRecord> {
 		let made: Canonical
 		try {
@@ -148,7 +153,9 @@ export class LineReader {
 		yield made.record
 	}
 
-	/** A line gets its seq from its position, and without a time that of the record before it. */
+	/**
+	 * Stamps a line: it gets its seq from its position, and without a time the time of the previous record.
+	 */
 	#stamped(line: LogLine): Canonical {
 		const { kind = 'log', level = 'info', message = kind, tsMs = this.#tsMs, data, origin } = line
 		const { daemonId = null, nodeId = null } = line
@@ -178,10 +185,10 @@ export class LineReader {
 }
 
 /**
- * A record that a chain accepts, made of what a format returned. Each field is read once, because a getter
- * may return something else each time.
+ * Converts a record that a format returned to one that a chain accepts. Each field is read once, because a
+ * getter may return something else each time.
  *
- * @throws {MeshChainError} `INVALID_LINE`, and what `checkFieldsOfLine` throws.
+ * @throws {MeshChainError} `INVALID_LINE`, and the errors of `checkFieldsOfLine`.
  */
 function canonicalRecord(given: LogRecord): Canonical {
 	const { seq, epoch, tsMs, level, kind, message, data, daemonId, nodeId, origin } = given

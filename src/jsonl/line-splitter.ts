@@ -1,16 +1,16 @@
 /**
- * Cuts a stream of bytes into lines, whatever the bytes and however they are chunked. A line that is too long
- * is handed out in parts, so that memory is bounded. Every byte is handed out exactly once.
+ * Splits a stream of bytes into lines, whatever the bytes are and however they are chunked. A line that is
+ * too long is returned in parts, so that memory is bounded. Every byte is returned exactly once.
  */
 
-/** A line, or a part of one, without its end. */
+/** A line or a part of one, without its line end. */
 export interface ByteLine {
 	readonly bytes: Buffer
-	/** Empty where the next part continues the line, or the stream ended within it. */
+	/** Line end; empty if the next part continues the line, or the stream ended in the middle of it. */
 	readonly end: '\n' | '\r\n' | ''
 	/** Number of the part, from 1; 0 for a line in one piece. */
 	readonly part: number
-	/** Whether this is the end of the line. */
+	/** Whether this part ends the line. */
 	readonly isLast: boolean
 }
 
@@ -24,12 +24,12 @@ export class LineSplitter {
 	#pendingBytes = 0
 	#part = 0
 
-	/** @param bytesMax longest piece that is handed out, at least 8. */
+	/** @param bytesMax Maximum length of a returned part, at least 8. */
 	constructor(bytesMax: number) {
 		this.#bytesMax = bytesMax
 	}
 
-	/** The lines and parts that these bytes complete. The bytes are kept and must not change. */
+	/** Yields the lines and parts that these bytes complete. The bytes are kept and must not change. */
 	*push(bytes: Buffer): Generator<ByteLine> {
 		for (let start = 0; start < bytes.length; ) {
 			const newline = bytes.indexOf(NEWLINE, start)
@@ -42,19 +42,19 @@ export class LineSplitter {
 	}
 
 	/**
-	 * The rest at the end of the stream: nothing, or an unfinished line, of which {@link cut} may have taken
-	 * all bytes.
+	 * Yields the rest at the end of the stream: nothing, or an unfinished line, which is empty if {@link cut}
+	 * returned all of its bytes.
 	 */
 	*end(): Generator<ByteLine> {
 		if (this.#pendingBytes > 0) yield this.#finish(false)
 	}
 
-	/** Number of bytes not handed out yet. */
+	/** Number of bytes that have not been returned. */
 	get pendingBytes(): number {
 		return this.#pendingBytes
 	}
 
-	/** Whether the bytes not handed out yet begin a line, and with a brace. */
+	/** Whether the pending bytes begin a line, and begin with a brace. */
 	get pendingIsJson(): boolean {
 		return (
 			this.#part === 0 &&
@@ -62,7 +62,7 @@ export class LineSplitter {
 		)
 	}
 
-	/** Hands out the unfinished line as a part. Its last character stays where it may be incomplete. */
+	/** Returns the unfinished line as a part. Its last character is kept back if it may be incomplete. */
 	*cut(): Generator<ByteLine> {
 		const bytes = this.#take()
 		const end = wholeEnd(bytes)
@@ -76,7 +76,7 @@ export class LineSplitter {
 		this.#pendingBytes += bytes.length
 	}
 
-	/** Hands out parts of a line that is too long, and always leaves something for the last part. */
+	/** Yields parts of a line that is too long, and always leaves something for the last part. */
 	*#parts(): Generator<ByteLine> {
 		if (this.#pendingBytes <= this.#bytesMax) return
 		const bytes = this.#take()
@@ -106,7 +106,7 @@ export class LineSplitter {
 	}
 }
 
-/** The length without an incomplete character, and without half of a line end. */
+/** Returns the length without an incomplete character or half of a line end. */
 function wholeEnd(bytes: Buffer): number {
 	if (bytes.at(-1) === RETURN) return bytes.length - 1
 	const last = characterStart(bytes, bytes.length - 1)
@@ -115,7 +115,7 @@ function wholeEnd(bytes: Buffer): number {
 	return last + length > bytes.length ? last : bytes.length
 }
 
-/** The nearest position at or before `at` that does not cut a UTF-8 character. */
+/** Returns the nearest position at or before `at` that does not split a UTF-8 character. */
 function characterStart(bytes: Buffer, at: number): number {
 	for (let start = at; start > at - 4; start--) if ((bytes[start]! & 0xc0) !== 0x80) return start
 	return at

@@ -1,12 +1,12 @@
 /**
- * Logs of OpenTelemetry as its file exporter writes them: OTLP in JSON, on each line a `resourceLogs` of any
- * number of log records (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
+ * OpenTelemetry logs as written by its file exporter: OTLP in JSON, with one `resourceLogs` of any number of
+ * log records per line (opentelemetry.io/docs/specs/otlp, /docs/specs/otel/protocol/file-exporter).
  *
  * kind: `eventName`. message: `body`. level: `severityNumber`. daemonId and nodeId: `service.name` and
- * `service.instance.id` of the resource. data: the attributes. Everything else is kept below `otel` in
- * `data`: ids of traces, flags, counts of dropped attributes, the other attributes of the resource, the
- * scope, and the fields beside these (`resourceLogs`, `scopeLogs`: `schemaUrl`). A record whose `data` has
- * such an `otel` is written as it was read.
+ * `service.instance.id` of the resource. data: the attributes. Everything else is kept under `otel` in
+ * `data`: trace ids, flags, counts of dropped attributes, the other resource attributes, the scope, and the
+ * fields next to these (`resourceLogs`, `scopeLogs`: `schemaUrl`). A record whose `data` contains such an
+ * `otel` is written as it was read.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { toJson } from '../codec/json-dialect.ts'
@@ -32,13 +32,14 @@ const NODE_KEY = 'service.instance.id'
 const DAEMON_KEY = 'service.name'
 const NS_PER_MS = 1_000_000n
 /**
- * Each level has four numbers, and error all higher ones too: 1 is trace, 5 debug, 9 info, 13 warn, 17 error.
+ * Each level has four numbers, and error also all higher ones: 1 is trace, 5 debug, 9 info, 13 warn, 17
+ * error.
  */
 const NUMBERS_A_LEVEL = 4
 
 /**
- * Logs of OpenTelemetry, as its file exporter writes them. A line can hold several records; everything in it
- * is kept.
+ * OpenTelemetry logs as written by its file exporter. A line can hold several records; everything in it is
+ * kept.
  */
 export const otelFormat: LineFormat = {
 	name: 'otel',
@@ -58,8 +59,8 @@ export const otelFormat: LineFormat = {
 }
 
 /**
- * The names that reading puts below `otel`. Any other field stays an attribute, because a collector drops
- * fields that it does not know.
+ * Names that reading puts under `otel`. Any other field stays an attribute, because a collector drops unknown
+ * fields.
  */
 const KEPT = new Set([
 	...['timeUnixNano', 'observedTimeUnixNano', 'severityNumber', 'severityText', 'eventName'],
@@ -67,7 +68,7 @@ const KEPT = new Set([
 	...['resource', 'resourceLogs', 'scope', 'scopeLogs'],
 ])
 
-/** The line of one record. `kept` is the part below `otel` in its data. */
+/** Returns the line of one record. `kept` is the part under `otel` in its data. */
 function logsOf(
 	{ kind, level, message, tsMs, daemonId, nodeId }: LogRecord,
 	data: unknown,
@@ -104,8 +105,8 @@ function logsOf(
 }
 
 /**
- * The line that a record was read from; undefined where the part below `otel` in its data is an application's
- * own.
+ * Returns the line that a record was read from; undefined if the part under `otel` in its data belongs to the
+ * application.
  */
 function restored(record: LogRecord): string | undefined {
 	const { data, kind, level, message, tsMs, daemonId, nodeId } = record
@@ -124,18 +125,18 @@ function restored(record: LogRecord): string | undefined {
 		const again = { kind: 'log', tsMs: undefined, daemonId: null, nodeId: null, ...line }
 		return isDeepStrictEqual(again, { kind, level, message, tsMs, daemonId, nodeId, data }) ? text : undefined
 	} catch {
-		// It holds a value that JSON has no type for.
+		// It holds a value that has no JSON type.
 		return undefined
 	}
 }
 
 interface Surroundings {
-	/** The attributes of the resource. */
+	/** Attributes of the resource. */
 	readonly resource: Values
 	readonly rest: Values
 }
 
-/** What stands around a log record, without the fields that a log line has itself. */
+/** Returns the context of a log record, without the fields that a log line has itself. */
 function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surroundings {
 	const { resource: given, ...resourceRest } = resourceLogs
 	const { scope, ...scopeRest } = scopeLogs
@@ -154,7 +155,10 @@ function surroundings(resourceLogs: JsonFields, scopeLogs: JsonFields): Surround
 	}
 }
 
-/** One log record as a log line. Without a time of its own, the line gets that of the record before it. */
+/**
+ * Converts one log record to a log line. Without a time of its own, the line gets the time of the previous
+ * record.
+ */
 function lineOf(record: JsonFields, around: Surroundings): LogLine {
 	const { eventName, body, severityNumber } = record
 	const { [DAEMON_KEY]: daemon, [NODE_KEY]: node } = around.resource
@@ -182,7 +186,8 @@ interface Taken {
 }
 
 /**
- * Everything of a log record, but its body and its attributes, that the fields of the log line do not say.
+ * Returns everything in a log record that is not in the fields of the log line, except its body and
+ * attributes.
  */
 function keptOf(
 	record: JsonFields,
@@ -219,7 +224,7 @@ function keptOf(
 	}
 }
 
-/** The attributes with what was kept below `otel`, and with a body that is not a text. */
+/** Returns the attributes, with the kept parts under `otel`, and with a body that is not text. */
 function dataOf({ attributes }: JsonFields, content: unknown, kept: Values): Values {
 	const map = mapOf(attributes)
 	const { otel, body, ...others } = map
@@ -245,7 +250,7 @@ function isTimed({ timeUnixNano }: JsonFields): boolean {
 	return Number(timeUnixNano ?? 0) > 0
 }
 
-/** A time that is not in whole milliseconds, or is invalid. */
+/** Returns a time that is not in whole milliseconds, or is invalid. */
 function exactTime(tsNs: bigint | undefined, given: unknown): Values {
 	if (tsNs === undefined) return Number(given ?? 0) === 0 ? {} : { timeUnixNano: given }
 	return tsNs % NS_PER_MS === 0n ? {} : { timeUnixNano: String(tsNs) }

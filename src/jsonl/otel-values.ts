@@ -1,11 +1,11 @@
-/** The values of OpenTelemetry in JSON (`AnyValue`, attributes), and what they hold. */
+/** OpenTelemetry values in JSON (`AnyValue`, attributes) and their contents. */
 import type { JsonFields } from './json-object.ts'
 import { isMap } from './line-format.ts'
 
 /** Fields that are being collected. */
 export type Values = Record<string, unknown>
 
-/** What an `AnyValue` holds; undefined for an empty one. */
+/** Returns the contents of an `AnyValue`; undefined for an empty one. */
 export function contentOf(value: unknown): unknown {
 	const any = fieldsOf(value)
 	if ('stringValue' in any) return any['stringValue']
@@ -15,18 +15,18 @@ export function contentOf(value: unknown): unknown {
 	if ('bytesValue' in any) return Uint8Array.from(Buffer.from(String(any['bytesValue']), 'base64'))
 	if ('arrayValue' in any) return objectsIn(fieldsOf(any['arrayValue'])['values']).map(contentOf)
 	if ('kvlistValue' in any) return mapOf(fieldsOf(any['kvlistValue'])['values'])
-	// A kind of value that is not known here stays as it is.
+	// An unknown kind of value stays unchanged.
 	return isEmpty(any) ? undefined : any
 }
 
-/** A number where that is exact, and a bigint beyond. */
+/** Returns a number if that is exact, otherwise a bigint. */
 function integerOf(value: unknown): number | bigint {
 	const number = Number(value)
 	if (Number.isSafeInteger(number) || typeof value !== 'string' || !/^-?\d+$/.test(value)) return number
 	return BigInt(value)
 }
 
-/** The `AnyValue` that holds a value. */
+/** Returns the `AnyValue` that holds a value. */
 export function anyValueOf(value: unknown): JsonFields {
 	if (typeof value === 'string') return { stringValue: value }
 	if (typeof value === 'boolean') return { boolValue: value }
@@ -39,34 +39,34 @@ export function anyValueOf(value: unknown): JsonFields {
 	return isMap(value) ? { kvlistValue: { values: attributesOf(value) } } : {}
 }
 
-/** A list of attributes, one for each field. */
+/** Returns a list of attributes, one for each field. */
 export function attributesOf(fields: JsonFields): readonly JsonFields[] {
 	return Object.entries(fields).map(([key, value]) => ({ key, value: anyValueOf(value) }))
 }
 
-/** The attributes of a list as a map. */
+/** Returns the attributes of a list as a map. */
 export function mapOf(attributes: unknown): Values {
 	const entries = objectsIn(attributes).map(({ key, value }) => [String(key), contentOf(value) ?? null])
 	return Object.fromEntries(entries) as Values
 }
 
-/** Whether a map loses some of the attributes in a list: several have the same key, or one has none. */
+/** Returns whether a map loses some attributes of a list: several have the same key, or one has none. */
 export function isDoubled(attributes: unknown, map: Values): boolean {
 	const list = objectsIn(attributes)
 	return list.length !== Object.keys(map).length || list.some(({ key }) => typeof key !== 'string')
 }
 
-/** Whether an object has no fields. */
+/** Returns whether an object has no fields. */
 export function isEmpty(fields: JsonFields): boolean {
 	return Object.keys(fields).length === 0
 }
 
-/** The elements of a list, each as an object; none where the value is not a list. */
+/** Returns the elements of a list, each as an object; none if the value is not a list. */
 export function objectsIn(value: unknown): readonly JsonFields[] {
 	return Array.isArray(value) ? value.map(fieldsOf) : []
 }
 
-/** The fields of an object; none where the value is not an object. */
+/** Returns the fields of an object; none if the value is not an object. */
 export function fieldsOf(value: unknown): JsonFields {
 	return typeof value === 'object' && value !== null ? (value as JsonFields) : {}
 }

@@ -1,6 +1,6 @@
 /**
- * The lines of pino, `{"level":30,"time":1714200000123,"msg":…}`. Lines of other JSON loggers are read too:
- * their names and units of level, time and message are recognised (json-line.ts), and nothing of a line is
+ * pino's lines, `{"level":30,"time":1714200000123,"msg":…}`. Lines of other JSON loggers can be read too:
+ * their names and units of level, time and message are recognised (json-line.ts), and nothing in a line is
  * lost.
  */
 import { toJson } from '../codec/json-dialect.ts'
@@ -10,17 +10,17 @@ import { isMap, type LineFormat } from './line-format.ts'
 
 const NUMBERS: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 }
 
-/** Lines as pino writes them. Reads the lines of other JSON loggers too, and loses nothing of them. */
+/** Lines as pino writes them. Also reads the lines of other JSON loggers without loss. */
 export const pinoFormat: LineFormat = {
 	name: 'pino',
 	read(_fields, text) {
 		const line = lineOfJson(text)
-		// Nested deeper than data can be: as a text, nothing of it is lost.
+		// It is nested more deeply than data can be; as text, nothing is lost.
 		return { lines: [line ?? { message: text }] }
 	},
 	/**
-	 * Fields of `data` stand beside the others, as pino puts them; where a name is taken, or data is not a map,
-	 * below `data`.
+	 * Places the fields of `data` next to the others, as pino does. If a name is taken, or data is not a map,
+	 * they go under `data`.
 	 */
 	write({ kind, level, message, tsMs, daemonId, nodeId, data }: LogRecord) {
 		const own = {

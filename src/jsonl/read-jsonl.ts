@@ -11,9 +11,9 @@ import { closeQuietly, type FileSystem, O_RDONLY, systemCode } from '../platform
 import { type JsonlOptions, type ResolvedJsonlOptions, resolveJsonlOptions } from './jsonl-options.ts'
 import { LineReader, type SkippedCounts, type SkippedLine } from './line-reader.ts'
 
-/** Bytes of one read. */
+/** Number of bytes per read. */
 const READ_BYTES = 256 * 1024
-/** Number of skipped lines that are listed. */
+/** Maximum number of skipped lines that are listed. */
 const SKIPPED_LINES_MAX = 100
 
 /**
@@ -23,25 +23,25 @@ const SKIPPED_LINES_MAX = 100
 export interface JsonlRecords extends AsyncIterable<LogRecord> {
 	/** Number of skipped lines, by reason. */
 	readonly skipped: SkippedCounts
-	/** The first hundred of the skipped lines. */
+	/** The first hundred skipped lines. */
 	readonly skippedLines: readonly SkippedLine[]
 	/**
-	 * Records of which a part did not fit (data above 1 MiB, a message above 262,144 characters), and a marker
-	 * or a note stands for it.
+	 * Number of records with a part that did not fit (data above 1 MiB, a message above 262,144 characters);
+	 * a marker or a note replaces the part.
 	 */
 	readonly altered: number
 }
 
 /**
  * Reads JSON Lines as records, in their order. Blank lines, `#` comments and lines that are not records are
- * skipped and counted. A last line without a newline is read if its object is complete; the half line of a
+ * skipped and counted. A last line without a newline is read if its object is complete; the partial line of a
  * killed writer is `torn`. Memory holds one line at a time.
  *
  * A record in mesh-chain's own format keeps its seq and epoch; records in other formats are numbered from 1.
  *
- * @param source path of a file, or a stream of bytes, such as standard input or a socket.
- * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating `FILE_UNREADABLE`, and
- * `INVALID_OPTION` where the source yields something other than bytes.
+ * @param source Path of a file, or a stream of bytes, such as standard input or a socket.
+ * @throws {MeshChainError} `INVALID_OPTION`, `INVALID_PATH` at once; while iterating, `FILE_UNREADABLE`, and
+ * `INVALID_OPTION` if the source yields anything other than bytes.
  *
  * @example
  * ```ts
@@ -115,12 +115,14 @@ class JsonlReading implements JsonlRecords {
 
 function given(source: AsyncIterable<Uint8Array>): AsyncIterable<unknown> {
 	return new ForeignItems(source, CLOSE_TIMEOUT_MS_DEFAULT, () => {
-		const text = `the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, and is not waited for`
+		const text =
+			`the source of JSON Lines did not close within ${CLOSE_TIMEOUT_MS_DEFAULT} ms, and is not ` +
+			'waited for any longer'
 		warn('SOURCE_LEFT', text)
 	})
 }
 
-/** A stream with an encoding yields texts. */
+/** Checks that a source yields bytes: a stream with an encoding yields text. */
 function checkBytes(bytes: unknown): asserts bytes is Uint8Array {
 	if (types.isUint8Array(bytes)) return
 	throw invalidOption('an item of the source of JSON Lines', bytes, 'bytes: set no encoding on a stream')

@@ -1,6 +1,6 @@
 /**
- * Tells lines in the wrong order from a second history in the same file: a chain cannot hold two histories
- * unchanged.
+ * Distinguishes lines in the wrong order from a second history in the same file: a chain cannot hold two
+ * histories unchanged.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { MeshChainError } from '../model/errors.ts'
@@ -16,10 +16,10 @@ export class SingleHistory {
 	}
 
 	/**
-	 * Handles a record whose seq or epoch steps back. A duplicate line and a line in the wrong order are
+	 * Handles a record whose seq or epoch steps back. Duplicate lines and lines in the wrong order are
 	 * ignored.
 	 *
-	 * @throws {MeshChainError} `IMPORT_FAILED` when the record is the first of a history, or continues an
+	 * @throws {MeshChainError} `IMPORT_FAILED` if the record is the first of a history, or continues an
 	 * earlier record that stepped back.
 	 */
 	steppedBack(record: LogRecord): void {

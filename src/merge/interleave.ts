@@ -9,9 +9,10 @@ interface Waiting<T> {
 }
 
 /**
- * The first failure of a source ends it, after the items that are waiting by then.
+ * Yields the items of all sources. The first failure of a source ends the iteration, after the items that are
+ * already waiting.
  *
- * @param stop called at the end. It must end the sources that still wait: all of them are awaited.
+ * @param stop Called at the end. It must end the sources that still wait, because all of them are awaited.
  */
 export async function* interleave<T>(
 	sources: readonly AsyncIterable<T>[],
@@ -33,7 +34,7 @@ export async function* interleave<T>(
 			}
 		} catch (thrown) {
 			failure ??= { thrown }
-			// Otherwise items of the other sources could delay the failure for ever.
+			// Otherwise, items of other sources could delay the failure forever.
 			isOver = true
 		} finally {
 			running--

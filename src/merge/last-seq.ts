@@ -1,11 +1,12 @@
-/** How far a chain reaches now. */
+/** Finds how far a chain reaches now. */
 import { type Chain, readWatermark } from '../chain/index.ts'
 import { nodeFileSystem } from '../platform/file-system.ts'
 
 /**
- * The last seq of a chain; 0 for an empty one.
+ * Returns the last seq of a chain; 0 for an empty one.
  *
- * @param options `durableOnly`: not beyond the watermark beside the chain, and 0 where there is no watermark.
+ * @param options With `durableOnly`, the result is limited by the watermark next to the chain, and is 0
+ * without one.
  */
 export async function lastSeqOf(
 	chain: Chain,

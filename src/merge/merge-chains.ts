@@ -1,4 +1,4 @@
-/** Several chains as one history. */
+/** Merges several chains into one history. */
 import { createHash } from 'node:crypto'
 import {
 	type Chain,
@@ -22,32 +22,35 @@ import { compareMergeCursors, MergeCursor, sortIn } from './merge-cursor.ts'
 import { mergedEnd, mergedInfo } from './merged-info.ts'
 import { SeenRecords } from './seen-records.ts'
 
-/** Largest batch, in records. */
+/** Maximum number of records in a batch. */
 const BATCH_RECORDS_MAX = 256
 
 /**
- * Several chains, read as one. Its `info` is the sum of theirs: a record that several chains hold counts in
- * each.
+ * Several chains, read as one. Its `info` is the sum over all chains: a record that several chains hold is
+ * counted in each.
  */
 export interface MergedChain extends Chain {
-	/** Duplicates that the latest iteration left out: records that another chain had already returned. */
+	/**
+	 * Number of duplicates that the latest iteration left out: records that another chain had already
+	 * returned.
+	 */
 	readonly repeats: number
 }
 
 /**
- * Reads several chains as one history: ordered by time across chains and by seq within each, also where times
- * step back. Records with the same time are ordered by node, then by chain. The `origin` of every record
- * names its chain; gaps of the chains are included.
+ * Reads several chains as one history, ordered by time across chains and by seq within each, even if its
+ * times step back. Records with the same time are ordered by node, then by chain. The `origin` of every
+ * record identifies its chain; gaps of the chains are included.
  *
  * The merged history is numbered as it is read: `seq` counts from 1 in each iteration, so filters by seq are
  * refused. Other filters seek in each chain. `tail` merges the existing records, and then returns new ones in
- * the order in which they arrive; with `durableOnly`, records of a chain without a watermark are new ones
- * too. Memory does not grow with the chains. Closing the merged chain closes them.
+ * the order in which they arrive. With `durableOnly`, all records of a chain without a watermark count as
+ * new. Memory does not grow with the chains. Closing the merged chain closes the chains.
  *
  * A record that several chains hold, such as a merged chain and one of its inputs, is returned once: its
- * identity is `(chainId, epoch, seq)` of its `origin`. `repeats` counts the duplicates.
+ * identity is the `(chainId, epoch, seq)` of its `origin`. `repeats` counts the duplicates.
  *
- * @param chains at least one, each once. A merged chain counts as its inputs.
+ * @param chains At least one chain, each once. A merged chain counts as its inputs.
  * @throws {MeshChainError} `INVALID_OPTION`; while reading, the errors of the chains.
  *
  * @example
@@ -55,7 +58,8 @@ export interface MergedChain extends Chain {
  * import { mergeChains, openChain } from 'mesh-chain'
  *
  * await using all = mergeChains([await openChain('a.chain'), await openChain('b.chain')])
- * for await (const record of all.records({ level: 'warn' })) console.log(record.origin?.chainId, record.message)
+ * for await (const { origin, message } of all.records({ level: 'warn' }))
+ *   console.log(origin?.chainId, message)
  * ```
  */
 export function mergeChains(chains: readonly Chain[]): MergedChain {
@@ -130,7 +134,7 @@ class Merged implements MergedChain {
 		return this.close()
 	}
 
-	/** Each iteration remembers the records that it returned. */
+	/** Returns an empty memory of returned records: each iteration has its own. */
 	#newSeen(): SeenRecords {
 		this.#seen = new SeenRecords()
 		return this.#seen
@@ -140,14 +144,14 @@ class Merged implements MergedChain {
 		return sources.map((batches, index) => new MergeCursor(this.chains[index]!.chainId, batches))
 	}
 
-	/** @param over aborted at the end, and when the consumer stops iterating. */
+	/** @param over Aborted at the end, and when the consumer stops iterating. */
 	async *#tail(
 		{ signal, pollIntervalMs, durableOnly, ...filter }: TailQuery,
 		over: AbortController,
 	): AsyncGenerator<LogRecord[]> {
 		const ended = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
 		if (ended.aborted) return
-		// Records up to here are history and are merged; later ones are not.
+		// Records up to these seqs are history and are merged; later ones are not.
 		const lasts = await Promise.all(this.chains.map((chain) => lastSeqOf(chain, { durableOnly })))
 		const history = this.chains.map((chain, index) => chain.batches({ ...filter, toSeq: lasts[index]! }))
 		const seen = this.#newSeen()
@@ -174,7 +178,7 @@ class Merged implements MergedChain {
 	}
 }
 
-/** The records of all cursors in order, in batches of those in memory. */
+/** Yields the records of all cursors in order, in batches of records that are in memory. */
 async function* merged(
 	all: readonly MergeCursor[],
 	seen: SeenRecords,

@@ -1,7 +1,7 @@
-/** A cursor over each of several chains, and their order. */
+/** The position of a merge in each chain, and the order of these positions. */
 import type { LogRecord, PublisherId } from '../model/record.ts'
 
-/** The position in one chain of a merge: its next record. */
+/** The position of a merge in one chain: its next record. */
 export class MergeCursor {
 	readonly chainId: string
 	readonly #batches: AsyncIterator<LogRecord[]>
@@ -13,17 +13,17 @@ export class MergeCursor {
 		this.#batches = batches[Symbol.asyncIterator]()
 	}
 
-	/** Undefined at the end of the chain, and before the first {@link fill}. */
+	/** Next record; undefined at the end of the chain, and before the first {@link fill}. */
 	get record(): LogRecord | undefined {
 		return this.#batch[this.#index]
 	}
 
-	/** Moves to the next record. Call {@link fill} where it is not in memory. */
+	/** Moves to the next record. If that is not in memory, {@link fill} must be called. */
 	next(): void {
 		this.#index++
 	}
 
-	/** Reads the next batch where no record is in memory. */
+	/** Reads the next batch if no record is in memory. */
 	async fill(): Promise<void> {
 		while (this.record === undefined) {
 			const step = await this.#batches.next()
@@ -38,7 +38,7 @@ export class MergeCursor {
 	}
 }
 
-/** Negative where the record of `a` comes first: by time, then by node, then by chain. */
+/** Compares two cursors by time, then by node, then by chain. Negative if the record of `a` is first. */
 export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	const [first, second] = [a.record!, b.record!]
 	return (
@@ -48,7 +48,7 @@ export function compareMergeCursors(a: MergeCursor, b: MergeCursor): number {
 	)
 }
 
-/** Moves the first cursor to its position among the others, which are in order. Most often it stays. */
+/** Moves the first cursor to its position among the others, which are in order. Usually it stays. */
 export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: MergeCursor) => number): void {
 	const first = cursors[0]!
 	let at = 0
@@ -56,7 +56,7 @@ export function sortIn(cursors: MergeCursor[], compare: (a: MergeCursor, b: Merg
 	cursors[at] = first
 }
 
-/** The order of ids: no id, numbers, texts. */
+/** Compares ids: no id is first, then numbers, then texts. */
 function compareIds(a: PublisherId | null, b: PublisherId | null): number {
 	const byRank = rankOf(a) - rankOf(b)
 	if (byRank !== 0 || a === null || b === null) return byRank

@@ -1,4 +1,4 @@
-/** The info and the end of several chains as those of one. */
+/** Combines the info and the end of several chains. */
 import { createHash } from 'node:crypto'
 import { type ChainEndInfo, type ChainInfo, type ChainState, heaviestAnswer } from '../chain/index.ts'
 import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
@@ -7,8 +7,8 @@ import { LOG_LEVELS, type LogLevel } from '../model/record.ts'
 const STATES: readonly ChainState[] = ['closed', 'exited', 'crashed', 'open']
 
 /**
- * The sums over all chains. Seqs count all records and gaps, and a record that several chains hold counts in
- * each. Epochs and segments are listed one chain after the other, and the head is a hash over all heads.
+ * Returns the sums over all chains. Seqs count all records and gaps, and a record that several chains hold is
+ * counted in each. Epochs and segments are listed chain by chain, and the head is a hash over all heads.
  */
 export function mergedInfo(path: string, chainId: string, infos: readonly ChainInfo[]): ChainInfo {
 	const records = sum(infos.map((info) => info.records))
@@ -53,7 +53,9 @@ export function mergedInfo(path: string, chainId: string, infos: readonly ChainI
 	}
 }
 
-/** How several chains end: the state that may miss the most, and the sums of unreadable bytes. */
+/**
+ * Returns how several chains end: the state with the most possible loss, and the sums of unreadable bytes.
+ */
 export function mergedEnd(ends: readonly ChainEndInfo[]): ChainEndInfo {
 	return {
 		state: worst(ends.map(({ state }) => state)),
@@ -68,7 +70,7 @@ function worst(states: readonly ChainState[]): ChainState {
 	return states.reduce((a, b) => (STATES.indexOf(b) > STATES.indexOf(a) ? b : a))
 }
 
-/** The earliest known time. */
+/** Returns the earliest known time. */
 function earliest(times: readonly (number | undefined)[]): number | undefined {
 	const known = times.filter((time) => time !== undefined)
 	return known.length === 0 ? undefined : Math.min(...known)

@@ -1,24 +1,29 @@
 /**
- * The records that each chain of a merge has returned, so that no record is returned by two chains, such as a
- * merged chain and one of its inputs. A record that one chain holds twice is returned twice.
+ * Remembers which records each chain of a merge has returned, so that two chains never return the same one,
+ * for example a merged chain and one of its inputs. A record that one chain holds twice is returned twice.
  */
 import { GAP_KIND, type LogRecord, type RecordOrigin } from '../model/record.ts'
 import { SeqRanges } from './seq-ranges.ts'
 
-/** Number of chains that are remembered. Beyond it, a record may be returned twice. */
+/** Maximum number of chains that are remembered. Beyond it, a record may be returned twice. */
 const CHAINS_MAX = 10_000
-/** A chain id. Names of imports stand for different records in different chains, so they are not compared. */
+/**
+ * Matches a chain id. Names of imports can stand for different records in different chains, so they are not
+ * compared.
+ */
 const CHAIN_ID = /^[0-9a-f]{32}$/
 
 type Returned = Map<string, SeqRanges>
 
-/** Remembers, for each chain, which chains returned its records. */
+/** For each chain, the chains that returned its records. */
 export class SeenRecords {
 	readonly #returned = new Map<string, Returned | undefined>()
-	/** Records that another chain returned before. */
+	/** Number of records that another chain had already returned. */
 	repeats = 0
 
-	/** Whether a chain other than `by` has returned the record; otherwise it counts as returned by `by`. */
+	/**
+	 * Returns whether a chain other than `by` has returned the record. If not, notes that `by` returned it.
+	 */
 	isRepeat(by: string, { kind }: LogRecord, { chainId, epoch, seq }: RecordOrigin): boolean {
 		// A gap is not the record with the same seq, which another chain may still hold.
 		const returned = this.#returnedOf(kind === GAP_KIND ? `${chainId}${GAP_KIND}` : chainId, chainId)

@@ -1,4 +1,6 @@
-/** A set of the seqs of one chain, as ranges: few of them where most records are added in order. */
+/**
+ * A set of the seqs of one chain, stored as ranges. There are few ranges if most records are added in order.
+ */
 
 interface SeqRange {
 	readonly epoch: number
@@ -6,10 +8,10 @@ interface SeqRange {
 	to: number
 }
 
-/** Beyond this number, the half that lies farthest from the latest record is forgotten. */
+/** Maximum number of ranges. Beyond it, the half that is farthest from the latest record is forgotten. */
 const RANGES_MAX = 4096
 
-/** A bounded set of `(epoch, seq)`, kept as ranges. */
+/** A bounded set of `(epoch, seq)`, stored as ranges. */
 export class SeqRanges {
 	#ranges: SeqRange[] = []
 
@@ -38,12 +40,12 @@ export class SeqRanges {
 		this.#ranges.splice(at > half ? 0 : half, half)
 	}
 
-	/** The index of the first range that does not end before the seq. */
+	/** Returns the index of the first range that does not end before the seq. */
 	#indexOf(epoch: number, seq: number): number {
 		const ranges = this.#ranges
 		let low = 0
 		let high = ranges.length
-		// Most often the seq follows the last range.
+		// Usually the seq follows the last range.
 		if (high > 0 && endsBefore(ranges[high - 1]!, epoch, seq)) return high
 		while (low < high) {
 			const middle = (low + high) >> 1

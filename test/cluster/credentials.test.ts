@@ -1,4 +1,7 @@
-/** Servers that let in only whom they know, by each way in: who gets in, what the others are told, and that no secret is told to anybody. */
+/**
+ * Servers that require authentication: each method admits a client with the right credentials, and gives all
+ * others a reason. No output shows a secret.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,10 +22,10 @@ import { collect } from '../support/records.ts'
 const WAYS = ['a password', 'a token', 'an nkey', 'credentials', 'TLS', 'a client certificate'] as const
 
 interface Way {
-	/** Lines of the server's configuration. */
+	/** Lines of the server configuration. */
 	readonly config: string
 	readonly right: NatsAccess
-	/** With what they are told. */
+	/** Wrong credentials, each with the expected error message. */
 	readonly wrong: readonly (readonly [access: NatsAccess, message: RegExp])[]
 }
 
@@ -42,7 +45,9 @@ let authority: Authority
 let client: Certificate
 let stranger: Certificate
 const servers = new Map<string, NatsServer>()
-/** Twelve characters of a secret are too many to be shown: all pieces of this length, of all secrets that were made here. */
+/**
+ * All pieces of this length, of all secrets created here. Showing twelve characters of a secret is too much.
+ */
 const SHOWN = 12
 const pieces = new Set<string>()
 const warnings: string[] = []
@@ -164,7 +169,7 @@ async function chainOf(records: number): Promise<string> {
 	return path
 }
 
-/** The certificate is for this name. */
+/** The certificate is issued for this name. */
 const at = ({ port }: NatsServer) => `nats://localhost:${port}`
 
 function forwarderTo(server: NatsServer, path: string, access: NatsAccess): Forwarder {
@@ -174,7 +179,7 @@ function forwarderTo(server: NatsServer, path: string, access: NatsAccess): Forw
 async function until(what: string, is: () => boolean): Promise<void> {
 	const deadline = Date.now() + 30_000
 	while (!is()) {
-		if (Date.now() > deadline) throw new Error(`in vain: ${what}`)
+		if (Date.now() > deadline) throw new Error(`timed out: ${what}`)
 		await sleep(10)
 	}
 }
@@ -212,8 +217,8 @@ test.each(WAYS)('a client with %s is admitted', async (way) => {
 	await chain.close()
 })
 
-// What waits for answers that do not come, waits together.
-test.concurrent('a forwarder whose access is revoked warns, and continues once it is admitted again', async () => {
+// These tests run concurrently, because they wait for answers that never arrive.
+test.concurrent('a forwarder warns when its access is revoked, and continues once it is readmitted', async () => {
 	const storeDir = newPath('store')
 	const users = (password: string) => `authorization { user: mesh, password: "${password}" }`
 	const first = await serverFor(users(PASSWORD), undefined, storeDir)
@@ -229,7 +234,7 @@ test.concurrent('a forwarder whose access is revoked warns, and continues once i
 		running.push(await serverFor(users(WRONG), first.port, storeDir))
 		loop.info('second')
 		await loop.close()
-		await until('it says why', () => GIVEN.test(forwarder.stats().lastError ?? ''))
+		await until('it reports the reason', () => GIVEN.test(forwarder.stats().lastError ?? ''))
 		expect(warnings.filter((warning) => warning.includes(path))).toEqual([
 			expect.stringContaining('Authorization Violation: the given user'),
 		])
@@ -244,33 +249,36 @@ test.concurrent('a forwarder whose access is revoked warns, and continues once i
 	}
 })
 
-test.concurrent.each(WAYS)('a server that requires %s refuses all others, with the reason', async (way) => {
-	const server = servers.get(way)!
-	await Promise.all(
-		ways[way].wrong.map(async ([access, message]) => {
-			const path = await chainOf(1)
-			const forwarder = forwarderTo(server, path, access)
-			const error = (await outcome(() => openStream(`${at(server)}/mesh`, access))) as MeshChainError
-			expect(error).toBeInstanceOf(MeshChainError)
-			expect([error.code, error.message]).toEqual(['CLUSTER_UNREACHABLE', expect.stringMatching(message)])
-			expect(error.message).toContain(at(server))
-			await until('the forwarder says what is wrong', () => forwarder.stats().lastError !== undefined)
-			const { state, records, lastError } = forwarder.stats()
-			expect([state, records, lastError]).toEqual(['connecting', 0, expect.stringMatching(message)])
-			await until('it warns', () => warnings.some((warning) => warning.includes(path)))
-			expectNoSecret([error, forwarder, forwarder.stats()])
-			await forwarder.close()
-			const said = warnings.filter((warning) => warning.includes(path))
-			expect(said).toEqual([expect.stringContaining('MESH_CHAIN_FORWARD_FAILING')])
-			expect(said[0]).toContain(lastError)
-			expect(said[0]).toContain('the forwarder retries, and the chain keeps all records')
-		}),
-	)
-	expectNoSecret(warnings)
-})
+test.concurrent.each(WAYS)(
+	'a server that requires %s refuses anything else and gives the reason',
+	async (way) => {
+		const server = servers.get(way)!
+		await Promise.all(
+			ways[way].wrong.map(async ([access, message]) => {
+				const path = await chainOf(1)
+				const forwarder = forwarderTo(server, path, access)
+				const error = (await outcome(() => openStream(`${at(server)}/mesh`, access))) as MeshChainError
+				expect(error).toBeInstanceOf(MeshChainError)
+				expect([error.code, error.message]).toEqual(['CLUSTER_UNREACHABLE', expect.stringMatching(message)])
+				expect(error.message).toContain(at(server))
+				await until('the forwarder reports the problem', () => forwarder.stats().lastError !== undefined)
+				const { state, records, lastError } = forwarder.stats()
+				expect([state, records, lastError]).toEqual(['connecting', 0, expect.stringMatching(message)])
+				await until('it warns', () => warnings.some((warning) => warning.includes(path)))
+				expectNoSecret([error, forwarder, forwarder.stats()])
+				await forwarder.close()
+				const said = warnings.filter((warning) => warning.includes(path))
+				expect(said).toEqual([expect.stringContaining('MESH_CHAIN_FORWARD_FAILING')])
+				expect(said[0]).toContain(lastError)
+				expect(said[0]).toContain('the forwarder retries, and the chain keeps all records')
+			}),
+		)
+		expectNoSecret(warnings)
+	},
+)
 
 test.concurrent.each(['an nkey', 'credentials'] as const)(
-	'a refused forwarder retries, and is admitted once its file of %s is right',
+	'a refused forwarder retries, and is admitted once its file of %s is correct',
 	async (way) => {
 		const isNkey = way === 'an nkey'
 		const { publicKey, seed } = nkey()
@@ -284,11 +292,12 @@ test.concurrent.each(['an nkey', 'credentials'] as const)(
 			await until('it is refused', () => forwarder.stats().failures >= 2)
 			rmSync(path)
 			const { failures } = forwarder.stats()
-			await until('it goes on without the file', () => forwarder.stats().failures >= failures + 2)
+			await until('it continues without the file', () => forwarder.stats().failures >= failures + 2)
 			expect(forwarder.stats().lastError).toMatch(GIVEN)
 			file(right, path)
 			await forwarder.flushed()
-			// An answer may have come too late: then the stream is asked, and the records are not counted twice.
+			// An answer may have arrived too late: then the stream is asked, and the records are not counted
+			// twice.
 			expect(forwarder.stats()).toMatchObject({ acknowledged: { seq: 3 }, lastError: undefined })
 			await forwarder.close()
 		} finally {
@@ -305,7 +314,7 @@ test.concurrent.each<[string, 'credentials' | 'a client certificate', () => Reco
 		() => ({ NATS_CA: authority.caFile, NATS_CERT: client.certFile, NATS_KEY: client.keyFile }),
 		NOT_TRUSTED,
 	],
-])('the program gets in by %s, and shows nothing of it', async (_what, way, env, told) => {
+])('the program authenticates with %s without showing it', async (_what, way, env, told) => {
 	const address = `${at(servers.get(way)!)}/program`
 	const to = ['--to', address, '--subject-prefix', 'program', '--create', '--once']
 	const [path, variables] = [await chainOf(5), env()]
@@ -320,7 +329,7 @@ test.concurrent.each<[string, 'credentials' | 'a client certificate', () => Reco
 	expectNoSecret([sent, refused, unusable])
 })
 
-test('a credentials file may have line ends of Windows, and a seed file its public key', async () => {
+test('a credentials file may have Windows line ends, and a seed file may include its public key', async () => {
 	const text = creds().trimEnd().replaceAll('\n', '\r\n')
 	const { seed } = nkey()
 	const publicKey = nkeys.fromSeed(Buffer.from(seed)).getPublicKey()
@@ -363,7 +372,7 @@ const FILES: readonly (readonly [name: string, access: (path: string) => NatsAcc
 ]
 
 test.each(FILES)(
-	'an unusable %s is named, and none of its contents are shown',
+	'the error for an unusable %s names the file and shows none of its contents',
 	async (name, access, rightly) => {
 		const { seed } = nkey()
 		const account = newNkey(nkeys.createAccount()).seed
@@ -397,14 +406,17 @@ test.each(FILES)(
 	},
 )
 
-test.each(FILES)('a secret in place of the path of a %s is refused and not shown', async (_name, access) => {
-	for (const secret of [nkey().seed, creds(), creds().split('\n')[1]!, pem(client.secret)]) {
-		const error = (await outcome(() => openStream('nats://localhost:1/mesh', access(secret)))) as Error
-		expect(error).toMatchObject({ code: 'INVALID_OPTION' })
-		expect(error.message).toMatch(/must be the path of a file, not what is in it$/)
-		expectNoSecret(error)
-	}
-})
+test.each(FILES)(
+	'a secret given instead of the path of a %s is refused and not shown',
+	async (_name, access) => {
+		for (const secret of [nkey().seed, creds(), creds().split('\n')[1]!, pem(client.secret)]) {
+			const error = (await outcome(() => openStream('nats://localhost:1/mesh', access(secret)))) as Error
+			expect(error).toMatchObject({ code: 'INVALID_OPTION' })
+			expect(error.message).toMatch(/must be the path of a file, not its contents$/)
+			expectNoSecret(error)
+		}
+	},
+)
 
 test.each<[string, () => NatsAccess, string]>([
 	['a certificate without its key', () => ({ tls: { certFile: client.certFile } }), 'give both'],
@@ -412,9 +424,9 @@ test.each<[string, () => NatsAccess, string]>([
 	[
 		'the key of another certificate',
 		() => ({ tls: { certFile: client.certFile, keyFile: stranger.keyFile } }),
-		'stranger.key", the keyFile, is not that of the certificate',
+		'stranger.key", the keyFile, does not belong to the certificate',
 	],
-])('%s is refused before anybody is asked', async (_what, access, message) => {
+])('%s is refused before any server is contacted', async (_what, access, message) => {
 	const error = (await outcome(() => openStream('nats://localhost:1/mesh', access()))) as Error
 	expect(error).toMatchObject({ code: 'INVALID_OPTION', message: expect.stringContaining(message) })
 	expectNoSecret(error)
@@ -431,7 +443,9 @@ test('a client that requires TLS never connects without it', async () => {
 		const encrypted = at(server).replace('nats:', 'TLS:')
 		await expect(openStream(`${encrypted}/mesh`)).rejects.toThrow("server does not support 'tls'")
 		const forwarder = forwardChain(await chainOf(1), { servers: encrypted, create: {} })
-		await until('it says why', () => /does not support 'tls'/.test(forwarder.stats().lastError ?? ''))
+		await until('it reports the reason', () =>
+			/does not support 'tls'/.test(forwarder.stats().lastError ?? ''),
+		)
 		await forwarder.close()
 	} finally {
 		await server.stop()

@@ -1,4 +1,7 @@
-/** What could put a record into a stream twice, or pass it over: records that the stream has removed, ids that are remembered, a forwarder that is not alone. */
+/**
+ * Situations that could store a record twice or skip it: records that the stream removed, remembered message
+ * ids, and a second forwarder.
+ */
 import { once } from 'node:events'
 import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
@@ -18,7 +21,7 @@ const server = natsForFile()
 
 let made = 0
 
-/** A stream of the test's own. */
+/** Options for a separate stream. */
 function optionsOf(create: StreamSettings): ForwardOptions & { readonly stream: string } {
 	const stream = `once${++made}`
 	return { servers: server.url, stream, subjectPrefix: stream, create, pollIntervalMs: 10 }
@@ -41,7 +44,7 @@ async function messagesIn(stream: string): Promise<number> {
 	return (await server.manager.streams.info(stream)).state.messages
 }
 
-/** All that was stored, as the plain client has it: a reader would pass over what comes twice. */
+/** Returns all stored seqs, read with the plain client: a chain reader would skip duplicates. */
 async function seqsIn({ stream }: { readonly stream: string }): Promise<number[]> {
 	const seqs: number[] = []
 	const { state } = await server.manager.streams.info(stream)
@@ -52,7 +55,7 @@ async function seqsIn({ stream }: { readonly stream: string }): Promise<number[]
 	return seqs
 }
 
-/** As if on another machine: the lock beside the chain is another one. */
+/** Simulates another machine: the lock next to the chain is a different one. */
 function elsewhere(path: string): string {
 	const other = join(dirname(path), 'other')
 	mkdirSync(other)
@@ -60,7 +63,7 @@ function elsewhere(path: string): string {
 	return join(other, 'node.chain')
 }
 
-/** A way to the server that holds back what a client sends from a text on, until it is let go. */
+/** A proxy to the server that holds back what a client sends after a given text, until it is released. */
 async function holdingNetwork(text: string) {
 	const held: Buffer[] = []
 	const sockets: Socket[] = []
@@ -89,7 +92,7 @@ async function holdingNetwork(text: string) {
 	}
 }
 
-test('records that the stream removed by its limits are not sent again', async () => {
+test('records that the stream removed because of its limits are not sent again', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({ maxAgeMs: 300 })
 	for (let count = 0; count < 10; count++) loop.info('old')
@@ -111,7 +114,7 @@ test('records that the stream removed by its limits are not sent again', async (
 	expect(next.stats().records).toBe(1)
 })
 
-test('a stream that is created again while a forwarder runs gets everything', async () => {
+test('a stream that is deleted and created again while a forwarder runs gets every record', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({})
 	for (let count = 0; count < 10; count++) loop.info('before')
@@ -126,7 +129,7 @@ test('a stream that is created again while a forwarder runs gets everything', as
 	expect(await seqsIn(options)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
 })
 
-test('an id that the servers remember does not pass for the record', async () => {
+test('an id that the servers remember is not mistaken for the stored record', async () => {
 	const { path, loop } = newChain()
 	const options = optionsOf({ duplicateWindowMs: 600_000 })
 	loop.info('first')
@@ -134,7 +137,8 @@ test('an id that the servers remember does not pass for the record', async () =>
 	const forwarder = forwarderOf(path, options)
 	await forwarder.flushed()
 	await forwarder.close()
-	// Gone from the stream, and from what is beside the chain: it has to come again, and the servers know its id.
+	// The record is gone from the stream and from the cursor file: it must be sent again, although the
+	// servers know its id.
 	await server.manager.streams.purge(options.stream)
 	for (const name of readdirSync(dirname(path)))
 		if (name.includes('.forward-')) rmSync(join(dirname(path), name))
@@ -144,7 +148,7 @@ test('an id that the servers remember does not pass for the record', async () =>
 	expect(await seqsIn(options)).toEqual([1])
 })
 
-test('two independent forwarders of one chain send each record once', async () => {
+test('two independent forwarders of one chain send each record only once', async () => {
 	const { path, loop } = newChain()
 	const options = { ...optionsOf({ duplicateWindowMs: 100 }), messageBytes: 1_024 }
 	loop.info('first')
@@ -173,7 +177,7 @@ test('a delayed message is not stored after later ones', async () => {
 	for (let count = 0; count < 5; count++) loop.info('more')
 	loop.flush()
 	await forwarderOf(elsewhere(path), options).flushed()
-	// The servers do not know its id any more.
+	// The servers have forgotten its id.
 	await sleep(500)
 	network.letGo()
 	await late.flushed()

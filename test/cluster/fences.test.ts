@@ -1,4 +1,7 @@
-/** The messages without records that a forwarder sends before others: nothing older than they are is stored beside those, and whoever reads passes over them. */
+/**
+ * The messages without records that a forwarder sends first: no older message is stored after them, and
+ * readers skip them.
+ */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JetStreamManager } from '@nats-io/jetstream'
@@ -31,13 +34,13 @@ function newChain() {
 }
 
 interface Stored {
-	/** Of the records, in the order of the stream. */
+	/** Seqs of the records, in stream order. */
 	readonly seqs: number[]
-	/** Where there was a fence, `F`, where there was not, how many records. */
+	/** One item for each message: `F` for a fence, otherwise the number of records. */
 	readonly messages: (number | 'F')[]
 }
 
-/** As the plain client has it. */
+/** Reads the stream with the plain client. */
 async function storedIn({ streams }: JetStreamManager, stream: string): Promise<Stored> {
 	const stored: Stored = { seqs: [], messages: [] }
 	const { state } = await streams.info(stream)
@@ -60,7 +63,7 @@ async function storedInCluster(cluster: NatsCluster, stream: string): Promise<St
 
 const upTo = (count: number) => Array.from({ length: count }, (_unused, index) => index + 1)
 
-test('messages repeated while the leader cannot store are stored once, without remembered ids', async () => {
+test('messages repeated while the leader cannot store are stored once, even without ids', async () => {
 	const cluster = await newNatsCluster()
 	await cluster.startAll()
 	const { path, loop } = newChain()
@@ -91,7 +94,7 @@ test('messages repeated while the leader cannot store are stored once, without r
 	loop.flush()
 	await eventually('they were sent again', async () => forwarder.stats().failures >= 3)
 	await eventually('and this one', async () => direct.stats().failures >= 1)
-	// What is under way is stored between the look at the stream and the fences.
+	// Messages in flight are stored between the request for the position and the fences.
 	const { resumes } = forwarder.stats()
 	await eventually('the stream was looked at again', async () => forwarder.stats().resumes > resumes)
 	for (const index of others) cluster.thaw(index)
@@ -100,7 +103,7 @@ test('messages repeated while the leader cannot store are stored once, without r
 
 	const { seqs, messages } = await storedInCluster(cluster, 'mesh')
 	expect(seqs.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2, 3])
-	// Two before each first message, and those that were sent meanwhile.
+	// Two before each first message, and further ones sent meanwhile.
 	expect(messages.filter((each) => each === 'F').length).toBeGreaterThan(6)
 
 	const address = `${cluster.address}/mesh?node=api-1`
@@ -111,7 +114,7 @@ test('messages repeated while the leader cannot store are stored once, without r
 	expect(seqsRead).toEqual([1, 2, 3])
 }, 300_000)
 
-test('there is no fence without a message to send, nor on a stream with one replica', async () => {
+test('no fence is sent without a message, or to a stream with one replica', async () => {
 	const cluster = await newNatsCluster()
 	await cluster.startAll()
 	const { path, loop } = newChain()
@@ -128,7 +131,7 @@ test('there is no fence without a message to send, nor on a stream with one repl
 	expect((await storedInCluster(cluster, 'one')).messages).toEqual([1])
 }, 120_000)
 
-/** A chain of messages with a record each, and fences where a list has them. */
+/** Creates a chain of messages with one record each, and fences as listed. */
 async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 	const chain = newChain()
 	const options = { servers: server.url, stream, subjectPrefix: stream, pollIntervalMs: 10 }
@@ -149,12 +152,16 @@ async function streamWith(stream: string, messages: readonly ('F' | 'R')[]) {
 test.each<[string, ('F' | 'R')[], number[]]>([
 	['before the first record', ['F', 'F', 'R', 'R'], []],
 	['between records', ['R', 'F', 'F', 'R', 'F', 'R'], []],
-	['behind the last one', ['R', 'R', 'F', 'F'], []],
-	['more than is looked back at once', ['R', ...Array.from({ length: 150 }, () => 'F' as const)], []],
+	['after the last one', ['R', 'R', 'F', 'F'], []],
+	[
+		'more than one step of the backward search covers',
+		['R', ...Array.from({ length: 150 }, () => 'F' as const)],
+		[],
+	],
 	['alone', ['F', 'F'], []],
-	['of which the last one was deleted', ['R', 'F', 'R', 'F', 'F'], [5]],
-	['behind a record that was deleted', ['R', 'R', 'F'], [2]],
-])('fences %s are passed over', async (what, messages, deleted) => {
+	['with the last one deleted', ['R', 'F', 'R', 'F', 'F'], [5]],
+	['after a deleted record', ['R', 'R', 'F'], [2]],
+])('fences %s are skipped', async (what, messages, deleted) => {
 	const stream = what.replaceAll(' ', '-')
 	const { path, loop, options, address } = await streamWith(stream, messages)
 	for (const seq of deleted) await server.manager.streams.deleteMessage(stream, seq)
@@ -172,7 +179,7 @@ test.each<[string, ('F' | 'R')[], number[]]>([
 	const all = upTo(messages.filter((message) => message === 'R').length + 1)
 	expect((await storedIn(server.manager, stream)).seqs).toEqual(all)
 
-	// It goes on in the file that was made of what was there before.
+	// The pull continues in the file created from the earlier messages.
 	expect(await pullStream(address, pulled)).toMatchObject({ records: all.length - kept.length })
 	await using copy = await openChain(join(pulled, 'api-1.chain'))
 	expect((await collect(copy.records())).map(({ seq }) => seq)).toEqual(all)

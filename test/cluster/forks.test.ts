@@ -1,6 +1,6 @@
 /**
- * One chain id in a stream, however many subjects it has and whoever writes it: a renamed node is one chain, and two forks
- * of a copied chain are never mixed.
+ * One chain id in a stream, with any number of subjects and writers. A renamed node is one chain, and two
+ * forks of a copied chain are never mixed.
  */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -45,7 +45,7 @@ function newStream() {
 	return { stream, address: `${server.url}/${stream}`, options, into }
 }
 
-/** Writes so many records in an epoch of their own. */
+/** Writes `count` records in a new epoch. */
 async function write(path: string, count: number, text: string, nodeId: string | null = null) {
 	const loop = new MeshLoop(new FileChainAppender(path), nodeId === null ? {} : { nodeId })
 	for (let index = 0; index < count; index++) loop.info(`${text} ${index}`)
@@ -91,7 +91,7 @@ async function subjectsIn(stream: string): Promise<string[]> {
 	return Object.keys(state.subjects ?? {}).sort()
 }
 
-/** All records of a stream as they are stored, message after message. */
+/** Returns all records of a stream as stored, message by message. */
 async function storedIn(stream: string, chainId: string): Promise<LogRecord[]> {
 	const { state } = await server.manager.streams.info(stream)
 	const records: LogRecord[] = []
@@ -108,7 +108,7 @@ async function idOf(path: string): Promise<string> {
 	return chain.chainId
 }
 
-/** Warnings of mesh-chain from here on. */
+/** Collects mesh-chain's warnings from now on. */
 function warnings(): string[] {
 	const said: string[] = []
 	const warned = (warning: Error & { readonly code?: string }) => void said.push(String(warning.code))
@@ -117,7 +117,7 @@ function warnings(): string[] {
 	return said
 }
 
-/** Publishes groups of records, each as one message, as somebody who knows nothing of the other subjects. */
+/** Publishes groups of records, each as one message, like a program that ignores the other subjects. */
 async function published(stream: string, node: string, groups: LogRecord[][], chainId = CHAIN_ID) {
 	await server.manager.streams.add({ name: stream, subjects: [`${stream}.*.*`] }).catch(() => {})
 	const builder = new MessageBuilder(chainId, { targetBytes: 100_000, bytesMax: 500_000 }, NO_SUMS)
@@ -160,7 +160,7 @@ describe('a node that is renamed', () => {
 describe('a chain under several subjects', () => {
 	const all = run(1, 120)
 
-	test('is one chain for every reader, in the order of its seqs', async () => {
+	test('is one chain for every reader, in seq order', async () => {
 		const cut = fc.array(fc.integer({ min: 2, max: 120 }), { minLength: 0, maxLength: 8 })
 		const part = fc.record({ node: fc.constantFrom('alpha', 'beta', 'gamma'), repeats: fc.boolean() })
 		const parts = fc.array(part, { minLength: 9, maxLength: 9 })
@@ -175,11 +175,11 @@ describe('a chain under several subjects', () => {
 					const own = bySubject.get(node) ?? []
 					bySubject.set(node, own)
 					const sent = own.at(-1)?.at(-1)?.seq ?? 0
-					// Some of what another subject has already.
+					// Overlaps with records that another subject already has.
 					const start = repeats ? Math.max(sent + 1, from - 7) : from
 					own.push(all.slice(start - 1, to))
 				}
-				// Each subject in its order, all of them in any order.
+				// Each subject is in order; their interleaving is arbitrary.
 				const subjects = [...bySubject]
 				for (let index = 0; index < subjects.length; index++) {
 					const [node, groups] = subjects[(index + Math.abs(turn)) % subjects.length]!
@@ -208,7 +208,7 @@ describe('a chain under several subjects', () => {
 		)
 	})
 
-	test('is followed under each of them', async () => {
+	test('is followed under each subject', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 10)])
 		await published(stream, 'beta', [run(11, 20)])
@@ -225,7 +225,7 @@ describe('a chain under several subjects', () => {
 		expect(seqs).toEqual(run(1, 40).map(({ seq }) => seq))
 	})
 
-	test('keeps its pulled file, also when the subject of that name is gone', async () => {
+	test('keeps its pulled file, even when the subject of that name is gone', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'alpha', [run(1, 10)])
 		await pullStream(address, into)
@@ -248,7 +248,7 @@ describe('a chain under several subjects', () => {
 		const own = whole.filter(({ origin }) => origin!.chainId === CHAIN_ID)
 		expect(own.map(({ message }) => message)).toEqual(run(1, 30).map(({ message }) => message))
 		await eventually('it is said', async () => said.includes('MESH_CHAIN_CHAIN_FORKED'))
-		// Each fork by its node, and never both.
+		// Each node selects its fork; they are never mixed.
 		expect(await read(`${address}?chain=${CHAIN_ID}&node=alpha`)).toEqual(run(1, 30))
 		expect(await read(`${address}?chain=${CHAIN_ID}&node=beta`)).toEqual([
 			...run(1, 20),
@@ -265,7 +265,7 @@ describe('a chain under several subjects', () => {
 		])
 	})
 
-	test('with forks that moved to later epochs at different seqs is reported too', async () => {
+	test('is reported even if its forks moved to later epochs at different seqs', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30, 2), run(31, 40, 3)])
 		const another = [run(21, 40, 2, 'another'), run(41, 60, 2, 'another'), run(61, 80, 3, 'another')]
@@ -276,7 +276,7 @@ describe('a chain under several subjects', () => {
 		expect(await read(`${address}?node=beta`)).toEqual([...run(1, 20), ...another.flat()])
 	})
 
-	test('has no fork when a power loss took its end and its node was renamed', async () => {
+	test('has no fork after a power loss removed its end and its node was renamed', async () => {
 		const { stream, address } = newStream()
 		await published(stream, 'alpha', [run(1, 20), run(21, 30)])
 		await published(stream, 'beta', [run(11, 25), run(26, 40, 2)])
@@ -290,7 +290,7 @@ async function pulledPath(address: string, into: string): Promise<string> {
 }
 
 describe('a chain that was copied and continued twice', () => {
-	/** Of 30 records in two epochs, and a copy of the folder. */
+	/** Creates 30 records in two epochs, and a copy of the folder. */
 	async function copied() {
 		const path = join(temporaryFolder(), 'node.chain')
 		await write(path, 20, 'common')
@@ -305,11 +305,11 @@ describe('a chain that was copied and continued twice', () => {
 		epochs: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
 		counts: fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 })),
 		isRenamed: fc.boolean(),
-		/** The messages of the first one hold an epoch each. */
+		/** Whether each message of the first fork holds one epoch. */
 		isByEpoch: fc.boolean(),
 	})
 
-	test('is reported by the second forwarder, however long each copy is, and nothing is mixed', async () => {
+	test('is reported by the second forwarder, whatever the length of each copy, and never mixed', async () => {
 		await fc.assert(
 			fc.asyncProperty(cases, async ({ isForwardedBefore, epochs, counts, isRenamed, isByEpoch }) => {
 				const { stream, options } = newStream()
@@ -325,7 +325,7 @@ describe('a chain that was copied and continued twice', () => {
 				await expect(second.flushed()).rejects.toMatchObject({ code: 'CHAIN_FORKED', path: copy })
 				await expect(second.done).rejects.toMatchObject({ code: 'CHAIN_FORKED' })
 				expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(path))
-				// The first one goes on.
+				// The first copy continues.
 				await write(path, 3, 'life 0')
 				await forwarded(path, options)
 				expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(path))
@@ -335,7 +335,7 @@ describe('a chain that was copied and continued twice', () => {
 				numRuns: 15,
 				seed: SEED,
 				endOnFailure: true,
-				// The second one has come less far in each epoch than the first one had begun it.
+				// In each epoch, the second copy ends before the first one begins it.
 				examples: [
 					[
 						{
@@ -383,7 +383,7 @@ describe('a chain that was copied and continued twice', () => {
 		expect(await storedIn(stream, await idOf(path))).toEqual(await recordsIn(other))
 	})
 
-	test('is reported when two forwarders begin at once under different names', async () => {
+	test('is reported when two forwarders start at the same time under different names', async () => {
 		const { stream, options } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		const loop = new MeshLoop(new FileChainAppender(path))
@@ -396,7 +396,7 @@ describe('a chain that was copied and continued twice', () => {
 		await expect(forwarder.done).rejects.toMatchObject({ code: 'CHAIN_FORKED' })
 	})
 
-	test('is not a fork where only one copy is written: that one continues', async () => {
+	test('is not a fork if only one copy is written; that copy continues', async () => {
 		const { stream, options } = newStream()
 		const { path, copy } = await copied()
 		await forwarded(path, options)
@@ -410,7 +410,7 @@ describe('a chain that was copied and continued twice', () => {
 })
 
 describe('a stream that is deleted while a forwarder runs', () => {
-	test('is awaited, and gets everything once it is created again, with a warning and a count', async () => {
+	test('is awaited, and gets every record once created again, with a warning and a count', async () => {
 		const { stream, options } = newStream()
 		const { create: _create, ...without } = options
 		const path = join(temporaryFolder(), 'node.chain')
@@ -439,7 +439,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		expect(said).toEqual(['MESH_CHAIN_FORWARD_FAILING', 'MESH_CHAIN_FORWARD_RECOVERED'])
 	})
 
-	test('ends the forwarder where it never existed, or with endWhenRefused', async () => {
+	test('ends the forwarder if it never existed, or with endWhenRefused', async () => {
 		const { stream, options } = newStream()
 		const { create: _create, ...without } = options
 		const path = join(temporaryFolder(), 'node.chain')
@@ -453,7 +453,7 @@ describe('a stream that is deleted while a forwarder runs', () => {
 		await expect(forwarder.done).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' })
 	})
 
-	test('is noticed while nothing is written', async () => {
+	test('is noticed even while nothing is written', async () => {
 		const { stream, options } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		await write(path, 10, 'all')

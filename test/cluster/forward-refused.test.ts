@@ -1,4 +1,7 @@
-/** Servers that answer a forwarder, and refuse: what it says of it, when it ends, and which permissions are enough. */
+/**
+ * Servers that answer a forwarder but refuse it: what it reports, when it ends, and which permissions
+ * suffice.
+ */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DiscardPolicy } from '@nats-io/jetstream'
@@ -11,7 +14,7 @@ import { natsForFile } from '../support/nats-for-file.ts'
 import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** As docs/guarantees/cluster.md has them, for a stream `mesh` and the subject `mesh`. */
+/** Permissions from docs/guarantees/cluster.md, for a stream and a subject prefix named `mesh`. */
 const FORWARDER = ['mesh.*.*', '$JS.API.INFO', '$JS.API.STREAM.INFO.mesh', '$JS.API.STREAM.MSG.GET.mesh']
 const CREATOR = [...FORWARDER, '$JS.API.STREAM.CREATE.mesh']
 const READER = [
@@ -65,7 +68,7 @@ function forwarderOf(path: string, options: ForwardOptions) {
 
 const warningsOf = (path: string) => warnings.filter((text) => text.includes(path))
 
-test('a full stream is reported once, and gets everything when it has room', async () => {
+test('a full stream is reported once, and gets all records once it has room', async () => {
 	const { path } = newChain()
 	const stream = { name: 'full', subjects: ['full.*.*'], max_bytes: 150, discard: DiscardPolicy.New }
 	await server.manager.streams.add(stream)
@@ -91,7 +94,7 @@ test('a full stream is reported once, and gets everything when it has room', asy
 	await expect(next.done).rejects.toMatchObject({ code: 'STREAM_REFUSED' })
 })
 
-test('a missing permission to publish is reported once, and ends the forwarder with endWhenRefused', async () => {
+test('a missing publish permission is reported once; with endWhenRefused it ends the forwarder', async () => {
 	const { path } = newChain()
 	await server.manager.streams.add({ name: 'mute', subjects: ['mute.*.*'] })
 	const forwarder = forwarderOf(path, optionsOf('mute', 'mute'))
@@ -111,7 +114,7 @@ test('a missing permission to publish is reported once, and ends the forwarder w
 	})
 })
 
-test('the permissions in the guarantees suffice to create, forward, read, follow and pull', async () => {
+test('the documented permissions suffice to create, forward, read, follow and pull', async () => {
 	const { path, loop } = newChain()
 	const creator = forwarderOf(path, { ...optionsOf('mesh', 'creator'), create: {}, endWhenRefused: true })
 	await creator.flushed()

@@ -14,7 +14,7 @@ const server = natsForFile()
 
 let made = 0
 
-/** A stream of the test's own, and how to forward to it. */
+/** A separate stream, with options for forwarding to it. */
 function newStream(): {
 	readonly stream: string
 	readonly address: string
@@ -39,7 +39,7 @@ function written(loop: MeshLoop, records: number): void {
 	loop.flush()
 }
 
-/** Of the one chain that is there. */
+/** Returns the subject of the only chain. */
 async function subjectIn(stream: string): Promise<string> {
 	const { state } = await server.manager.streams.info(stream, { subjects_filter: '>' })
 	return Object.keys(state.subjects!)[0]!
@@ -91,7 +91,7 @@ test('the stream has the records of the chain unchanged', async () => {
 		expect(await recordsOf(address, query)).toEqual(await recordsIn(path, query))
 })
 
-test('a forwarder ships new records, and the next one continues where it ended', async () => {
+test('a forwarder sends new records, and its successor continues where it ended', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -113,7 +113,7 @@ test('a forwarder ships new records, and the next one continues where it ended',
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('a busy node sends few messages, but a caller who waits gets one at once', async () => {
+test('a busy node sends few messages, but sends one at once if a caller waits', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -126,7 +126,7 @@ test('a busy node sends few messages, but a caller who waits gets one at once', 
 		loop.flush()
 		await new Promise((resolve) => setTimeout(resolve, 10))
 	}
-	// A second of records and more, of which each was written by itself.
+	// More than a second of records, each written separately.
 	const { messages, records } = slow.stats()
 	expect(messages).toBeGreaterThanOrEqual(2)
 	expect(messages).toBeLessThan(12)
@@ -136,7 +136,7 @@ test('a busy node sends few messages, but a caller who waits gets one at once', 
 	const patient = forwardChain(path, { ...options, lingerMs: 600_000 })
 	await patient.flushed()
 	for (let index = 0; index < 3; index++) {
-		loop.info('somebody waits')
+		loop.info('a caller waits')
 		loop.flush()
 		await patient.flushed()
 	}
@@ -148,7 +148,7 @@ test('a busy node sends few messages, but a caller who waits gets one at once', 
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('deleted last messages are sent again, and the messages before them are read', async () => {
+test('deleted last messages are sent again, and earlier messages are read', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, stream, options } = newStream()
 	const create = { duplicateWindowMs: 100 }
@@ -158,7 +158,7 @@ test('deleted last messages are sent again, and the messages before them are rea
 		await forwarded(path, { ...options, create })
 	}
 	for (const seq of [5, 4]) await server.manager.streams.deleteMessage(stream, seq)
-	// For longer than the servers know the ids of those.
+	// Waits until the servers have forgotten the message ids.
 	await new Promise((resolve) => setTimeout(resolve, 300))
 	expect((await recordsOf(address)).map(({ seq }) => seq)).toEqual(
 		Array.from({ length: 30 }, (_none, at) => at + 1),
@@ -174,7 +174,7 @@ test('deleted last messages are sent again, and the messages before them are rea
 	expect(await recordsOf(address)).toEqual(await recordsIn(path))
 })
 
-test('nothing counts as acknowledged before the stream was asked; a foreign message is named', async () => {
+test('no record counts as acknowledged before the stream is asked; a foreign message is named', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { address, stream, options } = newStream()
 	const loop = writer(path, 'api-1')
@@ -232,7 +232,7 @@ test('a file with fewer records than the stream is reported', async () => {
 	)
 })
 
-test('a second forwarder of a chain to a stream is refused, and a second stream of a subject', async () => {
+test('a chain has one forwarder per stream, and a subject belongs to one stream', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const { stream, options } = newStream()
 	written(writer(path, 'api-1'), 1)

@@ -20,7 +20,7 @@ const shared = natsForFile()
 
 let made = 0
 
-/** An appender to a stream of the test's own. */
+/** An appender with its own stream. */
 function newAppender(options: Partial<JetStreamOptions> = {}): JetStreamAppender {
 	const stream = `s${++made}`
 	return new JetStreamAppender({ servers: shared.url, stream, subjectPrefix: stream, create: {}, ...options })
@@ -32,7 +32,7 @@ function newLoop(appender: JetStreamAppender, options: MeshLoopOptions = {}): Me
 	return loop
 }
 
-/** Whoever keeps what it has is started anew on the same port. */
+/** A server that can be stopped and restarted on the same port with its data. */
 function stoppable() {
 	const storeDir = temporaryFolder()
 	const port = freePort()
@@ -118,7 +118,7 @@ test('the stream has the published records unchanged', async () => {
 	expect(await stored(appender)).toEqual(published)
 })
 
-test('a batch is one message, longer than others if necessary', async () => {
+test('a batch is one message, even if that exceeds the usual size', async () => {
 	const appender = newAppender({ messageBytes: 1024 })
 	const loop = newLoop(appender)
 	loop.info('before')
@@ -130,7 +130,7 @@ test('a batch is one message, longer than others if necessary', async () => {
 	expect(await stored(appender)).toHaveLength(501)
 })
 
-test('a server that is killed repeatedly has everything once and in order', async () => {
+test('a server that is killed repeatedly has every record once and in order', async () => {
 	const server = stoppable()
 	await server.start()
 	const said = warnings()
@@ -168,7 +168,7 @@ test('a server that is killed repeatedly has everything once and in order', asyn
 	expect(recovered).toHaveLength(failing!.length)
 }, 60_000)
 
-test('the wait for a silent server ends, and what it may have stored is not sent twice', async () => {
+test('the wait for a silent server ends, and records it may have stored are not sent twice', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url(), ackTimeoutMs: 500 })
@@ -176,21 +176,21 @@ test('the wait for a silent server ends, and what it may have stored is not sent
 	loop.info('before')
 	await until(() => loop.committedSeq === 1)
 	server.freeze()
-	loop.info('under way')
+	loop.info('in flight')
 	await expect(loop.sync()).rejects.toMatchObject({ code: 'SYNC_FAILED', seq: 2 })
-	loop.info('behind it')
+	loop.info('after it')
 	await until(() => appender.failure !== undefined)
 	server.thaw()
 	await until(() => appender.committedSeq === 3)
 	await loop.close()
 	expect((await stored(appender, await server.url())).map(({ message }) => message)).toEqual([
 		'before',
-		'under way',
-		'behind it',
+		'in flight',
+		'after it',
 	])
 }, 60_000)
 
-test('the loop works without a server, and everything arrives once there is one', async () => {
+test('the loop works without a server, and all records arrive once there is one', async () => {
 	const server = stoppable()
 	const said = warnings()
 	const appender = newAppender({ servers: await server.url() })
@@ -235,7 +235,7 @@ test.each<Partial<JetStreamOptions>>([{ pendingRecordsMax: 20 }, { pendingBytesM
 	60_000,
 )
 
-test('a close while the server is down ends in time, and tells what is not stored', async () => {
+test('close() ends in time while the server is down, and reports the unstored records', async () => {
 	const server = stoppable()
 	const appender = newAppender({ servers: await server.url(), closeMs: 300 })
 	const loop = newLoop(appender)
@@ -247,7 +247,7 @@ test('a close while the server is down ends in time, and tells what is not store
 	await expect(appender.close()).rejects.toMatchObject({ code: 'CLOSE_FAILED', seq: 1 })
 })
 
-test('a close while the server hangs ends in time too', async () => {
+test('close() ends in time while the server hangs', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url(), ackTimeoutMs: 500, closeMs: 300 })
@@ -263,7 +263,7 @@ test('a close while the server hangs ends in time too', async () => {
 	server.thaw()
 })
 
-test('a close waits for a server that returns in time', async () => {
+test('close() waits for a server that returns in time', async () => {
 	const server = stoppable()
 	const appender = newAppender({ servers: await server.url(), closeMs: 20_000 })
 	appender.append(record(1))
@@ -274,7 +274,7 @@ test('a close waits for a server that returns in time', async () => {
 	expect(await stored(appender, await server.url())).toEqual([record(1)])
 }, 60_000)
 
-test('acknowledged records that the servers lost are a gap, and counted', async () => {
+test('acknowledged records that the servers lost become a gap and are counted', async () => {
 	const server = stoppable()
 	await server.start()
 	const appender = newAppender({ servers: await server.url() })
@@ -282,7 +282,7 @@ test('acknowledged records that the servers lost are a gap, and counted', async 
 	const said = warnings()
 	loop.info('kept')
 	await loop.sync()
-	// What a power loss leaves of a server that had not synced yet.
+	// Simulates what a power loss leaves of a server that had not synced.
 	await server.kill()
 	const before = join(temporaryFolder(), 'store')
 	cpSync(server.storeDir, before, { recursive: true })
@@ -293,13 +293,13 @@ test('acknowledged records that the servers lost are a gap, and counted', async 
 	rmSync(server.storeDir, { recursive: true })
 	cpSync(before, server.storeDir, { recursive: true })
 	await server.start()
-	loop.info('behind them')
+	loop.info('after them')
 	await until(() => loop.committedSeq === 4)
 	await loop.close()
 	expect(appender.stats().lostByServers).toBe(2)
 	expect(said).toContain('MESH_CHAIN_RECORDS_LOST')
 	const [first, gap, last] = await stored(appender, await server.url())
-	expect([first?.message, last?.message]).toEqual(['kept', 'behind them'])
+	expect([first?.message, last?.message]).toEqual(['kept', 'after them'])
 	expect(gap).toMatchObject({ kind: '$gap', data: { fromSeq: 2, toSeq: 3, count: 2, cause: 'unsynced' } })
 })
 
@@ -317,13 +317,13 @@ test('a missing stream is awaited and reported', async () => {
 	expect(await stored(appender)).toHaveLength(1)
 })
 
-test('a record that no message can hold is a gap, counted and reported', async () => {
+test('a record too large for any message becomes a gap and is counted and reported', async () => {
 	const said = warnings()
 	const appender = newAppender()
 	const loop = newLoop(appender)
 	loop.info('before')
 	loop.info('large', { text: 'x'.repeat(1_041_000) })
-	loop.info('behind')
+	loop.info('after')
 	await loop.sync()
 	await loop.close()
 	expect(appender.stats()).toMatchObject({ tooLarge: 1, committedSeq: 3 })
@@ -331,11 +331,11 @@ test('a record that no message can hold is a gap, counted and reported', async (
 	expect(await stored(appender)).toMatchObject([
 		{ message: 'before' },
 		{ kind: '$gap', data: { fromSeq: 2, toSeq: 2, cause: 'tooLarge' } },
-		{ message: 'behind' },
+		{ message: 'after' },
 	])
 })
 
-test('beside a file that was there before, its chain begins with a gap', async () => {
+test('next to an existing file in a Tee, its chain begins with a gap', async () => {
 	const path = join(temporaryFolder(), 'node.chain')
 	const earlier = new MeshLoop(new FileChainAppender(path))
 	earlier.info('earlier')
@@ -348,7 +348,7 @@ test('beside a file that was there before, its chain begins with a gap', async (
 	expect(await stored(appender)).toEqual([expect.objectContaining({ kind: '$gap', seq: 1 }), published])
 })
 
-test('two processes of one node have one chain each', async () => {
+test('two processes on one node each have their own chain', async () => {
 	const first = newAppender({ node: 'api 1' })
 	const { stream } = first.stats()
 	const second = newAppender({ stream, subjectPrefix: stream, node: 'api 1' })
@@ -379,7 +379,7 @@ test('a record that cannot be encoded is refused at once; skipped seqs become a 
 	])
 })
 
-test('a process that exits at once reports what it loses', async () => {
+test('a process that exits at once reports the lost records', async () => {
 	const { status, stdout } = await run(process.execPath, [
 		'--input-type=module',
 		'-e',
@@ -405,19 +405,19 @@ testRefusals([
 	['no options', () => new JetStreamAppender(wrong()), 'INVALID_OPTION', 'options must be an object'],
 	['no servers', () => new JetStreamAppender(wrong({})), 'INVALID_OPTION', 'servers must be a URL'],
 	[
-		'an option that there is not',
+		'an unknown option',
 		() => new JetStreamAppender(wrong({ servers, chainId: 'a' })),
 		'INVALID_OPTION',
 		'no such option: "chainId"',
 	],
 	[
-		'no room at all',
+		'no space',
 		() => new JetStreamAppender({ servers, pendingRecordsMax: 0 }),
 		'INVALID_OPTION',
 		'pendingRecordsMax must be a whole number from 1',
 	],
 	[
-		'a close before now',
+		'a negative close time',
 		() => new JetStreamAppender({ servers, closeMs: -1 }),
 		'INVALID_OPTION',
 		'closeMs must be a whole number from 0',

@@ -1,4 +1,4 @@
-/** `openStream`: what is said where a stream cannot be read, or not all of it. */
+/** `openStream` when all or part of a stream cannot be read: what it reports. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
 const PASSWORD = 'a password'
-/** What docs/guarantees/cluster.md says that a reader needs. */
+/** Permissions that a reader needs according to docs/guarantees/cluster.md. */
 const NEEDED = [
 	'$JS.API.INFO',
 	'$JS.API.STREAM.INFO.*',
@@ -23,7 +23,7 @@ const NEEDED = [
 	'$JS.API.CONSUMER.MSG.NEXT.>',
 	'$JS.API.CONSUMER.DELETE.>',
 ]
-/** Users, each with the one subject that it may not publish to; `all` may do everything. */
+/** Users, each with the one subject it may not publish to; `all` may do everything. */
 const USERS = new Map([
 	['reader', undefined],
 	['noInfo', '$JS.API.INFO'],
@@ -61,7 +61,7 @@ beforeAll(async () => {
 }, 60_000)
 
 describe('permissions', () => {
-	test('those in the docs suffice to read, to follow and to pull', async () => {
+	test('as documented suffice to read, follow and pull', async () => {
 		const access = { user: 'reader', password: PASSWORD }
 		const chain = await openStream(address, access)
 		expect(await collect(chain.records())).toHaveLength(10)
@@ -73,7 +73,7 @@ describe('permissions', () => {
 	})
 
 	test.each([...USERS].filter(([, denied]) => denied !== undefined))(
-		'a reader without one of them ends at once and names it: %s',
+		'a reader that lacks one ends at once and names it: %s',
 		async (user, denied) => {
 			const begunMs = performance.now()
 			const access = { user, password: PASSWORD }
@@ -100,7 +100,7 @@ describe('permissions', () => {
 	)
 })
 
-test('a program whose server froze while connecting reports that and ends', async () => {
+test('a program whose server freezes while it connects reports that and ends', async () => {
 	const frozen = await startNats({ storeDir: temporaryFolder() })
 	try {
 		frozen.freeze()

@@ -1,4 +1,4 @@
-/** `pullStream`: what was forwarded is files again, with the same records, whatever happens meanwhile. */
+/** `pullStream` turns a forwarded chain into a file with the same records, whatever happens meanwhile. */
 import {
 	existsSync,
 	mkdirSync,
@@ -35,7 +35,7 @@ const server = natsForFile()
 
 let made = 0
 
-/** A stream of the test's own, how to forward to it, and a folder to pull into. */
+/** A separate stream, with options for forwarding to it and a folder to pull into. */
 function newStream() {
 	const stream = `p${++made}`
 	const options: ForwardOptions = { servers: server.url, stream, subjectPrefix: stream, create: {} }
@@ -76,7 +76,9 @@ async function idOf(path: string): Promise<string> {
 	return chain.chainId
 }
 
-/** The records are those of the source, under its id, and the file is a chain like any other. */
+/**
+ * Checks that the records and the chain id equal those of the source, and that the file is an ordinary chain.
+ */
 async function expectSame(pulled: string, source: string) {
 	expect(await recordsIn(pulled)).toEqual(await recordsIn(source))
 	expect(await idOf(pulled)).toBe(await idOf(source))
@@ -90,7 +92,7 @@ async function expectWhole(path: string) {
 
 const CHAIN_ID = '0123456789abcdef0123456789abcdef'
 
-/** Publishes records as the forwarder of a chain would, each group as one message. */
+/** Publishes records like the forwarder of a chain, each group as one message. */
 async function published(stream: string, node: string, groups: LogRecord[][], chainId = CHAIN_ID) {
 	await server.manager.streams
 		.add({
@@ -136,7 +138,7 @@ const KINDS_OF_DATA: unknown[] = [
 ]
 
 describe('a pulled chain', () => {
-	test('of each node has the same records: all kinds of data, epochs, gaps, files, an origin', async () => {
+	test('of each node has the same records, with all data, epochs, gaps and origins', async () => {
 		const { address, options, into } = newStream()
 		const source = temporaryFolder()
 		const [plain, rotated, odd] = ['plain', 'rotated', 'odd'].map((name) =>
@@ -199,7 +201,7 @@ describe('a pulled chain', () => {
 		expect(readdirSync(into).sort()).toEqual(['%2E.%2Fa%20b%25.chain', 'api-1.chain', 'worker.eu.chain'])
 	})
 
-	test('gets only new records when it is pulled again, and is not touched without any', async () => {
+	test('gets only new records when pulled again, and is untouched if there are none', async () => {
 		const { address, options, into } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		const pulled = join(into, 'api-1.chain')
@@ -242,7 +244,7 @@ describe('a pulled chain', () => {
 		await expectSame(join(second.into, 'api-1.chain'), path)
 	})
 
-	test('has a gap for records that the stream removed, at the start and where a pull came too late', async () => {
+	test('has a gap for removed records, at the start and after a late pull', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10), run(11, 20), run(21, 30)])
 		await server.manager.streams.purge(stream, { seq: 2 })
@@ -260,7 +262,7 @@ describe('a pulled chain', () => {
 		await expectWhole(head!.path)
 	})
 
-	test('reports messages that cannot be read, and records out of order', async () => {
+	test('reports unreadable messages and records out of order', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 10)])
 		await server.client.publish(`${stream}.n.${CHAIN_ID}`, 'no frame')
@@ -275,13 +277,13 @@ describe('a pulled chain', () => {
 	})
 })
 
-describe('where a later epoch reused seqs', () => {
+describe('after a later epoch reused seqs', () => {
 	const lost = [run(1, 60), run(61, 100)]
 	const again = [run(81, 90, 2), run(91, 120, 2), run(121, 130, 3)]
 	const wanted = [...run(1, 80), ...run(81, 120, 2), ...run(121, 130, 3)]
 
 	test.each(['in one pull', 'by a pull after each message'])(
-		'the file follows the source, and the lost records are beside it: %s',
+		'the file follows the source, and the lost records go to a separate file: %s',
 		async (how) => {
 			const { stream, address, into } = newStream()
 			let superseded = 0
@@ -330,11 +332,11 @@ describe('where a later epoch reused seqs', () => {
 		await expectWhole(join(into, 'n.chain'))
 		expect(await pullStream(address, into)).toMatchObject({ records: 50 })
 		expect(await recordsIn(join(into, 'n.chain'))).toEqual(wanted)
-		// Kept twice is better than not at all.
+		// Keeping records twice is better than losing them.
 		expect(readdirSync(into).sort()).toEqual(['n.chain', 'n.chain.superseded-e2', 'n.chain.superseded-e2-2'])
 	})
 
-	test('a gap of the source supersedes nothing: the file keeps its records', async () => {
+	test('a gap in the source supersedes nothing: the file keeps its records', async () => {
 		const { stream, address, into } = newStream()
 		const gap = gapRecord(
 			{ fromSeq: 8, toSeq: 12, count: 5, cause: 'unsynced' },
@@ -353,7 +355,7 @@ describe('where a later epoch reused seqs', () => {
 describe('several chains of a node', () => {
 	const [first, second, third] = ['a', 'b', 'c'].map((digit) => digit.repeat(32)) as [string, string, string]
 
-	test('have one file each: the oldest has the plain name, and each keeps its file', async () => {
+	test('have one file each, which they keep; the oldest chain has the plain name', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 3)], second)
 		await published(stream, 'n', [run(1, 5)], first)
@@ -371,12 +373,12 @@ describe('several chains of a node', () => {
 		await server.manager.streams.purge(stream, { filter: `${stream}.n.${second}` })
 		await published(stream, 'n', [run(6, 6)], first)
 		expect(await names(`?chain=${first}`)).toEqual([[first, 'n-aaaaaaaa.chain', 1]])
-		// The file of a chain that the stream does not know any more is nobody's to take for another one.
+		// The file of a chain that is no longer in the stream is not reused for another chain.
 		await expect(names()).rejects.toMatchObject({ code: 'CHAIN_MISMATCH' })
 		expect(await recordsIn(join(into, 'n.chain'))).toEqual(run(1, 3))
 	})
 
-	test('an address selects the chains that it names', async () => {
+	test('are selected by the address', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'm', [run(1, 3)], first)
 		await published(stream, 'n', [run(1, 4)], second)
@@ -389,7 +391,7 @@ describe('several chains of a node', () => {
 })
 
 describe('a pull that was stopped continues', () => {
-	test('when its process was killed, at any moment', async () => {
+	test('after its process was killed at any moment', async () => {
 		const { address, options, into } = newStream()
 		const path = join(temporaryFolder(), 'node.chain')
 		for (let epoch = 0; epoch < 4; epoch++)
@@ -430,7 +432,7 @@ describe('a pull that was stopped continues', () => {
 		expect(readdirSync(into)).toEqual(['api-1.chain'])
 	}, 200_000)
 
-	test('wherever its file was torn', async () => {
+	test('from a file torn at any position', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700, 2)])
 		const pulled = join(into, 'n.chain')
@@ -445,12 +447,12 @@ describe('a pull that was stopped continues', () => {
 		expect(readdirSync(into)).toEqual(['n.chain'])
 	})
 
-	test('where a power loss left a hole after the synced part: that part is kept aside and pulled again', async () => {
+	test('after a power loss left a hole: the unsynced part is kept aside and pulled again', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700)])
 		const pulled = join(into, 'n.chain')
 		await pullStream(address, into)
-		// Without the mark of its end, nothing says that any of it was on disk.
+		// Without the mark of its end, no part of the file is known to be on disk.
 		const bytes = readFileSync(pulled).subarray(0, -263)
 		bytes.fill(0, bytes.length >> 1, (bytes.length >> 1) + 512)
 		writeFileSync(pulled, bytes)
@@ -460,7 +462,7 @@ describe('a pull that was stopped continues', () => {
 		expect(readdirSync(into).sort()).toEqual(['n.chain', expect.stringMatching(/^n\.chain\.cut-\d+-/)])
 	})
 
-	test('when it was aborted, and tells so', async () => {
+	test('after an abort, which it reports', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 300), run(301, 600), run(601, 700)])
 		const over = new AbortController()
@@ -504,8 +506,8 @@ test('an aborted pull does not wait for servers that are gone', async () => {
 	await expectWhole(join(into, 'n.chain'))
 })
 
-describe('refused, and everything left as it is', () => {
-	test('a file of the same chain whose last record differs from the stream', async () => {
+describe('is refused, and everything stays unchanged, for', () => {
+	test('a file of the same chain with another last record than the stream', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])
 		const { chains } = await pullStream(address, into)
@@ -519,7 +521,7 @@ describe('refused, and everything left as it is', () => {
 		expect(readFileSync(path).equals(before)).toBe(true)
 	})
 
-	test('a file of another chain, of no chain, with its own writer, or changed by another program', async () => {
+	test('a file of another chain or none, with its own writer, or changed by another program', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])
 		const pulled = join(into, 'n.chain')
@@ -546,7 +548,7 @@ describe('refused, and everything left as it is', () => {
 		await appender.close()
 	})
 
-	test('a file that was damaged in its synced part', async () => {
+	test('a file with damage in its synced part', async () => {
 		const { stream, address, into } = newStream()
 		await published(stream, 'n', [run(1, 20)])
 		await pullStream(address, into)

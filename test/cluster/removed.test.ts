@@ -1,6 +1,6 @@
 /**
- * Whatever is removed from a stream, at whatever moment of a read: every seq that was there when the read began is in a
- * record or in a gap, or the read ends with an error that has a code.
+ * Removals from a stream at any moment of a read: every seq that existed when the read began is in a record
+ * or in a gap, or the read ends with an error that has a code.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +19,10 @@ import { natsForFile } from '../support/nats-for-file.ts'
 import { collect, record } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-/** Readers ask for two messages ahead where messages may be so large: what is removed is not in their memory already. */
+/**
+ * With messages this large, readers ask for two messages ahead, so removed messages are not already in
+ * memory.
+ */
 const server = natsForFile({ config: 'max_payload: 16MB' })
 
 const CHAIN_ID = '0123456789abcdef0123456789abcdef'
@@ -63,12 +66,12 @@ async function newStream() {
 	return { stream, address: `${server.url}/${stream}` }
 }
 
-/** @param at a place in the stream, of 50. */
+/** @param at Position in the stream, of 50. */
 const REMOVALS: Readonly<Record<string, (stream: string, at: number) => Promise<unknown>>> = {
 	'the subject is purged': (stream) =>
 		server.manager.streams.purge(stream, { filter: `${stream}.n.${CHAIN_ID}` }),
 	'everything is purged': (stream) => server.manager.streams.purge(stream),
-	'what is before a place is purged': (stream, at) => server.manager.streams.purge(stream, { seq: at }),
+	'everything before a position is purged': (stream, at) => server.manager.streams.purge(stream, { seq: at }),
 	'all but some are purged': (stream, at) => server.manager.streams.purge(stream, { keep: at }),
 	'a limit discards the oldest': (stream, at) =>
 		server.manager.streams.update(stream, { max_msgs: Math.max(1, at) }),
@@ -77,18 +80,18 @@ const REMOVALS: Readonly<Record<string, (stream: string, at: number) => Promise<
 		for (let seq = 50; seq > at; seq--) await server.manager.streams.deleteMessage(stream, seq)
 	},
 	'the stream is deleted': (stream) => server.manager.streams.delete(stream),
-	'the stream is made again': async (stream) => {
+	'the stream is created again': async (stream) => {
 		await server.manager.streams.delete(stream)
 		await makeStream(stream)
 	},
-	'the stream is made again and filled': async (stream, at) => {
+	'the stream is created again and filled': async (stream, at) => {
 		await server.manager.streams.delete(stream)
 		await makeStream(stream)
 		await publish(stream, FIRST.slice(0, Math.max(1, at)))
 	},
 }
 
-/** Calls `remove` when so many records were given, and at the end at the latest. */
+/** Calls `remove` after a number of records, or at the latest at the end. */
 async function* removing(
 	records: AsyncIterable<LogRecord>,
 	moment: number,
@@ -120,7 +123,7 @@ async function opened<T>(address: string, use: (chain: Chain) => Promise<T>): Pr
 
 const ALONE = `?chain=${CHAIN_ID}`
 
-/** Each gives what it was given of the chain. */
+/** Each reader returns the records of the chain that it received. */
 const READERS: Readonly<Record<string, (reading: Reading) => Promise<LogRecord[]>>> = {
 	forward: ({ address, moment, remove }) =>
 		opened(address + ALONE, (chain) => collect(removing(chain.records(), moment, remove))),
@@ -130,13 +133,13 @@ const READERS: Readonly<Record<string, (reading: Reading) => Promise<LogRecord[]
 		opened(address + ALONE, async (chain) => {
 			const early = messagesFrom(1, 10).flatMap((_message, index) => collectSeqs(index))
 			const late = await collect(removing(chain.records({ fromSeq: 51 }), moment, remove))
-			// What is before the part is not asked for, and a gap may reach into it.
+			// Earlier records are not requested, and a gap may reach into the part.
 			return [...early, ...late.map(cutTo(51))]
 		}),
 	merged: ({ address, moment, remove }) =>
 		opened(address, async (chain) => {
 			const all = await collect(removing(chain.records(), moment, remove))
-			// Each as it is in its chain.
+			// Each record as it is in its chain.
 			return all
 				.filter(({ origin }) => origin!.chainId === CHAIN_ID)
 				.map(({ origin, ...each }) => ({ ...each, seq: origin!.seq }))
@@ -169,7 +172,7 @@ const collectSeqs = (index: number) =>
 const cutTo = (fromSeq: number) => (each: LogRecord) =>
 	isGap(each) ? { ...each, data: { ...each.data!, fromSeq: Math.max(fromSeq, each.data!.fromSeq) } } : each
 
-/** What became of each seq. */
+/** Returns the outcome of each seq. */
 function account(records: readonly LogRecord[]): string[] {
 	const seqs: string[] = []
 	const add = (seq: number, what: string) => {
@@ -195,7 +198,7 @@ async function outcomeOf(reading: () => Promise<LogRecord[]>): Promise<LogRecord
 
 describe.each(Object.keys(READERS))('read %s', (reader) => {
 	test.each(Object.keys(REMOVALS))(
-		'%s at any moment: no read ends early as if it were complete',
+		'%s at any moment: a read never ends early as if it were complete',
 		async (removal) => {
 			const arbitrary = [fc.integer({ min: 0, max: RECORDS }), fc.integer({ min: 0, max: 50 })] as const
 			await fc.assert(
@@ -206,7 +209,7 @@ describe.each(Object.keys(READERS))('read %s', (reader) => {
 					await server.manager.streams.delete(stream).catch(() => {})
 					if (typeof outcome === 'string') return
 					const seqs = account(outcome)
-					// What was removed before anything was read is not known to have been there.
+					// If records are removed before the first read, their existence is unknown.
 					if (moment > 0) expect(seqs).toHaveLength(RECORDS)
 					for (const what of new Set(seqs)) expect(['given', 'retained']).toContain(what)
 				}),
@@ -247,20 +250,17 @@ describe.each([false, true])('a part up to a seq, backward: %s', (reverse) => {
 		},
 	)
 
-	test.each([1, 99, 100, RECORDS - 1, RECORDS])(
-		'everything is purged: a gap up to %i and no further',
-		async (toSeq) => {
-			const { stream, address } = await newStream()
-			await opened(address + ALONE, async (chain) => {
-				expect((await chain.info()).records).toBe(RECORDS)
-				await server.manager.streams.purge(stream)
-				const records = await collect(chain.records({ toSeq, reverse }))
-				expect(records.map(({ seq, data }) => [seq, data])).toEqual([
-					[toSeq, { fromSeq: 1, toSeq, count: toSeq, cause: 'retained' }],
-				])
-			})
-		},
-	)
+	test.each([1, 99, 100, RECORDS - 1, RECORDS])('after a purge, a gap ends exactly at %i', async (toSeq) => {
+		const { stream, address } = await newStream()
+		await opened(address + ALONE, async (chain) => {
+			expect((await chain.info()).records).toBe(RECORDS)
+			await server.manager.streams.purge(stream)
+			const records = await collect(chain.records({ toSeq, reverse }))
+			expect(records.map(({ seq, data }) => [seq, data])).toEqual([
+				[toSeq, { fromSeq: 1, toSeq, count: toSeq, cause: 'retained' }],
+			])
+		})
+	})
 })
 
 describe('a tail', () => {
@@ -269,7 +269,7 @@ describe('a tail', () => {
 	)
 
 	test.each(outcomes)(
-		'%s: later records follow after a gap, or the tail ends with a code',
+		'%s: later records follow a gap, or the tail ends with an error code',
 		async (removal, ends) => {
 			const { stream, address } = await newStream()
 			const over = new AbortController()

@@ -12,7 +12,7 @@ async function silentServer(): Promise<number> {
 	return address.port
 }
 
-test('the sockets of the process are watched from the first connection on, not from the import', async () => {
+test('sockets are watched from the first connection, not from the import', async () => {
 	await import('../../src/cluster/index.ts')
 	expect(channel('net.client.socket').hasSubscribers).toBe(false)
 	const { connect } = await import('node:net')

@@ -1,4 +1,4 @@
-/** What the servers say of a stream that others are making at the same moment. */
+/** Server answers about a stream that other programs create at the same moment. */
 import { expect, test } from 'vitest'
 import type { Cluster } from '../../src/cluster/connection.ts'
 import { checkSettings, fitStream } from '../../src/cluster/stream.ts'
@@ -8,7 +8,7 @@ const CONFIG = { retention: 'limits', max_msgs_per_subject: -1, max_msg_size: -1
 const LEADERLESS = { config: CONFIG, cluster: { name: 'mesh' } }
 const LED = { config: CONFIG, cluster: { name: 'mesh', leader: 'server-1' } }
 
-/** Answers one after the other, and the last one for ever. */
+/** Returns the answers one after another, and repeats the last one. */
 function clusterThatSays(answers: (object | Error)[], added: object | Error): Cluster {
 	const streams = {
 		info: async () => {
@@ -45,7 +45,7 @@ test('a creation time that the leader returns only once is not used', async () =
 	expect(await fitStream(added, 'mesh', 'mesh', SETTINGS)).toBe(of)
 })
 
-test('a stream that was created without an answer is found, and a missing one is reported', async () => {
+test('a stream whose creation got no answer is found, and a missing one is reported', async () => {
 	const made = clusterThatSays([notThere(), LED], noAnswer())
 	expect(await fitStream(made, 'mesh', 'mesh', SETTINGS)).toBe(LED)
 	const none = clusterThatSays([notThere()], noAnswer())

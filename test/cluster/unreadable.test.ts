@@ -1,4 +1,6 @@
-/** Streams with messages that no forwarder has sent: nothing of them is silent, and what is there comes once. */
+/**
+ * Streams with messages that no forwarder sent: each is reported, and every existing record is returned once.
+ */
 import { headers } from '@nats-io/transport-node'
 import { describe, expect, test } from 'vitest'
 import type { ChainQuery } from '../../src/chain/chain.ts'
@@ -26,7 +28,7 @@ function run(fromSeq: number, toSeq: number): LogRecord[] {
 	)
 }
 
-/** The messages of a chain, each with so many records. */
+/** The messages of a chain, with the given numbers of records. */
 function messagesOf(counts: readonly number[], chainId = CHAIN_ID): Message[] {
 	const builder = new MessageBuilder(chainId, { targetBytes: 100_000, bytesMax: 500_000 }, NO_SUMS)
 	let seq = 0
@@ -54,7 +56,7 @@ async function streamOf(messages: readonly Message[], chainId = CHAIN_ID) {
 	return { address: `${server.url}/${stream}`, stream, publish }
 }
 
-/** What a reader is given, gaps as `from-to cause`, and what it is told. */
+/** Returns what a reader receives, with gaps as `from-to cause`, and the warnings. */
 async function readFrom(address: string, query: ChainQuery = {}) {
 	const warnings: string[] = []
 	const warned = (warning: Error & { readonly code?: string }) =>
@@ -84,33 +86,36 @@ describe('messages that cannot be read', () => {
 
 	test.each<[string, Message[], (string | number)[], number]>([
 		['in between', [first, half(second), third], [...seqs(1, 10), '11-20 damaged', ...seqs(21, 30)], 1],
-		['at the head', [GARBAGE, second], ['1-10 damaged', ...seqs(11, 20)], 8],
+		['at the start', [GARBAGE, second], ['1-10 damaged', ...seqs(11, 20)], 8],
 		['at the end', [first, GARBAGE], seqs(1, 10), 8],
-		['where nothing is missing', [first, GARBAGE, GARBAGE, second], seqs(1, 20), 16],
+		['with nothing missing', [first, GARBAGE, GARBAGE, second], seqs(1, 20), 16],
 		['of another chain', [first, messagesOf([10], OTHER_ID)[0]!, second], seqs(1, 20), 1],
 		['alone', [GARBAGE], [], 8],
-	])('%s are a gap where records are missing, and always reported', async (_what, messages, given, bytes) => {
-		const { address, stream } = await streamOf(messages)
-		const found = await readFrom(address)
-		expect(found.given).toEqual(given)
-		expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
-		expect(found.warnings).toEqual([
-			expect.stringMatching(
-				new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
-			),
-		])
-		const backward = await readFrom(address, { reverse: true })
-		expect(backward.given).toEqual(given.toReversed())
-		expect(backward.damagedBytes).toBe(found.damagedBytes)
-	})
+	])(
+		'%s become a gap if records are missing, and are always reported',
+		async (_what, messages, given, bytes) => {
+			const { address, stream } = await streamOf(messages)
+			const found = await readFrom(address)
+			expect(found.given).toEqual(given)
+			expect(found.damagedBytes).toBeGreaterThanOrEqual(bytes)
+			expect(found.warnings).toEqual([
+				expect.stringMatching(
+					new RegExp(`^MESH_CHAIN_STREAM_DAMAGED: message \\d of the stream "${stream}", .* cannot be read`),
+				),
+			])
+			const backward = await readFrom(address, { reverse: true })
+			expect(backward.given).toEqual(given.toReversed())
+			expect(backward.damagedBytes).toBe(found.damagedBytes)
+		},
+	)
 
-	test('are gaps for a reader of a part too, wherever the part begins', async () => {
+	test('are gaps even for a reader of a part, wherever the part begins', async () => {
 		const { address } = await streamOf([first, half(second), third, half(fourth)])
 		expect((await readFrom(address, { fromSeq: 15 })).given).toEqual(['11-20 damaged', ...seqs(21, 30)])
 		expect((await readFrom(address, { toSeq: 20 })).given).toEqual([...seqs(1, 10), '11-20 damaged'])
 	})
 
-	test('between two groups of a backward read are gaps', async () => {
+	test('are gaps between two groups of a backward read', async () => {
 		const { publish, address } = await streamOf([first, GARBAGE])
 		for (let index = 0; index < 70; index++) await publish(GARBAGE, OTHER_ID)
 		await publish(third)
@@ -121,7 +126,7 @@ describe('messages that cannot be read', () => {
 		])
 	})
 
-	test('make commands end with status 3, like damage of a file, and info counts them', async () => {
+	test('make commands end with status 3, like damage in a file, and info counts them', async () => {
 		const { address } = await streamOf([first, GARBAGE])
 		const [dump, exported, info, alone] = await Promise.all([
 			meshChain(['dump', address]),
@@ -139,11 +144,12 @@ describe('messages that cannot be read', () => {
 	})
 })
 
-test('nothing is reported where no other program published, whatever part is read', async () => {
+test('nothing is reported for a stream without foreign messages, whatever part is read', async () => {
 	const messages = messagesOf([10, 1, 5, 10])
 	const { address: whole, publish } = await streamOf([])
 	const address = `${whole}?chain=${CHAIN_ID}`
-	// Those of another chain stand before each, so that a place in the stream is not one in the chain.
+	// Messages of another chain precede each one, so that stream sequences differ from positions in the
+	// chain.
 	for (const message of messages) {
 		for (const other of messagesOf([1, 1, 1], OTHER_ID)) await publish(other, OTHER_ID)
 		await publish(message)
@@ -178,7 +184,7 @@ test.each([false, true])('repeated records are returned once, and reported: reve
 })
 
 describe('the sums in the messages of a chain', () => {
-	test('are right where other messages stand before and after them', async () => {
+	test('are correct between foreign messages', async () => {
 		const [first, second] = messagesOf([10, 300]) as [Message, Message]
 		const { address, publish } = await streamOf([GARBAGE, first, second, ...Array(5).fill(GARBAGE)])
 		for (let index = 0; index < 200; index++) await publish(GARBAGE, OTHER_ID)
@@ -200,7 +206,7 @@ describe('the sums in the messages of a chain', () => {
 		['a negative number', JSON.stringify({ ...NO_SUMS, records: -1 })],
 		['no causes', JSON.stringify({ ...NO_SUMS, absent: null })],
 		['a text', JSON.stringify({ ...NO_SUMS, levels: ['', '', '', '', ''] })],
-	])('are counted where a header is missing or invalid: %s', async (_what, sums) => {
+	])('are counted from the records if a header is missing or invalid: %s', async (_what, sums) => {
 		expect(parseSums(sums)).toBeUndefined()
 		const [first, second, third] = messagesOf([10, 10, 5]) as [Message, Message, Message]
 		const foreign = ({ body }: Message) => (sums === undefined ? { body } : { body, sums })

@@ -1,4 +1,4 @@
-/** The packed mesh-chain in projects as people have them. */
+/** The packed mesh-chain in typical projects. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 
 const runFile = promisify(execFile)
 
-/** @throws with all that the program printed. */
+/** @throws With the whole output of the program. */
 async function run(...args) {
 	try {
 		return await runFile(...args)
@@ -23,7 +23,7 @@ after(() => {
 	for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
-/** A copy of a project of this folder, beside the same packages. */
+/** Copies a project of this folder next to the same packages. */
 function project(name) {
 	const folder = mkdtempSync(join(HERE, '.tmp-'))
 	folders.push(folder)

@@ -1,6 +1,6 @@
 /**
- * `npm run test:ecosystem`: packs mesh-chain, installs the tarball beside other people's packages, and runs the tests of this folder.
- * Needs a registry. `npm test` has a smaller test of each kind.
+ * `npm run test:ecosystem`: packs mesh-chain, installs the tarball next to third-party packages, and runs the
+ * tests of this folder. Needs a registry. `npm test` has a smaller test of each kind.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** A reader in another language, written from docs/FORMAT.md, sees the same records. */
+/** A reader in another language, written from docs/FORMAT.md, reads the same records. */
 
 import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ async function inPython(path: string) {
 	}
 }
 
-/** Both readers of one file; returns how many records they agreed on. */
+/** Reads a file with both readers; returns the number of records on which they agreed. */
 async function agree(path: string): Promise<number> {
 	const chain = await openChain(path)
 	const ours = (await collect(chain.records())).map((each) => JSON.parse(recordToJson(each)))
@@ -49,11 +49,11 @@ async function agree(path: string): Promise<number> {
 	return ours.length
 }
 
-test('the reader is under 60 lines', () => {
+test('the reader has fewer than 60 lines', () => {
 	expect(readFileSync(READER, 'utf8').split('\n').length).toBeLessThan(60)
 })
 
-test('they agree on every row of the table of types', async () => {
+test('they agree on every row of the type table', async () => {
 	const path = chainPath()
 	const loop = new MeshLoop(new FileChainAppender(path))
 	for (const [name, given] of CANONICAL_ROWS) loop.info(name, { given })
@@ -72,7 +72,7 @@ test('they agree on 20,000 records of every shape', async () => {
 		fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
 	)
 	const text = fc.oneof(fc.string({ maxLength: 60 }), fc.string({ unit: 'grapheme', maxLength: 300 }))
-	// Python's dates end with the year 9999.
+	// Python dates end with the year 9999.
 	const date = fc.date({ min: new Date(0), max: new Date(253_402_300_799_999), noInvalidDate: true })
 	const data = fc.anything({
 		withBigInt: true,
@@ -115,7 +115,7 @@ test('they agree on 20,000 records of every shape', async () => {
 	).toBe(20_000)
 }, 120_000)
 
-test('they agree on several openings, on gaps, and on a torn tail', async () => {
+test('they agree on several openings, gaps and a torn tail', async () => {
 	const path = chainPath()
 	for (let epoch = 0; epoch < 3; epoch++) {
 		const appender = new FileChainAppender(path)
@@ -138,7 +138,7 @@ test('they agree on several openings, on gaps, and on a torn tail', async () => 
 	}
 })
 
-test('they agree on what a killed writer left', async () => {
+test('they agree on the file of a killed writer', async () => {
 	const path = chainPath()
 	const writer = startModule(
 		`import { FileChainAppender, MeshLoop } from 'mesh-chain'
@@ -156,7 +156,7 @@ test('they agree on what a killed writer left', async () => {
 	expect(await agree(path)).toBeGreaterThan(100)
 })
 
-test('a flipped bit stops the other reader too, wherever it is', async () => {
+test('a flipped bit at any position stops the other reader too', async () => {
 	const path = chainPath()
 	const appender = new FileChainAppender(path)
 	for (let seq = 1; seq <= 100; seq++) appender.append(record(seq))
@@ -166,7 +166,8 @@ test('a flipped bit stops the other reader too, wherever it is', async () => {
 		const flipped = Buffer.from(whole)
 		flipped[at]! ^= 4
 		writeFileSync(path, flipped)
-		// In a length it makes the rest look like a torn tail, which a reader may pass over, but not believe.
+		// In a length, the flipped bit makes the rest look like a torn tail, which a reader may skip but not
+		// accept.
 		const { status, records } = await inPython(path)
 		expect(status !== 0 || records.length < 100, `bit of byte ${at}`).toBe(true)
 	}

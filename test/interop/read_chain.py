@@ -1,10 +1,10 @@
-"""Reads the files of a chain, oldest first, as docs/FORMAT.md says: checks all checksums and links, prints records as JSON."""
+"""Reads the files of a chain, oldest first (docs/FORMAT.md). Checks checksums and links, prints JSON."""
 import base64, datetime, hashlib, json, math, re, struct, sys, zlib
 import msgpack
 LEVELS, TAG = ['trace', 'debug', 'info', 'warn', 'error'], re.compile(r'^\$+(bigint|bytes|date|number)$')
 
 def value(unpacker, data):  # in the JSON dialect
-    lead = data[unpacker.tell()]  # only a bigint is 64 bits wide: this tells it from a number
+    lead = data[unpacker.tell()]  # only a bigint is 64 bits wide: this distinguishes it from a number
     if lead in (0xcf, 0xd3): return {'$bigint': str(unpacker.unpack())}
     if 0x90 <= lead <= 0x9f or lead in (0xdc, 0xdd):
         return [value(unpacker, data) for _ in range(unpacker.read_array_header())]
@@ -37,7 +37,7 @@ def records(block):
                **({'data': row[7]} if count == 8 else {}), **origin}
 
 for path, next_path in zip(sys.argv[1:], sys.argv[2:] + [None]):
-    data = open(path, 'rb').read()  # it counts as far as the next file says, or whole where a repair left its mark
+    data = open(path, 'rb').read()  # valid up to the next file's first offset, or whole after a repair
     if next_path and not (data[-263:].startswith(b'\x9f\xa6anchor') and data[-217] == 4):
         data = data[:int(struct.unpack('>d', open(next_path, 'rb').read()[55:63])[0])]
     place, position, link_from, link = data[15:31] + data[32:36], 102, 102, hashlib.sha256(data[:102]).digest()

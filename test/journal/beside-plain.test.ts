@@ -1,4 +1,7 @@
-/** A client that is journaled beside one that is not: whatever is done with both comes to the same, and the records say what the server did. */
+/**
+ * A journaled client next to a plain one: the same calls have the same results, and the records show what the
+ * server did.
+ */
 import { EventEmitter } from 'node:events'
 import pg from 'pg'
 import Cursor from 'pg-cursor'
@@ -15,7 +18,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => postgres?.remove())
 
-// biome-ignore lint/suspicious/noExplicitAny: what is tried here is more than the types of node-postgres have
+// biome-ignore lint/suspicious/noExplicitAny: these tests use more than the types of node-postgres cover
 type Any = any
 
 function recorder() {
@@ -39,7 +42,7 @@ async function connected(config: pg.ClientConfig = {}, journals = true) {
 const brief = (statements: StatementData[]) =>
 	statements.map(({ commands, end, error }) => [commands.join(), end, error?.code])
 
-/** What a promise comes to, as a value. */
+/** Converts the outcome of a promise to a value. */
 const settled = (promise: Promise<unknown>) =>
 	promise.then(
 		(value: Any) => (Array.isArray(value) ? value.map(resultOf) : resultOf(value)),
@@ -52,7 +55,7 @@ const resultOf = ({ command, rowCount, rows, fields }: Any) => ({
 	names: fields?.map(({ name }: Any) => name),
 })
 
-/** As pg-copy-streams does it. */
+/** Like pg-copy-streams. */
 function copyIn(text: string, lines: string[]) {
 	let over!: (value: unknown) => void
 	const done = new Promise((resolve) => {
@@ -73,7 +76,7 @@ function copyIn(text: string, lines: string[]) {
 	return query
 }
 
-/** As pg-copy-streams does it: takes the bytes of the socket for itself until the copy is done. */
+/** Like pg-copy-streams: takes over the bytes of the socket until the copy is done. */
 function copyOut(text: string) {
 	let over!: (value: unknown) => void
 	let [said, bytes] = ['', Buffer.alloc(0)]
@@ -110,7 +113,7 @@ function copyOut(text: string) {
 	}
 }
 
-/** As pg-query-stream does it: the cursor has the text, and the stream has the handlers. */
+/** Like pg-query-stream: the cursor has the text, and the stream has the handlers. */
 function rowStream(text: string, values: unknown[]) {
 	const cursor: Any = new Cursor(text, values)
 	const names = ['RowDescription', 'DataRow', 'PortalSuspended', 'CommandComplete', 'ReadyForQuery', 'Error']
@@ -150,7 +153,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		}
 		return settled(client.query({ text: 'select 1 as a', types: { getTypeParser: () => parse } }))
 	},
-	'prepared statements, also of a name that is taken': async (client) => [
+	'prepared statements, even under a name in use': async (client) => [
 		await settled(client.query({ name: 'p', text: 'select $1::int as n', values: [1] })),
 		await settled(client.query({ name: 'p', values: [2] })),
 		await settled(client.query({ name: 'p', text: 'select 3' })),
@@ -167,7 +170,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 			await settled(client.query('commit')),
 		]
 	},
-	'query events, and callbacks in every place': async (client) => {
+	'query events, and callbacks in every position': async (client) => {
 		const seen: unknown[] = []
 		const query = client.query(new pg.Query('select 1 as a'))
 		query.on('row', (row: unknown) => seen.push(row))
@@ -180,7 +183,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		})
 		return seen
 	},
-	'what is copied in and out': async (client) => {
+	'copying in and out': async (client) => {
 		await client.query(T)
 		const given = copyIn('copy t from stdin', ['1\ta', '2\tb'])
 		client.query(given)
@@ -200,7 +203,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		const { channel, payload } = (await heard) as Any
 		return { channel, payload }
 	},
-	'a query that is cancelled, and what comes behind it': async (client) => {
+	'a cancelled query and later ones': async (client) => {
 		const long = settled(client.query('select pg_sleep(20)'))
 		await ask(postgres.config, 'select pg_sleep(0.1), pg_cancel_backend($1)', [client.processID])
 		return [await long, await settled(client.query('select 1 as a'))]
@@ -209,7 +212,7 @@ const SCENARIOS: Record<string, (client: Any) => Promise<unknown>> = {
 		await settled(client.query({ text: 'select pg_sleep(0.2)', query_timeout: 20 })),
 		await settled(client.query('select 1 as a')),
 	],
-	'a query behind the end': async (client) => {
+	'a query after the end': async (client) => {
 		await client.end()
 		return settled(client.query('select 1'))
 	},
@@ -236,7 +239,7 @@ test.each(Object.entries(SCENARIOS))('%s', async (_name, scenario) => {
 	expect(await scenario(client)).toEqual(await scenario(plain))
 })
 
-test('pipelined queries answer as they do without a journal, and are recorded in their order', async () => {
+test('pipelined queries answer as without a journal, and are recorded in order', async () => {
 	const { client, statements } = await connected({ pipeline: true } as object)
 	const texts = [T, 'begin', "insert into t values (1, 'a')", 'commit', 'select 1/0', 'begin', 'rollback']
 	const results = await Promise.all(texts.map((text) => settled(client.query(text))))
@@ -254,8 +257,8 @@ test('pipelined queries answer as they do without a journal, and are recorded in
 	])
 })
 
-describe('what is recorded', () => {
-	test('a stream of rows has its text, its parameters and a checksum', async () => {
+describe('recording', () => {
+	test('a row stream is recorded with its text, its parameters and a checksum', async () => {
 		const { client, statements } = await connected()
 		await SCENARIOS['a stream of rows, read to its end']!(client)
 		expect(statements()[0]).toMatchObject({
@@ -266,9 +269,9 @@ describe('what is recorded', () => {
 		})
 	})
 
-	test('a COPY cannot be replayed, and its record tells so', async () => {
+	test('a COPY cannot be replayed, and its record states that', async () => {
 		const { client, statements } = await connected()
-		await SCENARIOS['what is copied in and out']!(client)
+		await SCENARIOS['copying in and out']!(client)
 		expect(statements().map(({ text, rows, unreplayable }) => [text, rows, unreplayable])).toEqual([
 			[T, null, undefined],
 			['copy t from stdin', 2, 'copy'],
@@ -277,7 +280,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a query that node-postgres refuses has no record, and ends no transaction', async () => {
+	test('a query that node-postgres refuses gets no record and ends no transaction', async () => {
 		const { client, statements } = await connected()
 		await client.query({ name: 'p', text: 'select 1' })
 		await client.query('begin')
@@ -312,7 +315,7 @@ describe('what is recorded', () => {
 		expect(statements()[0]?.params).toEqual([Uint8Array.of(1, 2), Uint8Array.of(3, 4)])
 	})
 
-	test('a connection lost in a pipeline leaves a record of everything in flight', async () => {
+	test('after a connection is lost in a pipeline, every statement in flight has a record', async () => {
 		const { client, statements } = await connected({ pipeline: true } as object)
 		const texts = ['begin', 'select pg_sleep(20)', 'select 2', 'commit']
 		const all = texts.map((text) => settled(client.query(text)))
@@ -327,7 +330,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('the commits of a text with several statements count, whatever follows in it', async () => {
+	test('commits in a text with several statements count, whatever follows them', async () => {
 		const { client, statements } = await connected()
 		for (const text of [
 			T,
@@ -357,7 +360,7 @@ describe('what is recorded', () => {
 		expect((await client.query('select n from t')).rows).toEqual([{ n: 1 }, { n: 2 }])
 	})
 
-	test('a COMMIT that could not be bound holds nothing back', async () => {
+	test('a COMMIT that could not be bound does not hold back other statements', async () => {
 		const { client, statements } = await connected()
 		const toPostgres = () => {
 			throw new Error('no value')
@@ -367,7 +370,7 @@ describe('what is recorded', () => {
 		expect(brief(statements())).toEqual([['SELECT', 'commit', undefined]])
 	})
 
-	test('a two-phase transaction, a lost one, and settings local to one', async () => {
+	test('two-phase transactions, lost ones, and local settings are recorded', async () => {
 		await ask(postgres.config, 'alter system set max_prepared_transactions = 5')
 		await postgres.stop()
 		await postgres.start()
@@ -400,7 +403,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a client that is journaled within a transaction has no record of its beginning', async () => {
+	test("a client journaled within a transaction has no record of the transaction's beginning", async () => {
 		const { loop, statements } = recorder()
 		const { client } = await connected({}, false)
 		await client.query('begin')
@@ -415,7 +418,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('a pool includes clients that are connecting already, and the first statements of new ones', async () => {
+	test('a pool includes connecting clients, and the first statements of new ones', async () => {
 		const { loop, statements } = recorder()
 		const onConnect = (client: Any) => client.query("set application_name = 'first'")
 		const pool = new pg.Pool({ ...postgres.config, max: 2, onConnect } as pg.PoolConfig)
@@ -438,7 +441,7 @@ describe('what is recorded', () => {
 
 	test('a pool whose clients cannot be followed warns once', async () => {
 		const { loop } = recorder()
-		// As those of pg.native: they have no connection that could be listened to.
+		// Like the clients of pg.native, which have no connection to listen to.
 		const pool = Object.assign(new EventEmitter(), { totalCount: 0 })
 		const warned = new Promise<Error[]>((resolve) => {
 			const warnings: Error[] = []
@@ -458,7 +461,7 @@ describe('what is recorded', () => {
 		])
 	})
 
-	test('no error quotes a redacted text, and none is longer than a record', async () => {
+	test('no error quotes a redacted text or exceeds a record', async () => {
 		const { loop, statements } = recorder()
 		const { client } = await connected({}, false)
 		journalPg(client, loop, { redact: (_text, [first]) => (first === 'secret' ? [] : undefined) })

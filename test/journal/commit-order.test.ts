@@ -46,11 +46,11 @@ test.each([
 	['/* x */ select 1 /* */ commit', false],
 	['committed', false],
 	[`${'/* x */ '.repeat(30_000)}select`, false],
-])('what ends a transaction is known behind comments too: %.40s', (text, ends) => {
+])('the end of a transaction is recognised after comments: %.40s', (text, ends) => {
 	expect(ordered().order.sent(text) !== undefined).toBe(ends)
 })
 
-test('held statements are published at exit; an idle journal is not kept alive', () => {
+test('held statements are published at exit, and an idle journal does not stay in memory', () => {
 	const { seen, order } = ordered()
 	const before = process.listenerCount('exit')
 	const commit = order.sent('commit')

@@ -1,4 +1,7 @@
-/** As recorded, into a target with fewer connections than there were open transactions: it ends, in bounded time, and says why. */
+/**
+ * Replays as recorded into a target with fewer connections than there were open transactions: they end in
+ * bounded time and state why.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { replayStatements } from '../../src/journal/index.ts'
 import { ask, opened, type PgConfig, recorded, twoDatabases } from '../support/databases.ts'
@@ -13,7 +16,10 @@ afterAll(() => postgres?.remove())
 
 const TABLE = 'create table t (n int)'
 
-/** So many sessions, all in transactions at the same time; where they are known already, each said something before that. */
+/**
+ * Records `sessions` sessions, all in transactions at the same time. If they are known, each sent a statement
+ * earlier.
+ */
 async function recordedTogether(sessions: number, areKnown: boolean) {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, async (pool) => {
@@ -38,7 +44,7 @@ test.each([
 	[4, 3, false],
 	[4, 3, true],
 ])(
-	'through PgBouncer, %i transactions at a time with %i servers end the replay with TARGET_FULL (sessions known before: %s)',
+	'through PgBouncer, %i transactions on %i servers end with TARGET_FULL (known sessions: %s)',
 	async (sessions, servers, areKnown) => {
 		const { path, target } = await recordedTogether(sessions, areKnown)
 		const pooled = await startPgBouncer(target, servers)
@@ -48,14 +54,14 @@ test.each([
 		expect(report.endedBy?.message).toContain('default_pool_size')
 		await expect.poll(() => rowsIn(target, 1)).toBe(0)
 		expect(await rowsIn(target, 0)).toBe(areKnown ? sessions : 0)
-		// In the order of commits one is enough.
+		// In commit order, one connection is enough.
 		await ask(target, 'truncate t')
 		expect(await replayStatements(await opened(path), pooled)).toMatchObject({ ended: 'end', failures: 0 })
 		expect(await rowsIn(target, 1)).toBe(sessions)
 	},
 )
 
-test('with as many servers in PgBouncer as transactions, all of them are replayed', async () => {
+test('with one PgBouncer server per transaction, all transactions are replayed', async () => {
 	const { path, target } = await recordedTogether(4, true)
 	const pooled = await startPgBouncer(target, 4)
 	const report = await replayStatements(await opened(path), pooled, as)
@@ -73,11 +79,11 @@ test('a role with fewer connections than open transactions ends the replay with 
 	await expect.poll(() => rowsIn(target, 1)).toBe(0)
 })
 
-test('the connection that looks at locks is released for a transaction', async () => {
+test('the connection that checks for locks is released for a transaction', async () => {
 	const { source, target } = await twoDatabases(postgres, TABLE)
 	const path = await recorded(source, async (pool) => {
 		const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
-		// Locks are looked at when a statement takes its time, before the others begin.
+		// Locks are checked while a statement takes long, before the other transactions begin.
 		for (const client of clients)
 			for (const text of ['begin', 'insert into t select 1 from pg_sleep(0.3)']) await client.query(text)
 		for (const client of clients) {

@@ -63,7 +63,7 @@ test('a statement is recorded with its parameters as sent, and its answer is unc
 	expect(last()).not.toHaveProperty('error')
 })
 
-test('transactions follow the messages of the server, with the end of each', async () => {
+test("transactions and their ends follow the server's messages", async () => {
 	const { client, statements } = await journaled()
 	for (const text of [
 		'create temp table t (id int primary key)',
@@ -150,7 +150,7 @@ test('every client of a pool is journaled as its own session', async () => {
 	expect(new Set(statements.map(({ tx }) => tx)).size).toBe(9)
 })
 
-test('a lost connection leaves a record with an unknown end of its transaction', async () => {
+test('after a lost connection, the record shows an unknown end of the transaction', async () => {
 	const { client, last } = await journaled()
 	await client.query('begin')
 	await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => {})
@@ -158,7 +158,7 @@ test('a lost connection leaves a record with an unknown end of its transaction',
 	expect(last()).toMatchObject({ seq: 2, error: { code: '57P01' } })
 })
 
-test('secrets are left out and long texts are cut: neither can be replayed', async () => {
+test('statements with redacted secrets or cut texts cannot be replayed', async () => {
 	const { client, statements } = await journaled({
 		redact: (text, params) => (text.includes('secret') ? [params[0]!, undefined] : undefined),
 		statementBytesMax: 1000,

@@ -1,4 +1,7 @@
-/** A replay whose connections are lost at any moment: what the target has afterwards is whole transactions, those that the report says were replayed. */
+/**
+ * Replays whose connections are lost at any moment: the target then holds exactly the whole transactions that
+ * the report lists as replayed.
+ */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { replayStatements, type StatementReport } from '../../src/journal/index.ts'
@@ -15,7 +18,7 @@ afterAll(() => postgres?.remove())
 const TABLE = 'create table done (label text, step int)'
 const insert = (label: string, step: number) => `insert into done values ('${label}', ${step})`
 
-/** Each a whole transaction: its statements, and how many rows it leaves. */
+/** Kinds of transactions: the statements of each, and the number of rows that it leaves. */
 const SHAPES: Record<string, (label: string) => { texts: string[]; rows: number }> = {
 	'outside of a transaction': (label) => ({ texts: [insert(label, 1)], rows: 1 }),
 	'several statements': (label) => ({
@@ -27,7 +30,7 @@ const SHAPES: Record<string, (label: string) => { texts: string[]; rows: number 
 		rows: 2,
 	}),
 	'one text without BEGIN': (label) => ({ texts: [`${insert(label, 1)}; ${insert(label, 2)}`], rows: 2 }),
-	'begun in a text, and gone on with': (label) => ({
+	'begun in one text, then continued': (label) => ({
 		texts: [`begin; ${insert(label, 1)}`, insert(label, 2), `${insert(label, 3)}; commit`],
 		rows: 3,
 	}),
@@ -50,7 +53,7 @@ const SHAPES: Record<string, (label: string) => { texts: string[]; rows: number 
 	}),
 }
 
-/** Two, one of which began the other. */
+/** Two transactions, the first of which begins the second. */
 const CHAINED = (first: string, second: string, how: string) => [
 	'begin',
 	insert(first, 1),
@@ -62,9 +65,9 @@ const CHAINED = (first: string, second: string, how: string) => [
 ]
 
 interface Plan {
-	/** By session. */
+	/** Transactions by session. */
 	readonly sessions: readonly (readonly string[])[]
-	/** Which session is next. */
+	/** Session of each next statement. */
 	readonly turns: readonly number[]
 	readonly rows: ReadonlyMap<string, number>
 }
@@ -94,7 +97,7 @@ const plan = fc
 	)
 	.map(([seed, turns]) => planOf(seed, turns))
 
-/** Interleaved as planned, one statement at a time. */
+/** Runs the statements one at a time, interleaved as planned. */
 const work = (config: PgConfig, { sessions, turns }: Plan) =>
 	recorded(config, async (pool) => {
 		const clients = await Promise.all(sessions.map(() => pool.connect()))
@@ -107,7 +110,7 @@ const work = (config: PgConfig, { sessions, turns }: Plan) =>
 		for (const client of clients) client.release()
 	})
 
-/** Which rows of which labels are there, and whether that is what the report says. */
+/** Checks which rows of which labels exist, and that they match the report. */
 async function expectWhole(path: string, { rows }: Plan, target: PgConfig, report: StatementReport) {
 	const statements = await statementsIn(path)
 	const { rows: found } = await ask(
@@ -129,10 +132,10 @@ async function expectWhole(path: string, { rows }: Plan, target: PgConfig, repor
 }
 
 test.each(['asRecorded', 'commit'] as const)(
-	'in the order %s, wherever connections are lost, only whole transactions are there, as the report says',
+	'in the order %s, lost connections leave only whole transactions, as reported',
 	async (mode) => {
 		const fates = fc.dictionary(
-			// Where the first connection is made, what breaks off is thrown.
+			// If the first connection breaks while it is opened, the error is thrown.
 			fc.integer({ min: 4, max: 60 }).map(String),
 			fc.constantFrom<Disturbance | 'terminated'>('lost', 'unanswered', 'answered', 'terminated'),
 			{ minKeys: 2, maxKeys: 5 },
@@ -157,7 +160,7 @@ test.each(['asRecorded', 'commit'] as const)(
 				)
 				losses += report.reconnects
 				expect(report.ended).toBe('end')
-				// What was sent and is not answered may still be under way.
+				// Statements that were sent and not answered may still be running.
 				await expect.poll(() => busy(target)).toBe(0)
 				await expectWhole(path, planned, target, report)
 			}),
@@ -177,7 +180,9 @@ async function busy(target: PgConfig): Promise<number> {
 	return rows[0].n
 }
 
-/** A replay in which the connection breaks off at the first statement with `next` in it after one with `text`. */
+/**
+ * Replays with a connection that breaks at the first statement containing `next` after one containing `text`.
+ */
 async function cutBetween(path: string, target: PgConfig, text: string, next: string) {
 	const network = await unreliableNetwork(postgres.config)
 	let seen = 0
@@ -214,7 +219,7 @@ test('as recorded, statements for a lost temporary table never reach the table o
 	)
 	const report = await cutBetween(path, target, 'create temp table', 'insert')
 	expect(report).toMatchObject({ replayed: 1, skipped: { afterError: 2 } })
-	// The insert that found the connection gone, and the transaction after it.
+	// The insert that found the connection lost, and the next transaction.
 	expect(report.failed).toMatchObject([
 		{ seq: 1, recordSeq: 2 },
 		{ seq: 1, recordSeq: 3, error: expect.stringContaining('and with it temporary tables') },
@@ -223,7 +228,7 @@ test('as recorded, statements for a lost temporary table never reach the table o
 })
 
 test.each(['commit', 'asRecorded'] as const)(
-	'in the order %s, a transaction that began in the text that ended another is left out as a whole, and listed',
+	'in the order %s, a transaction begun in the text that ended another is left out and listed',
 	async (mode) => {
 		const { source, target } = await twoDatabases(postgres, TABLE)
 		const path = await recorded(

@@ -1,4 +1,7 @@
-/** What is skipped as reading is proved to be: whatever writes is replayed, however it is put. */
+/**
+ * Statements are skipped as reads only if proved: every statement that writes is replayed, however it is
+ * written.
+ */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { replayStatements, type StatementData } from '../../src/journal/index.ts'
@@ -98,7 +101,7 @@ function suspects() {
 }
 
 describe('by its text', () => {
-	test('a query that only calls functions known to read is proved', () => {
+	test('a query that calls only functions known to read is proved', () => {
 		fc.assert(
 			fc.property(fc.constantFrom(...PLACES), fc.constantFrom(...READS), (place, read) => {
 				const text = place.replaceAll('{}', () => read)
@@ -133,11 +136,11 @@ describe('by its text', () => {
 		['select $a$ x', []],
 		['select /* x', []],
 		['set search_path = a', ['SET']],
-	])('no reading is proved of: %s', (text, commands) => {
+	])('is not proved to read: %s', (text, commands) => {
 		expect(isProvedRead(statement(text, commands), suspects())).toBe(false)
 	})
 
-	test('names in a definition of the recording are suspect from then on', () => {
+	test('names in a recorded definition are suspect from then on', () => {
 		const some = new Suspects()
 		const read = () => isProvedRead(statement('select * from v'), some)
 		some.learn(statement('create table v (n int)', ['CREATE TABLE']))
@@ -177,9 +180,12 @@ describe('by its text', () => {
 		['select * into w from trusted', ['SELECT']],
 		["select 'a\\b' as x into w from t", ['SELECT']],
 		['create type w as (x int)', ['CREATE TYPE']],
-	])('after what may have defined anything, nothing is proved that may use it: %s', (text, commands) => {
-		expect(isProvedAfter(text, commands, false)).toBe(false)
-	})
+	])(
+		'after a statement that may have defined anything, no possible use of it is proved: %s',
+		(text, commands) => {
+			expect(isProvedAfter(text, commands, false)).toBe(false)
+		},
+	)
 
 	const HARMLESS: readonly [string, readonly string[]][] = [
 		['select pay(1)', ['SELECT']],
@@ -196,7 +202,7 @@ describe('by its text', () => {
 		['discard all', ['DISCARD ALL']],
 	]
 	test.each(HARMLESS)(
-		'what cannot define by itself is harmless unless functions define: %s',
+		'a statement that defines nothing itself is harmless unless functions define: %s',
 		(text, commands) => {
 			expect(isProvedAfter(text, commands, false)).toBe(true)
 			expect(isProvedAfter(text, commands, true)).toBe(false)
@@ -355,7 +361,7 @@ describe('against Postgres', () => {
 		],
 		[BY_TRIGGER, "insert into seen values ('a')", 'select x from made'],
 		['', BY_FUNCTION, 'select mk()', 'select x from made'],
-	])('what was defined without its text saying so is replayed: %s %s', async (schema, ...texts) => {
+	])('is replayed if its definition was not visible in a text: %s %s', async (schema, ...texts) => {
 		for (const mode of ['commit', 'asRecorded'] as const) {
 			const { source, target } = await twoDatabases(postgres, SCHEMA + schema)
 			const path = await recorded(

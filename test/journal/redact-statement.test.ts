@@ -1,4 +1,4 @@
-/** What a journal keeps of a statement: nothing of what is secret, whatever its `redact` does. */
+/** The recorded part of a statement contains no secrets, whatever its `redact` function does. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { redactStatement } from '../../src/journal/redact-statement.ts'
 import type { StatementData } from '../../src/journal/statement.ts'
@@ -14,18 +14,18 @@ const statement = {
 
 test.each([
 	['throws', () => expect.unreachable('mine')],
-	['gives a promise', async () => ['secret', 'other']],
-	['gives a text', () => 'secret'],
-	['gives null', () => null],
-	['gives a list of what is no parameter', () => [5, {}]],
-	['gives an empty list', () => []],
-])('a redact that %s has every parameter left out, and the message that may quote it', (_name, redact) => {
+	['returns a promise', async () => ['secret', 'other']],
+	['returns a text', () => 'secret'],
+	['returns null', () => null],
+	['returns a list of invalid parameters', () => [5, {}]],
+	['returns an empty list', () => []],
+])('if redact %s, every parameter and any message that may quote one are left out', (_name, redact) => {
 	const kept = redactStatement(statement, { redact, statementBytesMax: 1000 } as never)
 	expect(kept).toMatchObject({ params: [null, null], unreplayable: 'redacted' })
 	expect(JSON.stringify(kept)).not.toContain('secret')
 })
 
-test('without redact, or where it returns undefined, everything is kept', () => {
+test('without redact, or if it returns undefined, everything is kept', () => {
 	for (const redact of [undefined, () => undefined])
 		expect(redactStatement(statement, { redact, statementBytesMax: 1000 } as never)).toEqual(statement)
 })

@@ -1,4 +1,7 @@
-/** A replay of statements whose target fails in every way that it can: it ends, says what was replayed and what not, and leaves nothing open. */
+/**
+ * Replays of statements whose target fails in every possible way: they end, report what was replayed and what
+ * was not, and leave nothing open.
+ */
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -34,7 +37,7 @@ const chainOf = (records: readonly LogRecord[]) => ({
 	},
 })
 
-/** As a journal records it: each a statement of a session, with what is different. */
+/** Records as a journal writes them, one statement each, with the given differences. */
 const statements = (...all: readonly object[]) =>
 	chainOf(
 		all.map((data, index) =>
@@ -57,7 +60,7 @@ async function connectionsTo(target: PgConfig): Promise<number> {
 const run = (chain: unknown, target: PgConfig, options: ReplayStatementsOptions = {}) =>
 	replayStatements(chain as never, target, options)
 
-test('a connection begins with parameters that poolers know, and keeps its timeout after DISCARD ALL', async () => {
+test('a connection starts with parameters known to poolers, and keeps its timeout when reset', async () => {
 	const { source, target } = await twoDatabases(postgres, T)
 	const path = await recorded(
 		source,
@@ -72,7 +75,7 @@ test('a connection begins with parameters that poolers know, and keeps its timeo
 	const report = await run(await opened(path), { ...target, port: network.port }, { timeoutMs: 300 })
 	expect(report).toMatchObject({ replayed: 2, failures: 1, reconnects: 0, failed: [{ code: '57014' }] })
 	expect(network.sent.length).toBe(1)
-	// The names and values of a start-up message end with an empty one.
+	// The names and values in a start-up message end with an empty one.
 	const [startup] = network.sent[0]!.slice(8).split('\0\0')
 	const names = startup!.split('\0').filter((_, index) => index % 2 === 0)
 	expect(names.sort()).toEqual(['application_name', 'client_encoding', 'database', 'user'])
@@ -98,7 +101,7 @@ test('a silent server is abandoned soon after the timeout, and its statement is 
 
 const sum = (counts: object) => Object.values(counts).reduce((total: number, count) => total + count, 0)
 
-test('a target that stays away is reported after some attempts, and every begun statement is counted', async () => {
+test('an absent target is reported after some attempts, and every begun statement is counted', async () => {
 	const { path, target } = await recordedTransactions(50)
 	const network = await unreliableNetwork(postgres.config)
 	const report = await run(
@@ -119,7 +122,7 @@ test('a target that stays away is reported after some attempts, and every begun 
 })
 
 test.each(['commit', 'asRecorded'] as const)(
-	'a signal ends a replay that connects, in the order %s, at once',
+	'in the order %s, a signal immediately ends a replay that is connecting',
 	async (mode) => {
 		const silent = createServer(() => {}).listen(0, '127.0.0.1')
 		await once(silent, 'listening')
@@ -152,7 +155,7 @@ test('as recorded, a signal ends a replay that waits for a lock forever', async 
 					end: 'commit',
 				}),
 			]
-			// The third statement waits for the commit, which is not reached.
+			// The third statement waits for the commit, which never happens.
 			if (isFirst) abort.abort()
 			yield [sql(4, { session: 'a', tx: 'a:1', seq: 3, text: 'commit', commands: ['COMMIT'], end: 'commit' })]
 		},
@@ -168,7 +171,7 @@ const sql = (seq: number, data: object) =>
 	record(seq, { kind: 'sql', data: { params: [], rows: 1, checksum: null, ...data } as never })
 
 test.each(['commit', 'asRecorded'] as const)(
-	'onProgress that throws ends a replay in the order %s with what it threw, and closes its connections',
+	'in the order %s, an error from onProgress ends the replay and closes its connections',
 	async (mode) => {
 		const { path, target } = await recordedTransactions(20)
 		const thrown = new Error('no more')
@@ -208,7 +211,7 @@ test('a deadlock in the replay is retried; committed transactions are not repeat
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 7 }])
 })
 
-test('a read-only target, or one without connections, is reported, and nothing is left out', async () => {
+test('a read-only target, or one without connections, is reported; no statement is left out', async () => {
 	const { path, target } = await recordedTransactions(3)
 	await ask(postgres.config, `alter database ${target.database} set default_transaction_read_only = on`)
 	const report = await run(await opened(path), target)
@@ -226,7 +229,7 @@ test('a read-only target, or one without connections, is reported, and nothing i
 	})
 })
 
-test('the reason of a failed connection tells what to change', async () => {
+test('the reason for a failed connection states what to change', async () => {
 	const { password: _, ...none } = postgres.config
 	const chain = statements()
 	await expect(run(chain, none as PgConfig)).rejects.toThrow(
@@ -263,7 +266,7 @@ const DAMAGED: readonly object[] = [
 ]
 
 test.each(['commit', 'asRecorded'] as const)(
-	'records that are none of a journal are counted in the order %s, and the others replayed',
+	'in the order %s, records not written by a journal are counted, and the others replayed',
 	async (mode) => {
 		const { target } = await twoDatabases(postgres, T)
 		const fine = { text: 'insert into t values (1)', commands: ['INSERT'], rows: 1, seq: 1, end: 'commit' }
@@ -284,29 +287,29 @@ test.each(['commit', 'asRecorded'] as const)(
 )
 
 test.each(['commit', 'asRecorded'] as const)(
-	'statements that no connection can have made are counted in the order %s, and harm no others',
+	'in the order %s, statements that no connection can have made are counted and do no harm',
 	async (mode) => {
 		const { target } = await twoDatabases(postgres, T)
 		const insert = { text: 'insert into t values (1)', commands: ['INSERT'], rows: 1 }
 		const made = statements(
-			// A commit of nothing, and a transaction that is open although it ended.
+			// A commit of nothing, and a transaction that continues after its end.
 			{ tx: '1', seq: 1, text: 'commit', commands: ['COMMIT'], end: 'commit' },
 			{ tx: '2', seq: 1, text: 'begin', commands: ['BEGIN'], end: 'commit' },
 			{ tx: '3', seq: 1, ...insert, end: 'commit' },
-			// Numbers that leap, and come twice.
+			// Numbers with jumps and repeats.
 			{ tx: '4', seq: 1, text: 'begin', commands: ['BEGIN'] },
 			{ tx: '4', seq: 3, ...insert },
 			{ tx: '4', seq: 3, text: 'commit', commands: ['COMMIT'], end: 'commit' },
-			// One transaction in two sessions, of which one is rolled back.
+			// One transaction in two sessions, one of which is rolled back.
 			{ tx: '5', seq: 1, text: 'begin', commands: ['BEGIN'] },
 			{ session: 'b', tx: '5', seq: 1, text: 'begin', commands: ['BEGIN'] },
 			{ tx: '5', seq: 2, ...insert },
 			{ session: 'b', tx: '5', seq: 2, ...insert },
 			{ session: 'b', tx: '5', seq: 3, text: 'rollback', commands: ['ROLLBACK'], end: 'rollback' },
 			{ tx: '5', seq: 3, text: 'commit', commands: ['COMMIT'], end: 'commit' },
-			// The same one again.
+			// The same transaction again.
 			{ tx: '5', seq: 1, ...insert, end: 'commit' },
-			// What no server takes.
+			// Text that no server accepts.
 			{ tx: '6', seq: 1, text: 'select 1\0; select 2', commands: ['SELECT', 'INSERT'], end: 'commit' },
 			{ tx: '7', seq: 1, text: 'select $1', params: ['a\0b'], commands: ['INSERT'], end: 'commit' },
 			{ tx: '8', seq: 1, ...insert, params: Array(70_000).fill('1'), end: 'commit' },
@@ -336,7 +339,7 @@ test('as recorded, a transaction with an unknown end holds no lock for the rest'
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 1 }])
 })
 
-test('as recorded, a target with fewer connections than the recording uses those that it has', async () => {
+test('as recorded, a target with fewer connections than the recording uses those it has', async () => {
 	const { target } = await twoDatabases(postgres, `${T}; create schema a; create table a.t (n int)`)
 	await ask(target, "create role three login password 'three' connection limit 3")
 	await ask(target, 'grant all on schema a, public to three; grant all on t, a.t to three')

@@ -18,7 +18,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => postgres?.remove())
 
-test('a run of pgbench replays into a copy: every table has the same content, and no answer differs', async () => {
+test('a pgbench run replays into a copy with equal tables and equal answers', async () => {
 	const { source, target } = await twoDatabases(postgres, PGBENCH_TABLES)
 	const path = await recorded(source, (pool) => runPgbench(pool, TRANSACTIONS))
 	const report = await replayStatements(await opened(path), target, { compare: true })
@@ -40,7 +40,7 @@ test('a run of pgbench replays into a copy: every table has the same content, an
 	expect(content['pgbench_history']).toMatch(new RegExp(`^${TRANSACTIONS} `))
 })
 
-test('exactly the statements of pgbench that saw a changed row are reported', async () => {
+test('exactly those pgbench statements that read a changed row are reported', async () => {
 	const { source, target } = await twoDatabases(postgres, PGBENCH_TABLES)
 	const path = await recorded(source, (pool) => runPgbench(pool, Math.min(TRANSACTIONS, 200)))
 	const statements = await statementsIn(path)
@@ -65,7 +65,7 @@ test('exactly the statements of pgbench that saw a changed row are reported', as
 
 const ITEMS = 'create table items (id int primary key, name text unique deferrable initially deferred)'
 
-test('a failed statement is counted, the rest of its transaction is skipped, and the replay continues', async () => {
+test('after a failed statement, the rest of its transaction is skipped and the replay continues', async () => {
 	const { source, target } = await twoDatabases(postgres, ITEMS)
 	const path = await recorded(
 		source,
@@ -132,7 +132,7 @@ test('a statement that failed in the recording is expected to fail in the same w
 	expect(other).toMatchObject({ replayed: 3, failures: 0, differences: 1 })
 })
 
-test('a server restart loses and repeats no transaction', async () => {
+test('a server restart neither loses nor repeats a transaction', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -146,7 +146,7 @@ test('a server restart loses and repeats no transaction', async () => {
 	const report = await replayStatements(await opened(path), target, {
 		progressIntervalMs: 1,
 		onProgress: ({ replayed }) => {
-			// In the middle of a transaction, most likely while it sleeps.
+			// Most likely in the middle of a transaction, while it sleeps.
 			if (replayed > 100) restarted ??= sleep(10).then(postgres.stop).then(postgres.start)
 		},
 	})
@@ -157,15 +157,15 @@ test('a server restart loses and repeats no transaction', async () => {
 	)
 	const { rows } = await ask(target, 'select n, count(*)::int as times from t group by n order by n')
 	expect(rows.every(({ times }) => times === 1)).toBe(true)
-	// Unless it was committing at that very moment, which is told.
+	// Unless it was committing at that moment, which is reported.
 	expect(report.failures).toBe(report.unknown)
 	expect(rows.length).toBeGreaterThanOrEqual(60 - report.unknown)
 	expect(report).toMatchObject({ transactions: 60, ended: 'end', reconnects: 1 })
-	// Neither, where it was between two transactions.
+	// Neither occurs between two transactions.
 	expect(report.retries + report.unknown).toBeLessThanOrEqual(1)
 })
 
-test('a target that stays away ends the replay', async () => {
+test('a target that stays unreachable ends the replay', async () => {
 	const { source } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, (pool) => pool.query('insert into t values (1)'))
 	const nowhere = { ...postgres.config, port: 1 }
@@ -193,7 +193,7 @@ test('a setting made outside a transaction applies to later statements of its se
 	expect(report).toMatchObject({ replayed: 4, failures: 0 })
 })
 
-test('each transaction has a clean connection', async () => {
+test('each transaction gets a clean connection', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const clients = [await pool.connect(), await pool.connect()]
@@ -249,7 +249,7 @@ test('an unreplayable statement is listed, and its whole transaction is left out
 		})
 })
 
-test('a transaction that is too large to hold is left out, and the others are not', async () => {
+test('only the transaction that is too large to hold is left out', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int, v text)')
 	const path = await recorded(source, async (pool) => {
 		const [large, small] = [await pool.connect(), await pool.connect()]
@@ -271,7 +271,7 @@ test('a transaction that is too large to hold is left out, and the others are no
 	expect((await ask(target, 'select n from t')).rows).toEqual([{ n: 1 }])
 })
 
-test('a transaction that is only partly in the window is not replayed', async () => {
+test('a transaction that is partly outside the window is not replayed', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -310,7 +310,7 @@ test('transactions that only read are skipped without compare; a SELECT that wri
 	expect(await replayStatements(chain, target, { ...options, reads: 'skip' })).toMatchObject({ replayed: 3 })
 })
 
-test('a cursor is compared only where it was read to its end', async () => {
+test('a cursor is compared only if it was read to its end', async () => {
 	const script = 'create table t as select n from generate_series(1, 10) n'
 	const { source, target } = await twoDatabases(postgres, script)
 	const path = await recorded(source, async (pool) => {
@@ -331,7 +331,7 @@ test('a cursor is compared only where it was read to its end', async () => {
 	expect(differed).toMatchObject([{ recordSeq: 2, what: 'rows', expected: 10, actual: 9 }])
 })
 
-test('a transaction that COMMIT AND CHAIN began is replayed as one', async () => {
+test('a transaction begun by COMMIT AND CHAIN is replayed as one', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()
@@ -369,7 +369,7 @@ test('as recorded, a statement that waits for a later one does not block the rep
 	const [begun, update, ...ends] = await statementsIn(path)
 	const commit = ends.find(({ text }) => text === 'commit')!
 	const other = ends.find(({ text }) => text !== 'commit')!
-	// As it is recorded where the answer to the commit comes later than the one to what it let go.
+	// The recorded order if the answer to the commit arrives after the answer that the commit unblocked.
 	const records = [begun, update, other, commit].map((data, index) =>
 		record(index + 1, { kind: 'sql', data }),
 	)
@@ -393,7 +393,7 @@ test('a commit whose connection was lost is reported as unknown, and not retried
 		for (const text of ['begin', 'insert into t values (1)', 'commit']) await client.query(text)
 		client.release()
 	})
-	// However long it takes to be seen there.
+	// No matter how long it takes to become visible there.
 	await ask(
 		target,
 		script
@@ -434,7 +434,7 @@ test.each([
 	{ host: '' },
 	{ pasword: 'secret' },
 	{ ssl: 'yes' },
-])('refuses the target %j, and does not say what may be a secret', async (target) => {
+])('refuses the target %j without showing a possible secret', async (target) => {
 	const chain = { batches: () => expect.unreachable() } as unknown as Pick<Chain, 'batches'>
 	const error = await replayStatements(chain, target as never).catch((thrown) => thrown)
 	expect(error).toMatchObject({ code: 'INVALID_OPTION' })
@@ -442,7 +442,7 @@ test.each([
 	expect(error.stack).not.toContain('secret')
 })
 
-test('as recorded, a run of pgbench replays with eight connections, and no answer differs', async () => {
+test('as recorded, a pgbench run replays with eight connections and equal answers', async () => {
 	const { source, target } = await twoDatabases(postgres, PGBENCH_TABLES)
 	const path = await recorded(source, (pool) => runPgbench(pool, 200))
 	const report = await replayStatements(await opened(path), target, { mode: 'asRecorded', compare: true })
@@ -465,7 +465,7 @@ test('transactions that wait for each other are replayed in the order of their e
 			const client = await pool.connect()
 			while (left-- > 0) {
 				await client.query('begin')
-				// Each sees what the one before it left, and no two can be exchanged.
+				// Each statement depends on the previous value, and no two can be exchanged.
 				await client.query('update t set n = (n * 31 + $1) % 1000003 returning n', [left])
 				await client.query('commit')
 			}
@@ -478,7 +478,7 @@ test('transactions that wait for each other are replayed in the order of their e
 	expect(await contentOf(target)).toEqual(await contentOf(source))
 })
 
-test('a transaction that ROLLBACK AND CHAIN began is replayed without the one before', async () => {
+test('a transaction begun by ROLLBACK AND CHAIN is replayed without the previous one', async () => {
 	const { source, target } = await twoDatabases(postgres, 'create table t (n int)')
 	const path = await recorded(source, async (pool) => {
 		const client = await pool.connect()

@@ -1,4 +1,4 @@
-/** What a session was told holds for what it did behind it, in whatever order and on whatever connection it is replayed. */
+/** Settings of a session apply to its later statements, in any replay order and on any connection. */
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { replayStatements } from '../../src/journal/index.ts'
@@ -34,7 +34,7 @@ const all = async (client: pg.PoolClient, texts: readonly string[]) => {
 }
 
 test.each(['commit', 'asRecorded'] as const)(
-	'a SET in a transaction that committed lasts, one that was rolled back does not, in the order %s',
+	'in the order %s, a SET lasts if its transaction committed, not if it was rolled back',
 	async (mode) => {
 		const { path, source, target } = await recordedInShops((client) =>
 			all(client, [
@@ -65,7 +65,7 @@ test.each(['commit', 'asRecorded'] as const)(
 )
 
 test.each(['commit', 'asRecorded'] as const)(
-	'set_config that is not local lasts too, in the order %s',
+	'in the order %s, a set_config that is not local also lasts',
 	async (mode) => {
 		const { path, source, target } = await recordedInShops(async (client) => {
 			await client.query('select set_config($1, $2, $3)', ['search_path', 'two', false])
@@ -87,7 +87,7 @@ test.each(['commit', 'asRecorded'] as const)(
 )
 
 test.each(['commit', 'asRecorded'] as const)(
-	'a setting of a transaction that is left out holds all the same, in the order %s',
+	'in the order %s, a setting from a skipped transaction still applies',
 	async (mode) => {
 		const { path, target } = await recordedInShops((client) =>
 			all(client, [
@@ -145,7 +145,7 @@ test('the latest value of each setting applies', () => {
 	expect(heldAfter("select set_config('a.b', nextval('s')::text, false)", 'select 1')).toEqual([])
 })
 
-test('an active session keeps its settings, however many other sessions there are', () => {
+test('an active session keeps its settings, whatever the number of other sessions', () => {
 	const settings = new SessionSettings()
 	for (let n = 0; n < 30_000; n++) {
 		settings.note(`s${n}`, [statement('set a.b = 1')])
@@ -155,7 +155,7 @@ test('an active session keeps its settings, however many other sessions there ar
 	expect([...settings.of('s1')]).toEqual([])
 })
 
-test('the search of a text takes linear time', () => {
+test('searching a text takes linear time', () => {
 	const hostile = [
 		`select set_config(${' '.repeat(9000)}`,
 		`select set_config('a',${",'b'".repeat(2000)}`,

@@ -13,7 +13,7 @@ const statement = (seq: number, end?: 'commit') => ({
 	tsMs: 0,
 })
 
-/** A connection that answers as it is told: by each statement what comes of it. */
+/** A connection whose answers are given: one fate for each statement. */
 function connection(fates: readonly ('done' | 'error' | 'lost' | 'out')[]) {
 	const sent: string[] = []
 	const of = {
@@ -27,7 +27,7 @@ function connection(fates: readonly ('done' | 'error' | 'lost' | 'out')[]) {
 				of.isLost = true
 				return lost
 			}
-			// `out`: it failed, and there is no transaction any more, as where a proxy refuses BEGIN.
+			// `out`: it failed, and the transaction no longer exists, as when a proxy refuses BEGIN.
 			of.status = fate === 'out' ? 'I' : fate === 'error' ? 'E' : 'T'
 			const error = fate === 'done' ? {} : { error: { code: '42601', message: 'refused' } }
 			return {
@@ -41,7 +41,7 @@ function connection(fates: readonly ('done' | 'error' | 'lost' | 'out')[]) {
 	return { of: of as unknown as TargetConnection, sent }
 }
 
-test('nothing is sent after the connection or its transaction is lost, and one failure is counted', async () => {
+test('after a lost connection or transaction, nothing is sent and one failure is counted', async () => {
 	const fate = fc.constantFrom('done', 'error', 'lost', 'out' as const)
 	await fc.assert(
 		fc.asyncProperty(fc.array(fate, { minLength: 3, maxLength: 6 }), fc.boolean(), async (fates, begins) => {

@@ -1,4 +1,7 @@
-/** Whoever is told that a statement failed finds its record, on a network that brings each message of the server by itself. */
+/**
+ * A caller that receives an error finds the record of its statement, on a network that delivers each server
+ * message separately.
+ */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,10 +25,10 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => postgres?.remove())
 
-// biome-ignore lint/suspicious/noExplicitAny: what is tried here is more than the types of node-postgres have
+// biome-ignore lint/suspicious/noExplicitAny: these tests use more than the types of node-postgres cover
 type Any = any
 
-/** Each message of the server comes a moment after the one before it. */
+/** Delays each message of the server a moment after the previous one. */
 async function slowNetwork(): Promise<number> {
 	const server = createServer((client) => {
 		const upstream = connect(postgres.config.port, postgres.config.host)
@@ -63,7 +66,7 @@ async function journaled(port: number) {
 	return { client, last: () => appender.captured().at(-1)?.data as StatementData | undefined }
 }
 
-/** Each way of asking; resolves with what `look` sees when the caller is told. */
+/** Each way of asking; resolves with what `look` finds when the caller receives the error. */
 type Way = (client: Any, text: string, look: (error: Any) => unknown) => Promise<unknown>
 
 const WAYS: Record<string, Way> = {
@@ -103,7 +106,7 @@ const WAYS: Record<string, Way> = {
 		}),
 }
 
-/** What fails, what the connection was told before, and how the transaction ends with it. */
+/** Each failure, the earlier statements on its connection, and how the transaction ends. */
 const FAILURES: readonly {
 	readonly text: string
 	readonly before?: readonly string[]
@@ -134,22 +137,23 @@ const FAILURES: readonly {
 ]
 
 const ONLY_SIMPLE = ['promise', 'callback', 'events', 'copy']
-/** What only the server knows: another way of asking waits for its own answer. */
+/** Outcomes that only the server knows: another way of asking waits for its own answer. */
 const isUnsure = ({ text, before = [] }: (typeof FAILURES)[number]) =>
 	/begin|commit|rollback|end\b/.test(text) && (before.length > 0 || text.includes(';'))
 const cases = FAILURES.flatMap((failure) =>
 	Object.keys(WAYS)
 		.filter((way) => failure.simple !== true || ONLY_SIMPLE.includes(way))
 		.filter((way) => !isUnsure(failure) || !['cursor', 'copy'].includes(way))
-		// A cursor has its row by then, or is done and tells nobody.
+		// By then a cursor has its row, or is done and reports nothing.
 		.filter((way) => way !== 'cursor' || !/^insert|pg_terminate/.test(failure.text))
 		.map((way) => ({ ...failure, way })),
 )
 
-test('a caller that receives an error finds the record of the statement and of its transaction', async () => {
+test('a caller that receives an error finds the records of the statement and its transaction', async () => {
 	const port = await slowNetwork()
 	let { client, last } = await journaled(port)
-	// One after the other on one connection, in any order: each leaves it as the next one finds it.
+	// One after another on one connection, in any order: each leaves the connection as the next one expects
+	// it.
 	const order = fc.sample(fc.shuffledSubarray(cases, { minLength: cases.length }), 1)[0]!
 	for (const { text, before = [], end, way } of order) {
 		for (const said of before) await client.query(said).catch(() => {})

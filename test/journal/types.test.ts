@@ -1,4 +1,7 @@
-/** Every type that node-postgres can bind or read: recorded, and replayed into a second database, with the same rows there and the same answers. */
+/**
+ * Every type that node-postgres can bind or read is recorded, and replays into a second database with the
+ * same rows and the same answers.
+ */
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { replayStatements } from '../../src/journal/index.ts'
@@ -99,15 +102,15 @@ const VALUES: Record<string, unknown[]> = {
 	int2vector: ['1 2'],
 }
 
-/** Of which node-postgres can read the binary format. */
+/** Types whose binary format node-postgres can read. */
 const BINARY = new Set(['int4', 'float8', 'bool', 'text', 'bytea', 'timestamptz'])
 
-/** Any value may come as what converts itself, in steps too. */
+/** Any value may be an object that converts itself, even in several steps. */
 const deep = {
 	toPostgres: (prepare: (value: unknown) => unknown) => ({ toPostgres: () => prepare([1, 'ü']) }),
 }
 
-test('values of every type are recorded as they were bound, and replay to the same rows and answers', async () => {
+test('values of every type are recorded as bound, and replay to equal rows and answers', async () => {
 	const { rows } = await ask(
 		postgres.config,
 		"select count(*)::int as n from pg_available_extensions where name = 'hstore'",

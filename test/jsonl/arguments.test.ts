@@ -1,4 +1,7 @@
-/** What reading, writing, importing and exporting JSON Lines refuse at once, and what they are told instead. */
+/**
+ * Arguments that reading, writing, importing and exporting JSON Lines refuse at once, and the resulting
+ * errors.
+ */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -162,10 +165,10 @@ describe('eventFormat', () => {
 			`the type of order.at must be 'string' or 'number' or 'boolean', not "date"`,
 		],
 		[
-			'of a field that the format has',
+			'of a field name that the format uses',
 			() => eventFormat({ order: { ts: 'number' } }),
 			'INVALID_OPTION',
-			'the format has it',
+			'the format uses it',
 		],
 	])
 })

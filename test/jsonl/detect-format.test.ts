@@ -1,4 +1,4 @@
-/** The format of a file without --format: most of its first lines decide, whatever the odd ones are. */
+/** The format of a file without --format: most of its first lines decide, whatever the other lines are. */
 import { describe, expect, test } from 'vitest'
 import { recordToJson } from '../../src/codec/json-dialect.ts'
 import { eventFormat } from '../../src/jsonl/event-format.ts'
@@ -40,7 +40,7 @@ describe("mesh-chain's own format is recognised", () => {
 		['an event', ['{"ts":5,"ev":"a"}'], { invalidField: 1 }],
 		['200 texts, blanks and comments', Array(200).fill(['noise', '', '# said']).flat(), { notJson: 200 }],
 		['a line that is too long', [`{"a":"${'x'.repeat(70_000)}"}`], { tooLong: 1 }],
-	])('behind %s', async (_name, before, skipped) => {
+	])('after %s', async (_name, before, skipped) => {
 		for (const bytes of [7, 100_000]) {
 			const reading = await read([...before, ...own(11, 200)], { bytes })
 			expect(identities(reading.found)).toEqual(expected)
@@ -49,7 +49,7 @@ describe("mesh-chain's own format is recognised", () => {
 		}
 	})
 
-	test('as the last line, without a line end', async () => {
+	test('in a last line without a line end', async () => {
 		const { found } = await read([PINO, ...own(11, 1)], { end: '' })
 		expect(identities(found)).toEqual([[3, 11]])
 	})
@@ -65,7 +65,7 @@ describe("mesh-chain's own format is recognised", () => {
 })
 
 describe('another format is chosen by most of the first lines', () => {
-	test('with other lines before and among them', async () => {
+	test('even with other lines before and among them', async () => {
 		const events = await read([PINO, ...written(records(3)), PINO, ...written(records(100))])
 		expect(events.found.map(({ kind }) => kind)).toEqual(Array(103).fill('beat'))
 		expect(events.skipped.invalidField).toBe(2)
@@ -73,20 +73,20 @@ describe('another format is chosen by most of the first lines', () => {
 		expect(otel.found.map(({ kind }) => kind)).toEqual(Array(3).fill('beat'))
 	})
 
-	test("of other loggers it is pino's, which loses no line", async () => {
+	test("for other loggers it is pino's, which loses no line", async () => {
 		const { found } = await read([...written(records(2)), PINO, '{"what":"ever"}', PINO])
 		expect(found).toHaveLength(5)
 		expect(found[0]?.data).toMatchObject({ ev: 'beat' })
 	})
 
-	test('and lines after the first 64 do not change it', async () => {
+	test('and it does not change after the first 64 lines', async () => {
 		const { found, skipped } = await read([...Array(64).fill(PINO), ...own(1, 3)])
 		expect(found).toHaveLength(67)
 		expect(identities(found).at(-1)).toEqual([1, 67])
 		expect(skipped.invalidField).toBe(0)
 	})
 
-	test('nor do lines after more bytes than the longest line can have: no more are held', async () => {
+	test('and it does not change once more bytes are held than the longest line can have', async () => {
 		const long = `{"msg":"${'x'.repeat(900)}"}`
 		expect((await read([long, long, long, ...own(1, 1)], { lineBytesMax: 1024 })).found).toHaveLength(4)
 		expect((await read([long, ...own(1, 1)], { lineBytesMax: 1024 })).found).toHaveLength(1)

@@ -1,4 +1,4 @@
-/** The checks of an event format: lines and records that they refuse are left out, and counted. */
+/** The checks of an event format: refused lines and records are left out and counted. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary.ts'
 
 const newPath = () => join(temporaryFolder(), 'events.jsonl')
 
-test('a check decides about lines and records alike', async () => {
+test('a check applies to lines and records alike', async () => {
 	const even = eventFormat({ tick: { n: (value) => Number(value) % 2 === 0 } })
 	await fc.assert(
 		fc.asyncProperty(fc.array(fc.integer(), { maxLength: 10 }), async (values) => {
@@ -38,7 +38,7 @@ test('a check decides about lines and records alike', async () => {
 	)
 })
 
-test('a check that throws, or returns anything but true, refuses', () => {
+test('a check that throws or returns anything but true refuses the event', () => {
 	const checks = [
 		() => {
 			throw new Error('no')
@@ -52,7 +52,7 @@ test('a check that throws, or returns anything but true, refuses', () => {
 	}
 })
 
-test('the format of the Channel Access recorder accepts only addresses and numbers of its protocol', () => {
+test('the Channel Access format accepts only addresses and numbers of its protocol', () => {
 	const beacon = { ts: 1, ev: 'beacon_recv', server: '10.0.0.5:5064', seq: 42, version: 13 }
 	const isTaken = (fields: object) => 'lines' in format.read({ ...beacon, ...fields }, '')
 	expect(isTaken({})).toBe(true)
@@ -116,7 +116,7 @@ test('integers of any size survive a line, a record and a chain', async () => {
 	expect(readFileSync(again, 'utf8')).toBe(readFileSync(path, 'utf8'))
 })
 
-test('the line of a record has the same time, or the record has no line', () => {
+test('a record has a line with the same time, or no line', () => {
 	const format = eventFormat()
 	const times = fc.oneof(
 		fc.integer({ min: 0, max: 8.64e15 }),

@@ -1,4 +1,4 @@
-/** Chains to JSON Lines and back: what is identical, what is counted, and what is left of work that did not end. */
+/** Chains to JSON Lines and back: what is identical, what is counted, and what remains of unfinished work. */
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
@@ -27,7 +27,7 @@ async function exported(path: string, to = `${path}.jsonl`): Promise<string> {
 	return readFileSync(to, 'utf8')
 }
 
-/** Exported, imported into a new chain and exported again. */
+/** Exports a chain, imports it into a new chain, and exports that chain. */
 async function roundTrip(path: string): Promise<{ first: string; second: string; copy: string }> {
 	const first = await exported(path)
 	const copy = `${path}.copy.chain`
@@ -58,7 +58,7 @@ async function writeLife(path: string, count: number, options: { rotateBytes?: n
 }
 
 describe('exported, imported and exported again, a chain has the same bytes', () => {
-	test('with several epochs, ids, and data that JSON has no type for', async () => {
+	test('with several epochs, ids, and data without a JSON type', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		for (let life = 0; life < 3; life++) await writeLife(path, 700)
 		const { first, second, copy } = await roundTrip(path)
@@ -91,7 +91,7 @@ describe('exported, imported and exported again, a chain has the same bytes', ()
 		expect(await read(copy)).toEqual(await read(path))
 	})
 
-	test('when its first files are missing, by retention or otherwise', async () => {
+	test('when its first files are missing because of retention or another cause', async () => {
 		for (const isRetention of [true, false]) {
 			const path = join(temporaryFolder(), 'node.chain')
 			await writeLife(path, 4000, { rotateBytes: 40_000 })
@@ -133,7 +133,7 @@ describe('import', () => {
 		return path
 	}
 
-	test('of a part records what is missing, once', async () => {
+	test('of a part records once what is missing', async () => {
 		const jsonl = jsonlOf([record(5, { epoch: 2 }), record(6, { epoch: 2 }), record(9, { epoch: 3 })])
 		const path = join(temporaryFolder(), 'node.chain')
 		expect(await importJsonl(jsonl, path)).toMatchObject({
@@ -175,12 +175,12 @@ describe('import', () => {
 	test.each([
 		['two exports', [...seqs(1, 20), ...seqs(1, 30, { message: 'other' })]],
 		['the same one twice', [...seqs(1, 20), ...seqs(1, 20)]],
-		['two of one record', [record(1), record(1, { message: 'other' })]],
-		['one that begins with what retention removed', [...seqs(1, 20), retained(5), ...seqs(6, 30)]],
+		['two records with one identity', [record(1), record(1, { message: 'other' })]],
+		['a second one whose first records retention removed', [...seqs(1, 20), retained(5), ...seqs(6, 30)]],
 		['parts of two', [...seqs(10, 20), ...seqs(15, 40, { message: 'other' })]],
-		['lines of two writers in turns', seqs(30, 40).flatMap((each, index) => [each, record(5 + index)])],
-		['one of later lives', [...seqs(1, 20, { epoch: 3 }), ...seqs(21, 30, { epoch: 1 })]],
-	])('refuses two histories in one file, %s, and makes no chain', async (_name, records) => {
+		['alternating lines of two writers', seqs(30, 40).flatMap((each, index) => [each, record(5 + index)])],
+		['one of a later epoch', [...seqs(1, 20, { epoch: 3 }), ...seqs(21, 30, { epoch: 1 })]],
+	])('refuses two histories in one file, %s, and creates no chain', async (_name, records) => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await expect(importJsonl(jsonlOf(records), path)).rejects.toMatchObject({
 			code: 'IMPORT_FAILED',
@@ -189,14 +189,14 @@ describe('import', () => {
 		expect(readdirSync(dirname(path))).toEqual([])
 	})
 
-	test('appends two histories in one file to a chain that is there', async () => {
+	test('appends two histories in one file to an existing chain', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 1)
 		const jsonl = jsonlOf([...seqs(1, 20), ...seqs(1, 30)])
 		expect(await importJsonl(jsonl, path)).toMatchObject({ records: 50, outOfOrder: 0 })
 	})
 
-	test('into an existing chain on a full disk reports the reason, and the number of records appended', async () => {
+	test('to a chain on a full disk reports the reason and the number of appended records', async () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		const path = join(temporaryFolder(), 'node.chain')
 		const lines = `${path}.jsonl`
@@ -211,7 +211,7 @@ describe('import', () => {
 		})
 	})
 
-	test('into an existing chain appends, and the origin of each record names the old one', async () => {
+	test("to an existing chain appends, and each record's origin holds its old identity", async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 3)
 		const jsonl = jsonlOf([
@@ -228,7 +228,7 @@ describe('import', () => {
 		])
 	})
 
-	test('of another format numbers the records, and counts lines that are not records', async () => {
+	test('from another format numbers the records, and counts lines that are not records', async () => {
 		const jsonl = join(temporaryFolder(), 'events.jsonl')
 		writeFileSync(
 			jsonl,
@@ -243,7 +243,7 @@ describe('import', () => {
 		])
 	})
 
-	test('leaves no file when any call of the file system fails', async () => {
+	test('leaves no file when any file system call fails', async () => {
 		const jsonl = jsonlOf(
 			Array.from({ length: 3000 }, (_unused, index) => record(index + 1, { data: 'x'.repeat(200) })),
 		)
@@ -278,7 +278,7 @@ describe('import', () => {
 		expect(await read(path)).toHaveLength(1)
 	})
 
-	test('counts records that did not fit, keeps the error of the source, and refuses an impossible epoch', async () => {
+	test("counts altered records, keeps the source's error, and refuses an impossible epoch", async () => {
 		const folder = temporaryFolder()
 		const big = join(folder, 'big.jsonl')
 		writeFileSync(
@@ -305,7 +305,7 @@ describe('import', () => {
 		expect(existsSync(join(folder, 'x.chain'))).toBe(false)
 	})
 
-	test('that is interrupted makes no chain', async () => {
+	test('that is interrupted creates no chain', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await expect(
 			importJsonl(jsonlOf([record(1)]), path, { signal: AbortSignal.abort() }),
@@ -315,7 +315,7 @@ describe('import', () => {
 		expect(existsSync(path)).toBe(false)
 	})
 
-	test('makes no chain beside parts of one, or while another process makes it', async () => {
+	test('creates no chain next to parts of one, or while another process creates it', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 2000, { rotateBytes: 20_000 })
 		const live = `${path}.away`
@@ -326,7 +326,7 @@ describe('import', () => {
 })
 
 describe('export', () => {
-	test('accepts filters, and counts records that the format has no line for', async () => {
+	test('accepts filters, and counts records that the format cannot represent', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 100)
 		await using chain = await openChain(path)
@@ -372,7 +372,7 @@ describe('export', () => {
 		expect(readFileSync(to, 'utf8').split('\n')).toHaveLength(101)
 	})
 
-	test('succeeds when only its temporary name could not be removed', async () => {
+	test('succeeds if only its temporary name could not be removed', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await writeLife(path, 10)
 		await using chain = await openChain(path)

@@ -1,4 +1,7 @@
-/** A user's format: what it reads is a record or counted, and what it writes is one line or an error. */
+/**
+ * A user's format: everything it reads is a record or counted, and everything it writes is one line or an
+ * error.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

@@ -86,7 +86,7 @@ test.each([
 	expect(lineOfJson(text)).toBeUndefined()
 })
 
-test('nothing of any object is lost: the record reproduces it, or holds its text', () => {
+test('no object loses anything: the record reproduces it or holds its text', () => {
 	const loop = new MeshLoop()
 	fc.assert(
 		fc.property(fc.json(), fc.boolean(), (json, spaced) => {

@@ -1,4 +1,4 @@
-/** The appender of JSON Lines: on files that earlier writers left in every way, and on disks that fail. */
+/** The JSON Lines appender, on files that earlier writers left in various states, and on disks that fail. */
 import { appendFileSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -50,7 +50,7 @@ describe('a file', () => {
 		expect(new JsonlAppender(path)).toMatchObject({ nextSeq: 42, epoch: 7 })
 	})
 
-	test('that ends within a line never joins two lines, wherever it was cut', async () => {
+	test('that ends within a line never joins two lines, wherever it is cut', async () => {
 		const path = newPath()
 		const first = new JsonlAppender(path)
 		first.append(record(1))
@@ -73,7 +73,7 @@ describe('a file', () => {
 		}
 	})
 
-	test('that is a chain is refused, and not changed', async () => {
+	test('that is a chain is refused and left unchanged', async () => {
 		const path = join(temporaryFolder(), 'node.chain')
 		await new FileChainAppender(path).close()
 		const before = readFileSync(path)
@@ -95,7 +95,7 @@ describe('a file', () => {
 })
 
 describe('a disk that fails', () => {
-	test('leaves no half line, and later writes the line that it could not write', async () => {
+	test('leaves no partial line, and later accepts the line that failed', async () => {
 		const path = newPath()
 		const disk = new FaultyFileSystem()
 		const loop = new MeshLoop(new JsonlAppender(path, { fs: disk }))
@@ -114,7 +114,7 @@ describe('a disk that fails', () => {
 		])
 	})
 
-	test('that cannot even blank out half a line leaves it torn, and the next line is whole', async () => {
+	test('that cannot blank out a partial line leaves it torn, and the next line is whole', async () => {
 		const path = newPath()
 		const disk = new FaultyFileSystem()
 		const appender = new JsonlAppender(path, { fs: disk })
@@ -129,7 +129,7 @@ describe('a disk that fails', () => {
 		expect(lines.skipped.notJson).toBe(1)
 	})
 
-	test('whose sync fails reports it', async () => {
+	test('reports a failed sync', async () => {
 		const disk = new FaultyFileSystem()
 		const appender = new JsonlAppender(newPath(), { fs: disk })
 		disk.fail('fdatasync', 'EIO')
@@ -137,7 +137,7 @@ describe('a disk that fails', () => {
 	})
 })
 
-test('records that the format has no line for are counted', async () => {
+test('records that the format cannot represent are counted', async () => {
 	const path = newPath()
 	const appender = new JsonlAppender(path, { format: eventFormat({ beat: {} }) })
 	appender.append(record(1, { kind: 'beat' }))

@@ -1,4 +1,6 @@
-/** A file of JSON Lines that several writers share and other programs rename, remove, replace and truncate. */
+/**
+ * A JSON Lines file that several writers share, and that other programs rename, remove, replace and truncate.
+ */
 import { execFileSync } from 'node:child_process'
 import {
 	appendFileSync,
@@ -44,7 +46,7 @@ describe('a file that another program', () => {
 	const cases: readonly {
 		readonly title: string
 		readonly change: (path: string) => void
-		/** Seqs in the file at the end. 1 to 3 were written before the change, 4 to 6 after it. */
+		/** Seqs in the file at the end: 1 to 3 were written before the change, 4 to 6 after it. */
 		readonly seqs: readonly number[]
 		readonly stats: object
 	}[] = [
@@ -100,13 +102,13 @@ describe('a file that another program', () => {
 			stats: { rewritten: 0, lost: 2, changes: { ...nothing, truncated: 1 } },
 		},
 		{
-			title: 'truncated and filled again with something longer',
+			title: 'truncated and refilled with something longer',
 			change: (path) => writeFileSync(path, `# ${'x'.repeat(5000)}\n`),
 			seqs: [4, 5, 6],
 			stats: { rewritten: 0, lost: 3 },
 		},
 		{
-			title: 'truncated and filled again with as many bytes of something else',
+			title: 'truncated and refilled with the same number of other bytes',
 			change: (path) => writeFileSync(path, `#${'x'.repeat(readFileSync(path).length - 2)}\n`),
 			seqs: [4, 5, 6],
 			stats: { rewritten: 0, lost: 3 },
@@ -123,7 +125,7 @@ describe('a file that another program', () => {
 		for (const told of ['flush', 'reopen', 'sync', 'close'] as const) {
 			test(`${title} is noticed before ${told} returns`, async () => {
 				const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-				vi.spyOn(performance, 'now').mockReturnValue(1) // no look but the one of the call
+				vi.spyOn(performance, 'now').mockReturnValue(1) // no look except the one of the call
 				const { path, appender } = started()
 				change(path)
 				for (const seq of [4, 5, 6]) appender.append(record(seq))
@@ -203,7 +205,7 @@ describe('a file that another program', () => {
 		expect(await seqsIn(path)).toEqual([1, 2, 3, 4])
 	})
 
-	test('renamed is on disk too when sync resolves, and is closed', async () => {
+	test('renamed is on disk and closed when sync resolves', async () => {
 		const disk = new FaultyFileSystem()
 		const { path, appender } = started({ fs: disk })
 		renameSync(path, `${path}.1`)
@@ -245,7 +247,7 @@ test('processes that append to one file never overwrite each other', async () =>
 	}
 })
 
-test('a short write leaves a blank line, and the next line of another writer is whole', async () => {
+test("a short write leaves a blank line, and another writer's next line is whole", async () => {
 	const path = join(temporaryFolder(), 'node.jsonl')
 	let short = 0
 	const writeSync: FileSystem['writeSync'] = (fd, bytes, offset, length, position) => {
@@ -267,7 +269,7 @@ test('a short write leaves a blank line, and the next line of another writer is 
 	expect(lines.skipped).toMatchObject({ blank: 1, notJson: 0 })
 })
 
-test('a line is found in a file that was truncated and then outgrew its last known size', async () => {
+test('a line is found in a file that was truncated and then outgrew its last size', async () => {
 	const { path, appender } = started()
 	appender.flush()
 	truncateSync(path)
@@ -304,7 +306,7 @@ describe('whatever happens to the file', () => {
 		{ weight: 1, arbitrary: fc.record({ type: fc.constant('truncate' as const), keep: fc.nat(1000) }) },
 	)
 
-	test('a line is readable once and whole, or counted, or was in a file that was removed or truncated later', () => {
+	test('a line is readable once and whole, or counted, or its file was removed or cut later', () => {
 		vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
 		vi.spyOn(performance, 'now').mockReturnValue(1) // looks are steps
 		fc.assert(
@@ -321,7 +323,7 @@ describe('whatever happens to the file', () => {
 						all: 0,
 					}
 				})
-				/** Lines that a removal or truncation took after their writer had seen them there. */
+				/** Lines that a removal or truncation took after their writer had seen them in the file. */
 				const taken = new Set<string>()
 				const written = new Set<string>()
 				let renames = 0
@@ -349,14 +351,14 @@ describe('whatever happens to the file', () => {
 						if (each.type === 'short') disk.roomBytes = each.room
 						if (each.type === 'fail') disk.failOnce(each.call, 'EIO')
 						const message = `${writer.id}:${writer.all++}:${'x'.repeat('size' in each ? each.size : 0)}`
-						// After a look that failed an append looks first.
+						// After a failed look, an append starts with a look.
 						if (writer.looksAgain) writer.unseen.clear()
 						try {
 							appender.append(record(writer.all, { message }))
 							written.add(message)
 							writer.unseen.add(message)
 						} catch {}
-						// What fails beside the write fails in a look.
+						// If the write itself succeeds, the failure occurs in a look.
 						if (each.type === 'fail') look(writer)
 						disk.heal()
 					} else if (each.type === 'look') look(writer)

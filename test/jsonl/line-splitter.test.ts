@@ -13,7 +13,7 @@ const odd = fc.array(
 	{ maxLength: 60 },
 )
 
-test('every byte is handed out once, however the stream is chunked', () => {
+test('every byte is returned once, however the stream is chunked', () => {
 	fc.assert(
 		fc.property(fc.array(odd, { maxLength: 8 }), fc.integer({ min: 8, max: 20 }), (chunks, bytesMax) => {
 			const lines = split(
@@ -35,7 +35,7 @@ test('every byte is handed out once, however the stream is chunked', () => {
 	)
 })
 
-test('parts are numbered, and no character is cut', () => {
+test('parts are numbered, and no character is split', () => {
 	const lines = split([Buffer.from('é'.repeat(10)), Buffer.from('\nnext\r\nlast')], 9)
 	expect(lines.map(({ bytes, end, part, isLast }) => [bytes.toString(), end, part, isLast])).toEqual([
 		['éééé', '', 1, false],

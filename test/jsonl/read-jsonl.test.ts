@@ -1,4 +1,4 @@
-/** Files of JSON Lines as people and killed processes leave them. */
+/** JSON Lines files as left by people and killed processes. */
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,22 +37,22 @@ describe('lines', () => {
 	test.each([
 		['nothing in it', '\n  \t\n\r\n', { blank: 3 }],
 		['comments', '# made by hand\n  # too\n', { comment: 2 }],
-		['events that are not known', '{"ts":1,"ev":"sample"}\n{"ts":1,"ev":"toString"}\n', { unknownKind: 2 }],
-		['a field that is missing', '{"ts":1,"ev":"client_connect"}\n', { invalidField: 1 }],
+		['unknown events', '{"ts":1,"ev":"sample"}\n{"ts":1,"ev":"toString"}\n', { unknownKind: 2 }],
+		['a missing field', '{"ts":1,"ev":"client_connect"}\n', { invalidField: 1 }],
 		['a field of the wrong type', '{"ts":1,"ev":"client_connect","peer":5}\n', { invalidField: 1 }],
-		[
-			'a field that is inherited',
-			'{"ts":1,"ev":"client_connect","__proto__":{"peer":"x"}}\n',
-			{ invalidField: 1 },
-		],
+		['an inherited field', '{"ts":1,"ev":"client_connect","__proto__":{"peer":"x"}}\n', { invalidField: 1 }],
 		[
 			'no time',
 			'{"ev":"client_connect","peer":"x"}\n{"ts":"1","ev":"client_connect","peer":"x"}\n',
 			{ invalidField: 2 },
 		],
-		['a time beyond all dates', '{"ts":1e300,"ev":"client_connect","peer":"x"}\n', { invalidField: 1 }],
+		[
+			'a time beyond the range of dates',
+			'{"ts":1e300,"ev":"client_connect","peer":"x"}\n',
+			{ invalidField: 1 },
+		],
 		['no objects', '5\n[1]\n"x"\nnull\nhello\n', { notJson: 5 }],
-		['half an object in the middle', '{"ts":1,"ev":"client_con\n', { notJson: 1 }],
+		['a partial object in the middle', '{"ts":1,"ev":"client_con\n', { notJson: 1 }],
 		['two objects glued together', '{"ts":1,"ev":"a"}{"ts":1,"ev":"b"}\n', { notJson: 1 }],
 		['no UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d, 0x0a]), { notText: 1 }],
 		[
@@ -60,7 +60,7 @@ describe('lines', () => {
 			`${'['.repeat(200_000)}\n{"ts":1,"ev":"x","a":${'['.repeat(200_000)}\n`,
 			{ notJson: 2 },
 		],
-	])('with %s are counted, and what stands around them is read', async (_what, bad, skipped) => {
+	])('with %s are counted, and the lines around them are read', async (_what, bad, skipped) => {
 		const last = first.replace('54311', '54312')
 		const found = await read(fileOf(first, bad, last), beacons)
 		expect(found.skipped).toEqual(skipped)
@@ -71,7 +71,7 @@ describe('lines', () => {
 		expect(found.skippedLines[0]?.line).toBe(2)
 	})
 
-	test('are trimmed, with any spelling of JSON, any order of keys, and additional keys', async () => {
+	test('are trimmed, and may have any JSON spelling, key order and additional keys', async () => {
 		const { records, skipped } = await read(
 			fileOf(
 				'\ufeff  { "peer" : "\\u0061\\"b", "other": [1], "ev":"client_connect" , "ts" : 1714200000.123 }  \r\n',
@@ -83,7 +83,7 @@ describe('lines', () => {
 		expect(records[0]?.data).toEqual({ peer: 'a"b', other: [1] })
 	})
 
-	test('that are too long are counted, and take no more memory than the longest allowed line', async () => {
+	test('that are too long are counted, in no more memory than the longest allowed line', async () => {
 		const path = fileOf(first)
 		const piece = Buffer.alloc(1024 * 1024, 'x')
 		for (let mib = 0; mib < 192; mib++) appendFileSync(path, piece)
@@ -95,7 +95,7 @@ describe('lines', () => {
 		expect(lines.skippedLines).toEqual([{ line: 2, reason: 'tooLong' }])
 	})
 
-	test('that cannot be read are listed up to a hundred, and all counted', async () => {
+	test('that cannot be read are all counted, and the first hundred are listed', async () => {
 		const { skipped, skippedLines } = await read(fileOf('x\n'.repeat(5000)))
 		expect(skipped).toEqual({ notJson: 5000 })
 		expect(skippedLines).toHaveLength(100)
@@ -105,7 +105,7 @@ describe('lines', () => {
 describe('the last line', () => {
 	const whole = '{"ts":1714200000.123,"ev":"beacon_recv","server":"10.0.0.5:5064","seq":42,"version":13}'
 
-	test('cut anywhere is torn, and never a wrong value', async () => {
+	test('is torn if cut anywhere, and never a wrong value', async () => {
 		for (let length = 1; length < whole.length; length++) {
 			const { records, skipped } = await read(fileOf(`${whole}\n`, whole.slice(0, length)), beacons)
 			expect(records).toHaveLength(1)
@@ -113,13 +113,13 @@ describe('the last line', () => {
 		}
 	})
 
-	test('counts without its newline too, when its object is complete', async () => {
+	test('counts even without its newline, if its object is complete', async () => {
 		const { records, skipped } = await read(fileOf(whole), beacons)
 		expect(records.map(({ data }) => data)).toEqual([{ server: '10.0.0.5:5064', seq: 42, version: 13 }])
 		expect(skipped).toEqual({})
 	})
 
-	test('torn within a character is torn too', async () => {
+	test('is torn if cut within a character', async () => {
 		const text = Buffer.from('{"a":"é')
 		const { skipped } = await read(fileOf(`${whole}\n`, text.subarray(0, -1)), beacons)
 		expect(skipped).toEqual({ torn: 1 })
@@ -127,7 +127,7 @@ describe('the last line', () => {
 })
 
 describe("mesh-chain's own format", () => {
-	test('restores every field of a record, also numbers and ids that JSON does not have', async () => {
+	test('restores every field of a record, even numbers and ids without a JSON form', async () => {
 		const all = [
 			record(7, {
 				epoch: 3,
@@ -140,7 +140,7 @@ describe("mesh-chain's own format", () => {
 		expect(records).toEqual(all)
 	})
 
-	test('is checked field by field, and never trusted', async () => {
+	test('is checked field by field and never trusted', async () => {
 		const line = (fields: object) =>
 			`${JSON.stringify({ ...JSON.parse(recordToJson(record(1))), ...fields })}\n`
 		const bad = [
@@ -168,7 +168,7 @@ describe("mesh-chain's own format", () => {
 		expect(skipped).toEqual({ invalidField: bad.length })
 	})
 
-	test('brings data into bounds', async () => {
+	test('limits the size of data', async () => {
 		const deep = `${'{"a":'.repeat(500)}1${'}'.repeat(500)}`
 		const text = recordToJson(record(1, { data: 5 })).replace('"data":5', `"data":${deep}`)
 		const { records } = await read(fileOf(`${text}\n`))
@@ -191,7 +191,7 @@ describe('other formats', () => {
 		})
 	})
 
-	test('a record comes back from a line of pino', async () => {
+	test('a record written as a pino line is read back', async () => {
 		const some = [
 			record(1, { level: 'warn', data: { a: 1, nested: { b: [true, null] } } }),
 			record(2, { kind: 'order.created', daemonId: 'api', nodeId: 7, data: { order: 5 } }),
@@ -200,7 +200,7 @@ describe('other formats', () => {
 		expect(records).toEqual(some)
 	})
 
-	test('a field with a name of the format goes below data', () => {
+	test('a field with a name that the format uses goes under data', () => {
 		const line = JSON.parse(pinoFormat.write(record(1, { data: { time: 'noon', msg: 'x' } })) ?? '')
 		expect(line).toEqual({
 			level: 30,
@@ -210,7 +210,7 @@ describe('other formats', () => {
 		})
 	})
 
-	test("OpenTelemetry's lines hold several records, and what has no place of its own is kept", async () => {
+	test('OpenTelemetry lines hold several records, and fields without a counterpart are kept', async () => {
 		const line = JSON.stringify({
 			resourceLogs: [
 				{
@@ -282,7 +282,7 @@ describe('other formats', () => {
 		})
 	})
 
-	test("nothing of a line of OpenTelemetry's is left out, and it is written as it was", async () => {
+	test('an OpenTelemetry line is kept in full and written as it was', async () => {
 		const given = {
 			resourceLogs: [
 				{
@@ -338,7 +338,7 @@ describe('other formats', () => {
 		expect(JSON.parse(otelFormat.write(records[0]!)!)).toEqual(given)
 	})
 
-	test("of OpenTelemetry's attributes that have one name, or a value of a new kind, none is lost", async () => {
+	test('OpenTelemetry attributes with equal names or unknown value types are not lost', async () => {
 		const attributes = [
 			{ key: 'a', value: { stringValue: 'one' } },
 			{ key: 'a', value: { stringValue: 'two' } },
@@ -367,14 +367,14 @@ describe('other formats', () => {
 		{ otel: { scope: { name: 'mesh-chain' } } },
 		{ otel: 'mine' },
 		{ otel: { mine: 5 } },
-	])("an application's own data below otel is an attribute as any other (%#)", async (data) => {
+	])("an application's own data under otel is an ordinary attribute (%#)", async (data) => {
 		const line = otelFormat.write(record(1, { data }))
 		const { records } = await read(fileOf(`${line}\n`), otelFormat)
 		expect(records[0]).toMatchObject({ tsMs: record(1).tsMs, level: 'info', message: 'message 1' })
 		expect(JSON.parse(line!).resourceLogs[0].scopeLogs[0].logRecords[0].attributes[0].key).toBe('otel')
 	})
 
-	test("a record comes back from a line of OpenTelemetry's", async () => {
+	test('a record written as an OpenTelemetry line is read back', async () => {
 		const some = [
 			record(1, {
 				level: 'trace',
@@ -401,14 +401,14 @@ describe('other formats', () => {
 		])
 	})
 
-	test('a record without a counterpart in a format has no line', () => {
+	test('a record that a format cannot represent has no line', () => {
 		expect(beacons.write(record(1, { kind: 'sample' }))).toBeUndefined()
 		expect(beacons.write(record(1, { kind: '$gap' }))).toBeUndefined()
 		expect(eventFormat().write(record(1, { data: 5 }))).toBeUndefined()
 		expect(eventFormat().write(record(1, { data: { ts: 5 } }))).toBeUndefined()
 	})
 
-	test('an event with a field named like one of the format is refused', () => {
+	test('an event with a field name that the format uses is refused', () => {
 		expect(() => eventFormat({ x: { ts: 'number' } })).toThrow(
 			expect.objectContaining({ code: 'INVALID_OPTION' }),
 		)
@@ -423,7 +423,7 @@ test('a pipe is read like a file', async () => {
 	expect((await reading).map(({ seq }) => seq)).toEqual([1, 2])
 })
 
-test("a record of OpenTelemetry's without a time has that of the one before it, and harms no other", async () => {
+test('an OpenTelemetry record without a time gets the previous time, and harms no other record', async () => {
 	const logRecords = [
 		{ timeUnixNano: '5000000' },
 		{ body: { stringValue: 'untimed' } },
@@ -441,7 +441,7 @@ test("a record of OpenTelemetry's without a time has that of the one before it, 
 	])
 })
 
-test('attributes with names of mesh-chain are kept beside its own', async () => {
+test("attributes named like mesh-chain's own are kept next to them", async () => {
 	const attributes = [
 		{ key: 'otel', value: { stringValue: 'mine' } },
 		{ key: 'body', value: { stringValue: 'mine too' } },

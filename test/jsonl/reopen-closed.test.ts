@@ -1,4 +1,4 @@
-/** A file of JSON Lines that is closed is not opened again in silence. */
+/** A closed JSON Lines file is never silently reopened. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { JsonlAppender } from '../../src/jsonl/jsonl-appender.ts'

@@ -1,4 +1,4 @@
-/** What a merge refuses at once. Doubles and filters: merge-chains.test.ts. */
+/** Arguments that a merge refuses at once. For duplicates and filters, see merge-chains.test.ts. */
 import { mergeChains } from '../../src/merge/merge-chains.ts'
 import { testRefusals, wrong } from '../support/refusals.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { interleave } from '../../src/merge/interleave.ts'
 
-/** A source that always has one more, and says what was taken of it. */
+/** A source that always has another item, and records which items were taken. */
 function endless(name: string) {
 	const state = { given: 0, isClosed: false }
 	async function* items() {
@@ -14,7 +14,7 @@ function endless(name: string) {
 	return { state, items: items() }
 }
 
-/** A source that has nothing until it is stopped. */
+/** A source that has no items until it is stopped. */
 function silent() {
 	const state = { isClosed: false }
 	let stop = () => {}
@@ -44,7 +44,7 @@ test('items keep the order of each source, and no source is starved or runs ahea
 	}
 })
 
-test('it ends when all sources have ended ended', async () => {
+test('it ends when all sources have ended', async () => {
 	async function* few(name: string) {
 		yield `${name}1`
 		yield `${name}2`
@@ -54,7 +54,7 @@ test('it ends when all sources have ended ended', async () => {
 	expect(found.toSorted()).toEqual(['a1', 'a2', 'b1', 'b2', 'c1', 'c2'])
 })
 
-test('the failure of one source ends it, also where the others always have items', async () => {
+test('the failure of one source ends it, even if the others always have items', async () => {
 	const others = [endless('a'), endless('b'), silent()] as const
 	async function* failing() {
 		yield 'f1'
@@ -65,7 +65,7 @@ test('the failure of one source ends it, also where the others always have items
 	const read = async () => {
 		for await (const item of all) {
 			if (found.push(item) === 200) break
-			// Meanwhile the others have their next ones ready.
+			// Meanwhile the other sources have their next items ready.
 			await new Promise((resolve) => setImmediate(resolve))
 		}
 	}
@@ -75,7 +75,7 @@ test('the failure of one source ends it, also where the others always have items
 	expect(others.map(({ state }) => state.isClosed)).toEqual([true, true, true])
 })
 
-test('when the consumer stops, every source is closed, also the waiting ones', async () => {
+test('when the consumer stops, every source is closed, including waiting ones', async () => {
 	for (const taken of [1, 2, 7]) {
 		const [a, b, c] = [endless('a'), endless('b'), silent()]
 		let count = 0

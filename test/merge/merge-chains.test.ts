@@ -1,4 +1,7 @@
-/** Several chains as one history, against an oracle that takes the least head until none is left. MESH_CHAIN_SEED repeats a run. */
+/**
+ * Several chains as one history, compared with an oracle that repeatedly takes the least head.
+ * MESH_CHAIN_SEED repeats a run.
+ */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -21,7 +24,7 @@ type Random = () => number
 const below = (random: Random, end: number) => Math.floor(random() * end)
 const pick = <T>(random: Random, items: readonly T[]): T => items[below(random, items.length)]!
 
-/** The rule, and nothing of how it is done: the least of all heads is next. */
+/** Applies only the rule, independent of the implementation: the least of all heads is next. */
 async function oracle(chains: readonly Chain[], query: ChainQuery = {}): Promise<LogRecord[]> {
 	const { limit = Number.POSITIVE_INFINITY, ...unlimited } = query
 	const sources = await Promise.all(
@@ -59,7 +62,7 @@ function order([a, chainA]: [LogRecord, string], [b, chainB]: [LogRecord, string
 	return chainA < chainB ? -1 : 1
 }
 
-/** Few different times, so that many are the same; now and then they step back. */
+/** Few distinct times, so that many are equal; some step back. */
 function someRecords(random: Random): (Fields | ReturnType<typeof absent>)[] {
 	let tsMs = START_MS + below(random, 200)
 	return Array.from({ length: pick(random, [0, 1, 30, 300]) }, (_unused, index) => {
@@ -77,7 +80,9 @@ function someRecords(random: Random): (Fields | ReturnType<typeof absent>)[] {
 	})
 }
 
-/** A chain in some condition: opened once or twice, of one file or several, whole or damaged in the middle. */
+/**
+ * A chain in some condition: opened once or twice, in one file or several, intact or damaged in the middle.
+ */
 async function someChain(folder: string, name: string, random: Random): Promise<Chain> {
 	const path = join(folder, `${name}.chain`)
 	const options = random() < 0.3 ? { rotateRecords: 40 } : {}
@@ -109,7 +114,9 @@ function someQuery(random: Random): ChainQuery {
 	return query
 }
 
-/** A matcher takes its time over thousands of records: it is asked only for what to say. */
+/**
+ * Compares directly, because a matcher is slow for thousands of records; uses it only to report a difference.
+ */
 function expectSame(found: readonly LogRecord[], expected: readonly LogRecord[]): void {
 	if (!isDeepStrictEqual(found, expected)) expect(found).toEqual(expected)
 }
@@ -117,7 +124,7 @@ function expectSame(found: readonly LogRecord[], expected: readonly LogRecord[])
 const messages = (records: readonly LogRecord[]) => records.map(({ message }) => message)
 
 describe(`random chains (MESH_CHAIN_SEED=${SEED})`, () => {
-	test('merged read in the order of their least next record, for any query', async () => {
+	test('are merged in the order of their least next record, for any query', async () => {
 		const random = randomFrom(SEED)
 		let compared = 0
 		let gaps = 0
@@ -147,7 +154,7 @@ describe(`random chains (MESH_CHAIN_SEED=${SEED})`, () => {
 })
 
 describe('the order', () => {
-	test('is by time across chains, and by seq within each, also where times step back', async () => {
+	test('is by time across chains and by seq within each, even if times step back', async () => {
 		const folder = temporaryFolder()
 		const at = (name: string, ...times: number[]) =>
 			chainIn(
@@ -160,7 +167,7 @@ describe('the order', () => {
 		expect(messages(await collect(merged.records()))).toEqual(expected)
 	})
 
-	test('of one time is by node: no node, then numbers and bigints by value, then texts', async () => {
+	test('at one time is by node: no node, then numbers and bigints by value, then texts', async () => {
 		const folder = temporaryFolder()
 		const sorted: readonly (PublisherId | null)[] = [null, 1, 2n, 10, 11n, 2n ** 63n, '10', '9', 'a', 'b']
 		const shuffled = [8, 3, 0, 6, 9, 1, 7, 4, 2, 5].map((index) => sorted[index]!)
@@ -174,7 +181,7 @@ describe('the order', () => {
 		expect(reversed.map(({ nodeId }) => nodeId)).toEqual(sorted.toReversed())
 	})
 
-	test('of one time and one node is by chain, in any order of the arguments', async () => {
+	test('at one time and node is by chain, for any order of the arguments', async () => {
 		const folder = temporaryFolder()
 		const nodes: readonly PublisherId[] = [7, 7n, 7, 7n]
 		const chains = await Promise.all(
@@ -189,7 +196,7 @@ describe('the order', () => {
 })
 
 describe('every record', () => {
-	test('names its chain as its origin, or keeps its origin, and has a new seq and epoch', async () => {
+	test('has its chain as origin, or keeps its origin, and gets a new seq and epoch', async () => {
 		const folder = temporaryFolder()
 		const path = join(folder, 'a.chain')
 		const origin = { chainId: 'elsewhere', epoch: 4, seq: 44 }
@@ -211,7 +218,7 @@ describe('every record', () => {
 		expect(found[3]?.data).toEqual({ order: 7n })
 	})
 
-	test('is numbered from 1 in each iteration, also of one iterable', async () => {
+	test('is numbered from 1 in each iteration, even of the same iterable', async () => {
 		const folder = temporaryFolder()
 		const merged = mergeChains([
 			await chainIn(folder, 'a', many(5, 2)),
@@ -241,7 +248,7 @@ describe('gaps', () => {
 		return { a, b, merged: mergeChains([a, b]) }
 	}
 
-	test('of each chain are among the records with their origin, and no filter removes them', async () => {
+	test('of each chain are returned with their origin, and no filter removes them', async () => {
 		const { a, merged } = await setUp()
 		const found = await collect(merged.records())
 		expect(found.map(({ kind }) => kind)).toEqual(['log', 'log', '$gap', 'log', 'log', 'log'])
@@ -296,7 +303,7 @@ describe('chains of any kind', () => {
 		expect(await collect(mergeChains([empty]).records())).toEqual([])
 	})
 
-	test('of several files each are read from the first to the last', async () => {
+	test('of several files each are read from first file to last', async () => {
 		const folder = temporaryFolder()
 		const options = { rotateRecords: 20 }
 		const chains = await Promise.all(
@@ -334,7 +341,7 @@ describe('chains of any kind', () => {
 })
 
 describe('invalid arguments are refused at once', () => {
-	test('things other than chains, too few chains, and duplicates', async () => {
+	test('values that are not chains, too few chains, and duplicates', async () => {
 		const folder = temporaryFolder()
 		const a = await chainIn(folder, 'a', many(3, 1))
 		const again = await opened(join(folder, 'a.chain'))
@@ -346,7 +353,7 @@ describe('invalid arguments are refused at once', () => {
 		expect(() => mergeChains([a, again])).toThrow(/a\.chain" and .*a\.chain" are the same chain/)
 	})
 
-	test('filters by seq, and everything that a chain refuses', async () => {
+	test('filters by seq, and every query that a chain refuses', async () => {
 		const merged = mergeChains([await chainIn(temporaryFolder(), 'a', many(3, 1))])
 		const refused = (query: object, code = 'INVALID_FILTER') => {
 			for (const ask of [() => merged.records(query), () => merged.batches(query)]) {
@@ -416,7 +423,7 @@ describe('resources', () => {
 		}
 	})
 
-	test('no more than one piece of each chain is read ahead', async () => {
+	test('at most one piece of each chain is read ahead', async () => {
 		const folder = temporaryFolder()
 		const { system, counts } = countingFileSystem()
 		const fields = { message: 'x'.repeat(1_000) }
@@ -436,7 +443,7 @@ describe('resources', () => {
 		await batches.return?.()
 	})
 
-	test('batches hold many records, also where the chains alternate', async () => {
+	test('batches hold many records, even if the chains alternate', async () => {
 		const folder = temporaryFolder()
 		const chains = await Promise.all(
 			['a', 'b', 'c', 'd'].map((name) => chainIn(folder, name, many(1_000, 1))),

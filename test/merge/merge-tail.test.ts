@@ -1,4 +1,4 @@
-/** Following several chains that are being written, from within one process. */
+/** Following several chains while they are written, within one process. */
 import { unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -20,7 +20,7 @@ const START_MS = 1_700_000_000_000
 
 interface Node {
 	readonly appender: FileChainAppender
-	/** Appends so many records, each with a message that no other has. */
+	/** Appends `count` records, each with a unique message. */
 	write(count: number, fields?: Partial<LogRecord>): void
 }
 
@@ -62,7 +62,10 @@ async function take(tail: AsyncIterator<LogRecord>, count: number): Promise<LogR
 	return found
 }
 
-/** Each record of each node once, those of one node in their order, and numbered as they come. */
+/**
+ * Checks that each record of each node appears once, in the order of its node, and numbered in the order of
+ * arrival.
+ */
 function expectEach(found: readonly LogRecord[], nodes: readonly Node[], firstSeq = 1): void {
 	expect(found.map(({ seq }) => seq)).toEqual(found.map((_record, index) => firstSeq + index))
 	for (const { appender } of nodes) {
@@ -85,14 +88,14 @@ test('history comes first and by time, then new records of several writers, each
 	expect(history.map(({ tsMs }) => tsMs)).toEqual(history.map(({ tsMs }) => tsMs).toSorted((a, b) => a - b))
 	nodes[2]!.write(1)
 	expect(messages(await take(tail, 1))).toEqual(['c 1001'])
-	// Older by its time, and yet it comes when it comes.
+	// It has an earlier time, but is still returned when it arrives.
 	nodes[0]!.write(1, { tsMs: 1 })
 	expect(messages(await take(tail, 1))).toEqual(['a 1001'])
 	nodes[1]!.write(5)
 	expectEach([...history, ...(await take(tail, 5))].slice(-5), [], 3_003)
 })
 
-test(`no record is lost at the seam, whenever the writers write and rotate (MESH_CHAIN_SEED=${SEED})`, async () => {
+test(`no record is lost at the seam while writers write and rotate (MESH_CHAIN_SEED=${SEED})`, async () => {
 	const random = randomFrom(SEED)
 	for (let round = 0; round < 5; round++) {
 		const folder = temporaryFolder()
@@ -147,7 +150,7 @@ test('with durableOnly a record is returned once it is on disk, and not before',
 	expectEach([...first, ...(await next), ...last], nodes)
 })
 
-test('with durableOnly, records on disk are merged by time, and a chain without a watermark is read too', async () => {
+test('with durableOnly, records on disk are merged by time, even without a watermark', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	for (const { write, appender } of nodes) {
@@ -168,7 +171,7 @@ test('with durableOnly, records on disk are merged by time, and a chain without 
 	expect(messages(found).toSorted()).toEqual(['a 1', 'a 2', 'a 3', 'built 1', 'built 2', 'built 3'])
 })
 
-test('a signal ends it before it begins, within the history, and while it waits', async () => {
+test('a signal ends it before it begins, in the history, and while it waits', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	for (const { write } of nodes) write(2_000)
@@ -193,7 +196,7 @@ test('a signal ends it before it begins, within the history, and while it waits'
 	expect(open.size).toBe(2)
 })
 
-test('return ends it while a next is waiting, and leaves no file open', async () => {
+test('return() ends it while next() is waiting, and leaves no file open', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name, { rotateRecords: 20 }))
 	const { system, open } = trackedFileSystem()
@@ -213,7 +216,7 @@ test('return ends it while a next is waiting, and leaves no file open', async ()
 	expect(open.size).toBe(2)
 })
 
-test('stopping it, within the history or after it, leaves no file open', async () => {
+test('stopping it in the history or after it leaves no file open', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b'].map((name) => node(folder, name))
 	for (const { write } of nodes) write(600)
@@ -231,7 +234,7 @@ test('stopping it, within the history or after it, leaves no file open', async (
 	}
 })
 
-test('the error of one chain ends it with that error, however busy the others are', async () => {
+test('an error in one chain ends it with that error, however busy the others are', async () => {
 	const folder = temporaryFolder()
 	const nodes = ['a', 'b', 'c'].map((name) => node(folder, name))
 	const [a, b, c] = nodes as [Node, Node, Node]
@@ -241,7 +244,7 @@ test('the error of one chain ends it with that error, however busy the others ar
 	await take(tail, 9)
 	unlinkSync(a.appender.path)
 	const thrown = await (async () => {
-		// There is always something of the other two.
+		// The other two always have more records.
 		for (let turn = 0; turn < 10_000; turn++) {
 			b.write(2)
 			c.write(2)

@@ -1,4 +1,7 @@
-/** Chains that have the same records, merged: each comes once, and none is left out. MESH_CHAIN_SEED repeats a run. */
+/**
+ * Chains with common records, merged: each record is returned once, and none is left out. MESH_CHAIN_SEED
+ * repeats a run.
+ */
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Chain, ChainQuery } from '../../src/chain/chain.ts'
@@ -11,7 +14,7 @@ import { collect } from '../support/records.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 import { chainIn, many, opened, START_MS } from './written-chain.ts'
 
-/** A merged chain as a file, of what a query takes of some. */
+/** Writes the result of a query over merged chains to a file. */
 async function file(path: string, chains: readonly Chain[], query: ChainQuery = {}): Promise<Chain> {
 	const builder = new ChainBuilder(path)
 	for await (const each of mergeChains(chains).records(query)) builder.push(each)
@@ -49,7 +52,7 @@ test('a merged chain and one of its inputs return each record once, and count th
 	}
 })
 
-test('with a limit, in reverse, with a filter, and in each iteration again', async () => {
+test('repeats are left out with a limit, in reverse, with a filter, and in each iteration', async () => {
 	const { a, b, both } = await twoChains()
 	for (const query of [{ limit: 300 }, { reverse: true }, { reverse: true, limit: 9 }, { nodeId: 'b' }]) {
 		const expected = await merged([a, b], query)
@@ -60,7 +63,7 @@ test('with a limit, in reverse, with a filter, and in each iteration again', asy
 	}
 })
 
-test('in a tail too, for history and for new records', async () => {
+test('repeats are left out of a tail, in history and among new records', async () => {
 	const { a, b, both } = await twoChains()
 	const over = new AbortController()
 	onTestFinished(() => over.abort())
@@ -73,7 +76,7 @@ test('in a tail too, for history and for new records', async () => {
 	expect(new Set(identities(found)).size).toBe(1400)
 })
 
-test('a record that one chain holds twice, or that only a name identifies, is not left out', async () => {
+test('a record held twice by one chain, or identified only by a name, is not left out', async () => {
 	const folder = temporaryFolder()
 	const chainId = 'a'.repeat(32)
 	const replayed = (id: string, seqs: readonly number[]) =>
@@ -88,7 +91,7 @@ test('a record that one chain holds twice, or that only a name identifies, is no
 	expect(await merged([here, there])).toMatchObject({ found: { length: 4 }, repeats: 0 })
 })
 
-test('a gap of one chain does not replace the records that another chain still has', async () => {
+test('a gap in one chain does not replace records that another chain still has', async () => {
 	const folder = temporaryFolder()
 	const chainId = 'b'.repeat(32)
 	const origin = { chainId, epoch: 1, seq: 3 }
@@ -122,7 +125,7 @@ test(`times that step back, and parts of merged chains, lose nothing (MESH_CHAIN
 	}
 })
 
-test(`ranges contain the added seqs, in any order, and forget only distant ones (MESH_CHAIN_SEED=${SEED})`, () => {
+test(`ranges contain seqs added in any order, and forget distant ones (MESH_CHAIN_SEED=${SEED})`, () => {
 	const random = randomFrom(SEED)
 	const spans = new SeqRanges()
 	const added = new Set<string>()

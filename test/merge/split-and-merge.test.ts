@@ -1,6 +1,7 @@
 /**
- * A history of eight nodes, split into a chain for each and merged again: nothing is lost, nothing is made up, and each node's records
- * keep their order. MESH_CHAIN_MERGE_RECORDS makes it longer, MESH_CHAIN_SEED repeats a run.
+ * A history of eight nodes, split into a chain for each and merged again: nothing is lost, nothing is
+ * invented, and each node's records keep their order. MESH_CHAIN_MERGE_RECORDS makes it longer,
+ * MESH_CHAIN_SEED repeats a run.
  */
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -18,11 +19,11 @@ const RECORDS = sizeOf('MERGE_RECORDS')
 const NODES: readonly PublisherId[] = ['north', 'south', 1, 2, 3n, 4n, 'east', 'west']
 const START_MS = 1_700_000_000_000
 
-/** The record of a seq, whoever asks and however often. */
+/** Returns the record of a seq: always the same one. */
 function recordOf(seq: number): LogRecord {
 	const random = randomFrom(SEED + seq)
 	return record(seq, {
-		// Some at one time, some back in time.
+		// Some records share a time, and some step back.
 		tsMs: START_MS + (seq >> 2) - (random() < 0.01 ? Math.floor(random() * 1_000) : 0),
 		nodeId: NODES[Math.floor(random() * NODES.length)]!,
 		level: LOG_LEVELS[Math.floor(random() * LOG_LEVELS.length)]!,
@@ -38,7 +39,7 @@ function make(path: string): void {
 	builder.finish()
 }
 
-/** A chain for each node, as its service would have written it. */
+/** Writes a chain for each node, as its service would have done. */
 async function split(path: string, folder: string): Promise<string[]> {
 	const appenders = new Map(
 		NODES.map((node, index) => [node, new FileChainAppender(join(folder, `${index}.chain`))]),
@@ -55,7 +56,7 @@ async function split(path: string, folder: string): Promise<string[]> {
 	return [...appenders.values()].map((appender) => appender.path)
 }
 
-test(`${RECORDS} records split by node and merged are the same records (MESH_CHAIN_SEED=${SEED})`, async () => {
+test(`${RECORDS} records split by node and merged are unchanged (MESH_CHAIN_SEED=${SEED})`, async () => {
 	const folder = temporaryFolder()
 	const whole = join(folder, 'whole.chain')
 	make(whole)
@@ -67,12 +68,12 @@ test(`${RECORDS} records split by node and merged are the same records (MESH_CHA
 	let count = 0
 	for await (const batch of merged.batches()) {
 		for (const { seq, origin, ...fields } of batch) {
-			if (seq !== ++count) expect.fail(`seq ${seq} stands where ${count} should`)
+			if (seq !== ++count) expect.fail(`seq ${seq} appears instead of ${count}`)
 			const { seq: was } = origin!
 			const before = lastSeqs.get(fields.nodeId) ?? 0
-			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} comes behind its seq ${before}`)
+			if (was <= before) expect.fail(`seq ${was} of ${fields.nodeId} is returned after its seq ${before}`)
 			lastSeqs.set(fields.nodeId, was)
-			if (seen[was] !== 0) expect.fail(`seq ${was} comes twice, or is none`)
+			if (seen[was] !== 0) expect.fail(`seq ${was} appears twice, or is not in the history`)
 			seen[was] = 1
 			const { seq: _seq, ...expected } = recordOf(was)
 			if (!isDeepStrictEqual(fields, expected)) expect(fields).toEqual(expected)

@@ -1,4 +1,4 @@
-/** Chains for the tests of merging: written as a service would, opened for reading, and closed when the test ends. */
+/** Chains for the merge tests: written as by a service, opened for reading, and closed when the test ends. */
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Chain } from '../../src/chain/chain.ts'
@@ -11,14 +11,14 @@ import { record } from '../support/records.ts'
 
 export const START_MS = 1_700_000_000_000
 
-/** What a record is about; its seq and epoch are the chain's. */
+/** Fields of a record; seq and epoch belong to the chain. */
 export type Fields = Partial<LogRecord>
 
-/** Stands for so many absent records. */
+/** Stands for `count` absent records. */
 export const absent = (count: number, tsMs = START_MS) => ({ absent: count, tsMs })
 type Absent = ReturnType<typeof absent>
 
-/** One opening of a chain that appends records; waits now and then, so that it rotates where it is told to. */
+/** Opens a chain once and appends records. Waits from time to time, so that it rotates as requested. */
 export async function write(
 	path: string,
 	records: readonly (Fields | Absent)[],
@@ -39,7 +39,7 @@ export async function write(
 	return path
 }
 
-/** A file is sealed in the turn behind the sync that it waits for. */
+/** Waits until a file is sealed, which happens in the turn after its sync. */
 async function settle(appender: FileChainAppender): Promise<void> {
 	await appender.sync()
 	await new Promise((resolve) => setImmediate(resolve))
@@ -51,7 +51,7 @@ export async function opened(path: string, fs?: FileSystem): Promise<Chain> {
 	return chain
 }
 
-/** A chain of its own in a folder. */
+/** Creates a separate chain in a folder. */
 export async function chainIn(
 	folder: string,
 	name: string,
@@ -61,7 +61,7 @@ export async function chainIn(
 	return opened(await write(join(folder, `${name}.chain`), records, options), fs)
 }
 
-/** So many records, one every `everyMs`. */
+/** Returns `count` records, one every `everyMs`. */
 export function many(count: number, everyMs: number, fields: Fields = {}): Fields[] {
 	return Array.from({ length: count }, (_unused, index) => ({
 		message: `${String(fields.nodeId ?? '')} ${index + 1}`,
