@@ -1,4 +1,4 @@
-/** The warning about a chain that did not end as a writer leaves it. */
+/** Builds the warning about a chain that did not end cleanly. */
 import { show } from '../../guard/show.ts'
 import { shellWord } from '../../text/shell-word.ts'
 import type { ChainRecovery } from './opened-chain.ts'
@@ -6,7 +6,7 @@ import type { RecoveryVerdict } from './recovery.ts'
 
 const TAKEN_OVER = 'was taken over from a writer that may still run'
 
-/** What to say of a file that stays as it is; undefined where there is nothing to say. */
+/** Phrases for a file that stays as it is; undefined where no warning is needed. */
 const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	sealed: undefined,
 	clean: TAKEN_OVER,
@@ -18,7 +18,7 @@ const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	ambiguous: 'ends in bytes that a power loss or damage has left; nothing can tell which',
 }
 
-/** A stable code and a text; undefined where nothing needs a warning. */
+/** Returns a stable code and a text; undefined if no warning is needed. */
 export function recoveryWarning(
 	path: string,
 	{ verdict, action, bytes, keptAt, sealedAs, lostRecords }: ChainRecovery,

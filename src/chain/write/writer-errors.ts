@@ -1,9 +1,9 @@
-/** The errors of a writer. */
+/** Builds the errors of a writer. */
 import { show } from '../../guard/show.ts'
 import { LogAppendError, MeshChainError, messageOf } from '../../model/errors.ts'
 import type { LiveFileLoss } from './live-file-check.ts'
 
-/** Where in a chain an error happened. */
+/** The place in a chain where an error happened. */
 interface At {
 	readonly path: string
 	readonly seq: number
@@ -19,15 +19,17 @@ export function takenOverError(
 }
 
 /**
- * Records that were written and no longer in memory are lost with bytes that were cut or changed. @param seq
- * the last of them.
+ * Returns the error for written records that are no longer in memory and are lost because the file was cut or
+ * changed.
+ *
+ * @param seq the last of them.
  */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
 	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain continues in a new file`
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }
 
-/** A record was refused because another writer has the chain. */
+/** Returns the error for a record that was refused because another writer has the chain. */
 export function refusedError({ path, seq }: At, { message }: MeshChainError): LogAppendError {
 	return new LogAppendError(message, { code: 'CHAIN_TAKEN_OVER', retryable: false, path, seq })
 }
@@ -70,7 +72,7 @@ interface ClosedAt {
 	readonly lost: number
 }
 
-/** The error of a close. Records that were given up always give `CLOSE_FAILED`, whatever the cause. */
+/** Returns the error of a close. Abandoned records always give `CLOSE_FAILED`, whatever the cause. */
 export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
 	const code = cause instanceof MeshChainError ? cause.code : undefined
 	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
