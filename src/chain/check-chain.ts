@@ -36,6 +36,7 @@ export function checkFollowable(wanted: string, chain: Chain): void {
 	if (chain.chains === undefined) return
 	throw new MeshChainError(
 		'INVALID_OPTION',
-		`${wanted} with a file of its own, and a merged one has none: make one chain of them first, with mesh-chain merge … -o all.chain`,
+		`${wanted} with a file of its own, not a merged one: merge the chains into one file first, with ` +
+			'mesh-chain merge … --to all.chain',
 	)
 }

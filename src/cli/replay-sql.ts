@@ -1,4 +1,7 @@
-/** `mesh-chain replay-sql`: replays journaled statements into another Postgres, and compares the results. */
+/**
+ * Implements `mesh-chain replay-sql`: replays journaled statements into another Postgres, and compares the
+ * results.
+ */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { openChain } from '../chain/index.ts'
@@ -24,7 +27,7 @@ import { SelectedSource } from './selected-source.ts'
 import type { Paint } from './terminal.ts'
 import { formatTime } from './times.ts'
 
-/** Entries of each list in the pretty report. */
+/** Maximum number of entries of each list in the pretty report. */
 const SHOWN_MAX = 20
 
 export const replaySql: Command = {
@@ -34,7 +37,7 @@ export const replaySql: Command = {
 	examples: [
 		[
 			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target postgres://mesh@staging/shop --compare',
-			'replays one hour into another database, and tells which statements answer differently',
+			'replays one hour into another database, and shows which statements answer differently',
 		],
 		[
 			"mesh-chain replay-sql node.chain -S 10:00 --target 'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
@@ -119,7 +122,7 @@ export const replaySql: Command = {
 				progressIntervalMs: 200,
 			})
 			line.end()
-			// Records that the chain lost cannot have been replayed, even where it explains the loss.
+			// Lost records cannot have been replayed, even if the chain explains the loss.
 			const isLossy = selected.severity !== 'note'
 			const text = isJson(invocation)
 				? printableJson(`${JSON.stringify(report)}\n`)
@@ -134,7 +137,7 @@ export const replaySql: Command = {
 	},
 }
 
-/** Loads what needs node-postgres, which is an optional dependency. */
+/** Loads the code that needs node-postgres, an optional dependency. */
 async function loadReplay() {
 	try {
 		return (await import('../journal/replay-statements.ts')).replayStatements
@@ -166,7 +169,7 @@ function optionsOf(invocation: Invocation, { query }: Selection): ReplayStatemen
 	}
 }
 
-/** No message repeats a value, because it may be a secret. */
+/** Messages never repeat a value, because it may be a secret. */
 function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 	const url = invocation.text('target')
 	if (url !== undefined) {

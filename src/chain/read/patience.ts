@@ -53,7 +53,7 @@ export class Patience {
 		if (!isMomentary(error)) throw error
 		if (!this.#isFailing) {
 			this.#isFailing = true
-			const text = `${show(this.#path)} cannot be read for the moment: ${messageOf(error)}; its reader waits and tries again`
+			const text = `${show(this.#path)} cannot be read for now: ${messageOf(error)}; its reader waits and retries`
 			warn('READER_WAITING', text)
 		}
 		const ms = this.#backoff.next()
@@ -68,6 +68,6 @@ export class Patience {
 		if (!this.#isFailing) return
 		this.#isFailing = false
 		this.#backoff.reset()
-		warn('READER_RECOVERED', `${show(this.#path)} can be read again; nothing was passed over`)
+		warn('READER_RECOVERED', `${show(this.#path)} can be read again; nothing was skipped`)
 	}
 }

@@ -440,7 +440,7 @@ function from(query: ResolvedQuery, seq: number): ResolvedQuery {
 }
 
 function replacedError(path: string, what: string): MeshChainError {
-	const text = `${show(path)} ${what}: everything that was in the one before has been read; open the chain again to follow the new one`
+	const text = `${show(path)} ${what}: the old chain has been read to its end; open the path again to follow the new one`
 	return new MeshChainError('CHAIN_REPLACED', text, { path })
 }
 

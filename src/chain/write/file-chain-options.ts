@@ -190,7 +190,7 @@ function resolveDurability(name: string, given: unknown): ResolvedDurability {
 	}
 	const policy = SYNC_POLICY.resolve(given)
 	if (Object.values(policy).every((bound) => bound === NEVER)) {
-		throw invalidOption(name, '{}', 'one of everyRecords, everyMs and everyBytes at the least')
+		throw invalidOption(name, '{}', 'at least one of everyRecords, everyMs and everyBytes')
 	}
 	return policy.everyRecords <= 1 ? { durability: 'disk', policy: undefined } : { durability: 'os', policy }
 }

@@ -8,7 +8,7 @@ export class Timeout {
 		this.#over = new Promise((_resolve, reject) => {
 			this.#timer = setTimeout(() => {
 				this.#isOver = true
-				reject(new Error(`nothing came for ${ms} ms`))
+				reject(new Error(`no response within ${ms} ms`))
 			}, ms)
 		})
 		this.#over.catch(() => {})
