@@ -82,7 +82,7 @@ test('a lock that this user may not read makes the state unknown, with the reaso
 	expect(await chain.end()).toMatchObject(unknown)
 	await chain.close()
 	const { findings } = await verifyChain(path, { fs })
-	expect(findings).toMatchObject([{ kind: 'notClosed', message: expect.stringContaining('cannot be told') }])
+	expect(findings).toMatchObject([{ kind: 'notClosed', message: expect.stringContaining('is unknown') }])
 	await appender.close()
 })
 
@@ -105,7 +105,7 @@ test('another user never sees a live writer as dead: the state is open or unknow
 	const main = join(import.meta.dirname, '../../dist/cli/main.js')
 	for (const [mode, lockMode, expected] of [
 		[0o644, undefined, /open by process/],
-		[0o644, 0o600, /cannot be told/],
+		[0o644, 0o600, /is unknown/],
 	] as const) {
 		const folder = temporaryFolder()
 		chmodSync(folder, 0o755)

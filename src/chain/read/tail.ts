@@ -38,11 +38,7 @@ export interface ResolvedTail {
 	readonly signal: AbortSignal | undefined
 }
 
-/**
- * Checks and completes the query of a tail.
- *
- * @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, `INVALID_OPTION`
- */
+/** @throws {MeshChainError} `INVALID_FILTER`, `INVALID_LEVEL`, `INVALID_OPTION` */
 export function resolveTail(query: TailQuery): ResolvedTail {
 	const resolved = resolveQuery(query, TAIL_KEYS)
 	const { pollIntervalMs = POLL_MS_DEFAULT, durableOnly = false, signal } = query
@@ -327,10 +323,7 @@ export class Tail<T> {
 		else for (let index = 0; index < batches.length; index++) yield batches.at(index) as T[]
 	}
 
-	/**
-	 * Handles a range without valid entries after it: an entry that is being written or, without a writer, an
-	 * unreadable end.
-	 */
+	/** Handles the end of the file: an entry being written or, without a writer, unreadable bytes. */
 	*#takeEnd(entry: ScanEntry & { type: 'bad' }): Generator<T[]> {
 		const { system, chainPath } = this.#file
 		const isWhole = !this.#tail.durableOnly && this.#file.path === chainPath

@@ -192,7 +192,7 @@ export class FileJudge {
 			return
 		}
 		if (verdict === 'unsyncedTail') {
-			const text = 'writing that a power loss cut short: it was never acknowledged as on disk'
+			const text = 'a write that a power loss cut short: it was never acknowledged as on disk'
 			this.#find('unsynced', text, { offset, bytes })
 			return
 		}
@@ -209,7 +209,7 @@ export class FileJudge {
 		else if (gap?.data !== undefined) {
 			this.#spanIsBroken = true
 			const { fromSeq, toSeq } = gap.data
-			const text = `${records(gap.data)} missing, with nothing in their place`
+			const text = `${records(gap.data)} missing, and no gap covers them`
 			const compared = { expected: `seq ${fromSeq}`, found: `seq ${toSeq + 1}` }
 			this.#find('missing', text, { offset, range: gap.data, ...compared })
 		}
@@ -221,10 +221,10 @@ export class FileJudge {
 		const lost = range === undefined ? 'no records were lost with them' : `${records(range)} lost`
 		const what = `${bytes} bytes cannot be read; ${lost}`
 		if (verdict === 'unsyncedHole') {
-			const text = `${what}: a power loss came before the disk had them`
+			const text = `${what}: a power loss kept them from reaching the disk`
 			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
 		} else if (verdict === 'ambiguous') {
-			const text = `${what}; a power loss or damage explains it: the watermark or the boot id that could tell is missing`
+			const text = `${what}; a power loss or damage explains it: the watermark or the boot id that could decide is missing`
 			this.#find('ambiguous', text, { offset, bytes, range })
 		} else this.#find('damaged', what, { offset, bytes, range })
 	}
@@ -258,7 +258,7 @@ export class FileJudge {
 
 	#repaired({ offset, detail }: Anchor): void {
 		this.wasRepaired = true
-		const text = `${detail} bytes that could not be read were here before the file was repaired`
+		const text = `the file had ${detail} unreadable bytes here before it was repaired`
 		this.#find('repaired', text, { offset, bytes: ANCHOR_BYTES })
 	}
 
@@ -275,7 +275,7 @@ export class FileJudge {
 		if (this.#spanIsBroken) return false
 		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
 		const text =
-			'the hash link does not fit what precedes it: something there was changed, and its checksums with it'
+			'the hash link does not match what precedes it: something there was changed, along with its checksums'
 		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
 		return false
 	}
@@ -303,7 +303,7 @@ export class FileJudge {
 
 	#compare({ offset }: Anchor, what: string, expected: string, found: string): void {
 		if (expected === found) return
-		const text = `the anchor's ${what} does not fit what precedes it`
+		const text = `the anchor's ${what} does not match what precedes it`
 		this.#find('wrongAnchor', text, { offset, bytes: ANCHOR_BYTES, expected, found })
 	}
 

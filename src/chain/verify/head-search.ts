@@ -76,7 +76,7 @@ export class HeadSearch {
 		const head = this.#head
 		if (head === undefined) return
 		if (head.chainId !== this.#first.idHex) {
-			const text = 'this is another chain than the one whose head was kept'
+			const text = 'this is not the chain whose head was kept'
 			const compared = { expected: head.chainId, found: this.#first.idHex }
 			findings.add('headMissing', text, { path: end.path, offset: 0, ...compared })
 		} else if (this.#found === undefined) this.#reportMissing(findings, head, end)
@@ -91,14 +91,14 @@ export class HeadSearch {
 	): void {
 		const { segment, firstSeq } = this.#first
 		if (segment > 0 && firstSeq > head.seq && keptFromSeq >= firstSeq) {
-			const text = `the head is before seq ${firstSeq}, with which this chain begins: retention has removed what it covers, as the chain says`
+			const text = `the head is before seq ${firstSeq}, where this chain now begins: retention has removed what it covers, as the chain records`
 			findings.add('headMissing', text, { path, offset: 0, severity: 'unchecked' })
 			return
 		}
 		const compared = { expected: `head ${head.link} at seq ${head.seq}`, found: `seq ${lastSeq} as the last` }
 		if (lastSeq < head.seq) {
 			const text =
-				'the chain ends before the head that was kept: it was truncated, or an older copy is in its place'
+				'the chain ends before the head that was kept: it was truncated, or replaced by an older copy'
 			findings.add('headMissing', text, {
 				path,
 				offset,
@@ -106,7 +106,7 @@ export class HeadSearch {
 				...compared,
 			})
 		} else {
-			const text = 'the head that was kept is not in this chain: what it covers was cut back or written again'
+			const text = 'the head that was kept is not in this chain: the part that it covers was cut or rewritten'
 			findings.add('headMissing', text, {
 				path,
 				offset: 0,
@@ -125,8 +125,8 @@ export class HeadSearch {
 		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
 		const text =
 			end.keptFromSeq >= firstSeq
-				? 'these records were there when the head was kept; retention has removed them since, as the chain says'
-				: 'these records are in earlier files, which were not looked at'
+				? 'these records were there when the head was kept; retention has removed them since, as the chain records'
+				: 'these records are in earlier files, which were not checked'
 		findings.add('gap', text, { path: end.path, offset: 0, range, severity: 'unchecked' })
 	}
 }
@@ -135,11 +135,13 @@ function reportBroken(findings: Findings, head: WantedHead, { path, offset, why 
 	const range = { fromSeq: 1, toSeq: head.seq }
 	if (why === 'removedByRetention') {
 		const text =
-			'the head that was kept is here, and retention removed files below it while the chain was verified: verify again'
+			'the head that was kept is in the chain, but retention removed files below it during the verification: ' +
+			'verify again'
 		findings.add('headMissing', text, { path, offset, range, severity: 'unchecked' })
 		return
 	}
 	const text =
-		'the head that was kept is here, and does not cover what stands before this place: that was changed, lost or repaired'
+		'the head that was kept is in the chain, but does not cover what precedes this place: ' +
+		'that part was changed, lost or repaired'
 	findings.add('headMissing', text, { path, offset, range })
 }

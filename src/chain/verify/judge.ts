@@ -120,7 +120,7 @@ export class Judge {
 		else this.#beginAfter(this.#removedBefore)
 		this.#removedBefore = undefined
 		if (listed.end === undefined || size >= listed.end) return
-		const text = `the file ends ${listed.end - size} bytes before the place where the next one took over`
+		const text = `the file ends ${listed.end - size} bytes before the offset at which the next one took over`
 		this.#find('truncated', text, { offset: size, expected: `${listed.end} bytes`, found: `${size} bytes` })
 	}
 
@@ -234,13 +234,13 @@ export class Judge {
 		const found = hex(seam.link)
 		if (original === 'differs') {
 			const text =
-				'the file before was repaired, and it is not what a repair makes of the file that was kept beside it'
+				'the previous file was repaired, but a repair of the original kept beside it gives a different file'
 			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
-			const text = `the file before was repaired and does not fit this one any more; ${noOriginal(before)}`
+			const text = `the previous file was repaired and no longer matches this one; ${noOriginal(before)}`
 			this.#find('repaired', text, { offset: 0, bytes: HEADER_BYTES, severity: 'unchecked' })
 		} else if (before.end?.isReadable === true) {
-			const text = 'the header does not link to the file before it: that one was changed, or is another one'
+			const text = 'the header does not link to the previous file, which was changed or replaced'
 			this.#brokenLink(text, before, found)
 		}
 	}
@@ -340,7 +340,7 @@ export class Judge {
 		const lastSeq = nextSeq - 1
 		const range = seq > lastSeq ? { fromSeq: lastSeq + 1, toSeq: seq } : undefined
 		const lost = range === undefined ? 'no records are lost' : `${seq - lastSeq} records are lost`
-		const text = `the file is shorter than what was on disk once, or an older one is in its place; ${lost}`
+		const text = `the file is shorter than it was on disk, or was replaced by an older one; ${lost}`
 		const expected = `segment ${this.#watermark.segment}, ${offset} bytes`
 		const found = `segment ${segment}, ${this.#size} bytes`
 		this.#find('truncated', text, { offset: this.#size, range, expected, found })
@@ -354,7 +354,7 @@ export class Judge {
 		const text =
 			obstacle === undefined
 				? `the last writer did not close the chain: ${this.#whyNotClosed}`
-				: `the chain is not closed, and whether a writer has it open cannot be told (${obstacle})`
+				: `the chain is not closed, and whether a writer has it open is unknown (${obstacle})`
 		this.#find('notClosed', text, { offset: this.#size })
 	}
 
@@ -396,5 +396,5 @@ export class Judge {
 
 function noOriginal({ path }: Judged): string {
 	const name = `${basename(path)}.before-repair-…`
-	return `the file that the repair replaced, ${name}, is not beside it, so nothing shows whether the repair was right`
+	return `the file that the repair replaced, ${name}, is missing, so nothing shows whether the repair was correct`
 }

@@ -206,7 +206,7 @@ export class ChainBuilder {
 function existing(path: string): MeshChainError {
 	return new MeshChainError(
 		'CHAIN_EXISTS',
-		`${show(path)} is a chain already, or parts of one lie beside it: name a new file`,
+		`${show(path)} is already a chain, or has parts of one beside it: choose a new path`,
 		{ path },
 	)
 }

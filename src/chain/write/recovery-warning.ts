@@ -4,7 +4,7 @@ import { shellWord } from '../../text/shell-word.ts'
 import type { ChainRecovery } from './opened-chain.ts'
 import type { RecoveryVerdict } from './recovery.ts'
 
-const TAKEN_OVER = 'was taken over from a writer that may still run'
+const TAKEN_OVER = 'was taken over from a writer that may still be running'
 
 /** Phrases for a file that stays as it is; undefined where no warning is needed. */
 const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
@@ -13,9 +13,9 @@ const TEXTS: Readonly<Record<RecoveryVerdict, string | undefined>> = {
 	torn: TAKEN_OVER,
 	unsyncedTail: TAKEN_OVER,
 	unsyncedHole: 'has holes that a power loss left',
-	truncated: 'is shorter than what was on disk once',
+	truncated: 'is shorter than it was on disk',
 	damaged: 'is damaged at its end',
-	ambiguous: 'ends in bytes that a power loss or damage has left; nothing can tell which',
+	ambiguous: 'ends in bytes that a power loss or damage has left; it is unknown which',
 }
 
 /** Returns a stable code and a text; undefined if no warning is needed. */
@@ -26,7 +26,7 @@ export function recoveryWarning(
 	const name = show(path)
 	if (action === 'cut') {
 		const what =
-			verdict === 'torn' ? 'a torn tail, normal after a crash' : 'writing that a power loss cut short'
+			verdict === 'torn' ? 'a torn tail, normal after a crash' : 'a write that a power loss cut short'
 		const text = `${name} ended in ${bytes} bytes of ${what}: cut off, and kept at ${show(keptAt)}`
 		return { code: 'TAIL_CUT', text }
 	}

@@ -265,7 +265,7 @@ export class ReplicaWriter {
 				path: this.path,
 			})
 		if (identity.idHex !== this.#chainId)
-			throw refused(`is of the chain ${identity.idHex}, and not of ${this.#chainId}`)
+			throw refused(`belongs to the chain ${identity.idHex}, not to ${this.#chainId}`)
 		if (identity.headerDamaged) throw this.#damaged(0)
 		const isWritten =
 			identity.segment > 0 ||

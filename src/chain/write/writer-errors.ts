@@ -35,7 +35,7 @@ export function refusedError({ path, seq }: At, { message }: MeshChainError): Lo
 }
 
 export function overflowError({ path, seq }: At, heldBytes: number): LogAppendError {
-	const text = `${heldBytes} bytes wait for ${show(path)} already, all that pendingBytesMax allows`
+	const text = `${heldBytes} bytes already wait for ${show(path)}, as many as pendingBytesMax allows`
 	return new LogAppendError(text, { code: 'PENDING_OVERFLOW', retryable: true, path, seq })
 }
 

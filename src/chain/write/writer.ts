@@ -150,16 +150,14 @@ export class ChainWriter {
 		return this.#end.isUnconfirmed
 	}
 
-	/** Error for which nothing in this file can be acknowledged as on disk; undefined if there is none. */
+	/**
+	 * Error that keeps records in this file from being acknowledged as on disk; undefined if there is none.
+	 */
 	get syncFailure(): MeshChainError | undefined {
 		return this.#syncFailure
 	}
 
-	/**
-	 * Checks that another record may be accepted.
-	 *
-	 * @throws {LogAppendError} `PENDING_OVERFLOW` (retryable) unless {@link hasRoom}; `CHAIN_TAKEN_OVER`.
-	 */
+	/** @throws {LogAppendError} `PENDING_OVERFLOW` (retryable) unless {@link hasRoom}; `CHAIN_TAKEN_OVER`. */
 	checkRoom(seq: number): void {
 		if (this.#takenOver !== undefined) {
 			this.#strayRecords++
@@ -224,7 +222,7 @@ export class ChainWriter {
 	 * Ensures that the live file is still this writer's. If its path leads elsewhere and no other writer has
 	 * the lock, the chain continues in a new file, and the old file gets a name again.
 	 *
-	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, then and ever after; `WRITE_FAILED`, `SYNC_FAILED`.
+	 * @throws {MeshChainError} `CHAIN_TAKEN_OVER`, from then on at every call; `WRITE_FAILED`, `SYNC_FAILED`.
 	 */
 	checkOwner(): void {
 		this.#ownerCheckedAt = performance.now()
@@ -285,10 +283,7 @@ export class ChainWriter {
 		this.#writeWatermark()
 	}
 
-	/**
-	 * Whether an fdatasync is in flight. Another one must not begin until it ends, because the kernel reports
-	 * a failure only once.
-	 */
+	/** Whether an fdatasync is in flight. Another must wait: the kernel reports a failure only once. */
 	get isSyncing(): boolean {
 		return this.#file.isSyncing
 	}
@@ -338,8 +333,7 @@ export class ChainWriter {
 	/**
 	 * Removes what retention does not keep, after the chain has recorded that on disk.
 	 *
-	 * @param nowMs a clock reading: files that are too old by both this reading and the previous one are
-	 * removed.
+	 * @param nowMs a clock reading: files too old by both this reading and the previous one are removed.
 	 */
 	async retain(nowMs?: number): Promise<void> {
 		if (nowMs !== undefined) this.#end.look(nowMs)
@@ -435,8 +429,7 @@ export class ChainWriter {
 			file.acknowledge(reached!.offset, reached!.seq)
 			this.#writeWatermark()
 		} else if (this.#syncFailure !== undefined) {
-			// The old file was put on disk when it was replaced, but the name of the new one may not be on
-			// disk.
+			// The old file was put on disk when it was replaced; the name of the new one may not be.
 			throw this.#syncFailure
 		}
 		this.#reportLoss()
