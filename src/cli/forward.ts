@@ -136,7 +136,8 @@ async function optionsOf(invocation: Invocation, { env }: Terminal): Promise<For
 	if (to === undefined) throw usage('which stream? Name one with --to, such as nats://127.0.0.1:4222/mesh')
 	if (/^[^/]*\/\/[^/]*@/.test(to))
 		throw usage(
-			`--to contains a user name or a password, which every user of this machine can see: use ${NATS_VARIABLE_NAMES}`,
+			'--to contains a user name or a password, which every user of this machine can see: ' +
+				`use ${NATS_VARIABLE_NAMES}`,
 		)
 	const { parseAddress } = await loadCluster()
 	const { servers, stream, nodes, chainIds } = parseAddress(to)

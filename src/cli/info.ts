@@ -50,7 +50,8 @@ export const info: Command = {
 			const found = await chain.info()
 			if (invocation.flag('head') && found.head.link === '') {
 				throw usage(
-					'there is no head to keep: a stream has no head, and a file only where one of its anchors is readable',
+					'there is no head to keep: a stream has no head, ' +
+						'and a file only where one of its anchors is readable',
 				)
 			}
 			const text = invocation.flag('head')

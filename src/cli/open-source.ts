@@ -47,7 +47,8 @@ export async function loadCluster() {
 		if (code !== 'ERR_MODULE_NOT_FOUND' || !messageOf(error).includes("'@nats-io/")) throw error
 		throw new MeshChainError(
 			'CLUSTER_UNREACHABLE',
-			'streams need the NATS client, which is not installed: npm install @nats-io/transport-node @nats-io/jetstream',
+			'streams need the NATS client, which is not installed: ' +
+				'npm install @nats-io/transport-node @nats-io/jetstream',
 		)
 	}
 }

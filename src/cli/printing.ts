@@ -166,7 +166,8 @@ function encoderOf(invocation: Invocation, terminal: Terminal): Encode {
 	if (format === 'msgpack') {
 		if (terminal.stdoutIsTerminal) {
 			throw usage(
-				'msgpack cannot be shown on a terminal: write it to a file or a program, as in -o msgpack > records.msgpack',
+				'msgpack cannot be shown on a terminal: write it to a file or a program, ' +
+					'as in -o msgpack > records.msgpack',
 			)
 		}
 		return ({ chainPending: _pending, ...record }) => Buffer.from(packDataBorrow(record))

@@ -223,7 +223,8 @@ class LineRecorder {
 		const odd = [
 			parts === 0
 				? ''
-				: `${counted(parts, 'part')} of lines that paused, or are longer than ${PART_BYTES_MAX / 1024} KiB`,
+				: `${counted(parts, 'part')} of lines that paused, ` +
+					`or are longer than ${PART_BYTES_MAX / 1024} KiB`,
 			binary === 0 ? '' : `${counted(binary, 'line')} not UTF-8, kept as bytes`,
 			unterminated === 0 ? '' : 'the last line without a newline',
 		].filter(Boolean)

@@ -36,11 +36,13 @@ export const replaySql: Command = {
 	usage: 'FILE --target URL [options]',
 	examples: [
 		[
-			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target postgres://mesh@staging/shop --compare',
+			'mesh-chain replay-sql node.chain -S 10:00 -U 11:00 --target ' +
+				'postgres://mesh@staging/shop --compare',
 			'replays one hour into another database, and shows which statements answer differently',
 		],
 		[
-			"mesh-chain replay-sql node.chain -S 10:00 --target 'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
+			'mesh-chain replay-sql node.chain -S 10:00 --target ' +
+				"'postgres://mesh@staging/shop?options=-c%20search_path%3Dshop'",
 			'sets the search path that the sessions had been given before 10:00',
 		],
 		['mesh-chain replay-sql node.chain --dry-run', 'counts the statements that a replay would send'],
@@ -80,7 +82,9 @@ export const replaySql: Command = {
 			long: 'connect-timeout',
 			value: 'DURATION',
 			defaultText: '10s',
-			help: 'longest time for a new connection; with --mode as-recorded also the longest wait for a free one',
+			help:
+				'longest time for a new connection; with --mode as-recorded also the longest wait ' +
+				'for a free one',
 		},
 		{
 			long: 'retries',
@@ -175,7 +179,8 @@ function targetOf(invocation: Invocation, isDryRun: boolean): PgTargetOptions {
 	if (url !== undefined) {
 		if (hasPassword(url))
 			throw usage(
-				'--target contains a password, which every user of this machine can see: use PGPASSWORD, ~/.pgpass or --password-file',
+				'--target contains a password, which every user of this machine can see: ' +
+					'use PGPASSWORD, ~/.pgpass or --password-file',
 			)
 		if (!/^postgres(?:ql)?:\/\//.test(url))
 			throw usage('--target takes a URL such as postgres://user@host:5432/database')

@@ -65,7 +65,10 @@ export async function checkpointNamed(session: ChainSession, id: string, chain: 
 async function absentIn({ info: { startSeq, endSeq } }: ChainSession, chain: Chain): Promise<string> {
 	for await (const { seq, data } of chain.records({ kind: GAP_KIND, fromSeq: startSeq, toSeq: endSeq })) {
 		const { fromSeq = seq, toSeq = seq } = (data ?? {}) as Partial<GapData>
-		return `; it may be among the absent records, seq ${fromSeq} to ${toSeq}: --from-seq and --to-seq show those around them`
+		return (
+			`; it may be among the absent records, seq ${fromSeq} to ${toSeq}: ` +
+			'--from-seq and --to-seq show those around them'
+		)
 	}
 	return ''
 }

@@ -49,7 +49,9 @@ export const state: Command = {
 		{
 			long: 'fold',
 			value: 'MODULE',
-			help: 'ES module: its default export is a function (state, record) => state, and initial the first state',
+			help:
+				'ES module: its default export is a function (state, record) => state, ' +
+				'and initial the first state',
 		},
 		{
 			long: 'at',

@@ -34,7 +34,9 @@ function withWhatWasThere(error: MeshChainError, system: FileSystem, chainPath: 
 	const watermark = readWatermark(system, chainPath, undefined)
 	if (watermark === undefined || watermark.seq === 0) return error
 	const what = error.code === 'CHAIN_EMPTY' ? 'was emptied' : 'was removed'
-	const text = `${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} shows that its records up to seq ${watermark.seq} were on disk; restore it from a copy`
+	const text =
+		`${show(chainPath)} ${what}: ${show(`${chainPath}.durable`)} shows that its records up to seq ` +
+		`${watermark.seq} were on disk; restore it from a copy`
 	return new MeshChainError(error.code, text, { path: chainPath, seq: 1, cause: error })
 }
 

@@ -224,7 +224,9 @@ export class FileJudge {
 			const text = `${what}: a power loss kept them from reaching the disk`
 			this.#find('unsynced', text, { offset, bytes, range, severity: 'loss' })
 		} else if (verdict === 'ambiguous') {
-			const text = `${what}; a power loss or damage explains it: the watermark or the boot id that could decide is missing`
+			const text =
+				`${what}; a power loss or damage explains it: ` +
+				'the watermark or the boot id that could decide is missing'
 			this.#find('ambiguous', text, { offset, bytes, range })
 		} else this.#find('damaged', what, { offset, bytes, range })
 	}
@@ -275,7 +277,8 @@ export class FileJudge {
 		if (this.#spanIsBroken) return false
 		const range = { fromSeq: before?.nextSeq ?? identity.firstSeq, toSeq: anchor.nextSeq - 1 }
 		const text =
-			'the hash link does not match what precedes it: something there was changed, along with its checksums'
+			'the hash link does not match what precedes it: something there was changed, ' +
+			'along with its checksums'
 		this.#find('brokenLink', text, { offset: anchor.offset, bytes: ANCHOR_BYTES, range, expected, found })
 		return false
 	}

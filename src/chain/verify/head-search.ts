@@ -91,7 +91,9 @@ export class HeadSearch {
 	): void {
 		const { segment, firstSeq } = this.#first
 		if (segment > 0 && firstSeq > head.seq && keptFromSeq >= firstSeq) {
-			const text = `the head is before seq ${firstSeq}, where this chain now begins: retention has removed what it covers, as the chain records`
+			const text =
+				`the head is before seq ${firstSeq}, where this chain now begins: ` +
+				'retention has removed what it covers, as the chain records'
 			findings.add('headMissing', text, { path, offset: 0, severity: 'unchecked' })
 			return
 		}
@@ -125,7 +127,8 @@ export class HeadSearch {
 		const range = { fromSeq: keptFromSeq, toSeq: Math.min(firstSeq - 1, head.seq) }
 		const text =
 			end.keptFromSeq >= firstSeq
-				? 'these records were there when the head was kept; retention has removed them since, as the chain records'
+				? 'these records were there when the head was kept; ' +
+					'retention has removed them since, as the chain records'
 				: 'these records are in earlier files, which were not checked'
 		findings.add('gap', text, { path: end.path, offset: 0, range, severity: 'unchecked' })
 	}
@@ -135,7 +138,8 @@ function reportBroken(findings: Findings, head: WantedHead, { path, offset, why 
 	const range = { fromSeq: 1, toSeq: head.seq }
 	if (why === 'removedByRetention') {
 		const text =
-			'the head that was kept is in the chain, but retention removed files below it during the verification: ' +
+			'the head that was kept is in the chain, but retention removed files below it ' +
+			'during the verification: ' +
 			'verify again'
 		findings.add('headMissing', text, { path, offset, range, severity: 'unchecked' })
 		return

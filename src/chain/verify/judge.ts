@@ -234,7 +234,8 @@ export class Judge {
 		const found = hex(seam.link)
 		if (original === 'differs') {
 			const text =
-				'the previous file was repaired, but a repair of the original kept beside it gives a different file'
+				'the previous file was repaired, but a repair of the original kept beside it gives ' +
+				'a different file'
 			this.#brokenLink(text, before, found)
 		} else if (before.endsRepaired) {
 			const text = `the previous file was repaired and no longer matches this one; ${noOriginal(before)}`
@@ -321,7 +322,9 @@ export class Judge {
 			this.#find('missingFile', text, { offset: 0, range, expected: 'seq 1', found: `seq ${firstSeq}` })
 			return
 		}
-		const text = `${segment} ${segment === 1 ? 'file' : 'files'} of the chain missing before this one, and not removed by retention`
+		const text =
+			`${segment} ${segment === 1 ? 'file' : 'files'} of the chain missing before this one, ` +
+			'and not removed by retention'
 		this.#find('missingFile', text, { offset: 0, range, expected: 'segment 0', found: `segment ${segment}` })
 	}
 
@@ -396,5 +399,8 @@ export class Judge {
 
 function noOriginal({ path }: Judged): string {
 	const name = `${basename(path)}.before-repair-…`
-	return `the file that the repair replaced, ${name}, is missing, so nothing shows whether the repair was correct`
+	return (
+		`the file that the repair replaced, ${name}, is missing, ` +
+		'so nothing shows whether the repair was correct'
+	)
 }

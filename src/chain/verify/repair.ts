@@ -237,7 +237,8 @@ function asRepairError(path: string, error: unknown): MeshChainError {
 	const { message } = openError(path, error)
 	return new MeshChainError(
 		'REPAIR_FAILED',
-		`${show(path)} could not be repaired: ${messageOf(error)}; every record that was readable still is, and repairing again continues (${message})`,
+		`${show(path)} could not be repaired: ${messageOf(error)}; ` +
+			`every record that was readable still is, and repairing again continues (${message})`,
 		{ path, cause: error },
 	)
 }

@@ -50,7 +50,9 @@ export class StaleTail {
 			findings.add('superseded', message, place)
 			return
 		}
-		const message = `${this.#records} records were written here by a writer that had lost the chain: they are not in it`
+		const message =
+			`${this.#records} records were written here by a writer that had lost the chain: ` +
+			'they are not in it'
 		findings.add('stray', message, place)
 	}
 }

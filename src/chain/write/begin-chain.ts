@@ -70,7 +70,9 @@ export function refuseLost(options: OpeningOptions): void {
 	if (watermark === undefined) return
 	throw new MeshChainError(
 		'CHAIN_DAMAGED',
-		`${show(path)} is gone or was destroyed, but ${show(`${path}.durable`)} shows that records up to seq ${watermark.seq} were on disk; onDamage is 'refuse', so nothing was changed: restore the file, or remove ${show(`${path}.durable`)} to begin a new chain`,
+		`${show(path)} is gone or was destroyed, but ${show(`${path}.durable`)} shows that records ` +
+			`up to seq ${watermark.seq} were on disk; onDamage is 'refuse', so nothing was changed: ` +
+			`restore the file, or remove ${show(`${path}.durable`)} to begin a new chain`,
 		{ path, offset: 0, seq: 1 },
 	)
 }

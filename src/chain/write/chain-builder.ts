@@ -193,7 +193,8 @@ export class ChainBuilder {
 		const text =
 			record.epoch < this.#context.writer.epoch
 				? `seq ${record.seq} is of epoch ${record.epoch}, after epoch ${this.#context.writer.epoch}`
-				: `${record.kind === GAP_KIND ? `a gap from seq ${from} on` : `seq ${from}`} is not above ${nextSeq - 1}, the last in ${show(this.path)}`
+				: `${record.kind === GAP_KIND ? `a gap from seq ${from} on` : `seq ${from}`} is not ` +
+					`above ${nextSeq - 1}, the last in ${show(this.path)}`
 		return new LogAppendError(text, {
 			code: 'SEQ_NOT_INCREASING',
 			retryable: false,

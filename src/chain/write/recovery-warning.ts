@@ -34,10 +34,16 @@ export function recoveryWarning(
 	if (what === undefined) return undefined
 	if (sealedAs === undefined) {
 		const watermark = show(`${path}.durable`)
-		const text = `${name} was removed, emptied or overwritten: ${lostRecords} records that were on disk are lost, and the chain continues after them; next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, remove ${watermark} too)`
+		const text =
+			`${name} was removed, emptied or overwritten: ` +
+			`${lostRecords} records that were on disk are lost, and the chain continues after them; ` +
+			`next: mesh-chain verify ${shellWord(path)} (to begin a new chain instead, ` +
+			`remove ${watermark} too)`
 		return { code: 'CHAIN_DAMAGED', text }
 	}
 	const lost = lostRecords === 0 ? '' : `; ${lostRecords} records are known to be lost`
-	const text = `${name} ${what}: it stays as it was at ${show(sealedAs)}, and the chain continues in a new file${lost}; next: mesh-chain verify ${shellWord(path)}`
+	const text =
+		`${name} ${what}: it stays as it was at ${show(sealedAs)}, ` +
+		`and the chain continues in a new file${lost}; next: mesh-chain verify ${shellWord(path)}`
 	return { code: what === TAKEN_OVER ? 'CHAIN_TAKEN_OVER' : 'CHAIN_DAMAGED', text }
 }

@@ -275,7 +275,9 @@ export class ReplicaWriter {
 	}
 
 	#damaged(offset: number): MeshChainError {
-		const text = `${show(this.path)} is damaged at offset ${offset}, and left as it is; next: mesh-chain verify ${shellWord(this.path)}`
+		const text =
+			`${show(this.path)} is damaged at offset ${offset}, and left as it is; next: ` +
+			`mesh-chain verify ${shellWord(this.path)}`
 		return new MeshChainError('CHAIN_DAMAGED', text, { path: this.path, offset })
 	}
 

@@ -231,7 +231,8 @@ export class ChainResumption {
 		const offset = this.#hole ?? this.#end.end
 		return new MeshChainError(
 			'CHAIN_DAMAGED',
-			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': nothing was changed; next: mesh-chain verify ${shellWord(path)}`,
+			`${show(path)} is ${verdict} from offset ${offset} on, and onDamage is 'refuse': ` +
+				`nothing was changed; next: mesh-chain verify ${shellWord(path)}`,
 			{ path, offset, seq: this.#end.nextSeq },
 		)
 	}

@@ -56,7 +56,9 @@ export class WatermarkKeeper {
 			return
 		}
 		if (!this.#isReported) {
-			const text = `${show(this.#path)} could not be written: ${messageOf(failure)}. No record is lost; the write is retried, and until then readers with durableOnly wait`
+			const text =
+				`${show(this.#path)} could not be written: ${messageOf(failure)}. No record is lost; ` +
+				'the write is retried, and until then readers with durableOnly wait'
 			warn('WATERMARK_FAILING', text)
 		}
 		this.#isReported = true

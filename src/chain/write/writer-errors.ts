@@ -14,7 +14,10 @@ export function takenOverError(
 	nextSeq: number,
 	{ what, records }: LiveFileLoss,
 ): MeshChainError {
-	const text = `${show(path)} ${what} while this writer had it open: ${records} records that it accepted are not in the chain, and later ones will not be; stop this process`
+	const text =
+		`${show(path)} ${what} while this writer had it open: ` +
+		`${records} records that it accepted are not in the chain, and later ones will not be; ` +
+		'stop this process'
 	return new MeshChainError('CHAIN_TAKEN_OVER', text, { path, seq: nextSeq - records })
 }
 
@@ -25,7 +28,10 @@ export function takenOverError(
  * @param seq the last of them.
  */
 export function cutOffError({ path, seq }: At, what: LiveFileLoss['what'], lost: number): MeshChainError {
-	const text = `${show(path)} ${what} while this writer had it open. ${lost} records up to seq ${seq} are lost, a $gap stands for them, and the chain continues in a new file`
+	const text =
+		`${show(path)} ${what} while this writer had it open. ` +
+		`${lost} records up to seq ${seq} are lost, a $gap stands for them, ` +
+		'and the chain continues in a new file'
 	return new MeshChainError('SYNC_FAILED', text, { path, seq })
 }
 
@@ -40,13 +46,18 @@ export function overflowError({ path, seq }: At, heldBytes: number): LogAppendEr
 }
 
 export function rotationError(path: string, cause: unknown): MeshChainError {
-	const text = `${show(path)} is full and could not be replaced: ${messageOf(cause)}; the chain continues in that file, and retries`
+	const text =
+		`${show(path)} is full and could not be replaced: ${messageOf(cause)}; ` +
+		'the chain continues in that file, and retries'
 	return new MeshChainError('ROTATION_FAILED', text, { path, cause })
 }
 
 /** @param seq the first record that may be lost. */
 export function syncError({ path, seq }: At, cause: unknown): MeshChainError {
-	const text = `${show(path)} could not be synced: ${messageOf(cause)}; records from seq ${seq} on may not survive a power loss until the chain continues in a new file: check the disk`
+	const text =
+		`${show(path)} could not be synced: ${messageOf(cause)}; ` +
+		`records from seq ${seq} on may not survive a power loss until the chain continues in a new ` +
+		'file: check the disk'
 	return new MeshChainError('SYNC_FAILED', text, { path, seq, cause })
 }
 
@@ -76,7 +87,9 @@ interface ClosedAt {
 export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cause: unknown): unknown {
 	const code = cause instanceof MeshChainError ? cause.code : undefined
 	if (lost > 0 && code !== 'CHAIN_TAKEN_OVER') {
-		const text = `${show(path)} was closed and ${lost} records are not in it, from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
+		const text =
+			`${show(path)} was closed and ${lost} records are not in it, ` +
+			`from seq ${writtenSeq + 1} on: ${messageOf(cause)}`
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
 	if (code === 'WRITE_FAILED') {
@@ -84,6 +97,8 @@ export function closeError({ path, writtenSeq, durableSeq, lost }: ClosedAt, cau
 		return new MeshChainError('CLOSE_FAILED', text, { path, seq: writtenSeq + 1, cause })
 	}
 	if (code !== undefined) return cause
-	const text = `${show(path)} was closed and its disk did not answer (${messageOf(cause)}): records from seq ${durableSeq + 1} on are written and may not survive a power loss`
+	const text =
+		`${show(path)} was closed and its disk did not answer (${messageOf(cause)}): ` +
+		`records from seq ${durableSeq + 1} on are written and may not survive a power loss`
 	return new MeshChainError('CLOSE_FAILED', text, { path, seq: durableSeq + 1, cause })
 }
