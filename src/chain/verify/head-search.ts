@@ -139,8 +139,7 @@ function reportBroken(findings: Findings, head: WantedHead, { path, offset, why 
 	if (why === 'removedByRetention') {
 		const text =
 			'the head that was kept is in the chain, but retention removed files below it ' +
-			'during the verification: ' +
-			'verify again'
+			'during the verification: verify again'
 		findings.add('headMissing', text, { path, offset, range, severity: 'unchecked' })
 		return
 	}
